@@ -1,0 +1,1 @@
+"""The CNI plugin: what the container runtime runs, and what the agent answers."""

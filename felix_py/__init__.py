@@ -1,0 +1,1 @@
+"""The agent: makes this node match what the cluster says."""

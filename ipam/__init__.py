@@ -1,0 +1,1 @@
+"""Which address a pod gets: blocks, affinities and handles, in the formats shared with Calico."""

@@ -1,0 +1,1 @@
+"""This node's kernel, spoken to by netlink. Imports none of our other packages."""

@@ -1,0 +1,1 @@
+"""A whole cluster on one machine, inside one private set of namespaces."""
