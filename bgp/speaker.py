@@ -1,0 +1,223 @@
+"""What this node says and hears in BGP, as values that the agent and the sidecar share.
+
+Pure: no I/O, no clock, no logging, no pydantic (the sidecar stays small). A session is named by the canonical
+text of its peer's address everywhere; next hops and router ids are packed bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+from kernel.prefix import Prefix, pack, unpack
+
+Family = Literal["ipv4", "ipv6"]
+Kind = Literal["mesh", "node", "global"]
+Origin = Literal["igp", "egp", "incomplete", "invalid"]
+
+# As a Calico node sends it: 2^31 - 1 - 1024, the mirror of its kernel routes' metric. The usual 100 would lose.
+LOCAL_PREFERENCE = 2147482623
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """One session as configured. Exactly one end of each is passive: two that dial collide for seconds."""
+
+    address: str
+    local_address: str
+    peer_as: int
+    local_as: int
+    kind: Kind = "mesh"
+    is_node: bool = True
+    passive: bool = False
+    families: tuple[Family, ...] = ("ipv4", "ipv6")
+    port: int = 179
+    password: str | None = None
+    hold_time: int = 90
+    restart_time: int = 120
+    ttl_hops: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "families": list(self.families)}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Neighbour:
+        return cls(**{**record, "families": tuple(record["families"])})
+
+    def __repr__(self) -> str:
+        # The password must not reach a log through a value that is printed.
+        shown = (f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.name != "password")
+        return f"Neighbour({', '.join(shown)}, password={'***' if self.password else None})"
+
+
+@dataclass(frozen=True, slots=True)
+class ImportPolicy:
+    """What learned routes are held against: who we are, what is ours, and how much a peer may send."""
+
+    own_as: int
+    router_id: bytes
+    own_addresses: frozenset[bytes] = frozenset()
+    own_blocks: tuple[Prefix, ...] = ()
+    pools: tuple[Prefix, ...] = ()
+    prefix_limit: int = 20000
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "own_as": self.own_as,
+            "router_id": unpack(self.router_id),
+            "own_addresses": sorted(map(unpack, self.own_addresses)),
+            "own_blocks": list(map(str, self.own_blocks)),
+            "pools": list(map(str, self.pools)),
+            "prefix_limit": self.prefix_limit,
+        }
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> ImportPolicy:
+        return cls(
+            own_as=record["own_as"],
+            router_id=pack(record["router_id"]),
+            own_addresses=frozenset(map(pack, record["own_addresses"])),
+            own_blocks=tuple(map(Prefix.parse, record["own_blocks"])),
+            pools=tuple(map(Prefix.parse, record["pools"])),
+            prefix_limit=record["prefix_limit"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """This node as a BGP speaker: its identity, where it listens, its sessions, and what it lets in."""
+
+    name: str
+    router_id: bytes
+    listen: tuple[str, ...]
+    port: int
+    neighbours: tuple[Neighbour, ...]
+    policy: ImportPolicy
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "router_id": unpack(self.router_id),
+            "listen": list(self.listen),
+            "port": self.port,
+            "neighbours": [neighbour.to_json() for neighbour in self.neighbours],
+            "policy": self.policy.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Speaker:
+        return cls(
+            name=record["name"],
+            router_id=pack(record["router_id"]),
+            listen=tuple(record["listen"]),
+            port=record["port"],
+            neighbours=tuple(map(Neighbour.from_json, record["neighbours"])),
+            policy=ImportPolicy.from_json(record["policy"]),
+        )
+
+
+class Segment(NamedTuple):
+    """One segment of an AS path (RFC 4271 §4.3, RFC 5065)."""
+
+    kind: Literal["sequence", "set", "confed-sequence", "confed-set"]
+    numbers: tuple[int, ...]
+
+
+class Unknown(NamedTuple):
+    """An attribute nobody here understands, to be passed on if it is transitive (RFC 4271 §5)."""
+
+    code: int
+    flags: int
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """The path attributes of an announcement; prefixes that share them share the object.
+
+    `next_hop` is empty where a peer sent none, `origin` None likewise: what that means is the import policy's
+    to say.
+    """
+
+    next_hop: bytes
+    local_preference: int | None = LOCAL_PREFERENCE
+    origin: Origin | None = "igp"
+    as_path: tuple[Segment, ...] = ()
+    med: int | None = None
+    communities: tuple[tuple[int, int], ...] = ()
+    large_communities: tuple[tuple[int, int, int], ...] = ()
+    extended_communities: tuple[int, ...] = ()
+    originator_id: bytes | None = None
+    cluster_list: tuple[bytes, ...] = ()
+    atomic_aggregate: bool = False
+    aggregator: str | None = None
+    unknown: tuple[Unknown, ...] = ()
+
+    @property
+    def as_path_length(self) -> int:
+        """Return the length that best path compares: a set counts as one, confederations as none.
+
+        RFC 4271 §9.1.2.2 and RFC 5065 §5.3.
+        """
+        return sum(
+            len(segment.numbers) if segment.kind == "sequence" else 1
+            for segment in self.as_path
+            if segment.kind in ("sequence", "set")
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return only what differs from the default: a RIB-out is mostly next hops."""
+        record: dict[str, Any] = {"next_hop": unpack(self.next_hop) if self.next_hop else ""}
+        for field in fields(self)[1:]:
+            value = getattr(self, field.name)
+            if value != field.default:
+                record[field.name] = _PLAIN.get(field.name, _same)(value)
+        return record
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Attributes:
+        rich = {name: _RICH.get(name, _same)(value) for name, value in record.items() if name != "next_hop"}
+        return cls(pack(record["next_hop"]) if record["next_hop"] else b"", **rich)
+
+
+RibOut: TypeAlias = Mapping[Prefix, Attributes]
+
+
+def rib_out_to_json(rib_out: RibOut) -> list[dict[str, Any]]:
+    """Return the announcements grouped by attributes: `[{"attributes": {…}, "prefixes": [...]}]`."""
+    groups: dict[Attributes, list[str]] = {}
+    for prefix, attributes in rib_out.items():
+        groups.setdefault(attributes, []).append(str(prefix))
+    return [
+        {"attributes": attributes.to_json(), "prefixes": prefixes} for attributes, prefixes in groups.items()
+    ]
+
+
+def rib_out_from_json(record: list[dict[str, Any]]) -> dict[Prefix, Attributes]:
+    rib_out: dict[Prefix, Attributes] = {}
+    for group in record:
+        attributes = Attributes.from_json(group["attributes"])
+        rib_out.update((Prefix.parse(text), attributes) for text in group["prefixes"])
+    return rib_out
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+_PLAIN: dict[str, Callable[[Any], Any]] = {
+    "as_path": lambda path: [[kind, list(numbers)] for kind, numbers in path],
+    "originator_id": unpack,
+    "cluster_list": lambda ids: list(map(unpack, ids)),
+    "unknown": lambda attributes: [[code, flags, value.hex()] for code, flags, value in attributes],
+}
+_RICH: dict[str, Callable[[Any], Any]] = {
+    "as_path": lambda path: tuple(Segment(kind, tuple(numbers)) for kind, numbers in path),
+    "communities": lambda values: tuple(map(tuple, values)),
+    "large_communities": lambda values: tuple(map(tuple, values)),
+    "extended_communities": tuple,
+    "originator_id": pack,
+    "cluster_list": lambda ids: tuple(map(pack, ids)),
+    "unknown": lambda attributes: tuple(Unknown(c, f, bytes.fromhex(v)) for c, f, v in attributes),
+}
