@@ -1,0 +1,57 @@
+# Every target sets up what it needs from nothing: Debian packages, a virtual environment in the tree, the shim.
+# Already there, that costs a glance at dpkg's list and two time stamps.
+
+VENV   := .venv
+PY     := $(VENV)/bin/python
+PYTHON ?= /usr/bin/python3# Debian's: one that every user may read, as the lab also runs for ordinary users
+SPEC   ?= examples/three-nodes.yaml
+B      ?= fib cni
+
+PACKAGES := python3 python3-venv gcc libc6-dev make util-linux iproute2 iputils-ping tcpdump bird2 \
+            containernetworking-plugins
+MISSING  := $(shell for p in $(PACKAGES); do \
+              [ -n "$$(dpkg-query -W -f='$${db:Status-Status}' $$p 2>/dev/null | grep -x installed)" ] || echo $$p; done)
+INSTALL  := apt-get install -y --no-install-recommends $(MISSING)
+
+.PHONY: lab test lint bench clean setup packages
+.DEFAULT_GOAL := lab
+
+lab: setup
+	@$(PY) -m felixctl lab run $(SPEC) --json build/lab.json --svg build/lab.svg
+
+test: lint
+	$(PY) -m pytest -q
+	$(PY) -m felixctl lab run $(SPEC) --json build/lab.json --svg build/lab.svg
+
+lint: setup
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+bench: setup
+	@for b in $(B); do $(PY) -m bench.$$b || exit 1; done
+
+clean:
+	rm -rf build $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+setup: packages $(VENV)/.installed build/felix-cni
+
+packages:
+ifneq ($(strip $(MISSING)),)
+	@if [ "$$(id -u)" = 0 ]; then \
+	  echo "installing $(MISSING)"; \
+	  export DEBIAN_FRONTEND=noninteractive; apt-get update -q && $(INSTALL); \
+	else \
+	  echo "make needs these packages: $(MISSING). Installing them takes root, once: $(INSTALL)" >&2; exit 1; \
+	fi
+endif
+
+# PIP_CONSTRAINT instead of -c: it binds the build backend's environment too.
+$(VENV)/.installed: pyproject.toml constraints.txt | packages
+	umask 022; [ -x $(PY) ] || $(PYTHON) -m venv $(VENV)
+	umask 022; PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(PY) -m pip install -q --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+build/felix-cni: $(wildcard cni/shim.c cni/build.py) $(VENV)/.installed
+	@mkdir -p build
+	$(PY) -m cni.build $@
