@@ -1,0 +1,54 @@
+"""What we tell the peers: our confirmed blocks, and the addresses that our pods borrowed from others' blocks.
+
+Pure. The rules are Calico's export policy: a pool with disableBGPExport says nothing, a pod inside an own block
+is covered by the block, any other pod address inside a pool goes out on its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from bgp.speaker import Attributes
+from felix_py.snapshot import Endpoint
+from kernel.prefix import Prefix
+
+
+class Addresses(NamedTuple):
+    """This node's own addresses, packed: the next hop of everything it announces, by family."""
+
+    ipv4: bytes | None
+    ipv6: bytes | None
+
+    def of_family(self, prefix: Prefix) -> bytes | None:
+        return self.ipv4 if prefix.bits == 32 else self.ipv6
+
+
+class Pool(NamedTuple):
+    prefix: Prefix
+    exported: bool
+
+
+def rib_out(
+    blocks: Iterable[Prefix], endpoints: Iterable[Endpoint], pools: Iterable[Pool], node: Addresses
+) -> Mapping[Prefix, Attributes]:
+    """Return every announcement of this node. A family in which the node has no address announces nothing."""
+    own, pools = tuple(blocks), tuple(pools)
+    prefixes = [*own, *borrowed(own, endpoints, pools)]
+    shared = {hop: Attributes(next_hop=hop) for hop in node if hop}
+    return {prefix: shared[hop] for prefix in prefixes if (hop := node.of_family(prefix)) and _exported(prefix, pools)}
+
+
+def borrowed(blocks: Iterable[Prefix], endpoints: Iterable[Endpoint], pools: Iterable[Pool]) -> list[Prefix]:
+    """Return the pods' addresses that lie in a pool, but in no block of ours."""
+    own, pools = tuple(blocks), tuple(pools)
+    return [
+        address
+        for endpoint in endpoints
+        for address in endpoint.addresses
+        if not any(block.contains(address) for block in own) and any(pool.prefix.contains(address) for pool in pools)
+    ]
+
+
+def _exported(prefix: Prefix, pools: tuple[Pool, ...]) -> bool:
+    return all(pool.exported for pool in pools if pool.prefix.contains(prefix))

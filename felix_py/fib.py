@@ -1,0 +1,139 @@
+"""What the kernel holds against what the RIB wants, and the batch between the two.
+
+Pure. `Fib` is folded from one dump and then from events; `steps` compares it with the RIB, for a few changed
+prefixes as for all of them. Ownership is decided here and nowhere else: a route is ours when it carries one of
+our protocol numbers *and* our metric; the kernel tells routes apart by prefix and metric, so a foreign route
+with another metric lies beside ours and is never written over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from felix_py.rib import Rib
+from kernel.prefix import Prefix
+from kernel.route import Path
+from kernel.socket import RouteChanged
+
+
+class Ownership(NamedTuple):
+    """How our routes are marked in the kernel."""
+
+    local: int = 80  # as Felix's: pods, blocks, tunnels
+    learned: int = 81  # over BGP by us; nobody names this number
+    metric: int = 1030  # nobody's default, in either family
+
+    def has(self, path: Path) -> bool:
+        return path.metric == self.metric and path.protocol in (self.local, self.learned)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One batch: routes to put, then routes to remove. It can be printed, logged and tested."""
+
+    put: tuple[tuple[Prefix, Path], ...] = ()
+    remove: tuple[tuple[Prefix, Path], ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.put or self.remove)
+
+
+@dataclass(slots=True)
+class Fib:
+    """The kernel's routes as far as they concern us.
+
+    held     ours, as last read or written
+    squatted prefixes where a foreign route sits at our very metric and was there before us: left alone
+    shadows  foreign routes at other metrics for prefixes of ours, with the protocol number; the lowest metric wins
+    """
+
+    ownership: Ownership = field(default_factory=Ownership)
+    held: dict[Prefix, Path] = field(default_factory=dict)
+    squatted: dict[Prefix, Path] = field(default_factory=dict)
+    shadows: dict[Prefix, dict[int, Path]] = field(default_factory=dict)
+
+    def load(self, dump: Iterable[tuple[Prefix, Path]]) -> set[Prefix]:
+        """Take a whole dump for the truth; return the prefixes where it differs from what we believed."""
+        before = self.held
+        self.held, self.squatted, self.shadows = {}, {}, {}
+        for prefix, path in dump:
+            if self.ownership.has(path):
+                self.held[prefix] = path
+            elif path.metric == self.ownership.metric and prefix not in before:
+                self.squatted[prefix] = path
+            elif path.metric != self.ownership.metric:
+                self.shadows.setdefault(prefix, {})[path.metric] = path
+        return {prefix for prefix in before.keys() | self.held.keys() if before.get(prefix) != self.held.get(prefix)}
+
+    def fold(self, event: RouteChanged) -> Prefix | None:
+        """Take one change made by somebody else; return the prefix if it needs another look."""
+        if event.path.metric != self.ownership.metric:
+            self._shadow(event)
+            return None
+        prefix, known = event.prefix, self.held.get(event.prefix)
+        if event.gone:
+            if self.squatted.pop(prefix, None) is None and known is None:
+                return None
+            self.held.pop(prefix, None)
+            return prefix
+        if self.ownership.has(event.path):
+            self.squatted.pop(prefix, None)
+            self.held[prefix] = event.path
+            return prefix if event.path != known else None
+        if known is None:
+            self.squatted[prefix] = event.path
+            return None
+        del self.held[prefix]  # written over in place: ours to put right
+        return prefix
+
+    def forget_device(self, device: int) -> set[Prefix]:
+        """Drop the routes through a device that went down or away: the kernel removes IPv4 ones without a word."""
+        lost = {p for p, path in self.held.items() if any(hop.device == device for hop in path.hops)}
+        for prefix in lost:
+            del self.held[prefix]
+        return lost
+
+    def carried_out(self, plan: Plan, refused: Collection[Prefix]) -> None:
+        """Take over what a plan changed, except for the prefixes that the kernel refused."""
+        for prefix, path in plan.put:
+            if prefix not in refused:
+                self.held[prefix] = path
+        for prefix, _ in plan.remove:
+            if prefix not in refused:
+                self.held.pop(prefix, None)
+
+    def _shadow(self, event: RouteChanged) -> None:
+        beside = self.shadows.setdefault(event.prefix, {})
+        if event.gone:
+            beside.pop(event.path.metric, None)
+        else:
+            beside[event.path.metric] = event.path
+        if not beside:
+            del self.shadows[event.prefix]
+
+    def shadow_of(self, prefix: Prefix) -> Path | None:
+        """Return the foreign route that wins over ours for the same prefix, if there is one."""
+        better = [path for metric, path in self.shadows.get(prefix, {}).items() if metric < self.ownership.metric]
+        return min(better, key=lambda path: path.metric) if better else None
+
+
+def steps(rib: Rib, fib: Fib, prefixes: Iterable[Prefix], removable: Collection[int]) -> Plan:
+    """Return what makes the kernel hold the best resolved routes of `prefixes`: the changed ones, or all.
+
+    removable: the protocol numbers whose routes may be removed by now. Nothing is removed on a guess: not
+    before the datastore is in sync (local routes), nor before the peers have said all (learned ones).
+    """
+    put: list[tuple[Prefix, Path]] = []
+    remove: list[tuple[Prefix, Path]] = []
+    held: Mapping[Prefix, Path] = fib.held
+    squatted = fib.squatted
+    for prefix in prefixes:
+        best, now = rib.best(prefix), held.get(prefix)
+        if best is None:
+            if now is not None and now.protocol in removable:
+                remove.append((prefix, now))
+        elif best != now and prefix not in squatted:
+            put.append((prefix, best))
+    return Plan(tuple(put), tuple(remove))

@@ -1,0 +1,32 @@
+"""How this process logs: one line an event, `key=value` fields, to standard error.
+
+A change to the kernel is logged in the words of the `ip` command, so that it can be typed back.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+
+
+class Logfmt(logging.Formatter):
+    """`time=… level=… logger=… msg="…"`, with UTC times to the millisecond."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        clock = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        text = record.getMessage()
+        if record.exc_info:
+            text += "\n" + self.formatException(record.exc_info)
+        return (
+            f"time={clock}.{int(record.msecs):03d}Z level={record.levelname} logger={record.name} "
+            f"msg={json.dumps(text, ensure_ascii=False)}"
+        )
+
+
+def set_up(level: str) -> None:
+    """Send all logging of this process to standard error, from `level` on."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Logfmt())
+    logging.basicConfig(level=level, handlers=[handler], force=True)

@@ -1,0 +1,130 @@
+"""The routes that each source wants, as functions of what the cluster and the peers say.
+
+Pure: no I/O, no clock, no logging. Tunnels (IPIP, VXLAN) dock here as one more source, between pods and what
+the peers announced: see `Source.TUNNELS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from felix_py.fib import Ownership
+from felix_py.rib import Rib, Source
+from felix_py.snapshot import Endpoint, EndpointKey
+from kernel.prefix import Prefix
+from kernel.route import BLACKHOLE, Hop, Path
+
+LINK_SCOPE = 253
+NextHops = tuple[bytes, ...]
+
+
+class PodRoutes:
+    """The host routes of this node's pods, kept by endpoint so that one pod costs one pod's routes."""
+
+    def __init__(self, ownership: Ownership) -> None:
+        self._ownership = ownership
+        self._stated: dict[EndpointKey, dict[Prefix, Path]] = {}
+        self._paths: dict[tuple[int, int], Path] = {}
+
+    def update(self, rib: Rib, key: EndpointKey, endpoint: Endpoint | None, devices: Mapping[str, int]) -> None:
+        """State the routes of one endpoint, or that it has none any more.
+
+        devices: the devices that are up, by name. A pod whose device is not there wants its route all the same:
+        it stands in the RIB, unresolved, and is shown.
+        """
+        before = self._stated.pop(key, {})
+        now = {
+            address: self._path(devices.get(endpoint.device), address.bits)
+            for address in (endpoint.addresses if endpoint else ())
+        }
+        for address in before.keys() - now.keys():
+            if rib.wanted(Source.PODS).get(address) == before[address]:  # else another pod has it by now
+                rib.remove(Source.PODS, address)
+        for address, path in now.items():
+            rib.put(Source.PODS, address, path)
+        if now:
+            self._stated[key] = now
+
+    def _path(self, device: int | None, bits: int) -> Path:
+        scope = LINK_SCOPE if bits == 32 else 0  # IPv6 has no scopes on routes
+        if device is None:
+            return Path(self._ownership.local, metric=self._ownership.metric, scope=scope)
+        if (device, bits) not in self._paths:
+            hops = (Hop(device),)
+            self._paths[device, bits] = Path(
+                self._ownership.local, hops=hops, metric=self._ownership.metric, scope=scope
+            )
+        return self._paths[device, bits]
+
+    def forget_device(self, device: int) -> None:
+        for bits in (32, 128):
+            self._paths.pop((device, bits), None)
+
+
+def block_routes(blocks: Iterable[Prefix], ownership: Ownership) -> dict[Prefix, Path]:
+    """Return the blackhole of each own block, so that its unassigned addresses never follow the default route.
+
+    A block of a single address has none: it would have a pod's address as its destination.
+    """
+    path = Path(ownership.local, kind=BLACKHOLE, metric=ownership.metric)
+    return {block: path for block in blocks if not block.is_host}
+
+
+class LearnedRoutes:
+    """What the peers announced best, with next hops resolved as this node's kernel does."""
+
+    def __init__(self, ownership: Ownership) -> None:
+        self._ownership = ownership
+        self._routes: dict[Prefix, NextHops] = {}
+        self._hops: dict[bytes, Hop | None] = {}
+        self._paths: dict[NextHops, Path] = {}
+
+    @property
+    def routes(self) -> Mapping[Prefix, NextHops]:
+        return self._routes
+
+    def next_hops(self) -> set[bytes]:
+        """Return every next hop in use."""
+        return {hop for hops in set(self._routes.values()) for hop in hops}
+
+    def unknown(self, next_hops: Iterable[NextHops]) -> set[bytes]:
+        """Return the next hops that nobody has resolved yet."""
+        return {hop for hops in set(next_hops) for hop in hops} - self._hops.keys()
+
+    def resolved(self, rib: Rib, answers: Mapping[bytes, Hop | None]) -> None:
+        """Take in how next hops are reached now; routes whose way changed are stated again."""
+        moved = {address for address, hop in answers.items() if self._hops.get(address, ()) != hop}
+        self._hops.update(answers)
+        if not moved:
+            return
+        affected = {hops for hops in self._paths if not moved.isdisjoint(hops)}
+        for hops in affected:
+            del self._paths[hops]
+        if affected:
+            for prefix, hops in self._routes.items():
+                if hops in affected:
+                    rib.put(Source.LEARNED, prefix, self._path(hops))
+
+    def put(self, rib: Rib, routes: Mapping[Prefix, NextHops]) -> None:
+        """State routes; their next hops have been resolved."""
+        self._routes.update(routes)
+        for prefix, hops in routes.items():
+            rib.put(Source.LEARNED, prefix, self._path(hops))
+
+    def remove(self, rib: Rib, prefixes: Iterable[Prefix]) -> None:
+        for prefix in prefixes:
+            self._routes.pop(prefix, None)
+            rib.remove(Source.LEARNED, prefix)
+
+    def keep_only(self, rib: Rib, prefixes: set[Prefix]) -> None:
+        """Drop what the peers have not said again since the sidecar began to tell its table anew."""
+        self.remove(rib, self._routes.keys() - prefixes)
+
+    def unreachable(self) -> set[bytes]:
+        return {address for address in self.next_hops() if self._hops.get(address) is None}
+
+    def _path(self, next_hops: NextHops) -> Path:
+        if next_hops not in self._paths:
+            hops = tuple(hop for address in next_hops if (hop := self._hops.get(address)) is not None)
+            self._paths[next_hops] = Path(self._ownership.learned, hops=hops, metric=self._ownership.metric)
+        return self._paths[next_hops]
