@@ -1,0 +1,59 @@
+"""Rows to text, in the two shapes that calicoctl's readers and their scripts know.
+
+Pure, and of the standard library only: every command pays for what is imported here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import zip_longest
+
+GAP = 3
+"""How many spaces stand behind the longest cell of a plain column."""
+
+
+def plain(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return columns without borders, each cell padded (the last one too), and an empty line behind them."""
+    table = [heading, *rows]
+    widths = _widths(table)
+    return "".join(_plain_line(row, widths) for row in table) + "\n"
+
+
+def bordered(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table in `+--+` borders: heading centred and in capitals, numbers right, text left."""
+    body = [tuple(row) for row in rows]
+    widths = _widths([heading, *body])
+    rule = "+" + "+".join("-" * (width + 2) for width in widths) + "+\n"
+    centred = (_centred(cell.upper(), width) for cell, width in zip(heading, widths, strict=True))
+    lines = (_bordered_line(map(_aligned, row, widths)) for row in body)
+    return rule + _bordered_line(centred) + rule + "".join(lines) + rule
+
+
+def _plain_line(row: Sequence[str], widths: Sequence[int]) -> str:
+    return "".join(cell.ljust(width + GAP) for cell, width in zip(row, widths, strict=True)) + "\n"
+
+
+def _widths(table: Sequence[Sequence[str]]) -> list[int]:
+    return [max(map(len, column)) for column in zip_longest(*table, fillvalue="")]
+
+
+def _bordered_line(cells: Iterable[str]) -> str:
+    return "".join(f"| {cell} " for cell in cells) + "|\n"
+
+
+def _centred(text: str, width: int) -> str:
+    """Return `text` in the middle of `width`, an odd space behind it (str.center may put it in front)."""
+    return (" " * ((width - len(text)) // 2) + text).ljust(width)
+
+
+def _aligned(cell: str, width: int) -> str:
+    return cell.rjust(width) if _is_number(cell) else cell.ljust(width)
+
+
+def _is_number(cell: str) -> bool:
+    """Whether a cell reads as a number such as `64`, `-1` or `1.2089e+24`."""
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,269 @@
+"""Two ways to write one resource: as the datastore keeps it, and as people read and write it.
+
+Calico's users see `projectcalico.org/v3` everywhere. The cluster keeps custom resources of another group, with the
+person's labels and annotations folded into one annotation, and its nodes are the core Nodes of Kubernetes, whose
+routing data lies in annotations. A workload endpoint is kept as it is shown.
+
+Pure: JSON-like values in and out, nothing is changed in place, no datastore and no pydantic.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+Json = dict[str, Any]
+
+SHOWN = "projectcalico.org/v3"
+STORED = "crd.projectcalico.org/v1"
+
+_PREFIX = "projectcalico.org/"
+_FOLDED = f"{_PREFIX}metadata"
+_KUBE_LABELS = f"{_PREFIX}kube-labels"
+_NODE_LABELS = f"{_PREFIX}labels"
+_NODE_ANNOTATIONS = f"{_PREFIX}annotations"
+
+_KIND_SHOWN = {"IPAMConfig": "IPAMConfiguration"}
+_KIND_STORED = {shown: stored for stored, shown in _KIND_SHOWN.items()}
+
+_NODE_FIELDS = {
+    "IPv4Address": ("spec", "bgp", "ipv4Address"),
+    "IPv6Address": ("spec", "bgp", "ipv6Address"),
+    "ASNumber": ("spec", "bgp", "asNumber"),
+    "RouteReflectorClusterID": ("spec", "bgp", "routeReflectorClusterID"),
+    "IPv4IPIPTunnelAddr": ("spec", "bgp", "ipv4IPIPTunnelAddr"),
+    "IPv4VXLANTunnelAddr": ("spec", "ipv4VXLANTunnelAddr"),
+    "IPv6VXLANTunnelAddr": ("spec", "ipv6VXLANTunnelAddr"),
+    "VXLANTunnelMACAddr": ("spec", "vxlanTunnelMACAddr"),
+    "VXLANTunnelMACAddrV6": ("spec", "vxlanTunnelMACAddrV6"),
+    "IPv4WireguardInterfaceAddr": ("spec", "wireguard", "interfaceIPv4Address"),
+    "IPv6WireguardInterfaceAddr": ("spec", "wireguard", "interfaceIPv6Address"),
+    "Interfaces": ("spec", "interfaces"),
+    "WireguardPublicKey": ("status", "wireguardPublicKey"),
+    "WireguardPublicKeyV6": ("status", "wireguardPublicKeyV6"),
+}
+"""Where a node's annotation, named without its prefix, is shown."""
+
+
+def shown(record: Mapping[str, Any]) -> Json:
+    """Return a stored record as people read it."""
+    match record["kind"]:
+        case "Node":
+            return _node_shown(record)
+        case "WorkloadEndpoint":
+            return {**record, "apiVersion": SHOWN}
+        case kind:
+            metadata = _metadata_shown(record["metadata"])
+            return {**record, "apiVersion": SHOWN, "kind": _KIND_SHOWN.get(kind, kind), "metadata": metadata}
+
+
+def stored(view: Mapping[str, Any], existing: Mapping[str, Any] | None = None) -> Json:
+    """Return the record that keeps what a person wrote, in place of `existing` if there is one.
+
+    What the datastore gave (uid, creation time, status) stays as it was. The revision is the writer's when he named
+    one, so that a stale copy is refused, and else the existing one's.
+    """
+    match view["kind"]:
+        case "Node":
+            return _node_stored(view, existing)
+        case "WorkloadEndpoint":
+            metadata = _metadata_stored(view["metadata"], existing)
+            return _without_none({**view, "apiVersion": SHOWN, "metadata": metadata})
+        case kind:
+            record = {
+                **view,
+                "apiVersion": STORED,
+                "kind": _KIND_STORED.get(kind, kind),
+                "metadata": _metadata_stored(view["metadata"], existing),
+                "status": (existing or {}).get("status"),
+            }
+            return _without_none(record)
+
+
+def listed(kind: str, views: list[Json], revision: str | None = None) -> Json:
+    """Return views of one kind as the list that `get KIND -o yaml` prints."""
+    metadata = {"resourceVersion": revision} if revision else {}
+    return {"apiVersion": SHOWN, "kind": f"{kind}List", "metadata": metadata, "items": views}
+
+
+def swapped_uid(uid: str) -> str:
+    """Return the uid that Calico shows for a stored one, and the other way round: it is its own inverse.
+
+    Each byte's bits are reversed, except in the bytes that hold version and variant. A uid that is not one stays.
+    """
+    try:
+        octets = UUID(uid).bytes
+    except ValueError:
+        return uid
+    return str(UUID(bytes=bytes(b if i in (6, 8) else _reversed(b) for i, b in enumerate(octets))))
+
+
+def _reversed(octet: int) -> int:
+    return int(f"{octet:08b}"[::-1], 2)
+
+
+def _metadata_shown(metadata: Mapping[str, Any]) -> Json:
+    """Return the metadata with what Calico folded into an annotation unfolded over it; the annotation wins."""
+    own_annotations = dict(metadata.get("annotations") or {})
+    folded = own_annotations.pop(_FOLDED, None)
+    if folded is None:
+        unfolded = dict(metadata)
+    else:
+        inner = json.loads(folded)
+        kept = {key: metadata.get(key) for key in ("name", "namespace", "resourceVersion", "uid")}
+        unfolded = {
+            **inner,
+            **kept,
+            "creationTimestamp": inner.get("creationTimestamp") or metadata.get("creationTimestamp"),
+            "labels": {**(metadata.get("labels") or {}), **(inner.get("labels") or {})},
+            "annotations": {**own_annotations, **(inner.get("annotations") or {})},
+        }
+    if unfolded.get("uid"):
+        unfolded["uid"] = swapped_uid(unfolded["uid"])
+    return _without_empty(unfolded)
+
+
+_GIVEN_BY_STORE = ("uid", "creationTimestamp", "generation", "ownerReferences", "finalizers", "deletionTimestamp")
+
+
+def _metadata_stored(metadata: Mapping[str, Any], existing: Mapping[str, Any] | None) -> Json:
+    """Return plain metadata, nothing folded: every reader understands it, and a label is visible to selectors."""
+    old = (existing or {}).get("metadata", {})
+    return _without_empty(
+        {
+            **{key: old.get(key) for key in _GIVEN_BY_STORE},
+            "name": metadata["name"],
+            "namespace": metadata.get("namespace"),
+            "labels": metadata.get("labels"),
+            "annotations": metadata.get("annotations"),
+            "resourceVersion": metadata.get("resourceVersion") or old.get("resourceVersion"),
+        }
+    )
+
+
+def _node_shown(node: Mapping[str, Any]) -> Json:
+    metadata = node["metadata"]
+    annotations = metadata.get("annotations") or {}
+    kube_labels = metadata.get("labels") or {}
+    view: Json = {
+        "apiVersion": SHOWN,
+        "kind": "Node",
+        "metadata": _without_empty(
+            {
+                **{key: metadata.get(key) for key in ("name", "uid", "resourceVersion", "creationTimestamp")},
+                "labels": {**_json_map(annotations.get(_NODE_LABELS)), **kube_labels},
+                "annotations": {
+                    **_json_map(annotations.get(_NODE_ANNOTATIONS)),
+                    _KUBE_LABELS: _compact(kube_labels),
+                },
+            }
+        ),
+        "spec": {"addresses": _node_addresses(node)} if _node_addresses(node) else {},
+    }
+    for name, path in _NODE_FIELDS.items():
+        if text := annotations.get(_PREFIX + name):
+            _place(view, path, _field_value(name, text))
+    view["spec"]["orchRefs"] = [{"nodeName": metadata["name"], "orchestrator": "k8s"}]
+    if pod_cidrs := (node.get("spec") or {}).get("podCIDRs"):
+        _place(view, ("status", "podCIDRs"), pod_cidrs)
+    return view
+
+
+def _node_addresses(node: Mapping[str, Any]) -> list[Json]:
+    annotations = node["metadata"].get("annotations") or {}
+    routed = (annotations.get(f"{_PREFIX}IPv{version}Address") for version in (4, 6))
+    reported = (node.get("status") or {}).get("addresses") or []
+    return [
+        *({"address": address, "type": "CalicoNodeIP"} for address in routed if address),
+        *(dict(entry) for entry in reported if entry.get("type") in ("InternalIP", "ExternalIP")),
+    ]
+
+
+def _node_stored(view: Mapping[str, Any], existing: Mapping[str, Any] | None) -> Json:
+    """Return the core Node with the person's fields as annotations.
+
+    The labels of an existing Node belong to Kubernetes; labels beyond those go into an annotation of ours.
+    """
+    old: Mapping[str, Any] = existing or {"metadata": {}}
+    metadata = _metadata_stored(view["metadata"], existing)
+    annotations = dict(old["metadata"].get("annotations") or {})
+    for name, path in _NODE_FIELDS.items():
+        annotations[_PREFIX + name] = _annotation_value(_find(view, path))
+    written = view["metadata"].get("annotations") or {}
+    ours = {key: value for key, value in written.items() if key != _KUBE_LABELS}
+    kube_labels = old["metadata"].get("labels") or {}
+    labels = view["metadata"].get("labels") or {}
+    extra = {key: value for key, value in labels.items() if kube_labels.get(key) != value}
+    annotations[_NODE_ANNOTATIONS] = _compact(ours) if ours else None
+    annotations[_NODE_LABELS] = _compact(extra) if extra and existing else None
+    metadata["annotations"] = _without_none(annotations)
+    metadata["labels"] = dict(kube_labels) if existing else dict(labels)
+    rest = {key: value for key, value in old.items() if key not in ("apiVersion", "kind", "metadata")}
+    return {"apiVersion": "v1", "kind": "Node", "metadata": _without_empty(metadata), **rest}
+
+
+def _field_value(name: str, text: str) -> Any:
+    """Return an annotation's value as the field it stands for; text that does not parse is shown as it is."""
+    try:
+        match name:
+            case "Interfaces":
+                return json.loads(text)
+            case "ASNumber":
+                return as_number(text)
+    except ValueError:
+        pass
+    return text
+
+
+def as_number(text: str) -> int:
+    """Return an AS number written `64512` or, dotted, `1.10`. Raises ValueError."""
+    high, dot, low = text.partition(".")
+    return (int(high) << 16) + int(low) if dot else int(text)
+
+
+def _annotation_value(field: Any) -> str | None:
+    match field:
+        case None | "":
+            return None
+        case str():
+            return field
+        case list() | dict():
+            return _compact(field)
+        case _:
+            return str(field)
+
+
+def _json_map(text: str | None) -> Json:
+    """Return the map an annotation holds; one that cannot be read counts as absent, as Calico has it."""
+    try:
+        value = json.loads(text) if text else {}
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _compact(value: object) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def _place(view: Json, path: tuple[str, ...], value: Any) -> None:
+    for key in path[:-1]:
+        view = view.setdefault(key, {})
+    view[path[-1]] = value
+
+
+def _find(view: Mapping[str, Any], path: tuple[str, ...]) -> Any:
+    value: Any = view
+    for key in path:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+def _without_none(mapping: Mapping[str, Any]) -> Json:
+    return {key: value for key, value in mapping.items() if value is not None}
+
+
+def _without_empty(mapping: Mapping[str, Any]) -> Json:
+    return {key: value for key, value in mapping.items() if value not in (None, "", {}, [])}
