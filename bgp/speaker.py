@@ -118,9 +118,9 @@ class Speaker:
 
 
 class Segment(NamedTuple):
-    """One segment of an AS path (RFC 4271 §4.3, RFC 5065)."""
+    """One segment of an AS path (RFC 4271 §4.3)."""
 
-    kind: Literal["sequence", "set", "confed-sequence", "confed-set"]
+    kind: Literal["sequence", "set"]
     numbers: tuple[int, ...]
 
 
@@ -156,15 +156,8 @@ class Attributes:
 
     @property
     def as_path_length(self) -> int:
-        """Return the length that best path compares: a set counts as one, confederations as none.
-
-        RFC 4271 §9.1.2.2 and RFC 5065 §5.3.
-        """
-        return sum(
-            len(segment.numbers) if segment.kind == "sequence" else 1
-            for segment in self.as_path
-            if segment.kind in ("sequence", "set")
-        )
+        """Return the length that best path compares: a set counts as one (RFC 4271 §9.1.2.2)."""
+        return sum(len(segment.numbers) if segment.kind == "sequence" else 1 for segment in self.as_path)
 
     def to_json(self) -> dict[str, Any]:
         """Return only what differs from the default: a RIB-out is mostly next hops."""
@@ -189,9 +182,7 @@ def rib_out_to_json(rib_out: RibOut) -> list[dict[str, Any]]:
     groups: dict[Attributes, list[str]] = {}
     for prefix, attributes in rib_out.items():
         groups.setdefault(attributes, []).append(str(prefix))
-    return [
-        {"attributes": attributes.to_json(), "prefixes": prefixes} for attributes, prefixes in groups.items()
-    ]
+    return [{"attributes": attributes.to_json(), "prefixes": prefixes} for attributes, prefixes in groups.items()]
 
 
 def rib_out_from_json(record: list[dict[str, Any]]) -> dict[Prefix, Attributes]:

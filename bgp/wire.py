@@ -6,12 +6,14 @@ the peer said; what we make of it is the import policy's and RIB-in's.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from functools import lru_cache
+from typing import Any, NamedTuple, TypeAlias
 
-from bgp.speaker import Attributes, Family
-from kernel.prefix import Prefix
+from bgp.speaker import Attributes, Family, Segment, Unknown
+from kernel.prefix import Prefix, pack, unpack
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,21 +119,223 @@ class Stopped:
     final: bool = False
 
 
-Event: TypeAlias = (
-    PeerConnected | PeerUp | PeerDown | PeerOpen | Update | EndOfRib | Refresh | Restarted | Stopped
-)
+Event: TypeAlias = PeerConnected | PeerUp | PeerDown | PeerOpen | Update | EndOfRib | Refresh | Restarted | Stopped
+
+
+class LineBuffer:
+    """Bytes from ExaBGP's pipe in, whole lines out. It reads no pipe and knows no clock."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        return lines
+
+
+def answer(line: bytes) -> bool | None:
+    """Return ExaBGP's verdict on a command, True for `done`; None if the line is no answer.
+
+    Answers carry no reference to their command: they are counted.
+    """
+    return {b"done": True, b"error": False}.get(line)
+
+
+def event(line: bytes) -> Event | None:
+    """Return what one JSON line of ExaBGP 5 says about a peer; None for lines that say nothing to us.
+
+    Raises ValueError: the line is not JSON, or an address in it is not one.
+    """
+    match json.loads(line):
+        case {"type": "state", "neighbor": {"address": {"peer": str(peer)}, "state": state, **more}}:
+            return _state(peer, state, str(more.get("reason", "")))
+        case {"type": "open", "neighbor": {"address": {"peer": str(peer)}, "direction": "receive", "open": sent}}:
+            return _open(peer, sent)
+        case {"type": "update", "neighbor": {"address": {"peer": str(peer)}, "message": {"eor": ended}}}:
+            return EndOfRib(peer, ended["afi"])
+        case {"type": "update", "neighbor": {"address": {"peer": str(peer)}, "message": {"update": update}}}:
+            return _update(peer, update)
+        case {"type": "refresh", "neighbor": {"address": {"peer": str(peer)}, "route-refresh": asked}}:
+            return Refresh(peer, asked["afi"], asked["subtype"])
+    return None
 
 
 def announce(routes: Mapping[Prefix, Attributes], to: Sequence[str] = ()) -> list[str]:
-    """Return the lines that announce each route, to the peers named or to all of its family, grouped by attributes."""
-    raise NotImplementedError
+    """Return the lines that announce each route, to the peers named or to every peer with the route's family.
+
+    Each prefix may be in one batch once: ExaBGP may send two changes of it in either order.
+    """
+    return _grouped("announce", routes, to)
 
 
 def withdraw(routes: Mapping[Prefix, Attributes], to: Sequence[str] = ()) -> list[str]:
     """Return the lines that withdraw what was announced with these attributes."""
-    raise NotImplementedError
+    return _grouped("withdraw", routes, to)
 
 
 def end_of_rib(peer: str, families: Iterable[Family]) -> list[str]:
-    """Return the lines that tell one peer, in these families, that it has all our routes."""
-    raise NotImplementedError
+    """Return the lines that tell one peer, per family, that it has all our routes.
+
+    To be sent after every PeerUp, behind the answers to all announcements.
+    """
+    return [f"neighbor {peer} announce eor {family} unicast" for family in families]
+
+
+_FAMILIES: tuple[Family, ...] = ("ipv4", "ipv6")
+_PREFIXES_PER_LINE = 100  # a longer line gains nothing, and is one answer for all that is on it
+
+
+def _state(peer: str, state: str, reason: str) -> Event | None:
+    match state:
+        case "connected":
+            return PeerConnected(peer)
+        case "up":
+            return PeerUp(peer)
+        case "down":
+            return PeerDown(peer, reason)
+    return None
+
+
+def _open(peer: str, sent: Mapping[str, Any]) -> PeerOpen:
+    capabilities = sent["capabilities"]
+    asn = capabilities.get("65", {}).get("asn4", sent["asn"])
+    return PeerOpen(
+        peer,
+        router_id=pack(sent["router_id"]),
+        asn=asn,
+        hold_time=sent["hold_time"],
+        families=_families(capabilities.get("1", {}).get("families", ["ipv4/unicast"])),
+        add_path=_families(
+            family for family, ways in capabilities.get("69", {}).items() if "send" in str(ways).split("/")
+        ),
+        restart=_restart(capabilities["64"]) if "64" in capabilities else None,
+    )
+
+
+def _restart(capability: Mapping[str, Any]) -> Restart:
+    # ExaBGP's words are swapped against common sense: "forwarding" among the restart flags is the Restart State
+    # bit, "restart" in a family's list is that family's Forwarding State bit.
+    flags = capability.get("address-family-flags", {})
+    return Restart(
+        seconds=capability["time"],
+        restarting="forwarding" in capability.get("restart-flags", ()),
+        families=tuple((family, "restart" in flags[f"{family}/unicast"]) for family in _families(flags)),
+    )
+
+
+def _families(names: Iterable[str]) -> tuple[Family, ...]:
+    """Return the unicast families among `names`, written `ipv4/unicast`, in a fixed order."""
+    present = set(names)
+    return tuple(family for family in _FAMILIES if f"{family}/unicast" in present)
+
+
+def _update(peer: str, update: Mapping[str, Any]) -> Update:
+    said = update.get("attribute", {})
+    return Update(
+        peer,
+        announced=tuple(_announced(update.get("announce", {}), said)),
+        withdrawn=tuple(
+            Withdrawn(Prefix.parse(route["nlri"]), _path_id(route))
+            for family in _FAMILIES
+            for route in update.get("withdraw", {}).get(f"{family} unicast", ())
+        ),
+        error=said.get("error"),
+    )
+
+
+def _announced(announce: Mapping[str, Any], said: Mapping[str, Any]) -> Iterator[Announced]:
+    for family in _FAMILIES:
+        for next_hop, routes in announce.get(f"{family} unicast", {}).items():
+            attributes = _shared(_attributes(next_hop, said))
+            for route in routes:
+                yield Announced(Prefix.parse(route["nlri"]), _path_id(route), attributes)
+
+
+def _path_id(route: Mapping[str, str]) -> int:
+    return int.from_bytes(pack(route["path-information"])) if "path-information" in route else 0
+
+
+def _attributes(next_hop: str, said: Mapping[str, Any]) -> Attributes:
+    return Attributes(
+        next_hop=b"" if next_hop == "no-nexthop" else pack(next_hop),
+        local_preference=said.get("local-preference"),
+        origin=said.get("origin"),
+        as_path=tuple(
+            Segment("set" if segment["element"] == "as-set" else "sequence", tuple(segment["value"]))
+            for segment in said.get("as-path", {}).values()
+        ),
+        med=said.get("med"),
+        communities=tuple((high, low) for high, low in said.get("community", ())),
+        large_communities=tuple((a, b, c) for a, b, c in said.get("large-community", ())),
+        extended_communities=tuple(each["value"] for each in said.get("extended-community", ())),
+        originator_id=pack(said["originator-id"]) if "originator-id" in said else None,
+        cluster_list=tuple(map(pack, said.get("cluster-list", ()))),
+        atomic_aggregate="atomic-aggregate" in said,
+        aggregator=said.get("aggregator"),
+        unknown=tuple(
+            Unknown(*_code_and_flags(name), bytes.fromhex(value.removeprefix("0x")))
+            for name, value in said.items()
+            if name.startswith("attribute-0x")
+        ),
+    )
+
+
+def _code_and_flags(name: str) -> tuple[int, int]:
+    _, code, flags = name.split("-")
+    return int(code, 16), int(flags, 16)
+
+
+@lru_cache(maxsize=4096)
+def _shared(attributes: Attributes) -> Attributes:
+    """Return the first object equal to this one: a table of many routes has few attributes."""
+    return attributes
+
+
+def _grouped(verb: str, routes: Mapping[Prefix, Attributes], to: Sequence[str]) -> list[str]:
+    groups: dict[tuple[Attributes, int], list[str]] = {}
+    for prefix, attributes in routes.items():
+        groups.setdefault((attributes, prefix.bits), []).append(str(prefix))
+    selector = "".join(f"{', ' if i else ''}neighbor {peer} " for i, peer in enumerate(to))
+    return [
+        f"{selector}{verb} attributes {_words(attributes)} nlri {' '.join(part)}"
+        for (attributes, _), prefixes in groups.items()
+        for part in _parts(prefixes, _PREFIXES_PER_LINE)
+    ]
+
+
+def _parts(prefixes: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    return (prefixes[start : start + size] for start in range(0, len(prefixes), size))
+
+
+def _words(attributes: Attributes) -> str:
+    """Return the attributes as ExaBGP's commands name them; the next hop always in full, never `self`.
+
+    `self` on a session of the other family is an error, or the router id.
+    """
+    words = [f"next-hop {unpack(attributes.next_hop)}", f"origin {attributes.origin or 'igp'}"]
+    for name, value in (("local-preference", attributes.local_preference), ("med", attributes.med)):
+        if value is not None:
+            words.append(f"{name} {value}")
+    if attributes.originator_id is not None:
+        words.append(f"originator-id {unpack(attributes.originator_id)}")
+    if attributes.aggregator is not None:
+        words.append(f"aggregator ( {attributes.aggregator} )")
+    if attributes.atomic_aggregate:
+        words.append("atomic-aggregate")
+    if attributes.as_path:
+        words.append(f"as-path {' '.join(map(_segment, attributes.as_path))}")
+    for name, values in (
+        ("community", [":".join(map(str, value)) for value in attributes.communities]),
+        ("large-community", [":".join(map(str, value)) for value in attributes.large_communities]),
+        ("extended-community", [f"0x{value:016x}" for value in attributes.extended_communities]),
+        ("cluster-list", list(map(unpack, attributes.cluster_list))),
+    ):
+        if values:
+            words.append(f"{name} [ {' '.join(values)} ]")
+    words += [f"attribute [ 0x{code:02x} 0x{flags:02x} 0x{value.hex()} ]" for code, flags, value in attributes.unknown]
+    return " ".join(words)
+
+
+def _segment(segment: Segment) -> str:
+    numbers = " ".join(map(str, segment.numbers))
+    return f"( {numbers} )" if segment.kind == "set" else f"[ {numbers} ]"
