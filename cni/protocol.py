@@ -1,0 +1,455 @@
+"""The CNI specification as values: a request in, a result or an error out.
+
+Pure: bytes and mappings in, frozen values out; no I/O, no clock, no logging. Versions 0.3.1 to 1.1.0 of the
+specification; an answer is always given in the version that was asked in.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Annotated, Any, Literal, NamedTuple, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+VERSIONS = ("0.3.1", "0.4.0", "1.0.0", "1.1.0")
+NEWEST = VERSIONS[-1]
+
+Verb = Literal["ADD", "DEL", "CHECK", "GC", "STATUS", "VERSION"]
+Address = IPv4Address | IPv6Address
+
+ANNOTATIONS = "io.kubernetes.cri.pod-annotations"
+PREFIX = "cni.projectcalico.org/"
+
+_SINCE: Mapping[str, str] = {"CHECK": "0.4.0", "GC": "1.1.0", "STATUS": "1.1.0"}
+_REQUIRED: Mapping[str, tuple[str, ...]] = {
+    "ADD": ("CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"),
+    "DEL": ("CNI_CONTAINERID", "CNI_IFNAME"),
+    "CHECK": ("CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"),
+}
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*\Z")
+_DEVICE = re.compile(r"[^\s/:]{1,15}\Z")
+_KNOWN_ARGS = {
+    "IgnoreUnknown", "IP", "MAC", "K8S_POD_NAMESPACE", "K8S_POD_NAME", "K8S_POD_UID", "K8S_POD_INFRA_CONTAINER_ID",
+}  # fmt: skip
+
+
+class Code(IntEnum):
+    """CNI's well-known error codes, and from 100 on our own."""
+
+    INCOMPATIBLE_VERSION = 1
+    UNSUPPORTED_FIELD = 2
+    INVALID_ENVIRONMENT = 4
+    IO_FAILURE = 5
+    UNDECODABLE = 6
+    INVALID_CONFIGURATION = 7
+    INVALID_NAMESPACE = 8
+    TRY_AGAIN = 11
+    NOT_SERVING = 50
+    LIMITED = 51
+    ALREADY_ATTACHED = 100
+    NO_ADDRESS = 101
+    DIFFERENT = 102
+    KERNEL = 103
+    UNFORESEEN = 104
+
+
+class CniError(Exception):
+    """A verb failed: a code for the runtime, a sentence for whoever is on call, and more if there is more to say."""
+
+    def __init__(self, code: Code, sentence: str, details: str = "") -> None:
+        super().__init__(sentence)
+        self.code, self.sentence, self.details = code, sentence, details
+
+
+class Attachment(NamedTuple):
+    """What one ADD makes and one DEL undoes. The specification keys it by these three."""
+
+    network: str
+    container_id: str
+    device: str
+
+    @property
+    def handle(self) -> str:
+        """The name its addresses are assigned under; as Calico's, so that either can release the other's."""
+        return f"{self.network}.{self.container_id}"
+
+
+class Pod(NamedTuple):
+    """Who the container is for Kubernetes; for other runtimes a pod named as the container, in `default`."""
+
+    namespace: str
+    name: str
+    uid: str = ""
+
+
+def _boolean(value: object) -> object:
+    """Calico's configuration and old libraries write booleans as text."""
+    return {"true": True, "false": False}.get(value.lower(), value) if isinstance(value, str) else value
+
+
+Flag = Annotated[bool, BeforeValidator(_boolean)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True)
+
+
+class IpamSection(_Section):
+    """`ipam`: which families, from which pools (names or CIDRs)."""
+
+    type: Literal["felix-ipam", "calico-ipam"] = "felix-ipam"
+    assign_ipv4: Flag = True
+    assign_ipv6: Flag = False
+    ipv4_pools: tuple[str, ...] = ()
+    ipv6_pools: tuple[str, ...] = ()
+
+
+class ContainerSettings(_Section):
+    allow_ip_forwarding: Flag = False
+
+
+class Network(_Section):
+    """One plugin's configuration as it arrives on standard input; members we do not know are kept."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]*$")]
+    type: str = ""
+    mtu: Annotated[int, Field(ge=0, le=65535)] = 0
+    ipam: IpamSection = IpamSection()
+    container_settings: ContainerSettings = ContainerSettings()
+    args: Mapping[str, Any] = Field(default_factory=dict)
+    runtime_config: Mapping[str, Any] = Field(default_factory=dict, alias="runtimeConfig")
+    prev_result: Mapping[str, Any] | None = Field(default=None, alias="prevResult")
+
+    @property
+    def annotations(self) -> Mapping[str, str]:
+        """The pod's annotations as far as the runtime passes them on: its own capability, else `args.cni`."""
+        for source in (self.runtime_config.get(ANNOTATIONS), self._conventional.get("annotations")):
+            if isinstance(source, Mapping):
+                return source
+        return {}
+
+    @property
+    def ips(self) -> tuple[str, ...]:
+        """Addresses asked for by the runtime: capability `ips`, else `args.cni.ips`."""
+        wanted = self.runtime_config.get("ips") or self._conventional.get("ips") or ()
+        return tuple(str(text) for text in wanted)
+
+    @property
+    def _conventional(self) -> Mapping[str, Any]:
+        section = self.args.get("cni")
+        return section if isinstance(section, Mapping) else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Which addresses a pod is to get: so many of each family from these pools, or exactly `addresses`."""
+
+    ipv4: int
+    ipv6: int
+    ipv4_pools: tuple[str, ...] = ()
+    ipv6_pools: tuple[str, ...] = ()
+    addresses: tuple[Address, ...] = ()
+    ipv6_first: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call of the plugin, checked."""
+
+    verb: Verb
+    version: str
+    network: Network
+    attachment: Attachment
+    pod: Pod
+    netns: str = ""
+    netns_error: str = ""
+    args: Mapping[str, str] | None = None
+    valid: frozenset[tuple[str, str]] | None = None
+    """GC: every (container, device) still wanted; None when the runtime did not say."""
+    may_be_host: bool = False
+
+
+def version_of(stdin: bytes) -> str:
+    """Return the version to answer in: the input's if it can be read and is ours, else the newest."""
+    try:
+        version = json.loads(stdin)["cniVersion"]
+    except (ValueError, KeyError, TypeError):
+        return NEWEST
+    return version if version in VERSIONS else NEWEST
+
+
+def parse(environment: Mapping[str, str], stdin: bytes) -> Request:
+    """Return what the runtime asks for. Raises CniError with code 4, 6, 1, 7 or 2, checked in this order."""
+    verb = _verb(environment.get("CNI_COMMAND", ""))
+    missing = [name for name in _REQUIRED.get(verb, ()) if not environment.get(name)]
+    if missing:
+        raise CniError(
+            Code.INVALID_ENVIRONMENT, f"{verb}: required environment variables are missing: {', '.join(missing)}"
+        )
+    container, device = environment.get("CNI_CONTAINERID", ""), environment.get("CNI_IFNAME", "")
+    if container and not _NAME.match(container):
+        raise CniError(Code.INVALID_ENVIRONMENT, f"{verb}: CNI_CONTAINERID={container!r} is not a container's id")
+    if device and (not _DEVICE.match(device) or len(device.encode()) > 15 or device in {".", ".."}):
+        raise CniError(Code.INVALID_ENVIRONMENT, f"{verb}: CNI_IFNAME={device!r} cannot be a device's name")
+    document = _document(verb, stdin)
+    version = _version(verb, document)
+    args = _args(verb, environment.get("CNI_ARGS", ""))
+    network = _network(verb, document)
+    return Request(
+        verb=verb,
+        version=version,
+        network=network,
+        attachment=Attachment(network.name, container, device),
+        pod=Pod(
+            args.get("K8S_POD_NAMESPACE") or "default",
+            args.get("K8S_POD_NAME") or container.lower(),
+            args.get("K8S_POD_UID", ""),
+        ),
+        netns=environment.get("CNI_NETNS", ""),
+        netns_error=environment.get("CNI_NETNS_ERROR", ""),
+        args=args,
+        valid=_valid_attachments(verb, document),
+        may_be_host=environment.get("CNI_NETNS_OVERRIDE", "").upper() in {"1", "TRUE"},
+    )
+
+
+def _verb(text: str) -> Verb:
+    for verb in get_args(Verb):
+        if text == verb:
+            return verb  # type: ignore[no-any-return]
+    raise CniError(Code.INVALID_ENVIRONMENT, f"CNI_COMMAND={text!r} is not one of {', '.join(get_args(Verb))}")
+
+
+def _document(verb: Verb, stdin: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(stdin)
+    except ValueError as error:
+        raise CniError(
+            Code.UNDECODABLE, f"{verb}: the network configuration on standard input is not JSON: {error}"
+        ) from None
+    if not isinstance(document, dict):
+        raise CniError(Code.UNDECODABLE, f"{verb}: the network configuration on standard input is not a JSON object")
+    return document
+
+
+def _version(verb: Verb, document: Mapping[str, Any]) -> str:
+    # An input without a version is one of 0.1.0, says the library that every runtime uses.
+    version = document.get("cniVersion") or "0.1.0"
+    if not isinstance(version, str):
+        raise CniError(Code.UNDECODABLE, f"{verb}: cniVersion {version!r} is not text")
+    if verb == "VERSION":
+        return version if version in VERSIONS else NEWEST
+    if version not in VERSIONS:
+        raise CniError(
+            Code.INCOMPATIBLE_VERSION,
+            f"{verb}: cniVersion {version!r} is not supported; supported are {', '.join(VERSIONS)}",
+        )
+    if VERSIONS.index(version) < VERSIONS.index(_SINCE.get(verb, VERSIONS[0])):
+        raise CniError(
+            Code.INCOMPATIBLE_VERSION, f"{verb}: not part of cniVersion {version}, only since {_SINCE[verb]}"
+        )
+    return version
+
+
+def _args(verb: Verb, text: str) -> dict[str, str]:
+    """Take CNI_ARGS apart; unknown keys are refused unless IgnoreUnknown is given, as the library does."""
+    args: dict[str, str] = {}
+    for element in filter(None, text.split(";")):
+        key, equals, value = element.partition("=")
+        if not equals or not key or "=" in value:
+            raise CniError(Code.INVALID_ENVIRONMENT, f"{verb}: CNI_ARGS holds {element!r}, which is not KEY=VALUE")
+        args[key] = value
+    if args.get("IgnoreUnknown", "").lower() not in {"1", "true"} and (unknown := sorted(args.keys() - _KNOWN_ARGS)):
+        raise CniError(
+            Code.INVALID_ENVIRONMENT, f"{verb}: CNI_ARGS holds unknown keys without IgnoreUnknown: {', '.join(unknown)}"
+        )
+    return args
+
+
+def _network(verb: Verb, document: Mapping[str, Any]) -> Network:
+    if verb == "VERSION":
+        return Network(name=str(document.get("name") or "version"))
+    try:
+        return Network.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        if first["type"] == "missing":
+            raise CniError(
+                Code.INVALID_CONFIGURATION, f"{verb}: the network configuration has no member {where!r}"
+            ) from None
+        raise CniError(
+            Code.INVALID_CONFIGURATION,
+            f"{verb}: network {document.get('name')!r}: {where} {first['input']!r}: {first['msg']}",
+        ) from None
+
+
+def _valid_attachments(verb: Verb, document: Mapping[str, Any]) -> frozenset[tuple[str, str]] | None:
+    """Read GC's list; the second key is what an early text of 1.1.0 called it."""
+    listed = document.get("cni.dev/valid-attachments", document.get("cni.dev/attachments"))
+    if verb != "GC" or listed is None:
+        return None
+    try:
+        return frozenset((str(item["containerID"]), str(item["ifname"])) for item in listed)
+    except (TypeError, KeyError):
+        raise CniError(
+            Code.INVALID_CONFIGURATION,
+            "GC: cni.dev/valid-attachments is not a list of objects with containerID and ifname",
+        ) from None
+
+
+def wish(request: Request) -> Wish:
+    """Return which addresses this pod is to get: its annotations first, then the runtime's words, then the network's.
+
+    Raises CniError (7): an annotation or address cannot be understood, or no family is left.
+    """
+    network, notes = request.network, request.network.annotations
+    ipv4, ipv6, first = network.ipam.assign_ipv4, network.ipam.assign_ipv6, False
+    if families := _listed(notes, "ipFamilies"):
+        if set(families) - {"IPv4", "IPv6"}:
+            raise CniError(
+                Code.INVALID_CONFIGURATION,
+                f"ADD: annotation {PREFIX}ipFamilies {list(families)} may hold only IPv4 and IPv6",
+            )
+        ipv4, ipv6, first = "IPv4" in families, "IPv6" in families, families[0] == "IPv6"
+    if not ipv4 and not ipv6:
+        raise CniError(
+            Code.INVALID_CONFIGURATION,
+            f"ADD: network {network.name!r} assigns neither IPv4 nor IPv6: "
+            "set ipam.assign_ipv4 or ipam.assign_ipv6 to true",
+        )
+    given = (
+        _listed(notes, "ipAddrs") or network.ips or tuple(filter(None, (request.args or {}).get("IP", "").split(",")))
+    )
+    return Wish(
+        ipv4=int(ipv4),
+        ipv6=int(ipv6),
+        ipv4_pools=_listed(notes, "ipv4pools") or network.ipam.ipv4_pools,
+        ipv6_pools=_listed(notes, "ipv6pools") or network.ipam.ipv6_pools,
+        addresses=tuple(map(_address, given)),
+        ipv6_first=first,
+    )
+
+
+def _listed(annotations: Mapping[str, str], name: str) -> tuple[str, ...]:
+    text = annotations.get(PREFIX + name)
+    if not text:
+        return ()
+    try:
+        items = json.loads(text)
+    except ValueError:
+        items = None
+    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+        raise CniError(
+            Code.INVALID_CONFIGURATION, f"ADD: annotation {PREFIX}{name} {text!r} is not a JSON list of texts"
+        )
+    return tuple(items)
+
+
+def _address(text: str) -> Address:
+    try:
+        return ip_address(text.partition("/")[0])
+    except ValueError:
+        raise CniError(Code.INVALID_CONFIGURATION, f"ADD: {text!r}, asked for as an address, is not one") from None
+
+
+class Interface(NamedTuple):
+    """One device of a result; an empty sandbox is the host."""
+
+    name: str
+    mac: str
+    mtu: int
+    sandbox: str = ""
+
+    def render(self, version: str) -> dict[str, Any]:
+        members: dict[str, Any] = {"name": self.name, "mac": self.mac}
+        if version == "1.1.0":
+            members["mtu"] = self.mtu
+        if self.sandbox:
+            members["sandbox"] = self.sandbox
+        return members
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What an ADD made: the host's end, the container's end, and the addresses on the latter, primary first."""
+
+    host: Interface
+    container: Interface
+    addresses: tuple[Address, ...]
+    gateways: tuple[Address, ...]
+    """Per address, the link-local address its default route leads through."""
+
+
+def render(result: Result, version: str, previous: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the result as the runtime reads it, after what plugins before us in the chain already made.
+
+    Members of `previous` that we do not know are passed on as they are.
+    """
+    chained = dict(previous or {})
+    interfaces = list(chained.get("interfaces") or ())
+    index = len(interfaces) + 1
+    ips = [
+        {"interface": index, "address": f"{address}/{address.max_prefixlen}"}
+        | ({"version": str(address.version)} if version.startswith("0.") else {})
+        for address in result.addresses
+    ]
+    routes = [
+        {"dst": "0.0.0.0/0" if gateway.version == 4 else "::/0", "gw": str(gateway)}
+        for gateway in dict.fromkeys(result.gateways)
+    ]
+    return chained | {
+        "cniVersion": version,
+        "interfaces": [*interfaces, result.host.render(version), result.container.render(version)],
+        "ips": [*(chained.get("ips") or ()), *ips],
+        "routes": [*(chained.get("routes") or ()), *routes],
+    }
+
+
+def addresses_of(previous: Mapping[str, Any], device: str) -> tuple[Address, ...] | None:
+    """Return the addresses that a result puts on `device` inside the container; None if it does not list the device.
+
+    An address without an interface index (0 is an index) may be anybody's and is left out.
+    """
+    interfaces = previous.get("interfaces") or ()
+    ours = {index for index, one in enumerate(interfaces) if one.get("sandbox") and one.get("name") == device}
+    if not ours:
+        return None
+    return tuple(_address(ip["address"]) for ip in previous.get("ips") or () if ip.get("interface") in ours)
+
+
+def mac_of(previous: Mapping[str, Any], device: str) -> str:
+    """Return the MAC a result gives for `device` inside the container; a later plugin may have changed ours."""
+    for one in previous.get("interfaces") or ():
+        if one.get("sandbox") and one.get("name") == device:
+            return str(one.get("mac") or "").lower()
+    return ""
+
+
+def version_answer(version: str) -> dict[str, Any]:
+    return {"cniVersion": version, "supportedVersions": list(VERSIONS)}
+
+
+def render_error(error: CniError, version: str) -> dict[str, Any]:
+    shown: dict[str, Any] = {"cniVersion": version, "code": int(error.code), "msg": error.sentence}
+    return shown | ({"details": error.details} if error.details else {})
+
+
+def reply(status: int, document: Mapping[str, Any] | None) -> bytes:
+    """Return what goes back to the shim: the exit status, one object or nothing, and the newline that ends it."""
+    body = b"" if document is None else json.dumps(document, separators=(",", ":")).encode()
+    return bytes((status,)) + body + b"\n"
+
+
+def unpack(message: bytes) -> tuple[dict[str, str], bytes]:
+    """Split what the shim sent into environment and standard input. Raises CniError (6): it was cut short."""
+    head, end, stdin = message.partition(b"\0\0")
+    if not end:
+        raise CniError(Code.UNDECODABLE, "the request ended before its environment did; it is dropped")
+    pairs = (item.decode(errors="surrogateescape").partition("=") for item in head.split(b"\0"))
+    return {name: value for name, _, value in pairs}, stdin

@@ -1,0 +1,170 @@
+"""The agent's socket: the shim's requests in, answers out.
+
+Root only. A request is complete when the shim has shut its sending side; the answer is one piece, then the
+connection closes. Descriptors that came along are closed when the request is over, however it ends. A shim that
+goes away early does not disturb its request: an ADD is completed all the same, and the runtime's DEL, which must
+follow a failed ADD, or its repeated ADD, finds it so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import struct
+from pathlib import Path
+from typing import Protocol
+
+from cni.protocol import CniError, Code, Request, parse, render_error, reply, unpack, version_of
+
+log = logging.getLogger("cni.server")
+
+LIMIT = 8 << 20
+REQUEST_SECONDS = 10.0
+STOP_SECONDS = 10.0
+
+
+class Answers(Protocol):
+    """What carries requests out: cni.verbs.Verbs."""
+
+    async def run(self, request: Request, netns: int | None) -> dict[str, object] | None: ...
+
+
+async def respond(verbs: Answers, message: bytes, netns: int | None) -> bytes:
+    """Return the answer to one request, an error object if it failed for whatever reason."""
+    version = version_of(b"")
+    try:
+        environment, stdin = unpack(message)
+        version = version_of(stdin)
+        return reply(0, await verbs.run(parse(environment, stdin), netns))
+    except CniError as error:
+        log.warning("%s (code %d)", error.sentence, error.code)
+        return reply(1, render_error(error, version))
+    except Exception as error:
+        log.exception("a CNI request failed in a way nobody foresaw")
+        sentence = f"the agent failed in a way nobody foresaw ({type(error).__name__}: {error}); its log says where"
+        return reply(1, render_error(CniError(Code.UNFORESEEN, sentence), version))
+
+
+class CniServer:
+    """Listens at `path` from start() to stop(); requests run side by side, in `verbs`' order."""
+
+    def __init__(self, path: Path | str, verbs: Answers) -> None:
+        self._path, self._verbs = Path(path), verbs
+        self._listener: socket.socket | None = None
+        self._serving: set[asyncio.Task[None]] = set()
+        self._accepting: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Take the socket over from whoever left it. Raises OSError: somebody else is listening there."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            if await _answered(self._path):
+                raise OSError(f"listen on {self._path}: another agent answers there; this one does not start")
+            self._path.unlink(missing_ok=True)
+            before = os.umask(0o177)
+            try:
+                listener.bind(str(self._path))
+            finally:
+                os.umask(before)
+            listener.listen(512)
+        except BaseException:
+            listener.close()
+            raise
+        self._listener = listener
+        self._accepting = asyncio.create_task(self._accept(listener), name="cni accept")
+
+    async def stop(self) -> None:
+        """Take no more requests, let those in flight end within their time, and undo what does not."""
+        if self._accepting is None or self._listener is None:
+            return
+        self._accepting.cancel()
+        await asyncio.gather(self._accepting, return_exceptions=True)
+        self._listener.close()
+        self._path.unlink(missing_ok=True)
+        if self._serving:
+            _, late = await asyncio.wait(self._serving, timeout=STOP_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        self._accepting = self._listener = None
+
+    async def _accept(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                connection, _ = await loop.sock_accept(listener)
+            except OSError as error:
+                log.warning("accept a CNI request on %s: %s; next try in 0.1 s", self._path, error)
+                await asyncio.sleep(0.1)
+                continue
+            task = asyncio.create_task(self._serve(connection))
+            self._serving.add(task)
+            task.add_done_callback(self._serving.discard)
+
+    async def _serve(self, connection: socket.socket) -> None:
+        descriptors: list[int] = []
+        with connection:
+            try:
+                _refuse_strangers(connection)
+                async with asyncio.timeout(REQUEST_SECONDS):
+                    message = await _receive(connection, descriptors)
+                if len(message) > LIMIT:
+                    sentence = f"the network configuration is longer than {LIMIT} bytes; nothing was done"
+                    answer = reply(1, render_error(CniError(Code.IO_FAILURE, sentence), version_of(b"")))
+                else:
+                    answer = await respond(self._verbs, message, descriptors[0] if descriptors else None)
+                await asyncio.get_running_loop().sock_sendall(connection, answer)
+            except (OSError, TimeoutError) as error:
+                log.warning("a CNI request on %s was dropped: %s", self._path, error or "it did not arrive in time")
+            finally:
+                for descriptor in descriptors:
+                    os.close(descriptor)
+
+
+async def _answered(path: Path) -> bool:
+    probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    with probe, contextlib.suppress(OSError):
+        await asyncio.get_running_loop().sock_connect(probe, str(path))
+        return True
+    return False
+
+
+def _refuse_strangers(connection: socket.socket) -> None:
+    """The file's mode keeps others out already; a mode can be changed."""
+    _, uid, _ = struct.unpack("iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    if uid not in {0, os.geteuid()}:
+        raise PermissionError(f"user {uid} may not ask for pods' networks, only root")
+
+
+async def _receive(connection: socket.socket, descriptors: list[int]) -> bytes:
+    """Read until the shim shuts its sending side; collect the descriptors that came along, for the caller to close."""
+    message = bytearray()
+    while True:
+        try:
+            chunk, received, _, _ = socket.recv_fds(connection, 65536, 4, socket.MSG_CMSG_CLOEXEC)
+        except BlockingIOError:
+            await _readable(connection)
+            continue
+        descriptors += received
+        message += chunk
+        if not chunk or len(message) > LIMIT:
+            return bytes(message)
+
+
+async def _readable(connection: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[None] = loop.create_future()
+
+    def wake() -> None:
+        if not ready.done():
+            ready.set_result(None)
+
+    loop.add_reader(connection, wake)
+    try:
+        await ready
+    finally:
+        loop.remove_reader(connection)

@@ -1,0 +1,249 @@
+/* felix-cni: what the container runtime runs, once per verb and pod.
+ *
+ * It decides nothing. The CNI_* environment and standard input go to the agent's unix socket, together with a
+ * descriptor of the pod's network namespace (its path need not exist where the agent lives), and the agent's
+ * answer comes back: one byte of exit status, one JSON object or nothing, and a newline, by which an answer cut
+ * short is recognised. Whatever goes wrong here ends as one JSON object too, for the runtime reads nothing else.
+ *
+ * Compiled-in socket: FELIX_SOCKET; environment: FELIX_CNI_SOCKET, FELIX_CNI_TIMEOUT (seconds for everything).
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef FELIX_SOCKET
+#define FELIX_SOCKET "/run/felix/cni.sock"
+#endif
+#define SUPPORTED "\"0.3.1\",\"0.4.0\",\"1.0.0\",\"1.1.0\"" /* tests/cni/test_shim.py ties these to protocol.VERSIONS */
+#define NEWEST "1.1.0"
+#define SECONDS 75       /* the agent gives up, and undoes what it did, after 60 */
+#define LIMIT (8u << 20) /* more input than any runtime sends */
+
+enum { BAD_ENVIRONMENT = 4, IO_FAILED = 5, TRY_AGAIN = 11, NOT_SERVING = 50 };
+
+extern char **environ;
+
+struct text { char *bytes; size_t length, room; };
+
+static struct timespec deadline;
+static struct text input;
+static char version[32] = NEWEST;     /* the version the caller speaks, for errors and for VERSION */
+static int away = TRY_AGAIN;          /* the code for "the agent does not answer" */
+static volatile sig_atomic_t answering; /* from here on standard output is taken */
+static const char *tried = "felix-cni";
+static char last_words[200];
+
+static int milliseconds_left(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    long long left = (deadline.tv_sec - now.tv_sec) * 1000LL + (deadline.tv_nsec - now.tv_nsec) / 1000000;
+    return left > 0 ? (int)left : 0;
+}
+
+/* Wait until fd is ready or the time is over (-1, ETIMEDOUT). */
+static int ready(int fd, short events)
+{
+    struct pollfd wanted = {.fd = fd, .events = events};
+    for (;;) {
+        int n = poll(&wanted, 1, milliseconds_left());
+        if (n > 0)
+            return 0;
+        if (n == 0)
+            errno = ETIMEDOUT;
+        if (n == 0 || errno != EINTR)
+            return -1;
+    }
+}
+
+/* Print one object on standard output, in pieces that a pipe with room never blocks on, and end. */
+static void __attribute__((noreturn)) answer(const char *bytes, size_t length, int status)
+{
+    answering = 1;
+    while (length > 0 && ready(1, POLLOUT) == 0) {
+        ssize_t n = write(1, bytes, length < PIPE_BUF ? length : PIPE_BUF);
+        if (n < 0 && errno != EINTR && errno != EAGAIN)
+            break;
+        if (n > 0)
+            bytes += n, length -= (size_t)n;
+    }
+    _exit(length > 0 && status == 0 ? 1 : status);
+}
+
+static void __attribute__((noreturn, format(printf, 2, 3))) fail(int code, const char *format, ...)
+{
+    char sentence[512], object[1200];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(sentence, sizeof sentence, format, arguments);
+    va_end(arguments);
+    int n = snprintf(object, sizeof object, "{\"cniVersion\":\"%s\",\"code\":%d,\"msg\":\"", version, code);
+    for (const char *c = sentence; *c; c++) {
+        if (*c == '"' || *c == '\\')
+            object[n++] = '\\';
+        object[n++] = (*c >= ' ' && *c <= '~') ? *c : '?'; /* what is not ASCII may not be UTF-8 either */
+    }
+    n += snprintf(object + n, sizeof object - (size_t)n, "\"}\n");
+    answer(object, (size_t)n, 1);
+}
+
+/* The runtime ends us: still one object, prepared in main. Only what a signal handler may call. */
+static void stopped(int signal_number)
+{
+    (void)signal_number;
+    if (answering)
+        return;
+    _exit(write(1, last_words, strlen(last_words)) > 0 ? 1 : 2);
+}
+
+static void append(struct text *to, const char *bytes, size_t length)
+{
+    if (to->length + length > to->room) {
+        to->room = 2 * (to->length + length) + 16384;
+        to->bytes = realloc(to->bytes, to->room);
+        if (!to->bytes)
+            fail(IO_FAILED, "%s: out of memory", tried);
+    }
+    memcpy(to->bytes + to->length, bytes, length);
+    to->length += length;
+}
+
+/* Read until the end; 0, or -1 with errno (ETIMEDOUT: not before the time was over, EFBIG: more than LIMIT). */
+static int read_all(int fd, struct text *to)
+{
+    char chunk[16384];
+    for (;;) {
+        if (ready(fd, POLLIN) < 0)
+            return -1;
+        ssize_t n = read(fd, chunk, sizeof chunk);
+        if (n == 0 || (n < 0 && errno == ECONNRESET)) /* the agent answered without reading everything */
+            return 0;
+        if (n < 0 && errno != EINTR && errno != EAGAIN)
+            return -1;
+        if (n > 0)
+            append(to, chunk, (size_t)n);
+        if (to->length > LIMIT)
+            return errno = EFBIG, -1;
+    }
+}
+
+/* Take "cniVersion": "…" out of the input; a real parser is the agent's business. */
+static void note_version(void)
+{
+    append(&input, "", 1);
+    input.length--; /* ends with a zero now, which is not sent */
+    static const char key[] = "\"cniVersion\"";
+    for (char *c = strstr(input.bytes, key); c; c = strstr(c + 1, key)) {
+        char *value = c + sizeof key - 1;
+        value += strspn(value, " \t\r\n");
+        if (*value++ != ':')
+            continue;
+        value += strspn(value, " \t\r\n");
+        size_t length = *value == '"' ? strspn(value + 1, "0123456789.abcdefghijklmnopqrstuvwxyz-+") : 0;
+        if (length > 0 && length < sizeof version && value[1 + length] == '"') {
+            memcpy(version, value + 1, length);
+            version[length] = 0;
+            return;
+        }
+    }
+}
+
+static int connect_agent(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof address.sun_path)
+        fail(BAD_ENVIRONMENT, "%s: FELIX_CNI_SOCKET is longer than a socket's path may be", tried);
+    strcpy(address.sun_path, path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int left = milliseconds_left();
+    struct timeval limit = {.tv_sec = left / 1000, .tv_usec = left % 1000 * 1000 + 1}; /* 0 would mean for ever */
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit); /* bounds connect on a full backlog as well */
+    while (connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
+        if (errno != EINTR)
+            fail(away, "%s: the felix-py agent on this node does not answer on %s (%s); try again later", tried,
+                 path, strerror(errno));
+    return fd;
+}
+
+/* Send everything, the namespace's descriptor with the first byte. An agent that hangs up early has answered. */
+static void send_all(int fd, const struct text *from, int netns)
+{
+    union { /* aligned as the kernel wants it */
+        char bytes[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr header;
+    } control = {.header = {.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
+    memcpy(CMSG_DATA(&control.header), &netns, sizeof netns);
+    for (size_t sent = 0; sent < from->length;) {
+        struct iovec piece = {.iov_base = from->bytes + sent, .iov_len = from->length - sent};
+        struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
+        if (sent == 0 && netns >= 0)
+            message.msg_control = control.bytes, message.msg_controllen = sizeof control.bytes;
+        ssize_t n = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n > 0)
+            sent += (size_t)n;
+        else if (n < 0 && errno == EAGAIN && ready(fd, POLLOUT) < 0)
+            fail(away, "%s: the felix-py agent did not take the request in time; try again later", tried);
+        else if (n < 0 && errno != EAGAIN && errno != EINTR)
+            return;
+    }
+}
+
+int main(void)
+{
+    const char *verb = getenv("CNI_COMMAND"), *path = getenv("FELIX_CNI_SOCKET"), *netns = getenv("CNI_NETNS");
+    const char *seconds = getenv("FELIX_CNI_TIMEOUT"), *verbs = "|ADD|DEL|CHECK|GC|STATUS|VERSION|";
+    char name[16];
+    signal(SIGPIPE, SIG_IGN);
+    if (snprintf(name, sizeof name, "|%s|", verb ? verb : "") >= (int)sizeof name || !strstr(verbs, name))
+        fail(BAD_ENVIRONMENT, "felix-cni: CNI_COMMAND=%s is not one of ADD, DEL, CHECK, GC, STATUS, VERSION",
+             verb ? verb : "");
+    tried = verb;
+    away = strcmp(verb, "STATUS") ? TRY_AGAIN : NOT_SERVING;
+    snprintf(last_words, sizeof last_words, "{\"cniVersion\":\"" NEWEST "\",\"code\":%d,\"msg\":\"%s: stopped by a "
+             "signal before the agent answered; try again later\"}\n", away, tried);
+    struct sigaction on_stop = {.sa_handler = stopped};
+    sigaction(SIGTERM, &on_stop, NULL), sigaction(SIGINT, &on_stop, NULL), sigaction(SIGHUP, &on_stop, NULL);
+    int is_version = !strcmp(verb, "VERSION");
+    clock_gettime(CLOCK_MONOTONIC, &deadline);
+    deadline.tv_sec += is_version ? 2 : seconds && atoi(seconds) > 0 ? atoi(seconds) : SECONDS;
+
+    int unread = read_all(0, &input), reason = errno;
+    note_version();
+    if (is_version) { /* needs neither configuration nor agent */
+        char object[128];
+        int n = snprintf(object, sizeof object, "{\"cniVersion\":\"%s\",\"supportedVersions\":[" SUPPORTED "]}\n", version);
+        answer(object, (size_t)n, 0);
+    }
+    if (unread)
+        fail(IO_FAILED, "%s: reading the network configuration from standard input: %s", tried, strerror(reason));
+
+    struct text request = {0}, reply = {0};
+    for (char **variable = environ; *variable; variable++)
+        if (!strncmp(*variable, "CNI_", 4))
+            append(&request, *variable, strlen(*variable) + 1);
+    int descriptor = netns && *netns ? open(netns, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+    if (netns && *netns && descriptor < 0) { /* no error for DEL: the agent decides, and words it */
+        char note[64];
+        append(&request, note, (size_t)snprintf(note, sizeof note, "CNI_NETNS_ERROR=%s", strerror(errno)) + 1);
+    }
+    append(&request, "", 1);
+    append(&request, input.bytes, input.length);
+
+    int fd = connect_agent(path && *path ? path : FELIX_SOCKET);
+    send_all(fd, &request, descriptor);
+    shutdown(fd, SHUT_WR);
+    if (read_all(fd, &reply) < 0 || reply.length < 2 || reply.bytes[reply.length - 1] != '\n')
+        fail(away, "%s: the felix-py agent ended or took too long before it had answered; try again later", tried);
+    answer(reply.bytes + 1, reply.length == 2 ? 0 : reply.length - 1, reply.bytes[0]);
+}

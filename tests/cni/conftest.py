@@ -1,0 +1,80 @@
+"""The shim, compiled once, run as a container runtime does: environment, standard input, standard output."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from cni.build import build
+
+CONTAINER = "c4719afa76fa448b5eca99e6736885846501d17956f2fcb2de5c916d723f3a87"
+
+
+class Ended(NamedTuple):
+    status: int
+    stdout: bytes
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The one object on standard output; json refuses a second."""
+        document = json.loads(self.stdout)
+        assert isinstance(document, dict)
+        return document
+
+    @property
+    def code(self) -> int:
+        return int(self.document["code"])
+
+
+def call(verb: str, **more: str) -> dict[str, str]:
+    """Return the environment of one call."""
+    return {
+        "CNI_COMMAND": verb,
+        "CNI_CONTAINERID": CONTAINER,
+        "CNI_IFNAME": "eth0",
+        "CNI_PATH": "/opt/cni/bin",
+        "CNI_ARGS": "IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=web-1",
+    } | more
+
+
+def configuration(version: str = "1.1.0", **more: Any) -> dict[str, Any]:
+    return {"cniVersion": version, "name": "k8s-pod-network", "type": "felix"} | more
+
+
+@pytest.fixture(scope="session")
+def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("shim") / "felix"
+    build(out)
+    return out
+
+
+Run = Callable[..., subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def start(shim: Path, tmp_path: Path) -> Run:
+    """Start the shim towards the socket `cni.sock` in this test's folder."""
+
+    def run(environment: dict[str, str], **options: Any) -> subprocess.Popen[bytes]:
+        environment = {"FELIX_CNI_SOCKET": str(tmp_path / "cni.sock"), "FELIX_CNI_TIMEOUT": "20"} | environment
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE} | options
+        process: subprocess.Popen[bytes] = subprocess.Popen([shim], env=environment, **pipes)
+        return process
+
+    return run
+
+
+def finish(process: subprocess.Popen[bytes], stdin: bytes | dict[str, Any]) -> Ended:
+    data = stdin if isinstance(stdin, bytes) else json.dumps(stdin).encode()
+    out, _ = process.communicate(data, timeout=60)
+    return Ended(process.returncode, out)
+
+
+def open_descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
