@@ -1,0 +1,27 @@
+"""What can go wrong with a store, as its callers tell it apart. Each message is a sentence for whoever is on call."""
+
+from __future__ import annotations
+
+
+class DatastoreError(Exception):
+    """The base of everything this package raises on purpose."""
+
+
+class NotFound(DatastoreError):
+    """No such object. One that is flagged as deleted counts as none."""
+
+
+class AlreadyExists(DatastoreError):
+    """A create met an object of that name."""
+
+
+class Conflict(DatastoreError):
+    """Somebody else wrote the object after it was read: read again and decide again."""
+
+
+class Unavailable(DatastoreError):
+    """The store did not answer, or could not write. What was asked may be tried again later."""
+
+
+class Invalid(DatastoreError):
+    """What was given is wrong, and trying again will not help: an object, a URL, or a file of another version."""

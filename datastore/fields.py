@@ -1,0 +1,153 @@
+"""Texts with a meaning, as they stand in records: addresses, CIDRs, AS numbers, durations, selectors.
+
+Pure. A record keeps the text as it was written; the annotated types here check it, and the functions beside them turn
+it into a value. Each raises ValueError with a sentence about the text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+    ip_address,
+    ip_interface,
+    ip_network,
+)
+from typing import Annotated, TypeAlias, TypeVar
+
+from pydantic import AfterValidator, BeforeValidator, Strict
+
+from datastore import selector
+
+Address: TypeAlias = IPv4Address | IPv6Address
+Network: TypeAlias = IPv4Network | IPv6Network
+Interface: TypeAlias = IPv4Interface | IPv6Interface
+
+T = TypeVar("T")
+Items: TypeAlias = Annotated[tuple[T, ...], Strict(False)]
+"""A list outside, a tuple inside. Only the list itself is taken leniently, its items are not."""
+
+
+@lru_cache(maxsize=65536)
+def network(text: str) -> Network:
+    """Return the network written as `10.65.0.0/16` or `fd00::/48`, host bits clear."""
+    try:
+        if "/" in text:
+            return ip_network(text)
+    except ValueError:
+        try:
+            meant = ip_interface(text).network
+        except ValueError:
+            pass
+        else:
+            raise ValueError(f'"{text}" has bits set beyond its length: {meant} is meant?') from None
+    raise ValueError(f'"{text}" is not a CIDR such as 10.65.0.0/16')
+
+
+@lru_cache(maxsize=65536)
+def address(text: str) -> Address:
+    """Return the address written as `192.0.2.1` or `fd00::1`."""
+    try:
+        return ip_address(text)
+    except ValueError:
+        raise ValueError(f'"{text}" is not an IP address') from None
+
+
+def network_or_address(text: str) -> Network:
+    """Return a CIDR, or one address as its /32 or /128."""
+    return network(text) if "/" in text else ip_network(address(text))
+
+
+def interface(text: str) -> Interface:
+    """Return an address with the length of its subnet, `192.0.2.1/24`; without one it is a host's."""
+    try:
+        return ip_interface(text)
+    except ValueError:
+        raise ValueError(f'"{text}" is not an address with a prefix length such as 192.0.2.1/24') from None
+
+
+def as_number(written: int | str) -> int:
+    """Return an AS number written as `64512`, `"64512"` or `"1.10"` (RFC 5396)."""
+    parts = str(written).split(".")
+    if len(parts) <= 2 and all(part.isascii() and part.isdigit() for part in parts):
+        high, low = (0, int(parts[0])) if len(parts) == 1 else (int(parts[0]), int(parts[1]))
+        if len(parts) == 1 and low < 1 << 32:
+            return low
+        if len(parts) == 2 and high < 1 << 16 and low < 1 << 16:
+            return high << 16 | low
+    raise ValueError(f'"{written}" is not an AS number (0 to 4294967295, or dotted as 1.10)')
+
+
+_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
+
+
+def seconds(duration: str) -> float:
+    """Return a duration written in Go's way, `90s` or `1m30s`, in seconds."""
+    unsigned = duration.removeprefix("-").removeprefix("+")
+    if unsigned == "0":
+        return 0.0
+    parts = _DURATION.findall(unsigned)
+    if not parts or "".join(number + unit for number, unit in parts) != unsigned:
+        raise ValueError(f'"{duration}" is not a duration such as 90s or 1m30s')
+    total = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    return -total if duration.startswith("-") else total
+
+
+_COMMUNITY = re.compile(r"(\d+):(\d+)(?::(\d+))?", re.ASCII)
+
+
+def community(text: str) -> tuple[int, ...]:
+    """Return a community `64512:100` (two halves of 16 bits) or a large one `64512:1:2` (three of 32 bits)."""
+    if found := _COMMUNITY.fullmatch(text):
+        parts = tuple(int(part) for part in found.groups() if part is not None)
+        if all(part < 1 << (16 if len(parts) == 2 else 32) for part in parts):
+            return parts
+    raise ValueError(f'"{text}" is not a community such as 64512:100, or 64512:1:2 for a large one')
+
+
+def peer_address(text: str) -> tuple[Address, int | None]:
+    """Return address and port of `192.0.2.9`, `192.0.2.9:1179`, `fd00::9` or `[fd00::9]:1179`."""
+    bracketed = re.fullmatch(r"\[(.+)\](?::(\d{1,5}))?", text, re.ASCII)
+    if bracketed:
+        host, port = bracketed[1], bracketed[2]
+    elif text.count(":") == 1:
+        host, port = text.split(":")
+    else:
+        host, port = text, None
+    if port is not None and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise ValueError(f'"{text}" has no port between 1 and 65535')
+    return address(host), None if port is None else int(port)
+
+
+def _read_by(reading: Callable[[T], object]) -> AfterValidator:
+    """Check a written value by reading it once; the value kept is the written one."""
+
+    def check(written: T) -> T:
+        reading(written)
+        return written
+
+    return AfterValidator(check)
+
+
+def _no_null(mapping: object) -> object:
+    return {} if mapping is None else mapping
+
+
+Cidr: TypeAlias = Annotated[str, _read_by(network)]
+CidrOrAddress: TypeAlias = Annotated[str, _read_by(network_or_address)]
+AddressText: TypeAlias = Annotated[str, _read_by(address)]
+PeerText: TypeAlias = Annotated[str, _read_by(peer_address)]
+AsNumber: TypeAlias = Annotated[int | str, _read_by(as_number)]
+Community: TypeAlias = Annotated[str, _read_by(community)]
+Duration: TypeAlias = Annotated[str, _read_by(seconds)]
+SelectorText: TypeAlias = Annotated[str, _read_by(selector.parse)]
+Texts: TypeAlias = Annotated[dict[str, str], BeforeValidator(_no_null)]
+"""Labels and the like: `null` outside is none."""

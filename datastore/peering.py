@@ -1,0 +1,309 @@
+"""Who routes are exchanged with, and which: the BGP kinds.
+
+Pure. Texts are kept as written; the properties read them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from datastore import fields
+from datastore.fields import Address, AddressText, AsNumber, Cidr, Community, Duration, Items, PeerText, SelectorText
+from datastore.record import Record, Resource, Spec
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+RoutePriority = Annotated[int, Field(ge=1, le=2147483646)]
+Switch = Literal["Enabled", "Disabled"]
+
+
+class SecretKey(Record):
+    name: str | None = None
+    key: str
+    optional: bool | None = None
+
+
+class Password(Record):
+    secret_key_ref: SecretKey | None = Field(default=None, alias="secretKeyRef")
+
+
+class ServiceRange(Record):
+    cidr: Cidr
+
+
+class NamedCommunity(Record):
+    name: Annotated[str, Field(max_length=253)]
+    value: Community
+
+
+class PrefixAdvertisement(Record):
+    cidr: Cidr
+    communities: Annotated[Items[str], Field(max_length=50)] = ()
+    """Each a value, or the name of one in the configuration's `communities`."""
+
+
+class BGPConfigurationSpec(Spec):
+    log_severity_screen: str = Field(default="Info", alias="logSeverityScreen")
+    node_to_node_mesh_enabled: bool = Field(default=True, alias="nodeToNodeMeshEnabled")
+    as_number: AsNumber = Field(default=64512, alias="asNumber")
+    service_cluster_ips: Items[ServiceRange] = Field(default=(), alias="serviceClusterIPs")
+    service_external_ips: Items[ServiceRange] = Field(default=(), alias="serviceExternalIPs")
+    service_load_balancer_ips: Items[ServiceRange] = Field(default=(), alias="serviceLoadBalancerIPs")
+    service_load_balancer_aggregation: Switch = Field(default="Enabled", alias="serviceLoadBalancerAggregation")
+    communities: Annotated[Items[NamedCommunity], Field(max_length=500)] = ()
+    prefix_advertisements: Annotated[Items[PrefixAdvertisement], Field(max_length=500)] = Field(
+        default=(), alias="prefixAdvertisements"
+    )
+    listen_port: Port = Field(default=179, alias="listenPort")
+    node_mesh_password: Password | None = Field(default=None, alias="nodeMeshPassword")
+    node_mesh_max_restart_time: Duration | None = Field(default=None, alias="nodeMeshMaxRestartTime")
+    bind_mode: Literal["None", "NodeIP"] = Field(default="None", alias="bindMode")
+    ignored_interfaces: Items[str] = Field(default=(), alias="ignoredInterfaces")
+    local_workload_peering_ipv4: AddressText | None = Field(default=None, alias="localWorkloadPeeringIPV4")
+    local_workload_peering_ipv6: AddressText | None = Field(default=None, alias="localWorkloadPeeringIPV6")
+    program_cluster_routes: Literal["Enabled", "Disabled", "EnabledIPIPOnly", "EnabledNoEncapOnly"] | None = Field(
+        default=None, alias="programClusterRoutes"
+    )
+    ipv4_normal_route_priority: RoutePriority = Field(default=1024, alias="ipv4NormalRoutePriority")
+    ipv6_normal_route_priority: RoutePriority = Field(default=1024, alias="ipv6NormalRoutePriority")
+
+    @model_validator(mode="after")
+    def _severity_is_one(self) -> Self:
+        known = ("trace", "debug", "info", "warning", "error", "fatal")
+        if self.log_severity_screen.lower() not in known:
+            raise ValueError(f'logSeverityScreen "{self.log_severity_screen}" is not one of {", ".join(known)}')
+        return self
+
+    @model_validator(mode="after")
+    def _communities_are_used_and_known(self) -> Self:
+        if self.communities and not self.prefix_advertisements:
+            raise ValueError("communities without prefixAdvertisements have no use")
+        names = {community.name for community in self.communities}
+        for advertisement in self.prefix_advertisements:
+            for name in advertisement.communities:
+                if name not in names:
+                    try:
+                        fields.community(name)
+                    except ValueError:
+                        raise ValueError(
+                            f'prefixAdvertisements of {advertisement.cidr}: community "{name}" is neither'
+                            " a value such as 64512:100 nor named in communities"
+                        ) from None
+        return self
+
+    @model_validator(mode="after")
+    def _mesh_settings_have_a_mesh(self) -> Self:
+        if not self.node_to_node_mesh_enabled:
+            for field, value in (
+                ("nodeMeshPassword", self.node_mesh_password),
+                ("nodeMeshMaxRestartTime", self.node_mesh_max_restart_time),
+            ):
+                if value is not None:
+                    raise ValueError(f"{field} has no use while nodeToNodeMeshEnabled is false")
+        return self
+
+
+class BGPConfiguration(Resource):
+    """`default` for the cluster, `node.NAME` for what one node does otherwise (of which mesh and AS are not part)."""
+
+    KIND: ClassVar[str] = "BGPConfiguration"
+    PLURAL: ClassVar[str] = "bgpconfigurations"
+    SPEC: ClassVar[type[Spec]] = BGPConfigurationSpec
+    OPEN: ClassVar[bool] = False
+    spec: BGPConfigurationSpec = Field(default_factory=BGPConfigurationSpec)
+
+    @property
+    def as_number(self) -> int:
+        return fields.as_number(self.spec.as_number)
+
+    @property
+    def mesh_restart_seconds(self) -> float | None:
+        """How long a mesh peer may take to restart; None: the speaker's usual time."""
+        written = self.spec.node_mesh_max_restart_time
+        return None if written is None else fields.seconds(written)
+
+    @model_validator(mode="after")
+    def _a_node_leaves_the_cluster_alone(self) -> Self:
+        if self.metadata.name.startswith("node."):
+            for alias, name in (("nodeToNodeMeshEnabled", "node_to_node_mesh_enabled"), ("asNumber", "as_number")):
+                if name in self.spec.model_fields_set:
+                    raise ValueError(f'spec.{alias} is only honoured on "default"')
+        return self
+
+
+class BGPPeerSpec(Spec):
+    node: Annotated[str, Field(max_length=253)] | None = None
+    node_selector: SelectorText | None = Field(default=None, alias="nodeSelector")
+    peer_ip: PeerText | None = Field(default=None, alias="peerIP")
+    as_number: AsNumber | None = Field(default=None, alias="asNumber")
+    local_as_number: AsNumber | None = Field(default=None, alias="localASNumber")
+    peer_selector: SelectorText | None = Field(default=None, alias="peerSelector")
+    keep_original_next_hop: bool | None = Field(default=None, alias="keepOriginalNextHop")
+    next_hop_mode: Literal["Auto", "Self", "Keep"] | None = Field(default=None, alias="nextHopMode")
+    password: Password | None = None
+    source_address: Literal["UseNodeIP", "None"] = Field(default="UseNodeIP", alias="sourceAddress")
+    max_restart_time: Duration | None = Field(default=None, alias="maxRestartTime")
+    keepalive_time: Duration | None = Field(default=None, alias="keepaliveTime")
+    num_allowed_local_as_numbers: Annotated[int, Field(ge=0, le=2147483647)] | None = Field(
+        default=None, alias="numAllowedLocalASNumbers"
+    )
+    ttl_security: Annotated[int, Field(ge=0, le=255)] | None = Field(default=None, alias="ttlSecurity")
+    reachable_by: AddressText | None = Field(default=None, alias="reachableBy")
+    filters: Items[str] = ()
+    local_workload_selector: SelectorText | None = Field(default=None, alias="localWorkloadSelector")
+    reverse_peering: Literal["Auto", "Manual"] = Field(default="Auto", alias="reversePeering")
+
+    @model_validator(mode="after")
+    def _says_each_thing_once(self) -> Self:
+        exclusive = (
+            ("node", self.node, "nodeSelector", self.node_selector),
+            ("peerSelector", self.peer_selector, "peerIP", self.peer_ip),
+            ("peerSelector", self.peer_selector, "asNumber", self.as_number),
+            ("keepOriginalNextHop", self.keep_original_next_hop, "nextHopMode", self.next_hop_mode),
+            ("localWorkloadSelector", self.local_workload_selector, "peerIP", self.peer_ip),
+            ("localWorkloadSelector", self.local_workload_selector, "peerSelector", self.peer_selector),
+        )
+        for one, first, other, second in exclusive:
+            if first and second:
+                raise ValueError(f"{one} and {other} exclude each other")
+        if self.reachable_by and not self.peer_ip:
+            raise ValueError("reachableBy needs peerIP")
+        if self.local_workload_selector and not self.as_number:
+            raise ValueError("localWorkloadSelector needs asNumber")
+        if self.reachable_by and self.peer_ip:
+            peer, _ = fields.peer_address(self.peer_ip)
+            if peer.version != fields.address(self.reachable_by).version:
+                raise ValueError(f"reachableBy {self.reachable_by} is not of the family of peerIP {self.peer_ip}")
+        return self
+
+
+class BGPPeer(Resource):
+    """A peering of some of our nodes: all of them, where neither node nor nodeSelector is given."""
+
+    KIND: ClassVar[str] = "BGPPeer"
+    PLURAL: ClassVar[str] = "bgppeers"
+    SPEC: ClassVar[type[Spec]] = BGPPeerSpec
+    OPEN: ClassVar[bool] = False
+    spec: BGPPeerSpec = Field(default_factory=BGPPeerSpec)
+
+    @property
+    def address(self) -> Address | None:
+        return fields.peer_address(self.spec.peer_ip)[0] if self.spec.peer_ip else None
+
+    @property
+    def port(self) -> int | None:
+        """The port written behind peerIP; None if there is none."""
+        return fields.peer_address(self.spec.peer_ip)[1] if self.spec.peer_ip else None
+
+    @property
+    def as_number(self) -> int | None:
+        return None if self.spec.as_number is None else fields.as_number(self.spec.as_number)
+
+    @property
+    def local_as_number(self) -> int | None:
+        return None if self.spec.local_as_number is None else fields.as_number(self.spec.local_as_number)
+
+    @property
+    def restart_seconds(self) -> float | None:
+        """How long the peer may take to restart; None: the speaker's usual time."""
+        written = self.spec.max_restart_time
+        return None if written is None else fields.seconds(written)
+
+
+class PrefixLengths(Record):
+    min: int | None = None
+    max: int | None = None
+
+
+class CommunityMatch(Record):
+    values: Annotated[Items[Community], Field(min_length=1, max_length=1)]
+
+
+class AddCommunity(Record):
+    value: Community
+
+
+class PrependPath(Record):
+    prefix: Annotated[Items[AsNumber], Field(min_length=1, max_length=10)]
+
+
+class SetPriority(Record):
+    value: RoutePriority
+
+
+class Operation(Record):
+    """One change to an accepted route: exactly one of the three."""
+
+    add_community: AddCommunity | None = Field(default=None, alias="addCommunity")
+    prepend_as_path: PrependPath | None = Field(default=None, alias="prependASPath")
+    set_priority: SetPriority | None = Field(default=None, alias="setPriority")
+
+    @model_validator(mode="after")
+    def _is_one_thing(self) -> Self:
+        given = [one for one in (self.add_community, self.prepend_as_path, self.set_priority) if one is not None]
+        if len(given) != 1:
+            raise ValueError("is not exactly one of addCommunity, prependASPath and setPriority")
+        return self
+
+
+class FilterRule(Record):
+    action: Literal["Accept", "Reject"]
+    cidr: Cidr | None = None
+    match_operator: Literal["Equal", "NotEqual", "In", "NotIn"] | None = Field(default=None, alias="matchOperator")
+    prefix_length: PrefixLengths | None = Field(default=None, alias="prefixLength")
+    source: Literal["RemotePeers"] | None = None
+    interface: Annotated[str, Field(max_length=15)] | None = None
+    peer_type: Literal["eBGP", "iBGP"] | None = Field(default=None, alias="peerType")
+    communities: CommunityMatch | None = None
+    as_path_prefix: Items[AsNumber] = Field(default=(), alias="asPathPrefix")
+    priority: RoutePriority | None = None
+    operations: Annotated[Items[Operation], Field(max_length=10)] = ()
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if (self.cidr is None) != (self.match_operator is None):
+            raise ValueError("has one of cidr and matchOperator, and each needs the other")
+        if self.prefix_length is not None and self.cidr is None:
+            raise ValueError("has prefixLength without cidr")
+        if self.operations and self.action != "Accept":
+            raise ValueError("has operations, which need action Accept")
+        return self
+
+
+class BGPFilterSpec(Spec):
+    export_v4: Items[FilterRule] = Field(default=(), alias="exportV4")
+    import_v4: Items[FilterRule] = Field(default=(), alias="importV4")
+    export_v6: Items[FilterRule] = Field(default=(), alias="exportV6")
+    import_v6: Items[FilterRule] = Field(default=(), alias="importV6")
+
+    @model_validator(mode="after")
+    def _rules_are_of_their_family(self) -> Self:
+        for field, rules, version in (
+            ("exportV4", self.export_v4, 4),
+            ("importV4", self.import_v4, 4),
+            ("exportV6", self.export_v6, 6),
+            ("importV6", self.import_v6, 6),
+        ):
+            for index, rule in enumerate(rules):
+                _check_family(f"spec.{field}[{index}]", rule, version)
+        return self
+
+
+def _check_family(where: str, rule: FilterRule, version: int) -> None:
+    if rule.cidr is not None and fields.network(rule.cidr).version != version:
+        raise ValueError(f"{where}.cidr {rule.cidr} is not an IPv{version} network")
+    if rule.prefix_length is not None:
+        bits = 32 if version == 4 else 128
+        low = 0 if rule.prefix_length.min is None else rule.prefix_length.min
+        high = bits if rule.prefix_length.max is None else rule.prefix_length.max
+        if not 0 <= low <= high <= bits:
+            raise ValueError(f"{where}.prefixLength {low} to {high} is not a range within 0 to {bits}")
+
+
+class BGPFilter(Resource):
+    KIND: ClassVar[str] = "BGPFilter"
+    PLURAL: ClassVar[str] = "bgpfilters"
+    SPEC: ClassVar[type[Spec]] = BGPFilterSpec
+    OPEN: ClassVar[bool] = False
+    spec: BGPFilterSpec = Field(default_factory=BGPFilterSpec)

@@ -1,0 +1,186 @@
+"""Where pods may get addresses from: pools, reservations, and what must hold between pools.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Network
+from typing import ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from datastore import selector
+from datastore.fields import Cidr, CidrOrAddress, Items, Network, SelectorText, network, network_or_address
+from datastore.record import Resource, Spec
+
+Encapsulation = Literal["Never", "Always", "CrossSubnet"]
+Use = Literal["Workload", "Tunnel", "LoadBalancer"]
+
+_BLOCK_SIZES = {4: range(20, 33), 6: range(116, 129)}
+_USUAL_BLOCK_SIZE = {4: 26, 6: 122}
+_LINK_LOCAL = (network("169.254.0.0/16"), network("fe80::/10"))
+
+
+class IPPoolSpec(Spec):
+    cidr: Cidr
+    ipip_mode: Encapsulation = Field(default="Never", alias="ipipMode")
+    vxlan_mode: Encapsulation = Field(default="Never", alias="vxlanMode")
+    nat_outgoing: bool = Field(default=False, alias="natOutgoing")
+    disabled: bool = False
+    disable_bgp_export: bool = Field(default=False, alias="disableBGPExport")
+    block_size: int | None = Field(default=None, alias="blockSize")
+    node_selector: SelectorText = Field(default="all()", alias="nodeSelector")
+    namespace_selector: SelectorText | None = Field(default=None, alias="namespaceSelector")
+    allowed_uses: Items[Use] = Field(default=("Workload", "Tunnel"), alias="allowedUses")
+    assignment_mode: Literal["Automatic", "Manual"] = Field(default="Automatic", alias="assignmentMode")
+
+    @model_validator(mode="after")
+    def _encapsulates_in_one_way(self) -> Self:
+        if self.ipip_mode != "Never" and self.vxlan_mode != "Never":
+            raise ValueError(f"ipipMode {self.ipip_mode} and vxlanMode {self.vxlan_mode} exclude each other")
+        if self.ipip_mode != "Never" and network(self.cidr).version == 6:
+            raise ValueError(f"ipipMode {self.ipip_mode} is for IPv4 only, and cidr is {self.cidr}")
+        return self
+
+    @model_validator(mode="after")
+    def _holds_a_block(self) -> Self:
+        cidr = network(self.cidr)
+        sizes = _BLOCK_SIZES[cidr.version]
+        size = _USUAL_BLOCK_SIZE[cidr.version] if self.block_size is None else self.block_size
+        if size not in sizes:
+            raise ValueError(f"blockSize {size} is not between {sizes[0]} and {sizes[-1]} (IPv{cidr.version})")
+        if size < cidr.prefixlen and not self.disabled:
+            raise ValueError(f"cidr {cidr} is smaller than one block of /{size}: set a larger blockSize or cidr")
+        return self
+
+    @model_validator(mode="after")
+    def _is_not_link_local(self) -> Self:
+        for reserved in _LINK_LOCAL:
+            if overlap(network(self.cidr), reserved):
+                raise ValueError(f"cidr {self.cidr} overlaps {reserved}, which is link-local")
+        return self
+
+    @model_validator(mode="after")
+    def _uses_go_together(self) -> Self:
+        if "LoadBalancer" in self.allowed_uses:
+            if len(set(self.allowed_uses)) > 1:
+                raise ValueError("allowedUses LoadBalancer can't be combined with other uses")
+            if self.ipip_mode != "Never" or self.vxlan_mode != "Never":
+                raise ValueError("allowedUses LoadBalancer needs ipipMode and vxlanMode Never")
+            if str(selector.parse(self.node_selector)) != "all()":
+                raise ValueError("allowedUses LoadBalancer needs nodeSelector all()")
+            if self.disable_bgp_export:
+                raise ValueError("disableBGPExport is not allowed with allowedUses LoadBalancer")
+        if self.namespace_selector is not None and "Tunnel" in self.allowed_uses:
+            raise ValueError("namespaceSelector is not allowed with the use Tunnel: set allowedUses to [Workload]")
+        return self
+
+    @model_validator(mode="after")
+    def _selectors_are_not_global(self) -> Self:
+        for field, text in (("nodeSelector", self.node_selector), ("namespaceSelector", self.namespace_selector)):
+            if text is not None and "global()" in str(selector.parse(text)):
+                raise ValueError(f"{field} {text!r} must not use global()")
+        return self
+
+
+class IPPool(Resource):
+    KIND: ClassVar[str] = "IPPool"
+    PLURAL: ClassVar[str] = "ippools"
+    SPEC: ClassVar[type[Spec]] = IPPoolSpec
+    OPEN: ClassVar[bool] = False
+    spec: IPPoolSpec
+
+    @property
+    def network(self) -> Network:
+        return network(self.spec.cidr)
+
+    @property
+    def version(self) -> int:
+        """4 or 6."""
+        return self.network.version
+
+    @property
+    def block_size(self) -> int:
+        """The length of this pool's blocks in bits: what is written, else 26 or 122."""
+        return self.spec.block_size or _USUAL_BLOCK_SIZE[self.network.version]
+
+    @property
+    def allocatable(self) -> bool:
+        """Whether new addresses may come from it: it is enabled, not on its way out, and nothing says otherwise."""
+        return not self.spec.disabled and self.metadata.deletion_timestamp is None and not self._refused
+
+    @property
+    def _refused(self) -> bool:
+        match self.model_extra:
+            case {"status": {"conditions": list(conditions)}}:
+                return {"Allocatable": "False"} in ({c.get("type"): c.get("status")} for c in conditions)
+            case _:
+                return False
+
+    def allows(self, use: Use) -> bool:
+        return use in self.spec.allowed_uses
+
+    def selects_node(self, labels: selector.Labels) -> bool:
+        """Whether a node with these labels may use it; an empty nodeSelector selects all."""
+        return selector.parse(self.spec.node_selector).matches(labels)
+
+    def selects_namespace(self, labels: selector.Labels) -> bool:
+        return self.spec.namespace_selector is None or selector.parse(self.spec.namespace_selector).matches(labels)
+
+
+class IPReservationSpec(Spec):
+    reserved_cidrs: Items[CidrOrAddress] = Field(default=(), alias="reservedCIDRs")
+
+
+class IPReservation(Resource):
+    KIND: ClassVar[str] = "IPReservation"
+    PLURAL: ClassVar[str] = "ipreservations"
+    SPEC: ClassVar[type[Spec]] = IPReservationSpec
+    OPEN: ClassVar[bool] = False
+    spec: IPReservationSpec = Field(default_factory=IPReservationSpec)
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """What automatic assignment leaves out; single addresses as /32 and /128."""
+        return tuple(map(network_or_address, self.spec.reserved_cidrs))
+
+
+def overlap(one: Network, other: Network) -> bool:
+    """Whether two networks share an address; families never do."""
+    if isinstance(one, IPv4Network):
+        return isinstance(other, IPv4Network) and one.overlaps(other)
+    return not isinstance(other, IPv4Network) and one.overlaps(other)
+
+
+def overlapping_pools(pools: Iterable[IPPool]) -> Iterator[str]:
+    """Yield a sentence for each two pools that share addresses, in order of address."""
+    ordered = sorted(pools, key=lambda pool: (pool.version, pool.network.network_address, pool.network.prefixlen))
+    for index, pool in enumerate(ordered):
+        for later in ordered[index + 1 :]:
+            if not overlap(pool.network, later.network):
+                break  # networks nest or are apart, so nothing further on overlaps either
+            yield f'IPPool "{later.name}": cidr {later.network} overlaps {pool.network} of IPPool "{pool.name}"'
+
+
+def forbidden_changes(old: Resource, new: Resource) -> Iterator[str]:
+    """Yield a sentence for each field that may not change once the object exists."""
+    if isinstance(old, IPPool) and isinstance(new, IPPool):
+        if old.network != new.network:
+            yield f'IPPool "{new.name}": cidr can\'t change from {old.network} to {new.network}: make another pool'
+        if old.block_size != new.block_size:
+            yield (
+                f'IPPool "{new.name}": blockSize can\'t change from {old.block_size} to {new.block_size}:'
+                " blocks of the old size exist; make another pool"
+            )
+
+
+def misfitting_blocks(pool: IPPool, blocks: Iterable[Network]) -> Iterator[str]:
+    """Yield a sentence for each existing block within a pool that is to be made, but of another size."""
+    for block in blocks:
+        if overlap(pool.network, block) and block.prefixlen != pool.block_size:
+            yield (
+                f'IPPool "{pool.name}": cidr {pool.network} holds block {block} already,'
+                f" which is not a /{pool.block_size}: set blockSize {block.prefixlen}, or release the block first"
+            )

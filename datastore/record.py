@@ -1,0 +1,270 @@
+"""What every resource is: a frozen value that reads a record and writes the same record back.
+
+Pure. A field that was absent stays absent, a field we do not know is kept, and no default is ever written out: defaults
+are what the attribute answers, not what the record says. Lists are tuples; mappings are to be left alone.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from datastore.errors import Invalid
+from datastore.fields import Items, Texts
+
+CRD = "crd.projectcalico.org/v1"
+V3 = "projectcalico.org/v3"
+
+ENCAPSULATED = "projectcalico.org/metadata"
+"""The annotation in which libcalico keeps an object's own labels and annotations."""
+
+
+class Record(BaseModel):
+    """A part of a resource."""
+
+    # frozen models hash by their fields, which mappings forbid: resources are kept by key, never in sets.
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record: what was read, key for key, with what was changed since."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy with these fields (Python names) changed; None leaves the field out of the record.
+
+        The values are ours, so they are not checked again.
+        """
+        dropped = [name for name, value in changes.items() if value is None]
+        for name in dropped:
+            changes[name] = type(self).model_fields[name].get_default(call_default_factory=True)
+        copy = self.model_copy(update=changes)
+        copy.model_fields_set.difference_update(dropped)
+        return copy
+
+
+_NAME = re.compile(r"[a-z0-9._-]{1,253}", re.ASCII)
+
+
+def _checked_name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f'"{name}" is not a name (1 to 253 of lower-case letters, digits, "-", "." and "_")')
+    return name
+
+
+class Metadata(Record):
+    """Who an object is. `resource_version` is its revision, which only stores write."""
+
+    name: Annotated[str, AfterValidator(_checked_name)]
+    namespace: str | None = None
+    resource_version: str | None = Field(default=None, alias="resourceVersion")
+    uid: str | None = None
+    labels: Texts = Field(default_factory=dict)
+    annotations: Texts = Field(default_factory=dict)
+    creation_timestamp: str | None = Field(default=None, alias="creationTimestamp")
+    deletion_timestamp: str | None = Field(default=None, alias="deletionTimestamp")
+    finalizers: Items[str] = ()
+
+
+class Spec(Record):
+    """What an object says. A kind without fields of its own keeps whatever is in it."""
+
+
+class Resource(Record):
+    """One object of the datastore.
+
+    `labels`, `annotations` and `created` see through libcalico's way of keeping them in one annotation;
+    `metadata` is the record as it stands.
+    """
+
+    KIND: ClassVar[str]
+    SPEC: ClassVar[type[Spec]] = Spec
+    PLURAL: ClassVar[str]
+    API_VERSION: ClassVar[str] = CRD
+    API_VERSIONS: ClassVar[tuple[str, ...]] = (CRD, V3)
+    ALIASES: ClassVar[tuple[str, ...]] = ()
+    """Other values of `kind` that mean the same."""
+    NAMESPACED: ClassVar[bool] = False
+    OPEN: ClassVar[bool] = True
+    """Whether the spec may hold fields that are not declared here without that being a likely slip."""
+
+    api_version: str | None = Field(default=None, alias="apiVersion")
+    kind: str | None = None
+    metadata: Metadata
+    spec: Spec = Field(default_factory=Spec)
+
+    @classmethod
+    def make(
+        cls,
+        name: str,
+        namespace: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        annotations: Mapping[str, str] | None = None,
+        **spec: Any,
+    ) -> Self:
+        """Return a new object with these fields of its spec, by their outside or their Python names.
+
+        Raises Invalid: as `read`. Raises TypeError: the kind has no such field.
+        """
+        fields = cls.SPEC.model_fields
+        outside = {field.alias or python for python, field in fields.items()}
+        written = {fields[key].alias or key if key in fields else key: value for key, value in spec.items()}
+        if not cls.OPEN and (unknown := written.keys() - outside):
+            raise TypeError(f"{cls.KIND} has no field {', '.join(sorted(unknown))}")
+        metadata = {"name": name, "namespace": namespace, "labels": labels, "annotations": annotations}
+        return cls.read(
+            {
+                "apiVersion": cls.API_VERSION,
+                "kind": cls.KIND,
+                "metadata": {
+                    key: value if isinstance(value, str) else dict(value)
+                    for key, value in metadata.items()
+                    if value is not None
+                },
+                "spec": {key: value for key, value in written.items() if value is not None},
+            }
+        )
+
+    @classmethod
+    def read(cls, record: object) -> Self:
+        """Return the object that a decoded record of this kind says.
+
+        Raises Invalid: one sentence for each thing that is wrong, naming the object and the field.
+        """
+        try:
+            return cls.model_validate(record)
+        except ValidationError as error:
+            raise Invalid(_sentences(cls, record, error)) from None
+
+    @classmethod
+    def read_text(cls, text: str | bytes) -> Self:
+        """Return the object that a JSON text says; as `read`, and three times as quick as decoding first."""
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            try:
+                record = json.loads(text)
+            except ValueError:
+                raise Invalid(f"read a {cls.KIND}: its text is not JSON") from None
+            raise Invalid(_sentences(cls, record, error)) from None
+
+    def to_text(self) -> str:
+        """Return the record as JSON, keys in one order: equal objects, equal text."""
+        return self.model_dump_json(by_alias=True, exclude_unset=True)
+
+    @property
+    def name(self) -> str:
+        return self.metadata.name
+
+    @property
+    def namespace(self) -> str | None:
+        return self.metadata.namespace
+
+    @property
+    def revision(self) -> str | None:
+        """The store's version of this object; None if it comes from no store."""
+        return self.metadata.resource_version
+
+    @property
+    def deleted(self) -> bool:
+        """Flagged as deleted: present in the store, but absent for every reader."""
+        return False
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The object's labels; those that libcalico put into its annotation win."""
+        return self.metadata.labels | _texts(self._encapsulated.get("labels"))
+
+    @property
+    def annotations(self) -> Mapping[str, str]:
+        own = {key: text for key, text in self.metadata.annotations.items() if key != ENCAPSULATED}
+        return own | _texts(self._encapsulated.get("annotations"))
+
+    @property
+    def created(self) -> str | None:
+        """When the object was made, as RFC 3339 text; libcalico's time wins, where it wrote one."""
+        written = self._encapsulated.get("creationTimestamp")
+        return written if isinstance(written, str) else self.metadata.creation_timestamp
+
+    @property
+    def _encapsulated(self) -> Mapping[str, Any]:
+        written = self.metadata.annotations.get(ENCAPSULATED)
+        if written is None:
+            return {}
+        try:
+            found = json.loads(written)
+        except ValueError:
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def with_spec(self, **changes: Any) -> Self:
+        """Return a copy with these fields of the spec (Python names) changed, unchecked; None leaves one out."""
+        return self.model_copy(update={"spec": self.spec.replace(**changes)})
+
+    def with_metadata(self, **changes: Any) -> Self:
+        """Return a copy with these fields of the metadata (Python names) changed, unchecked; None leaves one out."""
+        return self.model_copy(update={"metadata": self.metadata.replace(**changes)})
+
+    def unknown_fields(self) -> list[str]:
+        """Return the paths of spec fields that no version we know has: kept, but perhaps a slip of the pen."""
+        return [] if self.OPEN else sorted(_extras(self.spec, "spec"))
+
+    @model_validator(mode="after")
+    def _is_of_this_kind(self) -> Self:
+        if self.kind is not None and self.kind not in (self.KIND, *self.ALIASES):
+            raise ValueError(f'kind "{self.kind}" is not {self.KIND}')
+        if self.api_version is not None and self.api_version not in self.API_VERSIONS:
+            known = " or ".join(self.API_VERSIONS)
+            raise ValueError(f'apiVersion "{self.api_version}" is not known for this kind: use {known}')
+        return self
+
+    @model_validator(mode="after")
+    def _stands_where_its_kind_does(self) -> Self:
+        if self.NAMESPACED and not self.metadata.namespace:
+            raise ValueError("metadata.namespace is required")
+        return self
+
+
+def _texts(found: object) -> dict[str, str]:
+    return {key: text for key, text in found.items() if isinstance(text, str)} if isinstance(found, dict) else {}
+
+
+def _extras(record: Record, path: str) -> list[str]:
+    found = [f"{path}.{key}" for key in record.model_extra or ()]
+    for name, field in type(record).model_fields.items():
+        value = getattr(record, name)
+        for part in value if isinstance(value, tuple) else (value,):
+            if isinstance(part, Record):
+                found += _extras(part, f"{path}.{field.alias or name}")
+    return found
+
+
+def _sentences(kind: type[Resource], record: object, error: ValidationError) -> str:
+    """Say what is wrong with the record, one clause for each error."""
+    match record:
+        case {"metadata": {"name": str(name)}}:
+            subject = f'{kind.KIND} "{name}"'
+        case _:
+            subject = kind.KIND
+    return f"{subject}: {'; '.join(dict.fromkeys(map(_clause, error.errors())))}"
+
+
+def _clause(error: Any) -> str:
+    field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"]).lstrip(".")
+    given = json.dumps(error["input"], ensure_ascii=False, default=str)
+    match error["type"]:
+        case "missing":
+            return f"{field} is required"
+        case "value_error" if field in ("", "spec", "metadata"):
+            return str(error["ctx"]["error"])
+        case "value_error":
+            return f"{field} {error['ctx']['error']}"
+        case "literal_error":
+            return f"{field} {given} is not {error['ctx']['expected']}"
+        case "model_type" | "model_attributes_type":
+            return f"{field or 'the record'} is not a mapping"
+        case _:
+            return f"{field} {given if len(given) < 80 else ''}: {error['msg'][:1].lower()}{error['msg'][1:]}"
