@@ -1,0 +1,72 @@
+"""`python -m bgp`: run the sidecar, or tell a running one to leave for good."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import fcntl
+import logging
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+from bgp.exabgp import ExaBGP
+from bgp.protocol import Hello, encode
+from bgp.sidecar import Sidecar
+
+
+def main() -> int:
+    options = _options()
+    logging.basicConfig(
+        level=os.environ.get("FELIX_LOGLEVEL", "INFO").upper(),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    if options.leave:
+        return _ask_to_leave(options.socket)
+    options.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    options.socket.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    with (options.state_dir / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"start the sidecar in {options.state_dir}: another one runs there; ending", file=sys.stderr)
+            return 1
+        asyncio.run(_run(options.socket, options.state_dir, stock=options.stock))
+    return 0
+
+
+async def _run(socket_path: Path, state_dir: Path, *, stock: bool) -> None:
+    """Serve until SIGTERM or SIGINT, which end the sessions silently: peers keep our routes for the restart time."""
+    async with ExaBGP(state_dir, stock=stock) as exabgp:
+        sidecar = Sidecar(exabgp)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, sidecar.stop.set)
+        await sidecar.serve(socket_path)
+
+
+def _ask_to_leave(socket_path: Path) -> int:
+    with socket.socket(socket.AF_UNIX) as connection:
+        try:
+            connection.connect(str(socket_path))
+            connection.sendall(encode(Hello("leave")))
+            connection.recv(1)  # the sidecar closes when it has left
+        except OSError as error:
+            print(f"ask the sidecar on {socket_path} to leave: {error.strerror}; nothing done", file=sys.stderr)
+            return 1
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bgp", description="Own this node's BGP sessions.")
+    parser.add_argument("--socket", type=Path, default=Path("/run/felix/bgp.sock"), help="where the agent connects")
+    parser.add_argument("--state-dir", type=Path, default=Path("/run/felix/bgp"), help="where ExaBGP's files lie")
+    parser.add_argument("--stock", action="store_true", help="run ExaBGP without our changes to it")
+    parser.add_argument("--leave", action="store_true", help="withdraw everything and end the running sidecar")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

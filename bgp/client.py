@@ -1,0 +1,173 @@
+"""The agent's end of the sidecar's socket.
+
+It states what is wanted and says it again after every reconnect; nothing here waits for the sidecar. Imported by the
+agent, never by the sidecar's process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from bgp.protocol import (
+    LINE_LIMIT,
+    Announce,
+    Complete,
+    Configure,
+    Hello,
+    Learned,
+    Message,
+    Problem,
+    ReplayEnd,
+    Settled,
+    Status,
+    Withdraw,
+    Withdrawn,
+    cut,
+    decode,
+    encode,
+)
+from bgp.speaker import Attributes, Speaker
+from kernel.prefix import Prefix
+
+log = logging.getLogger("bgp.client")
+
+# Events not yet consumed: beyond these the socket is not read, and the sidecar keeps them, one per prefix.
+EVENTS_AHEAD = 64
+FIRST_RETRY_SECONDS = 0.1
+LAST_RETRY_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """A sidecar is there. A replay of all it has learned follows, up to ReplayEnd."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """The sidecar is away. What it had learned still holds until it says otherwise."""
+
+
+Event: TypeAlias = Connected | Learned | Withdrawn | ReplayEnd | Settled | Problem | Disconnected
+
+
+class SidecarError(Exception):
+    """The sidecar cannot be asked just now; the text says why."""
+
+
+class Sidecar:
+    """What the agent wants of the sidecar, and what it hears from it. `run` keeps the connection."""
+
+    def __init__(self, socket_path: str | Path) -> None:
+        self._path = str(socket_path)
+        self._speaker: Speaker | None = None
+        self._wanted: Mapping[Prefix, Attributes] | None = None
+        self._wake = asyncio.Event()
+        self._events: asyncio.Queue[Event] = asyncio.Queue(EVENTS_AHEAD)
+
+    async def configure(self, speaker: Speaker) -> None:
+        """State who this node is and whom it peers with."""
+        self._speaker = speaker
+        self._wake.set()
+
+    async def announce(self, rib_out: Mapping[Prefix, Attributes]) -> None:
+        """State everything this node announces; what is not in it is withdrawn."""
+        self._wanted = dict(rib_out)
+        self._wake.set()
+
+    async def events(self) -> AsyncIterator[Event]:
+        """Yield what the sidecar says, for one consumer; not reading for a while loses nothing."""
+        while True:
+            yield await self._events.get()
+
+    async def status(self) -> dict[str, Any]:
+        """Return the sidecar's own report. Raises SidecarError: it is not running or does not answer."""
+        try:
+            async with asyncio.timeout(5):
+                reader, writer = await asyncio.open_unix_connection(self._path, limit=LINE_LIMIT)
+                try:
+                    writer.write(encode(Hello("observer")))
+                    answer = decode(await reader.readline())
+                finally:
+                    writer.close()
+        except (OSError, TimeoutError, ValueError) as error:
+            raise SidecarError(f"ask the sidecar on {self._path} for its status: {error}") from error
+        if not isinstance(answer, Status):
+            raise SidecarError(f"ask the sidecar on {self._path} for its status: it answered {answer}")
+        return answer.report
+
+    async def run(self) -> None:
+        """Connect, and connect again whenever the connection ends, until cancelled."""
+        pause = FIRST_RETRY_SECONDS
+        while True:
+            try:
+                reader, writer = await asyncio.open_unix_connection(self._path, limit=LINE_LIMIT)
+            except OSError as error:
+                log.debug("connect to the sidecar on %s: %s; next try in %.1f s", self._path, error, pause)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LAST_RETRY_SECONDS)
+                continue
+            pause = FIRST_RETRY_SECONDS
+            await self._events.put(Connected())
+            try:
+                await self._converse(reader, writer)
+            except (OSError, ValueError) as error:
+                log.warning("conversation with the sidecar on %s ended: %s; connecting again", self._path, error)
+            finally:
+                writer.close()
+            await self._events.put(Disconnected())
+            await asyncio.sleep(FIRST_RETRY_SECONDS)
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        stating = asyncio.create_task(self._state(writer))
+        try:
+            while line := await reader.readline():
+                match decode(line):
+                    case Learned() | Withdrawn() | ReplayEnd() | Settled() | Problem() as event:
+                        await self._events.put(event)
+                    case other:
+                        raise ValueError(f"a sidecar does not send {type(other).__name__}")
+        finally:
+            stating.cancel()
+            with suppress(asyncio.CancelledError, OSError):
+                await stating
+
+    async def _state(self, writer: asyncio.StreamWriter) -> None:
+        """Say hello, then bring the sidecar from what this connection has told it to what is wanted, for ever."""
+        told_speaker: Speaker | None = None
+        told: Mapping[Prefix, Attributes] | None = None
+        await _write(writer, Hello("agent"))
+        while True:
+            self._wake.clear()
+            speaker, wanted = self._speaker, self._wanted
+            if speaker is not None and speaker != told_speaker:
+                await _write(writer, Configure(speaker))
+                told_speaker = speaker
+            if wanted is not None and wanted is not told:
+                await _state_routes(writer, told, wanted)
+                told = wanted
+            await self._wake.wait()
+
+
+async def _state_routes(
+    writer: asyncio.StreamWriter, told: Mapping[Prefix, Attributes] | None, wanted: Mapping[Prefix, Attributes]
+) -> None:
+    """Send the difference; the first time on a connection everything, and that it is complete."""
+    before = told or {}
+    gone = {prefix: None for prefix in before if prefix not in wanted}
+    for portion in cut(gone):
+        await _write(writer, Withdraw(tuple(portion)))
+    for portion in cut({prefix: a for prefix, a in wanted.items() if before.get(prefix) != a}):
+        await _write(writer, Announce(portion))
+    if told is None:
+        await _write(writer, Complete())
+
+
+async def _write(writer: asyncio.StreamWriter, message: Message) -> None:
+    writer.write(encode(message))
+    await writer.drain()

@@ -1,0 +1,55 @@
+"""Why a session ended, in words: ExaBGP gives the two numbers of a NOTIFICATION, or a phrase of its own.
+
+Pure: no I/O, no clock, no logging.
+"""
+
+from __future__ import annotations
+
+import re
+
+# RFC 4271 §4.5, RFC 4486, RFC 6608, RFC 7313, RFC 8538; (code, 0) where no subcode is known.
+_MEANINGS = {
+    (1, 0): "message header error",
+    (1, 1): "connection not synchronised",
+    (1, 2): "bad message length",
+    (1, 3): "bad message type",
+    (2, 0): "OPEN refused",
+    (2, 1): "BGP version not supported",
+    (2, 2): "wrong AS number",
+    (2, 3): "bad router id",
+    (2, 6): "hold time not acceptable",
+    (2, 7): "capability not supported",
+    (3, 0): "UPDATE malformed",
+    (4, 0): "hold timer expired",
+    (5, 0): "message in the wrong state",
+    (6, 0): "session ceased",
+    (6, 1): "prefix limit reached",
+    (6, 2): "administrative shutdown",
+    (6, 3): "peer not configured",
+    (6, 4): "administrative reset",
+    (6, 5): "connection rejected",
+    (6, 6): "configuration changed",
+    (6, 7): "connections collided",
+    (6, 8): "out of resources",
+    (6, 9): "hard reset",
+}
+
+_NOTIFICATION = re.compile(r"notification (sent|received) \((\d+), ?(\d+)\)")
+
+
+def explain(reason: str) -> str:
+    """Return a phrase for whoever is on call. Other text is the peer's or ExaBGP's: made printable and cut short."""
+    found = _NOTIFICATION.search(reason)
+    if found is None:
+        return "".join(c if c.isprintable() else "?" for c in reason[:200]) or "ended without a reason"
+    direction, code, subcode = found[1], int(found[2]), int(found[3])
+    meaning = _MEANINGS.get((code, subcode)) or _MEANINGS.get((code, 0)) or "unknown error"
+    return f"{meaning} (NOTIFICATION {code}/{subcode} {direction})"
+
+
+def tells_more(reason: str, known: str) -> bool:
+    """True if a failed attempt's reason should replace the one that is shown.
+
+    Attempts that go on failing end as bare "closing connection"; the first of them said why.
+    """
+    return not known or _NOTIFICATION.search(reason) is not None

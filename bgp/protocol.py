@@ -1,0 +1,182 @@
+"""What agent and sidecar say to each other: one JSON object per line, on a unix socket.
+
+Sans-IO. The agent states its speaker and its announcements, and says when they are complete; the sidecar replays what
+it has learned, ends that with a mark, and goes on with changes. An observer only asks for the status.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Literal, TypeAlias
+
+from bgp.speaker import Attributes, Speaker, rib_out_from_json, rib_out_to_json
+from kernel.prefix import Prefix, pack, unpack
+
+# Longest line read: a speaker with some thousand neighbours. Routes are cut into lines of PER_LINE prefixes.
+LINE_LIMIT = 16 * 1024 * 1024
+PER_LINE = 1000
+
+Role = Literal["agent", "observer", "leave"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """The first line of a connection. Of two agents the newer one is served; `leave` ends the sidecar for good."""
+
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class Configure:
+    speaker: Speaker
+
+
+@dataclass(frozen=True, slots=True)
+class Announce:
+    routes: Mapping[Prefix, Attributes]
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    prefixes: tuple[Prefix, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """Everything the agent wants announced was stated on this connection: what was not is withdrawn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """Prefixes and the next hops of their best paths, lowest first. Replaces what was learned of them before."""
+
+    routes: Mapping[Prefix, tuple[bytes, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    prefixes: tuple[Prefix, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayEnd:
+    """All that was learned so far has been told; what the agent holds beyond it may go only if `settled`."""
+
+    settled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Every configured session has sent its end-of-RIB, or its time is over. Said once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something the agent asked for could not be done; the sentence says what and why."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    report: dict[str, Any]
+
+
+Message: TypeAlias = (
+    Hello | Configure | Announce | Withdraw | Complete | Learned | Withdrawn | ReplayEnd | Settled | Problem | Status
+)
+
+
+def encode(message: Message) -> bytes:
+    return json.dumps(_to_json(message), separators=(",", ":")).encode() + b"\n"
+
+
+def decode(line: bytes) -> Message:
+    """Raises ValueError: the line is not one of ours."""
+    try:
+        return _from_json(json.loads(line))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"not a line of the sidecar's protocol: {line[:100]!r}: {error!r}") from error
+
+
+def cut(routes: Mapping[Prefix, Any]) -> Iterator[dict[Prefix, Any]]:
+    """Yield the routes in portions that fit a line each."""
+    left = iter(routes.items())
+    while portion := dict(islice(left, PER_LINE)):
+        yield portion
+
+
+def _to_json(message: Message) -> dict[str, Any]:
+    match message:
+        case Hello(role):
+            return {"hello": role}
+        case Configure(speaker):
+            return {"configure": speaker.to_json()}
+        case Announce(routes):
+            return {"announce": rib_out_to_json(routes)}
+        case Withdraw(prefixes):
+            return {"withdraw": list(map(str, prefixes))}
+        case Complete():
+            return {"complete": True}
+        case Learned(routes):
+            return {"learned": _grouped(routes)}
+        case Withdrawn(prefixes):
+            return {"withdrawn": list(map(str, prefixes))}
+        case ReplayEnd(settled):
+            return {"replay_end": settled}
+        case Settled():
+            return {"settled": True}
+        case Problem(text):
+            return {"problem": text}
+        case Status(report):
+            return {"status": report}
+
+
+def _from_json(record: dict[str, Any]) -> Message:
+    match record:
+        case {"hello": ("agent" | "observer" | "leave") as role}:
+            return Hello(role)
+        case {"configure": speaker}:
+            return Configure(Speaker.from_json(speaker))
+        case {"announce": groups}:
+            return Announce(rib_out_from_json(groups))
+        case {"withdraw": prefixes}:
+            return Withdraw(_prefixes(prefixes))
+        case {"complete": True}:
+            return Complete()
+        case {"learned": groups}:
+            return Learned(_learned(groups))
+        case {"withdrawn": prefixes}:
+            return Withdrawn(_prefixes(prefixes))
+        case {"replay_end": bool(settled)}:
+            return ReplayEnd(settled)
+        case {"settled": True}:
+            return Settled()
+        case {"problem": str(text)}:
+            return Problem(text)
+        case {"status": dict(report)}:
+            return Status(report)
+    raise ValueError("unknown message")
+
+
+def _grouped(routes: Mapping[Prefix, tuple[bytes, ...]]) -> list[list[list[str]]]:
+    """Return `[[next hops], [prefixes]]` per set of next hops: most prefixes of a peer share theirs."""
+    groups: dict[tuple[bytes, ...], list[str]] = {}
+    for prefix, next_hops in routes.items():
+        groups.setdefault(next_hops, []).append(str(prefix))
+    return [[list(map(unpack, next_hops)), prefixes] for next_hops, prefixes in groups.items()]
+
+
+def _learned(groups: list[list[list[str]]]) -> dict[Prefix, tuple[bytes, ...]]:
+    routes: dict[Prefix, tuple[bytes, ...]] = {}
+    for texts, prefixes in groups:
+        next_hops = tuple(map(pack, texts))
+        routes.update((Prefix.parse(text), next_hops) for text in prefixes)
+    return routes
+
+
+def _prefixes(texts: Iterable[str]) -> tuple[Prefix, ...]:
+    return tuple(map(Prefix.parse, texts))

@@ -1,0 +1,300 @@
+"""What each peer has told us, folded from events: its state, its routes, and which of them are stale.
+
+Pure: no I/O, no logging; the clock is an argument, in seconds of any one origin. Routes that the import policy refuses
+are kept beside the others, for a peer says a thing once: when the policy changes, they are judged again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+from bgp.decision import Path, next_hops
+from bgp.import_policy import Refusal, attributes_refusal, prefix_refusal, refusal
+from bgp.notification import explain, tells_more
+from bgp.speaker import Attributes, Family, ImportPolicy, Neighbour
+from bgp.wire import EndOfRib, PeerConnected, PeerDown, PeerOpen, PeerUp, Refresh, Update
+from kernel.prefix import Prefix
+
+# A real Calico node that restarts sends its end-of-RIB up to 240 s after its session is up.
+END_OF_RIB_SECONDS = 300.0
+
+# How ExaBGP words the end of a session in which no NOTIFICATION passed; only such an end is a restart (RFC 4724 §4.2).
+_SILENT_ENDS = ("closing connection", "graceful restarted negotiated", "closing outgoing connection")
+
+
+_FAMILIES: frozenset[Family] = frozenset(("ipv4", "ipv6"))
+
+
+class State(StrEnum):
+    """How far a session is. What is not up may still hold stale routes."""
+
+    DOWN = "down"
+    CONNECTED = "connected"
+    UP = "up"
+
+
+class Key(NamedTuple):
+    """What tells one path of a peer from its others (RFC 7911); the id is 0 without add-path."""
+
+    prefix: Prefix
+    path_id: int
+
+
+class Heard(NamedTuple):
+    attributes: Attributes
+    refusal: Refusal | None
+
+
+@dataclass(slots=True)
+class Peer:
+    """One neighbour and all it has said. `since` is the time of the last change of `state`."""
+
+    neighbour: Neighbour
+    configured_at: float
+    since: float
+    state: State = State.DOWN
+    last_error: str = ""
+    flaps: int = 0
+    open: PeerOpen | None = None
+    routes: dict[Key, Heard] = field(default_factory=dict)
+    stale: set[Key] = field(default_factory=set)
+    stale_until: float | None = None
+    we_restarted: bool = False
+    awaited: set[Family] = field(default_factory=set)
+    in_sync: bool = False
+    dropped: Counter[Refusal] = field(default_factory=Counter)
+
+    @property
+    def external(self) -> bool:
+        return self.neighbour.peer_as != self.neighbour.local_as
+
+    @property
+    def families(self) -> tuple[Family, ...]:
+        """The families both ends speak; ours while there is no OPEN."""
+        if self.open is None:
+            return self.neighbour.families
+        return tuple(family for family in self.neighbour.families if family in self.open.families)
+
+    def settled(self, now: float) -> bool:
+        """True once it has told us everything, or has had its time: whoever promises an end-of-RIB has longer."""
+        promised = self.state is State.UP and self.open is not None and self.open.restart is not None
+        patience = END_OF_RIB_SECONDS if promised else self.neighbour.restart_time
+        return self.in_sync or now >= self.configured_at + patience
+
+    def refused(self) -> Counter[Refusal]:
+        """Return how many of its announcements are not used, by reason."""
+        return self.dropped + Counter(heard.refusal for heard in self.routes.values() if heard.refusal)
+
+
+class RibIn:
+    """The routes of all peers, by peer and by prefix. `changed` collects the prefixes whose paths changed."""
+
+    def __init__(self) -> None:
+        self.peers: dict[str, Peer] = {}
+        self.changed: set[Prefix] = set()
+        self._accepted: dict[Prefix, dict[tuple[str, int], Path]] = {}
+        self._policy: ImportPolicy | None = None
+
+    def configure(self, neighbours: Iterable[Neighbour], policy: ImportPolicy, now: float) -> None:
+        """Take up new neighbours, forget removed ones with their routes, judge everything again where rules changed."""
+        wanted = {neighbour.address: neighbour for neighbour in neighbours}
+        for address in self.peers.keys() - wanted.keys():
+            self._drop(self.peers[address], list(self.peers[address].routes))
+            del self.peers[address]
+        for address, neighbour in wanted.items():
+            peer = self.peers.get(address)
+            if peer is None:
+                self.peers[address] = Peer(neighbour, configured_at=now, since=now)
+            elif peer.neighbour != neighbour or policy != self._policy:
+                peer.neighbour = neighbour
+                self._judge_again(peer, policy)
+        self._policy = policy
+
+    def fold(
+        self,
+        event: PeerConnected | PeerOpen | PeerUp | PeerDown | Update | EndOfRib | Refresh,
+        now: float,
+    ) -> None:
+        """Take in one event. What a peer says that is no longer configured is not heard."""
+        peer = self.peers.get(event.peer)
+        if peer is None:
+            return
+        match event:
+            case PeerConnected():
+                self._enter(peer, State.CONNECTED, now)
+            case PeerOpen():
+                peer.open = event
+                peer.last_error = _wrong_as(peer.neighbour, event) or peer.last_error
+            case PeerUp():
+                self._up(peer, now)
+            case PeerDown():
+                self._down(peer, event.reason, now)
+            case Update():
+                self._update(peer, event)
+            case EndOfRib():
+                self._end_of_rib(peer, event.family)
+            case Refresh(subtype="begin"):
+                self._mark_stale(peer, [event.family], now + END_OF_RIB_SECONDS)
+            case Refresh(subtype="end"):
+                self._drop_stale(peer, [event.family])
+            case Refresh():
+                pass  # ExaBGP itself answers a request, from its adj-rib-out
+
+    def speaker_lost(self, reason: str, now: float) -> None:
+        """Every session has ended because our own ExaBGP did: we are the restarting side of RFC 4724.
+
+        All routes stay, for nothing is known against them, until each peer's end-of-RIB or our restart time.
+        """
+        for peer in self.peers.values():
+            if peer.state is State.UP:
+                peer.stale = set(peer.routes)
+                peer.stale_until = now + peer.neighbour.restart_time
+                peer.we_restarted = True
+                peer.last_error = reason
+            self._enter(peer, State.DOWN, now)
+
+    def expire(self, now: float) -> None:
+        """Drop the stale routes whose time is over."""
+        for peer in self.peers.values():
+            if peer.stale_until is not None and peer.stale_until <= now:
+                self._drop_stale(peer, _FAMILIES)
+
+    def next_expiry(self) -> float | None:
+        return min((p.stale_until for p in self.peers.values() if p.stale_until is not None), default=None)
+
+    def settled(self, now: float) -> bool:
+        return all(peer.settled(now) for peer in self.peers.values())
+
+    def prefixes(self) -> Collection[Prefix]:
+        """Return every prefix that somebody leads to."""
+        return self._accepted.keys()
+
+    def next_hops(self, prefix: Prefix) -> tuple[bytes, ...]:
+        """Return where the best paths to a prefix lead; empty where there is none."""
+        return next_hops(self._accepted.get(prefix, {}).values())
+
+    def _up(self, peer: Peer, now: float) -> None:
+        self._enter(peer, State.UP, now)
+        peer.last_error = ""
+        peer.dropped.clear()
+        peer.awaited = set(peer.families)
+        if not peer.we_restarted:
+            self._drop_stale(peer, _FAMILIES - _kept_families(peer))
+        peer.we_restarted = False
+        if peer.stale:
+            peer.stale_until = now + END_OF_RIB_SECONDS
+
+    def _down(self, peer: Peer, reason: str, now: float) -> None:
+        """A session that was up leaves its routes stale if its end was silent and its peer restarts gracefully.
+
+        An attempt that failed changes nothing, and hides no better explanation. Routes that were stale already are
+        dropped: their peer came back and ended again without confirming them (RFC 4724 §4.2).
+        """
+        was_up = peer.state is State.UP
+        self._enter(peer, State.DOWN, now)
+        if was_up or tells_more(reason, peer.last_error):
+            peer.last_error = explain(reason)
+        if not was_up:
+            return
+        peer.flaps += 1
+        self._drop_stale(peer, _FAMILIES)
+        restart = peer.open.restart if peer.open is not None else None
+        if restart is None or not reason.startswith(_SILENT_ENDS):
+            self._drop(peer, list(peer.routes))
+            return
+        named = {family for family, _ in restart.families}
+        self._drop(peer, [key for key in peer.routes if _family(key.prefix) not in named])
+        self._mark_stale(peer, named, now + restart.seconds)
+
+    def _update(self, peer: Peer, update: Update) -> None:
+        assert self._policy is not None, "peers exist only once a policy is configured"
+        for prefix, path_id in update.withdrawn:
+            self._drop(peer, [Key(prefix, path_id)])
+        if update.error is not None:
+            peer.dropped[Refusal.MALFORMED] += 1
+        judged: Attributes | None = None
+        verdict: Refusal | None = None
+        for prefix, path_id, attributes in update.announced:
+            if attributes is not judged:
+                judged, verdict = attributes, attributes_refusal(attributes, peer.neighbour, self._policy)
+            self._put(
+                peer,
+                Key(prefix, path_id),
+                attributes,
+                verdict or prefix_refusal(prefix, attributes, peer.neighbour, self._policy),
+            )
+
+    def _end_of_rib(self, peer: Peer, family: Family) -> None:
+        self._drop_stale(peer, [family])
+        peer.awaited.discard(family)
+        if not peer.awaited and peer.state is State.UP:
+            peer.in_sync = True
+
+    def _put(self, peer: Peer, key: Key, attributes: Attributes, verdict: Refusal | None) -> None:
+        assert self._policy is not None
+        if key not in peer.routes and len(peer.routes) >= self._policy.prefix_limit:
+            peer.dropped[Refusal.OVER_LIMIT] += 1
+            return
+        peer.routes[key] = Heard(attributes, verdict)
+        peer.stale.discard(key)
+        if verdict is None:
+            paths = self._accepted.setdefault(key.prefix, {})
+            paths[peer.neighbour.address, key.path_id] = Path(attributes, peer.external)
+            self.changed.add(key.prefix)
+        else:
+            self._unaccept(peer, key)
+
+    def _drop(self, peer: Peer, keys: Iterable[Key]) -> None:
+        for key in keys:
+            peer.stale.discard(key)
+            if peer.routes.pop(key, None) is not None:
+                self._unaccept(peer, key)
+
+    def _unaccept(self, peer: Peer, key: Key) -> None:
+        paths = self._accepted.get(key.prefix, {})
+        if paths.pop((peer.neighbour.address, key.path_id), None) is not None:
+            self.changed.add(key.prefix)
+            if not paths:
+                del self._accepted[key.prefix]
+
+    def _mark_stale(self, peer: Peer, families: Collection[Family], until: float) -> None:
+        peer.stale |= {key for key in peer.routes if _family(key.prefix) in families}
+        peer.stale_until = until if peer.stale else None
+
+    def _drop_stale(self, peer: Peer, families: Collection[Family]) -> None:
+        self._drop(peer, [key for key in peer.stale if _family(key.prefix) in families])
+        if not peer.stale:
+            peer.stale_until = None
+
+    def _judge_again(self, peer: Peer, policy: ImportPolicy) -> None:
+        for key, heard in list(peer.routes.items()):
+            verdict = refusal(key.prefix, heard.attributes, peer.neighbour, policy)
+            if verdict != heard.refusal:
+                stale = key in peer.stale
+                self._put(peer, key, heard.attributes, verdict)
+                if stale:
+                    peer.stale.add(key)
+
+    def _enter(self, peer: Peer, state: State, now: float) -> None:
+        if peer.state is not state:
+            peer.state, peer.since = state, now
+
+
+def _kept_families(peer: Peer) -> set[Family]:
+    """Return the families whose forwarding state the peer kept over its restart, as its new OPEN says."""
+    restart = peer.open.restart if peer.open is not None else None
+    return {family for family, kept in restart.families if kept} if restart is not None else set()
+
+
+def _wrong_as(neighbour: Neighbour, said: PeerOpen) -> str:
+    if said.asn == neighbour.peer_as:
+        return ""
+    return f"peer says it is AS {said.asn}, configured is AS {neighbour.peer_as}"
+
+
+def _family(prefix: Prefix) -> Family:
+    return "ipv4" if len(prefix.packed) == 4 else "ipv6"

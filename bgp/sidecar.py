@@ -1,0 +1,398 @@
+"""The process that owns the BGP sessions: it runs ExaBGP, holds RIB-in and RIB-out, and serves one agent.
+
+Agents come and go: sessions, RIB-in and announcements stay, and the next agent gets a replay. ExaBGP comes and goes:
+what was learned stays as stale, what is announced is announced again. It knows neither the datastore nor the kernel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bgp import wire
+from bgp.agent_link import AgentLink
+from bgp.exabgp import ExaBGP, ExaBGPError
+from bgp.protocol import (
+    LINE_LIMIT,
+    PER_LINE,
+    Announce,
+    Complete,
+    Configure,
+    Hello,
+    Message,
+    Problem,
+    Status,
+    Withdraw,
+    cut,
+    decode,
+    encode,
+)
+from bgp.rib_in import Peer, RibIn, State
+from bgp.rib_out import RibOut
+from bgp.speaker import Attributes, Family, Speaker
+from kernel.prefix import Prefix, unpack
+
+log = logging.getLogger("bgp")
+
+# A peer keeps our routes for the restart time and waits for our end-of-RIB; with no agent it must come a bit before.
+END_OF_RIB_MARGIN_SECONDS = 20.0
+# A burst of events is folded in portions, so that the agent's socket and the timers get their turn.
+EVENTS_PER_TURN = 200
+TICK_SECONDS = 0.5
+LEAVE_SECONDS = 1.0
+
+
+class Sidecar:
+    """All the state of one sidecar. `serve` runs until `stop` is set."""
+
+    def __init__(self, exabgp: ExaBGP) -> None:
+        self.stop = asyncio.Event()
+        self.rib_in = RibIn()
+        self.rib_out = RibOut()
+        self._exabgp = exabgp
+        self._running = False
+        self._problem = ""
+        self._speaker: Speaker | None = None
+        self._loaded: Speaker | None = None
+        self._reload = asyncio.Event()
+        self._work = asyncio.Event()
+        self._quiet = asyncio.Event()
+        self._owed: dict[str, float] = {}  # end-of-RIB not yet sent, by peer: since when it is up
+        self._settled = False
+        self._link: AgentLink | None = None
+        self._leaving = False
+
+    async def serve(self, socket_path: Path) -> None:
+        async with self._listening(socket_path):
+            jobs = [
+                asyncio.create_task(job)
+                for job in (self._hear(), self._speak(), self._reconfigure(), self._keep_time(), self.stop.wait())
+            ]
+            try:
+                done, _ = await asyncio.wait(jobs, return_when=asyncio.FIRST_COMPLETED)
+                for job in done:
+                    job.result()
+            finally:
+                for job in jobs:
+                    job.cancel()
+                await asyncio.gather(*jobs, return_exceptions=True)
+
+    # What the peers say
+
+    async def _hear(self) -> None:
+        turn = 0
+        async for event in self._exabgp.events():
+            self._take_in(event)
+            turn += 1
+            if turn % EVENTS_PER_TURN == 0:
+                await asyncio.sleep(0)
+
+    def _take_in(self, event: wire.Event) -> None:
+        now = time.monotonic()
+        match event:
+            case wire.Restarted():
+                self.rib_in.speaker_lost("ExaBGP was started anew", now)
+                self.rib_out.forget_sent()
+                self._owed.clear()
+                self._running = True
+                self._problem = ""
+            case wire.Stopped(reason, final):
+                self._running = False
+                self._owed.clear()
+                self.rib_in.speaker_lost(reason, now)
+                if final:
+                    self._report_problem(reason)
+                log.warning("ExaBGP ended: %s; learned routes are kept as stale", reason)
+            case _:
+                self.rib_in.fold(event, now)
+                self._note_session(event, now)
+        self._pass_on()
+        if not isinstance(event, wire.Update):
+            self._work.set()
+            self._settle(now)
+
+    def _note_session(self, event: wire.Event, now: float) -> None:
+        match event:
+            case wire.PeerUp(address) if (peer := self.rib_in.peers.get(address)) is not None:
+                self._owed[address] = now
+                log.info("session with %s (AS %d) is up", address, peer.neighbour.peer_as)
+            case wire.PeerDown(address) if address in self._owed or address in self.rib_in.peers:
+                self._owed.pop(address, None)
+                peer = self.rib_in.peers.get(address)
+                if peer is not None and peer.since == now:
+                    log.log(
+                        logging.WARNING if peer.flaps else logging.DEBUG,
+                        "session with %s is down: %s; %d routes kept as stale",
+                        address,
+                        peer.last_error,
+                        len(peer.stale),
+                    )
+
+    def _pass_on(self) -> None:
+        changed, self.rib_in.changed = self.rib_in.changed, set()
+        if changed and self._link is not None:
+            self._link.changed(changed)
+
+    async def _keep_time(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            now = time.monotonic()
+            self.rib_in.expire(now)
+            self._pass_on()
+            self._settle(now)
+            if self._owed:
+                self._work.set()
+
+    def _settle(self, now: float) -> None:
+        if not self._settled and self._speaker is not None and self.rib_in.settled(now):
+            self._settled = True
+            log.info("sessions have settled: every peer has sent its end-of-RIB or has had its time")
+            if self._link is not None:
+                self._link.settle()
+
+    # What we say to the peers
+
+    async def _speak(self) -> None:
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            if not self._running:
+                continue
+            try:
+                await self._speak_once()
+            except ExaBGPError as error:
+                log.warning("announcing stopped: %s; everything is announced again when ExaBGP is back", error)
+
+    async def _speak_once(self) -> None:
+        """Send all that waits, each prefix once per batch; then what single peers lack; then the ends-of-RIB owed.
+
+        A peer that comes up, or a route that changes, meanwhile is served by the next round, so no stream of changes
+        can hold an end-of-RIB back.
+        """
+        owed = self._due(time.monotonic())
+        for _ in range(0, self.rib_out.pending, PER_LINE):
+            batch = self.rib_out.next_batch(PER_LINE)
+            if batch:
+                await self._send(wire.withdraw(batch.withdraw) + wire.announce(batch.announce))
+                self.rib_out.answered(batch)
+        for address in self._up():
+            for portion in cut(self.rib_out.catch_up(address)):
+                await self._send(wire.announce(portion, to=[address]))
+        for address in owed:
+            if address in self._owed:
+                await self._send(wire.end_of_rib(address, self.rib_in.peers[address].families))
+                self._owed.pop(address, None)
+        if self.rib_out.pending or self._due(time.monotonic()):
+            self._work.set()
+        elif self.rib_out.complete:
+            self._quiet.set()
+
+    def _due(self, now: float) -> list[str]:
+        """Return the peers that get their end-of-RIB now: all that wait for it, once the table is complete.
+
+        Until then it is held back, for a peer drops whatever it has not heard again by then; but not past the time that
+        peers wait for one that restarts.
+        """
+        return [
+            address
+            for address, up_since in self._owed.items()
+            if (peer := self.rib_in.peers.get(address)) is not None
+            and (self.rib_out.complete or now - up_since > peer.neighbour.restart_time - END_OF_RIB_MARGIN_SECONDS)
+        ]
+
+    def _up(self) -> list[str]:
+        return [address for address, peer in self.rib_in.peers.items() if peer.state is State.UP]
+
+    async def _send(self, lines: Sequence[str]) -> None:
+        if not lines:
+            return
+        for line, done in zip(lines, await self._exabgp.send(lines), strict=True):
+            if not done:
+                log.error("tell ExaBGP %r: it answered error; the peers do not get this", line[:200])
+
+    # Who the peers are
+
+    def _configure(self, speaker: Speaker) -> None:
+        self._speaker = speaker
+        self.rib_in.configure(speaker.neighbours, speaker.policy, time.monotonic())
+        self._owed = {a: since for a, since in self._owed.items() if a in self.rib_in.peers}
+        self._pass_on()
+        self._reload.set()
+
+    async def _reconfigure(self) -> None:
+        while True:
+            await self._reload.wait()
+            self._reload.clear()
+            speaker = self._speaker
+            assert speaker is not None, "a reload is asked for with a speaker"
+            if self._loaded is not None and replace(speaker, policy=self._loaded.policy) == self._loaded:
+                continue
+            if self._loaded is not None:
+                unchanged = set(self._loaded.neighbours)
+                self.rib_out.fall_behind(n.address for n in speaker.neighbours if n not in unchanged)
+            try:
+                await self._exabgp.reload(speaker)
+                self._loaded = speaker
+                self._problem = ""
+            except ExaBGPError as error:
+                self._report_problem(str(error))
+            self._work.set()
+
+    def _report_problem(self, text: str) -> None:
+        log.error("%s", text)
+        self._problem = text
+        if self._link is not None:
+            self._link.notify(Problem(text))
+
+    # The agent
+
+    @asynccontextmanager
+    async def _listening(self, socket_path: Path) -> AsyncIterator[None]:
+        with suppress(FileNotFoundError):
+            socket_path.unlink()
+        mask = os.umask(0o177)
+        try:
+            server = await asyncio.start_unix_server(self._accept, socket_path, limit=LINE_LIMIT)
+        finally:
+            os.umask(mask)
+        try:
+            yield
+        finally:
+            server.close()
+            if self._link is not None:
+                self._link.close()
+            with suppress(FileNotFoundError):
+                socket_path.unlink()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            match decode(await reader.readline()):
+                case Hello("agent"):
+                    await self._serve_agent(reader, writer)
+                case Hello("observer"):
+                    writer.write(encode(Status(self.report())))
+                    await writer.drain()
+                case Hello("leave"):
+                    await self._leave()
+                case other:
+                    raise ValueError(f"a connection begins with hello, not with {type(other).__name__}")
+        except (ValueError, ConnectionError) as error:
+            log.warning("connection closed: %s", error)
+            writer.write(encode(Problem(str(error))))
+        finally:
+            writer.close()
+
+    async def _serve_agent(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._leaving:
+            return
+        if self._link is not None:
+            log.warning("a second agent has come: the first one is let go")
+            self._link.close()
+        link = self._link = AgentLink(writer, self.rib_in, settled=self._settled)
+        telling = asyncio.create_task(link.run())
+        stated: dict[Prefix, Attributes] | None = {}
+        try:
+            while self._link is link and (line := await reader.readline()):
+                if self._link is link:
+                    stated = self._obey(decode(line), stated)
+        finally:
+            telling.cancel()
+            await asyncio.gather(telling, return_exceptions=True)
+            if self._link is link:
+                self._link = None
+                log.info("the agent has gone: sessions, learned routes and announcements stay")
+
+    def _obey(self, message: Message, stated: dict[Prefix, Attributes] | None) -> dict[Prefix, Attributes] | None:
+        """Carry out one line of the agent's. `stated` collects its routes until they are complete, then it is None."""
+        match message, stated:
+            case Configure(speaker), _:
+                self._configure(speaker)
+            case Announce(routes), None:
+                self.rib_out.put(routes)
+            case Announce(routes), dict():
+                stated.update(routes)
+            case Withdraw(prefixes), None:
+                self.rib_out.remove(prefixes)
+            case Complete(), dict():
+                self.rib_out.replace(stated)
+                stated = None
+            case _:
+                raise ValueError(f"an agent does not send {type(message).__name__} here")
+        self._work.set()
+        return stated
+
+    async def _leave(self) -> None:
+        """Withdraw everything, give it time to reach the peers, and end: they keep nothing of ours as stale."""
+        self._leaving = True
+        if self._link is not None:
+            self._link.close()
+            self._link = None
+        self._quiet.clear()
+        self.rib_out.replace({})
+        self._work.set()
+        if self._running:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._quiet.wait(), 10)
+            await asyncio.sleep(LEAVE_SECONDS)
+        log.info("left for good: all announcements withdrawn")
+        self.stop.set()
+
+    def report(self) -> dict[str, Any]:
+        """Return what `status` shows; times are seconds since the epoch."""
+        speaker = self._speaker
+        now = time.monotonic()
+        return {
+            "name": speaker.name if speaker else None,
+            "router_id": unpack(speaker.router_id) if speaker else None,
+            "running": self._running,
+            "problem": self._problem,
+            "agent": self._link is not None,
+            "complete": self.rib_out.complete,
+            "settled": self._settled,
+            "announced": len(self.rib_out.sent),
+            "learned": len(self.rib_in.prefixes()),
+            "peers": [
+                peer_report(peer, self.rib_out.sent, time.time() - (now - peer.since))
+                for peer in self.rib_in.peers.values()
+            ],
+        }
+
+
+def peer_report(peer: Peer, sent: Mapping[Prefix, Attributes], since: float) -> dict[str, Any]:
+    """Return what status says of one session. `announced` counts the routes of the families both ends speak."""
+    up = peer.state is State.UP
+    families: tuple[Family, ...] = peer.families if up else ()
+    bits = {"ipv4": 32, "ipv6": 128}
+    spoken = {bits[family] for family in families}
+    return {
+        "address": peer.neighbour.address,
+        "kind": peer.neighbour.kind,
+        "as": peer.neighbour.peer_as,
+        "state": "up" if up else "start",
+        "since": round(since, 3),
+        "info": _info(peer),
+        "learned": sum(heard.refusal is None for heard in peer.routes.values()),
+        "announced": sum(prefix.bits in spoken for prefix in sent),
+        "stale": len(peer.stale),
+        "last_error": peer.last_error,
+        "flaps": peer.flaps,
+        "refused": {str(reason): count for reason, count in peer.refused().items()},
+    }
+
+
+def _info(peer: Peer) -> str:
+    """Return the session's state in the words of RFC 4271 §8.2.2, and Passive where we wait to be called."""
+    match peer.state:
+        case State.UP:
+            return "Established"
+        case State.CONNECTED:
+            return "OpenSent"
+        case State.DOWN:
+            return "Passive" if peer.neighbour.passive else "Active"
