@@ -1,0 +1,242 @@
+"""Nodes on one Ethernet for the tests of real sessions: namespaces, sidecars, BIRD.
+
+        hub: bridge
+       /     |     \\
+   .1 a    .2 b    .3 c …       192.0.2.0/24 and fd99::/64
+
+Everything here is made under this process's id and removed when the fabric is left, whatever happened inside.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from bgp.client import Connected, Disconnected, Event, ReplayEnd, Settled, Sidecar, SidecarError
+from bgp.protocol import Learned, Problem, Withdrawn
+from bgp.speaker import Attributes, ImportPolicy, Neighbour, Speaker
+from kernel.prefix import Prefix, pack
+
+PATIENCE = 60.0
+AS = 64512
+_numbers = itertools.count()
+
+
+def ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True, capture_output=True)
+
+
+def address(number: int) -> str:
+    return f"192.0.2.{number}"
+
+
+async def until(true: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
+    """Wait until `true()` is, and return what it returned."""
+    deadline = asyncio.get_running_loop().time() + patience
+    while not (found := true()):
+        assert asyncio.get_running_loop().time() < deadline, f"waited {patience:g} s for {what}"
+        await asyncio.sleep(0.02)
+    return found
+
+
+class Fabric:
+    """A bridge in a namespace of its own, and one namespace per node number."""
+
+    def __init__(self, directory: Path, nodes: Sequence[int]) -> None:
+        self.directory = directory
+        self._name = f"felixbgp-{os.getpid()}-{next(_numbers)}"
+        self._nodes = nodes
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def namespace(self, node: int) -> str:
+        return f"{self._name}-{node}"
+
+    def __enter__(self) -> Self:
+        try:
+            self._build()
+        except BaseException:
+            self._remove()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._remove()
+
+    def _build(self) -> None:
+        hub = self.namespace(0)
+        ip("netns", "add", hub)
+        ip("-n", hub, "link", "add", "br0", "type", "bridge")
+        ip("-n", hub, "link", "set", "br0", "up")
+        for node in self._nodes:
+            inside = self.namespace(node)
+            ip("netns", "add", inside)
+            ip("-n", inside, "link", "set", "lo", "up")
+            ip("-n", inside, "link", "add", "eth0", "type", "veth", "peer", "name", f"p{node}", "netns", hub)
+            ip("-n", hub, "link", "set", f"p{node}", "master", "br0", "up")
+            ip("-n", inside, "address", "add", f"{address(node)}/24", "dev", "eth0")
+            ip("-n", inside, "address", "add", f"fd99::{node}/64", "dev", "eth0", "nodad")
+            ip("-n", inside, "link", "set", "eth0", "up")
+
+    def _remove(self) -> None:
+        for process in self._processes:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+        for node in (*self._nodes, 0):
+            # A killed sidecar's ExaBGP may need a moment to notice; its namespace must not stay behind it.
+            for pid in subprocess.run(
+                ["ip", "netns", "pids", self.namespace(node)], capture_output=True, text=True
+            ).stdout.split():
+                with_id = int(pid)
+                try:
+                    os.kill(with_id, signal.SIGKILL)
+                except ProcessLookupError:
+                    continue
+            subprocess.run(["ip", "netns", "delete", self.namespace(node)], capture_output=True)
+
+    def run(self, node: int, *command: str, log: str) -> subprocess.Popen[bytes]:
+        with (self.directory / log).open("ab") as output:
+            process = subprocess.Popen(
+                ["ip", "netns", "exec", self.namespace(node), *command],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env={**os.environ, "FELIX_LOGLEVEL": "DEBUG"},
+            )
+        self._processes.append(process)
+        return process
+
+
+@dataclass
+class Node:
+    """A sidecar in its namespace with the agent's end in this process, and what that has heard."""
+
+    fabric: Fabric
+    number: int
+    process: subprocess.Popen[bytes] | None = None
+    agent: Sidecar = field(init=False)
+    learned: dict[Prefix, tuple[bytes, ...]] = field(default_factory=dict)
+    heard: list[Event] = field(default_factory=list)
+    replayed: bool = False
+    settled: bool = False
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    @property
+    def socket(self) -> Path:
+        return self.fabric.directory / f"bgp{self.number}.sock"
+
+    @property
+    def state_dir(self) -> Path:
+        return self.fabric.directory / f"bgp{self.number}"
+
+    def start_sidecar(self, *options: str) -> None:
+        self.process = self.fabric.run(
+            self.number,
+            *(sys.executable, "-m", "bgp", "--socket", str(self.socket), "--state-dir", str(self.state_dir)),
+            *options,
+            log=f"sidecar{self.number}.log",
+        )
+
+    def start_agent(self) -> None:
+        """Begin with nothing in memory, as an agent that was just started."""
+        self.agent = Sidecar(self.socket)
+        self.learned, self.heard, self.replayed, self.settled = {}, [], False, False
+        self._tasks = [asyncio.create_task(self.agent.run()), asyncio.create_task(self._listen())]
+
+    async def stop_agent(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _listen(self) -> None:
+        async for event in self.agent.events():
+            self.heard.append(event)
+            match event:
+                case Learned(routes):
+                    self.learned.update(routes)
+                case Withdrawn(prefixes):
+                    for prefix in prefixes:
+                        self.learned.pop(prefix, None)
+                case ReplayEnd(settled):
+                    self.replayed, self.settled = True, settled
+                case Settled():
+                    self.settled = True
+                case Connected() | Disconnected() | Problem():
+                    pass
+
+    async def peers(self) -> dict[str, dict[str, Any]]:
+        try:
+            report = await self.agent.status()
+        except SidecarError:
+            return {}
+        return {peer["address"]: peer for peer in report["peers"]}
+
+    async def wait_for_peer(self, number: int, **fields: Any) -> dict[str, Any]:
+        """Wait until the status of a peer has these fields."""
+        deadline = asyncio.get_running_loop().time() + PATIENCE
+        while True:
+            peer = (await self.peers()).get(address(number), {})
+            if peer and all(peer[name] == value for name, value in fields.items()):
+                return peer
+            assert asyncio.get_running_loop().time() < deadline, f"waited for {fields} of {number}, got {peer}"
+            await asyncio.sleep(0.05)
+
+    async def wait_for_routes(self, routes: Mapping[str, Sequence[int]]) -> None:
+        """Wait until exactly these prefixes are learned, via these nodes."""
+        wanted = {Prefix.parse(p): tuple(pack(address(n)) for n in nodes) for p, nodes in routes.items()}
+        await until(lambda: self.learned == wanted, f"node {self.number} to learn {sorted(routes)}: {self.learned}")
+
+
+def mesh(number: int, others: Sequence[int], **changes: Any) -> Speaker:
+    """Return the speaker of a node in a full mesh with the others: by comparing addresses, one end dials."""
+    neighbours = tuple(
+        Neighbour(
+            address=address(other),
+            local_address=address(number),
+            peer_as=AS,
+            local_as=AS,
+            passive=address(other) > address(number),
+            families=("ipv4",),
+        )
+        for other in others
+        if other != number
+    )
+    policy = ImportPolicy(AS, pack(address(number)), frozenset({pack(address(number))}))
+    values = {
+        "name": f"n{number}",
+        "router_id": pack(address(number)),
+        "listen": (address(number),),
+        "port": 179,
+        "neighbours": neighbours,
+        "policy": policy,
+        **changes,
+    }
+    return Speaker(**values)
+
+
+def routes(number: int, *prefixes: str, **attributes: Any) -> dict[Prefix, Attributes]:
+    """Return announcements of these prefixes by a node."""
+    shared = Attributes(pack(address(number)), **attributes)
+    return {Prefix.parse(prefix): shared for prefix in prefixes}
+
+
+@asynccontextmanager
+async def node(fabric: Fabric, number: int, *options: str) -> AsyncIterator[Node]:
+    """A running sidecar with an agent connected to it."""
+    one = Node(fabric, number)
+    one.start_sidecar(*options)
+    one.start_agent()
+    try:
+        yield one
+    finally:
+        await one.stop_agent()
