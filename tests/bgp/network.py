@@ -1,0 +1,43 @@
+"""A network namespace of its own for one test, with several addresses on its loopback device.
+
+    ┌─ namespace of the test ───────────────────────────┐
+    │ lo  10.9.0.1  fd09::1     one BGP speaker each,   │
+    │     10.9.0.2  fd09::2     on port 179 of its own  │
+    │     10.9.0.3  fd09::3     address                 │
+    └───────────────────────────────────────────────────┘
+
+It ends with the last process in it, so that nothing stays behind however a test ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import subprocess
+from collections.abc import Iterator
+
+CLONE_NEWNET = 0x40000000
+SPEAKERS = range(1, 6)
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+@contextlib.contextmanager
+def own_network() -> Iterator[None]:
+    before = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if libc.unshare(CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), "unshare a network namespace")
+        ip("link set lo up")
+        for number in SPEAKERS:
+            ip(f"address add 10.9.0.{number}/32 dev lo")
+            ip(f"address add fd09::{number}/128 dev lo nodad")
+        yield
+    finally:
+        libc.setns(before, CLONE_NEWNET)
+        os.close(before)
+
+
+def ip(words: str) -> None:
+    subprocess.run(["ip", *words.split()], check=True, capture_output=True)
