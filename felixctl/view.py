@@ -18,6 +18,7 @@ Json = dict[str, Any]
 
 SHOWN = "projectcalico.org/v3"
 STORED = "crd.projectcalico.org/v1"
+CORE = "v1"
 
 _PREFIX = "projectcalico.org/"
 _FOLDED = f"{_PREFIX}metadata"
@@ -66,6 +67,8 @@ def stored(view: Mapping[str, Any], existing: Mapping[str, Any] | None = None) -
     one, so that a stale copy is refused, and else the existing one's.
     """
     match view["kind"]:
+        case "Node" if view["apiVersion"] == CORE:
+            return {**view, "metadata": _metadata_stored(view["metadata"], existing)}
         case "Node":
             return _node_stored(view, existing)
         case "WorkloadEndpoint":
@@ -184,7 +187,7 @@ def _node_addresses(node: Mapping[str, Any]) -> list[Json]:
 def _node_stored(view: Mapping[str, Any], existing: Mapping[str, Any] | None) -> Json:
     """Return the core Node with the person's fields as annotations.
 
-    The labels of an existing Node belong to Kubernetes; labels beyond those go into an annotation of ours.
+    The core Node's own labels belong to Kubernetes; those that people add go into an annotation of Calico's.
     """
     old: Mapping[str, Any] = existing or {"metadata": {}}
     metadata = _metadata_stored(view["metadata"], existing)
@@ -197,11 +200,11 @@ def _node_stored(view: Mapping[str, Any], existing: Mapping[str, Any] | None) ->
     labels = view["metadata"].get("labels") or {}
     extra = {key: value for key, value in labels.items() if kube_labels.get(key) != value}
     annotations[_NODE_ANNOTATIONS] = _compact(ours) if ours else None
-    annotations[_NODE_LABELS] = _compact(extra) if extra and existing else None
+    annotations[_NODE_LABELS] = _compact(extra) if extra else None
     metadata["annotations"] = _without_none(annotations)
-    metadata["labels"] = dict(kube_labels) if existing else dict(labels)
+    metadata["labels"] = dict(kube_labels)
     rest = {key: value for key, value in old.items() if key not in ("apiVersion", "kind", "metadata")}
-    return {"apiVersion": "v1", "kind": "Node", "metadata": _without_empty(metadata), **rest}
+    return {"apiVersion": CORE, "kind": "Node", "metadata": _without_empty(metadata), **rest}
 
 
 def _field_value(name: str, text: str) -> Any:

@@ -1,0 +1,73 @@
+"""`felixctl`: the command line. Each noun or verb has its module, imported only when it is called for.
+
+Exit status: 0 done; 1 it could not be done, or a check found something wrong; 2 the command was misused.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from felixctl.failure import CommandError
+
+VERBS = dict.fromkeys(("get", "apply", "create", "replace", "delete", "patch", "label"), "resources")
+NOUNS = {name: name for name in ("node", "routes", "version")}
+MODULES = VERBS | NOUNS
+
+
+class Commands(TyperGroup):
+    """The commands by name; the module of one is imported when somebody asks for it."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(MODULES)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in MODULES:
+            return None
+        command: Any = typer.main.get_command(import_module(f"felixctl.{MODULES[cmd_name]}").app)
+        if cmd_name in VERBS:
+            return command.commands[cmd_name]
+        command.name = cmd_name  # a group made apart from its parent has none
+        return command
+
+
+app = typer.Typer(
+    cls=Commands,
+    name="felixctl",
+    rich_markup_mode="rich",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="[dim]Exit status: 0 done; 1 not done, or a check found something wrong; 2 misused.[/dim]",
+)
+
+
+@app.callback()
+def felixctl() -> None:
+    """See and change a felix-py cluster.
+
+    Resources are written and printed as calicoctl does. Each command explains itself: [b]felixctl get --help[/b].
+
+    [dim]$[/dim] felixctl lab up                  [dim]# a whole cluster on this machine[/dim]
+    [dim]$[/dim] felixctl node status             [dim]# this node's BGP sessions[/dim]
+    [dim]$[/dim] felixctl routes                  [dim]# its routes, and who wants each[/dim]
+    [dim]$[/dim] felixctl ipam show --show-blocks [dim]# who has how many addresses[/dim]
+    """
+
+
+def main() -> None:
+    """Run one command and end with its status."""
+    try:
+        app(prog_name="felixctl")
+    except CommandError as error:
+        for sentence in error.sentences:
+            print(f"felixctl: {sentence}", file=sys.stderr)
+        sys.exit(error.status)
+
+
+if __name__ == "__main__":
+    main()

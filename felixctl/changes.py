@@ -1,0 +1,254 @@
+"""What people wrote, decided into writes: who is meant, what is wrong with it, and the steps to carry out.
+
+Pure. Everything is checked before anything is written, and every mistake found is told at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, TypeVar
+
+from datastore.resources import (
+    KINDS,
+    IPAMBlock,
+    IPPool,
+    Resource,
+    forbidden_changes,
+    misfitting_blocks,
+    overlapping_pools,
+)
+from datastore.store import Create, Delete, Invalid, Update, Write
+from felixctl import view
+from felixctl.documents import Document
+from felixctl.kinds import Noun, UnknownKindError, noun_of_kind
+
+Json = dict[str, Any]
+S = TypeVar("S")
+T = TypeVar("T")
+
+DEFAULT_NAMESPACE = "default"
+
+
+class RejectedError(Exception):
+    """What was written cannot be carried out; a sentence for each thing that is wrong."""
+
+    def __init__(self, sentences: Iterable[str]) -> None:
+        self.sentences = tuple(dict.fromkeys(sentences))
+        super().__init__("; ".join(self.sentences))
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Which object is meant."""
+
+    noun: Noun
+    name: str
+    namespace: str | None
+
+    @property
+    def model(self) -> type[Resource]:
+        return KINDS[self.noun.stored_kind]
+
+    def __str__(self) -> str:
+        within = f" of namespace {self.namespace}" if self.namespace else ""
+        return f'{self.noun.kind} "{self.name}"{within}'
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One resource as somebody wrote it, and where."""
+
+    key: Key
+    written: Mapping[str, Any]
+    place: str
+
+
+Existing = Mapping[Key, Resource]
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What of the cluster decides whether a change may be made."""
+
+    existing: Existing
+    pools: Sequence[IPPool] = ()
+    blocks: Sequence[IPAMBlock] = ()
+
+
+def key_of(noun: Noun, name: str, namespace: str | None) -> Key:
+    """Return the object that a command line names; the namespace counts only for kinds that have one."""
+    return Key(noun, name, (namespace or DEFAULT_NAMESPACE) if noun.namespaced else None)
+
+
+def wanted(documents: Iterable[Document], namespace: str | None = None) -> list[Wanted]:
+    """Return who each document is about. Raises RejectedError: a document is no resource that people may write."""
+    found = _each(documents, lambda document: _one_wanted(document, namespace))
+    twice = (f"{one.place}: {one.key} is given twice" for one in _repeated(found))
+    _reject_if(twice)
+    return found
+
+
+def _one_wanted(document: Document, namespace: str | None) -> Wanted:
+    match document.body:
+        case {"apiVersion": str(version), "kind": str(kind), "metadata": {"name": str(name)} as metadata}:
+            pass
+        case {"apiVersion": str(), "kind": str()}:
+            raise RejectedError([f"{document.place}: metadata.name is missing"])
+        case _:
+            raise RejectedError([f"{document.place}: apiVersion and kind are missing, so this is no resource"])
+    try:
+        noun = noun_of_kind(kind)
+    except UnknownKindError as error:
+        raise RejectedError([f"{document.place}: {error}"]) from None
+    if version not in (known := _versions(noun)):
+        raise RejectedError([f"{document.place}: apiVersion {version!r} is not known for {kind}: use {known[0]}"])
+    if noun.written_by:
+        raise RejectedError([f'{document.place}: {kind} "{name}" is not for people to write: {noun.written_by} does'])
+    named = metadata.get("namespace") if isinstance(metadata.get("namespace"), str) else namespace
+    key = key_of(noun, name, named)
+    return Wanted(key, _in_namespace(document.body, key), document.place)
+
+
+def _versions(noun: Noun) -> tuple[str, ...]:
+    match noun.kind:
+        case "Node":
+            return (view.SHOWN, view.CORE)
+        case "WorkloadEndpoint":
+            return (view.SHOWN,)
+        case _:
+            return (view.SHOWN, view.STORED)
+
+
+def _in_namespace(body: Json, key: Key) -> Json:
+    return {**body, "metadata": {**body["metadata"], "namespace": key.namespace}} if key.namespace else body
+
+
+def _repeated(found: Iterable[Wanted]) -> Iterator[Wanted]:
+    seen: set[Key] = set()
+    for one in found:
+        if one.key in seen:
+            yield one
+        seen.add(one.key)
+
+
+def resource(one: Wanted, old: Resource | None) -> Resource:
+    """Return the record that keeps what was written, in place of `old`. Raises RejectedError."""
+    try:
+        new = one.key.model.read(view.stored(one.written, old.to_json() if old else None))
+    except Invalid as error:
+        raise RejectedError([f"{one.place}: {error}"]) from None
+    _reject_if(f"{one.place}: {one.key}: {_unknown_field(new, path)}" for path in new.unknown_fields())
+    _reject_if(f"{one.place}: {sentence}" for sentence in (forbidden_changes(old, new) if old else ()))
+    return new
+
+
+def _unknown_field(new: Resource, path: str) -> str:
+    known = [field.alias or name for name, field in type(new).SPEC.model_fields.items()]
+    near = get_close_matches(path.rpartition(".")[2], known, n=1)
+    return f"there is no field {path}" + (f"; did you mean {near[0]}?" if near else "")
+
+
+def applied(items: Sequence[Wanted], world: World) -> list[Write]:
+    """Return the writes that make each object what was written; one that is so already needs none."""
+    steps = [step for step in _each(items, lambda one: _step(one, world)) if step]
+    _reject_if(_cluster_problems(steps, world))
+    return list(steps)
+
+
+def _step(one: Wanted, world: World) -> Create | Update | None:
+    old = world.existing.get(one.key)
+    new = resource(one, old)
+    if old is None:
+        return Create(new)
+    return None if new.to_json() == old.to_json() else Update(new)
+
+
+def created(items: Sequence[Wanted], world: World, *, skip_existing: bool = False) -> list[Write]:
+    """Return the writes that make objects anew. Raises RejectedError: one of them is there already."""
+    there = [one for one in items if one.key in world.existing]
+    if not skip_existing:
+        _reject_if(f"{one.place}: {one.key} exists already; use apply or replace to change it" for one in there)
+    return applied([one for one in items if one not in there], world)
+
+
+def replaced(items: Sequence[Wanted], world: World) -> list[Write]:
+    """Return the writes that change objects. Raises RejectedError: one of them is not there."""
+    absent = (one for one in items if one.key not in world.existing)
+    _reject_if(f"{one.place}: {one.key} does not exist; use apply or create to make it" for one in absent)
+    return applied(items, world)
+
+
+def _cluster_problems(steps: Sequence[Create | Update], world: World) -> Iterator[str]:
+    """Yield what would be wrong with the cluster afterwards and is not wrong already."""
+    written = {step.resource.name: step.resource for step in steps if isinstance(step.resource, IPPool)}
+    after = {pool.name: pool for pool in world.pools} | written
+    before = set(overlapping_pools(world.pools))
+    yield from (sentence for sentence in overlapping_pools(after.values()) if sentence not in before)
+    cidrs = [block.network for block in world.blocks]
+    for step in steps:
+        if isinstance(step, Create) and isinstance(step.resource, IPPool):
+            yield from misfitting_blocks(step.resource, cidrs)
+
+
+def deleted(keys: Sequence[Key], existing: Existing, *, skip_missing: bool = False) -> list[Write]:
+    """Return the writes that remove objects. Raises RejectedError: one is not there, or not for people to remove."""
+    _reject_if(f"delete {key}: {key.noun.written_by} makes and removes these" for key in keys if key.noun.written_by)
+    if not skip_missing:
+        _reject_if(f"delete {key}: it does not exist" for key in keys if key not in existing)
+    return [Delete(existing[key]) for key in dict.fromkeys(keys) if key in existing]
+
+
+def labelled(seen: Json, labels: Mapping[str, str | None], *, overwrite: bool) -> Json:
+    """Return the view with labels set, or removed where the value is None.
+
+    Raises RejectedError: a label has another value already and `overwrite` is not given.
+    """
+    old = seen["metadata"].get("labels") or {}
+    name = f'{seen["kind"]} "{seen["metadata"]["name"]}"'
+    if not overwrite:
+        _reject_if(
+            f"label {name}: {key} is {old[key]!r} already; give --overwrite to change it"
+            for key, value in labels.items()
+            if value is not None and old.get(key, value) != value
+        )
+    merged = {key: value for key, value in {**old, **labels}.items() if value is not None}
+    return {**seen, "metadata": {**seen["metadata"], "labels": merged}}
+
+
+def merged(seen: Any, patch: Any) -> Any:
+    """Return the value with a JSON merge patch (RFC 7396) carried out: null removes, mappings merge."""
+    if not isinstance(patch, dict):
+        return patch
+    base = dict(seen) if isinstance(seen, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            base.pop(key, None)
+        else:
+            base[key] = merged(base.get(key), value)
+    return base
+
+
+def result(verb: str, keys: Sequence[Key]) -> str:
+    """Return the line that calicoctl ends with: it names the kind where there is but one."""
+    kinds = {key.noun.kind for key in keys}
+    named = f" '{kinds.pop()}'" if len(kinds) == 1 else ""
+    return f"Successfully {verb} {len(keys)}{named} resource(s)\n"
+
+
+def _each(items: Iterable[S], work: Callable[[S], T]) -> list[T]:
+    """Return the work's results; if some of it is rejected, all sentences are raised together."""
+    results, sentences = [], list[str]()
+    for item in items:
+        try:
+            results.append(work(item))
+        except RejectedError as error:
+            sentences += error.sentences
+    _reject_if(sentences)
+    return results
+
+
+def _reject_if(sentences: Iterable[str]) -> None:
+    if found := list(sentences):
+        raise RejectedError(found)

@@ -1,0 +1,131 @@
+"""`felixctl node`: this node's agent and its BGP sessions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from felixctl.agent import DEFAULT_RUN_DIR, Peer, RunDir, peers_of, read_status
+from felixctl.paper import Colour, painted, show
+from felixctl.tables import bordered
+
+app = typer.Typer(help="See how this node is doing.", no_args_is_help=True, rich_markup_mode="rich")
+
+HEADING = (
+    "Peer address",
+    "Peer type",
+    "State",
+    "Since",
+    "Info",
+    "Learned",
+    "Announced",
+    "Refused",
+)
+DAY_SECONDS = 24 * 3600
+
+_KINDS = {"mesh": "node-to-node mesh", "node": "node specific", "global": "global"}
+
+
+class Form(StrEnum):
+    TEXT = "text"
+    JSON = "json"
+
+
+@app.callback()
+def node() -> None:
+    """See how this node is doing."""
+
+
+@app.command()
+def status(
+    output: Annotated[Form, typer.Option("-o", "--output", help="How to print it.")] = Form.TEXT,
+    run_dir: RunDir = DEFAULT_RUN_DIR,
+) -> None:
+    """Show this node's agent and its BGP sessions: since when, and how many routes each way.
+
+    Root is not needed. Ends with 1 if no agent answers. [b]-o json[/b] prints all the agent says of itself:
+    node, peers, routes, invariants.
+
+    [dim]$[/dim] felixctl node status
+    """
+    answer = read_status(run_dir)
+    if output is Form.JSON:
+        from felixctl.documents import to_json
+
+        show(to_json(answer))
+        return
+    show(report(answer, now=time.time()))
+
+
+def report(answer: Mapping[str, Any], now: float) -> str:
+    """Return the whole of `node status`: the agent in a sentence, then a table for each family."""
+    peers = peers_of(answer)
+    families = {4: [p for p in peers if ":" not in p.address], 6: [p for p in peers if ":" in p.address]}
+    tables = (_family(version, found, now) for version, found in families.items())
+    return f"{_about_agent(answer)}\n{''.join(tables)}{_about_invariants(answer)}"
+
+
+def _about_agent(answer: Mapping[str, Any]) -> str:
+    speaks = f", AS {answer['as_number']}" if answer.get("as_number") else ""
+    running = f"felix-py {answer.get('version') or ''}".strip() + f" is running on {answer.get('node')}{speaks}."
+    if answer.get("ready") is False:
+        running += "\n" + painted("It is not ready yet: no pod can be attached.", Colour.DOUBTFUL)
+    match answer.get("sidecar"):
+        case {"connected": False, **rest}:
+            problem = rest.get("problem") or "it does not answer"
+            running += "\n" + painted(f"Its BGP sidecar is away: {problem}.", Colour.BAD)
+    return running + "\n"
+
+
+def _family(version: int, peers: list[Peer], now: float) -> str:
+    title = f"IPv{version} BGP status\n"
+    if not peers:
+        return f"{title}No IPv{version} peers found.\n\n"
+    table = bordered(HEADING, (_row(peer, now) for peer in peers))
+    return title + "".join(_coloured(table.splitlines(), peers)) + "\n"
+
+
+def _coloured(lines: list[str], peers: Iterable[Peer]) -> Iterable[str]:
+    """Yield the table's lines, each session's in green or red: rows start behind rule, heading and rule."""
+    colours = {3 + index: Colour.GOOD if peer.is_up else Colour.BAD for index, peer in enumerate(peers)}
+    return (painted(line, colours.get(number)) + "\n" for number, line in enumerate(lines))
+
+
+def _row(peer: Peer, now: float) -> tuple[str, ...]:
+    return (
+        peer.address,
+        _KINDS.get(peer.kind, peer.kind),
+        peer.state,
+        since(peer.since, now),
+        peer.info,
+        str(peer.learned),
+        str(peer.announced),
+        str(peer.refused),
+    )
+
+
+def since(moment: float | None, now: float) -> str:
+    """Return the local time of day of a moment within the last day, and the date of an earlier one."""
+    if moment is None:
+        return ""
+    return datetime.fromtimestamp(moment).strftime("%H:%M:%S" if now - moment < DAY_SECONDS else "%Y-%m-%d")  # noqa: DTZ006
+
+
+def _about_invariants(answer: Mapping[str, Any]) -> str:
+    match answer.get("invariants"):
+        case {"violated": [_, *_] as violated}:
+            lines = [f"Violated: {_sentence(entry)}" for entry in violated]
+            return painted("\n".join(lines), Colour.BAD) + "\n"
+        case {"checked": checked}:
+            return painted(f"{checked} invariants hold.", Colour.GOOD) + "\n"
+        case _:
+            return ""
+
+
+def _sentence(entry: object) -> str:
+    return ", ".join(f"{key} {value}" for key, value in entry.items()) if isinstance(entry, dict) else str(entry)

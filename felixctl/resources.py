@@ -1,0 +1,346 @@
+"""`felixctl get, apply, create, replace, delete, patch, label`: resources as calicoctl's users know them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from datastore.resources import KINDS, BGPConfiguration, IPAMBlock, IPPool, Resource
+from datastore.store import Conflict, NotFound, Store, Write
+from felixctl import changes, kinds, view
+from felixctl.changes import Key, RejectedError, Wanted, World
+from felixctl.connection import DEFAULT_URL, Url, reading, writing
+from felixctl.documents import Document, MalformedDocumentError, read, to_json, to_yaml
+from felixctl.failure import MISUSED, CommandError
+from felixctl.kinds import Noun
+from felixctl.paper import show
+from felixctl.tables import plain
+
+app = typer.Typer(rich_markup_mode="rich", no_args_is_help=True)
+
+ATTEMPTS = 5
+"""How often a change is decided again after somebody else wrote in between."""
+SUFFIXES = (".yaml", ".yml", ".json")
+
+Json = dict[str, Any]
+
+
+class Form(StrEnum):
+    PS = "ps"
+    WIDE = "wide"
+    YAML = "yaml"
+    JSON = "json"
+    NAME = "name"
+
+
+Kind = Annotated[
+    str,
+    typer.Argument(
+        metavar="KIND", help="What to work on: nodes, ippools, bgppeers, workloadendpoints …", show_default=False
+    ),
+]
+Names = Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Only these; all if none is given.")]
+Files = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-f",
+        "--filename",
+        metavar="FILE",
+        help="YAML or JSON: one resource, several documents, or lists. [b]-[/b] is the standard input;"
+        " a folder stands for the .yaml, .yml and .json files in it.",
+        show_default=False,
+    ),
+]
+Recursive = Annotated[bool, typer.Option("-R", "--recursive", help="Folders in folders, too.")]
+Namespace = Annotated[
+    str | None, typer.Option("-n", "--namespace", help="For kinds that have one; else [b]default[/b].")
+]
+AllNamespaces = Annotated[bool, typer.Option("-A", "-a", "--all-namespaces", help="All namespaces at once.")]
+
+
+@app.command()
+def get(
+    kind: Kind,
+    names: Names = None,
+    output: Annotated[Form, typer.Option("-o", "--output", help="ps is the short table.")] = Form.PS,
+    namespace: Namespace = None,
+    all_namespaces: AllNamespaces = False,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Print resources: as a table, or whole.
+
+    What [b]-o yaml[/b] prints can be changed and given to [b]apply -f[/b].
+
+    [dim]$[/dim] felixctl get nodes -o wide
+    [dim]$[/dim] felixctl get ippool default-ipv4-ippool -o yaml
+    [dim]$[/dim] felixctl get wep -A
+    """
+    noun = _noun(kind)
+    within = None if all_namespaces else namespace or changes.DEFAULT_NAMESPACE
+
+    async def work(store: Store) -> str:
+        if names:
+            keys = [changes.key_of(noun, name, namespace) for name in names]
+            return await _printed(store, noun, [await _get(store, key) for key in keys], single=len(keys) == 1)
+        model = KINDS[noun.stored_kind]
+        found = await store.list(model, namespace=within) if noun.namespaced else await store.list(model)
+        return await _printed(store, noun, found, single=False)
+
+    async def _printed(store: Store, noun: Noun, found: Sequence[Resource], *, single: bool) -> str:
+        views = [view.shown(resource.to_json()) for resource in found]
+        if not names:
+            views.sort(key=lambda seen: kinds.order(noun, seen))
+        wholly = views[0] if single else views if names else view.listed(noun.kind, views)
+        match output:
+            case Form.YAML:
+                return to_yaml(wholly)
+            case Form.JSON:
+                return to_json(wholly)
+            case Form.NAME:
+                return "".join(f"{noun.aliases[1]}/{seen['metadata']['name']}\n" for seen in views)
+            case _:
+                wide = output is Form.WIDE
+                cluster_as = await _cluster_as(store) if wide and noun.kind == "Node" else kinds.DEFAULT_AS
+                namespaces = all_namespaces or namespace is not None
+                return plain(*kinds.table(noun, views, wide=wide, namespaces=namespaces, cluster_as=cluster_as))
+
+    show(reading(url, work))
+
+
+@app.command()
+def apply(
+    files: Files = None, recursive: Recursive = False, namespace: Namespace = None, url: Url = DEFAULT_URL
+) -> None:
+    """Make resources what a file says: new ones are created, others changed.
+
+    Everything is checked first: if one resource is wrong, each mistake is told and [b]nothing[/b] is written. A
+    resource that carries a [b]resourceVersion[/b] is written only if nobody has changed it since.
+
+    [dim]$[/dim] felixctl apply -f pools.yaml
+    [dim]$[/dim] felixctl get bgppeers -o yaml | sed s/65001/65002/ | felixctl apply -f -
+    """
+    _change("applied", files, recursive, namespace, url, changes.applied)
+
+
+@app.command()
+def create(
+    files: Files = None,
+    recursive: Recursive = False,
+    namespace: Namespace = None,
+    skip_exists: Annotated[bool, typer.Option("--skip-exists", help="Leave existing resources as they are.")] = False,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Make new resources from a file; it is an error if one exists already.
+
+    [dim]$[/dim] felixctl create -f peer.yaml
+    """
+    _change("created", files, recursive, namespace, url, lambda i, w: changes.created(i, w, skip_existing=skip_exists))
+
+
+@app.command()
+def replace(
+    files: Files = None, recursive: Recursive = False, namespace: Namespace = None, url: Url = DEFAULT_URL
+) -> None:
+    """Change existing resources to what a file says; it is an error if one does not exist.
+
+    [dim]$[/dim] felixctl replace -f peer.yaml
+    """
+    _change("replaced", files, recursive, namespace, url, changes.replaced)
+
+
+@app.command()
+def delete(
+    kind: Annotated[str | None, typer.Argument(metavar="KIND", help="What to delete, with names.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME")] = None,
+    files: Files = None,
+    recursive: Recursive = False,
+    namespace: Namespace = None,
+    skip_missing: Annotated[
+        bool, typer.Option("-s", "--skip-not-exists", help="What does not exist is no error.")
+    ] = False,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Delete resources by name, or those that a file lists.
+
+    If one of them does not exist, none is deleted.
+
+    [dim]$[/dim] felixctl delete bgppeer tor-1
+    [dim]$[/dim] felixctl delete -f pools.yaml
+    """
+    if bool(kind) == bool(files) or bool(kind) != bool(names):
+        raise CommandError("delete what? Give a kind and names, or -f FILE (see felixctl delete --help)", MISUSED)
+    if kind:
+        keys = [changes.key_of(_noun(kind), name, namespace) for name in names or ()]
+    else:
+        keys = [one.key for one in _wanted(files, recursive, namespace)]
+
+    async def work(store: Store) -> None:
+        existing = await _existing(store, keys)
+        await store.write(*changes.deleted(keys, existing, skip_missing=skip_missing))
+
+    writing(url, lambda store: _retried(lambda: work(store)))
+    show(changes.result("deleted", keys))
+
+
+@app.command()
+def patch(
+    kind: Kind,
+    name: Annotated[str, typer.Argument()],
+    patch: Annotated[str, typer.Option("-p", "--patch", help="What to change, as JSON or YAML.")],
+    namespace: Namespace = None,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Change some fields of a resource: a JSON merge patch (RFC 7396), in which null removes a field.
+
+    [dim]$[/dim] felixctl patch ippool default-ipv4-ippool -p '{"spec": {"natOutgoing": false}}'
+    """
+    key = changes.key_of(_noun(kind), name, namespace)
+    try:
+        [document] = read(patch, "--patch")
+    except (MalformedDocumentError, ValueError) as error:
+        raise CommandError(f"patch {key}: the patch is not one mapping ({error})", MISUSED) from None
+    _edit(url, key, lambda seen: changes.merged(seen, document.body))
+    show(f"Successfully patched 1 '{key.noun.kind}' resource\n")
+
+
+@app.command()
+def label(
+    kind: Kind,
+    name: Annotated[str, typer.Argument()],
+    labels: Annotated[list[str], typer.Argument(metavar="KEY=VALUE", help="With --remove, keys alone.")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Change a label that has another value.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove these labels.")] = False,
+    namespace: Namespace = None,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Set or remove labels of a resource.
+
+    [dim]$[/dim] felixctl label node n1 rack=a route-reflector=true
+    [dim]$[/dim] felixctl label node n1 rack --remove
+    """
+    key = changes.key_of(_noun(kind), name, namespace)
+    wanted = {word.partition("=")[0]: None if remove else word.partition("=")[2] for word in labels}
+    if not remove and (bare := [word for word in labels if "=" not in word]):
+        raise CommandError(f"label {key}: {', '.join(bare)} has no value; write KEY=VALUE, or --remove", MISUSED)
+    _edit(url, key, lambda seen: changes.labelled(seen, wanted, overwrite=overwrite))
+    show(f"Successfully {'removed' if remove else 'set'} label(s) of 1 '{key.noun.kind}' resource\n")
+
+
+def _noun(word: str) -> Noun:
+    try:
+        return kinds.noun(word)
+    except kinds.UnknownKindError as error:
+        raise CommandError(str(error)) from None
+
+
+def _change(
+    verb: str,
+    files: Sequence[str] | None,
+    recursive: bool,
+    namespace: str | None,
+    url: str,
+    decide: Callable[[Sequence[Wanted], World], list[Write]],
+) -> None:
+    items = _wanted(files, recursive, namespace)
+
+    async def work(store: Store) -> None:
+        await store.write(*decide(items, await _world(store, [one.key for one in items])))
+
+    writing(url, lambda store: _retried(lambda: work(store)))
+    show(changes.result(verb, [one.key for one in items]))
+
+
+def _edit(url: str, key: Key, change: Callable[[Json], Json]) -> None:
+    """Read one resource, change what people see of it, and write it if nobody else has in between."""
+
+    async def work(store: Store) -> None:
+        world = await _world(store, [key])
+        if key not in world.existing:
+            raise CommandError(f"{key} does not exist in the datastore")
+        changed = change(view.shown(world.existing[key].to_json()))
+        one = Wanted(key, changed, "after this change")
+        await store.write(*changes.applied([one], world))
+
+    if key.noun.written_by:
+        raise CommandError(f"{key} is not for people to write: {key.noun.written_by} does")
+    writing(url, lambda store: _retried(lambda: work(store)))
+
+
+async def _retried(work: Callable[[], Awaitable[None]]) -> None:
+    """Decide again, from what is there then, when somebody else wrote in between."""
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return await work()
+        except Conflict:
+            continue
+    return await work()
+
+
+async def _get(store: Store, key: Key) -> Resource:
+    return await store.get(key.model, key.name, key.namespace)
+
+
+async def _existing(store: Store, keys: Iterable[Key]) -> dict[Key, Resource]:
+    found = {}
+    for key in keys:
+        try:
+            found[key] = await _get(store, key)
+        except NotFound:
+            continue
+    return found
+
+
+async def _world(store: Store, keys: Sequence[Key]) -> World:
+    existing = await _existing(store, keys)
+    if not any(key.noun.kind == "IPPool" for key in keys):
+        return World(existing)
+    return World(existing, await store.list(IPPool), await store.list(IPAMBlock))
+
+
+async def _cluster_as(store: Store) -> int:
+    try:
+        return (await store.get(BGPConfiguration, "default")).as_number
+    except NotFound:
+        return kinds.DEFAULT_AS
+
+
+def _wanted(files: Sequence[str] | None, recursive: bool, namespace: str | None) -> list[Wanted]:
+    """Return what the files say. Raises CommandError: no file, or anything in one that is no resource."""
+    if not files:
+        raise CommandError("nothing to work on: give -f FILE, or -f - for the standard input", MISUSED)
+    try:
+        documents = [document for file in files for document in _documents(file, recursive)]
+        found = changes.wanted(documents, namespace)
+    except (MalformedDocumentError, RejectedError) as error:
+        sentences = error.sentences if isinstance(error, RejectedError) else (str(error),)
+        raise CommandError((*sentences, "nothing was written")) from None
+    if not found:
+        raise CommandError(f"read {', '.join(files)}: there is no resource in it, so nothing was written")
+    return found
+
+
+def _documents(file: str, recursive: bool) -> list[Document]:
+    if file == "-":
+        return read(sys.stdin.read(), "standard input")
+    return [document for path in _paths(Path(file), recursive) for document in read(_text(path), str(path))]
+
+
+def _paths(path: Path, recursive: bool) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    inside = path.rglob("*") if recursive else path.iterdir()
+    return sorted(found for found in inside if found.suffix in SUFFIXES and found.is_file())
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"read {path}: {error.strerror}; nothing was written") from None
+    except UnicodeDecodeError:
+        raise CommandError(f"read {path}: it is not UTF-8 text; nothing was written") from None

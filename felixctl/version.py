@@ -1,0 +1,46 @@
+"""`felixctl version`: of this client, and of the cluster."""
+
+from __future__ import annotations
+
+from importlib.metadata import version as version_of
+from typing import Annotated
+
+import typer
+
+from felixctl.paper import show
+
+app = typer.Typer(rich_markup_mode="rich")
+
+# The same text as felixctl.connection's, whose import would make `version --client` wait for the datastore's.
+DEFAULT_URL = "sqlite:///var/lib/felix/cluster.db"
+
+
+@app.command()
+def version(
+    client: Annotated[bool, typer.Option("--client", help="Only this client; needs no datastore.")] = False,
+    url: Annotated[
+        str, typer.Option("--datastore", envvar="FELIX_DATASTORE", metavar="URL", help="The cluster's datastore.")
+    ] = DEFAULT_URL,
+) -> None:
+    """Print the versions of this client and of the cluster.
+
+    [dim]$[/dim] felixctl version
+    """
+    show(f"Client Version:    v{version_of('felix-py')}\n")
+    if not client:
+        show(_cluster(url))
+
+
+def _cluster(url: str) -> str:
+    from datastore.resources import ClusterInformation
+    from datastore.store import NotFound, Store
+    from felixctl.connection import reading
+
+    async def work(store: Store) -> str:
+        try:
+            spec = (await store.get(ClusterInformation, "default")).spec
+        except NotFound:
+            return "Cluster Version:   unknown: no agent has started with this datastore yet\n"
+        return f"Cluster Version:   {spec.calico_version or ''}\nCluster Type:      {spec.cluster_type or ''}\n"
+
+    return reading(url, work)
