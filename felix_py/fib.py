@@ -95,14 +95,18 @@ class Fib:
             del self.held[prefix]
         return lost
 
-    def carried_out(self, plan: Plan, refused: Collection[Prefix]) -> None:
-        """Take over what a plan changed, except for the prefixes that the kernel refused."""
-        for prefix, path in plan.put:
-            if prefix not in refused:
-                self.held[prefix] = path
+    def carried_out(self, plan: Plan) -> None:
+        """Take over what a plan changes."""
+        self.held.update(plan.put)
         for prefix, _ in plan.remove:
-            if prefix not in refused:
-                self.held.pop(prefix, None)
+            self.held.pop(prefix, None)
+
+    def refuse(self, prefix: Prefix, before: Path | None) -> None:
+        """The kernel refused a step of the plan: what it held before, it holds still."""
+        if before is None:
+            self.held.pop(prefix, None)
+        else:
+            self.held[prefix] = before
 
     def _shadow(self, event: RouteChanged) -> None:
         beside = self.shadows.setdefault(event.prefix, {})

@@ -87,6 +87,10 @@ class LearnedRoutes:
         """Return every next hop in use."""
         return {hop for hops in set(self._routes.values()) for hop in hops}
 
+    def known(self) -> set[bytes]:
+        """Return every next hop that was ever resolved, reachable or not."""
+        return set(self._hops)
+
     def unknown(self, next_hops: Iterable[NextHops]) -> set[bytes]:
         """Return the next hops that nobody has resolved yet."""
         return {hop for hops in set(next_hops) for hop in hops} - self._hops.keys()

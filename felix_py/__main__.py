@@ -1,0 +1,141 @@
+"""`python -m felix_py`: the agent's process, from its settings to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import datastore
+from bgp.client import Sidecar
+from cni.install import conflist, install_conflist
+from cni.journal import Journal
+from cni.server import CniServer
+from cni.verbs import CniSettings, Verbs
+from datastore.store import DatastoreError, Store, Unavailable
+from felix_py import logs
+from felix_py.agent import Agent, Identity
+from felix_py.autodetect import AutodetectionError
+from felix_py.checks import Checks
+from felix_py.settings import DEFAULT_FILE, Settings, SettingsError, read_file, settings_from
+from felix_py.startup import StartupError, start
+from felix_py.status import Status
+from felix_py.web import WebServer
+from ipam.allocator import Allocator
+from kernel.link import enable_forwarding
+from kernel.socket import Kernel, KernelError
+
+log = logging.getLogger("felix")
+
+USAGE, FAILURE = 2, 1
+RETRY_SECONDS = 1.0
+
+
+def main() -> int:
+    """Run the agent; return the process's exit code: 0 after SIGTERM, 1 if it cannot go on, 2 for a bad setting."""
+    try:
+        file = Path(os.environ.get("FELIX_CONFIG", DEFAULT_FILE))
+        settings = settings_from(os.environ, read_file(file))
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return USAGE
+    logs.set_up(settings.log_level)
+    try:
+        asyncio.run(_run(settings))
+    except (StartupError, AutodetectionError, DatastoreError, KernelError) as error:
+        log.critical("%s", error)
+        return FAILURE
+    except BaseExceptionGroup as group:
+        for error in group.exceptions:
+            log.critical("%s", error, exc_info=error)
+        return FAILURE
+    except OSError as error:
+        log.critical("%s; the agent ends", error)
+        return FAILURE
+    return 0
+
+
+async def _run(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT. Routes stay in the kernel: running pods do not notice."""
+    work = asyncio.current_task()
+    assert work is not None
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, work.cancel)
+    try:
+        await _serve(settings)
+    except asyncio.CancelledError:
+        log.info("ending as asked; routes stay as they are")
+
+
+async def _serve(settings: Settings) -> None:
+    async with AsyncExitStack() as stack:
+        store = datastore.open(settings.datastore)
+        stack.push_async_callback(store.close)
+        kernel = stack.enter_context(Kernel())
+        identity = await _start(settings, store, kernel)
+        enable_forwarding()
+        sidecar = Sidecar(settings.run_dir / "bgp.sock")
+        agent = Agent(settings, identity, store, kernel, sidecar)
+        journal = Journal(settings.state_dir / "released.journal")
+        verbs = Verbs(_cni_settings(settings, identity), store, Allocator(store), agent, journal)
+        checks = Checks(agent, store, kernel, verbs.leaving)
+        web = await stack.enter_async_context(_web(settings, Status(agent, sidecar, checks)))
+        del web
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(agent.run())
+            tasks.create_task(_serve_cni(settings, agent, verbs))
+            tasks.create_task(checks.run_at_times(settings.check_seconds))
+
+
+async def _start(settings: Settings, store: Store, kernel: Kernel) -> Identity:
+    """Start up, waiting for a datastore that is away. What is wrong for good rises."""
+    while True:
+        try:
+            return await start(settings, store, kernel)
+        except Unavailable as error:
+            log.warning("start up: %s; next try in %g s", error, RETRY_SECONDS)
+            await asyncio.sleep(RETRY_SECONDS)
+
+
+def _cni_settings(settings: Settings, identity: Identity) -> CniSettings:
+    return CniSettings(
+        node=identity.node,
+        interface_prefix=settings.interface_prefix,
+        mtu=settings.mtu,
+        mtu_file=settings.mtu_file,
+    )
+
+
+async def _serve_cni(settings: Settings, agent: Agent, verbs: Verbs) -> None:
+    """Answer the container runtime from the moment that pods can be routed; only then tell it that we are there."""
+    await agent.ready()
+    server = CniServer(settings.run_dir / "cni.sock", verbs)
+    await server.start()
+    try:
+        if settings.cni_conf_dir is not None:
+            install_conflist(conflist(), settings.cni_conf_dir)
+        log.info("ready: pods may be attached")
+        await verbs.tidy_up()
+    finally:
+        await server.stop()
+
+
+@asynccontextmanager
+async def _web(settings: Settings, status: Status) -> AsyncIterator[WebServer]:
+    server = WebServer(status.pages())
+    await server.listen_unix(settings.run_dir / "status.sock", int(settings.status_mode, 8))
+    if settings.health_port:
+        await server.listen_tcp(settings.health_host, settings.health_port)
+    try:
+        yield server
+    finally:
+        await server.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,328 @@
+"""The agent's loop: wake, fold, decide, carry out, report.
+
+An edge: it owns the tasks that listen (datastore, kernel, sidecar) and calls the pure parts in between. Every
+listener only folds what it heard and wakes the one task that writes; attaching a pod writes at once, because a
+container runtime is waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bgp.client import Connected, Disconnected, Sidecar
+from bgp.protocol import Learned, Problem, ReplayEnd, Settled, Withdrawn
+from bgp.sessions import speaker_of
+from bgp.speaker import Attributes, Speaker
+from datastore.resources import WorkloadEndpoint
+from datastore.store import Store
+from felix_py.announce import Addresses, Pool, borrowed, rib_out
+from felix_py.fib import Fib, Ownership
+from felix_py.rib import Rib, Source
+from felix_py.settings import Settings
+from felix_py.snapshot import WATCHED, Endpoint, Snapshot, Topic
+from felix_py.sources import LearnedRoutes, PodRoutes, block_routes
+from felix_py.writer import FibWriter
+from kernel.prefix import Prefix, unpack
+from kernel.socket import AddressChanged, Event, Kernel, Link, LinkChanged, Lost, RouteChanged
+
+log = logging.getLogger("felix.agent")
+
+RESOLVE_AGAIN_SECONDS = 0.02  # changes of the host's own routes come in bursts
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who this node is, as start-up found out."""
+
+    node: str
+    addresses: Addresses
+    router_id: str = ""
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far the agent is: what readiness is made of."""
+
+    fib_read: bool = False
+    datastore_in_sync: bool = False
+    first_write: bool = False
+    sidecar_connected: bool = False
+    learned_settled: bool = False
+    problem: str = ""  # what the sidecar last complained of
+
+    @property
+    def ready(self) -> bool:
+        return self.fib_read and self.datastore_in_sync and self.first_write
+
+
+class Agent:
+    """Makes this node's kernel and this node's announcements match what the cluster says."""
+
+    def __init__(self, settings: Settings, identity: Identity, store: Store, kernel: Kernel, sidecar: Sidecar) -> None:
+        self.settings, self.identity = settings, identity
+        self.ownership = Ownership(settings.protocol, settings.learned_protocol, settings.metric)
+        self.snapshot = Snapshot(identity.node)
+        self.rib = Rib()
+        self.learned = LearnedRoutes(self.ownership)
+        self.progress = Progress()
+        self.links: dict[int, Link] = {}
+        self.speaker: Speaker | None = None
+        self.announced: Mapping[Prefix, Attributes] = {}
+        self._store, self._kernel, self._sidecar = store, kernel, sidecar
+        self._awake = asyncio.Event()
+        self._ready = asyncio.Event()
+        self._due = Topic.NOTHING
+        self._pods = PodRoutes(self.ownership)
+        self._devices: dict[str, int] = {}  # devices that are up, by name
+        self._said_again: set[Prefix] | None = set()  # by the sidecar since it connected; None once settled
+        self._resolving: asyncio.TimerHandle | None = None
+        self.writer = FibWriter(kernel, self.rib, Fib(self.ownership), self._awake.set)
+
+    async def run(self) -> None:
+        """Run until cancelled. A task that fails takes the agent down: whoever supervises it starts it anew."""
+        self._read_links()
+        await self.writer.read_all()
+        self.progress.fib_read = True
+        async with asyncio.TaskGroup() as tasks:
+            for listener in self._listeners():
+                tasks.create_task(listener)
+
+    def _listeners(self) -> list[Coroutine[Any, Any, None]]:
+        return [
+            self._watch_datastore(),
+            self._watch_kernel(),
+            self._sidecar.run(),
+            self._hear_peers(),
+            self._write_when_woken(),
+            self._read_all_at_times(),
+        ]
+
+    async def ready(self) -> None:
+        """Return when the datastore is in sync and the kernel has what it says: pods may be attached."""
+        await self._ready.wait()
+
+    # What wakes us
+
+    async def _watch_datastore(self) -> None:
+        async for event in self._store.watch(*WATCHED):
+            self._due |= self.snapshot.fold(event)
+            self.progress.datastore_in_sync = self.snapshot.in_sync
+            if self.snapshot.in_sync and (self._due or self.snapshot.touched):
+                self._awake.set()
+
+    async def _watch_kernel(self) -> None:
+        async for batch in self._kernel.events():
+            for event in batch:
+                await self._heard_kernel(event)
+            if self.rib.changed or self.snapshot.touched:
+                self._awake.set()
+
+    async def _heard_kernel(self, event: Event) -> None:
+        match event:
+            case RouteChanged(own=True):
+                self.writer.own_change(event)
+            case RouteChanged():
+                if not self.writer.foreign_change(event, repair=self.settings.repair):
+                    self._resolve_soon()
+            case LinkChanged(link=link, gone=gone):
+                self._link_changed(link, gone)
+            case AddressChanged():
+                self._resolve_soon()
+                self.writer.retry_now()
+            case Lost():
+                log.warning("kernel events came faster than they were read; reading all links and routes again")
+                self._read_links()
+                self.snapshot.touched |= self.snapshot.endpoints.keys()
+                await self.writer.read_all()
+                self._resolve_soon()
+
+    def _read_links(self) -> None:
+        self.links = self._kernel.links()
+        self._devices = {link.name: link.index for link in self.links.values() if link.up}
+        self.writer.names = {index: link.name for index, link in self.links.items()}
+
+    def _link_changed(self, link: Link, gone: bool) -> None:
+        before = self.links.pop(link.index, None)
+        if before is not None and self._devices.get(before.name) == link.index:
+            del self._devices[before.name]
+        if not gone:
+            self.links[link.index] = link
+            self.writer.names[link.index] = link.name
+        if gone or not link.up:
+            self.writer.lost_device(link.index)
+            self._pods.forget_device(link.index)
+        else:
+            self._devices[link.name] = link.index
+        names = {link.name, before.name if before else link.name}
+        if any(name.startswith(self.settings.interface_prefix) for name in names):
+            touched = (key for key, endpoint in self.snapshot.endpoints.items() if endpoint.device in names)
+            self.snapshot.touched.update(touched)
+        elif before is None or gone or (before.up, before.carrier) != (link.up, link.carrier):
+            self._resolve_soon()
+            self.writer.retry_now()
+
+    async def _hear_peers(self) -> None:
+        async for event in self._sidecar.events():
+            match event:
+                case Connected():
+                    self.progress.sidecar_connected, self._said_again = True, set()
+                case Learned(routes=routes):
+                    self.learned.resolved(self.rib, self._resolve(self.learned.unknown(routes.values())))
+                    self.learned.put(self.rib, routes)
+                    if self._said_again is not None:
+                        self._said_again |= routes.keys()
+                case Withdrawn(prefixes=prefixes):
+                    self.learned.remove(self.rib, prefixes)
+                    if self._said_again is not None:
+                        self._said_again.difference_update(prefixes)
+                case ReplayEnd(settled=True) | Settled():
+                    self._all_learned()
+                case Problem() as problem:
+                    self.progress.problem = str(problem.text)
+                    log.warning("the sidecar says: %s", problem.text)
+                case Disconnected():
+                    self.progress.sidecar_connected = False
+            if self.rib.changed:
+                self._awake.set()
+
+    def _all_learned(self) -> None:
+        """Every peer has said all, or its time is over: what was not said again may go."""
+        if self._said_again is not None:
+            self.learned.keep_only(self.rib, self._said_again)
+            self._said_again = None
+        self.progress.learned_settled = True
+        self.writer.allow_removal(self.ownership.learned)
+
+    # Next hops
+
+    def _resolve(self, addresses: set[bytes]) -> dict[bytes, Any]:
+        return {address: self._kernel.resolve(address) for address in addresses}
+
+    def _resolve_soon(self) -> None:
+        if self._resolving is None:
+            loop = asyncio.get_running_loop()
+            self._resolving = loop.call_later(RESOLVE_AGAIN_SECONDS, self._resolve_again)
+
+    def _resolve_again(self) -> None:
+        self._resolving = None
+        self.learned.resolved(self.rib, self._resolve(self.learned.known()))
+        if self.rib.changed:
+            self._awake.set()
+
+    # What we do about it
+
+    async def _write_when_woken(self) -> None:
+        while True:
+            await self._awake.wait()
+            self._awake.clear()
+            await self._round()
+
+    async def _round(self) -> None:
+        """Work out what is due, write it, then tell the peers: nobody is told of a block before we hold its routes."""
+        if not self.snapshot.in_sync:
+            await self.writer.write()
+            return
+        due, self._due = self._due, Topic.NOTHING
+        pods_moved = self._state_pods()
+        if due & Topic.BLOCKS:
+            self.rib.state(Source.BLOCKS, block_routes(self.snapshot.own_blocks(), self.ownership))
+        if not self.progress.first_write:
+            self.writer.allow_removal(self.ownership.local)
+        await self.writer.write()
+        if not self.progress.first_write:
+            self.progress.first_write = True
+            self._ready.set()
+        if due & (Topic.SESSIONS | Topic.BLOCKS | Topic.POOLS):
+            await self._configure()
+        if pods_moved or due & (Topic.BLOCKS | Topic.POOLS):
+            await self._announce()
+
+    def _state_pods(self) -> bool:
+        touched = self.snapshot.take_touched()
+        for key in touched:
+            self._pods.update(self.rib, key, self.snapshot.endpoints.get(key), self._devices)
+        return bool(touched)
+
+    async def _configure(self) -> None:
+        speaker = speaker_of(
+            self.identity.node,
+            self.snapshot.nodes.values(),
+            self.snapshot.bgp_configurations.get("default"),
+            self.snapshot.peers.values(),
+            own_blocks=self.snapshot.own_blocks(),
+            pools=self.snapshot.pool_prefixes(),
+            router_id=self.identity.router_id,
+        )
+        if speaker != self.speaker:
+            self.speaker = speaker
+            await self._sidecar.configure(speaker)
+
+    async def _announce(self) -> None:
+        wanted = self.exportable()
+        if wanted != self.announced or not self.announced:
+            self.announced = wanted
+            await self._sidecar.announce(wanted)
+
+    def _pools(self) -> list[Pool]:
+        return [
+            Pool(Prefix.parse(pool.spec.cidr), not pool.spec.disable_bgp_export)
+            for pool in self.snapshot.pools.values()
+        ]
+
+    def exportable(self) -> Mapping[Prefix, Attributes]:
+        """Return what this node has to announce by now."""
+        return rib_out(
+            self.snapshot.own_blocks(), self.snapshot.endpoints.values(), self._pools(), self.identity.addresses
+        )
+
+    def borrowed(self) -> list[Prefix]:
+        """Return the addresses of our pods that lie in others' blocks."""
+        return borrowed(self.snapshot.own_blocks(), self.snapshot.endpoints.values(), self._pools())
+
+    async def _read_all_at_times(self) -> None:
+        """The safety net under the events: a whole dump at a slow pace."""
+        while self.settings.resync_seconds:
+            await asyncio.sleep(self.settings.resync_seconds)
+            await self.writer.read_all()
+            self._awake.set()
+
+    # What the CNI server asks of us
+
+    async def attach(self, endpoint: WorkloadEndpoint, device: int) -> None:
+        """Route to a pod; return when its routes are in the kernel. Raises RouteRefused."""
+        pod = Endpoint.of(endpoint)
+        self._devices[pod.device] = device  # known here before its event arrives
+        self.writer.names[device] = pod.device
+        self.snapshot.attach(pod)
+        self._state_pods()
+        await self.writer.write()
+        refused = [self.writer.refused[address] for address in pod.addresses if address in self.writer.refused]
+        if refused:
+            raise RouteRefused(f"put the route {refused[0].prefix} dev {pod.device}: {refused[0].text}")
+        if any(not self._covered(address) for address in pod.addresses):
+            self._due |= Topic.BLOCKS
+            self._awake.set()
+
+    async def detach(self, endpoint: WorkloadEndpoint) -> None:
+        """Take a pod's routes out of the kernel; return when they are gone."""
+        pod = Endpoint.of(endpoint)
+        self.snapshot.detach(pod.key, pod.container_id)
+        self._state_pods()
+        await self.writer.write()
+        if any(not self._covered(address) for address in pod.addresses):
+            self._due |= Topic.BLOCKS
+            self._awake.set()
+
+    def _covered(self, address: Prefix) -> bool:
+        return any(block.contains(address) for block in self.snapshot.own_blocks())
+
+    def unreachable_next_hops(self) -> list[str]:
+        return sorted(unpack(address) for address in self.learned.unreachable())
+
+
+class RouteRefused(Exception):
+    """The kernel does not take a pod's route."""

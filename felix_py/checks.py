@@ -1,0 +1,80 @@
+"""Runs the invariants on this node: when asked, and at a low rate by itself.
+
+An edge: it reads the datastore and the kernel, asks the predicates twice, and reports.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from datastore.resources import BlockAffinity, IPAMBlock, Node, WorkloadEndpoint
+from datastore.store import DatastoreError, Store
+from felix_py.agent import Agent
+from felix_py.invariants import INVARIANTS, Cluster, Local, Violation, standing, violations
+from kernel.socket import Kernel
+
+log = logging.getLogger("felix.checks")
+
+SECOND_LOOK_SECONDS = 0.5
+
+
+class Checks:
+    """The invariants of one node. `leaving`: the handles whose release this node has journaled."""
+
+    def __init__(self, agent: Agent, store: Store, kernel: Kernel, leaving: Callable[[], frozenset[str]]) -> None:
+        self._agent, self._store, self._kernel, self._leaving = agent, store, kernel, leaving
+        self._last: list[Violation] = []
+
+    @property
+    def violations(self) -> int:
+        return len(self._last)
+
+    def last_report(self) -> dict[str, Any]:
+        return {
+            "checked": len(INVARIANTS),
+            "violated": [{"number": violation.number, "text": violation.text} for violation in self._last],
+        }
+
+    async def run(self) -> dict[str, Any]:
+        """Look; if something is wrong look again, and report what stands."""
+        found = await self._look()
+        if found:
+            await asyncio.sleep(SECOND_LOOK_SECONDS)
+            found = standing(found, await self._look())
+        for violation in set(found) - set(self._last):
+            log.error("invariant %d is violated: %s", violation.number, violation.text)
+        self._last = found
+        return self.last_report()
+
+    async def run_at_times(self, seconds: float) -> None:
+        while seconds:
+            await asyncio.sleep(seconds)
+            try:
+                await self.run()
+            except DatastoreError as error:
+                log.warning("check the invariants: %s; next try in %g s", error, seconds)
+
+    async def _look(self) -> list[Violation]:
+        agent, ownership = self._agent, self._agent.ownership
+        cluster = Cluster(
+            endpoints=await self._store.list(WorkloadEndpoint),
+            blocks=await self._store.list(IPAMBlock),
+            affinities=await self._store.list(BlockAffinity),
+            nodes=await self._store.list(Node),
+            leaving=self._leaving(),
+        )
+        held = {prefix: path for prefix, path in await self._kernel.dump() if ownership.has(path)}
+        local = Local(
+            node=agent.identity.node,
+            rib=agent.rib,
+            held=held,
+            devices={link.name: index for index, link in self._kernel.links().items()},
+            announced=frozenset(agent.announced),
+            exportable=frozenset(agent.exportable()),
+            foreign_touched=agent.writer.foreign_touched,
+            ownership=ownership,
+        )
+        return violations(cluster, local)

@@ -1,0 +1,267 @@
+"""Who am I: the node's name and addresses, and what every cluster needs before its first pod.
+
+Follows calico-node's start-up. Decisions are the plain functions below `start`; every write tolerates another
+node having been quicker.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import secrets
+import socket
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from ipaddress import (
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+    ip_interface,
+    ip_network,
+)
+from pathlib import Path
+from typing import Any
+
+from datastore.resources import (
+    BGPConfiguration,
+    ClusterInformation,
+    FelixConfiguration,
+    IPAMConfig,
+    IPPool,
+    Node,
+    Resource,
+)
+from datastore.store import AlreadyExists, Conflict, NotFound, Store
+from felix_py.agent import Identity
+from felix_py.announce import Addresses
+from felix_py.autodetect import HostInterface, Interface, detect
+from felix_py.settings import PoolDefaults, Settings, node_name, parse_as_number
+from kernel.socket import Kernel
+
+log = logging.getLogger("felix.startup")
+
+CALICO_VERSION = "v3.32.1"  # whose records we write: calicoctl refuses to work with a version unlike its own
+ATTEMPTS = 20
+ANNOTATION = "projectcalico.org/"
+
+
+class StartupError(Exception):
+    """This node cannot take part; the sentence says why."""
+
+
+async def start(settings: Settings, store: Store, kernel: Kernel) -> Identity:
+    """Find out who this node is, write it down, and make what a new cluster lacks.
+
+    Raises StartupError, AutodetectionError, DatastoreError.
+    """
+    name = node_name(settings, _read_text(settings.nodename_file), socket.gethostname())
+    if not name:
+        raise StartupError("find this node's name: NODENAME, HOSTNAME and the host's name are all empty; set NODENAME")
+    interfaces = host_interfaces(kernel)
+    ipv4, ipv6 = await _write_node(settings, store, name, interfaces)
+    await _make_defaults(settings, store, [address for i in interfaces for address in i.addresses])
+    _write_text(settings.nodename_file, name)
+    _write_text(settings.mtu_file, str(settings.mtu or host_mtu(kernel, (ipv4, ipv6))))
+    log.info("this is node %s with %s", name, " and ".join(str(a) for a in (ipv4, ipv6) if a))
+    return Identity(
+        node=name,
+        addresses=Addresses(ipv4.ip.packed if ipv4 else None, ipv6.ip.packed if ipv6 else None),
+        router_id=settings.router_id,
+    )
+
+
+def host_interfaces(kernel: Kernel) -> list[HostInterface]:
+    """Return this host's devices with their addresses, in the kernel's order."""
+    links = kernel.links()
+    addresses: dict[int, list[Interface]] = {index: [] for index in links}
+    for found in kernel.addresses():
+        text = f"{socket.inet_ntop(found.family, found.address)}/{found.length}"
+        addresses.setdefault(found.index, []).append(ip_interface(text))
+    return [HostInterface(link.name, link.up, tuple(addresses[index])) for index, link in links.items()]
+
+
+def host_mtu(kernel: Kernel, node: Iterable[Interface | None]) -> int:
+    """Return the MTU of the devices that carry the node's addresses, the smallest."""
+    own = {address.ip.packed for address in node if address}
+    carriers = {found.index for found in kernel.addresses() if found.address in own}
+    return min((link.mtu for index, link in kernel.links().items() if index in carriers), default=1500)
+
+
+async def _write_node(
+    settings: Settings, store: Store, name: str, interfaces: Sequence[HostInterface]
+) -> tuple[IPv4Interface | None, IPv6Interface | None]:
+    """Write this node's addresses to its Node; return them."""
+    for _ in range(ATTEMPTS):
+        try:
+            stored: Node | None = await store.get(Node, name)
+        except NotFound:
+            stored = None
+        ipv4 = _address(settings.ip, settings.ip_autodetection_method, 4, stored and stored.ipv4, interfaces)
+        ipv6 = _address(settings.ip6, settings.ip6_autodetection_method, 6, stored and stored.ipv6, interfaces)
+        if ipv4 is None and ipv6 is None:
+            raise StartupError(f"find the addresses of node {name}: IP and IP6 are both none; nothing could be routed")
+        assert ipv4 is None or isinstance(ipv4, IPv4Interface)
+        assert ipv6 is None or isinstance(ipv6, IPv6Interface)
+        if not settings.disable_node_ip_check:
+            refuse_duplicates(name, (ipv4, ipv6), await store.list(Node))
+        wanted = node_annotations(settings, ipv4, ipv6, interfaces)
+        with contextlib.suppress(Conflict, AlreadyExists):
+            if stored is None:
+                labels = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux"}
+                await store.create(Node.make(name, labels=labels, annotations=wanted))
+            elif (annotations := merged(stored.metadata.annotations, wanted)) != stored.metadata.annotations:
+                await store.update(stored.with_metadata(annotations=annotations))
+            return ipv4, ipv6
+    raise StartupError(f"write the addresses of node {name}: lost {ATTEMPTS} races in a row; is another node so named?")
+
+
+def _address(
+    setting: str, method: str, version: int, stored: Interface | None, interfaces: Sequence[HostInterface]
+) -> Interface | None:
+    """Return the node's address of one family, None where it is to have none. An empty setting keeps the stored one."""
+    if setting == "none":
+        return None
+    if setting in ("", "autodetect"):
+        if setting == "" and stored is not None:
+            return stored
+        return detect(method, version, interfaces, _source_towards)
+    given = ip_interface(setting)
+    if "/" in setting:
+        return given
+    return next((a for i in interfaces for a in i.addresses if a.ip == given.ip), given)
+
+
+def _source_towards(destination: str) -> str | None:
+    """Return the address the kernel would send from: asked by connecting a UDP socket, which sends nothing."""
+    family = socket.AF_INET6 if ":" in destination else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((destination, 9))
+        except OSError:
+            return None
+        return str(probe.getsockname()[0])
+
+
+def refuse_duplicates(name: str, own: Iterable[Interface | None], nodes: Iterable[Node]) -> None:
+    """Raise StartupError if another node has one of our addresses."""
+    for address in filter(None, own):
+        for node in nodes:
+            if node.metadata.name != name and address.ip in [a.ip for a in (node.ipv4, node.ipv6) if a]:
+                raise StartupError(
+                    f"take {address.ip} for node {name}: node {node.metadata.name} has it already; "
+                    f"give one of them another address (IP=…), or delete the Node that is gone"
+                )
+
+
+def node_annotations(
+    settings: Settings, ipv4: Interface | None, ipv6: Interface | None, interfaces: Sequence[HostInterface]
+) -> dict[str, str]:
+    """Return what the Node says of this node. An empty text means that the annotation is to go."""
+    listed = [
+        {"name": i.name, "addresses": [str(a.ip) for a in i.addresses if not a.is_link_local]}
+        for i in interfaces
+        if i.up and {ipv4, ipv6} & set(i.addresses)
+    ]
+    said = {
+        "IPv4Address": str(ipv4 or ""),
+        "IPv6Address": str(ipv6 or ""),
+        "Interfaces": json.dumps(listed, separators=(",", ":")),
+    }
+    if settings.as_number:
+        said["ASNumber"] = str(parse_as_number(settings.as_number))
+    return {ANNOTATION + key: text for key, text in said.items()}
+
+
+def merged(annotations: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:
+    """Return the annotations with ours set, and those of ours that are empty removed."""
+    return {key: text for key, text in {**annotations, **wanted}.items() if text or key not in wanted}
+
+
+async def _make_defaults(settings: Settings, store: Store, host: Sequence[Interface]) -> None:
+    """Create what a cluster needs and does not have: one of each, whoever comes first."""
+    for resource in (
+        ClusterInformation.make(
+            "default",
+            clusterGUID=uuid.uuid4().hex,
+            clusterType=settings.cluster_type or "k8s,bgp",
+            calicoVersion=CALICO_VERSION,
+            datastoreReady=True,
+        ),
+        FelixConfiguration.make("default", reportingInterval="0s", logSeverityScreen="Info", floatingIPs="Disabled"),
+        BGPConfiguration.make("default", logSeverityScreen="Info", serviceLoadBalancerAggregation="Enabled"),
+        IPAMConfig.make("default", strictAffinity=False, autoAllocateBlocks=True, maxBlocksPerHost=0),
+    ):
+        await _create_unless_there(store, resource)
+    if not settings.no_default_pools:
+        for pool in default_pools(settings, await store.list(IPPool), host):
+            if await _create_unless_there(store, pool):
+                log.info("made the pool %s with %s", pool.metadata.name, pool.spec.cidr)
+
+
+async def _create_unless_there(store: Store, resource: Resource) -> bool:
+    with contextlib.suppress(AlreadyExists):
+        await store.create(resource)
+        return True
+    return False
+
+
+def default_pools(settings: Settings, pools: Iterable[IPPool], host: Iterable[Interface]) -> list[IPPool]:
+    """Return the pools to make: one for each family in use that has none."""
+    families = {ip_network(pool.spec.cidr).version for pool in pools}
+    made: list[IPPool] = []
+    if 4 not in families and settings.ipv4_pool.cidr != "none" and settings.ip != "none":
+        cidr = settings.ipv4_pool.cidr or str(free_ipv4_network([a.network for a in host if a.version == 4]))
+        made.append(_pool("default-ipv4-ippool", cidr, settings.ipv4_pool))
+    if 6 not in families and settings.ipv6_pool.cidr != "none" and settings.ip6 != "none":
+        made.append(_pool("default-ipv6-ippool", settings.ipv6_pool.cidr or str(random_ula()), settings.ipv6_pool))
+    return made
+
+
+def free_ipv4_network(taken: Iterable[Any]) -> IPv4Network:
+    """Return 192.168.0.0/16, else the first of 172.16.0.0/16 to 172.31.0.0/16 that overlaps no host network."""
+    taken = list(taken)
+    choices = [IPv4Network("192.168.0.0/16"), *IPv4Network("172.16.0.0/12").subnets(new_prefix=16)]
+    for network in choices:
+        if not any(network.overlaps(other) for other in taken):
+            return network
+    raise StartupError(
+        "choose the first IPv4 pool: 192.168.0.0/16 and 172.16.0.0/12 overlap this host's networks; "
+        "set CALICO_IPV4POOL_CIDR"
+    )
+
+
+def random_ula() -> IPv6Network:
+    """Return a random unique local /48 (RFC 4193)."""
+    return IPv6Network((IPv6Address(b"\xfd" + secrets.token_bytes(5) + bytes(10)), 48))
+
+
+def _pool(name: str, cidr: str, defaults: PoolDefaults) -> IPPool:
+    return IPPool.make(
+        name,
+        cidr=cidr,
+        blockSize=defaults.block_size,
+        ipipMode=defaults.ipip,
+        vxlanMode=defaults.vxlan,
+        natOutgoing=defaults.nat_outgoing,
+        nodeSelector=defaults.node_selector,
+        disableBGPExport=defaults.disable_bgp_export,
+        allowedUses=["Workload", "Tunnel"],
+    )
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
+
+
+def _write_text(path: Path, text: str) -> None:
+    """Write a small file that others read (Calico's plugin and tools do), by rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(path.name + ".new")
+    fresh.write_text(text)
+    fresh.rename(path)

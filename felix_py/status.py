@@ -1,0 +1,183 @@
+"""What the agent says about itself: health, readiness, metrics, and the whole picture for felixctl.
+
+It reads the agent's state and changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from http import HTTPStatus
+from importlib.metadata import version
+from typing import Any
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from bgp.client import Sidecar, SidecarError
+from felix_py.agent import Agent
+from felix_py.checks import Checks
+from felix_py.rib import Source, is_resolved
+from felix_py.web import Page, Pages, text_page
+from kernel.prefix import Prefix, unpack
+from kernel.route import Path, words
+
+
+class Status:
+    """The pages of one agent."""
+
+    def __init__(self, agent: Agent, sidecar: Sidecar, checks: Checks) -> None:
+        self._agent, self._sidecar, self._checks = agent, sidecar, checks
+        self._registry = CollectorRegistry()
+        self._registry.register(AgentMetrics(agent, checks))
+
+    def pages(self) -> Pages:
+        return {
+            "/healthz": self._health,
+            "/liveness": self._health,
+            "/readyz": self._readiness,
+            "/readiness": self._readiness,
+            "/metrics": self._metrics,
+            "/status": self._status,
+            "/invariants": self._invariants,
+        }
+
+    async def _health(self) -> Page:
+        return text_page(HTTPStatus.OK, "alive\n")  # whoever cannot answer this is restarted
+
+    async def _readiness(self) -> Page:
+        progress = self._agent.progress
+        waits = [
+            text
+            for done, text in (
+                (progress.fib_read, "the kernel's routes have not been read"),
+                (progress.datastore_in_sync, "the datastore is not in sync"),
+                (progress.first_write, "the first routes are not written"),
+            )
+            if not done
+        ]
+        if waits:
+            return text_page(HTTPStatus.SERVICE_UNAVAILABLE, f"not ready: {'; '.join(waits)}\n")
+        return text_page(HTTPStatus.OK, "ready\n")
+
+    async def _metrics(self) -> Page:
+        return Page(HTTPStatus.OK, "text/plain; version=0.0.4; charset=utf-8", generate_latest(self._registry))
+
+    async def _status(self) -> Page:
+        return _json({**picture(self._agent), **await self._peers(), "invariants": self._checks.last_report()})
+
+    async def _invariants(self) -> Page:
+        return _json(await self._checks.run())
+
+    async def _peers(self) -> dict[str, Any]:
+        try:
+            told = await self._sidecar.status()
+        except SidecarError as error:
+            return {"peers": [], "sidecar": {"connected": False, "problem": str(error)}}
+        return {"peers": told.get("peers", []), "sidecar": {"connected": True}}
+
+
+def picture(agent: Agent) -> dict[str, Any]:
+    """Return what the agent knows of itself, as plain values for JSON."""
+    progress, node = agent.progress, agent.identity
+    return {
+        "node": node.node,
+        "version": version("felix-py"),
+        "addresses": [unpack(address) for address in node.addresses if address],
+        "ready": progress.ready,
+        "progress": {
+            "fib_read": progress.fib_read,
+            "datastore_in_sync": progress.datastore_in_sync,
+            "sidecar_connected": progress.sidecar_connected,
+            "learned_settled": progress.learned_settled,
+        },
+        "as_number": agent.speaker.policy.own_as if agent.speaker else None,
+        "blocks": [str(block) for block in agent.snapshot.own_blocks()],
+        "borrowed": [str(address) for address in agent.borrowed()],
+        "announced": sorted(str(prefix) for prefix in agent.announced),
+        "pods": [
+            {
+                "namespace": endpoint.key.namespace,
+                "name": endpoint.key.name,
+                "device": endpoint.device,
+                "addresses": [address.address for address in endpoint.addresses],
+            }
+            for endpoint in agent.snapshot.endpoints.values()
+        ],
+        "routes": routes(agent),
+        "unreachable_next_hops": agent.unreachable_next_hops(),
+        "repairs": agent.writer.repairs,
+    }
+
+
+def routes(agent: Agent) -> list[dict[str, Any]]:
+    """Return every wanted route with its source, whether the kernel holds it, and what is to be said about it."""
+    return [
+        _row(agent, source, prefix, path)
+        for source in Source
+        for prefix, path in sorted(agent.rib.wanted(source).items())
+    ]
+
+
+def _row(agent: Agent, source: Source, prefix: Prefix, path: Path) -> dict[str, Any]:
+    best = agent.rib.best_source(prefix) == source
+    return {
+        "prefix": str(prefix),
+        "source": source.name.lower(),
+        "via": words(prefix, path, agent.writer.names),
+        "best": best,
+        "in_fib": best and agent.writer.fib.held.get(prefix) == path,
+        "note": _note(agent, prefix, path, best),
+    }
+
+
+def _note(agent: Agent, prefix: Prefix, path: Path, best: bool) -> str:
+    """Return why a route is not what it should be, or nothing."""
+    fib = agent.writer.fib
+    if not is_resolved(path):
+        hops = agent.learned.routes.get(prefix)
+        return (
+            f"next hop {', '.join(map(unpack, hops))} is not reachable" if hops else "its device is not there or down"
+        )
+    if not best:
+        return f"{str(agent.rib.best_source(prefix).name).lower()} wins"  # type: ignore[union-attr]
+    if prefix in agent.writer.refused:
+        return f"the kernel refused it: {agent.writer.refused[prefix].text}"
+    if squatter := fib.squatted.get(prefix):
+        return f"a route of protocol {squatter.protocol} sits at our metric {squatter.metric}; left alone"
+    if shadow := fib.shadow_of(prefix):
+        return f"a route of protocol {shadow.protocol} with metric {shadow.metric} wins over it"
+    return ""
+
+
+def _json(value: object, status: HTTPStatus = HTTPStatus.OK) -> Page:
+    return Page(status, "application/json", json.dumps(value).encode() + b"\n")
+
+
+class AgentMetrics(Collector):
+    """The agent's state as gauges, read when scraped. Names follow Felix's where Felix has the thing."""
+
+    def __init__(self, agent: Agent, checks: Checks) -> None:
+        self._agent, self._checks = agent, checks
+
+    def collect(self) -> Iterable[Metric]:
+        agent, writer = self._agent, self._agent.writer
+        for name, text, value in (
+            ("felix_active_local_endpoints", "Pods of this node that have routes", len(agent.snapshot.endpoints)),
+            ("felix_cluster_num_hosts", "Nodes of the cluster", len(agent.snapshot.nodes)),
+            ("felix_route_table_num_routes", "Routes of ours in the kernel", len(writer.fib.held)),
+            ("felix_routes_refused", "Routes that the kernel refused", len(writer.refused)),
+            ("felix_routes_unresolved", "Routes whose way out is not there", sum(1 for _ in agent.rib.unresolved())),
+            ("felix_blocks", "Confirmed blocks of this node", len(agent.snapshot.own_blocks())),
+            ("felix_ready", "1 once pods may be attached", int(agent.progress.ready)),
+            ("felix_sidecar_connected", "1 while the BGP sidecar is there", int(agent.progress.sidecar_connected)),
+            ("felix_invariants_violated", "Invariants violated at the last check", self._checks.violations),
+        ):
+            yield GaugeMetricFamily(name, text, value=value)
+        for name, text, value in (
+            ("felix_route_puts", "Routes put into the kernel", writer.puts),
+            ("felix_route_removes", "Routes removed from the kernel", writer.removes),
+            ("felix_route_repairs", "Foreign changes of our routes put right", writer.repairs),
+        ):
+            yield CounterMetricFamily(name, text, value=value)

@@ -1,0 +1,71 @@
+"""Address autodetection: every method, and rivals named instead of one picked in silence."""
+
+from __future__ import annotations
+
+from ipaddress import ip_interface
+
+import pytest
+
+from felix_py.autodetect import AutodetectionError, HostInterface, detect
+
+
+def interface(name: str, *addresses: str, up: bool = True) -> HostInterface:
+    return HostInterface(name, up, tuple(ip_interface(address) for address in addresses))
+
+
+LO = interface("lo", "127.0.0.1/8", "::1/128")
+ETH0 = interface("eth0", "192.0.2.1/24", "fe80::1/64", "fd00::1/64")
+ETH1 = interface("eth1", "198.51.100.1/25")
+DOCKER = interface("docker0", "172.17.0.1/16")
+POD = interface("cali0123456789a", "169.254.7.7/32")
+
+
+def found(method: str, *interfaces: HostInterface, version: int = 4, source: str | None = None) -> str:
+    return str(detect(method, version, interfaces, lambda destination: source))
+
+
+def test_first_found_keeps_host_bits_and_length_and_skips_what_is_never_a_nodes() -> None:
+    assert found("first-found", LO, DOCKER, POD, ETH0) == "192.0.2.1/24"
+
+
+def test_ipv6_takes_no_link_local() -> None:
+    assert found("first-found", LO, ETH0, version=6) == "fd00::1/64"
+
+
+def test_several_addresses_of_one_device_count_as_its_first() -> None:
+    assert found("first-found", interface("eth0", "192.0.2.1/24", "192.0.2.9/24")) == "192.0.2.1/24"
+
+
+def test_two_devices_that_fit_are_refused_and_named() -> None:
+    with pytest.raises(AutodetectionError, match=r"192\.0\.2\.1/24 on eth0, 198\.51\.100\.1/25 on eth1"):
+        found("first-found", ETH0, ETH1)
+
+
+def test_a_device_that_is_down_does_not_count() -> None:
+    assert found("first-found", interface("eth0", "192.0.2.1/24", up=False), ETH1) == "198.51.100.1/25"
+
+
+@pytest.mark.parametrize(
+    ("method", "address"),
+    [
+        ("interface=eth1", "198.51.100.1/25"),
+        ("interface=nothing,eth0", "192.0.2.1/24"),
+        ("skip-interface=eth0", "198.51.100.1/25"),
+        ("cidr=198.51.100.0/24", "198.51.100.1/25"),
+        ("cidr=203.0.113.0/24,192.0.2.0/24", "192.0.2.1/24"),
+    ],
+)
+def test_methods_that_choose(method: str, address: str) -> None:
+    assert found(method, LO, ETH0, ETH1) == address
+
+
+def test_can_reach_takes_the_kernels_source_address() -> None:
+    assert found("can-reach=203.0.113.9", ETH0, ETH1, source="198.51.100.1") == "198.51.100.1/25"
+    with pytest.raises(AutodetectionError, match="no device"):
+        found("can-reach=203.0.113.9", ETH0, ETH1, source=None)
+
+
+@pytest.mark.parametrize("method", ["interface=eth[", "cidr=10.0.0.0/40", "fastest", "interface=wlan.*"])
+def test_a_method_that_cannot_answer_says_why(method: str) -> None:
+    with pytest.raises(AutodetectionError, match="detect the node's"):
+        found(method, ETH0)

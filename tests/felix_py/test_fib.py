@@ -1,0 +1,155 @@
+"""RIB and FIB: the strongest resolved route wins, and any kernel becomes what the RIB wants in one round."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from felix_py.fib import Fib, Ownership, Plan, steps
+from felix_py.rib import Rib, Source
+from kernel.prefix import Prefix
+from kernel.route import BLACKHOLE, Hop, Path
+from kernel.socket import RouteChanged
+
+OURS = Ownership()
+BLOCK = Prefix.parse("10.65.1.0/26")
+POD = Prefix.parse("10.65.1.2/32")
+HOLE = Path(80, kind=BLACKHOLE, metric=1030)
+DEVICE = Path(80, hops=(Hop(7),), metric=1030, scope=253)
+LEARNED = Path(81, hops=(Hop(2, bytes([192, 0, 2, 2])),), metric=1030)
+UNRESOLVED = Path(81, metric=1030)
+ALL = {80, 81}
+
+
+class FakeKernel:
+    """A kernel as far as the FIB is concerned: routes by prefix and metric, replaced in place."""
+
+    def __init__(self, routes: Iterable[tuple[Prefix, Path]] = ()) -> None:
+        self.routes = {(prefix, path.metric): path for prefix, path in routes}
+
+    def carry_out(self, plan: Plan) -> None:
+        for prefix, path in plan.put:
+            self.routes[prefix, path.metric] = path
+        for prefix, path in plan.remove:
+            held = self.routes.get((prefix, path.metric))
+            if held is not None and held.protocol == path.protocol:
+                del self.routes[prefix, path.metric]
+
+    def dump(self) -> list[tuple[Prefix, Path]]:
+        return [(prefix, path) for (prefix, _), path in self.routes.items()]
+
+
+def event(prefix: Prefix, path: Path, *, gone: bool = False, replaced: bool = False) -> RouteChanged:
+    return RouteChanged(prefix, path, gone=gone, replaced=replaced)
+
+
+def test_pod_route_beats_the_blackhole_of_its_block() -> None:
+    rib = Rib()
+    rib.put(Source.BLOCKS, POD, HOLE)
+    rib.put(Source.PODS, POD, DEVICE)
+    assert rib.best(POD) == DEVICE
+    rib.remove(Source.PODS, POD)
+    assert rib.best(POD) == HOLE
+
+
+def test_a_route_that_leads_nowhere_yet_leaves_the_place_to_the_next() -> None:
+    rib = Rib()
+    rib.put(Source.LEARNED, BLOCK, UNRESOLVED)
+    assert rib.best(BLOCK) is None
+    rib.put(Source.BLOCKS, BLOCK, HOLE)
+    assert rib.best(BLOCK) == HOLE
+    assert list(rib.unresolved()) == [(Source.LEARNED, BLOCK)]
+
+
+def test_stating_the_same_again_changes_nothing() -> None:
+    rib = Rib()
+    rib.state(Source.BLOCKS, {BLOCK: HOLE})
+    assert rib.take_changed() == {BLOCK}
+    rib.state(Source.BLOCKS, {BLOCK: HOLE})
+    assert not rib.changed
+
+
+def test_nothing_is_removed_before_its_protocol_may_be() -> None:
+    rib, fib = Rib(), Fib()
+    fib.load([(BLOCK, LEARNED)])
+    assert not steps(rib, fib, [BLOCK], removable={80})
+    assert steps(rib, fib, [BLOCK], removable={81}).remove == ((BLOCK, LEARNED),)
+
+
+def test_a_route_is_ours_only_with_our_protocol_and_our_metric() -> None:
+    fib = Fib()
+    felix = Path(80, hops=(Hop(7),), metric=1024)
+    operator = Path(3, hops=(Hop(7),), metric=1030)
+    fib.load([(POD, felix), (BLOCK, operator)])
+    assert not fib.held
+    assert fib.squatted == {BLOCK: operator}
+
+
+def test_a_foreign_route_at_our_metric_that_was_there_first_is_left_alone() -> None:
+    rib, fib = Rib(), Fib()
+    fib.load([(BLOCK, Path(3, hops=(Hop(7),), metric=1030))])
+    rib.put(Source.BLOCKS, BLOCK, HOLE)
+    assert not steps(rib, fib, rib.take_changed(), ALL)
+    assert fib.fold(event(BLOCK, Path(3, hops=(Hop(7),), metric=1030), gone=True)) == BLOCK
+    assert steps(rib, fib, [BLOCK], ALL).put == ((BLOCK, HOLE),)
+
+
+def test_a_route_of_ours_that_is_deleted_or_written_over_is_put_again() -> None:
+    for change in (
+        event(BLOCK, HOLE, gone=True),
+        event(BLOCK, Path(3, hops=(Hop(7),), metric=1030), replaced=True),
+        event(BLOCK, Path(80, hops=(Hop(7),), metric=1030), replaced=True),
+    ):
+        rib, fib = Rib(), Fib()
+        rib.put(Source.BLOCKS, BLOCK, HOLE)
+        fib.load([(BLOCK, HOLE)])
+        assert fib.fold(change) == BLOCK
+        assert steps(rib, fib, [BLOCK], ALL).put == ((BLOCK, HOLE),)
+
+
+def test_a_foreign_route_beside_ours_is_reported_and_not_touched() -> None:
+    rib, fib = Rib(), Fib()
+    rib.put(Source.BLOCKS, BLOCK, HOLE)
+    fib.load([(BLOCK, HOLE)])
+    static = Path(4, hops=(Hop(7),), metric=0)
+    assert fib.fold(event(BLOCK, static)) is None
+    assert fib.shadow_of(BLOCK) == static
+    assert not steps(rib, fib, [BLOCK], ALL)
+    fib.fold(event(BLOCK, static, gone=True))
+    assert fib.shadow_of(BLOCK) is None
+
+
+def test_a_device_that_goes_takes_its_routes_along() -> None:
+    fib = Fib()
+    fib.load([(POD, DEVICE), (BLOCK, HOLE)])
+    assert fib.forget_device(7) == {POD}
+    assert fib.held == {BLOCK: HOLE}
+
+
+prefixes = st.sampled_from([Prefix.parse(f"10.65.{n}.0/26") for n in range(4)] + [POD, Prefix.parse("fd00::1/128")])
+wanted_paths = st.sampled_from([HOLE, DEVICE, LEARNED, UNRESOLVED])
+foreign_paths = st.sampled_from([Path(3, hops=(Hop(9),), metric=0), Path(80, hops=(Hop(9),), metric=1024)])
+held_paths = st.sampled_from([HOLE, DEVICE, LEARNED])
+
+
+@given(
+    wanted=st.dictionaries(st.tuples(st.sampled_from(list(Source)), prefixes), wanted_paths),
+    held=st.dictionaries(prefixes, held_paths),
+    foreign=st.dictionaries(prefixes, foreign_paths),
+)
+def test_any_kernel_becomes_what_is_wanted_in_one_round_and_foreign_routes_stay(
+    wanted: dict[tuple[Source, Prefix], Path], held: dict[Prefix, Path], foreign: dict[Prefix, Path]
+) -> None:
+    rib, fib = Rib(), Fib()
+    kernel = FakeKernel([*held.items(), *foreign.items()])
+    fib.load(kernel.dump())
+    for (source, prefix), path in wanted.items():
+        rib.put(source, prefix, path)
+    kernel.carry_out(plan := steps(rib, fib, rib.take_changed() | fib.held.keys(), ALL))
+    fib.carried_out(plan)
+    ours = {prefix: path for prefix, path in kernel.dump() if OURS.has(path)}
+    assert ours == fib.held == {p: best for p in rib.prefixes() if (best := rib.best(p)) is not None}
+    assert {p: path for p, path in kernel.dump() if not OURS.has(path)} == foreign
+    assert not steps(rib, fib, rib.prefixes() | fib.held.keys(), ALL)

@@ -1,0 +1,107 @@
+"""The picture of the cluster: late events of the watch never undo what the agent has just done itself."""
+
+from __future__ import annotations
+
+from datastore.resources import BlockAffinity, Node, WorkloadEndpoint
+from datastore.store import Changed, Gone, InSync
+from felix_py.snapshot import Endpoint, EndpointKey, Snapshot, Topic
+from kernel.prefix import Prefix
+
+KEY = EndpointKey("default", "n1-k8s-web-eth0")
+
+
+def endpoint(container: str, address: str = "10.65.1.2/32", node: str = "n1") -> WorkloadEndpoint:
+    return WorkloadEndpoint.make(
+        KEY.name,
+        namespace=KEY.namespace,
+        node=node,
+        orchestrator="k8s",
+        pod="web",
+        endpoint="eth0",
+        containerID=container,
+        interfaceName="cali0",
+        ipNetworks=[address],
+    )
+
+
+def affinity(cidr: str, node: str = "n1", state: str = "confirmed") -> BlockAffinity:
+    name = f"{node}-{cidr.replace('.', '-').replace('/', '-')}"
+    return BlockAffinity.make(name, cidr=cidr, node=node, state=state, type="host", deleted="false")
+
+
+def test_only_this_nodes_pods_count() -> None:
+    snapshot = Snapshot("n1")
+    assert snapshot.fold(Changed(endpoint("a", node="n2"))) == Topic.NOTHING
+    assert snapshot.fold(Changed(endpoint("a"))) == Topic.PODS
+    assert snapshot.take_touched() == {KEY}
+    assert snapshot.endpoints[KEY].addresses == (Prefix.parse("10.65.1.2/32"),)
+
+
+def test_the_same_said_twice_touches_nothing() -> None:
+    snapshot = Snapshot("n1")
+    snapshot.fold(Changed(endpoint("a")))
+    snapshot.take_touched()
+    assert snapshot.fold(Changed(endpoint("a"))) == Topic.NOTHING
+    assert not snapshot.touched
+
+
+def test_the_old_sandboxes_last_words_do_not_undo_an_attach() -> None:
+    snapshot = Snapshot("n1")
+    snapshot.attach(Endpoint.of(endpoint("new", "10.65.1.9/32")))
+    snapshot.fold(Changed(endpoint("old")))
+    snapshot.fold(Gone(WorkloadEndpoint, KEY.name, KEY.namespace))
+    assert snapshot.endpoints[KEY].container_id == "new"
+
+
+def test_once_the_datastore_has_told_an_attach_back_it_rules() -> None:
+    snapshot = Snapshot("n1")
+    snapshot.attach(Endpoint.of(endpoint("new")))
+    snapshot.fold(Changed(endpoint("new")))
+    assert snapshot.fold(Gone(WorkloadEndpoint, KEY.name, KEY.namespace)) == Topic.PODS
+    assert KEY not in snapshot.endpoints
+
+
+def test_a_late_word_of_a_detached_pod_does_not_bring_it_back() -> None:
+    snapshot = Snapshot("n1")
+    snapshot.attach(Endpoint.of(endpoint("a")))
+    snapshot.detach(KEY, "a")
+    assert snapshot.fold(Changed(endpoint("a"))) == Topic.NOTHING
+    assert KEY not in snapshot.endpoints
+    snapshot.fold(Gone(WorkloadEndpoint, KEY.name, KEY.namespace))
+    snapshot.fold(Changed(endpoint("b")))
+    assert snapshot.endpoints[KEY].container_id == "b"
+
+
+def test_detaching_an_old_sandbox_leaves_the_new_one() -> None:
+    snapshot = Snapshot("n1")
+    snapshot.attach(Endpoint.of(endpoint("new")))
+    snapshot.detach(KEY, "old")
+    assert snapshot.endpoints[KEY].container_id == "new"
+
+
+def test_only_confirmed_affinities_of_this_node_are_own_blocks() -> None:
+    snapshot = Snapshot("n1")
+    for event in (
+        affinity("10.65.1.0/26"),
+        affinity("10.65.2.0/26", state="pending"),
+        affinity("10.65.3.0/26", node="n2"),
+        affinity("10.65.0.64/26", state=""),
+    ):
+        snapshot.fold(Changed(event))
+    assert [str(block) for block in snapshot.own_blocks()] == ["10.65.0.64/26", "10.65.1.0/26"]
+
+
+def test_a_heartbeat_of_a_node_does_not_concern_the_sessions() -> None:
+    snapshot = Snapshot("n1")
+    node = Node.make("n2", annotations={"projectcalico.org/IPv4Address": "192.0.2.2/24"})
+    assert snapshot.fold(Changed(node)) == Topic.SESSIONS
+    assert snapshot.fold(Changed(node.with_metadata(resource_version="7"))) == Topic.NOTHING
+    moved = node.with_metadata(annotations={"projectcalico.org/IPv4Address": "192.0.2.9/24"})
+    assert snapshot.fold(Changed(moved)) == Topic.SESSIONS
+    assert snapshot.fold(Gone(Node, "n2")) == Topic.SESSIONS
+
+
+def test_everything_is_due_when_the_datastore_is_in_sync_for_the_first_time() -> None:
+    snapshot = Snapshot("n1")
+    assert snapshot.fold(InSync()) == Topic.EVERYTHING
+    assert snapshot.fold(InSync()) == Topic.NOTHING

@@ -1,0 +1,158 @@
+"""The arrows between the packages, read from the imports: any other arrow fails."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("bgp", "cni", "datastore", "felix_py", "felixctl", "ipam", "kernel", "lab")
+
+ARROWS: dict[str, set[str]] = {
+    "datastore": set(),
+    "kernel": set(),
+    "ipam": {"datastore"},
+    "bgp": {"datastore", "kernel"},  # and of these only datastore.resources and kernel.prefix, below
+    "cni": {"datastore", "ipam", "kernel"},
+    "felix_py": {"datastore", "ipam", "kernel", "bgp", "cni"},
+    "lab": {"datastore", "ipam", "kernel", "bgp", "cni", "felix_py"},
+    "felixctl": {"datastore", "ipam", "kernel", "bgp", "cni", "felix_py", "lab"},
+    "bench": {"datastore", "ipam", "kernel", "bgp", "cni", "felix_py", "lab"},
+}
+
+# What each thing from outside may be imported by: its one door.
+DOORS: dict[str, tuple[str, ...]] = {
+    "sqlite3": ("datastore/sqlite.py",),
+    "kubernetes": ("datastore/kube.py",),
+    "pyroute2": ("kernel/",),
+    "exabgp": ("bgp/launcher.py",),
+    "typer": ("felixctl/",),
+    "prometheus_client": ("felix_py/status.py",),
+}
+
+PURE = (
+    "datastore/resources.py",
+    "datastore/record.py",
+    "datastore/fields.py",
+    "datastore/blocks.py",
+    "datastore/pools.py",
+    "datastore/peering.py",
+    "datastore/selector.py",
+    "kernel/prefix.py",
+    "kernel/route.py",
+    "ipam/block.py",
+    "ipam/names.py",
+    "ipam/search.py",
+    "ipam/leaks.py",
+    "bgp/speaker.py",
+    "bgp/sessions.py",
+    "bgp/config.py",
+    "bgp/wire.py",
+    "bgp/rib_in.py",
+    "bgp/rib_out.py",
+    "bgp/decision.py",
+    "bgp/import_policy.py",
+    "cni/protocol.py",
+    "felix_py/announce.py",
+    "felix_py/fib.py",
+    "felix_py/invariants.py",
+    "felix_py/rib.py",
+    "felix_py/snapshot.py",
+    "felix_py/sources.py",
+    "lab/spec.py",
+)
+IMPURE = {"asyncio", "logging", "os", "subprocess", "threading", "sqlite3", "pyroute2", "time", "datetime.datetime.now"}
+
+
+def modules(*packages: str) -> Iterator[Path]:
+    for package in packages:
+        yield from sorted((ROOT / package).rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Yield the dotted names that a file imports at run time: `from a import b` counts as a.b."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def our_imports(path: Path) -> set[str]:
+    return {name for name in imports(path) if name.partition(".")[0] in (*PACKAGES, "tests", "bench")}
+
+
+def test_packages_import_only_along_the_arrows() -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for package, allowed in ARROWS.items()
+        for path in modules(package)
+        for name in our_imports(path)
+        if name.partition(".")[0] not in {package, *allowed}
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_bgp_knows_neither_the_datastores_verbs_nor_the_kernel() -> None:
+    for path in modules("bgp"):
+        for name in our_imports(path):
+            if not name.startswith("bgp"):
+                assert name.startswith(("datastore.resources", "kernel.prefix")), f"{path.name} imports {name}"
+
+
+def test_the_sidecars_process_stays_small() -> None:
+    """Walk the imports from `python -m bgp`: no pydantic, no datastore."""
+    seen: set[Path] = set()
+    waiting = [ROOT / "bgp" / "__main__.py"]
+    while waiting:
+        path = waiting.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        for name in imports(path):
+            top = name.partition(".")[0]
+            assert top not in {"pydantic", "datastore", "pyroute2"}, f"{path.relative_to(ROOT)} imports {name}"
+            if top in ("bgp", "kernel"):
+                found = ROOT / top / f"{name.split('.')[1]}.py"
+                waiting += [found] if found.exists() else []
+
+
+def test_each_thing_from_outside_has_one_door() -> None:
+    for path in modules(*PACKAGES):
+        name = str(path.relative_to(ROOT))
+        for imported in imports(path):
+            door = DOORS.get(imported.partition(".")[0])
+            assert door is None or name.startswith(door), f"{name} imports {imported}, whose door is {door}"
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_pure_files_do_no_io(name: str) -> None:
+    path = ROOT / name
+    assert path.exists(), f"{name} is gone: correct the list"
+    for imported in imports(path):
+        assert imported.partition(".")[0] not in IMPURE, f"{name} is pure, but imports {imported}"
+
+
+def test_no_file_bears_the_name_of_a_library() -> None:
+    taken = set(sys.stdlib_module_names) | {"pydantic", "pyroute2", "exabgp", "typer", "rich", "yaml", "kubernetes"}
+    clashes = {path.name for path in ROOT.glob("*.py") if path.stem in taken}
+    clashes |= {package for package in PACKAGES if package in taken}
+    assert not clashes
+
+
+def test_one_distribution_owns_our_packages() -> None:
+    owners = importlib.metadata.packages_distributions()
+    for package in PACKAGES:
+        assert set(owners.get(package, ["felix-py"])) == {"felix-py"}, f"{package} is also installed by others"
+
+
+def test_every_test_folder_is_a_package() -> None:
+    """Else tests/ipam would shadow ipam."""
+    folders = {path.parent for path in (ROOT / "tests").rglob("test_*.py")}
+    assert all((folder / "__init__.py").exists() for folder in folders)
