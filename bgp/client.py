@@ -35,6 +35,19 @@ from bgp.protocol import (
 from bgp.speaker import Attributes, Speaker
 from kernel.prefix import Prefix
 
+__all__ = [
+    "Connected",
+    "Disconnected",
+    "Event",
+    "Learned",
+    "Problem",
+    "ReplayEnd",
+    "Settled",
+    "Sidecar",
+    "SidecarError",
+    "Withdrawn",
+]
+
 log = logging.getLogger("bgp.client")
 
 # Events not yet consumed: beyond these the socket is not read, and the sidecar keeps them, one per prefix.

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from datastore import fields
+from datastore import fields, selector
 from datastore.fields import Address, AddressText, AsNumber, Cidr, Community, Duration, Items, PeerText, SelectorText
 from datastore.record import Record, Resource, Spec
 
@@ -209,6 +209,26 @@ class BGPPeer(Resource):
         """How long the peer may take to restart; None: the speaker's usual time."""
         written = self.spec.max_restart_time
         return None if written is None else fields.seconds(written)
+
+    @property
+    def keepalive_seconds(self) -> float | None:
+        written = self.spec.keepalive_time
+        return None if written is None else fields.seconds(written)
+
+    @property
+    def is_global(self) -> bool:
+        """True if every node is on the local side."""
+        return not self.spec.node and not self.spec.node_selector
+
+    def starts_at(self, node: str, labels: selector.Labels) -> bool:
+        """True if this node is on the local side."""
+        if self.spec.node:
+            return self.spec.node == node
+        return not self.spec.node_selector or selector.parse(self.spec.node_selector).matches(labels)
+
+    def leads_to(self, labels: selector.Labels) -> bool:
+        """True if a node with these labels is on the remote side by peerSelector."""
+        return bool(self.spec.peer_selector) and selector.parse(self.spec.peer_selector or "").matches(labels)
 
 
 class PrefixLengths(Record):
