@@ -1,0 +1,251 @@
+"""One block of addresses: what is free, who has what, and the steps from one state to the next.
+
+Pure: a step takes the block's record and returns another. What a record holds beyond this version's knowledge
+is kept, and so are the addresses that a Windows host sets aside in its blocks.
+
+An address of a block is counted by its ordinal, from 0. Free ordinals wait in a queue: assigned from its head,
+released to its tail, so that an address rests as long as possible before somebody else gets it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from datastore.fields import Address, Network
+from datastore.resources import AllocationAttribute, IPAMBlock
+from ipam.errors import AlreadyAssigned
+from ipam.names import WINDOWS_HANDLE, cidr_name, claim_time, claim_time_ns, host_affinity, written_handle
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """One address in use. `sequence` tells this allocation from an earlier one of the same address."""
+
+    address: Address
+    handle: str | None
+    attributes: Mapping[str, str]
+    sequence: int
+    block: Network
+    released: bool = False
+    """Given back, but resting: nobody's, and not yet free."""
+
+
+def fresh(cidr: Network, host: str, now_ns: int) -> IPAMBlock:
+    """Return a new block of this host, all its addresses free.
+
+    Its sequence starts at the time, never at 0: a release meant for an earlier life of the block must not match.
+    """
+    return IPAMBlock.make(
+        cidr_name(str(cidr)),
+        cidr=str(cidr),
+        affinity=host_affinity(host),
+        affinity_claim_time=claim_time(now_ns),
+        allocations=(None,) * cidr.num_addresses,
+        unallocated=tuple(range(cidr.num_addresses)),
+        attributes=(),
+        sequence_number=now_ns,
+        sequence_number_for_allocation={},
+        strict_affinity=False,
+        deleted=False,
+    )
+
+
+def address_of(block: IPAMBlock, ordinal: int) -> Address:
+    return block.network[ordinal]
+
+
+def ordinal_of(block: IPAMBlock, address: Address) -> int:
+    return int(address) - int(block.network.network_address)
+
+
+def has_free(block: IPAMBlock, reserved: Collection[int] = ()) -> bool:
+    """True if an address could be assigned without naming it."""
+    return any(ordinal not in reserved for ordinal in block.spec.unallocated)
+
+
+def is_empty(block: IPAMBlock) -> bool:
+    """True if nobody has an address here. A Windows host's own reservations do not count, resting addresses do."""
+    attributes = block.spec.attributes
+    return all(
+        index is None or written_handle(attributes[index].handle_id) == WINDOWS_HANDLE
+        for index in block.spec.allocations
+    )
+
+
+def allocations(block: IPAMBlock) -> Iterator[Allocation]:
+    """Yield the addresses in use, in ascending order."""
+    cidr, spec = block.network, block.spec
+    for ordinal, index in enumerate(spec.allocations):
+        if index is not None:
+            attribute = spec.attributes[index]
+            yield Allocation(
+                cidr[ordinal],
+                written_handle(attribute.handle_id),
+                attribute.secondary or {},
+                spec.sequence_number_for_allocation.get(str(ordinal), 0),
+                cidr,
+                attribute.released_at is not None,
+            )
+
+
+def held_by(block: IPAMBlock, handle: str) -> tuple[int, ...]:
+    """Return the ordinals assigned under a handle."""
+    held = {
+        index
+        for index, attribute in enumerate(block.spec.attributes)
+        if written_handle(attribute.handle_id) == handle and attribute.released_at is None
+    }
+    return tuple(ordinal for ordinal, index in enumerate(block.spec.allocations) if index in held)
+
+
+def assign(
+    block: IPAMBlock, wanted: int, handle: str, attributes: Mapping[str, str], reserved: Collection[int] = ()
+) -> tuple[IPAMBlock, tuple[int, ...]]:
+    """Assign up to `wanted` addresses from the head of the queue; reserved ones keep their place in it."""
+    chosen = tuple(ordinal for ordinal in block.spec.unallocated if ordinal not in reserved)[:wanted]
+    return (_taken(block, chosen, handle, attributes) if chosen else block), chosen
+
+
+def assign_at(block: IPAMBlock, ordinal: int, handle: str, attributes: Mapping[str, str]) -> IPAMBlock:
+    """Assign one given address. Reservations bind automatic choice only, not this.
+
+    Raises AlreadyAssigned: somebody has it, or it rests after a release.
+    """
+    index = block.spec.allocations[ordinal]
+    if index is not None:
+        holder = block.spec.attributes[index]
+        whose = "rests after its release" if holder.released_at else f"belongs to {holder.handle_id}"
+        raise AlreadyAssigned(f"assign {address_of(block, ordinal)} to {handle}: it {whose}; choose another")
+    return _taken(block, (ordinal,), handle, attributes)
+
+
+def release(block: IPAMBlock, ordinals: Sequence[int], now_ns: int = 0, cooldown_seconds: int = 0) -> IPAMBlock:
+    """Free these addresses, or let them rest first where the cluster asks for a cooldown.
+
+    A freed ordinal loses its sequence entry too: it said something about an allocation that is over.
+    """
+    if cooldown_seconds:
+        return _compacted(_resting(block, ordinals, now_ns))
+    return _compacted(_freed(block, ordinals))
+
+
+def collect(block: IPAMBlock, now_ns: int, cooldown_seconds: int) -> IPAMBlock:
+    """Free the addresses that have rested long enough, lowest first; the block itself if there are none."""
+    rested = {
+        index
+        for index, attribute in enumerate(block.spec.attributes)
+        if attribute.released_at is not None
+        and claim_time_ns(attribute.released_at) <= now_ns - cooldown_seconds * 10**9
+    }
+    if not rested:
+        return block
+    return _compacted(
+        _freed(block, [ordinal for ordinal, index in enumerate(block.spec.allocations) if index in rested])
+    )
+
+
+def advanced(block: IPAMBlock) -> IPAMBlock:
+    """Return what a write of this block must hold: every write moves the sequence on."""
+    return block.with_spec(sequence_number=block.spec.sequence_number + 1)
+
+
+def disowned(block: IPAMBlock) -> IPAMBlock:
+    """Return the block without its host; it disappears with its last address."""
+    return block.with_spec(affinity=None, affinity_claim_time=None)
+
+
+def claimed_before(block: IPAMBlock, moment_ns: int) -> bool:
+    """True if the block was claimed before this moment; one that does not say when counts as old."""
+    claimed = block.spec.affinity_claim_time
+    return claimed is None or claim_time_ns(claimed) < moment_ns
+
+
+def faults(block: IPAMBlock, now_ns: int | None = None) -> tuple[str, ...]:
+    """Return what is wrong with a block's record in itself; empty for a sound one."""
+    spec, found = block.spec, []
+    size = block.network.num_addresses
+    if len(spec.allocations) != size:
+        found.append(f"it has {len(spec.allocations)} slots for {size} addresses")
+    used = {index for index in spec.allocations if index is not None}
+    if out_of_range := sorted(index for index in used if not 0 <= index < len(spec.attributes)):
+        found.append(f"allocations name attributes that do not exist: {out_of_range}")
+    if unused := sorted(set(range(len(spec.attributes))) - used):
+        found.append(f"attributes are used by no allocation: {unused}")
+    queue = set(spec.unallocated)
+    if len(queue) != len(spec.unallocated):
+        found.append("the queue of free addresses holds one twice")
+    if stray := sorted(ordinal for ordinal in queue if not 0 <= ordinal < size):
+        found.append(f"the queue of free addresses leaves the block: {stray}")
+    both = sorted(o for o, index in enumerate(spec.allocations) if index is not None and o in queue)
+    if both:
+        found.append(f"assigned and free at once: {both}")
+    if neither := sorted(o for o, index in enumerate(spec.allocations) if index is None and o not in queue):
+        found.append(f"neither assigned nor free: {neither}")
+    if now_ns is not None and any(
+        attribute.released_at is not None and claim_time_ns(attribute.released_at) > now_ns + 10**9
+        for attribute in spec.attributes
+    ):
+        found.append("an address was released in the future")
+    return tuple(found)
+
+
+def _taken(block: IPAMBlock, ordinals: Sequence[int], handle: str, attributes: Mapping[str, str]) -> IPAMBlock:
+    """Assign free ordinals; owners that are the same down to the last attribute share one entry."""
+    spec = block.spec
+    owners = spec.attributes
+    index = next((i for i, owner in enumerate(owners) if _is_owner(owner, handle, attributes)), len(owners))
+    if index == len(owners):
+        owners = (*owners, AllocationAttribute(handle_id=handle, secondary=dict(attributes)))
+    slots = list(spec.allocations)
+    for ordinal in ordinals:
+        slots[ordinal] = index
+    return block.with_spec(
+        allocations=tuple(slots),
+        unallocated=tuple(ordinal for ordinal in spec.unallocated if ordinal not in ordinals),
+        attributes=owners,
+        sequence_number_for_allocation={
+            **spec.sequence_number_for_allocation,
+            **dict.fromkeys(map(str, ordinals), spec.sequence_number),
+        },
+    )
+
+
+def _is_owner(owner: AllocationAttribute, handle: str, attributes: Mapping[str, str]) -> bool:
+    return owner.handle_id == handle and owner.released_at is None and (owner.secondary or {}) == dict(attributes)
+
+
+def _freed(block: IPAMBlock, ordinals: Sequence[int]) -> IPAMBlock:
+    spec = block.spec
+    freed = set(ordinals)
+    return block.with_spec(
+        allocations=tuple(None if o in freed else index for o, index in enumerate(spec.allocations)),
+        unallocated=(*spec.unallocated, *ordinals),
+        sequence_number_for_allocation={
+            ordinal: sequence
+            for ordinal, sequence in spec.sequence_number_for_allocation.items()
+            if int(ordinal) not in freed
+        },
+    )
+
+
+def _resting(block: IPAMBlock, ordinals: Sequence[int], now_ns: int) -> IPAMBlock:
+    spec = block.spec
+    nobody, resting = len(spec.attributes), set(ordinals)
+    return block.with_spec(
+        allocations=tuple(nobody if o in resting else index for o, index in enumerate(spec.allocations)),
+        attributes=(*spec.attributes, AllocationAttribute(releasedAt=claim_time(now_ns))),
+    )
+
+
+def _compacted(block: IPAMBlock) -> IPAMBlock:
+    """Drop the attributes that no allocation uses any more, and number the rest anew."""
+    spec = block.spec
+    used = sorted({index for index in spec.allocations if index is not None})
+    if len(used) == len(spec.attributes):
+        return block
+    number = {old: new for new, old in enumerate(used)}
+    return block.with_spec(
+        allocations=tuple(None if index is None else number[index] for index in spec.allocations),
+        attributes=tuple(spec.attributes[index] for index in used),
+    )

@@ -1,0 +1,200 @@
+"""A small honest datastore in memory, and what must always hold between the address records in it."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import Any, TypeVar, cast
+
+from datastore.fields import Address
+from datastore.resources import BlockAffinity, IPAMBlock, IPAMConfig, IPAMHandle, IPPool, Node, Resource
+from datastore.store import (
+    AlreadyExists,
+    Conflict,
+    Create,
+    Delete,
+    Event,
+    InSync,
+    NotFound,
+    Store,
+    Update,
+    Write,
+)
+from ipam import block as blocks
+from ipam.names import affine_host
+
+R = TypeVar("R", bound=Resource)
+Key = tuple[str, str | None, str]
+
+
+class MemoryStore:
+    """Every verb of a store over one dictionary, and a count of what was done to which kind."""
+
+    def __init__(self, *resources: Resource, atomic: bool = True) -> None:
+        self.atomic = atomic
+        self.calls: Counter[str] = Counter()
+        self.objects: dict[Key, Resource] = {}
+        self._revisions = itertools.count(1)
+        for resource in resources:
+            self._put(resource)
+
+    async def get(self, kind: type[R], name: str, namespace: str | None = None) -> R:
+        self.calls[f"get {kind.KIND}"] += 1
+        try:
+            return cast(R, self.objects[kind.KIND, namespace, name])
+        except KeyError:
+            raise NotFound(f"{kind.KIND} {name}") from None
+
+    async def list(
+        self, kind: type[R], *, labels: Mapping[str, str] | None = None, namespace: str | None = None
+    ) -> list[R]:
+        self.calls[f"list {kind.KIND}"] += 1
+        return [
+            cast(R, found)
+            for key, found in sorted(self.objects.items(), key=lambda item: (item[0][1] or "", item[0][2]))
+            if key[0] == kind.KIND and (labels or {}).items() <= found.metadata.labels.items()
+        ]
+
+    async def create(self, resource: R) -> R:
+        return cast(R, (await self.write(Create(resource)))[0])
+
+    async def update(self, resource: R) -> R:
+        return cast(R, (await self.write(Update(resource)))[0])
+
+    async def delete(self, resource: Resource) -> None:
+        await self.write(Delete(resource))
+
+    async def write(self, *writes: Write) -> tuple[Resource | None, ...]:
+        before = dict(self.objects)
+        try:
+            return tuple(self._carry_out(write) for write in writes)
+        except Exception:
+            if self.atomic:
+                self.objects = before
+            raise
+
+    async def watch(self, *kinds: type[Resource]) -> AsyncIterator[Event]:
+        yield InSync()
+
+    async def close(self) -> None:
+        self.objects.clear()
+
+    def _carry_out(self, write: Write) -> Resource | None:
+        resource = write.resource
+        self.calls[f"write {resource.KIND}"] += 1
+        held = self.objects.get(_key(resource))
+        match write:
+            case Create():
+                if held:
+                    raise AlreadyExists(f"{resource.KIND} {resource.name}")
+                return self._put(resource)
+            case Update() | Delete():
+                if held is None:
+                    raise NotFound(f"{resource.KIND} {resource.name}")
+                if resource.revision not in (held.revision, None if isinstance(write, Delete) else held.revision):
+                    raise Conflict(f"{resource.KIND} {resource.name}")
+                if isinstance(write, Delete):
+                    del self.objects[_key(resource)]
+                    return None
+                return self._put(resource)
+
+    def _put(self, resource: Resource) -> Resource:
+        stored = type(resource).read(resource.to_json()).with_metadata(resource_version=str(next(self._revisions)))
+        self.objects[_key(stored)] = stored
+        return stored
+
+
+def _key(resource: Resource) -> Key:
+    return resource.KIND, resource.namespace, resource.name
+
+
+def pool(name: str, cidr: str, **spec: Any) -> IPPool:
+    return IPPool.make(name, cidr=cidr, **spec)
+
+
+def node(name: str, **labels: str) -> Node:
+    return Node.make(name, labels=labels)
+
+
+def config(**spec: Any) -> IPAMConfig:
+    return IPAMConfig.make("default", **{"strict_affinity": False, "auto_allocate_blocks": True, **spec})
+
+
+async def owners(store: Store) -> dict[Address, str | None]:
+    """Return who has which address, as the blocks say."""
+    return {
+        allocation.address: allocation.handle
+        for block in await store.list(IPAMBlock)
+        for allocation in blocks.allocations(block)
+        if not allocation.released
+    }
+
+
+async def violations(store: Store, in_use: Mapping[Address, str], *, quiet: bool = True) -> list[str]:
+    """Return what is wrong: `in_use` says which handle each address was handed to and not taken back from.
+
+    Quiet: nothing is under way and nothing was broken off, so that handles count exactly and every claim is whole.
+    """
+    found = await store.list(IPAMBlock)
+    handles = {handle.spec.handle_id: handle for handle in await store.list(IPAMHandle)}
+    affinities = await store.list(BlockAffinity)
+    return [
+        *_torn_blocks(found),
+        *_lost_addresses(found, in_use),
+        *_unknown_owners(found, handles),
+        *_wrong_claims(found, affinities),
+        *(_miscounted(found, handles.values()) if quiet else ()),
+    ]
+
+
+def _torn_blocks(found: Iterable[IPAMBlock]) -> list[str]:
+    wrong = [f"block {block.network}: {fault}" for block in found for fault in blocks.faults(block)]
+    seen: Counter[Address] = Counter(allocation.address for block in found for allocation in blocks.allocations(block))
+    return wrong + [f"{address} has {count} owners" for address, count in seen.items() if count > 1]
+
+
+def _lost_addresses(found: Iterable[IPAMBlock], in_use: Mapping[Address, str]) -> list[str]:
+    holders = {allocation.address: allocation.handle for block in found for allocation in blocks.allocations(block)}
+    return [
+        f"{address} was handed to {handle}, and the block says {holders.get(address)}"
+        for address, handle in in_use.items()
+        if holders.get(address) != handle
+    ]
+
+
+def _unknown_owners(found: Iterable[IPAMBlock], handles: Mapping[str, IPAMHandle]) -> list[str]:
+    return [
+        f"{allocation.address} belongs to handle {allocation.handle}, which does not count block {block.network}"
+        for block in found
+        for allocation in blocks.allocations(block)
+        if allocation.handle is not None
+        and not allocation.released
+        and (allocation.handle not in handles or block.spec.cidr not in handles[allocation.handle].spec.block)
+    ]
+
+
+def _wrong_claims(found: Iterable[IPAMBlock], affinities: Iterable[BlockAffinity]) -> list[str]:
+    named = {block.network: affine_host(block.spec.affinity) for block in found}
+    confirmed = [affinity for affinity in affinities if affinity.confirmed]
+    twice = Counter(affinity.network for affinity in confirmed)
+    return [f"block {cidr} has {count} confirmed affinities" for cidr, count in twice.items() if count > 1] + [
+        f"block {affinity.network} is confirmed for {affinity.spec.node}, and names {named[affinity.network]}"
+        for affinity in confirmed
+        if affinity.network in named and named[affinity.network] != affinity.spec.node
+    ]
+
+
+def _miscounted(found: Iterable[IPAMBlock], handles: Iterable[IPAMHandle]) -> list[str]:
+    held = Counter(
+        (allocation.handle, block.spec.cidr)
+        for block in found
+        for allocation in blocks.allocations(block)
+        if not allocation.released
+    )
+    counts = {(handle.spec.handle_id, cidr): count for handle in handles for cidr, count in handle.spec.block.items()}
+    return [
+        f"handle {key[0]} counts {counts.get(key, 0)} in block {key[1]}, which holds {held.get(key, 0)}"
+        for key in {*held, *counts}
+        if held.get(key, 0) != counts.get(key, 0)
+    ]
