@@ -1,0 +1,583 @@
+"""The embedded store: one SQLite file, many processes on one machine.
+
+Every write is one transaction under the file's write lock, and every stored version has its revision: a number that
+grows by one with each write of any object. A log of revisions tells watchers what changed since they last looked.
+
+What can only block is on threads, one for reading and one for writing, each with a connection of its own. A lock that
+another process holds is waited for a second at most, counted from the call, and then the verb raises Unavailable.
+
+The file is in WAL mode with `synchronous=NORMAL`: a process may be killed at any instruction and nothing that was
+answered is lost. After a power failure or a crash of the kernel the file is whole, but the last writes before it may
+be missing; the pods and routes that they were about are gone as well then, as all nodes are on this machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import random
+import sqlite3
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from datastore.bell import Bell
+from datastore.errors import AlreadyExists, Conflict, DatastoreError, Invalid, NotFound, Unavailable
+from datastore.resources import KINDS, Resource
+from datastore.store import Changed, Create, Delete, Event, Gone, InSync, Update, Write
+
+log = logging.getLogger(__name__)
+
+SCHEMA = 1
+APPLICATION = 0x66656C78  # "felx", the mark in the file's header that says whose it is
+LOCK_WAIT_SECONDS = 1.0
+LOOK_SECONDS = 1.0
+DEAF_LOOK_SECONDS = 0.1
+HISTORY = 10_000
+_TRIM_EVERY = 256
+
+R = TypeVar("R", bound=Resource)
+T = TypeVar("T")
+
+
+class Key(NamedTuple):
+    kind: str
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class _News:
+    """What a watcher reads at once: everything, or what changed since its last revision."""
+
+    revision: int
+    generation: int
+    seen: int
+    complete: bool
+    objects: list[tuple[Key, Resource | None]]
+
+
+class SqliteStore:
+    """The datastore in one file; see `datastore.store.Store` for its verbs."""
+
+    def __init__(self, path: str | None, *, history: int = HISTORY) -> None:
+        """Without a path the store is in memory, and this object's own. `history` is how many changes are logged."""
+        self._where = path or "memory"
+        self._history = history
+        self._bell = Bell(Path(f"{path}.bell") if path else None)
+        self._writer = _Lane(path, "writer")
+        # A database in memory belongs to its connection, so there is one.
+        self._reader = _Lane(path, "reader") if path else self._writer
+        self._closed = False
+
+    @property
+    def atomic(self) -> bool:
+        return True
+
+    async def get(self, kind: type[R], name: str, namespace: str | None = None) -> R:
+        key = _key(kind, name, namespace)
+        text = await self._reader.run(f"get {_words(key)}", partial(_select, key=key))
+        if text is None:
+            raise NotFound(f"get {_words(key)}: there is none")
+        return kind.read_text(text)
+
+    async def list(
+        self, kind: type[R], *, labels: Mapping[str, str] | None = None, namespace: str | None = None
+    ) -> list[R]:
+        work = partial(_select_all, kind=kind, labels=labels or {}, namespace=namespace)
+        return await self._reader.run(f"list {kind.PLURAL}", work)
+
+    async def create(self, resource: R) -> R:
+        (stored,) = await self.write(Create(resource))
+        assert isinstance(stored, type(resource))
+        return stored
+
+    async def update(self, resource: R) -> R:
+        (stored,) = await self.write(Update(resource))
+        assert isinstance(stored, type(resource))
+        return stored
+
+    async def delete(self, resource: Resource) -> None:
+        await self.write(Delete(resource))
+
+    async def write(self, *writes: Write) -> tuple[Resource | None, ...]:
+        what = ", ".join(f"{type(write).__name__.lower()} {_words(_key_of(write.resource))}" for write in writes)
+        return await self._writer.run(what, partial(self._commit, writes=writes))
+
+    async def watch(self, *kinds: type[Resource]) -> AsyncIterator[Event]:
+        told: dict[Key, Resource] = {}
+        news: _News | None = None
+        away = False
+        with self._bell.listen() as rung:
+            while not self._closed:
+                rung.clear()
+                try:
+                    latest = await self._reader.run("watch", partial(self._read_news, kinds=kinds, since=news))
+                except Unavailable as error:
+                    if not away and not self._closed:
+                        log.warning("%s; the watch goes on when it is back", error)
+                    away = True
+                    await _set_within(rung, LOOK_SECONDS)
+                    continue
+                if away:
+                    log.info("watch in %s: it is back", self._where)
+                away = False
+                for event in _fold(latest, told):
+                    yield event
+                if news is None:
+                    yield InSync()
+                news = latest
+                await self._stirred(rung, news)
+
+    async def close(self) -> None:
+        self._closed = True
+        self._bell.wake()
+        await asyncio.gather(self._reader.close(), self._writer.close())
+
+    async def _stirred(self, rung: asyncio.Event, news: _News) -> None:
+        """Return when there may be something new: the bell rang, or a look at the file says so."""
+        while not self._closed:
+            if await _set_within(rung, LOOK_SECONDS if self._bell.heard else DEAF_LOOK_SECONDS):
+                return
+            try:
+                seen = await self._reader.run("look", _data_version)
+            except Unavailable:
+                return
+            if seen != news.seen or self._reader.generation != news.generation:
+                return
+
+    def _commit(self, connection: sqlite3.Connection, writes: tuple[Write, ...]) -> tuple[Resource | None, ...]:
+        """Carry out the writes in one transaction, and ring when it stands. Runs on the writer's thread."""
+        with _transaction(connection):
+            first = _latest_revision(connection)
+            revision = first
+            stored: list[Resource | None] = []
+            for write in writes:
+                resource, changed = _carry_out(connection, write, revision + 1)
+                stored.append(resource)
+                if changed:
+                    revision += 1
+                    _log_change(connection, revision, _key_of(write.resource), gone=resource is None)
+            if revision // _TRIM_EVERY != first // _TRIM_EVERY:
+                connection.execute("DELETE FROM change WHERE revision <= ?", (revision - self._history,))
+        if revision != first:
+            self._bell.ring()
+        return tuple(stored)
+
+    def _read_news(
+        self, connection: sqlite3.Connection, kinds: tuple[type[Resource], ...], since: _News | None
+    ) -> _News:
+        """Return what a watcher at `since` has to be told. Runs on the reader's thread."""
+        generation = self._reader.generation
+        names = [kind.KIND for kind in kinds]
+        with _snapshot(connection):
+            seen = _data_version(connection)
+            latest = _latest_revision(connection)
+            if since is None or since.generation != generation or not _logged(connection, since.revision, latest):
+                return _News(latest, generation, seen, True, _everything(connection, names))
+            return _News(latest, generation, seen, False, _changes(connection, names, since.revision))
+
+
+class _Lane:
+    """One thread and its connection, which is opened when first needed and again after it was lost."""
+
+    def __init__(self, path: str | None, name: str) -> None:
+        self._path = path
+        self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"sqlite-{name}")
+        self.generation = 0
+        """How often a file was opened. A watcher must not compare revisions across two of them."""
+
+    async def run(self, what: str, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Return what `work` does with the connection, on this lane's thread.
+
+        Raises Unavailable: it was not possible within the time there is. Raises Invalid: it never will be.
+        """
+        deadline = time.monotonic() + LOCK_WAIT_SECONDS
+        try:
+            future = self._executor.submit(self._attempt, what, work, deadline)
+        except RuntimeError:
+            raise Unavailable(f"{what} in {self._path}: the store is closed") from None
+        return await asyncio.wrap_future(future)
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._shut)
+
+    def _shut(self) -> None:
+        self._executor.shutdown(wait=True)
+        self._drop()
+
+    def _attempt(self, what: str, work: Callable[[sqlite3.Connection], T], deadline: float) -> T:
+        pause = 0.0002
+        while True:
+            try:
+                return work(self._connected())
+            except sqlite3.Error as error:
+                if _is_busy(error) and time.monotonic() < deadline:
+                    # SQLite's own waiting grows to 100 ms a step, far more than a write takes.
+                    time.sleep(pause * random.uniform(0.5, 1.5))
+                    pause = min(2 * pause, 0.005)
+                    continue
+                if not _is_busy(error):
+                    self._drop()
+                raise _answer(what, self._path, error) from error
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._path is not None and self._file is not None and self._file != _identity(self._path):
+            self._drop()  # the file was removed or replaced: what is written to the old one would be lost
+        if self._connection is None:
+            self._connection = _connect(self._path)
+            self._file = _identity(self._path) if self._path is not None else None
+            self.generation += 1
+        return self._connection
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = self._file = None
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _connect(path: str | None) -> sqlite3.Connection:
+    """Open the file, and make it what it has to be if it is new."""
+    # timeout 0: a lock is waited for by the lane, which knows the deadline.
+    connection = sqlite3.connect(path or ":memory:", timeout=0, isolation_level=None, check_same_thread=False)
+    try:
+        _prepare(connection, path or "memory")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: str) -> None:
+    application, schema = _mark(connection)
+    if application == APPLICATION and schema > SCHEMA:
+        raise Invalid(
+            f"open datastore {path}: it has schema {schema}, written by a newer felix-py, and this one knows"
+            f" up to {SCHEMA}; upgrade this one"
+        )
+    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if application != APPLICATION and (application or schema or tables):
+        raise Invalid(f"open datastore {path}: it is an SQLite database of another program; nothing was changed")
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
+    if application != APPLICATION:
+        with _transaction(connection):
+            if _mark(connection) != (APPLICATION, SCHEMA):  # another process may have been first
+                for statement in _CREATE:
+                    connection.execute(statement)
+
+
+def _mark(connection: sqlite3.Connection) -> tuple[int, int]:
+    application: int = connection.execute("PRAGMA application_id").fetchone()[0]
+    schema: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return application, schema
+
+
+_CREATE = (
+    """CREATE TABLE object (
+        kind TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
+        revision INTEGER NOT NULL, uid TEXT NOT NULL, created TEXT NOT NULL,
+        deleted INTEGER NOT NULL, labels TEXT NOT NULL, record TEXT NOT NULL,
+        PRIMARY KEY (kind, namespace, name))""",
+    """CREATE TABLE change (
+        revision INTEGER PRIMARY KEY, gone INTEGER NOT NULL,
+        kind TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL)""",
+    f"PRAGMA application_id={APPLICATION}",
+    f"PRAGMA user_version={SCHEMA}",
+)
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All or nothing, with the write lock from the start: what is read inside can't change before it ends."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def _snapshot(connection: sqlite3.Connection) -> Iterator[None]:
+    """Several reads of one moment."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
+
+
+def _select(connection: sqlite3.Connection, key: Key) -> str | None:
+    row = connection.execute(
+        "SELECT record FROM object WHERE kind = ? AND namespace = ? AND name = ? AND NOT deleted", key
+    ).fetchone()
+    return None if row is None else row[0]
+
+
+def _select_all(
+    connection: sqlite3.Connection, kind: type[R], labels: Mapping[str, str], namespace: str | None
+) -> list[R]:
+    where, values = ["kind = ?", "NOT deleted"], [kind.KIND]
+    if namespace is not None:
+        where.append("namespace = ?")
+        values.append(namespace)
+    for label, value in labels.items():
+        where.append("json_extract(labels, ?) = ?")
+        values += [f'$."{label}"', value]
+    rows = connection.execute(
+        f"SELECT record FROM object WHERE {' AND '.join(where)} ORDER BY namespace, name", values
+    )
+    return [resource for (text,) in rows if (resource := _readable(kind, text)) is not None]
+
+
+def _readable(kind: type[R], text: str) -> R | None:
+    """Return the object, or None for one that was written under other rules: it must not hide all others."""
+    try:
+        return kind.read_text(text)
+    except Invalid as error:
+        log.error("%s; it is left out until it is written anew", error)
+        return None
+
+
+def _carry_out(connection: sqlite3.Connection, write: Write, revision: int) -> tuple[Resource | None, bool]:
+    """Do one write inside a transaction; return what is stored now, and whether anything changed."""
+    key = _key_of(write.resource)
+    found = connection.execute(
+        "SELECT revision, uid, created, deleted, record FROM object WHERE kind = ? AND namespace = ? AND name = ?", key
+    ).fetchone()
+    row = None if found is None else _Row(*found)
+    match write:
+        case Create(resource):
+            return _create(connection, key, resource, row, revision), True
+        case Update(resource):
+            return _update(connection, key, resource, row, revision)
+        case Delete(resource):
+            _delete(connection, key, resource, row)
+            return None, True
+
+
+class _Row(NamedTuple):
+    revision: int
+    uid: str
+    created: str
+    deleted: int
+    record: str
+
+
+def _create(connection: sqlite3.Connection, key: Key, resource: Resource, row: _Row | None, revision: int) -> Resource:
+    if row is not None and not row.deleted:
+        raise AlreadyExists(f"create {_words(key)}: there is one already, of revision {row.revision}")
+    stored = resource.with_metadata(
+        resource_version=str(revision),
+        uid=str(uuid.uuid4()),
+        creation_timestamp=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    )
+    _put(connection, key, stored, revision)
+    return stored
+
+
+def _update(
+    connection: sqlite3.Connection, key: Key, resource: Resource, row: _Row | None, revision: int
+) -> tuple[Resource, bool]:
+    if resource.revision is None:
+        raise Invalid(f"update {_words(key)}: it has no resourceVersion, so it can't be told what it was read from")
+    _compare("update", key, resource, row)
+    assert row is not None
+    if resource.to_text() == row.record:
+        return resource, False  # as in Kubernetes, where nothing new is no new revision
+    stored = resource.with_metadata(resource_version=str(revision), uid=row.uid, creation_timestamp=row.created)
+    _put(connection, key, stored, revision)
+    return stored, True
+
+
+def _delete(connection: sqlite3.Connection, key: Key, resource: Resource, row: _Row | None) -> None:
+    _compare("delete", key, resource, row)
+    connection.execute("DELETE FROM object WHERE kind = ? AND namespace = ? AND name = ?", key)
+
+
+def _compare(verb: str, key: Key, resource: Resource, row: _Row | None) -> None:
+    """Raise Conflict or NotFound unless the stored object is the one that `resource` was read from."""
+    if row is None:
+        raise NotFound(f"{verb} {_words(key)}: there is none")
+    if resource.revision is not None and resource.revision != str(row.revision):
+        raise Conflict(
+            f"{verb} {_words(key)}: it was read at revision {resource.revision} and is at {row.revision} now;"
+            " read it again"
+        )
+    if resource.metadata.uid is not None and resource.metadata.uid != row.uid:
+        raise Conflict(f"{verb} {_words(key)}: it was deleted and made anew since it was read; read it again")
+
+
+def _put(connection: sqlite3.Connection, key: Key, stored: Resource, revision: int) -> None:
+    connection.execute(
+        "INSERT INTO object (kind, namespace, name, revision, uid, created, deleted, labels, record)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (kind, namespace, name) DO UPDATE SET"
+        " revision = excluded.revision, uid = excluded.uid, created = excluded.created, deleted = excluded.deleted,"
+        " labels = excluded.labels, record = excluded.record",
+        (
+            *key,
+            revision,
+            stored.metadata.uid,
+            stored.metadata.creation_timestamp,
+            stored.deleted,
+            json.dumps(dict(stored.labels)),
+            stored.to_text(),
+        ),
+    )
+
+
+def _log_change(connection: sqlite3.Connection, revision: int, key: Key, *, gone: bool) -> None:
+    connection.execute(
+        "INSERT INTO change (revision, gone, kind, namespace, name) VALUES (?, ?, ?, ?, ?)", (revision, gone, *key)
+    )
+
+
+def _latest_revision(connection: sqlite3.Connection) -> int:
+    revision: int = connection.execute("SELECT coalesce(max(revision), 0) FROM change").fetchone()[0]
+    return revision
+
+
+def _logged(connection: sqlite3.Connection, since: int, latest: int) -> bool:
+    """Whether the log still tells every change after `since`."""
+    if since == latest:
+        return True
+    oldest: int = connection.execute("SELECT min(revision) FROM change").fetchone()[0]
+    return oldest <= since + 1 and since < latest
+
+
+def _everything(connection: sqlite3.Connection, kinds: list[str]) -> list[tuple[Key, Resource | None]]:
+    rows = connection.execute(
+        f"SELECT kind, namespace, name, record FROM object WHERE kind IN ({_marks(kinds)}) AND NOT deleted"
+        " ORDER BY kind, namespace, name",
+        kinds,
+    )
+    return [(Key(kind, namespace, name), _readable(KINDS[kind], text)) for kind, namespace, name, text in rows]
+
+
+def _changes(connection: sqlite3.Connection, kinds: list[str], since: int) -> list[tuple[Key, Resource | None]]:
+    """Return what changed after revision `since`, in order: the newest state of each object, None where it is gone."""
+    rows = connection.execute(
+        "SELECT change.gone, kind, namespace, name, object.deleted, object.record"
+        " FROM change LEFT JOIN object USING (kind, namespace, name, revision)"
+        f" WHERE change.revision > ? AND kind IN ({_marks(kinds)}) ORDER BY change.revision",
+        (since, *kinds),
+    )
+    return [
+        (Key(kind, namespace, name), None if gone or deleted else _readable(KINDS[kind], record))
+        for gone, kind, namespace, name, deleted, record in rows
+        if gone or record is not None  # else a later change of the same object tells it
+    ]
+
+
+def _fold(news: _News, told: dict[Key, Resource]) -> Iterator[Event]:
+    """Yield what is new against what this watch has told, and keep it there."""
+    if news.complete:
+        present = {key for key, resource in news.objects if resource is not None}
+        for key in [key for key in told if key not in present]:
+            yield _gone(key, told)
+    for key, resource in news.objects:
+        if resource is None:
+            if key in told:
+                yield _gone(key, told)
+        elif key not in told or told[key].revision != resource.revision:
+            told[key] = resource
+            yield Changed(resource)
+
+
+def _gone(key: Key, told: dict[Key, Resource]) -> Gone:
+    return Gone(KINDS[key.kind], key.name, key.namespace or None, told.pop(key))
+
+
+def _data_version(connection: sqlite3.Connection) -> int:
+    """Return a number that changes when another connection has committed."""
+    version: int = connection.execute("PRAGMA data_version").fetchone()[0]
+    return version
+
+
+async def _set_within(event: asyncio.Event, seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
+def _key(kind: type[Resource], name: str, namespace: str | None) -> Key:
+    return Key(kind.KIND, (namespace or "") if kind.NAMESPACED else "", name)
+
+
+def _key_of(resource: Resource) -> Key:
+    return _key(type(resource), resource.name, resource.namespace)
+
+
+def _words(key: Key) -> str:
+    return f'{key.kind} "{key.namespace}/{key.name}"' if key.namespace else f'{key.kind} "{key.name}"'
+
+
+def _marks(values: list[str]) -> str:
+    return ", ".join("?" * len(values))
+
+
+def _is_busy(error: sqlite3.Error) -> bool:
+    return _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def _code(error: sqlite3.Error) -> int:
+    """Return the primary result code; extended ones say more in the bits above."""
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+
+
+def _answer(what: str, path: str | None, error: sqlite3.Error) -> DatastoreError:
+    """Return the error to raise for one of SQLite's."""
+    tried = f"{what} in {path or 'memory'}"
+    match _code(error):
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return Unavailable(
+                f"{tried}: another process has held the lock for {LOCK_WAIT_SECONDS:.0f} s; nothing was written,"
+                " try again later"
+            )
+        case sqlite3.SQLITE_FULL:
+            return Unavailable(f"{tried}: the disk is full; nothing was written, make room and try again")
+        case sqlite3.SQLITE_CANTOPEN:
+            return Unavailable(f"{tried}: {_why_it_cannot_be_opened(path or '')}; try again when that is put right")
+        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
+            return Unavailable(f"{tried}: the file can't be written ({error}); check its owner and mode")
+        case sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CORRUPT:
+            return Invalid(f"{tried}: the file is not a readable datastore ({error}); restore it or move it away")
+        case _:
+            name = getattr(error, "sqlite_errorname", type(error).__name__)
+            return Unavailable(f"{tried}: {error} ({name}); try again later")
+
+
+def _why_it_cannot_be_opened(path: str) -> str:
+    folder = os.path.dirname(path)
+    if not os.path.isdir(folder):
+        return f"the folder {folder} does not exist"
+    if os.path.isdir(path):
+        return "it is a folder, not a file"
+    if not os.access(folder, os.W_OK | os.X_OK) or (os.path.exists(path) and not os.access(path, os.R_OK | os.W_OK)):
+        return "this user may not read and write it, or make files beside it"
+    return "the file can't be opened"

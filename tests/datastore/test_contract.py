@@ -1,0 +1,409 @@
+"""What every store does. A new store is added to STORES, and nothing else changes here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import datastore
+from datastore.resources import (
+    BGPConfiguration,
+    BlockAffinity,
+    IPAMBlock,
+    IPAMHandle,
+    IPPool,
+    Node,
+    Resource,
+    WorkloadEndpoint,
+)
+from datastore.store import (
+    AlreadyExists,
+    Changed,
+    Conflict,
+    Create,
+    Delete,
+    Event,
+    Gone,
+    InSync,
+    Invalid,
+    NotFound,
+    Store,
+    Unavailable,
+    Update,
+)
+
+_numbers = count()
+
+
+@dataclass(frozen=True)
+class Shared:
+    """A datastore that is empty at first, and a way for each client to open it."""
+
+    open: Callable[[], Store]
+
+
+def in_memory(folder: Path) -> Shared:
+    """One store, as a database in memory has one owner."""
+    store = datastore.open("sqlite:///:memory:")
+    return Shared(lambda: store)
+
+
+def in_a_file(folder: Path) -> Shared:
+    return Shared(lambda: datastore.open(f"sqlite://{folder}/felix.db"))
+
+
+STORES = [in_memory, in_a_file]
+
+
+@pytest.fixture(params=STORES, ids=lambda make: make.__name__)
+async def shared(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Shared]:
+    opened: list[Store] = []
+    fresh: Shared = request.param(tmp_path)
+
+    def remembered() -> Store:
+        opened.append(fresh.open())
+        return opened[-1]
+
+    yield Shared(remembered)
+    for store in opened:
+        await store.close()
+
+
+@pytest.fixture
+def store(shared: Shared) -> Store:
+    return shared.open()
+
+
+def pool(name: str = "pods", **spec: Any) -> IPPool:
+    return IPPool.make(name, **({"cidr": f"10.{next(_numbers) % 256}.0.0/16"} | spec))
+
+
+def handle(name: str = "k8s-pod-network.1", **spec: Any) -> IPAMHandle:
+    return IPAMHandle.make(name, handle_id=name, block={}, **spec)
+
+
+def affinity(node: str, *, deleted: str = "false", **labels: str) -> BlockAffinity:
+    return BlockAffinity.make(
+        f"{node}-10-0-0-0-26", labels=labels, state="pending", node=node, cidr="10.0.0.0/26", deleted=deleted
+    )
+
+
+def endpoint(namespace: str, name: str) -> WorkloadEndpoint:
+    return WorkloadEndpoint.make(name, namespace, node="n1", interface_name="cali1", ip_networks=["10.0.0.1/32"])
+
+
+def mark(resource: IPPool, text: str) -> IPPool:
+    """Return the pool with something changed that a reader can tell."""
+    return resource.with_metadata(annotations={"mark": text})
+
+
+@asynccontextmanager
+async def watching(store: Store, *kinds: type[Resource]) -> AsyncIterator[AsyncIterator[Event]]:
+    """Watch, and let go of the watch at the end of the test rather than some time later."""
+    watch = store.watch(*kinds)
+    try:
+        yield watch
+    finally:
+        assert isinstance(watch, AsyncGenerator)
+        await watch.aclose()
+
+
+async def told(watch: AsyncIterator[Event]) -> Event:
+    """Return the next event, which has to come some time."""
+    return await asyncio.wait_for(anext(watch), 30)
+
+
+async def told_until_in_sync(watch: AsyncIterator[Event]) -> list[Event]:
+    events: list[Event] = []
+    while not isinstance(event := await told(watch), InSync):
+        events.append(event)
+    return events
+
+
+async def test_what_is_created_can_be_read_by_another_client(shared: Shared) -> None:
+    written = await shared.open().create(pool(natOutgoing=True))
+    assert await shared.open().get(IPPool, "pods") == written
+    assert written.revision and written.metadata.uid and written.created
+
+
+async def test_a_stored_object_is_what_was_given_and_the_stores_own_marks(store: Store) -> None:
+    given = IPPool.read(
+        {
+            "apiVersion": "projectcalico.org/v3",
+            "kind": "IPPool",
+            "metadata": {"name": "pods", "labels": {"a": "b"}, "creationTimestamp": None},
+            "spec": {"cidr": "10.0.0.0/16", "aFieldOfTomorrow": {"deep": [1, None, 1.5]}},
+            "status": {"conditions": []},
+        }
+    )
+    stored = (await store.create(given)).to_json()
+    assert {"resourceVersion", "uid", "creationTimestamp"} <= stored["metadata"].keys()
+    for mark in ("resourceVersion", "uid", "creationTimestamp"):
+        del stored["metadata"][mark]
+    assert stored == {
+        **given.to_json(),
+        "metadata": {"name": "pods", "labels": {"a": "b"}},
+    }
+
+
+async def test_an_object_made_from_an_export_starts_anew(store: Store) -> None:
+    first = await store.create(pool())
+    await store.delete(first)
+    second = await store.create(first)
+    assert second.metadata.uid != first.metadata.uid
+    assert second.revision != first.revision
+
+
+async def test_creating_twice_is_refused(store: Store) -> None:
+    await store.create(pool())
+    with pytest.raises(AlreadyExists, match='create IPPool "pods"'):
+        await store.create(pool())
+
+
+async def test_what_is_not_there_is_not_found(store: Store) -> None:
+    with pytest.raises(NotFound, match='get IPPool "pods"'):
+        await store.get(IPPool, "pods")
+    with pytest.raises(NotFound):
+        await store.delete(pool())
+    with pytest.raises(NotFound):
+        await store.update(pool().with_metadata(resource_version="1"))
+
+
+async def test_a_kind_and_a_namespace_are_part_of_the_name(store: Store) -> None:
+    await store.create(BGPConfiguration.make("default"))
+    with pytest.raises(NotFound):
+        await store.get(IPPool, "default")
+    await store.create(endpoint("red", "w"))
+    await store.create(endpoint("blue", "w"))
+    assert (await store.get(WorkloadEndpoint, "w", "red")).namespace == "red"
+    assert [each.namespace for each in await store.list(WorkloadEndpoint)] == ["blue", "red"]
+    assert [each.namespace for each in await store.list(WorkloadEndpoint, namespace="red")] == ["red"]
+    with pytest.raises(NotFound):
+        await store.get(WorkloadEndpoint, "w", "green")
+
+
+async def test_a_list_is_in_order_of_names(store: Store) -> None:
+    for name in ("c", "a", "b"):
+        await store.create(pool(name))
+    assert [each.name for each in await store.list(IPPool)] == ["a", "b", "c"]
+
+
+async def test_a_list_by_labels_has_what_bears_all_of_them(store: Store) -> None:
+    dotted = "projectcalico.org/affinity-type"
+    for node, version in (("n1", "4"), ("n2", "4"), ("n3", "6")):
+        await store.create(affinity(node, **{dotted: "host", "version": version}))
+    await store.create(affinity("n4"))
+    found = await store.list(BlockAffinity, labels={dotted: "host", "version": "4"})
+    assert [each.spec.node for each in found] == ["n1", "n2"]
+    assert await store.list(BlockAffinity, labels={dotted: "host", "version": "5"}) == []
+
+
+async def test_an_update_gives_a_new_revision_and_keeps_who_it_is(store: Store) -> None:
+    first = await store.create(pool())
+    second = await store.update(mark(first, "1"))
+    assert second.revision != first.revision
+    assert (second.metadata.uid, second.created) == (first.metadata.uid, first.created)
+    assert await store.get(IPPool, "pods") == second
+
+
+async def test_an_update_from_an_old_copy_is_a_conflict_and_changes_nothing(store: Store) -> None:
+    first = await store.create(pool())
+    second = await store.update(mark(first, "1"))
+    with pytest.raises(Conflict, match='update IPPool "pods"'):
+        await store.update(mark(first, "2"))
+    assert await store.get(IPPool, "pods") == second
+
+
+async def test_of_many_updates_from_one_copy_one_succeeds(shared: Shared) -> None:
+    first = await shared.open().create(pool())
+    clients = [shared.open() for _ in range(4)]
+    writes = [clients[n % 4].update(mark(first, str(n))) for n in range(20)]
+    results = await asyncio.gather(*writes, return_exceptions=True)
+    assert sum(isinstance(result, IPPool) for result in results) == 1
+    assert sum(isinstance(result, Conflict) for result in results) == 19
+
+
+async def test_compare_and_swap_loops_lose_no_step(shared: Shared) -> None:
+    await shared.open().create(handle("h"))
+
+    async def step(store: Store, key: str) -> None:
+        while True:
+            read = await store.get(IPAMHandle, "h")
+            try:
+                await store.update(read.with_spec(block={**read.spec.block, key: 1}))
+            except Conflict:
+                continue
+            return
+
+    await asyncio.gather(*(step(shared.open(), f"10.0.0.{n}/32") for n in range(12)))
+    assert len((await shared.open().get(IPAMHandle, "h")).spec.block) == 12
+
+
+async def test_an_update_without_a_revision_is_invalid(store: Store) -> None:
+    await store.create(pool())
+    with pytest.raises(Invalid, match="resourceVersion"):
+        await store.update(pool())
+
+
+async def test_an_update_that_changes_nothing_is_no_new_revision(store: Store) -> None:
+    first = await store.create(pool())
+    assert (await store.update(first)).revision == first.revision
+
+
+async def test_an_update_of_what_was_made_anew_is_a_conflict(store: Store) -> None:
+    first = await store.create(pool())
+    await store.delete(first)
+    second = await store.create(pool())
+    with pytest.raises(Conflict):
+        await store.update(mark(first, "1").with_metadata(resource_version=second.revision))
+
+
+async def test_a_delete_compares_the_revision_it_is_given(store: Store) -> None:
+    first = await store.create(pool())
+    second = await store.update(mark(first, "1"))
+    with pytest.raises(Conflict):
+        await store.delete(first)
+    await store.delete(second)
+    with pytest.raises(NotFound):
+        await store.get(IPPool, "pods")
+
+
+async def test_a_delete_without_a_revision_takes_what_is_there(store: Store) -> None:
+    await store.create(pool())
+    await store.delete(pool())
+    assert await store.list(IPPool) == []
+
+
+async def test_an_object_flagged_as_deleted_is_absent_for_readers(store: Store) -> None:
+    block = IPAMBlock.make(
+        "10-0-0-0-30", cidr="10.0.0.0/30", allocations=[None] * 4, unallocated=[0, 1, 2, 3], attributes=[],
+        strict_affinity=False,
+    )  # fmt: skip
+    for stored in (
+        await store.create(block),
+        await store.create(handle("h")),
+        await store.create(affinity("n1")),
+    ):
+        flagged = stored.with_spec(deleted="true" if isinstance(stored, BlockAffinity) else True)
+        await store.update(flagged)
+        with pytest.raises(NotFound):
+            await store.get(type(stored), stored.name)
+        assert await store.list(type(stored)) == []
+
+
+async def test_a_flagged_object_can_be_deleted_and_replaced(store: Store) -> None:
+    first = await store.create(handle("h"))
+    flagged = await store.update(first.with_spec(deleted=True))
+    second = await store.create(handle("h"))
+    assert await store.get(IPAMHandle, "h") == second
+    with pytest.raises(Conflict):
+        await store.delete(flagged)
+    await store.delete(await store.update(second.with_spec(deleted=True)))
+    await store.create(handle("h"))
+
+
+async def test_writes_are_carried_out_in_order(store: Store) -> None:
+    first = await store.create(pool("a"))
+    assert await store.write() == ()
+    updated, created, nothing = await store.write(Update(mark(first, "1")), Create(pool("b")), Delete(pool("b")))
+    assert isinstance(updated, IPPool) and isinstance(created, IPPool) and nothing is None
+    assert await store.list(IPPool) == [updated]
+
+
+async def test_an_atomic_store_writes_all_or_nothing(store: Store) -> None:
+    first = await store.create(pool("a"))
+    with pytest.raises(AlreadyExists):
+        await store.write(Create(pool("b")), Update(mark(first, "1")), Create(pool("a")))
+    names = [each.name for each in await store.list(IPPool)]
+    assert names == ["a"] if store.atomic else ["a", "b"]
+
+
+async def test_a_watch_tells_what_is_there_then_that_it_is_in_sync_then_changes(shared: Shared) -> None:
+    writer, reader = shared.open(), shared.open()
+    a, b = await writer.create(pool("a")), await writer.create(pool("b"))
+    async with watching(reader, IPPool) as watch:
+        assert await told_until_in_sync(watch) == [Changed(a), Changed(b)]
+        c = await writer.create(pool("c"))
+        assert await told(watch) == Changed(c)
+        a2 = await writer.update(mark(a, "1"))
+        assert await told(watch) == Changed(a2)
+        await writer.delete(b)
+        assert await told(watch) == Gone(IPPool, "b", None, b)
+
+
+async def test_a_watch_of_several_kinds_tells_their_changes_in_one_order(shared: Shared) -> None:
+    writer, reader = shared.open(), shared.open()
+    async with watching(reader, IPPool, Node, WorkloadEndpoint) as watch:
+        assert await told_until_in_sync(watch) == []
+        expected: list[Resource] = []
+        for n in range(5):
+            expected.append(await writer.create(pool(f"p{n}")))
+            await writer.create(handle(f"h{n}"))
+            expected.append(await writer.create(endpoint("red", f"w{n}")))
+        assert [await told(watch) for _ in expected] == [Changed(each) for each in expected]
+
+
+async def test_each_of_two_watches_is_told_everything(shared: Shared) -> None:
+    store = shared.open()
+    async with watching(store, IPPool) as one, watching(store, IPPool) as two:
+        assert await told_until_in_sync(one) == await told_until_in_sync(two) == []
+        stored = await shared.open().create(pool())
+        assert await told(one) == await told(two) == Changed(stored)
+
+
+async def test_a_slow_watcher_is_told_the_newest_state_and_every_departure(shared: Shared) -> None:
+    writer, reader = shared.open(), shared.open()
+    a = await writer.create(pool("a"))
+    b = await writer.create(pool("b"))
+    async with watching(reader, IPPool) as watch:
+        await told_until_in_sync(watch)
+        for n in range(10):
+            a = await writer.update(mark(a, str(n)))
+        await writer.delete(b)
+        anew = await writer.create(pool("b"))
+        c = await writer.create(pool("c"))
+        await writer.delete(c)
+        last = await writer.create(pool("d"))
+        events: list[Event] = []
+        while not events or events[-1] != Changed(last):
+            events.append(await told(watch))
+        newest: dict[str, Event] = {
+            event.resource.name if isinstance(event, Changed) else event.name: event
+            for event in events
+            if not isinstance(event, InSync)
+        }
+        assert newest["a"] == Changed(a)
+        assert newest["b"] == Changed(anew)
+        assert not isinstance(newest.get("c"), Changed)
+        assert events.count(Changed(a)) == 1
+
+
+async def test_a_flagged_object_is_told_as_gone(shared: Shared) -> None:
+    writer, reader = shared.open(), shared.open()
+    stored = await writer.create(affinity("n1"))
+    async with watching(reader, BlockAffinity) as watch:
+        await told_until_in_sync(watch)
+        flagged = await writer.update(stored.with_spec(deleted="true"))
+        assert await told(watch) == Gone(BlockAffinity, stored.name, None, stored)
+        await writer.delete(flagged)
+        anew = await writer.create(affinity("n1"))
+        assert await told(watch) == Changed(anew)
+
+
+async def test_a_watch_ends_when_its_store_is_closed(shared: Shared) -> None:
+    store = shared.open()
+    watch = store.watch(IPPool)
+    await told_until_in_sync(watch)
+    waiting = asyncio.ensure_future(anext(watch, None))
+    await asyncio.sleep(0)
+    await store.close()
+    assert await asyncio.wait_for(waiting, 30) is None
+    with pytest.raises(Unavailable, match="closed"):
+        await store.list(IPPool)
