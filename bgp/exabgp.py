@@ -18,7 +18,7 @@ import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -262,7 +262,6 @@ class Life:
 
     def __init__(self, events: asyncio.Queue[wire.Event], answer_seconds: float) -> None:
         self.over = asyncio.Event()
-        self.drained = asyncio.Event()
         self.answered = False
         self.exit_code: int | None = None
         self._events = events
@@ -275,38 +274,53 @@ class Life:
         self._killed_for: str | None = None
         self._process: Process | None = None
         self._transports: list[asyncio.BaseTransport] = []
+        self._streams: list[Lines] = []
 
     @property
     def pid(self) -> int | None:
         return self._process.pid if self._process else None
 
     async def start(self, command: list[str], environment: dict[str, str]) -> None:
-        theirs, commands = os.pipe()
-        events, theirs_too = os.pipe()
-        loop = asyncio.get_running_loop()
-        with contextlib.suppress(OSError):  # an ordinary user may have used up what he may have of pipes
-            fcntl.fcntl(events, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-        ends = {"--commands": theirs, "--events": theirs_too}
-        try:
-            # The reader first: ExaBGP stands still while nobody reads.
-            self._reading, _ = await loop.connect_read_pipe(lambda: Reader(self), os.fdopen(events, "rb", buffering=0))
-            self._writing, _ = await loop.connect_write_pipe(
-                asyncio.BaseProtocol, os.fdopen(commands, "wb", buffering=0)
-            )
-            self._transports = [self._reading, self._writing]
+        """Start the process with our pipes. Raises OSError: it could not be started."""
+        with contextlib.ExitStack() as theirs:
+            # The readers first: ExaBGP stands still while nobody reads.
+            events = await self._read(self._take, theirs)
+            errors = await self._read(self._complain, theirs)
+            commands = await self._write(theirs)
             self._process = await asyncio.create_subprocess_exec(
                 *command,
-                *(str(word) for option, descriptor in ends.items() for word in (option, descriptor)),
-                env={**environment, "FELIX_COMMANDS": str(theirs), "FELIX_EVENTS": str(theirs_too)},
-                pass_fds=(theirs, theirs_too),
+                *("--commands", str(commands), "--events", str(events)),
+                env={**environment, "FELIX_COMMANDS": str(commands), "FELIX_EVENTS": str(events)},
+                pass_fds=(commands, events),
                 stdin=DEVNULL,
                 stdout=DEVNULL,
-                stderr=PIPE,
+                stderr=errors,
             )
-        finally:
-            os.close(theirs)
-            os.close(theirs_too)
-        self._ending = asyncio.create_task(self._note_end(self._process), name="exabgp's end")
+        self._ending = asyncio.create_task(self._note_end(self._process), name="ExaBGP's end")
+
+    async def _read(self, take: Callable[[bytes], None], theirs: contextlib.ExitStack) -> int:
+        """Open a pipe whose lines go to `take`; return the end to write to."""
+        ours, other = os.pipe()
+        theirs.callback(os.close, other)
+        with contextlib.suppress(OSError):  # an ordinary user may have used up what he may have of pipes
+            fcntl.fcntl(ours, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        stream = Lines(take)
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: stream, os.fdopen(ours, "rb", buffering=0)
+        )
+        self._streams.append(stream)
+        self._transports.append(transport)
+        return other
+
+    async def _write(self, theirs: contextlib.ExitStack) -> int:
+        """Open the pipe for commands; return the end to read from."""
+        other, ours = os.pipe()
+        theirs.callback(os.close, other)
+        self._writing, _ = await asyncio.get_running_loop().connect_write_pipe(
+            asyncio.BaseProtocol, os.fdopen(ours, "wb", buffering=0)
+        )
+        self._transports.append(self._writing)
+        return other
 
     async def ask(self, lines: Sequence[str]) -> list[bool]:
         """Write the commands and return the answer to each. Raises ExaBGPError: the process ended, or hangs."""
@@ -368,7 +382,7 @@ class Life:
             return f"killed, because {self._killed_for}", False
         return cause_of_death(self.exit_code, self._complaints)
 
-    def take(self, line: bytes) -> None:
+    def _take(self, line: bytes) -> None:
         """Sort one line of ExaBGP's: an answer, an event, or text that belongs to an answer."""
         verdict = wire.answer(line)
         if verdict is not None:
@@ -407,35 +421,37 @@ class Life:
         )
 
     async def _note_end(self, process: Process) -> None:
-        assert process.stderr is not None
-        async for line in process.stderr:
-            self._complain(printable(line.decode(errors="replace").rstrip()))
         self.exit_code = await process.wait()
-        with contextlib.suppress(TimeoutError):  # in stock mode a relay may hold the pipe a little longer
-            await asyncio.wait_for(self.drained.wait(), FAREWELL_SECONDS)
+        # The children of a stock ExaBGP hold its streams until their own input ends.
+        self._writing.close()
+        for stream in self._streams:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stream.ended.wait(), FAREWELL_SECONDS)
         self.over.set()
         self._progress.set()
 
-    def _complain(self, line: str) -> None:
+    def _complain(self, raw: bytes) -> None:
+        line = printable(raw.decode(errors="replace").rstrip())
         self._complaints.append(line)
         log.warning("ExaBGP says: %s", line)
         if "could not load/reload configuration" in line:
             self.kill("it could not read its configuration again, after which no reload works")
 
 
-class Reader(asyncio.Protocol):
-    """Takes whatever ExaBGP writes as soon as it is there."""
+class Lines(asyncio.Protocol):
+    """Takes whatever ExaBGP writes as soon as it is there, line by line."""
 
-    def __init__(self, life: Life) -> None:
-        self._life = life
+    def __init__(self, take: Callable[[bytes], None]) -> None:
+        self.ended = asyncio.Event()
+        self._take = take
         self._lines = wire.LineBuffer()
 
     def data_received(self, data: bytes) -> None:
         for line in self._lines.feed(data):
-            self._life.take(line)
+            self._take(line)
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._life.drained.set()
+        self.ended.set()
 
 
 NOBODY = Speaker("", b"\0\0\0\0", (), 0, (), ImportPolicy(0, b"\0\0\0\0"))
