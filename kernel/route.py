@@ -1,0 +1,316 @@
+"""Routes as values, and as the bytes of rtnetlink's route messages.
+
+Sans-IO: it opens nothing. Speed matters here as nowhere else in this package, so what routes share is worked out
+once: a `Path` is one object for all prefixes that use it, and its bytes (everything behind the destination) are
+kept, in both directions.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from enum import IntEnum
+from typing import NamedTuple
+
+from kernel.message import CREATE, REPLACE, attribute, attributes, nested, number
+from kernel.prefix import Prefix, unpack
+
+NEW_ROUTE, DELETE_ROUTE, GET_ROUTE = 24, 25, 26
+MAIN_TABLE = 254
+LINK_SCOPE, ANY_SCOPE = 253, 255
+FIB_MATCH = 0x2000  # RTM_F_FIB_MATCH: answer with the entry of the table, not with what came of it
+
+_REQUEST = 0x1
+_INET, _INET6 = 2, 10
+_CLONED = 0x200  # a cached exception of IPv6 (redirect, path MTU), not an entry of the table
+_ONLINK = 0x4
+_DESTINATION, _DEVICE, _GATEWAY, _PRIORITY, _SOURCE, _METRICS, _MULTIPATH = 1, 4, 5, 6, 7, 8, 9
+_TABLE, _VIA = 15, 18
+_METRIC_MTU = 2
+
+_ROUTE = struct.Struct("=BBBBBBBBI")  # family, length, source length, tos, table, protocol, scope, type, flags
+_HOP = struct.Struct("=HBBi")  # length, flags, weight - 1, device
+_PUT = struct.Struct("=8sI5sB14s")  # the same with header, cut around sequence number and prefix length
+_CACHED_PATHS = 1 << 14
+
+
+class Kind(IntEnum):
+    """What the kernel does with a packet for this destination (RTN_*)."""
+
+    UNSPECIFIED = 0
+    UNICAST = 1
+    LOCAL = 2
+    BROADCAST = 3
+    ANYCAST = 4
+    MULTICAST = 5
+    BLACKHOLE = 6
+    UNREACHABLE = 7
+    PROHIBIT = 8
+    THROW = 9
+    NAT = 10
+    EXTERNAL = 11
+
+
+UNICAST, BLACKHOLE = Kind.UNICAST, Kind.BLACKHOLE
+
+
+class Hop(NamedTuple):
+    """One way to go on: out of a device (by index, 0 = let the kernel find it), to a gateway (b"" = there is none).
+
+    onlink: take the gateway as reachable on the device though no route covers it. weight counts only beside others.
+    """
+
+    device: int
+    gateway: bytes = b""
+    onlink: bool = False
+    weight: int = 1
+
+
+class Path(NamedTuple):
+    """Everything of a route but its destination. Make one and share it; do not make one per route.
+
+    metric: IPv4 knows 0, for IPv6 it reads back as 1024. scope: 253 for IPv4 routes without a gateway; IPv6 has none
+    and reads back 0. mtu 0: the device's. source: the address to send from, b"" = the kernel chooses.
+    """
+
+    protocol: int
+    kind: Kind = UNICAST
+    hops: tuple[Hop, ...] = ()
+    metric: int = 1030
+    scope: int = 0
+    mtu: int = 0
+    source: bytes = b""
+
+
+class Envelope(NamedTuple):
+    """The bytes that all messages for one path, family and verb share; only sequence number and prefix go between."""
+
+    start: bytes  # length, type, flags
+    middle: bytes  # port, family
+    fixed: bytes  # the rest of the route header, and the head of the destination
+    rest: bytes  # the attributes behind the destination
+
+    def around(self, sequence: int, prefix: Prefix) -> bytes:
+        packed, length = prefix
+        return _PUT.pack(self.start, sequence, self.middle, length, self.fixed) + packed + self.rest
+
+
+def put_message(sequence: int, prefix: Prefix, path: Path) -> bytes:
+    """Return the message that puts a route: added, or in one step in place of what has its prefix and metric."""
+    return put_envelope(path, len(prefix.packed)).around(sequence, prefix)
+
+
+def remove_message(sequence: int, prefix: Prefix, path: Path) -> bytes:
+    """Return the message that removes the route to `prefix` with the path's protocol and metric, whatever its hops."""
+    return remove_envelope(path, len(prefix.packed)).around(sequence, prefix)
+
+
+def _cached(make: Callable[[Path, int], Envelope]) -> Callable[[Path, int], Envelope]:
+    """Keep envelopes by path and size of an address; functools.lru_cache would hash its arguments twice as slowly."""
+    kept: tuple[dict[Path, Envelope], dict[Path, Envelope]] = ({}, {})
+
+    def envelope(path: Path, size: int) -> Envelope:
+        of_family = kept[size == 16]
+        found = of_family.get(path)
+        if found is None:
+            if len(of_family) >= _CACHED_PATHS:
+                of_family.clear()
+            found = of_family[path] = make(path, size)
+        return found
+
+    return envelope
+
+
+@_cached
+def put_envelope(path: Path, size: int) -> Envelope:
+    rest = number(_PRIORITY, path.metric) if path.metric else b""
+    flags = 0
+    if path.kind == UNICAST and len(path.hops) > 1:
+        rest += nested(_MULTIPATH, *(_hop_bytes(hop, size) for hop in path.hops))
+    elif path.kind == UNICAST and path.hops:
+        hop = path.hops[0]
+        rest += _gateway(hop.gateway, size)
+        rest += number(_DEVICE, hop.device) if hop.device else b""
+        flags = _ONLINK if hop.onlink else 0
+    if path.mtu:
+        rest += nested(_METRICS, number(_METRIC_MTU, path.mtu))
+    if path.source:
+        rest += attribute(_SOURCE, path.source)
+    scope = path.scope if size == 4 else 0
+    return _envelope(NEW_ROUTE, CREATE | REPLACE, size, path, scope, flags, rest)
+
+
+@_cached
+def remove_envelope(path: Path, size: int) -> Envelope:
+    # Scope "nowhere" and type 0 stand for any; the protocol must be named, or anybody's route goes.
+    rest = number(_PRIORITY, path.metric) if path.metric else b""
+    return _envelope(DELETE_ROUTE, 0, size, path._replace(kind=Kind.UNSPECIFIED), ANY_SCOPE, 0, rest)
+
+
+def _envelope(message: int, verb: int, size: int, path: Path, scope: int, flags: int, rest: bytes) -> Envelope:
+    family = _INET if size == 4 else _INET6
+    header = _ROUTE.pack(family, 0, 0, 0, MAIN_TABLE, path.protocol, scope, path.kind, flags)
+    destination = struct.pack("=HH", 4 + size, _DESTINATION)
+    length = 16 + len(header) + len(destination) + size + len(rest)
+    start = struct.pack("=IHH", length, message, _REQUEST | verb)
+    return Envelope(start, bytes(4) + header[:1], header[2:] + destination, rest)
+
+
+def _hop_bytes(hop: Hop, size: int) -> bytes:
+    gateway = _gateway(hop.gateway, size)
+    return _HOP.pack(8 + len(gateway), _ONLINK if hop.onlink else 0, hop.weight - 1, hop.device) + gateway
+
+
+def _gateway(gateway: bytes, size: int) -> bytes:
+    if not gateway:
+        return b""
+    if len(gateway) == size:
+        return attribute(_GATEWAY, gateway)
+    return attribute(_VIA, struct.pack("=H", _INET6 if len(gateway) == 16 else _INET) + gateway)
+
+
+class Found(NamedTuple):
+    """One route as the kernel tells it."""
+
+    prefix: Prefix
+    path: Path
+    table: int
+
+
+_ANYWHERE = {_INET: Prefix(bytes(4), 0), _INET6: Prefix(bytes(16), 0)}
+_IN_MAIN = number(_TABLE, MAIN_TABLE)
+_TO_4, _TO_6 = _IN_MAIN + b"\x08\0\x01\0", _IN_MAIN + b"\x14\0\x01\0"
+_read: dict[bytes, Path] = {}  # the bytes of a route without its destination, to what they say
+_known: dict[Path, Path] = {}  # one object for equal paths, whatever bytes (flags, cache ages) they came in
+
+
+def decode_route(body: bytes) -> Found | None:
+    """Return the route in the body of a route message; None for other families and for cached exceptions.
+
+    Flags that come and go with the carrier (dead, linkdown) are not part of the value.
+    """
+    start = body[12:24]
+    if start == _TO_4:
+        prefix, end = Prefix(body[24:28], body[1]), 28
+    elif start == _TO_6:
+        prefix, end = Prefix(body[24:40], body[1]), 40
+    else:
+        return _decode_slowly(body)
+    key = body[:1] + body[4:12] + body[end:]
+    path = _read.get(key)
+    if path is not None:
+        return Found(prefix, path, MAIN_TABLE)
+    found = _decode_slowly(body)
+    if found is not None:
+        if len(_read) >= _CACHED_PATHS:
+            _read.clear()
+            _known.clear()
+        path = _known.setdefault(found.path, found.path)
+        _read[key] = path
+        found = found._replace(path=path)
+    return found
+
+
+def _decode_slowly(body: bytes) -> Found | None:
+    """Read a route message attribute by attribute."""
+    if len(body) < 12:
+        return None
+    family, length, _, _, table, protocol, scope, kind, flags = _ROUTE.unpack_from(body)
+    if family not in _ANYWHERE or flags & _CLONED:
+        return None
+    prefix, metric, mtu, device = _ANYWHERE[family], 0, 0, 0
+    gateway = source = b""
+    hops: tuple[Hop, ...] = ()
+    for attribute_kind, value in attributes(body, 12):
+        match attribute_kind:
+            case 1:  # _DESTINATION
+                prefix = Prefix(value, length)
+            case 4:  # _DEVICE
+                device = int.from_bytes(value, "little")
+            case 5:  # _GATEWAY
+                gateway = value
+            case 6:  # _PRIORITY
+                metric = int.from_bytes(value, "little")
+            case 7:  # _SOURCE
+                source = value
+            case 8:  # _METRICS
+                mtu = int.from_bytes(dict(attributes(value)).get(_METRIC_MTU, b""), "little")
+            case 9:  # _MULTIPATH
+                hops = tuple(_hops(value))
+            case 15:  # _TABLE
+                table = int.from_bytes(value, "little")
+            case 18:  # _VIA
+                gateway = value[2:]
+    if not hops and (device or gateway):
+        hops = (Hop(device, gateway, bool(flags & _ONLINK)),)
+    if kind != UNICAST:
+        hops = ()  # IPv6 blackholes read back with device "lo", whatever was written
+    # Numbers of later kernels are kept as they are: a route nobody understands is still somebody's route.
+    known = Kind(kind) if kind <= Kind.EXTERNAL else Kind.UNSPECIFIED
+    return Found(prefix, Path(protocol, known, hops, metric, scope, mtu, source), table)
+
+
+def _hops(nested_hops: bytes) -> Iterator[Hop]:
+    offset = 0
+    while offset + 8 <= len(nested_hops):
+        length, flags, weight, device = _HOP.unpack_from(nested_hops, offset)
+        if length < 8:
+            return
+        gateway = b""
+        for kind, value in attributes(nested_hops[offset : offset + length], 8):
+            if kind == _GATEWAY:
+                gateway = value
+            elif kind == _VIA:
+                gateway = value[2:]
+        yield Hop(device, gateway, bool(flags & _ONLINK), weight + 1)
+        offset += (length + 3) & ~3
+
+
+def dump_request(size: int, protocol: int = 0, table: int = MAIN_TABLE) -> bytes:
+    """Return the body that asks for a family's routes (4 or 16: bytes of an address), of one protocol or of all (0)."""
+    return _ROUTE.pack(_INET if size == 4 else _INET6, 0, 0, 0, table, protocol, 0, 0, 0)
+
+
+def match_request(address: bytes) -> bytes:
+    """Return the body that asks which route a packet to this address would take."""
+    family = _INET if len(address) == 4 else _INET6
+    return _ROUTE.pack(family, 8 * len(address), 0, 0, 0, 0, 0, 0, FIB_MATCH) + attribute(_DESTINATION, address)
+
+
+_KIND_WORDS: dict[Kind, str] = {
+    kind: kind.name.lower() + " " for kind in Kind if kind not in (Kind.UNICAST, Kind.UNSPECIFIED)
+}
+
+
+def words(prefix: Prefix, path: Path, names: Mapping[int, str]) -> str:
+    """Return a route as `ip route add` takes it. names: devices by index; an unknown one is shown as `if7`."""
+    said = [_KIND_WORDS.get(path.kind, "") + str(prefix)]
+    if len(path.hops) == 1:
+        said.append(_hop_words(path.hops[0], len(prefix.packed), names))
+    said.append(f"proto {path.protocol}")
+    if path.metric:
+        said.append(f"metric {path.metric}")
+    if path.scope == LINK_SCOPE and len(prefix.packed) == 4:
+        said.append("scope link")
+    if path.source:
+        said.append(f"src {unpack(path.source)}")
+    if path.mtu:
+        said.append(f"mtu {path.mtu}")
+    if len(path.hops) > 1:
+        for hop in path.hops:
+            said.append(f"nexthop {_hop_words(hop, len(prefix.packed), names)} weight {hop.weight}")
+            if hop.onlink:
+                said[-1] += " onlink"
+    elif path.hops and path.hops[0].onlink:
+        said.append("onlink")
+    return " ".join(said)
+
+
+def _hop_words(hop: Hop, size: int, names: Mapping[int, str]) -> str:
+    said = []
+    if hop.gateway:
+        family = "" if len(hop.gateway) == size else "inet6 " if len(hop.gateway) == 16 else "inet "
+        said.append(f"via {family}{unpack(hop.gateway)}")
+    if hop.device:
+        said.append(f"dev {names.get(hop.device, f'if{hop.device}')}")
+    return " ".join(said)

@@ -1,0 +1,277 @@
+"""This node's routes: batches out, a dump and events in.
+
+Edge: it carries out and reports, and decides nothing. Everything goes to the main table of the network namespace that
+the process was in when the Kernel was made, in both families.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from kernel import device
+from kernel.channel import Channel, KernelError
+from kernel.device import InterfaceAddress, Link
+from kernel.message import ACK, HEADER, REPLACE, explain
+from kernel.prefix import Prefix, unpack
+from kernel.route import (
+    DELETE_ROUTE,
+    GET_ROUTE,
+    MAIN_TABLE,
+    NEW_ROUTE,
+    UNICAST,
+    Envelope,
+    Hop,
+    Path,
+    decode_route,
+    dump_request,
+    match_request,
+    put_envelope,
+    remove_envelope,
+)
+
+__all__ = [
+    "AddressChanged",
+    "Event",
+    "InterfaceAddress",
+    "Kernel",
+    "KernelError",
+    "Link",
+    "LinkChanged",
+    "Lost",
+    "Refused",
+    "RouteChanged",
+]
+
+BATCH = 300  # about a millisecond inside the kernel, all of it within one send()
+_DATAGRAMS_PER_TURN = 256
+_EVENT_BYTES = 1 << 16
+# Subscriptions are bits of the address a socket is bound to: links, IPv4 addresses and routes, IPv6 the same.
+_GROUPS = sum(1 << group - 1 for group in (1, 5, 7, 9, 11))
+_ABSENT = (errno.ENOENT, errno.EAFNOSUPPORT, errno.EOPNOTSUPP)  # no such table yet, or no IPv6 on this host
+
+
+class Refused(NamedTuple):
+    """A route the kernel did not take, or not let go. text: its words and errno, `Nexthop has … (ENETUNREACH)`."""
+
+    prefix: Prefix
+    path: Path
+    errno: int
+    text: str
+
+
+class RouteChanged(NamedTuple):
+    """A route of the main table is there, or gone.
+
+    replaced: it took the place of one with the same prefix and metric, of which no event tells. own: by this Kernel.
+    """
+
+    prefix: Prefix
+    path: Path
+    gone: bool = False
+    replaced: bool = False
+    own: bool = False
+
+
+class LinkChanged(NamedTuple):
+    """A device is there, changed, or gone. When it went down the kernel dropped its IPv4 routes without a word."""
+
+    link: Link
+    gone: bool = False
+
+
+class AddressChanged(NamedTuple):
+    address: InterfaceAddress
+    gone: bool = False
+
+
+class Lost(NamedTuple):
+    """Events came faster than they were read, and some are missing: dump again. The ones that follow are whole."""
+
+
+Event = RouteChanged | LinkChanged | AddressChanged | Lost
+
+
+class Kernel:
+    """The routes, links and addresses of this network namespace. Subscribed to changes from the moment it exists."""
+
+    def __init__(self, *, receive_buffer: int = 8 << 20) -> None:
+        """receive_buffer: bytes of events the kernel keeps for us; a user namespace may get less than it asks for.
+
+        Raises OSError: netlink sockets are not to be had here.
+        """
+        self._requests = Channel()
+        self._dumps = Channel()
+        self._events = Channel(groups=_GROUPS, receive_buffer=receive_buffer)
+        self._events.socket.setblocking(False)
+        self._dumping = asyncio.Lock()
+
+    def close(self) -> None:
+        for channel in (self._requests, self._dumps, self._events):
+            channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def dump(self, protocols: Collection[int] | None = None) -> list[tuple[Prefix, Path]]:
+        """Return the main table's routes, both families; with `protocols`, only those with one of these numbers.
+
+        Not a snapshot of one moment: apply the events that came meanwhile on top. Raises KernelError.
+        """
+        async with self._dumping:
+            found: list[tuple[Prefix, Path]] = []
+            for size in (4, 16):
+                for protocol in [0] if protocols is None else sorted(protocols):
+                    await self._dump_into(found, size, protocol)
+            return found
+
+    async def _dump_into(self, found: list[tuple[Prefix, Path]], size: int, protocol: int) -> None:
+        tried = f"read the IPv{'4' if size == 4 else '6'} routes"
+        try:
+            for part in self._dumps.dump_parts(GET_ROUTE, dump_request(size, protocol), tried):
+                for item in part:
+                    route = decode_route(item.body)
+                    if route is not None and route.table == MAIN_TABLE:
+                        found.append((route.prefix, route.path))
+                await asyncio.sleep(0)
+        except KernelError as refused:
+            if refused.errno not in _ABSENT:
+                raise
+
+    async def apply(
+        self, put: Iterable[tuple[Prefix, Path]], remove: Iterable[tuple[Prefix, Path]] = ()
+    ) -> list[Refused]:
+        """Write routes, then remove routes; return those the kernel refused. The others are in place by then.
+
+        A put replaces whatever has its prefix and metric. A remove takes only what has its protocol and metric, and is
+        content when that is gone already.
+        """
+        refused = await self._write(put, put_envelope, ())
+        return refused + await self._write(remove, remove_envelope, (errno.ESRCH,))
+
+    async def _write(
+        self, routes: Iterable[tuple[Prefix, Path]], envelope_of: Callable[[Path, int], Envelope], fine: tuple[int, ...]
+    ) -> list[Refused]:
+        refused: list[Refused] = []
+        waiting = routes if isinstance(routes, (list, tuple)) else list(routes)
+        for start in range(0, len(waiting), BATCH):
+            if start:
+                await asyncio.sleep(0)
+            batch = waiting[start : start + BATCH]
+            first = self._requests.sequences(len(batch))
+            requests = _encode(batch, first, envelope_of)
+            for failure in self._requests.batch(requests, first + len(batch) - 1):
+                if failure.errno not in fine:
+                    prefix, path = batch[failure.sequence - first]
+                    refused.append(Refused(prefix, path, failure.errno, explain(failure.errno, failure.text)))
+        return refused
+
+    def resolve(self, address: bytes, avoid: Collection[int] = ()) -> Hop | None:
+        """Return how this node reaches an address: the device and the gateway, which is the address itself on link.
+
+        None: no way there, only a blackhole, the address is our own, or the way is a route of a protocol in `avoid`.
+        """
+        try:
+            answers = self._requests.request(
+                GET_ROUTE, 0, match_request(address), f"look up the route to {unpack(address)}"
+            )
+        except KernelError:
+            return None
+        route = decode_route(answers[0].body) if answers else None
+        if route is None or route.path.kind != UNICAST or route.path.protocol in avoid or not route.path.hops:
+            return None
+        hop = route.path.hops[0]
+        return Hop(hop.device, hop.gateway or address, hop.onlink)
+
+    def links(self) -> dict[int, Link]:
+        """Return every device by index, in the kernel's order. Raises KernelError."""
+        found = self._requests.dump(device.GET_LINK, device.every_link(), "read the devices")
+        return {link.index: link for item in found if (link := device.decode_link(item.body)) is not None}
+
+    def addresses(self) -> list[InterfaceAddress]:
+        """Return every address of every device, both families. Raises KernelError."""
+        found = self._requests.dump(device.GET_ADDRESS, device.every_address(), "read the addresses")
+        return [address for item in found if (address := device.decode_address(item.body)) is not None]
+
+    async def events(self) -> AsyncIterator[list[Event]]:
+        """Yield what changed since this Kernel was made, as many events at a time as were waiting.
+
+        Read it from one task only. It ends when the Kernel is closed.
+        """
+        loop = asyncio.get_running_loop()
+        netlink = self._events.socket
+        readable = asyncio.Event()
+        descriptor = netlink.fileno()
+        loop.add_reader(descriptor, readable.set)
+        try:
+            while netlink.fileno() >= 0:
+                await readable.wait()
+                readable.clear()
+                batch = self._read_events()
+                if batch:
+                    yield batch
+        finally:
+            loop.remove_reader(descriptor)
+
+    def _read_events(self) -> list[Event]:
+        found: list[Event] = []
+        own = self._requests.port
+        receive = self._events.socket.recv
+        for _ in range(_DATAGRAMS_PER_TURN):  # the rest makes the socket readable again at once
+            try:
+                datagram = receive(_EVENT_BYTES)
+            except BlockingIOError:
+                break
+            except OSError as failed:
+                if failed.errno != errno.ENOBUFS:
+                    raise
+                found.append(Lost())
+                continue
+            _decode_events(datagram, own, found)
+        return found
+
+
+def _encode(
+    batch: Iterable[tuple[Prefix, Path]], first: int, envelope_of: Callable[[Path, int], Envelope]
+) -> list[bytes]:
+    """Return the messages of one batch, numbered from `first`; the last one asks for an acknowledgement."""
+    requests = []
+    last_path, last_size, around = None, 0, None
+    for sequence, (prefix, path) in enumerate(batch, first):
+        size = len(prefix.packed)
+        if around is None or path is not last_path or size != last_size:
+            last_path, last_size, around = path, size, envelope_of(path, size).around
+        requests.append(around(sequence, prefix))
+    closing = bytearray(requests[-1])
+    closing[6] |= ACK
+    requests[-1] = bytes(closing)
+    return requests
+
+
+def _decode_events(datagram: bytes, own: int, found: list[Event]) -> None:
+    offset, end = 0, len(datagram)
+    while offset + 16 <= end:
+        length, kind, flags, _, port = HEADER.unpack_from(datagram, offset)
+        body = datagram[offset + 16 : offset + length]
+        offset += (length + 3) & ~3
+        if kind in (NEW_ROUTE, DELETE_ROUTE):
+            route = decode_route(body)
+            if route is not None and route.table == MAIN_TABLE:
+                gone, replaced = kind == DELETE_ROUTE, bool(flags & REPLACE)
+                found.append(RouteChanged(route.prefix, route.path, gone, replaced and not gone, port == own))
+        elif kind in (device.NEW_LINK, device.DELETE_LINK):
+            link = device.decode_link(body)
+            if link is not None:
+                found.append(LinkChanged(link, kind == device.DELETE_LINK))
+        elif kind in (device.NEW_ADDRESS, device.DELETE_ADDRESS):
+            address = device.decode_address(body)
+            if address is not None:
+                found.append(AddressChanged(address, kind == device.DELETE_ADDRESS))
