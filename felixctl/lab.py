@@ -1,0 +1,213 @@
+"""`felixctl lab`: a whole cluster on this machine, in namespaces of its own. No root needed, nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from felixctl.failure import FAILED, CommandError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from lab.host import Heard, World
+
+app = typer.Typer(
+    help="A whole cluster on this machine, in namespaces of its own.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    add_completion=False,
+)
+pods = typer.Typer(help="Attach and detach pods of a lab that is up.", no_args_is_help=True)
+app.add_typer(pods, name="pod")
+
+Spec = Annotated[Path, typer.Argument(help="The lab's YAML file, as in examples/.")]
+Lab = Annotated[str | None, typer.Option("--lab", help="Which lab, if several are up.")]
+GiveUp = Annotated[float, typer.Option("--give-up", help="Report what is there after so many seconds.")]
+Json = Annotated[Path | None, typer.Option("--json", help="Write the numbers of the run to this file.")]
+Svg = Annotated[Path | None, typer.Option("--svg", help="Write the report as a picture to this file.")]
+
+PAGE_WIDTH = 110
+
+
+@app.callback()
+def lab() -> None:
+    """A whole cluster on this machine: real agents, real BGP, real pods, in namespaces that nothing outlives."""
+
+
+@app.command()
+def run(spec: Spec, give_up: GiveUp = 60.0, json_file: Json = None, svg: Svg = None) -> None:
+    """Bring a lab up, prove that every pod reaches every other, report, and end it.
+
+    Ends with 1 if a session, a ping or an invariant failed, or anything was left behind.
+
+    [dim]$[/dim] felixctl lab run examples/three-nodes.yaml
+    """
+    from lab.host import start
+    from lab.leftovers import listing, namespaces_of, settled_leftovers
+    from lab.report import faults, for_machines, show
+
+    began, before = time.monotonic(), listing()
+    with _sentences(), _progress() as heard:
+        world, picture = start(spec, heard, stays=False, give_up_seconds=give_up)
+        own = namespaces_of(world.first)
+        world.end()
+    picture["seconds"]["total"] = round(time.monotonic() - began, 3)
+    numbers = for_machines(picture, settled_leftovers(before, own))
+    console = _console(record=svg is not None)
+    show(console, picture, numbers)
+    if json_file:
+        _write(json_file, json.dumps(numbers) + "\n")
+    if svg:
+        _write(svg, console.export_svg(title=f"felixctl lab run {spec}"))
+    if faults(numbers):
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def up(spec: Spec, give_up: GiveUp = 60.0) -> None:
+    """Bring a lab up and leave it running; the other verbs enter it.
+
+    [dim]$[/dim] felixctl lab up examples/three-nodes.yaml && felixctl lab exec n1 -- ip route
+    """
+    from lab.host import start
+    from lab.report import show
+
+    with _sentences(), _progress() as heard:
+        _, picture = start(spec, heard, stays=True, give_up_seconds=give_up)
+    show(_console(), picture)
+
+
+@app.command()
+def down(name: Annotated[str | None, typer.Argument(help="Which lab, if several are up.")] = None) -> None:
+    """End a lab, by killing its first process: the kernel does the rest."""
+    from lab.host import find
+
+    with _sentences():
+        world = find(name)
+        world.end()
+    typer.echo(f"lab {world.name} has ended")
+
+
+@app.command()
+def status(
+    lab: Lab = None, as_json: Annotated[bool, typer.Option("--json", help="Print plain values.")] = False
+) -> None:
+    """Report on a lab that is up, as it is now."""
+    from lab.report import show
+
+    picture = _ask(lab, {"verb": "status"})
+    if as_json:
+        typer.echo(json.dumps(picture))
+    else:
+        show(_console(), picture)
+
+
+@app.command(name="exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+def execute(
+    place: Annotated[str, typer.Argument(help="A node, a peer or a pod.", metavar="NODE")],
+    command: Annotated[list[str], typer.Argument(help="What to run there, after --.")],
+    lab: Lab = None,
+) -> None:
+    """Run a command in a node, peer or pod, and end with its exit status.
+
+    [dim]$[/dim] felixctl lab exec n1 -- ip route show proto 81
+    """
+    from lab.host import execute
+
+    with _sentences():
+        raise typer.Exit(execute(_find(lab), place, command))
+
+
+@app.command()
+def kill(
+    node: Annotated[str, typer.Argument(help="A node or a peer.")],
+    what: Annotated[str, typer.Argument(help="agent, sidecar or exabgp; bird on a peer.")] = "agent",
+    lab: Lab = None,
+) -> None:
+    """Kill -9 one program of a node. It is started again, and no running pod should notice."""
+    _ask(lab, {"verb": "kill", "node": node, "what": what})
+    typer.echo(f"killed {what} on {node}; it comes back by itself")
+
+
+@pods.command(name="add")
+def add_pod(node: str, pod: str, lab: Lab = None) -> None:
+    """Attach a pod on a node."""
+    added = _ask(lab, {"verb": "pod add", "node": node, "pod": pod})
+    typer.echo(f"pod {added['name']} on {added['node']} has {', '.join(added['addresses'])}")
+
+
+@pods.command(name="del")
+def delete_pod(pod: str, lab: Lab = None) -> None:
+    """Detach a pod and end it."""
+    _ask(lab, {"verb": "pod del", "pod": pod})
+    typer.echo(f"pod {pod} is gone")
+
+
+def _ask(name: str | None, request: Mapping[str, Any]) -> Any:
+    with _sentences():
+        return _find(name).ask(request)
+
+
+def _find(name: str | None) -> World:
+    from lab.host import find
+
+    return find(name)
+
+
+@contextmanager
+def _sentences() -> Iterator[None]:
+    """Let what goes wrong in the lab end the command with its sentence."""
+    from lab.host import HostError
+    from lab.namespaces import NamespaceError
+    from lab.spec import SpecError
+
+    try:
+        yield
+    except (HostError, NamespaceError, SpecError) as error:
+        raise CommandError(str(error)) from None
+    except PermissionError as error:
+        raise CommandError(f"enter the lab: {error.strerror}; it belongs to another user") from None
+
+
+@contextmanager
+def _progress() -> Iterator[Heard]:
+    """Show what the lab is doing: one moving line for a person, a line each for a log."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    began = time.monotonic()
+
+    def words(what: str, done: int, wanted: int) -> str:
+        count = f"{done}/{wanted} " if wanted else ""
+        return f"{time.monotonic() - began:5.1f} s  {count}{what}"
+
+    if not console.is_terminal:
+        yield lambda what, done, wanted: print(words(what, done, wanted), file=sys.stderr, flush=True)
+        return
+    with console.status("starting the lab") as line:
+        yield lambda what, done, wanted: line.update(words(what, done, wanted))
+
+
+def _console(record: bool = False) -> Console:
+    from rich.console import Console
+
+    console = Console(record=record)
+    if record or not console.is_terminal:
+        console.width = PAGE_WIDTH
+    return console
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    except OSError as error:
+        raise CommandError(f"write {path}: {error.strerror}; the report above is all there is") from None

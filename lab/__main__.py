@@ -1,0 +1,69 @@
+"""`python -m lab NAME`: the processes of one lab, from the fork of its world to its end. Started by lab/host.py.
+
+Standard input holds one JSON line (the spec's text, and how to run it); standard output gets JSON lines: progress,
+then one report or one failure. After that the lab stays, serves /run/lab.sock within its world, and ends with its
+first process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lab.namespaces import NamespaceError, become_world, hold_node
+from lab.spec import Spec, parse
+
+CONTROL = "/run/lab.sock"
+LOG = "/var/log/lab.log"
+TREE = Path(__file__).resolve().parent.parent
+
+
+def main() -> int:
+    order = json.loads(sys.stdin.readline())
+    spec = parse(order["spec"])
+    try:
+        become_world((TREE, Path(sys.prefix), Path(sys.base_prefix)), dies_with_parent=order["dies_with_parent"])
+        os.dup2(os.open(LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
+        return _direct(spec, order)
+    except NamespaceError as error:
+        _say({"failed": str(error)})
+    except OSError as error:
+        _say({"failed": f"make the private world of lab {spec.name}: {error}"})
+    return 1
+
+
+def _direct(spec: Spec, order: Mapping[str, Any]) -> int:
+    """Make the nodes while this process still has one thread, then hand over to the loop."""
+    names = ["router", *(place.name for place in spec.places)]
+    _tell("the private world is there; making nodes", 0, len(spec.nodes))
+    holders = {name: hold_node(name) for name in names}
+
+    from lab.wiring import wire  # slow to import: after the forks, which would copy it
+
+    wire(spec, holders)
+    _tell("nodes are wired", len(spec.nodes), len(spec.nodes))
+
+    from lab.cluster import Cluster
+    from lab.control import serve
+
+    return asyncio.run(serve(Cluster(spec, holders, _tell, order["started"]), CONTROL, order["give_up_seconds"], _say))
+
+
+def _tell(what: str, done: int, wanted: int) -> None:
+    _say({"progress": what, "done": done, "wanted": wanted})
+
+
+def _say(message: Mapping[str, Any]) -> None:
+    try:
+        print(json.dumps(message), flush=True)
+    except BrokenPipeError:  # whoever asked for the lab has its report and is gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

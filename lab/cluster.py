@@ -1,0 +1,343 @@
+"""A whole cluster: its datastore, each node's sidecar and agent as in production, its speakers and its pods.
+
+An edge that decides little: it starts, waits for what others say of themselves, and reports what it saw.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import datastore
+from cni.install import install_shim
+from datastore.resources import read
+from datastore.store import DatastoreError
+from lab import bird
+from lab.place import Place, kill
+from lab.runtime import TRY_AGAIN, PluginError, Pod, Runtime
+from lab.service import Service
+from lab.spec import NodeSpec, Spec
+
+TREE = Path(__file__).resolve().parent.parent
+SHIM = TREE / "build" / "felix-cni"
+DATASTORE = "sqlite:///srv/felix/cluster.db"
+STATUS_SOCKET = "/run/felix/status.sock"
+
+LOOK_SECONDS = 0.05
+PING_SECONDS = 1.0
+ATTACHED_AT_ONCE = 8
+GIVE_UP_AFTER_ENDED = 5
+
+Tell = Callable[[str, int, int], None]  # what is being done, how much of it is there, how much there will be
+
+
+class LabError(Exception):
+    """The lab cannot go on; the message says what was tried and why it failed."""
+
+
+class Node:
+    """One node: where it is, what runs there, and its container runtime."""
+
+    def __init__(self, spec: NodeSpec, place: Place) -> None:
+        self.spec, self.place = spec, place
+        self.runtime = Runtime(place)
+        self.services = {
+            "sidecar": Service(place, "sidecar", (sys.executable, "-m", "bgp", *_SIDECAR), _PYTHON),
+            "agent": Service(place, "agent", (sys.executable, "-m", "felix_py"), _agent_environment(spec)),
+        }
+
+    def start(self) -> None:
+        install_shim(SHIM, self.place.path("/opt/cni/bin"))
+        for service in self.services.values():
+            service.start()
+
+    async def ready(self) -> bool:
+        """True once the runtime would call this node ready: a conflist is there, and STATUS says yes."""
+        return any(self.place.path("/etc/cni/net.d").glob("*.conflist")) and await self.runtime.status()
+
+    async def status(self) -> dict[str, Any]:
+        """Return what the agent says of itself; nothing while it does not answer."""
+        return await self._get("/status")
+
+    async def invariants(self) -> dict[str, Any]:
+        """Have the agent check its invariants now."""
+        return await self._get("/invariants")
+
+    async def _get(self, page: str) -> dict[str, Any]:
+        try:
+            answer: dict[str, Any] = await self.place.get(STATUS_SOCKET, page)
+        except (OSError, ValueError):
+            return {}
+        return answer
+
+    def kill_exabgp(self) -> bool:
+        """Kill the process that the sidecar runs for its sessions; the sidecar starts it again."""
+        mount = self.place.path("").parent / "ns" / "mnt"
+        mine = [pid for pid in _processes("bgp.launcher") if Path(f"/proc/{pid}/ns/mnt").samefile(mount)]
+        return [kill(pid, signal.SIGKILL) for pid in mine] != []
+
+
+_SIDECAR = ("--socket", "/run/felix/bgp.sock", "--state-dir", "/run/felix/bgp")
+_PYTHON = {"PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def _agent_environment(node: NodeSpec) -> dict[str, str]:
+    """Return what the manifest's DaemonSet would put into the agent's environment."""
+    versions = {address.version for address in node.addresses}
+    return {
+        **_PYTHON,
+        "NODENAME": node.name,
+        "IP": "autodetect" if 4 in versions else "none",
+        "IP6": "autodetect" if 6 in versions else "none",
+        "FELIX_DATASTORE": DATASTORE,
+        "FELIX_CNICONFDIR": "/etc/cni/net.d",
+        **dict(node.settings),
+    }
+
+
+def _processes(words: str) -> Iterable[int]:
+    """Yield the processes of this world whose command line has `words`."""
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            try:
+                command = (folder / "cmdline").read_bytes().replace(b"\0", b" ")
+            except OSError:
+                continue  # it has just ended
+            if words.encode() in command:
+                yield int(folder.name)
+
+
+class Cluster:
+    """The lab's contents. `tell` hears of what happens; `started` is when the user asked, by the monotonic clock."""
+
+    def __init__(self, spec: Spec, holders: Mapping[str, int], tell: Tell, started: float) -> None:
+        self.spec, self._tell, self._started = spec, tell, started
+        self.nodes = {node.name: Node(node, Place(node.name, holders[node.name])) for node in spec.nodes}
+        self.birds = {
+            peer.name: bird.service(Place(peer.name, holders[peer.name]), peer, spec.nodes) for peer in spec.peers
+        }
+        self.seconds: dict[str, float] = {}
+        self._streams: list[tuple[Pod, asyncio.Task[dict[str, Any]]]] = []
+
+    @property
+    def pods(self) -> dict[str, Pod]:
+        return {pod.name: pod for node in self.nodes.values() for pod in node.runtime.pods.values()}
+
+    async def bring_up(self, give_up_seconds: float) -> None:
+        """Start everything and wait until every pod reaches every other.
+
+        What is not there when `give_up_seconds` are over is left as it is, for the report to show.
+        Raises LabError: the datastore refuses a resource, or a program ends again and again.
+        """
+        await self._write_resources()
+        for node in self.nodes.values():
+            node.start()
+        for service in self.birds.values():
+            service.start()
+        try:
+            async with asyncio.timeout(give_up_seconds):
+                await self._until("agents are ready", len(self.nodes), self._ready)
+                self._clock("up")
+                await asyncio.gather(self._attach_all(), self._until_established())
+                await self._until("pods answer one another", len(self.pods) * (len(self.pods) - 1), self._answered)
+                self._clock("reachable")
+        except TimeoutError:
+            self._tell(f"given up after {give_up_seconds:g} s", 0, 0)
+
+    async def add_pod(self, node: str, name: str) -> Pod:
+        """Attach one more pod. Raises LabError."""
+        if name in self.pods:
+            raise LabError(f"add pod {name} on {node}: {self.pods[name].node} has a pod of that name already")
+        try:
+            return await self._node(node).runtime.add(name)
+        except PluginError as error:
+            raise LabError(str(error)) from None
+
+    async def delete_pod(self, name: str) -> None:
+        if name not in self.pods:
+            raise LabError(f"delete pod {name}: there is none; pods: {', '.join(self.pods) or 'none'}")
+        try:
+            await self._node(self.pods[name].node).runtime.delete(name)
+        except PluginError as error:
+            raise LabError(f"{error}; it stays, to be deleted again") from None
+
+    def kill(self, node: str, what: str) -> None:
+        """Kill -9 one program of a node, which comes back. Raises LabError."""
+        if node in self.birds and what in ("bird", ""):
+            done = self.birds[node].kill()
+        elif what == "exabgp":
+            done = self._node(node).kill_exabgp()
+        elif what in self._node(node).services:
+            done = self._node(node).services[what].kill()
+        else:
+            raise LabError(f"kill {what} on {node}: it may be agent, sidecar or exabgp (bird on a peer)")
+        if not done:
+            raise LabError(f"kill {what} on {node}: it is not running just now; it is being started again")
+
+    async def matrix(self) -> dict[str, dict[str, float]]:
+        """Have every pod ping every other at once; return the round trips in milliseconds of those that answered."""
+        pods = self.pods
+        targets = {name: pod.addresses for name, pod in pods.items()}
+
+        async def row(pod: Pod) -> dict[str, float]:
+            others = {addresses[0]: name for name, addresses in targets.items() if name != pod.name and addresses}
+            answer = await pod.ask({"ping": list(others), "seconds": PING_SECONDS})
+            return {others[address]: trip for address, trip in answer["answered"].items()}
+
+        rows = await asyncio.gather(*map(row, pods.values()))
+        return dict(zip(pods, rows, strict=True))
+
+    def start_traffic(self, per_second: float) -> None:
+        """Have every pod ping the next pod of another node at a steady pace, until `stop_traffic`."""
+        pods = list(self.pods.values())
+        for i, pod in enumerate(pods):
+            others = [other for other in pods[i:] + pods[:i] if other.node != pod.node]
+            if others:
+                request = {"stream": others[0].addresses[0], "per_second": per_second}
+                self._streams.append((pod, asyncio.create_task(pod.ask(request))))
+
+    async def stop_traffic(self) -> dict[str, int]:
+        """End the traffic; return how many packets were sent and how many were lost, of all pods together."""
+        streams, self._streams = self._streams, []
+        for _, begun in streams:
+            await begun
+        ends = await asyncio.gather(*(pod.ask({"stop": True}) for pod, _ in streams))
+        return {key: sum(end[key] for end in ends) for key in ("sent", "lost")}
+
+    async def established(self) -> int:
+        """Return how many sessions are up, counted at both ends by what each speaker says."""
+        statuses = await asyncio.gather(*(node.status() for node in self.nodes.values()))
+        ours = sum(int(peer["state"] == "up") for status in statuses for peer in status.get("peers", ()))
+        theirs = await asyncio.gather(*(bird.established(service.place) for service in self.birds.values()))
+        return ours + sum(theirs)
+
+    async def picture(self) -> dict[str, Any]:
+        """Return everything the report shows, as plain values."""
+        matrix = await self.matrix()
+        expected = len(matrix) * (len(matrix) - 1)
+        checks = await asyncio.gather(*(node.invariants() for node in self.nodes.values()))
+        statuses = await asyncio.gather(*(node.status() for node in self.nodes.values()))
+        return {
+            "name": self.spec.name,
+            "nodes": [self._node_picture(*pair) for pair in zip(self.nodes.values(), statuses, strict=True)],
+            "pods": [_pod_picture(pod) for pod in self.pods.values()],
+            "sessions": {"expected": self.spec.sessions, "established": await self.established()},
+            "matrix": matrix,
+            "pings": {"sent": expected, "lost": expected - sum(map(len, matrix.values()))},
+            "seconds": dict(self.seconds),
+            "invariants": {
+                "checked": max((check.get("checked", 0) for check in checks), default=0),
+                "violated": sorted(
+                    {
+                        f"{node}: {violation['number']}. {violation['text']}"
+                        for node, check in zip(self.nodes, checks, strict=True)
+                        for violation in check.get("violated", ())
+                    }
+                ),
+            },
+            "troubles": self._troubles(),
+        }
+
+    def _node_picture(self, node: Node, status: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "name": node.spec.name,
+            "addresses": [str(address.ip) for address in node.spec.addresses],
+            "as_number": status.get("as_number"),
+            "blocks": status.get("blocks", []),
+            "ready": status.get("ready", False),
+            "peers": status.get("peers", []),
+            "routes": status.get("routes", []),
+        }
+
+    def _services(self) -> Iterable[Service]:
+        for node in self.nodes.values():
+            yield from node.services.values()
+        yield from self.birds.values()
+
+    def _troubles(self) -> list[str]:
+        return [_trouble(service) for service in self._services() if service.ended]
+
+    async def _write_resources(self) -> None:
+        DATABASE_FOLDER.mkdir(parents=True, exist_ok=True)
+        store = datastore.open(DATASTORE)
+        try:
+            for record in self.spec.resources:
+                await store.create(read(record))
+        except DatastoreError as error:
+            raise LabError(f"write the resources of lab {self.spec.name}: {error}; the lab ends") from None
+        finally:
+            await store.close()
+
+    async def _attach_all(self) -> None:
+        slots = asyncio.Semaphore(ATTACHED_AT_ONCE)
+        wanted = [(node, f"{node.spec.name}-{i + 1}") for node in self.nodes.values() for i in range(node.spec.pods)]
+
+        async def attach(node: Node, name: str) -> None:
+            async with slots:
+                await self._attach(node, name)
+            self._tell("pods are attached", len(self.pods), len(wanted))
+
+        await asyncio.gather(*(attach(node, name) for node, name in wanted))
+
+    async def _attach(self, node: Node, name: str) -> None:
+        """Attach a pod, again as long as the plugin says to try later, as a kubelet does. Raises LabError."""
+        while True:
+            try:
+                await node.runtime.add(name)
+            except PluginError as error:
+                if error.code != TRY_AGAIN:
+                    raise LabError(str(error)) from None
+                await asyncio.sleep(LOOK_SECONDS)
+            else:
+                return
+
+    async def _until_established(self) -> None:
+        await self._until("sessions are up", self.spec.sessions, self.established)
+        self._clock("established")
+
+    async def _ready(self) -> int:
+        return sum(await asyncio.gather(*(node.ready() for node in self.nodes.values())))
+
+    async def _answered(self) -> int:
+        return sum(map(len, (await self.matrix()).values()))
+
+    async def _until(self, what: str, wanted: int, seen: Callable[[], Awaitable[int]]) -> None:
+        """Look until as many are there as wanted, and tell of each step."""
+        last = -1
+        while last < wanted:
+            if (now := await seen()) != last:
+                self._tell(what, now, wanted)
+                last = now
+            if last < wanted:
+                self._give_up_on_the_hopeless()
+                await asyncio.sleep(LOOK_SECONDS)
+
+    def _give_up_on_the_hopeless(self) -> None:
+        for service in self._services():
+            if service.ended >= GIVE_UP_AFTER_ENDED:
+                raise LabError(f"{_trouble(service)}; the lab ends")
+
+    def _clock(self, name: str) -> None:
+        self.seconds[name] = round(time.monotonic() - self._started, 3)
+
+    def _node(self, name: str) -> Node:
+        if name not in self.nodes:
+            raise LabError(f"there is no node {name}; nodes: {', '.join(self.nodes)}")
+        return self.nodes[name]
+
+
+DATABASE_FOLDER = Path(DATASTORE.removeprefix("sqlite://")).parent
+
+
+def _pod_picture(pod: Pod) -> dict[str, Any]:
+    return {"name": pod.name, "node": pod.node, "addresses": list(pod.addresses)}
+
+
+def _trouble(service: Service) -> str:
+    times = "once" if service.ended == 1 else f"{service.ended} times"
+    return f"{service.name} on {service.place.name} ended {times}; its last words: {service.last_words()}"

@@ -1,0 +1,220 @@
+"""The host's side of a lab: start its world, find it again, ask it, enter it, end it.
+
+Which labs there are is read from /proc, never from a file: a killed lab leaves nothing that could be stale.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cni.build import build
+from lab.namespaces import NEWIPC, NEWNET, NEWNS, NEWPID, NEWUSER, NEWUTS, SEARCH_PATH, enter
+from lab.spec import SpecError, parse
+
+CONTROL = "/run/lab.sock"
+TREE = Path(__file__).resolve().parent.parent
+SHIM = TREE / "build" / "felix-cni"
+GIVE_UP_SECONDS = 60.0
+
+Heard = Callable[[str, int, int], None]
+
+
+class HostError(Exception):
+    """A lab could not be started, found or asked; the message says why."""
+
+
+@dataclass(slots=True)
+class World:
+    """A running lab: its name and its first process, as the host numbers it."""
+
+    name: str
+    first: int
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    def end(self) -> None:
+        """Kill the first process, and wait until the kernel has ended all others with it."""
+        descriptor = None
+        try:
+            descriptor = os.pidfd_open(self.first)
+            os.kill(self.first, signal.SIGKILL)
+        except ProcessLookupError:
+            pass  # already gone, with everything in it
+        if descriptor is not None:
+            _wait(descriptor)
+        if self.process:
+            self.process.wait()
+
+    def ask(self, request: Mapping[str, Any]) -> Any:
+        """Put one request to the lab and return its answer. This process enters the world for that, and stays.
+
+        Raises HostError.
+        """
+        enter(self.first, NEWUSER | NEWNS | NEWNET | NEWUTS | NEWIPC)
+        return ask_within(request)
+
+
+def ask_within(request: Mapping[str, Any]) -> Any:
+    """Put one request to the lab whose world this process is in."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        try:
+            connection.connect(CONTROL)
+            with connection.makefile("rw") as stream:
+                stream.write(json.dumps(request) + "\n")
+                stream.flush()
+                answer = json.loads(stream.readline() or '{"failed": "the lab ended meanwhile"}')
+        except OSError as error:
+            raise HostError(f"ask the lab for {request['verb']}: {error.strerror}; it is starting or ending") from None
+    if "failed" in answer:
+        raise HostError(answer["failed"])
+    return answer["answer"]
+
+
+def start(
+    spec_file: Path, heard: Heard, *, stays: bool, give_up_seconds: float = GIVE_UP_SECONDS
+) -> tuple[World, dict[str, Any]]:
+    """Start a lab and return it with its first report, when its pods reach one another or the time is over.
+
+    A lab that does not stay dies with this process, however that ends. Raises HostError and SpecError.
+    """
+    started = time.monotonic()
+    text = _read(spec_file)
+    name = parse(text).name
+    if stays and name in {world.name for world in worlds()}:
+        raise HostError(f"bring up lab {name}: it is up already; end it with `felixctl lab down {name}`")
+    _need_shim()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lab", name],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    order = {
+        "spec": text,
+        "started": started,
+        "give_up_seconds": give_up_seconds,
+        "dies_with_parent": not stays,
+    }
+    assert process.stdin
+    process.stdin.write(json.dumps(order).encode() + b"\n")
+    process.stdin.close()
+    try:
+        report = _listen(process, heard)
+    except BaseException:
+        _end_all(process)
+        raise
+    return World(name, _first_of(process.pid), process), report
+
+
+def worlds() -> list[World]:
+    """Return the labs of this user, by name."""
+    processes = [folder for folder in Path("/proc").iterdir() if folder.name.isdecimal()]
+    found = [World(name, int(folder.name)) for folder in processes if (name := _lab_name(folder))]
+    return sorted(found, key=lambda world: world.name)
+
+
+def find(name: str | None) -> World:
+    """Return the lab of that name, or the only one. Raises HostError."""
+    up = worlds()
+    names = ", ".join(world.name for world in up)
+    if name is not None:
+        up = [world for world in up if world.name == name]
+    match up:
+        case [world]:
+            return world
+        case []:
+            raise HostError(f"find lab {name}: up are {names}" if names else "no lab is up; see felixctl lab up --help")
+        case _:
+            raise HostError(f"several labs are up: {names}; say which with --lab NAME")
+
+
+def execute(world: World, place: str, command: list[str]) -> int:
+    """Run a command in a node, peer or pod and return its exit status. This process enters the world for good."""
+    enter(world.first, NEWUSER | NEWNS | NEWNET | NEWUTS | NEWIPC | NEWPID)
+    holder = ask_within({"verb": "holder", "node": place})
+    # The answer counts processes as the world does: only a child is a member of its PID namespace.
+    child = os.fork()
+    if not child:
+        inside = ["nsenter", "--target", str(holder), "--net", "--mount", "--uts", "--", *command]
+        os.execve("/usr/bin/nsenter", inside, {**os.environ, "PATH": SEARCH_PATH, "HOME": "/root"})
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) & 0xFF
+
+
+def _listen(process: subprocess.Popen[bytes], heard: Heard) -> dict[str, Any]:
+    """Pass on the progress that the lab tells, until its report. Raises HostError if it fails instead."""
+    assert process.stdout and process.stderr
+    for line in process.stdout:
+        match json.loads(line):
+            case {"progress": what, "done": done, "wanted": wanted}:
+                heard(what, done, wanted)
+            case {"report": report}:
+                return dict(report)
+            case {"failed": sentence}:
+                raise HostError(sentence)
+    complaint = process.stderr.read().decode(errors="replace").strip().splitlines()
+    raise HostError(f"start the lab: its first process ended: {complaint[-1] if complaint else 'it said nothing'}")
+
+
+def _end_all(process: subprocess.Popen[bytes]) -> None:
+    """End a lab that is half started, whichever of its processes are there."""
+    try:
+        World("", _first_of(process.pid)).end()
+    except HostError:
+        process.kill()
+    process.wait()
+
+
+def _first_of(outer: int) -> int:
+    """Return the world's first process, the only child of the one that waits for it outside."""
+    children = Path(f"/proc/{outer}/task/{outer}/children")
+    try:
+        return int(children.read_text().split()[0])
+    except (OSError, IndexError):
+        raise HostError("find the lab's first process: it has ended") from None
+
+
+def _lab_name(folder: Path) -> str | None:
+    """Return the name of the lab whose first process this is, if it is one."""
+    try:
+        command = (folder / "cmdline").read_bytes().split(b"\0")
+        status = (folder / "status").read_text()
+        mine = folder.stat().st_uid == os.getuid()
+    except OSError:
+        return None  # it has just ended
+    if not mine or command[1:3] != [b"-m", b"lab"] or len(command) < 4:
+        return None
+    inside = next((line.split()[-1] for line in status.splitlines() if line.startswith("NSpid:")), "")
+    return command[3].decode() if inside == "1" else None
+
+
+def _need_shim() -> None:
+    try:
+        build(SHIM)
+    except (RuntimeError, OSError) as error:
+        raise HostError(f"{error}; the lab needs {SHIM}, which `make` builds too") from None
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError as error:
+        raise SpecError(f"read the lab's spec {path}: {error.strerror}") from None
+
+
+def _wait(descriptor: int) -> None:
+    """Wait until the process of a descriptor has ended; a namespace's first one does so last."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    poll.poll()
+    os.close(descriptor)

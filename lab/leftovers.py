@@ -1,0 +1,129 @@
+"""What a lab left on the host: the difference of two listings, made from outside before it starts and after its end.
+
+A host is never quite still: a process that some other living process started meanwhile is that one's business. What
+the lab leaves would have lost its parents.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+KINDS = ("user", "pid", "mnt", "net", "uts", "ipc")
+# How deep the lab's production paths lie: /opt/cni/bin/felix is two below /opt/cni.
+FOLDERS = {"/run": 2, "/etc/cni": 2, "/opt/cni": 2, "/var/lib": 1, "/tmp": 1, "/dev/shm": 1}
+SETTLE_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process; PIDs come round again, so its start time belongs to its name."""
+
+    pid: int
+    began: str
+    parent: int
+    command: str
+    namespaces: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The host at one moment, as far as this user can see it."""
+
+    processes: Mapping[tuple[int, str], Process]
+    links: frozenset[str]
+    mounts: frozenset[str]
+    files: frozenset[str]
+
+
+def listing() -> Listing:
+    """Return what is there now."""
+    return Listing(
+        processes={(each.pid, each.began): each for each in _processes()},
+        links=frozenset(os.listdir("/sys/class/net")),
+        mounts=frozenset(_mounts()),
+        files=frozenset(path for folder, depth in FOLDERS.items() for path in _files(folder, depth)),
+    )
+
+
+def leftovers(before: Listing, after: Listing, own: frozenset[str] = frozenset()) -> list[str]:
+    """Return what is there after and was not before, one sentence each. `own` are namespaces that were the lab's."""
+    strays = list(_strays(before, after, own))
+    known = {name for process in before.processes.values() for name in process.namespaces}
+    held = {name for process in strays for name in process.namespaces} - known
+    return [
+        *(f"process {process.pid}: {process.command}" for process in strays),
+        *(f"namespace {name}" for name in sorted(held)),
+        *(f"link {name}" for name in sorted(after.links - before.links)),
+        *(f"mount {name}" for name in sorted(after.mounts - before.mounts)),
+        *(f"file {name}" for name in sorted(after.files - before.files)),
+    ]
+
+
+def settled_leftovers(before: Listing, own: frozenset[str] = frozenset()) -> list[str]:
+    """Return what is left now; what goes away by itself within moments (a process being reaped) is not left."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while (found := leftovers(before, listing(), own)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return found
+
+
+def namespaces_of(pid: int) -> frozenset[str]:
+    """Return the namespaces a process is in, as a listing names them."""
+    return frozenset(_namespaces(Path(f"/proc/{pid}")))
+
+
+def _strays(before: Listing, after: Listing, own: frozenset[str]) -> Iterator[Process]:
+    """Yield the new processes in a namespace of the lab's, and those that no earlier process answers for."""
+    by_pid = {process.pid: process for process in after.processes.values()}
+    ours = {0, 1, os.getpid()}
+    earlier = {pid for pid, _ in before.processes} - ours
+    for key, process in after.processes.items():
+        if key in before.processes:
+            continue
+        ancestor = process.parent
+        while ancestor in by_pid and ancestor not in earlier | ours:
+            ancestor = by_pid[ancestor].parent
+        if ancestor not in earlier or own.intersection(process.namespaces):
+            yield process
+
+
+def _processes() -> Iterator[Process]:
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            try:
+                fields = (folder / "stat").read_text().rpartition(")")[2].split()
+                command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+            except OSError:
+                continue  # it has just ended
+            if fields[0] != "Z" and fields[1] != "2":  # neither a zombie nor the kernel's own
+                yield Process(int(folder.name), fields[19], int(fields[1]), command[:120], _namespaces(folder))
+
+
+def _namespaces(folder: Path) -> tuple[str, ...]:
+    """Return the namespaces a process is in; those of another user's process cannot be seen."""
+    try:
+        return tuple(os.readlink(folder / "ns" / kind) for kind in KINDS)
+    except OSError:
+        return ()
+
+
+def _mounts() -> Iterator[str]:
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        fields = line.split()
+        yield f"{fields[4]} ({fields[3]})"
+
+
+def _files(folder: str, depth: int) -> Iterator[str]:
+    """Yield the paths below a folder, `depth` levels deep, as far as this user may read."""
+    try:
+        entries = list(os.scandir(folder))
+    except OSError:
+        return
+    for entry in entries:
+        yield entry.path
+        if depth > 1 and entry.is_dir(follow_symlinks=False):
+            yield from _files(entry.path, depth - 1)

@@ -1,0 +1,148 @@
+"""The one process of a lab's pod: it holds the pod's network namespace and pings for whoever asks on standard input.
+
+Started as a script by `python -I -S`, dozens at a time: it imports of the standard library what it must, and nothing of
+ours. A request and its answer are one JSON line each:
+
+    {"ping": ["10.65.1.0"], "seconds": 1}        → {"answered": {"10.65.1.0": 0.21}}    (milliseconds)
+    {"stream": "10.65.1.0", "per_second": 100}   → {"streaming": "10.65.1.0"}
+    {"stop": true}                               → {"sent": 812, "lost": 0}
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import select
+import socket
+import struct
+import sys
+import time
+
+NEWNET = 0x40000000
+BIND = 0x1000
+GRACE_SECONDS = 1.0
+
+
+class Echo:
+    """Echo requests out, the replies that belong to them in. A sequence number is used once in 65,536."""
+
+    def __init__(self) -> None:
+        self._sockets: dict[int, socket.socket] = {}
+        self._sent: dict[int, float] = {}
+        self._sequence = 0
+        self._ident = os.getpid() & 0xFFFF
+        self.round_trips: dict[int, float] = {}
+
+    def send(self, address: str) -> int:
+        """Send one request; return its sequence number. An unreachable network counts as a lost packet."""
+        self._sequence = (self._sequence + 1) & 0xFFFF
+        kind = 128 if ":" in address else 8
+        packet = struct.pack("!BBHHH", kind, 0, 0, self._ident, self._sequence) + b"felix-lab-echo--"
+        if kind == 8:
+            packet = packet[:2] + checksum(packet) + packet[4:]
+        self._sent[self._sequence] = time.monotonic()
+        with contextlib.suppress(OSError):  # no route yet: the missing reply says so
+            self._socket(address).sendto(packet, (address, 0))
+        return self._sequence
+
+    def outstanding(self) -> int:
+        return len(self._sent)
+
+    def descriptors(self) -> list[socket.socket]:
+        return list(self._sockets.values())
+
+    def receive(self) -> None:
+        """Read all replies that have arrived into `round_trips`, in milliseconds by sequence number."""
+        for version, sock in self._sockets.items():
+            while True:
+                try:
+                    packet = sock.recv(2048)
+                except (BlockingIOError, OSError):
+                    break
+                icmp = packet[(packet[0] & 0xF) * 4 :] if version == 4 else packet
+                kind, _, _, ident, sequence = struct.unpack("!BBHHH", icmp[:8])
+                if kind in (0, 129) and ident == self._ident and sequence in self._sent:
+                    self.round_trips[sequence] = (time.monotonic() - self._sent.pop(sequence)) * 1000
+
+    def forget(self) -> None:
+        self._sent.clear()
+        self.round_trips.clear()
+
+    def _socket(self, address: str) -> socket.socket:
+        version = 6 if ":" in address else 4
+        if version not in self._sockets:
+            family, protocol = (
+                (socket.AF_INET6, socket.IPPROTO_ICMPV6) if version == 6 else (socket.AF_INET, socket.IPPROTO_ICMP)
+            )
+            self._sockets[version] = sock = socket.socket(family, socket.SOCK_RAW, protocol)
+            sock.setblocking(False)
+        return self._sockets[version]
+
+
+def checksum(packet: bytes) -> bytes:
+    total = sum(struct.unpack(f"!{len(packet) // 2}H", packet))
+    total = (total >> 16) + (total & 0xFFFF)
+    return struct.pack("!H", ~(total + (total >> 16)) & 0xFFFF)
+
+
+def ping(echo: Echo, addresses: list[str], seconds: float) -> dict[str, float]:
+    """Ping all addresses at once; return the round-trip time of those that answered within `seconds`."""
+    echo.forget()
+    asked = {echo.send(address): address for address in addresses}
+    deadline = time.monotonic() + seconds
+    while echo.outstanding() and (left := deadline - time.monotonic()) > 0:
+        select.select(echo.descriptors(), [], [], left)
+        echo.receive()
+    return {asked[sequence]: round(ms, 3) for sequence, ms in echo.round_trips.items()}
+
+
+def stream(echo: Echo, address: str, per_second: float) -> dict[str, int]:
+    """Ping `address` at a steady pace until a line arrives; return how many were sent and how many never answered."""
+    echo.forget()
+    sent, started = 0, time.monotonic()
+    while True:
+        pause = max(0.0, started + sent / per_second - time.monotonic())
+        replies = [each.fileno() for each in echo.descriptors()]
+        ready, _, _ = select.select([sys.stdin.fileno(), *replies], [], [], pause)
+        echo.receive()
+        if sys.stdin.fileno() in ready:
+            sys.stdin.readline()
+            break
+        if time.monotonic() >= started + sent / per_second:
+            echo.send(address)
+            sent += 1
+    deadline = time.monotonic() + GRACE_SECONDS
+    while echo.outstanding() and (left := deadline - time.monotonic()) > 0:
+        select.select(echo.descriptors(), [], [], left)
+        echo.receive()
+    return {"sent": sent, "lost": echo.outstanding()}
+
+
+def own_network(path: str) -> None:
+    """Make a network namespace and bind it to `path`, as a runtime does before it calls the plugin."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(NEWNET):
+        raise OSError(ctypes.get_errno(), "unshare the network of a pod")
+    open(path, "x").close()
+    if libc.mount(b"/proc/self/ns/net", path.encode(), None, ctypes.c_ulong(BIND), None):
+        raise OSError(ctypes.get_errno(), f"bind the network namespace to {path}")
+
+
+def main() -> None:
+    own_network(sys.argv[1])
+    echo = Echo()
+    print(json.dumps({"ready": os.getpid()}), flush=True)
+    while line := sys.stdin.readline():
+        request = json.loads(line)
+        if "ping" in request:
+            answer: dict[str, object] = {"answered": ping(echo, request["ping"], request["seconds"])}
+        else:
+            print(json.dumps({"streaming": request["stream"]}), flush=True)
+            answer = {**stream(echo, request["stream"], request["per_second"])}
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()

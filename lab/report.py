@@ -1,0 +1,193 @@
+"""What a lab run showed: a page for a person, a few numbers for a machine.
+
+Pure but for the console it prints on: the picture of the cluster comes in as plain values.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+# Wider than this a ping matrix is no pleasure any more: its rows are summed up instead.
+WIDEST_MATRIX = 14
+_COLOURS = {"pods": "green", "tunnels": "magenta", "learned": "cyan", "blocks": "yellow"}
+_SOURCES = {
+    "pods": "a pod of this node",
+    "tunnels": "a tunnel",
+    "learned": "learned by BGP",
+    "blocks": "own block: unused addresses",
+}
+
+
+def for_machines(picture: Mapping[str, Any], leftovers: Iterable[str]) -> dict[str, Any]:
+    """Return the numbers of a run."""
+    return {
+        "nodes": len(picture["nodes"]),
+        "pods": len(picture["pods"]),
+        "sessions": picture["sessions"],
+        "pings": picture["pings"],
+        "seconds": {name: picture["seconds"].get(name) for name in ("up", "established", "reachable", "total")},
+        "invariants": picture["invariants"],
+        "leftovers": list(leftovers),
+    }
+
+
+def faults(numbers: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with a run, one sentence each; nothing if it is as it should be."""
+    sessions, pings, invariants = numbers["sessions"], numbers["pings"], numbers["invariants"]
+    found = []
+    if sessions["established"] != sessions["expected"]:
+        found.append(f"only {sessions['established']} of {sessions['expected']} sessions are up")
+    if pings["lost"]:
+        found.append(f"{pings['lost']} of {pings['sent']} pings were lost")
+    if not invariants["checked"]:
+        found.append("no agent has checked its invariants")
+    if numbers["seconds"]["reachable"] is None:
+        found.append("the pods did not all reach one another in time")
+    found += (f"invariant violated on {text}" for text in invariants["violated"])
+    found += (f"left behind: {text}" for text in numbers["leftovers"])
+    return found
+
+
+def show(console: Console, picture: Mapping[str, Any], numbers: Mapping[str, Any] | None = None) -> None:
+    """Print the page. With `numbers`, of a run that has ended, it closes with the verdict."""
+    console.print()
+    console.print(Panel.fit(_headline(picture), border_style="blue", padding=(0, 2)))
+    console.print(_nodes(picture))
+    if any(node["peers"] for node in picture["nodes"]):
+        console.print(_sessions(picture))
+    for node in picture["nodes"]:
+        console.print(_routes(node))
+    if picture["matrix"]:
+        console.print(_matrix(picture))
+    console.print(_closing(picture, numbers))
+
+
+def _headline(picture: Mapping[str, Any]) -> Text:
+    sessions, pings = picture["sessions"], picture["pings"]
+    line = Text.assemble(("lab ", "dim"), (picture["name"], "bold"), f"  {len(picture['nodes'])} nodes")
+    line.append(f" · {len(picture['pods'])} pods")
+    line.append(" · ").append(
+        f"{sessions['established']}/{sessions['expected']} sessions",
+        _good(sessions["established"] == sessions["expected"]),
+    )
+    line.append(" · ").append(f"{pings['sent'] - pings['lost']}/{pings['sent']} pings", _good(not pings["lost"]))
+    return line
+
+
+def _nodes(picture: Mapping[str, Any]) -> Table:
+    table = _table("nodes", "node", "address", "AS", "own blocks", "pods")
+    for node in picture["nodes"]:
+        pods = [pod for pod in picture["pods"] if pod["node"] == node["name"]]
+        table.add_row(
+            Text(node["name"], "bold" if node["ready"] else "bold red"),
+            "\n".join(node["addresses"]),
+            str(node["as_number"] or "–"),
+            "\n".join(node["blocks"]) or "–",
+            "\n".join(f"{pod['name']}  {', '.join(pod['addresses'])}" for pod in pods) or "–",
+        )
+    return table
+
+
+def _sessions(picture: Mapping[str, Any]) -> Table:
+    table = _table("sessions", "node", "peer", "kind", "state", "since", "learned", "announced")
+    now = time.time()
+    for node in picture["nodes"]:
+        for peer in node["peers"]:
+            up = peer["state"] == "up"
+            table.add_row(
+                node["name"],
+                peer["address"],
+                peer.get("kind", ""),
+                Text(peer.get("info") or peer["state"], _good(up)),
+                f"{max(0.0, now - peer['since']):.1f} s" if up and peer.get("since") else "–",
+                str(peer.get("learned", "")),
+                str(peer.get("announced", "")),
+            )
+    return table
+
+
+def _routes(node: Mapping[str, Any]) -> Table:
+    table = _table(f"routes of {node['name']}", "kernel route", "wanted by")
+    for row in node["routes"]:
+        if row["best"]:
+            colour = _COLOURS.get(row["source"], "")
+            note = f" ({row['note']})" if row["note"] else ""
+            missing = "" if row["in_fib"] else "  not in the kernel"
+            table.add_row(
+                Text.assemble((row["via"], colour), (missing, "red")),
+                Text(_SOURCES.get(row["source"], row["source"]) + note, "dim"),
+            )
+    return table
+
+
+def _matrix(picture: Mapping[str, Any]) -> RenderableType:
+    matrix: Mapping[str, Mapping[str, float]] = picture["matrix"]
+    if len(matrix) > WIDEST_MATRIX:
+        return _summed_up(matrix)
+    table = _table("ping, in milliseconds", "from \\ to", *matrix, numbers=True)
+    for name, trips in matrix.items():
+        table.add_row(Text(name, "bold"), *(_trip(name, other, trips) for other in matrix))
+    return table
+
+
+def _trip(name: str, other: str, trips: Mapping[str, float]) -> Text:
+    if name == other:
+        return Text("·", "dim")
+    return Text(f"{trips[other]:.2f}", "green") if other in trips else Text("lost", "bold red")
+
+
+def _summed_up(matrix: Mapping[str, Mapping[str, float]]) -> Table:
+    table = _table("pings", "from", "answered", "slowest (ms)", numbers=True)
+    for name, trips in matrix.items():
+        others = len(matrix) - 1
+        table.add_row(
+            Text(name, "bold"),
+            Text(f"{len(trips)}/{others}", _good(len(trips) == others)),
+            f"{max(trips.values(), default=0):.2f}",
+        )
+    return table
+
+
+def _closing(picture: Mapping[str, Any], numbers: Mapping[str, Any] | None) -> Group:
+    invariants = picture["invariants"]
+    seconds = (numbers or picture)["seconds"]
+    lines = [
+        Text.assemble(
+            ("times       ", "bold"), " · ".join(f"{k} {v:.1f} s" for k, v in seconds.items() if v is not None)
+        ),
+        Text.assemble(
+            ("invariants  ", "bold"),
+            (
+                f"{invariants['checked']} checked, {len(invariants['violated'])} violated",
+                _good(bool(invariants["checked"]) and not invariants["violated"]),
+            ),
+        ),
+    ]
+    lines += [Text(f"note        {trouble}", "yellow") for trouble in picture["troubles"]]
+    if numbers:
+        count = len(numbers["leftovers"])
+        left = f"{count} things" if count else "nothing"
+        lines.append(Text.assemble(("left behind ", "bold"), (left, _good(not count))))
+        lines += [Text(f"✗ {fault}", "bold red") for fault in faults(numbers)] or [
+            Text("✓ every pod reaches every other", "bold green")
+        ]
+    return Group(Text(), *lines)
+
+
+def _table(title: str, *columns: str, numbers: bool = False) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold blue", box=box.SIMPLE_HEAD, pad_edge=False)
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="right" if numbers and i else "left", no_wrap=not i or numbers)
+    return table
+
+
+def _good(well: bool) -> str:
+    return "green" if well else "bold red"
