@@ -16,7 +16,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_network
 from datastore.fields import Address, Network, network
 from datastore.pools import Use
 from datastore.resources import BlockAffinity, IPAMBlock, IPAMConfig, IPAMHandle, IPPool, IPReservation, Node
-from datastore.store import DatastoreError, NotFound, Store
+from datastore.store import DatastoreError, InSync, NotFound, Store
 from ipam import block as blocks
 from ipam import search
 from ipam.batch import Ask, Assign, AssignAt, Release, ReleaseHandle
@@ -125,10 +125,25 @@ class Allocator:
     def __init__(self, store: Store, *, now: Callable[[], int] = time.time_ns) -> None:
         self._store = store
         self._now_ns = now
-        self._commits = Commits(store, now)
+        self._commits = Commits(store, now, self._cooldown_seconds)
         self._claims = Claims(store, now)
         self._views: Rounds[str, None, View] = Rounds(self._read_views)
         self._rooms: Rounds[tuple[str, int], _MoreRoom, Network] = Rounds(self._find_rooms)
+        self._kept: dict[str, View] | None = None
+        self._changes = 0
+
+    async def follow(self) -> None:
+        """Keep what was read of pools and settings until the store tells that it changed. Runs until cancelled.
+
+        Without it each request reads them. A change counts a moment later with it, as if the request had come earlier.
+        """
+        try:
+            async for event in self._store.watch(IPAMConfig, IPPool, IPReservation, Node, BlockAffinity):
+                self._changes += 1
+                if self._kept or isinstance(event, InSync):
+                    self._kept = {}
+        finally:
+            self._kept = None
 
     async def assign(self, request: Request) -> Assignment:
         """Assign all the addresses of a request, or none (unless it is content with fewer).
@@ -136,7 +151,7 @@ class Allocator:
         Not idempotent: asking again gives more. Raises NoPools, BadPool, BlockLimit, Exhausted, Contention. After
         DatastoreError or a cancellation something may have been assigned: release the handle.
         """
-        view = await self._views.ask(request.node, None)
+        view = await self._view(request.node)
         taken: dict[Address, Network] = {}
         messages: list[str] = []
         try:
@@ -158,7 +173,7 @@ class Allocator:
 
         Not idempotent. Raises NotInPool, AlreadyAssigned, ForeignBlock (affinity is strict), ClaimConflict, Contention.
         """
-        view = await self._views.ask(request.node, None)
+        view = await self._view(request.node)
         wanted = ip_network(address)
         pool = search.pool_of((pool for pool in view.pools if pool.allocatable), wanted)
         if pool is None:
@@ -211,7 +226,7 @@ class Allocator:
         if record is None:
             return []
         cidrs = [network(cidr) for cidr in record.spec.block]
-        found = await asyncio.gather(*(self._release_from(cidr, ReleaseHandle(handle)) for cidr in cidrs))
+        found = await asyncio.gather(*(self._release_from(cidr, ReleaseHandle(handle, record)) for cidr in cidrs))
         if self._store.atomic and not all(found):
             await self._drop_hollow(record)
         return [address for answer in found for address in answer]
@@ -438,7 +453,12 @@ class Allocator:
         with suppress(*OVERTAKEN):
             await self._store.delete(read)
 
+    async def _view(self, host: str) -> View:
+        kept = self._kept.get(host) if self._kept else None
+        return kept or await self._views.ask(host, None)
+
     async def _read_views(self, host: str, asked: Sequence[None]) -> Sequence[View]:
+        changes = self._changes
         view = View(
             await self._config(),
             tuple(await self._store.list(IPPool)),
@@ -446,7 +466,14 @@ class Allocator:
             await self._node_labels(host),
             tuple(await self._claims.of_host(host)),
         )
+        if self._kept is not None and changes == self._changes:
+            self._kept[host] = view
         return [view] * len(asked)
+
+    async def _cooldown_seconds(self) -> int:
+        kept = next(iter(self._kept.values()), None) if self._kept else None
+        config = kept.config if kept else await self._config()
+        return config.spec.ip_cooldown_seconds if config else 0
 
     async def _config(self) -> IPAMConfig | None:
         try:

@@ -51,9 +51,10 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseHandle:
-    """Release whatever the block holds under a handle."""
+    """Release whatever the block holds under a handle; `record` is the handle as it was read."""
 
     handle: str
+    record: IPAMHandle | None = None
 
 
 Ask: TypeAlias = Assign | AssignAt | Release | ReleaseHandle
@@ -69,6 +70,8 @@ class Outcome:
     answers: tuple[Answer | Exception, ...]
     handles: Mapping[str, int] = field(default_factory=dict)
     """By how much each handle's count for this block changes."""
+    records: Mapping[str, IPAMHandle] = field(default_factory=dict)
+    """The handles that were read already."""
 
     @property
     def vanishes(self) -> bool:
@@ -94,7 +97,14 @@ def serve(block: IPAMBlock, asks: Sequence[Ask], now_ns: int, cooldown_seconds: 
         if handle is not None and count:
             handles[handle] = handles.get(handle, 0) + count
     written = any(answer for answer in answers if not isinstance(answer, Exception))
-    return Outcome(blocks.advanced(state) if written else block, tuple(answers), handles)
+    read = {ask.handle: ask.record for ask in asks if isinstance(ask, ReleaseHandle) and ask.record}
+    return Outcome(blocks.advanced(state) if written else block, tuple(answers), handles, read)
+
+
+def needs_cooldown(block: IPAMBlock, asks: Sequence[Ask]) -> bool:
+    """True if the answers depend on how long a released address rests: most assignments do not."""
+    releasing = any(isinstance(ask, Release | ReleaseHandle) for ask in asks)
+    return releasing or any(attribute.released_at is not None for attribute in block.spec.attributes)
 
 
 def counted(record: IPAMHandle | None, handle: str, cidr: str, change: int) -> IPAMHandle | None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from datastore.fields import Network
-from datastore.resources import IPAMBlock, IPAMConfig, IPAMHandle
+from datastore.resources import IPAMBlock, IPAMHandle, Resource
 from datastore.store import (
     AlreadyExists,
     Conflict,
@@ -46,9 +46,11 @@ class MissingBlock(Exception):
 class Commits:
     """The blocks of one store, as one process asks for changes of them."""
 
-    def __init__(self, store: Store, now_ns: Callable[[], int]) -> None:
+    def __init__(self, store: Store, now_ns: Callable[[], int], cooldown_seconds: Callable[[], Awaitable[int]]) -> None:
         self._store = store
         self._now_ns = now_ns
+        self._cooldown_seconds = cooldown_seconds
+        self._written: dict[Network, IPAMBlock] = {}
         self._rounds: Rounds[Network, Ask, Answer] = Rounds(self._serve)
 
     async def ask(self, cidr: Network, ask: Ask) -> Answer:
@@ -60,45 +62,54 @@ class Commits:
         return await self._rounds.ask(cidr, ask)
 
     async def _serve(self, cidr: Network, asks: Sequence[Ask]) -> Sequence[Answer | Exception]:
-        cooldown = await self._cooldown_seconds()
+        guessed = self._written.pop(cidr, None)
+        if guessed:
+            outcome = await self._outcome(guessed, asks)
+            refused = any(isinstance(answer, Exception) for answer in outcome.answers)
+            if outcome.block is not guessed and not refused and await self._commit(outcome, guess=True):
+                return outcome.answers
         for attempt in range(ATTEMPTS):
             try:
                 before = await self._store.get(IPAMBlock, cidr_name(str(cidr)))
             except NotFound:
                 return [MissingBlock(f"there is no block {cidr}")] * len(asks)
-            outcome = batch.serve(before, asks, self._now_ns(), cooldown)
-            if outcome.block is before:
+            outcome = await self._outcome(before, asks)
+            if outcome.block is before or await self._commit(outcome, guess=not guessed and attempt == 0):
                 return outcome.answers
-            try:
-                await self._commit(outcome, first_attempt=attempt == 0)
-            except OVERTAKEN:
-                continue
-            return outcome.answers
         raise Contention(f"write block {cidr}: overtaken by other writers {ATTEMPTS} times in a row; try again later")
 
-    async def _cooldown_seconds(self) -> int:
-        try:
-            return (await self._store.get(IPAMConfig, "default")).spec.ip_cooldown_seconds
-        except NotFound:
-            return 0
+    async def _outcome(self, before: IPAMBlock, asks: Sequence[Ask]) -> Outcome:
+        cooldown = await self._cooldown_seconds() if batch.needs_cooldown(before, asks) else 0
+        return batch.serve(before, asks, self._now_ns(), cooldown)
 
-    async def _commit(self, outcome: Outcome, first_attempt: bool) -> None:
+    async def _commit(self, outcome: Outcome, guess: bool) -> bool:
+        """Write the outcome; False if others were quicker. A guess may rest on what was not read this time."""
         write = Delete(outcome.block) if outcome.vanishes else Update(outcome.block)
-        if self._store.atomic:
-            handles = await self._handle_writes(outcome, guess=first_attempt)
-            await self._store.write(*handles, write)
-        else:
-            await self._commit_in_order(outcome, write)
+        try:
+            if self._store.atomic:
+                handles = await self._handle_writes(outcome, guess)
+                *_, written = await self._store.write(*handles, write)
+            else:
+                written = await self._commit_in_order(outcome, write)
+        except OVERTAKEN:
+            return False
+        if isinstance(written, IPAMBlock):
+            self._written[outcome.block.network] = written
+        return True
 
     async def _handle_writes(self, outcome: Outcome, guess: bool) -> list[Write]:
-        """Return what the handles' records need. A guess takes handles that gain for new ones, unread: most are."""
+        """Return what the handles' records need.
+
+        A guess takes handles that gain for new, and those that were read by whoever asks for unchanged: most are.
+        """
         writes: list[Write] = []
         for handle, change in outcome.handles.items():
-            record = None if guess and change > 0 else await self._handle(handle)
+            known = outcome.records.get(handle)
+            record = known if guess and (known or change > 0) else await self._handle(handle)
             writes += _handle_write(record, counted(record, handle, outcome.block.spec.cidr, change))
         return writes
 
-    async def _commit_in_order(self, outcome: Outcome, write: Update | Delete) -> None:
+    async def _commit_in_order(self, outcome: Outcome, write: Update | Delete) -> Resource | None:
         """Write handles that gain, the block, then handles that lose; take the gains back if the block is overtaken.
 
         They are not taken back when the store did not answer: then the block may well have been written.
@@ -107,12 +118,13 @@ class Commits:
         losses = {handle: change for handle, change in outcome.handles.items() if change < 0}
         await self._count(outcome, gains)
         try:
-            await self._store.write(write)
+            (written,) = await self._store.write(write)
         except OVERTAKEN:
             back = {handle: -change for handle, change in gains.items()}
             await asyncio.shield(self._count_if_possible(outcome, back))
             raise
         await self._count_if_possible(outcome, losses)
+        return written
 
     async def _count_if_possible(self, outcome: Outcome, changes: Mapping[str, int]) -> None:
         try:

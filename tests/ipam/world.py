@@ -186,13 +186,13 @@ def _wrong_claims(found: Iterable[IPAMBlock], affinities: Iterable[BlockAffinity
 
 
 def _miscounted(found: Iterable[IPAMBlock], handles: Iterable[IPAMHandle]) -> list[str]:
-    held = Counter(
+    held: Counter[tuple[str | None, str]] = Counter(
         (allocation.handle, block.spec.cidr)
         for block in found
         for allocation in blocks.allocations(block)
         if not allocation.released
     )
-    counts = {(handle.spec.handle_id, cidr): count for handle in handles for cidr, count in handle.spec.block.items()}
+    counts: dict[tuple[str | None, str], int] = {(handle.spec.handle_id, cidr): count for handle in handles for cidr, count in handle.spec.block.items()}
     return [
         f"handle {key[0]} counts {counts.get(key, 0)} in block {key[1]}, which holds {held.get(key, 0)}"
         for key in {*held, *counts}
