@@ -19,6 +19,7 @@ import logging
 import os
 import random
 import sqlite3
+import threading
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -29,6 +30,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
+from urllib.parse import quote
 
 from datastore.bell import Bell
 from datastore.errors import AlreadyExists, Conflict, DatastoreError, Invalid, NotFound, Unavailable
@@ -74,9 +76,10 @@ class SqliteStore:
         self._where = path or "memory"
         self._history = history
         self._bell = Bell(Path(f"{path}.bell") if path else None)
-        self._writer = _Lane(path, "writer")
+        existed = threading.Event()
+        self._writer = _Lane(path, "writer", existed)
         # A database in memory belongs to its connection, so there is one.
-        self._reader = _Lane(path, "reader") if path else self._writer
+        self._reader = _Lane(path, "reader", existed) if path else self._writer
         self._closed = False
 
     @property
@@ -190,8 +193,9 @@ class SqliteStore:
 class _Lane:
     """One thread and its connection, which is opened when first needed and again after it was lost."""
 
-    def __init__(self, path: str | None, name: str) -> None:
+    def __init__(self, path: str | None, name: str, existed: threading.Event) -> None:
         self._path = path
+        self._existed = existed
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"sqlite-{name}")
@@ -236,8 +240,9 @@ class _Lane:
         if self._path is not None and self._file is not None and self._file != _identity(self._path):
             self._drop()  # the file was removed or replaced: what is written to the old one would be lost
         if self._connection is None:
-            self._connection = _connect(self._path)
+            self._connection = _connect(self._path, create=not self._existed.is_set())
             self._file = _identity(self._path) if self._path is not None else None
+            self._existed.set()
             self.generation += 1
         return self._connection
 
@@ -255,10 +260,14 @@ def _identity(path: str) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _connect(path: str | None) -> sqlite3.Connection:
-    """Open the file, and make it what it has to be if it is new."""
+def _connect(path: str | None, *, create: bool) -> sqlite3.Connection:
+    """Open the file, and make it what it has to be if it is new.
+
+    A file that was there before is not made again: an empty one would tell every watcher that all is gone.
+    """
+    uri = ":memory:" if path is None else f"file:{quote(path)}?mode={'rwc' if create else 'rw'}"
     # timeout 0: a lock is waited for by the lane, which knows the deadline.
-    connection = sqlite3.connect(path or ":memory:", timeout=0, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(uri, uri=True, timeout=0, isolation_level=None, check_same_thread=False)
     try:
         _prepare(connection, path or "memory")
     except BaseException:
@@ -578,6 +587,8 @@ def _why_it_cannot_be_opened(path: str) -> str:
         return f"the folder {folder} does not exist"
     if os.path.isdir(path):
         return "it is a folder, not a file"
+    if not os.path.exists(path) and os.access(folder, os.W_OK | os.X_OK):
+        return "the file was removed while it was in use"
     if not os.access(folder, os.W_OK | os.X_OK) or (os.path.exists(path) and not os.access(path, os.R_OK | os.W_OK)):
         return "this user may not read and write it, or make files beside it"
     return "the file can't be opened"
