@@ -1,0 +1,89 @@
+"""What is refused, and that for each reason there is an announcement just beside it that is not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bgp.import_policy import Refusal, refusal
+from bgp.speaker import Attributes, ImportPolicy, Neighbour, Segment
+from kernel.prefix import Prefix, pack
+
+OWN, PEER = "192.0.2.1", "192.0.2.2"
+NODE = Neighbour(PEER, OWN, peer_as=64512, local_as=64512)
+ROUTER = replace(NODE, peer_as=65001, is_node=False, kind="global")
+POLICY = ImportPolicy(
+    own_as=64512,
+    router_id=pack(OWN),
+    own_addresses=frozenset({pack(OWN), pack("fd99::1")}),
+    own_blocks=(Prefix.parse("10.65.1.0/26"), Prefix.parse("fd00:65::/122")),
+    pools=(Prefix.parse("10.65.0.0/16"),),
+)
+
+
+def verdict(prefix: str, neighbour: Neighbour = NODE, next_hop: str = PEER, **said: Any) -> Refusal | None:
+    return refusal(Prefix.parse(prefix), Attributes(pack(next_hop), **said), neighbour, POLICY)
+
+
+def through(*numbers: int) -> tuple[Segment, ...]:
+    return (Segment("sequence", numbers),)
+
+
+def test_another_nodes_block_is_welcome() -> None:
+    assert verdict("10.65.2.0/26") is None
+    assert verdict("fd00:65:0:1::/122", next_hop="fd99::2") is None
+
+
+@pytest.mark.parametrize(
+    ("reason", "prefix", "said"),
+    [
+        (Refusal.BAD_ORIGIN, "10.65.2.0/26", {"origin": None}),
+        (Refusal.BAD_ORIGIN, "10.65.2.0/26", {"origin": "invalid"}),
+        (Refusal.OWN_NEXT_HOP, "10.65.2.0/26", {"next_hop": OWN}),
+        (Refusal.OWN_NEXT_HOP, "fd00:65:0:1::/122", {"next_hop": "fd99::1"}),
+        (Refusal.MARTIAN_NEXT_HOP, "10.65.2.0/26", {"next_hop": "127.0.0.1"}),
+        (Refusal.MARTIAN_NEXT_HOP, "10.65.2.0/26", {"next_hop": "0.0.0.0"}),
+        (Refusal.MARTIAN_NEXT_HOP, "fd00:65:0:1::/122", {"next_hop": "fe80::1"}),
+        (Refusal.OTHER_FAMILY, "10.65.2.0/26", {"next_hop": "fd99::2"}),
+        (Refusal.OWN_AS, "10.65.2.0/26", {"as_path": through(65001, 64512)}),
+        (Refusal.OWN_AS, "10.65.2.0/26", {"as_path": (Segment("set", (64512, 7)),)}),
+        (Refusal.OWN_ORIGINATOR, "10.65.2.0/26", {"originator_id": pack(OWN)}),
+        (Refusal.OWN_CLUSTER, "10.65.2.0/26", {"cluster_list": (pack("7.7.7.7"), pack(OWN))}),
+        (Refusal.DEFAULT_ROUTE, "0.0.0.0/0", {}),
+        (Refusal.DEFAULT_ROUTE, "::/0", {"next_hop": "fd99::2"}),
+        (Refusal.MARTIAN_PREFIX, "127.1.0.0/16", {}),
+        (Refusal.MARTIAN_PREFIX, "224.0.0.0/8", {}),
+        (Refusal.OWN_BLOCK, "10.65.1.0/26", {}),
+        (Refusal.OWN_BLOCK, "10.65.1.32/27", {}),
+        (Refusal.OWN_BLOCK, "fd00:65::/122", {"next_hop": "fd99::2"}),
+    ],
+)
+def test_it_is_refused_with_its_reason(reason: Refusal, prefix: str, said: dict[str, Any]) -> None:
+    assert verdict(prefix, **said) is reason
+
+
+def test_a_missing_next_hop_is_named_so() -> None:
+    assert refusal(Prefix.parse("10.65.2.0/26"), Attributes(b""), NODE, POLICY) is Refusal.NO_NEXT_HOP
+
+
+def test_an_address_borrowed_from_our_block_is_welcome_from_a_node_only() -> None:
+    assert verdict("10.65.1.7/32") is None
+    assert verdict("fd00:65::7/128", next_hop="fd99::2") is None
+    assert verdict("10.65.1.7/32", ROUTER, as_path=through(65001)) is Refusal.OWN_BLOCK
+
+
+def test_a_router_may_lead_anywhere_but_into_a_pool() -> None:
+    assert verdict("172.20.0.0/16", ROUTER, as_path=through(65001)) is None
+    assert verdict("10.65.2.0/26", ROUTER, as_path=through(65001)) is Refusal.POOL_FROM_OUTSIDE
+    assert verdict("10.0.0.0/8", ROUTER, as_path=through(65001)) is None
+
+
+def test_an_external_path_names_an_as() -> None:
+    assert verdict("172.20.0.0/16", ROUTER) is Refusal.EMPTY_AS_PATH
+
+
+def test_others_originators_clusters_and_supernets_of_ours_are_welcome() -> None:
+    assert verdict("10.65.2.0/26", originator_id=pack(PEER), cluster_list=(pack("7.7.7.7"),)) is None
+    assert verdict("10.65.0.0/16") is None

@@ -1,0 +1,335 @@
+"""Routes through a peer's life: restarts kept, ends forgotten, rules changed under it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from bgp.decision import Path, next_hops
+from bgp.import_policy import Refusal
+from bgp.rib_in import END_OF_RIB_SECONDS, RibIn, State
+from bgp.speaker import Attributes, Family, ImportPolicy, Neighbour
+from bgp.wire import (
+    Announced,
+    EndOfRib,
+    PeerConnected,
+    PeerDown,
+    PeerOpen,
+    PeerUp,
+    Refresh,
+    Restart,
+    Update,
+    Withdrawn,
+)
+from kernel.prefix import Prefix, pack
+
+OWN, A, B = "192.0.2.1", "192.0.2.2", "192.0.2.3"
+POLICY = ImportPolicy(64512, pack(OWN), frozenset({pack(OWN)}), prefix_limit=4)
+ONE, TWO = Prefix.parse("10.65.1.0/26"), Prefix.parse("10.65.2.0/26")
+SIX = Prefix.parse("fd00::/122")
+SILENT, SHUTDOWN = "closing connection", "notification received (6,2)"
+
+
+def neighbour(address: str) -> Neighbour:
+    return Neighbour(address, OWN, peer_as=64512, local_as=64512)
+
+
+def opened(peer: str = A, kept: bool = True, seconds: int = 30, graceful: bool = True) -> PeerOpen:
+    both: tuple[Family, ...] = ("ipv4", "ipv6")
+    restart = Restart(seconds, restarting=False, families=tuple((family, kept) for family in both))
+    return PeerOpen(peer, pack(peer), 64512, 90, both, restart=restart if graceful else None)
+
+
+def says(peer: str, *prefixes: Prefix, path_id: int = 0, next_hop: str | None = None) -> Update:
+    def hop(prefix: Prefix) -> bytes:
+        return pack(next_hop or peer) if prefix.bits == 32 else pack("fd99::2")
+
+    return Update(peer, announced=tuple(Announced(prefix, path_id, Attributes(hop(prefix))) for prefix in prefixes))
+
+
+def takes_back(peer: str, *prefixes: Prefix, path_id: int = 0) -> Update:
+    return Update(peer, withdrawn=tuple(Withdrawn(prefix, path_id) for prefix in prefixes))
+
+
+def rib_in(*peers: str) -> RibIn:
+    made = RibIn()
+    made.configure(map(neighbour, peers), POLICY, now=0)
+    return made
+
+
+def come_up(rib: RibIn, peer: str = A, now: float = 0, **said: Any) -> None:
+    rib.fold(PeerConnected(peer), now)
+    rib.fold(opened(peer, **said), now)
+    rib.fold(PeerUp(peer), now)
+
+
+def end_of_rib(rib: RibIn, peer: str = A, now: float = 0) -> None:
+    rib.fold(EndOfRib(peer, "ipv4"), now)
+    rib.fold(EndOfRib(peer, "ipv6"), now)
+
+
+def with_route(**said: Any) -> RibIn:
+    rib = rib_in(A)
+    come_up(rib, **said)
+    rib.fold(says(A, ONE), 0)
+    end_of_rib(rib)
+    return rib
+
+
+def test_an_announcement_replaces_and_a_withdrawal_removes() -> None:
+    rib = with_route()
+    assert rib.next_hops(ONE) == (pack(A),)
+    rib.fold(says(A, ONE, next_hop=B), 0)
+    assert rib.next_hops(ONE) == (pack(B),)
+    rib.fold(takes_back(A, ONE, TWO), 0)
+    assert rib.next_hops(ONE) == ()
+    assert not rib.prefixes()
+
+
+def test_withdrawals_of_one_update_come_before_its_announcements() -> None:
+    rib = with_route()
+    rib.fold(replace(says(A, ONE), withdrawn=(Withdrawn(ONE, 0),)), 0)
+    assert rib.next_hops(ONE) == (pack(A),)
+
+
+def test_paths_of_one_peer_are_told_apart_by_their_id() -> None:
+    rib = with_route()
+    rib.fold(says(A, ONE, path_id=2, next_hop=B), 0)
+    assert rib.next_hops(ONE) == (pack(A), pack(B))
+    rib.fold(takes_back(A, ONE), 0)
+    assert rib.next_hops(ONE) == (pack(B),)
+
+
+def test_routes_stay_through_a_silent_end_and_go_when_the_restart_time_is_over() -> None:
+    rib = with_route(seconds=30)
+    rib.fold(PeerDown(A, SILENT), 100)
+    assert rib.next_expiry() == 130
+    rib.expire(129)
+    assert rib.next_hops(ONE) == (pack(A),)
+    rib.expire(130)
+    assert rib.next_hops(ONE) == ()
+
+
+def test_failed_attempts_to_come_back_do_not_count_as_another_end() -> None:
+    rib = with_route()
+    rib.fold(PeerDown(A, SILENT), 100)
+    for _ in range(3):
+        rib.fold(PeerConnected(A), 101)
+        rib.fold(PeerDown(A, SILENT), 101)
+    assert rib.next_hops(ONE) == (pack(A),)
+
+
+def test_a_notification_ends_the_routes_at_once() -> None:
+    for reason in (SHUTDOWN, "notification sent (4,0)"):
+        rib = with_route()
+        rib.fold(PeerDown(A, reason), 100)
+        assert rib.next_hops(ONE) == ()
+
+
+def test_a_peer_that_does_not_restart_gracefully_loses_its_routes() -> None:
+    rib = with_route(graceful=False)
+    rib.fold(PeerDown(A, SILENT), 100)
+    assert rib.next_hops(ONE) == ()
+
+
+def test_end_of_rib_after_a_restart_drops_only_what_was_not_said_again() -> None:
+    rib = with_route()
+    rib.fold(says(A, TWO, SIX), 0)
+    rib.fold(PeerDown(A, SILENT), 100)
+    come_up(rib, now=101)
+    rib.fold(says(A, ONE), 101)
+    assert set(rib.prefixes()) == {ONE, TWO, SIX}
+    rib.fold(EndOfRib(A, "ipv4"), 101)
+    assert set(rib.prefixes()) == {ONE, SIX}
+    rib.fold(EndOfRib(A, "ipv6"), 101)
+    assert set(rib.prefixes()) == {ONE}
+    assert rib.next_expiry() is None
+
+
+def test_a_peer_that_lost_its_forwarding_state_loses_its_stale_routes_when_it_is_back() -> None:
+    rib = with_route()
+    rib.fold(PeerDown(A, SILENT), 100)
+    come_up(rib, now=101, kept=False)
+    assert rib.next_hops(ONE) == ()
+
+
+def test_an_end_of_rib_that_never_comes_is_waited_for_longer_than_a_calico_node_takes() -> None:
+    rib = with_route()
+    rib.fold(PeerDown(A, SILENT), 100)
+    come_up(rib, now=101)
+    rib.expire(101 + 240)
+    assert rib.next_hops(ONE) == (pack(A),)
+    rib.expire(101 + END_OF_RIB_SECONDS)
+    assert rib.next_hops(ONE) == ()
+
+
+def test_a_second_end_before_end_of_rib_drops_what_was_stale_already() -> None:
+    rib = with_route()
+    rib.fold(PeerDown(A, SILENT), 100)
+    come_up(rib, now=101)
+    rib.fold(says(A, TWO), 101)
+    rib.fold(PeerDown(A, SILENT), 102)
+    assert set(rib.prefixes()) == {TWO}
+
+
+def test_our_own_restart_keeps_everything_whatever_the_peers_say_of_theirs() -> None:
+    """For the peer it was us who restarted: it did not, and claims no forwarding state."""
+    rib = with_route(kept=False)
+    rib.speaker_lost("killed", 100)
+    come_up(rib, now=101, kept=False)
+    assert rib.next_hops(ONE) == (pack(A),)
+    end_of_rib(rib, now=101)
+    assert rib.next_hops(ONE) == ()
+
+
+def test_a_refresh_drops_what_it_did_not_repeat() -> None:
+    rib = with_route()
+    rib.fold(says(A, TWO), 0)
+    rib.fold(Refresh(A, "ipv4", "begin"), 0)
+    rib.fold(says(A, TWO), 0)
+    rib.fold(takes_back(A, Prefix.parse("0.0.0.0/0")), 0)
+    assert set(rib.prefixes()) == {ONE, TWO}
+    rib.fold(Refresh(A, "ipv4", "end"), 0)
+    assert set(rib.prefixes()) == {TWO}
+
+
+def test_a_refused_route_is_used_once_the_rules_allow_it_and_the_other_way_round() -> None:
+    rib = with_route()
+    mine = replace(POLICY, own_blocks=(ONE,))
+    rib.configure([neighbour(A)], mine, 1)
+    assert rib.next_hops(ONE) == ()
+    assert rib.peers[A].refused() == {Refusal.OWN_BLOCK: 1}
+    rib.configure([neighbour(A)], POLICY, 2)
+    assert rib.next_hops(ONE) == (pack(A),)
+
+
+def test_a_route_that_becomes_bad_is_not_used_in_its_old_form() -> None:
+    rib = with_route()
+    rib.fold(says(A, ONE, next_hop=OWN), 0)
+    assert rib.next_hops(ONE) == ()
+
+
+def test_prefixes_over_the_limit_are_refused_and_counted_and_known_ones_still_change() -> None:
+    rib = with_route()
+    many = [Prefix.parse(f"10.66.{n}.0/26") for n in range(10)]
+    rib.fold(says(A, *many), 0)
+    assert len(rib.prefixes()) == POLICY.prefix_limit
+    assert rib.peers[A].refused() == {Refusal.OVER_LIMIT: 7}
+    rib.fold(says(A, ONE, next_hop=B), 0)
+    assert rib.next_hops(ONE) == (pack(B),)
+
+
+def test_a_removed_neighbour_takes_its_routes_along() -> None:
+    rib = with_route()
+    rib.configure([neighbour(B)], POLICY, 1)
+    assert not rib.prefixes()
+    rib.fold(says(A, ONE), 1)
+    assert not rib.prefixes()
+
+
+def test_settled_when_all_have_ended_their_table_or_had_their_time() -> None:
+    rib = rib_in(A, B)
+    come_up(rib)
+    end_of_rib(rib)
+    assert not rib.settled(119)
+    assert rib.settled(120)
+    come_up(rib, B, 119)
+    assert not rib.settled(120), "a peer that is up has promised an end-of-RIB"
+    end_of_rib(rib, B)
+    assert rib.settled(120)
+
+
+def test_a_wrong_as_is_explained_and_bare_retries_do_not_hide_it() -> None:
+    rib = rib_in(A)
+    rib.fold(PeerConnected(A), 1)
+    rib.fold(PeerDown(A, "notification sent (2,2)"), 1)
+    rib.fold(PeerDown(A, SILENT), 2)
+    assert rib.peers[A].last_error == "wrong AS number (NOTIFICATION 2/2 sent)"
+    assert rib.peers[A].state is State.DOWN
+
+
+class AnyLife(RuleBasedStateMachine):
+    """Two peers say anything in any order: the index by prefix is always what the peers' own tables say."""
+
+    peers = st.sampled_from([A, B])
+    prefixes = st.sampled_from([ONE, TWO, SIX, Prefix.parse("10.65.1.7/32")])
+    ids = st.integers(0, 1)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rib = rib_in(A, B)
+        self.now = 0.0
+        self.told: dict[Prefix, tuple[bytes, ...]] = {}
+
+    @rule(peer=peers, prefix=prefixes, path_id=ids, hop=st.sampled_from([A, B, OWN]))
+    def announce(self, peer: str, prefix: Prefix, path_id: int, hop: str) -> None:
+        if len(prefix.packed) == 4:
+            self.rib.fold(says(peer, prefix, path_id=path_id, next_hop=hop), self.now)
+
+    @rule(peer=peers, prefix=prefixes, path_id=ids)
+    def withdraw(self, peer: str, prefix: Prefix, path_id: int) -> None:
+        self.rib.fold(takes_back(peer, prefix, path_id=path_id), self.now)
+
+    @rule(peer=peers, kept=st.booleans(), graceful=st.booleans())
+    def up(self, peer: str, kept: bool, graceful: bool) -> None:
+        come_up(self.rib, peer, self.now, kept=kept, graceful=graceful)
+
+    @rule(peer=peers, reason=st.sampled_from([SILENT, SHUTDOWN]))
+    def down(self, peer: str, reason: str) -> None:
+        self.rib.fold(PeerDown(peer, reason), self.now)
+
+    @rule(peer=peers)
+    def end(self, peer: str) -> None:
+        end_of_rib(self.rib, peer, self.now)
+
+    @rule(peer=peers, subtype=st.sampled_from(["begin", "end", "query"]))
+    def refresh(self, peer: str, subtype: str) -> None:
+        self.rib.fold(Refresh(peer, "ipv4", subtype), self.now)
+
+    @rule()
+    def lose_exabgp(self) -> None:
+        self.rib.speaker_lost("killed", self.now)
+
+    @rule(seconds=st.sampled_from([1.0, 50.0, 400.0]))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+        self.rib.expire(self.now)
+
+    @rule(peers=st.sets(peers), blocks=st.sets(prefixes, max_size=2))
+    def configure(self, peers: set[str], blocks: set[Prefix]) -> None:
+        policy = replace(POLICY, own_blocks=tuple(blocks))
+        self.rib.configure(map(neighbour, peers), policy, self.now)
+
+    @invariant()
+    def index_is_what_the_peers_tables_say(self) -> None:
+        paths: dict[Prefix, list[Path]] = {}
+        for peer in self.rib.peers.values():
+            for key, heard in peer.routes.items():
+                if heard.refusal is None:
+                    paths.setdefault(key.prefix, []).append(Path(heard.attributes, peer.external))
+        assert set(self.rib.prefixes()) == set(paths)
+        for prefix, some in paths.items():
+            assert self.rib.next_hops(prefix) == next_hops(some)
+
+    @invariant()
+    def every_change_is_marked(self) -> None:
+        for prefix in self.rib.changed:
+            self.told.pop(prefix, None)
+            if found := self.rib.next_hops(prefix):
+                self.told[prefix] = found
+        self.rib.changed.clear()
+        assert self.told == {prefix: self.rib.next_hops(prefix) for prefix in self.rib.prefixes()}
+
+    @invariant()
+    def stale_routes_exist_and_have_an_end(self) -> None:
+        for peer in self.rib.peers.values():
+            assert peer.stale <= peer.routes.keys()
+            assert (peer.stale_until is not None) >= bool(peer.stale)
+
+
+TestAnyLife = AnyLife.TestCase
+TestAnyLife.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
