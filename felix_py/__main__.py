@@ -27,12 +27,14 @@ from felix_py.startup import StartupError, start
 from felix_py.status import Status
 from felix_py.web import WebServer
 from ipam.allocator import Allocator
-from kernel.link import enable_forwarding
+from kernel.link import write_sysctls
 from kernel.socket import Kernel, KernelError
 
 log = logging.getLogger("felix")
 
 USAGE, FAILURE = 2, 1
+FORWARDING = {"net/ipv4/ip_forward": "1", "net/ipv6/conf/all/forwarding": "1"}
+_IPV6_SYSCTLS = ("ipv6/conf/all/forwarding",)  # not there on a host without IPv6
 RETRY_SECONDS = 1.0
 
 
@@ -51,8 +53,8 @@ def main() -> int:
         log.critical("%s", error)
         return FAILURE
     except BaseExceptionGroup as group:
-        for error in group.exceptions:
-            log.critical("%s", error, exc_info=error)
+        for failure in group.exceptions:
+            log.critical("a task failed: %s; the agent ends", failure, exc_info=failure)
         return FAILURE
     except OSError as error:
         log.critical("%s; the agent ends", error)
@@ -78,7 +80,7 @@ async def _serve(settings: Settings) -> None:
         stack.push_async_callback(store.close)
         kernel = stack.enter_context(Kernel())
         identity = await _start(settings, store, kernel)
-        enable_forwarding()
+        write_sysctls(FORWARDING, content_without=_IPV6_SYSCTLS)
         sidecar = Sidecar(settings.run_dir / "bgp.sock")
         agent = Agent(settings, identity, store, kernel, sidecar)
         journal = Journal(settings.state_dir / "released.journal")

@@ -200,7 +200,7 @@ class Agent:
     # Next hops
 
     def _resolve(self, addresses: set[bytes]) -> dict[bytes, Any]:
-        return {address: self._kernel.resolve(address) for address in addresses}
+        return {address: self._kernel.resolve(address, avoid=(self.ownership.learned,)) for address in addresses}
 
     def _resolve_soon(self) -> None:
         if self._resolving is None:

@@ -32,11 +32,10 @@ class PodRoutes:
         devices: the devices that are up, by name. A pod whose device is not there wants its route all the same:
         it stands in the RIB, unresolved, and is shown.
         """
-        before = self._stated.pop(key, {})
-        now = {
-            address: self._path(devices.get(endpoint.device), address.bits)
-            for address in (endpoint.addresses if endpoint else ())
-        }
+        before, now = self._stated.pop(key, {}), {}
+        if endpoint is not None:
+            device = devices.get(endpoint.device)
+            now = {address: self._path(device, address.bits) for address in endpoint.addresses}
         for address in before.keys() - now.keys():
             if rib.wanted(Source.PODS).get(address) == before[address]:  # else another pod has it by now
                 rib.remove(Source.PODS, address)

@@ -99,8 +99,8 @@ async def _write_node(
             stored: Node | None = await store.get(Node, name)
         except NotFound:
             stored = None
-        ipv4 = _address(settings.ip, settings.ip_autodetection_method, 4, stored and stored.ipv4, interfaces)
-        ipv6 = _address(settings.ip6, settings.ip6_autodetection_method, 6, stored and stored.ipv6, interfaces)
+        ipv4 = _address(settings.ip, settings.ip_autodetection_method, 4, stored.ipv4 if stored else None, interfaces)
+        ipv6 = _address(settings.ip6, settings.ip6_autodetection_method, 6, stored.ipv6 if stored else None, interfaces)
         if ipv4 is None and ipv6 is None:
             raise StartupError(f"find the addresses of node {name}: IP and IP6 are both none; nothing could be routed")
         assert ipv4 is None or isinstance(ipv4, IPv4Interface)
@@ -128,7 +128,7 @@ def _address(
         if setting == "" and stored is not None:
             return stored
         return detect(method, version, interfaces, _source_towards)
-    given = ip_interface(setting)
+    given: Interface = ip_interface(setting)
     if "/" in setting:
         return given
     return next((a for i in interfaces for a in i.addresses if a.ip == given.ip), given)
@@ -147,11 +147,12 @@ def _source_towards(destination: str) -> str | None:
 
 def refuse_duplicates(name: str, own: Iterable[Interface | None], nodes: Iterable[Node]) -> None:
     """Raise StartupError if another node has one of our addresses."""
-    for address in filter(None, own):
+    for address in own:
         for node in nodes:
-            if node.metadata.name != name and address.ip in [a.ip for a in (node.ipv4, node.ipv6) if a]:
+            theirs: tuple[Interface | None, ...] = (node.ipv4, node.ipv6)
+            if address and node.name != name and address.ip in {their.ip for their in theirs if their}:
                 raise StartupError(
-                    f"take {address.ip} for node {name}: node {node.metadata.name} has it already; "
+                    f"take {address.ip} for node {name}: node {node.name} has it already; "
                     f"give one of them another address (IP=…), or delete the Node that is gone"
                 )
 
