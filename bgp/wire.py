@@ -235,7 +235,7 @@ def _update(peer: str, update: Mapping[str, Any]) -> Update:
         peer,
         announced=tuple(_announced(update.get("announce", {}), said)),
         withdrawn=tuple(
-            Withdrawn(Prefix.parse(route["nlri"]), _path_id(route))
+            Withdrawn(Prefix.of(route["nlri"]), _path_id(route))
             for family in _FAMILIES
             for route in update.get("withdraw", {}).get(f"{family} unicast", ())
         ),
@@ -248,7 +248,7 @@ def _announced(announce: Mapping[str, Any], said: Mapping[str, Any]) -> Iterator
         for next_hop, routes in announce.get(f"{family} unicast", {}).items():
             attributes = _shared(_attributes(next_hop, said))
             for route in routes:
-                yield Announced(Prefix.parse(route["nlri"]), _path_id(route), attributes)
+                yield Announced(Prefix.of(route["nlri"]), _path_id(route), attributes)
 
 
 def _path_id(route: Mapping[str, str]) -> int:
