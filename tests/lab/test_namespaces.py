@@ -1,0 +1,100 @@
+"""The private world: its first process is alone in it, sees the host's programs, and can change nothing of the host.
+
+pytest ─ outer (waits) ─ 1 (first) ─ 2 (director: runs the script below) ─ 3 (node n1)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.leftovers import listing, settled_leftovers
+
+TREE = Path(__file__).parents[2]
+
+ENTER = """
+import json, os, pathlib, signal, socket, subprocess, sys
+from pathlib import Path
+from lab.namespaces import become_world, hold_node, network_of
+become_world([Path(sys.argv[1]), Path(sys.prefix), Path(sys.base_prefix)], dies_with_parent=True)
+def refused(action):
+    try:
+        action()
+    except OSError as error:
+        return error.errno
+def say(**values):
+    print(json.dumps(values), flush=True)
+"""
+
+
+def in_world(script: str, *, as_user: int | None = None) -> Any:
+    """Run a script in a new world and return what it says."""
+    ran = subprocess.run(
+        [sys.executable, "-c", ENTER + script, str(TREE)],
+        capture_output=True,
+        text=True,
+        check=False,
+        user=as_user,
+        group=as_user,
+        extra_groups=None if as_user is None else [],
+        cwd="/",
+    )
+    assert ran.returncode == 0, ran.stderr
+    return json.loads(ran.stdout)
+
+
+def test_the_world_has_its_own_processes_and_an_empty_etc_run_and_opt() -> None:
+    said = in_world("say(pid=os.getpid(), uid=os.getuid(), run=os.listdir('/run'), opt=os.listdir('/opt'),"
+                    " cni=Path('/etc/cni').exists(), links=os.listdir('/proc/sys/net/ipv4/conf'))")  # fmt: skip
+    assert (said["pid"], said["uid"], said["run"], said["opt"], said["cni"]) == (2, 0, [], [], False)
+    assert set(said["links"]) == {"all", "default", "lo"}
+
+
+def test_system_folders_and_the_tree_are_there_and_read_only() -> None:
+    said = in_world("""say(
+        usr=refused(lambda: Path('/usr/felix-was-here').touch()),
+        tree=refused(lambda: Path(sys.argv[1], 'felix-was-here').touch()),
+        own=refused(lambda: Path('/run/felix-was-here').touch()),
+        spec=Path(sys.argv[1], 'examples/three-nodes.yaml').exists())""")
+    assert said == {"usr": 30, "tree": 30, "own": None, "spec": True}
+
+
+def test_a_node_has_its_own_name_network_and_run() -> None:
+    said = in_world("""
+holder = hold_node('n1')
+Path('/run/of-the-world').touch()
+here = os.stat('/proc/self/ns/net').st_ino
+with network_of(holder):
+    there = os.stat('/proc/self/ns/net').st_ino
+say(moved=there != here, back=os.stat('/proc/self/ns/net').st_ino == here,
+    name=subprocess.run(['nsenter', '--target', str(holder), '--uts', 'hostname'],
+                        capture_output=True, text=True).stdout.strip(),
+    run=sorted(os.listdir(f'/proc/{holder}/root/run')),
+    cni=os.path.isdir(f'/proc/{holder}/root/opt/cni/bin'))""")
+    assert said == {"moved": True, "back": True, "name": "n1", "run": ["netns"], "cni": True}
+
+
+@pytest.mark.parametrize("victim", ["outer", "first"])
+def test_when_the_outer_or_the_first_process_is_killed_all_others_end(victim: str) -> None:
+    before = listing()
+    outer = subprocess.Popen(
+        [sys.executable, "-c", ENTER + "hold_node('n1'); say(up=True); signal.pause()", str(TREE)],
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert outer.stdout and outer.stdout.readline()
+        first = int(Path(f"/proc/{outer.pid}/task/{outer.pid}/children").read_text())
+        os.kill(outer.pid if victim == "outer" else first, signal.SIGKILL)
+        outer.wait()
+        assert outer.stdout.read() == b""  # the director, who held the other end, is gone
+        assert settled_leftovers(before) == []
+    finally:
+        outer.kill()
+        outer.wait()

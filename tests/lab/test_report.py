@@ -1,0 +1,93 @@
+"""The report: a page for a person, the numbers for a machine."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from rich.console import Console
+
+from lab.report import faults, for_machines, show
+
+
+def picture() -> dict[str, Any]:
+    route = {
+        "prefix": "10.65.0.1/32",
+        "source": "pods",
+        "via": "10.65.0.1/32 dev cali1 scope link proto 80 metric 1030",
+    }
+    block = {"prefix": "10.65.0.0/26", "source": "blocks", "via": "blackhole 10.65.0.0/26 proto 80 metric 1030"}
+    return {
+        "name": "two",
+        "nodes": [
+            {
+                "name": name,
+                "addresses": ["192.0.2.1"],
+                "as_number": 64512,
+                "blocks": ["10.65.0.0/26"],
+                "ready": True,
+                "peers": [{"address": "192.0.2.9", "kind": "mesh", "state": "up", "since": 1.0, "info": "Established"}],
+                "routes": [{**each, "best": True, "in_fib": True, "note": ""} for each in (route, block)],
+            }
+            for name in ("n1", "n2")
+        ],
+        "pods": [{"name": f"n{i}-1", "node": f"n{i}", "addresses": [f"10.65.0.{i}"]} for i in (1, 2)],
+        "sessions": {"expected": 2, "established": 2},
+        "matrix": {"n1-1": {"n2-1": 0.25}, "n2-1": {"n1-1": 0.5}},
+        "pings": {"sent": 2, "lost": 0},
+        "seconds": {"up": 1.0, "established": 2.0, "reachable": 2.5, "total": 3.0},
+        "invariants": {"checked": 8, "violated": []},
+        "troubles": [],
+    }
+
+
+def page(shown: dict[str, Any], left: list[str]) -> str:
+    console = Console(width=110, record=True, file=io.StringIO())
+    show(console, shown, for_machines(shown, left))
+    return console.export_text()
+
+
+def test_the_numbers_are_exactly_those_that_machines_expect() -> None:
+    assert for_machines(picture(), []) == {
+        "nodes": 2,
+        "pods": 2,
+        "sessions": {"expected": 2, "established": 2},
+        "pings": {"sent": 2, "lost": 0},
+        "seconds": {"up": 1.0, "established": 2.0, "reachable": 2.5, "total": 3.0},
+        "invariants": {"checked": 8, "violated": []},
+        "leftovers": [],
+    }
+
+
+def test_a_good_run_has_no_faults_and_says_so() -> None:
+    assert faults(for_machines(picture(), [])) == []
+    text = page(picture(), [])
+    assert "every pod reaches every other" in text
+    assert "10.65.0.1/32 dev cali1 scope link proto 80 metric 1030" in text
+    assert "own block: unused addresses" in text
+
+
+def test_every_kind_of_fault_is_a_sentence() -> None:
+    bad = picture() | {
+        "sessions": {"expected": 2, "established": 1},
+        "pings": {"sent": 2, "lost": 1},
+        "matrix": {"n1-1": {}, "n2-1": {"n1-1": 0.5}},
+        "seconds": {"up": 1.0},
+        "invariants": {"checked": 8, "violated": ["n1: 7. a blackhole is a pod's address"]},
+    }
+    text = page(bad, ["link cali1"])
+    for sentence in (
+        "only 1 of 2 sessions are up",
+        "1 of 2 pings were lost",
+        "the pods did not all reach one another in time",
+        "invariant violated on n1: 7. a blackhole is a pod's address",
+        "left behind: link cali1",
+        "lost",
+    ):
+        assert sentence in text
+
+
+def test_a_large_matrix_is_summed_up() -> None:
+    names = [f"p{i}" for i in range(20)]
+    matrix = {name: {other: 0.1 for other in names if other != name} for name in names}
+    assert "19/19" in page(picture() | {"matrix": matrix}, [])
