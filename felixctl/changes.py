@@ -14,6 +14,7 @@ from datastore.resources import (
     KINDS,
     IPAMBlock,
     IPPool,
+    Node,
     Resource,
     forbidden_changes,
     misfitting_blocks,
@@ -25,6 +26,7 @@ from felixctl.documents import Document
 from felixctl.kinds import Noun, UnknownKindError, noun_of_kind
 
 Json = dict[str, Any]
+R = TypeVar("R", bound=Resource)
 S = TypeVar("S")
 T = TypeVar("T")
 
@@ -75,6 +77,7 @@ class World:
     existing: Existing
     pools: Sequence[IPPool] = ()
     blocks: Sequence[IPAMBlock] = ()
+    nodes: Sequence[Node] = ()
 
 
 def key_of(noun: Noun, name: str, namespace: str | None) -> Key:
@@ -141,7 +144,21 @@ def resource(one: Wanted, old: Resource | None) -> Resource:
         raise RejectedError([f"{one.place}: {error}"]) from None
     _reject_if(f"{one.place}: {one.key}: {_unknown_field(new, path)}" for path in new.unknown_fields())
     _reject_if(f"{one.place}: {sentence}" for sentence in (forbidden_changes(old, new) if old else ()))
+    _reject_if(f"{one.place}: {sentence}" for sentence in (_ignored(new) if isinstance(new, Node) else ()))
     return new
+
+
+def _ignored(node: Node) -> Iterator[str]:
+    """Yield what everybody who reads this node would take for absent, because it makes no sense."""
+    for name, read_back, meaning in (
+        ("IPv4Address", node.ipv4, "an IPv4 address such as 192.0.2.1/24"),
+        ("IPv6Address", node.ipv6, "an IPv6 address such as 2001:db8::1/64"),
+        ("ASNumber", node.as_number, "an AS number such as 64512"),
+        ("RouteReflectorClusterID", node.cluster_id, "an IPv4 address such as 244.0.0.1"),
+    ):
+        written = node.metadata.annotations.get(f"projectcalico.org/{name}")
+        if written and read_back is None:
+            yield f'Node "{node.name}": {name} "{written}" is not {meaning}'
 
 
 def _unknown_field(new: Resource, path: str) -> str:
@@ -182,14 +199,29 @@ def replaced(items: Sequence[Wanted], world: World) -> list[Write]:
 
 def _cluster_problems(steps: Sequence[Create | Update], world: World) -> Iterator[str]:
     """Yield what would be wrong with the cluster afterwards and is not wrong already."""
-    written = {step.resource.name: step.resource for step in steps if isinstance(step.resource, IPPool)}
-    after = {pool.name: pool for pool in world.pools} | written
-    before = set(overlapping_pools(world.pools))
-    yield from (sentence for sentence in overlapping_pools(after.values()) if sentence not in before)
+    written = [step.resource for step in steps]
+    yield from _new(overlapping_pools, world.pools, [one for one in written if isinstance(one, IPPool)])
+    yield from _new(shared_addresses, world.nodes, [one for one in written if isinstance(one, Node)])
     cidrs = [block.network for block in world.blocks]
     for step in steps:
         if isinstance(step, Create) and isinstance(step.resource, IPPool):
             yield from misfitting_blocks(step.resource, cidrs)
+
+
+def _new(rule: Callable[[Iterable[R]], Iterator[str]], before: Iterable[R], written: Iterable[R]) -> Iterator[str]:
+    """Yield what a rule finds wrong with the objects of a kind after the change, and did not before."""
+    after = {one.name: one for one in before} | {one.name: one for one in written}
+    known = set(rule(before))
+    return (sentence for sentence in rule(after.values()) if sentence not in known)
+
+
+def shared_addresses(nodes: Iterable[Node]) -> Iterator[str]:
+    """Yield a sentence for each node that has an address of a node before it."""
+    owners: dict[object, str] = {}
+    for node in nodes:
+        for interface in (node.ipv4, node.ipv6):
+            if interface is not None and owners.setdefault(interface.ip, node.name) != node.name:
+                yield f'Node "{node.name}": address {interface.ip} is that of Node "{owners[interface.ip]}" already'
 
 
 def deleted(keys: Sequence[Key], existing: Existing, *, skip_missing: bool = False) -> list[Write]:

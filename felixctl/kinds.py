@@ -5,6 +5,7 @@ Pure. Cells are read from the view that people see (`felixctl.view`), so the tab
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -84,10 +85,14 @@ def table(
     return tuple(column.heading for column in columns), rows
 
 
-def order(noun: Noun, view: View) -> tuple[str, ...]:
-    """Return what a list of this kind is sorted by: endpoints by namespace and pod, all else by name."""
-    metadata = view["metadata"]
-    first = view["spec"].get("pod", "") if noun.kind == "WorkloadEndpoint" else ""
+def order(noun: Noun, view: View) -> tuple[str | float, ...]:
+    """Return what a list of this kind is sorted by: endpoints by pod, tiers by their order, all else by name."""
+    metadata, spec = view["metadata"], view.get("spec") or {}
+    first: str | float = ""
+    if noun.kind == "WorkloadEndpoint":
+        first = spec.get("pod") or ""
+    elif noun.kind == "Tier":
+        first = spec.get("order", math.inf)  # a tier without an order comes last
     return (metadata.get("namespace") or "", first, metadata["name"])
 
 
@@ -139,6 +144,17 @@ def _peer_node(view: View, _: int) -> str:
 def _nats(view: View, _: int) -> str:
     entries = _find(view, ("spec", "ipNATs")) or ()
     return ",".join(f"{entry.get('externalIP')}->{entry.get('internalIP')}" for entry in entries)
+
+
+def _order(view: View, _: int) -> str:
+    """Return an order as Go prints a float: from a million on with an exponent, `1e+06`."""
+    order = _find(view, ("spec", "order"))
+    if order is None:
+        return ""
+    if abs(order) < 1e6:
+        return f"{order:.15g}"
+    digits, exponent = f"{order:.15e}".split("e")
+    return f"{digits.rstrip('0').rstrip('.')}e{exponent}"
 
 
 def _max_blocks(view: View, _: int) -> str:
@@ -206,6 +222,12 @@ _BLOCK = (
     Column("INUSE", _in_use),
 )
 _HANDLE = (_NAME, Column("BLOCKS", _handle_blocks))
+_HOST_ENDPOINT = (_NAME, Column("NODE", _spec("node")))
+_POLICY = (_NAME, Column("TIER", _spec("tier", "default")))
+_POLICY_WIDE = (*_POLICY, Column("ORDER", _order), Column("SELECTOR", _spec("selector")))
+_NETWORK_SET_WIDE = (_NAME, Column("NETS", _spec("nets")))
+_TIER = (_NAME, Column("ORDER", _order))
+_NODE_STATUS = (_NAME, Column("NODE", _spec("node")))
 
 NOUNS = (
     Noun(
@@ -293,6 +315,56 @@ NOUNS = (
         (_NAME, *_ENDPOINT, Column("PROFILES", _spec("profiles")), Column("NATS", _nats)),
         "WorkloadEndpoint",
         namespaced=True,
+    ),
+    Noun(
+        "HostEndpoint",
+        ("hostendpoints", "hostendpoint", "heps", "hep"),
+        _HOST_ENDPOINT,
+        (
+            *_HOST_ENDPOINT,
+            Column("INTERFACE", _spec("interfaceName")),
+            Column("IPS", _spec("expectedIPs")),
+            Column("PROFILES", _spec("profiles")),
+        ),
+        "HostEndpoint",
+    ),
+    Noun("Tier", ("tiers", "tier"), _TIER, _TIER, "Tier"),
+    Noun(
+        "GlobalNetworkPolicy",
+        ("globalnetworkpolicies", "globalnetworkpolicy", "gnps", "gnp"),
+        _POLICY,
+        _POLICY_WIDE,
+        "GlobalNetworkPolicy",
+    ),
+    Noun(
+        "NetworkPolicy",
+        ("networkpolicies", "networkpolicy", "np", "policies", "policy", "pols", "pol"),
+        _POLICY,
+        _POLICY_WIDE,
+        "NetworkPolicy",
+        namespaced=True,
+    ),
+    Noun(
+        "GlobalNetworkSet",
+        ("globalnetworksets", "globalnetworkset", "gnetsets", "gnetset"),
+        (_NAME,),
+        _NETWORK_SET_WIDE,
+        "GlobalNetworkSet",
+    ),
+    Noun(
+        "NetworkSet",
+        ("networksets", "networkset", "netsets", "netset"),
+        (_NAME,),
+        _NETWORK_SET_WIDE,
+        "NetworkSet",
+        namespaced=True,
+    ),
+    Noun(
+        "CalicoNodeStatus",
+        ("caliconodestatuses", "caliconodestatus", "nodestatuses", "nodestatus"),
+        _NODE_STATUS,
+        (*_NODE_STATUS, Column("CLASSES", _spec("classes"))),
+        "CalicoNodeStatus",
     ),
     Noun(
         "BlockAffinity",

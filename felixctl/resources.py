@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from datastore.resources import KINDS, BGPConfiguration, IPAMBlock, IPPool, Resource
+from datastore.resources import KINDS, BGPConfiguration, IPAMBlock, IPPool, Node, Resource
 from datastore.store import Conflict, NotFound, Store, Write
 from felixctl import changes, kinds, view
 from felixctl.changes import Key, RejectedError, Wanted, World
@@ -81,35 +81,46 @@ def get(
     [dim]$[/dim] felixctl get wep -A
     """
     noun = _noun(kind)
-    within = None if all_namespaces else namespace or changes.DEFAULT_NAMESPACE
-
-    async def work(store: Store) -> str:
-        if names:
-            keys = [changes.key_of(noun, name, namespace) for name in names]
-            return await _printed(store, noun, [await _get(store, key) for key in keys], single=len(keys) == 1)
-        model = KINDS[noun.stored_kind]
-        found = await store.list(model, namespace=within) if noun.namespaced else await store.list(model)
-        return await _printed(store, noun, found, single=False)
-
-    async def _printed(store: Store, noun: Noun, found: Sequence[Resource], *, single: bool) -> str:
+    if names:
+        keys = [changes.key_of(noun, name, namespace) for name in names]
+        found, cluster_as = reading(url, lambda store: _with_as(store, _named(store, keys)))
         views = [view.shown(resource.to_json()) for resource in found]
-        if not names:
-            views.sort(key=lambda seen: kinds.order(noun, seen))
-        wholly = views[0] if single else views if names else view.listed(noun.kind, views)
-        match output:
-            case Form.YAML:
-                return to_yaml(wholly)
-            case Form.JSON:
-                return to_json(wholly)
-            case Form.NAME:
-                return "".join(f"{noun.aliases[1]}/{seen['metadata']['name']}\n" for seen in views)
-            case _:
-                wide = output is Form.WIDE
-                cluster_as = await _cluster_as(store) if wide and noun.kind == "Node" else kinds.DEFAULT_AS
-                namespaces = all_namespaces or namespace is not None
-                return plain(*kinds.table(noun, views, wide=wide, namespaces=namespaces, cluster_as=cluster_as))
+        whole: object = views[0] if len(views) == 1 else views
+    else:
+        within = None if all_namespaces else namespace or changes.DEFAULT_NAMESPACE
+        found, cluster_as = reading(url, lambda store: _with_as(store, _all(store, noun, within)))
+        views = [view.shown(resource.to_json()) for resource in found]
+        views.sort(key=lambda seen: kinds.order(noun, seen))
+        whole = view.listed(noun.kind, views)
+    match output:
+        case Form.YAML:
+            show(to_yaml(whole))
+        case Form.JSON:
+            show(to_json(whole))
+        case Form.NAME:
+            show("".join(f"{noun.aliases[1]}/{seen['metadata']['name']}\n" for seen in views))
+        case Form.PS | Form.WIDE:
+            namespaces = all_namespaces or namespace is not None
+            wide = output is Form.WIDE
+            show(plain(*kinds.table(noun, views, wide=wide, namespaces=namespaces, cluster_as=cluster_as)))
 
-    show(reading(url, work))
+
+async def _named(store: Store, keys: Sequence[Key]) -> list[Resource]:
+    return [await store.get(key.model, key.name, key.namespace) for key in keys]
+
+
+async def _all(store: Store, noun: Noun, namespace: str | None) -> list[Resource]:
+    """Return all objects of a kind; None stands for all namespaces."""
+    return await store.list(KINDS[noun.stored_kind], namespace=namespace if noun.namespaced else None)
+
+
+async def _with_as(store: Store, found: Awaitable[list[Resource]]) -> tuple[list[Resource], int]:
+    """Return what was found, and the cluster's AS number, which nodes have that have none of their own."""
+    resources = await found
+    try:
+        return resources, (await store.get(BGPConfiguration, "default")).as_number
+    except NotFound:
+        return resources, kinds.DEFAULT_AS
 
 
 @app.command()
@@ -281,32 +292,25 @@ async def _retried(work: Callable[[], Awaitable[None]]) -> None:
     return await work()
 
 
-async def _get(store: Store, key: Key) -> Resource:
-    return await store.get(key.model, key.name, key.namespace)
-
-
 async def _existing(store: Store, keys: Iterable[Key]) -> dict[Key, Resource]:
     found = {}
     for key in keys:
         try:
-            found[key] = await _get(store, key)
+            found[key] = await store.get(key.model, key.name, key.namespace)
         except NotFound:
             continue
     return found
 
 
 async def _world(store: Store, keys: Sequence[Key]) -> World:
-    existing = await _existing(store, keys)
-    if not any(key.noun.kind == "IPPool" for key in keys):
-        return World(existing)
-    return World(existing, await store.list(IPPool), await store.list(IPAMBlock))
-
-
-async def _cluster_as(store: Store) -> int:
-    try:
-        return (await store.get(BGPConfiguration, "default")).as_number
-    except NotFound:
-        return kinds.DEFAULT_AS
+    kinds_meant = {key.noun.kind for key in keys}
+    pools = "IPPool" in kinds_meant
+    return World(
+        await _existing(store, keys),
+        pools=await store.list(IPPool) if pools else (),
+        blocks=await store.list(IPAMBlock) if pools else (),
+        nodes=await store.list(Node) if "Node" in kinds_meant else (),
+    )
 
 
 def _wanted(files: Sequence[str] | None, recursive: bool, namespace: str | None) -> list[Wanted]:

@@ -19,7 +19,9 @@ CRS = {
     "clusterinfo": "crs/clusterinformations.yaml",
     "ippools": "crs/ippools.yaml",
     "felixconfig": "startup/felixconfigurations.yaml",
+    "tiers": "startup/tiers.yaml",
 }
+EMPTY = ("bgpfilter", "ipreservations", "kubecontrollersconfig", "gnp", "heps")
 
 
 def views(word: str, path: str | None) -> list[dict[str, Any]]:
@@ -39,7 +41,7 @@ def endpoints() -> list[dict[str, Any]]:
     ("word", "path", "table"),
     [
         *((word, CRS[word], f"cli/table-{word}") for word in CRS),
-        *((word, None, f"cli/table-{word}") for word in ("bgpfilter", "ipreservations", "kubecontrollersconfig")),
+        *((word, None, f"cli/table-{word}") for word in EMPTY),
         ("nodes", "crs/nodes.yaml", "cli/after-add-nodes"),
     ],
 )

@@ -1,0 +1,260 @@
+"""Resources through the command line: everything is checked first, and nothing is written if anything is bad."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+import datastore
+from datastore.resources import IPAMBlock, IPPool
+from tests.felixctl.command import Felixctl
+from tests.felixctl.golden import printed, records
+
+POOL = """
+apiVersion: projectcalico.org/v3
+kind: IPPool
+metadata:
+  name: {name}
+spec:
+  cidr: {cidr}
+"""
+
+PEER = """
+apiVersion: projectcalico.org/v3
+kind: BGPPeer
+metadata:
+  name: tor-1
+spec:
+  peerIP: 192.0.2.200
+  asNumber: 65001
+"""
+
+
+def pool(name: str, cidr: str, more: str = "") -> str:
+    return POOL.format(name=name, cidr=cidr) + more
+
+
+def pools(felixctl: Felixctl) -> list[str]:
+    return felixctl("get", "ippools", "-o", "name").out.split()
+
+
+def test_applied_resources_are_there_to_get(felixctl: Felixctl) -> None:
+    ended = felixctl("apply", "-f", "-", stdin=pool("a", "10.1.0.0/16") + "---" + PEER)
+    assert (ended.status, ended.out, ended.err) == (0, "Successfully applied 2 resource(s)\n", "")
+    assert "192.0.2.200" in felixctl("get", "bgppeer").out
+    assert pools(felixctl) == ["ippool/a"]
+
+
+def test_what_was_printed_can_be_applied_again(felixctl: Felixctl) -> None:
+    felixctl("apply", "-f", "-", stdin=pool("a", "10.1.0.0/16") + "---" + pool("b", "10.2.0.0/16"))
+    as_yaml = felixctl("get", "ippools", "-o", "yaml").out
+    as_json = felixctl("get", "ippools", "-o", "json").out
+    for text in (as_yaml, as_json):
+        ended = felixctl("apply", "-f", "-", stdin=text)
+        assert ended.out == "Successfully applied 2 'IPPool' resource(s)\n"
+    assert felixctl("get", "ippools", "-o", "yaml").out == as_yaml, "what is so already is not written again"
+
+
+def test_calicoctls_own_yaml_applies_and_prints_as_it_was(felixctl: Felixctl) -> None:
+    for path in ("cli/get-bgppeer.yaml", "cli/get-ippool.yaml", "cli/after-add-nodes.yaml", "cli/get-bgpconfig.yaml"):
+        assert felixctl("apply", "-f", "-", stdin=printed(path)).err == ""
+    assert felixctl("get", "bgppeers").out == printed("cli/table-bgppeers.txt")
+    assert felixctl("get", "ippools", "-o", "wide").out == printed("cli/table-ippools-wide.txt")
+    assert felixctl("get", "nodes", "-o", "wide").out == printed("cli/table-nodes-wide.txt")
+    node = yaml.safe_load(felixctl("get", "node", "node-2", "-o", "yaml").out)
+    calicos = yaml.safe_load(printed("cli/get-node-with-tunnel-address.yaml"))
+    assert node["spec"] == calicos["spec"]
+    assert node["metadata"]["labels"] == calicos["metadata"]["labels"]
+
+
+def test_a_node_without_as_shows_the_clusters(felixctl: Felixctl) -> None:
+    felixctl("apply", "-f", "-", stdin=printed("cli/get-node.yaml"))
+    felixctl("apply", "-f", "-", stdin=printed("cli/get-bgpconfig.yaml").replace("64512", "64999"))
+    assert "(64999)" in felixctl("get", "nodes", "-o", "wide").out
+
+
+@pytest.mark.parametrize(
+    ("written", "sentence"),
+    [
+        ("a: b: c", "read standard input, line 9, column 5: mapping values are not allowed here"),
+        ("- 3", "found 3 where a resource should be"),
+        ("a: 1\na: 2", "key 'a' is given twice"),
+        ("spec: {}", "apiVersion and kind are missing"),
+        ("", "there is no resource in it"),
+        (PEER.replace("BGPPeer", "BGPPear"), "resource kind 'BGPPear' is not known: did you mean 'BGPPeer'?"),
+        (PEER.replace("v3", "v4"), "apiVersion 'projectcalico.org/v4' is not known for BGPPeer"),
+        (PEER.replace("name: tor-1", "labels: {}"), "metadata.name is missing"),
+        (PEER.replace("192.0.2.200", "10.0.0.999"), '"10.0.0.999" is not an IP address'),
+        (PEER.replace("peerIP", "peerIp"), "there is no field spec.peerIp; did you mean peerIP?"),
+        (PEER + "---" + PEER, 'BGPPeer "tor-1" is given twice'),
+        (pool("c", "10.9.0.0/16") + "---" + pool("d", "10.9.8.0/24"), "overlaps 10.9.0.0/16"),
+        (pool("c", "10.0.8.0/24"), 'overlaps 10.0.0.0/16 of IPPool "old"'),
+        (pool("c", "10.9.0.0/28"), "smaller than one block"),
+        (pool("c", "10.9.0.1/16"), "10.9.0.1/16"),
+        (pool("c", "fd00::/64", "  ipipMode: Always\n"), "IPv4 only"),
+        (pool("old", "10.3.0.0/16"), "cidr can't change from 10.0.0.0/16 to 10.3.0.0/16"),
+        (
+            "apiVersion: projectcalico.org/v3\nkind: BlockAffinity\nmetadata: {name: n}\n",
+            "is not for people to write: IPAM does",
+        ),
+        (
+            "apiVersion: projectcalico.org/v3\nkind: Node\nmetadata: {name: n}\nspec: {bgp: {ipv4Address: 1.2.3}}\n",
+            'IPv4Address "1.2.3" is not an IPv4 address',
+        ),
+    ],
+)
+def test_bad_input_is_a_clear_sentence_and_nothing_is_written(felixctl: Felixctl, written: str, sentence: str) -> None:
+    felixctl("apply", "-f", "-", stdin=pool("old", "10.0.0.0/16"))
+    ended = felixctl("apply", "-f", "-", stdin=pool("good", "10.77.0.0/16") + "---\n" + written if written else "")
+    assert ended.status == 1
+    assert sentence in ended.err
+    assert "nothing was written" in ended.err
+    assert ended.out == ""
+    assert pools(felixctl) == ["ippool/old"]
+
+
+def test_every_mistake_is_told_at_once(felixctl: Felixctl) -> None:
+    ended = felixctl("apply", "-f", "-", stdin=pool("c", "10.9.0.0/28") + "---" + PEER.replace("200", "999"))
+    assert 'IPPool "c"' in ended.err
+    assert 'BGPPeer "tor-1"' in ended.err
+
+
+def test_two_nodes_of_one_address_are_refused(felixctl: Felixctl) -> None:
+    node = (
+        "apiVersion: projectcalico.org/v3\nkind: Node\nmetadata: {name: %s}\nspec: {bgp: {ipv4Address: 192.0.2.1/24}}\n"
+    )
+    felixctl("apply", "-f", "-", stdin=node % "n1")
+    ended = felixctl("apply", "-f", "-", stdin=node % "n2")
+    assert (ended.status, 'address 192.0.2.1 is that of Node "n1"' in ended.err) == (1, True)
+
+
+def test_a_pool_must_fit_the_blocks_that_exist(felixctl: Felixctl, tmp_path: Path) -> None:
+    async def with_block() -> None:
+        store = datastore.open(f"sqlite://{tmp_path}/cluster.db")
+        await store.create(IPAMBlock.read(records("crs/ipamblocks.yaml")[0]))
+        await store.close()
+
+    asyncio.run(with_block())
+    ended = felixctl("apply", "-f", "-", stdin=pool("c", "10.65.0.0/16", "  blockSize: 28\n"))
+    assert (ended.status, "10.65.247.0/26" in ended.err) == (1, True)
+
+
+def test_a_stale_copy_is_refused(felixctl: Felixctl) -> None:
+    felixctl("apply", "-f", "-", stdin=PEER)
+    copy = felixctl("get", "bgppeer", "tor-1", "-o", "yaml").out
+    felixctl("patch", "bgppeer", "tor-1", "-p", '{"spec": {"asNumber": 65002}}')
+    ended = felixctl("apply", "-f", "-", stdin=copy.replace("65001", "65003"))
+    assert ended.status == 1
+    assert "65002" in felixctl("get", "bgppeer", "tor-1").out
+
+
+def test_create_refuses_what_exists_and_replace_what_does_not(felixctl: Felixctl) -> None:
+    assert felixctl("replace", "-f", "-", stdin=PEER).status == 1
+    assert felixctl("create", "-f", "-", stdin=PEER).out == "Successfully created 1 'BGPPeer' resource(s)\n"
+    assert "exists already" in felixctl("create", "-f", "-", stdin=PEER).err
+    assert felixctl("create", "-f", "-", "--skip-exists", stdin=PEER).status == 0
+    assert felixctl("replace", "-f", "-", stdin=PEER).out == "Successfully replaced 1 'BGPPeer' resource(s)\n"
+
+
+def test_delete_is_all_or_nothing(felixctl: Felixctl) -> None:
+    felixctl("apply", "-f", "-", stdin=pool("a", "10.1.0.0/16") + "---" + pool("b", "10.2.0.0/16"))
+    ended = felixctl("delete", "ippool", "a", "c")
+    assert (ended.status, 'IPPool "c": it does not exist' in ended.err) == (1, True)
+    assert pools(felixctl) == ["ippool/a", "ippool/b"]
+    assert felixctl("delete", "ippool", "a", "c", "-s").status == 0
+    assert felixctl("delete", "-f", "-", stdin=pool("b", "10.2.0.0/16")).status == 0
+    assert pools(felixctl) == []
+
+
+def test_labels_are_set_changed_and_removed(felixctl: Felixctl) -> None:
+    felixctl("apply", "-f", "-", stdin=printed("cli/get-node.yaml"))
+    assert felixctl("label", "node", "node-1", "rack=a").status == 0
+    assert "--overwrite" in felixctl("label", "node", "node-1", "rack=b").err
+    assert felixctl("label", "node", "node-1", "rack=b", "--overwrite").status == 0
+    assert json.loads(felixctl("get", "node", "node-1", "-o", "json").out)["metadata"]["labels"]["rack"] == "b"
+    assert felixctl("label", "node", "node-1", "rack", "--remove").status == 0
+    assert "rack" not in json.loads(felixctl("get", "node", "node-1", "-o", "json").out)["metadata"]["labels"]
+
+
+def test_a_patch_changes_and_removes_fields(felixctl: Felixctl) -> None:
+    felixctl("apply", "-f", "-", stdin=pool("a", "10.1.0.0/16", "  natOutgoing: true\n"))
+    ended = felixctl("patch", "ippool", "a", "-p", '{"spec": {"natOutgoing": null, "disabled": true}}')
+    assert ended.out == "Successfully patched 1 'IPPool' resource\n"
+    spec = json.loads(felixctl("get", "ippool", "a", "-o", "json").out)["spec"]
+    assert spec == {"cidr": "10.1.0.0/16", "disabled": True}
+    assert "can't change" in felixctl("patch", "ippool", "a", "-p", '{"spec": {"cidr": "10.3.0.0/16"}}').err
+
+
+def test_files_and_folders_are_read(felixctl: Felixctl, tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    (folder / "deeper").mkdir(parents=True)
+    (folder / "a.yaml").write_text(pool("a", "10.1.0.0/16"))
+    (folder / "deeper" / "b.yml").write_text(pool("b", "10.2.0.0/16"))
+    (folder / "notes.txt").write_text("no resource")
+    assert felixctl("apply", "-f", str(folder)).out == "Successfully applied 1 'IPPool' resource(s)\n"
+    assert felixctl("apply", "-R", "-f", str(folder)).out == "Successfully applied 2 'IPPool' resource(s)\n"
+    assert "No such file" in felixctl("apply", "-f", str(folder / "c.yaml")).err
+
+
+def test_an_unknown_kind_ends_as_calicoctl_does(felixctl: Felixctl) -> None:
+    assert printed("cli/get-bad-kind.txt") == ""
+    ended = felixctl("get", "nodez")
+    assert (ended.status, ended.out, ended.err) == (
+        1,
+        "",
+        "felixctl: resource kind 'nodez' is not known: did you mean 'node'?\n",
+    )
+
+
+def test_a_missing_object_ends_as_calicoctl_does(felixctl: Felixctl) -> None:
+    felixctl("apply", "-f", "-", stdin=PEER)
+    ended = felixctl("get", "node", "node-9")
+    assert (ended.status, ended.out, "node-9" in ended.err) == (1, "", True)
+
+
+def test_a_datastore_that_is_not_there_is_not_made_by_looking(felixctl: Felixctl, tmp_path: Path) -> None:
+    ended = felixctl("get", "nodes")
+    assert (ended.status, "there is no such file" in ended.err) == (1, True)
+    assert not (tmp_path / "cluster.db").exists()
+
+
+def test_a_datastore_that_is_none_is_a_clear_sentence(felixctl: Felixctl, tmp_path: Path) -> None:
+    (tmp_path / "cluster.db").write_text("this is no database at all, but somebody's letter\n" * 100)
+    ended = felixctl("get", "nodes")
+    assert (ended.status, "cluster.db" in ended.err, "Traceback" in ended.err) == (1, True, False)
+    assert felixctl("get", "nodes", "--datastore", "ftp://x").status == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("apply",), ("delete",), ("delete", "ippool"), ("get",), ("get", "nodes", "-o", "xml"), ("frobnicate",)],
+)
+def test_misuse_ends_with_2(felixctl: Felixctl, arguments: tuple[str, ...]) -> None:
+    assert felixctl(*arguments).status == 2
+
+
+def test_a_namespace_is_a_column_only_when_asked_for(felixctl: Felixctl) -> None:
+    felixctl("apply", "-f", "-", stdin=printed("cli/after-add-workloadendpoints.yaml"))
+    assert felixctl("get", "wep").out == printed("cli/after-add-workloadendpoints.txt")
+    assert felixctl("get", "wep", "-o", "wide").out == printed("cli/after-add-workloadendpoints-wide.txt")
+    assert felixctl("get", "wep", "-A").out.startswith("NAMESPACE   WORKLOAD")
+    assert felixctl("get", "wep", "-n", "other").out.count("\n") == 2
+
+
+def test_the_pool_as_stored_is_a_record_calico_reads(felixctl: Felixctl, tmp_path: Path) -> None:
+    felixctl("apply", "-f", "-", stdin=pool("a", "10.1.0.0/16"))
+
+    async def stored() -> dict[str, object]:
+        store = datastore.open(f"sqlite://{tmp_path}/cluster.db")
+        try:
+            return (await store.get(IPPool, "a")).to_json()
+        finally:
+            await store.close()
+
+    record = asyncio.run(stored())
+    assert (record["apiVersion"], record["kind"]) == ("crd.projectcalico.org/v1", "IPPool")
+    assert record["spec"] == {"cidr": "10.1.0.0/16"}
