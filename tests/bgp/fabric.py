@@ -140,12 +140,11 @@ class Node:
         return self.fabric.directory / f"bgp{self.number}"
 
     def start_sidecar(self, *options: str) -> None:
-        self.process = self.fabric.run(
-            self.number,
-            *(sys.executable, "-m", "bgp", "--socket", str(self.socket), "--state-dir", str(self.state_dir)),
-            *options,
-            log=f"sidecar{self.number}.log",
-        )
+        self.process = self.fabric.run(self.number, *self.command(*options), log=f"sidecar{self.number}.log")
+
+    def command(self, *options: str) -> list[str]:
+        places = ["--socket", str(self.socket), "--state-dir", str(self.state_dir)]
+        return [sys.executable, "-m", "bgp", *places, *options]
 
     def start_agent(self) -> None:
         """Begin with nothing in memory, as an agent that was just started."""
