@@ -32,6 +32,7 @@ _REQUIRED: Mapping[str, tuple[str, ...]] = {
     "CHECK": ("CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"),
 }
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*\Z")
+_MAC = re.compile(r"[0-9a-f][02468ace](:[0-9a-f]{2}){5}\Z")  # a multicast address cannot be a device's own
 _DEVICE = re.compile(r"[^\s/:]{1,15}\Z")
 _KNOWN_ARGS = {
     "IgnoreUnknown", "IP", "MAC", "K8S_POD_NAMESPACE", "K8S_POD_NAME", "K8S_POD_UID", "K8S_POD_INFRA_CONTAINER_ID",
@@ -334,6 +335,16 @@ def wish(request: Request) -> Wish:
         addresses=tuple(map(_address, given)),
         ipv6_first=first,
     )
+
+
+def hardware_address(request: Request) -> str:
+    """Return the MAC asked for the container's end, or nothing: the kernel chooses. Raises CniError (7)."""
+    network = request.network
+    wanted = network.annotations.get(PREFIX + "hwAddr") or network.runtime_config.get("mac")
+    text = str(wanted or (request.args or {}).get("MAC", "")).lower()
+    if text and not _MAC.match(text):
+        raise CniError(Code.INVALID_CONFIGURATION, f"ADD: {text!r}, asked for as a MAC address, is not one")
+    return text
 
 
 def _listed(annotations: Mapping[str, str], name: str) -> tuple[str, ...]:

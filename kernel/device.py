@@ -20,7 +20,7 @@ UP, LOWER_UP = 0x1, 0x10000
 NO_DUPLICATE_DETECTION = 0x2  # IFA_F_NODAD
 PERMANENT = 0x80  # NUD_PERMANENT
 
-_MAC, _NAME, _MTU, _PEER, _INFO, _GROUP, _NAMESPACE = 1, 3, 4, 5, 18, 27, 28
+_MAC, _NAME, _MTU, _PEER, _INFO, _ALIAS, _GROUP, _NAMESPACE = 1, 3, 4, 5, 18, 20, 27, 28
 _EXTENSIONS, _TX_QUEUES, _RX_QUEUES = 29, 31, 32
 _INFO_KIND, _INFO_DATA, _VETH_PEER = 1, 2, 1
 _SKIP_STATISTICS = 8  # RTEXT_FILTER_SKIP_STATS: nobody here counts packets, and they are most of the bytes
@@ -35,6 +35,7 @@ class Link:
     """One network device. kind: "veth", "bridge" …, "" = physical.
 
     peer: the index of a veth's other end, in that one's namespace; 0 = none.
+    alias: a text of up to 255 bytes that whoever made the device may leave on it.
     """
 
     index: int
@@ -46,6 +47,7 @@ class Link:
     group: int = 0
     kind: str = ""
     peer: int = 0
+    alias: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ def decode_link(body: bytes) -> Link | None:
         _int(said.get(_GROUP, b"")),
         _string(dict(attributes(said.get(_INFO, b""))).get(_INFO_KIND, b"")),
         _int(said.get(_PEER, b"")),
+        _string(said.get(_ALIAS, b"")),
     )
 
 
@@ -142,6 +145,10 @@ def mtu(index: int, value: int) -> bytes:
 
 def mac(index: int, value: bytes) -> bytes:
     return _LINK.pack(0, 0, 0, index, 0, 0) + attribute(_MAC, value)
+
+
+def alias(index: int, value: str) -> bytes:
+    return _LINK.pack(0, 0, 0, index, 0, 0) + attribute(_ALIAS, value.encode())
 
 
 def whole_group(group: int) -> bytes:

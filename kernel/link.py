@@ -27,7 +27,17 @@ from kernel.channel import Channel, KernelError
 from kernel.device import InterfaceAddress, Link, Neighbour, link_local
 from kernel.message import ACK, CREATE, EXCLUSIVE, REPLACE, explain, message
 from kernel.prefix import Prefix, unpack
-from kernel.route import GET_ROUTE, LINK_SCOPE, MAIN_TABLE, Hop, Path, decode_route, dump_request, put_message
+from kernel.route import (
+    GET_ROUTE,
+    LINK_SCOPE,
+    MAIN_TABLE,
+    Hop,
+    Path,
+    decode_route,
+    dump_request,
+    match_request,
+    put_message,
+)
 
 __all__ = [
     "HOST_MAC",
@@ -187,6 +197,15 @@ class Devices:
             routes += [(route.prefix, route.path) for route in decoded if route and route.table == MAIN_TABLE]
         return routes
 
+    def way_to(self, address: bytes) -> tuple[Prefix, Path] | None:
+        """Return the route that carries an address, as the main table has it; None if there is none."""
+        try:
+            answers = self._channel.request(GET_ROUTE, 0, match_request(address), f"look up {unpack(address)}")
+        except KernelError:
+            return None
+        route = decode_route(answers[0].body) if answers else None
+        return None if route is None else (route.prefix, route.path)
+
     def neighbours(self, index: int = 0) -> list[Neighbour]:
         """Return the neighbour entries of one device, or of all (0), both families. Raises KernelError."""
         found = self._channel.dump(device.GET_NEIGHBOUR, device.every_neighbour(), "read the neighbours")
@@ -288,6 +307,10 @@ class Devices:
     def set_mac(self, index: int, mac: bytes) -> None:
         tried = f"set the MAC of device {index} to {mac.hex(':')}"
         self._channel.request(device.SET_LINK, 0, device.mac(index, mac), tried)
+
+    def set_alias(self, index: int, alias: str) -> None:
+        """Leave a text on a device, which stays on it through renaming and until it is deleted."""
+        self._channel.request(device.SET_LINK, 0, device.alias(index, alias), f"label device {index} {alias!r}")
 
     def rename(self, index: int, name: str) -> None:
         self._channel.request(device.SET_LINK, 0, device.state(index, name=name), f"rename device {index} to {name}")

@@ -1,0 +1,227 @@
+"""One node in one thread: a network namespace of its own, a store, the real verbs behind the real socket.
+
+                  this thread's namespace                     a pod's namespace
+shim ── cni.sock ── verbs ── cali… (label, sysctls) ═══════════ eth0 10.65.0.x/32
+                      └───── Router: 10.65.0.x/32 dev cali…          default via 169.254.1.1
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import functools
+import itertools
+import json
+import os
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import datastore
+from cni.journal import Journal
+from cni.server import CniServer
+from cni.verbs import CniSettings, Verbs
+from datastore.resources import ClusterInformation, IPPool, Node, WorkloadEndpoint
+from datastore.store import Store
+from ipam.allocator import Allocator
+from kernel.link import Devices, Link, inside
+from kernel.prefix import Prefix
+from kernel.route import Hop
+from kernel.route import Path as Way
+from kernel.socket import Kernel
+from tests.cni.conftest import Ended, call, configuration
+
+NODE = "n1"
+_numbers = itertools.count(1)
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _unshare_network() -> None:
+    if _libc.unshare(0x40000000) != 0:
+        raise OSError(ctypes.get_errno(), "unshare the network namespace")
+
+
+def on_a_node(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
+    """Run an async test in a thread that has a network namespace of its own; it goes away with the thread."""
+
+    @functools.wraps(test)
+    def run(*args: Any, **fixtures: Any) -> None:
+        failures: list[BaseException] = []
+
+        def body() -> None:
+            try:
+                _unshare_network()
+                with Devices() as devices:
+                    devices.set_up(1)
+                asyncio.run(_within_time(test(*args, **fixtures)))
+            except BaseException as failure:
+                failures.append(failure)
+
+        thread = threading.Thread(target=body)
+        thread.start()
+        thread.join()
+        if failures:
+            raise failures[0]
+
+    return run
+
+
+async def _within_time(work: Awaitable[None]) -> None:
+    async with asyncio.timeout(120):
+        await work
+
+
+class Sandbox:
+    """A pod's network namespace, kept by a descriptor."""
+
+    def __init__(self, pod: str | None = None, container: str | None = None) -> None:
+        number = next(_numbers)
+        self.pod = pod or f"pod-{number}"
+        self.container = container or f"{os.getpid():08x}{number:056x}"
+        made: list[int] = []
+
+        def make() -> None:
+            _unshare_network()
+            made.append(os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC))
+
+        thread = threading.Thread(target=make)
+        thread.start()
+        thread.join()
+        self.netns = made[0]
+
+    @property
+    def path(self) -> str:
+        return f"/proc/{os.getpid()}/fd/{self.netns}"
+
+    def close(self) -> None:
+        os.close(self.netns)
+
+    def environment(self, verb: str, **more: str) -> dict[str, str]:
+        args = f"IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME={self.pod}"
+        return call(verb, CNI_CONTAINERID=self.container, CNI_NETNS=self.path, CNI_ARGS=args) | more
+
+    def device(self, name: str = "eth0") -> Link | None:
+        with inside(self.netns), Devices() as pod:
+            return pod.link(name)
+
+    def addresses(self, name: str = "eth0") -> set[Prefix]:
+        with inside(self.netns), Devices() as pod:
+            link = pod.link(name)
+            every = pod.addresses(link.index) if link else []
+            return {Prefix(one.address, one.length) for one in every if one.scope == 0}
+
+
+class Router:
+    """The smallest honest agent: it writes a pod's host routes, and takes them back."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self.attached: dict[str, tuple[str | None, list[tuple[Prefix, Way]]]] = {}
+        self.refuses = False
+
+    async def attach(self, endpoint: WorkloadEndpoint, device: int) -> None:
+        if self.refuses:
+            raise RuntimeError("no route today")
+        routes = [
+            (Prefix.parse(text), Way(80, hops=(Hop(device),), scope=253 if "." in text else 0))
+            for text in endpoint.spec.ip_networks
+        ]
+        self.attached[endpoint.name] = (endpoint.spec.container_id, routes)
+        assert await self._kernel.apply(routes) == []
+
+    async def detach(self, endpoint: WorkloadEndpoint) -> None:
+        owner, routes = self.attached.get(endpoint.name, (None, []))
+        if owner == endpoint.spec.container_id:
+            del self.attached[endpoint.name]
+            await self._kernel.apply((), routes)
+
+
+class World:
+    """A node, and ways to look at everything it holds."""
+
+    def __init__(self, shim: Path, folder: Path, store: Store) -> None:
+        self.shim, self.folder, self.store = shim, folder, store
+        self.kernel = Kernel()
+        self.router = Router(self.kernel)
+        self.journal = Journal(folder / "owed.journal")
+        self.allocator = Allocator(store)
+        self.settings = CniSettings(NODE, mtu_file=folder / "mtu")
+        self.verbs = Verbs(self.settings, store, self.allocator, self.router, self.journal)
+        self.server = CniServer(folder / "cni.sock", self.verbs)
+        self._sandboxes: list[Sandbox] = []
+
+    def sandbox(self, pod: str | None = None, container: str | None = None) -> Sandbox:
+        made = Sandbox(pod, container)
+        self._sandboxes.append(made)
+        return made
+
+    async def call(self, environment: dict[str, str], network: dict[str, Any] | bytes | None = None) -> Ended:
+        """Run the shim as a runtime does."""
+        given = configuration() if network is None else network
+        process = await asyncio.create_subprocess_exec(
+            self.shim,
+            env=environment | {"FELIX_CNI_SOCKET": str(self.folder / "cni.sock")},
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        out, _ = await process.communicate(given if isinstance(given, bytes) else json.dumps(given).encode())
+        assert process.returncode is not None
+        return Ended(process.returncode, out)
+
+    async def add(self, sandbox: Sandbox, **network: Any) -> dict[str, Any]:
+        ended = await self.call(sandbox.environment("ADD"), configuration(**network))
+        assert ended.status == 0, ended.stdout
+        return ended.document
+
+    async def delete(self, sandbox: Sandbox, **environment: str) -> None:
+        ended = await self.call(sandbox.environment("DEL", **environment))
+        assert (ended.status, ended.stdout) == (0, b"")
+
+    async def endpoints(self) -> list[WorkloadEndpoint]:
+        return await self.store.list(WorkloadEndpoint)
+
+    async def assigned(self, sandbox: Sandbox, network: str = "k8s-pod-network") -> set[str]:
+        return {str(address) for address in await self.allocator.held(f"{network}.{sandbox.container}")}
+
+    async def host_routes(self) -> set[str]:
+        return {str(prefix) for prefix, _ in await self.kernel.dump({80})}
+
+    def devices(self) -> set[str]:
+        with Devices() as devices:
+            return {link.name for link in devices.links().values() if link.kind == "veth"}
+
+    async def holds_nothing(self) -> bool:
+        """Whether no pod has left an endpoint, an address, a route or (once tidied up) a device."""
+        await self.verbs.reap_retired()
+        from datastore.resources import IPAMBlock, IPAMHandle
+        from ipam.block import allocations
+
+        held = [one for block in await self.store.list(IPAMBlock) for one in allocations(block)]
+        left = (await self.endpoints(), held, await self.store.list(IPAMHandle), await self.host_routes())
+        return not any(left) and not self.devices()
+
+    def close(self) -> None:
+        self.kernel.close()
+        for sandbox in self._sandboxes:
+            sandbox.close()
+
+
+@asynccontextmanager
+async def world(shim: Path, folder: Path, *pools: IPPool, url: str | None = None) -> AsyncIterator[World]:
+    """A node that serves, with these pools (one of IPv4 and one of IPv6 if none is given)."""
+    store = datastore.open(url or f"sqlite://{folder}/cluster.db")
+    if url is None:
+        await store.create(ClusterInformation.make("default", datastore_ready=True))
+        await store.create(Node.make(NODE))
+        for pool in pools or (IPPool.make("four", cidr="10.65.0.0/16"), IPPool.make("six", cidr="fd65::/48")):
+            await store.create(pool)
+    here = World(shim, folder, store)
+    await here.server.start()
+    try:
+        yield here
+    finally:
+        await here.server.stop()
+        here.close()
+        await store.close()
