@@ -34,7 +34,7 @@ clean:
 	rm -rf build $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-setup: packages $(VENV)/.installed build/felix-cni
+setup: packages $(VENV)/.installed $(VENV)/.compiled build/felix-cni
 
 packages:
 ifneq ($(strip $(MISSING)),)
@@ -50,6 +50,12 @@ endif
 $(VENV)/.installed: pyproject.toml constraints.txt | packages
 	umask 022; [ -x $(PY) ] || $(PYTHON) -m venv $(VENV)
 	umask 022; PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(PY) -m pip install -q --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+# The lab sees the tree read-only: what is not compiled before is compiled again by each of its processes.
+ROOMS := bgp cni datastore felix_py felixctl ipam kernel lab
+$(VENV)/.compiled: $(foreach room,$(ROOMS),$(wildcard $(room)/*.py)) $(VENV)/.installed
+	@$(PY) -m compileall -q $(ROOMS)
 	@touch $@
 
 build/felix-cni: $(wildcard cni/shim.c cni/build.py) $(VENV)/.installed

@@ -123,7 +123,7 @@ def execute(
     from lab.host import execute
 
     with _sentences():
-        raise typer.Exit(execute(_find(lab), place, command))
+        raise typer.Exit(execute(_find(lab), place, command[1:] if command[0] == "--" else command))
 
 
 @app.command()

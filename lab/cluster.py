@@ -126,7 +126,8 @@ class Cluster:
 
     @property
     def pods(self) -> dict[str, Pod]:
-        return {pod.name: pod for node in self.nodes.values() for pod in node.runtime.pods.values()}
+        """Every attached pod by name, in the order of the nodes."""
+        return {name: pod for node in self.nodes.values() for name, pod in sorted(node.runtime.pods.items())}
 
     async def bring_up(self, give_up_seconds: float) -> None:
         """Start everything and wait until every pod reaches every other.

@@ -134,7 +134,7 @@ class Runtime:
         network = self._network()
         plugins: Iterable[dict[str, Any]] = network["plugins"]
         for plugin in reversed(list(plugins)) if verb == "DEL" else plugins:
-            request = {**plugin, "name": network["name"], "cniVersion": network["cniVersion"]}
+            request = {**plugin, "name": network["name"], "cniVersion": newest_version(network)}
             if previous is not None:
                 request["prevResult"] = previous
             answer = await self._execute(verb, plugin["type"], request, arguments)
@@ -159,6 +159,12 @@ class Runtime:
             message = ": ".join(filter(None, (error.get("msg"), error.get("details"))))
             raise PluginError(what, error.get("code", 0), message)
         return answer
+
+
+def newest_version(network: dict[str, Any]) -> str:
+    """Return the highest version the conflist is valid for: a runtime uses the newest that both know."""
+    versions: list[str] = [network["cniVersion"], *network.get("cniVersions", ())]
+    return max(versions, key=lambda version: [int(part) for part in version.split(".")])
 
 
 def _arguments(name: str, namespace: str, container: str) -> dict[str, str]:
