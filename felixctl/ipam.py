@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 import typer
 
 from datastore import fields
-from datastore.resources import IPAMBlock, IPAMConfig, IPPool
+from datastore.resources import IPAMBlock, IPAMConfig, IPAMHandle, IPPool, Node, WorkloadEndpoint
 from datastore.store import NotFound, Store
 from felixctl import usage
+from felixctl.check import Problems, Records, problems, report
 from felixctl.connection import DEFAULT_URL, Url, reading
-from felixctl.failure import MISUSED, CommandError
+from felixctl.failure import FAILED, MISUSED, CommandError
 from felixctl.paper import show as print_out
 
 app = typer.Typer(rich_markup_mode="rich", no_args_is_help=True)
+
+SECOND_LOOK_SECONDS = 1.0
 
 
 @app.callback()
@@ -43,6 +47,45 @@ def show(
     [dim]$[/dim] felixctl ipam show --ip 10.65.84.128
     """
     print_out(reading(url, _question(show_blocks, ip, show_borrowed, show_configuration)))
+
+
+@app.command()
+def check(
+    show_all_ips: Annotated[
+        bool, typer.Option("--show-all-ips", help="Name each address, who was given it and who uses it.")
+    ] = False,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Compare IPAM's records with what pods and nodes really use.
+
+    What does not agree is looked at twice, a second apart, since pods come and go meanwhile. Ends with 1 if
+    problems are found.
+
+    [dim]$[/dim] felixctl ipam check && echo all well
+    """
+    records, found = reading(url, _checked)
+    print_out(report(records, found, all_addresses=show_all_ips))
+    if found.count:
+        raise typer.Exit(FAILED)
+
+
+async def _checked(store: Store) -> tuple[Records, Problems]:
+    first = problems(records := await _records(store))
+    if not first.count:
+        return records, first
+    await asyncio.sleep(SECOND_LOOK_SECONDS)
+    records = await _records(store)
+    return records, first.standing(problems(records))
+
+
+async def _records(store: Store) -> Records:
+    return Records(
+        blocks=await store.list(IPAMBlock),
+        pools=await store.list(IPPool),
+        nodes=await store.list(Node),
+        endpoints=await store.list(WorkloadEndpoint),
+        handles=await store.list(IPAMHandle),
+    )
 
 
 def _question(blocks: bool, ip: str | None, borrowed: bool, configuration: bool) -> Callable[[Store], Awaitable[str]]:

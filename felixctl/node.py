@@ -128,4 +128,8 @@ def _about_invariants(answer: Mapping[str, Any]) -> str:
 
 
 def _sentence(entry: object) -> str:
-    return ", ".join(f"{key} {value}" for key, value in entry.items()) if isinstance(entry, dict) else str(entry)
+    match entry:
+        case {"number": number, "text": text}:
+            return f"invariant {number}, {text}"
+        case _:
+            return str(entry)

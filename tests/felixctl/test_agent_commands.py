@@ -122,13 +122,13 @@ def test_trouble_is_said_in_sentences() -> None:
             **STATUS,
             "ready": False,
             "sidecar": {"connected": False, "problem": "no such socket"},
-            "invariants": {"checked": 8, "violated": ["block 10.65.1.0/26 has two affinities"]},
+            "invariants": {"checked": 8, "violated": [{"number": 3, "text": "block 10.65.1.0/26 has two affinities"}]},
         },
         SINCE,
     )
     assert "It is not ready yet" in report
     assert "Its BGP sidecar is away: no such socket." in report
-    assert "Violated: block 10.65.1.0/26 has two affinities" in report
+    assert "Violated: invariant 3, block 10.65.1.0/26 has two affinities" in report
 
 
 def test_each_route_names_its_source_and_whether_the_kernel_holds_it(felixctl: Felixctl, tmp_path: Path) -> None:

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_address
 
-from datastore.resources import IPAMBlock, IPPool
+import pytest
+import yaml
+
+from datastore.resources import IPAMBlock, IPAMHandle, IPPool, Node, WorkloadEndpoint
 from felixctl import usage
-from tests.felixctl.golden import printed, records
+from felixctl.check import Records, problems, report
+from tests.felixctl.golden import TextDates, printed, records
 
 POOLS = [IPPool.read(record) for record in records("crs/ippools.yaml")]
 BLOCKS = [IPAMBlock.read(record) for record in records("crs/ipamblocks.yaml")]
+ENDPOINTS = [
+    WorkloadEndpoint.read(item)
+    for item in yaml.load(printed("cli/after-add-workloadendpoints.yaml"), Loader=TextDates)["items"]
+]
+CLUSTER = Records(
+    blocks=BLOCKS,
+    pools=POOLS,
+    nodes=[Node.read(record) for record in records("crs/nodes.yaml")],
+    endpoints=ENDPOINTS,
+    handles=[IPAMHandle.read(record) for record in records("crs/ipamhandles.yaml")],
+)
 
 
 def test_pools_are_counted_as_calicoctl_counts() -> None:
@@ -60,3 +76,52 @@ def test_blocks_of_no_pool_are_shown_without_one() -> None:
     [heading, *_] = usage.usage([], BLOCKS, show_blocks=True).splitlines()[1:2]
     assert "GROUPING" in heading
     assert usage.usage([], BLOCKS, show_blocks=True).count("| Block ") == len(BLOCKS)
+
+
+@pytest.mark.parametrize(("everything", "path"), [(False, "ipam/check.txt"), (True, "ipam/check-all-ips.txt")])
+def test_a_sound_cluster_checks_as_calicoctls(everything: bool, path: str) -> None:
+    assert report(CLUSTER, problems(CLUSTER), all_addresses=everything) == printed(path)
+
+
+def test_an_address_nobody_uses_is_a_problem() -> None:
+    lacking = replace(CLUSTER, endpoints=[e for e in ENDPOINTS if e.spec.pod != "db-1"])
+    [sentence] = problems(lacking).unused
+    assert sentence.startswith("10.65.77.7 is assigned to k8s-pod-network.6815")
+
+
+def test_an_address_in_use_that_ipam_could_give_away_is_a_problem() -> None:
+    lacking = replace(CLUSTER, blocks=BLOCKS[1:])
+    found = problems(lacking)
+    assert len(found.unassigned) == 3
+    assert len(found.idle_handles) == 3
+    assert "Check complete; found 6 problems." in report(lacking, found)
+
+
+def test_an_address_outside_every_pool_is_a_problem() -> None:
+    found = problems(replace(CLUSTER, blocks=[], handles=[], pools=[]))
+    assert (len(found.outside), found.unassigned) == (8, ())
+
+
+def test_a_missing_handle_is_a_problem() -> None:
+    found = problems(replace(CLUSTER, handles=CLUSTER.handles[1:]))
+    assert found.lost_handles == ("handle ipip-tunnel-addr-node-2 of 1 addresses is missing",)
+
+
+def test_an_address_of_two_pods_is_a_problem() -> None:
+    twin = ENDPOINTS[0].with_metadata(name="node--3-k8s-db--2-eth0")
+    assert problems(replace(CLUSTER, endpoints=[*ENDPOINTS, twin])).shared == (
+        "10.65.77.7 belongs to two endpoints, default/node--3-k8s-db--1-eth0 and default/node--3-k8s-db--2-eth0",
+    )
+
+
+def test_a_block_that_contradicts_itself_is_a_problem() -> None:
+    broken = BLOCKS[1].with_spec(unallocated=BLOCKS[1].spec.unallocated[1:])
+    [sentence] = problems(replace(CLUSTER, blocks=[BLOCKS[0], broken, BLOCKS[2]])).broken_blocks
+    assert sentence.startswith("block 10.65.77.0/26: ")
+
+
+def test_a_problem_that_a_second_look_does_not_find_is_none() -> None:
+    lacking = problems(replace(CLUSTER, endpoints=[]))
+    assert lacking.count
+    assert lacking.standing(problems(CLUSTER)).count == 0
+    assert lacking.standing(lacking) == lacking

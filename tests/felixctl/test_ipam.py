@@ -1,0 +1,66 @@
+"""`felixctl ipam` on a datastore: the same records through the command line."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+import datastore
+from datastore.resources import Resource, read
+from felixctl import ipam
+from tests.felixctl.command import Felixctl
+from tests.felixctl.golden import printed, records
+
+
+def store_all(path: Path, resources: Iterable[Resource]) -> None:
+    async def work() -> None:
+        store = datastore.open(f"sqlite://{path}/cluster.db")
+        for resource in resources:
+            await store.create(resource)
+        await store.close()
+
+    asyncio.run(work())
+
+
+@pytest.fixture
+def calicos(felixctl: Felixctl, tmp_path: Path) -> Felixctl:
+    paths = ("crs/ippools.yaml", "crs/ipamblocks.yaml", "crs/ipamhandles.yaml", "crs/nodes.yaml")
+    store_all(tmp_path, (read(record) for path in paths for record in records(path)))
+    felixctl("apply", "-f", "-", stdin=printed("cli/after-add-workloadendpoints.yaml"))
+    return felixctl
+
+
+@pytest.mark.parametrize(
+    ("arguments", "path"),
+    [
+        (["show"], "ipam/show.txt"),
+        (["show", "--show-blocks"], "ipam/show-blocks.txt"),
+        (["show", "--ip", "10.65.84.128"], "ipam/show-ip.txt"),
+        (["show", "--ip", "10.65.200.200"], "ipam/show-ip-free.txt"),
+        (["show", "--show-borrowed"], "ipam/show-borrowed.txt"),
+        (["check"], "ipam/check.txt"),
+        (["check", "--show-all-ips"], "ipam/check-all-ips.txt"),
+    ],
+)
+def test_the_commands_print_as_calicoctls(calicos: Felixctl, arguments: list[str], path: str) -> None:
+    ended = calicos("ipam", *arguments)
+    assert (ended.status, ended.out, ended.err) == (0, printed(path), "")
+
+
+def test_a_check_that_finds_problems_ends_with_1(calicos: Felixctl, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ipam, "SECOND_LOOK_SECONDS", 0)
+    calicos("delete", "wep", "node--3-k8s-db--1-eth0")
+    ended = calicos("ipam", "check")
+    assert ended.status == 1
+    assert ended.out.endswith("Check complete; found 1 problems.\n")
+    assert "  10.65.77.7 is assigned to k8s-pod-network." in ended.out
+
+
+@pytest.mark.parametrize("arguments", [["--ip", "10.0.0.300"], ["--ip", "10.0.0.3", "--show-borrowed"]])
+def test_a_question_without_sense_ends_with_2(calicos: Felixctl, arguments: list[str]) -> None:
+    ended = calicos("ipam", "show", *arguments)
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err.startswith("felixctl: ipam show")

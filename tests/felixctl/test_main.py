@@ -1,0 +1,65 @@
+"""The command line as a whole: help for everything, no work for what is not asked, the version."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from felix_py.settings import Settings
+from felixctl import connection, version
+from felixctl.__main__ import MODULES
+from tests.felixctl.command import Felixctl
+
+
+def test_help_names_every_command(felixctl: Felixctl) -> None:
+    ended = felixctl("--help")
+    assert ended.status == 0
+    for name in MODULES:
+        assert f" {name} " in ended.out
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_command_explains_itself(felixctl: Felixctl, name: str) -> None:
+    ended = felixctl(name, "--help")
+    assert (ended.status, ended.err) == (0, "")
+    assert f"felixctl {name}" in ended.out
+
+
+def test_asking_the_agent_needs_no_datastore_and_no_kernel() -> None:
+    """Start-up time is felt at every call: what a command does not need it does not import."""
+    code = (
+        "import sys; sys.argv = ['felixctl', 'node', 'status', '--run-dir', '/nowhere']\n"
+        "from felixctl.__main__ import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print(*(name for name in ('datastore.sqlite', 'yaml', 'pyroute2', 'asyncio') if name in sys.modules))"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout == "\n"
+
+
+def test_the_version_of_the_client_needs_no_cluster(felixctl: Felixctl) -> None:
+    ended = felixctl("version", "--client")
+    assert (ended.status, ended.out.startswith("Client Version:    v")) == (0, True)
+
+
+def test_the_version_of_the_cluster_is_what_calico_wrote(felixctl: Felixctl) -> None:
+    felixctl(
+        "apply",
+        "-f",
+        "-",
+        stdin="""
+apiVersion: projectcalico.org/v3
+kind: ClusterInformation
+metadata: {name: default}
+spec: {calicoVersion: v3.32.1, clusterType: "k8s,bgp,kdd", datastoreReady: true}
+""",
+    )
+    ended = felixctl("version")
+    assert ended.out.splitlines()[1:] == ["Cluster Version:   v3.32.1", "Cluster Type:      k8s,bgp,kdd"]
+
+
+def test_command_line_and_agent_look_for_the_datastore_in_one_place() -> None:
+    assert connection.DEFAULT_URL == version.DEFAULT_URL == Settings().datastore
