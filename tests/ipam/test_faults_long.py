@@ -1,0 +1,303 @@
+"""Any order of steps, any process killed between any two of them, any write answered late or not at all.
+
+Each process is an allocator of its own over one store. Its calls wait until the test lets one go on, so every
+decision is taken from copies that may be as old as one likes; there is no thread and no clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from datastore.fields import Address
+from datastore.resources import Resource
+from datastore.store import DatastoreError, Store, Unavailable, Write
+from ipam.allocator import Allocator, Request
+from ipam.errors import IpamError
+from tests.ipam.world import MemoryStore, config, node, pool, violations
+
+R = TypeVar("R", bound=Resource)
+T = TypeVar("T")
+
+HOSTS = ("n1", "n2", "n3")
+AT_ONCE = 4
+
+
+@dataclass
+class Call:
+    """One call of a store's verb that waits to be carried out."""
+
+    carry_out: Callable[[], Awaitable[Any]]
+    answer: asyncio.Future[Any]
+
+
+class SteppedStore:
+    """A store as one process sees it: every verb waits in `calls` until it is let go, lost or refused."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+        self.atomic = store.atomic
+        self.calls: list[Call] = []
+        self.over = False
+
+    async def _turn(self, carry_out: Callable[[], Awaitable[T]]) -> T:
+        if self.over:
+            raise asyncio.CancelledError
+        call = Call(carry_out, asyncio.get_running_loop().create_future())
+        self.calls.append(call)
+        answer: T = await call.answer
+        return answer
+
+    async def get(self, kind: type[R], name: str, namespace: str | None = None) -> R:
+        return await self._turn(lambda: self._store.get(kind, name, namespace))
+
+    async def list(
+        self, kind: type[R], *, labels: Mapping[str, str] | None = None, namespace: str | None = None
+    ) -> list[R]:
+        return await self._turn(lambda: self._store.list(kind, labels=labels, namespace=namespace))
+
+    async def create(self, resource: R) -> R:
+        return await self._turn(lambda: self._store.create(resource))
+
+    async def update(self, resource: R) -> R:
+        return await self._turn(lambda: self._store.update(resource))
+
+    async def delete(self, resource: Resource) -> None:
+        await self._turn(lambda: self._store.delete(resource))
+
+    async def write(self, *writes: Write) -> tuple[Resource | None, ...]:
+        return await self._turn(lambda: self._store.write(*writes))
+
+    def watch(self, *kinds: type[Resource]) -> Any:
+        return self._store.watch(*kinds)
+
+    async def close(self) -> None:
+        return
+
+
+@dataclass
+class Process:
+    """One agent: what it runs, and what it has not answered yet."""
+
+    store: SteppedStore
+    allocator: Allocator
+    running: dict[asyncio.Task[Any], tuple[str, str]] = field(default_factory=dict)
+
+
+class ManyProcesses(RuleBasedStateMachine):
+    """Three hosts, one small pool, requests of all kinds, and every mishap at every step."""
+
+    atomic = True
+    strict = False
+    compares = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.now = 10**18
+        self.truth = MemoryStore(
+            pool("pods", "10.65.0.0/28", block_size=30),
+            config(strict_affinity=self.strict),
+            *map(node, HOSTS),
+            atomic=self.atomic,
+            compares=self.compares,
+        )
+        self.processes = {host: self.started() for host in HOSTS}
+        self.in_use: dict[Address, str] = {}
+        self.unsure: set[str] = set()
+        self.handles = 0
+
+    def started(self) -> Process:
+        store = SteppedStore(self.truth)
+        return Process(store, Allocator(store, now=self.clock))
+
+    def clock(self) -> int:
+        self.now += 1
+        return self.now
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return self.loop.run_until_complete(work)
+
+    async def settle(self) -> None:
+        for _ in range(12):
+            await asyncio.sleep(0)
+
+    def start(self, host: str, kind: str, what: str, work: Callable[[Allocator], Coroutine[Any, Any, Any]]) -> None:
+        process = self.processes[host]
+        if len(process.running) < AT_ONCE:
+            process.running[self.loop.create_task(work(process.allocator))] = (kind, what)
+            self.run(self.settle())
+
+    @rule(host=st.sampled_from(HOSTS), count=st.sampled_from((1, 1, 1, 3)))
+    def assign(self, host: str, count: int) -> None:
+        self.handles += 1
+        request = Request(host, f"net.h{self.handles}", {"node": host}, ipv4=count)
+        self.start(host, "assign", request.handle, lambda allocator: allocator.assign(request))
+
+    @precondition(lambda self: self.in_use)
+    @rule(host=st.sampled_from(HOSTS), which=st.integers(0, 100))
+    def release(self, host: str, which: int) -> None:
+        if len(self.processes[host].running) >= AT_ONCE:
+            return
+        handle = sorted(set(self.in_use.values()))[which % len(set(self.in_use.values()))]
+        self.in_use = {address: owner for address, owner in self.in_use.items() if owner != handle}
+        self.unsure.add(handle)
+        self.start(host, "release", handle, lambda allocator: allocator.release_handle(handle))
+
+    @rule(host=st.sampled_from(HOSTS), owner=st.sampled_from(HOSTS), must_be_empty=st.booleans())
+    def give_up_blocks(self, host: str, owner: str, must_be_empty: bool) -> None:
+        self.start(
+            host, "give up", owner, lambda allocator: allocator.release_affinity(owner, must_be_empty=must_be_empty)
+        )
+
+    @rule()
+    def a_minute_passes(self) -> None:
+        self.now += 61 * 10**9
+
+    @rule(host=st.sampled_from(HOSTS), which=st.integers(0, 3), steps=st.integers(1, 8))
+    def go_on(self, host: str, which: int, steps: int) -> None:
+        for _ in range(steps):
+            self.step(host, which)
+
+    def step(self, host: str, which: int = 0) -> None:
+        calls = self.processes[host].store.calls
+        if calls:
+            self.run(self.answer(calls.pop(which % len(calls))))
+            self.reap(host)
+
+    async def answer(self, call: Call) -> None:
+        try:
+            result = await call.carry_out()
+        except DatastoreError as refusal:
+            call.answer.set_exception(refusal)
+        else:
+            call.answer.set_result(result)
+        await self.settle()
+
+    @rule(host=st.sampled_from(HOSTS), which=st.integers(0, 3), carried_out=st.booleans())
+    def no_answer(self, host: str, which: int, carried_out: bool) -> None:
+        calls = self.processes[host].store.calls
+        if calls:
+            self.run(self.lose(calls.pop(which % len(calls)), carried_out))
+            self.reap(host)
+
+    async def lose(self, call: Call, carried_out: bool) -> None:
+        if carried_out:
+            await self.carry_out_unheard(call)
+        call.answer.set_exception(Unavailable("the store does not answer"))
+        await self.settle()
+
+    async def carry_out_unheard(self, call: Call) -> None:
+        try:
+            await call.carry_out()
+        except DatastoreError:
+            return
+
+    @rule(host=st.sampled_from(HOSTS), carried_out=st.booleans())
+    def kill(self, host: str, carried_out: bool) -> None:
+        """End a process at once, the write it waits for having arrived or not, and start it again."""
+        killed = self.processes[host]
+        if carried_out and killed.store.calls:
+            self.run(self.carry_out_unheard(killed.store.calls[0]))
+        self.unsure |= {what for kind, what in killed.running.values() if kind != "give up"}
+        self.bury(killed)
+        self.processes[host] = self.started()
+
+    def bury(self, killed: Process) -> None:
+        """Let the coroutines of a dead process end without another word to the store."""
+        killed.store.over = True
+        for call in killed.store.calls:
+            call.answer.cancel()
+        for _ in range(3):
+            for task in asyncio.all_tasks(self.loop):
+                if task in killed.running:
+                    task.cancel()
+            self.run(self.settle())
+
+    def reap(self, host: str) -> None:
+        """Note what the process's requests have brought."""
+        process = self.processes[host]
+        for task in [task for task in process.running if task.done()]:
+            kind, what = process.running.pop(task)
+            failure = task.exception()
+            assert failure is None or isinstance(failure, IpamError | DatastoreError), failure
+            if kind == "release" and failure is None:
+                self.unsure.discard(what)
+            elif kind == "assign" and failure is not None:
+                self.unsure.add(what)
+            elif kind == "assign":
+                for address in task.result().ipv4:
+                    assert address not in self.in_use, f"{address} of {self.in_use[address]} was given to {what} too"
+                    self.in_use[address] = what
+
+    @invariant()
+    def nothing_is_wrong(self) -> None:
+        assert self.run(violations(self.truth, self.in_use, quiet=False)) == []
+
+    def teardown(self) -> None:
+        try:
+            self.all_comes_to_rest()
+        finally:
+            for process in self.processes.values():
+                self.bury(process)
+            self.loop.close()
+
+    def all_comes_to_rest(self) -> None:
+        """Whatever happened: once requests end and unsure ones are released, all is as it should be."""
+        for _ in range(5000):
+            waiting = [host for host in HOSTS if self.processes[host].store.calls]
+            if not waiting:
+                break
+            for host in waiting:
+                self.step(host)
+        assert not any(process.running for process in self.processes.values())
+        self.run(self.tidy(self.truth))
+        assert self.run(violations(self.truth, self.in_use, quiet=self.atomic)) == []
+
+    async def tidy(self, store: Store) -> None:
+        allocator = Allocator(store, now=self.clock)
+        for handle in sorted(self.unsure):
+            await allocator.release_handle(handle)
+        for host in HOSTS:
+            await allocator.adopt(host)
+
+
+class InOrder(ManyProcesses):
+    """The same where handle and block are two writes."""
+
+    atomic = False
+
+
+class Strict(ManyProcesses):
+    """The same where nobody may borrow."""
+
+    strict = True
+
+
+class Blind(ManyProcesses):
+    """The same on a store that writes without comparing revisions."""
+
+    compares = False
+
+
+def test_without_compare_and_swap_an_address_is_given_twice() -> None:
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(
+            Blind, settings=settings(STEPS, max_examples=500, database=None, phases=(Phase.generate,), derandomize=True)
+        )
+
+
+STEPS = settings(max_examples=600, stateful_step_count=120, deadline=None, suppress_health_check=list(HealthCheck))
+for machine in (ManyProcesses, InOrder, Strict):
+    machine.TestCase.settings = STEPS
+
+TestManyProcesses = ManyProcesses.TestCase
+TestInOrder = InOrder.TestCase
+TestStrict = Strict.TestCase

@@ -1,0 +1,104 @@
+"""One process of the many that share a file: it assigns and releases until it is killed, and says so beforehand.
+
+Each line it writes to the pipe is whole (shorter than PIPE_BUF): `assign H` and `release H` before the store is asked,
+`got H ADDRESS…`, `none H`, `done H` after it has answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from random import Random
+
+import datastore
+from datastore.resources import Resource
+from datastore.sqlite import SqliteStore
+from datastore.store import AlreadyExists, Conflict, Create, DatastoreError, Delete, NotFound, Store, Update, Write
+from ipam.allocator import Allocator, Request
+from ipam.errors import IpamError
+
+AT_ONCE = 3
+HOLD = 14
+"""How many handles each of the concurrent requesters keeps: all together a little less than the pool."""
+
+
+def work(file: str, pipe: str, host: str, life: int, unsure: Sequence[str], hosts: Sequence[str], blind: bool) -> None:
+    """Run until killed. `unsure` are handles that an earlier life may or may not have got addresses for."""
+    asyncio.run(_work(file, pipe, host, life, unsure, hosts, blind))
+
+
+async def _work(
+    file: str, pipe: str, host: str, life: int, unsure: Sequence[str], hosts: Sequence[str], blind: bool
+) -> None:
+    store: Store = BlindStore(file) if blind else datastore.open(f"sqlite:///{file}")
+    allocator = Allocator(store)
+    lines = os.open(pipe, os.O_WRONLY)
+
+    async def requester(number: int) -> None:
+        random = Random(f"{host} {life} {number}")
+        held: list[str] = list(unsure[number::AT_ONCE])
+        made = 0
+        while True:
+            if len(held) >= HOLD or (held and random.random() < 0.45):
+                await release(held.pop(random.randrange(len(held))))
+            elif random.random() < 0.03:
+                await give_up(random.choice(hosts))
+            else:
+                made += 1
+                handle = f"net.{host}-{life}-{number}-{made}"
+                held.append(handle)
+                await assign(handle, random.choice((1, 1, 1, 2)))
+
+    async def assign(handle: str, count: int) -> None:
+        say(f"assign {handle}")
+        try:
+            given = await allocator.assign(Request(host, handle, {"node": host}, ipv4=count))
+        except (IpamError, DatastoreError):
+            say(f"none {handle}")
+        else:
+            say(f"got {handle} {' '.join(map(str, given.ipv4))}")
+
+    async def release(handle: str) -> None:
+        say(f"release {handle}")
+        try:
+            await allocator.release_handle(handle)
+        except (IpamError, DatastoreError):
+            say(f"none {handle}")
+        else:
+            say(f"done {handle}")
+
+    async def give_up(other: str) -> None:
+        try:
+            await allocator.release_affinity(other, must_be_empty=other != host)
+        except (IpamError, DatastoreError):
+            return
+
+    def say(line: str) -> None:
+        os.write(lines, f"{line}\n".encode())
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(AT_ONCE):
+            group.create_task(requester(number))
+
+
+class BlindStore(SqliteStore):
+    """The embedded store without its compare-and-swap: what somebody else wrote meanwhile is overwritten."""
+
+    async def write(self, *writes: Write) -> tuple[Resource | None, ...]:
+        while True:
+            try:
+                return await super().write(*[await self._of_now(write) for write in writes])
+            except (AlreadyExists, Conflict, NotFound):
+                continue
+
+    async def _of_now(self, write: Write) -> Write:
+        resource = write.resource
+        try:
+            revision = (await self.get(type(resource), resource.name)).revision
+        except NotFound:
+            if isinstance(write, Delete):
+                raise
+            return Create(resource)
+        current = resource.with_metadata(resource_version=revision)
+        return Delete(current) if isinstance(write, Delete) else Update(current)
