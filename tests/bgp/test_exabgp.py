@@ -1,0 +1,390 @@
+"""ExaBGP's process under our care, with real sessions between real ExaBGPs (tests/bgp/network.py has the drawing)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import struct
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bgp import exabgp as door
+from bgp import wire
+from bgp.exabgp import ExaBGP, ExaBGPError
+from bgp.speaker import Attributes, ImportPolicy, Neighbour, Speaker
+from bgp.wire import EndOfRib, Event, PeerDown, PeerUp, Restarted, Stopped, Update
+from kernel.prefix import Prefix, pack
+from tests.bgp.network import own_network
+
+AS = 64512
+PATIENCE = 30.0
+BLOCK = Prefix.parse("10.65.1.0/26")
+BLOCK6 = Prefix.parse("fd00:65::/122")
+OURS = {BLOCK: Attributes(pack("10.9.0.1")), BLOCK6: Attributes(pack("fd09::1"))}
+
+
+@pytest.fixture(autouse=True)
+def network() -> Iterator[None]:
+    with own_network():
+        yield
+
+
+def address(number: int) -> str:
+    return f"10.9.0.{number}"
+
+
+def session(own: int, peer: int) -> Neighbour:
+    """Return the mesh session of two nodes: the one with the lower number waits to be dialled."""
+    return Neighbour(address(peer), address(own), peer_as=AS, local_as=AS, passive=own < peer, hold_time=9)
+
+
+def speaker(own: int, *peers: int) -> Speaker:
+    return Speaker(
+        f"n{own}",
+        router_id=pack(address(own)),
+        listen=(address(own),),
+        port=179,
+        neighbours=tuple(session(own, peer) for peer in peers),
+        policy=ImportPolicy(AS, pack(address(own))),
+    )
+
+
+def with_neighbour(of: Speaker, **changes: object) -> Speaker:
+    return replace(of, neighbours=tuple(replace(each, **changes) for each in of.neighbours))  # type: ignore[arg-type]
+
+
+class Node:
+    """An ExaBGP and everything it said, in order."""
+
+    def __init__(self, exabgp: ExaBGP) -> None:
+        self.exabgp = exabgp
+        self.heard: list[Event] = []
+        self._news = asyncio.Event()
+
+    async def listen(self) -> None:
+        async for event in self.exabgp.events():
+            self.heard.append(event)
+            self._news.set()
+
+    async def hears(self, wanted: Callable[[Event], bool] | Event, *, after: int = 0) -> int:
+        """Wait for an event at or behind position `after`; return the position behind it."""
+        asked = wanted if callable(wanted) else lambda event: event == wanted
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                for position in range(after, len(self.heard)):
+                    if asked(self.heard[position]):
+                        return position + 1
+                self._news.clear()
+                await self._news.wait()
+
+    def routes(self, peer: int) -> dict[Prefix, Attributes]:
+        held: dict[Prefix, Attributes] = {}
+        for event in self.heard:
+            match event:
+                case PeerDown(peer=said) if said == address(peer):
+                    held.clear()
+                case Update(peer=said) if said == address(peer):
+                    for gone in event.withdrawn:
+                        held.pop(gone.prefix, None)
+                    held.update((route.prefix, route.attributes) for route in event.announced)
+        return held
+
+
+@contextlib.asynccontextmanager
+async def node(directory: Path, **options: object) -> AsyncIterator[Node]:
+    async with ExaBGP(directory, **options) as exabgp:  # type: ignore[arg-type]
+        one = Node(exabgp)
+        listening = asyncio.create_task(one.listen())
+        try:
+            yield one
+        finally:
+            listening.cancel()
+
+
+@contextlib.asynccontextmanager
+async def mesh(directory: Path, *numbers: int, **options: object) -> AsyncIterator[list[Node]]:
+    async with contextlib.AsyncExitStack() as stack:
+        nodes = [await stack.enter_async_context(node(directory / str(own), **options)) for own in numbers]
+        for own, one in zip(numbers, nodes, strict=True):
+            await one.exabgp.reload(speaker(own, *(peer for peer in numbers if peer != own)))
+        for own, one in zip(numbers, nodes, strict=True):
+            for peer in numbers:
+                if peer != own:
+                    await one.hears(PeerUp(address(peer)))
+        yield nodes
+
+
+@pytest.mark.parametrize("stock", [False, True], ids=["launcher", "stock"])
+async def test_two_exabgps_exchange_a_prefix_of_each_family(tmp_path: Path, stock: bool) -> None:
+    async with mesh(tmp_path, 1, 2, stock=stock) as (one, two):
+        assert await one.exabgp.send(wire.announce(OURS)) == [True, True]
+        assert await one.exabgp.send(wire.end_of_rib(address(2), ("ipv4", "ipv6"))) == [True, True]
+        await two.hears(EndOfRib(address(1), "ipv6"))
+        assert two.routes(1) == OURS
+        assert await one.exabgp.send(wire.withdraw(OURS)) == [True, True]
+        await two.hears(lambda event: isinstance(event, Update) and not two.routes(1))
+
+
+async def test_a_route_announced_before_the_session_is_up_arrives_with_it(tmp_path: Path) -> None:
+    async with node(tmp_path / "1") as one, node(tmp_path / "2") as two:
+        await one.exabgp.reload(speaker(1, 2))
+        await one.hears(Restarted())
+        assert await one.exabgp.send(wire.announce(OURS)) == [True, True]
+        await two.exabgp.reload(speaker(2, 1))
+        await two.hears(lambda event: isinstance(event, Update) and two.routes(1) == OURS)
+        assert not any(isinstance(event, EndOfRib) for event in two.heard)
+
+
+async def test_each_command_is_answered_on_its_own(tmp_path: Path) -> None:
+    async with mesh(tmp_path, 1, 2) as (one, _):
+        host_bits_set = "announce route 10.65.1.1/26 next-hop 10.9.0.1"
+        good = "announce route 10.65.1.64/26 next-hop 10.9.0.1"
+        assert await one.exabgp.send([good, host_bits_set, good]) == [True, False, True]
+        assert await one.exabgp.send([]) == []
+
+
+async def test_sessions_that_stay_do_not_flap_when_others_come_and_go(tmp_path: Path) -> None:
+    async with mesh(tmp_path, 1, 2) as (one, two), node(tmp_path / "3") as three:
+        await three.exabgp.reload(speaker(3, 1))
+        pid = one.exabgp.pid
+        for peers in [(2, 3), (2,), (2, 3)]:
+            quiet_since = len(one.heard)
+            await one.exabgp.reload(speaker(1, *peers))
+            await one.hears(PeerUp(address(3)) if 3 in peers else gone(3), after=quiet_since)
+        assert PeerDown(address(2), "closing connection") not in one.heard
+        assert [event for event in one.heard if isinstance(event, PeerUp) and event.peer == address(2)] == [
+            PeerUp(address(2))
+        ]
+        assert not [event for event in two.heard[two.heard.index(PeerUp(address(1))) :] if gone(1)(event)]
+        assert one.exabgp.pid == pid
+
+
+async def test_the_same_speaker_again_changes_nothing(tmp_path: Path) -> None:
+    async with mesh(tmp_path, 1, 2) as (one, _):
+        changed = (tmp_path / "1" / "exabgp.conf").stat().st_mtime_ns
+        await one.exabgp.reload(speaker(1, 2))
+        assert (tmp_path / "1" / "exabgp.conf").stat().st_mtime_ns == changed
+
+
+async def test_a_changed_session_comes_back_with_the_change(tmp_path: Path) -> None:
+    async with mesh(tmp_path, 1, 2) as (one, two):
+        before = len(two.heard)
+        await one.exabgp.reload(with_neighbour(speaker(1, 2), hold_time=33))
+        await two.hears(PeerUp(address(1)), after=before)
+        opened = [event for event in two.heard[before:] if isinstance(event, wire.PeerOpen)]
+        assert opened[-1].hold_time == 33
+
+
+async def test_a_passive_session_made_active_dials(tmp_path: Path) -> None:
+    # ExaBGP forgets to, unless the session was gone in between.
+    async with node(tmp_path / "1") as one, node(tmp_path / "2") as two:
+        await one.exabgp.reload(speaker(1, 2))
+        await one.hears(Restarted())
+        await one.exabgp.reload(with_neighbour(speaker(1, 2), passive=False))
+        await two.exabgp.reload(with_neighbour(speaker(2, 1), passive=True))
+        await two.hears(PeerUp(address(1)))
+        assert one.heard.count(Restarted()) == 1
+
+
+async def test_a_refused_configuration_leaves_the_sessions_and_later_reloads_alone(tmp_path: Path) -> None:
+    async with mesh(tmp_path, 1, 2) as (one, _), node(tmp_path / "3") as three:
+        with pytest.raises(ExaBGPError, match=r"holdtime must be .*at least 3 seconds.*stays in force"):
+            await one.exabgp.reload(with_neighbour(speaker(1, 2), hold_time=1))
+        assert await one.exabgp.send(["version"]) == [True]
+        await three.exabgp.reload(speaker(3, 1))
+        await one.exabgp.reload(speaker(1, 2, 3))
+        await one.hears(PeerUp(address(3)))
+        assert not any(map(gone(2), one.heard[one.heard.index(PeerUp(address(2))) :]))
+
+
+async def test_nothing_starts_with_a_refused_configuration(tmp_path: Path) -> None:
+    async with node(tmp_path) as one:
+        with pytest.raises(ExaBGPError):
+            await one.exabgp.reload(with_neighbour(speaker(1, 2), hold_time=1))
+        assert one.exabgp.pid is None
+        await one.exabgp.reload(speaker(1, 2))
+        await one.hears(Restarted())
+
+
+async def test_a_reload_that_fails_all_the_same_is_cured_by_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with mesh(tmp_path, 1, 2) as (one, _):
+        write, spoilt = door.write_private, list[int]()
+
+        def spoil_once(path: Path, text: str) -> Path:
+            written = write(path, text)
+            if len(spoilt) < 2:  # the candidate, and the file put in place
+                spoilt.append(path.write_text("neighbor {"))
+            return written
+
+        async def accept(*_: object) -> None:
+            return None
+
+        monkeypatch.setattr(door, "write_private", spoil_once)
+        monkeypatch.setattr(ExaBGP, "_refusal", accept)
+        await one.exabgp.reload(speaker(1, 2, 3))
+        stopped = await one.hears(lambda event: isinstance(event, Stopped))
+        assert "could not read its configuration again" in str(one.heard[stopped - 1])
+        await one.hears(PeerUp(address(2)), after=stopped)
+
+
+async def test_a_killed_exabgp_comes_back_with_its_sessions(tmp_path: Path) -> None:
+    async with mesh(tmp_path, 1, 2) as (one, two):
+        assert one.exabgp.pid
+        os.kill(one.exabgp.pid, signal.SIGKILL)
+        back = await one.hears(Restarted(), after=await one.hears(Stopped("it was ended by SIGKILL")))
+        assert await one.exabgp.send(wire.announce(OURS)) == [True, True]
+        await one.hears(PeerUp(address(2)), after=back)
+        await two.hears(lambda event: isinstance(event, Update) and two.routes(1) == OURS)
+
+
+async def test_commands_for_an_exabgp_that_is_gone_are_an_error_not_a_wait(tmp_path: Path) -> None:
+    async with mesh(tmp_path, 1, 2) as (one, _):
+        assert one.exabgp.pid
+        os.kill(one.exabgp.pid, signal.SIGSTOP)
+        batch = asyncio.create_task(one.exabgp.send(["version"]))
+        await asyncio.sleep(0)
+        os.kill(one.exabgp.pid, signal.SIGKILL)
+        with pytest.raises(ExaBGPError, match="1 are missing"):
+            await batch
+
+
+async def test_an_exabgp_that_hangs_while_idle_is_killed_and_started_again(tmp_path: Path) -> None:
+    async with mesh(tmp_path, 1, 2, idle_seconds=0.2, answer_seconds=1.0) as (one, _):
+        assert one.exabgp.pid
+        os.kill(one.exabgp.pid, signal.SIGSTOP)
+        stopped = await one.hears(Stopped("killed, because no answer came for 1 s"))
+        await one.hears(PeerUp(address(2)), after=stopped)
+
+
+async def test_an_exabgp_that_hangs_under_a_batch_is_killed_and_the_batch_is_an_error(tmp_path: Path) -> None:
+    async with mesh(tmp_path, 1, 2, answer_seconds=1.0) as (one, _):
+        assert one.exabgp.pid
+        os.kill(one.exabgp.pid, signal.SIGSTOP)
+        with pytest.raises(ExaBGPError, match="it ended, 2 are missing"):
+            await one.exabgp.send(wire.announce(OURS))
+        await one.hears(Restarted(), after=await one.hears(Stopped("killed, because no answer came for 1 s")))
+
+
+async def test_a_batch_given_up_by_its_caller_does_not_answer_for_the_next(tmp_path: Path) -> None:
+    async with mesh(tmp_path, 1, 2) as (one, _):
+        wrong = asyncio.create_task(one.exabgp.send(["nonsense"] * 20))
+        await asyncio.sleep(0)
+        wrong.cancel()
+        assert await one.exabgp.send(wire.announce(OURS)) == [True, True]
+
+
+async def test_an_occupied_port_is_named_and_retried_when_the_configuration_changes(tmp_path: Path) -> None:
+    with socket.create_server((address(1), 179)):
+        async with node(tmp_path) as one:
+            await one.exabgp.reload(speaker(1, 2))
+            await one.hears(
+                Stopped("listen on 10.9.0.1 port 179: address already in use, another BGP speaker runs here", True)
+            )
+            await one.exabgp.reload(replace(speaker(1, 2), port=1179))
+            await one.hears(Restarted())
+
+
+async def test_an_address_this_node_does_not_have_is_named(tmp_path: Path) -> None:
+    async with node(tmp_path) as one:
+        await one.exabgp.reload(replace(speaker(1, 2), listen=("10.99.0.1",)))
+        await one.hears(Stopped("listen on 10.99.0.1 port 179: this node does not have the address", True))
+
+
+async def test_another_listening_address_is_taken_up(tmp_path: Path) -> None:
+    async with mesh(tmp_path, 1, 2) as (one, _):
+        await one.exabgp.reload(replace(speaker(1, 2), listen=(address(1), "fd09::1")))
+        await one.hears(Restarted(), after=await one.hears(lambda event: isinstance(event, Stopped)))
+        _, writer = await asyncio.open_connection("fd09::1", 179)
+        writer.close()
+
+
+async def test_a_peer_with_another_as_than_configured_is_told_by_its_reason(tmp_path: Path) -> None:
+    async with node(tmp_path / "1") as one, node(tmp_path / "2") as two:
+        await one.exabgp.reload(with_neighbour(speaker(1, 2), peer_as=65001))
+        await two.exabgp.reload(speaker(2, 1))
+        await one.hears(PeerDown(address(2), "notification sent (2,2)"))
+        assert PeerUp(address(2)) not in one.heard
+
+
+async def test_a_password_of_any_characters_works_and_only_its_owner_reads_the_file(tmp_path: Path) -> None:
+    password = 'a"b; c{ñ' + "x" * 71
+    async with node(tmp_path / "1") as one, node(tmp_path / "2") as two:
+        await one.exabgp.reload(with_neighbour(speaker(1, 2), password=password))
+        await two.exabgp.reload(with_neighbour(speaker(2, 1), password=password))
+        await one.hears(PeerUp(address(2)))
+        assert (tmp_path / "1" / "exabgp.conf").stat().st_mode & 0o777 == 0o600
+
+
+async def test_nothing_runs_after_the_end(tmp_path: Path) -> None:
+    async with mesh(tmp_path, 1, 2) as (one, two):
+        pids = [one.exabgp.pid, two.exabgp.pid]
+    for pid in pids:
+        assert pid is not None
+        assert not Path(f"/proc/{pid}").exists()
+
+
+async def test_a_consumer_that_stalls_under_a_burst_stops_neither_exabgp_nor_its_answers(tmp_path: Path) -> None:
+    async with ExaBGP(tmp_path) as exabgp:
+        await exabgp.reload(speaker(1, 2))
+        events = exabgp.events()
+        assert await anext(events) == Restarted()
+        async with peer(2, of=1) as writer:
+            for number in range(5000):
+                writer.write(update(number))
+            # Nobody reads events: some megabytes of them wait, more than any pipe holds.
+            await writer.drain()
+            for _ in range(20):
+                assert await exabgp.send(["version"]) == [True]
+            seen = set[Prefix]()
+            async with asyncio.timeout(PATIENCE):
+                while len(seen) < 5000:
+                    event = await anext(events)
+                    if isinstance(event, Update):
+                        seen.update(route.prefix for route in event.announced)
+
+
+async def test_an_end_of_rib_accepted_before_a_reload_is_sent_after_it(tmp_path: Path) -> None:
+    async with mesh(tmp_path, 1, 2) as (one, two):
+        for peers in [(2, 3), (2,)] * 5:
+            before = len(two.heard)
+            assert await one.exabgp.send(wire.end_of_rib(address(2), ("ipv4", "ipv6"))) == [True, True]
+            await one.exabgp.reload(speaker(1, *peers))
+            await two.hears(EndOfRib(address(1), "ipv4"), after=before)
+            await two.hears(EndOfRib(address(1), "ipv6"), after=before)
+
+
+def gone(number: int) -> Callable[[Event], bool]:
+    return lambda event: isinstance(event, PeerDown) and event.peer == address(number)
+
+
+@contextlib.asynccontextmanager
+async def peer(number: int, of: int) -> AsyncIterator[asyncio.StreamWriter]:
+    """Dial as the plainest BGP speaker there is, and bring the session up."""
+    reader, writer = await asyncio.open_connection(address(of), 179, local_addr=(address(number), 0))
+    capabilities = bytes([1, 4, 0, 1, 0, 1, 65, 4]) + AS.to_bytes(4)
+    options = bytes([2, len(capabilities)]) + capabilities
+    opening = struct.pack("!BHH", 4, AS, 90) + pack(address(number)) + bytes([len(options)]) + options
+    writer.write(message(1, opening) + message(4, b""))
+    await reader.readexactly(19)
+    try:
+        yield writer
+    finally:
+        writer.close()
+
+
+def message(kind: int, body: bytes) -> bytes:
+    return b"\xff" * 16 + struct.pack("!HB", 19 + len(body), kind) + body
+
+
+def update(number: int) -> bytes:
+    """Return an UPDATE that announces one prefix, another for each number."""
+    said = bytes([0x40, 1, 1, 0, 0x40, 2, 0, 0x40, 3, 4]) + pack(address(2)) + bytes([0x40, 5, 4, 0, 0, 0, 100])
+    return message(2, struct.pack("!HH", 0, len(said)) + said + bytes([24, 20, number >> 8, number & 255]))
