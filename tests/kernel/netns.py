@@ -1,0 +1,45 @@
+"""Network namespaces for tests: made by `ip`, known by name and descriptor, gone at the end."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+_serial = itertools.count()
+
+
+@dataclass(frozen=True)
+class Namespace:
+    name: str
+    descriptor: int
+
+    def ip(self, words: str) -> str:
+        """Run `ip` inside, an independent witness; return what it prints."""
+        return _run("ip", "-n", self.name, *words.split())
+
+    def batch(self, lines: str) -> None:
+        """Run many `ip` commands in one process."""
+        subprocess.run(["ip", "-n", self.name, "-batch", "-"], input=lines, text=True, check=True, capture_output=True)
+
+    def run(self, *words: str) -> str:
+        return _run("ip", "netns", "exec", self.name, *words)
+
+
+@contextmanager
+def namespace(label: str) -> Iterator[Namespace]:
+    name = f"felix-{label}-{os.getpid()}-{next(_serial)}"
+    _run("ip", "netns", "add", name)
+    descriptor = os.open(f"/run/netns/{name}", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield Namespace(name, descriptor)
+    finally:
+        os.close(descriptor)
+        _run("ip", "netns", "del", name)
+
+
+def _run(*words: str) -> str:
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout

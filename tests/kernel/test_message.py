@@ -1,0 +1,42 @@
+"""The kernel's answers, as bytes it really sent."""
+
+from __future__ import annotations
+
+import struct
+
+from kernel.message import DONE, ERROR, Message, answer, attribute, attributes, explain, message, messages, number, text
+
+WORDS = text(1, "Nexthop has invalid gateway")
+
+
+def test_an_acknowledgement_has_no_error() -> None:
+    assert answer(Message(ERROR, 0x100, 7, struct.pack("=i", 0) + bytes(16)))[:2] == (7, 0)
+
+
+def test_a_capped_error_brings_the_kernels_words() -> None:
+    body = struct.pack("=i", -101) + bytes(16) + WORDS
+    assert answer(Message(ERROR, 0x300, 7, body)) == (7, 101, "Nexthop has invalid gateway")
+
+
+def test_an_error_that_repeats_the_request_brings_them_behind_it() -> None:
+    request = message(24, 0, 7, b"12345")
+    body = struct.pack("=i", -22) + request + bytes(-len(request) % 4) + WORDS
+    assert answer(Message(ERROR, 0x200, 7, body)).text == "Nexthop has invalid gateway"
+
+
+def test_the_end_of_a_dump_may_be_an_error_with_words() -> None:
+    assert answer(Message(DONE, 0x200, 7, struct.pack("=i", -2) + WORDS)) == (7, 2, "Nexthop has invalid gateway")
+
+
+def test_messages_and_attributes_stop_at_what_is_cut_off() -> None:
+    whole = message(24, 0, 1, attribute(1, b"abc"))
+    assert [found.sequence for found in messages(whole + whole[:9])] == [1]
+    assert list(attributes(attribute(1, b"abc") + number(4, 9)[:3])) == [(1, b"abc")]
+    assert list(attributes(bytes(8))) == []
+    assert list(messages(bytes(16))) == []
+
+
+def test_an_errno_is_explained_with_its_name() -> None:
+    assert explain(19) == "no such device (ENODEV)"
+    assert explain(101, "Nexthop has invalid gateway.") == "Nexthop has invalid gateway (ENETUNREACH)"
+    assert explain(9999).endswith("(9999)")

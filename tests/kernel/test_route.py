@@ -1,0 +1,131 @@
+"""Routes to bytes and back. What `ip` thinks of the bytes is in test_socket.py."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kernel.message import messages, number
+from kernel.prefix import Prefix, pack
+from kernel.route import (
+    BLACKHOLE,
+    DELETE_ROUTE,
+    LINK_SCOPE,
+    MAIN_TABLE,
+    NEW_ROUTE,
+    UNICAST,
+    Found,
+    Hop,
+    Kind,
+    Path,
+    decode_route,
+    dump_request,
+    put_message,
+    remove_message,
+    words,
+)
+
+NAMES = {2: "eth0", 7: "cali12ab"}
+
+
+def prefixes(size: int) -> st.SearchStrategy[Prefix]:
+    def cut(number_and_length: tuple[int, int]) -> Prefix:
+        value, length = number_and_length
+        beyond = 8 * size - length
+        return Prefix((value >> beyond << beyond).to_bytes(size), length)
+
+    return st.tuples(st.integers(0, 2 ** (8 * size) - 1), st.integers(0, 8 * size)).map(cut)
+
+
+def hops(size: int, weights: st.SearchStrategy[int]) -> st.SearchStrategy[Hop]:
+    gateways = st.binary(min_size=size, max_size=size)
+    if size == 4:
+        gateways |= st.binary(min_size=16, max_size=16)
+    return st.builds(Hop, st.integers(1, 2**31 - 1), gateways, st.booleans(), weights)
+
+
+def paths(size: int) -> st.SearchStrategy[Path]:
+    """Every path in the form in which it reads back: one hop has no weight, only unicast has hops."""
+    single = st.tuples(hops(size, st.just(1)) | st.integers(1, 2**31 - 1).map(Hop))
+    several = st.lists(hops(size, st.integers(1, 256)), min_size=2, max_size=6).map(tuple)
+    shared = {
+        "protocol": st.integers(0, 255),
+        "metric": st.integers(0 if size == 4 else 1, 2**32 - 1),
+        "scope": st.sampled_from([0, LINK_SCOPE]) if size == 4 else st.just(0),
+        "mtu": st.sampled_from([0, 1280, 1440, 9000]),
+        "source": st.just(b"") | st.binary(min_size=size, max_size=size),
+    }
+    unicast = st.builds(Path, kind=st.just(UNICAST), hops=single | several, **shared)
+    dropping = st.builds(
+        Path, hops=st.just(()), kind=st.sampled_from([BLACKHOLE, Kind.UNREACHABLE, Kind.PROHIBIT]), **shared
+    )
+    return unicast | dropping
+
+
+routes = st.sampled_from([4, 16]).flatmap(lambda size: st.tuples(prefixes(size), paths(size)))
+
+
+@given(routes, st.integers(1, 2**32 - 1))
+def test_a_route_reads_back_as_it_was_written(route: tuple[Prefix, Path], sequence: int) -> None:
+    [sent] = messages(put_message(sequence, *route))
+    assert (sent.kind, sent.sequence) == (NEW_ROUTE, sequence)
+    assert decode_route(sent.body) == Found(*route, MAIN_TABLE)
+
+
+@given(routes)
+def test_the_form_in_which_the_kernel_says_it_reads_the_same_and_shares_the_path(route: tuple[Prefix, Path]) -> None:
+    [sent] = messages(put_message(1, *route))
+    told = sent.body[:12] + number(15, MAIN_TABLE) + sent.body[12:]
+    first, second = decode_route(told), decode_route(told)
+    assert first == Found(*route, MAIN_TABLE)
+    assert first is not None and second is not None and first.path is second.path
+
+
+@given(routes)
+def test_flags_of_a_lost_carrier_change_nothing(route: tuple[Prefix, Path]) -> None:
+    [sent] = messages(put_message(1, *route))
+    flags = int.from_bytes(sent.body[8:12], "little") | 0x11  # RTNH_F_DEAD, RTNH_F_LINKDOWN
+    told = sent.body[:8] + flags.to_bytes(4, "little") + number(15, MAIN_TABLE) + sent.body[12:]
+    assert decode_route(told) == Found(*route, MAIN_TABLE)
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_at_all_upset_the_decoder(body: bytes) -> None:
+    decode_route(body)
+
+
+def test_a_removal_names_protocol_and_metric_but_no_hop() -> None:
+    prefix, path = Prefix.parse("10.65.1.0/26"), Path(81, hops=(Hop(2, pack("192.0.2.2")),))
+    [sent] = messages(remove_message(5, prefix, path))
+    assert sent.kind == DELETE_ROUTE
+    assert decode_route(sent.body) == Found(prefix, Path(81, Kind.UNSPECIFIED, metric=1030, scope=255), MAIN_TABLE)
+
+
+def test_paths_that_differ_only_in_their_family_do_not_share_bytes() -> None:
+    path = Path(80, BLACKHOLE)
+    assert put_message(1, Prefix.parse("10.0.0.0/26"), path) != put_message(1, Prefix.parse("fd00::/122"), path)
+
+
+def test_a_cached_exception_of_ipv6_is_not_a_route() -> None:
+    body = bytearray(dump_request(16))
+    body[8:12] = (0x200).to_bytes(4, "little")
+    assert decode_route(bytes(body)) is None
+
+
+def test_a_route_is_said_as_ip_understands_it() -> None:
+    block, pod = Prefix.parse("10.65.1.0/26"), Prefix.parse("10.65.1.7")
+    gateway = pack("192.0.2.2")
+    assert (
+        words(block, Path(81, hops=(Hop(2, gateway),)), NAMES)
+        == "10.65.1.0/26 via 192.0.2.2 dev eth0 proto 81 metric 1030"
+    )
+    assert words(block, Path(80, BLACKHOLE), NAMES) == "blackhole 10.65.1.0/26 proto 80 metric 1030"
+    assert words(pod, Path(80, hops=(Hop(7),), scope=253), NAMES) == (
+        "10.65.1.7/32 dev cali12ab proto 80 metric 1030 scope link"
+    )
+    assert words(pod, Path(80, hops=(Hop(9),), metric=0), NAMES) == "10.65.1.7/32 dev if9 proto 80"
+    two = Path(81, hops=(Hop(2, gateway), Hop(2, pack("192.0.2.3"), onlink=True, weight=3)), mtu=1440)
+    assert words(block, two, NAMES) == (
+        "10.65.1.0/26 proto 81 metric 1030 mtu 1440"
+        " nexthop via 192.0.2.2 dev eth0 weight 1 nexthop via 192.0.2.3 dev eth0 weight 3 onlink"
+    )
