@@ -1,0 +1,491 @@
+"""What only the store in a file has to stand: other processes, killed and stopped ones, bad files, a full disk."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import datastore
+from datastore.resources import IPAMBlock, IPAMHandle, IPPool
+from datastore.sqlite import SqliteStore
+from datastore.store import Changed, Create, Gone, InSync, Invalid, NotFound, Store, Unavailable, Update, Write
+from tests.datastore.test_contract import handle, mark, pool, told, told_until_in_sync, watching
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "felix.db"
+
+
+@pytest.fixture
+async def store(path: Path) -> AsyncIterator[Store]:
+    store = datastore.open(f"sqlite://{path}")
+    yield store
+    await store.close()
+
+
+@contextmanager
+def python(script: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
+    """Run a script in another process, which ends with the block at the latest."""
+    command = [sys.executable, "-c", textwrap.dedent(script), *map(str, arguments)]
+    root = Path(__file__).parent.parent.parent
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def line(process: subprocess.Popen[str]) -> str:
+    """Return the next line that the process prints."""
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+WRITER = """
+    import asyncio, sys
+    import datastore
+    from datastore.resources import IPPool
+
+    async def main():
+        store = datastore.open("sqlite://" + sys.argv[1])
+        for number, _ in enumerate(sys.stdin):
+            await store.create(IPPool.make(f"p{number}", cidr=f"10.{number}.0.0/16"))
+            print(number, flush=True)
+
+    asyncio.run(main())
+"""
+
+
+async def test_a_change_of_another_process_is_told_although_it_stays_alone(store: Store, path: Path) -> None:
+    with python(WRITER, path) as writer:
+        assert writer.stdin is not None
+        async with watching(store, IPPool) as watch:
+            assert await told_until_in_sync(watch) == []
+            for number in range(3):
+                writer.stdin.write("\n")
+                writer.stdin.flush()
+                event = await told(watch)
+                assert isinstance(event, Changed) and event.resource.name == f"p{number}"
+
+
+async def test_the_bell_wakes_a_watcher_that_never_looks(
+    store: Store, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datastore.sqlite.LOOK_SECONDS", 3600)
+    other = datastore.open(f"sqlite://{path}")
+    async with watching(store, IPPool) as watch:
+        await told_until_in_sync(watch)
+        written = await other.create(pool("a"))
+        assert await told(watch) == Changed(written)
+        Path(f"{path}.bell").unlink()
+        written = await other.create(pool("b"))
+        assert await told(watch) == Changed(written)
+    await other.close()
+
+
+async def test_a_commit_whose_writer_died_before_ringing_is_seen_by_looking(store: Store, path: Path) -> None:
+    first = await store.create(pool())
+    async with watching(store, IPPool) as watch:
+        await told_until_in_sync(watch)
+        commit_without_a_word(path, name="pods", text=mark(first, "1").to_text())
+        event = await told(watch)
+        assert isinstance(event, Changed) and event.resource.annotations == {"mark": "1"}
+
+
+async def test_without_inotify_changes_are_seen_by_looking(
+    store: Store, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(24, "too many open files")
+
+    monkeypatch.setattr("datastore.bell.INotify", refused)
+    other = datastore.open(f"sqlite://{path}")
+    async with watching(store, IPPool) as watch:
+        await told_until_in_sync(watch)
+        written = await other.create(pool())
+        assert await told(watch) == Changed(written)
+    await other.close()
+
+
+def commit_without_a_word(path: Path, name: str, text: str) -> None:
+    """Write as a store does, and ring no bell."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("INSERT INTO change SELECT max(revision) + 1, 0, 'IPPool', '', ? FROM change", (name,))
+    connection.execute(
+        "UPDATE object SET revision = new, record = json_set(?, '$.metadata.resourceVersion', CAST(new AS TEXT))"
+        " FROM (SELECT max(revision) AS new FROM change) WHERE name = ?",
+        (text, name),
+    )
+    connection.execute("COMMIT")
+    connection.close()
+
+
+async def test_a_watcher_that_slept_longer_than_the_log_reaches_is_told_everything_it_missed(path: Path) -> None:
+    store = SqliteStore(str(path), history=10)
+    kept, gone = await store.create(pool("kept")), await store.create(pool("gone"))
+    changing = await store.create(pool("changing"))
+    async with watching(store, IPPool) as watch:
+        await told_until_in_sync(watch)
+        await store.delete(gone)
+        for number in range(600):
+            changing = await store.update(mark(changing, str(number)))
+        assert await told(watch) == Gone(IPPool, "gone", None, gone)
+        assert await told(watch) == Changed(changing)
+        last = await store.update(mark(kept, "last"))
+        assert await told(watch) == Changed(last)
+    await store.close()
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT count(*) FROM change").fetchone()[0] < 600
+    connection.close()
+
+
+async def test_one_write_of_many_objects_is_one_transaction(store: Store, path: Path) -> None:
+    first = await store.create(handle("h"))
+    other = datastore.open(f"sqlite://{path}")
+    others = [Create(handle(f"h{n}")) for n in range(20)]
+    writes: tuple[Write, ...] = (Update(first.with_spec(block={"10.0.0.0/26": 1})), *others)
+
+    async def counts() -> set[int]:
+        seen = set()
+        for _ in range(50):
+            seen.add(len(await other.list(IPAMHandle)))
+        return seen
+
+    seen, _ = await asyncio.gather(counts(), store.write(*writes))
+    assert seen <= {1, 21}
+    await other.close()
+
+
+async def test_many_processes_lose_no_step_and_no_event(store: Store, path: Path) -> None:
+    script = """
+        import asyncio, sys
+        import datastore
+        from datastore.resources import IPAMHandle
+        from datastore.store import Conflict
+
+        async def main():
+            store = datastore.open("sqlite://" + sys.argv[1])
+            for _ in range(100):
+                while True:
+                    read = await store.get(IPAMHandle, "h")
+                    block = {**read.spec.block, sys.argv[2]: read.spec.block.get(sys.argv[2], 0) + 1}
+                    try:
+                        await store.update(read.with_spec(block=block))
+                    except Conflict:
+                        continue
+                    break
+            await store.close()
+
+        asyncio.run(main())
+    """
+    await store.create(handle("h"))
+    with python(script, path, "one"), python(script, path, "two"), python(script, path, "three"):
+        async with watching(store, IPAMHandle) as watch:
+            last, total = -1, 0
+            while total < 300:
+                event = await told(watch)
+                if isinstance(event, Changed):
+                    total = sum(event.resource.to_json()["spec"]["block"].values())
+                    assert total > last
+                    last = total
+
+
+async def test_what_a_killed_writer_was_answered_is_there(store: Store, path: Path) -> None:
+    """Ten writers in turn, each killed at some instant; nothing answered is lost and nobody is left locked out."""
+    chance = random.Random(3)
+    first = 0
+    for _ in range(10):
+        with python(COUNTER, path, first) as writer:
+            answered = [line(writer) for _ in range(chance.randint(1, 40))]
+            await asyncio.sleep(chance.random() / 500)
+            writer.kill()
+            assert writer.stdout is not None
+            answered += [each for each in writer.stdout.read().split("\n")[:-1] if each]
+        present = {each.name for each in await store.list(IPAMHandle)}
+        assert {f"h{number}" for number in answered} <= present
+        assert len(present) <= first + len(answered) + 1
+        first = len(present)
+        assert present == {f"h{number}" for number in range(first)}
+        await check_file(path)
+
+
+COUNTER = """
+    import asyncio, sys
+    import datastore
+    from datastore.resources import IPAMHandle
+
+    async def main():
+        store = datastore.open("sqlite://" + sys.argv[1])
+        number = int(sys.argv[2])
+        while True:
+            await store.create(IPAMHandle.make(f"h{number}", handle_id=f"h{number}", block={}))
+            print(number, flush=True)
+            number += 1
+
+    asyncio.run(main())
+"""
+
+
+async def check_file(path: Path) -> None:
+    """Assert that the file is whole, and that each object's revision is in the log."""
+    connection = sqlite3.connect(path)
+    assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    lost = "SELECT count(*) FROM object LEFT JOIN change USING (kind, namespace, name, revision) WHERE gone IS NULL"
+    assert connection.execute(lost).fetchone() == (0,)
+    connection.close()
+
+
+async def test_a_writer_stopped_with_the_lock_in_hand_makes_others_unavailable_and_freezes_no_loop(
+    store: Store, path: Path
+) -> None:
+    first = await store.create(pool())
+    script = """
+        import os, signal, sqlite3, sys
+        connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+        connection.execute("BEGIN IMMEDIATE")
+        print("holding", flush=True)
+        os.kill(os.getpid(), signal.SIGSTOP)
+        connection.execute("COMMIT")
+        print("let go", flush=True)
+    """
+    with python(script, path) as holder:
+        assert line(holder) == "holding"
+        writes = [asyncio.ensure_future(store.update(mark(first, str(number)))) for number in range(5)]
+        turns = 0
+        while not all(write.done() for write in writes):
+            # While writers wait, the loop turns and reads are answered.
+            assert await store.get(IPPool, "pods") == first
+            turns += 1
+        assert turns > 100
+        for write in writes:
+            with pytest.raises(Unavailable, match=r'update IPPool "pods" .*another process has held the lock for 1 s'):
+                await write
+        os.kill(holder.pid, signal.SIGCONT)
+        assert line(holder) == "let go"
+        assert (await store.update(mark(first, "again"))).revision != first.revision
+
+
+async def test_a_watch_outlasts_a_time_in_which_the_file_is_away(store: Store, path: Path) -> None:
+    first = await store.create(pool())
+    other = datastore.open(f"sqlite://{path}")
+    await other.list(IPPool)
+    async with watching(store, IPPool) as watch:
+        await told_until_in_sync(watch)
+        away = path.with_name("away")
+        for file in path.parent.glob("felix.db*"):
+            file.rename(str(file).replace(str(path), str(away)))
+        with pytest.raises(Unavailable, match="the file was removed while it was in use"):
+            await store.create(pool("lost"))
+        with pytest.raises(Unavailable):
+            await store.list(IPPool)
+        copy(away, path)
+        second = await other.update(mark(first, "1"))
+        assert await told(watch) == Changed(second)
+    await other.close()
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a database as `sqlite3 .backup` does."""
+    with sqlite3.connect(source) as old, sqlite3.connect(target) as new:
+        old.backup(new)
+    old.close()
+    new.close()
+
+
+async def test_a_restored_file_is_told_from_the_start(store: Store, path: Path) -> None:
+    kept = await store.create(pool("kept"))
+    backup = path.with_name("backup")
+    copy(path, backup)
+    lost = await store.create(pool("lost"))
+    async with watching(store, IPPool) as watch:
+        await told_until_in_sync(watch)
+        for file in path.parent.glob("felix.db-*"):
+            file.unlink()
+        backup.rename(path)
+        assert await told(watch) == Gone(IPPool, "lost", None, lost)
+        anew = await store.create(pool("new"))
+        assert await told(watch) == Changed(anew)
+        assert await store.list(IPPool) == [kept, anew]
+
+
+def make_other_program(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE bookmarks (url TEXT)")
+    connection.close()
+
+
+def make_newer_schema(path: Path) -> None:
+    async def make() -> None:
+        store = SqliteStore(str(path))
+        await store.list(IPPool)
+        await store.close()
+
+    asyncio.run(make())
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version=99")
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error", "sentence"),
+    [
+        (lambda path: path.write_text("not a database at all\n" * 100), Invalid, "not a readable datastore"),
+        (make_other_program, Invalid, "SQLite database of another program"),
+        (make_newer_schema, Invalid, "has schema 99, written by a newer felix-py"),
+        (Path.mkdir, Unavailable, "it is a folder, not a file"),
+        (lambda path: path.parent.rmdir(), Unavailable, r"the folder .* does not exist"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_datastore_is_named_with_the_reason(
+    path: Path, spoil: object, error: type[Exception], sentence: str
+) -> None:
+    path = path.parent / "folder" / path.name
+    path.parent.mkdir()
+    assert callable(spoil)
+    spoil(path)
+    before = path.read_bytes() if path.is_file() else None
+
+    async def verbs() -> None:
+        store = datastore.open(f"sqlite://{path}")
+        for verb in (store.list(IPPool), store.create(pool())):
+            with pytest.raises(error, match=sentence) as raised:
+                await verb
+            assert str(path) in str(raised.value)
+        await store.close()
+
+    asyncio.run(verbs())
+    assert (path.read_bytes() if path.is_file() else None) == before
+
+
+async def test_a_spoilt_file_is_named_and_others_are_not_harmed(store: Store, path: Path) -> None:
+    for number in range(50):
+        await store.create(handle(f"h{number}"))
+    await store.close()
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * (size - 4096))
+    again = datastore.open(f"sqlite://{path}")
+    with pytest.raises(Invalid, match="not a readable datastore"):
+        await again.list(IPAMHandle)
+    await again.close()
+
+
+def test_a_full_disk_is_said_and_what_was_there_stays() -> None:
+    """In a mount namespace of its own: a file system of 400 kB, filled, then given room again."""
+    script = """
+        import asyncio, os, sys
+        import datastore
+        from datastore.resources import IPAMHandle, IPPool
+        from datastore.store import Unavailable
+
+        async def main():
+            store = datastore.open("sqlite:///mnt/felix.db")
+            await store.create(IPPool.make("first", cidr="10.0.0.0/16"))
+            ballast = os.open("/mnt/ballast", os.O_CREAT | os.O_WRONLY)
+            try:
+                while True:
+                    os.write(ballast, b"x" * 4096)
+            except OSError:
+                os.close(ballast)
+            number = 0
+            try:
+                while True:
+                    await store.create(IPAMHandle.make(f"h{number}", handle_id=f"h{number}", block={}))
+                    number += 1
+            except Unavailable as error:
+                print(error)
+            assert len(await store.list(IPAMHandle)) == number
+            os.unlink("/mnt/ballast")
+            await store.create(IPPool.make("second", cidr="10.1.0.0/16"))
+            print([pool.name for pool in await store.list(IPPool)])
+            await store.close()
+
+        asyncio.run(main())
+    """
+    inside = 'mount -t tmpfs -o size=400k tmpfs /mnt && exec "$@"'
+    done = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", inside, "sh", sys.executable, "-c",
+         textwrap.dedent(script)],
+        capture_output=True, text=True, cwd=Path(__file__).parent.parent.parent, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    full, names = done.stdout.splitlines()
+    assert 'create IPAMHandle "h' in full and "/mnt/felix.db: the disk is full" in full
+    assert names == "['first', 'second']"
+
+
+async def test_a_record_that_cannot_be_read_hides_no_other(store: Store, path: Path) -> None:
+    await store.create(pool("bad"))
+    good = await store.create(pool("good"))
+    commit_without_a_word(path, "bad", '{"metadata": {"name": "bad"}, "spec": {}}')
+    assert await store.list(IPPool) == [good]
+    async with watching(store, IPPool) as watch:
+        assert await told_until_in_sync(watch) == [Changed(good)]
+    with pytest.raises(Invalid, match=r'IPPool "bad": spec\.cidr is required'):
+        await store.get(IPPool, "bad")
+
+
+@pytest.mark.parametrize(
+    "url", ["", "felix.db", "/var/lib/felix.db", "sqlite:", "sqlite://felix.db", "sqlite:///folder/", "etcd:///x"]
+)
+def test_a_url_that_names_no_store_is_refused(url: str) -> None:
+    with pytest.raises(Invalid, match=f'open datastore "{url}"'):
+        datastore.open(url)
+
+
+def test_opening_imports_only_the_store_in_question() -> None:
+    script = """
+        import sys
+        import datastore
+        assert not {"pydantic", "sqlite3", "asyncio"} & sys.modules.keys()
+        datastore.open("sqlite:///nowhere/felix.db")
+        assert "sqlite3" in sys.modules
+        assert not {"kubernetes", "yaml", "pyroute2", "typer", "rich", "exabgp"} & sys.modules.keys()
+        print("ok")
+    """
+    with python(script) as process:
+        assert line(process) == "ok"
+
+
+async def test_a_block_of_the_largest_size_goes_through(store: Store) -> None:
+    size = 1 << 12
+    block = IPAMBlock.make(
+        "10-0-0-0-20", cidr="10.0.0.0/20", allocations=[None] * size, unallocated=list(range(size)), attributes=[],
+        strict_affinity=False,
+    )  # fmt: skip
+    stored = await store.create(block)
+    assert await store.get(IPAMBlock, "10-0-0-0-20") == stored
+    assert stored.spec.unallocated == tuple(range(size))
+
+
+async def test_a_closed_store_can_be_opened_again_and_is_the_same(path: Path) -> None:
+    first = datastore.open(f"sqlite://{path}")
+    written = await first.create(pool())
+    await first.close()
+    await first.close()
+    again = datastore.open(f"sqlite:///{path}")
+    assert await again.get(IPPool, "pods") == written
+    with pytest.raises(NotFound):
+        await again.get(IPPool, "others")
+    await again.close()
+
+
+async def test_a_watch_begun_late_is_in_sync_with_what_came_before(store: Store) -> None:
+    stored = [await store.create(pool(f"p{number:02}")) for number in range(20)]
+    async with watching(store, IPPool) as watch:
+        events = [await told(watch) for _ in range(21)]
+    assert events == [*map(Changed, stored), InSync()]
