@@ -1,0 +1,62 @@
+"""The same room in a user namespace, where an ordinary user's lab runs: buffers there can't be forced larger.
+
+unshare --user --map-root-user --net
+  └ the script: a Kernel, and a pod's namespace known by descriptor only
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+SCRIPT = """
+import asyncio, ctypes, os, socket, subprocess
+from kernel.link import Devices, host_sysctls, inside, write_sysctls
+from kernel.prefix import Prefix, pack
+from kernel.route import Hop, Path
+from kernel.socket import Kernel, Lost, RouteChanged
+
+def new_namespace():
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    ctypes.CDLL(None).unshare(0x40000000)
+    made = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    ctypes.CDLL(None).setns(home, 0x40000000)
+    return made
+
+async def main():
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as plain:
+        try:
+            plain.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)
+        except PermissionError:
+            print("not forced")
+
+    kernel, host, pod = Kernel(receive_buffer=106496), Devices(), new_namespace()
+    veth = host.create_veth("calipod", pod, "eth0")
+    write_sysctls(host_sysctls("calipod", ipv6=True))
+    with inside(pod), Devices() as devices:
+        devices.furnish("eth0", [pack("10.65.1.7"), pack("fd00:65::7")])
+    route = (Prefix.parse("10.65.1.7"), Path(80, hops=(Hop(veth.index),), scope=253))
+    assert await kernel.apply([route]) == []
+    print("attached")
+
+    lines = "".join(f"route add blackhole 10.9.{n // 250}.{n % 250}\\n" for n in range(1000))
+    subprocess.run(["ip", "-batch", "-"], input=lines, text=True, check=True)
+    async with asyncio.timeout(20):
+        async for batch in kernel.events():
+            if Lost() in batch:
+                break
+    assert len(await kernel.dump([3])) == 1000 and await kernel.dump([80]) == [route]
+    print("recovered")
+
+asyncio.run(main())
+"""
+
+
+def test_a_user_namespace_is_enough_for_all_of_it() -> None:
+    outcome = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "--net", sys.executable, "-c", SCRIPT],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (outcome.stdout.split("\n"), outcome.stderr) == (["not forced", "attached", "recovered", ""], "")
