@@ -20,14 +20,14 @@ from lab.spec import Spec, parse
 
 CONTROL = "/run/lab.sock"
 LOG = "/var/log/lab.log"
-TREE = Path(__file__).resolve().parent.parent
+BINDS = (Path(__file__).resolve().parent.parent, Path(sys.prefix), Path(sys.base_prefix))
 
 
 def main() -> int:
     order = json.loads(sys.stdin.readline())
     spec = parse(order["spec"])
     try:
-        become_world((TREE, Path(sys.prefix), Path(sys.base_prefix)), dies_with_parent=order["dies_with_parent"])
+        become_world(BINDS, dies_with_parent=order["dies_with_parent"])
         os.dup2(os.open(LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
         return _direct(spec, order)
     except NamespaceError as error:
@@ -41,7 +41,7 @@ def _direct(spec: Spec, order: Mapping[str, Any]) -> int:
     """Make the nodes while this process still has one thread, then hand over to the loop."""
     names = ["router", *(place.name for place in spec.places)]
     _tell("the private world is there; making nodes", 0, len(spec.nodes))
-    holders = {name: hold_node(name) for name in names}
+    holders = {name: hold_node(name, BINDS) for name in names}
 
     from lab.wiring import wire  # slow to import: after the forks, which would copy it
 

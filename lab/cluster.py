@@ -167,6 +167,13 @@ class Cluster:
         except PluginError as error:
             raise LabError(f"{error}; it stays, to be deleted again") from None
 
+    async def collect(self, node: str) -> None:
+        """Have a node's plugins take back what belongs to no pod of it. Raises LabError."""
+        try:
+            await self._node(node).runtime.collect()
+        except PluginError as error:
+            raise LabError(str(error)) from None
+
     def kill(self, node: str, what: str) -> None:
         """Kill -9 one program of a node, which comes back. Raises LabError."""
         if node in self.birds and what in ("bird", ""):

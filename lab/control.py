@@ -55,6 +55,8 @@ async def _answer(cluster: Cluster, request: Mapping[str, Any]) -> Any:
             return {"name": pod.name, "node": pod.node, "addresses": list(pod.addresses)}
         case {"verb": "pod del", "pod": name}:
             return await cluster.delete_pod(name)
+        case {"verb": "gc", "node": node}:
+            return await cluster.collect(node)
         case {"verb": "kill", "node": node, "what": what}:
             return cluster.kill(node, what)
         case {"verb": "traffic start", "per_second": per_second}:

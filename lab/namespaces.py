@@ -179,17 +179,17 @@ def _outermost(folders: Iterable[Path]) -> Iterator[Path]:
             yield folder
 
 
-def hold_node(name: str) -> int:
+def hold_node(name: str, binds: Iterable[Path] = ()) -> int:
     """Fork a process that holds a new node's network, mount and UTS namespaces; return its PID when they are ready.
 
-    Call it while this process has one thread only. The node ends with the world.
+    Call it while this process has one thread only, with the world's `binds`. The node ends with the world.
     """
     ready, done = os.pipe()
     holder = os.fork()
     if not holder:
         try:
             os.close(ready)
-            _furnish_node(name)
+            _furnish_node(name, binds)
             os.write(done, b"1")
             os.close(done)
             signal.pause()
@@ -202,14 +202,21 @@ def hold_node(name: str) -> int:
     return holder
 
 
-def _furnish_node(name: str) -> None:
+def _furnish_node(name: str, binds: Iterable[Path]) -> None:
     _check(_libc.unshare(NODE), f"unshare for node {name}")
-    for folder in NODE_FOLDERS:
-        place = Path("/", folder)
+    # A tree in /tmp or /var/lib would vanish under the node's own: it is held open and shown there again.
+    kept = [(folder, os.open(folder, os.O_PATH)) for folder in _outermost(binds)]
+    for name_of_folder in NODE_FOLDERS:
+        place = Path("/", name_of_folder)
         place.mkdir(parents=True, exist_ok=True)
         _mount("tmpfs", place, kind="tmpfs", data="mode=755")
-    for folder in ("/run/netns", "/etc/cni/net.d", "/opt/cni/bin"):
-        Path(folder).mkdir(parents=True)
+    for folder, descriptor in kept:
+        if not folder.exists():
+            folder.mkdir(parents=True)
+            _mount(f"/proc/self/fd/{descriptor}", folder, flags=_BIND | _REC)
+        os.close(descriptor)
+    for path in ("/run/netns", "/etc/cni/net.d", "/opt/cni/bin"):
+        Path(path).mkdir(parents=True)
     socket.sethostname(name)
     _libc.prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)
 

@@ -7,11 +7,12 @@ the environment and standard input that the CNI specification prescribes; nothin
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import secrets
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,8 @@ class Runtime:
         try:
             result = await self._chain("ADD", _arguments(name, namespace, container))
         except PluginError:
-            await self._chain("DEL", _arguments(name, namespace, container))
+            with contextlib.suppress(PluginError):  # what this DEL cannot do, a later GC does
+                await self._chain("DEL", _arguments(name, namespace, container))
             await self._end_pod(process, container)
             raise
         pod = Pod(name, namespace, self.place.name, container, result or {}, process, asyncio.Lock())
@@ -102,6 +104,11 @@ class Runtime:
         """Ask the plugins whether the pod is as they left it. Raises PluginError."""
         pod = self.pods[name]
         await self._chain("CHECK", _arguments(pod.name, pod.namespace, pod.container), pod.result)
+
+    async def collect(self) -> None:
+        """Have the plugins take back what belongs to none of these pods (GC). Raises PluginError."""
+        valid = [{"containerID": pod.container, "ifname": INTERFACE} for pod in self.pods.values()]
+        await self._chain("GC", {}, more={"cni.dev/valid-attachments": valid})
 
     async def _start_pod(self, container: str) -> asyncio.subprocess.Process:
         process = await self.place.start(
@@ -128,13 +135,17 @@ class Runtime:
         return network
 
     async def _chain(
-        self, verb: str, arguments: dict[str, str], previous: dict[str, Any] | None = None
+        self,
+        verb: str,
+        arguments: dict[str, str],
+        previous: dict[str, Any] | None = None,
+        more: Mapping[str, Any] | None = None,
     ) -> dict[str, Any] | None:
         """Run one verb through the network's plugins, backwards for DEL; return the last result of an ADD."""
         network = self._network()
         plugins: Iterable[dict[str, Any]] = network["plugins"]
         for plugin in reversed(list(plugins)) if verb == "DEL" else plugins:
-            request = {**plugin, "name": network["name"], "cniVersion": newest_version(network)}
+            request = {**plugin, "name": network["name"], "cniVersion": newest_version(network), **(more or {})}
             if previous is not None:
                 request["prevResult"] = previous
             answer = await self._execute(verb, plugin["type"], request, arguments)
