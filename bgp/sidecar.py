@@ -109,7 +109,6 @@ class Sidecar:
                 self.rib_in.speaker_lost(reason, now)
                 if final:
                     self._report_problem(reason)
-                log.warning("ExaBGP ended: %s; learned routes are kept as stale", reason)
             case _:
                 self.rib_in.fold(event, now)
                 self._note_session(event, now)
@@ -242,11 +241,11 @@ class Sidecar:
                 self._loaded = speaker
                 self._problem = ""
             except ExaBGPError as error:
+                log.error("%s", error)
                 self._report_problem(str(error))
             self._work.set()
 
     def _report_problem(self, text: str) -> None:
-        log.error("%s", text)
         self._problem = text
         if self._link is not None:
             self._link.notify(Problem(text))

@@ -83,6 +83,7 @@ protocol bgp {_name(peer)} {{
     local {self._own} as {AS};
     neighbor {peer} as {AS};
     multihop;
+    strict bind on;
     {"passive on;" if peer > self._own else ""}
     connect delay time 1;
     connect retry time 2;

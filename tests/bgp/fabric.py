@@ -124,12 +124,15 @@ class Node:
     fabric: Fabric
     number: int
     process: subprocess.Popen[bytes] | None = None
-    agent: Sidecar = field(init=False)
+    agent: Sidecar = field(init=False)  # asks for the status even where it is not started
     learned: dict[Prefix, tuple[bytes, ...]] = field(default_factory=dict)
     heard: list[Event] = field(default_factory=list)
     replayed: bool = False
     settled: bool = False
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.agent = Sidecar(self.socket)
 
     @property
     def socket(self) -> Path:
@@ -182,13 +185,18 @@ class Node:
 
     async def wait_for_peer(self, number: int, **fields: Any) -> dict[str, Any]:
         """Wait until the status of a peer has these fields."""
+        return await self._wait_for(number, lambda peer: all(peer[name] == value for name, value in fields.items()))
+
+    async def wait_for_error(self, number: int, part: str) -> dict[str, Any]:
+        """Wait until a peer's last error has this in it."""
+        return await self._wait_for(number, lambda peer: part in peer["last_error"])
+
+    async def _wait_for(self, number: int, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         deadline = asyncio.get_running_loop().time() + PATIENCE
-        while True:
-            peer = (await self.peers()).get(address(number), {})
-            if peer and all(peer[name] == value for name, value in fields.items()):
-                return peer
-            assert asyncio.get_running_loop().time() < deadline, f"waited for {fields} of {number}, got {peer}"
+        while not (peer := (await self.peers()).get(address(number), {})) or not holds(peer):
+            assert asyncio.get_running_loop().time() < deadline, f"waited for node {number} to look otherwise: {peer}"
             await asyncio.sleep(0.05)
+        return peer
 
     async def wait_for_routes(self, routes: Mapping[str, Sequence[int]]) -> None:
         """Wait until exactly these prefixes are learned, via these nodes."""

@@ -1,0 +1,137 @@
+"""Thousands of changes of few prefixes: a real BIRD ends with exactly what is wanted, and only thanks to the fence.
+
+this test ── sidecar ── ExaBGP ═════ BIRD       all on one loopback device
+             10.9.0.1               10.9.0.2
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from bgp.exabgp import ExaBGP, ExaBGPError
+from bgp.protocol import Announce, Complete, Configure, Hello, Withdraw, encode
+from bgp.sidecar import Sidecar
+from bgp.speaker import Attributes, ImportPolicy, Neighbour, Speaker
+from kernel.prefix import Prefix, pack
+from tests.bgp.bird import Bird
+from tests.bgp.fabric import AS, until
+from tests.bgp.network import own_network
+
+OURS, BIRDS = "10.9.0.1", "10.9.0.2"
+PREFIXES = [Prefix.parse(f"10.65.{n}.0/26") for n in range(20)]
+MEDS = [Attributes(pack(OURS), med=med) for med in range(1, 4)]
+SPEAKER = Speaker(
+    name="ours",
+    router_id=pack(OURS),
+    listen=(OURS,),
+    port=179,
+    neighbours=(Neighbour(BIRDS, OURS, AS, AS, passive=True, families=("ipv4",)),),
+    policy=ImportPolicy(AS, pack(OURS)),
+)
+
+
+class WithoutFence(ExaBGP):
+    """Says `done` at once and hands on later, so that changes of one prefix meet in one batch."""
+
+    _waiting: list[str]
+    _flush: asyncio.Task[None] | None = None
+
+    async def send(self, lines: Sequence[str]) -> list[bool]:
+        if self._flush is None or self._flush.done():
+            self._waiting = []
+            self._flush = asyncio.create_task(self._hand_on())
+        self._waiting += lines
+        await asyncio.sleep(0)
+        return [True] * len(lines)
+
+    async def _hand_on(self) -> None:
+        await asyncio.sleep(0.02)
+        waiting, self._waiting = self._waiting, []
+        try:
+            await super().send(waiting)
+        except ExaBGPError:
+            return
+        if self._waiting:
+            await self._hand_on()
+
+
+@pytest.fixture
+def bird(tmp_path: Path) -> Iterator[Bird]:
+    with own_network():
+        made = Bird(tmp_path, BIRDS, [OURS])
+        yield made
+        made.kill()
+
+
+@asynccontextmanager
+async def serving(exabgp: ExaBGP, socket: Path) -> AsyncIterator[Sidecar]:
+    async with exabgp:
+        sidecar = Sidecar(exabgp)
+        served = asyncio.create_task(sidecar.serve(socket))
+        try:
+            await until(socket.exists, "the sidecar to listen")
+            yield sidecar
+        finally:
+            sidecar.stop.set()
+            await served
+
+
+async def churn(socket: Path, operations: int) -> dict[str, int]:
+    """Change announcements at random over the agent's socket; return prefix and MED of what should be left."""
+    dice = random.Random(20261122)
+    wanted: dict[str, int] = {}
+    _, writer = await asyncio.open_unix_connection(str(socket))
+    for message in (Hello("agent"), Configure(SPEAKER), Complete()):
+        writer.write(encode(message))
+    for _ in range(operations):
+        prefix, attributes = dice.choice(PREFIXES), dice.choice([*MEDS, None])
+        if attributes is None:
+            wanted.pop(str(prefix), None)
+            writer.write(encode(Withdraw((prefix,))))
+        else:
+            wanted[str(prefix)] = attributes.med or 0
+            writer.write(encode(Announce({prefix: attributes})))
+        await writer.drain()
+        if dice.random() < 0.5:
+            await asyncio.sleep(0.0005)
+    writer.close()
+    return wanted
+
+
+async def mismatches(sidecar: Sidecar, bird: Bird, wanted: dict[str, int], patience: float) -> set[str]:
+    """Return the prefixes at which BIRD differs, once it no longer does or `patience` is over."""
+    await until(lambda: not sidecar.rib_out.pending, "everything to be sent")
+    deadline = asyncio.get_running_loop().time() + patience
+    while True:
+        held = await asyncio.to_thread(bird.routes)
+        wrong = {prefix for prefix in held.keys() | wanted.keys() if held.get(prefix) != wanted.get(prefix)}
+        if not wrong or asyncio.get_running_loop().time() > deadline:
+            return wrong
+        await asyncio.sleep(0.1)
+
+
+async def end_state(exabgp: ExaBGP, bird: Bird, socket: Path, operations: int, patience: float) -> set[str]:
+    async with serving(exabgp, socket) as sidecar:
+        bird.start()
+        first = asyncio.create_task(churn(socket, 0))
+        await first
+        await until(lambda: bird.established(OURS), "the session")
+        wanted = await churn(socket, operations)
+        return await mismatches(sidecar, bird, wanted, patience)
+
+
+async def test_five_thousand_changes_of_twenty_prefixes_leave_no_mismatch(bird: Bird, tmp_path: Path) -> None:
+    exabgp = ExaBGP(tmp_path / "state")
+    assert await end_state(exabgp, bird, tmp_path / "bgp.sock", 5000, patience=60) == set()
+
+
+async def test_without_the_fence_the_peer_ends_with_wrong_routes(bird: Bird, tmp_path: Path) -> None:
+    """Else the test above would show nothing."""
+    exabgp = WithoutFence(tmp_path / "state")
+    assert await end_state(exabgp, bird, tmp_path / "bgp.sock", 5000, patience=3) != set()
