@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -76,5 +77,10 @@ def finish(process: subprocess.Popen[bytes], stdin: bytes | dict[str, Any]) -> E
     return Ended(process.returncode, out)
 
 
-def open_descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
+def open_namespaces() -> int:
+    """Count the descriptors of network namespaces that this process holds."""
+    held = 0
+    for number in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            held += os.readlink(f"/proc/self/fd/{number}").startswith("net:")
+    return held

@@ -17,15 +17,16 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import datastore
 from cni.journal import Journal
 from cni.server import CniServer
 from cni.verbs import CniSettings, Verbs
-from datastore.resources import ClusterInformation, IPPool, Node, WorkloadEndpoint
-from datastore.store import Store
+from datastore.resources import ClusterInformation, IPAMBlock, IPAMHandle, IPPool, Node, WorkloadEndpoint
+from datastore.store import Store, Unavailable
 from ipam.allocator import Allocator
+from ipam.block import allocations
 from kernel.link import Devices, Link, inside
 from kernel.prefix import Prefix
 from kernel.route import Hop
@@ -71,6 +72,12 @@ def on_a_node(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
 async def _within_time(work: Awaitable[None]) -> None:
     async with asyncio.timeout(120):
         await work
+
+
+async def until(so: Callable[[], bool]) -> None:
+    """Wait for what another task or process brings about; the test's own time ends it."""
+    while not so():  # noqa: ASYNC110  (what is awaited is a file or a process, which sets no event)
+        await asyncio.sleep(0.02)
 
 
 class Sandbox:
@@ -138,17 +145,46 @@ class Router:
             await self._kernel.apply((), routes)
 
 
+class Switch:
+    """A store that can be switched off, between any two of its verbs."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.away = False
+        self.calls_left: int | None = None
+
+    def __getattr__(self, verb: str) -> Any:
+        if verb in {"get", "list", "create", "update", "delete", "write"}:
+            if self.calls_left is not None:
+                self.calls_left -= 1
+                self.away = self.away or self.calls_left < 0
+            if self.away:
+                raise Unavailable(f"{verb}: the test has switched the datastore off")
+        return getattr(self._store, verb)
+
+
 class World:
     """A node, and ways to look at everything it holds."""
 
     def __init__(self, shim: Path, folder: Path, store: Store) -> None:
-        self.shim, self.folder, self.store = shim, folder, store
+        self.shim, self.folder = shim, folder
+        self.switch = Switch(store)
+        self.store = store
+        switched = cast(Store, self.switch)
         self.kernel = Kernel()
         self.router = Router(self.kernel)
         self.journal = Journal(folder / "owed.journal")
         self.allocator = Allocator(store)
+        self.limitation: str | None = None
         self.settings = CniSettings(NODE, mtu_file=folder / "mtu")
-        self.verbs = Verbs(self.settings, store, self.allocator, self.router, self.journal)
+        self.verbs = Verbs(
+            self.settings,
+            switched,
+            Allocator(switched),
+            self.router,
+            self.journal,
+            limitation=lambda: self.limitation,
+        )
         self.server = CniServer(folder / "cni.sock", self.verbs)
         self._sandboxes: list[Sandbox] = []
 
@@ -175,6 +211,14 @@ class World:
         assert ended.status == 0, ended.stdout
         return ended.document
 
+    async def refused(
+        self, environment: dict[str, str], network: dict[str, Any] | bytes | None = None
+    ) -> dict[str, Any]:
+        """Run the shim where it must fail, and return its error."""
+        ended = await self.call(environment, network)
+        assert ended.status == 1, ended.stdout
+        return ended.document
+
     async def delete(self, sandbox: Sandbox, **environment: str) -> None:
         ended = await self.call(sandbox.environment("DEL", **environment))
         assert (ended.status, ended.stdout) == (0, b"")
@@ -184,6 +228,12 @@ class World:
 
     async def assigned(self, sandbox: Sandbox, network: str = "k8s-pod-network") -> set[str]:
         return {str(address) for address in await self.allocator.held(f"{network}.{sandbox.container}")}
+
+    async def tidy(self) -> None:
+        """Let the background work of the verbs run until nothing is owed."""
+        tidying = asyncio.create_task(self.verbs.tidy_up())
+        await until(lambda: not self.journal.owed)
+        tidying.cancel()
 
     async def host_routes(self) -> set[str]:
         return {str(prefix) for prefix, _ in await self.kernel.dump({80})}
@@ -195,9 +245,6 @@ class World:
     async def holds_nothing(self) -> bool:
         """Whether no pod has left an endpoint, an address, a route or (once tidied up) a device."""
         await self.verbs.reap_retired()
-        from datastore.resources import IPAMBlock, IPAMHandle
-        from ipam.block import allocations
-
         held = [one for block in await self.store.list(IPAMBlock) for one in allocations(block)]
         left = (await self.endpoints(), held, await self.store.list(IPAMHandle), await self.host_routes())
         return not any(left) and not self.devices()

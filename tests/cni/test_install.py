@@ -1,0 +1,76 @@
+"""The host gets whole files or none, the configuration last and for good."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from cni.build import build
+from cni.install import conflist, install_conflist, install_shim
+from cni.protocol import VERSIONS
+
+
+def test_the_configuration_is_what_old_and_new_libraries_read(tmp_path: Path) -> None:
+    place = install_conflist(conflist(ipv6=True, mtu=1400), tmp_path / "net.d")
+    document = json.loads(place.read_text())
+    assert place.name == "10-felix.conflist"
+    assert place.stat().st_mode & 0o777 == 0o600
+    assert document["cniVersion"] == VERSIONS[0]
+    assert document["cniVersions"] == list(VERSIONS)
+    assert document["plugins"][0]["ipam"]["assign_ipv6"] is True
+    assert document["plugins"][0]["mtu"] == 1400
+
+
+def test_an_unchanged_file_is_not_written_again(tmp_path: Path) -> None:
+    first = install_conflist(conflist(), tmp_path).stat()
+    assert install_conflist(conflist(), tmp_path).stat().st_ino == first.st_ino
+    assert install_conflist(conflist("other"), tmp_path).stat().st_ino != first.st_ino
+    assert [path.name for path in tmp_path.iterdir()] == ["10-felix.conflist"]
+
+
+def test_a_shim_is_replaced_while_it_is_being_run(shim: Path, tmp_path: Path) -> None:
+    place = install_shim(shim, tmp_path / "bin")
+    running = subprocess.Popen([place], env={"CNI_COMMAND": "ADD"}, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    newer = tmp_path / "newer"
+    newer.write_bytes(shim.read_bytes() + b"newer")
+    assert install_shim(newer, tmp_path / "bin").read_bytes() == newer.read_bytes()
+    running.communicate(b"{}")
+    ended = subprocess.run([place], env={"CNI_COMMAND": "VERSION"}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    assert (ended.returncode, place.stat().st_mode & 0o777) == (0, 0o755)
+
+
+def test_a_reader_never_meets_half_a_configuration(tmp_path: Path) -> None:
+    install_conflist(conflist("n0"), tmp_path)
+    done = threading.Event()
+
+    def write() -> None:
+        for number in range(50):
+            install_conflist(conflist(f"n{number}", mtu=1400 + number), tmp_path)
+        done.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    while not done.is_set():
+        for path in tmp_path.glob("[!.]*"):
+            json.loads(path.read_text())
+    writer.join()
+
+
+def test_a_shim_is_built_once_and_its_absence_explained(tmp_path: Path) -> None:
+    out = tmp_path / "bin" / "felix"
+    assert build(out)
+    assert not build(out)
+    with pytest.raises(RuntimeError, match="apt install gcc"):
+        build(tmp_path / "other", compiler="no-such-compiler")
+
+
+def test_the_builder_is_a_command(tmp_path: Path) -> None:
+    assert subprocess.run([sys.executable, "-m", "cni.build", tmp_path / "felix"], check=False).returncode == 0
+    assert (tmp_path / "felix").exists()
+    wrong = subprocess.run([sys.executable, "-m", "cni.build"], capture_output=True, text=True, check=False)
+    assert (wrong.returncode, "usage" in wrong.stderr) == (2, True)
