@@ -1,0 +1,259 @@
+"""Who peers with whom: Calico's rules, and that both ends always come to the same session."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bgp.sessions import router_id_of, speaker_of
+from bgp.speaker import Neighbour, Speaker
+from datastore.resources import BGPConfiguration, BGPPeer, Node
+from kernel.prefix import Prefix, unpack
+
+
+def node(name: str, ipv4: str = "", ipv6: str = "", labels: dict[str, str] | None = None, **data: str) -> Node:
+    written = {"IPv4Address": f"{ipv4}/24" if ipv4 else "", "IPv6Address": f"{ipv6}/64" if ipv6 else "", **data}
+    return Node.make(name, labels=labels).with_data(**written)
+
+
+def nodes(*numbers: int) -> list[Node]:
+    return [node(f"n{number}", f"10.0.0.{number}") for number in numbers]
+
+
+def speaker(name: str, cluster: list[Node], *peers: BGPPeer, **settings: Any) -> Speaker:
+    configuration = BGPConfiguration.make("default", **settings) if settings else None
+    return speaker_of(name, cluster, configuration, peers)
+
+
+def sessions(name: str, cluster: list[Node], *peers: BGPPeer, **settings: Any) -> dict[str, Neighbour]:
+    return {n.address: n for n in speaker(name, cluster, *peers, **settings).neighbours}
+
+
+NO_MESH = {"nodeToNodeMeshEnabled": False}
+
+
+@pytest.mark.parametrize(("name", "expected"), [("kube-master", "25.79.212.8"), ("Testrobin123", "207.94.5.27")])
+def test_router_id_by_hash_is_calicos(name: str, expected: str) -> None:
+    assert unpack(router_id_of(name, node("any", "10.0.0.1"), "hash")) == expected
+
+
+def test_router_id_is_what_is_set_else_the_ipv4_address_else_the_hash() -> None:
+    dual, six = node("a", "10.0.0.1", "fd00::1"), node("kube-master", ipv6="fd00::1")
+    assert unpack(router_id_of("a", dual, "7.7.7.7")) == "7.7.7.7"
+    assert unpack(router_id_of("a", dual)) == "10.0.0.1"
+    assert unpack(router_id_of("kube-master", six)) == "25.79.212.8"
+
+
+def test_the_passive_end_is_chosen_by_comparing_texts_not_numbers() -> None:
+    cluster = nodes(9, 10)
+    assert not sessions("n9", cluster)["10.0.0.10"].passive
+    assert sessions("n10", cluster)["10.0.0.9"].passive
+
+
+def test_the_mesh_is_every_other_node_of_the_family() -> None:
+    cluster = [*nodes(1, 2), node("six", ipv6="fd00::3"), node("dual", "10.0.0.4", "fd00::4"), node("bare")]
+    assert sessions("n1", cluster).keys() == {"10.0.0.2", "10.0.0.4"}
+    dual = sessions("dual", cluster)
+    assert dual.keys() == {"10.0.0.1", "10.0.0.2", "fd00::3"}
+    assert dual["fd00::3"].families == ("ipv6",)
+    assert dual["fd00::3"].local_address == "fd00::4"
+    assert speaker("dual", cluster).listen == ("10.0.0.4", "fd00::4")
+    assert not sessions("bare", cluster)
+
+
+def test_defaults_of_a_mesh_session() -> None:
+    [mesh] = sessions("n1", nodes(1, 2)).values()
+    assert mesh == Neighbour("10.0.0.2", "10.0.0.1", 64512, 64512, passive=True, families=("ipv4",))
+
+
+def test_a_route_reflector_has_no_mesh_and_nobody_meshes_with_it() -> None:
+    cluster = [*nodes(1, 2), node("rr", "10.0.0.3", RouteReflectorClusterID="1.0.0.1")]
+    assert sessions("n1", cluster).keys() == {"10.0.0.2"}
+    assert not sessions("rr", cluster)
+
+
+def test_a_node_may_have_an_as_of_its_own_and_the_cluster_another_default() -> None:
+    cluster = [*nodes(1), node("own", "10.0.0.2", ASNumber="65100")]
+    [neighbour] = sessions("n1", cluster, asNumber="1.10").values()
+    assert (neighbour.local_as, neighbour.peer_as) == (65546, 65100)
+    assert speaker("own", cluster, asNumber="1.10").policy.own_as == 65100
+
+
+def test_no_mesh_no_sessions() -> None:
+    assert not sessions("n1", nodes(1, 2), **NO_MESH)
+
+
+def test_listen_port_is_the_nodes_else_the_clusters() -> None:
+    default = BGPConfiguration.make("default", listenPort=1790)
+    own = BGPConfiguration.make("node.n2", listenPort=1799)
+    made = speaker_of("n1", nodes(1, 2, 3), default, (), node_configurations={"n2": own})
+    assert made.port == 1790
+    assert {n.address: n.port for n in made.neighbours} == {"10.0.0.2": 1799, "10.0.0.3": 1790}
+
+
+def test_password_and_restart_time_of_the_mesh() -> None:
+    default = BGPConfiguration.make(
+        "default",
+        nodeMeshPassword={"secretKeyRef": {"name": "bgp", "key": "mesh"}},
+        nodeMeshMaxRestartTime="45s",
+    )
+    [with_key] = speaker_of("n1", nodes(1, 2), default, (), passwords={("bgp", "mesh"): "s3cret"}).neighbours
+    assert (with_key.password, with_key.restart_time) == ("s3cret", 45)
+    [without] = speaker_of("n1", nodes(1, 2), default, ()).neighbours
+    assert without.password is None
+
+
+def test_a_global_peer_is_everybodys_and_no_node() -> None:
+    rack = BGPPeer.make("rack", peerIP="192.0.2.99:1179", asNumber=65001)
+    for name in ("n1", "n2"):
+        found = sessions(name, nodes(1, 2), rack, **NO_MESH)["192.0.2.99"]
+        assert (found.kind, found.is_node, found.passive, found.port, found.peer_as) == (
+            "global", False, False, 1179, 65001,
+        )  # fmt: skip
+
+
+def test_a_peer_of_one_node_or_of_those_selected() -> None:
+    cluster = [node("a", "10.0.0.1", labels={"rack": "1"}), *nodes(2)]
+    by_name = BGPPeer.make("by-name", node="a", peerIP="192.0.2.98", asNumber=65001)
+    by_label = BGPPeer.make("by-label", nodeSelector="rack == '1'", peerIP="192.0.2.99", asNumber=65001)
+    found = sessions("a", cluster, by_name, by_label, **NO_MESH)
+    assert {(n.address, n.kind) for n in found.values()} == {("192.0.2.98", "node"), ("192.0.2.99", "node")}
+    assert not sessions("n2", cluster, by_name, by_label, **NO_MESH)
+
+
+def test_an_explicit_peer_wins_over_the_mesh_and_there_is_one_session_per_address() -> None:
+    cluster = nodes(1, 2)
+    explicit = BGPPeer.make("two", node="n1", peerIP="10.0.0.2", asNumber=64512, keepaliveTime="10s")
+    [neighbour] = speaker("n1", cluster, explicit).neighbours
+    assert (neighbour.kind, neighbour.hold_time, neighbour.is_node) == ("node", 30, True)
+
+
+def test_global_peers_come_before_those_of_a_node_then_the_first_name() -> None:
+    late = BGPPeer.make("a", node="n1", peerIP="192.0.2.99", asNumber=1)
+    early = BGPPeer.make("y", peerIP="192.0.2.99", asNumber=2)
+    other = BGPPeer.make("z", peerIP="192.0.2.99", asNumber=3)
+    assert sessions("n1", nodes(1), other, late, early)["192.0.2.99"].peer_as == 2
+
+
+def test_a_peer_at_our_own_address_is_skipped() -> None:
+    assert not sessions("n1", nodes(1), BGPPeer.make("me", peerIP="10.0.0.1", asNumber=64512))
+
+
+def test_a_peer_of_a_family_the_node_lacks_is_skipped() -> None:
+    assert not sessions("n1", nodes(1), BGPPeer.make("six", peerIP="fd00::99", asNumber=65001))
+
+
+def test_peer_selector_means_every_matching_node_in_every_family_with_its_own_as() -> None:
+    cluster = [
+        *nodes(1),
+        node("rr", "10.0.0.7", "fd00::7", labels={"rr": "yes"}, ASNumber="65007", RouteReflectorClusterID="1.0.0.1"),
+    ]
+    to_reflectors = BGPPeer.make("rr", peerSelector="has(rr)")
+    found = sessions("n1", cluster, to_reflectors)
+    assert {(n.address, n.peer_as, n.kind) for n in found.values()} == {("10.0.0.7", 65007, "global")}
+
+
+def test_the_other_end_peers_back_unless_told_not_to() -> None:
+    cluster = [*nodes(1), node("rr", "10.0.0.7", labels={"rr": "yes"}, RouteReflectorClusterID="1.0.0.1")]
+    one_way = BGPPeer.make("rr", nodeSelector="!has(rr)", peerSelector="has(rr)")
+    back = sessions("rr", cluster, one_way)["10.0.0.1"]
+    assert (back.kind, back.is_node) == ("node", True)
+    manual = BGPPeer.make("rr", nodeSelector="!has(rr)", peerSelector="has(rr)", reversePeering="Manual")
+    assert not sessions("rr", cluster, manual)
+
+
+def test_a_peer_ip_is_reversed_only_by_the_node_with_its_as_and_port() -> None:
+    cluster = nodes(1, 2)
+    to_two = BGPPeer.make("two", node="n1", peerIP="10.0.0.2", asNumber=64512)
+    assert sessions("n2", cluster, to_two, **NO_MESH).keys() == {"10.0.0.1"}
+    other_as = BGPPeer.make("two", node="n1", peerIP="10.0.0.2", asNumber=65001)
+    assert not sessions("n2", cluster, other_as, **NO_MESH)
+    other_port = BGPPeer.make("two", node="n1", peerIP="10.0.0.2:1179", asNumber=64512)
+    assert not sessions("n2", cluster, other_port, **NO_MESH)
+
+
+def test_a_local_as_is_what_the_reverse_end_expects() -> None:
+    peer = BGPPeer.make("two", node="n1", peerIP="10.0.0.2", asNumber=64512, localASNumber=65100)
+    assert sessions("n1", nodes(1, 2), peer, **NO_MESH)["10.0.0.2"].local_as == 65100
+    assert sessions("n2", nodes(1, 2), peer, **NO_MESH)["10.0.0.1"].peer_as == 65100
+
+
+def test_ttl_security_and_restart_time_of_a_peer() -> None:
+    peer = BGPPeer.make("far", peerIP="192.0.2.99", asNumber=65001, ttlSecurity=3, maxRestartTime="2h")
+    far = sessions("n1", nodes(1), peer)["192.0.2.99"]
+    assert (far.ttl_hops, far.restart_time) == (3, 4095)
+
+
+def test_import_policy_is_ours() -> None:
+    block, pool = Prefix.parse("10.65.1.0/26"), Prefix.parse("10.65.0.0/16")
+    made = speaker_of("n1", [node("n1", "10.0.0.1", "fd00::1")], None, (), own_blocks=[block], pools=[pool])
+    assert made.policy.own_blocks == (block,)
+    assert made.policy.pools == (pool,)
+    assert {unpack(address) for address in made.policy.own_addresses} == {"10.0.0.1", "fd00::1"}
+
+
+def test_a_node_nobody_knows_yet_speaks_to_nobody() -> None:
+    made = speaker("ghost", nodes(1))
+    assert not made.neighbours
+    assert not made.listen
+
+
+clusters = st.lists(
+    st.builds(
+        lambda number, six, as_number, rack, reflects: (number, six, as_number, rack, reflects),
+        st.integers(1, 254),
+        st.booleans(),
+        st.sampled_from(["", "65001"]),
+        st.sampled_from(["1", "2"]),
+        st.booleans(),
+    ),
+    unique_by=lambda drawn: drawn[0],
+    min_size=2,
+    max_size=5,
+).map(
+    lambda drawn: [
+        node(
+            f"n{number}",
+            f"10.0.0.{number}",
+            f"fd00::{number}" if six else "",
+            {"rack": rack},
+            ASNumber=as_number,
+            RouteReflectorClusterID="1.0.0.1" if reflects else "",
+        )
+        for number, six, as_number, rack, reflects in drawn
+    ]
+)
+selectors = {"all": None, "one": "rack == '1'", "two": "rack == '2'"}
+peerings = st.lists(
+    st.builds(
+        lambda near, far: BGPPeer.make(
+            f"{near}-{far}", nodeSelector=selectors[near], peerSelector=selectors[far] or "all()"
+        ),
+        st.sampled_from(list(selectors)),
+        st.sampled_from(list(selectors)),
+    ),
+    max_size=3,
+    unique_by=lambda peer: peer.name,
+)
+
+
+@given(clusters, peerings, st.booleans())
+def test_both_ends_have_the_session_agree_on_the_as_and_exactly_one_dials(
+    cluster: list[Node], peers: list[BGPPeer], mesh: bool
+) -> None:
+    settings = {} if mesh else NO_MESH
+    table = {one.name: sessions(one.name, cluster, *peers, **settings) for one in cluster}
+    for ours in table.values():
+        for session in ours.values():
+            [back] = [
+                other
+                for theirs in table.values()
+                for other in theirs.values()
+                if (other.local_address, other.address) == (session.address, session.local_address)
+            ]
+            assert (back.peer_as, back.local_as) == (session.local_as, session.peer_as)
+            assert back.passive != session.passive
+            assert (back.hold_time, back.families) == (session.hold_time, session.families)
