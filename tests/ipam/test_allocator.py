@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+from dataclasses import replace
+from ipaddress import ip_address, ip_network
+from pathlib import Path
 
 import pytest
 
-from datastore.resources import BlockAffinity, IPAMBlock, IPAMHandle
+import datastore
+from datastore.resources import BlockAffinity, IPAMBlock, IPAMHandle, IPPool, IPReservation
+from ipam import block as blocks
 from ipam.allocator import Allocator, Request
-from tests.ipam.world import MemoryStore, node, owners, pool, violations
+from ipam.batch import Release
+from ipam.errors import (
+    AlreadyAssigned,
+    BadPool,
+    BlockLimit,
+    Exhausted,
+    ForeignBlock,
+    NoPools,
+    NotEmpty,
+    NotInPool,
+    WrongOwner,
+)
+from tests.ipam.world import MemoryStore, config, node, owners, pool, violations
 
 POD = Request("n1", "net.pod")
 
@@ -57,3 +75,283 @@ async def test_fifty_pods_at_once_cost_at_most_four_block_writes(store: MemorySt
     assert store.calls["write IPAMBlock"] <= 4
     assert await owners(store) == {}
     assert await store.list(IPAMHandle) == []
+
+
+async def test_a_second_node_gets_a_block_of_its_own(store: MemoryStore, allocator: Allocator) -> None:
+    one, two = await allocator.assign(pod(1)), await allocator.assign(pod(2, "n2"))
+    assert set(one.blocks.values()).isdisjoint(two.blocks.values())
+    assert {affinity.spec.node for affinity in await store.list(BlockAffinity)} == {"n1", "n2"}
+
+
+async def test_both_families_come_together_or_not_at_all(store: MemoryStore, allocator: Allocator) -> None:
+    both = replace(POD, ipv6=1)
+    with pytest.raises(NoPools, match="IPv6"):
+        await allocator.assign(both)
+    assert await owners(store) == {}
+    assert await store.list(IPAMHandle) == []
+    await store.create(pool("six", "fd00:65::/64"))
+    given = await allocator.assign(both)
+    [four], [six] = given.ipv4, given.ipv6
+    assert (four.version, six.version) == (4, 6)
+    assert given.blocks[six].prefixlen == 122
+    [handle] = await store.list(IPAMHandle)
+    assert handle.spec.block == {str(cidr): 1 for cidr in given.blocks.values()}
+    assert sorted(map(str, await allocator.release_handle(POD.handle))) == sorted(map(str, (four, six)))
+    assert await owners(store) == {}
+
+
+async def test_a_shortfall_gives_everything_back_and_says_why() -> None:
+    store = MemoryStore(pool("tiny", "10.66.0.0/30", block_size=30), node("n1"))
+    allocator = Allocator(store)
+    await allocator.assign(pod(1))
+    with pytest.raises(Exhausted, match=r"net\.pod-2 on node n1: found 3 of 4 IPv4 addresses: .*tiny 10\.66\.0\.0/30"):
+        await allocator.assign(replace(pod(2), ipv4=4))
+    assert len(await owners(store)) == 1
+    assert [handle.name for handle in await store.list(IPAMHandle)] == ["net.pod-1"]
+    some = await allocator.assign(replace(pod(2), ipv4=4, partial=True))
+    assert len(some.ipv4) == 3 and some.messages
+
+
+async def test_a_full_pool_is_borrowed_from_in_the_hosts_order() -> None:
+    store = MemoryStore(pool("small", "10.66.0.0/29", block_size=30), node("n1"), node("n2"))
+    allocator = Allocator(store)
+    for number in range(6):
+        await allocator.assign(pod(number))
+    [borrowed] = (await allocator.assign(pod(7, "n2"))).ipv4
+    assert await store.list(BlockAffinity, labels={}) and len(await store.list(IPAMBlock)) == 2
+    assert {affinity.spec.node for affinity in await store.list(BlockAffinity)} == {"n1"}
+    assert await violations(store, {borrowed: "net.pod-7"}) == []
+    await allocator.release_handle("net.pod-7")
+    assert borrowed not in await owners(store)
+
+
+async def test_strict_affinity_never_borrows() -> None:
+    store = MemoryStore(pool("small", "10.66.0.0/30", block_size=30), config(strict_affinity=True))
+    allocator = Allocator(store)
+    given = await allocator.assign(pod(1))
+    with pytest.raises(Exhausted, match="strictAffinity forbids borrowing"):
+        await allocator.assign(pod(2, "n2"))
+    with pytest.raises(ForeignBlock, match="belongs to host:n1"):
+        await allocator.assign_address(ip_address(int(given.ipv4[0]) ^ 1), pod(2, "n2"))
+
+
+async def test_no_block_is_claimed_where_the_cluster_forbids_it() -> None:
+    store = MemoryStore(
+        pool("pods", "10.65.0.0/16"), config(strict_affinity=True, auto_allocate_blocks=False), node("n1")
+    )
+    with pytest.raises(Exhausted, match="autoAllocateBlocks"):
+        await Allocator(store).assign(POD)
+    assert await store.list(BlockAffinity) == []
+
+
+@pytest.mark.parametrize(("cluster", "request_limit"), [(2, None), (0, 2), (5, 2), (2, 5)])
+async def test_a_host_owns_no_more_blocks_than_it_may(cluster: int, request_limit: int | None) -> None:
+    store = MemoryStore(
+        pool("pods", "10.65.0.0/24", block_size=30), config(strict_affinity=True, max_blocks_per_host=cluster)
+    )
+    allocator = Allocator(store)
+    for number in range(8):
+        await allocator.assign(replace(pod(number), max_blocks=request_limit))
+    with pytest.raises(BlockLimit, match="owns 2 IPv4 blocks, all full, and may own 2"):
+        await allocator.assign(replace(pod(9), max_blocks=request_limit))
+    assert len(await store.list(BlockAffinity)) == 2
+
+
+async def test_reserved_addresses_are_never_chosen_but_can_be_named(store: MemoryStore) -> None:
+    await store.create(IPReservation.make("kept", reserved_cidrs=["10.65.0.0/17", "10.65.128.0/18", "10.65.192.1"]))
+    allocator = Allocator(store)
+    given = await asyncio.gather(*(allocator.assign(pod(number)) for number in range(70)))
+    assert all(one.ipv4[0] in ip_network("10.65.192.0/18") for one in given)
+    named = await allocator.assign_address(ip_address("10.65.3.4"), pod("named"))
+    assert named.ipv4 == (ip_address("10.65.3.4"),)
+    assert named.blocks == {ip_address("10.65.3.4"): ip_network("10.65.3.0/26")}
+
+
+async def test_an_address_by_name_is_given_once(store: MemoryStore, allocator: Allocator) -> None:
+    address = ip_address("10.65.3.4")
+    await allocator.assign_address(address, POD)
+    with pytest.raises(AlreadyAssigned, match=r"10\.65\.3\.4 to net\.pod-2: it belongs to net\.pod"):
+        await allocator.assign_address(address, pod(2))
+    with pytest.raises(NotInPool, match=r"192\.0\.2\.1"):
+        await allocator.assign_address(ip_address("192.0.2.1"), POD)
+    assert await violations(store, {address: "net.pod"}) == []
+
+
+async def test_pools_asked_for_are_used_in_that_order(store: MemoryStore, allocator: Allocator) -> None:
+    await store.create(pool("apart", "10.70.0.0/24", node_selector="!all()"))
+    assert (await allocator.assign(replace(POD, pools4=("apart",)))).ipv4[0] in ip_network("10.70.0.0/24")
+    with pytest.raises(BadPool, match="no-such-pool"):
+        await allocator.assign(replace(POD, pools4=("no-such-pool",)))
+
+
+async def test_releasing_what_nobody_has_is_reported_and_not_refused(allocator: Allocator) -> None:
+    [address] = (await allocator.assign(POD)).ipv4
+    free, foreign = ip_address("10.65.200.200"), ip_address("192.0.2.9")
+    released = await allocator.release([address, address, free, foreign])
+    assert released.released == (address,)
+    assert released.unassigned == (free, foreign)
+    assert await allocator.release_handle("net.pod") == []
+
+
+async def test_releasing_somebody_elses_address_is_refused(store: MemoryStore, allocator: Allocator) -> None:
+    [address] = (await allocator.assign(POD)).ipv4
+    [block] = await store.list(IPAMBlock)
+    [allocation] = blocks.allocations(block)
+    with pytest.raises(WrongOwner, match=r"belongs to net\.pod now"):
+        await allocator.release([address], "net.other")
+    with pytest.raises(WrongOwner, match="assigned anew"):
+        await allocator.release([Release(address, "net.pod", allocation.sequence - 1)])
+    assert await owners(store) == {address: "net.pod"}
+    assert (await allocator.release([Release(address, "net.pod", allocation.sequence)])).released == (address,)
+
+
+async def test_one_refused_ask_does_not_spoil_the_others(store: MemoryStore, allocator: Allocator) -> None:
+    [address] = (await allocator.assign(POD)).ipv4
+    other, refused = await asyncio.gather(
+        allocator.assign(pod(2)), allocator.release([address], "net.wrong"), return_exceptions=True
+    )
+    assert isinstance(refused, WrongOwner) and not isinstance(other, BaseException)
+    assert len(await owners(store)) == 2
+
+
+async def test_an_empty_block_of_another_host_is_taken_over_after_a_minute() -> None:
+    moment = 10**18
+    store = MemoryStore(pool("small", "10.66.0.0/30", block_size=30), config(strict_affinity=True))
+    allocator = Allocator(store, now=lambda: moment)
+    await allocator.assign(pod(1))
+    await allocator.release_handle("net.pod-1")
+    moment += 59 * 10**9
+    with pytest.raises(Exhausted):
+        await allocator.assign(pod(2, "n2"))
+    moment += 2 * 10**9
+    await allocator.assign(pod(2, "n2"))
+    [affinity] = await store.list(BlockAffinity)
+    assert affinity.spec.node == "n2"
+
+
+async def test_giving_up_a_block_in_use_leaves_it_to_nobody_until_it_is_empty(
+    store: MemoryStore, allocator: Allocator
+) -> None:
+    given = await allocator.assign(POD)
+    [cidr] = given.blocks.values()
+    with pytest.raises(NotEmpty, match="in use"):
+        await allocator.release_affinity("n1", must_be_empty=True)
+    assert await allocator.release_affinity("n1", cidr) == [cidr]
+    assert await store.list(BlockAffinity) == []
+    [block] = await store.list(IPAMBlock)
+    assert block.spec.affinity is None and len(await owners(store)) == 1
+    await allocator.release_handle("net.pod")
+    assert await store.list(IPAMBlock) == []
+
+
+async def test_a_pools_blocks_can_all_be_given_up(store: MemoryStore, allocator: Allocator) -> None:
+    await store.create(pool("other", "10.70.0.0/24"))
+    await allocator.assign(replace(pod(1), pools4=("pods",)))
+    await allocator.assign(replace(pod(2, "n2"), pools4=("pods",)))
+    await allocator.assign(replace(pod(3), pools4=("other",)))
+    assert len(await allocator.release_pool(ip_network("10.65.0.0/16"))) == 2
+    assert [affinity.spec.cidr[:6] for affinity in await store.list(BlockAffinity)] == ["10.70."]
+
+
+@pytest.mark.parametrize("state", ["pending", "pendingDeletion"])
+@pytest.mark.parametrize("with_block", [True, False])
+async def test_a_claim_left_half_done_is_carried_on(store: MemoryStore, state: str, with_block: bool) -> None:
+    first = await Allocator(store).assign(POD)
+    await Allocator(store).release_handle("net.pod")
+    [affinity], [block] = await store.list(BlockAffinity), await store.list(IPAMBlock)
+    await store.update(affinity.with_spec(state=state))
+    if not with_block:
+        await store.delete(block)
+    again = await Allocator(store).assign(POD)
+    assert set(again.blocks.values()) == set(first.blocks.values())
+    [affinity] = await store.list(BlockAffinity)
+    assert affinity.spec.state == "confirmed"
+
+
+async def test_a_stale_affinity_on_a_block_of_another_host_is_dropped(store: MemoryStore) -> None:
+    given = await Allocator(store).assign(POD)
+    [block] = await store.list(IPAMBlock)
+    await store.update(block.with_spec(affinity="host:n2"))
+    again = await Allocator(store).assign(pod(2))
+    assert set(given.blocks.values()).isdisjoint(again.blocks.values())
+    assert {a.spec.cidr for a in await store.list(BlockAffinity)} == {str(c) for c in again.blocks.values()}
+
+
+async def test_blocks_of_a_pool_that_forsook_the_node_are_given_up_when_empty(store: MemoryStore) -> None:
+    allocator = Allocator(store)
+    await allocator.assign(POD)
+    await allocator.release_handle("net.pod")
+    [old] = await store.list(IPPool)
+    await store.update(old.with_spec(node_selector="has(rack)"))
+    await store.create(pool("new", "10.70.0.0/24"))
+    await allocator.assign(POD)
+    assert [block.spec.cidr[:6] for block in await store.list(IPAMBlock)] == ["10.70."]
+
+
+async def test_affinities_of_older_versions_get_their_labels(store: MemoryStore, allocator: Allocator) -> None:
+    await allocator.assign(POD)
+    [affinity] = await store.list(BlockAffinity)
+    await store.update(affinity.with_metadata(labels={}))
+    await allocator.adopt("n1")
+    [adopted] = await store.list(BlockAffinity)
+    assert adopted.metadata.labels == affinity.metadata.labels
+
+
+async def test_released_addresses_rest_for_the_clusters_cooldown() -> None:
+    moment = 10**18
+    store = MemoryStore(
+        pool("tiny", "10.66.0.0/31", block_size=31),
+        config(strict_affinity=True, ip_cooldown_seconds=30),
+    )
+    allocator = Allocator(store, now=lambda: moment)
+    await allocator.assign(replace(POD, ipv4=2))
+    await allocator.release_handle("net.pod")
+    with pytest.raises(Exhausted):
+        await allocator.assign(pod(2))
+    moment += 31 * 10**9
+    assert len((await allocator.assign(replace(pod(2), ipv4=2))).ipv4) == 2
+    assert await violations(store, dict.fromkeys(await owners(store), "net.pod-2")) == []
+
+
+async def test_a_handle_without_addresses_is_gone_after_its_release(store: MemoryStore) -> None:
+    """As a crash between handle and block leaves it on a store without transactions."""
+    allocator = Allocator(store)
+    await allocator.assign(pod(1))
+    [block] = await store.list(IPAMBlock)
+    await store.create(IPAMHandle.make("net.hollow", handle_id="net.hollow", block={block.spec.cidr: 1}, deleted=False))
+    assert await allocator.release_handle("net.hollow") == []
+    left = [handle.name for handle in await store.list(IPAMHandle)]
+    assert left == (["net.pod-1"] if store.atomic else ["net.hollow", "net.pod-1"])
+
+
+async def test_what_was_read_is_kept_until_the_store_tells_of_a_change(tmp_path: Path) -> None:
+    store = datastore.open(f"sqlite://{tmp_path}/addresses.db")
+    await store.create(pool("pods", "10.65.0.0/16"))
+    allocator = Allocator(store)
+    following = asyncio.create_task(allocator.follow())
+    await allocator.assign(pod(1))
+    [pods] = await store.list(IPPool)
+    await store.update(pods.with_spec(disabled=True))
+    for number in itertools.count(2):
+        try:
+            await allocator.assign(pod(number))
+        except NoPools:
+            break
+    following.cancel()
+    await store.close()
+
+
+async def test_an_answer_that_nobody_waits_for_is_owned_by_its_handle(store: MemoryStore) -> None:
+    allocator = Allocator(store)
+    task = asyncio.create_task(allocator.assign(POD))
+    for _ in range(1000):
+        await asyncio.sleep(0)
+        if await owners(store):
+            break
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    for _ in range(20):
+        await asyncio.sleep(0)
+    await allocator.release_handle("net.pod")
+    assert await owners(store) == {}
