@@ -18,12 +18,14 @@ from datastore.resources import (
     Resource,
     forbidden_changes,
     misfitting_blocks,
+    overlap,
     overlapping_pools,
 )
 from datastore.store import Create, Delete, Invalid, Update, Write
 from felixctl import view
 from felixctl.documents import Document
 from felixctl.kinds import Noun, UnknownKindError, noun_of_kind
+from ipam.block import allocations
 
 Json = dict[str, Any]
 R = TypeVar("R", bound=Resource)
@@ -230,6 +232,20 @@ def deleted(keys: Sequence[Key], existing: Existing, *, skip_missing: bool = Fal
     if not skip_missing:
         _reject_if(f"delete {key}: it does not exist" for key in keys if key not in existing)
     return [Delete(existing[key]) for key in dict.fromkeys(keys) if key in existing]
+
+
+def reject_pools_in_use(pools: Iterable[IPPool], blocks: Sequence[IPAMBlock]) -> None:
+    """Raise RejectedError if somebody has an address of one of these pools."""
+    counted = [(pool, _addresses_in_use(pool, blocks)) for pool in pools]
+    _reject_if(
+        f'delete IPPool "{pool.name}": {used} addresses of {pool.network} are in use; --force cuts their pods off'
+        for pool, used in counted
+        if used
+    )
+
+
+def _addresses_in_use(pool: IPPool, blocks: Iterable[IPAMBlock]) -> int:
+    return sum(len(tuple(allocations(block))) for block in blocks if overlap(block.network, pool.network))
 
 
 def labelled(seen: Json, labels: Mapping[str, str | None], *, overwrite: bool) -> Json:

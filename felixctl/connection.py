@@ -14,6 +14,7 @@ from datastore.errors import DatastoreError
 from datastore.store import Store
 from felixctl.changes import RejectedError
 from felixctl.failure import CommandError
+from ipam.errors import IpamError
 
 T = TypeVar("T")
 
@@ -46,7 +47,7 @@ def writing(url: str, work: Callable[[Store], Awaitable[T]]) -> T:
     """Return what `work` did with the store. Raises CommandError."""
     try:
         return asyncio.run(_opened(url, work))
-    except DatastoreError as error:
+    except (DatastoreError, IpamError) as error:
         raise CommandError(str(error)) from None
     except RejectedError as error:
         raise CommandError((*error.sentences, "nothing was written")) from None

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from datastore.resources import KINDS, BGPConfiguration, IPAMBlock, IPPool, Node, Resource
-from datastore.store import Conflict, NotFound, Store, Write
-from felixctl import changes, kinds, view
-from felixctl.changes import Key, RejectedError, Wanted, World
+from datastore.resources import KINDS, BGPConfiguration, Resource
+from datastore.store import NotFound, Store
+from felixctl import changes, edits, kinds, view
+from felixctl.changes import Key
 from felixctl.connection import DEFAULT_URL, Url, reading, writing
-from felixctl.documents import Document, MalformedDocumentError, read, to_json, to_yaml
+from felixctl.documents import MalformedDocumentError, read, to_json, to_yaml
 from felixctl.failure import MISUSED, CommandError
+from felixctl.files import wanted
 from felixctl.kinds import Noun
 from felixctl.paper import show
 from felixctl.tables import plain
 
 app = typer.Typer(rich_markup_mode="rich", no_args_is_help=True)
 
-ATTEMPTS = 5
-"""How often a change is decided again after somebody else wrote in between."""
-SUFFIXES = (".yaml", ".yml", ".json")
 
 Json = dict[str, Any]
 
@@ -81,17 +77,12 @@ def get(
     [dim]$[/dim] felixctl get wep -A
     """
     noun = _noun(kind)
-    if names:
-        keys = [changes.key_of(noun, name, namespace) for name in names]
-        found, cluster_as = reading(url, lambda store: _with_as(store, _named(store, keys)))
-        views = [view.shown(resource.to_json()) for resource in found]
-        whole: object = views[0] if len(views) == 1 else views
-    else:
-        within = None if all_namespaces else namespace or changes.DEFAULT_NAMESPACE
-        found, cluster_as = reading(url, lambda store: _with_as(store, _all(store, noun, within)))
-        views = [view.shown(resource.to_json()) for resource in found]
+    within = None if all_namespaces else namespace or changes.DEFAULT_NAMESPACE
+    found, cluster_as = reading(url, lambda store: _found(store, noun, names or (), within))
+    views = [view.shown(resource.to_json()) for resource in found]
+    if not names:
         views.sort(key=lambda seen: kinds.order(noun, seen))
-        whole = view.listed(noun.kind, views)
+    whole = view.listed(noun.kind, views) if not names else views[0] if len(views) == 1 else views
     match output:
         case Form.YAML:
             show(to_yaml(whole))
@@ -105,22 +96,18 @@ def get(
             show(plain(*kinds.table(noun, views, wide=wide, namespaces=namespaces, cluster_as=cluster_as)))
 
 
-async def _named(store: Store, keys: Sequence[Key]) -> list[Resource]:
-    return [await store.get(key.model, key.name, key.namespace) for key in keys]
-
-
-async def _all(store: Store, noun: Noun, namespace: str | None) -> list[Resource]:
-    """Return all objects of a kind; None stands for all namespaces."""
-    return await store.list(KINDS[noun.stored_kind], namespace=namespace if noun.namespaced else None)
-
-
-async def _with_as(store: Store, found: Awaitable[list[Resource]]) -> tuple[list[Resource], int]:
-    """Return what was found, and the cluster's AS number, which nodes have that have none of their own."""
-    resources = await found
+async def _found(store: Store, noun: Noun, names: Sequence[str], namespace: str | None) -> tuple[list[Resource], int]:
+    """Return the objects of these names, or all, and the AS number of nodes that have none of their own."""
+    model = KINDS[noun.stored_kind]
+    if names:
+        keys = [changes.key_of(noun, name, namespace) for name in names]
+        found = [await store.get(model, key.name, key.namespace) for key in keys]
+    else:
+        found = await store.list(model, namespace=namespace if noun.namespaced else None)
     try:
-        return resources, (await store.get(BGPConfiguration, "default")).as_number
+        return found, (await store.get(BGPConfiguration, "default")).as_number
     except NotFound:
-        return resources, kinds.DEFAULT_AS
+        return found, kinds.DEFAULT_AS
 
 
 @app.command()
@@ -174,11 +161,13 @@ def delete(
     skip_missing: Annotated[
         bool, typer.Option("-s", "--skip-not-exists", help="What does not exist is no error.")
     ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Even a pool whose addresses are in use.")] = False,
     url: Url = DEFAULT_URL,
 ) -> None:
     """Delete resources by name, or those that a file lists.
 
-    If one of them does not exist, none is deleted.
+    If one of them does not exist, none is deleted. A pool is disabled first and its blocks are given up; while
+    addresses of it are in use that would cut pods off, so it is refused without [b]--force[/b].
 
     [dim]$[/dim] felixctl delete bgppeer tor-1
     [dim]$[/dim] felixctl delete -f pools.yaml
@@ -188,13 +177,8 @@ def delete(
     if kind:
         keys = [changes.key_of(_noun(kind), name, namespace) for name in names or ()]
     else:
-        keys = [one.key for one in _wanted(files, recursive, namespace)]
-
-    async def work(store: Store) -> None:
-        existing = await _existing(store, keys)
-        await store.write(*changes.deleted(keys, existing, skip_missing=skip_missing))
-
-    writing(url, lambda store: _retried(lambda: work(store)))
+        keys = [one.key for one in wanted(files, recursive, namespace)]
+    writing(url, lambda store: edits.delete(store, keys, skip_missing=skip_missing, force=force))
     show(changes.result("deleted", keys))
 
 
@@ -235,10 +219,10 @@ def label(
     [dim]$[/dim] felixctl label node n1 rack --remove
     """
     key = changes.key_of(_noun(kind), name, namespace)
-    wanted = {word.partition("=")[0]: None if remove else word.partition("=")[2] for word in labels}
+    values = {word.partition("=")[0]: None if remove else word.partition("=")[2] for word in labels}
     if not remove and (bare := [word for word in labels if "=" not in word]):
         raise CommandError(f"label {key}: {', '.join(bare)} has no value; write KEY=VALUE, or --remove", MISUSED)
-    _edit(url, key, lambda seen: changes.labelled(seen, wanted, overwrite=overwrite))
+    _edit(url, key, lambda seen: changes.labelled(seen, values, overwrite=overwrite))
     show(f"Successfully {'removed' if remove else 'set'} label(s) of 1 '{key.noun.kind}' resource\n")
 
 
@@ -250,101 +234,14 @@ def _noun(word: str) -> Noun:
 
 
 def _change(
-    verb: str,
-    files: Sequence[str] | None,
-    recursive: bool,
-    namespace: str | None,
-    url: str,
-    decide: Callable[[Sequence[Wanted], World], list[Write]],
+    verb: str, files: Sequence[str] | None, recursive: bool, namespace: str | None, url: str, decide: edits.Decision
 ) -> None:
-    items = _wanted(files, recursive, namespace)
-
-    async def work(store: Store) -> None:
-        await store.write(*decide(items, await _world(store, [one.key for one in items])))
-
-    writing(url, lambda store: _retried(lambda: work(store)))
+    items = wanted(files, recursive, namespace)
+    writing(url, lambda store: edits.carry_out(store, items, decide))
     show(changes.result(verb, [one.key for one in items]))
 
 
 def _edit(url: str, key: Key, change: Callable[[Json], Json]) -> None:
-    """Read one resource, change what people see of it, and write it if nobody else has in between."""
-
-    async def work(store: Store) -> None:
-        world = await _world(store, [key])
-        if key not in world.existing:
-            raise CommandError(f"{key} does not exist in the datastore")
-        changed = change(view.shown(world.existing[key].to_json()))
-        one = Wanted(key, changed, "after this change")
-        await store.write(*changes.applied([one], world))
-
     if key.noun.written_by:
         raise CommandError(f"{key} is not for people to write: {key.noun.written_by} does")
-    writing(url, lambda store: _retried(lambda: work(store)))
-
-
-async def _retried(work: Callable[[], Awaitable[None]]) -> None:
-    """Decide again, from what is there then, when somebody else wrote in between."""
-    for _ in range(ATTEMPTS - 1):
-        try:
-            return await work()
-        except Conflict:
-            continue
-    return await work()
-
-
-async def _existing(store: Store, keys: Iterable[Key]) -> dict[Key, Resource]:
-    found = {}
-    for key in keys:
-        try:
-            found[key] = await store.get(key.model, key.name, key.namespace)
-        except NotFound:
-            continue
-    return found
-
-
-async def _world(store: Store, keys: Sequence[Key]) -> World:
-    kinds_meant = {key.noun.kind for key in keys}
-    pools = "IPPool" in kinds_meant
-    return World(
-        await _existing(store, keys),
-        pools=await store.list(IPPool) if pools else (),
-        blocks=await store.list(IPAMBlock) if pools else (),
-        nodes=await store.list(Node) if "Node" in kinds_meant else (),
-    )
-
-
-def _wanted(files: Sequence[str] | None, recursive: bool, namespace: str | None) -> list[Wanted]:
-    """Return what the files say. Raises CommandError: no file, or anything in one that is no resource."""
-    if not files:
-        raise CommandError("nothing to work on: give -f FILE, or -f - for the standard input", MISUSED)
-    try:
-        documents = [document for file in files for document in _documents(file, recursive)]
-        found = changes.wanted(documents, namespace)
-    except (MalformedDocumentError, RejectedError) as error:
-        sentences = error.sentences if isinstance(error, RejectedError) else (str(error),)
-        raise CommandError((*sentences, "nothing was written")) from None
-    if not found:
-        raise CommandError(f"read {', '.join(files)}: there is no resource in it, so nothing was written")
-    return found
-
-
-def _documents(file: str, recursive: bool) -> list[Document]:
-    if file == "-":
-        return read(sys.stdin.read(), "standard input")
-    return [document for path in _paths(Path(file), recursive) for document in read(_text(path), str(path))]
-
-
-def _paths(path: Path, recursive: bool) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    inside = path.rglob("*") if recursive else path.iterdir()
-    return sorted(found for found in inside if found.suffix in SUFFIXES and found.is_file())
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise CommandError(f"read {path}: {error.strerror}; nothing was written") from None
-    except UnicodeDecodeError:
-        raise CommandError(f"read {path}: it is not UTF-8 text; nothing was written") from None
+    writing(url, lambda store: edits.edit(store, key, change))

@@ -84,13 +84,15 @@ def _show_boxes(rows: Sequence[RouteRow]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    notes = any(row.note for row in rows)
     table = Table(box=box.ROUNDED, header_style="bold", caption=summary(rows), caption_justify="left")
-    for heading in HEADING:
-        table.add_column(heading.capitalize(), no_wrap=heading != "NOTE")
+    for heading in HEADING if notes else HEADING[:-1]:
+        table.add_column(heading, no_wrap=heading != "NOTE")
     for row in rows:
         style = _STYLES.get(row.source, "")
         held = Text("✔", "green") if row.in_fib else Text("✘", "red" if row.note else "yellow")
-        table.add_row(row.prefix, Text(row.source, style), held, Text(row.way, style), Text(row.note, "yellow"))
+        cells = (row.prefix, Text(row.source, style), held, Text(row.way, style), Text(row.note, "yellow"))
+        table.add_row(*cells if notes else cells[:-1])
     Console().print(table)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import datastore
 from datastore.resources import Resource, read
-from felixctl import ipam
+from felixctl import edits, ipam
 from tests.felixctl.command import Felixctl
 from tests.felixctl.golden import printed, records
 
@@ -27,7 +27,13 @@ def store_all(path: Path, resources: Iterable[Resource]) -> None:
 
 @pytest.fixture
 def calicos(felixctl: Felixctl, tmp_path: Path) -> Felixctl:
-    paths = ("crs/ippools.yaml", "crs/ipamblocks.yaml", "crs/ipamhandles.yaml", "crs/nodes.yaml")
+    paths = (
+        "crs/ippools.yaml",
+        "crs/ipamblocks.yaml",
+        "crs/ipamhandles.yaml",
+        "crs/nodes.yaml",
+        "crs/blockaffinities.yaml",
+    )
     store_all(tmp_path, (read(record) for path in paths for record in records(path)))
     felixctl("apply", "-f", "-", stdin=printed("cli/after-add-workloadendpoints.yaml"))
     return felixctl
@@ -64,3 +70,18 @@ def test_a_question_without_sense_ends_with_2(calicos: Felixctl, arguments: list
     ended = calicos("ipam", "show", *arguments)
     assert (ended.status, ended.out) == (2, "")
     assert ended.err.startswith("felixctl: ipam show")
+
+
+def test_a_pool_in_use_is_not_deleted(calicos: Felixctl) -> None:
+    ended = calicos("delete", "ippool", "default-ipv4-ippool")
+    assert (ended.status, "8 addresses of 10.65.0.0/16 are in use" in ended.err) == (1, True)
+    assert "false" in calicos("get", "ippool", "-o", "wide").out.split("\n")[1]
+
+
+def test_a_deleted_pool_leaves_no_claim_behind(calicos: Felixctl, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(edits, "POOL_REST_SECONDS", 0)
+    ended = calicos("delete", "ippool", "default-ipv4-ippool", "--force")
+    assert ended.out == "Successfully deleted 1 'IPPool' resource(s)\n"
+    assert calicos("get", "ippool", "-o", "name").out == ""
+    assert calicos("get", "affinities", "-o", "name").out == ""
+    assert "host:" not in calicos("get", "blocks").out, "addresses in use stay assigned, in blocks of nobody's"

@@ -1,0 +1,115 @@
+"""Changes carried out on the datastore: read what matters, ask what to write, write it, again if somebody was quicker.
+
+An edge: `felixctl.changes` decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any
+
+from datastore.resources import IPAMBlock, IPPool, Node, Resource
+from datastore.store import Conflict, DatastoreError, Delete, NotFound, Store, Write
+from felixctl import changes, view
+from felixctl.changes import Key, Wanted, World
+from felixctl.failure import CommandError
+from ipam.allocator import Allocator
+
+ATTEMPTS = 5
+"""How often a change is decided again after somebody else wrote in between."""
+POOL_REST_SECONDS = 0.5
+"""How long a disabled pool waits for requests that chose it before, as Calico does."""
+
+Json = dict[str, Any]
+Decision = Callable[[Sequence[Wanted], World], list[Write]]
+
+
+async def carry_out(store: Store, items: Sequence[Wanted], decide: Decision) -> None:
+    """Write what is decided about these items."""
+
+    async def once() -> None:
+        await _write(store, decide(items, await _world(store, [one.key for one in items])))
+
+    await _retried(once)
+
+
+async def edit(store: Store, key: Key, change: Callable[[Json], Json]) -> None:
+    """Change what people see of one resource."""
+
+    async def once() -> None:
+        world = await _world(store, [key])
+        if key not in world.existing:
+            raise CommandError(f"{key} does not exist in the datastore")
+        changed = change(view.shown(world.existing[key].to_json()))
+        await _write(store, changes.applied([Wanted(key, changed, "after this change")], world))
+
+    await _retried(once)
+
+
+async def delete(store: Store, keys: Sequence[Key], *, skip_missing: bool, force: bool) -> None:
+    """Remove objects. A pool's blocks are given up first, so that no node goes on announcing them."""
+    steps = changes.deleted(keys, await _existing(store, keys), skip_missing=skip_missing)
+    pools = [step.resource for step in steps if isinstance(step.resource, IPPool)]
+    if pools and not force:
+        changes.reject_pools_in_use(pools, await store.list(IPAMBlock))
+    for pool in pools:
+        await _give_up_blocks(store, pool)
+
+    async def once() -> None:
+        await _write(store, changes.deleted(keys, await _existing(store, keys), skip_missing=True))
+
+    await _retried(once)
+
+
+async def _give_up_blocks(store: Store, pool: IPPool) -> None:
+    if not pool.spec.disabled:
+        await store.update(pool.with_spec(disabled=True))
+        await asyncio.sleep(POOL_REST_SECONDS)
+    await Allocator(store).release_pool(pool.network)
+
+
+async def _write(store: Store, steps: Sequence[Write]) -> None:
+    """Write all or, where the store can't, one after the other, and tell how far it went."""
+    if store.atomic:
+        await store.write(*steps)
+        return
+    for number, step in enumerate(steps):
+        try:
+            await store.write(step)
+        except DatastoreError as error:
+            if number and not isinstance(error, Conflict):
+                verb = "deleted" if isinstance(step, Delete) else "written"
+                raise CommandError(f"{error}; {number} of {len(steps)} were {verb} before") from error
+            raise
+
+
+async def _retried(work: Callable[[], Awaitable[None]]) -> None:
+    """Decide again, from what is there then, where somebody else wrote in between."""
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return await work()
+        except Conflict:
+            continue
+    return await work()
+
+
+async def _existing(store: Store, keys: Iterable[Key]) -> dict[Key, Resource]:
+    found = {}
+    for key in keys:
+        try:
+            found[key] = await store.get(key.model, key.name, key.namespace)
+        except NotFound:
+            continue
+    return found
+
+
+async def _world(store: Store, keys: Sequence[Key]) -> World:
+    kinds_meant = {key.noun.kind for key in keys}
+    pools = "IPPool" in kinds_meant
+    return World(
+        await _existing(store, keys),
+        pools=await store.list(IPPool) if pools else (),
+        blocks=await store.list(IPAMBlock) if pools else (),
+        nodes=await store.list(Node) if "Node" in kinds_meant else (),
+    )
