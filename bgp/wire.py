@@ -112,8 +112,10 @@ class Restarted:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """ExaBGP ended: every session is gone, without a `PeerDown` each. `final`: not started again before the
-    configuration changes, `reason` is a sentence that says why."""
+    """ExaBGP ended: every session is gone, without a `PeerDown` each. `reason` is a sentence.
+
+    `final`: it would end so again before the configuration or the node changes; it is tried rarely.
+    """
 
     reason: str
     final: bool = False
