@@ -38,7 +38,8 @@ class Bell:
         """Wake the listeners of every process. It never fails: at worst they wake by themselves, later."""
         if self._path is None:
             if self._loop is not None:
-                self._loop.call_soon_threadsafe(self.wake)
+                with contextlib.suppress(RuntimeError):  # the loop ended, and with it whoever listened
+                    self._loop.call_soon_threadsafe(self.wake)
             return
         try:
             os.utime(self._path)

@@ -75,6 +75,8 @@ def interface(text: str) -> Interface:
 
 def as_number(written: int | str) -> int:
     """Return an AS number written as `64512`, `"64512"` or `"1.10"` (RFC 5396)."""
+    if isinstance(written, float):
+        raise ValueError(f"{written} is a decimal number; a dotted AS number has to stand in quotes")
     parts = str(written).split(".")
     if len(parts) <= 2 and all(part.isascii() and part.isdigit() for part in parts):
         high, low = (0, int(parts[0])) if len(parts) == 1 else (int(parts[0]), int(parts[1]))
@@ -127,27 +129,27 @@ def peer_address(text: str) -> tuple[Address, int | None]:
     return address(host), None if port is None else int(port)
 
 
-def _read_by(reading: Callable[[T], object]) -> AfterValidator:
-    """Check a written value by reading it once; the value kept is the written one."""
+def _read_by(reading: Callable[[T], object]) -> Callable[[T], T]:
+    """Return a check that reads a written value once; the value kept is the written one."""
 
     def check(written: T) -> T:
         reading(written)
         return written
 
-    return AfterValidator(check)
+    return check
 
 
 def _no_null(mapping: object) -> object:
     return {} if mapping is None else mapping
 
 
-Cidr: TypeAlias = Annotated[str, _read_by(network)]
-CidrOrAddress: TypeAlias = Annotated[str, _read_by(network_or_address)]
-AddressText: TypeAlias = Annotated[str, _read_by(address)]
-PeerText: TypeAlias = Annotated[str, _read_by(peer_address)]
-AsNumber: TypeAlias = Annotated[int | str, _read_by(as_number)]
-Community: TypeAlias = Annotated[str, _read_by(community)]
-Duration: TypeAlias = Annotated[str, _read_by(seconds)]
-SelectorText: TypeAlias = Annotated[str, _read_by(selector.parse)]
+Cidr: TypeAlias = Annotated[str, AfterValidator(_read_by(network))]
+CidrOrAddress: TypeAlias = Annotated[str, AfterValidator(_read_by(network_or_address))]
+AddressText: TypeAlias = Annotated[str, AfterValidator(_read_by(address))]
+PeerText: TypeAlias = Annotated[str, AfterValidator(_read_by(peer_address))]
+AsNumber: TypeAlias = Annotated[int | str, BeforeValidator(_read_by(as_number))]
+Community: TypeAlias = Annotated[str, AfterValidator(_read_by(community))]
+Duration: TypeAlias = Annotated[str, AfterValidator(_read_by(seconds))]
+SelectorText: TypeAlias = Annotated[str, AfterValidator(_read_by(selector.parse))]
 Texts: TypeAlias = Annotated[dict[str, str], BeforeValidator(_no_null)]
 """Labels and the like: `null` outside is none."""

@@ -255,6 +255,7 @@ def _sentences(kind: type[Resource], record: object, error: ValidationError) -> 
 def _clause(error: Any) -> str:
     field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"]).lstrip(".")
     given = json.dumps(error["input"], ensure_ascii=False, default=str)
+    field_given = f"{field} {given}" if len(given) < 80 else field
     match error["type"]:
         case "missing":
             return f"{field} is required"
@@ -263,8 +264,25 @@ def _clause(error: Any) -> str:
         case "value_error":
             return f"{field} {error['ctx']['error']}"
         case "literal_error":
-            return f"{field} {given} is not {error['ctx']['expected']}"
+            return f"{field_given} is not {error['ctx']['expected']}"
         case "model_type" | "model_attributes_type":
             return f"{field or 'the record'} is not a mapping"
+        case kind if kind in _WORDS:
+            return f"{field_given} {_WORDS[kind].format(**error.get('ctx', {}))}"
         case _:
-            return f"{field} {given if len(given) < 80 else ''}: {error['msg'][:1].lower()}{error['msg'][1:]}"
+            return f"{field_given}: {error['msg'][:1].lower()}{error['msg'][1:]}"
+
+
+_WORDS = {
+    "string_type": "is not a text",
+    "int_type": "is not a whole number",
+    "int_from_float": "is not a whole number",
+    "bool_type": "is not true or false",
+    "tuple_type": "is not a list",
+    "dict_type": "is not a mapping",
+    "greater_than_equal": "is less than {ge}",
+    "less_than_equal": "is more than {le}",
+    "string_too_long": "is longer than {max_length} characters",
+    "too_long": "has more than {max_length} entries",
+    "too_short": "has fewer than {min_length} entries",
+}

@@ -211,7 +211,7 @@ class _Lane:
         try:
             future = self._executor.submit(self._attempt, what, work, deadline)
         except RuntimeError:
-            raise Unavailable(f"{what} in {self._path}: the store is closed") from None
+            raise Unavailable(f"{what} in {self._path or 'memory'}: the store is closed") from None
         return await asyncio.wrap_future(future)
 
     async def close(self) -> None:
@@ -277,13 +277,14 @@ def _connect(path: str | None, *, create: bool) -> sqlite3.Connection:
 
 
 def _prepare(connection: sqlite3.Connection, path: str) -> None:
-    application, schema = _mark(connection)
+    with _snapshot(connection):  # one moment, as another process may be making the tables right now
+        application, schema = _mark(connection)
+        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if application == APPLICATION and schema > SCHEMA:
         raise Invalid(
             f"open datastore {path}: it has schema {schema}, written by a newer felix-py, and this one knows"
             f" up to {SCHEMA}; upgrade this one"
         )
-    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if application != APPLICATION and (application or schema or tables):
         raise Invalid(f"open datastore {path}: it is an SQLite database of another program; nothing was changed")
     connection.execute("PRAGMA journal_mode=WAL")

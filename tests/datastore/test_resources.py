@@ -241,7 +241,10 @@ REFUSED = [
     (lambda: IPPool.make("Pods", cidr="10.0.0.0/16"), 'metadata.name "Pods" is not a name'),
     (lambda: IPReservation.make("r", reserved_cidrs=["10.0.0.0/33"]), 'spec.reservedCIDRs[0] "10.0.0.0/33"'),
     (lambda: BGPConfiguration.make("default", as_number=4294967296), "is not an AS number"),
-    (lambda: BGPConfiguration.make("default", listen_port=0), "spec.listenPort 0"),
+    (lambda: BGPConfiguration.make("default", listen_port=0), "spec.listenPort 0 is less than 1"),
+    (lambda: BGPPeer.make("p", as_number=1.1), "spec.asNumber 1.1 is a decimal number"),
+    (lambda: BGPPeer.make("p", filters="gold"), 'spec.filters "gold" is not a list'),
+    (lambda: BGPPeer.make("p", node=3), "spec.node 3 is not a text"),
     (lambda: BGPConfiguration.make("node.n1", as_number=64513), 'spec.asNumber is only honoured on "default"'),
     (lambda: BGPConfiguration.make("default", communities=[{"name": "a", "value": "1:2"}]), "prefixAdvertisements"),
     (

@@ -169,6 +169,13 @@ async def test_one_write_of_many_objects_is_one_transaction(store: Store, path: 
     await other.close()
 
 
+async def test_a_new_file_may_be_opened_by_many_at_once(path: Path) -> None:
+    stores = [datastore.open(f"sqlite://{path}") for _ in range(8)]
+    await asyncio.gather(*(store.create(pool(f"p{number}")) for number, store in enumerate(stores)))
+    assert len(await stores[0].list(IPPool)) == 8
+    await asyncio.gather(*(store.close() for store in stores))
+
+
 async def test_many_processes_lose_no_step_and_no_event(store: Store, path: Path) -> None:
     script = """
         import asyncio, sys
