@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -407,3 +408,50 @@ async def test_a_watch_ends_when_its_store_is_closed(shared: Shared) -> None:
     assert await asyncio.wait_for(waiting, 30) is None
     with pytest.raises(Unavailable, match="closed"):
         await store.list(IPPool)
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_what_a_watch_tells_adds_up_to_what_a_list_has(shared: Shared, seed: int) -> None:
+    """Two writers work from copies of any age, and a watcher listens now and then."""
+    chance = random.Random(seed)
+    writers, reader = [shared.open(), shared.open()], shared.open()
+    names = [f"h{number}" for number in range(4)]
+    copies: dict[str, IPAMHandle] = {}
+    present: dict[str, IPAMHandle] = {}
+
+    async def write_something(number: int) -> None:
+        writer, name = chance.choice(writers), chance.choice(names)
+        copy = copies.get(name)
+        try:
+            match chance.choice(("create", "update", "flag", "delete", "read")):
+                case "create":
+                    copies[name] = await writer.create(handle(name))
+                case "update" if copy is not None:
+                    await writer.update(copy.with_spec(block={"10.0.0.0/26": number}))
+                case "flag" if copy is not None:
+                    await writer.update(copy.with_spec(deleted=True))
+                case "delete" if copy is not None:
+                    await writer.delete(copy)
+                case "read":
+                    copies[name] = await writer.get(IPAMHandle, name)
+        except (AlreadyExists, Conflict, NotFound):
+            return
+
+    def fold(event: Event) -> None:
+        match event:
+            case Changed(IPAMHandle() as resource):
+                assert present.get(resource.name) != resource
+                present[resource.name] = resource
+            case Gone(_, name, _, last):
+                assert present.pop(name) == last
+
+    async with watching(reader, IPAMHandle) as watch:
+        assert await told_until_in_sync(watch) == []
+        for number in range(200):
+            await write_something(number)
+            if chance.random() < 0.1:
+                marker = await writers[0].create(handle(f"marker-{number}"))
+                while (event := await told(watch)) != Changed(marker):
+                    fold(event)
+                present[marker.name] = marker
+                assert [present[name] for name in sorted(present)] == await reader.list(IPAMHandle)

@@ -276,7 +276,7 @@ async def test_a_writer_stopped_with_the_lock_in_hand_makes_others_unavailable_a
             # While writers wait, the loop turns and reads are answered.
             assert await store.get(IPPool, "pods") == first
             turns += 1
-        assert turns > 100
+        assert turns > 5
         for write in writes:
             with pytest.raises(Unavailable, match=r'update IPPool "pods" .*another process has held the lock for 1 s'):
                 await write
