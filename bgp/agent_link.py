@@ -72,7 +72,8 @@ class AgentLink:
         self._wake.set()
 
     def close(self) -> None:
-        self._writer.close()
+        """Let the agent go at once: one that does not read would never take what is still to be written."""
+        self._writer.transport.abort()
 
     async def run(self) -> None:
         settled_at_replay = self._settled

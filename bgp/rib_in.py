@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from bgp.decision import Path, next_hops
-from bgp.import_policy import Refusal, attributes_refusal, prefix_refusal, refusal
+from bgp.import_policy import Judge, Refusal
 from bgp.notification import explain, tells_more
 from bgp.speaker import Attributes, Family, ImportPolicy, Neighbour
 from bgp.wire import EndOfRib, PeerConnected, PeerDown, PeerOpen, PeerUp, Refresh, Update
@@ -97,11 +97,14 @@ class RibIn:
         self.peers: dict[str, Peer] = {}
         self.changed: set[Prefix] = set()
         self._accepted: dict[Prefix, dict[tuple[str, int], Path]] = {}
-        self._policy: ImportPolicy | None = None
+        self._judge: Judge | None = None
 
     def configure(self, neighbours: Iterable[Neighbour], policy: ImportPolicy, now: float) -> None:
         """Take up new neighbours, forget removed ones with their routes, judge everything again where rules changed."""
         wanted = {neighbour.address: neighbour for neighbour in neighbours}
+        judge, before = Judge(policy), self._judge
+        same_rules = before is not None and before.policy == policy
+        self._judge = judge
         for address in self.peers.keys() - wanted.keys():
             self._drop(self.peers[address], list(self.peers[address].routes))
             del self.peers[address]
@@ -109,10 +112,9 @@ class RibIn:
             peer = self.peers.get(address)
             if peer is None:
                 self.peers[address] = Peer(neighbour, configured_at=now, since=now)
-            elif peer.neighbour != neighbour or policy != self._policy:
+            elif peer.neighbour != neighbour or not same_rules:
                 peer.neighbour = neighbour
-                self._judge_again(peer, policy)
-        self._policy = policy
+                self._judge_again(peer, judge)
 
     def fold(
         self,
@@ -211,7 +213,8 @@ class RibIn:
         self._mark_stale(peer, named, now + restart.seconds)
 
     def _update(self, peer: Peer, update: Update) -> None:
-        assert self._policy is not None, "peers exist only once a policy is configured"
+        judge = self._judge
+        assert judge is not None, "peers exist only once a policy is configured"
         for prefix, path_id in update.withdrawn:
             self._drop(peer, [Key(prefix, path_id)])
         if update.error is not None:
@@ -220,12 +223,12 @@ class RibIn:
         verdict: Refusal | None = None
         for prefix, path_id, attributes in update.announced:
             if attributes is not judged:
-                judged, verdict = attributes, attributes_refusal(attributes, peer.neighbour, self._policy)
+                judged, verdict = attributes, judge.attributes(attributes, peer.neighbour)
             self._put(
                 peer,
                 Key(prefix, path_id),
                 attributes,
-                verdict or prefix_refusal(prefix, attributes, peer.neighbour, self._policy),
+                verdict or judge.prefix(prefix, attributes, peer.neighbour),
             )
 
     def _end_of_rib(self, peer: Peer, family: Family) -> None:
@@ -235,8 +238,8 @@ class RibIn:
             peer.in_sync = True
 
     def _put(self, peer: Peer, key: Key, attributes: Attributes, verdict: Refusal | None) -> None:
-        assert self._policy is not None
-        if key not in peer.routes and len(peer.routes) >= self._policy.prefix_limit:
+        assert self._judge is not None
+        if key not in peer.routes and len(peer.routes) >= self._judge.policy.prefix_limit:
             peer.dropped[Refusal.OVER_LIMIT] += 1
             return
         peer.routes[key] = Heard(attributes, verdict)
@@ -270,9 +273,9 @@ class RibIn:
         if not peer.stale:
             peer.stale_until = None
 
-    def _judge_again(self, peer: Peer, policy: ImportPolicy) -> None:
+    def _judge_again(self, peer: Peer, judge: Judge) -> None:
         for key, heard in list(peer.routes.items()):
-            verdict = refusal(key.prefix, heard.attributes, peer.neighbour, policy)
+            verdict = judge.refusal(key.prefix, heard.attributes, peer.neighbour)
             if verdict != heard.refusal:
                 stale = key in peer.stale
                 self._put(peer, key, heard.attributes, verdict)

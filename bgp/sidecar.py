@@ -203,7 +203,7 @@ class Sidecar:
             address
             for address, up_since in self._owed.items()
             if (peer := self.rib_in.peers.get(address)) is not None
-            and (self.rib_out.complete or now - up_since > peer.neighbour.restart_time - END_OF_RIB_MARGIN_SECONDS)
+            and (self.rib_out.complete or now - up_since > _patience(peer.neighbour.restart_time))
         ]
 
     def _up(self) -> list[str]:
@@ -384,6 +384,11 @@ def peer_report(peer: Peer, sent: Mapping[Prefix, Attributes], since: float) -> 
         "flaps": peer.flaps,
         "refused": {str(reason): count for reason, count in peer.refused().items()},
     }
+
+
+def _patience(restart_time: int) -> float:
+    """Return how long after `up` an end-of-RIB may be held back."""
+    return restart_time - min(END_OF_RIB_MARGIN_SECONDS, restart_time / 2)
 
 
 def _info(peer: Peer) -> str:

@@ -6,8 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from bgp.import_policy import Refusal, refusal
+from bgp.import_policy import Judge, Networks, Refusal
 from bgp.speaker import Attributes, ImportPolicy, Neighbour, Segment
 from kernel.prefix import Prefix, pack
 
@@ -24,7 +26,7 @@ POLICY = ImportPolicy(
 
 
 def verdict(prefix: str, neighbour: Neighbour = NODE, next_hop: str = PEER, **said: Any) -> Refusal | None:
-    return refusal(Prefix.parse(prefix), Attributes(pack(next_hop), **said), neighbour, POLICY)
+    return Judge(POLICY).refusal(Prefix.parse(prefix), Attributes(pack(next_hop), **said), neighbour)
 
 
 def through(*numbers: int) -> tuple[Segment, ...]:
@@ -65,7 +67,7 @@ def test_it_is_refused_with_its_reason(reason: Refusal, prefix: str, said: dict[
 
 
 def test_a_missing_next_hop_is_named_so() -> None:
-    assert refusal(Prefix.parse("10.65.2.0/26"), Attributes(b""), NODE, POLICY) is Refusal.NO_NEXT_HOP
+    assert Judge(POLICY).refusal(Prefix.parse("10.65.2.0/26"), Attributes(b""), NODE) is Refusal.NO_NEXT_HOP
 
 
 def test_an_address_borrowed_from_our_block_is_welcome_from_a_node_only() -> None:
@@ -87,3 +89,17 @@ def test_an_external_path_names_an_as() -> None:
 def test_others_originators_clusters_and_supernets_of_ours_are_welcome() -> None:
     assert verdict("10.65.2.0/26", originator_id=pack(PEER), cluster_list=(pack("7.7.7.7"),)) is None
     assert verdict("10.65.0.0/16") is None
+
+
+prefixes = st.builds(
+    lambda number, length: Prefix((number >> (32 - length) << (32 - length)).to_bytes(4), length),
+    st.integers(0, 2**32 - 1),
+    st.integers(0, 32),
+)
+
+
+@given(st.lists(prefixes, max_size=5), prefixes, st.integers(0, 32))
+def test_networks_contain_what_one_of_them_contains(some: list[Prefix], other: Prefix, cut: int) -> None:
+    near = [Prefix.of(f"{one.address}/{max(0, one.length - cut)}") for one in some]
+    for asked in (other, *near, *some):
+        assert Networks(some).contain(asked) == any(one.contains(asked) for one in some)
