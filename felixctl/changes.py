@@ -111,9 +111,20 @@ def _one_wanted(document: Document, namespace: str | None) -> Wanted:
         raise RejectedError([f"{document.place}: apiVersion {version!r} is not known for {kind}: use {known[0]}"])
     if noun.written_by:
         raise RejectedError([f'{document.place}: {kind} "{name}" is not for people to write: {noun.written_by} does'])
+    _reject_if(
+        f"{document.place}: metadata.{field} of {kind} {name!r} is not a mapping of texts to texts"
+        for field in ("labels", "annotations")
+        if not _is_texts(metadata.get(field))
+    )
     named = metadata.get("namespace") if isinstance(metadata.get("namespace"), str) else namespace
     key = key_of(noun, name, named)
     return Wanted(key, _in_namespace(document.body, key), document.place)
+
+
+def _is_texts(value: object) -> bool:
+    if value is None:
+        return True
+    return isinstance(value, dict) and all(isinstance(text, str) for pair in value.items() for text in pair)
 
 
 def _versions(noun: Noun) -> tuple[str, ...]:

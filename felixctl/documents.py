@@ -56,6 +56,7 @@ def _rejected(why: str, node: yaml.Node) -> yaml.MarkedYAMLError:
     return yaml.constructor.ConstructorError(None, None, why, node.start_mark)
 
 
+_Resolvers = Mapping[Any, list[tuple[str, re.Pattern[str]]]]
 _Reader.yaml_implicit_resolvers = {}
 for _tag, _pattern, _first in (
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
@@ -65,6 +66,7 @@ for _tag, _pattern, _first in (
     ("merge", r"<<", "<"),
 ):
     _Reader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"(?:{_pattern})$"), list(_first))
+_CORE_SCHEMA: _Resolvers = _Reader.yaml_implicit_resolvers
 
 
 def _integer(reader: _Reader, node: yaml.ScalarNode) -> int:
@@ -97,6 +99,8 @@ def read(text: str, name: str) -> list[Document]:
         mark = error.problem_mark or error.context_mark
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise MalformedDocumentError(f"read {name}{place}: {error.problem or error.context}") from error
+    except RecursionError:
+        raise MalformedDocumentError(f"read {name}: it is nested too deeply") from None
     except yaml.YAMLError as error:  # a character that YAML does not allow has no mark
         raise MalformedDocumentError(f"read {name}: {' '.join(str(error).split())}") from error
 
@@ -135,10 +139,19 @@ class _Writer(yaml.SafeDumper):
 
 
 def _written_text(writer: _Writer, text: str) -> yaml.Node:
-    """Return text plain where it can be, in double quotes where it would read as a number or a time."""
-    reads_as = writer.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
-    style = "|" if "\n" in text else None if reads_as == "tag:yaml.org,2002:str" else '"'
+    """Return text plain where it can be, in double quotes where a reader would take it for something else."""
+    style = "|" if "\n" in text else '"' if _reads_as_another(text) else None
     return writer.represent_scalar("tag:yaml.org,2002:str", text, style)
+
+
+def _reads_as_another(text: str) -> bool:
+    """Whether a reader of YAML 1.1 (`on`, `1:30`, a date) or 1.2 (`0o17`) finds no text in it."""
+    return any(_resolved(resolvers, text) for resolvers in (_Writer.yaml_implicit_resolvers, _CORE_SCHEMA))
+
+
+def _resolved(resolvers: _Resolvers, text: str) -> bool:
+    found = (*resolvers.get(text[:1], ()), *resolvers.get(None, ()))
+    return any(pattern.match(text) for _, pattern in found)
 
 
 _Writer.add_representer(str, _written_text)

@@ -14,7 +14,6 @@ from datastore.store import Conflict, DatastoreError, Delete, NotFound, Store, W
 from felixctl import changes, view
 from felixctl.changes import Key, Wanted, World
 from felixctl.failure import CommandError
-from ipam.allocator import Allocator
 
 ATTEMPTS = 5
 """How often a change is decided again after somebody else wrote in between."""
@@ -63,6 +62,8 @@ async def delete(store: Store, keys: Sequence[Key], *, skip_missing: bool, force
 
 
 async def _give_up_blocks(store: Store, pool: IPPool) -> None:
+    from ipam.allocator import Allocator  # nothing else here needs it, and it costs every command its import
+
     if not pool.spec.disabled:
         await store.update(pool.with_spec(disabled=True))
         await asyncio.sleep(POOL_REST_SECONDS)
