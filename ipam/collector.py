@@ -1,0 +1,103 @@
+"""Giving back what leaked: one round reads the cluster, decides what is proved, and releases just that.
+
+Any agent may run it, several at once too. Each release names handle and sequence, so what was assigned anew since the
+picture was taken is left alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from datastore.fields import Network
+from datastore.resources import BlockAffinity, IPAMBlock, IPAMHandle, Node, WorkloadEndpoint
+from datastore.store import Store
+from ipam.allocator import Allocator
+from ipam.batch import Release
+from ipam.block import Allocation
+from ipam.commits import OVERTAKEN
+from ipam.errors import ClaimConflict, NotEmpty, WrongOwner
+from ipam.leaks import Leaks, Watchlist, find_leaks
+
+log = logging.getLogger(__name__)
+
+GRACE_SECONDS = 15 * 60
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What one round gave back."""
+
+    addresses: tuple[Allocation, ...] = ()
+    handles: tuple[str, ...] = ()
+    blocks: tuple[Network, ...] = ()
+
+
+class Collector:
+    """The leaks of one store, and how long each has been in sight."""
+
+    def __init__(
+        self,
+        store: Store,
+        allocator: Allocator,
+        *,
+        grace_seconds: float = GRACE_SECONDS,
+        now: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._store = store
+        self._allocator = allocator
+        self._grace_ns = int(grace_seconds * 10**9)
+        self._now_ns = now
+        self._watched = Watchlist()
+
+    async def round(self) -> Collected:
+        """Look once, and give back what has leaked for the whole grace time. To be run every half of it."""
+        self._watched, proved = self._watched.look(await self._leaks(), self._now_ns(), self._grace_ns)
+        return Collected(
+            await self._release(proved.addresses),
+            await self._drop(proved.handles),
+            await self._give_up(proved.blocks),
+        )
+
+    async def _leaks(self) -> Leaks:
+        # Endpoints last: a pod that came meanwhile is among them, and its address then is no suspect.
+        blocks = await self._store.list(IPAMBlock)
+        handles = await self._store.list(IPAMHandle)
+        affinities = await self._store.list(BlockAffinity)
+        nodes = await self._store.list(Node)
+        return find_leaks(blocks, handles, await self._store.list(WorkloadEndpoint), nodes, affinities)
+
+    async def _release(self, proved: Iterable[Allocation]) -> tuple[Allocation, ...]:
+        if not proved:
+            return ()
+        # Looked at again: its pod may have come while the first picture was read.
+        leaked = {(one.address, one.sequence): one for one in (await self._leaks()).addresses}
+        released = []
+        for one in filter(None, (leaked.get((one.address, one.sequence)) for one in proved)):
+            with suppress(WrongOwner):
+                if (await self._allocator.release([Release(one.address, one.handle, one.sequence)])).released:
+                    log.info(
+                        "release %s of %s: %s is gone", one.address, one.handle, one.attributes.get("pod", "its node")
+                    )
+                    released.append(one)
+        return tuple(released)
+
+    async def _drop(self, proved: Iterable[IPAMHandle]) -> tuple[str, ...]:
+        dropped = []
+        for handle in proved:
+            with suppress(*OVERTAKEN):
+                await self._store.delete(handle)
+                log.info("delete handle %s: no block holds an address for it", handle.spec.handle_id)
+                dropped.append(handle.spec.handle_id)
+        return tuple(dropped)
+
+    async def _give_up(self, proved: Iterable[tuple[str, Network]]) -> tuple[Network, ...]:
+        released: list[Network] = []
+        for host, cidr in proved:
+            with suppress(ClaimConflict, NotEmpty):
+                released += await self._allocator.release_affinity(host, cidr, must_be_empty=True)
+                log.info("release block %s of node %s: it is empty", cidr, host)
+        return tuple(released)

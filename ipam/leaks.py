@@ -1,0 +1,153 @@
+"""Which addresses belong to nobody, and since when that has looked so.
+
+Pure. One look proves little: a pod that is just coming has an address and no endpoint yet. So what looks leaked is
+suspected from the first sighting on, and given back only when it has looked so for the whole grace time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from datastore.fields import Address, Network
+from datastore.resources import BlockAffinity, IPAMBlock, IPAMHandle, Node, WorkloadEndpoint
+from ipam.block import Allocation, allocations, is_empty
+from ipam.names import WINDOWS_HANDLE, affine_host, written_handle
+
+TUNNEL_TYPE_SUFFIX = "TunnelAddress"
+
+
+@dataclass(frozen=True, slots=True)
+class Leaks:
+    """What is kept for somebody who no longer is."""
+
+    addresses: tuple[Allocation, ...] = ()
+    """Assigned to a pod, or to a node's tunnel, that is gone. Each handle is here with all its addresses or none."""
+    orphans: frozenset[Address] = frozenset()
+    """Those of them whose node is gone as well: nobody can come back for them."""
+    handles: tuple[IPAMHandle, ...] = ()
+    """They count addresses, and no block holds one for them."""
+    blocks: tuple[tuple[str, Network], ...] = ()
+    """Empty ones, with their hosts: of a host that has another, or that is gone."""
+
+
+def find_leaks(
+    blocks: Iterable[IPAMBlock],
+    handles: Iterable[IPAMHandle],
+    endpoints: Iterable[WorkloadEndpoint],
+    nodes: Iterable[Node],
+    affinities: Iterable[BlockAffinity] = (),
+) -> Leaks:
+    """Return what looks leaked in this picture of the cluster.
+
+    An address without namespace and pod is nobody's to judge, unless it is a tunnel's: that is leaked when its node is
+    gone and has no other valid address.
+    """
+    blocks, names = list(blocks), frozenset(node.name for node in nodes)
+    assigned = [one for block in blocks for one in allocations(block) if not one.released]
+    pods = _pods(endpoints)
+    used = [one for one in assigned if not _is_tunnel(one) and _may_be_used(one, pods)]
+    living = names | {one.attributes["node"] for one in used if "node" in one.attributes}
+    tunnels = [one for one in assigned if _is_tunnel(one) and one.attributes.get("node") in living]
+    owners = {one.handle for one in (*used, *tunnels)}
+    leaked = tuple(one for one in assigned if one.handle not in owners)
+    held = {one.handle for one in assigned}
+    return Leaks(
+        leaked,
+        frozenset(one.address for one in leaked if one.attributes.get("node") not in names),
+        tuple(handle for handle in handles if written_handle(handle.spec.handle_id) not in held),
+        tuple(_idle_blocks(blocks, affinities, names)),
+    )
+
+
+class Suspect(NamedTuple):
+    """A leak as it is told apart from one that replaces it: the same address anew is another."""
+
+    what: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Watchlist:
+    """What has looked leaked, each with the time of its first sighting."""
+
+    since_ns: Mapping[Suspect, int] = field(default_factory=dict)
+
+    def look(self, leaks: Leaks, now_ns: int, grace_ns: int) -> tuple[Watchlist, Leaks]:
+        """Return the list after another look, and those leaks that are proved: old enough, or of a node that is gone.
+
+        A handle's addresses are proved together.
+        """
+        since = {suspect: self.since_ns.get(suspect, now_ns) for suspect in _suspects(leaks)}
+        old = {suspect for suspect, first in since.items() if now_ns - first >= grace_ns}
+        young = {
+            one.handle for one in leaks.addresses if _of_address(one) not in old and one.address not in leaks.orphans
+        }
+        proved = replace(
+            leaks,
+            addresses=tuple(one for one in leaks.addresses if one.handle not in young),
+            handles=tuple(handle for handle in leaks.handles if _of_handle(handle) in old),
+            blocks=tuple(claim for claim in leaks.blocks if _of_block(*claim) in old),
+        )
+        return Watchlist(since), proved
+
+
+def _suspects(leaks: Leaks) -> Iterable[Suspect]:
+    yield from map(_of_address, leaks.addresses)
+    yield from map(_of_handle, leaks.handles)
+    yield from (_of_block(host, cidr) for host, cidr in leaks.blocks)
+
+
+def _of_address(one: Allocation) -> Suspect:
+    return Suspect(f"address {one.address} of {one.handle}", str(one.sequence))
+
+
+def _of_handle(handle: IPAMHandle) -> Suspect:
+    return Suspect(f"handle {handle.name}", handle.revision or "")
+
+
+def _of_block(host: str, cidr: Network) -> Suspect:
+    return Suspect(f"block {cidr} of {host}", "")
+
+
+Pods = Mapping[tuple[str | None, str | None, str], list[WorkloadEndpoint]]
+
+
+def _pods(endpoints: Iterable[WorkloadEndpoint]) -> Pods:
+    found: dict[tuple[str | None, str | None, str], list[WorkloadEndpoint]] = {}
+    for endpoint in endpoints:
+        found.setdefault((endpoint.namespace, endpoint.spec.pod, endpoint.spec.node), []).append(endpoint)
+    return found
+
+
+def _may_be_used(one: Allocation, pods: Pods) -> bool:
+    """True unless the pod is gone: one whose endpoint names no address yet may have any."""
+    if one.handle == WINDOWS_HANDLE or not {"pod", "namespace"} <= one.attributes.keys():
+        return True
+    pod = (one.attributes["namespace"], one.attributes["pod"], one.attributes.get("node", ""))
+    return any(not endpoint.addresses or one.address in endpoint.addresses for endpoint in pods.get(pod, []))
+
+
+def _is_tunnel(one: Allocation) -> bool:
+    return one.attributes.get("type", "").endswith(TUNNEL_TYPE_SUFFIX)
+
+
+def _idle_blocks(
+    blocks: Iterable[IPAMBlock], affinities: Iterable[BlockAffinity], nodes: frozenset[str]
+) -> Iterable[tuple[str, Network]]:
+    """Yield blocks that their hosts can do without. A living host keeps one of each family, the first."""
+    empty = {block.network: affine_host(block.spec.affinity) for block in blocks if is_empty(block)}
+    keeping: set[tuple[str, int]] = {
+        (host, block.network.version)
+        for block in blocks
+        if block.network not in empty and (host := affine_host(block.spec.affinity))
+    }
+    for affinity in affinities:
+        host, cidr = affinity.spec.node, affinity.network
+        if affinity.spec.type != "host" or empty.get(cidr) != host:
+            continue
+        if host in nodes and (host, cidr.version) not in keeping:
+            keeping.add((host, cidr.version))
+        else:
+            yield host, cidr

@@ -1,0 +1,155 @@
+"""The addresses of a node's tunnel devices: one for each kind of tunnel that the pools ask for.
+
+What is wanted is decided purely; carrying it out assigns or releases, and notes the address on the node. A crash
+between the two leaves an address under the tunnel's own handle, which the next round releases first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import ip_network
+
+from datastore.fields import Address
+from datastore.resources import TUNNEL_ANNOTATIONS, IPAMBlock, IPPool, Node, TunnelKind
+from datastore.store import Conflict, NotFound, Store
+from ipam import search
+from ipam.allocator import Allocator, Request
+from ipam.block import Allocation, allocations
+from ipam.commits import ATTEMPTS
+from ipam.errors import Contention
+from ipam.names import cidr_name
+
+KINDS: tuple[TunnelKind, ...] = ("wireguard", "wireguard-v6", "ipip", "vxlan", "vxlan-v6")
+"""In the order in which they choose."""
+
+_PREFIX = "projectcalico.org/"
+_TYPES: dict[TunnelKind, str] = {
+    "ipip": "ipipTunnelAddress",
+    "vxlan": "vxlanTunnelAddress",
+    "vxlan-v6": "vxlanV6TunnelAddress",
+    "wireguard": "wireguardTunnelAddress",
+    "wireguard-v6": "wireguardV6TunnelAddress",
+}
+_PUBLIC_KEYS: dict[TunnelKind, str] = {
+    "wireguard": f"{_PREFIX}WireguardPublicKey",
+    "wireguard-v6": f"{_PREFIX}WireguardPublicKeyV6",
+}
+
+
+def tunnel_handle(kind: TunnelKind, node: str) -> str:
+    """Return the handle of a node's tunnel address."""
+    return f"{kind}-tunnel-addr-{node}"
+
+
+def version_of(kind: TunnelKind) -> int:
+    return 6 if kind.endswith("v6") else 4
+
+
+def tunnel_pools(kind: TunnelKind, node: Node, pools: Iterable[IPPool]) -> tuple[IPPool, ...]:
+    """Return the pools that the tunnel's address may come from; none: the node needs no such tunnel."""
+    if kind in _PUBLIC_KEYS and not node.metadata.annotations.get(_PUBLIC_KEYS[kind]):
+        return ()
+    return tuple(
+        pool
+        for pool in pools
+        if pool.version == version_of(kind)
+        and pool.allocatable
+        and pool.allows("Tunnel")
+        and pool.selects_node(node.labels)
+        and _encapsulates(pool, kind)
+    )
+
+
+def _encapsulates(pool: IPPool, kind: TunnelKind) -> bool:
+    match kind:
+        case "ipip":
+            return pool.spec.ipip_mode != "Never"
+        case "vxlan" | "vxlan-v6":
+            return pool.spec.vxlan_mode != "Never"
+        case _:
+            return True  # WireGuard takes whatever pool there is: its key says that it is wanted
+
+
+class Tunnels:
+    """The tunnel addresses of one node."""
+
+    def __init__(self, store: Store, allocator: Allocator, node: str) -> None:
+        self._store = store
+        self._allocator = allocator
+        self._node = node
+
+    async def settle(self) -> dict[TunnelKind, Address]:
+        """Make each tunnel have an address exactly when it needs one, and return those there are.
+
+        For the start of the node, and again after each change of pools or of the node. Raises what `assign` raises.
+        """
+        found: dict[TunnelKind, Address] = {}
+        for kind in KINDS:
+            address = await self._settle_one(kind)
+            if address is not None:
+                found[kind] = address
+        return found
+
+    async def _settle_one(self, kind: TunnelKind) -> Address | None:
+        node, pools = await self._store.get(Node, self._node), await self._store.list(IPPool)
+        candidates = tunnel_pools(kind, node, pools)
+        noted = node.tunnel_address(kind)
+        if noted is not None and await self._may_stay(kind, noted, candidates):
+            return noted
+        await self._allocator.release_handle(tunnel_handle(kind, self._node))
+        if candidates:
+            return await self._assign(kind, candidates)
+        if noted is not None:
+            await self._note(kind, None)
+        return None
+
+    async def _may_stay(self, kind: TunnelKind, noted: Address, candidates: Iterable[IPPool]) -> bool:
+        """True if the address is still this tunnel's, and comes from a pool that it may come from."""
+        pool = search.pool_of(candidates, ip_network(noted))
+        one = await self._allocation(noted, pool) if pool else None
+        handle = tunnel_handle(kind, self._node)
+        return one is not None and one.handle == handle and one.attributes.get("type") == _TYPES[kind]
+
+    async def _assign(self, kind: TunnelKind, candidates: Iterable[IPPool]) -> Address:
+        cidrs = tuple(pool.spec.cidr for pool in candidates)
+        four = version_of(kind) == 4
+        handle = tunnel_handle(kind, self._node)
+        given = await self._allocator.assign(
+            Request(
+                self._node,
+                handle,
+                {"node": self._node, "type": _TYPES[kind]},
+                ipv4=int(four),
+                ipv6=int(not four),
+                pools4=cidrs if four else (),
+                pools6=() if four else cidrs,
+                use="Tunnel",
+            )
+        )
+        [address] = given.blocks
+        try:
+            await self._note(kind, address)
+        except Exception:
+            await self._allocator.release_handle(handle)
+            raise
+        return address
+
+    async def _note(self, kind: TunnelKind, address: Address | None) -> None:
+        """Write the address on the node, or take it off."""
+        name = TUNNEL_ANNOTATIONS[kind].removeprefix(_PREFIX)
+        for _ in range(ATTEMPTS):
+            node = await self._store.get(Node, self._node)
+            try:
+                await self._store.update(node.with_data(**{name: str(address) if address else None}))
+            except Conflict:
+                continue
+            return
+        raise Contention(f"note the {kind} address {address} on node {self._node}: overtaken {ATTEMPTS} times in a row")
+
+    async def _allocation(self, address: Address, pool: IPPool) -> Allocation | None:
+        cidr = search.block_around(pool, ip_network(address))
+        try:
+            block = await self._store.get(IPAMBlock, cidr_name(str(cidr)))
+        except NotFound:
+            return None
+        return next((one for one in allocations(block) if one.address == address and not one.released), None)

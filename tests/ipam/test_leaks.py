@@ -1,0 +1,161 @@
+"""Addresses whose owners are gone, and giving them back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from datastore.resources import BlockAffinity, IPAMBlock, IPAMHandle, Node, WorkloadEndpoint
+from ipam.allocator import Allocator, Request
+from ipam.batch import Release
+from ipam.collector import Collector
+from ipam.leaks import Leaks, find_leaks
+from tests.ipam.world import MemoryStore, node, owners, pool, violations
+
+MINUTE = 60 * 10**9
+
+
+class World:
+    """Two nodes, pods on them, and a clock that is set by hand."""
+
+    def __init__(self, **how: Any) -> None:
+        self.now = 10**18
+        self.store = MemoryStore(pool("pods", "10.65.0.0/24", block_size=28), node("n1"), node("n2"), **how)
+        self.allocator = Allocator(self.store, now=lambda: self.now)
+        self.collector = Collector(self.store, self.allocator, grace_seconds=900, now=lambda: self.now)
+
+    async def add(self, pod: str, host: str = "n1", *, endpoint: bool = True, addresses: int = 1) -> None:
+        attributes = {"namespace": "default", "pod": pod, "node": host}
+        given = await self.allocator.assign(Request(host, f"net.{pod}", attributes, ipv4=addresses))
+        if endpoint:
+            networks = [f"{address}/32" for address in given.ipv4[:1]]
+            made = WorkloadEndpoint.make(
+                f"{host}-{pod}", "default", node=host, pod=pod, endpoint="eth0", ip_networks=networks
+            )
+            await self.store.create(made)
+
+    async def remove_node(self, name: str) -> None:
+        await self.store.delete(await self.store.get(Node, name))
+
+    async def leaks(self) -> Leaks:
+        return find_leaks(
+            await self.store.list(IPAMBlock),
+            await self.store.list(IPAMHandle),
+            await self.store.list(WorkloadEndpoint),
+            await self.store.list(Node),
+            await self.store.list(BlockAffinity),
+        )
+
+    async def leaked(self) -> list[str]:
+        return [str(one.handle) for one in (await self.leaks()).addresses]
+
+    async def held(self) -> list[str]:
+        return sorted(str(handle) for handle in (await owners(self.store)).values())
+
+
+async def test_a_pod_with_its_endpoint_is_no_leak_and_one_without_is() -> None:
+    world = World()
+    await world.add("web")
+    await world.add("lost", endpoint=False)
+    assert await world.leaked() == ["net.lost"]
+
+
+async def test_a_leak_is_given_back_only_after_the_grace_time() -> None:
+    world = World()
+    await world.add("web")
+    await world.add("lost", endpoint=False)
+    for minutes, held in ((0, ["net.lost", "net.web"]), (14, ["net.lost", "net.web"]), (1, ["net.web"])):
+        world.now += minutes * MINUTE
+        await world.collector.round()
+        assert await world.held() == held
+    assert [handle.name for handle in await world.store.list(IPAMHandle)] == ["net.web"]
+    assert await violations(world.store, {}) == []
+
+
+async def test_a_pod_that_comes_in_time_keeps_its_address() -> None:
+    world = World()
+    await world.add("slow", endpoint=False)
+    await world.collector.round()
+    [(address, _)] = (await owners(world.store)).items()
+    await world.store.create(
+        WorkloadEndpoint.make("n1-slow", "default", node="n1", pod="slow", ip_networks=[f"{address}/32"])
+    )
+    world.now += 20 * MINUTE
+    assert (await world.collector.round()).addresses == ()
+    assert await world.held() == ["net.slow"]
+
+
+async def test_an_address_assigned_anew_starts_its_grace_anew() -> None:
+    world = World()
+    await world.add("lost", endpoint=False, addresses=16)
+    await world.collector.round()
+    await world.allocator.release_handle("net.lost")
+    await world.add("lost", endpoint=False, addresses=16)
+    world.now += 16 * MINUTE
+    assert (await world.collector.round()).addresses == ()
+
+
+async def test_a_release_meant_for_an_earlier_pod_leaves_the_new_one_alone() -> None:
+    world = World()
+    await world.add("lost", endpoint=False)
+    [stale] = (await world.leaks()).addresses
+    await world.allocator.release_handle("net.lost")
+    await world.allocator.assign_address(stale.address, Request("n1", "net.lost"))
+    released = await world.allocator.release([Release(stale.address)])
+    assert released.released == (stale.address,)
+
+
+async def test_a_handle_is_given_back_whole_or_not_at_all() -> None:
+    world = World()
+    await world.add("web", addresses=2)  # its endpoint names one of the two
+    assert await world.leaked() == []
+
+
+async def test_pods_of_a_node_that_is_gone_need_no_grace() -> None:
+    world = World()
+    await world.add("web", "n2", endpoint=False)
+    await world.remove_node("n2")
+    assert len((await world.collector.round()).addresses) == 1
+    world.now += 16 * MINUTE
+    await world.collector.round()
+    world.now += 16 * MINUTE
+    await world.collector.round()
+    assert await world.store.list(IPAMBlock) == [] == await world.store.list(BlockAffinity)
+
+
+async def test_a_tunnels_address_leaks_only_with_its_node() -> None:
+    world = World()
+    tunnel = {"node": "n2", "type": "ipipTunnelAddress"}
+    await world.allocator.assign(Request("n2", "ipip-tunnel-addr-n2", tunnel, use="Tunnel"))
+    assert await world.leaked() == []
+    await world.add("web", "n2")
+    await world.remove_node("n2")
+    assert await world.leaked() == []
+    await world.store.delete((await world.store.list(WorkloadEndpoint))[0])
+    assert sorted(await world.leaked()) == ["ipip-tunnel-addr-n2", "net.web"]
+
+
+async def test_an_address_without_a_pods_name_is_nobodys_to_judge() -> None:
+    world = World()
+    await world.allocator.assign(Request("n1", "somebody", {"note": "by hand"}))
+    assert await world.leaked() == []
+
+
+async def test_a_handle_that_a_crash_left_hollow_is_deleted_after_its_grace() -> None:
+    world = World(atomic=False)
+    await world.store.create(IPAMHandle.make("net.x", handle_id="net.x", block={"10.65.0.0/28": 1}, deleted=False))
+    await world.collector.round()
+    assert len(await world.store.list(IPAMHandle)) == 1
+    world.now += 16 * MINUTE
+    assert (await world.collector.round()).handles == ("net.x",)
+
+
+async def test_a_node_keeps_its_last_block_and_gives_up_the_other_empty_ones() -> None:
+    world = World()
+    await world.add("many", endpoint=False, addresses=40)
+    await world.allocator.release_handle("net.many")
+    assert len(await world.store.list(IPAMBlock)) == 3
+    await world.collector.round()
+    world.now += 16 * MINUTE
+    assert len((await world.collector.round()).blocks) == 2
+    assert len(await world.store.list(IPAMBlock)) == 1
+    assert await violations(world.store, {}) == []

@@ -1,0 +1,104 @@
+"""Which tunnel addresses a node has."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+import pytest
+
+from datastore.resources import IPPool, Node
+from datastore.store import Unavailable
+from ipam.allocator import Allocator, Request
+from ipam.errors import Exhausted
+from ipam.tunnels import Tunnels, tunnel_handle
+from tests.ipam.records import calico
+from tests.ipam.world import MemoryStore, node, owners, pool
+
+IPIP = pool("ipip", "10.65.0.0/24", ipip_mode="Always")
+VXLAN = pool("vxlan", "10.66.0.0/24", vxlan_mode="CrossSubnet")
+SIX = pool("six", "fd00:66::/64", vxlan_mode="Always")
+PLAIN = pool("plain", "10.67.0.0/24")
+
+
+def tunnels(store: MemoryStore) -> Tunnels:
+    return Tunnels(store, Allocator(store), "n1")
+
+
+async def test_each_kind_of_encapsulation_has_its_address_noted_on_the_node() -> None:
+    store = MemoryStore(node("n1"), IPIP, VXLAN, SIX, PLAIN)
+    found = await tunnels(store).settle()
+    assert {kind: str(address)[:5] for kind, address in found.items()} == {
+        "ipip": "10.65",
+        "vxlan": "10.66",
+        "vxlan-v6": "fd00:",
+    }
+    [one] = await store.list(Node)
+    assert {kind: one.tunnel_address(kind) for kind in found} == found
+    assert await owners(store) == {address: tunnel_handle(kind, "n1") for kind, address in found.items()}
+    before = store.calls["write IPAMBlock"]
+    assert await tunnels(store).settle() == found
+    assert store.calls["write IPAMBlock"] == before
+
+
+def test_the_handle_and_the_type_are_calicos() -> None:
+    [owner, *_] = calico("crs/ipamblocks.yaml")[0]["spec"]["attributes"]
+    assert owner["handle_id"] == tunnel_handle("ipip", "node-2")
+
+
+async def test_wireguard_has_an_address_once_it_has_a_key() -> None:
+    store = MemoryStore(node("n1"), PLAIN)
+    assert await tunnels(store).settle() == {}
+    [one] = await store.list(Node)
+    await store.update(one.with_data(WireguardPublicKey="a2V5"))
+    assert list(await tunnels(store).settle()) == ["wireguard"]
+
+
+async def test_a_tunnel_that_nobody_asks_for_any_more_gives_its_address_back() -> None:
+    store = MemoryStore(node("n1"), IPIP)
+    await tunnels(store).settle()
+    [only] = await store.list(IPPool)
+    await store.update(only.with_spec(ipip_mode="Never"))
+    assert await tunnels(store).settle() == {}
+    [one] = await store.list(Node)
+    assert one.metadata.annotations == {}
+    assert await owners(store) == {}
+
+
+async def test_an_address_that_is_somebody_elses_is_replaced() -> None:
+    noted = node("n1").with_data(IPv4IPIPTunnelAddr="10.65.0.7")
+    store = MemoryStore(noted, IPIP)
+    await Allocator(store).assign_address(ip_address("10.65.0.7"), Request("n1", "net.pod"))
+    found = await tunnels(store).settle()
+    assert found["ipip"] != ip_address("10.65.0.7")
+    assert (await owners(store))[ip_address("10.65.0.7")] == "net.pod"
+
+
+async def test_an_address_outside_the_pools_of_the_tunnel_is_replaced() -> None:
+    store = MemoryStore(node("n1"), IPIP)
+    first = (await tunnels(store).settle())["ipip"]
+    [only] = await store.list(IPPool)
+    await store.update(only.with_spec(node_selector="has(rack)"))
+    await store.create(pool("other", "10.68.0.0/24", ipip_mode="Always"))
+    second = (await tunnels(store).settle())["ipip"]
+    assert str(second).startswith("10.68.") and list(await owners(store)) == [second]
+    assert first != second
+
+
+async def test_an_address_that_could_not_be_noted_is_given_back() -> None:
+    class Deaf(MemoryStore):
+        async def update(self, resource):  # type: ignore[no-untyped-def]
+            if isinstance(resource, Node):
+                raise Unavailable("the store does not answer")
+            return await super().update(resource)
+
+    store = Deaf(node("n1"), IPIP)
+    with pytest.raises(Unavailable):
+        await tunnels(store).settle()
+    assert await owners(store) == {}
+
+
+async def test_a_full_pool_is_a_sentence_that_names_the_tunnel() -> None:
+    store = MemoryStore(node("n1"), pool("tiny", "10.65.0.0/32", block_size=32, ipip_mode="Always"))
+    await Allocator(store).assign(Request("n1", "net.pod"))
+    with pytest.raises(Exhausted, match="ipip-tunnel-addr-n1 on node n1"):
+        await tunnels(store).settle()
