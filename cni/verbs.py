@@ -152,8 +152,7 @@ class Verbs:
         attachment, pod = request.attachment, request.pod
         wanted = wish(request)
         await self._carry_out(self._journal.of(attachment.container_id))
-        await self._require_ready()
-        present = await self._endpoint(pod)
+        _, present = await asyncio.gather(self._require_ready(), self._endpoint(pod))
         if present is not None and present.spec.container_id == attachment.container_id:
             return await self._again(request, present, netns)
         async with AsyncExitStack() as undo:
@@ -279,7 +278,7 @@ class Verbs:
         held = self._veth.of(attachment, name)
         if held is not None and held.attachment.device != attachment.device:
             return  # this container is attached by another device; of this one there is nothing
-        nameless = False
+        nameless, present = False, None
         try:
             present = await self._endpoint(pod)
             ours = present if present is not None and _is_of(present, attachment) else None
@@ -292,7 +291,7 @@ class Verbs:
             self._retire(held)
         elif nameless and self._veth.retire_nameless(name):
             self._untidy.set()
-        await self._release_or_note(Owed(attachment, pod))
+        await self._release_or_note(Owed(attachment, pod), present)
         log.info("DEL %s: done", _words(attachment, pod))
 
     def _retire(self, held: Held) -> None:
@@ -300,10 +299,10 @@ class Verbs:
         self._veth.retire(held)
         self._untidy.set()
 
-    async def _release_or_note(self, owed: Owed) -> None:
+    async def _release_or_note(self, owed: Owed, read: WorkloadEndpoint | None = None) -> None:
         """Release what the datastore holds of an attachment, now or, noted down on disk, later."""
         try:
-            await self._release(owed)
+            await self._release(owed, read)
         except (Unavailable, Conflict, Contention) as why:
             try:
                 self._journal.add(owed)
@@ -316,20 +315,25 @@ class Verbs:
             log.warning("release %s: %s; noted down, to be done when the datastore is back", _words(*owed), why)
             self._untidy.set()
 
-    async def _release(self, owed: Owed) -> None:
-        """Delete the endpoint, unless a newer container has it, and release the addresses."""
+    async def _release(self, owed: Owed, read: WorkloadEndpoint | None = None) -> None:
+        """Delete the endpoint, unless a newer container has it, and only then release the addresses.
+
+        `read` is the endpoint as it was a moment ago, if somebody has just read it.
+        """
         attachment, pod = owed
         for _ in range(ATTEMPTS):
-            present = await self._endpoint(pod)
+            present = read or await self._endpoint(pod)
             if present is None or not _is_of(present, attachment):
                 break
             try:
                 await self._store.delete(present)
                 break
             except (NotFound, Conflict):
-                continue  # somebody wrote it: look whose it is now
-        await self._allocator.release_handle(attachment.handle)
-        await self._allocator.release_handle(legacy_pod_handle(pod.namespace, pod.name))
+                read = None  # somebody wrote it: look whose it is now
+        await asyncio.gather(
+            self._allocator.release_handle(attachment.handle),
+            self._allocator.release_handle(legacy_pod_handle(pod.namespace, pod.name)),
+        )
 
     # CHECK
 
@@ -469,7 +473,15 @@ class Verbs:
     # What is left over
 
     async def tidy_up(self) -> None:
-        """Delete retired devices and carry out the journal: at start, after DELs, and until the datastore is back."""
+        """Delete retired devices and carry out the journal: at start, after DELs, and until the datastore is back.
+
+        Meanwhile the allocator hears of new settings instead of reading them for each ADD. Runs until cancelled.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._allocator.follow())
+            tasks.create_task(self._tidy_up())
+
+    async def _tidy_up(self) -> None:
         while True:
             self._untidy.clear()
             await self.reap_retired()

@@ -1,0 +1,248 @@
+"""What an ADD and a DEL cost: the shim before the real agent, against Debian's ptp with host-local.
+
+Both are executed as a runtime does, by turns, in one network namespace made for this run: a call's time is from the
+spawn to the end of the process. Ours writes SQLite, claims blocks and puts the route through RIB and FIB; the peer
+keeps its addresses in files. `python -m bench.cni [ROUNDS]` writes build/bench/cni.json.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from cni.build import build
+from kernel.link import Devices
+
+TREE = Path(__file__).parents[1]
+OUT = TREE / "build" / "bench" / "cni.json"
+SHIM = TREE / "build" / "felix-cni"
+PEERS = Path("/usr/lib/cni")
+PEER_NAME = "ptp + host-local"
+ALONE, BATCHES, AT_ONCE = 30, 4, 10
+LEAST_ROUNDS = 5
+START_SECONDS = 30.0
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """One of the two: its executable, its configuration, and what its processes need to find each other."""
+
+    name: str
+    executable: Path
+    network: Mapping[str, Any]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A namespace to attach, kept by a descriptor."""
+
+    container: str
+    netns: int
+
+    def environment(self, verb: str) -> dict[str, str]:
+        return {
+            "CNI_COMMAND": verb,
+            "CNI_CONTAINERID": self.container,
+            "CNI_NETNS": f"/proc/{os.getpid()}/fd/{self.netns}",
+            "CNI_IFNAME": "eth0",
+            "CNI_PATH": str(PEERS),
+            "CNI_ARGS": f"IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME={self.container[:20]}",
+        }
+
+
+def _unshare_network() -> None:
+    if _libc.unshare(0x40000000) != 0:
+        raise OSError(ctypes.get_errno(), "unshare the network namespace: this needs root")
+
+
+@contextmanager
+def pods(count: int) -> Iterator[list[Pod]]:
+    """Fresh namespaces, made before and dropped after what is measured."""
+    made: list[int] = []
+
+    def make() -> None:
+        for _ in range(count):
+            _unshare_network()
+            made.append(os.open("/proc/thread-self/ns/net", os.O_RDONLY))
+
+    thread = threading.Thread(target=make)
+    thread.start()
+    thread.join()
+    try:
+        yield [Pod(os.urandom(32).hex(), netns) for netns in made]
+    finally:
+        for netns in made:
+            os.close(netns)
+
+
+def call(plugin: Plugin, verb: str, pod: Pod, configuration: int, out: int) -> int:
+    """Start one process, its files ready-made, and return its number."""
+    actions = [
+        (os.POSIX_SPAWN_OPEN, 0, f"/proc/self/fd/{configuration}", os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_DUP2, out, 1),
+    ]
+    environment = pod.environment(verb) | dict(plugin.environment)
+    return os.posix_spawn(plugin.executable, (plugin.executable,), environment, file_actions=actions)
+
+
+def alone(plugin: Plugin, verb: str, all_pods: list[Pod], configuration: int, out: int) -> list[float]:
+    """Return the milliseconds of each call, one after the other."""
+    found = []
+    for pod in all_pods:
+        start = time.perf_counter()
+        _ended(os.waitpid(call(plugin, verb, pod, configuration, out), 0)[1], plugin, verb, out)
+        found.append((time.perf_counter() - start) * 1e3)
+    return found
+
+
+def at_once(plugin: Plugin, verb: str, all_pods: list[Pod], configuration: int, out: int) -> list[float]:
+    """Return the milliseconds until the last of ten calls started together has ended, per call."""
+    found = []
+    for first in range(0, len(all_pods), AT_ONCE):
+        start = time.perf_counter()
+        running = [call(plugin, verb, pod, configuration, out) for pod in all_pods[first : first + AT_ONCE]]
+        statuses = [os.waitpid(process, 0)[1] for process in running]
+        found.append((time.perf_counter() - start) * 1e3 / AT_ONCE)
+        for status in statuses:
+            _ended(status, plugin, verb, out)
+    return found
+
+
+def _ended(status: int, plugin: Plugin, verb: str, out: int) -> None:
+    if status:
+        said = os.pread(out, 65536, 0).decode(errors="replace")
+        raise RuntimeError(f"{plugin.name}: {verb} failed with status {status}; it said: {said[-600:]}")
+
+
+def one_round(plugin: Plugin) -> dict[str, float]:
+    """Return the medians of one round, by what was measured."""
+    found: dict[str, float] = {}
+    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out:
+        given.write(json.dumps(plugin.network).encode())
+        given.flush()
+        ways: list[tuple[str, int, Callable[..., list[float]]]] = [
+            ("alone", ALONE, alone),
+            ("ten at once", AT_ONCE * BATCHES, at_once),
+        ]
+        for words, count, way in ways:
+            with pods(count) as ready:
+                for verb in ("ADD", "DEL"):
+                    found[f"{verb} {words}"] = median(way(plugin, verb, ready, given.fileno(), out.fileno()))
+    return found
+
+
+@contextmanager
+def agent(folder: Path) -> Iterator[Plugin]:
+    """Run the agent on a node of its own, and yield when its socket answers."""
+    build(SHIM)
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(TREE),
+        "NODENAME": "bench",
+        "IP": "192.0.2.10/24",
+        "CALICO_IPV4POOL_CIDR": "10.65.0.0/16",
+        "CALICO_NODENAME_FILE": str(folder / "nodename"),
+        "FELIX_MTUFILE": str(folder / "mtu"),
+        "FELIX_DATASTORE": f"sqlite://{folder}/cluster.db",
+        "FELIX_RUN_DIR": str(folder / "run"),
+        "FELIX_STATE_DIR": str(folder / "state"),
+        "FELIX_HEALTHPORT": "0",
+        "FELIX_MTU": "1500",
+        "FELIX_LOGSEVERITYSCREEN": "WARNING",
+    }
+    with open(folder / "agent.log", "wb") as log:
+        running = subprocess.Popen([sys.executable, "-m", "felix_py"], env=environment, stderr=log, cwd=folder)
+    ours = Plugin(
+        "felix-py",
+        SHIM,
+        {"cniVersion": "1.0.0", "name": "bench", "type": "felix"},
+        {"FELIX_CNI_SOCKET": str(folder / "run" / "cni.sock")},
+    )
+    try:
+        end = time.monotonic() + START_SECONDS
+        while not (folder / "run" / "cni.sock").exists():
+            if running.poll() is not None or time.monotonic() > end:
+                raise RuntimeError(f"the agent did not start: {(folder / 'agent.log').read_text()[-2000:]}")
+            time.sleep(0.05)
+        yield ours
+    finally:
+        running.terminate()
+        running.wait()
+
+
+def peer(folder: Path) -> Plugin:
+    ipam = {"type": "host-local", "subnet": "10.66.0.0/16", "dataDir": str(folder / "host-local")}
+    return Plugin(PEER_NAME, PEERS / "ptp", {"cniVersion": "1.0.0", "name": "peer", "type": "ptp", "ipam": ipam})
+
+
+def machine() -> str:
+    model = next(
+        (line.partition(": ")[2] for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        platform.machine(),
+    )
+    return f"{os.cpu_count()} × {model}, Linux {platform.release()}, Python {platform.python_version()}"
+
+
+def measure(rounds: int) -> dict[str, Any]:
+    """Run both by turns; who goes first changes with every round. The first round only warms up."""
+    with tempfile.TemporaryDirectory(prefix="felix-bench-") as name:
+        folder = Path(name)
+        with agent(folder) as ours:
+            plugins = [ours, peer(folder)]
+            found: dict[str, list[dict[str, float]]] = {plugin.name: [] for plugin in plugins}
+            for number in range(rounds + 1):
+                for plugin in plugins if number % 2 else reversed(plugins):
+                    measured = one_round(plugin)
+                    if number:
+                        found[plugin.name].append(measured)
+    rows = []
+    for words in found[ours.name][0]:
+        mine, theirs = (median(one[words] for one in found[who]) for who in (ours.name, PEER_NAME))
+        rows.append(
+            {
+                "name": f"CNI {words}",
+                "ours": round(mine, 3),
+                "peer": round(theirs, 3),
+                "peer_name": PEER_NAME,
+                "unit": "ms per call",
+                "ratio": round(theirs / mine, 2),
+            }
+        )
+    return {"name": "cni", "machine": machine(), "rows": rows}
+
+
+def main(arguments: list[str]) -> int:
+    rounds = max(LEAST_ROUNDS, int(arguments[0])) if arguments else LEAST_ROUNDS
+    if not (PEERS / "ptp").exists():
+        print("bench cni: Debian's plugins are missing; install containernetworking-plugins", file=sys.stderr)
+        return 1
+    _unshare_network()
+    with Devices() as devices:
+        devices.set_up(1)
+        devices.add_address(1, bytes((192, 0, 2, 10)), 24)
+    report = measure(rounds)
+    OUT.parent.mkdir(parents=True, exist_ok=True)
+    OUT.write_text(json.dumps(report, indent=1) + "\n")
+    for row in report["rows"]:
+        print(f"{row['name']:<18} ours {row['ours']:7.2f}  {PEER_NAME} {row['peer']:7.2f} ms  ratio {row['ratio']}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
