@@ -16,8 +16,10 @@ Run = Callable[..., "subprocess.Popen[bytes]"]
 class Bird:
     """One BIRD at `own`, with a session to each of `peers`; `command` prefixes put it into a namespace."""
 
-    def __init__(self, directory: Path, own: str, peers: Sequence[str], *, into: Sequence[str] = ()) -> None:
-        self._own, self._peers, self._into = own, peers, into
+    def __init__(
+        self, directory: Path, own: str, peers: Sequence[str], *, into: Sequence[str] = (), own_as: int = AS
+    ) -> None:
+        self._own, self._peers, self._into, self._as = own, peers, into, own_as
         self._conf = directory / f"bird-{own}.conf"
         self._control = directory / f"bird-{own}.ctl"
         self._log = directory / f"bird-{own}.log"
@@ -80,7 +82,7 @@ class Bird:
         sessions = "\n".join(
             f"""
 protocol bgp {_name(peer)} {{
-    local {self._own} as {AS};
+    local {self._own} as {self._as};
     neighbor {peer} as {AS};
     multihop;
     strict bind on;

@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -149,10 +149,21 @@ class Node:
         places = ["--socket", str(self.socket), "--state-dir", str(self.state_dir)]
         return [sys.executable, "-m", "bgp", *places, *options]
 
+    def exabgp(self) -> int | None:
+        """Return the process id of the sidecar's ExaBGP, None while it has none."""
+        assert self.process is not None
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        for pid in map(int, children):
+            with suppress(OSError):
+                words = Path(f"/proc/{pid}/cmdline").read_bytes()
+                if b"launcher.py" in words and b"--validate" not in words:
+                    return pid
+        return None
+
     def start_agent(self) -> None:
         """Begin with nothing in memory, as an agent that was just started."""
         self.agent = Sidecar(self.socket)
-        self.learned, self.heard, self.replayed, self.settled = {}, [], False, False
+        self.learned, self.replayed, self.settled = {}, False, False
         self._tasks = [asyncio.create_task(self.agent.run()), asyncio.create_task(self._listen())]
 
     async def stop_agent(self) -> None:

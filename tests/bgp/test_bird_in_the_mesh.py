@@ -68,14 +68,6 @@ async def always(holds: Callable[[], bool], what: str) -> AsyncIterator[None]:
         await asyncio.gather(watching, return_exceptions=True)
 
 
-def exabgp_of(ours: Node) -> int:
-    """Return the process id of the ExaBGP that a sidecar has started."""
-    assert ours.process is not None
-    children = Path(f"/proc/{ours.process.pid}/task/{ours.process.pid}/children").read_text().split()
-    [found] = [int(pid) for pid in children if b"launcher.py" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-    return found
-
-
 def withdrawn(ours: Node) -> bool:
     return any(isinstance(event, Withdrawn) for event in ours.heard)
 
@@ -83,7 +75,7 @@ def withdrawn(ours: Node) -> bool:
 async def test_our_exabgp_is_killed_and_neither_side_misses_a_route(fabric: Fabric, bird: Bird) -> None:
     async with exchanging(fabric, bird) as ours:
         async with always(lambda: OURS in bird.routes(), "BIRD keeps our route"):
-            os.kill(exabgp_of(ours), signal.SIGKILL)
+            os.kill(await until(ours.exabgp, "ExaBGP to run"), signal.SIGKILL)
             await ours.wait_for_peer(3, state="start")
             await ours.wait_for_peer(3, state="up", stale=0)
         assert not withdrawn(ours)
