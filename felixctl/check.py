@@ -15,6 +15,7 @@ from typing import get_args
 from datastore.fields import Address
 from datastore.resources import IPAMBlock, IPAMHandle, IPPool, Node, TunnelKind, WorkloadEndpoint
 from ipam.block import Allocation, allocations, faults
+from ipam.leaks import Leaks, find_leaks
 from ipam.names import WINDOWS_HANDLE, handle_name
 
 BUSIEST_NODES = 20
@@ -101,12 +102,13 @@ class Problems:
 
 def problems(records: Records) -> Problems:
     """Return everything that does not agree."""
+    leaks = find_leaks(records.blocks, records.handles, records.endpoints, records.nodes)
     assigned = {one.address for one in records.allocations}
     owned = Counter(one.handle for one in records.allocations if one.handle)
     names = {handle.name for handle in records.handles}
     missing = {handle: count for handle, count in owned.items() if handle_name(handle) not in names}
     return Problems(
-        unused=tuple(_unused(records)),
+        unused=tuple(_unused(records, leaks)),
         outside=tuple(
             f"{address} of {owner} lies in no active pool"
             for address, owner in records.in_use.items()
@@ -117,21 +119,20 @@ def problems(records: Records) -> Problems:
             for address, owner in records.in_use.items()
             if address not in assigned and records.is_in_a_pool(address)
         ),
-        idle_handles=tuple(
-            f"handle {handle.spec.handle_id} owns no address"
-            for handle in records.handles
-            if handle.spec.handle_id not in owned
-        ),
+        idle_handles=tuple(f"handle {handle.spec.handle_id} owns no address" for handle in leaks.handles),
         lost_handles=tuple(f"handle {handle} of {count} addresses is missing" for handle, count in missing.items()),
         broken_blocks=tuple(f"block {b.spec.cidr}: {fault}" for b in records.blocks for fault in faults(b)),
         shared=tuple(_shared(records.endpoints)),
     )
 
 
-def _unused(records: Records) -> Iterator[str]:
+def _unused(records: Records, leaks: Leaks) -> Iterator[str]:
+    """Yield the addresses that nobody uses, and who will free them: the agents free what a pod or node left."""
+    collected = {one.address for one in leaks.addresses}
     for one in records.allocations:
         if one.address not in records.in_use and one.handle != WINDOWS_HANDLE:
-            yield f"{one.address} is assigned to {one.handle or 'nobody'} ({_noted(one)}), and nobody uses it"
+            fate = "the agents free it" if one.address in collected else "felixctl ipam release frees it"
+            yield f"{one.address} is assigned to {one.handle or 'nobody'}, and nobody uses it: {fate} ({_noted(one)})"
 
 
 def _shared(endpoints: Iterable[WorkloadEndpoint]) -> Iterator[str]:

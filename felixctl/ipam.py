@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from datastore import fields
+from datastore.fields import Address
 from datastore.resources import IPAMBlock, IPAMConfig, IPAMHandle, IPPool, Node, WorkloadEndpoint
 from datastore.store import NotFound, Store
 from felixctl import usage
 from felixctl.check import Problems, Records, problems, report
-from felixctl.connection import DEFAULT_URL, Url, reading
+from felixctl.connection import DEFAULT_URL, Url, reading, writing
 from felixctl.failure import FAILED, MISUSED, CommandError
 from felixctl.paper import show as print_out
 
 app = typer.Typer(rich_markup_mode="rich", no_args_is_help=True)
 
 SECOND_LOOK_SECONDS = 1.0
+
+
+class Switch(StrEnum):
+    """A setting that is on or off, written as calicoctl's users do: `--strictaffinity=true`."""
+
+    TRUE = "true"
+    FALSE = "false"
 
 
 @app.callback()
@@ -88,6 +97,77 @@ async def _records(store: Store) -> Records:
     )
 
 
+@app.command()
+def release(
+    ips: Annotated[list[str], typer.Option("--ip", metavar="ADDRESS", help="Which; may be given several times.")],
+    force: Annotated[bool, typer.Option("--force", help="Even an address that a pod or a node uses.")] = False,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Free addresses that [b]ipam check[/b] found unused and that nothing frees by itself.
+
+    An address that somebody uses is refused: it would be given to another pod while the first still answers to it.
+
+    [dim]$[/dim] felixctl ipam release --ip 10.65.84.131
+    """
+    addresses = [_address(ip, "ipam release") for ip in ips]
+    print_out(writing(url, lambda store: _release(store, addresses, force)))
+
+
+async def _release(store: Store, addresses: Sequence[Address], force: bool) -> str:
+    from ipam.allocator import Allocator  # costs every other command its import
+
+    used = {} if force else (await _records(store)).in_use
+    if sentences := [
+        f"release {a}: {used[a]} uses it; give --force to free it all the same" for a in addresses if a in used
+    ]:
+        raise CommandError((*sentences, "nothing was released"))
+    answer = await Allocator(store).release(addresses)
+    freed = (f"Successfully released IP address {address}\n" for address in answer.released)
+    return "".join((*freed, *(f"{address} is not assigned\n" for address in answer.unassigned)))
+
+
+@app.command()
+def configure(
+    strict_affinity: Annotated[
+        Switch | None, typer.Option("--strictaffinity", help="Whether no node may borrow from another's blocks.")
+    ] = None,
+    max_blocks: Annotated[
+        int | None, typer.Option("--max-blocks-per-host", help="0: no limit of your own (20 as a rule).")
+    ] = None,
+    cooldown: Annotated[
+        int | None,
+        typer.Option("--ip-cooldown-seconds", help="How long a freed address rests before it is given again."),
+    ] = None,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Change the settings that bind all nodes; see them by [b]ipam show --show-configuration[/b].
+
+    [dim]$[/dim] felixctl ipam configure --strictaffinity=true --max-blocks-per-host 4
+    """
+    strict = None if strict_affinity is None else strict_affinity is Switch.TRUE
+    chosen = {"strictAffinity": strict, "maxBlocksPerHost": max_blocks, "ipCooldownSeconds": cooldown}
+    spec = {field: value for field, value in chosen.items() if value is not None}
+    if not spec:
+        raise CommandError("ipam configure: nothing to change; see felixctl ipam configure --help", MISUSED)
+    writing(url, lambda store: _configure(store, spec))
+    print_out("".join(f"Successfully set {field} to: {str(value).lower()}\n" for field, value in spec.items()))
+
+
+async def _configure(store: Store, changes: Mapping[str, object]) -> None:
+    try:
+        old = await store.get(IPAMConfig, "default")
+    except NotFound:
+        usual = IPAMConfig.make("default", strict_affinity=False, auto_allocate_blocks=True)
+        await store.create(_with(usual, changes))
+    else:
+        await store.update(_with(old, changes))
+
+
+def _with(config: IPAMConfig, changes: Mapping[str, object]) -> IPAMConfig:
+    record = config.to_json()
+    return IPAMConfig.read({**record, "spec": {**record["spec"], **changes}})
+
+
 def _question(blocks: bool, ip: str | None, borrowed: bool, configuration: bool) -> Callable[[Store], Awaitable[str]]:
     """Return what answers the one thing that was asked."""
     if sum((ip is not None, borrowed, configuration)) > 1:
@@ -106,11 +186,14 @@ async def _usage(store: Store, show_blocks: bool) -> str:
 
 
 async def _owner(store: Store, text: str) -> str:
+    return usage.owner(_address(text, "ipam show"), await store.list(IPAMBlock))
+
+
+def _address(text: str, command: str) -> Address:
     try:
-        address = fields.address(text)
+        return fields.address(text)
     except ValueError as error:
-        raise CommandError(f"ipam show --ip: {error}", MISUSED) from None
-    return usage.owner(address, await store.list(IPAMBlock))
+        raise CommandError(f"{command} --ip: {error}", MISUSED) from None
 
 
 async def _borrowed(store: Store) -> str:

@@ -63,6 +63,7 @@ def test_a_check_that_finds_problems_ends_with_1(calicos: Felixctl, monkeypatch:
     assert ended.status == 1
     assert ended.out.endswith("Check complete; found 1 problems.\n")
     assert "  10.65.77.7 is assigned to k8s-pod-network." in ended.out
+    assert "nobody uses it: the agents free it" in ended.out
 
 
 @pytest.mark.parametrize("arguments", [["--ip", "10.0.0.300"], ["--ip", "10.0.0.3", "--show-borrowed"]])
@@ -85,3 +86,29 @@ def test_a_deleted_pool_leaves_no_claim_behind(calicos: Felixctl, monkeypatch: p
     assert calicos("get", "ippool", "-o", "name").out == ""
     assert calicos("get", "affinities", "-o", "name").out == ""
     assert "host:" not in calicos("get", "blocks").out, "addresses in use stay assigned, in blocks of nobody's"
+
+
+def test_an_address_in_use_is_not_released(calicos: Felixctl) -> None:
+    ended = calicos("ipam", "release", "--ip", "10.65.77.7", "--ip", "10.65.77.8")
+    assert (ended.status, ended.out) == (1, "")
+    assert "Workload(default/node--3-k8s-db--1-eth0) uses it" in ended.err
+    assert "in use" in calicos("ipam", "show", "--ip", "10.65.77.7").out
+
+
+def test_a_leaked_address_is_released(calicos: Felixctl) -> None:
+    calicos("delete", "wep", "node--3-k8s-db--1-eth0")
+    ended = calicos("ipam", "release", "--ip", "10.65.77.7", "--ip", "10.65.77.8")
+    assert ended.out == "Successfully released IP address 10.65.77.7\n10.65.77.8 is not assigned\n"
+    assert calicos("ipam", "check").status == 0
+
+
+def test_configuration_is_made_changed_and_checked(felixctl: Felixctl) -> None:
+    assert felixctl("ipam", "configure").status == 2
+    assert felixctl("ipam", "configure", "--strictaffinity", "maybe").status == 2
+    ended = felixctl("ipam", "configure", "--strictaffinity=true", "--max-blocks-per-host", "4")
+    assert ended.out == "Successfully set strictAffinity to: true\nSuccessfully set maxBlocksPerHost to: 4\n"
+    shown = felixctl("ipam", "show", "--show-configuration").out
+    assert "| StrictAffinity     | true  |" in shown
+    ended = felixctl("ipam", "configure", "--strictaffinity=false")
+    assert (ended.status, "maxBlocksPerHost 4 needs strictAffinity true" in ended.err) == (1, True)
+    assert felixctl("ipam", "show", "--show-configuration").out == shown
