@@ -246,7 +246,7 @@ class Allocator:
         affinities = [
             (affinity.spec.node, affinity.network)
             for affinity in await self._store.list(BlockAffinity)
-            if search.lies_in(affinity.network, cidr)
+            if affinity.spec.type == "host" and search.lies_in(affinity.network, cidr)
         ]
         return await self._release_all(affinities, must_be_empty)
 
@@ -434,7 +434,20 @@ class Allocator:
             released = await self._commits.ask(cidr, ask)
         except MissingBlock:
             return ()
+        await self._give_up_forsaken(cidr)
         return released
+
+    async def _give_up_forsaken(self, cidr: Network) -> None:
+        """Release a block that has just become empty, if its pool does not select its host any more."""
+        block = self._commits.last_written(cidr)
+        host = affine_host(block.spec.affinity) if block and blocks.is_empty(block) else None
+        if host is None:
+            return
+        view = await self._view(host)
+        pool = search.pool_of(view.pools, cidr)
+        if pool and not pool.selects_node(view.node_labels):
+            with suppress(ClaimConflict, NotEmpty):
+                await self._claims.release(host, cidr, must_be_empty=True)
 
     async def _block_of(self, address: Address, pools: Iterable[IPPool]) -> Network | None:
         """Return the block an address lies in. Blocks outlive their pool, so without one they are looked through."""

@@ -61,6 +61,10 @@ class Commits:
         """
         return await self._rounds.ask(cidr, ask)
 
+    def last_written(self, cidr: Network) -> IPAMBlock | None:
+        """Return the block as this process wrote it last; a hint, since others write it too."""
+        return self._written.get(cidr)
+
     async def _serve(self, cidr: Network, asks: Sequence[Ask]) -> Sequence[Answer | Exception]:
         guessed = self._written.pop(cidr, None)
         if guessed:

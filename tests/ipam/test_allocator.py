@@ -288,6 +288,28 @@ async def test_blocks_of_a_pool_that_forsook_the_node_are_given_up_when_empty(st
     assert [block.spec.cidr[:6] for block in await store.list(IPAMBlock)] == ["10.70."]
 
 
+async def test_the_last_pod_of_a_forsaken_block_takes_it_along(store: MemoryStore, allocator: Allocator) -> None:
+    await allocator.assign(POD)
+    [old] = await store.list(IPPool)
+    await store.update(old.with_spec(node_selector="has(rack)"))
+    await allocator.release_handle("net.pod")
+    assert await store.list(BlockAffinity) == [] == await store.list(IPAMBlock)
+
+
+async def test_fifty_pods_on_one_file_move_their_block_by_four_writes_at_most(tmp_path: Path) -> None:
+    store = datastore.open(f"sqlite://{tmp_path}/addresses.db")
+    await store.create(pool("pods", "10.65.0.0/16"))
+    allocator = Allocator(store, now=lambda: 1)
+    await asyncio.gather(*(allocator.assign(pod(number)) for number in range(50)))
+    [block] = await store.list(IPAMBlock)
+    assert block.spec.sequence_number <= 1 + 4  # each write moves it on by one
+    await asyncio.gather(*(allocator.release_handle(f"net.pod-{number}") for number in range(50)))
+    [after] = await store.list(IPAMBlock)
+    assert after.spec.sequence_number <= block.spec.sequence_number + 4
+    assert await violations(store, {}) == []
+    await store.close()
+
+
 async def test_affinities_of_older_versions_get_their_labels(store: MemoryStore, allocator: Allocator) -> None:
     await allocator.assign(POD)
     [affinity] = await store.list(BlockAffinity)
