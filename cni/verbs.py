@@ -44,6 +44,7 @@ from datastore.resources import (
     ClusterInformation,
     IPAMBlock,
     IPAMConfig,
+    IPAMHandle,
     IPPool,
     WorkloadEndpoint,
 )
@@ -52,7 +53,7 @@ from ipam import block as blocks
 from ipam.allocator import Allocator
 from ipam.allocator import Request as AddressRequest
 from ipam.errors import BadPool, Contention, IpamError, NoPools, NotInPool
-from ipam.names import attribute_time, legacy_pod_handle
+from ipam.names import attribute_time, handle_name, legacy_pod_handle
 from kernel.channel import KernelError
 
 log = logging.getLogger("cni.verbs")
@@ -152,11 +153,15 @@ class Verbs:
         attachment, pod = request.attachment, request.pod
         wanted = wish(request)
         await self._carry_out(self._journal.of(attachment.container_id))
-        _, present = await asyncio.gather(self._require_ready(), self._endpoint(pod))
+        _, present, leftover = await asyncio.gather(
+            self._require_ready(), self._endpoint(pod), self._has_handle(attachment)
+        )
         if present is not None and present.spec.container_id == attachment.container_id:
             return await self._again(request, present, netns)
         async with AsyncExitStack() as undo:
             undo.push_async_callback(self._undo_release, Owed(attachment, pod))
+            if leftover:  # of an ADD of this container that was killed before it wrote the endpoint
+                await self._allocator.release_handle(attachment.handle)
             shape = self._shape(request, await self._assign(request, wanted))
             if present is not None:  # of an older container, whose DEL is late
                 await self._attachments.detach(present)
@@ -200,7 +205,6 @@ class Verbs:
     async def _assign(self, request: Request, wanted: Wish) -> tuple[Address, ...]:
         """Reserve what is wished for, all of it or nothing that stays: the caller releases by handle."""
         attachment, pod = request.attachment, request.pod
-        await self._allocator.release_handle(attachment.handle)  # of an ADD of this container that was killed
         asked = AddressRequest(
             node=self._settings.node,
             handle=attachment.handle,
@@ -520,6 +524,13 @@ class Verbs:
             return await self._store.get(WorkloadEndpoint, name, pod.namespace)
         except NotFound:
             return None
+
+    async def _has_handle(self, attachment: Attachment) -> bool:
+        try:
+            await self._store.get(IPAMHandle, handle_name(attachment.handle))
+        except NotFound:
+            return False
+        return True
 
     def _endpoint_of(self, request: Request, shape: Shape, made: Made) -> WorkloadEndpoint:
         return WorkloadEndpoint.make(

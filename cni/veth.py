@@ -108,22 +108,19 @@ class Veth:
 
         A device that has the name already is an older container's, or this one's from an ADD that was killed.
         """
-        await self._clear(shape)
-        try:
-            return self._make(shape, netns)
-        except KernelError as refused:
-            if refused.errno != errno.EEXIST:
-                raise
-        # The container may still hold the other end of what was put aside a moment ago.
-        await asyncio.to_thread(self.reap)
-        try:
-            return self._make(shape, netns)
-        except KernelError as refused:
-            if refused.errno != errno.EEXIST:
-                raise
-            raise KernelError(
-                f"create {shape.name}: a device {shape.device} exists in the container already", errno.EEXIST
-            ) from refused
+        # The second is for a container that still holds the other end of what was put aside a moment ago.
+        remedies = iter((self._clear, self._reap_now))
+        while True:
+            try:
+                return self._make(shape, netns)
+            except KernelError as refused:
+                if refused.errno != errno.EEXIST:
+                    raise
+                remedy = next(remedies, None)
+                if remedy is None:
+                    sentence = f"create {shape.name}: a device {shape.device} exists in the container already"
+                    raise KernelError(sentence, errno.EEXIST) from refused
+            await remedy(shape)
 
     def _make(self, shape: Shape, netns: int) -> Made:
         host = self._host.create_veth(shape.name, netns, shape.device, shape.mtu)
@@ -151,6 +148,10 @@ class Veth:
             await asyncio.to_thread(self._delete, present.index)
         else:
             self._put_aside(present)
+
+    async def _reap_now(self, shape: Shape) -> None:
+        del shape
+        await asyncio.to_thread(self.reap)
 
     def of(self, attachment: Attachment, name: str) -> Held | None:
         """Return the device of an attachment's container, which usually has this name."""

@@ -25,7 +25,7 @@ from typing import Self
 from kernel import device
 from kernel.channel import Channel, KernelError
 from kernel.device import InterfaceAddress, Link, Neighbour, link_local
-from kernel.message import ACK, CREATE, EXCLUSIVE, REPLACE, explain, message
+from kernel.message import ACK, CREATE, ECHO, EXCLUSIVE, REPLACE, explain, message
 from kernel.prefix import Prefix, unpack
 from kernel.route import (
     GET_ROUTE,
@@ -222,8 +222,9 @@ class Devices:
         """
         tried = f"create veth {name} with {pod_name} in the pod"
         body = device.veth(name, mac, mtu, pod_name, netns)
-        self._channel.request(device.NEW_LINK, CREATE | EXCLUSIVE, body, tried)
-        made = self.link(name)
+        told = self._channel.request(device.NEW_LINK, CREATE | EXCLUSIVE | ECHO, body, tried)
+        # Kernels before 6.2 do not echo what they made.
+        made = device.decode_link(told[0].body) if told else self.link(name)
         if made is None:
             raise KernelError(f"{tried}: gone right after it was made", errno.ENODEV)
         if made.mac != mac:  # udev's MAC policy was quicker

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-REQUEST, MULTI, ACK, DUMP_INTERRUPTED, DUMP = 0x1, 0x2, 0x4, 0x10, 0x300
+REQUEST, MULTI, ACK, ECHO, DUMP_INTERRUPTED, DUMP = 0x1, 0x2, 0x4, 0x8, 0x10, 0x300
 REPLACE, EXCLUSIVE, CREATE = 0x100, 0x200, 0x400
 ERROR, DONE, OVERRUN = 2, 3, 4
 
