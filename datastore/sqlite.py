@@ -45,6 +45,7 @@ LOCK_WAIT_SECONDS = 1.0
 LOOK_SECONDS = 1.0
 DEAF_LOOK_SECONDS = 0.1
 HISTORY = 10_000
+LOG_BYTES = 16 << 20  # what the write-ahead log shrinks to, after a stopped reader has kept it growing
 _TRIM_EVERY = 256
 
 R = TypeVar("R", bound=Resource)
@@ -289,6 +290,7 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
         raise Invalid(f"open datastore {path}: it is an SQLite database of another program; nothing was changed")
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute(f"PRAGMA journal_size_limit={LOG_BYTES}")
     if application != APPLICATION:
         with _transaction(connection):
             if _mark(connection) != (APPLICATION, SCHEMA):  # another process may have been first
