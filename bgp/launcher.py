@@ -11,6 +11,7 @@ It runs in ExaBGP's process: nothing of ours is imported here.
 from __future__ import annotations
 
 import argparse
+import copy
 import ctypes
 import inspect
 import os
@@ -88,6 +89,7 @@ def name_this_host_without_a_resolver() -> None:
 def tune(commands: int, events: int) -> None:
     """Replace the methods below. Raises CannotTuneError before anything was replaced."""
     from exabgp.bgp.message import Message  # noqa: F401  (its import order matters to ExaBGP)
+    from exabgp.bgp.neighbor import Neighbor
     from exabgp.reactor.api.processes import Processes
     from exabgp.reactor.api.response import json as response_json
     from exabgp.reactor.asynchronous import ASYNC
@@ -104,6 +106,7 @@ def tune(commands: int, events: int) -> None:
         (Reactor, "_pending_adjribout", ("self",), never),
         (Peer, "run", ("self",), visit(Peer.run)),
         (Peer, "reconfigure", ("self", "restart_neighbor"), keep_queued(Peer.reconfigure)),
+        (Neighbor, "remove_self", ("self", "changes"), copy_little(Neighbor.remove_self)),
         (ASYNC, "run", ("self",), work_off(ASYNC.run)),
         (Processes, "_start", ("self", "process"), attach_to(commands, events)),
         (Delay, "increase", ("self",), increase_capped(Delay.increase)),
@@ -267,6 +270,20 @@ def work_off(released: Callable[[Any], bool]) -> Callable[[Any], bool]:
         return bool(asynchronous._async)
 
     return run
+
+
+def copy_little(released: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Return Neighbor.remove_self that copies of an announcement what differs from peer to peer, the prefix.
+
+    As released it copies attributes and all, deeply, for every peer: half of the time an announcement takes.
+    """
+
+    def remove_self(neighbor: Any, change: Any) -> Any:
+        if change.nlri.nexthop.SELF:
+            return released(neighbor, change)
+        return type(change)(copy.copy(change.nlri), change.attributes)
+
+    return remove_self
 
 
 class Pipes:

@@ -331,6 +331,24 @@ def test_a_command_that_fails_is_answered_and_the_next_one_done(monkeypatch: pyt
     assert done == ["command 0", "right"]
 
 
+# Neighbor.remove_self
+
+
+def test_peers_share_the_attributes_of_an_announcement_but_not_its_prefix() -> None:
+    class Change(SimpleNamespace):
+        def __init__(self, nlri: Any, attributes: Any) -> None:
+            super().__init__(nlri=nlri, attributes=attributes)
+
+    said = Change(SimpleNamespace(nexthop=SimpleNamespace(SELF=False), action="announce"), {"med": 1})
+    copies = launcher.copy_little(lambda *_: "released")
+    one, other = copies(None, said), copies(None, said)
+    one.nlri.action = "withdraw"
+    assert (said.nlri.action, other.nlri.action) == ("announce", "announce")
+    assert one.attributes is other.attributes is said.attributes
+    said.nlri.nexthop.SELF = True
+    assert copies(None, said) == "released"
+
+
 # The encoder's host name, the reconnect delay, the resolver
 
 
