@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
@@ -67,14 +67,14 @@ class Channel:
         self._sequence += count
         return first
 
-    def batch(self, requests: Sequence[bytes], last: int) -> list[Answer]:
+    def batch(self, requests: bytes, last: int) -> list[Answer]:
         """Send requests in one go and return the failures. Each goes its own way: a failure stops none after it.
 
         `last` is the sequence number of the last one; it alone must ask for an acknowledgement.
         """
         if not requests:
             return []
-        self.socket.send(b"".join(requests))
+        self.socket.send(requests)
         failures = []
         while True:
             for reply in messages(self.socket.recv(_CHUNK)):

@@ -354,7 +354,7 @@ class Devices:
         """Send a batch; raise what went wrong first. What else succeeded stays: the caller throws the device away."""
         closing = bytearray(requests[-1])
         closing[6] |= ACK
-        failures = self._channel.batch([*requests[:-1], bytes(closing)], max(tries))
+        failures = self._channel.batch(b"".join([*requests[:-1], closing]), max(tries))
         if failures:
             first = min(failures)
             raise KernelError(f"{tries[first.sequence]}: {explain(first.errno, first.text)}", first.errno)

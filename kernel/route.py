@@ -8,8 +8,9 @@ kept, in both directions.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from enum import IntEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 from kernel.message import CREATE, REPLACE, attribute, attributes, nested, number
@@ -30,7 +31,7 @@ _METRIC_MTU = 2
 
 _ROUTE = struct.Struct("=BBBBBBBBI")  # family, length, source length, tos, table, protocol, scope, type, flags
 _HOP = struct.Struct("=HBBi")  # length, flags, weight - 1, device
-_PUT = struct.Struct("=8sI5sB14s")  # the same with header, cut around sequence number and prefix length
+_SEQUENCE = struct.Struct("=I")
 _CACHED_PATHS = 1 << 14
 
 
@@ -83,46 +84,30 @@ class Path(NamedTuple):
 
 
 class Envelope(NamedTuple):
-    """The bytes that all messages for one path, family and verb share; only sequence number and prefix go between."""
+    """The bytes that all messages for one path, prefix length and verb share. Between them go the sequence number
+    (behind `start`) and the address (behind `middle`)."""
 
     start: bytes  # length, type, flags
-    middle: bytes  # port, family
-    fixed: bytes  # the rest of the route header, and the head of the destination
+    middle: bytes  # port, the route header, and the head of the destination
     rest: bytes  # the attributes behind the destination
 
-    def around(self, sequence: int, prefix: Prefix) -> bytes:
-        packed, length = prefix
-        return _PUT.pack(self.start, sequence, self.middle, length, self.fixed) + packed + self.rest
+    def around(self, sequence: int, address: bytes) -> bytes:
+        return self.start + _SEQUENCE.pack(sequence) + self.middle + address + self.rest
 
 
 def put_message(sequence: int, prefix: Prefix, path: Path) -> bytes:
     """Return the message that puts a route: added, or in one step in place of what has its prefix and metric."""
-    return put_envelope(path, len(prefix.packed)).around(sequence, prefix)
+    return put_envelope(path, len(prefix.packed), prefix.length).around(sequence, prefix.packed)
 
 
 def remove_message(sequence: int, prefix: Prefix, path: Path) -> bytes:
     """Return the message that removes the route to `prefix` with the path's protocol and metric, whatever its hops."""
-    return remove_envelope(path, len(prefix.packed)).around(sequence, prefix)
+    return remove_envelope(path, len(prefix.packed), prefix.length).around(sequence, prefix.packed)
 
 
-def _cached(make: Callable[[Path, int], Envelope]) -> Callable[[Path, int], Envelope]:
-    """Keep envelopes by path and size of an address; functools.lru_cache would hash its arguments twice as slowly."""
-    kept: tuple[dict[Path, Envelope], dict[Path, Envelope]] = ({}, {})
-
-    def envelope(path: Path, size: int) -> Envelope:
-        of_family = kept[size == 16]
-        found = of_family.get(path)
-        if found is None:
-            if len(of_family) >= _CACHED_PATHS:
-                of_family.clear()
-            found = of_family[path] = make(path, size)
-        return found
-
-    return envelope
-
-
-@_cached
-def put_envelope(path: Path, size: int) -> Envelope:
+@lru_cache(_CACHED_PATHS)
+def put_envelope(path: Path, size: int, length: int) -> Envelope:
+    """Return what surrounds the address (of 4 or 16 bytes) of a prefix of this length in the message that puts it."""
     rest = number(_PRIORITY, path.metric) if path.metric else b""
     flags = 0
     if path.kind == UNICAST and len(path.hops) > 1:
@@ -137,23 +122,25 @@ def put_envelope(path: Path, size: int) -> Envelope:
     if path.source:
         rest += attribute(_SOURCE, path.source)
     scope = path.scope if size == 4 else 0
-    return _envelope(NEW_ROUTE, CREATE | REPLACE, size, path, scope, flags, rest)
-
-
-@_cached
-def remove_envelope(path: Path, size: int) -> Envelope:
-    # Scope "nowhere" and type 0 stand for any; the protocol must be named, or anybody's route goes.
-    rest = number(_PRIORITY, path.metric) if path.metric else b""
-    return _envelope(DELETE_ROUTE, 0, size, path._replace(kind=Kind.UNSPECIFIED), ANY_SCOPE, 0, rest)
-
-
-def _envelope(message: int, verb: int, size: int, path: Path, scope: int, flags: int, rest: bytes) -> Envelope:
     family = _INET if size == 4 else _INET6
-    header = _ROUTE.pack(family, 0, 0, 0, MAIN_TABLE, path.protocol, scope, path.kind, flags)
+    header = _ROUTE.pack(family, length, 0, 0, MAIN_TABLE, path.protocol, scope, path.kind, flags)
+    return _envelope(NEW_ROUTE, CREATE | REPLACE, size, header, rest)
+
+
+@lru_cache(_CACHED_PATHS)
+def remove_envelope(path: Path, size: int, length: int) -> Envelope:
+    """Return the same for its removal. Raises ValueError: protocol 0, which would remove anybody's route."""
+    if path.protocol == 0:
+        raise ValueError("remove a route of protocol 0: the kernel takes that for any protocol")
+    family = _INET if size == 4 else _INET6
+    header = _ROUTE.pack(family, length, 0, 0, MAIN_TABLE, path.protocol, ANY_SCOPE, Kind.UNSPECIFIED, 0)
+    return _envelope(DELETE_ROUTE, 0, size, header, number(_PRIORITY, path.metric) if path.metric else b"")
+
+
+def _envelope(message: int, verb: int, size: int, header: bytes, rest: bytes) -> Envelope:
     destination = struct.pack("=HH", 4 + size, _DESTINATION)
-    length = 16 + len(header) + len(destination) + size + len(rest)
-    start = struct.pack("=IHH", length, message, _REQUEST | verb)
-    return Envelope(start, bytes(4) + header[:1], header[2:] + destination, rest)
+    start = struct.pack("=IHH", 16 + len(header) + len(destination) + size + len(rest), message, _REQUEST | verb)
+    return Envelope(start, bytes(4) + header + destination, rest)
 
 
 def _hop_bytes(hop: Hop, size: int) -> bytes:

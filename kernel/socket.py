@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import AsyncIterator, Callable, Collection, Iterable
+import struct
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import NamedTuple, Self
 
 from kernel import device
 from kernel.channel import Channel, KernelError
 from kernel.device import InterfaceAddress, Link
-from kernel.message import ACK, HEADER, REPLACE, explain
+from kernel.filter import without_own
+from kernel.message import ACK, HEADER, REPLACE, Answer, explain
 from kernel.prefix import Prefix, unpack
 from kernel.route import (
     DELETE_ROUTE,
@@ -47,6 +50,8 @@ __all__ = [
 ]
 
 BATCH = 300  # about a millisecond inside the kernel, all of it within one send()
+# Each batch counts from 1: a socket carries one at a time, and reads all of its answers.
+_SEQUENCES = [struct.pack("=I", number) for number in range(1, BATCH + 1)]
 _DATAGRAMS_PER_TURN = 256
 _EVENT_BYTES = 1 << 16
 # Subscriptions are bits of the address a socket is bound to: links, IPv4 addresses and routes, IPv6 the same.
@@ -66,7 +71,8 @@ class Refused(NamedTuple):
 class RouteChanged(NamedTuple):
     """A route of the main table is there, or gone.
 
-    replaced: it took the place of one with the same prefix and metric, of which no event tells. own: by this Kernel.
+    replaced: it took the place of one with the same prefix and metric, of which no event tells. own: by this Kernel,
+    which is told only of what a put of its own replaced; its mere additions and its removals stay unsaid.
     """
 
     prefix: Prefix
@@ -105,12 +111,17 @@ class Kernel:
         """
         self._requests = Channel()
         self._dumps = Channel()
+        self._bulk = Channel()
+        self._writer = ThreadPoolExecutor(1, "netlink")  # send() does a batch's work, and lets go of the GIL meanwhile
+        self._own = (self._requests.port, self._bulk.port)
         self._events = Channel(groups=_GROUPS, receive_buffer=receive_buffer)
         self._events.socket.setblocking(False)
+        without_own(self._events.socket, self._own)
         self._dumping = asyncio.Lock()
 
     def close(self) -> None:
-        for channel in (self._requests, self._dumps, self._events):
+        self._writer.shutdown()
+        for channel in (self._requests, self._dumps, self._bulk, self._events):
             channel.close()
 
     def __enter__(self) -> Self:
@@ -152,27 +163,42 @@ class Kernel:
         """Write routes, then remove routes; return those the kernel refused. The others are in place by then.
 
         A put replaces whatever has its prefix and metric. A remove takes only what has its protocol and metric, and is
-        content when that is gone already.
+        content when that is gone already. Large ones are written by a thread, a batch at a time, and the loop goes on.
         """
         refused = await self._write(put, put_envelope, ())
         return refused + await self._write(remove, remove_envelope, (errno.ESRCH,))
 
     async def _write(
-        self, routes: Iterable[tuple[Prefix, Path]], envelope_of: Callable[[Path, int], Envelope], fine: tuple[int, ...]
+        self,
+        routes: Iterable[tuple[Prefix, Path]],
+        envelope_of: Callable[[Path, int, int], Envelope],
+        fine: tuple[int, ...],
     ) -> list[Refused]:
-        refused: list[Refused] = []
         waiting = routes if isinstance(routes, (list, tuple)) else list(routes)
+        if len(waiting) <= BATCH:  # a pod's few: no detour through a thread
+            return self._refusals(waiting, self._requests.batch(_encode(waiting, envelope_of), len(waiting)), fine)
+        refused: list[Refused] = []
+        before: Sequence[tuple[Prefix, Path]] = ()
+        answers: asyncio.Future[list[Answer]] | None = None
         for start in range(0, len(waiting), BATCH):
-            if start:
-                await asyncio.sleep(0)
             batch = waiting[start : start + BATCH]
-            first = self._requests.sequences(len(batch))
-            requests = _encode(batch, first, envelope_of)
-            for failure in self._requests.batch(requests, first + len(batch) - 1):
-                if failure.errno not in fine:
-                    prefix, path = batch[failure.sequence - first]
-                    refused.append(Refused(prefix, path, failure.errno, explain(failure.errno, failure.text)))
-        return refused
+            requests = _encode(batch, envelope_of)  # while the kernel still works on the one before
+            if answers is not None:
+                refused += self._refusals(before, await answers, fine)
+            answers = asyncio.get_running_loop().run_in_executor(self._writer, self._bulk.batch, requests, len(batch))
+            before = batch
+        assert answers is not None
+        return refused + self._refusals(before, await answers, fine)
+
+    @staticmethod
+    def _refusals(
+        batch: Sequence[tuple[Prefix, Path]], failures: Iterable[Answer], fine: tuple[int, ...]
+    ) -> list[Refused]:
+        return [
+            Refused(*batch[failure.sequence - 1], failure.errno, explain(failure.errno, failure.text))
+            for failure in failures
+            if failure.errno not in fine
+        ]
 
     def resolve(self, address: bytes, avoid: Collection[int] = ()) -> Hop | None:
         """Return how this node reaches an address: the device and the gateway, which is the address itself on link.
@@ -223,7 +249,7 @@ class Kernel:
 
     def _read_events(self) -> list[Event]:
         found: list[Event] = []
-        own = self._requests.port
+        own = self._own
         receive = self._events.socket.recv
         for _ in range(_DATAGRAMS_PER_TURN):  # the rest makes the socket readable again at once
             try:
@@ -239,24 +265,30 @@ class Kernel:
         return found
 
 
-def _encode(
-    batch: Iterable[tuple[Prefix, Path]], first: int, envelope_of: Callable[[Path, int], Envelope]
-) -> list[bytes]:
-    """Return the messages of one batch, numbered from `first`; the last one asks for an acknowledgement."""
-    requests = []
-    last_path, last_size, around = None, 0, None
-    for sequence, (prefix, path) in enumerate(batch, first):
-        size = len(prefix.packed)
-        if around is None or path is not last_path or size != last_size:
-            last_path, last_size, around = path, size, envelope_of(path, size).around
-        requests.append(around(sequence, prefix))
-    closing = bytearray(requests[-1])
-    closing[6] |= ACK
-    requests[-1] = bytes(closing)
-    return requests
+def _encode(batch: Iterable[tuple[Prefix, Path]], envelope_of: Callable[[Path, int, int], Envelope]) -> bytes:
+    """Return the messages of one batch, numbered from 1; the last one asks for an acknowledgement.
+
+    One list of pieces and one join: a message's own bytes are never made. Paths are told apart by identity, which is
+    quicker than by value; the batch keeps them alive meanwhile.
+    """
+    pieces: list[bytes] = []
+    envelopes: dict[tuple[int, int, int], Envelope] = {}
+    for (prefix, path), sequence in zip(batch, _SEQUENCES, strict=False):
+        packed, length = prefix
+        key = (id(path), length, len(packed))
+        envelope = envelopes.get(key)
+        if envelope is None:
+            envelope = envelopes[key] = envelope_of(path, len(packed), length)
+        start, middle, rest = envelope
+        pieces += (start, sequence, middle, packed, rest)
+    if pieces:
+        closing = bytearray(pieces[-5])
+        closing[6] |= ACK
+        pieces[-5] = bytes(closing)
+    return b"".join(pieces)
 
 
-def _decode_events(datagram: bytes, own: int, found: list[Event]) -> None:
+def _decode_events(datagram: bytes, own: tuple[int, ...], found: list[Event]) -> None:
     offset, end = 0, len(datagram)
     while offset + 16 <= end:
         length, kind, flags, _, port = HEADER.unpack_from(datagram, offset)
@@ -266,7 +298,7 @@ def _decode_events(datagram: bytes, own: int, found: list[Event]) -> None:
             route = decode_route(body)
             if route is not None and route.table == MAIN_TABLE:
                 gone, replaced = kind == DELETE_ROUTE, bool(flags & REPLACE)
-                found.append(RouteChanged(route.prefix, route.path, gone, replaced and not gone, port == own))
+                found.append(RouteChanged(route.prefix, route.path, gone, replaced and not gone, port in own))
         elif kind in (device.NEW_LINK, device.DELETE_LINK):
             link = device.decode_link(body)
             if link is not None:

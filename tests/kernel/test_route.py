@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -99,6 +100,11 @@ def test_a_removal_names_protocol_and_metric_but_no_hop() -> None:
     [sent] = messages(remove_message(5, prefix, path))
     assert sent.kind == DELETE_ROUTE
     assert decode_route(sent.body) == Found(prefix, Path(81, Kind.UNSPECIFIED, metric=1030, scope=255), MAIN_TABLE)
+
+
+def test_a_removal_that_would_take_anybodys_route_is_refused() -> None:
+    with pytest.raises(ValueError, match="any protocol"):
+        remove_message(5, Prefix.parse("10.65.1.0/26"), Path(0))
 
 
 def test_paths_that_differ_only_in_their_family_do_not_share_bytes() -> None:

@@ -72,16 +72,20 @@ async def test_what_is_read_back_equals_what_was_put(kernel: Kernel, eth0: int) 
     assert wanted.items() <= set(await kernel.dump())
 
 
-async def test_every_put_is_seen_as_our_own_event(kernel: Kernel, eth0: int) -> None:
-    wanted = table(eth0)
-    await kernel.apply(wanted.items())
-    await kernel.apply([], [(BLOCK, DROP)])
-    heard = await hear(
-        kernel.events(), lambda event: isinstance(event, RouteChanged) and event.gone and event.prefix == BLOCK
-    )
-    own = [event for event in heard if isinstance(event, RouteChanged) and event.own]
-    assert {event.prefix: event.path for event in own if not event.gone} == wanted
-    assert routes_changed(heard, BLOCK)[-1] == RouteChanged(BLOCK, DROP, gone=True, own=True)
+async def test_of_our_own_writes_only_replacements_are_told(kernel: Kernel, node: Namespace, eth0: int) -> None:
+    many = [(Prefix.host(bytes((10, 9, n >> 8, n & 255))), DROP) for n in range(700)]
+    through = Path(81, hops=(Hop(eth0, pack("192.0.2.2")),))
+    await kernel.apply([(BLOCK, DROP), (POD, DROP)])  # written at once
+    await kernel.apply(many)  # written by the thread
+    await kernel.apply([(BLOCK, through)], [*many, (POD, DROP)])
+    await kernel.apply([*many, (BLOCK, DROP)])
+    node.ip(f"route add blackhole {POD} proto 81 metric 1030")
+    heard = await hear(kernel.events(), lambda event: isinstance(event, RouteChanged) and event.prefix == POD)
+    assert [event for event in heard if isinstance(event, RouteChanged)] == [
+        RouteChanged(BLOCK, through, replaced=True, own=True),
+        RouteChanged(BLOCK, DROP, replaced=True, own=True),
+        RouteChanged(POD, DROP._replace(protocol=81)),
+    ]
 
 
 async def test_ip_takes_the_words_of_every_route_and_makes_the_same_of_them(
