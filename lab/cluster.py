@@ -188,7 +188,12 @@ class Cluster:
             raise LabError(f"kill {what} on {node}: it is not running just now; it is being started again")
 
     async def matrix(self) -> dict[str, dict[str, float]]:
-        """Have every pod ping every other at once; return the round trips in milliseconds of those that answered."""
+        """Have every pod ping every other at once; return the round trips in milliseconds of those that answered.
+
+        Raises LabError: the pods are busy with `start_traffic`.
+        """
+        if self._streams:
+            raise LabError("ping from every pod to every other: their traffic is running; stop it first")
         pods = self.pods
         targets = {name: pod.addresses for name, pod in pods.items()}
 

@@ -1,0 +1,1 @@
+"""Whole clusters, broken on purpose: what must be seen from outside."""

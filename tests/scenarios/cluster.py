@@ -1,0 +1,115 @@
+"""A real lab as a fixture: up before the test, ended with everything in it afterwards, however the test went."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lab.host import World, start
+
+PATIENCE_SECONDS = 60.0
+
+
+class Refused(Exception):
+    """The lab answered that it cannot; the message is its sentence."""
+
+
+class Lab:
+    """A lab that is up, seen through its control socket and through the commands a user has."""
+
+    def __init__(self, world: World, report: dict[str, Any]) -> None:
+        self.world, self.report = world, report
+        self.nodes = [node["name"] for node in report["nodes"]]
+        self._door = subprocess.Popen(
+            [sys.executable, "-m", "tests.scenarios.door", str(world.first)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def ask(self, verb: str, **request: Any) -> Any:
+        """Put one request to the lab. Raises Refused."""
+        return self._through({"verb": verb, **request})
+
+    def run(self, place: str, *command: str, check: bool = True) -> str:
+        """Run a command in a node or pod; return what it printed."""
+        done = self._through({"run": command, "place": place})
+        assert not check or done["status"] == 0, f"{command} on {place}: {done['out']}{done['err']}"
+        return str(done["out"])
+
+    def page(self, node: str, name: str) -> dict[str, Any]:
+        """Return a page of a node's agent; empty while it does not answer."""
+        return dict(self._through({"page": name, "place": node}))
+
+    def _through(self, request: dict[str, Any]) -> Any:
+        assert self._door.stdin and self._door.stdout
+        print(json.dumps(request), file=self._door.stdin, flush=True)
+        answer = json.loads(self._door.stdout.readline())
+        if "failed" in answer:
+            raise Refused(answer["failed"])
+        return answer["answer"]
+
+    def routes(self, node: str, *words: str) -> str:
+        return self.run(node, "ip", "route", "show", *words)
+
+    def settled(self) -> bool:
+        """True if every agent is ready, all its sessions are up, and no invariant is violated."""
+        for node in self.nodes:
+            status = self.page(node, "status")
+            peers = [peer["state"] for peer in status.get("peers", ())]
+            if not status.get("ready") or peers != ["up"] * (len(self.nodes) - 1):
+                return False
+        return not any(self.page(node, "invariants").get("violated", True) for node in self.nodes)
+
+    def lost_pings(self) -> list[str]:
+        """Have every pod ping every other; return the pairs that failed."""
+        matrix = self.ask("matrix")
+        return [f"{a} to {b}" for a in matrix for b in matrix if a != b and b not in matrix[a]]
+
+    def end(self) -> None:
+        self._door.kill()
+        self._door.wait()
+        self.world.end()
+
+
+def until(holds: Callable[[], object], what: str, seconds: float = PATIENCE_SECONDS) -> None:
+    """Wait for a condition; the time is only for giving up."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"waited {seconds:g} s in vain until {what}"
+        time.sleep(0.05)
+
+
+@contextmanager
+def lab_of(spec: dict[str, Any], folder: Path, *, give_up_seconds: float = PATIENCE_SECONDS) -> Iterator[Lab]:
+    """Bring up a lab from a spec (without a name: it gets one of its own); end it."""
+    file = folder / "lab.yaml"
+    file.write_text(yaml.safe_dump({"name": f"t{os.getpid()}-{abs(hash(folder)) % 10000}", **spec}))
+    world, report = start(file, lambda what, done, wanted: None, stays=True, give_up_seconds=give_up_seconds)
+    lab = Lab(world, report)
+    try:
+        yield lab
+    finally:
+        lab.end()
+
+
+def three_nodes(pods: int = 1, **settings: str) -> dict[str, Any]:
+    """Return a spec: n1, n2, n3 on one subnet. `settings` go into every agent's environment."""
+    return {
+        "subnets": [{"name": "rack1", "ipv4": "192.0.2.0/24"}],
+        "nodes": [{"name": name, "subnet": "rack1", **({"settings": settings} if settings else {})} for name in NAMES],
+        "pods": pods,
+        "pools": [{"name": "pods", "cidr": "10.65.0.0/16", "natOutgoing": False}],
+    }
+
+
+NAMES = ("n1", "n2", "n3")

@@ -1,0 +1,84 @@
+"""Processes killed at any moment: running pods do not notice, and nothing is lost or leaked afterwards."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+
+from tests.scenarios.cluster import NAMES, Lab, Refused, lab_of, three_nodes, until
+
+PARTS = ("agent", "sidecar", "exabgp")
+
+
+@pytest.fixture
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    with lab_of(three_nodes(), tmp_path_factory.mktemp("restarts")) as lab:
+        yield lab
+
+
+def kill(lab: Lab, node: str, part: str) -> None:
+    """Kill one part; one that is just being started again has been killed already."""
+    with suppress(Refused):
+        lab.ask("kill", node=node, what=part)
+
+
+def test_pods_that_ping_across_nodes_lose_nothing_while_parts_are_killed(lab: Lab) -> None:
+    lab.ask("traffic start", per_second=100)
+    for parts in (*((part,) for part in PARTS), PARTS):
+        for part in parts:
+            kill(lab, "n1", part)
+        until(lab.settled, f"the lab has settled after {', '.join(parts)} of n1 were killed")
+    traffic = lab.ask("traffic stop")
+    assert traffic["sent"] > 300
+    assert traffic["lost"] == 0
+
+
+def test_after_200_attachments_with_kills_at_random_points_nothing_is_violated_or_leaked(lab: Lab) -> None:
+    chance = random.Random(20)
+    names = [f"w{number}" for number in range(12)]
+    attached: set[str] = set()
+    kills = set(chance.sample(range(200), 24))
+    for step in range(200):
+        if step in kills:
+            kill(lab, chance.choice(NAMES), chance.choice(PARTS))
+        name = chance.choice(names)
+        with suppress(Refused):  # the agent is away: a runtime tries again, and so does a later step
+            if name in attached:
+                lab.ask("pod del", pod=name)
+                attached.remove(name)
+            else:
+                lab.ask("pod add", node=chance.choice(NAMES), pod=name)
+                attached.add(name)
+    until(lab.settled, "the lab has settled after the last kill")
+    for node in NAMES:
+        lab.ask("gc", node=node)
+    assert not lab.lost_pings()
+    picture = lab.ask("status")
+    assert picture["invariants"] == {"checked": 8, "violated": []}
+    assert {pod["name"] for pod in picture["pods"]} == attached | {f"{node}-1" for node in NAMES}
+    assert allocated(lab) == sorted(address for pod in picture["pods"] for address in pod["addresses"])
+    for node in NAMES:
+        own = sum(pod["node"] == node for pod in picture["pods"])
+        assert lab.run(node, "ip", "-o", "link", "show", "type", "veth").count("cali") == own
+
+
+def allocated(lab: Lab) -> list[str]:
+    """Return every allocated address, read from the datastore by the command a user has."""
+    code = (
+        "import asyncio, datastore\n"
+        "from ipaddress import ip_network\n"
+        "from datastore.resources import IPAMBlock\n"
+        "async def main():\n"
+        "    store = datastore.open('sqlite:///srv/felix/cluster.db')\n"
+        "    for block in await store.list(IPAMBlock):\n"
+        "        for ordinal, index in enumerate(block.spec.allocations):\n"
+        "            if index is not None: print(ip_network(block.spec.cidr)[ordinal])\n"
+        "    await store.close()\n"
+        "asyncio.run(main())"
+    )
+    import sys
+
+    return sorted(lab.run("n1", sys.executable, "-c", code).split())
