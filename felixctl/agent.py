@@ -47,6 +47,8 @@ class Peer:
     announced: int
     refused: int
     """Routes heard from it and not taken."""
+    stale: int
+    """Routes of before it went away, kept until it is back or its time is over."""
 
     @property
     def is_up(self) -> bool:
@@ -128,6 +130,7 @@ def _peer(entry: Mapping[str, Any]) -> Peer:
         learned=int(entry.get("learned") or 0),
         announced=int(entry.get("announced") or 0),
         refused=sum(refused.values()) if isinstance(refused, dict) else int(refused),
+        stale=int(entry.get("stale") or 0),
     )
 
 

@@ -289,6 +289,21 @@ def merged(seen: Any, patch: Any) -> Any:
     return base
 
 
+def would_do(steps: Sequence[Write], asked: int) -> str:
+    """Return what a dry run says: a line for each write, and how many resources are so already."""
+    lines = [f"would {_verb(step)} {_named(step.resource)}\n" for step in steps]
+    return "".join(lines) + (f"{asked - len(steps)} of {asked} are so already\n" if len(steps) < asked else "")
+
+
+def _verb(step: Write) -> str:
+    return type(step).__name__.lower()
+
+
+def _named(written: Resource) -> str:
+    seen = view.shown(written.to_json())
+    return f'{seen["kind"]} "{seen["metadata"]["name"]}"'
+
+
 def result(verb: str, keys: Sequence[Key]) -> str:
     """Return the line that calicoctl ends with: it names the kind where there is but one."""
     kinds = {key.noun.kind for key in keys}

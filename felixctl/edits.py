@@ -24,11 +24,16 @@ Json = dict[str, Any]
 Decision = Callable[[Sequence[Wanted], World], list[Write]]
 
 
+async def plan(store: Store, items: Sequence[Wanted], decide: Decision) -> list[Write]:
+    """Return what is to be written about these items as things are."""
+    return decide(items, await _world(store, [one.key for one in items]))
+
+
 async def carry_out(store: Store, items: Sequence[Wanted], decide: Decision) -> None:
     """Write what is decided about these items."""
 
     async def once() -> None:
-        await _write(store, decide(items, await _world(store, [one.key for one in items])))
+        await _write(store, await plan(store, items, decide))
 
     await _retried(once)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from felixctl import changes
@@ -31,8 +32,13 @@ def wanted(files: Sequence[str] | None, recursive: bool, namespace: str | None) 
 
 def _documents(file: str, recursive: bool) -> list[Document]:
     if file == "-":
-        return read(sys.stdin.read(), "standard input")
-    return [document for path in _paths(Path(file), recursive) for document in read(_text(path), str(path))]
+        return read(_text("standard input", sys.stdin.read), "standard input")
+    paths = _paths(Path(file), recursive)
+    return [
+        document
+        for path in paths
+        for document in read(_text(str(path), partial(path.read_text, encoding="utf-8")), str(path))
+    ]
 
 
 def _paths(path: Path, recursive: bool) -> list[Path]:
@@ -42,10 +48,10 @@ def _paths(path: Path, recursive: bool) -> list[Path]:
     return sorted(found for found in inside if found.suffix in SUFFIXES and found.is_file())
 
 
-def _text(path: Path) -> str:
+def _text(name: str, reading: Callable[[], str]) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return reading()
     except OSError as error:
-        raise CommandError(f"read {path}: {error.strerror}; nothing was written") from None
+        raise CommandError(f"read {name}: {error.strerror}; nothing was written") from None
     except UnicodeDecodeError:
-        raise CommandError(f"read {path}: it is not UTF-8 text; nothing was written") from None
+        raise CommandError(f"read {name}: it is not UTF-8 text; nothing was written") from None

@@ -102,7 +102,7 @@ def _row(peer: Peer, now: float) -> tuple[str, ...]:
         _KINDS.get(peer.kind, peer.kind),
         peer.state,
         since(peer.since, now),
-        peer.info,
+        f"{peer.info}; {peer.stale} routes stale" if peer.stale else peer.info,
         str(peer.learned),
         str(peer.announced),
         str(peer.refused),

@@ -34,10 +34,18 @@ class Form(StrEnum):
     NAME = "name"
 
 
+def _kinds_from(incomplete: str) -> list[str]:
+    """Return the kinds that a word may become, for the shell's completion."""
+    return [noun.plural for noun in kinds.NOUNS if noun.plural.startswith(incomplete)]
+
+
 Kind = Annotated[
     str,
     typer.Argument(
-        metavar="KIND", help="What to work on: nodes, ippools, bgppeers, workloadendpoints …", show_default=False
+        metavar="KIND",
+        help="What to work on: nodes, ippools, bgppeers, workloadendpoints …",
+        show_default=False,
+        autocompletion=_kinds_from,
     ),
 ]
 Names = Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Only these; all if none is given.")]
@@ -112,17 +120,27 @@ async def _found(store: Store, noun: Noun, names: Sequence[str], namespace: str 
 
 @app.command()
 def apply(
-    files: Files = None, recursive: Recursive = False, namespace: Namespace = None, url: Url = DEFAULT_URL
+    files: Files = None,
+    recursive: Recursive = False,
+    namespace: Namespace = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, and say what would be written.")] = False,
+    url: Url = DEFAULT_URL,
 ) -> None:
     """Make resources what a file says: new ones are created, others changed.
 
     Everything is checked first: if one resource is wrong, each mistake is told and [b]nothing[/b] is written. A
     resource that carries a [b]resourceVersion[/b] is written only if nobody has changed it since.
 
+    [dim]$[/dim] felixctl apply -f pools.yaml --dry-run
     [dim]$[/dim] felixctl apply -f pools.yaml
     [dim]$[/dim] felixctl get bgppeers -o yaml | sed s/65001/65002/ | felixctl apply -f -
     """
-    _change("applied", files, recursive, namespace, url, changes.applied)
+    if dry_run:
+        items = wanted(files, recursive, namespace)
+        steps = reading(url, lambda store: edits.plan(store, items, changes.applied))
+        show(changes.would_do(steps, len(items)))
+    else:
+        _change("applied", files, recursive, namespace, url, changes.applied)
 
 
 @app.command()

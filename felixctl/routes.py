@@ -16,6 +16,8 @@ from felixctl.tables import plain
 
 app = typer.Typer(rich_markup_mode="rich")
 
+BOXED_ROWS = 1000
+"""Beyond so many rows nobody looks at boxes any more, and drawing them takes seconds."""
 HEADING = ("PREFIX", "SOURCE", "FIB", "ROUTE", "NOTE")
 
 _STYLES = {"pods": "green", "tunnels": "magenta", "learned": "cyan", "blocks": "yellow"}
@@ -52,7 +54,7 @@ def routes(
         from felixctl.documents import to_json
 
         show(to_json([dict(zip(RouteRow.__slots__, _values(row), strict=True)) for row in rows]))
-    elif for_a_person():
+    elif for_a_person() and len(rows) <= BOXED_ROWS:
         _show_boxes(rows)
     else:
         show(plain(HEADING, map(_cells, rows)))

@@ -116,6 +116,11 @@ def test_routes_refused_for_several_reasons_are_counted_together() -> None:
     assert found.refused == 3
 
 
+def test_routes_kept_for_a_peer_that_restarts_are_told() -> None:
+    report = node.report({**STATUS, "peers": [peer("192.0.2.2", "start", stale=7)]}, SINCE)
+    assert "Connect; 7 routes stale" in report
+
+
 def test_trouble_is_said_in_sentences() -> None:
     report = node.report(
         {

@@ -258,3 +258,18 @@ def test_the_pool_as_stored_is_a_record_calico_reads(felixctl: Felixctl, tmp_pat
     record = asyncio.run(stored())
     assert (record["apiVersion"], record["kind"]) == ("crd.projectcalico.org/v1", "IPPool")
     assert record["spec"] == {"cidr": "10.1.0.0/16"}
+
+
+def test_a_dry_run_checks_and_tells_and_writes_nothing(felixctl: Felixctl) -> None:
+    felixctl("apply", "-f", "-", stdin=PEER + "---" + pool("a", "10.1.0.0/16"))
+    written = PEER + "---" + pool("a", "10.1.0.0/16", "  disabled: true\n") + "---" + pool("b", "10.2.0.0/16")
+    ended = felixctl("apply", "--dry-run", "-f", "-", stdin=written)
+    assert ended.out == 'would update IPPool "a"\nwould create IPPool "b"\n1 of 3 are so already\n'
+    assert pools(felixctl) == ["ippool/a"]
+    assert felixctl("apply", "--dry-run", "-f", "-", stdin=pool("c", "10.1.0.0/24")).status == 1
+
+
+def test_text_that_is_not_utf8_is_a_sentence(felixctl: Felixctl, tmp_path: Path) -> None:
+    (tmp_path / "latin.yaml").write_bytes("größe: 1".encode("latin-1"))
+    ended = felixctl("apply", "-f", str(tmp_path / "latin.yaml"))
+    assert (ended.status, "it is not UTF-8 text" in ended.err) == (1, True)
