@@ -237,6 +237,13 @@ def shared_addresses(nodes: Iterable[Node]) -> Iterator[str]:
                 yield f'Node "{node.name}": address {interface.ip} is that of Node "{owners[interface.ip]}" already'
 
 
+def edited(key: Key, changed: Mapping[str, Any], world: World) -> list[Write]:
+    """Return the write of one resource whose view was changed. Raises RejectedError: it isn't the same one any more."""
+    [one] = wanted([Document("after this change", dict(changed))], key.namespace)
+    _reject_if([f"{key}: its kind, name and namespace can't change"] if one.key != key else ())
+    return applied([one], world)
+
+
 def deleted(keys: Sequence[Key], existing: Existing, *, skip_missing: bool = False) -> list[Write]:
     """Return the writes that remove objects. Raises RejectedError: one is not there, or not for people to remove."""
     _reject_if(f"delete {key}: {key.noun.written_by} makes and removes these" for key in keys if key.noun.written_by)
@@ -257,36 +264,6 @@ def reject_pools_in_use(pools: Iterable[IPPool], blocks: Sequence[IPAMBlock]) ->
 
 def _addresses_in_use(pool: IPPool, blocks: Iterable[IPAMBlock]) -> int:
     return sum(len(tuple(allocations(block))) for block in blocks if overlap(block.network, pool.network))
-
-
-def labelled(seen: Json, labels: Mapping[str, str | None], *, overwrite: bool) -> Json:
-    """Return the view with labels set, or removed where the value is None.
-
-    Raises RejectedError: a label has another value already and `overwrite` is not given.
-    """
-    old = seen["metadata"].get("labels") or {}
-    name = f'{seen["kind"]} "{seen["metadata"]["name"]}"'
-    if not overwrite:
-        _reject_if(
-            f"label {name}: {key} is {old[key]!r} already; give --overwrite to change it"
-            for key, value in labels.items()
-            if value is not None and old.get(key, value) != value
-        )
-    merged = {key: value for key, value in {**old, **labels}.items() if value is not None}
-    return {**seen, "metadata": {**seen["metadata"], "labels": merged}}
-
-
-def merged(seen: Any, patch: Any) -> Any:
-    """Return the value with a JSON merge patch (RFC 7396) carried out: null removes, mappings merge."""
-    if not isinstance(patch, dict):
-        return patch
-    base = dict(seen) if isinstance(seen, dict) else {}
-    for key, value in patch.items():
-        if value is None:
-            base.pop(key, None)
-        else:
-            base[key] = merged(base.get(key), value)
-    return base
 
 
 def would_do(steps: Sequence[Write], asked: int) -> str:

@@ -46,14 +46,15 @@ async def edit(store: Store, key: Key, change: Callable[[Json], Json]) -> None:
         if key not in world.existing:
             raise CommandError(f"{key} does not exist in the datastore")
         changed = change(view.shown(world.existing[key].to_json()))
-        await _write(store, changes.applied([Wanted(key, changed, "after this change")], world))
+        await _write(store, changes.edited(key, changed, world))
 
     await _retried(once)
 
 
-async def delete(store: Store, keys: Sequence[Key], *, skip_missing: bool, force: bool) -> None:
-    """Remove objects. A pool's blocks are given up first, so that no node goes on announcing them."""
-    steps = changes.deleted(keys, await _existing(store, keys), skip_missing=skip_missing)
+async def delete(store: Store, keys: Sequence[Key], *, skip_missing: bool, force: bool) -> list[Key]:
+    """Remove objects and return which. A pool's blocks are given up first, so that no node goes on announcing them."""
+    found = await _existing(store, keys)
+    steps = changes.deleted(keys, found, skip_missing=skip_missing)
     pools = [step.resource for step in steps if isinstance(step.resource, IPPool)]
     if pools and not force:
         changes.reject_pools_in_use(pools, await store.list(IPAMBlock))
@@ -64,6 +65,7 @@ async def delete(store: Store, keys: Sequence[Key], *, skip_missing: bool, force
         await _write(store, changes.deleted(keys, await _existing(store, keys), skip_missing=True))
 
     await _retried(once)
+    return list(found)
 
 
 async def _give_up_blocks(store: Store, pool: IPPool) -> None:

@@ -10,7 +10,7 @@ import typer
 
 from datastore.resources import KINDS, BGPConfiguration, Resource
 from datastore.store import NotFound, Store
-from felixctl import changes, edits, kinds, view
+from felixctl import changes, edits, kinds, patches, view
 from felixctl.changes import Key
 from felixctl.connection import DEFAULT_URL, Url, reading, writing
 from felixctl.documents import MalformedDocumentError, read, to_json, to_yaml
@@ -21,7 +21,6 @@ from felixctl.paper import show
 from felixctl.tables import plain
 
 app = typer.Typer(rich_markup_mode="rich", no_args_is_help=True)
-
 
 Json = dict[str, Any]
 
@@ -196,8 +195,8 @@ def delete(
         keys = [changes.key_of(_noun(kind), name, namespace) for name in names or ()]
     else:
         keys = [one.key for one in wanted(files, recursive, namespace)]
-    writing(url, lambda store: edits.delete(store, keys, skip_missing=skip_missing, force=force))
-    show(changes.result("deleted", keys))
+    gone = writing(url, lambda store: edits.delete(store, keys, skip_missing=skip_missing, force=force))
+    show(changes.result("deleted", gone))
 
 
 @app.command()
@@ -217,7 +216,7 @@ def patch(
         [document] = read(patch, "--patch")
     except (MalformedDocumentError, ValueError) as error:
         raise CommandError(f"patch {key}: the patch is not one mapping ({error})", MISUSED) from None
-    _edit(url, key, lambda seen: changes.merged(seen, document.body))
+    _edit(url, key, lambda seen: patches.merged(seen, document.body))
     show(f"Successfully patched 1 '{key.noun.kind}' resource\n")
 
 
@@ -240,7 +239,7 @@ def label(
     values = {word.partition("=")[0]: None if remove else word.partition("=")[2] for word in labels}
     if not remove and (bare := [word for word in labels if "=" not in word]):
         raise CommandError(f"label {key}: {', '.join(bare)} has no value; write KEY=VALUE, or --remove", MISUSED)
-    _edit(url, key, lambda seen: changes.labelled(seen, values, overwrite=overwrite))
+    _edit(url, key, lambda seen: patches.labelled(seen, values, overwrite=overwrite))
     show(f"Successfully {'removed' if remove else 'set'} label(s) of 1 '{key.noun.kind}' resource\n")
 
 

@@ -110,11 +110,10 @@ def _reversed(octet: int) -> int:
 def _metadata_shown(metadata: Mapping[str, Any]) -> Json:
     """Return the metadata with what Calico folded into an annotation unfolded over it; the annotation wins."""
     own_annotations = dict(metadata.get("annotations") or {})
-    folded = own_annotations.pop(_FOLDED, None)
-    if folded is None:
+    inner = _json_map(own_annotations.pop(_FOLDED, None))
+    if not inner:
         unfolded = dict(metadata)
     else:
-        inner = json.loads(folded)
         kept = {key: metadata.get(key) for key in ("name", "namespace", "resourceVersion", "uid")}
         unfolded = {
             **inner,

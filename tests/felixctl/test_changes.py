@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from datastore.resources import IPPool, Node
 from datastore.store import Create, Update
-from felixctl import changes, view
+from felixctl import changes, patches, view
 from felixctl.changes import RejectedError, Wanted, World
 from felixctl.documents import Document
 from felixctl.kinds import NOUNS, noun
@@ -103,9 +103,9 @@ def test_a_nodes_kubernetes_side_is_left_alone() -> None:
         }
     )
     seen = view.shown(node.to_json())
-    changed = changes.merged(seen, {"spec": {"bgp": {"asNumber": 65001}}, "metadata": {"labels": {"rack": "a"}}})
+    changed = patches.merged(seen, {"spec": {"bgp": {"asNumber": 65001}}, "metadata": {"labels": {"rack": "a"}}})
     key = changes.key_of(noun("node"), "n1", None)
-    [step] = changes.applied([Wanted(key, changed, "f")], World({key: node}, nodes=[node]))
+    [step] = changes.edited(key, changed, World({key: node}, nodes=[node]))
     record = step.resource.to_json()
     assert (record["spec"], record["status"]) == (node.to_json()["spec"], node.to_json()["status"])
     assert record["metadata"]["labels"] == {"kubernetes.io/os": "linux"}
@@ -139,4 +139,25 @@ def test_the_shown_uid_is_its_own_inverse(uid: str) -> None:
     ],
 )
 def test_merge_patches_follow_rfc_7396(base: Any, patch: Any, result: Any) -> None:
-    assert changes.merged(base, patch) == result
+    assert patches.merged(base, patch) == result
+
+
+@given(st.dictionaries(st.sampled_from(["metadata", "spec", "kind", "apiVersion"]), mappings | json_values))
+def test_whatever_a_patch_makes_of_a_resource_is_applied_or_rejected(patch: dict[str, Any]) -> None:
+    pool = IPPool.make("a", cidr="10.0.0.0/16")
+    key = changes.key_of(noun("pool"), "a", None)
+    changed = patches.merged(view.shown(pool.to_json()), patch)
+    try:
+        steps = changes.edited(key, changed, World({key: pool}, pools=[pool]))
+    except RejectedError as rejected:
+        assert rejected.sentences
+    else:
+        assert all(step.resource.name == "a" for step in steps)
+
+
+def test_a_patch_cannot_rename() -> None:
+    pool = IPPool.make("a", cidr="10.0.0.0/16")
+    key = changes.key_of(noun("pool"), "a", None)
+    renamed = patches.merged(view.shown(pool.to_json()), {"metadata": {"name": "b"}})
+    with pytest.raises(RejectedError, match="can't change"):
+        changes.edited(key, renamed, World({key: pool}, pools=[pool]))

@@ -1,0 +1,85 @@
+"""Changes carried out while others write, and on stores that can't write all at once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+import datastore
+from datastore.resources import IPPool, Resource
+from datastore.store import Conflict, Store, Unavailable, Write
+from felixctl import changes, edits, patches
+from felixctl.documents import read
+from felixctl.failure import CommandError
+from felixctl.kinds import noun
+
+POOLS = """
+apiVersion: projectcalico.org/v3
+kind: IPPool
+metadata: {name: a}
+spec: {cidr: 10.1.0.0/16}
+---
+apiVersion: projectcalico.org/v3
+kind: IPPool
+metadata: {name: b}
+spec: {cidr: 10.2.0.0/16}
+"""
+
+
+class Troubled:
+    """A store whose writes meet these troubles first, one each; None is none."""
+
+    def __init__(self, store: Store, *troubles: Exception | None, atomic: bool = True) -> None:
+        self._store, self._troubles, self.atomic = store, list(troubles), atomic
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def write(self, *writes: Write) -> tuple[Resource | None, ...]:
+        if self._troubles and (trouble := self._troubles.pop(0)):
+            raise trouble
+        return await self._store.write(*writes)
+
+
+@pytest.fixture
+async def store() -> AsyncIterator[Store]:
+    opened = datastore.open("sqlite:///:memory:")
+    yield opened
+    await opened.close()
+
+
+async def names(store: Store) -> list[str]:
+    return [pool.name for pool in await store.list(IPPool)]
+
+
+async def test_a_change_that_was_overtaken_is_decided_again(store: Store) -> None:
+    await store.create(IPPool.make("a", cidr="10.1.0.0/16"))
+    key = changes.key_of(noun("pool"), "a", None)
+    overtaken = Troubled(store, *(Conflict("somebody was quicker") for _ in range(edits.ATTEMPTS - 1)))
+    await edits.edit(overtaken, key, lambda seen: patches.merged(seen, {"spec": {"disabled": True}}))  # type: ignore[arg-type]
+    assert (await store.get(IPPool, "a")).spec.disabled
+
+
+async def test_one_who_is_always_overtaken_is_told(store: Store) -> None:
+    overtaken = Troubled(store, *(Conflict("somebody was quicker") for _ in range(edits.ATTEMPTS)))
+    with pytest.raises(Conflict):
+        await edits.carry_out(overtaken, changes.wanted(read(POOLS, "f")), changes.applied)  # type: ignore[arg-type]
+    assert await names(store) == []
+
+
+async def test_a_store_that_writes_one_by_one_tells_how_far_it_came(store: Store) -> None:
+    failing = Troubled(store, None, Unavailable("the store is away"), atomic=False)
+    with pytest.raises(CommandError, match="the store is away; 1 of 2 were written before"):
+        await edits.carry_out(failing, changes.wanted(read(POOLS, "f")), changes.applied)  # type: ignore[arg-type]
+    assert await names(store) == ["a"]
+    await edits.carry_out(failing, changes.wanted(read(POOLS, "f")), changes.applied)  # type: ignore[arg-type]
+    assert await names(store) == ["a", "b"]
+
+
+async def test_a_store_that_fails_as_a_whole_has_written_nothing(store: Store) -> None:
+    failing = Troubled(store, Unavailable("the store is away"))
+    with pytest.raises(Unavailable):
+        await edits.carry_out(failing, changes.wanted(read(POOLS, "f")), changes.applied)  # type: ignore[arg-type]
+    assert await names(store) == []
