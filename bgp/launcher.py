@@ -94,6 +94,7 @@ def tune(commands: int, events: int) -> None:
     from exabgp.reactor.api.response import json as response_json
     from exabgp.reactor.asynchronous import ASYNC
     from exabgp.reactor.delay import Delay
+    from exabgp.reactor.listener import Listener
     from exabgp.reactor.loop import Reactor
     from exabgp.reactor.peer import Peer
     from exabgp.version import version
@@ -106,6 +107,13 @@ def tune(commands: int, events: int) -> None:
         (Reactor, "_pending_adjribout", ("self",), never),
         (Peer, "run", ("self",), visit(Peer.run)),
         (Peer, "reconfigure", ("self", "restart_neighbor"), keep_queued(Peer.reconfigure)),
+        (Peer, "handle_connection", ("self", "connection"), check_ttl(Peer.handle_connection)),
+        (
+            Listener,
+            "_listen",
+            ("self", "local_ip", "peer_ip", "local_port", "use_md5", "md5_base64", "ttl_in"),
+            answer_from_nearby(Listener._listen),
+        ),
         (Neighbor, "remove_self", ("self", "changes"), copy_little(Neighbor.remove_self)),
         (ASYNC, "run", ("self",), work_off(ASYNC.run)),
         (Processes, "_start", ("self", "process"), attach_to(commands, events)),
@@ -284,6 +292,39 @@ def copy_little(released: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any
         return type(change)(copy.copy(change.nlri), change.attributes)
 
     return remove_self
+
+
+def check_ttl(released: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Return Peer.handle_connection that holds a session the peer dialled to the neighbour's `incoming-ttl`.
+
+    As released only what we dial is, or everybody who dials the same address (RFC 5082 is per neighbour).
+    """
+    from exabgp.reactor.network.tcp import set_minimum_ttl
+
+    def handle_connection(peer: Any, connection: Any) -> Any:
+        lowest = peer.neighbor["incoming-ttl"]
+        if lowest and connection.io:
+            set_minimum_ttl(connection.io, connection.afi, connection.peer, lowest)
+        return released(peer, connection)
+
+    return handle_connection
+
+
+def answer_from_nearby(released: Callable[..., None]) -> Callable[..., None]:
+    """Return Listener._listen whose sockets answer with the TTL that peers with TTL security ask for.
+
+    As released the answer to their SYN bears 64, and they never see it.
+    """
+    from exabgp.protocol.family import AFI
+    from exabgp.reactor.network.tcp import GTSM_SENDING_TTL, set_sending_ttl
+
+    def listen(listener: Any, local_ip: Any, peer_ip: Any, *more: Any) -> None:
+        released(listener, local_ip, peer_ip, *more)
+        for listening, (address, *_) in listener._sockets.items():
+            family = AFI.ipv6 if listening.family == socket.AF_INET6 else AFI.ipv4
+            set_sending_ttl(listening, family, address, GTSM_SENDING_TTL)
+
+    return listen
 
 
 class Pipes:

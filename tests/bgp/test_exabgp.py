@@ -18,7 +18,7 @@ from bgp import exabgp as door
 from bgp import wire
 from bgp.exabgp import ExaBGP, ExaBGPError
 from bgp.speaker import Attributes, ImportPolicy, Neighbour, Speaker
-from bgp.wire import EndOfRib, Event, PeerDown, PeerUp, Restarted, Stopped, Update
+from bgp.wire import EndOfRib, Event, PeerConnected, PeerDown, PeerUp, Restarted, Stopped, Update
 from kernel.prefix import Prefix, pack
 from tests.bgp.network import own_network
 
@@ -41,7 +41,7 @@ def address(number: int) -> str:
 
 def session(own: int, peer: int) -> Neighbour:
     """Return the mesh session of two nodes: the one with the lower number waits to be dialled."""
-    return Neighbour(address(peer), address(own), peer_as=AS, local_as=AS, passive=own < peer, hold_time=9)
+    return Neighbour(address(peer), address(own), peer_as=AS, local_as=AS, passive=own < peer)
 
 
 def speaker(own: int, *peers: int) -> Speaker:
@@ -50,7 +50,7 @@ def speaker(own: int, *peers: int) -> Speaker:
         router_id=pack(address(own)),
         listen=(address(own),),
         port=179,
-        neighbours=tuple(session(own, peer) for peer in peers),
+        neighbours=tuple(session(own, peer) for peer in peers if peer != own),
         policy=ImportPolicy(AS, pack(address(own))),
     )
 
@@ -83,13 +83,15 @@ class Node:
                 self._news.clear()
                 await self._news.wait()
 
-    def routes(self, peer: int) -> dict[Prefix, Attributes]:
+    def routes(self, peer: int | str) -> dict[Prefix, Attributes]:
+        """Return what a node, by number or address, has announced to this one."""
         held: dict[Prefix, Attributes] = {}
+        sender = peer if isinstance(peer, str) else address(peer)
         for event in self.heard:
             match event:
-                case PeerDown(peer=said) if said == address(peer):
+                case PeerDown(peer=said) if said == sender:
                     held.clear()
-                case Update(peer=said) if said == address(peer):
+                case Update(peer=said) if said == sender:
                     for gone in event.withdrawn:
                         held.pop(gone.prefix, None)
                     held.update((route.prefix, route.attributes) for route in event.announced)
@@ -321,6 +323,50 @@ async def test_a_password_of_any_characters_works_and_only_its_owner_reads_the_f
         await two.exabgp.reload(with_neighbour(speaker(2, 1), password=password))
         await one.hears(PeerUp(address(2)))
         assert (tmp_path / "1" / "exabgp.conf").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("hops", [None, 1], ids=["plain", "ttl security"])
+async def test_an_ipv6_session_with_a_password_carries_both_families(tmp_path: Path, hops: int | None) -> None:
+    def six(own: int, other: int) -> Speaker:
+        only = replace(
+            session(own, other),
+            address=f"fd09::{other}",
+            local_address=f"fd09::{own}",
+            password="s3cret",
+            ttl_hops=hops,
+        )
+        return replace(speaker(own), listen=(f"fd09::{own}",), neighbours=(only,))
+
+    async with node(tmp_path / "1") as one, node(tmp_path / "2") as two:
+        await one.exabgp.reload(six(1, 2))
+        await two.exabgp.reload(six(2, 1))
+        await one.hears(PeerUp("fd09::2"))
+        assert await one.exabgp.send(wire.announce(OURS, to=["fd09::2"])) == [True, True]
+        await two.hears(lambda event: isinstance(event, Update) and two.routes("fd09::1") == OURS)
+
+
+async def test_ttl_security_keeps_out_a_dialling_peer_that_seems_far_away(tmp_path: Path) -> None:
+    async with node(tmp_path / "1") as one, node(tmp_path / "2") as two, node(tmp_path / "3") as three:
+        await one.exabgp.reload(replace(speaker(1), neighbours=(replace(session(1, 2), ttl_hops=1), session(1, 3))))
+        await two.exabgp.reload(speaker(2, 1))
+        await two.hears(PeerConnected(address(1)))
+        # Its packets are dropped from here on. Who comes later and dials the same address is not held to it:
+        await three.exabgp.reload(speaker(3, 1))
+        await one.hears(PeerUp(address(3)))
+        assert PeerUp(address(2)) not in one.heard
+
+
+async def test_a_changed_password_resets_its_session_only(tmp_path: Path) -> None:
+    async with mesh(tmp_path, 1, 2, 3) as (one, two, _):
+        for own, other, one_of_two in ((1, 2, one), (2, 1, two)):
+            changed = tuple(
+                replace(each, password="n3w") if each.address == address(other) else each
+                for each in speaker(own, 1, 2, 3).neighbours
+            )
+            before = len(two.heard)
+            await one_of_two.exabgp.reload(replace(speaker(own), neighbours=changed))
+        await two.hears(PeerUp(address(1)), after=before)
+        assert not any(map(gone(3), one.heard[one.heard.index(PeerUp(address(3))) :]))
 
 
 async def test_nothing_runs_after_the_end(tmp_path: Path) -> None:
