@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -36,7 +36,7 @@ from bgp.protocol import (
 )
 from bgp.rib_in import Peer, RibIn, State
 from bgp.rib_out import RibOut
-from bgp.speaker import Attributes, Family, Speaker
+from bgp.speaker import Attributes, Family, Neighbour, Speaker
 from kernel.prefix import Prefix, unpack
 
 log = logging.getLogger("bgp")
@@ -61,6 +61,7 @@ class Sidecar:
         self._problem = ""
         self._speaker: Speaker | None = None
         self._loaded: Speaker | None = None
+        self._peers_known = False
         self._reload = asyncio.Event()
         self._work = asyncio.Event()
         self._quiet = asyncio.Event()
@@ -150,7 +151,7 @@ class Sidecar:
                 self._work.set()
 
     def _settle(self, now: float) -> None:
-        if not self._settled and self._speaker is not None and self.rib_in.settled(now):
+        if not self._settled and self._peers_known and self.rib_in.settled(now):
             self._settled = True
             log.info("sessions have settled: every peer has sent its end-of-RIB or has had its time")
             if self._link is not None:
@@ -219,31 +220,48 @@ class Sidecar:
     # Who the peers are
 
     def _configure(self, speaker: Speaker) -> None:
+        """Take up new rules at once; the sessions follow with ExaBGP's, one reload after the other."""
         self._speaker = speaker
-        self.rib_in.configure(speaker.neighbours, speaker.policy, time.monotonic())
-        self._owed = {a: since for a, since in self._owed.items() if a in self.rib_in.peers}
-        self._pass_on()
+        self._know([peer.neighbour for peer in self.rib_in.peers.values()])
         self._reload.set()
+
+    def _know(self, neighbours: Iterable[Neighbour]) -> None:
+        assert self._speaker is not None, "neighbours come with a speaker"
+        self.rib_in.configure(neighbours, self._speaker.policy, time.monotonic())
+        self._owed = {address: since for address, since in self._owed.items() if address in self.rib_in.peers}
+        self._pass_on()
 
     async def _reconfigure(self) -> None:
         while True:
             await self._reload.wait()
             self._reload.clear()
-            speaker = self._speaker
-            assert speaker is not None, "a reload is asked for with a speaker"
-            if self._loaded is not None and replace(speaker, policy=self._loaded.policy) == self._loaded:
-                continue
+            assert self._speaker is not None, "a reload is asked for with a speaker"
+            await self._load(self._speaker)
+            self._peers_known = True
+            self._work.set()
+
+    async def _load(self, speaker: Speaker) -> None:
+        """Make ExaBGP's sessions those of the speaker.
+
+        A peer that goes is known until its session has gone: were it forgotten before, and came back before the reload,
+        nobody would say again that it is up. If the reload fails, it stays.
+        """
+        if self._loaded is None or replace(speaker, policy=self._loaded.policy) != self._loaded:
+            stated = {neighbour.address for neighbour in speaker.neighbours}
+            leaving = [peer.neighbour for address, peer in self.rib_in.peers.items() if address not in stated]
+            self._know((*speaker.neighbours, *leaving))
             if self._loaded is not None:
                 unchanged = set(self._loaded.neighbours)
                 self.rib_out.fall_behind(n.address for n in speaker.neighbours if n not in unchanged)
             try:
                 await self._exabgp.reload(speaker)
-                self._loaded = speaker
-                self._problem = ""
             except ExaBGPError as error:
                 log.error("%s", error)
                 self._report_problem(str(error))
-            self._work.set()
+                return
+            self._loaded = speaker
+        self._problem = ""
+        self._know(speaker.neighbours)
 
     def _report_problem(self, text: str) -> None:
         self._problem = text
@@ -392,11 +410,12 @@ def _patience(restart_time: int) -> float:
 
 
 def _info(peer: Peer) -> str:
-    """Return the session's state in the words of RFC 4271 §8.2.2, and Passive where we wait to be called."""
+    """Return the session's state in the words of RFC 4271 §8.2.2, Passive where we wait to be called, and why."""
     match peer.state:
         case State.UP:
             return "Established"
         case State.CONNECTED:
-            return "OpenSent"
+            state = "OpenSent"
         case State.DOWN:
-            return "Passive" if peer.neighbour.passive else "Active"
+            state = "Passive" if peer.neighbour.passive else "Active"
+    return f"{state}: {peer.last_error}" if peer.last_error else state
