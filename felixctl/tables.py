@@ -5,11 +5,13 @@ Pure, and of the standard library only: every command pays for what is imported 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 
 GAP = 3
 """How many spaces stand behind the longest cell of a plain column."""
+_NUMBER = re.compile(r"[-+]?[0-9]+(\.[0-9]+)?(e[-+][0-9]+)?")
 
 
 def plain(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -47,13 +49,4 @@ def _centred(text: str, width: int) -> str:
 
 
 def _aligned(cell: str, width: int) -> str:
-    return cell.rjust(width) if _is_number(cell) else cell.ljust(width)
-
-
-def _is_number(cell: str) -> bool:
-    """Whether a cell reads as a number such as `64`, `-1` or `1.2089e+24`."""
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+    return cell.rjust(width) if _NUMBER.fullmatch(cell) else cell.ljust(width)

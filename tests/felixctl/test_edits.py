@@ -58,28 +58,28 @@ async def test_a_change_that_was_overtaken_is_decided_again(store: Store) -> Non
     await store.create(IPPool.make("a", cidr="10.1.0.0/16"))
     key = changes.key_of(noun("pool"), "a", None)
     overtaken = Troubled(store, *(Conflict("somebody was quicker") for _ in range(edits.ATTEMPTS - 1)))
-    await edits.edit(overtaken, key, lambda seen: patches.merged(seen, {"spec": {"disabled": True}}))  # type: ignore[arg-type]
+    await edits.edit(overtaken, key, lambda seen: patches.merged(seen, {"spec": {"disabled": True}}))
     assert (await store.get(IPPool, "a")).spec.disabled
 
 
 async def test_one_who_is_always_overtaken_is_told(store: Store) -> None:
     overtaken = Troubled(store, *(Conflict("somebody was quicker") for _ in range(edits.ATTEMPTS)))
     with pytest.raises(Conflict):
-        await edits.carry_out(overtaken, changes.wanted(read(POOLS, "f")), changes.applied)  # type: ignore[arg-type]
+        await edits.carry_out(overtaken, changes.wanted(read(POOLS, "f")), changes.applied)
     assert await names(store) == []
 
 
 async def test_a_store_that_writes_one_by_one_tells_how_far_it_came(store: Store) -> None:
     failing = Troubled(store, None, Unavailable("the store is away"), atomic=False)
     with pytest.raises(CommandError, match="the store is away; 1 of 2 were written before"):
-        await edits.carry_out(failing, changes.wanted(read(POOLS, "f")), changes.applied)  # type: ignore[arg-type]
+        await edits.carry_out(failing, changes.wanted(read(POOLS, "f")), changes.applied)
     assert await names(store) == ["a"]
-    await edits.carry_out(failing, changes.wanted(read(POOLS, "f")), changes.applied)  # type: ignore[arg-type]
+    await edits.carry_out(failing, changes.wanted(read(POOLS, "f")), changes.applied)
     assert await names(store) == ["a", "b"]
 
 
 async def test_a_store_that_fails_as_a_whole_has_written_nothing(store: Store) -> None:
     failing = Troubled(store, Unavailable("the store is away"))
     with pytest.raises(Unavailable):
-        await edits.carry_out(failing, changes.wanted(read(POOLS, "f")), changes.applied)  # type: ignore[arg-type]
+        await edits.carry_out(failing, changes.wanted(read(POOLS, "f")), changes.applied)
     assert await names(store) == []
