@@ -18,7 +18,9 @@ BINARY = "felix"
 CONFLIST = "10-felix.conflist"
 
 
-def conflist(network: str = "k8s-pod-network", *, ipv6: bool = False, mtu: int = 0) -> dict[str, Any]:
+def conflist(
+    network: str = "k8s-pod-network", *, ipv4: bool = True, ipv6: bool = False, mtu: int = 0
+) -> dict[str, Any]:
     """Return the network's configuration.
 
     cniVersion is what the oldest libraries must read; newer ones take the highest of cniVersions and with it
@@ -26,7 +28,7 @@ def conflist(network: str = "k8s-pod-network", *, ipv6: bool = False, mtu: int =
     """
     plugin: dict[str, Any] = {
         "type": BINARY,
-        "ipam": {"type": "felix-ipam", "assign_ipv4": True, "assign_ipv6": ipv6},
+        "ipam": {"type": "felix-ipam", "assign_ipv4": ipv4, "assign_ipv6": ipv6},
         "capabilities": {"io.kubernetes.cri.pod-annotations": True},
     }
     if mtu:

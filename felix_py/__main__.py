@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import datastore
 from bgp.client import Sidecar
@@ -76,29 +78,32 @@ async def _run(settings: Settings) -> None:
 
 async def _serve(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
+        settings.state_dir.mkdir(parents=True, exist_ok=True)
         store = datastore.open(settings.datastore)
         stack.push_async_callback(store.close)
         kernel = stack.enter_context(Kernel())
-        identity = await _start(settings, store, kernel)
+        allocator = Allocator(store)
+        identity = await _start(settings, store, kernel, allocator)
         write_sysctls(FORWARDING, content_without=_IPV6_SYSCTLS)
         sidecar = Sidecar(settings.run_dir / "bgp.sock")
         agent = Agent(settings, identity, store, kernel, sidecar)
         journal = Journal(settings.state_dir / "released.journal")
-        verbs = Verbs(_cni_settings(settings, identity), store, Allocator(store), agent, journal)
+        verbs = Verbs(_cni_settings(settings, identity), store, allocator, agent, journal, limitation=agent.limitation)
         checks = Checks(agent, store, kernel, verbs.leaving)
-        web = await stack.enter_async_context(_web(settings, Status(agent, sidecar, checks)))
-        del web
+        await stack.enter_async_context(_web(settings, Status(agent, sidecar, checks)))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(agent.run())
             tasks.create_task(_serve_cni(settings, agent, verbs))
             tasks.create_task(checks.run_at_times(settings.check_seconds))
 
 
-async def _start(settings: Settings, store: Store, kernel: Kernel) -> Identity:
+async def _start(settings: Settings, store: Store, kernel: Kernel, allocator: Allocator) -> Identity:
     """Start up, waiting for a datastore that is away. What is wrong for good rises."""
     while True:
         try:
-            return await start(settings, store, kernel)
+            identity = await start(settings, store, kernel)
+            await allocator.adopt(identity.node)
+            return identity
         except Unavailable as error:
             log.warning("start up: %s; next try in %g s", error, RETRY_SECONDS)
             await asyncio.sleep(RETRY_SECONDS)
@@ -120,21 +125,35 @@ async def _serve_cni(settings: Settings, agent: Agent, verbs: Verbs) -> None:
     await server.start()
     try:
         if settings.cni_conf_dir is not None:
-            install_conflist(conflist(), settings.cni_conf_dir)
+            install_conflist(_network(settings, agent), settings.cni_conf_dir)
         log.info("ready: pods may be attached")
         await verbs.tidy_up()
     finally:
         await server.stop()
 
 
+def _network(settings: Settings, agent: Agent) -> Mapping[str, Any]:
+    """Return the conflist to install: the one a file gives, else one that asks for the families this node has."""
+    if settings.cni_network_config is None:
+        families = agent.pod_families()
+        return conflist(ipv4=6 not in families or 4 in families, ipv6=6 in families, mtu=settings.mtu)
+    try:
+        given = json.loads(settings.cni_network_config.read_bytes())
+    except (OSError, ValueError) as error:
+        raise StartupError(f"read the network configuration {settings.cni_network_config}: {error}") from None
+    if not isinstance(given, dict):
+        raise StartupError(f"read the network configuration {settings.cni_network_config}: it is not a JSON object")
+    return given
+
+
 @asynccontextmanager
-async def _web(settings: Settings, status: Status) -> AsyncIterator[WebServer]:
+async def _web(settings: Settings, status: Status) -> AsyncIterator[None]:
     server = WebServer(status.pages())
     await server.listen_unix(settings.run_dir / "status.sock", int(settings.status_mode, 8))
     if settings.health_port:
         await server.listen_tcp(settings.health_host, settings.health_port)
     try:
-        yield server
+        yield
     finally:
         await server.close()
 

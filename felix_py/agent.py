@@ -31,6 +31,7 @@ from kernel.socket import AddressChanged, Event, Kernel, Link, LinkChanged, Lost
 
 log = logging.getLogger("felix.agent")
 
+SIDECAR_PATIENCE_SECONDS = 30.0
 RESOLVE_AGAIN_SECONDS = 0.02  # changes of the host's own routes come in bursts
 
 
@@ -80,6 +81,7 @@ class Agent:
         self._devices: dict[str, int] = {}  # devices that are up, by name
         self._said_again: set[Prefix] | None = set()  # by the sidecar since it connected; None once settled
         self._resolving: asyncio.TimerHandle | None = None
+        self._sidecar_away_since: float | None = None
         self.writer = FibWriter(kernel, self.rib, Fib(self.ownership), self._awake.set)
 
     async def run(self) -> None:
@@ -170,6 +172,7 @@ class Agent:
             match event:
                 case Connected():
                     self.progress.sidecar_connected, self._said_again = True, set()
+                    self._sidecar_away_since = None
                 case Learned(routes=routes):
                     self.learned.resolved(self.rib, self._resolve(self.learned.unknown(routes.values())))
                     self.learned.put(self.rib, routes)
@@ -186,6 +189,7 @@ class Agent:
                     log.warning("the sidecar says: %s", problem.text)
                 case Disconnected():
                     self.progress.sidecar_connected = False
+                    self._sidecar_away_since = asyncio.get_running_loop().time()
             if self.rib.changed:
                 self._awake.set()
 
@@ -316,6 +320,23 @@ class Agent:
         if any(not self._covered(address) for address in pod.addresses):
             self._due |= Topic.BLOCKS
             self._awake.set()
+
+    def limitation(self) -> str | None:
+        """Return why running pods may lose connectivity, if so: for CNI's STATUS. A sidecar that restarts is none."""
+        since = self._sidecar_away_since
+        if since is None or asyncio.get_running_loop().time() - since < SIDECAR_PATIENCE_SECONDS:
+            return None
+        return "the BGP sidecar is away: routes to other nodes are kept, but no longer follow what changes there"
+
+    def pod_families(self) -> frozenset[int]:
+        """Return the IP versions that pods get: those in which there is a pool, and this node has an address."""
+        pooled = {pool.bits for pool in self.snapshot.pool_prefixes()}
+        addresses = self.identity.addresses
+        return frozenset(
+            version
+            for version, bits, own in ((4, 32, addresses.ipv4), (6, 128, addresses.ipv6))
+            if own is not None and bits in pooled
+        )
 
     def _covered(self, address: Prefix) -> bool:
         return any(block.contains(address) for block in self.snapshot.own_blocks())

@@ -20,5 +20,3 @@ def test_nodes_reach_one_another_while_a_configured_node_is_dead(tmp_path: Path)
         assert states.pop("192.0.2.99") != "up"
         assert set(states.values()) == {"up"}
         assert lab.report["pings"] == {"sent": 6, "lost": 0}
-        reached, established = lab.report["seconds"]["reachable"], lab.report["seconds"]["established"]
-        assert reached - established < 30, "that is, not after a restart time of 120 s or 240 s"

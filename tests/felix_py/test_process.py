@@ -1,0 +1,102 @@
+"""The agent's process from outside: what it says when it cannot start, and with which code it ends."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pyroute2.netns
+import pytest
+from pyroute2 import IPRoute
+
+import datastore
+from datastore.resources import Node
+
+PATIENCE_SECONDS = 60
+
+
+@pytest.fixture
+def namespace() -> Iterator[str]:
+    """A host of one's own: eth0 has 192.0.2.1/24.
+
+    (bridge eth0)  192.0.2.1/24
+    """
+    name = f"felix-t{os.getpid()}"
+    pyroute2.netns.create(name)
+    try:
+        with IPRoute(netns=name) as host:
+            host.link("add", ifname="eth0", kind="bridge")
+            index = host.link_lookup(ifname="eth0")[0]
+            host.addr("add", index=index, address="192.0.2.1", prefixlen=24)
+            host.link("set", index=index, state="up")
+        yield name
+    finally:
+        pyroute2.netns.remove(name)
+
+
+def agent(namespace: str, folder: Path, **settings: str) -> subprocess.Popen[str]:
+    environment: Mapping[str, str] = {
+        "PATH": os.environ["PATH"],
+        "NODENAME": "n1",
+        "IP": "autodetect",
+        "FELIX_DATASTORE": f"sqlite://{folder}/cluster.db",
+        "FELIX_RUN_DIR": str(folder / "run"),
+        "FELIX_STATE_DIR": str(folder / "state"),
+        "FELIX_MTUFILE": str(folder / "mtu"),
+        "CALICO_NODENAME_FILE": str(folder / "nodename"),
+        "FELIX_HEALTHPORT": "0",
+        **settings,
+    }
+    command = ["ip", "netns", "exec", namespace, sys.executable, "-m", "felix_py"]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def words_of(process: subprocess.Popen[str], code: int) -> str:
+    """Wait for a process to end with this code; return what it said."""
+    said, _ = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == code, said
+    return said
+
+
+def test_a_bad_setting_ends_it_with_2_and_names_the_setting(namespace: str, tmp_path: Path) -> None:
+    said = words_of(agent(namespace, tmp_path, FELIX_METRIC="high"), 2)
+    assert said.startswith("setting FELIX_METRIC='high'")
+    assert said.count("\n") == 1
+
+
+async def test_another_nodes_address_ends_it_with_1_and_names_the_node(namespace: str, tmp_path: Path) -> None:
+    store = datastore.open(f"sqlite://{tmp_path}/cluster.db")
+    await store.create(Node.make("rival", annotations={"projectcalico.org/IPv4Address": "192.0.2.1/24"}))
+    await store.close()
+    assert "node rival has it already" in words_of(agent(namespace, tmp_path), 1)
+
+
+def test_an_unreadable_datastore_ends_it_with_1_and_names_the_file(namespace: str, tmp_path: Path) -> None:
+    (tmp_path / "cluster.db").write_text("this is no database, and long enough to be looked at\n" * 100)
+    assert f"{tmp_path}/cluster.db" in words_of(agent(namespace, tmp_path), 1)
+
+
+def test_no_address_that_fits_ends_it_with_1_and_names_the_setting(namespace: str, tmp_path: Path) -> None:
+    said = words_of(agent(namespace, tmp_path, IP_AUTODETECTION_METHOD="interface=wlan.*"), 1)
+    assert "interface=wlan.*" in said
+
+
+def test_sigterm_ends_it_with_0_once_it_is_ready(namespace: str, tmp_path: Path) -> None:
+    process = agent(namespace, tmp_path)
+    assert process.stdout is not None
+    try:
+        heard = ""
+        while "ready: pods may be attached" not in heard:
+            line = process.stdout.readline()
+            assert line, heard
+            heard += line
+        assert (tmp_path / "nodename").read_text() == "n1"
+        assert (tmp_path / "mtu").read_text() == "1500"
+        process.terminate()
+        assert "routes stay as they are" in words_of(process, 0)
+    finally:
+        process.kill()
+        process.wait()
