@@ -15,26 +15,18 @@ from ipaddress import IPv4Address, IPv6Address, ip_network
 
 from datastore.fields import Address, Network, network
 from datastore.pools import Use
-from datastore.resources import BlockAffinity, IPAMBlock, IPAMConfig, IPAMHandle, IPPool, IPReservation, Node
-from datastore.store import DatastoreError, InSync, NotFound, Store
+from datastore.resources import BlockAffinity, IPAMBlock, IPAMHandle, IPPool
+from datastore.store import DatastoreError, NotFound, Store
 from ipam import block as blocks
 from ipam import search
 from ipam.batch import Ask, Assign, AssignAt, Release, ReleaseHandle
 from ipam.claims import Claims
 from ipam.commits import ATTEMPTS, OVERTAKEN, Commits, MissingBlock
-from ipam.errors import (
-    BlockLimit,
-    ClaimConflict,
-    Contention,
-    Exhausted,
-    ForeignBlock,
-    IpamError,
-    NotEmpty,
-    NotInPool,
-)
+from ipam.errors import BlockLimit, ClaimConflict, Contention, Exhausted, ForeignBlock, IpamError, NotEmpty, NotInPool
 from ipam.names import affine_host, cidr_name, handle_name
 from ipam.reserved import Reserved
-from ipam.rounds import Rounds
+from ipam.rooms import Rooms, Search
+from ipam.views import View, Views
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,76 +66,23 @@ class Released:
     unassigned: tuple[Address, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class View:
-    """What the cluster says about addresses on one host, read in one go. A hint: the writes decide."""
-
-    config: IPAMConfig | None
-    pools: tuple[IPPool, ...]
-    reservations: tuple[IPReservation, ...]
-    node_labels: Mapping[str, str]
-    affinities: tuple[BlockAffinity, ...]
-
-    @property
-    def strict(self) -> bool:
-        return self.config is not None and self.config.spec.strict_affinity
-
-    @property
-    def claims_blocks(self) -> bool:
-        return self.config is None or self.config.spec.auto_allocate_blocks
-
-    def reserved(self, version: int) -> Reserved:
-        networks = (cidr for reservation in self.reservations for cidr in reservation.networks)
-        return Reserved.of(networks, version)
-
-
-@dataclass(frozen=True, slots=True)
-class _Need:
-    """One request's search for addresses of one family."""
-
-    request: Request
-    version: int
-    pools: tuple[IPPool, ...]
-    reserved: Reserved
-    view: View
-
-    def ask(self, count: int, only_for: str | None) -> Assign:
-        return Assign(self.request.handle, self.request.attributes, count, self.reserved, only_for)
-
-
-@dataclass(frozen=True, slots=True)
-class _MoreRoom:
-    """Ask for a block of the host's own that has not been tried yet."""
-
-    need: _Need
-    tried: frozenset[Network]
-
-
 class Allocator:
     """Addresses from the pools of one store, for whoever runs in this event loop."""
 
     def __init__(self, store: Store, *, now: Callable[[], int] = time.time_ns) -> None:
         self._store = store
         self._now_ns = now
-        self._commits = Commits(store, now, self._cooldown_seconds)
         self._claims = Claims(store, now)
-        self._views: Rounds[str, None, View] = Rounds(self._read_views)
-        self._rooms: Rounds[tuple[str, int], _MoreRoom, Network] = Rounds(self._find_rooms)
-        self._kept: dict[str, View] | None = None
-        self._changes = 0
+        self._views = Views(store, self._claims)
+        self._rooms = Rooms(store, self._claims, now)
+        self._commits = Commits(store, now, self._views.cooldown_seconds)
 
     async def follow(self) -> None:
         """Keep what was read of pools and settings until the store tells that it changed. Runs until cancelled.
 
         Without it each request reads them. A change counts a moment later with it, as if the request had come earlier.
         """
-        try:
-            async for event in self._store.watch(IPAMConfig, IPPool, IPReservation, Node, BlockAffinity):
-                self._changes += 1
-                if self._kept or isinstance(event, InSync):
-                    self._kept = {}
-        finally:
-            self._kept = None
+        await self._views.follow()
 
     async def assign(self, request: Request) -> Assignment:
         """Assign all the addresses of a request, or none (unless it is content with fewer).
@@ -151,7 +90,7 @@ class Allocator:
         Not idempotent: asking again gives more. Raises NoPools, BadPool, BlockLimit, Exhausted, Contention. After
         DatastoreError or a cancellation something may have been assigned: release the handle.
         """
-        view = await self._view(request.node)
+        view = await self._views.of(request.node)
         taken: dict[Address, Network] = {}
         messages: list[str] = []
         try:
@@ -173,7 +112,7 @@ class Allocator:
 
         Not idempotent. Raises NotInPool, AlreadyAssigned, ForeignBlock (affinity is strict), ClaimConflict, Contention.
         """
-        view = await self._view(request.node)
+        view = await self._views.of(request.node)
         wanted = ip_network(address)
         pool = search.pool_of((pool for pool in view.pools if pool.allocatable), wanted)
         if pool is None:
@@ -280,10 +219,10 @@ class Allocator:
             node_labels=view.node_labels,
             namespace_labels=request.namespace_labels,
         )
-        need = _Need(request, version, pools, view.reserved(version), view)
+        wanted = Search(request.node, version, pools, view.reserved(version), view, request.max_blocks)
         before = len(taken)
         try:
-            await self._from_own_blocks(need, count, taken)
+            await self._from_own_blocks(request, wanted, count, taken)
             return []
         except Exhausted as shortfall:
             why = str(shortfall)
@@ -293,128 +232,43 @@ class Allocator:
             return [str(shortfall)]
         got = len(taken) - before
         if not view.strict and view.claims_blocks:
-            got += await self._borrow(need, count - got, taken)
+            got += await self._borrow(request, wanted, count - got, taken)
         if got < count and not request.partial:
             raise Exhausted(
                 f"assign {request.handle} on node {request.node}: found {got} of {count} IPv{version} addresses: {why}"
             )
         return [why] if got < count else []
 
-    async def _from_own_blocks(self, need: _Need, count: int, taken: dict[Address, Network]) -> None:
+    async def _from_own_blocks(
+        self, request: Request, wanted: Search, count: int, taken: dict[Address, Network]
+    ) -> None:
         """Take `count` addresses from the host's blocks, claiming more as needed. Raises BlockLimit, Exhausted."""
         tried: set[Network] = set()
         missing = count
         for _ in range(ATTEMPTS):
-            cidr = await self._rooms_in_view(need, tried)
+            cidr = await self._rooms.next(wanted, tried)
             tried.add(cidr)
             try:
-                found = await self._commits.ask(cidr, need.ask(missing, need.request.node))
+                found = await self._commits.ask(cidr, _assign(request, missing, wanted.reserved, only_for=request.node))
             except (MissingBlock, ForeignBlock):
                 continue
             taken |= dict.fromkeys(found, cidr)
             missing -= len(found)
             if not missing:
                 return
-        raise Contention(f"assign {need.request.handle}: {ATTEMPTS} blocks were taken by others first; try again later")
+        raise Contention(f"assign {request.handle}: {ATTEMPTS} blocks were taken by others first; try again later")
 
-    async def _rooms_in_view(self, need: _Need, tried: set[Network]) -> Network:
-        """Return the next block to try: one the host is known to own, else one to be found or claimed."""
-        for affinity in search.own_blocks(need.view.affinities, need.pools):
-            if affinity.confirmed and affinity.network not in tried:
-                return affinity.network
-        key = (need.request.node, need.version)
-        return await self._rooms.ask(key, _MoreRoom(need, frozenset(tried)))
-
-    async def _find_rooms(self, key: tuple[str, int], asked: Sequence[_MoreRoom]) -> Sequence[Network | Exception]:
-        """Find a block for everybody who has tried all that they knew of; a block claimed for one serves the others."""
-        host, version = key
-        claimed = [affinity for affinity in await self._claims.of_host(host) if affinity.network.version == version]
-        own = await self._usable(claimed, asked[0].need.view)
-        answers: list[Network | Exception] = []
-        for more in asked:
-            try:
-                answers.append(await self._find_room(more, own))
-            except (IpamError, DatastoreError) as refusal:
-                answers.append(refusal)
-        return answers
-
-    async def _usable(self, claimed: Sequence[BlockAffinity], view: View) -> list[Network]:
-        """Return the host's blocks: half-done claims repaired, and empty ones given up whose pool forsook the node."""
-        usable = []
-        for affinity in claimed:
-            pool = search.pool_of(view.pools, affinity.network)
-            with suppress(ClaimConflict):
-                if pool and not pool.selects_node(view.node_labels):
-                    with suppress(NotEmpty):
-                        await self._claims.release(affinity.spec.node, affinity.network, must_be_empty=True)
-                        continue
-                if await self._claims.repair(affinity):
-                    usable.append(affinity.network)
-        return usable
-
-    async def _find_room(self, more: _MoreRoom, own: list[Network]) -> Network:
-        need = more.need
-        for cidr in own:
-            if cidr not in more.tried and search.pool_of(need.pools, cidr):
-                return cidr
-        limit = search.block_limit(need.view.config, need.request.max_blocks)
-        if len(own) >= limit:
-            raise BlockLimit(
-                f"assign {need.request.handle} on node {need.request.node}: it owns {len(own)} IPv{need.version}"
-                f" blocks, all full, and may own {limit}; raise maxBlocksPerHost or free addresses"
-            )
-        if not need.view.claims_blocks:
-            raise Exhausted("the node's blocks are full, and autoAllocateBlocks forbids claiming another")
-        claimed = await self._claim_one(need)
-        if claimed is None:
-            borrowing = "; strictAffinity forbids borrowing" if need.view.strict else ""
-            names = ", ".join(f"{pool.name} {pool.network}" for pool in need.pools)
-            raise Exhausted(f"no address and no block is free in {names}{borrowing}")
-        if claimed not in own:
-            own.append(claimed)
-        return claimed
-
-    async def _claim_one(self, need: _Need) -> Network | None:
-        """Claim the next block in the host's order of search; None if there is none left to claim."""
-        host = need.request.node
-        for _ in range(ATTEMPTS):
-            known = await self._store.list(IPAMBlock)
-            found = search.find_block(need.pools, known, host, need.reserved, self._now_ns())
-            if found.claim is None:
-                return await self._take_over(host, found.take_over)
-            with suppress(ClaimConflict):
-                await self._claims.claim(host, found.claim)
-                return found.claim
-        raise Contention(
-            f"claim a block for node {host}: others were quicker {ATTEMPTS} times in a row; try again later"
-        )
-
-    async def _take_over(self, host: str, empty: Iterable[IPAMBlock]) -> Network | None:
-        """Claim the first of these empty blocks that nobody defends."""
-        for block in empty:
-            with suppress(ClaimConflict, NotEmpty, *OVERTAKEN):
-                owner = affine_host(block.spec.affinity)
-                if owner is None:
-                    await self._store.delete(block)
-                else:
-                    await self._claims.release(
-                        owner, block.network, must_be_empty=True, expected_sequence=block.spec.sequence_number
-                    )
-                await self._claims.claim(host, block.network)
-                return block.network
-        return None
-
-    async def _borrow(self, need: _Need, missing: int, taken: dict[Address, Network]) -> int:
+    async def _borrow(self, request: Request, wanted: Search, missing: int, taken: dict[Address, Network]) -> int:
         """Take addresses from anybody's blocks, in the host's order of search; return how many."""
         got = 0
         known = await self._store.list(IPAMBlock)
-        for block in search.existing_blocks(need.pools, known, need.request.node, self._now_ns()):
+        for block in search.existing_blocks(wanted.pools, known, wanted.host, self._now_ns()):
             if got == missing:
                 break
-            if not blocks.has_free(block, need.reserved.ordinals(block.network)):
+            if not blocks.has_free(block, wanted.reserved.ordinals(block.network)):
                 continue
             with suppress(MissingBlock):
-                found = await self._commits.ask(block.network, need.ask(missing - got, None))
+                found = await self._commits.ask(block.network, _assign(request, missing - got, wanted.reserved))
                 taken |= dict.fromkeys(found, block.network)
                 got += len(found)
         return got
@@ -443,7 +297,7 @@ class Allocator:
         host = affine_host(block.spec.affinity) if block and blocks.is_empty(block) else None
         if host is None:
             return
-        view = await self._view(host)
+        view = await self._views.of(host)
         pool = search.pool_of(view.pools, cidr)
         if pool and not pool.selects_node(view.node_labels):
             with suppress(ClaimConflict, NotEmpty):
@@ -466,40 +320,6 @@ class Allocator:
         with suppress(*OVERTAKEN):
             await self._store.delete(read)
 
-    async def _view(self, host: str) -> View:
-        kept = self._kept.get(host) if self._kept else None
-        return kept or await self._views.ask(host, None)
-
-    async def _read_views(self, host: str, asked: Sequence[None]) -> Sequence[View]:
-        changes = self._changes
-        view = View(
-            await self._config(),
-            tuple(await self._store.list(IPPool)),
-            tuple(await self._store.list(IPReservation)),
-            await self._node_labels(host),
-            tuple(await self._claims.of_host(host)),
-        )
-        if self._kept is not None and changes == self._changes:
-            self._kept[host] = view
-        return [view] * len(asked)
-
-    async def _cooldown_seconds(self) -> int:
-        kept = next(iter(self._kept.values()), None) if self._kept else None
-        config = kept.config if kept else await self._config()
-        return config.spec.ip_cooldown_seconds if config else 0
-
-    async def _config(self) -> IPAMConfig | None:
-        try:
-            return await self._store.get(IPAMConfig, "default")
-        except NotFound:
-            return None
-
-    async def _node_labels(self, host: str) -> Mapping[str, str]:
-        try:
-            return (await self._store.get(Node, host)).labels
-        except NotFound:
-            return {}
-
     async def _handle(self, handle: str) -> IPAMHandle | None:
         try:
             return await self._store.get(IPAMHandle, handle_name(handle))
@@ -511,3 +331,7 @@ class Allocator:
             return await self._store.get(IPAMBlock, cidr_name(str(cidr)))
         except NotFound:
             return None
+
+
+def _assign(request: Request, count: int, reserved: Reserved, only_for: str | None = None) -> Assign:
+    return Assign(request.handle, request.attributes, count, reserved, only_for)

@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from datastore.fields import Address
-from datastore.resources import Resource
+from datastore.resources import BlockAffinity, IPAMBlock, Resource
 from datastore.store import DatastoreError, Store, Unavailable, Write
 from ipam.allocator import Allocator, Request
+from ipam.claims import Claims
 from ipam.collector import Collector
 from ipam.errors import IpamError
 from tests.ipam.world import MemoryStore, config, node, pool, violations
@@ -244,11 +245,13 @@ class ManyProcesses(RuleBasedStateMachine):
     def nothing_is_wrong(self) -> None:
         assert self.run(violations(self.truth, self.in_use, quiet=False)) == []
 
-    def finish(self, host: str, before_writing: bool = False) -> None:
+    def finish(self, host: str, before_writing: bool = False, watched: bool = False) -> None:
         """Let a process go on until it wants nothing more of the store, or until it wants to write."""
         calls = self.processes[host].store.calls
         while calls and not (before_writing and calls[0].writes):
             self.step(host)
+            if watched:
+                self.nothing_is_wrong()
 
     def close(self) -> None:
         for process in self.processes.values():
@@ -328,3 +331,57 @@ for machine in (ManyProcesses, InOrder, Strict):
 TestManyProcesses = ManyProcesses.TestCase
 TestInOrder = InOrder.TestCase
 TestStrict = Strict.TestCase
+
+
+def about_to_disown() -> ManyProcesses:
+    """Return a world where n2 has marked the affinity of n1's only block, and is about to take the owner off."""
+    world = ManyProcesses()
+    world.assign("n1", 1)
+    world.finish("n1")
+    world.start("n2", "give up", "n1", lambda allocator: allocator.release_affinity("n1"))
+    world.finish("n2", before_writing=True)
+    world.step("n2")
+    [marked] = world.run(world.truth.list(BlockAffinity))
+    assert marked.spec.state == "pendingDeletion"
+    return world
+
+
+@pytest.mark.parametrize("again", ["assign", "claim"])
+def test_a_host_that_comes_back_during_a_release_is_never_confirmed_on_a_block_it_loses(again: str) -> None:
+    world = about_to_disown()
+    [block] = world.run(world.truth.list(IPAMBlock))
+    if again == "assign":
+        world.assign("n1", 1)
+    else:
+        claims = Claims(world.processes["n1"].store, world.clock)
+        world.start("n1", "give up", "n1", lambda _: claims.claim("n1", block.network))
+    world.finish("n1", watched=True)
+    [affinity] = world.run(world.truth.list(BlockAffinity))
+    assert affinity.confirmed
+    world.finish("n2", watched=True)
+    world.close()
+
+
+def test_a_release_that_may_not_go_on_takes_back_only_a_mark_that_still_stands() -> None:
+    """The third finds the block in use and reinstates its host, while the second carries on with taking it away."""
+    world = about_to_disown()
+    world.start("n3", "give up", "n1", lambda allocator: allocator.release_affinity("n1", must_be_empty=True))
+    world.finish("n3", watched=True)
+    world.finish("n2", watched=True)
+    world.close()
+
+
+def test_a_claim_is_not_confirmed_over_a_release_that_has_begun() -> None:
+    world = ManyProcesses()
+    world.assign("n1", 1)
+    for _ in range(2):
+        world.finish("n1", before_writing=True)
+        world.step("n1")  # the affinity as pending, then the block
+    world.start("n2", "give up", "n1", lambda allocator: allocator.release_affinity("n1", must_be_empty=True))
+    world.finish("n2", before_writing=True)
+    world.step("n2")
+    world.step("n1")
+    world.finish("n2", watched=True)
+    world.finish("n1", watched=True)
+    assert len(world.in_use) == 1
+    world.close()
