@@ -110,30 +110,36 @@ class Sidecar:
                 self.rib_in.speaker_lost(reason, now)
                 if final:
                     self._report_problem(reason)
+            case wire.PeerUp() | wire.PeerDown():
+                self._note_session(event, now)
             case _:
                 self.rib_in.fold(event, now)
-                self._note_session(event, now)
         self._pass_on()
         if not isinstance(event, wire.Update):
             self._work.set()
             self._settle(now)
 
-    def _note_session(self, event: wire.Event, now: float) -> None:
-        match event:
-            case wire.PeerUp(address) if (peer := self.rib_in.peers.get(address)) is not None:
-                self._owed[address] = now
-                log.info("session with %s (AS %d) is up", address, peer.neighbour.peer_as)
-            case wire.PeerDown(address) if address in self._owed or address in self.rib_in.peers:
-                self._owed.pop(address, None)
-                peer = self.rib_in.peers.get(address)
-                if peer is not None and peer.since == now:
-                    log.log(
-                        logging.WARNING if peer.flaps else logging.DEBUG,
-                        "session with %s is down: %s; %d routes kept as stale",
-                        address,
-                        peer.last_error,
-                        len(peer.stale),
-                    )
+    def _note_session(self, event: wire.PeerUp | wire.PeerDown, now: float) -> None:
+        """Fold it in, owe an end-of-RIB to who comes up, and log what is news: not each of many failed attempts."""
+        peer = self.rib_in.peers.get(event.peer)
+        if peer is None:
+            return
+        flaps, error = peer.flaps, peer.last_error
+        self.rib_in.fold(event, now)
+        if isinstance(event, wire.PeerUp):
+            self._owed[event.peer] = now
+            log.info("session with %s (AS %d) is up", event.peer, peer.neighbour.peer_as)
+            return
+        self._owed.pop(event.peer, None)
+        if peer.flaps > flaps:
+            log.warning(
+                "session with %s ended: %s; %d of its routes are kept as stale",
+                event.peer,
+                peer.last_error,
+                len(peer.stale),
+            )
+        elif peer.last_error != error:
+            log.warning("session with %s does not come up: %s; attempts go on", event.peer, peer.last_error)
 
     def _pass_on(self) -> None:
         changed, self.rib_in.changed = self.rib_in.changed, set()
