@@ -36,12 +36,13 @@ def endpoint(name: str = "web", address: str = "10.65.1.1/32", node: str = "n1")
 def block(affinity: str | None = "host:n1", handle: str = f"net.{CONTAINER}", **secondary: str) -> IPAMBlock:
     spec: dict[str, Any] = {
         "cidr": "10.65.1.0/26",
+        "affinity": affinity,
         "strictAffinity": False,
         "allocations": [None, 0, *[None] * 62],
         "unallocated": [0, *range(2, 64)],
         "attributes": [{"handle_id": handle, "secondary": secondary or {"pod": "web", "node": "n1"}}],
     }
-    return IPAMBlock.make("10-65-1-0-26", **spec, **({"affinity": affinity} if affinity else {}))
+    return IPAMBlock.make("10-65-1-0-26", **spec)
 
 
 def affinity(node: str = "n1", state: str = "confirmed") -> BlockAffinity:

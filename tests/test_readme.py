@@ -1,0 +1,52 @@
+"""What the README says of the code and of the commands is true."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+WALK = README.partition("## A walk through the code")[2].partition("\n## ")[0]
+STEPS = [line for line in WALK.splitlines() if re.match(r"\d+\. ", line)]
+PLACES = re.findall(r"`([a-z_]+/[a-z_]+\.(?:py|c))` `([A-Za-z_.]+)`", "\n".join(STEPS))
+
+
+def definitions(path: Path) -> set[str]:
+    """Return the functions of a file, methods as Class.method."""
+    if path.suffix == ".c":
+        return set(re.findall(r"^(?:static )?(?:int|void|[a-z_ *]+?)\**([a-z_]+)\(", path.read_text(), re.MULTILINE))
+    found: set[str] = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            found.add(node.name)
+        elif isinstance(node, ast.ClassDef):
+            found |= {
+                f"{node.name}.{m.name}" for m in node.body if isinstance(m, ast.FunctionDef | ast.AsyncFunctionDef)
+            }
+    return found
+
+
+def test_the_walk_has_ten_steps_and_each_names_a_place() -> None:
+    assert len(STEPS) == 10
+    assert all(re.search(r"`[a-z_]+/[a-z_]+\.(py|c)` `", step) for step in STEPS)
+
+
+@pytest.mark.parametrize(("file", "function"), PLACES)
+def test_each_step_of_the_walk_names_a_function_that_is_there(file: str, function: str) -> None:
+    assert function in definitions(ROOT / file)
+
+
+@pytest.mark.parametrize(
+    "file", re.findall(r"\]\(([a-z][^):]*)\)", README) + re.findall(r"`((?:[a-z_]+/)+[a-z_.-]+)`", README)
+)
+def test_files_and_folders_that_the_readme_names_exist(file: str) -> None:
+    assert (ROOT / file).exists() or file.startswith("build/")
+
+
+def test_ci_calls_the_readmes_own_test_command() -> None:
+    assert "make test" in README
+    assert "make test" in (ROOT / ".ci" / "run").read_text()
