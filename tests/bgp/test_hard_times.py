@@ -6,6 +6,7 @@ a 192.0.2.1   b 192.0.2.2   c 192.0.2.3      sidecars on one Ethernet
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +14,8 @@ from time import monotonic
 
 import pytest
 
-from bgp.protocol import Configure, Hello, Learned, ReplayEnd, Withdrawn, decode, encode
-from bgp.speaker import Attributes
+from bgp.protocol import Configure, Hello, Learned, Problem, ReplayEnd, Withdrawn, decode, encode
+from bgp.speaker import Attributes, Speaker
 from kernel.prefix import Prefix, pack
 from tests.bgp.fabric import Fabric, Node, address, mesh, node, routes, until
 
@@ -95,6 +96,42 @@ async def test_a_wrong_as_is_said_in_the_status(fabric: Fabric) -> None:
         assert on_a.startswith(("wrong AS number", "peer says it is AS 64512, configured is AS 65001"))
         assert on_b.startswith("wrong AS number")
         assert a.learned == {}
+        shown = (await b.peers())[address(1)]
+        assert shown["info"].endswith(f": {shown['last_error']}")
+
+
+async def test_sessions_with_a_password_come_up_and_with_two_different_ones_do_not(fabric: Fabric) -> None:
+    def secured(number: int, *keys: tuple[int, str]) -> Speaker:
+        plain = mesh(number, [other for other, _ in keys])
+        locked = (replace(n, password=dict(keys)[int(n.address[-1])]) for n in plain.neighbours)
+        return replace(plain, neighbours=tuple(locked))
+
+    async with node(fabric, 1) as a, node(fabric, 2) as b, node(fabric, 3) as c:
+        await a.agent.configure(secured(1, (2, "s3cret"), (3, "s3cret")))
+        await a.agent.announce(routes(1, "10.65.1.0/26"))
+        for one, key in ((b, "s3cret"), (c, "guess")):
+            await one.agent.configure(secured(one.number, (1, key)))
+            await one.agent.announce({})
+        await b.wait_for_routes({"10.65.1.0/26": [1]})
+        await a.wait_for_peer(3, state="start", flaps=0)
+        assert c.learned == {}
+        assert b"s3cret" not in (fabric.directory / "sidecar1.log").read_bytes()
+
+
+async def test_an_occupied_port_is_told_to_the_agent_and_taken_when_it_is_free(fabric: Fabric) -> None:
+    occupy = f"import socket, time; s = socket.create_server(('{address(1)}', 179)); print(1); time.sleep(600)"
+    other = fabric.run(1, sys.executable, "-u", "-c", occupy, log="other.log")
+    await until(lambda: (fabric.directory / "other.log").read_text(), "the port to be taken")
+    async with node(fabric, 1) as a, node(fabric, 2) as b:
+        for one in (a, b):
+            await one.agent.configure(mesh(one.number, [1, 2]))
+            await one.agent.announce(routes(one.number, f"10.65.{one.number}.0/26"))
+        told = await until(lambda: [event for event in a.heard if isinstance(event, Problem)], "the problem")
+        assert "192.0.2.1 port 179: address already in use" in told[0].text
+        assert (await a.agent.status())["problem"] == told[0].text
+        other.kill()
+        await a.wait_for_routes({"10.65.2.0/26": [2]})
+        assert (await a.agent.status())["problem"] == ""
 
 
 async def test_what_a_peer_may_not_say_is_counted_by_reason(fabric: Fabric) -> None:
