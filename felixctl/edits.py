@@ -14,6 +14,7 @@ from datastore.store import Conflict, DatastoreError, Delete, NotFound, Store, W
 from felixctl import changes, view
 from felixctl.changes import Key, Wanted, World
 from felixctl.failure import CommandError
+from ipam.errors import IpamError
 
 ATTEMPTS = 5
 """How often a change is decided again after somebody else wrote in between."""
@@ -74,7 +75,10 @@ async def _give_up_blocks(store: Store, pool: IPPool) -> None:
     if not pool.spec.disabled:
         await store.update(pool.with_spec(disabled=True))
         await asyncio.sleep(POOL_REST_SECONDS)
-    await Allocator(store).release_pool(pool.network)
+    try:
+        await Allocator(store).release_pool(pool.network)
+    except (DatastoreError, IpamError) as error:
+        raise CommandError(f'{error}; IPPool "{pool.name}" is left disabled, delete it again') from error
 
 
 async def _write(store: Store, steps: Sequence[Write]) -> None:

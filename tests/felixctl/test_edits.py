@@ -14,6 +14,8 @@ from felixctl import changes, edits, patches
 from felixctl.documents import read
 from felixctl.failure import CommandError
 from felixctl.kinds import noun
+from ipam.allocator import Allocator
+from ipam.errors import ClaimConflict
 
 POOLS = """
 apiVersion: projectcalico.org/v3
@@ -83,3 +85,17 @@ async def test_a_store_that_fails_as_a_whole_has_written_nothing(store: Store) -
     with pytest.raises(Unavailable):
         await edits.carry_out(failing, changes.wanted(read(POOLS, "f")), changes.applied)
     assert await names(store) == []
+
+
+async def test_a_pool_whose_blocks_cannot_be_given_up_is_told_to_be_disabled(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def overtaken(self: Allocator, cidr: object, *, must_be_empty: bool = False) -> None:
+        raise ClaimConflict(f"release {cidr}: another host is claiming it")
+
+    monkeypatch.setattr(edits, "POOL_REST_SECONDS", 0)
+    monkeypatch.setattr(Allocator, "release_pool", overtaken)
+    await store.create(IPPool.make("a", cidr="10.1.0.0/16"))
+    with pytest.raises(CommandError, match='claiming it; IPPool "a" is left disabled, delete it again'):
+        await edits.delete(store, [changes.key_of(noun("pool"), "a", None)], skip_missing=False, force=False)
+    assert (await store.get(IPPool, "a")).spec.disabled
