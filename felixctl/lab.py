@@ -73,16 +73,18 @@ def run(spec: Spec, give_up: GiveUp = 60.0, json_file: Json = None, svg: Svg = N
 
 @app.command()
 def up(spec: Spec, give_up: GiveUp = 60.0) -> None:
-    """Bring a lab up and leave it running; the other verbs enter it.
+    """Bring a lab up and leave it running; the other verbs enter it. Ends with 1 if it is not all there.
 
     [dim]$[/dim] felixctl lab up examples/three-nodes.yaml && felixctl lab exec n1 -- ip route
     """
     from lab.host import start
-    from lab.report import show
+    from lab.report import faults, for_machines, show
 
     with _sentences(), _progress() as heard:
         _, picture = start(spec, heard, stays=True, give_up_seconds=give_up)
     show(_console(), picture)
+    if found := faults(for_machines(picture, [])):
+        raise CommandError([*found, f"lab {picture['name']} stays up to be looked at, until felixctl lab down"])
 
 
 @app.command()

@@ -11,6 +11,7 @@ import asyncio
 import json
 import os
 import sys
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,10 @@ def main() -> int:
         return _direct(spec, order)
     except NamespaceError as error:
         _say({"failed": str(error)})
-    except OSError as error:
-        _say({"failed": f"make the private world of lab {spec.name}: {error}"})
+    except Exception as error:
+        # Whatever it is, the world ends with it, and its log with the world.
+        traceback.print_exc()
+        _say({"failed": f"run lab {spec.name}: {type(error).__name__}: {error}"})
     return 1
 
 

@@ -78,7 +78,7 @@ class Node:
     def kill_exabgp(self) -> bool:
         """Kill the process that the sidecar runs for its sessions; the sidecar starts it again."""
         mount = self.place.path("").parent / "ns" / "mnt"
-        mine = [pid for pid in _processes("bgp.launcher") if Path(f"/proc/{pid}/ns/mnt").samefile(mount)]
+        mine = [pid for pid in _processes("bgp/launcher.py") if Path(f"/proc/{pid}/ns/mnt").samefile(mount)]
         return [kill(pid, signal.SIGKILL) for pid in mine] != []
 
 
@@ -122,7 +122,7 @@ class Cluster:
             peer.name: bird.service(Place(peer.name, holders[peer.name]), peer, spec.nodes) for peer in spec.peers
         }
         self.seconds: dict[str, float] = {}
-        self._streams: list[tuple[Pod, asyncio.Task[dict[str, Any]]]] = []
+        self._streaming: list[Pod] = []
 
     @property
     def pods(self) -> dict[str, Pod]:
@@ -166,6 +166,7 @@ class Cluster:
             await self._node(self.pods[name].node).runtime.delete(name)
         except PluginError as error:
             raise LabError(f"{error}; it stays, to be deleted again") from None
+        self._streaming = [pod for pod in self._streaming if pod.name != name]
 
     async def collect(self, node: str) -> None:
         """Have a node's plugins take back what belongs to no pod of it. Raises LabError."""
@@ -188,12 +189,7 @@ class Cluster:
             raise LabError(f"kill {what} on {node}: it is not running just now; it is being started again")
 
     async def matrix(self) -> dict[str, dict[str, float]]:
-        """Have every pod ping every other at once; return the round trips in milliseconds of those that answered.
-
-        Raises LabError: the pods are busy with `start_traffic`.
-        """
-        if self._streams:
-            raise LabError("ping from every pod to every other: their traffic is running; stop it first")
+        """Have every pod ping every other at once; return the round trips in milliseconds of those that answered."""
         pods = self.pods
         targets = {name: pod.addresses for name, pod in pods.items()}
 
@@ -205,21 +201,20 @@ class Cluster:
         rows = await asyncio.gather(*map(row, pods.values()))
         return dict(zip(pods, rows, strict=True))
 
-    def start_traffic(self, per_second: float) -> None:
+    async def start_traffic(self, per_second: float) -> None:
         """Have every pod ping the next pod of another node at a steady pace, until `stop_traffic`."""
+        await self.stop_traffic()
         pods = list(self.pods.values())
         for i, pod in enumerate(pods):
             others = [other for other in pods[i:] + pods[:i] if other.node != pod.node]
             if others:
-                request = {"stream": others[0].addresses[0], "per_second": per_second}
-                self._streams.append((pod, asyncio.create_task(pod.ask(request))))
+                await pod.ask({"stream": others[0].addresses[0], "per_second": per_second})
+                self._streaming.append(pod)
 
     async def stop_traffic(self) -> dict[str, int]:
         """End the traffic; return how many packets were sent and how many were lost, of all pods together."""
-        streams, self._streams = self._streams, []
-        for _, begun in streams:
-            await begun
-        ends = await asyncio.gather(*(pod.ask({"stop": True}) for pod, _ in streams))
+        streaming, self._streaming = self._streaming, []
+        ends = await asyncio.gather(*(pod.ask({"stop": True}) for pod in streaming))
         return {key: sum(end[key] for end in ends) for key in ("sent", "lost")}
 
     async def established(self) -> int:

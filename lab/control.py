@@ -60,7 +60,7 @@ async def _answer(cluster: Cluster, request: Mapping[str, Any]) -> Any:
         case {"verb": "kill", "node": node, "what": what}:
             return cluster.kill(node, what)
         case {"verb": "traffic start", "per_second": per_second}:
-            return cluster.start_traffic(per_second)
+            return await cluster.start_traffic(per_second)
         case {"verb": "traffic stop"}:
             return await cluster.stop_traffic()
         case _:

@@ -26,6 +26,7 @@ CONTROL = "/run/lab.sock"
 TREE = Path(__file__).resolve().parent.parent
 SHIM = TREE / "build" / "felix-cni"
 GIVE_UP_SECONDS = 60.0
+ANSWER_SECONDS = 90.0  # a CNI call may take the runtime's whole patience
 
 Heard = Callable[[str, int, int], None]
 
@@ -68,11 +69,14 @@ def ask_within(request: Mapping[str, Any]) -> Any:
     """Put one request to the lab whose world this process is in."""
     with socket.socket(socket.AF_UNIX) as connection:
         try:
+            connection.settimeout(ANSWER_SECONDS)
             connection.connect(CONTROL)
             with connection.makefile("rw") as stream:
                 stream.write(json.dumps(request) + "\n")
                 stream.flush()
                 answer = json.loads(stream.readline() or '{"failed": "the lab ended meanwhile"}')
+        except TimeoutError:
+            raise HostError(f"ask the lab for {request['verb']}: no answer in {ANSWER_SECONDS:g} s") from None
         except OSError as error:
             raise HostError(f"ask the lab for {request['verb']}: {error.strerror}; it is starting or ending") from None
     if "failed" in answer:
@@ -133,8 +137,10 @@ def find(name: str | None) -> World:
     match up:
         case [world]:
             return world
+        case [] if name is not None:
+            raise HostError(f"find lab {name}: it is not up; up are: {names or 'none'}")
         case []:
-            raise HostError(f"find lab {name}: up are {names}" if names else "no lab is up; see felixctl lab up --help")
+            raise HostError("no lab is up; felixctl lab up SPEC brings one up")
         case _:
             raise HostError(f"several labs are up: {names}; say which with --lab NAME")
 

@@ -98,17 +98,14 @@ def ping(echo: Echo, addresses: list[str], seconds: float) -> dict[str, float]:
     return {asked[sequence]: round(ms, 3) for sequence, ms in echo.round_trips.items()}
 
 
-def stream(echo: Echo, address: str, per_second: float) -> dict[str, int]:
-    """Ping `address` at a steady pace until a line arrives; return how many were sent and how many never answered."""
-    echo.forget()
+def stream(echo: Echo, address: str, per_second: float, until: int) -> dict[str, int]:
+    """Ping `address` at a steady pace until descriptor `until` closes; return how many were sent and never answered."""
     sent, started = 0, time.monotonic()
     while True:
         pause = max(0.0, started + sent / per_second - time.monotonic())
-        replies = [each.fileno() for each in echo.descriptors()]
-        ready, _, _ = select.select([sys.stdin.fileno(), *replies], [], [], pause)
+        ready, _, _ = select.select([until, *(each.fileno() for each in echo.descriptors())], [], [], pause)
         echo.receive()
-        if sys.stdin.fileno() in ready:
-            sys.stdin.readline()
+        if until in ready:
             break
         if time.monotonic() >= started + sent / per_second:
             echo.send(address)
@@ -118,6 +115,28 @@ def stream(echo: Echo, address: str, per_second: float) -> dict[str, int]:
         select.select(echo.descriptors(), [], [], left)
         echo.receive()
     return {"sent": sent, "lost": echo.outstanding()}
+
+
+class Stream:
+    """A child process that streams, so that the pod answers other requests meanwhile. It ends with its parent."""
+
+    def __init__(self, address: str, per_second: float) -> None:
+        until, self._stop = os.pipe()
+        self._result, result = os.pipe()
+        self._child = os.fork()
+        if not self._child:
+            os.close(self._stop)
+            os.write(result, json.dumps(stream(Echo(), address, per_second, until)).encode())
+            os._exit(0)
+        os.close(until)
+        os.close(result)
+
+    def stop(self) -> dict[str, int]:
+        os.close(self._stop)
+        with os.fdopen(self._result) as result:
+            counts: dict[str, int] = json.load(result)
+        os.waitpid(self._child, 0)
+        return counts
 
 
 def own_network(path: str) -> None:
@@ -132,15 +151,20 @@ def own_network(path: str) -> None:
 
 def main() -> None:
     own_network(sys.argv[1])
-    echo = Echo()
+    echo, running = Echo(), None
     print(json.dumps({"ready": os.getpid()}), flush=True)
     while line := sys.stdin.readline():
-        request = json.loads(line)
-        if "ping" in request:
-            answer: dict[str, object] = {"answered": ping(echo, request["ping"], request["seconds"])}
-        else:
-            print(json.dumps({"streaming": request["stream"]}), flush=True)
-            answer = {**stream(echo, request["stream"], request["per_second"])}
+        answer: dict[str, object]
+        match json.loads(line):
+            case {"ping": addresses, "seconds": seconds}:
+                answer = {"answered": ping(echo, addresses, seconds)}
+            case {"stream": address, "per_second": per_second}:
+                running = Stream(address, per_second)
+                answer = {"streaming": address}
+            case {"stop": _} if running:
+                answer, running = {**running.stop()}, None
+            case request:
+                answer = {"failed": f"not a request: {request}"}
         print(json.dumps(answer), flush=True)
 
 
