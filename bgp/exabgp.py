@@ -272,6 +272,7 @@ class Life:
         self._progress = asyncio.Event()
         self._complaints: deque[str] = deque(maxlen=50)
         self._killed_for: str | None = None
+        self._leaving = False
         self._process: Process | None = None
         self._transports: list[asyncio.BaseTransport] = []
         self._streams: list[Lines] = []
@@ -365,6 +366,7 @@ class Life:
     async def end(self) -> None:
         """End the process if it still runs, gently first; return when all it said has been read."""
         if self._process is not None:
+            self._leaving = True
             if not self.over.is_set():
                 with contextlib.suppress(ProcessLookupError):
                     self._process.terminate()
@@ -433,7 +435,7 @@ class Life:
     def _complain(self, raw: bytes) -> None:
         line = printable(raw.decode(errors="replace").rstrip())
         self._complaints.append(line)
-        log.warning("ExaBGP says: %s", line)
+        log.log(logging.DEBUG if self._leaving else logging.WARNING, "ExaBGP says: %s", line)
         if "could not load/reload configuration" in line:
             self.kill("it could not read its configuration again, after which no reload works")
 

@@ -83,7 +83,7 @@ async def test_an_exabgp_that_cannot_be_tuned_runs_as_released(
     monkeypatch.setattr(door, "LAUNCHER", other)
     async with mesh(tmp_path, 1, 2) as (one, two):
         assert await one.exabgp.send(wire.announce(OURS)) == [True, True]
-        await two.hears(lambda event: isinstance(event, Update) and two.routes(1) == OURS)
+        await two.sees(lambda: two.routes(1) == OURS)
 
 
 # wait_for_io: what is closed, what is listened on, and how long to wait
