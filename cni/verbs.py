@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cni.capacity import shortage
+from cni.endpoints import Endpoints, is_of
 from cni.journal import Journal, Owed
 from cni.protocol import (
     Address,
@@ -38,10 +39,9 @@ from cni.protocol import (
 )
 from cni.turns import Turns
 from cni.veth import HOST, Held, Made, Shape, Veth, gateway_of, unfit
-from datastore.errors import AlreadyExists, Conflict, Invalid, NotFound, Unavailable
+from datastore.errors import Conflict, Invalid, NotFound, Unavailable
 from datastore.names import interface_name, workload_endpoint_name
 from datastore.resources import (
-    ClusterInformation,
     IPAMBlock,
     IPAMConfig,
     IPAMHandle,
@@ -65,7 +65,6 @@ DEVICE = "eth0"
 """What runtimes call the container's end, where no label says otherwise."""
 
 RETRY_SECONDS = 1.0
-ATTEMPTS = 10
 
 
 class Attachments(Protocol):
@@ -108,6 +107,7 @@ class Verbs:
         self._settings, self._store, self._allocator = settings, store, allocator
         self._attachments, self._journal, self._limitation = attachments, journal, limitation
         self._veth = veth or Veth()
+        self._endpoints = Endpoints(store, settings.node)
         self._turns = Turns()
         self._untidy = asyncio.Event()
 
@@ -154,7 +154,7 @@ class Verbs:
         wanted = wish(request)
         await self._carry_out(self._journal.of(attachment.container_id))
         _, present, leftover = await asyncio.gather(
-            self._require_ready(), self._endpoint(pod), self._has_handle(attachment)
+            self._require_ready(), self._endpoints.of(pod), self._has_handle(attachment)
         )
         if present is not None and present.spec.container_id == attachment.container_id:
             return await self._again(request, present, netns)
@@ -170,7 +170,7 @@ class Verbs:
             endpoint = self._endpoint_of(request, shape, made)
             undo.push_async_callback(self._undo_attach, endpoint)
             await self._attach(endpoint, made.index)
-            await self._write(endpoint)
+            await self._endpoints.put(endpoint)
             undo.pop_all()
         log.info("ADD %s: %s on %s", _words(attachment, pod), ", ".join(map(str, shape.addresses)), shape.name)
         return render(_result(request, shape, made), request.version, request.network.prev_result)
@@ -189,13 +189,12 @@ class Verbs:
 
     async def _require_ready(self) -> None:
         """Refuse while an administrator holds the datastore (an upgrade, say), as every client of Calico's does."""
-        try:
-            cluster = await self._store.get(ClusterInformation, "default")
-        except NotFound:
+        cluster = await self._endpoints.cluster()
+        if cluster is None:
             raise CniError(
                 Code.TRY_AGAIN,
-                "there is no ClusterInformation default, so the datastore is not set up; try again later",
-            ) from None
+                "there is no ClusterInformation default: the datastore is not set up yet; try again later",
+            )
         if not cluster.spec.datastore_ready:
             raise CniError(
                 Code.TRY_AGAIN,
@@ -235,24 +234,6 @@ class Verbs:
                 Code.KERNEL, f"attach {endpoint.namespace}/{endpoint.spec.pod}: {error}; everything is undone"
             ) from error
 
-    async def _write(self, endpoint: WorkloadEndpoint) -> None:
-        """Write the endpoint, over one of the same name whatever it says: this container is the newest."""
-        for _ in range(ATTEMPTS):
-            try:
-                await self._store.create(endpoint)
-                return
-            except AlreadyExists:
-                pass
-            try:
-                there = await self._store.get(WorkloadEndpoint, endpoint.name, endpoint.namespace)
-                await self._store.update(
-                    endpoint.with_metadata(resource_version=there.revision, uid=there.metadata.uid)
-                )
-                return
-            except (NotFound, Conflict):
-                continue
-        raise Conflict(f"write WorkloadEndpoint {endpoint.namespace}/{endpoint.name}: lost {ATTEMPTS} races in a row")
-
     async def _undo_release(self, owed: Owed) -> None:
         try:
             await self._release_or_note(owed)
@@ -284,8 +265,8 @@ class Verbs:
             return  # this container is attached by another device; of this one there is nothing
         nameless, present = False, None
         try:
-            present = await self._endpoint(pod)
-            ours = present if present is not None and _is_of(present, attachment) else None
+            present = await self._endpoints.of(pod)
+            ours = present if present is not None and is_of(present, attachment) else None
             nameless = present is None or ours is not None
         except Unavailable:
             ours = self._nameless_endpoint(attachment, pod)  # the agent tells a newer container's by its id
@@ -325,15 +306,7 @@ class Verbs:
         `read` is the endpoint as it was a moment ago, if somebody has just read it.
         """
         attachment, pod = owed
-        for _ in range(ATTEMPTS):
-            present = read or await self._endpoint(pod)
-            if present is None or not _is_of(present, attachment):
-                break
-            try:
-                await self._store.delete(present)
-                break
-            except (NotFound, Conflict):
-                read = None  # somebody wrote it: look whose it is now
+        await self._endpoints.remove(attachment, pod, read)
         await asyncio.gather(
             self._allocator.release_handle(attachment.handle),
             self._allocator.release_handle(legacy_pod_handle(pod.namespace, pod.name)),
@@ -349,7 +322,7 @@ class Verbs:
                 f"CHECK {_words(attachment, request.pod)}: the configuration has no prevResult",
             )
         differences = await self._recorded_differently(request)
-        endpoint = await self._endpoint(request.pod)
+        endpoint = await self._endpoints.of(request.pod)
         if not differences and endpoint is not None:
             shape = self._shape(request, endpoint.addresses)
             listed = addresses_of(previous, attachment.device)
@@ -366,10 +339,10 @@ class Verbs:
     async def _recorded_differently(self, request: Request) -> list[str]:
         """Return what the datastore says otherwise than this attachment should have it."""
         attachment, pod = request.attachment, request.pod
-        endpoint = await self._endpoint(pod)
+        endpoint = await self._endpoints.of(pod)
         if endpoint is None:
             return [f"there is no WorkloadEndpoint for pod {pod.namespace}/{pod.name}"]
-        if not _is_of(endpoint, attachment):
+        if not is_of(endpoint, attachment):
             return [f"WorkloadEndpoint {endpoint.name} belongs to container {endpoint.spec.container_id}"]
         reserved = await self._allocator.held(attachment.handle)
         return [
@@ -435,8 +408,8 @@ class Verbs:
             )
 
     async def _collect(self, owed: Owed) -> None:
-        present = await self._endpoint(owed.pod)
-        if present is not None and _is_of(present, owed.attachment):
+        present = await self._endpoints.of(owed.pod)
+        if present is not None and is_of(present, owed.attachment):
             await self._attachments.detach(present)
         name = interface_name(owed.pod.namespace, owed.pod.name, self._settings.interface_prefix)
         if held := self._veth.of(owed.attachment, name):
@@ -477,15 +450,7 @@ class Verbs:
     # What is left over
 
     async def tidy_up(self) -> None:
-        """Delete retired devices and carry out the journal: at start, after DELs, and until the datastore is back.
-
-        Meanwhile the allocator hears of new settings instead of reading them for each ADD. Runs until cancelled.
-        """
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._allocator.follow())
-            tasks.create_task(self._tidy_up())
-
-    async def _tidy_up(self) -> None:
+        """Delete retired devices and carry out the journal: at start, after DELs, and until the datastore is back."""
         while True:
             self._untidy.clear()
             await self.reap_retired()
@@ -517,13 +482,6 @@ class Verbs:
                 self._journal.settle(done)
 
     # Small things
-
-    async def _endpoint(self, pod: Pod) -> WorkloadEndpoint | None:
-        try:
-            name = workload_endpoint_name(self._settings.node, pod.name)
-            return await self._store.get(WorkloadEndpoint, name, pod.namespace)
-        except NotFound:
-            return None
 
     async def _has_handle(self, attachment: Attachment) -> bool:
         try:
@@ -595,11 +553,6 @@ def _words(attachment: Attachment, pod: Pod) -> str:
 
 def _listed(addresses: Iterable[Address]) -> str:
     return ", ".join(map(str, addresses)) or "no address"
-
-
-def _is_of(endpoint: WorkloadEndpoint, attachment: Attachment) -> bool:
-    """Whether an endpoint is this container's; one that names none is taken for its pod's only one."""
-    return endpoint.spec.container_id in (attachment.container_id, "", None)
 
 
 def _namespace(request: Request, netns: int | None) -> int:
