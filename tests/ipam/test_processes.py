@@ -51,7 +51,8 @@ class Cluster:
 
     async def _prepare(self) -> None:
         store = datastore.open(f"sqlite:///{self.file}")
-        for resource in (pool("pods", "10.65.0.0/24", block_size=28), config(), *map(node, HOSTS)):
+        four, six = pool("four", "10.65.0.0/24", block_size=28), pool("six", "fd00::/121", block_size=124)
+        for resource in (four, six, config(), *map(node, HOSTS)):
             await store.create(resource)
         await store.close()
 

@@ -53,11 +53,11 @@ async def _work(
     async def assign(handle: str, count: int) -> None:
         say(f"assign {handle}")
         try:
-            given = await allocator.assign(Request(host, handle, {"node": host}, ipv4=count))
+            given = await allocator.assign(Request(host, handle, {"node": host}, ipv4=count, ipv6=count - 1))
         except (IpamError, DatastoreError):
             say(f"none {handle}")
         else:
-            say(f"got {handle} {' '.join(map(str, given.ipv4))}")
+            say(f"got {handle} {' '.join(map(str, given.blocks))}")
 
     async def release(handle: str) -> None:
         say(f"release {handle}")
@@ -78,6 +78,8 @@ async def _work(
         os.write(lines, f"{line}\n".encode())
 
     async with asyncio.TaskGroup() as group:
+        if life % 2:
+            group.create_task(allocator.follow())
         for number in range(AT_ONCE):
             group.create_task(requester(number))
 
