@@ -435,7 +435,9 @@ class Life:
     def _complain(self, raw: bytes) -> None:
         line = printable(raw.decode(errors="replace").rstrip())
         self._complaints.append(line)
-        log.log(logging.DEBUG if self._leaving else logging.WARNING, "ExaBGP says: %s", line)
+        # That a neighbour does not take part in a family is configured, and said again for every announcement.
+        expected = self._leaving or "is not configured on neighbor" in line
+        log.log(logging.DEBUG if expected else logging.WARNING, "ExaBGP says: %s", line)
         if "could not load/reload configuration" in line:
             self.kill("it could not read its configuration again, after which no reload works")
 

@@ -186,7 +186,8 @@ class Sidecar:
         for _ in range(0, self.rib_out.pending, PER_LINE):
             batch = self.rib_out.next_batch(PER_LINE)
             if batch:
-                await self._send(wire.withdraw(batch.withdraw) + wire.announce(batch.announce))
+                if self.rib_in.peers:  # ExaBGP calls it an error when there is nobody to tell
+                    await self._send(wire.withdraw(batch.withdraw) + wire.announce(batch.announce))
                 self.rib_out.answered(batch)
         for address in self._up():
             for portion in cut(self.rib_out.catch_up(address)):
