@@ -17,7 +17,6 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -117,48 +116,16 @@ class Fabric:
         return process
 
 
-@dataclass
-class Node:
-    """A sidecar in its namespace with the agent's end in this process, and what that has heard."""
+class Agent:
+    """The agent's end in this process, and what it has heard from its start on. `heard` is never forgotten."""
 
-    fabric: Fabric
-    number: int
-    process: subprocess.Popen[bytes] | None = None
-    agent: Sidecar = field(init=False)  # asks for the status even where it is not started
-    learned: dict[Prefix, tuple[bytes, ...]] = field(default_factory=dict)
-    heard: list[Event] = field(default_factory=list)
-    replayed: bool = False
-    settled: bool = False
-    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.agent = Sidecar(self.socket)
-
-    @property
-    def socket(self) -> Path:
-        return self.fabric.directory / f"bgp{self.number}.sock"
-
-    @property
-    def state_dir(self) -> Path:
-        return self.fabric.directory / f"bgp{self.number}"
-
-    def start_sidecar(self, *options: str) -> None:
-        self.process = self.fabric.run(self.number, *self.command(*options), log=f"sidecar{self.number}.log")
-
-    def command(self, *options: str) -> list[str]:
-        places = ["--socket", str(self.socket), "--state-dir", str(self.state_dir)]
-        return [sys.executable, "-m", "bgp", *places, *options]
-
-    def exabgp(self) -> int | None:
-        """Return the process id of the sidecar's ExaBGP, None while it has none."""
-        assert self.process is not None
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        for pid in map(int, children):
-            with suppress(OSError):
-                words = Path(f"/proc/{pid}/cmdline").read_bytes()
-                if b"launcher.py" in words and b"--validate" not in words:
-                    return pid
-        return None
+    def __init__(self, socket: Path) -> None:
+        self.socket = socket
+        self.agent = Sidecar(socket)  # asks for the status even where it is not started
+        self.learned: dict[Prefix, tuple[bytes, ...]] = {}
+        self.heard: list[Event] = []
+        self.replayed = self.settled = False
+        self._tasks: list[asyncio.Task[None]] = []
 
     def start_agent(self) -> None:
         """Begin with nothing in memory, as an agent that was just started."""
@@ -205,14 +172,41 @@ class Node:
     async def _wait_for(self, number: int, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         deadline = asyncio.get_running_loop().time() + PATIENCE
         while not (peer := (await self.peers()).get(address(number), {})) or not holds(peer):
-            assert asyncio.get_running_loop().time() < deadline, f"waited for node {number} to look otherwise: {peer}"
+            assert asyncio.get_running_loop().time() < deadline, f"waited for peer {number} to look otherwise: {peer}"
             await asyncio.sleep(0.05)
         return peer
 
     async def wait_for_routes(self, routes: Mapping[str, Sequence[int]]) -> None:
         """Wait until exactly these prefixes are learned, via these nodes."""
         wanted = {Prefix.parse(p): tuple(pack(address(n)) for n in nodes) for p, nodes in routes.items()}
-        await until(lambda: self.learned == wanted, f"node {self.number} to learn {sorted(routes)}: {self.learned}")
+        await until(lambda: self.learned == wanted, f"{sorted(routes)} to be learned at {self.socket}")
+
+
+class Node(Agent):
+    """A sidecar in its namespace, and the agent of it."""
+
+    def __init__(self, fabric: Fabric, number: int) -> None:
+        super().__init__(fabric.directory / f"bgp{number}.sock")
+        self.fabric, self.number = fabric, number
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start_sidecar(self, *options: str) -> None:
+        self.process = self.fabric.run(self.number, *self.command(*options), log=f"sidecar{self.number}.log")
+
+    def command(self, *options: str) -> list[str]:
+        places = ["--socket", str(self.socket), "--state-dir", str(self.fabric.directory / f"bgp{self.number}")]
+        return [sys.executable, "-m", "bgp", *places, *options]
+
+    def exabgp(self) -> int | None:
+        """Return the process id of the sidecar's ExaBGP, None while it has none."""
+        assert self.process is not None
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        for pid in map(int, children):
+            with suppress(OSError):
+                words = Path(f"/proc/{pid}/cmdline").read_bytes()
+                if b"launcher.py" in words and b"--validate" not in words:
+                    return pid
+        return None
 
 
 def mesh(number: int, others: Sequence[int], **changes: Any) -> Speaker:

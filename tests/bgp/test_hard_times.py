@@ -145,7 +145,7 @@ async def test_what_a_peer_may_not_say_is_counted_by_reason(fabric: Fabric) -> N
 
 
 async def test_a_thousand_single_updates_come_at_the_same_pace_when_another_peer_has_died(fabric: Fabric) -> None:
-    """A stock ExaBGP takes forty times as long. Other work on the machine is in both halves."""
+    """A stock ExaBGP takes ten to forty times as long. Other work on the machine is in both halves."""
     async with node(fabric, 1) as a, node(fabric, 2) as b, node(fabric, 3) as c:
         await a.agent.configure(mesh(1, [2, 3]))
         await a.agent.announce({})
@@ -162,7 +162,7 @@ async def test_a_thousand_single_updates_come_at_the_same_pace_when_another_peer
         assert c.process is not None
         c.process.kill()
         await a.wait_for_peer(3, state="start")
-        assert await seconds_to_learn(a, b, table) < 6 * max(alive)
+        assert await seconds_to_learn(a, b, table) < 5 * max(alive)
 
 
 async def test_an_agent_that_does_not_read_loses_nothing_and_costs_no_session(fabric: Fabric) -> None:

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bgp import protocol
-from bgp.agent_link import Telling
 from bgp.decision import MAX_EQUAL_PATHS
 from bgp.rib_in import RibIn
 from bgp.speaker import Attributes, ImportPolicy, Neighbour, Speaker
+from bgp.telling import Telling
 from bgp.wire import Announced, Update, Withdrawn
 from kernel.prefix import Prefix, pack
 

@@ -18,7 +18,7 @@ from bgp.exabgp import ExaBGP, ExaBGPError
 from bgp.protocol import Hello, Problem, ReplayEnd, Settled, decode, encode
 from bgp.speaker import Attributes, Speaker
 from kernel.prefix import Prefix, pack
-from tests.bgp.fabric import Node, mesh, routes, until
+from tests.bgp.fabric import Agent, mesh, routes, until
 
 PEER = "192.0.2.2"
 BLOCK = "10.65.1.0/26"
@@ -64,15 +64,14 @@ class FakeExaBGP(ExaBGP):
 
 
 @asynccontextmanager
-async def serving(directory: Path) -> AsyncIterator[tuple[FakeExaBGP, module.Sidecar, Node]]:
-    """A served sidecar, and a node of it whose agent is not started yet."""
+async def serving(directory: Path) -> AsyncIterator[tuple[FakeExaBGP, module.Sidecar, Agent]]:
+    """A served sidecar, and an agent that is not started yet."""
     exabgp = FakeExaBGP()
     sidecar = module.Sidecar(exabgp)
     socket = directory / "bgp.sock"
     served = asyncio.create_task(sidecar.serve(socket))
     await until(lambda: served.done() or socket.exists(), "the sidecar to listen")
-    one = Node.__new__(Node)
-    one.__dict__.update(learned={}, heard=[], replayed=False, settled=False, _tasks=[], agent=Sidecar(socket))
+    one = Agent(socket)
     try:
         yield exabgp, sidecar, one
     finally:
@@ -81,17 +80,12 @@ async def serving(directory: Path) -> AsyncIterator[tuple[FakeExaBGP, module.Sid
         await served
 
 
-def listen(one: Node, directory: Path) -> None:
-    one.agent = Sidecar(directory / "bgp.sock")
-    one._tasks = [asyncio.create_task(one.agent.run()), asyncio.create_task(one._listen())]
-
-
 END = f"neighbor {PEER} announce eor ipv4 unicast"
 
 
 async def test_end_of_rib_waits_for_the_table_and_comes_behind_it(tmp_path: Path) -> None:
     async with serving(tmp_path) as (exabgp, _, one):
-        listen(one, tmp_path)
+        one.start_agent()
         await one.agent.configure(mesh(1, [2]))
         await until(lambda: exabgp.speakers, "the reload")
         exabgp.up()
@@ -107,7 +101,7 @@ async def test_end_of_rib_waits_for_the_table_and_comes_behind_it(tmp_path: Path
 
 async def test_every_new_session_gets_its_end_of_rib_and_only_one(tmp_path: Path) -> None:
     async with serving(tmp_path) as (exabgp, _, one):
-        listen(one, tmp_path)
+        one.start_agent()
         await one.agent.configure(mesh(1, [2]))
         await one.agent.announce({})
         await until(lambda: exabgp.speakers, "the reload")
@@ -122,7 +116,7 @@ async def test_every_new_session_gets_its_end_of_rib_and_only_one(tmp_path: Path
 
 async def test_a_stream_of_changes_does_not_hold_the_end_of_rib_back(tmp_path: Path) -> None:
     async with serving(tmp_path) as (exabgp, sidecar, one):
-        listen(one, tmp_path)
+        one.start_agent()
         await one.agent.configure(mesh(1, [2]))
         await one.agent.announce(routes(1, BLOCK))
         await until(lambda: len(exabgp.lines) == 1, "the announcement")
@@ -144,7 +138,7 @@ async def test_a_stream_of_changes_does_not_hold_the_end_of_rib_back(tmp_path: P
 
 async def test_a_peer_does_not_wait_for_ever_for_an_agent_that_does_not_come(tmp_path: Path) -> None:
     async with serving(tmp_path) as (exabgp, _, one):
-        listen(one, tmp_path)
+        one.start_agent()
         hasty = tuple(replace(neighbour, restart_time=2) for neighbour in mesh(1, [2]).neighbours)
         await one.agent.configure(replace(mesh(1, [2]), neighbours=hasty))
         await until(lambda: exabgp.speakers, "the reload")
@@ -154,7 +148,7 @@ async def test_a_peer_does_not_wait_for_ever_for_an_agent_that_does_not_come(tmp
 
 async def test_a_new_exabgp_is_told_everything_again(tmp_path: Path) -> None:
     async with serving(tmp_path) as (exabgp, _, one):
-        listen(one, tmp_path)
+        one.start_agent()
         await one.agent.configure(mesh(1, [2]))
         await one.agent.announce(routes(1, BLOCK))
         await until(lambda: exabgp.speakers, "the reload")
@@ -169,7 +163,7 @@ async def test_a_new_exabgp_is_told_everything_again(tmp_path: Path) -> None:
 
 async def test_a_batch_that_exabgp_died_under_is_not_forgotten(tmp_path: Path) -> None:
     async with serving(tmp_path) as (exabgp, _, one):
-        listen(one, tmp_path)
+        one.start_agent()
         exabgp.dies_at = BLOCK
         await one.agent.configure(mesh(1, [2]))
         await one.agent.announce(routes(1, BLOCK))
@@ -181,7 +175,7 @@ async def test_a_batch_that_exabgp_died_under_is_not_forgotten(tmp_path: Path) -
 
 async def test_a_neighbour_that_a_reload_adds_is_told_apart_before_its_end_of_rib(tmp_path: Path) -> None:
     async with serving(tmp_path) as (exabgp, _, one):
-        listen(one, tmp_path)
+        one.start_agent()
         await one.agent.configure(mesh(1, [2]))
         await one.agent.announce(routes(1, BLOCK))
         await until(lambda: len(exabgp.lines) == 1, "the announcement")
@@ -197,7 +191,7 @@ async def test_a_neighbour_that_a_reload_adds_is_told_apart_before_its_end_of_ri
 
 async def test_a_change_of_import_policy_alone_is_no_reload(tmp_path: Path) -> None:
     async with serving(tmp_path) as (exabgp, sidecar, one):
-        listen(one, tmp_path)
+        one.start_agent()
         speaker = mesh(1, [2])
         await one.agent.configure(speaker)
         await until(lambda: exabgp.speakers, "the reload")
@@ -214,7 +208,7 @@ async def test_of_two_agents_the_newer_is_served_even_if_the_older_does_not_read
         reader, writer = await asyncio.open_unix_connection(str(tmp_path / "bgp.sock"))
         writer.write(encode(Hello("agent")))
         assert decode(await reader.readline()) == ReplayEnd(settled=False)
-        listen(one, tmp_path)
+        one.start_agent()
         await until(lambda: one.replayed, "the newer agent's replay")
         assert await reader.read() == b""
         writer.close()
@@ -223,7 +217,7 @@ async def test_of_two_agents_the_newer_is_served_even_if_the_older_does_not_read
 
 async def test_observers_disturb_nobody(tmp_path: Path) -> None:
     async with serving(tmp_path) as (exabgp, _, one):
-        listen(one, tmp_path)
+        one.start_agent()
         await one.agent.configure(mesh(1, [2]))
         await until(lambda: exabgp.speakers, "the reload")
         exabgp.up()
@@ -245,7 +239,7 @@ async def test_a_line_that_makes_no_sense_is_answered_and_the_connection_closed(
 
 async def test_a_configuration_that_exabgp_refuses_is_told_to_the_agent(tmp_path: Path) -> None:
     async with serving(tmp_path) as (exabgp, sidecar, one):
-        listen(one, tmp_path)
+        one.start_agent()
         exabgp.refuses = "configure ExaBGP: no"
         await one.agent.configure(mesh(1, [2]))
         await until(lambda: Problem("configure ExaBGP: no") in one.heard, "the problem")
@@ -258,7 +252,7 @@ async def test_a_configuration_that_exabgp_refuses_is_told_to_the_agent(tmp_path
 
 async def test_a_peer_that_goes_and_comes_back_before_the_reload_is_still_up(tmp_path: Path) -> None:
     async with serving(tmp_path) as (exabgp, sidecar, one):
-        listen(one, tmp_path)
+        one.start_agent()
         await one.agent.configure(mesh(1, [2]))
         await until(lambda: exabgp.speakers, "the reload")
         exabgp.up()
@@ -274,7 +268,7 @@ async def test_a_peer_that_goes_and_comes_back_before_the_reload_is_still_up(tmp
 
 async def test_without_peers_everything_is_settled_once_that_is_known(tmp_path: Path) -> None:
     async with serving(tmp_path) as (_, _, one):
-        listen(one, tmp_path)
+        one.start_agent()
         await until(lambda: one.replayed, "the replay")
         assert not one.settled
         await one.agent.configure(mesh(1, []))
@@ -283,7 +277,7 @@ async def test_without_peers_everything_is_settled_once_that_is_known(tmp_path: 
 
 async def test_what_is_learned_outlives_agent_and_exabgp(tmp_path: Path) -> None:
     async with serving(tmp_path) as (exabgp, _, one):
-        listen(one, tmp_path)
+        one.start_agent()
         await one.agent.configure(mesh(1, [2]))
         await until(lambda: exabgp.speakers, "the reload")
         exabgp.up()
@@ -295,8 +289,7 @@ async def test_what_is_learned_outlives_agent_and_exabgp(tmp_path: Path) -> None
         await one.stop_agent()
         exabgp.say(wire.Stopped("killed"))
         await until(lambda: exabgp.said.empty(), "the events to be read")
-        one.learned, one.replayed = {}, False
-        listen(one, tmp_path)
+        one.start_agent()
         await until(lambda: one.replayed, "the replay")
         assert one.learned == {Prefix.parse(BLOCK): (pack(PEER),)}
         assert one.settled
