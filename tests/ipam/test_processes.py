@@ -181,14 +181,14 @@ def test_killed_again_and_again_no_address_has_two_owners_and_none_is_lost(tmp_p
         cluster.close()
 
 
-def test_the_same_without_compare_and_swap_gives_an_address_twice(tmp_path: Path) -> None:
+def test_the_same_without_compare_and_swap_loses_addresses_or_gives_them_twice(tmp_path: Path) -> None:
     cluster = Cluster(tmp_path, blind=True)
     try:
         wrong: list[str] = []
         while not wrong and cluster.operations < OPERATIONS:
-            cluster.listen_until(cluster.operations + 50)
+            cluster.listen_until(cluster.operations + 100)
             wrong = cluster.wrong_now()
-        assert wrong
+        assert wrong != []
     finally:
         cluster.close()
 

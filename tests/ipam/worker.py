@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from random import Random
 
 import datastore
 from datastore.resources import Resource
 from datastore.sqlite import SqliteStore
-from datastore.store import AlreadyExists, Conflict, Create, DatastoreError, Delete, NotFound, Store, Update, Write
+from datastore.store import Conflict, Create, DatastoreError, Store, Write
 from ipam.allocator import Allocator, Request
 from ipam.errors import IpamError
 
@@ -89,18 +90,11 @@ class BlindStore(SqliteStore):
 
     async def write(self, *writes: Write) -> tuple[Resource | None, ...]:
         while True:
-            try:
+            with suppress(Conflict):
                 return await super().write(*[await self._of_now(write) for write in writes])
-            except (AlreadyExists, Conflict, NotFound):
-                continue
 
     async def _of_now(self, write: Write) -> Write:
-        resource = write.resource
-        try:
-            revision = (await self.get(type(resource), resource.name)).revision
-        except NotFound:
-            if isinstance(write, Delete):
-                raise
-            return Create(resource)
-        current = resource.with_metadata(resource_version=revision)
-        return Delete(current) if isinstance(write, Delete) else Update(current)
+        if isinstance(write, Create):
+            return write
+        revision = (await self.get(type(write.resource), write.resource.name)).revision
+        return type(write)(write.resource.with_metadata(resource_version=revision))
