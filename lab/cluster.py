@@ -18,14 +18,13 @@ from cni.install import install_shim
 from datastore.resources import read
 from datastore.store import DatastoreError
 from lab import bird
-from lab.place import Place, kill
+from lab.place import DATASTORE, Place, kill
 from lab.runtime import TRY_AGAIN, PluginError, Pod, Runtime
 from lab.service import Service
 from lab.spec import NodeSpec, Spec
 
 TREE = Path(__file__).resolve().parent.parent
 SHIM = TREE / "build" / "felix-cni"
-DATASTORE = "sqlite:///srv/felix/cluster.db"
 STATUS_SOCKET = "/run/felix/status.sock"
 
 LOOK_SECONDS = 0.05

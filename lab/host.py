@@ -20,6 +20,7 @@ from typing import Any
 
 from cni.build import build
 from lab.namespaces import NEWIPC, NEWNET, NEWNS, NEWPID, NEWUSER, NEWUTS, SEARCH_PATH, enter
+from lab.place import DATASTORE
 from lab.spec import SpecError, parse
 
 CONTROL = "/run/lab.sock"
@@ -153,8 +154,17 @@ def execute(world: World, place: str, command: list[str]) -> int:
     child = os.fork()
     if not child:
         inside = ["nsenter", "--target", str(holder), "--net", "--mount", "--uts", "--", *command]
-        os.execve("/usr/bin/nsenter", inside, {**os.environ, "PATH": SEARCH_PATH, "HOME": "/root"})
+        os.execve("/usr/bin/nsenter", inside, {**os.environ, **inside_environment()})
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) & 0xFF
+
+
+def inside_environment() -> dict[str, str]:
+    """Return what a command inside a lab finds: this felixctl on the PATH, and the lab's datastore as its own."""
+    return {
+        "PATH": f"{Path(sys.executable).parent}:{SEARCH_PATH}",
+        "HOME": "/root",
+        "FELIX_DATASTORE": DATASTORE,
+    }
 
 
 def _listen(process: subprocess.Popen[bytes], heard: Heard) -> dict[str, Any]:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 KINDS = ("user", "pid", "mnt", "net", "uts", "ipc")
 # How deep the lab's production paths lie: /opt/cni/bin/felix is two below /opt/cni.
 FOLDERS = {"/run": 2, "/etc/cni": 2, "/opt/cni": 2, "/var/lib": 1, "/tmp": 1, "/dev/shm": 1}
+# Anybody may write here at any moment: what is new is told, but cannot be laid at the lab's door.
+EVERYBODYS = ("/tmp", "/dev/shm")
 SETTLE_SECONDS = 3.0
 
 
@@ -44,7 +46,7 @@ def listing() -> Listing:
     return Listing(
         processes={(each.pid, each.began): each for each in _processes()},
         links=frozenset(os.listdir("/sys/class/net")),
-        mounts=frozenset(_mounts()),
+        mounts=frozenset(_mounts() if os.getuid() == 0 else ()),  # nobody else can mount on a host
         files=frozenset(path for folder, depth in FOLDERS.items() for path in _files(folder, depth)),
     )
 
@@ -63,10 +65,15 @@ def leftovers(before: Listing, after: Listing, own: frozenset[str] = frozenset()
     ]
 
 
+def of_the_lab(leftovers: Iterable[str]) -> list[str]:
+    """Return the leftovers that nobody else on this host would make."""
+    return [left for left in leftovers if not left.startswith(tuple(f"file {folder}/" for folder in EVERYBODYS))]
+
+
 def settled_leftovers(before: Listing, own: frozenset[str] = frozenset()) -> list[str]:
     """Return what is left now; what goes away by itself within moments (a process being reaped) is not left."""
     deadline = time.monotonic() + SETTLE_SECONDS
-    while (found := leftovers(before, listing(), own)) and time.monotonic() < deadline:
+    while of_the_lab(found := leftovers(before, listing(), own)) and time.monotonic() < deadline:
         time.sleep(0.1)
     return found
 
@@ -118,12 +125,20 @@ def _mounts() -> Iterator[str]:
 
 
 def _files(folder: str, depth: int) -> Iterator[str]:
-    """Yield the paths below a folder, `depth` levels deep, as far as this user may read."""
+    """Yield this user's paths below a folder, `depth` levels deep: a lab's processes are nobody else's on the host."""
     try:
         entries = list(os.scandir(folder))
     except OSError:
         return
     for entry in entries:
-        yield entry.path
+        if _owner(entry) == os.getuid():
+            yield entry.path
         if depth > 1 and entry.is_dir(follow_symlinks=False):
             yield from _files(entry.path, depth - 1)
+
+
+def _owner(entry: os.DirEntry[str]) -> int | None:
+    try:
+        return entry.stat(follow_symlinks=False).st_uid
+    except OSError:
+        return None  # it has just gone

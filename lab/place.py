@@ -12,6 +12,8 @@ from typing import IO, Any
 
 from lab.namespaces import SEARCH_PATH
 
+DATASTORE = "sqlite:///srv/felix/cluster.db"  # one file, the same on every node
+
 
 @dataclass(frozen=True, slots=True)
 class Place:

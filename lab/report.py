@@ -15,6 +15,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from lab.leftovers import of_the_lab
+
 # Wider than this a ping matrix is no pleasure any more: its rows are summed up instead.
 WIDEST_MATRIX = 14
 _COLOURS = {"pods": "green", "tunnels": "magenta", "learned": "cyan", "blocks": "yellow"}
@@ -52,7 +54,7 @@ def faults(numbers: Mapping[str, Any]) -> list[str]:
     if numbers["seconds"]["reachable"] is None:
         found.append("the pods did not all reach one another in time")
     found += (f"invariant violated on {text}" for text in invariants["violated"])
-    found += (f"left behind: {text}" for text in numbers["leftovers"])
+    found += (f"left behind: {text}" for text in of_the_lab(numbers["leftovers"]))
     return found
 
 
@@ -173,9 +175,10 @@ def _closing(picture: Mapping[str, Any], numbers: Mapping[str, Any] | None) -> G
     ]
     lines += [Text(f"note        {trouble}", "yellow") for trouble in picture["troubles"]]
     if numbers:
-        count = len(numbers["leftovers"])
-        left = f"{count} things" if count else "nothing"
-        lines.append(Text.assemble(("left behind ", "bold"), (left, _good(not count))))
+        left = of_the_lab(numbers["leftovers"])
+        lines.append(Text.assemble(("left behind ", "bold"), (", ".join(left) or "nothing", _good(not left))))
+        others = [text for text in numbers["leftovers"] if text not in left]
+        lines += [Text(f"note        {text} is new, the lab's or somebody else's", "yellow") for text in others]
         lines += [Text(f"✗ {fault}", "bold red") for fault in faults(numbers)] or [
             Text("✓ every pod reaches every other", "bold green")
         ]

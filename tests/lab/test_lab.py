@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from lab.host import World, worlds
-from lab.leftovers import listing, settled_leftovers
+from lab.leftovers import listing, of_the_lab, settled_leftovers
 
 TREE = Path(__file__).parents[2]
 STRANGER = 54321  # an ordinary user without a name, a home or a group
@@ -148,7 +148,7 @@ def test_an_ordinary_user_runs_a_lab_and_leaves_nothing_behind(open_folder: Path
     spec = spec_file(open_folder, "stranger")
     ran = felixctl("lab", "run", spec, python=python, user=STRANGER, group=STRANGER, extra_groups=[])
     assert "every pod reaches every other" in done(ran)
-    assert [left for left in settled_leftovers(before) if str(spec) not in left] == []
+    assert of_the_lab(settled_leftovers(before)) == []
 
 
 def test_killing_the_first_process_of_a_lab_that_is_up_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_killing_the_first_process_of_a_lab_that_is_up_leaves_nothing_behind(tmp
     done(felixctl("lab", "up", spec_file(tmp_path, "doomed")))
     world = next(world for world in worlds() if world.name == "doomed")
     os.kill(world.first, signal.SIGKILL)
-    assert settled_leftovers(before) == []
+    assert of_the_lab(settled_leftovers(before)) == []
     assert "doomed" not in [world.name for world in worlds()]
     assert "find lab doomed: it is not up" in felixctl("lab", "status", "--lab", "doomed").stderr
 

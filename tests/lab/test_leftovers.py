@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from lab.leftovers import Listing, Process, leftovers, listing
+from lab.leftovers import Listing, Process, leftovers, listing, of_the_lab
 
 INIT = Process(1, "1", 0, "init", ("net:[1]",))
 SHELL = Process(50, "5", 1, "sh", ("net:[1]",))
@@ -49,3 +49,8 @@ def test_a_pid_that_came_round_again_is_another_process() -> None:
 def test_links_and_files_are_left_behind() -> None:
     after = world(links={"cali1"}, files={"/run/felix"})
     assert leftovers(world(), after) == ["link cali1", "file /run/felix"]
+
+
+def test_a_new_file_in_tmp_is_told_but_not_held_against_the_lab() -> None:
+    found = leftovers(world(), world(files={"/tmp/x", "/run/x"}))
+    assert (found, of_the_lab(found)) == (["file /run/x", "file /tmp/x"], ["file /run/x"])

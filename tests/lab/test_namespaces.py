@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from lab.leftovers import listing, settled_leftovers
+from lab.leftovers import listing, of_the_lab, settled_leftovers
 
 TREE = Path(__file__).parents[2]
 
@@ -94,7 +94,7 @@ def test_when_the_outer_or_the_first_process_is_killed_all_others_end(victim: st
         os.kill(outer.pid if victim == "outer" else first, signal.SIGKILL)
         outer.wait()
         assert outer.stdout.read() == b""  # the director, who held the other end, is gone
-        assert settled_leftovers(before) == []
+        assert of_the_lab(settled_leftovers(before)) == []
     finally:
         outer.kill()
         outer.wait()
