@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 import datastore
-from datastore.resources import BlockAffinity, IPAMBlock, IPAMHandle, IPPool, IPReservation
+from datastore.resources import BlockAffinity, IPAMBlock, IPAMHandle, IPPool, IPReservation, Resource
+from datastore.store import Conflict, Update, Write
 from ipam import block as blocks
 from ipam.allocator import Allocator, Request
 from ipam.batch import Release
@@ -19,6 +20,7 @@ from ipam.errors import (
     AlreadyAssigned,
     BadPool,
     BlockLimit,
+    Contention,
     Exhausted,
     ForeignBlock,
     NoPools,
@@ -26,6 +28,7 @@ from ipam.errors import (
     NotInPool,
     WrongOwner,
 )
+from tests.ipam.records import calico
 from tests.ipam.world import MemoryStore, config, node, owners, pool, violations
 
 POD = Request("n1", "net.pod")
@@ -377,3 +380,34 @@ async def test_an_answer_that_nobody_waits_for_is_owned_by_its_handle(store: Mem
         await asyncio.sleep(0)
     await allocator.release_handle("net.pod")
     assert await owners(store) == {}
+
+
+async def test_records_have_the_fields_that_calicos_have(store: MemoryStore, allocator: Allocator) -> None:
+    await allocator.assign(POD)
+    for kind, file in ((IPAMBlock, "ipamblocks"), (BlockAffinity, "blockaffinities"), (IPAMHandle, "ipamhandles")):
+        [ours] = await store.list(kind)
+        theirs = calico(f"crs/{file}.yaml")[0]
+        record = ours.to_json()
+        assert record["spec"].keys() == theirs["spec"].keys()
+        assert {key: type(value) for key, value in record["spec"].items()} == {
+            key: type(value) for key, value in theirs["spec"].items()
+        }
+        assert (record["apiVersion"], record["kind"]) == (theirs["apiVersion"], theirs["kind"])
+
+
+async def test_after_a_hundred_lost_races_there_is_a_sentence(store: MemoryStore, allocator: Allocator) -> None:
+    class Busy(MemoryStore):
+        """Somebody else is always quicker."""
+
+        async def write(self, *writes: Write) -> tuple[Resource | None, ...]:
+            for write in writes:
+                if isinstance(write, Update) and isinstance(write.resource, IPAMBlock):
+                    self.calls["lost"] += 1
+                    raise Conflict("somebody was quicker")
+            return await super().write(*writes)
+
+    busy = Busy(pool("pods", "10.65.0.0/16"), atomic=store.atomic)
+    with pytest.raises(Contention, match="100 times in a row"):
+        await Allocator(busy).assign(POD)
+    assert busy.calls["lost"] == 100
+    assert await busy.list(IPAMHandle) == []
