@@ -6,6 +6,7 @@ picture was taken is left alone.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable
@@ -14,12 +15,12 @@ from dataclasses import dataclass
 
 from datastore.fields import Network
 from datastore.resources import BlockAffinity, IPAMBlock, IPAMHandle, Node, WorkloadEndpoint
-from datastore.store import Store
+from datastore.store import DatastoreError, Store
 from ipam.allocator import Allocator
 from ipam.batch import Release
 from ipam.block import Allocation
 from ipam.commits import OVERTAKEN
-from ipam.errors import ClaimConflict, NotEmpty, WrongOwner
+from ipam.errors import ClaimConflict, IpamError, NotEmpty, WrongOwner
 from ipam.leaks import Leaks, Watchlist, find_leaks
 
 log = logging.getLogger(__name__)
@@ -52,9 +53,19 @@ class Collector:
         self._grace_ns = int(grace_seconds * 10**9)
         self._now_ns = now
         self._watched = Watchlist()
+        self._pause_seconds = max(1.0, grace_seconds / 2)
+
+    async def run(self) -> None:
+        """Look again and again, until cancelled. A store that is away delays a round and ends nothing."""
+        while True:
+            try:
+                await self.round()
+            except (DatastoreError, IpamError) as failure:
+                log.warning("collect leaks: %s; next look in %g s", failure, self._pause_seconds)
+            await asyncio.sleep(self._pause_seconds)
 
     async def round(self) -> Collected:
-        """Look once, and give back what has leaked for the whole grace time. To be run every half of it."""
+        """Look once, and give back what has leaked for the whole grace time."""
         self._watched, proved = self._watched.look(await self._leaks(), self._now_ns(), self._grace_ns)
         return Collected(
             await self._release(proved.addresses),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from datastore.resources import BlockAffinity, IPAMBlock, IPAMHandle, Node, WorkloadEndpoint
+from datastore.store import Unavailable
 from ipam.allocator import Allocator, Request
 from ipam.batch import Release
 from ipam.collector import Collector
@@ -159,3 +161,21 @@ async def test_a_node_keeps_its_last_block_and_gives_up_the_other_empty_ones() -
     assert len((await world.collector.round()).blocks) == 2
     assert len(await world.store.list(IPAMBlock)) == 1
     assert await violations(world.store, {}) == []
+
+
+async def test_the_collector_looks_again_after_the_store_was_away() -> None:
+    class Away(MemoryStore):
+        async def list(self, kind: Any, **how: Any) -> Any:
+            if self.calls["asked"] < 2:
+                self.calls["asked"] += 1
+                raise Unavailable("the store does not answer")
+            looked.set()
+            return await super().list(kind, **how)
+
+    looked = asyncio.Event()
+    store = Away()
+    collector = Collector(store, Allocator(store), grace_seconds=0)
+    collector._pause_seconds = 0
+    running = asyncio.create_task(collector.run())
+    await looked.wait()
+    running.cancel()
