@@ -16,9 +16,10 @@ from kernel.prefix import Prefix
 
 
 class AgentLink:
-    """Writes to one agent. `run` ends when the connection does."""
+    """Writes to one agent, which started at `started`. `run` ends when the connection does."""
 
-    def __init__(self, writer: asyncio.StreamWriter, rib_in: RibIn, *, settled: bool) -> None:
+    def __init__(self, writer: asyncio.StreamWriter, rib_in: RibIn, *, started: int, settled: bool) -> None:
+        self.started = started
         self._writer = writer
         self._telling = Telling(rib_in)
         self._settled = settled

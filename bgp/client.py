@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -78,6 +79,8 @@ class Sidecar:
 
     def __init__(self, socket_path: str | Path) -> None:
         self._path = str(socket_path)
+        self._started = time.monotonic_ns()
+        self._served = False
         self._speaker: Speaker | None = None
         self._wanted: Mapping[Prefix, Attributes] | None = None
         self._wake = asyncio.Event()
@@ -125,7 +128,7 @@ class Sidecar:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LAST_RETRY_SECONDS)
                 continue
-            pause = FIRST_RETRY_SECONDS
+            self._served = False
             await self._events.put(Connected())
             try:
                 await self._converse(reader, writer)
@@ -134,7 +137,9 @@ class Sidecar:
             finally:
                 writer.close()
             await self._events.put(Disconnected())
-            await asyncio.sleep(FIRST_RETRY_SECONDS)
+            # Let go at once, where a newer agent is served: do not come back at the same pace.
+            pause = FIRST_RETRY_SECONDS if self._served else min(2 * pause, LAST_RETRY_SECONDS)
+            await asyncio.sleep(pause)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         stating = asyncio.create_task(self._state(writer))
@@ -142,6 +147,7 @@ class Sidecar:
             while line := await reader.readline():
                 match decode(line):
                     case Learned() | Withdrawn() | ReplayEnd() | Settled() | Problem() as event:
+                        self._served = self._served or isinstance(event, ReplayEnd)
                         await self._events.put(event)
                     case other:
                         raise ValueError(f"a sidecar does not send {type(other).__name__}")
@@ -154,7 +160,7 @@ class Sidecar:
         """Say hello, then bring the sidecar from what this connection has told it to what is wanted, for ever."""
         told_speaker: Speaker | None = None
         told: Mapping[Prefix, Attributes] | None = None
-        await _write(writer, Hello("agent"))
+        await _write(writer, Hello("agent", self._started))
         while True:
             self._wake.clear()
             speaker, wanted = self._speaker, self._wanted

@@ -24,9 +24,14 @@ Role = Literal["agent", "observer", "leave"]
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """The first line of a connection. Of two agents the newer one is served; `leave` ends the sidecar for good."""
+    """The first line of a connection. `leave` ends the sidecar for good.
+
+    Of two agents the one that `started` later is served, however often the other comes back; it is a time on the
+    machine's monotonic clock, in nanoseconds.
+    """
 
     role: Role
+    started: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +116,8 @@ def cut(routes: Mapping[Prefix, Any]) -> Iterator[dict[Prefix, Any]]:
 
 def _to_json(message: Message) -> dict[str, Any]:
     match message:
-        case Hello(role):
-            return {"hello": role}
+        case Hello(role, started):
+            return {"hello": role, "started": started}
         case Configure(speaker):
             return {"configure": speaker.to_json()}
         case Announce(routes):
@@ -137,8 +142,8 @@ def _to_json(message: Message) -> dict[str, Any]:
 
 def _from_json(record: dict[str, Any]) -> Message:
     match record:
-        case {"hello": ("agent" | "observer" | "leave") as role}:
-            return Hello(role)
+        case {"hello": ("agent" | "observer" | "leave") as role, "started": int(started)}:
+            return Hello(role, started)
         case {"configure": speaker}:
             return Configure(Speaker.from_json(speaker))
         case {"announce": groups}:

@@ -298,8 +298,8 @@ class Sidecar:
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             match decode(await reader.readline()):
-                case Hello("agent"):
-                    await self._serve_agent(reader, writer)
+                case Hello("agent", started):
+                    await self._serve_agent(started, reader, writer)
                 case Hello("observer"):
                     writer.write(encode(Status(self.report())))
                     await writer.drain()
@@ -313,13 +313,15 @@ class Sidecar:
         finally:
             writer.close()
 
-    async def _serve_agent(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve_agent(self, started: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._leaving:
             return
         if self._link is not None:
-            log.warning("a second agent has come: the first one is let go")
+            if started < self._link.started:
+                raise ValueError("serve an agent: a newer one is being served; this one is let go")
+            log.warning("a newer agent has come: the one before it is let go")
             self._link.close()
-        link = self._link = AgentLink(writer, self.rib_in, settled=self._settled)
+        link = self._link = AgentLink(writer, self.rib_in, started=started, settled=self._settled)
         telling = asyncio.create_task(link.run())
         stated: dict[Prefix, Attributes] | None = {}
         try:

@@ -36,7 +36,7 @@ SPEAKER = Speaker(
     ImportPolicy(64512, pack("192.0.2.1"), frozenset({pack("192.0.2.1")}), (Prefix.parse("10.65.1.0/26"),)),
 )
 messages = st.one_of(
-    st.sampled_from([protocol.Hello("agent"), protocol.Hello("observer"), protocol.Hello("leave")]),
+    st.builds(protocol.Hello, st.sampled_from(["agent", "observer", "leave"]), st.integers(0)),
     st.just(protocol.Configure(SPEAKER)),
     st.builds(protocol.Announce, st.dictionaries(prefixes, attributes)),
     st.builds(protocol.Withdraw, st.lists(prefixes).map(tuple)),
@@ -65,7 +65,8 @@ def test_what_is_encoded_decodes_to_the_same_line_by_line(message: protocol.Mess
         b"[]",
         b"7",
         b"{}",
-        b'{"hello": "stranger"}',
+        b'{"hello": "stranger", "started": 0}',
+        b'{"hello": "agent"}',
         b'{"learned": 7}',
         b'{"learned": [[["192.0.2.1"], ["10.0.0.1/8"]]]}',
         b'{"withdraw": ["10.0.0.0/33"]}',

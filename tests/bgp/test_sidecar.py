@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bgp import sidecar as module
 from bgp import wire
-from bgp.client import Connected, Sidecar
+from bgp.client import Connected, Disconnected, Sidecar
 from bgp.exabgp import ExaBGP, ExaBGPError
 from bgp.protocol import Hello, Problem, ReplayEnd, Settled, decode, encode
 from bgp.speaker import Attributes, Speaker
@@ -206,13 +206,30 @@ async def test_a_change_of_import_policy_alone_is_no_reload(tmp_path: Path) -> N
 async def test_of_two_agents_the_newer_is_served_even_if_the_older_does_not_read(tmp_path: Path) -> None:
     async with serving(tmp_path) as (_, sidecar, one):
         reader, writer = await asyncio.open_unix_connection(str(tmp_path / "bgp.sock"))
-        writer.write(encode(Hello("agent")))
+        writer.write(encode(Hello("agent", started=1)))
         assert decode(await reader.readline()) == ReplayEnd(settled=False)
         one.start_agent()
         await until(lambda: one.replayed, "the newer agent's replay")
         assert await reader.read() == b""
         writer.close()
         assert sidecar.report()["agent"] is True
+
+
+async def test_an_agent_that_was_let_go_does_not_take_over_again_while_the_newer_lives(tmp_path: Path) -> None:
+    async with serving(tmp_path) as (exabgp, _, one):
+        one.start_agent()
+        newer = Agent(tmp_path / "bgp.sock")
+        newer.start_agent()
+        try:
+            await until(lambda: newer.replayed, "the newer agent's replay")
+            await until(lambda: any(isinstance(event, Problem) for event in one.heard), "the older to be refused")
+            await newer.agent.configure(mesh(1, [2]))
+            await until(lambda: exabgp.speakers, "the newer one's configuration")
+            assert Disconnected() not in newer.heard
+        finally:
+            await newer.stop_agent()
+        one.replayed = False
+        await until(lambda: one.replayed, "the older one to be served when it is the only one")
 
 
 async def test_observers_disturb_nobody(tmp_path: Path) -> None:
