@@ -18,7 +18,7 @@ from kernel import device
 from kernel.channel import Channel, KernelError
 from kernel.device import InterfaceAddress, Link
 from kernel.filter import without_own
-from kernel.message import ACK, HEADER, REPLACE, Answer, explain
+from kernel.message import ACK, HEADER, REPLACE, explain
 from kernel.prefix import Prefix, unpack
 from kernel.route import (
     DELETE_ROUTE,
@@ -163,7 +163,7 @@ class Kernel:
         """Write routes, then remove routes; return those the kernel refused. The others are in place by then.
 
         A put replaces whatever has its prefix and metric. A remove takes only what has its protocol and metric, and is
-        content when that is gone already. Large ones are written by a thread, a batch at a time, and the loop goes on.
+        content when that is gone already. Large ones are written by a thread, and the loop goes on meanwhile.
         """
         refused = await self._write(put, put_envelope, ())
         return refused + await self._write(remove, remove_envelope, (errno.ESRCH,))
@@ -176,29 +176,9 @@ class Kernel:
     ) -> list[Refused]:
         waiting = routes if isinstance(routes, (list, tuple)) else list(routes)
         if len(waiting) <= BATCH:  # a pod's few: no detour through a thread
-            return self._refusals(waiting, self._requests.batch(_encode(waiting, envelope_of), len(waiting)), fine)
-        refused: list[Refused] = []
-        before: Sequence[tuple[Prefix, Path]] = ()
-        answers: asyncio.Future[list[Answer]] | None = None
-        for start in range(0, len(waiting), BATCH):
-            batch = waiting[start : start + BATCH]
-            requests = _encode(batch, envelope_of)  # while the kernel still works on the one before
-            if answers is not None:
-                refused += self._refusals(before, await answers, fine)
-            answers = asyncio.get_running_loop().run_in_executor(self._writer, self._bulk.batch, requests, len(batch))
-            before = batch
-        assert answers is not None
-        return refused + self._refusals(before, await answers, fine)
-
-    @staticmethod
-    def _refusals(
-        batch: Sequence[tuple[Prefix, Path]], failures: Iterable[Answer], fine: tuple[int, ...]
-    ) -> list[Refused]:
-        return [
-            Refused(*batch[failure.sequence - 1], failure.errno, explain(failure.errno, failure.text))
-            for failure in failures
-            if failure.errno not in fine
-        ]
+            return _write_batches(self._requests, waiting, envelope_of, fine)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._writer, _write_batches, self._bulk, waiting, envelope_of, fine)
 
     def resolve(self, address: bytes, avoid: Collection[int] = ()) -> Hop | None:
         """Return how this node reaches an address: the device and the gateway, which is the address itself on link.
@@ -263,6 +243,23 @@ class Kernel:
                 continue
             _decode_events(datagram, own, found)
         return found
+
+
+def _write_batches(
+    channel: Channel,
+    routes: Sequence[tuple[Prefix, Path]],
+    envelope_of: Callable[[Path, int, int], Envelope],
+    fine: tuple[int, ...],
+) -> list[Refused]:
+    """Write routes, a batch at a time, and return the refused ones; an errno in `fine` is none."""
+    refused = []
+    for start in range(0, len(routes), BATCH):
+        batch = routes[start : start + BATCH]
+        for failure in channel.batch(_encode(batch, envelope_of), len(batch)):
+            if failure.errno not in fine:
+                prefix, path = batch[failure.sequence - 1]
+                refused.append(Refused(prefix, path, failure.errno, explain(failure.errno, failure.text)))
+    return refused
 
 
 def _encode(batch: Iterable[tuple[Prefix, Path]], envelope_of: Callable[[Path, int, int], Envelope]) -> bytes:
