@@ -434,12 +434,22 @@ async def test_a_consumer_that_stalls_under_a_burst_stops_neither_exabgp_nor_its
                         seen.update(route.prefix for route in event.announced)
 
 
+async def test_an_announcement_accepted_before_a_reload_is_sent_after_it(tmp_path: Path) -> None:
+    async with mesh(tmp_path, 1, 2) as (one, two):
+        for _ in range(10):
+            assert await one.exabgp.send([*wire.announce(OURS), "reload"]) == [True] * 3
+            await two.sees(lambda: two.routes(1) == OURS)
+            assert await one.exabgp.send([*wire.withdraw(OURS), "reload"]) == [True] * 3
+            await two.sees(lambda: not two.routes(1))
+
+
 async def test_an_end_of_rib_accepted_before_a_reload_is_sent_after_it(tmp_path: Path) -> None:
     async with mesh(tmp_path, 1, 2) as (one, two):
-        for peers in [(2, 3), (2,)] * 2:
+        for _ in range(20):
             before = len(two.heard)
-            assert await one.exabgp.send(wire.end_of_rib(address(2), ("ipv4", "ipv6"))) == [True, True]
-            await one.exabgp.reload(speaker(1, *peers))
+            # In one batch: the reload comes between the queue and the wire.
+            ends = wire.end_of_rib(address(2), ("ipv4", "ipv6"))
+            assert await one.exabgp.send([*ends, "reload"]) == [True] * 3
             await two.hears(EndOfRib(address(1), "ipv4"), after=before)
             await two.hears(EndOfRib(address(1), "ipv6"), after=before)
 
