@@ -154,16 +154,19 @@ class Agent:
         if not gone:
             self.links[link.index] = link
             self.writer.names[link.index] = link.name
+        names = {link.name, before.name if before else link.name}
+        of_pod = self.snapshot.in_sync and any(name.startswith(self.settings.interface_prefix) for name in names)
+        pods = [endpoint for endpoint in self.snapshot.endpoints.values() if endpoint.device in names]
         if gone or not link.up:
-            self.writer.lost_device(link.index)
+            addresses = [address for pod in pods for address in pod.addresses]
+            self.writer.lost_device(link.index, among=addresses if of_pod else None)
             self._pods.forget_device(link.index)
         else:
             self._devices[link.name] = link.index
-        names = {link.name, before.name if before else link.name}
-        if any(name.startswith(self.settings.interface_prefix) for name in names):
-            touched = (key for key, endpoint in self.snapshot.endpoints.items() if endpoint.device in names)
-            self.snapshot.touched.update(touched)
-        elif before is None or gone or (before.up, before.carrier) != (link.up, link.carrier):
+        self.snapshot.touched.update(pod.key for pod in pods)
+        if of_pod:
+            return
+        if before is None or gone or (before.up, before.carrier) != (link.up, link.carrier):
             self._resolve_soon()
             self.writer.retry_now()
 
@@ -231,7 +234,7 @@ class Agent:
             await self.writer.write()
             return
         due, self._due = self._due, Topic.NOTHING
-        pods_moved = self._state_pods()
+        borrowers_moved = self._state_pods()
         if due & Topic.BLOCKS:
             self.rib.state(Source.BLOCKS, block_routes(self.snapshot.own_blocks(), self.ownership))
         if not self.progress.first_write:
@@ -242,14 +245,16 @@ class Agent:
             self._ready.set()
         if due & (Topic.SESSIONS | Topic.BLOCKS | Topic.POOLS):
             await self._configure()
-        if pods_moved or due & (Topic.BLOCKS | Topic.POOLS):
+        if borrowers_moved or due & (Topic.BLOCKS | Topic.POOLS):
             await self._announce()
 
     def _state_pods(self) -> bool:
-        touched = self.snapshot.take_touched()
-        for key in touched:
-            self._pods.update(self.rib, key, self.snapshot.endpoints.get(key), self._devices)
-        return bool(touched)
+        """State the routes of the pods that were touched; return True if that may change what we announce."""
+        uncovered = False
+        for key in self.snapshot.take_touched():
+            addresses = self._pods.update(self.rib, key, self.snapshot.endpoints.get(key), self._devices)
+            uncovered = uncovered or not all(map(self._covered, addresses))
+        return uncovered
 
     async def _configure(self) -> None:
         speaker = speaker_of(
@@ -302,22 +307,22 @@ class Agent:
         self._devices[pod.device] = device  # known here before its event arrives
         self.writer.names[device] = pod.device
         self.snapshot.attach(pod)
-        self._state_pods()
+        self._announce_later(self._state_pods())
         await self.writer.write()
         refused = [self.writer.refused[address] for address in pod.addresses if address in self.writer.refused]
         if refused:
             raise RouteRefused(f"put the route {refused[0].prefix} dev {pod.device}: {refused[0].text}")
-        if any(not self._covered(address) for address in pod.addresses):
-            self._due |= Topic.BLOCKS
-            self._awake.set()
 
     async def detach(self, endpoint: WorkloadEndpoint) -> None:
         """Take a pod's routes out of the kernel; return when they are gone."""
         pod = Endpoint.of(endpoint)
         self.snapshot.detach(pod.key, pod.container_id)
-        self._state_pods()
+        self._announce_later(self._state_pods())
         await self.writer.write()
-        if any(not self._covered(address) for address in pod.addresses):
+
+    def _announce_later(self, wanted: bool) -> None:
+        """A borrowed address came or went: the next round tells the peers; nobody who attaches a pod waits for that."""
+        if wanted:
             self._due |= Topic.BLOCKS
             self._awake.set()
 

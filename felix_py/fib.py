@@ -88,9 +88,13 @@ class Fib:
         del self.held[prefix]  # written over in place: ours to put right
         return prefix
 
-    def forget_device(self, device: int) -> set[Prefix]:
-        """Drop the routes through a device that went down or away: the kernel removes IPv4 ones without a word."""
-        lost = {p for p, path in self.held.items() if any(hop.device == device for hop in path.hops)}
+    def forget_device(self, device: int, among: Iterable[Prefix] | None = None) -> set[Prefix]:
+        """Drop the routes through a device that went down or away: the kernel removes IPv4 ones without a word.
+
+        `among` spares a look at the whole table where it is known what can have led through the device.
+        """
+        looked_at = self.held if among is None else [prefix for prefix in among if prefix in self.held]
+        lost = {prefix for prefix in looked_at if any(hop.device == device for hop in self.held[prefix].hops)}
         for prefix in lost:
             del self.held[prefix]
         return lost

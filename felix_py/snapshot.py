@@ -93,7 +93,7 @@ class Snapshot:
             case Changed(resource=WorkloadEndpoint() as resource):
                 return self._endpoint_said(resource)
             case Gone() if event.kind is WorkloadEndpoint:
-                return self._endpoint_gone(EndpointKey(event.namespace or "", event.name))
+                return self._endpoint_gone(EndpointKey(event.namespace or "", event.name), event.last)
             case Changed(resource=resource):
                 return self._put(resource)
             case Gone():
@@ -166,8 +166,9 @@ class Snapshot:
         self.touched.add(endpoint.key)
         return Topic.PODS
 
-    def _endpoint_gone(self, key: EndpointKey) -> Topic:
-        self._detached.pop(key, None)
+    def _endpoint_gone(self, key: EndpointKey, last: Resource | None) -> Topic:
+        if not isinstance(last, WorkloadEndpoint) or last.spec.container_id == self._detached.get(key):
+            self._detached.pop(key, None)  # else it is the end of a sandbox before the one detached
         if key in self._attached or key not in self.endpoints:
             return Topic.NOTHING
         self._forget(key)

@@ -26,8 +26,8 @@ class PodRoutes:
         self._stated: dict[EndpointKey, dict[Prefix, Path]] = {}
         self._paths: dict[tuple[int, int], Path] = {}
 
-    def update(self, rib: Rib, key: EndpointKey, endpoint: Endpoint | None, devices: Mapping[str, int]) -> None:
-        """State the routes of one endpoint, or that it has none any more.
+    def update(self, rib: Rib, key: EndpointKey, endpoint: Endpoint | None, devices: Mapping[str, int]) -> set[Prefix]:
+        """State the routes of one endpoint, or that it has none any more; return the addresses it has or had.
 
         devices: the devices that are up, by name. A pod whose device is not there wants its route all the same:
         it stands in the RIB, unresolved, and is shown.
@@ -43,6 +43,7 @@ class PodRoutes:
             rib.put(Source.PODS, address, path)
         if now:
             self._stated[key] = now
+        return before.keys() | now.keys()
 
     def _path(self, device: int | None, bits: int) -> Path:
         scope = LINK_SCOPE if bits == 32 else 0  # IPv6 has no scopes on routes

@@ -113,10 +113,14 @@ def picture(agent: Agent) -> dict[str, Any]:
 
 def routes(agent: Agent) -> list[dict[str, Any]]:
     """Return every wanted route with its source, whether the kernel holds it, and what is to be said about it."""
-    return [
+    wanted = [
         _row(agent, source, prefix, path)
         for source in Source
         for prefix, path in sorted(agent.rib.wanted(source).items())
+    ]
+    held = agent.writer.fib.held
+    return wanted + [
+        _leftover_row(agent, prefix, held[prefix]) for prefix in sorted(held.keys() - agent.rib.prefixes())
     ]
 
 
@@ -129,6 +133,18 @@ def _row(agent: Agent, source: Source, prefix: Prefix, path: Path) -> dict[str, 
         "best": best,
         "in_fib": best and agent.writer.fib.held.get(prefix) == path,
         "note": _note(agent, prefix, path, best),
+    }
+
+
+def _leftover_row(agent: Agent, prefix: Prefix, path: Path) -> dict[str, Any]:
+    waits = "every peer has sent its end-of-RIB" if path.protocol == agent.ownership.learned else "it is removed"
+    return {
+        "prefix": str(prefix),
+        "source": "nobody",
+        "via": words(prefix, path, agent.writer.names),
+        "best": False,
+        "in_fib": True,
+        "note": f"nobody wants it; it stays until {waits}",
     }
 
 

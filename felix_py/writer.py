@@ -63,7 +63,11 @@ class FibWriter:
             # Believed before it is written: a foreign change that comes meanwhile is then seen as one.
             before = {prefix: self.fib.held.get(prefix) for prefix, _ in (*plan.put, *plan.remove)}
             self.fib.carried_out(plan)
-            refused = await self._kernel.apply(plan.put, plan.remove)
+            try:
+                refused = await self._kernel.apply(plan.put, plan.remove)
+            except BaseException:  # given up half way by whoever waited for it: nobody knows how far it got
+                self._write_again(before)
+                raise
             self._tell(plan, refused)
             if refused:
                 self._keep_for_later(refused, before)
@@ -97,13 +101,19 @@ class FibWriter:
             self.foreign_touched.append(f"a write of ours hit {words(event.prefix, event.path, self.names)}")
             log.error("%s", self.foreign_touched[-1])
 
-    def lost_device(self, device: int) -> None:
-        """A device went down or away: its routes are gone, with or without an event."""
-        self.rib.changed |= self.fib.forget_device(device)
+    def lost_device(self, device: int, among: Iterable[Prefix] | None = None) -> None:
+        """A device went down or away: its routes, if need be `among` these, are gone, with or without an event."""
+        self.rib.changed |= self.fib.forget_device(device, among)
 
     def retry_now(self) -> None:
         """Something changed that may let refused routes in: try them with the next batch."""
         self.rib.changed |= self.refused.keys()
+
+    def _write_again(self, before: Mapping[Prefix, Path | None]) -> None:
+        for prefix, path in before.items():
+            self.fib.refuse(prefix, path)
+        self.rib.changed |= before.keys()
+        self._wake()
 
     def _tell(self, plan: Plan, refused: Iterable[Refused]) -> None:
         bad = {refusal.prefix for refusal in refused}

@@ -72,6 +72,15 @@ def test_a_late_word_of_a_detached_pod_does_not_bring_it_back() -> None:
     assert snapshot.endpoints[KEY].container_id == "b"
 
 
+def test_the_end_of_an_older_sandbox_does_not_bring_back_the_one_just_detached() -> None:
+    snapshot = Snapshot("n1")
+    snapshot.attach(Endpoint.of(endpoint("b")))
+    snapshot.detach(KEY, "b")
+    snapshot.fold(Gone(WorkloadEndpoint, KEY.name, KEY.namespace, endpoint("a")))
+    assert snapshot.fold(Changed(endpoint("b"))) == Topic.NOTHING
+    assert KEY not in snapshot.endpoints
+
+
 def test_detaching_an_old_sandbox_leaves_the_new_one() -> None:
     snapshot = Snapshot("n1")
     snapshot.attach(Endpoint.of(endpoint("new")))
