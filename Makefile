@@ -28,7 +28,7 @@ lint: setup
 	$(VENV)/bin/mypy
 
 bench: setup
-	@for b in $(B); do $(PY) -m bench.$$b || exit 1; done
+	$(PY) -m bench $(B)
 
 clean:
 	rm -rf build $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -29,6 +29,7 @@ STATUS_SOCKET = "/run/felix/status.sock"
 
 LOOK_SECONDS = 0.05
 PING_SECONDS = 1.0
+FIRST_PING_SECONDS = 0.25  # while routes are still arriving: ask again soon
 ATTACHED_AT_ONCE = 8
 GIVE_UP_AFTER_ENDED = 5
 
@@ -144,7 +145,7 @@ class Cluster:
                 await self._until("agents are ready", len(self.nodes), self._ready)
                 self._clock("up")
                 await asyncio.gather(self._attach_all(), self._until_established())
-                await self._until("pods answer one another", len(self.pods) * (len(self.pods) - 1), self._answered)
+                await self._until("pings are answered", self._pings(), self._answered)
                 self._clock("reachable")
         except TimeoutError:
             self._tell(f"given up after {give_up_seconds:g} s", 0, 0)
@@ -187,18 +188,34 @@ class Cluster:
         if not done:
             raise LabError(f"kill {what} on {node}: it is not running just now; it is being started again")
 
-    async def matrix(self) -> dict[str, dict[str, float]]:
-        """Have every pod ping every other at once; return the round trips in milliseconds of those that answered."""
+    async def answers(self, seconds: float = PING_SECONDS) -> dict[str, dict[str, float]]:
+        """Have every pod ping all addresses of the others at once; return each answer's round trip in milliseconds."""
         pods = self.pods
-        targets = {name: pod.addresses for name, pod in pods.items()}
 
-        async def row(pod: Pod) -> dict[str, float]:
-            others = {addresses[0]: name for name, addresses in targets.items() if name != pod.name and addresses}
-            answer = await pod.ask({"ping": list(others), "seconds": PING_SECONDS})
-            return {others[address]: trip for address, trip in answer["answered"].items()}
+        async def asked(pod: Pod) -> dict[str, float]:
+            others = [address for other in pods.values() if other is not pod for address in other.addresses]
+            answer = await pod.ask({"ping": others, "seconds": seconds})
+            return dict(answer["answered"])
 
-        rows = await asyncio.gather(*map(row, pods.values()))
-        return dict(zip(pods, rows, strict=True))
+        return dict(zip(pods, await asyncio.gather(*map(asked, pods.values())), strict=True))
+
+    async def matrix(self) -> dict[str, dict[str, float]]:
+        """Return who reaches whom, on all addresses, and the slowest round trip in milliseconds."""
+        return self._cells(await self.answers())
+
+    def _cells(self, answers: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
+        return {
+            name: {
+                other.name: max(trips[address] for address in other.addresses)
+                for other in self.pods.values()
+                if other.name != name and other.addresses and all(address in trips for address in other.addresses)
+            }
+            for name, trips in answers.items()
+        }
+
+    def _pings(self) -> int:
+        """Return how many packets it takes that every pod pings every address of the others."""
+        return sum(len(pod.addresses) for pod in self.pods.values()) * (len(self.pods) - 1)
 
     async def start_traffic(self, per_second: float) -> None:
         """Have every pod ping the next pod of another node at a steady pace, until `stop_traffic`."""
@@ -225,8 +242,7 @@ class Cluster:
 
     async def picture(self) -> dict[str, Any]:
         """Return everything the report shows, as plain values."""
-        matrix = await self.matrix()
-        expected = len(matrix) * (len(matrix) - 1)
+        answers, sent = await self.answers(), self._pings()
         checks = await asyncio.gather(*(node.invariants() for node in self.nodes.values()))
         statuses = await asyncio.gather(*(node.status() for node in self.nodes.values()))
         return {
@@ -234,8 +250,8 @@ class Cluster:
             "nodes": [self._node_picture(*pair) for pair in zip(self.nodes.values(), statuses, strict=True)],
             "pods": [_pod_picture(pod) for pod in self.pods.values()],
             "sessions": {"expected": self.spec.sessions, "established": await self.established()},
-            "matrix": matrix,
-            "pings": {"sent": expected, "lost": expected - sum(map(len, matrix.values()))},
+            "matrix": self._cells(answers),
+            "pings": {"sent": sent, "lost": sent - sum(map(len, answers.values()))},
             "seconds": dict(self.seconds),
             "invariants": {
                 "checked": max((check.get("checked", 0) for check in checks), default=0),
@@ -311,7 +327,7 @@ class Cluster:
         return sum(await asyncio.gather(*(node.ready() for node in self.nodes.values())))
 
     async def _answered(self) -> int:
-        return sum(map(len, (await self.matrix()).values()))
+        return sum(map(len, (await self.answers(FIRST_PING_SECONDS)).values()))
 
     async def _until(self, what: str, wanted: int, seen: Callable[[], Awaitable[int]]) -> None:
         """Look until as many are there as wanted, and tell of each step."""

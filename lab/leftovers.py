@@ -6,6 +6,7 @@ the lab leaves would have lost its parents.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,6 +19,7 @@ FOLDERS = {"/run": 2, "/etc/cni": 2, "/opt/cni": 2, "/var/lib": 1, "/tmp": 1, "/
 # Anybody may write here at any moment: what is new is told, but cannot be laid at the lab's door.
 EVERYBODYS = ("/tmp", "/dev/shm")
 SETTLE_SECONDS = 3.0
+_NS_GET_USERNS = 0xB701  # ioctl_ns(2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +45,13 @@ class Listing:
 
 def listing() -> Listing:
     """Return what is there now."""
+    mounts = dict(_mounts() if os.getuid() == 0 else ())  # nobody else can mount on a host
+    others = {path for path, root in mounts.items() if root.startswith("net:[") and _is_of_the_host(path)}
     return Listing(
         processes={(each.pid, each.began): each for each in _processes()},
         links=frozenset(os.listdir("/sys/class/net")),
-        mounts=frozenset(_mounts() if os.getuid() == 0 else ()),  # nobody else can mount on a host
-        files=frozenset(path for folder, depth in FOLDERS.items() for path in _files(folder, depth)),
+        mounts=frozenset(f"{path} ({root})" for path, root in mounts.items() if path not in others),
+        files=frozenset(path for folder, depth in FOLDERS.items() for path in _files(folder, depth)) - others,
     )
 
 
@@ -118,10 +122,20 @@ def _namespaces(folder: Path) -> tuple[str, ...]:
         return ()
 
 
-def _mounts() -> Iterator[str]:
+def _mounts() -> Iterator[tuple[str, str]]:
+    """Yield each mount point, and what of its filesystem is mounted there."""
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         fields = line.split()
-        yield f"{fields[4]} ({fields[3]})"
+        yield fields[4], fields[3]
+
+
+def _is_of_the_host(path: str) -> bool:
+    """True if a named network namespace belongs to this process's own user namespace: a lab's belong to the lab's."""
+    try:
+        with open(path) as namespace, open(fcntl.ioctl(namespace, _NS_GET_USERNS)) as owner:
+            return os.fstat(owner.fileno()).st_ino == os.stat("/proc/self/ns/user").st_ino
+    except OSError:
+        return False  # it has just gone
 
 
 def _files(folder: str, depth: int) -> Iterator[str]:

@@ -19,6 +19,7 @@ from ipaddress import (
     ip_interface,
     ip_network,
 )
+from itertools import combinations, product
 from typing import Any, TypeVar
 
 import yaml
@@ -95,9 +96,17 @@ class Spec:
 
     @property
     def sessions(self) -> int:
-        """How many sessions come up, each counted at both ends: the mesh, and every node with every peer."""
-        n = len(self.nodes)
-        return n * (n - 1) + 2 * n * len(self.peers)
+        """How many sessions come up, each counted at both ends: the mesh, and every node with every peer.
+
+        Two speakers have one session for each family that both have addresses of.
+        """
+        mesh = sum(_families(one, other) for one, other in combinations(self.nodes, 2))
+        return 2 * (mesh + sum(_families(node, peer) for node, peer in product(self.nodes, self.peers)))
+
+
+def _families(one: NodeSpec | PeerSpec, other: NodeSpec | PeerSpec) -> int:
+    """Return how many families two speakers share."""
+    return len({address.version for address in one.addresses} & {address.version for address in other.addresses})
 
 
 def parse(text: str) -> Spec:

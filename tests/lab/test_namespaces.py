@@ -98,3 +98,14 @@ def test_when_the_outer_or_the_first_process_is_killed_all_others_end(victim: st
     finally:
         outer.kill()
         outer.wait()
+
+
+def test_where_user_namespaces_are_forbidden_one_sentence_says_so_and_what_to_do() -> None:
+    said = in_world("""
+Path('/proc/sys/user/max_user_namespaces').write_text('0')  # this world's own limit, not the host's
+order = json.dumps({'spec': 'nodes: 1', 'dies_with_parent': True, 'started': 0, 'give_up_seconds': 1})
+ran = subprocess.run([sys.executable, '-m', 'lab', 'nested'], input=order + chr(10), capture_output=True, text=True)
+say(status=ran.returncode, **json.loads(ran.stdout))""")
+    assert said["status"] == 1
+    assert "this system forbids user namespaces to this user" in said["failed"]
+    assert "as root: sysctl -w user.max_user_namespaces=10000" in said["failed"]

@@ -49,6 +49,12 @@ def test_a_peer_gets_a_bgp_peer_resource_and_two_session_ends_with_every_node() 
     assert spec.resources[0]["spec"] == {"peerIP": "192.0.2.3", "asNumber": 64600}
 
 
+def test_two_families_have_a_session_each() -> None:
+    both = "subnets: [{name: a, ipv4: 192.0.2.0/24, ipv6: 2001:db8::/64}]"
+    assert parse(f"nodes: 3\n{both}").sessions == 2 * 6
+    assert parse(f"nodes: 3\n{both}\npeers: [{{name: tor}}]").sessions == 2 * 6 + 2 * 6
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
