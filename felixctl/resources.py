@@ -3,39 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
 from datastore.resources import KINDS, BGPConfiguration, Resource
+from datastore.selector import SelectorError
 from datastore.store import NotFound, Store
-from felixctl import changes, edits, kinds, patches, view
+from felixctl import changes, edits, forms, kinds, patches, selection, view
 from felixctl.changes import Key
+from felixctl.completion import complete_forms, complete_kinds, complete_names
 from felixctl.connection import DEFAULT_URL, Url, reading, writing
-from felixctl.documents import MalformedDocumentError, read, to_json, to_yaml
+from felixctl.documents import MalformedDocumentError, read
 from felixctl.failure import MISUSED, CommandError
 from felixctl.files import wanted
 from felixctl.kinds import Noun
 from felixctl.paper import show
-from felixctl.tables import plain
 
 app = typer.Typer(rich_markup_mode="rich", no_args_is_help=True)
 
 Json = dict[str, Any]
-
-
-class Form(StrEnum):
-    PS = "ps"
-    WIDE = "wide"
-    YAML = "yaml"
-    JSON = "json"
-    NAME = "name"
-
-
-def _kinds_from(incomplete: str) -> list[str]:
-    """Return the kinds that a word may become, for the shell's completion."""
-    return [noun.plural for noun in kinds.NOUNS if noun.plural.startswith(incomplete)]
 
 
 Kind = Annotated[
@@ -44,10 +31,14 @@ Kind = Annotated[
         metavar="KIND",
         help="What to work on: nodes, ippools, bgppeers, workloadendpoints …",
         show_default=False,
-        autocompletion=_kinds_from,
+        autocompletion=complete_kinds,
     ),
 ]
-Names = Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Only these; all if none is given.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", autocompletion=complete_names)]
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="NAME", help="Only these; all if none is given.", autocompletion=complete_names),
+]
 Files = Annotated[
     list[str] | None,
     typer.Option(
@@ -70,37 +61,60 @@ AllNamespaces = Annotated[bool, typer.Option("-A", "-a", "--all-namespaces", hel
 def get(
     kind: Kind,
     names: Names = None,
-    output: Annotated[Form, typer.Option("-o", "--output", help="ps is the short table.")] = Form.PS,
+    output: Annotated[
+        str,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FORM",
+            help="ps (the short table), wide, yaml, json, name, jsonpath=TEMPLATE, custom-columns=COLUMNS.",
+            autocompletion=complete_forms,
+        ),
+    ] = "ps",
+    chosen: Annotated[
+        str | None,
+        typer.Option(
+            "-l", "--selector", metavar="LABELS", help="Only those with these labels: [b]rack=a,!old[/b] or has(rack)."
+        ),
+    ] = None,
     namespace: Namespace = None,
     all_namespaces: AllNamespaces = False,
     url: Url = DEFAULT_URL,
 ) -> None:
-    """Print resources: as a table, or whole.
+    """Print resources: as a table, whole, or just the fields you name.
 
     What [b]-o yaml[/b] prints can be changed and given to [b]apply -f[/b].
 
+    [b]-o jsonpath[/b] takes templates as kubectl does; see docs/calicoctl.md for how much of them.
+
+    [b]-o custom-columns[/b] takes columns of the table (NAME,CIDR) and fields (SIZE:.spec.blockSize).
+
     [dim]$[/dim] felixctl get nodes -o wide
     [dim]$[/dim] felixctl get ippool default-ipv4-ippool -o yaml
-    [dim]$[/dim] felixctl get wep -A
+    [dim]$[/dim] felixctl get wep -A -l app=web
+    [dim]$[/dim] felixctl get nodes -o jsonpath='{range .items\\[*]}{.metadata.name}{"\\n"}{end}'
+    [dim]$[/dim] felixctl get ippools -o custom-columns=NAME,CIDR,SIZE:.spec.blockSize
     """
     noun = _noun(kind)
+    try:
+        form, template = forms.checked(output)
+        condition = selection.chosen(chosen or "")
+    except (forms.FormError, SelectorError) as error:
+        raise CommandError(f"get {noun.plural}: {error}", MISUSED) from None
+    if names and chosen:
+        raise CommandError("get: names and -l exclude each other", MISUSED)
     within = None if all_namespaces else namespace or changes.DEFAULT_NAMESPACE
     found, cluster_as = reading(url, lambda store: _found(store, noun, names or (), within))
-    views = [view.shown(resource.to_json()) for resource in found]
+    seen = (view.shown(resource.to_json()) for resource in found)
+    views = [one for one in seen if condition.matches(one["metadata"].get("labels") or {})]
     if not names:
         views.sort(key=lambda seen: kinds.order(noun, seen))
     whole = view.listed(noun.kind, views) if not names else views[0] if len(views) == 1 else views
-    match output:
-        case Form.YAML:
-            show(to_yaml(whole))
-        case Form.JSON:
-            show(to_json(whole))
-        case Form.NAME:
-            show("".join(f"{noun.aliases[1]}/{seen['metadata']['name']}\n" for seen in views))
-        case Form.PS | Form.WIDE:
-            namespaces = all_namespaces or namespace is not None
-            wide = output is Form.WIDE
-            show(plain(*kinds.table(noun, views, wide=wide, namespaces=namespaces, cluster_as=cluster_as)))
+    namespaces = all_namespaces or namespace is not None
+    try:
+        show(forms.in_form(form, template, noun, views, whole, namespaces=namespaces, cluster_as=cluster_as))
+    except forms.FormError as error:
+        raise CommandError(f"get {noun.plural}: {error}", MISUSED) from None
 
 
 async def _found(store: Store, noun: Noun, names: Sequence[str], namespace: str | None) -> tuple[list[Resource], int]:
@@ -170,8 +184,11 @@ def replace(
 
 @app.command()
 def delete(
-    kind: Annotated[str | None, typer.Argument(metavar="KIND", help="What to delete, with names.")] = None,
-    names: Annotated[list[str] | None, typer.Argument(metavar="NAME")] = None,
+    kind: Annotated[
+        str | None,
+        typer.Argument(metavar="KIND", help="What to delete, with names.", autocompletion=complete_kinds),
+    ] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", autocompletion=complete_names)] = None,
     files: Files = None,
     recursive: Recursive = False,
     namespace: Namespace = None,
@@ -202,7 +219,7 @@ def delete(
 @app.command()
 def patch(
     kind: Kind,
-    name: Annotated[str, typer.Argument()],
+    name: Name,
     patch: Annotated[str, typer.Option("-p", "--patch", help="What to change, as JSON or YAML.")],
     namespace: Namespace = None,
     url: Url = DEFAULT_URL,
@@ -223,7 +240,7 @@ def patch(
 @app.command()
 def label(
     kind: Kind,
-    name: Annotated[str, typer.Argument()],
+    name: Name,
     labels: Annotated[list[str], typer.Argument(metavar="KEY=VALUE", help="With --remove, keys alone.")],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Change a label that has another value.")] = False,
     remove: Annotated[bool, typer.Option("--remove", help="Remove these labels.")] = False,

@@ -66,6 +66,17 @@ PURE = (
     "felix_py/rib.py",
     "felix_py/snapshot.py",
     "felix_py/sources.py",
+    "felixctl/changes.py",
+    "felixctl/check.py",
+    "felixctl/documents.py",
+    "felixctl/forms.py",
+    "felixctl/jsonpath.py",
+    "felixctl/kinds.py",
+    "felixctl/patches.py",
+    "felixctl/selection.py",
+    "felixctl/tables.py",
+    "felixctl/usage.py",
+    "felixctl/view.py",
     "lab/spec.py",
 )
 IMPURE = {"asyncio", "logging", "os", "subprocess", "threading", "sqlite3", "pyroute2", "time", "datetime.datetime.now"}

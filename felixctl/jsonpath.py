@@ -1,0 +1,258 @@
+"""Templates as kubectl's users write them: `{.items[*].metadata.name}`, `{range .items[*]}{.spec.cidr}{"\\n"}{end}`.
+
+Pure. The part of kubectl's dialect that is in daily use: fields, `\\.` within a name, indices, slices, `*`, several
+names in brackets, `..name`, filters that compare with a value, range and end, quoted text. Anything else is refused
+with its place, never guessed at. What is not there prints nothing, as with kubectl.
+"""
+
+from __future__ import annotations
+
+import json
+import operator
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+
+class TemplateError(ValueError):
+    """The text is no template; the message says where and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """The values under these names."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Every:
+    """All items of a list, all values of a mapping."""
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """Items of a list by their numbers, from the end if negative."""
+
+    chosen: int | slice
+
+
+@dataclass(frozen=True, slots=True)
+class Deep:
+    """The values under a name, at any depth."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """The items in which a path leads to a value that compares so; without a comparison, to any value."""
+
+    path: Path
+    compare: Callable[[Any, Any], bool] | None = None
+    value: Any = None
+
+
+Step: TypeAlias = Fields | Every | Items | Deep | Where
+Path: TypeAlias = tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Parts repeated for each value that a path leads to."""
+
+    path: Path
+    parts: Parts
+
+
+Parts: TypeAlias = tuple["str | Path | Range", ...]
+
+_COMPARISONS = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<=": operator.le,
+    ">=": operator.ge,
+    "<": operator.lt,
+    ">": operator.gt,
+}
+_NAME = r"(?:\\.|[^\\\s.\[\]{}()'\"*?@$=!<>,])+"
+_QUOTED = r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\""
+_STEPS = re.compile(
+    rf"\.\.(?P<deep>{_NAME})"
+    rf"|\.?(?P<every>\*)|\.?\[\*\](?P<every_item>)"
+    rf"|\.(?P<field>{_NAME})"
+    rf"|\.?\[(?P<index>-?\d+)\]"
+    rf"|\.?\[(?P<slice>-?\d*:-?\d*(?::-?\d*)?)\]"
+    rf"|\.?\[(?P<names>(?:{_QUOTED})(?:\s*,\s*(?:{_QUOTED}))*)\]"
+    rf"|\.?\[\?\(\s*@(?P<where>(?:{_QUOTED}|[^)'\"])*)\)\]"
+)
+_CONDITION = re.compile(rf"(?P<path>.*?)\s*(?:(?P<sign>[=!<>]=|[<>])\s*(?P<value>{_QUOTED}|[^'\"\s]+))?\s*")
+_BRACES = re.compile(rf"\{{((?:{_QUOTED}|[^}}'\"])*)\}}")
+_END, _RANGE = re.compile(r"end"), re.compile(r"range\s+(.*)", re.DOTALL)
+
+
+def printed(template: str, value: Any) -> str:
+    """Return what the template says of `value`; one without braces is a single path. Raises TemplateError."""
+    parts = parse(template) if "{" in template else (path(template),)
+    return "".join(_rendered(parts, value))
+
+
+def parse(template: str) -> Parts:
+    """Return the template's parts. Raises TemplateError."""
+    open_ranges: list[tuple[Path, list[str | Path | Range]]] = [((), [])]
+    rest = 0
+    for found in _BRACES.finditer(template):
+        parts = open_ranges[-1][1]
+        parts += _plain(template[rest : found.start()], template)
+        rest, inside = found.end(), found[1].strip()
+        if _END.fullmatch(inside):
+            if len(open_ranges) == 1:
+                raise TemplateError(f"template {template!r}: an {{end}} has no {{range}}")
+            over, repeated = open_ranges.pop()
+            open_ranges[-1][1].append(Range(over, tuple(repeated)))
+        elif begin := _RANGE.fullmatch(inside):
+            open_ranges.append((path(begin[1]), []))
+        else:
+            parts.append(_unquoted(inside) if re.fullmatch(_QUOTED, inside) else path(inside))
+    if len(open_ranges) > 1:
+        raise TemplateError(f"template {template!r}: a {{range}} has no {{end}}")
+    return (*open_ranges[0][1], *_plain(template[rest:], template))
+
+
+def _plain(text: str, template: str) -> Iterable[str]:
+    if "{" in text or "}" in text:
+        raise TemplateError(f"template {template!r}: a brace is not closed, or was never opened")
+    return (text,) if text else ()
+
+
+def path(text: str) -> Path:
+    """Return the steps of a path; in front, `$`, `@` and the first dot may be missing. Raises TemplateError."""
+    steps: list[Step] = []
+    written = text.strip().removeprefix("$").removeprefix("@")
+    if re.match(_NAME, written):
+        written = f".{written}"
+    at = 0
+    while at < len(written) and written != ".":
+        found = _STEPS.match(written, at)
+        if found is None:
+            raise TemplateError(f"path {text!r}: {written[at:]!r} is not understood (see felixctl get --help)")
+        steps.append(_step(found))
+        at = found.end()
+    return tuple(steps)
+
+
+def _step(found: re.Match[str]) -> Step:
+    said = found.groupdict()
+    if said["deep"]:
+        return Deep(_unescaped(said["deep"]))
+    if said["field"]:
+        return Fields((_unescaped(said["field"]),))
+    if said["names"]:
+        return Fields(tuple(map(_unquoted, re.findall(_QUOTED, said["names"]))))
+    if said["index"]:
+        return Items(int(said["index"]))
+    if said["slice"]:
+        return Items(slice(*(int(number) if number else None for number in said["slice"].split(":"))))
+    if said["where"] is not None:
+        return _where(said["where"])
+    return Every()
+
+
+def _where(text: str) -> Where:
+    condition = _CONDITION.fullmatch(text)
+    if condition is None:
+        raise TemplateError(f"filter {text!r}: it compares with more than one value, which is not understood")
+    if condition["sign"] is None:
+        return Where(path(condition["path"]))
+    return Where(path(condition["path"]), _COMPARISONS[condition["sign"]], _literal(condition["value"]))
+
+
+def _literal(text: str) -> Any:
+    if re.fullmatch(_QUOTED, text):
+        return _unquoted(text)
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise TemplateError(f'filter: {text!r} is no value; quote a text, as in "{text}"') from None
+
+
+def _unescaped(name: str) -> str:
+    return re.sub(r"\\(.)", r"\1", name)
+
+
+def _unquoted(text: str) -> str:
+    """Return quoted text with its escapes read: `\\n` and `\\t` are what they are everywhere."""
+    return re.sub(r"\\(.)", lambda found: {"n": "\n", "t": "\t", "r": "\r"}.get(found[1], found[1]), text[1:-1])
+
+
+def _rendered(parts: Parts, value: Any) -> Iterator[str]:
+    for part in parts:
+        match part:
+            case str():
+                yield part
+            case Range(over, repeated):
+                for item in found(over, value):
+                    yield from _rendered(repeated, item)
+            case _:
+                yield " ".join(map(text_of, found(part, value)))
+
+
+def text_of(value: Any) -> str:
+    """Return a value as a template prints it: text bare, structures as JSON."""
+    if isinstance(value, str):
+        return value
+    return "" if value is None else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def found(steps: Path, value: Any) -> list[Any]:
+    """Return the values that a path leads to; none is no error."""
+    values = [value]
+    for step in steps:
+        values = [reached for one in values for reached in _reached(step, one)]
+    return values
+
+
+def _reached(step: Step, value: Any) -> Iterable[Any]:
+    match step, value:
+        case Fields(names), dict():
+            return [value[name] for name in names if name in value]
+        case Every(), _:
+            return _inside(value)
+        case Where(), _:
+            return [item for item in _inside(value) if _holds(step, item)]
+        case Items(slice() as chosen), list():
+            return value[chosen]
+        case Items(int() as chosen), list():
+            return value[chosen:][:1] if -len(value) <= chosen < len(value) else ()
+        case Deep(name), _:
+            return list(_at_any_depth(name, value))
+        case _:
+            return ()
+
+
+def _at_any_depth(name: str, value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        yield from (value[name],) if name in value else ()
+    for item in _inside(value):
+        yield from _at_any_depth(name, item)
+
+
+def _inside(value: Any) -> Sequence[Any]:
+    match value:
+        case dict():
+            return list(value.values())
+        case list():
+            return value
+        case _:
+            return ()
+
+
+def _holds(where: Where, item: Any) -> bool:
+    values = found(where.path, item)
+    if where.compare is None:
+        return bool(values)
+    try:
+        return any(where.compare(value, where.value) for value in values)
+    except TypeError:  # a text and a number have no order
+        return False
