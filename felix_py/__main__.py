@@ -24,11 +24,13 @@ from felix_py import logs
 from felix_py.agent import Agent, Identity
 from felix_py.autodetect import AutodetectionError
 from felix_py.checks import Checks
+from felix_py.memory import search_cycles_rarely
 from felix_py.settings import DEFAULT_FILE, Settings, SettingsError, read_file, settings_from
 from felix_py.startup import StartupError, start
 from felix_py.status import Status
 from felix_py.web import WebServer
 from ipam.allocator import Allocator
+from ipam.collector import Collector
 from kernel.link import write_sysctls
 from kernel.socket import Kernel, KernelError
 
@@ -49,6 +51,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return USAGE
     logs.set_up(settings.log_level)
+    search_cycles_rarely()
     try:
         asyncio.run(_run(settings))
     except (StartupError, AutodetectionError, DatastoreError, KernelError) as error:
@@ -95,6 +98,8 @@ async def _serve(settings: Settings) -> None:
             tasks.create_task(agent.run())
             tasks.create_task(_serve_cni(settings, agent, verbs))
             tasks.create_task(checks.run_at_times(settings.check_seconds))
+            if settings.leak_grace_seconds:
+                tasks.create_task(Collector(store, allocator, grace_seconds=settings.leak_grace_seconds).run())
 
 
 async def _start(settings: Settings, store: Store, kernel: Kernel, allocator: Allocator) -> Identity:

@@ -90,6 +90,7 @@ class Settings(BaseModel):
     status_mode: str = "0666"
     resync_seconds: Annotated[float, Field(ge=0)] = 300  # 0: never dump again without a reason
     check_seconds: Annotated[float, Field(ge=0)] = 60  # 0: invariants are checked only when asked
+    leak_grace_seconds: Annotated[float, Field(ge=0)] = 900  # an address without an owner is released; 0: never
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_log_level)] = "INFO"
 
 
@@ -124,6 +125,7 @@ _NAMES: dict[str, str] = {
     "FELIX_STATUSMODE": "status_mode",
     "FELIX_ROUTEREFRESHINTERVAL": "resync_seconds",
     "FELIX_CHECKINTERVAL": "check_seconds",
+    "FELIX_LEAKGRACEPERIOD": "leak_grace_seconds",
     "FELIX_LOGSEVERITYSCREEN": "log_level",
 }
 _POOL_NAMES: dict[str, str] = {
