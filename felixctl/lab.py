@@ -195,7 +195,15 @@ def _progress() -> Iterator[Heard]:
         yield lambda what, done, wanted: print(words(what, done, wanted), file=sys.stderr, flush=True)
         return
     with console.status("starting the lab") as line:
-        yield lambda what, done, wanted: line.update(words(what, done, wanted))
+
+        def heard(what: str, done: int, wanted: int) -> None:
+            if done >= wanted:
+                mark = "[green]✓[/green]" if wanted else "[red]✗[/red]"
+                console.print(f"{mark} {words(what, done, wanted)}", highlight=False)
+            else:
+                line.update(words(what, done, wanted))
+
+        yield heard
 
 
 def _console(record: bool = False) -> Console:
