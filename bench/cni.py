@@ -2,7 +2,10 @@
 
 Both are executed as a runtime does, by turns, in one network namespace made for this run: a call's time is from the
 spawn to the end of the process. Ours writes SQLite, claims blocks and puts the route through RIB and FIB; the peer
-keeps its addresses in files. `python -m bench.cni [ROUNDS]` writes build/bench/cni.json.
+keeps its addresses in files. `python -m bench.cni [ROUNDS]`
+
+Beside the time stands the processor time of everything that serves a call, the agent's included: on a machine with
+other things to do it is the steadier figure.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import platform
+import resource
 import subprocess
 import sys
 import tempfile
@@ -23,11 +26,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from bench.result import Row, duration, report
 from cni.build import build
 from kernel.link import Devices
 
 TREE = Path(__file__).parents[1]
-OUT = TREE / "build" / "bench" / "cni.json"
 SHIM = TREE / "build" / "felix-cni"
 PEERS = Path("/usr/lib/cni")
 PEER_NAME = "ptp + host-local"
@@ -46,6 +49,17 @@ class Plugin:
     executable: Path
     network: Mapping[str, Any]
     environment: Mapping[str, str] = field(default_factory=dict)
+    agent: int = 0
+    """The process that serves its calls, if there is one."""
+
+    def processor_ms(self) -> float:
+        """Return what its agent and all processes that have ended took so far, in milliseconds."""
+        spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+        ended = (spent.ru_utime + spent.ru_stime) * 1e3
+        if not self.agent:
+            return ended
+        numbers = Path(f"/proc/{self.agent}/stat").read_text().rpartition(")")[2].split()
+        return ended + (int(numbers[11]) + int(numbers[12])) * 1e3 / os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +126,18 @@ def alone(plugin: Plugin, verb: str, all_pods: list[Pod], configuration: int, ou
 
 
 def at_once(plugin: Plugin, verb: str, all_pods: list[Pod], configuration: int, out: int) -> list[float]:
-    """Return the milliseconds until the last of ten calls started together has ended, per call."""
+    """Return the milliseconds of each call, ten of them started together."""
     found = []
     for first in range(0, len(all_pods), AT_ONCE):
-        start = time.perf_counter()
-        running = [call(plugin, verb, pod, configuration, out) for pod in all_pods[first : first + AT_ONCE]]
-        statuses = [os.waitpid(process, 0)[1] for process in running]
-        found.append((time.perf_counter() - start) * 1e3 / AT_ONCE)
-        for status in statuses:
+        started: dict[int, float] = {}
+        for pod in all_pods[first : first + AT_ONCE]:
+            start = time.perf_counter()
+            started[call(plugin, verb, pod, configuration, out)] = start
+        while started:
+            process, status = os.wait()
+            if process not in started:
+                raise RuntimeError("the agent ended while it was measured")
+            found.append((time.perf_counter() - started.pop(process)) * 1e3)
             _ended(status, plugin, verb, out)
     return found
 
@@ -143,7 +161,9 @@ def one_round(plugin: Plugin) -> dict[str, float]:
         for words, count, way in ways:
             with pods(count) as ready:
                 for verb in ("ADD", "DEL"):
-                    found[f"{verb} {words}"] = median(way(plugin, verb, ready, given.fileno(), out.fileno()))
+                    before = plugin.processor_ms()
+                    found[f"CNI {verb} {words}"] = median(way(plugin, verb, ready, given.fileno(), out.fileno()))
+                    found[f"CNI {verb} {words}, processor time"] = (plugin.processor_ms() - before) / count
     return found
 
 
@@ -173,6 +193,7 @@ def agent(folder: Path) -> Iterator[Plugin]:
         SHIM,
         {"cniVersion": "1.0.0", "name": "bench", "type": "felix"},
         {"FELIX_CNI_SOCKET": str(folder / "run" / "cni.sock")},
+        running.pid,
     )
     try:
         end = time.monotonic() + START_SECONDS
@@ -191,16 +212,8 @@ def peer(folder: Path) -> Plugin:
     return Plugin(PEER_NAME, PEERS / "ptp", {"cniVersion": "1.0.0", "name": "peer", "type": "ptp", "ipam": ipam})
 
 
-def machine() -> str:
-    model = next(
-        (line.partition(": ")[2] for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
-        platform.machine(),
-    )
-    return f"{os.cpu_count()} × {model}, Linux {platform.release()}, Python {platform.python_version()}"
-
-
-def measure(rounds: int) -> dict[str, Any]:
-    """Run both by turns; who goes first changes with every round. The first round only warms up."""
+def measure(rounds: int) -> list[Row]:
+    """Run both by turns; who goes first changes with every round. A round before the first only warms up."""
     with tempfile.TemporaryDirectory(prefix="felix-bench-") as name:
         folder = Path(name)
         with agent(folder) as ours:
@@ -211,20 +224,11 @@ def measure(rounds: int) -> dict[str, Any]:
                     measured = one_round(plugin)
                     if number:
                         found[plugin.name].append(measured)
-    rows = []
-    for words in found[ours.name][0]:
-        mine, theirs = (median(one[words] for one in found[who]) for who in (ours.name, PEER_NAME))
-        rows.append(
-            {
-                "name": f"CNI {words}",
-                "ours": round(mine, 3),
-                "peer": round(theirs, 3),
-                "peer_name": PEER_NAME,
-                "unit": "ms per call",
-                "ratio": round(theirs / mine, 2),
-            }
-        )
-    return {"name": "cni", "machine": machine(), "rows": rows}
+    mine, theirs = found[ours.name], found[PEER_NAME]
+    return [
+        duration(words, [one[words] for one in mine], [one[words] for one in theirs], PEER_NAME, "ms")
+        for words in mine[0]
+    ]
 
 
 def main(arguments: list[str]) -> int:
@@ -236,11 +240,7 @@ def main(arguments: list[str]) -> int:
     with Devices() as devices:
         devices.set_up(1)
         devices.add_address(1, bytes((192, 0, 2, 10)), 24)
-    report = measure(rounds)
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    OUT.write_text(json.dumps(report, indent=1) + "\n")
-    for row in report["rows"]:
-        print(f"{row['name']:<18} ours {row['ours']:7.2f}  {PEER_NAME} {row['peer']:7.2f} ms  ratio {row['ratio']}")
+    report("cni", measure(rounds))
     return 0
 
 
