@@ -74,9 +74,11 @@ class RibOut:
             self.sent.pop(prefix, None)
 
     def forget_sent(self) -> None:
-        """A new ExaBGP process knows nothing, and has all its neighbours from the start."""
+        """A new ExaBGP process knows nothing.
+
+        Who is behind stays so: it may have been started from a file without that neighbour, whose reload is under way.
+        """
         self.sent.clear()
-        self._behind.clear()
         self._pending = dict.fromkeys(self._wanted)
 
     def fall_behind(self, peers: Iterable[str]) -> None:

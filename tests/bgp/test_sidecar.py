@@ -189,6 +189,22 @@ async def test_a_neighbour_that_a_reload_adds_is_told_apart_before_its_end_of_ri
         assert set(exabgp.lines[2:]) == {END, "neighbor 192.0.2.3 announce eor ipv4 unicast"}
 
 
+async def test_a_neighbour_whose_reload_exabgp_died_under_is_told_too(tmp_path: Path) -> None:
+    """The process that comes next may have started from the file before, and gets the neighbour by reload."""
+    async with serving(tmp_path) as (exabgp, _, one):
+        one.start_agent()
+        await one.agent.configure(mesh(1, [2]))
+        await one.agent.announce(routes(1, BLOCK))
+        await until(lambda: len(exabgp.lines) == 1, "the announcement")
+        await one.agent.configure(mesh(1, [2, 3]))
+        await until(lambda: len(exabgp.speakers) == 2, "the reload")
+        exabgp.say(wire.Stopped("killed"), wire.Restarted())
+        await until(lambda: len(exabgp.lines) == 2, "the announcement to those it started with")
+        exabgp.up("192.0.2.3")
+        await until(lambda: len(exabgp.lines) == 4, "announcement and end-of-RIB")
+        assert exabgp.lines[2].startswith("neighbor 192.0.2.3 announce ")
+
+
 async def test_a_change_of_import_policy_alone_is_no_reload(tmp_path: Path) -> None:
     async with serving(tmp_path) as (exabgp, sidecar, one):
         one.start_agent()
