@@ -36,9 +36,10 @@ exec cat >"/proc/$PPID/fd/$FELIX_EVENTS"
 """
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 10.0  # between two starts, doubling
+START_SECONDS = 30.0  # until the first answer: many nodes may start at once on one machine
 ANSWER_SECONDS = 5.0  # without one answer of a batch: ExaBGP hangs
 IDLE_SECONDS = 10.0  # between two questions whether an idle ExaBGP still answers
-VALIDATE_SECONDS = 20.0
+VALIDATE_SECONDS = 60.0
 FAREWELL_SECONDS = 2.0
 PIPE_BYTES = 1 << 20  # ExaBGP stops, timers and all, while nobody empties its pipe
 
@@ -119,17 +120,20 @@ class ExaBGP:
         """
         async with self._file:
             before, text = self._wanted, self._render(speaker)
-            same = text == self._render(before) and self._settings(speaker) == self._settings(before)
-            if not same:
-                await self._put_in_place(text, speaker)
-            self._wanted = speaker
-            if same:
+            if text == self._render(before) and self._settings(speaker) == self._settings(before):
+                self._wanted = speaker
                 return
-            self._changed.set()
-            if self._supervisor is None:
-                self._supervisor = asyncio.create_task(self._supervise(), name="ExaBGP's supervisor")
-            elif self._life is not None:
-                await self._carry_over(self._life, before, speaker)
+            try:
+                await self._put_in_place(text, speaker)
+                self._wanted = speaker
+                self._changed.set()
+                if self._supervisor is None:
+                    self._supervisor = asyncio.create_task(self._supervise(), name="ExaBGP's supervisor")
+                elif self._life is not None:
+                    await self._carry_over(self._life, before, speaker)
+            except OSError as error:
+                self._wanted = before
+                raise ExaBGPError(f"write {self._conf}: {error.strerror}; ExaBGP is not told of the change") from None
 
     async def _carry_over(self, life: Life, before: Speaker, after: Speaker) -> None:
         """Bring a running process from one configuration to the other; end it where it does not follow."""
@@ -202,18 +206,18 @@ class ExaBGP:
 
     async def _live(self) -> Life:
         """Run one process until it ends; return it for its last words."""
-        life = Life(self._events, self._answer_seconds)
+        life = Life(self._events, START_SECONDS)
         try:
             async with self._file:
                 self._changed.clear()
                 await life.start(self._command(), self._settings(self._wanted))
                 if await life.answers():
-                    self._life, life.answered = life, True
+                    self._life, life.answered, life.patience = life, True, self._answer_seconds
                     self._events.put_nowait(wire.Restarted())
             if self._life:
                 await self._watch(life)
         except OSError as error:
-            life.kill(f"it could not be started: {error.strerror}")
+            life.obituary = f"its process could not be started: {error.strerror}"
         finally:
             self._life = None
             await life.end()
@@ -260,18 +264,18 @@ class ExaBGP:
 class Life:
     """One ExaBGP process from its start to its end: its pipes, its answers, and what it died of."""
 
-    def __init__(self, events: asyncio.Queue[wire.Event], answer_seconds: float) -> None:
+    def __init__(self, events: asyncio.Queue[wire.Event], patience: float) -> None:
         self.over = asyncio.Event()
         self.answered = False
         self.exit_code: int | None = None
         self._events = events
-        self._answer_seconds = answer_seconds
+        self.patience = patience  # seconds
+        self.obituary = ""
         self._answers: deque[bool] = deque()
         self._owed = 0
         self._text: list[bytes] = []
         self._progress = asyncio.Event()
         self._complaints: deque[str] = deque(maxlen=50)
-        self._killed_for: str | None = None
         self._leaving = False
         self._process: Process | None = None
         self._transports: list[asyncio.BaseTransport] = []
@@ -344,7 +348,7 @@ class Life:
 
         ExaBGP answers before it reads, and says nothing when it fails: so look what became of it.
         """
-        deadline = asyncio.get_running_loop().time() + self._answer_seconds
+        deadline = asyncio.get_running_loop().time() + self.patience
         wanted = sorted(
             (each.address, each.local_address, each.local_as, each.peer_as, each.hold_time) for each in expected
         )
@@ -359,7 +363,7 @@ class Life:
 
     def kill(self, reason: str) -> None:
         """End the process at once; the first reason given is the one that is told."""
-        self._killed_for = self._killed_for or reason
+        self.obituary = self.obituary or f"killed, because {reason}"
         if self._process and self._process.returncode is None:
             self._process.kill()
 
@@ -380,8 +384,8 @@ class Life:
 
     def verdict(self) -> tuple[str, bool]:
         """Return why the process ended, and whether it will again as long as nothing changes."""
-        if self._killed_for:
-            return f"killed, because {self._killed_for}", False
+        if self.obituary:
+            return self.obituary, False
         return cause_of_death(self.exit_code, self._complaints)
 
     def _take(self, line: bytes) -> None:
@@ -407,9 +411,9 @@ class Life:
             if self.over.is_set():
                 raise ExaBGPError(f"wait for ExaBGP's answers: it ended, {count - len(self._answers)} are missing")
             try:
-                await asyncio.wait_for(self._progress.wait(), self._answer_seconds)
+                await asyncio.wait_for(self._progress.wait(), self.patience)
             except TimeoutError:
-                self.kill(f"no answer came for {self._answer_seconds:g} s")
+                self.kill(f"no answer came for {self.patience:g} s")
                 await self.over.wait()
         self._owed -= count
         return [self._answers.popleft() for _ in range(count)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import random
 import signal
@@ -221,6 +222,21 @@ async def test_a_refused_configuration_leaves_the_sessions_and_later_reloads_alo
         await one.exabgp.reload(speaker(1, 2, 3))
         await one.hears(PeerUp(address(3)))
         assert not any(map(gone(2), one.heard[one.heard.index(PeerUp(address(2))) :]))
+
+
+async def test_a_full_disk_is_told_and_leaves_the_sessions_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> Path:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    async with mesh(tmp_path, 1, 2) as (one, _):
+        with monkeypatch.context() as patched:
+            patched.setattr(door, "write_private", full)
+            with pytest.raises(ExaBGPError, match=r"write .*/exabgp\.conf: No space left on device"):
+                await one.exabgp.reload(speaker(1, 2, 3))
+        await one.exabgp.reload(speaker(1, 2, 4))
+        assert one.is_up(2)
 
 
 async def test_nothing_starts_with_a_refused_configuration(tmp_path: Path) -> None:
