@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import errno
 import struct
+import threading
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -163,7 +164,8 @@ class Kernel:
         """Write routes, then remove routes; return those the kernel refused. The others are in place by then.
 
         A put replaces whatever has its prefix and metric. A remove takes only what has its protocol and metric, and is
-        content when that is gone already. Large ones are written by a thread, and the loop goes on meanwhile.
+        content when that is gone already. Large ones are written by a thread, and the loop goes on meanwhile;
+        cancelled, it leaves the batches that it has not begun.
         """
         refused = await self._write(put, put_envelope, ())
         return refused + await self._write(remove, remove_envelope, (errno.ESRCH,))
@@ -177,8 +179,14 @@ class Kernel:
         waiting = routes if isinstance(routes, (list, tuple)) else list(routes)
         if len(waiting) <= BATCH:  # a pod's few: no detour through a thread
             return _write_batches(self._requests, waiting, envelope_of, fine)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._writer, _write_batches, self._bulk, waiting, envelope_of, fine)
+        given_up = threading.Event()
+        errand = self._writer.submit(_write_batches, self._bulk, waiting, envelope_of, fine, given_up)
+        try:
+            return await asyncio.wrap_future(errand)
+        except asyncio.CancelledError:
+            given_up.set()
+            wait([errand])  # for the batch under way, a millisecond: nothing may be written after this
+            raise
 
     def resolve(self, address: bytes, avoid: Collection[int] = ()) -> Hop | None:
         """Return how this node reaches an address: the device and the gateway, which is the address itself on link.
@@ -250,10 +258,13 @@ def _write_batches(
     routes: Sequence[tuple[Prefix, Path]],
     envelope_of: Callable[[Path, int, int], Envelope],
     fine: tuple[int, ...],
+    given_up: threading.Event | None = None,
 ) -> list[Refused]:
     """Write routes, a batch at a time, and return the refused ones; an errno in `fine` is none."""
     refused = []
     for start in range(0, len(routes), BATCH):
+        if given_up is not None and given_up.is_set():
+            break
         batch = routes[start : start + BATCH]
         for failure in channel.batch(_encode(batch, envelope_of), len(batch)):
             if failure.errno not in fine:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kernel.message import messages, number
@@ -26,6 +26,7 @@ from kernel.route import (
     words,
 )
 
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
 NAMES = {2: "eth0", 7: "cali12ab"}
 
 
@@ -66,6 +67,7 @@ def paths(size: int) -> st.SearchStrategy[Path]:
 routes = st.sampled_from([4, 16]).flatmap(lambda size: st.tuples(prefixes(size), paths(size)))
 
 
+@unhurried
 @given(routes, st.integers(1, 2**32 - 1))
 def test_a_route_reads_back_as_it_was_written(route: tuple[Prefix, Path], sequence: int) -> None:
     [sent] = messages(put_message(sequence, *route))
@@ -73,6 +75,7 @@ def test_a_route_reads_back_as_it_was_written(route: tuple[Prefix, Path], sequen
     assert decode_route(sent.body) == Found(*route, MAIN_TABLE)
 
 
+@unhurried
 @given(routes)
 def test_the_form_in_which_the_kernel_says_it_reads_the_same_and_shares_the_path(route: tuple[Prefix, Path]) -> None:
     [sent] = messages(put_message(1, *route))
@@ -82,6 +85,7 @@ def test_the_form_in_which_the_kernel_says_it_reads_the_same_and_shares_the_path
     assert first is not None and second is not None and first.path is second.path
 
 
+@unhurried
 @given(routes)
 def test_flags_of_a_lost_carrier_change_nothing(route: tuple[Prefix, Path]) -> None:
     [sent] = messages(put_message(1, *route))
@@ -90,6 +94,7 @@ def test_flags_of_a_lost_carrier_change_nothing(route: tuple[Prefix, Path]) -> N
     assert decode_route(told) == Found(*route, MAIN_TABLE)
 
 
+@unhurried
 @given(st.binary(max_size=200))
 def test_no_bytes_at_all_upset_the_decoder(body: bytes) -> None:
     decode_route(body)

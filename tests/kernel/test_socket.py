@@ -81,7 +81,8 @@ async def test_of_our_own_writes_only_replacements_are_told(kernel: Kernel, node
     await kernel.apply([*many, (BLOCK, DROP)])
     node.ip(f"route add blackhole {POD} proto 81 metric 1030")
     heard = await hear(kernel.events(), lambda event: isinstance(event, RouteChanged) and event.prefix == POD)
-    assert [event for event in heard if isinstance(event, RouteChanged)] == [
+    marked = (event for event in heard if isinstance(event, RouteChanged) and event.path.protocol in (80, 81))
+    assert list(marked) == [
         RouteChanged(BLOCK, through, replaced=True, own=True),
         RouteChanged(BLOCK, DROP, replaced=True, own=True),
         RouteChanged(POD, DROP._replace(protocol=81)),
@@ -163,6 +164,18 @@ async def test_a_dump_left_in_the_middle_does_not_spoil_the_next(kernel: Kernel)
     reading.cancel()
     await asyncio.gather(reading, return_exceptions=True)
     assert dict(await kernel.dump([80])) == wanted
+
+
+async def test_nothing_is_written_any_more_after_a_write_was_given_up(kernel: Kernel) -> None:
+    many = [(Prefix.host(bytes((10, n >> 16, n >> 8 & 255, n & 255))), DROP) for n in range(60000)]
+    writing = asyncio.create_task(kernel.apply(many))
+    await asyncio.sleep(0)
+    writing.cancel()
+    await asyncio.gather(writing, return_exceptions=True)
+    begun = len(await kernel.dump([80]))
+    assert begun < len(many)
+    assert await kernel.apply([], many) == []
+    assert await kernel.dump([80]) == []
 
 
 async def test_a_namespace_without_any_route_has_an_empty_dump(pod: Namespace) -> None:

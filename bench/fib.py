@@ -1,0 +1,318 @@
+"""Routes into the kernel: our RIB, FIB and writer beside BIRD's. `python -m bench.fib [ROUNDS]`
+
+    fresh network namespace: eth0 192.0.2.1/24 2001:db8::1/64, all routes through 32 gateways on it
+
+The clock runs from the word to begin until a third party, a netlink socket here, has counted the last route in, or
+out. BIRD: `enable` (later `disable`) of the static protocol that has the routes, from there through its table to a
+kernel protocol that is up. Ours: a line on standard input, then the mapping that the sidecar's client hands over goes
+through next hop resolution, RIB, plan and batches, as in the agent, which also listens to the kernel's events. What
+configuration and start cost is not counted. The two take turns within each round, and in each round another one begins.
+
+Beside the rate stands the processor time of either process, kernel work on its behalf included: on a machine with other
+things to do it is the steadier figure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path as File
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+from bench.result import duration, rate, report
+from felix_py.fib import Fib, Ownership
+from felix_py.memory import search_cycles_rarely
+from felix_py.rib import Rib, Source
+from felix_py.sources import LearnedRoutes
+from felix_py.writer import FibWriter
+from kernel.channel import Channel
+from kernel.link import Devices, inside
+from kernel.prefix import Prefix, pack
+from kernel.route import BLACKHOLE, Path
+from kernel.socket import Kernel, RouteChanged
+
+ROUNDS = 5
+PEER = "BIRD 2"
+GATEWAYS = 32
+ROUTE_GROUPS = {4: 1 << 6, 16: 1 << 10}
+PATIENCE_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Load:
+    size: int  # bytes of an address: 4 or 16
+    count: int
+
+    @property
+    def title(self) -> str:
+        return f"{self.count:,} IPv{'4' if self.size == 4 else '6'} routes"
+
+    def table(self) -> dict[Prefix, tuple[bytes, ...]]:
+        """Return blocks, each with its next hop: /26 or /122, as nodes would announce them."""
+        gateways = [(pack(f"192.0.2.{2 + n}" if self.size == 4 else f"2001:db8::{2 + n:x}"),) for n in range(GATEWAYS)]
+        first = int.from_bytes(pack("10.0.0.0" if self.size == 4 else "fd00::"))
+        length = 8 * self.size - 6
+        return {
+            Prefix((first + (n << 6)).to_bytes(self.size), length): gateways[n % GATEWAYS] for n in range(self.count)
+        }
+
+
+LOADS = (Load(4, 10_000), Load(4, 100_000), Load(16, 10_000), Load(16, 100_000))
+
+
+class Spent(NamedTuple):
+    """What it took until the last of all routes was there, or gone: on the clock, and of the processor."""
+
+    seconds: float
+    processor_seconds: float
+
+
+class Turn(NamedTuple):
+    put: Spent
+    remove: Spent
+
+
+@contextmanager
+def namespace() -> Iterator[int]:
+    """Make a nameless network namespace with an eth0; it ends with its descriptor and the processes inside."""
+    found: list[int] = []
+
+    def make() -> None:
+        if ctypes.CDLL(None).unshare(0x40000000) == 0:
+            found.append(os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC))
+
+    maker = threading.Thread(target=make)
+    maker.start()
+    maker.join()
+    if not found:
+        raise SystemExit("make a network namespace: not permitted; run this as root, or under `unshare -Urn`")
+    [descriptor] = found
+    try:
+        with inside(descriptor), Devices() as devices:
+            devices.set_up(1)
+            eth0 = devices.create_veth("eth0", descriptor, "far")
+            devices.set_up(eth0.peer)
+            devices.add_address(eth0.index, pack("192.0.2.1"), 24)
+            devices.add_address(eth0.index, pack("2001:db8::1"), 64)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+class Listener:
+    """Counts the changes of routes from outside of both rivals, at next to no cost to them.
+
+    It is a netlink socket that nobody reads: once its buffer is full, the kernel counts every further event as dropped,
+    and the count is in /proc/net/netlink. A thousand looks a second cost less than reading the events.
+    """
+
+    def __init__(self, netns: int, size: int) -> None:
+        with inside(netns):
+            self._channel = Channel(groups=ROUTE_GROUPS[size], receive_buffer=1)
+            self._table = open("/proc/thread-self/net/netlink", "rb", buffering=0)  # noqa: SIM115 - closed by close
+            with Devices() as devices:
+                filler = Prefix.host(bytes(size)[:-1] + b"\x09"), Path(3, BLACKHOLE)
+                while not self._dropped():
+                    devices.put_route(*filler)
+                    devices.put_route(filler[0], Path(3, BLACKHOLE, mtu=1400))
+        self._seen = self._dropped()
+
+    def close(self) -> None:
+        self._table.close()
+        self._channel.close()
+
+    def _dropped(self) -> int:
+        self._table.seek(0)
+        for line in self._table.read(1 << 20).splitlines():
+            fields = line.split()
+            if fields[2] == str(self._channel.port).encode() and fields[1] == b"0":
+                return int(fields[8])
+        raise LookupError("the kernel does not list the listener's own socket")
+
+    def seconds_until(self, started: float, count: int) -> float:
+        """Return the seconds from `started` until `count` more routes have changed."""
+        wanted = self._seen + count
+        while (seen := self._dropped()) < wanted:
+            time.sleep(0.001)
+            if time.perf_counter() - started > PATIENCE_SECONDS:
+                raise SystemExit(f"{wanted - seen} of {count} routes did not change within {PATIENCE_SECONDS} s")
+        self._seen = seen
+        return time.perf_counter() - started
+
+
+def ours(load: Load) -> Turn:
+    with namespace() as netns:
+        listener = Listener(netns, load.size)
+        words = [sys.executable, "-m", "bench.fib", "--ours", str(load.size), str(load.count)]
+        child = _within(netns, words)
+        assert child.stdin is not None and child.stdout is not None
+        try:
+            spent = []
+            for _ in ("put", "remove"):
+                if child.stdout.readline() != b"ready\n":
+                    raise SystemExit("our side of the benchmark ended early; its message is above")
+                before, started = processor_seconds(child.pid), time.perf_counter()
+                child.stdin.write(b"go\n")
+                child.stdin.flush()
+                seconds = listener.seconds_until(started, load.count)
+                child.stdout.readline()
+                spent.append(Spent(seconds, processor_seconds(child.pid) - before))
+            child.stdin.close()
+            if child.wait(PATIENCE_SECONDS) != 0:
+                raise SystemExit("our side of the benchmark failed; its message is above")
+            return Turn(*spent)
+        finally:
+            child.kill()
+            child.wait()
+            listener.close()
+
+
+def processor_seconds(pid: int) -> float:
+    """Return the time a process has spent so far, its own and the kernel's for it, in all of its threads."""
+    tasks = File(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
+
+
+async def our_side(load: Load) -> None:
+    """Be the agent as far as routes go: what it learns goes through RIB and FIB, and its own events come back."""
+    search_cycles_rarely()
+    ownership, rib, wanted = Ownership(), Rib(), load.table()
+    with Kernel() as kernel:
+        learned = LearnedRoutes(ownership)
+        writer = FibWriter(kernel, rib, Fib(ownership), lambda: None)
+        writer.allow_removal(ownership.learned)
+
+        async def hear() -> None:
+            async for batch in kernel.events():
+                for event in batch:
+                    if isinstance(event, RouteChanged):
+                        if event.own:
+                            writer.own_change(event)
+                        else:
+                            writer.foreign_change(event, repair=True)
+
+        hearing = asyncio.create_task(hear())
+        await asyncio.sleep(0)
+
+        await asyncio.to_thread(_wait_for_the_word)
+        learned.resolved(rib, {hop: kernel.resolve(hop) for hop in learned.unknown(wanted.values())})
+        learned.put(rib, wanted)
+        await writer.write()
+        print("done", flush=True)
+
+        await asyncio.to_thread(_wait_for_the_word)
+        learned.remove(rib, list(wanted))
+        await writer.write()
+        print("done", flush=True)
+
+        # A thread's time is counted while it lives, so the threads stay until that has been read.
+        await asyncio.to_thread(_wait_for_the_word)
+        hearing.cancel()
+        if writer.refused or writer.fib.held or rib.wanted(Source.LEARNED):
+            raise SystemExit("our side did not write all of its routes")
+
+
+def _wait_for_the_word() -> None:
+    print("ready", flush=True)
+    sys.stdin.readline()
+
+
+def bird(load: Load) -> Turn:
+    with namespace() as netns, TemporaryDirectory(prefix="felix-bench-") as folder:
+        listener = Listener(netns, load.size)
+        (File(folder) / "bird.conf").write_text(_bird_configuration(load))
+        control_path, pid_path = f"{folder}/bird.ctl", File(folder) / "bird.pid"
+        child = _within(netns, ["bird", "-f", "-c", f"{folder}/bird.conf", "-s", control_path, "-P", str(pid_path)])
+        try:
+            control = _bird_control(control_path)
+            spent = []
+            for word in ("enable static1", "disable static1"):
+                before, started = processor_seconds(child.pid), time.perf_counter()
+                control.sendall(f"{word}\n".encode())
+                seconds = listener.seconds_until(started, load.count)
+                control.recv(4096)
+                spent.append(Spent(seconds, processor_seconds(child.pid) - before))
+            return Turn(*spent)
+        finally:
+            child.terminate()
+            child.wait()
+            listener.close()
+
+
+def _bird_configuration(load: Load) -> str:
+    family = "ipv4" if load.size == 4 else "ipv6"
+    routes = "".join(f"  route {prefix} via {_text(hop)};\n" for prefix, (hop,) in load.table().items())
+    return f"""router id 192.0.2.1;
+protocol device {{ }}
+protocol kernel kernel1 {{ metric 1030; {family} {{ import none; export all; }}; }}
+protocol static static1 {{ disabled; {family};
+{routes}}}
+"""
+
+
+def _bird_control(path: str) -> socket.socket:
+    control = socket.socket(socket.AF_UNIX)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            control.connect(path)
+        except OSError:
+            if time.monotonic() > deadline:
+                raise SystemExit("BIRD did not open its control socket in time") from None
+            time.sleep(0.05)
+        else:
+            control.recv(4096)  # its greeting
+            return control
+
+
+def _text(address: bytes) -> str:
+    return Prefix.host(address).address
+
+
+def _within(netns: int, words: Sequence[str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        ["nsenter", f"--net=/proc/self/fd/{netns}", *words],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        pass_fds=(netns,),
+    )
+
+
+def main(arguments: Sequence[str]) -> None:
+    match arguments:
+        case ["--ours", size, count]:
+            asyncio.run(our_side(Load(int(size), int(count))))
+        case _:
+            compare(max(ROUNDS, int(arguments[0])) if arguments else ROUNDS)
+
+
+def compare(rounds: int) -> None:
+    rows = []
+    for load in LOADS:
+        found: dict[str, list[Turn]] = {"ours": [], "bird": []}
+        for number in range(rounds):
+            turns = [("ours", ours), ("bird", bird)]
+            for name, run in turns if number % 2 == 0 else reversed(turns):
+                found[name].append(run(load))
+            print(f"{load.title}: round {number + 1} of {rounds} done", file=sys.stderr)
+        for verb, field in (("put", 0), ("remove", 1)):
+            mine, theirs = ([turn[field] for turn in found[name]] for name in ("ours", "bird"))
+            a, b = ([load.count / spent.seconds for spent in side] for side in (mine, theirs))
+            rows.append(rate(f"{verb} {load.title}", a, b, PEER, "routes/s"))
+            a, b = ([1e6 * spent.processor_seconds / load.count for spent in side] for side in (mine, theirs))
+            rows.append(duration(f"{verb} {load.title}, processor", a, b, PEER, "µs/route"))
+    report("fib", rows)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
