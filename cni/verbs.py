@@ -65,6 +65,8 @@ DEVICE = "eth0"
 """What runtimes call the container's end, where no label says otherwise."""
 
 RETRY_SECONDS = 1.0
+GATHER_SECONDS = 0.2
+"""How long retired devices wait for each other: the kernel deletes many in the time of one."""
 
 
 class Attachments(Protocol):
@@ -455,13 +457,17 @@ class Verbs:
             self._untidy.clear()
             await self.reap_retired()
             try:
-                await self._carry_out(self._journal.owed)
+                for owed in self._journal.owed:
+                    async with self._turns.of(_container(owed.attachment), owed.pod[:2]):
+                        # An ADD of the same container may have been first, and the handle is in use again.
+                        await self._carry_out([owed] if owed in self._journal.owed else [])
             except (Unavailable, Conflict, IpamError) as error:
                 log.debug("the journal's %d releases: %s", len(self._journal.owed), error)
             if self._journal.owed:
                 await asyncio.sleep(RETRY_SECONDS)
             else:
                 await self._untidy.wait()
+                await asyncio.sleep(GATHER_SECONDS)
 
     async def reap_retired(self) -> None:
         """Delete the devices that DELs put aside. The kernel takes 20 ms for it, in a thread that nobody waits for."""
@@ -471,7 +477,7 @@ class Verbs:
             log.warning("delete retired devices: %s; next try after the next DEL", error)
 
     async def _carry_out(self, owed: Iterable[Owed]) -> None:
-        """Release what is noted down, in order; what cannot be released stays noted and rises."""
+        """Release what is noted down, in its container's turn; what cannot be released stays noted and rises."""
         done = []
         try:
             for one in owed:

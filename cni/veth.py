@@ -189,7 +189,7 @@ class Veth:
             return None, [f"there is no device {shape.name} on the host"]
         held = _held(host)
         if held is not None and held.attachment != shape.attachment:
-            return None, [f"device {shape.name} belongs to container {held.attachment.container_id}"]
+            return None, [f"{shape.name} leads to {held.attachment.device} of container {held.attachment.container_id}"]
         with inside(netns), Devices() as pod:
             end = pod.link(shape.device)
             if end is None:

@@ -286,6 +286,36 @@ async def test_a_container_that_returns_after_a_noted_del_is_released_first(shim
         assert await node.assigned(pod) == {result["ips"][0]["address"].removesuffix("/32")}
 
 
+@pytest.mark.parametrize("head_start", range(8))
+@on_a_node
+async def test_a_noted_del_never_takes_the_address_of_the_container_that_returned(
+    shim: Path, tmp_path: Path, head_start: int
+) -> None:
+    async with world(shim, tmp_path) as node:
+        pod = node.sandbox()
+        await node.add(pod)
+        node.switch.away = True
+        await node.delete(pod)
+        node.switch.away = False
+        adding = asyncio.create_task(node.add(pod))
+        for _ in range(head_start * 25):
+            await asyncio.sleep(0)
+        await node.tidy()
+        result = await adding
+        assert await node.assigned(pod) == {result["ips"][0]["address"].removesuffix("/32")}
+        assert len(await node.endpoints()) == 1
+
+
+@on_a_node
+async def test_a_container_is_attached_by_one_device_only(shim: Path, tmp_path: Path) -> None:
+    async with world(shim, tmp_path) as node:
+        pod = node.sandbox()
+        await node.add(pod)
+        error = await node.refused(pod.environment("ADD", CNI_IFNAME="net1"))
+        assert (error["code"], "leads to eth0 of container" in error["msg"]) == (100, True)
+        assert len(await node.assigned(pod)) == 1
+
+
 @on_a_node
 async def test_a_del_that_can_neither_release_nor_note_says_so(
     shim: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
