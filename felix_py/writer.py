@@ -54,7 +54,7 @@ class FibWriter:
     async def write(self) -> None:
         """Bring the changed prefixes to the kernel. Callers that come while a batch runs share the next one."""
         async with self._turn:
-            changed = self.rib.take_changed()
+            changed = self.rib.in_order(self.rib.take_changed())
             plan = steps(self.rib, self.fib, changed, self._removable)
             for prefix in changed:
                 self.refused.pop(prefix, None)
