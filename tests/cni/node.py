@@ -177,10 +177,11 @@ class World:
         self.allocator = Allocator(store)
         self.limitation: str | None = None
         self.settings = CniSettings(NODE, mtu_file=folder / "mtu")
+        self.serving = Allocator(switched)
         self.verbs = Verbs(
             self.settings,
             switched,
-            Allocator(switched),
+            self.serving,
             self.router,
             self.journal,
             limitation=lambda: self.limitation,
