@@ -91,10 +91,7 @@ def ping(echo: Echo, addresses: list[str], seconds: float) -> dict[str, float]:
     """Ping all addresses at once; return the round-trip time of those that answered within `seconds`."""
     echo.forget()
     asked = {echo.send(address): address for address in addresses}
-    deadline = time.monotonic() + seconds
-    while echo.outstanding() and (left := deadline - time.monotonic()) > 0:
-        select.select(echo.descriptors(), [], [], left)
-        echo.receive()
+    await_replies(echo, seconds)
     return {asked[sequence]: round(ms, 3) for sequence, ms in echo.round_trips.items()}
 
 
@@ -110,11 +107,18 @@ def stream(echo: Echo, address: str, per_second: float, until: int) -> dict[str,
         if time.monotonic() >= started + sent / per_second:
             echo.send(address)
             sent += 1
-    deadline = time.monotonic() + GRACE_SECONDS
-    while echo.outstanding() and (left := deadline - time.monotonic()) > 0:
+    await_replies(echo, GRACE_SECONDS)
+    return {"sent": sent, "lost": echo.outstanding()}
+
+
+def await_replies(echo: Echo, seconds: float) -> None:
+    """Wait until all have answered or the time is over. Replies that came while this process slept count as well."""
+    deadline = time.monotonic() + seconds
+    left = seconds
+    while echo.outstanding() and left > 0:
+        left = max(0.0, deadline - time.monotonic())
         select.select(echo.descriptors(), [], [], left)
         echo.receive()
-    return {"sent": sent, "lost": echo.outstanding()}
 
 
 class Stream:
