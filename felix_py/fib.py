@@ -8,13 +8,13 @@ with another metric lies beside ours and is never written over.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from felix_py.rib import Rib
 from kernel.prefix import Prefix
-from kernel.route import Path
+from kernel.route import UNICAST, Path
 from kernel.socket import RouteChanged
 
 
@@ -31,13 +31,18 @@ class Ownership(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One batch: routes to put, then routes to remove. It can be printed, logged and tested."""
+    """One batch: routes to put, then routes to remove; `replaced` is what puts take the place of."""
 
-    put: tuple[tuple[Prefix, Path], ...] = ()
-    remove: tuple[tuple[Prefix, Path], ...] = ()
+    put: Sequence[tuple[Prefix, Path]] = ()
+    remove: Sequence[tuple[Prefix, Path]] = ()
+    replaced: Mapping[Prefix, Path] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.put or self.remove)
+
+    def before(self) -> dict[Prefix, Path | None]:
+        """Return what the kernel held of each prefix before the plan was carried out."""
+        return {prefix: self.replaced.get(prefix) for prefix, _ in self.put} | dict(self.remove)
 
 
 @dataclass(slots=True)
@@ -135,13 +140,21 @@ def steps(rib: Rib, fib: Fib, prefixes: Iterable[Prefix], removable: Collection[
     """
     put: list[tuple[Prefix, Path]] = []
     remove: list[tuple[Prefix, Path]] = []
-    held: Mapping[Prefix, Path] = fib.held
-    squatted = fib.squatted
+    replaced: dict[Prefix, Path] = {}
+    tables, held, squatted = rib.in_use(), fib.held, fib.squatted
     for prefix in prefixes:
-        best, now = rib.best(prefix), held.get(prefix)
+        for table in tables:  # rib.best, without a call for each route: this loop is the price of a full table
+            best = table.get(prefix)
+            if best is not None and (best.hops or best.kind != UNICAST):
+                break
+        else:
+            best = None
+        now = held.get(prefix)
         if best is None:
             if now is not None and now.protocol in removable:
                 remove.append((prefix, now))
-        elif best != now and prefix not in squatted:
+        elif best is not now and best != now and prefix not in squatted:
             put.append((prefix, best))
-    return Plan(tuple(put), tuple(remove))
+            if now is not None:
+                replaced[prefix] = now
+    return Plan(put, remove, replaced)

@@ -112,8 +112,8 @@ class LearnedRoutes:
     def put(self, rib: Rib, routes: Mapping[Prefix, NextHops]) -> None:
         """State routes; their next hops have been resolved."""
         self._routes.update(routes)
-        for prefix, hops in routes.items():
-            rib.put(Source.LEARNED, prefix, self._path(hops))
+        path_of = self._path
+        rib.put_all(Source.LEARNED, {prefix: path_of(hops) for prefix, hops in routes.items()})
 
     def remove(self, rib: Rib, prefixes: Iterable[Prefix]) -> None:
         for prefix in prefixes:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 
 from felix_py.fib import Fib, Plan, steps
 from felix_py.rib import Rib
 from kernel.prefix import Prefix
-from kernel.route import Path, words
+from kernel.route import words
 from kernel.socket import Kernel, Refused, RouteChanged
 
 log = logging.getLogger("felix.fib")
@@ -43,34 +43,32 @@ class FibWriter:
         """From now on routes with this protocol number may be removed: all that should stay has been stated."""
         if protocol not in self._removable:
             self._removable.add(protocol)
-            self.rib.changed.update(p for p, path in self.fib.held.items() if path.protocol == protocol)
+            self.rib.look_again(prefix for prefix, path in self.fib.held.items() if path.protocol == protocol)
 
     async def read_all(self) -> None:
         """Take the kernel's word for everything, and look again at whatever differs from the RIB."""
         async with self._turn:
             differing = self.fib.load(await self._kernel.dump())
-        self.rib.changed |= differing | self.fib.held.keys() | self.rib.prefixes()
+        self.rib.look_again(differing | self.fib.held.keys() | self.rib.prefixes())
 
     async def write(self) -> None:
         """Bring the changed prefixes to the kernel. Callers that come while a batch runs share the next one."""
         async with self._turn:
-            changed = self.rib.in_order(self.rib.take_changed())
+            changed = self.rib.take_changed()
             plan = steps(self.rib, self.fib, changed, self._removable)
-            for prefix in changed:
-                self.refused.pop(prefix, None)
+            for prefix in self.refused.keys() & changed:
+                del self.refused[prefix]
             if not plan:
                 return
-            # Believed before it is written: a foreign change that comes meanwhile is then seen as one.
-            before = {prefix: self.fib.held.get(prefix) for prefix, _ in (*plan.put, *plan.remove)}
-            self.fib.carried_out(plan)
+            self.fib.carried_out(plan)  # before it is: a foreign change that comes meanwhile is then seen as one
             try:
                 refused = await self._kernel.apply(plan.put, plan.remove)
             except BaseException:  # given up half way by whoever waited for it: nobody knows how far it got
-                self._write_again(before)
+                self._write_again(plan)
                 raise
             self._tell(plan, refused)
             if refused:
-                self._keep_for_later(refused, before)
+                self._keep_for_later(refused, plan)
             else:
                 self._retry_seconds = FIRST_RETRY_SECONDS
 
@@ -91,7 +89,7 @@ class FibWriter:
             "putting it right" if repair else "left as it is (FELIX_REPAIR is off)",
         )
         if repair:
-            self.rib.changed.add(prefix)
+            self.rib.look_again([prefix])
         return True
 
     def own_change(self, event: RouteChanged) -> None:
@@ -103,22 +101,23 @@ class FibWriter:
 
     def lost_device(self, device: int, among: Iterable[Prefix] | None = None) -> None:
         """A device went down or away: its routes, if need be `among` these, are gone, with or without an event."""
-        self.rib.changed |= self.fib.forget_device(device, among)
+        self.rib.look_again(self.fib.forget_device(device, among))
 
     def retry_now(self) -> None:
         """Something changed that may let refused routes in: try them with the next batch."""
-        self.rib.changed |= self.refused.keys()
+        self.rib.look_again(self.refused)
 
-    def _write_again(self, before: Mapping[Prefix, Path | None]) -> None:
+    def _write_again(self, plan: Plan) -> None:
+        before = plan.before()
         for prefix, path in before.items():
             self.fib.refuse(prefix, path)
-        self.rib.changed |= before.keys()
+        self.rib.look_again(before)
         self._wake()
 
     def _tell(self, plan: Plan, refused: Iterable[Refused]) -> None:
         bad = {refusal.prefix for refusal in refused}
-        self.puts += sum(prefix not in bad for prefix, _ in plan.put)
-        self.removes += sum(prefix not in bad for prefix, _ in plan.remove)
+        self.puts += len(plan.put)
+        self.removes += len(plan.remove)
         size = len(plan.put) + len(plan.remove)
         level = logging.INFO if size <= SPELLED_OUT else logging.DEBUG
         if log.isEnabledFor(level):
@@ -129,7 +128,8 @@ class FibWriter:
         if size > SPELLED_OUT:
             log.info("wrote %d routes: %d put, %d removed", size, len(plan.put), len(plan.remove))
 
-    def _keep_for_later(self, refused: list[Refused], before: Mapping[Prefix, Path | None]) -> None:
+    def _keep_for_later(self, refused: list[Refused], plan: Plan) -> None:
+        before = plan.before()
         delay = self._retry_seconds
         self._retry_seconds = min(2 * delay, LAST_RETRY_SECONDS)
         for refusal in refused:
