@@ -5,8 +5,9 @@ It reads the agent's state and changes nothing.
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
@@ -18,8 +19,9 @@ from prometheus_client.registry import Collector
 from bgp.client import Sidecar, SidecarError
 from felix_py.agent import Agent
 from felix_py.checks import Checks
-from felix_py.rib import Source, is_resolved
-from felix_py.web import Page, Pages, text_page
+from felix_py.rib import Source, candidates, is_resolved
+from felix_py.trace import kernel_facts
+from felix_py.web import Page, Pages, Query, text_page
 from kernel.prefix import Prefix, unpack
 from kernel.route import Path, words
 
@@ -41,12 +43,13 @@ class Status:
             "/metrics": self._metrics,
             "/status": self._status,
             "/invariants": self._invariants,
+            "/trace": self._trace,
         }
 
-    async def _health(self) -> Page:
+    async def _health(self, query: Query) -> Page:
         return text_page(HTTPStatus.OK, "alive\n")  # whoever cannot answer this is restarted
 
-    async def _readiness(self) -> Page:
+    async def _readiness(self, query: Query) -> Page:
         progress = self._agent.progress
         waits = [
             text
@@ -61,14 +64,25 @@ class Status:
             return text_page(HTTPStatus.SERVICE_UNAVAILABLE, f"not ready: {'; '.join(waits)}\n")
         return text_page(HTTPStatus.OK, "ready\n")
 
-    async def _metrics(self) -> Page:
+    async def _metrics(self, query: Query) -> Page:
         return Page(HTTPStatus.OK, "text/plain; version=0.0.4; charset=utf-8", generate_latest(self._registry))
 
-    async def _status(self) -> Page:
+    async def _status(self, query: Query) -> Page:
         return _json({**picture(self._agent), **await self._peers(), "invariants": self._checks.last_report()})
 
-    async def _invariants(self) -> Page:
+    async def _invariants(self, query: Query) -> Page:
         return _json(await self._checks.run())
+
+    async def _trace(self, query: Query) -> Page:
+        """What packets between two addresses meet on this node: `?to=ADDRESS&from=ADDRESS`, of one family."""
+        try:
+            to, from_ = (Prefix.host(query.get(key, "")) for key in ("to", "from"))
+        except ValueError as error:
+            return text_page(HTTPStatus.BAD_REQUEST, f"trace ?to=ADDRESS&from=ADDRESS: {error}\n")
+        here = [pod for pod in self._agent.snapshot.endpoints.values() if {to, from_}.intersection(pod.addresses)]
+        pods = {end.packed: pod.device for pod in here for end in (to, from_) if end in pod.addresses}
+        kernel = await asyncio.to_thread(kernel_facts, to.packed, from_.packed, pods)
+        return _json({**kernel, **routing_facts(self._agent, to, from_), **await self._peers()})
 
     async def _peers(self) -> dict[str, Any]:
         try:
@@ -109,6 +123,25 @@ def picture(agent: Agent) -> dict[str, Any]:
         "unreachable_next_hops": agent.unreachable_next_hops(),
         "repairs": agent.writer.repairs,
     }
+
+
+def routing_facts(agent: Agent, *addresses: Prefix) -> dict[str, Any]:
+    """Return what the agent wants for these addresses, and which of its announcements lead to them."""
+    return {
+        "node": agent.identity.node,
+        "repair": agent.settings.repair,
+        "wanted": {address.address: list(_wanted(agent, address)) for address in addresses},
+        "announced": [str(prefix) for prefix in agent.announced if any(map(prefix.contains, addresses))],
+    }
+
+
+def _wanted(agent: Agent, address: Prefix) -> Iterator[dict[str, Any]]:
+    """Yield every route that holds an address, the longest first."""
+    for length in range(address.length, -1, -1):
+        prefix = Prefix.of(f"{address.address}/{length}")
+        for source, path in candidates(agent.rib, prefix):
+            row = _row(agent, source, prefix, path)
+            yield {"words" if key == "via" else key: value for key, value in row.items()}
 
 
 def routes(agent: Agent) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import parse_qsl
 
 log = logging.getLogger("felix.web")
 
@@ -25,11 +26,12 @@ class Page(NamedTuple):
     body: bytes
 
 
-Pages = Mapping[str, Callable[[], Awaitable[Page]]]
+Query = Mapping[str, str]
+Pages = Mapping[str, Callable[[Query], Awaitable[Page]]]
 
 
 class WebServer:
-    """Serves `pages` by path, without regard to a query."""
+    """Serves `pages` by path; each is made for the query behind it."""
 
     def __init__(self, pages: Pages) -> None:
         self._pages = pages
@@ -69,7 +71,7 @@ class WebServer:
     async def _answer(self, request: str) -> Page:
         match request.split():
             case ["GET" | "HEAD", target, _] if (make := self._pages.get(target.partition("?")[0])) is not None:
-                return await make()
+                return await make(dict(parse_qsl(target.partition("?")[2])))
             case ["GET" | "HEAD", target, _]:
                 known = " ".join(sorted(self._pages))
                 return text_page(HTTPStatus.NOT_FOUND, f"no page {target}; there are: {known}\n")

@@ -200,11 +200,22 @@ class Devices:
     def way_to(self, address: bytes) -> tuple[Prefix, Path] | None:
         """Return the route that carries an address, as the main table has it; None if there is none."""
         try:
-            answers = self._channel.request(GET_ROUTE, 0, match_request(address), f"look up {unpack(address)}")
+            return self.look_up(address)
         except KernelError:
             return None
+
+    def look_up(self, address: bytes) -> tuple[Prefix, Path]:
+        """Return the route of any table that carries an address.
+
+        Raises KernelError: errno ENETUNREACH where there is none; IPv4 routes that lead nowhere are errors as well,
+        EINVAL a blackhole, EHOSTUNREACH unreachable, EACCES prohibited.
+        """
+        tried = f"look up {unpack(address)}"
+        answers = self._channel.request(GET_ROUTE, 0, match_request(address), tried)
         route = decode_route(answers[0].body) if answers else None
-        return None if route is None else (route.prefix, route.path)
+        if route is None:
+            raise KernelError(f"{tried}: no route in the answer", errno.ENETUNREACH)
+        return route.prefix, route.path
 
     def neighbours(self, index: int = 0) -> list[Neighbour]:
         """Return the neighbour entries of one device, or of all (0), both families. Raises KernelError."""
