@@ -154,6 +154,17 @@ class Agent:
                 case Connected() | Disconnected() | Problem():
                     pass
 
+    async def wait_for_sidecar(self) -> None:
+        """Wait until the sidecar answers; its socket is there a little before."""
+        deadline = asyncio.get_running_loop().time() + PATIENCE
+        while True:
+            try:
+                await self.agent.status()
+                return
+            except SidecarError as error:
+                assert asyncio.get_running_loop().time() < deadline, str(error)
+                await asyncio.sleep(0.02)
+
     async def peers(self) -> dict[str, dict[str, Any]]:
         try:
             report = await self.agent.status()

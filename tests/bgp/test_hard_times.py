@@ -169,7 +169,7 @@ async def test_an_agent_that_does_not_read_loses_nothing_and_costs_no_session(fa
     async with node(fabric, 2) as b:
         a = Node(fabric, 1)
         a.start_sidecar()
-        await until(a.socket.exists, "the sidecar to listen")
+        await a.wait_for_sidecar()
         reader, writer = await asyncio.open_unix_connection(str(a.socket), limit=2**16)
         hasty = tuple(replace(neighbour, hold_time=3) for neighbour in mesh(1, [2]).neighbours)
         for message in (Hello("agent"), Configure(replace(mesh(1, [2]), neighbours=hasty))):
