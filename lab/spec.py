@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
@@ -51,13 +51,12 @@ class Subnet:
 
 @dataclass(frozen=True, slots=True)
 class NodeSpec:
-    """One node of the cluster: its place on a subnet, and how many pods it starts with."""
+    """One node of the cluster: its place on a subnet, its agent's environment, and how many pods it starts with."""
 
     name: str
     subnet: str
     addresses: tuple[Interface, ...]
     pods: int
-    labels: tuple[tuple[str, str], ...] = ()
     settings: tuple[tuple[str, str], ...] = ()
 
 
@@ -80,7 +79,7 @@ class Spec:
     subnets: tuple[Subnet, ...]
     nodes: tuple[NodeSpec, ...]
     peers: tuple[PeerSpec, ...] = ()
-    resources: tuple[Mapping[str, Any], ...] = field(default=(), hash=False)
+    resources: tuple[Mapping[str, Any], ...] = ()
 
     def subnet(self, name: str) -> Subnet:
         return next(subnet for subnet in self.subnets if subnet.name == name)
@@ -219,14 +218,13 @@ def _network(where: str, values: Mapping[str, Any], version: int) -> Network:
 def _node(entry: Mapping[str, Any], places: _Places, pods: int) -> NodeSpec:
     name = _name("nodes.name", entry.get("name"))
     where = f"nodes.{name}"
-    _only(entry, where, "name", "subnet", "ipv4", "ipv6", "pods", "labels", "settings")
+    _only(entry, where, "name", "subnet", "ipv4", "ipv6", "pods", "settings")
     subnet, addresses = places.on(where, entry)
     return NodeSpec(
         name=name,
         subnet=subnet,
         addresses=addresses,
         pods=_pods(f"{where}.pods", entry.get("pods", pods)),
-        labels=_texts(f"{where}.labels", entry.get("labels", {})),
         settings=_texts(f"{where}.settings", entry.get("settings", {})),
     )
 
