@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 from felixctl.failure import CommandError
 
 VERBS = dict.fromkeys(("get", "apply", "create", "replace", "delete", "patch", "label"), "resources")
-NOUNS = {name: name for name in ("node", "routes", "ipam", "lab", "version")}
+NOUNS = {name: name for name in ("node", "routes", "ipam", "datastore", "lab", "version")}
 MODULES = VERBS | NOUNS
 
 

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-from datastore import fields
-from datastore.fields import Address
-from datastore.resources import IPAMBlock, IPAMConfig, IPAMHandle, IPPool, Node, WorkloadEndpoint
+from datastore.resources import IPAMBlock, IPAMConfig, IPPool
 from datastore.store import NotFound, Store
 from felixctl import usage
-from felixctl.check import Problems, Records, problems, report
 from felixctl.connection import DEFAULT_URL, Url, reading, writing
-from felixctl.failure import FAILED, MISUSED, CommandError
+from felixctl.failure import MISUSED, CommandError
+from felixctl.ipam_check import address_in, check, release
+from felixctl.ipam_split import split
 from felixctl.paper import show as print_out
 
 app = typer.Typer(rich_markup_mode="rich", no_args_is_help=True)
-
-SECOND_LOOK_SECONDS = 1.0
 
 
 class Switch(StrEnum):
@@ -58,72 +54,9 @@ def show(
     print_out(reading(url, _question(show_blocks, ip, show_borrowed, show_configuration)))
 
 
-@app.command()
-def check(
-    show_all_ips: Annotated[
-        bool, typer.Option("--show-all-ips", help="Name each address, who was given it and who uses it.")
-    ] = False,
-    url: Url = DEFAULT_URL,
-) -> None:
-    """Compare IPAM's records with what pods and nodes really use.
-
-    What does not agree is looked at twice, a second apart, since pods come and go meanwhile. Ends with 1 if
-    problems are found.
-
-    [dim]$[/dim] felixctl ipam check && echo all well
-    """
-    records, found = reading(url, _checked)
-    print_out(report(records, found, all_addresses=show_all_ips))
-    if found.count:
-        raise typer.Exit(FAILED)
-
-
-async def _checked(store: Store) -> tuple[Records, Problems]:
-    first = problems(records := await _records(store))
-    if not first.count:
-        return records, first
-    await asyncio.sleep(SECOND_LOOK_SECONDS)
-    records = await _records(store)
-    return records, first.standing(problems(records))
-
-
-async def _records(store: Store) -> Records:
-    return Records(
-        blocks=await store.list(IPAMBlock),
-        pools=await store.list(IPPool),
-        nodes=await store.list(Node),
-        endpoints=await store.list(WorkloadEndpoint),
-        handles=await store.list(IPAMHandle),
-    )
-
-
-@app.command()
-def release(
-    ips: Annotated[list[str], typer.Option("--ip", metavar="ADDRESS", help="Which; may be given several times.")],
-    force: Annotated[bool, typer.Option("--force", help="Even an address that a pod or a node uses.")] = False,
-    url: Url = DEFAULT_URL,
-) -> None:
-    """Free addresses that [b]ipam check[/b] found unused and that nothing frees by itself.
-
-    An address that somebody uses is refused: it would be given to another pod while the first still answers to it.
-
-    [dim]$[/dim] felixctl ipam release --ip 10.65.84.131
-    """
-    addresses = [_address(ip, "ipam release") for ip in ips]
-    print_out(writing(url, lambda store: _release(store, addresses, force)))
-
-
-async def _release(store: Store, addresses: Sequence[Address], force: bool) -> str:
-    from ipam.allocator import Allocator  # costs every other command its import
-
-    used = {} if force else (await _records(store)).in_use
-    if sentences := [
-        f"release {a}: {used[a]} uses it; give --force to free it all the same" for a in addresses if a in used
-    ]:
-        raise CommandError((*sentences, "nothing was released"))
-    answer = await Allocator(store).release(addresses)
-    freed = (f"Successfully released IP address {address}\n" for address in answer.released)
-    return "".join((*freed, *(f"{address} is not assigned\n" for address in answer.unassigned)))
+app.command()(check)
+app.command()(release)
+app.command()(split)
 
 
 @app.command()
@@ -186,14 +119,7 @@ async def _usage(store: Store, show_blocks: bool) -> str:
 
 
 async def _owner(store: Store, text: str) -> str:
-    return usage.owner(_address(text, "ipam show"), await store.list(IPAMBlock))
-
-
-def _address(text: str, command: str) -> Address:
-    try:
-        return fields.address(text)
-    except ValueError as error:
-        raise CommandError(f"{command} --ip: {error}", MISUSED) from None
+    return usage.owner(address_in(text, "ipam show"), await store.list(IPAMBlock))
 
 
 async def _borrowed(store: Store) -> str:

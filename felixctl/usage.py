@@ -96,6 +96,7 @@ def configuration(config: IPAMConfig | None) -> str:
         ("StrictAffinity", _word(spec.strict_affinity if spec else False)),
         ("AutoAllocateBlocks", _word(spec.auto_allocate_blocks if spec else True)),
         ("MaxBlocksPerHost", str(spec.max_blocks_per_host if spec else 0)),
+        ("KubeVirtVMAddressPersistence", spec.kubevirt_vm_address_persistence if spec else "Enabled"),
         ("IPCooldownSeconds", str(spec.ip_cooldown_seconds if spec else 0)),
     )
     return bordered(("Property", "Value"), rows)

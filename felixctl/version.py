@@ -26,9 +26,14 @@ def version(
 
     [dim]$[/dim] felixctl version
     """
-    show(f"Client Version:    v{version_of('felix-py')}\n")
+    show(f"Client Version:    {client_version()}\n")
     if not client:
         show(_cluster(url))
+
+
+def client_version() -> str:
+    """Return this client's own version, as it stands in what it writes."""
+    return f"v{version_of('felix-py')}"
 
 
 def _cluster(url: str) -> str:

@@ -68,16 +68,17 @@ def is_empty(block: IPAMBlock) -> bool:
     """True if nobody has an address here. A Windows host's own reservations do not count, resting addresses do."""
     attributes = block.spec.attributes
     return all(
-        index is None or written_handle(attributes[index].handle_id) == WINDOWS_HANDLE
+        index is None
+        or (0 <= index < len(attributes) and written_handle(attributes[index].handle_id) == WINDOWS_HANDLE)
         for index in block.spec.allocations
     )
 
 
 def allocations(block: IPAMBlock) -> Iterator[Allocation]:
-    """Yield the addresses in use, in ascending order."""
+    """Yield the addresses in use, in ascending order; not those of a broken record that names no owner for them."""
     cidr, spec = block.network, block.spec
     for ordinal, index in enumerate(spec.allocations):
-        if index is not None:
+        if index is not None and 0 <= index < len(spec.attributes):
             attribute = spec.attributes[index]
             yield Allocation(
                 cidr[ordinal],

@@ -77,6 +77,9 @@ PURE = (
     "felixctl/tables.py",
     "felixctl/usage.py",
     "felixctl/view.py",
+    "felixctl/leak_report.py",
+    "felixctl/problems.py",
+    "felixctl/repairs.py",
     "lab/spec.py",
 )
 IMPURE = {"asyncio", "logging", "os", "subprocess", "threading", "sqlite3", "pyroute2", "time", "datetime.datetime.now"}

@@ -1,0 +1,65 @@
+"""`felixctl datastore`: keep everybody from assigning addresses while their records are put in order."""
+
+from __future__ import annotations
+
+import typer
+
+from datastore.resources import ClusterInformation
+from datastore.store import Conflict, NotFound, Store
+from felixctl.connection import DEFAULT_URL, Url, writing
+from felixctl.failure import CommandError
+from felixctl.paper import show
+
+app = typer.Typer(rich_markup_mode="rich", no_args_is_help=True)
+migrate = typer.Typer(help="Where calicoctl has lock and unlock.", no_args_is_help=True)
+app.add_typer(migrate, name="migrate", hidden=True)
+
+ATTEMPTS = 5
+
+
+@app.callback()
+def datastore() -> None:
+    """Lock the datastore while addresses are put in order, and unlock it."""
+
+
+def lock(url: Url = DEFAULT_URL) -> None:
+    """Lock the datastore: no pod is given an address until it is unlocked.
+
+    Running pods are not touched, and pods can be deleted. A pod that starts meanwhile is refused with CNI's "try again
+    later", and its runtime does.
+
+    [dim]$[/dim] felixctl datastore lock
+    """
+    show("Datastore locked.\n" if writing(url, lambda store: _set(store, False)) else "It is locked already.\n")
+
+
+def unlock(url: Url = DEFAULT_URL) -> None:
+    """Unlock the datastore: pods are given addresses again.
+
+    [dim]$[/dim] felixctl datastore unlock
+    """
+    show("Datastore unlocked.\n" if writing(url, lambda store: _set(store, True)) else "It is not locked.\n")
+
+
+for group in (app, migrate):
+    group.command()(lock)
+    group.command()(unlock)
+
+
+async def _set(store: Store, ready: bool) -> bool:
+    """Write whether the datastore is ready; False if it was so already."""
+    for _ in range(ATTEMPTS):
+        try:
+            now = await store.get(ClusterInformation, "default")
+            if now.spec.datastore_ready is ready:
+                return False
+            await store.update(now.with_spec(datastore_ready=ready))
+        except NotFound:
+            raise CommandError(
+                'lock the datastore: there is no ClusterInformation "default", which the first agent makes;'
+                " without it no address is assigned anyway"
+            ) from None
+        except Conflict:
+            continue
+        return True
+    raise CommandError(f"lock the datastore: overtaken {ATTEMPTS} times in a row; try again")

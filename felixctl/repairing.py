@@ -1,0 +1,113 @@
+"""Repairs of address records carried out: each reads anew, writes by compare-and-swap, and tells what became of it.
+
+An edge: `felixctl.repairs` decides.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from datastore.fields import Network
+from datastore.resources import IPAMBlock, IPAMHandle, WorkloadEndpoint
+from datastore.store import DatastoreError, NotFound, Store, Update
+from felixctl.repairs import (
+    Action,
+    Adopt,
+    Assign,
+    Claim,
+    Free,
+    GiveUp,
+    Mend,
+    Recount,
+    Repair,
+    Settle,
+    mended,
+    recounted,
+)
+from ipam.allocator import Allocator, Request
+from ipam.block import advanced, faults
+from ipam.claims import Claims
+from ipam.commits import OVERTAKEN
+from ipam.errors import Contention, IpamError
+from ipam.names import cidr_name, handle_name
+
+ATTEMPTS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """One repair, and why it was not possible if it was not."""
+
+    repair: Repair
+    refusal: str | None = None
+
+
+async def carry_out(store: Store, repairs: Sequence[Repair]) -> list[Done]:
+    """Carry out what can be; a repair that is refused does not keep the others from being tried."""
+    done = []
+    for repair in repairs:
+        try:
+            await _do(store, repair.action)
+        except (DatastoreError, IpamError) as error:
+            done.append(Done(repair, str(error)))
+        else:
+            done.append(Done(repair))
+    return done
+
+
+async def _do(store: Store, action: Action) -> None:
+    match action:
+        case Free(release):
+            await Allocator(store).release([release])
+        case Assign(address, node, handle, attributes):
+            await Allocator(store).assign_address(address, Request(node, handle, attributes))
+        case Recount(handle):
+            await recount(store, handle)
+        case Mend(cidr):
+            await _mend(store, cidr)
+        case Settle(affinity):
+            await Claims(store, time.time_ns).repair(affinity)
+        case Adopt(host):
+            await Claims(store, time.time_ns).adopt(host)
+        case Claim(host, cidr):
+            await Claims(store, time.time_ns).claim(host, cidr)
+        case GiveUp(host, cidr):
+            await Claims(store, time.time_ns).release(host, cidr, must_be_empty=True)
+
+
+async def recount(store: Store, handle: str) -> None:
+    """Make a handle's record count what the blocks hold for it. Raises Contention."""
+    for _ in range(ATTEMPTS):
+        record = await _handle(store, handle)
+        writes = recounted(handle, record, await store.list(IPAMBlock))
+        try:
+            await store.write(*writes)
+        except OVERTAKEN:
+            continue
+        return
+    raise Contention(f"count handle {handle} anew: overtaken {ATTEMPTS} times in a row; check again later")
+
+
+async def _handle(store: Store, handle: str) -> IPAMHandle | None:
+    try:
+        return await store.get(IPAMHandle, handle_name(handle))
+    except NotFound:
+        return None
+
+
+async def _mend(store: Store, cidr: Network) -> None:
+    """Write a block whole again, from what it and the endpoints say now."""
+    for _ in range(ATTEMPTS):
+        block = await store.get(IPAMBlock, cidr_name(str(cidr)))
+        used = {address for endpoint in await store.list(WorkloadEndpoint) for address in endpoint.addresses}
+        whole = mended(block, used) if faults(block) else None
+        if whole is None:
+            return
+        try:
+            await store.write(Update(advanced(whole)))
+        except OVERTAKEN:
+            continue
+        return
+    raise Contention(f"mend block {cidr}: overtaken {ATTEMPTS} times in a row; check again later")
