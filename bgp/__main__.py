@@ -12,7 +12,7 @@ import socket
 import sys
 from pathlib import Path
 
-from bgp.exabgp import ExaBGP
+from bgp.process import ExaBGP
 from bgp.protocol import Hello, encode
 from bgp.sidecar import Sidecar
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from bgp import wire
 from bgp.agent_link import AgentLink
-from bgp.exabgp import ExaBGP, ExaBGPError
+from bgp.process import ExaBGP, ExaBGPError
 from bgp.protocol import (
     LINE_LIMIT,
     PER_LINE,

@@ -1,6 +1,6 @@
 """ExaBGP's lines: bytes in, events out; announcements in, command lines out.
 
-Sans-IO: the pipes are bgp/exabgp.py's. ExaBGP decides nothing and checks little, so that every event is what
+Sans-IO: the pipes are bgp/process.py's. ExaBGP decides nothing and checks little, so that every event is what
 the peer said; what we make of it is the import policy's and RIB-in's.
 """
 

@@ -66,6 +66,8 @@ PURE = (
     "felix_py/rib.py",
     "felix_py/snapshot.py",
     "felix_py/sources.py",
+    "felix_py/tunnels.py",
+    "felix_py/whereabouts.py",
     "felixctl/changes.py",
     "felixctl/check.py",
     "felixctl/documents.py",
@@ -157,7 +159,9 @@ def test_pure_files_do_no_io(name: str) -> None:
 
 def test_no_file_bears_the_name_of_a_library() -> None:
     taken = set(sys.stdlib_module_names) | {"pydantic", "pyroute2", "exabgp", "typer", "rich", "yaml", "kubernetes"}
+    libraries = taken - set(sys.stdlib_module_names)
     clashes = {path.name for path in ROOT.glob("*.py") if path.stem in taken}
+    clashes |= {str(path.relative_to(ROOT)) for path in modules(*PACKAGES) if path.stem in libraries}
     clashes |= {package for package in PACKAGES if package in taken}
     assert not clashes
 

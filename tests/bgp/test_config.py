@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bgp import config
-from bgp.exabgp import LAUNCHER, own_name
+from bgp.process import LAUNCHER, own_name
 from bgp.speaker import ImportPolicy, Neighbour, Speaker
 from kernel.prefix import pack
 

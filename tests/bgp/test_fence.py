@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from bgp.exabgp import ExaBGP, ExaBGPError
+from bgp.process import ExaBGP, ExaBGPError
 from bgp.protocol import Announce, Complete, Configure, Hello, Withdraw, encode
 from bgp.sidecar import Sidecar
 from bgp.speaker import Attributes, ImportPolicy, Neighbour, Speaker

@@ -21,7 +21,7 @@ import pytest
 
 from bgp import exabgp as door
 from bgp import launcher, wire
-from bgp.exabgp import ExaBGP
+from bgp.process import ExaBGP
 from bgp.wire import PeerUp, Restarted, Update
 from tests.bgp.network import SILENT, own_network
 from tests.bgp.test_exabgp import OURS, PATIENCE, address, mesh, node, peer, session, speaker, update
@@ -410,7 +410,7 @@ def test_exabgp_ends_with_its_sidecar_and_frees_the_port(tmp_path: Path, network
             *(sys.executable, "-c"),
             "import asyncio, sys\n"
             "from pathlib import Path\n"
-            "from bgp.exabgp import ExaBGP\n"
+            "from bgp.process import ExaBGP\n"
             "from bgp.wire import Restarted\n"
             "from tests.bgp.test_exabgp import speaker\n"
             "async def main():\n"

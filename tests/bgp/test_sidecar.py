@@ -14,7 +14,7 @@ from pathlib import Path
 from bgp import sidecar as module
 from bgp import wire
 from bgp.client import Connected, Disconnected, Sidecar
-from bgp.exabgp import ExaBGP, ExaBGPError
+from bgp.process import ExaBGP, ExaBGPError
 from bgp.protocol import Hello, Problem, ReplayEnd, Settled, decode, encode
 from bgp.speaker import Attributes, Speaker
 from kernel.prefix import Prefix, pack

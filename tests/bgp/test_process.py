@@ -18,7 +18,7 @@ import pytest
 
 from bgp import exabgp as door
 from bgp import wire
-from bgp.exabgp import ExaBGP, ExaBGPError
+from bgp.process import ExaBGP, ExaBGPError
 from bgp.speaker import Attributes, ImportPolicy, Neighbour, Speaker
 from bgp.wire import EndOfRib, Event, PeerConnected, PeerDown, PeerUp, Restarted, Stopped, Update
 from kernel.prefix import Prefix, pack
