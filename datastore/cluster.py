@@ -203,6 +203,7 @@ class FelixConfigurationSpec(Spec):
     interface_prefix: str = Field(default="cali", alias="interfacePrefix")
     route_refresh_interval: fields.Duration = Field(default="90s", alias="routeRefreshInterval")
     ipv6_support: bool = Field(default=True, alias="ipv6Support")
+    ipip_mtu: int = Field(default=0, alias="ipipMTU", ge=0, le=65535)  # 0: what the host's MTU leaves
     ip_forwarding: Literal["Enabled", "Disabled"] = Field(default="Enabled", alias="ipForwarding")
     device_route_protocol: int | None = Field(default=None, alias="deviceRouteProtocol", ge=0, le=255)
     health_enabled: bool = Field(default=False, alias="healthEnabled")

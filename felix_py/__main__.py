@@ -28,10 +28,12 @@ from felix_py.memory import search_cycles_rarely
 from felix_py.settings import DEFAULT_FILE, Settings, SettingsError, read_file, settings_from
 from felix_py.startup import StartupError, start
 from felix_py.status import Status
+from felix_py.tunnel_device import TunnelEnd
 from felix_py.web import WebServer
 from ipam.allocator import Allocator
 from ipam.collector import Collector
-from kernel.link import write_sysctls
+from ipam.tunnels import Tunnels
+from kernel.link import Devices, write_sysctls
 from kernel.socket import Kernel, KernelError
 
 log = logging.getLogger("felix")
@@ -89,7 +91,8 @@ async def _serve(settings: Settings) -> None:
         identity = await _start(settings, store, kernel, allocator)
         write_sysctls(FORWARDING, content_without=_IPV6_SYSCTLS)
         sidecar = Sidecar(settings.run_dir / "bgp.sock")
-        agent = Agent(settings, identity, store, kernel, sidecar)
+        tunnel_end = TunnelEnd(Tunnels(store, allocator, identity.node), stack.enter_context(Devices()))
+        agent = Agent(settings, identity, store, kernel, sidecar, tunnel_end)
         journal = Journal(settings.state_dir / "released.journal")
         verbs = Verbs(_cni_settings(settings, identity), store, allocator, agent, journal, limitation=agent.limitation)
         checks = Checks(agent, store, kernel, verbs.leaving)

@@ -21,10 +21,13 @@ from datastore.resources import WorkloadEndpoint
 from datastore.store import Store
 from felix_py.announce import Addresses, Pool, borrowed, rib_out
 from felix_py.fib import Fib, Ownership
+from felix_py.files import write_text
 from felix_py.rib import Rib, Source
 from felix_py.settings import Settings
 from felix_py.snapshot import WATCHED, Endpoint, Snapshot, Topic
 from felix_py.sources import LearnedRoutes, PodRoutes, block_routes
+from felix_py.tunnel_device import TunnelEnd
+from felix_py.tunnels import IPIP_DEVICE, TunnelRoutes, far_ends, ground_of, ipip_mtu, pod_mtu, wants_ipip
 from felix_py.writer import FibWriter
 from kernel.prefix import Prefix, unpack
 from kernel.socket import AddressChanged, Event, Kernel, Link, LinkChanged, Lost, RouteChanged
@@ -33,6 +36,7 @@ log = logging.getLogger("felix.agent")
 
 SIDECAR_PATIENCE_SECONDS = 30.0
 RESOLVE_AGAIN_SECONDS = 0.02  # changes of the host's own routes come in bursts
+TUNNEL_AGAIN_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,7 @@ class Identity:
     node: str
     addresses: Addresses
     router_id: str = ""
+    host_mtu: int = 1500
 
 
 @dataclass(slots=True)
@@ -63,7 +68,15 @@ class Progress:
 class Agent:
     """Makes this node's kernel and this node's announcements match what the cluster says."""
 
-    def __init__(self, settings: Settings, identity: Identity, store: Store, kernel: Kernel, sidecar: Sidecar) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        identity: Identity,
+        store: Store,
+        kernel: Kernel,
+        sidecar: Sidecar,
+        tunnel_end: TunnelEnd,
+    ) -> None:
         self.settings, self.identity = settings, identity
         self.ownership = Ownership(settings.protocol, settings.learned_protocol, settings.metric)
         self.snapshot = Snapshot(identity.node)
@@ -73,9 +86,11 @@ class Agent:
         self.links: dict[int, Link] = {}
         self.speaker: Speaker | None = None
         self.announced: Mapping[Prefix, Attributes] = {}
+        self.tunnels, self.tunnel_end = TunnelRoutes(self.ownership), tunnel_end
         self._store, self._kernel, self._sidecar = store, kernel, sidecar
         self._awake = asyncio.Event()
         self._ready = asyncio.Event()
+        self._tunnel_due = asyncio.Event()
         self._due = Topic.NOTHING
         self._pods = PodRoutes(self.ownership)
         self._devices: dict[str, int] = {}  # devices that are up, by name
@@ -100,6 +115,7 @@ class Agent:
             self._sidecar.run(),
             self._hear_peers(),
             self._write_when_woken(),
+            self._tend_the_tunnel(),
             self._read_all_at_times(),
         ]
 
@@ -113,7 +129,7 @@ class Agent:
         async for event in self._store.watch(*WATCHED):
             self._due |= self.snapshot.fold(event)
             self.progress.datastore_in_sync = self.snapshot.in_sync
-            if self.snapshot.in_sync and (self._due or self.snapshot.touched):
+            if self.snapshot.in_sync and (self._due or self.snapshot.touched or self.snapshot.whereabouts.moved):
                 self._awake.set()
 
     async def _watch_kernel(self) -> None:
@@ -132,7 +148,9 @@ class Agent:
                     self._resolve_soon()
             case LinkChanged(link=link, gone=gone):
                 self._link_changed(link, gone)
-            case AddressChanged():
+            case AddressChanged(address=address):
+                if address.index == self._devices.get(IPIP_DEVICE):
+                    self._tunnel_due.set()
                 self._resolve_soon()
                 self.writer.retry_now()
             case Lost():
@@ -166,6 +184,10 @@ class Agent:
         self.snapshot.touched.update(pod.key for pod in pods)
         if of_pod:
             return
+        if IPIP_DEVICE in names:
+            self._tunnel_due.set()
+            self._due |= Topic.TUNNELS
+            self._awake.set()
         if before is None or gone or (before.up, before.carrier) != (link.up, link.carrier):
             self._resolve_soon()
             self.writer.retry_now()
@@ -237,15 +259,20 @@ class Agent:
         borrowers_moved = self._state_pods()
         if due & Topic.BLOCKS:
             self.rib.state(Source.BLOCKS, block_routes(self.snapshot.own_blocks(), self.ownership))
+        if due & (Topic.TUNNELS | Topic.POOLS | Topic.SESSIONS):
+            self._find_ground()
+        self.tunnels.state(self.rib, self.snapshot.whereabouts)
         if not self.progress.first_write:
             self.writer.allow_removal(self.ownership.local)
         await self.writer.write()
         if not self.progress.first_write:
             self.progress.first_write = True
             self._ready.set()
+        if due & (Topic.TUNNELS | Topic.POOLS):
+            self._tunnel_due.set()
         if due & (Topic.SESSIONS | Topic.BLOCKS | Topic.POOLS):
             await self._configure()
-        if borrowers_moved or due & (Topic.BLOCKS | Topic.POOLS):
+        if borrowers_moved or due & (Topic.BLOCKS | Topic.POOLS | Topic.TUNNELS):
             await self._announce()
 
     def _state_pods(self) -> bool:
@@ -255,6 +282,35 @@ class Agent:
             addresses = self._pods.update(self.rib, key, self.snapshot.endpoints.get(key), self._devices)
             uncovered = uncovered or not all(map(self._covered, addresses))
         return uncovered
+
+    def _find_ground(self) -> None:
+        """Work out what all tunnels have in common, where they end, and what room they leave for a pod's packet."""
+        pools, nodes = self.snapshot.pools.values(), self.snapshot.nodes
+        mtu, device = self._tunnel_mtu(), self._devices.get(IPIP_DEVICE, 0)
+        ground = ground_of(pools, nodes.get(self.identity.node), device, mtu)
+        self.tunnels.stand_on(ground, far_ends(nodes.values(), pools), self.snapshot.whereabouts)
+        write_text(self.settings.mtu_file, str(self.settings.mtu or pod_mtu(self.identity.host_mtu, mtu, pools)))
+
+    def _tunnel_mtu(self) -> int:
+        return ipip_mtu(self.identity.host_mtu, self.snapshot.felix_configurations, self.identity.node)
+
+    async def _tend_the_tunnel(self) -> None:
+        """Keep this node's end of the tunnel as the pools want it; what could not be done is tried again."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._tunnel_due.wait()
+            self._tunnel_due.clear()
+            if not self.snapshot.in_sync:
+                continue
+            wanted = any(map(wants_ipip, self.snapshot.pools.values()))
+            if not await self.tunnel_end.settle(self._tunnel_mtu() if wanted else 0):
+                loop.call_later(TUNNEL_AGAIN_SECONDS, self._tunnel_due.set)
+
+    def _tunnel_addresses(self) -> list[Prefix]:
+        """Return the addresses of this node's tunnels, as its Node has them."""
+        own = self.snapshot.nodes.get(self.identity.node)
+        noted = own.tunnel_address("ipip") if own else None
+        return [Prefix.host(noted.packed)] if noted else []
 
     async def _configure(self) -> None:
         speaker = speaker_of(
@@ -285,12 +341,18 @@ class Agent:
     def exportable(self) -> Mapping[Prefix, Attributes]:
         """Return what this node has to announce by now."""
         return rib_out(
-            self.snapshot.own_blocks(), self.snapshot.endpoints.values(), self._pools(), self.identity.addresses
+            self.snapshot.own_blocks(),
+            self.snapshot.endpoints.values(),
+            self._pools(),
+            self.identity.addresses,
+            self._tunnel_addresses(),
         )
 
     def borrowed(self) -> list[Prefix]:
-        """Return the addresses of our pods that lie in others' blocks."""
-        return borrowed(self.snapshot.own_blocks(), self.snapshot.endpoints.values(), self._pools())
+        """Return the addresses of our pods and tunnels that lie in others' blocks."""
+        return borrowed(
+            self.snapshot.own_blocks(), self.snapshot.endpoints.values(), self._pools(), self._tunnel_addresses()
+        )
 
     async def _read_all_at_times(self) -> None:
         """The safety net under the events: a whole dump at a slow pace."""

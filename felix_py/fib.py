@@ -142,6 +142,8 @@ def steps(rib: Rib, fib: Fib, prefixes: Iterable[Prefix], removable: Collection[
     remove: list[tuple[Prefix, Path]] = []
     replaced: dict[Prefix, Path] = {}
     tables, held, squatted = rib.in_use(), fib.held, fib.squatted
+    local = fib.ownership.local
+    early = local not in removable
     for prefix in prefixes:
         for table in tables:  # rib.best, without a call for each route: this loop is the price of a full table
             best = table.get(prefix)
@@ -154,6 +156,8 @@ def steps(rib: Rib, fib: Fib, prefixes: Iterable[Prefix], removable: Collection[
             if now is not None and now.protocol in removable:
                 remove.append((prefix, now))
         elif best is not now and best != now and prefix not in squatted:
+            if early and now is not None and now.protocol == local and best.protocol != local:
+                continue  # a tunnel of before a restart: until the datastore is in sync, to replace it is to remove it
             put.append((prefix, best))
             if now is not None:
                 replaced[prefix] = now

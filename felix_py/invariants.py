@@ -124,7 +124,7 @@ def kernel_holds_the_best(cluster: Cluster, local: Local) -> Iterator[str]:
 
 def announcements_are_ours(cluster: Cluster, local: Local) -> Iterator[str]:
     for prefix in local.announced - local.exportable:
-        yield f"{prefix} is announced, but is neither a confirmed block of {local.node} nor borrowed by a pod of it"
+        yield f"{prefix} is announced, but is neither a confirmed block of {local.node} nor borrowed by it"
     for prefix in local.exportable - local.announced:
         yield f"{prefix} should be announced by {local.node} and is not"
 

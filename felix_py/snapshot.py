@@ -14,12 +14,15 @@ from datastore.resources import (
     BGPConfiguration,
     BGPPeer,
     BlockAffinity,
+    FelixConfiguration,
+    IPAMBlock,
     IPPool,
     Node,
     Resource,
     WorkloadEndpoint,
 )
 from datastore.store import Changed, Gone, InSync
+from felix_py.whereabouts import Whereabouts
 from kernel.prefix import Prefix
 
 WATCHED: tuple[type[Resource], ...] = (
@@ -27,7 +30,9 @@ WATCHED: tuple[type[Resource], ...] = (
     IPPool,
     BGPConfiguration,
     BGPPeer,
+    FelixConfiguration,
     BlockAffinity,
+    IPAMBlock,
     WorkloadEndpoint,
 )
 
@@ -40,7 +45,8 @@ class Topic(Flag):
     BLOCKS = auto()
     POOLS = auto()
     SESSIONS = auto()
-    EVERYTHING = PODS | BLOCKS | POOLS | SESSIONS
+    TUNNELS = auto()
+    EVERYTHING = PODS | BLOCKS | POOLS | SESSIONS | TUNNELS
 
 
 class EndpointKey(NamedTuple):
@@ -80,6 +86,8 @@ class Snapshot:
         self.peers: dict[str, BGPPeer] = {}
         self.affinities: dict[str, BlockAffinity] = {}
         self.endpoints: dict[EndpointKey, Endpoint] = {}
+        self.felix_configurations: dict[str, FelixConfiguration] = {}
+        self.whereabouts = Whereabouts(node)
         self.touched: set[EndpointKey] = set()
         self._attached: dict[EndpointKey, str] = {}  # container ids that the watch has yet to tell back
         self._detached: dict[EndpointKey, str] = {}
@@ -105,7 +113,9 @@ class Snapshot:
         match resource:
             case Node():
                 before, self.nodes[name] = self.nodes.get(name), resource
-                return Topic.SESSIONS if before is None or _peering(before) != _peering(resource) else Topic.NOTHING
+                if before is not None and _data(before) == _data(resource):
+                    return Topic.NOTHING
+                return Topic.SESSIONS | Topic.TUNNELS if name == self.node else Topic.SESSIONS
             case IPPool():
                 self.pools[name] = resource
                 return Topic.POOLS
@@ -115,11 +125,19 @@ class Snapshot:
             case BGPPeer():
                 self.peers[name] = resource
                 return Topic.SESSIONS
+            case FelixConfiguration():
+                self.felix_configurations[name] = resource
+                return Topic.TUNNELS
+            case IPAMBlock():
+                self.whereabouts.block_said(resource)
             case BlockAffinity() if resource.spec.node == self.node and resource.spec.deleted != "true":
+                self.whereabouts.affinity_said(resource)
                 self.affinities[name] = resource
                 return Topic.BLOCKS
             case BlockAffinity():
-                return self._remove(BlockAffinity, name)
+                topic = self._remove(BlockAffinity, name)
+                self.whereabouts.affinity_said(resource)
+                return topic
         return Topic.NOTHING
 
     def _remove(self, kind: type[Resource], name: str) -> Topic:
@@ -129,7 +147,12 @@ class Snapshot:
             BGPConfiguration: (self.bgp_configurations, Topic.SESSIONS),  # type: ignore[dict-item]
             BGPPeer: (self.peers, Topic.SESSIONS),  # type: ignore[dict-item]
             BlockAffinity: (self.affinities, Topic.BLOCKS),  # type: ignore[dict-item]
+            FelixConfiguration: (self.felix_configurations, Topic.TUNNELS),  # type: ignore[dict-item]
         }
+        if kind is BlockAffinity:
+            self.whereabouts.affinity_gone(name)
+        elif kind is IPAMBlock:
+            self.whereabouts.block_gone(name)
         table, topic = tables.get(kind, ({}, Topic.NOTHING))
         return topic if table.pop(name, None) is not None else Topic.NOTHING
 
@@ -197,8 +220,8 @@ class Snapshot:
         return tuple(sorted(Prefix.parse(pool.spec.cidr) for pool in self.pools.values()))
 
 
-def _peering(node: Node) -> object:
-    """Return what of a node matters to BGP: a heartbeat in its status must not re-render every session."""
+def _data(node: Node) -> object:
+    """Return what of a node matters to others: a heartbeat in its status must not re-render every session."""
     metadata = node.metadata
     calico = {k: v for k, v in (metadata.annotations or {}).items() if k.startswith("projectcalico.org/")}
     return calico, dict(metadata.labels or {})

@@ -22,7 +22,6 @@ from ipaddress import (
     ip_interface,
     ip_network,
 )
-from pathlib import Path
 from typing import Any
 
 from datastore.resources import (
@@ -38,6 +37,7 @@ from datastore.store import AlreadyExists, Conflict, NotFound, Store
 from felix_py.agent import Identity
 from felix_py.announce import Addresses
 from felix_py.autodetect import HostInterface, Interface, detect
+from felix_py.files import read_text, write_text
 from felix_py.settings import PoolDefaults, Settings, node_name, parse_as_number
 from kernel.socket import Kernel
 
@@ -57,19 +57,19 @@ async def start(settings: Settings, store: Store, kernel: Kernel) -> Identity:
 
     Raises StartupError, AutodetectionError, DatastoreError.
     """
-    name = node_name(settings, _read_text(settings.nodename_file), socket.gethostname())
+    name = node_name(settings, read_text(settings.nodename_file), socket.gethostname())
     if not name:
         raise StartupError("find this node's name: NODENAME, HOSTNAME and the host's name are all empty; set NODENAME")
     interfaces = host_interfaces(kernel)
     ipv4, ipv6 = await _write_node(settings, store, name, interfaces)
     await _make_defaults(settings, store, [address for i in interfaces for address in i.addresses])
-    _write_text(settings.nodename_file, name)
-    _write_text(settings.mtu_file, str(settings.mtu or host_mtu(kernel, (ipv4, ipv6))))
+    write_text(settings.nodename_file, name)
     log.info("this is node %s with %s", name, " and ".join(str(a) for a in (ipv4, ipv6) if a))
     return Identity(
         node=name,
         addresses=Addresses(ipv4.ip.packed if ipv4 else None, ipv6.ip.packed if ipv6 else None),
         router_id=settings.router_id,
+        host_mtu=host_mtu(kernel, (ipv4, ipv6)),
     )
 
 
@@ -251,18 +251,3 @@ def _pool(name: str, cidr: str, defaults: PoolDefaults) -> IPPool:
         disableBGPExport=defaults.disable_bgp_export,
         allowedUses=["Workload", "Tunnel"],
     )
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError:
-        return ""
-
-
-def _write_text(path: Path, text: str) -> None:
-    """Write a small file that others read (Calico's plugin and tools do), by rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(path.name + ".new")
-    fresh.write_text(text)
-    fresh.rename(path)

@@ -21,6 +21,7 @@ from felix_py.agent import Agent
 from felix_py.checks import Checks
 from felix_py.rib import Source, candidates, is_resolved
 from felix_py.trace import kernel_facts
+from felix_py.tunnels import IPIP_DEVICE
 from felix_py.web import Page, Pages, Query, text_page
 from kernel.prefix import Prefix, unpack
 from kernel.route import Path, words
@@ -119,6 +120,7 @@ def picture(agent: Agent) -> dict[str, Any]:
             }
             for endpoint in agent.snapshot.endpoints.values()
         ],
+        "tunnels": tunnels(agent),
         "routes": routes(agent),
         "unreachable_next_hops": agent.unreachable_next_hops(),
         "repairs": agent.writer.repairs,
@@ -144,6 +146,24 @@ def _wanted(agent: Agent, address: Prefix) -> Iterator[dict[str, Any]]:
             yield {"words" if key == "via" else key: value for key, value in row.items()}
 
 
+def tunnels(agent: Agent) -> dict[str, Any]:
+    """Return this node's end of the tunnels, and the nodes that are waited for. Nothing if no pool wants tunnels."""
+    ground, end = agent.tunnels.ground, agent.tunnel_end
+    if not ground.pools and not end.problem:
+        return {}
+    return {
+        "ipip": {
+            "device": IPIP_DEVICE,
+            "up": bool(ground.device),
+            "mtu": ground.mtu,
+            "address": end.address,
+            "pools": {str(pool.prefix): pool.mode for pool in ground.pools},
+            "waits_for": agent.tunnels.waiting(agent.snapshot.whereabouts),
+            "problem": end.problem,
+        }
+    }
+
+
 def routes(agent: Agent) -> list[dict[str, Any]]:
     """Return every wanted route with its source, whether the kernel holds it, and what is to be said about it."""
     wanted = [
@@ -165,7 +185,7 @@ def _row(agent: Agent, source: Source, prefix: Prefix, path: Path) -> dict[str, 
         "via": words(prefix, path, agent.writer.names),
         "best": best,
         "in_fib": best and agent.writer.fib.held.get(prefix) == path,
-        "note": _note(agent, prefix, path, best),
+        "note": _note(agent, source, prefix, path, best),
     }
 
 
@@ -181,9 +201,11 @@ def _leftover_row(agent: Agent, prefix: Prefix, path: Path) -> dict[str, Any]:
     }
 
 
-def _note(agent: Agent, prefix: Prefix, path: Path, best: bool) -> str:
+def _note(agent: Agent, source: Source, prefix: Prefix, path: Path, best: bool) -> str:
     """Return why a route is not what it should be, or nothing."""
     fib = agent.writer.fib
+    if source == Source.TUNNELS and not is_resolved(path):
+        return agent.tunnel_end.problem or f"{IPIP_DEVICE} is not up"
     if not is_resolved(path):
         hops = agent.learned.routes.get(prefix)
         return (

@@ -78,13 +78,13 @@ class Tunnels:
         self._allocator = allocator
         self._node = node
 
-    async def settle(self) -> dict[TunnelKind, Address]:
-        """Make each tunnel have an address exactly when it needs one, and return those there are.
+    async def settle(self, kinds: Iterable[TunnelKind] = KINDS) -> dict[TunnelKind, Address]:
+        """Make each tunnel of these kinds have an address exactly when it needs one, and return those there are.
 
         For the start of the node, and again after each change of pools or of the node. Raises what `assign` raises.
         """
         found: dict[TunnelKind, Address] = {}
-        for kind in KINDS:
+        for kind in kinds:
             address = await self._settle_one(kind)
             if address is not None:
                 found[kind] = address

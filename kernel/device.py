@@ -120,6 +120,11 @@ def link_named(name: str) -> bytes:
     return _LINK.pack(0, 0, 0, 0, 0, 0) + number(_EXTENSIONS, _SKIP_STATISTICS) + text(_NAME, name)
 
 
+def plain(name: str, kind: str) -> bytes:
+    """Return the body that makes a device of a kind that needs nothing else said."""
+    return _LINK.pack(0, 0, 0, 0, 0, 0) + text(_NAME, name) + nested(_INFO, text(_INFO_KIND, kind))
+
+
 def veth(name: str, mac: bytes, mtu: int, peer_name: str, peer_namespace: int) -> bytes:
     """Return the body that makes a veth, up, whose other end is born in the namespace of that descriptor.
 

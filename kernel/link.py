@@ -307,6 +307,16 @@ class Devices:
 
     # Single changes
 
+    def create(self, name: str, kind: str) -> None:
+        """Make a device of a kind that needs nothing else said; the kernel loads the kind's module first.
+
+        Raises KernelError: errno EEXIST where the name is taken, if only by the device that came with the module;
+        EOPNOTSUPP where this kernel has no such kind.
+        """
+        self._channel.request(
+            device.NEW_LINK, CREATE | EXCLUSIVE, device.plain(name, kind), f"create {name} of kind {kind}"
+        )
+
     def set_up(self, index: int) -> None:
         self._channel.request(device.NEW_LINK, 0, device.state(index, up=True), f"bring device {index} up")
 
