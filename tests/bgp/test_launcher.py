@@ -19,12 +19,12 @@ from typing import Any
 
 import pytest
 
-from bgp import exabgp as door
 from bgp import launcher, wire
+from bgp import process as door
 from bgp.process import ExaBGP
 from bgp.wire import PeerUp, Restarted, Update
 from tests.bgp.network import SILENT, own_network
-from tests.bgp.test_exabgp import OURS, PATIENCE, address, mesh, node, peer, session, speaker, update
+from tests.bgp.test_process import OURS, PATIENCE, address, mesh, node, peer, session, speaker, update
 
 ROOT = Path(__file__).parents[2]
 
@@ -412,7 +412,7 @@ def test_exabgp_ends_with_its_sidecar_and_frees_the_port(tmp_path: Path, network
             "from pathlib import Path\n"
             "from bgp.process import ExaBGP\n"
             "from bgp.wire import Restarted\n"
-            "from tests.bgp.test_exabgp import speaker\n"
+            "from tests.bgp.test_process import speaker\n"
             "async def main():\n"
             "    async with ExaBGP(Path(sys.argv[1]), stock=sys.argv[2] == 'True') as exabgp:\n"
             "        await exabgp.reload(speaker(1, 2))\n"

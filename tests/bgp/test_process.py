@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from bgp import exabgp as door
+from bgp import process as door
 from bgp import wire
 from bgp.process import ExaBGP, ExaBGPError
 from bgp.speaker import Attributes, ImportPolicy, Neighbour, Speaker
