@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 from felixctl.failure import CommandError
 
 VERBS = dict.fromkeys(("get", "apply", "create", "replace", "delete", "patch", "label"), "resources")
-NOUNS = {name: name for name in ("node", "routes", "ipam", "datastore", "lab", "version")}
+NOUNS = {name: name for name in ("node", "routes", "why", "ipam", "datastore", "lab", "version")}
 MODULES = VERBS | NOUNS
 
 
@@ -55,6 +55,7 @@ def felixctl() -> None:
     [dim]$[/dim] felixctl lab up                  [dim]# a whole cluster on this machine[/dim]
     [dim]$[/dim] felixctl node status             [dim]# this node's BGP sessions[/dim]
     [dim]$[/dim] felixctl routes                  [dim]# its routes, and who wants each[/dim]
+    [dim]$[/dim] felixctl why web-0 db-0          [dim]# why they reach each other, or not[/dim]
     [dim]$[/dim] felixctl ipam show --show-blocks [dim]# who has how many addresses[/dim]
     """
 

@@ -69,9 +69,14 @@ class RouteRow:
 
 def read_status(run_dir: Path) -> Mapping[str, Any]:
     """Return the agent's status as it sent it. Raises CommandError: no agent, or no sense in its answer."""
+    return read_page(run_dir, "/status")
+
+
+def read_page(run_dir: Path, page: str) -> Mapping[str, Any]:
+    """Return a page of the agent, a JSON object. Raises CommandError: no agent, or no sense in its answer."""
     path = run_dir / SOCKET
     try:
-        answer = _get(path, "/status")
+        answer = _get(path, page)
     except FileNotFoundError:
         raise CommandError(
             f"read the agent's status at {path}: there is no such socket, so no agent runs here;"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from felixctl.failure import FAILED, CommandError
+from felixctl.node import Form
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -137,6 +138,41 @@ def kill(
     """Kill -9 one program of a node. It is started again, and no running pod should notice."""
     _ask(lab, {"verb": "kill", "node": node, "what": what})
     typer.echo(f"killed {what} on {node}; it comes back by itself")
+
+
+@app.command()
+def why(
+    one: Annotated[str, typer.Argument(metavar="A", help="A pod (namespace/name or name), a node, or an address.")],
+    other: Annotated[str, typer.Argument(metavar="B", help="The other one.")],
+    output: Annotated[Form, typer.Option("-o", "--output", help="How to print it.")] = Form.TEXT,
+    lab: Lab = None,
+) -> None:
+    """Say why two pods reach each other, or which step is the first that is broken: `felixctl why`, on all nodes.
+
+    Ends with 0 if nothing is broken, with 1 if something is.
+
+    [dim]$[/dim] felixctl lab exec n2 -- sysctl -w net.ipv4.ip_forward=0; felixctl lab why n1-1 n2-1
+    """
+    from felixctl.connection import reading
+    from felixctl.why import answer, read_records
+    from lab.host import HostError, ask_within
+    from lab.place import DATASTORE
+
+    def ask(node: str, page: str) -> Mapping[str, Any]:
+        try:
+            found: Mapping[str, Any] = ask_within({"verb": "page", "node": node, "page": page})
+        except HostError as error:
+            raise CommandError(str(error)) from None
+        if not found:
+            raise CommandError("its agent does not answer")
+        return found
+
+    with _sentences():
+        _find(lab).enter()
+    records = reading(DATASTORE, read_records)
+    inside = f"felixctl lab exec{f' --lab {lab}' if lab else ''}"
+    anywhere = next(iter(sorted(records.nodes)), "NODE")
+    answer(records, one, other, ask, lambda said: f"{inside} {said.place or anywhere} -- {said.words}", output)
 
 
 @pods.command(name="add")

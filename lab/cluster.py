@@ -68,6 +68,10 @@ class Node:
         """Have the agent check its invariants now."""
         return await self._get("/invariants")
 
+    async def page(self, page: str) -> dict[str, Any]:
+        """Return any page of the agent; nothing while it does not answer."""
+        return await self._get(page)
+
     async def _get(self, page: str) -> dict[str, Any]:
         try:
             answer: dict[str, Any] = await self.place.get(STATUS_SOCKET, page)
@@ -174,6 +178,10 @@ class Cluster:
             await self._node(node).runtime.collect()
         except PluginError as error:
             raise LabError(str(error)) from None
+
+    async def page(self, node: str, page: str) -> dict[str, Any]:
+        """Return a page of a node's agent, nothing while it does not answer. Raises LabError: there is no such node."""
+        return await self._node(node).page(page)
 
     def kill(self, node: str, what: str) -> None:
         """Kill -9 one program of a node, which comes back. Raises LabError."""

@@ -48,6 +48,8 @@ async def _answer(cluster: Cluster, request: Mapping[str, Any]) -> Any:
             return await cluster.picture()
         case {"verb": "matrix"}:
             return await cluster.matrix()
+        case {"verb": "page", "node": node, "page": page}:
+            return await cluster.page(node, page)
         case {"verb": "holder", "node": name}:
             return _holder(cluster, name)
         case {"verb": "pod add", "node": node, "pod": name}:

@@ -62,8 +62,12 @@ class World:
 
         Raises HostError.
         """
-        enter(self.first, NEWUSER | NEWNS | NEWNET | NEWUTS | NEWIPC)
+        self.enter()
         return ask_within(request)
+
+    def enter(self) -> None:
+        """Take this process into the world for good: from then on `ask_within` asks, and the datastore is at hand."""
+        enter(self.first, NEWUSER | NEWNS | NEWNET | NEWUTS | NEWIPC)
 
 
 def ask_within(request: Mapping[str, Any]) -> Any:

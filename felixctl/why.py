@@ -1,0 +1,173 @@
+"""`felixctl why A B`: follow a packet from one end to the other and back, and name the first step that is broken.
+
+An edge: it collects what the datastore and the nodes' agents say, has felix_py.why judge it, and prints that. The
+agents are asked one by one: on a node only its own can be asked, in a lab (`felixctl lab why`) all of them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from datastore.resources import BGPConfiguration, BlockAffinity, IPAMBlock, IPPool, Node, WorkloadEndpoint
+from datastore.store import Store
+from felix_py.picture import Picture, Records, View, records_of, view_of
+from felix_py.why import Command, End, State, Step, Unclear, Verdict, ends_of, explain, verdict
+from felixctl.agent import DEFAULT_RUN_DIR, RunDir, read_page, read_status
+from felixctl.connection import DEFAULT_URL, Url, reading
+from felixctl.failure import FAILED, MISUSED, CommandError
+from felixctl.node import Form
+from felixctl.paper import Colour, painted, show
+
+app = typer.Typer(rich_markup_mode="rich")
+
+Ask = Callable[[str, str], Mapping[str, Any]]
+"""Return a page of a node's agent, by node and page. Raises CommandError: the sentence says why it cannot be had."""
+Spoken = Callable[[Command], str]
+"""Return a command as it is typed where felixctl runs."""
+
+One = Annotated[str, typer.Argument(metavar="A", help="A pod (namespace/name or name), a node, or an address.")]
+Other = Annotated[str, typer.Argument(metavar="B", help="The other one.")]
+Output = Annotated[Form, typer.Option("-o", "--output", help="How to print it.")]
+
+_MARKS = {
+    State.OK: ("✓", Colour.GOOD),
+    State.DOUBTFUL: ("!", Colour.DOUBTFUL),
+    State.BROKEN: ("✗", Colour.BAD),
+    State.UNSEEN: ("?", None),
+}
+
+
+@app.command()
+def why(
+    one: One,
+    other: Other,
+    output: Output = Form.TEXT,
+    url: Url = DEFAULT_URL,
+    run_dir: RunDir = DEFAULT_RUN_DIR,
+) -> None:
+    """Say why two pods reach each other, or which step on the way is the first that is broken.
+
+    Follows a packet there and back: what the datastore says of both ends, then at each hop the route that its kernel
+    would take, the source that put it there, the session it was learned over, devices, forwarding and MTU. This
+    node's part is seen; what other nodes do is told by the same command there.
+
+    Ends with 0 if nothing that can be seen is broken, with 1 if something is.
+
+    [dim]$[/dim] felixctl why web-0 db-0
+    [dim]$[/dim] felixctl why default/web-0 10.65.2.66 -o json
+    """
+    here = read_status(run_dir)["node"]
+
+    def ask(node: str, page: str) -> Mapping[str, Any]:
+        if node != here:
+            raise CommandError(f"its agent answers on {node} only; run felixctl why {one} {other} there too")
+        return read_page(run_dir, page)
+
+    def spoken(command: Command) -> str:
+        return command.words if command.place in ("", here) else f"(in {command.place}) {command.words}"
+
+    answer(reading(url, read_records), one, other, ask, spoken, output)
+
+
+async def read_records(store: Store) -> Records:
+    """Return what the datastore says of who is where."""
+    return records_of(
+        await store.list(WorkloadEndpoint),
+        await store.list(IPAMBlock),
+        await store.list(BlockAffinity),
+        await store.list(IPPool),
+        await store.list(Node),
+        await store.list(BGPConfiguration),
+    )
+
+
+def answer(records: Records, one: str, other: str, ask: Ask, spoken: Spoken, output: Form) -> None:
+    """Collect, judge and print; end with 1 if something is broken."""
+    try:
+        ends = ends_of(records, one, other)
+    except Unclear as error:
+        raise CommandError(str(error), status=MISUSED) from None
+    steps = explain(picture_of(records, *ends, ask), *ends)
+    judged = verdict(*ends, steps)
+    show(as_json(ends, steps, judged, spoken) if output is Form.JSON else as_text(ends, steps, judged, spoken))
+    if not judged.reachable:
+        raise typer.Exit(FAILED)
+
+
+def picture_of(records: Records, one: End, other: End, ask: Ask) -> Picture:
+    """Ask the nodes of both ends, and those that their kernels send to."""
+    views: dict[str, View] = {}
+    unseen: dict[str, str] = {}
+    waiting = {one.node, other.node} - {""}
+    while waiting:
+        node = waiting.pop()
+        try:
+            views[node] = view_of(ask(node, f"/trace?to={other.address}&from={one.address}"))
+        except CommandError as error:
+            unseen[node] = str(error)
+        except (KeyError, TypeError, ValueError):
+            unseen[node] = "its agent sent no trace: it is starting, or of another version"
+        else:
+            ways = (way for way in views[node].ways.values() if way)
+            waiting |= {hop for way in ways if (hop := records.node_of(way.gateway))} - views.keys() - unseen.keys()
+    return Picture(records, views, unseen)
+
+
+def as_json(ends: tuple[End, End], steps: tuple[Step, ...], judged: Verdict, spoken: Spoken) -> str:
+    """Return the answer for machines."""
+    found = {
+        **dict(zip(("from", "to"), map(_end, ends), strict=True)),
+        "reachable": judged.reachable,
+        "verdict": judged.sentence,
+        "broken": judged.first and _plain(judged.first, spoken),
+        "steps": [_plain(step, spoken) for step in steps],
+    }
+    return json.dumps(found, indent=2) + "\n"
+
+
+def _end(end: End) -> dict[str, str]:
+    return {"name": end.title, "address": end.address, "node": end.node}
+
+
+def _plain(step: Step, spoken: Spoken) -> dict[str, Any]:
+    commands = {"shows": step.shows and spoken(step.shows), "repairs": step.repairs and spoken(step.repairs)}
+    return {**asdict(step), **commands}
+
+
+def as_text(ends: tuple[End, End], steps: tuple[Step, ...], judged: Verdict, spoken: Spoken) -> str:
+    """Return the answer for people: the walk, and under it the sentence that counts."""
+    one, other = ends
+    titles = {
+        "records": "what the datastore says",
+        "there": f"there: {one.title} {one.address} to {other.title} {other.address}",
+        "back": f"back: {other.title} {other.address} to {one.title} {one.address}",
+    }
+    width = max((len(step.where) for step in steps), default=0)
+    lines = []
+    for direction, title in titles.items():
+        part = [step for step in steps if step.direction == direction]
+        if part:
+            lines.append(title)
+            lines += [line for step in part for line in _told(step, width)]
+    mark, colour = _MARKS[State.OK if judged.reachable else State.BROKEN]
+    lines += ["", painted(f"{mark} {judged.sentence}", colour)]
+    if judged.first:
+        lines += _commands(judged.first, spoken)
+    return "\n".join(lines) + "\n"
+
+
+def _told(step: Step, width: int) -> Iterator[str]:
+    mark, colour = _MARKS[step.state]
+    yield f"  {painted(mark, colour)} {step.where.ljust(width)}  {step.says}"
+
+
+def _commands(step: Step, spoken: Spoken) -> Iterator[str]:
+    if step.shows:
+        yield f"  see it:    {spoken(step.shows)}"
+    if step.repairs:
+        yield f"  repair it: {spoken(step.repairs)}"
