@@ -74,6 +74,17 @@ def read_status(run_dir: Path) -> Mapping[str, Any]:
 
 def read_page(run_dir: Path, page: str) -> Mapping[str, Any]:
     """Return a page of the agent, a JSON object. Raises CommandError: no agent, or no sense in its answer."""
+    try:
+        said = json.loads(get_page(run_dir, page))
+    except ValueError:
+        said = None
+    if not isinstance(said, dict):
+        raise CommandError(f"read the agent's status at {run_dir / SOCKET}: what it sent is not a JSON object")
+    return said
+
+
+def get_page(run_dir: Path, page: str) -> str:
+    """Return a page of the agent as it sent it. Raises CommandError: no agent, or another answer than the page."""
     path = run_dir / SOCKET
     try:
         answer = _get(path, page)
@@ -97,13 +108,7 @@ def read_page(run_dir: Path, page: str) -> Mapping[str, Any]:
     head, _, body = answer.partition(b"\r\n\r\n")
     if b" 200 " not in head.partition(b"\r\n")[0] + b" ":
         raise CommandError(f"read the agent's status at {path}: it answered {_first_line(head)}")
-    try:
-        status = json.loads(body)
-    except ValueError:
-        status = None
-    if not isinstance(status, dict):
-        raise CommandError(f"read the agent's status at {path}: what it sent is not a JSON object")
-    return status
+    return body.decode(errors="replace")
 
 
 def _get(path: Path, page: str) -> bytes:

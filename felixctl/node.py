@@ -6,13 +6,16 @@ import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from felixctl.agent import DEFAULT_RUN_DIR, Peer, RunDir, peers_of, read_status
+from felixctl.failure import FAILED
 from felixctl.paper import Colour, painted, show
 from felixctl.tables import bordered
+from felixctl.version import DEFAULT_URL
 
 app = typer.Typer(help="See how this node is doing.", no_args_is_help=True, rich_markup_mode="rich")
 
@@ -60,6 +63,56 @@ def status(
         show(to_json(answer))
         return
     show(report(answer, now=time.time()))
+
+
+@app.command()
+def checksystem(
+    kernel_config: Annotated[
+        Path | None,
+        typer.Option("--kernel-config", metavar="FILE", help="The kernel's configuration, if it is somewhere else."),
+    ] = None,
+) -> None:
+    """Check that this system has what felix-py needs, and say what each thing is needed for.
+
+    Nothing is changed and root is not needed. Ends with 1 if something is missing that every node needs.
+
+    [dim]$[/dim] felixctl node checksystem
+    """
+    from felixctl import system
+    from felixctl.checksystem import read_system
+
+    found = read_system(kernel_config)
+    show(system.report(found))
+    if any(finding.fails for finding in system.findings(found)):
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def diags(
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Where to; else named by host and time, here.")
+    ] = None,
+    logs: Annotated[
+        list[Path] | None, typer.Option("--log", metavar="FILE", help="A log file that is not found by itself.")
+    ] = None,
+    run_dir: RunDir = DEFAULT_RUN_DIR,
+    url: Annotated[
+        str, typer.Option("--datastore", envvar="FELIX_DATASTORE", metavar="URL", help="The cluster's datastore.")
+    ] = DEFAULT_URL,
+) -> None:
+    """Collect what somebody needs who is to help with this node, in one archive.
+
+    The agent's status and metrics, links, routes and counters of the kernel, logs, and the datastore's records.
+    Passwords and tokens are left out. What can't be read is listed; without root that is more.
+
+    [dim]$[/dim] felixctl node diags -o n1.tar.gz
+    """
+    from felixctl.diags import collect, summary, usual_name, write
+
+    path = output or Path(usual_name(time.time()))
+    archive = collect(run_dir, url, logs or ())
+    write(archive, path)
+    show(summary(archive, path))
 
 
 def report(answer: Mapping[str, Any], now: float) -> str:

@@ -84,6 +84,8 @@ PURE = (
     "felixctl/leak_report.py",
     "felixctl/problems.py",
     "felixctl/repairs.py",
+    "felixctl/redaction.py",
+    "felixctl/system.py",
     "lab/spec.py",
 )
 IMPURE = {"asyncio", "logging", "os", "subprocess", "threading", "sqlite3", "pyroute2", "time", "datetime.datetime.now"}
