@@ -34,17 +34,17 @@ def main() -> int:
         except BlockingIOError:
             print(f"start the sidecar in {options.state_dir}: another one runs there; ending", file=sys.stderr)
             return 1
-        asyncio.run(_run(options.socket, options.state_dir, stock=options.stock))
+        asyncio.run(_run(options))
     return 0
 
 
-async def _run(socket_path: Path, state_dir: Path, *, stock: bool) -> None:
+async def _run(options: argparse.Namespace) -> None:
     """Serve until SIGTERM or SIGINT, which end the sessions silently: peers keep our routes for the restart time."""
-    async with ExaBGP(state_dir, stock=stock) as exabgp:
+    async with ExaBGP(options.state_dir, stock=options.stock, patience=options.patience) as exabgp:
         sidecar = Sidecar(exabgp)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, sidecar.stop.set)
-        await sidecar.serve(socket_path)
+        await sidecar.serve(options.socket)
 
 
 def _ask_to_leave(socket_path: Path) -> int:
@@ -64,6 +64,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--socket", type=Path, default=Path("/run/felix/bgp.sock"), help="where the agent connects")
     parser.add_argument("--state-dir", type=Path, default=Path("/run/felix/bgp"), help="where ExaBGP's files lie")
     parser.add_argument("--stock", action="store_true", help="run ExaBGP without our changes to it")
+    parser.add_argument("--patience", type=float, default=1.0, help="how many times longer than usual ExaBGP may take")
     parser.add_argument("--leave", action="store_true", help="withdraw everything and end the running sidecar")
     return parser.parse_args()
 

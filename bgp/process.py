@@ -63,10 +63,12 @@ class ExaBGP:
         stock: bool = False,
         answer_seconds: float = ANSWER_SECONDS,
         idle_seconds: float = IDLE_SECONDS,
+        patience: float = 1.0,
     ) -> None:
         self._dir = state_dir
         self._stock = stock
-        self._answer_seconds = answer_seconds
+        self._patience = patience
+        self._answer_seconds = answer_seconds * patience
         self._idle_seconds = idle_seconds
         self._events: asyncio.Queue[wire.Event] = asyncio.Queue()
         self._wanted = NOBODY
@@ -176,11 +178,11 @@ class ExaBGP:
             stderr=PIPE,
         )
         try:
-            _, complaint = await asyncio.wait_for(process.communicate(), VALIDATE_SECONDS)
+            _, complaint = await asyncio.wait_for(process.communicate(), VALIDATE_SECONDS * self._patience)
         except TimeoutError:
             process.kill()
             await process.wait()
-            return f"its check of the file did not end within {VALIDATE_SECONDS:.0f} s"
+            return f"its check of the file did not end within {VALIDATE_SECONDS * self._patience:.0f} s"
         return None if process.returncode == 0 else refusal(complaint.decode(errors="replace"))
 
     async def _supervise(self) -> None:
@@ -206,7 +208,7 @@ class ExaBGP:
 
     async def _live(self) -> Life:
         """Run one process until it ends; return it for its last words."""
-        life = Life(self._events, START_SECONDS)
+        life = Life(self._events, START_SECONDS * self._patience)
         try:
             async with self._file:
                 self._changed.clear()

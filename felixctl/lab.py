@@ -14,6 +14,7 @@ import typer
 
 from felixctl.failure import FAILED, CommandError
 from felixctl.node import Form
+from lab.pace import PACE
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,10 +33,12 @@ app.add_typer(pods, name="pod")
 Spec = Annotated[Path, typer.Argument(help="The lab's YAML file, as in examples/.")]
 Lab = Annotated[str | None, typer.Option("--lab", help="Which lab, if several are up.")]
 GiveUp = Annotated[float, typer.Option("--give-up", help="Report what is there after so many seconds.")]
+Ipip = Annotated[str | None, typer.Option("--ipip", help="ipipMode of all IPv4 pools: Always, CrossSubnet or Never.")]
 Json = Annotated[Path | None, typer.Option("--json", help="Write the numbers of the run to this file.")]
 Svg = Annotated[Path | None, typer.Option("--svg", help="Write the report as a picture to this file.")]
 
 PAGE_WIDTH = 110
+GIVE_UP_SECONDS = 60.0 * PACE
 
 
 @app.callback()
@@ -44,7 +47,13 @@ def lab() -> None:
 
 
 @app.command()
-def run(spec: Spec, give_up: GiveUp = 60.0, json_file: Json = None, svg: Svg = None) -> None:
+def run(
+    spec: Spec,
+    give_up: GiveUp = GIVE_UP_SECONDS,
+    ipip: Ipip = None,
+    json_file: Json = None,
+    svg: Svg = None,
+) -> None:
     """Bring a lab up, prove that every pod reaches every other, report, and end it.
 
     Ends with 1 if a session, a ping or an invariant failed, or anything was left behind.
@@ -57,7 +66,7 @@ def run(spec: Spec, give_up: GiveUp = 60.0, json_file: Json = None, svg: Svg = N
 
     began, before = time.monotonic(), listing()
     with _sentences(), _progress() as heard:
-        world, picture = start(spec, heard, stays=False, give_up_seconds=give_up)
+        world, picture = start(spec, heard, stays=False, give_up_seconds=give_up, ipip=ipip)
         own = namespaces_of(world.first)
         world.end()
     picture["seconds"]["total"] = round(time.monotonic() - began, 3)
@@ -73,7 +82,7 @@ def run(spec: Spec, give_up: GiveUp = 60.0, json_file: Json = None, svg: Svg = N
 
 
 @app.command()
-def up(spec: Spec, give_up: GiveUp = 60.0) -> None:
+def up(spec: Spec, give_up: GiveUp = GIVE_UP_SECONDS, ipip: Ipip = None) -> None:
     """Bring a lab up and leave it running; the other verbs enter it. Ends with 1 if it is not all there.
 
     [dim]$[/dim] felixctl lab up examples/three-nodes.yaml && felixctl lab exec n1 -- ip route
@@ -82,7 +91,7 @@ def up(spec: Spec, give_up: GiveUp = 60.0) -> None:
     from lab.report import faults, for_machines, show
 
     with _sentences(), _progress() as heard:
-        _, picture = start(spec, heard, stays=True, give_up_seconds=give_up)
+        _, picture = start(spec, heard, stays=True, give_up_seconds=give_up, ipip=ipip)
     show(_console(), picture)
     if found := faults(for_machines(picture, [])):
         raise CommandError([*found, f"lab {picture['name']} stays up to be looked at, until felixctl lab down"])

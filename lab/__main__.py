@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.namespaces import NamespaceError, become_world, hold_node
+from lab.place import ROUTER
 from lab.spec import Spec, parse
 
 CONTROL = "/run/lab.sock"
@@ -42,7 +43,7 @@ def main() -> int:
 
 def _direct(spec: Spec, order: Mapping[str, Any]) -> int:
     """Make the nodes while this process still has one thread, then hand over to the loop."""
-    names = ["router", *(place.name for place in spec.places)]
+    names = [ROUTER, *(place.name for place in spec.places)]
     _tell("the private world is there; making nodes", 0, len(spec.nodes))
     holders = {name: hold_node(name, BINDS) for name in names}
 

@@ -18,7 +18,8 @@ from cni.install import install_shim
 from datastore.resources import read
 from datastore.store import DatastoreError
 from lab import bird
-from lab.place import DATASTORE, Place, kill
+from lab.pace import PACE
+from lab.place import DATASTORE, ROUTER, Place, kill
 from lab.runtime import TRY_AGAIN, PluginError, Pod, Runtime
 from lab.service import Service
 from lab.spec import NodeSpec, Spec
@@ -27,9 +28,9 @@ TREE = Path(__file__).resolve().parent.parent
 SHIM = TREE / "build" / "felix-cni"
 STATUS_SOCKET = "/run/felix/status.sock"
 
-LOOK_SECONDS = 0.05
-PING_SECONDS = 1.0
-FIRST_PING_SECONDS = 0.25  # while routes are still arriving: ask again soon
+LOOK_SECONDS = 0.05 if PACE == 1 else 1.0
+PING_SECONDS = 1.0 * PACE
+FIRST_PING_SECONDS = 0.25 * PACE  # while routes are still arriving: ask again soon
 ATTACHED_AT_ONCE = 8
 GIVE_UP_AFTER_ENDED = 5
 
@@ -86,7 +87,7 @@ class Node:
         return [kill(pid, signal.SIGKILL) for pid in mine] != []
 
 
-_SIDECAR = ("--socket", "/run/felix/bgp.sock", "--state-dir", "/run/felix/bgp")
+_SIDECAR = ("--socket", "/run/felix/bgp.sock", "--state-dir", "/run/felix/bgp", "--patience", f"{PACE:g}")
 _PYTHON = {"PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
@@ -125,6 +126,7 @@ class Cluster:
         self.birds = {
             peer.name: bird.service(Place(peer.name, holders[peer.name]), peer, spec.nodes) for peer in spec.peers
         }
+        self.router = Place(ROUTER, holders[ROUTER])
         self.seconds: dict[str, float] = {}
         self._streaming: list[Pod] = []
 

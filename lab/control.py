@@ -73,6 +73,8 @@ def _holder(cluster: Cluster, name: str) -> int:
     """Return the process to enter for a node, a speaker or a pod."""
     if name in cluster.nodes:
         return cluster.nodes[name].place.holder
+    if name == cluster.router.name:
+        return cluster.router.holder
     if name in cluster.birds:
         return cluster.birds[name].place.holder
     if name in cluster.pods:

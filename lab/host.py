@@ -20,14 +20,15 @@ from typing import Any
 
 from cni.build import build
 from lab.namespaces import NEWIPC, NEWNET, NEWNS, NEWPID, NEWUSER, NEWUTS, SEARCH_PATH, enter
+from lab.pace import PACE
 from lab.place import DATASTORE
-from lab.spec import SpecError, parse
+from lab.spec import SpecError, parse, with_ipip
 
 CONTROL = "/run/lab.sock"
 TREE = Path(__file__).resolve().parent.parent
 SHIM = TREE / "build" / "felix-cni"
-GIVE_UP_SECONDS = 60.0
-ANSWER_SECONDS = 90.0  # a CNI call may take the runtime's whole patience
+GIVE_UP_SECONDS = 60.0 * PACE
+ANSWER_SECONDS = 90.0 * PACE  # a CNI call may take the runtime's whole patience
 
 Heard = Callable[[str, int, int], None]
 
@@ -90,15 +91,24 @@ def ask_within(request: Mapping[str, Any]) -> Any:
 
 
 def start(
-    spec_file: Path, heard: Heard, *, stays: bool, give_up_seconds: float = GIVE_UP_SECONDS
+    spec_file: Path,
+    heard: Heard,
+    *,
+    stays: bool,
+    give_up_seconds: float = GIVE_UP_SECONDS,
+    ipip: str | None = None,
 ) -> tuple[World, dict[str, Any]]:
     """Start a lab and return it with its first report, when its pods reach one another or the time is over.
 
-    A lab that does not stay dies with this process, however that ends. Raises HostError and SpecError.
+    A lab that does not stay dies with this process, however that ends. `ipip` is for all IPv4 pools, whatever the spec
+    says. Raises HostError and SpecError.
     """
     started = time.monotonic()
-    text = _read(spec_file)
-    name = parse(text).name
+    text = _read(spec_file) if ipip is None else with_ipip(_read(spec_file), ipip)
+    spec = parse(text)
+    name = spec.name
+    if spec.tunnels and not kernel_has_ipip():
+        raise HostError(f"run lab {name} with IPIP pools: this kernel has no ipip; `make lab-ipip` brings one that has")
     if stays and name in {world.name for world in worlds()}:
         raise HostError(f"bring up lab {name}: it is up already; end it with `felixctl lab down {name}`")
     _need_shim()
@@ -124,6 +134,16 @@ def start(
         _end_all(process)
         raise
     return World(name, _first_of(process.pid), process), report
+
+
+def kernel_has_ipip() -> bool:
+    """Find out by making a tunnel in a private network namespace, for which the kernel loads its module."""
+    made = "ip link show tunl0 || ip link add ipip9 type ipip local 192.0.2.1 remote 192.0.2.2"
+    tried = subprocess.run(
+        ["unshare", "--map-root-user", "--net", "sh", "-c", made], capture_output=True, text=True, check=False
+    )
+    # Where namespaces are forbidden the lab has a better sentence of its own.
+    return tried.returncode == 0 or "unshare" in tried.stderr
 
 
 def worlds() -> list[World]:

@@ -12,6 +12,7 @@ from typing import IO, Any
 
 from lab.namespaces import SEARCH_PATH
 
+ROUTER = "router"  # joins the subnets
 DATASTORE = "sqlite:///srv/felix/cluster.db"  # one file, the same on every node
 
 

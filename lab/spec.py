@@ -30,6 +30,7 @@ Interface = IPv4Interface | IPv6Interface
 # A node's name is also that of its port on the bridge, and a device name holds 15 bytes.
 NAME = re.compile(r"[a-z][a-z0-9-]{0,11}")
 DEFAULT_AS = 64512
+IPIP_MODES = ("Never", "Always", "CrossSubnet")
 MOST_PODS = 200
 
 
@@ -90,6 +91,14 @@ class Spec:
         return self.nodes + self.peers
 
     @property
+    def tunnels(self) -> bool:
+        """True if a pool wants IPIP, which not every kernel has."""
+        return any(
+            each["kind"] == "IPPool" and each.get("spec", {}).get("ipipMode", "Never") != "Never"
+            for each in self.resources
+        )
+
+    @property
     def pods(self) -> int:
         return sum(node.pods for node in self.nodes)
 
@@ -134,6 +143,19 @@ def parse(text: str) -> Spec:
         peers=peers,
         resources=(*_pools(top), *_peerings(peers), *_resources(top)),
     )
+
+
+def with_ipip(text: str, mode: str) -> str:
+    """Return a spec's text with this ipipMode in all its IPv4 pools. Raises SpecError, as `parse` does."""
+    if mode not in IPIP_MODES:
+        raise SpecError(f"ipipMode {mode!r} is not one of {', '.join(IPIP_MODES)}")
+    parse(text)
+    top = yaml.safe_load(text)
+    pools = top.setdefault("pools", [{"name": "pods", "cidr": "10.65.0.0/16", "natOutgoing": False}])
+    for pool in pools:
+        if ":" not in str(pool["cidr"]):
+            pool["ipipMode"] = mode
+    return yaml.safe_dump(top, sort_keys=False)
 
 
 _DEFAULT_SUBNET = {"name": "fabric", "ipv4": "192.0.2.0/24"}

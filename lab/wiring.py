@@ -16,9 +16,8 @@ from pathlib import Path
 from pyroute2 import IPRoute
 
 from lab.namespaces import network_of
+from lab.place import ROUTER
 from lab.spec import Interface, Spec, Subnet
-
-ROUTER = "router"
 
 
 def wire(spec: Spec, holders: dict[str, int]) -> None:

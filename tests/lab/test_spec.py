@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.spec import Spec, SpecError, parse
+from lab.spec import Spec, SpecError, parse, with_ipip
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -87,3 +87,13 @@ def test_two_families_have_a_session_each() -> None:
 def test_a_bad_spec_is_refused_with_a_sentence_about_its_key(text: str, complaint: str) -> None:
     with pytest.raises(SpecError, match=complaint):
         parse(text)
+
+
+def test_one_ipip_mode_for_all_pools_of_ipv4() -> None:
+    text = (EXAMPLES / "dual-stack.yaml").read_text()
+    modes = {each["spec"]["cidr"]: each["spec"].get("ipipMode") for each in parse(with_ipip(text, "Always")).resources}
+    assert modes == {"10.65.0.0/16": "Always", "fd00:65::/64": None}
+    assert not parse(text).tunnels
+    assert parse(with_ipip("nodes: 2", "CrossSubnet")).tunnels
+    with pytest.raises(SpecError, match="ipipMode 'Some'"):
+        with_ipip(text, "Some")
