@@ -6,8 +6,9 @@ An edge: `felixctl.changes` decides.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from datastore.resources import IPAMBlock, IPPool, Node, Resource
 from datastore.store import Conflict, DatastoreError, Delete, NotFound, Store, Write
@@ -52,8 +53,19 @@ async def edit(store: Store, key: Key, change: Callable[[Json], Json]) -> None:
     await _retried(once)
 
 
-async def delete(store: Store, keys: Sequence[Key], *, skip_missing: bool, force: bool) -> list[Key]:
-    """Remove objects and return which. A pool's blocks are given up first, so that no node goes on announcing them."""
+class Deleted(NamedTuple):
+    """What was removed, and a sentence for each thing of it that stays."""
+
+    keys: list[Key]
+    left: list[str]
+
+
+async def delete(store: Store, keys: Sequence[Key], *, skip_missing: bool, force: bool) -> Deleted:
+    """Remove objects and return which.
+
+    A pool's blocks are given up first, so that no node goes on announcing them; a node's empty ones afterwards, when
+    its agent, should it still run, has nothing to claim them by.
+    """
     found = await _existing(store, keys)
     steps = changes.deleted(keys, found, skip_missing=skip_missing)
     pools = [step.resource for step in steps if isinstance(step.resource, IPPool)]
@@ -66,7 +78,22 @@ async def delete(store: Store, keys: Sequence[Key], *, skip_missing: bool, force
         await _write(store, changes.deleted(keys, await _existing(store, keys), skip_missing=True))
 
     await _retried(once)
-    return list(found)
+    nodes = [step.resource.name for step in steps if isinstance(step.resource, Node)]
+    return Deleted(list(found), [sentence for node in nodes for sentence in await _give_up_blocks_of(store, node)])
+
+
+async def _give_up_blocks_of(store: Store, node: str) -> list[str]:
+    """Give up the empty blocks of a node that is gone, and return a sentence for each that is not."""
+    from ipam.claims import Claims  # as below
+
+    claims = Claims(store, time.time_ns)
+    left = []
+    for affinity in await claims.of_host(node):
+        try:
+            await claims.release(node, affinity.network, must_be_empty=True)
+        except IpamError as refusal:
+            left.append(f"{refusal}; the agents of other nodes free it when its pods are gone")
+    return left
 
 
 async def _give_up_blocks(store: Store, pool: IPPool) -> None:

@@ -201,7 +201,8 @@ def delete(
     """Delete resources by name, or those that a file lists.
 
     If one of them does not exist, none is deleted. A pool is disabled first and its blocks are given up; while
-    addresses of it are in use that would cut pods off, so it is refused without [b]--force[/b].
+    addresses of it are in use that would cut pods off, so it is refused without [b]--force[/b]. The empty blocks of a
+    node are given up with it, and those that are not are named.
 
     [dim]$[/dim] felixctl delete bgppeer tor-1
     [dim]$[/dim] felixctl delete -f pools.yaml
@@ -213,7 +214,8 @@ def delete(
     else:
         keys = [one.key for one in wanted(files, recursive, namespace)]
     gone = writing(url, lambda store: edits.delete(store, keys, skip_missing=skip_missing, force=force))
-    show(changes.result("deleted", gone))
+    show(changes.result("deleted", gone.keys))
+    show("".join(f"Left: {sentence}\n" for sentence in gone.left))
 
 
 @app.command()

@@ -112,3 +112,15 @@ def test_configuration_is_made_changed_and_checked(felixctl: Felixctl) -> None:
     ended = felixctl("ipam", "configure", "--strictaffinity=false")
     assert (ended.status, "maxBlocksPerHost 4 needs strictAffinity true" in ended.err) == (1, True)
     assert felixctl("ipam", "show", "--show-configuration").out == shown
+
+
+def test_a_deleted_node_leaves_only_blocks_in_use_and_says_which(calicos: Felixctl) -> None:
+    calicos("delete", "wep", "node--3-k8s-db--1-eth0")
+    calicos("ipam", "release", "--ip", "10.65.77.7")
+    ended = calicos("delete", "node", "node-3")
+    assert (ended.status, ended.out) == (0, "Successfully deleted 1 'Node' resource(s)\n")
+    assert "node-3" not in calicos("get", "affinities").out
+    ended = calicos("delete", "node", "node-1")
+    [_, left] = ended.out.splitlines()
+    assert left.startswith("Left: release block 10.65.84.128/26 of node node-1: addresses in it are in use")
+    assert "node-1" in calicos("get", "affinities").out
