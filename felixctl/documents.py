@@ -88,13 +88,22 @@ def read(text: str, name: str) -> list[Document]:
     `name` is what messages call the text, such as its file. JSON is read as the YAML it is.
     Raises MalformedDocumentError: not YAML, or something in it is not a resource.
     """
+    return [document for value, line in _values(text, name) for document in _resources(value, f"{name}, line {line}")]
+
+
+def yaml_value(text: str) -> Any:
+    """Return the one value that a YAML or JSON text says. Raises MalformedDocumentError."""
+    values = [value for value, _ in _values(text, "it")]
+    if len(values) != 1:
+        raise MalformedDocumentError(f"it holds {len(values)} documents")
+    return values[0]
+
+
+def _values(text: str, name: str) -> list[tuple[Any, int]]:
+    """Return each document's value, and the line at which it begins."""
     try:
         reader = _Reader(text)
-        return [
-            document
-            for node in _nodes(reader)
-            for document in _resources(reader.construct_document(node), f"{name}, line {node.start_mark.line + 1}")
-        ]
+        return [(reader.construct_document(node), node.start_mark.line + 1) for node in _nodes(reader)]
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""

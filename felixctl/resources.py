@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -14,7 +15,7 @@ from felixctl import changes, edits, forms, kinds, patches, selection, view
 from felixctl.changes import Key
 from felixctl.completion import complete_forms, complete_kinds, complete_names
 from felixctl.connection import DEFAULT_URL, Url, reading, writing
-from felixctl.documents import MalformedDocumentError, read
+from felixctl.documents import MalformedDocumentError, yaml_value
 from felixctl.failure import MISUSED, CommandError
 from felixctl.files import wanted
 from felixctl.kinds import Noun
@@ -218,24 +219,42 @@ def delete(
     show("".join(f"Left: {sentence}\n" for sentence in gone.left))
 
 
+class PatchType(StrEnum):
+    STRATEGIC = "strategic"
+    JSON = "json"
+    MERGE = "merge"
+
+
 @app.command()
 def patch(
     kind: Kind,
     name: Name,
     patch: Annotated[str, typer.Option("-p", "--patch", help="What to change, as JSON or YAML.")],
+    patch_type: Annotated[
+        PatchType,
+        typer.Option("-t", "--type", help="json: RFC 6902. For these kinds the two others are the same: RFC 7396."),
+    ] = PatchType.STRATEGIC,
     namespace: Namespace = None,
     url: Url = DEFAULT_URL,
 ) -> None:
-    """Change some fields of a resource: a JSON merge patch (RFC 7396), in which null removes a field.
+    """Change some fields of a resource: by a mapping in which null removes a field, or by a list of operations.
 
     [dim]$[/dim] felixctl patch ippool default-ipv4-ippool -p '{"spec": {"natOutgoing": false}}'
+    [dim]$[/dim] felixctl patch node n1 -t json -p '\\[{"op": "remove", "path": "/spec/bgp/asNumber"}]'
     """
     key = changes.key_of(_noun(kind), name, namespace)
     try:
-        [document] = read(patch, "--patch")
-    except (MalformedDocumentError, ValueError) as error:
-        raise CommandError(f"patch {key}: the patch is not one mapping ({error})", MISUSED) from None
-    _edit(url, key, lambda seen: patches.merged(seen, document.body))
+        written = yaml_value(patch)
+    except MalformedDocumentError as error:
+        raise CommandError(f"patch {key}: the patch is neither JSON nor YAML ({error})", MISUSED) from None
+    match patch_type, written:
+        case PatchType.JSON, list():
+            _edit(url, key, lambda seen: patches.operated(seen, written))
+        case ((PatchType.MERGE | PatchType.STRATEGIC), dict()):
+            _edit(url, key, lambda seen: patches.merged(seen, written))
+        case _:
+            wanted_form = "a list of operations" if patch_type is PatchType.JSON else "one mapping"
+            raise CommandError(f"patch {key}: with --type {patch_type} the patch is {wanted_form}", MISUSED)
     show(f"Successfully patched 1 '{key.noun.kind}' resource\n")
 
 
