@@ -39,7 +39,7 @@ from cni.protocol import (
 )
 from cni.turns import Turns
 from cni.veth import HOST, Held, Made, Shape, Veth, gateway_of, unfit
-from datastore.errors import Conflict, Invalid, NotFound, Unavailable
+from datastore.errors import Conflict, DatastoreError, Invalid, NotFound, Unavailable
 from datastore.names import interface_name, workload_endpoint_name
 from datastore.resources import (
     IPAMBlock,
@@ -443,7 +443,7 @@ class Verbs:
                     stale.setdefault(container, Attachment(network, container, DEVICE))
         for endpoint in await self._store.list(WorkloadEndpoint):
             container = endpoint.spec.container_id or ""
-            if endpoint.spec.node == self._settings.node:
+            if endpoint.spec.node == self._settings.node and container:  # else nobody can say that it is stale
                 pods[container] = Pod(endpoint.namespace or "default", endpoint.spec.pod or "")
                 if container not in listed | elsewhere:
                     stale.setdefault(container, Attachment(network, container, DEVICE))
@@ -456,18 +456,25 @@ class Verbs:
         while True:
             self._untidy.clear()
             await self.reap_retired()
-            try:
-                for owed in self._journal.owed:
-                    async with self._turns.of(_container(owed.attachment), owed.pod[:2]):
-                        # An ADD of the same container may have been first, and the handle is in use again.
-                        await self._carry_out([owed] if owed in self._journal.owed else [])
-            except (Unavailable, Conflict, IpamError) as error:
-                log.debug("the journal's %d releases: %s", len(self._journal.owed), error)
+            await self._carry_out_journal()
             if self._journal.owed:
                 await asyncio.sleep(RETRY_SECONDS)
             else:
                 await self._untidy.wait()
                 await asyncio.sleep(GATHER_SECONDS)
+
+    async def _carry_out_journal(self) -> None:
+        """Try each noted release once; one that cannot be carried out holds up no other."""
+        for owed in self._journal.owed:
+            try:
+                async with self._turns.of(_container(owed.attachment), owed.pod[:2]):
+                    # An ADD of the same container may have been first, and the handle is in use again.
+                    await self._carry_out([owed] if owed in self._journal.owed else [])
+            except Unavailable as error:
+                log.debug("the journal's %d releases: %s", len(self._journal.owed), error)
+                return
+            except (DatastoreError, IpamError) as error:
+                log.warning("release %s, as noted down: %s; next try in %g s", _words(*owed), error, RETRY_SECONDS)
 
     async def reap_retired(self) -> None:
         """Delete the devices that DELs put aside. The kernel takes 20 ms for it, in a thread that nobody waits for."""
@@ -477,7 +484,11 @@ class Verbs:
             log.warning("delete retired devices: %s; next try after the next DEL", error)
 
     async def _carry_out(self, owed: Iterable[Owed]) -> None:
-        """Release what is noted down, in its container's turn; what cannot be released stays noted and rises."""
+        """Release what is noted down, in its container's turn; what cannot be released stays noted and rises.
+
+        Raises Unavailable too when the journal cannot be written: what is done would be done again, to a handle that
+        is in use by then, if its container went on.
+        """
         done = []
         try:
             for one in owed:
@@ -485,7 +496,10 @@ class Verbs:
                 done.append(one)
         finally:
             if done:
-                self._journal.settle(done)
+                try:
+                    self._journal.settle(done)
+                except OSError as error:
+                    raise Unavailable(f"take {len(done)} releases out of the journal: {error}") from error
 
     # Small things
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import random
 import socket
@@ -15,6 +16,7 @@ import pytest
 from cni.journal import Journal
 from cni.protocol import ANNOTATIONS
 from cni.server import CniServer
+from datastore.errors import Invalid
 from datastore.resources import ClusterInformation, IPPool
 from ipam.allocator import Request as AddressRequest
 from kernel.link import HOST_MAC, Devices, inside, read_sysctls, write_sysctls
@@ -317,6 +319,64 @@ async def test_a_noted_del_never_takes_the_address_of_the_container_that_returne
         result, _ = await asyncio.gather(adding, ended.wait())
         tidying.cancel()
         assert await node.assigned(pod) == {result["ips"][0]["address"].removesuffix("/32")}
+
+
+@on_a_node
+async def test_a_journal_that_cannot_be_written_delays_what_is_noted_and_ends_nothing(
+    shim: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(shim, tmp_path) as node:
+        pod, other = node.sandbox(), node.sandbox()
+        await node.add(pod)
+        await node.add(other)
+        node.switch.away = True
+        await node.delete(pod)
+        await node.delete(other)
+        node.switch.away = False
+        tried = asyncio.Event()
+
+        def full(done: object) -> None:
+            tried.set()
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        with monkeypatch.context() as disk:
+            disk.setattr(node.journal, "settle", full)
+            error = await node.refused(pod.environment("ADD"))
+            assert (error["code"], "No space left on device" in error["msg"]) == (11, True)
+            tried.clear()
+            tidying = asyncio.create_task(node.verbs.tidy_up())
+            await tried.wait()
+            assert not tidying.done()
+        await until(lambda: not node.journal.owed)
+        tidying.cancel()
+        assert await node.holds_nothing()
+
+
+@on_a_node
+async def test_a_noted_del_that_cannot_be_carried_out_holds_up_no_other(
+    shim: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(shim, tmp_path) as node:
+        stuck, pod = node.sandbox(), node.sandbox()
+        for one in (stuck, pod):
+            await node.add(one)
+        node.switch.away = True
+        for one in (stuck, pod):
+            await node.delete(one)
+        node.switch.away = False
+        release = node.serving.release_handle
+
+        async def refuse(handle: str) -> Any:
+            if handle.endswith(stuck.container):
+                raise Invalid("release: its block is not readable")
+            return await release(handle)
+
+        monkeypatch.setattr(node.serving, "release_handle", refuse)
+        tidying = asyncio.create_task(node.verbs.tidy_up())
+        await until(lambda: len(node.journal.owed) == 1)
+        tidying.cancel()
+        assert node.journal.of(stuck.container)
+        assert not await node.assigned(pod)
 
 
 @on_a_node
@@ -682,6 +742,18 @@ async def test_gc_leaves_other_networks_other_nodes_and_a_missing_list_alone(shi
         assert (await gc(node)).status == 0
         assert [one.spec.container_id for one in await node.endpoints()] == [theirs.container]
         assert len(await node.allocator.held("k8s-pod-network.x")) == 1
+
+
+@on_a_node
+async def test_gc_leaves_an_endpoint_that_names_no_container_alone(shim: Path, tmp_path: Path) -> None:
+    async with world(shim, tmp_path) as node:
+        pod = node.sandbox("web-1")
+        await node.add(pod)
+        (written,) = await node.endpoints()
+        await node.store.update(written.with_spec(container_id=None))
+        assert (await gc(node, pod)).status == 0
+        assert [endpoint.spec.pod for endpoint in await node.endpoints()] == ["web-1"]
+        assert len(await node.host_routes()) == 1
 
 
 @on_a_node
