@@ -58,7 +58,6 @@ class Progress:
     first_write: bool = False
     sidecar_connected: bool = False
     learned_settled: bool = False
-    problem: str = ""  # what the sidecar last complained of
 
     @property
     def ready(self) -> bool:
@@ -209,9 +208,8 @@ class Agent:
                         self._said_again.difference_update(prefixes)
                 case ReplayEnd(settled=True) | Settled():
                     self._all_learned()
-                case Problem() as problem:
-                    self.progress.problem = str(problem.text)
-                    log.warning("the sidecar says: %s", problem.text)
+                case Problem(text=text):
+                    log.warning("the sidecar says: %s", text)
                 case Disconnected():
                     self.progress.sidecar_connected = False
                     self._sidecar_away_since = asyncio.get_running_loop().time()
@@ -321,6 +319,7 @@ class Agent:
             own_blocks=self.snapshot.own_blocks(),
             pools=self.snapshot.pool_prefixes(),
             router_id=self.identity.router_id,
+            node_configurations=self.snapshot.node_bgp_configurations(),
         )
         if speaker != self.speaker:
             self.speaker = speaker

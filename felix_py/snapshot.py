@@ -6,9 +6,10 @@ agent has just made or ended itself. Until the datastore has told them back, an 
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
 from dataclasses import dataclass
 from enum import Flag, auto
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from datastore.resources import (
     BGPConfiguration,
@@ -89,6 +90,14 @@ class Snapshot:
         self.felix_configurations: dict[str, FelixConfiguration] = {}
         self.whereabouts = Whereabouts(node)
         self.touched: set[EndpointKey] = set()
+        self._tables: dict[type[Resource], tuple[MutableMapping[str, Any], Topic]] = {
+            Node: (self.nodes, Topic.SESSIONS),
+            IPPool: (self.pools, Topic.POOLS),
+            BGPConfiguration: (self.bgp_configurations, Topic.SESSIONS),
+            BGPPeer: (self.peers, Topic.SESSIONS),
+            BlockAffinity: (self.affinities, Topic.BLOCKS),
+            FelixConfiguration: (self.felix_configurations, Topic.TUNNELS),
+        }
         self._attached: dict[EndpointKey, str] = {}  # container ids that the watch has yet to tell back
         self._detached: dict[EndpointKey, str] = {}
 
@@ -141,20 +150,12 @@ class Snapshot:
         return Topic.NOTHING
 
     def _remove(self, kind: type[Resource], name: str) -> Topic:
-        tables: dict[type[Resource], tuple[dict[str, Resource], Topic]] = {
-            Node: (self.nodes, Topic.SESSIONS),  # type: ignore[dict-item]
-            IPPool: (self.pools, Topic.POOLS),  # type: ignore[dict-item]
-            BGPConfiguration: (self.bgp_configurations, Topic.SESSIONS),  # type: ignore[dict-item]
-            BGPPeer: (self.peers, Topic.SESSIONS),  # type: ignore[dict-item]
-            BlockAffinity: (self.affinities, Topic.BLOCKS),  # type: ignore[dict-item]
-            FelixConfiguration: (self.felix_configurations, Topic.TUNNELS),  # type: ignore[dict-item]
-        }
         if kind is BlockAffinity:
             self.whereabouts.affinity_gone(name)
         elif kind is IPAMBlock:
             self.whereabouts.block_gone(name)
-        table, topic = tables.get(kind, ({}, Topic.NOTHING))
-        return topic if table.pop(name, None) is not None else Topic.NOTHING
+        table, topic = self._tables.get(kind, (None, Topic.NOTHING))
+        return topic if table is not None and table.pop(name, None) is not None else Topic.NOTHING
 
     def attach(self, endpoint: Endpoint) -> None:
         """Take in a pod that this agent is attaching, before the datastore has it."""
@@ -214,6 +215,12 @@ class Snapshot:
                 if affinity.spec.state in ("confirmed", "", None)
             )
         )
+
+    def node_bgp_configurations(self) -> dict[str, BGPConfiguration]:
+        """Return the BGP configurations that are for one node, by the node's name."""
+        prefix = "node."
+        named = self.bgp_configurations.items()
+        return {name.removeprefix(prefix): value for name, value in named if name.startswith(prefix)}
 
     def pool_prefixes(self) -> tuple[Prefix, ...]:
         """Return the CIDRs of all pools, disabled ones too: their addresses are still pods'."""

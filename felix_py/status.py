@@ -90,7 +90,7 @@ class Status:
             told = await self._sidecar.status()
         except SidecarError as error:
             return {"peers": [], "sidecar": {"connected": False, "problem": str(error)}}
-        return {"peers": told.get("peers", []), "sidecar": {"connected": True}}
+        return {"peers": told.get("peers", []), "sidecar": {"connected": True, "problem": told.get("problem", "")}}
 
 
 def picture(agent: Agent) -> dict[str, Any]:
@@ -132,6 +132,7 @@ def routing_facts(agent: Agent, *addresses: Prefix) -> dict[str, Any]:
     return {
         "node": agent.identity.node,
         "repair": agent.settings.repair,
+        "as_number": agent.speaker.policy.own_as if agent.speaker else None,
         "wanted": {address.address: list(_wanted(agent, address)) for address in addresses},
         "announced": [str(prefix) for prefix in agent.announced if any(map(prefix.contains, addresses))],
     }
