@@ -17,7 +17,7 @@ from felixctl.paper import Colour, painted, show
 from felixctl.tables import bordered
 from felixctl.version import DEFAULT_URL
 
-app = typer.Typer(help="See how this node is doing.", no_args_is_help=True, rich_markup_mode="rich")
+app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode="rich")
 
 HEADING = (
     "Peer address",
@@ -41,7 +41,12 @@ class Form(StrEnum):
 
 @app.callback()
 def node() -> None:
-    """See how this node is doing."""
+    """See how this node is doing.
+
+    [dim]$[/dim] felixctl node status         [dim]# its BGP sessions[/dim]
+    [dim]$[/dim] felixctl node checksystem    [dim]# before the first start: has it what it needs?[/dim]
+    [dim]$[/dim] felixctl node diags          [dim]# when somebody else is to look at it[/dim]
+    """
 
 
 @app.command()
@@ -132,6 +137,8 @@ def _about_agent(answer: Mapping[str, Any]) -> str:
         case {"connected": False, **rest}:
             problem = rest.get("problem") or "it does not answer"
             running += "\n" + painted(f"Its BGP sidecar is away: {problem}.", Colour.BAD)
+        case {"problem": str(problem)} if problem:
+            running += "\n" + painted(f"Its BGP sidecar says: {problem}.", Colour.BAD)
     return running + "\n"
 
 

@@ -187,3 +187,9 @@ def test_an_answer_without_sense_is_a_sentence(felixctl: Felixctl, tmp_path: Pat
     with agent(tmp_path, answer):
         ended = felixctl("node", "status", "--run-dir", str(tmp_path))
     assert (ended.status, ended.err.startswith("felixctl: read the agent's status at ")) == (1, True)
+
+
+def test_what_the_sidecar_complains_of_is_said() -> None:
+    problem = "listen on 192.0.2.1 port 179: address already in use"
+    report = node.report({**STATUS, "sidecar": {"connected": True, "problem": problem}}, SINCE)
+    assert f"Its BGP sidecar says: {problem}." in report
