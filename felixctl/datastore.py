@@ -10,7 +10,7 @@ from felixctl.connection import DEFAULT_URL, Url, writing
 from felixctl.failure import CommandError
 from felixctl.paper import show
 
-app = typer.Typer(rich_markup_mode="rich", no_args_is_help=True)
+app = typer.Typer(add_completion=False, rich_markup_mode="rich", no_args_is_help=True)
 migrate = typer.Typer(help="Where calicoctl has lock and unlock.", no_args_is_help=True)
 app.add_typer(migrate, name="migrate", hidden=True)
 
@@ -19,7 +19,12 @@ ATTEMPTS = 5
 
 @app.callback()
 def datastore() -> None:
-    """Lock the datastore while addresses are put in order, and unlock it."""
+    """Lock the datastore while addresses are put in order, and unlock it.
+
+    [dim]$[/dim] felixctl datastore lock
+    [dim]$[/dim] felixctl ipam check -o leaks.json; felixctl ipam release --from-report leaks.json
+    [dim]$[/dim] felixctl datastore unlock
+    """
 
 
 def lock(url: Url = DEFAULT_URL) -> None:

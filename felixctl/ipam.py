@@ -17,7 +17,7 @@ from felixctl.ipam_check import address_in, check, release
 from felixctl.ipam_split import split
 from felixctl.paper import show as print_out
 
-app = typer.Typer(rich_markup_mode="rich", no_args_is_help=True)
+app = typer.Typer(add_completion=False, rich_markup_mode="rich", no_args_is_help=True)
 
 
 class Switch(StrEnum):
@@ -29,7 +29,12 @@ class Switch(StrEnum):
 
 @app.callback()
 def ipam() -> None:
-    """See who has which addresses, and check that the records agree."""
+    """See who has which addresses, and check that the records agree.
+
+    [dim]$[/dim] felixctl ipam show --show-blocks           [dim]# how full pools and blocks are[/dim]
+    [dim]$[/dim] felixctl ipam show --ip 10.65.84.128       [dim]# who has it[/dim]
+    [dim]$[/dim] felixctl ipam check --fix                  [dim]# find what is wrong, repair what is safe[/dim]
+    """
 
 
 @app.command()

@@ -14,7 +14,7 @@ from felixctl.node import Form
 from felixctl.paper import for_a_person, show
 from felixctl.tables import plain
 
-app = typer.Typer(rich_markup_mode="rich")
+app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 
 BOXED_ROWS = 1000
 """Beyond so many rows nobody looks at boxes any more, and drawing them takes seconds."""

@@ -9,7 +9,7 @@ import typer
 
 from felixctl.paper import show
 
-app = typer.Typer(rich_markup_mode="rich")
+app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 
 # The same text as felixctl.connection's, whose import would make `version --client` wait for the datastore's.
 DEFAULT_URL = "sqlite:///var/lib/felix/cluster.db"
