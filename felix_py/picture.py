@@ -177,7 +177,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A BGP session of a node. since: seconds of the epoch."""
+    """A BGP session of a node. since: seconds of the epoch. as_number: that of the peer, as configured; 0 = unknown."""
 
     address: str
     state: str
@@ -185,6 +185,7 @@ class Session:
     since: float | None = None
     stale: int = 0
     refused: int = 0
+    as_number: int = 0
 
     @property
     def is_up(self) -> bool:
@@ -212,6 +213,7 @@ class View:
     sessions: Sequence[Session] = ()
     sidecar_problem: str = ""
     announced: Sequence[str] = ()
+    as_number: int = 0
 
     def device_with(self, address: str) -> Device | None:
         return next((device for device in self.devices.values() if address in device.addresses), None)
@@ -233,6 +235,7 @@ def view_of(page: Mapping[str, Any]) -> View:
         sessions=tuple(map(_session, page.get("peers", ()))),
         sidecar_problem="" if sidecar.get("connected", True) else str(sidecar.get("problem") or "it does not answer"),
         announced=tuple(page["announced"]),
+        as_number=page.get("as_number") or 0,
     )
 
 
@@ -253,6 +256,7 @@ def _session(said: Mapping[str, Any]) -> Session:
         said.get("since"),
         int(said.get("stale") or 0),
         sum((said.get("refused") or {}).values()),
+        said.get("as") or 0,
     )
 
 

@@ -227,7 +227,7 @@ def _nobodys(end: End, block: Block | None, pool: Pool | None) -> Step:
             f"{says} no endpoint",
             f"no node routes to it, and packets for it end in the blackhole of block {block.prefix if block else ''}",
             shows,
-            Command("", "felixctl ipam check"),
+            Command("", "felixctl ipam check --fix"),
         )
     if given:
         says = f"address {end.address} is assigned under handle {given.handle}, and no endpoint has it"
@@ -287,7 +287,7 @@ class Walk:
 
     def steps(self) -> Iterator[Step]:
         if not self.start.node:
-            yield self._step(self.start.asked, "outside", State.UNSEEN, f"how {self.start.address} sends to us")
+            yield self._step(self.start.asked, "outside", State.UNSEEN, "how it sends to us is not ours to see")
             return
         here, came_by = self.start.node, ""
         if self.start.endpoint:
@@ -361,7 +361,7 @@ class Walk:
             says = f"device {seen.device.name} in the pod is down"
             yield self._step(endpoint.title, "device", State.BROKEN, says, "nothing reaches the pod", shows)
         else:
-            yield from self._fits(f"{view.node} to {endpoint.title}", outer, seen.device, endpoint.pod)
+            yield from self._fits(view.node, outer, endpoint.title, seen.device, endpoint.pod)
             yield self._step(endpoint.title, "pod", State.OK, f"{self.goal.address} arrives by {seen.device.name}")
 
     # Node
@@ -381,7 +381,7 @@ class Walk:
         if not (device.up and device.carrier):
             yield self._lame(view, device)
         elif self.start.endpoint and self.start.node == view.node:
-            yield from self._fits(f"{self.start.title} to {view.node}", None, device, view.node)
+            yield from self._fits(self.start.title, None, view.node, device, view.node)
         if self.goal.is_node and self.goal.node == view.node:
             return
         version = self.goal.version
@@ -453,6 +453,8 @@ class Walk:
         """Return which source put the route there, and how packets go from here."""
         kind = view.devices[way.device].kind if way.device in view.devices else ""
         inside = f", inside {kind} packets" if kind in OVERHEAD else ""
+        if way.kind == "local":
+            return ""
         if best is None or best.prefix != way.prefix:
             return f" (not one of ours){inside}"
         shadow = f" ({best.note})" if best.note else ""
@@ -470,9 +472,7 @@ class Walk:
             says = f"learned over the session with {session.address}, up {_since(session)}"
             yield self._step(view.node, "session", State.OK, says)
         else:
-            says = (
-                f"learned over the session with {session.address}, which has been away since {{{session.since or 0}}}"
-            )
+            says = f"learned over the session with {session.address}, which is away {_since(session)}"
             effect = f"{session.stale} routes of it are kept until it is back or its restart time is over"
             shows = Command(view.node, "felixctl node status")
             yield self._step(view.node, "session", State.DOUBTFUL, f"{says}: {session.info}", effect, shows)
@@ -489,7 +489,7 @@ class Walk:
         self, view: View, way: Way | None, rows: Sequence[Wanted], best: Wanted | None, arrived: bool
     ) -> Step:
         node, address = view.node, self.goal.address
-        shows = Command(node, f"{self._ip} route get fibmatch {address}")
+        shows = Command(node, f"{self._ip} route show match {address}")
         effect = self._effect(way)
         if best and best.source != "blocks" and (way is None or way.length < best.length):
             return self._missing(view, best, effect)
@@ -549,12 +549,19 @@ class Walk:
             says = f"no BGP session with {goal} is configured, so {what} is not learned{off}"
             shows = Command("", "felixctl get bgpconfiguration,bgppeer -o wide") if off else shows
         elif not session.is_up:
-            reason = f": {session.info}" if session.info else ""
+            reason = f": {self._reason(session)}"
             says = f"the BGP session with {goal} ({session.address}) is down {_since(session)}{reason}"
             effect = f"{what} is not learned, so {effect}"
         else:
             return self._untold(view, session, what, effect)
         return self._step(node, "session", State.BROKEN, says, effect, shows)
+
+    def _reason(self, session: Session) -> str:
+        """Return why a session is down. Two AS numbers that do not match say more than how it ended."""
+        there = self.picture.views.get(self.goal.node)
+        if there and there.as_number and session.as_number and there.as_number != session.as_number:
+            return f"wrong AS, {self.goal.node} is AS {there.as_number} and AS {session.as_number} is configured for it"
+        return session.info or "it says no reason"
 
     def _unclaimed(self, view: View, effect: str) -> Step:
         says = f"no route to {self.goal.address}, and no node has claimed a block with it"
@@ -613,7 +620,7 @@ class Walk:
         port = self._port(there, onward.gateway) if there else None
         routed = self.picture.records.node_of(onward.gateway) is None
         if port and not routed:
-            yield from self._fits(f"{view.node} to {onward.node}", device, port, onward.node)
+            yield from self._fits(view.node, device, onward.node, port, onward.node)
             if onward.device and onward.device.kind in OVERHEAD and there and not (port.up and port.carrier):
                 yield self._lame(there, port)
         through = f" through router {onward.gateway}, which is no node of ours" if routed else ""
@@ -631,22 +638,22 @@ class Walk:
             yield self._step(view.node, "mtu", State.DOUBTFUL, says, shows=shows)
             self._size = device.mtu
 
-    def _fits(self, where: str, sender: Device | None, receiver: Device, place: str) -> Iterator[Step]:
+    def _fits(self, here: str, sender: Device | None, there: str, receiver: Device, place: str) -> Iterator[Step]:
         """Yield a break where one end of a link takes smaller packets than the other sends: nobody is told of those.
 
-        Without a sender it is the pod that sends.
+        Without a sender it is the pod that sends. place: where commands about the receiver are run.
         """
         sent = sender.mtu + OVERHEAD.get(sender.kind, 0) if sender else self._size
         if sent and self._size:
             sent = min(sent, self._size + (OVERHEAD.get(sender.kind, 0) if sender else 0))
         if receiver.mtu >= sent:
             return
-        by = sender.name if sender else "the pod"
+        by = f"{sender.name} of {here}" if sender else here
         yield self._step(
-            where,
+            f"{here} to {there}",
             "mtu",
             State.BROKEN,
-            f"MTU too small: {receiver.name} of {place} takes {receiver.mtu} bytes, and {by} sends up to {sent}",
+            f"MTU too small: {receiver.name} of {there} takes {receiver.mtu} bytes, and {by} sends up to {sent}",
             f"packets of more than {receiver.mtu} bytes are lost without a word; small ones, such as pings, pass",
             Command(place, f"ip link show {receiver.name}"),
             Command(place, f"ip link set {receiver.name} mtu {sent}"),

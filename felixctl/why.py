@@ -144,8 +144,8 @@ def as_text(ends: tuple[End, End], steps: tuple[Step, ...], judged: Verdict, spo
     one, other = ends
     titles = {
         "records": "what the datastore says",
-        "there": f"there: {one.title} {one.address} to {other.title} {other.address}",
-        "back": f"back: {other.title} {other.address} to {one.title} {one.address}",
+        "there": f"there, {one.title} to {other.title}",
+        "back": f"back, {other.title} to {one.title}",
     }
     width = max((len(step.where) for step in steps), default=0)
     lines = []
