@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,7 @@ async def _run(settings: Settings) -> None:
 
 async def _serve(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
+        stack.enter_context(_alone(settings.run_dir))
         settings.state_dir.mkdir(parents=True, exist_ok=True)
         store = datastore.open(settings.datastore)
         stack.push_async_callback(store.close)
@@ -103,6 +105,18 @@ async def _serve(settings: Settings) -> None:
             tasks.create_task(checks.run_at_times(settings.check_seconds))
             if settings.leak_grace_seconds:
                 tasks.create_task(Collector(store, allocator, grace_seconds=settings.leak_grace_seconds).run())
+
+
+@contextmanager
+def _alone(run_dir: Path) -> Iterator[None]:
+    """Be the only agent of this node: two would write each other's routes. Raises StartupError: one runs already."""
+    run_dir.mkdir(parents=True, exist_ok=True)
+    with (run_dir / "agent.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StartupError(f"start the agent in {run_dir}: another one runs there; this one ends") from None
+        yield
 
 
 async def _start(settings: Settings, store: Store, kernel: Kernel, allocator: Allocator) -> Identity:

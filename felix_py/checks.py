@@ -14,7 +14,7 @@ from datastore.resources import BlockAffinity, IPAMBlock, Node, WorkloadEndpoint
 from datastore.store import DatastoreError, Store
 from felix_py.agent import Agent
 from felix_py.invariants import INVARIANTS, Cluster, Local, Violation, standing, violations
-from kernel.socket import Kernel
+from kernel.socket import Kernel, KernelError
 
 log = logging.getLogger("felix.checks")
 
@@ -54,7 +54,7 @@ class Checks:
             await asyncio.sleep(seconds)
             try:
                 await self.run()
-            except DatastoreError as error:
+            except (DatastoreError, KernelError) as error:
                 log.warning("check the invariants: %s; next try in %g s", error, seconds)
 
     async def _look(self) -> list[Violation]:

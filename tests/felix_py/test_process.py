@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -72,6 +73,15 @@ async def test_another_nodes_address_ends_it_with_1_and_names_the_node(namespace
     await store.create(Node.make("rival", annotations={"projectcalico.org/IPv4Address": "192.0.2.1/24"}))
     await store.close()
     assert "node rival has it already" in words_of(agent(namespace, tmp_path), 1)
+
+
+def test_a_second_agent_on_a_node_ends_with_1_before_it_touches_anything(namespace: str, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    with (tmp_path / "run" / "agent.lock").open("w") as first:
+        fcntl.flock(first, fcntl.LOCK_EX)
+        said = words_of(agent(namespace, tmp_path), 1)
+    assert f"start the agent in {tmp_path}/run: another one runs there" in said
+    assert not (tmp_path / "cluster.db").exists()
 
 
 def test_an_unreadable_datastore_ends_it_with_1_and_names_the_file(namespace: str, tmp_path: Path) -> None:
