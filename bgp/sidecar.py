@@ -46,6 +46,8 @@ END_OF_RIB_MARGIN_SECONDS = 20.0
 # A burst of events is folded in portions, so that the agent's socket and the timers get their turn.
 EVENTS_PER_TURN = 200
 TICK_SECONDS = 0.5
+# A configuration that ExaBGP did not get (a full disk, a check that took too long) is tried again this much later.
+LOAD_AGAIN_SECONDS = 15.0
 LEAVE_SECONDS = 1.0
 
 
@@ -243,12 +245,13 @@ class Sidecar:
             await self._reload.wait()
             self._reload.clear()
             assert self._speaker is not None, "a reload is asked for with a speaker"
-            await self._load(self._speaker)
+            if not await self._load(self._speaker):
+                asyncio.get_running_loop().call_later(LOAD_AGAIN_SECONDS, self._reload.set)
             self._peers_known = True
             self._work.set()
 
-    async def _load(self, speaker: Speaker) -> None:
-        """Make ExaBGP's sessions those of the speaker.
+    async def _load(self, speaker: Speaker) -> bool:
+        """Make ExaBGP's sessions those of the speaker; False if that failed.
 
         A peer that goes is known until its session has gone: were it forgotten before, and came back before the reload,
         nobody would say again that it is up. If the reload fails, it stays.
@@ -263,12 +266,14 @@ class Sidecar:
             try:
                 await self._exabgp.reload(speaker)
             except ExaBGPError as error:
-                log.error("%s", error)
-                self._report_problem(str(error))
-                return
+                if str(error) != self._problem:
+                    log.error("%s; next try in %g s", error, LOAD_AGAIN_SECONDS)
+                    self._report_problem(str(error))
+                return False
             self._loaded = speaker
         self._problem = ""
         self._know(speaker.neighbours)
+        return True
 
     def _report_problem(self, text: str) -> None:
         self._problem = text

@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from bgp import sidecar as module
 from bgp import wire
 from bgp.client import Connected, Disconnected, Sidecar
@@ -281,6 +283,21 @@ async def test_a_configuration_that_exabgp_refuses_is_told_to_the_agent(tmp_path
         await one.agent.configure(mesh(1, [2, 3]))
         await until(lambda: exabgp.speakers, "the next configuration")
         assert sidecar.report()["problem"] == ""
+
+
+async def test_a_configuration_that_could_not_be_loaded_is_tried_again_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOAD_AGAIN_SECONDS", 0.01)
+    async with serving(tmp_path) as (exabgp, sidecar, one):
+        one.start_agent()
+        exabgp.refuses = "write exabgp.conf: No space left on device"
+        await one.agent.configure(mesh(1, [2]))
+        await until(lambda: Problem("write exabgp.conf: No space left on device") in one.heard, "the problem")
+        exabgp.refuses = None
+        await until(lambda: exabgp.speakers == [mesh(1, [2])], "another try")
+        await until(lambda: sidecar.report()["problem"] == "", "the problem to be over")
+        assert sum(isinstance(event, Problem) for event in one.heard) == 1
 
 
 async def test_a_peer_that_goes_and_comes_back_before_the_reload_is_still_up(tmp_path: Path) -> None:
