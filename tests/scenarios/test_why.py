@@ -1,0 +1,252 @@
+"""`felixctl lab why` on a cluster that is broken on purpose, one thing at a time: it names the right step and cause.
+
+n1-1 ── n1 eth0 ──┬── rack1 ──┬── eth0 n2 ── n2-1
+                  └── router ─┘  (where packets go that nobody has a route for)
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from tests.scenarios.cluster import Lab, Refused, lab_of, until
+
+SETTINGS = {"FELIX_REPAIR": "false", "FELIX_ROUTEREFRESHINTERVAL": "0"}
+SPEC = {
+    "subnets": [{"name": "rack1", "ipv4": "192.0.2.0/24"}],
+    "nodes": [{"name": name, "subnet": "rack1", "settings": SETTINGS} for name in ("n1", "n2")],
+    "pods": 1,
+    "pools": [{"name": "pods", "cidr": "10.65.0.0/16", "natOutgoing": False}],
+}
+
+
+@dataclass(frozen=True)
+class Said:
+    status: int
+    answer: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def broken(self) -> tuple[str, str, str]:
+        """Where the first broken step is, what it is about, and its cause."""
+        first = self.answer.get("broken") or {"where": "", "about": "", "says": ""}
+        return first["where"], first["about"], first["says"]
+
+
+def command(lab: Lab, *arguments: str) -> subprocess.CompletedProcess[str]:
+    whole = [sys.executable, "-m", "felixctl", "lab", *arguments, "--lab", lab.world.name]
+    return subprocess.run(whole, capture_output=True, text=True)
+
+
+def why(lab: Lab, one: str = "n1-1", other: str = "n2-1") -> Said:
+    done = command(lab, "why", one, other, "-o", "json")
+    return Said(done.returncode, json.loads(done.stdout) if done.stdout else {})
+
+
+def reaches(lab: Lab, size: int = 56) -> bool:
+    """Whether a real packet of this size gets from n1-1 to n2-1 and back."""
+    options = ("-c", "1", "-W", "1", "-s", str(size), "-M", "do")
+    printed = lab.run("n1-1", "ping", *options, address(lab, "n2-1"), check=False)
+    return " 0% packet loss" in printed
+
+
+def address(lab: Lab, pod: str) -> str:
+    return str(next(one["addresses"][0] for one in lab.report["pods"] if one["name"] == pod))
+
+
+def felixctl(lab: Lab, *words: str, text: str = "") -> str:
+    """Run felixctl on n1; text: what it reads from its standard input."""
+    python = f"FELIX_DATASTORE=sqlite:///srv/felix/cluster.db {sys.executable} -m felixctl"
+    quoted = " ".join(f"'{word}'" for word in words)
+    return lab.run("n1", "sh", "-c", f"printf %s '{text}' | {python} {quoted}")
+
+
+@pytest.fixture(scope="module")
+def module_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    with lab_of(SPEC, tmp_path_factory.mktemp("why")) as lab:
+        yield lab
+
+
+@pytest.fixture
+def lab(module_lab: Lab) -> Iterator[Lab]:
+    yield module_lab
+    until(lambda: why(module_lab).status == 0, "what was broken works again")
+
+
+@contextmanager
+def changed(lab: Lab, place: str, change: str, undo: str) -> Iterator[None]:
+    lab.run(place, "sh", "-c", change)
+    try:
+        yield
+    finally:
+        lab.run(place, "sh", "-c", undo)
+
+
+@contextmanager
+def peer(lab: Lab, **spec: Any) -> Iterator[None]:
+    """Have n1 peer with n2 by a BGPPeer instead of the mesh."""
+    record = {
+        "apiVersion": "projectcalico.org/v3",
+        "kind": "BGPPeer",
+        "metadata": {"name": "odd"},
+        "spec": {"node": "n1", "peerIP": "192.0.2.2", **spec},
+    }
+    felixctl(lab, "apply", "-f", "-", text=json.dumps(record))
+    try:
+        yield
+    finally:
+        felixctl(lab, "delete", "bgppeer", "odd")
+
+
+def test_a_whole_way_is_told_hop_by_hop_and_nothing_is_broken(lab: Lab) -> None:
+    printed = command(lab, "why", "n1-1", "n2-1")
+    assert printed.returncode == 0, printed.stderr
+    learned = lab.routes("n1", "proto", "81").split()[0]
+    for words in (
+        f"{learned} via 192.0.2.2 dev eth0 proto 81 metric 1030 (learned)",
+        "learned over the session with 192.0.2.2, up since",
+        "eth0 to n2, MTU 1500, no encapsulation",
+        "0.0.0.0/0 via 169.254.1.1 dev eth0",
+        f"{address(lab, 'n2-1')} arrives by eth0",
+        "nothing between default/n1-1 and default/n2-1 is broken",
+    ):
+        assert words in printed.stdout
+    assert "✗" not in printed.stdout
+    assert reaches(lab)
+
+
+def test_a_link_that_is_down(lab: Lab) -> None:
+    with changed(lab, "world", "ip link set n2 down", "ip link set n2 up"):
+        until(lambda: "LOWER_UP" not in lab.run("n2", "ip", "link", "show", "eth0"), "n2 has lost its carrier")
+        where, about, cause = why(lab).broken
+        assert (where, about) == ("n2", "link")
+        assert "device eth0 is up, but its link is down (no carrier)" in cause
+        assert not reaches(lab)
+
+
+def test_a_device_that_is_down(lab: Lab) -> None:
+    (device,) = [word for word in lab.routes("n2", address(lab, "n2-1")).split() if word.startswith("cali")]
+    with changed(lab, "n2", f"ip link set {device} down", f"ip link set {device} up"):
+        said = why(lab)
+        assert said.broken == ("n2", "device", f"device {device} is down")
+        assert f"ip link set {device} up" in said.answer["broken"]["repairs"]
+        assert not reaches(lab)
+
+
+def test_a_node_that_does_not_forward(lab: Lab) -> None:
+    switch = "/proc/sys/net/ipv4/ip_forward"
+    with changed(lab, "n2", f"echo 0 > {switch}", f"echo 1 > {switch}"):
+        said = why(lab)
+        where, about, cause = said.broken
+        assert (where, about) == ("n2", "forwarding")
+        assert "net.ipv4.ip_forward is off" in cause
+        assert said.status == 1
+        assert not reaches(lab)
+
+
+def test_a_route_that_was_deleted_while_repair_is_off(lab: Lab) -> None:
+    learned = lab.routes("n1", "proto", "81").split()[0]
+    lab.run("n1", "ip", "route", "del", learned, "proto", "81")
+    said = why(lab)
+    where, about, cause = said.broken
+    assert (where, about) == ("n1", "route")
+    assert cause.startswith(f"learned wants {learned} via 192.0.2.2 dev eth0")
+    assert "the kernel does not have it: it was deleted, and repair is off" in cause
+    assert not reaches(lab)
+    lab.run("n1", *said.answer["broken"]["repairs"].partition(" -- ")[2].split())
+    assert reaches(lab), "the command that repairs it does"
+
+
+def test_an_mtu_that_is_too_small_at_the_far_end_of_a_link(lab: Lab) -> None:
+    with changed(lab, "n2", "ip link set eth0 mtu 1300", "ip link set eth0 mtu 1500"):
+        where, about, cause = why(lab).broken
+        assert (where, about) == ("n1 to n2", "mtu")
+        assert cause == "MTU too small: eth0 of n2 takes 1300 bytes, and eth0 of n1 sends up to 1500"
+        assert reaches(lab)
+        assert not reaches(lab, size=1400)
+
+
+def test_a_blackhole_that_is_hit(lab: Lab) -> None:
+    nobodys = address(lab, "n2-1").rpartition(".")
+    free = f"{nobodys[0]}.{int(nobodys[2]) + 9}"
+    where, about, cause = why(lab, other=free).broken
+    assert (where, about) == ("n2", "blackhole")
+    assert "the packet hits blackhole" in cause
+    assert f"no pod of n2 has {free}" in cause
+
+
+def test_a_session_with_a_wrong_as(lab: Lab) -> None:
+    with peer(lab, asNumber=64999):
+        until(lambda: why(lab).status == 1, "the session has ended")
+        where, about, cause = why(lab).broken
+        assert (where, about) == ("n1", "session")
+        assert "session with n2 (192.0.2.2) is down" in cause
+        assert "wrong AS, n2 is AS 64512 and AS 64999 is configured for it" in cause
+        assert not reaches(lab)
+
+
+def test_a_session_that_is_down(lab: Lab) -> None:
+    """n1's answers on BGP's port go nowhere, and its speaker has to start anew; nobody waits long for its return."""
+    rule = "ipproto tcp sport 179 prohibit"
+    with peer(lab, asNumber=64512, maxRestartTime="1s"):
+        until(lambda: session_of(lab) == ("node", "up"), "the session is up by the BGPPeer's settings")
+        with changed(lab, "n1", f"ip rule add {rule}", f"ip rule del {rule}"):
+            lab.ask("kill", node="n1", what="exabgp")
+            until(lambda: why(lab).status == 1, "the routes learned over it have gone")
+            where, about, cause = why(lab).broken
+            assert (where, about) == ("n1", "session")
+            assert "session with n2 (192.0.2.2) is down since" in cause
+            assert "wrong AS" not in cause
+            assert not reaches(lab)
+
+
+def session_of(lab: Lab) -> tuple[str, str]:
+    (found,) = lab.page("n1", "status")["peers"]
+    return found["kind"], found["state"]
+
+
+def test_a_pool_that_is_disabled(lab: Lab) -> None:
+    with ExitStack() as undo:
+        felixctl(lab, "patch", "ippool", "pods", "-p", '{"spec": {"disabled": true}}')
+        undo.callback(felixctl, lab, "patch", "ippool", "pods", "-p", '{"spec": {"disabled": false}}')
+        until(lambda: not attached(lab, "late"), "pods get no address any more")
+        where, about, cause = why(lab, other="late").broken
+        assert (where, about) == ("late", "pool")
+        assert "every pool is disabled (pods)" in cause
+        running = why(lab)
+        assert running.status == 0
+        assert "pool pods 10.65.0.0/16 is disabled" in json.dumps(running.answer["steps"])
+
+
+def attached(lab: Lab, pod: str) -> bool:
+    """Attach a pod if that is possible; it does not stay."""
+    try:
+        lab.ask("pod add", node="n2", pod=pod)
+    except Refused:
+        return False
+    lab.ask("pod del", pod=pod)
+    return True
+
+
+def test_an_address_that_leaked(lab: Lab) -> None:
+    leaked = lab.ask("pod add", node="n2", pod="gone")["addresses"][0]
+    try:
+        felixctl(lab, "delete", "workloadendpoint", "n2-k8s-gone-eth0")
+        said = why(lab, other=leaked)
+        where, about, cause = said.broken
+        assert (where, about) == (leaked, "address")
+        assert f"address {leaked} is leaked: it is assigned to pod default/gone" in cause
+        assert "no node routes to it" in said.answer["verdict"]
+    finally:
+        lab.ask("pod del", pod="gone")
+
+
+def test_a_name_that_nobody_has_and_a_question_that_makes_no_sense(lab: Lab) -> None:
+    assert why(lab, other="nobody").broken[:2] == ("nobody", "endpoint")
+    assert why(lab, other="n1-1").status == 2
