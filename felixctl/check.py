@@ -77,7 +77,7 @@ def _findings(records: Records, found: Problems) -> Iterator[str]:
     yield from _listed(found.lost_handles)
     yield f"Found {len(found.lost_handles)} handles mentioned in blocks with no matching handle resource."
     for kind, sentences in (
-        ("faults of blocks", found.broken_blocks),
+        ("faults of records", found.broken_blocks),
         ("handles that count wrongly", found.miscounts),
         ("IPs that two endpoints have", found.shared),
         ("IPs that are assigned to one and used by another", found.mistaken),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -89,14 +91,30 @@ async def _checked(store: Store) -> tuple[Records, Problems, list[Repair]]:
 
 async def read_records(store: Store) -> Records:
     """Return everything the check compares. Endpoints come last: a pod that came meanwhile is among them."""
-    return Records(
-        blocks=await store.list(IPAMBlock),
-        affinities=await store.list(BlockAffinity),
-        pools=await store.list(IPPool),
-        handles=await store.list(IPAMHandle),
-        nodes=await store.list(Node),
-        endpoints=await store.list(WorkloadEndpoint),
-    )
+    with _left_out() as unreadable:
+        return Records(
+            blocks=await store.list(IPAMBlock),
+            affinities=await store.list(BlockAffinity),
+            pools=await store.list(IPPool),
+            handles=await store.list(IPAMHandle),
+            nodes=await store.list(Node),
+            endpoints=await store.list(WorkloadEndpoint),
+            unreadable=unreadable,
+        )
+
+
+@contextmanager
+def _left_out() -> Iterator[list[str]]:
+    """Collect what the store says of records that it leaves out because nobody could read them."""
+    sentences: list[str] = []
+    heard = logging.Handler(logging.ERROR)
+    heard.emit = lambda record: sentences.append(record.getMessage())  # type: ignore[method-assign]
+    stores = logging.getLogger("datastore")
+    stores.addHandler(heard)
+    try:
+        yield sentences
+    finally:
+        stores.removeHandler(heard)
 
 
 async def cluster(store: Store) -> ClusterInformation | None:
@@ -191,7 +209,7 @@ def address_in(text: str, command: str) -> Address:
 async def _release(store: Store, addresses: Sequence[Address], force: bool) -> str:
     from ipam.allocator import Allocator  # costs every other command its import
 
-    used = {} if force else (await read_records(store)).in_use
+    used = {} if force else await _in_use(store)
     if sentences := [
         f"release {a}: {used[a]} uses it; give --force to free it all the same" for a in addresses if a in used
     ]:
@@ -199,6 +217,14 @@ async def _release(store: Store, addresses: Sequence[Address], force: bool) -> s
     answer = await Allocator(store).release(addresses)
     freed = (f"Successfully released IP address {address}\n" for address in answer.released)
     return "".join((*freed, *(f"{address} is not assigned\n" for address in answer.unassigned)))
+
+
+async def _in_use(store: Store) -> Mapping[Address, str]:
+    """Return the addresses that pods and nodes use. Raises CommandError: a record that may tell can't be read."""
+    records = await read_records(store)
+    if records.unreadable:
+        raise CommandError((*records.unreadable, "so it can't be told what is in use; nothing was released"))
+    return records.in_use
 
 
 def _report(path: Path) -> Report:
@@ -217,7 +243,7 @@ async def _release_leaked(store: Store, reports: Sequence[Report], force: bool) 
     if sentences := list(leak_report.objections(reports, now, client_version(), force=force)):
         raise CommandError((*sentences, "nothing was released"))
     releases, handles = leak_report.leaked_in_all(reports)
-    used = (await read_records(store)).in_use
+    used = await _in_use(store)
     steps = [
         *(Repair(f"release {one.address}", repairs.Free(one)) for one in releases if one.address not in used),
         *(Repair(f"delete handle {handle}", repairs.Recount(handle)) for handle in handles),

@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import combinations
 from typing import get_args
 
-from datastore.fields import Address
+from datastore.fields import Address, Network
 from datastore.resources import (
     BlockAffinity,
     IPAMBlock,
@@ -37,6 +36,8 @@ class Records:
     endpoints: Sequence[WorkloadEndpoint]
     handles: Sequence[IPAMHandle]
     affinities: Sequence[BlockAffinity]
+    unreadable: Sequence[str] = ()
+    """A sentence for each record that nobody can read, so that for every reader it is not there."""
 
     @cached_property
     def allocations(self) -> tuple[Allocation, ...]:
@@ -119,7 +120,7 @@ class Problems:
     lost_handles: tuple[str, ...]
     """Addresses whose handle is missing, so that nobody can release them by it."""
     broken_blocks: tuple[str, ...]
-    """Blocks whose record contradicts itself, or another block."""
+    """Blocks whose record contradicts itself or another block, and records that can't be read at all."""
     miscounts: tuple[str, ...]
     """Handles that count other addresses than the blocks hold."""
     shared: tuple[str, ...]
@@ -157,10 +158,10 @@ def problems(records: Records) -> Problems:
         broken_blocks=(
             *(f"block {block.spec.cidr}: {fault}" for block in records.blocks for fault in faults(block)),
             *(
-                f"block {one.spec.cidr}: it overlaps block {other.spec.cidr}, so both may give one address"
-                for one, other in combinations(records.blocks, 2)
-                if overlap(one.network, other.network)
+                f"block {inner}: it lies in block {outer}, so both may give one address"
+                for outer, inner in nested([block.network for block in records.blocks])
             ),
+            *records.unreadable,
         ),
         miscounts=tuple(
             f"handle {handle.spec.handle_id} counts {_counts(handle.spec.block)}, and the blocks hold"
@@ -171,6 +172,16 @@ def problems(records: Records) -> Problems:
         mistaken=tuple(_mistaken(records)),
         affinities=tuple(sentence for _, sentence in affinity_faults(records)),
     )
+
+
+def nested(networks: Iterable[Network]) -> Iterator[tuple[Network, Network]]:
+    """Yield the networks that lie in another one, each behind the widest that holds it."""
+    outer: Network | None = None
+    for network in sorted(networks, key=lambda one: (one.version, int(one.network_address), one.prefixlen)):
+        if outer is not None and overlap(outer, network):
+            yield outer, network
+        else:
+            outer = network
 
 
 def _unused(records: Records) -> Iterator[str]:

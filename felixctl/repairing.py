@@ -6,7 +6,7 @@ An edge: `felixctl.repairs` decides.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from datastore.fields import Network
@@ -63,8 +63,8 @@ async def _do(store: Store, action: Action) -> None:
             await Allocator(store).release([release])
         case Assign(address, node, handle, attributes):
             await Allocator(store).assign_address(address, Request(node, handle, attributes))
-        case Recount(handle):
-            await recount(store, handle)
+        case Recount(handle, cidrs):
+            await _recount(store, handle, cidrs)
         case Mend(cidr):
             await _mend(store, cidr)
         case Settle(affinity):
@@ -77,17 +77,24 @@ async def _do(store: Store, action: Action) -> None:
             await Claims(store, time.time_ns).release(host, cidr, must_be_empty=True)
 
 
-async def recount(store: Store, handle: str) -> None:
-    """Make a handle's record count what the blocks hold for it. Raises Contention."""
+async def _recount(store: Store, handle: str, cidrs: Collection[str]) -> None:
     for _ in range(ATTEMPTS):
         record = await _handle(store, handle)
-        writes = recounted(handle, record, await store.list(IPAMBlock))
+        named = {*cidrs, *(record.spec.block if record else ())}
+        blocks = [block for cidr in sorted(named) if (block := await _block(store, cidr))]
         try:
-            await store.write(*writes)
+            await store.write(*recounted(handle, record, blocks))
         except OVERTAKEN:
             continue
         return
     raise Contention(f"count handle {handle} anew: overtaken {ATTEMPTS} times in a row; check again later")
+
+
+async def _block(store: Store, cidr: str) -> IPAMBlock | None:
+    try:
+        return await store.get(IPAMBlock, cidr_name(cidr))
+    except NotFound:
+        return None
 
 
 async def _handle(store: Store, handle: str) -> IPAMHandle | None:

@@ -43,9 +43,10 @@ class Assign:
 
 @dataclass(frozen=True, slots=True)
 class Recount:
-    """Make a handle's record say what the blocks hold for it."""
+    """Make a handle's record say what the blocks hold for it: those it counts, and these."""
 
     handle: str
+    blocks: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,12 @@ class Repair:
 
 
 def planned(records: Records, now_ns: int) -> list[Repair]:
-    """Return the repairs that are safe, in the order in which they build on each other."""
+    """Return the repairs that are safe, in the order in which they build on each other.
+
+    None is while a record can't be read: it may be the endpoint of a pod whose address then looks unused.
+    """
+    if records.unreadable:
+        return []
     found = (_of_blocks(records), _of_affinities(records), _of_addresses(records, now_ns), _of_handles(records))
     return [repair for repairs in found for repair in repairs]
 
@@ -206,21 +212,20 @@ def _of_handles(records: Records) -> Iterator[Repair]:
     for handle in records.leaks.handles:
         yield Repair(f"delete handle {handle.spec.handle_id}", Recount(handle.spec.handle_id))
     for lost in lost_handles(records):
-        yield Repair(f"write handle {lost} anew", Recount(lost))
+        yield Repair(f"write handle {lost} anew", Recount(lost, frozenset(records.counts[lost])))
     for wrong in miscounted(records):
-        yield Repair(f"count handle {wrong} anew", Recount(wrong))
+        yield Repair(f"count handle {wrong} anew", Recount(wrong, frozenset(records.counts[wrong])))
 
 
 def recounted(handle: str, record: IPAMHandle | None, blocks: Sequence[IPAMBlock]) -> list[Write]:
-    """Return the writes that make a handle's record count what the blocks hold; none if it does.
+    """Return the writes that make a handle's record count what these blocks hold; none if it does.
 
     The blocks are written too, before: whoever is changing them at this moment is overtaken, and counts anew.
     """
     held = {block.spec.cidr: count for block in blocks if (count := _held(block, handle))}
     if held == (dict(record.spec.block) if record else {}):
         return []
-    meant = held.keys() | (record.spec.block.keys() if record else set())
-    fences: list[Write] = [Update(advanced(block)) for block in blocks if block.spec.cidr in meant]
+    fences: list[Write] = [Update(advanced(block)) for block in blocks]
     if record is None:
         return [*fences, Create(IPAMHandle.make(handle_name(handle), handle_id=handle, block=held, deleted=False))]
     return [*fences, Update(record.with_spec(block=held)) if held else Delete(record)]

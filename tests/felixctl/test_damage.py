@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -23,10 +25,11 @@ from datastore.resources import (
     WorkloadEndpoint,
     read,
 )
-from datastore.store import Create, Delete, NotFound, Store, Update
+from datastore.store import Create, Delete, NotFound, Store, Update, Write
 from felixctl import ipam_check, repairing, repairs
 from felixctl.ipam_check import read_records
 from felixctl.problems import Problems, problems
+from ipam.allocator import Allocator, Request
 from ipam.block import allocations, faults
 from ipam.names import claim_time_ns
 from tests.felixctl.command import Felixctl
@@ -184,7 +187,7 @@ DAMAGES: list[tuple[Damage, str, str, bool]] = [
     (lose_from_queue, "broken_blocks", "neither assigned nor free", True),
     (unknown_owner, "broken_blocks", "allocations name attributes that do not exist: [9]", True),
     (owner_lost_in_use, "broken_blocks", "allocations name attributes that do not exist: [0]", False),
-    (overlapping_block, "broken_blocks", "it overlaps block 10.65.77.32/28", False),
+    (overlapping_block, "broken_blocks", "block 10.65.77.32/28: it lies in block 10.65.77.0/26", False),
     (lose_affinity, "affinities", "it names node node-3, which has no affinity for it", True),
     (lose_block, "affinities", "there is no such block", True),
     (half_claim, "affinities", "it is pending: a claim or a release was cut off half way", True),
@@ -235,6 +238,65 @@ async def test_a_repair_that_fails_does_not_keep_others_from_being_done(store: S
     missing = repairs.Repair("mend a block that is gone", repairs.Mend(fields.network("10.99.0.0/26")))
     first, second = await repairing.carry_out(store, [missing, *plan])
     assert (first.refusal is None, second.refusal) == (False, None)
+
+
+class Interrupted:
+    """A store that cannot write several objects at once; before the first write of a block, something happens."""
+
+    atomic = False
+
+    def __init__(self, store: Store, happening: Callable[[], Awaitable[object]]) -> None:
+        self._store, self._happenings = store, [happening]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def write(self, *writes: Write) -> tuple[Resource | None, ...]:
+        if self._happenings and isinstance(writes[0], Update) and isinstance(writes[0].resource, IPAMBlock):
+            await self._happenings.pop()()
+        return await self._store.write(*writes)
+
+
+async def test_a_pod_that_is_just_coming_keeps_its_address_and_its_handle(store: Store) -> None:
+    """Its handle counts already, its block does not: that looks idle, and is repaired at this very moment."""
+
+    async def repair() -> None:
+        plan = repairs.planned(await read_records(store), time.time_ns())
+        assert [step.sentence for step in plan] == ["delete handle n.new"]
+        await repairing.carry_out(store, plan)
+
+    allocator = Allocator(Interrupted(store, repair))
+    given = await allocator.assign(Request("node-3", "n.new", {"pod": "new", "namespace": "default", "node": "node-3"}))
+    look = await read_records(store)
+    [one] = [one for one in look.allocations if one.handle == "n.new"]
+    assert given.ipv4 == (one.address,)
+    [handle] = [handle for handle in look.handles if handle.name == "n.new"]
+    assert handle.spec.block == {str(one.block): 1}
+
+
+def garble(path: Path, kind: str, name: str, field: str) -> None:
+    """Make a record unreadable, as another program may."""
+    with sqlite3.connect(path / "cluster.db") as connection:
+        connection.execute(
+            "UPDATE object SET record = json_set(record, ?, 3) WHERE kind = ? AND name = ?", (field, kind, name)
+        )
+
+
+def test_a_record_that_nobody_can_read_is_found(damaged: Felixctl, tmp_path: Path) -> None:
+    damaged("ipam", "check", "--fix", "--yes")
+    garble(tmp_path, "IPAMBlock", "10-65-84-128-26", "$.spec.cidr")
+    ended = damaged("ipam", "check")
+    assert (ended.status, ended.err) == (1, "")
+    assert 'IPAMBlock "10-65-84-128-26": spec.cidr' in ended.out
+
+
+def test_nothing_is_freed_while_an_endpoint_cannot_be_read(damaged: Felixctl, tmp_path: Path) -> None:
+    garble(tmp_path, "WorkloadEndpoint", "node--1-k8s-web--1-eth0", "$.spec.ipNetworks")
+    ended = damaged("ipam", "check", "--fix", "--yes")
+    assert ended.out.endswith("None of these can be repaired safely by itself.\n")
+    ended = damaged("ipam", "release", "--ip", "10.65.84.128")
+    assert (ended.status, "can't be told what is in use" in ended.err) == (1, True)
+    assert "in use" in damaged("ipam", "show", "--ip", "10.65.84.128").out
 
 
 damages = st.lists(st.sampled_from([damage for damage, *_ in DAMAGES]), min_size=1, max_size=4, unique=True)
