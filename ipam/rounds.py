@@ -27,13 +27,21 @@ class Rounds(Generic[Key, Question, Answer]):
     async def ask(self, key: Key, question: Question) -> Answer:
         """Return the answer of the next round that starts; an answer that is an exception is raised.
 
-        Who stops waiting before the round starts is left out of it; afterwards the round is carried out all the same.
+        Who stops waiting before the round starts is left out of it. Afterwards the round is carried out all the same,
+        and he is let go when it is over: what he undoes then has been done.
         """
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(key, []).append((question, answer))
         if key not in self._serving:
             self._serving[key] = asyncio.create_task(self._run(key), name=f"ipam round {key}")
-        return await answer
+        try:
+            return await asyncio.shield(answer)
+        except asyncio.CancelledError:
+            if any(waiting is answer for _, waiting in self._waiting.get(key, ())):
+                answer.cancel()
+            else:
+                await asyncio.wait([answer])
+            raise
 
     async def _run(self, key: Key) -> None:
         try:

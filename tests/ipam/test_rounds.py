@@ -71,3 +71,19 @@ async def test_who_leaves_before_the_round_is_left_out_of_it() -> None:
     desk.may_end.set()
     assert [await first, await stays] == [4, 12]
     assert desk.served == [[2], [6]]
+
+
+async def test_who_leaves_during_the_round_is_let_go_when_it_is_over() -> None:
+    desk = Desk()
+    desk.may_end.clear()
+    leaving = asyncio.create_task(desk.rounds.ask("a", 2))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    leaving.cancel()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not leaving.done()
+    desk.may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    assert desk.served == [[2]]
