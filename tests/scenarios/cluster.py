@@ -15,8 +15,9 @@ from typing import Any
 import yaml
 
 from lab.host import World, start
+from lab.pace import PACE
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 60.0 * PACE
 
 
 class Refused(Exception):
@@ -81,12 +82,12 @@ class Lab:
         self.world.end()
 
 
-def until(holds: Callable[[], object], what: str, seconds: float = PATIENCE_SECONDS) -> None:
-    """Wait for a condition; the time is only for giving up."""
+def until(holds: Callable[[], object], what: str, seconds: float = PATIENCE_SECONDS, step: float = 0.05) -> None:
+    """Wait for a condition, looking every `step` seconds; the time is only for giving up."""
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, f"waited {seconds:g} s in vain until {what}"
-        time.sleep(0.05)
+        time.sleep(step)
 
 
 @contextmanager

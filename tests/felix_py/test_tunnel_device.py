@@ -1,0 +1,112 @@
+"""This node's end of the tunnel, with a veth under the name tunl0 where the kernel has no such device of its own."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+
+import pytest
+
+from datastore.resources import IPPool, Node
+from datastore.store import Unavailable
+from felix_py.tunnel_device import TunnelEnd
+from ipam.allocator import Allocator
+from ipam.tunnels import Tunnels
+from kernel.link import Devices, KernelError, inside
+from tests.ipam.world import MemoryStore, node, pool
+from tests.kernel.netns import Namespace, namespace
+
+IPIP = pool("pods", "10.65.0.0/24", ipip_mode="Always")
+
+
+@pytest.fixture
+def place() -> Iterator[Namespace]:
+    with namespace("tunnel") as place:
+        yield place
+
+
+@pytest.fixture
+def devices(place: Namespace) -> Iterator[Devices]:
+    with inside(place.descriptor):
+        devices = Devices()
+    with devices:
+        yield devices
+
+
+@pytest.fixture
+def tunl0(place: Namespace) -> Namespace:
+    if "tunl0" not in place.ip("link"):
+        place.ip("link add tunl0 type veth peer name far")
+    return place
+
+
+def end(store: MemoryStore, devices: Devices) -> TunnelEnd:
+    return TunnelEnd(Tunnels(store, Allocator(store), "n1"), devices)
+
+
+def addresses(place: Namespace) -> list[str]:
+    return [line.split()[3] for line in place.ip("-o -4 address show dev tunl0").splitlines()]
+
+
+async def test_the_device_is_up_with_its_mtu_and_its_one_address(tunl0: Namespace, devices: Devices) -> None:
+    store = MemoryStore(node("n1"), IPIP)
+    tunl0.ip("address add 192.0.2.77/24 dev tunl0")
+    one = end(store, devices)
+    assert await one.settle(1480)
+    assert one.address is not None
+    assert addresses(tunl0) == [f"{one.address}/32"]
+    shown = tunl0.ip("link show tunl0")
+    assert "mtu 1480" in shown and ",UP" in shown
+    assert str((await store.list(Node))[0].tunnel_address("ipip")) == one.address
+
+
+async def test_settled_again_it_changes_nothing(tunl0: Namespace, devices: Devices) -> None:
+    store = MemoryStore(node("n1"), IPIP)
+    assert await end(store, devices).settle(1480)
+    before, writes = tunl0.ip("address show dev tunl0"), store.calls["write IPAMBlock"]
+    assert await end(store, devices).settle(1480)
+    assert (tunl0.ip("address show dev tunl0"), store.calls["write IPAMBlock"]) == (before, writes)
+
+
+async def test_a_device_that_no_pool_wants_any_more_is_emptied_and_kept(tunl0: Namespace, devices: Devices) -> None:
+    store = MemoryStore(node("n1"), IPIP)
+    one = end(store, devices)
+    assert await one.settle(1480)
+    [stored] = await store.list(IPPool)
+    await store.update(stored.with_spec(ipip_mode="Never"))
+    assert await one.settle(0)
+    assert (one.address, addresses(tunl0)) == (None, [])
+    assert ",UP" in tunl0.ip("link show tunl0")
+    assert (await store.list(Node))[0].tunnel_address("ipip") is None
+
+
+class WithoutIpip(Devices):
+    """A kernel that has no such tunnels."""
+
+    def create(self, name: str, kind: str) -> None:
+        raise KernelError(f"create {name}: operation not supported (EOPNOTSUPP)", errno.EOPNOTSUPP)
+
+
+async def test_a_kernel_without_ipip_is_a_sentence_and_nobody_is_told_to_send(place: Namespace) -> None:
+    if "tunl0" in place.ip("link"):
+        place.ip("link set tunl0 name gone0")  # it cannot be deleted
+    store = MemoryStore(node("n1"), IPIP)
+    with inside(place.descriptor):
+        devices = WithoutIpip()
+    with devices:
+        one = end(store, devices)
+        assert not await one.settle(1480)
+        assert "this kernel has no IPIP" in one.problem
+        assert (await store.list(Node))[0].tunnel_address("ipip") is None
+        assert await one.settle(0)  # and where no pool wants it, there is nothing to say
+        assert one.problem == ""
+
+
+async def test_a_datastore_that_is_away_is_tried_again(tunl0: Namespace, devices: Devices) -> None:
+    class Away(MemoryStore):
+        async def get(self, *_: object, **__: object) -> object:  # type: ignore[override]
+            raise Unavailable("read n1: the datastore is away")
+
+    one = end(Away(node("n1"), IPIP), devices)
+    assert not await one.settle(1480)
+    assert "the datastore is away" in one.problem
