@@ -42,3 +42,9 @@ def test_the_next_hop_is_this_nodes_address_of_the_family() -> None:
 
 def test_the_local_preference_is_calicos() -> None:
     assert rib_out([BLOCK], [], [POOL], NODE)[BLOCK].local_preference == 2147482623
+
+
+def test_a_tunnels_address_goes_out_on_its_own_only_if_it_is_borrowed() -> None:
+    own, other = Prefix.parse("10.65.1.9/32"), Prefix.parse("10.65.9.9/32")
+    assert set(rib_out([BLOCK], [], [POOL], NODE, [own])) == {BLOCK}
+    assert set(rib_out([BLOCK], [], [POOL], NODE, [other])) == {BLOCK, other}
