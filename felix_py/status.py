@@ -23,6 +23,7 @@ from felix_py.rib import Source, candidates, is_resolved
 from felix_py.trace import kernel_facts
 from felix_py.tunnels import IPIP_DEVICE
 from felix_py.web import Page, Pages, Query, text_page
+from kernel.channel import KernelError
 from kernel.prefix import Prefix, unpack
 from kernel.route import Path, words
 
@@ -82,7 +83,10 @@ class Status:
             return text_page(HTTPStatus.BAD_REQUEST, f"trace ?to=ADDRESS&from=ADDRESS: {error}\n")
         here = [pod for pod in self._agent.snapshot.endpoints.values() if {to, from_}.intersection(pod.addresses)]
         pods = {end.packed: pod.device for pod in here for end in (to, from_) if end in pod.addresses}
-        kernel = await asyncio.to_thread(kernel_facts, to.packed, from_.packed, pods)
+        try:
+            kernel = await asyncio.to_thread(kernel_facts, to.packed, from_.packed, pods)
+        except KernelError as error:
+            return text_page(HTTPStatus.SERVICE_UNAVAILABLE, f"trace {from_.address} to {to.address}: {error}\n")
         return _json({**kernel, **routing_facts(self._agent, to, from_), **await self._peers()})
 
     async def _peers(self) -> dict[str, Any]:

@@ -121,6 +121,13 @@ def test_a_whole_way_is_told_hop_by_hop_and_nothing_is_broken(lab: Lab) -> None:
     assert reaches(lab)
 
 
+def test_on_a_node_its_own_part_is_shown_and_the_other_node_is_out_of_sight(lab: Lab) -> None:
+    printed = felixctl(lab, "why", "n1-1", "n2-1")
+    assert "0.0.0.0/0 via 169.254.1.1 dev eth0" in printed, "n1 looks into its own pod"
+    assert "its agent answers on n2 only; run felixctl why n1-1 n2-1 there too" in printed
+    assert "nothing that can be seen between default/n1-1 and default/n2-1 is broken; out of sight: n2" in printed
+
+
 def test_a_link_that_is_down(lab: Lab) -> None:
     with changed(lab, "world", "ip link set n2 down", "ip link set n2 up"):
         until(lambda: "LOWER_UP" not in lab.run("n2", "ip", "link", "show", "eth0"), "n2 has lost its carrier")
