@@ -94,7 +94,7 @@ async def _serve(settings: Settings) -> None:
         write_sysctls(FORWARDING, content_without=_IPV6_SYSCTLS)
         sidecar = Sidecar(settings.run_dir / "bgp.sock")
         tunnel_end = TunnelEnd(Tunnels(store, allocator, identity.node), stack.enter_context(Devices()))
-        agent = Agent(settings, identity, store, kernel, sidecar, tunnel_end)
+        agent = Agent(settings, identity, store, kernel, sidecar, tunnel_end, allocator.notice)
         journal = Journal(settings.state_dir / "released.journal")
         verbs = Verbs(_cni_settings(settings, identity), store, allocator, agent, journal, limitation=agent.limitation)
         checks = Checks(agent, store, kernel, verbs.leaving)

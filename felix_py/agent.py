@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from bgp.protocol import Learned, Problem, ReplayEnd, Settled, Withdrawn
 from bgp.sessions import speaker_of
 from bgp.speaker import Attributes, Speaker
 from datastore.resources import WorkloadEndpoint
+from datastore.store import Event as StoreEvent
 from datastore.store import Store
 from felix_py.announce import Addresses, Pool, borrowed, rib_out
 from felix_py.fib import Fib, Ownership
@@ -75,7 +76,9 @@ class Agent:
         kernel: Kernel,
         sidecar: Sidecar,
         tunnel_end: TunnelEnd,
+        notice: Callable[[StoreEvent], None],
     ) -> None:
+        """notice: is told every event of the datastore too: the allocator, which so needs no watch of its own."""
         self.settings, self.identity = settings, identity
         self.ownership = Ownership(settings.protocol, settings.learned_protocol, settings.metric)
         self.snapshot = Snapshot(identity.node)
@@ -87,6 +90,7 @@ class Agent:
         self.announced: Mapping[Prefix, Attributes] = {}
         self.tunnels, self.tunnel_end = TunnelRoutes(self.ownership), tunnel_end
         self._store, self._kernel, self._sidecar = store, kernel, sidecar
+        self._notice = notice
         self._awake = asyncio.Event()
         self._ready = asyncio.Event()
         self._tunnel_due = asyncio.Event()
@@ -126,6 +130,7 @@ class Agent:
 
     async def _watch_datastore(self) -> None:
         async for event in self._store.watch(*WATCHED):
+            self._notice(event)
             self._due |= self.snapshot.fold(event)
             self.progress.datastore_in_sync = self.snapshot.in_sync
             if self.snapshot.in_sync and (self._due or self.snapshot.touched or self.snapshot.whereabouts.moved):

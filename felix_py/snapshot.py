@@ -17,7 +17,9 @@ from datastore.resources import (
     BlockAffinity,
     FelixConfiguration,
     IPAMBlock,
+    IPAMConfig,
     IPPool,
+    IPReservation,
     Node,
     Resource,
     WorkloadEndpoint,
@@ -35,6 +37,8 @@ WATCHED: tuple[type[Resource], ...] = (
     BlockAffinity,
     IPAMBlock,
     WorkloadEndpoint,
+    IPAMConfig,  # these two for the allocator, which is told every event
+    IPReservation,
 )
 
 

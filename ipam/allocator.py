@@ -16,7 +16,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_network
 from datastore.fields import Address, Network, network
 from datastore.pools import Use
 from datastore.resources import BlockAffinity, IPAMBlock, IPAMHandle, IPPool
-from datastore.store import DatastoreError, NotFound, Store
+from datastore.store import DatastoreError, Event, NotFound, Store
 from ipam import block as blocks
 from ipam import search
 from ipam.batch import Ask, Assign, AssignAt, Release, ReleaseHandle
@@ -83,6 +83,10 @@ class Allocator:
         Without it each request reads them. A change counts a moment later with it, as if the request had come earlier.
         """
         await self._views.follow()
+
+    def notice(self, event: Event) -> None:
+        """As `follow`, for an agent that watches the store anyway: to be told every event of its watch."""
+        self._views.notice(event)
 
     async def assign(self, request: Request) -> Assignment:
         """Assign all the addresses of a request, or none (unless it is content with fewer).

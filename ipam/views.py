@@ -10,10 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from datastore.resources import BlockAffinity, IPAMConfig, IPPool, IPReservation, Node
-from datastore.store import InSync, NotFound, Store
+from datastore.store import Changed, Event, Gone, InSync, NotFound, Store
 from ipam.claims import Claims
 from ipam.reserved import Reserved
 from ipam.rounds import Rounds
+
+FOLLOWED = (IPAMConfig, IPPool, IPReservation, Node, BlockAffinity)
+"""The kinds that a view is made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +62,32 @@ class Views:
     async def follow(self) -> None:
         """Keep what was read until the store tells that something of it changed. Runs until cancelled."""
         try:
-            async for event in self._store.watch(IPAMConfig, IPPool, IPReservation, Node, BlockAffinity):
-                self._changes += 1
-                if self._kept or isinstance(event, InSync):
-                    self._kept = {}
+            async for event in self._store.watch(*FOLLOWED):
+                self.notice(event)
         finally:
             self._kept = None
+
+    def notice(self, event: Event) -> None:
+        """Take in one event of a watch that somebody else keeps anyway; other kinds than FOLLOWED do not count.
+
+        From its InSync on what was read is kept. Such a watch must not end before this process does.
+        """
+        match event:
+            case InSync():
+                self._kept = {}
+            case Changed(resource=Node() as node):
+                self._forget(node.name)
+            case Changed(resource=resource) if isinstance(resource, FOLLOWED):
+                self._forget()
+            case Gone(kind=kind) if kind in FOLLOWED:
+                self._forget()
+
+    def _forget(self, host: str | None = None) -> None:
+        self._changes += 1
+        if self._kept and host is None:
+            self._kept = {}
+        elif self._kept and host is not None:
+            self._kept.pop(host, None)
 
     async def of(self, host: str) -> View:
         kept = self._kept.get(host) if self._kept else None
