@@ -62,7 +62,7 @@ def run(
     """
     from lab.host import start
     from lab.leftovers import listing, namespaces_of, settled_leftovers
-    from lab.report import faults, for_machines, show
+    from lab.report import drawing, faults, for_machines, show
 
     began, before = time.monotonic(), listing()
     with _sentences(), _progress() as heard:
@@ -76,9 +76,22 @@ def run(
     if json_file:
         _write(json_file, json.dumps(numbers) + "\n")
     if svg:
-        _write(svg, console.export_svg(title=f"felixctl lab run {spec}"))
+        _write(svg, drawing(console, f"felixctl lab run {spec}"))
     if faults(numbers):
         raise typer.Exit(FAILED)
+
+
+@app.command(name="list")
+def list_examples() -> None:
+    """List the example labs that come with the project, and what each one shows.
+
+    [dim]$[/dim] felixctl lab list
+    """
+    from felixctl.tables import table
+    from lab.examples import examples
+
+    rows = [(each.file, str(each.spec.nodes_count), str(each.spec.pods), each.shows) for each in examples()]
+    typer.echo(table(("FILE", "NODES", "PODS", "SHOWS"), rows))
 
 
 @app.command()
@@ -141,7 +154,7 @@ def execute(
 @app.command()
 def kill(
     node: Annotated[str, typer.Argument(help="A node or a peer.")],
-    what: Annotated[str, typer.Argument(help="agent, sidecar or exabgp; bird on a peer.")] = "agent",
+    what: Annotated[str, typer.Argument(help="agent, sidecar or exabgp; bird, frr or gobgp on a peer.")] = "agent",
     lab: Lab = None,
 ) -> None:
     """Kill -9 one program of a node. It is started again, and no running pod should notice."""

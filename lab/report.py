@@ -5,8 +5,10 @@ Pure but for the console it prints on: the picture of the cluster comes in as pl
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -19,6 +21,7 @@ from lab.leftovers import of_the_lab
 
 # Wider than this a ping matrix is no pleasure any more: its rows are summed up instead.
 WIDEST_MATRIX = 14
+LONGEST_ROUTES = LONGEST_PODS = 40  # of one node
 _COLOURS = {"pods": "green", "tunnels": "magenta", "learned": "cyan", "blocks": "yellow"}
 _SOURCES = {
     "pods": "a pod of this node",
@@ -30,14 +33,24 @@ _SOURCES = {
 
 def for_machines(picture: Mapping[str, Any], leftovers: Iterable[str]) -> dict[str, Any]:
     """Return the numbers of a run."""
+    refused = picture["refused"]
     return {
         "nodes": len(picture["nodes"]),
         "pods": len(picture["pods"]),
+        **({"refused": refused_by_node(refused)} if refused["expected"] else {}),
         "sessions": picture["sessions"],
         "pings": picture["pings"],
         "seconds": {name: picture["seconds"].get(name) for name in ("up", "established", "reachable", "total")},
         "invariants": picture["invariants"],
         "leftovers": list(leftovers),
+    }
+
+
+def refused_by_node(refused: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+    """Return how many pods each node was expected to refuse, and how many it did."""
+    return {
+        node: {"expected": expected, "refused": sum(pod["node"] == node for pod in refused["pods"])}
+        for node, expected in refused["expected"].items()
     }
 
 
@@ -49,6 +62,9 @@ def faults(numbers: Mapping[str, Any]) -> list[str]:
         found.append(f"only {sessions['established']} of {sessions['expected']} sessions are up")
     if pings["lost"]:
         found.append(f"{pings['lost']} of {pings['sent']} pings were lost")
+    for node, pods in numbers.get("refused", {}).items():
+        if pods["refused"] != pods["expected"]:
+            found.append(f"{pods['refused']} pods were refused on {node}, not {pods['expected']} as the spec expects")
     if not invariants["checked"]:
         found.append("no agent has checked its invariants")
     if numbers["seconds"]["reachable"] is None:
@@ -63,6 +79,8 @@ def show(console: Console, picture: Mapping[str, Any], numbers: Mapping[str, Any
     console.print()
     console.print(Panel.fit(_headline(picture), border_style="blue", padding=(0, 2)))
     console.print(_nodes(picture))
+    if picture["refused"]["pods"]:
+        console.print(_refused(picture))
     if any(node["peers"] for node in picture["nodes"]):
         console.print(_sessions(picture))
     for node in picture["nodes"]:
@@ -93,8 +111,20 @@ def _nodes(picture: Mapping[str, Any]) -> Table:
             "\n".join(node["addresses"]),
             str(node["as_number"] or "–"),
             "\n".join(node["blocks"]) or "–",
-            "\n".join(f"{pod['name']}  {', '.join(pod['addresses'])}" for pod in pods) or "–",
+            "\n".join(_pod_lines(pods)) or "–",
         )
+    return table
+
+
+def _pod_lines(pods: Sequence[Mapping[str, Any]]) -> list[str]:
+    lines = [f"{pod['name']}  {', '.join(pod['addresses'])}" for pod in pods[:LONGEST_PODS]]
+    return [*lines, f"and {len(pods) - LONGEST_PODS} more"] if len(pods) > LONGEST_PODS else lines
+
+
+def _refused(picture: Mapping[str, Any]) -> Table:
+    table = _table("pods refused, as expected", "pod", "node", "error")
+    for pod in picture["refused"]["pods"]:
+        table.add_row(Text(pod["name"], "bold"), pod["node"], pod["error"])
     return table
 
 
@@ -118,22 +148,24 @@ def _sessions(picture: Mapping[str, Any]) -> Table:
 
 def _routes(node: Mapping[str, Any]) -> Table:
     table = _table(f"routes of {node['name']}", "kernel route", "wanted by")
-    for row in node["routes"]:
-        if row["best"]:
-            colour = _COLOURS.get(row["source"], "")
-            note = f" ({row['note']})" if row["note"] else ""
-            missing = "" if row["in_fib"] else "  not in the kernel"
-            table.add_row(
-                Text.assemble((row["via"], colour), (missing, "red")),
-                Text(_SOURCES.get(row["source"], row["source"]) + note, "dim"),
-            )
+    best = [row for row in node["routes"] if row["best"]]
+    for row in best[:LONGEST_ROUTES]:
+        colour = _COLOURS.get(row["source"], "")
+        note = f" ({row['note']})" if row["note"] else ""
+        missing = "" if row["in_fib"] else "  not in the kernel"
+        table.add_row(
+            Text.assemble((row["via"], colour), (missing, "red")),
+            Text(_SOURCES.get(row["source"], row["source"]) + note, "dim"),
+        )
+    for source, count in Counter(row["source"] for row in best[LONGEST_ROUTES:]).items():
+        table.add_row(Text(f"and {count} more", _COLOURS.get(source, "")), Text(_SOURCES.get(source, source), "dim"))
     return table
 
 
 def _matrix(picture: Mapping[str, Any]) -> RenderableType:
     matrix: Mapping[str, Mapping[str, float]] = picture["matrix"]
     if len(matrix) > WIDEST_MATRIX:
-        return _summed_up(matrix)
+        return _summed_up(picture)
     table = _table("ping, in milliseconds", "from \\ to", *matrix, numbers=True)
     for name, trips in matrix.items():
         table.add_row(Text(name, "bold"), *(_trip(name, other, trips) for other in matrix))
@@ -146,14 +178,17 @@ def _trip(name: str, other: str, trips: Mapping[str, float]) -> Text:
     return Text(f"{trips[other]:.2f}", "green") if other in trips else Text("lost", "bold red")
 
 
-def _summed_up(matrix: Mapping[str, Mapping[str, float]]) -> Table:
-    table = _table("pings", "from", "answered", "slowest (ms)", numbers=True)
-    for name, trips in matrix.items():
-        others = len(matrix) - 1
+def _summed_up(picture: Mapping[str, Any]) -> Table:
+    """Return a row per node: how many of the pairs that begin there answered, and the slowest of them."""
+    matrix: Mapping[str, Mapping[str, float]] = picture["matrix"]
+    table = _table("pings between pods", "from the pods of", "pairs", "slowest (ms)", numbers=True)
+    for node in picture["nodes"]:
+        rows = [matrix[pod["name"]] for pod in picture["pods"] if pod["node"] == node["name"]]
+        answered, asked = sum(map(len, rows)), len(rows) * (len(matrix) - 1)
         table.add_row(
-            Text(name, "bold"),
-            Text(f"{len(trips)}/{others}", _good(len(trips) == others)),
-            f"{max(trips.values(), default=0):.2f}",
+            Text(node["name"], "bold"),
+            Text(f"{answered}/{asked}", _good(answered == asked)),
+            f"{max((trip for row in rows for trip in row.values()), default=0):.2f}",
         )
     return table
 
@@ -180,9 +215,14 @@ def _closing(picture: Mapping[str, Any], numbers: Mapping[str, Any] | None) -> G
         others = [text for text in numbers["leftovers"] if text not in left]
         lines += [Text(f"note        {text} is new, the lab's or somebody else's", "yellow") for text in others]
         lines += [Text(f"✗ {fault}", "bold red") for fault in faults(numbers)] or [
-            Text("✓ every pod reaches every other", "bold green")
+            Text("✓ every pod reaches every other" + _as_expected(numbers), "bold green")
         ]
     return Group(Text(), *lines)
+
+
+def _as_expected(numbers: Mapping[str, Any]) -> str:
+    refused = sum(node["refused"] for node in numbers.get("refused", {}).values())
+    return f"; {refused} pods were refused, as expected" if refused else ""
 
 
 def _table(title: str, *columns: str, numbers: bool = False) -> Table:
@@ -194,3 +234,8 @@ def _table(title: str, *columns: str, numbers: bool = False) -> Table:
 
 def _good(well: bool) -> str:
     return "green" if well else "bold red"
+
+
+def drawing(console: Console, title: str) -> str:
+    """Return what a recording console has shown as an SVG that loads nothing from elsewhere."""
+    return re.sub(r',\s*url\("https?:[^)]*\) format\("[^"]*"\)', "", console.export_svg(title=title))
