@@ -134,7 +134,10 @@ def _write(path: Path, text: str) -> None:
 def _fixed(url: str, found: Problems, plan: Sequence[Repair], yes: bool) -> Problems:
     """Show the plan, carry it out if that is wanted, and return the problems that are left."""
     if not plan:
-        show("None of these can be repaired safely by itself.\n")
+        show(
+            "None of these can be repaired safely now: an address given out within five minutes may belong to a pod"
+            " that is just coming; all else needs your decision.\n"
+        )
         return found
     show("\nWhat can be repaired safely:\n" + "".join(f"  {n}. {step.sentence}\n" for n, step in enumerate(plan, 1)))
     if not yes and not typer.confirm(f"Do these {len(plan)}?", default=False):

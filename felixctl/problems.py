@@ -312,7 +312,7 @@ def _affinity_fault(affinity: BlockAffinity, block: IPAMBlock | None, records: R
     if affinity.name != affinity_name(host, str(cidr)):
         return f"it is called {affinity.name}, where nobody looks for it"
     if any(affinity.metadata.labels.get(key) != text for key, text in labels.items()):
-        return "it lacks the labels that it is listed by: an older version wrote it"
+        return "it lacks the labels that it is listed by: an older version, or a copy of another, wrote it"
     return None
 
 

@@ -14,15 +14,16 @@ from datastore.resources import IPAMBlock, IPAMHandle, WorkloadEndpoint
 from datastore.store import DatastoreError, NotFound, Store, Update
 from felixctl.repairs import (
     Action,
-    Adopt,
     Assign,
     Claim,
     Free,
     GiveUp,
+    Label,
     Mend,
     Recount,
     Repair,
     Settle,
+    labelled,
     mended,
     recounted,
 )
@@ -69,8 +70,8 @@ async def _do(store: Store, action: Action) -> None:
             await _mend(store, cidr)
         case Settle(affinity):
             await Claims(store, time.time_ns).repair(affinity)
-        case Adopt(host):
-            await Claims(store, time.time_ns).adopt(host)
+        case Label(affinity):
+            await store.update(labelled(affinity))
         case Claim(host, cidr):
             await Claims(store, time.time_ns).claim(host, cidr)
         case GiveUp(host, cidr):

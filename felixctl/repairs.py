@@ -17,7 +17,7 @@ from datastore.store import Create, Delete, Update, Write
 from felixctl.problems import Records, affinity_faults, lost_handles, miscounted, unassigned, unused
 from ipam.batch import Release
 from ipam.block import Allocation, address_of, advanced, allocations, faults, is_empty
-from ipam.names import affine_host, affinity_name, claim_time_ns, handle_name, pod_handle
+from ipam.names import affine_host, affinity_labels, affinity_name, claim_time_ns, handle_name, pod_handle
 
 USUAL_NETWORK = "k8s-pod-network"
 ARRIVING_SECONDS = 5 * 60
@@ -64,10 +64,10 @@ class Settle:
 
 
 @dataclass(frozen=True, slots=True)
-class Adopt:
-    """Label a node's claims as today's readers look for them."""
+class Label:
+    """Label a claim as today's readers look for it."""
 
-    host: str
+    affinity: BlockAffinity
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class GiveUp:
     cidr: Network
 
 
-Action: TypeAlias = Free | Assign | Recount | Mend | Settle | Adopt | Claim | GiveUp
+Action: TypeAlias = Free | Assign | Recount | Mend | Settle | Label | Claim | GiveUp
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +160,13 @@ def _of_affinities(records: Records) -> Iterator[Repair]:
         elif not record.confirmed:
             yield Repair(f"finish the claim of node {host} for block {cidr}", Settle(record))
         else:
-            yield Repair(f"label the affinities of node {host} as they are looked for", Adopt(host))
+            yield Repair(f"label the affinity of node {host} for block {cidr} as it is looked for", Label(record))
+
+
+def labelled(affinity: BlockAffinity) -> BlockAffinity:
+    """Return the claim with the labels it is listed by; others stay."""
+    labels = affinity_labels(affinity.spec.node, affinity.network.version)
+    return affinity.with_metadata(labels={**affinity.metadata.labels, **labels})
 
 
 def _of_unclaimed(block: IPAMBlock, records: Records) -> Iterator[Repair]:
