@@ -76,7 +76,7 @@ def module_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 @pytest.fixture
 def lab(module_lab: Lab) -> Iterator[Lab]:
     yield module_lab
-    until(lambda: why(module_lab).status == 0, "what was broken works again")
+    until(lambda: reaches(module_lab) and module_lab.settled(), "what was broken works again")
 
 
 @contextmanager
@@ -101,7 +101,24 @@ def peer(lab: Lab, **spec: Any) -> Iterator[None]:
     try:
         yield
     finally:
+        before = session_of(lab)
         felixctl(lab, "delete", "bgppeer", "odd")
+        until(lambda: is_anew(lab, "mesh", before), "the mesh's session is up")
+
+
+def session_of(lab: Lab) -> dict[str, Any]:
+    (found,) = lab.page("n1", "status")["peers"]
+    return dict(found)
+
+
+def is_anew(lab: Lab, kind: str, before: dict[str, Any]) -> bool:
+    now = session_of(lab)
+    return (now["kind"], now["state"]) == (kind, "up") and now["since"] > before["since"]
+
+
+def forgotten(lab: Lab) -> bool:
+    """Whether n1 has no route any more that it learned."""
+    return not lab.routes("n1", "proto", "81")
 
 
 def test_a_whole_way_is_told_hop_by_hop_and_nothing_is_broken(lab: Lab) -> None:
@@ -190,7 +207,7 @@ def test_a_blackhole_that_is_hit(lab: Lab) -> None:
 
 def test_a_session_with_a_wrong_as(lab: Lab) -> None:
     with peer(lab, asNumber=64999):
-        until(lambda: why(lab).status == 1, "the session has ended")
+        until(lambda: forgotten(lab), "the session has ended")
         where, about, cause = why(lab).broken
         assert (where, about) == ("n1", "session")
         assert "session with n2 (192.0.2.2) is down" in cause
@@ -201,21 +218,17 @@ def test_a_session_with_a_wrong_as(lab: Lab) -> None:
 def test_a_session_that_is_down(lab: Lab) -> None:
     """n1's answers on BGP's port go nowhere, and its speaker has to start anew; nobody waits long for its return."""
     rule = "ipproto tcp sport 179 prohibit"
+    before = session_of(lab)
     with peer(lab, asNumber=64512, maxRestartTime="1s"):
-        until(lambda: session_of(lab) == ("node", "up"), "the session is up by the BGPPeer's settings")
+        until(lambda: is_anew(lab, "node", before), "the session is up by the BGPPeer's settings")
         with changed(lab, "n1", f"ip rule add {rule}", f"ip rule del {rule}"):
             lab.ask("kill", node="n1", what="exabgp")
-            until(lambda: why(lab).status == 1, "the routes learned over it have gone")
+            until(lambda: forgotten(lab), "the routes learned over it have gone")
             where, about, cause = why(lab).broken
             assert (where, about) == ("n1", "session")
             assert "session with n2 (192.0.2.2) is down since" in cause
             assert "wrong AS" not in cause
             assert not reaches(lab)
-
-
-def session_of(lab: Lab) -> tuple[str, str]:
-    (found,) = lab.page("n1", "status")["peers"]
-    return found["kind"], found["state"]
 
 
 def test_a_pool_that_is_disabled(lab: Lab) -> None:
@@ -255,5 +268,6 @@ def test_an_address_that_leaked(lab: Lab) -> None:
 
 
 def test_a_name_that_nobody_has_and_a_question_that_makes_no_sense(lab: Lab) -> None:
-    assert why(lab, other="nobody").broken[:2] == ("nobody", "endpoint")
+    nobody = why(lab, other="nobody")
+    assert (nobody.status, *nobody.broken[:2]) == (1, "nobody", "endpoint")
     assert why(lab, other="n1-1").status == 2
