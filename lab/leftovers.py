@@ -1,7 +1,7 @@
 """What a lab left on the host: the difference of two listings, made from outside before it starts and after its end.
 
-A host is never quite still: a process that some other living process started meanwhile is that one's business. What
-the lab leaves would have lost its parents.
+A host is never quite still: cron and whoever else lives there start processes and lose them. What a lab started bears
+its mark in the environment, or is our own child, or sits in a namespace of the lab's; of others nothing is held against it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from lab.place import MARK
 
 KINDS = ("user", "pid", "mnt", "net", "uts", "ipc")
 # How deep the lab's production paths lie: /opt/cni/bin/felix is two below /opt/cni.
@@ -31,6 +33,7 @@ class Process:
     parent: int
     command: str
     namespaces: tuple[str, ...]
+    marked: bool = False  # a lab's: its environment says so, or its command line
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +91,20 @@ def namespaces_of(pid: int) -> frozenset[str]:
 
 
 def _strays(before: Listing, after: Listing, own: frozenset[str]) -> Iterator[Process]:
-    """Yield the new processes in a namespace of the lab's, and those that no earlier process answers for."""
+    """Yield the new processes that are a lab's: marked and orphaned, descended from us, or in a namespace of the lab's.
+
+    A marked one with another living ancestor is of somebody else's lab.
+    """
     by_pid = {process.pid: process for process in after.processes.values()}
-    ours = {0, 1, os.getpid()}
-    earlier = {pid for pid, _ in before.processes} - ours
+    earlier = {pid for pid, _ in before.processes} - {1, os.getpid()}
     for key, process in after.processes.items():
         if key in before.processes:
             continue
         ancestor = process.parent
-        while ancestor in by_pid and ancestor not in earlier | ours:
+        while ancestor in by_pid and ancestor not in earlier | {1, os.getpid()}:
             ancestor = by_pid[ancestor].parent
-        if ancestor not in earlier or own.intersection(process.namespaces):
+        orphaned = process.marked and ancestor not in earlier
+        if orphaned or ancestor == os.getpid() or own.intersection(process.namespaces):
             yield process
 
 
@@ -111,7 +117,15 @@ def _processes() -> Iterator[Process]:
             except OSError:
                 continue  # it has just ended
             if fields[0] != "Z" and fields[1] != "2":  # neither a zombie nor the kernel's own
-                yield Process(int(folder.name), fields[19], int(fields[1]), command[:120], _namespaces(folder))
+                marked = " -m lab " in command or _bears_the_mark(folder)
+                yield Process(int(folder.name), fields[19], int(fields[1]), command[:120], _namespaces(folder), marked)
+
+
+def _bears_the_mark(folder: Path) -> bool:
+    try:
+        return f"{MARK}=".encode() in (folder / "environ").read_bytes()
+    except OSError:
+        return False  # another user's, or it has just ended
 
 
 def _namespaces(folder: Path) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from typing import IO, Any
 from lab.namespaces import SEARCH_PATH
 
 ROUTER = "router"  # joins the subnets
+MARK = "FELIX_LAB"  # in the environment of all that a lab starts
 DATASTORE = "sqlite:///srv/felix/cluster.db"  # one file, the same on every node
 
 
@@ -45,7 +46,7 @@ class Place:
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,
-            env={"PATH": SEARCH_PATH, "LANG": "C.UTF-8", "HOME": "/root", **(environment or {})},
+            env={MARK: self.name, "PATH": SEARCH_PATH, "LANG": "C.UTF-8", "HOME": "/root", **(environment or {})},
             start_new_session=True,
         )
 

@@ -26,7 +26,7 @@ def test_a_still_host_has_no_leftovers() -> None:
 
 
 def test_an_orphan_and_its_namespace_are_left_behind() -> None:
-    orphan = Process(900, "9", 1, "python -m felix_py", ("net:[2]",))
+    orphan = Process(900, "9", 1, "python -m felix_py", ("net:[2]",), marked=True)
     assert leftovers(world(), world(orphan)) == ["process 900: python -m felix_py", "namespace net:[2]"]
 
 
@@ -36,13 +36,21 @@ def test_a_child_of_ours_is_left_behind_and_a_child_of_somebody_else_is_not() ->
     assert leftovers(world(), world(ours, other)) == ["process 901: nsenter"]
 
 
+def test_an_orphan_of_somebody_else_is_not_ours() -> None:
+    assert leftovers(world(), world(Process(904, "9", 1, "cron", ("net:[1]",)))) == []
+
+
+def test_a_marked_process_of_a_lab_that_somebody_else_runs_is_not_ours() -> None:
+    assert leftovers(world(), world(Process(905, "9", 50, "python -m bgp", ("net:[4]",), marked=True))) == []
+
+
 def test_whoever_is_in_a_namespace_of_the_lab_is_left_behind_whatever_its_parents() -> None:
     adopted = Process(903, "9", 50, "bird", ("user:[7]",))
     assert "process 903: bird" in leftovers(world(), world(adopted), frozenset({"user:[7]"}))
 
 
 def test_a_pid_that_came_round_again_is_another_process() -> None:
-    before, after = world(Process(900, "9", 1, "old", ())), world(Process(900, "99", 1, "new", ()))
+    before, after = world(Process(900, "9", 1, "old", ())), world(Process(900, "99", 1, "new", (), marked=True))
     assert leftovers(before, after) == ["process 900: new"]
 
 
