@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -47,7 +47,11 @@ app = typer.Typer(
 
 
 @app.callback()
-def felixctl() -> None:
+def felixctl(
+    allow_version_mismatch: Annotated[
+        bool, typer.Option("--allow-version-mismatch", hidden=True, help="For calicoctl's scripts: always so.")
+    ] = False,
+) -> None:
     """See and change a felix-py cluster.
 
     Resources are written and printed as calicoctl does. Each command explains itself: [b]felixctl get --help[/b].

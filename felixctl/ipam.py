@@ -27,6 +27,13 @@ class Switch(StrEnum):
     FALSE = "false"
 
 
+class Persistence(StrEnum):
+    """Whether virtual machines keep their addresses; kept for KubeVirt's agents, nothing here acts on it."""
+
+    ENABLED = "Enabled"
+    DISABLED = "Disabled"
+
+
 @app.callback()
 def ipam() -> None:
     """See who has which addresses, and check that the records agree.
@@ -76,6 +83,10 @@ def configure(
         int | None,
         typer.Option("--ip-cooldown-seconds", help="How long a freed address rests before it is given again."),
     ] = None,
+    persistence: Annotated[
+        Persistence | None,
+        typer.Option("--kubevirt-ip-persistence", help="Whether virtual machines keep theirs (for KubeVirt)."),
+    ] = None,
     url: Url = DEFAULT_URL,
 ) -> None:
     """Change the settings that bind all nodes; see them by [b]ipam show --show-configuration[/b].
@@ -83,12 +94,21 @@ def configure(
     [dim]$[/dim] felixctl ipam configure --strictaffinity=true --max-blocks-per-host 4
     """
     strict = None if strict_affinity is None else strict_affinity is Switch.TRUE
-    chosen = {"strictAffinity": strict, "maxBlocksPerHost": max_blocks, "ipCooldownSeconds": cooldown}
+    chosen = {
+        "strictAffinity": strict,
+        "maxBlocksPerHost": max_blocks,
+        "ipCooldownSeconds": cooldown,
+        "kubeVirtVMAddressPersistence": persistence and str(persistence),
+    }
     spec = {field: value for field, value in chosen.items() if value is not None}
     if not spec:
         raise CommandError("ipam configure: nothing to change; see felixctl ipam configure --help", MISUSED)
     writing(url, lambda store: _configure(store, spec))
-    print_out("".join(f"Successfully set {field} to: {str(value).lower()}\n" for field, value in spec.items()))
+    print_out("".join(f"Successfully set {field} to: {_told(value)}\n" for field, value in spec.items()))
+
+
+def _told(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 async def _configure(store: Store, changes: Mapping[str, object]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +27,6 @@ from datastore.store import NotFound, Store
 from felixctl import leak_report, repairs
 from felixctl.check import report
 from felixctl.connection import DEFAULT_URL, Url, reading, writing
-from felixctl.documents import to_json
 from felixctl.failure import FAILED, MISUSED, CommandError
 from felixctl.leak_report import Report, ReportError
 from felixctl.paper import show
@@ -69,7 +69,8 @@ def check(
     records, found, plan = reading(url, _checked)
     show(report(records, found, all_addresses=show_all_ips))
     if output:
-        _write(output, to_json(leak_report.written(records, reading(url, cluster), client_version())))
+        written = leak_report.written(records, reading(url, cluster), client_version())
+        _write(output, json.dumps(written, indent=2) + "\n")
     if fix and found.count:
         found = _fixed(url, found, plan, yes)
     if found.count:

@@ -109,6 +109,10 @@ def test_configuration_is_made_changed_and_checked(felixctl: Felixctl) -> None:
     assert ended.out == "Successfully set strictAffinity to: true\nSuccessfully set maxBlocksPerHost to: 4\n"
     shown = felixctl("ipam", "show", "--show-configuration").out
     assert "| StrictAffinity " in shown
+    ended = felixctl("ipam", "configure", "--kubevirt-ip-persistence", "Disabled")
+    assert ended.out == "Successfully set kubeVirtVMAddressPersistence to: Disabled\n"
+    shown = felixctl("--allow-version-mismatch", "ipam", "show", "--show-configuration").out
+    assert "| KubeVirtVMAddressPersistence | Disabled |" in shown
     ended = felixctl("ipam", "configure", "--strictaffinity=false")
     assert (ended.status, "maxBlocksPerHost 4 needs strictAffinity true" in ended.err) == (1, True)
     assert felixctl("ipam", "show", "--show-configuration").out == shown
