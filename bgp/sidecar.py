@@ -49,6 +49,7 @@ TICK_SECONDS = 0.5
 # A configuration that ExaBGP did not get (a full disk, a check that took too long) is tried again this much later.
 LOAD_AGAIN_SECONDS = 15.0
 LEAVE_SECONDS = 1.0
+HELLO_SECONDS = 5.0
 
 
 class Sidecar:
@@ -302,7 +303,9 @@ class Sidecar:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            match decode(await reader.readline()):
+            async with asyncio.timeout(HELLO_SECONDS):
+                hello = decode(await reader.readline())
+            match hello:
                 case Hello("agent", started):
                     await self._serve_agent(started, reader, writer)
                 case Hello("observer"):
@@ -312,6 +315,8 @@ class Sidecar:
                     await self._leave()
                 case other:
                     raise ValueError(f"a connection begins with hello, not with {type(other).__name__}")
+        except TimeoutError:
+            log.warning("connection closed: it said nothing for %g s", HELLO_SECONDS)
         except (ValueError, ConnectionError) as error:
             log.warning("connection closed: %s", error)
             writer.write(encode(Problem(str(error))))

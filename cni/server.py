@@ -117,7 +117,8 @@ class CniServer:
                     answer = reply(1, render_error(CniError(Code.IO_FAILURE, sentence), version_of(b"")))
                 else:
                     answer = await respond(self._verbs, message, descriptors[0] if descriptors else None)
-                await asyncio.get_running_loop().sock_sendall(connection, answer)
+                async with asyncio.timeout(REQUEST_SECONDS):  # a shim that was stopped does not read
+                    await asyncio.get_running_loop().sock_sendall(connection, answer)
             except (OSError, TimeoutError) as error:
                 log.warning("a CNI request on %s was dropped: %s", self._path, error or "it did not arrive in time")
             finally:

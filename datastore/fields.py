@@ -38,6 +38,7 @@ Items: TypeAlias = Annotated[tuple[T, ...], Strict(False)]
 @lru_cache(maxsize=65536)
 def network(text: str) -> Network:
     """Return the network written as `10.65.0.0/16` or `fd00::/48`, host bits clear."""
+    _refuse_zone(text)
     try:
         if "/" in text:
             return ip_network(text)
@@ -54,10 +55,17 @@ def network(text: str) -> Network:
 @lru_cache(maxsize=65536)
 def address(text: str) -> Address:
     """Return the address written as `192.0.2.1` or `fd00::1`."""
+    _refuse_zone(text)
     try:
         return ip_address(text)
     except ValueError:
         raise ValueError(f'"{text}" is not an IP address') from None
+
+
+def _refuse_zone(text: str) -> None:
+    """Python reads `fe80::1%eth0`; but a device's name means something on one host only, and no route can hold it."""
+    if "%" in text:
+        raise ValueError(f'"{text}" has a zone index, which means nothing outside its own host')
 
 
 def network_or_address(text: str) -> Network:
@@ -67,6 +75,7 @@ def network_or_address(text: str) -> Network:
 
 def interface(text: str) -> Interface:
     """Return an address with the length of its subnet, `192.0.2.1/24`; without one it is a host's."""
+    _refuse_zone(text)
     try:
         return ip_interface(text)
     except ValueError:

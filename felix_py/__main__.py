@@ -146,12 +146,23 @@ async def _serve_cni(settings: Settings, agent: Agent, verbs: Verbs) -> None:
     server = CniServer(settings.run_dir / "cni.sock", verbs)
     await server.start()
     try:
-        if settings.cni_conf_dir is not None:
-            install_conflist(_network(settings, agent), settings.cni_conf_dir)
-        log.info("ready: pods may be attached")
-        await verbs.tidy_up()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(verbs.tidy_up())
+            await _tell_the_runtime(settings, agent)
+            log.info("ready: pods may be attached")
     finally:
         await server.stop()
+
+
+async def _tell_the_runtime(settings: Settings, agent: Agent) -> None:
+    """Install the conflist, again and again while the disk does not take it: pods that run are served meanwhile."""
+    while settings.cni_conf_dir is not None:
+        try:
+            install_conflist(_network(settings, agent), settings.cni_conf_dir)
+            return
+        except OSError as error:
+            log.error("install the conflist in %s: %s; next try in %g s", settings.cni_conf_dir, error, RETRY_SECONDS)
+            await asyncio.sleep(RETRY_SECONDS)
 
 
 def _network(settings: Settings, agent: Agent) -> Mapping[str, Any]:

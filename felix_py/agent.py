@@ -173,7 +173,9 @@ class Agent:
         before = self.links.pop(link.index, None)
         if before is not None and self._devices.get(before.name) == link.index:
             del self._devices[before.name]
-        if not gone:
+        if gone:
+            self.writer.names.pop(link.index, None)
+        else:
             self.links[link.index] = link
             self.writer.names[link.index] = link.name
         names = {link.name, before.name if before else link.name}
@@ -378,6 +380,12 @@ class Agent:
         refused = [self.writer.refused[address] for address in pod.addresses if address in self.writer.refused]
         if refused:
             raise RouteRefused(f"put the route {refused[0].prefix} dev {pod.device}: {refused[0].text}")
+        for address in pod.addresses:
+            if squatter := self.writer.fib.squatted.get(address):
+                raise RouteRefused(
+                    f"put the route {address} dev {pod.device}: a route of protocol {squatter.protocol} is there "
+                    f"with our metric {squatter.metric} and was before ours; it is left alone; remove it"
+                )
 
     async def detach(self, endpoint: WorkloadEndpoint) -> None:
         """Take a pod's routes out of the kernel; return when they are gone."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
+
+log = logging.getLogger("felix.files")
 
 
 def read_text(path: Path) -> str:
@@ -14,10 +17,16 @@ def read_text(path: Path) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write the file by rename, so that nobody reads half of it. One that says this already is left as it is."""
+    """Write the file by rename, so that nobody reads half of it. One that says this already is left as it is.
+
+    A full or read-only disk is no reason to stop routing: it is told, and the next change is written again.
+    """
     if read_text(path) == text:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(path.name + ".new")
-    fresh.write_text(text)
-    fresh.rename(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh.write_text(text)
+        fresh.rename(path)
+    except OSError as error:
+        log.error("write %r to %s: %s; whoever reads it finds what was there before", text, path, error.strerror)

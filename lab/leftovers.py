@@ -1,7 +1,7 @@
 """What a lab left on the host: the difference of two listings, made from outside before it starts and after its end.
 
 A host is never quite still: cron and whoever else lives there start processes and lose them. What a lab started bears
-its mark in the environment, or is our own child, or sits in a namespace of the lab's; of others nothing is held against it.
+its mark in the environment, is our own child, or sits in a namespace of the lab's. Nothing else is held against it.
 """
 
 from __future__ import annotations

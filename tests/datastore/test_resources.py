@@ -124,8 +124,7 @@ def test_a_resource_cannot_be_changed_in_place() -> None:
 
 def test_labels_in_the_annotation_of_libcalico_win_over_the_objects_own() -> None:
     inside = (
-        '{"labels":{"a":"inside","b":"2"},"annotations":{"note":"kept"},'
-        '"creationTimestamp":"2026-01-02T03:04:05Z"}'
+        '{"labels":{"a":"inside","b":"2"},"annotations":{"note":"kept"},"creationTimestamp":"2026-01-02T03:04:05Z"}'
     )
     pool = IPPool.read(
         {
@@ -377,3 +376,8 @@ def test_a_pool_over_blocks_of_another_size_is_objected_to() -> None:
     blocks = [ip_network(text) for text in ("10.0.0.0/26", "10.0.1.0/28", "10.1.0.0/26")]
     (sentence,) = misfitting_blocks(pool, blocks)
     assert "holds block 10.0.0.0/26 already, which is not a /28" in sentence
+
+
+def test_an_address_with_a_zone_index_is_refused() -> None:
+    with pytest.raises(Invalid, match="zone index"):
+        WorkloadEndpoint.make("n1-k8s-web-eth0", namespace="default", node="n1", ipNetworks=["fe80::1%eth0/128"])
