@@ -95,9 +95,14 @@ class SqliteStore:
         return kind.read_text(text)
 
     async def list(
-        self, kind: type[R], *, labels: Mapping[str, str] | None = None, namespace: str | None = None
+        self,
+        kind: type[R],
+        *,
+        labels: Mapping[str, str] | None = None,
+        namespace: str | None = None,
+        whole: bool = False,
     ) -> list[R]:
-        work = partial(_select_all, kind=kind, labels=labels or {}, namespace=namespace)
+        work = partial(_select_all, kind=kind, labels=labels or {}, namespace=namespace, whole=whole)
         return await self._reader.run(f"list {kind.PLURAL}", work)
 
     async def create(self, resource: R) -> R:
@@ -349,7 +354,7 @@ def _select(connection: sqlite3.Connection, key: Key) -> str | None:
 
 
 def _select_all(
-    connection: sqlite3.Connection, kind: type[R], labels: Mapping[str, str], namespace: str | None
+    connection: sqlite3.Connection, kind: type[R], labels: Mapping[str, str], namespace: str | None, whole: bool
 ) -> list[R]:
     where, values = ["kind = ?", "NOT deleted"], [kind.KIND]
     if namespace is not None:
@@ -358,9 +363,9 @@ def _select_all(
     for label, value in labels.items():
         where.append("json_extract(labels, ?) = ?")
         values += [f'$."{label}"', value]
-    rows = connection.execute(
-        f"SELECT record FROM object WHERE {' AND '.join(where)} ORDER BY namespace, name", values
-    )
+    rows = connection.execute(f"SELECT record FROM object WHERE {' AND '.join(where)} ORDER BY namespace, name", values)
+    if whole:
+        return [kind.read_text(text) for (text,) in rows]
     return [resource for (text,) in rows if (resource := _readable(kind, text)) is not None]
 
 

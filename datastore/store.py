@@ -95,9 +95,18 @@ class Store(Protocol):
         """Return one object. Raises NotFound."""
 
     async def list(
-        self, kind: type[R], *, labels: Mapping[str, str] | None = None, namespace: str | None = None
+        self,
+        kind: type[R],
+        *,
+        labels: Mapping[str, str] | None = None,
+        namespace: str | None = None,
+        whole: bool = False,
     ) -> list[R]:
-        """Return the objects of a kind that have all these labels, by namespace and name."""
+        """Return the objects of a kind that have all these labels, by namespace and name.
+
+        A record that nobody can read is told and left out; with `whole`, for whoever concludes something from what is
+        not there, it raises Invalid.
+        """
 
     async def create(self, resource: R) -> R:
         """Make an object and return it as stored. Raises AlreadyExists."""

@@ -74,12 +74,13 @@ class Collector:
         )
 
     async def _leaks(self) -> Leaks:
-        # Endpoints last: a pod that came meanwhile is among them, and its address then is no suspect.
+        # Endpoints last: a pod that came meanwhile is among them, and its address then is no suspect. Whole: a pod
+        # whose record cannot be read is no pod that is gone.
         blocks = await self._store.list(IPAMBlock)
         handles = await self._store.list(IPAMHandle)
         affinities = await self._store.list(BlockAffinity)
-        nodes = await self._store.list(Node)
-        return find_leaks(blocks, handles, await self._store.list(WorkloadEndpoint), nodes, affinities)
+        nodes = await self._store.list(Node, whole=True)
+        return find_leaks(blocks, handles, await self._store.list(WorkloadEndpoint, whole=True), nodes, affinities)
 
     async def _release(self, proved: Iterable[Allocation]) -> tuple[Allocation, ...]:
         if not proved:

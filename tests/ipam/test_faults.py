@@ -63,9 +63,16 @@ class SteppedStore:
         return await self._turn(lambda: self._store.get(kind, name, namespace), writes=False)
 
     async def list(
-        self, kind: type[R], *, labels: Mapping[str, str] | None = None, namespace: str | None = None
+        self,
+        kind: type[R],
+        *,
+        labels: Mapping[str, str] | None = None,
+        namespace: str | None = None,
+        whole: bool = False,
     ) -> list[R]:
-        return await self._turn(lambda: self._store.list(kind, labels=labels, namespace=namespace), writes=False)
+        return await self._turn(
+            lambda: self._store.list(kind, labels=labels, namespace=namespace, whole=whole), writes=False
+        )
 
     async def create(self, resource: R) -> R:
         return await self._turn(lambda: self._store.create(resource))

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
-from datastore.resources import BlockAffinity, IPAMBlock, IPAMHandle, Node, WorkloadEndpoint
-from datastore.store import Unavailable
+import pytest
+
+import datastore
+from datastore.resources import BlockAffinity, IPAMBlock, IPAMHandle, IPPool, Node, WorkloadEndpoint
+from datastore.store import Invalid, Unavailable
 from ipam.allocator import Allocator, Request
 from ipam.batch import Release
 from ipam.collector import Collector
@@ -179,3 +185,21 @@ async def test_the_collector_looks_again_after_the_store_was_away() -> None:
     running = asyncio.create_task(collector.run())
     await looked.wait()
     running.cancel()
+
+
+async def test_a_pod_whose_record_nobody_can_read_is_no_pod_that_is_gone(tmp_path: Path) -> None:
+    path = tmp_path / "cluster.db"
+    store = datastore.open(f"sqlite://{path}")
+    await store.create(IPPool.make("pods", cidr="10.65.0.0/16"))
+    allocator = Allocator(store)
+    attributes = {"pod": "web", "namespace": "default", "node": "n1"}
+    await allocator.assign(Request(node="n1", handle="net.c1", attributes=attributes))
+    await store.create(WorkloadEndpoint.make("n1-k8s-web-eth0", namespace="default", node="n1", containerID="c1"))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE object SET record = '{\"kind\": 7}' WHERE kind = 'WorkloadEndpoint'")
+    collector = Collector(store, allocator, grace_seconds=0)
+    for _ in range(2):
+        with pytest.raises(Invalid):
+            await collector.round()
+    assert await allocator.held("net.c1")
+    await store.close()

@@ -48,7 +48,12 @@ class MemoryStore:
             raise NotFound(f"{kind.KIND} {name}") from None
 
     async def list(
-        self, kind: type[R], *, labels: Mapping[str, str] | None = None, namespace: str | None = None
+        self,
+        kind: type[R],
+        *,
+        labels: Mapping[str, str] | None = None,
+        namespace: str | None = None,
+        whole: bool = False,
     ) -> list[R]:
         self.calls[f"list {kind.KIND}"] += 1
         return [
