@@ -30,12 +30,11 @@ class Lab:
     def __init__(self, world: World, report: dict[str, Any]) -> None:
         self.world, self.report = world, report
         self.nodes = [node["name"] for node in report["nodes"]]
-        self._door = subprocess.Popen(
-            [sys.executable, "-m", "tests.scenarios.door", str(world.first)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        self._door = door_into(world)
+
+    def another_door(self) -> Lab:
+        """Return the same lab for another thread: an answer belongs to whoever asked. Close it with `leave`."""
+        return Lab(self.world, self.report)
 
     def ask(self, verb: str, **request: Any) -> Any:
         """Put one request to the lab. Raises Refused."""
@@ -76,10 +75,18 @@ class Lab:
         matrix = self.ask("matrix")
         return [f"{a} to {b}" for a in matrix for b in matrix if a != b and b not in matrix[a]]
 
-    def end(self) -> None:
+    def leave(self) -> None:
         self._door.kill()
         self._door.wait()
+
+    def end(self) -> None:
+        self.leave()
         self.world.end()
+
+
+def door_into(world: World) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tests.scenarios.door", str(world.first)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def until(holds: Callable[[], object], what: str, seconds: float = PATIENCE_SECONDS, step: float = 0.05) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import random
+import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
@@ -37,21 +40,10 @@ def test_pods_that_ping_across_nodes_lose_nothing_while_parts_are_killed(lab: La
 
 
 def test_after_200_attachments_with_kills_at_random_points_nothing_is_violated_or_leaked(lab: Lab) -> None:
-    chance = random.Random(20)
-    names = [f"w{number}" for number in range(12)]
-    attached: set[str] = set()
-    kills = set(chance.sample(range(200), 24))
-    for step in range(200):
-        if step in kills:
-            kill(lab, chance.choice(NAMES), chance.choice(PARTS))
-        name = chance.choice(names)
-        with suppress(Refused):  # the agent is away: a runtime tries again, and so does a later step
-            if name in attached:
-                lab.ask("pod del", pod=name)
-                attached.remove(name)
-            else:
-                lab.ask("pod add", node=chance.choice(NAMES), pod=name)
-                attached.add(name)
+    elsewhere = lab.another_door()
+    with ThreadPoolExecutor(1) as killer:
+        attached = attach_and_detach(lab, elsewhere, killer)
+    elsewhere.leave()
     until(lab.settled, "the lab has settled after the last kill")
     for node in NAMES:
         lab.ask("gc", node=node)
@@ -63,6 +55,31 @@ def test_after_200_attachments_with_kills_at_random_points_nothing_is_violated_o
     for node in NAMES:
         own = sum(pod["node"] == node for pod in picture["pods"])
         assert lab.run(node, "ip", "-o", "link", "show", "type", "veth").count("cali") == own
+
+
+def attach_and_detach(lab: Lab, elsewhere: Lab, killer: ThreadPoolExecutor) -> set[str]:
+    """Do 200 ADDs and DELs in a fixed order while parts are killed; return the pods that are attached in the end."""
+    chance = random.Random(20)
+    names = [f"w{number}" for number in range(12)]
+    attached: set[str] = set()
+    kills = set(chance.sample(range(200), 24))
+    for step in range(200):
+        if step in kills:  # in the middle of what comes next: an ADD or DEL takes some 10 ms
+            killer.submit(kill_later, elsewhere, chance.uniform(0, 0.03), chance.choice(NAMES), chance.choice(PARTS))
+        name = chance.choice(names)
+        with suppress(Refused):  # the agent is away: a runtime tries again, and so does a later step
+            if name in attached:
+                lab.ask("pod del", pod=name)
+                attached.remove(name)
+            else:
+                lab.ask("pod add", node=chance.choice(NAMES), pod=name)
+                attached.add(name)
+    return attached
+
+
+def kill_later(lab: Lab, seconds: float, node: str, part: str) -> None:
+    time.sleep(seconds)
+    kill(lab, node, part)
 
 
 def allocated(lab: Lab) -> list[str]:
@@ -79,6 +96,4 @@ def allocated(lab: Lab) -> list[str]:
         "    await store.close()\n"
         "asyncio.run(main())"
     )
-    import sys
-
     return sorted(lab.run("n1", sys.executable, "-c", code).split())
