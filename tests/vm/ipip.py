@@ -10,7 +10,6 @@ with its sentence. Figures go to build/ipip.json.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import sys
@@ -20,12 +19,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import datastore
-from datastore.resources import IPPool
+from lab.place import DATASTORE
 from tests.scenarios.cluster import Lab, lab_of, until
 
 RACK1, RACK2 = "192.0.2.0/24", "198.51.100.0/24"
 PER_SECOND, PINGS = 5, 3
+WAIT_SECONDS, LOOK_SECONDS = 180.0, 3.0
 CAPTURE = Path(__file__).with_name("capture.py")
 Figures = dict[str, Any]
 
@@ -85,18 +84,17 @@ class Racks:
         return wrong
 
     def settle(self, mode: str) -> None:
-        until(lambda: not self.wrong_routes(mode), f"all routes are as {mode} says", step=1.0)
+        self.wait(lambda: not self.wrong_routes(mode), f"all routes are as {mode} says")
+
+    def wait(self, holds: Callable[[], object], what: str) -> None:
+        """Wait for what concerns all nodes. Looking costs them a second of work here, so it is done rarely."""
+        until(holds, what, WAIT_SECONDS, step=LOOK_SECONDS)
 
     def set_mode(self, mode: str) -> None:
-        """Change the live pool, by compare-and-swap as felixctl does."""
-
-        async def change() -> None:
-            store = datastore.open(f"sqlite:////proc/{self.lab.world.first}/root/srv/felix/cluster.db")
-            pool = await store.get(IPPool, "pods")
-            await store.update(pool.with_spec(ipipMode=mode))
-            await store.close()
-
-        asyncio.run(change())
+        """Change the live pool, as a person would."""
+        patch = json.dumps({"spec": {"ipipMode": mode}})
+        felixctl = (sys.executable, "-m", "felixctl", "patch", "ippool", "pods", "--datastore", DATASTORE)
+        self.lab.run("n1", *felixctl, "--patch", patch)
 
     def lost(self, during: Callable[[], None]) -> tuple[int, int]:
         """Do something while every pod pings the next; return how many packets were sent, and how many lost."""
@@ -168,13 +166,13 @@ def neighbours_use_the_tunnel_only_if_the_mode_is_always(racks: Racks, figures: 
 
 
 def no_invariant_is_violated(racks: Racks, figures: Figures, mode: str) -> None:
-    until(racks.lab.settled, "every agent is settled and no invariant violated", step=1.0)
+    racks.wait(racks.lab.settled, "every agent is settled and no invariant violated")
 
 
 def a_killed_agent_costs_nothing(racks: Racks, figures: Figures, mode: str) -> None:
     def kill() -> None:
         racks.lab.ask("kill", node="n1", what="agent")
-        until(racks.lab.settled, "n1 has its agent again", step=1.0)
+        racks.wait(racks.lab.settled, "n1 has its agent again")
 
     sent, lost = racks.lost(kill)
     figures["agent killed"] = {"sent": sent, "lost": lost}
@@ -205,7 +203,7 @@ def nothing_is_left_on_the_device(racks: Racks, figures: Figures, mode: str) -> 
         shown = [json.loads(racks.lab.run(node, "ip", "-j", "address", "show", "tunl0"))[0] for node in racks.address]
         return all("UP" in device["flags"] and not device["addr_info"] for device in shown)
 
-    until(emptied, "tunl0 is emptied and kept on every node", step=1.0)
+    racks.wait(emptied, "tunl0 is emptied and kept on every node")
     assert racks.lab.run("n1", "cat", "/var/lib/calico/mtu").strip() == "1500"
 
 
@@ -247,7 +245,7 @@ def main() -> int:
             try:
                 claim(world, figures, *modes)
             except AssertionError:
-                show_logs(world)
+                show_state(world)
                 raise
             print(
                 f"{time.monotonic() - began:6.1f} s  {claim.__name__.replace('_', ' ')} ({' → '.join(modes)})",
@@ -262,9 +260,15 @@ def main() -> int:
     return 0
 
 
-def show_logs(racks: Racks) -> None:
+def show_state(racks: Racks) -> None:
+    """Print what explains a failure: the lab ends with this process."""
     for node in racks.address:
-        print(f"---- {node}\n{racks.lab.run(node, 'tail', '-n', '40', '/var/log/agent.log')}", flush=True)
+        status = racks.status(node)
+        print(f"---- {node}: ready {status.get('ready')}, tunnels {status.get('tunnels')}")
+        print(
+            [(peer["address"], peer["state"]) for peer in status.get("peers", ())], racks.lab.page(node, "invariants")
+        )
+        print(racks.lab.run(node, "tail", "-n", "30", "/var/log/agent.log"))
         print(racks.lab.run(node, "sh", "-c", "ip route; ip address show tunl0"), flush=True)
 
 
