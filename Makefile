@@ -9,6 +9,9 @@ B      ?= fib cni
 
 PACKAGES := python3 python3-venv gcc libc6-dev make util-linux iproute2 iputils-ping tcpdump bird2 \
             containernetworking-plugins
+ifneq ($(filter test,$(MAKECMDGOALS)),)
+PACKAGES += frr gobgpd
+endif
 MISSING  := $(shell for p in $(PACKAGES); do \
               [ -n "$$(dpkg-query -W -f='$${db:Status-Status}' $$p 2>/dev/null | grep -x installed)" ] || echo $$p; done)
 INSTALL  := apt-get install -y --no-install-recommends $(MISSING)

@@ -87,11 +87,12 @@ def list_examples() -> None:
 
     [dim]$[/dim] felixctl lab list
     """
-    from felixctl.tables import table
+    from felixctl.tables import plain
     from lab.examples import examples
 
-    rows = [(each.file, str(each.spec.nodes_count), str(each.spec.pods), each.shows) for each in examples()]
-    typer.echo(table(("FILE", "NODES", "PODS", "SHOWS"), rows))
+    with _sentences():
+        rows = [(each.file, str(len(each.spec.nodes)), str(each.spec.pods), each.shows) for each in examples()]
+    typer.echo(plain(("FILE", "NODES", "PODS", "SHOWS"), rows), nl=False)
 
 
 @app.command()

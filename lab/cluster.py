@@ -17,11 +17,11 @@ import datastore
 from cni.install import install_shim
 from datastore.resources import read
 from datastore.store import DatastoreError
-from lab import bird
 from lab.pace import PACE
 from lab.place import DATASTORE, ROUTER, Place, kill
 from lab.runtime import TRY_AGAIN, PluginError, Pod, Runtime
 from lab.service import Service
+from lab.speaker import Speaker
 from lab.spec import NodeSpec, Spec
 
 TREE = Path(__file__).resolve().parent.parent
@@ -32,6 +32,8 @@ LOOK_SECONDS = 0.05 if PACE == 1 else 1.0
 PING_SECONDS = 1.0 * PACE
 FIRST_PING_SECONDS = 0.25 * PACE  # while routes are still arriving: ask again soon
 ATTACHED_AT_ONCE = 8
+# More than two processors answer in time would count as lost.
+PACKETS_AT_ONCE = 4000
 GIVE_UP_AFTER_ENDED = 5
 
 Tell = Callable[[str, int, int], None]  # what is being done, how much of it is there, how much there will be
@@ -123,11 +125,12 @@ class Cluster:
     def __init__(self, spec: Spec, holders: Mapping[str, int], tell: Tell, started: float) -> None:
         self.spec, self._tell, self._started = spec, tell, started
         self.nodes = {node.name: Node(node, Place(node.name, holders[node.name])) for node in spec.nodes}
-        self.birds = {
-            peer.name: bird.service(Place(peer.name, holders[peer.name]), peer, spec.nodes) for peer in spec.peers
+        self.speakers = {
+            peer.name: Speaker(Place(peer.name, holders[peer.name]), peer, spec.nodes) for peer in spec.peers
         }
         self.router = Place(ROUTER, holders[ROUTER])
         self.seconds: dict[str, float] = {}
+        self._refused: list[dict[str, Any]] = []
         self._streaming: list[Pod] = []
 
     @property
@@ -144,8 +147,8 @@ class Cluster:
         await self._write_resources()
         for node in self.nodes.values():
             node.start()
-        for service in self.birds.values():
-            service.start()
+        for speaker in self.speakers.values():
+            speaker.start()
         try:
             async with asyncio.timeout(give_up_seconds):
                 await self._until("agents are ready", len(self.nodes), self._ready)
@@ -187,24 +190,30 @@ class Cluster:
 
     def kill(self, node: str, what: str) -> None:
         """Kill -9 one program of a node, which comes back. Raises LabError."""
-        if node in self.birds and what in ("bird", ""):
-            done = self.birds[node].kill()
+        speaker = self.speakers.get(node)
+        if speaker and what in (speaker.name, ""):
+            done = speaker.kill()
         elif what == "exabgp":
             done = self._node(node).kill_exabgp()
         elif what in self._node(node).services:
             done = self._node(node).services[what].kill()
         else:
-            raise LabError(f"kill {what} on {node}: it may be agent, sidecar or exabgp (bird on a peer)")
+            raise LabError(f"kill {what} on {node}: it may be agent, sidecar or exabgp (bird, frr or gobgp on a peer)")
         if not done:
             raise LabError(f"kill {what} on {node}: it is not running just now; it is being started again")
 
     async def answers(self, seconds: float = PING_SECONDS) -> dict[str, dict[str, float]]:
-        """Have every pod ping all addresses of the others at once; return each answer's round trip in milliseconds."""
+        """Have every pod ping all addresses of the others; return each answer's round trip in milliseconds.
+
+        All pods at once, or in waves where that would be too many packets.
+        """
         pods = self.pods
+        wave = asyncio.Semaphore(max(1, PACKETS_AT_ONCE * len(pods) // max(1, self._pings())))
 
         async def asked(pod: Pod) -> dict[str, float]:
             others = [address for other in pods.values() if other is not pod for address in other.addresses]
-            answer = await pod.ask({"ping": others, "seconds": seconds})
+            async with wave:
+                answer = await pod.ask({"ping": others, "seconds": seconds})
             return dict(answer["answered"])
 
         return dict(zip(pods, await asyncio.gather(*map(asked, pods.values())), strict=True))
@@ -247,7 +256,7 @@ class Cluster:
         """Return how many sessions are up, counted at both ends by what each speaker says."""
         statuses = await asyncio.gather(*(node.status() for node in self.nodes.values()))
         ours = sum(int(peer["state"] == "up") for status in statuses for peer in status.get("peers", ()))
-        theirs = await asyncio.gather(*(bird.established(service.place) for service in self.birds.values()))
+        theirs = await asyncio.gather(*(speaker.established() for speaker in self.speakers.values()))
         return ours + sum(theirs)
 
     async def picture(self) -> dict[str, Any]:
@@ -259,6 +268,10 @@ class Cluster:
             "name": self.spec.name,
             "nodes": [self._node_picture(*pair) for pair in zip(self.nodes.values(), statuses, strict=True)],
             "pods": [_pod_picture(pod) for pod in self.pods.values()],
+            "refused": {
+                "expected": {node.name: node.refusal.pods for node in self.spec.nodes if node.refusal},
+                "pods": self._refused,
+            },
             "sessions": {"expected": self.spec.sessions, "established": await self.established()},
             "matrix": self._cells(answers),
             "pings": {"sent": sent, "lost": sent - sum(map(len, answers.values()))},
@@ -290,7 +303,8 @@ class Cluster:
     def _services(self) -> Iterable[Service]:
         for node in self.nodes.values():
             yield from node.services.values()
-        yield from self.birds.values()
+        for speaker in self.speakers.values():
+            yield from speaker.services
 
     def _troubles(self) -> list[str]:
         return [_trouble(service) for service in self._services() if service.ended]
@@ -313,16 +327,25 @@ class Cluster:
         async def attach(node: Node, name: str) -> None:
             async with slots:
                 await self._attach(node, name)
-            self._tell("pods are attached", len(self.pods), len(wanted))
+            self._tell("pods are attached", len(self.pods), len(wanted) - len(self._refused))
 
         await asyncio.gather(*(attach(node, name) for node, name in wanted))
 
     async def _attach(self, node: Node, name: str) -> None:
-        """Attach a pod, again as long as the plugin says to try later, as a kubelet does. Raises LabError."""
+        """Attach a pod, again as long as the plugin says to try later, as a kubelet does.
+
+        An expected refusal is noted. Raises LabError for any other.
+        """
+        expected = node.spec.refusal
         while True:
             try:
                 await node.runtime.add(name)
             except PluginError as error:
+                if expected and expected.error in error.reason:
+                    self._refused.append(
+                        {"name": name, "node": node.spec.name, "code": error.code, "error": error.reason}
+                    )
+                    return
                 if error.code != TRY_AGAIN:
                     raise LabError(str(error)) from None
                 await asyncio.sleep(LOOK_SECONDS)

@@ -75,9 +75,9 @@ def _holder(cluster: Cluster, name: str) -> int:
         return cluster.nodes[name].place.holder
     if name == cluster.router.name:
         return cluster.router.holder
-    if name in cluster.birds:
-        return cluster.birds[name].place.holder
+    if name in cluster.speakers:
+        return cluster.speakers[name].place.holder
     if name in cluster.pods:
         return cluster.pods[name].process.pid
-    known = (*cluster.nodes, *cluster.birds, *cluster.pods)
+    known = (*cluster.nodes, *cluster.speakers, *cluster.pods)
     raise LabError(f"enter {name}: there is no such node, peer or pod; known: {', '.join(known)}")

@@ -22,6 +22,7 @@ from cni.build import build
 from lab.namespaces import NEWIPC, NEWNET, NEWNS, NEWPID, NEWUSER, NEWUTS, SEARCH_PATH, enter
 from lab.pace import PACE
 from lab.place import DATASTORE
+from lab.speaker import missing_packages
 from lab.spec import SpecError, parse, with_ipip
 
 CONTROL = "/run/lab.sock"
@@ -109,6 +110,11 @@ def start(
     name = spec.name
     if spec.tunnels and not kernel_has_ipip():
         raise HostError(f"run lab {name} with IPIP pools: this kernel has no ipip; `make lab-ipip` brings one that has")
+    if missing := missing_packages(spec.peers):
+        raise HostError(
+            f"run lab {name} with the speakers it names: Debian's {' and '.join(missing)} is not installed; "
+            f"once, as root: apt-get install --no-install-recommends {' '.join(missing)}"
+        )
     if stays and name in {world.name for world in worlds()}:
         raise HostError(f"bring up lab {name}: it is up already; end it with `felixctl lab down {name}`")
     _need_shim()

@@ -23,6 +23,10 @@ import time
 NEWNET = 0x40000000
 BIND = 0x1000
 GRACE_SECONDS = 1.0
+REPLIES = {4: 0, 6: 129}
+# ICMP_FILTER of linux/icmp.h at SOL_RAW, and ICMP6_FILTER of RFC 3542 §3.2: a bit is a type that does not pass.
+FILTERS = {4: (255, 1), 6: (socket.IPPROTO_ICMPV6, 1)}
+SENT_BETWEEN_READS = 32
 
 
 class Echo:
@@ -77,8 +81,17 @@ class Echo:
                 (socket.AF_INET6, socket.IPPROTO_ICMPV6) if version == 6 else (socket.AF_INET, socket.IPPROTO_ICMP)
             )
             self._sockets[version] = sock = socket.socket(family, socket.SOCK_RAW, protocol)
+            sock.setsockopt(*FILTERS[version], all_but(version))
             sock.setblocking(False)
         return self._sockets[version]
+
+
+def all_but(version: int) -> bytes:
+    """Return the filter that lets only replies pass: what others ask of this pod would fill the socket meanwhile."""
+    words, reply = 1 if version == 4 else 8, REPLIES[version]
+    return struct.pack(
+        f"={words}I", *(~(1 << reply % 32) & 0xFFFFFFFF if i == reply // 32 else 0xFFFFFFFF for i in range(words))
+    )
 
 
 def checksum(packet: bytes) -> bytes:
@@ -90,7 +103,11 @@ def checksum(packet: bytes) -> bytes:
 def ping(echo: Echo, addresses: list[str], seconds: float) -> dict[str, float]:
     """Ping all addresses at once; return the round-trip time of those that answered within `seconds`."""
     echo.forget()
-    asked = {echo.send(address): address for address in addresses}
+    asked = {}
+    for i, address in enumerate(addresses):
+        asked[echo.send(address)] = address
+        if i % SENT_BETWEEN_READS == 0:  # or the replies to the first would not fit beside those to the last
+            echo.receive()
     await_replies(echo, seconds)
     return {asked[sequence]: round(ms, 3) for sequence, ms in echo.round_trips.items()}
 

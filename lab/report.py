@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 import time
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from rich import box
@@ -21,7 +22,8 @@ from lab.leftovers import of_the_lab
 
 # Wider than this a ping matrix is no pleasure any more: its rows are summed up instead.
 WIDEST_MATRIX = 14
-LONGEST_ROUTES = LONGEST_PODS = 40  # of one node
+# Of one node: how many pods, and how many routes that one source wants, are shown one by one.
+LONGEST = 24
 _COLOURS = {"pods": "green", "tunnels": "magenta", "learned": "cyan", "blocks": "yellow"}
 _SOURCES = {
     "pods": "a pod of this node",
@@ -64,7 +66,7 @@ def faults(numbers: Mapping[str, Any]) -> list[str]:
         found.append(f"{pings['lost']} of {pings['sent']} pings were lost")
     for node, pods in numbers.get("refused", {}).items():
         if pods["refused"] != pods["expected"]:
-            found.append(f"{pods['refused']} pods were refused on {node}, not {pods['expected']} as the spec expects")
+            found.append(f"pods refused on {node}: {pods['refused']}, while the spec expects {pods['expected']}")
     if not invariants["checked"]:
         found.append("no agent has checked its invariants")
     if numbers["seconds"]["reachable"] is None:
@@ -117,14 +119,14 @@ def _nodes(picture: Mapping[str, Any]) -> Table:
 
 
 def _pod_lines(pods: Sequence[Mapping[str, Any]]) -> list[str]:
-    lines = [f"{pod['name']}  {', '.join(pod['addresses'])}" for pod in pods[:LONGEST_PODS]]
-    return [*lines, f"and {len(pods) - LONGEST_PODS} more"] if len(pods) > LONGEST_PODS else lines
+    lines = [f"{pod['name']}  {', '.join(pod['addresses'])}" for pod in pods[:LONGEST]]
+    return [*lines, f"and {len(pods) - LONGEST} more"] if len(pods) > LONGEST else lines
 
 
 def _refused(picture: Mapping[str, Any]) -> Table:
-    table = _table("pods refused, as expected", "pod", "node", "error")
+    table = _table("pods refused, as expected", "pod", "node", "code", "error")
     for pod in picture["refused"]["pods"]:
-        table.add_row(Text(pod["name"], "bold"), pod["node"], pod["error"])
+        table.add_row(Text(pod["name"], "bold"), pod["node"], str(pod["code"]), pod["error"])
     return table
 
 
@@ -149,17 +151,20 @@ def _sessions(picture: Mapping[str, Any]) -> Table:
 def _routes(node: Mapping[str, Any]) -> Table:
     table = _table(f"routes of {node['name']}", "kernel route", "wanted by")
     best = [row for row in node["routes"] if row["best"]]
-    for row in best[:LONGEST_ROUTES]:
-        colour = _COLOURS.get(row["source"], "")
+    for source, rows in groupby(best, key=itemgetter("source")):
+        _add_routes(table, source, list(rows))
+    return table
+
+
+def _add_routes(table: Table, source: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Add the routes one source wants, not too many of a kind."""
+    colour, wanted_by = _COLOURS.get(source, ""), _SOURCES.get(source, source)
+    for row in rows[:LONGEST]:
         note = f" ({row['note']})" if row["note"] else ""
         missing = "" if row["in_fib"] else "  not in the kernel"
-        table.add_row(
-            Text.assemble((row["via"], colour), (missing, "red")),
-            Text(_SOURCES.get(row["source"], row["source"]) + note, "dim"),
-        )
-    for source, count in Counter(row["source"] for row in best[LONGEST_ROUTES:]).items():
-        table.add_row(Text(f"and {count} more", _COLOURS.get(source, "")), Text(_SOURCES.get(source, source), "dim"))
-    return table
+        table.add_row(Text.assemble((row["via"], colour), (missing, "red")), Text(wanted_by + note, "dim"))
+    if len(rows) > LONGEST:
+        table.add_row(Text(f"and {len(rows) - LONGEST} more", colour), Text(wanted_by, "dim"))
 
 
 def _matrix(picture: Mapping[str, Any]) -> RenderableType:
@@ -222,7 +227,7 @@ def _closing(picture: Mapping[str, Any], numbers: Mapping[str, Any] | None) -> G
 
 def _as_expected(numbers: Mapping[str, Any]) -> str:
     refused = sum(node["refused"] for node in numbers.get("refused", {}).values())
-    return f"; {refused} pods were refused, as expected" if refused else ""
+    return f"; {refused} pod{'s' if refused > 1 else ''} refused, as expected" if refused else ""
 
 
 def _table(title: str, *columns: str, numbers: bool = False) -> Table:

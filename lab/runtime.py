@@ -26,11 +26,11 @@ _POD = Path(__file__).with_name("pod.py")
 
 
 class PluginError(Exception):
-    """A plugin refused; `code` is its CNI error code."""
+    """A plugin refused; `code` is its CNI error code, `reason` what it said."""
 
     def __init__(self, what: str, code: int, message: str) -> None:
         super().__init__(f"{what}: {message} (code {code})")
-        self.code = code
+        self.code, self.reason = code, message
 
 
 @dataclass(frozen=True, slots=True, eq=False)

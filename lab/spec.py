@@ -1,6 +1,7 @@
 """What a lab is made of: nodes, subnets, pods, pools and foreign speakers, read from a small YAML file.
 
-Pure: text in, frozen values out. Every fault is one sentence that names the key it is about.
+Its first line is a comment that says what the lab shows. Pure: text in, frozen values out. Every fault is one sentence
+that names the key it is about.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ Interface = IPv4Interface | IPv6Interface
 NAME = re.compile(r"[a-z][a-z0-9-]{0,11}")
 DEFAULT_AS = 64512
 IPIP_MODES = ("Never", "Always", "CrossSubnet")
-MOST_PODS = 200
+SPEAKERS = ("bird", "frr", "gobgp")
+MOST_PODS = 500
 
 
 class SpecError(ValueError):
@@ -51,6 +53,14 @@ class Subnet:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """How many of a node's pods the plugin is expected to refuse, and words of the error it gives."""
+
+    pods: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class NodeSpec:
     """One node of the cluster: its place on a subnet, its agent's environment, and how many pods it starts with."""
 
@@ -59,17 +69,43 @@ class NodeSpec:
     addresses: tuple[Interface, ...]
     pods: int
     settings: tuple[tuple[str, str], ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
+    refusal: Refusal | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PeerSpec:
-    """A real BIRD that every node peers with, outside the cluster."""
+    """A real BIRD, FRR or GoBGP that every node peers with, outside the cluster."""
 
     name: str
     subnet: str
     addresses: tuple[Interface, ...]
     as_number: int
     networks: tuple[Network, ...] = ()
+    speaker: str = "bird"
+
+    @property
+    def router_id(self) -> str:
+        """Its IPv4 address, or one that nobody has."""
+        return next((str(address.ip) for address in self.addresses if address.version == 4), "203.0.113.1")
+
+    def sessions(self, nodes: Iterable[NodeSpec]) -> Iterator[Session]:
+        """Yield its sessions with these nodes: one in each family that both have addresses of."""
+        for node in nodes:
+            for ours, theirs in product(self.addresses, node.addresses):
+                if ours.version == theirs.version:
+                    far = theirs.ip not in ours.network and self.as_number != DEFAULT_AS
+                    yield Session(node.name, ours, theirs, multihop=far)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One session of a speaker with a node, from the speaker's side. EBGP to another subnet has to be told so."""
+
+    node: str
+    ours: Interface
+    theirs: Interface
+    multihop: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +177,14 @@ def parse(text: str) -> Spec:
         subnets=subnets,
         nodes=nodes,
         peers=peers,
-        resources=(*_pools(top), *_peerings(peers), *_resources(top)),
+        resources=(*_pools(top), *_peerings(peers), *_labelled(nodes), *_resources(top)),
     )
+
+
+def about(text: str) -> str:
+    """Return what a spec says of itself: the comment on its first line, or nothing."""
+    first = text.partition("\n")[0]
+    return first.removeprefix("#").strip() if first.startswith("#") else ""
 
 
 def with_ipip(text: str, mode: str) -> str:
@@ -240,28 +282,45 @@ def _network(where: str, values: Mapping[str, Any], version: int) -> Network:
 def _node(entry: Mapping[str, Any], places: _Places, pods: int) -> NodeSpec:
     name = _name("nodes.name", entry.get("name"))
     where = f"nodes.{name}"
-    _only(entry, where, "name", "subnet", "ipv4", "ipv6", "pods", "settings")
+    _only(entry, where, "name", "subnet", "ipv4", "ipv6", "pods", "settings", "labels", "refused")
     subnet, addresses = places.on(where, entry)
+    count = _pods(f"{where}.pods", entry.get("pods", pods))
     return NodeSpec(
         name=name,
         subnet=subnet,
         addresses=addresses,
-        pods=_pods(f"{where}.pods", entry.get("pods", pods)),
+        pods=count,
         settings=_texts(f"{where}.settings", entry.get("settings", {})),
+        labels=_texts(f"{where}.labels", entry.get("labels", {})),
+        refusal=_refusal(f"{where}.refused", entry["refused"], count) if "refused" in entry else None,
     )
+
+
+def _refusal(where: str, value: object, most: int) -> Refusal:
+    values = _mapping(where, value)
+    _only(values, where, "pods", "error")
+    pods, error = _pods(f"{where}.pods", values.get("pods")), values.get("error")
+    if not 0 < pods <= most:
+        raise SpecError(f"{where}.pods: {pods} is not between 1 and the node's {most} pods")
+    if not isinstance(error, str) or not error:
+        raise SpecError(f"{where}.error: needs words of the error that is expected, as in error: forbids borrowing")
+    return Refusal(pods, error)
 
 
 def _peer(entry: object, places: _Places) -> PeerSpec:
     values = _mapping("a peer", entry)
     name = _name("peers.name", values.get("name"))
     where = f"peers.{name}"
-    _only(values, where, "name", "subnet", "ipv4", "ipv6", "as", "networks")
+    _only(values, where, "name", "subnet", "ipv4", "ipv6", "as", "networks", "speaker")
+    speaker = values.get("speaker", SPEAKERS[0])
+    if speaker not in SPEAKERS:
+        raise SpecError(f"{where}.speaker: {speaker!r} is not one of {', '.join(SPEAKERS)}")
     number = values.get("as", DEFAULT_AS)
     if not isinstance(number, int) or isinstance(number, bool) or not 0 < number < 2**32:
         raise SpecError(f"{where}.as: {number!r} is not an AS number between 1 and 4294967295")
     networks = tuple(_cidr(f"{where}.networks", each) for each in _list(values, "networks", []))
     subnet, addresses = places.on(where, values)
-    return PeerSpec(name, subnet, addresses, number, networks)
+    return PeerSpec(name, subnet, addresses, number, networks, speaker)
 
 
 def _pools(top: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -282,6 +341,14 @@ def _peerings(peers: Iterable[PeerSpec]) -> Iterator[Mapping[str, Any]]:
             yield _record(
                 "BGPPeer", f"{peer.name}-ipv{address.version}", {"peerIP": str(address.ip), "asNumber": peer.as_number}
             )
+
+
+def _labelled(nodes: Iterable[NodeSpec]) -> Iterator[Mapping[str, Any]]:
+    """Yield a Node for each that has labels, as Kubernetes has it before the agent starts and adds its addresses."""
+    for node in nodes:
+        if node.labels:
+            labels = {"kubernetes.io/hostname": node.name, "kubernetes.io/os": "linux", **dict(node.labels)}
+            yield {"apiVersion": "v1", "kind": "Node", "metadata": {"name": node.name, "labels": labels}}
 
 
 def _resources(top: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -32,6 +32,7 @@ def picture() -> dict[str, Any]:
             for name in ("n1", "n2")
         ],
         "pods": [{"name": f"n{i}-1", "node": f"n{i}", "addresses": [f"10.65.0.{i}"]} for i in (1, 2)],
+        "refused": {"expected": {}, "pods": []},
         "sessions": {"expected": 2, "established": 2},
         "matrix": {"n1-1": {"n2-1": 0.25}, "n2-1": {"n1-1": 0.5}},
         "pings": {"sent": 2, "lost": 0},
@@ -87,7 +88,34 @@ def test_every_kind_of_fault_is_a_sentence() -> None:
         assert sentence in text
 
 
-def test_a_large_matrix_is_summed_up() -> None:
-    names = [f"p{i}" for i in range(20)]
+def test_a_large_matrix_is_summed_up_by_node() -> None:
+    names = [f"n{i % 2 + 1}-{i}" for i in range(100)]
+    pods = [{"name": name, "node": name[:2], "addresses": ["10.65.0.1"]} for name in names]
     matrix = {name: {other: 0.1 for other in names if other != name} for name in names}
-    assert "19/19" in page(picture() | {"matrix": matrix}, [])
+    text = page(picture() | {"matrix": matrix, "pods": pods}, [])
+    assert text.count("4950/4950") == 2
+    assert text.count("and 26 more") == 2
+
+
+def test_many_routes_of_one_source_do_not_hide_those_of_another() -> None:
+    shown = picture()
+    shown["nodes"][0]["routes"] = shown["nodes"][0]["routes"][:1] * 100 + shown["nodes"][0]["routes"][1:]
+    text = page(shown, [])
+    assert "and 76 more" in text
+    assert text.count("blackhole 10.65.0.0/26") == 2
+
+
+def refused(expected: int) -> dict[str, Any]:
+    pod = {"name": "n2-9", "node": "n2", "code": 101, "error": "strictAffinity forbids borrowing"}
+    return picture() | {"refused": {"expected": {"n2": expected}, "pods": [pod]}}
+
+
+def test_pods_refused_as_expected_are_no_fault_and_are_shown_with_their_error() -> None:
+    assert for_machines(refused(1), [])["refused"] == {"n2": {"expected": 1, "refused": 1}}
+    text = page(refused(1), [])
+    assert "strictAffinity forbids borrowing" in text
+    assert "every pod reaches every other; 1 pod refused, as expected" in text
+
+
+def test_more_or_fewer_refused_pods_than_expected_are_a_fault() -> None:
+    assert faults(for_machines(refused(2), [])) == ["pods refused on n2: 1, while the spec expects 2"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.spec import Spec, SpecError, parse, with_ipip
+from lab.spec import Refusal, Spec, SpecError, about, parse, with_ipip
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -19,6 +19,26 @@ def addresses(spec: Spec) -> list[str]:
 @pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_example_is_a_lab(example: Path) -> None:
     assert parse(example.read_text()).nodes
+
+
+@pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_example_says_in_its_first_line_what_it_shows(example: Path) -> None:
+    assert about(example.read_text()).endswith((".", "`make lab`"))
+
+
+def test_a_node_may_expect_that_some_of_its_pods_are_refused() -> None:
+    spec = parse("nodes: [{name: a, pods: 3, refused: {pods: 2, error: is full}}, {name: b}]")
+    assert [node.refusal for node in spec.nodes] == [Refusal(2, "is full"), None]
+
+
+def test_a_node_with_labels_is_there_before_its_agent() -> None:
+    (node,) = parse("nodes: [{name: a, labels: {zone: east}}, {name: b}]").resources
+    assert (node["kind"], node["metadata"]["name"]) == ("Node", "a")
+    assert node["metadata"]["labels"] == {
+        "kubernetes.io/hostname": "a",
+        "kubernetes.io/os": "linux",
+        "zone": "east",
+    }
 
 
 def test_three_nodes_have_six_pods_and_six_session_ends() -> None:
@@ -73,6 +93,10 @@ def test_two_families_have_a_session_each() -> None:
         ("nodes: [{name: a, ipv4: x}]", "nodes.a.ipv4: 'x' is not an IP address"),
         ("nodes: [{name: a, ipv4: 192.0.2.254}]", "nodes.a.ipv4: 192.0.2.254 is taken already"),
         ("nodes: [{name: a, pods: many}]", "nodes.a.pods: 'many' is not a number of pods"),
+        ("nodes: [{name: a, pods: 501}]", "nodes.a.pods: 501 is not a number of pods between 0 and 500"),
+        ("nodes: [{name: a, pods: 1, refused: {pods: 2, error: x}}]", "2 is not between 1 and the node's 1 pods"),
+        ("nodes: [{name: a, pods: 1, refused: {pods: 1}}]", "nodes.a.refused.error: needs words of the error"),
+        ("nodes: [{name: a, labels: east}]", "nodes.a.labels: must be a mapping"),
         ("nodes: 9\nsubnets: [{name: a, ipv4: 192.0.2.0/29}]", "subnet 192.0.2.0/29 has no address left"),
         ("nodes: 1\nsubnets: [{name: a, ipv4: 192.0.2.0/30}]", "192.0.2.0/30 is too small for a router and two nodes"),
         ("nodes: 1\nsubnets: [{name: a, ipv4: 192.0.2.1/24}]", "subnets.a.ipv4: '192.0.2.1/24' is not a network"),
@@ -81,6 +105,7 @@ def test_two_families_have_a_session_each() -> None:
         ("nodes: 1\npools: [{cidr: 10.0.0.0/8}]", "pools.name: every pool needs a name"),
         ("nodes: 1\npools: [{name: p, cidr: 10}]", "pools.p.cidr: 10 is not a network"),
         ("nodes: 1\npeers: [{name: p, as: 0}]", "peers.p.as: 0 is not an AS number"),
+        ("nodes: 1\npeers: [{name: p, speaker: quagga}]", "'quagga' is not one of bird, frr, gobgp"),
         ("nodes: 1\nresources: [{kind: Node}]", r"resources\[0\]: needs apiVersion, kind and metadata"),
     ],
 )

@@ -1,0 +1,29 @@
+"""The labs that come with the project."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.spec import Spec, about, parse
+
+TREE = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One file of examples/: its name as `felixctl lab run` takes it in the tree, what it holds, what it shows."""
+
+    file: str
+    spec: Spec
+    shows: str
+
+
+def examples() -> list[Example]:
+    """Return them by name. Raises SpecError."""
+    return [_example(path) for path in sorted((TREE / "examples").glob("*.yaml"))]
+
+
+def _example(path: Path) -> Example:
+    text = path.read_text()
+    return Example(str(path.relative_to(TREE)), parse(text), about(text))
