@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datastore.resources import IPAMConfig, IPPool, WorkloadEndpoint
-from datastore.store import Changed, Gone, InSync
+from datastore.store import Changed, Event, Gone, InSync
 from ipam.allocator import Allocator, Request
 from tests.ipam.world import MemoryStore, node, pool
 
@@ -33,15 +33,13 @@ async def test_in_sync_what_was_read_is_kept_until_a_change_of_it_is_told() -> N
     allocator.notice(InSync())
     assert await reads_of_pools(store, allocator, 1) == 1
     assert await reads_of_pools(store, allocator, 2) == 0
-    for number, event in enumerate(
-        (
-            Changed(pool("more", "10.66.0.0/16")),
-            Gone(IPPool, "more"),
-            Changed(IPAMConfig.make("default", strictAffinity=False, autoAllocateBlocks=True)),
-            Changed(node("n1")),
-        ),
-        3,
-    ):
+    events: tuple[Event, ...] = (
+        Changed(pool("more", "10.66.0.0/16")),
+        Gone(IPPool, "more"),
+        Changed(IPAMConfig.make("default", strictAffinity=False, autoAllocateBlocks=True)),
+        Changed(node("n1")),
+    )
+    for number, event in enumerate(events, 3):
         allocator.notice(event)
         assert await reads_of_pools(store, allocator, number) == 1, event
 
