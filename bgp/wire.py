@@ -7,7 +7,7 @@ the peer said; what we make of it is the import policy's and RIB-in's.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
@@ -247,10 +247,19 @@ def _update(peer: str, update: Mapping[str, Any]) -> Update:
 
 def _announced(announce: Mapping[str, Any], said: Mapping[str, Any]) -> Iterator[Announced]:
     for family in _FAMILIES:
-        for next_hop, routes in announce.get(f"{family} unicast", {}).items():
+        by_next_hop = announce.get(f"{family} unicast", {})
+        for next_hop in _next_hops(by_next_hop):
             attributes = _shared(_attributes(next_hop, said))
-            for route in routes:
+            for route in by_next_hop[next_hop]:
                 yield Announced(Prefix.of(route["nlri"]), _path_id(route), attributes)
+
+
+def _next_hops(written: Collection[str]) -> list[str]:
+    """Return the next hops of one UPDATE without the link-local address that may stand beside a global one.
+
+    An IPv6 next hop may be both (RFC 2545 §3), as BIRD and FRR send it; ExaBGP tells the routes once with each.
+    """
+    return [each for each in written if not each.lower().startswith("fe80:")] or list(written)
 
 
 def _path_id(route: Mapping[str, str]) -> int:

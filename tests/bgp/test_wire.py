@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from bgp import wire
 from bgp.speaker import LOCAL_PREFERENCE, Attributes, Segment, Unknown
 from bgp.wire import Announced, EndOfRib, PeerConnected, PeerDown, PeerOpen, PeerUp, Refresh, Restart, Update, Withdrawn
-from kernel.prefix import Prefix, pack
+from kernel.prefix import Prefix, pack, unpack
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "exabgp"
 EXABGP, BIRD = "10.9.0.2", "10.9.0.3"
@@ -220,3 +220,18 @@ def test_speaker_and_rib_out_survive_their_json() -> None:
     assert "s3cret" not in repr(speaker)
     assert rib_out_from_json(json.loads(json.dumps(rib_out_to_json(ROUTES)))) == ROUTES
     assert RICH.as_path_length == 3
+
+
+def announcement(*next_hops: str) -> list[str]:
+    """Return the next hops heard of an UPDATE in which ExaBGP tells these."""
+    routes = {next_hop: [{"nlri": "2001:db8:f::/48"}] for next_hop in next_hops}
+    update = {"attribute": {"origin": "igp"}, "announce": {"ipv6 unicast": routes}}
+    line = {"type": "update", "neighbor": {"address": {"peer": "fd09::3"}, "message": {"update": update}}}
+    heard = wire.event(json.dumps(line).encode())
+    assert isinstance(heard, Update)
+    return [unpack(route.attributes.next_hop) for route in heard.announced]
+
+
+def test_a_link_local_next_hop_beside_a_global_one_is_not_a_second_announcement() -> None:
+    assert announcement("2001:db8::4", "fe80::1") == ["2001:db8::4"]
+    assert announcement("fe80::1") == ["fe80::1"]
