@@ -11,6 +11,7 @@ import asyncio
 import errno
 import fcntl
 import hashlib
+import logging
 import os
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -33,6 +34,8 @@ from kernel.link import (
 from kernel.prefix import Prefix, unpack
 
 RETIRED_GROUP: Final = 0x46454C  # devices that DELs put aside; the number is ours alone
+log = logging.getLogger("cni.veth")
+
 HOST: Final = "is the node's own network namespace"
 _LABEL = "felix"
 _GET_NAMESPACE_TYPE, _NETWORK = 0xB703, 0x40000000  # NS_GET_NSTYPE, CLONE_NEWNET
@@ -76,6 +79,25 @@ class Held:
     index: int
     name: str
     attachment: Attachment
+
+
+def words(shape: Shape, mtu: int) -> list[str]:
+    """Return what `make` does as commands that can be typed back; POD stands for the container's namespace."""
+    pair = f"ip link add {shape.name} up address {HOST_MAC.hex(':')} mtu {mtu} type veth"
+    sysctls = [f"{path.replace('/', '.')}={value}" for path, value in host_sysctls(shape.name, ipv6=shape.ipv6).items()]
+    pod = [f"ip -n POD {line}" for address in shape.addresses for line in _pod_words(address, shape.device)]
+    return [
+        f"{pair} peer name {shape.device} netns POD",
+        f"sysctl -w {' '.join(sysctls)}",
+        f"ip -n POD link set {shape.device} up",
+        *pod,
+    ]
+
+
+def _pod_words(address: Address, device: str) -> list[str]:
+    gateway = gateway_of(address)
+    onlink = [f"route add {gateway} dev {device} scope link"] if address.version == 4 else []
+    return [f"address add {address} dev {device}", *onlink, f"route add default via {gateway} dev {device}"]
 
 
 def gateway_of(address: Address) -> Address:
@@ -136,6 +158,8 @@ class Veth:
         except BaseException:
             self._put_aside(host)
             raise
+        if log.isEnabledFor(logging.INFO):
+            log.info("%s", "; ".join(words(shape, end.mtu)))
         return Made(host.index, host.mac.hex(":"), end.mac.hex(":"), end.mtu)
 
     async def _clear(self, shape: Shape) -> None:
@@ -167,7 +191,9 @@ class Veth:
 
     def retire(self, held: Held) -> None:
         """Take a device down and out of the way, under a name that nobody else will have."""
-        self._host.retire(held.index, _retired_name(held.index, held.attachment.container_id), RETIRED_GROUP)
+        name = _retired_name(held.index, held.attachment.container_id)
+        self._host.retire(held.index, name, RETIRED_GROUP)
+        log.info("ip link set %s down; ip link set %s name %s group %d", held.name, held.name, name, RETIRED_GROUP)
 
     def retire_nameless(self, name: str) -> bool:
         """Retire a device of this name that bears no label: Calico's, or of an ADD killed before it could label it."""
