@@ -139,7 +139,7 @@ class Cluster:
         return {name: pod for node in self.nodes.values() for name, pod in sorted(node.runtime.pods.items())}
 
     async def bring_up(self, give_up_seconds: float) -> None:
-        """Start everything and wait until every pod reaches every other.
+        """Start everything and wait until the peers' networks are learned and every pod reaches every other.
 
         What is not there when `give_up_seconds` are over is left as it is, for the report to show.
         Raises LabError: the datastore refuses a resource, or a program ends again and again.
@@ -154,6 +154,8 @@ class Cluster:
                 await self._until("agents are ready", len(self.nodes), self._ready)
                 self._clock("up")
                 await asyncio.gather(self._attach_all(), self._until_established())
+                if networks := sum(map(len, self.spec.outside_networks.values())):
+                    await self._until("networks of the peers are learned", networks, self._learned)
                 await self._until("pings are answered", self._pings(), self._answered)
                 self._clock("reachable")
         except TimeoutError:
@@ -355,6 +357,14 @@ class Cluster:
     async def _until_established(self) -> None:
         await self._until("sessions are up", self.spec.sessions, self.established)
         self._clock("established")
+
+    async def _learned(self) -> int:
+        """Return how many networks of the peers the nodes have in their kernels, all nodes together."""
+        statuses = await asyncio.gather(*(node.status() for node in self.nodes.values()))
+        return sum(
+            len(wanted & {route["prefix"] for route in status.get("routes", ()) if route["in_fib"]})
+            for wanted, status in zip(self.spec.outside_networks.values(), statuses, strict=True)
+        )
 
     async def _ready(self) -> int:
         return sum(await asyncio.gather(*(node.ready() for node in self.nodes.values())))

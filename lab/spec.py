@@ -139,6 +139,20 @@ class Spec:
         return sum(node.pods for node in self.nodes)
 
     @property
+    def outside_networks(self) -> Mapping[str, frozenset[str]]:
+        """What each node is to learn from the peers, by the node's name: their networks of the families it has."""
+        return {
+            node.name: frozenset(
+                str(network)
+                for peer in self.peers
+                for network in peer.networks
+                if network.version in {each.version for each in node.addresses}
+                and network.version in {each.version for each in peer.addresses}
+            )
+            for node in self.nodes
+        }
+
+    @property
     def sessions(self) -> int:
         """How many sessions come up, each counted at both ends: the mesh, and every node with every peer.
 

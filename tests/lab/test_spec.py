@@ -75,6 +75,15 @@ def test_two_families_have_a_session_each() -> None:
     assert parse(f"nodes: 3\n{both}\npeers: [{{name: tor}}]").sessions == 2 * 6 + 2 * 6
 
 
+def test_a_node_learns_the_networks_of_the_families_it_shares_with_a_peer() -> None:
+    spec = parse("""
+        subnets: [{name: a, ipv4: 192.0.2.0/24, ipv6: 2001:db8::/64}, {name: b, ipv4: 198.51.100.0/24}]
+        nodes: 2
+        peers: [{name: tor, networks: [203.0.113.0/24, "2001:db8:f::/48"]}]
+    """)
+    assert spec.outside_networks == {"n1": {"203.0.113.0/24", "2001:db8:f::/48"}, "n2": {"203.0.113.0/24"}}
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
