@@ -22,6 +22,7 @@ FOLDERS = {"/run": 2, "/etc/cni": 2, "/opt/cni": 2, "/var/lib": 1, "/tmp": 1, "/
 EVERYBODYS = ("/tmp", "/dev/shm")
 SETTLE_SECONDS = 3.0
 _NS_GET_USERNS = 0xB701  # ioctl_ns(2)
+_OF_MODULES = {"tunl0"}  # in every network namespace from the moment that the kernel loads ipip, and not to be deleted
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def listing() -> Listing:
     others = {path for path, root in mounts.items() if root.startswith("net:[") and _is_of_the_host(path)}
     return Listing(
         processes={(each.pid, each.began): each for each in _processes()},
-        links=frozenset(os.listdir("/sys/class/net")),
+        links=frozenset(os.listdir("/sys/class/net")) - _OF_MODULES,
         mounts=frozenset(f"{path} ({root})" for path, root in mounts.items() if path not in others),
         files=frozenset(path for folder, depth in FOLDERS.items() for path in _files(folder, depth)) - others,
     )
