@@ -36,7 +36,7 @@ from datastore.resources import (
 from datastore.store import AlreadyExists, Conflict, NotFound, Store
 from felix_py.agent import Identity
 from felix_py.announce import Addresses
-from felix_py.autodetect import HostInterface, Interface, detect
+from felix_py.autodetect import EXCLUDED, HostInterface, Interface, detect
 from felix_py.files import read_text, write_text
 from felix_py.settings import PoolDefaults, Settings, node_name, parse_as_number
 from kernel.socket import Kernel
@@ -84,10 +84,15 @@ def host_interfaces(kernel: Kernel) -> list[HostInterface]:
 
 
 def host_mtu(kernel: Kernel, node: Iterable[Interface | None]) -> int:
-    """Return the MTU of the devices that carry the node's addresses, the smallest."""
+    """Return the MTU of the devices that carry the node's addresses, the smallest.
+
+    A node whose address is on its loopback, as routed hosts have it, sends by any other device that is up.
+    """
     own = {address.ip.packed for address in node if address}
-    carriers = {found.index for found in kernel.addresses() if found.address in own}
-    return min((link.mtu for index, link in kernel.links().items() if index in carriers), default=1500)
+    links = {index: link for index, link in kernel.links().items() if link.name != "lo"}
+    carriers = {found.index for found in kernel.addresses() if found.address in own} & links.keys()
+    used = carriers or {i for i, link in links.items() if link.up and not EXCLUDED.fullmatch(link.name)}
+    return min((links[index].mtu for index in used), default=1500)
 
 
 async def _write_node(

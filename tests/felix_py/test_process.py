@@ -110,3 +110,20 @@ def test_sigterm_ends_it_with_0_once_it_is_ready(namespace: str, tmp_path: Path)
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_node_whose_address_is_on_its_loopback_takes_the_mtu_of_its_other_devices(
+    namespace: str, tmp_path: Path
+) -> None:
+    with IPRoute(netns=namespace) as host:
+        host.addr("add", index=1, address="203.0.113.7", prefixlen=32)
+        host.link("set", index=host.link_lookup(ifname="eth0")[0], mtu=1400)
+    process = agent(namespace, tmp_path, IP="203.0.113.7")
+    assert process.stdout is not None
+    try:
+        while "ready: pods may be attached" not in (line := process.stdout.readline()):
+            assert line
+        assert (tmp_path / "mtu").read_text() == "1400"
+    finally:
+        process.kill()
+        process.wait()
