@@ -214,8 +214,8 @@ class ExaBGP:
                 self._changed.clear()
                 await life.start(self._command(), self._settings(self._wanted))
                 if await life.answers():
-                    self._life, life.answered, life.patience = life, True, self._answer_seconds
-                    self._events.put_nowait(wire.Restarted())
+                    self._life, life.patience = life, self._answer_seconds
+                    life.introduce()
             if self._life:
                 await self._watch(life)
         except OSError as error:
@@ -269,6 +269,7 @@ class Life:
     def __init__(self, events: asyncio.Queue[wire.Event], patience: float) -> None:
         self.over = asyncio.Event()
         self.answered = False
+        self._early: list[wire.Event] = []
         self.exit_code: int | None = None
         self._events = events
         self.patience = patience  # seconds
@@ -384,6 +385,14 @@ class Life:
         for transport in self._transports:
             transport.close()
 
+    def introduce(self) -> None:
+        """Tell that this process can be spoken to, and only then what its peers said: a session may be up before the
+        first answer, and Restarted means that none is."""
+        self.answered = True
+        for event in (wire.Restarted(), *self._early):
+            self._events.put_nowait(event)
+        self._early.clear()
+
     def verdict(self) -> tuple[str, bool]:
         """Return why the process ended, and whether it will again as long as nothing changes."""
         if self.obituary:
@@ -402,8 +411,10 @@ class Life:
             except (ValueError, LookupError, TypeError) as error:
                 log.warning("read a line of ExaBGP's %.200r: %s; the line is left out", line, error)
                 return
-            if event is not None:
+            if event is not None and self.answered:
                 self._events.put_nowait(event)
+            elif event is not None:
+                self._early.append(event)
         else:
             self._text.append(line)
 

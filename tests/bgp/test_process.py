@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import json
 import os
 import random
 import signal
@@ -18,7 +19,7 @@ import pytest
 
 from bgp import process as door
 from bgp import wire
-from bgp.process import ExaBGP, ExaBGPError
+from bgp.process import ExaBGP, ExaBGPError, Life
 from bgp.speaker import Attributes, ImportPolicy, Neighbour, Speaker
 from bgp.wire import EndOfRib, Event, PeerConnected, PeerDown, PeerUp, Restarted, Stopped, Update
 from kernel.prefix import Prefix, pack
@@ -497,3 +498,16 @@ def update(number: int) -> bytes:
     """Return an UPDATE that announces one prefix, another for each number."""
     said = bytes([0x40, 1, 1, 0, 0x40, 2, 0, 0x40, 3, 4]) + pack(address(2)) + bytes([0x40, 5, 4, 0, 0, 0, 100])
     return message(2, struct.pack("!HH", 0, len(said)) + said + bytes([24, 20, number >> 8, number & 255]))
+
+
+async def test_a_session_that_is_up_before_the_first_answer_is_told_after_the_restart() -> None:
+    """Told before it, the session would count as lost with the process before: never up, without an end-of-RIB."""
+    events: asyncio.Queue[Event] = asyncio.Queue()
+    life = Life(events, 1.0)
+    line = {"type": "state", "neighbor": {"address": {"local": "192.0.2.1", "peer": "192.0.2.2"}, "state": "up"}}
+    life._take(json.dumps(line).encode())
+    assert events.empty()
+    life.introduce()
+    life._take(json.dumps(line).encode())
+    up = PeerUp("192.0.2.2")
+    assert [events.get_nowait() for _ in range(events.qsize())] == [Restarted(), up, up]
