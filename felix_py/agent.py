@@ -361,8 +361,8 @@ class Agent:
         )
 
     async def _read_all_at_times(self) -> None:
-        """The safety net under the events: a whole dump at a slow pace."""
-        while self.settings.resync_seconds:
+        """The safety net under the events: a whole dump at a slow pace. Where nothing is repaired there is none."""
+        while self.settings.resync_seconds and self.settings.repair:
             await asyncio.sleep(self.settings.resync_seconds)
             await self.writer.read_all()
             self._awake.set()

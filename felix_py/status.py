@@ -216,8 +216,8 @@ def _note(agent: Agent, source: Source, prefix: Prefix, path: Path, best: bool) 
         return (
             f"next hop {', '.join(map(unpack, hops))} is not reachable" if hops else "its device is not there or down"
         )
-    if not best:
-        return f"{str(agent.rib.best_source(prefix).name).lower()} wins"  # type: ignore[union-attr]
+    if not best and (winner := agent.rib.best_source(prefix)) is not None:
+        return f"{winner.name.lower()} wins"
     if prefix in agent.writer.refused:
         return f"the kernel refused it: {agent.writer.refused[prefix].text}"
     if squatter := fib.squatted.get(prefix):
