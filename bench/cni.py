@@ -28,7 +28,7 @@ from typing import Any
 
 from bench.result import Row, duration, report
 from cni.build import build
-from kernel.link import Devices
+from kernel.links import Devices
 
 TREE = Path(__file__).parents[1]
 SHIM = TREE / "build" / "felix-cni"

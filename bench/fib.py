@@ -31,15 +31,17 @@ from typing import NamedTuple
 
 from bench.result import duration, rate, report
 from felix_py.fib import Fib, Ownership
-from felix_py.memory import search_cycles_rarely
+from felix_py.gc_tuning import apply
 from felix_py.rib import Rib, Source
 from felix_py.sources import LearnedRoutes
 from felix_py.writer import FibWriter
-from kernel.channel import Channel
-from kernel.link import Devices, inside
-from kernel.prefix import Prefix, pack
-from kernel.route import BLACKHOLE, Path
-from kernel.socket import Kernel, RouteChanged
+from kernel.events import RouteChanged
+from kernel.links import Devices
+from kernel.netlink import NetlinkSocket
+from kernel.netns import inside
+from kernel.route import BLACKHOLE, RouteSpec
+from kernel.rtnetlink import Rtnetlink
+from net.prefix import Prefix, pack
 
 ROUNDS = 5
 PEER = "BIRD 2"
@@ -118,13 +120,13 @@ class Listener:
 
     def __init__(self, netns: int, size: int) -> None:
         with inside(netns):
-            self._channel = Channel(groups=ROUTE_GROUPS[size], receive_buffer=1)
+            self._channel = NetlinkSocket(groups=ROUTE_GROUPS[size], receive_buffer=1)
             self._table = open("/proc/thread-self/net/netlink", "rb", buffering=0)  # noqa: SIM115 - closed by close
             with Devices() as devices:
-                filler = Prefix.host(bytes(size)[:-1] + b"\x09"), Path(3, BLACKHOLE)
+                filler = Prefix.host(bytes(size)[:-1] + b"\x09"), RouteSpec(3, BLACKHOLE)
                 while not self._dropped():
                     devices.put_route(*filler)
-                    devices.put_route(filler[0], Path(3, BLACKHOLE, mtu=1400))
+                    devices.put_route(filler[0], RouteSpec(3, BLACKHOLE, mtu=1400))
         self._seen = self._dropped()
 
     def close(self) -> None:
@@ -185,9 +187,9 @@ def processor_seconds(pid: int) -> float:
 
 async def our_side(load: Load) -> None:
     """Be the agent as far as routes go: what it learns goes through RIB and FIB, and its own events come back."""
-    search_cycles_rarely()
+    apply()
     ownership, rib, wanted = Ownership(), Rib(), load.table()
-    with Kernel() as kernel:
+    with Rtnetlink() as kernel:
         learned = LearnedRoutes(ownership)
         writer = FibWriter(kernel, rib, Fib(ownership), lambda: None)
         writer.allow_removal(ownership.learned)

@@ -15,7 +15,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 import datastore
-from datastore.resources import IPAMHandle
+from datastore.kinds.ipam import IPAMHandle
 from datastore.store import Changed, InSync
 
 APART_SECONDS = 0.25

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from bgp.protocol import Message, ReplayEnd, Settled, encode
+from bgp.agent_feed import AgentFeed
+from bgp.protocol import Converged, Message, ReplayEnd, encode
 from bgp.rib_in import RibIn
-from bgp.telling import Telling
-from kernel.prefix import Prefix
+from net.prefix import Prefix
 
 
 class AgentLink:
@@ -21,7 +21,7 @@ class AgentLink:
     def __init__(self, writer: asyncio.StreamWriter, rib_in: RibIn, *, started: int, settled: bool) -> None:
         self.started = started
         self._writer = writer
-        self._telling = Telling(rib_in)
+        self._telling = AgentFeed(rib_in)
         self._settled = settled
         self._notices: list[Message] = []
         self._wake = asyncio.Event()
@@ -34,7 +34,7 @@ class AgentLink:
         """Say once that the sessions have settled, after everything learned before."""
         if not self._settled:
             self._settled = True
-            self.notify(Settled())
+            self.notify(Converged())
 
     def notify(self, message: Message) -> None:
         self._notices.append(message)

@@ -20,12 +20,12 @@ from bgp.protocol import (
     Announce,
     Complete,
     Configure,
+    Converged,
     Hello,
     Learned,
     Message,
     Problem,
     ReplayEnd,
-    Settled,
     Status,
     Withdraw,
     Withdrawn,
@@ -34,20 +34,7 @@ from bgp.protocol import (
     encode,
 )
 from bgp.speaker import Attributes, Speaker
-from kernel.prefix import Prefix
-
-__all__ = [
-    "Connected",
-    "Disconnected",
-    "Event",
-    "Learned",
-    "Problem",
-    "ReplayEnd",
-    "Settled",
-    "Sidecar",
-    "SidecarError",
-    "Withdrawn",
-]
+from net.prefix import Prefix
 
 log = logging.getLogger("bgp.client")
 
@@ -67,14 +54,14 @@ class Disconnected:
     """The sidecar is away. What it had learned still holds until it says otherwise."""
 
 
-Event: TypeAlias = Connected | Learned | Withdrawn | ReplayEnd | Settled | Problem | Disconnected
+Event: TypeAlias = Connected | Learned | Withdrawn | ReplayEnd | Converged | Problem | Disconnected
 
 
 class SidecarError(Exception):
     """The sidecar cannot be asked just now; the text says why."""
 
 
-class Sidecar:
+class SidecarClient:
     """What the agent wants of the sidecar, and what it hears from it. `run` keeps the connection."""
 
     def __init__(self, socket_path: str | Path) -> None:
@@ -146,7 +133,7 @@ class Sidecar:
         try:
             while line := await reader.readline():
                 match decode(line):
-                    case Learned() | Withdrawn() | ReplayEnd() | Settled() | Problem() as event:
+                    case Learned() | Withdrawn() | ReplayEnd() | Converged() | Problem() as event:
                         self._served = self._served or isinstance(event, ReplayEnd)
                         await self._events.put(event)
                     case other:

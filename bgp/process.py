@@ -23,11 +23,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
-from bgp import config, wire
-from bgp.launcher import CANNOT_TUNE
+from bgp import exabgp_config, wire
+from bgp.exabgp_launcher import CANNOT_TUNE
 from bgp.speaker import ImportPolicy, Neighbour, Speaker
 
-LAUNCHER = Path(__file__).with_name("launcher.py")
+LAUNCHER = Path(__file__).with_name("exabgp_launcher.py")
 RELAY = """\
 # Started by a stock ExaBGP as its child: joins the child's standard streams to the sidecar's pipes, which
 # ExaBGP inherited but does not know of.
@@ -240,12 +240,12 @@ class ExaBGP:
 
     def _render(self, speaker: Speaker) -> str:
         try:
-            return config.render(speaker, self._relay)
-        except config.ConfigError as error:
+            return exabgp_config.render(speaker, self._relay)
+        except exabgp_config.ConfigError as error:
             raise ExaBGPError(str(error)) from None
 
     def _settings(self, speaker: Speaker) -> dict[str, str]:
-        return config.environment(speaker, user=own_name(), envfile=self._envfile, stock=self._stock)
+        return exabgp_config.environment(speaker, user=own_name(), envfile=self._envfile, stock=self._stock)
 
     def _write(self, text: str) -> None:
         write_private(self._dir / "exabgp.conf.new", text).rename(self._conf)

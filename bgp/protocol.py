@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any, Literal, TypeAlias
 
 from bgp.speaker import Attributes, Speaker, rib_out_from_json, rib_out_to_json
-from kernel.prefix import Prefix, pack, unpack
+from net.prefix import Prefix, pack, unpack
 
 # Longest line read: a speaker with some thousand neighbours. Routes are cut into lines of PER_LINE prefixes.
 LINE_LIMIT = 16 * 1024 * 1024
@@ -74,7 +74,7 @@ class ReplayEnd:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class Converged:
     """Every configured session has sent its end-of-RIB, or its time is over. Said once."""
 
 
@@ -91,7 +91,7 @@ class Status:
 
 
 Message: TypeAlias = (
-    Hello | Configure | Announce | Withdraw | Complete | Learned | Withdrawn | ReplayEnd | Settled | Problem | Status
+    Hello | Configure | Announce | Withdraw | Complete | Learned | Withdrawn | ReplayEnd | Converged | Problem | Status
 )
 
 
@@ -132,7 +132,7 @@ def _to_json(message: Message) -> dict[str, Any]:
             return {"withdrawn": list(map(str, prefixes))}
         case ReplayEnd(settled):
             return {"replay_end": settled}
-        case Settled():
+        case Converged():
             return {"settled": True}
         case Problem(text):
             return {"problem": text}
@@ -159,7 +159,7 @@ def _from_json(record: dict[str, Any]) -> Message:
         case {"replay_end": bool(settled)}:
             return ReplayEnd(settled)
         case {"settled": True}:
-            return Settled()
+            return Converged()
         case {"problem": str(text)}:
             return Problem(text)
         case {"status": dict(report)}:

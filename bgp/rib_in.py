@@ -13,11 +13,11 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from bgp.decision import Path, next_hops
-from bgp.import_policy import Judge, Refusal
+from bgp.import_policy import ImportFilter, RejectReason
 from bgp.notification import explain, tells_more
 from bgp.speaker import Attributes, Family, ImportPolicy, Neighbour
 from bgp.wire import EndOfRib, PeerConnected, PeerDown, PeerOpen, PeerUp, Refresh, Update
-from kernel.prefix import Prefix
+from net.prefix import Prefix
 
 # A real Calico node that restarts sends its end-of-RIB up to 240 s after its session is up.
 END_OF_RIB_SECONDS = 300.0
@@ -46,7 +46,7 @@ class Key(NamedTuple):
 
 class Heard(NamedTuple):
     attributes: Attributes
-    refusal: Refusal | None
+    refusal: RejectReason | None
 
 
 @dataclass(slots=True)
@@ -66,7 +66,7 @@ class Peer:
     we_restarted: bool = False
     awaited: set[Family] = field(default_factory=set)
     in_sync: bool = False
-    dropped: Counter[Refusal] = field(default_factory=Counter)
+    dropped: Counter[RejectReason] = field(default_factory=Counter)
 
     @property
     def external(self) -> bool:
@@ -85,7 +85,7 @@ class Peer:
         patience = END_OF_RIB_SECONDS if promised else self.neighbour.restart_time
         return self.in_sync or now >= self.configured_at + patience
 
-    def refused(self) -> Counter[Refusal]:
+    def refused(self) -> Counter[RejectReason]:
         """Return how many of its announcements are not used, by reason."""
         return self.dropped + Counter(heard.refusal for heard in self.routes.values() if heard.refusal)
 
@@ -97,12 +97,12 @@ class RibIn:
         self.peers: dict[str, Peer] = {}
         self.changed: set[Prefix] = set()
         self._accepted: dict[Prefix, dict[tuple[str, int], Path]] = {}
-        self._judge: Judge | None = None
+        self._judge: ImportFilter | None = None
 
     def configure(self, neighbours: Iterable[Neighbour], policy: ImportPolicy, now: float) -> None:
         """Take up new neighbours, forget removed ones with their routes, judge everything again where rules changed."""
         wanted = {neighbour.address: neighbour for neighbour in neighbours}
-        judge, before = Judge(policy), self._judge
+        judge, before = ImportFilter(policy), self._judge
         same_rules = before is not None and before.policy == policy
         self._judge = judge
         for address in self.peers.keys() - wanted.keys():
@@ -218,9 +218,9 @@ class RibIn:
         for prefix, path_id in update.withdrawn:
             self._drop(peer, [Key(prefix, path_id)])
         if update.error is not None:
-            peer.dropped[Refusal.MALFORMED] += 1
+            peer.dropped[RejectReason.MALFORMED] += 1
         judged: Attributes | None = None
-        verdict: Refusal | None = None
+        verdict: RejectReason | None = None
         for prefix, path_id, attributes in update.announced:
             if attributes is not judged:
                 judged, verdict = attributes, judge.attributes(attributes, peer.neighbour)
@@ -237,10 +237,10 @@ class RibIn:
         if not peer.awaited and peer.state is State.UP:
             peer.in_sync = True
 
-    def _put(self, peer: Peer, key: Key, attributes: Attributes, verdict: Refusal | None) -> None:
+    def _put(self, peer: Peer, key: Key, attributes: Attributes, verdict: RejectReason | None) -> None:
         assert self._judge is not None
         if key not in peer.routes and len(peer.routes) >= self._judge.policy.prefix_limit:
-            peer.dropped[Refusal.OVER_LIMIT] += 1
+            peer.dropped[RejectReason.OVER_LIMIT] += 1
             return
         peer.routes[key] = Heard(attributes, verdict)
         peer.stale.discard(key)
@@ -273,7 +273,7 @@ class RibIn:
         if not peer.stale:
             peer.stale_until = None
 
-    def _judge_again(self, peer: Peer, judge: Judge) -> None:
+    def _judge_again(self, peer: Peer, judge: ImportFilter) -> None:
         for key, heard in list(peer.routes.items()):
             verdict = judge.refusal(key.prefix, heard.attributes, peer.neighbour)
             if verdict != heard.refusal:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from bgp.speaker import Attributes
-from kernel.prefix import Prefix
+from net.prefix import Prefix
 
 
 @dataclass(frozen=True, slots=True)

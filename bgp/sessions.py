@@ -13,8 +13,9 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import TypedDict
 
 from bgp.speaker import Family, ImportPolicy, Kind, Neighbour, Speaker
-from datastore.resources import BGPConfiguration, BGPPeer, Node, Password
-from kernel.prefix import Prefix, pack
+from datastore.kinds.bgp import BGPConfiguration, BGPPeer, Password
+from datastore.kinds.node import Node
+from net.prefix import Prefix, pack
 
 DEFAULT_AS = 64512
 DEFAULT_PORT = 179

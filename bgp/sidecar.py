@@ -37,7 +37,7 @@ from bgp.protocol import (
 from bgp.rib_in import Peer, RibIn, State
 from bgp.rib_out import RibOut
 from bgp.speaker import Attributes, Family, Neighbour, Speaker
-from kernel.prefix import Prefix, unpack
+from net.prefix import Prefix, unpack
 
 log = logging.getLogger("bgp")
 

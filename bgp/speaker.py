@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from kernel.prefix import Prefix, pack, unpack
+from net.prefix import Prefix, pack, unpack
 
 Family = Literal["ipv4", "ipv6"]
 Kind = Literal["mesh", "node", "global"]

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
 from bgp.speaker import Attributes, Family, Segment, Unknown
-from kernel.prefix import Prefix, pack, unpack
+from net.prefix import Prefix, pack, unpack
 
 
 @dataclass(frozen=True, slots=True)

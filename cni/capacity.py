@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from datastore.resources import IPAMBlock, IPAMConfig, IPPool
+from datastore.kinds.ipam import IPAMBlock, IPAMConfig
+from datastore.kinds.pools import IPPool
 from ipam import block as blocks
 from ipam.names import host_affinity
 

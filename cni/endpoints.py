@@ -10,10 +10,11 @@ from collections.abc import Sequence
 
 from cni.protocol import Attachment, Pod
 from datastore.errors import AlreadyExists, Conflict, DatastoreError, NotFound
+from datastore.group_commit import Batcher
+from datastore.kinds.cluster import ClusterInformation
+from datastore.kinds.pods import WorkloadEndpoint
 from datastore.names import workload_endpoint_name
-from datastore.resources import ClusterInformation, WorkloadEndpoint
 from datastore.store import Create, Delete, Store, Update
-from ipam.rounds import Rounds
 
 ATTEMPTS = 10
 _ALL = "endpoints"
@@ -29,8 +30,8 @@ class Endpoints:
 
     def __init__(self, store: Store, node: str) -> None:
         self._store, self._node = store, node
-        self._writes: Rounds[str, Create | Update | Delete, None] = Rounds(self._write)
-        self._readiness: Rounds[str, None, ClusterInformation | None] = Rounds(self._read_cluster)
+        self._writes: Batcher[str, Create | Update | Delete, None] = Batcher(self._write)
+        self._readiness: Batcher[str, None, ClusterInformation | None] = Batcher(self._read_cluster)
 
     async def of(self, pod: Pod) -> WorkloadEndpoint | None:
         try:

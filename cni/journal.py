@@ -16,7 +16,7 @@ from typing import NamedTuple
 from cni.protocol import Attachment, Pod
 
 
-class Owed(NamedTuple):
+class PendingRelease(NamedTuple):
     """One attachment whose addresses and endpoint are to be released."""
 
     attachment: Attachment
@@ -29,17 +29,17 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._owed: dict[Owed, None] = dict.fromkeys(_read(path))
+        self._owed: dict[PendingRelease, None] = dict.fromkeys(_read(path))
 
     @property
-    def owed(self) -> tuple[Owed, ...]:
+    def owed(self) -> tuple[PendingRelease, ...]:
         """Everything not yet carried out, oldest first."""
         return tuple(self._owed)
 
-    def of(self, container_id: str) -> tuple[Owed, ...]:
+    def of(self, container_id: str) -> tuple[PendingRelease, ...]:
         return tuple(owed for owed in self._owed if owed.attachment.container_id == container_id)
 
-    def add(self, owed: Owed) -> None:
+    def add(self, owed: PendingRelease) -> None:
         """Keep `owed` before this returns, whatever happens next. Raises OSError: the disk refused, nothing is kept."""
         if owed in self._owed:
             return
@@ -53,7 +53,7 @@ class Journal:
             _sync(self._path.parent)
         self._owed[owed] = None
 
-    def settle(self, done: Collection[Owed]) -> None:
+    def settle(self, done: Collection[PendingRelease]) -> None:
         """Take out what has been carried out."""
         left = [owed for owed in self._owed if owed not in done]
         if len(left) == len(self._owed):
@@ -68,11 +68,11 @@ class Journal:
         self._owed = dict.fromkeys(left)
 
 
-def _line(owed: Owed) -> bytes:
+def _line(owed: PendingRelease) -> bytes:
     return json.dumps([*owed.attachment, *owed.pod]).encode() + b"\n"
 
 
-def _read(path: Path) -> list[Owed]:
+def _read(path: Path) -> list[PendingRelease]:
     """Read what is whole; a line cut short by a crash was never promised to anybody."""
     if not path.exists():
         return []
@@ -82,7 +82,7 @@ def _read(path: Path) -> list[Owed]:
             network, container_id, device, namespace, pod, uid = json.loads(line)
         except ValueError:
             continue
-        found.append(Owed(Attachment(network, container_id, device), Pod(namespace, pod, uid)))
+        found.append(PendingRelease(Attachment(network, container_id, device), Pod(namespace, pod, uid)))
     return found
 
 

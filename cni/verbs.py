@@ -19,7 +19,8 @@ from typing import Any, Protocol
 
 from cni.capacity import shortage
 from cni.endpoints import Endpoints, is_of
-from cni.journal import Journal, Owed
+from cni.journal import Journal, PendingRelease
+from cni.locks import KeyedLock
 from cni.protocol import (
     Address,
     Attachment,
@@ -37,24 +38,19 @@ from cni.protocol import (
     version_answer,
     wish,
 )
-from cni.turns import Turns
 from cni.veth import HOST, Held, Made, Shape, Veth, gateway_of, unfit
 from datastore.errors import Conflict, DatastoreError, Invalid, NotFound, Unavailable
+from datastore.kinds.ipam import IPAMBlock, IPAMConfig, IPAMHandle
+from datastore.kinds.pods import WorkloadEndpoint
+from datastore.kinds.pools import IPPool
 from datastore.names import interface_name, workload_endpoint_name
-from datastore.resources import (
-    IPAMBlock,
-    IPAMConfig,
-    IPAMHandle,
-    IPPool,
-    WorkloadEndpoint,
-)
 from datastore.store import Store
 from ipam import block as blocks
 from ipam.allocator import Allocator
 from ipam.allocator import Request as AddressRequest
 from ipam.errors import BadPool, Contention, IpamError, NoPools, NotInPool
 from ipam.names import attribute_time, handle_name, legacy_pod_handle
-from kernel.channel import KernelError
+from kernel.netlink import KernelError
 
 log = logging.getLogger("cni.verbs")
 
@@ -110,7 +106,7 @@ class Verbs:
         self._attachments, self._journal, self._limitation = attachments, journal, limitation
         self._veth = veth or Veth()
         self._endpoints = Endpoints(store, settings.node)
-        self._turns = Turns()
+        self._turns = KeyedLock()
         self._untidy = asyncio.Event()
 
     def leaving(self) -> frozenset[str]:
@@ -161,7 +157,7 @@ class Verbs:
         if present is not None and present.spec.container_id == attachment.container_id:
             return await self._again(request, present, netns)
         async with AsyncExitStack() as undo:
-            undo.push_async_callback(self._undo_release, Owed(attachment, pod))
+            undo.push_async_callback(self._undo_release, PendingRelease(attachment, pod))
             if leftover:  # of an ADD of this container that was killed before it wrote the endpoint
                 await self._allocator.release_handle(attachment.handle)
             shape = self._shape(request, await self._assign(request, wanted))
@@ -236,7 +232,7 @@ class Verbs:
                 Code.KERNEL, f"attach {endpoint.namespace}/{endpoint.spec.pod}: {error}; everything is undone"
             ) from error
 
-    async def _undo_release(self, owed: Owed) -> None:
+    async def _undo_release(self, owed: PendingRelease) -> None:
         try:
             await self._release_or_note(owed)
         except Exception:
@@ -278,7 +274,7 @@ class Verbs:
             self._retire(held)
         elif nameless and self._veth.retire_nameless(name):
             self._untidy.set()
-        await self._release_or_note(Owed(attachment, pod), present)
+        await self._release_or_note(PendingRelease(attachment, pod), present)
         log.info("DEL %s: done", _words(attachment, pod))
 
     def _retire(self, held: Held) -> None:
@@ -286,7 +282,7 @@ class Verbs:
         self._veth.retire(held)
         self._untidy.set()
 
-    async def _release_or_note(self, owed: Owed, read: WorkloadEndpoint | None = None) -> None:
+    async def _release_or_note(self, owed: PendingRelease, read: WorkloadEndpoint | None = None) -> None:
         """Release what the datastore holds of an attachment, now or, noted down on disk, later."""
         try:
             await self._release(owed, read)
@@ -302,7 +298,7 @@ class Verbs:
             log.warning("release %s: %s; noted down, to be done when the datastore is back", _words(*owed), why)
             self._untidy.set()
 
-    async def _release(self, owed: Owed, read: WorkloadEndpoint | None = None) -> None:
+    async def _release(self, owed: PendingRelease, read: WorkloadEndpoint | None = None) -> None:
         """Delete the endpoint, unless a newer container has it, and only then release the addresses.
 
         `read` is the endpoint as it was a moment ago, if somebody has just read it.
@@ -409,7 +405,7 @@ class Verbs:
                 + "; ".join(failures),
             )
 
-    async def _collect(self, owed: Owed) -> None:
+    async def _collect(self, owed: PendingRelease) -> None:
         present = await self._endpoints.of(owed.pod)
         if present is not None and is_of(present, owed.attachment):
             await self._attachments.detach(present)
@@ -419,7 +415,7 @@ class Verbs:
         await self._release(owed)
         log.info("GC: %s removed", _words(*owed))
 
-    async def _stale(self, network: str, valid: frozenset[tuple[str, str]]) -> list[Owed]:
+    async def _stale(self, network: str, valid: frozenset[tuple[str, str]]) -> list[PendingRelease]:
         """Return what devices, endpoints and address blocks of this node still show of attachments not listed.
 
         An endpoint without an address under any handle has lost its network's name; it is taken for this network's.
@@ -447,7 +443,7 @@ class Verbs:
                 pods[container] = Pod(endpoint.namespace or "default", endpoint.spec.pod or "")
                 if container not in listed | elsewhere:
                     stale.setdefault(container, Attachment(network, container, DEVICE))
-        return [Owed(one, pods.get(container, Pod("default", container))) for container, one in stale.items()]
+        return [PendingRelease(one, pods.get(container, Pod("default", container))) for container, one in stale.items()]
 
     # What is left over
 
@@ -483,7 +479,7 @@ class Verbs:
         except KernelError as error:
             log.warning("delete retired devices: %s; next try after the next DEL", error)
 
-    async def _carry_out(self, owed: Iterable[Owed]) -> None:
+    async def _carry_out(self, owed: Iterable[PendingRelease]) -> None:
         """Release what is noted down, in its container's turn; what cannot be released stays noted and rises.
 
         Raises Unavailable too when the journal cannot be written: what is done would be done again, to a handle that

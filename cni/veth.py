@@ -19,19 +19,12 @@ from typing import Final
 
 from cni.protocol import Address, Attachment, Pod
 from datastore.fields import address as parse_address
-from kernel.channel import KernelError
-from kernel.link import (
-    HOST_MAC,
-    POD_GATEWAY,
-    Devices,
-    Link,
-    host_sysctls,
-    inside,
-    link_local,
-    read_sysctls,
-    write_sysctls,
-)
-from kernel.prefix import Prefix, unpack
+from kernel.link_codec import Link, link_local
+from kernel.links import HOST_MAC, POD_GATEWAY, Devices, host_sysctls
+from kernel.netlink import KernelError
+from kernel.netns import inside
+from kernel.sysctl import read_sysctls, write_sysctls
+from net.prefix import Prefix, unpack
 
 RETIRED_GROUP: Final = 0x46454C  # devices that DELs put aside; the number is ours alone
 log = logging.getLogger("cni.veth")

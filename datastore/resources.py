@@ -1,4 +1,4 @@
-"""Every kind of resource, under one roof: import kinds from here.
+"""Which kinds of resource there are, by name, and what a decoded record of any of them says.
 
 Pure. A record becomes a value once, at the border (`read`), and is written back as it was read.
 """
@@ -7,31 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from datastore.blocks import (
-    AllocationAttribute,
-    BlockAffinity,
-    BlockAffinitySpec,
-    IPAMBlock,
-    IPAMBlockSpec,
-    IPAMConfig,
-    IPAMConfigSpec,
-    IPAMHandle,
-    IPAMHandleSpec,
-)
-from datastore.cluster import (
-    TUNNEL_ANNOTATIONS,
-    ClusterInformation,
-    ClusterInformationSpec,
-    FelixConfiguration,
-    FelixConfigurationSpec,
-    Node,
-    NodeSpec,
-    TunnelKind,
-    WorkloadEndpoint,
-    WorkloadEndpointSpec,
-)
 from datastore.errors import Invalid
-from datastore.kept import (
+from datastore.kinds.bgp import (
+    BGPConfiguration,
+    BGPFilter,
+    BGPPeer,
+)
+from datastore.kinds.cluster import (
+    ClusterInformation,
+    FelixConfiguration,
+)
+from datastore.kinds.ipam import (
+    BlockAffinity,
+    IPAMBlock,
+    IPAMConfig,
+    IPAMHandle,
+)
+from datastore.kinds.node import Node
+from datastore.kinds.passthrough import (
     CalicoNodeStatus,
     GlobalNetworkPolicy,
     GlobalNetworkSet,
@@ -44,87 +37,12 @@ from datastore.kept import (
     StagedNetworkPolicy,
     Tier,
 )
-from datastore.peering import (
-    BGPConfiguration,
-    BGPConfigurationSpec,
-    BGPFilter,
-    BGPFilterSpec,
-    BGPPeer,
-    BGPPeerSpec,
-    FilterRule,
-    Password,
-)
-from datastore.pools import (
+from datastore.kinds.pods import WorkloadEndpoint
+from datastore.kinds.pools import (
     IPPool,
-    IPPoolSpec,
     IPReservation,
-    IPReservationSpec,
-    Use,
-    forbidden_changes,
-    misfitting_blocks,
-    overlap,
-    overlapping_pools,
 )
-from datastore.record import CRD, V3, Metadata, Record, Resource, Spec
-
-__all__ = [
-    "CRD",
-    "KINDS",
-    "TUNNEL_ANNOTATIONS",
-    "V3",
-    "AllocationAttribute",
-    "BGPConfiguration",
-    "BGPConfigurationSpec",
-    "BGPFilter",
-    "BGPFilterSpec",
-    "BGPPeer",
-    "BGPPeerSpec",
-    "BlockAffinity",
-    "BlockAffinitySpec",
-    "CalicoNodeStatus",
-    "ClusterInformation",
-    "ClusterInformationSpec",
-    "FelixConfiguration",
-    "FelixConfigurationSpec",
-    "FilterRule",
-    "GlobalNetworkPolicy",
-    "GlobalNetworkSet",
-    "HostEndpoint",
-    "IPAMBlock",
-    "IPAMBlockSpec",
-    "IPAMConfig",
-    "IPAMConfigSpec",
-    "IPAMHandle",
-    "IPAMHandleSpec",
-    "IPPool",
-    "IPPoolSpec",
-    "IPReservation",
-    "IPReservationSpec",
-    "KubeControllersConfiguration",
-    "Metadata",
-    "NetworkPolicy",
-    "NetworkSet",
-    "Node",
-    "NodeSpec",
-    "Password",
-    "Record",
-    "Resource",
-    "Spec",
-    "StagedGlobalNetworkPolicy",
-    "StagedKubernetesNetworkPolicy",
-    "StagedNetworkPolicy",
-    "Tier",
-    "TunnelKind",
-    "Use",
-    "WorkloadEndpoint",
-    "WorkloadEndpointSpec",
-    "forbidden_changes",
-    "kind_named",
-    "misfitting_blocks",
-    "overlap",
-    "overlapping_pools",
-    "read",
-]
+from datastore.record import Resource
 
 KINDS: Mapping[str, type[Resource]] = {
     kind.KIND: kind

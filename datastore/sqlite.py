@@ -32,10 +32,11 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 from urllib.parse import quote
 
-from datastore.bell import Bell
 from datastore.errors import AlreadyExists, Conflict, DatastoreError, Invalid, NotFound, Unavailable
-from datastore.resources import KINDS, Resource
-from datastore.store import Changed, Create, Delete, Event, Gone, InSync, Update, Write
+from datastore.notifier import ChangeNotifier
+from datastore.record import Resource
+from datastore.resources import KINDS
+from datastore.store import Changed, Create, Delete, Gone, InSync, Update, WatchEvent, Write
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ class SqliteStore:
         """Without a path the store is in memory, and this object's own. `history` is how many changes are logged."""
         self._where = path or "memory"
         self._history = history
-        self._bell = Bell(Path(f"{path}.bell") if path else None)
+        self._bell = ChangeNotifier(Path(f"{path}.bell") if path else None)
         existed = threading.Event()
         self._writer = _Lane(path, "writer", existed)
         # A database in memory belongs to its connection, so there is one.
@@ -122,7 +123,7 @@ class SqliteStore:
         what = ", ".join(f"{type(write).__name__.lower()} {_words(_key_of(write.resource))}" for write in writes)
         return await self._writer.run(what, partial(self._commit, writes=writes))
 
-    async def watch(self, *kinds: type[Resource]) -> AsyncIterator[Event]:
+    async def watch(self, *kinds: type[Resource]) -> AsyncIterator[WatchEvent]:
         told: dict[Key, Resource] = {}
         news: _News | None = None
         away = False
@@ -508,7 +509,7 @@ def _changes(connection: sqlite3.Connection, kinds: list[str], since: int) -> li
     ]
 
 
-def _fold(news: _News, told: dict[Key, Resource]) -> Iterator[Event]:
+def _fold(news: _News, told: dict[Key, Resource]) -> Iterator[WatchEvent]:
     """Yield what is new against what this watch has told, and keep it there."""
     if news.complete:
         present = {key for key, resource in news.objects if resource is not None}

@@ -11,26 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, TypeVar
 
-from datastore.errors import AlreadyExists, Conflict, DatastoreError, Invalid, NotFound, Unavailable
 from datastore.record import Resource
-
-__all__ = [
-    "AlreadyExists",
-    "Changed",
-    "Conflict",
-    "Create",
-    "DatastoreError",
-    "Delete",
-    "Event",
-    "Gone",
-    "InSync",
-    "Invalid",
-    "NotFound",
-    "Store",
-    "Unavailable",
-    "Update",
-    "Write",
-]
 
 R = TypeVar("R", bound=Resource)
 
@@ -81,7 +62,7 @@ class InSync:
     """Everything that was there when the watch began has been told. It comes once."""
 
 
-Event: TypeAlias = Changed | Gone | InSync
+WatchEvent: TypeAlias = Changed | Gone | InSync
 
 
 class Store(Protocol):
@@ -120,7 +101,7 @@ class Store(Protocol):
     async def write(self, *writes: Write) -> tuple[Resource | None, ...]:
         """Carry out several writes in order; return what each stored, None for a Delete. Raises what they would."""
 
-    def watch(self, *kinds: type[Resource]) -> AsyncIterator[Event]:
+    def watch(self, *kinds: type[Resource]) -> AsyncIterator[WatchEvent]:
         """Yield the current objects of these kinds, InSync, then what changes, in order.
 
         Only the newest state of an object is told. While the store is away nothing is, and afterwards all that was

@@ -15,17 +15,18 @@ from pathlib import Path
 from typing import Any
 
 import datastore
-from bgp.client import Sidecar
+from bgp.client import SidecarClient
 from cni.install import conflist, install_conflist
 from cni.journal import Journal
 from cni.server import CniServer
 from cni.verbs import CniSettings, Verbs
-from datastore.store import DatastoreError, Store, Unavailable
+from datastore.errors import DatastoreError, Unavailable
+from datastore.store import Store
 from felix_py import logs
 from felix_py.agent import Agent, Identity
 from felix_py.autodetect import AutodetectionError
 from felix_py.checks import Checks
-from felix_py.memory import search_cycles_rarely
+from felix_py.gc_tuning import apply
 from felix_py.settings import DEFAULT_FILE, Settings, SettingsError, read_file, settings_from
 from felix_py.startup import StartupError, start
 from felix_py.status import Status
@@ -34,8 +35,10 @@ from felix_py.web import WebServer
 from ipam.allocator import Allocator
 from ipam.collector import Collector
 from ipam.tunnels import Tunnels
-from kernel.link import Devices, write_sysctls
-from kernel.socket import Kernel, KernelError
+from kernel.links import Devices
+from kernel.netlink import KernelError
+from kernel.rtnetlink import Rtnetlink
+from kernel.sysctl import write_sysctls
 
 log = logging.getLogger("felix")
 
@@ -54,7 +57,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return USAGE
     logs.set_up(settings.log_level)
-    search_cycles_rarely()
+    apply()
     try:
         asyncio.run(_run(settings))
     except (StartupError, AutodetectionError, DatastoreError, KernelError) as error:
@@ -88,11 +91,11 @@ async def _serve(settings: Settings) -> None:
         settings.state_dir.mkdir(parents=True, exist_ok=True)
         store = datastore.open(settings.datastore)
         stack.push_async_callback(store.close)
-        kernel = stack.enter_context(Kernel())
+        kernel = stack.enter_context(Rtnetlink())
         allocator = Allocator(store)
         identity = await _start(settings, store, kernel, allocator)
         write_sysctls(FORWARDING, content_without=_IPV6_SYSCTLS)
-        sidecar = Sidecar(settings.run_dir / "bgp.sock")
+        sidecar = SidecarClient(settings.run_dir / "bgp.sock")
         tunnel_end = TunnelEnd(Tunnels(store, allocator, identity.node), stack.enter_context(Devices()))
         agent = Agent(settings, identity, store, kernel, sidecar, tunnel_end, allocator.notice)
         journal = Journal(settings.state_dir / "released.journal")
@@ -119,7 +122,7 @@ def _alone(run_dir: Path) -> Iterator[None]:
         yield
 
 
-async def _start(settings: Settings, store: Store, kernel: Kernel, allocator: Allocator) -> Identity:
+async def _start(settings: Settings, store: Store, kernel: Rtnetlink, allocator: Allocator) -> Identity:
     """Start up, waiting for a datastore that is away. What is wrong for good rises."""
     while True:
         try:

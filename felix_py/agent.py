@@ -13,13 +13,13 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bgp.client import Connected, Disconnected, Sidecar
-from bgp.protocol import Learned, Problem, ReplayEnd, Settled, Withdrawn
+from bgp.client import Connected, Disconnected, SidecarClient
+from bgp.protocol import Converged, Learned, Problem, ReplayEnd, Withdrawn
 from bgp.sessions import speaker_of
 from bgp.speaker import Attributes, Speaker
-from datastore.resources import WorkloadEndpoint
-from datastore.store import Event as StoreEvent
+from datastore.kinds.pods import WorkloadEndpoint
 from datastore.store import Store
+from datastore.store import WatchEvent as StoreEvent
 from felix_py.announce import Addresses, Pool, borrowed, rib_out
 from felix_py.fib import Fib, Ownership
 from felix_py.files import write_text
@@ -30,8 +30,10 @@ from felix_py.sources import LearnedRoutes, PodRoutes, block_routes
 from felix_py.tunnel_device import TunnelEnd
 from felix_py.tunnels import IPIP_DEVICE, TunnelRoutes, far_ends, ground_of, ipip_mtu, pod_mtu, wants_ipip
 from felix_py.writer import FibWriter
-from kernel.prefix import Prefix, unpack
-from kernel.socket import AddressChanged, Event, Kernel, Link, LinkChanged, Lost, RouteChanged
+from kernel.events import AddressChanged, EventsLost, KernelEvent, LinkChanged, RouteChanged
+from kernel.link_codec import Link
+from kernel.rtnetlink import Rtnetlink
+from net.prefix import Prefix, unpack
 
 log = logging.getLogger("felix.agent")
 
@@ -73,8 +75,8 @@ class Agent:
         settings: Settings,
         identity: Identity,
         store: Store,
-        kernel: Kernel,
-        sidecar: Sidecar,
+        kernel: Rtnetlink,
+        sidecar: SidecarClient,
         tunnel_end: TunnelEnd,
         notice: Callable[[StoreEvent], None],
     ) -> None:
@@ -143,7 +145,7 @@ class Agent:
             if self.rib.changed or self.snapshot.touched:
                 self._awake.set()
 
-    async def _heard_kernel(self, event: Event) -> None:
+    async def _heard_kernel(self, event: KernelEvent) -> None:
         match event:
             case RouteChanged(own=True):
                 self.writer.own_change(event)
@@ -157,7 +159,7 @@ class Agent:
                     self._tunnel_due.set()
                 self._resolve_soon()
                 self.writer.retry_now()
-            case Lost():
+            case EventsLost():
                 log.warning("kernel events came faster than they were read; reading all links and routes again")
                 self._read_links()
                 self.snapshot.touched |= self.snapshot.endpoints.keys()
@@ -213,7 +215,7 @@ class Agent:
                     self.learned.remove(self.rib, prefixes)
                     if self._said_again is not None:
                         self._said_again.difference_update(prefixes)
-                case ReplayEnd(settled=True) | Settled():
+                case ReplayEnd(settled=True) | Converged():
                     self._all_learned()
                 case Problem(text=text):
                     log.warning("the sidecar says: %s", text)

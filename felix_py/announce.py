@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from bgp.speaker import Attributes
 from felix_py.snapshot import Endpoint
-from kernel.prefix import Prefix
+from net.prefix import Prefix
 
 
 class Addresses(NamedTuple):

@@ -10,11 +10,15 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from datastore.resources import BlockAffinity, IPAMBlock, Node, WorkloadEndpoint
-from datastore.store import DatastoreError, Store
+from datastore.errors import DatastoreError
+from datastore.kinds.ipam import BlockAffinity, IPAMBlock
+from datastore.kinds.node import Node
+from datastore.kinds.pods import WorkloadEndpoint
+from datastore.store import Store
 from felix_py.agent import Agent
 from felix_py.invariants import INVARIANTS, Cluster, Local, Violation, standing, violations
-from kernel.socket import Kernel, KernelError
+from kernel.netlink import KernelError
+from kernel.rtnetlink import Rtnetlink
 
 log = logging.getLogger("felix.checks")
 
@@ -24,7 +28,7 @@ SECOND_LOOK_SECONDS = 0.5
 class Checks:
     """The invariants of one node. `leaving`: the handles whose release this node has journaled."""
 
-    def __init__(self, agent: Agent, store: Store, kernel: Kernel, leaving: Callable[[], frozenset[str]]) -> None:
+    def __init__(self, agent: Agent, store: Store, kernel: Rtnetlink, leaving: Callable[[], frozenset[str]]) -> None:
         self._agent, self._store, self._kernel, self._leaving = agent, store, kernel, leaving
         self._last: list[Violation] = []
 

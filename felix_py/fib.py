@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from felix_py.rib import Rib
-from kernel.prefix import Prefix
-from kernel.route import UNICAST, Path
-from kernel.socket import RouteChanged
+from kernel.events import RouteChanged
+from kernel.route import UNICAST, RouteSpec
+from net.prefix import Prefix
 
 
 class Ownership(NamedTuple):
@@ -25,7 +25,7 @@ class Ownership(NamedTuple):
     learned: int = 81  # over BGP by us; nobody names this number
     metric: int = 1030  # nobody's default, in either family
 
-    def has(self, path: Path) -> bool:
+    def has(self, path: RouteSpec) -> bool:
         return path.metric == self.metric and path.protocol in (self.local, self.learned)
 
 
@@ -33,14 +33,14 @@ class Ownership(NamedTuple):
 class Plan:
     """One batch: routes to put, then routes to remove; `replaced` is what puts take the place of."""
 
-    put: Sequence[tuple[Prefix, Path]] = ()
-    remove: Sequence[tuple[Prefix, Path]] = ()
-    replaced: Mapping[Prefix, Path] = field(default_factory=dict)
+    put: Sequence[tuple[Prefix, RouteSpec]] = ()
+    remove: Sequence[tuple[Prefix, RouteSpec]] = ()
+    replaced: Mapping[Prefix, RouteSpec] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.put or self.remove)
 
-    def before(self) -> dict[Prefix, Path | None]:
+    def before(self) -> dict[Prefix, RouteSpec | None]:
         """Return what the kernel held of each prefix before the plan was carried out."""
         return {prefix: self.replaced.get(prefix) for prefix, _ in self.put} | dict(self.remove)
 
@@ -55,11 +55,11 @@ class Fib:
     """
 
     ownership: Ownership = field(default_factory=Ownership)
-    held: dict[Prefix, Path] = field(default_factory=dict)
-    squatted: dict[Prefix, Path] = field(default_factory=dict)
-    shadows: dict[Prefix, dict[int, Path]] = field(default_factory=dict)
+    held: dict[Prefix, RouteSpec] = field(default_factory=dict)
+    squatted: dict[Prefix, RouteSpec] = field(default_factory=dict)
+    shadows: dict[Prefix, dict[int, RouteSpec]] = field(default_factory=dict)
 
-    def load(self, dump: Iterable[tuple[Prefix, Path]]) -> set[Prefix]:
+    def load(self, dump: Iterable[tuple[Prefix, RouteSpec]]) -> set[Prefix]:
         """Take a whole dump for the truth; return the prefixes where it differs from what we believed."""
         before = self.held
         self.held, self.squatted, self.shadows = {}, {}, {}
@@ -110,7 +110,7 @@ class Fib:
         for prefix, _ in plan.remove:
             self.held.pop(prefix, None)
 
-    def refuse(self, prefix: Prefix, before: Path | None) -> None:
+    def refuse(self, prefix: Prefix, before: RouteSpec | None) -> None:
         """The kernel refused a step of the plan: what it held before, it holds still."""
         if before is None:
             self.held.pop(prefix, None)
@@ -126,7 +126,7 @@ class Fib:
         if not beside:
             del self.shadows[event.prefix]
 
-    def shadow_of(self, prefix: Prefix) -> Path | None:
+    def shadow_of(self, prefix: Prefix) -> RouteSpec | None:
         """Return the foreign route that wins over ours for the same prefix, if there is one."""
         better = [path for metric, path in self.shadows.get(prefix, {}).items() if metric < self.ownership.metric]
         return min(better, key=lambda path: path.metric) if better else None
@@ -138,9 +138,9 @@ def steps(rib: Rib, fib: Fib, prefixes: Iterable[Prefix], removable: Collection[
     removable: the protocol numbers whose routes may be removed by now. Nothing is removed on a guess: not
     before the datastore is in sync (local routes), nor before the peers have said all (learned ones).
     """
-    put: list[tuple[Prefix, Path]] = []
-    remove: list[tuple[Prefix, Path]] = []
-    replaced: dict[Prefix, Path] = {}
+    put: list[tuple[Prefix, RouteSpec]] = []
+    remove: list[tuple[Prefix, RouteSpec]] = []
+    replaced: dict[Prefix, RouteSpec] = {}
     tables, held, squatted = rib.in_use(), fib.held, fib.squatted
     local = fib.ownership.local
     early = local not in removable

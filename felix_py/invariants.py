@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 from ipaddress import ip_interface, ip_network
 from typing import NamedTuple
 
-from datastore.resources import BlockAffinity, IPAMBlock, Node, WorkloadEndpoint
+from datastore.kinds.ipam import BlockAffinity, IPAMBlock
+from datastore.kinds.node import Node
+from datastore.kinds.pods import WorkloadEndpoint
 from felix_py.fib import Ownership
 from felix_py.rib import Rib, Source
 from ipam.names import affine_host
-from kernel.prefix import Prefix
-from kernel.route import BLACKHOLE, Path
+from kernel.route import BLACKHOLE, RouteSpec
+from net.prefix import Prefix
 
 
 class Violation(NamedTuple):
@@ -43,7 +45,7 @@ class Local:
 
     node: str
     rib: Rib
-    held: Mapping[Prefix, Path]  # ours, freshly read from the kernel
+    held: Mapping[Prefix, RouteSpec]  # ours, freshly read from the kernel
     devices: Mapping[str, int]
     announced: frozenset[Prefix]
     exportable: frozenset[Prefix]  # what may be announced: confirmed blocks and borrowed addresses of exported pools

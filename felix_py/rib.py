@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from enum import IntEnum
 
-from kernel.prefix import Prefix
-from kernel.route import UNICAST, Path
+from kernel.route import UNICAST, RouteSpec
+from net.prefix import Prefix
 
 
 class Source(IntEnum):
@@ -22,7 +22,7 @@ class Source(IntEnum):
     BLOCKS = 3
 
 
-def is_resolved(path: Path) -> bool:
+def is_resolved(path: RouteSpec) -> bool:
     """True if a kernel could take the path. A unicast path without hops is wanted, but leads nowhere yet."""
     return bool(path.hops) or path.kind != UNICAST
 
@@ -36,16 +36,16 @@ class Rib:
     """
 
     def __init__(self) -> None:
-        self._tables: tuple[dict[Prefix, Path], ...] = tuple({} for _ in Source)
+        self._tables: tuple[dict[Prefix, RouteSpec], ...] = tuple({} for _ in Source)
         self.changed: dict[Prefix, None] = {}
 
-    def put(self, source: Source, prefix: Prefix, path: Path) -> None:
+    def put(self, source: Source, prefix: Prefix, path: RouteSpec) -> None:
         table = self._tables[source]
         if table.get(prefix) != path:
             table[prefix] = path
             self.changed[prefix] = None
 
-    def put_all(self, source: Source, wanted: Mapping[Prefix, Path]) -> None:
+    def put_all(self, source: Source, wanted: Mapping[Prefix, RouteSpec]) -> None:
         """State many routes of one source; its others stay."""
         table = self._tables[source]
         known = table.get
@@ -56,7 +56,7 @@ class Rib:
         if self._tables[source].pop(prefix, None) is not None:
             self.changed[prefix] = None
 
-    def state(self, source: Source, wanted: Mapping[Prefix, Path]) -> None:
+    def state(self, source: Source, wanted: Mapping[Prefix, RouteSpec]) -> None:
         """Make `wanted` all that the source wants; the difference is found here."""
         for prefix in self._tables[source].keys() - wanted.keys():
             self.remove(source, prefix)
@@ -66,7 +66,7 @@ class Rib:
         """Count these as changed, though nobody wants anything else: the kernel may hold something else."""
         self.changed.update(dict.fromkeys(prefixes))
 
-    def best(self, prefix: Prefix) -> Path | None:
+    def best(self, prefix: Prefix) -> RouteSpec | None:
         """Return the path of the strongest source that has a resolved one."""
         for table in self._tables:
             path = table.get(prefix)
@@ -86,11 +86,11 @@ class Rib:
         taken, self.changed = self.changed, {}
         return taken.keys()
 
-    def in_use(self) -> tuple[Mapping[Prefix, Path], ...]:
+    def in_use(self) -> tuple[Mapping[Prefix, RouteSpec], ...]:
         """Return the tables that are not empty, the strongest source first."""
         return tuple(table for table in self._tables if table)
 
-    def wanted(self, source: Source) -> Mapping[Prefix, Path]:
+    def wanted(self, source: Source) -> Mapping[Prefix, RouteSpec]:
         return self._tables[source]
 
     def prefixes(self) -> set[Prefix]:
@@ -108,6 +108,6 @@ class Rib:
         return len(self.prefixes())
 
 
-def candidates(rib: Rib, prefix: Prefix) -> Iterable[tuple[Source, Path]]:
+def candidates(rib: Rib, prefix: Prefix) -> Iterable[tuple[Source, RouteSpec]]:
     """Return everybody's path for one prefix, the strongest first: what `felixctl routes` shows."""
     return [(source, path) for source in Source if (path := rib.wanted(source).get(prefix)) is not None]

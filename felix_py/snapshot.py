@@ -11,22 +11,16 @@ from dataclasses import dataclass
 from enum import Flag, auto
 from typing import Any, NamedTuple
 
-from datastore.resources import (
-    BGPConfiguration,
-    BGPPeer,
-    BlockAffinity,
-    FelixConfiguration,
-    IPAMBlock,
-    IPAMConfig,
-    IPPool,
-    IPReservation,
-    Node,
-    Resource,
-    WorkloadEndpoint,
-)
+from datastore.kinds.bgp import BGPConfiguration, BGPPeer
+from datastore.kinds.cluster import FelixConfiguration
+from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMConfig
+from datastore.kinds.node import Node
+from datastore.kinds.pods import WorkloadEndpoint
+from datastore.kinds.pools import IPPool, IPReservation
+from datastore.record import Resource
 from datastore.store import Changed, Gone, InSync
-from felix_py.whereabouts import Whereabouts
-from kernel.prefix import Prefix
+from felix_py.remote_blocks import RemoteBlocks
+from net.prefix import Prefix
 
 WATCHED: tuple[type[Resource], ...] = (
     Node,
@@ -92,7 +86,7 @@ class Snapshot:
         self.affinities: dict[str, BlockAffinity] = {}
         self.endpoints: dict[EndpointKey, Endpoint] = {}
         self.felix_configurations: dict[str, FelixConfiguration] = {}
-        self.whereabouts = Whereabouts(node)
+        self.whereabouts = RemoteBlocks(node)
         self.touched: set[EndpointKey] = set()
         self._tables: dict[type[Resource], tuple[MutableMapping[str, Any], Topic]] = {
             Node: (self.nodes, Topic.SESSIONS),

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from felix_py.fib import Ownership
 from felix_py.rib import Rib, Source
 from felix_py.snapshot import Endpoint, EndpointKey
-from kernel.prefix import Prefix
-from kernel.route import BLACKHOLE, Hop, Path
+from kernel.route import BLACKHOLE, NextHop, RouteSpec
+from net.prefix import Prefix
 
 LINK_SCOPE = 253
 NextHops = tuple[bytes, ...]
@@ -23,8 +23,8 @@ class PodRoutes:
 
     def __init__(self, ownership: Ownership) -> None:
         self._ownership = ownership
-        self._stated: dict[EndpointKey, dict[Prefix, Path]] = {}
-        self._paths: dict[tuple[int, int], Path] = {}
+        self._stated: dict[EndpointKey, dict[Prefix, RouteSpec]] = {}
+        self._paths: dict[tuple[int, int], RouteSpec] = {}
 
     def update(self, rib: Rib, key: EndpointKey, endpoint: Endpoint | None, devices: Mapping[str, int]) -> set[Prefix]:
         """State the routes of one endpoint, or that it has none any more; return the addresses it has or had.
@@ -45,13 +45,13 @@ class PodRoutes:
             self._stated[key] = now
         return before.keys() | now.keys()
 
-    def _path(self, device: int | None, bits: int) -> Path:
+    def _path(self, device: int | None, bits: int) -> RouteSpec:
         scope = LINK_SCOPE if bits == 32 else 0  # IPv6 has no scopes on routes
         if device is None:
-            return Path(self._ownership.local, metric=self._ownership.metric, scope=scope)
+            return RouteSpec(self._ownership.local, metric=self._ownership.metric, scope=scope)
         if (device, bits) not in self._paths:
-            hops = (Hop(device),)
-            self._paths[device, bits] = Path(
+            hops = (NextHop(device),)
+            self._paths[device, bits] = RouteSpec(
                 self._ownership.local, hops=hops, metric=self._ownership.metric, scope=scope
             )
         return self._paths[device, bits]
@@ -61,12 +61,12 @@ class PodRoutes:
             self._paths.pop((device, bits), None)
 
 
-def block_routes(blocks: Iterable[Prefix], ownership: Ownership) -> dict[Prefix, Path]:
+def block_routes(blocks: Iterable[Prefix], ownership: Ownership) -> dict[Prefix, RouteSpec]:
     """Return the blackhole of each own block, so that its unassigned addresses never follow the default route.
 
     A block of a single address has none: it would have a pod's address as its destination.
     """
-    path = Path(ownership.local, kind=BLACKHOLE, metric=ownership.metric)
+    path = RouteSpec(ownership.local, kind=BLACKHOLE, metric=ownership.metric)
     return {block: path for block in blocks if not block.is_host}
 
 
@@ -76,8 +76,8 @@ class LearnedRoutes:
     def __init__(self, ownership: Ownership) -> None:
         self._ownership = ownership
         self._routes: dict[Prefix, NextHops] = {}
-        self._hops: dict[bytes, Hop | None] = {}
-        self._paths: dict[NextHops, Path] = {}
+        self._hops: dict[bytes, NextHop | None] = {}
+        self._paths: dict[NextHops, RouteSpec] = {}
 
     @property
     def routes(self) -> Mapping[Prefix, NextHops]:
@@ -95,7 +95,7 @@ class LearnedRoutes:
         """Return the next hops that nobody has resolved yet."""
         return {hop for hops in set(next_hops) for hop in hops} - self._hops.keys()
 
-    def resolved(self, rib: Rib, answers: Mapping[bytes, Hop | None]) -> None:
+    def resolved(self, rib: Rib, answers: Mapping[bytes, NextHop | None]) -> None:
         """Take in how next hops are reached now; routes whose way changed are stated again."""
         moved = {address for address, hop in answers.items() if self._hops.get(address, ()) != hop}
         self._hops.update(answers)
@@ -127,8 +127,8 @@ class LearnedRoutes:
     def unreachable(self) -> set[bytes]:
         return {address for address in self.next_hops() if self._hops.get(address) is None}
 
-    def _path(self, next_hops: NextHops) -> Path:
+    def _path(self, next_hops: NextHops) -> RouteSpec:
         if next_hops not in self._paths:
             hops = tuple(hop for address in next_hops if (hop := self._hops.get(address)) is not None)
-            self._paths[next_hops] = Path(self._ownership.learned, hops=hops, metric=self._ownership.metric)
+            self._paths[next_hops] = RouteSpec(self._ownership.learned, hops=hops, metric=self._ownership.metric)
         return self._paths[next_hops]

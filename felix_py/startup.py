@@ -24,22 +24,20 @@ from ipaddress import (
 )
 from typing import Any
 
-from datastore.resources import (
-    BGPConfiguration,
-    ClusterInformation,
-    FelixConfiguration,
-    IPAMConfig,
-    IPPool,
-    Node,
-    Resource,
-)
-from datastore.store import AlreadyExists, Conflict, NotFound, Store
+from datastore.errors import AlreadyExists, Conflict, NotFound
+from datastore.kinds.bgp import BGPConfiguration
+from datastore.kinds.cluster import ClusterInformation, FelixConfiguration
+from datastore.kinds.ipam import IPAMConfig
+from datastore.kinds.node import Node
+from datastore.kinds.pools import IPPool
+from datastore.record import Resource
+from datastore.store import Store
 from felix_py.agent import Identity
 from felix_py.announce import Addresses
 from felix_py.autodetect import EXCLUDED, HostInterface, Interface, detect
 from felix_py.files import read_text, write_text
 from felix_py.settings import PoolDefaults, Settings, node_name, parse_as_number
-from kernel.socket import Kernel
+from kernel.rtnetlink import Rtnetlink
 
 log = logging.getLogger("felix.startup")
 
@@ -52,7 +50,7 @@ class StartupError(Exception):
     """This node cannot take part; the sentence says why."""
 
 
-async def start(settings: Settings, store: Store, kernel: Kernel) -> Identity:
+async def start(settings: Settings, store: Store, kernel: Rtnetlink) -> Identity:
     """Find out who this node is, write it down, and make what a new cluster lacks.
 
     Raises StartupError, AutodetectionError, DatastoreError.
@@ -73,7 +71,7 @@ async def start(settings: Settings, store: Store, kernel: Kernel) -> Identity:
     )
 
 
-def host_interfaces(kernel: Kernel) -> list[HostInterface]:
+def host_interfaces(kernel: Rtnetlink) -> list[HostInterface]:
     """Return this host's devices with their addresses, in the kernel's order."""
     links = kernel.links()
     addresses: dict[int, list[Interface]] = {index: [] for index in links}
@@ -83,7 +81,7 @@ def host_interfaces(kernel: Kernel) -> list[HostInterface]:
     return [HostInterface(link.name, link.up, tuple(addresses[index])) for index, link in links.items()]
 
 
-def host_mtu(kernel: Kernel, node: Iterable[Interface | None]) -> int:
+def host_mtu(kernel: Rtnetlink, node: Iterable[Interface | None]) -> int:
     """Return the MTU of the devices that carry the node's addresses, the smallest.
 
     A node whose address is on its loopback, as routed hosts have it, sends by any other device that is up.

@@ -16,22 +16,22 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from bgp.client import Sidecar, SidecarError
+from bgp.client import SidecarClient, SidecarError
 from felix_py.agent import Agent
 from felix_py.checks import Checks
+from felix_py.kernel_facts import kernel_facts
 from felix_py.rib import Source, candidates, is_resolved
-from felix_py.trace import kernel_facts
 from felix_py.tunnels import IPIP_DEVICE
 from felix_py.web import Page, Pages, Query, text_page
-from kernel.channel import KernelError
-from kernel.prefix import Prefix, unpack
-from kernel.route import Path, words
+from kernel.netlink import KernelError
+from kernel.route import RouteSpec, ip_route_text
+from net.prefix import Prefix, unpack
 
 
 class Status:
     """The pages of one agent."""
 
-    def __init__(self, agent: Agent, sidecar: Sidecar, checks: Checks) -> None:
+    def __init__(self, agent: Agent, sidecar: SidecarClient, checks: Checks) -> None:
         self._agent, self._sidecar, self._checks = agent, sidecar, checks
         self._registry = CollectorRegistry()
         self._registry.register(AgentMetrics(agent, checks))
@@ -182,31 +182,31 @@ def routes(agent: Agent) -> list[dict[str, Any]]:
     ]
 
 
-def _row(agent: Agent, source: Source, prefix: Prefix, path: Path) -> dict[str, Any]:
+def _row(agent: Agent, source: Source, prefix: Prefix, path: RouteSpec) -> dict[str, Any]:
     best = agent.rib.best_source(prefix) == source
     return {
         "prefix": str(prefix),
         "source": source.name.lower(),
-        "via": words(prefix, path, agent.writer.names),
+        "via": ip_route_text(prefix, path, agent.writer.names),
         "best": best,
         "in_fib": best and agent.writer.fib.held.get(prefix) == path,
         "note": _note(agent, source, prefix, path, best),
     }
 
 
-def _leftover_row(agent: Agent, prefix: Prefix, path: Path) -> dict[str, Any]:
+def _leftover_row(agent: Agent, prefix: Prefix, path: RouteSpec) -> dict[str, Any]:
     waits = "every peer has sent its end-of-RIB" if path.protocol == agent.ownership.learned else "it is removed"
     return {
         "prefix": str(prefix),
         "source": "nobody",
-        "via": words(prefix, path, agent.writer.names),
+        "via": ip_route_text(prefix, path, agent.writer.names),
         "best": False,
         "in_fib": True,
         "note": f"nobody wants it; it stays until {waits}",
     }
 
 
-def _note(agent: Agent, source: Source, prefix: Prefix, path: Path, best: bool) -> str:
+def _note(agent: Agent, source: Source, prefix: Prefix, path: RouteSpec, best: bool) -> str:
     """Return why a route is not what it should be, or nothing."""
     fib = agent.writer.fib
     if source == Source.TUNNELS and not is_resolved(path):

@@ -13,11 +13,13 @@ from __future__ import annotations
 import errno
 import logging
 
-from datastore.store import DatastoreError
+from datastore.errors import DatastoreError
 from felix_py.tunnels import IPIP_DEVICE
 from ipam.errors import IpamError
 from ipam.tunnels import Tunnels
-from kernel.link import Devices, KernelError, Link
+from kernel.link_codec import Link
+from kernel.links import Devices
+from kernel.netlink import KernelError
 
 log = logging.getLogger("felix.tunnel")
 

@@ -11,13 +11,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from datastore.resources import FelixConfiguration, IPPool, Node
+from datastore.kinds.cluster import FelixConfiguration
+from datastore.kinds.node import Node
+from datastore.kinds.pools import IPPool
 from felix_py.fib import Ownership
+from felix_py.remote_blocks import RemoteBlocks
 from felix_py.rib import Rib, Source
-from felix_py.whereabouts import Whereabouts
 from ipam.tunnels import tunnel_pools
-from kernel.prefix import Prefix
-from kernel.route import Hop, Path
+from kernel.route import NextHop, RouteSpec
+from net.prefix import Prefix
 
 IPIP_DEVICE = "tunl0"  # the kernel's own: it comes with the module, and cannot be deleted
 IPIP_OVERHEAD = 20  # one more IPv4 header
@@ -94,9 +96,9 @@ class TunnelRoutes:
         self._ownership = ownership
         self.ground = Ground()
         self._ends: Mapping[str, FarEnd | None] = {}
-        self._paths: dict[FarEnd, Path] = {}
+        self._paths: dict[FarEnd, RouteSpec] = {}
 
-    def stand_on(self, ground: Ground, ends: Mapping[str, FarEnd | None], whereabouts: Whereabouts) -> None:
+    def stand_on(self, ground: Ground, ends: Mapping[str, FarEnd | None], whereabouts: RemoteBlocks) -> None:
         """Take in what is common and all far ends; what they lead to is to be looked at again where they changed."""
         if ground != self.ground:
             self._paths.clear()
@@ -106,7 +108,7 @@ class TunnelRoutes:
                 whereabouts.node_changed(node)
         self.ground, self._ends = ground, ends
 
-    def state(self, rib: Rib, whereabouts: Whereabouts) -> None:
+    def state(self, rib: Rib, whereabouts: RemoteBlocks) -> None:
         """State or take back the routes to whatever moved."""
         for prefix in whereabouts.take_moved():
             path = self._path(prefix, whereabouts.node_of(prefix))
@@ -115,7 +117,7 @@ class TunnelRoutes:
             else:
                 rib.put(Source.TUNNELS, prefix, path)
 
-    def waiting(self, whereabouts: Whereabouts) -> list[str]:
+    def waiting(self, whereabouts: RemoteBlocks) -> list[str]:
         """Return the nodes whose end of the tunnel does not stand yet, though routes are to lead there."""
         nodes = {whereabouts.node_of(prefix) for prefix in whereabouts.prefixes() if self._demanded(prefix)}
         return sorted(node for node in nodes if node and (end := self._ends.get(node)) and not end.stands)
@@ -123,15 +125,15 @@ class TunnelRoutes:
     def _demanded(self, prefix: Prefix) -> bool:
         return self.ground.mode(prefix) != "Never"
 
-    def _path(self, prefix: Prefix, node: str | None) -> Path | None:
+    def _path(self, prefix: Prefix, node: str | None) -> RouteSpec | None:
         end = self._ends.get(node) if node else None
         mode = self.ground.mode(prefix)
         if mode == "Never" or end is None or not end.stands or not self._crosses(mode, end):
             return None
         if end not in self._paths:
-            self._paths[end] = Path(
+            self._paths[end] = RouteSpec(
                 self._ownership.local,
-                hops=(Hop(self.ground.device, end.address, onlink=True),) if self.ground.device else (),
+                hops=(NextHop(self.ground.device, end.address, onlink=True),) if self.ground.device else (),
                 metric=self._ownership.metric,
                 mtu=self.ground.mtu,
             )

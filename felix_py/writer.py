@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterable
 
 from felix_py.fib import Fib, Plan, steps
 from felix_py.rib import Rib
-from kernel.prefix import Prefix
-from kernel.route import words
-from kernel.socket import Kernel, Refused, RouteChanged
+from kernel.events import Refused, RouteChanged
+from kernel.route import ip_route_text
+from kernel.rtnetlink import Rtnetlink
+from net.prefix import Prefix
 
 log = logging.getLogger("felix.fib")
 
@@ -25,7 +26,7 @@ FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.5, 30.0
 class FibWriter:
     """The one writer of this node's routes."""
 
-    def __init__(self, kernel: Kernel, rib: Rib, fib: Fib, wake: Callable[[], None]) -> None:
+    def __init__(self, kernel: Rtnetlink, rib: Rib, fib: Fib, wake: Callable[[], None]) -> None:
         """wake: asks for `write` soon; called from a timer when refused routes are due again."""
         self._kernel, self.rib, self.fib, self._wake = kernel, rib, fib, wake
         self._turn = asyncio.Lock()
@@ -84,7 +85,7 @@ class FibWriter:
         self.repairs += repair
         log.warning(
             "route %s was %s by somebody else; %s",
-            words(prefix, wanted or event.path, self.names),
+            ip_route_text(prefix, wanted or event.path, self.names),
             deed,
             "putting it right" if repair else "left as it is (FELIX_REPAIR is off)",
         )
@@ -96,7 +97,7 @@ class FibWriter:
         """Watch our own writes in the kernel's words: none may have hit a route that is not ours."""
         hit = not self.fib.ownership.has(event.path) if event.gone else event.prefix in self.fib.squatted
         if hit:
-            self.foreign_touched.append(f"a write of ours hit {words(event.prefix, event.path, self.names)}")
+            self.foreign_touched.append(f"a write of ours hit {ip_route_text(event.prefix, event.path, self.names)}")
             log.error("%s", self.foreign_touched[-1])
 
     def lost_device(self, device: int, among: Iterable[Prefix] | None = None) -> None:
@@ -124,7 +125,7 @@ class FibWriter:
             for verb, routes in (("replace", plan.put), ("del", plan.remove)):
                 for prefix, path in routes:
                     if prefix not in bad:
-                        log.log(level, "ip route %s %s", verb, words(prefix, path, self.names))
+                        log.log(level, "ip route %s %s", verb, ip_route_text(prefix, path, self.names))
         if size > SPELLED_OUT:
             log.info("wrote %d routes: %d put, %d removed", size, len(plan.put), len(plan.remove))
 
@@ -137,7 +138,7 @@ class FibWriter:
             self.fib.refuse(refusal.prefix, before[refusal.prefix])
             log.warning(
                 "put route %s: %s; next try in %g s",
-                words(refusal.prefix, refusal.path, self.names),
+                ip_route_text(refusal.prefix, refusal.path, self.names),
                 refusal.text,
                 delay,
             )

@@ -10,18 +10,13 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
-from datastore.resources import (
-    KINDS,
-    IPAMBlock,
-    IPPool,
-    Node,
-    Resource,
-    forbidden_changes,
-    misfitting_blocks,
-    overlap,
-    overlapping_pools,
-)
-from datastore.store import Create, Delete, Invalid, Update, Write
+from datastore.errors import Invalid
+from datastore.kinds.ipam import IPAMBlock
+from datastore.kinds.node import Node
+from datastore.kinds.pools import IPPool, forbidden_changes, misfitting_blocks, overlap, overlapping_pools
+from datastore.record import Resource
+from datastore.resources import KINDS
+from datastore.store import Create, Delete, Update, Write
 from felixctl import view
 from felixctl.documents import Document
 from felixctl.kinds import Noun, UnknownKindError, noun_of_kind

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from datastore.resources import ClusterInformation
-from datastore.store import Conflict, NotFound, Store
+from datastore.errors import Conflict, NotFound
+from datastore.kinds.cluster import ClusterInformation
+from datastore.store import Store
 from felixctl.connection import DEFAULT_URL, Url, writing
 from felixctl.failure import CommandError
 from felixctl.paper import show

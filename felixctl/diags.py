@@ -108,7 +108,8 @@ def _end_of(path: Path) -> str:
 
 
 def _add_records(archive: Archive, url: str) -> None:
-    from datastore.resources import KINDS, Resource
+    from datastore.record import Resource
+    from datastore.resources import KINDS
     from datastore.store import Store
     from felixctl.connection import reading
     from felixctl.documents import to_yaml

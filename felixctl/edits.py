@@ -10,8 +10,12 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from datastore.resources import IPAMBlock, IPPool, Node, Resource
-from datastore.store import Conflict, DatastoreError, Delete, NotFound, Store, Write
+from datastore.errors import Conflict, DatastoreError, NotFound
+from datastore.kinds.ipam import IPAMBlock
+from datastore.kinds.node import Node
+from datastore.kinds.pools import IPPool
+from datastore.record import Resource
+from datastore.store import Delete, Store, Write
 from felixctl import changes, view
 from felixctl.changes import Key, Wanted, World
 from felixctl.failure import CommandError
@@ -84,9 +88,9 @@ async def delete(store: Store, keys: Sequence[Key], *, skip_missing: bool, force
 
 async def _give_up_blocks_of(store: Store, node: str) -> list[str]:
     """Give up the empty blocks of a node that is gone, and return a sentence for each that is not."""
-    from ipam.claims import Claims  # as below
+    from ipam.affinities import Affinities
 
-    claims = Claims(store, time.time_ns)
+    claims = Affinities(store, time.time_ns)
     left = []
     for affinity in await claims.of_host(node):
         try:

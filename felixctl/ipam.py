@@ -8,8 +8,10 @@ from typing import Annotated
 
 import typer
 
-from datastore.resources import IPAMBlock, IPAMConfig, IPPool
-from datastore.store import NotFound, Store
+from datastore.errors import NotFound
+from datastore.kinds.ipam import IPAMBlock, IPAMConfig
+from datastore.kinds.pools import IPPool
+from datastore.store import Store
 from felixctl import usage
 from felixctl.connection import DEFAULT_URL, Url, reading, writing
 from felixctl.failure import MISUSED, CommandError

@@ -13,17 +13,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from datastore.errors import NotFound
 from datastore.fields import Address
-from datastore.resources import (
-    BlockAffinity,
-    ClusterInformation,
-    IPAMBlock,
-    IPAMHandle,
-    IPPool,
-    Node,
-    WorkloadEndpoint,
-)
-from datastore.store import NotFound, Store
+from datastore.kinds.cluster import ClusterInformation
+from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
+from datastore.kinds.node import Node
+from datastore.kinds.pods import WorkloadEndpoint
+from datastore.kinds.pools import IPPool
+from datastore.store import Store
 from felixctl import leak_report, repairs
 from felixctl.check import report
 from felixctl.connection import DEFAULT_URL, Url, reading, writing

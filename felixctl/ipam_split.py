@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from datastore import fields
-from datastore.resources import IPPool
+from datastore.kinds.pools import IPPool
 from datastore.store import Create, Delete, Store, Write
 from felixctl.connection import DEFAULT_URL, Url, writing
 from felixctl.failure import MISUSED, CommandError

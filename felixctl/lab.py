@@ -14,7 +14,7 @@ import typer
 
 from felixctl.failure import FAILED, CommandError
 from felixctl.node import Form
-from lab.pace import PACE
+from lab.timescale import PACE
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -179,7 +179,7 @@ def why(
     from felixctl.connection import reading
     from felixctl.why import answer, read_records
     from lab.host import HostError, ask_within
-    from lab.place import DATASTORE
+    from lab.node_namespace import DATASTORE
 
     def ask(node: str, page: str) -> Mapping[str, Any]:
         try:

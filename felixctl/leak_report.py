@@ -13,7 +13,7 @@ from functools import reduce
 from typing import Any
 
 from datastore import fields
-from datastore.resources import ClusterInformation
+from datastore.kinds.cluster import ClusterInformation
 from felixctl.problems import Records
 from ipam.batch import Release
 from ipam.block import Allocation

@@ -11,16 +11,10 @@ from functools import cached_property
 from typing import get_args
 
 from datastore.fields import Address, Network
-from datastore.resources import (
-    BlockAffinity,
-    IPAMBlock,
-    IPAMHandle,
-    IPPool,
-    Node,
-    TunnelKind,
-    WorkloadEndpoint,
-    overlap,
-)
+from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
+from datastore.kinds.node import Node, TunnelKind
+from datastore.kinds.pods import WorkloadEndpoint
+from datastore.kinds.pools import IPPool, overlap
 from ipam.block import Allocation, allocations, faults
 from ipam.leaks import Leaks, find_leaks
 from ipam.names import WINDOWS_HANDLE, affine_host, affinity_labels, affinity_name, handle_name, written_handle

@@ -9,9 +9,11 @@ import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from datastore.errors import DatastoreError, NotFound
 from datastore.fields import Network
-from datastore.resources import IPAMBlock, IPAMHandle, WorkloadEndpoint
-from datastore.store import DatastoreError, NotFound, Store, Update
+from datastore.kinds.ipam import IPAMBlock, IPAMHandle
+from datastore.kinds.pods import WorkloadEndpoint
+from datastore.store import Store, Update
 from felixctl.repairs import (
     Action,
     Assign,
@@ -27,10 +29,10 @@ from felixctl.repairs import (
     mended,
     recounted,
 )
+from ipam.affinities import Affinities
 from ipam.allocator import Allocator, Request
 from ipam.block import advanced, faults
-from ipam.claims import Claims
-from ipam.commits import OVERTAKEN
+from ipam.block_writer import LOST_RACE
 from ipam.errors import Contention, IpamError
 from ipam.names import cidr_name, handle_name
 
@@ -69,13 +71,13 @@ async def _do(store: Store, action: Action) -> None:
         case Mend(cidr):
             await _mend(store, cidr)
         case Settle(affinity):
-            await Claims(store, time.time_ns).repair(affinity)
+            await Affinities(store, time.time_ns).repair(affinity)
         case Label(affinity):
             await store.update(labelled(affinity))
         case Claim(host, cidr):
-            await Claims(store, time.time_ns).claim(host, cidr)
+            await Affinities(store, time.time_ns).claim(host, cidr)
         case GiveUp(host, cidr):
-            await Claims(store, time.time_ns).release(host, cidr, must_be_empty=True)
+            await Affinities(store, time.time_ns).release(host, cidr, must_be_empty=True)
 
 
 async def _recount(store: Store, handle: str, cidrs: Collection[str]) -> None:
@@ -85,7 +87,7 @@ async def _recount(store: Store, handle: str, cidrs: Collection[str]) -> None:
         blocks = [block for cidr in sorted(named) if (block := await _block(store, cidr))]
         try:
             await store.write(*recounted(handle, record, blocks))
-        except OVERTAKEN:
+        except LOST_RACE:
             continue
         return
     raise Contention(f"count handle {handle} anew: overtaken {ATTEMPTS} times in a row; check again later")
@@ -115,7 +117,7 @@ async def _mend(store: Store, cidr: Network) -> None:
             return
         try:
             await store.write(Update(advanced(whole)))
-        except OVERTAKEN:
+        except LOST_RACE:
             continue
         return
     raise Contention(f"mend block {cidr}: overtaken {ATTEMPTS} times in a row; check again later")

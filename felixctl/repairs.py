@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from datastore.fields import Address, Network
-from datastore.resources import BlockAffinity, IPAMBlock, IPAMHandle
+from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
 from datastore.store import Create, Delete, Update, Write
 from felixctl.problems import Records, affinity_faults, lost_handles, miscounted, unassigned, unused
 from ipam.batch import Release

@@ -8,9 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
-from datastore.resources import KINDS, BGPConfiguration, Resource
+from datastore.errors import NotFound
+from datastore.kinds.bgp import BGPConfiguration
+from datastore.record import Resource
+from datastore.resources import KINDS
 from datastore.selector import SelectorError
-from datastore.store import NotFound, Store
+from datastore.store import Store
 from felixctl import changes, edits, forms, kinds, patches, selection, view
 from felixctl.changes import Key
 from felixctl.completion import complete_forms, complete_kinds, complete_names

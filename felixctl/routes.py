@@ -71,7 +71,7 @@ def _cells(row: RouteRow) -> tuple[str, ...]:
 def _touches(row: RouteRow, prefix: str | None) -> bool:
     if prefix is None:
         return True
-    from kernel.prefix import Prefix
+    from net.prefix import Prefix
 
     try:
         asked = Prefix.parse(prefix)

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from datastore.fields import Address
-from datastore.resources import IPAMBlock, IPAMConfig, IPPool, overlap
+from datastore.kinds.ipam import IPAMBlock, IPAMConfig
+from datastore.kinds.pools import IPPool, overlap
 from felixctl.tables import bordered
 from ipam.block import Allocation, allocations
 from ipam.names import WINDOWS_HANDLE, affine_host

@@ -37,8 +37,9 @@ def client_version() -> str:
 
 
 def _cluster(url: str) -> str:
-    from datastore.resources import ClusterInformation
-    from datastore.store import NotFound, Store
+    from datastore.errors import NotFound
+    from datastore.kinds.cluster import ClusterInformation
+    from datastore.store import Store
     from felixctl.connection import reading
 
     async def work(store: Store) -> str:

@@ -1,6 +1,6 @@
 """`felixctl why A B`: follow a packet from one end to the other and back, and name the first step that is broken.
 
-An edge: it collects what the datastore and the nodes' agents say, has felix_py.why judge it, and prints that. The
+An edge: it collects what the datastore and the nodes' agents say, has explain.why judge it, and prints that. The
 agents are asked one by one: on a node only its own can be asked, in a lab (`felixctl lab why`) all of them.
 """
 
@@ -13,10 +13,14 @@ from typing import Annotated, Any
 
 import typer
 
-from datastore.resources import BGPConfiguration, BlockAffinity, IPAMBlock, IPPool, Node, WorkloadEndpoint
+from datastore.kinds.bgp import BGPConfiguration
+from datastore.kinds.ipam import BlockAffinity, IPAMBlock
+from datastore.kinds.node import Node
+from datastore.kinds.pods import WorkloadEndpoint
+from datastore.kinds.pools import IPPool
 from datastore.store import Store
-from felix_py.picture import Picture, Records, View, records_of, view_of
-from felix_py.why import Command, End, State, Step, Unclear, Verdict, ends_of, explain, verdict
+from explain.facts import Picture, Records, View, records_of, view_of
+from explain.why import Command, End, State, Step, Unclear, Verdict, ends_of, explain, verdict
 from felixctl.agent import DEFAULT_RUN_DIR, RunDir, read_page, read_status
 from felixctl.connection import DEFAULT_URL, Url, reading
 from felixctl.failure import FAILED, MISUSED, CommandError

@@ -13,20 +13,22 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_network
 
+from datastore.errors import DatastoreError, NotFound
 from datastore.fields import Address, Network, network
-from datastore.pools import Use
-from datastore.resources import BlockAffinity, IPAMBlock, IPAMHandle, IPPool
-from datastore.store import DatastoreError, Event, NotFound, Store
+from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
+from datastore.kinds.pools import IPPool, Use
+from datastore.store import Store, WatchEvent
 from ipam import block as blocks
 from ipam import search
+from ipam.affinities import Affinities
 from ipam.batch import Ask, Assign, AssignAt, Release, ReleaseHandle
-from ipam.claims import Claims
-from ipam.commits import ATTEMPTS, OVERTAKEN, Commits, MissingBlock
+from ipam.block_finder import BlockFinder, Search
+from ipam.block_writer import ATTEMPTS, LOST_RACE, BlockWriter, MissingBlock
 from ipam.errors import BlockLimit, ClaimConflict, Contention, Exhausted, ForeignBlock, IpamError, NotEmpty, NotInPool
+from ipam.host_context import HostContext, HostContexts
 from ipam.names import affine_host, cidr_name, handle_name
 from ipam.reserved import Reserved
-from ipam.rooms import Rooms, Search
-from ipam.views import View, Views
+from net.address_range import lies_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +74,10 @@ class Allocator:
     def __init__(self, store: Store, *, now: Callable[[], int] = time.time_ns) -> None:
         self._store = store
         self._now_ns = now
-        self._claims = Claims(store, now)
-        self._views = Views(store, self._claims)
-        self._rooms = Rooms(store, self._claims, now)
-        self._commits = Commits(store, now, self._views.cooldown_seconds)
+        self._claims = Affinities(store, now)
+        self._views = HostContexts(store, self._claims)
+        self._rooms = BlockFinder(store, self._claims, now)
+        self._commits = BlockWriter(store, now, self._views.cooldown_seconds)
 
     async def follow(self) -> None:
         """Keep what was read of pools and settings until the store tells that it changed. Runs until cancelled.
@@ -84,7 +86,7 @@ class Allocator:
         """
         await self._views.follow()
 
-    def notice(self, event: Event) -> None:
+    def notice(self, event: WatchEvent) -> None:
         """As `follow`, for an agent that watches the store anyway: to be told every event of its watch."""
         self._views.notice(event)
 
@@ -189,7 +191,7 @@ class Allocator:
         affinities = [
             (affinity.spec.node, affinity.network)
             for affinity in await self._store.list(BlockAffinity)
-            if affinity.spec.type == "host" and search.lies_in(affinity.network, cidr)
+            if affinity.spec.type == "host" and lies_in(affinity.network, cidr)
         ]
         return await self._release_all(affinities, must_be_empty)
 
@@ -211,7 +213,7 @@ class Allocator:
         return released
 
     async def _assign_family(
-        self, request: Request, version: int, count: int, view: View, taken: dict[Address, Network]
+        self, request: Request, version: int, count: int, view: HostContext, taken: dict[Address, Network]
     ) -> list[str]:
         """Add addresses of one family to `taken`; return why there are fewer than `count`, if there are."""
         pools = search.pools_for(
@@ -314,14 +316,14 @@ class Allocator:
         if pool:
             return search.block_around(pool, wanted)
         known = (block.network for block in await self._store.list(IPAMBlock))
-        return next((cidr for cidr in known if search.lies_in(wanted, cidr)), None)
+        return next((cidr for cidr in known if lies_in(wanted, cidr)), None)
 
     async def _drop_hollow(self, read: IPAMHandle) -> None:
         """Delete a handle that counts addresses no block holds, if it still is as it was before the blocks were read.
 
         Only where handle and block are written together: elsewhere an assignment may be under way between the two.
         """
-        with suppress(*OVERTAKEN):
+        with suppress(*LOST_RACE):
             await self._store.delete(read)
 
     async def _handle(self, handle: str) -> IPAMHandle | None:

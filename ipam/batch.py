@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from datastore.fields import Address
-from datastore.resources import IPAMBlock, IPAMHandle
+from datastore.kinds.ipam import IPAMBlock, IPAMHandle
 from ipam import block as blocks
 from ipam.errors import ForeignBlock, IpamError, WrongOwner
 from ipam.names import handle_name, host_affinity, written_handle

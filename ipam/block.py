@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from datastore.fields import Address, Network
-from datastore.resources import AllocationAttribute, IPAMBlock
+from datastore.kinds.ipam import AllocationAttribute, IPAMBlock
 from ipam.errors import AlreadyAssigned
 from ipam.names import WINDOWS_HANDLE, cidr_name, claim_time, claim_time_ns, host_affinity, written_handle
 

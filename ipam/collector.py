@@ -13,13 +13,16 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from datastore.errors import DatastoreError
 from datastore.fields import Network
-from datastore.resources import BlockAffinity, IPAMBlock, IPAMHandle, Node, WorkloadEndpoint
-from datastore.store import DatastoreError, Store
+from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
+from datastore.kinds.node import Node
+from datastore.kinds.pods import WorkloadEndpoint
+from datastore.store import Store
 from ipam.allocator import Allocator
 from ipam.batch import Release
 from ipam.block import Allocation
-from ipam.commits import OVERTAKEN
+from ipam.block_writer import LOST_RACE
 from ipam.errors import ClaimConflict, IpamError, NotEmpty, WrongOwner
 from ipam.leaks import Leaks, Watchlist, find_leaks
 
@@ -100,7 +103,7 @@ class Collector:
     async def _drop(self, proved: Iterable[IPAMHandle]) -> tuple[str, ...]:
         dropped = []
         for handle in proved:
-            with suppress(*OVERTAKEN):
+            with suppress(*LOST_RACE):
                 await self._store.delete(handle)
                 log.info("delete handle %s: no block holds an address for it", handle.spec.handle_id)
                 dropped.append(handle.spec.handle_id)

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from datastore.fields import Address, Network
-from datastore.resources import BlockAffinity, IPAMBlock, IPAMHandle, Node, WorkloadEndpoint
+from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
+from datastore.kinds.node import Node
+from datastore.kinds.pods import WorkloadEndpoint
 from ipam.block import Allocation, allocations, is_empty
 from ipam.names import WINDOWS_HANDLE, affine_host, written_handle
 

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 
+from net.address_range import address_range
+
 Network = IPv4Network | IPv6Network
 
 
@@ -26,7 +28,7 @@ class Reserved:
         """Return the union of those networks that are of this IP version."""
         firsts: list[int] = []
         lasts: list[int] = []
-        ranges = (span(network) for network in networks if network.version == version)
+        ranges = (address_range(network) for network in networks if network.version == version)
         for first, last in sorted(ranges):
             if lasts and first <= lasts[-1] + 1:
                 lasts[-1] = max(lasts[-1], last)
@@ -42,22 +44,16 @@ class Reserved:
 
     def covers(self, network: Network) -> bool:
         """True if every address of the network is reserved."""
-        first, last = span(network)
+        first, last = address_range(network)
         reserved_up_to = self.last_beside(first)
         return reserved_up_to is not None and reserved_up_to >= last
 
     def ordinals(self, network: Network) -> frozenset[int]:
         """Return which addresses of a block are reserved, counted from its first."""
-        base, end = span(network)
+        base, end = address_range(network)
         return frozenset(
             address - base
             for first, last in zip(self.firsts, self.lasts, strict=True)
             if first <= end and last >= base
             for address in range(max(first, base), min(last, end) + 1)
         )
-
-
-def span(network: Network) -> tuple[int, int]:
-    """Return the first and the last address of a network as numbers."""
-    first = int(network.network_address)
-    return first, first + network.num_addresses - 1

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from random import Random
 
 from datastore.fields import Network, network
-from datastore.pools import Use
-from datastore.resources import BlockAffinity, IPAMBlock, IPAMConfig, IPPool
+from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMConfig
+from datastore.kinds.pools import IPPool, Use
 from ipam import block as blocks
 from ipam.errors import BadPool, NoPools
 from ipam.names import affine_host
-from ipam.reserved import Reserved, span
+from ipam.reserved import Reserved
+from net.address_range import address_range, lies_in
 
 YOUNG_SECONDS = 60
 """An empty block this young is left to its host, which has claimed it to use it."""
@@ -64,12 +65,6 @@ def pools_for(
     return fit
 
 
-def lies_in(inner: Network, outer: Network) -> bool:
-    """True if a network is part of another, or is it. Families never mix."""
-    first, last = span(outer)
-    return inner.version == outer.version and first <= span(inner)[0] and span(inner)[1] <= last
-
-
 def pool_of(pools: Iterable[IPPool], cidr: Network) -> IPPool | None:
     """Return the pool that a block or address lies in."""
     return next((pool for pool in pools if lies_in(cidr, pool.network)), None)
@@ -82,7 +77,7 @@ def block_around(pool: IPPool, inside: Network) -> Network:
 
 def own_blocks(affinities: Iterable[BlockAffinity], pools: Iterable[IPPool]) -> tuple[BlockAffinity, ...]:
     """Return a host's affinities that lie in these pools, in the pools' order."""
-    claimed = sorted(affinities, key=lambda affinity: span(affinity.network))
+    claimed = sorted(affinities, key=lambda affinity: address_range(affinity.network))
     return tuple(affinity for pool in pools for affinity in claimed if pool_of((pool,), affinity.network))
 
 
@@ -134,7 +129,7 @@ def existing_blocks(
             by_pool.setdefault(pool.name, []).append(block)
     ordered: list[IPAMBlock] = []
     for pool in pools:
-        start = span(pool.network)[0] + _start(pool, host, now_ns) * _block_addresses(pool)
+        start = address_range(pool.network)[0] + _start(pool, host, now_ns) * _block_addresses(pool)
         inside = by_pool.get(pool.name, [])
         ordered += sorted(inside, key=lambda block: _distance(block, start))
     return tuple(ordered)
@@ -143,7 +138,7 @@ def existing_blocks(
 def rotation(pool: IPPool, host: str, reserved: Reserved, now_ns: int) -> Iterator[Network]:
     """Yield every block of the pool that is not wholly reserved, once, from the host's starting place on."""
     length, size = pool.block_size, _block_addresses(pool)
-    first, last = span(pool.network)
+    first, last = address_range(pool.network)
     count = (last - first + 1) // size
     start = _start(pool, host, now_ns)
     for low, high in ((start, count), (0, start)):
@@ -180,7 +175,7 @@ def _block_addresses(pool: IPPool) -> int:
 
 
 def _distance(block: IPAMBlock, start: int) -> tuple[bool, int]:
-    base = span(block.network)[0]
+    base = address_range(block.network)[0]
     return base < start, base
 
 

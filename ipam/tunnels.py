@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from ipaddress import ip_network
 
+from datastore.errors import Conflict, NotFound
 from datastore.fields import Address
-from datastore.resources import TUNNEL_ANNOTATIONS, IPAMBlock, IPPool, Node, TunnelKind
-from datastore.store import Conflict, NotFound, Store
+from datastore.kinds.ipam import IPAMBlock
+from datastore.kinds.node import TUNNEL_ANNOTATIONS, Node, TunnelKind
+from datastore.kinds.pools import IPPool
+from datastore.store import Store
 from ipam import search
 from ipam.allocator import Allocator, Request
 from ipam.block import Allocation, allocations
-from ipam.commits import ATTEMPTS
+from ipam.block_writer import ATTEMPTS
 from ipam.errors import Contention
 from ipam.names import cidr_name
 

@@ -1,7 +1,7 @@
 """Routes as values, and as the bytes of rtnetlink's route messages.
 
 Sans-IO: it opens nothing. Speed matters here as nowhere else in this package, so what routes share is worked out
-once: a `Path` is one object for all prefixes that use it, and its bytes (everything behind the destination) are
+once: a `RouteSpec` is one object for all prefixes that use it, and its bytes (everything behind the destination) are
 kept, in both directions.
 """
 
@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from kernel.message import CREATE, REPLACE, attribute, attributes, nested, number
-from kernel.prefix import Prefix, unpack
+from net.prefix import Prefix, unpack
 
 NEW_ROUTE, DELETE_ROUTE, GET_ROUTE = 24, 25, 26
 MAIN_TABLE = 254
@@ -35,7 +35,7 @@ _SEQUENCE = struct.Struct("=I")
 _CACHED_PATHS = 1 << 14
 
 
-class Kind(IntEnum):
+class RouteKind(IntEnum):
     """What the kernel does with a packet for this destination (RTN_*)."""
 
     UNSPECIFIED = 0
@@ -52,10 +52,10 @@ class Kind(IntEnum):
     EXTERNAL = 11
 
 
-UNICAST, BLACKHOLE = Kind.UNICAST, Kind.BLACKHOLE
+UNICAST, BLACKHOLE = RouteKind.UNICAST, RouteKind.BLACKHOLE
 
 
-class Hop(NamedTuple):
+class NextHop(NamedTuple):
     """One way to go on: out of a device (by index, 0 = let the kernel find it), to a gateway (b"" = there is none).
 
     onlink: take the gateway as reachable on the device though no route covers it. weight counts only beside others.
@@ -67,7 +67,7 @@ class Hop(NamedTuple):
     weight: int = 1
 
 
-class Path(NamedTuple):
+class RouteSpec(NamedTuple):
     """Everything of a route but its destination. Make one and share it; do not make one per route.
 
     metric: IPv4 knows 0, for IPv6 it reads back as 1024. scope: 253 for IPv4 routes without a gateway; IPv6 has none
@@ -75,8 +75,8 @@ class Path(NamedTuple):
     """
 
     protocol: int
-    kind: Kind = UNICAST
-    hops: tuple[Hop, ...] = ()
+    kind: RouteKind = UNICAST
+    hops: tuple[NextHop, ...] = ()
     metric: int = 1030
     scope: int = 0
     mtu: int = 0
@@ -95,18 +95,18 @@ class Envelope(NamedTuple):
         return self.start + _SEQUENCE.pack(sequence) + self.middle + address + self.rest
 
 
-def put_message(sequence: int, prefix: Prefix, path: Path) -> bytes:
+def put_message(sequence: int, prefix: Prefix, path: RouteSpec) -> bytes:
     """Return the message that puts a route: added, or in one step in place of what has its prefix and metric."""
     return put_envelope(path, len(prefix.packed), prefix.length).around(sequence, prefix.packed)
 
 
-def remove_message(sequence: int, prefix: Prefix, path: Path) -> bytes:
+def remove_message(sequence: int, prefix: Prefix, path: RouteSpec) -> bytes:
     """Return the message that removes the route to `prefix` with the path's protocol and metric, whatever its hops."""
     return remove_envelope(path, len(prefix.packed), prefix.length).around(sequence, prefix.packed)
 
 
 @lru_cache(_CACHED_PATHS)
-def put_envelope(path: Path, size: int, length: int) -> Envelope:
+def put_envelope(path: RouteSpec, size: int, length: int) -> Envelope:
     """Return what surrounds the address (of 4 or 16 bytes) of a prefix of this length in the message that puts it."""
     rest = number(_PRIORITY, path.metric) if path.metric else b""
     flags = 0
@@ -128,12 +128,12 @@ def put_envelope(path: Path, size: int, length: int) -> Envelope:
 
 
 @lru_cache(_CACHED_PATHS)
-def remove_envelope(path: Path, size: int, length: int) -> Envelope:
+def remove_envelope(path: RouteSpec, size: int, length: int) -> Envelope:
     """Return the same for its removal. Raises ValueError: protocol 0, which would remove anybody's route."""
     if path.protocol == 0:
         raise ValueError("remove a route of protocol 0: the kernel takes that for any protocol")
     family = _INET if size == 4 else _INET6
-    header = _ROUTE.pack(family, length, 0, 0, MAIN_TABLE, path.protocol, ANY_SCOPE, Kind.UNSPECIFIED, 0)
+    header = _ROUTE.pack(family, length, 0, 0, MAIN_TABLE, path.protocol, ANY_SCOPE, RouteKind.UNSPECIFIED, 0)
     return _envelope(DELETE_ROUTE, 0, size, header, number(_PRIORITY, path.metric) if path.metric else b"")
 
 
@@ -143,7 +143,7 @@ def _envelope(message: int, verb: int, size: int, header: bytes, rest: bytes) ->
     return Envelope(start, bytes(4) + header + destination, rest)
 
 
-def _hop_bytes(hop: Hop, size: int) -> bytes:
+def _hop_bytes(hop: NextHop, size: int) -> bytes:
     gateway = _gateway(hop.gateway, size)
     return _HOP.pack(8 + len(gateway), _ONLINK if hop.onlink else 0, hop.weight - 1, hop.device) + gateway
 
@@ -156,22 +156,22 @@ def _gateway(gateway: bytes, size: int) -> bytes:
     return attribute(_VIA, struct.pack("=H", _INET6 if len(gateway) == 16 else _INET) + gateway)
 
 
-class Found(NamedTuple):
+class DecodedRoute(NamedTuple):
     """One route as the kernel tells it."""
 
     prefix: Prefix
-    path: Path
+    path: RouteSpec
     table: int
 
 
 _ANYWHERE = {_INET: Prefix(bytes(4), 0), _INET6: Prefix(bytes(16), 0)}
 _IN_MAIN = number(_TABLE, MAIN_TABLE)
 _TO_4, _TO_6 = _IN_MAIN + b"\x08\0\x01\0", _IN_MAIN + b"\x14\0\x01\0"
-_read: dict[bytes, Path] = {}  # the bytes of a route without its destination, to what they say
-_known: dict[Path, Path] = {}  # one object for equal paths, whatever bytes (flags, cache ages) they came in
+_read: dict[bytes, RouteSpec] = {}  # the bytes of a route without its destination, to what they say
+_known: dict[RouteSpec, RouteSpec] = {}  # one object for equal paths, whatever bytes (flags, cache ages) they came in
 
 
-def decode_route(body: bytes) -> Found | None:
+def decode_route(body: bytes) -> DecodedRoute | None:
     """Return the route in the body of a route message; None for other families and for cached exceptions.
 
     Flags that come and go with the carrier (dead, linkdown) are not part of the value.
@@ -186,7 +186,7 @@ def decode_route(body: bytes) -> Found | None:
     key = body[:1] + body[4:12] + body[end:]
     path = _read.get(key)
     if path is not None:
-        return Found(prefix, path, MAIN_TABLE)
+        return DecodedRoute(prefix, path, MAIN_TABLE)
     found = _decode_slowly(body)
     if found is not None:
         if len(_read) >= _CACHED_PATHS:
@@ -198,7 +198,7 @@ def decode_route(body: bytes) -> Found | None:
     return found
 
 
-def _decode_slowly(body: bytes) -> Found | None:
+def _decode_slowly(body: bytes) -> DecodedRoute | None:
     """Read a route message attribute by attribute."""
     if len(body) < 12:
         return None
@@ -207,7 +207,7 @@ def _decode_slowly(body: bytes) -> Found | None:
         return None
     prefix, metric, mtu, device = _ANYWHERE[family], 0, 0, 0
     gateway = source = b""
-    hops: tuple[Hop, ...] = ()
+    hops: tuple[NextHop, ...] = ()
     for attribute_kind, value in attributes(body, 12):
         match attribute_kind:
             case 1:  # _DESTINATION
@@ -229,15 +229,15 @@ def _decode_slowly(body: bytes) -> Found | None:
             case 18:  # _VIA
                 gateway = value[2:]
     if not hops and (device or gateway):
-        hops = (Hop(device, gateway, bool(flags & _ONLINK)),)
+        hops = (NextHop(device, gateway, bool(flags & _ONLINK)),)
     if kind != UNICAST:
         hops = ()  # IPv6 blackholes read back with device "lo", whatever was written
     # Numbers of later kernels are kept as they are: a route nobody understands is still somebody's route.
-    known = Kind(kind) if kind <= Kind.EXTERNAL else Kind.UNSPECIFIED
-    return Found(prefix, Path(protocol, known, hops, metric, scope, mtu, source), table)
+    known = RouteKind(kind) if kind <= RouteKind.EXTERNAL else RouteKind.UNSPECIFIED
+    return DecodedRoute(prefix, RouteSpec(protocol, known, hops, metric, scope, mtu, source), table)
 
 
-def _hops(nested_hops: bytes) -> Iterator[Hop]:
+def _hops(nested_hops: bytes) -> Iterator[NextHop]:
     offset = 0
     while offset + 8 <= len(nested_hops):
         length, flags, weight, device = _HOP.unpack_from(nested_hops, offset)
@@ -249,7 +249,7 @@ def _hops(nested_hops: bytes) -> Iterator[Hop]:
                 gateway = value
             elif kind == _VIA:
                 gateway = value[2:]
-        yield Hop(device, gateway, bool(flags & _ONLINK), weight + 1)
+        yield NextHop(device, gateway, bool(flags & _ONLINK), weight + 1)
         offset += (length + 3) & ~3
 
 
@@ -264,12 +264,12 @@ def match_request(address: bytes) -> bytes:
     return _ROUTE.pack(family, 8 * len(address), 0, 0, 0, 0, 0, 0, FIB_MATCH) + attribute(_DESTINATION, address)
 
 
-_KIND_WORDS: dict[Kind, str] = {
-    kind: kind.name.lower() + " " for kind in Kind if kind not in (Kind.UNICAST, Kind.UNSPECIFIED)
+_KIND_WORDS: dict[RouteKind, str] = {
+    kind: kind.name.lower() + " " for kind in RouteKind if kind not in (RouteKind.UNICAST, RouteKind.UNSPECIFIED)
 }
 
 
-def words(prefix: Prefix, path: Path, names: Mapping[int, str]) -> str:
+def ip_route_text(prefix: Prefix, path: RouteSpec, names: Mapping[int, str]) -> str:
     """Return a route as `ip route add` takes it. names: devices by index; an unknown one is shown as `if7`."""
     said = [_KIND_WORDS.get(path.kind, "") + str(prefix)]
     if len(path.hops) == 1:
@@ -293,7 +293,7 @@ def words(prefix: Prefix, path: Path, names: Mapping[int, str]) -> str:
     return " ".join(said)
 
 
-def _hop_words(hop: Hop, size: int, names: Mapping[int, str]) -> str:
+def _hop_words(hop: NextHop, size: int, names: Mapping[int, str]) -> str:
     said = []
     if hop.gateway:
         family = "" if len(hop.gateway) == size else "inet6 " if len(hop.gateway) == 16 else "inet "

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.namespaces import NamespaceError, become_world, hold_node
-from lab.place import ROUTER
+from lab.node_namespace import ROUTER
 from lab.spec import Spec, parse
 
 CONTROL = "/run/lab.sock"
@@ -47,7 +47,7 @@ def _direct(spec: Spec, order: Mapping[str, Any]) -> int:
     _tell("the private world is there; making nodes", 0, len(spec.nodes))
     holders = {name: hold_node(name, BINDS) for name in names}
 
-    from lab.wiring import wire  # slow to import: after the forks, which would copy it
+    from lab.topology import wire
 
     wire(spec, holders)
     _tell("nodes are wired", len(spec.nodes), len(spec.nodes))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from lab.place import Place
+from lab.node_namespace import Place
 from lab.service import Service
 from lab.spec import DEFAULT_AS, NodeSpec, PeerSpec, Session
 

@@ -15,14 +15,14 @@ from typing import Any
 
 import datastore
 from cni.install import install_shim
+from datastore.errors import DatastoreError
 from datastore.resources import read
-from datastore.store import DatastoreError
-from lab.pace import PACE
-from lab.place import DATASTORE, ROUTER, Place, kill
+from lab.node_namespace import DATASTORE, ROUTER, Place, kill
 from lab.runtime import TRY_AGAIN, PluginError, Pod, Runtime
 from lab.service import Service
 from lab.speaker import Speaker
 from lab.spec import NodeSpec, Spec
+from lab.timescale import PACE
 
 TREE = Path(__file__).resolve().parent.parent
 SHIM = TREE / "build" / "felix-cni"
@@ -85,7 +85,7 @@ class Node:
     def kill_exabgp(self) -> bool:
         """Kill the process that the sidecar runs for its sessions; the sidecar starts it again."""
         mount = self.place.path("").parent / "ns" / "mnt"
-        mine = [pid for pid in _processes("bgp/launcher.py") if Path(f"/proc/{pid}/ns/mnt").samefile(mount)]
+        mine = [pid for pid in _processes("bgp/exabgp_launcher.py") if Path(f"/proc/{pid}/ns/mnt").samefile(mount)]
         return [kill(pid, signal.SIGKILL) for pid in mine] != []
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from lab.place import Place
+from lab.node_namespace import Place
 from lab.service import Service
 from lab.spec import DEFAULT_AS, NodeSpec, PeerSpec, Session
 

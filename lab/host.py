@@ -20,10 +20,10 @@ from typing import Any
 
 from cni.build import build
 from lab.namespaces import NEWIPC, NEWNET, NEWNS, NEWPID, NEWUSER, NEWUTS, SEARCH_PATH, enter
-from lab.pace import PACE
-from lab.place import DATASTORE
+from lab.node_namespace import DATASTORE
 from lab.speaker import missing_packages
 from lab.spec import SpecError, parse, with_ipip
+from lab.timescale import PACE
 
 CONTROL = "/run/lab.sock"
 TREE = Path(__file__).resolve().parent.parent

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.place import MARK
+from lab.node_namespace import MARK
 
 KINDS = ("user", "pid", "mnt", "net", "uts", "ipc")
 # How deep the lab's production paths lie: /opt/cni/bin/felix is two below /opt/cni.

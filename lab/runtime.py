@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lab.place import Place, kill
+from lab.node_namespace import Place, kill
 
 NET_D, BIN = "/etc/cni/net.d", "/opt/cni/bin"
 INTERFACE = "eth0"

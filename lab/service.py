@@ -8,7 +8,7 @@ import signal
 from collections.abc import Mapping
 from pathlib import Path
 
-from lab.place import Place, kill, tail
+from lab.node_namespace import Place, kill, tail
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 5.0
 STEADY_SECONDS = 10.0

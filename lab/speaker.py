@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab import bird, frr, gobgp
-from lab.place import Place
+from lab.node_namespace import Place
 from lab.service import Service
 from lab.spec import NodeSpec, PeerSpec
 

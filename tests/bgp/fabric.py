@@ -21,10 +21,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from bgp.client import Connected, Disconnected, Event, ReplayEnd, Settled, Sidecar, SidecarError
-from bgp.protocol import Learned, Problem, Withdrawn
+from bgp.client import Connected, Disconnected, Event, SidecarClient, SidecarError
+from bgp.protocol import Converged, Learned, Problem, ReplayEnd, Withdrawn
 from bgp.speaker import Attributes, ImportPolicy, Neighbour, Speaker
-from kernel.prefix import Prefix, pack
+from net.prefix import Prefix, pack
 
 PATIENCE = 60.0
 AS = 64512
@@ -121,7 +121,7 @@ class Agent:
 
     def __init__(self, socket: Path) -> None:
         self.socket = socket
-        self.agent = Sidecar(socket)  # asks for the status even where it is not started
+        self.agent = SidecarClient(socket)  # asks for the status even where it is not started
         self.learned: dict[Prefix, tuple[bytes, ...]] = {}
         self.heard: list[Event] = []
         self.replayed = self.settled = False
@@ -129,7 +129,7 @@ class Agent:
 
     def start_agent(self) -> None:
         """Begin with nothing in memory, as an agent that was just started."""
-        self.agent = Sidecar(self.socket)
+        self.agent = SidecarClient(self.socket)
         self.learned, self.replayed, self.settled = {}, False, False
         self._tasks = [asyncio.create_task(self.agent.run()), asyncio.create_task(self._listen())]
 
@@ -149,7 +149,7 @@ class Agent:
                         self.learned.pop(prefix, None)
                 case ReplayEnd(settled):
                     self.replayed, self.settled = True, settled
-                case Settled():
+                case Converged():
                     self.settled = True
                 case Connected() | Disconnected() | Problem():
                     pass
@@ -215,7 +215,7 @@ class Node(Agent):
         for pid in map(int, children):
             with suppress(OSError):
                 words = Path(f"/proc/{pid}/cmdline").read_bytes()
-                if b"launcher.py" in words and b"--validate" not in words:
+                if b"exabgp_launcher.py" in words and b"--validate" not in words:
                     return pid
         return None
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bgp.decision import MAX_EQUAL_PATHS, Path, best_paths, next_hops
 from bgp.speaker import LOCAL_PREFERENCE, Attributes, Segment
-from kernel.prefix import pack
+from net.prefix import pack
 
 HOP_A, HOP_B = pack("192.0.2.1"), pack("192.0.2.2")
 PLAIN = Attributes(HOP_B)

@@ -18,7 +18,7 @@ from bgp.process import ExaBGP, ExaBGPError
 from bgp.protocol import Announce, Complete, Configure, Hello, Withdraw, encode
 from bgp.sidecar import Sidecar
 from bgp.speaker import Attributes, ImportPolicy, Neighbour, Speaker
-from kernel.prefix import Prefix, pack
+from net.prefix import Prefix, pack
 from tests.bgp.bird import Bird
 from tests.bgp.fabric import AS, until
 from tests.bgp.network import own_network

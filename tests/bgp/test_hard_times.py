@@ -16,7 +16,7 @@ import pytest
 
 from bgp.protocol import Configure, Hello, Learned, Problem, ReplayEnd, Withdrawn, decode, encode
 from bgp.speaker import Attributes, Speaker
-from kernel.prefix import Prefix, pack
+from net.prefix import Prefix, pack
 from tests.bgp.fabric import Fabric, Node, address, mesh, node, routes, until
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from bgp.protocol import Withdrawn
-from kernel.prefix import Prefix
+from net.prefix import Prefix
 from tests.bgp.fabric import Fabric, Node, mesh, node, routes, until
 
 LASTING_A, LASTING_B = "10.65.1.0/26", "10.65.2.0/26"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from kernel.prefix import Prefix
+from net.prefix import Prefix
 from tests.bgp.bird import Bird
 from tests.bgp.fabric import Fabric, address, mesh, node, routes, until
 

@@ -22,7 +22,7 @@ from bgp import wire
 from bgp.process import ExaBGP, ExaBGPError, Life
 from bgp.speaker import Attributes, ImportPolicy, Neighbour, Speaker
 from bgp.wire import EndOfRib, Event, PeerConnected, PeerDown, PeerUp, Restarted, Stopped, Update
-from kernel.prefix import Prefix, pack
+from net.prefix import Prefix, pack
 from tests.bgp.network import own_network
 
 AS = 64512

@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bgp import protocol
+from bgp.agent_feed import AgentFeed
 from bgp.decision import MAX_EQUAL_PATHS
 from bgp.rib_in import RibIn
 from bgp.speaker import Attributes, ImportPolicy, Neighbour, Speaker
-from bgp.telling import Telling
 from bgp.wire import Announced, Update, Withdrawn
-from kernel.prefix import Prefix, pack
+from net.prefix import Prefix, pack
 
 four = st.builds(
     lambda number, length: Prefix((number >> (32 - length) << (32 - length)).to_bytes(4), length),
@@ -44,7 +44,7 @@ messages = st.one_of(
     st.builds(protocol.Learned, st.dictionaries(prefixes, next_hops)),
     st.builds(protocol.Withdrawn, st.lists(prefixes).map(tuple)),
     st.builds(protocol.ReplayEnd, st.booleans()),
-    st.just(protocol.Settled()),
+    st.just(protocol.Converged()),
     st.builds(protocol.Problem, st.text()),
     st.builds(protocol.Status, st.dictionaries(st.text(), st.integers())),
 )
@@ -98,7 +98,7 @@ def test_an_agent_told_at_any_pace_ends_with_what_rib_in_holds(
     """Each step a peer announces or withdraws; then the agent reads what waits, or does not."""
     rib = RibIn()
     rib.configure([Neighbour(hop, "192.0.2.1", 64512, 64512) for hop in HOPS], SPEAKER.policy, 0)
-    telling = Telling(rib)
+    telling = AgentFeed(rib)
     told: dict[Prefix, tuple[bytes, ...]] = {}
 
     def read() -> None:

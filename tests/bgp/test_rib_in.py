@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from bgp.decision import Path, next_hops
-from bgp.import_policy import Refusal
+from bgp.import_policy import RejectReason
 from bgp.rib_in import END_OF_RIB_SECONDS, RibIn, State
 from bgp.speaker import Attributes, Family, ImportPolicy, Neighbour
 from bgp.wire import (
@@ -25,7 +25,7 @@ from bgp.wire import (
     Update,
     Withdrawn,
 )
-from kernel.prefix import Prefix, pack
+from net.prefix import Prefix, pack
 
 OWN, A, B = "192.0.2.1", "192.0.2.2", "192.0.2.3"
 POLICY = ImportPolicy(64512, pack(OWN), frozenset({pack(OWN)}), prefix_limit=4)
@@ -202,7 +202,7 @@ def test_a_refused_route_is_used_once_the_rules_allow_it_and_the_other_way_round
     mine = replace(POLICY, own_blocks=(ONE,))
     rib.configure([neighbour(A)], mine, 1)
     assert rib.next_hops(ONE) == ()
-    assert rib.peers[A].refused() == {Refusal.OWN_BLOCK: 1}
+    assert rib.peers[A].refused() == {RejectReason.OWN_BLOCK: 1}
     rib.configure([neighbour(A)], POLICY, 2)
     assert rib.next_hops(ONE) == (pack(A),)
 
@@ -218,7 +218,7 @@ def test_prefixes_over_the_limit_are_refused_and_counted_and_known_ones_still_ch
     many = [Prefix.parse(f"10.66.{n}.0/26") for n in range(10)]
     rib.fold(says(A, *many), 0)
     assert len(rib.prefixes()) == POLICY.prefix_limit
-    assert rib.peers[A].refused() == {Refusal.OVER_LIMIT: 7}
+    assert rib.peers[A].refused() == {RejectReason.OVER_LIMIT: 7}
     rib.fold(says(A, ONE, next_hop=B), 0)
     assert rib.next_hops(ONE) == (pack(B),)
 

@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from bgp.rib_out import RibOut
 from bgp.speaker import Attributes
-from kernel.prefix import Prefix, pack
+from net.prefix import Prefix, pack
 
 PREFIXES = [Prefix.parse(f"10.65.{n}.0/26") for n in range(6)]
 SOME = [Attributes(pack("192.0.2.1"), med=med) for med in range(3)]

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from bgp.sessions import router_id_of, speaker_of
 from bgp.speaker import Neighbour, Speaker
-from datastore.resources import BGPConfiguration, BGPPeer, Node
-from kernel.prefix import Prefix, unpack
+from datastore.kinds.bgp import BGPConfiguration, BGPPeer
+from datastore.kinds.node import Node
+from net.prefix import Prefix, unpack
 
 
 def node(name: str, ipv4: str = "", ipv6: str = "", labels: dict[str, str] | None = None, **data: str) -> Node:

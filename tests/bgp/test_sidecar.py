@@ -15,11 +15,11 @@ import pytest
 
 from bgp import sidecar as module
 from bgp import wire
-from bgp.client import Connected, Disconnected, Sidecar
+from bgp.client import Connected, Disconnected, SidecarClient
 from bgp.process import ExaBGP, ExaBGPError
-from bgp.protocol import Hello, Problem, ReplayEnd, Settled, decode, encode
+from bgp.protocol import Converged, Hello, Problem, ReplayEnd, decode, encode
 from bgp.speaker import Attributes, Speaker
-from kernel.prefix import Prefix, pack
+from net.prefix import Prefix, pack
 from tests.bgp.fabric import Agent, mesh, routes, until
 
 PEER = "192.0.2.2"
@@ -257,14 +257,14 @@ async def test_observers_disturb_nobody(tmp_path: Path) -> None:
         await until(lambda: exabgp.speakers, "the reload")
         exabgp.up()
         await until(lambda: exabgp.said.empty(), "the events to be read")
-        reports = await asyncio.gather(*(Sidecar(tmp_path / "bgp.sock").status() for _ in range(20)))
+        reports = await asyncio.gather(*(SidecarClient(tmp_path / "bgp.sock").status() for _ in range(20)))
         assert all(report["peers"][0]["state"] == "up" for report in reports)
         assert [type(event) for event in one.heard] == [Connected, ReplayEnd]
 
 
 async def test_a_line_that_makes_no_sense_is_answered_and_the_connection_closed(tmp_path: Path) -> None:
     async with serving(tmp_path):
-        for lines in (b"nonsense\n", encode(Hello("agent")) + b"nonsense\n", encode(Settled())):
+        for lines in (b"nonsense\n", encode(Hello("agent")) + b"nonsense\n", encode(Converged())):
             reader, writer = await asyncio.open_unix_connection(str(tmp_path / "bgp.sock"))
             writer.write(lines)
             answers = [decode(line) for line in (await reader.read()).splitlines()]

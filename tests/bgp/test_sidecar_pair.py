@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from bgp.speaker import Attributes, Speaker
-from kernel.prefix import Prefix, pack
+from net.prefix import Prefix, pack
 from tests.bgp.fabric import Fabric, mesh, node, routes, until
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from bgp import wire
 from bgp.speaker import LOCAL_PREFERENCE, Attributes, Segment, Unknown
 from bgp.wire import Announced, EndOfRib, PeerConnected, PeerDown, PeerOpen, PeerUp, Refresh, Restart, Update, Withdrawn
-from kernel.prefix import Prefix, pack, unpack
+from net.prefix import Prefix, pack, unpack
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "exabgp"
 EXABGP, BIRD = "10.9.0.2", "10.9.0.3"

@@ -23,15 +23,22 @@ import datastore
 from cni.journal import Journal
 from cni.server import CniServer
 from cni.verbs import CniSettings, Verbs
-from datastore.resources import ClusterInformation, IPAMBlock, IPAMHandle, IPPool, Node, WorkloadEndpoint
-from datastore.store import Store, Unavailable
+from datastore.errors import Unavailable
+from datastore.kinds.cluster import ClusterInformation
+from datastore.kinds.ipam import IPAMBlock, IPAMHandle
+from datastore.kinds.node import Node
+from datastore.kinds.pods import WorkloadEndpoint
+from datastore.kinds.pools import IPPool
+from datastore.store import Store
 from ipam.allocator import Allocator
 from ipam.block import allocations
-from kernel.link import Devices, Link, inside
-from kernel.prefix import Prefix
-from kernel.route import Hop
-from kernel.route import Path as Way
-from kernel.socket import Kernel
+from kernel.link_codec import Link
+from kernel.links import Devices
+from kernel.netns import inside
+from kernel.route import NextHop
+from kernel.route import RouteSpec as Way
+from kernel.rtnetlink import Rtnetlink
+from net.prefix import Prefix
 from tests.cni.conftest import Ended, call, configuration
 
 NODE = "n1"
@@ -123,7 +130,7 @@ class Sandbox:
 class Router:
     """The smallest honest agent: it writes a pod's host routes, and takes them back."""
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: Rtnetlink) -> None:
         self._kernel = kernel
         self.attached: dict[str, tuple[str | None, list[tuple[Prefix, Way]]]] = {}
         self.refuses = False
@@ -132,7 +139,7 @@ class Router:
         if self.refuses:
             raise RuntimeError("no route today")
         routes = [
-            (Prefix.parse(text), Way(80, hops=(Hop(device),), scope=253 if "." in text else 0))
+            (Prefix.parse(text), Way(80, hops=(NextHop(device),), scope=253 if "." in text else 0))
             for text in endpoint.spec.ip_networks
         ]
         self.attached[endpoint.name] = (endpoint.spec.container_id, routes)
@@ -171,7 +178,7 @@ class World:
         self.switch = Switch(store)
         self.store = store
         switched = cast(Store, self.switch)
-        self.kernel = Kernel()
+        self.kernel = Rtnetlink()
         self.router = Router(self.kernel)
         self.journal = Journal(folder / "owed.journal")
         self.allocator = Allocator(store)

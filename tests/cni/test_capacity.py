@@ -5,7 +5,8 @@ from __future__ import annotations
 from ipaddress import ip_network
 
 from cni.capacity import shortage
-from datastore.resources import IPAMBlock, IPAMConfig, IPPool
+from datastore.kinds.ipam import IPAMBlock, IPAMConfig
+from datastore.kinds.pools import IPPool
 from ipam import block as blocks
 
 TINY = IPPool.make("tiny", cidr="10.9.0.0/29", block_size=30)

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from cni.journal import Journal, Owed
+from cni.journal import Journal, PendingRelease
 from cni.protocol import Attachment, Pod
 
 
-def owed(number: int) -> Owed:
-    return Owed(Attachment("net", f"c{number}", "eth0"), Pod("default", f"pod-{number}"))
+def owed(number: int) -> PendingRelease:
+    return PendingRelease(Attachment("net", f"c{number}", "eth0"), Pod("default", f"pod-{number}"))
 
 
 def test_what_is_added_is_there_after_a_restart_until_it_is_settled(tmp_path: Path) -> None:

@@ -17,10 +17,13 @@ from cni.journal import Journal
 from cni.protocol import ANNOTATIONS
 from cni.server import CniServer
 from datastore.errors import Invalid
-from datastore.resources import ClusterInformation, IPPool
+from datastore.kinds.cluster import ClusterInformation
+from datastore.kinds.pools import IPPool
 from ipam.allocator import Request as AddressRequest
-from kernel.link import HOST_MAC, Devices, inside, read_sysctls, write_sysctls
-from kernel.prefix import Prefix
+from kernel.links import HOST_MAC, Devices
+from kernel.netns import inside
+from kernel.sysctl import read_sysctls, write_sysctls
+from net.prefix import Prefix
 from tests.cni.conftest import configuration, open_namespaces
 from tests.cni.node import NODE, Sandbox, World, on_a_node, until, world
 

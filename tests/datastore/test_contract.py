@@ -14,31 +14,14 @@ from typing import Any
 import pytest
 
 import datastore
-from datastore.resources import (
-    BGPConfiguration,
-    BlockAffinity,
-    IPAMBlock,
-    IPAMHandle,
-    IPPool,
-    Node,
-    Resource,
-    WorkloadEndpoint,
-)
-from datastore.store import (
-    AlreadyExists,
-    Changed,
-    Conflict,
-    Create,
-    Delete,
-    Event,
-    Gone,
-    InSync,
-    Invalid,
-    NotFound,
-    Store,
-    Unavailable,
-    Update,
-)
+from datastore.errors import AlreadyExists, Conflict, Invalid, NotFound, Unavailable
+from datastore.kinds.bgp import BGPConfiguration
+from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
+from datastore.kinds.node import Node
+from datastore.kinds.pods import WorkloadEndpoint
+from datastore.kinds.pools import IPPool
+from datastore.record import Resource
+from datastore.store import Changed, Create, Delete, Gone, InSync, Store, Update, WatchEvent
 
 _numbers = count()
 
@@ -106,7 +89,7 @@ def mark(resource: IPPool, text: str) -> IPPool:
 
 
 @asynccontextmanager
-async def watching(store: Store, *kinds: type[Resource]) -> AsyncIterator[AsyncIterator[Event]]:
+async def watching(store: Store, *kinds: type[Resource]) -> AsyncIterator[AsyncIterator[WatchEvent]]:
     """Watch, and let go of the watch at the end of the test rather than some time later."""
     watch = store.watch(*kinds)
     try:
@@ -116,13 +99,13 @@ async def watching(store: Store, *kinds: type[Resource]) -> AsyncIterator[AsyncI
         await watch.aclose()
 
 
-async def told(watch: AsyncIterator[Event]) -> Event:
+async def told(watch: AsyncIterator[WatchEvent]) -> WatchEvent:
     """Return the next event, which has to come some time."""
     return await asyncio.wait_for(anext(watch), 30)
 
 
-async def told_until_in_sync(watch: AsyncIterator[Event]) -> list[Event]:
-    events: list[Event] = []
+async def told_until_in_sync(watch: AsyncIterator[WatchEvent]) -> list[WatchEvent]:
+    events: list[WatchEvent] = []
     while not isinstance(event := await told(watch), InSync):
         events.append(event)
     return events
@@ -372,10 +355,10 @@ async def test_a_slow_watcher_is_told_the_newest_state_and_every_departure(share
         c = await writer.create(pool("c"))
         await writer.delete(c)
         last = await writer.create(pool("d"))
-        events: list[Event] = []
+        events: list[WatchEvent] = []
         while not events or events[-1] != Changed(last):
             events.append(await told(watch))
-        newest: dict[str, Event] = {
+        newest: dict[str, WatchEvent] = {
             event.resource.name if isinstance(event, Changed) else event.name: event
             for event in events
             if not isinstance(event, InSync)
@@ -437,7 +420,7 @@ async def test_what_a_watch_tells_adds_up_to_what_a_list_has(shared: Shared, see
         except (AlreadyExists, Conflict, NotFound):
             return
 
-    def fold(event: Event) -> None:
+    def fold(event: WatchEvent) -> None:
         match event:
             case Changed(IPAMHandle() as resource):
                 assert present.get(resource.name) != resource

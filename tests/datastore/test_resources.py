@@ -14,29 +14,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datastore.errors import Invalid
-from datastore.resources import (
-    KINDS,
-    BGPConfiguration,
-    BGPFilter,
-    BGPPeer,
-    BlockAffinity,
-    ClusterInformation,
-    FelixConfiguration,
-    IPAMBlock,
-    IPAMConfig,
-    IPAMHandle,
+from datastore.kinds.bgp import BGPConfiguration, BGPFilter, BGPPeer
+from datastore.kinds.cluster import ClusterInformation, FelixConfiguration
+from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMConfig, IPAMHandle
+from datastore.kinds.node import Node
+from datastore.kinds.pods import WorkloadEndpoint
+from datastore.kinds.pools import (
     IPPool,
     IPReservation,
-    Node,
-    Resource,
-    WorkloadEndpoint,
     forbidden_changes,
-    kind_named,
     misfitting_blocks,
     overlap,
     overlapping_pools,
-    read,
 )
+from datastore.record import Resource
+from datastore.resources import KINDS, kind_named, read
 
 CALICO = Path(__file__).parent.parent / "fixtures" / "calico"
 

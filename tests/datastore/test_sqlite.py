@@ -17,9 +17,11 @@ from pathlib import Path
 import pytest
 
 import datastore
-from datastore.resources import IPAMBlock, IPAMHandle, IPPool
+from datastore.errors import Invalid, NotFound, Unavailable
+from datastore.kinds.ipam import IPAMBlock, IPAMHandle
+from datastore.kinds.pools import IPPool
 from datastore.sqlite import SqliteStore
-from datastore.store import Changed, Create, Gone, InSync, Invalid, NotFound, Store, Unavailable, Update, Write
+from datastore.store import Changed, Create, Gone, InSync, Store, Update, Write
 from tests.datastore.test_contract import handle, mark, pool, told, told_until_in_sync, watching
 
 
@@ -56,7 +58,7 @@ def line(process: subprocess.Popen[str]) -> str:
 WRITER = """
     import asyncio, sys
     import datastore
-    from datastore.resources import IPPool
+    from datastore.kinds.pools import IPPool
 
     async def main():
         store = datastore.open("sqlite://" + sys.argv[1])
@@ -112,7 +114,7 @@ async def test_without_inotify_changes_are_seen_by_looking(
     def refused(*_: object, **__: object) -> None:
         raise OSError(24, "too many open files")
 
-    monkeypatch.setattr("datastore.bell.INotify", refused)
+    monkeypatch.setattr("datastore.notifier.INotify", refused)
     other = datastore.open(f"sqlite://{path}")
     async with watching(store, IPPool) as watch:
         await told_until_in_sync(watch)
@@ -182,8 +184,8 @@ async def test_many_processes_lose_no_step_and_no_event(store: Store, path: Path
     script = """
         import asyncio, sys
         import datastore
-        from datastore.resources import IPAMHandle
-        from datastore.store import Conflict
+        from datastore.kinds.ipam import IPAMHandle
+        from datastore.errors import Conflict
 
         async def main():
             store = datastore.open("sqlite://" + sys.argv[1])
@@ -235,7 +237,7 @@ async def test_what_a_killed_writer_was_answered_is_there(store: Store, path: Pa
 COUNTER = """
     import asyncio, sys
     import datastore
-    from datastore.resources import IPAMHandle
+    from datastore.kinds.ipam import IPAMHandle
     from datastore.store import Create
 
     async def main():
@@ -401,8 +403,9 @@ def test_a_full_disk_is_said_and_what_was_there_stays() -> None:
     script = """
         import asyncio, os, sys
         import datastore
-        from datastore.resources import IPAMHandle, IPPool
-        from datastore.store import Unavailable
+        from datastore.kinds.ipam import IPAMHandle
+        from datastore.kinds.pools import IPPool
+        from datastore.errors import Unavailable
 
         async def main():
             store = datastore.open("sqlite:///mnt/felix.db")

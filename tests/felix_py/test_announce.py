@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from felix_py.announce import Addresses, Pool, rib_out
 from felix_py.snapshot import Endpoint, EndpointKey
-from kernel.prefix import Prefix, pack
+from net.prefix import Prefix, pack
 
 NODE = Addresses(pack("192.0.2.1"), pack("fd00::1"))
 POOL = Pool(Prefix.parse("10.65.0.0/16"), exported=True)

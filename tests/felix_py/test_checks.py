@@ -7,11 +7,13 @@ from typing import cast
 
 import pytest
 
-from datastore.store import Store, Unavailable
+from datastore.errors import Unavailable
+from datastore.store import Store
 from felix_py.agent import Agent
 from felix_py.checks import Checks
 from felix_py.invariants import Violation
-from kernel.socket import Kernel, KernelError
+from kernel.netlink import KernelError
+from kernel.rtnetlink import Rtnetlink
 
 
 @pytest.mark.parametrize(
@@ -30,7 +32,7 @@ async def test_a_look_that_fails_is_tried_again_and_ends_nothing(
         return []
 
     monkeypatch.setattr(Checks, "_look", look)
-    checks = Checks(cast(Agent, None), cast(Store, None), cast(Kernel, None), frozenset)
+    checks = Checks(cast(Agent, None), cast(Store, None), cast(Rtnetlink, None), frozenset)
     running = asyncio.create_task(checks.run_at_times(0.001))
     await asyncio.wait([running, asyncio.create_task(seen_again.wait())], return_when=asyncio.FIRST_COMPLETED)
     assert not running.done()

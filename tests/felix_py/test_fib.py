@@ -9,24 +9,24 @@ from hypothesis import strategies as st
 
 from felix_py.fib import Fib, Ownership, Plan, steps
 from felix_py.rib import Rib, Source
-from kernel.prefix import Prefix
-from kernel.route import BLACKHOLE, Hop, Path
-from kernel.socket import RouteChanged
+from kernel.events import RouteChanged
+from kernel.route import BLACKHOLE, NextHop, RouteSpec
+from net.prefix import Prefix
 
 OURS = Ownership()
 BLOCK = Prefix.parse("10.65.1.0/26")
 POD = Prefix.parse("10.65.1.2/32")
-HOLE = Path(80, kind=BLACKHOLE, metric=1030)
-DEVICE = Path(80, hops=(Hop(7),), metric=1030, scope=253)
-LEARNED = Path(81, hops=(Hop(2, bytes([192, 0, 2, 2])),), metric=1030)
-UNRESOLVED = Path(81, metric=1030)
+HOLE = RouteSpec(80, kind=BLACKHOLE, metric=1030)
+DEVICE = RouteSpec(80, hops=(NextHop(7),), metric=1030, scope=253)
+LEARNED = RouteSpec(81, hops=(NextHop(2, bytes([192, 0, 2, 2])),), metric=1030)
+UNRESOLVED = RouteSpec(81, metric=1030)
 ALL = {80, 81}
 
 
 class FakeKernel:
     """A kernel as far as the FIB is concerned: routes by prefix and metric, replaced in place."""
 
-    def __init__(self, routes: Iterable[tuple[Prefix, Path]] = ()) -> None:
+    def __init__(self, routes: Iterable[tuple[Prefix, RouteSpec]] = ()) -> None:
         self.routes = {(prefix, path.metric): path for prefix, path in routes}
 
     def carry_out(self, plan: Plan) -> None:
@@ -37,11 +37,11 @@ class FakeKernel:
             if held is not None and held.protocol == path.protocol:
                 del self.routes[prefix, path.metric]
 
-    def dump(self) -> list[tuple[Prefix, Path]]:
+    def dump(self) -> list[tuple[Prefix, RouteSpec]]:
         return [(prefix, path) for (prefix, _), path in self.routes.items()]
 
 
-def event(prefix: Prefix, path: Path, *, gone: bool = False, replaced: bool = False) -> RouteChanged:
+def event(prefix: Prefix, path: RouteSpec, *, gone: bool = False, replaced: bool = False) -> RouteChanged:
     return RouteChanged(prefix, path, gone=gone, replaced=replaced)
 
 
@@ -80,8 +80,8 @@ def test_nothing_is_removed_before_its_protocol_may_be() -> None:
 
 def test_a_route_is_ours_only_with_our_protocol_and_our_metric() -> None:
     fib = Fib()
-    felix = Path(80, hops=(Hop(7),), metric=1024)
-    operator = Path(3, hops=(Hop(7),), metric=1030)
+    felix = RouteSpec(80, hops=(NextHop(7),), metric=1024)
+    operator = RouteSpec(3, hops=(NextHop(7),), metric=1030)
     fib.load([(POD, felix), (BLOCK, operator)])
     assert not fib.held
     assert fib.squatted == {BLOCK: operator}
@@ -89,18 +89,18 @@ def test_a_route_is_ours_only_with_our_protocol_and_our_metric() -> None:
 
 def test_a_foreign_route_at_our_metric_that_was_there_first_is_left_alone() -> None:
     rib, fib = Rib(), Fib()
-    fib.load([(BLOCK, Path(3, hops=(Hop(7),), metric=1030))])
+    fib.load([(BLOCK, RouteSpec(3, hops=(NextHop(7),), metric=1030))])
     rib.put(Source.BLOCKS, BLOCK, HOLE)
     assert not steps(rib, fib, rib.take_changed(), ALL)
-    assert fib.fold(event(BLOCK, Path(3, hops=(Hop(7),), metric=1030), gone=True)) == BLOCK
+    assert fib.fold(event(BLOCK, RouteSpec(3, hops=(NextHop(7),), metric=1030), gone=True)) == BLOCK
     assert steps(rib, fib, [BLOCK], ALL).put == [(BLOCK, HOLE)]
 
 
 def test_a_route_of_ours_that_is_deleted_or_written_over_is_put_again() -> None:
     for change in (
         event(BLOCK, HOLE, gone=True),
-        event(BLOCK, Path(3, hops=(Hop(7),), metric=1030), replaced=True),
-        event(BLOCK, Path(80, hops=(Hop(7),), metric=1030), replaced=True),
+        event(BLOCK, RouteSpec(3, hops=(NextHop(7),), metric=1030), replaced=True),
+        event(BLOCK, RouteSpec(80, hops=(NextHop(7),), metric=1030), replaced=True),
     ):
         rib, fib = Rib(), Fib()
         rib.put(Source.BLOCKS, BLOCK, HOLE)
@@ -113,7 +113,7 @@ def test_a_foreign_route_beside_ours_is_reported_and_not_touched() -> None:
     rib, fib = Rib(), Fib()
     rib.put(Source.BLOCKS, BLOCK, HOLE)
     fib.load([(BLOCK, HOLE)])
-    static = Path(4, hops=(Hop(7),), metric=0)
+    static = RouteSpec(4, hops=(NextHop(7),), metric=0)
     assert fib.fold(event(BLOCK, static)) is None
     assert fib.shadow_of(BLOCK) == static
     assert not steps(rib, fib, [BLOCK], ALL)
@@ -130,7 +130,9 @@ def test_a_device_that_goes_takes_its_routes_along() -> None:
 
 prefixes = st.sampled_from([Prefix.parse(f"10.65.{n}.0/26") for n in range(4)] + [POD, Prefix.parse("fd00::1/128")])
 wanted_paths = st.sampled_from([HOLE, DEVICE, LEARNED, UNRESOLVED])
-foreign_paths = st.sampled_from([Path(3, hops=(Hop(9),), metric=0), Path(80, hops=(Hop(9),), metric=1024)])
+foreign_paths = st.sampled_from(
+    [RouteSpec(3, hops=(NextHop(9),), metric=0), RouteSpec(80, hops=(NextHop(9),), metric=1024)]
+)
 held_paths = st.sampled_from([HOLE, DEVICE, LEARNED])
 
 
@@ -140,7 +142,7 @@ held_paths = st.sampled_from([HOLE, DEVICE, LEARNED])
     foreign=st.dictionaries(prefixes, foreign_paths),
 )
 def test_any_kernel_becomes_what_is_wanted_in_one_round_and_foreign_routes_stay(
-    wanted: dict[tuple[Source, Prefix], Path], held: dict[Prefix, Path], foreign: dict[Prefix, Path]
+    wanted: dict[tuple[Source, Prefix], RouteSpec], held: dict[Prefix, RouteSpec], foreign: dict[Prefix, RouteSpec]
 ) -> None:
     rib, fib = Rib(), Fib()
     kernel = FakeKernel([*held.items(), *foreign.items()])

@@ -7,15 +7,17 @@ from typing import Any
 
 import pytest
 
-from datastore.resources import BlockAffinity, IPAMBlock, Node, WorkloadEndpoint
+from datastore.kinds.ipam import BlockAffinity, IPAMBlock
+from datastore.kinds.node import Node
+from datastore.kinds.pods import WorkloadEndpoint
 from felix_py.invariants import INVARIANTS, Cluster, Local, Violation, standing, violations
 from felix_py.rib import Rib, Source
-from kernel.prefix import Prefix
-from kernel.route import BLACKHOLE, Hop, Path
+from kernel.route import BLACKHOLE, NextHop, RouteSpec
+from net.prefix import Prefix
 
 BLOCK, POD = Prefix.parse("10.65.1.0/26"), Prefix.parse("10.65.1.1/32")
-HOLE = Path(80, kind=BLACKHOLE, metric=1030)
-DEVICE = Path(80, hops=(Hop(7),), metric=1030, scope=253)
+HOLE = RouteSpec(80, kind=BLACKHOLE, metric=1030)
+DEVICE = RouteSpec(80, hops=(NextHop(7),), metric=1030, scope=253)
 CONTAINER = "c0ffee"
 
 

@@ -14,7 +14,7 @@ import pytest
 from pyroute2 import IPRoute
 
 import datastore
-from datastore.resources import Node
+from datastore.kinds.node import Node
 
 PATIENCE_SECONDS = 60
 

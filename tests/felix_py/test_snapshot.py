@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from datastore.resources import BlockAffinity, Node, WorkloadEndpoint
+from datastore.kinds.ipam import BlockAffinity
+from datastore.kinds.node import Node
+from datastore.kinds.pods import WorkloadEndpoint
 from datastore.store import Changed, Gone, InSync
 from felix_py.snapshot import Endpoint, EndpointKey, Snapshot, Topic
-from kernel.prefix import Prefix
+from net.prefix import Prefix
 
 KEY = EndpointKey("default", "n1-k8s-web-eth0")
 

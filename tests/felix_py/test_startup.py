@@ -6,7 +6,8 @@ from ipaddress import IPv4Network, ip_interface, ip_network
 
 import pytest
 
-from datastore.resources import IPPool, Node
+from datastore.kinds.node import Node
+from datastore.kinds.pools import IPPool
 from felix_py.autodetect import HostInterface
 from felix_py.settings import settings_from
 from felix_py.startup import (

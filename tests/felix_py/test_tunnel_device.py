@@ -7,12 +7,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from datastore.resources import IPPool, Node
-from datastore.store import Unavailable
+from datastore.errors import Unavailable
+from datastore.kinds.node import Node
+from datastore.kinds.pools import IPPool
 from felix_py.tunnel_device import TunnelEnd
 from ipam.allocator import Allocator
 from ipam.tunnels import Tunnels
-from kernel.link import Devices, KernelError, inside
+from kernel.links import Devices
+from kernel.netlink import KernelError
+from kernel.netns import inside
 from tests.ipam.world import MemoryStore, node, pool
 from tests.kernel.netns import Namespace, namespace
 

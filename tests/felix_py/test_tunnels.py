@@ -8,16 +8,20 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datastore.resources import BlockAffinity, FelixConfiguration, IPAMBlock, IPPool, Node, Resource
+from datastore.kinds.cluster import FelixConfiguration
+from datastore.kinds.ipam import BlockAffinity, IPAMBlock
+from datastore.kinds.node import Node
+from datastore.kinds.pools import IPPool
+from datastore.record import Resource
 from datastore.store import Changed, Gone
 from felix_py.fib import Fib, Ownership, steps
+from felix_py.remote_blocks import strays
 from felix_py.rib import Rib, Source
 from felix_py.snapshot import Snapshot
 from felix_py.tunnels import TunnelRoutes, far_ends, ground_of, ipip_mtu, pod_mtu
-from felix_py.whereabouts import strays
 from ipam.names import affinity_name, cidr_name
-from kernel.prefix import Prefix, pack
-from kernel.route import Hop, Path, words
+from kernel.route import NextHop, RouteSpec, ip_route_text
+from net.prefix import Prefix, pack
 
 TUNL0, ETH0 = 7, 2
 ADDRESSES = {"n1": "192.0.2.1/24", "n2": "192.0.2.2/24", "n3": "198.51.100.3/24"}
@@ -82,7 +86,7 @@ class World:
 
     def routes(self) -> dict[str, str]:
         wanted = self.rib.wanted(Source.TUNNELS)
-        return {str(p): words(p, path, {TUNL0: "tunl0"}) for p, path in wanted.items()}
+        return {str(p): ip_route_text(p, path, {TUNL0: "tunl0"}) for p, path in wanted.items()}
 
 
 def test_a_remote_block_goes_through_the_tunnel_in_the_words_of_ip() -> None:
@@ -178,7 +182,7 @@ def test_a_node_that_is_gone_has_no_routes() -> None:
 
 def test_a_change_of_mode_is_one_replace_on_the_same_prefix() -> None:
     prefix = Prefix.parse("10.65.2.0/26")
-    learned = Path(OWNERSHIP.learned, hops=(Hop(ETH0, pack("192.0.2.2")),))
+    learned = RouteSpec(OWNERSHIP.learned, hops=(NextHop(ETH0, pack("192.0.2.2")),))
     for before, after in (("Never", "Always"), ("Always", "Never")):
         world = World(before)
         world.hear(affinity("10.65.2.0/26", "n2"))
@@ -193,8 +197,8 @@ def test_a_change_of_mode_is_one_replace_on_the_same_prefix() -> None:
 
 def test_until_the_datastore_is_in_sync_what_was_learned_does_not_take_a_tunnels_place() -> None:
     prefix, rib, fib = Prefix.parse("10.65.2.0/26"), Rib(), Fib(OWNERSHIP)
-    fib.held[prefix] = Path(OWNERSHIP.local, hops=(Hop(TUNL0, pack("192.0.2.2"), onlink=True),), mtu=1480)
-    rib.put(Source.LEARNED, prefix, Path(OWNERSHIP.learned, hops=(Hop(ETH0, pack("192.0.2.2")),)))
+    fib.held[prefix] = RouteSpec(OWNERSHIP.local, hops=(NextHop(TUNL0, pack("192.0.2.2"), onlink=True),), mtu=1480)
+    rib.put(Source.LEARNED, prefix, RouteSpec(OWNERSHIP.learned, hops=(NextHop(ETH0, pack("192.0.2.2")),)))
     assert not steps(rib, fib, [prefix], ())
     assert steps(rib, fib, [prefix], (OWNERSHIP.local,)).put
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datastore.resources import IPPool, Node
+from datastore.kinds.node import Node
+from datastore.kinds.pools import IPPool
 from datastore.store import Create, Update
 from felixctl import changes, patches, view
 from felixctl.changes import RejectedError, Wanted, World

@@ -15,17 +15,14 @@ from hypothesis import strategies as st
 
 import datastore
 from datastore import fields
-from datastore.resources import (
-    BlockAffinity,
-    IPAMBlock,
-    IPAMHandle,
-    IPPool,
-    Node,
-    Resource,
-    WorkloadEndpoint,
-    read,
-)
-from datastore.store import Create, Delete, NotFound, Store, Update, Write
+from datastore.errors import NotFound
+from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
+from datastore.kinds.node import Node
+from datastore.kinds.pods import WorkloadEndpoint
+from datastore.kinds.pools import IPPool
+from datastore.record import Resource
+from datastore.resources import read
+from datastore.store import Create, Delete, Store, Update, Write
 from felixctl import ipam_check, repairing, repairs
 from felixctl.ipam_check import read_records
 from felixctl.problems import Problems, problems

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 import datastore
-from datastore.resources import IPPool, Resource
-from datastore.store import Conflict, Store, Unavailable, Write
+from datastore.errors import Conflict, Unavailable
+from datastore.kinds.pools import IPPool
+from datastore.record import Resource
+from datastore.store import Store, Write
 from felixctl import changes, edits, patches
 from felixctl.documents import read
 from felixctl.failure import CommandError

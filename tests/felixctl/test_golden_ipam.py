@@ -8,7 +8,10 @@ from ipaddress import ip_address
 import pytest
 import yaml
 
-from datastore.resources import BlockAffinity, IPAMBlock, IPAMHandle, IPPool, Node, WorkloadEndpoint
+from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
+from datastore.kinds.node import Node
+from datastore.kinds.pods import WorkloadEndpoint
+from datastore.kinds.pools import IPPool
 from felixctl import usage
 from felixctl.check import report
 from felixctl.problems import Records, problems

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 import datastore
-from datastore.resources import Resource, read
+from datastore.record import Resource
+from datastore.resources import read
 from felixctl import edits, ipam_check
 from tests.felixctl.command import Felixctl
 from tests.felixctl.golden import printed, records

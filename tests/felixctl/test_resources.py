@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 import datastore
-from datastore.resources import IPAMBlock, IPPool
+from datastore.kinds.ipam import IPAMBlock
+from datastore.kinds.pools import IPPool
 from tests.felixctl.command import Felixctl
 from tests.felixctl.golden import printed, records
 

@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 
 import datastore
-from datastore.resources import BlockAffinity, IPAMBlock, IPAMHandle, IPPool, IPReservation, Resource
-from datastore.store import Conflict, Update, Write
+from datastore.errors import Conflict
+from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
+from datastore.kinds.pools import IPPool, IPReservation
+from datastore.record import Resource
+from datastore.store import Update, Write
 from ipam import block as blocks
 from ipam.allocator import Allocator, Request
 from ipam.batch import Release

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datastore.resources import IPAMBlock
+from datastore.kinds.ipam import IPAMBlock
 from ipam import block as blocks
 from ipam.errors import AlreadyAssigned
 from ipam.names import WINDOWS_HANDLE

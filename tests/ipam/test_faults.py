@@ -17,11 +17,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from datastore.errors import DatastoreError, Unavailable
 from datastore.fields import Address
-from datastore.resources import BlockAffinity, IPAMBlock, Resource
-from datastore.store import DatastoreError, Store, Unavailable, Write
+from datastore.kinds.ipam import BlockAffinity, IPAMBlock
+from datastore.record import Resource
+from datastore.store import Store, Write
+from ipam.affinities import Affinities
 from ipam.allocator import Allocator, Request
-from ipam.claims import Claims
 from ipam.collector import Collector
 from ipam.errors import IpamError
 from tests.ipam.world import MemoryStore, config, node, pool, violations
@@ -360,7 +362,7 @@ def test_a_host_that_comes_back_during_a_release_is_never_confirmed_on_a_block_i
     if again == "assign":
         world.assign("n1", 1)
     else:
-        claims = Claims(world.processes["n1"].store, world.clock)
+        claims = Affinities(world.processes["n1"].store, world.clock)
         world.start("n1", "give up", "n1", lambda _: claims.claim("n1", block.network))
     world.finish("n1", watched=True)
     [affinity] = world.run(world.truth.list(BlockAffinity))

@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 
 import datastore
-from datastore.resources import BlockAffinity, IPAMBlock, IPAMHandle, IPPool, Node, WorkloadEndpoint
-from datastore.store import Invalid, Unavailable
+from datastore.errors import Invalid, Unavailable
+from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
+from datastore.kinds.node import Node
+from datastore.kinds.pods import WorkloadEndpoint
+from datastore.kinds.pools import IPPool
 from ipam.allocator import Allocator, Request
 from ipam.batch import Release
 from ipam.collector import Collector

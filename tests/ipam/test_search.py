@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datastore.resources import IPPool
+from datastore.kinds.pools import IPPool
 from ipam import block as blocks
 from ipam import search
 from ipam.errors import BadPool, NoPools
-from ipam.reserved import Network, Reserved, span
+from ipam.reserved import Network, Reserved
+from net.address_range import address_range, lies_in
 from tests.ipam.world import config, pool
 
 NOW = 10**18
@@ -79,7 +80,7 @@ def test_a_huge_reservation_is_one_step_of_the_search() -> None:
     six = pool("six", "fd00::/48")
     reserved = Reserved.of([ip_network("fd00::/49"), ip_network("fd00:0:0:8000::/50")], 6)
     first = next(search.rotation(six, "n1", reserved, NOW))
-    assert search.lies_in(first, ip_network("fd00:0:0:c000::/50"))
+    assert lies_in(first, ip_network("fd00:0:0:c000::/50"))
 
 
 def test_the_search_prefers_unclaimed_blocks_and_remembers_empty_old_ones() -> None:
@@ -134,6 +135,6 @@ networks = st.builds(
 def test_reservations_hold_exactly_the_addresses_they_name(reserved: list[Network], block: Network) -> None:
     ranges = Reserved.of(reserved, 4)
     named = {int(address) for network in reserved for address in network}
-    first, last = span(block)
+    first, last = address_range(block)
     assert ranges.ordinals(block) == {address - first for address in named if first <= address <= last}
     assert ranges.covers(block) == (set(range(first, last + 1)) <= named)

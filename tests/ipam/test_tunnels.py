@@ -6,8 +6,9 @@ from ipaddress import ip_address
 
 import pytest
 
-from datastore.resources import IPPool, Node
-from datastore.store import Unavailable
+from datastore.errors import Unavailable
+from datastore.kinds.node import Node
+from datastore.kinds.pools import IPPool
 from ipam.allocator import Allocator, Request
 from ipam.errors import Exhausted
 from ipam.tunnels import Tunnels, tunnel_handle

@@ -13,9 +13,10 @@ from contextlib import suppress
 from random import Random
 
 import datastore
-from datastore.resources import Resource
+from datastore.errors import Conflict, DatastoreError
+from datastore.record import Resource
 from datastore.sqlite import SqliteStore
-from datastore.store import Conflict, Create, DatastoreError, Store, Write
+from datastore.store import Create, Store, Write
 from ipam.allocator import Allocator, Request
 from ipam.errors import IpamError
 

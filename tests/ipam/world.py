@@ -7,20 +7,13 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, TypeVar, cast
 
+from datastore.errors import AlreadyExists, Conflict, NotFound
 from datastore.fields import Address
-from datastore.resources import BlockAffinity, IPAMBlock, IPAMConfig, IPAMHandle, IPPool, Node, Resource
-from datastore.store import (
-    AlreadyExists,
-    Conflict,
-    Create,
-    Delete,
-    Event,
-    InSync,
-    NotFound,
-    Store,
-    Update,
-    Write,
-)
+from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMConfig, IPAMHandle
+from datastore.kinds.node import Node
+from datastore.kinds.pools import IPPool
+from datastore.record import Resource
+from datastore.store import Create, Delete, InSync, Store, Update, WatchEvent, Write
 from ipam import block as blocks
 from ipam.names import affine_host
 
@@ -80,7 +73,7 @@ class MemoryStore:
                 self.objects = before
             raise
 
-    async def watch(self, *kinds: type[Resource]) -> AsyncIterator[Event]:
+    async def watch(self, *kinds: type[Resource]) -> AsyncIterator[WatchEvent]:
         yield InSync()
 
     async def close(self) -> None:

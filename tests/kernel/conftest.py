@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from kernel.link import Devices, inside
-from kernel.socket import Kernel
+from kernel.links import Devices
+from kernel.netns import inside
+from kernel.rtnetlink import Rtnetlink
 from tests.kernel.netns import Namespace, namespace
 
 
@@ -31,9 +32,9 @@ def pod() -> Iterator[Namespace]:
 
 
 @pytest.fixture
-def kernel(node: Namespace) -> Iterator[Kernel]:
+def kernel(node: Namespace) -> Iterator[Rtnetlink]:
     with inside(node.descriptor):
-        made = Kernel()
+        made = Rtnetlink()
     with made:
         yield made
 

@@ -7,7 +7,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kernel.message import messages, number
-from kernel.prefix import Prefix, pack
 from kernel.route import (
     BLACKHOLE,
     DELETE_ROUTE,
@@ -15,16 +14,17 @@ from kernel.route import (
     MAIN_TABLE,
     NEW_ROUTE,
     UNICAST,
-    Found,
-    Hop,
-    Kind,
-    Path,
+    DecodedRoute,
+    NextHop,
+    RouteKind,
+    RouteSpec,
     decode_route,
     dump_request,
+    ip_route_text,
     put_message,
     remove_message,
-    words,
 )
+from net.prefix import Prefix, pack
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
 NAMES = {2: "eth0", 7: "cali12ab"}
@@ -39,16 +39,16 @@ def prefixes(size: int) -> st.SearchStrategy[Prefix]:
     return st.tuples(st.integers(0, 2 ** (8 * size) - 1), st.integers(0, 8 * size)).map(cut)
 
 
-def hops(size: int, weights: st.SearchStrategy[int]) -> st.SearchStrategy[Hop]:
+def hops(size: int, weights: st.SearchStrategy[int]) -> st.SearchStrategy[NextHop]:
     gateways = st.binary(min_size=size, max_size=size)
     if size == 4:
         gateways |= st.binary(min_size=16, max_size=16)
-    return st.builds(Hop, st.integers(1, 2**31 - 1), gateways, st.booleans(), weights)
+    return st.builds(NextHop, st.integers(1, 2**31 - 1), gateways, st.booleans(), weights)
 
 
-def paths(size: int) -> st.SearchStrategy[Path]:
+def paths(size: int) -> st.SearchStrategy[RouteSpec]:
     """Every path in the form in which it reads back: one hop has no weight, only unicast has hops."""
-    single = st.tuples(hops(size, st.just(1)) | st.integers(1, 2**31 - 1).map(Hop))
+    single = st.tuples(hops(size, st.just(1)) | st.integers(1, 2**31 - 1).map(NextHop))
     several = st.lists(hops(size, st.integers(1, 256)), min_size=2, max_size=6).map(tuple)
     shared = {
         "protocol": st.integers(0, 255),
@@ -57,9 +57,12 @@ def paths(size: int) -> st.SearchStrategy[Path]:
         "mtu": st.sampled_from([0, 1280, 1440, 9000]),
         "source": st.just(b"") | st.binary(min_size=size, max_size=size),
     }
-    unicast = st.builds(Path, kind=st.just(UNICAST), hops=single | several, **shared)
+    unicast = st.builds(RouteSpec, kind=st.just(UNICAST), hops=single | several, **shared)
     dropping = st.builds(
-        Path, hops=st.just(()), kind=st.sampled_from([BLACKHOLE, Kind.UNREACHABLE, Kind.PROHIBIT]), **shared
+        RouteSpec,
+        hops=st.just(()),
+        kind=st.sampled_from([BLACKHOLE, RouteKind.UNREACHABLE, RouteKind.PROHIBIT]),
+        **shared,
     )
     return unicast | dropping
 
@@ -69,29 +72,31 @@ routes = st.sampled_from([4, 16]).flatmap(lambda size: st.tuples(prefixes(size),
 
 @unhurried
 @given(routes, st.integers(1, 2**32 - 1))
-def test_a_route_reads_back_as_it_was_written(route: tuple[Prefix, Path], sequence: int) -> None:
+def test_a_route_reads_back_as_it_was_written(route: tuple[Prefix, RouteSpec], sequence: int) -> None:
     [sent] = messages(put_message(sequence, *route))
     assert (sent.kind, sent.sequence) == (NEW_ROUTE, sequence)
-    assert decode_route(sent.body) == Found(*route, MAIN_TABLE)
+    assert decode_route(sent.body) == DecodedRoute(*route, MAIN_TABLE)
 
 
 @unhurried
 @given(routes)
-def test_the_form_in_which_the_kernel_says_it_reads_the_same_and_shares_the_path(route: tuple[Prefix, Path]) -> None:
+def test_the_form_in_which_the_kernel_says_it_reads_the_same_and_shares_the_path(
+    route: tuple[Prefix, RouteSpec],
+) -> None:
     [sent] = messages(put_message(1, *route))
     told = sent.body[:12] + number(15, MAIN_TABLE) + sent.body[12:]
     first, second = decode_route(told), decode_route(told)
-    assert first == Found(*route, MAIN_TABLE)
+    assert first == DecodedRoute(*route, MAIN_TABLE)
     assert first is not None and second is not None and first.path is second.path
 
 
 @unhurried
 @given(routes)
-def test_flags_of_a_lost_carrier_change_nothing(route: tuple[Prefix, Path]) -> None:
+def test_flags_of_a_lost_carrier_change_nothing(route: tuple[Prefix, RouteSpec]) -> None:
     [sent] = messages(put_message(1, *route))
     flags = int.from_bytes(sent.body[8:12], "little") | 0x11  # RTNH_F_DEAD, RTNH_F_LINKDOWN
     told = sent.body[:8] + flags.to_bytes(4, "little") + number(15, MAIN_TABLE) + sent.body[12:]
-    assert decode_route(told) == Found(*route, MAIN_TABLE)
+    assert decode_route(told) == DecodedRoute(*route, MAIN_TABLE)
 
 
 @unhurried
@@ -101,19 +106,21 @@ def test_no_bytes_at_all_upset_the_decoder(body: bytes) -> None:
 
 
 def test_a_removal_names_protocol_and_metric_but_no_hop() -> None:
-    prefix, path = Prefix.parse("10.65.1.0/26"), Path(81, hops=(Hop(2, pack("192.0.2.2")),))
+    prefix, path = Prefix.parse("10.65.1.0/26"), RouteSpec(81, hops=(NextHop(2, pack("192.0.2.2")),))
     [sent] = messages(remove_message(5, prefix, path))
     assert sent.kind == DELETE_ROUTE
-    assert decode_route(sent.body) == Found(prefix, Path(81, Kind.UNSPECIFIED, metric=1030, scope=255), MAIN_TABLE)
+    assert decode_route(sent.body) == DecodedRoute(
+        prefix, RouteSpec(81, RouteKind.UNSPECIFIED, metric=1030, scope=255), MAIN_TABLE
+    )
 
 
 def test_a_removal_that_would_take_anybodys_route_is_refused() -> None:
     with pytest.raises(ValueError, match="any protocol"):
-        remove_message(5, Prefix.parse("10.65.1.0/26"), Path(0))
+        remove_message(5, Prefix.parse("10.65.1.0/26"), RouteSpec(0))
 
 
 def test_paths_that_differ_only_in_their_family_do_not_share_bytes() -> None:
-    path = Path(80, BLACKHOLE)
+    path = RouteSpec(80, BLACKHOLE)
     assert put_message(1, Prefix.parse("10.0.0.0/26"), path) != put_message(1, Prefix.parse("fd00::/122"), path)
 
 
@@ -127,16 +134,16 @@ def test_a_route_is_said_as_ip_understands_it() -> None:
     block, pod = Prefix.parse("10.65.1.0/26"), Prefix.parse("10.65.1.7")
     gateway = pack("192.0.2.2")
     assert (
-        words(block, Path(81, hops=(Hop(2, gateway),)), NAMES)
+        ip_route_text(block, RouteSpec(81, hops=(NextHop(2, gateway),)), NAMES)
         == "10.65.1.0/26 via 192.0.2.2 dev eth0 proto 81 metric 1030"
     )
-    assert words(block, Path(80, BLACKHOLE), NAMES) == "blackhole 10.65.1.0/26 proto 80 metric 1030"
-    assert words(pod, Path(80, hops=(Hop(7),), scope=253), NAMES) == (
+    assert ip_route_text(block, RouteSpec(80, BLACKHOLE), NAMES) == "blackhole 10.65.1.0/26 proto 80 metric 1030"
+    assert ip_route_text(pod, RouteSpec(80, hops=(NextHop(7),), scope=253), NAMES) == (
         "10.65.1.7/32 dev cali12ab proto 80 metric 1030 scope link"
     )
-    assert words(pod, Path(80, hops=(Hop(9),), metric=0), NAMES) == "10.65.1.7/32 dev if9 proto 80"
-    two = Path(81, hops=(Hop(2, gateway), Hop(2, pack("192.0.2.3"), onlink=True, weight=3)), mtu=1440)
-    assert words(block, two, NAMES) == (
+    assert ip_route_text(pod, RouteSpec(80, hops=(NextHop(9),), metric=0), NAMES) == "10.65.1.7/32 dev if9 proto 80"
+    two = RouteSpec(81, hops=(NextHop(2, gateway), NextHop(2, pack("192.0.2.3"), onlink=True, weight=3)), mtu=1440)
+    assert ip_route_text(block, two, NAMES) == (
         "10.65.1.0/26 proto 81 metric 1030 mtu 1440"
         " nexthop via 192.0.2.2 dev eth0 weight 1 nexthop via 192.0.2.3 dev eth0 weight 3 onlink"
     )

@@ -11,10 +11,13 @@ import sys
 
 SCRIPT = """
 import asyncio, ctypes, os, socket, subprocess
-from kernel.link import Devices, host_sysctls, inside, write_sysctls
-from kernel.prefix import Prefix, pack
-from kernel.route import Hop, Path
-from kernel.socket import Kernel, Lost, RouteChanged
+from kernel.links import Devices, host_sysctls
+from kernel.netns import inside
+from kernel.sysctl import write_sysctls
+from net.prefix import Prefix, pack
+from kernel.route import NextHop, RouteSpec
+from kernel.events import EventsLost, RouteChanged
+from kernel.rtnetlink import Rtnetlink
 
 def new_namespace():
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
@@ -30,12 +33,12 @@ async def main():
         except PermissionError:
             print("not forced")
 
-    kernel, host, pod = Kernel(receive_buffer=106496), Devices(), new_namespace()
+    kernel, host, pod = Rtnetlink(receive_buffer=106496), Devices(), new_namespace()
     veth = host.create_veth("calipod", pod, "eth0")
     write_sysctls(host_sysctls("calipod", ipv6=True))
     with inside(pod), Devices() as devices:
         devices.furnish("eth0", [pack("10.65.1.7"), pack("fd00:65::7")])
-    route = (Prefix.parse("10.65.1.7"), Path(80, hops=(Hop(veth.index),), scope=253))
+    route = (Prefix.parse("10.65.1.7"), RouteSpec(80, hops=(NextHop(veth.index),), scope=253))
     assert await kernel.apply([route]) == []
     print("attached")
 
@@ -43,7 +46,7 @@ async def main():
     subprocess.run(["ip", "-batch", "-"], input=lines, text=True, check=True)
     async with asyncio.timeout(20):
         async for batch in kernel.events():
-            if Lost() in batch:
+            if EventsLost() in batch:
                 break
     assert len(await kernel.dump([3])) == 1000 and await kernel.dump([80]) == [route]
     print("recovered")

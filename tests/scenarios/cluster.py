@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from lab.host import World, start
-from lab.pace import PACE
+from lab.timescale import PACE
 
 PATIENCE_SECONDS = 60.0 * PACE
 

@@ -87,7 +87,7 @@ def allocated(lab: Lab) -> list[str]:
     code = (
         "import asyncio, datastore\n"
         "from ipaddress import ip_network\n"
-        "from datastore.resources import IPAMBlock\n"
+        "from datastore.kinds.ipam import IPAMBlock\n"
         "async def main():\n"
         "    store = datastore.open('sqlite:///srv/felix/cluster.db')\n"
         "    for block in await store.list(IPAMBlock):\n"

@@ -1,0 +1,382 @@
+"""ExaBGP's program, started by ours: `exabgp_launcher.py --commands 5 --events 6 exabgp.conf`.
+
+ExaBGP stays as released; this replaces a few methods of it in memory before it starts. Each replacement is guarded
+by ExaBGP's exact version and by the signature of what it replaces, is shown by a test, and would be worth a patch
+to the project. `--stock` runs without any of them; then ExaBGP starts the relay of its configuration instead of
+using our pipes. `--validate` only reads a configuration and ends.
+
+It runs in ExaBGP's process: nothing of ours is imported here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import ctypes
+import inspect
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
+
+VERSION = "5.0.15"
+CANNOT_TUNE = 78  # our exit code when ExaBGP is not the one we know; the caller starts it again with --stock
+
+PARENT_DEATH_SIGNAL = 1  # prctl(2)
+
+TIMERS_SECONDS = 0.5  # every peer is visited at least this often: ExaBGP's timers count whole seconds
+HANDSHAKE_SECONDS = 3.0  # how long a connection attempt counts as fresh
+FRESH_WAIT_MS, OLD_WAIT_MS = 10, 200  # between two looks at a fresh, and at an older, attempt
+COMMANDS_SECONDS = 0.005  # commands worked off per turn of the loop
+MESSAGES_PER_VISIT = 32
+RECONNECT_SECONDS = 5  # the longest pause between two attempts to connect
+
+
+class CannotTuneError(Exception):
+    """This ExaBGP is not the one that the replacements were written for."""
+
+
+def main() -> NoReturn:
+    parser = argparse.ArgumentParser(description="Run ExaBGP tuned for felix-py.")
+    parser.add_argument("configuration")
+    parser.add_argument("--commands", type=int, help="descriptor ExaBGP reads commands from")
+    parser.add_argument("--events", type=int, help="descriptor ExaBGP writes answers and events to")
+    parser.add_argument("--stock", action="store_true", help="replace nothing; ExaBGP starts its own child")
+    parser.add_argument("--validate", action="store_true", help="read the configuration and end")
+    options = parser.parse_args()
+    die_with_parent()
+    name_this_host_without_a_resolver()
+    if options.validate:
+        run_exabgp("validate", "-n", options.configuration)
+    if not options.stock:
+        try:
+            tune(options.commands, options.events)
+        except CannotTuneError as error:
+            sys.stderr.write(f"{error}\n")
+            sys.exit(CANNOT_TUNE)
+    run_exabgp("server", options.configuration)
+
+
+def run_exabgp(*arguments: str) -> NoReturn:
+    from exabgp.application.main import main as exabgp_main
+
+    sys.argv = ["exabgp", *arguments]
+    exabgp_main()
+    sys.exit(0)
+
+
+def die_with_parent() -> None:
+    """Have the kernel end this process with its supervisor, so that the BGP port is free for the next one."""
+    parent = os.getppid()
+    ctypes.CDLL(None, use_errno=True).prctl(PARENT_DEATH_SIGNAL, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit(0)
+
+
+def name_this_host_without_a_resolver() -> None:
+    """Fill ExaBGP's host and domain name, which it would ask DNS for: up to 10 s at each start while DNS is down."""
+    from exabgp.util import dns
+
+    host, _, domain = socket.gethostname().partition(".")
+    for constant, value in (("__host_name", host), ("__domain_name", domain)):
+        if hasattr(dns, constant):
+            setattr(dns, constant, value or "localhost")
+
+
+def tune(commands: int, events: int) -> None:
+    """Replace the methods below. Raises CannotTuneError before anything was replaced."""
+    from exabgp.bgp.message import Message  # noqa: F401  (its import order matters to ExaBGP)
+    from exabgp.bgp.neighbor import Neighbor
+    from exabgp.reactor.api.processes import Processes
+    from exabgp.reactor.api.response import json as response_json
+    from exabgp.reactor.asynchronous import ASYNC
+    from exabgp.reactor.delay import Delay
+    from exabgp.reactor.listener import Listener
+    from exabgp.reactor.loop import Reactor
+    from exabgp.reactor.peer import Peer
+    from exabgp.version import version
+
+    if version != VERSION:
+        raise CannotTuneError(f"tune ExaBGP {version}: written for {VERSION}; runs as released, and slower")
+    replacements: list[tuple[type, str, tuple[str, ...], Callable[..., Any]]] = [
+        (Reactor, "_wait_for_io", ("self", "sleeptime"), wait_for_io),
+        (Reactor, "active_peers", ("self",), active_peers),
+        (Reactor, "_pending_adjribout", ("self",), never),
+        (Peer, "run", ("self",), visit(Peer.run)),
+        (Peer, "reconfigure", ("self", "restart_neighbor"), keep_queued(Peer.reconfigure)),
+        (Peer, "handle_connection", ("self", "connection"), check_ttl(Peer.handle_connection)),
+        (
+            Listener,
+            "_listen",
+            ("self", "local_ip", "peer_ip", "local_port", "use_md5", "md5_base64", "ttl_in"),
+            answer_from_nearby(Listener._listen),
+        ),
+        (Neighbor, "remove_self", ("self", "changes"), copy_little(Neighbor.remove_self)),
+        (ASYNC, "run", ("self",), work_off(ASYNC.run)),
+        (Processes, "_start", ("self", "process"), attach_to(commands, events)),
+        (Delay, "increase", ("self",), increase_capped(Delay.increase)),
+    ]
+    for owner, name, expected, _ in replacements:
+        found = tuple(inspect.signature(getattr(owner, name)).parameters)
+        if found != expected:
+            raise CannotTuneError(f"tune {owner.__name__}.{name}: takes {found}, not {expected}; runs as released")
+    for owner, name, _, replacement in replacements:
+        setattr(owner, name, replacement)
+    response_json.socket = KnownHost(socket.gethostname())
+
+
+class KnownHost:
+    """Stands where ExaBGP's JSON encoder keeps the socket module, which it asks for the host name in each line."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def gethostname(self) -> str:
+        return self._name
+
+
+def wait_for_io(reactor: Any, sleeptime: int) -> Iterator[int]:
+    """Wait until a socket, a command or a timer is due.
+
+    As released, a closed descriptor stays in the poll set and costs a sleep in every turn from then on, which
+    slows every other session a hundredfold; and a new connection is noticed only once per turn.
+    """
+    import select
+
+    watched = select.POLLIN | select.POLLPRI | select.POLLHUP | select.POLLERR
+    if reactor.listener:
+        for listening in reactor.listener._sockets:
+            reactor._poller.register(listening, watched)
+    ready: set[int] = set()
+    reactor.felix_ready = ready
+    for descriptor, event in reactor._poller.poll(patience(reactor, sleeptime)):
+        if event & select.POLLNVAL:
+            reactor._poller.unregister(descriptor)
+        else:
+            ready.add(descriptor)
+    # The loop only looks up peers by what is yielded here, and forgets them again: active_peers does that better.
+    yield from ()
+
+
+def patience(reactor: Any, sleeptime: int) -> int:
+    """Return for how many milliseconds nothing can become due, unless a descriptor says so."""
+    if not sleeptime or not reactor.asynchronous.ready():
+        return 0
+    now = time.monotonic()
+    wait = min(sleeptime, int(TIMERS_SECONDS * 1000))
+    for peer in reactor._peers.values():
+        if peer.established() or (peer.neighbor["passive"] and not peer.proto):
+            continue
+        if peer.generator is None and peer._delay.backoff():
+            wait = min(wait, max(FRESH_WAIT_MS, int((peer._delay._time - time.time()) * 1000) + 1))
+        elif now - getattr(peer, "felix_attempt", now) < HANDSHAKE_SECONDS:
+            wait = min(wait, FRESH_WAIT_MS)
+        else:
+            wait = min(wait, OLD_WAIT_MS)
+    return wait
+
+
+def active_peers(reactor: Any) -> set[str]:
+    """Return the peers that have something to do; all of them every half second, for their timers.
+
+    As released every peer is visited in every turn, busy or not: 7 to 10 % of a core for 100 idle sessions.
+    """
+    now = time.monotonic()
+    everyone = now - getattr(reactor, "felix_visited", 0.0) >= TIMERS_SECONDS
+    if everyone:
+        reactor.felix_visited = now
+    ready: set[int] = getattr(reactor, "felix_ready", set())
+    return {key for key, peer in reactor._peers.items() if has_work(peer, ready, everyone)}
+
+
+def has_work(peer: Any, ready: set[int], everyone: bool) -> bool:
+    if peer.stopping():
+        return True
+    if peer.neighbor["passive"] and not peer.proto:
+        return False
+    neighbor = peer.neighbor
+    return bool(
+        everyone
+        or not peer.established()
+        or getattr(peer, "felix_unfinished", True)
+        or peer._teardown
+        or peer._neighbor
+        or peer.socket() in ready
+        or neighbor.eor
+        or neighbor.refresh
+        or neighbor.messages
+        or neighbor.rib.outgoing.pending()
+    )
+
+
+def visit(released: Callable[[Any], int]) -> Callable[[Any], int]:
+    """Return Peer.run that handles several messages per visit, and notes what active_peers and patience need."""
+    from exabgp.bgp.fsm import FSM
+    from exabgp.reactor.peer import ACTION
+
+    def run(peer: Any) -> int:
+        if peer.generator is None:
+            peer.felix_attempt = time.monotonic()
+        action = released(peer)
+        for _ in range(MESSAGES_PER_VISIT - 1):
+            if action != ACTION.NOW or not peer.established():
+                break
+            action = released(peer)
+        if action == ACTION.NOW and peer.fsm == FSM.OPENCONFIRM:
+            # It waits for the peer's first keepalive: the poll set will tell, no need to spin.
+            action = ACTION.LATER
+        peer.felix_unfinished = action == ACTION.NOW
+        return action
+
+    return run
+
+
+def never(reactor: Any) -> bool:
+    """Say that no announcement waits, so that a reload is carried out.
+
+    As released a reload asked for while any announcement waits, be it for a peer that is away, is forgotten.
+    """
+    return False
+
+
+def keep_queued(released: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+    """Return Peer.reconfigure that keeps end-of-RIBs and refreshes accepted but not sent when a reload comes."""
+
+    def reconfigure(peer: Any, restart_neighbor: Any = None) -> None:
+        before = peer.neighbor
+        released(peer, restart_neighbor)
+        for queue in ("eor", "refresh", "messages"):
+            if peer.neighbor is not before:
+                getattr(peer.neighbor, queue).extend(getattr(before, queue))
+
+    return reconfigure
+
+
+def work_off(released: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    """Return ASYNC.run that works commands off for some milliseconds instead of fifty steps."""
+    from exabgp.logger import log
+
+    def run(asynchronous: Any) -> bool:
+        deadline = time.monotonic() + COMMANDS_SECONDS
+        while asynchronous._async and time.monotonic() < deadline:
+            uid, callback = asynchronous._async.popleft()
+            if not inspect.isgenerator(callback):
+                asynchronous._async.appendleft((uid, callback))
+                return released(asynchronous)
+            try:
+                for _ in callback:
+                    if time.monotonic() >= deadline:
+                        asynchronous._async.appendleft((uid, callback))
+                        return True
+            except Exception as exc:
+                failure = f"async | {uid} | {exc}"
+                log.error(lambda failure=failure: failure, "reactor")
+                asynchronous._notify_error(uid)
+        return bool(asynchronous._async)
+
+    return run
+
+
+def copy_little(released: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Return Neighbor.remove_self that copies of an announcement what differs from peer to peer, the prefix.
+
+    As released it copies attributes and all, deeply, for every peer: half of the time an announcement takes.
+    """
+
+    def remove_self(neighbor: Any, change: Any) -> Any:
+        if change.nlri.nexthop.SELF:
+            return released(neighbor, change)
+        return type(change)(copy.copy(change.nlri), change.attributes)
+
+    return remove_self
+
+
+def check_ttl(released: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Return Peer.handle_connection that holds a session the peer dialled to the neighbour's `incoming-ttl`.
+
+    As released only what we dial is, or everybody who dials the same address (RFC 5082 is per neighbour).
+    """
+    from exabgp.reactor.network.tcp import set_minimum_ttl
+
+    def handle_connection(peer: Any, connection: Any) -> Any:
+        lowest = peer.neighbor["incoming-ttl"]
+        if lowest and connection.io:
+            set_minimum_ttl(connection.io, connection.afi, connection.peer, lowest)
+        return released(peer, connection)
+
+    return handle_connection
+
+
+def answer_from_nearby(released: Callable[..., None]) -> Callable[..., None]:
+    """Return Listener._listen whose sockets answer with the TTL that peers with TTL security ask for.
+
+    As released the answer to their SYN bears 64, and they never see it.
+    """
+    from exabgp.protocol.family import AFI
+    from exabgp.reactor.network.tcp import GTSM_SENDING_TTL, set_sending_ttl
+
+    def listen(listener: Any, local_ip: Any, peer_ip: Any, *more: Any) -> None:
+        released(listener, local_ip, peer_ip, *more)
+        for listening, (address, *_) in listener._sockets.items():
+            family = AFI.ipv6 if listening.family == socket.AF_INET6 else AFI.ipv4
+            set_sending_ttl(listening, family, address, GTSM_SENDING_TTL)
+
+    return listen
+
+
+class Pipes:
+    """Our two pipe ends, where ExaBGP expects the child it would have started."""
+
+    def __init__(self, commands: int, events: int, orderly: Callable[[], bool]) -> None:
+        os.set_blocking(commands, False)
+        self.stdout = os.fdopen(commands, "rb", buffering=0)
+        self.stdin = os.fdopen(events, "wb")
+        self._orderly = orderly
+
+    def poll(self) -> None:
+        """A child's exit status; ours never is one: that the sidecar is gone shows by the end of its pipe."""
+
+    def terminate(self) -> None:
+        if not self._orderly():
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def wait(self, timeout: float | None = None) -> int:
+        return 0
+
+    def kill(self) -> None:
+        self.terminate()
+
+
+def attach_to(commands: int, events: int) -> Callable[[Any, str], None]:
+    """Return Processes._start that uses the inherited descriptors in place of a child."""
+    from exabgp.reactor.api.response import Response
+    from exabgp.version import json as json_version
+
+    def start(processes: Any, process: str) -> None:
+        if process in processes._process or process not in processes._configuration:
+            return
+        processes._encoder[process] = Response.JSON(json_version)
+        processes._ackjson[process] = False
+        processes._ack[process] = True
+        processes._restart[process] = False
+        processes._process[process] = Pipes(commands, events, lambda: processes.silence)
+        processes._update_fds()
+
+    return start
+
+
+def increase_capped(released: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Return Delay.increase that pauses 5 s at most before the next attempt, not 60."""
+
+    def increase(delay: Any) -> None:
+        released(delay)
+        delay._next = min(delay._next, RECONNECT_SECONDS)
+
+    return increase
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""The settings of the whole cluster: ClusterInformation and FelixConfiguration.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from datastore import fields
+from datastore.record import Resource, Spec
+
+
+class ClusterInformationSpec(Spec):
+    cluster_guid: str | None = Field(default=None, alias="clusterGUID")
+    cluster_type: str | None = Field(default=None, alias="clusterType")
+    calico_version: str | None = Field(default=None, alias="calicoVersion")
+    datastore_ready: bool = Field(default=False, alias="datastoreReady")
+    variant: str | None = None
+
+
+class ClusterInformation(Resource):
+    """The one named `default`. Unless its `datastoreReady` is true, nobody may allocate."""
+
+    KIND: ClassVar[str] = "ClusterInformation"
+    PLURAL: ClassVar[str] = "clusterinformations"
+    SPEC: ClassVar[type[Spec]] = ClusterInformationSpec
+    OPEN: ClassVar[bool] = False
+    spec: ClusterInformationSpec = Field(default_factory=ClusterInformationSpec)
+
+
+class FelixConfigurationSpec(Spec):
+    """The fields this agent acts on. Felix has many more, and they are kept."""
+
+    log_severity_screen: str = Field(default="Info", alias="logSeverityScreen")
+    interface_prefix: str = Field(default="cali", alias="interfacePrefix")
+    route_refresh_interval: fields.Duration = Field(default="90s", alias="routeRefreshInterval")
+    ipv6_support: bool = Field(default=True, alias="ipv6Support")
+    ipip_mtu: int = Field(default=0, alias="ipipMTU", ge=0, le=65535)  # 0: what the host's MTU leaves
+    ip_forwarding: Literal["Enabled", "Disabled"] = Field(default="Enabled", alias="ipForwarding")
+    device_route_protocol: int | None = Field(default=None, alias="deviceRouteProtocol", ge=0, le=255)
+    health_enabled: bool = Field(default=False, alias="healthEnabled")
+    health_host: str = Field(default="localhost", alias="healthHost")
+    health_port: int = Field(default=9099, alias="healthPort", ge=1, le=65535)
+    prometheus_metrics_enabled: bool = Field(default=False, alias="prometheusMetricsEnabled")
+    prometheus_metrics_host: str = Field(default="", alias="prometheusMetricsHost")
+    prometheus_metrics_port: int = Field(default=9091, alias="prometheusMetricsPort", ge=1, le=65535)
+
+
+class FelixConfiguration(Resource):
+    """`default` for the cluster, `node.NAME` for one node."""
+
+    KIND: ClassVar[str] = "FelixConfiguration"
+    PLURAL: ClassVar[str] = "felixconfigurations"
+    SPEC: ClassVar[type[Spec]] = FelixConfigurationSpec
+    spec: FelixConfigurationSpec = Field(default_factory=FelixConfigurationSpec)
+
+    @property
+    def interface_prefix(self) -> str:
+        """What the names of pods' devices begin with: the first, where several are listed."""
+        return self.spec.interface_prefix.split(",")[0]
+
+    @property
+    def route_refresh_seconds(self) -> float:
+        return fields.seconds(self.spec.route_refresh_interval)

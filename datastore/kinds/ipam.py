@@ -1,0 +1,135 @@
+"""Who has which addresses, as IPAM keeps it: its configuration, affinities, blocks and handles.
+
+Pure. What the records mean and how they change is ipam's to say; here they are read and written.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from datastore.fields import Cidr, Items, Network, network
+from datastore.record import Record, Resource, Spec
+
+
+class IPAMConfigSpec(Spec):
+    strict_affinity: bool = Field(alias="strictAffinity")
+    auto_allocate_blocks: bool = Field(alias="autoAllocateBlocks")
+    max_blocks_per_host: int = Field(default=0, alias="maxBlocksPerHost", ge=0, le=2147483647)
+    kubevirt_vm_address_persistence: Literal["Enabled", "Disabled"] = Field(
+        default="Enabled", alias="kubeVirtVMAddressPersistence"
+    )
+    ip_cooldown_seconds: int = Field(default=0, alias="ipCooldownSeconds", ge=0, le=1200)
+
+    @model_validator(mode="after")
+    def _leaves_a_way_to_an_address(self) -> Self:
+        if not self.strict_affinity and not self.auto_allocate_blocks:
+            raise ValueError("autoAllocateBlocks false needs strictAffinity true")
+        if self.max_blocks_per_host and not self.strict_affinity:
+            raise ValueError(f"maxBlocksPerHost {self.max_blocks_per_host} needs strictAffinity true")
+        return self
+
+
+class IPAMConfig(Resource):
+    """The one named `default`. Where there is none, affinity is not strict and blocks are claimed as needed."""
+
+    KIND: ClassVar[str] = "IPAMConfig"
+    ALIASES: ClassVar[tuple[str, ...]] = ("IPAMConfiguration",)
+    PLURAL: ClassVar[str] = "ipamconfigs"
+    SPEC: ClassVar[type[Spec]] = IPAMConfigSpec
+    OPEN: ClassVar[bool] = False
+    spec: IPAMConfigSpec
+
+
+class BlockAffinitySpec(Spec):
+    state: Literal["", "pending", "confirmed", "pendingDeletion"]
+    node: str
+    type: Literal["host", "virtual"] = "host"
+    cidr: Cidr
+    deleted: Literal["true", "false"]
+    """A text, unlike the flag of blocks and handles: the API server refuses a boolean here."""
+
+
+class BlockAffinity(Resource):
+    KIND: ClassVar[str] = "BlockAffinity"
+    PLURAL: ClassVar[str] = "blockaffinities"
+    SPEC: ClassVar[type[Spec]] = BlockAffinitySpec
+    OPEN: ClassVar[bool] = False
+    spec: BlockAffinitySpec
+
+    @property
+    def deleted(self) -> bool:
+        return self.spec.deleted == "true"
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether the claim is complete; records of old versions have an empty state and are."""
+        return self.spec.state in ("confirmed", "")
+
+    @property
+    def network(self) -> Network:
+        return network(self.spec.cidr)
+
+
+class AllocationAttribute(Record):
+    """Who has the addresses that point here. Its fields are the only ones with snake_case outside."""
+
+    handle_id: str | None = None
+    secondary: dict[str, str] | None = None
+    alternate_owner: dict[str, str] | None = Field(default=None, alias="alternateOwnerAttrs")
+    released_at: str | None = Field(default=None, alias="releasedAt")
+
+
+class IPAMBlockSpec(Spec):
+    cidr: Cidr
+    affinity: str | None = None
+    affinity_claim_time: str | None = Field(default=None, alias="affinityClaimTime")
+    strict_affinity: bool = Field(alias="strictAffinity")
+    deleted: bool = False
+    sequence_number: int = Field(default=0, alias="sequenceNumber")
+    sequence_number_for_allocation: dict[str, int] = Field(default_factory=dict, alias="sequenceNumberForAllocation")
+    allocations: Items[int | None]
+    unallocated: Items[int]
+    attributes: Items[AllocationAttribute]
+
+    @model_validator(mode="after")
+    def _has_a_slot_for_each_address(self) -> Self:
+        addresses = network(self.cidr).num_addresses
+        if len(self.allocations) != addresses:
+            raise ValueError(f"allocations has {len(self.allocations)} slots, and {self.cidr} {addresses} addresses")
+        return self
+
+
+class IPAMBlock(Resource):
+    KIND: ClassVar[str] = "IPAMBlock"
+    PLURAL: ClassVar[str] = "ipamblocks"
+    SPEC: ClassVar[type[Spec]] = IPAMBlockSpec
+    OPEN: ClassVar[bool] = False
+    spec: IPAMBlockSpec
+
+    @property
+    def deleted(self) -> bool:
+        return self.spec.deleted
+
+    @property
+    def network(self) -> Network:
+        return network(self.spec.cidr)
+
+
+class IPAMHandleSpec(Spec):
+    handle_id: str = Field(alias="handleID")
+    block: dict[str, int]
+    deleted: bool = False
+
+
+class IPAMHandle(Resource):
+    KIND: ClassVar[str] = "IPAMHandle"
+    PLURAL: ClassVar[str] = "ipamhandles"
+    SPEC: ClassVar[type[Spec]] = IPAMHandleSpec
+    OPEN: ClassVar[bool] = False
+    spec: IPAMHandleSpec
+
+    @property
+    def deleted(self) -> bool:
+        return self.spec.deleted

@@ -1,0 +1,139 @@
+"""A node: its addresses, AS number, tunnels and labels.
+
+Pure. A node's data stands in annotations of the core Node (or in the spec of a v3 Node, as calicoctl prints it); a
+value there that makes no sense counts as absent.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+from typing import Any, ClassVar, Literal, Self, TypeVar
+
+from pydantic import Field
+
+from datastore import fields
+from datastore.fields import Items, Network
+from datastore.record import V3, Resource, Spec
+
+V = TypeVar("V")
+
+TunnelKind = Literal["ipip", "vxlan", "vxlan-v6", "wireguard", "wireguard-v6"]
+
+_PREFIX = "projectcalico.org/"
+TUNNEL_ANNOTATIONS: Mapping[TunnelKind, str] = {
+    "ipip": f"{_PREFIX}IPv4IPIPTunnelAddr",
+    "vxlan": f"{_PREFIX}IPv4VXLANTunnelAddr",
+    "vxlan-v6": f"{_PREFIX}IPv6VXLANTunnelAddr",
+    "wireguard": f"{_PREFIX}IPv4WireguardInterfaceAddr",
+    "wireguard-v6": f"{_PREFIX}IPv6WireguardInterfaceAddr",
+}
+
+# Where the v3 form of a Node keeps what the core form has in an annotation.
+_IN_V3_SPEC: Mapping[str, tuple[str, ...]] = {
+    "IPv4Address": ("bgp", "ipv4Address"),
+    "IPv6Address": ("bgp", "ipv6Address"),
+    "ASNumber": ("bgp", "asNumber"),
+    "RouteReflectorClusterID": ("bgp", "routeReflectorClusterID"),
+    "IPv4IPIPTunnelAddr": ("bgp", "ipv4IPIPTunnelAddr"),
+    "IPv4VXLANTunnelAddr": ("ipv4VXLANTunnelAddr",),
+    "IPv6VXLANTunnelAddr": ("ipv6VXLANTunnelAddr",),
+    "IPv4WireguardInterfaceAddr": ("wireguard", "interfaceIPv4Address"),
+    "IPv6WireguardInterfaceAddr": ("wireguard", "interfaceIPv6Address"),
+    "VXLANTunnelMACAddr": ("vxlanTunnelMACAddr",),
+    "VXLANTunnelMACAddrV6": ("vxlanTunnelMACAddrV6",),
+}
+
+
+class NodeSpec(Spec):
+    pod_cidr: str | None = Field(default=None, alias="podCIDR")
+    pod_cidrs: Items[str] = Field(default=(), alias="podCIDRs")
+
+
+class Node(Resource):
+    KIND: ClassVar[str] = "Node"
+    PLURAL: ClassVar[str] = "nodes"
+    API_VERSION: ClassVar[str] = "v1"
+    API_VERSIONS: ClassVar[tuple[str, ...]] = ("v1", V3)
+    SPEC: ClassVar[type[Spec]] = NodeSpec
+    spec: NodeSpec = Field(default_factory=NodeSpec)
+
+    @property
+    def ipv4(self) -> IPv4Interface | None:
+        """The address that peers and routes use, with the length of its subnet."""
+        found = self._value("IPv4Address", fields.interface)
+        return found if isinstance(found, IPv4Interface) else None
+
+    @property
+    def ipv6(self) -> IPv6Interface | None:
+        found = self._value("IPv6Address", fields.interface)
+        return found if isinstance(found, IPv6Interface) else None
+
+    @property
+    def as_number(self) -> int | None:
+        """This node's own AS; None: the cluster's."""
+        return self._value("ASNumber", fields.as_number)
+
+    @property
+    def cluster_id(self) -> IPv4Address | None:
+        """The cluster this node reflects routes for; None: it is no route reflector."""
+        found = self._value("RouteReflectorClusterID", fields.address)
+        return found if isinstance(found, IPv4Address) else None
+
+    def tunnel_address(self, kind: TunnelKind) -> IPv4Address | IPv6Address | None:
+        found = self._value(TUNNEL_ANNOTATIONS[kind].removeprefix(_PREFIX), fields.address)
+        return found if found is not None and found.version == (6 if kind.endswith("v6") else 4) else None
+
+    def tunnel_mac(self, version: int) -> str | None:
+        """The MAC address of the VXLAN device for IPv4 or IPv6."""
+        return self._value("VXLANTunnelMACAddr" if version == 4 else "VXLANTunnelMACAddrV6", _mac)
+
+    @property
+    def pod_networks(self) -> tuple[Network, ...]:
+        """What Kubernetes set aside for this node's pods; used where host-local does the IPAM."""
+        written = self.spec.pod_cidrs or ((self.spec.pod_cidr,) if self.spec.pod_cidr else ())
+        return tuple(found for text in written if (found := _read(fields.network, text)) is not None)
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Kubernetes' labels and those only Calico knows; Kubernetes' win."""
+        return {**_json_texts(self.metadata.annotations.get(f"{_PREFIX}labels")), **super().labels}
+
+    def with_data(self, **values: str | None) -> Self:
+        """Return a copy with these annotations, named without prefix (`IPv4Address="192.0.2.1/24"`).
+
+        An empty or missing value removes the annotation: that is how Calico writes none.
+        """
+        changes = {f"{_PREFIX}{name}": value for name, value in values.items()}
+        merged = {**self.metadata.annotations, **changes}
+        return self.with_metadata(annotations={key: value for key, value in merged.items() if value})
+
+    def _value(self, name: str, reading: Callable[[str], V]) -> V | None:
+        written = self.metadata.annotations.get(_PREFIX + name) or self._in_v3_spec(name)
+        return _read(reading, str(written)) if written else None
+
+    def _in_v3_spec(self, name: str) -> object:
+        at: Any = self.spec.model_extra
+        for key in _IN_V3_SPEC[name]:
+            at = at.get(key) if isinstance(at, Mapping) else None
+        return at
+
+
+def _read(reading: Callable[[str], V], text: str) -> V | None:
+    try:
+        return reading(text)
+    except ValueError:
+        return None
+
+
+def _mac(text: str) -> str:
+    parts = text.split(":")
+    if len(parts) != 6 or any(len(part) != 2 or not 0 <= int(part, 16) < 256 for part in parts):
+        raise ValueError(f'"{text}" is not a MAC address')
+    return text
+
+
+def _json_texts(text: str | None) -> dict[str, str]:
+    found = _read(json.loads, text or "{}")
+    return {key: value for key, value in found.items() if isinstance(value, str)} if isinstance(found, dict) else {}

@@ -1,0 +1,1 @@
+"""Questions about the whole cluster, answered from values: why A reaches B or not."""

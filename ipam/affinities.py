@@ -1,0 +1,234 @@
+"""Which host owns which block: claiming, repairing and giving up affinities, in the order shared with Calico.
+
+A claim is written in three steps, so that two hosts never both believe in one block: the affinity as pending, the
+block with its owner, the affinity as confirmed. Giving up goes the other way round. Whoever finds a claim half done,
+its own host included, carries it on from what it reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Literal
+
+from datastore.errors import AlreadyExists, Conflict, NotFound
+from datastore.fields import Network
+from datastore.kinds.ipam import BlockAffinity, IPAMBlock
+from datastore.store import Store
+from ipam import block as blocks
+from ipam.block_writer import ATTEMPTS, LOST_RACE
+from ipam.errors import ClaimConflict, Contention, NotEmpty
+from ipam.names import (
+    HOSTNAME_LABEL,
+    TYPE_LABEL,
+    affinity_labels,
+    affinity_name,
+    cidr_name,
+    host_affinity,
+    hostname_hash,
+)
+
+State = Literal["pending", "confirmed", "pendingDeletion"]
+
+
+class Affinities:
+    """The affinities of one store."""
+
+    def __init__(self, store: Store, now_ns: Callable[[], int]) -> None:
+        self._store = store
+        self._now_ns = now_ns
+
+    async def of_host(self, host: str) -> list[BlockAffinity]:
+        """Return the host's affinities, by the labels they are listed by."""
+        labels = {HOSTNAME_LABEL: hostname_hash(host), TYPE_LABEL: "host"}
+        found = await self._store.list(BlockAffinity, labels=labels)
+        return [affinity for affinity in found if affinity.spec.node == host and affinity.spec.type == "host"]
+
+    async def adopt(self, host: str) -> None:
+        """Give labels to the host's affinities that older versions wrote without, and finish its half-done claims."""
+        for affinity in await self._store.list(BlockAffinity):
+            if affinity.spec.node != host or affinity.spec.type != "host":
+                continue
+            if TYPE_LABEL not in affinity.metadata.labels:
+                labels = {**affinity.metadata.labels, **affinity_labels(host, affinity.network.version)}
+                try:
+                    affinity = await self._store.update(affinity.with_metadata(labels=labels))
+                except LOST_RACE:
+                    continue
+            if not affinity.confirmed:
+                with suppress(ClaimConflict):
+                    await self.repair(affinity)
+
+    async def claim(self, host: str, cidr: Network) -> None:
+        """Make the block this host's. Raises ClaimConflict: another host has it, or was quicker."""
+        for _ in range(ATTEMPTS):
+            affinity = await self._pending(host, cidr)
+            if affinity is None:
+                continue
+            try:
+                await self._store.create(blocks.fresh(cidr, host, self._now_ns()))
+            except AlreadyExists:
+                block = await self._block(cidr)
+                if block is None:
+                    continue
+                if block.spec.affinity != host_affinity(host):
+                    await self._drop(affinity)
+                    owner = block.spec.affinity or "no host, but is not empty"
+                    raise ClaimConflict(f"claim block {cidr} for node {host}: it belongs to {owner}") from None
+                if not await self._rewritten(block):
+                    continue
+            await self._confirm(affinity)
+            return
+        raise Contention(f"claim block {cidr} for node {host}: overtaken {ATTEMPTS} times in a row; try again later")
+
+    async def repair(self, affinity: BlockAffinity) -> bool:
+        """Make an affinity of ours usable again, or drop it; True if the block is ours and confirmed.
+
+        Raises ClaimConflict: somebody else is changing it at this moment.
+        """
+        host, cidr = affinity.spec.node, affinity.network
+        block = await self._block(cidr)
+        if block is None:
+            if await self._try_state(affinity, "pending"):
+                await self.claim(host, cidr)
+                return True
+            raise ClaimConflict(f"claim block {cidr} for node {host} again: its affinity is being changed")
+        if block.spec.affinity != host_affinity(host):
+            await self._drop(affinity)
+            return False
+        if affinity.confirmed:
+            return True
+        pending = await self._try_state(affinity, "pending")
+        if pending is None:
+            raise ClaimConflict(f"confirm block {cidr} for node {host}: its affinity is being changed")
+        if not await self._rewritten(block):
+            raise ClaimConflict(f"confirm block {cidr} for node {host}: the block is being changed")
+        await self._confirm(pending)
+        return True
+
+    async def release(
+        self, host: str, cidr: Network, *, must_be_empty: bool = False, expected_sequence: int | None = None
+    ) -> None:
+        """Give up a host's block: delete it if empty, else leave it to nobody until its last address is released.
+
+        Raises ClaimConflict: it is not this host's, was written since `expected_sequence` was read, or is being claimed
+        again. NotEmpty: it was to be released only if empty. Both leave the host its block.
+        """
+        for _ in range(ATTEMPTS):
+            affinity = await self._affinity(host, cidr)
+            block = await self._block(cidr)
+            if affinity is None:
+                if block is None or block.spec.affinity != host_affinity(host):
+                    return
+                affinity = await self._restored(host, cidr)
+                if affinity is None:
+                    continue
+            if block is not None and block.spec.affinity != host_affinity(host):
+                await self._drop(affinity)
+                raise ClaimConflict(f"release block {cidr} of node {host}: it belongs to {block.spec.affinity}")
+            if block is not None and expected_sequence not in (None, block.spec.sequence_number):
+                await self._reinstate(affinity)
+                raise ClaimConflict(f"release block {cidr} of node {host}: somebody has written it meanwhile")
+            if block is not None and must_be_empty and not blocks.is_empty(block):
+                await self._reinstate(affinity)
+                raise NotEmpty(f"release block {cidr} of node {host}: addresses in it are in use")
+            leaving = await self._try_state(affinity, "pendingDeletion")
+            if leaving is None or not await self._disown(block):
+                continue
+            try:
+                await self._store.delete(leaving)
+            except NotFound:
+                return
+            except Conflict:
+                raise ClaimConflict(f"release block {cidr} of node {host}: it is being claimed again") from None
+            return
+        raise Contention(f"release block {cidr} of node {host}: overtaken {ATTEMPTS} times in a row; try again later")
+
+    async def _rewritten(self, block: IPAMBlock) -> bool:
+        """Write the block unchanged, so that a release that read it earlier fails; False if overtaken."""
+        try:
+            await self._store.update(blocks.advanced(block))
+        except LOST_RACE:
+            return False
+        return True
+
+    async def _disown(self, block: IPAMBlock | None) -> bool:
+        """Delete an empty block, or take its owner off; False if somebody wrote it since."""
+        if block is None:
+            return True
+        try:
+            if blocks.is_empty(block):
+                await self._store.delete(block)
+            else:
+                await self._store.update(blocks.disowned(blocks.advanced(block)))
+        except LOST_RACE:
+            return False
+        return True
+
+    async def _pending(self, host: str, cidr: Network) -> BlockAffinity | None:
+        """Return the host's affinity for the block, pending or confirmed; None if it was overtaken on the way."""
+        try:
+            return await self._store.create(_affinity(host, cidr, "pending"))
+        except AlreadyExists:
+            existing = await self._affinity(host, cidr)
+        if existing is None or existing.confirmed:
+            return existing
+        return await self._try_state(existing, "pending")
+
+    async def _restored(self, host: str, cidr: Network) -> BlockAffinity | None:
+        """Write the affinity that a block names but that is missing, so that a claim by its host meets it."""
+        try:
+            return await self._store.create(_affinity(host, cidr, "pendingDeletion"))
+        except AlreadyExists:
+            return None
+
+    async def _confirm(self, affinity: BlockAffinity) -> None:
+        if await self._try_state(affinity, "confirmed"):
+            return
+        host, cidr = affinity.spec.node, affinity.network
+        current = await self._affinity(host, cidr)
+        if current is None or not current.confirmed:
+            raise ClaimConflict(f"confirm block {cidr} for node {host}: somebody is releasing it")
+
+    async def _reinstate(self, affinity: BlockAffinity) -> None:
+        """Take back a release that can't go on, lest the block stays unannounced until its host looks at it."""
+        if affinity.spec.state == "pendingDeletion":
+            with suppress(ClaimConflict):
+                await self.repair(affinity)
+
+    async def _try_state(self, affinity: BlockAffinity, state: State) -> BlockAffinity | None:
+        """Return the affinity as written with this state; None if somebody was quicker."""
+        try:
+            return await self._store.update(affinity.with_spec(state=state))
+        except LOST_RACE:
+            return None
+
+    async def _drop(self, affinity: BlockAffinity) -> None:
+        try:
+            await self._store.delete(affinity)
+        except LOST_RACE:
+            return
+
+    async def _affinity(self, host: str, cidr: Network) -> BlockAffinity | None:
+        try:
+            return await self._store.get(BlockAffinity, affinity_name(host, str(cidr)))
+        except NotFound:
+            return None
+
+    async def _block(self, cidr: Network) -> IPAMBlock | None:
+        try:
+            return await self._store.get(IPAMBlock, cidr_name(str(cidr)))
+        except NotFound:
+            return None
+
+
+def _affinity(host: str, cidr: Network, state: State) -> BlockAffinity:
+    return BlockAffinity.make(
+        affinity_name(host, str(cidr)),
+        labels=affinity_labels(host, cidr.version),
+        state=state,
+        node=host,
+        type="host",
+        cidr=str(cidr),
+        deleted="false",
+    )

@@ -1,0 +1,147 @@
+"""A netlink socket: one request and its answer, a batch and its errors, a dump.
+
+Edge. The kernel works a request off inside send(), so no answer is ever waited for; only a dump comes in pieces.
+A socket belongs for life to the network namespace that its thread was in when it was opened.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Self
+
+from kernel.message import ACK, DONE, DUMP, DUMP_INTERRUPTED, ERROR, Answer, Message, answer, explain, message, messages
+
+_ROUTE = 0  # NETLINK_ROUTE
+_NETLINK = 270  # SOL_NETLINK
+_CAP_ACK, _EXT_ACK, _STRICT_CHECK = 10, 11, 12
+_SEND_FORCE, _RECEIVE_FORCE = 32, 33  # SO_SNDBUFFORCE, SO_RCVBUFFORCE
+_BUFFER = 8 << 20
+_CHUNK = 1 << 17
+_DUMP_ATTEMPTS = 8
+
+
+class KernelError(Exception):
+    """The kernel said no. `errno` is its number, 0 where it gave none."""
+
+    def __init__(self, sentence: str, errno: int = 0) -> None:
+        super().__init__(sentence)
+        self.errno = errno
+
+
+class NetlinkSocket:
+    """One netlink socket for requests, in the network namespace its maker was in."""
+
+    def __init__(self, *, groups: int = 0, receive_buffer: int = _BUFFER) -> None:
+        self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _ROUTE)
+        try:
+            _grow(self.socket, _SEND_FORCE, socket.SO_SNDBUF, _BUFFER)
+            _grow(self.socket, _RECEIVE_FORCE, socket.SO_RCVBUF, receive_buffer)
+            for option in (_CAP_ACK, _EXT_ACK, _STRICT_CHECK):
+                self.socket.setsockopt(_NETLINK, option, 1)
+            self.socket.bind((0, groups))
+        except OSError:
+            self.socket.close()
+            raise
+        self.port: int = self.socket.getsockname()[0]
+        self._sequence = 0
+
+    def close(self) -> None:
+        self.socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def sequences(self, count: int) -> int:
+        """Reserve `count` sequence numbers in a row and return the first."""
+        if self._sequence + count >= 1 << 32:
+            self._sequence = 0
+        first = self._sequence + 1
+        self._sequence += count
+        return first
+
+    def batch(self, requests: bytes, last: int) -> list[Answer]:
+        """Send requests in one go and return the failures. Each goes its own way: a failure stops none after it.
+
+        `last` is the sequence number of the last one; it alone must ask for an acknowledgement.
+        """
+        if not requests:
+            return []
+        self.socket.send(requests)
+        failures = []
+        while True:
+            for reply in messages(self.socket.recv(_CHUNK)):
+                if reply.kind not in (ERROR, DONE):
+                    continue
+                result = answer(reply)
+                if result.errno:
+                    failures.append(result)
+                if reply.sequence == last:
+                    return failures
+
+    def request(self, kind: int, flags: int, body: bytes, tried: str) -> list[Message]:
+        """Carry out one request and return the messages that came with its acknowledgement.
+
+        Raises KernelError: the kernel refused; the sentence opens with `tried`.
+        """
+        sequence = self.sequences(1)
+        self.socket.send(message(kind, flags | ACK, sequence, body))
+        found = []
+        while True:
+            for reply in messages(self.socket.recv(_CHUNK)):
+                if reply.sequence != sequence:
+                    continue
+                if reply.kind != ERROR:
+                    found.append(reply)
+                    continue
+                result = answer(reply)
+                if result.errno:
+                    raise KernelError(f"{tried}: {explain(result.errno, result.text)}", result.errno)
+                return found
+
+    def dump(self, kind: int, body: bytes, tried: str) -> list[Message]:
+        """Return every message of one dump, begun anew while changes fall into it.
+
+        Raises KernelError: the kernel refused, or the table changed during each attempt.
+        """
+        for _ in range(_DUMP_ATTEMPTS):
+            found: list[Message] = []
+            for part in self.dump_parts(kind, body, tried):
+                found += part
+            if not any(item.flags & DUMP_INTERRUPTED for item in found):
+                return found
+        raise KernelError(f"{tried}: changed during each of {_DUMP_ATTEMPTS} attempts to read it", errno.EINTR)
+
+    def dump_parts(self, kind: int, body: bytes, tried: str) -> Iterator[list[Message]]:
+        """Yield the messages of a dump, a buffer at a time. Left early, it reads what is still to come all the same."""
+        sequence = self.sequences(1)
+        self.socket.send(message(kind, DUMP, sequence, body))
+        finished = False
+        try:
+            while not finished:
+                part = [item for item in messages(self.socket.recv(_CHUNK)) if item.sequence == sequence]
+                if part and part[-1].kind in (ERROR, DONE):
+                    finished = True
+                    result = answer(part.pop())
+                    if result.errno:
+                        raise KernelError(f"{tried}: {explain(result.errno, result.text)}", result.errno)
+                yield part
+        finally:
+            # A socket carries one dump at a time (EBUSY), so the next one must find this one finished.
+            while not finished:
+                finished = any(item.kind in (ERROR, DONE) for item in messages(self.socket.recv(_CHUNK)))
+
+
+def _grow(netlink: socket.socket, force: int, plain: int, size: int) -> None:
+    """Ask for a socket buffer beyond the system's limit; a user namespace gets what the limit allows."""
+    try:
+        netlink.setsockopt(socket.SOL_SOCKET, force, size)
+    except PermissionError:
+        netlink.setsockopt(socket.SOL_SOCKET, plain, size)

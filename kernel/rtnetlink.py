@@ -1,0 +1,240 @@
+"""This node's routes: batches out, a dump and events in.
+
+Edge: it carries out and reports, and decides nothing. Everything goes to the main table of the network namespace that
+the process was in when the Kernel was made, in both families.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import struct
+import threading
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from types import TracebackType
+from typing import Self
+
+from kernel import link_codec
+from kernel.events import EventsLost, KernelEvent, Refused, decode_events
+from kernel.link_codec import InterfaceAddress, Link
+from kernel.message import ACK, explain
+from kernel.netlink import KernelError, NetlinkSocket
+from kernel.route import (
+    GET_ROUTE,
+    MAIN_TABLE,
+    UNICAST,
+    Envelope,
+    NextHop,
+    RouteSpec,
+    decode_route,
+    dump_request,
+    match_request,
+    put_envelope,
+    remove_envelope,
+)
+from kernel.socket_filter import without_own
+from net.prefix import Prefix, unpack
+
+BATCH = 300  # about a millisecond inside the kernel, all of it within one send()
+# Each batch counts from 1: a socket carries one at a time, and reads all of its answers.
+_SEQUENCES = [struct.pack("=I", number) for number in range(1, BATCH + 1)]
+_DATAGRAMS_PER_TURN = 256
+_EVENT_BYTES = 1 << 16
+# Subscriptions are bits of the address a socket is bound to: links, IPv4 addresses and routes, IPv6 the same.
+_GROUPS = sum(1 << group - 1 for group in (1, 5, 7, 9, 11))
+_ABSENT = (errno.ENOENT, errno.EAFNOSUPPORT, errno.EOPNOTSUPP)  # no such table yet, or no IPv6 on this host
+
+
+class Rtnetlink:
+    """The routes, links and addresses of this network namespace. Subscribed to changes from the moment it exists."""
+
+    def __init__(self, *, receive_buffer: int = 8 << 20) -> None:
+        """receive_buffer: bytes of events the kernel keeps for us; a user namespace may get less than it asks for.
+
+        Raises OSError: netlink sockets are not to be had here.
+        """
+        self._requests = NetlinkSocket()
+        self._dumps = NetlinkSocket()
+        self._bulk = NetlinkSocket()
+        self._writer = ThreadPoolExecutor(1, "netlink")  # send() does a batch's work, and lets go of the GIL meanwhile
+        self._own = (self._requests.port, self._bulk.port)
+        self._events = NetlinkSocket(groups=_GROUPS, receive_buffer=receive_buffer)
+        self._events.socket.setblocking(False)
+        without_own(self._events.socket, self._own)
+        self._dumping = asyncio.Lock()
+
+    def close(self) -> None:
+        self._writer.shutdown()
+        for channel in (self._requests, self._dumps, self._bulk, self._events):
+            channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def dump(self, protocols: Collection[int] | None = None) -> list[tuple[Prefix, RouteSpec]]:
+        """Return the main table's routes, both families; with `protocols`, only those with one of these numbers.
+
+        Not a snapshot of one moment: apply the events that came meanwhile on top. Raises KernelError.
+        """
+        async with self._dumping:
+            found: list[tuple[Prefix, RouteSpec]] = []
+            for size in (4, 16):
+                for protocol in [0] if protocols is None else sorted(protocols):
+                    await self._dump_into(found, size, protocol)
+            return found
+
+    async def _dump_into(self, found: list[tuple[Prefix, RouteSpec]], size: int, protocol: int) -> None:
+        tried = f"read the IPv{'4' if size == 4 else '6'} routes"
+        try:
+            for part in self._dumps.dump_parts(GET_ROUTE, dump_request(size, protocol), tried):
+                for item in part:
+                    route = decode_route(item.body)
+                    if route is not None and route.table == MAIN_TABLE:
+                        found.append((route.prefix, route.path))
+                await asyncio.sleep(0)
+        except KernelError as refused:
+            if refused.errno not in _ABSENT:
+                raise
+
+    async def apply(
+        self, put: Iterable[tuple[Prefix, RouteSpec]], remove: Iterable[tuple[Prefix, RouteSpec]] = ()
+    ) -> list[Refused]:
+        """Write routes, then remove routes; return those the kernel refused. The others are in place by then.
+
+        A put replaces whatever has its prefix and metric. A remove takes only what has its protocol and metric, and is
+        content when that is gone already. Large ones are written by a thread, and the loop goes on meanwhile;
+        cancelled, it leaves the batches that it has not begun.
+        """
+        refused = await self._write(put, put_envelope, ())
+        return refused + await self._write(remove, remove_envelope, (errno.ESRCH,))
+
+    async def _write(
+        self,
+        routes: Iterable[tuple[Prefix, RouteSpec]],
+        envelope_of: Callable[[RouteSpec, int, int], Envelope],
+        fine: tuple[int, ...],
+    ) -> list[Refused]:
+        waiting = routes if isinstance(routes, (list, tuple)) else list(routes)
+        if len(waiting) <= BATCH:  # a pod's few: no detour through a thread
+            return _write_batches(self._requests, waiting, envelope_of, fine)
+        given_up = threading.Event()
+        errand = self._writer.submit(_write_batches, self._bulk, waiting, envelope_of, fine, given_up)
+        try:
+            return await asyncio.wrap_future(errand)
+        except asyncio.CancelledError:
+            given_up.set()
+            wait([errand])  # for the batch under way, a millisecond: nothing may be written after this
+            raise
+
+    def resolve(self, address: bytes, avoid: Collection[int] = ()) -> NextHop | None:
+        """Return how this node reaches an address: the device and the gateway, which is the address itself on link.
+
+        None: no way there, only a blackhole, the address is our own, or the way is a route of a protocol in `avoid`.
+        """
+        try:
+            answers = self._requests.request(
+                GET_ROUTE, 0, match_request(address), f"look up the route to {unpack(address)}"
+            )
+        except KernelError:
+            return None
+        route = decode_route(answers[0].body) if answers else None
+        if route is None or route.path.kind != UNICAST or route.path.protocol in avoid or not route.path.hops:
+            return None
+        hop = route.path.hops[0]
+        return NextHop(hop.device, hop.gateway or address, hop.onlink)
+
+    def links(self) -> dict[int, Link]:
+        """Return every device by index, in the kernel's order. Raises KernelError."""
+        found = self._requests.dump(link_codec.GET_LINK, link_codec.every_link(), "read the devices")
+        return {link.index: link for item in found if (link := link_codec.decode_link(item.body)) is not None}
+
+    def addresses(self) -> list[InterfaceAddress]:
+        """Return every address of every device, both families. Raises KernelError."""
+        found = self._requests.dump(link_codec.GET_ADDRESS, link_codec.every_address(), "read the addresses")
+        return [address for item in found if (address := link_codec.decode_address(item.body)) is not None]
+
+    async def events(self) -> AsyncIterator[list[KernelEvent]]:
+        """Yield what changed since this Kernel was made, as many events at a time as were waiting.
+
+        Read it from one task only. It ends when the Kernel is closed.
+        """
+        loop = asyncio.get_running_loop()
+        netlink = self._events.socket
+        readable = asyncio.Event()
+        descriptor = netlink.fileno()
+        loop.add_reader(descriptor, readable.set)
+        try:
+            while netlink.fileno() >= 0:
+                await readable.wait()
+                readable.clear()
+                batch = self._read_events()
+                if batch:
+                    yield batch
+        finally:
+            loop.remove_reader(descriptor)
+
+    def _read_events(self) -> list[KernelEvent]:
+        found: list[KernelEvent] = []
+        own = self._own
+        receive = self._events.socket.recv
+        for _ in range(_DATAGRAMS_PER_TURN):  # the rest makes the socket readable again at once
+            try:
+                datagram = receive(_EVENT_BYTES)
+            except BlockingIOError:
+                break
+            except OSError as failed:
+                if failed.errno != errno.ENOBUFS:
+                    raise
+                found.append(EventsLost())
+                continue
+            decode_events(datagram, own, found)
+        return found
+
+
+def _write_batches(
+    channel: NetlinkSocket,
+    routes: Sequence[tuple[Prefix, RouteSpec]],
+    envelope_of: Callable[[RouteSpec, int, int], Envelope],
+    fine: tuple[int, ...],
+    given_up: threading.Event | None = None,
+) -> list[Refused]:
+    """Write routes, a batch at a time, and return the refused ones; an errno in `fine` is none."""
+    refused = []
+    for start in range(0, len(routes), BATCH):
+        if given_up is not None and given_up.is_set():
+            break
+        batch = routes[start : start + BATCH]
+        for failure in channel.batch(_encode(batch, envelope_of), len(batch)):
+            if failure.errno not in fine:
+                prefix, path = batch[failure.sequence - 1]
+                refused.append(Refused(prefix, path, failure.errno, explain(failure.errno, failure.text)))
+    return refused
+
+
+def _encode(batch: Iterable[tuple[Prefix, RouteSpec]], envelope_of: Callable[[RouteSpec, int, int], Envelope]) -> bytes:
+    """Return the messages of one batch, numbered from 1; the last one asks for an acknowledgement.
+
+    One list of pieces and one join: a message's own bytes are never made. Paths are told apart by identity, which is
+    quicker than by value; the batch keeps them alive meanwhile.
+    """
+    pieces: list[bytes] = []
+    envelopes: dict[tuple[int, int, int], Envelope] = {}
+    for (prefix, path), sequence in zip(batch, _SEQUENCES, strict=False):
+        packed, length = prefix
+        key = (id(path), length, len(packed))
+        envelope = envelopes.get(key)
+        if envelope is None:
+            envelope = envelopes[key] = envelope_of(path, len(packed), length)
+        start, middle, rest = envelope
+        pieces += (start, sequence, middle, packed, rest)
+    if pieces:
+        closing = bytearray(pieces[-5])
+        closing[6] |= ACK
+        pieces[-5] = bytes(closing)
+    return b"".join(pieces)

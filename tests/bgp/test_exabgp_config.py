@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bgp import exabgp_config
+from bgp.process import LAUNCHER, own_name
+from bgp.speaker import ImportPolicy, Neighbour, Speaker
+from net.prefix import pack
+
+DIAL = Neighbour("10.9.0.2", "10.9.0.1", peer_as=64512, local_as=64512)
+WAIT = replace(DIAL, address="10.9.0.3", passive=True)
+SIX = replace(DIAL, address="fd09::4", local_address="fd09::1", families=("ipv6",))
+EXTERNAL = replace(DIAL, address="10.9.0.5", peer_as=65001, port=1179, ttl_hops=1, password='a"b; c{ñ')
+
+
+def speaker(*neighbours: Neighbour) -> Speaker:
+    return Speaker(
+        "n1",
+        router_id=pack("10.9.0.1"),
+        listen=("10.9.0.1", "fd09::1"),
+        port=179,
+        neighbours=neighbours,
+        policy=ImportPolicy(64512, pack("10.9.0.1")),
+    )
+
+
+def rendered(*neighbours: Neighbour) -> str:
+    return exabgp_config.render(speaker(*neighbours), Path("/bin/true"))
+
+
+def validate(text: str, directory: Path) -> subprocess.CompletedProcess[str]:
+    """Have the real ExaBGP read the text, as it is done before a file is put in place."""
+    file = directory / "exabgp.conf"
+    file.write_text(text)
+    settings = exabgp_config.environment(speaker(), user=own_name(), envfile=directory / "none")
+    return subprocess.run(
+        [sys.executable, "-I", LAUNCHER, "--validate", file],
+        env={**os.environ, **settings},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_exabgp_accepts_every_kind_of_session_we_render(tmp_path: Path) -> None:
+    assert validate(rendered(DIAL, WAIT, SIX, EXTERNAL), tmp_path).returncode == 0
+    assert validate(rendered(), tmp_path).returncode == 0
+
+
+def test_exabgp_refuses_what_would_break_every_later_reload(tmp_path: Path) -> None:
+    refused = validate(rendered(replace(DIAL, hold_time=2)), tmp_path)
+    assert refused.returncode == 1
+    assert "holdtime must be zero or at least 3 seconds" in refused.stderr
+
+
+def test_each_session_says_end_of_rib_only_when_told_and_keeps_no_routes_twice() -> None:
+    for text in (rendered(DIAL), rendered(SIX)):
+        assert "manual-eor true;" in text
+        assert "adj-rib-in false;" in text
+        assert "adj-rib-out true;" in text
+
+
+def test_no_template_is_used_for_it_would_win_over_the_neighbour() -> None:
+    text = rendered(DIAL, WAIT, SIX, EXTERNAL)
+    assert "template" not in text
+    assert "inherit" not in text
+
+
+def test_exactly_the_configured_side_is_passive() -> None:
+    assert "passive false;" in rendered(DIAL)
+    assert "passive true;" in rendered(WAIT)
+
+
+def test_families_are_named() -> None:
+    assert "family { ipv4 unicast; ipv6 unicast; }" in rendered(DIAL)
+    assert "family { ipv6 unicast; }" in rendered(SIX)
+
+
+def test_api_sections_have_names_of_their_own_that_others_do_not_change() -> None:
+    names = re.findall(r"api (\S+) {", rendered(DIAL, WAIT, SIX))
+    assert len(set(names)) == 3
+    assert set(names) > set(re.findall(r"api (\S+) {", rendered(WAIT, SIX)))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "statement"),
+    [(120, "graceful-restart 120;"), (4095, "graceful-restart 4095;"), (4096, "graceful-restart 4095;")],
+)
+def test_restart_time_is_clamped_to_what_fits_on_the_wire(wanted: int, statement: str) -> None:
+    assert statement in rendered(replace(DIAL, restart_time=wanted))
+
+
+def test_restart_time_nought_switches_graceful_restart_off() -> None:
+    assert "graceful-restart" not in rendered(replace(DIAL, restart_time=0))
+
+
+def test_the_port_dialled_is_always_named() -> None:
+    # exabgp.tcp.port, where we listen, would be dialled otherwise.
+    assert "connect 179;" in rendered(DIAL)
+    assert "connect 1179;" in rendered(EXTERNAL)
+
+
+def test_hops_become_the_lowest_ttl_accepted() -> None:
+    assert "incoming-ttl 255;" in rendered(EXTERNAL)
+    assert "incoming-ttl 253;" in rendered(replace(EXTERNAL, ttl_hops=3))
+
+
+def test_a_password_needs_no_quoting() -> None:
+    assert '"a"b' not in rendered(EXTERNAL)
+    assert "md5-base64 true;" in rendered(EXTERNAL)
+
+
+def test_a_password_the_kernel_cannot_take_is_refused_with_a_sentence_without_it() -> None:
+    with pytest.raises(exabgp_config.ConfigError, match=r"10\.9\.0\.5.*81 bytes") as refused:
+        rendered(replace(EXTERNAL, password="x" * 81))
+    assert "xxx" not in str(refused.value)
+
+
+def test_order_of_the_neighbours_does_not_matter() -> None:
+    assert rendered(DIAL, WAIT) == rendered(WAIT, DIAL)
+
+
+def test_environment_binds_the_nodes_own_addresses_and_respawns_nothing() -> None:
+    settings = exabgp_config.environment(speaker(DIAL), user="root", envfile=Path("/none"))
+    assert settings["exabgp.tcp.bind"] == "10.9.0.1 fd09::1"
+    assert settings["exabgp.api.respawn"] == "false"
+    assert settings["exabgp.api.ack"] == "true"
+    assert settings["exabgp.reactor.speed"] == "100.0"
+
+
+def test_a_stock_exabgp_keeps_its_quick_loop() -> None:
+    settings = exabgp_config.environment(speaker(DIAL), user="root", envfile=Path("/none"), stock=True)
+    assert settings["exabgp.reactor.speed"] == "1.0"

@@ -1,0 +1,477 @@
+"""Each replacement that bgp/exabgp_launcher.py makes, one after the other."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bgp import exabgp_launcher, wire
+from bgp import process as door
+from bgp.process import ExaBGP
+from bgp.wire import PeerUp, Restarted, Update
+from tests.bgp.network import SILENT, own_network
+from tests.bgp.test_process import OURS, PATIENCE, address, mesh, node, peer, session, speaker, update
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def network() -> Iterator[None]:
+    with own_network():
+        yield
+
+
+def in_python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+
+
+def tuned(code: str = "") -> subprocess.CompletedProcess[str]:
+    """Run `code` in a Python of its own, in which ExaBGP has been tuned: here it would stay so."""
+    return in_python(f"from bgp import exabgp_launcher\nlauncher.tune(0, 1)\n{code}")
+
+
+# The guard
+
+
+def test_the_installed_exabgp_is_the_one_the_launcher_knows() -> None:
+    done = tuned()
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "unlike",
+    [
+        "import exabgp.version; exabgp.version.version = '5.0.16'",
+        "from exabgp.reactor.loop import Reactor; Reactor._wait_for_io = lambda self, seconds: None",
+        "from exabgp.reactor.peer import Peer; Peer.run = lambda self, more: None",
+    ],
+)
+def test_an_exabgp_that_differs_is_not_touched(unlike: str) -> None:
+    refused = in_python(
+        f"{unlike}\nfrom bgp import exabgp_launcher\n"
+        "from exabgp.reactor.delay import Delay\nbefore = Delay.increase\n"
+        "try: exabgp_launcher.tune(0, 1)\n"
+        "except exabgp_launcher.CannotTuneError as error: print(error); assert Delay.increase is before"
+    )
+    assert refused.stdout.startswith("tune "), refused.stderr
+
+
+async def test_an_exabgp_that_cannot_be_tuned_runs_as_released(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: None
+) -> None:
+    other = tmp_path / "exabgp_launcher.py"
+    other.write_text(
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+        "from bgp import exabgp_launcher; exabgp_launcher.VERSION = '5.0.14'; exabgp_launcher.main()\n"
+    )
+    monkeypatch.setattr(door, "LAUNCHER", other)
+    async with mesh(tmp_path, 1, 2) as (one, two):
+        assert await one.exabgp.send(wire.announce(OURS)) == [True, True]
+        await two.sees(lambda: two.routes(1) == OURS)
+
+
+# wait_for_io: what is closed, what is listened on, and how long to wait
+
+
+def reactor(*peers: Any, listening: tuple[socket.socket, ...] = (), commands_wait: bool = False) -> Any:
+    return SimpleNamespace(
+        _poller=select.poll(),
+        _peers={str(number): each for number, each in enumerate(peers)},
+        listener=SimpleNamespace(_sockets=dict.fromkeys(listening)),
+        asynchronous=SimpleNamespace(ready=lambda: not commands_wait),
+    )
+
+
+def a_peer(*, established: bool = True, passive: bool = False, attempt_seconds_ago: float = 0.0, **more: Any) -> Any:
+    outgoing = SimpleNamespace(pending=lambda: bool(more.get("routes")))
+    neighbor = {"passive": passive}
+    return SimpleNamespace(
+        established=lambda: established,
+        stopping=lambda: False,
+        socket=lambda: more.get("socket", -1),
+        neighbor=type(
+            "Neighbor",
+            (dict,),
+            {
+                "eor": more.get("eor"),
+                "refresh": more.get("refresh"),
+                "messages": None,
+                "rib": SimpleNamespace(outgoing=outgoing),
+            },
+        )(neighbor),
+        proto=more.get("proto"),
+        generator=more.get("generator", object()),
+        felix_attempt=time.monotonic() - attempt_seconds_ago,
+        felix_unfinished=more.get("unfinished", False),
+        _teardown=more.get("teardown"),
+        _neighbor=more.get("redefined"),
+        _delay=SimpleNamespace(backoff=lambda: "backoff" in more, _time=time.time() + more.get("backoff", 0)),
+    )
+
+
+def test_a_closed_socket_leaves_the_poll_set() -> None:
+    world = reactor()
+    ours, theirs = socket.socketpair()
+    world._poller.register(ours, select.POLLIN)
+    theirs.close()
+    descriptor = ours.fileno()
+    ours.close()
+    assert list(exabgp_launcher.wait_for_io(world, 1)) == []
+    assert world._poller.poll(0) == []
+    with pytest.raises(KeyError):
+        world._poller.unregister(descriptor)
+
+
+def test_a_new_connection_ends_the_wait() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening, socket.create_connection(listening.getsockname()):
+        world = reactor(listening=(listening,))
+        list(exabgp_launcher.wait_for_io(world, 3_600_000))
+        assert world.felix_ready == {listening.fileno()}
+
+
+@pytest.mark.parametrize(
+    ("peers", "milliseconds"),
+    [
+        ([], exabgp_launcher.TIMERS_SECONDS * 1000),
+        ([{}], exabgp_launcher.TIMERS_SECONDS * 1000),
+        ([{"established": False, "passive": True}], exabgp_launcher.TIMERS_SECONDS * 1000),
+        ([{}, {"established": False}], exabgp_launcher.FRESH_WAIT_MS),
+        ([{"established": False, "attempt_seconds_ago": 10.0}], exabgp_launcher.OLD_WAIT_MS),
+        ([{"established": False, "passive": True, "proto": "accepted"}], exabgp_launcher.FRESH_WAIT_MS),
+    ],
+)
+def test_the_wait_is_short_only_while_a_session_is_being_made(peers: list[dict[str, Any]], milliseconds: float) -> None:
+    assert exabgp_launcher.patience(reactor(*(a_peer(**each) for each in peers)), 1000) == milliseconds
+
+
+def test_a_peer_that_pauses_before_its_next_attempt_is_waited_for_until_then() -> None:
+    wait = exabgp_launcher.patience(reactor(a_peer(established=False, generator=None, backoff=0.3)), 1000)
+    assert exabgp_launcher.FRESH_WAIT_MS < wait <= 302
+
+
+def test_commands_in_the_queue_are_not_slept_over() -> None:
+    assert exabgp_launcher.patience(reactor(a_peer(), commands_wait=True), 1000) == 0
+    assert exabgp_launcher.patience(reactor(a_peer()), 0) == 0
+
+
+async def test_a_dead_peer_does_not_slow_the_others(tmp_path: Path, network: None) -> None:
+    """300 single UPDATEs of one peer while another's socket is closed: 3 s and more as released."""
+    seconds = {stock: await flood_seconds(tmp_path / f"{stock}", stock) for stock in (True, False)}
+    assert seconds[False] < seconds[True] / 3, seconds
+
+
+async def flood_seconds(directory: Path, stock: bool) -> float:
+    async with ExaBGP(directory, stock=stock) as exabgp:
+        await exabgp.reload(speaker(1, 2, 3))
+        events = exabgp.events()
+        assert await anext(events) == Restarted()
+        async with peer(2, of=1) as writer, asyncio.timeout(PATIENCE):
+            async with peer(3, of=1):
+                up: set[str] = set()
+                while len(up) < 2:
+                    event = await anext(events)
+                    if isinstance(event, PeerUp):
+                        up.add(event.peer)
+            while not isinstance(await anext(events), wire.PeerDown):
+                pass
+            started = time.monotonic()
+            writer.write(b"".join(update(number) for number in range(300)))
+            heard = 0
+            while heard < 300:
+                heard += isinstance(await anext(events), Update)
+            return time.monotonic() - started
+
+
+# active_peers
+
+
+def visited(world: Any) -> set[str]:
+    return exabgp_launcher.active_peers(world)
+
+
+def test_an_idle_peer_is_visited_for_its_timers_only() -> None:
+    world = reactor(a_peer())
+    assert visited(world) == {"0"}
+    assert visited(world) == set()
+    world.felix_visited -= exabgp_launcher.TIMERS_SECONDS
+    assert visited(world) == {"0"}
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        {"established": False},
+        {"routes": True},
+        {"eor": ["ipv4"]},
+        {"refresh": ["ipv4"]},
+        {"unfinished": True},
+        {"teardown": 3},
+        {"redefined": object()},
+        {"socket": 9},
+    ],
+    ids=lambda reason: next(iter(reason)),
+)
+def test_a_peer_with_something_to_do_is_visited_at_once(reason: dict[str, Any]) -> None:
+    world = reactor(a_peer(), a_peer(**reason))
+    visited(world)
+    world.felix_ready = {9}
+    assert visited(world) == {"1"}
+
+
+def test_a_passive_peer_without_a_connection_is_left_alone() -> None:
+    assert visited(reactor(a_peer(established=False, passive=True))) == set()
+
+
+# Peer.run
+
+
+def actions(*of_released: int, state: int | None = None) -> Any:
+    said = iter(of_released)
+    one = a_peer(generator=object())
+    one.fsm = state
+    one.run = exabgp_launcher.visit(lambda _: next(said))
+    one.left = said
+    return one
+
+
+def test_a_visit_handles_what_is_there_up_to_a_limit() -> None:
+    from exabgp.reactor.peer import ACTION
+
+    one = actions(ACTION.NOW, ACTION.NOW, ACTION.LATER, ACTION.NOW)
+    assert one.run(one) == ACTION.LATER
+    assert list(one.left) == [ACTION.NOW]
+    assert not one.felix_unfinished
+    busy = actions(*[ACTION.NOW] * 100)
+    assert busy.run(busy) == ACTION.NOW
+    assert len(list(busy.left)) == 100 - exabgp_launcher.MESSAGES_PER_VISIT
+    assert busy.felix_unfinished
+
+
+def test_waiting_for_the_first_keepalive_does_not_spin() -> None:
+    from exabgp.bgp.fsm import FSM
+    from exabgp.reactor.peer import ACTION
+
+    one = actions(ACTION.NOW, state=FSM.OPENCONFIRM)
+    one.established = lambda: False
+    assert one.run(one) == ACTION.LATER
+
+
+# ASYNC.run
+
+
+def asynchronous(*callbacks: Iterator[None]) -> Any:
+    return SimpleNamespace(
+        _async=deque((f"command {number}", callback) for number, callback in enumerate(callbacks)),
+        failed=[],
+        _notify_error=lambda uid: None,
+    )
+
+
+def test_more_commands_than_fifty_steps_are_worked_off_per_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exabgp_launcher, "COMMANDS_SECONDS", 60.0)
+    done: list[int] = []
+
+    def command(number: int) -> Iterator[None]:
+        yield
+        done.append(number)
+
+    queue = asynchronous(*map(command, range(200)))
+    assert not exabgp_launcher.work_off(lambda _: False)(queue)
+    assert done == list(range(200))
+
+
+def test_a_command_that_takes_long_goes_on_in_the_next_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exabgp_launcher, "COMMANDS_SECONDS", 0.0001)
+    steps: list[int] = []
+
+    def long() -> Iterator[None]:
+        for step in range(20):
+            time.sleep(0.001)
+            steps.append(step)
+            yield
+
+    queue, turns = asynchronous(long()), 1
+    while exabgp_launcher.work_off(lambda _: False)(queue):
+        turns += 1
+    assert steps == list(range(20))
+    assert turns > 1
+
+
+def test_a_command_that_fails_is_answered_and_the_next_one_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("exabgp.logger.log.error", lambda *_: None)
+    done: list[str] = []
+
+    def wrong() -> Iterator[None]:
+        yield
+        raise ValueError("broken")
+
+    def right() -> Iterator[None]:
+        yield
+        done.append("right")
+
+    queue = asynchronous(wrong(), right())
+    queue._notify_error = done.append
+    exabgp_launcher.work_off(lambda _: False)(queue)
+    assert done == ["command 0", "right"]
+
+
+# Neighbor.remove_self
+
+
+def test_peers_share_the_attributes_of_an_announcement_but_not_its_prefix() -> None:
+    class Change(SimpleNamespace):
+        def __init__(self, nlri: Any, attributes: Any) -> None:
+            super().__init__(nlri=nlri, attributes=attributes)
+
+    said = Change(SimpleNamespace(nexthop=SimpleNamespace(SELF=False), action="announce"), {"med": 1})
+    copies = exabgp_launcher.copy_little(lambda *_: "released")
+    one, other = copies(None, said), copies(None, said)
+    one.nlri.action = "withdraw"
+    assert (said.nlri.action, other.nlri.action) == ("announce", "announce")
+    assert one.attributes is other.attributes is said.attributes
+    said.nlri.nexthop.SELF = True
+    assert copies(None, said) == "released"
+
+
+# The encoder's host name, the reconnect delay, the resolver
+
+
+def test_the_host_name_of_every_line_is_looked_up_once() -> None:
+    done = tuned(
+        "import socket\n"
+        "from exabgp.reactor.api.response.json import JSON\n"
+        "name = socket.gethostname()\n"
+        "socket.gethostname = lambda: 'asked again'\n"
+        "line = JSON('5')._header('', '', '', None, 'state')\n"
+        'assert f\'"host" : "{name}"\' in line, line'
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_pause_before_a_reconnect_never_exceeds_five_seconds() -> None:
+    done = tuned(
+        "from exabgp.reactor.delay import Delay\n"
+        "delay, pauses = Delay(), []\n"
+        "for _ in range(20): delay.increase(); pauses.append(delay._next)\n"
+        "assert pauses[:3] == [1, 2, 3] and max(pauses) == pauses[-1] == 5, pauses"
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_no_resolver_is_asked_at_start(tmp_path: Path) -> None:
+    empty = tmp_path / "exabgp.conf"
+    empty.write_text("")
+    run = (
+        "import socket, sys\n"
+        "def asked(*_): raise SystemExit(99)\n"
+        "socket.getfqdn = socket.gethostbyaddr = asked\n"
+        "from bgp import exabgp_launcher\n"
+        "{}"
+        f"sys.argv = ['exabgp_launcher', '--validate', {str(empty)!r}]\n"
+        "exabgp_launcher.main()"
+    )
+    assert in_python(run.format("")).returncode != 99
+    # And without the replacement it is: the test means something.
+    without = "exabgp_launcher.name_this_host_without_a_resolver = lambda: None\n"
+    assert in_python(run.format(without)).returncode == 99
+
+
+# The pipes in place of a child
+
+
+async def test_the_launcher_needs_no_child(tmp_path: Path, network: None) -> None:
+    async with node(tmp_path) as one:
+        await one.exabgp.reload(speaker(1, 2))
+        await one.hears(Restarted())
+        pid = one.exabgp.pid
+        assert Path(f"/proc/{pid}/task/{pid}/children").read_text() == ""
+
+
+@pytest.mark.parametrize("stock", [False, True], ids=["launcher", "stock"])
+def test_exabgp_ends_with_its_sidecar_and_frees_the_port(tmp_path: Path, network: None, stock: bool) -> None:
+    sidecar = subprocess.Popen(
+        [
+            *(sys.executable, "-c"),
+            "import asyncio, sys\n"
+            "from pathlib import Path\n"
+            "from bgp.process import ExaBGP\n"
+            "from bgp.wire import Restarted\n"
+            "from tests.bgp.test_process import speaker\n"
+            "async def main():\n"
+            "    async with ExaBGP(Path(sys.argv[1]), stock=sys.argv[2] == 'True') as exabgp:\n"
+            "        await exabgp.reload(speaker(1, 2))\n"
+            "        async for event in exabgp.events():\n"
+            "            if event == Restarted(): print(exabgp.pid, flush=True)\n"
+            "asyncio.run(main())",
+            str(tmp_path),
+            str(stock),
+        ],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert sidecar.stdout is not None
+        pid = int(sidecar.stdout.readline())
+        exabgp = os.pidfd_open(pid)
+    finally:
+        sidecar.send_signal(signal.SIGKILL)
+        sidecar.wait()
+        assert sidecar.stdout is not None
+        sidecar.stdout.close()
+    assert select.select([exabgp], [], [], PATIENCE)[0], f"ExaBGP {pid} outlived its sidecar"
+    os.close(exabgp)
+    socket.create_server((address(1), 179)).close()
+
+
+# Reloads are neither lost nor do they lose anything
+
+
+async def test_a_reload_is_carried_out_while_announcements_wait_for_a_dead_node(tmp_path: Path, network: None) -> None:
+    silent = replace(session(1, 4), address=SILENT, passive=False)
+    alone = replace(speaker(1, 5), neighbours=(silent,))
+    async with node(tmp_path / "1") as one, node(tmp_path / "5") as five:
+        await one.exabgp.reload(alone)
+        await one.hears(Restarted())
+        assert await one.exabgp.send(wire.announce(OURS)) == [True, True]
+        await one.exabgp.reload(replace(alone, neighbours=(silent, session(1, 5))))
+        await five.exabgp.reload(speaker(5, 1))
+        await one.hears(PeerUp(address(5)))
+        assert one.heard.count(Restarted()) == 1
+
+
+def test_what_waits_to_be_sent_to_a_peer_survives_a_reload() -> None:
+    old, new = (
+        SimpleNamespace(eor=deque(words), refresh=deque[str](), messages=deque[str]())
+        for words in (["ipv4", "ipv6"], [])
+    )
+    one = SimpleNamespace(neighbor=old)
+
+    def released(peer: Any, neighbor: Any) -> None:
+        peer.neighbor = neighbor
+
+    exabgp_launcher.keep_queued(released)(one, new)
+    assert one.neighbor is new
+    assert list(new.eor) == ["ipv4", "ipv6"]
+
+
+def test_a_reload_of_the_same_definition_repeats_nothing() -> None:
+    kept: Callable[[Any, Any], None] = exabgp_launcher.keep_queued(lambda peer, neighbor: None)
+    one = SimpleNamespace(neighbor=SimpleNamespace(eor=deque(["ipv4"]), refresh=deque(), messages=deque()))
+    kept(one, None)
+    assert list(one.neighbor.eor) == ["ipv4"]
