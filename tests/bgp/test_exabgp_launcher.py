@@ -43,7 +43,7 @@ def in_python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def tuned(code: str = "") -> subprocess.CompletedProcess[str]:
     """Run `code` in a Python of its own, in which ExaBGP has been tuned: here it would stay so."""
-    return in_python(f"from bgp import exabgp_launcher\nlauncher.tune(0, 1)\n{code}")
+    return in_python(f"from bgp import exabgp_launcher\nexabgp_launcher.tune(0, 1)\n{code}")
 
 
 # The guard

@@ -6,19 +6,15 @@ from hypothesis import strategies as st
 from net.prefix import Prefix
 from net.prefix_set import PrefixSet
 
-prefixes = st.one_of(
-    *(
-        st.builds(
-            lambda number, length, bits: Prefix(
-                (number >> (bits - length) << (bits - length)).to_bytes(bits // 8), length
-            ),
-            st.integers(0, 2**bits - 1),
-            st.integers(0, bits),
-            st.just(bits),
-        )
-        for bits in (32, 128)
-    )
-)
+
+def of_family(bits: int) -> st.SearchStrategy[Prefix]:
+    def prefix(number: int, length: int) -> Prefix:
+        return Prefix((number >> (bits - length) << (bits - length)).to_bytes(bits // 8), length)
+
+    return st.builds(prefix, st.integers(0, 2**bits - 1), st.integers(0, bits))
+
+
+prefixes = of_family(32) | of_family(128)
 
 
 @given(st.lists(prefixes, max_size=5), prefixes, st.integers(0, 32))
