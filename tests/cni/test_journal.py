@@ -49,7 +49,7 @@ def test_nothing_that_was_promised_is_lost_by_a_kill(tmp_path: Path) -> None:
         "import sys; from pathlib import Path; from cni.journal import *; from cni.protocol import *\n"
         "journal = Journal(Path(sys.argv[1]))\n"
         "for n in range(100000):\n"
-        "    journal.add(Owed(Attachment('net', f'c{n}', 'eth0'), Pod('default', f'pod-{n}')))\n"
+        "    journal.add(PendingRelease(Attachment('net', f'c{n}', 'eth0'), Pod('default', f'pod-{n}')))\n"
         "    if n % 3 == 0: journal.settle(journal.owed[:1])\n"
         "    print(n, flush=True)\n"
     )
