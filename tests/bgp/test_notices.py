@@ -1,0 +1,112 @@
+"""What is written about BGP and not obeyed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bgp.notices import configuration_notices, filter_notices, held_back, node_notices, peer_notices
+from datastore.kinds.bgp import BGPConfiguration, BGPFilter, BGPPeer
+from datastore.kinds.node import Node
+
+PASSWORD = {"secretKeyRef": {"name": "bgp", "key": "rack1"}}
+
+
+def peer(**spec: Any) -> BGPPeer:
+    return BGPPeer.make("rack1", **{"peerIP": "192.0.2.9", "asNumber": 64513, **spec})
+
+
+def fields(spec: dict[str, Any]) -> list[str]:
+    return [notice.field for notice in peer_notices(peer(**spec))]
+
+
+def test_a_plain_peer_is_obeyed_and_comes_up() -> None:
+    assert peer_notices(peer()) == ()
+    assert held_back(peer(), None) is None
+    assert held_back(None, None) is None
+
+
+def test_a_peer_with_filters_does_not_come_up() -> None:
+    filtered = peer(filters=["reject-all"])
+    assert held_back(filtered, None) == "BGP filters are not implemented"
+    assert [str(notice) for notice in peer_notices(filtered)] == [
+        'BGPPeer "rack1" spec.filters: BGP filters are not implemented; the session is not brought up'
+    ]
+
+
+def test_a_peer_with_a_password_does_not_come_up() -> None:
+    assert held_back(peer(password=PASSWORD), None) == "the Secrets that hold passwords are not read"
+    assert fields({"password": PASSWORD}) == ["spec.password"]
+
+
+def test_a_password_without_a_secret_is_none() -> None:
+    assert held_back(peer(password={}, filters=[]), None) is None
+    assert fields({"password": {}, "filters": []}) == []
+
+
+def test_a_mesh_with_a_password_does_not_come_up_and_peers_without_one_do() -> None:
+    secured = BGPConfiguration.make("default", nodeMeshPassword=PASSWORD)
+    assert held_back(None, secured) == "the Secrets that hold passwords are not read"
+    assert held_back(peer(), secured) is None
+    assert [notice.field for notice in configuration_notices(secured)] == ["spec.nodeMeshPassword"]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"nextHopMode": "Auto"},
+        {"nextHopMode": "Self"},
+        {"keepOriginalNextHop": False},
+        {"sourceAddress": "UseNodeIP"},
+        {"numAllowedLocalASNumbers": 0},
+        {"maxRestartTime": "1s", "keepaliveTime": "1m30s"},
+        {"maxRestartTime": "4095s", "keepaliveTime": "1s"},
+    ],
+)
+def test_values_that_ask_for_what_is_done_anyway_yield_nothing(spec: dict[str, Any]) -> None:
+    assert fields(spec) == []
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"nextHopMode": "Keep"},
+        {"keepOriginalNextHop": True},
+        {"sourceAddress": "None"},
+        {"numAllowedLocalASNumbers": 1},
+        {"reachableBy": "192.0.2.1"},
+        {"maxRestartTime": "2h"},
+        {"maxRestartTime": "0s"},
+        {"keepaliveTime": "500ms"},
+        {"keepaliveTime": "7h"},
+    ],
+)
+def test_values_that_cannot_be_obeyed_yield_a_notice(spec: dict[str, Any]) -> None:
+    assert fields(spec) == [f"spec.{name}" for name in spec]
+
+
+def test_what_start_up_writes_is_obeyed() -> None:
+    written = BGPConfiguration.make("default", logSeverityScreen="Info", serviceLoadBalancerAggregation="Enabled")
+    assert configuration_notices(written) == ()
+
+
+def test_of_a_nodes_configuration_the_port_alone_is_obeyed() -> None:
+    written = BGPConfiguration.make("node.n1", listenPort=1179, bindMode="NodeIP", nodeMeshMaxRestartTime="60s")
+    assert [notice.field for notice in configuration_notices(written)] == ["spec.nodeMeshMaxRestartTime"]
+
+
+def test_a_configuration_of_another_name_has_no_effect_at_all() -> None:
+    (notice,) = configuration_notices(BGPConfiguration.make("rack1", listenPort=1179))
+    assert notice.field == ""
+
+
+def test_a_filter_is_kept_and_not_applied() -> None:
+    (notice,) = filter_notices(BGPFilter.make("reject-all", importV4=[{"action": "Reject"}]))
+    assert (notice.name, notice.field) == ("reject-all", "")
+
+
+def test_a_route_reflector_reflects_nothing() -> None:
+    assert node_notices(Node.make("n1")) == ()
+    (notice,) = node_notices(Node.make("n1").with_data(RouteReflectorClusterID="244.0.0.1"))
+    assert notice.field == "projectcalico.org/RouteReflectorClusterID"
