@@ -69,7 +69,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | packages
 	@touch $@
 
 # The lab sees the tree read-only: what is not compiled before is compiled again by each of its processes.
-ROOMS := bgp cni datastore datastore/kinds explain felix_py felixctl ipam kernel lab net
+ROOMS := bgp cni datastore datastore/kinds explain felix_py felixctl felixctl/resources felixctl/ipam felixctl/node ipam kernel lab net
 $(VENV)/.compiled: $(foreach room,$(ROOMS),$(wildcard $(room)/*.py)) $(VENV)/.installed
 	@$(PY) -m compileall -q $(ROOMS)
 	@touch $@

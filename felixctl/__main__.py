@@ -12,11 +12,18 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from felixctl.failure import CommandError
+from felixctl.errors import CommandError
 
-VERBS = dict.fromkeys(("get", "apply", "create", "replace", "delete", "patch", "label"), "resources")
-NOUNS = {name: name for name in ("node", "routes", "why", "ipam", "datastore", "lab", "version")}
-MODULES = VERBS | NOUNS
+VERBS = dict.fromkeys(("get", "apply", "create", "replace", "delete", "patch", "label"), "resources.commands")
+MODULES = VERBS | {
+    "node": "node.commands",
+    "routes": "routes",
+    "why": "why",
+    "ipam": "ipam.commands",
+    "datastore": "datastore",
+    "lab": "lab",
+    "version": "version",
+}
 
 
 class Commands(TyperGroup):

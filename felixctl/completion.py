@@ -8,9 +8,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from felixctl import forms, kinds
-
-DEFAULT_URL = "sqlite:///var/lib/felix/cluster.db"  # felixctl.connection's, whose import is waited for
+from felixctl.options import DEFAULT_URL
+from felixctl.resources import formats, kinds
 
 
 def complete_kinds(incomplete: str) -> list[str]:
@@ -21,7 +20,7 @@ def complete_kinds(incomplete: str) -> list[str]:
 
 def complete_forms(incomplete: str) -> list[str]:
     """Return the values of -o that a word may become."""
-    words = (*forms.TABLES, *forms.WHOLE, *(f"{form}=" for form in forms.TEMPLATES))
+    words = (*formats.TABLES, *formats.WHOLE, *(f"{form}=" for form in formats.TEMPLATES))
     return [word for word in words if word.startswith(incomplete)]
 
 

@@ -5,30 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, TypeVar
-
-import typer
+from typing import TypeVar
 
 import datastore
 from datastore.errors import DatastoreError
 from datastore.store import Store
-from felixctl.changes import RejectedError
-from felixctl.failure import CommandError
+from felixctl.errors import CommandError, RejectedError
 from ipam.errors import IpamError
 
 T = TypeVar("T")
-
-DEFAULT_URL = "sqlite:///var/lib/felix/cluster.db"
-
-Url = Annotated[
-    str,
-    typer.Option(
-        "--datastore",
-        envvar="FELIX_DATASTORE",
-        metavar="URL",
-        help="The cluster's datastore, as the agents have it: [b]sqlite:///path/file.db[/b].",
-    ),
-]
 
 _FILE = "sqlite:///"
 

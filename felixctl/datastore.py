@@ -7,9 +7,10 @@ import typer
 from datastore.errors import Conflict, NotFound
 from datastore.kinds.cluster import ClusterInformation
 from datastore.store import Store
-from felixctl.connection import DEFAULT_URL, Url, writing
-from felixctl.failure import CommandError
-from felixctl.paper import show
+from felixctl.connection import writing
+from felixctl.errors import CommandError
+from felixctl.options import DEFAULT_URL, Url
+from felixctl.terminal import show
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", no_args_is_help=True)
 migrate = typer.Typer(help="Where calicoctl has lock and unlock.", no_args_is_help=True)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from felixctl.failure import FAILED, CommandError
-from felixctl.node import Form
+from felixctl.errors import FAILED, CommandError
+from felixctl.options import Output, OutputFormat
 from lab.timescale import PACE
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def kill(
 def why(
     one: Annotated[str, typer.Argument(metavar="A", help="A pod (namespace/name or name), a node, or an address.")],
     other: Annotated[str, typer.Argument(metavar="B", help="The other one.")],
-    output: Annotated[Form, typer.Option("-o", "--output", help="How to print it.")] = Form.TEXT,
+    output: Output = OutputFormat.TEXT,
     lab: Lab = None,
 ) -> None:
     """Say why two pods reach each other, or which step is the first that is broken: `felixctl why`, on all nodes.

@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from felixctl.agent import DEFAULT_RUN_DIR, RouteRow, RunDir, read_status, routes_of
-from felixctl.failure import CommandError
-from felixctl.node import Form
-from felixctl.paper import for_a_person, show
+from felixctl.errors import CommandError
+from felixctl.options import DEFAULT_RUN_DIR, Output, OutputFormat, RunDir
+from felixctl.status_client import RouteRow, read_status, routes_of
 from felixctl.tables import plain
+from felixctl.terminal import for_a_person, show
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 
@@ -32,7 +32,7 @@ def routes(
         str | None, typer.Option("-s", "--source", help="Only routes of pods, tunnels, learned or blocks.")
     ] = None,
     missing: Annotated[bool, typer.Option("--missing", help="Only routes the kernel does not hold.")] = False,
-    output: Annotated[Form, typer.Option("-o", "--output", help="How to print it.")] = Form.TEXT,
+    output: Output = OutputFormat.TEXT,
     run_dir: RunDir = DEFAULT_RUN_DIR,
 ) -> None:
     """Show this node's routes: which source wants each, and whether the kernel holds it.
@@ -50,8 +50,8 @@ def routes(
         for row in routes_of(read_status(run_dir))
         if (source is None or row.source == source) and not (missing and row.in_fib) and _touches(row, prefix)
     ]
-    if output is Form.JSON:
-        from felixctl.documents import to_json
+    if output is OutputFormat.JSON:
+        from felixctl.resources.documents import to_json
 
         show(to_json([dict(zip(RouteRow.__slots__, _values(row), strict=True)) for row in rows]))
     elif for_a_person() and len(rows) <= BOXED_ROWS:

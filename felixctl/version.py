@@ -7,20 +7,16 @@ from typing import Annotated
 
 import typer
 
-from felixctl.paper import show
+from felixctl.options import DEFAULT_URL, Url
+from felixctl.terminal import show
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
-
-# The same text as felixctl.connection's, whose import would make `version --client` wait for the datastore's.
-DEFAULT_URL = "sqlite:///var/lib/felix/cluster.db"
 
 
 @app.command()
 def version(
     client: Annotated[bool, typer.Option("--client", help="Only this client; needs no datastore.")] = False,
-    url: Annotated[
-        str, typer.Option("--datastore", envvar="FELIX_DATASTORE", metavar="URL", help="The cluster's datastore.")
-    ] = DEFAULT_URL,
+    url: Url = DEFAULT_URL,
 ) -> None:
     """Print the versions of this client and of the cluster.
 

@@ -21,11 +21,11 @@ from datastore.kinds.pools import IPPool
 from datastore.store import Store
 from explain.facts import Picture, Records, View, records_of, view_of
 from explain.why import Command, End, State, Step, Unclear, Verdict, ends_of, explain, verdict
-from felixctl.agent import DEFAULT_RUN_DIR, RunDir, read_page, read_status
-from felixctl.connection import DEFAULT_URL, Url, reading
-from felixctl.failure import FAILED, MISUSED, CommandError
-from felixctl.node import Form
-from felixctl.paper import Colour, painted, show
+from felixctl.connection import reading
+from felixctl.errors import FAILED, MISUSED, CommandError
+from felixctl.options import DEFAULT_RUN_DIR, DEFAULT_URL, Output, OutputFormat, RunDir, Url
+from felixctl.status_client import read_page, read_status
+from felixctl.terminal import Colour, painted, show
 
 app = typer.Typer(rich_markup_mode="rich")
 
@@ -36,7 +36,6 @@ Spoken = Callable[[Command], str]
 
 One = Annotated[str, typer.Argument(metavar="A", help="A pod (namespace/name or name), a node, or an address.")]
 Other = Annotated[str, typer.Argument(metavar="B", help="The other one.")]
-Output = Annotated[Form, typer.Option("-o", "--output", help="How to print it.")]
 
 _MARKS = {
     State.OK: ("✓", Colour.GOOD),
@@ -50,7 +49,7 @@ _MARKS = {
 def why(
     one: One,
     other: Other,
-    output: Output = Form.TEXT,
+    output: Output = OutputFormat.TEXT,
     url: Url = DEFAULT_URL,
     run_dir: RunDir = DEFAULT_RUN_DIR,
 ) -> None:
@@ -90,7 +89,7 @@ async def read_records(store: Store) -> Records:
     )
 
 
-def answer(records: Records, one: str, other: str, ask: Ask, spoken: Spoken, output: Form) -> None:
+def answer(records: Records, one: str, other: str, ask: Ask, spoken: Spoken, output: OutputFormat) -> None:
     """Collect, judge and print; end with 1 if something is broken."""
     try:
         ends = ends_of(records, one, other)
@@ -98,7 +97,7 @@ def answer(records: Records, one: str, other: str, ask: Ask, spoken: Spoken, out
         raise CommandError(str(error), status=MISUSED) from None
     steps = explain(picture_of(records, *ends, ask), *ends)
     judged = verdict(*ends, steps)
-    show(as_json(ends, steps, judged, spoken) if output is Form.JSON else as_text(ends, steps, judged, spoken))
+    show(as_json(ends, steps, judged, spoken) if output is OutputFormat.JSON else as_text(ends, steps, judged, spoken))
     if not judged.reachable:
         raise typer.Exit(FAILED)
 

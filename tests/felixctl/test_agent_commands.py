@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from felixctl import node
-from felixctl.agent import peers_of, routes_of
+from felixctl.node import commands
 from felixctl.routes import summary
+from felixctl.status_client import peers_of, routes_of
 from tests.felixctl.command import Felixctl
 from tests.felixctl.golden import printed
 
@@ -100,15 +100,15 @@ def test_status_as_json_is_all_the_agent_says(felixctl: Felixctl, tmp_path: Path
 
 
 def test_an_ipv6_session_has_its_own_table() -> None:
-    report = node.report({**STATUS, "peers": [peer("fd00::2", kind="global")]}, SINCE)
+    report = commands.report({**STATUS, "peers": [peer("fd00::2", kind="global")]}, SINCE)
     assert "No IPv4 peers found." in report
     assert "| fd00::2      | global" in report
 
 
 def test_a_session_of_yesterday_shows_its_date() -> None:
-    assert len(node.since(SINCE, SINCE + 3600)) == len("21:08:20")
-    assert node.since(SINCE, SINCE + 3 * 24 * 3600).startswith("2026-11-2")
-    assert node.since(None, SINCE) == ""
+    assert len(commands.since(SINCE, SINCE + 3600)) == len("21:08:20")
+    assert commands.since(SINCE, SINCE + 3 * 24 * 3600).startswith("2026-11-2")
+    assert commands.since(None, SINCE) == ""
 
 
 def test_routes_refused_for_several_reasons_are_counted_together() -> None:
@@ -117,12 +117,12 @@ def test_routes_refused_for_several_reasons_are_counted_together() -> None:
 
 
 def test_routes_kept_for_a_peer_that_restarts_are_told() -> None:
-    report = node.report({**STATUS, "peers": [peer("192.0.2.2", "start", stale=7)]}, SINCE)
+    report = commands.report({**STATUS, "peers": [peer("192.0.2.2", "start", stale=7)]}, SINCE)
     assert "Connect; 7 routes stale" in report
 
 
 def test_trouble_is_said_in_sentences() -> None:
-    report = node.report(
+    report = commands.report(
         {
             **STATUS,
             "ready": False,
@@ -191,5 +191,5 @@ def test_an_answer_without_sense_is_a_sentence(felixctl: Felixctl, tmp_path: Pat
 
 def test_what_the_sidecar_complains_of_is_said() -> None:
     problem = "listen on 192.0.2.1 port 179: address already in use"
-    report = node.report({**STATUS, "sidecar": {"connected": True, "problem": problem}}, SINCE)
+    report = commands.report({**STATUS, "sidecar": {"connected": True, "problem": problem}}, SINCE)
     assert f"Its BGP sidecar says: {problem}." in report

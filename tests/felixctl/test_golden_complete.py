@@ -9,7 +9,7 @@ import pytest
 
 from tests.felixctl.command import Felixctl
 from tests.felixctl.golden import FIXTURES, printed
-from tests.felixctl.test_golden_resources import CRS, EMPTY
+from tests.felixctl.resources.test_golden_resources import CRS, EMPTY
 
 OTHERWISE = {
     "cli/table-ipamconfig.txt": "calicoctl knows the kind as ipamconfiguration only; we by that name, too",
@@ -30,7 +30,7 @@ def compared() -> set[str]:
     """Return the files that tests name, and the tables that are compared kind by kind."""
     here = Path(__file__).parent
     named = {
-        name for path in here.glob("test_*.py") for name in re.findall(r'"((?:cli|ipam)/[^"]+)"', path.read_text())
+        name for path in here.rglob("test_*.py") for name in re.findall(r'"((?:cli|ipam)/[^"]+)"', path.read_text())
     }
     tables = {f"cli/table-{word}{wide}.txt" for word in (*CRS, *EMPTY) for wide in ("", "-wide")}
     return (

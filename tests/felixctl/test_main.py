@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from felix_py.settings import Settings
-from felixctl import connection, version
 from felixctl.__main__ import MODULES
+from felixctl.options import DEFAULT_URL
 from tests.felixctl.command import Felixctl
 
 
@@ -62,4 +62,4 @@ spec: {calicoVersion: v3.32.1, clusterType: "k8s,bgp,kdd", datastoreReady: true}
 
 
 def test_command_line_and_agent_look_for_the_datastore_in_one_place() -> None:
-    assert connection.DEFAULT_URL == version.DEFAULT_URL == Settings().datastore
+    assert Settings().datastore == DEFAULT_URL

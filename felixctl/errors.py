@@ -1,0 +1,25 @@
+"""How a command says that it could not do what it was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+FAILED = 1
+MISUSED = 2
+
+
+class RejectedError(Exception):
+    """What was written cannot be carried out; a sentence for each thing that is wrong."""
+
+    def __init__(self, sentences: Iterable[str]) -> None:
+        self.sentences = tuple(dict.fromkeys(sentences))
+        super().__init__("; ".join(self.sentences))
+
+
+class CommandError(Exception):
+    """One or more sentences for whoever typed the command, and the status to end with."""
+
+    def __init__(self, sentences: str | Iterable[str], status: int = FAILED) -> None:
+        self.sentences = (sentences,) if isinstance(sentences, str) else tuple(sentences)
+        self.status = status
+        super().__init__("; ".join(self.sentences))

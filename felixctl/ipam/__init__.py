@@ -1,0 +1,1 @@
+"""Addresses and their records: who has which, whether they agree, and repairs."""

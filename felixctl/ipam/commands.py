@@ -1,0 +1,161 @@
+"""`felixctl ipam`: who has which addresses, and whether the records agree."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from datastore.errors import NotFound
+from datastore.kinds.ipam import IPAMBlock, IPAMConfig
+from datastore.kinds.pools import IPPool
+from datastore.store import Store
+from felixctl.connection import reading, writing
+from felixctl.errors import MISUSED, CommandError
+from felixctl.ipam import usage
+from felixctl.ipam.check import address_in, check, release
+from felixctl.ipam.split import split
+from felixctl.options import DEFAULT_URL, Url
+from felixctl.terminal import show as print_out
+
+app = typer.Typer(add_completion=False, rich_markup_mode="rich", no_args_is_help=True)
+
+
+class Switch(StrEnum):
+    """A setting that is on or off, written as calicoctl's users do: `--strictaffinity=true`."""
+
+    TRUE = "true"
+    FALSE = "false"
+
+
+class Persistence(StrEnum):
+    """Whether virtual machines keep their addresses; kept for KubeVirt's agents, nothing here acts on it."""
+
+    ENABLED = "Enabled"
+    DISABLED = "Disabled"
+
+
+@app.callback()
+def ipam() -> None:
+    """See who has which addresses, and check that the records agree.
+
+    [dim]$[/dim] felixctl ipam show --show-blocks           [dim]# how full pools and blocks are[/dim]
+    [dim]$[/dim] felixctl ipam show --ip 10.65.84.128       [dim]# who has it[/dim]
+    [dim]$[/dim] felixctl ipam check --fix                  [dim]# find what is wrong, repair what is safe[/dim]
+    """
+
+
+@app.command()
+def show(
+    show_blocks: Annotated[bool, typer.Option("--show-blocks", help="A row for each block of a pool, too.")] = False,
+    ip: Annotated[str | None, typer.Option("--ip", metavar="ADDRESS", help="Who has this address.")] = None,
+    show_borrowed: Annotated[
+        bool, typer.Option("--show-borrowed", help="Addresses that nodes have from blocks of others.")
+    ] = False,
+    show_configuration: Annotated[
+        bool, typer.Option("--show-configuration", help="The settings that bind all nodes.")
+    ] = False,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Show how full pools are, who has an address, or who borrows from whom.
+
+    Addresses of tunnels count as in use, as those of pods do.
+
+    [dim]$[/dim] felixctl ipam show --show-blocks
+    [dim]$[/dim] felixctl ipam show --ip 10.65.84.128
+    """
+    print_out(reading(url, _question(show_blocks, ip, show_borrowed, show_configuration)))
+
+
+app.command()(check)
+app.command()(release)
+app.command()(split)
+
+
+@app.command()
+def configure(
+    strict_affinity: Annotated[
+        Switch | None, typer.Option("--strictaffinity", help="Whether no node may borrow from another's blocks.")
+    ] = None,
+    max_blocks: Annotated[
+        int | None, typer.Option("--max-blocks-per-host", help="0: no limit of your own (20 as a rule).")
+    ] = None,
+    cooldown: Annotated[
+        int | None,
+        typer.Option("--ip-cooldown-seconds", help="How long a freed address rests before it is given again."),
+    ] = None,
+    persistence: Annotated[
+        Persistence | None,
+        typer.Option("--kubevirt-ip-persistence", help="Whether virtual machines keep theirs (for KubeVirt)."),
+    ] = None,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Change the settings that bind all nodes; see them by [b]ipam show --show-configuration[/b].
+
+    [dim]$[/dim] felixctl ipam configure --strictaffinity=true --max-blocks-per-host 4
+    """
+    strict = None if strict_affinity is None else strict_affinity is Switch.TRUE
+    chosen = {
+        "strictAffinity": strict,
+        "maxBlocksPerHost": max_blocks,
+        "ipCooldownSeconds": cooldown,
+        "kubeVirtVMAddressPersistence": persistence and str(persistence),
+    }
+    spec = {field: value for field, value in chosen.items() if value is not None}
+    if not spec:
+        raise CommandError("ipam configure: nothing to change; see felixctl ipam configure --help", MISUSED)
+    writing(url, lambda store: _configure(store, spec))
+    print_out("".join(f"Successfully set {field} to: {_told(value)}\n" for field, value in spec.items()))
+
+
+def _told(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+async def _configure(store: Store, changes: Mapping[str, object]) -> None:
+    try:
+        old = await store.get(IPAMConfig, "default")
+    except NotFound:
+        usual = IPAMConfig.make("default", strict_affinity=False, auto_allocate_blocks=True)
+        await store.create(_with(usual, changes))
+    else:
+        await store.update(_with(old, changes))
+
+
+def _with(config: IPAMConfig, changes: Mapping[str, object]) -> IPAMConfig:
+    record = config.to_json()
+    return IPAMConfig.read({**record, "spec": {**record["spec"], **changes}})
+
+
+def _question(blocks: bool, ip: str | None, borrowed: bool, configuration: bool) -> Callable[[Store], Awaitable[str]]:
+    """Return what answers the one thing that was asked."""
+    if sum((ip is not None, borrowed, configuration)) > 1:
+        raise CommandError("ipam show: --ip, --show-borrowed and --show-configuration exclude each other", MISUSED)
+    if ip is not None:
+        return lambda store: _owner(store, ip)
+    if borrowed:
+        return _borrowed
+    if configuration:
+        return _configuration
+    return lambda store: _usage(store, blocks)
+
+
+async def _usage(store: Store, show_blocks: bool) -> str:
+    return usage.usage(await store.list(IPPool), await store.list(IPAMBlock), show_blocks=show_blocks)
+
+
+async def _owner(store: Store, text: str) -> str:
+    return usage.owner(address_in(text, "ipam show"), await store.list(IPAMBlock))
+
+
+async def _borrowed(store: Store) -> str:
+    return usage.borrowed(await store.list(IPAMBlock))
+
+
+async def _configuration(store: Store) -> str:
+    try:
+        return usage.configuration(await store.get(IPAMConfig, "default"))
+    except NotFound:
+        return usage.configuration(None)

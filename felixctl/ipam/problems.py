@@ -1,0 +1,317 @@
+"""What is wrong with the records of addresses: where they and what is really used differ, and how that came about.
+
+Pure. A problem is a sentence: what is so, and as far as the records tell, why.
+`felixctl.ipam.repair_plan` decides what to do about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import get_args
+
+from datastore.fields import Address, Network
+from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
+from datastore.kinds.node import Node, TunnelKind
+from datastore.kinds.pods import WorkloadEndpoint
+from datastore.kinds.pools import IPPool, overlap
+from ipam.block import Allocation, allocations, faults
+from ipam.leaks import Leaks, find_leaks
+from ipam.names import WINDOWS_HANDLE, affine_host, affinity_labels, affinity_name, handle_name, written_handle
+
+
+@dataclass(frozen=True)
+class Records:
+    """Everything that the check compares, as it was read."""
+
+    blocks: Sequence[IPAMBlock]
+    pools: Sequence[IPPool]
+    nodes: Sequence[Node]
+    endpoints: Sequence[WorkloadEndpoint]
+    handles: Sequence[IPAMHandle]
+    affinities: Sequence[BlockAffinity]
+    unreadable: Sequence[str] = ()
+    """A sentence for each record that nobody can read, so that for every reader it is not there."""
+
+    @cached_property
+    def allocations(self) -> tuple[Allocation, ...]:
+        """The addresses that belong to somebody, block by block; those that rest after a release do not."""
+        return tuple(one for block in self.blocks for one in allocations(block) if not one.released)
+
+    @cached_property
+    def tunnels(self) -> Mapping[Address, str]:
+        """The addresses of tunnels, each with the node that has it."""
+        return {
+            address: f"Node({node.name})"
+            for node in self.nodes
+            for kind in get_args(TunnelKind)
+            if (address := node.tunnel_address(kind)) is not None
+        }
+
+    @cached_property
+    def workloads(self) -> Mapping[Address, str]:
+        """The addresses of pods, each with the endpoint that has it."""
+        return {address: _named(endpoint) for address, endpoint in self.endpoint_of.items()}
+
+    @cached_property
+    def endpoint_of(self) -> Mapping[Address, WorkloadEndpoint]:
+        return {
+            address: endpoint
+            for endpoint in sorted(self.endpoints, key=_namespace_and_pod)
+            for address in endpoint.addresses
+        }
+
+    @cached_property
+    def in_use(self) -> Mapping[Address, str]:
+        return {**self.tunnels, **self.workloads}
+
+    @cached_property
+    def node_names(self) -> frozenset[str]:
+        return frozenset(node.name for node in self.nodes)
+
+    @cached_property
+    def leaks(self) -> Leaks:
+        return find_leaks(self.blocks, self.handles, self.endpoints, self.nodes)
+
+    @cached_property
+    def counts(self) -> Mapping[str, Mapping[str, int]]:
+        """How many addresses each block holds for each handle: what the handles' records should count."""
+        found: dict[str, dict[str, int]] = {}
+        for one in self.allocations:
+            if one.handle and one.handle != WINDOWS_HANDLE:
+                held = found.setdefault(one.handle, {})
+                held[str(one.block)] = held.get(str(one.block), 0) + 1
+        return found
+
+    @property
+    def active_pools(self) -> list[IPPool]:
+        return [pool for pool in self.pools if not pool.spec.disabled]
+
+    def is_in_a_pool(self, address: Address) -> bool:
+        return any(address in pool.network for pool in self.active_pools)
+
+
+def _named(endpoint: WorkloadEndpoint) -> str:
+    return f"Workload({endpoint.namespace}/{endpoint.name})"
+
+
+def _namespace_and_pod(endpoint: WorkloadEndpoint) -> tuple[str, str]:
+    return (endpoint.namespace or "", endpoint.spec.pod or "")
+
+
+@dataclass(frozen=True)
+class Problems:
+    """What is wrong, a sentence each, by kind."""
+
+    unused: tuple[str, ...]
+    """Assigned, and nobody uses it."""
+    outside: tuple[str, ...]
+    """Used, and in no active pool."""
+    unassigned: tuple[str, ...]
+    """Used and in a pool, and IPAM would give it to somebody else."""
+    idle_handles: tuple[str, ...]
+    """Handles that own no address."""
+    lost_handles: tuple[str, ...]
+    """Addresses whose handle is missing, so that nobody can release them by it."""
+    broken_blocks: tuple[str, ...]
+    """Blocks whose record contradicts itself or another block, and records that can't be read at all."""
+    miscounts: tuple[str, ...]
+    """Handles that count other addresses than the blocks hold."""
+    shared: tuple[str, ...]
+    """Addresses that two endpoints have."""
+    mistaken: tuple[str, ...]
+    """Addresses that one pod uses and that are assigned to another."""
+    affinities: tuple[str, ...]
+    """Claims on blocks that are half done, doubled or contradicted by the block."""
+
+    @property
+    def count(self) -> int:
+        return sum(map(len, vars(self).values()))
+
+    def standing(self, later: Problems) -> Problems:
+        """Return what a second look found, too: a pod that was just coming or going is no problem."""
+        pairs = {kind: (first, getattr(later, kind)) for kind, first in vars(self).items()}
+        return Problems(**{kind: tuple(s for s in second if s in first) for kind, (first, second) in pairs.items()})
+
+
+def problems(records: Records) -> Problems:
+    """Return everything that does not agree."""
+    return Problems(
+        unused=tuple(_unused(records)),
+        outside=tuple(_outside(records)),
+        unassigned=tuple(_unassigned(records)),
+        idle_handles=tuple(
+            f"handle {handle.spec.handle_id} owns no address: an assignment or a release was cut off half way"
+            for handle in records.leaks.handles
+        ),
+        lost_handles=tuple(
+            f"handle {handle} of {sum(held.values())} addresses is missing: it was deleted by hand,"
+            " or the records were restored in part"
+            for handle, held in lost_handles(records).items()
+        ),
+        broken_blocks=(
+            *(f"block {block.spec.cidr}: {fault}" for block in records.blocks for fault in faults(block)),
+            *(
+                f"block {inner}: it lies in block {outer}, so both may give one address"
+                for outer, inner in nested([block.network for block in records.blocks])
+            ),
+            *records.unreadable,
+        ),
+        miscounts=tuple(
+            f"handle {handle.spec.handle_id} counts {_counts(handle.spec.block)}, and the blocks hold"
+            f" {_counts(records.counts[written])}: a count after a release or an assignment was lost"
+            for written, handle in miscounted(records).items()
+        ),
+        shared=tuple(_shared(records.endpoints)),
+        mistaken=tuple(_mistaken(records)),
+        affinities=tuple(sentence for _, sentence in affinity_faults(records)),
+    )
+
+
+def nested(networks: Iterable[Network]) -> Iterator[tuple[Network, Network]]:
+    """Yield the networks that lie in another one, each behind the widest that holds it."""
+    outer: Network | None = None
+    for network in sorted(networks, key=lambda one: (one.version, int(one.network_address), one.prefixlen)):
+        if outer is not None and overlap(outer, network):
+            yield outer, network
+        else:
+            outer = network
+
+
+def _unused(records: Records) -> Iterator[str]:
+    """Yield the addresses that nobody uses, why, and who will free them: the agents free what a pod or node left."""
+    collected = {one.address for one in records.leaks.addresses}
+    for one in unused(records):
+        fate = "the agents free it" if one.address in collected else "felixctl ipam release frees it"
+        yield (
+            f"{one.address} is assigned to {one.handle or 'nobody'}, and nobody uses it: {fate};"
+            f" {_origin(one, records)} ({noted(one)})"
+        )
+
+
+def unused(records: Records) -> Iterator[Allocation]:
+    return (one for one in records.allocations if one.address not in records.in_use and one.handle != WINDOWS_HANDLE)
+
+
+def _origin(one: Allocation, records: Records) -> str:
+    """Return how an address came to be left over, as far as its attributes tell."""
+    node, pod, namespace = (one.attributes.get(key) for key in ("node", "pod", "namespace"))
+    if node and node not in records.node_names:
+        return f"node {node} went without its agent having released it"
+    if pod is None:
+        kind = one.attributes.get("type")
+        return f"node {node} has no such tunnel any more" if kind else "it was assigned by hand, or by another program"
+    now = [e for e in records.endpoints if e.spec.pod == pod and e.namespace == namespace]
+    if now:
+        instead = ", ".join(str(address) for endpoint in now for address in endpoint.addresses) or "no address"
+        return f"pod {namespace}/{pod} was attached anew and has {instead} now, its first release was lost"
+    return f"pod {namespace}/{pod} is gone and its release was lost"
+
+
+def _outside(records: Records) -> Iterator[str]:
+    assigned = {one.address for one in records.allocations}
+    for address, owner in records.in_use.items():
+        if address not in assigned and not records.is_in_a_pool(address):
+            disabled = [pool.name for pool in records.pools if address in pool.network]
+            why = f"pool {disabled[0]} was disabled" if disabled else "its pool was deleted, or never was"
+            yield f"{address} of {owner} lies in no active pool: {why}"
+
+
+def _unassigned(records: Records) -> Iterator[str]:
+    return (
+        f"{address} of {owner} is not assigned to it: another pod may be given the same address;"
+        " it was released while in use, or the records were restored from an older copy"
+        for address, owner in unassigned(records).items()
+    )
+
+
+def unassigned(records: Records) -> dict[Address, str]:
+    """Return what is used, lies in an active pool and is not assigned, with whom."""
+    assigned = {one.address for one in records.allocations}
+    return {
+        address: owner
+        for address, owner in records.in_use.items()
+        if address not in assigned and records.is_in_a_pool(address)
+    }
+
+
+def lost_handles(records: Records) -> dict[str, Mapping[str, int]]:
+    """Return the handles that blocks name and that have no record, with what they should count."""
+    names = {handle.name for handle in records.handles}
+    return {handle: held for handle, held in records.counts.items() if handle_name(handle) not in names}
+
+
+def miscounted(records: Records) -> dict[str, IPAMHandle]:
+    """Return the handles that count something, and not what the blocks hold, as blocks write them."""
+    return {
+        written: handle
+        for handle in records.handles
+        if (written := written_handle(handle.spec.handle_id) or "") in records.counts
+        and dict(handle.spec.block) != dict(records.counts[written])
+    }
+
+
+def _counts(held: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} in {cidr}" for cidr, count in sorted(held.items()))
+
+
+def _shared(endpoints: Iterable[WorkloadEndpoint]) -> Iterator[str]:
+    owners: dict[Address, str] = {}
+    for endpoint in endpoints:
+        name = f"{endpoint.namespace}/{endpoint.name}"
+        for address in endpoint.addresses:
+            if owners.setdefault(address, name) != name:
+                yield f"{address} belongs to two endpoints, {owners[address]} and {name}"
+
+
+def _mistaken(records: Records) -> Iterator[str]:
+    for one in records.allocations:
+        user = records.endpoint_of.get(one.address)
+        holder = (one.attributes.get("namespace"), one.attributes.get("pod"))
+        if user and all(holder) and holder != (user.namespace, user.spec.pod):
+            yield (
+                f"{one.address} is used by {_named(user)} and assigned to pod {holder[0]}/{holder[1]}:"
+                " it was released while in use and given again; delete one of the two pods"
+            )
+
+
+Fault = tuple[BlockAffinity | IPAMBlock, str]
+
+
+def affinity_faults(records: Records) -> Iterator[Fault]:
+    """Yield what is wrong between affinities and blocks: the record that is, and a sentence."""
+    blocks = {block.network: block for block in records.blocks}
+    claims = {(one.spec.node, one.network): one for one in records.affinities if one.spec.type == "host"}
+    for (host, cidr), affinity in claims.items():
+        if sentence := _affinity_fault(affinity, blocks.get(cidr), records):
+            yield affinity, f"affinity of node {host} for {cidr}: {sentence}"
+    for cidr, block in blocks.items():
+        owner = affine_host(block.spec.affinity)
+        if owner and (owner, cidr) not in claims:
+            yield block, f"block {cidr}: it names node {owner}, which has no affinity for it, so nobody announces it"
+
+
+def _affinity_fault(affinity: BlockAffinity, block: IPAMBlock | None, records: Records) -> str | None:
+    host, cidr = affinity.spec.node, affinity.network
+    owner = affine_host(block.spec.affinity) if block else None
+    if host not in records.node_names:
+        return "the node is gone and has not given it up"
+    if not affinity.confirmed:
+        return f"it is {affinity.spec.state}: a claim or a release was cut off half way"
+    if block is None:
+        return "there is no such block: a release was cut off half way, or the block was deleted by hand"
+    if owner != host:
+        return f"the block belongs to {f'node {owner}' if owner else 'no node'}: two nodes claimed it at once"
+    labels = affinity_labels(host, cidr.version)
+    if affinity.name != affinity_name(host, str(cidr)):
+        return f"it is called {affinity.name}, where nobody looks for it"
+    if any(affinity.metadata.labels.get(key) != text for key, text in labels.items()):
+        return "it lacks the labels that it is listed by: an older version, or a copy of another, wrote it"
+    return None
+
+
+def noted(one: Allocation) -> str:
+    """Return handle and attributes as calicoctl prints them."""
+    extra = ",".join(f"{key}={one.attributes[key]}" for key in sorted(one.attributes))
+    return f"Main:{one.handle or '<none>'} Extra:{extra}"

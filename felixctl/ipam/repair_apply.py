@@ -1,0 +1,123 @@
+"""Repairs of address records carried out: each reads anew, writes by compare-and-swap, and tells what became of it.
+
+An edge: `felixctl.ipam.repair_plan` decides.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from datastore.errors import DatastoreError, NotFound
+from datastore.fields import Network
+from datastore.kinds.ipam import IPAMBlock, IPAMHandle
+from datastore.kinds.pods import WorkloadEndpoint
+from datastore.store import Store, Update
+from felixctl.ipam.repair_plan import (
+    Action,
+    Assign,
+    Claim,
+    Free,
+    GiveUp,
+    Label,
+    Mend,
+    Recount,
+    Repair,
+    Settle,
+    labelled,
+    mended,
+    recounted,
+)
+from ipam.affinities import Affinities
+from ipam.allocator import Allocator, Request
+from ipam.block import advanced, faults
+from ipam.block_writer import LOST_RACE
+from ipam.errors import Contention, IpamError
+from ipam.names import cidr_name, handle_name
+
+ATTEMPTS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """One repair, and why it was not possible if it was not."""
+
+    repair: Repair
+    refusal: str | None = None
+
+
+async def carry_out(store: Store, repairs: Sequence[Repair]) -> list[Done]:
+    """Carry out what can be; a repair that is refused does not keep the others from being tried."""
+    done = []
+    for repair in repairs:
+        try:
+            await _do(store, repair.action)
+        except (DatastoreError, IpamError) as error:
+            done.append(Done(repair, str(error)))
+        else:
+            done.append(Done(repair))
+    return done
+
+
+async def _do(store: Store, action: Action) -> None:
+    match action:
+        case Free(release):
+            await Allocator(store).release([release])
+        case Assign(address, node, handle, attributes):
+            await Allocator(store).assign_address(address, Request(node, handle, attributes))
+        case Recount(handle, cidrs):
+            await _recount(store, handle, cidrs)
+        case Mend(cidr):
+            await _mend(store, cidr)
+        case Settle(affinity):
+            await Affinities(store, time.time_ns).repair(affinity)
+        case Label(affinity):
+            await store.update(labelled(affinity))
+        case Claim(host, cidr):
+            await Affinities(store, time.time_ns).claim(host, cidr)
+        case GiveUp(host, cidr):
+            await Affinities(store, time.time_ns).release(host, cidr, must_be_empty=True)
+
+
+async def _recount(store: Store, handle: str, cidrs: Collection[str]) -> None:
+    for _ in range(ATTEMPTS):
+        record = await _handle(store, handle)
+        named = {*cidrs, *(record.spec.block if record else ())}
+        blocks = [block for cidr in sorted(named) if (block := await _block(store, cidr))]
+        try:
+            await store.write(*recounted(handle, record, blocks))
+        except LOST_RACE:
+            continue
+        return
+    raise Contention(f"count handle {handle} anew: overtaken {ATTEMPTS} times in a row; check again later")
+
+
+async def _block(store: Store, cidr: str) -> IPAMBlock | None:
+    try:
+        return await store.get(IPAMBlock, cidr_name(cidr))
+    except NotFound:
+        return None
+
+
+async def _handle(store: Store, handle: str) -> IPAMHandle | None:
+    try:
+        return await store.get(IPAMHandle, handle_name(handle))
+    except NotFound:
+        return None
+
+
+async def _mend(store: Store, cidr: Network) -> None:
+    """Write a block whole again, from what it and the endpoints say now."""
+    for _ in range(ATTEMPTS):
+        block = await store.get(IPAMBlock, cidr_name(str(cidr)))
+        used = {address for endpoint in await store.list(WorkloadEndpoint) for address in endpoint.addresses}
+        whole = mended(block, used) if faults(block) else None
+        if whole is None:
+            return
+        try:
+            await store.write(Update(advanced(whole)))
+        except LOST_RACE:
+            continue
+        return
+    raise Contention(f"mend block {cidr}: overtaken {ATTEMPTS} times in a row; check again later")

@@ -1,0 +1,241 @@
+"""What `ipam check --fix` would do about which problem, and the records as they should be.
+
+Pure. Only what cannot take an address from somebody who uses it, or may be about to, is ever planned; each repair is
+carried out by compare-and-swap (`felixctl.ipam.repair_apply`), so a record that has changed meanwhile is left alone.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from datastore.fields import Address, Network
+from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
+from datastore.store import Create, Delete, Update, Write
+from felixctl.ipam.problems import Records, affinity_faults, lost_handles, miscounted, unassigned, unused
+from ipam.batch import Release
+from ipam.block import Allocation, address_of, advanced, allocations, faults, is_empty
+from ipam.names import affine_host, affinity_labels, affinity_name, claim_time_ns, handle_name, pod_handle
+
+USUAL_NETWORK = "k8s-pod-network"
+ARRIVING_SECONDS = 5 * 60
+"""An address younger than this may be that of a pod whose endpoint is not written yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Free:
+    """Release an address, if it is still assigned as it was."""
+
+    release: Release
+
+
+@dataclass(frozen=True, slots=True)
+class Assign:
+    """Assign an address to the pod that uses it, if nobody has it."""
+
+    address: Address
+    node: str
+    handle: str
+    attributes: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Recount:
+    """Make a handle's record say what the blocks hold for it: those it counts, and these."""
+
+    handle: str
+    blocks: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Mend:
+    """Write a block's record so that it agrees with itself."""
+
+    cidr: Network
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Finish a claim that was cut off, or drop it if the block is another's."""
+
+    affinity: BlockAffinity
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """Label a claim as today's readers look for it."""
+
+    affinity: BlockAffinity
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Write the claim that a block's record already names."""
+
+    host: str
+    cidr: Network
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Give up a claim on a block that is empty or not there."""
+
+    host: str
+    cidr: Network
+
+
+Action: TypeAlias = Free | Assign | Recount | Mend | Settle | Label | Claim | GiveUp
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """One step of the plan, and the sentence that tells it."""
+
+    sentence: str
+    action: Action
+
+
+def planned(records: Records, now_ns: int) -> list[Repair]:
+    """Return the repairs that are safe, in the order in which they build on each other.
+
+    None is while a record can't be read: it may be the endpoint of a pod whose address then looks unused.
+    """
+    if records.unreadable:
+        return []
+    found = (_of_blocks(records), _of_affinities(records), _of_addresses(records, now_ns), _of_handles(records))
+    return [repair for repairs in found for repair in repairs]
+
+
+def agreed(first: Sequence[Repair], second: Sequence[Repair]) -> list[Repair]:
+    """Return the repairs that two looks both ask for, as the second has them."""
+    known = {repair.sentence for repair in first}
+    return [repair for repair in second if repair.sentence in known]
+
+
+def _of_blocks(records: Records) -> Iterator[Repair]:
+    for block in records.blocks:
+        if faults(block) and mended(block, records.in_use) is not None:
+            yield Repair(f"write block {block.spec.cidr} so that it agrees with itself", Mend(block.network))
+
+
+def mended(block: IPAMBlock, in_use: Container[Address]) -> IPAMBlock | None:
+    """Return a block that agrees with itself, or None: an address is in use, and its owner's entry is lost."""
+    spec = block.spec
+    known = range(len(spec.attributes))
+    lost = [o for o, index in enumerate(spec.allocations) if index is not None and index not in known]
+    if any(address_of(block, ordinal) in in_use for ordinal in lost):
+        return None
+    used = sorted({index for index in spec.allocations if index is not None and index in known})
+    number = {old: new for new, old in enumerate(used)}
+    kept = tuple(None if index is None else number.get(index) for index in spec.allocations)
+    free = [ordinal for ordinal, index in enumerate(kept) if index is None]
+    queue = [ordinal for ordinal in dict.fromkeys(spec.unallocated) if ordinal in set(free)]
+    sequences = spec.sequence_number_for_allocation
+    return block.with_spec(
+        allocations=kept,
+        unallocated=(*queue, *(ordinal for ordinal in free if ordinal not in set(queue))),
+        attributes=tuple(spec.attributes[index] for index in used),
+        sequence_number_for_allocation={o: n for o, n in sequences.items() if o.isdigit() and int(o) not in set(free)},
+    )
+
+
+def _of_affinities(records: Records) -> Iterator[Repair]:
+    blocks = {block.network: block for block in records.blocks}
+    for record, _ in affinity_faults(records):
+        if isinstance(record, IPAMBlock):
+            yield from _of_unclaimed(record, records)
+            continue
+        host, cidr = record.spec.node, record.network
+        block = blocks.get(cidr)
+        living = host in records.node_names
+        if block is not None and affine_host(block.spec.affinity) != host:
+            yield Repair(f"drop the affinity of node {host} for block {cidr}: the block is another's", Settle(record))
+        elif record.name != affinity_name(host, str(cidr)):
+            continue
+        elif not living or (block is None and record.confirmed):
+            if block is None or is_empty(block):
+                yield Repair(f"give up block {cidr} of node {host}", GiveUp(host, cidr))
+        elif not record.confirmed:
+            yield Repair(f"finish the claim of node {host} for block {cidr}", Settle(record))
+        else:
+            yield Repair(f"label the affinity of node {host} for block {cidr} as it is looked for", Label(record))
+
+
+def labelled(affinity: BlockAffinity) -> BlockAffinity:
+    """Return the claim with the labels it is listed by; others stay."""
+    labels = affinity_labels(affinity.spec.node, affinity.network.version)
+    return affinity.with_metadata(labels={**affinity.metadata.labels, **labels})
+
+
+def _of_unclaimed(block: IPAMBlock, records: Records) -> Iterator[Repair]:
+    host = affine_host(block.spec.affinity)
+    if host in records.node_names:
+        yield Repair(f"write the affinity of node {host} for block {block.spec.cidr}", Claim(host or "", block.network))
+    elif host and is_empty(block):
+        yield Repair(f"give up block {block.spec.cidr} of node {host}", GiveUp(host, block.network))
+
+
+def _of_addresses(records: Records, now_ns: int) -> Iterator[Repair]:
+    leaked = {one.address for one in records.leaks.addresses}
+    for one in unused(records):
+        if one.address in leaked and not _may_be_arriving(one, now_ns):
+            release = Release(one.address, one.handle, one.sequence)
+            yield Repair(f"release {one.address} of {one.handle}", Free(release))
+    network = usual_network(records.handles)
+    broken = [block.network for block in records.blocks if faults(block)]
+    for address in unassigned(records):
+        endpoint = records.endpoint_of.get(address)
+        if endpoint is None or not endpoint.spec.container_id:
+            continue  # a tunnel's is assigned anew by its node's agent, and without a handle nobody could release it
+        if any(address in cidr for cidr in broken):
+            continue  # whose it is has to be settled first
+        handle = pod_handle(network, endpoint.spec.container_id)
+        pod, namespace = endpoint.spec.pod or "", endpoint.namespace or ""
+        attributes = {"namespace": namespace, "node": endpoint.spec.node, "pod": pod}
+        sentence = f"assign {address} to {handle}: pod {namespace}/{pod} uses it"
+        yield Repair(sentence, Assign(address, endpoint.spec.node, handle, attributes))
+
+
+def _may_be_arriving(one: Allocation, now_ns: int) -> bool:
+    """True for an address assigned a moment ago: of a pod still without its endpoint. One without a time is old."""
+    try:
+        assigned_ns = claim_time_ns(one.attributes.get("timestamp", "")[:19])
+    except ValueError:
+        return False
+    return now_ns - assigned_ns < ARRIVING_SECONDS * 10**9
+
+
+def usual_network(handles: Sequence[IPAMHandle]) -> str:
+    """Return the network that most handles of pods begin with: `NETWORK.CONTAINER`."""
+    parts = (handle.spec.handle_id.rpartition(".") for handle in handles)
+    networks = Counter(network for network, dot, container in parts if dot and len(container) == 64)
+    return networks.most_common(1)[0][0] if networks else USUAL_NETWORK
+
+
+def _of_handles(records: Records) -> Iterator[Repair]:
+    for handle in records.leaks.handles:
+        yield Repair(f"delete handle {handle.spec.handle_id}", Recount(handle.spec.handle_id))
+    for lost in lost_handles(records):
+        yield Repair(f"write handle {lost} anew", Recount(lost, frozenset(records.counts[lost])))
+    for wrong in miscounted(records):
+        yield Repair(f"count handle {wrong} anew", Recount(wrong, frozenset(records.counts[wrong])))
+
+
+def recounted(handle: str, record: IPAMHandle | None, blocks: Sequence[IPAMBlock]) -> list[Write]:
+    """Return the writes that make a handle's record count what these blocks hold; none if it does.
+
+    The blocks are written too, before: whoever is changing them at this moment is overtaken, and counts anew.
+    """
+    held = {block.spec.cidr: count for block in blocks if (count := _held(block, handle))}
+    if held == (dict(record.spec.block) if record else {}):
+        return []
+    fences: list[Write] = [Update(advanced(block)) for block in blocks]
+    if record is None:
+        return [*fences, Create(IPAMHandle.make(handle_name(handle), handle_id=handle, block=held, deleted=False))]
+    return [*fences, Update(record.with_spec(block=held)) if held else Delete(record)]
+
+
+def _held(block: IPAMBlock, handle: str) -> int:
+    return sum(one.handle == handle and not one.released for one in allocations(block))

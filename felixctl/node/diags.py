@@ -1,0 +1,156 @@
+"""`felixctl node diags`: one archive of what somebody far away needs to see, without secrets.
+
+An edge. What can't be read is told in the archive and by the command; it never keeps the rest from being read.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import tarfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from felixctl.errors import CommandError
+from felixctl.node import redaction, requirements
+from felixctl.node.read_system import read_system
+from felixctl.status_client import get_page
+from felixctl.version import client_version
+
+COMMANDS = {
+    "kernel/links.txt": ("ip", "-details", "-statistics", "link"),
+    "kernel/addresses.txt": ("ip", "address"),
+    "kernel/routes-ipv4.txt": ("ip", "-4", "route", "show", "table", "all"),
+    "kernel/routes-ipv6.txt": ("ip", "-6", "route", "show", "table", "all"),
+    "kernel/rules.txt": ("ip", "rule"),
+    "kernel/neighbours.txt": ("ip", "neighbour"),
+    "kernel/sockets.txt": ("ss", "-tlnpio"),
+    "kernel/nftables.txt": ("nft", "list", "ruleset"),
+    "logs/journal.txt": ("journalctl", "--no-pager", "-n", "20000", "-u", "felix*"),
+}
+COUNTERS = ("net/snmp", "net/snmp6", "net/netstat", "net/sockstat", "net/softnet_stat", "meminfo", "loadavg", "version")
+PAGES = {"agent/status.json": "/status", "agent/metrics.txt": "/metrics", "agent/ready.txt": "/readyz"}
+LOGS = (
+    "/var/log/felix*.log",
+    "/var/log/felix/*.log",
+    "/var/log/agent.log",
+    "/var/log/sidecar.log",
+    "/var/log/pods/*felix*/*/*.log",
+)
+LONGEST_LOG = 5_000_000
+"""Of a longer file the end is taken."""
+COMMAND_SECONDS = 10.0
+
+
+@dataclass(slots=True)
+class Archive:
+    """Files on their way into the archive, and what could not be read."""
+
+    files: dict[str, str] = field(default_factory=dict)
+    unread: list[str] = field(default_factory=list)
+
+    def add(self, name: str, reading: Callable[[], str]) -> None:
+        """Read one file and leave its secrets out; if that fails, say so instead."""
+        try:
+            self.files[name] = redaction.text(reading())
+        except (OSError, CommandError, subprocess.SubprocessError, ValueError) as error:
+            self.unread.append(f"{name}: {' '.join(str(error).split())}")
+
+
+def collect(run_dir: Path, url: str, logs: Sequence[Path], root: Path = Path("/")) -> Archive:
+    """Return everything that can be read on this node."""
+    archive = Archive()
+    archive.add("about.txt", _about)
+    archive.add("system.txt", lambda: requirements.report(read_system(root=root)))
+    for name, page in PAGES.items():
+        archive.add(name, partial(get_page, run_dir, page))
+    for name, command in COMMANDS.items():
+        archive.add(name, partial(_output, command))
+    for counter in COUNTERS:
+        archive.add(f"proc/{counter}", (root / "proc" / counter).read_text)
+    for path in (*logs, *_found(root, LOGS), *sorted((run_dir / "bgp").glob("*.conf"))):
+        archive.add(f"logs/{str(path).lstrip('/')}", partial(_end_of, path))
+    _add_records(archive, url)
+    return archive
+
+
+def _about() -> str:
+    name = os.uname()
+    return (
+        f"felixctl {client_version()}\nhost {name.nodename}\nkernel {name.release} {name.version}\n"
+        f"time {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())}\nuser {os.geteuid()}\n"
+    )
+
+
+def _output(command: Sequence[str]) -> str:
+    try:
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
+    except FileNotFoundError:
+        raise CommandError(f"{command[0]} is not installed") from None
+    if ended.returncode:
+        raise CommandError(f"{' '.join(command)} ended with {ended.returncode}: {ended.stderr.strip()[:200]}")
+    return ended.stdout
+
+
+def _found(root: Path, patterns: Sequence[str]) -> Iterator[Path]:
+    for pattern in patterns:
+        yield from sorted(root.glob(pattern.lstrip("/")))
+
+
+def _end_of(path: Path) -> str:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - LONGEST_LOG))
+        return file.read().decode(errors="replace")
+
+
+def _add_records(archive: Archive, url: str) -> None:
+    from datastore.record import Resource
+    from datastore.resources import KINDS
+    from datastore.store import Store
+    from felixctl.connection import reading
+    from felixctl.resources.documents import to_yaml
+
+    async def read(store: Store) -> dict[str, list[Resource]]:
+        return {kind: list(await store.list(model)) for kind, model in KINDS.items()}
+
+    try:
+        found = reading(url, read)
+    except CommandError as error:
+        archive.unread.append(f"datastore: {error}")
+        return
+    for kind, resources in found.items():
+        if resources:
+            records = [redaction.record(resource.to_json()) for resource in resources]
+            archive.files[f"datastore/{kind}.yaml"] = to_yaml(records)
+
+
+def write(archive: Archive, path: Path) -> None:
+    """Write the archive, for its owner only. Raises CommandError: it exists already, or can't be written."""
+    folder = path.name.removesuffix(".tar.gz")
+    files = {**archive.files, "unread.txt": "".join(f"{line}\n" for line in archive.unread)}
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(descriptor, "wb") as file, tarfile.open(fileobj=file, mode="w:gz") as tar:
+            for name in sorted(files):
+                content = files[name].encode()
+                entry = tarfile.TarInfo(f"{folder}/{name}")
+                entry.size, entry.mtime, entry.mode = len(content), int(time.time()), 0o600
+                tar.addfile(entry, io.BytesIO(content))
+    except OSError as error:
+        raise CommandError(f"write {path}: {error.strerror}; nothing was collected") from None
+
+
+def summary(archive: Archive, path: Path) -> str:
+    """Return what the command says at its end."""
+    unread = "".join(f"  {line}\n" for line in archive.unread)
+    missing = f"Could not be read:\n{unread}" if unread else ""
+    return f"{missing}{len(archive.files)} files are in {path}; secrets were left out, but look before you send it.\n"
+
+
+def usual_name(now: float) -> str:
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
+    return f"felix-diags-{os.uname().nodename}-{stamp}.tar.gz"

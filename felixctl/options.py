@@ -1,0 +1,42 @@
+"""Options that several commands share. Imported by every command, so it imports typer and nothing of ours."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DEFAULT_URL = "sqlite:///var/lib/felix/cluster.db"
+Url = Annotated[
+    str,
+    typer.Option(
+        "--datastore",
+        envvar="FELIX_DATASTORE",
+        metavar="URL",
+        help="The cluster's datastore, as the agents have it: [b]sqlite:///path/file.db[/b].",
+    ),
+]
+
+DEFAULT_RUN_DIR = Path("/run/felix")
+STATUS_SOCKET = "status.sock"
+RunDir = Annotated[
+    Path,
+    typer.Option(
+        "--run-dir",
+        envvar="FELIX_RUN_DIR",
+        metavar="DIR",
+        help=f"Where the agent keeps its sockets; its status is read from [b]{STATUS_SOCKET}[/b] in there.",
+    ),
+]
+
+
+class OutputFormat(StrEnum):
+    """How a command prints what it found: for people, or for programs."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+Output = Annotated[OutputFormat, typer.Option("-o", "--output", help="How to print it.")]

@@ -1,0 +1,1 @@
+"""Resources as calicoctl's users know them: read, checked, written, and printed."""

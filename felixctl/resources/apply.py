@@ -1,0 +1,158 @@
+"""Changes carried out on the datastore: read what matters, ask what to write, write it, again if somebody was quicker.
+
+An edge: `felixctl.resources.plan` decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from datastore.errors import Conflict, DatastoreError, NotFound
+from datastore.kinds.ipam import IPAMBlock
+from datastore.kinds.node import Node
+from datastore.kinds.pools import IPPool
+from datastore.record import Resource
+from datastore.store import Delete, Store, Write
+from felixctl.errors import CommandError
+from felixctl.resources import plan, view
+from felixctl.resources.plan import Key, Wanted, World
+from felixctl.resources.view import Json
+from ipam.errors import IpamError
+
+ATTEMPTS = 5
+"""How often a change is decided again after somebody else wrote in between."""
+POOL_REST_SECONDS = 0.5
+"""How long a disabled pool waits for requests that chose it before, as Calico does."""
+
+Decision = Callable[[Sequence[Wanted], World], list[Write]]
+
+
+async def preview(store: Store, items: Sequence[Wanted], decide: Decision) -> list[Write]:
+    """Return what is to be written about these items as things are."""
+    return decide(items, await _world(store, [one.key for one in items]))
+
+
+async def carry_out(store: Store, items: Sequence[Wanted], decide: Decision) -> None:
+    """Write what is decided about these items."""
+
+    async def once() -> None:
+        await _write(store, await preview(store, items, decide))
+
+    await _retried(once)
+
+
+async def change(store: Store, key: Key, edit: Callable[[Json], Json]) -> None:
+    """Change what people see of one resource."""
+
+    async def once() -> None:
+        world = await _world(store, [key])
+        if key not in world.existing:
+            raise CommandError(f"{key} does not exist in the datastore")
+        changed = edit(view.shown(world.existing[key].to_json()))
+        await _write(store, plan.edited(key, changed, world))
+
+    await _retried(once)
+
+
+class Removed(NamedTuple):
+    """What was removed, and a sentence for each thing of it that stays."""
+
+    keys: list[Key]
+    left: list[str]
+
+
+async def remove(store: Store, keys: Sequence[Key], *, skip_missing: bool, force: bool) -> Removed:
+    """Remove objects and return which.
+
+    A pool's blocks are given up first, so that no node goes on announcing them; a node's empty ones afterwards, when
+    its agent, should it still run, has nothing to claim them by.
+    """
+    found = await _existing(store, keys)
+    steps = plan.deleted(keys, found, skip_missing=skip_missing)
+    pools = [step.resource for step in steps if isinstance(step.resource, IPPool)]
+    if pools and not force:
+        plan.reject_pools_in_use(pools, await store.list(IPAMBlock))
+    for pool in pools:
+        await _give_up_blocks(store, pool)
+
+    async def once() -> None:
+        await _write(store, plan.deleted(keys, await _existing(store, keys), skip_missing=True))
+
+    await _retried(once)
+    nodes = [step.resource.name for step in steps if isinstance(step.resource, Node)]
+    return Removed(list(found), [sentence for node in nodes for sentence in await _give_up_blocks_of(store, node)])
+
+
+async def _give_up_blocks_of(store: Store, node: str) -> list[str]:
+    """Give up the empty blocks of a node that is gone, and return a sentence for each that is not."""
+    from ipam.affinities import Affinities
+
+    claims = Affinities(store, time.time_ns)
+    left = []
+    for affinity in await claims.of_host(node):
+        try:
+            await claims.release(node, affinity.network, must_be_empty=True)
+        except IpamError as refusal:
+            left.append(f"{refusal}; the agents of other nodes free it when its pods are gone")
+    return left
+
+
+async def _give_up_blocks(store: Store, pool: IPPool) -> None:
+    from ipam.allocator import Allocator  # nothing else here needs it, and it costs every command its import
+
+    if not pool.spec.disabled:
+        await store.update(pool.with_spec(disabled=True))
+        await asyncio.sleep(POOL_REST_SECONDS)
+    try:
+        await Allocator(store).release_pool(pool.network)
+    except (DatastoreError, IpamError) as error:
+        raise CommandError(f'{error}; IPPool "{pool.name}" is left disabled, delete it again') from error
+
+
+async def _write(store: Store, steps: Sequence[Write]) -> None:
+    """Write all or, where the store can't, one after the other, and tell how far it went."""
+    if store.atomic:
+        await store.write(*steps)
+        return
+    for number, step in enumerate(steps):
+        try:
+            await store.write(step)
+        except DatastoreError as error:
+            if number and not isinstance(error, Conflict):
+                verb = "deleted" if isinstance(step, Delete) else "written"
+                raise CommandError(f"{error}; {number} of {len(steps)} were {verb} before") from error
+            raise
+
+
+async def _retried(work: Callable[[], Awaitable[None]]) -> None:
+    """Decide again, from what is there then, where somebody else wrote in between."""
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return await work()
+        except Conflict:
+            continue
+    return await work()
+
+
+async def _existing(store: Store, keys: Iterable[Key]) -> dict[Key, Resource]:
+    found = {}
+    for key in keys:
+        try:
+            found[key] = await store.get(key.model, key.name, key.namespace)
+        except NotFound:
+            continue
+    return found
+
+
+async def _world(store: Store, keys: Sequence[Key]) -> World:
+    kinds_meant = {key.noun.kind for key in keys}
+    pools = "IPPool" in kinds_meant
+    return World(
+        await _existing(store, keys),
+        pools=await store.list(IPPool) if pools else (),
+        blocks=await store.list(IPAMBlock) if pools else (),
+        nodes=await store.list(Node) if "Node" in kinds_meant else (),
+    )

@@ -1,0 +1,307 @@
+"""`felixctl get, apply, create, replace, delete, patch, label`: resources as calicoctl's users know them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from datastore.errors import NotFound
+from datastore.kinds.bgp import BGPConfiguration
+from datastore.record import Resource
+from datastore.resources import KINDS
+from datastore.selector import SelectorError
+from datastore.store import Store
+from felixctl.completion import complete_forms, complete_kinds, complete_names
+from felixctl.connection import reading, writing
+from felixctl.errors import MISUSED, CommandError
+from felixctl.options import DEFAULT_URL, Url
+from felixctl.resources import formats, kinds, patches, plan, selection, view
+from felixctl.resources.apply import Decision, carry_out, change, preview, remove
+from felixctl.resources.documents import MalformedDocumentError, yaml_value
+from felixctl.resources.files import wanted
+from felixctl.resources.kinds import Noun
+from felixctl.resources.plan import Key
+from felixctl.terminal import show
+
+app = typer.Typer(rich_markup_mode="rich", no_args_is_help=True)
+
+Json = dict[str, Any]
+
+
+Kind = Annotated[
+    str,
+    typer.Argument(
+        metavar="KIND",
+        help="What to work on: nodes, ippools, bgppeers, workloadendpoints …",
+        show_default=False,
+        autocompletion=complete_kinds,
+    ),
+]
+Name = Annotated[str, typer.Argument(metavar="NAME", autocompletion=complete_names)]
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="NAME", help="Only these; all if none is given.", autocompletion=complete_names),
+]
+Files = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-f",
+        "--filename",
+        metavar="FILE",
+        help="YAML or JSON: one resource, several documents, or lists. [b]-[/b] is the standard input;"
+        " a folder stands for the .yaml, .yml and .json files in it.",
+        show_default=False,
+    ),
+]
+Recursive = Annotated[bool, typer.Option("-R", "--recursive", help="Folders in folders, too.")]
+Namespace = Annotated[
+    str | None, typer.Option("-n", "--namespace", help="For kinds that have one; else [b]default[/b].")
+]
+AllNamespaces = Annotated[bool, typer.Option("-A", "-a", "--all-namespaces", help="All namespaces at once.")]
+
+
+@app.command()
+def get(
+    kind: Kind,
+    names: Names = None,
+    output: Annotated[
+        str,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FORM",
+            help="ps (the short table), wide, yaml, json, name, jsonpath=TEMPLATE, custom-columns=COLUMNS.",
+            autocompletion=complete_forms,
+        ),
+    ] = "ps",
+    chosen: Annotated[
+        str | None,
+        typer.Option(
+            "-l", "--selector", metavar="LABELS", help="Only those with these labels: [b]rack=a,!old[/b] or has(rack)."
+        ),
+    ] = None,
+    namespace: Namespace = None,
+    all_namespaces: AllNamespaces = False,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Print resources: as a table, whole, or just the fields you name.
+
+    What [b]-o yaml[/b] prints can be changed and given to [b]apply -f[/b].
+
+    [b]-o jsonpath[/b] takes templates as kubectl does; see docs/calicoctl.md for how much of them.
+
+    [b]-o custom-columns[/b] takes columns of the table (NAME,CIDR) and fields (SIZE:.spec.blockSize).
+
+    [dim]$[/dim] felixctl get nodes -o wide
+    [dim]$[/dim] felixctl get ippool default-ipv4-ippool -o yaml
+    [dim]$[/dim] felixctl get wep -A -l app=web
+    [dim]$[/dim] felixctl get nodes -o jsonpath='{range .items\\[*]}{.metadata.name}{"\\n"}{end}'
+    [dim]$[/dim] felixctl get ippools -o custom-columns=NAME,CIDR,SIZE:.spec.blockSize
+    """
+    noun = _noun(kind)
+    try:
+        form, template = formats.checked(output)
+        condition = selection.chosen(chosen or "")
+    except (formats.FormError, SelectorError) as error:
+        raise CommandError(f"get {noun.plural}: {error}", MISUSED) from None
+    if names and chosen:
+        raise CommandError("get: names and -l exclude each other", MISUSED)
+    within = None if all_namespaces else namespace or plan.DEFAULT_NAMESPACE
+    found, cluster_as = reading(url, lambda store: _found(store, noun, names or (), within))
+    seen = (view.shown(resource.to_json()) for resource in found)
+    views = [one for one in seen if condition.matches(one["metadata"].get("labels") or {})]
+    if not names:
+        views.sort(key=lambda seen: kinds.order(noun, seen))
+    whole = view.listed(noun.kind, views) if not names else views[0] if len(views) == 1 else views
+    namespaces = all_namespaces or namespace is not None
+    try:
+        show(formats.in_form(form, template, noun, views, whole, namespaces=namespaces, cluster_as=cluster_as))
+    except formats.FormError as error:
+        raise CommandError(f"get {noun.plural}: {error}", MISUSED) from None
+
+
+async def _found(store: Store, noun: Noun, names: Sequence[str], namespace: str | None) -> tuple[list[Resource], int]:
+    """Return the objects of these names, or all, and the AS number of nodes that have none of their own."""
+    model = KINDS[noun.stored_kind]
+    if names:
+        keys = [plan.key_of(noun, name, namespace) for name in names]
+        found = [await store.get(model, key.name, key.namespace) for key in keys]
+    else:
+        found = await store.list(model, namespace=namespace if noun.namespaced else None)
+    try:
+        return found, (await store.get(BGPConfiguration, "default")).as_number
+    except NotFound:
+        return found, kinds.DEFAULT_AS
+
+
+@app.command()
+def apply(
+    files: Files = None,
+    recursive: Recursive = False,
+    namespace: Namespace = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, and say what would be written.")] = False,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Make resources what a file says: new ones are created, others changed.
+
+    Everything is checked first: if one resource is wrong, each mistake is told and [b]nothing[/b] is written. A
+    resource that carries a [b]resourceVersion[/b] is written only if nobody has changed it since.
+
+    [dim]$[/dim] felixctl apply -f pools.yaml --dry-run
+    [dim]$[/dim] felixctl apply -f pools.yaml
+    [dim]$[/dim] felixctl get bgppeers -o yaml | sed s/65001/65002/ | felixctl apply -f -
+    """
+    if dry_run:
+        items = wanted(files, recursive, namespace)
+        steps = reading(url, lambda store: preview(store, items, plan.applied))
+        show(plan.would_do(steps, len(items)))
+    else:
+        _change("applied", files, recursive, namespace, url, plan.applied)
+
+
+@app.command()
+def create(
+    files: Files = None,
+    recursive: Recursive = False,
+    namespace: Namespace = None,
+    skip_exists: Annotated[bool, typer.Option("--skip-exists", help="Leave existing resources as they are.")] = False,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Make new resources from a file; it is an error if one exists already.
+
+    [dim]$[/dim] felixctl create -f peer.yaml
+    """
+    _change("created", files, recursive, namespace, url, lambda i, w: plan.created(i, w, skip_existing=skip_exists))
+
+
+@app.command()
+def replace(
+    files: Files = None, recursive: Recursive = False, namespace: Namespace = None, url: Url = DEFAULT_URL
+) -> None:
+    """Change existing resources to what a file says; it is an error if one does not exist.
+
+    [dim]$[/dim] felixctl replace -f peer.yaml
+    """
+    _change("replaced", files, recursive, namespace, url, plan.replaced)
+
+
+@app.command()
+def delete(
+    kind: Annotated[
+        str | None,
+        typer.Argument(metavar="KIND", help="What to delete, with names.", autocompletion=complete_kinds),
+    ] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", autocompletion=complete_names)] = None,
+    files: Files = None,
+    recursive: Recursive = False,
+    namespace: Namespace = None,
+    skip_missing: Annotated[
+        bool, typer.Option("-s", "--skip-not-exists", help="What does not exist is no error.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Even a pool whose addresses are in use.")] = False,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Delete resources by name, or those that a file lists.
+
+    If one of them does not exist, none is deleted. A pool is disabled first and its blocks are given up; while
+    addresses of it are in use that would cut pods off, so it is refused without [b]--force[/b]. The empty blocks of a
+    node are given up with it, and those that are not are named.
+
+    [dim]$[/dim] felixctl delete bgppeer tor-1
+    [dim]$[/dim] felixctl delete -f pools.yaml
+    """
+    if bool(kind) == bool(files) or bool(kind) != bool(names):
+        raise CommandError("delete what? Give a kind and names, or -f FILE (see felixctl delete --help)", MISUSED)
+    if kind:
+        keys = [plan.key_of(_noun(kind), name, namespace) for name in names or ()]
+    else:
+        keys = [one.key for one in wanted(files, recursive, namespace)]
+    gone = writing(url, lambda store: remove(store, keys, skip_missing=skip_missing, force=force))
+    show(plan.result("deleted", gone.keys))
+    show("".join(f"Left: {sentence}\n" for sentence in gone.left))
+
+
+class PatchType(StrEnum):
+    STRATEGIC = "strategic"
+    JSON = "json"
+    MERGE = "merge"
+
+
+@app.command()
+def patch(
+    kind: Kind,
+    name: Name,
+    patch: Annotated[str, typer.Option("-p", "--patch", help="What to change, as JSON or YAML.")],
+    patch_type: Annotated[
+        PatchType,
+        typer.Option("-t", "--type", help="json: RFC 6902. For these kinds the two others are the same: RFC 7396."),
+    ] = PatchType.STRATEGIC,
+    namespace: Namespace = None,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Change some fields of a resource: by a mapping in which null removes a field, or by a list of operations.
+
+    [dim]$[/dim] felixctl patch ippool default-ipv4-ippool -p '{"spec": {"natOutgoing": false}}'
+    [dim]$[/dim] felixctl patch node n1 -t json -p '\\[{"op": "remove", "path": "/spec/bgp/asNumber"}]'
+    """
+    key = plan.key_of(_noun(kind), name, namespace)
+    try:
+        written = yaml_value(patch)
+    except MalformedDocumentError as error:
+        raise CommandError(f"patch {key}: the patch is neither JSON nor YAML ({error})", MISUSED) from None
+    match patch_type, written:
+        case PatchType.JSON, list():
+            _edit(url, key, lambda seen: patches.operated(seen, written))
+        case ((PatchType.MERGE | PatchType.STRATEGIC), dict()):
+            _edit(url, key, lambda seen: patches.merged(seen, written))
+        case _:
+            wanted_form = "a list of operations" if patch_type is PatchType.JSON else "one mapping"
+            raise CommandError(f"patch {key}: with --type {patch_type} the patch is {wanted_form}", MISUSED)
+    show(f"Successfully patched 1 '{key.noun.kind}' resource\n")
+
+
+@app.command()
+def label(
+    kind: Kind,
+    name: Name,
+    labels: Annotated[list[str], typer.Argument(metavar="KEY=VALUE", help="With --remove, keys alone.")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Change a label that has another value.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove these labels.")] = False,
+    namespace: Namespace = None,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Set or remove labels of a resource.
+
+    [dim]$[/dim] felixctl label node n1 rack=a route-reflector=true
+    [dim]$[/dim] felixctl label node n1 rack --remove
+    """
+    key = plan.key_of(_noun(kind), name, namespace)
+    values = {word.partition("=")[0]: None if remove else word.partition("=")[2] for word in labels}
+    if not remove and (bare := [word for word in labels if "=" not in word]):
+        raise CommandError(f"label {key}: {', '.join(bare)} has no value; write KEY=VALUE, or --remove", MISUSED)
+    _edit(url, key, lambda seen: patches.labelled(seen, values, overwrite=overwrite))
+    show(f"Successfully {'removed' if remove else 'set'} label(s) of 1 '{key.noun.kind}' resource\n")
+
+
+def _noun(word: str) -> Noun:
+    try:
+        return kinds.noun(word)
+    except kinds.UnknownKindError as error:
+        raise CommandError(str(error)) from None
+
+
+def _change(
+    verb: str, files: Sequence[str] | None, recursive: bool, namespace: str | None, url: str, decide: Decision
+) -> None:
+    items = wanted(files, recursive, namespace)
+    writing(url, lambda store: carry_out(store, items, decide))
+    show(plan.result(verb, [one.key for one in items]))
+
+
+def _edit(url: str, key: Key, edit: Callable[[Json], Json]) -> None:
+    if key.noun.written_by:
+        raise CommandError(f"{key} is not for people to write: {key.noun.written_by} does")
+    writing(url, lambda store: change(store, key, edit))

@@ -1,0 +1,99 @@
+"""`node diags`: one archive, nothing secret in it, and what could not be read is told."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from felixctl.node import diags, redaction
+from tests.felixctl.command import Felixctl
+from tests.felixctl.golden import printed
+from tests.felixctl.resources.test_commands import PEER
+from tests.felixctl.test_agent_commands import STATUS, agent, answered
+
+
+def files(path: Path) -> dict[str, str]:
+    with tarfile.open(path) as tar:
+        return {
+            member.name.partition("/")[2]: (tar.extractfile(member) or io.BytesIO()).read().decode() for member in tar
+        }
+
+
+def test_an_archive_holds_status_kernel_logs_and_records(felixctl: Felixctl, tmp_path: Path) -> None:
+    felixctl("apply", "-f", "-", stdin=printed("cli/after-add-nodes.yaml"))
+    log = tmp_path / "mine.log"
+    log.write_text('level=INFO msg="started"\nmd5-password "hunter2";\nurl=https://me:hunter2@h/x token: hunter2\n')
+    path = tmp_path / "n1.tar.gz"
+    with agent(tmp_path, answered(STATUS)):
+        ended = felixctl("node", "diags", "-o", str(path), "--log", str(log), "--run-dir", str(tmp_path))
+    assert ended.status == 0
+    found = files(path)
+    assert '"node": "n1"' in found["agent/status.json"]
+    assert "felixctl v" in found["about.txt"]
+    assert "name: node-2" in found["datastore/Node.yaml"]
+    assert "started" in found[f"logs/{str(log).lstrip('/')}"]
+    assert "hunter2" not in "".join(found.values())
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_what_could_not_be_read_is_told_and_the_rest_is_there(felixctl: Felixctl, tmp_path: Path) -> None:
+    path = tmp_path / "n1.tar.gz"
+    ended = felixctl("node", "diags", "-o", str(path), "--run-dir", str(tmp_path), "--log", "/nowhere/a.log")
+    assert ended.status == 0
+    unread = files(path)["unread.txt"]
+    for sentence in ("agent/status.json: read the agent's status", "datastore: open the datastore", "/nowhere/a.log"):
+        assert sentence in ended.out
+        assert sentence in unread
+    ended = felixctl("node", "diags", "-o", str(path), "--run-dir", str(tmp_path))
+    assert (ended.status, "File exists" in ended.err) == (1, True)
+
+
+def test_the_end_of_a_long_log_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diags, "LONGEST_LOG", 4)
+    (tmp_path / "a.log").write_text("0123456789")
+    archive = diags.collect(tmp_path, "sqlite:///nowhere/c.db", [tmp_path / "a.log"], root=tmp_path)
+    assert [text for name, text in archive.files.items() if name.endswith("a.log")] == ["6789"]
+
+
+def test_a_reference_to_a_secret_stays_and_the_secret_does_not() -> None:
+    record = {
+        "spec": {
+            "password": {"secretKeyRef": {"name": "bgp", "key": "tor"}},
+            "authToken": "abc",
+            "peers": [{"md5": "abc", "asNumber": 65001}],
+        },
+        "metadata": {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{…}"}},
+    }
+    assert redaction.record(record) == {
+        "spec": {
+            "password": {"secretKeyRef": {"name": "bgp", "key": "tor"}},
+            "authToken": redaction.LEFT_OUT,
+            "peers": [{"md5": redaction.LEFT_OUT, "asNumber": 65001}],
+        },
+        "metadata": {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": redaction.LEFT_OUT}},
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'md5-password "hunter2";',
+        "password=hunter2",
+        "BGP_PASSWORD: 'hunter2'",
+        '{"token": "hunter2"}',
+        "--secret hunter2",
+        "sqlite://user:hunter2@host/x",
+    ],
+)
+def test_no_secret_stays_in_a_text(text: str) -> None:
+    assert "hunter2" not in redaction.text(text)
+    assert redaction.text("10.65.1.0/26 via 192.0.2.2 dev eth0") == "10.65.1.0/26 via 192.0.2.2 dev eth0"
+
+
+def test_the_peers_of_the_cluster_are_in_the_archive(felixctl: Felixctl, tmp_path: Path) -> None:
+    felixctl("apply", "-f", "-", stdin=PEER + "  password: {secretKeyRef: {name: bgp, key: tor}}\n")
+    felixctl("node", "diags", "-o", str(tmp_path / "a.tar.gz"), "--run-dir", str(tmp_path))
+    assert "key: tor" in files(tmp_path / "a.tar.gz")["datastore/BGPPeer.yaml"]

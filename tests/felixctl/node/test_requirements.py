@@ -1,0 +1,92 @@
+"""`node checksystem`: what is there, what is missing, and whether that matters."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from pathlib import Path
+
+import pytest
+
+from felixctl.node import read_system, requirements
+from felixctl.node.requirements import FEATURES, LIBRARIES, PROGRAMS, SYSCTLS, State, System
+from tests.felixctl.command import Felixctl
+
+WHOLE = System(
+    "6.1.0",
+    {feature.option: "y" for feature in FEATURES},
+    sysctls={sysctl.path: sysctl.accepted[0] for sysctl in SYSCTLS},
+    programs={one.name for one in (*LIBRARIES, *PROGRAMS)},
+)
+
+
+def state(found: System, name: str) -> State:
+    [one] = [finding for finding in requirements.findings(found) if finding.name == name]
+    return one.state
+
+
+def test_a_system_that_has_all_will_do() -> None:
+    assert {finding.state for finding in requirements.findings(WHOLE)} == {State.PRESENT}
+    assert requirements.report(WHOLE).endswith("This system can run felix-py.\n")
+
+
+def test_a_kernels_configuration_is_read_as_it_is_written() -> None:
+    text = "#\n# Automatically generated\n#\nCONFIG_VETH=m\nCONFIG_NET_NS=y\n# CONFIG_NET_IPIP is not set\n"
+    assert requirements.options(text) == {"VETH": "m", "NET_NS": "y", "NET_IPIP": "n"}
+
+
+@pytest.mark.parametrize(
+    ("options", "loaded", "loadable", "known"),
+    [
+        ({"NET_IPIP": "y"}, set(), set(), State.PRESENT),
+        ({"NET_IPIP": "m"}, {"ipip"}, set(), State.PRESENT),
+        ({"NET_IPIP": "m"}, set(), {"ipip"}, State.LOADABLE),
+        ({"NET_IPIP": "m"}, set(), set(), State.UNKNOWN),
+        ({"NET_IPIP": "n"}, set(), set(), State.MISSING),
+        ({}, set(), set(), State.MISSING),
+        (None, set(), set(), State.UNKNOWN),
+        (None, {"ipip"}, set(), State.PRESENT),
+    ],
+)
+def test_a_feature_is_there_loadable_missing_or_not_known(
+    options: dict[str, str] | None, loaded: set[str], loadable: set[str], known: State
+) -> None:
+    assert state(System("6.1.0", options, loaded, loadable), "ipip") is known
+
+
+def test_only_what_every_node_needs_fails() -> None:
+    lacking = System(
+        "6.1.0", {**(WHOLE.options or {}), "NET_IPIP": "n"}, sysctls=WHOLE.sysctls, programs=WHOLE.programs
+    )
+    assert not any(finding.fails for finding in requirements.findings(lacking))
+    closed = System("6.1.0", WHOLE.options, sysctls={"net/ipv4/ip_forward": "0"}, programs=WHOLE.programs)
+    assert [finding.name for finding in requirements.findings(closed) if finding.fails] == ["net.ipv4.ip_forward"]
+    assert "it is 0; set net.ipv4.ip_forward=1" in requirements.report(closed)
+    assert requirements.report(closed).endswith("This system can't run felix-py yet.\n")
+
+
+def test_modules_are_found_in_the_files_of_depmod(tmp_path: Path) -> None:
+    folder = tmp_path / "lib" / "modules" / os.uname().release
+    folder.mkdir(parents=True)
+    (folder / "modules.dep").write_text("kernel/net/ipv4/ipip.ko.xz: kernel/net/ipv4/tunnel4.ko.xz\n")
+    (folder / "modules.builtin").write_text("kernel/drivers/net/veth.ko\n")
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc" / "config.gz").write_bytes(gzip.compress(b"CONFIG_NET_NS=y\nCONFIG_NET_IPIP=m\n"))
+    found = read_system.read_system(root=tmp_path)
+    assert [state(found, name) for name in ("ipip", "veth", "network namespaces", "vxlan")] == [
+        State.LOADABLE,
+        State.PRESENT,
+        State.PRESENT,
+        State.MISSING,
+    ]
+
+
+def test_the_command_ends_with_1_if_something_needed_is_missing(felixctl: Felixctl, tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.write_text("CONFIG_NET_NS=y\n# CONFIG_VETH is not set\n")
+    ended = felixctl("node", "checksystem", "--kernel-config", str(config))
+    if not Path("/sys/module/veth").exists():
+        assert (ended.status, "Missing: veth, for a pod's pair of devices." in ended.out) == (1, True)
+    assert all(purpose in ended.out for purpose in (one.purpose for one in FEATURES))
+    ended = felixctl("node", "checksystem", "--kernel-config", "/nowhere")
+    assert (ended.status, "read the kernel's configuration /nowhere" in ended.err) == (1, True)

@@ -1,0 +1,103 @@
+"""Changes carried out while others write, and on stores that can't write all at once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+import datastore
+from datastore.errors import Conflict, Unavailable
+from datastore.kinds.pools import IPPool
+from datastore.record import Resource
+from datastore.store import Store, Write
+from felixctl.errors import CommandError
+from felixctl.resources import apply, patches, plan
+from felixctl.resources.documents import read
+from felixctl.resources.kinds import noun
+from ipam.allocator import Allocator
+from ipam.errors import ClaimConflict
+
+POOLS = """
+apiVersion: projectcalico.org/v3
+kind: IPPool
+metadata: {name: a}
+spec: {cidr: 10.1.0.0/16}
+---
+apiVersion: projectcalico.org/v3
+kind: IPPool
+metadata: {name: b}
+spec: {cidr: 10.2.0.0/16}
+"""
+
+
+class Troubled:
+    """A store whose writes meet these troubles first, one each; None is none."""
+
+    def __init__(self, store: Store, *troubles: Exception | None, atomic: bool = True) -> None:
+        self._store, self._troubles, self.atomic = store, list(troubles), atomic
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def write(self, *writes: Write) -> tuple[Resource | None, ...]:
+        if self._troubles and (trouble := self._troubles.pop(0)):
+            raise trouble
+        return await self._store.write(*writes)
+
+
+@pytest.fixture
+async def store() -> AsyncIterator[Store]:
+    opened = datastore.open("sqlite:///:memory:")
+    yield opened
+    await opened.close()
+
+
+async def names(store: Store) -> list[str]:
+    return [pool.name for pool in await store.list(IPPool)]
+
+
+async def test_a_change_that_was_overtaken_is_decided_again(store: Store) -> None:
+    await store.create(IPPool.make("a", cidr="10.1.0.0/16"))
+    key = plan.key_of(noun("pool"), "a", None)
+    overtaken = Troubled(store, *(Conflict("somebody was quicker") for _ in range(apply.ATTEMPTS - 1)))
+    await apply.change(overtaken, key, lambda seen: patches.merged(seen, {"spec": {"disabled": True}}))
+    assert (await store.get(IPPool, "a")).spec.disabled
+
+
+async def test_one_who_is_always_overtaken_is_told(store: Store) -> None:
+    overtaken = Troubled(store, *(Conflict("somebody was quicker") for _ in range(apply.ATTEMPTS)))
+    with pytest.raises(Conflict):
+        await apply.carry_out(overtaken, plan.wanted(read(POOLS, "f")), plan.applied)
+    assert await names(store) == []
+
+
+async def test_a_store_that_writes_one_by_one_tells_how_far_it_came(store: Store) -> None:
+    failing = Troubled(store, None, Unavailable("the store is away"), atomic=False)
+    with pytest.raises(CommandError, match="the store is away; 1 of 2 were written before"):
+        await apply.carry_out(failing, plan.wanted(read(POOLS, "f")), plan.applied)
+    assert await names(store) == ["a"]
+    await apply.carry_out(failing, plan.wanted(read(POOLS, "f")), plan.applied)
+    assert await names(store) == ["a", "b"]
+
+
+async def test_a_store_that_fails_as_a_whole_has_written_nothing(store: Store) -> None:
+    failing = Troubled(store, Unavailable("the store is away"))
+    with pytest.raises(Unavailable):
+        await apply.carry_out(failing, plan.wanted(read(POOLS, "f")), plan.applied)
+    assert await names(store) == []
+
+
+async def test_a_pool_whose_blocks_cannot_be_given_up_is_told_to_be_disabled(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def overtaken(self: Allocator, cidr: object, *, must_be_empty: bool = False) -> None:
+        raise ClaimConflict(f"release {cidr}: another host is claiming it")
+
+    monkeypatch.setattr(apply, "POOL_REST_SECONDS", 0)
+    monkeypatch.setattr(Allocator, "release_pool", overtaken)
+    await store.create(IPPool.make("a", cidr="10.1.0.0/16"))
+    with pytest.raises(CommandError, match='claiming it; IPPool "a" is left disabled, delete it again'):
+        await apply.remove(store, [plan.key_of(noun("pool"), "a", None)], skip_missing=False, force=False)
+    assert (await store.get(IPPool, "a")).spec.disabled

@@ -1,0 +1,165 @@
+"""What is decided about changes, whatever people write."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datastore.kinds.node import Node
+from datastore.kinds.pools import IPPool
+from datastore.store import Create, Update
+from felixctl.errors import RejectedError
+from felixctl.resources import patches, plan, view
+from felixctl.resources.documents import Document
+from felixctl.resources.kinds import NOUNS, noun
+from felixctl.resources.plan import Wanted, World
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.sampled_from(["10.0.0.0/8", "all()", "a"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+FIELDS = """
+    cidr bgp peerIP nodeSelector interfaces podCIDRs node ipNetworks exportV4 labels annotations namespace wireguard
+    ipv4Address asNumber resourceVersion blockSize order
+"""
+fields = st.sampled_from(FIELDS.split())
+mappings = st.dictionaries(fields, json_values, max_size=4)
+
+
+@given(
+    st.sampled_from([noun.kind for noun in NOUNS] + ["Nonsense"]),
+    st.sampled_from([view.SHOWN, view.STORED, view.CORE, "v9"]),
+    mappings,
+    mappings | json_values,
+)
+def test_whatever_is_written_is_applied_or_rejected_in_sentences(
+    kind: str, version: str, metadata: dict[str, Any], spec: Any
+) -> None:
+    body = {"apiVersion": version, "kind": kind, "metadata": {**metadata, "name": "x"}, "spec": spec}
+    try:
+        [step] = plan.applied(plan.wanted([Document("f, line 1", body)]), World({}))
+    except RejectedError as rejected:
+        assert all(sentence.startswith("f, line 1: ") for sentence in rejected.sentences)
+    else:
+        assert isinstance(step, Create)
+        assert view.shown(step.resource.to_json())["kind"] == kind
+
+
+def wanted(kind: str, name: str, **spec: Any) -> Wanted:
+    body = {"apiVersion": view.SHOWN, "kind": kind, "metadata": {"name": name}, "spec": spec}
+    [one] = plan.wanted([Document("f", body)])
+    return one
+
+
+def test_an_old_overlap_does_not_forbid_another_change() -> None:
+    old = [IPPool.make("a", cidr="10.0.0.0/16"), IPPool.make("b", cidr="10.0.0.0/24")]
+    one = wanted("IPPool", "c", cidr="10.1.0.0/16")
+    assert plan.applied([one], World({}, pools=old))
+
+
+def test_two_pools_may_change_places_of_names_only_by_new_pools() -> None:
+    a = IPPool.make("a", cidr="10.0.0.0/16")
+    one = wanted("IPPool", "a", cidr="10.1.0.0/16")
+    with pytest.raises(RejectedError, match="cidr can't change"):
+        plan.applied([one], World({one.key: a}, pools=[a]))
+
+
+def test_what_is_so_already_needs_no_write() -> None:
+    pool = IPPool.make("a", cidr="10.0.0.0/16")
+    one = wanted("IPPool", "a", cidr="10.0.0.0/16")
+    assert plan.applied([one], World({one.key: pool}, pools=[pool])) == []
+
+
+def test_an_update_keeps_what_the_store_gave() -> None:
+    pool = IPPool.read(
+        {
+            "apiVersion": view.STORED,
+            "kind": "IPPool",
+            "metadata": {"name": "a", "uid": "u", "resourceVersion": "7", "creationTimestamp": "2026-11-22T20:18:26Z"},
+            "spec": {"cidr": "10.0.0.0/16"},
+            "status": {"conditions": []},
+        }
+    )
+    one = wanted("IPPool", "a", cidr="10.0.0.0/16", natOutgoing=True)
+    [step] = plan.applied([one], World({one.key: pool}, pools=[pool]))
+    assert isinstance(step, Update)
+    assert step.resource.to_json() == pool.to_json() | {"spec": {"cidr": "10.0.0.0/16", "natOutgoing": True}}
+
+
+def test_a_nodes_kubernetes_side_is_left_alone() -> None:
+    node = Node.read(
+        {
+            "apiVersion": "v1",
+            "kind": "Node",
+            "metadata": {
+                "name": "n1",
+                "labels": {"kubernetes.io/os": "linux"},
+                "annotations": {"example.com/theirs": "kept", "projectcalico.org/IPv4Address": "192.0.2.1/24"},
+            },
+            "spec": {"podCIDR": "10.244.0.0/24", "taints": [{"key": "k", "effect": "NoSchedule"}]},
+            "status": {"addresses": [{"type": "InternalIP", "address": "192.0.2.1"}]},
+        }
+    )
+    seen = view.shown(node.to_json())
+    changed = patches.merged(seen, {"spec": {"bgp": {"asNumber": 65001}}, "metadata": {"labels": {"rack": "a"}}})
+    key = plan.key_of(noun("node"), "n1", None)
+    [step] = plan.edited(key, changed, World({key: node}, nodes=[node]))
+    record = step.resource.to_json()
+    assert (record["spec"], record["status"]) == (node.to_json()["spec"], node.to_json()["status"])
+    assert record["metadata"]["labels"] == {"kubernetes.io/os": "linux"}
+    assert record["metadata"]["annotations"] == {
+        "example.com/theirs": "kept",
+        "projectcalico.org/IPv4Address": "192.0.2.1/24",
+        "projectcalico.org/ASNumber": "65001",
+        "projectcalico.org/labels": '{"rack":"a"}',
+    }
+    assert isinstance(step.resource, Node)
+    assert step.resource.labels == {"kubernetes.io/os": "linux", "rack": "a"}
+
+
+@given(st.uuids().map(str))
+def test_the_shown_uid_is_its_own_inverse(uid: str) -> None:
+    assert view.swapped_uid(view.swapped_uid(uid)) == uid
+
+
+@pytest.mark.parametrize(
+    ("base", "patch", "result"),
+    [
+        ({"a": "b"}, {"a": "c"}, {"a": "c"}),
+        ({"a": "b"}, {"b": "c"}, {"a": "b", "b": "c"}),
+        ({"a": "b"}, {"a": None}, {}),
+        ({"a": ["b"]}, {"a": "c"}, {"a": "c"}),
+        ({"a": {"b": "c"}}, {"a": {"b": "d", "c": None}}, {"a": {"b": "d"}}),
+        ({"a": [{"b": "c"}]}, {"a": [1]}, {"a": [1]}),
+        ({"e": None}, {"a": 1}, {"e": None, "a": 1}),
+        ([1, 2], {"a": "b", "c": None}, {"a": "b"}),
+        ({}, {"a": {"bb": {"ccc": None}}}, {"a": {"bb": {}}}),
+    ],
+)
+def test_merge_patches_follow_rfc_7396(base: Any, patch: Any, result: Any) -> None:
+    assert patches.merged(base, patch) == result
+
+
+@given(st.dictionaries(st.sampled_from(["metadata", "spec", "kind", "apiVersion"]), mappings | json_values))
+def test_whatever_a_patch_makes_of_a_resource_is_applied_or_rejected(patch: dict[str, Any]) -> None:
+    pool = IPPool.make("a", cidr="10.0.0.0/16")
+    key = plan.key_of(noun("pool"), "a", None)
+    changed = patches.merged(view.shown(pool.to_json()), patch)
+    try:
+        steps = plan.edited(key, changed, World({key: pool}, pools=[pool]))
+    except RejectedError as rejected:
+        assert rejected.sentences
+    else:
+        assert all(step.resource.name == "a" for step in steps)
+
+
+def test_a_patch_cannot_rename() -> None:
+    pool = IPPool.make("a", cidr="10.0.0.0/16")
+    key = plan.key_of(noun("pool"), "a", None)
+    renamed = patches.merged(view.shown(pool.to_json()), {"metadata": {"name": "b"}})
+    with pytest.raises(RejectedError, match="can't change"):
+        plan.edited(key, renamed, World({key: pool}, pools=[pool]))
