@@ -10,17 +10,15 @@ other things to do it is the steadier figure.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import resource
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -29,6 +27,7 @@ from typing import Any
 from bench.result import Row, duration, report
 from cni.build import build
 from kernel.links import Devices
+from kernel.netns import new_network_namespace, unshare_network
 
 TREE = Path(__file__).parents[1]
 SHIM = TREE / "build" / "felix-cni"
@@ -37,8 +36,6 @@ PEER_NAME = "ptp + host-local"
 ALONE, BATCHES, AT_ONCE = 30, 4, 10
 LEAST_ROUNDS = 5
 START_SECONDS = 30.0
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,24 +77,10 @@ class Pod:
         }
 
 
-def _unshare_network() -> None:
-    if _libc.unshare(0x40000000) != 0:
-        raise OSError(ctypes.get_errno(), "unshare the network namespace: this needs root")
-
-
 @contextmanager
 def pods(count: int) -> Iterator[list[Pod]]:
     """Fresh namespaces, made before and dropped after what is measured."""
-    made: list[int] = []
-
-    def make() -> None:
-        for _ in range(count):
-            _unshare_network()
-            made.append(os.open("/proc/thread-self/ns/net", os.O_RDONLY))
-
-    thread = threading.Thread(target=make)
-    thread.start()
-    thread.join()
+    made = [new_network_namespace() for _ in range(count)]
     try:
         yield [Pod(os.urandom(32).hex(), netns) for netns in made]
     finally:
@@ -236,8 +219,8 @@ def main(arguments: list[str]) -> int:
     if not (PEERS / "ptp").exists():
         print("bench cni: Debian's plugins are missing; install containernetworking-plugins", file=sys.stderr)
         return 1
-    _unshare_network()
-    with Devices() as devices:
+    unshare_network()
+    with closing(Devices()) as devices:
         devices.set_up(1)
         devices.add_address(1, bytes((192, 0, 2, 10)), 24)
     report("cni", measure(rounds))

@@ -15,15 +15,13 @@ things to do it is the steadier figure.
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path as File
 from tempfile import TemporaryDirectory
@@ -37,8 +35,8 @@ from felix_py.sources import LearnedRoutes
 from felix_py.writer import FibWriter
 from kernel.events import RouteChanged
 from kernel.links import Devices
-from kernel.netlink import NetlinkSocket
-from kernel.netns import inside
+from kernel.netlink import KernelError, NetlinkSocket
+from kernel.netns import inside, new_network_namespace
 from kernel.route import BLACKHOLE, RouteSpec
 from kernel.rtnetlink import Rtnetlink
 from net.prefix import Prefix, pack
@@ -87,20 +85,12 @@ class Turn(NamedTuple):
 @contextmanager
 def namespace() -> Iterator[int]:
     """Make a nameless network namespace with an eth0; it ends with its descriptor and the processes inside."""
-    found: list[int] = []
-
-    def make() -> None:
-        if ctypes.CDLL(None).unshare(0x40000000) == 0:
-            found.append(os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC))
-
-    maker = threading.Thread(target=make)
-    maker.start()
-    maker.join()
-    if not found:
-        raise SystemExit("make a network namespace: not permitted; run this as root, or under `unshare -Urn`")
-    [descriptor] = found
     try:
-        with inside(descriptor), Devices() as devices:
+        descriptor = new_network_namespace()
+    except KernelError as refused:
+        raise SystemExit(f"{refused}; run this as root, or under `unshare -Urn`") from None
+    try:
+        with inside(descriptor), closing(Devices()) as devices:
             devices.set_up(1)
             eth0 = devices.create_veth("eth0", descriptor, "far")
             devices.set_up(eth0.peer)
@@ -120,24 +110,24 @@ class Listener:
 
     def __init__(self, netns: int, size: int) -> None:
         with inside(netns):
-            self._channel = NetlinkSocket(groups=ROUTE_GROUPS[size], receive_buffer=1)
+            self._netlink = NetlinkSocket(groups=ROUTE_GROUPS[size], receive_buffer=1)
             self._table = open("/proc/thread-self/net/netlink", "rb", buffering=0)  # noqa: SIM115 - closed by close
-            with Devices() as devices:
-                filler = Prefix.host(bytes(size)[:-1] + b"\x09"), RouteSpec(3, BLACKHOLE)
+            with closing(Devices()) as devices:
+                filler = Prefix.host(bytes(size)[:-1] + b"\x09"), RouteSpec(3, 1030, BLACKHOLE)
                 while not self._dropped():
                     devices.put_route(*filler)
-                    devices.put_route(filler[0], RouteSpec(3, BLACKHOLE, mtu=1400))
+                    devices.put_route(filler[0], RouteSpec(3, 1030, BLACKHOLE, mtu=1400))
         self._seen = self._dropped()
 
     def close(self) -> None:
         self._table.close()
-        self._channel.close()
+        self._netlink.close()
 
     def _dropped(self) -> int:
         self._table.seek(0)
         for line in self._table.read(1 << 20).splitlines():
             fields = line.split()
-            if fields[2] == str(self._channel.port).encode() and fields[1] == b"0":
+            if fields[2] == str(self._netlink.port).encode() and fields[1] == b"0":
                 return int(fields[8])
         raise LookupError("the kernel does not list the listener's own socket")
 
@@ -189,7 +179,7 @@ async def our_side(load: Load) -> None:
     """Be the agent as far as routes go: what it learns goes through RIB and FIB, and its own events come back."""
     apply()
     ownership, rib, wanted = Ownership(), Rib(), load.table()
-    with Rtnetlink() as kernel:
+    with closing(Rtnetlink()) as kernel:
         learned = LearnedRoutes(ownership)
         writer = FibWriter(kernel, rib, Fib(ownership), lambda: None)
         writer.allow_removal(ownership.learned)

@@ -38,7 +38,7 @@ from cni.protocol import (
     version_answer,
     wish,
 )
-from cni.veth import HOST, Held, Made, Shape, Veth, gateway_of, unfit
+from cni.veth import HOST, Held, Made, Shape, Veth, gateway_of, netns_error
 from datastore.errors import Conflict, DatastoreError, Invalid, NotFound, Unavailable
 from datastore.kinds.ipam import IPAMBlock, IPAMConfig, IPAMHandle
 from datastore.kinds.pods import WorkloadEndpoint
@@ -578,7 +578,7 @@ def _namespace(request: Request, netns: int | None) -> int:
         raise CniError(
             Code.INVALID_NAMESPACE, f"{request.verb}: open CNI_NETNS {request.netns}: {why}; nothing was done"
         )
-    unsuited = unfit(netns)
+    unsuited = netns_error(netns)
     if unsuited and not (unsuited == HOST and request.may_be_host):
         raise CniError(
             Code.INVALID_NAMESPACE, f"{request.verb}: CNI_NETNS {request.netns} {unsuited}; nothing was done"

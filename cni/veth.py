@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import fcntl
 import hashlib
 import logging
-import os
+from contextlib import closing
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Final
@@ -22,7 +21,7 @@ from datastore.fields import address as parse_address
 from kernel.link_codec import Link, link_local
 from kernel.links import HOST_MAC, POD_GATEWAY, Devices, host_sysctls
 from kernel.netlink import KernelError
-from kernel.netns import inside
+from kernel.netns import CLONE_NEWNET, inside, is_current, kind_of
 from kernel.sysctl import read_sysctls, write_sysctls
 from net.prefix import Prefix, unpack
 
@@ -31,7 +30,6 @@ log = logging.getLogger("cni.veth")
 
 HOST: Final = "is the node's own network namespace"
 _LABEL = "felix"
-_GET_NAMESPACE_TYPE, _NETWORK = 0xB703, 0x40000000  # NS_GET_NSTYPE, CLONE_NEWNET
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +96,12 @@ def gateway_of(address: Address) -> Address:
     return parse_address(unpack(POD_GATEWAY if isinstance(address, IPv4Address) else link_local(HOST_MAC)))
 
 
-def unfit(netns: int) -> str | None:
+def netns_error(netns: int) -> str | None:
     """Return why this descriptor is not a pod's network namespace, or None if it is."""
-    try:
-        if fcntl.ioctl(netns, _GET_NAMESPACE_TYPE) != _NETWORK:
-            return "is a namespace, but not of networks"
-    except OSError:
-        return "is not a namespace"
-    there, here = os.fstat(netns), os.stat("/proc/thread-self/ns/net")
-    return HOST if (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino) else None
+    kind = kind_of(netns)
+    if kind != CLONE_NEWNET:
+        return "is not a namespace" if kind is None else "is a namespace, but not of networks"
+    return HOST if is_current(netns) else None
 
 
 class Veth:
@@ -141,10 +136,10 @@ class Veth:
         host = self._host.create_veth(shape.name, netns, shape.device, shape.mtu)
         try:
             self._host.set_alias(host.index, _label(shape.attachment))
-            write_sysctls(host_sysctls(shape.name, ipv6=shape.ipv6), content_without=("proxy_delay", "accept_ra"))
+            write_sysctls(host_sysctls(shape.name, ipv6=shape.ipv6), optional=("proxy_delay", "accept_ra"))
             with inside(netns):
                 write_sysctls(_pod_sysctls(shape))
-                with Devices() as pod:
+                with closing(Devices()) as pod:
                     if shape.mac and (link := pod.link(shape.device)):
                         pod.set_mac(link.index, bytes.fromhex(shape.mac.replace(":", "")))
                     end = pod.furnish(shape.device, [address.packed for address in shape.addresses])
@@ -198,7 +193,7 @@ class Veth:
 
     def reap(self) -> None:
         """Delete what was retired. It takes 15 to 35 ms, most of it waiting: for a thread."""
-        with Devices() as devices:
+        with closing(Devices()) as devices:
             devices.reap(RETIRED_GROUP)
 
     def inspect(self, shape: Shape, netns: int) -> tuple[Made | None, list[str]]:
@@ -209,7 +204,7 @@ class Veth:
         held = _held(host)
         if held is not None and held.attachment != shape.attachment:
             return None, [f"{shape.name} leads to {held.attachment.device} of container {held.attachment.container_id}"]
-        with inside(netns), Devices() as pod:
+        with inside(netns), closing(Devices()) as pod:
             end = pod.link(shape.device)
             if end is None:
                 return None, [f"there is no device {shape.device} in the container"]
@@ -229,7 +224,7 @@ class Veth:
             {path: value for path, value in wanted.items() if not path.endswith(("proxy_delay", "accept_ra"))}
         )
         for address in shape.addresses:
-            way = self._host.way_to(address.packed)
+            way = self._host.route_to(address.packed)
             if way is None or way[0] != Prefix.host(address.packed) or [h.device for h in way[1].hops] != [host.index]:
                 differences.append(f"the host has no route {Prefix.host(address.packed)} dev {shape.name}")
         return differences
@@ -238,7 +233,7 @@ class Veth:
         self._host.retire(link.index, _retired_name(link.index, link.alias), RETIRED_GROUP)
 
     def _delete(self, index: int) -> None:
-        with Devices() as devices:  # a thread has no business with the loop's socket
+        with closing(Devices()) as devices:  # a thread has no business with the loop's socket
             devices.delete(index)
 
 

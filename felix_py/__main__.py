@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -91,12 +91,12 @@ async def _serve(settings: Settings) -> None:
         settings.state_dir.mkdir(parents=True, exist_ok=True)
         store = datastore.open(settings.datastore)
         stack.push_async_callback(store.close)
-        kernel = stack.enter_context(Rtnetlink())
+        kernel = stack.enter_context(closing(Rtnetlink()))
         allocator = Allocator(store)
         identity = await _start(settings, store, kernel, allocator)
-        write_sysctls(FORWARDING, content_without=_IPV6_SYSCTLS)
+        write_sysctls(FORWARDING, optional=_IPV6_SYSCTLS)
         sidecar = SidecarClient(settings.run_dir / "bgp.sock")
-        tunnel_end = TunnelEnd(Tunnels(store, allocator, identity.node), stack.enter_context(Devices()))
+        tunnel_end = TunnelEnd(Tunnels(store, allocator, identity.node), stack.enter_context(closing(Devices())))
         agent = Agent(settings, identity, store, kernel, sidecar, tunnel_end, allocator.notice)
         journal = Journal(settings.state_dir / "released.journal")
         verbs = Verbs(_cni_settings(settings, identity), store, allocator, agent, journal, limitation=agent.limitation)

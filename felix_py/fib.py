@@ -74,7 +74,7 @@ class Fib:
 
     def fold(self, event: RouteChanged) -> Prefix | None:
         """Take one change made by somebody else; return the prefix if it needs another look."""
-        if event.path.metric != self.ownership.metric:
+        if event.spec.metric != self.ownership.metric:
             self._shadow(event)
             return None
         prefix, known = event.prefix, self.held.get(event.prefix)
@@ -83,12 +83,12 @@ class Fib:
                 return None
             self.held.pop(prefix, None)
             return prefix
-        if self.ownership.has(event.path):
+        if self.ownership.has(event.spec):
             self.squatted.pop(prefix, None)
-            self.held[prefix] = event.path
-            return prefix if event.path != known else None
+            self.held[prefix] = event.spec
+            return prefix if event.spec != known else None
         if known is None:
-            self.squatted[prefix] = event.path
+            self.squatted[prefix] = event.spec
             return None
         del self.held[prefix]  # written over in place: ours to put right
         return prefix
@@ -120,9 +120,9 @@ class Fib:
     def _shadow(self, event: RouteChanged) -> None:
         beside = self.shadows.setdefault(event.prefix, {})
         if event.gone:
-            beside.pop(event.path.metric, None)
+            beside.pop(event.spec.metric, None)
         else:
-            beside[event.path.metric] = event.path
+            beside[event.spec.metric] = event.spec
         if not beside:
             del self.shadows[event.prefix]
 

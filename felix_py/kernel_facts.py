@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import closing
 from pathlib import Path as File
 from typing import Any
 
@@ -37,7 +38,7 @@ def kernel_facts(to: bytes, from_: bytes, pods: Mapping[bytes, str]) -> dict[str
 
     pods: the devices of those of the two that are addresses of pods here. Raises KernelError.
     """
-    with Devices() as here:
+    with closing(Devices()) as here:
         links = here.links()
         names = {index: link.name for index, link in links.items()}
         ways = {unpack(address): _way(here, address, names) for address in (to, from_)}
@@ -79,7 +80,7 @@ def _device(link: Link, addresses: list[str]) -> dict[str, Any]:
 def _way(here: Devices, address: bytes, names: Mapping[int, str]) -> dict[str, Any] | None:
     """Return the route that carries packets for an address, None if there is none."""
     try:
-        prefix, path = here.look_up(address)
+        prefix, path = here.lookup(address)
     except KernelError as refused:
         ended = _DEAD_ENDS.get(refused.errno)
         entry = None if ended is None else _longest(here, address, ended)
@@ -112,7 +113,7 @@ def _inside(address: bytes, other: bytes) -> dict[str, Any] | None:
         except OSError:
             continue  # its pod has just ended
         try:
-            with inside(netns), Devices() as pod:
+            with inside(netns), closing(Devices()) as pod:
                 index = next((one.index for one in pod.addresses() if one.address == address), None)
                 if index is not None:
                     links = pod.links()

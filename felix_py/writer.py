@@ -81,11 +81,11 @@ class FibWriter:
         wanted = self.rib.best(prefix)
         if wanted == self.fib.held.get(prefix):
             return False
-        deed = "deleted" if event.gone else f"replaced by protocol {event.path.protocol}"
+        deed = "deleted" if event.gone else f"replaced by protocol {event.spec.protocol}"
         self.repairs += repair
         log.warning(
             "route %s was %s by somebody else; %s",
-            ip_route_text(prefix, wanted or event.path, self.names),
+            ip_route_text(prefix, wanted or event.spec, self.names),
             deed,
             "putting it right" if repair else "left as it is (FELIX_REPAIR is off)",
         )
@@ -95,9 +95,9 @@ class FibWriter:
 
     def own_change(self, event: RouteChanged) -> None:
         """Watch our own writes in the kernel's words: none may have hit a route that is not ours."""
-        hit = not self.fib.ownership.has(event.path) if event.gone else event.prefix in self.fib.squatted
+        hit = not self.fib.ownership.has(event.spec) if event.gone else event.prefix in self.fib.squatted
         if hit:
-            self.foreign_touched.append(f"a write of ours hit {ip_route_text(event.prefix, event.path, self.names)}")
+            self.foreign_touched.append(f"a write of ours hit {ip_route_text(event.prefix, event.spec, self.names)}")
             log.error("%s", self.foreign_touched[-1])
 
     def lost_device(self, device: int, among: Iterable[Prefix] | None = None) -> None:
@@ -138,7 +138,7 @@ class FibWriter:
             self.fib.refuse(refusal.prefix, before[refusal.prefix])
             log.warning(
                 "put route %s: %s; next try in %g s",
-                ip_route_text(refusal.prefix, refusal.path, self.names),
+                ip_route_text(refusal.prefix, refusal.spec, self.names),
                 refusal.text,
                 delay,
             )

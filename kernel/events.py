@@ -18,7 +18,7 @@ class Refused(NamedTuple):
     """A route the kernel did not take, or not let go. text: its words and errno, `Nexthop has … (ENETUNREACH)`."""
 
     prefix: Prefix
-    path: RouteSpec
+    spec: RouteSpec
     errno: int
     text: str
 
@@ -26,12 +26,12 @@ class Refused(NamedTuple):
 class RouteChanged(NamedTuple):
     """A route of the main table is there, or gone.
 
-    replaced: it took the place of one with the same prefix and metric, of which no event tells. own: by this Kernel,
-    which is told only of what a put of its own replaced; its mere additions and its removals stay unsaid.
+    replaced: it took the place of one with the same prefix and metric, for which there is no event. own: the change was
+    made by the same Rtnetlink; of these only replacements are reported, not its plain additions and its removals.
     """
 
     prefix: Prefix
-    path: RouteSpec
+    spec: RouteSpec
     gone: bool = False
     replaced: bool = False
     own: bool = False
@@ -66,7 +66,7 @@ def decode_events(datagram: bytes, own: tuple[int, ...], found: list[KernelEvent
             route = decode_route(body)
             if route is not None and route.table == MAIN_TABLE:
                 gone, replaced = kind == DELETE_ROUTE, bool(flags & REPLACE)
-                found.append(RouteChanged(route.prefix, route.path, gone, replaced and not gone, port in own))
+                found.append(RouteChanged(route.prefix, route.spec, gone, replaced and not gone, port in own))
         elif kind in (link_codec.NEW_LINK, link_codec.DELETE_LINK):
             link = link_codec.decode_link(body)
             if link is not None:

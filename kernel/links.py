@@ -3,7 +3,7 @@
 Edge: it carries out and decides nothing. A `Devices` works in the network namespace its maker was in; to work inside a
 pod, make one there:
 
-    with inside(netns_fd), Devices() as pod:
+    with inside(netns_fd), closing(Devices()) as pod:
         pod.furnish("eth0", addresses, gateway_mac)
 
 Nothing here awaits: a namespace belongs to the thread, and no other task may run in the pod's by accident.
@@ -15,8 +15,6 @@ import errno
 import socket
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
-from types import TracebackType
-from typing import Self
 
 from kernel import link_codec
 from kernel.link_codec import InterfaceAddress, Link, NeighbourEntry, link_local
@@ -68,30 +66,22 @@ class Devices:
     """The devices of one network namespace: the one this thread was in when the object was made."""
 
     def __init__(self) -> None:
-        self._channel = NetlinkSocket(receive_buffer=1 << 20)
+        self._netlink = NetlinkSocket(receive_buffer=1 << 20)
 
     def close(self) -> None:
-        self._channel.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+        self._netlink.close()
 
     # Reading
 
     def links(self) -> dict[int, Link]:
         """Return every device by index: leftovers are found among them by name or group. Raises KernelError."""
-        found = self._channel.dump(link_codec.GET_LINK, link_codec.every_link(), "read the devices")
+        found = self._netlink.dump(link_codec.GET_LINK, link_codec.every_link(), "read the devices")
         return {link.index: link for item in found if (link := link_codec.decode_link(item.body)) is not None}
 
     def link(self, name: str) -> Link | None:
         """Return the device with this name, None if there is none. Raises KernelError."""
         try:
-            answers = self._channel.request(link_codec.GET_LINK, 0, link_codec.link_named(name), f"read device {name}")
+            answers = self._netlink.request(link_codec.GET_LINK, 0, link_codec.link_named(name), f"read device {name}")
         except KernelError as refused:
             if refused.errno == errno.ENODEV:
                 return None
@@ -100,47 +90,47 @@ class Devices:
 
     def addresses(self, index: int = 0) -> list[InterfaceAddress]:
         """Return the addresses of one device, or of all (0), both families. Raises KernelError."""
-        found = self._channel.dump(link_codec.GET_ADDRESS, link_codec.every_address(), "read the addresses")
+        found = self._netlink.dump(link_codec.GET_ADDRESS, link_codec.every_address(), "read the addresses")
         every = (address for item in found if (address := link_codec.decode_address(item.body)) is not None)
         return [address for address in every if index in (0, address.index)]
 
     def routes(self) -> list[tuple[Prefix, RouteSpec]]:
-        """Return the main table's routes, both families, in one go: for a pod's few; Kernel.dump is for a node's."""
+        """Return the main table's routes, both families, in one go: for a pod's few; Rtnetlink.dump is for a node's."""
         routes = []
         for size in (4, 16):
             try:
-                found = self._channel.dump(GET_ROUTE, dump_request(size), "read the routes")
+                found = self._netlink.dump(GET_ROUTE, dump_request(size), "read the routes")
             except KernelError as refused:
                 if refused.errno in _ABSENT:
                     continue
                 raise
             decoded = (decode_route(item.body) for item in found)
-            routes += [(route.prefix, route.path) for route in decoded if route and route.table == MAIN_TABLE]
+            routes += [(route.prefix, route.spec) for route in decoded if route and route.table == MAIN_TABLE]
         return routes
 
-    def way_to(self, address: bytes) -> tuple[Prefix, RouteSpec] | None:
+    def route_to(self, address: bytes) -> tuple[Prefix, RouteSpec] | None:
         """Return the route that carries an address, as the main table has it; None if there is none."""
         try:
-            return self.look_up(address)
+            return self.lookup(address)
         except KernelError:
             return None
 
-    def look_up(self, address: bytes) -> tuple[Prefix, RouteSpec]:
+    def lookup(self, address: bytes) -> tuple[Prefix, RouteSpec]:
         """Return the route of any table that carries an address.
 
         Raises KernelError: errno ENETUNREACH where there is none; IPv4 routes that lead nowhere are errors as well,
         EINVAL a blackhole, EHOSTUNREACH unreachable, EACCES prohibited.
         """
         tried = f"look up {unpack(address)}"
-        answers = self._channel.request(GET_ROUTE, 0, match_request(address), tried)
+        answers = self._netlink.request(GET_ROUTE, 0, match_request(address), tried)
         route = decode_route(answers[0].body) if answers else None
         if route is None:
             raise KernelError(f"{tried}: no route in the answer", errno.ENETUNREACH)
-        return route.prefix, route.path
+        return route.prefix, route.spec
 
     def neighbours(self, index: int = 0) -> list[NeighbourEntry]:
         """Return the neighbour entries of one device, or of all (0), both families. Raises KernelError."""
-        found = self._channel.dump(link_codec.GET_NEIGHBOUR, link_codec.every_neighbour(), "read the neighbours")
+        found = self._netlink.dump(link_codec.GET_NEIGHBOUR, link_codec.every_neighbour(), "read the neighbours")
         every = (entry for item in found if (entry := link_codec.decode_neighbour(item.body)) is not None)
         return [entry for entry in every if index in (0, entry.index)]
 
@@ -154,7 +144,7 @@ class Devices:
         """
         tried = f"create veth {name} with {pod_name} in the pod"
         body = link_codec.veth(name, mac, mtu, pod_name, netns)
-        told = self._channel.request(link_codec.NEW_LINK, CREATE | EXCLUSIVE | ECHO, body, tried)
+        told = self._netlink.request(link_codec.NEW_LINK, CREATE | EXCLUSIVE | ECHO, body, tried)
         # Kernels before 6.2 do not echo what they made.
         made = link_codec.decode_link(told[0].body) if told else self.link(name)
         if made is None:
@@ -200,9 +190,9 @@ class Devices:
             tried = f"make {unpack(gateway)} a neighbour of {pod_name}"
             steps.append((tried, link_codec.NEW_NEIGHBOUR, CREATE | REPLACE, body))
         requests, tries = self._numbered(steps)
-        for prefix, path in _pod_routes(index, sizes, gateway_mac, routes):
-            first = self._channel.sequences(1)
-            requests.append(put_message(first, prefix, path))
+        for prefix, spec in _pod_routes(index, sizes, gateway_mac, routes):
+            first = self._netlink.sequences(1)
+            requests.append(put_message(first, prefix, spec))
             tries[first] = f"put route {prefix} in the pod"
         self._all_or_error(requests, tries)
         return replace(link, up=True, mtu=mtu or link.mtu)
@@ -236,31 +226,28 @@ class Devices:
         Raises KernelError: errno EEXIST where the name is taken, if only by the device that came with the module;
         EOPNOTSUPP where this kernel has no such kind.
         """
-        self._channel.request(
+        self._netlink.request(
             link_codec.NEW_LINK, CREATE | EXCLUSIVE, link_codec.plain(name, kind), f"create {name} of kind {kind}"
         )
 
     def set_up(self, index: int) -> None:
-        self._channel.request(link_codec.NEW_LINK, 0, link_codec.state(index, up=True), f"bring device {index} up")
-
-    def set_down(self, index: int) -> None:
-        self._channel.request(link_codec.NEW_LINK, 0, link_codec.state(index, up=False), f"take device {index} down")
+        self._netlink.request(link_codec.NEW_LINK, 0, link_codec.state(index, up=True), f"bring device {index} up")
 
     def set_mtu(self, index: int, mtu: int) -> None:
-        self._channel.request(
+        self._netlink.request(
             link_codec.SET_LINK, 0, link_codec.mtu(index, mtu), f"set the MTU of device {index} to {mtu}"
         )
 
     def set_mac(self, index: int, mac: bytes) -> None:
         tried = f"set the MAC of device {index} to {mac.hex(':')}"
-        self._channel.request(link_codec.SET_LINK, 0, link_codec.mac(index, mac), tried)
+        self._netlink.request(link_codec.SET_LINK, 0, link_codec.mac(index, mac), tried)
 
     def set_alias(self, index: int, alias: str) -> None:
         """Leave a text on a device, which stays on it through renaming and until it is deleted."""
-        self._channel.request(link_codec.SET_LINK, 0, link_codec.alias(index, alias), f"label device {index} {alias!r}")
+        self._netlink.request(link_codec.SET_LINK, 0, link_codec.alias(index, alias), f"label device {index} {alias!r}")
 
     def rename(self, index: int, name: str) -> None:
-        self._channel.request(
+        self._netlink.request(
             link_codec.SET_LINK, 0, link_codec.state(index, name=name), f"rename device {index} to {name}"
         )
 
@@ -268,33 +255,27 @@ class Devices:
         """Add an address, IPv6 without duplicate detection. Content when the device has it already."""
         tried = f"add address {unpack(address)}/{length} to device {index}"
         body = link_codec.address(index, address, length)
-        self._channel.request(link_codec.NEW_ADDRESS, CREATE | REPLACE, body, tried)
+        self._netlink.request(link_codec.NEW_ADDRESS, CREATE | REPLACE, body, tried)
 
     def remove_address(self, index: int, address: bytes, length: int) -> None:
         """Remove an address. Content when it is gone already."""
         tried = f"remove address {unpack(address)}/{length} from device {index}"
         self._content_without(link_codec.DELETE_ADDRESS, link_codec.address(index, address, length), tried)
 
-    def put_neighbour(self, index: int, address: bytes, mac: bytes) -> None:
-        """Make a permanent neighbour entry, in place of what is there."""
-        tried = f"make {unpack(address)} a neighbour of device {index}"
-        body = link_codec.neighbour(index, address, mac)
-        self._channel.request(link_codec.NEW_NEIGHBOUR, CREATE | REPLACE, body, tried)
-
-    def put_route(self, prefix: Prefix, path: RouteSpec) -> None:
-        """Put one route, for a namespace that has no Kernel of its own. Raises KernelError."""
-        sequence = self._channel.sequences(1)
-        self._all_or_error([put_message(sequence, prefix, path)], {sequence: f"put route {prefix}"})
+    def put_route(self, prefix: Prefix, spec: RouteSpec) -> None:
+        """Put one route, for a namespace that has no Rtnetlink of its own. Raises KernelError."""
+        sequence = self._netlink.sequences(1)
+        self._all_or_error([put_message(sequence, prefix, spec)], {sequence: f"put route {prefix}"})
 
     def _content_without(self, kind: int, body: bytes, tried: str) -> None:
         try:
-            self._channel.request(kind, 0, body, tried)
+            self._netlink.request(kind, 0, body, tried)
         except KernelError as refused:
             if refused.errno not in (errno.ENODEV, errno.EADDRNOTAVAIL):
                 raise
 
     def _numbered(self, steps: Collection[tuple[str, int, int, bytes]]) -> tuple[list[bytes], dict[int, str]]:
-        first = self._channel.sequences(len(steps))
+        first = self._netlink.sequences(len(steps))
         requests = [message(kind, flags, n, body) for n, (_, kind, flags, body) in enumerate(steps, first)]
         return requests, {n: tried for n, (tried, *_) in enumerate(steps, first)}
 
@@ -302,7 +283,7 @@ class Devices:
         """Send a batch; raise what went wrong first. What else succeeded stays: the caller throws the device away."""
         closing = bytearray(requests[-1])
         closing[6] |= ACK
-        failures = self._channel.batch(b"".join([*requests[:-1], closing]), max(tries))
+        failures = self._netlink.batch(b"".join([*requests[:-1], closing]), max(tries))
         if failures:
             first = min(failures)
             raise KernelError(f"{tries[first.sequence]}: {explain(first.errno, first.text)}", first.errno)
@@ -315,10 +296,10 @@ def _pod_routes(
     for size in sizes:
         if size == 4:
             gateway, metric, default = POD_GATEWAY, 0, _ANYWHERE_4
-            yield Prefix.host(gateway), RouteSpec(_BOOT, hops=(NextHop(index),), metric=metric, scope=LINK_SCOPE)
+            yield Prefix.host(gateway), RouteSpec(_BOOT, metric, hops=(NextHop(index),), scope=LINK_SCOPE)
         else:
             gateway, metric, default = link_local(gateway_mac), 1024, _ANYWHERE_6
-        path = RouteSpec(_BOOT, hops=(NextHop(index, gateway),), metric=metric)
+        spec = RouteSpec(_BOOT, metric, hops=(NextHop(index, gateway),))
         for prefix in (default,) if routes is None else routes:
             if len(prefix.packed) == size:
-                yield prefix, path
+                yield prefix, spec

@@ -1,6 +1,6 @@
 """A netlink socket: one request and its answer, a batch and its errors, a dump.
 
-Edge. The kernel works a request off inside send(), so no answer is ever waited for; only a dump comes in pieces.
+Edge. The kernel processes a request inside send(), so no answer is ever waited for; only a dump comes in pieces.
 A socket belongs for life to the network namespace that its thread was in when it was opened.
 """
 
@@ -9,12 +9,10 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Iterator
-from types import TracebackType
-from typing import Self
 
 from kernel.message import ACK, DONE, DUMP, DUMP_INTERRUPTED, ERROR, Answer, Message, answer, explain, message, messages
 
-_ROUTE = 0  # NETLINK_ROUTE
+NETLINK_ROUTE = 0  # the family of routes, devices and addresses
 _NETLINK = 270  # SOL_NETLINK
 _CAP_ACK, _EXT_ACK, _STRICT_CHECK = 10, 11, 12
 _SEND_FORCE, _RECEIVE_FORCE = 32, 33  # SO_SNDBUFFORCE, SO_RCVBUFFORCE
@@ -34,8 +32,12 @@ class KernelError(Exception):
 class NetlinkSocket:
     """One netlink socket for requests, in the network namespace its maker was in."""
 
-    def __init__(self, *, groups: int = 0, receive_buffer: int = _BUFFER) -> None:
-        self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _ROUTE)
+    def __init__(self, protocol: int = NETLINK_ROUTE, *, groups: int = 0, receive_buffer: int = _BUFFER) -> None:
+        """protocol: the netlink family, such as 12 (netfilter) or 16 (generic). groups: a bit for each subscription.
+
+        Raises OSError: this family is not to be had here.
+        """
+        self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
         try:
             _grow(self.socket, _SEND_FORCE, socket.SO_SNDBUF, _BUFFER)
             _grow(self.socket, _RECEIVE_FORCE, socket.SO_RCVBUF, receive_buffer)
@@ -50,14 +52,6 @@ class NetlinkSocket:
 
     def close(self) -> None:
         self.socket.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def sequences(self, count: int) -> int:
         """Reserve `count` sequence numbers in a row and return the first."""

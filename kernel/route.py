@@ -23,7 +23,7 @@ FIB_MATCH = 0x2000  # RTM_F_FIB_MATCH: answer with the entry of the table, not w
 
 _REQUEST = 0x1
 _INET, _INET6 = 2, 10
-_CLONED = 0x200  # a cached exception of IPv6 (redirect, path MTU), not an entry of the table
+_CLONED = 0x200  # a cached exception of IPv6 (redirect, spec MTU), not an entry of the table
 _ONLINK = 0x4
 _DESTINATION, _DEVICE, _GATEWAY, _PRIORITY, _SOURCE, _METRICS, _MULTIPATH = 1, 4, 5, 6, 7, 8, 9
 _TABLE, _VIA = 15, 18
@@ -32,7 +32,7 @@ _METRIC_MTU = 2
 _ROUTE = struct.Struct("=BBBBBBBBI")  # family, length, source length, tos, table, protocol, scope, type, flags
 _HOP = struct.Struct("=HBBi")  # length, flags, weight - 1, device
 _SEQUENCE = struct.Struct("=I")
-_CACHED_PATHS = 1 << 14
+_CACHED_SPECS = 1 << 14
 
 
 class RouteKind(IntEnum):
@@ -70,21 +70,21 @@ class NextHop(NamedTuple):
 class RouteSpec(NamedTuple):
     """Everything of a route but its destination. Make one and share it; do not make one per route.
 
-    metric: IPv4 knows 0, for IPv6 it reads back as 1024. scope: 253 for IPv4 routes without a gateway; IPv6 has none
-    and reads back 0. mtu 0: the device's. source: the address to send from, b"" = the kernel chooses.
+    metric: 0 is IPv4's own default; for IPv6 it reads back as 1024. scope: 253 for IPv4 routes without a gateway; IPv6
+    has none and reads back 0. mtu 0: the device's. source: the address to send from, b"" = the kernel chooses.
     """
 
     protocol: int
+    metric: int
     kind: RouteKind = UNICAST
     hops: tuple[NextHop, ...] = ()
-    metric: int = 1030
     scope: int = 0
     mtu: int = 0
     source: bytes = b""
 
 
 class Envelope(NamedTuple):
-    """The bytes that all messages for one path, prefix length and verb share. Between them go the sequence number
+    """The bytes that all messages for one spec, prefix length and verb share. Between them go the sequence number
     (behind `start`) and the address (behind `middle`)."""
 
     start: bytes  # length, type, flags
@@ -95,46 +95,43 @@ class Envelope(NamedTuple):
         return self.start + _SEQUENCE.pack(sequence) + self.middle + address + self.rest
 
 
-def put_message(sequence: int, prefix: Prefix, path: RouteSpec) -> bytes:
+def put_message(sequence: int, prefix: Prefix, spec: RouteSpec) -> bytes:
     """Return the message that puts a route: added, or in one step in place of what has its prefix and metric."""
-    return put_envelope(path, len(prefix.packed), prefix.length).around(sequence, prefix.packed)
+    return put_envelope(spec, len(prefix.packed), prefix.length).around(sequence, prefix.packed)
 
 
-def remove_message(sequence: int, prefix: Prefix, path: RouteSpec) -> bytes:
-    """Return the message that removes the route to `prefix` with the path's protocol and metric, whatever its hops."""
-    return remove_envelope(path, len(prefix.packed), prefix.length).around(sequence, prefix.packed)
-
-
-@lru_cache(_CACHED_PATHS)
-def put_envelope(path: RouteSpec, size: int, length: int) -> Envelope:
+@lru_cache(_CACHED_SPECS)
+def put_envelope(spec: RouteSpec, size: int, length: int) -> Envelope:
     """Return what surrounds the address (of 4 or 16 bytes) of a prefix of this length in the message that puts it."""
-    rest = number(_PRIORITY, path.metric) if path.metric else b""
+    rest = number(_PRIORITY, spec.metric) if spec.metric else b""
     flags = 0
-    if path.kind == UNICAST and len(path.hops) > 1:
-        rest += nested(_MULTIPATH, *(_hop_bytes(hop, size) for hop in path.hops))
-    elif path.kind == UNICAST and path.hops:
-        hop = path.hops[0]
+    if spec.kind == UNICAST and len(spec.hops) > 1:
+        rest += nested(_MULTIPATH, *(_hop_bytes(hop, size) for hop in spec.hops))
+    elif spec.kind == UNICAST and spec.hops:
+        hop = spec.hops[0]
         rest += _gateway(hop.gateway, size)
         rest += number(_DEVICE, hop.device) if hop.device else b""
         flags = _ONLINK if hop.onlink else 0
-    if path.mtu:
-        rest += nested(_METRICS, number(_METRIC_MTU, path.mtu))
-    if path.source:
-        rest += attribute(_SOURCE, path.source)
-    scope = path.scope if size == 4 else 0
+    if spec.mtu:
+        rest += nested(_METRICS, number(_METRIC_MTU, spec.mtu))
+    if spec.source:
+        rest += attribute(_SOURCE, spec.source)
+    scope = spec.scope if size == 4 else 0
     family = _INET if size == 4 else _INET6
-    header = _ROUTE.pack(family, length, 0, 0, MAIN_TABLE, path.protocol, scope, path.kind, flags)
+    header = _ROUTE.pack(family, length, 0, 0, MAIN_TABLE, spec.protocol, scope, spec.kind, flags)
     return _envelope(NEW_ROUTE, CREATE | REPLACE, size, header, rest)
 
 
-@lru_cache(_CACHED_PATHS)
-def remove_envelope(path: RouteSpec, size: int, length: int) -> Envelope:
-    """Return the same for its removal. Raises ValueError: protocol 0, which would remove anybody's route."""
-    if path.protocol == 0:
+@lru_cache(_CACHED_SPECS)
+def remove_envelope(spec: RouteSpec, size: int, length: int) -> Envelope:
+    """Return the same for the removal of the route with the spec's protocol and metric, whatever its hops.
+
+    Raises ValueError: protocol 0, which would remove anybody's route."""
+    if spec.protocol == 0:
         raise ValueError("remove a route of protocol 0: the kernel takes that for any protocol")
     family = _INET if size == 4 else _INET6
-    header = _ROUTE.pack(family, length, 0, 0, MAIN_TABLE, path.protocol, ANY_SCOPE, RouteKind.UNSPECIFIED, 0)
-    return _envelope(DELETE_ROUTE, 0, size, header, number(_PRIORITY, path.metric) if path.metric else b"")
+    header = _ROUTE.pack(family, length, 0, 0, MAIN_TABLE, spec.protocol, ANY_SCOPE, RouteKind.UNSPECIFIED, 0)
+    return _envelope(DELETE_ROUTE, 0, size, header, number(_PRIORITY, spec.metric) if spec.metric else b"")
 
 
 def _envelope(message: int, verb: int, size: int, header: bytes, rest: bytes) -> Envelope:
@@ -160,7 +157,7 @@ class DecodedRoute(NamedTuple):
     """One route as the kernel tells it."""
 
     prefix: Prefix
-    path: RouteSpec
+    spec: RouteSpec
     table: int
 
 
@@ -168,7 +165,7 @@ _ANYWHERE = {_INET: Prefix(bytes(4), 0), _INET6: Prefix(bytes(16), 0)}
 _IN_MAIN = number(_TABLE, MAIN_TABLE)
 _TO_4, _TO_6 = _IN_MAIN + b"\x08\0\x01\0", _IN_MAIN + b"\x14\0\x01\0"
 _read: dict[bytes, RouteSpec] = {}  # the bytes of a route without its destination, to what they say
-_known: dict[RouteSpec, RouteSpec] = {}  # one object for equal paths, whatever bytes (flags, cache ages) they came in
+_known: dict[RouteSpec, RouteSpec] = {}  # one object for equal specs, whatever bytes (flags, cache ages) they came in
 
 
 def decode_route(body: bytes) -> DecodedRoute | None:
@@ -184,17 +181,17 @@ def decode_route(body: bytes) -> DecodedRoute | None:
     else:
         return _decode_slowly(body)
     key = body[:1] + body[4:12] + body[end:]
-    path = _read.get(key)
-    if path is not None:
-        return DecodedRoute(prefix, path, MAIN_TABLE)
+    spec = _read.get(key)
+    if spec is not None:
+        return DecodedRoute(prefix, spec, MAIN_TABLE)
     found = _decode_slowly(body)
     if found is not None:
-        if len(_read) >= _CACHED_PATHS:
+        if len(_read) >= _CACHED_SPECS:
             _read.clear()
             _known.clear()
-        path = _known.setdefault(found.path, found.path)
-        _read[key] = path
-        found = found._replace(path=path)
+        spec = _known.setdefault(found.spec, found.spec)
+        _read[key] = spec
+        found = found._replace(spec=spec)
     return found
 
 
@@ -234,7 +231,7 @@ def _decode_slowly(body: bytes) -> DecodedRoute | None:
         hops = ()  # IPv6 blackholes read back with device "lo", whatever was written
     # Numbers of later kernels are kept as they are: a route nobody understands is still somebody's route.
     known = RouteKind(kind) if kind <= RouteKind.EXTERNAL else RouteKind.UNSPECIFIED
-    return DecodedRoute(prefix, RouteSpec(protocol, known, hops, metric, scope, mtu, source), table)
+    return DecodedRoute(prefix, RouteSpec(protocol, metric, known, hops, scope, mtu, source), table)
 
 
 def _hops(nested_hops: bytes) -> Iterator[NextHop]:
@@ -269,26 +266,26 @@ _KIND_WORDS: dict[RouteKind, str] = {
 }
 
 
-def ip_route_text(prefix: Prefix, path: RouteSpec, names: Mapping[int, str]) -> str:
+def ip_route_text(prefix: Prefix, spec: RouteSpec, names: Mapping[int, str]) -> str:
     """Return a route as `ip route add` takes it. names: devices by index; an unknown one is shown as `if7`."""
-    said = [_KIND_WORDS.get(path.kind, "") + str(prefix)]
-    if len(path.hops) == 1:
-        said.append(_hop_words(path.hops[0], len(prefix.packed), names))
-    said.append(f"proto {path.protocol}")
-    if path.metric:
-        said.append(f"metric {path.metric}")
-    if path.scope == LINK_SCOPE and len(prefix.packed) == 4:
+    said = [_KIND_WORDS.get(spec.kind, "") + str(prefix)]
+    if len(spec.hops) == 1:
+        said.append(_hop_words(spec.hops[0], len(prefix.packed), names))
+    said.append(f"proto {spec.protocol}")
+    if spec.metric:
+        said.append(f"metric {spec.metric}")
+    if spec.scope == LINK_SCOPE and len(prefix.packed) == 4:
         said.append("scope link")
-    if path.source:
-        said.append(f"src {unpack(path.source)}")
-    if path.mtu:
-        said.append(f"mtu {path.mtu}")
-    if len(path.hops) > 1:
-        for hop in path.hops:
+    if spec.source:
+        said.append(f"src {unpack(spec.source)}")
+    if spec.mtu:
+        said.append(f"mtu {spec.mtu}")
+    if len(spec.hops) > 1:
+        for hop in spec.hops:
             said.append(f"nexthop {_hop_words(hop, len(prefix.packed), names)} weight {hop.weight}")
             if hop.onlink:
                 said[-1] += " onlink"
-    elif path.hops and path.hops[0].onlink:
+    elif spec.hops and spec.hops[0].onlink:
         said.append("onlink")
     return " ".join(said)
 

@@ -1,7 +1,7 @@
 """This node's routes: batches out, a dump and events in.
 
 Edge: it carries out and reports, and decides nothing. Everything goes to the main table of the network namespace that
-the process was in when the Kernel was made, in both families.
+the process was in when it was made, in both families.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ import struct
 import threading
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from types import TracebackType
-from typing import Self
 
 from kernel import link_codec
 from kernel.events import EventsLost, KernelEvent, Refused, decode_events
@@ -66,16 +64,8 @@ class Rtnetlink:
 
     def close(self) -> None:
         self._writer.shutdown()
-        for channel in (self._requests, self._dumps, self._bulk, self._events):
-            channel.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+        for netlink in (self._requests, self._dumps, self._bulk, self._events):
+            netlink.close()
 
     async def dump(self, protocols: Collection[int] | None = None) -> list[tuple[Prefix, RouteSpec]]:
         """Return the main table's routes, both families; with `protocols`, only those with one of these numbers.
@@ -96,7 +86,7 @@ class Rtnetlink:
                 for item in part:
                     route = decode_route(item.body)
                     if route is not None and route.table == MAIN_TABLE:
-                        found.append((route.prefix, route.path))
+                        found.append((route.prefix, route.spec))
                 await asyncio.sleep(0)
         except KernelError as refused:
             if refused.errno not in _ABSENT:
@@ -118,18 +108,18 @@ class Rtnetlink:
         self,
         routes: Iterable[tuple[Prefix, RouteSpec]],
         envelope_of: Callable[[RouteSpec, int, int], Envelope],
-        fine: tuple[int, ...],
+        ignored_errnos: tuple[int, ...],
     ) -> list[Refused]:
         waiting = routes if isinstance(routes, (list, tuple)) else list(routes)
         if len(waiting) <= BATCH:  # a pod's few: no detour through a thread
-            return _write_batches(self._requests, waiting, envelope_of, fine)
-        given_up = threading.Event()
-        errand = self._writer.submit(_write_batches, self._bulk, waiting, envelope_of, fine, given_up)
+            return _write_batches(self._requests, waiting, envelope_of, ignored_errnos)
+        cancelled = threading.Event()
+        future = self._writer.submit(_write_batches, self._bulk, waiting, envelope_of, ignored_errnos, cancelled)
         try:
-            return await asyncio.wrap_future(errand)
+            return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
-            given_up.set()
-            wait([errand])  # for the batch under way, a millisecond: nothing may be written after this
+            cancelled.set()
+            wait([future])  # for the batch under way, a millisecond: nothing may be written after this
             raise
 
     def resolve(self, address: bytes, avoid: Collection[int] = ()) -> NextHop | None:
@@ -144,9 +134,9 @@ class Rtnetlink:
         except KernelError:
             return None
         route = decode_route(answers[0].body) if answers else None
-        if route is None or route.path.kind != UNICAST or route.path.protocol in avoid or not route.path.hops:
+        if route is None or route.spec.kind != UNICAST or route.spec.protocol in avoid or not route.spec.hops:
             return None
-        hop = route.path.hops[0]
+        hop = route.spec.hops[0]
         return NextHop(hop.device, hop.gateway or address, hop.onlink)
 
     def links(self) -> dict[int, Link]:
@@ -160,9 +150,9 @@ class Rtnetlink:
         return [address for item in found if (address := link_codec.decode_address(item.body)) is not None]
 
     async def events(self) -> AsyncIterator[list[KernelEvent]]:
-        """Yield what changed since this Kernel was made, as many events at a time as were waiting.
+        """Yield what changed since this object was made, as many events at a time as were waiting.
 
-        Read it from one task only. It ends when the Kernel is closed.
+        Read it from one task only. It ends when the object is closed.
         """
         loop = asyncio.get_running_loop()
         netlink = self._events.socket
@@ -198,39 +188,39 @@ class Rtnetlink:
 
 
 def _write_batches(
-    channel: NetlinkSocket,
+    netlink: NetlinkSocket,
     routes: Sequence[tuple[Prefix, RouteSpec]],
     envelope_of: Callable[[RouteSpec, int, int], Envelope],
-    fine: tuple[int, ...],
-    given_up: threading.Event | None = None,
+    ignored_errnos: tuple[int, ...],
+    cancelled: threading.Event | None = None,
 ) -> list[Refused]:
-    """Write routes, a batch at a time, and return the refused ones; an errno in `fine` is none."""
+    """Write routes, a batch at a time, and return the refused ones; an errno in `ignored_errnos` is none."""
     refused = []
     for start in range(0, len(routes), BATCH):
-        if given_up is not None and given_up.is_set():
+        if cancelled is not None and cancelled.is_set():
             break
         batch = routes[start : start + BATCH]
-        for failure in channel.batch(_encode(batch, envelope_of), len(batch)):
-            if failure.errno not in fine:
-                prefix, path = batch[failure.sequence - 1]
-                refused.append(Refused(prefix, path, failure.errno, explain(failure.errno, failure.text)))
+        for failure in netlink.batch(_encode(batch, envelope_of), len(batch)):
+            if failure.errno not in ignored_errnos:
+                prefix, spec = batch[failure.sequence - 1]
+                refused.append(Refused(prefix, spec, failure.errno, explain(failure.errno, failure.text)))
     return refused
 
 
 def _encode(batch: Iterable[tuple[Prefix, RouteSpec]], envelope_of: Callable[[RouteSpec, int, int], Envelope]) -> bytes:
     """Return the messages of one batch, numbered from 1; the last one asks for an acknowledgement.
 
-    One list of pieces and one join: a message's own bytes are never made. Paths are told apart by identity, which is
+    One list of pieces and one join: a message's own bytes are never made. Specs are told apart by identity, which is
     quicker than by value; the batch keeps them alive meanwhile.
     """
     pieces: list[bytes] = []
     envelopes: dict[tuple[int, int, int], Envelope] = {}
-    for (prefix, path), sequence in zip(batch, _SEQUENCES, strict=False):
+    for (prefix, spec), sequence in zip(batch, _SEQUENCES, strict=False):
         packed, length = prefix
-        key = (id(path), length, len(packed))
+        key = (id(spec), length, len(packed))
         envelope = envelopes.get(key)
         if envelope is None:
-            envelope = envelopes[key] = envelope_of(path, len(packed), length)
+            envelope = envelopes[key] = envelope_of(spec, len(packed), length)
         start, middle, rest = envelope
         pieces += (start, sequence, middle, packed, rest)
     if pieces:

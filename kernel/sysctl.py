@@ -9,16 +9,16 @@ from kernel.message import explain
 from kernel.netlink import KernelError
 
 
-def write_sysctls(values: Mapping[str, str], *, content_without: Collection[str] = ()) -> None:
+def write_sysctls(values: Mapping[str, str], *, optional: Collection[str] = ()) -> None:
     """Write sysctls of the namespace this thread is in. A value that is there already is not written again.
 
-    content_without: endings of paths that may fail, such as `proxy_delay`. Raises KernelError: another one failed.
+    optional: endings of paths that may fail, such as `proxy_delay`. Raises KernelError: another one failed.
     """
     for path, value in values.items():
         try:
             _write_sysctl(path, value)
         except OSError as failed:
-            if not path.endswith(tuple(content_without)):
+            if not path.endswith(tuple(optional)):
                 code = failed.errno or 0
                 raise KernelError(f"set sysctl {path} to {value}: {explain(code)}", code) from None
 

@@ -14,37 +14,33 @@ It ends with the last process in it, so that nothing stays behind however a test
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import subprocess
 from collections.abc import Iterator
 
-CLONE_NEWNET = 0x40000000
+from kernel.netns import inside, new_network_namespace
+
 SPEAKERS = range(1, 6)
 SILENT = "10.8.0.9"
-
-libc = ctypes.CDLL(None, use_errno=True)
 
 
 @contextlib.contextmanager
 def own_network() -> Iterator[None]:
-    before = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    made = new_network_namespace()
     try:
-        if libc.unshare(CLONE_NEWNET):
-            raise OSError(ctypes.get_errno(), "unshare a network namespace")
-        ip("link set lo up")
-        for number in SPEAKERS:
-            ip(f"address add 10.9.0.{number}/32 dev lo")
-            ip(f"address add fd09::{number}/128 dev lo nodad")
-        ip("link add silent type veth peer name nowhere")
-        ip("link set nowhere up")
-        ip("link set silent up")
-        ip("address add 10.8.0.1/24 dev silent")
-        ip(f"neighbour add {SILENT} lladdr 02:00:00:00:00:09 dev silent")
-        yield
+        with inside(made):
+            ip("link set lo up")
+            for number in SPEAKERS:
+                ip(f"address add 10.9.0.{number}/32 dev lo")
+                ip(f"address add fd09::{number}/128 dev lo nodad")
+            ip("link add silent type veth peer name nowhere")
+            ip("link set nowhere up")
+            ip("link set silent up")
+            ip("address add 10.8.0.1/24 dev silent")
+            ip(f"neighbour add {SILENT} lladdr 02:00:00:00:00:09 dev silent")
+            yield
     finally:
-        libc.setns(before, CLONE_NEWNET)
-        os.close(before)
+        os.close(made)
 
 
 def ip(words: str) -> None:

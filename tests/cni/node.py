@@ -8,14 +8,13 @@ shim ── cni.sock ── verbs ── cali… (label, sysctls) ════�
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import functools
 import itertools
 import json
 import os
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any, cast
 
@@ -34,21 +33,14 @@ from ipam.allocator import Allocator
 from ipam.block import allocations
 from kernel.link_codec import Link
 from kernel.links import Devices
-from kernel.netns import inside
-from kernel.route import NextHop
-from kernel.route import RouteSpec as Way
+from kernel.netns import inside, new_network_namespace, unshare_network
+from kernel.route import NextHop, RouteSpec
 from kernel.rtnetlink import Rtnetlink
 from net.prefix import Prefix
 from tests.cni.conftest import Ended, call, configuration
 
 NODE = "n1"
 _numbers = itertools.count(1)
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def _unshare_network() -> None:
-    if _libc.unshare(0x40000000) != 0:
-        raise OSError(ctypes.get_errno(), "unshare the network namespace")
 
 
 def on_a_node(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
@@ -60,8 +52,8 @@ def on_a_node(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
 
         def body() -> None:
             try:
-                _unshare_network()
-                with Devices() as devices:
+                unshare_network()
+                with closing(Devices()) as devices:
                     devices.set_up(1)
                 asyncio.run(_within_time(test(*args, **fixtures)))
             except BaseException as failure:
@@ -94,16 +86,7 @@ class Sandbox:
         number = next(_numbers)
         self.pod = pod or f"pod-{number}"
         self.container = container or f"{os.getpid():08x}{number:056x}"
-        made: list[int] = []
-
-        def make() -> None:
-            _unshare_network()
-            made.append(os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC))
-
-        thread = threading.Thread(target=make)
-        thread.start()
-        thread.join()
-        self.netns = made[0]
+        self.netns = new_network_namespace()
 
     @property
     def path(self) -> str:
@@ -117,11 +100,11 @@ class Sandbox:
         return call(verb, CNI_CONTAINERID=self.container, CNI_NETNS=self.path, CNI_ARGS=args) | more
 
     def device(self, name: str = "eth0") -> Link | None:
-        with inside(self.netns), Devices() as pod:
+        with inside(self.netns), closing(Devices()) as pod:
             return pod.link(name)
 
     def addresses(self, name: str = "eth0") -> set[Prefix]:
-        with inside(self.netns), Devices() as pod:
+        with inside(self.netns), closing(Devices()) as pod:
             link = pod.link(name)
             every = pod.addresses(link.index) if link else []
             return {Prefix(one.address, one.length) for one in every if one.scope == 0}
@@ -132,14 +115,14 @@ class Router:
 
     def __init__(self, kernel: Rtnetlink) -> None:
         self._kernel = kernel
-        self.attached: dict[str, tuple[str | None, list[tuple[Prefix, Way]]]] = {}
+        self.attached: dict[str, tuple[str | None, list[tuple[Prefix, RouteSpec]]]] = {}
         self.refuses = False
 
     async def attach(self, endpoint: WorkloadEndpoint, device: int) -> None:
         if self.refuses:
             raise RuntimeError("no route today")
         routes = [
-            (Prefix.parse(text), Way(80, hops=(NextHop(device),), scope=253 if "." in text else 0))
+            (Prefix.parse(text), RouteSpec(80, 1030, hops=(NextHop(device),), scope=253 if "." in text else 0))
             for text in endpoint.spec.ip_networks
         ]
         self.attached[endpoint.name] = (endpoint.spec.container_id, routes)
@@ -247,7 +230,7 @@ class World:
         return {str(prefix) for prefix, _ in await self.kernel.dump({80})}
 
     def devices(self) -> set[str]:
-        with Devices() as devices:
+        with closing(Devices()) as devices:
             return {link.name for link in devices.links().values() if link.kind == "veth"}
 
     async def holds_nothing(self) -> bool:

@@ -7,7 +7,9 @@ import errno
 import os
 import random
 import socket
+import subprocess
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,10 @@ async def ping(source: Sandbox, address: str) -> bool:
     return await ping.wait() == 0
 
 
+def take_down(name: str) -> None:
+    subprocess.run(["ip", "link", "set", name, "down"], check=True)
+
+
 @on_a_node
 async def test_a_pod_is_attached_and_taken_away_again(shim: Path, tmp_path: Path) -> None:
     async with world(shim, tmp_path) as node:
@@ -61,7 +67,7 @@ async def test_a_pod_is_attached_and_taken_away_again(shim: Path, tmp_path: Path
 @on_a_node
 async def test_a_pod_reaches_its_node_and_its_neighbour_in_both_families(shim: Path, tmp_path: Path) -> None:
     async with world(shim, tmp_path) as node:
-        with Devices() as devices:
+        with closing(Devices()) as devices:
             for prefix in NODE_ADDRESSES:
                 devices.add_address(1, prefix.packed, prefix.length)
         write_sysctls({"net/ipv4/ip_forward": "1", "net/ipv6/conf/all/forwarding": "1"})
@@ -79,7 +85,7 @@ async def test_the_devices_are_as_calico_makes_them(shim: Path, tmp_path: Path) 
         write_sysctls({"net/ipv4/ip_forward": "1"})
         pod = node.sandbox("web-1")
         await node.add(pod, mtu=1400)
-        with Devices() as devices:
+        with closing(Devices()) as devices:
             host = devices.link("cali0761ccbeace")
         assert host and (host.mac, host.mtu, host.up) == (HOST_MAC, 1400, True)
         recorded = Path(__file__).parents[1] / "fixtures" / "calico" / "kernel" / "after-add.txt"
@@ -87,7 +93,7 @@ async def test_the_devices_are_as_calico_makes_them(shim: Path, tmp_path: Path) 
         ours = ("route_localnet", "proxy_arp", "forwarding", "proxy_delay", "accept_dad", "proxy_ndp")
         wanted = {path: value for path, value in theirs.items() if path.endswith(ours)}
         assert read_sysctls(wanted) == wanted
-        with inside(pod.netns), Devices() as devices:
+        with inside(pod.netns), closing(Devices()) as devices:
             assert read_sysctls(["net/ipv4/ip_forward"]) == {"net/ipv4/ip_forward": "0"}
             assert {str(prefix) for prefix, path in devices.routes() if path.protocol == 3} == {
                 "0.0.0.0/0",
@@ -154,10 +160,8 @@ async def test_an_add_repeated_on_something_broken_leaves_it_as_it_is(shim: Path
         pod = node.sandbox()
         await node.add(pod)
         before = await node.assigned(pod), await node.endpoints()
-        with inside(pod.netns), Devices() as devices:
-            link = devices.link("eth0")
-            assert link
-            devices.set_down(link.index)
+        with inside(pod.netns):
+            take_down("eth0")
         error = await node.refused(pod.environment("ADD"))
         assert error["code"] == 100
         assert "eth0 is down in the container" in error["msg"]
@@ -416,7 +420,7 @@ async def test_a_del_that_can_neither_release_nor_note_says_so(
 
 
 def occupied(pod: Sandbox) -> None:
-    with inside(pod.netns), Devices() as devices:
+    with inside(pod.netns), closing(Devices()) as devices:
         devices.create_veth("eth0", pod.netns, "other")
 
 
@@ -598,7 +602,7 @@ async def test_a_second_agent_does_not_take_the_socket_away(shim: Path, tmp_path
 
 def pod_side(change: Callable[[Devices, int], None]) -> Callable[[World, Sandbox], None]:
     def act(node: World, pod: Sandbox) -> None:
-        with inside(pod.netns), Devices() as devices:
+        with inside(pod.netns), closing(Devices()) as devices:
             link = devices.link("eth0")
             assert link
             change(devices, link.index)
@@ -608,7 +612,7 @@ def pod_side(change: Callable[[Devices, int], None]) -> Callable[[World, Sandbox
 
 def host_side(change: Callable[[Devices, int], None]) -> Callable[[World, Sandbox], None]:
     def act(node: World, pod: Sandbox) -> None:
-        with Devices() as devices:
+        with closing(Devices()) as devices:
             link = devices.link("cali0761ccbeace")
             assert link
             change(devices, link.index)
@@ -622,12 +626,12 @@ def without_address(devices: Devices, index: int) -> None:
 
 
 DAMAGES: list[tuple[Callable[[World, Sandbox], None], str]] = [
-    (pod_side(lambda devices, index: devices.set_down(index)), "eth0 is down in the container"),
+    (pod_side(lambda devices, index: take_down("eth0")), "eth0 is down in the container"),
     (pod_side(lambda devices, index: devices.set_mtu(index, 1400)), "eth0 has MTU 1400 instead of 1500"),
     (pod_side(lambda devices, index: devices.delete(index)), "there is no device cali0761ccbeace"),
     (pod_side(without_address), "eth0 has no address"),
     (pod_side(lambda devices, index: devices.set_mac(index, b"\x02" * 6)), "has MAC 02:02:02:02:02:02"),
-    (host_side(lambda devices, index: devices.set_down(index)), "cali0761ccbeace is down"),
+    (host_side(lambda devices, index: take_down("cali0761ccbeace")), "cali0761ccbeace is down"),
     (host_side(lambda devices, index: devices.set_mac(index, b"\x02" * 6)), "instead of ee:ee:ee:ee:ee:ee"),
     (lambda node, pod: write_sysctls({"net/ipv4/conf/cali0761ccbeace/proxy_arp": "0"}), "proxy_arp is 0 instead of 1"),
 ]

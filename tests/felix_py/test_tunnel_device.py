@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -32,7 +33,7 @@ def place() -> Iterator[Namespace]:
 def devices(place: Namespace) -> Iterator[Devices]:
     with inside(place.descriptor):
         devices = Devices()
-    with devices:
+    with closing(devices):
         yield devices
 
 
@@ -96,7 +97,7 @@ async def test_a_kernel_without_ipip_is_a_sentence_and_nobody_is_told_to_send(pl
     store = MemoryStore(node("n1"), IPIP)
     with inside(place.descriptor):
         devices = WithoutIpip()
-    with devices:
+    with closing(devices):
         one = end(store, devices)
         assert not await one.settle(1480)
         assert "this kernel has no IPIP" in one.problem

@@ -182,7 +182,7 @@ def test_a_node_that_is_gone_has_no_routes() -> None:
 
 def test_a_change_of_mode_is_one_replace_on_the_same_prefix() -> None:
     prefix = Prefix.parse("10.65.2.0/26")
-    learned = RouteSpec(OWNERSHIP.learned, hops=(NextHop(ETH0, pack("192.0.2.2")),))
+    learned = RouteSpec(OWNERSHIP.learned, OWNERSHIP.metric, hops=(NextHop(ETH0, pack("192.0.2.2")),))
     for before, after in (("Never", "Always"), ("Always", "Never")):
         world = World(before)
         world.hear(affinity("10.65.2.0/26", "n2"))
@@ -197,8 +197,12 @@ def test_a_change_of_mode_is_one_replace_on_the_same_prefix() -> None:
 
 def test_until_the_datastore_is_in_sync_what_was_learned_does_not_take_a_tunnels_place() -> None:
     prefix, rib, fib = Prefix.parse("10.65.2.0/26"), Rib(), Fib(OWNERSHIP)
-    fib.held[prefix] = RouteSpec(OWNERSHIP.local, hops=(NextHop(TUNL0, pack("192.0.2.2"), onlink=True),), mtu=1480)
-    rib.put(Source.LEARNED, prefix, RouteSpec(OWNERSHIP.learned, hops=(NextHop(ETH0, pack("192.0.2.2")),)))
+    fib.held[prefix] = RouteSpec(
+        OWNERSHIP.local, OWNERSHIP.metric, hops=(NextHop(TUNL0, pack("192.0.2.2"), onlink=True),), mtu=1480
+    )
+    rib.put(
+        Source.LEARNED, prefix, RouteSpec(OWNERSHIP.learned, OWNERSHIP.metric, hops=(NextHop(ETH0, pack("192.0.2.2")),))
+    )
     assert not steps(rib, fib, [prefix], ())
     assert steps(rib, fib, [prefix], (OWNERSHIP.local,)).put
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -35,7 +36,7 @@ def pod() -> Iterator[Namespace]:
 def kernel(node: Namespace) -> Iterator[Rtnetlink]:
     with inside(node.descriptor):
         made = Rtnetlink()
-    with made:
+    with closing(made):
         yield made
 
 
@@ -43,5 +44,5 @@ def kernel(node: Namespace) -> Iterator[Rtnetlink]:
 def devices(node: Namespace) -> Iterator[Devices]:
     with inside(node.descriptor):
         made = Devices()
-    with made:
+    with closing(made):
         yield made

@@ -1,4 +1,4 @@
-"""Routes to bytes and back. What `ip` thinks of the bytes is in test_socket.py."""
+"""Routes to bytes and back. What `ip` thinks of the bytes is in test_rtnetlink.py."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from kernel.route import (
     dump_request,
     ip_route_text,
     put_message,
-    remove_message,
+    remove_envelope,
 )
 from net.prefix import Prefix, pack
 
@@ -46,8 +46,8 @@ def hops(size: int, weights: st.SearchStrategy[int]) -> st.SearchStrategy[NextHo
     return st.builds(NextHop, st.integers(1, 2**31 - 1), gateways, st.booleans(), weights)
 
 
-def paths(size: int) -> st.SearchStrategy[RouteSpec]:
-    """Every path in the form in which it reads back: one hop has no weight, only unicast has hops."""
+def specs(size: int) -> st.SearchStrategy[RouteSpec]:
+    """Every spec in the form in which it reads back: one hop has no weight, only unicast has hops."""
     single = st.tuples(hops(size, st.just(1)) | st.integers(1, 2**31 - 1).map(NextHop))
     several = st.lists(hops(size, st.integers(1, 256)), min_size=2, max_size=6).map(tuple)
     shared = {
@@ -67,7 +67,7 @@ def paths(size: int) -> st.SearchStrategy[RouteSpec]:
     return unicast | dropping
 
 
-routes = st.sampled_from([4, 16]).flatmap(lambda size: st.tuples(prefixes(size), paths(size)))
+routes = st.sampled_from([4, 16]).flatmap(lambda size: st.tuples(prefixes(size), specs(size)))
 
 
 @unhurried
@@ -80,14 +80,14 @@ def test_a_route_reads_back_as_it_was_written(route: tuple[Prefix, RouteSpec], s
 
 @unhurried
 @given(routes)
-def test_the_form_in_which_the_kernel_says_it_reads_the_same_and_shares_the_path(
+def test_the_form_in_which_the_kernel_says_it_reads_the_same_and_shares_the_spec(
     route: tuple[Prefix, RouteSpec],
 ) -> None:
     [sent] = messages(put_message(1, *route))
     told = sent.body[:12] + number(15, MAIN_TABLE) + sent.body[12:]
     first, second = decode_route(told), decode_route(told)
     assert first == DecodedRoute(*route, MAIN_TABLE)
-    assert first is not None and second is not None and first.path is second.path
+    assert first is not None and second is not None and first.spec is second.spec
 
 
 @unhurried
@@ -106,22 +106,22 @@ def test_no_bytes_at_all_upset_the_decoder(body: bytes) -> None:
 
 
 def test_a_removal_names_protocol_and_metric_but_no_hop() -> None:
-    prefix, path = Prefix.parse("10.65.1.0/26"), RouteSpec(81, hops=(NextHop(2, pack("192.0.2.2")),))
-    [sent] = messages(remove_message(5, prefix, path))
+    prefix, spec = Prefix.parse("10.65.1.0/26"), RouteSpec(81, 1030, hops=(NextHop(2, pack("192.0.2.2")),))
+    [sent] = messages(remove_envelope(spec, 4, 26).around(5, prefix.packed))
     assert sent.kind == DELETE_ROUTE
     assert decode_route(sent.body) == DecodedRoute(
-        prefix, RouteSpec(81, RouteKind.UNSPECIFIED, metric=1030, scope=255), MAIN_TABLE
+        prefix, RouteSpec(81, 1030, RouteKind.UNSPECIFIED, scope=255), MAIN_TABLE
     )
 
 
 def test_a_removal_that_would_take_anybodys_route_is_refused() -> None:
     with pytest.raises(ValueError, match="any protocol"):
-        remove_message(5, Prefix.parse("10.65.1.0/26"), RouteSpec(0))
+        remove_envelope(RouteSpec(0, 1030), 4, 26)
 
 
-def test_paths_that_differ_only_in_their_family_do_not_share_bytes() -> None:
-    path = RouteSpec(80, BLACKHOLE)
-    assert put_message(1, Prefix.parse("10.0.0.0/26"), path) != put_message(1, Prefix.parse("fd00::/122"), path)
+def test_specs_that_differ_only_in_their_family_do_not_share_bytes() -> None:
+    spec = RouteSpec(80, 1030, BLACKHOLE)
+    assert put_message(1, Prefix.parse("10.0.0.0/26"), spec) != put_message(1, Prefix.parse("fd00::/122"), spec)
 
 
 def test_a_cached_exception_of_ipv6_is_not_a_route() -> None:
@@ -134,15 +134,17 @@ def test_a_route_is_said_as_ip_understands_it() -> None:
     block, pod = Prefix.parse("10.65.1.0/26"), Prefix.parse("10.65.1.7")
     gateway = pack("192.0.2.2")
     assert (
-        ip_route_text(block, RouteSpec(81, hops=(NextHop(2, gateway),)), NAMES)
+        ip_route_text(block, RouteSpec(81, 1030, hops=(NextHop(2, gateway),)), NAMES)
         == "10.65.1.0/26 via 192.0.2.2 dev eth0 proto 81 metric 1030"
     )
-    assert ip_route_text(block, RouteSpec(80, BLACKHOLE), NAMES) == "blackhole 10.65.1.0/26 proto 80 metric 1030"
-    assert ip_route_text(pod, RouteSpec(80, hops=(NextHop(7),), scope=253), NAMES) == (
+    assert ip_route_text(block, RouteSpec(80, 1030, BLACKHOLE), NAMES) == "blackhole 10.65.1.0/26 proto 80 metric 1030"
+    assert ip_route_text(pod, RouteSpec(80, 1030, hops=(NextHop(7),), scope=253), NAMES) == (
         "10.65.1.7/32 dev cali12ab proto 80 metric 1030 scope link"
     )
-    assert ip_route_text(pod, RouteSpec(80, hops=(NextHop(9),), metric=0), NAMES) == "10.65.1.7/32 dev if9 proto 80"
-    two = RouteSpec(81, hops=(NextHop(2, gateway), NextHop(2, pack("192.0.2.3"), onlink=True, weight=3)), mtu=1440)
+    assert ip_route_text(pod, RouteSpec(80, 0, hops=(NextHop(9),)), NAMES) == "10.65.1.7/32 dev if9 proto 80"
+    two = RouteSpec(
+        81, 1030, hops=(NextHop(2, gateway), NextHop(2, pack("192.0.2.3"), onlink=True, weight=3)), mtu=1440
+    )
     assert ip_route_text(block, two, NAMES) == (
         "10.65.1.0/26 proto 81 metric 1030 mtu 1440"
         " nexthop via 192.0.2.2 dev eth0 weight 1 nexthop via 192.0.2.3 dev eth0 weight 3 onlink"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 
 import pytest
 
@@ -21,7 +22,7 @@ from tests.kernel.netns import Namespace
 
 BLOCK, POD = Prefix.parse("10.65.1.0/26"), Prefix.parse("10.65.1.7")
 BLOCK6, POD6 = Prefix.parse("fd00:65::/122"), Prefix.parse("fd00:65::7")
-DROP = RouteSpec(80, BLACKHOLE)
+DROP = RouteSpec(80, 1030, BLACKHOLE)
 
 
 async def hear(events: AsyncIterator[list[KernelEvent]], wanted: Callable[[KernelEvent], bool]) -> list[KernelEvent]:
@@ -49,24 +50,26 @@ def table(eth0: int) -> dict[Prefix, RouteSpec]:
     """One route of every shape that this project writes."""
     via, via6, local = pack("192.0.2.2"), pack("2001:db8::2"), pack("fe80::2")
     return {
-        POD: RouteSpec(80, hops=(NextHop(eth0),), scope=253),
-        POD6: RouteSpec(80, hops=(NextHop(eth0),)),
+        POD: RouteSpec(80, 1030, hops=(NextHop(eth0),), scope=253),
+        POD6: RouteSpec(80, 1030, hops=(NextHop(eth0),)),
         BLOCK: DROP,
         BLOCK6: DROP,
-        Prefix.parse("10.65.2.0/26"): RouteSpec(81, hops=(NextHop(eth0, via),)),
-        Prefix.parse("10.65.3.0/26"): RouteSpec(81, hops=(NextHop(eth0, pack("203.0.113.9"), onlink=True),), mtu=1440),
+        Prefix.parse("10.65.2.0/26"): RouteSpec(81, 1030, hops=(NextHop(eth0, via),)),
+        Prefix.parse("10.65.3.0/26"): RouteSpec(
+            81, 1030, hops=(NextHop(eth0, pack("203.0.113.9"), onlink=True),), mtu=1440
+        ),
         Prefix.parse("10.65.4.0/26"): RouteSpec(
-            81, hops=(NextHop(eth0, via), NextHop(eth0, pack("192.0.2.3"), weight=3))
+            81, 1030, hops=(NextHop(eth0, via), NextHop(eth0, pack("192.0.2.3"), weight=3))
         ),
-        Prefix.parse("10.65.5.0/26"): RouteSpec(81, hops=(NextHop(eth0, local),)),
-        Prefix.parse("10.65.6.0/26"): RouteSpec(81, hops=(NextHop(eth0, via),), source=pack("192.0.2.1")),
-        Prefix.parse("fd00:66::/122"): RouteSpec(81, hops=(NextHop(eth0, via6),), mtu=1400),
-        Prefix.parse("fd00:67::/122"): RouteSpec(81, hops=(NextHop(eth0, local),)),
+        Prefix.parse("10.65.5.0/26"): RouteSpec(81, 1030, hops=(NextHop(eth0, local),)),
+        Prefix.parse("10.65.6.0/26"): RouteSpec(81, 1030, hops=(NextHop(eth0, via),), source=pack("192.0.2.1")),
+        Prefix.parse("fd00:66::/122"): RouteSpec(81, 1030, hops=(NextHop(eth0, via6),), mtu=1400),
+        Prefix.parse("fd00:67::/122"): RouteSpec(81, 1030, hops=(NextHop(eth0, local),)),
         Prefix.parse("fd00:68::/122"): RouteSpec(
-            81, hops=(NextHop(eth0, local), NextHop(eth0, via6, onlink=True, weight=2))
+            81, 1030, hops=(NextHop(eth0, local), NextHop(eth0, via6, onlink=True, weight=2))
         ),
-        Prefix.parse("0.0.0.0/0"): RouteSpec(81, hops=(NextHop(eth0, via),)),
-        Prefix.parse("::/0"): RouteSpec(81, hops=(NextHop(eth0, via6),)),
+        Prefix.parse("0.0.0.0/0"): RouteSpec(81, 1030, hops=(NextHop(eth0, via),)),
+        Prefix.parse("::/0"): RouteSpec(81, 1030, hops=(NextHop(eth0, via6),)),
     }
 
 
@@ -74,20 +77,20 @@ async def test_what_is_read_back_equals_what_was_put(kernel: Rtnetlink, eth0: in
     wanted = table(eth0)
     assert await kernel.apply(wanted.items()) == []
     assert dict(await kernel.dump([80, 81])) == wanted
-    assert dict(await kernel.dump([80])) == {prefix: path for prefix, path in wanted.items() if path.protocol == 80}
+    assert dict(await kernel.dump([80])) == {prefix: spec for prefix, spec in wanted.items() if spec.protocol == 80}
     assert wanted.items() <= set(await kernel.dump())
 
 
 async def test_of_our_own_writes_only_replacements_are_told(kernel: Rtnetlink, node: Namespace, eth0: int) -> None:
     many = [(Prefix.host(bytes((10, 9, n >> 8, n & 255))), DROP) for n in range(700)]
-    through = RouteSpec(81, hops=(NextHop(eth0, pack("192.0.2.2")),))
+    through = RouteSpec(81, 1030, hops=(NextHop(eth0, pack("192.0.2.2")),))
     await kernel.apply([(BLOCK, DROP), (POD, DROP)])  # written at once
     await kernel.apply(many)  # written by the thread
     await kernel.apply([(BLOCK, through)], [*many, (POD, DROP)])
     await kernel.apply([*many, (BLOCK, DROP)])
     node.ip(f"route add blackhole {POD} proto 81 metric 1030")
     heard = await hear(kernel.events(), lambda event: isinstance(event, RouteChanged) and event.prefix == POD)
-    marked = (event for event in heard if isinstance(event, RouteChanged) and event.path.protocol in (80, 81))
+    marked = (event for event in heard if isinstance(event, RouteChanged) and event.spec.protocol in (80, 81))
     assert list(marked) == [
         RouteChanged(BLOCK, through, replaced=True, own=True),
         RouteChanged(BLOCK, DROP, replaced=True, own=True),
@@ -100,9 +103,9 @@ async def test_ip_takes_the_words_of_every_route_and_makes_the_same_of_them(
 ) -> None:
     wanted = table(eth0)
     names = {index: link.name for index, link in kernel.links().items()}
-    for prefix, path in wanted.items():
+    for prefix, spec in wanted.items():
         family = "-6 " if prefix.bits == 128 else ""
-        node.ip(f"{family}route add {ip_route_text(prefix, path, names)}")
+        node.ip(f"{family}route add {ip_route_text(prefix, spec, names)}")
     assert dict(await kernel.dump([80, 81])) == wanted
 
 
@@ -117,16 +120,16 @@ async def test_ip_sees_what_was_put(kernel: Rtnetlink, node: Namespace, eth0: in
 
 async def test_a_change_of_source_is_one_replace_in_place(kernel: Rtnetlink, eth0: int) -> None:
     await kernel.apply([(BLOCK, DROP), (BLOCK6, DROP)])
-    through = RouteSpec(81, hops=(NextHop(eth0, pack("192.0.2.2")),))
-    through6 = RouteSpec(81, hops=(NextHop(eth0, pack("fe80::2")), NextHop(eth0, pack("fe80::3"))))
-    for path, path6 in ((through, through6), (DROP, DROP), (through, through6)):
-        assert await kernel.apply([(BLOCK, path), (BLOCK6, path6)]) == []
-        assert dict(await kernel.dump([80, 81])) == {BLOCK: path, BLOCK6: path6}
+    through = RouteSpec(81, 1030, hops=(NextHop(eth0, pack("192.0.2.2")),))
+    through6 = RouteSpec(81, 1030, hops=(NextHop(eth0, pack("fe80::2")), NextHop(eth0, pack("fe80::3"))))
+    for spec, spec6 in ((through, through6), (DROP, DROP), (through, through6)):
+        assert await kernel.apply([(BLOCK, spec), (BLOCK6, spec6)]) == []
+        assert dict(await kernel.dump([80, 81])) == {BLOCK: spec, BLOCK6: spec6}
 
 
 async def test_a_refused_route_is_named_with_the_kernels_words_and_stops_no_other(kernel: Rtnetlink, eth0: int) -> None:
-    unreachable = RouteSpec(81, hops=(NextHop(eth0, pack("203.0.113.9")),))
-    nowhere = RouteSpec(81, hops=(NextHop(9999),))
+    unreachable = RouteSpec(81, 1030, hops=(NextHop(eth0, pack("203.0.113.9")),))
+    nowhere = RouteSpec(81, 1030, hops=(NextHop(9999),))
     others = [(Prefix.host(bytes((10, 9, n >> 8, n & 255))), DROP) for n in range(700)]
     refused = await kernel.apply([(BLOCK, unreachable), *others, (POD, nowhere), (BLOCK6, nowhere)])
     assert [(bad.prefix, bad.errno) for bad in refused] == [
@@ -187,7 +190,7 @@ async def test_nothing_is_written_any_more_after_a_write_was_given_up(kernel: Rt
 async def test_a_namespace_without_any_route_has_an_empty_dump(pod: Namespace) -> None:
     with inside(pod.descriptor):
         kernel = Rtnetlink()
-    with kernel:
+    with closing(kernel):
         assert await kernel.dump() == []
 
 
@@ -235,7 +238,7 @@ async def test_a_route_deleted_or_replaced_by_hand_is_heard_as_somebody_elses(
     heard = await hear(
         events, lambda event: isinstance(event, RouteChanged) and event.prefix == BLOCK6 and not event.own
     )
-    foreign = RouteSpec(4, hops=(NextHop(eth0),))
+    foreign = RouteSpec(4, 1030, hops=(NextHop(eth0),))
     assert routes_changed(heard, POD)[-1] == RouteChanged(POD, DROP, gone=True)
     assert routes_changed(heard, BLOCK)[-1] == RouteChanged(BLOCK, foreign._replace(scope=253), replaced=True)
     assert routes_changed(heard, BLOCK6)[-1] == RouteChanged(BLOCK6, foreign, replaced=True)
@@ -246,7 +249,10 @@ async def test_a_link_that_goes_down_takes_its_ipv4_routes_silently(
 ) -> None:
     events = kernel.events()
     await kernel.apply(
-        [(POD, RouteSpec(80, hops=(NextHop(eth0),), scope=253)), (POD6, RouteSpec(80, hops=(NextHop(eth0),)))]
+        [
+            (POD, RouteSpec(80, 1030, hops=(NextHop(eth0),), scope=253)),
+            (POD6, RouteSpec(80, 1030, hops=(NextHop(eth0),))),
+        ]
     )
     node.ip("link set eth0 down")
     node.ip("route add blackhole 203.0.113.0/24")  # behind this, everything about the link has been heard
@@ -279,7 +285,7 @@ async def test_a_port_leaving_a_bridge_is_not_a_link_that_is_gone(kernel: Rtnetl
 async def test_events_that_overflow_say_so_and_the_socket_works_on(node: Namespace, base: str) -> None:
     with inside(node.descriptor):
         kernel = Rtnetlink(receive_buffer=8192)
-    with kernel:
+    with closing(kernel):
         separator = "." if base == "10.9." else ":"
         node.batch("".join(f"route add blackhole {base}{n // 250}{separator}{n % 250}\n" for n in range(2000)))
         events = kernel.events()

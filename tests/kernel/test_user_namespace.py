@@ -10,21 +10,15 @@ import subprocess
 import sys
 
 SCRIPT = """
-import asyncio, ctypes, os, socket, subprocess
+import asyncio, socket, subprocess
+from contextlib import closing
 from kernel.links import Devices, host_sysctls
-from kernel.netns import inside
+from kernel.netns import inside, new_network_namespace
 from kernel.sysctl import write_sysctls
 from net.prefix import Prefix, pack
 from kernel.route import NextHop, RouteSpec
 from kernel.events import EventsLost, RouteChanged
 from kernel.rtnetlink import Rtnetlink
-
-def new_namespace():
-    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-    ctypes.CDLL(None).unshare(0x40000000)
-    made = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-    ctypes.CDLL(None).setns(home, 0x40000000)
-    return made
 
 async def main():
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as plain:
@@ -33,12 +27,12 @@ async def main():
         except PermissionError:
             print("not forced")
 
-    kernel, host, pod = Rtnetlink(receive_buffer=106496), Devices(), new_namespace()
+    kernel, host, pod = Rtnetlink(receive_buffer=106496), Devices(), new_network_namespace()
     veth = host.create_veth("calipod", pod, "eth0")
     write_sysctls(host_sysctls("calipod", ipv6=True))
-    with inside(pod), Devices() as devices:
+    with inside(pod), closing(Devices()) as devices:
         devices.furnish("eth0", [pack("10.65.1.7"), pack("fd00:65::7")])
-    route = (Prefix.parse("10.65.1.7"), RouteSpec(80, hops=(NextHop(veth.index),), scope=253))
+    route = (Prefix.parse("10.65.1.7"), RouteSpec(80, 1030, hops=(NextHop(veth.index),), scope=253))
     assert await kernel.apply([route]) == []
     print("attached")
 
