@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Sequence
 
 from cni.protocol import Attachment, Pod
+from datastore.cas import ATTEMPTS, found_or_none
 from datastore.errors import AlreadyExists, Conflict, DatastoreError, NotFound
 from datastore.group_commit import Batcher
 from datastore.kinds.cluster import ClusterInformation
@@ -16,7 +17,6 @@ from datastore.kinds.pods import WorkloadEndpoint
 from datastore.names import workload_endpoint_name
 from datastore.store import Create, Delete, Store, Update
 
-ATTEMPTS = 10
 _ALL = "endpoints"
 
 
@@ -34,11 +34,8 @@ class Endpoints:
         self._readiness: Batcher[str, None, ClusterInformation | None] = Batcher(self._read_cluster)
 
     async def of(self, pod: Pod) -> WorkloadEndpoint | None:
-        try:
-            name = workload_endpoint_name(self._node, pod.name)
-            return await self._store.get(WorkloadEndpoint, name, pod.namespace)
-        except NotFound:
-            return None
+        name = workload_endpoint_name(self._node, pod.name)
+        return await found_or_none(self._store.get(WorkloadEndpoint, name, pod.namespace))
 
     async def put(self, endpoint: WorkloadEndpoint) -> None:
         """Write an endpoint, over one of the same name whatever it says: its container is the newest.
@@ -47,12 +44,12 @@ class Endpoints:
         """
         for _ in range(ATTEMPTS):
             try:
-                return await self._writes.ask(_ALL, Create(endpoint))
+                return await self._writes.submit(_ALL, Create(endpoint))
             except AlreadyExists:
                 pass
             try:
                 there = await self._store.get(WorkloadEndpoint, endpoint.name, endpoint.namespace)
-                return await self._writes.ask(_ALL, Update(endpoint.with_metadata(resource_version=there.revision)))
+                return await self._writes.submit(_ALL, Update(endpoint.with_metadata(resource_version=there.revision)))
             except (NotFound, Conflict):
                 continue
         raise Conflict(f"write WorkloadEndpoint {endpoint.namespace}/{endpoint.name}: lost {ATTEMPTS} races in a row")
@@ -64,21 +61,18 @@ class Endpoints:
             if present is None or not is_of(present, attachment):
                 return None
             try:
-                return await self._writes.ask(_ALL, Delete(present))
+                return await self._writes.submit(_ALL, Delete(present))
             except (NotFound, Conflict):
                 read = None  # somebody wrote it: look whose it is now
         raise Conflict(f"delete the WorkloadEndpoint of {pod.namespace}/{pod.name}: lost {ATTEMPTS} races in a row")
 
     async def cluster(self) -> ClusterInformation | None:
         """Return what says whether the datastore may be used, read once for all who ask at the same time."""
-        return await self._readiness.ask(_ALL, None)
+        return await self._readiness.submit(_ALL, None)
 
     async def _read_cluster(self, key: str, asked: Sequence[None]) -> Sequence[ClusterInformation | None]:
         del key
-        try:
-            return [await self._store.get(ClusterInformation, "default")] * len(asked)
-        except NotFound:
-            return [None] * len(asked)
+        return [await found_or_none(self._store.get(ClusterInformation, "default"))] * len(asked)
 
     async def _write(self, key: str, writes: Sequence[Create | Update | Delete]) -> Sequence[Exception | None]:
         """Carry all out in one transaction; if one is refused, each on its own."""

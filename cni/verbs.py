@@ -365,7 +365,7 @@ class Verbs:
     async def _status(self, request: Request) -> None:
         try:
             await self._require_ready()
-            pools, existing = await self._store.list(IPPool), await self._store.list(IPAMBlock)
+            pools, existing = (await self._store.list(IPPool)).objects, (await self._store.list(IPAMBlock)).objects
             try:
                 config = await self._store.get(IPAMConfig, "default")
             except NotFound:
@@ -427,7 +427,7 @@ class Verbs:
         for held in self._veth.held():
             if held.attachment.network == network and held.attachment[1:] not in valid:
                 stale[held.attachment.container_id] = held.attachment
-        for block in await self._store.list(IPAMBlock):
+        for block in (await self._store.list(IPAMBlock)).objects:
             for allocation in blocks.allocations(block):
                 if allocation.attributes.get("node") != self._settings.node or "pod" not in allocation.attributes:
                     continue
@@ -437,7 +437,7 @@ class Verbs:
                     elsewhere.add(container)
                 elif container not in listed:
                     stale.setdefault(container, Attachment(network, container, DEVICE))
-        for endpoint in await self._store.list(WorkloadEndpoint):
+        for endpoint in (await self._store.list(WorkloadEndpoint)).objects:
             container = endpoint.spec.container_id or ""
             if endpoint.spec.node == self._settings.node and container:  # else nobody can say that it is stale
                 pods[container] = Pod(endpoint.namespace or "default", endpoint.spec.pod or "")

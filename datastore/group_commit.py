@@ -24,7 +24,7 @@ class Batcher(Generic[Key, Question, Answer]):
         self._waiting: dict[Key, list[tuple[Question, asyncio.Future[Answer]]]] = {}
         self._serving: dict[Key, asyncio.Task[None]] = {}
 
-    async def ask(self, key: Key, question: Question) -> Answer:
+    async def submit(self, key: Key, question: Question) -> Answer:
         """Return the answer of the next round that starts; an answer that is an exception is raised.
 
         Who stops waiting before the round starts is left out of it. Afterwards the round is carried out all the same,

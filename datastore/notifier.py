@@ -30,11 +30,11 @@ class ChangeNotifier:
         self._listeners: set[asyncio.Event] = set()
 
     @property
-    def heard(self) -> bool:
+    def works(self) -> bool:
         """Whether listeners are woken at all, or have to look for themselves more often."""
         return self._path is None or self._inotify is not None
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         """Wake the listeners of every process. It never fails: at worst they wake by themselves, later."""
         if self._path is None:
             if self._loop is not None:
@@ -47,7 +47,7 @@ class ChangeNotifier:
             with contextlib.suppress(OSError):
                 self._path.touch()
         except OSError as error:
-            log.debug("ring %s: %s; watchers see the change within a second", self._path, error)
+            log.debug("notify %s: %s; watchers see the change within a second", self._path, error)
 
     def wake(self) -> None:
         """Wake the listeners of this process. To be called on the loop."""
@@ -85,9 +85,9 @@ class ChangeNotifier:
             self._inotify.close()
             self._inotify = None
             return
-        self._loop.add_reader(self._inotify.fileno(), self._heard)
+        self._loop.add_reader(self._inotify.fileno(), self._on_inotify)
 
-    def _heard(self) -> None:
+    def _on_inotify(self) -> None:
         assert self._inotify is not None and self._path is not None
         events = self._inotify.read(timeout=0)
         if any(event.name == self._path.name or event.mask & flags.Q_OVERFLOW for event in events):

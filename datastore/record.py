@@ -88,6 +88,8 @@ class Resource(Record):
     ALIASES: ClassVar[tuple[str, ...]] = ()
     """Other values of `kind` that mean the same."""
     NAMESPACED: ClassVar[bool] = False
+    NODE_FIELD: ClassVar[str] = ""
+    """Where the record names the node it belongs to, such as `spec.node`; empty: it names none."""
     OPEN: ClassVar[bool] = True
     """Whether the spec may hold fields that are not declared here without that being a likely slip."""
 

@@ -22,29 +22,41 @@ import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
 from datastore.errors import AlreadyExists, Conflict, DatastoreError, Invalid, NotFound, Unavailable
 from datastore.notifier import ChangeNotifier
 from datastore.record import Resource
 from datastore.resources import KINDS
-from datastore.store import Changed, Create, Delete, Gone, InSync, Update, WatchEvent, Write
+from datastore.store import (
+    Create,
+    Delete,
+    InSync,
+    Interest,
+    Listed,
+    Unreadable,
+    Update,
+    WatchEvent,
+    Write,
+    interest_in,
+)
+from datastore.watch import ChangeSet, Key, Reported, key_for, key_of
 
 log = logging.getLogger(__name__)
 
 SCHEMA = 1
 APPLICATION = 0x66656C78  # "felx", the mark in the file's header that says whose it is
 LOCK_WAIT_SECONDS = 1.0
-LOOK_SECONDS = 1.0
-DEAF_LOOK_SECONDS = 0.1
+POLL_SECONDS = 1.0
+POLL_SECONDS_WITHOUT_INOTIFY = 0.1
 HISTORY = 10_000
 LOG_BYTES = 16 << 20  # what the write-ahead log shrinks to, after a stopped reader has kept it growing
 _TRIM_EVERY = 256
@@ -53,21 +65,13 @@ R = TypeVar("R", bound=Resource)
 T = TypeVar("T")
 
 
-class Key(NamedTuple):
-    kind: str
-    namespace: str
-    name: str
-
-
 @dataclass(frozen=True, slots=True)
-class _News:
-    """What a watcher reads at once: everything, or what changed since its last revision."""
+class _Position:
+    """Up to where a watcher has read."""
 
     revision: int
     generation: int
-    seen: int
-    complete: bool
-    objects: list[tuple[Key, Resource | None]]
+    data_version: int
 
 
 class SqliteStore:
@@ -77,11 +81,11 @@ class SqliteStore:
         """Without a path the store is in memory, and this object's own. `history` is how many changes are logged."""
         self._where = path or "memory"
         self._history = history
-        self._bell = ChangeNotifier(Path(f"{path}.bell") if path else None)
+        self._notifier = ChangeNotifier(Path(f"{path}.notify") if path else None)
         existed = threading.Event()
-        self._writer = _Lane(path, "writer", existed)
+        self._writer = _ConnectionThread(path, "writer", existed)
         # A database in memory belongs to its connection, so there is one.
-        self._reader = _Lane(path, "reader", existed) if path else self._writer
+        self._reader = _ConnectionThread(path, "reader", existed) if path else self._writer
         self._closed = False
 
     @property
@@ -89,22 +93,15 @@ class SqliteStore:
         return True
 
     async def get(self, kind: type[R], name: str, namespace: str | None = None) -> R:
-        key = _key(kind, name, namespace)
-        text = await self._reader.run(f"get {_words(key)}", partial(_select, key=key))
+        key = key_for(kind, name, namespace)
+        text = await self._reader.run(f"get {key}", partial(_select, key=key))
         if text is None:
-            raise NotFound(f"get {_words(key)}: there is none")
+            raise NotFound(f"get {key}: there is none")
         return kind.read_text(text)
 
-    async def list(
-        self,
-        kind: type[R],
-        *,
-        labels: Mapping[str, str] | None = None,
-        namespace: str | None = None,
-        whole: bool = False,
-    ) -> list[R]:
-        work = partial(_select_all, kind=kind, labels=labels or {}, namespace=namespace, whole=whole)
-        return await self._reader.run(f"list {kind.PLURAL}", work)
+    async def list(self, what: type[R] | Interest[R]) -> Listed[R]:
+        interest = interest_in(what)
+        return await self._reader.run(f"list {interest.kind.PLURAL}", partial(_select_all, interest=interest))
 
     async def create(self, resource: R) -> R:
         (stored,) = await self.write(Create(resource))
@@ -120,53 +117,55 @@ class SqliteStore:
         await self.write(Delete(resource))
 
     async def write(self, *writes: Write) -> tuple[Resource | None, ...]:
-        what = ", ".join(f"{type(write).__name__.lower()} {_words(_key_of(write.resource))}" for write in writes)
+        what = ", ".join(f"{type(write).__name__.lower()} {key_of(write.resource)}" for write in writes)
         return await self._writer.run(what, partial(self._commit, writes=writes))
 
-    async def watch(self, *kinds: type[Resource]) -> AsyncIterator[WatchEvent]:
-        told: dict[Key, Resource] = {}
-        news: _News | None = None
+    async def watch(self, *interests: type[Resource] | Interest[Any]) -> AsyncIterator[WatchEvent]:
+        wanted = [interest_in(interest) for interest in interests]
+        reported = Reported()
+        position: _Position | None = None
         away = False
-        with self._bell.listen() as rung:
+        with self._notifier.listen() as notified:
             while not self._closed:
-                rung.clear()
+                notified.clear()
                 try:
-                    latest = await self._reader.run("watch", partial(self._read_news, kinds=kinds, since=news))
+                    reading = partial(self._read_changes, interests=wanted, since=position)
+                    latest, changes = await self._reader.run("watch", reading)
                 except Unavailable as error:
                     if not away and not self._closed:
-                        log.warning("%s; the watch goes on when it is back", error)
+                        log.warning("%s; the watch continues when it is back", error)
                     away = True
-                    await _set_within(rung, LOOK_SECONDS)
+                    await _set_within(notified, POLL_SECONDS)
                     continue
                 if away:
                     log.info("watch in %s: it is back", self._where)
                 away = False
-                for event in _fold(latest, told):
+                for event in reported.fold(changes):
                     yield event
-                if news is None:
+                if position is None:
                     yield InSync()
-                news = latest
-                await self._stirred(rung, news)
+                position = latest
+                await self._wait_for_change(notified, position)
 
     async def close(self) -> None:
         self._closed = True
-        self._bell.wake()
+        self._notifier.wake()
         await asyncio.gather(self._reader.close(), self._writer.close())
 
-    async def _stirred(self, rung: asyncio.Event, news: _News) -> None:
-        """Return when there may be something new: the bell rang, or a look at the file says so."""
+    async def _wait_for_change(self, notified: asyncio.Event, position: _Position) -> None:
+        """Return when there may be something new: a writer notified this process, or the file says so."""
         while not self._closed:
-            if await _set_within(rung, LOOK_SECONDS if self._bell.heard else DEAF_LOOK_SECONDS):
+            if await _set_within(notified, POLL_SECONDS if self._notifier.works else POLL_SECONDS_WITHOUT_INOTIFY):
                 return
             try:
-                seen = await self._reader.run("look", _data_version)
+                version = await self._reader.run("poll", _data_version)
             except Unavailable:
                 return
-            if seen != news.seen or self._reader.generation != news.generation:
+            if version != position.data_version or self._reader.generation != position.generation:
                 return
 
     def _commit(self, connection: sqlite3.Connection, writes: tuple[Write, ...]) -> tuple[Resource | None, ...]:
-        """Carry out the writes in one transaction, and ring when it stands. Runs on the writer's thread."""
+        """Carry out the writes in one transaction, then notify the watchers. Runs on the writer's thread."""
         with _transaction(connection):
             first = _latest_revision(connection)
             revision = first
@@ -176,28 +175,26 @@ class SqliteStore:
                 stored.append(resource)
                 if changed:
                     revision += 1
-                    _log_change(connection, revision, _key_of(write.resource), gone=resource is None)
+                    _log_change(connection, revision, key_of(write.resource), gone=resource is None)
             if revision // _TRIM_EVERY != first // _TRIM_EVERY:
                 connection.execute("DELETE FROM change WHERE revision <= ?", (revision - self._history,))
         if revision != first:
-            self._bell.ring()
+            self._notifier.notify()
         return tuple(stored)
 
-    def _read_news(
-        self, connection: sqlite3.Connection, kinds: tuple[type[Resource], ...], since: _News | None
-    ) -> _News:
-        """Return what a watcher at `since` has to be told. Runs on the reader's thread."""
+    def _read_changes(
+        self, connection: sqlite3.Connection, interests: Sequence[Interest[Any]], since: _Position | None
+    ) -> tuple[_Position, ChangeSet]:
+        """Return what is new for a watcher at `since`, and its position then. Runs on the reader's thread."""
         generation = self._reader.generation
-        names = [kind.KIND for kind in kinds]
         with _snapshot(connection):
-            seen = _data_version(connection)
-            latest = _latest_revision(connection)
-            if since is None or since.generation != generation or not _logged(connection, since.revision, latest):
-                return _News(latest, generation, seen, True, _everything(connection, names))
-            return _News(latest, generation, seen, False, _changes(connection, names, since.revision))
+            latest = _Position(_latest_revision(connection), generation, _data_version(connection))
+            if since is None or since.generation != generation or not _logged(connection, since, latest):
+                return latest, ChangeSet(True, _everything(connection, interests))
+            return latest, ChangeSet(False, _changes(connection, interests, since.revision))
 
 
-class _Lane:
+class _ConnectionThread:
     """One thread and its connection, which is opened when first needed and again after it was lost."""
 
     def __init__(self, path: str | None, name: str, existed: threading.Event) -> None:
@@ -241,7 +238,7 @@ class _Lane:
                     continue
                 if not _is_busy(error):
                     self._drop()
-                raise _answer(what, self._path, error) from error
+                raise _translate_error(what, self._path, error) from error
 
     def _connected(self) -> sqlite3.Connection:
         if self._path is not None and self._file is not None and self._file != _identity(self._path):
@@ -354,34 +351,54 @@ def _select(connection: sqlite3.Connection, key: Key) -> str | None:
     return None if row is None else row[0]
 
 
-def _select_all(
-    connection: sqlite3.Connection, kind: type[R], labels: Mapping[str, str], namespace: str | None, whole: bool
-) -> list[R]:
-    where, values = ["kind = ?", "NOT deleted"], [kind.KIND]
-    if namespace is not None:
-        where.append("namespace = ?")
-        values.append(namespace)
-    for label, value in labels.items():
-        where.append("json_extract(labels, ?) = ?")
-        values += [f'$."{label}"', value]
-    rows = connection.execute(f"SELECT record FROM object WHERE {' AND '.join(where)} ORDER BY namespace, name", values)
-    if whole:
-        return [kind.read_text(text) for (text,) in rows]
-    return [resource for (text,) in rows if (resource := _readable(kind, text)) is not None]
+def _select_all(connection: sqlite3.Connection, interest: Interest[R]) -> Listed[R]:
+    where, values = _matching([interest])
+    rows = connection.execute(
+        f"SELECT namespace, name, record FROM object WHERE NOT deleted AND ({where}) ORDER BY namespace, name", values
+    )
+    objects, unreadable = [], []
+    for namespace, name, text in rows:
+        found = _read(Key(interest.kind.KIND, namespace, name), interest.kind, text)
+        if isinstance(found, Unreadable):
+            unreadable.append(found)
+        else:
+            objects.append(found)
+    return Listed(tuple(objects), tuple(unreadable))
 
 
-def _readable(kind: type[R], text: str) -> R | None:
-    """Return the object, or None for one that was written under other rules: it must not hide all others."""
+def _matching(interests: Iterable[Interest[Any]]) -> tuple[str, list[str]]:
+    """Return the SQL condition that an object meets one of these interests, and its values."""
+    alternatives: list[str] = []
+    values: list[str] = []
+    for interest in interests:
+        conditions = ["kind = ?"]
+        values.append(interest.kind.KIND)
+        if interest.namespace is not None:
+            conditions.append("namespace = ?")
+            values.append(interest.namespace)
+        if interest.node is not None:
+            # A record that is not JSON may be any node's: it is found, and reported as unreadable.
+            conditions.append("CASE WHEN json_valid(record) THEN json_extract(record, ?) = ? ELSE true END")
+            values += [f"$.{interest.kind.NODE_FIELD}", interest.node]
+        for label, value in interest.labels.items():
+            conditions.append("json_extract(labels, ?) = ?")
+            values += [f'$."{label}"', value]
+        alternatives.append(" AND ".join(conditions))
+    return " OR ".join(alternatives) or "false", values
+
+
+def _read(key: Key, kind: type[R], text: str) -> R | Unreadable:
+    """Return the object; a record that was written under other rules must not hide all others."""
     try:
         return kind.read_text(text)
     except Invalid as error:
-        log.error("%s; it is left out until it is written anew", error)
-        return None
+        log.error("%s; it is ignored until it is written anew", error)
+        return Unreadable(kind, key.name, key.namespace or None, str(error))
 
 
 def _carry_out(connection: sqlite3.Connection, write: Write, revision: int) -> tuple[Resource | None, bool]:
     """Do one write inside a transaction; return what is stored now, and whether anything changed."""
-    key = _key_of(write.resource)
+    key = key_of(write.resource)
     found = connection.execute(
         "SELECT revision, uid, created, deleted, record FROM object WHERE kind = ? AND namespace = ? AND name = ?", key
     ).fetchone()
@@ -406,7 +423,7 @@ class _Row(NamedTuple):
 
 def _create(connection: sqlite3.Connection, key: Key, resource: Resource, row: _Row | None, revision: int) -> Resource:
     if row is not None and not row.deleted:
-        raise AlreadyExists(f"create {_words(key)}: there is one already, of revision {row.revision}")
+        raise AlreadyExists(f"create {key}: there is one already, of revision {row.revision}")
     stored = resource.with_metadata(
         resource_version=str(revision),
         uid=str(uuid.uuid4()),
@@ -420,7 +437,7 @@ def _update(
     connection: sqlite3.Connection, key: Key, resource: Resource, row: _Row | None, revision: int
 ) -> tuple[Resource, bool]:
     if resource.revision is None:
-        raise Invalid(f"update {_words(key)}: it has no resourceVersion, so it can't be told what it was read from")
+        raise Invalid(f"update {key}: it has no resourceVersion, so it can't be told what it was read from")
     _compare("update", key, resource, row)
     assert row is not None
     if resource.to_text() == row.record:
@@ -438,14 +455,13 @@ def _delete(connection: sqlite3.Connection, key: Key, resource: Resource, row: _
 def _compare(verb: str, key: Key, resource: Resource, row: _Row | None) -> None:
     """Raise Conflict or NotFound unless the stored object is the one that `resource` was read from."""
     if row is None:
-        raise NotFound(f"{verb} {_words(key)}: there is none")
+        raise NotFound(f"{verb} {key}: there is none")
     if resource.revision is not None and resource.revision != str(row.revision):
         raise Conflict(
-            f"{verb} {_words(key)}: it was read at revision {resource.revision} and is at {row.revision} now;"
-            " read it again"
+            f"{verb} {key}: it was read at revision {resource.revision} and is at {row.revision} now; read it again"
         )
     if resource.metadata.uid is not None and resource.metadata.uid != row.uid:
-        raise Conflict(f"{verb} {_words(key)}: it was deleted and made anew since it was read; read it again")
+        raise Conflict(f"{verb} {key}: it was deleted and made anew since it was read; read it again")
 
 
 def _put(connection: sqlite3.Connection, key: Key, stored: Resource, revision: int) -> None:
@@ -477,55 +493,51 @@ def _latest_revision(connection: sqlite3.Connection) -> int:
     return revision
 
 
-def _logged(connection: sqlite3.Connection, since: int, latest: int) -> bool:
-    """Whether the log still tells every change after `since`."""
-    if since == latest:
+def _logged(connection: sqlite3.Connection, since: _Position, latest: _Position) -> bool:
+    """Whether the log still holds every change after `since`."""
+    if since.revision == latest.revision:
         return True
     oldest: int = connection.execute("SELECT min(revision) FROM change").fetchone()[0]
-    return oldest <= since + 1 and since < latest
+    return oldest <= since.revision + 1 and since.revision < latest.revision
 
 
-def _everything(connection: sqlite3.Connection, kinds: list[str]) -> list[tuple[Key, Resource | None]]:
+def _everything(
+    connection: sqlite3.Connection, interests: Sequence[Interest[Any]]
+) -> list[tuple[Key, Resource | None]]:
+    where, values = _matching(interests)
     rows = connection.execute(
-        f"SELECT kind, namespace, name, record FROM object WHERE kind IN ({_marks(kinds)}) AND NOT deleted"
+        f"SELECT kind, namespace, name, record FROM object WHERE NOT deleted AND ({where})"
         " ORDER BY kind, namespace, name",
-        kinds,
+        values,
     )
-    return [(Key(kind, namespace, name), _readable(KINDS[kind], text)) for kind, namespace, name, text in rows]
+    return [(key := Key(*row[:3]), _readable(key, row[3])) for row in rows]
 
 
-def _changes(connection: sqlite3.Connection, kinds: list[str], since: int) -> list[tuple[Key, Resource | None]]:
-    """Return what changed after revision `since`, in order: the newest state of each object, None where it is gone."""
+def _changes(
+    connection: sqlite3.Connection, interests: Sequence[Interest[Any]], since: int
+) -> list[tuple[Key, Resource | None]]:
+    """Return what changed after revision `since`, in order: the newest state of each object of these kinds.
+
+    None where it is gone, or does not meet the interests (any more).
+    """
+    where, values = _matching(interests)
+    kinds = sorted({interest.kind.KIND for interest in interests})
     rows = connection.execute(
-        "SELECT change.gone, kind, namespace, name, object.deleted, object.record"
+        f"SELECT kind, namespace, name, change.gone, NOT object.deleted AND ({where}), object.record"
         " FROM change LEFT JOIN object USING (kind, namespace, name, revision)"
-        f" WHERE change.revision > ? AND kind IN ({_marks(kinds)}) ORDER BY change.revision",
-        (since, *kinds),
+        f" WHERE change.revision > ? AND kind IN ({', '.join('?' * len(kinds))}) ORDER BY change.revision",
+        (*values, since, *kinds),
     )
     return [
-        (Key(kind, namespace, name), None if gone or deleted else _readable(KINDS[kind], record))
-        for gone, kind, namespace, name, deleted, record in rows
-        if gone or record is not None  # else a later change of the same object tells it
+        (key := Key(kind, namespace, name), _readable(key, record) if matches else None)
+        for kind, namespace, name, gone, matches, record in rows
+        if gone or record is not None  # else a later change of the same object says more
     ]
 
 
-def _fold(news: _News, told: dict[Key, Resource]) -> Iterator[WatchEvent]:
-    """Yield what is new against what this watch has told, and keep it there."""
-    if news.complete:
-        present = {key for key, resource in news.objects if resource is not None}
-        for key in [key for key in told if key not in present]:
-            yield _gone(key, told)
-    for key, resource in news.objects:
-        if resource is None:
-            if key in told:
-                yield _gone(key, told)
-        elif key not in told or told[key].revision != resource.revision:
-            told[key] = resource
-            yield Changed(resource)
-
-
-def _gone(key: Key, told: dict[Key, Resource]) -> Gone:
-    return Gone(KINDS[key.kind], key.name, key.namespace or None, told.pop(key))
+def _readable(key: Key, text: str) -> Resource | None:
+    found = _read(key, KINDS[key.kind], text)
+    return None if isinstance(found, Unreadable) else found
 
 
 def _data_version(connection: sqlite3.Connection) -> int:
@@ -543,22 +555,6 @@ async def _set_within(event: asyncio.Event, seconds: float) -> bool:
     return True
 
 
-def _key(kind: type[Resource], name: str, namespace: str | None) -> Key:
-    return Key(kind.KIND, (namespace or "") if kind.NAMESPACED else "", name)
-
-
-def _key_of(resource: Resource) -> Key:
-    return _key(type(resource), resource.name, resource.namespace)
-
-
-def _words(key: Key) -> str:
-    return f'{key.kind} "{key.namespace}/{key.name}"' if key.namespace else f'{key.kind} "{key.name}"'
-
-
-def _marks(values: list[str]) -> str:
-    return ", ".join("?" * len(values))
-
-
 def _is_busy(error: sqlite3.Error) -> bool:
     return _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
@@ -568,7 +564,7 @@ def _code(error: sqlite3.Error) -> int:
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
 
 
-def _answer(what: str, path: str | None, error: sqlite3.Error) -> DatastoreError:
+def _translate_error(what: str, path: str | None, error: sqlite3.Error) -> DatastoreError:
     """Return the error to raise for one of SQLite's."""
     tried = f"{what} in {path or 'memory'}"
     match _code(error):

@@ -1,38 +1,89 @@
-"""What any store can do: get, list, create, update, delete, watch, and its errors.
+"""What any store can do: get, list, create, update, delete, watch, and what they take and return.
 
-Every write of an existing object is a compare-and-swap on its revision. An object flagged as deleted (which Calico
-does before it deletes one) is absent for every reader here, and a create may take its place. The store alone writes
+Pure. Every write of an existing object is a compare-and-swap on its revision. An object flagged as deleted (which
+Calico does before it deletes one) is absent for every reader, and a create may take its place. The store alone writes
 `resourceVersion`, `uid` and `creationTimestamp`.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
-from typing import Protocol, TypeAlias, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
+from datastore.errors import Invalid
 from datastore.record import Resource
 
 R = TypeVar("R", bound=Resource)
+R_co = TypeVar("R_co", bound=Resource, covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Interest(Generic[R_co]):
+    """The objects of one kind, or those of them that meet every condition that is set.
+
+    The store filters: an object that no longer meets the conditions is reported as gone.
+    """
+
+    kind: type[R_co]
+    node: str | None = None
+    """Those of this node; for kinds that name a node (`Resource.NODE_FIELD`)."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Those that have all these labels."""
+    namespace: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.node is not None and not self.kind.NODE_FIELD:
+            raise TypeError(f"{self.kind.KIND} names no node: it can't be filtered by one")
+
+
+def interest_in(what: type[R] | Interest[R]) -> Interest[R]:
+    """Return the interest that a bare kind stands for: every object of it."""
+    return what if isinstance(what, Interest) else Interest(what)
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A stored record that is not valid for its kind. `reason` is a sentence that names object and field."""
+
+    kind: type[Resource]
+    name: str
+    namespace: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listed(Generic[R_co]):
+    """What a list found, by namespace and name."""
+
+    objects: tuple[R_co, ...]
+    unreadable: tuple[Unreadable, ...] = ()
+    """Records that exist and could not be read: what they say is unknown, so their absence proves nothing."""
+
+    def complete(self) -> tuple[R_co, ...]:
+        """Return all objects, for a caller to whom absence means something. Raises Invalid: some are unreadable."""
+        if self.unreadable:
+            raise Invalid("; ".join(record.reason for record in self.unreadable))
+        return self.objects
 
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """Make this object; what its metadata says of revision, uid and times does not count."""
+    """Create this object; revision, uid and times in its metadata are ignored."""
 
     resource: Resource
 
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """Replace the object, if its revision still is the one that this copy was read with."""
+    """Replace the object, if its revision is still the one that this copy was read with."""
 
     resource: Resource
 
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Remove the object, if its revision still is this one's; without a revision, whatever it is."""
+    """Remove the object, if its revision is still this one's; without a revision, whatever it is."""
 
     resource: Resource
 
@@ -42,14 +93,14 @@ Write: TypeAlias = Create | Update | Delete
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """The object is there, as of now: it is new, was written, or was read at the start of the watch."""
+    """The object exists, in this state: it is new, was written, or was read at the start of the watch."""
 
     resource: Resource
 
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """The object is no more. `last` is what this watch last told of it."""
+    """The object no longer exists, or no longer meets the interest. `last` is its state last reported by this watch."""
 
     kind: type[Resource]
     name: str
@@ -59,14 +110,14 @@ class Gone:
 
 @dataclass(frozen=True, slots=True)
 class InSync:
-    """Everything that was there when the watch began has been told. It comes once."""
+    """Everything that existed when the watch began has been reported. It comes once."""
 
 
 WatchEvent: TypeAlias = Changed | Gone | InSync
 
 
 class Store(Protocol):
-    """The datastore, wherever it is kept. All verbs may raise Unavailable: try again later."""
+    """The datastore, whatever is behind it. All verbs may raise Unavailable: try again later."""
 
     @property
     def atomic(self) -> bool:
@@ -75,19 +126,8 @@ class Store(Protocol):
     async def get(self, kind: type[R], name: str, namespace: str | None = None) -> R:
         """Return one object. Raises NotFound."""
 
-    async def list(
-        self,
-        kind: type[R],
-        *,
-        labels: Mapping[str, str] | None = None,
-        namespace: str | None = None,
-        whole: bool = False,
-    ) -> list[R]:
-        """Return the objects of a kind that have all these labels, by namespace and name.
-
-        A record that nobody can read is told and left out; with `whole`, for whoever concludes something from what is
-        not there, it raises Invalid.
-        """
+    async def list(self, what: type[R] | Interest[R]) -> Listed[R]:
+        """Return the objects of a kind, or of an interest, and what could not be read of them."""
 
     async def create(self, resource: R) -> R:
         """Make an object and return it as stored. Raises AlreadyExists."""
@@ -101,12 +141,12 @@ class Store(Protocol):
     async def write(self, *writes: Write) -> tuple[Resource | None, ...]:
         """Carry out several writes in order; return what each stored, None for a Delete. Raises what they would."""
 
-    def watch(self, *kinds: type[Resource]) -> AsyncIterator[WatchEvent]:
-        """Yield the current objects of these kinds, InSync, then what changes, in order.
+    def watch(self, *interests: type[Resource] | Interest[Any]) -> AsyncIterator[WatchEvent]:
+        """Yield the current objects of these interests, InSync, then what changes, in order.
 
-        Only the newest state of an object is told. While the store is away nothing is, and afterwards all that was
+        Only the newest state of an object is reported. While the store is away nothing is, and afterwards all that was
         missed, including what is gone. It ends when the store is closed.
         """
 
     async def close(self) -> None:
-        """Let go of files and threads; watches end, and every later call raises Unavailable."""
+        """Release files and threads; watches end, and every later call raises Unavailable."""

@@ -64,10 +64,10 @@ class Checks:
     async def _look(self) -> list[Violation]:
         agent, ownership = self._agent, self._agent.ownership
         cluster = Cluster(
-            endpoints=await self._store.list(WorkloadEndpoint),
-            blocks=await self._store.list(IPAMBlock),
-            affinities=await self._store.list(BlockAffinity),
-            nodes=await self._store.list(Node),
+            endpoints=(await self._store.list(WorkloadEndpoint)).objects,
+            blocks=(await self._store.list(IPAMBlock)).objects,
+            affinities=(await self._store.list(BlockAffinity)).objects,
+            nodes=(await self._store.list(Node)).objects,
             leaving=self._leaving(),
         )
         held = {prefix: path for prefix, path in await self._kernel.dump() if ownership.has(path)}

@@ -24,7 +24,8 @@ from ipaddress import (
 )
 from typing import Any
 
-from datastore.errors import AlreadyExists, Conflict, NotFound
+from datastore.cas import ATTEMPTS, found_or_none
+from datastore.errors import AlreadyExists, Conflict
 from datastore.kinds.bgp import BGPConfiguration
 from datastore.kinds.cluster import ClusterInformation, FelixConfiguration
 from datastore.kinds.ipam import IPAMConfig
@@ -42,7 +43,6 @@ from kernel.rtnetlink import Rtnetlink
 log = logging.getLogger("felix.startup")
 
 CALICO_VERSION = "v3.32.1"  # whose records we write: calicoctl refuses to work with a version unlike its own
-ATTEMPTS = 20
 ANNOTATION = "projectcalico.org/"
 
 
@@ -98,10 +98,7 @@ async def _write_node(
 ) -> tuple[IPv4Interface | None, IPv6Interface | None]:
     """Write this node's addresses to its Node; return them."""
     for _ in range(ATTEMPTS):
-        try:
-            stored: Node | None = await store.get(Node, name)
-        except NotFound:
-            stored = None
+        stored = await found_or_none(store.get(Node, name))
         ipv4 = _address(settings.ip, settings.ip_autodetection_method, 4, stored.ipv4 if stored else None, interfaces)
         ipv6 = _address(settings.ip6, settings.ip6_autodetection_method, 6, stored.ipv6 if stored else None, interfaces)
         if ipv4 is None and ipv6 is None:
@@ -109,7 +106,7 @@ async def _write_node(
         assert ipv4 is None or isinstance(ipv4, IPv4Interface)
         assert ipv6 is None or isinstance(ipv6, IPv6Interface)
         if not settings.disable_node_ip_check:
-            refuse_duplicates(name, (ipv4, ipv6), await store.list(Node))
+            refuse_duplicates(name, (ipv4, ipv6), (await store.list(Node)).objects)
         wanted = node_annotations(settings, ipv4, ipv6, interfaces)
         with contextlib.suppress(Conflict, AlreadyExists):
             if stored is None:
@@ -200,7 +197,7 @@ async def _make_defaults(settings: Settings, store: Store, host: Sequence[Interf
     ):
         await _create_unless_there(store, resource)
     if not settings.no_default_pools:
-        for pool in default_pools(settings, await store.list(IPPool), host):
+        for pool in default_pools(settings, (await store.list(IPPool)).objects, host):
             if await _create_unless_there(store, pool):
                 log.info("made the pool %s with %s", pool.metadata.name, pool.spec.cidr)
 

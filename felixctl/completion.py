@@ -37,8 +37,10 @@ def complete_names(ctx: Any, incomplete: str) -> list[str]:
 
 def _names(noun: kinds.Noun, url: str, namespace: str | None) -> list[str]:
     from datastore.resources import KINDS
+    from datastore.store import Interest
     from felixctl.connection import reading
 
     model = KINDS[noun.stored_kind]
     within = namespace if noun.namespaced else None
-    return [one.name for one in reading(url, lambda store: store.list(model, namespace=within))]
+    found = reading(url, lambda store: store.list(Interest(model, namespace=within)))
+    return [one.name for one in found.objects]

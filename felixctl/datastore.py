@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from datastore.cas import ATTEMPTS
 from datastore.errors import Conflict, NotFound
 from datastore.kinds.cluster import ClusterInformation
 from datastore.store import Store
@@ -15,8 +16,6 @@ from felixctl.terminal import show
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", no_args_is_help=True)
 migrate = typer.Typer(help="Where calicoctl has lock and unlock.", no_args_is_help=True)
 app.add_typer(migrate, name="migrate", hidden=True)
-
-ATTEMPTS = 5
 
 
 @app.callback()

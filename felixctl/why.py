@@ -80,12 +80,12 @@ def why(
 async def read_records(store: Store) -> Records:
     """Return what the datastore says of who is where."""
     return records_of(
-        await store.list(WorkloadEndpoint),
-        await store.list(IPAMBlock),
-        await store.list(BlockAffinity),
-        await store.list(IPPool),
-        await store.list(Node),
-        await store.list(BGPConfiguration),
+        (await store.list(WorkloadEndpoint)).objects,
+        (await store.list(IPAMBlock)).objects,
+        (await store.list(BlockAffinity)).objects,
+        (await store.list(IPPool)).objects,
+        (await store.list(Node)).objects,
+        (await store.list(BGPConfiguration)).objects,
     )
 
 

@@ -11,12 +11,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Literal
 
+from datastore.cas import ATTEMPTS, LOST_RACE, found_or_none
 from datastore.errors import AlreadyExists, Conflict, NotFound
 from datastore.fields import Network
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock
-from datastore.store import Store
+from datastore.store import Interest, Store
 from ipam import block as blocks
-from ipam.block_writer import ATTEMPTS, LOST_RACE
 from ipam.errors import ClaimConflict, Contention, NotEmpty
 from ipam.names import (
     HOSTNAME_LABEL,
@@ -41,12 +41,12 @@ class Affinities:
     async def of_host(self, host: str) -> list[BlockAffinity]:
         """Return the host's affinities, by the labels they are listed by."""
         labels = {HOSTNAME_LABEL: hostname_hash(host), TYPE_LABEL: "host"}
-        found = await self._store.list(BlockAffinity, labels=labels)
+        found = (await self._store.list(Interest(BlockAffinity, labels=labels))).objects
         return [affinity for affinity in found if affinity.spec.node == host and affinity.spec.type == "host"]
 
     async def adopt(self, host: str) -> None:
         """Give labels to the host's affinities that older versions wrote without, and finish its half-done claims."""
-        for affinity in await self._store.list(BlockAffinity):
+        for affinity in (await self._store.list(BlockAffinity)).objects:
             if affinity.spec.node != host or affinity.spec.type != "host":
                 continue
             if TYPE_LABEL not in affinity.metadata.labels:
@@ -210,16 +210,10 @@ class Affinities:
             return
 
     async def _affinity(self, host: str, cidr: Network) -> BlockAffinity | None:
-        try:
-            return await self._store.get(BlockAffinity, affinity_name(host, str(cidr)))
-        except NotFound:
-            return None
+        return await found_or_none(self._store.get(BlockAffinity, affinity_name(host, str(cidr))))
 
     async def _block(self, cidr: Network) -> IPAMBlock | None:
-        try:
-            return await self._store.get(IPAMBlock, cidr_name(str(cidr)))
-        except NotFound:
-            return None
+        return await found_or_none(self._store.get(IPAMBlock, cidr_name(str(cidr))))
 
 
 def _affinity(host: str, cidr: Network, state: State) -> BlockAffinity:

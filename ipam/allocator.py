@@ -13,7 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_network
 
-from datastore.errors import DatastoreError, NotFound
+from datastore.cas import ATTEMPTS, LOST_RACE, found_or_none
+from datastore.errors import DatastoreError
 from datastore.fields import Address, Network, network
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
 from datastore.kinds.pools import IPPool, Use
@@ -23,7 +24,7 @@ from ipam import search
 from ipam.affinities import Affinities
 from ipam.batch import Ask, Assign, AssignAt, Release, ReleaseHandle
 from ipam.block_finder import BlockFinder, Search
-from ipam.block_writer import ATTEMPTS, LOST_RACE, BlockWriter, MissingBlock
+from ipam.block_writer import BlockWriter, MissingBlock
 from ipam.errors import BlockLimit, ClaimConflict, Contention, Exhausted, ForeignBlock, IpamError, NotEmpty, NotInPool
 from ipam.host_context import HostContext, HostContexts
 from ipam.names import affine_host, cidr_name, handle_name
@@ -154,7 +155,7 @@ class Allocator:
         What nobody has is reported, not refused. Raises WrongOwner when all the others have been released.
         """
         asks = dict.fromkeys(wanted if isinstance(wanted, Release) else Release(wanted, handle) for wanted in addresses)
-        pools = await self._store.list(IPPool)
+        pools = (await self._store.list(IPPool)).objects
         answers = await asyncio.gather(*(self._release_one(ask, pools) for ask in asks), return_exceptions=True)
         for answer in answers:
             if isinstance(answer, BaseException):
@@ -190,7 +191,7 @@ class Allocator:
         """Give up every host's blocks within a network, as before deleting a pool; the rest as `release_affinity`."""
         affinities = [
             (affinity.spec.node, affinity.network)
-            for affinity in await self._store.list(BlockAffinity)
+            for affinity in (await self._store.list(BlockAffinity)).objects
             if affinity.spec.type == "host" and lies_in(affinity.network, cidr)
         ]
         return await self._release_all(affinities, must_be_empty)
@@ -267,7 +268,7 @@ class Allocator:
     async def _borrow(self, request: Request, wanted: Search, missing: int, taken: dict[Address, Network]) -> int:
         """Take addresses from anybody's blocks, in the host's order of search; return how many."""
         got = 0
-        known = await self._store.list(IPAMBlock)
+        known = (await self._store.list(IPAMBlock)).objects
         for block in search.existing_blocks(wanted.pools, known, wanted.host, self._now_ns()):
             if got == missing:
                 break
@@ -315,7 +316,7 @@ class Allocator:
         pool = search.pool_of(pools, wanted)
         if pool:
             return search.block_around(pool, wanted)
-        known = (block.network for block in await self._store.list(IPAMBlock))
+        known = (block.network for block in (await self._store.list(IPAMBlock)).objects)
         return next((cidr for cidr in known if lies_in(wanted, cidr)), None)
 
     async def _drop_hollow(self, read: IPAMHandle) -> None:
@@ -327,16 +328,10 @@ class Allocator:
             await self._store.delete(read)
 
     async def _handle(self, handle: str) -> IPAMHandle | None:
-        try:
-            return await self._store.get(IPAMHandle, handle_name(handle))
-        except NotFound:
-            return None
+        return await found_or_none(self._store.get(IPAMHandle, handle_name(handle)))
 
     async def _block(self, cidr: Network) -> IPAMBlock | None:
-        try:
-            return await self._store.get(IPAMBlock, cidr_name(str(cidr)))
-        except NotFound:
-            return None
+        return await found_or_none(self._store.get(IPAMBlock, cidr_name(str(cidr))))
 
 
 def _assign(request: Request, count: int, reserved: Reserved, only_for: str | None = None) -> Assign:

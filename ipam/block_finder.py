@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from datastore.cas import ATTEMPTS, LOST_RACE
 from datastore.errors import DatastoreError
 from datastore.fields import Network
 from datastore.group_commit import Batcher
@@ -18,7 +19,6 @@ from datastore.kinds.pools import IPPool
 from datastore.store import Store
 from ipam import search
 from ipam.affinities import Affinities
-from ipam.block_writer import ATTEMPTS, LOST_RACE
 from ipam.errors import BlockLimit, ClaimConflict, Contention, Exhausted, IpamError, NotEmpty
 from ipam.host_context import HostContext
 from ipam.names import affine_host
@@ -62,7 +62,7 @@ class BlockFinder:
         for affinity in search.own_blocks(wanted.view.affinities, wanted.pools):
             if affinity.confirmed and affinity.network not in tried:
                 return affinity.network
-        return await self._rounds.ask((wanted.host, wanted.version), _Further(wanted, frozenset(tried)))
+        return await self._rounds.submit((wanted.host, wanted.version), _Further(wanted, frozenset(tried)))
 
     async def _serve(self, key: tuple[str, int], asked: Sequence[_Further]) -> Sequence[Network | Exception]:
         host, version = key
@@ -116,7 +116,7 @@ class BlockFinder:
     async def _claim(self, wanted: Search) -> Network | None:
         """Claim the next block in the host's order of search; None if there is none left to claim."""
         for _ in range(ATTEMPTS):
-            known = await self._store.list(IPAMBlock)
+            known = (await self._store.list(IPAMBlock)).objects
             found = search.find_block(wanted.pools, known, wanted.host, wanted.reserved, self._now_ns())
             if found.claim is None:
                 return await self._take_over(wanted.host, found.take_over)

@@ -11,7 +11,8 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from datastore.errors import AlreadyExists, Conflict, DatastoreError, NotFound
+from datastore.cas import ATTEMPTS, LOST_RACE, found_or_none
+from datastore.errors import DatastoreError
 from datastore.fields import Network
 from datastore.group_commit import Batcher
 from datastore.kinds.ipam import IPAMBlock, IPAMHandle
@@ -23,12 +24,6 @@ from ipam.errors import Contention
 from ipam.names import cidr_name, handle_name
 
 log = logging.getLogger(__name__)
-
-ATTEMPTS = 100
-"""How often a write that others overtake is decided anew."""
-
-LOST_RACE = (Conflict, AlreadyExists, NotFound)
-"""What a write raises when somebody else has written since the read."""
 
 
 class MissingBlock(Exception):
@@ -51,7 +46,7 @@ class BlockWriter:
         Raises MissingBlock, and what the ask is refused with. After DatastoreError the ask may have been carried
         out or not: the handle tells.
         """
-        return await self._rounds.ask(cidr, ask)
+        return await self._rounds.submit(cidr, ask)
 
     def last_written(self, cidr: Network) -> IPAMBlock | None:
         """Return the block as this process wrote it last; a hint, since others write it too."""
@@ -65,9 +60,8 @@ class BlockWriter:
             if outcome.block is not guessed and not refused and await self._commit(outcome, guess=True):
                 return outcome.answers
         for attempt in range(ATTEMPTS):
-            try:
-                before = await self._store.get(IPAMBlock, cidr_name(str(cidr)))
-            except NotFound:
+            before = await found_or_none(self._store.get(IPAMBlock, cidr_name(str(cidr))))
+            if before is None:
                 return [MissingBlock(f"there is no block {cidr}")] * len(asks)
             outcome = await self._outcome(before, asks)
             if outcome.block is before or await self._commit(outcome, guess=not guessed and attempt == 0):
@@ -148,10 +142,7 @@ class BlockWriter:
         raise Contention(f"count {change:+} for handle {handle} in {cidr}: overtaken {ATTEMPTS} times in a row")
 
     async def _handle(self, handle: str) -> IPAMHandle | None:
-        try:
-            return await self._store.get(IPAMHandle, handle_name(handle))
-        except NotFound:
-            return None
+        return await found_or_none(self._store.get(IPAMHandle, handle_name(handle)))
 
 
 def _handle_write(before: IPAMHandle | None, after: IPAMHandle | None) -> list[Write]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from datastore.cas import LOST_RACE
 from datastore.errors import DatastoreError
 from datastore.fields import Network
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
@@ -22,7 +23,6 @@ from datastore.store import Store
 from ipam.allocator import Allocator
 from ipam.batch import Release
 from ipam.block import Allocation
-from ipam.block_writer import LOST_RACE
 from ipam.errors import ClaimConflict, IpamError, NotEmpty, WrongOwner
 from ipam.leaks import Leaks, Watchlist, find_leaks
 
@@ -77,13 +77,13 @@ class Collector:
         )
 
     async def _leaks(self) -> Leaks:
-        # Endpoints last: a pod that came meanwhile is among them, and its address then is no suspect. Whole: a pod
-        # whose record cannot be read is no pod that is gone.
-        blocks = await self._store.list(IPAMBlock)
-        handles = await self._store.list(IPAMHandle)
-        affinities = await self._store.list(BlockAffinity)
-        nodes = await self._store.list(Node, whole=True)
-        return find_leaks(blocks, handles, await self._store.list(WorkloadEndpoint, whole=True), nodes, affinities)
+        # Endpoints last: a pod that came meanwhile is among them, and its address then is no suspect. All of them must
+        # be readable: a pod whose record cannot be read is not gone.
+        blocks = (await self._store.list(IPAMBlock)).objects
+        handles = (await self._store.list(IPAMHandle)).objects
+        affinities = (await self._store.list(BlockAffinity)).objects
+        nodes = (await self._store.list(Node)).complete()
+        return find_leaks(blocks, handles, (await self._store.list(WorkloadEndpoint)).complete(), nodes, affinities)
 
     async def _release(self, proved: Iterable[Allocation]) -> tuple[Allocation, ...]:
         if not proved:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from datastore.errors import NotFound
+from datastore.cas import found_or_none
 from datastore.group_commit import Batcher
 from datastore.kinds.ipam import BlockAffinity, IPAMConfig
 from datastore.kinds.node import Node
@@ -94,7 +94,7 @@ class HostContexts:
 
     async def of(self, host: str) -> HostContext:
         kept = self._kept.get(host) if self._kept else None
-        return kept or await self._rounds.ask(host, None)
+        return kept or await self._rounds.submit(host, None)
 
     async def cooldown_seconds(self) -> int:
         """Return how long a released address rests, at the cost of one reading where nothing is kept."""
@@ -107,8 +107,8 @@ class HostContexts:
         changes = self._changes
         view = HostContext(
             await self._config(),
-            tuple(await self._store.list(IPPool)),
-            tuple(await self._store.list(IPReservation)),
+            tuple((await self._store.list(IPPool)).objects),
+            tuple((await self._store.list(IPReservation)).objects),
             await self._node_labels(host),
             tuple(await self._claims.of_host(host)),
         )
@@ -117,13 +117,8 @@ class HostContexts:
         return [view] * len(asked)
 
     async def _config(self) -> IPAMConfig | None:
-        try:
-            return await self._store.get(IPAMConfig, "default")
-        except NotFound:
-            return None
+        return await found_or_none(self._store.get(IPAMConfig, "default"))
 
     async def _node_labels(self, host: str) -> Mapping[str, str]:
-        try:
-            return (await self._store.get(Node, host)).labels
-        except NotFound:
-            return {}
+        node = await found_or_none(self._store.get(Node, host))
+        return node.labels if node else {}

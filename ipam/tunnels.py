@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from ipaddress import ip_network
 
-from datastore.errors import Conflict, NotFound
+from datastore.cas import ATTEMPTS, found_or_none
+from datastore.errors import Conflict
 from datastore.fields import Address
 from datastore.kinds.ipam import IPAMBlock
 from datastore.kinds.node import TUNNEL_ANNOTATIONS, Node, TunnelKind
@@ -18,7 +19,6 @@ from datastore.store import Store
 from ipam import search
 from ipam.allocator import Allocator, Request
 from ipam.block import Allocation, allocations
-from ipam.block_writer import ATTEMPTS
 from ipam.errors import Contention
 from ipam.names import cidr_name
 
@@ -94,7 +94,7 @@ class Tunnels:
         return found
 
     async def _settle_one(self, kind: TunnelKind) -> Address | None:
-        node, pools = await self._store.get(Node, self._node), await self._store.list(IPPool)
+        node, pools = await self._store.get(Node, self._node), (await self._store.list(IPPool)).objects
         candidates = tunnel_pools(kind, node, pools)
         noted = node.tunnel_address(kind)
         if noted is not None and await self._may_stay(kind, noted, candidates):
@@ -151,8 +151,7 @@ class Tunnels:
 
     async def _allocation(self, address: Address, pool: IPPool) -> Allocation | None:
         cidr = search.block_around(pool, ip_network(address))
-        try:
-            block = await self._store.get(IPAMBlock, cidr_name(str(cidr)))
-        except NotFound:
+        block = await found_or_none(self._store.get(IPAMBlock, cidr_name(str(cidr))))
+        if block is None:
             return None
         return next((one for one in allocations(block) if one.address == address and not one.released), None)

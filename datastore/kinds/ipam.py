@@ -54,6 +54,7 @@ class BlockAffinitySpec(Spec):
 class BlockAffinity(Resource):
     KIND: ClassVar[str] = "BlockAffinity"
     PLURAL: ClassVar[str] = "blockaffinities"
+    NODE_FIELD: ClassVar[str] = "spec.node"
     SPEC: ClassVar[type[Spec]] = BlockAffinitySpec
     OPEN: ClassVar[bool] = False
     spec: BlockAffinitySpec

@@ -54,6 +54,7 @@ class NodeSpec(Spec):
 class Node(Resource):
     KIND: ClassVar[str] = "Node"
     PLURAL: ClassVar[str] = "nodes"
+    NODE_FIELD: ClassVar[str] = "metadata.name"
     API_VERSION: ClassVar[str] = "v1"
     API_VERSIONS: ClassVar[tuple[str, ...]] = ("v1", V3)
     SPEC: ClassVar[type[Spec]] = NodeSpec

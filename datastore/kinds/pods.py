@@ -39,6 +39,7 @@ class WorkloadEndpoint(Resource):
     API_VERSIONS: ClassVar[tuple[str, ...]] = (V3,)
     SPEC: ClassVar[type[Spec]] = WorkloadEndpointSpec
     NAMESPACED: ClassVar[bool] = True
+    NODE_FIELD: ClassVar[str] = "spec.node"
     spec: WorkloadEndpointSpec
 
     @property

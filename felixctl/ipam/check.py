@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from datastore.errors import NotFound
+from datastore.cas import found_or_none
 from datastore.fields import Address
 from datastore.kinds.cluster import ClusterInformation
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
@@ -90,37 +88,33 @@ async def _checked(store: Store) -> tuple[Records, Problems, list[Repair]]:
 
 async def read_records(store: Store) -> Records:
     """Return everything the check compares. Endpoints come last: a pod that came meanwhile is among them."""
-    with _left_out() as unreadable:
-        return Records(
-            blocks=await store.list(IPAMBlock),
-            affinities=await store.list(BlockAffinity),
-            pools=await store.list(IPPool),
-            handles=await store.list(IPAMHandle),
-            nodes=await store.list(Node),
-            endpoints=await store.list(WorkloadEndpoint),
-            unreadable=unreadable,
-        )
-
-
-@contextmanager
-def _left_out() -> Iterator[list[str]]:
-    """Collect what the store says of records that it leaves out because nobody could read them."""
-    sentences: list[str] = []
-    heard = logging.Handler(logging.ERROR)
-    heard.emit = lambda record: sentences.append(record.getMessage())  # type: ignore[method-assign]
-    stores = logging.getLogger("datastore")
-    stores.addHandler(heard)
-    try:
-        yield sentences
-    finally:
-        stores.removeHandler(heard)
+    blocks, affinities, pools = (
+        await store.list(IPAMBlock),
+        await store.list(BlockAffinity),
+        await store.list(IPPool),
+    )
+    handles, nodes, endpoints = (
+        await store.list(IPAMHandle),
+        await store.list(Node),
+        await store.list(WorkloadEndpoint),
+    )
+    return Records(
+        blocks=blocks.objects,
+        affinities=affinities.objects,
+        pools=pools.objects,
+        handles=handles.objects,
+        nodes=nodes.objects,
+        endpoints=endpoints.objects,
+        unreadable=[
+            record.reason
+            for listed in (blocks, affinities, pools, handles, nodes, endpoints)
+            for record in listed.unreadable
+        ],
+    )
 
 
 async def cluster(store: Store) -> ClusterInformation | None:
-    try:
-        return await store.get(ClusterInformation, "default")
-    except NotFound:
-        return None
+    return await found_or_none(store.get(ClusterInformation, "default"))
 
 
 def _write(path: Path, text: str) -> None:

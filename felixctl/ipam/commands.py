@@ -143,15 +143,16 @@ def _question(blocks: bool, ip: str | None, borrowed: bool, configuration: bool)
 
 
 async def _usage(store: Store, show_blocks: bool) -> str:
-    return usage.usage(await store.list(IPPool), await store.list(IPAMBlock), show_blocks=show_blocks)
+    pools, blocks = await store.list(IPPool), await store.list(IPAMBlock)
+    return usage.usage(pools.objects, blocks.objects, show_blocks=show_blocks)
 
 
 async def _owner(store: Store, text: str) -> str:
-    return usage.owner(address_in(text, "ipam show"), await store.list(IPAMBlock))
+    return usage.owner(address_in(text, "ipam show"), (await store.list(IPAMBlock)).objects)
 
 
 async def _borrowed(store: Store) -> str:
-    return usage.borrowed(await store.list(IPAMBlock))
+    return usage.borrowed((await store.list(IPAMBlock)).objects)
 
 
 async def _configuration(store: Store) -> str:

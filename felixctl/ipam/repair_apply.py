@@ -9,7 +9,8 @@ import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from datastore.errors import DatastoreError, NotFound
+from datastore.cas import ATTEMPTS, LOST_RACE, found_or_none
+from datastore.errors import DatastoreError
 from datastore.fields import Network
 from datastore.kinds.ipam import IPAMBlock, IPAMHandle
 from datastore.kinds.pods import WorkloadEndpoint
@@ -32,11 +33,8 @@ from felixctl.ipam.repair_plan import (
 from ipam.affinities import Affinities
 from ipam.allocator import Allocator, Request
 from ipam.block import advanced, faults
-from ipam.block_writer import LOST_RACE
 from ipam.errors import Contention, IpamError
 from ipam.names import cidr_name, handle_name
-
-ATTEMPTS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,24 +92,18 @@ async def _recount(store: Store, handle: str, cidrs: Collection[str]) -> None:
 
 
 async def _block(store: Store, cidr: str) -> IPAMBlock | None:
-    try:
-        return await store.get(IPAMBlock, cidr_name(cidr))
-    except NotFound:
-        return None
+    return await found_or_none(store.get(IPAMBlock, cidr_name(cidr)))
 
 
 async def _handle(store: Store, handle: str) -> IPAMHandle | None:
-    try:
-        return await store.get(IPAMHandle, handle_name(handle))
-    except NotFound:
-        return None
+    return await found_or_none(store.get(IPAMHandle, handle_name(handle)))
 
 
 async def _mend(store: Store, cidr: Network) -> None:
     """Write a block whole again, from what it and the endpoints say now."""
     for _ in range(ATTEMPTS):
         block = await store.get(IPAMBlock, cidr_name(str(cidr)))
-        used = {address for endpoint in await store.list(WorkloadEndpoint) for address in endpoint.addresses}
+        used = {address for endpoint in (await store.list(WorkloadEndpoint)).objects for address in endpoint.addresses}
         whole = mended(block, used) if faults(block) else None
         if whole is None:
             return

@@ -39,7 +39,7 @@ def split(
 
 
 async def _split(store: Store, number: int, cidr: str | None, name: str | None) -> tuple[IPPool, ...]:
-    pool = _named(await store.list(IPPool), cidr, name)
+    pool = _named((await store.list(IPPool)).objects, cidr, name)
     parts = parts_of(pool, number)
     now = await cluster(store)
     if now is None or now.spec.datastore_ready:

@@ -115,7 +115,7 @@ def _add_records(archive: Archive, url: str) -> None:
     from felixctl.resources.documents import to_yaml
 
     async def read(store: Store) -> dict[str, list[Resource]]:
-        return {kind: list(await store.list(model)) for kind, model in KINDS.items()}
+        return {kind: list((await store.list(model)).objects) for kind, model in KINDS.items()}
 
     try:
         found = reading(url, read)

@@ -10,7 +10,8 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from datastore.errors import Conflict, DatastoreError, NotFound
+from datastore.cas import ATTEMPTS, found_or_none
+from datastore.errors import Conflict, DatastoreError
 from datastore.kinds.ipam import IPAMBlock
 from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool
@@ -22,8 +23,6 @@ from felixctl.resources.plan import Key, Wanted, World
 from felixctl.resources.view import Json
 from ipam.errors import IpamError
 
-ATTEMPTS = 5
-"""How often a change is decided again after somebody else wrote in between."""
 POOL_REST_SECONDS = 0.5
 """How long a disabled pool waits for requests that chose it before, as Calico does."""
 
@@ -74,7 +73,7 @@ async def remove(store: Store, keys: Sequence[Key], *, skip_missing: bool, force
     steps = plan.deleted(keys, found, skip_missing=skip_missing)
     pools = [step.resource for step in steps if isinstance(step.resource, IPPool)]
     if pools and not force:
-        plan.reject_pools_in_use(pools, await store.list(IPAMBlock))
+        plan.reject_pools_in_use(pools, (await store.list(IPAMBlock)).objects)
     for pool in pools:
         await _give_up_blocks(store, pool)
 
@@ -138,13 +137,8 @@ async def _retried(work: Callable[[], Awaitable[None]]) -> None:
 
 
 async def _existing(store: Store, keys: Iterable[Key]) -> dict[Key, Resource]:
-    found = {}
-    for key in keys:
-        try:
-            found[key] = await store.get(key.model, key.name, key.namespace)
-        except NotFound:
-            continue
-    return found
+    found = {key: await found_or_none(store.get(key.model, key.name, key.namespace)) for key in keys}
+    return {key: resource for key, resource in found.items() if resource is not None}
 
 
 async def _world(store: Store, keys: Sequence[Key]) -> World:
@@ -152,7 +146,7 @@ async def _world(store: Store, keys: Sequence[Key]) -> World:
     pools = "IPPool" in kinds_meant
     return World(
         await _existing(store, keys),
-        pools=await store.list(IPPool) if pools else (),
-        blocks=await store.list(IPAMBlock) if pools else (),
-        nodes=await store.list(Node) if "Node" in kinds_meant else (),
+        pools=(await store.list(IPPool)).objects if pools else (),
+        blocks=(await store.list(IPAMBlock)).objects if pools else (),
+        nodes=(await store.list(Node)).objects if "Node" in kinds_meant else (),
     )

@@ -8,12 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
-from datastore.errors import NotFound
+from datastore.cas import found_or_none
 from datastore.kinds.bgp import BGPConfiguration
 from datastore.record import Resource
 from datastore.resources import KINDS
 from datastore.selector import SelectorError
-from datastore.store import Store
+from datastore.store import Interest, Store
 from felixctl.completion import complete_forms, complete_kinds, complete_names
 from felixctl.connection import reading, writing
 from felixctl.errors import MISUSED, CommandError
@@ -130,11 +130,9 @@ async def _found(store: Store, noun: Noun, names: Sequence[str], namespace: str 
         keys = [plan.key_of(noun, name, namespace) for name in names]
         found = [await store.get(model, key.name, key.namespace) for key in keys]
     else:
-        found = await store.list(model, namespace=namespace if noun.namespaced else None)
-    try:
-        return found, (await store.get(BGPConfiguration, "default")).as_number
-    except NotFound:
-        return found, kinds.DEFAULT_AS
+        found = list((await store.list(Interest(model, namespace=namespace if noun.namespaced else None))).objects)
+    configuration = await found_or_none(store.get(BGPConfiguration, "default"))
+    return found, configuration.as_number if configuration else kinds.DEFAULT_AS
 
 
 @app.command()

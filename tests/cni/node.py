@@ -215,7 +215,7 @@ class World:
         assert (ended.status, ended.stdout) == (0, b"")
 
     async def endpoints(self) -> list[WorkloadEndpoint]:
-        return await self.store.list(WorkloadEndpoint)
+        return list((await self.store.list(WorkloadEndpoint)).objects)
 
     async def assigned(self, sandbox: Sandbox, network: str = "k8s-pod-network") -> set[str]:
         return {str(address) for address in await self.allocator.held(f"{network}.{sandbox.container}")}
@@ -236,8 +236,8 @@ class World:
     async def holds_nothing(self) -> bool:
         """Whether no pod has left an endpoint, an address, a route or (once tidied up) a device."""
         await self.verbs.reap_retired()
-        held = [one for block in await self.store.list(IPAMBlock) for one in allocations(block)]
-        left = (await self.endpoints(), held, await self.store.list(IPAMHandle), await self.host_routes())
+        held = [one for block in (await self.store.list(IPAMBlock)).objects for one in allocations(block)]
+        left = (await self.endpoints(), held, (await self.store.list(IPAMHandle)).objects, await self.host_routes())
         return not any(left) and not self.devices()
 
     def close(self) -> None:

@@ -21,7 +21,7 @@ from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool
 from datastore.record import Resource
-from datastore.store import Changed, Create, Delete, Gone, InSync, Store, Update, WatchEvent
+from datastore.store import Changed, Create, Delete, Gone, InSync, Interest, Store, Update, WatchEvent
 
 _numbers = count()
 
@@ -167,8 +167,9 @@ async def test_a_kind_and_a_namespace_are_part_of_the_name(store: Store) -> None
     await store.create(endpoint("red", "w"))
     await store.create(endpoint("blue", "w"))
     assert (await store.get(WorkloadEndpoint, "w", "red")).namespace == "red"
-    assert [each.namespace for each in await store.list(WorkloadEndpoint)] == ["blue", "red"]
-    assert [each.namespace for each in await store.list(WorkloadEndpoint, namespace="red")] == ["red"]
+    assert [each.namespace for each in (await store.list(WorkloadEndpoint)).objects] == ["blue", "red"]
+    red = await store.list(Interest(WorkloadEndpoint, namespace="red"))
+    assert [each.namespace for each in red.objects] == ["red"]
     with pytest.raises(NotFound):
         await store.get(WorkloadEndpoint, "w", "green")
 
@@ -176,7 +177,7 @@ async def test_a_kind_and_a_namespace_are_part_of_the_name(store: Store) -> None
 async def test_a_list_is_in_order_of_names(store: Store) -> None:
     for name in ("c", "a", "b"):
         await store.create(pool(name))
-    assert [each.name for each in await store.list(IPPool)] == ["a", "b", "c"]
+    assert [each.name for each in (await store.list(IPPool)).objects] == ["a", "b", "c"]
 
 
 async def test_a_list_by_labels_has_what_bears_all_of_them(store: Store) -> None:
@@ -184,9 +185,9 @@ async def test_a_list_by_labels_has_what_bears_all_of_them(store: Store) -> None
     for node, version in (("n1", "4"), ("n2", "4"), ("n3", "6")):
         await store.create(affinity(node, **{dotted: "host", "version": version}))
     await store.create(affinity("n4"))
-    found = await store.list(BlockAffinity, labels={dotted: "host", "version": "4"})
+    found = (await store.list(Interest(BlockAffinity, labels={dotted: "host", "version": "4"}))).objects
     assert [each.spec.node for each in found] == ["n1", "n2"]
-    assert await store.list(BlockAffinity, labels={dotted: "host", "version": "5"}) == []
+    assert (await store.list(Interest(BlockAffinity, labels={dotted: "host", "version": "5"}))).objects == ()
 
 
 async def test_an_update_gives_a_new_revision_and_keeps_who_it_is(store: Store) -> None:
@@ -262,7 +263,7 @@ async def test_a_delete_compares_the_revision_it_is_given(store: Store) -> None:
 async def test_a_delete_without_a_revision_takes_what_is_there(store: Store) -> None:
     await store.create(pool())
     await store.delete(pool())
-    assert await store.list(IPPool) == []
+    assert (await store.list(IPPool)).objects == ()
 
 
 async def test_an_object_flagged_as_deleted_is_absent_for_readers(store: Store) -> None:
@@ -279,7 +280,7 @@ async def test_an_object_flagged_as_deleted_is_absent_for_readers(store: Store) 
         await store.update(flagged)
         with pytest.raises(NotFound):
             await store.get(type(stored), stored.name)
-        assert await store.list(type(stored)) == []
+        assert (await store.list(type(stored))).objects == ()
 
 
 async def test_a_flagged_object_can_be_deleted_and_replaced(store: Store) -> None:
@@ -298,14 +299,14 @@ async def test_writes_are_carried_out_in_order(store: Store) -> None:
     assert await store.write() == ()
     updated, created, nothing = await store.write(Update(mark(first, "1")), Create(pool("b")), Delete(pool("b")))
     assert isinstance(updated, IPPool) and isinstance(created, IPPool) and nothing is None
-    assert await store.list(IPPool) == [updated]
+    assert (await store.list(IPPool)).objects == (updated,)
 
 
 async def test_an_atomic_store_writes_all_or_nothing(store: Store) -> None:
     first = await store.create(pool("a"))
     with pytest.raises(AlreadyExists):
         await store.write(Create(pool("b")), Update(mark(first, "1")), Create(pool("a")))
-    names = [each.name for each in await store.list(IPPool)]
+    names = [each.name for each in (await store.list(IPPool)).objects]
     assert names == ["a"] if store.atomic else ["a", "b"]
 
 
@@ -437,4 +438,4 @@ async def test_what_a_watch_tells_adds_up_to_what_a_list_has(shared: Shared, see
                 while (event := await told(watch)) != Changed(marker):
                     fold(event)
                 present[marker.name] = marker
-                assert [present[name] for name in sorted(present)] == await reader.list(IPAMHandle)
+                assert tuple(present[name] for name in sorted(present)) == (await reader.list(IPAMHandle)).objects

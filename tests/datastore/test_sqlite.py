@@ -85,7 +85,7 @@ async def test_a_change_of_another_process_is_told_although_it_stays_alone(store
 async def test_the_bell_wakes_a_watcher_that_never_looks(
     store: Store, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("datastore.sqlite.LOOK_SECONDS", 3600)
+    monkeypatch.setattr("datastore.sqlite.POLL_SECONDS", 3600)
     other = datastore.open(f"sqlite://{path}")
     async with watching(store, IPPool) as watch:
         await told_until_in_sync(watch)
@@ -95,7 +95,7 @@ async def test_the_bell_wakes_a_watcher_that_never_looks(
             await asyncio.sleep(0)
             written = await other.create(pool(name))
             assert await asleep == Changed(written)
-            Path(f"{path}.bell").unlink()
+            Path(f"{path}.notify").unlink()
     await other.close()
 
 
@@ -165,7 +165,7 @@ async def test_one_write_of_many_objects_is_one_transaction(store: Store, path: 
     async def counts() -> set[int]:
         seen = set()
         for _ in range(50):
-            seen.add(len(await other.list(IPAMHandle)))
+            seen.add(len((await other.list(IPAMHandle)).objects))
         return seen
 
     seen, _ = await asyncio.gather(counts(), store.write(*writes))
@@ -176,7 +176,7 @@ async def test_one_write_of_many_objects_is_one_transaction(store: Store, path: 
 async def test_a_new_file_may_be_opened_by_many_at_once(path: Path) -> None:
     stores = [datastore.open(f"sqlite://{path}") for _ in range(8)]
     await asyncio.gather(*(store.create(pool(f"p{number}")) for number, store in enumerate(stores)))
-    assert len(await stores[0].list(IPPool)) == 8
+    assert len((await stores[0].list(IPPool)).objects) == 8
     await asyncio.gather(*(store.close() for store in stores))
 
 
@@ -225,7 +225,7 @@ async def test_what_a_killed_writer_was_answered_is_there(store: Store, path: Pa
             writer.kill()
             assert writer.stdout is not None
             answered += [each for each in writer.stdout.read().split("\n")[:-1] if each]
-        present = {each.name for each in await store.list(IPAMHandle)}
+        present = {each.name for each in (await store.list(IPAMHandle)).objects}
         assert {f"h{number}" for number in answered} <= present
         last = first + len(answered)
         first = len(present) // 2
@@ -332,7 +332,7 @@ async def test_a_restored_file_is_told_from_the_start(store: Store, path: Path) 
         assert await told(watch) == Gone(IPPool, "lost", None, lost)
         anew = await store.create(pool("new"))
         assert await told(watch) == Changed(anew)
-        assert await store.list(IPPool) == [kept, anew]
+        assert (await store.list(IPPool)).objects == (kept, anew)
 
 
 def make_other_program(path: Path) -> None:
@@ -423,10 +423,10 @@ def test_a_full_disk_is_said_and_what_was_there_stays() -> None:
                     number += 1
             except Unavailable as error:
                 print(error)
-            assert len(await store.list(IPAMHandle)) == number
+            assert len((await store.list(IPAMHandle)).objects) == number
             os.unlink("/mnt/ballast")
             await store.create(IPPool.make("second", cidr="10.1.0.0/16"))
-            print([pool.name for pool in await store.list(IPPool)])
+            print([pool.name for pool in (await store.list(IPPool)).objects])
             await store.close()
 
         asyncio.run(main())
@@ -447,7 +447,7 @@ async def test_a_record_that_cannot_be_read_hides_no_other(store: Store, path: P
     await store.create(pool("bad"))
     good = await store.create(pool("good"))
     commit_without_a_word(path, "bad", '{"metadata": {"name": "bad"}, "spec": {}}')
-    assert await store.list(IPPool) == [good]
+    assert (await store.list(IPPool)).objects == (good,)
     async with watching(store, IPPool) as watch:
         assert await told_until_in_sync(watch) == [Changed(good)]
     with pytest.raises(Invalid, match=r'IPPool "bad": spec\.cidr is required'):

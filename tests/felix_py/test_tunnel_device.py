@@ -61,7 +61,7 @@ async def test_the_device_is_up_with_its_mtu_and_its_one_address(tunl0: Namespac
     assert addresses(tunl0) == [f"{one.address}/32"]
     shown = tunl0.ip("link show tunl0")
     assert "mtu 1480" in shown and ",UP" in shown
-    assert str((await store.list(Node))[0].tunnel_address("ipip")) == one.address
+    assert str((await store.list(Node)).objects[0].tunnel_address("ipip")) == one.address
 
 
 async def test_settled_again_it_changes_nothing(tunl0: Namespace, devices: Devices) -> None:
@@ -76,12 +76,12 @@ async def test_a_device_that_no_pool_wants_any_more_is_emptied_and_kept(tunl0: N
     store = MemoryStore(node("n1"), IPIP)
     one = end(store, devices)
     assert await one.settle(1480)
-    [stored] = await store.list(IPPool)
+    [stored] = (await store.list(IPPool)).objects
     await store.update(stored.with_spec(ipip_mode="Never"))
     assert await one.settle(0)
     assert (one.address, addresses(tunl0)) == (None, [])
     assert ",UP" in tunl0.ip("link show tunl0")
-    assert (await store.list(Node))[0].tunnel_address("ipip") is None
+    assert (await store.list(Node)).objects[0].tunnel_address("ipip") is None
 
 
 class WithoutIpip(Devices):
@@ -101,7 +101,7 @@ async def test_a_kernel_without_ipip_is_a_sentence_and_nobody_is_told_to_send(pl
         one = end(store, devices)
         assert not await one.settle(1480)
         assert "this kernel has no IPIP" in one.problem
-        assert (await store.list(Node))[0].tunnel_address("ipip") is None
+        assert (await store.list(Node)).objects[0].tunnel_address("ipip") is None
         assert await one.settle(0)  # and where no pool wants it, there is nothing to say
         assert one.problem == ""
 

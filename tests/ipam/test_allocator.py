@@ -57,9 +57,9 @@ async def test_an_assigned_address_is_recorded_with_block_affinity_and_handle(
     given = await allocator.assign(POD)
     [address] = given.ipv4
     cidr = given.blocks[address]
-    [block] = await store.list(IPAMBlock)
-    [affinity] = await store.list(BlockAffinity)
-    [handle] = await store.list(IPAMHandle)
+    [block] = (await store.list(IPAMBlock)).objects
+    [affinity] = (await store.list(BlockAffinity)).objects
+    [handle] = (await store.list(IPAMHandle)).objects
     assert block.network == cidr and cidr.prefixlen == 26 and address in cidr
     assert block.spec.affinity == "host:n1"
     assert affinity.spec.state == "confirmed" and affinity.spec.node == "n1"
@@ -72,7 +72,7 @@ async def test_fifty_pods_at_once_cost_at_most_four_block_writes(store: MemorySt
     given = await asyncio.gather(*(allocator.assign(pod(number)) for number in range(50)))
     assert len({address for one in given for address in one.ipv4}) == 50
     assert store.calls["write IPAMBlock"] <= 4
-    assert len(await store.list(IPAMBlock)) == 1
+    assert len((await store.list(IPAMBlock)).objects) == 1
     in_use = {one.ipv4[0]: f"net.pod-{number}" for number, one in enumerate(given)}
     assert await violations(store, in_use) == []
 
@@ -80,13 +80,13 @@ async def test_fifty_pods_at_once_cost_at_most_four_block_writes(store: MemorySt
     await asyncio.gather(*(allocator.release_handle(f"net.pod-{number}") for number in range(50)))
     assert store.calls["write IPAMBlock"] <= 4
     assert await owners(store) == {}
-    assert await store.list(IPAMHandle) == []
+    assert (await store.list(IPAMHandle)).objects == ()
 
 
 async def test_a_second_node_gets_a_block_of_its_own(store: MemoryStore, allocator: Allocator) -> None:
     one, two = await allocator.assign(pod(1)), await allocator.assign(pod(2, "n2"))
     assert set(one.blocks.values()).isdisjoint(two.blocks.values())
-    assert {affinity.spec.node for affinity in await store.list(BlockAffinity)} == {"n1", "n2"}
+    assert {affinity.spec.node for affinity in (await store.list(BlockAffinity)).objects} == {"n1", "n2"}
 
 
 async def test_both_families_come_together_or_not_at_all(store: MemoryStore, allocator: Allocator) -> None:
@@ -94,13 +94,13 @@ async def test_both_families_come_together_or_not_at_all(store: MemoryStore, all
     with pytest.raises(NoPools, match="IPv6"):
         await allocator.assign(both)
     assert await owners(store) == {}
-    assert await store.list(IPAMHandle) == []
+    assert (await store.list(IPAMHandle)).objects == ()
     await store.create(pool("six", "fd00:65::/64"))
     given = await allocator.assign(both)
     [four], [six] = given.ipv4, given.ipv6
     assert (four.version, six.version) == (4, 6)
     assert given.blocks[six].prefixlen == 122
-    [handle] = await store.list(IPAMHandle)
+    [handle] = (await store.list(IPAMHandle)).objects
     assert handle.spec.block == {str(cidr): 1 for cidr in given.blocks.values()}
     assert sorted(map(str, await allocator.release_handle(POD.handle))) == sorted(map(str, (four, six)))
     assert await owners(store) == {}
@@ -113,7 +113,7 @@ async def test_a_shortfall_gives_everything_back_and_says_why() -> None:
     with pytest.raises(Exhausted, match=r"net\.pod-2 on node n1: found 3 of 4 IPv4 addresses: .*tiny 10\.66\.0\.0/30"):
         await allocator.assign(replace(pod(2), ipv4=4))
     assert len(await owners(store)) == 1
-    assert [handle.name for handle in await store.list(IPAMHandle)] == ["net.pod-1"]
+    assert [handle.name for handle in (await store.list(IPAMHandle)).objects] == ["net.pod-1"]
     some = await allocator.assign(replace(pod(2), ipv4=4, partial=True))
     assert len(some.ipv4) == 3 and some.messages
 
@@ -124,8 +124,8 @@ async def test_a_full_pool_is_borrowed_from_in_the_hosts_order() -> None:
     for number in range(6):
         await allocator.assign(pod(number))
     [borrowed] = (await allocator.assign(pod(7, "n2"))).ipv4
-    assert await store.list(BlockAffinity, labels={}) and len(await store.list(IPAMBlock)) == 2
-    assert {affinity.spec.node for affinity in await store.list(BlockAffinity)} == {"n1"}
+    assert (await store.list(BlockAffinity)).objects and len((await store.list(IPAMBlock)).objects) == 2
+    assert {affinity.spec.node for affinity in (await store.list(BlockAffinity)).objects} == {"n1"}
     assert await violations(store, {borrowed: "net.pod-7"}) == []
     await allocator.release_handle("net.pod-7")
     assert borrowed not in await owners(store)
@@ -147,7 +147,7 @@ async def test_no_block_is_claimed_where_the_cluster_forbids_it() -> None:
     )
     with pytest.raises(Exhausted, match="autoAllocateBlocks"):
         await Allocator(store).assign(POD)
-    assert await store.list(BlockAffinity) == []
+    assert (await store.list(BlockAffinity)).objects == ()
 
 
 @pytest.mark.parametrize(("cluster", "request_limit"), [(2, None), (0, 2), (5, 2), (2, 5)])
@@ -160,7 +160,7 @@ async def test_a_host_owns_no_more_blocks_than_it_may(cluster: int, request_limi
         await allocator.assign(replace(pod(number), max_blocks=request_limit))
     with pytest.raises(BlockLimit, match="owns 2 IPv4 blocks, all full, and may own 2"):
         await allocator.assign(replace(pod(9), max_blocks=request_limit))
-    assert len(await store.list(BlockAffinity)) == 2
+    assert len((await store.list(BlockAffinity)).objects) == 2
 
 
 async def test_reserved_addresses_are_never_chosen_but_can_be_named(store: MemoryStore) -> None:
@@ -201,7 +201,7 @@ async def test_releasing_what_nobody_has_is_reported_and_not_refused(allocator: 
 
 async def test_releasing_somebody_elses_address_is_refused(store: MemoryStore, allocator: Allocator) -> None:
     [address] = (await allocator.assign(POD)).ipv4
-    [block] = await store.list(IPAMBlock)
+    [block] = (await store.list(IPAMBlock)).objects
     [allocation] = blocks.allocations(block)
     with pytest.raises(WrongOwner, match=r"belongs to net\.pod now"):
         await allocator.release([address], "net.other")
@@ -231,7 +231,7 @@ async def test_an_empty_block_of_another_host_is_taken_over_after_a_minute() -> 
         await allocator.assign(pod(2, "n2"))
     moment += 2 * 10**9
     await allocator.assign(pod(2, "n2"))
-    [affinity] = await store.list(BlockAffinity)
+    [affinity] = (await store.list(BlockAffinity)).objects
     assert affinity.spec.node == "n2"
 
 
@@ -243,11 +243,11 @@ async def test_giving_up_a_block_in_use_leaves_it_to_nobody_until_it_is_empty(
     with pytest.raises(NotEmpty, match="in use"):
         await allocator.release_affinity("n1", must_be_empty=True)
     assert await allocator.release_affinity("n1", cidr) == [cidr]
-    assert await store.list(BlockAffinity) == []
-    [block] = await store.list(IPAMBlock)
+    assert (await store.list(BlockAffinity)).objects == ()
+    [block] = (await store.list(IPAMBlock)).objects
     assert block.spec.affinity is None and len(await owners(store)) == 1
     await allocator.release_handle("net.pod")
-    assert await store.list(IPAMBlock) == []
+    assert (await store.list(IPAMBlock)).objects == ()
 
 
 async def test_a_pools_blocks_can_all_be_given_up(store: MemoryStore, allocator: Allocator) -> None:
@@ -256,7 +256,7 @@ async def test_a_pools_blocks_can_all_be_given_up(store: MemoryStore, allocator:
     await allocator.assign(replace(pod(2, "n2"), pools4=("pods",)))
     await allocator.assign(replace(pod(3), pools4=("other",)))
     assert len(await allocator.release_pool(ip_network("10.65.0.0/16"))) == 2
-    assert [affinity.spec.cidr[:6] for affinity in await store.list(BlockAffinity)] == ["10.70."]
+    assert [affinity.spec.cidr[:6] for affinity in (await store.list(BlockAffinity)).objects] == ["10.70."]
 
 
 @pytest.mark.parametrize("state", ["pending", "pendingDeletion"])
@@ -264,42 +264,42 @@ async def test_a_pools_blocks_can_all_be_given_up(store: MemoryStore, allocator:
 async def test_a_claim_left_half_done_is_carried_on(store: MemoryStore, state: str, with_block: bool) -> None:
     first = await Allocator(store).assign(POD)
     await Allocator(store).release_handle("net.pod")
-    [affinity], [block] = await store.list(BlockAffinity), await store.list(IPAMBlock)
+    [affinity], [block] = (await store.list(BlockAffinity)).objects, (await store.list(IPAMBlock)).objects
     await store.update(affinity.with_spec(state=state))
     if not with_block:
         await store.delete(block)
     again = await Allocator(store).assign(POD)
     assert set(again.blocks.values()) == set(first.blocks.values())
-    [affinity] = await store.list(BlockAffinity)
+    [affinity] = (await store.list(BlockAffinity)).objects
     assert affinity.spec.state == "confirmed"
 
 
 async def test_a_stale_affinity_on_a_block_of_another_host_is_dropped(store: MemoryStore) -> None:
     given = await Allocator(store).assign(POD)
-    [block] = await store.list(IPAMBlock)
+    [block] = (await store.list(IPAMBlock)).objects
     await store.update(block.with_spec(affinity="host:n2"))
     again = await Allocator(store).assign(pod(2))
     assert set(given.blocks.values()).isdisjoint(again.blocks.values())
-    assert {a.spec.cidr for a in await store.list(BlockAffinity)} == {str(c) for c in again.blocks.values()}
+    assert {a.spec.cidr for a in (await store.list(BlockAffinity)).objects} == {str(c) for c in again.blocks.values()}
 
 
 async def test_blocks_of_a_pool_that_forsook_the_node_are_given_up_when_empty(store: MemoryStore) -> None:
     allocator = Allocator(store)
     await allocator.assign(POD)
     await allocator.release_handle("net.pod")
-    [old] = await store.list(IPPool)
+    [old] = (await store.list(IPPool)).objects
     await store.update(old.with_spec(node_selector="has(rack)"))
     await store.create(pool("new", "10.70.0.0/24"))
     await allocator.assign(POD)
-    assert [block.spec.cidr[:6] for block in await store.list(IPAMBlock)] == ["10.70."]
+    assert [block.spec.cidr[:6] for block in (await store.list(IPAMBlock)).objects] == ["10.70."]
 
 
 async def test_the_last_pod_of_a_forsaken_block_takes_it_along(store: MemoryStore, allocator: Allocator) -> None:
     await allocator.assign(POD)
-    [old] = await store.list(IPPool)
+    [old] = (await store.list(IPPool)).objects
     await store.update(old.with_spec(node_selector="has(rack)"))
     await allocator.release_handle("net.pod")
-    assert await store.list(BlockAffinity) == [] == await store.list(IPAMBlock)
+    assert (await store.list(BlockAffinity)).objects == () == (await store.list(IPAMBlock)).objects
 
 
 async def test_fifty_pods_on_one_file_move_their_block_by_four_writes_at_most(tmp_path: Path) -> None:
@@ -307,10 +307,10 @@ async def test_fifty_pods_on_one_file_move_their_block_by_four_writes_at_most(tm
     await store.create(pool("pods", "10.65.0.0/16"))
     allocator = Allocator(store, now=lambda: 1)
     await asyncio.gather(*(allocator.assign(pod(number)) for number in range(50)))
-    [block] = await store.list(IPAMBlock)
+    [block] = (await store.list(IPAMBlock)).objects
     assert block.spec.sequence_number <= 1 + 4  # each write moves it on by one
     await asyncio.gather(*(allocator.release_handle(f"net.pod-{number}") for number in range(50)))
-    [after] = await store.list(IPAMBlock)
+    [after] = (await store.list(IPAMBlock)).objects
     assert after.spec.sequence_number <= block.spec.sequence_number + 4
     assert await violations(store, {}) == []
     await store.close()
@@ -318,10 +318,10 @@ async def test_fifty_pods_on_one_file_move_their_block_by_four_writes_at_most(tm
 
 async def test_affinities_of_older_versions_get_their_labels(store: MemoryStore, allocator: Allocator) -> None:
     await allocator.assign(POD)
-    [affinity] = await store.list(BlockAffinity)
+    [affinity] = (await store.list(BlockAffinity)).objects
     await store.update(affinity.with_metadata(labels={}))
     await allocator.adopt("n1")
-    [adopted] = await store.list(BlockAffinity)
+    [adopted] = (await store.list(BlockAffinity)).objects
     assert adopted.metadata.labels == affinity.metadata.labels
 
 
@@ -345,10 +345,10 @@ async def test_a_handle_without_addresses_is_gone_after_its_release(store: Memor
     """As a crash between handle and block leaves it on a store without transactions."""
     allocator = Allocator(store)
     await allocator.assign(pod(1))
-    [block] = await store.list(IPAMBlock)
+    [block] = (await store.list(IPAMBlock)).objects
     await store.create(IPAMHandle.make("net.hollow", handle_id="net.hollow", block={block.spec.cidr: 1}, deleted=False))
     assert await allocator.release_handle("net.hollow") == []
-    left = [handle.name for handle in await store.list(IPAMHandle)]
+    left = [handle.name for handle in (await store.list(IPAMHandle)).objects]
     assert left == (["net.pod-1"] if store.atomic else ["net.hollow", "net.pod-1"])
 
 
@@ -358,7 +358,7 @@ async def test_what_was_read_is_kept_until_the_store_tells_of_a_change(tmp_path:
     allocator = Allocator(store)
     following = asyncio.create_task(allocator.follow())
     await allocator.assign(pod(1))
-    [pods] = await store.list(IPPool)
+    [pods] = (await store.list(IPPool)).objects
     await store.update(pods.with_spec(disabled=True))
     for number in itertools.count(2):
         try:
@@ -388,7 +388,7 @@ async def test_an_answer_that_nobody_waits_for_is_owned_by_its_handle(store: Mem
 async def test_records_have_the_fields_that_calicos_have(store: MemoryStore, allocator: Allocator) -> None:
     await allocator.assign(POD)
     for kind, file in ((IPAMBlock, "ipamblocks"), (BlockAffinity, "blockaffinities"), (IPAMHandle, "ipamhandles")):
-        [ours] = await store.list(kind)
+        [ours] = (await store.list(kind)).objects
         theirs = calico(f"crs/{file}.yaml")[0]
         record = ours.to_json()
         assert record["spec"].keys() == theirs["spec"].keys()
@@ -413,4 +413,4 @@ async def test_after_a_hundred_lost_races_there_is_a_sentence(store: MemoryStore
     with pytest.raises(Contention, match="100 times in a row"):
         await Allocator(busy).assign(POD)
     assert busy.calls["lost"] == 100
-    assert await busy.list(IPAMHandle) == []
+    assert (await busy.list(IPAMHandle)).objects == ()

@@ -7,7 +7,7 @@ decision is taken from copies that may be as old as one likes; there is no threa
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -21,7 +21,7 @@ from datastore.errors import DatastoreError, Unavailable
 from datastore.fields import Address
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock
 from datastore.record import Resource
-from datastore.store import Store, Write
+from datastore.store import Interest, Listed, Store, Write
 from ipam.affinities import Affinities
 from ipam.allocator import Allocator, Request
 from ipam.collector import Collector
@@ -64,17 +64,8 @@ class SteppedStore:
     async def get(self, kind: type[R], name: str, namespace: str | None = None) -> R:
         return await self._turn(lambda: self._store.get(kind, name, namespace), writes=False)
 
-    async def list(
-        self,
-        kind: type[R],
-        *,
-        labels: Mapping[str, str] | None = None,
-        namespace: str | None = None,
-        whole: bool = False,
-    ) -> list[R]:
-        return await self._turn(
-            lambda: self._store.list(kind, labels=labels, namespace=namespace, whole=whole), writes=False
-        )
+    async def list(self, what: type[R] | Interest[R]) -> Listed[R]:
+        return await self._turn(lambda: self._store.list(what), writes=False)
 
     async def create(self, resource: R) -> R:
         return await self._turn(lambda: self._store.create(resource))
@@ -88,8 +79,8 @@ class SteppedStore:
     async def write(self, *writes: Write) -> tuple[Resource | None, ...]:
         return await self._turn(lambda: self._store.write(*writes))
 
-    def watch(self, *kinds: type[Resource]) -> Any:
-        return self._store.watch(*kinds)
+    def watch(self, *interests: type[Resource] | Interest[Any]) -> Any:
+        return self._store.watch(*interests)
 
     async def close(self) -> None:
         return
@@ -350,7 +341,7 @@ def about_to_disown() -> ManyProcesses:
     world.start("n2", "give up", "n1", lambda allocator: allocator.release_affinity("n1"))
     world.finish("n2", before_writing=True)
     world.step("n2")
-    [marked] = world.run(world.truth.list(BlockAffinity))
+    [marked] = world.run(world.truth.list(BlockAffinity)).objects
     assert marked.spec.state == "pendingDeletion"
     return world
 
@@ -358,14 +349,14 @@ def about_to_disown() -> ManyProcesses:
 @pytest.mark.parametrize("again", ["assign", "claim"])
 def test_a_host_that_comes_back_during_a_release_is_never_confirmed_on_a_block_it_loses(again: str) -> None:
     world = about_to_disown()
-    [block] = world.run(world.truth.list(IPAMBlock))
+    [block] = world.run(world.truth.list(IPAMBlock)).objects
     if again == "assign":
         world.assign("n1", 1)
     else:
         claims = Affinities(world.processes["n1"].store, world.clock)
         world.start("n1", "give up", "n1", lambda _: claims.claim("n1", block.network))
     world.finish("n1", watched=True)
-    [affinity] = world.run(world.truth.list(BlockAffinity))
+    [affinity] = world.run(world.truth.list(BlockAffinity)).objects
     assert affinity.confirmed
     world.finish("n2", watched=True)
     world.close()

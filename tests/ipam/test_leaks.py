@@ -49,11 +49,11 @@ class World:
 
     async def leaks(self) -> Leaks:
         return find_leaks(
-            await self.store.list(IPAMBlock),
-            await self.store.list(IPAMHandle),
-            await self.store.list(WorkloadEndpoint),
-            await self.store.list(Node),
-            await self.store.list(BlockAffinity),
+            (await self.store.list(IPAMBlock)).objects,
+            (await self.store.list(IPAMHandle)).objects,
+            (await self.store.list(WorkloadEndpoint)).objects,
+            (await self.store.list(Node)).objects,
+            (await self.store.list(BlockAffinity)).objects,
         )
 
     async def leaked(self) -> list[str]:
@@ -78,7 +78,7 @@ async def test_a_leak_is_given_back_only_after_the_grace_time() -> None:
         world.now += minutes * MINUTE
         await world.collector.round()
         assert await world.held() == held
-    assert [handle.name for handle in await world.store.list(IPAMHandle)] == ["net.web"]
+    assert [handle.name for handle in (await world.store.list(IPAMHandle)).objects] == ["net.web"]
     assert await violations(world.store, {}) == []
 
 
@@ -130,7 +130,7 @@ async def test_pods_of_a_node_that_is_gone_need_no_grace() -> None:
     await world.collector.round()
     world.now += 16 * MINUTE
     await world.collector.round()
-    assert await world.store.list(IPAMBlock) == [] == await world.store.list(BlockAffinity)
+    assert (await world.store.list(IPAMBlock)).objects == () == (await world.store.list(BlockAffinity)).objects
 
 
 async def test_a_tunnels_address_leaks_only_with_its_node() -> None:
@@ -141,7 +141,7 @@ async def test_a_tunnels_address_leaks_only_with_its_node() -> None:
     await world.add("web", "n2")
     await world.remove_node("n2")
     assert await world.leaked() == []
-    await world.store.delete((await world.store.list(WorkloadEndpoint))[0])
+    await world.store.delete((await world.store.list(WorkloadEndpoint)).objects[0])
     assert sorted(await world.leaked()) == ["ipip-tunnel-addr-n2", "net.web"]
 
 
@@ -155,7 +155,7 @@ async def test_a_handle_that_a_crash_left_hollow_is_deleted_after_its_grace() ->
     world = World(atomic=False)
     await world.store.create(IPAMHandle.make("net.x", handle_id="net.x", block={"10.65.0.0/28": 1}, deleted=False))
     await world.collector.round()
-    assert len(await world.store.list(IPAMHandle)) == 1
+    assert len((await world.store.list(IPAMHandle)).objects) == 1
     world.now += 16 * MINUTE
     assert (await world.collector.round()).handles == ("net.x",)
 
@@ -164,22 +164,22 @@ async def test_a_node_keeps_its_last_block_and_gives_up_the_other_empty_ones() -
     world = World()
     await world.add("many", endpoint=False, addresses=40)
     await world.allocator.release_handle("net.many")
-    assert len(await world.store.list(IPAMBlock)) == 3
+    assert len((await world.store.list(IPAMBlock)).objects) == 3
     await world.collector.round()
     world.now += 16 * MINUTE
     assert len((await world.collector.round()).blocks) == 2
-    assert len(await world.store.list(IPAMBlock)) == 1
+    assert len((await world.store.list(IPAMBlock)).objects) == 1
     assert await violations(world.store, {}) == []
 
 
 async def test_the_collector_looks_again_after_the_store_was_away() -> None:
     class Away(MemoryStore):
-        async def list(self, kind: Any, **how: Any) -> Any:
+        async def list(self, what: Any) -> Any:
             if self.calls["asked"] < 2:
                 self.calls["asked"] += 1
                 raise Unavailable("the store does not answer")
             looked.set()
-            return await super().list(kind, **how)
+            return (await super().list(what)).objects
 
     looked = asyncio.Event()
     store = Away()

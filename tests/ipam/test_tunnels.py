@@ -33,7 +33,7 @@ async def test_each_kind_of_encapsulation_has_its_address_noted_on_the_node() ->
         "vxlan": "10.66",
         "vxlan-v6": "fd00:",
     }
-    [one] = await store.list(Node)
+    [one] = (await store.list(Node)).objects
     assert {kind: one.tunnel_address(kind) for kind in found} == found
     assert await owners(store) == {address: tunnel_handle(kind, "n1") for kind, address in found.items()}
     before = store.calls["write IPAMBlock"]
@@ -49,7 +49,7 @@ def test_the_handle_and_the_type_are_calicos() -> None:
 async def test_wireguard_has_an_address_once_it_has_a_key() -> None:
     store = MemoryStore(node("n1"), PLAIN)
     assert await tunnels(store).settle() == {}
-    [one] = await store.list(Node)
+    [one] = (await store.list(Node)).objects
     await store.update(one.with_data(WireguardPublicKey="a2V5"))
     assert list(await tunnels(store).settle()) == ["wireguard"]
 
@@ -57,10 +57,10 @@ async def test_wireguard_has_an_address_once_it_has_a_key() -> None:
 async def test_a_tunnel_that_nobody_asks_for_any_more_gives_its_address_back() -> None:
     store = MemoryStore(node("n1"), IPIP)
     await tunnels(store).settle()
-    [only] = await store.list(IPPool)
+    [only] = (await store.list(IPPool)).objects
     await store.update(only.with_spec(ipip_mode="Never"))
     assert await tunnels(store).settle() == {}
-    [one] = await store.list(Node)
+    [one] = (await store.list(Node)).objects
     assert one.metadata.annotations == {}
     assert await owners(store) == {}
 
@@ -77,7 +77,7 @@ async def test_an_address_that_is_somebody_elses_is_replaced() -> None:
 async def test_an_address_outside_the_pools_of_the_tunnel_is_replaced() -> None:
     store = MemoryStore(node("n1"), IPIP)
     first = (await tunnels(store).settle())["ipip"]
-    [only] = await store.list(IPPool)
+    [only] = (await store.list(IPPool)).objects
     await store.update(only.with_spec(node_selector="has(rack)"))
     await store.create(pool("other", "10.68.0.0/24", ipip_mode="Always"))
     second = (await tunnels(store).settle())["ipip"]

@@ -13,7 +13,7 @@ from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMConfig, IPAMHandl
 from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool
 from datastore.record import Resource
-from datastore.store import Create, Delete, InSync, Store, Update, WatchEvent, Write
+from datastore.store import Create, Delete, InSync, Interest, Listed, Store, Update, WatchEvent, Write, interest_in
 from ipam import block as blocks
 from ipam.names import affine_host
 
@@ -40,20 +40,17 @@ class MemoryStore:
         except KeyError:
             raise NotFound(f"{kind.KIND} {name}") from None
 
-    async def list(
-        self,
-        kind: type[R],
-        *,
-        labels: Mapping[str, str] | None = None,
-        namespace: str | None = None,
-        whole: bool = False,
-    ) -> list[R]:
-        self.calls[f"list {kind.KIND}"] += 1
-        return [
-            cast(R, found)
-            for key, found in sorted(self.objects.items(), key=lambda item: (item[0][1] or "", item[0][2]))
-            if key[0] == kind.KIND and (labels or {}).items() <= found.metadata.labels.items()
-        ]
+    async def list(self, what: type[R] | Interest[R]) -> Listed[R]:
+        interest = interest_in(what)
+        self.calls[f"list {interest.kind.KIND}"] += 1
+        assert interest.node is None, "this fake filters by labels only"
+        return Listed(
+            tuple(
+                cast(R, found)
+                for key, found in sorted(self.objects.items(), key=lambda item: (item[0][1] or "", item[0][2]))
+                if key[0] == interest.kind.KIND and interest.labels.items() <= found.metadata.labels.items()
+            )
+        )
 
     async def create(self, resource: R) -> R:
         return cast(R, (await self.write(Create(resource)))[0])
@@ -73,7 +70,7 @@ class MemoryStore:
                 self.objects = before
             raise
 
-    async def watch(self, *kinds: type[Resource]) -> AsyncIterator[WatchEvent]:
+    async def watch(self, *interests: type[Resource] | Interest[Any]) -> AsyncIterator[WatchEvent]:
         yield InSync()
 
     async def close(self) -> None:
@@ -127,7 +124,7 @@ async def owners(store: Store) -> dict[Address, str | None]:
     """Return who has which address, as the blocks say."""
     return {
         allocation.address: allocation.handle
-        for block in await store.list(IPAMBlock)
+        for block in (await store.list(IPAMBlock)).objects
         for allocation in blocks.allocations(block)
         if not allocation.released
     }
@@ -138,9 +135,9 @@ async def violations(store: Store, in_use: Mapping[Any, str], *, quiet: bool = T
 
     Quiet: nothing is under way and nothing was broken off, so that handles count exactly and every claim is whole.
     """
-    found = await store.list(IPAMBlock)
-    handles = {handle.spec.handle_id: handle for handle in await store.list(IPAMHandle)}
-    affinities = await store.list(BlockAffinity)
+    found = (await store.list(IPAMBlock)).objects
+    handles = {handle.spec.handle_id: handle for handle in (await store.list(IPAMHandle)).objects}
+    affinities = (await store.list(BlockAffinity)).objects
     return [
         *_torn_blocks(found),
         *_lost_addresses(found, in_use),

@@ -90,7 +90,7 @@ def allocated(lab: Lab) -> list[str]:
         "from datastore.kinds.ipam import IPAMBlock\n"
         "async def main():\n"
         "    store = datastore.open('sqlite:///srv/felix/cluster.db')\n"
-        "    for block in await store.list(IPAMBlock):\n"
+        "    for block in (await store.list(IPAMBlock)).objects:\n"
         "        for ordinal, index in enumerate(block.spec.allocations):\n"
         "            if index is not None: print(ip_network(block.spec.cidr)[ordinal])\n"
         "    await store.close()\n"

@@ -83,7 +83,7 @@ async def attach_anew(store: Store) -> None:
 
 
 async def disable_pool(store: Store) -> None:
-    [pool] = await store.list(IPPool)
+    [pool] = (await store.list(IPPool)).objects
     await store.write(Update(pool.with_spec(disabled=True)), Delete(await store.get(IPAMBlock, NODE_3)))
 
 
@@ -125,7 +125,7 @@ async def owner_lost_in_use(store: Store) -> None:
 
 
 async def lose_affinity(store: Store) -> None:
-    [affinity] = [a for a in await store.list(BlockAffinity) if a.spec.node == "node-3"]
+    [affinity] = [a for a in (await store.list(BlockAffinity)).objects if a.spec.node == "node-3"]
     await store.delete(affinity)
 
 
@@ -136,18 +136,18 @@ async def lose_block(store: Store) -> None:
 
 
 async def half_claim(store: Store) -> None:
-    [affinity] = [a for a in await store.list(BlockAffinity) if a.spec.node == "node-3"]
+    [affinity] = [a for a in (await store.list(BlockAffinity)).objects if a.spec.node == "node-3"]
     await store.update(affinity.with_spec(state="pending"))
 
 
 async def two_claims(store: Store) -> None:
-    [affinity] = [a for a in await store.list(BlockAffinity) if a.spec.node == "node-3"]
+    [affinity] = [a for a in (await store.list(BlockAffinity)).objects if a.spec.node == "node-3"]
     twin = affinity.with_spec(node="node-1").with_metadata(name="node-1-10-65-77-0-26", resource_version=None, uid=None)
     await store.create(twin)
 
 
 async def lose_labels(store: Store) -> None:
-    [affinity] = [a for a in await store.list(BlockAffinity) if a.spec.node == "node-3"]
+    [affinity] = [a for a in (await store.list(BlockAffinity)).objects if a.spec.node == "node-3"]
     await store.update(affinity.with_metadata(labels=None))
 
 
@@ -314,7 +314,7 @@ async def test_whatever_is_damaged_no_repair_takes_an_address_from_its_user(chos
     for _ in range(4):
         await repair_apply.carry_out(store, repair_plan.planned(await read_records(store), time.time_ns()))
     assert before <= await owned(store)
-    for block in await store.list(IPAMBlock):
+    for block in (await store.list(IPAMBlock)).objects:
         if "attributes that do not exist" not in " ".join(faults(block)):
             assert faults(block) == ()
     assert repair_plan.planned(await read_records(store), time.time_ns()) == []
@@ -323,10 +323,10 @@ async def test_whatever_is_damaged_no_repair_takes_an_address_from_its_user(chos
 
 async def owned(store: Store) -> set[tuple[str, str | None]]:
     """Return the addresses that pods use and have, each with its handle."""
-    used = {address for endpoint in await store.list(WorkloadEndpoint) for address in endpoint.addresses}
+    used = {address for endpoint in (await store.list(WorkloadEndpoint)).objects for address in endpoint.addresses}
     return {
         (str(one.address), one.handle)
-        for block in await store.list(IPAMBlock)
+        for block in (await store.list(IPAMBlock)).objects
         for one in allocations(block)
         if one.address in used
     }

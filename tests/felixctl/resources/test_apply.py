@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import datastore
+from datastore.cas import ATTEMPTS
 from datastore.errors import Conflict, Unavailable
 from datastore.kinds.pools import IPPool
 from datastore.record import Resource
@@ -55,19 +56,19 @@ async def store() -> AsyncIterator[Store]:
 
 
 async def names(store: Store) -> list[str]:
-    return [pool.name for pool in await store.list(IPPool)]
+    return [pool.name for pool in (await store.list(IPPool)).objects]
 
 
 async def test_a_change_that_was_overtaken_is_decided_again(store: Store) -> None:
     await store.create(IPPool.make("a", cidr="10.1.0.0/16"))
     key = plan.key_of(noun("pool"), "a", None)
-    overtaken = Troubled(store, *(Conflict("somebody was quicker") for _ in range(apply.ATTEMPTS - 1)))
+    overtaken = Troubled(store, *(Conflict("somebody was quicker") for _ in range(ATTEMPTS - 1)))
     await apply.change(overtaken, key, lambda seen: patches.merged(seen, {"spec": {"disabled": True}}))
     assert (await store.get(IPPool, "a")).spec.disabled
 
 
 async def test_one_who_is_always_overtaken_is_told(store: Store) -> None:
-    overtaken = Troubled(store, *(Conflict("somebody was quicker") for _ in range(apply.ATTEMPTS)))
+    overtaken = Troubled(store, *(Conflict("somebody was quicker") for _ in range(ATTEMPTS)))
     with pytest.raises(Conflict):
         await apply.carry_out(overtaken, plan.wanted(read(POOLS, "f")), plan.applied)
     assert await names(store) == []
