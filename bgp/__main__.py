@@ -12,7 +12,7 @@ import socket
 import sys
 from pathlib import Path
 
-from bgp.process import ExaBGP
+from bgp.exabgp_supervisor import ExaBGP
 from bgp.protocol import Hello, encode
 from bgp.sidecar import Sidecar
 
@@ -40,7 +40,7 @@ def main() -> int:
 
 async def _run(options: argparse.Namespace) -> None:
     """Serve until SIGTERM or SIGINT, which end the sessions silently: peers keep our routes for the restart time."""
-    async with ExaBGP(options.state_dir, stock=options.stock, patience=options.patience) as exabgp:
+    async with ExaBGP(options.state_dir, timeout_factor=options.timeout_factor) as exabgp:
         sidecar = Sidecar(exabgp)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, sidecar.stop.set)
@@ -63,8 +63,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bgp", description="Own this node's BGP sessions.")
     parser.add_argument("--socket", type=Path, default=Path("/run/felix/bgp.sock"), help="where the agent connects")
     parser.add_argument("--state-dir", type=Path, default=Path("/run/felix/bgp"), help="where ExaBGP's files lie")
-    parser.add_argument("--stock", action="store_true", help="run ExaBGP without our changes to it")
-    parser.add_argument("--patience", type=float, default=1.0, help="how many times longer than usual ExaBGP may take")
+    parser.add_argument("--timeout-factor", type=float, default=1.0, help="multiplies every deadline of ExaBGP")
     parser.add_argument("--leave", action="store_true", help="withdraw everything and end the running sidecar")
     return parser.parse_args()
 

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Iterable
 
 from bgp.agent_feed import AgentFeed
-from bgp.protocol import Converged, Message, ReplayEnd, encode
+from bgp.protocol import Converged, ReplayEnd, SidecarMessage, encode
 from bgp.rib_in import RibIn
 from net.prefix import Prefix
 
@@ -23,7 +23,7 @@ class AgentLink:
         self._writer = writer
         self._telling = AgentFeed(rib_in)
         self._settled = settled
-        self._notices: list[Message] = []
+        self._notices: list[SidecarMessage] = []
         self._wake = asyncio.Event()
 
     def changed(self, prefixes: Iterable[Prefix]) -> None:
@@ -36,7 +36,7 @@ class AgentLink:
             self._settled = True
             self.notify(Converged())
 
-    def notify(self, message: Message) -> None:
+    def notify(self, message: SidecarMessage) -> None:
         self._notices.append(message)
         self._wake.set()
 
@@ -61,6 +61,6 @@ class AgentLink:
             for message in messages:
                 await self._write(message)
 
-    async def _write(self, message: Message) -> None:
+    async def _write(self, message: SidecarMessage) -> None:
         self._writer.write(encode(message))
         await self._writer.drain()

@@ -23,10 +23,10 @@ from bgp.protocol import (
     Converged,
     Hello,
     Learned,
-    Message,
     Problem,
     ReplayEnd,
-    Status,
+    SidecarMessage,
+    StatusReply,
     Withdraw,
     Withdrawn,
     cut,
@@ -54,7 +54,7 @@ class Disconnected:
     """The sidecar is away. What it had learned still holds until it says otherwise."""
 
 
-Event: TypeAlias = Connected | Learned | Withdrawn | ReplayEnd | Converged | Problem | Disconnected
+SidecarEvent: TypeAlias = Connected | Learned | Withdrawn | ReplayEnd | Converged | Problem | Disconnected
 
 
 class SidecarError(Exception):
@@ -71,7 +71,7 @@ class SidecarClient:
         self._speaker: Speaker | None = None
         self._wanted: Mapping[Prefix, Attributes] | None = None
         self._wake = asyncio.Event()
-        self._events: asyncio.Queue[Event] = asyncio.Queue(EVENTS_AHEAD)
+        self._events: asyncio.Queue[SidecarEvent] = asyncio.Queue(EVENTS_AHEAD)
 
     async def configure(self, speaker: Speaker) -> None:
         """State who this node is and whom it peers with."""
@@ -83,7 +83,7 @@ class SidecarClient:
         self._wanted = dict(rib_out)
         self._wake.set()
 
-    async def events(self) -> AsyncIterator[Event]:
+    async def events(self) -> AsyncIterator[SidecarEvent]:
         """Yield what the sidecar says, for one consumer; not reading for a while loses nothing."""
         while True:
             yield await self._events.get()
@@ -100,7 +100,7 @@ class SidecarClient:
                     writer.close()
         except (OSError, TimeoutError, ValueError) as error:
             raise SidecarError(f"ask the sidecar on {self._path} for its status: {error}") from error
-        if not isinstance(answer, Status):
+        if not isinstance(answer, StatusReply):
             raise SidecarError(f"ask the sidecar on {self._path} for its status: it answered {answer}")
         return answer.report
 
@@ -174,6 +174,6 @@ async def _state_routes(
         await _write(writer, Complete())
 
 
-async def _write(writer: asyncio.StreamWriter, message: Message) -> None:
+async def _write(writer: asyncio.StreamWriter, message: SidecarMessage) -> None:
     writer.write(encode(message))
     await writer.drain()

@@ -16,14 +16,14 @@ MAX_EQUAL_PATHS = 16
 _ORIGIN_RANK = {"igp": 0, "egp": 1, "incomplete": 2}
 
 
-class Path(NamedTuple):
+class CandidatePath(NamedTuple):
     """One accepted path. `external` says that the session it came by crosses an AS boundary."""
 
     attributes: Attributes
     external: bool
 
 
-def best_paths(paths: Iterable[Path]) -> tuple[Path, ...]:
+def best_paths(paths: Iterable[CandidatePath]) -> tuple[CandidatePath, ...]:
     """Return the equally good paths among those that lead to one prefix, lowest next hop first.
 
     Each step keeps what is best by one measure, in the order of RFC 4271 §9.1.2.2: local preference, AS path length,
@@ -41,7 +41,7 @@ def best_paths(paths: Iterable[Path]) -> tuple[Path, ...]:
     return tuple(left)
 
 
-def next_hops(paths: Iterable[Path]) -> tuple[bytes, ...]:
+def next_hops(paths: Iterable[CandidatePath]) -> tuple[bytes, ...]:
     """Return the next hops of the best paths, each once, lowest first, at most MAX_EQUAL_PATHS."""
     distinct = dict.fromkeys(path.attributes.next_hop for path in best_paths(paths))
     return tuple(distinct)[:MAX_EQUAL_PATHS]
@@ -52,12 +52,12 @@ def _preference(attributes: Attributes) -> int:
     return LOCAL_PREFERENCE if attributes.local_preference is None else attributes.local_preference
 
 
-def _lowest(paths: Sequence[Path], measure: Callable[[Path], int]) -> list[Path]:
+def _lowest(paths: Sequence[CandidatePath], measure: Callable[[CandidatePath], int]) -> list[CandidatePath]:
     lowest = min(map(measure, paths))
     return [path for path in paths if measure(path) == lowest]
 
 
-def _lowest_med_per_neighbouring_as(paths: Sequence[Path]) -> list[Path]:
+def _lowest_med_per_neighbouring_as(paths: Sequence[CandidatePath]) -> list[CandidatePath]:
     lowest: dict[int, int] = {}
     for path in paths:
         neighbour, med = _neighbouring_as(path.attributes), path.attributes.med or 0

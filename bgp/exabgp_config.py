@@ -22,13 +22,13 @@ class ConfigError(ValueError):
     """A sentence: what of the speaker cannot be rendered, and why."""
 
 
-def render(speaker: Speaker, relay: Path) -> str:
+def render(speaker: Speaker) -> str:
     """Return the text of exabgp.conf. It holds the passwords, so its file is to be readable by its owner only.
 
-    `relay` is the program of the `run` line: it must exist, the launcher never starts it, `--stock` does.
     Raises ConfigError: a value that ExaBGP's own check would let pass, and then misread.
     """
-    sections = [f"process {PROCESS} {{", f"    run /bin/sh {relay};", "    encoder json;", "}"]
+    # ExaBGP demands a program that exists; the launcher replaces what would start it (attach_to).
+    sections = [f"process {PROCESS} {{", "    run /bin/sh;", "    encoder json;", "}"]
     for neighbour in sorted(speaker.neighbours, key=lambda each: each.address):
         sections += [
             f"neighbor {neighbour.address} {{",
@@ -38,10 +38,10 @@ def render(speaker: Speaker, relay: Path) -> str:
     return "\n".join(sections) + "\n"
 
 
-def environment(speaker: Speaker, *, user: str, envfile: Path, stock: bool = False) -> dict[str, str]:
+def environment(speaker: Speaker, *, user: str, envfile: Path) -> dict[str, str]:
     """Return the settings that ExaBGP takes from its environment; a change of one needs a new process.
 
-    `envfile` is an empty file of ours, so that no exabgp.env of somebody else's has a say.
+    `envfile` is an empty file of ours, so that no other exabgp.env is read.
     """
     return {
         "EXABGP_ENVFILE": str(envfile),
@@ -54,7 +54,7 @@ def environment(speaker: Speaker, *, user: str, envfile: Path, stock: bool = Fal
         "exabgp.api.chunk": "500",
         "exabgp.api.show-routes-format": "v2",
         # A loop this slow is right only where the launcher wakes it in time.
-        "exabgp.reactor.speed": "1.0" if stock else "100.0",
+        "exabgp.reactor.speed": "100.0",
         "exabgp.log.destination": "stderr",
         "exabgp.log.level": "ERROR",
     }

@@ -2,8 +2,8 @@
 
 ExaBGP stays as released; this replaces a few methods of it in memory before it starts. Each replacement is guarded
 by ExaBGP's exact version and by the signature of what it replaces, is shown by a test, and would be worth a patch
-to the project. `--stock` runs without any of them; then ExaBGP starts the relay of its configuration instead of
-using our pipes. `--validate` only reads a configuration and ends.
+to the project. Another release is not started: the program ends with UNKNOWN_RELEASE and a sentence on stderr.
+`--validate` only reads a configuration and ends.
 
 It runs in ExaBGP's process: nothing of ours is imported here.
 """
@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 VERSION = "5.0.15"
-CANNOT_TUNE = 78  # our exit code when ExaBGP is not the one we know; the caller starts it again with --stock
+UNKNOWN_RELEASE = 78  # exit code, known to bgp/exabgp_errors.py
 
 PARENT_DEATH_SIGNAL = 1  # prctl(2)
 
@@ -35,28 +35,26 @@ MESSAGES_PER_VISIT = 32
 RECONNECT_SECONDS = 5  # the longest pause between two attempts to connect
 
 
-class CannotTuneError(Exception):
+class UnknownReleaseError(Exception):
     """This ExaBGP is not the one that the replacements were written for."""
 
 
 def main() -> NoReturn:
-    parser = argparse.ArgumentParser(description="Run ExaBGP tuned for felix-py.")
+    parser = argparse.ArgumentParser(description="Run ExaBGP with felix-py's patches.")
     parser.add_argument("configuration")
     parser.add_argument("--commands", type=int, help="descriptor ExaBGP reads commands from")
     parser.add_argument("--events", type=int, help="descriptor ExaBGP writes answers and events to")
-    parser.add_argument("--stock", action="store_true", help="replace nothing; ExaBGP starts its own child")
     parser.add_argument("--validate", action="store_true", help="read the configuration and end")
     options = parser.parse_args()
     die_with_parent()
     name_this_host_without_a_resolver()
     if options.validate:
         run_exabgp("validate", "-n", options.configuration)
-    if not options.stock:
-        try:
-            tune(options.commands, options.events)
-        except CannotTuneError as error:
-            sys.stderr.write(f"{error}\n")
-            sys.exit(CANNOT_TUNE)
+    try:
+        patch(options.commands, options.events)
+    except UnknownReleaseError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(UNKNOWN_RELEASE)
     run_exabgp("server", options.configuration)
 
 
@@ -86,8 +84,8 @@ def name_this_host_without_a_resolver() -> None:
             setattr(dns, constant, value or "localhost")
 
 
-def tune(commands: int, events: int) -> None:
-    """Replace the methods below. Raises CannotTuneError before anything was replaced."""
+def patch(commands: int, events: int) -> None:
+    """Replace the methods below. Raises UnknownReleaseError before anything was replaced."""
     from exabgp.bgp.message import Message  # noqa: F401  (its import order matters to ExaBGP)
     from exabgp.bgp.neighbor import Neighbor
     from exabgp.reactor.api.processes import Processes
@@ -100,7 +98,7 @@ def tune(commands: int, events: int) -> None:
     from exabgp.version import version
 
     if version != VERSION:
-        raise CannotTuneError(f"tune ExaBGP {version}: written for {VERSION}; runs as released, and slower")
+        raise UnknownReleaseError(f"patch ExaBGP {version}: the patches are written for {VERSION}; it is not started")
     replacements: list[tuple[type, str, tuple[str, ...], Callable[..., Any]]] = [
         (Reactor, "_wait_for_io", ("self", "sleeptime"), wait_for_io),
         (Reactor, "active_peers", ("self",), active_peers),
@@ -122,7 +120,9 @@ def tune(commands: int, events: int) -> None:
     for owner, name, expected, _ in replacements:
         found = tuple(inspect.signature(getattr(owner, name)).parameters)
         if found != expected:
-            raise CannotTuneError(f"tune {owner.__name__}.{name}: takes {found}, not {expected}; runs as released")
+            raise UnknownReleaseError(
+                f"patch ExaBGP's {owner.__name__}.{name}: it takes {found}, not {expected}; it is not started"
+            )
     for owner, name, _, replacement in replacements:
         setattr(owner, name, replacement)
     response_json.socket = KnownHost(socket.gethostname())

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal, TypeAlias
 
-from bgp.speaker import Attributes, Speaker, rib_out_from_json, rib_out_to_json
+from bgp.speaker import Attributes, Speaker, announcements_from_json, announcements_to_json
 from net.prefix import Prefix, pack, unpack
 
 # Longest line read: a speaker with some thousand neighbours. Routes are cut into lines of PER_LINE prefixes.
@@ -86,20 +86,30 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class StatusReply:
     report: dict[str, Any]
 
 
-Message: TypeAlias = (
-    Hello | Configure | Announce | Withdraw | Complete | Learned | Withdrawn | ReplayEnd | Converged | Problem | Status
+SidecarMessage: TypeAlias = (
+    Hello
+    | Configure
+    | Announce
+    | Withdraw
+    | Complete
+    | Learned
+    | Withdrawn
+    | ReplayEnd
+    | Converged
+    | Problem
+    | StatusReply
 )
 
 
-def encode(message: Message) -> bytes:
+def encode(message: SidecarMessage) -> bytes:
     return json.dumps(_to_json(message), separators=(",", ":")).encode() + b"\n"
 
 
-def decode(line: bytes) -> Message:
+def decode(line: bytes) -> SidecarMessage:
     """Raises ValueError: the line is not one of ours."""
     try:
         return _from_json(json.loads(line))
@@ -114,14 +124,14 @@ def cut(routes: Mapping[Prefix, Any]) -> Iterator[dict[Prefix, Any]]:
         yield portion
 
 
-def _to_json(message: Message) -> dict[str, Any]:
+def _to_json(message: SidecarMessage) -> dict[str, Any]:
     match message:
         case Hello(role, started):
             return {"hello": role, "started": started}
         case Configure(speaker):
             return {"configure": speaker.to_json()}
         case Announce(routes):
-            return {"announce": rib_out_to_json(routes)}
+            return {"announce": announcements_to_json(routes)}
         case Withdraw(prefixes):
             return {"withdraw": list(map(str, prefixes))}
         case Complete():
@@ -136,18 +146,18 @@ def _to_json(message: Message) -> dict[str, Any]:
             return {"settled": True}
         case Problem(text):
             return {"problem": text}
-        case Status(report):
+        case StatusReply(report):
             return {"status": report}
 
 
-def _from_json(record: dict[str, Any]) -> Message:
+def _from_json(record: dict[str, Any]) -> SidecarMessage:
     match record:
         case {"hello": ("agent" | "observer" | "leave") as role, "started": int(started)}:
             return Hello(role, started)
         case {"configure": speaker}:
             return Configure(Speaker.from_json(speaker))
         case {"announce": groups}:
-            return Announce(rib_out_from_json(groups))
+            return Announce(announcements_from_json(groups))
         case {"withdraw": prefixes}:
             return Withdraw(_prefixes(prefixes))
         case {"complete": True}:
@@ -163,7 +173,7 @@ def _from_json(record: dict[str, Any]) -> Message:
         case {"problem": str(text)}:
             return Problem(text)
         case {"status": dict(report)}:
-            return Status(report)
+            return StatusReply(report)
     raise ValueError("unknown message")
 
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from bgp.decision import Path, next_hops
+from bgp.decision import CandidatePath, next_hops
+from bgp.events import EndOfRib, PeerConnected, PeerDown, PeerEvent, PeerOpen, PeerUp, RouteRefresh, UpdateReceived
 from bgp.import_policy import ImportFilter, RejectReason
 from bgp.notification import explain, tells_more
 from bgp.speaker import Attributes, Family, ImportPolicy, Neighbour
-from bgp.wire import EndOfRib, PeerConnected, PeerDown, PeerOpen, PeerUp, Refresh, Update
 from net.prefix import Prefix
 
 # A real Calico node that restarts sends its end-of-RIB up to 240 s after its session is up.
@@ -29,7 +29,7 @@ _SILENT_ENDS = ("closing connection", "graceful restarted negotiated", "closing 
 _FAMILIES: frozenset[Family] = frozenset(("ipv4", "ipv6"))
 
 
-class State(StrEnum):
+class SessionState(StrEnum):
     """How far a session is. What is not up may still hold stale routes."""
 
     DOWN = "down"
@@ -37,31 +37,31 @@ class State(StrEnum):
     UP = "up"
 
 
-class Key(NamedTuple):
+class PathKey(NamedTuple):
     """What tells one path of a peer from its others (RFC 7911); the id is 0 without add-path."""
 
     prefix: Prefix
     path_id: int
 
 
-class Heard(NamedTuple):
+class ReceivedPath(NamedTuple):
     attributes: Attributes
-    refusal: RejectReason | None
+    reject_reason: RejectReason | None
 
 
 @dataclass(slots=True)
-class Peer:
+class PeerSession:
     """One neighbour and all it has said. `since` is the time of the last change of `state`."""
 
     neighbour: Neighbour
     configured_at: float
     since: float
-    state: State = State.DOWN
+    state: SessionState = SessionState.DOWN
     last_error: str = ""
     flaps: int = 0
     open: PeerOpen | None = None
-    routes: dict[Key, Heard] = field(default_factory=dict)
-    stale: set[Key] = field(default_factory=set)
+    routes: dict[PathKey, ReceivedPath] = field(default_factory=dict)
+    stale: set[PathKey] = field(default_factory=set)
     stale_until: float | None = None
     we_restarted: bool = False
     awaited: set[Family] = field(default_factory=set)
@@ -81,22 +81,24 @@ class Peer:
 
     def settled(self, now: float) -> bool:
         """True once it has told us everything, or has had its time: whoever promises an end-of-RIB has longer."""
-        promised = self.state is State.UP and self.open is not None and self.open.restart is not None
+        promised = self.state is SessionState.UP and self.open is not None and self.open.restart is not None
         patience = END_OF_RIB_SECONDS if promised else self.neighbour.restart_time
         return self.in_sync or now >= self.configured_at + patience
 
     def refused(self) -> Counter[RejectReason]:
         """Return how many of its announcements are not used, by reason."""
-        return self.dropped + Counter(heard.refusal for heard in self.routes.values() if heard.refusal)
+        return self.dropped + Counter(
+            received.reject_reason for received in self.routes.values() if received.reject_reason
+        )
 
 
 class RibIn:
     """The routes of all peers, by peer and by prefix. `changed` collects the prefixes whose paths changed."""
 
     def __init__(self) -> None:
-        self.peers: dict[str, Peer] = {}
+        self.peers: dict[str, PeerSession] = {}
         self.changed: set[Prefix] = set()
-        self._accepted: dict[Prefix, dict[tuple[str, int], Path]] = {}
+        self._accepted: dict[Prefix, dict[tuple[str, int], CandidatePath]] = {}
         self._judge: ImportFilter | None = None
 
     def configure(self, neighbours: Iterable[Neighbour], policy: ImportPolicy, now: float) -> None:
@@ -111,14 +113,14 @@ class RibIn:
         for address, neighbour in wanted.items():
             peer = self.peers.get(address)
             if peer is None:
-                self.peers[address] = Peer(neighbour, configured_at=now, since=now)
+                self.peers[address] = PeerSession(neighbour, configured_at=now, since=now)
             elif peer.neighbour != neighbour or not same_rules:
                 peer.neighbour = neighbour
                 self._judge_again(peer, judge)
 
     def fold(
         self,
-        event: PeerConnected | PeerOpen | PeerUp | PeerDown | Update | EndOfRib | Refresh,
+        event: PeerEvent,
         now: float,
     ) -> None:
         """Take in one event. What a peer says that is no longer configured is not heard."""
@@ -127,7 +129,7 @@ class RibIn:
             return
         match event:
             case PeerConnected():
-                self._enter(peer, State.CONNECTED, now)
+                self._enter(peer, SessionState.CONNECTED, now)
             case PeerOpen():
                 peer.open = event
                 peer.last_error = _wrong_as(peer.neighbour, event) or peer.last_error
@@ -135,15 +137,15 @@ class RibIn:
                 self._up(peer, now)
             case PeerDown():
                 self._down(peer, event.reason, now)
-            case Update():
+            case UpdateReceived():
                 self._update(peer, event)
             case EndOfRib():
                 self._end_of_rib(peer, event.family)
-            case Refresh(subtype="begin"):
+            case RouteRefresh(subtype="begin"):
                 self._mark_stale(peer, [event.family], now + END_OF_RIB_SECONDS)
-            case Refresh(subtype="end"):
+            case RouteRefresh(subtype="end"):
                 self._drop_stale(peer, [event.family])
-            case Refresh():
+            case RouteRefresh():
                 pass  # ExaBGP itself answers a request, from its adj-rib-out
 
     def speaker_lost(self, reason: str, now: float) -> None:
@@ -152,12 +154,12 @@ class RibIn:
         All routes stay, for nothing is known against them, until each peer's end-of-RIB or our restart time.
         """
         for peer in self.peers.values():
-            if peer.state is State.UP:
+            if peer.state is SessionState.UP:
                 peer.stale = set(peer.routes)
                 peer.stale_until = now + peer.neighbour.restart_time
                 peer.we_restarted = True
                 peer.last_error = reason
-            self._enter(peer, State.DOWN, now)
+            self._enter(peer, SessionState.DOWN, now)
 
     def expire(self, now: float) -> None:
         """Drop the stale routes whose time is over."""
@@ -179,8 +181,8 @@ class RibIn:
         """Return where the best paths to a prefix lead; empty where there is none."""
         return next_hops(self._accepted.get(prefix, {}).values())
 
-    def _up(self, peer: Peer, now: float) -> None:
-        self._enter(peer, State.UP, now)
+    def _up(self, peer: PeerSession, now: float) -> None:
+        self._enter(peer, SessionState.UP, now)
         peer.last_error = ""
         peer.dropped.clear()
         peer.awaited = set(peer.families)
@@ -190,14 +192,14 @@ class RibIn:
         if peer.stale:
             peer.stale_until = now + END_OF_RIB_SECONDS
 
-    def _down(self, peer: Peer, reason: str, now: float) -> None:
+    def _down(self, peer: PeerSession, reason: str, now: float) -> None:
         """A session that was up leaves its routes stale if its end was silent and its peer restarts gracefully.
 
         An attempt that failed changes nothing, and hides no better explanation. Routes that were stale already are
         dropped: their peer came back and ended again without confirming them (RFC 4724 §4.2).
         """
-        was_up = peer.state is State.UP
-        self._enter(peer, State.DOWN, now)
+        was_up = peer.state is SessionState.UP
+        self._enter(peer, SessionState.DOWN, now)
         if was_up or tells_more(reason, peer.last_error):
             peer.last_error = explain(reason)
         if not was_up:
@@ -212,11 +214,11 @@ class RibIn:
         self._drop(peer, [key for key in peer.routes if _family(key.prefix) not in named])
         self._mark_stale(peer, named, now + restart.seconds)
 
-    def _update(self, peer: Peer, update: Update) -> None:
+    def _update(self, peer: PeerSession, update: UpdateReceived) -> None:
         judge = self._judge
         assert judge is not None, "peers exist only once a policy is configured"
         for prefix, path_id in update.withdrawn:
-            self._drop(peer, [Key(prefix, path_id)])
+            self._drop(peer, [PathKey(prefix, path_id)])
         if update.error is not None:
             peer.dropped[RejectReason.MALFORMED] += 1
         judged: Attributes | None = None
@@ -226,68 +228,68 @@ class RibIn:
                 judged, verdict = attributes, judge.attributes(attributes, peer.neighbour)
             self._put(
                 peer,
-                Key(prefix, path_id),
+                PathKey(prefix, path_id),
                 attributes,
                 verdict or judge.prefix(prefix, attributes, peer.neighbour),
             )
 
-    def _end_of_rib(self, peer: Peer, family: Family) -> None:
+    def _end_of_rib(self, peer: PeerSession, family: Family) -> None:
         self._drop_stale(peer, [family])
         peer.awaited.discard(family)
-        if not peer.awaited and peer.state is State.UP:
+        if not peer.awaited and peer.state is SessionState.UP:
             peer.in_sync = True
 
-    def _put(self, peer: Peer, key: Key, attributes: Attributes, verdict: RejectReason | None) -> None:
+    def _put(self, peer: PeerSession, key: PathKey, attributes: Attributes, verdict: RejectReason | None) -> None:
         assert self._judge is not None
         if key not in peer.routes and len(peer.routes) >= self._judge.policy.prefix_limit:
             peer.dropped[RejectReason.OVER_LIMIT] += 1
             return
-        peer.routes[key] = Heard(attributes, verdict)
+        peer.routes[key] = ReceivedPath(attributes, verdict)
         peer.stale.discard(key)
         if verdict is None:
             paths = self._accepted.setdefault(key.prefix, {})
-            paths[peer.neighbour.address, key.path_id] = Path(attributes, peer.external)
+            paths[peer.neighbour.address, key.path_id] = CandidatePath(attributes, peer.external)
             self.changed.add(key.prefix)
         else:
             self._unaccept(peer, key)
 
-    def _drop(self, peer: Peer, keys: Iterable[Key]) -> None:
+    def _drop(self, peer: PeerSession, keys: Iterable[PathKey]) -> None:
         for key in keys:
             peer.stale.discard(key)
             if peer.routes.pop(key, None) is not None:
                 self._unaccept(peer, key)
 
-    def _unaccept(self, peer: Peer, key: Key) -> None:
+    def _unaccept(self, peer: PeerSession, key: PathKey) -> None:
         paths = self._accepted.get(key.prefix, {})
         if paths.pop((peer.neighbour.address, key.path_id), None) is not None:
             self.changed.add(key.prefix)
             if not paths:
                 del self._accepted[key.prefix]
 
-    def _mark_stale(self, peer: Peer, families: Collection[Family], until: float) -> None:
+    def _mark_stale(self, peer: PeerSession, families: Collection[Family], until: float) -> None:
         peer.stale |= {key for key in peer.routes if _family(key.prefix) in families}
         peer.stale_until = until if peer.stale else None
 
-    def _drop_stale(self, peer: Peer, families: Collection[Family]) -> None:
+    def _drop_stale(self, peer: PeerSession, families: Collection[Family]) -> None:
         self._drop(peer, [key for key in peer.stale if _family(key.prefix) in families])
         if not peer.stale:
             peer.stale_until = None
 
-    def _judge_again(self, peer: Peer, judge: ImportFilter) -> None:
-        for key, heard in list(peer.routes.items()):
-            verdict = judge.refusal(key.prefix, heard.attributes, peer.neighbour)
-            if verdict != heard.refusal:
+    def _judge_again(self, peer: PeerSession, judge: ImportFilter) -> None:
+        for key, received in list(peer.routes.items()):
+            verdict = judge.refusal(key.prefix, received.attributes, peer.neighbour)
+            if verdict != received.reject_reason:
                 stale = key in peer.stale
-                self._put(peer, key, heard.attributes, verdict)
+                self._put(peer, key, received.attributes, verdict)
                 if stale:
                     peer.stale.add(key)
 
-    def _enter(self, peer: Peer, state: State, now: float) -> None:
+    def _enter(self, peer: PeerSession, state: SessionState, now: float) -> None:
         if peer.state is not state:
             peer.state, peer.since = state, now
 
 
-def _kept_families(peer: Peer) -> set[Family]:
+def _kept_families(peer: PeerSession) -> set[Family]:
     """Return the families whose forwarding state the peer kept over its restart, as its new OPEN says."""
     restart = peer.open.restart if peer.open is not None else None
     return {family for family, kept in restart.families if kept} if restart is not None else set()

@@ -81,11 +81,11 @@ class RibOut:
         self.sent.clear()
         self._pending = dict.fromkeys(self._wanted)
 
-    def fall_behind(self, peers: Iterable[str]) -> None:
+    def need_full_table(self, peers: Iterable[str]) -> None:
         """Neighbours that a reload added, or made anew, have none of what was announced before."""
         self._behind.update(peers)
 
-    def catch_up(self, peer: str) -> dict[Prefix, Attributes]:
+    def full_table(self, peer: str) -> dict[Prefix, Attributes]:
         """Return what one neighbour has to be told apart from the others; it is not behind after that."""
         if peer not in self._behind:
             return {}

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 from typing import TypedDict
 
-from bgp.speaker import Family, ImportPolicy, Kind, Neighbour, Speaker
+from bgp.speaker import Family, ImportPolicy, Neighbour, SessionKind, Speaker
 from datastore.kinds.bgp import BGPConfiguration, BGPPeer, Password
 from datastore.kinds.node import Node
 from net.prefix import Prefix, pack
@@ -28,7 +28,7 @@ SecretKey = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Cluster:
+class PeeringInputs:
     """Every node, and what is agreed among them. `passwords` are the values of Secrets by name and key."""
 
     nodes: tuple[Node, ...]
@@ -78,7 +78,7 @@ def speaker_of(
     There is one session per address: what a BGPPeer says wins over the mesh, an earlier BGPPeer (global ones first,
     then by name) over a later one. `node_configurations` are those named `node.NAME`, by node name.
     """
-    cluster = Cluster(tuple(nodes), bgp_configuration, node_configurations or {}, passwords or {})
+    cluster = PeeringInputs(tuple(nodes), bgp_configuration, node_configurations or {}, passwords or {})
     own = next((node for node in cluster.nodes if node.name == node_name), None)
     here = addresses(own) if own is not None else {}
     identity = router_id_of(node_name, own, router_id)
@@ -123,7 +123,7 @@ def addresses(node: Node) -> dict[Family, str]:
     return found
 
 
-def _neighbours(own: Node, cluster: Cluster, peers: Iterable[BGPPeer]) -> Collection[Neighbour]:
+def _neighbours(own: Node, cluster: PeeringInputs, peers: Iterable[BGPPeer]) -> Collection[Neighbour]:
     chosen: dict[str, Neighbour] = {}
     in_order = sorted(peers, key=lambda peer: (not peer.is_global, peer.name))
     for candidates in (
@@ -136,7 +136,7 @@ def _neighbours(own: Node, cluster: Cluster, peers: Iterable[BGPPeer]) -> Collec
     return chosen.values()
 
 
-def _mesh(own: Node, cluster: Cluster) -> Iterator[Neighbour]:
+def _mesh(own: Node, cluster: PeeringInputs) -> Iterator[Neighbour]:
     """Yield a session with each other node. Route reflectors take no part: they are peered with explicitly."""
     if not cluster.has_mesh() or own.cluster_id is not None:
         return
@@ -148,12 +148,12 @@ def _mesh(own: Node, cluster: Cluster) -> Iterator[Neighbour]:
             yield from _with_node(own, node, cluster, "mesh", restart_time=_restart_time(restart), password=password)
 
 
-def _explicit(own: Node, cluster: Cluster, peers: Iterable[BGPPeer]) -> Iterator[Neighbour]:
+def _explicit(own: Node, cluster: PeeringInputs, peers: Iterable[BGPPeer]) -> Iterator[Neighbour]:
     """Yield what the BGPPeers say whose local side we are on."""
     for peer in peers:
         if not peer.starts_at(own.name, own.labels) or peer.spec.local_workload_selector:
             continue
-        kind: Kind = "global" if peer.is_global else "node"
+        kind: SessionKind = "global" if peer.is_global else "node"
         if peer.spec.peer_selector:
             for node in cluster.nodes:
                 if node.name != own.name and peer.leads_to(node.labels):
@@ -165,7 +165,7 @@ def _explicit(own: Node, cluster: Cluster, peers: Iterable[BGPPeer]) -> Iterator
 
 
 def _with_address(
-    own: Node, peer: BGPPeer, address: IPv4Address | IPv6Address, cluster: Cluster, kind: Kind
+    own: Node, peer: BGPPeer, address: IPv4Address | IPv6Address, cluster: PeeringInputs, kind: SessionKind
 ) -> Iterator[Neighbour]:
     family: Family = "ipv4" if address.version == 4 else "ipv6"
     here = addresses(own).get(family)
@@ -187,7 +187,7 @@ def _with_address(
     )
 
 
-def _reverse(own: Node, cluster: Cluster, peers: Iterable[BGPPeer]) -> Iterator[Neighbour]:
+def _reverse(own: Node, cluster: PeeringInputs, peers: Iterable[BGPPeer]) -> Iterator[Neighbour]:
     """Yield the other end of what BGPPeers say whose remote side we are: a session back to each local side."""
     for peer in peers:
         if peer.spec.reverse_peering == "Manual" or peer.spec.local_workload_selector:
@@ -199,7 +199,7 @@ def _reverse(own: Node, cluster: Cluster, peers: Iterable[BGPPeer]) -> Iterator[
                 yield from (neighbour for neighbour in back if neighbour.families[0] in families)
 
 
-def _remote_side_families(peer: BGPPeer, own: Node, cluster: Cluster) -> tuple[Family, ...]:
+def _remote_side_families(peer: BGPPeer, own: Node, cluster: PeeringInputs) -> tuple[Family, ...]:
     """Return the families in which a BGPPeer means us by its selector, or by our address, AS and port."""
     if peer.spec.peer_selector:
         return tuple(addresses(own)) if peer.leads_to(own.labels) else ()
@@ -214,8 +214,8 @@ def _remote_side_families(peer: BGPPeer, own: Node, cluster: Cluster) -> tuple[F
 def _with_node(
     own: Node,
     node: Node,
-    cluster: Cluster,
-    kind: Kind,
+    cluster: PeeringInputs,
+    kind: SessionKind,
     *,
     local_as: int | None = None,
     peer_as: int | None = None,
@@ -254,7 +254,7 @@ class _Options(TypedDict):
     ttl_hops: int | None
 
 
-def _options(peer: BGPPeer, cluster: Cluster) -> _Options:
+def _options(peer: BGPPeer, cluster: PeeringInputs) -> _Options:
     """Return what a BGPPeer says of the session itself. Hold time is three keepalives (RFC 4271 §10), at least 3 s."""
     keepalive = peer.keepalive_seconds
     return {

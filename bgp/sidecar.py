@@ -16,9 +16,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bgp import wire
+from bgp import events, exabgp_commands
 from bgp.agent_link import AgentLink
-from bgp.process import ExaBGP, ExaBGPError
+from bgp.events import SpeakerEvent, SpeakerStarted, SpeakerStopped
+from bgp.exabgp_process import ExaBGPError
+from bgp.exabgp_supervisor import ExaBGP
 from bgp.protocol import (
     LINE_LIMIT,
     PER_LINE,
@@ -26,15 +28,15 @@ from bgp.protocol import (
     Complete,
     Configure,
     Hello,
-    Message,
     Problem,
-    Status,
+    SidecarMessage,
+    StatusReply,
     Withdraw,
     cut,
     decode,
     encode,
 )
-from bgp.rib_in import Peer, RibIn, State
+from bgp.rib_in import PeerSession, RibIn, SessionState
 from bgp.rib_out import RibOut
 from bgp.speaker import Attributes, Family, Neighbour, Speaker
 from net.prefix import Prefix, unpack
@@ -98,38 +100,38 @@ class Sidecar:
             if turn % EVENTS_PER_TURN == 0:
                 await asyncio.sleep(0)
 
-    def _take_in(self, event: wire.Event) -> None:
+    def _take_in(self, event: SpeakerEvent) -> None:
         now = time.monotonic()
         match event:
-            case wire.Restarted():
+            case SpeakerStarted():
                 self.rib_in.speaker_lost("ExaBGP was started anew", now)
                 self.rib_out.forget_sent()
                 self._owed.clear()
                 self._running = True
                 self._problem = ""
-            case wire.Stopped(reason, final):
+            case SpeakerStopped(reason, final):
                 self._running = False
                 self._owed.clear()
                 self.rib_in.speaker_lost(reason, now)
                 if final:
                     self._report_problem(reason)
-            case wire.PeerUp() | wire.PeerDown():
+            case events.PeerUp() | events.PeerDown():
                 self._note_session(event, now)
             case _:
                 self.rib_in.fold(event, now)
         self._pass_on()
-        if not isinstance(event, wire.Update):
+        if not isinstance(event, events.UpdateReceived):
             self._work.set()
             self._settle(now)
 
-    def _note_session(self, event: wire.PeerUp | wire.PeerDown, now: float) -> None:
+    def _note_session(self, event: events.PeerUp | events.PeerDown, now: float) -> None:
         """Fold it in, owe an end-of-RIB to who comes up, and log what is news: not each of many failed attempts."""
         peer = self.rib_in.peers.get(event.peer)
         if peer is None:
             return
         flaps, error = peer.flaps, peer.last_error
         self.rib_in.fold(event, now)
-        if isinstance(event, wire.PeerUp):
+        if isinstance(event, events.PeerUp):
             self._owed[event.peer] = now
             log.info("session with %s (AS %d) is up", event.peer, peer.neighbour.peer_as)
             return
@@ -190,14 +192,16 @@ class Sidecar:
             batch = self.rib_out.next_batch(PER_LINE)
             if batch:
                 if self.rib_in.peers:  # ExaBGP calls it an error when there is nobody to tell
-                    await self._send(wire.withdraw(batch.withdraw) + wire.announce(batch.announce))
+                    await self._send(
+                        exabgp_commands.withdraw(batch.withdraw) + exabgp_commands.announce(batch.announce)
+                    )
                 self.rib_out.answered(batch)
         for address in self._up():
-            for portion in cut(self.rib_out.catch_up(address)):
-                await self._send(wire.announce(portion, to=[address]))
+            for portion in cut(self.rib_out.full_table(address)):
+                await self._send(exabgp_commands.announce(portion, to=[address]))
         for address in owed:
             if address in self._owed:
-                await self._send(wire.end_of_rib(address, self.rib_in.peers[address].families))
+                await self._send(exabgp_commands.end_of_rib(address, self.rib_in.peers[address].families))
                 self._owed.pop(address, None)
         if self.rib_out.pending or self._due(time.monotonic()):
             self._work.set()
@@ -218,7 +222,7 @@ class Sidecar:
         ]
 
     def _up(self) -> list[str]:
-        return [address for address, peer in self.rib_in.peers.items() if peer.state is State.UP]
+        return [address for address, peer in self.rib_in.peers.items() if peer.state is SessionState.UP]
 
     async def _send(self, lines: Sequence[str]) -> None:
         if not lines:
@@ -263,7 +267,7 @@ class Sidecar:
             self._know((*speaker.neighbours, *leaving))
             if self._loaded is not None:
                 unchanged = set(self._loaded.neighbours)
-                self.rib_out.fall_behind(n.address for n in speaker.neighbours if n not in unchanged)
+                self.rib_out.need_full_table(n.address for n in speaker.neighbours if n not in unchanged)
             try:
                 await self._exabgp.reload(speaker)
             except ExaBGPError as error:
@@ -309,7 +313,7 @@ class Sidecar:
                 case Hello("agent", started):
                     await self._serve_agent(started, reader, writer)
                 case Hello("observer"):
-                    writer.write(encode(Status(self.report())))
+                    writer.write(encode(StatusReply(self.report())))
                     await writer.drain()
                 case Hello("leave"):
                     await self._leave()
@@ -345,7 +349,9 @@ class Sidecar:
                 self._link = None
                 log.info("the agent has gone: sessions, learned routes and announcements stay")
 
-    def _obey(self, message: Message, stated: dict[Prefix, Attributes] | None) -> dict[Prefix, Attributes] | None:
+    def _obey(
+        self, message: SidecarMessage, stated: dict[Prefix, Attributes] | None
+    ) -> dict[Prefix, Attributes] | None:
         """Carry out one line of the agent's. `stated` collects its routes until they are complete, then it is None."""
         match message, stated:
             case Configure(speaker), _:
@@ -401,9 +407,9 @@ class Sidecar:
         }
 
 
-def peer_report(peer: Peer, sent: Mapping[Prefix, Attributes], since: float) -> dict[str, Any]:
+def peer_report(peer: PeerSession, sent: Mapping[Prefix, Attributes], since: float) -> dict[str, Any]:
     """Return what status says of one session. `announced` counts the routes of the families both ends speak."""
-    up = peer.state is State.UP
+    up = peer.state is SessionState.UP
     families: tuple[Family, ...] = peer.families if up else ()
     bits = {"ipv4": 32, "ipv6": 128}
     spoken = {bits[family] for family in families}
@@ -414,7 +420,7 @@ def peer_report(peer: Peer, sent: Mapping[Prefix, Attributes], since: float) -> 
         "state": "up" if up else "start",
         "since": round(since, 3),
         "info": _info(peer),
-        "learned": sum(heard.refusal is None for heard in peer.routes.values()),
+        "learned": sum(received.reject_reason is None for received in peer.routes.values()),
         "announced": sum(prefix.bits in spoken for prefix in sent),
         "stale": len(peer.stale),
         "last_error": peer.last_error,
@@ -428,13 +434,13 @@ def _patience(restart_time: int) -> float:
     return restart_time - min(END_OF_RIB_MARGIN_SECONDS, restart_time / 2)
 
 
-def _info(peer: Peer) -> str:
+def _info(peer: PeerSession) -> str:
     """Return the session's state in the words of RFC 4271 §8.2.2, Passive where we wait to be called, and why."""
     match peer.state:
-        case State.UP:
+        case SessionState.UP:
             return "Established"
-        case State.CONNECTED:
+        case SessionState.CONNECTED:
             state = "OpenSent"
-        case State.DOWN:
+        case SessionState.DOWN:
             state = "Passive" if peer.neighbour.passive else "Active"
     return f"{state}: {peer.last_error}" if peer.last_error else state

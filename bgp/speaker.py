@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from net.prefix import Prefix, pack, unpack
 
 Family = Literal["ipv4", "ipv6"]
-Kind = Literal["mesh", "node", "global"]
+SessionKind = Literal["mesh", "node", "global"]
 Origin = Literal["igp", "egp", "incomplete", "invalid"]
 
 # As a Calico node sends it: 2^31 - 1 - 1024, the mirror of its kernel routes' metric. The usual 100 would lose.
@@ -28,7 +28,7 @@ class Neighbour:
     local_address: str
     peer_as: int
     local_as: int
-    kind: Kind = "mesh"
+    kind: SessionKind = "mesh"
     is_node: bool = True
     passive: bool = False
     families: tuple[Family, ...] = ("ipv4", "ipv6")
@@ -117,14 +117,14 @@ class Speaker:
         )
 
 
-class Segment(NamedTuple):
+class AsPathSegment(NamedTuple):
     """One segment of an AS path (RFC 4271 §4.3)."""
 
     kind: Literal["sequence", "set"]
     numbers: tuple[int, ...]
 
 
-class Unknown(NamedTuple):
+class UnknownAttribute(NamedTuple):
     """An attribute nobody here understands, to be passed on if it is transitive (RFC 4271 §5)."""
 
     code: int
@@ -143,7 +143,7 @@ class Attributes:
     next_hop: bytes
     local_preference: int | None = LOCAL_PREFERENCE
     origin: Origin | None = "igp"
-    as_path: tuple[Segment, ...] = ()
+    as_path: tuple[AsPathSegment, ...] = ()
     med: int | None = None
     communities: tuple[tuple[int, int], ...] = ()
     large_communities: tuple[tuple[int, int, int], ...] = ()
@@ -152,7 +152,7 @@ class Attributes:
     cluster_list: tuple[bytes, ...] = ()
     atomic_aggregate: bool = False
     aggregator: str | None = None
-    unknown: tuple[Unknown, ...] = ()
+    unknown: tuple[UnknownAttribute, ...] = ()
 
     @property
     def as_path_length(self) -> int:
@@ -174,23 +174,23 @@ class Attributes:
         return cls(pack(record["next_hop"]) if record["next_hop"] else b"", **rich)
 
 
-RibOut: TypeAlias = Mapping[Prefix, Attributes]
+Announcements: TypeAlias = Mapping[Prefix, Attributes]
 
 
-def rib_out_to_json(rib_out: RibOut) -> list[dict[str, Any]]:
+def announcements_to_json(announcements: Announcements) -> list[dict[str, Any]]:
     """Return the announcements grouped by attributes: `[{"attributes": {…}, "prefixes": [...]}]`."""
     groups: dict[Attributes, list[str]] = {}
-    for prefix, attributes in rib_out.items():
+    for prefix, attributes in announcements.items():
         groups.setdefault(attributes, []).append(str(prefix))
     return [{"attributes": attributes.to_json(), "prefixes": prefixes} for attributes, prefixes in groups.items()]
 
 
-def rib_out_from_json(record: list[dict[str, Any]]) -> dict[Prefix, Attributes]:
-    rib_out: dict[Prefix, Attributes] = {}
+def announcements_from_json(record: list[dict[str, Any]]) -> dict[Prefix, Attributes]:
+    announcements: dict[Prefix, Attributes] = {}
     for group in record:
         attributes = Attributes.from_json(group["attributes"])
-        rib_out.update((Prefix.parse(text), attributes) for text in group["prefixes"])
-    return rib_out
+        announcements.update((Prefix.parse(text), attributes) for text in group["prefixes"])
+    return announcements
 
 
 def _same(value: Any) -> Any:
@@ -204,11 +204,11 @@ _PLAIN: dict[str, Callable[[Any], Any]] = {
     "unknown": lambda attributes: [[code, flags, value.hex()] for code, flags, value in attributes],
 }
 _RICH: dict[str, Callable[[Any], Any]] = {
-    "as_path": lambda path: tuple(Segment(kind, tuple(numbers)) for kind, numbers in path),
+    "as_path": lambda path: tuple(AsPathSegment(kind, tuple(numbers)) for kind, numbers in path),
     "communities": lambda values: tuple(map(tuple, values)),
     "large_communities": lambda values: tuple(map(tuple, values)),
     "extended_communities": tuple,
     "originator_id": pack,
     "cluster_list": lambda ids: tuple(map(pack, ids)),
-    "unknown": lambda attributes: tuple(Unknown(c, f, bytes.fromhex(v)) for c, f, v in attributes),
+    "unknown": lambda attributes: tuple(UnknownAttribute(c, f, bytes.fromhex(v)) for c, f, v in attributes),
 }

@@ -89,7 +89,7 @@ class Node:
         return [kill(pid, signal.SIGKILL) for pid in mine] != []
 
 
-_SIDECAR = ("--socket", "/run/felix/bgp.sock", "--state-dir", "/run/felix/bgp", "--patience", f"{PACE:g}")
+_SIDECAR = ("--socket", "/run/felix/bgp.sock", "--state-dir", "/run/felix/bgp", "--timeout-factor", f"{PACE:g}")
 _PYTHON = {"PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from bgp.client import Connected, Disconnected, Event, SidecarClient, SidecarError
+from bgp.client import Connected, Disconnected, SidecarClient, SidecarError, SidecarEvent
 from bgp.protocol import Converged, Learned, Problem, ReplayEnd, Withdrawn
 from bgp.speaker import Attributes, ImportPolicy, Neighbour, Speaker
 from net.prefix import Prefix, pack
@@ -123,7 +123,7 @@ class Agent:
         self.socket = socket
         self.agent = SidecarClient(socket)  # asks for the status even where it is not started
         self.learned: dict[Prefix, tuple[bytes, ...]] = {}
-        self.heard: list[Event] = []
+        self.heard: list[SidecarEvent] = []
         self.replayed = self.settled = False
         self._tasks: list[asyncio.Task[None]] = []
 

@@ -7,26 +7,26 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bgp.decision import MAX_EQUAL_PATHS, Path, best_paths, next_hops
-from bgp.speaker import LOCAL_PREFERENCE, Attributes, Segment
+from bgp.decision import MAX_EQUAL_PATHS, CandidatePath, best_paths, next_hops
+from bgp.speaker import LOCAL_PREFERENCE, AsPathSegment, Attributes
 from net.prefix import pack
 
 HOP_A, HOP_B = pack("192.0.2.1"), pack("192.0.2.2")
 PLAIN = Attributes(HOP_B)
 
 
-def as_path(*numbers: int) -> tuple[Segment, ...]:
-    return (Segment("sequence", numbers),)
+def as_path(*numbers: int) -> tuple[AsPathSegment, ...]:
+    return (AsPathSegment("sequence", numbers),)
 
 
-def winner(*paths: Path) -> tuple[bytes, ...]:
+def winner(*paths: CandidatePath) -> tuple[bytes, ...]:
     forwards, backwards = next_hops(paths), next_hops(reversed(paths))
     assert forwards == backwards
     return forwards
 
 
 def against_plain(external: bool = False, **changes: object) -> tuple[bytes, ...]:
-    return winner(Path(replace(PLAIN, next_hop=HOP_A, **changes), external), Path(PLAIN, external))  # type: ignore[arg-type]
+    return winner(CandidatePath(replace(PLAIN, next_hop=HOP_A, **changes), external), CandidatePath(PLAIN, external))  # type: ignore[arg-type]
 
 
 def test_higher_local_preference_wins_over_everything_else() -> None:
@@ -40,8 +40,10 @@ def test_a_path_without_preference_counts_as_a_calico_nodes_normal_one() -> None
 
 def test_shorter_as_path_wins_and_a_set_counts_once() -> None:
     assert against_plain(as_path=as_path(65001)) == (HOP_B,)
-    two = Path(replace(PLAIN, as_path=as_path(1, 2)), external=True)
-    one_and_a_set = Path(replace(PLAIN, next_hop=HOP_A, as_path=(*as_path(1), Segment("set", (7, 8, 9)))), True)
+    two = CandidatePath(replace(PLAIN, as_path=as_path(1, 2)), external=True)
+    one_and_a_set = CandidatePath(
+        replace(PLAIN, next_hop=HOP_A, as_path=(*as_path(1), AsPathSegment("set", (7, 8, 9)))), True
+    )
     assert winner(two, one_and_a_set) == (HOP_A, HOP_B)
 
 
@@ -51,8 +53,8 @@ def test_origin_igp_before_egp_before_incomplete() -> None:
 
 
 def test_med_compares_only_paths_of_one_neighbouring_as() -> None:
-    def via(hop: bytes, asn: int, med: int) -> Path:
-        return Path(Attributes(hop, as_path=as_path(asn), med=med), external=True)
+    def via(hop: bytes, asn: int, med: int) -> CandidatePath:
+        return CandidatePath(Attributes(hop, as_path=as_path(asn), med=med), external=True)
 
     assert winner(via(HOP_A, 65001, 10), via(HOP_B, 65001, 5)) == (HOP_B,)
     assert winner(via(HOP_A, 65001, 10), via(HOP_B, 65002, 5)) == (HOP_A, HOP_B)
@@ -60,16 +62,18 @@ def test_med_compares_only_paths_of_one_neighbouring_as() -> None:
 
 def test_external_wins_over_internal() -> None:
     path = replace(PLAIN, as_path=as_path(65001))
-    assert winner(Path(path, external=False), Path(replace(path, next_hop=HOP_A), external=True)) == (HOP_A,)
+    assert winner(CandidatePath(path, external=False), CandidatePath(replace(path, next_hop=HOP_A), external=True)) == (
+        HOP_A,
+    )
 
 
 def test_equal_paths_are_all_kept_lowest_next_hop_first_and_each_once() -> None:
-    a, b = Path(replace(PLAIN, next_hop=HOP_A), False), Path(PLAIN, False)
+    a, b = CandidatePath(replace(PLAIN, next_hop=HOP_A), False), CandidatePath(PLAIN, False)
     assert winner(b, a, b) == (HOP_A, HOP_B)
 
 
 def test_more_equal_paths_than_the_kernel_should_spread_over_are_cut() -> None:
-    paths = [Path(Attributes(bytes((192, 0, 2, n))), False) for n in range(MAX_EQUAL_PATHS + 5)]
+    paths = [CandidatePath(Attributes(bytes((192, 0, 2, n))), False) for n in range(MAX_EQUAL_PATHS + 5)]
     assert next_hops(paths) == tuple(bytes((192, 0, 2, n)) for n in range(MAX_EQUAL_PATHS))
 
 
@@ -86,18 +90,18 @@ attributes = st.builds(
     as_path=st.sampled_from([(), as_path(1), as_path(2), as_path(1, 2)]),
     med=st.sampled_from([None, 0, 5]),
 )
-paths = st.lists(st.builds(Path, attributes, st.booleans()), min_size=1, max_size=6)
+paths = st.lists(st.builds(CandidatePath, attributes, st.booleans()), min_size=1, max_size=6)
 
 
 @given(paths, st.randoms())
-def test_the_order_of_arrival_decides_nothing(some: list[Path], random: object) -> None:
+def test_the_order_of_arrival_decides_nothing(some: list[CandidatePath], random: object) -> None:
     shuffled = list(some)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
     assert next_hops(shuffled) == next_hops(some)
 
 
 @given(paths)
-def test_what_loses_once_is_not_missed(some: list[Path]) -> None:
+def test_what_loses_once_is_not_missed(some: list[CandidatePath]) -> None:
     """Withdrawing a path that was not among the best changes nothing, unless its MED hid others."""
     best = best_paths(some)
     assert best

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bgp import exabgp_config
-from bgp.process import LAUNCHER, own_name
+from bgp.exabgp_supervisor import LAUNCHER, own_name
 from bgp.speaker import ImportPolicy, Neighbour, Speaker
 from net.prefix import pack
 
@@ -32,7 +32,7 @@ def speaker(*neighbours: Neighbour) -> Speaker:
 
 
 def rendered(*neighbours: Neighbour) -> str:
-    return exabgp_config.render(speaker(*neighbours), Path("/bin/true"))
+    return exabgp_config.render(speaker(*neighbours))
 
 
 def validate(text: str, directory: Path) -> subprocess.CompletedProcess[str]:
@@ -132,8 +132,3 @@ def test_environment_binds_the_nodes_own_addresses_and_respawns_nothing() -> Non
     assert settings["exabgp.api.respawn"] == "false"
     assert settings["exabgp.api.ack"] == "true"
     assert settings["exabgp.reactor.speed"] == "100.0"
-
-
-def test_a_stock_exabgp_keeps_its_quick_loop() -> None:
-    settings = exabgp_config.environment(speaker(DIAL), user="root", envfile=Path("/none"), stock=True)
-    assert settings["exabgp.reactor.speed"] == "1.0"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import select
 import signal
@@ -19,12 +18,10 @@ from typing import Any
 
 import pytest
 
-from bgp import exabgp_launcher, wire
-from bgp import process as door
-from bgp.process import ExaBGP
-from bgp.wire import PeerUp, Restarted, Update
+from bgp import exabgp_commands, exabgp_launcher, exabgp_supervisor
+from bgp.events import PeerUp, SpeakerStarted, SpeakerStopped
 from tests.bgp.network import SILENT, own_network
-from tests.bgp.test_process import OURS, PATIENCE, address, mesh, node, peer, session, speaker, update
+from tests.bgp.test_exabgp_supervisor import OURS, PATIENCE, address, node, session, speaker
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,16 +38,16 @@ def in_python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def tuned(code: str = "") -> subprocess.CompletedProcess[str]:
-    """Run `code` in a Python of its own, in which ExaBGP has been tuned: here it would stay so."""
-    return in_python(f"from bgp import exabgp_launcher\nexabgp_launcher.tune(0, 1)\n{code}")
+def patched(code: str = "") -> subprocess.CompletedProcess[str]:
+    """Run `code` in a Python of its own, in which ExaBGP has been patched: here it would stay so."""
+    return in_python(f"from bgp import exabgp_launcher\nexabgp_launcher.patch(0, 1)\n{code}")
 
 
 # The guard
 
 
 def test_the_installed_exabgp_is_the_one_the_launcher_knows() -> None:
-    done = tuned()
+    done = patched()
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -66,13 +63,13 @@ def test_an_exabgp_that_differs_is_not_touched(unlike: str) -> None:
     refused = in_python(
         f"{unlike}\nfrom bgp import exabgp_launcher\n"
         "from exabgp.reactor.delay import Delay\nbefore = Delay.increase\n"
-        "try: exabgp_launcher.tune(0, 1)\n"
-        "except exabgp_launcher.CannotTuneError as error: print(error); assert Delay.increase is before"
+        "try: exabgp_launcher.patch(0, 1)\n"
+        "except exabgp_launcher.UnknownReleaseError as error: print(error); assert Delay.increase is before"
     )
-    assert refused.stdout.startswith("tune "), refused.stderr
+    assert refused.stdout.startswith("patch "), refused.stderr
 
 
-async def test_an_exabgp_that_cannot_be_tuned_runs_as_released(
+async def test_another_release_is_not_started_and_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: None
 ) -> None:
     other = tmp_path / "exabgp_launcher.py"
@@ -80,10 +77,16 @@ async def test_an_exabgp_that_cannot_be_tuned_runs_as_released(
         f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
         "from bgp import exabgp_launcher; exabgp_launcher.VERSION = '5.0.14'; exabgp_launcher.main()\n"
     )
-    monkeypatch.setattr(door, "LAUNCHER", other)
-    async with mesh(tmp_path, 1, 2) as (one, two):
-        assert await one.exabgp.send(wire.announce(OURS)) == [True, True]
-        await two.sees(lambda: two.routes(1) == OURS)
+    monkeypatch.setattr(exabgp_supervisor, "LAUNCHER", other)
+    async with node(tmp_path) as one:
+        await one.exabgp.reload(speaker(1, 2))
+        await one.hears(
+            SpeakerStopped(
+                "it ended with exit code 78, last stderr line: "
+                "patch ExaBGP 5.0.15: the patches are written for 5.0.14; it is not started",
+                final=True,
+            )
+        )
 
 
 # wait_for_io: what is closed, what is listened on, and how long to wait
@@ -168,34 +171,6 @@ def test_a_peer_that_pauses_before_its_next_attempt_is_waited_for_until_then() -
 def test_commands_in_the_queue_are_not_slept_over() -> None:
     assert exabgp_launcher.patience(reactor(a_peer(), commands_wait=True), 1000) == 0
     assert exabgp_launcher.patience(reactor(a_peer()), 0) == 0
-
-
-async def test_a_dead_peer_does_not_slow_the_others(tmp_path: Path, network: None) -> None:
-    """300 single UPDATEs of one peer while another's socket is closed: 3 s and more as released."""
-    seconds = {stock: await flood_seconds(tmp_path / f"{stock}", stock) for stock in (True, False)}
-    assert seconds[False] < seconds[True] / 3, seconds
-
-
-async def flood_seconds(directory: Path, stock: bool) -> float:
-    async with ExaBGP(directory, stock=stock) as exabgp:
-        await exabgp.reload(speaker(1, 2, 3))
-        events = exabgp.events()
-        assert await anext(events) == Restarted()
-        async with peer(2, of=1) as writer, asyncio.timeout(PATIENCE):
-            async with peer(3, of=1):
-                up: set[str] = set()
-                while len(up) < 2:
-                    event = await anext(events)
-                    if isinstance(event, PeerUp):
-                        up.add(event.peer)
-            while not isinstance(await anext(events), wire.PeerDown):
-                pass
-            started = time.monotonic()
-            writer.write(b"".join(update(number) for number in range(300)))
-            heard = 0
-            while heard < 300:
-                heard += isinstance(await anext(events), Update)
-            return time.monotonic() - started
 
 
 # active_peers
@@ -353,7 +328,7 @@ def test_peers_share_the_attributes_of_an_announcement_but_not_its_prefix() -> N
 
 
 def test_the_host_name_of_every_line_is_looked_up_once() -> None:
-    done = tuned(
+    done = patched(
         "import socket\n"
         "from exabgp.reactor.api.response.json import JSON\n"
         "name = socket.gethostname()\n"
@@ -365,7 +340,7 @@ def test_the_host_name_of_every_line_is_looked_up_once() -> None:
 
 
 def test_the_pause_before_a_reconnect_never_exceeds_five_seconds() -> None:
-    done = tuned(
+    done = patched(
         "from exabgp.reactor.delay import Delay\n"
         "delay, pauses = Delay(), []\n"
         "for _ in range(20): delay.increase(); pauses.append(delay._next)\n"
@@ -398,29 +373,27 @@ def test_no_resolver_is_asked_at_start(tmp_path: Path) -> None:
 async def test_the_launcher_needs_no_child(tmp_path: Path, network: None) -> None:
     async with node(tmp_path) as one:
         await one.exabgp.reload(speaker(1, 2))
-        await one.hears(Restarted())
+        await one.hears(SpeakerStarted())
         pid = one.exabgp.pid
         assert Path(f"/proc/{pid}/task/{pid}/children").read_text() == ""
 
 
-@pytest.mark.parametrize("stock", [False, True], ids=["launcher", "stock"])
-def test_exabgp_ends_with_its_sidecar_and_frees_the_port(tmp_path: Path, network: None, stock: bool) -> None:
+def test_exabgp_ends_with_its_sidecar_and_frees_the_port(tmp_path: Path, network: None) -> None:
     sidecar = subprocess.Popen(
         [
             *(sys.executable, "-c"),
             "import asyncio, sys\n"
             "from pathlib import Path\n"
-            "from bgp.process import ExaBGP\n"
-            "from bgp.wire import Restarted\n"
-            "from tests.bgp.test_process import speaker\n"
+            "from bgp.exabgp_supervisor import ExaBGP\n"
+            "from bgp.events import SpeakerStarted\n"
+            "from tests.bgp.test_exabgp_supervisor import speaker\n"
             "async def main():\n"
-            "    async with ExaBGP(Path(sys.argv[1]), stock=sys.argv[2] == 'True') as exabgp:\n"
+            "    async with ExaBGP(Path(sys.argv[1])) as exabgp:\n"
             "        await exabgp.reload(speaker(1, 2))\n"
             "        async for event in exabgp.events():\n"
-            "            if event == Restarted(): print(exabgp.pid, flush=True)\n"
+            "            if event == SpeakerStarted(): print(exabgp.pid, flush=True)\n"
             "asyncio.run(main())",
             str(tmp_path),
-            str(stock),
         ],
         cwd=ROOT,
         stdout=subprocess.PIPE,
@@ -447,12 +420,12 @@ async def test_a_reload_is_carried_out_while_announcements_wait_for_a_dead_node(
     alone = replace(speaker(1, 5), neighbours=(silent,))
     async with node(tmp_path / "1") as one, node(tmp_path / "5") as five:
         await one.exabgp.reload(alone)
-        await one.hears(Restarted())
-        assert await one.exabgp.send(wire.announce(OURS)) == [True, True]
+        await one.hears(SpeakerStarted())
+        assert await one.exabgp.send(exabgp_commands.announce(OURS)) == [True, True]
         await one.exabgp.reload(replace(alone, neighbours=(silent, session(1, 5))))
         await five.exabgp.reload(speaker(5, 1))
         await one.hears(PeerUp(address(5)))
-        assert one.heard.count(Restarted()) == 1
+        assert one.heard.count(SpeakerStarted()) == 1
 
 
 def test_what_waits_to_be_sent_to_a_peer_survives_a_reload() -> None:

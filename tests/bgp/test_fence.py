@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from bgp.process import ExaBGP, ExaBGPError
+from bgp.exabgp_process import ExaBGPError
+from bgp.exabgp_supervisor import ExaBGP
 from bgp.protocol import Announce, Complete, Configure, Hello, Withdraw, encode
 from bgp.sidecar import Sidecar
 from bgp.speaker import Attributes, ImportPolicy, Neighbour, Speaker

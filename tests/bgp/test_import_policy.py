@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bgp.import_policy import ImportFilter, RejectReason
-from bgp.speaker import Attributes, ImportPolicy, Neighbour, Segment
+from bgp.speaker import AsPathSegment, Attributes, ImportPolicy, Neighbour
 from net.prefix import Prefix, pack
 
 OWN, PEER = "192.0.2.1", "192.0.2.2"
@@ -27,8 +27,8 @@ def verdict(prefix: str, neighbour: Neighbour = NODE, next_hop: str = PEER, **sa
     return ImportFilter(POLICY).refusal(Prefix.parse(prefix), Attributes(pack(next_hop), **said), neighbour)
 
 
-def through(*numbers: int) -> tuple[Segment, ...]:
-    return (Segment("sequence", numbers),)
+def through(*numbers: int) -> tuple[AsPathSegment, ...]:
+    return (AsPathSegment("sequence", numbers),)
 
 
 def test_another_nodes_block_is_welcome() -> None:
@@ -48,7 +48,7 @@ def test_another_nodes_block_is_welcome() -> None:
         (RejectReason.MARTIAN_NEXT_HOP, "fd00:65:0:1::/122", {"next_hop": "fe80::1"}),
         (RejectReason.OTHER_FAMILY, "10.65.2.0/26", {"next_hop": "fd99::2"}),
         (RejectReason.OWN_AS, "10.65.2.0/26", {"as_path": through(65001, 64512)}),
-        (RejectReason.OWN_AS, "10.65.2.0/26", {"as_path": (Segment("set", (64512, 7)),)}),
+        (RejectReason.OWN_AS, "10.65.2.0/26", {"as_path": (AsPathSegment("set", (64512, 7)),)}),
         (RejectReason.OWN_ORIGINATOR, "10.65.2.0/26", {"originator_id": pack(OWN)}),
         (RejectReason.OWN_CLUSTER, "10.65.2.0/26", {"cluster_list": (pack("7.7.7.7"), pack(OWN))}),
         (RejectReason.DEFAULT_ROUTE, "0.0.0.0/0", {}),

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from bgp import protocol
 from bgp.agent_feed import AgentFeed
 from bgp.decision import MAX_EQUAL_PATHS
+from bgp.events import AnnouncedPath, UpdateReceived, WithdrawnPath
 from bgp.rib_in import RibIn
 from bgp.speaker import Attributes, ImportPolicy, Neighbour, Speaker
-from bgp.wire import Announced, Update, Withdrawn
 from net.prefix import Prefix, pack
 
 four = st.builds(
@@ -46,12 +46,12 @@ messages = st.one_of(
     st.builds(protocol.ReplayEnd, st.booleans()),
     st.just(protocol.Converged()),
     st.builds(protocol.Problem, st.text()),
-    st.builds(protocol.Status, st.dictionaries(st.text(), st.integers())),
+    st.builds(protocol.StatusReply, st.dictionaries(st.text(), st.integers())),
 )
 
 
 @given(messages)
-def test_what_is_encoded_decodes_to_the_same_line_by_line(message: protocol.Message) -> None:
+def test_what_is_encoded_decodes_to_the_same_line_by_line(message: protocol.SidecarMessage) -> None:
     line = protocol.encode(message)
     assert line.count(b"\n") == 1
     assert protocol.decode(line) == message
@@ -112,8 +112,8 @@ def test_an_agent_told_at_any_pace_ends_with_what_rib_in_holds(
                         del told[prefix]
 
     for hop, prefix, announces, reads in some:
-        said = Update(hop, announced=(Announced(prefix, 0, Attributes(pack(hop))),))
-        rib.fold(said if announces else Update(hop, withdrawn=(Withdrawn(prefix, 0),)), 0)
+        said = UpdateReceived(hop, announced=(AnnouncedPath(prefix, 0, Attributes(pack(hop))),))
+        rib.fold(said if announces else UpdateReceived(hop, withdrawn=(WithdrawnPath(prefix, 0),)), 0)
         telling.mark(rib.changed)
         rib.changed.clear()
         if reads:

@@ -9,22 +9,22 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from bgp.decision import Path, next_hops
-from bgp.import_policy import RejectReason
-from bgp.rib_in import END_OF_RIB_SECONDS, RibIn, State
-from bgp.speaker import Attributes, Family, ImportPolicy, Neighbour
-from bgp.wire import (
-    Announced,
+from bgp.decision import CandidatePath, next_hops
+from bgp.events import (
+    AnnouncedPath,
     EndOfRib,
+    GracefulRestart,
     PeerConnected,
     PeerDown,
     PeerOpen,
     PeerUp,
-    Refresh,
-    Restart,
-    Update,
-    Withdrawn,
+    RouteRefresh,
+    UpdateReceived,
+    WithdrawnPath,
 )
+from bgp.import_policy import RejectReason
+from bgp.rib_in import END_OF_RIB_SECONDS, RibIn, SessionState
+from bgp.speaker import Attributes, Family, ImportPolicy, Neighbour
 from net.prefix import Prefix, pack
 
 OWN, A, B = "192.0.2.1", "192.0.2.2", "192.0.2.3"
@@ -40,19 +40,21 @@ def neighbour(address: str) -> Neighbour:
 
 def opened(peer: str = A, kept: bool = True, seconds: int = 30, graceful: bool = True) -> PeerOpen:
     both: tuple[Family, ...] = ("ipv4", "ipv6")
-    restart = Restart(seconds, restarting=False, families=tuple((family, kept) for family in both))
+    restart = GracefulRestart(seconds, restarting=False, families=tuple((family, kept) for family in both))
     return PeerOpen(peer, pack(peer), 64512, 90, both, restart=restart if graceful else None)
 
 
-def says(peer: str, *prefixes: Prefix, path_id: int = 0, next_hop: str | None = None) -> Update:
+def says(peer: str, *prefixes: Prefix, path_id: int = 0, next_hop: str | None = None) -> UpdateReceived:
     def hop(prefix: Prefix) -> bytes:
         return pack(next_hop or peer) if prefix.bits == 32 else pack("fd99::2")
 
-    return Update(peer, announced=tuple(Announced(prefix, path_id, Attributes(hop(prefix))) for prefix in prefixes))
+    return UpdateReceived(
+        peer, announced=tuple(AnnouncedPath(prefix, path_id, Attributes(hop(prefix))) for prefix in prefixes)
+    )
 
 
-def takes_back(peer: str, *prefixes: Prefix, path_id: int = 0) -> Update:
-    return Update(peer, withdrawn=tuple(Withdrawn(prefix, path_id) for prefix in prefixes))
+def takes_back(peer: str, *prefixes: Prefix, path_id: int = 0) -> UpdateReceived:
+    return UpdateReceived(peer, withdrawn=tuple(WithdrawnPath(prefix, path_id) for prefix in prefixes))
 
 
 def rib_in(*peers: str) -> RibIn:
@@ -92,7 +94,7 @@ def test_an_announcement_replaces_and_a_withdrawal_removes() -> None:
 
 def test_withdrawals_of_one_update_come_before_its_announcements() -> None:
     rib = with_route()
-    rib.fold(replace(says(A, ONE), withdrawn=(Withdrawn(ONE, 0),)), 0)
+    rib.fold(replace(says(A, ONE), withdrawn=(WithdrawnPath(ONE, 0),)), 0)
     assert rib.next_hops(ONE) == (pack(A),)
 
 
@@ -189,11 +191,11 @@ def test_our_own_restart_keeps_everything_whatever_the_peers_say_of_theirs() -> 
 def test_a_refresh_drops_what_it_did_not_repeat() -> None:
     rib = with_route()
     rib.fold(says(A, TWO), 0)
-    rib.fold(Refresh(A, "ipv4", "begin"), 0)
+    rib.fold(RouteRefresh(A, "ipv4", "begin"), 0)
     rib.fold(says(A, TWO), 0)
     rib.fold(takes_back(A, Prefix.parse("0.0.0.0/0")), 0)
     assert set(rib.prefixes()) == {ONE, TWO}
-    rib.fold(Refresh(A, "ipv4", "end"), 0)
+    rib.fold(RouteRefresh(A, "ipv4", "end"), 0)
     assert set(rib.prefixes()) == {TWO}
 
 
@@ -249,7 +251,7 @@ def test_a_wrong_as_is_explained_and_bare_retries_do_not_hide_it() -> None:
     rib.fold(PeerDown(A, "notification sent (2,2)"), 1)
     rib.fold(PeerDown(A, SILENT), 2)
     assert rib.peers[A].last_error == "wrong AS number (NOTIFICATION 2/2 sent)"
-    assert rib.peers[A].state is State.DOWN
+    assert rib.peers[A].state is SessionState.DOWN
 
 
 class AnyLife(RuleBasedStateMachine):
@@ -288,7 +290,7 @@ class AnyLife(RuleBasedStateMachine):
 
     @rule(peer=peers, subtype=st.sampled_from(["begin", "end", "query"]))
     def refresh(self, peer: str, subtype: str) -> None:
-        self.rib.fold(Refresh(peer, "ipv4", subtype), self.now)
+        self.rib.fold(RouteRefresh(peer, "ipv4", subtype), self.now)
 
     @rule()
     def lose_exabgp(self) -> None:
@@ -306,11 +308,11 @@ class AnyLife(RuleBasedStateMachine):
 
     @invariant()
     def index_is_what_the_peers_tables_say(self) -> None:
-        paths: dict[Prefix, list[Path]] = {}
+        paths: dict[Prefix, list[CandidatePath]] = {}
         for peer in self.rib.peers.values():
-            for key, heard in peer.routes.items():
-                if heard.refusal is None:
-                    paths.setdefault(key.prefix, []).append(Path(heard.attributes, peer.external))
+            for key, received in peer.routes.items():
+                if received.reject_reason is None:
+                    paths.setdefault(key.prefix, []).append(CandidatePath(received.attributes, peer.external))
         assert set(self.rib.prefixes()) == set(paths)
         for prefix, some in paths.items():
             assert self.rib.next_hops(prefix) == next_hops(some)

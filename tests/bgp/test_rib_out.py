@@ -78,7 +78,7 @@ class Peers(RuleBasedStateMachine):
     @rule(name=st.sampled_from(["second", "third"]))
     def reload_with_another(self, name: str) -> None:
         self.peers[name] = {}
-        self.out.fall_behind([name])
+        self.out.need_full_table([name])
 
     @rule()
     def die(self) -> None:
@@ -90,7 +90,7 @@ class Peers(RuleBasedStateMachine):
         while self.out.pending:
             self.send_one_batch(3)
         for name, table in self.peers.items():
-            table.update(self.out.catch_up(name))
+            table.update(self.out.full_table(name))
             assert table == self.wanted
         assert self.out.sent == self.wanted
 

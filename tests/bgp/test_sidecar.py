@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from bgp import events
 from bgp import sidecar as module
-from bgp import wire
 from bgp.client import Connected, Disconnected, SidecarClient
-from bgp.process import ExaBGP, ExaBGPError
+from bgp.events import AnnouncedPath, SpeakerEvent, SpeakerStarted, SpeakerStopped
+from bgp.exabgp_process import ExaBGPError
+from bgp.exabgp_supervisor import ExaBGP
 from bgp.protocol import Converged, Hello, Problem, ReplayEnd, decode, encode
 from bgp.speaker import Attributes, Speaker
 from net.prefix import Prefix, pack
@@ -30,17 +32,17 @@ class FakeExaBGP(ExaBGP):
     """Answers `done` to everything it is told while it runs."""
 
     def __init__(self) -> None:
-        self.said: asyncio.Queue[wire.Event] = asyncio.Queue()
+        self.said: asyncio.Queue[SpeakerEvent] = asyncio.Queue()
         self.lines: list[str] = []
         self.speakers: list[Speaker] = []
         self.refuses: str | None = None
         self.dies_at: str | None = None
 
-    def say(self, *events: wire.Event) -> None:
+    def say(self, *events: SpeakerEvent) -> None:
         for event in events:
             self.said.put_nowait(event)
 
-    async def events(self) -> AsyncIterator[wire.Event]:
+    async def events(self) -> AsyncIterator[SpeakerEvent]:
         while True:
             yield await self.said.get()
 
@@ -57,12 +59,12 @@ class FakeExaBGP(ExaBGP):
         if self.refuses is not None:
             raise ExaBGPError(self.refuses)
         if not self.speakers:
-            self.say(wire.Restarted())
+            self.say(SpeakerStarted())
         self.speakers.append(speaker)
 
     def up(self, peer: str = PEER) -> None:
-        restart = wire.Restart(120, restarting=False, families=(("ipv4", True),))
-        self.say(wire.PeerOpen(peer, pack(peer), 64512, 90, ("ipv4",), restart=restart), wire.PeerUp(peer))
+        restart = events.GracefulRestart(120, restarting=False, families=(("ipv4", True),))
+        self.say(events.PeerOpen(peer, pack(peer), 64512, 90, ("ipv4",), restart=restart), events.PeerUp(peer))
 
 
 @asynccontextmanager
@@ -111,7 +113,7 @@ async def test_every_new_session_gets_its_end_of_rib_and_only_one(tmp_path: Path
             before = len(exabgp.lines)
             exabgp.up()
             await until(lambda before=before: len(exabgp.lines) > before, "the end-of-RIB")  # type: ignore[misc]
-            exabgp.say(wire.PeerDown(PEER, "closing connection"))
+            exabgp.say(events.PeerDown(PEER, "closing connection"))
         await asyncio.sleep(module.TICK_SECONDS * 2)
         assert exabgp.lines == [END] * 3
 
@@ -157,7 +159,7 @@ async def test_a_new_exabgp_is_told_everything_again(tmp_path: Path) -> None:
         exabgp.up()
         await until(lambda: END in exabgp.lines, "the end-of-RIB")
         first, exabgp.lines = exabgp.lines, []
-        exabgp.say(wire.Stopped("killed"), wire.Restarted())
+        exabgp.say(SpeakerStopped("killed"), SpeakerStarted())
         exabgp.up()
         await until(lambda: END in exabgp.lines, "the end-of-RIB")
         assert exabgp.lines == first
@@ -171,7 +173,7 @@ async def test_a_batch_that_exabgp_died_under_is_not_forgotten(tmp_path: Path) -
         await one.agent.announce(routes(1, BLOCK))
         await until(lambda: exabgp.dies_at is None, "ExaBGP to die")
         assert exabgp.lines == []
-        exabgp.say(wire.Stopped("killed"), wire.Restarted())
+        exabgp.say(SpeakerStopped("killed"), SpeakerStarted())
         await until(lambda: any(BLOCK in line for line in exabgp.lines), "the announcement")
 
 
@@ -200,7 +202,7 @@ async def test_a_neighbour_whose_reload_exabgp_died_under_is_told_too(tmp_path: 
         await until(lambda: len(exabgp.lines) == 1, "the announcement")
         await one.agent.configure(mesh(1, [2, 3]))
         await until(lambda: len(exabgp.speakers) == 2, "the reload")
-        exabgp.say(wire.Stopped("killed"), wire.Restarted())
+        exabgp.say(SpeakerStopped("killed"), SpeakerStarted())
         await until(lambda: len(exabgp.lines) == 2, "the announcement to those it started with")
         exabgp.up("192.0.2.3")
         await until(lambda: len(exabgp.lines) == 4, "announcement and end-of-RIB")
@@ -332,12 +334,12 @@ async def test_what_is_learned_outlives_agent_and_exabgp(tmp_path: Path) -> None
         await until(lambda: exabgp.speakers, "the reload")
         exabgp.up()
         exabgp.say(
-            wire.Update(PEER, announced=(wire.Announced(Prefix.parse(BLOCK), 0, Attributes(pack(PEER))),)),
-            wire.EndOfRib(PEER, "ipv4"),
+            events.UpdateReceived(PEER, announced=(AnnouncedPath(Prefix.parse(BLOCK), 0, Attributes(pack(PEER))),)),
+            events.EndOfRib(PEER, "ipv4"),
         )
         await until(lambda: one.learned, "the route")
         await one.stop_agent()
-        exabgp.say(wire.Stopped("killed"))
+        exabgp.say(SpeakerStopped("killed"))
         await until(lambda: exabgp.said.empty(), "the events to be read")
         one.start_agent()
         await until(lambda: one.replayed, "the replay")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import json
 import os
 import random
 import signal
@@ -17,11 +16,20 @@ from pathlib import Path
 
 import pytest
 
-from bgp import process as door
-from bgp import wire
-from bgp.process import ExaBGP, ExaBGPError, Life
+from bgp import events, exabgp_commands, exabgp_supervisor
+from bgp.events import (
+    EndOfRib,
+    PeerConnected,
+    PeerDown,
+    PeerUp,
+    SpeakerEvent,
+    SpeakerStarted,
+    SpeakerStopped,
+    UpdateReceived,
+)
+from bgp.exabgp_process import ExaBGPError
+from bgp.exabgp_supervisor import ExaBGP
 from bgp.speaker import Attributes, ImportPolicy, Neighbour, Speaker
-from bgp.wire import EndOfRib, Event, PeerConnected, PeerDown, PeerUp, Restarted, Stopped, Update
 from net.prefix import Prefix, pack
 from tests.bgp.network import own_network
 
@@ -67,7 +75,7 @@ class Node:
 
     def __init__(self, exabgp: ExaBGP) -> None:
         self.exabgp = exabgp
-        self.heard: list[Event] = []
+        self.heard: list[SpeakerEvent] = []
         self._news = asyncio.Event()
 
     async def listen(self) -> None:
@@ -75,7 +83,7 @@ class Node:
             self.heard.append(event)
             self._news.set()
 
-    async def hears(self, wanted: Callable[[Event], bool] | Event, *, after: int = 0) -> int:
+    async def hears(self, wanted: Callable[[SpeakerEvent], bool] | SpeakerEvent, *, after: int = 0) -> int:
         """Wait for an event at or behind position `after`; return the position behind it."""
         asked = wanted if callable(wanted) else lambda event: event == wanted
         async with asyncio.timeout(PATIENCE):
@@ -97,7 +105,7 @@ class Node:
         """True if the session is up by the last that was heard of it."""
         for event in reversed(self.heard):
             match event:
-                case Restarted() | Stopped():
+                case SpeakerStarted() | SpeakerStopped():
                     return False
                 case PeerUp(peer=said) | PeerDown(peer=said) if said == address(peer):
                     return isinstance(event, PeerUp)
@@ -111,7 +119,7 @@ class Node:
             match event:
                 case PeerDown(peer=said) if said == sender:
                     held.clear()
-                case Update(peer=said) if said == sender:
+                case UpdateReceived(peer=said) if said == sender:
                     for gone in event.withdrawn:
                         held.pop(gone.prefix, None)
                     held.update((route.prefix, route.attributes) for route in event.announced)
@@ -142,22 +150,21 @@ async def mesh(directory: Path, *numbers: int, **options: object) -> AsyncIterat
         yield nodes
 
 
-@pytest.mark.parametrize("stock", [False, True], ids=["launcher", "stock"])
-async def test_two_exabgps_exchange_a_prefix_of_each_family(tmp_path: Path, stock: bool) -> None:
-    async with mesh(tmp_path, 1, 2, stock=stock) as (one, two):
-        assert await one.exabgp.send(wire.announce(OURS)) == [True, True]
-        assert await one.exabgp.send(wire.end_of_rib(address(2), ("ipv4", "ipv6"))) == [True, True]
+async def test_two_exabgps_exchange_a_prefix_of_each_family(tmp_path: Path) -> None:
+    async with mesh(tmp_path, 1, 2) as (one, two):
+        assert await one.exabgp.send(exabgp_commands.announce(OURS)) == [True, True]
+        assert await one.exabgp.send(exabgp_commands.end_of_rib(address(2), ("ipv4", "ipv6"))) == [True, True]
         await two.hears(EndOfRib(address(1), "ipv6"))
         assert two.routes(1) == OURS
-        assert await one.exabgp.send(wire.withdraw(OURS)) == [True, True]
+        assert await one.exabgp.send(exabgp_commands.withdraw(OURS)) == [True, True]
         await two.sees(lambda: not two.routes(1))
 
 
 async def test_a_route_announced_before_the_session_is_up_arrives_with_it(tmp_path: Path) -> None:
     async with node(tmp_path / "1") as one, node(tmp_path / "2") as two:
         await one.exabgp.reload(speaker(1, 2))
-        await one.hears(Restarted())
-        assert await one.exabgp.send(wire.announce(OURS)) == [True, True]
+        await one.hears(SpeakerStarted())
+        assert await one.exabgp.send(exabgp_commands.announce(OURS)) == [True, True]
         await two.exabgp.reload(speaker(2, 1))
         await two.sees(lambda: two.routes(1) == OURS)
         assert not any(isinstance(event, EndOfRib) for event in two.heard)
@@ -199,7 +206,7 @@ async def test_a_changed_session_comes_back_with_the_change(tmp_path: Path) -> N
         before = len(two.heard)
         await one.exabgp.reload(with_neighbour(speaker(1, 2), hold_time=33))
         await two.hears(PeerUp(address(1)), after=before)
-        opened = [event for event in two.heard[before:] if isinstance(event, wire.PeerOpen)]
+        opened = [event for event in two.heard[before:] if isinstance(event, events.PeerOpen)]
         assert opened[-1].hold_time == 33
 
 
@@ -207,11 +214,11 @@ async def test_a_passive_session_made_active_dials(tmp_path: Path) -> None:
     # ExaBGP forgets to, unless the session was gone in between.
     async with node(tmp_path / "1") as one, node(tmp_path / "2") as two:
         await one.exabgp.reload(speaker(1, 2))
-        await one.hears(Restarted())
+        await one.hears(SpeakerStarted())
         await one.exabgp.reload(with_neighbour(speaker(1, 2), passive=False))
         await two.exabgp.reload(with_neighbour(speaker(2, 1), passive=True))
         await two.hears(PeerUp(address(1)))
-        assert one.heard.count(Restarted()) == 1
+        assert one.heard.count(SpeakerStarted()) == 1
 
 
 async def test_a_refused_configuration_leaves_the_sessions_and_later_reloads_alone(tmp_path: Path) -> None:
@@ -233,7 +240,7 @@ async def test_a_full_disk_is_told_and_leaves_the_sessions_alone(
 
     async with mesh(tmp_path, 1, 2) as (one, _):
         with monkeypatch.context() as patched:
-            patched.setattr(door, "write_private", full)
+            patched.setattr(exabgp_supervisor, "write_private", full)
             with pytest.raises(ExaBGPError, match=r"write .*/exabgp\.conf: No space left on device"):
                 await one.exabgp.reload(speaker(1, 2, 3))
         await one.exabgp.reload(speaker(1, 2, 4))
@@ -246,14 +253,14 @@ async def test_nothing_starts_with_a_refused_configuration(tmp_path: Path) -> No
             await one.exabgp.reload(with_neighbour(speaker(1, 2), hold_time=1))
         assert one.exabgp.pid is None
         await one.exabgp.reload(speaker(1, 2))
-        await one.hears(Restarted())
+        await one.hears(SpeakerStarted())
 
 
 async def test_a_reload_that_fails_all_the_same_is_cured_by_a_restart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with mesh(tmp_path, 1, 2) as (one, _):
-        write, spoilt = door.write_private, list[int]()
+        write, spoilt = exabgp_supervisor.write_private, list[int]()
 
         def spoil_once(path: Path, text: str) -> Path:
             written = write(path, text)
@@ -264,10 +271,10 @@ async def test_a_reload_that_fails_all_the_same_is_cured_by_a_restart(
         async def accept(*_: object) -> None:
             return None
 
-        monkeypatch.setattr(door, "write_private", spoil_once)
+        monkeypatch.setattr(exabgp_supervisor, "write_private", spoil_once)
         monkeypatch.setattr(ExaBGP, "_refusal", accept)
         await one.exabgp.reload(speaker(1, 2, 3))
-        stopped = await one.hears(lambda event: isinstance(event, Stopped))
+        stopped = await one.hears(lambda event: isinstance(event, SpeakerStopped))
         assert "could not read its configuration again" in str(one.heard[stopped - 1])
         await one.hears(PeerUp(address(2)), after=stopped)
 
@@ -276,8 +283,8 @@ async def test_a_killed_exabgp_comes_back_with_its_sessions(tmp_path: Path) -> N
     async with mesh(tmp_path, 1, 2) as (one, two):
         assert one.exabgp.pid
         os.kill(one.exabgp.pid, signal.SIGKILL)
-        back = await one.hears(Restarted(), after=await one.hears(Stopped("it was ended by SIGKILL")))
-        assert await one.exabgp.send(wire.announce(OURS)) == [True, True]
+        back = await one.hears(SpeakerStarted(), after=await one.hears(SpeakerStopped("it was ended by SIGKILL")))
+        assert await one.exabgp.send(exabgp_commands.announce(OURS)) == [True, True]
         await one.hears(PeerUp(address(2)), after=back)
         await two.sees(lambda: two.routes(1) == OURS)
 
@@ -292,11 +299,11 @@ async def test_whatever_dies_while_sessions_change_the_last_configuration_wins(t
             if one.exabgp.pid:
                 os.kill(one.exabgp.pid, chance.choice([signal.SIGKILL, signal.SIGTERM]))
             with contextlib.suppress(ExaBGPError):
-                await one.exabgp.send(wire.announce(OURS))
+                await one.exabgp.send(exabgp_commands.announce(OURS))
             await reloading
         await one.exabgp.reload(speaker(1, 2, 3))
         await one.sees(lambda: one.is_up(2) and one.is_up(3))
-        assert await one.exabgp.send(wire.announce(OURS)) == [True, True]
+        assert await one.exabgp.send(exabgp_commands.announce(OURS)) == [True, True]
         await two.sees(lambda: two.is_up(1) and two.routes(1) == OURS)
         await three.sees(lambda: three.is_up(1) and three.routes(1) == OURS)
 
@@ -316,7 +323,7 @@ async def test_an_exabgp_that_hangs_while_idle_is_killed_and_started_again(tmp_p
     async with mesh(tmp_path, 1, 2, idle_seconds=0.2, answer_seconds=1.0) as (one, _):
         assert one.exabgp.pid
         os.kill(one.exabgp.pid, signal.SIGSTOP)
-        stopped = await one.hears(Stopped("killed, because no answer came for 1 s"))
+        stopped = await one.hears(SpeakerStopped("killed, because no answer came for 1 s"))
         await one.hears(PeerUp(address(2)), after=stopped)
 
 
@@ -325,8 +332,10 @@ async def test_an_exabgp_that_hangs_under_a_batch_is_killed_and_the_batch_is_an_
         assert one.exabgp.pid
         os.kill(one.exabgp.pid, signal.SIGSTOP)
         with pytest.raises(ExaBGPError, match="it ended, 2 are missing"):
-            await one.exabgp.send(wire.announce(OURS))
-        await one.hears(Restarted(), after=await one.hears(Stopped("killed, because no answer came for 1 s")))
+            await one.exabgp.send(exabgp_commands.announce(OURS))
+        await one.hears(
+            SpeakerStarted(), after=await one.hears(SpeakerStopped("killed, because no answer came for 1 s"))
+        )
 
 
 async def test_a_batch_given_up_by_its_caller_does_not_answer_for_the_next(tmp_path: Path) -> None:
@@ -334,7 +343,7 @@ async def test_a_batch_given_up_by_its_caller_does_not_answer_for_the_next(tmp_p
         wrong = asyncio.create_task(one.exabgp.send(["nonsense"] * 20))
         await asyncio.sleep(0)
         wrong.cancel()
-        assert await one.exabgp.send(wire.announce(OURS)) == [True, True]
+        assert await one.exabgp.send(exabgp_commands.announce(OURS)) == [True, True]
 
 
 async def test_an_occupied_port_is_named_and_retried_when_the_configuration_changes(tmp_path: Path) -> None:
@@ -342,22 +351,24 @@ async def test_an_occupied_port_is_named_and_retried_when_the_configuration_chan
         async with node(tmp_path) as one:
             await one.exabgp.reload(speaker(1, 2))
             await one.hears(
-                Stopped("listen on 10.9.0.1 port 179: address already in use, another BGP speaker runs here", True)
+                SpeakerStopped(
+                    "listen on 10.9.0.1 port 179: address already in use, another BGP speaker runs here", True
+                )
             )
             await one.exabgp.reload(replace(speaker(1, 2), port=1179))
-            await one.hears(Restarted())
+            await one.hears(SpeakerStarted())
 
 
 async def test_an_address_this_node_does_not_have_is_named(tmp_path: Path) -> None:
     async with node(tmp_path) as one:
         await one.exabgp.reload(replace(speaker(1, 2), listen=("10.99.0.1",)))
-        await one.hears(Stopped("listen on 10.99.0.1 port 179: this node does not have the address", True))
+        await one.hears(SpeakerStopped("listen on 10.99.0.1 port 179: this node does not have the address", True))
 
 
 async def test_another_listening_address_is_taken_up(tmp_path: Path) -> None:
     async with mesh(tmp_path, 1, 2) as (one, _):
         await one.exabgp.reload(replace(speaker(1, 2), listen=(address(1), "fd09::1")))
-        await one.hears(Restarted(), after=await one.hears(lambda event: isinstance(event, Stopped)))
+        await one.hears(SpeakerStarted(), after=await one.hears(lambda event: isinstance(event, SpeakerStopped)))
         _, writer = await asyncio.open_connection("fd09::1", 179)
         writer.close()
 
@@ -395,7 +406,7 @@ async def test_an_ipv6_session_with_a_password_carries_both_families(tmp_path: P
         await one.exabgp.reload(six(1, 2))
         await two.exabgp.reload(six(2, 1))
         await one.hears(PeerUp("fd09::2"))
-        assert await one.exabgp.send(wire.announce(OURS, to=["fd09::2"])) == [True, True]
+        assert await one.exabgp.send(exabgp_commands.announce(OURS, to=["fd09::2"])) == [True, True]
         await two.sees(lambda: two.routes("fd09::1") == OURS)
 
 
@@ -435,7 +446,7 @@ async def test_a_consumer_that_stalls_under_a_burst_stops_neither_exabgp_nor_its
     async with ExaBGP(tmp_path) as exabgp:
         await exabgp.reload(speaker(1, 2))
         events = exabgp.events()
-        assert await anext(events) == Restarted()
+        assert await anext(events) == SpeakerStarted()
         async with peer(2, of=1) as writer:
             for number in range(5000):
                 writer.write(update(number))
@@ -447,16 +458,16 @@ async def test_a_consumer_that_stalls_under_a_burst_stops_neither_exabgp_nor_its
             async with asyncio.timeout(PATIENCE):
                 while len(seen) < 5000:
                     event = await anext(events)
-                    if isinstance(event, Update):
+                    if isinstance(event, UpdateReceived):
                         seen.update(route.prefix for route in event.announced)
 
 
 async def test_an_announcement_accepted_before_a_reload_is_sent_after_it(tmp_path: Path) -> None:
     async with mesh(tmp_path, 1, 2) as (one, two):
         for _ in range(10):
-            assert await one.exabgp.send([*wire.announce(OURS), "reload"]) == [True] * 3
+            assert await one.exabgp.send([*exabgp_commands.announce(OURS), "reload"]) == [True] * 3
             await two.sees(lambda: two.routes(1) == OURS)
-            assert await one.exabgp.send([*wire.withdraw(OURS), "reload"]) == [True] * 3
+            assert await one.exabgp.send([*exabgp_commands.withdraw(OURS), "reload"]) == [True] * 3
             await two.sees(lambda: not two.routes(1))
 
 
@@ -465,13 +476,13 @@ async def test_an_end_of_rib_accepted_before_a_reload_is_sent_after_it(tmp_path:
         for _ in range(20):
             before = len(two.heard)
             # In one batch: the reload comes between the queue and the wire.
-            ends = wire.end_of_rib(address(2), ("ipv4", "ipv6"))
+            ends = exabgp_commands.end_of_rib(address(2), ("ipv4", "ipv6"))
             assert await one.exabgp.send([*ends, "reload"]) == [True] * 3
             await two.hears(EndOfRib(address(1), "ipv4"), after=before)
             await two.hears(EndOfRib(address(1), "ipv6"), after=before)
 
 
-def gone(number: int) -> Callable[[Event], bool]:
+def gone(number: int) -> Callable[[SpeakerEvent], bool]:
     return lambda event: isinstance(event, PeerDown) and event.peer == address(number)
 
 
@@ -498,16 +509,3 @@ def update(number: int) -> bytes:
     """Return an UPDATE that announces one prefix, another for each number."""
     said = bytes([0x40, 1, 1, 0, 0x40, 2, 0, 0x40, 3, 4]) + pack(address(2)) + bytes([0x40, 5, 4, 0, 0, 0, 100])
     return message(2, struct.pack("!HH", 0, len(said)) + said + bytes([24, 20, number >> 8, number & 255]))
-
-
-async def test_a_session_that_is_up_before_the_first_answer_is_told_after_the_restart() -> None:
-    """Told before it, the session would count as lost with the process before: never up, without an end-of-RIB."""
-    events: asyncio.Queue[Event] = asyncio.Queue()
-    life = Life(events, 1.0)
-    line = {"type": "state", "neighbor": {"address": {"local": "192.0.2.1", "peer": "192.0.2.2"}, "state": "up"}}
-    life._take(json.dumps(line).encode())
-    assert events.empty()
-    life.introduce()
-    life._take(json.dumps(line).encode())
-    up = PeerUp("192.0.2.2")
-    assert [events.get_nowait() for _ in range(events.qsize())] == [Restarted(), up, up]

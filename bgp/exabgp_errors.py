@@ -1,0 +1,49 @@
+"""Sentences made of what ExaBGP prints and of how it exits.
+
+Pure: no I/O, no clock, no logging.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Sequence
+
+LOAD_FAILED = "could not load/reload configuration"
+UNKNOWN_RELEASE = 78  # the launcher's exit code where ExaBGP is not the release that it was written for
+
+# What ExaBGP says after "could not listen on ADDRESS:PORT", by its first word.
+_BIND_FAILURES = {
+    "the": "address already in use, another BGP speaker runs here",
+    "this": "this node does not have the address",
+    "binding": "not permitted, ports below 1024 need CAP_NET_BIND_SERVICE",
+}
+
+
+def exit_cause(exit_code: int | None, stderr: Sequence[str]) -> tuple[str, bool]:
+    """Return why a process ended that nothing here had ended, and whether the next one would end so again.
+
+    exit_code: negative for a signal, as subprocess has it.
+    """
+    printed = "\n".join(stderr)
+    if refused := re.search(r"could not listen on (\S+):(\d+), (.*?)\)?$", printed, re.MULTILINE):
+        address, port, why = refused.groups()
+        return f"listen on {address} port {port}: {_BIND_FAILURES.get(why.split()[0], why)}", True
+    if LOAD_FAILED in printed:
+        return f"it refuses its configuration: {stderr[-1]}", True
+    if exit_code is not None and exit_code < 0:
+        return f"it was ended by {signal.Signals(-exit_code).name}", False
+    last = f", last stderr line: {stderr[-1]}" if stderr else ""
+    return f"it ended with exit code {exit_code}{last}", exit_code == UNKNOWN_RELEASE
+
+
+def configuration_error(stderr: str) -> str:
+    """Return the reason in what ExaBGP's check of a file printed, in one line and without a key that it may quote."""
+    _, _, reason = stderr.rpartition("is not a valid config file:")
+    lines = [printable(line.strip()) for line in (reason or stderr).splitlines() if line.strip()]
+    return ", ".join("md5-password …" if "md5-password" in line else line for line in lines)
+
+
+def printable(text: str) -> str:
+    """Return the text without what could drive a terminal: parts of it come from peers."""
+    return "".join(character if character.isprintable() else "?" for character in text)

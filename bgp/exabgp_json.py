@@ -1,0 +1,183 @@
+"""ExaBGP's output: bytes in, lines out; a line of JSON in, an event out.
+
+Sans-IO: the pipes belong to bgp/exabgp_process.py.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+from bgp.events import (
+    AnnouncedPath,
+    EndOfRib,
+    GracefulRestart,
+    PeerConnected,
+    PeerDown,
+    PeerOpen,
+    PeerUp,
+    RouteRefresh,
+    SpeakerEvent,
+    UpdateReceived,
+    WithdrawnPath,
+)
+from bgp.speaker import AsPathSegment, Attributes, Family, UnknownAttribute
+from net.prefix import Prefix, pack
+
+
+class LineBuffer:
+    """Bytes from ExaBGP's pipe in, whole lines out. It reads no pipe and knows no clock."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        return lines
+
+
+def answer(line: bytes) -> bool | None:
+    """Return ExaBGP's verdict on a command, True for `done`; None if the line is no answer.
+
+    Answers carry no reference to their command: they are counted.
+    """
+    return {b"done": True, b"error": False}.get(line)
+
+
+def event(line: bytes) -> SpeakerEvent | None:
+    """Return what one JSON line of ExaBGP 5 says about a peer; None for lines that say nothing to us.
+
+    Raises ValueError: the line is not JSON, or an address in it is not one.
+    """
+    match json.loads(line):
+        case {"type": "state", "neighbor": {"address": {"peer": str(peer)}, "state": state, **more}}:
+            return _state(peer, state, str(more.get("reason", "")))
+        case {"type": "open", "neighbor": {"address": {"peer": str(peer)}, "direction": "receive", "open": sent}}:
+            return _open(peer, sent)
+        case {"type": "update", "neighbor": {"address": {"peer": str(peer)}, "message": {"eor": ended}}}:
+            return EndOfRib(peer, ended["afi"])
+        case {"type": "update", "neighbor": {"address": {"peer": str(peer)}, "message": {"update": update}}}:
+            return _update(peer, update)
+        case {"type": "refresh", "neighbor": {"address": {"peer": str(peer)}, "route-refresh": asked}}:
+            return RouteRefresh(peer, asked["afi"], asked["subtype"])
+    return None
+
+
+_FAMILIES: tuple[Family, ...] = ("ipv4", "ipv6")
+
+
+def _state(peer: str, state: str, reason: str) -> SpeakerEvent | None:
+    match state:
+        case "connected":
+            return PeerConnected(peer)
+        case "up":
+            return PeerUp(peer)
+        case "down":
+            return PeerDown(peer, reason)
+    return None
+
+
+def _open(peer: str, sent: Mapping[str, Any]) -> PeerOpen:
+    capabilities = sent["capabilities"]
+    asn = capabilities.get("65", {}).get("asn4", sent["asn"])
+    return PeerOpen(
+        peer,
+        router_id=pack(sent["router_id"]),
+        asn=asn,
+        hold_time=sent["hold_time"],
+        families=_families(capabilities.get("1", {}).get("families", ["ipv4/unicast"])),
+        add_path=_families(
+            family for family, ways in capabilities.get("69", {}).items() if "send" in str(ways).split("/")
+        ),
+        restart=_restart(capabilities["64"]) if "64" in capabilities else None,
+    )
+
+
+def _restart(capability: Mapping[str, Any]) -> GracefulRestart:
+    # ExaBGP's words are swapped against common sense: "forwarding" among the restart flags is the Restart State
+    # bit, "restart" in a family's list is that family's Forwarding State bit.
+    flags = capability.get("address-family-flags", {})
+    return GracefulRestart(
+        seconds=capability["time"],
+        restarting="forwarding" in capability.get("restart-flags", ()),
+        families=tuple((family, "restart" in flags[f"{family}/unicast"]) for family in _families(flags)),
+    )
+
+
+def _families(names: Iterable[str]) -> tuple[Family, ...]:
+    """Return the unicast families among `names`, written `ipv4/unicast`, in a fixed order."""
+    present = set(names)
+    return tuple(family for family in _FAMILIES if f"{family}/unicast" in present)
+
+
+def _update(peer: str, update: Mapping[str, Any]) -> UpdateReceived:
+    said = update.get("attribute", {})
+    return UpdateReceived(
+        peer,
+        announced=tuple(_announced(update.get("announce", {}), said)),
+        withdrawn=tuple(
+            WithdrawnPath(Prefix.of(route["nlri"]), _path_id(route))
+            for family in _FAMILIES
+            for route in update.get("withdraw", {}).get(f"{family} unicast", ())
+        ),
+        error=said.get("error"),
+    )
+
+
+def _announced(announce: Mapping[str, Any], said: Mapping[str, Any]) -> Iterator[AnnouncedPath]:
+    for family in _FAMILIES:
+        by_next_hop = announce.get(f"{family} unicast", {})
+        for next_hop in _next_hops(by_next_hop):
+            attributes = _shared(_attributes(next_hop, said))
+            for route in by_next_hop[next_hop]:
+                yield AnnouncedPath(Prefix.of(route["nlri"]), _path_id(route), attributes)
+
+
+def _next_hops(written: Collection[str]) -> list[str]:
+    """Return the next hops of one UPDATE without the link-local address that may stand beside a global one.
+
+    An IPv6 next hop may be both (RFC 2545 §3), as BIRD and FRR send it; ExaBGP tells the routes once with each.
+    """
+    return [each for each in written if not each.lower().startswith("fe80:")] or list(written)
+
+
+def _path_id(route: Mapping[str, str]) -> int:
+    return int.from_bytes(pack(route["path-information"])) if "path-information" in route else 0
+
+
+def _attributes(next_hop: str, said: Mapping[str, Any]) -> Attributes:
+    return Attributes(
+        next_hop=b"" if next_hop == "no-nexthop" else pack(next_hop),
+        local_preference=said.get("local-preference"),
+        origin=said.get("origin"),
+        as_path=tuple(
+            AsPathSegment("set" if segment["element"] == "as-set" else "sequence", tuple(segment["value"]))
+            for segment in said.get("as-path", {}).values()
+        ),
+        med=said.get("med"),
+        communities=tuple((high, low) for high, low in said.get("community", ())),
+        large_communities=tuple((a, b, c) for a, b, c in said.get("large-community", ())),
+        extended_communities=tuple(each["value"] for each in said.get("extended-community", ())),
+        originator_id=pack(said["originator-id"]) if "originator-id" in said else None,
+        cluster_list=tuple(map(pack, said.get("cluster-list", ()))),
+        atomic_aggregate="atomic-aggregate" in said,
+        aggregator=said.get("aggregator"),
+        unknown=tuple(
+            UnknownAttribute(*_code_and_flags(name), bytes.fromhex(value.removeprefix("0x")))
+            for name, value in said.items()
+            if name.startswith("attribute-0x")
+        ),
+    )
+
+
+def _code_and_flags(name: str) -> tuple[int, int]:
+    _, code, flags = name.split("-")
+    return int(code, 16), int(flags, 16)
+
+
+@lru_cache(maxsize=4096)
+def _shared(attributes: Attributes) -> Attributes:
+    """Return the first object equal to this one: a table of many routes has few attributes."""
+    return attributes

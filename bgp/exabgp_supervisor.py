@@ -1,0 +1,285 @@
+"""ExaBGP, supervised: its configuration file, its reloads, and a new process whenever one ends.
+
+    state        event                                     next state   reported
+    -----------  ----------------------------------------  -----------  ----------------------------------------
+    idle         reload                                    starting
+    starting     the first answer                          running      SpeakerStarted, then events received before
+    starting     process ends, or no answer in time        pausing      SpeakerStopped, once per reason
+    running      reload, same addresses and port           running      (the file is read again)
+    running      reload, other addresses or port           pausing      SpeakerStopped: killed for that
+    running      its sessions are not those configured     pausing      SpeakerStopped: killed for that
+    running      process ends                              pausing      SpeakerStopped
+    running      no answer while idle or under a batch     pausing      SpeakerStopped: killed for that
+    pausing      reload                                    starting     (at once)
+    pausing      pause over: 0.1 s doubling to 10 s        starting     (10 s where the end was final)
+    any          leaving the context                       ended        nothing; no NOTIFICATION is sent
+
+A file that ExaBGP's own check refuses is never put in place: it changes no state, `reload` raises.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import pwd
+import sys
+from asyncio.subprocess import DEVNULL, PIPE
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Self
+
+from bgp import exabgp_config, exabgp_json
+from bgp.events import SpeakerEvent, SpeakerStopped
+from bgp.exabgp_errors import configuration_error
+from bgp.exabgp_process import Decode, ExaBGPError, ExaBGPProcess
+from bgp.speaker import ImportPolicy, Speaker
+
+LAUNCHER = Path(__file__).with_name("exabgp_launcher.py")
+
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 10.0  # between two starts, doubling
+START_SECONDS = 30.0  # until the first answer: many nodes may start at once on one machine
+ANSWER_SECONDS = 5.0  # without one answer of a batch: ExaBGP hangs
+IDLE_SECONDS = 10.0  # between two questions whether an idle ExaBGP still answers
+VALIDATE_SECONDS = 60.0
+
+NO_SPEAKER = Speaker("", b"\0\0\0\0", (), 0, (), ImportPolicy(0, b"\0\0\0\0"))
+
+log = logging.getLogger(__name__)
+
+
+class ExaBGP:
+    """One ExaBGP process in the current network namespace, started again when it dies.
+
+    Use as `async with ExaBGP(state_dir) as exabgp`; nothing runs before the first `reload`.
+    timeout_factor: how many times longer than usual ExaBGP may take, for crowded machines.
+    """
+
+    def __init__(
+        self,
+        state_dir: Path,
+        *,
+        decode: Decode = exabgp_json.event,
+        answer_seconds: float = ANSWER_SECONDS,
+        idle_seconds: float = IDLE_SECONDS,
+        timeout_factor: float = 1.0,
+    ) -> None:
+        self._dir = state_dir
+        self._decode = decode
+        self._timeout_factor = timeout_factor
+        self._answer_seconds = answer_seconds * timeout_factor
+        self._idle_seconds = idle_seconds
+        self._events: asyncio.Queue[SpeakerEvent] = asyncio.Queue()
+        self._wanted = NO_SPEAKER
+        self._running: ExaBGPProcess | None = None
+        self._batch = asyncio.Lock()  # held for one batch of commands and its answers
+        self._file = asyncio.Lock()  # held while the file changes, and while a new process reads it
+        self._changed = asyncio.Event()
+        self._supervisor: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._envfile.write_text("")
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """End ExaBGP. No NOTIFICATION is sent, so that peers with graceful restart keep our routes for a while."""
+        if self._supervisor:
+            self._supervisor.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._supervisor
+
+    @property
+    def pid(self) -> int | None:
+        """The process id while ExaBGP answers, else None."""
+        return self._running.pid if self._running else None
+
+    async def events(self) -> AsyncIterator[SpeakerEvent]:
+        """Yield what the peers sent, and SpeakerStarted and SpeakerStopped. For one consumer.
+
+        The queue behind it has no bound: a slow consumer must never make ExaBGP wait.
+        """
+        while True:
+            yield await self._events.get()
+
+    async def send(self, lines: Sequence[str]) -> list[bool]:
+        """Write a batch of commands and return ExaBGP's answer to each, True for `done`.
+
+        One batch is in flight at a time; others wait their turn. Raises ExaBGPError: no process runs, it ended,
+        or it was killed because no answer came for 5 s; announce everything again after the next SpeakerStarted.
+        """
+        async with self._batch:
+            if self._running is None:
+                raise ExaBGPError(f"send {len(lines)} commands to ExaBGP: it is not running")
+            return await self._running.ask(lines)
+
+    async def reload(self, speaker: Speaker) -> None:
+        """Make ExaBGP's sessions those of `speaker`; start it the first time. Unchanged sessions do not flap.
+
+        Raises ExaBGPError, a sentence: the configuration is refused; what ran before runs on.
+        """
+        async with self._file:
+            before, text = self._wanted, _render(speaker)
+            if text == _render(before) and self._environment(speaker) == self._environment(before):
+                self._wanted = speaker
+                return
+            try:
+                await self._put_in_place(text, speaker)
+                self._wanted = speaker
+                self._changed.set()
+                if self._supervisor is None:
+                    self._supervisor = asyncio.create_task(self._supervise(), name="ExaBGP's supervisor")
+                elif self._running is not None:
+                    await self._carry_over(self._running, before, speaker)
+            except OSError as error:
+                self._wanted = before
+                raise ExaBGPError(f"write {self._conf}: {error.strerror}; ExaBGP's sessions stay as they are") from None
+
+    async def _carry_over(self, process: ExaBGPProcess, before: Speaker, after: Speaker) -> None:
+        """Bring a running process from one configuration to the other; end it where it does not follow."""
+        if self._environment(before) != self._environment(after):
+            self._write(_render(after))
+            process.kill("the addresses it listens on changed")
+            return
+        first = without_sessions_to_recreate(before, after)
+        try:
+            for step in (first, after) if first != after else (after,):
+                self._write(_render(step))
+                async with self._batch:
+                    if not await process.reload(step.neighbours):
+                        process.kill("it has other sessions than configured, although told to reload")
+        except ExaBGPError:
+            log.warning("reload ExaBGP: it ended meanwhile; the next process starts with the new configuration")
+        # The next process must find the whole of it, whatever became of this one.
+        self._write(_render(after))
+
+    async def _put_in_place(self, text: str, speaker: Speaker) -> None:
+        """Have ExaBGP check the file before it gets its name: one that it refuses breaks every later reload."""
+        candidate = self._dir / "exabgp.conf.new"
+        write_private(candidate, text)
+        refusal = await self._refusal(candidate, speaker)
+        if refusal:
+            candidate.unlink()
+            raise ExaBGPError(
+                f"configure ExaBGP with {len(speaker.neighbours)} sessions: {refusal}; "
+                f"the configuration before it stays in force"
+            )
+        if self._running is None:
+            candidate.rename(self._conf)
+
+    async def _refusal(self, candidate: Path, speaker: Speaker) -> str | None:
+        """Return why ExaBGP does not accept a file, None if it does."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", str(LAUNCHER), "--validate", str(candidate)),
+            env={**os.environ, **self._environment(speaker)},
+            stdin=DEVNULL,
+            stdout=DEVNULL,
+            stderr=PIPE,
+        )
+        seconds = VALIDATE_SECONDS * self._timeout_factor
+        try:
+            _, printed = await asyncio.wait_for(process.communicate(), seconds)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+            return f"its check of the file did not end within {seconds:.0f} s"
+        return None if process.returncode == 0 else configuration_error(printed.decode(errors="replace"))
+
+    async def _supervise(self) -> None:
+        pause, reported = FIRST_PAUSE_SECONDS, ""
+        clock = asyncio.get_running_loop().time
+        while True:
+            started = clock()
+            process = await self._run_once()
+            if self._changed.is_set() or clock() - started > LONGEST_PAUSE_SECONDS:
+                pause, reported = FIRST_PAUSE_SECONDS, ""
+            reason, final = process.exit_reason()
+            rest = LONGEST_PAUSE_SECONDS if final else pause
+            if reason != reported or process.ready:
+                reported = reason
+                log.error("run ExaBGP: %s; next try in %.1f s", reason, rest)
+                self._events.put_nowait(SpeakerStopped(reason, final))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), rest)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    async def _run_once(self) -> ExaBGPProcess:
+        """Run one process until it ends; return it for its exit reason."""
+        process = ExaBGPProcess(self._decode, self._events, START_SECONDS * self._timeout_factor)
+        try:
+            async with self._file:
+                self._changed.clear()
+                await process.start(
+                    [sys.executable, "-I", str(LAUNCHER), str(self._conf)], self._environment(self._wanted)
+                )
+                if await process.answers():
+                    self._running, process.answer_seconds = process, self._answer_seconds
+                    process.mark_ready()
+            if self._running:
+                await self._watch(process)
+        except OSError as error:
+            process.fail(f"its process could not be started: {error.strerror}")
+        finally:
+            self._running = None
+            await process.end()
+        return process
+
+    async def _watch(self, process: ExaBGPProcess) -> None:
+        """Return when the process ended; end it if it does not answer while idle."""
+        while not process.ended.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(process.ended.wait(), self._idle_seconds)
+                return
+            async with self._batch:
+                await process.answers()
+
+    def _environment(self, speaker: Speaker) -> dict[str, str]:
+        return exabgp_config.environment(speaker, user=own_name(), envfile=self._envfile)
+
+    def _write(self, text: str) -> None:
+        write_private(self._dir / "exabgp.conf.new", text).rename(self._conf)
+
+    @property
+    def _conf(self) -> Path:
+        return self._dir / "exabgp.conf"
+
+    @property
+    def _envfile(self) -> Path:
+        return self._dir / "exabgp.env"
+
+
+def without_sessions_to_recreate(before: Speaker, after: Speaker) -> Speaker:
+    """Return `after` without the sessions that were passive and are to dial.
+
+    ExaBGP never dials for such a session unless it was gone in between.
+    """
+    passive = {each.address for each in before.neighbours if each.passive}
+    return replace(
+        after,
+        neighbours=tuple(each for each in after.neighbours if each.passive or each.address not in passive),
+    )
+
+
+def write_private(path: Path, text: str) -> Path:
+    """Write a file that only its owner may read, at no moment anybody else; return its path."""
+    path.unlink(missing_ok=True)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    return path
+
+
+def own_name() -> str:
+    """Return this process's user name: ExaBGP becomes `nobody` unless given another, and then cannot reload."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return "root"  # a user id without a name is never 0: ExaBGP checks that the name exists, and keeps its id
+
+
+def _render(speaker: Speaker) -> str:
+    try:
+        return exabgp_config.render(speaker)
+    except exabgp_config.ConfigError as error:
+        raise ExaBGPError(str(error)) from None

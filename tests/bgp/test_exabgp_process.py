@@ -1,0 +1,41 @@
+"""One process's output, sorted: what is reported when."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+from bgp import exabgp_json
+from bgp.events import PeerUp, SpeakerEvent, SpeakerStarted
+from bgp.exabgp_process import ExaBGPProcess
+
+UP = {"type": "state", "neighbor": {"address": {"local": "192.0.2.1", "peer": "192.0.2.2"}, "state": "up"}}
+
+
+async def test_a_session_that_is_up_before_the_first_answer_is_reported_after_the_start() -> None:
+    """Reported before, it would count as lost with the process before: never up, without an end-of-RIB."""
+    events: asyncio.Queue[SpeakerEvent] = asyncio.Queue()
+    process = ExaBGPProcess(exabgp_json.event, events, 1.0)
+    process._on_line(json.dumps(UP).encode())
+    assert events.empty()
+    process.mark_ready()
+    process._on_line(json.dumps(UP).encode())
+    up = PeerUp("192.0.2.2")
+    assert [events.get_nowait() for _ in range(events.qsize())] == [SpeakerStarted(), up, up]
+
+
+async def test_the_decoder_that_is_handed_in_makes_the_events() -> None:
+    events: asyncio.Queue[SpeakerEvent] = asyncio.Queue()
+    process = ExaBGPProcess(lambda line: PeerUp(line.decode()), events, 1.0)
+    process.mark_ready()
+    process._on_line(b"{anything}")
+    assert [events.get_nowait() for _ in range(events.qsize())] == [SpeakerStarted(), PeerUp("{anything}")]
+
+
+async def test_a_malformed_line_is_skipped() -> None:
+    events: asyncio.Queue[SpeakerEvent] = asyncio.Queue()
+    process = ExaBGPProcess(exabgp_json.event, events, 1.0)
+    process.mark_ready()
+    process._on_line(b"{")
+    process._on_line(json.dumps(UP).encode())
+    assert [events.get_nowait() for _ in range(events.qsize())] == [SpeakerStarted(), PeerUp("192.0.2.2")]
