@@ -11,10 +11,8 @@ from datastore.kinds.bgp import BGPConfiguration, BGPFilter, BGPPeer, Password
 from datastore.kinds.node import Node
 from datastore.notices import Notice
 
-_HELD_BACK = "the session is not brought up"
 _FILTERS = "BGP filters are not implemented"
 _PASSWORD = "the Secrets that hold passwords are not read"
-_OWN_ROUTES_ONLY = "only this node's own routes are announced"
 
 
 def held_back(peer: BGPPeer | None, configuration: BGPConfiguration | None) -> str | None:
@@ -32,29 +30,23 @@ def held_back(peer: BGPPeer | None, configuration: BGPConfiguration | None) -> s
 
 
 def peer_notices(peer: BGPPeer) -> tuple[Notice, ...]:
-    return BGP_PEER.notices(peer)
-
-
-def configuration_notices(configuration: BGPConfiguration) -> tuple[Notice, ...]:
-    return configuration_rules(configuration.name).notices(configuration)
-
-
-def configuration_rules(name: str) -> FieldRules:
-    """Return the rules of the BGPConfiguration of this name: of the cluster's, a node's, or one that is never read."""
-    if name == "default":
-        return BGP_CONFIGURATION
-    return NODE_BGP_CONFIGURATION if name.startswith("node.") else OTHER_BGP_CONFIGURATION
+    return PEER.notices(peer)
 
 
 def filter_notices(bgp_filter: BGPFilter) -> tuple[Notice, ...]:
-    return BGP_FILTER.notices(bgp_filter)
+    return FILTER.notices(bgp_filter)
+
+
+def configuration_notices(configuration: BGPConfiguration) -> tuple[Notice, ...]:
+    rules = NODE_CONFIGURATION if configuration.name.startswith("node.") else CONFIGURATION
+    return rules.notices(configuration)
 
 
 def node_notices(node: Node) -> tuple[Notice, ...]:
-    """Return what a Node's annotations (or a v3 Node's spec) ask for in vain."""
+    """Return what a Node's annotations, or a v3 Node's spec, ask of BGP in vain."""
     if node.cluster_id is None:
         return ()
-    return (notice_of(node, "projectcalico.org/RouteReflectorClusterID", _REFLECTOR),)
+    return (notice_of(node, "projectcalico.org/RouteReflectorClusterID", REFLECTOR),)
 
 
 def _names_a_secret(reference: Password | None) -> bool:
@@ -69,13 +61,15 @@ def _keepalive_is_out_of_range(duration: str) -> bool:
     return not 1 <= fields.seconds(duration) < 21846
 
 
-_PASSWORD_RULE = NotObeyed(_PASSWORD, _HELD_BACK, _names_a_secret)
-_RESTART_RULE = NotObeyed(
-    "a restart time is 1 to 4095 s (RFC 4724)", "the nearest of these is used", _restart_is_out_of_range
-)
 _SERVICES = NotObeyed("service addresses are not announced", "peers learn no route to them")
+_COMMUNITIES = NotObeyed("routes are announced without communities", "peers see none")
+_METRIC = NotObeyed("the metric of routes is the setting FELIX_METRIC", "the metric stays as set there")
+_LOCAL_PEERS = NotObeyed("peering with the node's own pods is not implemented", "no such session is made")
+_RESTART = NotObeyed(
+    "a restart time is 1 to 4095 s (RFC 4724)", "the nearest of these is used", when=_restart_is_out_of_range
+)
 
-BGP_PEER = FieldRules(
+PEER = FieldRules(
     {
         "spec.node": OBEYED,
         "spec.nodeSelector": OBEYED,
@@ -84,95 +78,84 @@ BGP_PEER = FieldRules(
         "spec.localASNumber": OBEYED,
         "spec.peerSelector": OBEYED,
         "spec.keepOriginalNextHop": NotObeyed(
-            _OWN_ROUTES_ONLY, "their next hop is this node's address", lambda keep: keep
+            "only this node's own routes are announced", "their next hop is this node's address", unless=(False,)
         ),
         # Of a node's own routes, Auto and Self announce the node as next hop.
         "spec.nextHopMode": NotObeyed(
-            _OWN_ROUTES_ONLY, "their next hop is this node's address", lambda mode: mode == "Keep"
+            "only this node's own routes are announced",
+            "their next hop is this node's address",
+            unless=("Auto", "Self"),
         ),
-        "spec.password": _PASSWORD_RULE,
+        "spec.password": NotObeyed(_PASSWORD, "the session is not brought up", when=_names_a_secret),
         "spec.sourceAddress": NotObeyed(
-            "sessions always use the node's address", "it is used as UseNodeIP says", lambda mode: mode != "UseNodeIP"
+            "a session always has the node's address as its source", "it has, as with UseNodeIP", unless=("UseNodeIP",)
         ),
-        "spec.maxRestartTime": _RESTART_RULE,
+        "spec.maxRestartTime": _RESTART,
         "spec.keepaliveTime": NotObeyed(
-            "a keepalive time is whole seconds, and three of them make the hold time (RFC 4271 §4.2: 3 to 65535 s)",
+            "keepalive times are whole seconds, and three of them make the hold time, 3 to 65535 s (RFC 4271 §4.2)",
             "the nearest possible is used",
-            _keepalive_is_out_of_range,
+            when=_keepalive_is_out_of_range,
         ),
         "spec.numAllowedLocalASNumbers": NotObeyed(
-            "a path that holds the node's own AS is a loop", "such routes are rejected", lambda count: count > 0
+            "a path that holds the node's own AS is a loop", "such routes are rejected", unless=(0,)
         ),
         "spec.ttlSecurity": OBEYED,
         "spec.reachableBy": NotObeyed(
             "no static route to a peer is made", "the node's other routes have to lead to the peer"
         ),
-        "spec.filters": NotObeyed(_FILTERS, _HELD_BACK),
-        "spec.localWorkloadSelector": NotObeyed("peering with local pods is not implemented", "no session is made"),
+        "spec.filters": NotObeyed(_FILTERS, "the session is not brought up"),
+        "spec.localWorkloadSelector": _LOCAL_PEERS,
         "spec.reversePeering": OBEYED,
     }
 )
 
-BGP_CONFIGURATION = FieldRules(
+CONFIGURATION = FieldRules(
     {
         "spec.logSeverityScreen": NotObeyed(
-            "the log level is the setting FELIX_LOGSEVERITYSCREEN",
-            "the level stays as set there",
-            lambda level: level.lower() != "info",
+            "the log level is the setting FELIX_LOGSEVERITYSCREEN", "it stays as set there", unless=("Info", "info")
         ),
         "spec.nodeToNodeMeshEnabled": OBEYED,
         "spec.asNumber": OBEYED,
         "spec.serviceClusterIPs": _SERVICES,
         "spec.serviceExternalIPs": _SERVICES,
         "spec.serviceLoadBalancerIPs": _SERVICES,
-        "spec.serviceLoadBalancerAggregation": NotObeyed(
-            _SERVICES.reason, _SERVICES.effect, lambda mode: mode != "Enabled"
-        ),
-        "spec.communities": NotObeyed("routes are announced without communities", "peers see none"),
-        "spec.prefixAdvertisements": NotObeyed("routes are announced without communities", "peers see none"),
+        "spec.serviceLoadBalancerAggregation": NotObeyed(_SERVICES.reason, _SERVICES.effect, unless=("Enabled",)),
+        "spec.communities": _COMMUNITIES,
+        "spec.prefixAdvertisements": _COMMUNITIES,
         "spec.listenPort": OBEYED,
-        "spec.nodeMeshPassword": NotObeyed(_PASSWORD, "the sessions of the mesh are not brought up", _names_a_secret),
-        "spec.nodeMeshMaxRestartTime": _RESTART_RULE,
+        "spec.nodeMeshPassword": NotObeyed(
+            _PASSWORD, "the sessions of the mesh are not brought up", when=_names_a_secret
+        ),
+        "spec.nodeMeshMaxRestartTime": _RESTART,
         "spec.bindMode": NotObeyed(
-            "BGP listens at the node's addresses only", "it does so as NodeIP says", lambda mode: mode != "NodeIP"
+            "BGP listens at the node's addresses only", "it does, as with NodeIP", unless=("NodeIP",)
         ),
         "spec.ignoredInterfaces": NotObeyed(
-            "networks of the node's devices are never announced", "no device has to be left out"
+            "networks of the node's devices are never announced", "there is none to be left out"
         ),
-        "spec.localWorkloadPeeringIPV4": NotObeyed("peering with local pods is not implemented", "no pod sees it"),
-        "spec.localWorkloadPeeringIPV6": NotObeyed("peering with local pods is not implemented", "no pod sees it"),
+        "spec.localWorkloadPeeringIPV4": _LOCAL_PEERS,
+        "spec.localWorkloadPeeringIPV6": _LOCAL_PEERS,
         "spec.programClusterRoutes": NotObeyed(
-            "learned routes of every pool are written to the kernel",
-            "they are written as Enabled says",
-            lambda mode: mode != "Enabled",
+            "learned routes of every pool are written to the kernel", "they are, as with Enabled", unless=("Enabled",)
         ),
-        "spec.ipv4NormalRoutePriority": NotObeyed(
-            "the metric of routes is the setting FELIX_METRIC", "the metric stays as set there"
-        ),
-        "spec.ipv6NormalRoutePriority": NotObeyed(
-            "the metric of routes is the setting FELIX_METRIC", "the metric stays as set there"
-        ),
-    }
+        "spec.ipv4NormalRoutePriority": _METRIC,
+        "spec.ipv6NormalRoutePriority": _METRIC,
+    },
+    read_names=("default", "node."),
 )
 
-_CLUSTER_ONLY = NotObeyed("only the port is read from a node's own BGPConfiguration", 'what "default" says applies')
-
-NODE_BGP_CONFIGURATION = FieldRules(
+NODE_CONFIGURATION = FieldRules(
     {
-        **BGP_CONFIGURATION.fields,
+        **CONFIGURATION.fields,
         **dict.fromkeys(
-            ("spec.nodeToNodeMeshEnabled", "spec.asNumber", "spec.nodeMeshPassword", "spec.nodeMeshMaxRestartTime"),
-            _CLUSTER_ONLY,
+            ("spec.nodeMeshPassword", "spec.nodeMeshMaxRestartTime"),
+            NotObeyed("it is read from the BGPConfiguration default only", "what that says applies"),
         ),
     }
 )
 
-OTHER_BGP_CONFIGURATION = FieldRules(
-    whole=NotObeyed('only those named "default" and "node.NAME" are read', "it is kept and has no effect")
-)
+FILTER = FieldRules(whole=NotObeyed(_FILTERS, "it is kept, and sessions of BGPPeers that name it do not come up"))
 
-BGP_FILTER = FieldRules(whole=NotObeyed(_FILTERS, "it is kept, and sessions of BGPPeers that name it do not come up"))
-
-_REFLECTOR = NotObeyed(
+REFLECTOR = NotObeyed(
     "route reflection is not implemented", "the node takes no part in the mesh, and passes no routes on"
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any
 
 from datastore.notices import Notice
@@ -16,25 +17,30 @@ from datastore.record import Record, Resource
 
 @dataclass(frozen=True, slots=True)
 class Obeyed:
-    """The field does what Calico's documentation says of it."""
+    """The field does what Calico's documentation says of it, or states a fact that asks for nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotObeyed:
     """The field is accepted, kept and not acted on. reason and effect as in `Notice`.
 
-    when: whether a value differs from what is done anyway; values of which it is false yield no notice.
+    unless: the values that ask for what is done anyway, and so yield no notice.
+    when: the same as a condition, where the values can't be listed; both must let a value through.
     """
 
     reason: str
     effect: str
+    unless: tuple[object, ...] = ()
     when: Callable[[Any], bool] = field(default=lambda value: True)
+
+    def applies(self, value: object) -> bool:
+        return value not in self.unless and self.when(value)
 
 
 Rule = Obeyed | NotObeyed
 OBEYED = Obeyed()
 
-_UNKNOWN = NotObeyed("this version does not know the field", "it is kept as written and has no effect")
+UNKNOWN = NotObeyed("this version does not know the field", "it is kept as written and has no effect")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,24 +48,39 @@ class FieldRules:
     """What becomes of an object of one kind.
 
     fields: a rule for each field of the spec by its path (`spec.password`), list indices left out.
-    other_fields: rules for fields that Calico has and the kind's model here has not.
+    other_fields: rules for fields that Calico has and the kind's model here has not; `*` stands for anything.
     whole: set where no object of the kind is acted on at all; it is the object's only notice.
+    read_names: the names of the objects that are read, where not all are; one that ends in "." is a prefix.
     reports_unknown: false where others own the object and write fields for themselves.
     """
 
     fields: Mapping[str, Rule] = field(default_factory=dict)
-    other_fields: Mapping[str, NotObeyed] = field(default_factory=dict)
+    other_fields: Mapping[str, Rule] = field(default_factory=dict)
     whole: NotObeyed | None = None
+    read_names: tuple[str, ...] = ()
     reports_unknown: bool = True
 
     def notices(self, resource: Resource) -> tuple[Notice, ...]:
         """Return one notice for each field that was written and is not obeyed, in the order of the model."""
-        if self.whole is not None:
-            return (notice_of(resource, "", self.whole),)
+        whole = self.whole or self._not_read(resource.name)
+        if whole is not None:
+            return (notice_of(resource, "", whole),)
         found = dict(self._not_obeyed(resource.spec, "spec"))
         if self.reports_unknown:
-            found |= {key: _UNKNOWN for key in resource.model_extra or {} if key != "status"}
+            found |= {key: UNKNOWN for key in resource.model_extra or {} if key != "status"}
         return tuple(notice_of(resource, path, rule) for path, rule in found.items())
+
+    def other_field(self, path: str) -> Rule | None:
+        """Return the rule for a field that the model does not have; None: no version we know has it."""
+        return next((rule for known, rule in self.other_fields.items() if fnmatchcase(path, known)), None)
+
+    def _not_read(self, name: str) -> NotObeyed | None:
+        if not self.read_names or any(
+            name.startswith(read) if read.endswith(".") else name == read for read in self.read_names
+        ):
+            return None
+        names = " and ".join(f"{read}NAME" if read.endswith(".") else read for read in self.read_names)
+        return NotObeyed(f"objects of this kind are read by name: {names}", "it is kept and has no effect")
 
     def _not_obeyed(self, record: Record, path: str) -> Iterator[tuple[str, NotObeyed]]:
         for name, model_field in type(record).model_fields.items():
@@ -69,18 +90,19 @@ class FieldRules:
             below = f"{path}.{model_field.alias or name}"
             match self.fields[below]:
                 case NotObeyed() as rule:
-                    if rule.when(value):
+                    if rule.applies(value):
                         yield below, rule
                 case Obeyed():
                     for part in value if isinstance(value, tuple) else (value,):
                         if isinstance(part, Record):
                             yield from self._not_obeyed(part, below)
         for key, value in (record.model_extra or {}).items():
-            rule = self.other_fields.get(f"{path}.{key}", _UNKNOWN)
-            if (rule is not _UNKNOWN and not _is_empty(value) and rule.when(value)) or (
-                rule is _UNKNOWN and self.reports_unknown
-            ):
-                yield f"{path}.{key}", rule
+            match self.other_field(f"{path}.{key}"):
+                case NotObeyed() as rule:
+                    if not _is_empty(value) and rule.applies(value):
+                        yield f"{path}.{key}", rule
+                case None if self.reports_unknown:
+                    yield f"{path}.{key}", UNKNOWN
 
 
 def notice_of(resource: Resource, path: str, rule: NotObeyed) -> Notice:

@@ -31,16 +31,19 @@ class Cable(Resource):
     spec: CableSpec = Field(default_factory=CableSpec)
 
 
-NOT_PAINTED = NotObeyed(REASON, EFFECT, lambda colour: colour != "grey")
+NOT_PAINTED = NotObeyed(REASON, EFFECT, unless=("grey", "gray"))
 RULES = FieldRules(
     {
         "spec.colour": NOT_PAINTED,
-        "spec.isLong": NotObeyed("all cables are short", "it is short", lambda long: long),
+        "spec.isLong": NotObeyed("all cables are short", "it is short", when=lambda long: long),
         "spec.ends": OBEYED,
         "spec.ends.port": OBEYED,
         "spec.ends.label": NotObeyed("labels are not printed", "the end has none"),
     },
-    other_fields={"spec.weight": NotObeyed("nothing is weighed", "it may break", lambda weight: weight != 1)},
+    other_fields={
+        "spec.weight": NotObeyed("nothing is weighed", "it may break", unless=(1,)),
+        "spec.made*": OBEYED,
+    },
 )
 
 
@@ -59,6 +62,7 @@ def test_a_default_that_nobody_wrote_yields_nothing() -> None:
 
 def test_a_value_that_changes_nothing_yields_nothing() -> None:
     assert fields(RULES, colour="grey", isLong=False, weight=1) == []
+    assert fields(RULES, colour="gray", madeIn="1994") == []
 
 
 def test_a_field_that_is_written_and_empty_yields_nothing() -> None:
@@ -89,6 +93,13 @@ def test_an_object_that_others_own_yields_no_notice_of_unknown_fields() -> None:
 def test_a_known_field_of_calicos_has_a_reason_of_its_own() -> None:
     (notice,) = RULES.notices(Cable.make("c1", weight=2))
     assert notice.reason == "nothing is weighed"
+
+
+def test_an_object_whose_name_is_not_read_yields_one_notice() -> None:
+    rules = FieldRules(RULES.fields, read_names=("default", "node."))
+    assert rules.notices(Cable.make("default")) == rules.notices(Cable.make("node.n1")) == ()
+    (notice,) = rules.notices(Cable.make("nodes", colour="red"))
+    assert (notice.field, notice.reason) == ("", "objects of this kind are read by name: default and node.NAME")
 
 
 def test_an_object_no_part_of_which_is_obeyed_yields_one_notice() -> None:

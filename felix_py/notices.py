@@ -1,0 +1,135 @@
+"""What of any resource is accepted and not obeyed.
+
+Pure. Each package has the rules of the kinds that it acts on; here are those of the other kinds, and the way from an
+object to its rules. Every kind has rules for every field: a new field without one fails a test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bgp import notices as bgp
+from datastore.field_rules import OBEYED, FieldRules, NotObeyed
+from datastore.kinds.bgp import BGPConfiguration, BGPFilter, BGPPeer
+from datastore.kinds.cluster import ClusterInformation, FelixConfiguration
+from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMConfig, IPAMHandle
+from datastore.kinds.node import Node
+from datastore.kinds.passthrough import (
+    CalicoNodeStatus,
+    GlobalNetworkPolicy,
+    GlobalNetworkSet,
+    HostEndpoint,
+    KubeControllersConfiguration,
+    NetworkPolicy,
+    NetworkSet,
+    StagedGlobalNetworkPolicy,
+    StagedKubernetesNetworkPolicy,
+    StagedNetworkPolicy,
+    Tier,
+)
+from datastore.kinds.pods import WorkloadEndpoint
+from datastore.kinds.pools import IPPool, IPReservation
+from datastore.notices import Notice
+from datastore.record import Resource
+from felix_py import felix_configuration
+from ipam import notices as ipam
+
+
+def notices_of(resource: Resource) -> tuple[Notice, ...]:
+    """Return what was written in this object and is not obeyed, in the order of its fields."""
+    match resource:
+        case BGPConfiguration():
+            return bgp.configuration_notices(resource)
+        case Node():
+            return (*NODE.notices(resource), *bgp.node_notices(resource))
+        case _:
+            return RULES[type(resource)].notices(resource)
+
+
+def _names_other_profiles(profiles: tuple[str, ...]) -> bool:
+    """Whether there are profiles beside those that stand for the pod's namespace and service account."""
+    return not all(profile.startswith(("kns.", "ksa.")) for profile in profiles)
+
+
+CLUSTER_INFORMATION = FieldRules(
+    {
+        "spec.clusterGUID": OBEYED,
+        "spec.clusterType": OBEYED,
+        "spec.calicoVersion": OBEYED,
+        "spec.datastoreReady": OBEYED,
+        "spec.variant": OBEYED,
+    },
+    read_names=("default",),
+)
+
+NODE = FieldRules(
+    {"spec.podCIDR": OBEYED, "spec.podCIDRs": OBEYED},
+    reports_unknown=False,  # most of a Node is Kubernetes' own
+)
+"""Networks that Kubernetes gives a node are facts: pods get addresses from IPPools, whatever they say."""
+
+WORKLOAD_ENDPOINT = FieldRules(
+    {
+        "spec.orchestrator": OBEYED,
+        "spec.workload": OBEYED,
+        "spec.node": OBEYED,
+        "spec.containerID": OBEYED,
+        "spec.pod": OBEYED,
+        "spec.endpoint": OBEYED,
+        "spec.serviceAccountName": OBEYED,
+        "spec.ipNetworks": OBEYED,
+        "spec.ipv4Gateway": NotObeyed("a pod's gateway is 169.254.1.1", "that is what the pod has"),
+        "spec.ipv6Gateway": NotObeyed("a pod's gateway is its device's link-local address", "that is what the pod has"),
+        "spec.profiles": NotObeyed("policies are not enforced", "no packet is filtered", when=_names_other_profiles),
+        "spec.interfaceName": OBEYED,
+        "spec.mac": OBEYED,
+        "spec.allowedSourcePrefixes": NotObeyed(
+            "source addresses of pods are not checked", "the pod may send from any address"
+        ),
+    },
+    other_fields={
+        "spec.ports": OBEYED,
+        "spec.generateName": OBEYED,
+        "spec.ipNATs": NotObeyed("floating IPs are not implemented", "no packet reaches the pod by one"),
+        "spec.qosControls": NotObeyed("traffic is not shaped", "the pod sends and receives at full speed"),
+    },
+)
+
+_POLICY = FieldRules(whole=NotObeyed("policies are not enforced", "it is kept, and no packet is filtered by it"))
+_STAGED = FieldRules(whole=NotObeyed("policies are not implemented", "it is kept, and nothing reports its effect"))
+_SET = FieldRules(whole=NotObeyed("policies are not enforced", "it is kept, and no policy looks at it"))
+
+RULES: Mapping[type[Resource], FieldRules] = {
+    IPPool: ipam.POOL,
+    IPReservation: ipam.RESERVATION,
+    IPAMConfig: ipam.CONFIGURATION,
+    BlockAffinity: ipam.AFFINITY,
+    IPAMBlock: ipam.BLOCK,
+    IPAMHandle: ipam.HANDLE,
+    BGPConfiguration: bgp.CONFIGURATION,
+    BGPPeer: bgp.PEER,
+    BGPFilter: bgp.FILTER,
+    ClusterInformation: CLUSTER_INFORMATION,
+    FelixConfiguration: felix_configuration.RULES,
+    Node: NODE,
+    WorkloadEndpoint: WORKLOAD_ENDPOINT,
+    GlobalNetworkPolicy: _POLICY,
+    NetworkPolicy: _POLICY,
+    Tier: _POLICY,
+    StagedGlobalNetworkPolicy: _STAGED,
+    StagedNetworkPolicy: _STAGED,
+    StagedKubernetesNetworkPolicy: _STAGED,
+    GlobalNetworkSet: _SET,
+    NetworkSet: _SET,
+    HostEndpoint: FieldRules(
+        whole=NotObeyed("host endpoints are not implemented", "it is kept, and no packet of the host is filtered")
+    ),
+    KubeControllersConfiguration: FieldRules(
+        whole=NotObeyed("the controllers are not part of this version", "it is kept and has no effect")
+    ),
+    CalicoNodeStatus: FieldRules(
+        whole=NotObeyed(
+            "status is not reported into the datastore", "it is kept; `felixctl node status` asks the agent"
+        )
+    ),
+}

@@ -1,0 +1,111 @@
+"""What is written about addresses and not obeyed.
+
+Pure. Affinities, blocks and handles are written by IPAM itself, ours or Calico's: fields in them that this version
+does not know are no slip of a person's, and yield nothing.
+"""
+
+from __future__ import annotations
+
+from datastore import selector
+from datastore.field_rules import OBEYED, FieldRules, NotObeyed
+from datastore.kinds.ipam import IPAMConfig
+from datastore.kinds.pools import IPPool, IPReservation
+from datastore.notices import Notice
+
+
+def pool_notices(pool: IPPool) -> tuple[Notice, ...]:
+    return POOL.notices(pool)
+
+
+def reservation_notices(reservation: IPReservation) -> tuple[Notice, ...]:
+    return RESERVATION.notices(reservation)
+
+
+def configuration_notices(configuration: IPAMConfig) -> tuple[Notice, ...]:
+    return CONFIGURATION.notices(configuration)
+
+
+def _selects_by_label(text: str) -> bool:
+    return str(selector.parse(text)) != "all()"
+
+
+POOL = FieldRules(
+    {
+        "spec.cidr": OBEYED,
+        "spec.ipipMode": OBEYED,
+        "spec.vxlanMode": NotObeyed(
+            "VXLAN is not implemented", "packets between nodes are routed without it", unless=("Never",)
+        ),
+        "spec.natOutgoing": NotObeyed(
+            "source NAT is not implemented", "packets leave with the pod's own address", unless=(False,)
+        ),
+        "spec.disabled": OBEYED,
+        "spec.disableBGPExport": OBEYED,
+        "spec.blockSize": OBEYED,
+        "spec.nodeSelector": OBEYED,
+        "spec.namespaceSelector": NotObeyed(
+            "labels of namespaces are not read", "every namespace counts as one without labels", when=_selects_by_label
+        ),
+        "spec.allowedUses": NotObeyed(
+            "addresses of services are not assigned",
+            "no address comes from this pool",
+            when=lambda uses: "LoadBalancer" in uses,
+        ),
+        "spec.assignmentMode": OBEYED,
+    }
+)
+
+RESERVATION = FieldRules({"spec.reservedCIDRs": OBEYED})
+
+CONFIGURATION = FieldRules(
+    {
+        "spec.strictAffinity": OBEYED,
+        "spec.autoAllocateBlocks": OBEYED,
+        "spec.maxBlocksPerHost": OBEYED,
+        "spec.kubeVirtVMAddressPersistence": NotObeyed(
+            "addresses of virtual machines are not kept", "a machine that moves gets another one", unless=("Disabled",)
+        ),
+        "spec.ipCooldownSeconds": OBEYED,
+    },
+    read_names=("default",),
+)
+
+AFFINITY = FieldRules(
+    {
+        "spec.state": OBEYED,
+        "spec.node": OBEYED,
+        "spec.type": OBEYED,
+        "spec.cidr": OBEYED,
+        "spec.deleted": OBEYED,
+    },
+    reports_unknown=False,
+)
+
+BLOCK = FieldRules(
+    {
+        "spec.cidr": OBEYED,
+        "spec.affinity": OBEYED,
+        "spec.affinityClaimTime": OBEYED,
+        "spec.strictAffinity": NotObeyed(
+            "the flag of a block is out of use", "IPAMConfig's strictAffinity applies", unless=(False,)
+        ),
+        "spec.deleted": OBEYED,
+        "spec.sequenceNumber": OBEYED,
+        "spec.sequenceNumberForAllocation": OBEYED,
+        "spec.allocations": OBEYED,
+        "spec.unallocated": OBEYED,
+        "spec.attributes": OBEYED,
+        "spec.attributes.handle_id": OBEYED,
+        "spec.attributes.secondary": OBEYED,
+        "spec.attributes.alternateOwnerAttrs": NotObeyed(
+            "a second owner of an address is not known", "the address is the first owner's alone"
+        ),
+        "spec.attributes.releasedAt": OBEYED,
+    },
+    reports_unknown=False,
+)
+
+HANDLE = FieldRules(
+    {"spec.handleID": OBEYED, "spec.block": OBEYED, "spec.deleted": OBEYED},
+    reports_unknown=False,
+)

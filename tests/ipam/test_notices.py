@@ -1,0 +1,67 @@
+"""What is written about addresses and not obeyed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from datastore.kinds.ipam import IPAMConfig
+from datastore.kinds.pools import IPPool, IPReservation
+from ipam.notices import configuration_notices, pool_notices, reservation_notices
+
+POOL: dict[str, Any] = {"cidr": "10.65.0.0/16"}
+CONFIGURATION: dict[str, Any] = {"strictAffinity": False, "autoAllocateBlocks": True}
+
+
+def fields(**spec: Any) -> list[str]:
+    return [notice.field for notice in pool_notices(IPPool.make("pods", **POOL, **spec))]
+
+
+def test_a_pool_that_asks_for_nat_says_what_its_packets_do_instead() -> None:
+    (notice,) = pool_notices(IPPool.make("pods", **POOL, natOutgoing=True))
+    assert str(notice) == (
+        'IPPool "pods" spec.natOutgoing: source NAT is not implemented; packets leave with the pod\'s own address'
+    )
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {},
+        {"natOutgoing": False, "vxlanMode": "Never"},
+        {"ipipMode": "CrossSubnet", "disabled": True, "disableBGPExport": True, "blockSize": 27},
+        {"nodeSelector": "rack == '1'", "assignmentMode": "Manual", "allowedUses": ["Workload", "Tunnel"]},
+        {"namespaceSelector": "all()", "allowedUses": ["Workload"]},
+    ],
+)
+def test_what_a_pool_may_ask_for(spec: dict[str, Any]) -> None:
+    assert fields(**spec) == []
+
+
+@pytest.mark.parametrize("mode", ["Always", "CrossSubnet"])
+def test_vxlan_is_not_obeyed(mode: str) -> None:
+    assert fields(vxlanMode=mode) == ["spec.vxlanMode"]
+
+
+def test_a_selector_of_namespaces_by_label_is_not_obeyed() -> None:
+    assert fields(namespaceSelector="has(team)", allowedUses=["Workload"]) == ["spec.namespaceSelector"]
+
+
+def test_a_pool_for_load_balancers_is_not_obeyed() -> None:
+    assert fields(allowedUses=["LoadBalancer"]) == ["spec.allowedUses"]
+
+
+def test_reservations_are_obeyed() -> None:
+    assert reservation_notices(IPReservation.make("printers", reservedCIDRs=["10.65.0.0/28"])) == ()
+
+
+def test_of_the_configuration_only_the_addresses_of_virtual_machines_are_not_obeyed() -> None:
+    written = IPAMConfig.make("default", **CONFIGURATION, ipCooldownSeconds=60, kubeVirtVMAddressPersistence="Enabled")
+    assert [notice.field for notice in configuration_notices(written)] == ["spec.kubeVirtVMAddressPersistence"]
+    assert configuration_notices(written.with_spec(kubevirt_vm_address_persistence="Disabled")) == ()
+
+
+def test_a_configuration_of_another_name_is_not_read() -> None:
+    (notice,) = configuration_notices(IPAMConfig.make("mine", **CONFIGURATION))
+    assert notice.field == ""
