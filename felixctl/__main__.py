@@ -14,8 +14,10 @@ from typer.core import TyperGroup
 
 from felixctl.errors import CommandError
 
-VERBS = dict.fromkeys(("get", "apply", "create", "replace", "delete", "patch", "label"), "resources.commands")
-MODULES = VERBS | {
+WRITING_VERBS = dict.fromkeys(("apply", "create", "replace", "delete", "patch", "label"), "resources.write")
+MODULES = {
+    "get": "resources.get",
+    **WRITING_VERBS,
     "node": "node.commands",
     "routes": "routes",
     "why": "why",
@@ -27,7 +29,7 @@ MODULES = VERBS | {
 
 
 class Commands(TyperGroup):
-    """The commands by name; the module of one is imported when somebody asks for it."""
+    """The commands by name; the module of a command is imported when it is called for."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(MODULES)
@@ -36,9 +38,9 @@ class Commands(TyperGroup):
         if cmd_name not in MODULES:
             return None
         command: Any = typer.main.get_command(import_module(f"felixctl.{MODULES[cmd_name]}").app)
-        if cmd_name in VERBS:
+        if cmd_name in WRITING_VERBS:
             return command.commands[cmd_name]
-        command.name = cmd_name  # a group made apart from its parent has none
+        command.name = cmd_name  # a command made apart from its parent has none
         return command
 
 

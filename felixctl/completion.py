@@ -18,9 +18,9 @@ def complete_kinds(incomplete: str) -> list[str]:
     return plurals or [word for noun in kinds.NOUNS for word in noun.aliases if word.startswith(incomplete)]
 
 
-def complete_forms(incomplete: str) -> list[str]:
+def complete_formats(incomplete: str) -> list[str]:
     """Return the values of -o that a word may become."""
-    words = (*formats.TABLES, *formats.WHOLE, *(f"{form}=" for form in formats.TEMPLATES))
+    words = (*formats.TABLES, *formats.WHOLE, *(f"{name}=" for name in formats.TEMPLATES))
     return [word for word in words if word.startswith(incomplete)]
 
 

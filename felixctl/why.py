@@ -27,7 +27,7 @@ from felixctl.options import DEFAULT_RUN_DIR, DEFAULT_URL, Output, OutputFormat,
 from felixctl.status_client import read_page, read_status
 from felixctl.terminal import Colour, painted, show
 
-app = typer.Typer(rich_markup_mode="rich")
+app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 
 Ask = Callable[[str, str], Mapping[str, Any]]
 """Return a page of a node's agent, by node and page. Raises CommandError: the sentence says why it cannot be had."""

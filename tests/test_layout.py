@@ -96,6 +96,7 @@ PURE = (
     "felixctl/resources/view.py",
     "felixctl/ipam/leak_report.py",
     "felixctl/ipam/problems.py",
+    "felixctl/ipam/records.py",
     "felixctl/ipam/repair_plan.py",
     "felixctl/node/redaction.py",
     "felixctl/node/requirements.py",

@@ -10,24 +10,25 @@ from collections.abc import Iterable, Iterator, Mapping
 from statistics import median
 
 from datastore.fields import Address
-from felixctl.ipam.problems import Problems, Records, noted
+from felixctl.ipam.problems import Problems
+from felixctl.ipam.records import IpamRecords, attributes_text
 from ipam.block import Allocation, allocations
 
 BUSIEST_NODES = 20
 
 
-def report(records: Records, found: Problems, *, all_addresses: bool = False) -> str:
+def report(records: IpamRecords, found: Problems, *, all_addresses: bool = False) -> str:
     """Return the report in calicoctl's words, so that what reads those reads ours; problems are always listed."""
     return "".join(f"{line}\n" for line in _lines(records, found, all_addresses))
 
 
-def _lines(records: Records, found: Problems, everything: bool) -> Iterator[str]:
+def _lines(records: IpamRecords, found: Problems, everything: bool) -> Iterator[str]:
     yield from ("Checking IPAM for inconsistencies...", "", "Loading all IPAM blocks...")
     yield f"Found {len(records.blocks)} IPAM blocks."
     for block in records.blocks:
         yield f" IPAM block {block.spec.cidr} affinity={block.spec.affinity or '<none>'}:"
         if everything:
-            yield from (f"  {one.address} allocated; attrs {noted(one)}" for one in allocations(block))
+            yield from (f"  {one.address} allocated; attrs {attributes_text(one)}" for one in allocations(block))
     yield f"IPAM blocks record {len(records.allocations)} allocations."
     yield from ("", "Loading all IPAM pools...")
     yield from (f"  {pool.spec.cidr}" for pool in records.active_pools)
@@ -59,7 +60,7 @@ def _busiest(found: Iterable[Allocation]) -> Iterator[str]:
         yield f"Node with most allocations has {busiest[0][1]}; median is {median(by_node.values()):.0f}"
 
 
-def _findings(records: Records, found: Problems) -> Iterator[str]:
+def _findings(records: IpamRecords, found: Problems) -> Iterator[str]:
     yield from ("", "Scanning for IPs that are allocated but not actually in use...")
     yield from _listed(found.unused)
     yield f"Found {len(found.unused)} IPs that are allocated in IPAM but not actually in use."

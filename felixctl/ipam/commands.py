@@ -15,7 +15,9 @@ from datastore.store import Store
 from felixctl.connection import reading, writing
 from felixctl.errors import MISUSED, CommandError
 from felixctl.ipam import usage
-from felixctl.ipam.check import address_in, check, release
+from felixctl.ipam.arguments import address_option
+from felixctl.ipam.check import check
+from felixctl.ipam.release import release
 from felixctl.ipam.split import split
 from felixctl.options import DEFAULT_URL, Url
 from felixctl.terminal import show as print_out
@@ -148,7 +150,7 @@ async def _usage(store: Store, show_blocks: bool) -> str:
 
 
 async def _owner(store: Store, text: str) -> str:
-    return usage.owner(address_in(text, "ipam show"), (await store.list(IPAMBlock)).objects)
+    return usage.owner(address_option(text, "ipam show"), (await store.list(IPAMBlock)).objects)
 
 
 async def _borrowed(store: Store) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from datastore import fields
 from datastore.kinds.cluster import ClusterInformation
-from felixctl.ipam.problems import Records
+from felixctl.ipam.records import IpamRecords
 from ipam.batch import Release
 from ipam.block import Allocation
 from ipam.names import WINDOWS_HANDLE, affine_host
@@ -39,7 +39,7 @@ class Report:
     handles: frozenset[str]
 
 
-def written(records: Records, cluster: ClusterInformation | None, version: str) -> Json:
+def written(records: IpamRecords, cluster: ClusterInformation | None, version: str) -> Json:
     """Return the report of this look at the records."""
     owners = {block.network: affine_host(block.spec.affinity) for block in records.blocks}
     found: dict[str, list[Json]] = {}
@@ -56,7 +56,7 @@ def written(records: Records, cluster: ClusterInformation | None, version: str) 
     }
 
 
-def _entry(one: Allocation, owner: str | None, records: Records) -> Json:
+def _entry(one: Allocation, owner: str | None, records: IpamRecords) -> Json:
     said = one.attributes
     node = said.get("node") or owner
     user = "Reserved for Windows" if one.handle == WINDOWS_HANDLE else records.in_use.get(one.address)

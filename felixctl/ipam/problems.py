@@ -6,98 +6,16 @@ Pure. A problem is a sentence: what is so, and as far as the records tell, why.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import get_args
 
 from datastore.fields import Address, Network
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
-from datastore.kinds.node import Node, TunnelKind
 from datastore.kinds.pods import WorkloadEndpoint
-from datastore.kinds.pools import IPPool, overlap
-from ipam.block import Allocation, allocations, faults
-from ipam.leaks import Leaks, find_leaks
+from datastore.kinds.pools import overlap
+from felixctl.ipam.records import IpamRecords, attributes_text, workload_title
+from ipam.block import Allocation, faults
 from ipam.names import WINDOWS_HANDLE, affine_host, affinity_labels, affinity_name, handle_name, written_handle
-
-
-@dataclass(frozen=True)
-class Records:
-    """Everything that the check compares, as it was read."""
-
-    blocks: Sequence[IPAMBlock]
-    pools: Sequence[IPPool]
-    nodes: Sequence[Node]
-    endpoints: Sequence[WorkloadEndpoint]
-    handles: Sequence[IPAMHandle]
-    affinities: Sequence[BlockAffinity]
-    unreadable: Sequence[str] = ()
-    """A sentence for each record that nobody can read, so that for every reader it is not there."""
-
-    @cached_property
-    def allocations(self) -> tuple[Allocation, ...]:
-        """The addresses that belong to somebody, block by block; those that rest after a release do not."""
-        return tuple(one for block in self.blocks for one in allocations(block) if not one.released)
-
-    @cached_property
-    def tunnels(self) -> Mapping[Address, str]:
-        """The addresses of tunnels, each with the node that has it."""
-        return {
-            address: f"Node({node.name})"
-            for node in self.nodes
-            for kind in get_args(TunnelKind)
-            if (address := node.tunnel_address(kind)) is not None
-        }
-
-    @cached_property
-    def workloads(self) -> Mapping[Address, str]:
-        """The addresses of pods, each with the endpoint that has it."""
-        return {address: _named(endpoint) for address, endpoint in self.endpoint_of.items()}
-
-    @cached_property
-    def endpoint_of(self) -> Mapping[Address, WorkloadEndpoint]:
-        return {
-            address: endpoint
-            for endpoint in sorted(self.endpoints, key=_namespace_and_pod)
-            for address in endpoint.addresses
-        }
-
-    @cached_property
-    def in_use(self) -> Mapping[Address, str]:
-        return {**self.tunnels, **self.workloads}
-
-    @cached_property
-    def node_names(self) -> frozenset[str]:
-        return frozenset(node.name for node in self.nodes)
-
-    @cached_property
-    def leaks(self) -> Leaks:
-        return find_leaks(self.blocks, self.handles, self.endpoints, self.nodes)
-
-    @cached_property
-    def counts(self) -> Mapping[str, Mapping[str, int]]:
-        """How many addresses each block holds for each handle: what the handles' records should count."""
-        found: dict[str, dict[str, int]] = {}
-        for one in self.allocations:
-            if one.handle and one.handle != WINDOWS_HANDLE:
-                held = found.setdefault(one.handle, {})
-                held[str(one.block)] = held.get(str(one.block), 0) + 1
-        return found
-
-    @property
-    def active_pools(self) -> list[IPPool]:
-        return [pool for pool in self.pools if not pool.spec.disabled]
-
-    def is_in_a_pool(self, address: Address) -> bool:
-        return any(address in pool.network for pool in self.active_pools)
-
-
-def _named(endpoint: WorkloadEndpoint) -> str:
-    return f"Workload({endpoint.namespace}/{endpoint.name})"
-
-
-def _namespace_and_pod(endpoint: WorkloadEndpoint) -> tuple[str, str]:
-    return (endpoint.namespace or "", endpoint.spec.pod or "")
 
 
 @dataclass(frozen=True)
@@ -129,13 +47,13 @@ class Problems:
     def count(self) -> int:
         return sum(map(len, vars(self).values()))
 
-    def standing(self, later: Problems) -> Problems:
+    def persisting(self, later: Problems) -> Problems:
         """Return what a second look found, too: a pod that was just coming or going is no problem."""
         pairs = {kind: (first, getattr(later, kind)) for kind, first in vars(self).items()}
         return Problems(**{kind: tuple(s for s in second if s in first) for kind, (first, second) in pairs.items()})
 
 
-def problems(records: Records) -> Problems:
+def problems(records: IpamRecords) -> Problems:
     """Return everything that does not agree."""
     return Problems(
         unused=tuple(_unused(records)),
@@ -179,22 +97,22 @@ def nested(networks: Iterable[Network]) -> Iterator[tuple[Network, Network]]:
             outer = network
 
 
-def _unused(records: Records) -> Iterator[str]:
+def _unused(records: IpamRecords) -> Iterator[str]:
     """Yield the addresses that nobody uses, why, and who will free them: the agents free what a pod or node left."""
     collected = {one.address for one in records.leaks.addresses}
     for one in unused(records):
         fate = "the agents free it" if one.address in collected else "felixctl ipam release frees it"
         yield (
             f"{one.address} is assigned to {one.handle or 'nobody'}, and nobody uses it: {fate};"
-            f" {_origin(one, records)} ({noted(one)})"
+            f" {_origin(one, records)} ({attributes_text(one)})"
         )
 
 
-def unused(records: Records) -> Iterator[Allocation]:
+def unused(records: IpamRecords) -> Iterator[Allocation]:
     return (one for one in records.allocations if one.address not in records.in_use and one.handle != WINDOWS_HANDLE)
 
 
-def _origin(one: Allocation, records: Records) -> str:
+def _origin(one: Allocation, records: IpamRecords) -> str:
     """Return how an address came to be left over, as far as its attributes tell."""
     node, pod, namespace = (one.attributes.get(key) for key in ("node", "pod", "namespace"))
     if node and node not in records.node_names:
@@ -209,7 +127,7 @@ def _origin(one: Allocation, records: Records) -> str:
     return f"pod {namespace}/{pod} is gone and its release was lost"
 
 
-def _outside(records: Records) -> Iterator[str]:
+def _outside(records: IpamRecords) -> Iterator[str]:
     assigned = {one.address for one in records.allocations}
     for address, owner in records.in_use.items():
         if address not in assigned and not records.is_in_a_pool(address):
@@ -218,7 +136,7 @@ def _outside(records: Records) -> Iterator[str]:
             yield f"{address} of {owner} lies in no active pool: {why}"
 
 
-def _unassigned(records: Records) -> Iterator[str]:
+def _unassigned(records: IpamRecords) -> Iterator[str]:
     return (
         f"{address} of {owner} is not assigned to it: another pod may be given the same address;"
         " it was released while in use, or the records were restored from an older copy"
@@ -226,7 +144,7 @@ def _unassigned(records: Records) -> Iterator[str]:
     )
 
 
-def unassigned(records: Records) -> dict[Address, str]:
+def unassigned(records: IpamRecords) -> dict[Address, str]:
     """Return what is used, lies in an active pool and is not assigned, with whom."""
     assigned = {one.address for one in records.allocations}
     return {
@@ -236,13 +154,13 @@ def unassigned(records: Records) -> dict[Address, str]:
     }
 
 
-def lost_handles(records: Records) -> dict[str, Mapping[str, int]]:
+def lost_handles(records: IpamRecords) -> dict[str, Mapping[str, int]]:
     """Return the handles that blocks name and that have no record, with what they should count."""
     names = {handle.name for handle in records.handles}
     return {handle: held for handle, held in records.counts.items() if handle_name(handle) not in names}
 
 
-def miscounted(records: Records) -> dict[str, IPAMHandle]:
+def miscounted(records: IpamRecords) -> dict[str, IPAMHandle]:
     """Return the handles that count something, and not what the blocks hold, as blocks write them."""
     return {
         written: handle
@@ -265,13 +183,13 @@ def _shared(endpoints: Iterable[WorkloadEndpoint]) -> Iterator[str]:
                 yield f"{address} belongs to two endpoints, {owners[address]} and {name}"
 
 
-def _mistaken(records: Records) -> Iterator[str]:
+def _mistaken(records: IpamRecords) -> Iterator[str]:
     for one in records.allocations:
         user = records.endpoint_of.get(one.address)
         holder = (one.attributes.get("namespace"), one.attributes.get("pod"))
         if user and all(holder) and holder != (user.namespace, user.spec.pod):
             yield (
-                f"{one.address} is used by {_named(user)} and assigned to pod {holder[0]}/{holder[1]}:"
+                f"{one.address} is used by {workload_title(user)} and assigned to pod {holder[0]}/{holder[1]}:"
                 " it was released while in use and given again; delete one of the two pods"
             )
 
@@ -279,7 +197,7 @@ def _mistaken(records: Records) -> Iterator[str]:
 Fault = tuple[BlockAffinity | IPAMBlock, str]
 
 
-def affinity_faults(records: Records) -> Iterator[Fault]:
+def affinity_faults(records: IpamRecords) -> Iterator[Fault]:
     """Yield what is wrong between affinities and blocks: the record that is, and a sentence."""
     blocks = {block.network: block for block in records.blocks}
     claims = {(one.spec.node, one.network): one for one in records.affinities if one.spec.type == "host"}
@@ -292,7 +210,7 @@ def affinity_faults(records: Records) -> Iterator[Fault]:
             yield block, f"block {cidr}: it names node {owner}, which has no affinity for it, so nobody announces it"
 
 
-def _affinity_fault(affinity: BlockAffinity, block: IPAMBlock | None, records: Records) -> str | None:
+def _affinity_fault(affinity: BlockAffinity, block: IPAMBlock | None, records: IpamRecords) -> str | None:
     host, cidr = affinity.spec.node, affinity.network
     owner = affine_host(block.spec.affinity) if block else None
     if host not in records.node_names:
@@ -309,9 +227,3 @@ def _affinity_fault(affinity: BlockAffinity, block: IPAMBlock | None, records: R
     if any(affinity.metadata.labels.get(key) != text for key, text in labels.items()):
         return "it lacks the labels that it is listed by: an older version, or a copy of another, wrote it"
     return None
-
-
-def noted(one: Allocation) -> str:
-    """Return handle and attributes as calicoctl prints them."""
-    extra = ",".join(f"{key}={one.attributes[key]}" for key in sorted(one.attributes))
-    return f"Main:{one.handle or '<none>'} Extra:{extra}"

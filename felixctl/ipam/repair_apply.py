@@ -17,17 +17,17 @@ from datastore.kinds.pods import WorkloadEndpoint
 from datastore.store import Store, Update
 from felixctl.ipam.repair_plan import (
     Action,
-    Assign,
-    Claim,
-    Free,
-    GiveUp,
-    Label,
-    Mend,
-    Recount,
+    AssignAddress,
+    CompleteClaim,
+    LabelAffinity,
+    RecountHandle,
+    ReleaseAddress,
+    ReleaseBlock,
     Repair,
-    Settle,
+    RewriteBlock,
+    WriteAffinity,
+    consistent,
     labelled,
-    mended,
     recounted,
 )
 from ipam.affinities import Affinities
@@ -38,47 +38,52 @@ from ipam.names import cidr_name, handle_name
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """One repair, and why it was not possible if it was not."""
+class RepairResult:
+    """What became of one repair."""
 
     repair: Repair
     refusal: str | None = None
+    """Why it was not carried out; None if it was."""
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.repair.sentence}: {'done' if self.refusal is None else f'left alone: {self.refusal}'}"
 
 
-async def carry_out(store: Store, repairs: Sequence[Repair]) -> list[Done]:
+async def carry_out(store: Store, repairs: Sequence[Repair]) -> list[RepairResult]:
     """Carry out what can be; a repair that is refused does not keep the others from being tried."""
     done = []
     for repair in repairs:
         try:
             await _do(store, repair.action)
         except (DatastoreError, IpamError) as error:
-            done.append(Done(repair, str(error)))
+            done.append(RepairResult(repair, str(error)))
         else:
-            done.append(Done(repair))
+            done.append(RepairResult(repair))
     return done
 
 
 async def _do(store: Store, action: Action) -> None:
     match action:
-        case Free(release):
+        case ReleaseAddress(release):
             await Allocator(store).release([release])
-        case Assign(address, node, handle, attributes):
+        case AssignAddress(address, node, handle, attributes):
             await Allocator(store).assign_address(address, Request(node, handle, attributes))
-        case Recount(handle, cidrs):
-            await _recount(store, handle, cidrs)
-        case Mend(cidr):
-            await _mend(store, cidr)
-        case Settle(affinity):
+        case RecountHandle(handle, cidrs):
+            await _recount_handle(store, handle, cidrs)
+        case RewriteBlock(cidr):
+            await _rewrite_block(store, cidr)
+        case CompleteClaim(affinity):
             await Affinities(store, time.time_ns).repair(affinity)
-        case Label(affinity):
+        case LabelAffinity(affinity):
             await store.update(labelled(affinity))
-        case Claim(host, cidr):
+        case WriteAffinity(host, cidr):
             await Affinities(store, time.time_ns).claim(host, cidr)
-        case GiveUp(host, cidr):
+        case ReleaseBlock(host, cidr):
             await Affinities(store, time.time_ns).release(host, cidr, must_be_empty=True)
 
 
-async def _recount(store: Store, handle: str, cidrs: Collection[str]) -> None:
+async def _recount_handle(store: Store, handle: str, cidrs: Collection[str]) -> None:
     for _ in range(ATTEMPTS):
         record = await _handle(store, handle)
         named = {*cidrs, *(record.spec.block if record else ())}
@@ -99,12 +104,12 @@ async def _handle(store: Store, handle: str) -> IPAMHandle | None:
     return await found_or_none(store.get(IPAMHandle, handle_name(handle)))
 
 
-async def _mend(store: Store, cidr: Network) -> None:
+async def _rewrite_block(store: Store, cidr: Network) -> None:
     """Write a block whole again, from what it and the endpoints say now."""
     for _ in range(ATTEMPTS):
         block = await store.get(IPAMBlock, cidr_name(str(cidr)))
         used = {address for endpoint in (await store.list(WorkloadEndpoint)).objects for address in endpoint.addresses}
-        whole = mended(block, used) if faults(block) else None
+        whole = consistent(block, used) if faults(block) else None
         if whole is None:
             return
         try:

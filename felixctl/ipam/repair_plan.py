@@ -14,7 +14,8 @@ from typing import TypeAlias
 from datastore.fields import Address, Network
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
 from datastore.store import Create, Delete, Update, Write
-from felixctl.ipam.problems import Records, affinity_faults, lost_handles, miscounted, unassigned, unused
+from felixctl.ipam.problems import affinity_faults, lost_handles, miscounted, unassigned, unused
+from felixctl.ipam.records import IpamRecords
 from ipam.batch import Release
 from ipam.block import Allocation, address_of, advanced, allocations, faults, is_empty
 from ipam.names import affine_host, affinity_labels, affinity_name, claim_time_ns, handle_name, pod_handle
@@ -25,15 +26,15 @@ ARRIVING_SECONDS = 5 * 60
 
 
 @dataclass(frozen=True, slots=True)
-class Free:
+class ReleaseAddress:
     """Release an address, if it is still assigned as it was."""
 
     release: Release
 
 
 @dataclass(frozen=True, slots=True)
-class Assign:
-    """Assign an address to the pod that uses it, if nobody has it."""
+class AssignAddress:
+    """AssignAddress an address to the pod that uses it, if nobody has it."""
 
     address: Address
     node: str
@@ -42,7 +43,7 @@ class Assign:
 
 
 @dataclass(frozen=True, slots=True)
-class Recount:
+class RecountHandle:
     """Make a handle's record say what the blocks hold for it: those it counts, and these."""
 
     handle: str
@@ -50,28 +51,28 @@ class Recount:
 
 
 @dataclass(frozen=True, slots=True)
-class Mend:
+class RewriteBlock:
     """Write a block's record so that it agrees with itself."""
 
     cidr: Network
 
 
 @dataclass(frozen=True, slots=True)
-class Settle:
+class CompleteClaim:
     """Finish a claim that was cut off, or drop it if the block is another's."""
 
     affinity: BlockAffinity
 
 
 @dataclass(frozen=True, slots=True)
-class Label:
-    """Label a claim as today's readers look for it."""
+class LabelAffinity:
+    """LabelAffinity a claim as today's readers look for it."""
 
     affinity: BlockAffinity
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class WriteAffinity:
     """Write the claim that a block's record already names."""
 
     host: str
@@ -79,14 +80,23 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class GiveUp:
+class ReleaseBlock:
     """Give up a claim on a block that is empty or not there."""
 
     host: str
     cidr: Network
 
 
-Action: TypeAlias = Free | Assign | Recount | Mend | Settle | Label | Claim | GiveUp
+Action: TypeAlias = (
+    ReleaseAddress
+    | AssignAddress
+    | RecountHandle
+    | RewriteBlock
+    | CompleteClaim
+    | LabelAffinity
+    | WriteAffinity
+    | ReleaseBlock
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +107,7 @@ class Repair:
     action: Action
 
 
-def planned(records: Records, now_ns: int) -> list[Repair]:
+def planned(records: IpamRecords, now_ns: int) -> list[Repair]:
     """Return the repairs that are safe, in the order in which they build on each other.
 
     None is while a record can't be read: it may be the endpoint of a pod whose address then looks unused.
@@ -114,13 +124,13 @@ def agreed(first: Sequence[Repair], second: Sequence[Repair]) -> list[Repair]:
     return [repair for repair in second if repair.sentence in known]
 
 
-def _of_blocks(records: Records) -> Iterator[Repair]:
+def _of_blocks(records: IpamRecords) -> Iterator[Repair]:
     for block in records.blocks:
-        if faults(block) and mended(block, records.in_use) is not None:
-            yield Repair(f"write block {block.spec.cidr} so that it agrees with itself", Mend(block.network))
+        if faults(block) and consistent(block, records.in_use) is not None:
+            yield Repair(f"write block {block.spec.cidr} so that it agrees with itself", RewriteBlock(block.network))
 
 
-def mended(block: IPAMBlock, in_use: Container[Address]) -> IPAMBlock | None:
+def consistent(block: IPAMBlock, in_use: Container[Address]) -> IPAMBlock | None:
     """Return a block that agrees with itself, or None: an address is in use, and its owner's entry is lost."""
     spec = block.spec
     known = range(len(spec.attributes))
@@ -141,7 +151,7 @@ def mended(block: IPAMBlock, in_use: Container[Address]) -> IPAMBlock | None:
     )
 
 
-def _of_affinities(records: Records) -> Iterator[Repair]:
+def _of_affinities(records: IpamRecords) -> Iterator[Repair]:
     blocks = {block.network: block for block in records.blocks}
     for record, _ in affinity_faults(records):
         if isinstance(record, IPAMBlock):
@@ -151,16 +161,20 @@ def _of_affinities(records: Records) -> Iterator[Repair]:
         block = blocks.get(cidr)
         living = host in records.node_names
         if block is not None and affine_host(block.spec.affinity) != host:
-            yield Repair(f"drop the affinity of node {host} for block {cidr}: the block is another's", Settle(record))
+            yield Repair(
+                f"drop the affinity of node {host} for block {cidr}: the block is another's", CompleteClaim(record)
+            )
         elif record.name != affinity_name(host, str(cidr)):
             continue
         elif not living or (block is None and record.confirmed):
             if block is None or is_empty(block):
-                yield Repair(f"give up block {cidr} of node {host}", GiveUp(host, cidr))
+                yield Repair(f"give up block {cidr} of node {host}", ReleaseBlock(host, cidr))
         elif not record.confirmed:
-            yield Repair(f"finish the claim of node {host} for block {cidr}", Settle(record))
+            yield Repair(f"finish the claim of node {host} for block {cidr}", CompleteClaim(record))
         else:
-            yield Repair(f"label the affinity of node {host} for block {cidr} as it is looked for", Label(record))
+            yield Repair(
+                f"label the affinity of node {host} for block {cidr} as it is looked for", LabelAffinity(record)
+            )
 
 
 def labelled(affinity: BlockAffinity) -> BlockAffinity:
@@ -169,20 +183,22 @@ def labelled(affinity: BlockAffinity) -> BlockAffinity:
     return affinity.with_metadata(labels={**affinity.metadata.labels, **labels})
 
 
-def _of_unclaimed(block: IPAMBlock, records: Records) -> Iterator[Repair]:
+def _of_unclaimed(block: IPAMBlock, records: IpamRecords) -> Iterator[Repair]:
     host = affine_host(block.spec.affinity)
     if host in records.node_names:
-        yield Repair(f"write the affinity of node {host} for block {block.spec.cidr}", Claim(host or "", block.network))
+        yield Repair(
+            f"write the affinity of node {host} for block {block.spec.cidr}", WriteAffinity(host or "", block.network)
+        )
     elif host and is_empty(block):
-        yield Repair(f"give up block {block.spec.cidr} of node {host}", GiveUp(host, block.network))
+        yield Repair(f"give up block {block.spec.cidr} of node {host}", ReleaseBlock(host, block.network))
 
 
-def _of_addresses(records: Records, now_ns: int) -> Iterator[Repair]:
+def _of_addresses(records: IpamRecords, now_ns: int) -> Iterator[Repair]:
     leaked = {one.address for one in records.leaks.addresses}
     for one in unused(records):
         if one.address in leaked and not _may_be_arriving(one, now_ns):
             release = Release(one.address, one.handle, one.sequence)
-            yield Repair(f"release {one.address} of {one.handle}", Free(release))
+            yield Repair(f"release {one.address} of {one.handle}", ReleaseAddress(release))
     network = usual_network(records.handles)
     broken = [block.network for block in records.blocks if faults(block)]
     for address in unassigned(records):
@@ -195,7 +211,7 @@ def _of_addresses(records: Records, now_ns: int) -> Iterator[Repair]:
         pod, namespace = endpoint.spec.pod or "", endpoint.namespace or ""
         attributes = {"namespace": namespace, "node": endpoint.spec.node, "pod": pod}
         sentence = f"assign {address} to {handle}: pod {namespace}/{pod} uses it"
-        yield Repair(sentence, Assign(address, endpoint.spec.node, handle, attributes))
+        yield Repair(sentence, AssignAddress(address, endpoint.spec.node, handle, attributes))
 
 
 def _may_be_arriving(one: Allocation, now_ns: int) -> bool:
@@ -214,13 +230,13 @@ def usual_network(handles: Sequence[IPAMHandle]) -> str:
     return networks.most_common(1)[0][0] if networks else USUAL_NETWORK
 
 
-def _of_handles(records: Records) -> Iterator[Repair]:
+def _of_handles(records: IpamRecords) -> Iterator[Repair]:
     for handle in records.leaks.handles:
-        yield Repair(f"delete handle {handle.spec.handle_id}", Recount(handle.spec.handle_id))
+        yield Repair(f"delete handle {handle.spec.handle_id}", RecountHandle(handle.spec.handle_id))
     for lost in lost_handles(records):
-        yield Repair(f"write handle {lost} anew", Recount(lost, frozenset(records.counts[lost])))
+        yield Repair(f"write handle {lost} anew", RecountHandle(lost, frozenset(records.counts[lost])))
     for wrong in miscounted(records):
-        yield Repair(f"count handle {wrong} anew", Recount(wrong, frozenset(records.counts[wrong])))
+        yield Repair(f"count handle {wrong} anew", RecountHandle(wrong, frozenset(records.counts[wrong])))
 
 
 def recounted(handle: str, record: IPAMHandle | None, blocks: Sequence[IPAMBlock]) -> list[Write]:

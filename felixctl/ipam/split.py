@@ -12,7 +12,7 @@ from datastore.kinds.pools import IPPool
 from datastore.store import Create, Delete, Store, Write
 from felixctl.connection import writing
 from felixctl.errors import MISUSED, CommandError
-from felixctl.ipam.check import cluster
+from felixctl.ipam.read_records import cluster_information
 from felixctl.options import DEFAULT_URL, Url
 from felixctl.terminal import show
 
@@ -41,7 +41,7 @@ def split(
 async def _split(store: Store, number: int, cidr: str | None, name: str | None) -> tuple[IPPool, ...]:
     pool = _named((await store.list(IPPool)).objects, cidr, name)
     parts = parts_of(pool, number)
-    now = await cluster(store)
+    now = await cluster_information(store)
     if now is None or now.spec.datastore_ready:
         raise CommandError(f'split IPPool "{pool.name}": the datastore is not locked; felixctl datastore lock')
     if store.atomic:

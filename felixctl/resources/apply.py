@@ -19,22 +19,22 @@ from datastore.record import Resource
 from datastore.store import Delete, Store, Write
 from felixctl.errors import CommandError
 from felixctl.resources import plan, view
-from felixctl.resources.plan import Key, Wanted, World
+from felixctl.resources.plan import ClusterState, Manifest, ObjectKey
 from felixctl.resources.view import Json
 from ipam.errors import IpamError
 
 POOL_REST_SECONDS = 0.5
 """How long a disabled pool waits for requests that chose it before, as Calico does."""
 
-Decision = Callable[[Sequence[Wanted], World], list[Write]]
+Decision = Callable[[Sequence[Manifest], ClusterState], list[Write]]
 
 
-async def preview(store: Store, items: Sequence[Wanted], decide: Decision) -> list[Write]:
+async def preview(store: Store, items: Sequence[Manifest], decide: Decision) -> list[Write]:
     """Return what is to be written about these items as things are."""
-    return decide(items, await _world(store, [one.key for one in items]))
+    return decide(items, await _cluster_state(store, [one.key for one in items]))
 
 
-async def carry_out(store: Store, items: Sequence[Wanted], decide: Decision) -> None:
+async def carry_out(store: Store, items: Sequence[Manifest], decide: Decision) -> None:
     """Write what is decided about these items."""
 
     async def once() -> None:
@@ -43,15 +43,15 @@ async def carry_out(store: Store, items: Sequence[Wanted], decide: Decision) -> 
     await _retried(once)
 
 
-async def change(store: Store, key: Key, edit: Callable[[Json], Json]) -> None:
+async def change(store: Store, key: ObjectKey, edit: Callable[[Json], Json]) -> None:
     """Change what people see of one resource."""
 
     async def once() -> None:
-        world = await _world(store, [key])
-        if key not in world.existing:
+        state = await _cluster_state(store, [key])
+        if key not in state.existing:
             raise CommandError(f"{key} does not exist in the datastore")
-        changed = edit(view.shown(world.existing[key].to_json()))
-        await _write(store, plan.edited(key, changed, world))
+        changed = edit(view.shown(state.existing[key].to_json()))
+        await _write(store, plan.edited(key, changed, state))
 
     await _retried(once)
 
@@ -59,11 +59,11 @@ async def change(store: Store, key: Key, edit: Callable[[Json], Json]) -> None:
 class Removed(NamedTuple):
     """What was removed, and a sentence for each thing of it that stays."""
 
-    keys: list[Key]
+    keys: list[ObjectKey]
     left: list[str]
 
 
-async def remove(store: Store, keys: Sequence[Key], *, skip_missing: bool, force: bool) -> Removed:
+async def remove(store: Store, keys: Sequence[ObjectKey], *, skip_missing: bool, force: bool) -> Removed:
     """Remove objects and return which.
 
     A pool's blocks are given up first, so that no node goes on announcing them; a node's empty ones afterwards, when
@@ -136,15 +136,15 @@ async def _retried(work: Callable[[], Awaitable[None]]) -> None:
     return await work()
 
 
-async def _existing(store: Store, keys: Iterable[Key]) -> dict[Key, Resource]:
+async def _existing(store: Store, keys: Iterable[ObjectKey]) -> dict[ObjectKey, Resource]:
     found = {key: await found_or_none(store.get(key.model, key.name, key.namespace)) for key in keys}
     return {key: resource for key, resource in found.items() if resource is not None}
 
 
-async def _world(store: Store, keys: Sequence[Key]) -> World:
+async def _cluster_state(store: Store, keys: Sequence[ObjectKey]) -> ClusterState:
     kinds_meant = {key.noun.kind for key in keys}
     pools = "IPPool" in kinds_meant
-    return World(
+    return ClusterState(
         await _existing(store, keys),
         pools=(await store.list(IPPool)).objects if pools else (),
         blocks=(await store.list(IPAMBlock)).objects if pools else (),

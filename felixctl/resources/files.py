@@ -10,18 +10,18 @@ from pathlib import Path
 from felixctl.errors import MISUSED, CommandError, RejectedError
 from felixctl.resources import plan
 from felixctl.resources.documents import Document, MalformedDocumentError, read
-from felixctl.resources.plan import Wanted
+from felixctl.resources.plan import Manifest
 
 SUFFIXES = (".yaml", ".yml", ".json")
 
 
-def wanted(files: Sequence[str] | None, recursive: bool, namespace: str | None) -> list[Wanted]:
+def read_manifests(files: Sequence[str] | None, recursive: bool, namespace: str | None) -> list[Manifest]:
     """Return what the files say. Raises CommandError: no file, or anything in one that is no resource."""
     if not files:
         raise CommandError("nothing to work on: give -f FILE, or -f - for the standard input", MISUSED)
     try:
         documents = [document for file in files for document in _documents(file, recursive)]
-        found = plan.wanted(documents, namespace)
+        found = plan.manifests_in(documents, namespace)
     except (MalformedDocumentError, RejectedError) as error:
         sentences = error.sentences if isinstance(error, RejectedError) else (str(error),)
         raise CommandError((*sentences, "nothing was written")) from None

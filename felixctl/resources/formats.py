@@ -23,21 +23,21 @@ ABSENT = "<none>"
 Json = dict[str, Any]
 
 
-class FormError(Exception):
+class FormatError(Exception):
     """No such form, or its template can't be read; the message says what there is."""
 
 
 def checked(written: str) -> tuple[str, str]:
-    """Return the form's name and its template, empty where it has none. Raises FormError."""
+    """Return the form's name and its template, empty where it has none. Raises FormatError."""
     name, equals, template = written.partition("=")
     if name in TEMPLATES:
         if not template:
-            raise FormError(f"-o {written}: a template is missing; write {_EXAMPLES[name]}")
+            raise FormatError(f"-o {written}: a template is missing; write {_EXAMPLES[name]}")
         _try(name, template)
     elif equals or name not in (*TABLES, *WHOLE):
         instead = f"; use jsonpath instead, as in {_EXAMPLES['jsonpath']}" if name in NOT_OURS else ""
         known = ", ".join((*TABLES, *WHOLE, *(f"{form}=…" for form in TEMPLATES)))
-        raise FormError(f"-o {written}: the form is not known{instead or f': use {known}'}")
+        raise FormatError(f"-o {written}: the form is not known{instead or f': use {known}'}")
     return name, template
 
 
@@ -54,18 +54,18 @@ def _try(form: str, template: str) -> None:
         else:
             [jsonpath.path(_bare(path)) for _, path in _pairs(template) if path]
     except TemplateError as error:
-        raise FormError(f"-o {form}: {error}") from None
+        raise FormatError(f"-o {form}: {error}") from None
 
 
 def columns(noun: Noun, views: Sequence[Json], template: str, cluster_as: int) -> str:
     """Return a table of chosen columns: `CIDR` is the kind's own column, `CIDR:.spec.cidr` what the path leads to.
 
-    Raises FormError: the kind has no such column.
+    Raises FormatError: the kind has no such column.
     """
     pairs = _pairs(template)
     known = {column.heading: column for column in (*noun.columns, *noun.wide)}
     if unknown := [heading for heading, path in pairs if not path and heading not in known]:
-        raise FormError(
+        raise FormatError(
             f"-o custom-columns: {noun.kind} has no column {', '.join(unknown)}; it has {', '.join(known)},"
             f" and any field as HEADING:.spec.field"
         )
@@ -94,10 +94,10 @@ def _bare(path: str) -> str:
     return path.removeprefix("{").removesuffix("}")
 
 
-def in_form(
+def rendered(
     form: str, template: str, noun: Noun, views: Sequence[Json], whole: Any, *, namespaces: bool, cluster_as: int
 ) -> str:
-    """Return resources in a form that `checked` let pass. Raises FormError: the kind has no such column."""
+    """Return resources in a form that `checked` let pass. Raises FormatError: the kind has no such column."""
     from felixctl.resources.documents import to_json, to_yaml  # a table needs no YAML
 
     match form:

@@ -20,53 +20,53 @@ class TemplateError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Fields:
+class Names:
     """The values under these names."""
 
     names: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Every:
+class Wildcard:
     """All items of a list, all values of a mapping."""
 
 
 @dataclass(frozen=True, slots=True)
-class Items:
-    """Items of a list by their numbers, from the end if negative."""
+class Elements:
+    """Elements of a list by their numbers, from the end if negative."""
 
     chosen: int | slice
 
 
 @dataclass(frozen=True, slots=True)
-class Deep:
+class Descendants:
     """The values under a name, at any depth."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
+class Filter:
     """The items in which a path leads to a value that compares so; without a comparison, to any value."""
 
-    path: Path
+    path: Query
     compare: Callable[[Any, Any], bool] | None = None
     value: Any = None
 
 
-Step: TypeAlias = Fields | Every | Items | Deep | Where
-Path: TypeAlias = tuple[Step, ...]
+Segment: TypeAlias = Names | Wildcard | Elements | Descendants | Filter
+Query: TypeAlias = tuple[Segment, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
     """Parts repeated for each value that a path leads to."""
 
-    path: Path
+    path: Query
     parts: Parts
 
 
-Parts: TypeAlias = tuple["str | Path | Range", ...]
+Parts: TypeAlias = tuple["str | Query | Range", ...]
 
 _COMPARISONS = {
     "==": operator.eq,
@@ -100,7 +100,7 @@ def printed(template: str, value: Any) -> str:
 
 def parse(template: str) -> Parts:
     """Return the template's parts. Raises TemplateError."""
-    open_ranges: list[tuple[Path, list[str | Path | Range]]] = [((), [])]
+    open_ranges: list[tuple[Query, list[str | Query | Range]]] = [((), [])]
     rest = 0
     for found in _BRACES.finditer(template):
         parts = open_ranges[-1][1]
@@ -126,9 +126,9 @@ def _plain(text: str, template: str) -> Iterable[str]:
     return (text,) if text else ()
 
 
-def path(text: str) -> Path:
+def path(text: str) -> Query:
     """Return the steps of a path; in front, `$`, `@` and the first dot may be missing. Raises TemplateError."""
-    steps: list[Step] = []
+    steps: list[Segment] = []
     written = text.strip().removeprefix("$").removeprefix("@")
     if re.match(_NAME, written):
         written = f".{written}"
@@ -142,30 +142,30 @@ def path(text: str) -> Path:
     return tuple(steps)
 
 
-def _step(found: re.Match[str]) -> Step:
+def _step(found: re.Match[str]) -> Segment:
     said = found.groupdict()
     if said["deep"]:
-        return Deep(_unescaped(said["deep"]))
+        return Descendants(_unescaped(said["deep"]))
     if said["field"]:
-        return Fields((_unescaped(said["field"]),))
+        return Names((_unescaped(said["field"]),))
     if said["names"]:
-        return Fields(tuple(map(_unquoted, re.findall(_QUOTED, said["names"]))))
+        return Names(tuple(map(_unquoted, re.findall(_QUOTED, said["names"]))))
     if said["index"]:
-        return Items(int(said["index"]))
+        return Elements(int(said["index"]))
     if said["slice"]:
-        return Items(slice(*(int(number) if number else None for number in said["slice"].split(":"))))
+        return Elements(slice(*(int(number) if number else None for number in said["slice"].split(":"))))
     if said["where"] is not None:
         return _where(said["where"])
-    return Every()
+    return Wildcard()
 
 
-def _where(text: str) -> Where:
+def _where(text: str) -> Filter:
     condition = _CONDITION.fullmatch(text)
     if condition is None:
         raise TemplateError(f"filter {text!r}: it compares with more than one value, which is not understood")
     if condition["sign"] is None:
-        return Where(path(condition["path"]))
-    return Where(path(condition["path"]), _COMPARISONS[condition["sign"]], _literal(condition["value"]))
+        return Filter(path(condition["path"]))
+    return Filter(path(condition["path"]), _COMPARISONS[condition["sign"]], _literal(condition["value"]))
 
 
 def _literal(text: str) -> Any:
@@ -205,7 +205,7 @@ def text_of(value: Any) -> str:
     return "" if value is None else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
-def found(steps: Path, value: Any) -> list[Any]:
+def found(steps: Query, value: Any) -> list[Any]:
     """Return the values that a path leads to; none is no error."""
     values = [value]
     for step in steps:
@@ -213,19 +213,19 @@ def found(steps: Path, value: Any) -> list[Any]:
     return values
 
 
-def _reached(step: Step, value: Any) -> Iterable[Any]:
+def _reached(step: Segment, value: Any) -> Iterable[Any]:
     match step, value:
-        case Fields(names), dict():
+        case Names(names), dict():
             return [value[name] for name in names if name in value]
-        case Every(), _:
+        case Wildcard(), _:
             return _inside(value)
-        case Where(), _:
+        case Filter(), _:
             return [item for item in _inside(value) if _holds(step, item)]
-        case Items(slice() as chosen), list():
+        case Elements(slice() as chosen), list():
             return value[chosen]
-        case Items(int() as chosen), list():
+        case Elements(int() as chosen), list():
             return value[chosen:][:1] if -len(value) <= chosen < len(value) else ()
-        case Deep(name), _:
+        case Descendants(name), _:
             return list(_at_any_depth(name, value))
         case _:
             return ()
@@ -248,7 +248,7 @@ def _inside(value: Any) -> Sequence[Any]:
             return ()
 
 
-def _holds(where: Where, item: Any) -> bool:
+def _holds(where: Filter, item: Any) -> bool:
     values = found(where.path, item)
     if where.compare is None:
         return bool(values)

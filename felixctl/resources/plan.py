@@ -32,7 +32,7 @@ DEFAULT_NAMESPACE = "default"
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class ObjectKey:
     """Which object is meant."""
 
     noun: Noun
@@ -49,19 +49,19 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Manifest:
     """One resource as somebody wrote it, and where."""
 
-    key: Key
+    key: ObjectKey
     written: Mapping[str, Any]
     place: str
 
 
-Existing = Mapping[Key, Resource]
+Existing = Mapping[ObjectKey, Resource]
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class ClusterState:
     """What of the cluster decides whether a change may be made."""
 
     existing: Existing
@@ -70,20 +70,20 @@ class World:
     nodes: Sequence[Node] = ()
 
 
-def key_of(noun: Noun, name: str, namespace: str | None) -> Key:
+def key_of(noun: Noun, name: str, namespace: str | None) -> ObjectKey:
     """Return the object that a command line names; the namespace counts only for kinds that have one."""
-    return Key(noun, name, (namespace or DEFAULT_NAMESPACE) if noun.namespaced else None)
+    return ObjectKey(noun, name, (namespace or DEFAULT_NAMESPACE) if noun.namespaced else None)
 
 
-def wanted(documents: Iterable[Document], namespace: str | None = None) -> list[Wanted]:
+def manifests_in(documents: Iterable[Document], namespace: str | None = None) -> list[Manifest]:
     """Return who each document is about. Raises RejectedError: a document is no resource that people may write."""
-    found = _each(documents, lambda document: _one_wanted(document, namespace))
+    found = _each(documents, lambda document: _manifest(document, namespace))
     twice = (f"{one.place}: {one.key} is given twice" for one in _repeated(found))
     _reject_if(twice)
     return found
 
 
-def _one_wanted(document: Document, namespace: str | None) -> Wanted:
+def _manifest(document: Document, namespace: str | None) -> Manifest:
     match document.body:
         case {"apiVersion": str(version), "kind": str(kind), "metadata": {"name": str(name)} as metadata}:
             pass
@@ -106,7 +106,7 @@ def _one_wanted(document: Document, namespace: str | None) -> Wanted:
     )
     named = metadata.get("namespace") if isinstance(metadata.get("namespace"), str) else namespace
     key = key_of(noun, name, named)
-    return Wanted(key, _in_namespace(document.body, key), document.place)
+    return Manifest(key, _in_namespace(document.body, key), document.place)
 
 
 def _is_texts(value: object) -> bool:
@@ -125,19 +125,19 @@ def _versions(noun: Noun) -> tuple[str, ...]:
             return (view.SHOWN, view.STORED)
 
 
-def _in_namespace(body: Json, key: Key) -> Json:
+def _in_namespace(body: Json, key: ObjectKey) -> Json:
     return {**body, "metadata": {**body["metadata"], "namespace": key.namespace}} if key.namespace else body
 
 
-def _repeated(found: Iterable[Wanted]) -> Iterator[Wanted]:
-    seen: set[Key] = set()
+def _repeated(found: Iterable[Manifest]) -> Iterator[Manifest]:
+    seen: set[ObjectKey] = set()
     for one in found:
         if one.key in seen:
             yield one
         seen.add(one.key)
 
 
-def resource(one: Wanted, old: Resource | None) -> Resource:
+def resource(one: Manifest, old: Resource | None) -> Resource:
     """Return the record that keeps what was written, in place of `old`. Raises RejectedError."""
     try:
         new = one.key.model.read(view.stored(one.written, old.to_json() if old else None))
@@ -168,42 +168,42 @@ def _unknown_field(new: Resource, path: str) -> str:
     return f"there is no field {path}" + (f"; did you mean {near[0]}?" if near else "")
 
 
-def applied(items: Sequence[Wanted], world: World) -> list[Write]:
+def applied(items: Sequence[Manifest], state: ClusterState) -> list[Write]:
     """Return the writes that make each object what was written; one that is so already needs none."""
-    steps = [step for step in _each(items, lambda one: _step(one, world)) if step]
-    _reject_if(_cluster_problems(steps, world))
+    steps = [step for step in _each(items, lambda one: _step(one, state)) if step]
+    _reject_if(_cluster_problems(steps, state))
     return list(steps)
 
 
-def _step(one: Wanted, world: World) -> Create | Update | None:
-    old = world.existing.get(one.key)
+def _step(one: Manifest, state: ClusterState) -> Create | Update | None:
+    old = state.existing.get(one.key)
     new = resource(one, old)
     if old is None:
         return Create(new)
     return None if new.to_json() == old.to_json() else Update(new)
 
 
-def created(items: Sequence[Wanted], world: World, *, skip_existing: bool = False) -> list[Write]:
+def created(items: Sequence[Manifest], state: ClusterState, *, skip_existing: bool = False) -> list[Write]:
     """Return the writes that make objects anew. Raises RejectedError: one of them is there already."""
-    there = [one for one in items if one.key in world.existing]
+    there = [one for one in items if one.key in state.existing]
     if not skip_existing:
         _reject_if(f"{one.place}: {one.key} exists already; use apply or replace to change it" for one in there)
-    return applied([one for one in items if one not in there], world)
+    return applied([one for one in items if one not in there], state)
 
 
-def replaced(items: Sequence[Wanted], world: World) -> list[Write]:
+def replaced(items: Sequence[Manifest], state: ClusterState) -> list[Write]:
     """Return the writes that change objects. Raises RejectedError: one of them is not there."""
-    absent = (one for one in items if one.key not in world.existing)
+    absent = (one for one in items if one.key not in state.existing)
     _reject_if(f"{one.place}: {one.key} does not exist; use apply or create to make it" for one in absent)
-    return applied(items, world)
+    return applied(items, state)
 
 
-def _cluster_problems(steps: Sequence[Create | Update], world: World) -> Iterator[str]:
+def _cluster_problems(steps: Sequence[Create | Update], state: ClusterState) -> Iterator[str]:
     """Yield what would be wrong with the cluster afterwards and is not wrong already."""
     written = [step.resource for step in steps]
-    yield from _new(overlapping_pools, world.pools, [one for one in written if isinstance(one, IPPool)])
-    yield from _new(shared_addresses, world.nodes, [one for one in written if isinstance(one, Node)])
-    cidrs = [block.network for block in world.blocks]
+    yield from _new(overlapping_pools, state.pools, [one for one in written if isinstance(one, IPPool)])
+    yield from _new(shared_addresses, state.nodes, [one for one in written if isinstance(one, Node)])
+    cidrs = [block.network for block in state.blocks]
     for step in steps:
         if isinstance(step, Create) and isinstance(step.resource, IPPool):
             yield from misfitting_blocks(step.resource, cidrs)
@@ -225,14 +225,14 @@ def shared_addresses(nodes: Iterable[Node]) -> Iterator[str]:
                 yield f'Node "{node.name}": address {interface.ip} is that of Node "{owners[interface.ip]}" already'
 
 
-def edited(key: Key, changed: Mapping[str, Any], world: World) -> list[Write]:
+def edited(key: ObjectKey, changed: Mapping[str, Any], state: ClusterState) -> list[Write]:
     """Return the write of one resource whose view was changed. Raises RejectedError: it isn't the same one any more."""
-    [one] = wanted([Document("after this change", dict(changed))], key.namespace)
+    [one] = manifests_in([Document("after this change", dict(changed))], key.namespace)
     _reject_if([f"{key}: its kind, name and namespace can't change"] if one.key != key else ())
-    return applied([one], world)
+    return applied([one], state)
 
 
-def deleted(keys: Sequence[Key], existing: Existing, *, skip_missing: bool = False) -> list[Write]:
+def deleted(keys: Sequence[ObjectKey], existing: Existing, *, skip_missing: bool = False) -> list[Write]:
     """Return the writes that remove objects. Raises RejectedError: one is not there, or not for people to remove."""
     _reject_if(f"delete {key}: {key.noun.written_by} makes and removes these" for key in keys if key.noun.written_by)
     if not skip_missing:
@@ -269,7 +269,7 @@ def _named(written: Resource) -> str:
     return f'{seen["kind"]} "{seen["metadata"]["name"]}"'
 
 
-def result(verb: str, keys: Sequence[Key]) -> str:
+def result(verb: str, keys: Sequence[ObjectKey]) -> str:
     """Return the line that calicoctl ends with: it names the kind where there is but one."""
     kinds = {key.noun.kind for key in keys}
     named = f" '{kinds.pop()}'" if len(kinds) == 1 else ""

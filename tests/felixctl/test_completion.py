@@ -13,7 +13,7 @@ def test_kinds_and_forms_are_completed() -> None:
     assert completion.complete_kinds("ipp") == ["ippools"]
     assert completion.complete_kinds("w") == ["workloadendpoints"]
     assert completion.complete_kinds("wep") == ["weps", "wep"]
-    assert completion.complete_forms("j") == ["json", "jsonpath="]
+    assert completion.complete_formats("j") == ["json", "jsonpath="]
 
 
 def test_names_are_those_of_the_kind_on_the_line(felixctl: Felixctl) -> None:

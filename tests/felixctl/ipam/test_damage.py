@@ -24,8 +24,8 @@ from datastore.record import Resource
 from datastore.resources import read
 from datastore.store import Create, Delete, Store, Update, Write
 from felixctl.ipam import check, repair_apply, repair_plan
-from felixctl.ipam.check import read_records
 from felixctl.ipam.problems import Problems, problems
+from felixctl.ipam.read_records import read_records
 from ipam.allocator import Allocator, Request
 from ipam.block import allocations, faults
 from ipam.names import claim_time_ns
@@ -232,7 +232,7 @@ async def test_what_was_assigned_anew_since_the_plan_is_left_alone(store: Store)
 async def test_a_repair_that_fails_does_not_keep_others_from_being_done(store: Store) -> None:
     await idle_handle(store)
     plan = repair_plan.planned(await read_records(store), time.time_ns())
-    missing = repair_plan.Repair("mend a block that is gone", repair_plan.Mend(fields.network("10.99.0.0/26")))
+    missing = repair_plan.Repair("mend a block that is gone", repair_plan.RewriteBlock(fields.network("10.99.0.0/26")))
     first, second = await repair_apply.carry_out(store, [missing, *plan])
     assert (first.refusal is None, second.refusal) == (False, None)
 

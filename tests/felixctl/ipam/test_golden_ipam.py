@@ -14,7 +14,8 @@ from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool
 from felixctl.ipam import usage
 from felixctl.ipam.check_report import report
-from felixctl.ipam.problems import Records, problems
+from felixctl.ipam.problems import problems
+from felixctl.ipam.records import IpamRecords
 from tests.felixctl.golden import TextDates, printed, records
 
 POOLS = [IPPool.read(record) for record in records("crs/ippools.yaml")]
@@ -23,7 +24,7 @@ ENDPOINTS = [
     WorkloadEndpoint.read(item)
     for item in yaml.load(printed("cli/after-add-workloadendpoints.yaml"), Loader=TextDates)["items"]
 ]
-CLUSTER = Records(
+CLUSTER = IpamRecords(
     blocks=BLOCKS,
     pools=POOLS,
     nodes=[Node.read(record) for record in records("crs/nodes.yaml")],
@@ -134,5 +135,5 @@ def test_a_block_that_contradicts_itself_is_a_problem() -> None:
 def test_a_problem_that_a_second_look_does_not_find_is_none() -> None:
     lacking = problems(replace(CLUSTER, endpoints=[]))
     assert lacking.count
-    assert lacking.standing(problems(CLUSTER)).count == 0
-    assert lacking.standing(lacking) == lacking
+    assert lacking.persisting(problems(CLUSTER)).count == 0
+    assert lacking.persisting(lacking) == lacking

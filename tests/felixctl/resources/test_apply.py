@@ -70,23 +70,23 @@ async def test_a_change_that_was_overtaken_is_decided_again(store: Store) -> Non
 async def test_one_who_is_always_overtaken_is_told(store: Store) -> None:
     overtaken = Troubled(store, *(Conflict("somebody was quicker") for _ in range(ATTEMPTS)))
     with pytest.raises(Conflict):
-        await apply.carry_out(overtaken, plan.wanted(read(POOLS, "f")), plan.applied)
+        await apply.carry_out(overtaken, plan.manifests_in(read(POOLS, "f")), plan.applied)
     assert await names(store) == []
 
 
 async def test_a_store_that_writes_one_by_one_tells_how_far_it_came(store: Store) -> None:
     failing = Troubled(store, None, Unavailable("the store is away"), atomic=False)
     with pytest.raises(CommandError, match="the store is away; 1 of 2 were written before"):
-        await apply.carry_out(failing, plan.wanted(read(POOLS, "f")), plan.applied)
+        await apply.carry_out(failing, plan.manifests_in(read(POOLS, "f")), plan.applied)
     assert await names(store) == ["a"]
-    await apply.carry_out(failing, plan.wanted(read(POOLS, "f")), plan.applied)
+    await apply.carry_out(failing, plan.manifests_in(read(POOLS, "f")), plan.applied)
     assert await names(store) == ["a", "b"]
 
 
 async def test_a_store_that_fails_as_a_whole_has_written_nothing(store: Store) -> None:
     failing = Troubled(store, Unavailable("the store is away"))
     with pytest.raises(Unavailable):
-        await apply.carry_out(failing, plan.wanted(read(POOLS, "f")), plan.applied)
+        await apply.carry_out(failing, plan.manifests_in(read(POOLS, "f")), plan.applied)
     assert await names(store) == []
 
 

@@ -110,7 +110,7 @@ def test_columns_are_the_kinds_own_or_fields() -> None:
     ],
 )
 def test_a_form_that_is_none_is_told(written: str, sentence: str) -> None:
-    with pytest.raises(formats.FormError, match=sentence.replace("[", r"\[")):
+    with pytest.raises(formats.FormatError, match=sentence.replace("[", r"\[")):
         formats.checked(written)
 
 

@@ -15,7 +15,7 @@ from felixctl.errors import RejectedError
 from felixctl.resources import patches, plan, view
 from felixctl.resources.documents import Document
 from felixctl.resources.kinds import NOUNS, noun
-from felixctl.resources.plan import Wanted, World
+from felixctl.resources.plan import ClusterState, Manifest
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.sampled_from(["10.0.0.0/8", "all()", "a"]),
@@ -41,7 +41,7 @@ def test_whatever_is_written_is_applied_or_rejected_in_sentences(
 ) -> None:
     body = {"apiVersion": version, "kind": kind, "metadata": {**metadata, "name": "x"}, "spec": spec}
     try:
-        [step] = plan.applied(plan.wanted([Document("f, line 1", body)]), World({}))
+        [step] = plan.applied(plan.manifests_in([Document("f, line 1", body)]), ClusterState({}))
     except RejectedError as rejected:
         assert all(sentence.startswith("f, line 1: ") for sentence in rejected.sentences)
     else:
@@ -49,29 +49,29 @@ def test_whatever_is_written_is_applied_or_rejected_in_sentences(
         assert view.shown(step.resource.to_json())["kind"] == kind
 
 
-def wanted(kind: str, name: str, **spec: Any) -> Wanted:
+def manifests_in(kind: str, name: str, **spec: Any) -> Manifest:
     body = {"apiVersion": view.SHOWN, "kind": kind, "metadata": {"name": name}, "spec": spec}
-    [one] = plan.wanted([Document("f", body)])
+    [one] = plan.manifests_in([Document("f", body)])
     return one
 
 
 def test_an_old_overlap_does_not_forbid_another_change() -> None:
     old = [IPPool.make("a", cidr="10.0.0.0/16"), IPPool.make("b", cidr="10.0.0.0/24")]
-    one = wanted("IPPool", "c", cidr="10.1.0.0/16")
-    assert plan.applied([one], World({}, pools=old))
+    one = manifests_in("IPPool", "c", cidr="10.1.0.0/16")
+    assert plan.applied([one], ClusterState({}, pools=old))
 
 
 def test_two_pools_may_change_places_of_names_only_by_new_pools() -> None:
     a = IPPool.make("a", cidr="10.0.0.0/16")
-    one = wanted("IPPool", "a", cidr="10.1.0.0/16")
+    one = manifests_in("IPPool", "a", cidr="10.1.0.0/16")
     with pytest.raises(RejectedError, match="cidr can't change"):
-        plan.applied([one], World({one.key: a}, pools=[a]))
+        plan.applied([one], ClusterState({one.key: a}, pools=[a]))
 
 
 def test_what_is_so_already_needs_no_write() -> None:
     pool = IPPool.make("a", cidr="10.0.0.0/16")
-    one = wanted("IPPool", "a", cidr="10.0.0.0/16")
-    assert plan.applied([one], World({one.key: pool}, pools=[pool])) == []
+    one = manifests_in("IPPool", "a", cidr="10.0.0.0/16")
+    assert plan.applied([one], ClusterState({one.key: pool}, pools=[pool])) == []
 
 
 def test_an_update_keeps_what_the_store_gave() -> None:
@@ -84,8 +84,8 @@ def test_an_update_keeps_what_the_store_gave() -> None:
             "status": {"conditions": []},
         }
     )
-    one = wanted("IPPool", "a", cidr="10.0.0.0/16", natOutgoing=True)
-    [step] = plan.applied([one], World({one.key: pool}, pools=[pool]))
+    one = manifests_in("IPPool", "a", cidr="10.0.0.0/16", natOutgoing=True)
+    [step] = plan.applied([one], ClusterState({one.key: pool}, pools=[pool]))
     assert isinstance(step, Update)
     assert step.resource.to_json() == pool.to_json() | {"spec": {"cidr": "10.0.0.0/16", "natOutgoing": True}}
 
@@ -107,7 +107,7 @@ def test_a_nodes_kubernetes_side_is_left_alone() -> None:
     seen = view.shown(node.to_json())
     changed = patches.merged(seen, {"spec": {"bgp": {"asNumber": 65001}}, "metadata": {"labels": {"rack": "a"}}})
     key = plan.key_of(noun("node"), "n1", None)
-    [step] = plan.edited(key, changed, World({key: node}, nodes=[node]))
+    [step] = plan.edited(key, changed, ClusterState({key: node}, nodes=[node]))
     record = step.resource.to_json()
     assert (record["spec"], record["status"]) == (node.to_json()["spec"], node.to_json()["status"])
     assert record["metadata"]["labels"] == {"kubernetes.io/os": "linux"}
@@ -150,7 +150,7 @@ def test_whatever_a_patch_makes_of_a_resource_is_applied_or_rejected(patch: dict
     key = plan.key_of(noun("pool"), "a", None)
     changed = patches.merged(view.shown(pool.to_json()), patch)
     try:
-        steps = plan.edited(key, changed, World({key: pool}, pools=[pool]))
+        steps = plan.edited(key, changed, ClusterState({key: pool}, pools=[pool]))
     except RejectedError as rejected:
         assert rejected.sentences
     else:
@@ -162,4 +162,4 @@ def test_a_patch_cannot_rename() -> None:
     key = plan.key_of(noun("pool"), "a", None)
     renamed = patches.merged(view.shown(pool.to_json()), {"metadata": {"name": "b"}})
     with pytest.raises(RejectedError, match="can't change"):
-        plan.edited(key, renamed, World({key: pool}, pools=[pool]))
+        plan.edited(key, renamed, ClusterState({key: pool}, pools=[pool]))

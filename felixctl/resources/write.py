@@ -1,138 +1,27 @@
-"""`felixctl get, apply, create, replace, delete, patch, label`: resources as calicoctl's users know them."""
+"""`felixctl apply, create, replace, delete, patch, label`: change resources as calicoctl's users do."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from datastore.cas import found_or_none
-from datastore.kinds.bgp import BGPConfiguration
-from datastore.record import Resource
-from datastore.resources import KINDS
-from datastore.selector import SelectorError
-from datastore.store import Interest, Store
-from felixctl.completion import complete_forms, complete_kinds, complete_names
+from felixctl.completion import complete_kinds, complete_names
 from felixctl.connection import reading, writing
 from felixctl.errors import MISUSED, CommandError
 from felixctl.options import DEFAULT_URL, Url
-from felixctl.resources import formats, kinds, patches, plan, selection, view
+from felixctl.resources import patches, plan
 from felixctl.resources.apply import Decision, carry_out, change, preview, remove
+from felixctl.resources.arguments import Files, Kind, Name, Namespace, Recursive, noun_named
 from felixctl.resources.documents import MalformedDocumentError, yaml_value
-from felixctl.resources.files import wanted
-from felixctl.resources.kinds import Noun
-from felixctl.resources.plan import Key
+from felixctl.resources.files import read_manifests
+from felixctl.resources.plan import ObjectKey
+from felixctl.resources.view import Json
 from felixctl.terminal import show
 
-app = typer.Typer(rich_markup_mode="rich", no_args_is_help=True)
-
-Json = dict[str, Any]
-
-
-Kind = Annotated[
-    str,
-    typer.Argument(
-        metavar="KIND",
-        help="What to work on: nodes, ippools, bgppeers, workloadendpoints …",
-        show_default=False,
-        autocompletion=complete_kinds,
-    ),
-]
-Name = Annotated[str, typer.Argument(metavar="NAME", autocompletion=complete_names)]
-Names = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="NAME", help="Only these; all if none is given.", autocompletion=complete_names),
-]
-Files = Annotated[
-    list[str] | None,
-    typer.Option(
-        "-f",
-        "--filename",
-        metavar="FILE",
-        help="YAML or JSON: one resource, several documents, or lists. [b]-[/b] is the standard input;"
-        " a folder stands for the .yaml, .yml and .json files in it.",
-        show_default=False,
-    ),
-]
-Recursive = Annotated[bool, typer.Option("-R", "--recursive", help="Folders in folders, too.")]
-Namespace = Annotated[
-    str | None, typer.Option("-n", "--namespace", help="For kinds that have one; else [b]default[/b].")
-]
-AllNamespaces = Annotated[bool, typer.Option("-A", "-a", "--all-namespaces", help="All namespaces at once.")]
-
-
-@app.command()
-def get(
-    kind: Kind,
-    names: Names = None,
-    output: Annotated[
-        str,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="FORM",
-            help="ps (the short table), wide, yaml, json, name, jsonpath=TEMPLATE, custom-columns=COLUMNS.",
-            autocompletion=complete_forms,
-        ),
-    ] = "ps",
-    chosen: Annotated[
-        str | None,
-        typer.Option(
-            "-l", "--selector", metavar="LABELS", help="Only those with these labels: [b]rack=a,!old[/b] or has(rack)."
-        ),
-    ] = None,
-    namespace: Namespace = None,
-    all_namespaces: AllNamespaces = False,
-    url: Url = DEFAULT_URL,
-) -> None:
-    """Print resources: as a table, whole, or just the fields you name.
-
-    What [b]-o yaml[/b] prints can be changed and given to [b]apply -f[/b].
-
-    [b]-o jsonpath[/b] takes templates as kubectl does; see docs/calicoctl.md for how much of them.
-
-    [b]-o custom-columns[/b] takes columns of the table (NAME,CIDR) and fields (SIZE:.spec.blockSize).
-
-    [dim]$[/dim] felixctl get nodes -o wide
-    [dim]$[/dim] felixctl get ippool default-ipv4-ippool -o yaml
-    [dim]$[/dim] felixctl get wep -A -l app=web
-    [dim]$[/dim] felixctl get nodes -o jsonpath='{range .items\\[*]}{.metadata.name}{"\\n"}{end}'
-    [dim]$[/dim] felixctl get ippools -o custom-columns=NAME,CIDR,SIZE:.spec.blockSize
-    """
-    noun = _noun(kind)
-    try:
-        form, template = formats.checked(output)
-        condition = selection.chosen(chosen or "")
-    except (formats.FormError, SelectorError) as error:
-        raise CommandError(f"get {noun.plural}: {error}", MISUSED) from None
-    if names and chosen:
-        raise CommandError("get: names and -l exclude each other", MISUSED)
-    within = None if all_namespaces else namespace or plan.DEFAULT_NAMESPACE
-    found, cluster_as = reading(url, lambda store: _found(store, noun, names or (), within))
-    seen = (view.shown(resource.to_json()) for resource in found)
-    views = [one for one in seen if condition.matches(one["metadata"].get("labels") or {})]
-    if not names:
-        views.sort(key=lambda seen: kinds.order(noun, seen))
-    whole = view.listed(noun.kind, views) if not names else views[0] if len(views) == 1 else views
-    namespaces = all_namespaces or namespace is not None
-    try:
-        show(formats.in_form(form, template, noun, views, whole, namespaces=namespaces, cluster_as=cluster_as))
-    except formats.FormError as error:
-        raise CommandError(f"get {noun.plural}: {error}", MISUSED) from None
-
-
-async def _found(store: Store, noun: Noun, names: Sequence[str], namespace: str | None) -> tuple[list[Resource], int]:
-    """Return the objects of these names, or all, and the AS number of nodes that have none of their own."""
-    model = KINDS[noun.stored_kind]
-    if names:
-        keys = [plan.key_of(noun, name, namespace) for name in names]
-        found = [await store.get(model, key.name, key.namespace) for key in keys]
-    else:
-        found = list((await store.list(Interest(model, namespace=namespace if noun.namespaced else None))).objects)
-    configuration = await found_or_none(store.get(BGPConfiguration, "default"))
-    return found, configuration.as_number if configuration else kinds.DEFAULT_AS
+app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 
 
 @app.command()
@@ -153,7 +42,7 @@ def apply(
     [dim]$[/dim] felixctl get bgppeers -o yaml | sed s/65001/65002/ | felixctl apply -f -
     """
     if dry_run:
-        items = wanted(files, recursive, namespace)
+        items = read_manifests(files, recursive, namespace)
         steps = reading(url, lambda store: preview(store, items, plan.applied))
         show(plan.would_do(steps, len(items)))
     else:
@@ -214,9 +103,9 @@ def delete(
     if bool(kind) == bool(files) or bool(kind) != bool(names):
         raise CommandError("delete what? Give a kind and names, or -f FILE (see felixctl delete --help)", MISUSED)
     if kind:
-        keys = [plan.key_of(_noun(kind), name, namespace) for name in names or ()]
+        keys = [plan.key_of(noun_named(kind), name, namespace) for name in names or ()]
     else:
-        keys = [one.key for one in wanted(files, recursive, namespace)]
+        keys = [one.key for one in read_manifests(files, recursive, namespace)]
     gone = writing(url, lambda store: remove(store, keys, skip_missing=skip_missing, force=force))
     show(plan.result("deleted", gone.keys))
     show("".join(f"Left: {sentence}\n" for sentence in gone.left))
@@ -245,7 +134,7 @@ def patch(
     [dim]$[/dim] felixctl patch ippool default-ipv4-ippool -p '{"spec": {"natOutgoing": false}}'
     [dim]$[/dim] felixctl patch node n1 -t json -p '\\[{"op": "remove", "path": "/spec/bgp/asNumber"}]'
     """
-    key = plan.key_of(_noun(kind), name, namespace)
+    key = plan.key_of(noun_named(kind), name, namespace)
     try:
         written = yaml_value(patch)
     except MalformedDocumentError as error:
@@ -276,7 +165,7 @@ def label(
     [dim]$[/dim] felixctl label node n1 rack=a route-reflector=true
     [dim]$[/dim] felixctl label node n1 rack --remove
     """
-    key = plan.key_of(_noun(kind), name, namespace)
+    key = plan.key_of(noun_named(kind), name, namespace)
     values = {word.partition("=")[0]: None if remove else word.partition("=")[2] for word in labels}
     if not remove and (bare := [word for word in labels if "=" not in word]):
         raise CommandError(f"label {key}: {', '.join(bare)} has no value; write KEY=VALUE, or --remove", MISUSED)
@@ -284,22 +173,15 @@ def label(
     show(f"Successfully {'removed' if remove else 'set'} label(s) of 1 '{key.noun.kind}' resource\n")
 
 
-def _noun(word: str) -> Noun:
-    try:
-        return kinds.noun(word)
-    except kinds.UnknownKindError as error:
-        raise CommandError(str(error)) from None
-
-
 def _change(
     verb: str, files: Sequence[str] | None, recursive: bool, namespace: str | None, url: str, decide: Decision
 ) -> None:
-    items = wanted(files, recursive, namespace)
+    items = read_manifests(files, recursive, namespace)
     writing(url, lambda store: carry_out(store, items, decide))
     show(plan.result(verb, [one.key for one in items]))
 
 
-def _edit(url: str, key: Key, edit: Callable[[Json], Json]) -> None:
+def _edit(url: str, key: ObjectKey, edit: Callable[[Json], Json]) -> None:
     if key.noun.written_by:
         raise CommandError(f"{key} is not for people to write: {key.noun.written_by} does")
     writing(url, lambda store: change(store, key, edit))

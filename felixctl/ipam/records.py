@@ -1,0 +1,105 @@
+"""IPAM's records and what really uses addresses, side by side, with what follows from them.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import get_args
+
+from datastore.fields import Address
+from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
+from datastore.kinds.node import Node, TunnelKind
+from datastore.kinds.pods import WorkloadEndpoint
+from datastore.kinds.pools import IPPool
+from ipam.block import Allocation, allocations
+from ipam.leaks import Leaks, find_leaks
+from ipam.names import WINDOWS_HANDLE
+
+
+@dataclass(frozen=True)
+class IpamRecords:
+    """Everything that the check compares, as it was read."""
+
+    blocks: Sequence[IPAMBlock]
+    pools: Sequence[IPPool]
+    nodes: Sequence[Node]
+    endpoints: Sequence[WorkloadEndpoint]
+    handles: Sequence[IPAMHandle]
+    affinities: Sequence[BlockAffinity]
+    unreadable: Sequence[str] = ()
+    """A sentence for each record that nobody can read, so that for every reader it is not there."""
+
+    @cached_property
+    def allocations(self) -> tuple[Allocation, ...]:
+        """The addresses that belong to somebody, block by block; those that rest after a release do not."""
+        return tuple(one for block in self.blocks for one in allocations(block) if not one.released)
+
+    @cached_property
+    def tunnels(self) -> Mapping[Address, str]:
+        """The addresses of tunnels, each with the node that has it."""
+        return {
+            address: f"Node({node.name})"
+            for node in self.nodes
+            for kind in get_args(TunnelKind)
+            if (address := node.tunnel_address(kind)) is not None
+        }
+
+    @cached_property
+    def workloads(self) -> Mapping[Address, str]:
+        """The addresses of pods, each with the endpoint that has it."""
+        return {address: workload_title(endpoint) for address, endpoint in self.endpoint_of.items()}
+
+    @cached_property
+    def endpoint_of(self) -> Mapping[Address, WorkloadEndpoint]:
+        return {
+            address: endpoint
+            for endpoint in sorted(self.endpoints, key=_namespace_and_pod)
+            for address in endpoint.addresses
+        }
+
+    @cached_property
+    def in_use(self) -> Mapping[Address, str]:
+        return {**self.tunnels, **self.workloads}
+
+    @cached_property
+    def node_names(self) -> frozenset[str]:
+        return frozenset(node.name for node in self.nodes)
+
+    @cached_property
+    def leaks(self) -> Leaks:
+        return find_leaks(self.blocks, self.handles, self.endpoints, self.nodes)
+
+    @cached_property
+    def counts(self) -> Mapping[str, Mapping[str, int]]:
+        """How many addresses each block holds for each handle: what the handles' records should count."""
+        found: dict[str, dict[str, int]] = {}
+        for one in self.allocations:
+            if one.handle and one.handle != WINDOWS_HANDLE:
+                held = found.setdefault(one.handle, {})
+                held[str(one.block)] = held.get(str(one.block), 0) + 1
+        return found
+
+    @property
+    def active_pools(self) -> list[IPPool]:
+        return [pool for pool in self.pools if not pool.spec.disabled]
+
+    def is_in_a_pool(self, address: Address) -> bool:
+        return any(address in pool.network for pool in self.active_pools)
+
+
+def workload_title(endpoint: WorkloadEndpoint) -> str:
+    return f"Workload({endpoint.namespace}/{endpoint.name})"
+
+
+def _namespace_and_pod(endpoint: WorkloadEndpoint) -> tuple[str, str]:
+    return (endpoint.namespace or "", endpoint.spec.pod or "")
+
+
+def attributes_text(one: Allocation) -> str:
+    """Return handle and attributes as calicoctl prints them."""
+    extra = ",".join(f"{key}={one.attributes[key]}" for key in sorted(one.attributes))
+    return f"Main:{one.handle or '<none>'} Extra:{extra}"

@@ -1,0 +1,115 @@
+"""`felixctl ipam release`: free addresses that are leaked, named one by one or by reports of `ipam check -o`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from datastore.fields import Address
+from datastore.store import Store
+from felixctl.connection import writing
+from felixctl.errors import MISUSED, CommandError
+from felixctl.ipam import leak_report
+from felixctl.ipam.arguments import address_option
+from felixctl.ipam.leak_report import Report, ReportError
+from felixctl.ipam.read_records import cluster_information, read_records
+from felixctl.ipam.repair_plan import RecountHandle, ReleaseAddress, Repair
+from felixctl.options import DEFAULT_URL, Url
+from felixctl.terminal import show
+from felixctl.version import client_version
+
+
+def release(
+    ips: Annotated[
+        list[str] | None,
+        typer.Option("--ip", metavar="ADDRESS", help="Which; may be given several times.", show_default=False),
+    ] = None,
+    reports: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--from-report",
+            metavar="FILE",
+            help="What this report of [b]ipam check -o[/b] calls leaked; with several, what all of them do.",
+            show_default=False,
+        ),
+    ] = None,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="Even an address that is used; with a report, even of another version or an unlocked time."
+        ),
+    ] = False,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """ReleaseAddress addresses that [b]ipam check[/b] found unused and that nothing frees by itself.
+
+    An address that somebody uses is refused: it would be given to another pod while the first still answers to it.
+
+    With reports the datastore has to be locked while they are written and used, so that nothing comes in between; each
+    address is freed only if it is still assigned as the report says.
+
+    [dim]$[/dim] felixctl ipam release --ip 10.65.84.131
+    [dim]$[/dim] felixctl datastore lock && felixctl ipam check -o a.json; felixctl ipam release --from-report a.json
+    """
+    if bool(ips) == bool(reports):
+        raise CommandError("ipam release: give --ip ADDRESS or --from-report FILE (see --help)", MISUSED)
+    if ips:
+        addresses = [address_option(ip, "ipam release") for ip in ips]
+        show(writing(url, lambda store: _release(store, addresses, force)))
+    else:
+        read = [_report(path) for path in reports or ()]
+        show(writing(url, lambda store: _release_leaked(store, read, force)))
+
+
+async def _release(store: Store, addresses: Sequence[Address], force: bool) -> str:
+    from ipam.allocator import Allocator  # costs every other command its import
+
+    used = {} if force else await _in_use(store)
+    if sentences := [
+        f"release {a}: {used[a]} uses it; give --force to free it all the same" for a in addresses if a in used
+    ]:
+        raise CommandError((*sentences, "nothing was released"))
+    answer = await Allocator(store).release(addresses)
+    freed = (f"Successfully released IP address {address}\n" for address in answer.released)
+    return "".join((*freed, *(f"{address} is not assigned\n" for address in answer.unassigned)))
+
+
+async def _in_use(store: Store) -> Mapping[Address, str]:
+    """Return the addresses that pods and nodes use. Raises CommandError: a record that may tell can't be read."""
+    records = await read_records(store)
+    if records.unreadable:
+        raise CommandError((*records.unreadable, "so it can't be told what is in use; nothing was released"))
+    return records.in_use
+
+
+def _report(path: Path) -> Report:
+    try:
+        return leak_report.read(path.read_text(), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"read {path}: {error}; nothing was released") from None
+    except ReportError as error:
+        raise CommandError(f"{error}; nothing was released") from None
+
+
+async def _release_leaked(store: Store, reports: Sequence[Report], force: bool) -> str:
+    from felixctl.ipam.repair_apply import carry_out
+
+    now = await cluster_information(store)
+    if sentences := list(leak_report.objections(reports, now, client_version(), force=force)):
+        raise CommandError((*sentences, "nothing was released"))
+    releases, handles = leak_report.leaked_in_all(reports)
+    used = await _in_use(store)
+    steps = [
+        *(Repair(f"release {one.address}", ReleaseAddress(one)) for one in releases if one.address not in used),
+        *(Repair(f"delete handle {handle}", RecountHandle(handle)) for handle in handles),
+    ]
+    kept = (
+        f"  {one.address}: {used[one.address]} uses it now: left alone\n" for one in releases if one.address in used
+    )
+    lines = [*kept, *(f"  {done.sentence}\n" for done in await carry_out(store, steps))]
+    if not lines:
+        return f"The {'reports name' if len(reports) > 1 else 'report names'} no leak.\n"
+    return "".join(lines)
