@@ -33,6 +33,7 @@ from bgp.protocol import (
     decode,
     encode,
 )
+from bgp.replay import ReplayTracker
 from bgp.speaker import Attributes, Speaker
 from net.prefix import Prefix
 
@@ -46,7 +47,7 @@ LAST_RETRY_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """A sidecar is there. A replay of all it has learned follows, up to ReplayEnd."""
+    """A sidecar answers. A replay of all it has learned follows, up to ReplayEnd."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class SidecarClient:
         self._path = str(socket_path)
         self._started = time.monotonic_ns()
         self._served = False
+        self._replay = ReplayTracker()
         self._speaker: Speaker | None = None
         self._wanted: Mapping[Prefix, Attributes] | None = None
         self._wake = asyncio.Event()
@@ -84,7 +86,10 @@ class SidecarClient:
         self._wake.set()
 
     async def events(self) -> AsyncIterator[SidecarEvent]:
-        """Yield what the sidecar says, for one consumer; not reading for a while loses nothing."""
+        """Yield what the sidecar reports, for one consumer; not reading for a while loses nothing.
+
+        What a new connection does not repeat is Withdrawn before its ReplayEnd(settled=True) or Converged.
+        """
         while True:
             yield await self._events.get()
 
@@ -116,6 +121,7 @@ class SidecarClient:
                 pause = min(2 * pause, LAST_RETRY_SECONDS)
                 continue
             self._served = False
+            self._replay.connected()
             await self._events.put(Connected())
             try:
                 await self._converse(reader, writer)
@@ -132,16 +138,34 @@ class SidecarClient:
         stating = asyncio.create_task(self._state(writer))
         try:
             while line := await reader.readline():
-                match decode(line):
-                    case Learned() | Withdrawn() | ReplayEnd() | Converged() | Problem() as event:
-                        self._served = self._served or isinstance(event, ReplayEnd)
-                        await self._events.put(event)
-                    case other:
-                        raise ValueError(f"a sidecar does not send {type(other).__name__}")
+                await self._receive(decode(line))
         finally:
             stating.cancel()
             with suppress(asyncio.CancelledError, OSError):
                 await stating
+
+    async def _receive(self, message: SidecarMessage) -> None:
+        """Pass one line on as an event; before the end of a complete replay, withdraw what it did not repeat."""
+        match message:
+            case Learned(routes):
+                self._replay.learned(routes)
+            case Withdrawn(prefixes):
+                self._replay.withdrawn(prefixes)
+            case ReplayEnd(settled):
+                self._served = True
+                if settled:
+                    await self._withdraw_what_was_not_repeated()
+            case Converged():
+                await self._withdraw_what_was_not_repeated()
+            case Problem():
+                pass
+            case _:
+                raise ValueError(f"a sidecar does not send {type(message).__name__}")
+        await self._events.put(message)
+
+    async def _withdraw_what_was_not_repeated(self) -> None:
+        if gone := self._replay.converged():
+            await self._events.put(Withdrawn(gone))
 
     async def _state(self, writer: asyncio.StreamWriter) -> None:
         """Say hello, then bring the sidecar from what this connection has told it to what is wanted, for ever."""

@@ -99,7 +99,6 @@ class Agent:
         self._due = Topic.NOTHING
         self._pods = PodRoutes(self.ownership)
         self._devices: dict[str, int] = {}  # devices that are up, by name
-        self._said_again: set[Prefix] | None = set()  # by the sidecar since it connected; None once settled
         self._resolving: asyncio.TimerHandle | None = None
         self._sidecar_away_since: float | None = None
         self.writer = FibWriter(kernel, self.rib, Fib(self.ownership), self._awake.set)
@@ -204,17 +203,13 @@ class Agent:
         async for event in self._sidecar.events():
             match event:
                 case Connected():
-                    self.progress.sidecar_connected, self._said_again = True, set()
+                    self.progress.sidecar_connected = True
                     self._sidecar_away_since = None
                 case Learned(routes=routes):
                     self.learned.resolved(self.rib, self._resolve(self.learned.unknown(routes.values())))
                     self.learned.put(self.rib, routes)
-                    if self._said_again is not None:
-                        self._said_again |= routes.keys()
                 case Withdrawn(prefixes=prefixes):
                     self.learned.remove(self.rib, prefixes)
-                    if self._said_again is not None:
-                        self._said_again.difference_update(prefixes)
                 case ReplayEnd(settled=True) | Converged():
                     self._all_learned()
                 case Problem(text=text):
@@ -226,10 +221,7 @@ class Agent:
                 self._awake.set()
 
     def _all_learned(self) -> None:
-        """Every peer has said all, or its time is over: what was not said again may go."""
-        if self._said_again is not None:
-            self.learned.keep_only(self.rib, self._said_again)
-            self._said_again = None
+        """Every peer has sent its table, or its time is over: learned routes that nothing wants may go."""
         self.progress.learned_settled = True
         self.writer.allow_removal(self.ownership.learned)
 

@@ -120,10 +120,6 @@ class LearnedRoutes:
             self._routes.pop(prefix, None)
             rib.remove(Source.LEARNED, prefix)
 
-    def keep_only(self, rib: Rib, prefixes: set[Prefix]) -> None:
-        """Drop what the peers have not said again since the sidecar began to tell its table anew."""
-        self.remove(rib, self._routes.keys() - prefixes)
-
     def unreachable(self) -> set[bytes]:
         return {address for address in self.next_hops() if self._hops.get(address) is None}
 

@@ -66,6 +66,7 @@ PURE = (
     "bgp/exabgp_json.py",
     "bgp/exabgp_commands.py",
     "bgp/exabgp_errors.py",
+    "bgp/replay.py",
     "bgp/rib_in.py",
     "bgp/rib_out.py",
     "bgp/decision.py",

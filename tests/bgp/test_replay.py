@@ -1,0 +1,54 @@
+"""Whatever the connections repeat, what is reported in the end is what the last one holds."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bgp.replay import ReplayTracker
+from net.prefix import Prefix
+
+ONE, TWO, THREE = (Prefix.parse(f"10.65.{n}.0/26") for n in range(3))
+tables = st.sets(st.sampled_from([ONE, TWO, THREE]))
+
+
+def test_what_a_new_connection_does_not_repeat_is_withdrawn_once_it_has_converged() -> None:
+    replay = ReplayTracker()
+    replay.learned([ONE, TWO])
+    replay.connected()
+    replay.learned([TWO, THREE])
+    assert replay.converged() == (ONE,)
+    assert replay.converged() == ()
+
+
+def test_without_convergence_nothing_is_withdrawn_over_any_number_of_connections() -> None:
+    replay = ReplayTracker()
+    replay.learned([ONE])
+    replay.connected()
+    replay.connected()
+    assert replay.converged() == (ONE,)
+
+
+def test_what_was_withdrawn_is_not_withdrawn_twice() -> None:
+    replay = ReplayTracker()
+    replay.learned([ONE, TWO])
+    replay.connected()
+    replay.withdrawn([ONE])
+    assert replay.converged() == (TWO,)
+
+
+@given(st.lists(st.tuples(tables, tables, st.booleans())))
+def test_after_convergence_exactly_what_the_last_connection_holds_is_reported(
+    connections: list[tuple[set[Prefix], set[Prefix], bool]],
+) -> None:
+    """Each connection replays a table, withdraws some of it, and converges or ends before."""
+    replay, reported = ReplayTracker(), set[Prefix]()
+    for table, withdrawn, converges in connections:
+        replay.connected()
+        replay.learned(table)
+        reported |= table
+        replay.withdrawn(withdrawn)
+        reported -= withdrawn
+        if converges:
+            reported -= set(replay.converged())
+            assert reported == table - withdrawn
