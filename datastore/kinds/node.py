@@ -30,20 +30,23 @@ TUNNEL_ANNOTATIONS: Mapping[TunnelKind, str] = {
     "wireguard-v6": f"{_PREFIX}IPv6WireguardInterfaceAddr",
 }
 
-# Where the v3 form of a Node keeps what the core form has in an annotation.
-_IN_V3_SPEC: Mapping[str, tuple[str, ...]] = {
-    "IPv4Address": ("bgp", "ipv4Address"),
-    "IPv6Address": ("bgp", "ipv6Address"),
-    "ASNumber": ("bgp", "asNumber"),
-    "RouteReflectorClusterID": ("bgp", "routeReflectorClusterID"),
-    "IPv4IPIPTunnelAddr": ("bgp", "ipv4IPIPTunnelAddr"),
-    "IPv4VXLANTunnelAddr": ("ipv4VXLANTunnelAddr",),
-    "IPv6VXLANTunnelAddr": ("ipv6VXLANTunnelAddr",),
-    "IPv4WireguardInterfaceAddr": ("wireguard", "interfaceIPv4Address"),
-    "IPv6WireguardInterfaceAddr": ("wireguard", "interfaceIPv6Address"),
-    "VXLANTunnelMACAddr": ("vxlanTunnelMACAddr",),
-    "VXLANTunnelMACAddrV6": ("vxlanTunnelMACAddrV6",),
+V3_FIELDS: Mapping[str, tuple[str, ...]] = {
+    "IPv4Address": ("spec", "bgp", "ipv4Address"),
+    "IPv6Address": ("spec", "bgp", "ipv6Address"),
+    "ASNumber": ("spec", "bgp", "asNumber"),
+    "RouteReflectorClusterID": ("spec", "bgp", "routeReflectorClusterID"),
+    "IPv4IPIPTunnelAddr": ("spec", "bgp", "ipv4IPIPTunnelAddr"),
+    "IPv4VXLANTunnelAddr": ("spec", "ipv4VXLANTunnelAddr"),
+    "IPv6VXLANTunnelAddr": ("spec", "ipv6VXLANTunnelAddr"),
+    "VXLANTunnelMACAddr": ("spec", "vxlanTunnelMACAddr"),
+    "VXLANTunnelMACAddrV6": ("spec", "vxlanTunnelMACAddrV6"),
+    "IPv4WireguardInterfaceAddr": ("spec", "wireguard", "interfaceIPv4Address"),
+    "IPv6WireguardInterfaceAddr": ("spec", "wireguard", "interfaceIPv6Address"),
+    "Interfaces": ("spec", "interfaces"),
+    "WireguardPublicKey": ("status", "wireguardPublicKey"),
+    "WireguardPublicKeyV6": ("status", "wireguardPublicKeyV6"),
 }
+"""Where the v3 form of a Node has what the core form has in an annotation, named here without its prefix."""
 
 
 class NodeSpec(Spec):
@@ -111,12 +114,13 @@ class Node(Resource):
         return self.with_metadata(annotations={key: value for key, value in merged.items() if value})
 
     def _value(self, name: str, reading: Callable[[str], V]) -> V | None:
-        written = self.metadata.annotations.get(_PREFIX + name) or self._in_v3_spec(name)
+        written = self.metadata.annotations.get(_PREFIX + name) or self._in_v3_form(name)
         return _read(reading, str(written)) if written else None
 
-    def _in_v3_spec(self, name: str) -> object:
+    def _in_v3_form(self, name: str) -> object:
+        """Return a value of the spec that a v3 Node has and a core Node does not."""
         at: Any = self.spec.model_extra
-        for key in _IN_V3_SPEC[name]:
+        for key in V3_FIELDS[name][1:]:
             at = at.get(key) if isinstance(at, Mapping) else None
         return at
 

@@ -1,4 +1,4 @@
-"""This node's system as it is: kernel, modules, sysctls, programs. Reads only, and needs no root.
+"""Read this node's kernel, modules, sysctls and programs. Changes nothing and needs no root.
 
 An edge: `felixctl.node.requirements` decides.
 """
@@ -17,7 +17,7 @@ from felixctl.node.requirements import System
 
 
 def read_system(config: Path | None = None, root: Path = Path("/")) -> System:
-    """Return what this node has. Raises CommandError: the configuration that was named can't be read."""
+    """Return what this node has. Raises CommandError: the named kernel configuration can't be read."""
     release = os.uname().release
     modules = root / "lib/modules" / release
     loadable = requirements.module_names(_lines(modules / "modules.dep"))

@@ -1,6 +1,6 @@
-"""What a node's system must have and should have, each with what it is for, and what of it is there.
+"""What a node's system must have and should have, what each is for, and which of it was found.
 
-Pure: what was read comes in as values.
+Pure: what was read of the system is handed in.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from enum import StrEnum
 from felixctl.tables import plain
 
 
-class State(StrEnum):
-    """What is known of one need."""
+class Availability(StrEnum):
+    """Whether a node has what it needs."""
 
     PRESENT = "there"
     LOADABLE = "loads when needed"
@@ -23,8 +23,8 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Feature:
-    """Something the kernel is built with or not."""
+class KernelFeature:
+    """An option of the kernel's build, or a module."""
 
     name: str
     option: str
@@ -47,36 +47,41 @@ class Sysctl:
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
+class Dependency:
+    """A program found by PATH, or a Python package."""
+
     name: str
     purpose: str
     required: bool = False
 
 
 FEATURES = (
-    Feature("network namespaces", "NET_NS", None, "every pod has its own", required=True),
-    Feature("veth", "VETH", "veth", "a pod's pair of devices", required=True),
-    Feature("IPv4 multipath", "IP_ROUTE_MULTIPATH", None, "several equally good next hops at once"),
-    Feature("IPv6", "IPV6", "ipv6", "pools of IPv6 addresses"),
-    Feature("TCP MD5", "TCP_MD5SIG", None, "BGP sessions with a password"),
-    Feature("ipip", "NET_IPIP", "ipip", "pools with ipipMode Always or CrossSubnet"),
-    Feature("vxlan", "VXLAN", "vxlan", "pools with vxlanMode Always or CrossSubnet"),
-    Feature("nftables", "NF_TABLES", "nf_tables", "pools with natOutgoing"),
-    Feature("user namespaces", "USER_NS", None, "felixctl lab without root"),
+    KernelFeature("network namespaces", "NET_NS", None, "every pod has its own", required=True),
+    KernelFeature("veth", "VETH", "veth", "a pod's pair of devices", required=True),
+    KernelFeature("IPv4 multipath", "IP_ROUTE_MULTIPATH", None, "several equally good next hops at once"),
+    KernelFeature("IPv6", "IPV6", "ipv6", "pools of IPv6 addresses"),
+    KernelFeature("TCP MD5", "TCP_MD5SIG", None, "BGP sessions with a password, which are not brought up yet"),
+    KernelFeature("ipip", "NET_IPIP", "ipip", "pools with ipipMode Always or CrossSubnet"),
+    KernelFeature("vxlan", "VXLAN", "vxlan", "pools with vxlanMode, which is not obeyed yet"),
+    KernelFeature("nftables", "NF_TABLES", "nf_tables", "pools with natOutgoing, which is not obeyed yet"),
+    KernelFeature("user namespaces", "USER_NS", None, "felixctl lab without root"),
 )
 SYSCTLS = (
     Sysctl("net/ipv4/ip_forward", ("1",), "packets between pods and other nodes", required=True),
     Sysctl("net/ipv6/conf/all/forwarding", ("1",), "the same for IPv6 pods"),
-    Sysctl("net/ipv4/conf/all/rp_filter", ("0", "2"), "pods that are reached by one way and answer by another"),
+    Sysctl("net/ipv4/conf/all/rp_filter", ("0", "2"), "pods whose replies take another way than the requests"),
 )
 PROGRAMS = (
-    Program("ip", "reading along with ip route, and felixctl lab"),
-    Program("ping", "felixctl lab"),
-    Program("unshare", "felixctl lab"),
-    Program("nsenter", "felixctl lab exec"),
-    Program("tcpdump", "seeing packets with your own eyes"),
+    Dependency("ip", "felixctl lab and node diags"),
+    Dependency("ping", "felixctl lab"),
+    Dependency("unshare", "felixctl lab"),
+    Dependency("nsenter", "felixctl lab exec"),
+    Dependency("tcpdump", "capturing packets"),
 )
-LIBRARIES = (Program("exabgp", "BGP sessions", required=True), Program("pyroute2", "devices of pods", required=True))
+LIBRARIES = (
+    Dependency("exabgp", "BGP sessions", required=True),
+    Dependency("pyroute2", "felixctl lab, which wires its nodes with it; the agent does not import it"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +90,7 @@ class System:
 
     release: str
     options: Mapping[str, str] | None
-    """The kernel's configuration; None if there is no telling."""
+    """The kernel's configuration; None if it could not be read."""
     loaded: Collection[str] = ()
     loadable: Collection[str] = ()
     sysctls: Mapping[str, str] | None = None
@@ -95,17 +100,17 @@ class System:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One need, and what is known of it."""
+    """One requirement, and whether the node has it."""
 
     name: str
-    state: State
+    state: Availability
     purpose: str
     required: bool
     detail: str = ""
 
     @property
     def fails(self) -> bool:
-        return self.required and self.state in (State.MISSING, State.WRONG)
+        return self.required and self.state in (Availability.MISSING, Availability.WRONG)
 
 
 def options(text: str) -> dict[str, str]:
@@ -121,46 +126,47 @@ def options(text: str) -> dict[str, str]:
 
 
 def findings(system: System) -> list[Finding]:
-    """Return every need with what is known of it, in the order in which they are listed."""
+    """Return every requirement with its state, in the order in which they are listed."""
     return [
         *(Finding(one.name, _feature(one, system), one.purpose, one.required) for one in FEATURES),
         *(_sysctl(one, system.sysctls or {}) for one in SYSCTLS),
-        *(
-            Finding(
-                one.name, State.PRESENT if one.name in system.programs else State.MISSING, one.purpose, one.required
-            )
-            for one in (*LIBRARIES, *PROGRAMS)
-        ),
+        *(_dependency(one, system.programs) for one in (*LIBRARIES, *PROGRAMS)),
     ]
 
 
-def _feature(feature: Feature, system: System) -> State:
-    """Return what is known of a feature: a module that is loaded proves more than any configuration."""
+def _feature(feature: KernelFeature, system: System) -> Availability:
+    """Return whether a feature is there. A loaded module is stronger evidence than the kernel's configuration."""
     if feature.module in system.loaded:
-        return State.PRESENT
+        return Availability.PRESENT
     if feature.module in system.loadable:
-        return State.LOADABLE
+        return Availability.LOADABLE
     if system.options is None:
-        return State.UNKNOWN
+        return Availability.UNKNOWN
     match system.options.get(feature.option, "n"):
         case "y":
-            return State.PRESENT
-        case "m":  # built as a module, which is not on this disk: a container does not see its host's
-            return State.UNKNOWN
+            return Availability.PRESENT
+        case "m":  # a module that is not on this disk: a container does not see its host's
+            return Availability.UNKNOWN
         case _:
-            return State.MISSING
+            return Availability.MISSING
 
 
 def _sysctl(sysctl: Sysctl, read: Mapping[str, str]) -> Finding:
     value = read.get(sysctl.path)
-    state = State.PRESENT if value in sysctl.accepted else State.MISSING if value is None else State.WRONG
-    wanted = f"it is {'absent' if value is None else value}; set {sysctl.name}={sysctl.accepted[-1]}"
-    detail = "" if state is State.PRESENT else wanted
-    return Finding(sysctl.name, state, sysctl.purpose, sysctl.required, detail)
+    if value in sysctl.accepted:
+        return Finding(sysctl.name, Availability.PRESENT, sysctl.purpose, sysctl.required)
+    state, found = (Availability.MISSING, "absent") if value is None else (Availability.WRONG, value)
+    advice = f"it is {found}; set {sysctl.name}={sysctl.accepted[-1]}"
+    return Finding(sysctl.name, state, sysctl.purpose, sysctl.required, advice)
+
+
+def _dependency(dependency: Dependency, found: Collection[str]) -> Finding:
+    state = Availability.PRESENT if dependency.name in found else Availability.MISSING
+    return Finding(dependency.name, state, dependency.purpose, dependency.required)
 
 
 def report(system: System) -> str:
-    """Return the table of needs, and a sentence on whether the system will do."""
+    """Return the table of requirements, and a sentence on whether they are met."""
     found = findings(system)
     rows = [
         (one.name, str(one.state), "yes" if one.required else "no", f"{one.purpose}{one.detail and f' ({one.detail})'}")

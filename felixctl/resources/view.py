@@ -4,7 +4,7 @@ Calico's users see `projectcalico.org/v3` everywhere. The cluster keeps custom r
 person's labels and annotations folded into one annotation, and its nodes are the core Nodes of Kubernetes, whose
 routing data lies in annotations. A workload endpoint is kept as it is shown.
 
-Pure: JSON-like values in and out, nothing is changed in place, no datastore and no pydantic.
+Pure: JSON-like values in and out, nothing is changed in place, no datastore is read.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
+
+from datastore import fields
+from datastore.kinds.node import V3_FIELDS
 
 Json = dict[str, Any]
 
@@ -28,24 +31,6 @@ _NODE_ANNOTATIONS = f"{_PREFIX}annotations"
 
 _KIND_SHOWN = {"IPAMConfig": "IPAMConfiguration"}
 _KIND_STORED = {shown: stored for stored, shown in _KIND_SHOWN.items()}
-
-_NODE_FIELDS = {
-    "IPv4Address": ("spec", "bgp", "ipv4Address"),
-    "IPv6Address": ("spec", "bgp", "ipv6Address"),
-    "ASNumber": ("spec", "bgp", "asNumber"),
-    "RouteReflectorClusterID": ("spec", "bgp", "routeReflectorClusterID"),
-    "IPv4IPIPTunnelAddr": ("spec", "bgp", "ipv4IPIPTunnelAddr"),
-    "IPv4VXLANTunnelAddr": ("spec", "ipv4VXLANTunnelAddr"),
-    "IPv6VXLANTunnelAddr": ("spec", "ipv6VXLANTunnelAddr"),
-    "VXLANTunnelMACAddr": ("spec", "vxlanTunnelMACAddr"),
-    "VXLANTunnelMACAddrV6": ("spec", "vxlanTunnelMACAddrV6"),
-    "IPv4WireguardInterfaceAddr": ("spec", "wireguard", "interfaceIPv4Address"),
-    "IPv6WireguardInterfaceAddr": ("spec", "wireguard", "interfaceIPv6Address"),
-    "Interfaces": ("spec", "interfaces"),
-    "WireguardPublicKey": ("status", "wireguardPublicKey"),
-    "WireguardPublicKeyV6": ("status", "wireguardPublicKeyV6"),
-}
-"""Where a node's annotation, named without its prefix, is shown."""
 
 
 def shown(record: Mapping[str, Any]) -> Json:
@@ -164,7 +149,7 @@ def _node_shown(node: Mapping[str, Any]) -> Json:
         ),
         "spec": {"addresses": _node_addresses(node)} if _node_addresses(node) else {},
     }
-    for name, path in _NODE_FIELDS.items():
+    for name, path in V3_FIELDS.items():
         if text := annotations.get(_PREFIX + name):
             _place(view, path, _field_value(name, text))
     view["spec"]["orchRefs"] = [{"nodeName": metadata["name"], "orchestrator": "k8s"}]
@@ -191,7 +176,7 @@ def _node_stored(view: Mapping[str, Any], existing: Mapping[str, Any] | None) ->
     old: Mapping[str, Any] = existing or {"metadata": {}}
     metadata = _metadata_stored(view["metadata"], existing)
     annotations = dict(old["metadata"].get("annotations") or {})
-    for name, path in _NODE_FIELDS.items():
+    for name, path in V3_FIELDS.items():
         annotations[_PREFIX + name] = _annotation_value(_find(view, path))
     written = view["metadata"].get("annotations") or {}
     ours = {key: value for key, value in written.items() if key != _KUBE_LABELS}
@@ -213,16 +198,10 @@ def _field_value(name: str, text: str) -> Any:
             case "Interfaces":
                 return json.loads(text)
             case "ASNumber":
-                return as_number(text)
+                return fields.as_number(text)
     except ValueError:
         pass
     return text
-
-
-def as_number(text: str) -> int:
-    """Return an AS number written `64512` or, dotted, `1.10`. Raises ValueError."""
-    high, dot, low = text.partition(".")
-    return (int(high) << 16) + int(low) if dot else int(text)
 
 
 def _annotation_value(field: Any) -> str | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from felixctl.node import read_system, requirements
-from felixctl.node.requirements import FEATURES, LIBRARIES, PROGRAMS, SYSCTLS, State, System
+from felixctl.node.requirements import FEATURES, LIBRARIES, PROGRAMS, SYSCTLS, Availability, System
 from tests.felixctl.command import Felixctl
 
 WHOLE = System(
@@ -20,13 +20,13 @@ WHOLE = System(
 )
 
 
-def state(found: System, name: str) -> State:
+def state(found: System, name: str) -> Availability:
     [one] = [finding for finding in requirements.findings(found) if finding.name == name]
     return one.state
 
 
 def test_a_system_that_has_all_will_do() -> None:
-    assert {finding.state for finding in requirements.findings(WHOLE)} == {State.PRESENT}
+    assert {finding.state for finding in requirements.findings(WHOLE)} == {Availability.PRESENT}
     assert requirements.report(WHOLE).endswith("This system can run felix-py.\n")
 
 
@@ -38,18 +38,18 @@ def test_a_kernels_configuration_is_read_as_it_is_written() -> None:
 @pytest.mark.parametrize(
     ("options", "loaded", "loadable", "known"),
     [
-        ({"NET_IPIP": "y"}, set(), set(), State.PRESENT),
-        ({"NET_IPIP": "m"}, {"ipip"}, set(), State.PRESENT),
-        ({"NET_IPIP": "m"}, set(), {"ipip"}, State.LOADABLE),
-        ({"NET_IPIP": "m"}, set(), set(), State.UNKNOWN),
-        ({"NET_IPIP": "n"}, set(), set(), State.MISSING),
-        ({}, set(), set(), State.MISSING),
-        (None, set(), set(), State.UNKNOWN),
-        (None, {"ipip"}, set(), State.PRESENT),
+        ({"NET_IPIP": "y"}, set(), set(), Availability.PRESENT),
+        ({"NET_IPIP": "m"}, {"ipip"}, set(), Availability.PRESENT),
+        ({"NET_IPIP": "m"}, set(), {"ipip"}, Availability.LOADABLE),
+        ({"NET_IPIP": "m"}, set(), set(), Availability.UNKNOWN),
+        ({"NET_IPIP": "n"}, set(), set(), Availability.MISSING),
+        ({}, set(), set(), Availability.MISSING),
+        (None, set(), set(), Availability.UNKNOWN),
+        (None, {"ipip"}, set(), Availability.PRESENT),
     ],
 )
 def test_a_feature_is_there_loadable_missing_or_not_known(
-    options: dict[str, str] | None, loaded: set[str], loadable: set[str], known: State
+    options: dict[str, str] | None, loaded: set[str], loadable: set[str], known: Availability
 ) -> None:
     assert state(System("6.1.0", options, loaded, loadable), "ipip") is known
 
@@ -74,10 +74,10 @@ def test_modules_are_found_in_the_files_of_depmod(tmp_path: Path) -> None:
     (tmp_path / "proc" / "config.gz").write_bytes(gzip.compress(b"CONFIG_NET_NS=y\nCONFIG_NET_IPIP=m\n"))
     found = read_system.read_system(root=tmp_path)
     assert [state(found, name) for name in ("ipip", "veth", "network namespaces", "vxlan")] == [
-        State.LOADABLE,
-        State.PRESENT,
-        State.PRESENT,
-        State.MISSING,
+        Availability.LOADABLE,
+        Availability.PRESENT,
+        Availability.PRESENT,
+        Availability.MISSING,
     ]
 
 
