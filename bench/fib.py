@@ -28,6 +28,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from bench.result import duration, rate, report
+from bgp.speaker import LearnedPath, LearnedPaths
 from felix_py.fib import Fib, Ownership
 from felix_py.gc_tuning import apply
 from felix_py.rib import Rib, Source
@@ -57,9 +58,10 @@ class Load:
     def title(self) -> str:
         return f"{self.count:,} IPv{'4' if self.size == 4 else '6'} routes"
 
-    def table(self) -> dict[Prefix, tuple[bytes, ...]]:
+    def table(self) -> dict[Prefix, LearnedPaths]:
         """Return blocks, each with its next hop: /26 or /122, as nodes would announce them."""
-        gateways = [(pack(f"192.0.2.{2 + n}" if self.size == 4 else f"2001:db8::{2 + n:x}"),) for n in range(GATEWAYS)]
+        addresses = [f"192.0.2.{2 + n}" if self.size == 4 else f"2001:db8::{2 + n:x}" for n in range(GATEWAYS)]
+        gateways = [(LearnedPath(pack(address), address),) for address in addresses]
         first = int.from_bytes(pack("10.0.0.0" if self.size == 4 else "fd00::"))
         length = 8 * self.size - 6
         return {
@@ -243,7 +245,7 @@ def bird(load: Load) -> Turn:
 
 def _bird_configuration(load: Load) -> str:
     family = "ipv4" if load.size == 4 else "ipv6"
-    routes = "".join(f"  route {prefix} via {_text(hop)};\n" for prefix, (hop,) in load.table().items())
+    routes = "".join(f"  route {prefix} via {_text(path.next_hop)};\n" for prefix, (path,) in load.table().items())
     return f"""router id 192.0.2.1;
 protocol device {{ }}
 protocol kernel kernel1 {{ metric 1030; {family} {{ import none; export all; }}; }}

@@ -1,4 +1,4 @@
-"""What one agent has been told of the learned routes, and what is next.
+"""What one agent has been sent of the learned routes, and what is next.
 
 Pure: no I/O, no clock, no logging.
 """
@@ -10,32 +10,33 @@ from itertools import islice
 
 from bgp.protocol import PER_LINE, Learned, Withdrawn
 from bgp.rib_in import RibIn
+from bgp.speaker import LearnedPaths
 from net.prefix import Prefix
 
 
 class AgentFeed:
-    """What one agent has been told against what RIB-in holds now; at first it knows nothing, and all waits."""
+    """What one agent was sent against what RIB-in holds now. Initially every prefix is pending."""
 
     def __init__(self, rib_in: RibIn) -> None:
         self._rib_in = rib_in
-        self._told: dict[Prefix, tuple[bytes, ...]] = {}
+        self._sent: dict[Prefix, LearnedPaths] = {}
         self._pending: dict[Prefix, None] = dict.fromkeys(rib_in.prefixes())
 
     def mark(self, prefixes: Iterable[Prefix]) -> None:
         self._pending.update(dict.fromkeys(prefixes))
 
     def next_messages(self) -> list[Learned | Withdrawn] | None:
-        """Return what there is to say of the next PER_LINE waiting prefixes, or None when none waits."""
+        """Return the changes of the next PER_LINE pending prefixes, or None when none is pending."""
         if not self._pending:
             return None
-        learned: dict[Prefix, tuple[bytes, ...]] = {}
+        learned: dict[Prefix, LearnedPaths] = {}
         withdrawn = []
         for prefix in list(islice(self._pending, PER_LINE)):
             del self._pending[prefix]
-            next_hops = self._rib_in.next_hops(prefix)
-            if next_hops and self._told.get(prefix) != next_hops:
-                learned[prefix] = self._told[prefix] = next_hops
-            elif not next_hops and self._told.pop(prefix, ()):
+            paths = self._rib_in.learned_paths(prefix)
+            if paths and self._sent.get(prefix) != paths:
+                learned[prefix] = self._sent[prefix] = paths
+            elif not paths and self._sent.pop(prefix, ()):
                 withdrawn.append(prefix)
         messages: list[Learned | Withdrawn] = []
         if learned:

@@ -6,9 +6,11 @@ Pure: no I/O, no clock, no logging. Accepting a path at all is the import policy
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
-from bgp.speaker import LOCAL_PREFERENCE, Attributes
+from bgp.speaker import LOCAL_PREFERENCE, Attributes, LearnedPath, LearnedPaths
 
 # The kernel takes more, but nothing is gained by spreading one block over more nodes than this.
 MAX_EQUAL_PATHS = 16
@@ -21,6 +23,18 @@ class CandidatePath(NamedTuple):
 
     attributes: Attributes
     external: bool
+    peer: str
+
+
+class DecisionStep(StrEnum):
+    """A step of RFC 4271 §9.1.2.2 at which a path can lose; the text says what was wrong with the loser."""
+
+    LOCAL_PREFERENCE = "lower local preference"
+    AS_PATH_LENGTH = "longer AS path"
+    ORIGIN = "worse origin"
+    MED = "higher MED"
+    EXTERNAL = "internal, and there is an external path"
+    MULTIPATH_LIMIT = f"equally good, beyond the {MAX_EQUAL_PATHS} next hops in use"
 
 
 def best_paths(paths: Iterable[CandidatePath]) -> tuple[CandidatePath, ...]:
@@ -32,19 +46,41 @@ def best_paths(paths: Iterable[CandidatePath]) -> tuple[CandidatePath, ...]:
     """
     left = list(paths)
     if len(left) > 1:
-        left = _lowest(left, lambda path: -_preference(path.attributes))
-        left = _lowest(left, lambda path: path.attributes.as_path_length)
-        left = _lowest(left, lambda path: _ORIGIN_RANK.get(path.attributes.origin or "", 3))
-        left = _lowest_med_per_neighbouring_as(left)
-        left = _lowest(left, lambda path: not path.external)
+        for _, best_of in _STEPS:
+            left = best_of(left)
         left.sort(key=lambda path: path.attributes.next_hop)
     return tuple(left)
 
 
-def next_hops(paths: Iterable[CandidatePath]) -> tuple[bytes, ...]:
-    """Return the next hops of the best paths, each once, lowest first, at most MAX_EQUAL_PATHS."""
-    distinct = dict.fromkeys(path.attributes.next_hop for path in best_paths(paths))
-    return tuple(distinct)[:MAX_EQUAL_PATHS]
+def lost_at(paths: Sequence[CandidatePath]) -> tuple[DecisionStep | None, ...]:
+    """Return for each of the paths to one prefix the step at which it lost, None for those in use."""
+    left, lost = list(paths), dict[CandidatePath, DecisionStep]()
+    for step, best_of in _STEPS:
+        best = best_of(left) if left else []
+        lost.update((path, step) for path in left if path not in best)
+        left = best
+    in_use = set(learned_paths(left))
+    lost.update((path, DecisionStep.MULTIPATH_LIMIT) for path in left if _learned(path) not in in_use)
+    return tuple(lost.get(path) for path in paths)
+
+
+def learned_paths(paths: Iterable[CandidatePath]) -> LearnedPaths:
+    """Return next hop and peer of the best paths, each once, lowest first; at most MAX_EQUAL_PATHS next hops."""
+    distinct = sorted(set(map(_learned, best_paths(paths))))
+    if len(distinct) > MAX_EQUAL_PATHS:
+        used = set(list(dict.fromkeys(path.next_hop for path in distinct))[:MAX_EQUAL_PATHS])
+        distinct = [path for path in distinct if path.next_hop in used]
+    return _shared(tuple(distinct))
+
+
+def _learned(path: CandidatePath) -> LearnedPath:
+    return LearnedPath(path.attributes.next_hop, path.peer)
+
+
+@lru_cache(maxsize=4096)
+def _shared(paths: LearnedPaths) -> LearnedPaths:
+    """Return the first tuple equal to this one: most prefixes of a peer share theirs."""
+    return paths
 
 
 def _preference(attributes: Attributes) -> int:
@@ -71,3 +107,12 @@ def _neighbouring_as(attributes: Attributes) -> int:
         if segment.kind == "sequence" and segment.numbers:
             return segment.numbers[0]
     return 0
+
+
+_STEPS: tuple[tuple[DecisionStep, Callable[[Sequence[CandidatePath]], list[CandidatePath]]], ...] = (
+    (DecisionStep.LOCAL_PREFERENCE, lambda paths: _lowest(paths, lambda path: -_preference(path.attributes))),
+    (DecisionStep.AS_PATH_LENGTH, lambda paths: _lowest(paths, lambda path: path.attributes.as_path_length)),
+    (DecisionStep.ORIGIN, lambda paths: _lowest(paths, lambda path: _ORIGIN_RANK.get(path.attributes.origin or "", 3))),
+    (DecisionStep.MED, _lowest_med_per_neighbouring_as),
+    (DecisionStep.EXTERNAL, lambda paths: _lowest(paths, lambda path: not path.external)),
+)

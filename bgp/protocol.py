@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal, TypeAlias
 
-from bgp.speaker import Attributes, Speaker, announcements_from_json, announcements_to_json
+from bgp.speaker import Attributes, LearnedPath, LearnedPaths, Speaker, announcements_from_json, announcements_to_json
 from net.prefix import Prefix, pack, unpack
 
 # Longest line read: a speaker with some thousand neighbours. Routes are cut into lines of PER_LINE prefixes.
@@ -56,9 +56,9 @@ class Complete:
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """Prefixes and the next hops of their best paths, lowest first. Replaces what was learned of them before."""
+    """Prefixes and their best paths, lowest next hop first. Replaces what was learned of them before."""
 
-    routes: Mapping[Prefix, tuple[bytes, ...]]
+    routes: Mapping[Prefix, LearnedPaths]
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,19 +177,19 @@ def _from_json(record: dict[str, Any]) -> SidecarMessage:
     raise ValueError("unknown message")
 
 
-def _grouped(routes: Mapping[Prefix, tuple[bytes, ...]]) -> list[list[list[str]]]:
-    """Return `[[next hops], [prefixes]]` per set of next hops: most prefixes of a peer share theirs."""
-    groups: dict[tuple[bytes, ...], list[str]] = {}
-    for prefix, next_hops in routes.items():
-        groups.setdefault(next_hops, []).append(str(prefix))
-    return [[list(map(unpack, next_hops)), prefixes] for next_hops, prefixes in groups.items()]
+def _grouped(routes: Mapping[Prefix, LearnedPaths]) -> list[list[Any]]:
+    """Return `[[[next hop, peer], …], [prefix, …]]` per set of paths: most prefixes of a peer share theirs."""
+    groups: dict[LearnedPaths, list[str]] = {}
+    for prefix, paths in routes.items():
+        groups.setdefault(paths, []).append(str(prefix))
+    return [[[[unpack(path.next_hop), path.peer] for path in paths], prefixes] for paths, prefixes in groups.items()]
 
 
-def _learned(groups: list[list[list[str]]]) -> dict[Prefix, tuple[bytes, ...]]:
-    routes: dict[Prefix, tuple[bytes, ...]] = {}
-    for texts, prefixes in groups:
-        next_hops = tuple(map(pack, texts))
-        routes.update((Prefix.parse(text), next_hops) for text in prefixes)
+def _learned(groups: list[list[Any]]) -> dict[Prefix, LearnedPaths]:
+    routes: dict[Prefix, LearnedPaths] = {}
+    for pairs, prefixes in groups:
+        paths = tuple(LearnedPath(pack(next_hop), str(peer)) for next_hop, peer in pairs)
+        routes.update((Prefix.parse(text), paths) for text in prefixes)
     return routes
 
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from bgp.decision import CandidatePath, next_hops
+from bgp.decision import CandidatePath, learned_paths
 from bgp.events import EndOfRib, PeerConnected, PeerDown, PeerEvent, PeerOpen, PeerUp, RouteRefresh, UpdateReceived
 from bgp.import_policy import ImportFilter, RejectReason
 from bgp.notification import explain, tells_more
-from bgp.speaker import Attributes, Family, ImportPolicy, Neighbour
+from bgp.speaker import Attributes, Family, ImportPolicy, LearnedPaths, Neighbour
 from net.prefix import Prefix
 
 # A real Calico node that restarts sends its end-of-RIB up to 240 s after its session is up.
@@ -177,9 +177,9 @@ class RibIn:
         """Return every prefix that somebody leads to."""
         return self._accepted.keys()
 
-    def next_hops(self, prefix: Prefix) -> tuple[bytes, ...]:
-        """Return where the best paths to a prefix lead; empty where there is none."""
-        return next_hops(self._accepted.get(prefix, {}).values())
+    def learned_paths(self, prefix: Prefix) -> LearnedPaths:
+        """Return the best paths to a prefix; empty where there is none."""
+        return learned_paths(self._accepted.get(prefix, {}).values())
 
     def _up(self, peer: PeerSession, now: float) -> None:
         self._enter(peer, SessionState.UP, now)
@@ -248,7 +248,9 @@ class RibIn:
         peer.stale.discard(key)
         if verdict is None:
             paths = self._accepted.setdefault(key.prefix, {})
-            paths[peer.neighbour.address, key.path_id] = CandidatePath(attributes, peer.external)
+            paths[peer.neighbour.address, key.path_id] = CandidatePath(
+                attributes, peer.external, peer.neighbour.address
+            )
             self.changed.add(key.prefix)
         else:
             self._unaccept(peer, key)

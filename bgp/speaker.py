@@ -174,6 +174,14 @@ class Attributes:
         return cls(pack(record["next_hop"]) if record["next_hop"] else b"", **rich)
 
 
+class LearnedPath(NamedTuple):
+    """One of the best paths to a prefix: the router it leads through, and the peer that announced it."""
+
+    next_hop: bytes
+    peer: str
+
+
+LearnedPaths: TypeAlias = tuple[LearnedPath, ...]
 Announcements: TypeAlias = Mapping[Prefix, Attributes]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from bgp.speaker import LearnedPaths
 from felix_py.fib import Ownership
 from felix_py.rib import Rib, Source
 from felix_py.snapshot import Endpoint, EndpointKey
@@ -15,7 +16,6 @@ from kernel.route import BLACKHOLE, NextHop, RouteSpec
 from net.prefix import Prefix
 
 LINK_SCOPE = 253
-NextHops = tuple[bytes, ...]
 
 
 class PodRoutes:
@@ -75,25 +75,25 @@ class LearnedRoutes:
 
     def __init__(self, ownership: Ownership) -> None:
         self._ownership = ownership
-        self._routes: dict[Prefix, NextHops] = {}
+        self._routes: dict[Prefix, LearnedPaths] = {}
         self._hops: dict[bytes, NextHop | None] = {}
-        self._paths: dict[NextHops, RouteSpec] = {}
+        self._paths: dict[LearnedPaths, RouteSpec] = {}
 
     @property
-    def routes(self) -> Mapping[Prefix, NextHops]:
+    def routes(self) -> Mapping[Prefix, LearnedPaths]:
         return self._routes
 
     def next_hops(self) -> set[bytes]:
         """Return every next hop in use."""
-        return {hop for hops in set(self._routes.values()) for hop in hops}
+        return {path.next_hop for paths in set(self._routes.values()) for path in paths}
 
     def known(self) -> set[bytes]:
         """Return every next hop that was ever resolved, reachable or not."""
         return set(self._hops)
 
-    def unknown(self, next_hops: Iterable[NextHops]) -> set[bytes]:
+    def unknown(self, learned: Iterable[LearnedPaths]) -> set[bytes]:
         """Return the next hops that nobody has resolved yet."""
-        return {hop for hops in set(next_hops) for hop in hops} - self._hops.keys()
+        return {path.next_hop for paths in set(learned) for path in paths} - self._hops.keys()
 
     def resolved(self, rib: Rib, answers: Mapping[bytes, NextHop | None]) -> None:
         """Take in how next hops are reached now; routes whose way changed are stated again."""
@@ -101,19 +101,19 @@ class LearnedRoutes:
         self._hops.update(answers)
         if not moved:
             return
-        affected = {hops for hops in self._paths if not moved.isdisjoint(hops)}
-        for hops in affected:
-            del self._paths[hops]
+        affected = {paths for paths in self._paths if any(path.next_hop in moved for path in paths)}
+        for paths in affected:
+            del self._paths[paths]
         if affected:
-            for prefix, hops in self._routes.items():
-                if hops in affected:
-                    rib.put(Source.LEARNED, prefix, self._path(hops))
+            for prefix, paths in self._routes.items():
+                if paths in affected:
+                    rib.put(Source.LEARNED, prefix, self._path(paths))
 
-    def put(self, rib: Rib, routes: Mapping[Prefix, NextHops]) -> None:
-        """State routes; their next hops have been resolved."""
+    def put(self, rib: Rib, routes: Mapping[Prefix, LearnedPaths]) -> None:
+        """State routes; their next hops have been resolved. Where only the peer differs, the RIB does not change."""
         self._routes.update(routes)
         path_of = self._path
-        rib.put_all(Source.LEARNED, {prefix: path_of(hops) for prefix, hops in routes.items()})
+        rib.put_all(Source.LEARNED, {prefix: path_of(paths) for prefix, paths in routes.items()})
 
     def remove(self, rib: Rib, prefixes: Iterable[Prefix]) -> None:
         for prefix in prefixes:
@@ -123,8 +123,9 @@ class LearnedRoutes:
     def unreachable(self) -> set[bytes]:
         return {address for address in self.next_hops() if self._hops.get(address) is None}
 
-    def _path(self, next_hops: NextHops) -> RouteSpec:
-        if next_hops not in self._paths:
+    def _path(self, paths: LearnedPaths) -> RouteSpec:
+        if paths not in self._paths:
+            next_hops = dict.fromkeys(path.next_hop for path in paths)
             hops = tuple(hop for address in next_hops if (hop := self._hops.get(address)) is not None)
-            self._paths[next_hops] = RouteSpec(self._ownership.learned, hops=hops, metric=self._ownership.metric)
-        return self._paths[next_hops]
+            self._paths[paths] = RouteSpec(self._ownership.learned, hops=hops, metric=self._ownership.metric)
+        return self._paths[paths]

@@ -212,10 +212,8 @@ def _note(agent: Agent, source: Source, prefix: Prefix, path: RouteSpec, best: b
     if source == Source.TUNNELS and not is_resolved(path):
         return agent.tunnel_end.problem or f"{IPIP_DEVICE} is not up"
     if not is_resolved(path):
-        hops = agent.learned.routes.get(prefix)
-        return (
-            f"next hop {', '.join(map(unpack, hops))} is not reachable" if hops else "its device is not there or down"
-        )
+        hops = dict.fromkeys(unpack(path.next_hop) for path in agent.learned.routes.get(prefix, ()))
+        return f"next hop {', '.join(hops)} is not reachable" if hops else "its device is not there or down"
     if not best and (winner := agent.rib.best_source(prefix)) is not None:
         return f"{winner.name.lower()} wins"
     if prefix in agent.writer.refused:

@@ -23,7 +23,7 @@ from typing import Any, Self
 
 from bgp.client import Connected, Disconnected, SidecarClient, SidecarError, SidecarEvent
 from bgp.protocol import Converged, Learned, Problem, ReplayEnd, Withdrawn
-from bgp.speaker import Attributes, ImportPolicy, Neighbour, Speaker
+from bgp.speaker import Attributes, ImportPolicy, LearnedPath, LearnedPaths, Neighbour, Speaker
 from net.prefix import Prefix, pack
 
 PATIENCE = 60.0
@@ -122,7 +122,7 @@ class Agent:
     def __init__(self, socket: Path) -> None:
         self.socket = socket
         self.agent = SidecarClient(socket)  # asks for the status even where it is not started
-        self.learned: dict[Prefix, tuple[bytes, ...]] = {}
+        self.learned: dict[Prefix, LearnedPaths] = {}
         self.heard: list[SidecarEvent] = []
         self.replayed = self.settled = False
         self._tasks: list[asyncio.Task[None]] = []
@@ -188,8 +188,11 @@ class Agent:
         return peer
 
     async def wait_for_routes(self, routes: Mapping[str, Sequence[int]]) -> None:
-        """Wait until exactly these prefixes are learned, via these nodes."""
-        wanted = {Prefix.parse(p): tuple(pack(address(n)) for n in nodes) for p, nodes in routes.items()}
+        """Wait until exactly these prefixes are learned, from these nodes and through them."""
+        wanted = {
+            Prefix.parse(prefix): tuple(LearnedPath(pack(address(node)), address(node)) for node in nodes)
+            for prefix, nodes in routes.items()
+        }
         await until(lambda: self.learned == wanted, f"{sorted(routes)} to be learned at {self.socket}")
 
 

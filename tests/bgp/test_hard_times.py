@@ -15,7 +15,7 @@ from time import monotonic
 import pytest
 
 from bgp.protocol import Configure, Hello, Learned, Problem, ReplayEnd, Withdrawn, decode, encode
-from bgp.speaker import Attributes, Speaker
+from bgp.speaker import Attributes, LearnedPaths, Speaker
 from net.prefix import Prefix, pack
 from tests.bgp.fabric import Fabric, Node, address, mesh, node, routes, until
 
@@ -185,7 +185,7 @@ async def test_an_agent_that_does_not_read_loses_nothing_and_costs_no_session(fa
         await b.agent.announce(final)
         peer = await a.wait_for_peer(2, state="up", learned=2000)
         assert peer["flaps"] == 0
-        told: dict[Prefix, tuple[bytes, ...]] = {}
+        told: dict[Prefix, LearnedPaths] = {}
         async with asyncio.timeout(60):
             while told.keys() != final.keys():
                 match decode(await read_line(reader)):

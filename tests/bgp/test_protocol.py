@@ -11,7 +11,7 @@ from bgp.agent_feed import AgentFeed
 from bgp.decision import MAX_EQUAL_PATHS
 from bgp.events import AnnouncedPath, UpdateReceived, WithdrawnPath
 from bgp.rib_in import RibIn
-from bgp.speaker import Attributes, ImportPolicy, Neighbour, Speaker
+from bgp.speaker import Attributes, ImportPolicy, LearnedPath, LearnedPaths, Neighbour, Speaker
 from net.prefix import Prefix, pack
 
 four = st.builds(
@@ -25,7 +25,11 @@ six = st.builds(
     st.integers(0, 128),
 )
 prefixes = four | six
-next_hops = st.lists(st.binary(min_size=4, max_size=4), min_size=1, max_size=3).map(tuple)
+learned = st.lists(
+    st.builds(LearnedPath, st.binary(min_size=4, max_size=4), st.sampled_from(["192.0.2.2", "fd99::2"])),
+    min_size=1,
+    max_size=3,
+).map(tuple)
 attributes = st.builds(Attributes, st.binary(min_size=4, max_size=4), med=st.none() | st.integers(0, 9))
 SPEAKER = Speaker(
     "n1",
@@ -41,7 +45,7 @@ messages = st.one_of(
     st.builds(protocol.Announce, st.dictionaries(prefixes, attributes)),
     st.builds(protocol.Withdraw, st.lists(prefixes).map(tuple)),
     st.just(protocol.Complete()),
-    st.builds(protocol.Learned, st.dictionaries(prefixes, next_hops)),
+    st.builds(protocol.Learned, st.dictionaries(prefixes, learned)),
     st.builds(protocol.Withdrawn, st.lists(prefixes).map(tuple)),
     st.builds(protocol.ReplayEnd, st.booleans()),
     st.just(protocol.Converged()),
@@ -99,7 +103,7 @@ def test_an_agent_told_at_any_pace_ends_with_what_rib_in_holds(
     rib = RibIn()
     rib.configure([Neighbour(hop, "192.0.2.1", 64512, 64512) for hop in HOPS], SPEAKER.policy, 0)
     telling = AgentFeed(rib)
-    told: dict[Prefix, tuple[bytes, ...]] = {}
+    told: dict[Prefix, LearnedPaths] = {}
 
     def read() -> None:
         while (said := telling.next_messages()) is not None:
@@ -119,5 +123,5 @@ def test_an_agent_told_at_any_pace_ends_with_what_rib_in_holds(
         if reads:
             read()
     read()
-    assert told == {prefix: rib.next_hops(prefix) for prefix in rib.prefixes()}
+    assert told == {prefix: rib.learned_paths(prefix) for prefix in rib.prefixes()}
     assert all(len(hops) <= MAX_EQUAL_PATHS for hops in told.values())

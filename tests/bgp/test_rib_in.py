@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from bgp.decision import CandidatePath, next_hops
+from bgp.decision import CandidatePath, learned_paths
 from bgp.events import (
     AnnouncedPath,
     EndOfRib,
@@ -24,7 +24,7 @@ from bgp.events import (
 )
 from bgp.import_policy import RejectReason
 from bgp.rib_in import END_OF_RIB_SECONDS, RibIn, SessionState
-from bgp.speaker import Attributes, Family, ImportPolicy, Neighbour
+from bgp.speaker import Attributes, Family, ImportPolicy, LearnedPaths, Neighbour
 from net.prefix import Prefix, pack
 
 OWN, A, B = "192.0.2.1", "192.0.2.2", "192.0.2.3"
@@ -57,6 +57,10 @@ def takes_back(peer: str, *prefixes: Prefix, path_id: int = 0) -> UpdateReceived
     return UpdateReceived(peer, withdrawn=tuple(WithdrawnPath(prefix, path_id) for prefix in prefixes))
 
 
+def next_hops(rib: RibIn, prefix: Prefix) -> tuple[bytes, ...]:
+    return tuple(path.next_hop for path in rib.learned_paths(prefix))
+
+
 def rib_in(*peers: str) -> RibIn:
     made = RibIn()
     made.configure(map(neighbour, peers), POLICY, now=0)
@@ -84,26 +88,26 @@ def with_route(**said: Any) -> RibIn:
 
 def test_an_announcement_replaces_and_a_withdrawal_removes() -> None:
     rib = with_route()
-    assert rib.next_hops(ONE) == (pack(A),)
+    assert next_hops(rib, ONE) == (pack(A),)
     rib.fold(says(A, ONE, next_hop=B), 0)
-    assert rib.next_hops(ONE) == (pack(B),)
+    assert next_hops(rib, ONE) == (pack(B),)
     rib.fold(takes_back(A, ONE, TWO), 0)
-    assert rib.next_hops(ONE) == ()
+    assert next_hops(rib, ONE) == ()
     assert not rib.prefixes()
 
 
 def test_withdrawals_of_one_update_come_before_its_announcements() -> None:
     rib = with_route()
     rib.fold(replace(says(A, ONE), withdrawn=(WithdrawnPath(ONE, 0),)), 0)
-    assert rib.next_hops(ONE) == (pack(A),)
+    assert next_hops(rib, ONE) == (pack(A),)
 
 
 def test_paths_of_one_peer_are_told_apart_by_their_id() -> None:
     rib = with_route()
     rib.fold(says(A, ONE, path_id=2, next_hop=B), 0)
-    assert rib.next_hops(ONE) == (pack(A), pack(B))
+    assert next_hops(rib, ONE) == (pack(A), pack(B))
     rib.fold(takes_back(A, ONE), 0)
-    assert rib.next_hops(ONE) == (pack(B),)
+    assert next_hops(rib, ONE) == (pack(B),)
 
 
 def test_routes_stay_through_a_silent_end_and_go_when_the_restart_time_is_over() -> None:
@@ -111,9 +115,9 @@ def test_routes_stay_through_a_silent_end_and_go_when_the_restart_time_is_over()
     rib.fold(PeerDown(A, SILENT), 100)
     assert rib.next_expiry() == 130
     rib.expire(129)
-    assert rib.next_hops(ONE) == (pack(A),)
+    assert next_hops(rib, ONE) == (pack(A),)
     rib.expire(130)
-    assert rib.next_hops(ONE) == ()
+    assert next_hops(rib, ONE) == ()
 
 
 def test_failed_attempts_to_come_back_do_not_count_as_another_end() -> None:
@@ -122,20 +126,20 @@ def test_failed_attempts_to_come_back_do_not_count_as_another_end() -> None:
     for _ in range(3):
         rib.fold(PeerConnected(A), 101)
         rib.fold(PeerDown(A, SILENT), 101)
-    assert rib.next_hops(ONE) == (pack(A),)
+    assert next_hops(rib, ONE) == (pack(A),)
 
 
 def test_a_notification_ends_the_routes_at_once() -> None:
     for reason in (SHUTDOWN, "notification sent (4,0)"):
         rib = with_route()
         rib.fold(PeerDown(A, reason), 100)
-        assert rib.next_hops(ONE) == ()
+        assert next_hops(rib, ONE) == ()
 
 
 def test_a_peer_that_does_not_restart_gracefully_loses_its_routes() -> None:
     rib = with_route(graceful=False)
     rib.fold(PeerDown(A, SILENT), 100)
-    assert rib.next_hops(ONE) == ()
+    assert next_hops(rib, ONE) == ()
 
 
 def test_end_of_rib_after_a_restart_drops_only_what_was_not_said_again() -> None:
@@ -156,7 +160,7 @@ def test_a_peer_that_lost_its_forwarding_state_loses_its_stale_routes_when_it_is
     rib = with_route()
     rib.fold(PeerDown(A, SILENT), 100)
     come_up(rib, now=101, kept=False)
-    assert rib.next_hops(ONE) == ()
+    assert next_hops(rib, ONE) == ()
 
 
 def test_an_end_of_rib_that_never_comes_is_waited_for_longer_than_a_calico_node_takes() -> None:
@@ -164,9 +168,9 @@ def test_an_end_of_rib_that_never_comes_is_waited_for_longer_than_a_calico_node_
     rib.fold(PeerDown(A, SILENT), 100)
     come_up(rib, now=101)
     rib.expire(101 + 240)
-    assert rib.next_hops(ONE) == (pack(A),)
+    assert next_hops(rib, ONE) == (pack(A),)
     rib.expire(101 + END_OF_RIB_SECONDS)
-    assert rib.next_hops(ONE) == ()
+    assert next_hops(rib, ONE) == ()
 
 
 def test_a_second_end_before_end_of_rib_drops_what_was_stale_already() -> None:
@@ -183,9 +187,9 @@ def test_our_own_restart_keeps_everything_whatever_the_peers_say_of_theirs() -> 
     rib = with_route(kept=False)
     rib.speaker_lost("killed", 100)
     come_up(rib, now=101, kept=False)
-    assert rib.next_hops(ONE) == (pack(A),)
+    assert next_hops(rib, ONE) == (pack(A),)
     end_of_rib(rib, now=101)
-    assert rib.next_hops(ONE) == ()
+    assert next_hops(rib, ONE) == ()
 
 
 def test_a_refresh_drops_what_it_did_not_repeat() -> None:
@@ -203,16 +207,16 @@ def test_a_refused_route_is_used_once_the_rules_allow_it_and_the_other_way_round
     rib = with_route()
     mine = replace(POLICY, own_blocks=(ONE,))
     rib.configure([neighbour(A)], mine, 1)
-    assert rib.next_hops(ONE) == ()
+    assert next_hops(rib, ONE) == ()
     assert rib.peers[A].refused() == {RejectReason.OWN_BLOCK: 1}
     rib.configure([neighbour(A)], POLICY, 2)
-    assert rib.next_hops(ONE) == (pack(A),)
+    assert next_hops(rib, ONE) == (pack(A),)
 
 
 def test_a_route_that_becomes_bad_is_not_used_in_its_old_form() -> None:
     rib = with_route()
     rib.fold(says(A, ONE, next_hop=OWN), 0)
-    assert rib.next_hops(ONE) == ()
+    assert next_hops(rib, ONE) == ()
 
 
 def test_prefixes_over_the_limit_are_refused_and_counted_and_known_ones_still_change() -> None:
@@ -222,7 +226,7 @@ def test_prefixes_over_the_limit_are_refused_and_counted_and_known_ones_still_ch
     assert len(rib.prefixes()) == POLICY.prefix_limit
     assert rib.peers[A].refused() == {RejectReason.OVER_LIMIT: 7}
     rib.fold(says(A, ONE, next_hop=B), 0)
-    assert rib.next_hops(ONE) == (pack(B),)
+    assert next_hops(rib, ONE) == (pack(B),)
 
 
 def test_a_removed_neighbour_takes_its_routes_along() -> None:
@@ -265,7 +269,7 @@ class AnyLife(RuleBasedStateMachine):
         super().__init__()
         self.rib = rib_in(A, B)
         self.now = 0.0
-        self.told: dict[Prefix, tuple[bytes, ...]] = {}
+        self.told: dict[Prefix, LearnedPaths] = {}
 
     @rule(peer=peers, prefix=prefixes, path_id=ids, hop=st.sampled_from([A, B, OWN]))
     def announce(self, peer: str, prefix: Prefix, path_id: int, hop: str) -> None:
@@ -309,22 +313,22 @@ class AnyLife(RuleBasedStateMachine):
     @invariant()
     def index_is_what_the_peers_tables_say(self) -> None:
         paths: dict[Prefix, list[CandidatePath]] = {}
-        for peer in self.rib.peers.values():
+        for address, peer in self.rib.peers.items():
             for key, received in peer.routes.items():
                 if received.reject_reason is None:
-                    paths.setdefault(key.prefix, []).append(CandidatePath(received.attributes, peer.external))
+                    paths.setdefault(key.prefix, []).append(CandidatePath(received.attributes, peer.external, address))
         assert set(self.rib.prefixes()) == set(paths)
         for prefix, some in paths.items():
-            assert self.rib.next_hops(prefix) == next_hops(some)
+            assert self.rib.learned_paths(prefix) == learned_paths(some)
 
     @invariant()
     def every_change_is_marked(self) -> None:
         for prefix in self.rib.changed:
             self.told.pop(prefix, None)
-            if found := self.rib.next_hops(prefix):
+            if found := self.rib.learned_paths(prefix):
                 self.told[prefix] = found
         self.rib.changed.clear()
-        assert self.told == {prefix: self.rib.next_hops(prefix) for prefix in self.rib.prefixes()}
+        assert self.told == {prefix: self.rib.learned_paths(prefix) for prefix in self.rib.prefixes()}
 
     @invariant()
     def stale_routes_exist_and_have_an_end(self) -> None:

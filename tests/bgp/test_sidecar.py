@@ -20,7 +20,7 @@ from bgp.events import AnnouncedPath, SpeakerEvent, SpeakerStarted, SpeakerStopp
 from bgp.exabgp_process import ExaBGPError
 from bgp.exabgp_supervisor import ExaBGP
 from bgp.protocol import Converged, Hello, Problem, ReplayEnd, decode, encode
-from bgp.speaker import Attributes, Speaker
+from bgp.speaker import Attributes, LearnedPath, Speaker
 from net.prefix import Prefix, pack
 from tests.bgp.fabric import Agent, mesh, routes, until
 
@@ -343,7 +343,7 @@ async def test_what_is_learned_outlives_agent_and_exabgp(tmp_path: Path) -> None
         await until(lambda: exabgp.said.empty(), "the events to be read")
         one.start_agent()
         await until(lambda: one.replayed, "the replay")
-        assert one.learned == {Prefix.parse(BLOCK): (pack(PEER),)}
+        assert one.learned == {Prefix.parse(BLOCK): (LearnedPath(pack(PEER), PEER),)}
         assert one.settled
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bgp.speaker import Attributes, Speaker
+from bgp.speaker import Attributes, LearnedPath, Speaker
 from net.prefix import Prefix, pack
 from tests.bgp.fabric import Fabric, mesh, node, routes, until
 
@@ -53,8 +53,8 @@ async def test_both_families_each_on_a_session_of_its_own(fabric: Fabric) -> Non
         await b.agent.announce({})
         await until(lambda: len(b.learned) == 2, "b to learn both")
         assert b.learned == {
-            Prefix.parse("10.65.1.0/26"): (pack("192.0.2.1"),),
-            Prefix.parse("fd00:65::/122"): (pack("fd99::1"),),
+            Prefix.parse("10.65.1.0/26"): (LearnedPath(pack("192.0.2.1"), "192.0.2.1"),),
+            Prefix.parse("fd00:65::/122"): (LearnedPath(pack("fd99::1"), "fd99::1"),),
         }
         await until(lambda: a.settled and b.settled, "the end-of-RIB of both families")
         peers = await b.peers()
