@@ -46,8 +46,7 @@ from datastore.kinds.pools import IPPool
 from datastore.names import interface_name, workload_endpoint_name
 from datastore.store import Store
 from ipam import block as blocks
-from ipam.allocator import Allocator
-from ipam.allocator import Request as AddressRequest
+from ipam.allocator import AddressesWanted, Allocator
 from ipam.errors import BadPool, Contention, IpamError, NoPools, NotInPool
 from ipam.names import attribute_time, handle_name, legacy_pod_handle
 from kernel.netlink import KernelError
@@ -202,7 +201,7 @@ class Verbs:
     async def _assign(self, request: Request, wanted: Wish) -> tuple[Address, ...]:
         """Reserve what is wished for, all of it or nothing that stays: the caller releases by handle."""
         attachment, pod = request.attachment, request.pod
-        asked = AddressRequest(
+        asked = AddressesWanted(
             node=self._settings.node,
             handle=attachment.handle,
             attributes={

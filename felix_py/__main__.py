@@ -34,7 +34,7 @@ from felix_py.tunnel_device import TunnelEnd
 from felix_py.web import WebServer
 from ipam.allocator import Allocator
 from ipam.collector import Collector
-from ipam.tunnels import Tunnels
+from ipam.tunnels import TunnelAddresses
 from kernel.links import Devices
 from kernel.netlink import KernelError
 from kernel.rtnetlink import Rtnetlink
@@ -96,8 +96,10 @@ async def _serve(settings: Settings) -> None:
         identity = await _start(settings, store, kernel, allocator)
         write_sysctls(FORWARDING, optional=_IPV6_SYSCTLS)
         sidecar = SidecarClient(settings.run_dir / "bgp.sock")
-        tunnel_end = TunnelEnd(Tunnels(store, allocator, identity.node), stack.enter_context(closing(Devices())))
-        agent = Agent(settings, identity, store, kernel, sidecar, tunnel_end, allocator.notice)
+        tunnel_end = TunnelEnd(
+            TunnelAddresses(store, allocator, identity.node), stack.enter_context(closing(Devices()))
+        )
+        agent = Agent(settings, identity, store, kernel, sidecar, tunnel_end, allocator.on_event)
         journal = Journal(settings.state_dir / "released.journal")
         verbs = Verbs(_cni_settings(settings, identity), store, allocator, agent, journal, limitation=agent.limitation)
         checks = Checks(agent, store, kernel, verbs.leaving)

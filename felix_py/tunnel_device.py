@@ -16,7 +16,7 @@ import logging
 from datastore.errors import DatastoreError
 from felix_py.tunnels import IPIP_DEVICE
 from ipam.errors import IpamError
-from ipam.tunnels import Tunnels
+from ipam.tunnels import TunnelAddresses
 from kernel.link_codec import Link
 from kernel.links import Devices
 from kernel.netlink import KernelError
@@ -29,7 +29,7 @@ _UNSUPPORTED = (errno.EOPNOTSUPP, errno.ENOENT, errno.ENODEV)
 class TunnelEnd:
     """The device and its address. `problem` is the sentence for why it is not as wanted, or empty."""
 
-    def __init__(self, addresses: Tunnels, devices: Devices) -> None:
+    def __init__(self, addresses: TunnelAddresses, devices: Devices) -> None:
         self._addresses, self._devices = addresses, devices
         self.problem = ""
         self.address: str | None = None
@@ -44,7 +44,7 @@ class TunnelEnd:
         problem = ""
         try:
             link = self._bring_up(mtu) if mtu else self._devices.link(IPIP_DEVICE)
-            given = (await self._addresses.settle(("ipip",))).get("ipip")
+            given = (await self._addresses.update(("ipip",))).get("ipip")
             self.address = str(given) if given else None
             if link is not None:
                 self._keep_only(link.index, given.packed if given else None)

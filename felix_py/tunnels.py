@@ -17,7 +17,7 @@ from datastore.kinds.pools import IPPool
 from felix_py.fib import Ownership
 from felix_py.remote_blocks import RemoteBlocks
 from felix_py.rib import Rib, Source
-from ipam.tunnels import tunnel_pools
+from ipam.tunnel_pools import tunnel_pools
 from kernel.route import NextHop, RouteSpec
 from net.prefix import Prefix
 

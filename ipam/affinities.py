@@ -1,8 +1,23 @@
-"""Which host owns which block: claiming, repairing and giving up affinities, in the order shared with Calico.
+"""Which host owns which block: claiming, repairing and releasing affinities, in the order shared with Calico.
 
-A claim is written in three steps, so that two hosts never both believe in one block: the affinity as pending, the
-block with its owner, the affinity as confirmed. Giving up goes the other way round. Whoever finds a claim half done,
-its own host included, carries it on from what it reads.
+A claim is written in three steps, so that two hosts never both believe they own a block: the affinity as pending, the
+block with its owner, the affinity as confirmed. A release goes the other way round. Whoever finds a claim or a release
+half done, its own host included, continues it from what it reads. An affinity's life:
+
+    state            event                                                     next state
+    ---------------  --------------------------------------------------------  ---------------
+    none             claim: the affinity is created                            pending
+    none             release, and the block names the host: it is re-created   pendingDeletion
+    pending          the block is created, or is the host's and is rewritten   confirmed
+    pending          the block belongs to another host                         none
+    confirmed        repair: there is no block                                 pending
+    confirmed        repair or release: the block belongs to another host      none
+    confirmed        release                                                   pendingDeletion
+    pendingDeletion  the block is deleted if empty, else left without owner    none
+    pendingDeletion  claim, or the release is refused (in use, written since)  pending
+
+Every arrow is a compare-and-swap on the affinity; a writer that loses the race reads again or raises ClaimConflict. The
+empty state of records by old versions counts as confirmed.
 """
 
 from __future__ import annotations
@@ -28,7 +43,7 @@ from ipam.names import (
     hostname_hash,
 )
 
-State = Literal["pending", "confirmed", "pendingDeletion"]
+AffinityState = Literal["pending", "confirmed", "pendingDeletion"]
 
 
 class Affinities:
@@ -45,7 +60,7 @@ class Affinities:
         return [affinity for affinity in found if affinity.spec.node == host and affinity.spec.type == "host"]
 
     async def adopt(self, host: str) -> None:
-        """Give labels to the host's affinities that older versions wrote without, and finish its half-done claims."""
+        """Add the labels that older versions left out of the host's affinities, and complete its half-done claims."""
         for affinity in (await self._store.list(BlockAffinity)).objects:
             if affinity.spec.node != host or affinity.spec.type != "host":
                 continue
@@ -60,31 +75,31 @@ class Affinities:
                     await self.repair(affinity)
 
     async def claim(self, host: str, cidr: Network) -> None:
-        """Make the block this host's. Raises ClaimConflict: another host has it, or was quicker."""
+        """Make the block this host's. Raises ClaimConflict: another host owns it, or was faster."""
         for _ in range(ATTEMPTS):
             affinity = await self._pending(host, cidr)
             if affinity is None:
                 continue
             try:
-                await self._store.create(blocks.fresh(cidr, host, self._now_ns()))
+                await self._store.create(blocks.new_block(cidr, host, self._now_ns()))
             except AlreadyExists:
                 block = await self._block(cidr)
                 if block is None:
                     continue
                 if block.spec.affinity != host_affinity(host):
-                    await self._drop(affinity)
+                    await self._delete(affinity)
                     owner = block.spec.affinity or "no host, but is not empty"
                     raise ClaimConflict(f"claim block {cidr} for node {host}: it belongs to {owner}") from None
                 if not await self._rewritten(block):
                     continue
             await self._confirm(affinity)
             return
-        raise Contention(f"claim block {cidr} for node {host}: overtaken {ATTEMPTS} times in a row; try again later")
+        raise Contention(f"claim block {cidr} for node {host}: lost {ATTEMPTS} races in a row; try again later")
 
     async def repair(self, affinity: BlockAffinity) -> bool:
-        """Make an affinity of ours usable again, or drop it; True if the block is ours and confirmed.
+        """Complete an affinity, or delete it if the block is another host's; True if it is confirmed then.
 
-        Raises ClaimConflict: somebody else is changing it at this moment.
+        Raises ClaimConflict: another process is changing it at this moment.
         """
         host, cidr = affinity.spec.node, affinity.network
         block = await self._block(cidr)
@@ -94,7 +109,7 @@ class Affinities:
                 return True
             raise ClaimConflict(f"claim block {cidr} for node {host} again: its affinity is being changed")
         if block.spec.affinity != host_affinity(host):
-            await self._drop(affinity)
+            await self._delete(affinity)
             return False
         if affinity.confirmed:
             return True
@@ -109,10 +124,10 @@ class Affinities:
     async def release(
         self, host: str, cidr: Network, *, must_be_empty: bool = False, expected_sequence: int | None = None
     ) -> None:
-        """Give up a host's block: delete it if empty, else leave it to nobody until its last address is released.
+        """Release a host's block: delete it if empty, else leave it without owner until its last address is released.
 
         Raises ClaimConflict: it is not this host's, was written since `expected_sequence` was read, or is being claimed
-        again. NotEmpty: it was to be released only if empty. Both leave the host its block.
+        again. NotEmpty: it was to be released only if empty. In both cases the host keeps its block.
         """
         for _ in range(ATTEMPTS):
             affinity = await self._affinity(host, cidr)
@@ -120,20 +135,20 @@ class Affinities:
             if affinity is None:
                 if block is None or block.spec.affinity != host_affinity(host):
                     return
-                affinity = await self._restored(host, cidr)
+                affinity = await self._recreated(host, cidr)
                 if affinity is None:
                     continue
             if block is not None and block.spec.affinity != host_affinity(host):
-                await self._drop(affinity)
+                await self._delete(affinity)
                 raise ClaimConflict(f"release block {cidr} of node {host}: it belongs to {block.spec.affinity}")
             if block is not None and expected_sequence not in (None, block.spec.sequence_number):
-                await self._reinstate(affinity)
-                raise ClaimConflict(f"release block {cidr} of node {host}: somebody has written it meanwhile")
+                await self._cancel_release(affinity)
+                raise ClaimConflict(f"release block {cidr} of node {host}: it was written since it was read")
             if block is not None and must_be_empty and not blocks.is_empty(block):
-                await self._reinstate(affinity)
+                await self._cancel_release(affinity)
                 raise NotEmpty(f"release block {cidr} of node {host}: addresses in it are in use")
             leaving = await self._try_state(affinity, "pendingDeletion")
-            if leaving is None or not await self._disown(block):
+            if leaving is None or not await self._remove_owner(block):
                 continue
             try:
                 await self._store.delete(leaving)
@@ -142,31 +157,31 @@ class Affinities:
             except Conflict:
                 raise ClaimConflict(f"release block {cidr} of node {host}: it is being claimed again") from None
             return
-        raise Contention(f"release block {cidr} of node {host}: overtaken {ATTEMPTS} times in a row; try again later")
+        raise Contention(f"release block {cidr} of node {host}: lost {ATTEMPTS} races in a row; try again later")
 
     async def _rewritten(self, block: IPAMBlock) -> bool:
-        """Write the block unchanged, so that a release that read it earlier fails; False if overtaken."""
+        """Write the block unchanged, so that a release that read it earlier fails; False if this write lost a race."""
         try:
-            await self._store.update(blocks.advanced(block))
+            await self._store.update(blocks.with_next_sequence(block))
         except LOST_RACE:
             return False
         return True
 
-    async def _disown(self, block: IPAMBlock | None) -> bool:
-        """Delete an empty block, or take its owner off; False if somebody wrote it since."""
+    async def _remove_owner(self, block: IPAMBlock | None) -> bool:
+        """Delete the block if it is empty, else remove its owner; False if it was written since it was read."""
         if block is None:
             return True
         try:
             if blocks.is_empty(block):
                 await self._store.delete(block)
             else:
-                await self._store.update(blocks.disowned(blocks.advanced(block)))
+                await self._store.update(blocks.without_affinity(blocks.with_next_sequence(block)))
         except LOST_RACE:
             return False
         return True
 
     async def _pending(self, host: str, cidr: Network) -> BlockAffinity | None:
-        """Return the host's affinity for the block, pending or confirmed; None if it was overtaken on the way."""
+        """Return the host's affinity for the block, pending or confirmed; None if a write lost a race."""
         try:
             return await self._store.create(_affinity(host, cidr, "pending"))
         except AlreadyExists:
@@ -175,8 +190,8 @@ class Affinities:
             return existing
         return await self._try_state(existing, "pending")
 
-    async def _restored(self, host: str, cidr: Network) -> BlockAffinity | None:
-        """Write the affinity that a block names but that is missing, so that a claim by its host meets it."""
+    async def _recreated(self, host: str, cidr: Network) -> BlockAffinity | None:
+        """Create the missing affinity of a block that names this host, so that a claim by the host meets it."""
         try:
             return await self._store.create(_affinity(host, cidr, "pendingDeletion"))
         except AlreadyExists:
@@ -188,22 +203,22 @@ class Affinities:
         host, cidr = affinity.spec.node, affinity.network
         current = await self._affinity(host, cidr)
         if current is None or not current.confirmed:
-            raise ClaimConflict(f"confirm block {cidr} for node {host}: somebody is releasing it")
+            raise ClaimConflict(f"confirm block {cidr} for node {host}: it is being released")
 
-    async def _reinstate(self, affinity: BlockAffinity) -> None:
-        """Take back a release that can't go on, lest the block stays unannounced until its host looks at it."""
+    async def _cancel_release(self, affinity: BlockAffinity) -> None:
+        """Undo a release that is refused; else the block would not be announced until its host repairs it."""
         if affinity.spec.state == "pendingDeletion":
             with suppress(ClaimConflict):
                 await self.repair(affinity)
 
-    async def _try_state(self, affinity: BlockAffinity, state: State) -> BlockAffinity | None:
-        """Return the affinity as written with this state; None if somebody was quicker."""
+    async def _try_state(self, affinity: BlockAffinity, state: AffinityState) -> BlockAffinity | None:
+        """Return the affinity as written with this state; None if another writer was faster."""
         try:
             return await self._store.update(affinity.with_spec(state=state))
         except LOST_RACE:
             return None
 
-    async def _drop(self, affinity: BlockAffinity) -> None:
+    async def _delete(self, affinity: BlockAffinity) -> None:
         try:
             await self._store.delete(affinity)
         except LOST_RACE:
@@ -216,7 +231,7 @@ class Affinities:
         return await found_or_none(self._store.get(IPAMBlock, cidr_name(str(cidr))))
 
 
-def _affinity(host: str, cidr: Network, state: State) -> BlockAffinity:
+def _affinity(host: str, cidr: Network, state: AffinityState) -> BlockAffinity:
     return BlockAffinity.make(
         affinity_name(host, str(cidr)),
         labels=affinity_labels(host, cidr.version),

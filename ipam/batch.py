@@ -1,6 +1,6 @@
-"""What is asked of one block at the same time, and the single state of block and handles that answers it.
+"""The operations that wait for one block, and the single new state of block and handles that carries them out.
 
-Pure. The order of the asks is the order of arrival. An ask that cannot be met gets its exception and leaves
+Pure. The order of the operations is the order of arrival. An operation that is refused gets its exception and leaves
 the others untouched.
 """
 
@@ -19,7 +19,7 @@ from ipam.reserved import Reserved
 
 
 @dataclass(frozen=True, slots=True)
-class Assign:
+class AssignAny:
     """Assign up to `count` addresses, fewer if there are fewer."""
 
     handle: str
@@ -27,11 +27,11 @@ class Assign:
     count: int
     reserved: Reserved
     only_for: str | None = None
-    """Set: the block must belong to this host, or nothing is assigned and ForeignBlock is the answer."""
+    """A host: if the block is not this host's, nothing is assigned and the result is ForeignBlock."""
 
 
 @dataclass(frozen=True, slots=True)
-class AssignAt:
+class AssignExactly:
     """Assign this one address."""
 
     handle: str
@@ -42,7 +42,7 @@ class AssignAt:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Release this address, if it is still assigned under this handle and with this sequence (None: whichever)."""
+    """Release this address, if it is still assigned under this handle and with this sequence (None: any)."""
 
     address: Address
     handle: str | None = None
@@ -57,60 +57,60 @@ class ReleaseHandle:
     record: IPAMHandle | None = None
 
 
-Ask: TypeAlias = Assign | AssignAt | Release | ReleaseHandle
-Answer: TypeAlias = tuple[Address, ...]
-"""The addresses that were assigned, or released. Releasing what is free is no error, and no address."""
+Operation: TypeAlias = AssignAny | AssignExactly | Release | ReleaseHandle
+Result: TypeAlias = tuple[Address, ...]
+"""The addresses that were assigned, or released. Releasing a free address is no error and yields none."""
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """One block after a batch, the answers in order, and what its handles must count."""
+class BatchResult:
+    """One block after a batch, the results in the operations' order, and what its handles must count."""
 
     block: IPAMBlock
-    answers: tuple[Answer | Exception, ...]
+    results: tuple[Result | Exception, ...]
     handles: Mapping[str, int] = field(default_factory=dict)
     """By how much each handle's count for this block changes."""
     records: Mapping[str, IPAMHandle] = field(default_factory=dict)
     """The handles that were read already."""
 
     @property
-    def vanishes(self) -> bool:
-        """True if the block is to be deleted: it is no host's, and its last address has gone."""
+    def deletes_block(self) -> bool:
+        """True if the block has no owner and its last address was released."""
         return self.block.spec.affinity is None and blocks.is_empty(self.block)
 
 
-def serve(block: IPAMBlock, asks: Sequence[Ask], now_ns: int, cooldown_seconds: int) -> Outcome:
-    """Return what one write of this block can do for all the asks.
+def apply(block: IPAMBlock, operations: Sequence[Operation], now_ns: int, cooldown_seconds: int) -> BatchResult:
+    """Return what one write of this block does for all the operations.
 
-    The block comes back as it was, the same object, if nothing is to be written.
+    If nothing is to be written, the block comes back as the same object.
     """
-    state = blocks.collect(block, now_ns, cooldown_seconds)
-    answers: list[Answer | Exception] = []
+    state = blocks.free_cooled_down(block, now_ns, cooldown_seconds)
+    results: list[Result | Exception] = []
     handles: dict[str, int] = {}
-    for ask in asks:
+    for operation in operations:
         try:
-            state, answer, handle, count = _serve_one(state, ask, now_ns, cooldown_seconds)
+            state, result, handle, count = _apply_one(state, operation, now_ns, cooldown_seconds)
         except IpamError as refusal:
-            answers.append(refusal)
+            results.append(refusal)
             continue
-        answers.append(answer)
+        results.append(result)
         if handle is not None and count:
             handles[handle] = handles.get(handle, 0) + count
-    written = any(answer for answer in answers if not isinstance(answer, Exception))
-    read = {ask.handle: ask.record for ask in asks if isinstance(ask, ReleaseHandle) and ask.record}
-    return Outcome(blocks.advanced(state) if written else block, tuple(answers), handles, read)
+    written = any(result for result in results if not isinstance(result, Exception))
+    read = {one.handle: one.record for one in operations if isinstance(one, ReleaseHandle) and one.record}
+    return BatchResult(blocks.with_next_sequence(state) if written else block, tuple(results), handles, read)
 
 
-def needs_cooldown(block: IPAMBlock, asks: Sequence[Ask]) -> bool:
-    """True if the answers depend on how long a released address rests: most assignments do not."""
-    releasing = any(isinstance(ask, Release | ReleaseHandle) for ask in asks)
+def needs_cooldown(block: IPAMBlock, operations: Sequence[Operation]) -> bool:
+    """True if the results depend on how long released addresses cool down; those of most assignments do not."""
+    releasing = any(isinstance(operation, Release | ReleaseHandle) for operation in operations)
     return releasing or any(attribute.released_at is not None for attribute in block.spec.attributes)
 
 
 def counted(record: IPAMHandle | None, handle: str, cidr: str, change: int) -> IPAMHandle | None:
     """Return the handle's record after a change of what one block holds for it; None: it holds nothing any more.
 
-    A count that would fall below zero is zero: somebody has tidied up before us.
+    A count never falls below zero: another process may have corrected the record already.
     """
     counts = dict(record.spec.block) if record else {}
     count = counts.get(cidr, 0) + change
@@ -125,17 +125,16 @@ def counted(record: IPAMHandle | None, handle: str, cidr: str, change: int) -> I
     return record.with_spec(block=counts)
 
 
-def _serve_one(
-    block: IPAMBlock, ask: Ask, now_ns: int, cooldown_seconds: int
-) -> tuple[IPAMBlock, Answer, str | None, int]:
-    match ask:
-        case Assign(handle, attributes, count, reserved, only_for):
-            _must_belong(block, only_for, handle)
-            kept = reserved.ordinals(block.network)
-            after, ordinals = blocks.assign(block, count, handle, attributes, kept)
+def _apply_one(
+    block: IPAMBlock, operation: Operation, now_ns: int, cooldown_seconds: int
+) -> tuple[IPAMBlock, Result, str | None, int]:
+    match operation:
+        case AssignAny(handle, attributes, count, reserved, only_for):
+            _require_affinity(block, only_for, handle)
+            after, ordinals = blocks.assign(block, count, handle, attributes, reserved.ordinals(block.network))
             return after, _addresses(block, ordinals), handle, len(ordinals)
-        case AssignAt(handle, attributes, address, only_for):
-            _must_belong(block, only_for, handle)
+        case AssignExactly(handle, attributes, address, only_for):
+            _require_affinity(block, only_for, handle)
             after = blocks.assign_at(block, blocks.ordinal_of(block, address), handle, attributes)
             return after, (address,), handle, 1
         case ReleaseHandle(handle):
@@ -143,34 +142,34 @@ def _serve_one(
             after = blocks.release(block, ordinals, now_ns, cooldown_seconds) if ordinals else block
             return after, _addresses(block, ordinals), handle, -len(ordinals)
         case Release():
-            return _release(block, ask, now_ns, cooldown_seconds)
+            return _release(block, operation, now_ns, cooldown_seconds)
 
 
 def _release(
-    block: IPAMBlock, ask: Release, now_ns: int, cooldown_seconds: int
-) -> tuple[IPAMBlock, Answer, str | None, int]:
-    ordinal = blocks.ordinal_of(block, ask.address)
+    block: IPAMBlock, wanted: Release, now_ns: int, cooldown_seconds: int
+) -> tuple[IPAMBlock, Result, str | None, int]:
+    ordinal = blocks.ordinal_of(block, wanted.address)
     index = block.spec.allocations[ordinal]
     if index is None or block.spec.attributes[index].released_at is not None:
         return block, (), None, 0
     holder = written_handle(block.spec.attributes[index].handle_id)
     sequence = block.spec.sequence_number_for_allocation.get(str(ordinal), 0)
-    if ask.handle is not None and holder != ask.handle:
-        raise WrongOwner(f"release {ask.address} of {ask.handle}: it belongs to {holder} now and is left alone")
-    if ask.sequence is not None and sequence != ask.sequence:
+    if wanted.handle is not None and holder != wanted.handle:
+        raise WrongOwner(f"release {wanted.address} of {wanted.handle}: it belongs to {holder} now and is left alone")
+    if wanted.sequence is not None and sequence != wanted.sequence:
         raise WrongOwner(
-            f"release {ask.address} of {holder}, allocation {ask.sequence}:"
-            f" it was assigned anew as {sequence} and is left alone"
+            f"release {wanted.address} of {holder}, allocation {wanted.sequence}:"
+            f" it was assigned again as {sequence} and is left alone"
         )
     after = blocks.release(block, (ordinal,), now_ns, cooldown_seconds)
-    return after, (ask.address,), holder, -1
+    return after, (wanted.address,), holder, -1
 
 
-def _must_belong(block: IPAMBlock, host: str | None, handle: str) -> None:
+def _require_affinity(block: IPAMBlock, host: str | None, handle: str) -> None:
     if host is not None and block.spec.affinity != host_affinity(host):
         owner = block.spec.affinity or "no host"
         raise ForeignBlock(f"assign {handle} on node {host} from block {block.network}: it belongs to {owner}")
 
 
-def _addresses(block: IPAMBlock, ordinals: Sequence[int]) -> Answer:
+def _addresses(block: IPAMBlock, ordinals: Sequence[int]) -> Result:
     return tuple(blocks.address_of(block, ordinal) for ordinal in ordinals)

@@ -1,10 +1,10 @@
-"""One block of addresses: what is free, who has what, and the steps from one state to the next.
+"""One block of addresses: which are free, which are assigned to whom, and the steps from one state to the next.
 
-Pure: a step takes the block's record and returns another. What a record holds beyond this version's knowledge
-is kept, and so are the addresses that a Windows host sets aside in its blocks.
+Pure: a step takes the block's record and returns another. Fields that this version does not know are kept, and so are
+the addresses that a Windows host sets aside in its blocks.
 
 An address of a block is counted by its ordinal, from 0. Free ordinals wait in a queue: assigned from its head,
-released to its tail, so that an address rests as long as possible before somebody else gets it.
+released to its tail, so that the time before an address is assigned again is as long as possible.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ class Allocation:
     sequence: int
     block: Network
     released: bool = False
-    """Given back, but resting: nobody's, and not yet free."""
+    """Released and cooling down: neither assigned nor free yet."""
 
 
-def fresh(cidr: Network, host: str, now_ns: int) -> IPAMBlock:
+def new_block(cidr: Network, host: str, now_ns: int) -> IPAMBlock:
     """Return a new block of this host, all its addresses free.
 
     Its sequence starts at the time, never at 0: a release meant for an earlier life of the block must not match.
@@ -65,7 +65,7 @@ def has_free(block: IPAMBlock, reserved: Collection[int] = ()) -> bool:
 
 
 def is_empty(block: IPAMBlock) -> bool:
-    """True if nobody has an address here. A Windows host's own reservations do not count, resting addresses do."""
+    """True if no address is in use. A Windows host's own reservations do not count, addresses cooling down do."""
     attributes = block.spec.attributes
     return all(
         index is None
@@ -111,47 +111,47 @@ def assign(
 def assign_at(block: IPAMBlock, ordinal: int, handle: str, attributes: Mapping[str, str]) -> IPAMBlock:
     """Assign one given address. Reservations bind automatic choice only, not this.
 
-    Raises AlreadyAssigned: somebody has it, or it rests after a release.
+    Raises AlreadyAssigned: it is assigned, or cools down after a release.
     """
     index = block.spec.allocations[ordinal]
     if index is not None:
         holder = block.spec.attributes[index]
-        whose = "rests after its release" if holder.released_at else f"belongs to {holder.handle_id}"
-        raise AlreadyAssigned(f"assign {address_of(block, ordinal)} to {handle}: it {whose}; choose another")
+        state = "cools down after its release" if holder.released_at else f"belongs to {holder.handle_id}"
+        raise AlreadyAssigned(f"assign {address_of(block, ordinal)} to {handle}: it {state}; choose another")
     return _taken(block, (ordinal,), handle, attributes)
 
 
 def release(block: IPAMBlock, ordinals: Sequence[int], now_ns: int = 0, cooldown_seconds: int = 0) -> IPAMBlock:
-    """Free these addresses, or let them rest first where the cluster asks for a cooldown.
+    """Free these addresses, or let them cool down first where the cluster sets a cooldown.
 
-    A freed ordinal loses its sequence entry too: it said something about an allocation that is over.
+    A freed ordinal loses its sequence entry too: it belonged to the allocation that ends.
     """
     if cooldown_seconds:
-        return _compacted(_resting(block, ordinals, now_ns))
+        return _compacted(_cooling_down(block, ordinals, now_ns))
     return _compacted(_freed(block, ordinals))
 
 
-def collect(block: IPAMBlock, now_ns: int, cooldown_seconds: int) -> IPAMBlock:
-    """Free the addresses that have rested long enough, lowest first; the block itself if there are none."""
-    rested = {
+def free_cooled_down(block: IPAMBlock, now_ns: int, cooldown_seconds: int) -> IPAMBlock:
+    """Free the addresses that have cooled down, lowest first; the block itself if there are none."""
+    cooled_down = {
         index
         for index, attribute in enumerate(block.spec.attributes)
         if attribute.released_at is not None
         and claim_time_ns(attribute.released_at) <= now_ns - cooldown_seconds * 10**9
     }
-    if not rested:
+    if not cooled_down:
         return block
     return _compacted(
-        _freed(block, [ordinal for ordinal, index in enumerate(block.spec.allocations) if index in rested])
+        _freed(block, [ordinal for ordinal, index in enumerate(block.spec.allocations) if index in cooled_down])
     )
 
 
-def advanced(block: IPAMBlock) -> IPAMBlock:
+def with_next_sequence(block: IPAMBlock) -> IPAMBlock:
     """Return what a write of this block must hold: every write moves the sequence on."""
     return block.with_spec(sequence_number=block.spec.sequence_number + 1)
 
 
-def disowned(block: IPAMBlock) -> IPAMBlock:
+def without_affinity(block: IPAMBlock) -> IPAMBlock:
     """Return the block without its host; it disappears with its last address."""
     return block.with_spec(affinity=None, affinity_claim_time=None)
 
@@ -230,11 +230,11 @@ def _freed(block: IPAMBlock, ordinals: Sequence[int]) -> IPAMBlock:
     )
 
 
-def _resting(block: IPAMBlock, ordinals: Sequence[int], now_ns: int) -> IPAMBlock:
+def _cooling_down(block: IPAMBlock, ordinals: Sequence[int], now_ns: int) -> IPAMBlock:
     spec = block.spec
-    nobody, resting = len(spec.attributes), set(ordinals)
+    no_owner, cooling = len(spec.attributes), set(ordinals)
     return block.with_spec(
-        allocations=tuple(nobody if o in resting else index for o, index in enumerate(spec.allocations)),
+        allocations=tuple(no_owner if o in cooling else index for o, index in enumerate(spec.allocations)),
         attributes=(*spec.attributes, AllocationAttribute(releasedAt=claim_time(now_ns))),
     )
 

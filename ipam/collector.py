@@ -1,7 +1,7 @@
-"""Giving back what leaked: one round reads the cluster, decides what is proved, and releases just that.
+"""Releasing what leaked: one round reads the cluster, decides what is confirmed, and releases just that.
 
-Any agent may run it, several at once too. Each release names handle and sequence, so what was assigned anew since the
-picture was taken is left alone.
+Any agent may run it, several at once too. Each release names handle and sequence, so what was assigned again since the
+reading is left alone.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ from ipam.allocator import Allocator
 from ipam.batch import Release
 from ipam.block import Allocation
 from ipam.errors import ClaimConflict, IpamError, NotEmpty, WrongOwner
-from ipam.leaks import Leaks, Watchlist, find_leaks
+from ipam.leaks import Leaks, Suspects, find_leaks
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ GRACE_SECONDS = 15 * 60
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """What one round gave back."""
+    """What one round released."""
 
     addresses: tuple[Allocation, ...] = ()
     handles: tuple[str, ...] = ()
@@ -41,7 +41,7 @@ class Collected:
 
 
 class Collector:
-    """The leaks of one store, and how long each has been in sight."""
+    """The leaks of one store, and how long each has been suspected."""
 
     def __init__(
         self,
@@ -55,43 +55,43 @@ class Collector:
         self._allocator = allocator
         self._grace_ns = int(grace_seconds * 10**9)
         self._now_ns = now
-        self._watched = Watchlist()
+        self._suspects = Suspects()
         self._pause_seconds = max(1.0, grace_seconds / 2)
 
     async def run(self) -> None:
-        """Look again and again, until cancelled. A store that is away delays a round and ends nothing."""
+        """Run rounds until cancelled. A store that is away delays a round and ends nothing."""
         while True:
             try:
                 await self.round()
             except (DatastoreError, IpamError) as failure:
-                log.warning("collect leaks: %s; next look in %g s", failure, self._pause_seconds)
+                log.warning("collect leaks: %s; next try in %g s", failure, self._pause_seconds)
             await asyncio.sleep(self._pause_seconds)
 
     async def round(self) -> Collected:
-        """Look once, and give back what has leaked for the whole grace time."""
-        self._watched, proved = self._watched.look(await self._leaks(), self._now_ns(), self._grace_ns)
+        """Read the cluster once, and release what has looked leaked for the whole grace time."""
+        self._suspects, confirmed = self._suspects.update(await self._leaks(), self._now_ns(), self._grace_ns)
         return Collected(
-            await self._release(proved.addresses),
-            await self._drop(proved.handles),
-            await self._give_up(proved.blocks),
+            await self._release_addresses(confirmed.addresses),
+            await self._delete_handles(confirmed.handles),
+            await self._release_blocks(confirmed.blocks),
         )
 
     async def _leaks(self) -> Leaks:
-        # Endpoints last: a pod that came meanwhile is among them, and its address then is no suspect. All of them must
-        # be readable: a pod whose record cannot be read is not gone.
+        # Endpoints last: a pod attached meanwhile is among them, so its address is no suspect. All of them must be
+        # readable: a pod whose record cannot be read is not gone.
         blocks = (await self._store.list(IPAMBlock)).objects
         handles = (await self._store.list(IPAMHandle)).objects
         affinities = (await self._store.list(BlockAffinity)).objects
         nodes = (await self._store.list(Node)).complete()
         return find_leaks(blocks, handles, (await self._store.list(WorkloadEndpoint)).complete(), nodes, affinities)
 
-    async def _release(self, proved: Iterable[Allocation]) -> tuple[Allocation, ...]:
-        if not proved:
+    async def _release_addresses(self, confirmed: Sequence[Allocation]) -> tuple[Allocation, ...]:
+        if not confirmed:
             return ()
-        # Looked at again: its pod may have come while the first picture was read.
+        # Read again: the pod may have been attached during the first reading.
         leaked = {(one.address, one.sequence): one for one in (await self._leaks()).addresses}
         released = []
-        for one in filter(None, (leaked.get((one.address, one.sequence)) for one in proved)):
+        for one in filter(None, (leaked.get((one.address, one.sequence)) for one in confirmed)):
             with suppress(WrongOwner):
                 if (await self._allocator.release([Release(one.address, one.handle, one.sequence)])).released:
                     log.info(
@@ -100,18 +100,18 @@ class Collector:
                     released.append(one)
         return tuple(released)
 
-    async def _drop(self, proved: Iterable[IPAMHandle]) -> tuple[str, ...]:
-        dropped = []
-        for handle in proved:
+    async def _delete_handles(self, confirmed: Iterable[IPAMHandle]) -> tuple[str, ...]:
+        deleted = []
+        for handle in confirmed:
             with suppress(*LOST_RACE):
                 await self._store.delete(handle)
                 log.info("delete handle %s: no block holds an address for it", handle.spec.handle_id)
-                dropped.append(handle.spec.handle_id)
-        return tuple(dropped)
+                deleted.append(handle.spec.handle_id)
+        return tuple(deleted)
 
-    async def _give_up(self, proved: Iterable[tuple[str, Network]]) -> tuple[Network, ...]:
+    async def _release_blocks(self, confirmed: Iterable[tuple[str, Network]]) -> tuple[Network, ...]:
         released: list[Network] = []
-        for host, cidr in proved:
+        for host, cidr in confirmed:
             with suppress(ClaimConflict, NotEmpty):
                 released += await self._allocator.release_affinity(host, cidr, must_be_empty=True)
                 log.info("release block %s of node %s: it is empty", cidr, host)

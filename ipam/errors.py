@@ -1,18 +1,18 @@
-"""Why an address could not be given or taken back: one sentence each, for whoever is on call."""
+"""Why an address could not be assigned or released. Each message is a sentence for whoever is on call."""
 
 from __future__ import annotations
 
 
 class IpamError(Exception):
-    """Something was asked of the address management that it could not do."""
+    """The base of everything this package raises on purpose."""
 
 
 class NoPools(IpamError):
-    """No pool may be used for this request."""
+    """No pool may be used for the request."""
 
 
 class BadPool(IpamError):
-    """A pool that was asked for by name does not exist, is disabled, or is of the other family."""
+    """A pool that was requested by name does not exist, is disabled, or is of the other family."""
 
 
 class BlockLimit(IpamError):
@@ -20,7 +20,7 @@ class BlockLimit(IpamError):
 
 
 class Exhausted(IpamError):
-    """Fewer addresses could be had than were asked for."""
+    """There are fewer free addresses than were requested."""
 
 
 class NotInPool(IpamError):
@@ -28,7 +28,7 @@ class NotInPool(IpamError):
 
 
 class AlreadyAssigned(IpamError):
-    """The address belongs to somebody."""
+    """The address is assigned already."""
 
 
 class ForeignBlock(IpamError):
@@ -36,7 +36,7 @@ class ForeignBlock(IpamError):
 
 
 class ClaimConflict(IpamError):
-    """Another host has the block, or is taking it away at this moment."""
+    """Another host owns the block, or is changing its affinity at this moment."""
 
 
 class NotEmpty(IpamError):
@@ -44,8 +44,8 @@ class NotEmpty(IpamError):
 
 
 class WrongOwner(IpamError):
-    """The address is no longer assigned as whoever releases it believes."""
+    """The address is not assigned (any more) as its release says."""
 
 
 class Contention(IpamError):
-    """Every attempt was overtaken by another writer."""
+    """Every attempt lost the race against another writer."""

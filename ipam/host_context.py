@@ -1,7 +1,7 @@
-"""What the cluster says about addresses on one host: settings, pools, reservations, the host's own blocks.
+"""What the cluster says about addresses on one host: settings, pools, reservations, node labels, the host's blocks.
 
-Read for each request, shared by those that come together, and kept between requests where somebody follows the store.
-It is a hint either way: what it leads to is settled by compare-and-swap.
+Read for each request, shared by requests that come together, and cached between requests while a watch reports changes.
+It is a hint either way: what is decided from it is settled by compare-and-swap.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from datastore.store import Changed, Gone, InSync, Store, WatchEvent
 from ipam.affinities import Affinities
 from ipam.reserved import Reserved
 
-FOLLOWED = (IPAMConfig, IPPool, IPReservation, Node, BlockAffinity)
-"""The kinds that a view is made of."""
+CONTEXT_KINDS = (IPAMConfig, IPPool, IPReservation, Node, BlockAffinity)
+"""The kinds that a context is made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class HostContext:
 
     @property
     def strict(self) -> bool:
-        """Whether each host keeps to its own blocks."""
+        """Whether hosts may assign from their own blocks only."""
         return self.config is not None and self.config.spec.strict_affinity
 
     @property
@@ -44,7 +44,7 @@ class HostContext:
 
     @property
     def cooldown_seconds(self) -> int:
-        """How long a released address rests."""
+        """How long a released address is not assigned again."""
         return self.config.spec.ip_cooldown_seconds if self.config else 0
 
     def reserved(self, version: int) -> Reserved:
@@ -53,68 +53,60 @@ class HostContext:
 
 
 class HostContexts:
-    """The views of one store."""
+    """The contexts of one store, by host."""
 
-    def __init__(self, store: Store, claims: Affinities) -> None:
+    def __init__(self, store: Store, affinities: Affinities) -> None:
         self._store = store
-        self._claims = claims
-        self._rounds: Batcher[str, None, HostContext] = Batcher(self._read)
-        self._kept: dict[str, HostContext] | None = None
+        self._affinities = affinities
+        self._reads: Batcher[str, None, HostContext] = Batcher(self._read)
+        self._cache: dict[str, HostContext] | None = None
         self._changes = 0
 
-    async def follow(self) -> None:
-        """Keep what was read until the store tells that something of it changed. Runs until cancelled."""
-        try:
-            async for event in self._store.watch(*FOLLOWED):
-                self.notice(event)
-        finally:
-            self._kept = None
+    def on_event(self, event: WatchEvent) -> None:
+        """Take in one event of a watch that includes CONTEXT_KINDS; other kinds are ignored.
 
-    def notice(self, event: WatchEvent) -> None:
-        """Take in one event of a watch that somebody else keeps anyway; other kinds than FOLLOWED do not count.
-
-        From its InSync on what was read is kept. Such a watch must not end before this process does.
+        From its InSync on, contexts are cached. Such a watch must not end before this process does.
         """
         match event:
             case InSync():
-                self._kept = {}
+                self._cache = {}
             case Changed(resource=Node() as node):
-                self._forget(node.name)
-            case Changed(resource=resource) if isinstance(resource, FOLLOWED):
-                self._forget()
-            case Gone(kind=kind) if kind in FOLLOWED:
-                self._forget()
+                self._invalidate(node.name)
+            case Changed(resource=resource) if isinstance(resource, CONTEXT_KINDS):
+                self._invalidate()
+            case Gone(kind=kind) if kind in CONTEXT_KINDS:
+                self._invalidate()
 
-    def _forget(self, host: str | None = None) -> None:
+    def _invalidate(self, host: str | None = None) -> None:
         self._changes += 1
-        if self._kept and host is None:
-            self._kept = {}
-        elif self._kept and host is not None:
-            self._kept.pop(host, None)
+        if self._cache and host is None:
+            self._cache = {}
+        elif self._cache and host is not None:
+            self._cache.pop(host, None)
 
     async def of(self, host: str) -> HostContext:
-        kept = self._kept.get(host) if self._kept else None
-        return kept or await self._rounds.submit(host, None)
+        cached = self._cache.get(host) if self._cache else None
+        return cached or await self._reads.submit(host, None)
 
     async def cooldown_seconds(self) -> int:
-        """Return how long a released address rests, at the cost of one reading where nothing is kept."""
-        for kept in (self._kept or {}).values():
-            return kept.cooldown_seconds
+        """Return how long a released address is not assigned again; costs one read where nothing is cached."""
+        for cached in (self._cache or {}).values():
+            return cached.cooldown_seconds
         config = await self._config()
         return config.spec.ip_cooldown_seconds if config else 0
 
-    async def _read(self, host: str, asked: Sequence[None]) -> Sequence[HostContext]:
+    async def _read(self, host: str, waiting: Sequence[None]) -> Sequence[HostContext]:
         changes = self._changes
-        view = HostContext(
+        context = HostContext(
             await self._config(),
-            tuple((await self._store.list(IPPool)).objects),
-            tuple((await self._store.list(IPReservation)).objects),
+            (await self._store.list(IPPool)).objects,
+            (await self._store.list(IPReservation)).objects,
             await self._node_labels(host),
-            tuple(await self._claims.of_host(host)),
+            tuple(await self._affinities.of_host(host)),
         )
-        if self._kept is not None and changes == self._changes:
-            self._kept[host] = view
-        return [view] * len(asked)
+        if self._cache is not None and changes == self._changes:
+            self._cache[host] = context
+        return [context] * len(waiting)
 
     async def _config(self) -> IPAMConfig | None:
         return await found_or_none(self._store.get(IPAMConfig, "default"))

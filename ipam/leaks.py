@@ -1,7 +1,7 @@
-"""Which addresses belong to nobody, and since when that has looked so.
+"""Which addresses, handles and blocks are leaked, and since when they have looked so.
 
-Pure. One look proves little: a pod that is just coming has an address and no endpoint yet. So what looks leaked is
-suspected from the first sighting on, and given back only when it has looked so for the whole grace time.
+Pure. One reading proves little: a pod that is being attached has an address and no endpoint yet. So what looks leaked
+is suspected from the first reading on, and confirmed only after it has looked so for the whole grace time.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ TUNNEL_TYPE_SUFFIX = "TunnelAddress"
 
 @dataclass(frozen=True, slots=True)
 class Leaks:
-    """What is kept for somebody who no longer is."""
+    """What is still allocated to pods and nodes that no longer exist."""
 
     addresses: tuple[Allocation, ...] = ()
     """Assigned to a pod, or to a node's tunnel, that is gone. Each handle is here with all its addresses or none."""
     orphans: frozenset[Address] = frozenset()
-    """Those of them whose node is gone as well: nobody can come back for them."""
+    """Those of them whose node is gone as well: nothing can use them again, so they need no grace time."""
     handles: tuple[IPAMHandle, ...] = ()
-    """They count addresses, and no block holds one for them."""
+    """They count addresses, but no block holds one for them."""
     blocks: tuple[tuple[str, Network], ...] = ()
     """Empty ones, with their hosts: of a host that has another, or that is gone."""
 
@@ -41,10 +41,10 @@ def find_leaks(
     nodes: Iterable[Node],
     affinities: Iterable[BlockAffinity] = (),
 ) -> Leaks:
-    """Return what looks leaked in this picture of the cluster.
+    """Return what looks leaked in this reading of the cluster.
 
-    An address without namespace and pod is nobody's to judge, unless it is a tunnel's: that is leaked when its node is
-    gone and has no other valid address.
+    An address without namespace and pod is never leaked, unless it is a tunnel's: that is leaked when its node is gone
+    and has no other valid address.
     """
     blocks, names = list(blocks), frozenset(node.name for node in nodes)
     assigned = [one for block in blocks for one in allocations(block) if not one.released]
@@ -64,35 +64,35 @@ def find_leaks(
 
 
 class Suspect(NamedTuple):
-    """A leak as it is told apart from one that replaces it: the same address anew is another."""
+    """A leak's identity: the same address assigned again is another suspect."""
 
     what: str
     version: str
 
 
 @dataclass(frozen=True, slots=True)
-class Watchlist:
-    """What has looked leaked, each with the time of its first sighting."""
+class Suspects:
+    """What has looked leaked in every reading since, each with the time of the first."""
 
     since_ns: Mapping[Suspect, int] = field(default_factory=dict)
 
-    def look(self, leaks: Leaks, now_ns: int, grace_ns: int) -> tuple[Watchlist, Leaks]:
-        """Return the list after another look, and those leaks that are proved: old enough, or of a node that is gone.
+    def update(self, leaks: Leaks, now_ns: int, grace_ns: int) -> tuple[Suspects, Leaks]:
+        """Return the suspects after another reading, and the confirmed leaks: old enough, or of a node that is gone.
 
-        A handle's addresses are proved together.
+        A handle's addresses are confirmed together.
         """
         since = {suspect: self.since_ns.get(suspect, now_ns) for suspect in _suspects(leaks)}
         old = {suspect for suspect, first in since.items() if now_ns - first >= grace_ns}
         young = {
             one.handle for one in leaks.addresses if _of_address(one) not in old and one.address not in leaks.orphans
         }
-        proved = replace(
+        confirmed = replace(
             leaks,
             addresses=tuple(one for one in leaks.addresses if one.handle not in young),
             handles=tuple(handle for handle in leaks.handles if _of_handle(handle) in old),
             blocks=tuple(claim for claim in leaks.blocks if _of_block(*claim) in old),
         )
-        return Watchlist(since), proved
+        return Suspects(since), confirmed
 
 
 def _suspects(leaks: Leaks) -> Iterable[Suspect]:
@@ -124,7 +124,7 @@ def _pods(endpoints: Iterable[WorkloadEndpoint]) -> Pods:
 
 
 def _may_be_used(one: Allocation, pods: Pods) -> bool:
-    """True unless the pod is gone: one whose endpoint names no address yet may have any."""
+    """True unless the pod is gone. An endpoint that names no address yet may have any."""
     if one.handle == WINDOWS_HANDLE or not {"pod", "namespace"} <= one.attributes.keys():
         return True
     pod = (one.attributes["namespace"], one.attributes["pod"], one.attributes.get("node", ""))
@@ -138,7 +138,7 @@ def _is_tunnel(one: Allocation) -> bool:
 def _idle_blocks(
     blocks: Iterable[IPAMBlock], affinities: Iterable[BlockAffinity], nodes: frozenset[str]
 ) -> Iterable[tuple[str, Network]]:
-    """Yield blocks that their hosts can do without. A living host keeps one of each family, the first."""
+    """Yield empty blocks that their hosts do not need. An existing host keeps its first one of each family."""
     empty = {block.network: affine_host(block.spec.affinity) for block in blocks if is_empty(block)}
     keeping: set[tuple[str, int]] = {
         (host, block.network.version)

@@ -1,7 +1,7 @@
 """Names, labels and texts of address records, in the formats shared with Calico.
 
-Pure. A record under another name, or an affinity without its labels, is invisible to the other agents of
-the cluster, so these functions are held against records that Calico wrote.
+Pure. A record under another name, or an affinity without its labels, is invisible to the other agents of the cluster,
+so these functions are tested against records that Calico wrote.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ TYPE_LABEL = "projectcalico.org/affinity-type"
 VERSION_LABEL = "projectcalico.org/ip-version"
 
 _LONGEST_NAME = 252
-_SUFFIX = 13  # what a shortened name gives up beside the CIDR: the hash and two dashes
+_SUFFIX = 13  # what a shortened name holds beside host and CIDR: 11 digits of the hash and two dashes
 
 
 def cidr_name(cidr: str) -> str:
@@ -25,7 +25,7 @@ def cidr_name(cidr: str) -> str:
 
 
 def affinity_name(host: str, cidr: str) -> str:
-    """Return the object name of a host's affinity; long host names are cut and told apart by a hash."""
+    """Return the object name of a host's affinity; long host names are cut and made unique by a hash."""
     block = cidr_name(cidr)
     name = f"{host}-{block}"
     if len(name) <= _LONGEST_NAME:
@@ -35,7 +35,7 @@ def affinity_name(host: str, cidr: str) -> str:
 
 
 def handle_name(handle: str) -> str:
-    """Return the object name of a handle. The record itself keeps the letters as they were given."""
+    """Return the object name of a handle. The record itself keeps upper-case letters."""
     return handle.lower()
 
 
@@ -44,7 +44,7 @@ def hostname_hash(host: str) -> str:
 
 
 def affinity_labels(host: str, version: int, kind: str = "host") -> dict[str, str]:
-    """Return the labels by which an affinity is listed; one without them is overlooked by its own host."""
+    """Return the labels by which an affinity is listed; its own host does not find one without them."""
     return {
         TYPE_LABEL: kind,
         HOSTNAME_LABEL: hostname_hash(host),
@@ -53,7 +53,7 @@ def affinity_labels(host: str, version: int, kind: str = "host") -> dict[str, st
 
 
 def host_affinity(host: str) -> str:
-    """Return how a block names the host it belongs to."""
+    """Return the affinity of a block that belongs to this host."""
     return f"host:{host}"
 
 
@@ -69,12 +69,12 @@ def pod_handle(network: str, container_id: str) -> str:
 
 
 def legacy_pod_handle(namespace: str, pod: str) -> str:
-    """Return the handle that old releases used; DEL still gives it back."""
+    """Return the handle that old releases used; DEL still releases it."""
     return f"{namespace}.{pod}"
 
 
 def written_handle(handle: str | None) -> str | None:
-    """Return a block's handle as it was meant: some old records carry a carriage return and rubbish behind it."""
+    """Return a block's handle without the carriage return and the rubbish that some old records have behind it."""
     return None if handle is None else handle.partition("\r")[0]
 
 

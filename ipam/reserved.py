@@ -1,7 +1,7 @@
-"""Addresses that are never handed out by automatic choice.
+"""Addresses that automatic assignment leaves out.
 
-Pure. Reservations may be as large as a pool and lie in several pieces, so they are kept as merged ranges:
-a search can step over one, and two halves reserve a block as one whole does.
+Pure. Reservations may be as large as a pool and lie in several pieces, so they are kept as merged ranges: a search can
+step over one, and two halves reserve a block as one whole does.
 """
 
 from __future__ import annotations
@@ -9,11 +9,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network
 
+from datastore.fields import Network
 from net.address_range import address_range
-
-Network = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +35,7 @@ class Reserved:
                 lasts.append(last)
         return cls(tuple(firsts), tuple(lasts))
 
-    def last_beside(self, address: int) -> int | None:
+    def range_end(self, address: int) -> int | None:
         """Return the last address of the reserved range that holds `address`; None if it is not reserved."""
         nearest = bisect_right(self.firsts, address) - 1
         return self.lasts[nearest] if nearest >= 0 and address <= self.lasts[nearest] else None
@@ -45,7 +43,7 @@ class Reserved:
     def covers(self, network: Network) -> bool:
         """True if every address of the network is reserved."""
         first, last = address_range(network)
-        reserved_up_to = self.last_beside(first)
+        reserved_up_to = self.range_end(first)
         return reserved_up_to is not None and reserved_up_to >= last
 
     def ordinals(self, network: Network) -> frozenset[int]:

@@ -1,7 +1,7 @@
-"""Where to look for an address: which pools, which block next, which block to take over.
+"""Where to search for an address: which pools, which block next, which block to take over.
 
-Pure. A host's search starts at a place of its own in every pool and goes round once, so that hosts which
-look at the same moment seldom want the same block.
+Pure. A host's search starts at a place of its own in every pool and goes round once, so that hosts that search at the
+same moment seldom want the same block.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from ipam.names import affine_host
 from ipam.reserved import Reserved
 from net.address_range import address_range, lies_in
 
-YOUNG_SECONDS = 60
-"""An empty block this young is left to its host, which has claimed it to use it."""
+TAKE_OVER_AFTER_SECONDS = 60
+"""An empty block claimed more recently is left to its host, which is about to use it."""
 
-DEFAULT_LIMIT = 20
-"""Blocks of one family per host, where nobody sets a number."""
+DEFAULT_MAX_BLOCKS = 20
+"""Blocks of one family per host, where maxBlocksPerHost is not set (as in Calico)."""
 
 Labels = Mapping[str, str]
 
@@ -40,8 +40,8 @@ def pools_for(
 ) -> tuple[IPPool, ...]:
     """Return the pools an address may come from: the requested ones in that order, else all suitable, by name.
 
-    Who requests a pool, by name or CIDR, overrides its selectors and its assignment mode, not its uses.
-    Raises BadPool: a requested pool is not there. NoPools: nothing is left to choose from.
+    Requesting a pool, by name or CIDR, overrides its selectors and its assignment mode, not its allowed uses.
+    Raises BadPool: there is no such pool. NoPools: no pool is left to choose from.
     """
     usable = [pool for pool in sorted(pools, key=_by_name) if _is_usable(pool, version)]
     if requested:
@@ -81,15 +81,14 @@ def own_blocks(affinities: Iterable[BlockAffinity], pools: Iterable[IPPool]) -> 
     return tuple(affinity for pool in pools for affinity in claimed if pool_of((pool,), affinity.network))
 
 
-def block_limit(config: IPAMConfig | None, requested: int | None) -> int:
-    """Return how many blocks of one family the host may own: the smaller of the two limits that are set."""
-    limits = [limit for limit in (config and config.spec.max_blocks_per_host, requested) if limit]
-    return min(limits, default=DEFAULT_LIMIT)
+def block_limit(config: IPAMConfig | None) -> int:
+    """Return how many blocks of one family a host may own."""
+    return (config.spec.max_blocks_per_host if config else 0) or DEFAULT_MAX_BLOCKS
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What a search came up with: a block to claim, or else those that might be taken over, in this order."""
+class Candidates:
+    """A block to claim, or else the blocks that may be taken over, in this order."""
 
     claim: Network | None = None
     take_over: tuple[IPAMBlock, ...] = ()
@@ -97,10 +96,10 @@ class Found:
 
 def find_block(
     pools: Sequence[IPPool], known: Iterable[IPAMBlock], host: str, reserved: Reserved, now_ns: int
-) -> Found:
+) -> Candidates:
     """Return the next block for this host: unclaimed, or its own with room, or empty ones of others.
 
-    Blocks that are wholly reserved, or were claimed less than a minute ago, are nobody's to take.
+    Blocks that are wholly reserved, or were claimed within TAKE_OVER_AFTER_SECONDS, are not taken over.
     """
     existing = {block.network: block for block in known}
     empty = []
@@ -108,14 +107,14 @@ def find_block(
         for cidr in rotation(pool, host, reserved, now_ns):
             block = existing.get(cidr)
             if block is None:
-                return Found(claim=cidr)
+                return Candidates(claim=cidr)
             if not blocks.has_free(block, reserved.ordinals(cidr)):
                 continue
             if affine_host(block.spec.affinity) == host:
-                return Found(claim=cidr)
+                return Candidates(claim=cidr)
             if _may_be_taken_over(block, now_ns):
                 empty.append(block)
-    return Found(take_over=tuple(empty))
+    return Candidates(take_over=tuple(empty))
 
 
 def existing_blocks(
@@ -136,7 +135,7 @@ def existing_blocks(
 
 
 def rotation(pool: IPPool, host: str, reserved: Reserved, now_ns: int) -> Iterator[Network]:
-    """Yield every block of the pool that is not wholly reserved, once, from the host's starting place on."""
+    """Yield every block of the pool that is not wholly reserved, once, starting at the host's place."""
     length, size = pool.block_size, _block_addresses(pool)
     first, last = address_range(pool.network)
     count = (last - first + 1) // size
@@ -145,7 +144,7 @@ def rotation(pool: IPPool, host: str, reserved: Reserved, now_ns: int) -> Iterat
         index = low
         while index < high:
             base = first + index * size
-            reserved_to = reserved.last_beside(base)
+            reserved_to = reserved.range_end(base)
             if reserved_to is not None and reserved_to >= base + size - 1:
                 index = (reserved_to + 1 - first) // size  # a whole reservation in one step: it may span 2⁶⁴ blocks
                 continue
@@ -184,8 +183,10 @@ def _text(pool: IPPool, number: int) -> str:
 
 
 def _may_be_taken_over(block: IPAMBlock, now_ns: int) -> bool:
-    nobody_or_a_host = block.spec.affinity is None or affine_host(block.spec.affinity) is not None
-    return nobody_or_a_host and blocks.is_empty(block) and blocks.claimed_before(block, now_ns - YOUNG_SECONDS * 10**9)
+    releasable = block.spec.affinity is None or affine_host(block.spec.affinity) is not None
+    return (
+        releasable and blocks.is_empty(block) and blocks.claimed_before(block, now_ns - TAKE_OVER_AFTER_SECONDS * 10**9)
+    )
 
 
 def _by_name(pool: IPPool) -> str:

@@ -1,7 +1,7 @@
 """The addresses of a node's tunnel devices: one for each kind of tunnel that the pools ask for.
 
-What is wanted is decided purely; carrying it out assigns or releases, and notes the address on the node. A crash
-between the two leaves an address under the tunnel's own handle, which the next round releases first.
+An address is assigned or released, and noted in an annotation of the Node. A crash between the two leaves an address
+under the tunnel's own handle, which the next update releases first.
 """
 
 from __future__ import annotations
@@ -17,63 +17,14 @@ from datastore.kinds.node import TUNNEL_ANNOTATIONS, Node, TunnelKind
 from datastore.kinds.pools import IPPool
 from datastore.store import Store
 from ipam import search
-from ipam.allocator import Allocator, Request
+from ipam.allocator import AddressesWanted, Allocator
 from ipam.block import Allocation, allocations
 from ipam.errors import Contention
 from ipam.names import cidr_name
-
-KINDS: tuple[TunnelKind, ...] = ("wireguard", "wireguard-v6", "ipip", "vxlan", "vxlan-v6")
-"""In the order in which they choose."""
-
-_PREFIX = "projectcalico.org/"
-_TYPES: dict[TunnelKind, str] = {
-    "ipip": "ipipTunnelAddress",
-    "vxlan": "vxlanTunnelAddress",
-    "vxlan-v6": "vxlanV6TunnelAddress",
-    "wireguard": "wireguardTunnelAddress",
-    "wireguard-v6": "wireguardV6TunnelAddress",
-}
-_PUBLIC_KEYS: dict[TunnelKind, str] = {
-    "wireguard": f"{_PREFIX}WireguardPublicKey",
-    "wireguard-v6": f"{_PREFIX}WireguardPublicKeyV6",
-}
+from ipam.tunnel_pools import ADDRESS_TYPES, KINDS, tunnel_handle, tunnel_pools, version_of
 
 
-def tunnel_handle(kind: TunnelKind, node: str) -> str:
-    """Return the handle of a node's tunnel address."""
-    return f"{kind}-tunnel-addr-{node}"
-
-
-def version_of(kind: TunnelKind) -> int:
-    return 6 if kind.endswith("v6") else 4
-
-
-def tunnel_pools(kind: TunnelKind, node: Node, pools: Iterable[IPPool]) -> tuple[IPPool, ...]:
-    """Return the pools that the tunnel's address may come from; none: the node needs no such tunnel."""
-    if kind in _PUBLIC_KEYS and not node.metadata.annotations.get(_PUBLIC_KEYS[kind]):
-        return ()
-    return tuple(
-        pool
-        for pool in pools
-        if pool.version == version_of(kind)
-        and pool.allocatable
-        and pool.allows("Tunnel")
-        and pool.selects_node(node.labels)
-        and _encapsulates(pool, kind)
-    )
-
-
-def _encapsulates(pool: IPPool, kind: TunnelKind) -> bool:
-    match kind:
-        case "ipip":
-            return pool.spec.ipip_mode != "Never"
-        case "vxlan" | "vxlan-v6":
-            return pool.spec.vxlan_mode != "Never"
-        case _:
-            return True  # WireGuard takes whatever pool there is: its key says that it is wanted
-
-
-class Tunnels:
+class TunnelAddresses:
     """The tunnel addresses of one node."""
 
     def __init__(self, store: Store, allocator: Allocator, node: str) -> None:
@@ -81,19 +32,19 @@ class Tunnels:
         self._allocator = allocator
         self._node = node
 
-    async def settle(self, kinds: Iterable[TunnelKind] = KINDS) -> dict[TunnelKind, Address]:
-        """Make each tunnel of these kinds have an address exactly when it needs one, and return those there are.
+    async def update(self, kinds: Iterable[TunnelKind] = KINDS) -> dict[TunnelKind, Address]:
+        """Give each tunnel of these kinds an address exactly when it needs one, and return the addresses.
 
-        For the start of the node, and again after each change of pools or of the node. Raises what `assign` raises.
+        To be called when the node starts and after each change of pools or of the node. Raises what `assign` raises.
         """
         found: dict[TunnelKind, Address] = {}
         for kind in kinds:
-            address = await self._settle_one(kind)
+            address = await self._update_one(kind)
             if address is not None:
                 found[kind] = address
         return found
 
-    async def _settle_one(self, kind: TunnelKind) -> Address | None:
+    async def _update_one(self, kind: TunnelKind) -> Address | None:
         node, pools = await self._store.get(Node, self._node), (await self._store.list(IPPool)).objects
         candidates = tunnel_pools(kind, node, pools)
         noted = node.tunnel_address(kind)
@@ -111,17 +62,17 @@ class Tunnels:
         pool = search.pool_of(candidates, ip_network(noted))
         one = await self._allocation(noted, pool) if pool else None
         handle = tunnel_handle(kind, self._node)
-        return one is not None and one.handle == handle and one.attributes.get("type") == _TYPES[kind]
+        return one is not None and one.handle == handle and one.attributes.get("type") == ADDRESS_TYPES[kind]
 
     async def _assign(self, kind: TunnelKind, candidates: Iterable[IPPool]) -> Address:
         cidrs = tuple(pool.spec.cidr for pool in candidates)
         four = version_of(kind) == 4
         handle = tunnel_handle(kind, self._node)
         given = await self._allocator.assign(
-            Request(
+            AddressesWanted(
                 self._node,
                 handle,
-                {"node": self._node, "type": _TYPES[kind]},
+                {"node": self._node, "type": ADDRESS_TYPES[kind]},
                 ipv4=int(four),
                 ipv6=int(not four),
                 pools4=cidrs if four else (),
@@ -139,7 +90,7 @@ class Tunnels:
 
     async def _note(self, kind: TunnelKind, address: Address | None) -> None:
         """Write the address on the node, or take it off."""
-        name = TUNNEL_ANNOTATIONS[kind].removeprefix(_PREFIX)
+        name = TUNNEL_ANNOTATIONS[kind].removeprefix("projectcalico.org/")
         for _ in range(ATTEMPTS):
             node = await self._store.get(Node, self._node)
             try:
@@ -147,7 +98,7 @@ class Tunnels:
             except Conflict:
                 continue
             return
-        raise Contention(f"note the {kind} address {address} on node {self._node}: overtaken {ATTEMPTS} times in a row")
+        raise Contention(f"note the {kind} address {address} on node {self._node}: lost {ATTEMPTS} races in a row")
 
     async def _allocation(self, address: Address, pool: IPPool) -> Allocation | None:
         cidr = search.block_around(pool, ip_network(address))

@@ -16,7 +16,7 @@ TREE = Tree(Path(__file__).parents[1])
 
 NOT_YET: Mapping[Rule, tuple[str, ...]] = {
     rules.things_from_outside_have_one_door: ("felix_py/status.py",),
-    rules.pure_files_reach_no_io_and_no_clock: ("felix_py/tunnels.py", "kernel/socket_filter.py", "lab/report.py"),
+    rules.pure_files_reach_no_io_and_no_clock: ("kernel/socket_filter.py", "lab/report.py"),
     rules.wholly_pure_packages_say_so: ("explain/__init__.py",),
     rules.the_agent_has_few_attributes: ("",),
     rules.classes_are_short: ("bgp/sidecar.py", "cni/", "explain/why.py", "felix_py/agent.py"),

@@ -31,8 +31,8 @@ from felixctl.ipam.repair_plan import (
     recounted,
 )
 from ipam.affinities import Affinities
-from ipam.allocator import Allocator, Request
-from ipam.block import advanced, faults
+from ipam.allocator import AddressesWanted, Allocator
+from ipam.block import faults, with_next_sequence
 from ipam.errors import Contention, IpamError
 from ipam.names import cidr_name, handle_name
 
@@ -68,7 +68,7 @@ async def _do(store: Store, action: Action) -> None:
         case ReleaseAddress(release):
             await Allocator(store).release([release])
         case AssignAddress(address, node, handle, attributes):
-            await Allocator(store).assign_address(address, Request(node, handle, attributes))
+            await Allocator(store).assign_address(address, AddressesWanted(node, handle, attributes))
         case RecountHandle(handle, cidrs):
             await _recount_handle(store, handle, cidrs)
         case RewriteBlock(cidr):
@@ -113,7 +113,7 @@ async def _rewrite_block(store: Store, cidr: Network) -> None:
         if whole is None:
             return
         try:
-            await store.write(Update(advanced(whole)))
+            await store.write(Update(with_next_sequence(whole)))
         except LOST_RACE:
             continue
         return

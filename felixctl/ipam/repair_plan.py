@@ -17,7 +17,7 @@ from datastore.store import Create, Delete, Update, Write
 from felixctl.ipam.problems import affinity_faults, lost_handles, miscounted, unassigned, unused
 from felixctl.ipam.records import IpamRecords
 from ipam.batch import Release
-from ipam.block import Allocation, address_of, advanced, allocations, faults, is_empty
+from ipam.block import Allocation, address_of, allocations, faults, is_empty, with_next_sequence
 from ipam.names import affine_host, affinity_labels, affinity_name, claim_time_ns, handle_name, pod_handle
 
 USUAL_NETWORK = "k8s-pod-network"
@@ -247,7 +247,7 @@ def recounted(handle: str, record: IPAMHandle | None, blocks: Sequence[IPAMBlock
     held = {block.spec.cidr: count for block in blocks if (count := _held(block, handle))}
     if held == (dict(record.spec.block) if record else {}):
         return []
-    fences: list[Write] = [Update(advanced(block)) for block in blocks]
+    fences: list[Write] = [Update(with_next_sequence(block)) for block in blocks]
     if record is None:
         return [*fences, Create(IPAMHandle.make(handle_name(handle), handle_id=handle, block=held, deleted=False))]
     return [*fences, Update(record.with_spec(block=held)) if held else Delete(record)]

@@ -13,7 +13,7 @@ TINY = IPPool.make("tiny", cidr="10.9.0.0/29", block_size=30)
 
 
 def block(cidr: str, host: str, taken: int = 0) -> IPAMBlock:
-    made = blocks.fresh(ip_network(cidr), host, 1)
+    made = blocks.new_block(ip_network(cidr), host, 1)
     for ordinal in range(taken):
         made = blocks.assign_at(made, ordinal, f"h{ordinal}", {})
     return made

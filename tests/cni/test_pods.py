@@ -21,7 +21,7 @@ from cni.server import CniServer
 from datastore.errors import Invalid
 from datastore.kinds.cluster import ClusterInformation
 from datastore.kinds.pools import IPPool
-from ipam.allocator import Request as AddressRequest
+from ipam.allocator import AddressesWanted
 from kernel.links import HOST_MAC, Devices
 from kernel.netns import inside
 from kernel.sysctl import read_sysctls, write_sysctls
@@ -243,7 +243,7 @@ async def test_a_del_knows_its_device_without_the_pods_name(shim: Path, tmp_path
 async def test_a_del_releases_the_handle_of_old_releases_too(shim: Path, tmp_path: Path) -> None:
     async with world(shim, tmp_path) as node:
         pod = node.sandbox("old-1")
-        await node.allocator.assign(AddressRequest(NODE, "default.old-1"))
+        await node.allocator.assign(AddressesWanted(NODE, "default.old-1"))
         await node.delete(pod)
         assert await node.holds_nothing()
 
@@ -742,7 +742,7 @@ async def test_gc_leaves_other_networks_other_nodes_and_a_missing_list_alone(shi
         ours, theirs = node.sandbox(), node.sandbox()
         await node.add(ours)
         await node.call(theirs.environment("ADD"), configuration(name="other"))
-        await node.allocator.assign(AddressRequest("n2", "k8s-pod-network.x", {"node": "n2", "pod": "x"}))
+        await node.allocator.assign(AddressesWanted("n2", "k8s-pod-network.x", {"node": "n2", "pod": "x"}))
         ended = await node.call({"CNI_COMMAND": "GC", "CNI_PATH": "/"}, configuration())
         assert ended.status == 0
         assert len(await node.endpoints()) == 2

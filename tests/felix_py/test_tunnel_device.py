@@ -13,7 +13,7 @@ from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool
 from felix_py.tunnel_device import TunnelEnd
 from ipam.allocator import Allocator
-from ipam.tunnels import Tunnels
+from ipam.tunnels import TunnelAddresses
 from kernel.links import Devices
 from kernel.netlink import KernelError
 from kernel.netns import inside
@@ -45,7 +45,7 @@ def tunl0(place: Namespace) -> Namespace:
 
 
 def end(store: MemoryStore, devices: Devices) -> TunnelEnd:
-    return TunnelEnd(Tunnels(store, Allocator(store), "n1"), devices)
+    return TunnelEnd(TunnelAddresses(store, Allocator(store), "n1"), devices)
 
 
 def addresses(place: Namespace) -> list[str]:

@@ -17,7 +17,7 @@ from tests.ipam.records import calico
 
 RECORDS = calico("crs/ipamblocks.yaml")
 NOW = 1767366245_000000000
-SMALL = blocks.fresh(ip_network("10.65.0.0/30"), "n1", NOW)
+SMALL = blocks.new_block(ip_network("10.65.0.0/30"), "n1", NOW)
 STORED = ("annotations", "creationTimestamp", "generation", "resourceVersion", "uid")
 
 
@@ -25,14 +25,14 @@ STORED = ("annotations", "creationTimestamp", "generation", "resourceVersion", "
 def test_replaying_calicos_assignments_gives_calicos_record(record: dict[str, Any]) -> None:
     spec = record["spec"]
     first = min(spec["sequenceNumberForAllocation"].values())
-    replayed = blocks.fresh(ip_network(spec["cidr"]), spec["affinity"].removeprefix("host:"), first)
+    replayed = blocks.new_block(ip_network(spec["cidr"]), spec["affinity"].removeprefix("host:"), first)
     replayed = replayed.with_spec(affinity_claim_time=spec["affinityClaimTime"])
     for ordinal, sequence in spec["sequenceNumberForAllocation"].items():
         while replayed.spec.sequence_number < sequence:
-            replayed = blocks.advanced(replayed)
+            replayed = blocks.with_next_sequence(replayed)
         owner = spec["attributes"][spec["allocations"][int(ordinal)]]
         replayed = blocks.assign_at(replayed, int(ordinal), owner["handle_id"], owner["secondary"])
-        replayed = blocks.advanced(replayed)
+        replayed = blocks.with_next_sequence(replayed)
     assert replayed.to_json()["spec"] == spec
     assert replayed.name == record["metadata"]["name"]
     assert blocks.faults(replayed) == ()
@@ -40,7 +40,7 @@ def test_replaying_calicos_assignments_gives_calicos_record(record: dict[str, An
 
 def test_automatic_assignment_takes_the_ordinals_that_calico_took() -> None:
     record = next(record for record in RECORDS if record["spec"]["affinity"] == "host:node-1")
-    block = blocks.fresh(ip_network(record["spec"]["cidr"]), "node-1", NOW)
+    block = blocks.new_block(ip_network(record["spec"]["cidr"]), "node-1", NOW)
     for owner in record["spec"]["attributes"]:
         block, _ = blocks.assign(block, 1, owner["handle_id"], owner["secondary"])
     assert list(block.spec.allocations) == record["spec"]["allocations"]
@@ -82,7 +82,7 @@ def test_owners_that_are_the_same_share_an_entry() -> None:
 def test_an_allocation_remembers_the_sequence_before_its_write() -> None:
     block, _ = blocks.assign(SMALL, 1, "h", {})
     assert block.spec.sequence_number_for_allocation == {"0": NOW}
-    assert blocks.advanced(block).spec.sequence_number == NOW + 1
+    assert blocks.with_next_sequence(block).spec.sequence_number == NOW + 1
 
 
 def test_releasing_drops_owners_that_nobody_needs_and_numbers_the_rest_anew() -> None:
@@ -102,16 +102,16 @@ def test_an_address_in_use_is_not_assigned_by_name() -> None:
         blocks.assign_at(block, 2, "other", {})
 
 
-def test_a_released_address_rests_as_long_as_the_cluster_asks() -> None:
+def test_a_released_address_cools_down_as_long_as_the_cluster_says() -> None:
     block, _ = blocks.assign(SMALL, 2, "h", {})
     block = blocks.release(block, (0, 1), NOW, cooldown_seconds=60)
     assert blocks.held_by(block, "h") == ()
     assert not blocks.is_empty(block)
     assert [allocation.released for allocation in blocks.allocations(block)] == [True, True]
-    with pytest.raises(AlreadyAssigned, match="rests"):
+    with pytest.raises(AlreadyAssigned, match="cools down"):
         blocks.assign_at(block, 0, "other", {})
-    assert blocks.collect(block, NOW + 59 * 10**9, 60) is block
-    rested = blocks.collect(block, NOW + 60 * 10**9, 60)
+    assert blocks.free_cooled_down(block, NOW + 59 * 10**9, 60) is block
+    rested = blocks.free_cooled_down(block, NOW + 60 * 10**9, 60)
     assert rested.spec.unallocated == (2, 3, 0, 1)
     assert blocks.faults(block) == blocks.faults(rested) == ()
 
@@ -134,14 +134,14 @@ def test_what_we_do_not_know_in_a_record_survives_every_step() -> None:
     record["spec"]["allocations"] = [0, None, None, None]
     record["spec"]["unallocated"] = [1, 2, 3]
     block, _ = blocks.assign(IPAMBlock.read(record), 1, "h", {})
-    block = blocks.advanced(blocks.release(block, (1,)))
+    block = blocks.with_next_sequence(blocks.release(block, (1,)))
     after = block.to_json()["spec"]
     assert after["laterField"] == {"a": 1}
     assert after["attributes"] == record["spec"]["attributes"]
 
 
 def test_a_disowned_block_says_nothing_of_a_host() -> None:
-    spec = blocks.disowned(SMALL).to_json()["spec"]
+    spec = blocks.without_affinity(SMALL).to_json()["spec"]
     assert not {"affinity", "affinityClaimTime"} & spec.keys()
 
 
@@ -170,7 +170,7 @@ def test_faults_are_named() -> None:
 def test_every_address_is_either_free_or_somebodys_whatever_happens(
     steps: list[tuple[str, int, str, str]], reserved: set[int]
 ) -> None:
-    block = blocks.fresh(ip_network("fd00::/125"), "n1", NOW)
+    block = blocks.new_block(ip_network("fd00::/125"), "n1", NOW)
     owners: dict[int, str] = {}
     for now, (step, number, handle, pod) in enumerate(steps, NOW // 10**9):
         before = block
@@ -182,7 +182,7 @@ def test_every_address_is_either_free_or_somebodys_whatever_happens(
             case "release" | "rest" if number in owners:
                 del owners[number]
                 block = blocks.release(block, (number,), now * 10**9, 5 if step == "rest" else 0)
-        block = blocks.advanced(blocks.collect(block, now * 10**9, 5))
+        block = blocks.with_next_sequence(blocks.free_cooled_down(block, now * 10**9, 5))
         assert blocks.faults(block, now * 10**9) == ()
         assert before.spec.sequence_number < block.spec.sequence_number
         assert owners == {

@@ -23,7 +23,7 @@ from datastore.kinds.ipam import BlockAffinity, IPAMBlock
 from datastore.record import Resource
 from datastore.store import Interest, Listed, Store, Write
 from ipam.affinities import Affinities
-from ipam.allocator import Allocator, Request
+from ipam.allocator import AddressesWanted, Allocator
 from ipam.collector import Collector
 from ipam.errors import IpamError
 from tests.ipam.world import MemoryStore, config, node, pool, violations
@@ -142,7 +142,7 @@ class ManyProcesses(RuleBasedStateMachine):
     @rule(host=st.sampled_from(HOSTS), count=st.sampled_from((1, 1, 1, 3)))
     def assign(self, host: str, count: int) -> None:
         self.handles += 1
-        request = Request(host, f"net.h{self.handles}", {"node": host}, ipv4=count)
+        request = AddressesWanted(host, f"net.h{self.handles}", {"node": host}, ipv4=count)
         self.start(host, "assign", request.handle, lambda allocator: allocator.assign(request))
 
     @precondition(lambda self: self.in_use)
@@ -316,7 +316,7 @@ def test_only_compare_and_swap_keeps_two_processes_apart(
     with outcome:
         world.assign("n1", 1)
         world.finish("n1", before_writing=True)
-        request = Request("n1", "net.other", ipv4=1)
+        request = AddressesWanted("n1", "net.other", ipv4=1)
         world.start("n2", "assign", request.handle, lambda allocator: allocator.assign(request))
         world.finish("n2")
         world.finish("n1")

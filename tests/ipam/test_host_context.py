@@ -6,12 +6,12 @@ from datastore.kinds.ipam import IPAMConfig
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool
 from datastore.store import Changed, Gone, InSync, WatchEvent
-from ipam.allocator import Allocator, Request
+from ipam.allocator import AddressesWanted, Allocator
 from tests.ipam.world import MemoryStore, node, pool
 
 
-def request(number: int) -> Request:
-    return Request(node="n1", handle=f"net.{number}", attributes={"node": "n1"})
+def request(number: int) -> AddressesWanted:
+    return AddressesWanted(node="n1", handle=f"net.{number}", attributes={"node": "n1"})
 
 
 async def reads_of_pools(store: MemoryStore, allocator: Allocator, number: int) -> int:
@@ -25,14 +25,14 @@ async def test_before_the_watch_is_in_sync_each_request_reads() -> None:
     store = MemoryStore(pool("pods", "10.65.0.0/16"), node("n1"))
     allocator = Allocator(store)
     assert await reads_of_pools(store, allocator, 1) == 1
-    allocator.notice(Changed(pool("pods", "10.65.0.0/16")))
+    allocator.on_event(Changed(pool("pods", "10.65.0.0/16")))
     assert await reads_of_pools(store, allocator, 2) == 1
 
 
 async def test_in_sync_what_was_read_is_kept_until_a_change_of_it_is_told() -> None:
     store = MemoryStore(pool("pods", "10.65.0.0/16"), node("n1"))
     allocator = Allocator(store)
-    allocator.notice(InSync())
+    allocator.on_event(InSync())
     assert await reads_of_pools(store, allocator, 1) == 1
     assert await reads_of_pools(store, allocator, 2) == 0
     events: tuple[WatchEvent, ...] = (
@@ -42,15 +42,15 @@ async def test_in_sync_what_was_read_is_kept_until_a_change_of_it_is_told() -> N
         Changed(node("n1")),
     )
     for number, event in enumerate(events, 3):
-        allocator.notice(event)
+        allocator.on_event(event)
         assert await reads_of_pools(store, allocator, number) == 1, event
 
 
 async def test_what_concerns_another_node_or_no_pool_is_no_reason_to_read_again() -> None:
     store = MemoryStore(pool("pods", "10.65.0.0/16"), node("n1"))
     allocator = Allocator(store)
-    allocator.notice(InSync())
+    allocator.on_event(InSync())
     await allocator.assign(request(1))
-    allocator.notice(Changed(node("n2")))
-    allocator.notice(Gone(WorkloadEndpoint, "n1-k8s-web-eth0", "default"))
+    allocator.on_event(Changed(node("n2")))
+    allocator.on_event(Gone(WorkloadEndpoint, "n1-k8s-web-eth0", "default"))
     assert await reads_of_pools(store, allocator, 2) == 0

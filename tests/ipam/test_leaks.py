@@ -16,7 +16,7 @@ from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool
-from ipam.allocator import Allocator, Request
+from ipam.allocator import AddressesWanted, Allocator
 from ipam.batch import Release
 from ipam.collector import Collector
 from ipam.leaks import Leaks, find_leaks
@@ -36,7 +36,7 @@ class World:
 
     async def add(self, pod: str, host: str = "n1", *, endpoint: bool = True, addresses: int = 1) -> None:
         attributes = {"namespace": "default", "pod": pod, "node": host}
-        given = await self.allocator.assign(Request(host, f"net.{pod}", attributes, ipv4=addresses))
+        given = await self.allocator.assign(AddressesWanted(host, f"net.{pod}", attributes, ipv4=addresses))
         if endpoint:
             networks = [f"{address}/32" for address in given.ipv4[:1]]
             made = WorkloadEndpoint.make(
@@ -110,7 +110,7 @@ async def test_a_release_meant_for_an_earlier_pod_leaves_the_new_one_alone() -> 
     await world.add("lost", endpoint=False)
     [stale] = (await world.leaks()).addresses
     await world.allocator.release_handle("net.lost")
-    await world.allocator.assign_address(stale.address, Request("n1", "net.lost"))
+    await world.allocator.assign_address(stale.address, AddressesWanted("n1", "net.lost"))
     released = await world.allocator.release([Release(stale.address)])
     assert released.released == (stale.address,)
 
@@ -136,7 +136,7 @@ async def test_pods_of_a_node_that_is_gone_need_no_grace() -> None:
 async def test_a_tunnels_address_leaks_only_with_its_node() -> None:
     world = World()
     tunnel = {"node": "n2", "type": "ipipTunnelAddress"}
-    await world.allocator.assign(Request("n2", "ipip-tunnel-addr-n2", tunnel, use="Tunnel"))
+    await world.allocator.assign(AddressesWanted("n2", "ipip-tunnel-addr-n2", tunnel, use="Tunnel"))
     assert await world.leaked() == []
     await world.add("web", "n2")
     await world.remove_node("n2")
@@ -147,7 +147,7 @@ async def test_a_tunnels_address_leaks_only_with_its_node() -> None:
 
 async def test_an_address_without_a_pods_name_is_nobodys_to_judge() -> None:
     world = World()
-    await world.allocator.assign(Request("n1", "somebody", {"note": "by hand"}))
+    await world.allocator.assign(AddressesWanted("n1", "somebody", {"note": "by hand"}))
     assert await world.leaked() == []
 
 
@@ -196,7 +196,7 @@ async def test_a_pod_whose_record_nobody_can_read_is_no_pod_that_is_gone(tmp_pat
     await store.create(IPPool.make("pods", cidr="10.65.0.0/16"))
     allocator = Allocator(store)
     attributes = {"pod": "web", "namespace": "default", "node": "n1"}
-    await allocator.assign(Request(node="n1", handle="net.c1", attributes=attributes))
+    await allocator.assign(AddressesWanted(node="n1", handle="net.c1", attributes=attributes))
     await store.create(WorkloadEndpoint.make("n1-k8s-web-eth0", namespace="default", node="n1", containerID="c1"))
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE object SET record = '{\"kind\": 7}' WHERE kind = 'WorkloadEndpoint'")

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from datastore.fields import Network
 from datastore.kinds.pools import IPPool
 from ipam import block as blocks
 from ipam import search
 from ipam.errors import BadPool, NoPools
-from ipam.reserved import Network, Reserved
+from ipam.reserved import Reserved
 from net.address_range import address_range, lies_in
 from tests.ipam.world import config, pool
 
@@ -85,7 +86,7 @@ def test_a_huge_reservation_is_one_step_of_the_search() -> None:
 
 def test_the_search_prefers_unclaimed_blocks_and_remembers_empty_old_ones() -> None:
     tour = list(search.rotation(PODS, "n1", FREE, NOW))
-    claimed = [blocks.fresh(cidr, "n2", NOW) for cidr in tour]
+    claimed = [blocks.new_block(cidr, "n2", NOW) for cidr in tour]
     assert search.find_block([PODS], claimed[:2], "n1", FREE, NOW).claim == tour[2]
     full, _ = blocks.assign(claimed[0], 64, "h", {})
     used, _ = blocks.assign(claimed[1], 1, "h", {})
@@ -100,28 +101,25 @@ def test_the_search_prefers_unclaimed_blocks_and_remembers_empty_old_ones() -> N
 
 def test_a_block_of_ours_with_room_is_taken_again() -> None:
     tour = list(search.rotation(PODS, "n1", FREE, NOW))
-    known = [blocks.fresh(cidr, "n2", NOW) for cidr in tour[:3]] + [blocks.fresh(tour[3], "n1", NOW)]
+    known = [blocks.new_block(cidr, "n2", NOW) for cidr in tour[:3]] + [blocks.new_block(tour[3], "n1", NOW)]
     assert search.find_block([PODS], known, "n1", FREE, NOW).claim == tour[3]
 
 
 def test_a_load_balancers_block_is_nobodys_to_take() -> None:
     tour = list(search.rotation(PODS, "n1", FREE, NOW))
-    known = [blocks.fresh(cidr, "n2", 0).with_spec(affinity="virtual:load-balancer") for cidr in tour]
-    assert search.find_block([PODS], known, "n1", FREE, NOW) == search.Found()
+    known = [blocks.new_block(cidr, "n2", 0).with_spec(affinity="virtual:load-balancer") for cidr in tour]
+    assert search.find_block([PODS], known, "n1", FREE, NOW) == search.Candidates()
 
 
 def test_borrowing_walks_existing_blocks_in_the_hosts_order() -> None:
     tour = list(search.rotation(PODS, "n1", FREE, NOW))
-    known = [blocks.fresh(cidr, "n2", NOW) for cidr in sorted(tour, key=str)]
+    known = [blocks.new_block(cidr, "n2", NOW) for cidr in sorted(tour, key=str)]
     assert [block.network for block in search.existing_blocks([PODS], known, "n1", NOW)] == tour
 
 
-def test_the_smaller_block_limit_counts() -> None:
-    strict = config(strict_affinity=True, max_blocks_per_host=3)
-    assert search.block_limit(None, None) == search.block_limit(config(), None) == 20
-    assert search.block_limit(strict, None) == 3
-    assert search.block_limit(strict, 2) == search.block_limit(None, 2) == 2
-    assert search.block_limit(strict, 5) == 3
+def test_a_host_may_own_20_blocks_unless_the_cluster_says_otherwise() -> None:
+    assert search.block_limit(None) == search.block_limit(config()) == 20
+    assert search.block_limit(config(strict_affinity=True, max_blocks_per_host=3)) == 3
 
 
 networks = st.builds(

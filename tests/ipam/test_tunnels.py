@@ -9,9 +9,10 @@ import pytest
 from datastore.errors import Unavailable
 from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool
-from ipam.allocator import Allocator, Request
+from ipam.allocator import AddressesWanted, Allocator
 from ipam.errors import Exhausted
-from ipam.tunnels import Tunnels, tunnel_handle
+from ipam.tunnel_pools import tunnel_handle
+from ipam.tunnels import TunnelAddresses
 from tests.ipam.records import calico
 from tests.ipam.world import MemoryStore, node, owners, pool
 
@@ -21,13 +22,13 @@ SIX = pool("six", "fd00:66::/64", vxlan_mode="Always")
 PLAIN = pool("plain", "10.67.0.0/24")
 
 
-def tunnels(store: MemoryStore) -> Tunnels:
-    return Tunnels(store, Allocator(store), "n1")
+def tunnels(store: MemoryStore) -> TunnelAddresses:
+    return TunnelAddresses(store, Allocator(store), "n1")
 
 
 async def test_each_kind_of_encapsulation_has_its_address_noted_on_the_node() -> None:
     store = MemoryStore(node("n1"), IPIP, VXLAN, SIX, PLAIN)
-    found = await tunnels(store).settle()
+    found = await tunnels(store).update()
     assert {kind: str(address)[:5] for kind, address in found.items()} == {
         "ipip": "10.65",
         "vxlan": "10.66",
@@ -37,7 +38,7 @@ async def test_each_kind_of_encapsulation_has_its_address_noted_on_the_node() ->
     assert {kind: one.tunnel_address(kind) for kind in found} == found
     assert await owners(store) == {address: tunnel_handle(kind, "n1") for kind, address in found.items()}
     before = store.calls["write IPAMBlock"]
-    assert await tunnels(store).settle() == found
+    assert await tunnels(store).update() == found
     assert store.calls["write IPAMBlock"] == before
 
 
@@ -48,18 +49,18 @@ def test_the_handle_and_the_type_are_calicos() -> None:
 
 async def test_wireguard_has_an_address_once_it_has_a_key() -> None:
     store = MemoryStore(node("n1"), PLAIN)
-    assert await tunnels(store).settle() == {}
+    assert await tunnels(store).update() == {}
     [one] = (await store.list(Node)).objects
     await store.update(one.with_data(WireguardPublicKey="a2V5"))
-    assert list(await tunnels(store).settle()) == ["wireguard"]
+    assert list(await tunnels(store).update()) == ["wireguard"]
 
 
 async def test_a_tunnel_that_nobody_asks_for_any_more_gives_its_address_back() -> None:
     store = MemoryStore(node("n1"), IPIP)
-    await tunnels(store).settle()
+    await tunnels(store).update()
     [only] = (await store.list(IPPool)).objects
     await store.update(only.with_spec(ipip_mode="Never"))
-    assert await tunnels(store).settle() == {}
+    assert await tunnels(store).update() == {}
     [one] = (await store.list(Node)).objects
     assert one.metadata.annotations == {}
     assert await owners(store) == {}
@@ -68,19 +69,19 @@ async def test_a_tunnel_that_nobody_asks_for_any_more_gives_its_address_back() -
 async def test_an_address_that_is_somebody_elses_is_replaced() -> None:
     noted = node("n1").with_data(IPv4IPIPTunnelAddr="10.65.0.7")
     store = MemoryStore(noted, IPIP)
-    await Allocator(store).assign_address(ip_address("10.65.0.7"), Request("n1", "net.pod"))
-    found = await tunnels(store).settle()
+    await Allocator(store).assign_address(ip_address("10.65.0.7"), AddressesWanted("n1", "net.pod"))
+    found = await tunnels(store).update()
     assert found["ipip"] != ip_address("10.65.0.7")
     assert (await owners(store))[ip_address("10.65.0.7")] == "net.pod"
 
 
 async def test_an_address_outside_the_pools_of_the_tunnel_is_replaced() -> None:
     store = MemoryStore(node("n1"), IPIP)
-    first = (await tunnels(store).settle())["ipip"]
+    first = (await tunnels(store).update())["ipip"]
     [only] = (await store.list(IPPool)).objects
     await store.update(only.with_spec(node_selector="has(rack)"))
     await store.create(pool("other", "10.68.0.0/24", ipip_mode="Always"))
-    second = (await tunnels(store).settle())["ipip"]
+    second = (await tunnels(store).update())["ipip"]
     assert str(second).startswith("10.68.") and list(await owners(store)) == [second]
     assert first != second
 
@@ -94,12 +95,12 @@ async def test_an_address_that_could_not_be_noted_is_given_back() -> None:
 
     store = Deaf(node("n1"), IPIP)
     with pytest.raises(Unavailable):
-        await tunnels(store).settle()
+        await tunnels(store).update()
     assert await owners(store) == {}
 
 
 async def test_a_full_pool_is_a_sentence_that_names_the_tunnel() -> None:
     store = MemoryStore(node("n1"), pool("tiny", "10.65.0.0/32", block_size=32, ipip_mode="Always"))
-    await Allocator(store).assign(Request("n1", "net.pod"))
+    await Allocator(store).assign(AddressesWanted("n1", "net.pod"))
     with pytest.raises(Exhausted, match="ipip-tunnel-addr-n1 on node n1"):
-        await tunnels(store).settle()
+        await tunnels(store).update()

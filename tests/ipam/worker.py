@@ -17,8 +17,9 @@ from datastore.errors import Conflict, DatastoreError
 from datastore.record import Resource
 from datastore.sqlite import SqliteStore
 from datastore.store import Create, Store, Write
-from ipam.allocator import Allocator, Request
+from ipam.allocator import AddressesWanted, Allocator
 from ipam.errors import IpamError
+from ipam.host_context import CONTEXT_KINDS
 
 AT_ONCE = 3
 HOLD = 14
@@ -55,7 +56,7 @@ async def _work(
     async def assign(handle: str, count: int) -> None:
         say(f"assign {handle}")
         try:
-            given = await allocator.assign(Request(host, handle, {"node": host}, ipv4=count, ipv6=count - 1))
+            given = await allocator.assign(AddressesWanted(host, handle, {"node": host}, ipv4=count, ipv6=count - 1))
         except (IpamError, DatastoreError):
             say(f"none {handle}")
         else:
@@ -76,12 +77,16 @@ async def _work(
         except (IpamError, DatastoreError):
             return
 
+    async def watch() -> None:
+        async for event in store.watch(*CONTEXT_KINDS):
+            allocator.on_event(event)
+
     def say(line: str) -> None:
         os.write(lines, f"{line}\n".encode())
 
     async with asyncio.TaskGroup() as group:
         if life % 2:
-            group.create_task(allocator.follow())
+            group.create_task(watch())
         for number in range(AT_ONCE):
             group.create_task(requester(number))
 

@@ -26,7 +26,7 @@ from datastore.store import Create, Delete, Store, Update, Write
 from felixctl.ipam import check, repair_apply, repair_plan
 from felixctl.ipam.problems import Problems, problems
 from felixctl.ipam.read_records import read_records
-from ipam.allocator import Allocator, Request
+from ipam.allocator import AddressesWanted, Allocator
 from ipam.block import allocations, faults
 from ipam.names import claim_time_ns
 from tests.felixctl.command import Felixctl
@@ -226,7 +226,7 @@ async def test_what_was_assigned_anew_since_the_plan_is_left_alone(store: Store)
     plan = repair_plan.planned(await read_records(store), time.time_ns())
     await change_block(store, sequence_number_for_allocation={"7": 4711})
     [done] = await repair_apply.carry_out(store, plan)
-    assert "assigned anew" in (done.refusal or "")
+    assert "assigned again" in (done.refusal or "")
 
 
 async def test_a_repair_that_fails_does_not_keep_others_from_being_done(store: Store) -> None:
@@ -263,7 +263,9 @@ async def test_a_pod_that_is_just_coming_keeps_its_address_and_its_handle(store:
         await repair_apply.carry_out(store, plan)
 
     allocator = Allocator(Interrupted(store, repair))
-    given = await allocator.assign(Request("node-3", "n.new", {"pod": "new", "namespace": "default", "node": "node-3"}))
+    given = await allocator.assign(
+        AddressesWanted("node-3", "n.new", {"pod": "new", "namespace": "default", "node": "node-3"})
+    )
     look = await read_records(store)
     [one] = [one for one in look.allocations if one.handle == "n.new"]
     assert given.ipv4 == (one.address,)
