@@ -143,7 +143,7 @@ def test_a_verb_that_cannot_be_done_says_why(lab: Up) -> None:
 
 
 def test_an_ordinary_user_runs_a_lab_and_leaves_nothing_behind(open_folder: Path) -> None:
-    _, python = readable_tree(open_folder)
+    python = copy_that_every_user_can_read(open_folder)
     before = listing()
     spec = spec_file(open_folder, "stranger")
     ran = felixctl("lab", "run", spec, python=python, user=STRANGER, group=STRANGER, extra_groups=[])
@@ -198,19 +198,19 @@ def open_folder() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def stranger_can(*command: str | Path) -> bool:
-    ran = subprocess.run(command, user=STRANGER, group=STRANGER, extra_groups=[], check=False, capture_output=True)
-    return ran.returncode == 0
+NOT_NEEDED_TO_RUN = (".git", ".*_cache", ".hypothesis", "hypothesis", "mypy", "mypyc", "*__mypyc.*.so", "pip", "ruff")
 
 
-def readable_tree(folder: Path) -> tuple[Path, Path]:
-    """Return a tree and its Python that every user can read: these, or a copy where the checkout is private."""
-    python = Path(sys.executable)
-    if stranger_can(python, "-c", f"open({str(TREE / 'Makefile')!r})"):
-        return TREE, python
-    copy, venv = folder / "tree", Path(sys.prefix)
-    shutil.copytree(TREE, copy, symlinks=True, ignore=shutil.ignore_patterns(".git", venv.name, "__pycache__"))
-    shutil.copytree(venv, copy / ".venv", symlinks=True)
-    for path in (copy / ".venv").glob("lib/python*/site-packages/*felix*.pth"):
-        path.write_text(f"{copy}\n")  # the editable install of the copy is the copy
-    return copy, copy / ".venv" / "bin" / python.name
+def copy_that_every_user_can_read(folder: Path) -> Path:
+    """Copy the tree with its virtual environment, and return the copy's Python.
+
+    The checkout itself may lie where only root can enter, as root's home is.
+    """
+    tree, venv = folder / "tree", Path(sys.prefix)
+    ignored = shutil.ignore_patterns(*NOT_NEEDED_TO_RUN, venv.name)
+    shutil.copytree(TREE, tree, symlinks=True, ignore=ignored)
+    shutil.copytree(venv, tree / ".venv", symlinks=True, ignore=shutil.ignore_patterns(*NOT_NEEDED_TO_RUN))
+    for path in (tree / ".venv").glob("lib/python*/site-packages/*felix*.pth"):
+        path.write_text(f"{tree}\n")  # the editable install of the copy is the copy
+    subprocess.run(["chmod", "--recursive", "a+rX", tree], check=True)
+    return tree / ".venv" / "bin" / Path(sys.executable).name
