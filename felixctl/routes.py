@@ -12,7 +12,7 @@ from felixctl.errors import CommandError
 from felixctl.options import DEFAULT_RUN_DIR, Output, OutputFormat, RunDir
 from felixctl.status_client import RouteRow, read_status, routes_of
 from felixctl.tables import plain
-from felixctl.terminal import for_a_person, show
+from felixctl.terminal import is_terminal, show
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 
@@ -54,7 +54,7 @@ def routes(
         from felixctl.resources.documents import to_json
 
         show(to_json([dict(zip(RouteRow.__slots__, _values(row), strict=True)) for row in rows]))
-    elif for_a_person() and len(rows) <= BOXED_ROWS:
+    elif is_terminal() and len(rows) <= BOXED_ROWS:
         _show_boxes(rows)
     else:
         show(plain(HEADING, map(_cells, rows)))

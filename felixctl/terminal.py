@@ -1,4 +1,4 @@
-"""Where a command's answer goes: colour for a person at a terminal, plain text for everybody else."""
+"""What a command prints: with colour on a terminal, as plain text elsewhere."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from enum import StrEnum
 
 
 class Colour(StrEnum):
-    """The few colours that mean something: well, look here, broken."""
+    """The colours of a state: as it should be, worth a look, broken."""
 
     GOOD = "32"
     DOUBTFUL = "33"
     BAD = "31"
 
 
-def for_a_person() -> bool:
-    """Whether somebody reads along: a terminal that shows colour, and nobody asked for none (NO_COLOR)."""
+def is_terminal() -> bool:
+    """Whether the standard output is a terminal that shows colour, and NO_COLOR is not set."""
     return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
 
 
@@ -25,6 +25,11 @@ def show(text: str) -> None:
     sys.stdout.write(text)
 
 
+def warn(text: str) -> None:
+    """Print text that ends its own lines to the standard error."""
+    sys.stderr.write(text)
+
+
 def painted(text: str, colour: Colour | None) -> str:
-    """Return the text in a colour if a person reads it; the letters are the same for a script."""
-    return f"\033[{colour}m{text}\033[0m" if colour and for_a_person() else text
+    """Return the text in a colour on a terminal, unchanged elsewhere."""
+    return f"\033[{colour}m{text}\033[0m" if colour and is_terminal() else text

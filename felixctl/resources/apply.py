@@ -1,4 +1,4 @@
-"""Changes carried out on the datastore: read what matters, ask what to write, write it, again if somebody was quicker.
+"""Carry out changes on the datastore: read what matters, plan the writes, write; plan again after a conflict.
 
 An edge: `felixctl.resources.plan` decides.
 """
@@ -24,7 +24,7 @@ from felixctl.resources.view import Json
 from ipam.errors import IpamError
 
 POOL_REST_SECONDS = 0.5
-"""How long a disabled pool waits for requests that chose it before, as Calico does."""
+"""How long after a pool was disabled its blocks are released: requests that chose it before may be under way."""
 
 Decision = Callable[[Sequence[Manifest], ClusterState], list[Write]]
 
@@ -34,30 +34,30 @@ async def preview(store: Store, items: Sequence[Manifest], decide: Decision) -> 
     return decide(items, await _cluster_state(store, [one.key for one in items]))
 
 
-async def carry_out(store: Store, items: Sequence[Manifest], decide: Decision) -> None:
-    """Write what is decided about these items."""
+async def carry_out(store: Store, items: Sequence[Manifest], decide: Decision) -> list[Resource]:
+    """Write what is decided about these items; return what was created or changed."""
 
-    async def once() -> None:
-        await _write(store, await preview(store, items, decide))
+    async def once() -> list[Resource]:
+        return await _write(store, await preview(store, items, decide))
 
-    await _retried(once)
+    return await _retried(once)
 
 
-async def change(store: Store, key: ObjectKey, edit: Callable[[Json], Json]) -> None:
-    """Change what people see of one resource."""
+async def change(store: Store, key: ObjectKey, edit: Callable[[Json], Json]) -> list[Resource]:
+    """Change one resource as people see it; return it, or nothing where the edit changed nothing."""
 
-    async def once() -> None:
+    async def once() -> list[Resource]:
         state = await _cluster_state(store, [key])
         if key not in state.existing:
             raise CommandError(f"{key} does not exist in the datastore")
         changed = edit(view.shown(state.existing[key].to_json()))
-        await _write(store, plan.edited(key, changed, state))
+        return await _write(store, plan.edited(key, changed, state))
 
-    await _retried(once)
+    return await _retried(once)
 
 
 class Removed(NamedTuple):
-    """What was removed, and a sentence for each thing of it that stays."""
+    """What was removed, and a sentence for each block of it that stays."""
 
     keys: list[ObjectKey]
     left: list[str]
@@ -66,8 +66,8 @@ class Removed(NamedTuple):
 async def remove(store: Store, keys: Sequence[ObjectKey], *, skip_missing: bool, force: bool) -> Removed:
     """Remove objects and return which.
 
-    A pool's blocks are given up first, so that no node goes on announcing them; a node's empty ones afterwards, when
-    its agent, should it still run, has nothing to claim them by.
+    A pool's blocks are released before it is removed, so that no node goes on announcing them; a node's empty blocks
+    afterwards, when its agent, should it still run, can no longer claim them.
     """
     found = await _existing(store, keys)
     steps = plan.deleted(keys, found, skip_missing=skip_missing)
@@ -75,32 +75,32 @@ async def remove(store: Store, keys: Sequence[ObjectKey], *, skip_missing: bool,
     if pools and not force:
         plan.reject_pools_in_use(pools, (await store.list(IPAMBlock)).objects)
     for pool in pools:
-        await _give_up_blocks(store, pool)
+        await _release_blocks_of_pool(store, pool)
 
-    async def once() -> None:
-        await _write(store, plan.deleted(keys, await _existing(store, keys), skip_missing=True))
+    async def once() -> list[Resource]:
+        return await _write(store, plan.deleted(keys, await _existing(store, keys), skip_missing=True))
 
     await _retried(once)
     nodes = [step.resource.name for step in steps if isinstance(step.resource, Node)]
-    return Removed(list(found), [sentence for node in nodes for sentence in await _give_up_blocks_of(store, node)])
+    return Removed(list(found), [sentence for node in nodes for sentence in await _release_blocks_of_node(store, node)])
 
 
-async def _give_up_blocks_of(store: Store, node: str) -> list[str]:
-    """Give up the empty blocks of a node that is gone, and return a sentence for each that is not."""
+async def _release_blocks_of_node(store: Store, node: str) -> list[str]:
+    """Release the empty blocks of a node that was removed; return a sentence for each that is not empty."""
     from ipam.affinities import Affinities
 
-    claims = Affinities(store, time.time_ns)
+    affinities = Affinities(store, time.time_ns)
     left = []
-    for affinity in await claims.of_host(node):
+    for affinity in await affinities.of_host(node):
         try:
-            await claims.release(node, affinity.network, must_be_empty=True)
+            await affinities.release(node, affinity.network, must_be_empty=True)
         except IpamError as refusal:
             left.append(f"{refusal}; the agents of other nodes free it when its pods are gone")
     return left
 
 
-async def _give_up_blocks(store: Store, pool: IPPool) -> None:
-    from ipam.allocator import Allocator  # nothing else here needs it, and it costs every command its import
+async def _release_blocks_of_pool(store: Store, pool: IPPool) -> None:
+    from ipam.allocator import Allocator  # imported late: no other command needs it
 
     if not pool.spec.disabled:
         await store.update(pool.with_spec(disabled=True))
@@ -111,11 +111,15 @@ async def _give_up_blocks(store: Store, pool: IPPool) -> None:
         raise CommandError(f'{error}; IPPool "{pool.name}" is left disabled, delete it again') from error
 
 
-async def _write(store: Store, steps: Sequence[Write]) -> None:
-    """Write all or, where the store can't, one after the other, and tell how far it went."""
+async def _write(store: Store, steps: Sequence[Write]) -> list[Resource]:
+    """Write all at once or, where the store can't, one by one; return what was created or changed.
+
+    Raises CommandError: the store failed between two writes; the sentence says how many were done.
+    """
+    written = [step.resource for step in steps if not isinstance(step, Delete)]
     if store.atomic:
         await store.write(*steps)
-        return
+        return written
     for number, step in enumerate(steps):
         try:
             await store.write(step)
@@ -124,10 +128,11 @@ async def _write(store: Store, steps: Sequence[Write]) -> None:
                 verb = "deleted" if isinstance(step, Delete) else "written"
                 raise CommandError(f"{error}; {number} of {len(steps)} were {verb} before") from error
             raise
+    return written
 
 
-async def _retried(work: Callable[[], Awaitable[None]]) -> None:
-    """Decide again, from what is there then, where somebody else wrote in between."""
+async def _retried(work: Callable[[], Awaitable[list[Resource]]]) -> list[Resource]:
+    """Do the work; after a conflict with another writer again, from what is there then."""
     for _ in range(ATTEMPTS - 1):
         try:
             return await work()

@@ -39,7 +39,7 @@ def get(
             autocompletion=complete_formats,
         ),
     ] = "ps",
-    chosen: Annotated[
+    labels: Annotated[
         str | None,
         typer.Option(
             "-l", "--selector", metavar="LABELS", help="Only those with these labels: [b]rack=a,!old[/b] or has(rack)."
@@ -66,23 +66,29 @@ def get(
     noun = noun_named(kind)
     try:
         form, template = formats.checked(output)
-        condition = selection.chosen(chosen or "")
+        condition = selection.chosen(labels or "")
     except (formats.FormatError, SelectorError) as error:
         raise CommandError(f"get {noun.plural}: {error}", MISUSED) from None
-    if names and chosen:
+    if names and labels:
         raise CommandError("get: names and -l exclude each other", MISUSED)
     within = None if all_namespaces else namespace or plan.DEFAULT_NAMESPACE
     found, cluster_as = reading(url, lambda store: _found(store, noun, names or (), within))
-    seen = (view.shown(resource.to_json()) for resource in found)
-    views = [one for one in seen if condition.matches(one["metadata"].get("labels") or {})]
+    shown = [(view.shown(resource.to_json()), resource) for resource in found]
+    chosen = [pair for pair in shown if condition.matches(pair[0]["metadata"].get("labels") or {})]
     if not names:
-        views.sort(key=lambda seen: kinds.order(noun, seen))
+        chosen.sort(key=lambda pair: kinds.order(noun, pair[0]))
+    views = [seen for seen, _ in chosen]
     whole = view.listed(noun.kind, views) if not names else views[0] if len(views) == 1 else views
     namespaces = all_namespaces or namespace is not None
     try:
-        show(formats.rendered(form, template, noun, views, whole, namespaces=namespaces, cluster_as=cluster_as))
+        text = formats.rendered(form, template, noun, views, whole, namespaces=namespaces, cluster_as=cluster_as)
     except formats.FormatError as error:
         raise CommandError(f"get {noun.plural}: {error}", MISUSED) from None
+    if form == "yaml":
+        from felixctl.resources import notices  # imported late: the rules of every kind come with it
+
+        text = notices.as_comments(resource for _, resource in chosen) + text
+    show(text)
 
 
 async def _found(store: Store, noun: Noun, names: Sequence[str], namespace: str | None) -> tuple[list[Resource], int]:

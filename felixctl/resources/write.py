@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import StrEnum
+from functools import partial
 from typing import Annotated
 
 import typer
 
+from datastore.record import Resource
 from felixctl.completion import complete_kinds, complete_names
 from felixctl.connection import reading, writing
 from felixctl.errors import MISUSED, CommandError
@@ -19,7 +21,7 @@ from felixctl.resources.documents import MalformedDocumentError, yaml_value
 from felixctl.resources.files import read_manifests
 from felixctl.resources.plan import ObjectKey
 from felixctl.resources.view import Json
-from felixctl.terminal import show
+from felixctl.terminal import show, warn
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 
@@ -46,7 +48,7 @@ def apply(
         steps = reading(url, lambda store: preview(store, items, plan.applied))
         show(plan.would_do(steps, len(items)))
     else:
-        _change("applied", files, recursive, namespace, url, plan.applied)
+        _write_files("applied", files, recursive, namespace, url, plan.applied)
 
 
 @app.command()
@@ -61,7 +63,7 @@ def create(
 
     [dim]$[/dim] felixctl create -f peer.yaml
     """
-    _change("created", files, recursive, namespace, url, lambda i, w: plan.created(i, w, skip_existing=skip_exists))
+    _write_files("created", files, recursive, namespace, url, partial(plan.created, skip_existing=skip_exists))
 
 
 @app.command()
@@ -72,7 +74,7 @@ def replace(
 
     [dim]$[/dim] felixctl replace -f peer.yaml
     """
-    _change("replaced", files, recursive, namespace, url, plan.replaced)
+    _write_files("replaced", files, recursive, namespace, url, plan.replaced)
 
 
 @app.command()
@@ -136,18 +138,19 @@ def patch(
     """
     key = plan.key_of(noun_named(kind), name, namespace)
     try:
-        written = yaml_value(patch)
+        parsed = yaml_value(patch)
     except MalformedDocumentError as error:
         raise CommandError(f"patch {key}: the patch is neither JSON nor YAML ({error})", MISUSED) from None
-    match patch_type, written:
+    match patch_type, parsed:
         case PatchType.JSON, list():
-            _edit(url, key, lambda seen: patches.operated(seen, written))
+            patched = _edit(url, key, lambda seen: patches.operated(seen, parsed))
         case ((PatchType.MERGE | PatchType.STRATEGIC), dict()):
-            _edit(url, key, lambda seen: patches.merged(seen, written))
+            patched = _edit(url, key, lambda seen: patches.merged(seen, parsed))
         case _:
-            wanted_form = "a list of operations" if patch_type is PatchType.JSON else "one mapping"
-            raise CommandError(f"patch {key}: with --type {patch_type} the patch is {wanted_form}", MISUSED)
+            expected = "a list of operations" if patch_type is PatchType.JSON else "one mapping"
+            raise CommandError(f"patch {key}: with --type {patch_type} the patch is {expected}", MISUSED)
     show(f"Successfully patched 1 '{key.noun.kind}' resource\n")
+    _show_notices(patched)
 
 
 @app.command()
@@ -173,15 +176,23 @@ def label(
     show(f"Successfully {'removed' if remove else 'set'} label(s) of 1 '{key.noun.kind}' resource\n")
 
 
-def _change(
+def _write_files(
     verb: str, files: Sequence[str] | None, recursive: bool, namespace: str | None, url: str, decide: Decision
 ) -> None:
     items = read_manifests(files, recursive, namespace)
-    writing(url, lambda store: carry_out(store, items, decide))
+    written = writing(url, lambda store: carry_out(store, items, decide))
     show(plan.result(verb, [one.key for one in items]))
+    _show_notices(written)
 
 
-def _edit(url: str, key: ObjectKey, edit: Callable[[Json], Json]) -> None:
+def _edit(url: str, key: ObjectKey, edit: Callable[[Json], Json]) -> list[Resource]:
     if key.noun.written_by:
         raise CommandError(f"{key} is not for people to write: {key.noun.written_by} does")
-    writing(url, lambda store: change(store, key, edit))
+    return writing(url, lambda store: change(store, key, edit))
+
+
+def _show_notices(written: Sequence[Resource]) -> None:
+    """Say what of the written resources is not obeyed. That is no error: the command ends with 0."""
+    from felixctl.resources import notices  # imported late: the rules of every kind come with it
+
+    warn(notices.as_lines(written))
