@@ -1,4 +1,4 @@
-"""`python -m bench NAME …`: runs the benchmarks named, each a module of this package with a `main`."""
+"""`python -m bench NAME …` runs the benchmarks named; `python -m bench compare OLD NEW NAME …` compares checkouts."""
 
 from __future__ import annotations
 
@@ -6,16 +6,23 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+from bench import compare
+
+NOT_BENCHMARKS = ("__init__", "__main__", "compare", "result")
+
 
 def names() -> list[str]:
-    own = ("__init__", "__main__", "result")
-    return sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem not in own)
+    """Return the benchmarks: each is a module of this package with a `main`."""
+    return sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem not in NOT_BENCHMARKS)
 
 
 def main(wanted: list[str]) -> int:
+    if wanted[:1] == ["compare"]:
+        compare.main(wanted[1:])
+        return 0
     known = names()
     if not wanted or not set(wanted) <= set(known):
-        print(f"usage: python -m bench NAME …   (names: {', '.join(known)})", file=sys.stderr)
+        print(f"usage: python -m bench NAME …   (names: {', '.join(known)}; also: compare)", file=sys.stderr)
         return 2
     for name in wanted:
         import_module(f"bench.{name}").main([])

@@ -4,8 +4,8 @@ Both are executed as a runtime does, by turns, in one network namespace made for
 spawn to the end of the process. Ours writes SQLite, claims blocks and puts the route through RIB and FIB; the peer
 keeps its addresses in files. `python -m bench.cni [ROUNDS]`
 
-Beside the time stands the processor time of everything that serves a call, the agent's included: on a machine with
-other things to do it is the steadier figure.
+The processor time of everything that serves a call, the agent included, is reported beside the elapsed time: it is the
+steadier figure on a busy machine.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Plugin:
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """A namespace to attach, kept by a descriptor."""
+    """A network namespace to attach, held open by its descriptor."""
 
     container: str
     netns: int
@@ -127,8 +127,8 @@ def at_once(plugin: Plugin, verb: str, all_pods: list[Pod], configuration: int, 
 
 def _ended(status: int, plugin: Plugin, verb: str, out: int) -> None:
     if status:
-        said = os.pread(out, 65536, 0).decode(errors="replace")
-        raise RuntimeError(f"{plugin.name}: {verb} failed with status {status}; it said: {said[-600:]}")
+        answer = os.pread(out, 65536, 0).decode(errors="replace")
+        raise RuntimeError(f"{plugin.name}: {verb} failed with status {status}; its output ends: {answer[-600:]}")
 
 
 def one_round(plugin: Plugin) -> dict[str, float]:
@@ -137,16 +137,16 @@ def one_round(plugin: Plugin) -> dict[str, float]:
     with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out:
         given.write(json.dumps(plugin.network).encode())
         given.flush()
-        ways: list[tuple[str, int, Callable[..., list[float]]]] = [
+        modes: list[tuple[str, int, Callable[..., list[float]]]] = [
             ("alone", ALONE, alone),
             ("ten at once", AT_ONCE * BATCHES, at_once),
         ]
-        for words, count, way in ways:
+        for mode, count, run in modes:
             with pods(count) as ready:
                 for verb in ("ADD", "DEL"):
                     before = plugin.processor_ms()
-                    found[f"CNI {verb} {words}"] = median(way(plugin, verb, ready, given.fileno(), out.fileno()))
-                    found[f"CNI {verb} {words}, processor time"] = (plugin.processor_ms() - before) / count
+                    found[f"CNI {verb} {mode}"] = median(run(plugin, verb, ready, given.fileno(), out.fileno()))
+                    found[f"CNI {verb} {mode}, processor time"] = (plugin.processor_ms() - before) / count
     return found
 
 
@@ -209,8 +209,7 @@ def measure(rounds: int) -> list[Row]:
                         found[plugin.name].append(measured)
     mine, theirs = found[ours.name], found[PEER_NAME]
     return [
-        duration(words, [one[words] for one in mine], [one[words] for one in theirs], PEER_NAME, "ms")
-        for words in mine[0]
+        duration(name, [one[name] for one in mine], [one[name] for one in theirs], PEER_NAME, "ms") for name in mine[0]
     ]
 
 

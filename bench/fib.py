@@ -2,14 +2,14 @@
 
     fresh network namespace: eth0 192.0.2.1/24 2001:db8::1/64, all routes through 32 gateways on it
 
-The clock runs from the word to begin until a third party, a netlink socket here, has counted the last route in, or
-out. BIRD: `enable` (later `disable`) of the static protocol that has the routes, from there through its table to a
+The clock runs from the start command until a third party, a netlink socket of this process, has counted the last route
+in or out. BIRD: `enable` (later `disable`) of the static protocol that has the routes, from there through its table to a
 kernel protocol that is up. Ours: a line on standard input, then the mapping that the sidecar's client hands over goes
 through next hop resolution, RIB, plan and batches, as in the agent, which also listens to the kernel's events. What
 configuration and start cost is not counted. The two take turns within each round, and in each round another one begins.
 
-Beside the rate stands the processor time of either process, kernel work on its behalf included: on a machine with other
-things to do it is the steadier figure.
+The processor time of each process, the kernel's work for it included, is reported beside the rate: it is the steadier
+figure on a busy machine.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Turn(NamedTuple):
 
 @contextmanager
 def namespace() -> Iterator[int]:
-    """Make a nameless network namespace with an eth0; it ends with its descriptor and the processes inside."""
+    """Make an unnamed network namespace with an eth0; it ends with its descriptor and the processes inside."""
     try:
         descriptor = new_network_namespace()
     except KernelError as refused:
@@ -106,7 +106,7 @@ def namespace() -> Iterator[int]:
 class Listener:
     """Counts the changes of routes from outside of both rivals, at next to no cost to them.
 
-    It is a netlink socket that nobody reads: once its buffer is full, the kernel counts every further event as dropped,
+    The netlink socket is never read: once its buffer is full, the kernel counts every further event as dropped,
     and the count is in /proc/net/netlink. A thousand looks a second cost less than reading the events.
     """
 
@@ -147,8 +147,8 @@ class Listener:
 def ours(load: Load) -> Turn:
     with namespace() as netns:
         listener = Listener(netns, load.size)
-        words = [sys.executable, "-m", "bench.fib", "--ours", str(load.size), str(load.count)]
-        child = _within(netns, words)
+        command = [sys.executable, "-m", "bench.fib", "--ours", str(load.size), str(load.count)]
+        child = _within(netns, command)
         assert child.stdin is not None and child.stdout is not None
         try:
             spent = []
@@ -186,7 +186,7 @@ async def our_side(load: Load) -> None:
         writer = FibWriter(kernel, rib, Fib(ownership), lambda: None)
         writer.allow_removal(ownership.learned)
 
-        async def hear() -> None:
+        async def follow() -> None:
             async for batch in kernel.events():
                 for event in batch:
                     if isinstance(event, RouteChanged):
@@ -195,28 +195,28 @@ async def our_side(load: Load) -> None:
                         else:
                             writer.foreign_change(event, repair=True)
 
-        hearing = asyncio.create_task(hear())
+        following = asyncio.create_task(follow())
         await asyncio.sleep(0)
 
-        await asyncio.to_thread(_wait_for_the_word)
+        await asyncio.to_thread(_wait_for_start)
         learned.resolved(rib, {hop: kernel.resolve(hop) for hop in learned.unknown(wanted.values())})
         learned.put(rib, wanted)
         await writer.write()
         print("done", flush=True)
 
-        await asyncio.to_thread(_wait_for_the_word)
+        await asyncio.to_thread(_wait_for_start)
         learned.remove(rib, list(wanted))
         await writer.write()
         print("done", flush=True)
 
         # A thread's time is counted while it lives, so the threads stay until that has been read.
-        await asyncio.to_thread(_wait_for_the_word)
-        hearing.cancel()
+        await asyncio.to_thread(_wait_for_start)
+        following.cancel()
         if writer.refused or writer.fib.held or rib.wanted(Source.LEARNED):
             raise SystemExit("our side did not write all of its routes")
 
 
-def _wait_for_the_word() -> None:
+def _wait_for_start() -> None:
     print("ready", flush=True)
     sys.stdin.readline()
 
@@ -230,9 +230,9 @@ def bird(load: Load) -> Turn:
         try:
             control = _bird_control(control_path)
             spent = []
-            for word in ("enable static1", "disable static1"):
+            for command in ("enable static1", "disable static1"):
                 before, started = processor_seconds(child.pid), time.perf_counter()
-                control.sendall(f"{word}\n".encode())
+                control.sendall(f"{command}\n".encode())
                 seconds = listener.seconds_until(started, load.count)
                 control.recv(4096)
                 spent.append(Spent(seconds, processor_seconds(child.pid) - before))
@@ -273,9 +273,9 @@ def _text(address: bytes) -> str:
     return Prefix.host(address).address
 
 
-def _within(netns: int, words: Sequence[str]) -> subprocess.Popen[bytes]:
+def _within(netns: int, command: Sequence[str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        ["nsenter", f"--net=/proc/self/fd/{netns}", *words],
+        ["nsenter", f"--net=/proc/self/fd/{netns}", *command],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         pass_fds=(netns,),

@@ -1,4 +1,4 @@
-"""How soon a commit of one process is told to a watcher in another: `python -m bench.watch [COMMITS]`.
+"""How soon a commit of one process reaches a watcher in another: `python -m bench.watch [COMMITS]`.
 
 The commits are 250 ms apart, so that each is alone: nothing that comes later can wake the watcher for it. The time is
 taken before the write is asked for, so the commit itself is in it; the clock is one for both processes.
@@ -34,7 +34,7 @@ async def write(url: str, commits: int) -> None:
 
 
 async def delays(url: str, commits: int) -> list[float]:
-    """Return what passed for each commit between asking for it and being told of it, in milliseconds."""
+    """Return the milliseconds from each request to commit until the watcher has the event."""
     store = datastore.open(url)
     found: list[float] = []
     async for event in store.watch(IPAMHandle):
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str]) -> None:
             with TemporaryDirectory(prefix="felix-watch-") as folder:
                 found = sorted(asyncio.run(delays(f"sqlite://{Path(folder)}/felix.db", commits)))
             last = found[min(len(found) - 1, round(0.99 * len(found)))]
-            print(f"{commits} commits {APART_SECONDS * 1000:.0f} ms apart, from asking to being told, in ms:")
+            print(f"{commits} commits {APART_SECONDS * 1000:.0f} ms apart, from request to event, in ms:")
             print(f"median {median(found):.2f}  p99 {last:.2f}  max {found[-1]:.2f}")
 
 
