@@ -3,10 +3,10 @@
     fresh network namespace: eth0 192.0.2.1/24 2001:db8::1/64, all routes through 32 gateways on it
 
 The clock runs from the start command until a third party, a netlink socket of this process, has counted the last route
-in or out. BIRD: `enable` (later `disable`) of the static protocol that has the routes, from there through its table to a
-kernel protocol that is up. Ours: a line on standard input, then the mapping that the sidecar's client hands over goes
-through next hop resolution, RIB, plan and batches, as in the agent, which also listens to the kernel's events. What
-configuration and start cost is not counted. The two take turns within each round, and in each round another one begins.
+in or out. BIRD: `enable` (later `disable`) of the static protocol that has the routes, from there through its table to
+a kernel protocol that is up. Ours: a line on standard input, then the mapping that the sidecar's client hands over goes
+through next hop resolution, RIB, plan and batches, as in the agent, which also listens to the kernel's events.
+Configuration and start are not measured. The two alternate within each round, and who goes first alternates by round.
 
 The processor time of each process, the kernel's work for it included, is reported beside the rate: it is the steadier
 figure on a busy machine.
