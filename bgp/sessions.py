@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 from bgp.speaker import Family, ImportPolicy, Neighbour, SessionKind, Speaker
 from datastore.kinds.bgp import BGPConfiguration, BGPPeer, Password
@@ -69,7 +69,7 @@ def speaker_of(
     *,
     own_blocks: Iterable[Prefix] = (),
     pools: Iterable[Prefix] = (),
-    router_id: str = "",
+    router_id: IPv4Address | Literal["hash"] | None = None,
     passwords: Mapping[SecretKey, str] | None = None,
     node_configurations: Mapping[str, BGPConfiguration] | None = None,
 ) -> Speaker:
@@ -99,14 +99,14 @@ def speaker_of(
     )
 
 
-def router_id_of(node_name: str, node: Node | None, setting: str = "") -> bytes:
+def router_id_of(node_name: str, node: Node | None, setting: IPv4Address | Literal["hash"] | None = None) -> bytes:
     """Return the router id: the one set, a hash of the node's name, or the node's IPv4 address.
 
     A node without IPv4 address, for which nothing is set, gets the hash too.
     """
-    if setting and setting != "hash":
-        return IPv4Address(setting).packed
-    if not setting and node is not None and node.ipv4 is not None:
+    if isinstance(setting, IPv4Address):
+        return setting.packed
+    if setting is None and node is not None and node.ipv4 is not None:
         return node.ipv4.ip.packed
     first, *rest = hashlib.sha256(node_name.encode()).digest()[:4]
     # 224 and above would be a multicast or reserved address.

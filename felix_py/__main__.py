@@ -51,7 +51,7 @@ RETRY_SECONDS = 1.0
 def main() -> int:
     """Run the agent; return the process's exit code: 0 after SIGTERM, 1 if it cannot go on, 2 for a bad setting."""
     try:
-        file = Path(os.environ.get("FELIX_CONFIG", DEFAULT_FILE))
+        file = Path(os.environ.get("FELIX_CONFIG") or DEFAULT_FILE)
         settings = settings_from(os.environ, read_file(file))
     except SettingsError as error:
         print(error, file=sys.stderr)
@@ -187,7 +187,7 @@ def _network(settings: Settings, agent: Agent) -> Mapping[str, Any]:
 @asynccontextmanager
 async def _web(settings: Settings, status: Status) -> AsyncIterator[None]:
     server = WebServer(status.pages())
-    await server.listen_unix(settings.run_dir / "status.sock", int(settings.status_mode, 8))
+    await server.listen_unix(settings.run_dir / "status.sock", settings.status_mode)
     if settings.health_port:
         await server.listen_tcp(settings.health_host, settings.health_port)
     try:

@@ -11,7 +11,8 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Any
+from ipaddress import IPv4Address
+from typing import Any, Literal
 
 from bgp.client import Connected, Disconnected, SidecarClient
 from bgp.protocol import Converged, Learned, Problem, ReplayEnd, Withdrawn
@@ -48,7 +49,7 @@ class Identity:
 
     node: str
     addresses: Addresses
-    router_id: str = ""
+    router_id: IPv4Address | Literal["hash"] | None = None
     host_mtu: int = 1500
 
 

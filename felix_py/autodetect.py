@@ -7,11 +7,12 @@ and name the rivals: a node that silently peers from its management address is f
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip_network
+from typing import Literal
 
-Interface = IPv4Interface | IPv6Interface
+from datastore.fields import Interface, Network, network_or_address
 
 # Devices of container runtimes, bridges and our own: never a node's address. Anchored at both ends.
 EXCLUDED = re.compile(
@@ -33,52 +34,98 @@ class HostInterface:
     addresses: tuple[Interface, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Method:
+    """How to find the node's address. `text` is the method as written; which other fields count depends on `kind`."""
+
+    text: str
+    kind: Literal["first-found", "interface", "skip-interface", "cidr", "can-reach"]
+    patterns: tuple[re.Pattern[str], ...] = ()
+    networks: tuple[Network, ...] = ()
+    destination: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Method:
+        """Return the method written as first-found, can-reach=HOST, [skip-]interface=REGEX[,…] or cidr=CIDR[,…].
+
+        Raises ValueError: a sentence about what is wrong.
+        """
+        kind, equals, argument = text.partition("=")
+        match kind:
+            case "first-found" if not equals:
+                return cls(text, kind)
+            case "interface" | "skip-interface":
+                return cls(text, kind, patterns=_patterns(argument))
+            case "cidr":
+                return cls(text, kind, networks=tuple(map(network_or_address, _parts(argument))))
+            case "can-reach" if _HOST.fullmatch(argument):
+                return cls(text, kind, destination=argument)
+            case "can-reach":
+                raise ValueError(f'"{argument}" is neither an address nor a host\'s name')
+            case _:
+                raise ValueError("there is no such method")
+
+
+FIRST_FOUND = Method("first-found", "first-found")
+
+_HOST = re.compile(r"[0-9A-Za-z:._-]{1,253}", re.ASCII)
+
+
+def _parts(argument: str) -> list[str]:
+    parts = [part.strip() for part in argument.split(",") if part.strip()]
+    if not parts:
+        raise ValueError("nothing follows the =")
+    return parts
+
+
+def _patterns(argument: str) -> tuple[re.Pattern[str], ...]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what a later version of Python may read otherwise
+        try:
+            return tuple(map(re.compile, _parts(argument)))
+        except (re.error, OverflowError, RecursionError) as error:
+            raise ValueError(f"bad regular expression: {error}") from None
+
+
 def detect(
-    method: str,
+    method: Method,
     version: int,
     interfaces: Sequence[HostInterface],
     source_towards: Callable[[str], str | None],
 ) -> Interface:
     """Return the node's address of IP version 4 or 6, with the prefix length it has on its device.
 
-    method: first-found, can-reach=ADDRESS, interface=REGEX[,…], skip-interface=REGEX[,…] or cidr=CIDR[,…].
     source_towards: the kernel's source address towards a destination, None if there is no way.
     Raises AutodetectionError.
     """
-    kind, _, argument = method.partition("=")
     usable = [
         HostInterface(i.name, i.up, tuple(a for a in i.addresses if a.version == version and _is_global(a)))
         for i in interfaces
         if i.up
     ]
-    match kind:
+    match method.kind:
         case "first-found":
             found = _candidates(i for i in usable if not EXCLUDED.fullmatch(i.name))
         case "interface":
-            found = _first_pattern(usable, _patterns(method, argument))
+            found = _first_pattern(usable, method.patterns)
         case "skip-interface":
-            skipped = _patterns(method, argument)
             found = _candidates(
-                i for i in usable if not EXCLUDED.fullmatch(i.name) and not any(p.search(i.name) for p in skipped)
+                i
+                for i in usable
+                if not EXCLUDED.fullmatch(i.name) and not any(p.search(i.name) for p in method.patterns)
             )
         case "cidr":
-            wanted = _networks(method, argument)
             found = [
                 (i.name, a)
                 for i in usable
                 if not EXCLUDED.fullmatch(i.name)
                 for a in i.addresses
-                if any(a.version == n.version and a.ip in n for n in wanted)
+                if any(a.version == n.version and a.ip in n for n in method.networks)
             ]
         case "can-reach":
-            source = source_towards(argument)
+            source = source_towards(method.destination)
             found = [(i.name, a) for i in usable for a in i.addresses if str(a.ip) == source]
-        case _:
-            raise AutodetectionError(
-                f"detect the node's IPv{version} address: {method!r} is no method; use first-found, "
-                "can-reach=, interface=, skip-interface= or cidr="
-            )
-    return _only(found, method, version)
+    return _only(found, method.text, version)
 
 
 def _only(found: Sequence[tuple[str, Interface]], method: str, version: int) -> Interface:
@@ -108,20 +155,6 @@ def _first_pattern(usable: Sequence[HostInterface], patterns: Sequence[re.Patter
         if found := _candidates(i for i in usable if pattern.search(i.name)):
             return found
     return []
-
-
-def _patterns(method: str, argument: str) -> list[re.Pattern[str]]:
-    try:
-        return [re.compile(text.strip()) for text in argument.split(",") if text.strip()]
-    except re.error as error:
-        raise AutodetectionError(f"detect the node's address by {method}: bad regular expression: {error}") from None
-
-
-def _networks(method: str, argument: str) -> list[IPv4Network | IPv6Network]:
-    try:
-        return [ip_network(text.strip()) for text in argument.split(",")]
-    except ValueError as error:
-        raise AutodetectionError(f"detect the node's address by {method}: {error}") from None
 
 
 def _is_global(address: Interface) -> bool:

@@ -1,242 +1,276 @@
 """This process's settings: from the environment, then a file, then defaults.
 
-Names are Calico's where Calico has the setting (calico-node's environment), so that a manifest can be carried
-over; ours begin with FELIX_. Pure but for `read_file`.
+Names are Calico's where Calico has the setting (calico-node's environment), so that a manifest can be carried over;
+ours begin with FELIX_. Every value is parsed here: what a `Settings` holds can be used as it is.
 """
 
 from __future__ import annotations
 
-import ipaddress
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from datastore.errors import Invalid
+from datastore.fields import Network, network
+from datastore.kinds.pools import IPPool
+from datastore.notices import Notice
+from felix_py.autodetect import FIRST_FOUND
+from felix_py.setting_types import (
+    LONGEST_FOLDER_BYTES,
+    AbsolutePath,
+    AddressChoice,
+    AsNumber,
+    Detection,
+    DevicePrefix,
+    Encapsulation,
+    FileMode,
+    Host,
+    IPv4NodeAddress,
+    IPv6NodeAddress,
+    LogLevel,
+    NodeName,
+    PoolNetwork,
+    RouterId,
+    SelectorText,
+    SocketFolder,
+    StoreUrl,
+)
+from felix_py.unread_variables import unread_variables
 
 DEFAULT_FILE = Path("/etc/felix/felix.cfg")
+_ENDS = "the agent does not start"
 
 
 class SettingsError(Exception):
     """A setting that cannot be used, as a sentence that names it."""
 
 
-def _encapsulation(text: object) -> object:
-    """Accept Calico's older spellings: Off, cross-subnet, in any case."""
-    spellings = {"": "Never", "off": "Never", "never": "Never", "always": "Always"}
-    spellings |= {"crosssubnet": "CrossSubnet", "cross-subnet": "CrossSubnet"}
-    return spellings.get(text.lower(), text) if isinstance(text, str) else text
+def _setting(name: str, default: Any, allowed: str, **bounds: Any) -> Any:
+    """Return a field that is read from this variable; `allowed` says of which values a refusal reminds."""
+    return Field(default, validation_alias=name, description=allowed, **bounds)
 
 
-def _log_level(text: object) -> object:
-    return text.upper() if isinstance(text, str) else text
+def _number(name: str, default: int, least: int, most: int, zero: str = "") -> Any:
+    return _setting(name, default, f"a number from {least} to {most}{zero and f' (0: {zero})'}", ge=least, le=most)
 
 
-Encapsulation = Annotated[Literal["Never", "Always", "CrossSubnet"], BeforeValidator(_encapsulation)]
-Port = Annotated[int, Field(ge=0, le=65535)]
+def _seconds(name: str, default: float, zero: str) -> Any:
+    most = 365 * 86400
+    allowed = f"a number of seconds from 0 to {most} (0: {zero})"
+    return _setting(name, default, allowed, ge=0, le=most, allow_inf_nan=False)
 
 
-class PoolDefaults(BaseModel):
-    """How start-up makes the first pool of one family, when there is none."""
-
-    model_config = ConfigDict(frozen=True)
-
-    cidr: str | None = None  # None: choose; "none": make no pool
-    block_size: int
-    ipip: Encapsulation = "Never"
-    vxlan: Encapsulation = "Never"
-    nat_outgoing: bool
-    node_selector: str = "all()"
-    disable_bgp_export: bool = False
-
-
-class Settings(BaseModel):
-    """Everything that this process was told. Times are in seconds."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    nodename: str = ""
-    hostname: str = ""
-    nodename_file: Path = Path("/var/lib/calico/nodename")
-    mtu_file: Path = Path("/var/lib/calico/mtu")
-    datastore: str = "sqlite:///var/lib/felix/cluster.db"
-    run_dir: Path = Path("/run/felix")
-    state_dir: Path = Path("/var/lib/felix")
-    cni_conf_dir: Path | None = None
-    cni_network_config: Path | None = None
-
-    ip: str = ""
-    ip6: str = "none"
-    ip_autodetection_method: str = "first-found"
-    ip6_autodetection_method: str = "first-found"
-    disable_node_ip_check: bool = False
-    as_number: str = ""
-    router_id: str = ""
-    cluster_type: str = ""
-
-    no_default_pools: bool = False
-    ipv4_pool: PoolDefaults = PoolDefaults(block_size=26, nat_outgoing=True)
-    ipv6_pool: PoolDefaults = PoolDefaults(block_size=122, nat_outgoing=False)
-
-    protocol: Annotated[int, Field(ge=5, le=255)] = 80
-    learned_protocol: Annotated[int, Field(ge=5, le=255)] = 81
-    metric: Annotated[int, Field(ge=1, le=2**31 - 1)] = 1030
-    interface_prefix: Annotated[str, Field(min_length=1, max_length=4)] = "cali"
-    mtu: Annotated[int, Field(ge=0, le=65535)] = 0  # 0: the host's
-    repair: bool = True  # put right what others change in our routes
-
-    health_host: str = "127.0.0.1"
-    health_port: Port = 9099  # 0: only the socket
-    status_mode: str = "0666"
-    resync_seconds: Annotated[float, Field(ge=0)] = 300  # 0: never dump again without a reason
-    check_seconds: Annotated[float, Field(ge=0)] = 60  # 0: invariants are checked only when asked
-    leak_grace_seconds: Annotated[float, Field(ge=0)] = 900  # an address without an owner is released; 0: never
-    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_log_level)] = "INFO"
-
-
-# environment name → field; pools below, as their names are regular
-_NAMES: dict[str, str] = {
-    "NODENAME": "nodename",
-    "HOSTNAME": "hostname",
-    "CALICO_NODENAME_FILE": "nodename_file",
-    "FELIX_MTUFILE": "mtu_file",
-    "FELIX_DATASTORE": "datastore",
-    "FELIX_RUN_DIR": "run_dir",
-    "FELIX_STATE_DIR": "state_dir",
-    "FELIX_CNICONFDIR": "cni_conf_dir",
-    "FELIX_CNINETWORKCONFIG": "cni_network_config",
-    "IP": "ip",
-    "IP6": "ip6",
-    "IP_AUTODETECTION_METHOD": "ip_autodetection_method",
-    "IP6_AUTODETECTION_METHOD": "ip6_autodetection_method",
-    "DISABLE_NODE_IP_CHECK": "disable_node_ip_check",
-    "AS": "as_number",
-    "CALICO_ROUTER_ID": "router_id",
-    "CLUSTER_TYPE": "cluster_type",
-    "NO_DEFAULT_POOLS": "no_default_pools",
-    "FELIX_PROTOCOL": "protocol",
-    "FELIX_LEARNEDPROTOCOL": "learned_protocol",
-    "FELIX_METRIC": "metric",
-    "FELIX_INTERFACEPREFIX": "interface_prefix",
-    "FELIX_MTU": "mtu",
-    "FELIX_REPAIR": "repair",
-    "FELIX_HEALTHHOST": "health_host",
-    "FELIX_HEALTHPORT": "health_port",
-    "FELIX_STATUSMODE": "status_mode",
-    "FELIX_ROUTEREFRESHINTERVAL": "resync_seconds",
-    "FELIX_CHECKINTERVAL": "check_seconds",
-    "FELIX_LEAKGRACEPERIOD": "leak_grace_seconds",
-    "FELIX_LOGSEVERITYSCREEN": "log_level",
-}
-_POOL_NAMES: dict[str, str] = {
-    "CIDR": "cidr",
-    "BLOCK_SIZE": "block_size",
-    "IPIP": "ipip",
-    "VXLAN": "vxlan",
-    "NAT_OUTGOING": "nat_outgoing",
-    "NODE_SELECTOR": "node_selector",
-    "DISABLE_BGP_EXPORT": "disable_bgp_export",
-}
-
-
-def settings_from(environment: Mapping[str, str], file: Mapping[str, str] | None = None) -> Settings:
-    """Return the settings said by the environment, else by the file, else by default.
-
-    An empty value counts as unset. A name beginning with FELIX_ that we do not know is ignored, as Calico has
-    many more; one in our file is refused. Raises SettingsError.
-    """
-    file = file or {}
-    if unknown := sorted(file.keys() - _NAMES.keys() - _pool_names().keys()):
-        raise SettingsError(f"read the settings file: {unknown[0]} is not a setting; remove or correct it")
-    said = {name: value for name, value in {**file, **environment}.items() if value.strip()}
-    fields: dict[str, object] = {field: said[name].strip() for name, field in _NAMES.items() if name in said}
-    try:
-        for family, field, defaults in _POOL_FAMILIES:
-            values = {key: said[name] for name, key in _pool_names(family).items() if name in said}
-            fields[field] = PoolDefaults.model_validate(defaults | values)
-        settings = Settings.model_validate(fields)
-    except ValidationError as error:
-        raise SettingsError(_sentence(error, said)) from None
-    _check_addresses(settings)
-    return settings
-
-
-_POOL_FAMILIES: tuple[tuple[str, str, dict[str, object]], ...] = (
-    ("IPV4", "ipv4_pool", {"block_size": 26, "nat_outgoing": True}),
-    ("IPV6", "ipv6_pool", {"block_size": 122, "nat_outgoing": False}),
+_NAME = "1 to 253 lower-case letters, digits, dots, dashes and underscores"
+_PATH = "an absolute path"
+_SWITCH = "true or false"
+_MODES = "Never, Always or CrossSubnet"
+_METHODS = (
+    "first-found, can-reach=HOST, interface=REGEX, skip-interface=REGEX or cidr=CIDR,"
+    " the last three with commas between several"
 )
 
 
-def _pool_names(*families: str) -> dict[str, str]:
-    return {
-        f"CALICO_{family}POOL_{suffix}": key
-        for family in families or ("IPV4", "IPV6")
-        for suffix, key in _POOL_NAMES.items()
-    }
+class _Group(BaseModel):
+    """Values by variable at the border, by name of the field in Python."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
-def _sentence(error: ValidationError, said: Mapping[str, str]) -> str:
-    """Turn pydantic's first complaint into a sentence that names the variable as the user wrote it."""
-    first = error.errors()[0]
-    field = str(first["loc"][0]) if first["loc"] else "?"
-    names = {**{f: n for n, f in _NAMES.items()}, **{f: n for n, f in _pool_names().items() if n in said}}
-    name = names.get(field, field)
-    return f"setting {name}={said.get(name, '')!r}: {first['msg'].lower()}; the agent does not start"
+class PoolDefaults(_Group):
+    """How start-up makes the first pool of one family, when there is none. A cidr of None: choose; "none": no pool."""
 
+    EXAMPLE: ClassVar[Network]
+    cidr: PoolNetwork | None = _setting("CIDR", None, "a network of this family, or none")
+    block_size: int
+    ipip: Encapsulation = "Never"
+    vxlan: Encapsulation = _setting("VXLAN", "Never", _MODES)
+    nat_outgoing: bool
+    node_selector: SelectorText = _setting("NODE_SELECTOR", "all()", "a selector such as has(rack)")
+    disable_bgp_export: bool = _setting("DISABLE_BGP_EXPORT", False, _SWITCH)
 
-def _check_addresses(settings: Settings) -> None:
-    for name, text, version in (("IP", settings.ip, 4), ("IP6", settings.ip6, 6)):
-        if text in ("", "none", "autodetect"):
-            continue
-        try:
-            fits = ipaddress.ip_interface(text).version == version
-        except ValueError:
-            fits = False
-        if not fits:
-            raise SettingsError(
-                f"setting {name}={text!r}: not an IPv{version} address (with or without /length), "
-                "nor autodetect or none; the agent does not start"
-            )
-    if settings.as_number:
-        parse_as_number(settings.as_number)
-    if settings.protocol == settings.learned_protocol:
-        raise SettingsError(
-            f"settings FELIX_PROTOCOL and FELIX_LEARNEDPROTOCOL are both {settings.protocol}: "
-            "local and learned routes must be told apart; the agent does not start"
+    def pool(self, name: str, cidr: Network) -> IPPool:
+        """Raises Invalid: the values do not fit each other, or not this network."""
+        return IPPool.make(
+            name,
+            cidr=str(cidr),
+            blockSize=self.block_size,
+            ipipMode=self.ipip,
+            vxlanMode=self.vxlan,
+            natOutgoing=self.nat_outgoing,
+            nodeSelector=self.node_selector,
+            disableBGPExport=self.disable_bgp_export,
+            allowedUses=["Workload", "Tunnel"],
         )
 
 
-def parse_as_number(text: str) -> int:
-    """Return an AS number written plainly or dotted (`65000`, `1.10`). Raises SettingsError."""
-    high, dot, low = text.partition(".")
-    parts = [high, low] if dot else [high]
-    if all(re.fullmatch(r"\d+", part) for part in parts):
-        number = int(high) * 65536 + int(low) if dot else int(high)
-        if 0 < number < 2**32 and (not dot or int(low) < 65536):
-            return number
-    raise SettingsError(f"setting AS={text!r}: not an AS number (1 to 4294967295, or dotted); the agent does not start")
+class IPv4PoolDefaults(PoolDefaults):
+    EXAMPLE = network("192.168.0.0/16")
+    block_size: int = _number("BLOCK_SIZE", 26, 20, 32)
+    ipip: Encapsulation = _setting("IPIP", "Never", _MODES)
+    nat_outgoing: bool = _setting("NAT_OUTGOING", True, _SWITCH)
+
+
+class IPv6PoolDefaults(PoolDefaults):
+    EXAMPLE = network("fd00::/48")
+    block_size: int = _number("BLOCK_SIZE", 122, 116, 128)
+    nat_outgoing: bool = _setting("NAT_OUTGOING", False, _SWITCH)
+
+
+class Settings(_Group):
+    """Everything that this process is configured with. Times are in seconds."""
+
+    nodename: NodeName = _setting("NODENAME", "", _NAME)
+    hostname: str = _setting("HOSTNAME", "", "a host's name")
+    nodename_file: AbsolutePath = _setting("CALICO_NODENAME_FILE", Path("/var/lib/calico/nodename"), _PATH)
+    mtu_file: AbsolutePath = _setting("FELIX_MTUFILE", Path("/var/lib/calico/mtu"), _PATH)
+    datastore: StoreUrl = _setting(
+        "FELIX_DATASTORE", "sqlite:///var/lib/felix/cluster.db", "sqlite:// and the absolute path of a file"
+    )
+    run_dir: SocketFolder = _setting(
+        "FELIX_RUN_DIR", Path("/run/felix"), f"{_PATH} of at most {LONGEST_FOLDER_BYTES} bytes"
+    )
+    state_dir: AbsolutePath = _setting("FELIX_STATE_DIR", Path("/var/lib/felix"), _PATH)
+    cni_conf_dir: AbsolutePath | None = _setting("FELIX_CNICONFDIR", None, _PATH)
+    cni_network_config: AbsolutePath | None = _setting("FELIX_CNINETWORKCONFIG", None, _PATH)
+
+    ip: IPv4NodeAddress = _setting(
+        "IP", AddressChoice.KEEP, "an IPv4 address with or without /length, autodetect or none"
+    )
+    ip6: IPv6NodeAddress = _setting(
+        "IP6", AddressChoice.NONE, "an IPv6 address with or without /length, autodetect or none"
+    )
+    ip_autodetection_method: Detection = _setting("IP_AUTODETECTION_METHOD", FIRST_FOUND, _METHODS)
+    ip6_autodetection_method: Detection = _setting("IP6_AUTODETECTION_METHOD", FIRST_FOUND, _METHODS)
+    disable_node_ip_check: bool = _setting("DISABLE_NODE_IP_CHECK", False, _SWITCH)
+    as_number: AsNumber | None = _setting("AS", None, "an AS number from 1 to 4294967295, or dotted as 1.10")
+    router_id: RouterId | None = _setting("CALICO_ROUTER_ID", None, "an IPv4 address other than 0.0.0.0, or hash")
+    cluster_type: str = _setting("CLUSTER_TYPE", "", "any text")
+
+    no_default_pools: bool = _setting("NO_DEFAULT_POOLS", False, _SWITCH)
+    ipv4_pool: IPv4PoolDefaults = IPv4PoolDefaults()
+    ipv6_pool: IPv6PoolDefaults = IPv6PoolDefaults()
+
+    protocol: int = _number("FELIX_PROTOCOL", 80, 5, 255)
+    learned_protocol: int = _number("FELIX_LEARNEDPROTOCOL", 81, 5, 255)
+    metric: int = _number("FELIX_METRIC", 1030, 1, 2**31 - 1)
+    interface_prefix: DevicePrefix = _setting(
+        "FELIX_INTERFACEPREFIX", "cali", "1 to 4 letters, digits, dots, dashes and underscores"
+    )
+    mtu: int = _number("FELIX_MTU", 0, 0, 65535, "as the host's")
+    repair: bool = _setting("FELIX_REPAIR", True, _SWITCH)  # put right what others change in our routes
+
+    health_host: Host = _setting("FELIX_HEALTHHOST", "127.0.0.1", "an address or a host's name")
+    health_port: int = _number("FELIX_HEALTHPORT", 9099, 0, 65535, "only the socket")
+    status_mode: FileMode = _setting("FELIX_STATUSMODE", 0o666, "a file's mode in octal such as 0660")
+    resync_seconds: float = _seconds("FELIX_ROUTEREFRESHINTERVAL", 300, "never")
+    check_seconds: float = _seconds("FELIX_CHECKINTERVAL", 60, "only when asked")
+    leak_grace_seconds: float = _seconds("FELIX_LEAKGRACEPERIOD", 900, "never")
+    log_level: LogLevel = _setting("FELIX_LOGSEVERITYSCREEN", "INFO", "debug, info, warning or error")
+
+    notices: tuple[Notice, ...] = ()
+    """Variables of the environment that are set and not read."""
+
+
+G = TypeVar("G", bound=_Group)
+
+_POOLS: Mapping[str, tuple[str, type[PoolDefaults]]] = {
+    "CALICO_IPV4POOL_": ("ipv4_pool", IPv4PoolDefaults),
+    "CALICO_IPV6POOL_": ("ipv6_pool", IPv6PoolDefaults),
+}
+
+
+def variables() -> dict[str, str]:
+    """Return what every setting allows, by its variable."""
+    groups: list[tuple[str, type[_Group]]] = [("", Settings), *((p, model) for p, (_, model) in _POOLS.items())]
+    return {prefix + name: allowed for prefix, model in groups for name, allowed in _variables_of(model)}
+
+
+def _variables_of(model: type[_Group]) -> Iterator[tuple[str, str]]:
+    for field in model.model_fields.values():
+        if isinstance(field.validation_alias, str):
+            yield field.validation_alias, field.description or ""
+
+
+def settings_from(environment: Mapping[str, str], file: Mapping[str, str] | None = None) -> Settings:
+    """Return the settings of the environment, else of the file, else the defaults. An empty value counts as unset.
+
+    A name in our file that is no setting is refused. A variable that is not read is among the settings' notices.
+    Raises SettingsError.
+    """
+    known, file = variables(), file or {}
+    if unknown := sorted(file.keys() - known.keys()):
+        raise SettingsError(f"read the settings file: {unknown[0]!r} is not a setting; remove or correct it")
+    written = {name: text.strip() for name, text in {**file, **environment}.items() if name in known and text.strip()}
+    for name, text in written.items():
+        if not text.isprintable():
+            raise SettingsError(_refusal(name, text, "printable text in UTF-8"))
+    pools = {field: _pool_defaults(prefix, model, written) for prefix, (field, model) in _POOLS.items()}
+    settings = _parsed(Settings, "", {n: t for n, t in written.items() if not n.startswith(tuple(_POOLS))}, pools)
+    if settings.protocol == settings.learned_protocol:
+        raise SettingsError(
+            f"settings FELIX_PROTOCOL and FELIX_LEARNEDPROTOCOL are both {settings.protocol}: "
+            f"local and learned routes must be told apart; {_ENDS}"
+        )
+    return settings.model_copy(update={"notices": unread_variables(environment, known.keys())})
+
+
+def _pool_defaults(prefix: str, model: type[PoolDefaults], written: Mapping[str, str]) -> PoolDefaults:
+    mine = {name.removeprefix(prefix): text for name, text in written.items() if name.startswith(prefix)}
+    defaults = _parsed(model, prefix, mine)
+    cidr = model.EXAMPLE if defaults.cidr in (None, "none") else network(str(defaults.cidr))
+    if cidr.version != model.EXAMPLE.version:
+        raise SettingsError(_refusal(f"{prefix}CIDR", str(cidr), variables()[f"{prefix}CIDR"]))
+    try:
+        defaults.pool("default", cidr)
+    except Invalid as error:
+        raise SettingsError(f"settings {prefix}…: they make no pool: {error}; {_ENDS}") from None
+    return defaults
+
+
+def _parsed(model: type[G], prefix: str, written: Mapping[str, str], values: Mapping[str, Any] | None = None) -> G:
+    try:
+        return model.model_validate({**written, **(values or {})})
+    except ValidationError as error:
+        name = str(error.errors()[0]["loc"][0])
+        raise SettingsError(_refusal(prefix + name, written[name], variables()[prefix + name])) from None
+
+
+def _refusal(name: str, text: str, allowed: str) -> str:
+    shown = text if len(text) <= 100 else f"{text[:97]}..."
+    return f"setting {name}={shown!r}: not {allowed}; {_ENDS}"
 
 
 def read_file(path: Path) -> dict[str, str]:
-    """Return the settings file's `NAME = value` lines; `#` begins a comment. A missing file says nothing.
-
-    Raises SettingsError: a line that is neither.
-    """
+    """Return the settings of a file; a missing file has none. Raises SettingsError: it can't be read."""
     try:
-        lines = path.read_text().splitlines()
+        return parse_file(path.read_bytes(), str(path))
     except FileNotFoundError:
         return {}
-    except OSError as error:
-        raise SettingsError(f"read settings from {path}: {error.strerror}; the agent does not start") from None
-    said = {}
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise SettingsError(f"read settings from {str(path)!r}: {reason}; {_ENDS}") from None
+
+
+def parse_file(content: bytes, source: str) -> dict[str, str]:
+    """Return the lines `NAME = value` of a settings file; `#` begins a comment.
+
+    Raises SettingsError: a line is none, or the file is not UTF-8.
+    """
+    try:
+        lines = content.decode().splitlines()
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"read settings from {source!r}: byte {error.start} is not UTF-8; {_ENDS}") from None
+    found = {}
     for number, line in enumerate(lines, 1):
         text = line.partition("#")[0].strip()
         name, equals, value = text.partition("=")
         if text and not equals:
-            raise SettingsError(f"read settings from {path}: line {number} is not NAME = value: {text!r}")
+            raise SettingsError(f"read settings from {source!r}: line {number} is not NAME = value: {text!r}; {_ENDS}")
         if text:
-            said[name.strip()] = value.strip()
-    return said
+            found[name.strip()] = value.strip()
+    return found
 
 
 def node_name(settings: Settings, stored: str, system: str) -> str:

@@ -26,6 +26,7 @@ from typing import Any
 
 from datastore.cas import ATTEMPTS, found_or_none
 from datastore.errors import AlreadyExists, Conflict
+from datastore.fields import Interface
 from datastore.kinds.bgp import BGPConfiguration
 from datastore.kinds.cluster import ClusterInformation, FelixConfiguration
 from datastore.kinds.ipam import IPAMConfig
@@ -35,9 +36,10 @@ from datastore.record import Resource
 from datastore.store import Store
 from felix_py.agent import Identity
 from felix_py.announce import Addresses
-from felix_py.autodetect import EXCLUDED, HostInterface, Interface, detect
+from felix_py.autodetect import EXCLUDED, HostInterface, Method, detect
 from felix_py.files import read_text, write_text
-from felix_py.settings import PoolDefaults, Settings, node_name, parse_as_number
+from felix_py.setting_types import AddressChoice, NodeAddress
+from felix_py.settings import Settings, node_name
 from kernel.rtnetlink import Rtnetlink
 
 log = logging.getLogger("felix.startup")
@@ -119,19 +121,24 @@ async def _write_node(
 
 
 def _address(
-    setting: str, method: str, version: int, stored: Interface | None, interfaces: Sequence[HostInterface]
+    setting: NodeAddress, method: Method, version: int, stored: Interface | None, interfaces: Sequence[HostInterface]
 ) -> Interface | None:
-    """Return the node's address of one family, None where it is to have none. An empty setting keeps the stored one."""
-    if setting == "none":
-        return None
-    if setting in ("", "autodetect"):
-        if setting == "" and stored is not None:
+    """Return the node's address of one family, None where it is to have none.
+
+    An address without a length gets that of the device that has it, else it is a host's.
+    """
+    match setting:
+        case AddressChoice.NONE:
+            return None
+        case AddressChoice.KEEP if stored is not None:
             return stored
-        return detect(method, version, interfaces, _source_towards)
-    given: Interface = ip_interface(setting)
-    if "/" in setting:
-        return given
-    return next((a for i in interfaces for a in i.addresses if a.ip == given.ip), given)
+        case AddressChoice():
+            return detect(method, version, interfaces, _source_towards)
+        case IPv4Interface() | IPv6Interface():
+            return setting
+        case address:
+            there = (a for i in interfaces for a in i.addresses if a.ip == address)
+            return next(there, ip_interface(address))
 
 
 def _source_towards(destination: str) -> str | None:
@@ -171,8 +178,8 @@ def node_annotations(
         "IPv6Address": str(ipv6 or ""),
         "Interfaces": json.dumps(listed, separators=(",", ":")),
     }
-    if settings.as_number:
-        said["ASNumber"] = str(parse_as_number(settings.as_number))
+    if settings.as_number is not None:
+        said["ASNumber"] = str(settings.as_number)
     return {ANNOTATION + key: text for key, text in said.items()}
 
 
@@ -213,11 +220,12 @@ def default_pools(settings: Settings, pools: Iterable[IPPool], host: Iterable[In
     """Return the pools to make: one for each family in use that has none."""
     families = {ip_network(pool.spec.cidr).version for pool in pools}
     made: list[IPPool] = []
-    if 4 not in families and settings.ipv4_pool.cidr != "none" and settings.ip != "none":
-        cidr = settings.ipv4_pool.cidr or str(free_ipv4_network([a.network for a in host if a.version == 4]))
-        made.append(_pool("default-ipv4-ippool", cidr, settings.ipv4_pool))
-    if 6 not in families and settings.ipv6_pool.cidr != "none" and settings.ip6 != "none":
-        made.append(_pool("default-ipv6-ippool", settings.ipv6_pool.cidr or str(random_ula()), settings.ipv6_pool))
+    four, six = settings.ipv4_pool, settings.ipv6_pool
+    if 4 not in families and four.cidr != "none" and settings.ip is not AddressChoice.NONE:
+        cidr = four.cidr or free_ipv4_network([a.network for a in host if a.version == 4])
+        made.append(four.pool("default-ipv4-ippool", cidr))
+    if 6 not in families and six.cidr != "none" and settings.ip6 is not AddressChoice.NONE:
+        made.append(six.pool("default-ipv6-ippool", six.cidr or random_ula()))
     return made
 
 
@@ -237,17 +245,3 @@ def free_ipv4_network(taken: Iterable[Any]) -> IPv4Network:
 def random_ula() -> IPv6Network:
     """Return a random unique local /48 (RFC 4193)."""
     return IPv6Network((IPv6Address(b"\xfd" + secrets.token_bytes(5) + bytes(10)), 48))
-
-
-def _pool(name: str, cidr: str, defaults: PoolDefaults) -> IPPool:
-    return IPPool.make(
-        name,
-        cidr=cidr,
-        blockSize=defaults.block_size,
-        ipipMode=defaults.ipip,
-        vxlanMode=defaults.vxlan,
-        natOutgoing=defaults.nat_outgoing,
-        nodeSelector=defaults.node_selector,
-        disableBGPExport=defaults.disable_bgp_export,
-        allowedUses=["Workload", "Tunnel"],
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
 from typing import Any
 
 import pytest
@@ -43,7 +44,7 @@ def test_router_id_by_hash_is_calicos(name: str, expected: str) -> None:
 
 def test_router_id_is_what_is_set_else_the_ipv4_address_else_the_hash() -> None:
     dual, six = node("a", "10.0.0.1", "fd00::1"), node("kube-master", ipv6="fd00::1")
-    assert unpack(router_id_of("a", dual, "7.7.7.7")) == "7.7.7.7"
+    assert unpack(router_id_of("a", dual, IPv4Address("7.7.7.7"))) == "7.7.7.7"
     assert unpack(router_id_of("a", dual)) == "10.0.0.1"
     assert unpack(router_id_of("kube-master", six)) == "25.79.212.8"
 

@@ -6,7 +6,7 @@ from ipaddress import ip_interface
 
 import pytest
 
-from felix_py.autodetect import AutodetectionError, HostInterface, detect
+from felix_py.autodetect import AutodetectionError, HostInterface, Method, detect
 
 
 def interface(name: str, *addresses: str, up: bool = True) -> HostInterface:
@@ -21,7 +21,7 @@ POD = interface("cali0123456789a", "169.254.7.7/32")
 
 
 def found(method: str, *interfaces: HostInterface, version: int = 4, source: str | None = None) -> str:
-    return str(detect(method, version, interfaces, lambda destination: source))
+    return str(detect(Method.parse(method), version, interfaces, lambda destination: source))
 
 
 def test_first_found_keeps_host_bits_and_length_and_skips_what_is_never_a_nodes() -> None:
@@ -65,7 +65,26 @@ def test_can_reach_takes_the_kernels_source_address() -> None:
         found("can-reach=203.0.113.9", ETH0, ETH1, source=None)
 
 
-@pytest.mark.parametrize("method", ["interface=eth[", "cidr=10.0.0.0/40", "fastest", "interface=wlan.*"])
-def test_a_method_that_cannot_answer_says_why(method: str) -> None:
-    with pytest.raises(AutodetectionError, match="detect the node's"):
-        found(method, ETH0)
+@pytest.mark.parametrize(
+    ("method", "reason"),
+    [
+        ("interface=eth[", "bad regular expression"),
+        ("interface=a{99999999999999999999}", "bad regular expression"),
+        ("interface=", "nothing follows the ="),
+        ("skip-interface= , ", "nothing follows the ="),
+        ("cidr=10.0.0.0/40", "not a CIDR"),
+        ("can-reach=", "neither an address nor"),
+        ("can-reach=a b", "neither an address nor"),
+        ("first-found=eth0", "no such method"),
+        ("kubernetes-internal-ip", "no such method"),
+        ("", "no such method"),
+    ],
+)
+def test_a_method_that_is_none_is_refused(method: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        Method.parse(method)
+
+
+def test_a_method_that_finds_nothing_says_so() -> None:
+    with pytest.raises(AutodetectionError, match=r"detect the node's IPv4 address by interface=wlan\.\*"):
+        found("interface=wlan.*", ETH0)

@@ -62,10 +62,19 @@ def words_of(process: subprocess.Popen[str], code: int) -> str:
     return said
 
 
-def test_a_bad_setting_ends_it_with_2_and_names_the_setting(namespace: str, tmp_path: Path) -> None:
-    said = words_of(agent(namespace, tmp_path, FELIX_METRIC="high"), 2)
-    assert said.startswith("setting FELIX_METRIC='high'")
-    assert said.count("\n") == 1
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("CALICO_ROUTER_ID", "foo", "an IPv4 address other than 0.0.0.0, or hash"),
+        ("FELIX_STATUSMODE", "rw", "a file's mode in octal such as 0660"),
+        ("FELIX_INTERFACEPREFIX", "a/b", "1 to 4 letters, digits, dots, dashes and underscores"),
+    ],
+)
+def test_a_bad_setting_ends_it_with_2_and_one_sentence(
+    namespace: str, tmp_path: Path, name: str, value: str, allowed: str
+) -> None:
+    said = words_of(agent(namespace, tmp_path, **{name: value}), 2)
+    assert said == f"setting {name}='{value}': not {allowed}; the agent does not start\n"
 
 
 async def test_another_nodes_address_ends_it_with_1_and_names_the_node(namespace: str, tmp_path: Path) -> None:

@@ -1,0 +1,129 @@
+"""The types of settings: texts of the environment and of the settings file, as values.
+
+Pure. Each takes a text, or a value that is one already. Each raises ValueError for a text that is none; what is allowed
+instead is said by the setting.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from enum import StrEnum
+from functools import partial
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BeforeValidator, PlainValidator
+
+from datastore import fields, selector
+from datastore.errors import Invalid
+from datastore.fields import Address, Interface, Network
+from datastore.url import sqlite_path
+from felix_py.autodetect import Method
+
+LONGEST_FOLDER_BYTES = 107 - len("/status.sock")
+"""Of a folder with sockets: sockaddr_un holds 108 bytes, the last of them NUL."""
+
+
+class AddressChoice(StrEnum):
+    """What IP and IP6 say where they are no address."""
+
+    KEEP = ""  # the address that the Node has; if it has none, a detected one
+    DETECT = "autodetect"
+    NONE = "none"
+
+
+def _of_text(parse: Callable[[str], Any]) -> PlainValidator:
+    return PlainValidator(lambda written: parse(written) if type(written) is str else written)
+
+
+def _matching(pattern: str, text: str) -> str:
+    if not re.fullmatch(pattern, text, re.ASCII):
+        raise ValueError(f"does not match {pattern}")
+    return text
+
+
+def _path(text: str) -> Path:
+    if not text.startswith("/"):
+        raise ValueError("is relative")
+    return Path(text)
+
+
+def _socket_folder(text: str) -> Path:
+    if len(text.encode()) > LONGEST_FOLDER_BYTES:
+        raise ValueError("is too long")
+    return _path(text)
+
+
+def _store(text: str) -> str:
+    try:
+        sqlite_path(text)
+    except Invalid as error:
+        raise ValueError(str(error)) from None
+    return text
+
+
+def _as_number(text: str) -> int:
+    number = fields.as_number(text)
+    if number == 0:
+        raise ValueError("is reserved (RFC 7607)")
+    return number
+
+
+def _router_id(text: str) -> IPv4Address | Literal["hash"]:
+    if text.lower() == "hash":
+        return "hash"
+    found = IPv4Address(text)
+    if not int(found):
+        raise ValueError("is reserved (RFC 6286)")
+    return found
+
+
+def _pool_network(text: str) -> Network | Literal["none"]:
+    return "none" if text.lower() == "none" else fields.network(text)
+
+
+def _selector(text: str) -> str:
+    selector.parse(text)
+    return text
+
+
+def _node_address(version: int, text: str) -> NodeAddress:
+    if text.lower() in (AddressChoice.DETECT, AddressChoice.NONE):
+        return AddressChoice(text.lower())
+    found = fields.interface(text)
+    if found.version != version or found.ip.is_unspecified or found.ip.is_multicast:
+        raise ValueError("is no address of a node")
+    return found if "/" in text else found.ip
+
+
+def _encapsulation(text: object) -> object:
+    """Accept Calico's older spellings: Off, cross-subnet, in any case."""
+    spellings = {"off": "Never", "never": "Never", "always": "Always"}
+    spellings |= {"crosssubnet": "CrossSubnet", "cross-subnet": "CrossSubnet"}
+    return spellings.get(text.lower(), text) if isinstance(text, str) else text
+
+
+def _upper(text: object) -> object:
+    return text.upper() if isinstance(text, str) else text
+
+
+NodeAddress: TypeAlias = Interface | Address | AddressChoice
+
+IPv4NodeAddress: TypeAlias = Annotated[NodeAddress, _of_text(partial(_node_address, 4))]
+IPv6NodeAddress: TypeAlias = Annotated[NodeAddress, _of_text(partial(_node_address, 6))]
+NodeName: TypeAlias = Annotated[str, _of_text(partial(_matching, r"[a-z0-9._-]{1,253}"))]
+DevicePrefix: TypeAlias = Annotated[str, _of_text(partial(_matching, r"[A-Za-z0-9._-]{1,4}"))]
+Host: TypeAlias = Annotated[str, _of_text(partial(_matching, r"[0-9A-Za-z:._-]{1,253}"))]
+AbsolutePath: TypeAlias = Annotated[Path, _of_text(_path)]
+SocketFolder: TypeAlias = Annotated[Path, _of_text(_socket_folder)]
+FileMode: TypeAlias = Annotated[int, _of_text(lambda text: int(_matching("0?[0-7]{3}", text), 8))]
+StoreUrl: TypeAlias = Annotated[str, _of_text(_store)]
+Detection: TypeAlias = Annotated[Method, _of_text(Method.parse)]
+AsNumber: TypeAlias = Annotated[int, _of_text(_as_number)]
+RouterId: TypeAlias = Annotated[IPv4Address | Literal["hash"], _of_text(_router_id)]
+PoolNetwork: TypeAlias = Annotated[Network | Literal["none"], _of_text(_pool_network)]
+SelectorText: TypeAlias = Annotated[str, _of_text(_selector)]
+Encapsulation: TypeAlias = Annotated[Literal["Never", "Always", "CrossSubnet"], BeforeValidator(_encapsulation)]
+LogLevel: TypeAlias = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)]

@@ -1,0 +1,95 @@
+"""Variables of the environment that are set, and that nothing here reads: Calico's, and slips of the pen.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from fnmatch import fnmatchcase
+
+from datastore.field_rules import NotObeyed, Obeyed, Rule
+from datastore.notices import Notice
+from felix_py.felix_configuration import FIELDS, OTHER_FIELDS
+
+# Of the shim, the sidecar, the lab, and of this process before it has settings.
+READ_ELSEWHERE = frozenset({"FELIX_CONFIG", "FELIX_CNI_SOCKET", "FELIX_CNI_TIMEOUT", "FELIX_LOGLEVEL", "FELIX_LAB"})
+
+_OTHER_STORE = NotObeyed("the datastore is the setting FELIX_DATASTORE", "it is the one set there")
+_OTHER_CONFLIST = NotObeyed(
+    "the network configuration is made from FELIX_CNICONFDIR, FELIX_CNINETWORKCONFIG and FELIX_MTU",
+    "it is the one that they ask for",
+)
+
+CALICOS: Mapping[str, NotObeyed] = {
+    "CALICO_NETWORKING_BACKEND": NotObeyed("routes are exchanged by BGP", "they are, as with bird", unless=("bird",)),
+    "AUTODETECT_POLL_INTERVAL": NotObeyed(
+        "the node's addresses are detected at start only", "restart the agent after a change of them"
+    ),
+    "CALICO_K8S_NODE_REF": NotObeyed("a Node's name is its reference", "it is the setting NODENAME"),
+    "WAIT_FOR_DATASTORE": NotObeyed("start-up always waits for the datastore", "it waits", unless=(True,)),
+    "CALICO_MANAGE_CNI": NotObeyed(
+        "the plugin needs no credentials", "there is no token to be renewed", unless=(False,)
+    ),
+    "CALICO_DISABLE_FILE_LOGGING": NotObeyed("logs go to standard error only", "no file is written", unless=(True,)),
+    "CALICO_STARTUP_LOGLEVEL": NotObeyed(
+        "FELIX_LOGSEVERITYSCREEN is the log level from the start on", "it stays as set there"
+    ),
+    "USE_POD_CIDR": NotObeyed(
+        "addresses come from IPPools, never from a Node's podCIDR", "pools decide", unless=(False,)
+    ),
+    "DATASTORE_TYPE": _OTHER_STORE,
+    "KUBECONFIG": _OTHER_STORE,
+    "ETCD_ENDPOINTS": _OTHER_STORE,
+    "CNI_NETWORK_CONFIG": _OTHER_CONFLIST,
+    "CNI_NETWORK_CONFIG_FILE": _OTHER_CONFLIST,
+    "CNI_CONF_NAME": _OTHER_CONFLIST,
+    "CNI_OLD_CONF_NAME": _OTHER_CONFLIST,
+    "CNI_NET_DIR": _OTHER_CONFLIST,
+    "CNI_MTU": _OTHER_CONFLIST,
+    "FELIX_IPINIPMTU": NotObeyed("the tunnel's MTU is ipipMTU of FelixConfiguration", "what that says applies"),
+    "FELIX_IPINIPENABLED": NotObeyed("IPIP is on exactly where a pool asks for it", "pools decide"),
+}
+"""Of calico-node and install-cni; their other variables are settings, or Felix's fields."""
+
+_FIELDS: Mapping[str, Rule] = {
+    f"FELIX_{path.removeprefix('spec.').upper()}": rule for path, rule in {**FIELDS, **OTHER_FIELDS}.items()
+}
+_FIELD_ONLY = NotObeyed("it is read from FelixConfiguration only", "what that says applies")
+_NO_SUCH = NotObeyed("no setting of this name is known", "it has no effect")
+
+
+def unread_variables(environment: Mapping[str, str], known: Collection[str]) -> tuple[Notice, ...]:
+    """Return a notice for each variable of ours or Calico's that is set, asks for something, and is not read.
+
+    known: the settings. Felix takes its variables in any case, and so are they found here.
+    """
+    return tuple(
+        Notice("Setting", name, "", rule.reason, rule.effect)
+        for name, text in sorted(_candidates(environment))
+        if name not in known and (rule := _rule(name)) is not None and rule.applies(_typed(text.strip()))
+    )
+
+
+def _candidates(environment: Mapping[str, str]) -> Iterable[tuple[str, str]]:
+    return ((name, text) for name, text in environment.items() if text.strip() and name not in READ_ELSEWHERE)
+
+
+def _rule(name: str) -> NotObeyed | None:
+    if name in CALICOS:
+        return CALICOS[name]
+    if not name.upper().startswith(("FELIX_", "CALICO_")):
+        return None
+    match next((rule for known, rule in _FIELDS.items() if fnmatchcase(name.upper(), known)), None):
+        case NotObeyed() as rule:
+            return rule
+        case Obeyed():
+            return _FIELD_ONLY
+    return _NO_SUCH
+
+
+def _typed(text: str) -> object:
+    """Return what a field of FelixConfiguration would hold, for a rule to compare."""
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else text

@@ -1,0 +1,82 @@
+"""Variables that are set and not read."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from felix_py.settings import variables
+from felix_py.unread_variables import CALICOS, READ_ELSEWHERE, unread_variables
+
+# What the manifest of Calico sets for calico-node.
+MANIFEST = {
+    "DATASTORE_TYPE": "kubernetes",
+    "WAIT_FOR_DATASTORE": "true",
+    "NODENAME": "n1",
+    "CALICO_NETWORKING_BACKEND": "bird",
+    "CLUSTER_TYPE": "k8s,bgp",
+    "IP": "autodetect",
+    "CALICO_IPV4POOL_IPIP": "Always",
+    "CALICO_IPV4POOL_VXLAN": "Never",
+    "FELIX_IPINIPMTU": "1440",
+    "FELIX_VXLANMTU": "1410",
+    "FELIX_WIREGUARDMTU": "0",
+    "CALICO_DISABLE_FILE_LOGGING": "true",
+    "FELIX_DEFAULTENDPOINTTOHOSTACTION": "ACCEPT",
+    "FELIX_IPV6SUPPORT": "false",
+    "FELIX_HEALTHENABLED": "true",
+}
+
+
+def names(environment: dict[str, str]) -> list[str]:
+    return [notice.name for notice in unread_variables(environment, variables())]
+
+
+def test_of_calicos_manifest_exactly_what_is_not_obeyed_is_noticed() -> None:
+    assert names(MANIFEST) == ["DATASTORE_TYPE", "FELIX_IPINIPMTU", "FELIX_IPV6SUPPORT", "FELIX_VXLANMTU"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("FELIX_METRICK", "7", "no setting of this name is known"),
+        ("CALICO_IPV4POOL_SIZE", "26", "no setting of this name is known"),
+        ("FELIX_IPTABLESBACKEND", "NFT", "policies are not enforced"),
+        ("felix_vxlanenabled", "true", "VXLAN is not implemented"),
+        ("FELIX_BPFLOGLEVEL", "Debug", "eBPF is not implemented"),
+        ("FELIX_IPIPMTU", "1400", "it is read from FelixConfiguration only"),
+        ("CALICO_NETWORKING_BACKEND", "vxlan", "routes are exchanged by BGP"),
+        ("USE_POD_CIDR", "true", "addresses come from IPPools, never from a Node's podCIDR"),
+    ],
+)
+def test_the_reason_is_said(name: str, value: str, reason: str) -> None:
+    (notice,) = unread_variables({name: value}, variables())
+    assert (notice.kind, notice.name, notice.reason) == ("Setting", name, reason)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("WAIT_FOR_DATASTORE", "true"),
+        ("CALICO_MANAGE_CNI", "False"),
+        ("FELIX_IPTABLESBACKEND", "auto"[:0]),
+        ("FELIX_VXLANENABLED", "false"),
+        ("FELIX_CONFIG", "/etc/felix.cfg"),
+        ("FELIX_LAB", "n1"),
+        ("PATH", "/usr/bin"),
+    ],
+)
+def test_what_asks_for_what_is_done_anyway_or_is_no_setting_yields_nothing(name: str, value: str) -> None:
+    assert names({name: value}) == []
+
+
+def test_a_setting_is_not_unread() -> None:
+    assert names(dict.fromkeys(variables(), "x")) == []
+    assert not variables().keys() & (CALICOS.keys() | READ_ELSEWHERE)
+
+
+@given(st.dictionaries(st.sampled_from([*CALICOS, "FELIX_X", "FELIX_VXLANVNI"]) | st.text(), st.text()))
+def test_no_environment_makes_it_fail(environment: dict[str, str]) -> None:
+    for notice in unread_variables(environment, ()):
+        assert str(notice).startswith('Setting "')
