@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_interface
-from typing import Any
 
 from datastore.kinds.bgp import BGPConfiguration
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool
+from felix_py.status_model import DeviceFacts, NodeTrace, RouteStatus, SessionStatus
 from ipam.block import allocations
 from ipam.names import affine_host
+from net.ip_route import IpRoute
 from net.prefix import Prefix
 
 
@@ -223,45 +224,43 @@ class View:
         return next((device for device in self.devices.values() if address in device.addresses), None)
 
 
-def view_of(page: Mapping[str, Any]) -> View:
-    """Return what an agent says on its page /trace. Raises KeyError or TypeError: it is not such a page."""
-    sidecar = page.get("sidecar") or {}
+def view_of(trace: NodeTrace) -> View:
+    """Return what an agent says on its page /trace."""
+    kernel, sidecar = trace.kernel, trace.sidecar
     return View(
-        node=page["node"],
-        repair=page["repair"],
-        devices={one["name"]: _device(one) for one in page["devices"]},
-        ways={address: way and Way(**way) for address, way in page["ways"].items()},
-        wanted={address: tuple(Wanted(**row) for row in rows) for address, rows in page["wanted"].items()},
+        node=trace.node,
+        repair=trace.repair,
+        devices={one.name: _device(one) for one in kernel.devices},
+        ways={address: _way(route) if route else None for address, route in kernel.routes.items()},
+        wanted={address: tuple(map(_wanted, rows)) for address, rows in trace.wanted.items()},
         pods={
-            address: Inside(_device(seen["device"]), seen["way"] and Way(**seen["way"]))
-            for address, seen in page["pods"].items()
+            address: Inside(_device(seen.device), _way(seen.route) if seen.route else None)
+            for address, seen in kernel.pods.items()
         },
-        sessions=tuple(map(_session, page.get("peers", ()))),
-        sidecar_problem="" if sidecar.get("connected", True) else str(sidecar.get("problem") or "it does not answer"),
-        announced=tuple(page["announced"]),
-        as_number=page.get("as_number") or 0,
+        sessions=tuple(map(_session, trace.peers)),
+        sidecar_problem="" if sidecar.connected else sidecar.problem or "it does not answer",
+        announced=tuple(map(str, trace.announced)),
+        as_number=trace.as_number or 0,
     )
 
 
-def _device(said: Mapping[str, Any]) -> Device:
-    forwarding = {int(version): bool(on) for version, on in said["forwarding"].items()}
-    return Device(
-        **{key: said[key] for key in ("name", "up", "carrier", "mtu", "kind")},
-        addresses=tuple(said["addresses"]),
-        forwarding=forwarding,
-    )
+def _way(route: IpRoute) -> Way:
+    return Way(route.kind, str(route.prefix), str(route), route.protocol, route.device, route.gateway, route.mtu)
 
 
-def _session(said: Mapping[str, Any]) -> Session:
-    return Session(
-        said["address"],
-        said["state"],
-        str(said.get("last_error") or said.get("info") or ""),
-        said.get("since"),
-        int(said.get("stale") or 0),
-        sum((said.get("refused") or {}).values()),
-        said.get("as") or 0,
-    )
+def _wanted(row: RouteStatus) -> Wanted:
+    note = str(row.note) if row.note else ""
+    return Wanted(str(row.prefix), row.source, str(row.route), row.best, row.in_fib, note)
+
+
+def _device(one: DeviceFacts) -> Device:
+    forwarding = {int(version): on for version, on in one.forwarding.items()}
+    return Device(one.name, one.up, one.carrier, one.mtu, one.kind, one.addresses, forwarding)
+
+
+def _session(one: SessionStatus) -> Session:
+    info = one.last_error or one.info
+    return Session(one.address, one.state, info, one.since, one.stale, sum(one.refused.values()), one.as_number)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,12 +24,13 @@ from datastore.errors import DatastoreError, Unavailable
 from datastore.store import Store
 from felix_py import logs
 from felix_py.agent import Agent, Identity
+from felix_py.agent_status import AgentReporter
 from felix_py.autodetect import AutodetectionError
 from felix_py.checks import Checks
 from felix_py.gc_tuning import apply
+from felix_py.pages import StatusPages
 from felix_py.settings import DEFAULT_FILE, Settings, SettingsError, read_file, settings_from
 from felix_py.startup import StartupError, start
-from felix_py.status import Status
 from felix_py.tunnel_device import TunnelEnd
 from felix_py.web import WebServer
 from ipam.allocator import Allocator
@@ -103,7 +104,7 @@ async def _serve(settings: Settings) -> None:
         journal = Journal(settings.state_dir / "released.journal")
         verbs = Verbs(_cni_settings(settings, identity), store, allocator, agent, journal, limitation=agent.limitation)
         checks = Checks(agent, store, kernel, verbs.leaving)
-        await stack.enter_async_context(_web(settings, Status(agent, sidecar, checks)))
+        await stack.enter_async_context(_web(settings, StatusPages(AgentReporter(agent, sidecar, checks))))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(agent.run())
             tasks.create_task(_serve_cni(settings, agent, verbs))
@@ -185,8 +186,8 @@ def _network(settings: Settings, agent: Agent) -> Mapping[str, Any]:
 
 
 @asynccontextmanager
-async def _web(settings: Settings, status: Status) -> AsyncIterator[None]:
-    server = WebServer(status.pages())
+async def _web(settings: Settings, pages: StatusPages) -> AsyncIterator[None]:
+    server = WebServer(pages.by_path())
     await server.listen_unix(settings.run_dir / "status.sock", settings.status_mode)
     if settings.health_port:
         await server.listen_tcp(settings.health_host, settings.health_port)

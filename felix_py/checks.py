@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any
 
 from datastore.errors import DatastoreError
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock
@@ -17,6 +16,7 @@ from datastore.kinds.pods import WorkloadEndpoint
 from datastore.store import Store
 from felix_py.agent import Agent
 from felix_py.invariants import INVARIANTS, Cluster, Local, Violation, standing, violations
+from felix_py.status_model import BrokenInvariant, InvariantReport
 from kernel.netlink import KernelError
 from kernel.rtnetlink import Rtnetlink
 
@@ -36,13 +36,11 @@ class Checks:
     def violations(self) -> int:
         return len(self._last)
 
-    def last_report(self) -> dict[str, Any]:
-        return {
-            "checked": len(INVARIANTS),
-            "violated": [{"number": violation.number, "text": violation.text} for violation in self._last],
-        }
+    def last_report(self) -> InvariantReport:
+        violated = (BrokenInvariant(violation.number, violation.text) for violation in self._last)
+        return InvariantReport(len(INVARIANTS), tuple(violated))
 
-    async def run(self) -> dict[str, Any]:
+    async def run(self) -> InvariantReport:
         """Look; if something is wrong look again, and report what stands."""
         found = await self._look()
         if found:

@@ -1,28 +1,29 @@
-"""What this node's kernel does with packets between two addresses, read when somebody asks.
+"""What this node's kernel does with packets between two addresses, read on request.
 
-An edge that changes nothing. It works in the calling thread, which moves into a pod's namespace and back: call it
-from one that has nothing else to do. A pod can be looked into where its namespace has a name in /run/netns, as
-container runtimes give it one; else it is left out.
+An edge that changes nothing. It works in the calling thread, which enters a pod's namespace and returns: call it
+in a thread of its own. A pod can be read where its namespace has a name in /run/netns, as container runtimes give it
+one; others are left out.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing
-from pathlib import Path as File
-from typing import Any
+from pathlib import Path
 
+from felix_py.status_model import DeviceFacts, KernelFacts, PodFacts
 from kernel.link_codec import InterfaceAddress, Link
 from kernel.links import Devices
 from kernel.netlink import KernelError
 from kernel.netns import inside
-from kernel.route import RouteKind, RouteSpec, ip_route_text
+from kernel.route import RouteKind, RouteSpec, ip_route
 from kernel.sysctl import read_sysctls
+from net.ip_route import IpRoute
 from net.prefix import Prefix, unpack
 
-NAMESPACES = File("/run/netns")
+NAMESPACES = Path("/run/netns")
 LINK_LOCAL_SCOPE = 253
 
 # A lookup that ends at such a route is answered by its error and not by the route (IPv4).
@@ -33,29 +34,25 @@ _DEAD_ENDS = {
 }
 
 
-def kernel_facts(to: bytes, from_: bytes, pods: Mapping[bytes, str]) -> dict[str, Any]:
-    """Return ways, devices and pods of this node as plain values.
+def kernel_facts(to: bytes, from_: bytes, pods: Mapping[bytes, str]) -> KernelFacts:
+    """Return the routes to both addresses, and the devices and pods they concern.
 
     pods: the devices of those of the two that are addresses of pods here. Raises KernelError.
     """
     with closing(Devices()) as here:
         links = here.links()
         names = {index: link.name for index, link in links.items()}
-        ways = {unpack(address): _way(here, address, names) for address in (to, from_)}
-        shown = {way["device"] for way in ways.values() if way} | set(pods.values())
-        devices = list(_devices(links, here.addresses(), shown))
+        routes = {unpack(address): _route(here, address, names) for address in (to, from_)}
+        shown = {route.device for route in routes.values() if route} | set(pods.values())
+        devices = tuple(_devices(links, here.addresses(), shown))
     other = {to: from_, from_: to}
-    seen = {unpack(address): _inside(address, other[address]) for address in pods}
-    return {
-        "ways": ways,
-        "devices": devices,
-        "pods": {address: facts for address, facts in seen.items() if facts is not None},
-    }
+    read = {unpack(address): _pod_facts(address, other[address]) for address in pods}
+    return KernelFacts(routes, devices, {address: facts for address, facts in read.items() if facts is not None})
 
 
 def _devices(
     links: Mapping[int, Link], addresses: Collection[InterfaceAddress], shown: Collection[str]
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[DeviceFacts]:
     """Yield the devices with these names, and those that have an address of more than their own link."""
     for index, link in links.items():
         own = [unpack(one.address) for one in addresses if one.index == index and one.scope < LINK_LOCAL_SCOPE]
@@ -63,40 +60,31 @@ def _devices(
             yield _device(link, own)
 
 
-def _device(link: Link, addresses: list[str]) -> dict[str, Any]:
-    paths = {version: f"net/ipv{version}/conf/{link.name}/forwarding" for version in (4, 6)}
+def _device(link: Link, addresses: Iterable[str]) -> DeviceFacts:
+    paths = {version: f"net/ipv{version}/conf/{link.name}/forwarding" for version in ("4", "6")}
     values = read_sysctls(paths.values())
-    return {
-        "name": link.name,
-        "up": link.up,
-        "carrier": link.carrier,
-        "mtu": link.mtu,
-        "kind": link.kind,
-        "addresses": addresses,
-        "forwarding": {str(version): values[path] != "0" for version, path in paths.items() if path in values},
-    }
+    return DeviceFacts(
+        link.name,
+        link.up,
+        link.carrier,
+        link.mtu,
+        link.kind,
+        tuple(addresses),
+        forwarding={version: values[path] != "0" for version, path in paths.items() if path in values},
+    )
 
 
-def _way(here: Devices, address: bytes, names: Mapping[int, str]) -> dict[str, Any] | None:
+def _route(here: Devices, address: bytes, names: Mapping[int, str]) -> IpRoute | None:
     """Return the route that carries packets for an address, None if there is none."""
     try:
-        prefix, path = here.lookup(address)
+        prefix, spec = here.lookup(address)
     except KernelError as refused:
-        ended = _DEAD_ENDS.get(refused.errno)
-        entry = None if ended is None else _longest(here, address, ended)
+        kind = _DEAD_ENDS.get(refused.errno)
+        entry = None if kind is None else _longest(here, address, kind)
         if entry is None:
             return None
-        prefix, path = entry
-    hop = path.hops[0] if path.hops else None
-    return {
-        "kind": path.kind.name.lower(),
-        "prefix": str(prefix),
-        "words": ip_route_text(prefix, path, names),
-        "protocol": path.protocol,
-        "device": names.get(hop.device, "") if hop else "",
-        "gateway": unpack(hop.gateway) if hop and hop.gateway else "",
-        "mtu": path.mtu,
-    }
+        prefix, spec = entry
+    return ip_route(prefix, spec, names)
 
 
 def _longest(here: Devices, address: bytes, kind: RouteKind) -> tuple[Prefix, RouteSpec] | None:
@@ -105,8 +93,8 @@ def _longest(here: Devices, address: bytes, kind: RouteKind) -> tuple[Prefix, Ro
     return max(dead_ends, key=lambda entry: entry[0].length, default=None)
 
 
-def _inside(address: bytes, other: bytes) -> dict[str, Any] | None:
-    """Return what is seen in the namespace that has an address: the device that has it, and the way to the other."""
+def _pod_facts(address: bytes, other: bytes) -> PodFacts | None:
+    """Return the device that has an address and its namespace's route to the other; None if none can be entered."""
     for file in sorted(NAMESPACES.glob("*")):
         try:
             netns = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
@@ -118,9 +106,9 @@ def _inside(address: bytes, other: bytes) -> dict[str, Any] | None:
                 if index is not None:
                     links = pod.links()
                     names = {index: link.name for index, link in links.items()}
-                    return {"device": _device(links[index], [unpack(address)]), "way": _way(pod, other, names)}
+                    return PodFacts(_device(links[index], [unpack(address)]), _route(pod, other, names))
         except KernelError:
-            continue  # not a namespace, or one that is not ours to enter
+            continue  # not a namespace, or one that this process may not enter
         finally:
             os.close(netns)
     return None

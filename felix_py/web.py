@@ -1,6 +1,7 @@
 """A few read-only pages over HTTP, on a unix socket and on one TCP port: for probes, scrapers and felixctl.
 
-An edge that knows nothing of what it serves. GET only, one request a connection, answers in one piece.
+An edge that does not know what it serves. GET and HEAD only, one request a connection. A page that is not made in one
+piece is sent without its length, and ends where the connection ends.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import NamedTuple
@@ -17,23 +18,23 @@ from urllib.parse import parse_qsl
 
 log = logging.getLogger("felix.web")
 
-REQUEST_SECONDS = 5.0
+REQUEST_SECONDS = 5.0  # for the request, for making a page, and for each piece of it that is sent
 
 
 class Page(NamedTuple):
     status: HTTPStatus
     content_type: str
-    body: bytes
+    body: bytes | AsyncIterator[bytes]
 
 
 Query = Mapping[str, str]
-Pages = Mapping[str, Callable[[Query], Awaitable[Page]]]
+PageMakers = Mapping[str, Callable[[Query], Awaitable[Page]]]
 
 
 class WebServer:
-    """Serves `pages` by path; each is made for the query behind it."""
+    """Serves pages by path; each is made for the query behind it."""
 
-    def __init__(self, pages: Pages) -> None:
+    def __init__(self, pages: PageMakers) -> None:
         self._pages = pages
         self._servers: list[asyncio.Server] = []
 
@@ -59,12 +60,14 @@ class WebServer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with asyncio.timeout(REQUEST_SECONDS):
-                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-                page = await self._answer(head.partition("\r\n")[0])
-                writer.write(_response(page))
-                await writer.drain()
+                request = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").partition("\r\n")[0]
+                page = await self._answer(request)
+            await _send(writer, _head(page))
+            if not request.startswith("HEAD "):
+                async for piece in _pieces(page.body):
+                    await _send(writer, piece)
         except (TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError):
-            pass  # a client that does not ask, or does not wait for its answer, gets none
+            pass  # a client that sends no request, or stops reading, gets no answer
         finally:
             writer.close()
 
@@ -74,7 +77,7 @@ class WebServer:
                 return await make(dict(parse_qsl(target.partition("?")[2])))
             case ["GET" | "HEAD", target, _]:
                 known = " ".join(sorted(self._pages))
-                return text_page(HTTPStatus.NOT_FOUND, f"no page {target}; there are: {known}\n")
+                return text_page(HTTPStatus.NOT_FOUND, f"no page {target}; pages: {known}\n")
         return text_page(HTTPStatus.METHOD_NOT_ALLOWED, "only GET is answered\n")
 
 
@@ -82,9 +85,23 @@ def text_page(status: HTTPStatus, text: str) -> Page:
     return Page(status, "text/plain; charset=utf-8", text.encode())
 
 
-def _response(page: Page) -> bytes:
-    head = (
+def _head(page: Page) -> bytes:
+    length = f"Content-Length: {len(page.body)}\r\n" if isinstance(page.body, bytes) else ""
+    return (
         f"HTTP/1.1 {page.status.value} {page.status.phrase}\r\nContent-Type: {page.content_type}\r\n"
-        f"Content-Length: {len(page.body)}\r\nConnection: close\r\n\r\n"
-    )
-    return head.encode() + page.body
+        f"{length}Connection: close\r\n\r\n"
+    ).encode()
+
+
+async def _pieces(body: bytes | AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    if isinstance(body, bytes):
+        yield body
+        return
+    async for piece in body:
+        yield piece
+
+
+async def _send(writer: asyncio.StreamWriter, data: bytes) -> None:
+    writer.write(data)
+    async with asyncio.timeout(REQUEST_SECONDS):
+        await writer.drain()

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from felix_py.status_model import RouteStatus
 from felixctl.errors import CommandError
 from felixctl.options import DEFAULT_RUN_DIR, Output, OutputFormat, RunDir
-from felixctl.status_client import RouteRow, read_status, routes_of
+from felixctl.status_client import read_routes
 from felixctl.tables import plain
 from felixctl.terminal import is_terminal, show
+from net.prefix import Prefix
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 
 BOXED_ROWS = 1000
 """Beyond so many rows nobody looks at boxes any more, and drawing them takes seconds."""
 HEADING = ("PREFIX", "SOURCE", "FIB", "ROUTE", "NOTE")
+NO_SOURCE = "none"
 
 _STYLES = {"pods": "green", "tunnels": "magenta", "learned": "cyan", "blocks": "yellow"}
 
@@ -47,40 +50,46 @@ def routes(
     """
     rows = [
         row
-        for row in routes_of(read_status(run_dir))
-        if (source is None or row.source == source) and not (missing and row.in_fib) and _touches(row, prefix)
+        for row in read_routes(run_dir, _asked(prefix))
+        if (source is None or row.source == source) and not (missing and row.in_fib)
     ]
     if output is OutputFormat.JSON:
         from felixctl.resources.documents import to_json
 
-        show(to_json([dict(zip(RouteRow.__slots__, _values(row), strict=True)) for row in rows]))
+        show(to_json(list(map(_record, rows))))
     elif is_terminal() and len(rows) <= BOXED_ROWS:
         _show_boxes(rows)
     else:
         show(plain(HEADING, map(_cells, rows)))
 
 
-def _values(row: RouteRow) -> tuple[object, ...]:
-    return tuple(getattr(row, name) for name in RouteRow.__slots__)
+def _record(row: RouteStatus) -> dict[str, Any]:
+    return {
+        "prefix": str(row.prefix),
+        "source": row.source,
+        "way": row.route.without_prefix,
+        "in_fib": row.in_fib,
+        "note": _note(row),
+    }
 
 
-def _cells(row: RouteRow) -> tuple[str, ...]:
-    return (row.prefix, row.source, "yes" if row.in_fib else "no", row.way, row.note)
+def _cells(row: RouteStatus) -> tuple[str, ...]:
+    held = "yes" if row.in_fib else "no"
+    return (str(row.prefix), row.source or NO_SOURCE, held, row.route.without_prefix, _note(row))
 
 
-def _touches(row: RouteRow, prefix: str | None) -> bool:
-    if prefix is None:
-        return True
-    from net.prefix import Prefix
+def _note(row: RouteStatus) -> str:
+    return str(row.note) if row.note else ""
 
+
+def _asked(prefix: str | None) -> Prefix | None:
     try:
-        asked = Prefix.parse(prefix)
+        return Prefix.parse(prefix) if prefix else None
     except ValueError:
         raise CommandError(f"routes {prefix}: that is neither an address nor a network", status=2) from None
-    return asked.overlaps(Prefix.parse(row.prefix))
 
 
-def _show_boxes(rows: Sequence[RouteRow]) -> None:
+def _show_boxes(rows: Sequence[RouteStatus]) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -93,14 +102,15 @@ def _show_boxes(rows: Sequence[RouteRow]) -> None:
     for row in rows:
         style = _STYLES.get(row.source, "")
         held = Text("✔", "green") if row.in_fib else Text("✘", "red" if row.note else "yellow")
-        cells = (row.prefix, Text(row.source, style), held, Text(row.way, style), Text(row.note, "yellow"))
+        prefix, source, _, way, note = _cells(row)
+        cells = (prefix, Text(source, style), held, Text(way, style), Text(note, "yellow"))
         table.add_row(*cells if notes else cells[:-1])
     Console().print(table)
 
 
-def summary(rows: Sequence[RouteRow]) -> str:
+def summary(rows: Sequence[RouteStatus]) -> str:
     """Return the counts in one line: `5 routes: 2 pods, 3 learned; 1 not in the kernel`."""
-    counts = Counter(row.source for row in rows)
+    counts = Counter(row.source or NO_SOURCE for row in rows)
     absent = sum(not row.in_fib for row in rows)
     parts = ", ".join(f"{count} {source}" for source, count in counts.items())
     return f"{len(rows)} routes{': ' if parts else ''}{parts}" + (f"; {absent} not in the kernel" if absent else "")

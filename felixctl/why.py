@@ -21,10 +21,12 @@ from datastore.kinds.pools import IPPool
 from datastore.store import Store
 from explain.facts import Picture, Records, View, records_of, view_of
 from explain.why import Command, End, State, Step, Unclear, Verdict, ends_of, explain, verdict
+from felix_py.status_json import from_json
+from felix_py.status_model import NodeTrace
 from felixctl.connection import reading
 from felixctl.errors import FAILED, MISUSED, CommandError
 from felixctl.options import DEFAULT_RUN_DIR, DEFAULT_URL, Output, OutputFormat, RunDir, Url
-from felixctl.status_client import read_page, read_status
+from felixctl.status_client import read_object, read_status
 from felixctl.terminal import Colour, painted, show
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
@@ -64,12 +66,12 @@ def why(
     [dim]$[/dim] felixctl why web-0 db-0
     [dim]$[/dim] felixctl why default/web-0 10.65.2.66 -o json
     """
-    here = read_status(run_dir)["node"]
+    here = read_status(run_dir).node
 
     def ask(node: str, page: str) -> Mapping[str, Any]:
         if node != here:
             raise CommandError(f"its agent answers on {node} only; run felixctl why {one} {other} there too")
-        return read_page(run_dir, page)
+        return read_object(run_dir, page)
 
     def spoken(command: Command) -> str:
         return command.words if command.place in ("", here) else f"(in {command.place}) {command.words}"
@@ -110,10 +112,10 @@ def picture_of(records: Records, one: End, other: End, ask: Ask) -> Picture:
     while waiting:
         node = waiting.pop()
         try:
-            views[node] = view_of(ask(node, f"/trace?to={other.address}&from={one.address}"))
+            views[node] = view_of(from_json(NodeTrace, ask(node, f"/trace?to={other.address}&from={one.address}")))
         except CommandError as error:
             unseen[node] = str(error)
-        except (KeyError, TypeError, ValueError):
+        except ValueError:
             unseen[node] = "its agent sent no trace: it is starting, or of another version"
         else:
             ways = (way for way in views[node].ways.values() if way)

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from kernel.message import CREATE, REPLACE, attribute, attributes, nested, number
+from net.ip_route import IpHop, IpRoute
 from net.prefix import Prefix, unpack
 
 NEW_ROUTE, DELETE_ROUTE, GET_ROUTE = 24, 25, 26
@@ -261,40 +262,25 @@ def match_request(address: bytes) -> bytes:
     return _ROUTE.pack(family, 8 * len(address), 0, 0, 0, 0, 0, 0, FIB_MATCH) + attribute(_DESTINATION, address)
 
 
-_KIND_WORDS: dict[RouteKind, str] = {
-    kind: kind.name.lower() + " " for kind in RouteKind if kind not in (RouteKind.UNICAST, RouteKind.UNSPECIFIED)
-}
+def ip_route(prefix: Prefix, spec: RouteSpec, names: Mapping[int, str]) -> IpRoute:
+    """Return a route as it is shown. names: devices by index; an unknown one is shown as `if7`."""
+    return IpRoute(
+        prefix,
+        spec.kind.name.lower(),
+        tuple(_ip_hop(hop, names) for hop in spec.hops),
+        spec.protocol,
+        spec.metric,
+        link_scope=spec.scope == LINK_SCOPE and prefix.bits == 32,
+        source=unpack(spec.source) if spec.source else "",
+        mtu=spec.mtu,
+    )
+
+
+def _ip_hop(hop: NextHop, names: Mapping[int, str]) -> IpHop:
+    device = names.get(hop.device, f"if{hop.device}") if hop.device else ""
+    return IpHop(device, unpack(hop.gateway) if hop.gateway else "", hop.onlink, hop.weight)
 
 
 def ip_route_text(prefix: Prefix, spec: RouteSpec, names: Mapping[int, str]) -> str:
     """Return a route as `ip route add` takes it. names: devices by index; an unknown one is shown as `if7`."""
-    said = [_KIND_WORDS.get(spec.kind, "") + str(prefix)]
-    if len(spec.hops) == 1:
-        said.append(_hop_words(spec.hops[0], len(prefix.packed), names))
-    said.append(f"proto {spec.protocol}")
-    if spec.metric:
-        said.append(f"metric {spec.metric}")
-    if spec.scope == LINK_SCOPE and len(prefix.packed) == 4:
-        said.append("scope link")
-    if spec.source:
-        said.append(f"src {unpack(spec.source)}")
-    if spec.mtu:
-        said.append(f"mtu {spec.mtu}")
-    if len(spec.hops) > 1:
-        for hop in spec.hops:
-            said.append(f"nexthop {_hop_words(hop, len(prefix.packed), names)} weight {hop.weight}")
-            if hop.onlink:
-                said[-1] += " onlink"
-    elif spec.hops and spec.hops[0].onlink:
-        said.append("onlink")
-    return " ".join(said)
-
-
-def _hop_words(hop: NextHop, size: int, names: Mapping[int, str]) -> str:
-    said = []
-    if hop.gateway:
-        family = "" if len(hop.gateway) == size else "inet6 " if len(hop.gateway) == 16 else "inet "
-        said.append(f"via {family}{unpack(hop.gateway)}")
-    if hop.device:
-        said.append(f"dev {names.get(hop.device, f'if{hop.device}')}")
-    return " ".join(said)
+    return str(ip_route(prefix, spec, names))

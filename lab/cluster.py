@@ -17,6 +17,8 @@ import datastore
 from cni.install import install_shim
 from datastore.errors import DatastoreError
 from datastore.resources import read
+from felix_py.status_json import from_json, to_json
+from felix_py.status_model import AgentStatus, InvariantReport, RoutesPage, RouteStatus
 from lab.node_namespace import DATASTORE, ROUTER, Place, kill
 from lab.runtime import TRY_AGAIN, PluginError, Pod, Runtime
 from lab.service import Service
@@ -63,13 +65,17 @@ class Node:
         """True once the runtime would call this node ready: a conflist is there, and STATUS says yes."""
         return any(self.place.path("/etc/cni/net.d").glob("*.conflist")) and await self.runtime.status()
 
-    async def status(self) -> dict[str, Any]:
-        """Return what the agent says of itself; nothing while it does not answer."""
-        return await self._get("/status")
+    async def status(self) -> AgentStatus:
+        """Return the agent's status; nearly nothing while it does not answer."""
+        return from_json(AgentStatus, {"node": self.spec.name, **await self._get("/status")})
 
-    async def invariants(self) -> dict[str, Any]:
+    async def routes(self) -> tuple[RouteStatus, ...]:
+        """Return the routes the agent wants; none while it does not answer."""
+        return from_json(RoutesPage, await self._get("/routes")).routes
+
+    async def invariants(self) -> InvariantReport:
         """Have the agent check its invariants now."""
-        return await self._get("/invariants")
+        return from_json(InvariantReport, await self._get("/invariants"))
 
     async def page(self, page: str) -> dict[str, Any]:
         """Return any page of the agent; nothing while it does not answer."""
@@ -257,7 +263,7 @@ class Cluster:
     async def established(self) -> int:
         """Return how many sessions are up, counted at both ends by what each speaker says."""
         statuses = await asyncio.gather(*(node.status() for node in self.nodes.values()))
-        ours = sum(int(peer["state"] == "up") for status in statuses for peer in status.get("peers", ()))
+        ours = sum(peer.is_up for status in statuses for peer in status.peers)
         theirs = await asyncio.gather(*(speaker.established() for speaker in self.speakers.values()))
         return ours + sum(theirs)
 
@@ -266,9 +272,10 @@ class Cluster:
         answers, sent = await self.answers(), self._pings()
         checks = await asyncio.gather(*(node.invariants() for node in self.nodes.values()))
         statuses = await asyncio.gather(*(node.status() for node in self.nodes.values()))
+        routes = await asyncio.gather(*(node.routes() for node in self.nodes.values()))
         return {
             "name": self.spec.name,
-            "nodes": [self._node_picture(*pair) for pair in zip(self.nodes.values(), statuses, strict=True)],
+            "nodes": [_node_picture(*one) for one in zip(self.nodes.values(), statuses, routes, strict=True)],
             "pods": [_pod_picture(pod) for pod in self.pods.values()],
             "refused": {
                 "expected": {node.name: node.refusal.pods for node in self.spec.nodes if node.refusal},
@@ -279,27 +286,16 @@ class Cluster:
             "pings": {"sent": sent, "lost": sent - sum(map(len, answers.values()))},
             "seconds": dict(self.seconds),
             "invariants": {
-                "checked": max((check.get("checked", 0) for check in checks), default=0),
+                "checked": max((check.checked for check in checks), default=0),
                 "violated": sorted(
                     {
-                        f"{node}: {violation['number']}. {violation['text']}"
+                        f"{node}: {violation.number}. {violation.text}"
                         for node, check in zip(self.nodes, checks, strict=True)
-                        for violation in check.get("violated", ())
+                        for violation in check.violated
                     }
                 ),
             },
             "troubles": self._troubles(),
-        }
-
-    def _node_picture(self, node: Node, status: Mapping[str, Any]) -> dict[str, Any]:
-        return {
-            "name": node.spec.name,
-            "addresses": [str(address.ip) for address in node.spec.addresses],
-            "as_number": status.get("as_number"),
-            "blocks": status.get("blocks", []),
-            "ready": status.get("ready", False),
-            "peers": status.get("peers", []),
-            "routes": status.get("routes", []),
         }
 
     def _services(self) -> Iterable[Service]:
@@ -360,10 +356,10 @@ class Cluster:
 
     async def _learned(self) -> int:
         """Return how many networks of the peers the nodes have in their kernels, all nodes together."""
-        statuses = await asyncio.gather(*(node.status() for node in self.nodes.values()))
+        tables = await asyncio.gather(*(node.routes() for node in self.nodes.values()))
         return sum(
-            len(wanted & {route["prefix"] for route in status.get("routes", ()) if route["in_fib"]})
-            for wanted, status in zip(self.spec.outside_networks.values(), statuses, strict=True)
+            len(wanted & {str(route.prefix) for route in routes if route.in_fib})
+            for wanted, routes in zip(self.spec.outside_networks.values(), tables, strict=True)
         )
 
     async def _ready(self) -> int:
@@ -398,6 +394,18 @@ class Cluster:
 
 
 DATABASE_FOLDER = Path(DATASTORE.removeprefix("sqlite://")).parent
+
+
+def _node_picture(node: Node, status: AgentStatus, routes: Iterable[RouteStatus]) -> dict[str, Any]:
+    return {
+        "name": node.spec.name,
+        "addresses": [str(address.ip) for address in node.spec.addresses],
+        "as_number": status.as_number,
+        "blocks": [str(block) for block in status.blocks],
+        "ready": status.ready,
+        "peers": to_json(status.peers),
+        "routes": to_json(tuple(routes)),
+    }
 
 
 def _pod_picture(pod: Pod) -> dict[str, Any]:

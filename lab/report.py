@@ -9,7 +9,7 @@ import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter
 from typing import Any
 
 from rich import box
@@ -18,6 +18,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from felix_py.status_json import from_json
+from felix_py.status_model import RouteStatus, SessionStatus
 from lab.leftovers import of_the_lab
 
 # Wider than this a ping matrix is no pleasure any more: its rows are summed up instead.
@@ -134,35 +136,34 @@ def _sessions(picture: Mapping[str, Any]) -> Table:
     table = _table("sessions", "node", "peer", "kind", "state", "since", "learned", "announced")
     now = time.time()
     for node in picture["nodes"]:
-        for peer in node["peers"]:
-            up = peer["state"] == "up"
+        for peer in (from_json(SessionStatus, record) for record in node["peers"]):
             table.add_row(
                 node["name"],
-                peer["address"],
-                peer.get("kind", ""),
-                Text(peer.get("info") or peer["state"], _good(up)),
-                f"{max(0.0, now - peer['since']):.1f} s" if up and peer.get("since") else "–",
-                str(peer.get("learned", "")),
-                str(peer.get("announced", "")),
+                peer.address,
+                peer.kind,
+                Text(peer.info or peer.state, _good(peer.is_up)),
+                f"{max(0.0, now - peer.since):.1f} s" if peer.is_up and peer.since else "–",
+                str(peer.learned),
+                str(peer.announced),
             )
     return table
 
 
 def _routes(node: Mapping[str, Any]) -> Table:
     table = _table(f"routes of {node['name']}", "kernel route", "wanted by")
-    best = [row for row in node["routes"] if row["best"]]
-    for source, rows in groupby(best, key=itemgetter("source")):
+    routes = (from_json(RouteStatus, row) for row in node["routes"])
+    for source, rows in groupby((route for route in routes if route.best), key=attrgetter("source")):
         _add_routes(table, source, list(rows))
     return table
 
 
-def _add_routes(table: Table, source: str, rows: Sequence[Mapping[str, Any]]) -> None:
+def _add_routes(table: Table, source: str, rows: Sequence[RouteStatus]) -> None:
     """Add the routes one source wants, not too many of a kind."""
     colour, wanted_by = _COLOURS.get(source, ""), _SOURCES.get(source, source)
     for row in rows[:LONGEST]:
-        note = f" ({row['note']})" if row["note"] else ""
-        missing = "" if row["in_fib"] else "  not in the kernel"
-        table.add_row(Text.assemble((row["via"], colour), (missing, "red")), Text(wanted_by + note, "dim"))
+        note = f" ({row.note})" if row.note else ""
+        missing = "" if row.in_fib else "  not in the kernel"
+        table.add_row(Text.assemble((str(row.route), colour), (missing, "red")), Text(wanted_by + note, "dim"))
     if len(rows) > LONGEST:
         table.add_row(Text(f"and {len(rows) - LONGEST} more", colour), Text(wanted_by, "dim"))
 

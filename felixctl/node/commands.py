@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from felix_py.status_model import AgentStatus, InvariantReport, SessionStatus
 from felixctl.errors import FAILED
 from felixctl.options import DEFAULT_RUN_DIR, DEFAULT_URL, Output, OutputFormat, RunDir, Url
-from felixctl.status_client import Peer, peers_of, read_status
+from felixctl.status_client import read_object, read_status
 from felixctl.tables import bordered
 from felixctl.terminal import Colour, painted, show
 
@@ -51,17 +52,16 @@ def status(
     """Show this node's agent and its BGP sessions: since when, and how many routes each way.
 
     Root is not needed. Ends with 1 if no agent answers. [b]-o json[/b] prints all the agent says of itself:
-    node, peers, routes, invariants.
+    node, peers, how many routes of each source, invariants; the routes are in [b]felixctl routes -o json[/b].
 
     [dim]$[/dim] felixctl node status
     """
-    answer = read_status(run_dir)
     if output is OutputFormat.JSON:
         from felixctl.resources.documents import to_json
 
-        show(to_json(answer))
+        show(to_json(read_object(run_dir, "/status")))
         return
-    show(report(answer, now=time.time()))
+    show(report(read_status(run_dir), now=time.time()))
 
 
 @app.command()
@@ -112,29 +112,28 @@ def diags(
     show(summary(archive, path))
 
 
-def report(answer: Mapping[str, Any], now: float) -> str:
+def report(status: AgentStatus, now: float) -> str:
     """Return the whole of `node status`: the agent in a sentence, then a table for each family."""
-    peers = peers_of(answer)
+    peers = sorted(status.peers, key=lambda peer: peer.address)  # as text, as Calico lists them
     families = {4: [p for p in peers if ":" not in p.address], 6: [p for p in peers if ":" in p.address]}
     tables = (_family(version, found, now) for version, found in families.items())
-    return f"{_about_agent(answer)}\n{''.join(tables)}{_about_invariants(answer)}"
+    return f"{_about_agent(status)}\n{''.join(tables)}{_about_invariants(status.invariants)}"
 
 
-def _about_agent(answer: Mapping[str, Any]) -> str:
-    speaks = f", AS {answer['as_number']}" if answer.get("as_number") else ""
-    running = f"felix-py {answer.get('version') or ''}".strip() + f" is running on {answer.get('node')}{speaks}."
-    if answer.get("ready") is False:
+def _about_agent(status: AgentStatus) -> str:
+    speaks = f", AS {status.as_number}" if status.as_number else ""
+    running = f"felix-py {status.version}".strip() + f" is running on {status.node}{speaks}."
+    if not status.ready:
         running += "\n" + painted("It is not ready yet: no pod can be attached.", Colour.DOUBTFUL)
-    match answer.get("sidecar"):
-        case {"connected": False, **rest}:
-            problem = rest.get("problem") or "it does not answer"
-            running += "\n" + painted(f"Its BGP sidecar is away: {problem}.", Colour.BAD)
-        case {"problem": str(problem)} if problem:
-            running += "\n" + painted(f"Its BGP sidecar says: {problem}.", Colour.BAD)
+    problem = status.sidecar.problem
+    if not status.sidecar.connected:
+        running += "\n" + painted(f"Its BGP sidecar is away: {problem or 'it does not answer'}.", Colour.BAD)
+    elif problem:
+        running += "\n" + painted(f"Its BGP sidecar says: {problem}.", Colour.BAD)
     return running + "\n"
 
 
-def _family(version: int, peers: list[Peer], now: float) -> str:
+def _family(version: int, peers: list[SessionStatus], now: float) -> str:
     title = f"IPv{version} BGP status\n"
     if not peers:
         return f"{title}No IPv{version} peers found.\n\n"
@@ -142,13 +141,13 @@ def _family(version: int, peers: list[Peer], now: float) -> str:
     return title + "".join(_coloured(table.splitlines(), peers)) + "\n"
 
 
-def _coloured(lines: list[str], peers: Iterable[Peer]) -> Iterable[str]:
+def _coloured(lines: list[str], peers: Iterable[SessionStatus]) -> Iterable[str]:
     """Yield the table's lines, each session's in green or red: rows start behind rule, heading and rule."""
     colours = {3 + index: Colour.GOOD if peer.is_up else Colour.BAD for index, peer in enumerate(peers)}
     return (painted(line, colours.get(number)) + "\n" for number, line in enumerate(lines))
 
 
-def _row(peer: Peer, now: float) -> tuple[str, ...]:
+def _row(peer: SessionStatus, now: float) -> tuple[str, ...]:
     return (
         peer.address,
         _KINDS.get(peer.kind, peer.kind),
@@ -157,7 +156,7 @@ def _row(peer: Peer, now: float) -> tuple[str, ...]:
         f"{peer.info}; {peer.stale} routes stale" if peer.stale else peer.info,
         str(peer.learned),
         str(peer.announced),
-        str(peer.refused),
+        str(sum(peer.refused.values())),
     )
 
 
@@ -168,20 +167,8 @@ def since(moment: float | None, now: float) -> str:
     return datetime.fromtimestamp(moment).strftime("%H:%M:%S" if now - moment < DAY_SECONDS else "%Y-%m-%d")  # noqa: DTZ006
 
 
-def _about_invariants(answer: Mapping[str, Any]) -> str:
-    match answer.get("invariants"):
-        case {"violated": [_, *_] as violated}:
-            lines = [f"Violated: {_sentence(entry)}" for entry in violated]
-            return painted("\n".join(lines), Colour.BAD) + "\n"
-        case {"checked": checked}:
-            return painted(f"{checked} invariants hold.", Colour.GOOD) + "\n"
-        case _:
-            return ""
-
-
-def _sentence(entry: object) -> str:
-    match entry:
-        case {"number": number, "text": text}:
-            return f"invariant {number}, {text}"
-        case _:
-            return str(entry)
+def _about_invariants(report: InvariantReport) -> str:
+    if report.violated:
+        lines = [f"Violated: invariant {violation.number}, {violation.text}" for violation in report.violated]
+        return painted("\n".join(lines), Colour.BAD) + "\n"
+    return painted(f"{report.checked} invariants hold.", Colour.GOOD) + "\n" if report.checked else ""

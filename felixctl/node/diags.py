@@ -33,7 +33,12 @@ COMMANDS = {
     "logs/journal.txt": ("journalctl", "--no-pager", "-n", "20000", "-u", "felix*"),
 }
 COUNTERS = ("net/snmp", "net/snmp6", "net/netstat", "net/sockstat", "net/softnet_stat", "meminfo", "loadavg", "version")
-PAGES = {"agent/status.json": "/status", "agent/metrics.txt": "/metrics", "agent/ready.txt": "/readyz"}
+PAGES = {
+    "agent/status.json": "/status",
+    "agent/routes.json": "/routes",
+    "agent/metrics.txt": "/metrics",
+    "agent/ready.txt": "/readyz",
+}
 LOGS = (
     "/var/log/felix*.log",
     "/var/log/felix/*.log",

@@ -28,6 +28,7 @@ from explain.facts import (
     view_of,
 )
 from explain.why import State, Step, Unclear, Verdict, ends_of, explain, verdict
+from felix_py.status_model import DeviceFacts, KernelFacts, NodeTrace, SessionStatus
 from net.prefix import Prefix
 
 A, B = "10.65.1.1", "10.65.2.1"
@@ -303,23 +304,15 @@ def test_questions_that_make_no_sense(one: str, other: str, words: str) -> None:
         ends_of(records, one, other)
 
 
-def test_an_agents_page_becomes_a_view() -> None:
-    device = {"name": "eth0", "up": True, "carrier": True, "mtu": 1500, "kind": "", "addresses": ["192.0.2.1"]}
-    page = {
-        "node": "n1",
-        "repair": False,
-        "as_number": 64512,
-        "devices": [{**device, "forwarding": {"4": True}}],
-        "ways": {A: None},
-        "wanted": {A: [{"prefix": f"{A}/32", "source": "pods", "words": A, "best": True, "in_fib": True, "note": ""}]},
-        "pods": {A: {"device": {**device, "forwarding": {}}, "way": None}},
-        "peers": [{"address": "192.0.2.2", "state": "up", "since": 1.0, "refused": {"loop": 2}, "as": 64513}],
-        "sidecar": {"connected": True},
-        "announced": [],
-    }
-    view = view_of(page)
+def test_an_agents_trace_becomes_a_view() -> None:
+    trace = NodeTrace(
+        "n1",
+        KernelFacts({A: None}, (DeviceFacts("eth0", addresses=("192.0.2.1",), forwarding={"4": True}),)),
+        peers=(SessionStatus("192.0.2.2", state="up", since=1.0, refused={"loop": 2}, as_number=64513),),
+        repair=False,
+        as_number=64512,
+    )
+    view = view_of(trace)
     assert (view.node, view.repair, view.as_number) == ("n1", False, 64512)
     assert view.device_with("192.0.2.1") == view.devices["eth0"]
     assert view.sessions == (Session("192.0.2.2", "up", "", 1.0, refused=2, as_number=64513),)
-    with pytest.raises(KeyError):
-        view_of({"node": "n1"})

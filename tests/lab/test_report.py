@@ -7,16 +7,24 @@ from typing import Any
 
 from rich.console import Console
 
+from felix_py.status_json import to_json
+from felix_py.status_model import RouteStatus
 from lab.report import faults, for_machines, show
+from net.ip_route import IpHop, IpRoute
+from net.prefix import Prefix
 
 
 def picture() -> dict[str, Any]:
-    route = {
-        "prefix": "10.65.0.1/32",
-        "source": "pods",
-        "via": "10.65.0.1/32 dev cali1 scope link proto 80 metric 1030",
-    }
-    block = {"prefix": "10.65.0.0/26", "source": "blocks", "via": "blackhole 10.65.0.0/26 proto 80 metric 1030"}
+    pod, block = Prefix.parse("10.65.0.1/32"), Prefix.parse("10.65.0.0/26")
+    routes = (
+        RouteStatus(
+            IpRoute(pod, hops=(IpHop("cali1"),), protocol=80, metric=1030, link_scope=True),
+            "pods",
+            best=True,
+            in_fib=True,
+        ),
+        RouteStatus(IpRoute(block, "blackhole", protocol=80, metric=1030), "blocks", best=True, in_fib=True),
+    )
     return {
         "name": "two",
         "nodes": [
@@ -27,7 +35,7 @@ def picture() -> dict[str, Any]:
                 "blocks": ["10.65.0.0/26"],
                 "ready": True,
                 "peers": [{"address": "192.0.2.9", "kind": "mesh", "state": "up", "since": 1.0, "info": "Established"}],
-                "routes": [{**each, "best": True, "in_fib": True, "note": ""} for each in (route, block)],
+                "routes": to_json(routes),
             }
             for name in ("n1", "n2")
         ],
@@ -64,7 +72,7 @@ def test_a_good_run_has_no_faults_and_says_so() -> None:
     assert faults(for_machines(picture(), [])) == []
     text = page(picture(), [])
     assert "every pod reaches every other" in text
-    assert "10.65.0.1/32 dev cali1 scope link proto 80 metric 1030" in text
+    assert "10.65.0.1/32 dev cali1 proto 80 metric 1030 scope link" in text
     assert "own block: unused addresses" in text
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from felix_py.status_json import from_json
+from felix_py.status_model import RoutesPage
 from tests.scenarios.cluster import Lab, lab_of, three_nodes, until
 
 
@@ -50,7 +52,8 @@ def test_a_foreign_route_beside_ours_stays_and_is_reported(lab: Lab) -> None:
     try:
 
         def notes() -> str:
-            return " ".join(r["note"] for r in lab.page("n1", "status")["routes"] if r["prefix"] == prefix)
+            routes = from_json(RoutesPage, lab.page("n1", f"routes?prefix={prefix}")).routes
+            return " ".join(str(route.note) for route in routes)
 
         until(lambda: "protocol 4 with metric 7 wins" in notes(), "the foreign route is reported")
         lab.ask("kill", node="n1", what="agent")

@@ -1,0 +1,221 @@
+"""The agent's parts as the values of status_model: what its pages serve.
+
+An edge that reads and changes nothing. All that the pages know of the agent's insides is read in this file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from importlib.metadata import version
+from typing import Any
+
+from bgp.client import SidecarClient, SidecarError
+from felix_py.agent import Agent
+from felix_py.checks import Checks
+from felix_py.kernel_facts import kernel_facts
+from felix_py.rib import Source, candidates, is_resolved
+from felix_py.status_json import from_json
+from felix_py.status_model import (
+    AgentCounts,
+    AgentProgress,
+    AgentStatus,
+    InvariantReport,
+    NodeTrace,
+    PodStatus,
+    RouteIssue,
+    RouteNote,
+    RouteStatus,
+    SessionStatus,
+    SidecarStatus,
+    TunnelStatus,
+)
+from felix_py.tunnels import IPIP_DEVICE
+from kernel.route import RouteSpec, ip_route
+from net.prefix import Prefix, unpack
+
+PREFIXES_AT_ONCE = 1000  # looked at before other work of the loop has its turn
+
+
+class AgentReporter:
+    """Answers the pages for one agent."""
+
+    def __init__(self, agent: Agent, sidecar: SidecarClient, checks: Checks) -> None:
+        self._agent, self._sidecar, self._checks = agent, sidecar, checks
+
+    def progress(self) -> AgentProgress:
+        progress = self._agent.progress
+        return AgentProgress(
+            progress.fib_read,
+            progress.datastore_in_sync,
+            progress.first_write,
+            progress.sidecar_connected,
+            progress.learned_settled,
+        )
+
+    def counts(self) -> AgentCounts:
+        agent, writer = self._agent, self._agent.writer
+        return AgentCounts(
+            pods=len(agent.snapshot.endpoints),
+            nodes=len(agent.snapshot.nodes),
+            blocks=len(agent.snapshot.own_blocks()),
+            routes_held=len(writer.fib.held),
+            routes_refused=len(writer.refused),
+            routes_unresolved=sum(1 for _ in agent.rib.unresolved()),
+            ready=agent.progress.ready,
+            sidecar_connected=agent.progress.sidecar_connected,
+            invariants_violated=self._checks.violations,
+            route_puts=writer.puts,
+            route_removes=writer.removes,
+            route_repairs=writer.repairs,
+        )
+
+    async def status(self) -> AgentStatus:
+        agent, node = self._agent, self._agent.identity
+        sidecar, peers = await self._sessions()
+        return AgentStatus(
+            node=node.node,
+            version=version("felix-py"),
+            addresses=tuple(unpack(address) for address in node.addresses if address),
+            ready=agent.progress.ready,
+            progress=self.progress(),
+            as_number=self._as_number(),
+            blocks=tuple(agent.snapshot.own_blocks()),
+            borrowed=tuple(agent.borrowed()),
+            announced=tuple(sorted(agent.announced)),
+            pods=tuple(
+                PodStatus(pod.key.namespace, pod.key.name, pod.device, tuple(one.address for one in pod.addresses))
+                for pod in agent.snapshot.endpoints.values()
+            ),
+            tunnels=self._tunnels(),
+            routes={source.name.lower(): len(agent.rib.wanted(source)) for source in Source},
+            unreachable_next_hops=tuple(agent.unreachable_next_hops()),
+            repairs=agent.writer.repairs,
+            peers=peers,
+            sidecar=sidecar,
+            invariants=self._checks.last_report(),
+        )
+
+    async def check(self) -> InvariantReport:
+        return await self._checks.run()
+
+    async def trace(self, to: Prefix, from_: Prefix) -> NodeTrace:
+        agent, ends = self._agent, (to, from_)
+        here = [pod for pod in agent.snapshot.endpoints.values() if set(ends).intersection(pod.addresses)]
+        pods = {end.packed: pod.device for pod in here for end in ends if end in pod.addresses}
+        kernel = await asyncio.to_thread(kernel_facts, to.packed, from_.packed, pods)
+        sidecar, peers = await self._sessions()
+        return NodeTrace(
+            node=agent.identity.node,
+            kernel=kernel,
+            wanted={end.address: tuple(self._holding(end)) for end in ends},
+            announced=tuple(prefix for prefix in agent.announced if any(map(prefix.contains, ends))),
+            repair=agent.settings.repair,
+            as_number=self._as_number(),
+            peers=peers,
+            sidecar=sidecar,
+        )
+
+    async def routes(self, within: Prefix | None) -> AsyncIterator[RouteStatus]:
+        """Yield the wanted routes by source and prefix, then those the kernel holds and no source wants."""
+        rib, held = self._agent.rib, self._agent.writer.fib.held
+        for source in Source:
+            async for prefix in _selected(rib.wanted(source), within):
+                spec = rib.wanted(source).get(prefix)
+                if spec is not None:  # else withdrawn meanwhile
+                    yield self._wanted_route(source, prefix, spec)
+        async for prefix in _selected(held.keys() - rib.prefixes(), within):
+            spec = held.get(prefix)
+            if spec is not None and rib.best_source(prefix) is None:
+                yield self._unwanted_route(prefix, spec)
+
+    def _holding(self, host: Prefix) -> Iterator[RouteStatus]:
+        """Yield every wanted route that holds an address, the longest first."""
+        for length in range(host.length, -1, -1):
+            prefix = Prefix.of(f"{host.address}/{length}")
+            for source, spec in candidates(self._agent.rib, prefix):
+                yield self._wanted_route(source, prefix, spec)
+
+    def _wanted_route(self, source: Source, prefix: Prefix, spec: RouteSpec) -> RouteStatus:
+        writer = self._agent.writer
+        best = self._agent.rib.best_source(prefix) == source
+        return RouteStatus(
+            ip_route(prefix, spec, writer.names),
+            source.name.lower(),
+            best,
+            best and writer.fib.held.get(prefix) == spec,
+            peers=self._peers(prefix) if source is Source.LEARNED else (),
+            note=self._note(source, prefix, spec, best),
+        )
+
+    def _peers(self, prefix: Prefix) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(path.peer for path in self._agent.learned.routes.get(prefix, ())))
+
+    def _unwanted_route(self, prefix: Prefix, spec: RouteSpec) -> RouteStatus:
+        learned = spec.protocol == self._agent.ownership.learned
+        note = RouteNote(RouteIssue.WAITS_FOR_PEERS if learned else RouteIssue.WAITS_FOR_REMOVAL)
+        return RouteStatus(ip_route(prefix, spec, self._agent.writer.names), "", in_fib=True, note=note)
+
+    def _note(self, source: Source, prefix: Prefix, spec: RouteSpec, best: bool) -> RouteNote | None:
+        agent, fib = self._agent, self._agent.writer.fib
+        if not is_resolved(spec):
+            return self._unresolved(source, prefix)
+        if not best and (winner := agent.rib.best_source(prefix)) is not None:
+            return RouteNote(RouteIssue.WEAKER, source=winner.name.lower())
+        if prefix in agent.writer.refused:
+            return RouteNote(RouteIssue.REFUSED, detail=agent.writer.refused[prefix].text)
+        if foreign := fib.squatted.get(prefix):
+            return RouteNote(RouteIssue.CONFLICTING, protocol=foreign.protocol, metric=foreign.metric)
+        if foreign := fib.shadow_of(prefix):
+            return RouteNote(RouteIssue.OVERRIDDEN, protocol=foreign.protocol, metric=foreign.metric)
+        return None
+
+    def _unresolved(self, source: Source, prefix: Prefix) -> RouteNote:
+        if source == Source.TUNNELS:
+            problem = self._agent.tunnel_end.problem or f"{IPIP_DEVICE} is not up"
+            return RouteNote(RouteIssue.TUNNEL_DOWN, detail=problem)
+        hops = dict.fromkeys(unpack(path.next_hop) for path in self._agent.learned.routes.get(prefix, ()))
+        if hops:
+            return RouteNote(RouteIssue.NEXT_HOP_UNREACHABLE, next_hops=tuple(hops))
+        return RouteNote(RouteIssue.DEVICE_DOWN)
+
+    def _as_number(self) -> int | None:
+        return self._agent.speaker.policy.own_as if self._agent.speaker else None
+
+    def _tunnels(self) -> Mapping[str, TunnelStatus]:
+        """Return this node's end of the tunnels; nothing if no pool wants any."""
+        tunnels, end = self._agent.tunnels, self._agent.tunnel_end
+        if not tunnels.ground.pools and not end.problem:
+            return {}
+        ipip = TunnelStatus(
+            IPIP_DEVICE,
+            up=bool(tunnels.ground.device),
+            mtu=tunnels.ground.mtu,
+            address=end.address,
+            pools={str(pool.prefix): pool.mode for pool in tunnels.ground.pools},
+            waits_for=tuple(tunnels.waiting(self._agent.snapshot.whereabouts)),
+            problem=end.problem,
+        )
+        return {"ipip": ipip}
+
+    async def _sessions(self) -> tuple[SidecarStatus, tuple[SessionStatus, ...]]:
+        try:
+            report = await self._sidecar.status()
+        except SidecarError as error:
+            return SidecarStatus(connected=False, problem=str(error)), ()
+        sidecar = SidecarStatus(connected=True, problem=report.get("problem", ""))
+        return sidecar, tuple(map(session_status, report.get("peers", ())))
+
+
+def session_status(entry: Mapping[str, Any]) -> SessionStatus:
+    """Return one session of the sidecar's report. Raises ValueError: it is none."""
+    return from_json(SessionStatus, {**entry, "as_number": entry["as"]})
+
+
+async def _selected(prefixes: Iterable[Prefix], within: Prefix | None) -> AsyncIterator[Prefix]:
+    """Yield the prefixes in order that hold `within` or lie in it, and leave the loop to others now and then."""
+    for count, prefix in enumerate(sorted(prefixes), 1):
+        if within is None or within.overlaps(prefix):
+            yield prefix
+        if count % PREFIXES_AT_ONCE == 0:
+            await asyncio.sleep(0)

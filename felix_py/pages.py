@@ -1,0 +1,128 @@
+"""Which page answers what: probes, metrics, and the agent's status for felixctl, explain and the lab.
+
+An edge between the agent's values and web.py: it changes nothing. What a page needs of the agent is in `Reporter`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from http import HTTPStatus
+from typing import Protocol
+
+from felix_py.metrics import CONTENT_TYPE, exposition
+from felix_py.status_json import to_json
+from felix_py.status_model import (
+    AgentCounts,
+    AgentProgress,
+    AgentStatus,
+    InvariantReport,
+    NodeTrace,
+    RouteStatus,
+)
+from felix_py.web import Page, PageMakers, Query, text_page
+from kernel.netlink import KernelError
+from net.prefix import Prefix
+
+ROWS_AT_ONCE = 500  # routes written to the socket in one piece
+_ROUTES = "routes ?prefix=PREFIX&limit=NUMBER"
+_TRACE = "trace ?to=ADDRESS&from=ADDRESS"
+
+
+class Reporter(Protocol):
+    """What the agent can be asked about itself."""
+
+    def progress(self) -> AgentProgress: ...
+
+    def counts(self) -> AgentCounts: ...
+
+    async def status(self) -> AgentStatus: ...
+
+    def routes(self, within: Prefix | None) -> AsyncIterator[RouteStatus]:
+        """Yield the routes by source and prefix; of a prefix only those that hold it or lie in it."""
+
+    async def trace(self, to: Prefix, from_: Prefix) -> NodeTrace:
+        """Raises KernelError: the kernel could not be read."""
+
+    async def check(self) -> InvariantReport:
+        """Check the invariants now."""
+
+
+class StatusPages:
+    """The pages of one agent."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+
+    def by_path(self) -> PageMakers:
+        return {
+            "/healthz": self._health,
+            "/liveness": self._health,
+            "/readyz": self._readiness,
+            "/readiness": self._readiness,
+            "/metrics": self._metrics,
+            "/status": self._status,
+            "/routes": self._routes,
+            "/invariants": self._invariants,
+            "/trace": self._trace,
+        }
+
+    async def _health(self, query: Query) -> Page:
+        return text_page(HTTPStatus.OK, "alive\n")  # an agent that cannot answer this is restarted
+
+    async def _readiness(self, query: Query) -> Page:
+        missing = self._reporter.progress().missing
+        if missing:
+            return text_page(HTTPStatus.SERVICE_UNAVAILABLE, f"not ready: {'; '.join(missing)}\n")
+        return text_page(HTTPStatus.OK, "ready\n")
+
+    async def _metrics(self, query: Query) -> Page:
+        return Page(HTTPStatus.OK, CONTENT_TYPE, exposition(self._reporter.counts))
+
+    async def _status(self, query: Query) -> Page:
+        return _json_page(await self._reporter.status())
+
+    async def _invariants(self, query: Query) -> Page:
+        return _json_page(await self._reporter.check())
+
+    async def _routes(self, query: Query) -> Page:
+        """The routes, all or `?prefix=` those that hold it or lie in it, at most `?limit=` of them."""
+        try:
+            within = Prefix.parse(query["prefix"]) if "prefix" in query else None
+            limit = int(query["limit"]) if "limit" in query else None
+        except ValueError as error:
+            return text_page(HTTPStatus.BAD_REQUEST, f"{_ROUTES}: {error}\n")
+        return Page(HTTPStatus.OK, "application/json", routes_json(self._reporter.routes(within), limit))
+
+    async def _trace(self, query: Query) -> Page:
+        """What packets between two addresses of one family meet on this node."""
+        try:
+            to, from_ = (Prefix.host(query.get(key, "")) for key in ("to", "from"))
+        except ValueError as error:
+            return text_page(HTTPStatus.BAD_REQUEST, f"{_TRACE}: {error}\n")
+        try:
+            return _json_page(await self._reporter.trace(to, from_))
+        except KernelError as error:
+            text = f"trace {from_.address} to {to.address}: {error}\n"
+            return text_page(HTTPStatus.SERVICE_UNAVAILABLE, text)
+
+
+async def routes_json(routes: AsyncIterator[RouteStatus], limit: int | None) -> AsyncIterator[bytes]:
+    """Yield a `RoutesPage` as JSON in pieces: a full table is never made into text at once."""
+    rows: list[str] = []
+    count, complete = 0, True
+    yield b'{"routes": ['
+    async for route in routes:
+        if count == limit:
+            complete = False
+            break
+        rows.append((", " if count else "") + json.dumps(to_json(route)))
+        count += 1
+        if len(rows) == ROWS_AT_ONCE:
+            yield "".join(rows).encode()
+            rows.clear()
+    yield f'{"".join(rows)}], "complete": {json.dumps(complete)}}}\n'.encode()
+
+
+def _json_page(value: object) -> Page:
+    return Page(HTTPStatus.OK, "application/json", json.dumps(to_json(value)).encode() + b"\n")

@@ -1,0 +1,299 @@
+"""What the agent says of itself, as values: its status, its routes, and what this node's kernel does with a packet.
+
+Pure. Pages serve these values as JSON, and felixctl, explain and the lab read them back (felix_py.status_json). The
+agent makes no text for a screen: what is shown as a sentence becomes one by `str` where it is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from datastore.notices import Notice
+from net.ip_route import IpRoute
+from net.prefix import Prefix
+
+UP, HELD_BACK = "up", "held back"
+
+
+@dataclass(frozen=True, slots=True)
+class AgentProgress:
+    """How far the agent has come since its start."""
+
+    fib_read: bool = False
+    datastore_in_sync: bool = False
+    first_write: bool = False
+    sidecar_connected: bool = False
+    learned_settled: bool = False
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """What has to be done before pods may be attached, a clause each."""
+        steps = (
+            (self.fib_read, "the kernel's routes have not been read"),
+            (self.datastore_in_sync, "the datastore is not in sync"),
+            (self.first_write, "the first routes are not written"),
+        )
+        return tuple(clause for done, clause in steps if not done)
+
+
+@dataclass(frozen=True, slots=True)
+class PodStatus:
+    """A pod of this node that has routes."""
+
+    namespace: str
+    name: str
+    device: str
+    addresses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelStatus:
+    """This node's end of the tunnels of one kind. pools: the mode of each pool that wants them, by its network.
+
+    waits_for: nodes whose end is not ready, though routes are to lead there. problem: why the device is not as wanted.
+    """
+
+    device: str
+    up: bool = False
+    mtu: int = 0
+    address: str | None = None
+    pools: Mapping[str, str] = field(default_factory=dict)
+    waits_for: tuple[str, ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStatus:
+    """A BGP session of this node.
+
+    kind: mesh, node or global. state: up, start, or held back. since: seconds of the epoch at which it came into this
+    state. as_number: the peer's, as configured; 0 = unknown. refused: how many of its routes were not taken, by reason.
+    stale: routes of before it went away, kept until it is back or its restart time is over. held_back: why it is not
+    to come up, such as a filter or password that is not supported.
+    """
+
+    address: str
+    kind: str = ""
+    state: str = ""
+    since: float | None = None
+    info: str = ""
+    as_number: int = 0
+    learned: int = 0
+    announced: int = 0
+    stale: int = 0
+    flaps: int = 0
+    last_error: str = ""
+    refused: Mapping[str, int] = field(default_factory=dict)
+    held_back: str = ""
+
+    @property
+    def is_up(self) -> bool:
+        return self.state == UP
+
+
+@dataclass(frozen=True, slots=True)
+class SidecarStatus:
+    """Whether the BGP sidecar answers; problem: why not, or what it complains of."""
+
+    connected: bool = False
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenInvariant:
+    number: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class InvariantReport:
+    """The last check of the invariants: how many were checked, and which were violated."""
+
+    checked: int = 0
+    violated: tuple[BrokenInvariant, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AgentStatus:
+    """The page /status. routes: how many each source wants; the routes themselves are on the page /routes."""
+
+    node: str
+    version: str = ""
+    addresses: tuple[str, ...] = ()
+    ready: bool = False
+    progress: AgentProgress = AgentProgress()
+    as_number: int | None = None
+    blocks: tuple[Prefix, ...] = ()
+    borrowed: tuple[Prefix, ...] = ()
+    announced: tuple[Prefix, ...] = ()
+    pods: tuple[PodStatus, ...] = ()
+    tunnels: Mapping[str, TunnelStatus] = field(default_factory=dict)
+    routes: Mapping[str, int] = field(default_factory=dict)
+    unreachable_next_hops: tuple[str, ...] = ()
+    repairs: int = 0
+    peers: tuple[SessionStatus, ...] = ()
+    sidecar: SidecarStatus = SidecarStatus()
+    invariants: InvariantReport = InvariantReport()
+    notices: tuple[Notice, ...] = ()
+
+
+class RouteIssue(StrEnum):
+    """Why a route is not what its source wants it to be."""
+
+    NEXT_HOP_UNREACHABLE = "next hop unreachable"
+    DEVICE_DOWN = "device down"
+    TUNNEL_DOWN = "tunnel down"
+    WEAKER = "weaker"
+    REFUSED = "refused"
+    CONFLICTING = "conflicting"
+    OVERRIDDEN = "overridden"
+    WAITS_FOR_PEERS = "waits for peers"
+    WAITS_FOR_REMOVAL = "waits for removal"
+
+
+@dataclass(frozen=True, slots=True)
+class RouteNote:
+    """An issue and its particulars.
+
+    next_hops: those that are not reachable. source: the one that wins. protocol, metric: of the foreign route. detail:
+    the kernel's reason, or the tunnel's problem.
+    """
+
+    issue: RouteIssue
+    next_hops: tuple[str, ...] = ()
+    source: str = ""
+    protocol: int = 0
+    metric: int = 0
+    detail: str = ""
+
+    def __str__(self) -> str:
+        match self.issue:
+            case RouteIssue.NEXT_HOP_UNREACHABLE:
+                return f"next hop {', '.join(self.next_hops)} is not reachable"
+            case RouteIssue.DEVICE_DOWN:
+                return "its device does not exist or is down"
+            case RouteIssue.TUNNEL_DOWN:
+                return self.detail
+            case RouteIssue.WEAKER:
+                return f"{self.source} wins"
+            case RouteIssue.REFUSED:
+                return f"the kernel refused it: {self.detail}"
+            case RouteIssue.CONFLICTING:
+                return f"a route of protocol {self.protocol} has our metric {self.metric}; it is left alone"
+            case RouteIssue.OVERRIDDEN:
+                return f"a route of protocol {self.protocol} with metric {self.metric} wins over it"
+            case RouteIssue.WAITS_FOR_PEERS:
+                return "no source wants this route; kept until every peer has sent its end-of-RIB"
+            case RouteIssue.WAITS_FOR_REMOVAL:
+                return "no source wants this route; kept until it is removed"
+
+
+@dataclass(frozen=True, slots=True)
+class RouteStatus:
+    """A route that a source of the agent wants, and what became of it.
+
+    source: pods, tunnels, learned or blocks; "" for a route of ours in the kernel that no source wants. best: no
+    stronger source has a route for this prefix. in_fib: the kernel holds it just so. peers: those a learned route
+    came from.
+    """
+
+    route: IpRoute
+    source: str
+    best: bool = False
+    in_fib: bool = False
+    peers: tuple[str, ...] = ()
+    note: RouteNote | None = None
+
+    @property
+    def prefix(self) -> Prefix:
+        return self.route.prefix
+
+
+@dataclass(frozen=True, slots=True)
+class RoutesPage:
+    """The page /routes: what was asked for, by source and prefix. complete: False where the limit cut it off."""
+
+    routes: tuple[RouteStatus, ...] = ()
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceFacts:
+    """A network device. carrier: its link is up. forwarding: whether it forwards for others, by IP version."""
+
+    name: str
+    up: bool = True
+    carrier: bool = True
+    mtu: int = 1500
+    kind: str = ""
+    addresses: tuple[str, ...] = ()
+    forwarding: Mapping[str, bool] = field(default_factory=dict)
+
+    @property
+    def works(self) -> bool:
+        return self.up and self.carrier
+
+
+@dataclass(frozen=True, slots=True)
+class PodFacts:
+    """What was read in a pod's own namespace: its device, and its route to the other end."""
+
+    device: DeviceFacts
+    route: IpRoute | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KernelFacts:
+    """What this node's kernel does with packets between two addresses. routes and pods are by address.
+
+    pods: those of the two that are pods here whose namespace could be entered.
+    """
+
+    routes: Mapping[str, IpRoute | None] = field(default_factory=dict)
+    devices: tuple[DeviceFacts, ...] = ()
+    pods: Mapping[str, PodFacts] = field(default_factory=dict)
+
+    def device(self, name: str) -> DeviceFacts | None:
+        return next((device for device in self.devices if device.name == name), None)
+
+    def device_with(self, address: str) -> DeviceFacts | None:
+        return next((device for device in self.devices if address in device.addresses), None)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeTrace:
+    """The page /trace: what one node does with packets between two addresses, and what its agent wants for them.
+
+    wanted: the routes that hold an address, the longest prefix first. announced: what leads to either address. repair:
+    whether the agent repairs foreign changes. as_number: this node's own; 0 = it does not speak BGP.
+    """
+
+    node: str
+    kernel: KernelFacts = KernelFacts()
+    wanted: Mapping[str, tuple[RouteStatus, ...]] = field(default_factory=dict)
+    announced: tuple[Prefix, ...] = ()
+    repair: bool = True
+    as_number: int | None = None
+    peers: tuple[SessionStatus, ...] = ()
+    sidecar: SidecarStatus = SidecarStatus(connected=True)
+
+
+@dataclass(frozen=True, slots=True)
+class AgentCounts:
+    """The numbers behind the page /metrics. notices: by kind. The last three are counted from the agent's start."""
+
+    pods: int = 0
+    nodes: int = 0
+    blocks: int = 0
+    routes_held: int = 0
+    routes_refused: int = 0
+    routes_unresolved: int = 0
+    ready: bool = False
+    sidecar_connected: bool = False
+    invariants_violated: int = 0
+    notices: Mapping[str, int] = field(default_factory=dict)
+    route_puts: int = 0
+    route_removes: int = 0
+    route_repairs: int = 0
