@@ -13,11 +13,11 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Literal, TypedDict
 
 from bgp.speaker import Family, ImportPolicy, Neighbour, SessionKind, Speaker
+from datastore.defaults import DEFAULT_AS_NUMBER
 from datastore.kinds.bgp import BGPConfiguration, BGPPeer, Password
 from datastore.kinds.node import Node
 from net.prefix import Prefix, pack
 
-DEFAULT_AS = 64512
 DEFAULT_PORT = 179
 HOLD_SECONDS = 90
 RESTART_SECONDS = 120
@@ -39,7 +39,7 @@ class PeeringInputs:
     def as_of(self, node: Node) -> int:
         if node.as_number is not None:
             return node.as_number
-        return DEFAULT_AS if self.configuration is None else self.configuration.as_number
+        return DEFAULT_AS_NUMBER if self.configuration is None else self.configuration.as_number
 
     def port_of(self, name: str) -> int:
         """Return where a node listens: its own setting, else the cluster's."""
@@ -83,7 +83,7 @@ def speaker_of(
     here = addresses(own) if own is not None else {}
     identity = router_id_of(node_name, own, router_id)
     policy = ImportPolicy(
-        own_as=DEFAULT_AS if own is None else cluster.as_of(own),
+        own_as=DEFAULT_AS_NUMBER if own is None else cluster.as_of(own),
         router_id=identity,
         own_addresses=frozenset(map(pack, here.values())),
         own_blocks=tuple(own_blocks),

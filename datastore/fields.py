@@ -1,7 +1,7 @@
-"""Texts with a meaning, as they stand in records: addresses, CIDRs, AS numbers, durations, selectors.
+"""Strings with a meaning in records: addresses, CIDRs, AS numbers, durations, selectors.
 
-Pure. A record keeps the text as it was written; the annotated types here check it, and the functions beside them turn
-it into a value. Each raises ValueError with a sentence about the text.
+Pure. A record keeps the string as it was written; the annotated types here check it, and the functions beside them
+turn it into a value. Each raises ValueError with a sentence about the string.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def interface(text: str) -> Interface:
 
 
 def as_number(written: int | str) -> int:
-    """Return an AS number written as `64512`, `"64512"` or `"1.10"` (RFC 5396)."""
+    """Return an AS number written as `64512`, `"64512"` or `"1.10"` (RFC 5396), 0 included, as Calico reads it."""
     if isinstance(written, float):
         raise ValueError(f"{written} is a decimal number; a dotted AS number has to stand in quotes")
     parts = str(written).split(".")
@@ -139,7 +139,7 @@ def peer_address(text: str) -> tuple[Address, int | None]:
 
 
 def _read_by(reading: Callable[[T], object]) -> Callable[[T], T]:
-    """Return a check that reads a written value once; the value kept is the written one."""
+    """Return a validator that rejects what `reading` rejects, and keeps the value as it was written."""
 
     def check(written: T) -> T:
         reading(written)
@@ -160,5 +160,5 @@ AsNumber: TypeAlias = Annotated[int | str, BeforeValidator(_read_by(as_number))]
 Community: TypeAlias = Annotated[str, AfterValidator(_read_by(community))]
 Duration: TypeAlias = Annotated[str, AfterValidator(_read_by(seconds))]
 SelectorText: TypeAlias = Annotated[str, AfterValidator(_read_by(selector.parse))]
-Texts: TypeAlias = Annotated[dict[str, str], BeforeValidator(_no_null)]
+StringMap: TypeAlias = Annotated[dict[str, str], BeforeValidator(_no_null)]
 """Labels and the like: `null` outside is none."""

@@ -1,7 +1,7 @@
 """What every resource is: a frozen value that reads a record and writes the same record back.
 
-Pure. A field that was absent stays absent, a field we do not know is kept, and no default is ever written out: defaults
-are what the attribute answers, not what the record says. Lists are tuples; mappings are to be left alone.
+Pure. A field that was absent stays absent, an unknown field is kept, and no default is ever written out: an attribute
+returns its default, the record does not hold it. Lists are tuples; mappings must not be changed in place.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from datastore.errors import Invalid
-from datastore.fields import Items, Texts
+from datastore.fields import Items, StringMap
 
 CRD = "crd.projectcalico.org/v1"
 V3 = "projectcalico.org/v3"
@@ -36,7 +36,7 @@ class Record(BaseModel):
     def replace(self, **changes: Any) -> Self:
         """Return a copy with these fields (Python names) changed; None leaves the field out of the record.
 
-        The values are ours, so they are not checked again.
+        The values are not validated again.
         """
         dropped = [name for name, value in changes.items() if value is None]
         for name in dropped:
@@ -56,28 +56,28 @@ def _checked_name(name: str) -> str:
 
 
 class Metadata(Record):
-    """Who an object is. `resource_version` is its revision, which only stores write."""
+    """An object's identity. `resource_version` is its revision, which only stores write."""
 
     name: Annotated[str, AfterValidator(_checked_name)]
     namespace: str | None = None
     resource_version: str | None = Field(default=None, alias="resourceVersion")
     uid: str | None = None
-    labels: Texts = Field(default_factory=dict)
-    annotations: Texts = Field(default_factory=dict)
+    labels: StringMap = Field(default_factory=dict)
+    annotations: StringMap = Field(default_factory=dict)
     creation_timestamp: str | None = Field(default=None, alias="creationTimestamp")
     deletion_timestamp: str | None = Field(default=None, alias="deletionTimestamp")
     finalizers: Items[str] = ()
 
 
 class Spec(Record):
-    """What an object says. A kind without fields of its own keeps whatever is in it."""
+    """The contents of an object. A kind without declared fields keeps whatever is in it."""
 
 
 class Resource(Record):
     """One object of the datastore.
 
-    `labels`, `annotations` and `created` see through libcalico's way of keeping them in one annotation;
-    `metadata` is the record as it stands.
+    `labels`, `annotations` and `created` include those that libcalico keeps in one annotation; `metadata` is the record
+    as it was read.
     """
 
     KIND: ClassVar[str]
@@ -90,8 +90,8 @@ class Resource(Record):
     NAMESPACED: ClassVar[bool] = False
     NODE_FIELD: ClassVar[str] = ""
     """Where the record names the node it belongs to, such as `spec.node`; empty: it names none."""
-    OPEN: ClassVar[bool] = True
-    """Whether the spec may hold fields that are not declared here without that being a likely slip."""
+    ALLOW_UNKNOWN: ClassVar[bool] = True
+    """Whether the spec may hold fields that are not declared here without that being a likely typing error."""
 
     api_version: str | None = Field(default=None, alias="apiVersion")
     kind: str | None = None
@@ -114,7 +114,7 @@ class Resource(Record):
         fields = cls.SPEC.model_fields
         outside = {field.alias or python for python, field in fields.items()}
         written = {fields[key].alias or key if key in fields else key: value for key, value in spec.items()}
-        if not cls.OPEN and (unknown := written.keys() - outside):
+        if not cls.ALLOW_UNKNOWN and (unknown := written.keys() - outside):
             raise TypeError(f"{cls.KIND} has no field {', '.join(sorted(unknown))}")
         metadata = {"name": name, "namespace": namespace, "labels": labels, "annotations": annotations}
         return cls.read(
@@ -139,7 +139,7 @@ class Resource(Record):
         try:
             return cls.model_validate(record)
         except ValidationError as error:
-            raise Invalid(_sentences(cls, record, error)) from None
+            raise Invalid(_message(cls, record, error)) from None
 
     @classmethod
     def read_text(cls, text: str | bytes) -> Self:
@@ -151,7 +151,7 @@ class Resource(Record):
                 record = json.loads(text)
             except ValueError:
                 raise Invalid(f"read a {cls.KIND}: its text is not JSON") from None
-            raise Invalid(_sentences(cls, record, error)) from None
+            raise Invalid(_message(cls, record, error)) from None
 
     def to_text(self) -> str:
         """Return the record as JSON, keys in one order: equal objects, equal text."""
@@ -172,18 +172,18 @@ class Resource(Record):
 
     @property
     def deleted(self) -> bool:
-        """Flagged as deleted: present in the store, but absent for every reader."""
+        """Whether it is flagged as deleted: present in the store, but absent for every reader."""
         return False
 
     @property
     def labels(self) -> Mapping[str, str]:
         """The object's labels; those that libcalico put into its annotation win."""
-        return self.metadata.labels | _texts(self._encapsulated.get("labels"))
+        return self.metadata.labels | _strings(self._encapsulated.get("labels"))
 
     @property
     def annotations(self) -> Mapping[str, str]:
         own = {key: text for key, text in self.metadata.annotations.items() if key != ENCAPSULATED}
-        return own | _texts(self._encapsulated.get("annotations"))
+        return own | _strings(self._encapsulated.get("annotations"))
 
     @property
     def created(self) -> str | None:
@@ -211,8 +211,8 @@ class Resource(Record):
         return self.model_copy(update={"metadata": self.metadata.replace(**changes)})
 
     def unknown_fields(self) -> list[str]:
-        """Return the paths of spec fields that no version we know has: kept, but perhaps a slip of the pen."""
-        return [] if self.OPEN else sorted(_extras(self.spec, "spec"))
+        """Return the paths of spec fields that no version we know has: kept, but probably a typing error."""
+        return [] if self.ALLOW_UNKNOWN else sorted(_extras(self.spec, "spec"))
 
     @model_validator(mode="after")
     def _is_of_this_kind(self) -> Self:
@@ -224,13 +224,13 @@ class Resource(Record):
         return self
 
     @model_validator(mode="after")
-    def _stands_where_its_kind_does(self) -> Self:
+    def _has_the_namespace_its_kind_needs(self) -> Self:
         if self.NAMESPACED and not self.metadata.namespace:
             raise ValueError("metadata.namespace is required")
         return self
 
 
-def _texts(found: object) -> dict[str, str]:
+def _strings(found: object) -> dict[str, str]:
     return {key: text for key, text in found.items() if isinstance(text, str)} if isinstance(found, dict) else {}
 
 
@@ -244,8 +244,8 @@ def _extras(record: Record, path: str) -> list[str]:
     return found
 
 
-def _sentences(kind: type[Resource], record: object, error: ValidationError) -> str:
-    """Say what is wrong with the record, one clause for each error."""
+def _message(kind: type[Resource], record: object, error: ValidationError) -> str:
+    """Return what is wrong with the record, one clause for each error."""
     match record:
         case {"metadata": {"name": str(name)}}:
             subject = f'{kind.KIND} "{name}"'

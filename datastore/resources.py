@@ -1,4 +1,4 @@
-"""Which kinds of resource there are, by name, and what a decoded record of any of them says.
+"""The kinds of resource by name, and the object that a decoded record of any of them holds.
 
 Pure. A record becomes a value once, at the border (`read`), and is written back as it was read.
 """
@@ -8,72 +8,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from datastore.errors import Invalid
-from datastore.kinds.bgp import (
-    BGPConfiguration,
-    BGPFilter,
-    BGPPeer,
-)
-from datastore.kinds.cluster import (
-    ClusterInformation,
-    FelixConfiguration,
-)
-from datastore.kinds.ipam import (
-    BlockAffinity,
-    IPAMBlock,
-    IPAMConfig,
-    IPAMHandle,
-)
+from datastore.kinds.bgp import BGPConfiguration, BGPFilter, BGPPeer
+from datastore.kinds.cluster import ClusterInformation, FelixConfiguration
+from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMConfig, IPAMHandle
 from datastore.kinds.node import Node
-from datastore.kinds.passthrough import (
-    CalicoNodeStatus,
-    GlobalNetworkPolicy,
-    GlobalNetworkSet,
-    HostEndpoint,
-    KubeControllersConfiguration,
-    NetworkPolicy,
-    NetworkSet,
-    StagedGlobalNetworkPolicy,
-    StagedKubernetesNetworkPolicy,
-    StagedNetworkPolicy,
-    Tier,
-)
+from datastore.kinds.passthrough import PASSTHROUGH
 from datastore.kinds.pods import WorkloadEndpoint
-from datastore.kinds.pools import (
-    IPPool,
-    IPReservation,
-)
+from datastore.kinds.pools import IPPool, IPReservation
 from datastore.record import Resource
 
-KINDS: Mapping[str, type[Resource]] = {
-    kind.KIND: kind
-    for kind in (
-        IPPool,
-        IPReservation,
-        BGPConfiguration,
-        BGPPeer,
-        BGPFilter,
-        IPAMConfig,
-        BlockAffinity,
-        IPAMBlock,
-        IPAMHandle,
-        ClusterInformation,
-        Node,
-        WorkloadEndpoint,
-        FelixConfiguration,
-        KubeControllersConfiguration,
-        CalicoNodeStatus,
-        HostEndpoint,
-        Tier,
-        GlobalNetworkPolicy,
-        NetworkPolicy,
-        StagedGlobalNetworkPolicy,
-        StagedNetworkPolicy,
-        StagedKubernetesNetworkPolicy,
-        GlobalNetworkSet,
-        NetworkSet,
-    )
-}
+_KINDS: tuple[type[Resource], ...] = (
+    IPPool,
+    IPReservation,
+    BGPConfiguration,
+    BGPPeer,
+    BGPFilter,
+    IPAMConfig,
+    BlockAffinity,
+    IPAMBlock,
+    IPAMHandle,
+    ClusterInformation,
+    Node,
+    WorkloadEndpoint,
+    FelixConfiguration,
+    *PASSTHROUGH.values(),
+)
 
+KINDS: Mapping[str, type[Resource]] = {kind.KIND: kind for kind in _KINDS}
 _BY_ANY_NAME = {name: kind for kind in KINDS.values() for name in (kind.KIND, *kind.ALIASES)}
 
 
@@ -89,7 +50,7 @@ def kind_named(name: str) -> type[Resource]:
 
 
 def read(record: object) -> Resource:
-    """Return the object that a decoded record says; its `kind` decides which.
+    """Return the object that a decoded record holds; its `kind` decides which.
 
     Raises Invalid: it has no known kind, or something in it is wrong (each thing in one clause).
     """

@@ -14,19 +14,7 @@ from datastore.kinds.bgp import BGPConfiguration, BGPFilter, BGPPeer
 from datastore.kinds.cluster import ClusterInformation, FelixConfiguration
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMConfig, IPAMHandle
 from datastore.kinds.node import Node
-from datastore.kinds.passthrough import (
-    CalicoNodeStatus,
-    GlobalNetworkPolicy,
-    GlobalNetworkSet,
-    HostEndpoint,
-    KubeControllersConfiguration,
-    NetworkPolicy,
-    NetworkSet,
-    StagedGlobalNetworkPolicy,
-    StagedKubernetesNetworkPolicy,
-    StagedNetworkPolicy,
-    Tier,
-)
+from datastore.kinds.passthrough import PASSTHROUGH
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool, IPReservation
 from datastore.notices import Notice
@@ -99,6 +87,28 @@ _POLICY = FieldRules(whole=NotObeyed("policies are not enforced", "it is kept, a
 _STAGED = FieldRules(whole=NotObeyed("policies are not implemented", "it is kept, and nothing reports its effect"))
 _SET = FieldRules(whole=NotObeyed("policies are not enforced", "it is kept, and no policy looks at it"))
 
+_STORED_ONLY: Mapping[str, FieldRules] = {
+    "GlobalNetworkPolicy": _POLICY,
+    "NetworkPolicy": _POLICY,
+    "Tier": _POLICY,
+    "StagedGlobalNetworkPolicy": _STAGED,
+    "StagedNetworkPolicy": _STAGED,
+    "StagedKubernetesNetworkPolicy": _STAGED,
+    "GlobalNetworkSet": _SET,
+    "NetworkSet": _SET,
+    "HostEndpoint": FieldRules(
+        whole=NotObeyed("host endpoints are not implemented", "it is kept, and no packet of the host is filtered")
+    ),
+    "KubeControllersConfiguration": FieldRules(
+        whole=NotObeyed("the controllers are not part of this version", "it is kept and has no effect")
+    ),
+    "CalicoNodeStatus": FieldRules(
+        whole=NotObeyed(
+            "status is not reported into the datastore", "it is kept; `felixctl node status` asks the agent"
+        )
+    ),
+}
+
 RULES: Mapping[type[Resource], FieldRules] = {
     IPPool: ipam.POOL,
     IPReservation: ipam.RESERVATION,
@@ -113,23 +123,5 @@ RULES: Mapping[type[Resource], FieldRules] = {
     FelixConfiguration: felix_configuration.RULES,
     Node: NODE,
     WorkloadEndpoint: WORKLOAD_ENDPOINT,
-    GlobalNetworkPolicy: _POLICY,
-    NetworkPolicy: _POLICY,
-    Tier: _POLICY,
-    StagedGlobalNetworkPolicy: _STAGED,
-    StagedNetworkPolicy: _STAGED,
-    StagedKubernetesNetworkPolicy: _STAGED,
-    GlobalNetworkSet: _SET,
-    NetworkSet: _SET,
-    HostEndpoint: FieldRules(
-        whole=NotObeyed("host endpoints are not implemented", "it is kept, and no packet of the host is filtered")
-    ),
-    KubeControllersConfiguration: FieldRules(
-        whole=NotObeyed("the controllers are not part of this version", "it is kept and has no effect")
-    ),
-    CalicoNodeStatus: FieldRules(
-        whole=NotObeyed(
-            "status is not reported into the datastore", "it is kept; `felixctl node status` asks the agent"
-        )
-    ),
+    **{kind: _STORED_ONLY[name] for name, kind in PASSTHROUGH.items()},
 }

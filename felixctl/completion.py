@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from felixctl.options import DEFAULT_URL
+from datastore.defaults import DEFAULT_URL
 from felixctl.resources import formats, kinds
 
 

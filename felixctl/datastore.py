@@ -5,12 +5,13 @@ from __future__ import annotations
 import typer
 
 from datastore.cas import ATTEMPTS
+from datastore.defaults import DEFAULT_URL
 from datastore.errors import Conflict, NotFound
 from datastore.kinds.cluster import ClusterInformation
 from datastore.store import Store
 from felixctl.connection import writing
 from felixctl.errors import CommandError
-from felixctl.options import DEFAULT_URL, Url
+from felixctl.options import Url
 from felixctl.terminal import show
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", no_args_is_help=True)

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-DEFAULT_URL = "sqlite:///var/lib/felix/cluster.db"
 Url = Annotated[
     str,
     typer.Option(

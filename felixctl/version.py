@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from felixctl.options import DEFAULT_URL, Url
+from datastore.defaults import DEFAULT_URL
+from felixctl.options import Url
 from felixctl.terminal import show
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")

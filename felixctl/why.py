@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from datastore.defaults import DEFAULT_URL
 from datastore.kinds.bgp import BGPConfiguration
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock
 from datastore.kinds.node import Node
@@ -25,7 +26,7 @@ from felix_py.status_json import from_json
 from felix_py.status_model import NodeTrace
 from felixctl.connection import reading
 from felixctl.errors import FAILED, MISUSED, CommandError
-from felixctl.options import DEFAULT_RUN_DIR, DEFAULT_URL, Output, OutputFormat, RunDir, Url
+from felixctl.options import DEFAULT_RUN_DIR, Output, OutputFormat, RunDir, Url
 from felixctl.status_client import read_object, read_status
 from felixctl.terminal import Colour, painted, show
 

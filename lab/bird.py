@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from datastore.defaults import DEFAULT_AS_NUMBER
 from lab.node_namespace import Place
 from lab.service import Service
-from lab.spec import DEFAULT_AS, NodeSpec, PeerSpec, Session
+from lab.spec import NodeSpec, PeerSpec, Session
 
 PACKAGE, PROGRAMS = "bird2", ("/usr/sbin/bird",)
 CONFIG, CONTROL = "/run/bird.conf", "/run/bird.ctl"
@@ -33,7 +34,7 @@ def _session(peer: PeerSpec, session: Session) -> str:
     name = re.sub("[^a-z0-9]", "_", f"{session.node}_v{ours.version}")
     multihop = " multihop;" if session.multihop else ""
     return (
-        f"protocol bgp {name} {{ local {ours.ip} as {peer.as_number}; neighbor {theirs.ip} as {DEFAULT_AS};"
+        f"protocol bgp {name} {{ local {ours.ip} as {peer.as_number}; neighbor {theirs.ip} as {DEFAULT_AS_NUMBER};"
         f"{multihop} passive on; graceful restart on; {_FAMILIES[ours.version]} {{ import all; next hop self;"
         " export where source = RTS_STATIC; }; }\n"
     )

@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from datastore.defaults import DEFAULT_AS_NUMBER
 from lab.node_namespace import Place
 from lab.service import Service
-from lab.spec import DEFAULT_AS, NodeSpec, PeerSpec, Session
+from lab.spec import NodeSpec, PeerSpec, Session
 
 PACKAGE, PROGRAMS = "frr", ("/usr/lib/frr/bgpd", "/usr/lib/frr/zebra")
 FOLDER = "/run/frr"
@@ -43,7 +44,7 @@ def _neighbour(session: Session) -> list[str]:
     """Return one session. FRR waits for the node to call: a Calico node dials every peer it is told of."""
     theirs = session.theirs.ip
     return [
-        f" neighbor {theirs} remote-as {DEFAULT_AS}",
+        f" neighbor {theirs} remote-as {DEFAULT_AS_NUMBER}",
         f" neighbor {theirs} update-source {session.ours.ip}",
         f" neighbor {theirs} passive",
         *([f" neighbor {theirs} ebgp-multihop"] if session.multihop else []),

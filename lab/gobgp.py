@@ -6,9 +6,10 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from datastore.defaults import DEFAULT_AS_NUMBER
 from lab.node_namespace import Place
 from lab.service import Service
-from lab.spec import DEFAULT_AS, NodeSpec, PeerSpec, Session
+from lab.spec import NodeSpec, PeerSpec, Session
 
 PACKAGE, PROGRAMS = "gobgpd", ("/usr/bin/gobgpd", "/usr/bin/gobgp")
 CONFIG = "/run/gobgpd.toml"
@@ -29,7 +30,7 @@ def _neighbour(session: Session) -> str:
 [[neighbors]]
 [neighbors.config]
 neighbor-address = "{session.theirs.ip}"
-peer-as = {DEFAULT_AS}
+peer-as = {DEFAULT_AS_NUMBER}
 [neighbors.transport.config]
 passive-mode = true
 local-address = "{session.ours.ip}"

@@ -25,12 +25,13 @@ from typing import Any, TypeVar
 
 import yaml
 
+from datastore.defaults import DEFAULT_AS_NUMBER
+
 Network = IPv4Network | IPv6Network
 Interface = IPv4Interface | IPv6Interface
 
 # A node's name is also that of its port on the bridge, and a device name holds 15 bytes.
 NAME = re.compile(r"[a-z][a-z0-9-]{0,11}")
-DEFAULT_AS = 64512
 IPIP_MODES = ("Never", "Always", "CrossSubnet")
 SPEAKERS = ("bird", "frr", "gobgp")
 MOST_PODS = 500
@@ -94,7 +95,7 @@ class PeerSpec:
         for node in nodes:
             for ours, theirs in product(self.addresses, node.addresses):
                 if ours.version == theirs.version:
-                    far = theirs.ip not in ours.network and self.as_number != DEFAULT_AS
+                    far = theirs.ip not in ours.network and self.as_number != DEFAULT_AS_NUMBER
                     yield Session(node.name, ours, theirs, multihop=far)
 
 
@@ -329,7 +330,7 @@ def _peer(entry: object, places: _Places) -> PeerSpec:
     speaker = values.get("speaker", SPEAKERS[0])
     if speaker not in SPEAKERS:
         raise SpecError(f"{where}.speaker: {speaker!r} is not one of {', '.join(SPEAKERS)}")
-    number = values.get("as", DEFAULT_AS)
+    number = values.get("as", DEFAULT_AS_NUMBER)
     if not isinstance(number, int) or isinstance(number, bool) or not 0 < number < 2**32:
         raise SpecError(f"{where}.as: {number!r} is not an AS number between 1 and 4294967295")
     networks = tuple(_cidr(f"{where}.networks", each) for each in _list(values, "networks", []))

@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from datastore import fields, selector
+from datastore.defaults import DEFAULT_AS_NUMBER
 from datastore.fields import Address, AddressText, AsNumber, Cidr, Community, Duration, Items, PeerText, SelectorText
 from datastore.record import Record, Resource, Spec
 
@@ -46,7 +47,7 @@ class PrefixAdvertisement(Record):
 class BGPConfigurationSpec(Spec):
     log_severity_screen: str = Field(default="Info", alias="logSeverityScreen")
     node_to_node_mesh_enabled: bool = Field(default=True, alias="nodeToNodeMeshEnabled")
-    as_number: AsNumber = Field(default=64512, alias="asNumber")
+    as_number: AsNumber = Field(default=DEFAULT_AS_NUMBER, alias="asNumber")
     service_cluster_ips: Items[ServiceRange] = Field(default=(), alias="serviceClusterIPs")
     service_external_ips: Items[ServiceRange] = Field(default=(), alias="serviceExternalIPs")
     service_load_balancer_ips: Items[ServiceRange] = Field(default=(), alias="serviceLoadBalancerIPs")
@@ -110,7 +111,7 @@ class BGPConfiguration(Resource):
     KIND: ClassVar[str] = "BGPConfiguration"
     PLURAL: ClassVar[str] = "bgpconfigurations"
     SPEC: ClassVar[type[Spec]] = BGPConfigurationSpec
-    OPEN: ClassVar[bool] = False
+    ALLOW_UNKNOWN: ClassVar[bool] = False
     spec: BGPConfigurationSpec = Field(default_factory=BGPConfigurationSpec)
 
     @property
@@ -184,7 +185,7 @@ class BGPPeer(Resource):
     KIND: ClassVar[str] = "BGPPeer"
     PLURAL: ClassVar[str] = "bgppeers"
     SPEC: ClassVar[type[Spec]] = BGPPeerSpec
-    OPEN: ClassVar[bool] = False
+    ALLOW_UNKNOWN: ClassVar[bool] = False
     spec: BGPPeerSpec = Field(default_factory=BGPPeerSpec)
 
     @property
@@ -325,5 +326,5 @@ class BGPFilter(Resource):
     KIND: ClassVar[str] = "BGPFilter"
     PLURAL: ClassVar[str] = "bgpfilters"
     SPEC: ClassVar[type[Spec]] = BGPFilterSpec
-    OPEN: ClassVar[bool] = False
+    ALLOW_UNKNOWN: ClassVar[bool] = False
     spec: BGPFilterSpec = Field(default_factory=BGPFilterSpec)

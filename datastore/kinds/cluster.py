@@ -22,17 +22,20 @@ class ClusterInformationSpec(Spec):
 
 
 class ClusterInformation(Resource):
-    """The one named `default`. Unless its `datastoreReady` is true, nobody may allocate."""
+    """The one named `default`. Unless its `datastoreReady` is true, no address may be assigned."""
 
     KIND: ClassVar[str] = "ClusterInformation"
     PLURAL: ClassVar[str] = "clusterinformations"
     SPEC: ClassVar[type[Spec]] = ClusterInformationSpec
-    OPEN: ClassVar[bool] = False
+    ALLOW_UNKNOWN: ClassVar[bool] = False
     spec: ClusterInformationSpec = Field(default_factory=ClusterInformationSpec)
 
 
 class FelixConfigurationSpec(Spec):
-    """The fields this agent acts on. Felix has many more, and they are kept."""
+    """Some of Felix's many fields; the others are kept as written.
+
+    felix_py.felix_configuration says which of them are obeyed.
+    """
 
     log_severity_screen: str = Field(default="Info", alias="logSeverityScreen")
     interface_prefix: str = Field(default="cali", alias="interfacePrefix")
@@ -56,12 +59,3 @@ class FelixConfiguration(Resource):
     PLURAL: ClassVar[str] = "felixconfigurations"
     SPEC: ClassVar[type[Spec]] = FelixConfigurationSpec
     spec: FelixConfigurationSpec = Field(default_factory=FelixConfigurationSpec)
-
-    @property
-    def interface_prefix(self) -> str:
-        """What the names of pods' devices begin with: the first, where several are listed."""
-        return self.spec.interface_prefix.split(",")[0]
-
-    @property
-    def route_refresh_seconds(self) -> float:
-        return fields.seconds(self.spec.route_refresh_interval)

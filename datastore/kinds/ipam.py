@@ -38,7 +38,7 @@ class IPAMConfig(Resource):
     ALIASES: ClassVar[tuple[str, ...]] = ("IPAMConfiguration",)
     PLURAL: ClassVar[str] = "ipamconfigs"
     SPEC: ClassVar[type[Spec]] = IPAMConfigSpec
-    OPEN: ClassVar[bool] = False
+    ALLOW_UNKNOWN: ClassVar[bool] = False
     spec: IPAMConfigSpec
 
 
@@ -56,7 +56,7 @@ class BlockAffinity(Resource):
     PLURAL: ClassVar[str] = "blockaffinities"
     NODE_FIELD: ClassVar[str] = "spec.node"
     SPEC: ClassVar[type[Spec]] = BlockAffinitySpec
-    OPEN: ClassVar[bool] = False
+    ALLOW_UNKNOWN: ClassVar[bool] = False
     spec: BlockAffinitySpec
 
     @property
@@ -106,7 +106,7 @@ class IPAMBlock(Resource):
     KIND: ClassVar[str] = "IPAMBlock"
     PLURAL: ClassVar[str] = "ipamblocks"
     SPEC: ClassVar[type[Spec]] = IPAMBlockSpec
-    OPEN: ClassVar[bool] = False
+    ALLOW_UNKNOWN: ClassVar[bool] = False
     spec: IPAMBlockSpec
 
     @property
@@ -128,7 +128,7 @@ class IPAMHandle(Resource):
     KIND: ClassVar[str] = "IPAMHandle"
     PLURAL: ClassVar[str] = "ipamhandles"
     SPEC: ClassVar[type[Spec]] = IPAMHandleSpec
-    OPEN: ClassVar[bool] = False
+    ALLOW_UNKNOWN: ClassVar[bool] = False
     spec: IPAMHandleSpec
 
     @property

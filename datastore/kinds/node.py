@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, Self, TypeVar
 from pydantic import Field
 
 from datastore import fields
-from datastore.fields import Items, Network
+from datastore.fields import Items
 from datastore.record import V3, Resource, Spec
 
 V = TypeVar("V")
@@ -89,16 +89,6 @@ class Node(Resource):
         found = self._value(TUNNEL_ANNOTATIONS[kind].removeprefix(_PREFIX), fields.address)
         return found if found is not None and found.version == (6 if kind.endswith("v6") else 4) else None
 
-    def tunnel_mac(self, version: int) -> str | None:
-        """The MAC address of the VXLAN device for IPv4 or IPv6."""
-        return self._value("VXLANTunnelMACAddr" if version == 4 else "VXLANTunnelMACAddrV6", _mac)
-
-    @property
-    def pod_networks(self) -> tuple[Network, ...]:
-        """What Kubernetes set aside for this node's pods; used where host-local does the IPAM."""
-        written = self.spec.pod_cidrs or ((self.spec.pod_cidr,) if self.spec.pod_cidr else ())
-        return tuple(found for text in written if (found := _read(fields.network, text)) is not None)
-
     @property
     def labels(self) -> Mapping[str, str]:
         """Kubernetes' labels and those only Calico knows; Kubernetes' win."""
@@ -130,13 +120,6 @@ def _read(reading: Callable[[str], V], text: str) -> V | None:
         return reading(text)
     except ValueError:
         return None
-
-
-def _mac(text: str) -> str:
-    parts = text.split(":")
-    if len(parts) != 6 or any(len(part) != 2 or not 0 <= int(part, 16) < 256 for part in parts):
-        raise ValueError(f'"{text}" is not a MAC address')
-    return text
 
 
 def _json_texts(text: str | None) -> dict[str, str]:

@@ -1,69 +1,36 @@
-"""Kinds that are kept for others: read, listed, watched and written back unchanged, and acted on by nothing here.
+"""Kinds that are stored for others: read, listed, watched and written back unchanged, and acted on by nothing here.
 
-Pure. Policies are among them: they are kept, and not enforced.
+Pure. Policies are among them: they are stored, and not enforced.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from types import new_class
+from typing import cast
 
 from datastore.record import Resource
 
-
-class CalicoNodeStatus(Resource):
-    KIND: ClassVar[str] = "CalicoNodeStatus"
-    PLURAL: ClassVar[str] = "caliconodestatuses"
-
-
-class KubeControllersConfiguration(Resource):
-    KIND: ClassVar[str] = "KubeControllersConfiguration"
-    PLURAL: ClassVar[str] = "kubecontrollersconfigurations"
-
-
-class HostEndpoint(Resource):
-    KIND: ClassVar[str] = "HostEndpoint"
-    PLURAL: ClassVar[str] = "hostendpoints"
-
-
-class Tier(Resource):
-    KIND: ClassVar[str] = "Tier"
-    PLURAL: ClassVar[str] = "tiers"
+_PLURALS: Mapping[str, str] = {
+    "CalicoNodeStatus": "caliconodestatuses",
+    "GlobalNetworkPolicy": "globalnetworkpolicies",
+    "GlobalNetworkSet": "globalnetworksets",
+    "HostEndpoint": "hostendpoints",
+    "KubeControllersConfiguration": "kubecontrollersconfigurations",
+    "NetworkPolicy": "networkpolicies",
+    "NetworkSet": "networksets",
+    "StagedGlobalNetworkPolicy": "stagedglobalnetworkpolicies",
+    "StagedKubernetesNetworkPolicy": "stagedkubernetesnetworkpolicies",
+    "StagedNetworkPolicy": "stagednetworkpolicies",
+    "Tier": "tiers",
+}
+_NAMESPACED = {"NetworkPolicy", "NetworkSet", "StagedKubernetesNetworkPolicy", "StagedNetworkPolicy"}
 
 
-class GlobalNetworkPolicy(Resource):
-    KIND: ClassVar[str] = "GlobalNetworkPolicy"
-    PLURAL: ClassVar[str] = "globalnetworkpolicies"
+def _kind(name: str, plural: str) -> type[Resource]:
+    namespace = {"__module__": __name__, "KIND": name, "PLURAL": plural, "NAMESPACED": name in _NAMESPACED}
+    return cast(type[Resource], new_class(name, (Resource,), exec_body=lambda body: body.update(namespace)))
 
 
-class NetworkPolicy(Resource):
-    KIND: ClassVar[str] = "NetworkPolicy"
-    PLURAL: ClassVar[str] = "networkpolicies"
-    NAMESPACED: ClassVar[bool] = True
-
-
-class StagedGlobalNetworkPolicy(Resource):
-    KIND: ClassVar[str] = "StagedGlobalNetworkPolicy"
-    PLURAL: ClassVar[str] = "stagedglobalnetworkpolicies"
-
-
-class StagedNetworkPolicy(Resource):
-    KIND: ClassVar[str] = "StagedNetworkPolicy"
-    PLURAL: ClassVar[str] = "stagednetworkpolicies"
-    NAMESPACED: ClassVar[bool] = True
-
-
-class StagedKubernetesNetworkPolicy(Resource):
-    KIND: ClassVar[str] = "StagedKubernetesNetworkPolicy"
-    PLURAL: ClassVar[str] = "stagedkubernetesnetworkpolicies"
-    NAMESPACED: ClassVar[bool] = True
-
-
-class GlobalNetworkSet(Resource):
-    KIND: ClassVar[str] = "GlobalNetworkSet"
-    PLURAL: ClassVar[str] = "globalnetworksets"
-
-
-class NetworkSet(Resource):
-    KIND: ClassVar[str] = "NetworkSet"
-    PLURAL: ClassVar[str] = "networksets"
-    NAMESPACED: ClassVar[bool] = True
+PASSTHROUGH: Mapping[str, type[Resource]] = {name: _kind(name, plural) for name, plural in _PLURALS.items()}
+"""The kinds by name."""

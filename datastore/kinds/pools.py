@@ -15,7 +15,7 @@ from datastore import selector
 from datastore.fields import Cidr, CidrOrAddress, Items, Network, SelectorText, network, network_or_address
 from datastore.record import Resource, Spec
 
-Encapsulation = Literal["Never", "Always", "CrossSubnet"]
+EncapsulationMode = Literal["Never", "Always", "CrossSubnet"]
 Use = Literal["Workload", "Tunnel", "LoadBalancer"]
 
 _BLOCK_SIZES = {4: range(20, 33), 6: range(116, 129)}
@@ -25,8 +25,8 @@ _LINK_LOCAL = (network("169.254.0.0/16"), network("fe80::/10"))
 
 class IPPoolSpec(Spec):
     cidr: Cidr
-    ipip_mode: Encapsulation = Field(default="Never", alias="ipipMode")
-    vxlan_mode: Encapsulation = Field(default="Never", alias="vxlanMode")
+    ipip_mode: EncapsulationMode = Field(default="Never", alias="ipipMode")
+    vxlan_mode: EncapsulationMode = Field(default="Never", alias="vxlanMode")
     nat_outgoing: bool = Field(default=False, alias="natOutgoing")
     disabled: bool = False
     disable_bgp_export: bool = Field(default=False, alias="disableBGPExport")
@@ -89,7 +89,7 @@ class IPPool(Resource):
     KIND: ClassVar[str] = "IPPool"
     PLURAL: ClassVar[str] = "ippools"
     SPEC: ClassVar[type[Spec]] = IPPoolSpec
-    OPEN: ClassVar[bool] = False
+    ALLOW_UNKNOWN: ClassVar[bool] = False
     spec: IPPoolSpec
 
     @property
@@ -138,7 +138,7 @@ class IPReservation(Resource):
     KIND: ClassVar[str] = "IPReservation"
     PLURAL: ClassVar[str] = "ipreservations"
     SPEC: ClassVar[type[Spec]] = IPReservationSpec
-    OPEN: ClassVar[bool] = False
+    ALLOW_UNKNOWN: ClassVar[bool] = False
     spec: IPReservationSpec = Field(default_factory=IPReservationSpec)
 
     @property

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from datastore.defaults import DEFAULT_URL
 from datastore.store import Store
 from felixctl.connection import reading, writing
 from felixctl.errors import FAILED, MISUSED, CommandError
@@ -20,7 +21,7 @@ from felixctl.ipam.problems import Problems, problems
 from felixctl.ipam.read_records import cluster_information, read_records
 from felixctl.ipam.records import IpamRecords
 from felixctl.ipam.repair_plan import Repair
-from felixctl.options import DEFAULT_URL, Url
+from felixctl.options import Url
 from felixctl.terminal import show
 from felixctl.version import client_version
 

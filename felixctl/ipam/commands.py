@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from datastore.defaults import DEFAULT_URL
 from datastore.errors import NotFound
 from datastore.kinds.ipam import IPAMBlock, IPAMConfig
 from datastore.kinds.pools import IPPool
@@ -19,7 +20,7 @@ from felixctl.ipam.arguments import address_option
 from felixctl.ipam.check import check
 from felixctl.ipam.release import release
 from felixctl.ipam.split import split
-from felixctl.options import DEFAULT_URL, Url
+from felixctl.options import Url
 from felixctl.terminal import show as print_out
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", no_args_is_help=True)

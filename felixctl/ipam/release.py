@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from datastore.defaults import DEFAULT_URL
 from datastore.fields import Address
 from datastore.store import Store
 from felixctl.connection import writing
@@ -17,7 +18,7 @@ from felixctl.ipam.arguments import address_option
 from felixctl.ipam.leak_report import Report, ReportError
 from felixctl.ipam.read_records import cluster_information, read_records
 from felixctl.ipam.repair_plan import RecountHandle, ReleaseAddress, Repair
-from felixctl.options import DEFAULT_URL, Url
+from felixctl.options import Url
 from felixctl.terminal import show
 from felixctl.version import client_version
 

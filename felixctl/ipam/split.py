@@ -8,12 +8,13 @@ from typing import Annotated
 import typer
 
 from datastore import fields
+from datastore.defaults import DEFAULT_URL
 from datastore.kinds.pools import IPPool
 from datastore.store import Create, Delete, Store, Write
 from felixctl.connection import writing
 from felixctl.errors import MISUSED, CommandError
 from felixctl.ipam.read_records import cluster_information
-from felixctl.options import DEFAULT_URL, Url
+from felixctl.options import Url
 from felixctl.terminal import show
 
 

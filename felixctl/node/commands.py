@@ -10,9 +10,10 @@ from typing import Annotated
 
 import typer
 
+from datastore.defaults import DEFAULT_URL
 from felix_py.status_model import AgentStatus, InvariantReport, SessionStatus
 from felixctl.errors import FAILED
-from felixctl.options import DEFAULT_RUN_DIR, DEFAULT_URL, Output, OutputFormat, RunDir, Url
+from felixctl.options import DEFAULT_RUN_DIR, Output, OutputFormat, RunDir, Url
 from felixctl.status_client import read_object, read_status
 from felixctl.tables import bordered
 from felixctl.terminal import Colour, painted, show

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from datastore.cas import found_or_none
+from datastore.defaults import DEFAULT_AS_NUMBER, DEFAULT_URL
 from datastore.kinds.bgp import BGPConfiguration
 from datastore.record import Resource
 from datastore.resources import KINDS
@@ -16,7 +17,7 @@ from datastore.store import Interest, Store
 from felixctl.completion import complete_formats
 from felixctl.connection import reading
 from felixctl.errors import MISUSED, CommandError
-from felixctl.options import DEFAULT_URL, Url
+from felixctl.options import Url
 from felixctl.resources import formats, kinds, plan, selection, view
 from felixctl.resources.arguments import AllNamespaces, Kind, Names, Namespace, noun_named
 from felixctl.resources.kinds import Noun
@@ -100,4 +101,4 @@ async def _found(store: Store, noun: Noun, names: Sequence[str], namespace: str 
     else:
         found = list((await store.list(Interest(model, namespace=namespace if noun.namespaced else None))).objects)
     configuration = await found_or_none(store.get(BGPConfiguration, "default"))
-    return found, configuration.as_number if configuration else kinds.DEFAULT_AS
+    return found, configuration.as_number if configuration else DEFAULT_AS_NUMBER

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
+from datastore.defaults import DEFAULT_AS_NUMBER
+
 View = Mapping[str, Any]
 Cell = Callable[[View, int], str]
 """A cell of a resource; some also need the cluster's AS number."""
-
-DEFAULT_AS = 64512
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def _unknown(word: str, known: Iterable[str], listed: Sequence[str]) -> str:
 
 
 def table(
-    noun: Noun, views: Iterable[View], *, wide: bool, namespaces: bool = False, cluster_as: int = DEFAULT_AS
+    noun: Noun, views: Iterable[View], *, wide: bool, namespaces: bool = False, cluster_as: int = DEFAULT_AS_NUMBER
 ) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Return heading and rows; with `namespaces`, that column comes first (for kinds that have one)."""
     columns = noun.wide if wide else noun.columns

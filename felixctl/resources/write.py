@@ -9,11 +9,12 @@ from typing import Annotated
 
 import typer
 
+from datastore.defaults import DEFAULT_URL
 from datastore.record import Resource
 from felixctl.completion import complete_kinds, complete_names
 from felixctl.connection import reading, writing
 from felixctl.errors import MISUSED, CommandError
-from felixctl.options import DEFAULT_URL, Url
+from felixctl.options import Url
 from felixctl.resources import patches, plan
 from felixctl.resources.apply import Decision, carry_out, change, preview, remove
 from felixctl.resources.arguments import Files, Kind, Name, Namespace, Recursive, noun_named

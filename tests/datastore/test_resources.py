@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from datastore.errors import Invalid
 from datastore.kinds.bgp import BGPConfiguration, BGPFilter, BGPPeer
-from datastore.kinds.cluster import ClusterInformation, FelixConfiguration
+from datastore.kinds.cluster import ClusterInformation
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMConfig, IPAMHandle
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
@@ -152,7 +152,6 @@ def test_a_node_is_read_from_its_annotations() -> None:
         RouteReflectorClusterID="244.0.0.1",
         IPv4IPIPTunnelAddr="10.65.0.1",
         IPv6VXLANTunnelAddr="fd00::1",
-        VXLANTunnelMACAddr="66:aa:bb:cc:dd:ee",
         labels='{"calico-only":"yes","rack":"calico"}',
     ).with_metadata(labels={"rack": "kubernetes"})
     assert str(full.ipv4) == "192.0.2.1/24"
@@ -162,17 +161,16 @@ def test_a_node_is_read_from_its_annotations() -> None:
     assert str(full.tunnel_address("ipip")) == "10.65.0.1"
     assert str(full.tunnel_address("vxlan-v6")) == "fd00::1"
     assert full.tunnel_address("vxlan") is None
-    assert full.tunnel_mac(4) == "66:aa:bb:cc:dd:ee"
     assert full.labels == {"calico-only": "yes", "rack": "kubernetes"}
 
 
 def test_a_value_of_a_node_that_makes_no_sense_counts_as_absent() -> None:
     broken = node(
         IPv4Address="2001:db8::1/64", IPv6Address="nowhere", ASNumber="-1", RouteReflectorClusterID="fd00::1",
-        IPv4IPIPTunnelAddr="fd00::1", VXLANTunnelMACAddr="66:aa", labels="[]",
+        IPv4IPIPTunnelAddr="fd00::1", labels="[]",
     )  # fmt: skip
     assert (broken.ipv4, broken.ipv6, broken.as_number, broken.cluster_id) == (None, None, None, None)
-    assert (broken.tunnel_address("ipip"), broken.tunnel_mac(4), broken.labels) == (None, None, {})
+    assert (broken.tunnel_address("ipip"), broken.labels) == (None, {})
 
 
 def test_an_empty_value_removes_the_annotation_of_a_node() -> None:
@@ -209,7 +207,6 @@ def test_the_port_of_a_peer_stands_behind_its_address() -> None:
 def test_durations_are_read_in_gos_way() -> None:
     peer = BGPPeer.make("p", max_restart_time="1m30.5s")
     assert peer.restart_seconds == 90.5
-    assert FelixConfiguration.make("default").route_refresh_seconds == 90
 
 
 REFUSED = [

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
+from datastore.defaults import DEFAULT_URL
 from felix_py.settings import Settings
 from felixctl.__main__ import MODULES
-from felixctl.options import DEFAULT_URL
 from tests.felixctl.command import Felixctl
 
 
