@@ -33,7 +33,7 @@ ARROWS: Mapping[str, frozenset[str]] = {
 """Which packages a package may import."""
 
 NARROW_ARROWS: Mapping[tuple[str, str], tuple[str, ...]] = {
-    ("bgp", "datastore"): ("defaults", "kinds", "record", "fields", "field_rules", "notices"),
+    ("bgp", "datastore"): ("kinds", "record", "fields", "field_rules", "notices", "defaults"),
     ("explain", "felix_py"): ("status_model",),
 }
 """Of these packages, only these modules."""
