@@ -25,27 +25,27 @@ from felixctl.options import Url
 from felixctl.terminal import show
 from felixctl.version import client_version
 
-SECOND_LOOK_SECONDS = 1.0
+RECHECK_SECONDS = 1.0
 
 
 def check(
     show_all_ips: Annotated[
-        bool, typer.Option("--show-all-ips", help="Name each address, who was given it and who uses it.")
+        bool, typer.Option("--show-all-ips", help="List each address with its handle and its user.")
     ] = False,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", metavar="FILE", help="Write a report for [b]ipam release --from-report[/b]."),
     ] = None,
-    fix: Annotated[bool, typer.Option("--fix", help="Show what can be repaired safely, ask, and do it.")] = False,
+    fix: Annotated[bool, typer.Option("--fix", help="Show what can be repaired safely, ask, and repair it.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="With --fix: do not ask.")] = False,
     url: Url = DEFAULT_URL,
 ) -> None:
-    """Compare IPAM's records with what pods and nodes really use, and say how differences came about.
+    """Compare IPAM's records with what pods and nodes really use, and explain how differences came about.
 
-    What does not agree is looked at twice, a second apart, since pods come and go meanwhile. Ends with 1 if
-    problems are found, and with --fix if any are left.
+    What does not agree is checked again a second later, since pods start and end meanwhile. Ends with 1 if
+    problems are found; with --fix, if any are left.
 
-    --fix repairs only what cannot take an address from somebody, each step by compare-and-swap. Addresses given out
+    --fix repairs only what cannot take an address from a pod, each step by compare-and-swap. Addresses assigned
     within the last five minutes are left alone.
 
     [dim]$[/dim] felixctl ipam check && echo all well
@@ -60,19 +60,19 @@ def check(
         written = leak_report.written(records, reading(url, cluster_information), client_version())
         _write(output, json.dumps(written, indent=2) + "\n")
     if fix and found.count:
-        found = _fixed(url, found, plan, yes)
+        found = _repair(url, found, plan, yes)
     if found.count:
         raise typer.Exit(FAILED)
 
 
 async def _checked(store: Store) -> tuple[IpamRecords, Problems, list[Repair]]:
-    """Return the records, and what two looks at them both found wrong and would repair."""
+    """Return the records, and the problems and repairs that two checks agree on."""
     records = await read_records(store)
     first = problems(records)
     if not first.count:
         return records, first, []
     plan = repair_plan.planned(records, time.time_ns())
-    await asyncio.sleep(SECOND_LOOK_SECONDS)
+    await asyncio.sleep(RECHECK_SECONDS)
     records = await read_records(store)
     later = repair_plan.planned(records, time.time_ns())
     return records, first.persisting(problems(records)), repair_plan.agreed(plan, later)
@@ -85,16 +85,16 @@ def _write(path: Path, text: str) -> None:
         raise CommandError(f"write the report to {path}: {error.strerror}; nothing else was changed") from None
 
 
-def _fixed(url: str, found: Problems, plan: Sequence[Repair], yes: bool) -> Problems:
-    """Show the plan, carry it out if that is wanted, and return the problems that are left."""
+def _repair(url: str, found: Problems, plan: Sequence[Repair], yes: bool) -> Problems:
+    """Show the plan, carry it out if confirmed, and return the problems that are left."""
     if not plan:
         show(
-            "None of these can be repaired safely now: an address given out within five minutes may belong to a pod"
-            " that is just coming; all else needs your decision.\n"
+            "None of these can be repaired safely now: an address assigned within five minutes may belong to a pod"
+            " that is starting; everything else needs your decision.\n"
         )
         return found
     show("\nWhat can be repaired safely:\n" + "".join(f"  {n}. {step.sentence}\n" for n, step in enumerate(plan, 1)))
-    if not yes and not typer.confirm(f"Do these {len(plan)}?", default=False):
+    if not yes and not typer.confirm(f"Carry out these {len(plan)} repairs?", default=False):
         show("Nothing was changed.\n")
         return found
     from felixctl.ipam.repair_apply import carry_out

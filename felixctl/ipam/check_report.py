@@ -18,7 +18,7 @@ BUSIEST_NODES = 20
 
 
 def report(records: IpamRecords, found: Problems, *, all_addresses: bool = False) -> str:
-    """Return the report in calicoctl's words, so that what reads those reads ours; problems are always listed."""
+    """Return the report in calicoctl's words, so that scripts that parse it work; problems are always listed."""
     return "".join(f"{line}\n" for line in _lines(records, found, all_addresses))
 
 

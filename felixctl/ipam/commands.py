@@ -34,7 +34,7 @@ class Switch(StrEnum):
 
 
 class Persistence(StrEnum):
-    """Whether virtual machines keep their addresses; kept for KubeVirt's agents, nothing here acts on it."""
+    """Whether virtual machines keep their addresses: for KubeVirt; felix-py does not act on it."""
 
     ENABLED = "Enabled"
     DISABLED = "Disabled"
@@ -87,7 +87,7 @@ def configure(
     ] = None,
     cooldown: Annotated[
         int | None,
-        typer.Option("--ip-cooldown-seconds", help="How long a freed address rests before it is given again."),
+        typer.Option("--ip-cooldown-seconds", help="How long a released address is not assigned again."),
     ] = None,
     persistence: Annotated[
         Persistence | None,
@@ -110,10 +110,10 @@ def configure(
     if not spec:
         raise CommandError("ipam configure: nothing to change; see felixctl ipam configure --help", MISUSED)
     writing(url, lambda store: _configure(store, spec))
-    print_out("".join(f"Successfully set {field} to: {_told(value)}\n" for field, value in spec.items()))
+    print_out("".join(f"Successfully set {field} to: {_text(value)}\n" for field, value in spec.items()))
 
 
-def _told(value: object) -> str:
+def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -133,7 +133,7 @@ def _with(config: IPAMConfig, changes: Mapping[str, object]) -> IPAMConfig:
 
 
 def _question(blocks: bool, ip: str | None, borrowed: bool, configuration: bool) -> Callable[[Store], Awaitable[str]]:
-    """Return what answers the one thing that was asked."""
+    """Return the reading that answers the options."""
     if sum((ip is not None, borrowed, configuration)) > 1:
         raise CommandError("ipam show: --ip, --show-borrowed and --show-configuration exclude each other", MISUSED)
     if ip is not None:

@@ -1,7 +1,7 @@
 """The report that `ipam check -o` writes and `ipam release --from-report` reads: calicoctl's, field by field.
 
-Pure. What two reports of different times both call leaked is leaked, provided that they are about the same cluster
-and that nothing was assigned in between: the datastore was locked, and is.
+Pure. An address is leaked if all given reports call it so, they are about the same cluster, and nothing was assigned
+in between: the datastore was locked when they were written, and still is.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class ReportError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a report says that matters for a release."""
+    """What a release needs of a report."""
 
     place: str
     version: str
@@ -40,7 +40,7 @@ class Report:
 
 
 def written(records: IpamRecords, cluster: ClusterInformation | None, version: str) -> Json:
-    """Return the report of this look at the records."""
+    """Return the report on these records."""
     owners = {block.network: affine_host(block.spec.affinity) for block in records.blocks}
     found: dict[str, list[Json]] = {}
     for one in records.allocations:
@@ -57,18 +57,18 @@ def written(records: IpamRecords, cluster: ClusterInformation | None, version: s
 
 
 def _entry(one: Allocation, owner: str | None, records: IpamRecords) -> Json:
-    said = one.attributes
-    node = said.get("node") or owner
+    attributes = one.attributes
+    node = attributes.get("node") or owner
     user = "Reserved for Windows" if one.handle == WINDOWS_HANDLE else records.in_use.get(one.address)
     entry: Json = {
         "ip": str(one.address),
         "handle": one.handle,
         "sequenceNumber": one.sequence,
-        "pod": said.get("pod"),
-        "namespace": said.get("namespace"),
+        "pod": attributes.get("pod"),
+        "namespace": attributes.get("namespace"),
         "node": node,
-        "type": said.get("type"),
-        "creationTimestamp": said.get("timestamp"),
+        "type": attributes.get("type"),
+        "creationTimestamp": attributes.get("timestamp"),
         "inUse": user is not None,
         "borrowed": (node or None) != owner or None,
         "owners": [user] if user else [],
@@ -77,7 +77,7 @@ def _entry(one: Allocation, owner: str | None, records: IpamRecords) -> Json:
 
 
 def read(text: str, place: str) -> Report:
-    """Return what a report says. Raises ReportError."""
+    """Parse a report. Raises ReportError."""
     try:
         found = json.loads(text)
         return Report(

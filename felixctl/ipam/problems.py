@@ -1,7 +1,7 @@
-"""What is wrong with the records of addresses: where they and what is really used differ, and how that came about.
+"""Where the records of addresses and what is really used differ, and how that came about.
 
-Pure. A problem is a sentence: what is so, and as far as the records tell, why.
-`felixctl.ipam.repair_plan` decides what to do about it.
+Pure. A problem is a sentence: what is wrong and, as far as the records show, why. `felixctl.ipam.repair_plan` decides
+what to do about it.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ class Problems:
     """What is wrong, a sentence each, by kind."""
 
     unused: tuple[str, ...]
-    """Assigned, and nobody uses it."""
+    """Assigned and not in use."""
     outside: tuple[str, ...]
-    """Used, and in no active pool."""
+    """In use, and in no active pool."""
     unassigned: tuple[str, ...]
-    """Used and in a pool, and IPAM would give it to somebody else."""
+    """In use and in a pool, and IPAM would assign it again."""
     idle_handles: tuple[str, ...]
     """Handles that own no address."""
     lost_handles: tuple[str, ...]
-    """Addresses whose handle is missing, so that nobody can release them by it."""
+    """Handles that blocks name and that have no record, so that nothing can be released by them."""
     broken_blocks: tuple[str, ...]
     """Blocks whose record contradicts itself or another block, and records that can't be read at all."""
     miscounts: tuple[str, ...]
@@ -41,14 +41,14 @@ class Problems:
     mistaken: tuple[str, ...]
     """Addresses that one pod uses and that are assigned to another."""
     affinities: tuple[str, ...]
-    """Claims on blocks that are half done, doubled or contradicted by the block."""
+    """Affinities that are half done, doubled or contradicted by their block."""
 
     @property
     def count(self) -> int:
         return sum(map(len, vars(self).values()))
 
     def persisting(self, later: Problems) -> Problems:
-        """Return what a second look found, too: a pod that was just coming or going is no problem."""
+        """Return what a later check found, too: a pod that was just starting or ending is no problem."""
         pairs = {kind: (first, getattr(later, kind)) for kind, first in vars(self).items()}
         return Problems(**{kind: tuple(s for s in second if s in first) for kind, (first, second) in pairs.items()})
 
@@ -98,12 +98,12 @@ def nested(networks: Iterable[Network]) -> Iterator[tuple[Network, Network]]:
 
 
 def _unused(records: IpamRecords) -> Iterator[str]:
-    """Yield the addresses that nobody uses, why, and who will free them: the agents free what a pod or node left."""
+    """Yield the addresses that are not in use, why, and what releases them: agents release what a pod or node left."""
     collected = {one.address for one in records.leaks.addresses}
     for one in unused(records):
-        fate = "the agents free it" if one.address in collected else "felixctl ipam release frees it"
+        released_by = "the agents release it" if one.address in collected else "felixctl ipam release releases it"
         yield (
-            f"{one.address} is assigned to {one.handle or 'nobody'}, and nobody uses it: {fate};"
+            f"{one.address} is assigned to {one.handle or 'no handle'} and not in use: {released_by};"
             f" {_origin(one, records)} ({attributes_text(one)})"
         )
 
@@ -113,18 +113,18 @@ def unused(records: IpamRecords) -> Iterator[Allocation]:
 
 
 def _origin(one: Allocation, records: IpamRecords) -> str:
-    """Return how an address came to be left over, as far as its attributes tell."""
+    """Return why an address is assigned and not in use, as far as its attributes show."""
     node, pod, namespace = (one.attributes.get(key) for key in ("node", "pod", "namespace"))
     if node and node not in records.node_names:
-        return f"node {node} went without its agent having released it"
+        return f"node {node} was removed before its agent released it"
     if pod is None:
         kind = one.attributes.get("type")
         return f"node {node} has no such tunnel any more" if kind else "it was assigned by hand, or by another program"
     now = [e for e in records.endpoints if e.spec.pod == pod and e.namespace == namespace]
     if now:
         instead = ", ".join(str(address) for endpoint in now for address in endpoint.addresses) or "no address"
-        return f"pod {namespace}/{pod} was attached anew and has {instead} now, its first release was lost"
-    return f"pod {namespace}/{pod} is gone and its release was lost"
+        return f"pod {namespace}/{pod} was attached again and has {instead} now; its first release was lost"
+    return f"pod {namespace}/{pod} was deleted and its release was lost"
 
 
 def _outside(records: IpamRecords) -> Iterator[str]:
@@ -145,7 +145,7 @@ def _unassigned(records: IpamRecords) -> Iterator[str]:
 
 
 def unassigned(records: IpamRecords) -> dict[Address, str]:
-    """Return what is used, lies in an active pool and is not assigned, with whom."""
+    """Return the addresses in use that lie in an active pool and are not assigned, each with its user."""
     assigned = {one.address for one in records.allocations}
     return {
         address: owner
@@ -207,14 +207,14 @@ def affinity_faults(records: IpamRecords) -> Iterator[Fault]:
     for cidr, block in blocks.items():
         owner = affine_host(block.spec.affinity)
         if owner and (owner, cidr) not in claims:
-            yield block, f"block {cidr}: it names node {owner}, which has no affinity for it, so nobody announces it"
+            yield block, f"block {cidr}: it names node {owner}, which has no affinity for it, so no node announces it"
 
 
 def _affinity_fault(affinity: BlockAffinity, block: IPAMBlock | None, records: IpamRecords) -> str | None:
     host, cidr = affinity.spec.node, affinity.network
     owner = affine_host(block.spec.affinity) if block else None
     if host not in records.node_names:
-        return "the node is gone and has not given it up"
+        return "the node was removed without releasing it"
     if not affinity.confirmed:
         return f"it is {affinity.spec.state}: a claim or a release was cut off half way"
     if block is None:
@@ -223,7 +223,7 @@ def _affinity_fault(affinity: BlockAffinity, block: IPAMBlock | None, records: I
         return f"the block belongs to {f'node {owner}' if owner else 'no node'}: two nodes claimed it at once"
     labels = affinity_labels(host, cidr.version)
     if affinity.name != affinity_name(host, str(cidr)):
-        return f"it is called {affinity.name}, where nobody looks for it"
+        return f"it is called {affinity.name}, by which no agent finds it"
     if any(affinity.metadata.labels.get(key) != text for key, text in labels.items()):
-        return "it lacks the labels that it is listed by: an older version, or a copy of another, wrote it"
+        return "it lacks the labels that it is listed by: it was written by an older version, or copied"
     return None

@@ -31,11 +31,11 @@ class IpamRecords:
     handles: Sequence[IPAMHandle]
     affinities: Sequence[BlockAffinity]
     unreadable: Sequence[str] = ()
-    """A sentence for each record that nobody can read, so that for every reader it is not there."""
+    """A sentence for each record that cannot be read, and so is absent for every reader."""
 
     @cached_property
     def allocations(self) -> tuple[Allocation, ...]:
-        """The addresses that belong to somebody, block by block; those that rest after a release do not."""
+        """The assigned addresses, block by block, without those that cool down after a release."""
         return tuple(one for block in self.blocks for one in allocations(block) if not one.released)
 
     @cached_property

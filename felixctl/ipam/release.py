@@ -33,24 +33,24 @@ def release(
         typer.Option(
             "--from-report",
             metavar="FILE",
-            help="What this report of [b]ipam check -o[/b] calls leaked; with several, what all of them do.",
+            help="Those that this report of [b]ipam check -o[/b] calls leaked; with several reports, that all do.",
             show_default=False,
         ),
     ] = None,
     force: Annotated[
         bool,
         typer.Option(
-            "--force", help="Even an address that is used; with a report, even of another version or an unlocked time."
+            "--force", help="Even an address in use; even by a report of another version, or written while unlocked."
         ),
     ] = False,
     url: Url = DEFAULT_URL,
 ) -> None:
-    """ReleaseAddress addresses that [b]ipam check[/b] found unused and that nothing frees by itself.
+    """Release addresses that [b]ipam check[/b] found unused and that no agent releases.
 
-    An address that somebody uses is refused: it would be given to another pod while the first still answers to it.
+    An address in use is refused: it would be assigned to another pod while the first still answers to it.
 
-    With reports the datastore has to be locked while they are written and used, so that nothing comes in between; each
-    address is freed only if it is still assigned as the report says.
+    The datastore has to be locked while reports are written and used, so that nothing is assigned in between; each
+    address is released only if it is still assigned as the report says.
 
     [dim]$[/dim] felixctl ipam release --ip 10.65.84.131
     [dim]$[/dim] felixctl datastore lock && felixctl ipam check -o a.json; felixctl ipam release --from-report a.json
@@ -70,7 +70,7 @@ async def _release(store: Store, addresses: Sequence[Address], force: bool) -> s
 
     used = {} if force else await _in_use(store)
     if sentences := [
-        f"release {a}: {used[a]} uses it; give --force to free it all the same" for a in addresses if a in used
+        f"release {a}: {used[a]} uses it; give --force to release it anyway" for a in addresses if a in used
     ]:
         raise CommandError((*sentences, "nothing was released"))
     answer = await Allocator(store).release(addresses)
@@ -79,10 +79,10 @@ async def _release(store: Store, addresses: Sequence[Address], force: bool) -> s
 
 
 async def _in_use(store: Store) -> Mapping[Address, str]:
-    """Return the addresses that pods and nodes use. Raises CommandError: a record that may tell can't be read."""
+    """Return the addresses that pods and nodes use. Raises CommandError: a record can't be read, and may name one."""
     records = await read_records(store)
     if records.unreadable:
-        raise CommandError((*records.unreadable, "so it can't be told what is in use; nothing was released"))
+        raise CommandError((*records.unreadable, "so it is not known what is in use; nothing was released"))
     return records.in_use
 
 

@@ -1,4 +1,4 @@
-"""Repairs of address records carried out: each reads anew, writes by compare-and-swap, and tells what became of it.
+"""Carry out repairs of address records: each reads the record again and writes it by compare-and-swap.
 
 An edge: `felixctl.ipam.repair_plan` decides.
 """
@@ -51,7 +51,7 @@ class RepairResult:
 
 
 async def carry_out(store: Store, repairs: Sequence[Repair]) -> list[RepairResult]:
-    """Carry out what can be; a repair that is refused does not keep the others from being tried."""
+    """Try every repair, also after one was refused."""
     done = []
     for repair in repairs:
         try:
@@ -93,7 +93,7 @@ async def _recount_handle(store: Store, handle: str, cidrs: Collection[str]) -> 
         except LOST_RACE:
             continue
         return
-    raise Contention(f"count handle {handle} anew: overtaken {ATTEMPTS} times in a row; check again later")
+    raise Contention(f"recount handle {handle}: lost {ATTEMPTS} races in a row; check again later")
 
 
 async def _block(store: Store, cidr: str) -> IPAMBlock | None:
@@ -105,16 +105,16 @@ async def _handle(store: Store, handle: str) -> IPAMHandle | None:
 
 
 async def _rewrite_block(store: Store, cidr: Network) -> None:
-    """Write a block whole again, from what it and the endpoints say now."""
+    """Rewrite a block from what it and the endpoints contain now."""
     for _ in range(ATTEMPTS):
         block = await store.get(IPAMBlock, cidr_name(str(cidr)))
         used = {address for endpoint in (await store.list(WorkloadEndpoint)).objects for address in endpoint.addresses}
-        whole = consistent(block, used) if faults(block) else None
-        if whole is None:
+        rewritten = consistent(block, used) if faults(block) else None
+        if rewritten is None:
             return
         try:
-            await store.write(Update(with_next_sequence(whole)))
+            await store.write(Update(with_next_sequence(rewritten)))
         except LOST_RACE:
             continue
         return
-    raise Contention(f"mend block {cidr}: overtaken {ATTEMPTS} times in a row; check again later")
+    raise Contention(f"rewrite block {cidr}: lost {ATTEMPTS} races in a row; check again later")

@@ -1,7 +1,7 @@
-"""What `ipam check --fix` would do about which problem, and the records as they should be.
+"""What `ipam check --fix` does about which problem, and the records as they should be.
 
-Pure. Only what cannot take an address from somebody who uses it, or may be about to, is ever planned; each repair is
-carried out by compare-and-swap (`felixctl.ipam.repair_apply`), so a record that has changed meanwhile is left alone.
+Pure. Only repairs that cannot take an address from a pod that uses it, or is about to, are planned. Each is carried
+out by compare-and-swap (`felixctl.ipam.repair_apply`), so a record that changed meanwhile is left alone.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from ipam.block import Allocation, address_of, allocations, faults, is_empty, wi
 from ipam.names import affine_host, affinity_labels, affinity_name, claim_time_ns, handle_name, pod_handle
 
 USUAL_NETWORK = "k8s-pod-network"
-ARRIVING_SECONDS = 5 * 60
-"""An address younger than this may be that of a pod whose endpoint is not written yet."""
+ENDPOINT_DELAY_SECONDS = 5 * 60
+"""An address assigned more recently may be that of a pod whose endpoint is not written yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class ReleaseAddress:
 
 @dataclass(frozen=True, slots=True)
 class AssignAddress:
-    """AssignAddress an address to the pod that uses it, if nobody has it."""
+    """Assign an address to the pod that uses it, if it is unassigned."""
 
     address: Address
     node: str
@@ -44,7 +44,7 @@ class AssignAddress:
 
 @dataclass(frozen=True, slots=True)
 class RecountHandle:
-    """Make a handle's record say what the blocks hold for it: those it counts, and these."""
+    """Make a handle's record count what blocks hold for it: the blocks it names, and these."""
 
     handle: str
     blocks: frozenset[str] = frozenset()
@@ -52,28 +52,28 @@ class RecountHandle:
 
 @dataclass(frozen=True, slots=True)
 class RewriteBlock:
-    """Write a block's record so that it agrees with itself."""
+    """Rewrite a block's record so that its fields agree with each other."""
 
     cidr: Network
 
 
 @dataclass(frozen=True, slots=True)
 class CompleteClaim:
-    """Finish a claim that was cut off, or drop it if the block is another's."""
+    """Finish a claim that was cut off, or drop it if the block is another node's."""
 
     affinity: BlockAffinity
 
 
 @dataclass(frozen=True, slots=True)
 class LabelAffinity:
-    """LabelAffinity a claim as today's readers look for it."""
+    """Give an affinity the labels that it is listed by."""
 
     affinity: BlockAffinity
 
 
 @dataclass(frozen=True, slots=True)
 class WriteAffinity:
-    """Write the claim that a block's record already names."""
+    """Write the affinity that a block's record names."""
 
     host: str
     cidr: Network
@@ -81,7 +81,7 @@ class WriteAffinity:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseBlock:
-    """Give up a claim on a block that is empty or not there."""
+    """Release a block that is empty or does not exist."""
 
     host: str
     cidr: Network
@@ -101,7 +101,7 @@ Action: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """One step of the plan, and the sentence that tells it."""
+    """One step of the plan, and the sentence that is shown for it."""
 
     sentence: str
     action: Action
@@ -110,7 +110,7 @@ class Repair:
 def planned(records: IpamRecords, now_ns: int) -> list[Repair]:
     """Return the repairs that are safe, in the order in which they build on each other.
 
-    None is while a record can't be read: it may be the endpoint of a pod whose address then looks unused.
+    There are none while a record can't be read: it may be the endpoint of a pod whose address then looks unused.
     """
     if records.unreadable:
         return []
@@ -119,7 +119,7 @@ def planned(records: IpamRecords, now_ns: int) -> list[Repair]:
 
 
 def agreed(first: Sequence[Repair], second: Sequence[Repair]) -> list[Repair]:
-    """Return the repairs that two looks both ask for, as the second has them."""
+    """Return the repairs that two checks both planned, as the second has them."""
     known = {repair.sentence for repair in first}
     return [repair for repair in second if repair.sentence in known]
 
@@ -127,11 +127,11 @@ def agreed(first: Sequence[Repair], second: Sequence[Repair]) -> list[Repair]:
 def _of_blocks(records: IpamRecords) -> Iterator[Repair]:
     for block in records.blocks:
         if faults(block) and consistent(block, records.in_use) is not None:
-            yield Repair(f"write block {block.spec.cidr} so that it agrees with itself", RewriteBlock(block.network))
+            yield Repair(f"rewrite block {block.spec.cidr} so that its fields agree", RewriteBlock(block.network))
 
 
 def consistent(block: IPAMBlock, in_use: Container[Address]) -> IPAMBlock | None:
-    """Return a block that agrees with itself, or None: an address is in use, and its owner's entry is lost."""
+    """Return the block with fields that agree; None: an address is in use and the entry that owns it is lost."""
     spec = block.spec
     known = range(len(spec.attributes))
     lost = [o for o, index in enumerate(spec.allocations) if index is not None and index not in known]
@@ -159,26 +159,24 @@ def _of_affinities(records: IpamRecords) -> Iterator[Repair]:
             continue
         host, cidr = record.spec.node, record.network
         block = blocks.get(cidr)
-        living = host in records.node_names
+        node_exists = host in records.node_names
         if block is not None and affine_host(block.spec.affinity) != host:
             yield Repair(
-                f"drop the affinity of node {host} for block {cidr}: the block is another's", CompleteClaim(record)
+                f"drop the affinity of node {host} for block {cidr}: the block is another node's", CompleteClaim(record)
             )
         elif record.name != affinity_name(host, str(cidr)):
             continue
-        elif not living or (block is None and record.confirmed):
+        elif not node_exists or (block is None and record.confirmed):
             if block is None or is_empty(block):
-                yield Repair(f"give up block {cidr} of node {host}", ReleaseBlock(host, cidr))
+                yield Repair(f"release block {cidr} of node {host}", ReleaseBlock(host, cidr))
         elif not record.confirmed:
             yield Repair(f"finish the claim of node {host} for block {cidr}", CompleteClaim(record))
         else:
-            yield Repair(
-                f"label the affinity of node {host} for block {cidr} as it is looked for", LabelAffinity(record)
-            )
+            yield Repair(f"label the affinity of node {host} for block {cidr}", LabelAffinity(record))
 
 
 def labelled(affinity: BlockAffinity) -> BlockAffinity:
-    """Return the claim with the labels it is listed by; others stay."""
+    """Return the affinity with the labels that it is listed by; others stay."""
     labels = affinity_labels(affinity.spec.node, affinity.network.version)
     return affinity.with_metadata(labels={**affinity.metadata.labels, **labels})
 
@@ -190,13 +188,13 @@ def _of_unclaimed(block: IPAMBlock, records: IpamRecords) -> Iterator[Repair]:
             f"write the affinity of node {host} for block {block.spec.cidr}", WriteAffinity(host or "", block.network)
         )
     elif host and is_empty(block):
-        yield Repair(f"give up block {block.spec.cidr} of node {host}", ReleaseBlock(host, block.network))
+        yield Repair(f"release block {block.spec.cidr} of node {host}", ReleaseBlock(host, block.network))
 
 
 def _of_addresses(records: IpamRecords, now_ns: int) -> Iterator[Repair]:
     leaked = {one.address for one in records.leaks.addresses}
     for one in unused(records):
-        if one.address in leaked and not _may_be_arriving(one, now_ns):
+        if one.address in leaked and not _may_await_endpoint(one, now_ns):
             release = Release(one.address, one.handle, one.sequence)
             yield Repair(f"release {one.address} of {one.handle}", ReleaseAddress(release))
     network = usual_network(records.handles)
@@ -204,9 +202,9 @@ def _of_addresses(records: IpamRecords, now_ns: int) -> Iterator[Repair]:
     for address in unassigned(records):
         endpoint = records.endpoint_of.get(address)
         if endpoint is None or not endpoint.spec.container_id:
-            continue  # a tunnel's is assigned anew by its node's agent, and without a handle nobody could release it
+            continue  # a tunnel's is assigned by its node's agent, and without a handle nothing could release it
         if any(address in cidr for cidr in broken):
-            continue  # whose it is has to be settled first
+            continue  # the block has to be rewritten first
         handle = pod_handle(network, endpoint.spec.container_id)
         pod, namespace = endpoint.spec.pod or "", endpoint.namespace or ""
         attributes = {"namespace": namespace, "node": endpoint.spec.node, "pod": pod}
@@ -214,17 +212,17 @@ def _of_addresses(records: IpamRecords, now_ns: int) -> Iterator[Repair]:
         yield Repair(sentence, AssignAddress(address, endpoint.spec.node, handle, attributes))
 
 
-def _may_be_arriving(one: Allocation, now_ns: int) -> bool:
-    """True for an address assigned a moment ago: of a pod still without its endpoint. One without a time is old."""
+def _may_await_endpoint(one: Allocation, now_ns: int) -> bool:
+    """Whether an address may be that of a pod that has no endpoint yet. One without a timestamp is old."""
     try:
         assigned_ns = claim_time_ns(one.attributes.get("timestamp", "")[:19])
     except ValueError:
         return False
-    return now_ns - assigned_ns < ARRIVING_SECONDS * 10**9
+    return now_ns - assigned_ns < ENDPOINT_DELAY_SECONDS * 10**9
 
 
 def usual_network(handles: Sequence[IPAMHandle]) -> str:
-    """Return the network that most handles of pods begin with: `NETWORK.CONTAINER`."""
+    """Return the CNI network that most handles of pods begin with: `NETWORK.CONTAINER`."""
     parts = (handle.spec.handle_id.rpartition(".") for handle in handles)
     networks = Counter(network for network, dot, container in parts if dot and len(container) == 64)
     return networks.most_common(1)[0][0] if networks else USUAL_NETWORK
@@ -234,15 +232,15 @@ def _of_handles(records: IpamRecords) -> Iterator[Repair]:
     for handle in records.leaks.handles:
         yield Repair(f"delete handle {handle.spec.handle_id}", RecountHandle(handle.spec.handle_id))
     for lost in lost_handles(records):
-        yield Repair(f"write handle {lost} anew", RecountHandle(lost, frozenset(records.counts[lost])))
+        yield Repair(f"create handle {lost}", RecountHandle(lost, frozenset(records.counts[lost])))
     for wrong in miscounted(records):
-        yield Repair(f"count handle {wrong} anew", RecountHandle(wrong, frozenset(records.counts[wrong])))
+        yield Repair(f"recount handle {wrong}", RecountHandle(wrong, frozenset(records.counts[wrong])))
 
 
 def recounted(handle: str, record: IPAMHandle | None, blocks: Sequence[IPAMBlock]) -> list[Write]:
     """Return the writes that make a handle's record count what these blocks hold; none if it does.
 
-    The blocks are written too, before: whoever is changing them at this moment is overtaken, and counts anew.
+    The blocks are written before it, unchanged: a writer that is changing one of them loses the race and counts again.
     """
     held = {block.spec.cidr: count for block in blocks if (count := _held(block, handle))}
     if held == (dict(record.spec.block) if record else {}):

@@ -1,4 +1,4 @@
-"""`felixctl ipam split`: one pool becomes several of the same settings, and no pod notices."""
+"""`felixctl ipam split`: one pool becomes several with the same settings; pods are not affected."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def split(
 ) -> None:
     """Split a pool into equal parts, called split-NAME-0, split-NAME-1 …
 
-    Blocks and addresses stay as they are and count for the part they lie in. The datastore has to be locked, so
-    that nobody claims a block in between.
+    Blocks and addresses stay as they are and belong to the part they lie in. The datastore has to be locked, so
+    that no node claims a block in between.
 
     [dim]$[/dim] felixctl datastore lock
     [dim]$[/dim] felixctl ipam split 2 --name default-ipv4-ippool
@@ -48,8 +48,8 @@ async def _split(store: Store, number: int, cidr: str | None, name: str | None) 
     if store.atomic:
         await store.write(Delete(pool), *map(Create, parts))
         return parts
-    resting = await store.update(pool.with_spec(disabled=True))
-    steps: Iterable[Write] = (*map(Create, parts), Delete(resting))
+    disabled = await store.update(pool.with_spec(disabled=True))
+    steps: Iterable[Write] = (*map(Create, parts), Delete(disabled))
     await store.write(*steps)
     return parts
 

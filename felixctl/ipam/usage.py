@@ -48,12 +48,12 @@ def _share(part: int, total: int) -> str:
 
 
 def owner(address: Address, blocks: Iterable[IPAMBlock]) -> str:
-    """Return who has an address: its handle and all that was noted when it was assigned."""
+    """Return who has an address: its handle and the attributes it was assigned with."""
     found = _allocation(address, blocks)
     if found is None:
         return f"{address} is not assigned\n"
     if found.released:
-        return f"{address} is resting: it was released a short while ago, and is nobody's\n"
+        return f"{address} is cooling down: it was released a short while ago and is not assigned yet\n"
     noted = "".join(f"  {key}: {found.attributes[key]}\n" for key in sorted(found.attributes))
     return f"IP {address} is in use\nHandle ID: {found.handle or '<none>'}\nActive Owner Attributes:\n{noted}"
 
@@ -66,11 +66,11 @@ def _allocation(address: Address, blocks: Iterable[IPAMBlock]) -> Allocation | N
 
 
 def borrowed(blocks: Iterable[IPAMBlock]) -> str:
-    """Return the addresses that one node has from another's block, or from nobody's."""
+    """Return the addresses that a node has from a block of another node, or of none."""
     found = list(blocks)
     rows = [row for block in found for row in _borrowed_rows(block)]
     unknown = sum("node" not in one.attributes for block in found for one in allocations(block))
-    note = f"\n{unknown} more addresses in use do not say by which node.\n" if unknown else ""
+    note = f"\n{unknown} more addresses in use name no node.\n" if unknown else ""
     return bordered(BORROWED_HEADING, rows) + note
 
 

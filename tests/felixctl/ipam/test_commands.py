@@ -59,13 +59,13 @@ def test_the_commands_print_as_calicoctls(calicos: Felixctl, arguments: list[str
 
 
 def test_a_check_that_finds_problems_ends_with_1(calicos: Felixctl, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(check, "SECOND_LOOK_SECONDS", 0)
+    monkeypatch.setattr(check, "RECHECK_SECONDS", 0)
     calicos("delete", "wep", "node--3-k8s-db--1-eth0")
     ended = calicos("ipam", "check")
     assert ended.status == 1
     assert ended.out.endswith("Check complete; found 1 problems.\n")
     assert "  10.65.77.7 is assigned to k8s-pod-network." in ended.out
-    assert "nobody uses it: the agents free it" in ended.out
+    assert "not in use: the agents release it" in ended.out
 
 
 @pytest.mark.parametrize("arguments", [["--ip", "10.0.0.300"], ["--ip", "10.0.0.3", "--show-borrowed"]])
