@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
-from bgp.speaker import Attributes, Family
+from bgp.speaker import Attributes
+from net.family import Family
 from net.prefix import Prefix
 
 

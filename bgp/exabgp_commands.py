@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from bgp.speaker import AsPathSegment, Attributes, Family
+from bgp.speaker import AsPathSegment, Attributes
+from net.family import Family
 from net.prefix import Prefix, unpack
 
 _PREFIXES_PER_LINE = 100  # a longer line gains nothing, and is one answer for all that is on it

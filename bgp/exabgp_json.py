@@ -23,7 +23,8 @@ from bgp.events import (
     UpdateReceived,
     WithdrawnPath,
 )
-from bgp.speaker import AsPathSegment, Attributes, Family, UnknownAttribute
+from bgp.speaker import AsPathSegment, Attributes, UnknownAttribute
+from net.family import FAMILIES, Family
 from net.prefix import Prefix, pack
 
 
@@ -63,9 +64,6 @@ def event(line: bytes) -> SpeakerEvent | None:
         case {"type": "refresh", "neighbor": {"address": {"peer": str(peer)}, "route-refresh": asked}}:
             return RouteRefresh(peer, asked["afi"], asked["subtype"])
     return None
-
-
-_FAMILIES: tuple[Family, ...] = ("ipv4", "ipv6")
 
 
 def _state(peer: str, state: str, reason: str) -> SpeakerEvent | None:
@@ -109,7 +107,7 @@ def _restart(capability: Mapping[str, Any]) -> GracefulRestart:
 def _families(names: Iterable[str]) -> tuple[Family, ...]:
     """Return the unicast families among `names`, written `ipv4/unicast`, in a fixed order."""
     present = set(names)
-    return tuple(family for family in _FAMILIES if f"{family}/unicast" in present)
+    return tuple(family for family in FAMILIES if f"{family}/unicast" in present)
 
 
 def _update(peer: str, update: Mapping[str, Any]) -> UpdateReceived:
@@ -119,7 +117,7 @@ def _update(peer: str, update: Mapping[str, Any]) -> UpdateReceived:
         announced=tuple(_announced(update.get("announce", {}), said)),
         withdrawn=tuple(
             WithdrawnPath(Prefix.of(route["nlri"]), _path_id(route))
-            for family in _FAMILIES
+            for family in FAMILIES
             for route in update.get("withdraw", {}).get(f"{family} unicast", ())
         ),
         error=said.get("error"),
@@ -127,7 +125,7 @@ def _update(peer: str, update: Mapping[str, Any]) -> UpdateReceived:
 
 
 def _announced(announce: Mapping[str, Any], said: Mapping[str, Any]) -> Iterator[AnnouncedPath]:
-    for family in _FAMILIES:
+    for family in FAMILIES:
         by_next_hop = announce.get(f"{family} unicast", {})
         for next_hop in _next_hops(by_next_hop):
             attributes = _shared(_attributes(next_hop, said))

@@ -35,7 +35,7 @@ from bgp import exabgp_config, exabgp_json
 from bgp.events import SpeakerEvent, SpeakerStopped
 from bgp.exabgp_errors import configuration_error
 from bgp.exabgp_process import Decode, ExaBGPError, ExaBGPProcess
-from bgp.speaker import ImportPolicy, Speaker
+from bgp.speaker import LocalNode, Speaker
 
 LAUNCHER = Path(__file__).with_name("exabgp_launcher.py")
 
@@ -45,7 +45,7 @@ ANSWER_SECONDS = 5.0  # without one answer of a batch: ExaBGP hangs
 IDLE_SECONDS = 10.0  # between two questions whether an idle ExaBGP still answers
 VALIDATE_SECONDS = 60.0
 
-NO_SPEAKER = Speaker("", b"\0\0\0\0", (), 0, (), ImportPolicy(0, b"\0\0\0\0"))
+NO_SPEAKER = Speaker("", b"\0\0\0\0", (), 0, (), LocalNode(0, b"\0\0\0\0"))
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""What we refuse to learn, and why.
+"""Which announcements are rejected, and why.
 
 Pure: no I/O, no clock, no logging. ExaBGP passes on whatever parses: every check that keeps a peer's mistake
 out of this node's kernel is here.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from bgp.speaker import Attributes, ImportPolicy, Neighbour
+from bgp.speaker import Attributes, LocalNode, Neighbour
 from net.prefix import Prefix
 from net.prefix_set import PrefixSet
 
@@ -46,14 +46,14 @@ MARTIANS = PrefixSet(
 
 
 class ImportFilter:
-    """One import policy, ready to be asked about many announcements."""
+    """The checks of one node, ready for many announcements of many neighbours."""
 
-    def __init__(self, policy: ImportPolicy) -> None:
-        self.policy = policy
-        self._own_blocks = PrefixSet(policy.own_blocks)
-        self._pools = PrefixSet(policy.pools)
+    def __init__(self, local: LocalNode) -> None:
+        self.local = local
+        self._own_blocks = PrefixSet(local.own_blocks)
+        self._pools = PrefixSet(local.pools)
 
-    def refusal(self, prefix: Prefix, attributes: Attributes, neighbour: Neighbour) -> RejectReason | None:
+    def reject_reason(self, prefix: Prefix, attributes: Attributes, neighbour: Neighbour) -> RejectReason | None:
         """Return why this announcement of this neighbour is not used, or None: it is."""
         return self.attributes(attributes, neighbour) or self.prefix(prefix, attributes, neighbour)
 
@@ -62,29 +62,29 @@ class ImportFilter:
 
         RFC 7606 makes withdrawals of announcements with bad mandatory attributes; loops: RFC 4271 §9.1.2, RFC 4456 §8.
         """
-        next_hop, policy = attributes.next_hop, self.policy
+        next_hop, local = attributes.next_hop, self.local
         if attributes.origin in (None, "invalid"):
             return RejectReason.BAD_ORIGIN
         if neighbour.peer_as != neighbour.local_as and not attributes.as_path_length:
             return RejectReason.EMPTY_AS_PATH
         if not next_hop:
             return RejectReason.NO_NEXT_HOP
-        if next_hop in policy.own_addresses:
+        if next_hop in local.own_addresses:
             return RejectReason.OWN_NEXT_HOP
         if MARTIANS.contains(Prefix.host(next_hop)):
             return RejectReason.MARTIAN_NEXT_HOP
-        if any({policy.own_as, neighbour.local_as} & set(segment.numbers) for segment in attributes.as_path):
+        if any({local.own_as, neighbour.local_as} & set(segment.numbers) for segment in attributes.as_path):
             return RejectReason.OWN_AS
-        if attributes.originator_id == policy.router_id:
+        if attributes.originator_id == local.router_id:
             return RejectReason.OWN_ORIGINATOR
-        if policy.router_id in attributes.cluster_list:
+        if local.router_id in attributes.cluster_list:
             return RejectReason.OWN_CLUSTER
         return None
 
     def prefix(self, prefix: Prefix, attributes: Attributes, neighbour: Neighbour) -> RejectReason | None:
-        """Return why nobody, or not this neighbour, may lead us to this prefix.
+        """Return why this prefix is not accepted, from any neighbour or from this one.
 
-        A host route inside a block of ours is welcome from a node: it has borrowed that address.
+        A host route inside one of our blocks is accepted from a node: it has borrowed that address.
         """
         if len(attributes.next_hop) != len(prefix.packed):
             return RejectReason.OTHER_FAMILY

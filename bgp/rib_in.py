@@ -16,7 +16,8 @@ from bgp.decision import CandidatePath, learned_paths
 from bgp.events import EndOfRib, PeerConnected, PeerDown, PeerEvent, PeerOpen, PeerUp, RouteRefresh, UpdateReceived
 from bgp.import_policy import ImportFilter, RejectReason
 from bgp.notification import explain, tells_more
-from bgp.speaker import Attributes, Family, ImportPolicy, LearnedPaths, Neighbour
+from bgp.speaker import Attributes, LearnedPaths, LocalNode, Neighbour
+from net.family import FAMILIES, Family
 from net.prefix import Prefix
 
 # A real Calico node that restarts sends its end-of-RIB up to 240 s after its session is up.
@@ -24,9 +25,6 @@ END_OF_RIB_SECONDS = 300.0
 
 # How ExaBGP words the end of a session in which no NOTIFICATION passed; only such an end is a restart (RFC 4724 §4.2).
 _SILENT_ENDS = ("closing connection", "graceful restarted negotiated", "closing outgoing connection")
-
-
-_FAMILIES: frozenset[Family] = frozenset(("ipv4", "ipv6"))
 
 
 class SessionState(StrEnum):
@@ -99,14 +97,14 @@ class RibIn:
         self.peers: dict[str, PeerSession] = {}
         self.changed: set[Prefix] = set()
         self._accepted: dict[Prefix, dict[tuple[str, int], CandidatePath]] = {}
-        self._judge: ImportFilter | None = None
+        self._filter: ImportFilter | None = None
 
-    def configure(self, neighbours: Iterable[Neighbour], policy: ImportPolicy, now: float) -> None:
-        """Take up new neighbours, forget removed ones with their routes, judge everything again where rules changed."""
+    def configure(self, neighbours: Iterable[Neighbour], local: LocalNode, now: float) -> None:
+        """Add new neighbours, drop removed ones with their routes, filter everything again where rules changed."""
         wanted = {neighbour.address: neighbour for neighbour in neighbours}
-        judge, before = ImportFilter(policy), self._judge
-        same_rules = before is not None and before.policy == policy
-        self._judge = judge
+        before = self._filter
+        same_rules = before is not None and before.local == local
+        import_filter = self._filter = before if before is not None and same_rules else ImportFilter(local)
         for address in self.peers.keys() - wanted.keys():
             self._drop(self.peers[address], list(self.peers[address].routes))
             del self.peers[address]
@@ -116,7 +114,7 @@ class RibIn:
                 self.peers[address] = PeerSession(neighbour, configured_at=now, since=now)
             elif peer.neighbour != neighbour or not same_rules:
                 peer.neighbour = neighbour
-                self._judge_again(peer, judge)
+                self._filter_again(peer, import_filter)
 
     def fold(
         self,
@@ -165,7 +163,7 @@ class RibIn:
         """Drop the stale routes whose time is over."""
         for peer in self.peers.values():
             if peer.stale_until is not None and peer.stale_until <= now:
-                self._drop_stale(peer, _FAMILIES)
+                self._drop_stale(peer, FAMILIES)
 
     def next_expiry(self) -> float | None:
         return min((p.stale_until for p in self.peers.values() if p.stale_until is not None), default=None)
@@ -187,7 +185,7 @@ class RibIn:
         peer.dropped.clear()
         peer.awaited = set(peer.families)
         if not peer.we_restarted:
-            self._drop_stale(peer, _FAMILIES - _kept_families(peer))
+            self._drop_stale(peer, set(FAMILIES) - _kept_families(peer))
         peer.we_restarted = False
         if peer.stale:
             peer.stale_until = now + END_OF_RIB_SECONDS
@@ -205,32 +203,32 @@ class RibIn:
         if not was_up:
             return
         peer.flaps += 1
-        self._drop_stale(peer, _FAMILIES)
+        self._drop_stale(peer, FAMILIES)
         restart = peer.open.restart if peer.open is not None else None
         if restart is None or not reason.startswith(_SILENT_ENDS):
             self._drop(peer, list(peer.routes))
             return
         named = {family for family, _ in restart.families}
-        self._drop(peer, [key for key in peer.routes if _family(key.prefix) not in named])
+        self._drop(peer, [key for key in peer.routes if key.prefix.family not in named])
         self._mark_stale(peer, named, now + restart.seconds)
 
     def _update(self, peer: PeerSession, update: UpdateReceived) -> None:
-        judge = self._judge
-        assert judge is not None, "peers exist only once a policy is configured"
+        import_filter = self._filter
+        assert import_filter is not None, "peers exist only once neighbours are configured"
         for prefix, path_id in update.withdrawn:
             self._drop(peer, [PathKey(prefix, path_id)])
         if update.error is not None:
             peer.dropped[RejectReason.MALFORMED] += 1
-        judged: Attributes | None = None
-        verdict: RejectReason | None = None
+        filtered: Attributes | None = None
+        reason: RejectReason | None = None
         for prefix, path_id, attributes in update.announced:
-            if attributes is not judged:
-                judged, verdict = attributes, judge.attributes(attributes, peer.neighbour)
+            if attributes is not filtered:
+                filtered, reason = attributes, import_filter.attributes(attributes, peer.neighbour)
             self._put(
                 peer,
                 PathKey(prefix, path_id),
                 attributes,
-                verdict or judge.prefix(prefix, attributes, peer.neighbour),
+                reason or import_filter.prefix(prefix, attributes, peer.neighbour),
             )
 
     def _end_of_rib(self, peer: PeerSession, family: Family) -> None:
@@ -239,14 +237,13 @@ class RibIn:
         if not peer.awaited and peer.state is SessionState.UP:
             peer.in_sync = True
 
-    def _put(self, peer: PeerSession, key: PathKey, attributes: Attributes, verdict: RejectReason | None) -> None:
-        assert self._judge is not None
-        if key not in peer.routes and len(peer.routes) >= self._judge.policy.prefix_limit:
+    def _put(self, peer: PeerSession, key: PathKey, attributes: Attributes, reason: RejectReason | None) -> None:
+        if key not in peer.routes and len(peer.routes) >= peer.neighbour.import_policy.prefix_limit:
             peer.dropped[RejectReason.OVER_LIMIT] += 1
             return
-        peer.routes[key] = ReceivedPath(attributes, verdict)
+        peer.routes[key] = ReceivedPath(attributes, reason)
         peer.stale.discard(key)
-        if verdict is None:
+        if reason is None:
             paths = self._accepted.setdefault(key.prefix, {})
             paths[peer.neighbour.address, key.path_id] = CandidatePath(
                 attributes, peer.external, peer.neighbour.address
@@ -269,20 +266,20 @@ class RibIn:
                 del self._accepted[key.prefix]
 
     def _mark_stale(self, peer: PeerSession, families: Collection[Family], until: float) -> None:
-        peer.stale |= {key for key in peer.routes if _family(key.prefix) in families}
+        peer.stale |= {key for key in peer.routes if key.prefix.family in families}
         peer.stale_until = until if peer.stale else None
 
     def _drop_stale(self, peer: PeerSession, families: Collection[Family]) -> None:
-        self._drop(peer, [key for key in peer.stale if _family(key.prefix) in families])
+        self._drop(peer, [key for key in peer.stale if key.prefix.family in families])
         if not peer.stale:
             peer.stale_until = None
 
-    def _judge_again(self, peer: PeerSession, judge: ImportFilter) -> None:
+    def _filter_again(self, peer: PeerSession, import_filter: ImportFilter) -> None:
         for key, received in list(peer.routes.items()):
-            verdict = judge.refusal(key.prefix, received.attributes, peer.neighbour)
-            if verdict != received.reject_reason:
+            reason = import_filter.reject_reason(key.prefix, received.attributes, peer.neighbour)
+            if reason != received.reject_reason:
                 stale = key in peer.stale
-                self._put(peer, key, received.attributes, verdict)
+                self._put(peer, key, received.attributes, reason)
                 if stale:
                     peer.stale.add(key)
 
@@ -301,7 +298,3 @@ def _wrong_as(neighbour: Neighbour, said: PeerOpen) -> str:
     if said.asn == neighbour.peer_as:
         return ""
     return f"peer says it is AS {said.asn}, configured is AS {neighbour.peer_as}"
-
-
-def _family(prefix: Prefix) -> Family:
-    return "ipv4" if len(prefix.packed) == 4 else "ipv6"

@@ -1,4 +1,4 @@
-"""Who this node peers with, and how: a Speaker as a function of the cluster's nodes and BGP settings.
+"""Which BGP sessions this node has, and how: a Speaker and notices, from the cluster's nodes and BGP settings.
 
 Pure: no I/O, no clock, no logging. For the agent only: it reads pydantic resources, which the sidecar's process does
 without. The rules are Calico's, so that both ends of a session come to the same one from the same objects.
@@ -7,15 +7,24 @@ without. The rules are Calico's, so that both ends of a session come to the same
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv6Address
-from typing import Literal, TypedDict
+from typing import Literal, NamedTuple, TypedDict
 
+<<<<<<< HEAD
 from bgp.speaker import Family, ImportPolicy, Neighbour, SessionKind, Speaker
 from datastore.defaults import DEFAULT_AS_NUMBER
 from datastore.kinds.bgp import BGPConfiguration, BGPPeer, Password
+=======
+from bgp.notices import held_back
+from bgp.speaker import HeldBackSession, LocalNode, Neighbour, SessionKind, Speaker
+from datastore.field_rules import NotObeyed, notice_of
+from datastore.kinds.bgp import BGPConfiguration, BGPPeer
+>>>>>>> c407847 (bgp: a session whose filter or password cannot be honoured is held back, and import policy is the neighbour's)
 from datastore.kinds.node import Node
+from datastore.notices import Notice
+from net.family import Family, family_of_version
 from net.prefix import Prefix, pack
 
 DEFAULT_PORT = 179
@@ -24,17 +33,19 @@ RESTART_SECONDS = 120
 # What fits into the capability's 12 bits (RFC 4724 §3).
 LONGEST_RESTART_SECONDS = 4095
 
-SecretKey = tuple[str, str]
+_NO_AS = NotObeyed("it has no AS number, and its address is not a node's", "no such session is made")
+_NO_LOCAL_ADDRESS = NotObeyed("this node has no address of that family", "it makes no such session")
+_OVERRIDDEN = NotObeyed("an earlier BGPPeer configures a session with the same address", "that one applies")
+_NO_REMOTE_SIDE = NotObeyed("neither peerIP nor peerSelector is set", "no session is made")
 
 
 @dataclass(frozen=True)
 class PeeringInputs:
-    """Every node, and what is agreed among them. `passwords` are the values of Secrets by name and key."""
+    """Every node, and what is agreed among them."""
 
     nodes: tuple[Node, ...]
     configuration: BGPConfiguration | None = None
     node_configurations: Mapping[str, BGPConfiguration] = field(default_factory=dict)
-    passwords: Mapping[SecretKey, str] = field(default_factory=dict)
 
     def as_of(self, node: Node) -> int:
         if node.as_number is not None:
@@ -48,17 +59,24 @@ class PeeringInputs:
             return own.spec.listen_port
         return DEFAULT_PORT if self.configuration is None else self.configuration.spec.listen_port
 
+    def peer_as(self, peer: BGPPeer) -> int | None:
+        """Return the AS of a BGPPeer with an address: its own setting, else that of the node there."""
+        node = self.node_at(str(peer.address))
+        return peer.as_number or (self.as_of(node) if node is not None else None)
+
     def node_at(self, address: str) -> Node | None:
         return next((node for node in self.nodes if address in addresses(node).values()), None)
 
     def has_mesh(self) -> bool:
         return self.configuration is None or self.configuration.spec.node_to_node_mesh_enabled
 
-    def password(self, reference: Password | None) -> str | None:
-        """Return the key of the Secret referred to; None where there is none: the session is tried without."""
-        if reference is None or reference.secret_key_ref is None:
-            return None
-        return self.passwords.get((reference.secret_key_ref.name or "", reference.secret_key_ref.key))
+
+class _Candidate(NamedTuple):
+    """A session that follows from one BGPPeer, or from the mesh (None)."""
+
+    neighbour: Neighbour
+    peer: BGPPeer | None
+    held_back: str | None
 
 
 def speaker_of(
@@ -70,18 +88,20 @@ def speaker_of(
     own_blocks: Iterable[Prefix] = (),
     pools: Iterable[Prefix] = (),
     router_id: IPv4Address | Literal["hash"] | None = None,
-    passwords: Mapping[SecretKey, str] | None = None,
     node_configurations: Mapping[str, BGPConfiguration] | None = None,
-) -> Speaker:
-    """Return this node as a BGP speaker.
+) -> tuple[Speaker, tuple[Notice, ...]]:
+    """Return this node as a BGP speaker, and which BGPPeers yield no session here although they name this node.
 
-    There is one session per address: what a BGPPeer says wins over the mesh, an earlier BGPPeer (global ones first,
-    then by name) over a later one. `node_configurations` are those named `node.NAME`, by node name.
+    There is one session per address: a BGPPeer wins over the mesh, an earlier BGPPeer (global ones first, then by name)
+    over a later one. A session that must not come up takes its address all the same: the mesh does not take its place.
+    What of a field is not obeyed is reported by bgp/notices.py. `node_configurations` are those named `node.NAME`, by
+    node name.
     """
-    cluster = PeeringInputs(tuple(nodes), bgp_configuration, node_configurations or {}, passwords or {})
-    own = next((node for node in cluster.nodes if node.name == node_name), None)
+    inputs = PeeringInputs(tuple(nodes), bgp_configuration, node_configurations or {})
+    own = next((node for node in inputs.nodes if node.name == node_name), None)
     here = addresses(own) if own is not None else {}
     identity = router_id_of(node_name, own, router_id)
+<<<<<<< HEAD
     policy = ImportPolicy(
         own_as=DEFAULT_AS_NUMBER if own is None else cluster.as_of(own),
         router_id=identity,
@@ -90,13 +110,34 @@ def speaker_of(
         pools=tuple(pools),
     )
     return Speaker(
+=======
+    in_order = sorted(peers, key=lambda peer: (not peer.is_global, peer.name))
+    candidates = () if own is None else tuple(_candidates(own, inputs, in_order))
+    chosen: dict[str, _Candidate] = {}
+    for candidate in candidates:
+        chosen.setdefault(candidate.neighbour.address, candidate)
+    speaker = Speaker(
+>>>>>>> c407847 (bgp: a session whose filter or password cannot be honoured is held back, and import policy is the neighbour's)
         name=node_name,
         router_id=identity,
         listen=tuple(here.values()),
-        port=cluster.port_of(node_name),
-        neighbours=() if own is None else tuple(_neighbours(own, cluster, peers)),
-        policy=policy,
+        port=inputs.port_of(node_name),
+        neighbours=tuple(each.neighbour for each in chosen.values() if each.held_back is None),
+        local=LocalNode(
+            own_as=DEFAULT_AS if own is None else inputs.as_of(own),
+            router_id=identity,
+            own_addresses=frozenset(map(pack, here.values())),
+            own_blocks=tuple(own_blocks),
+            pools=tuple(pools),
+        ),
+        held_back=tuple(
+            HeldBackSession(each.neighbour.address, each.neighbour.peer_as, each.neighbour.kind, each.held_back)
+            for each in chosen.values()
+            if each.held_back is not None
+        ),
     )
+    notices = {*_overridden(candidates, chosen), *_without_session(own, inputs, in_order)}
+    return speaker, tuple(sorted(notices))
 
 
 def router_id_of(node_name: str, node: Node | None, setting: IPv4Address | Literal["hash"] | None = None) -> bytes:
@@ -123,90 +164,108 @@ def addresses(node: Node) -> dict[Family, str]:
     return found
 
 
-def _neighbours(own: Node, cluster: PeeringInputs, peers: Iterable[BGPPeer]) -> Collection[Neighbour]:
-    chosen: dict[str, Neighbour] = {}
-    in_order = sorted(peers, key=lambda peer: (not peer.is_global, peer.name))
-    for candidates in (
-        _explicit(own, cluster, in_order),
-        _reverse(own, cluster, in_order),
-        _mesh(own, cluster),
-    ):
-        for neighbour in candidates:
-            chosen.setdefault(neighbour.address, neighbour)
-    return chosen.values()
+def _candidates(own: Node, inputs: PeeringInputs, peers: Iterable[BGPPeer]) -> Iterator[_Candidate]:
+    """Yield every session that is configured, the one that wins for its address first."""
+    for sessions in (_explicit, _reverse):
+        for peer in peers:
+            if not peer.spec.local_workload_selector:
+                reason = held_back(peer, inputs.configuration)
+                yield from (_Candidate(neighbour, peer, reason) for neighbour in sessions(own, inputs, peer))
+    reason = held_back(None, inputs.configuration)
+    yield from (_Candidate(neighbour, None, reason) for neighbour in _mesh(own, inputs))
 
 
-def _mesh(own: Node, cluster: PeeringInputs) -> Iterator[Neighbour]:
-    """Yield a session with each other node. Route reflectors take no part: they are peered with explicitly."""
-    if not cluster.has_mesh() or own.cluster_id is not None:
-        return
-    settings = cluster.configuration
-    restart = settings.mesh_restart_seconds if settings is not None else None
-    password = cluster.password(settings.spec.node_mesh_password) if settings is not None else None
-    for node in cluster.nodes:
-        if node.name != own.name and node.cluster_id is None:
-            yield from _with_node(own, node, cluster, "mesh", restart_time=_restart_time(restart), password=password)
+def _overridden(candidates: Iterable[_Candidate], chosen: Mapping[str, _Candidate]) -> Iterator[Notice]:
+    """Yield a notice for each BGPPeer whose session gave way to another BGPPeer's, where they differ."""
+    for candidate in candidates:
+        winner = chosen[candidate.neighbour.address]
+        differs = replace(candidate.neighbour, kind=winner.neighbour.kind) != winner.neighbour
+        if candidate.peer is not None and winner.peer is not candidate.peer and differs:
+            yield notice_of(candidate.peer, "", _OVERRIDDEN)
 
 
-def _explicit(own: Node, cluster: PeeringInputs, peers: Iterable[BGPPeer]) -> Iterator[Neighbour]:
-    """Yield what the BGPPeers say whose local side we are on."""
+def _without_session(own: Node | None, inputs: PeeringInputs, peers: Iterable[BGPPeer]) -> Iterator[Notice]:
+    """Yield a notice for each BGPPeer of this node from which no session can follow."""
     for peer in peers:
-        if not peer.starts_at(own.name, own.labels) or peer.spec.local_workload_selector:
+        if own is None or peer.spec.local_workload_selector or not peer.starts_at(own.name, own.labels):
             continue
-        kind: SessionKind = "global" if peer.is_global else "node"
-        if peer.spec.peer_selector:
-            for node in cluster.nodes:
-                if node.name != own.name and peer.leads_to(node.labels):
-                    yield from _with_node(
-                        own, node, cluster, kind, local_as=peer.local_as_number, **_options(peer, cluster)
-                    )
-        elif peer.address is not None:
-            yield from _with_address(own, peer, peer.address, cluster, kind)
+        if peer.address is not None:
+            if str(peer.address) in addresses(own).values():
+                continue  # a peering of the other nodes with this one
+            if family_of_version(peer.address.version) not in addresses(own):
+                yield notice_of(peer, "spec.peerIP", _NO_LOCAL_ADDRESS)
+            if inputs.peer_as(peer) is None:
+                yield notice_of(peer, "spec.asNumber", _NO_AS)
+        elif not peer.spec.peer_selector:
+            yield notice_of(peer, "", _NO_REMOTE_SIDE)
+
+
+def _mesh(own: Node, inputs: PeeringInputs) -> Iterator[Neighbour]:
+    """Yield a session with each other node. Route reflectors take no part: they are peered with explicitly."""
+    if not inputs.has_mesh() or own.cluster_id is not None:
+        return
+    settings = inputs.configuration
+    restart = settings.mesh_restart_seconds if settings is not None else None
+    for node in inputs.nodes:
+        if node.name != own.name and node.cluster_id is None:
+            yield from _with_node(own, node, inputs, "mesh", restart_time=_restart_time(restart))
+
+
+def _explicit(own: Node, inputs: PeeringInputs, peer: BGPPeer) -> Iterator[Neighbour]:
+    """Yield the sessions of a BGPPeer of whose local side this node is."""
+    if not peer.starts_at(own.name, own.labels):
+        return
+    kind: SessionKind = "global" if peer.is_global else "node"
+    if peer.spec.peer_selector:
+        for node in inputs.nodes:
+            if node.name != own.name and peer.leads_to(node.labels):
+                yield from _with_node(own, node, inputs, kind, local_as=peer.local_as_number, **_options(peer))
+    elif peer.address is not None:
+        yield from _with_address(own, inputs, peer, peer.address, kind)
 
 
 def _with_address(
-    own: Node, peer: BGPPeer, address: IPv4Address | IPv6Address, cluster: PeeringInputs, kind: SessionKind
+    own: Node, inputs: PeeringInputs, peer: BGPPeer, address: IPv4Address | IPv6Address, kind: SessionKind
 ) -> Iterator[Neighbour]:
-    family: Family = "ipv4" if address.version == 4 else "ipv6"
+    family = family_of_version(address.version)
     here = addresses(own).get(family)
-    node = cluster.node_at(str(address))
-    peer_as = peer.as_number or (cluster.as_of(node) if node is not None else None)
+    node = inputs.node_at(str(address))
+    peer_as = inputs.peer_as(peer)
     if here is None or here == str(address) or peer_as is None:
         return
     yield Neighbour(
         address=str(address),
         local_address=here,
         peer_as=peer_as,
-        local_as=peer.local_as_number or cluster.as_of(own),
+        local_as=peer.local_as_number or inputs.as_of(own),
         kind=kind,
         is_node=node is not None,
         passive=node is not None and str(address) > here,
         families=(family,),
-        port=peer.port or (DEFAULT_PORT if node is None else cluster.port_of(node.name)),
-        **_options(peer, cluster),
+        port=peer.port or (DEFAULT_PORT if node is None else inputs.port_of(node.name)),
+        **_options(peer),
     )
 
 
-def _reverse(own: Node, cluster: PeeringInputs, peers: Iterable[BGPPeer]) -> Iterator[Neighbour]:
-    """Yield the other end of what BGPPeers say whose remote side we are: a session back to each local side."""
-    for peer in peers:
-        if peer.spec.reverse_peering == "Manual" or peer.spec.local_workload_selector:
-            continue
-        families = _remote_side_families(peer, own, cluster)
-        for node in cluster.nodes if families else ():
-            if node.name != own.name and peer.starts_at(node.name, node.labels):
-                back = _with_node(own, node, cluster, "node", peer_as=peer.local_as_number, **_options(peer, cluster))
-                yield from (neighbour for neighbour in back if neighbour.families[0] in families)
+def _reverse(own: Node, inputs: PeeringInputs, peer: BGPPeer) -> Iterator[Neighbour]:
+    """Yield the other end of a BGPPeer of whose remote side this node is: a session back to each local side."""
+    if peer.spec.reverse_peering == "Manual":
+        return
+    families = _remote_side_families(peer, own, inputs)
+    for node in inputs.nodes if families else ():
+        if node.name != own.name and peer.starts_at(node.name, node.labels):
+            back = _with_node(own, node, inputs, "node", peer_as=peer.local_as_number, **_options(peer))
+            yield from (neighbour for neighbour in back if neighbour.families[0] in families)
 
 
-def _remote_side_families(peer: BGPPeer, own: Node, cluster: PeeringInputs) -> tuple[Family, ...]:
+def _remote_side_families(peer: BGPPeer, own: Node, inputs: PeeringInputs) -> tuple[Family, ...]:
     """Return the families in which a BGPPeer means us by its selector, or by our address, AS and port."""
     if peer.spec.peer_selector:
         return tuple(addresses(own)) if peer.leads_to(own.labels) else ()
     meant = (
         peer.address is not None
-        and (peer.as_number is None or peer.as_number == cluster.as_of(own))
-        and (peer.port is None or peer.port == cluster.port_of(own.name))
+        and (peer.as_number is None or peer.as_number == inputs.as_of(own))
+        and (peer.port is None or peer.port == inputs.port_of(own.name))
     )
     return tuple(family for family, address in addresses(own).items() if meant and address == str(peer.address))
 
@@ -214,14 +273,13 @@ def _remote_side_families(peer: BGPPeer, own: Node, cluster: PeeringInputs) -> t
 def _with_node(
     own: Node,
     node: Node,
-    cluster: PeeringInputs,
+    inputs: PeeringInputs,
     kind: SessionKind,
     *,
     local_as: int | None = None,
     peer_as: int | None = None,
     hold_time: int = HOLD_SECONDS,
     restart_time: int = RESTART_SECONDS,
-    password: str | None = None,
     ttl_hops: int | None = None,
 ) -> Iterator[Neighbour]:
     """Yield one session per family that both nodes have.
@@ -234,33 +292,30 @@ def _with_node(
             yield Neighbour(
                 address=there[family],
                 local_address=here[family],
-                peer_as=peer_as or cluster.as_of(node),
-                local_as=local_as or cluster.as_of(own),
+                peer_as=peer_as or inputs.as_of(node),
+                local_as=local_as or inputs.as_of(own),
                 kind=kind,
                 passive=there[family] > here[family],
                 families=(family,),
-                port=cluster.port_of(node.name),
+                port=inputs.port_of(node.name),
                 hold_time=hold_time,
                 restart_time=restart_time,
-                password=password,
                 ttl_hops=ttl_hops,
             )
 
 
-class _Options(TypedDict):
+class _SessionOptions(TypedDict):
     hold_time: int
     restart_time: int
-    password: str | None
     ttl_hops: int | None
 
 
-def _options(peer: BGPPeer, cluster: PeeringInputs) -> _Options:
-    """Return what a BGPPeer says of the session itself. Hold time is three keepalives (RFC 4271 §10), at least 3 s."""
+def _options(peer: BGPPeer) -> _SessionOptions:
+    """Return how a BGPPeer wants the session itself. Hold time is three keepalives (RFC 4271 §10), at least 3 s."""
     keepalive = peer.keepalive_seconds
     return {
         "hold_time": HOLD_SECONDS if keepalive is None else max(3, 3 * int(keepalive)),
         "restart_time": _restart_time(peer.restart_seconds),
-        "password": cluster.password(peer.spec.password),
         "ttl_hops": peer.spec.ttl_security or None,
     }
 

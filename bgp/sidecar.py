@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -36,9 +36,10 @@ from bgp.protocol import (
     decode,
     encode,
 )
-from bgp.rib_in import PeerSession, RibIn, SessionState
+from bgp.rib_in import RibIn, SessionState
 from bgp.rib_out import RibOut
-from bgp.speaker import Attributes, Family, Neighbour, Speaker
+from bgp.speaker import Attributes, ImportPolicy, LocalNode, Neighbour, Speaker
+from bgp.status_report import held_back_row, session_row
 from net.prefix import Prefix, unpack
 
 log = logging.getLogger("bgp")
@@ -65,6 +66,7 @@ class Sidecar:
         self._running = False
         self._problem = ""
         self._speaker: Speaker | None = None
+        self._speaker_since = 0.0
         self._loaded: Speaker | None = None
         self._peers_known = False
         self._reload = asyncio.Event()
@@ -235,13 +237,15 @@ class Sidecar:
 
     def _configure(self, speaker: Speaker) -> None:
         """Take up new rules at once; the sessions follow with ExaBGP's, one reload after the other."""
+        if self._speaker is None or self._speaker.held_back != speaker.held_back:
+            self._speaker_since = time.monotonic()
         self._speaker = speaker
         self._know([peer.neighbour for peer in self.rib_in.peers.values()])
         self._reload.set()
 
     def _know(self, neighbours: Iterable[Neighbour]) -> None:
         assert self._speaker is not None, "neighbours come with a speaker"
-        self.rib_in.configure(neighbours, self._speaker.policy, time.monotonic())
+        self.rib_in.configure(neighbours, self._speaker.local, time.monotonic())
         self._owed = {address: since for address, since in self._owed.items() if address in self.rib_in.peers}
         self._pass_on()
 
@@ -261,7 +265,7 @@ class Sidecar:
         A peer that goes is known until its session has gone: were it forgotten before, and came back before the reload,
         nobody would say again that it is up. If the reload fails, it stays.
         """
-        if self._loaded is None or replace(speaker, policy=self._loaded.policy) != self._loaded:
+        if self._loaded is None or exabgps_part(speaker) != exabgps_part(self._loaded):
             stated = {neighbour.address for neighbour in speaker.neighbours}
             leaving = [peer.neighbour for address, peer in self.rib_in.peers.items() if address not in stated]
             self._know((*speaker.neighbours, *leaving))
@@ -389,7 +393,9 @@ class Sidecar:
     def report(self) -> dict[str, Any]:
         """Return what `status` shows; times are seconds since the epoch."""
         speaker = self._speaker
-        now = time.monotonic()
+        epoch = time.time() - time.monotonic()
+        held_back = speaker.held_back if speaker else ()
+        peers = self.rib_in.peers.values()
         return {
             "name": speaker.name if speaker else None,
             "router_id": unpack(speaker.router_id) if speaker else None,
@@ -401,32 +407,10 @@ class Sidecar:
             "announced": len(self.rib_out.sent),
             "learned": len(self.rib_in.prefixes()),
             "peers": [
-                peer_report(peer, self.rib_out.sent, time.time() - (now - peer.since))
-                for peer in self.rib_in.peers.values()
+                *(session_row(peer, self.rib_out.sent, peer.since + epoch) for peer in peers),
+                *(held_back_row(session, self._speaker_since + epoch) for session in held_back),
             ],
         }
-
-
-def peer_report(peer: PeerSession, sent: Mapping[Prefix, Attributes], since: float) -> dict[str, Any]:
-    """Return what status says of one session. `announced` counts the routes of the families both ends speak."""
-    up = peer.state is SessionState.UP
-    families: tuple[Family, ...] = peer.families if up else ()
-    bits = {"ipv4": 32, "ipv6": 128}
-    spoken = {bits[family] for family in families}
-    return {
-        "address": peer.neighbour.address,
-        "kind": peer.neighbour.kind,
-        "as": peer.neighbour.peer_as,
-        "state": "up" if up else "start",
-        "since": round(since, 3),
-        "info": _info(peer),
-        "learned": sum(received.reject_reason is None for received in peer.routes.values()),
-        "announced": sum(prefix.bits in spoken for prefix in sent),
-        "stale": len(peer.stale),
-        "last_error": peer.last_error,
-        "flaps": peer.flaps,
-        "refused": {str(reason): count for reason, count in peer.refused().items()},
-    }
 
 
 def _patience(restart_time: int) -> float:
@@ -434,13 +418,7 @@ def _patience(restart_time: int) -> float:
     return restart_time - min(END_OF_RIB_MARGIN_SECONDS, restart_time / 2)
 
 
-def _info(peer: PeerSession) -> str:
-    """Return the session's state in the words of RFC 4271 §8.2.2, Passive where we wait to be called, and why."""
-    match peer.state:
-        case SessionState.UP:
-            return "Established"
-        case SessionState.CONNECTED:
-            state = "OpenSent"
-        case SessionState.DOWN:
-            state = "Passive" if peer.neighbour.passive else "Active"
-    return f"{state}: {peer.last_error}" if peer.last_error else state
+def exabgps_part(speaker: Speaker) -> Speaker:
+    """Return the speaker without what ExaBGP does not need to know: a change of that is no reload."""
+    neighbours = tuple(replace(neighbour, import_policy=ImportPolicy()) for neighbour in speaker.neighbours)
+    return replace(speaker, neighbours=neighbours, local=LocalNode(0, speaker.router_id), held_back=())

@@ -1,4 +1,4 @@
-"""What this node says and hears in BGP, as values that the agent and the sidecar share.
+"""This node's BGP sessions, announcements and learned routes, as values that the agent and the sidecar share.
 
 Pure: no I/O, no clock, no logging, no pydantic (the sidecar stays small). A session is named by the canonical
 text of its peer's address everywhere; next hops and router ids are packed bytes.
@@ -10,14 +10,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+from net.family import Family
 from net.prefix import Prefix, pack, unpack
 
-Family = Literal["ipv4", "ipv6"]
 SessionKind = Literal["mesh", "node", "global"]
 Origin = Literal["igp", "egp", "incomplete", "invalid"]
 
 # As a Calico node sends it: 2^31 - 1 - 1024, the mirror of its kernel routes' metric. The usual 100 would lose.
 LOCAL_PREFERENCE = 2147482623
+
+
+@dataclass(frozen=True, slots=True)
+class ImportPolicy:
+    """What one peer may send. Filters by peer are to be part of it."""
+
+    prefix_limit: int = 20000
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +44,15 @@ class Neighbour:
     hold_time: int = 90
     restart_time: int = 120
     ttl_hops: int | None = None
+    import_policy: ImportPolicy = ImportPolicy()
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "families": list(self.families)}
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Neighbour:
-        return cls(**{**record, "families": tuple(record["families"])})
+        policy = ImportPolicy(**record["import_policy"])
+        return cls(**{**record, "families": tuple(record["families"]), "import_policy": policy})
 
     def __repr__(self) -> str:
         # The password must not reach a log through a value that is printed.
@@ -52,15 +61,14 @@ class Neighbour:
 
 
 @dataclass(frozen=True, slots=True)
-class ImportPolicy:
-    """What learned routes are held against: who we are, what is ours, and how much a peer may send."""
+class LocalNode:
+    """What every learned route is compared with: who this node is, and which networks are its own."""
 
     own_as: int
     router_id: bytes
     own_addresses: frozenset[bytes] = frozenset()
     own_blocks: tuple[Prefix, ...] = ()
     pools: tuple[Prefix, ...] = ()
-    prefix_limit: int = 20000
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -69,31 +77,40 @@ class ImportPolicy:
             "own_addresses": sorted(map(unpack, self.own_addresses)),
             "own_blocks": list(map(str, self.own_blocks)),
             "pools": list(map(str, self.pools)),
-            "prefix_limit": self.prefix_limit,
         }
 
     @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> ImportPolicy:
+    def from_json(cls, record: Mapping[str, Any]) -> LocalNode:
         return cls(
             own_as=record["own_as"],
             router_id=pack(record["router_id"]),
             own_addresses=frozenset(map(pack, record["own_addresses"])),
             own_blocks=tuple(map(Prefix.parse, record["own_blocks"])),
             pools=tuple(map(Prefix.parse, record["pools"])),
-            prefix_limit=record["prefix_limit"],
         )
 
 
 @dataclass(frozen=True, slots=True)
+class HeldBackSession:
+    """A session that is configured and must not come up, because part of its configuration cannot be honoured."""
+
+    address: str
+    peer_as: int
+    kind: SessionKind
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Speaker:
-    """This node as a BGP speaker: its identity, where it listens, its sessions, and what it lets in."""
+    """This node as a BGP speaker: its identity, where it listens, and its sessions."""
 
     name: str
     router_id: bytes
     listen: tuple[str, ...]
     port: int
     neighbours: tuple[Neighbour, ...]
-    policy: ImportPolicy
+    local: LocalNode
+    held_back: tuple[HeldBackSession, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -102,7 +119,8 @@ class Speaker:
             "listen": list(self.listen),
             "port": self.port,
             "neighbours": [neighbour.to_json() for neighbour in self.neighbours],
-            "policy": self.policy.to_json(),
+            "local": self.local.to_json(),
+            "held_back": [asdict(session) for session in self.held_back],
         }
 
     @classmethod
@@ -113,7 +131,8 @@ class Speaker:
             listen=tuple(record["listen"]),
             port=record["port"],
             neighbours=tuple(map(Neighbour.from_json, record["neighbours"])),
-            policy=ImportPolicy.from_json(record["policy"]),
+            local=LocalNode.from_json(record["local"]),
+            held_back=tuple(HeldBackSession(**session) for session in record["held_back"]),
         )
 
 
@@ -125,7 +144,7 @@ class AsPathSegment(NamedTuple):
 
 
 class UnknownAttribute(NamedTuple):
-    """An attribute nobody here understands, to be passed on if it is transitive (RFC 4271 §5)."""
+    """An attribute that is not interpreted here, to be passed on if it is transitive (RFC 4271 §5)."""
 
     code: int
     flags: int
@@ -136,8 +155,8 @@ class UnknownAttribute(NamedTuple):
 class Attributes:
     """The path attributes of an announcement; prefixes that share them share the object.
 
-    `next_hop` is empty where a peer sent none, `origin` None likewise: what that means is the import policy's
-    to say.
+    `next_hop` is empty where a peer sent none, `origin` None likewise: what that means the import
+    filter decides.
     """
 
     next_hop: bytes

@@ -19,6 +19,7 @@ from bgp.protocol import Converged, Learned, Problem, ReplayEnd, Withdrawn
 from bgp.sessions import speaker_of
 from bgp.speaker import Attributes, Speaker
 from datastore.kinds.pods import WorkloadEndpoint
+from datastore.notices import Notice
 from datastore.store import Store
 from datastore.store import WatchEvent as StoreEvent
 from felix_py.announce import Addresses, Pool, borrowed, rib_out
@@ -90,6 +91,7 @@ class Agent:
         self.progress = Progress()
         self.links: dict[int, Link] = {}
         self.speaker: Speaker | None = None
+        self.session_notices: tuple[Notice, ...] = ()
         self.announced: Mapping[Prefix, Attributes] = {}
         self.tunnels, self.tunnel_end = TunnelRoutes(self.ownership), tunnel_end
         self._store, self._kernel, self._sidecar = store, kernel, sidecar
@@ -313,7 +315,7 @@ class Agent:
         return [Prefix.host(noted.packed)] if noted else []
 
     async def _configure(self) -> None:
-        speaker = speaker_of(
+        speaker, notices = speaker_of(
             self.identity.node,
             self.snapshot.nodes.values(),
             self.snapshot.bgp_configurations.get("default"),
@@ -323,6 +325,10 @@ class Agent:
             router_id=self.identity.router_id,
             node_configurations=self.snapshot.node_bgp_configurations(),
         )
+        for notice in notices:
+            if notice not in self.session_notices:
+                log.warning("%s", notice)
+        self.session_notices = notices
         if speaker != self.speaker:
             self.speaker = speaker
             await self._sidecar.configure(speaker)

@@ -9,17 +9,17 @@ from datastore.defaults import DEFAULT_AS_NUMBER
 from lab.node_namespace import Place
 from lab.service import Service
 from lab.spec import NodeSpec, PeerSpec, Session
+from net.family import family_of_version
 
 PACKAGE, PROGRAMS = "bird2", ("/usr/sbin/bird",)
 CONFIG, CONTROL = "/run/bird.conf", "/run/bird.ctl"
-_FAMILIES = {4: "ipv4", 6: "ipv6"}
 
 
 def configuration(peer: PeerSpec, nodes: Iterable[NodeSpec]) -> str:
     """Return its bird.conf."""
     parts = [f"router id {peer.router_id};\nlog stderr all;\nprotocol device {{ }}\n"]
     for version in sorted({address.version for address in peer.addresses}):
-        family = _FAMILIES[version]
+        family = family_of_version(version)
         parts.append(
             f"protocol kernel kernel{version} {{ {family} {{ import none; export where source = RTS_BGP; }}; }}\n"
         )
@@ -35,7 +35,7 @@ def _session(peer: PeerSpec, session: Session) -> str:
     multihop = " multihop;" if session.multihop else ""
     return (
         f"protocol bgp {name} {{ local {ours.ip} as {peer.as_number}; neighbor {theirs.ip} as {DEFAULT_AS_NUMBER};"
-        f"{multihop} passive on; graceful restart on; {_FAMILIES[ours.version]} {{ import all; next hop self;"
+        f"{multihop} passive on; graceful restart on; {family_of_version(ours.version)} {{ import all; next hop self;"
         " export where source = RTS_STATIC; }; }\n"
     )
 

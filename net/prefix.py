@@ -9,6 +9,8 @@ from __future__ import annotations
 import socket
 from typing import NamedTuple
 
+from net.family import Family, family_of_address
+
 
 class Prefix(NamedTuple):
     """An IPv4 or IPv6 network: its address in network order (4 or 16 bytes) and its length in bits.
@@ -59,8 +61,8 @@ class Prefix(NamedTuple):
         return 8 * len(self.packed)
 
     @property
-    def family(self) -> socket.AddressFamily:
-        return socket.AF_INET if len(self.packed) == 4 else socket.AF_INET6
+    def family(self) -> Family:
+        return family_of_address(self.packed)
 
     @property
     def is_host(self) -> bool:

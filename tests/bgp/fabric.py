@@ -23,7 +23,7 @@ from typing import Any, Self
 
 from bgp.client import Connected, Disconnected, SidecarClient, SidecarError, SidecarEvent
 from bgp.protocol import Converged, Learned, Problem, ReplayEnd, Withdrawn
-from bgp.speaker import Attributes, ImportPolicy, LearnedPath, LearnedPaths, Neighbour, Speaker
+from bgp.speaker import Attributes, LearnedPath, LearnedPaths, LocalNode, Neighbour, Speaker
 from net.prefix import Prefix, pack
 
 PATIENCE = 60.0
@@ -237,14 +237,14 @@ def mesh(number: int, others: Sequence[int], **changes: Any) -> Speaker:
         for other in others
         if other != number
     )
-    policy = ImportPolicy(AS, pack(address(number)), frozenset({pack(address(number))}))
+    local = LocalNode(AS, pack(address(number)), frozenset({pack(address(number))}))
     values = {
         "name": f"n{number}",
         "router_id": pack(address(number)),
         "listen": (address(number),),
         "port": 179,
         "neighbours": neighbours,
-        "policy": policy,
+        "local": local,
         **changes,
     }
     return Speaker(**values)

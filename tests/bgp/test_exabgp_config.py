@@ -11,7 +11,7 @@ import pytest
 
 from bgp import exabgp_config
 from bgp.exabgp_supervisor import LAUNCHER, own_name
-from bgp.speaker import ImportPolicy, Neighbour, Speaker
+from bgp.speaker import LocalNode, Neighbour, Speaker
 from net.prefix import pack
 
 DIAL = Neighbour("10.9.0.2", "10.9.0.1", peer_as=64512, local_as=64512)
@@ -27,7 +27,7 @@ def speaker(*neighbours: Neighbour) -> Speaker:
         listen=("10.9.0.1", "fd09::1"),
         port=179,
         neighbours=neighbours,
-        policy=ImportPolicy(64512, pack("10.9.0.1")),
+        local=LocalNode(64512, pack("10.9.0.1")),
     )
 
 

@@ -29,7 +29,7 @@ from bgp.events import (
 )
 from bgp.exabgp_process import ExaBGPError
 from bgp.exabgp_supervisor import ExaBGP
-from bgp.speaker import Attributes, ImportPolicy, Neighbour, Speaker
+from bgp.speaker import Attributes, LocalNode, Neighbour, Speaker
 from net.prefix import Prefix, pack
 from tests.bgp.network import own_network
 
@@ -62,7 +62,7 @@ def speaker(own: int, *peers: int) -> Speaker:
         listen=(address(own),),
         port=179,
         neighbours=tuple(session(own, peer) for peer in peers if peer != own),
-        policy=ImportPolicy(AS, pack(address(own))),
+        local=LocalNode(AS, pack(address(own))),
     )
 
 

@@ -18,7 +18,7 @@ from bgp.exabgp_process import ExaBGPError
 from bgp.exabgp_supervisor import ExaBGP
 from bgp.protocol import Announce, Complete, Configure, Hello, Withdraw, encode
 from bgp.sidecar import Sidecar
-from bgp.speaker import Attributes, ImportPolicy, Neighbour, Speaker
+from bgp.speaker import Attributes, LocalNode, Neighbour, Speaker
 from net.prefix import Prefix, pack
 from tests.bgp.bird import Bird
 from tests.bgp.fabric import AS, until
@@ -33,7 +33,7 @@ SPEAKER = Speaker(
     listen=(OURS,),
     port=179,
     neighbours=(Neighbour(BIRDS, OURS, AS, AS, passive=True, families=("ipv4",)),),
-    policy=ImportPolicy(AS, pack(OURS)),
+    local=LocalNode(AS, pack(OURS)),
 )
 
 

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from bgp.import_policy import ImportFilter, RejectReason
-from bgp.speaker import AsPathSegment, Attributes, ImportPolicy, Neighbour
+from bgp.speaker import AsPathSegment, Attributes, LocalNode, Neighbour
 from net.prefix import Prefix, pack
 
 OWN, PEER = "192.0.2.1", "192.0.2.2"
 NODE = Neighbour(PEER, OWN, peer_as=64512, local_as=64512)
 ROUTER = replace(NODE, peer_as=65001, is_node=False, kind="global")
-POLICY = ImportPolicy(
+LOCAL = LocalNode(
     own_as=64512,
     router_id=pack(OWN),
     own_addresses=frozenset({pack(OWN), pack("fd99::1")}),
@@ -24,7 +24,7 @@ POLICY = ImportPolicy(
 
 
 def verdict(prefix: str, neighbour: Neighbour = NODE, next_hop: str = PEER, **said: Any) -> RejectReason | None:
-    return ImportFilter(POLICY).refusal(Prefix.parse(prefix), Attributes(pack(next_hop), **said), neighbour)
+    return ImportFilter(LOCAL).reject_reason(Prefix.parse(prefix), Attributes(pack(next_hop), **said), neighbour)
 
 
 def through(*numbers: int) -> tuple[AsPathSegment, ...]:
@@ -65,7 +65,10 @@ def test_it_is_refused_with_its_reason(reason: RejectReason, prefix: str, said: 
 
 
 def test_a_missing_next_hop_is_named_so() -> None:
-    assert ImportFilter(POLICY).refusal(Prefix.parse("10.65.2.0/26"), Attributes(b""), NODE) is RejectReason.NO_NEXT_HOP
+    assert (
+        ImportFilter(LOCAL).reject_reason(Prefix.parse("10.65.2.0/26"), Attributes(b""), NODE)
+        is RejectReason.NO_NEXT_HOP
+    )
 
 
 def test_an_address_borrowed_from_our_block_is_welcome_from_a_node_only() -> None:

@@ -36,7 +36,7 @@ async def test_it_may_lead_outside_but_not_into_a_pool_and_hears_our_as(fabric: 
     router = replace(inside.neighbours[0], peer_as=65001, kind="global", is_node=False)
     pools = (Prefix.parse("10.65.0.0/16"),)
     async with node(fabric, 1) as ours:
-        await ours.agent.configure(replace(inside, neighbours=(router,), policy=replace(inside.policy, pools=pools)))
+        await ours.agent.configure(replace(inside, neighbours=(router,), local=replace(inside.local, pools=pools)))
         await ours.agent.announce(routes(1, "10.65.1.0/26"))
         bird.start("172.20.0.0/16", "10.65.8.0/26")
         await ours.wait_for_routes({"172.20.0.0/16": [3]})

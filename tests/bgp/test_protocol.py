@@ -11,7 +11,7 @@ from bgp.agent_feed import AgentFeed
 from bgp.decision import MAX_EQUAL_PATHS
 from bgp.events import AnnouncedPath, UpdateReceived, WithdrawnPath
 from bgp.rib_in import RibIn
-from bgp.speaker import Attributes, ImportPolicy, LearnedPath, LearnedPaths, Neighbour, Speaker
+from bgp.speaker import Attributes, LearnedPath, LearnedPaths, LocalNode, Neighbour, Speaker
 from net.prefix import Prefix, pack
 
 four = st.builds(
@@ -37,7 +37,7 @@ SPEAKER = Speaker(
     ("192.0.2.1",),
     179,
     (Neighbour("192.0.2.2", "192.0.2.1", 64512, 64512, password="s3cret", ttl_hops=2),),
-    ImportPolicy(64512, pack("192.0.2.1"), frozenset({pack("192.0.2.1")}), (Prefix.parse("10.65.1.0/26"),)),
+    LocalNode(64512, pack("192.0.2.1"), frozenset({pack("192.0.2.1")}), (Prefix.parse("10.65.1.0/26"),)),
 )
 messages = st.one_of(
     st.builds(protocol.Hello, st.sampled_from(["agent", "observer", "leave"]), st.integers(0)),
@@ -101,7 +101,7 @@ def test_an_agent_told_at_any_pace_ends_with_what_rib_in_holds(
 ) -> None:
     """Each step a peer announces or withdraws; then the agent reads what waits, or does not."""
     rib = RibIn()
-    rib.configure([Neighbour(hop, "192.0.2.1", 64512, 64512) for hop in HOPS], SPEAKER.policy, 0)
+    rib.configure([Neighbour(hop, "192.0.2.1", 64512, 64512) for hop in HOPS], SPEAKER.local, 0)
     telling = AgentFeed(rib)
     told: dict[Prefix, LearnedPaths] = {}
 

@@ -24,18 +24,20 @@ from bgp.events import (
 )
 from bgp.import_policy import RejectReason
 from bgp.rib_in import END_OF_RIB_SECONDS, RibIn, SessionState
-from bgp.speaker import Attributes, Family, ImportPolicy, LearnedPaths, Neighbour
+from bgp.speaker import Attributes, ImportPolicy, LearnedPaths, LocalNode, Neighbour
+from net.family import Family
 from net.prefix import Prefix, pack
 
 OWN, A, B = "192.0.2.1", "192.0.2.2", "192.0.2.3"
-POLICY = ImportPolicy(64512, pack(OWN), frozenset({pack(OWN)}), prefix_limit=4)
+LOCAL = LocalNode(64512, pack(OWN), frozenset({pack(OWN)}))
+PREFIX_LIMIT = 4
 ONE, TWO = Prefix.parse("10.65.1.0/26"), Prefix.parse("10.65.2.0/26")
 SIX = Prefix.parse("fd00::/122")
 SILENT, SHUTDOWN = "closing connection", "notification received (6,2)"
 
 
 def neighbour(address: str) -> Neighbour:
-    return Neighbour(address, OWN, peer_as=64512, local_as=64512)
+    return Neighbour(address, OWN, peer_as=64512, local_as=64512, import_policy=ImportPolicy(PREFIX_LIMIT))
 
 
 def opened(peer: str = A, kept: bool = True, seconds: int = 30, graceful: bool = True) -> PeerOpen:
@@ -63,7 +65,7 @@ def next_hops(rib: RibIn, prefix: Prefix) -> tuple[bytes, ...]:
 
 def rib_in(*peers: str) -> RibIn:
     made = RibIn()
-    made.configure(map(neighbour, peers), POLICY, now=0)
+    made.configure(map(neighbour, peers), LOCAL, now=0)
     return made
 
 
@@ -205,11 +207,11 @@ def test_a_refresh_drops_what_it_did_not_repeat() -> None:
 
 def test_a_refused_route_is_used_once_the_rules_allow_it_and_the_other_way_round() -> None:
     rib = with_route()
-    mine = replace(POLICY, own_blocks=(ONE,))
+    mine = replace(LOCAL, own_blocks=(ONE,))
     rib.configure([neighbour(A)], mine, 1)
     assert next_hops(rib, ONE) == ()
     assert rib.peers[A].refused() == {RejectReason.OWN_BLOCK: 1}
-    rib.configure([neighbour(A)], POLICY, 2)
+    rib.configure([neighbour(A)], LOCAL, 2)
     assert next_hops(rib, ONE) == (pack(A),)
 
 
@@ -223,7 +225,7 @@ def test_prefixes_over_the_limit_are_refused_and_counted_and_known_ones_still_ch
     rib = with_route()
     many = [Prefix.parse(f"10.66.{n}.0/26") for n in range(10)]
     rib.fold(says(A, *many), 0)
-    assert len(rib.prefixes()) == POLICY.prefix_limit
+    assert len(rib.prefixes()) == PREFIX_LIMIT
     assert rib.peers[A].refused() == {RejectReason.OVER_LIMIT: 7}
     rib.fold(says(A, ONE, next_hop=B), 0)
     assert next_hops(rib, ONE) == (pack(B),)
@@ -231,7 +233,7 @@ def test_prefixes_over_the_limit_are_refused_and_counted_and_known_ones_still_ch
 
 def test_a_removed_neighbour_takes_its_routes_along() -> None:
     rib = with_route()
-    rib.configure([neighbour(B)], POLICY, 1)
+    rib.configure([neighbour(B)], LOCAL, 1)
     assert not rib.prefixes()
     rib.fold(says(A, ONE), 1)
     assert not rib.prefixes()
@@ -307,8 +309,8 @@ class AnyLife(RuleBasedStateMachine):
 
     @rule(peers=st.sets(peers), blocks=st.sets(prefixes, max_size=2))
     def configure(self, peers: set[str], blocks: set[Prefix]) -> None:
-        policy = replace(POLICY, own_blocks=tuple(blocks))
-        self.rib.configure(map(neighbour, peers), policy, self.now)
+        local = replace(LOCAL, own_blocks=tuple(blocks))
+        self.rib.configure(map(neighbour, peers), local, self.now)
 
     @invariant()
     def index_is_what_the_peers_tables_say(self) -> None:

@@ -27,7 +27,8 @@ def nodes(*numbers: int) -> list[Node]:
 
 def speaker(name: str, cluster: list[Node], *peers: BGPPeer, **settings: Any) -> Speaker:
     configuration = BGPConfiguration.make("default", **settings) if settings else None
-    return speaker_of(name, cluster, configuration, peers)
+    made, _ = speaker_of(name, cluster, configuration, peers)
+    return made
 
 
 def sessions(name: str, cluster: list[Node], *peers: BGPPeer, **settings: Any) -> dict[str, Neighbour]:
@@ -81,7 +82,7 @@ def test_a_node_may_have_an_as_of_its_own_and_the_cluster_another_default() -> N
     cluster = [*nodes(1), node("own", "10.0.0.2", ASNumber="65100")]
     [neighbour] = sessions("n1", cluster, asNumber="1.10").values()
     assert (neighbour.local_as, neighbour.peer_as) == (65546, 65100)
-    assert speaker("own", cluster, asNumber="1.10").policy.own_as == 65100
+    assert speaker("own", cluster, asNumber="1.10").local.own_as == 65100
 
 
 def test_no_mesh_no_sessions() -> None:
@@ -91,21 +92,70 @@ def test_no_mesh_no_sessions() -> None:
 def test_listen_port_is_the_nodes_else_the_clusters() -> None:
     default = BGPConfiguration.make("default", listenPort=1790)
     own = BGPConfiguration.make("node.n2", listenPort=1799)
-    made = speaker_of("n1", nodes(1, 2, 3), default, (), node_configurations={"n2": own})
+    made, _ = speaker_of("n1", nodes(1, 2, 3), default, (), node_configurations={"n2": own})
     assert made.port == 1790
     assert {n.address: n.port for n in made.neighbours} == {"10.0.0.2": 1799, "10.0.0.3": 1790}
 
 
-def test_password_and_restart_time_of_the_mesh() -> None:
-    default = BGPConfiguration.make(
-        "default",
-        nodeMeshPassword={"secretKeyRef": {"name": "bgp", "key": "mesh"}},
-        nodeMeshMaxRestartTime="45s",
-    )
-    [with_key] = speaker_of("n1", nodes(1, 2), default, (), passwords={("bgp", "mesh"): "s3cret"}).neighbours
-    assert (with_key.password, with_key.restart_time) == ("s3cret", 45)
-    [without] = speaker_of("n1", nodes(1, 2), default, ()).neighbours
-    assert without.password is None
+def test_restart_time_of_the_mesh() -> None:
+    [mesh] = sessions("n1", nodes(1, 2), nodeMeshMaxRestartTime="45s").values()
+    assert mesh.restart_time == 45
+
+
+SECRET = {"secretKeyRef": {"name": "bgp", "key": "password"}}
+
+
+def test_a_mesh_with_a_password_is_held_back_and_the_explicit_sessions_are_not() -> None:
+    router = BGPPeer.make("router", peerIP="192.0.2.99", asNumber=65001)
+    made = speaker("n1", nodes(1, 2), router, nodeMeshPassword=SECRET)
+    assert [neighbour.address for neighbour in made.neighbours] == ["192.0.2.99"]
+    assert [(each.address, each.kind) for each in made.held_back] == [("10.0.0.2", "mesh")]
+
+
+@pytest.mark.parametrize("asked", [{"filters": ["reject-all"]}, {"password": SECRET}])
+def test_a_peer_whose_filter_or_password_cannot_be_honoured_is_held_back_with_the_reason(asked: dict[str, Any]) -> None:
+    made = speaker("n1", nodes(1), BGPPeer.make("router", peerIP="192.0.2.99", asNumber=65001, **asked), **NO_MESH)
+    assert not made.neighbours
+    [held_back] = made.held_back
+    assert (held_back.address, held_back.peer_as, held_back.kind) == ("192.0.2.99", 65001, "global")
+    assert held_back.reason
+
+
+def test_the_mesh_does_not_take_the_place_of_a_session_that_is_held_back_at_either_end() -> None:
+    filtered = BGPPeer.make("filtered", node="n1", peerIP="10.0.0.2", filters=["reject-all"])
+    for name, other in (("n1", "10.0.0.2"), ("n2", "10.0.0.1")):
+        made = speaker(name, nodes(1, 2), filtered)
+        assert not made.neighbours
+        assert [each.address for each in made.held_back] == [other]
+
+
+def notices(name: str, cluster: list[Node], *peers: BGPPeer) -> list[tuple[str, str]]:
+    _, found = speaker_of(name, cluster, None, peers)
+    return [(notice.name, notice.field) for notice in found]
+
+
+def test_a_peer_from_which_no_session_can_follow_yields_a_notice() -> None:
+    unknown = BGPPeer.make("unknown", peerIP="192.0.2.99")
+    six = BGPPeer.make("six", peerIP="fd00::9", asNumber=65001)
+    nowhere = BGPPeer.make("nowhere")
+    assert notices("n1", nodes(1), unknown, six, nowhere) == [
+        ("nowhere", ""),
+        ("six", "spec.peerIP"),
+        ("unknown", "spec.asNumber"),
+    ]
+
+
+def test_a_peer_that_gives_way_to_another_yields_a_notice_if_they_differ() -> None:
+    first = BGPPeer.make("a", peerIP="192.0.2.99", asNumber=65001)
+    same = BGPPeer.make("b", peerIP="192.0.2.99", asNumber=65001)
+    other = BGPPeer.make("c", peerIP="192.0.2.99", asNumber=65002)
+    assert notices("n1", nodes(1), first, same, other) == [("c", "")]
+
+
+def test_peers_that_yield_sessions_yield_no_notice() -> None:
+    everywhere = BGPPeer.make("everywhere", peerIP="10.0.0.1")
+    assert notices("n1", nodes(1, 2), everywhere) == []
+    assert notices("n2", nodes(1, 2), everywhere) == []
 
 
 def test_a_global_peer_is_everybodys_and_no_node() -> None:
@@ -189,12 +239,12 @@ def test_ttl_security_and_restart_time_of_a_peer() -> None:
     assert (far.ttl_hops, far.restart_time) == (3, 4095)
 
 
-def test_import_policy_is_ours() -> None:
+def test_the_local_node_has_its_own_blocks_and_addresses() -> None:
     block, pool = Prefix.parse("10.65.1.0/26"), Prefix.parse("10.65.0.0/16")
-    made = speaker_of("n1", [node("n1", "10.0.0.1", "fd00::1")], None, (), own_blocks=[block], pools=[pool])
-    assert made.policy.own_blocks == (block,)
-    assert made.policy.pools == (pool,)
-    assert {unpack(address) for address in made.policy.own_addresses} == {"10.0.0.1", "fd00::1"}
+    made, _ = speaker_of("n1", [node("n1", "10.0.0.1", "fd00::1")], None, (), own_blocks=[block], pools=[pool])
+    assert made.local.own_blocks == (block,)
+    assert made.local.pools == (pool,)
+    assert {unpack(address) for address in made.local.own_addresses} == {"10.0.0.1", "fd00::1"}
 
 
 def test_a_node_nobody_knows_yet_speaks_to_nobody() -> None:

@@ -215,7 +215,7 @@ async def test_a_change_of_import_policy_alone_is_no_reload(tmp_path: Path) -> N
         speaker = mesh(1, [2])
         await one.agent.configure(speaker)
         await until(lambda: exabgp.speakers, "the reload")
-        claimed = replace(speaker, policy=replace(speaker.policy, own_blocks=(Prefix.parse(BLOCK),)))
+        claimed = replace(speaker, local=replace(speaker.local, own_blocks=(Prefix.parse(BLOCK),)))
         await one.agent.configure(claimed)
         await until(lambda: sidecar._speaker == claimed, "the change")
         await one.agent.configure(mesh(1, [2, 3]))

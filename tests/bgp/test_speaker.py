@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from bgp.speaker import (
-    ImportPolicy,
+    LocalNode,
     Neighbour,
     Speaker,
     announcements_from_json,
@@ -23,7 +23,7 @@ def test_speaker_and_rib_out_survive_their_json() -> None:
         ("10.9.0.1", "fd09::1"),
         179,
         (Neighbour("10.9.0.2", "10.9.0.1", 65001, 64512, kind="global", is_node=False, password="s3cret"),),
-        ImportPolicy(
+        LocalNode(
             64512,
             pack("10.9.0.1"),
             frozenset({pack("10.9.0.1")}),

@@ -1,0 +1,63 @@
+"""The sidecar's own report, as status shows it: plain JSON, times in seconds since the epoch.
+
+Pure: no I/O, no clock, no logging.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bgp.rib_in import PeerSession, SessionState
+from bgp.speaker import Attributes, HeldBackSession
+from net.prefix import Prefix
+
+
+def session_row(peer: PeerSession, announced: Mapping[Prefix, Attributes], since: float) -> dict[str, Any]:
+    """Return one session. `announced` of it counts the routes of the families both ends speak."""
+    up = peer.state is SessionState.UP
+    families = peer.families if up else ()
+    return {
+        "address": peer.neighbour.address,
+        "kind": peer.neighbour.kind,
+        "as": peer.neighbour.peer_as,
+        "state": "up" if up else "start",
+        "since": round(since, 3),
+        "info": _info(peer),
+        "learned": sum(received.reject_reason is None for received in peer.routes.values()),
+        "announced": sum(prefix.family in families for prefix in announced),
+        "stale": len(peer.stale),
+        "last_error": peer.last_error,
+        "flaps": peer.flaps,
+        "refused": {str(reason): count for reason, count in peer.refused().items()},
+    }
+
+
+def held_back_row(session: HeldBackSession, since: float) -> dict[str, Any]:
+    """Return a session that must not come up, in the shape of those that may."""
+    return {
+        "address": session.address,
+        "kind": session.kind,
+        "as": session.peer_as,
+        "state": "down",
+        "since": round(since, 3),
+        "info": f"held back: {session.reason}",
+        "learned": 0,
+        "announced": 0,
+        "stale": 0,
+        "last_error": session.reason,
+        "flaps": 0,
+        "refused": {},
+    }
+
+
+def _info(peer: PeerSession) -> str:
+    """Return the state of RFC 4271 §8.2.2, Passive where the peer is to dial, and why it is not up."""
+    match peer.state:
+        case SessionState.UP:
+            return "Established"
+        case SessionState.CONNECTED:
+            state = "OpenSent"
+        case SessionState.DOWN:
+            state = "Passive" if peer.neighbour.passive else "Active"
+    return f"{state}: {peer.last_error}" if peer.last_error else state
