@@ -180,7 +180,7 @@ class AgentReporter:
         return RouteNote(RouteIssue.DEVICE_DOWN)
 
     def _as_number(self) -> int | None:
-        return self._agent.speaker.policy.own_as if self._agent.speaker else None
+        return self._agent.speaker.local.own_as if self._agent.speaker else None
 
     def _tunnels(self) -> Mapping[str, TunnelStatus]:
         """Return this node's end of the tunnels; nothing if no pool wants any."""

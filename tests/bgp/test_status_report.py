@@ -46,4 +46,4 @@ def test_only_routes_of_the_families_both_ends_speak_count_as_announced() -> Non
 def test_a_session_that_is_held_back_has_the_shape_of_the_others_and_its_reason() -> None:
     row = held_back_row(HeldBackSession(PEER, 65001, "global", "BGP filters are not implemented"), 7)
     assert row.keys() == session_row(rib_in().peers[PEER], {}, 0).keys()
-    assert (row["state"], row["info"]) == ("down", "held back: BGP filters are not implemented")
+    assert (row["state"], row["info"]) == ("held back", "BGP filters are not implemented")
