@@ -6,7 +6,7 @@ Pure. For the agent and felixctl only: it reads pydantic resources, which the si
 from __future__ import annotations
 
 from datastore import fields
-from datastore.field_rules import OBEYED, FieldRules, NotObeyed, notice_of
+from datastore.field_rules import OBEYED, FieldRules, NotObeyed, When, notice_of
 from datastore.kinds.bgp import BGPConfiguration, BGPFilter, BGPPeer, Password
 from datastore.kinds.node import Node
 from datastore.notices import Notice
@@ -53,20 +53,22 @@ def _names_a_secret(reference: Password | None) -> bool:
     return reference is not None and reference.secret_key_ref is not None
 
 
-def _restart_is_out_of_range(duration: str) -> bool:
-    return not 1 <= fields.seconds(duration) < 4096
+def _out_of_range(least: int, most: int) -> When:
+    """Fractions of a second are left out of both."""
+    return When(
+        f"less than {least} s or more than {most} s",
+        lambda duration: not least <= fields.seconds(duration) < most + 1,
+    )
 
 
-def _keepalive_is_out_of_range(duration: str) -> bool:
-    return not 1 <= fields.seconds(duration) < 21846
-
+_WITH_SECRET = When("one that names a Secret", _names_a_secret)
 
 _SERVICES = NotObeyed("service addresses are not announced", "peers learn no route to them")
 _COMMUNITIES = NotObeyed("routes are announced without communities", "peers see none")
 _METRIC = NotObeyed("the metric of routes is the setting FELIX_METRIC", "the metric stays as set there")
 _LOCAL_PEERS = NotObeyed("peering with the node's own pods is not implemented", "no such session is made")
 _RESTART = NotObeyed(
-    "a restart time is 1 to 4095 s (RFC 4724)", "the nearest of these is used", when=_restart_is_out_of_range
+    "a restart time is 1 to 4095 s (RFC 4724)", "the nearest of these is used", when=_out_of_range(1, 4095)
 )
 
 PEER = FieldRules(
@@ -86,7 +88,7 @@ PEER = FieldRules(
             "their next hop is this node's address",
             unless=("Auto", "Self"),
         ),
-        "spec.password": NotObeyed(_PASSWORD, "the session is not brought up", when=_names_a_secret),
+        "spec.password": NotObeyed(_PASSWORD, "the session is not brought up", when=_WITH_SECRET),
         "spec.sourceAddress": NotObeyed(
             "a session always has the node's address as its source", "it has, as with UseNodeIP", unless=("UseNodeIP",)
         ),
@@ -94,7 +96,7 @@ PEER = FieldRules(
         "spec.keepaliveTime": NotObeyed(
             "keepalive times are whole seconds, and three of them make the hold time, 3 to 65535 s (RFC 4271 §4.2)",
             "the nearest possible is used",
-            when=_keepalive_is_out_of_range,
+            when=_out_of_range(1, 21845),
         ),
         "spec.numAllowedLocalASNumbers": NotObeyed(
             "a path that holds the node's own AS is a loop", "such routes are rejected", unless=(0,)
@@ -123,9 +125,7 @@ CONFIGURATION = FieldRules(
         "spec.communities": _COMMUNITIES,
         "spec.prefixAdvertisements": _COMMUNITIES,
         "spec.listenPort": OBEYED,
-        "spec.nodeMeshPassword": NotObeyed(
-            _PASSWORD, "the sessions of the mesh are not brought up", when=_names_a_secret
-        ),
+        "spec.nodeMeshPassword": NotObeyed(_PASSWORD, "the sessions of the mesh are not brought up", when=_WITH_SECRET),
         "spec.nodeMeshMaxRestartTime": _RESTART,
         "spec.bindMode": NotObeyed(
             "BGP listens at the node's addresses only", "it does, as with NodeIP", unless=("NodeIP",)

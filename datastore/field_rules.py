@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, NamedTuple
 
 from datastore.notices import Notice
 from datastore.record import Record, Resource
@@ -20,21 +20,28 @@ class Obeyed:
     """The field does what Calico's documentation says of it, or states a fact that asks for nothing."""
 
 
+class When(NamedTuple):
+    """A condition on a value. words: for which values it holds, as in "more than 4095 s"."""
+
+    words: str
+    holds: Callable[[Any], bool]
+
+
 @dataclass(frozen=True, slots=True)
 class NotObeyed:
     """The field is accepted, kept and not acted on. reason and effect as in `Notice`.
 
     unless: the values that ask for what is done anyway, and so yield no notice.
-    when: the same as a condition, where the values can't be listed; both must let a value through.
+    when: the same as a condition, with its words, where the values can't be listed; both must let a value through.
     """
 
     reason: str
     effect: str
     unless: tuple[object, ...] = ()
-    when: Callable[[Any], bool] = field(default=lambda value: True)
+    when: When | None = None
 
     def applies(self, value: object) -> bool:
-        return value not in self.unless and self.when(value)
+        return value not in self.unless and (self.when is None or self.when.holds(value))
 
 
 Rule = Obeyed | NotObeyed
@@ -67,7 +74,7 @@ class FieldRules:
             return (notice_of(resource, "", whole),)
         found = dict(self._not_obeyed(resource.spec, "spec"))
         if self.reports_unknown:
-            found |= {key: UNKNOWN for key in resource.model_extra or {} if key != "status"}
+            found |= {_printable(key): UNKNOWN for key in resource.model_extra or {} if key != "status"}
         return tuple(notice_of(resource, path, rule) for path, rule in found.items())
 
     def other_field(self, path: str) -> Rule | None:
@@ -97,18 +104,24 @@ class FieldRules:
                         if isinstance(part, Record):
                             yield from self._not_obeyed(part, below)
         for key, value in (record.model_extra or {}).items():
-            match self.other_field(f"{path}.{key}"):
+            below = f"{path}.{_printable(key)}"
+            match self.other_field(below):
                 case NotObeyed() as rule:
                     if not _is_empty(value) and rule.applies(value):
-                        yield f"{path}.{key}", rule
+                        yield below, rule
                 case None if self.reports_unknown:
-                    yield f"{path}.{key}", UNKNOWN
+                    yield below, UNKNOWN
 
 
 def notice_of(resource: Resource, path: str, rule: NotObeyed) -> Notice:
     """Return the notice that a rule yields for one field of an object; an empty path is the object as a whole."""
     name = f"{resource.namespace}/{resource.name}" if resource.namespace else resource.name
     return Notice(resource.KIND, name, path, rule.reason, rule.effect)
+
+
+def _printable(key: str) -> str:
+    """Return a key as it stands in a line of a log."""
+    return key if key.isprintable() else repr(key)
 
 
 def _is_empty(value: object) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bgp import notices as bgp
-from datastore.field_rules import OBEYED, FieldRules, NotObeyed
+from datastore.field_rules import OBEYED, FieldRules, NotObeyed, When
 from datastore.kinds.bgp import BGPConfiguration, BGPFilter, BGPPeer
 from datastore.kinds.cluster import ClusterInformation, FelixConfiguration
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMConfig, IPAMHandle
@@ -68,7 +68,11 @@ WORKLOAD_ENDPOINT = FieldRules(
         "spec.ipNetworks": OBEYED,
         "spec.ipv4Gateway": NotObeyed("a pod's gateway is 169.254.1.1", "that is what the pod has"),
         "spec.ipv6Gateway": NotObeyed("a pod's gateway is its device's link-local address", "that is what the pod has"),
-        "spec.profiles": NotObeyed("policies are not enforced", "no packet is filtered", when=_names_other_profiles),
+        "spec.profiles": NotObeyed(
+            "policies are not enforced",
+            "no packet is filtered",
+            when=When("any but kns.… and ksa.…", _names_other_profiles),
+        ),
         "spec.interfaceName": OBEYED,
         "spec.mac": OBEYED,
         "spec.allowedSourcePrefixes": NotObeyed(

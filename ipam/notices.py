@@ -7,7 +7,7 @@ does not know are no slip of a person's, and yield nothing.
 from __future__ import annotations
 
 from datastore import selector
-from datastore.field_rules import OBEYED, FieldRules, NotObeyed
+from datastore.field_rules import OBEYED, FieldRules, NotObeyed, When
 from datastore.kinds.ipam import IPAMConfig
 from datastore.kinds.pools import IPPool, IPReservation
 from datastore.notices import Notice
@@ -44,12 +44,14 @@ POOL = FieldRules(
         "spec.blockSize": OBEYED,
         "spec.nodeSelector": OBEYED,
         "spec.namespaceSelector": NotObeyed(
-            "labels of namespaces are not read", "every namespace counts as one without labels", when=_selects_by_label
+            "labels of namespaces are not read",
+            "every namespace counts as one without labels",
+            when=When("any but all()", _selects_by_label),
         ),
         "spec.allowedUses": NotObeyed(
             "addresses of services are not assigned",
             "no address comes from this pool",
-            when=lambda uses: "LoadBalancer" in uses,
+            when=When("LoadBalancer", lambda uses: "LoadBalancer" in uses),
         ),
         "spec.assignmentMode": OBEYED,
     }

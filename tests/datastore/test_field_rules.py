@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import pytest
 from pydantic import Field
 
-from datastore.field_rules import OBEYED, FieldRules, NotObeyed
+from datastore.field_rules import OBEYED, FieldRules, NotObeyed, When
 from datastore.record import Record, Resource, Spec
 
 REASON, EFFECT = "cables are not painted", "they stay grey"
@@ -35,7 +35,7 @@ NOT_PAINTED = NotObeyed(REASON, EFFECT, unless=("grey", "gray"))
 RULES = FieldRules(
     {
         "spec.colour": NOT_PAINTED,
-        "spec.isLong": NotObeyed("all cables are short", "it is short", when=lambda long: long),
+        "spec.isLong": NotObeyed("all cables are short", "it is short", when=When("true", lambda long: bool(long))),
         "spec.ends": OBEYED,
         "spec.ends.port": OBEYED,
         "spec.ends.label": NotObeyed("labels are not printed", "the end has none"),
@@ -84,6 +84,10 @@ def test_unknown_fields_yield_a_notice_wherever_they_stand() -> None:
     found = RULES.notices(Cable.read(record))
     assert [notice.field for notice in found] == ["spec.ends.prot", "spec.color", "specs"]
     assert {notice.reason for notice in found} == {"this version does not know the field"}
+
+
+def test_a_key_that_would_break_a_line_is_quoted() -> None:
+    assert fields(RULES, **{"a\nb": 1}) == ["spec.'a\\nb'"]
 
 
 def test_an_object_that_others_own_yields_no_notice_of_unknown_fields() -> None:

@@ -1,0 +1,138 @@
+"""docs/notices.md and docs/settings.md as they follow from the code: `python -m tests.pages` writes them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from bgp.notices import REFLECTOR
+from datastore.field_rules import NotObeyed, Rule
+from datastore.record import Resource
+from felix_py.notices import RULES
+from felix_py.settings import PoolDefaults, Settings
+from felix_py.unread_variables import CALICOS
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+NOTICES = """\
+# Accepted and not obeyed
+
+Objects and settings of Calico are taken as they are, and what a person wrote in them is kept. Of what is written,
+felix-py does not obey the following. Each of it yields a notice: `felixctl apply` prints those of what it has just
+written, `felixctl get -o yaml` shows them as comments, and the agent logs each once and lists them in
+`felixctl node status`. A field that is absent, empty, or asks for what is done anyway yields none.
+
+A field that no version of Calico known here has yields a notice too: it is kept and has no effect.
+
+<!-- `python -m tests.pages` writes this page from the rules that the notices come from. -->
+"""
+
+SETTINGS = """\
+# Settings of the agent
+
+From the environment, else from the file that `FELIX_CONFIG` names (`/etc/felix/felix.cfg`) with lines `NAME = value`,
+else the default. An empty value counts as unset. A value that is not allowed ends the agent with exit code 2 and one
+sentence. Variables of Calico's that are set and not read are listed in [notices.md](notices.md).
+
+<!-- `python -m tests.pages` writes this page from felix_py/settings.py. -->
+"""
+
+
+def notices_page() -> str:
+    """Return docs/notices.md."""
+    whole = {kind: rules.whole for kind, rules in RULES.items() if rules.whole is not None}
+    parts = [NOTICES]
+    for kind, rules in RULES.items():
+        fields = {**rules.fields, **rules.other_fields}
+        if any(isinstance(rule, NotObeyed) for rule in fields.values()):
+            names = " and ".join(f"`{name}NAME`" if name.endswith(".") else f"`{name}`" for name in rules.read_names)
+            only = f"Only objects named {names} are read.\n\n" if names else ""
+            parts.append(f"## {kind.KIND}\n\n{only}{_table('field', fields)}")
+    parts.append(f"## Node\n\n{_table('annotation', {'projectcalico.org/RouteReflectorClusterID': REFLECTOR})}")
+    parts.append(f"## Kinds that are kept and nothing more\n\n{_kinds(whole)}")
+    parts.append(
+        f"## Variables\n\nBeside these, `FELIX_` and the name of a field of FelixConfiguration in capitals.\n\n"
+        f"{_table('variable', CALICOS)}"
+    )
+    return "\n".join(parts)
+
+
+def settings_page() -> str:
+    """Return docs/settings.md."""
+    pools = [(prefix, defaults) for prefix, defaults in _pools() if isinstance(defaults, PoolDefaults)]
+    rows = [row for prefix, group in [("", Settings()), *pools] for row in _settings(prefix, group)]
+    return f"{SETTINGS}\n{_markdown(('setting', 'default', 'allowed'), rows)}"
+
+
+def _pools() -> Iterable[tuple[str, object]]:
+    defaults = Settings()
+    return (("CALICO_IPV4POOL_", defaults.ipv4_pool), ("CALICO_IPV6POOL_", defaults.ipv6_pool))
+
+
+def _settings(prefix: str, group: BaseModel) -> Iterable[tuple[str, ...]]:
+    for name, field in type(group).model_fields.items():
+        if isinstance(field.validation_alias, str):
+            default = _default(getattr(group, name))
+            variable = f"`{prefix}{field.validation_alias}`"
+            yield variable, f"`{default}`" if default else "", field.description or ""
+
+
+def _default(value: Any) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return str(value).lower()
+        case 0o666:
+            return "0666"
+        case float():
+            return f"{value:g}"
+        case _:
+            return str(getattr(value, "text", value))
+
+
+def _table(heading: str, rules: Mapping[str, Rule]) -> str:
+    """Return one row for all fields that the same is said of, each with the values that are meant."""
+    rows: dict[tuple[str, str], list[str]] = {}
+    for path, rule in rules.items():
+        if isinstance(rule, NotObeyed):
+            rows.setdefault((rule.reason, rule.effect), []).append(f"`{path.removeprefix('spec.')}`{_values(rule)}")
+    return _markdown(
+        (heading, "why it is not obeyed", "what happens instead"),
+        [(", ".join(fields), reason, effect) for (reason, effect), fields in rows.items()],
+    )
+
+
+def _values(rule: NotObeyed) -> str:
+    words = [] if rule.when is None else [rule.when.words]
+    if rule.unless:
+        words.append(f"not {' or '.join(f'`{_text(value)}`' for value in rule.unless)}")
+    return f" ({', '.join(words)})" if words else ""
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _kinds(whole: Mapping[type[Resource], NotObeyed]) -> str:
+    groups: dict[NotObeyed, list[str]] = {}
+    for kind, rule in whole.items():
+        groups.setdefault(rule, []).append(kind.KIND)
+    return _markdown(
+        ("kinds", "why", "what happens instead"),
+        [(", ".join(kinds), rule.reason, rule.effect) for rule, kinds in groups.items()],
+    )
+
+
+def _markdown(headings: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [headings, ("---",) * len(headings), *rows]
+    return "".join(f"| {' | '.join(cell.replace('|', '∣') for cell in line)} |\n" for line in lines)
+
+
+if __name__ == "__main__":
+    (DOCS / "notices.md").write_text(notices_page())
+    (DOCS / "settings.md").write_text(settings_page())
