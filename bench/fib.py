@@ -94,7 +94,7 @@ def namespace() -> Iterator[int]:
     try:
         with inside(descriptor), closing(Devices()) as devices:
             devices.set_up(1)
-            eth0 = devices.create_veth("eth0", descriptor, "far")
+            eth0 = devices.create_veth("eth0", descriptor, "far", b"\x02" * 6)
             devices.set_up(eth0.peer)
             devices.add_address(eth0.index, pack("192.0.2.1"), 24)
             devices.add_address(eth0.index, pack("2001:db8::1"), 64)

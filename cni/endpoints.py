@@ -1,6 +1,6 @@
 """This node's workload endpoints, as the datastore keeps them.
 
-Who writes at the same time shares a transaction, where the store has any: ten pods that start together cost one.
+Writes that come together share a transaction, where the store has transactions: ten pods that start together cost one.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from cni.protocol import Attachment, Pod
+from cni.protocol import Attachment, CniError, Code, PodRef
 from datastore.cas import ATTEMPTS, found_or_none
 from datastore.errors import AlreadyExists, Conflict, DatastoreError, NotFound
 from datastore.group_commit import Batcher
@@ -21,26 +21,26 @@ _ALL = "endpoints"
 
 
 def is_of(endpoint: WorkloadEndpoint, attachment: Attachment) -> bool:
-    """Whether an endpoint is this container's; one that names none is taken for its pod's only one."""
+    """Whether an endpoint is this container's; one that names no container is taken for its pod's only one."""
     return endpoint.spec.container_id in (attachment.container_id, "", None)
 
 
 class Endpoints:
-    """Read, put and remove, each by compare-and-swap."""
+    """Get, put and delete, each by compare-and-swap."""
 
     def __init__(self, store: Store, node: str) -> None:
         self._store, self._node = store, node
         self._writes: Batcher[str, Create | Update | Delete, None] = Batcher(self._write)
-        self._readiness: Batcher[str, None, ClusterInformation | None] = Batcher(self._read_cluster)
+        self._clusters: Batcher[str, None, ClusterInformation | None] = Batcher(self._read_cluster)
 
-    async def of(self, pod: Pod) -> WorkloadEndpoint | None:
+    async def get(self, pod: PodRef) -> WorkloadEndpoint | None:
         name = workload_endpoint_name(self._node, pod.name)
         return await found_or_none(self._store.get(WorkloadEndpoint, name, pod.namespace))
 
     async def put(self, endpoint: WorkloadEndpoint) -> None:
-        """Write an endpoint, over one of the same name whatever it says: its container is the newest.
+        """Write an endpoint, over any of the same name: its container is the newest.
 
-        Raises Conflict: others were quicker ten times in a row.
+        Raises Conflict: it lost ATTEMPTS races in a row.
         """
         for _ in range(ATTEMPTS):
             try:
@@ -54,28 +54,41 @@ class Endpoints:
                 continue
         raise Conflict(f"write WorkloadEndpoint {endpoint.namespace}/{endpoint.name}: lost {ATTEMPTS} races in a row")
 
-    async def remove(self, attachment: Attachment, pod: Pod, read: WorkloadEndpoint | None = None) -> None:
-        """Delete a pod's endpoint, unless it is a newer container's. `read`: as somebody has just read it."""
+    async def delete(self, attachment: Attachment, pod: PodRef, read: WorkloadEndpoint | None = None) -> None:
+        """Delete a pod's endpoint, unless it is a newer container's. `read`: as it was read a moment ago."""
         for _ in range(ATTEMPTS):
-            present = read or await self.of(pod)
+            present = read or await self.get(pod)
             if present is None or not is_of(present, attachment):
                 return None
             try:
                 return await self._writes.submit(_ALL, Delete(present))
             except (NotFound, Conflict):
-                read = None  # somebody wrote it: look whose it is now
+                read = None  # another writer was faster: read again whose it is
         raise Conflict(f"delete the WorkloadEndpoint of {pod.namespace}/{pod.name}: lost {ATTEMPTS} races in a row")
 
-    async def cluster(self) -> ClusterInformation | None:
-        """Return what says whether the datastore may be used, read once for all who ask at the same time."""
-        return await self._readiness.submit(_ALL, None)
+    async def require_ready(self) -> None:
+        """Refuse while the datastore is held by an administrator, for an upgrade say, as every client of Calico's does.
+
+        ClusterInformation is read once for all requests that come together. Raises CniError (11).
+        """
+        cluster = await self._clusters.submit(_ALL, None)
+        if cluster is None:
+            raise CniError(
+                Code.TRY_AGAIN,
+                "there is no ClusterInformation default: the datastore is not set up yet; try again later",
+            )
+        if not cluster.spec.datastore_ready:
+            raise CniError(
+                Code.TRY_AGAIN,
+                "ClusterInformation default says datastoreReady false: no address is given; try again later",
+            )
 
     async def _read_cluster(self, key: str, asked: Sequence[None]) -> Sequence[ClusterInformation | None]:
         del key
         return [await found_or_none(self._store.get(ClusterInformation, "default"))] * len(asked)
 
     async def _write(self, key: str, writes: Sequence[Create | Update | Delete]) -> Sequence[Exception | None]:
-        """Carry all out in one transaction; if one is refused, each on its own."""
+        """Carry all out in one transaction; if one of them is refused, each on its own."""
         del key
         if self._store.atomic:
             try:

@@ -1,8 +1,8 @@
-"""What DELs still owe the datastore, kept on disk while it is away.
+"""Releases that DELs could not carry out, kept on disk while the datastore is away.
 
 A DEL succeeds although the datastore does not answer; what it could not release is written here, synced, and
-carried out when the datastore is back, or at the next start. One line of JSON each: appended to add, the file
-replaced by rename to take out. It knows neither datastore nor kernel.
+carried out when the datastore is back, or at the next start. One JSON line each: appended to add, the file replaced by
+rename to remove. It knows neither datastore nor kernel.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
-from cni.protocol import Attachment, Pod
+from cni.protocol import Attachment, PodRef
 
 
 class PendingRelease(NamedTuple):
     """One attachment whose addresses and endpoint are to be released."""
 
     attachment: Attachment
-    pod: Pod
+    pod: PodRef
 
 
 class Journal:
@@ -29,34 +29,34 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._owed: dict[PendingRelease, None] = dict.fromkeys(_read(path))
+        self._pending: dict[PendingRelease, None] = dict.fromkeys(_read(path))
 
     @property
-    def owed(self) -> tuple[PendingRelease, ...]:
-        """Everything not yet carried out, oldest first."""
-        return tuple(self._owed)
+    def pending(self) -> tuple[PendingRelease, ...]:
+        """Every release not yet carried out, oldest first."""
+        return tuple(self._pending)
 
-    def of(self, container_id: str) -> tuple[PendingRelease, ...]:
-        return tuple(owed for owed in self._owed if owed.attachment.container_id == container_id)
+    def pending_of(self, container_id: str) -> tuple[PendingRelease, ...]:
+        return tuple(one for one in self._pending if one.attachment.container_id == container_id)
 
-    def add(self, owed: PendingRelease) -> None:
-        """Keep `owed` before this returns, whatever happens next. Raises OSError: the disk refused, nothing is kept."""
-        if owed in self._owed:
+    def add(self, pending: PendingRelease) -> None:
+        """Write `pending` to disk before this returns. Raises OSError: the disk refused; it is not in the journal."""
+        if pending in self._pending:
             return
         new = not self._path.exists()
         with open(self._path, "ab") as file:
             # A line that a crash cut short must not swallow this one.
-            file.write(b"\n" + _line(owed))
+            file.write(b"\n" + _line(pending))
             file.flush()
             os.fsync(file.fileno())
         if new:
             _sync(self._path.parent)
-        self._owed[owed] = None
+        self._pending[pending] = None
 
-    def settle(self, done: Collection[PendingRelease]) -> None:
-        """Take out what has been carried out."""
-        left = [owed for owed in self._owed if owed not in done]
-        if len(left) == len(self._owed):
+    def remove(self, done: Collection[PendingRelease]) -> None:
+        """Take out what has been carried out. Raises OSError: the disk refused; everything stays in the journal."""
+        left = [one for one in self._pending if one not in done]
+        if len(left) == len(self._pending):
             return
         temporary = self._path.with_suffix(".new")
         with open(temporary, "wb") as file:
@@ -65,15 +65,15 @@ class Journal:
             os.fsync(file.fileno())
         temporary.rename(self._path)
         _sync(self._path.parent)
-        self._owed = dict.fromkeys(left)
+        self._pending = dict.fromkeys(left)
 
 
-def _line(owed: PendingRelease) -> bytes:
-    return json.dumps([*owed.attachment, *owed.pod]).encode() + b"\n"
+def _line(pending: PendingRelease) -> bytes:
+    return json.dumps([*pending.attachment, *pending.pod]).encode() + b"\n"
 
 
 def _read(path: Path) -> list[PendingRelease]:
-    """Read what is whole; a line cut short by a crash was never promised to anybody."""
+    """Read the complete lines; one that a crash cut short was never acknowledged."""
     if not path.exists():
         return []
     found = []
@@ -82,7 +82,7 @@ def _read(path: Path) -> list[PendingRelease]:
             network, container_id, device, namespace, pod, uid = json.loads(line)
         except ValueError:
             continue
-        found.append(PendingRelease(Attachment(network, container_id, device), Pod(namespace, pod, uid)))
+        found.append(PendingRelease(Attachment(network, container_id, device), PodRef(namespace, pod, uid)))
     return found
 
 

@@ -6,26 +6,38 @@ import asyncio
 from collections.abc import AsyncIterator, Hashable
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from cni.protocol import Attachment, PodRef
+
+
+def container_key(attachment: Attachment) -> Hashable:
+    return "container", *attachment.container
+
+
+def lock_keys(attachment: Attachment, pod: PodRef) -> tuple[Hashable, Hashable]:
+    """Return what a verb locks: the container, then the pod, whose sandboxes share device name and endpoint."""
+    return container_key(attachment), ("pod", pod.namespace, pod.name)
+
 
 class KeyedLock:
-    """Locks that exist as long as somebody holds or awaits them."""
+    """A lock per key, which exists as long as it is held or awaited."""
 
     def __init__(self) -> None:
         self._locks: dict[Hashable, tuple[asyncio.Lock, int]] = {}
 
     @asynccontextmanager
-    async def of(self, *keys: Hashable) -> AsyncIterator[None]:
-        """Hold the turn of every key. Callers name keys of different sorts in one order, or they wait for ever."""
+    async def hold(self, *keys: Hashable) -> AsyncIterator[None]:
+        """Hold the locks of all keys. Callers name keys of different sorts in one order, or they deadlock."""
         async with AsyncExitStack() as held:
             for key in keys:
-                await held.enter_async_context(self._one(key))
+                await held.enter_async_context(self._hold_one(key))
             yield
 
-    def busy(self, key: Hashable) -> bool:
-        return key in self._locks
+    def users(self, key: Hashable) -> int:
+        """Return how many hold or await a key's lock."""
+        return self._locks[key][1] if key in self._locks else 0
 
     @asynccontextmanager
-    async def _one(self, key: Hashable) -> AsyncIterator[None]:
+    async def _hold_one(self, key: Hashable) -> AsyncIterator[None]:
         lock, users = self._locks.get(key, (asyncio.Lock(), 0))
         self._locks[key] = (lock, users + 1)
         try:

@@ -16,6 +16,8 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from ipam.names import pod_handle
+
 VERSIONS = ("0.3.1", "0.4.0", "1.0.0", "1.1.0")
 NEWEST = VERSIONS[-1]
 
@@ -56,11 +58,11 @@ class Code(IntEnum):
     NO_ADDRESS = 101
     DIFFERENT = 102
     KERNEL = 103
-    UNFORESEEN = 104
+    UNEXPECTED = 104
 
 
 class CniError(Exception):
-    """A verb failed: a code for the runtime, a sentence for whoever is on call, and more if there is more to say."""
+    """A verb failed: a code for the runtime, a sentence for whoever is on call, and details if there are any."""
 
     def __init__(self, code: Code, sentence: str, details: str = "") -> None:
         super().__init__(sentence)
@@ -75,12 +77,17 @@ class Attachment(NamedTuple):
     device: str
 
     @property
+    def container(self) -> tuple[str, str]:
+        """What all attachments of one container to one network have in common."""
+        return self.network, self.container_id
+
+    @property
     def handle(self) -> str:
         """The name its addresses are assigned under; as Calico's, so that either can release the other's."""
-        return f"{self.network}.{self.container_id}"
+        return pod_handle(self.network, self.container_id)
 
 
-class Pod(NamedTuple):
+class PodRef(NamedTuple):
     """Who the container is for Kubernetes; for other runtimes a pod named as the container, in `default`."""
 
     namespace: str
@@ -88,8 +95,13 @@ class Pod(NamedTuple):
     uid: str = ""
 
 
+def describe(attachment: Attachment, pod: PodRef) -> str:
+    """Return an attachment as log lines and errors name it: `default/web-1 (container c4719afa76fa, eth0)`."""
+    return f"{pod.namespace}/{pod.name} (container {attachment.container_id[:12]}, {attachment.device})"
+
+
 def _boolean(value: object) -> object:
-    """Calico's configuration and old libraries write booleans as text."""
+    """Accept a boolean written as text, as Calico's configuration and old libraries do."""
     return {"true": True, "false": False}.get(value.lower(), value) if isinstance(value, str) else value
 
 
@@ -114,8 +126,8 @@ class ContainerSettings(_Section):
     allow_ip_forwarding: Flag = False
 
 
-class Network(_Section):
-    """One plugin's configuration as it arrives on standard input; members we do not know are kept."""
+class NetworkConfig(_Section):
+    """One plugin's configuration as it arrives on standard input; unknown members are kept."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]*$")]
     type: str = ""
@@ -129,7 +141,7 @@ class Network(_Section):
     @property
     def annotations(self) -> Mapping[str, str]:
         """The pod's annotations as far as the runtime passes them on: its own capability, else `args.cni`."""
-        for source in (self.runtime_config.get(ANNOTATIONS), self._conventional.get("annotations")):
+        for source in (self.runtime_config.get(ANNOTATIONS), self._conventions.get("annotations")):
             if isinstance(source, Mapping):
                 return source
         return {}
@@ -137,18 +149,18 @@ class Network(_Section):
     @property
     def ips(self) -> tuple[str, ...]:
         """Addresses asked for by the runtime: capability `ips`, else `args.cni.ips`."""
-        wanted = self.runtime_config.get("ips") or self._conventional.get("ips") or ()
+        wanted = self.runtime_config.get("ips") or self._conventions.get("ips") or ()
         return tuple(str(text) for text in wanted)
 
     @property
-    def _conventional(self) -> Mapping[str, Any]:
+    def _conventions(self) -> Mapping[str, Any]:
         section = self.args.get("cni")
         return section if isinstance(section, Mapping) else {}
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """Which addresses a pod is to get: so many of each family from these pools, or exactly `addresses`."""
+class AddressRequest:
+    """Which addresses a pod is to get: this many of each family from these pools, or exactly `addresses`."""
 
     ipv4: int
     ipv6: int
@@ -159,19 +171,19 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class CniRequest:
     """One call of the plugin, checked."""
 
     verb: Verb
     version: str
-    network: Network
+    network: NetworkConfig
     attachment: Attachment
-    pod: Pod
+    pod: PodRef
     netns: str = ""
     netns_error: str = ""
     args: Mapping[str, str] | None = None
     valid: frozenset[tuple[str, str]] | None = None
-    """GC: every (container, device) still wanted; None when the runtime did not say."""
+    """GC: every (container, device) still in use; None when the runtime gave no list."""
     may_be_host: bool = False
 
 
@@ -184,7 +196,7 @@ def version_of(stdin: bytes) -> str:
     return version if version in VERSIONS else NEWEST
 
 
-def parse(environment: Mapping[str, str], stdin: bytes) -> Request:
+def parse(environment: Mapping[str, str], stdin: bytes) -> CniRequest:
     """Return what the runtime asks for. Raises CniError with code 4, 6, 1, 7 or 2, checked in this order."""
     verb = _verb(environment.get("CNI_COMMAND", ""))
     missing = [name for name in _REQUIRED.get(verb, ()) if not environment.get(name)]
@@ -201,12 +213,12 @@ def parse(environment: Mapping[str, str], stdin: bytes) -> Request:
     version = _version(verb, document)
     args = _args(verb, environment.get("CNI_ARGS", ""))
     network = _network(verb, document)
-    return Request(
+    return CniRequest(
         verb=verb,
         version=version,
         network=network,
         attachment=Attachment(network.name, container, device),
-        pod=Pod(
+        pod=PodRef(
             args.get("K8S_POD_NAMESPACE") or "default",
             args.get("K8S_POD_NAME") or container.lower(),
             args.get("K8S_POD_UID", ""),
@@ -239,7 +251,7 @@ def _document(verb: Verb, stdin: bytes) -> dict[str, Any]:
 
 
 def _version(verb: Verb, document: Mapping[str, Any]) -> str:
-    # An input without a version is one of 0.1.0, says the library that every runtime uses.
+    # libcni, the library that every runtime uses, takes a configuration without a version for 0.1.0.
     version = document.get("cniVersion") or "0.1.0"
     if not isinstance(version, str):
         raise CniError(Code.UNDECODABLE, f"{verb}: cniVersion {version!r} is not text")
@@ -272,11 +284,11 @@ def _args(verb: Verb, text: str) -> dict[str, str]:
     return args
 
 
-def _network(verb: Verb, document: Mapping[str, Any]) -> Network:
+def _network(verb: Verb, document: Mapping[str, Any]) -> NetworkConfig:
     if verb == "VERSION":
-        return Network(name=str(document.get("name") or "version"))
+        return NetworkConfig(name=str(document.get("name") or "version"))
     try:
-        return Network.model_validate(document)
+        return NetworkConfig.model_validate(document)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
@@ -304,8 +316,8 @@ def _valid_attachments(verb: Verb, document: Mapping[str, Any]) -> frozenset[tup
         ) from None
 
 
-def wish(request: Request) -> Wish:
-    """Return which addresses this pod is to get: its annotations first, then the runtime's words, then the network's.
+def address_request(request: CniRequest) -> AddressRequest:
+    """Return which addresses this pod is to get: annotations first, then the runtime, then the network.
 
     Raises CniError (7): an annotation or address cannot be understood, or no family is left.
     """
@@ -327,7 +339,7 @@ def wish(request: Request) -> Wish:
     given = (
         _listed(notes, "ipAddrs") or network.ips or tuple(filter(None, (request.args or {}).get("IP", "").split(",")))
     )
-    return Wish(
+    return AddressRequest(
         ipv4=int(ipv4),
         ipv6=int(ipv6),
         ipv4_pools=_listed(notes, "ipv4pools") or network.ipam.ipv4_pools,
@@ -337,7 +349,7 @@ def wish(request: Request) -> Wish:
     )
 
 
-def hardware_address(request: Request) -> str:
+def hardware_address(request: CniRequest) -> str:
     """Return the MAC asked for the container's end, or nothing: the kernel chooses. Raises CniError (7)."""
     network = request.network
     wanted = network.annotations.get(PREFIX + "hwAddr") or network.runtime_config.get("mac")
@@ -369,7 +381,7 @@ def _address(text: str) -> Address:
         raise CniError(Code.INVALID_CONFIGURATION, f"ADD: {text!r}, asked for as an address, is not one") from None
 
 
-class Interface(NamedTuple):
+class CniInterface(NamedTuple):
     """One device of a result; an empty sandbox is the host."""
 
     name: str
@@ -387,20 +399,20 @@ class Interface(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class CniResult:
     """What an ADD made: the host's end, the container's end, and the addresses on the latter, primary first."""
 
-    host: Interface
-    container: Interface
+    host: CniInterface
+    container: CniInterface
     addresses: tuple[Address, ...]
     gateways: tuple[Address, ...]
     """Per address, the link-local address its default route leads through."""
 
 
-def render(result: Result, version: str, previous: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def render(result: CniResult, version: str, previous: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return the result as the runtime reads it, after what plugins before us in the chain already made.
 
-    Members of `previous` that we do not know are passed on as they are.
+    Unknown members of `previous` are passed on as they are.
     """
     chained = dict(previous or {})
     interfaces = list(chained.get("interfaces") or ())
@@ -425,7 +437,7 @@ def render(result: Result, version: str, previous: Mapping[str, Any] | None = No
 def addresses_of(previous: Mapping[str, Any], device: str) -> tuple[Address, ...] | None:
     """Return the addresses that a result puts on `device` inside the container; None if it does not list the device.
 
-    An address without an interface index (0 is an index) may be anybody's and is left out.
+    An address without an interface index (0 is an index) belongs to no known device and is left out.
     """
     interfaces = previous.get("interfaces") or ()
     ours = {index for index, one in enumerate(interfaces) if one.get("sandbox") and one.get("name") == device}
@@ -451,13 +463,13 @@ def render_error(error: CniError, version: str) -> dict[str, Any]:
     return shown | ({"details": error.details} if error.details else {})
 
 
-def reply(status: int, document: Mapping[str, Any] | None) -> bytes:
-    """Return what goes back to the shim: the exit status, one object or nothing, and the newline that ends it."""
+def encode_reply(status: int, document: Mapping[str, Any] | None) -> bytes:
+    """Return the shim's answer: the exit status, one JSON object or nothing, and the newline that ends it."""
     body = b"" if document is None else json.dumps(document, separators=(",", ":")).encode()
     return bytes((status,)) + body + b"\n"
 
 
-def unpack(message: bytes) -> tuple[dict[str, str], bytes]:
+def unpack_request(message: bytes) -> tuple[dict[str, str], bytes]:
     """Split what the shim sent into environment and standard input. Raises CniError (6): it was cut short."""
     head, end, stdin = message.partition(b"\0\0")
     if not end:

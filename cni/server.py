@@ -17,7 +17,7 @@ import struct
 from pathlib import Path
 from typing import Protocol
 
-from cni.protocol import CniError, Code, Request, parse, render_error, reply, unpack, version_of
+from cni.protocol import CniError, CniRequest, Code, encode_reply, parse, render_error, unpack_request, version_of
 
 log = logging.getLogger("cni.server")
 
@@ -26,43 +26,43 @@ REQUEST_SECONDS = 10.0
 STOP_SECONDS = 10.0
 
 
-class Answers(Protocol):
-    """What carries requests out: cni.verbs.Verbs."""
+class RequestHandler(Protocol):
+    """Carries requests out: cni.verbs.Verbs."""
 
-    async def run(self, request: Request, netns: int | None) -> dict[str, object] | None: ...
+    async def run(self, request: CniRequest, netns: int | None) -> dict[str, object] | None: ...
 
 
-async def respond(verbs: Answers, message: bytes, netns: int | None) -> bytes:
+async def respond(verbs: RequestHandler, message: bytes, netns: int | None) -> bytes:
     """Return the answer to one request, an error object if it failed for whatever reason."""
     version = version_of(b"")
     try:
-        environment, stdin = unpack(message)
+        environment, stdin = unpack_request(message)
         version = version_of(stdin)
-        return reply(0, await verbs.run(parse(environment, stdin), netns))
+        return encode_reply(0, await verbs.run(parse(environment, stdin), netns))
     except CniError as error:
         log.warning("%s (code %d)", error.sentence, error.code)
-        return reply(1, render_error(error, version))
+        return encode_reply(1, render_error(error, version))
     except Exception as error:
-        log.exception("a CNI request failed in a way nobody foresaw")
-        sentence = f"the agent failed in a way nobody foresaw ({type(error).__name__}: {error}); its log says where"
-        return reply(1, render_error(CniError(Code.UNFORESEEN, sentence), version))
+        log.exception("a CNI request failed unexpectedly")
+        sentence = f"unexpected error in the agent ({type(error).__name__}: {error}); its log has the traceback"
+        return encode_reply(1, render_error(CniError(Code.UNEXPECTED, sentence), version))
 
 
 class CniServer:
-    """Listens at `path` from start() to stop(); requests run side by side, in `verbs`' order."""
+    """Listens at `path` from start() to stop(); requests run side by side, as far as `verbs` lets them."""
 
-    def __init__(self, path: Path | str, verbs: Answers) -> None:
+    def __init__(self, path: Path | str, verbs: RequestHandler) -> None:
         self._path, self._verbs = Path(path), verbs
         self._listener: socket.socket | None = None
         self._serving: set[asyncio.Task[None]] = set()
         self._accepting: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Take the socket over from whoever left it. Raises OSError: somebody else is listening there."""
+        """Listen, also where a socket was left behind. Raises OSError: another process is listening there."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
-            if await _answered(self._path):
+            if await _is_answered(self._path):
                 raise OSError(f"listen on {self._path}: another agent answers there; this one does not start")
             self._path.unlink(missing_ok=True)
             before = os.umask(0o177)
@@ -109,12 +109,12 @@ class CniServer:
         descriptors: list[int] = []
         with connection:
             try:
-                _refuse_strangers(connection)
+                _require_root(connection)
                 async with asyncio.timeout(REQUEST_SECONDS):
                     message = await _receive(connection, descriptors)
                 if len(message) > LIMIT:
                     sentence = f"the network configuration is longer than {LIMIT} bytes; nothing was done"
-                    answer = reply(1, render_error(CniError(Code.IO_FAILURE, sentence), version_of(b"")))
+                    answer = encode_reply(1, render_error(CniError(Code.IO_FAILURE, sentence), version_of(b"")))
                 else:
                     answer = await respond(self._verbs, message, descriptors[0] if descriptors else None)
                 async with asyncio.timeout(REQUEST_SECONDS):  # a shim that was stopped does not read
@@ -126,7 +126,7 @@ class CniServer:
                     os.close(descriptor)
 
 
-async def _answered(path: Path) -> bool:
+async def _is_answered(path: Path) -> bool:
     probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     with probe, contextlib.suppress(OSError):
         await asyncio.get_running_loop().sock_connect(probe, str(path))
@@ -134,8 +134,8 @@ async def _answered(path: Path) -> bool:
     return False
 
 
-def _refuse_strangers(connection: socket.socket) -> None:
-    """The file's mode keeps others out already; a mode can be changed."""
+def _require_root(connection: socket.socket) -> None:
+    """Raise PermissionError for other users. The file's mode keeps them out already, but a mode can be changed."""
     _, uid, _ = struct.unpack("iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
     if uid not in {0, os.geteuid()}:
         raise PermissionError(f"user {uid} may not ask for pods' networks, only root")

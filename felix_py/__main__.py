@@ -19,7 +19,8 @@ from bgp.client import SidecarClient
 from cni.install import conflist, install_conflist
 from cni.journal import Journal
 from cni.server import CniServer
-from cni.verbs import CniSettings, Verbs
+from cni.settings import CniSettings
+from cni.verbs import Verbs
 from datastore.errors import DatastoreError, Unavailable
 from datastore.store import Store
 from felix_py import logs
@@ -102,8 +103,16 @@ async def _serve(settings: Settings) -> None:
         )
         agent = Agent(settings, identity, store, kernel, sidecar, tunnel_end, allocator.on_event)
         journal = Journal(settings.state_dir / "released.journal")
-        verbs = Verbs(_cni_settings(settings, identity), store, allocator, agent, journal, limitation=agent.limitation)
-        checks = Checks(agent, store, kernel, verbs.leaving)
+        verbs = Verbs(
+            CniSettings(identity.node, settings.interface_prefix),
+            store,
+            allocator,
+            agent,
+            journal,
+            pod_mtu=agent.pod_mtu,
+            limitation=agent.limitation,
+        )
+        checks = Checks(agent, store, kernel, verbs.pending_handles)
         await stack.enter_async_context(_web(settings, StatusPages(AgentReporter(agent, sidecar, checks))))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(agent.run())
@@ -137,15 +146,6 @@ async def _start(settings: Settings, store: Store, kernel: Rtnetlink, allocator:
             await asyncio.sleep(RETRY_SECONDS)
 
 
-def _cni_settings(settings: Settings, identity: Identity) -> CniSettings:
-    return CniSettings(
-        node=identity.node,
-        interface_prefix=settings.interface_prefix,
-        mtu=settings.mtu,
-        mtu_file=settings.mtu_file,
-    )
-
-
 async def _serve_cni(settings: Settings, agent: Agent, verbs: Verbs) -> None:
     """Answer the container runtime from the moment that pods can be routed; only then tell it that we are there."""
     await agent.ready()
@@ -153,7 +153,7 @@ async def _serve_cni(settings: Settings, agent: Agent, verbs: Verbs) -> None:
     await server.start()
     try:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(verbs.tidy_up())
+            tasks.create_task(verbs.cleanup.run())
             await _tell_the_runtime(settings, agent)
             log.info("ready: pods may be attached")
     finally:

@@ -291,7 +291,13 @@ class Agent:
         mtu, device = self._tunnel_mtu(), self._devices.get(IPIP_DEVICE, 0)
         ground = ground_of(pools, nodes.get(self.identity.node), device, mtu)
         self.tunnels.stand_on(ground, far_ends(nodes.values(), pools), self.snapshot.whereabouts)
-        write_text(self.settings.mtu_file, str(self.settings.mtu or pod_mtu(self.identity.host_mtu, mtu, pools)))
+        write_text(self.settings.mtu_file, str(self.pod_mtu()))
+
+    def pod_mtu(self) -> int:
+        """Return the MTU that a pod gets at present: as set, else what host and tunnels leave."""
+        if self.settings.mtu:
+            return self.settings.mtu
+        return pod_mtu(self.identity.host_mtu, self._tunnel_mtu(), self.snapshot.pools.values())
 
     def _tunnel_mtu(self) -> int:
         return ipip_mtu(self.identity.host_mtu, self.snapshot.felix_configurations, self.identity.node)

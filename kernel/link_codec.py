@@ -121,7 +121,7 @@ def link_named(name: str) -> bytes:
 
 
 def plain(name: str, kind: str) -> bytes:
-    """Return the body that makes a device of a kind that needs nothing else said."""
+    """Return the body that makes a device of a kind that needs no further attributes."""
     return _LINK.pack(0, 0, 0, 0, 0, 0) + text(_NAME, name) + nested(_INFO, text(_INFO_KIND, kind))
 
 

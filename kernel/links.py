@@ -1,10 +1,10 @@
-"""Devices and what hangs on them: a pod's veth, addresses, neighbours, sysctls; and reading all of it back.
+"""Devices and what they carry: made, configured, removed, and read back with addresses, neighbours and routes.
 
-Edge: it carries out and decides nothing. A `Devices` works in the network namespace its maker was in; to work inside a
-pod, make one there:
+Edge: it carries out and decides nothing, and knows nothing of pods. A `Devices` works in the network namespace that its
+maker was in; to work inside another, make one there:
 
     with inside(netns_fd), closing(Devices()) as pod:
-        pod.furnish("eth0", addresses, gateway_mac)
+        pod.configure_interface(eth0, addresses=[Prefix.parse("10.65.1.7/32")])
 
 Nothing here awaits: a namespace belongs to the thread, and no other task may run in the pod's by accident.
 """
@@ -12,54 +12,27 @@ Nothing here awaits: a namespace belongs to the thread, and no other task may ru
 from __future__ import annotations
 
 import errno
-import socket
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from kernel import link_codec
-from kernel.link_codec import InterfaceAddress, Link, NeighbourEntry, link_local
+from kernel.link_codec import InterfaceAddress, Link, NeighbourEntry
 from kernel.message import ACK, CREATE, ECHO, EXCLUSIVE, REPLACE, explain, message
 from kernel.netlink import KernelError, NetlinkSocket
-from kernel.route import (
-    GET_ROUTE,
-    LINK_SCOPE,
-    MAIN_TABLE,
-    NextHop,
-    RouteSpec,
-    decode_route,
-    dump_request,
-    match_request,
-    put_message,
-)
+from kernel.route import GET_ROUTE, MAIN_TABLE, RouteSpec, decode_route, dump_request, match_request, put_message
 from net.prefix import Prefix, unpack
 
-HOST_MAC = b"\xee" * 6  # of the host's end of every pod's veth, so that one gateway fits all pods
-POD_GATEWAY = socket.inet_aton("169.254.1.1")  # a pod's IPv4 next hop; its host's end answers for it
-_ANYWHERE_4, _ANYWHERE_6 = Prefix(bytes(4), 0), Prefix(bytes(16), 0)
-_BOOT = 3  # the protocol number of routes that nobody maintains
-_ABSENT = (errno.ENOENT, errno.EAFNOSUPPORT, errno.EOPNOTSUPP)
+_ABSENT = (errno.ENOENT, errno.EAFNOSUPPORT, errno.EOPNOTSUPP)  # no such table yet, or no IPv6 on this host
 
 
-def host_sysctls(name: str, *, ipv6: bool) -> dict[str, str]:
-    """Return the sysctls that the host's end of a pod's veth needs, by path under /proc/sys.
+class _Step(NamedTuple):
+    """One message of a batch that changes devices, and what it tries in words."""
 
-    Proxy ARP answers the pod's question for its gateway; IPv6 needs none, for there the gateway is our own address.
-    """
-    wanted = {
-        f"net/ipv4/conf/{name}/route_localnet": "1",
-        f"net/ipv4/neigh/{name}/proxy_delay": "0",
-        f"net/ipv4/conf/{name}/proxy_arp": "1",
-        f"net/ipv4/conf/{name}/forwarding": "1",
-    }
-    if ipv6:
-        wanted |= {
-            f"net/ipv6/conf/{name}/accept_dad": "0",
-            f"net/ipv6/conf/{name}/disable_ipv6": "0",
-            f"net/ipv6/conf/{name}/proxy_ndp": "1",
-            f"net/ipv6/conf/{name}/forwarding": "1",
-            f"net/ipv6/conf/{name}/accept_ra": "0",
-        }
-    return wanted
+    tried: str
+    kind: int
+    flags: int
+    body: bytes
 
 
 class Devices:
@@ -134,19 +107,19 @@ class Devices:
         every = (entry for item in found if (entry := link_codec.decode_neighbour(item.body)) is not None)
         return [entry for entry in every if index in (0, entry.index)]
 
-    # A pod's veth
+    # Making and configuring
 
-    def create_veth(self, name: str, netns: int, pod_name: str, mtu: int = 0, mac: bytes = HOST_MAC) -> Link:
-        """Make a veth: `name` here, up, with this MAC; its other end, `pod_name`, born down in the netns descriptor.
+    def create_veth(self, name: str, netns: int, peer_name: str, mac: bytes, mtu: int = 0) -> Link:
+        """Make a veth: `name` here, up, with this MAC; its other end, `peer_name`, born down in the netns descriptor.
 
-        mtu 0: the kernel's default. Return the host's end as it reads back. Raises KernelError: errno EEXIST where one
-        of the names is taken (FileExistsError's number; the pod's name may be meant).
+        mtu 0: the kernel's default. Return this end as it reads back. Raises KernelError: errno EEXIST where one
+        of the names is taken (FileExistsError's number; the peer's name may be meant).
         """
-        tried = f"create veth {name} with {pod_name} in the pod"
-        body = link_codec.veth(name, mac, mtu, pod_name, netns)
-        told = self._netlink.request(link_codec.NEW_LINK, CREATE | EXCLUSIVE | ECHO, body, tried)
+        tried = f"create veth {name} with peer {peer_name}"
+        body = link_codec.veth(name, mac, mtu, peer_name, netns)
+        echoed = self._netlink.request(link_codec.NEW_LINK, CREATE | EXCLUSIVE | ECHO, body, tried)
         # Kernels before 6.2 do not echo what they made.
-        made = link_codec.decode_link(told[0].body) if told else self.link(name)
+        made = link_codec.decode_link(echoed[0].body) if echoed else self.link(name)
         if made is None:
             raise KernelError(f"{tried}: gone right after it was made", errno.ENODEV)
         if made.mac != mac:  # udev's MAC policy was quicker
@@ -154,74 +127,68 @@ class Devices:
             made = replace(made, mac=mac)
         return made
 
-    def furnish(
+    def configure_interface(
         self,
-        pod_name: str,
-        addresses: Iterable[bytes],
+        link: Link,
         *,
-        routes: Collection[Prefix] | None = None,
-        gateway_mac: bytes = HOST_MAC,
+        mac: bytes = b"",
         mtu: int = 0,
+        addresses: Iterable[Prefix] = (),
+        neighbours: Iterable[tuple[bytes, bytes]] = (),
+        routes: Iterable[tuple[Prefix, RouteSpec]] = (),
     ) -> Link:
-        """Inside a pod: bring lo and the device up, give it addresses, routes and its gateway's MAC, in one batch.
+        """Bring a device and lo up and give the device everything it needs, in one batch.
 
-        Per family: each address as /32 or /128, the gateway (169.254.1.1, or the host end's link-local address) as a
-        permanent neighbour, and `routes` through it; None means the default route of each family that has an address.
-        Return the pod's end as it reads back. Raises KernelError: the sentence names the first step refused.
+        mac b"" and mtu 0: as they are. neighbours: permanent entries, address and MAC. Routes go last, in their order.
+        Return the device as it is now. Raises KernelError: the sentence names the first step refused; what else
+        succeeded stays.
         """
-        link = self.link(pod_name)
-        if link is None:
-            raise KernelError(f"furnish {pod_name} in the pod: there is no such device", errno.ENODEV)
-        index, given = link.index, list(addresses)
-        sizes = sorted({len(address) for address in given})
-        steps: list[tuple[str, int, int, bytes]] = [
-            ("bring lo up", link_codec.NEW_LINK, 0, link_codec.state(1, up=True)),
-            (f"bring {pod_name} up", link_codec.NEW_LINK, 0, link_codec.state(index, up=True)),
-        ]
+        index, name = link.index, link.name
+        steps = []
+        if mac:
+            steps.append(_Step(f"set the MAC of {name}", link_codec.SET_LINK, 0, link_codec.mac(index, mac)))
         if mtu:
-            steps.append((f"set the MTU of {pod_name} to {mtu}", link_codec.SET_LINK, 0, link_codec.mtu(index, mtu)))
-        fresh = CREATE | EXCLUSIVE
-        for address in given:
-            body = link_codec.address(index, address, 8 * len(address))
-            steps.append((f"add address {unpack(address)} to {pod_name}", link_codec.NEW_ADDRESS, fresh, body))
-        for size in sizes:
-            gateway = POD_GATEWAY if size == 4 else link_local(gateway_mac)
-            body = link_codec.neighbour(index, gateway, gateway_mac)
-            tried = f"make {unpack(gateway)} a neighbour of {pod_name}"
-            steps.append((tried, link_codec.NEW_NEIGHBOUR, CREATE | REPLACE, body))
-        requests, tries = self._numbered(steps)
-        for prefix, spec in _pod_routes(index, sizes, gateway_mac, routes):
-            first = self._netlink.sequences(1)
-            requests.append(put_message(first, prefix, spec))
-            tries[first] = f"put route {prefix} in the pod"
-        self._all_or_error(requests, tries)
-        return replace(link, up=True, mtu=mtu or link.mtu)
+            steps.append(_Step(f"set the MTU of {name} to {mtu}", link_codec.SET_LINK, 0, link_codec.mtu(index, mtu)))
+        steps += [
+            _Step("bring lo up", link_codec.NEW_LINK, 0, link_codec.state(1, up=True)),
+            _Step(f"bring {name} up", link_codec.NEW_LINK, 0, link_codec.state(index, up=True)),
+        ]
+        for packed, length in addresses:
+            tried = f"add address {unpack(packed)}/{length} to {name}"
+            body = link_codec.address(index, packed, length)
+            steps.append(_Step(tried, link_codec.NEW_ADDRESS, CREATE | EXCLUSIVE, body))
+        for address, hardware in neighbours:
+            tried = f"make {unpack(address)} a neighbour of {name}"
+            body = link_codec.neighbour(index, address, hardware)
+            steps.append(_Step(tried, link_codec.NEW_NEIGHBOUR, CREATE | REPLACE, body))
+        self._all_or_error(steps, [(f"put route {prefix} dev {name}", prefix, spec) for prefix, spec in routes])
+        return replace(link, up=True, mac=mac or link.mac, mtu=mtu or link.mtu)
 
     def retire(self, index: int, new_name: str, group: int) -> None:
-        """Put a device out of the way in one step: down, renamed, and into the group that `reap` deletes.
+        """Put a device out of the way in one request: down, renamed, and into a group that `delete_group` deletes.
 
-        Content when it is gone already. Raises KernelError: errno EEXIST where the new name is taken.
+        Nothing happens when it is gone already. Raises KernelError: errno EEXIST where the new name is taken.
         """
         body = link_codec.state(index, up=False, name=new_name, group=group)
-        self._content_without(link_codec.SET_LINK, body, f"retire device {index} as {new_name}")
+        self._unless_absent(link_codec.SET_LINK, body, f"retire device {index} as {new_name}")
 
-    def reap(self, group: int) -> None:
+    def delete_group(self, group: int) -> None:
         """Delete every device of a group. It takes 15 to 35 ms however many they are: call it from a thread.
 
-        Content when there is none. Raises KernelError.
+        Nothing happens when there is none. Raises KernelError.
         """
-        self._content_without(
+        self._unless_absent(
             link_codec.DELETE_LINK, link_codec.whole_group(group), f"delete the devices of group {group}"
         )
 
     def delete(self, index: int) -> None:
-        """Delete one device, and with a veth its other end. It takes 16 to 35 ms. Content when it is gone already."""
-        self._content_without(link_codec.DELETE_LINK, link_codec.state(index), f"delete device {index}")
+        """Delete one device, and with a veth its other end, in 16 to 35 ms. Nothing happens when it is gone already."""
+        self._unless_absent(link_codec.DELETE_LINK, link_codec.state(index), f"delete device {index}")
 
     # Single changes
 
     def create(self, name: str, kind: str) -> None:
-        """Make a device of a kind that needs nothing else said; the kernel loads the kind's module first.
+        """Make a device of a kind that needs no further attributes; the kernel loads the kind's module first.
 
         Raises KernelError: errno EEXIST where the name is taken, if only by the device that came with the module;
         EOPNOTSUPP where this kernel has no such kind.
@@ -252,54 +219,38 @@ class Devices:
         )
 
     def add_address(self, index: int, address: bytes, length: int) -> None:
-        """Add an address, IPv6 without duplicate detection. Content when the device has it already."""
+        """Add an address, IPv6 without duplicate detection. Nothing happens when the device has it already."""
         tried = f"add address {unpack(address)}/{length} to device {index}"
         body = link_codec.address(index, address, length)
         self._netlink.request(link_codec.NEW_ADDRESS, CREATE | REPLACE, body, tried)
 
     def remove_address(self, index: int, address: bytes, length: int) -> None:
-        """Remove an address. Content when it is gone already."""
+        """Remove an address. Nothing happens when it is gone already."""
         tried = f"remove address {unpack(address)}/{length} from device {index}"
-        self._content_without(link_codec.DELETE_ADDRESS, link_codec.address(index, address, length), tried)
+        self._unless_absent(link_codec.DELETE_ADDRESS, link_codec.address(index, address, length), tried)
 
     def put_route(self, prefix: Prefix, spec: RouteSpec) -> None:
         """Put one route, for a namespace that has no Rtnetlink of its own. Raises KernelError."""
-        sequence = self._netlink.sequences(1)
-        self._all_or_error([put_message(sequence, prefix, spec)], {sequence: f"put route {prefix}"})
+        self._all_or_error([], [(f"put route {prefix}", prefix, spec)])
 
-    def _content_without(self, kind: int, body: bytes, tried: str) -> None:
+    def _unless_absent(self, kind: int, body: bytes, tried: str) -> None:
+        """Request the removal of something; that it is gone already is no error."""
         try:
             self._netlink.request(kind, 0, body, tried)
         except KernelError as refused:
             if refused.errno not in (errno.ENODEV, errno.EADDRNOTAVAIL):
                 raise
 
-    def _numbered(self, steps: Collection[tuple[str, int, int, bytes]]) -> tuple[list[bytes], dict[int, str]]:
-        first = self._netlink.sequences(len(steps))
+    def _all_or_error(self, steps: Sequence[_Step], routes: Sequence[tuple[str, Prefix, RouteSpec]]) -> None:
+        """Send all in one batch, steps first; raise what went wrong first. What else succeeded stays."""
+        first = self._netlink.sequences(len(steps) + len(routes))
         requests = [message(kind, flags, n, body) for n, (_, kind, flags, body) in enumerate(steps, first)]
-        return requests, {n: tried for n, (tried, *_) in enumerate(steps, first)}
-
-    def _all_or_error(self, requests: list[bytes], tries: Mapping[int, str]) -> None:
-        """Send a batch; raise what went wrong first. What else succeeded stays: the caller throws the device away."""
-        closing = bytearray(requests[-1])
-        closing[6] |= ACK
-        failures = self._netlink.batch(b"".join([*requests[:-1], closing]), max(tries))
+        requests += [put_message(n, prefix, spec) for n, (_, prefix, spec) in enumerate(routes, first + len(steps))]
+        last = bytearray(requests[-1])
+        last[6] |= ACK
+        failures = self._netlink.batch(b"".join([*requests[:-1], last]), first + len(requests) - 1)
         if failures:
-            first = min(failures)
-            raise KernelError(f"{tries[first.sequence]}: {explain(first.errno, first.text)}", first.errno)
-
-
-def _pod_routes(
-    index: int, sizes: Iterable[int], gateway_mac: bytes, routes: Collection[Prefix] | None
-) -> Iterator[tuple[Prefix, RouteSpec]]:
-    """Yield a pod's routes in an order the kernel takes: first the gateway on link, then what leads through it."""
-    for size in sizes:
-        if size == 4:
-            gateway, metric, default = POD_GATEWAY, 0, _ANYWHERE_4
-            yield Prefix.host(gateway), RouteSpec(_BOOT, metric, hops=(NextHop(index),), scope=LINK_SCOPE)
-        else:
-            gateway, metric, default = link_local(gateway_mac), 1024, _ANYWHERE_6
-        spec = RouteSpec(_BOOT, metric, hops=(NextHop(index, gateway),))
-        for prefix in (default,) if routes is None else routes:
-            if len(prefix.packed) == size:
-                yield prefix, spec
+            failed = min(failures)
+            tried = [step.tried for step in steps] + [tried for tried, *_ in routes]
+            what = tried[failed.sequence - first]
+            raise KernelError(f"{what}: {explain(failed.errno, failed.text)}", failed.errno)

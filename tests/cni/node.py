@@ -21,7 +21,8 @@ from typing import Any, cast
 import datastore
 from cni.journal import Journal
 from cni.server import CniServer
-from cni.verbs import CniSettings, Verbs
+from cni.settings import CniSettings
+from cni.verbs import Verbs
 from datastore.errors import Unavailable
 from datastore.kinds.cluster import ClusterInformation
 from datastore.kinds.ipam import IPAMBlock, IPAMHandle
@@ -149,8 +150,12 @@ class Switch:
                 self.calls_left -= 1
                 self.away = self.away or self.calls_left < 0
             if self.away:
-                raise Unavailable(f"{verb}: the test has switched the datastore off")
+                return _unavailable
         return getattr(self._store, verb)
+
+
+async def _unavailable(*_: Any, **__: Any) -> None:
+    raise Unavailable("the test has switched the datastore off")
 
 
 class World:
@@ -166,7 +171,8 @@ class World:
         self.journal = Journal(folder / "owed.journal")
         self.allocator = Allocator(store)
         self.limitation: str | None = None
-        self.settings = CniSettings(NODE, mtu_file=folder / "mtu")
+        self.settings = CniSettings(NODE)
+        self.pod_mtu = 1500
         self.serving = Allocator(switched)
         self.verbs = Verbs(
             self.settings,
@@ -174,6 +180,7 @@ class World:
             self.serving,
             self.router,
             self.journal,
+            pod_mtu=lambda: self.pod_mtu,
             limitation=lambda: self.limitation,
         )
         self.server = CniServer(folder / "cni.sock", self.verbs)
@@ -222,8 +229,8 @@ class World:
 
     async def tidy(self) -> None:
         """Let the background work of the verbs run until nothing is owed."""
-        tidying = asyncio.create_task(self.verbs.tidy_up())
-        await until(lambda: not self.journal.owed)
+        tidying = asyncio.create_task(self.verbs.cleanup.run())
+        await until(lambda: not self.journal.pending)
         tidying.cancel()
 
     async def host_routes(self) -> set[str]:
@@ -235,7 +242,7 @@ class World:
 
     async def holds_nothing(self) -> bool:
         """Whether no pod has left an endpoint, an address, a route or (once tidied up) a device."""
-        await self.verbs.reap_retired()
+        await self.verbs.cleanup.delete_retired()
         held = [one for block in (await self.store.list(IPAMBlock)).objects for one in allocations(block)]
         left = (await self.endpoints(), held, (await self.store.list(IPAMHandle)).objects, await self.host_routes())
         return not any(left) and not self.devices()

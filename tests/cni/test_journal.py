@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from cni.journal import Journal, PendingRelease
-from cni.protocol import Attachment, Pod
+from cni.protocol import Attachment, PodRef
 
 
 def owed(number: int) -> PendingRelease:
-    return PendingRelease(Attachment("net", f"c{number}", "eth0"), Pod("default", f"pod-{number}"))
+    return PendingRelease(Attachment("net", f"c{number}", "eth0"), PodRef("default", f"pod-{number}"))
 
 
 def test_what_is_added_is_there_after_a_restart_until_it_is_settled(tmp_path: Path) -> None:
@@ -23,11 +23,11 @@ def test_what_is_added_is_there_after_a_restart_until_it_is_settled(tmp_path: Pa
     for number in (1, 2, 1, 3):
         journal.add(owed(number))
     again = Journal(tmp_path / "state" / "owed.journal")
-    assert again.owed == (owed(1), owed(2), owed(3))
-    assert again.of("c2") == (owed(2),)
-    again.settle([owed(2)])
+    assert again.pending == (owed(1), owed(2), owed(3))
+    assert again.pending_of("c2") == (owed(2),)
+    again.remove([owed(2)])
     again.add(owed(4))
-    assert Journal(tmp_path / "state" / "owed.journal").owed == (owed(1), owed(3), owed(4))
+    assert Journal(tmp_path / "state" / "owed.journal").pending == (owed(1), owed(3), owed(4))
 
 
 @pytest.mark.parametrize("cut", range(1, 60, 7))
@@ -38,9 +38,9 @@ def test_a_line_cut_short_loses_only_itself(tmp_path: Path, cut: int) -> None:
     Journal(path).add(owed(2))
     os.truncate(path, whole + min(cut, path.stat().st_size - whole - 1))
     journal = Journal(path)
-    assert journal.owed[0] == owed(1)
+    assert journal.pending[0] == owed(1)
     journal.add(owed(3))
-    assert Journal(path).owed[-1] == owed(3)
+    assert Journal(path).pending[-1] == owed(3)
 
 
 def test_nothing_that_was_promised_is_lost_by_a_kill(tmp_path: Path) -> None:
@@ -49,8 +49,8 @@ def test_nothing_that_was_promised_is_lost_by_a_kill(tmp_path: Path) -> None:
         "import sys; from pathlib import Path; from cni.journal import *; from cni.protocol import *\n"
         "journal = Journal(Path(sys.argv[1]))\n"
         "for n in range(100000):\n"
-        "    journal.add(PendingRelease(Attachment('net', f'c{n}', 'eth0'), Pod('default', f'pod-{n}')))\n"
-        "    if n % 3 == 0: journal.settle(journal.owed[:1])\n"
+        "    journal.add(PendingRelease(Attachment('net', f'c{n}', 'eth0'), PodRef('default', f'pod-{n}')))\n"
+        "    if n % 3 == 0: journal.remove(journal.pending[:1])\n"
         "    print(n, flush=True)\n"
     )
     writer = subprocess.Popen([sys.executable, "-c", program, path], stdout=subprocess.PIPE, text=True)
@@ -61,7 +61,7 @@ def test_nothing_that_was_promised_is_lost_by_a_kill(tmp_path: Path) -> None:
         if promised == 60:
             writer.send_signal(signal.SIGKILL)
     writer.wait()
-    kept = {int(one.attachment.container_id[1:]) for one in Journal(path).owed}
+    kept = {int(one.attachment.container_id[1:]) for one in Journal(path).pending}
     assert promised in kept
     assert kept >= set(range(max(kept) - len(kept) + 1, promised + 1))
 
@@ -71,4 +71,4 @@ def test_a_disk_that_refuses_keeps_nothing(tmp_path: Path) -> None:
     (tmp_path / "owed.journal").symlink_to("/dev/full")
     with pytest.raises(OSError, match="No space left"):
         journal.add(owed(1))
-    assert journal.owed == ()
+    assert journal.pending == ()

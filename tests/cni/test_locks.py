@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 
-from cni.locks import KeyedLock
+from cni.locks import KeyedLock, lock_keys
+from cni.protocol import Attachment, PodRef
 
 
-async def test_turns_of_one_key_are_taken_in_order_and_others_do_not_wait() -> None:
-    turns, order = KeyedLock(), list[str]()
+async def test_holders_of_one_key_follow_each_other_in_order_and_others_do_not_wait() -> None:
+    locks, order = KeyedLock(), list[str]()
     gate = asyncio.Event()
 
     async def work(name: str, *keys: str, wait: bool = False) -> None:
-        async with turns.of(*keys):
+        async with locks.hold(*keys):
             if wait:
                 await gate.wait()
             order.append(name)
@@ -21,22 +22,22 @@ async def test_turns_of_one_key_are_taken_in_order_and_others_do_not_wait() -> N
     other = asyncio.create_task(work("other", "b"))
     same_pod = asyncio.create_task(work("same pod", "c", "pod"))
     await other
-    assert (order, turns.busy("a"), turns.busy("b")) == (["other"], True, False)
+    assert (order, locks.users("a"), locks.users("b")) == (["other"], 3, 0)
     gate.set()
     await asyncio.gather(*first, same_pod)
     assert [name for name in order if name.isdigit()] == ["0", "1", "2"]
-    assert not any(turns.busy(key) for key in ("a", "b", "c", "pod"))
+    assert not any(locks.users(key) for key in ("a", "b", "c", "pod"))
 
 
-async def test_who_gives_up_waiting_leaves_the_turn_to_the_next() -> None:
-    turns, gate = KeyedLock(), asyncio.Event()
+async def test_one_that_is_cancelled_while_it_waits_leaves_the_lock_to_the_next() -> None:
+    locks, gate = KeyedLock(), asyncio.Event()
 
     async def hold() -> None:
-        async with turns.of("a"):
+        async with locks.hold("a"):
             await gate.wait()
 
     async def take() -> None:
-        async with turns.of("a"):
+        async with locks.hold("a"):
             pass
 
     holder, impatient, patient = (asyncio.create_task(work()) for work in (hold, take, take))
@@ -44,4 +45,16 @@ async def test_who_gives_up_waiting_leaves_the_turn_to_the_next() -> None:
     impatient.cancel()
     gate.set()
     await asyncio.gather(holder, patient)
-    assert not turns.busy("a")
+    assert not locks.users("a")
+
+
+async def test_a_container_and_a_pod_of_the_same_name_are_two_keys() -> None:
+    """A runtime without Kubernetes names the pod as the container; its network may be called default."""
+    keys = lock_keys(Attachment("default", "web", "eth0"), PodRef("default", "web"))
+    async with asyncio.timeout(10), KeyedLock().hold(*keys):
+        assert len(set(keys)) == 2
+
+
+def test_two_sandboxes_of_one_pod_share_a_key() -> None:
+    one, other = (lock_keys(Attachment("net", container, "eth0"), PodRef("default", "web")) for container in "ab")
+    assert len({*one, *other}) == 3

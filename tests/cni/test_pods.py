@@ -16,13 +16,14 @@ from typing import Any
 import pytest
 
 from cni.journal import Journal
+from cni.pod_network import HOST_MAC
 from cni.protocol import ANNOTATIONS
 from cni.server import CniServer
 from datastore.errors import Invalid
 from datastore.kinds.cluster import ClusterInformation
 from datastore.kinds.pools import IPPool
 from ipam.allocator import AddressesWanted
-from kernel.links import HOST_MAC, Devices
+from kernel.links import Devices
 from kernel.netns import inside
 from kernel.sysctl import read_sysctls, write_sysctls
 from net.prefix import Prefix
@@ -102,11 +103,11 @@ async def test_the_devices_are_as_calico_makes_them(shim: Path, tmp_path: Path) 
 
 
 @on_a_node
-async def test_the_mtu_is_the_networks_else_the_nodes_file(shim: Path, tmp_path: Path) -> None:
+async def test_the_mtu_is_the_networks_else_the_nodes(shim: Path, tmp_path: Path) -> None:
     async with world(shim, tmp_path) as node:
-        (tmp_path / "mtu").write_text("1430")
-        by_file, by_network = await node.add(node.sandbox()), await node.add(node.sandbox(), mtu=1300)
-        assert [result["interfaces"][1]["mtu"] for result in (by_file, by_network)] == [1430, 1300]
+        node.pod_mtu = 1430
+        by_node, by_network = await node.add(node.sandbox()), await node.add(node.sandbox(), mtu=1300)
+        assert [result["interfaces"][1]["mtu"] for result in (by_node, by_network)] == [1430, 1300]
 
 
 @on_a_node
@@ -234,7 +235,7 @@ async def test_a_del_knows_its_device_without_the_pods_name(shim: Path, tmp_path
         pod = node.sandbox()
         await node.add(pod)
         await node.delete(pod, CNI_ARGS="")
-        await node.verbs.reap_retired()
+        await node.verbs.cleanup.delete_retired()
         assert node.devices() == set()
         assert await node.assigned(pod) == set()
 
@@ -257,8 +258,8 @@ async def test_a_del_without_a_datastore_succeeds_and_is_carried_out_later(shim:
         node.switch.away = True
         await node.delete(pod)
         await node.delete(pod)
-        assert len(node.journal.owed) == 1
-        assert node.verbs.leaving() == {f"k8s-pod-network.{pod.container}"}
+        assert len(node.journal.pending) == 1
+        assert node.verbs.pending_handles() == {f"k8s-pod-network.{pod.container}"}
         assert len(await node.host_routes()) == 1
         assert await node.assigned(pod)
         tidying = asyncio.create_task(node.tidy())
@@ -276,9 +277,9 @@ async def test_a_noted_del_outlives_the_agent(shim: Path, tmp_path: Path) -> Non
         node.switch.away = True
         await node.delete(pod)
     async with world(shim, tmp_path, url=f"sqlite://{tmp_path}/cluster.db") as node:
-        assert len(node.journal.owed) == 1
+        assert len(node.journal.pending) == 1
         await node.tidy()
-        assert Journal(tmp_path / "owed.journal").owed == ()
+        assert Journal(tmp_path / "owed.journal").pending == ()
         assert await node.holds_nothing()
 
 
@@ -291,7 +292,7 @@ async def test_a_container_that_returns_after_a_noted_del_is_released_first(shim
         await node.delete(pod)
         node.switch.away = False
         result = await node.add(pod)
-        assert node.journal.owed == ()
+        assert node.journal.pending == ()
         assert await node.assigned(pod) == {result["ips"][0]["address"].removesuffix("/32")}
 
 
@@ -318,7 +319,7 @@ async def test_a_noted_del_never_takes_the_address_of_the_container_that_returne
             return released
 
         monkeypatch.setattr(node.serving, "release_handle", slowly)
-        tidying = asyncio.create_task(node.verbs.tidy_up())
+        tidying = asyncio.create_task(node.verbs.cleanup.run())
         await begun.wait()
         adding = asyncio.create_task(node.add(pod))
         await asyncio.wait([adding], timeout=0.3)  # it would be done by then if it did not wait its turn
@@ -347,14 +348,14 @@ async def test_a_journal_that_cannot_be_written_delays_what_is_noted_and_ends_no
             raise OSError(errno.ENOSPC, "No space left on device")
 
         with monkeypatch.context() as disk:
-            disk.setattr(node.journal, "settle", full)
+            disk.setattr(node.journal, "remove", full)
             error = await node.refused(pod.environment("ADD"))
             assert (error["code"], "No space left on device" in error["msg"]) == (11, True)
             tried.clear()
-            tidying = asyncio.create_task(node.verbs.tidy_up())
+            tidying = asyncio.create_task(node.verbs.cleanup.run())
             await tried.wait()
             assert not tidying.done()
-        await until(lambda: not node.journal.owed)
+        await until(lambda: not node.journal.pending)
         tidying.cancel()
         assert await node.holds_nothing()
 
@@ -379,10 +380,10 @@ async def test_a_noted_del_that_cannot_be_carried_out_holds_up_no_other(
             return await release(handle)
 
         monkeypatch.setattr(node.serving, "release_handle", refuse)
-        tidying = asyncio.create_task(node.verbs.tidy_up())
-        await until(lambda: len(node.journal.owed) == 1)
+        tidying = asyncio.create_task(node.verbs.cleanup.run())
+        await until(lambda: len(node.journal.pending) == 1)
         tidying.cancel()
-        assert node.journal.of(stuck.container)
+        assert node.journal.pending_of(stuck.container)
         assert not await node.assigned(pod)
 
 
@@ -421,7 +422,7 @@ async def test_a_del_that_can_neither_release_nor_note_says_so(
 
 def occupied(pod: Sandbox) -> None:
     with inside(pod.netns), closing(Devices()) as devices:
-        devices.create_veth("eth0", pod.netns, "other")
+        devices.create_veth("eth0", pod.netns, "other", HOST_MAC)
 
 
 REFUSALS: list[tuple[str, dict[str, str], Any, int, str]] = [
@@ -642,7 +643,7 @@ DAMAGES: list[tuple[Callable[[World, Sandbox], None], str]] = [
 async def test_check_names_the_difference(
     shim: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: Callable[[World, Sandbox], None], named: str
 ) -> None:
-    monkeypatch.setattr("cni.verbs.CONVERGENCE_SECONDS", 0.1)
+    monkeypatch.setattr("cni.check.CONVERGENCE_SECONDS", 0.1)
     async with world(shim, tmp_path) as node:
         pod = node.sandbox("web-1")
         network = configuration(prevResult=await node.add(pod))
@@ -656,7 +657,7 @@ async def test_check_names_the_difference(
 
 @on_a_node
 async def test_check_sees_lost_records_and_routes(shim: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cni.verbs.CONVERGENCE_SECONDS", 0.1)
+    monkeypatch.setattr("cni.check.CONVERGENCE_SECONDS", 0.1)
     async with world(shim, tmp_path) as node:
         pod = node.sandbox()
         network = configuration(prevResult=await node.add(pod))
@@ -731,7 +732,7 @@ async def test_gc_finds_what_only_one_record_still_shows(shim: Path, tmp_path: P
         await node.store.delete(by_container[only_address.container])
         await node.allocator.release_handle(f"k8s-pod-network.{only_endpoint.container}")
         assert (await gc(node)).status == 0
-        await node.verbs.reap_retired()
+        await node.verbs.cleanup.delete_retired()
         assert (node.devices(), await node.endpoints()) == (set(), [])
         assert await node.assigned(only_address) == set()
 

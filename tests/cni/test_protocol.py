@@ -16,26 +16,26 @@ from cni.protocol import (
     VERSIONS,
     Attachment,
     CniError,
+    CniInterface,
+    CniRequest,
+    CniResult,
     Code,
-    Interface,
-    Pod,
-    Request,
-    Result,
+    PodRef,
+    address_request,
     addresses_of,
+    encode_reply,
     hardware_address,
     parse,
     render,
-    reply,
-    unpack,
+    unpack_request,
     version_answer,
-    wish,
 )
 from tests.cni.conftest import CONTAINER, call, configuration
 
 CALICO = Path(__file__).parents[1] / "fixtures" / "calico" / "cni"
 
 
-def add(**network: Any) -> Request:
+def add(**network: Any) -> CniRequest:
     return parse(call("ADD", CNI_NETNS="/run/netns/a"), json.dumps(configuration(**network)).encode())
 
 
@@ -46,9 +46,9 @@ def refused(environment: dict[str, str], stdin: Any) -> CniError:
     return caught.value
 
 
-RESULT = Result(
-    host=Interface("cali0761ccbeace", "ee:ee:ee:ee:ee:ee", 1500),
-    container=Interface("eth0", "66:ae:5c:b2:05:70", 1500, "/var/run/netns/web-1"),
+RESULT = CniResult(
+    host=CniInterface("cali0761ccbeace", "ee:ee:ee:ee:ee:ee", 1500),
+    container=CniInterface("eth0", "66:ae:5c:b2:05:70", 1500, "/var/run/netns/web-1"),
     addresses=(ip_address("10.65.84.128"),),
     gateways=(ip_address("169.254.1.1"),),
 )
@@ -58,13 +58,13 @@ def test_a_request_of_the_runtime_is_read() -> None:
     request = add(mtu=1400)
     assert request.attachment == Attachment("k8s-pod-network", CONTAINER, "eth0")
     assert request.attachment.handle == f"k8s-pod-network.{CONTAINER}"
-    assert request.pod == Pod("default", "web-1")
+    assert request.pod == PodRef("default", "web-1")
     assert (request.netns, request.network.mtu, request.version) == ("/run/netns/a", 1400, "1.1.0")
 
 
 def test_a_container_without_a_pod_is_a_pod_of_its_own() -> None:
     environment = call("ADD", CNI_NETNS="/n", CNI_ARGS="", CNI_CONTAINERID="Box.1")
-    assert parse(environment, json.dumps(configuration()).encode()).pod == Pod("default", "box.1")
+    assert parse(environment, json.dumps(configuration()).encode()).pod == PodRef("default", "box.1")
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_a_bad_configuration_is_code_7_and_names_the_member(network: dict[str, A
 def test_the_configuration_that_calico_is_given_is_understood() -> None:
     recorded = json.loads((CALICO / "add-1.0.0.json").read_text())
     request = parse(recorded["env"] | {"CNI_COMMAND": "ADD"}, json.dumps(recorded["stdin"]).encode())
-    assert (request.pod, request.network.ipam.type) == (Pod("default", "web-3"), "calico-ipam")
+    assert (request.pod, request.network.ipam.type) == (PodRef("default", "web-3"), "calico-ipam")
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -154,7 +154,7 @@ def test_results_hold_what_calicos_hold(version: str) -> None:
 
 
 def test_the_primary_family_comes_first_and_each_has_its_default_route() -> None:
-    both = Result(
+    both = CniResult(
         RESULT.host,
         RESULT.container,
         (ip_address("fd00::5"), ip_address("10.65.84.128")),
@@ -207,19 +207,19 @@ def test_addresses_without_an_interface_are_not_taken_for_ours() -> None:
 
 def test_pools_come_from_the_pods_annotations_before_the_network() -> None:
     network = {"ipam": {"ipv4_pools": ["network"]}}
-    assert wish(add(**network)).ipv4_pools == ("network",)
+    assert address_request(add(**network)).ipv4_pools == ("network",)
     noted = {"cni.projectcalico.org/ipv4pools": '["pod"]', "cni.projectcalico.org/ipv6pools": '["six"]'}
-    by_runtime = wish(add(**network, runtimeConfig={ANNOTATIONS: noted}))
-    by_args = wish(add(**network, args={"cni": {"annotations": noted}}))
+    by_runtime = address_request(add(**network, runtimeConfig={ANNOTATIONS: noted}))
+    by_args = address_request(add(**network, args={"cni": {"annotations": noted}}))
     assert by_runtime == by_args
     assert (by_runtime.ipv4_pools, by_runtime.ipv6_pools) == (("pod",), ("six",))
 
 
 def test_families_follow_configuration_then_annotation() -> None:
-    assert (wish(add()).ipv4, wish(add()).ipv6) == (1, 0)
-    dual = wish(add(ipam={"assign_ipv4": "true", "assign_ipv6": "true"}))
+    assert (address_request(add()).ipv4, address_request(add()).ipv6) == (1, 0)
+    dual = address_request(add(ipam={"assign_ipv4": "true", "assign_ipv6": "true"}))
     assert (dual.ipv4, dual.ipv6, dual.ipv6_first) == (1, 1, False)
-    first = wish(add(runtimeConfig={ANNOTATIONS: {"cni.projectcalico.org/ipFamilies": '["IPv6","IPv4"]'}}))
+    first = address_request(add(runtimeConfig={ANNOTATIONS: {"cni.projectcalico.org/ipFamilies": '["IPv6","IPv4"]'}}))
     assert (first.ipv4, first.ipv6, first.ipv6_first) == (1, 1, True)
 
 
@@ -232,7 +232,7 @@ def test_families_follow_configuration_then_annotation() -> None:
     ],
 )
 def test_an_address_can_be_asked_for_by_name(network: dict[str, Any]) -> None:
-    assert wish(add(**network)).addresses == (ip_address("10.0.0.9"),)
+    assert address_request(add(**network)).addresses == (ip_address("10.0.0.9"),)
 
 
 @pytest.mark.parametrize(
@@ -247,7 +247,7 @@ def test_an_address_can_be_asked_for_by_name(network: dict[str, Any]) -> None:
 )
 def test_a_wish_that_cannot_be_understood_is_code_7(network: dict[str, Any]) -> None:
     with pytest.raises(CniError) as caught:
-        wish(add(**network))
+        address_request(add(**network))
     assert caught.value.code == Code.INVALID_CONFIGURATION
 
 
@@ -257,7 +257,7 @@ def test_a_mac_can_be_asked_for_unless_no_device_can_have_it() -> None:
         hardware_address(add(runtimeConfig={"mac": "01:00:5e:00:00:01"}))
 
 
-def gc(**members: Any) -> Request:
+def gc(**members: Any) -> CniRequest:
     return parse({"CNI_COMMAND": "GC", "CNI_PATH": "/opt/cni/bin"}, json.dumps(configuration(**members)).encode())
 
 
@@ -286,9 +286,9 @@ def test_version_needs_no_configuration() -> None:
 def test_what_the_shim_packs_is_unpacked(environment: dict[str, str], stdin: bytes) -> None:
     environment = {"CNI_COMMAND": "ADD"} | environment
     packed = b"".join(f"{key}={value}\0".encode("utf-8", "surrogateescape") for key, value in environment.items())
-    assert unpack(packed + b"\0" + stdin) == (environment, stdin)
+    assert unpack_request(packed + b"\0" + stdin) == (environment, stdin)
 
 
 def test_an_answer_ends_with_a_newline_and_holds_none_before() -> None:
-    assert reply(0, None) == b"\0\n"
-    assert reply(1, {"msg": "two\nlines"}).count(b"\n") == 1
+    assert encode_reply(0, None) == b"\0\n"
+    assert encode_reply(1, {"msg": "two\nlines"}).count(b"\n") == 1

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from cni.protocol import VERSIONS, unpack
+from cni.protocol import VERSIONS, unpack_request
 from tests.cni.conftest import Run, call, configuration, finish
 
 Agent = Callable[[socket.socket], None]
@@ -81,7 +81,7 @@ def test_request_answer_and_descriptor_arrive_whole(start: Run, tmp_path: Path) 
 
     def serve(connection: socket.socket) -> None:
         message, descriptors = receive(connection)
-        seen.append((*unpack(message), os.fstat(descriptors[0])))
+        seen.append((*unpack_request(message), os.fstat(descriptors[0])))
         os.close(descriptors[0])
         for byte in b'\0{"answer":' + b"1" * 300_000 + b"}\n":  # far more than one pipe holds
             connection.sendall(bytes((byte,)))
@@ -103,7 +103,7 @@ def test_a_namespace_that_cannot_be_opened_is_the_agents_to_judge(start: Run, tm
     def serve(connection: socket.socket) -> None:
         message, descriptors = receive(connection)
         assert descriptors == []
-        seen.append(unpack(message)[0])
+        seen.append(unpack_request(message)[0])
         connection.sendall(b"\0\n")
 
     with agent(tmp_path, serve):

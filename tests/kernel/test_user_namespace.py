@@ -1,7 +1,7 @@
-"""The same room in a user namespace, where an ordinary user's lab runs: buffers there can't be forced larger.
+"""All of kernel/ in a user namespace, where an ordinary user's lab runs: buffers there cannot be forced larger.
 
 unshare --user --map-root-user --net
-  └ the script: a Kernel, and a pod's namespace known by descriptor only
+  └ the script: an Rtnetlink, and a pod's namespace known by descriptor only
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import sys
 SCRIPT = """
 import asyncio, socket, subprocess
 from contextlib import closing
-from kernel.links import Devices, host_sysctls
+from kernel.links import Devices
 from kernel.netns import inside, new_network_namespace
 from kernel.sysctl import write_sysctls
-from net.prefix import Prefix, pack
+from net.prefix import Prefix
 from kernel.route import NextHop, RouteSpec
 from kernel.events import EventsLost, RouteChanged
 from kernel.rtnetlink import Rtnetlink
@@ -28,10 +28,11 @@ async def main():
             print("not forced")
 
     kernel, host, pod = Rtnetlink(receive_buffer=106496), Devices(), new_network_namespace()
-    veth = host.create_veth("calipod", pod, "eth0")
-    write_sysctls(host_sysctls("calipod", ipv6=True))
+    veth = host.create_veth("calipod", pod, "eth0", b"\\xee" * 6)
+    write_sysctls({"net/ipv4/conf/calipod/proxy_arp": "1"})
     with inside(pod), closing(Devices()) as devices:
-        devices.furnish("eth0", [pack("10.65.1.7"), pack("fd00:65::7")])
+        eth0 = devices.link("eth0")
+        devices.configure_interface(eth0, addresses=[Prefix.parse("10.65.1.7"), Prefix.parse("fd00:65::7")])
     route = (Prefix.parse("10.65.1.7"), RouteSpec(80, 1030, hops=(NextHop(veth.index),), scope=253))
     assert await kernel.apply([route]) == []
     print("attached")

@@ -1,0 +1,190 @@
+"""ADD: a pod gets addresses, a device, its routes and its record, in this order.
+
+What was done is undone in reverse if a later step fails. A repeated ADD is answered with the first one's result.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+from cni.attacher import Attacher
+from cni.delete import Cleanup
+from cni.endpoints import Endpoints
+from cni.journal import PendingRelease
+from cni.pod_network import PodNetwork, gateway_of, requested_network
+from cni.protocol import (
+    Address,
+    AddressRequest,
+    Attachment,
+    CniError,
+    CniInterface,
+    CniRequest,
+    CniResult,
+    Code,
+    address_request,
+    describe,
+    render,
+)
+from cni.settings import CniSettings
+from cni.veth import Veth, VethPair
+from datastore.cas import found_or_none
+from datastore.kinds.ipam import IPAMHandle
+from datastore.kinds.pods import WorkloadEndpoint
+from datastore.names import workload_endpoint_name
+from datastore.store import Store
+from ipam.allocator import AddressesWanted, Allocator
+from ipam.names import attribute_time, handle_name
+from kernel.netlink import KernelError
+
+log = logging.getLogger("cni.add")
+
+
+class AddVerb:
+    """Attaches a container, as a whole or not at all."""
+
+    def __init__(
+        self,
+        settings: CniSettings,
+        store: Store,
+        allocator: Allocator,
+        attacher: Attacher,
+        veth: Veth,
+        endpoints: Endpoints,
+        cleanup: Cleanup,
+        pod_mtu: Callable[[], int],
+    ) -> None:
+        """pod_mtu: what a pod of this node gets at present, unless its network says otherwise."""
+        self._settings, self._store, self._allocator = settings, store, allocator
+        self._attacher, self._veth, self._endpoints = attacher, veth, endpoints
+        self._cleanup, self._pod_mtu = cleanup, pod_mtu
+
+    async def run(self, request: CniRequest, netns: int) -> dict[str, Any]:
+        """Return the result to print. Raises CniError, DatastoreError, IpamError or KernelError; all is undone then."""
+        attachment, pod = request.attachment, request.pod
+        wanted = address_request(request)
+        await self._cleanup.release_journaled(attachment.container_id)
+        _, present, leftover = await asyncio.gather(
+            self._endpoints.require_ready(),
+            self._endpoints.get(pod),
+            found_or_none(self._store.get(IPAMHandle, handle_name(attachment.handle))),
+        )
+        if present is not None and present.spec.container_id == attachment.container_id:
+            return self._repeat_add(request, present, netns)
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(self._undo_release, PendingRelease(attachment, pod))
+            if leftover is not None:  # of an ADD of this container that was killed before it wrote the endpoint
+                await self._allocator.release_handle(attachment.handle)
+            network = self._network(request, await self._assign(request, wanted))
+            if present is not None:  # of an older container, whose DEL is late
+                await self._attacher.detach(present)
+            undo.callback(self._undo_make, attachment, network.host_name)
+            pair = await self._veth.make(network, netns)
+            endpoint = self._endpoint(request, network, pair)
+            undo.push_async_callback(self._undo_attach, endpoint)
+            await self._attach(endpoint, pair.index)
+            await self._endpoints.put(endpoint)
+            undo.pop_all()
+        addresses = ", ".join(map(str, network.addresses))
+        log.info("ADD %s: %s on %s", describe(attachment, pod), addresses, network.host_name)
+        return _rendered(request, network, pair)
+
+    def _repeat_add(self, request: CniRequest, endpoint: WorkloadEndpoint, netns: int) -> dict[str, Any]:
+        """Answer a repeated ADD: with the same result if everything is as it was made, else with an error."""
+        network = self._network(request, endpoint.addresses)
+        pair, differences = self._veth.inspect(network, netns)
+        if pair is None or differences:
+            raise CniError(
+                Code.ALREADY_ATTACHED,
+                f"ADD {describe(request.attachment, request.pod)}: this container is attached already, but not as it "
+                f"was made: {'; '.join(differences)}; it is left as it is; DEL it first",
+            )
+        return _rendered(request, network, pair)
+
+    def _network(self, request: CniRequest, addresses: tuple[Address, ...]) -> PodNetwork:
+        return requested_network(request, self._settings.device_of(request.pod), addresses, self._pod_mtu())
+
+    async def _assign(self, request: CniRequest, wanted: AddressRequest) -> tuple[Address, ...]:
+        """Reserve every address wanted; after an error some may be reserved, which the caller releases by handle."""
+        pod = request.pod
+        asked = AddressesWanted(
+            node=self._settings.node,
+            handle=request.attachment.handle,
+            attributes={
+                "node": self._settings.node,
+                "namespace": pod.namespace,
+                "pod": pod.name,
+                "timestamp": attribute_time(time.time_ns()),
+            },
+            ipv4=wanted.ipv4,
+            ipv6=wanted.ipv6,
+            pools4=wanted.ipv4_pools,
+            pools6=wanted.ipv6_pools,
+            use="Workload",
+        )
+        if wanted.addresses:
+            for address in wanted.addresses:
+                await self._allocator.assign_address(address, asked)
+            return wanted.addresses
+        got = await self._allocator.assign(asked)
+        return (*got.ipv6, *got.ipv4) if wanted.ipv6_first else (*got.ipv4, *got.ipv6)
+
+    async def _attach(self, endpoint: WorkloadEndpoint, device: int) -> None:
+        try:
+            await self._attacher.attach(endpoint, device)
+        except Exception as error:
+            raise CniError(
+                Code.KERNEL, f"attach {endpoint.namespace}/{endpoint.spec.pod}: {error}; everything is undone"
+            ) from error
+
+    def _endpoint(self, request: CniRequest, network: PodNetwork, pair: VethPair) -> WorkloadEndpoint:
+        pod = request.pod
+        return WorkloadEndpoint.make(
+            workload_endpoint_name(self._settings.node, pod.name),
+            namespace=pod.namespace,
+            labels={"projectcalico.org/namespace": pod.namespace, "projectcalico.org/orchestrator": "k8s"},
+            node=self._settings.node,
+            orchestrator="k8s",
+            pod=pod.name,
+            endpoint="eth0",
+            containerID=request.attachment.container_id,
+            interfaceName=network.host_name,
+            ipNetworks=[str(prefix) for prefix in network.prefixes],
+            mac=pair.mac,
+            profiles=[f"kns.{pod.namespace}"],
+        )
+
+    async def _undo_release(self, pending: PendingRelease) -> None:
+        try:
+            await self._cleanup.release_or_journal(pending)
+        except Exception:
+            log.exception("undo ADD %s: release its addresses; the collector will release them", describe(*pending))
+
+    def _undo_make(self, attachment: Attachment, name: str) -> None:
+        try:
+            if owned := self._veth.owned_by(attachment, name):
+                self._cleanup.retire(owned)
+        except KernelError as error:
+            log.error("undo ADD: retire %s: %s; the next ADD or GC removes it", name, error)
+
+    async def _undo_attach(self, endpoint: WorkloadEndpoint) -> None:
+        try:
+            await self._attacher.detach(endpoint)
+        except Exception:
+            log.exception(
+                "undo ADD: detach %s/%s; the agent removes the routes later", endpoint.namespace, endpoint.name
+            )
+
+
+def _rendered(request: CniRequest, network: PodNetwork, pair: VethPair) -> dict[str, Any]:
+    result = CniResult(
+        CniInterface(network.host_name, pair.host_mac, pair.mtu),
+        CniInterface(request.attachment.device, pair.mac, pair.mtu, request.netns),
+        network.addresses,
+        tuple(gateway_of(address) for address in network.addresses),
+    )
+    return render(result, request.version, request.network.prev_result)

@@ -1,0 +1,100 @@
+"""CHECK: is a container attached as its ADD left it? Nothing is changed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable
+
+from cni.endpoints import Endpoints, is_of
+from cni.pod_network import PodNetwork, requested_network
+from cni.protocol import (
+    Address,
+    Attachment,
+    CniError,
+    CniRequest,
+    Code,
+    PodRef,
+    addresses_of,
+    describe,
+    mac_of,
+)
+from cni.settings import CniSettings
+from cni.veth import Veth
+from datastore.kinds.pods import WorkloadEndpoint
+from ipam.allocator import Allocator
+
+CONVERGENCE_SECONDS = 2.0
+"""How long CHECK waits for routes that are still being written."""
+
+POLL_SECONDS = 0.05
+
+
+class CheckVerb:
+    """Compares records, prevResult and kernel with what an ADD makes."""
+
+    def __init__(
+        self,
+        settings: CniSettings,
+        allocator: Allocator,
+        veth: Veth,
+        endpoints: Endpoints,
+        pod_mtu: Callable[[], int],
+    ) -> None:
+        self._settings, self._allocator, self._veth = settings, allocator, veth
+        self._endpoints, self._pod_mtu = endpoints, pod_mtu
+
+    async def run(self, request: CniRequest, netns: int) -> None:
+        """Raises CniError (102) that names every difference, (7) without a prevResult, or DatastoreError."""
+        attachment, pod, previous = request.attachment, request.pod, request.network.prev_result
+        if previous is None:
+            raise CniError(
+                Code.INVALID_CONFIGURATION, f"CHECK {describe(attachment, pod)}: the configuration has no prevResult"
+            )
+        endpoint = await self._endpoints.get(pod)
+        differences = record_differences(attachment, pod, endpoint, await self._allocator.held(attachment.handle))
+        if not differences and endpoint is not None:
+            name = self._settings.device_of(pod)
+            network = requested_network(request, name, endpoint.addresses, self._pod_mtu())
+            listed = addresses_of(previous, attachment.device)
+            if listed is None or not set(network.addresses) <= set(listed):
+                theirs, ours = _listed(listed or ()), _listed(network.addresses)
+                differences.append(f"prevResult gives {attachment.device} {theirs}, the endpoint {ours}")
+            differences += await self._converged_differences(network, netns, mac_of(previous, attachment.device))
+        if differences:
+            raise CniError(
+                Code.DIFFERENT, f"CHECK {describe(attachment, pod)}: {'; '.join(differences)}; nothing was changed"
+            )
+
+    async def _converged_differences(self, network: PodNetwork, netns: int, mac: str) -> list[str]:
+        """Return how the kernel differs, once routes that are still being written have had their time.
+
+        mac: the container's end's according to prevResult; empty: not compared.
+        """
+        loop = asyncio.get_running_loop()
+        end = loop.time() + CONVERGENCE_SECONDS
+        while True:
+            pair, differences = self._veth.inspect(network, netns)
+            if pair is not None and mac and pair.mac != mac:
+                differences = [*differences, f"{network.attachment.device} has MAC {pair.mac} instead of {mac}"]
+            if not differences or loop.time() >= end:
+                return differences
+            await asyncio.sleep(POLL_SECONDS)
+
+
+def record_differences(
+    attachment: Attachment, pod: PodRef, endpoint: WorkloadEndpoint | None, reserved: Collection[Address]
+) -> list[str]:
+    """Return where the datastore differs from what an attachment should have in it."""
+    if endpoint is None:
+        return [f"there is no WorkloadEndpoint for pod {pod.namespace}/{pod.name}"]
+    if not is_of(endpoint, attachment):
+        return [f"WorkloadEndpoint {endpoint.name} belongs to container {endpoint.spec.container_id}"]
+    return [
+        f"address {address} is not reserved under handle {attachment.handle}"
+        for address in endpoint.addresses
+        if address not in reserved
+    ]
+
+
+def _listed(addresses: Iterable[Address]) -> str:
+    return ", ".join(map(str, addresses)) or "no address"

@@ -1,0 +1,133 @@
+"""GC: every attachment that the runtime does not list goes, with whatever record or device still shows it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from cni.attacher import Attacher
+from cni.delete import Cleanup
+from cni.endpoints import Endpoints, is_of
+from cni.journal import PendingRelease
+from cni.locks import KeyedLock, container_key, lock_keys
+from cni.protocol import Attachment, CniError, CniRequest, Code, PodRef, describe
+from cni.settings import CniSettings
+from cni.veth import Veth
+from datastore.kinds.ipam import IPAMBlock
+from datastore.kinds.pods import WorkloadEndpoint
+from datastore.store import Store
+from ipam import block as blocks
+
+log = logging.getLogger("cni.collect")
+
+DEVICE = "eth0"
+"""What runtimes call the container's end, where no label says otherwise."""
+
+
+class GcVerb:
+    """Removes this network's stale attachments, each with its locks held."""
+
+    def __init__(
+        self,
+        settings: CniSettings,
+        store: Store,
+        attacher: Attacher,
+        veth: Veth,
+        endpoints: Endpoints,
+        cleanup: Cleanup,
+        locks: KeyedLock,
+    ) -> None:
+        self._settings, self._store, self._attacher = settings, store, attacher
+        self._veth, self._endpoints, self._cleanup, self._locks = veth, endpoints, cleanup, locks
+
+    async def run(self, request: CniRequest) -> None:
+        """Remove what is stale, and go on after errors. Raises CniError (11), which names them all, or DatastoreError.
+
+        A runtime that gives no list, as before CNI 1.1.0, has nothing removed.
+        """
+        if request.valid is None:
+            return
+        network, failures = request.network.name, []
+        stale = stale_attachments(
+            self._settings.node,
+            network,
+            request.valid,
+            devices=[owned.attachment for owned in self._veth.owned()],
+            existing=(await self._store.list(IPAMBlock)).objects,
+            endpoints=(await self._store.list(WorkloadEndpoint)).objects,
+        )
+        for pending in stale:
+            if self._locks.users(container_key(pending.attachment)):
+                continue  # being attached or detached at this moment, so not forgotten
+            try:
+                async with self._locks.hold(*lock_keys(*pending)):
+                    await self._collect(pending)
+            except Exception as error:
+                failures.append(f"{describe(*pending)}: {error}")
+        if failures:
+            raise CniError(
+                Code.TRY_AGAIN,
+                f"GC of network {network}: {len(failures)} of {len(stale)} stale attachments are left: "
+                + "; ".join(failures),
+            )
+
+    async def _collect(self, pending: PendingRelease) -> None:
+        attachment, pod = pending
+        present = await self._endpoints.get(pod)
+        if present is not None and is_of(present, attachment):
+            await self._attacher.detach(present)
+        if owned := self._veth.owned_by(attachment, self._settings.device_of(pod)):
+            self._cleanup.retire(owned)
+        await self._cleanup.release(pending)
+        log.info("GC: %s removed", describe(*pending))
+
+
+class _Trace(NamedTuple):
+    """What an address block shows of an attachment."""
+
+    network: str
+    container: str
+    pod: PodRef
+
+
+def stale_attachments(
+    node: str,
+    network: str,
+    valid: frozenset[tuple[str, str]],
+    *,
+    devices: Iterable[Attachment],
+    existing: Iterable[IPAMBlock],
+    endpoints: Iterable[WorkloadEndpoint],
+) -> list[PendingRelease]:
+    """Return what labelled devices, address blocks and endpoints of this node show of attachments not in `valid`.
+
+    An endpoint without an address under any handle has lost its network's name; it is taken for this network's. An
+    endpoint without a container is left alone: nothing can say that it is stale.
+    """
+    listed = {container for container, _ in valid}
+    stale = {one.container_id: one for one in devices if one.network == network and one[1:] not in valid}
+    pods: dict[str, PodRef] = {}
+    elsewhere = set[str]()
+    for trace in _traces(node, existing):
+        pods[trace.container] = trace.pod
+        if trace.network != network:
+            elsewhere.add(trace.container)
+        elif trace.container not in listed:
+            stale.setdefault(trace.container, Attachment(network, trace.container, DEVICE))
+    for endpoint in endpoints:
+        container = endpoint.spec.container_id or ""
+        if endpoint.spec.node == node and container:
+            pods[container] = PodRef(endpoint.namespace or "default", endpoint.spec.pod or "")
+            if container not in listed | elsewhere:
+                stale.setdefault(container, Attachment(network, container, DEVICE))
+    return [PendingRelease(one, pods.get(container, PodRef("default", container))) for container, one in stale.items()]
+
+
+def _traces(node: str, existing: Iterable[IPAMBlock]) -> Iterator[_Trace]:
+    for block in existing:
+        for allocation in blocks.allocations(block):
+            attributes = allocation.attributes
+            if attributes.get("node") == node and "pod" in attributes:
+                network, _, container = (allocation.handle or "").rpartition(".")
+                yield _Trace(network, container, PodRef(attributes.get("namespace", "default"), attributes["pod"]))

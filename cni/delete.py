@@ -1,0 +1,185 @@
+"""DEL: a pod's routes, device, record and addresses go, in this order; and the clean-up that follows.
+
+A DEL fails only if the release can be neither performed nor journaled. Its device is only put out of the way: deleting
+one takes the kernel 15 to 35 ms, so that happens in the background. State left by a previous run of this process is
+rediscovered from the journal and from the group of retired devices.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+
+from cni.attacher import Attacher
+from cni.endpoints import Endpoints, is_of
+from cni.journal import Journal, PendingRelease
+from cni.locks import KeyedLock, lock_keys
+from cni.protocol import Attachment, CniError, CniRequest, Code, PodRef, describe
+from cni.settings import CniSettings
+from cni.veth import OwnedLink, Veth
+from datastore.errors import Conflict, DatastoreError, Unavailable
+from datastore.kinds.pods import WorkloadEndpoint
+from datastore.names import workload_endpoint_name
+from ipam.allocator import Allocator
+from ipam.errors import Contention, IpamError
+from ipam.names import legacy_pod_handle
+from kernel.netlink import KernelError
+
+log = logging.getLogger("cni.delete")
+
+RETRY_SECONDS = 1.0
+GATHER_SECONDS = 0.2
+"""How long retired devices wait for more: the kernel deletes many in the time of one."""
+
+
+class DelVerb:
+    """Detaches a container, whatever is left of it, any number of times."""
+
+    def __init__(
+        self, settings: CniSettings, attacher: Attacher, veth: Veth, endpoints: Endpoints, cleanup: Cleanup
+    ) -> None:
+        self._settings, self._attacher, self._veth = settings, attacher, veth
+        self._endpoints, self._cleanup = endpoints, cleanup
+
+    async def run(self, request: CniRequest) -> None:
+        """Raises CniError (11): the release was neither performed nor journaled."""
+        attachment, pod = request.attachment, request.pod
+        name = self._settings.device_of(pod)
+        owned = self._veth.owned_by(attachment, name)
+        if owned is not None and owned.attachment.device != attachment.device:
+            return  # this container is attached by another device; of this one there is nothing
+        unlabelled_is_ours, present = False, None
+        try:
+            present = await self._endpoints.get(pod)
+            ours = present if present is not None and is_of(present, attachment) else None
+            unlabelled_is_ours = present is None or ours is not None
+        except Unavailable:
+            ours = self._presumed_endpoint(attachment, pod)  # the agent tells a newer container's by its id
+        if ours is not None:
+            await self._attacher.detach(ours)
+        if owned is not None:
+            self._cleanup.retire(owned)
+        elif unlabelled_is_ours:
+            self._cleanup.retire_unlabelled(name)
+        await self._cleanup.release_or_journal(PendingRelease(attachment, pod), present)
+        log.info("DEL %s: done", describe(attachment, pod))
+
+    def _presumed_endpoint(self, attachment: Attachment, pod: PodRef) -> WorkloadEndpoint:
+        """Return what is known of an endpoint while the datastore is away: whose it is, not its addresses."""
+        return WorkloadEndpoint.make(
+            workload_endpoint_name(self._settings.node, pod.name),
+            namespace=pod.namespace,
+            node=self._settings.node,
+            pod=pod.name,
+            containerID=attachment.container_id,
+            interfaceName=self._settings.device_of(pod),
+        )
+
+
+class Cleanup:
+    """Takes away what attachments leave: at once where it can, else from the journal and in the background."""
+
+    def __init__(
+        self, allocator: Allocator, veth: Veth, endpoints: Endpoints, journal: Journal, locks: KeyedLock
+    ) -> None:
+        self._allocator, self._veth, self._endpoints = allocator, veth, endpoints
+        self._journal, self._locks = journal, locks
+        self._due = asyncio.Event()
+
+    # At once
+
+    def retire(self, owned: OwnedLink) -> None:
+        """Take a device out of the way; it is deleted in the background."""
+        self._veth.retire(owned)
+        self._due.set()
+
+    def retire_unlabelled(self, name: str) -> None:
+        if self._veth.retire_unlabelled(name):
+            self._due.set()
+
+    async def release(self, pending: PendingRelease, read: WorkloadEndpoint | None = None) -> None:
+        """Delete the endpoint, unless it is a newer container's, and only then release the addresses.
+
+        read: the endpoint as it was read a moment ago, if it was. The handle of old releases of Calico goes as well.
+        """
+        attachment, pod = pending
+        await self._endpoints.delete(attachment, pod, read)
+        await asyncio.gather(
+            self._allocator.release_handle(attachment.handle),
+            self._allocator.release_handle(legacy_pod_handle(pod.namespace, pod.name)),
+        )
+
+    async def release_or_journal(self, pending: PendingRelease, read: WorkloadEndpoint | None = None) -> None:
+        """Release now or, from the journal, later. Raises CniError (11): the journal cannot be written either."""
+        try:
+            await self.release(pending, read)
+        except (Unavailable, Conflict, Contention) as why:
+            try:
+                self._journal.add(pending)
+            except OSError as error:
+                raise CniError(
+                    Code.TRY_AGAIN,
+                    f"release {describe(*pending)}: the datastore did not take it ({why}), nor did the journal "
+                    f"({error}); its device is gone, its addresses are not; try again later",
+                ) from error
+            log.warning("release %s: %s; journaled, to be done when the datastore is back", describe(*pending), why)
+            self._due.set()
+
+    async def release_journaled(self, container_id: str) -> None:
+        """Carry out what the journal holds of a container, whose lock is held. Raises DatastoreError, IpamError."""
+        await self._carry_out(self._journal.pending_of(container_id))
+
+    # In the background
+
+    async def run(self) -> None:
+        """Delete retired devices and carry out the journal: at start, after DELs, and until the datastore is back."""
+        while True:
+            self._due.clear()
+            await self.delete_retired()
+            await self._carry_out_journal()
+            if self._journal.pending:
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                await self._due.wait()
+                await asyncio.sleep(GATHER_SECONDS)
+
+    async def delete_retired(self) -> None:
+        """Delete the devices that were put aside, in a thread."""
+        try:
+            await asyncio.to_thread(self._veth.delete_retired)
+        except KernelError as error:
+            log.warning("delete retired devices: %s; next try after the next DEL", error)
+
+    async def _carry_out_journal(self) -> None:
+        """Try each journaled release once; one that cannot be carried out holds up no other."""
+        for pending in self._journal.pending:
+            try:
+                async with self._locks.hold(*lock_keys(*pending)):
+                    # An ADD of the same container may have been first, and the handle is in use again.
+                    await self._carry_out([pending] if pending in self._journal.pending else [])
+            except Unavailable as error:
+                log.debug("the journal's %d releases: %s", len(self._journal.pending), error)
+                return
+            except (DatastoreError, IpamError) as error:
+                log.warning(
+                    "release %s, from the journal: %s; next try in %g s", describe(*pending), error, RETRY_SECONDS
+                )
+
+    async def _carry_out(self, journaled: Iterable[PendingRelease]) -> None:
+        """Release what is journaled, with its container's lock held; what fails stays journaled, and its error rises.
+
+        Raises Unavailable too when the journal cannot be written: a release that stays in it would be repeated, on a
+        handle that is in use by then, if its container went on.
+        """
+        done = []
+        try:
+            for pending in journaled:
+                await self.release(pending)
+                done.append(pending)
+        finally:
+            if done:
+                try:
+                    self._journal.remove(done)
+                except OSError as error:
+                    raise Unavailable(f"take {len(done)} releases out of the journal: {error}") from error

@@ -1,0 +1,24 @@
+"""What the verbs must know of this node. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cni.protocol import PodRef
+from datastore.names import interface_name
+
+DEFAULT_MTU = 1500
+
+
+@dataclass(frozen=True, slots=True)
+class CniSettings:
+    """This node's name, how its pods' devices are called, and how long a verb may take."""
+
+    node: str
+    interface_prefix: str = "cali"
+    timeout_seconds: float = 60.0
+    """An ADD, DEL or CHECK that takes longer is given up, and undone."""
+
+    def device_of(self, pod: PodRef) -> str:
+        """Return the name of the host's end of a pod's veth."""
+        return interface_name(pod.namespace, pod.name, self.interface_prefix)

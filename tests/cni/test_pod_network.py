@@ -1,0 +1,258 @@
+"""One value, and what its three readers make of it: the kernel's objects, commands, differences."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from ipaddress import ip_address
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cni.pod_network import (
+    GATEWAY,
+    GATEWAY6,
+    HOST_MAC,
+    OPTIONAL_SYSCTLS,
+    FoundNetwork,
+    PodNetwork,
+    differences,
+    gateway_of,
+    ip_commands,
+    pod_network,
+    requested_network,
+)
+from cni.protocol import Address, Attachment, CniError, parse
+from kernel.link_codec import InterfaceAddress, Link
+from kernel.links import Devices
+from kernel.netns import inside
+from kernel.route import NextHop, RouteSpec
+from kernel.sysctl import read_sysctls
+from net.prefix import Prefix, pack
+from tests.cni.conftest import call, configuration
+from tests.kernel.netns import Namespace, namespace
+
+ATTACHMENT = Attachment("net", "c1", "eth0")
+NAME = "cali0123456789a"
+HOST_INDEX, POD_INDEX = 7, 2
+FOUR, SIX = ip_address("10.65.1.2"), ip_address("fd80::2")
+
+addresses = st.lists(
+    st.ip_addresses(v=4) | st.ip_addresses(v=6), min_size=1, max_size=3, unique=True
+).map(tuple)  # fmt: skip
+networks = st.builds(
+    pod_network,
+    st.just(ATTACHMENT),
+    st.just(NAME),
+    addresses,
+    st.integers(1280, 9000),
+    mac=st.sampled_from([b"", b"\x02" * 6]),
+    forwarding=st.booleans(),
+)
+
+
+def dual(mtu: int = 1440, **more: Any) -> PodNetwork:
+    return pod_network(ATTACHMENT, NAME, (FOUR, SIX), mtu, **more)
+
+
+def as_made(network: PodNetwork) -> FoundNetwork:
+    """Return what reads back right after an ADD."""
+    host = Link(HOST_INDEX, NAME, True, True, network.mtu, HOST_MAC, kind="veth", peer=POD_INDEX)
+    pod = Link(POD_INDEX, "eth0", True, True, network.mtu, b"\x02" * 6, kind="veth", peer=HOST_INDEX)
+    return FoundNetwork(
+        host=host,
+        pod=pod,
+        addresses=[
+            InterfaceAddress(POD_INDEX, packed, length, 2 if length == 32 else 10, 0)
+            for packed, length in network.prefixes
+        ],
+        routes=network.route_specs(POD_INDEX),
+        host_sysctls=network.host_sysctls,
+        pod_sysctls=network.pod_sysctls,
+        host_routes=[(prefix, RouteSpec(80, 1030, hops=(NextHop(HOST_INDEX),))) for prefix in network.prefixes],
+    )
+
+
+# The value
+
+
+def test_a_pod_of_both_families_has_a_route_neighbour_and_sysctls_of_each() -> None:
+    network = dual()
+    assert network.prefixes == (Prefix.parse("10.65.1.2/32"), Prefix.parse("fd80::2/128"))
+    assert network.neighbours == (GATEWAY, GATEWAY6)
+    assert [(str(route.destination), route.gateway) for route in network.routes] == [
+        ("169.254.1.1/32", b""),
+        ("0.0.0.0/0", GATEWAY),
+        ("::/0", GATEWAY6),
+    ]
+    assert network.pod_sysctls["net/ipv4/ip_forward"] == "0"
+    assert network.host_sysctls[f"net/ipv6/conf/{NAME}/proxy_ndp"] == "1"
+
+
+def test_a_pod_of_one_family_has_nothing_of_the_other() -> None:
+    four = pod_network(ATTACHMENT, NAME, (FOUR,), 1440)
+    assert not any("ipv6" in path for path in (*four.host_sysctls, *four.pod_sysctls))
+    assert {len(route.destination.packed) for route in four.routes} == {4}
+    six = pod_network(ATTACHMENT, NAME, (SIX,), 1440)
+    assert [str(route.destination) for route in six.routes] == ["::/0"]
+
+
+@given(networks)
+def test_a_gateway_is_on_link_before_a_route_leads_through_it(network: PodNetwork) -> None:
+    on_link = {GATEWAY6}  # link-local: on link by itself
+    for destination, gateway in network.routes:
+        assert not gateway or gateway in on_link
+        if not gateway:
+            on_link.add(destination.packed)
+    assert set(network.neighbours) == {route.gateway for route in network.routes if route.gateway}
+
+
+def test_the_gateway_in_a_result_is_the_one_of_the_route() -> None:
+    assert [str(gateway_of(address)) for address in (FOUR, SIX)] == ["169.254.1.1", "fe80::ecee:eeff:feee:eeee"]
+
+
+def test_a_pod_may_forward_only_where_its_network_says_so() -> None:
+    forwarding = dual(forwarding=True).pod_sysctls
+    assert {forwarding["net/ipv4/ip_forward"], forwarding["net/ipv6/conf/all/forwarding"]} == {"1"}
+
+
+def requested(addresses: tuple[Address, ...] = (FOUR,), node_mtu: int = 1500, **network: Any) -> PodNetwork:
+    request = parse(call("ADD", CNI_NETNS="/run/netns/a"), json.dumps(configuration(**network)).encode())
+    return requested_network(request, NAME, addresses, node_mtu)
+
+
+def test_the_networks_mtu_counts_before_the_nodes() -> None:
+    assert requested(node_mtu=1430).mtu == 1430
+    assert requested(node_mtu=1430, mtu=1300).mtu == 1300
+
+
+@pytest.mark.parametrize(("address", "least"), [(FOUR, 68), (SIX, 1280)])
+def test_an_mtu_below_the_familys_least_is_refused(address: Address, least: int) -> None:
+    assert requested((address,), mtu=least).mtu == least
+    with pytest.raises(CniError, match=f"mtu {least - 1} is too small; the least is {least}") as refused:
+        requested((address,), mtu=least - 1)
+    assert refused.value.code == 7
+
+
+# Printed
+
+
+@given(networks)
+def test_every_part_of_the_value_is_printed(network: PodNetwork) -> None:
+    text = "\n".join(ip_commands(network, "felix net c1 eth0"))
+    for prefix in network.prefixes:
+        assert f"address add {prefix}" in text
+    for path, value in (*network.host_sysctls.items(), *network.pod_sysctls.items()):
+        assert f"{path}={value}" in text
+    assert text.count("neighbour replace") == len(network.neighbours)
+    assert text.count("route replace") == len(network.routes)
+    assert (f"link set eth0 address {network.mac.hex(':')}" in text) == bool(network.mac)
+
+
+@pytest.fixture
+def host() -> Iterator[Namespace]:
+    with namespace("host") as made:
+        yield made
+
+
+@pytest.fixture
+def pod() -> Iterator[Namespace]:
+    with namespace("pod") as made:
+        yield made
+
+
+@pytest.mark.parametrize("mac", [b"", b"\x02\0\0\0\0\x07"])
+def test_the_commands_typed_back_make_the_same_network(host: Namespace, pod: Namespace, mac: bytes) -> None:
+    network = dual(mac=mac)
+    typed = [line.replace("POD", pod.name) for line in ip_commands(network, "felix net c1 eth0")]
+    done = subprocess.run(
+        ["ip", "netns", "exec", host.name, "sh", "-ec", "\n".join(typed)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    with inside(host.descriptor), closing(Devices()) as devices:
+        link = devices.link(NAME)
+        assert link is not None and link.alias == "felix net c1 eth0"
+        host_sysctls = read_sysctls(network.host_sysctls)
+    with inside(pod.descriptor), closing(Devices()) as devices:
+        end = devices.link("eth0")
+        assert end is not None and end.mac == (mac or end.mac)
+        neighbours = {one.address for one in devices.neighbours(end.index) if one.permanent}
+        found = replace(
+            as_made(network),  # the host's routes are not made by these commands
+            host=link,
+            pod=end,
+            addresses=devices.addresses(end.index),
+            routes=devices.routes(),
+            host_sysctls=host_sysctls,
+            pod_sysctls=read_sysctls(network.pod_sysctls),
+            host_routes=[(one, RouteSpec(80, 1030, hops=(NextHop(link.index),))) for one in network.prefixes],
+        )
+    assert differences(network, found) == []
+    assert neighbours == set(network.neighbours)
+
+
+# Compared
+
+
+@given(networks)
+def test_what_reads_back_as_it_was_made_has_no_difference(network: PodNetwork) -> None:
+    assert differences(network, as_made(network)) == []
+
+
+@given(networks, st.data())
+def test_each_single_change_is_one_difference_that_names_it(network: PodNetwork, data: st.DataObject) -> None:
+    found = as_made(network)
+    compared = [path for path in network.host_sysctls if not path.endswith(OPTIONAL_SYSCTLS)]
+    path = data.draw(st.sampled_from(compared))
+    lost = data.draw(st.integers(0, len(network.addresses) - 1))
+    lost_route = data.draw(st.integers(0, len(found.routes) - 1))
+    prefix = network.prefixes[lost]
+    elsewhere = prefix, RouteSpec(80, 1030, hops=(NextHop(99),))
+    changes: list[tuple[FoundNetwork, str]] = [
+        (replace(found, pod=replace(found.pod, up=False)), "eth0 is down in the container"),
+        (replace(found, pod=replace(found.pod, peer=99)), f"eth0 is not the other end of {NAME}"),
+        (replace(found, pod=replace(found.pod, mtu=1)), f"eth0 has MTU 1 instead of {network.mtu}"),
+        (replace(found, host=replace(found.host, up=False)), f"{NAME} is down"),
+        (replace(found, host=replace(found.host, mtu=1)), f"{NAME} has MTU 1 instead of {network.mtu}"),
+        (replace(found, host=replace(found.host, mac=bytes(6))), "has MAC 00:00:00:00:00:00 instead of ee:ee"),
+        (replace(found, addresses=without(found.addresses, lost)), f"eth0 has no address {prefix}"),
+        (replace(found, routes=without(found.routes, lost_route)), "the container has no"),
+        (replace(found, host_sysctls={**network.host_sysctls, path: "?"}), f"sysctl {path} is ? instead of"),
+        (replace(found, pod_sysctls={}), "is absent in the container instead of"),
+        (replace(found, host_routes=replaced(found.host_routes, lost, None)), f"the host has no route {prefix}"),
+        (replace(found, host_routes=replaced(found.host_routes, lost, elsewhere)), f"the host has no route {prefix}"),
+    ]
+    for changed, named in changes:
+        reported = differences(network, changed)
+        assert reported and all(named in one for one in reported), (named, reported)
+
+
+def test_sysctls_that_may_be_refused_are_not_compared() -> None:
+    network = dual()
+    optional = {path for path in network.host_sysctls if path.endswith(OPTIONAL_SYSCTLS)}
+    assert len(optional) == 2
+    left = {path: value for path, value in network.host_sysctls.items() if path not in optional}
+    assert differences(network, replace(as_made(network), host_sysctls=left)) == []
+
+
+def test_a_default_route_through_another_gateway_is_none() -> None:
+    network = pod_network(ATTACHMENT, NAME, (FOUR,), 1440)
+    found = as_made(network)
+    elsewhere = RouteSpec(3, 0, hops=(NextHop(POD_INDEX, pack("10.0.0.1")),))
+    routes = [found.routes[0], (Prefix.parse("0.0.0.0/0"), elsewhere)]
+    assert differences(network, replace(found, routes=routes)) == [
+        "the container has no default route via 169.254.1.1 dev eth0"
+    ]
+
+
+def without(items: Any, index: int) -> list[Any]:
+    return [item for number, item in enumerate(items) if number != index]
+
+
+def replaced(items: Any, index: int, item: Any) -> list[Any]:
+    return [item if number == index else old for number, old in enumerate(items)]

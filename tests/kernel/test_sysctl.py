@@ -1,0 +1,30 @@
+"""Sysctls of a namespace, with `cat` as the witness."""
+
+from __future__ import annotations
+
+import pytest
+
+from kernel.netlink import KernelError
+from kernel.netns import inside
+from kernel.sysctl import read_sysctls, write_sysctls
+from tests.kernel.netns import Namespace
+
+PROXY_ARP = "net/ipv4/conf/eth0/proxy_arp"
+
+
+def test_a_sysctl_is_written_in_the_namespace_this_thread_is_in(node: Namespace, pod: Namespace) -> None:
+    with inside(node.descriptor):
+        write_sysctls({PROXY_ARP: "1"})
+        write_sysctls({PROXY_ARP: "1"})
+        assert read_sysctls([PROXY_ARP]) == {PROXY_ARP: "1"}
+    assert node.run("cat", f"/proc/sys/{PROXY_ARP}").strip() == "1"
+    with inside(pod.descriptor):
+        assert read_sysctls([PROXY_ARP]) == {}  # the pod has no eth0
+
+
+def test_a_sysctl_that_does_not_exist_is_an_error_unless_it_is_optional(pod: Namespace) -> None:
+    with inside(pod.descriptor):
+        with pytest.raises(KernelError, match=r"^set sysctl net/ipv4/conf/eth0/proxy_arp to 1: .*ENOENT"):
+            write_sysctls({PROXY_ARP: "1"})
+        write_sysctls({PROXY_ARP: "1", "net/ipv4/ip_forward": "1"}, optional=["proxy_arp"])
+        assert read_sysctls(["net/ipv4/ip_forward"]) == {"net/ipv4/ip_forward": "1"}
