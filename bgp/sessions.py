@@ -12,16 +12,11 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv6Address
 from typing import Literal, NamedTuple, TypedDict
 
-<<<<<<< HEAD
-from bgp.speaker import Family, ImportPolicy, Neighbour, SessionKind, Speaker
-from datastore.defaults import DEFAULT_AS_NUMBER
-from datastore.kinds.bgp import BGPConfiguration, BGPPeer, Password
-=======
 from bgp.notices import held_back
 from bgp.speaker import HeldBackSession, LocalNode, Neighbour, SessionKind, Speaker
+from datastore.defaults import DEFAULT_AS_NUMBER
 from datastore.field_rules import NotObeyed, notice_of
 from datastore.kinds.bgp import BGPConfiguration, BGPPeer
->>>>>>> c407847 (bgp: a session whose filter or password cannot be honoured is held back, and import policy is the neighbour's)
 from datastore.kinds.node import Node
 from datastore.notices import Notice
 from net.family import Family, family_of_version
@@ -101,30 +96,19 @@ def speaker_of(
     own = next((node for node in inputs.nodes if node.name == node_name), None)
     here = addresses(own) if own is not None else {}
     identity = router_id_of(node_name, own, router_id)
-<<<<<<< HEAD
-    policy = ImportPolicy(
-        own_as=DEFAULT_AS_NUMBER if own is None else cluster.as_of(own),
-        router_id=identity,
-        own_addresses=frozenset(map(pack, here.values())),
-        own_blocks=tuple(own_blocks),
-        pools=tuple(pools),
-    )
-    return Speaker(
-=======
     in_order = sorted(peers, key=lambda peer: (not peer.is_global, peer.name))
     candidates = () if own is None else tuple(_candidates(own, inputs, in_order))
     chosen: dict[str, _Candidate] = {}
     for candidate in candidates:
         chosen.setdefault(candidate.neighbour.address, candidate)
     speaker = Speaker(
->>>>>>> c407847 (bgp: a session whose filter or password cannot be honoured is held back, and import policy is the neighbour's)
         name=node_name,
         router_id=identity,
         listen=tuple(here.values()),
         port=inputs.port_of(node_name),
         neighbours=tuple(each.neighbour for each in chosen.values() if each.held_back is None),
         local=LocalNode(
-            own_as=DEFAULT_AS if own is None else inputs.as_of(own),
+            own_as=DEFAULT_AS_NUMBER if own is None else inputs.as_of(own),
             router_id=identity,
             own_addresses=frozenset(map(pack, here.values())),
             own_blocks=tuple(own_blocks),
