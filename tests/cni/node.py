@@ -12,6 +12,7 @@ import functools
 import itertools
 import json
 import os
+import subprocess
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
@@ -23,6 +24,7 @@ from cni.journal import Journal
 from cni.server import CniServer
 from cni.settings import CniSettings
 from cni.verbs import Verbs
+from cni.veth import Veth
 from datastore.errors import Unavailable
 from datastore.kinds.cluster import ClusterInformation
 from datastore.kinds.ipam import IPAMBlock, IPAMHandle
@@ -41,6 +43,7 @@ from net.prefix import Prefix
 from tests.cni.conftest import Ended, call, configuration
 
 NODE = "n1"
+DUAL: dict[str, Any] = {"ipam": {"assign_ipv4": True, "assign_ipv6": True}}
 _numbers = itertools.count(1)
 
 
@@ -74,10 +77,15 @@ async def _within_time(work: Awaitable[None]) -> None:
         await work
 
 
-async def until(so: Callable[[], bool]) -> None:
+async def until(condition: Callable[[], bool]) -> None:
     """Wait for what another task or process brings about; the test's own time ends it."""
-    while not so():  # noqa: ASYNC110  (what is awaited is a file or a process, which sets no event)
+    while not condition():  # noqa: ASYNC110  (what is awaited is a file or a process, which sets no event)
         await asyncio.sleep(0.02)
+
+
+def take_down(name: str) -> None:
+    """Take a device of this thread's namespace down."""
+    subprocess.run(["ip", "link", "set", name, "down"], check=True)
 
 
 class Sandbox:
@@ -121,7 +129,7 @@ class Router:
 
     async def attach(self, endpoint: WorkloadEndpoint, device: int) -> None:
         if self.refuses:
-            raise RuntimeError("no route today")
+            raise RuntimeError("the routes are refused")
         routes = [
             (Prefix.parse(text), RouteSpec(80, 1030, hops=(NextHop(device),), scope=253 if "." in text else 0))
             for text in endpoint.spec.ip_networks
@@ -158,7 +166,7 @@ async def _unavailable(*_: Any, **__: Any) -> None:
     raise Unavailable("the test has switched the datastore off")
 
 
-class World:
+class NodeUnderTest:
     """A node, and ways to look at everything it holds."""
 
     def __init__(self, shim: Path, folder: Path, store: Store) -> None:
@@ -168,18 +176,20 @@ class World:
         switched = cast(Store, self.switch)
         self.kernel = Rtnetlink()
         self.router = Router(self.kernel)
-        self.journal = Journal(folder / "owed.journal")
+        self.journal = Journal(folder / "released.journal")
         self.allocator = Allocator(store)
         self.limitation: str | None = None
         self.settings = CniSettings(NODE)
         self.pod_mtu = 1500
         self.serving = Allocator(switched)
+        self.veth = Veth()
         self.verbs = Verbs(
             self.settings,
             switched,
             self.serving,
             self.router,
             self.journal,
+            self.veth,
             pod_mtu=lambda: self.pod_mtu,
             limitation=lambda: self.limitation,
         )
@@ -227,11 +237,11 @@ class World:
     async def assigned(self, sandbox: Sandbox, network: str = "k8s-pod-network") -> set[str]:
         return {str(address) for address in await self.allocator.held(f"{network}.{sandbox.container}")}
 
-    async def tidy(self) -> None:
-        """Let the background work of the verbs run until nothing is owed."""
-        tidying = asyncio.create_task(self.verbs.cleanup.run())
+    async def clean_up(self) -> None:
+        """Let the background work of the verbs run until the journal is empty."""
+        cleaning = asyncio.create_task(self.verbs.cleanup.run())
         await until(lambda: not self.journal.pending)
-        tidying.cancel()
+        cleaning.cancel()
 
     async def host_routes(self) -> set[str]:
         return {str(prefix) for prefix, _ in await self.kernel.dump({80})}
@@ -241,20 +251,23 @@ class World:
             return {link.name for link in devices.links().values() if link.kind == "veth"}
 
     async def holds_nothing(self) -> bool:
-        """Whether no pod has left an endpoint, an address, a route or (once tidied up) a device."""
+        """Whether no pod has left an endpoint, an address, a route or (once retired ones are deleted) a device."""
         await self.verbs.cleanup.delete_retired()
         held = [one for block in (await self.store.list(IPAMBlock)).objects for one in allocations(block)]
         left = (await self.endpoints(), held, (await self.store.list(IPAMHandle)).objects, await self.host_routes())
         return not any(left) and not self.devices()
 
     def close(self) -> None:
+        self.veth.close()
         self.kernel.close()
         for sandbox in self._sandboxes:
             sandbox.close()
 
 
 @asynccontextmanager
-async def world(shim: Path, folder: Path, *pools: IPPool, url: str | None = None) -> AsyncIterator[World]:
+async def serving_node(
+    shim: Path, folder: Path, *pools: IPPool, url: str | None = None
+) -> AsyncIterator[NodeUnderTest]:
     """A node that serves, with these pools (one of IPv4 and one of IPv6 if none is given)."""
     store = datastore.open(url or f"sqlite://{folder}/cluster.db")
     if url is None:
@@ -262,7 +275,7 @@ async def world(shim: Path, folder: Path, *pools: IPPool, url: str | None = None
         await store.create(Node.make(NODE))
         for pool in pools or (IPPool.make("four", cidr="10.65.0.0/16"), IPPool.make("six", cidr="fd65::/48")):
             await store.create(pool)
-    here = World(shim, folder, store)
+    here = NodeUnderTest(shim, folder, store)
     await here.server.start()
     try:
         yield here

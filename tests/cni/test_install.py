@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
-import pytest
-
-from cni.build import build
 from cni.install import conflist, install_conflist, install_shim
 from cni.protocol import VERSIONS
 
@@ -59,18 +55,3 @@ def test_a_reader_never_meets_half_a_configuration(tmp_path: Path) -> None:
         for path in tmp_path.glob("[!.]*"):
             json.loads(path.read_text())
     writer.join()
-
-
-def test_a_shim_is_built_once_and_its_absence_explained(tmp_path: Path) -> None:
-    out = tmp_path / "bin" / "felix"
-    assert build(out)
-    assert not build(out)
-    with pytest.raises(RuntimeError, match="apt install gcc"):
-        build(tmp_path / "other", compiler="no-such-compiler")
-
-
-def test_the_builder_is_a_command(tmp_path: Path) -> None:
-    assert subprocess.run([sys.executable, "-m", "cni.build", tmp_path / "felix"], check=False).returncode == 0
-    assert (tmp_path / "felix").exists()
-    wrong = subprocess.run([sys.executable, "-m", "cni.build"], capture_output=True, text=True, check=False)
-    assert (wrong.returncode, "usage" in wrong.stderr) == (2, True)

@@ -1,4 +1,4 @@
-"""What DELs owe survives every crash of the one who wrote it down."""
+"""What the journal acknowledged survives every crash."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from cni.journal import Journal, PendingRelease
 from cni.protocol import Attachment, PodRef
 
 
-def owed(number: int) -> PendingRelease:
+def pending(number: int) -> PendingRelease:
     return PendingRelease(Attachment("net", f"c{number}", "eth0"), PodRef("default", f"pod-{number}"))
 
 
-def test_what_is_added_is_there_after_a_restart_until_it_is_settled(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "state" / "owed.journal")
+def test_what_is_added_is_there_after_a_restart_until_it_is_removed(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "state" / "released.journal")
     for number in (1, 2, 1, 3):
-        journal.add(owed(number))
-    again = Journal(tmp_path / "state" / "owed.journal")
-    assert again.pending == (owed(1), owed(2), owed(3))
-    assert again.pending_of("c2") == (owed(2),)
-    again.remove([owed(2)])
-    again.add(owed(4))
-    assert Journal(tmp_path / "state" / "owed.journal").pending == (owed(1), owed(3), owed(4))
+        journal.add(pending(number))
+    again = Journal(tmp_path / "state" / "released.journal")
+    assert again.pending == (pending(1), pending(2), pending(3))
+    assert again.pending_of("c2") == (pending(2),)
+    again.remove([pending(2)])
+    again.add(pending(4))
+    assert Journal(tmp_path / "state" / "released.journal").pending == (pending(1), pending(3), pending(4))
 
 
 @pytest.mark.parametrize("cut", range(1, 60, 7))
 def test_a_line_cut_short_loses_only_itself(tmp_path: Path, cut: int) -> None:
-    path = tmp_path / "owed.journal"
-    Journal(path).add(owed(1))
+    path = tmp_path / "released.journal"
+    Journal(path).add(pending(1))
     whole = path.stat().st_size
-    Journal(path).add(owed(2))
+    Journal(path).add(pending(2))
     os.truncate(path, whole + min(cut, path.stat().st_size - whole - 1))
     journal = Journal(path)
-    assert journal.pending[0] == owed(1)
-    journal.add(owed(3))
-    assert Journal(path).pending[-1] == owed(3)
+    assert journal.pending[0] == pending(1)
+    journal.add(pending(3))
+    assert Journal(path).pending[-1] == pending(3)
 
 
-def test_nothing_that_was_promised_is_lost_by_a_kill(tmp_path: Path) -> None:
-    path = tmp_path / "owed.journal"
+def test_nothing_that_was_acknowledged_is_lost_by_a_kill(tmp_path: Path) -> None:
+    path = tmp_path / "released.journal"
     program = (
         "import sys; from pathlib import Path; from cni.journal import *; from cni.protocol import *\n"
         "journal = Journal(Path(sys.argv[1]))\n"
@@ -55,20 +55,20 @@ def test_nothing_that_was_promised_is_lost_by_a_kill(tmp_path: Path) -> None:
     )
     writer = subprocess.Popen([sys.executable, "-c", program, path], stdout=subprocess.PIPE, text=True)
     assert writer.stdout
-    promised = -1
+    acknowledged = -1
     for line in writer.stdout:
-        promised = int(line)
-        if promised == 60:
+        acknowledged = int(line)
+        if acknowledged == 60:
             writer.send_signal(signal.SIGKILL)
     writer.wait()
     kept = {int(one.attachment.container_id[1:]) for one in Journal(path).pending}
-    assert promised in kept
-    assert kept >= set(range(max(kept) - len(kept) + 1, promised + 1))
+    assert acknowledged in kept
+    assert kept >= set(range(max(kept) - len(kept) + 1, acknowledged + 1))
 
 
-def test_a_disk_that_refuses_keeps_nothing(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "owed.journal")
-    (tmp_path / "owed.journal").symlink_to("/dev/full")
+def test_a_release_that_the_disk_refuses_is_not_in_the_journal(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "released.journal")
+    (tmp_path / "released.journal").symlink_to("/dev/full")
     with pytest.raises(OSError, match="No space left"):
-        journal.add(owed(1))
+        journal.add(pending(1))
     assert journal.pending == ()

@@ -1,0 +1,251 @@
+"""ADD through the shim in real namespaces: made whole, repeated without effect, refused without a trace."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cni.pod_network import HOST_MAC
+from cni.protocol import ANNOTATIONS
+from datastore.kinds.cluster import ClusterInformation
+from datastore.kinds.pools import IPPool
+from kernel.links import Devices
+from kernel.netns import inside
+from tests.cni.conftest import configuration
+from tests.cni.node import DUAL, Sandbox, on_a_node, serving_node, take_down
+
+
+@on_a_node
+async def test_a_pod_is_attached_and_taken_away_again(shim: Path, tmp_path: Path) -> None:
+    async with serving_node(shim, tmp_path) as node:
+        pod = node.sandbox("web-1")
+        result = await node.add(pod)
+        address = result["ips"][0]["address"]
+        assert result["interfaces"][0]["name"] == "cali0761ccbeace"  # as Calico calls the device of default/web-1
+        assert {str(one) for one in pod.addresses()} == {address}
+        assert await node.host_routes() == {address}
+        assert await node.assigned(pod) == {address.removesuffix("/32")}
+        endpoint = (await node.endpoints())[0]
+        assert endpoint.spec.container_id == pod.container
+        end = pod.device()
+        assert end and endpoint.spec.mac == result["interfaces"][1]["mac"] == end.mac.hex(":")
+        await node.delete(pod)
+        assert await node.holds_nothing()
+
+
+@on_a_node
+async def test_the_mtu_is_the_networks_else_the_nodes(shim: Path, tmp_path: Path) -> None:
+    async with serving_node(shim, tmp_path) as node:
+        node.pod_mtu = 1430
+        by_node, by_network = await node.add(node.sandbox()), await node.add(node.sandbox(), mtu=1300)
+        assert [result["interfaces"][1]["mtu"] for result in (by_node, by_network)] == [1430, 1300]
+
+
+@on_a_node
+async def test_a_mac_that_is_asked_for_is_given(shim: Path, tmp_path: Path) -> None:
+    async with serving_node(shim, tmp_path) as node:
+        pod = node.sandbox()
+        await node.add(pod, runtimeConfig={ANNOTATIONS: {"cni.projectcalico.org/hwAddr": "1c:0c:0a:c0:ff:ee"}})
+        end = pod.device()
+        assert end and end.mac.hex(":") == "1c:0c:0a:c0:ff:ee"
+
+
+@on_a_node
+async def test_pools_and_addresses_are_taken_as_the_pod_asks(shim: Path, tmp_path: Path) -> None:
+    pools = IPPool.make("one", cidr="10.1.0.0/24"), IPPool.make("two", cidr="10.2.0.0/24")
+    async with serving_node(shim, tmp_path, *pools) as node:
+        by_name = await node.add(
+            node.sandbox(), runtimeConfig={ANNOTATIONS: {"cni.projectcalico.org/ipv4pools": '["two"]'}}
+        )
+        by_cidr = await node.add(node.sandbox(), ipam={"ipv4_pools": ["10.2.0.0/24"]})
+        exactly = await node.add(node.sandbox(), args={"cni": {"ips": ["10.1.0.77"]}})
+        assert by_name["ips"][0]["address"].startswith("10.2.0.")
+        assert by_cidr["ips"][0]["address"].startswith("10.2.0.")
+        assert exactly["ips"][0]["address"] == "10.1.0.77/32"
+
+
+@on_a_node
+async def test_what_a_plugin_before_us_made_is_passed_on(shim: Path, tmp_path: Path) -> None:
+    async with serving_node(shim, tmp_path) as node:
+        previous = {"cniVersion": "1.1.0", "interfaces": [{"name": "lo", "sandbox": "/x"}], "ips": [], "future": [1]}
+        result = await node.add(node.sandbox(), prevResult=previous)
+        assert result["future"] == [1]
+        assert result["interfaces"][0]["name"] == "lo"
+        assert result["ips"][0]["interface"] == 2
+
+
+@on_a_node
+async def test_an_add_repeated_gives_the_same_result_and_no_second_address(shim: Path, tmp_path: Path) -> None:
+    async with serving_node(shim, tmp_path) as node:
+        pod = node.sandbox()
+        first = await node.add(pod, **DUAL)
+        assert await node.add(pod, **DUAL) == first
+        assert len(await node.assigned(pod)) == 2
+
+
+@on_a_node
+async def test_an_add_repeated_on_something_broken_leaves_it_as_it_is(shim: Path, tmp_path: Path) -> None:
+    async with serving_node(shim, tmp_path) as node:
+        pod = node.sandbox()
+        await node.add(pod)
+        before = await node.assigned(pod), await node.endpoints()
+        with inside(pod.netns):
+            take_down("eth0")
+        error = await node.refused(pod.environment("ADD"))
+        assert error["code"] == 100
+        assert "eth0 is down in the container" in error["msg"]
+        assert (await node.assigned(pod), await node.endpoints()) == before
+
+
+@on_a_node
+async def test_a_container_is_attached_by_one_device_only(shim: Path, tmp_path: Path) -> None:
+    async with serving_node(shim, tmp_path) as node:
+        pod = node.sandbox()
+        await node.add(pod)
+        error = await node.refused(pod.environment("ADD", CNI_IFNAME="net1"))
+        assert (error["code"], "leads to eth0 of container" in error["msg"]) == (100, True)
+        assert len(await node.assigned(pod)) == 1
+
+
+@on_a_node
+async def test_an_add_that_was_killed_before_its_endpoint_is_begun_anew(shim: Path, tmp_path: Path) -> None:
+    async with serving_node(shim, tmp_path) as node:
+        pod = node.sandbox()
+        await node.add(pod)
+        await node.store.delete((await node.endpoints())[0])  # as if it had never come so far
+        address = (await node.add(pod))["ips"][0]["address"]
+        assert await node.assigned(pod) == {address.removesuffix("/32")}
+        assert {str(one) for one in pod.addresses()} == {address}
+        await node.delete(pod)
+        assert await node.holds_nothing()
+
+
+@on_a_node
+async def test_a_pod_whose_name_returns_is_attached_at_once(shim: Path, tmp_path: Path) -> None:
+    async with serving_node(shim, tmp_path) as node:
+        old, new = node.sandbox("db-0"), node.sandbox("db-0")
+        await node.add(old)
+        await node.delete(old)
+        assert (await node.add(new))["interfaces"][0]["name"] in node.devices()
+        await node.delete(new)
+        assert await node.holds_nothing()
+
+
+def occupied(pod: Sandbox) -> None:
+    with inside(pod.netns), closing(Devices()) as devices:
+        devices.create_veth("eth0", pod.netns, "other", HOST_MAC)
+
+
+REFUSALS: list[tuple[str, dict[str, str], Any, int, str]] = [
+    ("bad JSON", {}, b"{", 6, "not JSON"),
+    ("unknown version", {}, configuration("1.2.0"), 1, "1.2.0"),
+    ("no network name", {}, {"cniVersion": "1.0.0"}, 7, "'name'"),
+    ("no namespace named", {"CNI_NETNS": ""}, configuration(), 4, "CNI_NETNS"),
+    ("no such namespace", {"CNI_NETNS": "/run/netns/gone"}, configuration(), 8, "No such file or directory"),
+    ("no namespace but a file", {"CNI_NETNS": "/etc/passwd"}, configuration(), 8, "is not a namespace"),
+    ("another kind of namespace", {"CNI_NETNS": "/proc/self/ns/uts"}, configuration(), 8, "not of networks"),
+    ("the node's own namespace", {"CNI_NETNS": "/proc/self/ns/net"}, configuration(), 8, "node's own"),
+    ("a pool that is not there", {}, configuration(ipam={"ipv4_pools": ["none"]}), 7, "none"),
+    ("a pool of the other family", {}, configuration(ipam={"ipv4_pools": ["six"]}), 7, "six"),
+    ("an address in no pool", {}, configuration(runtimeConfig={"ips": ["172.16.0.1"]}), 7, "172.16.0.1"),
+    ("an MTU too small for IPv6", {}, configuration(mtu=1000, **DUAL), 7, "1280"),
+]
+
+
+@pytest.mark.parametrize(
+    ("change", "network", "code", "named"), [r[1:] for r in REFUSALS], ids=[r[0] for r in REFUSALS]
+)
+@on_a_node
+async def test_an_add_is_refused_with_a_reason_and_leaves_nothing(
+    shim: Path, tmp_path: Path, change: dict[str, str], network: Any, code: int, named: str
+) -> None:
+    async with serving_node(shim, tmp_path) as node:
+        pod = node.sandbox()
+        error = await node.refused(pod.environment("ADD") | change, network)
+        assert error["code"] == code
+        assert named in error["msg"]
+        assert await node.holds_nothing()
+        assert pod.device() is None
+
+
+@on_a_node
+async def test_a_pool_without_a_free_address_is_code_101(shim: Path, tmp_path: Path) -> None:
+    async with serving_node(shim, tmp_path, IPPool.make("tiny", cidr="10.9.0.0/30", block_size=30)) as node:
+        for _ in range(4):
+            await node.add(node.sandbox())
+        routes = await node.host_routes()
+        pod = node.sandbox()
+        error = await node.refused(pod.environment("ADD"))
+        assert error["code"] == 101
+        assert "tiny" in error["msg"]
+        assert (await node.host_routes(), await node.assigned(pod), pod.device()) == (routes, set(), None)
+
+
+@on_a_node
+async def test_without_a_pool_of_a_family_the_other_gets_none_either(shim: Path, tmp_path: Path) -> None:
+    async with serving_node(shim, tmp_path, IPPool.make("four", cidr="10.65.0.0/16")) as node:
+        error = await node.refused(node.sandbox().environment("ADD"), configuration(**DUAL))
+        assert error["code"] == 7
+        assert "IPv6" in error["msg"]
+        assert await node.holds_nothing()
+
+
+@on_a_node
+async def test_a_device_that_is_in_the_container_already_is_left_alone(shim: Path, tmp_path: Path) -> None:
+    async with serving_node(shim, tmp_path) as node:
+        pod = node.sandbox()
+        occupied(pod)
+        before = pod.device()
+        error = await node.refused(pod.environment("ADD"))
+        assert error["code"] == 103
+        assert "eth0 exists in the container already" in error["msg"]
+        assert await node.holds_nothing()
+        assert pod.device() == before
+
+
+@on_a_node
+async def test_a_route_that_the_agent_cannot_write_undoes_the_rest(shim: Path, tmp_path: Path) -> None:
+    async with serving_node(shim, tmp_path) as node:
+        pod = node.sandbox()
+        node.router.refuses = True
+        error = await node.refused(pod.environment("ADD"))
+        assert (error["code"], "the routes are refused" in error["msg"]) == (103, True)
+        assert await node.holds_nothing()
+        node.router.refuses = False
+        await node.add(pod)
+
+
+@on_a_node
+async def test_a_datastore_that_is_held_or_away_is_code_11(shim: Path, tmp_path: Path) -> None:
+    async with serving_node(shim, tmp_path) as node:
+        pod = node.sandbox()
+        cluster = await node.store.get(ClusterInformation, "default")
+        cluster = await node.store.update(cluster.with_spec(datastore_ready=False))
+        held = await node.refused(pod.environment("ADD"))
+        await node.store.delete(cluster)
+        unset = await node.refused(pod.environment("ADD"))
+        node.switch.away = True
+        away = await node.refused(pod.environment("ADD"))
+        assert [error["code"] for error in (held, unset, away)] == [11, 11, 11]
+        assert "datastoreReady false" in held["msg"]
+        assert await node.holds_nothing()
+
+
+@pytest.mark.parametrize("calls", range(1, 14))
+@on_a_node
+async def test_a_datastore_that_goes_away_in_the_middle_costs_nothing(shim: Path, tmp_path: Path, calls: int) -> None:
+    async with serving_node(shim, tmp_path) as node:
+        pod = node.sandbox()
+        node.switch.calls_left = calls
+        ended = await node.call(pod.environment("ADD"))
+        node.switch.calls_left, node.switch.away = None, False
+        if ended.status == 0:
+            await node.delete(pod)
+        else:
+            assert ended.code == 11
+            assert await node.host_routes() == set()
+        await node.clean_up()
+        assert await node.holds_nothing()

@@ -1,0 +1,229 @@
+"""DEL at any time, with and without a datastore, and what is carried out afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cni.journal import Journal
+from cni.locks import container_key
+from cni.protocol import Attachment
+from datastore.errors import Invalid
+from ipam.allocator import AddressesWanted
+from tests.cni.node import NODE, on_a_node, serving_node, until
+
+
+@on_a_node
+async def test_a_del_may_come_at_any_time_and_any_number_of_times(shim: Path, tmp_path: Path) -> None:
+    async with serving_node(shim, tmp_path) as node:
+        pod = node.sandbox()
+        await node.delete(pod)
+        await node.add(pod)
+        for netns in ("/run/netns/gone", "", pod.path):
+            await node.delete(pod, CNI_NETNS=netns)
+        assert await node.holds_nothing()
+
+
+@on_a_node
+async def test_a_late_del_of_the_old_sandbox_does_not_touch_the_new_one(shim: Path, tmp_path: Path) -> None:
+    async with serving_node(shim, tmp_path) as node:
+        old, new = node.sandbox("db-0"), node.sandbox("db-0")
+        await node.add(old)
+        result = await node.add(new)
+        await node.delete(old)
+        assert await node.assigned(old) == set()
+        assert await node.host_routes() == {result["ips"][0]["address"]}
+        assert [one.spec.container_id for one in await node.endpoints()] == [new.container]
+        assert await node.add(new) == result
+
+
+@on_a_node
+async def test_a_del_for_a_device_we_did_not_make_touches_nothing(shim: Path, tmp_path: Path) -> None:
+    async with serving_node(shim, tmp_path) as node:
+        pod = node.sandbox()
+        result = await node.add(pod)
+        await node.delete(pod, CNI_IFNAME="net1")
+        assert await node.add(pod) == result
+
+
+@on_a_node
+async def test_a_del_knows_its_device_without_the_pods_name(shim: Path, tmp_path: Path) -> None:
+    async with serving_node(shim, tmp_path) as node:
+        pod = node.sandbox()
+        await node.add(pod)
+        await node.delete(pod, CNI_ARGS="")
+        await node.verbs.cleanup.delete_retired()
+        assert node.devices() == set()
+        assert await node.assigned(pod) == set()
+
+
+@on_a_node
+async def test_a_del_releases_the_handle_of_old_releases_too(shim: Path, tmp_path: Path) -> None:
+    async with serving_node(shim, tmp_path) as node:
+        pod = node.sandbox("old-1")
+        await node.allocator.assign(AddressesWanted(NODE, "default.old-1"))
+        await node.delete(pod)
+        assert await node.holds_nothing()
+
+
+@on_a_node
+async def test_a_del_without_a_datastore_succeeds_and_is_carried_out_later(shim: Path, tmp_path: Path) -> None:
+    async with serving_node(shim, tmp_path) as node:
+        pod, other = node.sandbox(), node.sandbox()
+        await node.add(pod)
+        await node.add(other)
+        node.switch.away = True
+        await node.delete(pod)
+        await node.delete(pod)
+        assert len(node.journal.pending) == 1
+        assert node.verbs.pending_handles() == {f"k8s-pod-network.{pod.container}"}
+        assert len(await node.host_routes()) == 1
+        assert await node.assigned(pod)
+        cleaning = asyncio.create_task(node.clean_up())
+        node.switch.away = False
+        await cleaning
+        await node.delete(other)
+        assert await node.holds_nothing()
+
+
+@on_a_node
+async def test_a_journaled_del_outlives_the_agent(shim: Path, tmp_path: Path) -> None:
+    async with serving_node(shim, tmp_path) as node:
+        pod = node.sandbox()
+        await node.add(pod)
+        node.switch.away = True
+        await node.delete(pod)
+    async with serving_node(shim, tmp_path, url=f"sqlite://{tmp_path}/cluster.db") as node:
+        assert len(node.journal.pending) == 1
+        await node.clean_up()
+        assert Journal(tmp_path / "released.journal").pending == ()
+        assert await node.holds_nothing()
+
+
+@on_a_node
+async def test_a_container_that_returns_after_a_journaled_del_is_released_first(shim: Path, tmp_path: Path) -> None:
+    async with serving_node(shim, tmp_path) as node:
+        pod = node.sandbox()
+        await node.add(pod)
+        node.switch.away = True
+        await node.delete(pod)
+        node.switch.away = False
+        result = await node.add(pod)
+        assert node.journal.pending == ()
+        assert await node.assigned(pod) == {result["ips"][0]["address"].removesuffix("/32")}
+
+
+@on_a_node
+async def test_a_journaled_del_never_takes_the_address_of_the_container_that_returned(
+    shim: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving_node(shim, tmp_path) as node:
+        pod = node.sandbox()
+        await node.add(pod)
+        node.switch.away = True
+        await node.delete(pod)
+        node.switch.away = False
+        release = node.serving.release_handle
+        begun, go_on, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+        async def slowly(handle: str) -> Any:
+            if begun.is_set():
+                return await release(handle)
+            begun.set()
+            await go_on.wait()
+            released = await release(handle)
+            ended.set()
+            return released
+
+        monkeypatch.setattr(node.serving, "release_handle", slowly)
+        cleaning = asyncio.create_task(node.verbs.cleanup.run())
+        await begun.wait()
+        adding = asyncio.create_task(node.add(pod))
+        key = container_key(Attachment("k8s-pod-network", pod.container, "eth0"))
+        await until(lambda: node.verbs.locks.users(key) == 2)  # the ADD waits for the release
+        go_on.set()
+        result, _ = await asyncio.gather(adding, ended.wait())
+        cleaning.cancel()
+        assert await node.assigned(pod) == {result["ips"][0]["address"].removesuffix("/32")}
+
+
+@on_a_node
+async def test_a_journal_that_cannot_be_written_delays_what_is_journaled_and_ends_nothing(
+    shim: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving_node(shim, tmp_path) as node:
+        pod, other = node.sandbox(), node.sandbox()
+        await node.add(pod)
+        await node.add(other)
+        node.switch.away = True
+        await node.delete(pod)
+        await node.delete(other)
+        node.switch.away = False
+        tried = asyncio.Event()
+
+        def full(done: object) -> None:
+            tried.set()
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        with monkeypatch.context() as disk:
+            disk.setattr(node.journal, "remove", full)
+            error = await node.refused(pod.environment("ADD"))
+            assert (error["code"], "No space left on device" in error["msg"]) == (11, True)
+            tried.clear()
+            cleaning = asyncio.create_task(node.verbs.cleanup.run())
+            await tried.wait()
+            assert not cleaning.done()
+        await until(lambda: not node.journal.pending)
+        cleaning.cancel()
+        assert await node.holds_nothing()
+
+
+@on_a_node
+async def test_a_journaled_del_that_cannot_be_carried_out_holds_up_no_other(
+    shim: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving_node(shim, tmp_path) as node:
+        stuck, pod = node.sandbox(), node.sandbox()
+        for one in (stuck, pod):
+            await node.add(one)
+        node.switch.away = True
+        for one in (stuck, pod):
+            await node.delete(one)
+        node.switch.away = False
+        release = node.serving.release_handle
+
+        async def refuse(handle: str) -> Any:
+            if handle.endswith(stuck.container):
+                raise Invalid("release: its block is not readable")
+            return await release(handle)
+
+        monkeypatch.setattr(node.serving, "release_handle", refuse)
+        cleaning = asyncio.create_task(node.verbs.cleanup.run())
+        await until(lambda: len(node.journal.pending) == 1)
+        cleaning.cancel()
+        assert node.journal.pending_of(stuck.container)
+        assert not await node.assigned(pod)
+
+
+@on_a_node
+async def test_a_del_that_can_neither_release_nor_journal_says_so(
+    shim: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Journal, owed: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    async with serving_node(shim, tmp_path) as node:
+        pod = node.sandbox()
+        await node.add(pod)
+        monkeypatch.setattr(Journal, "add", full)
+        node.switch.away = True
+        error = await node.refused(pod.environment("DEL"))
+        assert error["code"] == 11
+        assert "No space left" in error["msg"]
+        node.switch.away = False
+        await node.delete(pod)
+        assert await node.holds_nothing()

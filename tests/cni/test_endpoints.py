@@ -1,0 +1,101 @@
+"""Endpoints by compare-and-swap, on a store in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+import datastore
+from cni.endpoints import Endpoints
+from cni.protocol import Attachment, CniError, PodRef
+from datastore.kinds.cluster import ClusterInformation
+from datastore.kinds.pods import WorkloadEndpoint
+from datastore.names import workload_endpoint_name
+from datastore.store import Store
+
+POD = PodRef("default", "web")
+
+
+def endpoint(container: str | None, pod: str = "web") -> WorkloadEndpoint:
+    name = workload_endpoint_name("n1", pod)
+    return WorkloadEndpoint.make(name, namespace="default", node="n1", pod=pod, containerID=container)
+
+
+def attachment(container: str) -> Attachment:
+    return Attachment("net", container, "eth0")
+
+
+@asynccontextmanager
+async def opened() -> AsyncIterator[tuple[Endpoints, Store]]:
+    store = datastore.open("sqlite:///:memory:")
+    try:
+        yield Endpoints(store, "n1"), store
+    finally:
+        await store.close()
+
+
+async def container_of(endpoints: Endpoints) -> str | None:
+    there = await endpoints.get(POD)
+    return there.spec.container_id if there else "there is none"
+
+
+async def test_the_newest_container_takes_the_endpoint_over() -> None:
+    async with opened() as (endpoints, _):
+        for container in ("old", "new"):
+            await endpoints.put(endpoint(container))
+            assert await container_of(endpoints) == container
+
+
+async def test_an_older_container_does_not_delete_a_newer_ones_endpoint() -> None:
+    async with opened() as (endpoints, _):
+        await endpoints.put(endpoint("new"))
+        await endpoints.delete(attachment("old"), POD)
+        assert await container_of(endpoints) == "new"
+        await endpoints.delete(attachment("new"), POD)
+        await endpoints.delete(attachment("new"), POD)
+        assert await endpoints.get(POD) is None
+
+
+async def test_an_endpoint_without_a_container_is_deleted_for_its_pod() -> None:
+    async with opened() as (endpoints, _):
+        await endpoints.put(endpoint(None))
+        await endpoints.delete(attachment("any"), POD)
+        assert await endpoints.get(POD) is None
+
+
+async def test_an_endpoint_that_changed_after_it_was_read_is_read_again() -> None:
+    async with opened() as (endpoints, _):
+        await endpoints.put(endpoint("old"))
+        read = await endpoints.get(POD)
+        await endpoints.put(endpoint("new"))
+        await endpoints.delete(attachment("old"), POD, read)
+        assert await container_of(endpoints) == "new"
+
+
+async def test_one_write_that_is_refused_does_not_fail_those_that_came_with_it() -> None:
+    async with opened() as (endpoints, store):
+        await endpoints.put(endpoint("old"))
+        await asyncio.gather(*(endpoints.put(endpoint("new", pod)) for pod in ("web", "db", "cache")))
+        written = (await store.list(WorkloadEndpoint)).objects
+        assert {(one.spec.pod, one.spec.container_id) for one in written} == {
+            ("web", "new"), ("db", "new"), ("cache", "new"),
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize(("ready", "named"), [(None, "not set up yet"), (False, "datastoreReady false")])
+async def test_a_datastore_that_is_not_ready_is_code_11(ready: bool | None, named: str) -> None:
+    async with opened() as (endpoints, store):
+        if ready is not None:
+            await store.create(ClusterInformation.make("default", datastore_ready=ready))
+        with pytest.raises(CniError, match=named) as refused:
+            await endpoints.require_ready()
+        assert refused.value.code == 11
+
+
+async def test_a_datastore_that_is_ready_is_no_error() -> None:
+    async with opened() as (endpoints, store):
+        await store.create(ClusterInformation.make("default", datastore_ready=True))
+        await asyncio.gather(*(endpoints.require_ready() for _ in range(3)))

@@ -1,0 +1,124 @@
+"""The agent's socket: requests in, answers out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cni.protocol import CniError, CniRequest, Code
+from cni.server import CniServer, respond
+from tests.cni.conftest import call
+from tests.cni.node import on_a_node, serving_node, until
+
+
+class FakeHandler:
+    """Answers every request alike, or fails alike."""
+
+    def __init__(self, outcome: dict[str, object] | Exception | None) -> None:
+        self.outcome = outcome
+        self.requests: list[tuple[str, int | None]] = []
+
+    async def run(self, request: CniRequest, netns: int | None) -> dict[str, object] | None:
+        self.requests.append((request.verb, netns))
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return self.outcome
+
+
+def message(verb: str = "DEL", stdin: bytes = b'{"cniVersion":"1.0.0","name":"net"}') -> bytes:
+    return b"".join(f"{key}={value}\0".encode() for key, value in call(verb).items()) + b"\0" + stdin
+
+
+async def answered(handler: FakeHandler, sent: bytes) -> tuple[int, dict[str, Any] | None]:
+    status, *body = await respond(handler, sent, 7)
+    return status, json.loads(bytes(body)) if bytes(body).strip() else None
+
+
+async def test_a_request_that_succeeds_is_answered_with_status_0_and_what_is_to_be_printed() -> None:
+    handler = FakeHandler({"cniVersion": "1.0.0"})
+    assert await answered(handler, message()) == (0, {"cniVersion": "1.0.0"})
+    assert handler.requests == [("DEL", 7)]
+    assert await answered(FakeHandler(None), message()) == (0, None)
+
+
+async def test_a_verb_that_fails_is_answered_with_its_code_in_the_version_asked_for() -> None:
+    status, error = await answered(FakeHandler(CniError(Code.NO_ADDRESS, "no address is left")), message())
+    assert (status, error) == (1, {"cniVersion": "1.0.0", "code": 101, "msg": "no address is left"})
+
+
+async def test_a_bug_is_an_error_object_too_and_the_log_has_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    status, error = await answered(FakeHandler(ZeroDivisionError("by zero")), message())
+    assert status == 1 and error is not None
+    assert (error["code"], "ZeroDivisionError: by zero" in error["msg"]) == (104, True)
+    assert "Traceback" in caplog.text
+
+
+@pytest.mark.parametrize(("sent", "code"), [(b"CNI_COMMAND=ADD", 6), (message(stdin=b"{"), 6), (message("BAD"), 4)])
+async def test_a_request_that_cannot_be_read_reaches_no_verb(sent: bytes, code: int) -> None:
+    handler = FakeHandler(None)
+    status, error = await answered(handler, sent)
+    assert status == 1 and error is not None and error["code"] == code
+    assert handler.requests == []
+
+
+async def test_a_server_that_stops_lets_a_request_in_flight_end(tmp_path: Path) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    class Slow(FakeHandler):
+        async def run(self, request: CniRequest, netns: int | None) -> dict[str, object] | None:
+            begun.set()
+            await go_on.wait()
+            return await super().run(request, netns)
+
+    server = CniServer(tmp_path / "cni.sock", Slow({"cniVersion": "1.0.0"}))
+    await server.start()
+    reader, writer = await asyncio.open_unix_connection(tmp_path / "cni.sock")
+    writer.write(message())
+    writer.write_eof()
+    await begun.wait()
+    stopping = asyncio.create_task(server.stop())
+    await until(lambda: not (tmp_path / "cni.sock").exists())
+    assert not stopping.done()
+    go_on.set()
+    assert await reader.read() == b'\0{"cniVersion":"1.0.0"}\n'
+    await stopping
+    writer.close()
+
+
+@on_a_node
+async def test_an_add_whose_runtime_went_away_is_whole_and_a_del_takes_it_away(shim: Path, tmp_path: Path) -> None:
+    async with serving_node(shim, tmp_path) as node:
+        pod = node.sandbox()
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        with connection:
+            connection.connect(str(tmp_path / "cni.sock"))
+            environment = b"".join(f"{key}={value}\0".encode() for key, value in pod.environment("ADD").items())
+            body = b'{"cniVersion":"1.1.0","name":"k8s-pod-network"}'
+            socket.send_fds(connection, [environment + b"\0" + body], [pod.netns])
+            connection.shutdown(socket.SHUT_WR)
+        await until(lambda: bool(node.router.attached))
+        await node.add(pod)
+        assert len(await node.assigned(pod)) == 1
+        await node.delete(pod)
+        assert await node.holds_nothing()
+
+
+@on_a_node
+async def test_only_root_may_ask(shim: Path, tmp_path: Path) -> None:
+    async with serving_node(shim, tmp_path) as node:
+        del node
+        assert os.stat(tmp_path / "cni.sock").st_mode & 0o777 == 0o600
+
+
+@on_a_node
+async def test_a_second_agent_does_not_take_the_socket_away(shim: Path, tmp_path: Path) -> None:
+    async with serving_node(shim, tmp_path) as node:
+        with pytest.raises(OSError, match="another agent answers"):
+            await CniServer(tmp_path / "cni.sock", node.verbs).start()
+        await node.add(node.sandbox())
