@@ -11,6 +11,7 @@ from datastore.kinds.bgp import BGPConfiguration, BGPFilter, BGPPeer, Password
 from datastore.kinds.node import Node
 from datastore.notices import Notice
 
+_PREFIX = "projectcalico.org/"
 _FILTERS = "BGP filters are not implemented"
 _PASSWORD = "the Secrets that hold passwords are not read"
 
@@ -44,9 +45,20 @@ def configuration_notices(configuration: BGPConfiguration) -> tuple[Notice, ...]
 
 def node_notices(node: Node) -> tuple[Notice, ...]:
     """Return what a Node's annotations, or a v3 Node's spec, ask of BGP in vain."""
-    if node.cluster_id is None:
-        return ()
-    return (notice_of(node, "projectcalico.org/RouteReflectorClusterID", REFLECTOR),)
+    read = {
+        "IPv4Address": node.ipv4,
+        "IPv6Address": node.ipv6,
+        "ASNumber": node.as_number,
+        "RouteReflectorClusterID": node.cluster_id,
+    }
+    notices = [
+        notice_of(node, f"{_PREFIX}{name}", UNREADABLE[name])
+        for name, value in read.items()
+        if value is None and node.metadata.annotations.get(f"{_PREFIX}{name}")
+    ]
+    if node.cluster_id is not None:
+        notices.append(notice_of(node, f"{_PREFIX}RouteReflectorClusterID", REFLECTOR))
+    return tuple(notices)
 
 
 def _names_a_secret(reference: Password | None) -> bool:
@@ -155,6 +167,16 @@ NODE_CONFIGURATION = FieldRules(
 )
 
 FILTER = FieldRules(whole=NotObeyed(_FILTERS, "it is kept, and sessions of BGPPeers that name it do not come up"))
+
+UNREADABLE = {
+    name: NotObeyed(f"the value is not {what}", "it counts as absent")
+    for name, what in (
+        ("IPv4Address", "an IPv4 address with the length of its subnet"),
+        ("IPv6Address", "an IPv6 address with the length of its subnet"),
+        ("ASNumber", "an AS number"),
+        ("RouteReflectorClusterID", "an IPv4 address"),
+    )
+}
 
 REFLECTOR = NotObeyed(
     "route reflection is not implemented", "the node takes no part in the mesh, and passes no routes on"

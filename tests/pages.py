@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from bgp.notices import REFLECTOR
+from bgp.notices import REFLECTOR, UNREADABLE
 from datastore.field_rules import NotObeyed, Rule
 from datastore.record import Resource
 from felix_py.notices import RULES
@@ -51,12 +51,14 @@ def notices_page() -> str:
         if any(isinstance(rule, NotObeyed) for rule in fields.values()):
             names = " and ".join(f"`{name}NAME`" if name.endswith(".") else f"`{name}`" for name in rules.read_names)
             only = f"Only objects named {names} are read.\n\n" if names else ""
-            parts.append(f"## {kind.KIND}\n\n{only}{_table('field', fields)}")
-    parts.append(f"## Node\n\n{_table('annotation', {'projectcalico.org/RouteReflectorClusterID': REFLECTOR})}")
+            parts.append(f"## {kind.KIND}\n\n{only}{_table('field', fields.items())}")
+    annotations = [*UNREADABLE.items(), ("RouteReflectorClusterID", REFLECTOR)]
+    named = [(f"projectcalico.org/{name}", rule) for name, rule in annotations]
+    parts.append(f"## Node\n\n{_table('annotation', named)}")
     parts.append(f"## Kinds that are kept and nothing more\n\n{_kinds(whole)}")
     parts.append(
         f"## Variables\n\nBeside these, `FELIX_` and the name of a field of FelixConfiguration in capitals.\n\n"
-        f"{_table('variable', CALICOS)}"
+        f"{_table('variable', CALICOS.items())}"
     )
     return "\n".join(parts)
 
@@ -95,10 +97,10 @@ def _default(value: Any) -> str:
             return str(getattr(value, "text", value))
 
 
-def _table(heading: str, rules: Mapping[str, Rule]) -> str:
+def _table(heading: str, rules: Iterable[tuple[str, Rule]]) -> str:
     """Return one row for all fields that the same is said of, each with the values that are meant."""
     rows: dict[tuple[str, str], list[str]] = {}
-    for path, rule in rules.items():
+    for path, rule in rules:
         if isinstance(rule, NotObeyed):
             rows.setdefault((rule.reason, rule.effect), []).append(f"`{path.removeprefix('spec.')}`{_values(rule)}")
     return _markdown(

@@ -110,3 +110,17 @@ def test_a_route_reflector_reflects_nothing() -> None:
     assert node_notices(Node.make("n1")) == ()
     (notice,) = node_notices(Node.make("n1").with_data(RouteReflectorClusterID="244.0.0.1"))
     assert notice.field == "projectcalico.org/RouteReflectorClusterID"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("IPv4Address", "fd00::1/64"),
+        ("IPv6Address", "192.0.2.1/24"),
+        ("ASNumber", "many"),
+        ("RouteReflectorClusterID", "fd00::1"),
+    ],
+)
+def test_an_annotation_that_makes_no_sense_counts_as_absent_and_says_so(name: str, value: str) -> None:
+    (notice,) = node_notices(Node.make("n1").with_data(**{name: value}))
+    assert (notice.field, notice.effect) == (f"projectcalico.org/{name}", "it counts as absent")
