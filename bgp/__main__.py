@@ -16,11 +16,19 @@ from bgp.exabgp_supervisor import ExaBGP
 from bgp.protocol import Hello, encode
 from bgp.sidecar import Sidecar
 
+LEVEL, LEVELS = "FELIX_LOGSEVERITYSCREEN", ("debug", "info", "warning", "error")  # the agent's setting too
+
 
 def main() -> int:
+    """Run the sidecar; return the process's exit code: 0 after SIGTERM, 1 if it cannot run, 2 for a bad setting."""
     options = _options()
+    level = os.environ.get(LEVEL, "").strip() or "info"
+    if level.lower() not in LEVELS:
+        allowed = " or ".join((", ".join(LEVELS[:-1]), LEVELS[-1]))
+        print(f"setting {LEVEL}={level!r}: not {allowed}; the sidecar does not start", file=sys.stderr)
+        return 2
     logging.basicConfig(
-        level=os.environ.get("FELIX_LOGLEVEL", "INFO").upper(),
+        level=level.upper(),
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )

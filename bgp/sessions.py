@@ -24,6 +24,7 @@ from net.prefix import Prefix, pack
 
 DEFAULT_PORT = 179
 HOLD_SECONDS = 90
+LONGEST_HOLD_SECONDS = 65535  # what fits into the OPEN's 16 bits (RFC 4271 §4.2)
 RESTART_SECONDS = 120
 # What fits into the capability's 12 bits (RFC 4724 §3).
 LONGEST_RESTART_SECONDS = 4095
@@ -298,7 +299,7 @@ def _options(peer: BGPPeer) -> _SessionOptions:
     """Return how a BGPPeer wants the session itself. Hold time is three keepalives (RFC 4271 §10), at least 3 s."""
     keepalive = peer.keepalive_seconds
     return {
-        "hold_time": HOLD_SECONDS if keepalive is None else max(3, 3 * int(keepalive)),
+        "hold_time": HOLD_SECONDS if keepalive is None else max(3, min(3 * int(keepalive), LONGEST_HOLD_SECONDS)),
         "restart_time": _restart_time(peer.restart_seconds),
         "ttl_hops": peer.spec.ttl_security or None,
     }

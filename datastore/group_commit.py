@@ -1,6 +1,7 @@
-"""Group commit: who asks while a round is under way is served, with all others, in the next.
+"""Group commit: requests that arrive while a batch is under way are served together, in the next one.
 
-It opens nothing and knows no store. Fifty requests that arrive together cost one round, and one alone waits for nobody.
+It opens nothing and knows no store. Fifty requests that arrive together cost one batch, and a single one waits for no
+other.
 """
 
 from __future__ import annotations
@@ -9,65 +10,66 @@ import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Generic, TypeAlias, TypeVar
 
-Key = TypeVar("Key", bound=Hashable)
-Question = TypeVar("Question")
-Answer = TypeVar("Answer")
+BatchKey = TypeVar("BatchKey", bound=Hashable)
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
-Serve: TypeAlias = Callable[[Key, Sequence[Question]], Awaitable[Sequence[Answer | Exception]]]
+Serve: TypeAlias = Callable[[BatchKey, Sequence[Item]], Awaitable[Sequence[Result | Exception]]]
+"""Serves one batch: the results in the order of the items, an exception for an item that is refused."""
 
 
-class Batcher(Generic[Key, Question, Answer]):
-    """One round at a time for each key; different keys are served side by side."""
+class Batcher(Generic[BatchKey, Item, Result]):
+    """One batch at a time for each key; batches of different keys run side by side."""
 
-    def __init__(self, serve: Serve[Key, Question, Answer]) -> None:
+    def __init__(self, serve: Serve[BatchKey, Item, Result]) -> None:
         self._serve = serve
-        self._waiting: dict[Key, list[tuple[Question, asyncio.Future[Answer]]]] = {}
-        self._serving: dict[Key, asyncio.Task[None]] = {}
+        self._waiting: dict[BatchKey, list[tuple[Item, asyncio.Future[Result]]]] = {}
+        self._serving: dict[BatchKey, asyncio.Task[None]] = {}
 
-    async def submit(self, key: Key, question: Question) -> Answer:
-        """Return the answer of the next round that starts; an answer that is an exception is raised.
+    async def submit(self, key: BatchKey, item: Item) -> Result:
+        """Return the result from the next batch that starts; a result that is an exception is raised.
 
-        Who stops waiting before the round starts is left out of it. Afterwards the round is carried out all the same,
-        and he is let go when it is over: what he undoes then has been done.
+        A caller cancelled before the batch starts is left out of it. A caller cancelled later waits for the batch, so
+        what it undoes has really happened.
         """
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(key, []).append((question, answer))
+        result: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(key, []).append((item, result))
         if key not in self._serving:
-            self._serving[key] = asyncio.create_task(self._run(key), name=f"ipam round {key}")
+            self._serving[key] = asyncio.create_task(self._run(key), name=f"batches of {key}")
         try:
-            return await asyncio.shield(answer)
+            return await asyncio.shield(result)
         except asyncio.CancelledError:
-            if any(waiting is answer for _, waiting in self._waiting.get(key, ())):
-                answer.cancel()
+            if any(waiting is result for _, waiting in self._waiting.get(key, ())):
+                result.cancel()
             else:
-                await asyncio.wait([answer])
+                await asyncio.wait([result])
             raise
 
-    async def _run(self, key: Key) -> None:
+    async def _run(self, key: BatchKey) -> None:
         try:
-            while asked := self._waiting.pop(key, None):
-                await self._round(key, [(question, answer) for question, answer in asked if not answer.done()])
+            while submitted := self._waiting.pop(key, None):
+                await self._serve_batch(key, [(item, result) for item, result in submitted if not result.done()])
         finally:
             del self._serving[key]
-            for _, answer in self._waiting.pop(key, ()):
-                answer.cancel()
+            for _, result in self._waiting.pop(key, ()):
+                result.cancel()
 
-    async def _round(self, key: Key, asked: list[tuple[Question, asyncio.Future[Answer]]]) -> None:
-        if not asked:
+    async def _serve_batch(self, key: BatchKey, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+        if not batch:
             return
-        answers: Sequence[Answer | Exception]
+        results: Sequence[Result | Exception]
         try:
-            answers = await self._serve(key, [question for question, _ in asked])
+            results = await self._serve(key, [item for item, _ in batch])
         except Exception as failure:
-            answers = [failure] * len(asked)
+            results = [failure] * len(batch)
         except BaseException:
-            for _, future in asked:
+            for _, future in batch:
                 future.cancel()
             raise
-        for (_, future), answer in zip(asked, answers, strict=True):
+        for (_, future), result in zip(batch, results, strict=True):
             if future.done():
                 continue
-            if isinstance(answer, Exception):
-                future.set_exception(answer)
+            if isinstance(result, Exception):
+                future.set_exception(result)
             else:
-                future.set_result(answer)
+                future.set_result(result)

@@ -1,8 +1,8 @@
-"""How one process tells the others that something was committed: a file beside the database, touched after COMMIT.
+"""How a process wakes the watchers of all others after a commit: it touches a file beside the database.
 
-Watchers wait for it by inotify. Events on the database's own files would come before a commit is visible, so a change
-that stays alone would be seen with the next one only. A bell that nobody hears, or that the writer died before
-ringing, costs a delay: who listens also looks for himself from time to time.
+Watchers wait for that by inotify. Events on the database's own files would come before a commit is visible, so a change
+that no other follows would be noticed only with the next one. A notification that is not delivered, or that the writer
+died before sending, costs a delay: watchers also poll.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ log = logging.getLogger(__name__)
 
 
 class ChangeNotifier:
-    """The bell of one store in this process: rung from any thread, heard on the loop."""
+    """The notifications of one store in this process: sent from any thread, received on the loop."""
 
     def __init__(self, path: Path | None) -> None:
-        """`path` is the file to touch; without one the bell is heard in this process only."""
+        """`path` is the file to touch; without one, notifications stay in this process."""
         self._path = path
         self._inotify: INotify | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -31,14 +31,14 @@ class ChangeNotifier:
 
     @property
     def works(self) -> bool:
-        """Whether listeners are woken at all, or have to look for themselves more often."""
+        """Whether notifications are received; else watchers have to poll more often."""
         return self._path is None or self._inotify is not None
 
     def notify(self) -> None:
-        """Wake the listeners of every process. It never fails: at worst they wake by themselves, later."""
+        """Wake the listeners of every process. It never fails: at worst they notice the change by polling."""
         if self._path is None:
             if self._loop is not None:
-                with contextlib.suppress(RuntimeError):  # the loop ended, and with it whoever listened
+                with contextlib.suppress(RuntimeError):  # the loop has ended, and its listeners with it
                     self._loop.call_soon_threadsafe(self.wake)
             return
         try:
@@ -47,7 +47,7 @@ class ChangeNotifier:
             with contextlib.suppress(OSError):
                 self._path.touch()
         except OSError as error:
-            log.debug("notify %s: %s; watchers see the change within a second", self._path, error)
+            log.debug("touch %s: %s; watchers notice the change within a second", self._path, error)
 
     def wake(self) -> None:
         """Wake the listeners of this process. To be called on the loop."""
@@ -56,15 +56,15 @@ class ChangeNotifier:
 
     @contextlib.contextmanager
     def listen(self) -> Iterator[asyncio.Event]:
-        """Give an event that is set at each ring from now on."""
+        """Yield an event that is set at each notification from now on."""
         if not self._listeners:
             self._open()
-        heard = asyncio.Event()
-        self._listeners.add(heard)
+        notified = asyncio.Event()
+        self._listeners.add(notified)
         try:
-            yield heard
+            yield notified
         finally:
-            self._listeners.discard(heard)
+            self._listeners.discard(notified)
             if not self._listeners:
                 self._close()
 
@@ -75,13 +75,13 @@ class ChangeNotifier:
         try:
             self._inotify = INotify(nonblocking=True)
         except OSError as error:
-            log.warning("listen to %s: no inotify (%s); changes are looked for ten times a second", self._path, error)
+            log.warning("watch %s: no inotify (%s); changes are polled for ten times a second", self._path, error)
             return
         try:
-            # The folder, not the file: a bell that was removed, or is yet to be made, is heard all the same.
+            # The folder, not the file, so that a file that was removed, or is yet to be made, is noticed all the same.
             self._inotify.add_watch(self._path.parent, flags.ATTRIB | flags.CREATE | flags.MOVED_TO)
         except OSError as error:
-            log.warning("listen to %s: %s; changes are looked for ten times a second", self._path, error)
+            log.warning("watch %s: %s; changes are polled for ten times a second", self._path, error)
             self._inotify.close()
             self._inotify = None
             return

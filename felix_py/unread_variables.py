@@ -12,8 +12,8 @@ from datastore.field_rules import NotObeyed, Obeyed, Rule
 from datastore.notices import Notice
 from felix_py.felix_configuration import FIELDS, OTHER_FIELDS
 
-# Of the shim, the sidecar, the lab, and of this process before it has settings.
-READ_ELSEWHERE = frozenset({"FELIX_CONFIG", "FELIX_CNI_SOCKET", "FELIX_CNI_TIMEOUT", "FELIX_LOGLEVEL", "FELIX_LAB"})
+# Of the shim, the lab, and of this process before it has settings.
+READ_ELSEWHERE = frozenset({"FELIX_CONFIG", "FELIX_CNI_SOCKET", "FELIX_CNI_TIMEOUT", "FELIX_LAB"})
 
 _OTHER_STORE = NotObeyed("the datastore is the setting FELIX_DATASTORE", "it is the one set there")
 _OTHER_CONFLIST = NotObeyed(

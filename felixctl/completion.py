@@ -1,6 +1,6 @@
-"""What the shell may complete: kinds, names, forms. An edge: names are read from the datastore.
+"""Shell completion of kinds, names and output formats. An edge: names are read from the datastore.
 
-A completion never fails and never makes anything: where there is no datastore, there is nothing to complete.
+A completion never fails and creates nothing: without a datastore there are no names to complete.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from felixctl.resources import formats, kinds
 
 
 def complete_kinds(incomplete: str) -> list[str]:
-    """Return the kinds that a word may become: plurals, and if none fits, any word that is known."""
+    """Return the kinds that begin so: plurals or, if none does, any of their names."""
     plurals = [noun.plural for noun in kinds.NOUNS if noun.plural.startswith(incomplete)]
     return plurals or [word for noun in kinds.NOUNS for word in noun.aliases if word.startswith(incomplete)]
 
 
 def complete_formats(incomplete: str) -> list[str]:
-    """Return the values of -o that a word may become."""
+    """Return the values of -o that begin so."""
     words = (*formats.TABLES, *formats.WHOLE, *(f"{name}=" for name in formats.TEMPLATES))
     return [word for word in words if word.startswith(incomplete)]
 
 
 def complete_names(ctx: Any, incomplete: str) -> list[str]:
-    """Return the names of the kind that stands on the command line already."""
+    """Return the names of objects of the kind that the command line names."""
     written = ctx.params
     url = written.get("url") or os.environ.get("FELIX_DATASTORE", DEFAULT_URL)
     namespace = None if written.get("all_namespaces") else written.get("namespace") or "default"
     try:
         return [name for name in _names(kinds.noun(written["kind"]), url, namespace) if name.startswith(incomplete)]
-    except Exception:  # whatever is wrong, a shell in the middle of a line is not the place to say it
+    except Exception:  # an error message would land in the middle of the user's command line
         return []
 
 

@@ -1,4 +1,4 @@
-"""The way to the datastore that commands share: which one, opened, closed, and its errors told as sentences."""
+"""Open the datastore for a command, close it, and turn its errors into CommandError."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _FILE = "sqlite:///"
 
 
 def reading(url: str, work: Callable[[Store], Awaitable[T]]) -> T:
-    """Return what `work` finds in the store. Raises CommandError; a datastore that is not there is not made."""
+    """Return what `work` reads from the store. Raises CommandError, also for a file that does not exist yet."""
     if url.startswith(_FILE) and not (path := Path("/", url.removeprefix(_FILE))).exists():
         raise CommandError(
-            f"open the datastore {path}: there is no such file; the agent and `felixctl apply` make it,"
+            f"open the datastore {path}: there is no such file; the agent and `felixctl apply` create it,"
             " or name another by --datastore or FELIX_DATASTORE"
         )
     return writing(url, work)
 
 
 def writing(url: str, work: Callable[[Store], Awaitable[T]]) -> T:
-    """Return what `work` did with the store. Raises CommandError."""
+    """Return the result of `work`, which may write to the store. Raises CommandError."""
     try:
         return asyncio.run(_opened(url, work))
     except (DatastoreError, IpamError) as error:

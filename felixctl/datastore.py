@@ -1,4 +1,4 @@
-"""`felixctl datastore`: keep everybody from assigning addresses while their records are put in order."""
+"""`felixctl datastore`: stop the assignment of addresses while their records are repaired."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ app.add_typer(migrate, name="migrate", hidden=True)
 
 @app.callback()
 def datastore() -> None:
-    """Lock the datastore while addresses are put in order, and unlock it.
+    """Lock the datastore while address records are repaired, and unlock it.
 
     [dim]$[/dim] felixctl datastore lock
     [dim]$[/dim] felixctl ipam check -o leaks.json; felixctl ipam release --from-report leaks.json
@@ -30,10 +30,10 @@ def datastore() -> None:
 
 
 def lock(url: Url = DEFAULT_URL) -> None:
-    """Lock the datastore: no pod is given an address until it is unlocked.
+    """Lock the datastore: no address is assigned until it is unlocked.
 
-    Running pods are not touched, and pods can be deleted. A pod that starts meanwhile is refused with CNI's "try again
-    later", and its runtime does.
+    Running pods are not affected, and pods can be deleted. A pod that starts meanwhile is refused with CNI's error 11,
+    try again later, and its runtime tries again.
 
     [dim]$[/dim] felixctl datastore lock
     """
@@ -41,7 +41,7 @@ def lock(url: Url = DEFAULT_URL) -> None:
 
 
 def unlock(url: Url = DEFAULT_URL) -> None:
-    """Unlock the datastore: pods are given addresses again.
+    """Unlock the datastore: addresses are assigned again.
 
     [dim]$[/dim] felixctl datastore unlock
     """
@@ -63,10 +63,10 @@ async def _set(store: Store, ready: bool) -> bool:
             await store.update(now.with_spec(datastore_ready=ready))
         except NotFound:
             raise CommandError(
-                'lock the datastore: there is no ClusterInformation "default", which the first agent makes;'
+                'lock the datastore: there is no ClusterInformation "default", which the first agent creates;'
                 " without it no address is assigned anyway"
             ) from None
         except Conflict:
             continue
         return True
-    raise CommandError(f"lock the datastore: overtaken {ATTEMPTS} times in a row; try again")
+    raise CommandError(f"lock the datastore: lost {ATTEMPTS} races in a row; try again")

@@ -1,4 +1,4 @@
-"""How a command says that it could not do what it was asked."""
+"""The errors that end a command, and their exit statuses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ MISUSED = 2
 
 
 class RejectedError(Exception):
-    """What was written cannot be carried out; a sentence for each thing that is wrong."""
+    """What was written cannot be carried out; a sentence for each mistake."""
 
     def __init__(self, sentences: Iterable[str]) -> None:
         self.sentences = tuple(dict.fromkeys(sentences))
@@ -17,7 +17,7 @@ class RejectedError(Exception):
 
 
 class CommandError(Exception):
-    """One or more sentences for whoever typed the command, and the status to end with."""
+    """Why the command failed, in one or more sentences for its user, and the status to end with."""
 
     def __init__(self, sentences: str | Iterable[str], status: int = FAILED) -> None:
         self.sentences = (sentences,) if isinstance(sentences, str) else tuple(sentences)

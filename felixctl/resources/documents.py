@@ -1,8 +1,7 @@
-"""YAML and JSON as people write resources: text to documents, documents to text.
+"""YAML and JSON of resources: text to documents, documents to text.
 
-YAML is read by the rules of its version 1.2: there `65000:10` is a community, and not, as PyYAML would have it
-by version 1.1, the number 3900010; a time stays the text it was. What is printed is quoted so that readers of
-either version understand it the same.
+YAML is read by the rules of its version 1.2: there `65000:10` is text, a community; by version 1.1, PyYAML's, it is the
+number 3900010. Times stay text. What is printed is quoted so that readers of either version read the same.
 
 Pure: text in, values out.
 """
@@ -20,14 +19,14 @@ Body = dict[str, Any]
 
 
 class Document(NamedTuple):
-    """One resource as somebody wrote it, and where: `pools.yaml, line 12`."""
+    """One resource as written, and its place: `pools.yaml, line 12`."""
 
     place: str
     body: Body
 
 
 class MalformedDocumentError(Exception):
-    """The text is not YAML, or not a list of resources; the message names the place."""
+    """The text is not YAML, or something in it is no resource; the message names the place."""
 
 
 class _Reader(yaml.SafeLoader):
@@ -39,7 +38,7 @@ class _Reader(yaml.SafeLoader):
         return super().construct_document(node)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Return the mapping; the same key twice is an error: one of the two would be lost without a word."""
+        """Return the mapping; a repeated key is an error: one of the two values would be lost silently."""
         self.flatten_mapping(node)
         seen: set[object] = set()
         for key_node, _ in node.value:
@@ -83,16 +82,16 @@ _Reader.add_constructor("tag:yaml.org,2002:float", _float)
 
 
 def read(text: str, name: str) -> list[Document]:
-    """Return the resources in `text`; several documents, kinds …List and bare sequences are taken apart.
+    """Return the resources in `text`; several documents, kinds …List and bare sequences are flattened.
 
-    `name` is what messages call the text, such as its file. JSON is read as the YAML it is.
+    `name` is what messages call the text, such as its file. JSON is YAML, too.
     Raises MalformedDocumentError: not YAML, or something in it is not a resource.
     """
     return [document for value, line in _values(text, name) for document in _resources(value, f"{name}, line {line}")]
 
 
 def yaml_value(text: str) -> Any:
-    """Return the one value that a YAML or JSON text says. Raises MalformedDocumentError."""
+    """Return the single value in a YAML or JSON text. Raises MalformedDocumentError."""
     values = [value for value, _ in _values(text, "it")]
     if len(values) != 1:
         raise MalformedDocumentError(f"it holds {len(values)} documents")
@@ -148,13 +147,13 @@ class _Writer(yaml.SafeDumper):
 
 
 def _written_text(writer: _Writer, text: str) -> yaml.Node:
-    """Return text plain where it can be, in double quotes where a reader would take it for something else."""
+    """Return text plain, or in double quotes where a reader would take it for another type."""
     style = "|" if "\n" in text else '"' if _reads_as_another(text) else None
     return writer.represent_scalar("tag:yaml.org,2002:str", text, style)
 
 
 def _reads_as_another(text: str) -> bool:
-    """Whether a reader of YAML 1.1 (`on`, `1:30`, a date) or 1.2 (`0o17`) finds no text in it."""
+    """Whether plain text is another type in YAML 1.1 (`on`, `1:30`, a date) or in 1.2 (`0o17`)."""
     return any(_resolved(resolvers, text) for resolvers in (_Writer.yaml_implicit_resolvers, _CORE_SCHEMA))
 
 

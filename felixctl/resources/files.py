@@ -1,4 +1,4 @@
-"""Files of resources as the command line names them: paths, folders, the standard input."""
+"""Read the resources that `-f` names: files, folders, the standard input."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ SUFFIXES = (".yaml", ".yml", ".json")
 
 
 def read_manifests(files: Sequence[str] | None, recursive: bool, namespace: str | None) -> list[Manifest]:
-    """Return what the files say. Raises CommandError: no file, or anything in one that is no resource."""
+    """Return the resources in the files. Raises CommandError: no file is named, or something in one is no resource."""
     if not files:
-        raise CommandError("nothing to work on: give -f FILE, or -f - for the standard input", MISUSED)
+        raise CommandError("no file is named: give -f FILE, or -f - for the standard input", MISUSED)
     try:
         documents = [document for file in files for document in _documents(file, recursive)]
         found = plan.manifests_in(documents, namespace)

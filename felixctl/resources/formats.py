@@ -1,4 +1,4 @@
-"""The forms in which resources are printed: `-o wide|yaml|json|name|jsonpath=…|custom-columns=…`.
+"""The formats in which resources are printed: `-o wide|yaml|json|name|jsonpath=…|custom-columns=…`.
 
 Pure.
 """
@@ -16,7 +16,7 @@ from felixctl.tables import plain
 TABLES = ("ps", "wide")
 WHOLE = ("yaml", "json", "name")
 TEMPLATES = ("jsonpath", "custom-columns")
-NOT_OURS = ("go-template", "go-template-file", "jsonpath-file", "jsonpath-as-json", "custom-columns-file")
+UNSUPPORTED = ("go-template", "go-template-file", "jsonpath-file", "jsonpath-as-json", "custom-columns-file")
 
 ABSENT = "<none>"
 
@@ -24,20 +24,20 @@ Json = dict[str, Any]
 
 
 class FormatError(Exception):
-    """No such form, or its template can't be read; the message says what there is."""
+    """There is no such format, or its template is malformed; the message says what is allowed."""
 
 
 def checked(written: str) -> tuple[str, str]:
-    """Return the form's name and its template, empty where it has none. Raises FormatError."""
+    """Return the format's name and its template, empty where it has none. Raises FormatError."""
     name, equals, template = written.partition("=")
     if name in TEMPLATES:
         if not template:
             raise FormatError(f"-o {written}: a template is missing; write {_EXAMPLES[name]}")
-        _try(name, template)
+        _check_template(name, template)
     elif equals or name not in (*TABLES, *WHOLE):
-        instead = f"; use jsonpath instead, as in {_EXAMPLES['jsonpath']}" if name in NOT_OURS else ""
-        known = ", ".join((*TABLES, *WHOLE, *(f"{form}=…" for form in TEMPLATES)))
-        raise FormatError(f"-o {written}: the form is not known{instead or f': use {known}'}")
+        instead = f"; use jsonpath instead, as in {_EXAMPLES['jsonpath']}" if name in UNSUPPORTED else ""
+        known = ", ".join((*TABLES, *WHOLE, *(f"{known}=…" for known in TEMPLATES)))
+        raise FormatError(f"-o {written}: the format is not known{instead or f': use {known}'}")
     return name, template
 
 
@@ -47,18 +47,18 @@ _EXAMPLES = {
 }
 
 
-def _try(form: str, template: str) -> None:
+def _check_template(name: str, template: str) -> None:
     try:
-        if form == "jsonpath":
+        if name == "jsonpath":
             jsonpath.printed(template, {})
         else:
             [jsonpath.path(_bare(path)) for _, path in _pairs(template) if path]
     except TemplateError as error:
-        raise FormatError(f"-o {form}: {error}") from None
+        raise FormatError(f"-o {name}: {error}") from None
 
 
 def columns(noun: Noun, views: Sequence[Json], template: str, cluster_as: int) -> str:
-    """Return a table of chosen columns: `CIDR` is the kind's own column, `CIDR:.spec.cidr` what the path leads to.
+    """Return a table of chosen columns: `CIDR` is the kind's own column, `CIDR:.spec.cidr` a field by its path.
 
     Raises FormatError: the kind has no such column.
     """
@@ -77,7 +77,7 @@ def columns(noun: Noun, views: Sequence[Json], template: str, cluster_as: int) -
 
 
 def _pairs(template: str) -> list[tuple[str, str]]:
-    """Return headings and paths; a heading alone has none, and stands in capitals as the kind's own do."""
+    """Return headings and paths. A heading without a path is a column of the kind, so it is put in capitals."""
     found = []
     for entry in template.split(","):
         heading, colon, path = entry.partition(":")
@@ -95,12 +95,12 @@ def _bare(path: str) -> str:
 
 
 def rendered(
-    form: str, template: str, noun: Noun, views: Sequence[Json], whole: Any, *, namespaces: bool, cluster_as: int
+    name: str, template: str, noun: Noun, views: Sequence[Json], whole: Any, *, namespaces: bool, cluster_as: int
 ) -> str:
-    """Return resources in a form that `checked` let pass. Raises FormatError: the kind has no such column."""
+    """Return resources in a format that `checked` returned. Raises FormatError: the kind has no such column."""
     from felixctl.resources.documents import to_json, to_yaml  # a table needs no YAML
 
-    match form:
+    match name:
         case "yaml":
             return to_yaml(whole)
         case "json":
@@ -112,5 +112,5 @@ def rendered(
         case "custom-columns":
             return columns(noun, views, template, cluster_as)
         case _:
-            wide = form == "wide"
+            wide = name == "wide"
             return plain(*kinds.table(noun, views, wide=wide, namespaces=namespaces, cluster_as=cluster_as))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Iterable, Sequence
+from typing import Annotated, NamedTuple
 
 import typer
 
@@ -12,7 +12,7 @@ from datastore.defaults import DEFAULT_AS_NUMBER, DEFAULT_URL
 from datastore.kinds.bgp import BGPConfiguration
 from datastore.record import Resource
 from datastore.resources import KINDS
-from datastore.selector import SelectorError
+from datastore.selector import Selector, SelectorError
 from datastore.store import Interest, Store
 from felixctl.completion import complete_formats
 from felixctl.connection import reading
@@ -21,6 +21,7 @@ from felixctl.options import Url
 from felixctl.resources import formats, kinds, plan, selection, view
 from felixctl.resources.arguments import AllNamespaces, Kind, Names, Namespace, noun_named
 from felixctl.resources.kinds import Noun
+from felixctl.resources.view import Json
 from felixctl.terminal import show
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
@@ -35,7 +36,7 @@ def get(
         typer.Option(
             "-o",
             "--output",
-            metavar="FORM",
+            metavar="FORMAT",
             help="ps (the short table), wide, yaml, json, name, jsonpath=TEMPLATE, custom-columns=COLUMNS.",
             autocompletion=complete_formats,
         ),
@@ -65,31 +66,44 @@ def get(
     [dim]$[/dim] felixctl get ippools -o custom-columns=NAME,CIDR,SIZE:.spec.blockSize
     """
     noun = noun_named(kind)
-    try:
-        form, template = formats.checked(output)
-        condition = selection.chosen(labels or "")
-    except (formats.FormatError, SelectorError) as error:
-        raise CommandError(f"get {noun.plural}: {error}", MISUSED) from None
     if names and labels:
         raise CommandError("get: names and -l exclude each other", MISUSED)
+    try:
+        name, template = formats.checked(output)
+        selector = selection.chosen(labels or "")
+    except (formats.FormatError, SelectorError) as error:
+        raise CommandError(f"get {noun.plural}: {error}", MISUSED) from None
     within = None if all_namespaces else namespace or plan.DEFAULT_NAMESPACE
     found, cluster_as = reading(url, lambda store: _found(store, noun, names or (), within))
-    shown = [(view.shown(resource.to_json()), resource) for resource in found]
-    chosen = [pair for pair in shown if condition.matches(pair[0]["metadata"].get("labels") or {})]
+    chosen = _chosen(found, selector)
     if not names:
-        chosen.sort(key=lambda pair: kinds.order(noun, pair[0]))
-    views = [seen for seen, _ in chosen]
-    whole = view.listed(noun.kind, views) if not names else views[0] if len(views) == 1 else views
+        chosen.sort(key=lambda shown: kinds.order(noun, shown.view))
+    views = [shown.view for shown in chosen]
+    whole = views[0] if names and len(views) == 1 else views if names else view.listed(noun.kind, views)
     namespaces = all_namespaces or namespace is not None
     try:
-        text = formats.rendered(form, template, noun, views, whole, namespaces=namespaces, cluster_as=cluster_as)
+        text = formats.rendered(name, template, noun, views, whole, namespaces=namespaces, cluster_as=cluster_as)
     except formats.FormatError as error:
         raise CommandError(f"get {noun.plural}: {error}", MISUSED) from None
-    if form == "yaml":
-        from felixctl.resources import notices  # imported late: the rules of every kind come with it
+    show((_notices(chosen) if name == "yaml" else "") + text)
 
-        text = notices.as_comments(resource for _, resource in chosen) + text
-    show(text)
+
+class Shown(NamedTuple):
+    """A resource, and the form of it that is shown."""
+
+    resource: Resource
+    view: Json
+
+
+def _chosen(found: Iterable[Resource], selector: Selector) -> list[Shown]:
+    shown = (Shown(resource, view.shown(resource.to_json())) for resource in found)
+    return [one for one in shown if selector.matches(one.view["metadata"].get("labels") or {})]
+
+
+def _notices(chosen: Iterable[Shown]) -> str:
+    from felixctl.resources import notices  # imported late: the rules of every kind come with it
+
+    return notices.as_comments(shown.resource for shown in chosen)
 
 
 async def _found(store: Store, noun: Noun, names: Sequence[str], namespace: str | None) -> tuple[list[Resource], int]:

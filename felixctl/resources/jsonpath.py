@@ -1,8 +1,8 @@
-"""Templates as kubectl's users write them: `{.items[*].metadata.name}`, `{range .items[*]}{.spec.cidr}{"\\n"}{end}`.
+"""Templates as kubectl takes them: `{.items[*].metadata.name}`, `{range .items[*]}{.spec.cidr}{"\\n"}{end}`.
 
-Pure. The part of kubectl's dialect that is in daily use: fields, `\\.` within a name, indices, slices, `*`, several
-names in brackets, `..name`, filters that compare with a value, range and end, quoted text. Anything else is refused
-with its place, never guessed at. What is not there prints nothing, as with kubectl.
+Pure. The part of kubectl's JSONPath that is in daily use: fields, `\\.` within a name, indices, slices, `*`, several
+names in brackets, `..name`, filters that compare with a value, range and end, quoted text. Anything else is
+refused with its place. An absent field prints nothing, as with kubectl. The parts have RFC 9535's names.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 
 class TemplateError(ValueError):
-    """The text is no template; the message says where and why."""
+    """The text is no template; the message names the place and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Descendants:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """The items in which a path leads to a value that compares so; without a comparison, to any value."""
+    """The items for which a query finds a value that compares so; without a comparison, any value."""
 
     path: Query
     compare: Callable[[Any, Any], bool] | None = None
@@ -60,7 +60,7 @@ Query: TypeAlias = tuple[Segment, ...]
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Parts repeated for each value that a path leads to."""
+    """Parts repeated for each value that a query finds."""
 
     path: Query
     parts: Parts
@@ -93,7 +93,7 @@ _END, _RANGE = re.compile(r"end"), re.compile(r"range\s+(.*)", re.DOTALL)
 
 
 def printed(template: str, value: Any) -> str:
-    """Return what the template says of `value`; one without braces is a single path. Raises TemplateError."""
+    """Return the template filled in from `value`; one without braces is a single query. Raises TemplateError."""
     parts = parse(template) if "{" in template else (path(template),)
     return "".join(_rendered(parts, value))
 
@@ -127,7 +127,7 @@ def _plain(text: str, template: str) -> Iterable[str]:
 
 
 def path(text: str) -> Query:
-    """Return the steps of a path; in front, `$`, `@` and the first dot may be missing. Raises TemplateError."""
+    """Return the segments of a query; `$`, `@` and the first dot may be missing. Raises TemplateError."""
     steps: list[Segment] = []
     written = text.strip().removeprefix("$").removeprefix("@")
     if re.match(_NAME, written):
@@ -143,19 +143,19 @@ def path(text: str) -> Query:
 
 
 def _step(found: re.Match[str]) -> Segment:
-    said = found.groupdict()
-    if said["deep"]:
-        return Descendants(_unescaped(said["deep"]))
-    if said["field"]:
-        return Names((_unescaped(said["field"]),))
-    if said["names"]:
-        return Names(tuple(map(_unquoted, re.findall(_QUOTED, said["names"]))))
-    if said["index"]:
-        return Elements(int(said["index"]))
-    if said["slice"]:
-        return Elements(slice(*(int(number) if number else None for number in said["slice"].split(":"))))
-    if said["where"] is not None:
-        return _where(said["where"])
+    groups = found.groupdict()
+    if groups["deep"]:
+        return Descendants(_unescaped(groups["deep"]))
+    if groups["field"]:
+        return Names((_unescaped(groups["field"]),))
+    if groups["names"]:
+        return Names(tuple(map(_unquoted, re.findall(_QUOTED, groups["names"]))))
+    if groups["index"]:
+        return Elements(int(groups["index"]))
+    if groups["slice"]:
+        return Elements(slice(*(int(number) if number else None for number in groups["slice"].split(":"))))
+    if groups["where"] is not None:
+        return _where(groups["where"])
     return Wildcard()
 
 
@@ -206,7 +206,7 @@ def text_of(value: Any) -> str:
 
 
 def found(steps: Query, value: Any) -> list[Any]:
-    """Return the values that a path leads to; none is no error."""
+    """Return the values that a query finds; none is no error."""
     values = [value]
     for step in steps:
         values = [reached for one in values for reached in _reached(step, one)]

@@ -1,6 +1,6 @@
-"""The kinds of resource one can name on the command line: their names, their columns, who writes them.
+"""The kinds of resource that the command line knows: their names, their columns, who writes them.
 
-Pure. Cells are read from the view that people see (`felixctl.resources.view`), so the tables need no datastore model.
+Pure. Cells are read from the shown form of a resource (`felixctl.resources.view`), so the tables need no model.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from datastore.defaults import DEFAULT_AS_NUMBER
 
 View = Mapping[str, Any]
 Cell = Callable[[View, int], str]
-"""A cell of a resource; some also need the cluster's AS number."""
+"""Return a cell of a resource's row, given the cluster's AS number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Noun:
     """One kind of resource as the command line knows it."""
 
     kind: str
-    """As people write it in a file."""
+    """As users write it in a file."""
     aliases: tuple[str, ...]
     columns: tuple[Column, ...]
     wide: tuple[Column, ...]
@@ -39,7 +39,7 @@ class Noun:
     """As the datastore calls it."""
     namespaced: bool = False
     written_by: str | None = None
-    """Who alone writes this kind, when it is not for people to write."""
+    """What alone writes this kind; None: users do."""
 
     @property
     def plural(self) -> str:
@@ -48,11 +48,11 @@ class Noun:
 
 
 class UnknownKindError(Exception):
-    """No kind is called so; the message says which is near."""
+    """There is no such kind; the message names the nearest."""
 
 
 def noun(word: str) -> Noun:
-    """Return the kind called `word`, in any case, singular or plural or short."""
+    """Return the kind called `word`: singular, plural or short, in upper or lower case."""
     try:
         return _BY_WORD[word.lower()]
     except KeyError:
@@ -60,7 +60,7 @@ def noun(word: str) -> Noun:
 
 
 def noun_of_kind(kind: str) -> Noun:
-    """Return what a file calls `kind`; here the spelling counts, as everywhere in Kubernetes."""
+    """Return the kind that a file calls `kind`, spelled exactly so, as everywhere in Kubernetes."""
     for candidate in NOUNS:
         if kind in (candidate.kind, candidate.stored_kind):
             return candidate
@@ -104,7 +104,7 @@ def _find(view: View, path: Sequence[str]) -> Any:
 
 
 def _at(*path: str, otherwise: str = "") -> Cell:
-    """Return a cell that prints the field at `path` as Calico does, `otherwise` where there is none."""
+    """Return a cell that prints the field at `path` as Calico does, `otherwise` where the field is absent."""
     return lambda view, _: _text(_find(view, path), otherwise)
 
 
@@ -129,7 +129,7 @@ def _count(field: str) -> Cell:
 
 
 def _node_as(view: View, cluster_as: int) -> str:
-    """Return the node's own AS, or in parentheses the one it has from the cluster; nothing if it speaks no BGP."""
+    """Return the node's own AS number, or in parentheses the cluster's; nothing if the node speaks no BGP."""
     bgp = _find(view, ("spec", "bgp"))
     if not bgp:
         return ""

@@ -1,4 +1,4 @@
-"""Small changes to what people see of a resource: labels, JSON merge patches, JSON patches.
+"""Changes to a resource as it is shown: labels, JSON merge patches, JSON patches.
 
 Pure.
 """
@@ -27,7 +27,7 @@ def labelled(seen: Json, labels: Mapping[str, str | None], *, overwrite: bool) -
 
 
 def merged(seen: Any, patch: Any) -> Any:
-    """Return the value with a JSON merge patch (RFC 7396) carried out: null removes, mappings merge."""
+    """Return the value after a JSON merge patch (RFC 7396): null removes a member, objects merge."""
     if not isinstance(patch, dict):
         return patch
     base = dict(seen) if isinstance(seen, dict) else {}
@@ -40,7 +40,7 @@ def merged(seen: Any, patch: Any) -> Any:
 
 
 def operated(seen: Any, operations: Sequence[Any]) -> Any:
-    """Return the value after a JSON patch (RFC 6902). Raises RejectedError: an operation makes no sense on it."""
+    """Return the value after a JSON patch (RFC 6902). Raises RejectedError: an operation does not apply to it."""
     for number, operation in enumerate(operations, 1):
         try:
             seen = _operated(seen, operation)
@@ -95,7 +95,7 @@ def _index(part: str) -> int:
 
 
 def _put(value: Any, parts: Sequence[str], new: Any, *, insert: bool = False) -> Any:
-    """Return a copy with a value put in its place; into a list it is inserted, or put in place of what is there."""
+    """Return a copy with a value at a pointer; in a list it is inserted, or replaces the item that is there."""
     if not parts:
         return new
     first, *rest = parts

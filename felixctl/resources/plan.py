@@ -1,6 +1,6 @@
-"""What people wrote, decided into writes: who is meant, what is wrong with it, and the steps to carry out.
+"""From what a user wrote to the writes on the datastore: which objects are meant, what is wrong, and the steps.
 
-Pure. Everything is checked before anything is written, and every mistake found is told at once.
+Pure. Everything is checked before anything is written, and all mistakes are reported together.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ DEFAULT_NAMESPACE = "default"
 
 @dataclass(frozen=True, slots=True)
 class ObjectKey:
-    """Which object is meant."""
+    """Which object is meant: its kind, namespace and name."""
 
     noun: Noun
     name: str
@@ -50,7 +50,7 @@ class ObjectKey:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """One resource as somebody wrote it, and where."""
+    """One resource as written in a file, and the place in it."""
 
     key: ObjectKey
     written: Mapping[str, Any]
@@ -62,7 +62,7 @@ Existing = Mapping[ObjectKey, Resource]
 
 @dataclass(frozen=True, slots=True)
 class ClusterState:
-    """What of the cluster decides whether a change may be made."""
+    """What of the cluster a change is checked against."""
 
     existing: Existing
     pools: Sequence[IPPool] = ()
@@ -71,13 +71,13 @@ class ClusterState:
 
 
 def key_of(noun: Noun, name: str, namespace: str | None) -> ObjectKey:
-    """Return the object that a command line names; the namespace counts only for kinds that have one."""
+    """Return the object that a command line names; the namespace is ignored for kinds that have none."""
     return ObjectKey(noun, name, (namespace or DEFAULT_NAMESPACE) if noun.namespaced else None)
 
 
 def manifests_in(documents: Iterable[Document], namespace: str | None = None) -> list[Manifest]:
-    """Return who each document is about. Raises RejectedError: a document is no resource that people may write."""
-    found = _each(documents, lambda document: _manifest(document, namespace))
+    """Return the resource in each document. Raises RejectedError: one is no resource, or not for users to write."""
+    found = _results(documents, lambda document: _manifest(document, namespace))
     twice = (f"{one.place}: {one.key} is given twice" for one in _repeated(found))
     _reject_if(twice)
     return found
@@ -98,7 +98,7 @@ def _manifest(document: Document, namespace: str | None) -> Manifest:
     if version not in (known := _versions(noun)):
         raise RejectedError([f"{document.place}: apiVersion {version!r} is not known for {kind}: use {known[0]}"])
     if noun.written_by:
-        raise RejectedError([f'{document.place}: {kind} "{name}" is not for people to write: {noun.written_by} does'])
+        raise RejectedError([f'{document.place}: {kind} "{name}" is written by {noun.written_by} only'])
     _reject_if(
         f"{document.place}: metadata.{field} of {kind} {name!r} is not a mapping of texts to texts"
         for field in ("labels", "annotations")
@@ -138,19 +138,21 @@ def _repeated(found: Iterable[Manifest]) -> Iterator[Manifest]:
 
 
 def resource(one: Manifest, old: Resource | None) -> Resource:
-    """Return the record that keeps what was written, in place of `old`. Raises RejectedError."""
+    """Return the record of what was written, in place of `old`. Raises RejectedError."""
     try:
         new = one.key.model.read(view.stored(one.written, old.to_json() if old else None))
     except Invalid as error:
         raise RejectedError([f"{one.place}: {error}"]) from None
     _reject_if(f"{one.place}: {one.key}: {_unknown_field(new, path)}" for path in new.unknown_fields())
     _reject_if(f"{one.place}: {sentence}" for sentence in (forbidden_changes(old, new) if old else ()))
-    _reject_if(f"{one.place}: {sentence}" for sentence in (_ignored(new) if isinstance(new, Node) else ()))
+    _reject_if(
+        f"{one.place}: {sentence}" for sentence in (_malformed_annotations(new) if isinstance(new, Node) else ())
+    )
     return new
 
 
-def _ignored(node: Node) -> Iterator[str]:
-    """Yield what everybody who reads this node would take for absent, because it makes no sense."""
+def _malformed_annotations(node: Node) -> Iterator[str]:
+    """Yield a sentence for each value that every reader of this node takes for absent because it is malformed."""
     for name, read_back, meaning in (
         ("IPv4Address", node.ipv4, "an IPv4 address such as 192.0.2.1/24"),
         ("IPv6Address", node.ipv6, "an IPv6 address such as 2001:db8::1/64"),
@@ -169,8 +171,8 @@ def _unknown_field(new: Resource, path: str) -> str:
 
 
 def applied(items: Sequence[Manifest], state: ClusterState) -> list[Write]:
-    """Return the writes that make each object what was written; one that is so already needs none."""
-    steps = [step for step in _each(items, lambda one: _step(one, state)) if step]
+    """Return the writes that make each object what was written; none for an object that is so already."""
+    steps = [step for step in _results(items, lambda one: _step(one, state)) if step]
     _reject_if(_cluster_problems(steps, state))
     return list(steps)
 
@@ -184,33 +186,35 @@ def _step(one: Manifest, state: ClusterState) -> Create | Update | None:
 
 
 def created(items: Sequence[Manifest], state: ClusterState, *, skip_existing: bool = False) -> list[Write]:
-    """Return the writes that make objects anew. Raises RejectedError: one of them is there already."""
-    there = [one for one in items if one.key in state.existing]
+    """Return the writes that create objects. Raises RejectedError: one of them exists."""
+    present = [one for one in items if one.key in state.existing]
     if not skip_existing:
-        _reject_if(f"{one.place}: {one.key} exists already; use apply or replace to change it" for one in there)
-    return applied([one for one in items if one not in there], state)
+        _reject_if(f"{one.place}: {one.key} exists already; use apply or replace to change it" for one in present)
+    return applied([one for one in items if one not in present], state)
 
 
 def replaced(items: Sequence[Manifest], state: ClusterState) -> list[Write]:
-    """Return the writes that change objects. Raises RejectedError: one of them is not there."""
+    """Return the writes that change objects. Raises RejectedError: one of them does not exist."""
     absent = (one for one in items if one.key not in state.existing)
     _reject_if(f"{one.place}: {one.key} does not exist; use apply or create to make it" for one in absent)
     return applied(items, state)
 
 
 def _cluster_problems(steps: Sequence[Create | Update], state: ClusterState) -> Iterator[str]:
-    """Yield what would be wrong with the cluster afterwards and is not wrong already."""
+    """Yield a sentence for each problem that the cluster would have after the writes and does not have before."""
     written = [step.resource for step in steps]
-    yield from _new(overlapping_pools, state.pools, [one for one in written if isinstance(one, IPPool)])
-    yield from _new(shared_addresses, state.nodes, [one for one in written if isinstance(one, Node)])
+    yield from _new_problems(overlapping_pools, state.pools, [one for one in written if isinstance(one, IPPool)])
+    yield from _new_problems(shared_addresses, state.nodes, [one for one in written if isinstance(one, Node)])
     cidrs = [block.network for block in state.blocks]
     for step in steps:
         if isinstance(step, Create) and isinstance(step.resource, IPPool):
             yield from misfitting_blocks(step.resource, cidrs)
 
 
-def _new(rule: Callable[[Iterable[R]], Iterator[str]], before: Iterable[R], written: Iterable[R]) -> Iterator[str]:
-    """Yield what a rule finds wrong with the objects of a kind after the change, and did not before."""
+def _new_problems(
+    rule: Callable[[Iterable[R]], Iterator[str]], before: Iterable[R], written: Iterable[R]
+) -> Iterator[str]:
+    """Yield what a rule finds wrong with the objects of a kind after the change and not before."""
     after = {one.name: one for one in before} | {one.name: one for one in written}
     known = set(rule(before))
     return (sentence for sentence in rule(after.values()) if sentence not in known)
@@ -226,22 +230,22 @@ def shared_addresses(nodes: Iterable[Node]) -> Iterator[str]:
 
 
 def edited(key: ObjectKey, changed: Mapping[str, Any], state: ClusterState) -> list[Write]:
-    """Return the write of one resource whose view was changed. Raises RejectedError: it isn't the same one any more."""
+    """Return the write of a resource whose view was edited. Raises RejectedError: it is another object now."""
     [one] = manifests_in([Document("after this change", dict(changed))], key.namespace)
     _reject_if([f"{key}: its kind, name and namespace can't change"] if one.key != key else ())
     return applied([one], state)
 
 
 def deleted(keys: Sequence[ObjectKey], existing: Existing, *, skip_missing: bool = False) -> list[Write]:
-    """Return the writes that remove objects. Raises RejectedError: one is not there, or not for people to remove."""
-    _reject_if(f"delete {key}: {key.noun.written_by} makes and removes these" for key in keys if key.noun.written_by)
+    """Return the writes that remove objects. Raises RejectedError: one does not exist, or users may not remove it."""
+    _reject_if(f"delete {key}: {key.noun.written_by} creates and removes these" for key in keys if key.noun.written_by)
     if not skip_missing:
         _reject_if(f"delete {key}: it does not exist" for key in keys if key not in existing)
     return [Delete(existing[key]) for key in dict.fromkeys(keys) if key in existing]
 
 
 def reject_pools_in_use(pools: Iterable[IPPool], blocks: Sequence[IPAMBlock]) -> None:
-    """Raise RejectedError if somebody has an address of one of these pools."""
+    """Raise RejectedError if an address of one of these pools is in use."""
     counted = [(pool, _addresses_in_use(pool, blocks)) for pool in pools]
     _reject_if(
         f'delete IPPool "{pool.name}": {used} addresses of {pool.network} are in use; --force cuts their pods off'
@@ -255,9 +259,9 @@ def _addresses_in_use(pool: IPPool, blocks: Iterable[IPAMBlock]) -> int:
 
 
 def would_do(steps: Sequence[Write], asked: int) -> str:
-    """Return what a dry run says: a line for each write, and how many resources are so already."""
+    """Return what a dry run prints: a line for each write, and how many resources need none."""
     lines = [f"would {_verb(step)} {_named(step.resource)}\n" for step in steps]
-    return "".join(lines) + (f"{asked - len(steps)} of {asked} are so already\n" if len(steps) < asked else "")
+    return "".join(lines) + (f"{asked - len(steps)} of {asked} need no change\n" if len(steps) < asked else "")
 
 
 def _verb(step: Write) -> str:
@@ -270,14 +274,14 @@ def _named(written: Resource) -> str:
 
 
 def result(verb: str, keys: Sequence[ObjectKey]) -> str:
-    """Return the line that calicoctl ends with: it names the kind where there is but one."""
+    """Return the line that calicoctl ends with; it names the kind if there is only one."""
     kinds = {key.noun.kind for key in keys}
     named = f" '{kinds.pop()}'" if len(kinds) == 1 else ""
     return f"Successfully {verb} {len(keys)}{named} resource(s)\n"
 
 
-def _each(items: Iterable[S], work: Callable[[S], T]) -> list[T]:
-    """Return the work's results; if some of it is rejected, all sentences are raised together."""
+def _results(items: Iterable[S], work: Callable[[S], T]) -> list[T]:
+    """Return the work's results. Raises RejectedError with the sentences of all items that were rejected."""
     results, sentences = [], list[str]()
     for item in items:
         try:

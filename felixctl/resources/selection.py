@@ -14,7 +14,7 @@ _CLAUSE = re.compile(r"\s*(?P<no>!)?\s*(?P<key>[A-Za-z0-9][\w./-]*)\s*(?:(?P<sig
 
 
 def chosen(text: str) -> Selector:
-    """Return the condition that `-l` states: `rack=a,!old`, or `rack in {"a", "b"}`. Raises SelectorError."""
+    """Return the selector that `-l` states: `rack=a,!old`, or `rack in {"a", "b"}`. Raises SelectorError."""
     clauses = [_CLAUSE.fullmatch(clause) for clause in text.split(",")]
     if not all(clause and not (clause["no"] and clause["sign"]) for clause in clauses):
         return selector.parse(text)

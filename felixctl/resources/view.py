@@ -1,8 +1,8 @@
-"""Two ways to write one resource: as the datastore keeps it, and as people read and write it.
+"""The two forms of a resource: as the datastore stores it, and as users read and write it.
 
-Calico's users see `projectcalico.org/v3` everywhere. The cluster keeps custom resources of another group, with the
-person's labels and annotations folded into one annotation, and its nodes are the core Nodes of Kubernetes, whose
-routing data lies in annotations. A workload endpoint is kept as it is shown.
+Calico's users see `projectcalico.org/v3` everywhere. The cluster stores custom resources of another group, with the
+user's labels and annotations folded into one annotation; its nodes are the core Nodes of Kubernetes, with their routing
+data in annotations. A workload endpoint is stored as it is shown.
 
 Pure: JSON-like values in and out, nothing is changed in place, no datastore is read.
 """
@@ -34,7 +34,7 @@ _KIND_STORED = {shown: stored for stored, shown in _KIND_SHOWN.items()}
 
 
 def shown(record: Mapping[str, Any]) -> Json:
-    """Return a stored record as people read it."""
+    """Return a stored record as users read it."""
     match record["kind"]:
         case "Node":
             return _node_shown(record)
@@ -46,10 +46,10 @@ def shown(record: Mapping[str, Any]) -> Json:
 
 
 def stored(view: Mapping[str, Any], existing: Mapping[str, Any] | None = None) -> Json:
-    """Return the record that keeps what a person wrote, in place of `existing` if there is one.
+    """Return the record to store for what a user wrote, in place of `existing` if there is one.
 
-    What the datastore gave (uid, creation time, status) stays as it was. The revision is the writer's when he named
-    one, so that a stale copy is refused, and else the existing one's.
+    What the datastore assigned (uid, creation time, status) stays. The revision is the one written, so that a stale
+    copy is refused; without one, that of `existing`.
     """
     match view["kind"]:
         case "Node" if view["apiVersion"] == CORE:
@@ -93,7 +93,7 @@ def _reversed(octet: int) -> int:
 
 
 def _metadata_shown(metadata: Mapping[str, Any]) -> Json:
-    """Return the metadata with what Calico folded into an annotation unfolded over it; the annotation wins."""
+    """Return the metadata merged with the metadata that Calico stores in an annotation; the annotation wins."""
     own_annotations = dict(metadata.get("annotations") or {})
     inner = _json_map(own_annotations.pop(_FOLDED, None))
     if not inner:
@@ -112,15 +112,15 @@ def _metadata_shown(metadata: Mapping[str, Any]) -> Json:
     return _without_empty(unfolded)
 
 
-_GIVEN_BY_STORE = ("uid", "creationTimestamp", "generation", "ownerReferences", "finalizers", "deletionTimestamp")
+_ASSIGNED_BY_STORE = ("uid", "creationTimestamp", "generation", "ownerReferences", "finalizers", "deletionTimestamp")
 
 
 def _metadata_stored(metadata: Mapping[str, Any], existing: Mapping[str, Any] | None) -> Json:
-    """Return plain metadata, nothing folded: every reader understands it, and a label is visible to selectors."""
+    """Return plain metadata, nothing folded into an annotation, so that selectors see the labels."""
     old = (existing or {}).get("metadata", {})
     return _without_empty(
         {
-            **{key: old.get(key) for key in _GIVEN_BY_STORE},
+            **{key: old.get(key) for key in _ASSIGNED_BY_STORE},
             "name": metadata["name"],
             "namespace": metadata.get("namespace"),
             "labels": metadata.get("labels"),
@@ -169,9 +169,9 @@ def _node_addresses(node: Mapping[str, Any]) -> list[Json]:
 
 
 def _node_stored(view: Mapping[str, Any], existing: Mapping[str, Any] | None) -> Json:
-    """Return the core Node with the person's fields as annotations.
+    """Return the core Node with the user's fields as annotations.
 
-    The core Node's own labels belong to Kubernetes; those that people add go into an annotation of Calico's.
+    The core Node's own labels belong to Kubernetes; those that users add go into an annotation of Calico's.
     """
     old: Mapping[str, Any] = existing or {"metadata": {}}
     metadata = _metadata_stored(view["metadata"], existing)
@@ -192,7 +192,7 @@ def _node_stored(view: Mapping[str, Any], existing: Mapping[str, Any] | None) ->
 
 
 def _field_value(name: str, text: str) -> Any:
-    """Return an annotation's value as the field it stands for; text that does not parse is shown as it is."""
+    """Return an annotation's value as the field it is shown in; text that does not parse is shown unchanged."""
     try:
         match name:
             case "Interfaces":
@@ -217,7 +217,7 @@ def _annotation_value(field: Any) -> str | None:
 
 
 def _json_map(text: str | None) -> Json:
-    """Return the map an annotation holds; one that cannot be read counts as absent, as Calico has it."""
+    """Return the map in an annotation; a malformed one counts as absent, as in Calico."""
     try:
         value = json.loads(text) if text else {}
     except ValueError:

@@ -32,13 +32,14 @@ def apply(
     files: Files = None,
     recursive: Recursive = False,
     namespace: Namespace = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, and say what would be written.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, and print what would be written.")] = False,
     url: Url = DEFAULT_URL,
 ) -> None:
-    """Make resources what a file says: new ones are created, others changed.
+    """Make resources as a file describes them: new ones are created, others changed.
 
-    Everything is checked first: if one resource is wrong, each mistake is told and [b]nothing[/b] is written. A
-    resource that carries a [b]resourceVersion[/b] is written only if nobody has changed it since.
+    Everything is checked first: if one resource is wrong, all mistakes are reported and [b]nothing[/b] is written. A
+    resource with a [b]resourceVersion[/b] is written only if it has not been changed since. What is written and not
+    obeyed is reported, too, and is no error.
 
     [dim]$[/dim] felixctl apply -f pools.yaml --dry-run
     [dim]$[/dim] felixctl apply -f pools.yaml
@@ -60,7 +61,7 @@ def create(
     skip_exists: Annotated[bool, typer.Option("--skip-exists", help="Leave existing resources as they are.")] = False,
     url: Url = DEFAULT_URL,
 ) -> None:
-    """Make new resources from a file; it is an error if one exists already.
+    """Create resources from a file; it is an error if one exists already.
 
     [dim]$[/dim] felixctl create -f peer.yaml
     """
@@ -71,7 +72,7 @@ def create(
 def replace(
     files: Files = None, recursive: Recursive = False, namespace: Namespace = None, url: Url = DEFAULT_URL
 ) -> None:
-    """Change existing resources to what a file says; it is an error if one does not exist.
+    """Change existing resources as a file describes them; it is an error if one does not exist.
 
     [dim]$[/dim] felixctl replace -f peer.yaml
     """
@@ -96,9 +97,9 @@ def delete(
 ) -> None:
     """Delete resources by name, or those that a file lists.
 
-    If one of them does not exist, none is deleted. A pool is disabled first and its blocks are given up; while
+    If one of them does not exist, none is deleted. A pool is disabled first and its blocks are released; while
     addresses of it are in use that would cut pods off, so it is refused without [b]--force[/b]. The empty blocks of a
-    node are given up with it, and those that are not are named.
+    node are released with it; those that are not empty are named.
 
     [dim]$[/dim] felixctl delete bgppeer tor-1
     [dim]$[/dim] felixctl delete -f pools.yaml
@@ -188,7 +189,7 @@ def _write_files(
 
 def _edit(url: str, key: ObjectKey, edit: Callable[[Json], Json]) -> list[Resource]:
     if key.noun.written_by:
-        raise CommandError(f"{key} is not for people to write: {key.noun.written_by} does")
+        raise CommandError(f"{key} is written by {key.noun.written_by} only")
     return writing(url, lambda store: change(store, key, edit))
 
 

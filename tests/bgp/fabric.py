@@ -110,7 +110,7 @@ class Fabric:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env={**os.environ, "FELIX_LOGLEVEL": "DEBUG"},
+                env={**os.environ, "FELIX_LOGSEVERITYSCREEN": "DEBUG"},
             )
         self._processes.append(process)
         return process

@@ -33,18 +33,18 @@ spec: {cidr: 10.2.0.0/16}
 """
 
 
-class Troubled:
-    """A store whose writes meet these troubles first, one each; None is none."""
+class FailingStore:
+    """A store whose first writes raise these errors, one each; None lets a write pass."""
 
-    def __init__(self, store: Store, *troubles: Exception | None, atomic: bool = True) -> None:
-        self._store, self._troubles, self.atomic = store, list(troubles), atomic
+    def __init__(self, store: Store, *errors: Exception | None, atomic: bool = True) -> None:
+        self._store, self._errors, self.atomic = store, list(errors), atomic
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
     async def write(self, *writes: Write) -> tuple[Resource | None, ...]:
-        if self._troubles and (trouble := self._troubles.pop(0)):
-            raise trouble
+        if self._errors and (error := self._errors.pop(0)):
+            raise error
         return await self._store.write(*writes)
 
 
@@ -59,23 +59,23 @@ async def names(store: Store) -> list[str]:
     return [pool.name for pool in (await store.list(IPPool)).objects]
 
 
-async def test_a_change_that_was_overtaken_is_decided_again(store: Store) -> None:
+async def test_a_change_that_lost_a_race_is_planned_again(store: Store) -> None:
     await store.create(IPPool.make("a", cidr="10.1.0.0/16"))
     key = plan.key_of(noun("pool"), "a", None)
-    overtaken = Troubled(store, *(Conflict("somebody was quicker") for _ in range(ATTEMPTS - 1)))
-    await apply.change(overtaken, key, lambda seen: patches.merged(seen, {"spec": {"disabled": True}}))
+    losing = FailingStore(store, *(Conflict("another writer was faster") for _ in range(ATTEMPTS - 1)))
+    await apply.change(losing, key, lambda seen: patches.merged(seen, {"spec": {"disabled": True}}))
     assert (await store.get(IPPool, "a")).spec.disabled
 
 
-async def test_one_who_is_always_overtaken_is_told(store: Store) -> None:
-    overtaken = Troubled(store, *(Conflict("somebody was quicker") for _ in range(ATTEMPTS)))
+async def test_a_change_that_loses_every_race_fails_and_writes_nothing(store: Store) -> None:
+    losing = FailingStore(store, *(Conflict("another writer was faster") for _ in range(ATTEMPTS)))
     with pytest.raises(Conflict):
-        await apply.carry_out(overtaken, plan.manifests_in(read(POOLS, "f")), plan.applied)
+        await apply.carry_out(losing, plan.manifests_in(read(POOLS, "f")), plan.applied)
     assert await names(store) == []
 
 
-async def test_a_store_that_writes_one_by_one_tells_how_far_it_came(store: Store) -> None:
-    failing = Troubled(store, None, Unavailable("the store is away"), atomic=False)
+async def test_a_store_that_writes_one_by_one_says_how_many_were_written(store: Store) -> None:
+    failing = FailingStore(store, None, Unavailable("the store is away"), atomic=False)
     with pytest.raises(CommandError, match="the store is away; 1 of 2 were written before"):
         await apply.carry_out(failing, plan.manifests_in(read(POOLS, "f")), plan.applied)
     assert await names(store) == ["a"]
@@ -84,20 +84,20 @@ async def test_a_store_that_writes_one_by_one_tells_how_far_it_came(store: Store
 
 
 async def test_a_store_that_fails_as_a_whole_has_written_nothing(store: Store) -> None:
-    failing = Troubled(store, Unavailable("the store is away"))
+    failing = FailingStore(store, Unavailable("the store is away"))
     with pytest.raises(Unavailable):
         await apply.carry_out(failing, plan.manifests_in(read(POOLS, "f")), plan.applied)
     assert await names(store) == []
 
 
-async def test_a_pool_whose_blocks_cannot_be_given_up_is_told_to_be_disabled(
+async def test_a_pool_whose_blocks_cannot_be_released_is_left_disabled_and_named(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def overtaken(self: Allocator, cidr: object, *, must_be_empty: bool = False) -> None:
+    async def refuse(self: Allocator, cidr: object, *, must_be_empty: bool = False) -> None:
         raise ClaimConflict(f"release {cidr}: another host is claiming it")
 
     monkeypatch.setattr(apply, "POOL_REST_SECONDS", 0)
-    monkeypatch.setattr(Allocator, "release_pool", overtaken)
+    monkeypatch.setattr(Allocator, "release_pool", refuse)
     await store.create(IPPool.make("a", cidr="10.1.0.0/16"))
     with pytest.raises(CommandError, match='claiming it; IPPool "a" is left disabled, delete it again'):
         await apply.remove(store, [plan.key_of(noun("pool"), "a", None)], skip_missing=False, force=False)

@@ -100,7 +100,7 @@ def test_a_node_without_as_shows_the_clusters(felixctl: Felixctl) -> None:
         (pool("old", "10.3.0.0/16"), "cidr can't change from 10.0.0.0/16 to 10.3.0.0/16"),
         (
             "apiVersion: projectcalico.org/v3\nkind: BlockAffinity\nmetadata: {name: n}\n",
-            "is not for people to write: IPAM does",
+            "is written by IPAM only",
         ),
         (
             "apiVersion: projectcalico.org/v3\nkind: Node\nmetadata: {name: n}\nspec: {bgp: {ipv4Address: 1.2.3}}\n",
@@ -265,7 +265,7 @@ def test_a_dry_run_checks_and_tells_and_writes_nothing(felixctl: Felixctl) -> No
     felixctl("apply", "-f", "-", stdin=PEER + "---" + pool("a", "10.1.0.0/16"))
     written = PEER + "---" + pool("a", "10.1.0.0/16", "  disabled: true\n") + "---" + pool("b", "10.2.0.0/16")
     ended = felixctl("apply", "--dry-run", "-f", "-", stdin=written)
-    assert ended.out == 'would update IPPool "a"\nwould create IPPool "b"\n1 of 3 are so already\n'
+    assert ended.out == 'would update IPPool "a"\nwould create IPPool "b"\n1 of 3 need no change\n'
     assert pools(felixctl) == ["ippool/a"]
     assert felixctl("apply", "--dry-run", "-f", "-", stdin=pool("c", "10.1.0.0/24")).status == 1
 

@@ -101,8 +101,8 @@ def test_columns_are_the_kinds_own_or_fields() -> None:
 @pytest.mark.parametrize(
     ("written", "sentence"),
     [
-        ("xml", "the form is not known: use ps, wide, yaml"),
-        ("wide=3", "the form is not known"),
+        ("xml", "the format is not known: use ps, wide, yaml"),
+        ("wide=3", "the format is not known"),
         ("go-template={{.a}}", "use jsonpath instead"),
         ("jsonpath", "a template is missing"),
         ("jsonpath={.a", "a brace is not closed"),

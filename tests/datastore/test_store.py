@@ -21,7 +21,19 @@ from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool
 from datastore.record import Resource
-from datastore.store import Changed, Create, Delete, Gone, InSync, Interest, Store, Update, WatchEvent
+from datastore.store import (
+    Changed,
+    Create,
+    Delete,
+    Gone,
+    InSync,
+    Interest,
+    Listed,
+    Store,
+    Unreadable,
+    Update,
+    WatchEvent,
+)
 
 _numbers = count()
 
@@ -79,8 +91,8 @@ def affinity(node: str, *, deleted: str = "false", **labels: str) -> BlockAffini
     )
 
 
-def endpoint(namespace: str, name: str) -> WorkloadEndpoint:
-    return WorkloadEndpoint.make(name, namespace, node="n1", interface_name="cali1", ip_networks=["10.0.0.1/32"])
+def endpoint(namespace: str, name: str, node: str = "n1") -> WorkloadEndpoint:
+    return WorkloadEndpoint.make(name, namespace, node=node, interface_name="cali1", ip_networks=["10.0.0.1/32"])
 
 
 def mark(resource: IPPool, text: str) -> IPPool:
@@ -89,9 +101,11 @@ def mark(resource: IPPool, text: str) -> IPPool:
 
 
 @asynccontextmanager
-async def watching(store: Store, *kinds: type[Resource]) -> AsyncIterator[AsyncIterator[WatchEvent]]:
-    """Watch, and let go of the watch at the end of the test rather than some time later."""
-    watch = store.watch(*kinds)
+async def watching(
+    store: Store, *interests: type[Resource] | Interest[Any]
+) -> AsyncIterator[AsyncIterator[WatchEvent]]:
+    """Watch, and close the watch at the end of the test rather than some time later."""
+    watch = store.watch(*interests)
     try:
         yield watch
     finally:
@@ -188,6 +202,32 @@ async def test_a_list_by_labels_has_what_bears_all_of_them(store: Store) -> None
     found = (await store.list(Interest(BlockAffinity, labels={dotted: "host", "version": "4"}))).objects
     assert [each.spec.node for each in found] == ["n1", "n2"]
     assert (await store.list(Interest(BlockAffinity, labels={dotted: "host", "version": "5"}))).objects == ()
+
+
+async def test_a_list_by_node_has_what_is_of_that_node(store: Store) -> None:
+    for node in ("n1", "n2"):
+        await store.create(Node.make(node))
+        await store.create(affinity(node))
+        await store.create(endpoint("blue", f"{node}-k8s-web-eth0", node))
+    for kind in (Node, BlockAffinity, WorkloadEndpoint):
+        [one] = (await store.list(Interest(kind, node="n2"))).objects
+        assert "n2" in one.name
+        assert (await store.list(Interest(kind, node="n3"))).objects == ()
+    [one] = (await store.list(Interest(WorkloadEndpoint, node="n1", namespace="blue"))).objects
+    assert one.name == "n1-k8s-web-eth0"
+    assert (await store.list(Interest(WorkloadEndpoint, node="n1", namespace="red"))).objects == ()
+
+
+def test_a_kind_that_names_no_node_cannot_be_filtered_by_one() -> None:
+    with pytest.raises(TypeError, match="IPPool names no node"):
+        Interest(IPPool, node="n1")
+
+
+def test_who_needs_all_objects_is_refused_a_list_with_unreadable_ones() -> None:
+    read, unreadable = pool(), Unreadable(IPPool, "bad", None, 'IPPool "bad": spec.cidr is required')
+    assert Listed((read,)).complete() == (read,)
+    with pytest.raises(Invalid, match=r'IPPool "bad": spec\.cidr is required'):
+        Listed((read,), (unreadable,)).complete()
 
 
 async def test_an_update_gives_a_new_revision_and_keeps_who_it_is(store: Store) -> None:
@@ -333,6 +373,42 @@ async def test_a_watch_of_several_kinds_tells_their_changes_in_one_order(shared:
             await writer.create(handle(f"h{n}"))
             expected.append(await writer.create(endpoint("red", f"w{n}")))
         assert [await told(watch) for _ in expected] == [Changed(each) for each in expected]
+
+
+async def test_a_watch_of_one_node_reports_nothing_of_others(shared: Shared) -> None:
+    store, writer = shared.open(), shared.open()
+    await writer.create(endpoint("blue", "theirs", "n2"))
+    ours = await writer.create(endpoint("blue", "ours", "n1"))
+    async with watching(store, Interest(WorkloadEndpoint, node="n1"), IPPool) as watch:
+        assert await told_until_in_sync(watch) == [Changed(ours)]
+        await writer.create(endpoint("red", "theirs", "n2"))
+        changed = await writer.create(pool())
+        assert await told(watch) == Changed(changed)
+        await writer.delete(ours)
+        assert await told(watch) == Gone(WorkloadEndpoint, "ours", "blue", ours)
+
+
+async def test_what_no_longer_meets_the_interest_is_reported_as_gone(shared: Shared) -> None:
+    store, writer = shared.open(), shared.open()
+    first = await writer.create(affinity("n1", rack="a"))
+    async with watching(store, Interest(BlockAffinity, labels={"rack": "a"})) as watch:
+        assert await told_until_in_sync(watch) == [Changed(first)]
+        moved = await writer.update(first.with_metadata(labels={"rack": "b"}))
+        assert await told(watch) == Gone(BlockAffinity, first.name, None, first)
+        back = await writer.update(moved.with_metadata(labels={"rack": "a"}))
+        assert await told(watch) == Changed(back)
+
+
+async def test_a_watch_reports_what_meets_any_of_its_interests(shared: Shared) -> None:
+    store, writer = shared.open(), shared.open()
+    async with watching(
+        store, Interest(BlockAffinity, node="n1"), Interest(BlockAffinity, labels={"rack": "a"})
+    ) as watch:
+        await told_until_in_sync(watch)
+        await writer.create(affinity("n3"))
+        by_label = await writer.create(affinity("n2", rack="a"))
+        by_node = await writer.create(affinity("n1"))
+        assert [await told(watch), await told(watch)] == [Changed(by_label), Changed(by_node)]
 
 
 async def test_each_of_two_watches_is_told_everything(shared: Shared) -> None:

@@ -1,0 +1,30 @@
+"""`python -m bgp`: the settings of the sidecar's process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+
+def test_a_bad_log_level_ends_it_with_2_and_one_sentence(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "bgp", "--socket", str(tmp_path / "bgp.sock"), "--state-dir", str(tmp_path / "bgp")],
+        env={**os.environ, "FELIX_LOGSEVERITYSCREEN": "loud"},
+        capture_output=True,
+        text=True,
+    )
+    assert (ended.returncode, ended.stderr) == (
+        2,
+        "setting FELIX_LOGSEVERITYSCREEN='loud': not debug, info, warning or error; the sidecar does not start\n",
+    )
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_sidecar_that_does_not_run_cannot_leave(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "bgp", "--leave", "--socket", str(tmp_path / "bgp.sock")], capture_output=True, text=True
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"ask the sidecar on {tmp_path}/bgp.sock to leave: ")

@@ -1,0 +1,70 @@
+"""The BGP kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from datastore.errors import Invalid
+from datastore.kinds.bgp import BGPConfiguration, BGPFilter, BGPPeer
+from datastore.record import Resource
+
+
+def test_the_port_of_a_peer_stands_behind_its_address() -> None:
+    for text, address, port in (
+        ("192.0.2.9", "192.0.2.9", None),
+        ("192.0.2.9:1179", "192.0.2.9", 1179),
+        ("fd00::9", "fd00::9", None),
+        ("[fd00::9]:1179", "fd00::9", 1179),
+    ):
+        peer = BGPPeer.make("p", peer_ip=text, as_number=64513)
+        assert (str(peer.address), peer.port) == (address, port)
+
+
+def test_durations_are_read_in_gos_way() -> None:
+    peer = BGPPeer.make("p", max_restart_time="1m30.5s")
+    assert peer.restart_seconds == 90.5
+
+
+REFUSED = [
+    (lambda: BGPConfiguration.make("default", as_number=4294967296), "is not an AS number"),
+    (lambda: BGPConfiguration.make("default", listen_port=0), "spec.listenPort 0 is less than 1"),
+    (lambda: BGPPeer.make("p", as_number=1.1), "spec.asNumber 1.1 is a decimal number"),
+    (lambda: BGPPeer.make("p", filters="gold"), 'spec.filters "gold" is not a list'),
+    (lambda: BGPPeer.make("p", node=3), "spec.node 3 is not a text"),
+    (lambda: BGPConfiguration.make("node.n1", as_number=64513), 'spec.asNumber is only honoured on "default"'),
+    (lambda: BGPConfiguration.make("default", communities=[{"name": "a", "value": "1:2"}]), "prefixAdvertisements"),
+    (
+        lambda: BGPConfiguration.make(
+            "default", prefix_advertisements=[{"cidr": "10.0.0.0/16", "communities": ["gold"]}]
+        ),
+        'community "gold" is neither',
+    ),
+    (
+        lambda: BGPConfiguration.make(
+            "default", nodeToNodeMeshEnabled=False, nodeMeshMaxRestartTime="60s"
+        ),
+        "nodeMeshMaxRestartTime has no use",
+    ),
+    (lambda: BGPPeer.make("rack1", peer_ip="10.0.0.999"), 'BGPPeer "rack1": spec.peerIP "10.0.0.999" is not an IP'),
+    (lambda: BGPPeer.make("p", peer_ip="10.0.0.9:99999"), "no port between 1 and 65535"),
+    (lambda: BGPPeer.make("p", node="n1", node_selector="all()"), "node and nodeSelector exclude each other"),
+    (lambda: BGPPeer.make("p", peer_selector="all()", as_number=1), "peerSelector and asNumber exclude"),
+    (lambda: BGPPeer.make("p", reachable_by="192.0.2.1"), "reachableBy needs peerIP"),
+    (lambda: BGPPeer.make("p", max_restart_time="90"), 'spec.maxRestartTime "90" is not a duration'),
+    (lambda: BGPFilter.make("f", exportV4=[{}]), "spec.exportV4[0].action is required"),
+    (lambda: BGPFilter.make("f", exportV4=[{"action": "Accept", "cidr": "10.0.0.0/8"}]), "each needs the other"),
+    (
+        lambda: BGPFilter.make("f", exportV6=[{"action": "Accept", "cidr": "10.0.0.0/8", "matchOperator": "In"}]),
+        "spec.exportV6[0].cidr 10.0.0.0/8 is not an IPv6 network",
+    ),
+    (lambda: BGPFilter.make("f", importV4=[{"action": "Accept", "operations": [{}]}]), "operations[0] is not exactly"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("making", "sentence"), REFUSED, ids=[sentence for _, sentence in REFUSED])
+def test_what_makes_no_sense_is_refused_with_object_and_field(making: Callable[[], Resource], sentence: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        making()
+    assert sentence in str(refused.value)

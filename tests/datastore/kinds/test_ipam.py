@@ -1,0 +1,38 @@
+"""The kinds of IPAM."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from datastore.errors import Invalid
+from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMConfig, IPAMHandle
+from datastore.record import Resource
+
+REFUSED = [
+    (lambda: IPAMConfig.make("default", strict_affinity=False, auto_allocate_blocks=False), "needs strictAffinity"),
+    (
+        lambda: IPAMConfig.make("default", strict_affinity=False, auto_allocate_blocks=True, max_blocks_per_host=2),
+        "maxBlocksPerHost 2 needs strictAffinity",
+    ),
+    (
+        lambda: BlockAffinity.make("a", state="confirmed", node="n", cidr="10.0.0.0/26", deleted=False),
+        "spec.deleted false is not 'true' or 'false'",
+    ),
+    (lambda: BlockAffinity.make("a", state="confirmed", node="n", cidr="10.0.0.0/26"), "spec.deleted is required"),
+    (
+        lambda: IPAMBlock.make(
+            "b", cidr="10.0.0.0/30", allocations=[None], unallocated=[], attributes=[], strict_affinity=False
+        ),
+        "allocations has 1 slots, and 10.0.0.0/30 4 addresses",
+    ),
+    (lambda: IPAMHandle.make("h", handle_id="h", block=[]), "spec.block []"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("making", "sentence"), REFUSED, ids=[sentence for _, sentence in REFUSED])
+def test_what_makes_no_sense_is_refused_with_object_and_field(making: Callable[[], Resource], sentence: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        making()
+    assert sentence in str(refused.value)

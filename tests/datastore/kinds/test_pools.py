@@ -1,0 +1,111 @@
+"""Pools and reservations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from ipaddress import ip_network
+from itertools import combinations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datastore.errors import Invalid
+from datastore.kinds.pools import (
+    IPPool,
+    IPReservation,
+    forbidden_changes,
+    misfitting_blocks,
+    overlap,
+    overlapping_pools,
+)
+from datastore.record import Resource
+
+
+def test_a_pool_says_which_nodes_and_namespaces_it_is_for() -> None:
+    pool = IPPool.make(
+        "p", cidr="10.0.0.0/16", node_selector="rack == 'a'", namespace_selector="has(red)", allowed_uses=["Workload"]
+    )
+    assert pool.selects_node({"rack": "a"}) and not pool.selects_node({})
+    assert pool.selects_namespace({"red": ""}) and not pool.selects_namespace({})
+    assert IPPool.make("p", cidr="10.0.0.0/16", node_selector="").selects_node({})
+
+
+def test_a_pool_that_is_disabled_refused_or_leaving_gives_no_addresses() -> None:
+    record = IPPool.make("p", cidr="10.0.0.0/16").to_json()
+    refused = {**record, "status": {"conditions": [{"type": "Allocatable", "status": "False"}]}}
+    assert IPPool.read(record).allocatable
+    assert not IPPool.read(refused).allocatable
+    assert not IPPool.make("p", cidr="10.0.0.0/16", disabled=True).allocatable
+    assert not IPPool.read(record).with_metadata(deletion_timestamp="2026-11-22T20:18:32Z").allocatable
+
+
+def test_overlapping_pools_are_named_in_pairs() -> None:
+    pools = [
+        IPPool.make(name, cidr=cidr)
+        for name, cidr in (
+            ("wide", "10.0.0.0/8"), ("apart", "11.0.0.0/16"), ("inner", "10.1.0.0/16"), ("six", "fd00::/48"),
+            ("innermost", "10.1.2.0/24"),
+        )
+    ]  # fmt: skip
+    assert list(overlapping_pools(pools)) == [
+        'IPPool "inner": cidr 10.1.0.0/16 overlaps 10.0.0.0/8 of IPPool "wide"',
+        'IPPool "innermost": cidr 10.1.2.0/24 overlaps 10.0.0.0/8 of IPPool "wide"',
+        'IPPool "innermost": cidr 10.1.2.0/24 overlaps 10.1.0.0/16 of IPPool "inner"',
+    ]
+
+
+cidrs = st.builds(
+    lambda number, length: str(ip_network((number >> (32 - length) << (32 - length), length))),
+    st.integers(10 << 24, (10 << 24) + (1 << 14) - 1),
+    st.integers(20, 26),
+)
+
+
+@given(st.lists(cidrs, max_size=8))
+def test_every_two_overlapping_pools_are_found(networks: list[str]) -> None:
+    pools = [IPPool.make(f"p{n}", cidr=cidr) for n, cidr in enumerate(networks)]
+    pairs = sum(overlap(one.network, other.network) for one, other in combinations(pools, 2))
+    assert len(list(overlapping_pools(pools))) == pairs
+
+
+def test_cidr_and_block_size_of_a_pool_cannot_change() -> None:
+    old = IPPool.make("p", cidr="10.0.0.0/16")
+    assert list(forbidden_changes(old, IPPool.make("p", cidr="10.0.0.0/16", block_size=26, disabled=True))) == []
+    sentences = list(forbidden_changes(old, IPPool.make("p", cidr="10.1.0.0/16", block_size=28)))
+    assert ["cidr can't change" in sentences[0], "blockSize can't change from 26 to 28" in sentences[1]] == [True, True]
+
+
+def test_a_pool_over_blocks_of_another_size_is_objected_to() -> None:
+    pool = IPPool.make("p", cidr="10.0.0.0/16", block_size=28)
+    blocks = [ip_network(text) for text in ("10.0.0.0/26", "10.0.1.0/28", "10.1.0.0/26")]
+    (sentence,) = misfitting_blocks(pool, blocks)
+    assert "holds block 10.0.0.0/26 already, which is not a /28" in sentence
+
+
+REFUSED = [
+    (lambda: IPPool.make("p", cidr="10.0.0.1/16"), 'spec.cidr "10.0.0.1/16" has bits set beyond its length'),
+    (lambda: IPPool.make("p", cidr="pods"), 'spec.cidr "pods" is not a CIDR'),
+    (lambda: IPPool.make("p"), "spec.cidr is required"),
+    (lambda: IPPool.make("p", cidr="10.0.0.0/28"), "cidr 10.0.0.0/28 is smaller than one block of /26"),
+    (lambda: IPPool.make("p", cidr="10.0.0.0/16", block_size=19), "blockSize 19 is not between 20 and 32"),
+    (lambda: IPPool.make("p", cidr="fd00::/64", block_size=26), "blockSize 26 is not between 116 and 128"),
+    (lambda: IPPool.make("p", cidr="10.0.0.0/16", ipip_mode="always"), 'spec.ipipMode "always" is not'),
+    (lambda: IPPool.make("p", cidr="10.0.0.0/16", ipip_mode="Always", vxlan_mode="Always"), "exclude each other"),
+    (lambda: IPPool.make("p", cidr="fd00::/64", ipip_mode="Always"), "IPv4 only"),
+    (lambda: IPPool.make("p", cidr="169.254.0.0/20"), "link-local"),
+    (lambda: IPPool.make("p", cidr="fe80::/64"), "link-local"),
+    (lambda: IPPool.make("p", cidr="10.0.0.0/16", node_selector="rack b"), "spec.nodeSelector selector 'rack b'"),
+    (lambda: IPPool.make("p", cidr="10.0.0.0/16", node_selector="global()"), "must not use global()"),
+    (lambda: IPPool.make("p", cidr="10.0.0.0/16", namespace_selector="all()"), "namespaceSelector is not allowed"),
+    (lambda: IPPool.make("p", cidr="10.0.0.0/16", allowed_uses=["LoadBalancer", "Tunnel"]), "can't be combined"),
+    (lambda: IPPool.make("p", cidr="10.0.0.0/16", natOutgoing="yes"), 'spec.natOutgoing "yes"'),
+    (lambda: IPReservation.make("r", reserved_cidrs=["10.0.0.0/33"]), 'spec.reservedCIDRs[0] "10.0.0.0/33"'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("making", "sentence"), REFUSED, ids=[sentence for _, sentence in REFUSED])
+def test_what_makes_no_sense_is_refused_with_object_and_field(making: Callable[[], Resource], sentence: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        making()
+    assert sentence in str(refused.value)

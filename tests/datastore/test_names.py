@@ -1,0 +1,29 @@
+"""Names of endpoints and devices, as Calico makes them."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datastore.names import interface_name, workload_endpoint_name
+
+names = st.text("abz019-", min_size=1, max_size=20)
+
+
+def test_an_endpoint_is_named_for_node_and_pod_with_dashes_doubled() -> None:
+    assert workload_endpoint_name("node-1", "web-0") == "node--1-k8s-web--0-eth0"
+
+
+@given(names, names, names, names)
+def test_different_pods_have_different_endpoints(node: str, pod: str, other_node: str, other_pod: str) -> None:
+    same = (node.strip("-"), pod.strip("-")) == (other_node.strip("-"), other_pod.strip("-"))
+    one = workload_endpoint_name(f"n{node.strip('-')}n", f"p{pod.strip('-')}p")
+    other = workload_endpoint_name(f"n{other_node.strip('-')}n", f"p{other_pod.strip('-')}p")
+    assert (one == other) is same
+
+
+def test_a_device_is_named_for_its_pod_alone_and_fits_the_kernels_15_characters() -> None:
+    assert interface_name("default", "web-0") == interface_name("default", "web-0")
+    assert interface_name("default", "web-0") != interface_name("other", "web-0")
+    assert interface_name("default", "web-0").startswith("cali")
+    assert len(interface_name("a" * 63, "b" * 253)) == 15
