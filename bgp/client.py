@@ -75,6 +75,16 @@ class SidecarClient:
         self._wake = asyncio.Event()
         self._events: asyncio.Queue[SidecarEvent] = asyncio.Queue(EVENTS_AHEAD)
 
+    @property
+    def speaker(self) -> Speaker | None:
+        """What was configured last."""
+        return self._speaker
+
+    @property
+    def announced(self) -> Mapping[Prefix, Attributes]:
+        """What was announced last."""
+        return self._wanted or {}
+
     async def configure(self, speaker: Speaker) -> None:
         """State who this node is and whom it peers with."""
         self._speaker = speaker

@@ -24,15 +24,17 @@ from cni.verbs import Verbs
 from datastore.errors import DatastoreError, Unavailable
 from datastore.store import Store
 from felix_py import logs
-from felix_py.agent import Agent, Identity
+from felix_py.agent import Agent
 from felix_py.agent_status import AgentReporter
 from felix_py.autodetect import AutodetectionError
 from felix_py.checks import Checks
+from felix_py.edges import Edges
 from felix_py.gc_tuning import apply
+from felix_py.identity import Identity
 from felix_py.pages import StatusPages
 from felix_py.settings import DEFAULT_FILE, Settings, SettingsError, read_file, settings_from
 from felix_py.startup import StartupError, start
-from felix_py.tunnel_device import TunnelEnd
+from felix_py.tunnel_device import KernelTunnelDevice
 from felix_py.web import WebServer
 from ipam.allocator import Allocator
 from ipam.collector import Collector
@@ -89,7 +91,7 @@ async def _run(settings: Settings) -> None:
 
 async def _serve(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
-        stack.enter_context(_alone(settings.run_dir))
+        stack.enter_context(_single_instance(settings.run_dir))
         settings.state_dir.mkdir(parents=True, exist_ok=True)
         store = datastore.open(settings.datastore)
         stack.push_async_callback(store.close)
@@ -98,10 +100,11 @@ async def _serve(settings: Settings) -> None:
         identity = await _start(settings, store, kernel, allocator)
         write_sysctls(FORWARDING, optional=_IPV6_SYSCTLS)
         sidecar = SidecarClient(settings.run_dir / "bgp.sock")
-        tunnel_end = TunnelEnd(
+        tunnel = KernelTunnelDevice(
             TunnelAddresses(store, allocator, identity.node), stack.enter_context(closing(Devices()))
         )
-        agent = Agent(settings, identity, store, kernel, sidecar, tunnel_end, allocator.on_event)
+        agent = Agent(settings, identity, Edges(store, kernel, sidecar, tunnel, observe=allocator.on_event))
+        agent.log_notices(agent.notices.put("settings", settings.notices))
         journal = Journal(settings.state_dir / "released.journal")
         verbs = Verbs(
             CniSettings(identity.node, settings.interface_prefix),
@@ -110,7 +113,7 @@ async def _serve(settings: Settings) -> None:
             agent,
             journal,
             pod_mtu=agent.pod_mtu,
-            limitation=agent.limitation,
+            limitation=agent.peering.limitation,
         )
         checks = Checks(agent, store, kernel, verbs.pending_handles)
         await stack.enter_async_context(_web(settings, StatusPages(AgentReporter(agent, sidecar, checks))))
@@ -123,14 +126,14 @@ async def _serve(settings: Settings) -> None:
 
 
 @contextmanager
-def _alone(run_dir: Path) -> Iterator[None]:
+def _single_instance(run_dir: Path) -> Iterator[None]:
     """Be the only agent of this node: two would write each other's routes. Raises StartupError: one runs already."""
     run_dir.mkdir(parents=True, exist_ok=True)
     with (run_dir / "agent.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise StartupError(f"start the agent in {run_dir}: another one runs there; this one ends") from None
+            raise StartupError(f"start the agent in {run_dir}: another agent is already running; exiting") from None
         yield
 
 

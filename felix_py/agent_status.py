@@ -6,6 +6,7 @@ An edge that reads and changes nothing. All that the pages know of the agent's i
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from importlib.metadata import version
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from bgp.client import SidecarClient, SidecarError
 from felix_py.agent import Agent
 from felix_py.checks import Checks
+from felix_py.encap.ipip import IPIP
 from felix_py.kernel_facts import kernel_facts
 from felix_py.rib import Source, candidates, is_resolved
 from felix_py.status_json import from_json
@@ -30,7 +32,6 @@ from felix_py.status_model import (
     SidecarStatus,
     TunnelStatus,
 )
-from felix_py.tunnels import IPIP_DEVICE
 from kernel.route import RouteSpec, ip_route
 from net.prefix import Prefix, unpack
 
@@ -54,17 +55,18 @@ class AgentReporter:
         )
 
     def counts(self) -> AgentCounts:
-        agent, writer = self._agent, self._agent.writer
+        agent, writer = self._agent, self._agent.routing.writer
         return AgentCounts(
             pods=len(agent.snapshot.endpoints),
             nodes=len(agent.snapshot.nodes),
             blocks=len(agent.snapshot.own_blocks()),
             routes_held=len(writer.fib.held),
             routes_refused=len(writer.refused),
-            routes_unresolved=sum(1 for _ in agent.rib.unresolved()),
+            routes_unresolved=sum(1 for _ in agent.routing.rib.unresolved()),
             ready=agent.progress.ready,
             sidecar_connected=agent.progress.sidecar_connected,
             invariants_violated=self._checks.violations,
+            notices=Counter(notice.kind for notice in agent.notices.all()),
             route_puts=writer.puts,
             route_removes=writer.removes,
             route_repairs=writer.repairs,
@@ -81,19 +83,20 @@ class AgentReporter:
             progress=self.progress(),
             as_number=self._as_number(),
             blocks=tuple(agent.snapshot.own_blocks()),
-            borrowed=tuple(agent.borrowed()),
-            announced=tuple(sorted(agent.announced)),
+            borrowed=tuple(agent.peering.borrowed()),
+            announced=tuple(sorted(agent.peering.client.announced)),
             pods=tuple(
                 PodStatus(pod.key.namespace, pod.key.name, pod.device, tuple(one.address for one in pod.addresses))
                 for pod in agent.snapshot.endpoints.values()
             ),
             tunnels=self._tunnels(),
-            routes={source.name.lower(): len(agent.rib.wanted(source)) for source in Source},
-            unreachable_next_hops=tuple(agent.unreachable_next_hops()),
-            repairs=agent.writer.repairs,
+            routes={source.name.lower(): len(agent.routing.rib.wanted(source)) for source in Source},
+            unreachable_next_hops=tuple(agent.routing.unreachable_next_hops()),
+            repairs=agent.routing.writer.repairs,
             peers=peers,
             sidecar=sidecar,
             invariants=self._checks.last_report(),
+            notices=agent.notices.all(),
         )
 
     async def check(self) -> InvariantReport:
@@ -109,7 +112,7 @@ class AgentReporter:
             node=agent.identity.node,
             kernel=kernel,
             wanted={end.address: tuple(self._holding(end)) for end in ends},
-            announced=tuple(prefix for prefix in agent.announced if any(map(prefix.contains, ends))),
+            announced=tuple(prefix for prefix in agent.peering.client.announced if any(map(prefix.contains, ends))),
             repair=agent.settings.repair,
             as_number=self._as_number(),
             peers=peers,
@@ -118,7 +121,7 @@ class AgentReporter:
 
     async def routes(self, within: Prefix | None) -> AsyncIterator[RouteStatus]:
         """Yield the wanted routes by source and prefix, then those the kernel holds and no source wants."""
-        rib, held = self._agent.rib, self._agent.writer.fib.held
+        rib, held = self._agent.routing.rib, self._agent.routing.writer.fib.held
         for source in Source:
             async for prefix in _selected(rib.wanted(source), within):
                 spec = rib.wanted(source).get(prefix)
@@ -133,70 +136,71 @@ class AgentReporter:
         """Yield every wanted route that holds an address, the longest first."""
         for length in range(host.length, -1, -1):
             prefix = Prefix.of(f"{host.address}/{length}")
-            for source, spec in candidates(self._agent.rib, prefix):
+            for source, spec in candidates(self._agent.routing.rib, prefix):
                 yield self._wanted_route(source, prefix, spec)
 
     def _wanted_route(self, source: Source, prefix: Prefix, spec: RouteSpec) -> RouteStatus:
-        writer = self._agent.writer
-        best = self._agent.rib.best_source(prefix) == source
+        routing, names = self._agent.routing, self._agent.host.names
+        best = routing.rib.best_source(prefix) == source
         return RouteStatus(
-            ip_route(prefix, spec, writer.names),
+            ip_route(prefix, spec, names),
             source.name.lower(),
             best,
-            best and writer.fib.held.get(prefix) == spec,
+            best and routing.writer.fib.held.get(prefix) == spec,
             peers=self._peers(prefix) if source is Source.LEARNED else (),
             note=self._note(source, prefix, spec, best),
         )
 
     def _peers(self, prefix: Prefix) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(path.peer for path in self._agent.learned.routes.get(prefix, ())))
+        return tuple(dict.fromkeys(path.peer for path in self._agent.routing.learned.routes.get(prefix, ())))
 
     def _unwanted_route(self, prefix: Prefix, spec: RouteSpec) -> RouteStatus:
-        learned = spec.protocol == self._agent.ownership.learned
+        learned = spec.protocol == self._agent.routing.ownership.learned
         note = RouteNote(RouteIssue.WAITS_FOR_PEERS if learned else RouteIssue.WAITS_FOR_REMOVAL)
-        return RouteStatus(ip_route(prefix, spec, self._agent.writer.names), "", in_fib=True, note=note)
+        return RouteStatus(ip_route(prefix, spec, self._agent.host.names), "", in_fib=True, note=note)
 
     def _note(self, source: Source, prefix: Prefix, spec: RouteSpec, best: bool) -> RouteNote | None:
-        agent, fib = self._agent, self._agent.writer.fib
+        routing, writer = self._agent.routing, self._agent.routing.writer
         if not is_resolved(spec):
             return self._unresolved(source, prefix)
-        if not best and (winner := agent.rib.best_source(prefix)) is not None:
+        if not best and (winner := routing.rib.best_source(prefix)) is not None:
             return RouteNote(RouteIssue.WEAKER, source=winner.name.lower())
-        if prefix in agent.writer.refused:
-            return RouteNote(RouteIssue.REFUSED, detail=agent.writer.refused[prefix].text)
-        if foreign := fib.squatted.get(prefix):
+        if prefix in writer.refused:
+            return RouteNote(RouteIssue.REFUSED, detail=writer.refused[prefix].text)
+        if foreign := writer.fib.conflicting.get(prefix):
             return RouteNote(RouteIssue.CONFLICTING, protocol=foreign.protocol, metric=foreign.metric)
-        if foreign := fib.shadow_of(prefix):
+        if foreign := writer.fib.overriding(prefix):
             return RouteNote(RouteIssue.OVERRIDDEN, protocol=foreign.protocol, metric=foreign.metric)
         return None
 
     def _unresolved(self, source: Source, prefix: Prefix) -> RouteNote:
         if source == Source.TUNNELS:
-            problem = self._agent.tunnel_end.problem or f"{IPIP_DEVICE} is not up"
+            problem = self._agent.edges.tunnel.problem or f"{IPIP.device} is not up"
             return RouteNote(RouteIssue.TUNNEL_DOWN, detail=problem)
-        hops = dict.fromkeys(unpack(path.next_hop) for path in self._agent.learned.routes.get(prefix, ()))
+        hops = dict.fromkeys(unpack(path.next_hop) for path in self._agent.routing.learned.routes.get(prefix, ()))
         if hops:
             return RouteNote(RouteIssue.NEXT_HOP_UNREACHABLE, next_hops=tuple(hops))
         return RouteNote(RouteIssue.DEVICE_DOWN)
 
     def _as_number(self) -> int | None:
-        return self._agent.speaker.local.own_as if self._agent.speaker else None
+        speaker = self._agent.peering.client.speaker
+        return speaker.local.own_as if speaker else None
 
     def _tunnels(self) -> Mapping[str, TunnelStatus]:
         """Return this node's end of the tunnels; nothing if no pool wants any."""
-        tunnels, end = self._agent.tunnels, self._agent.tunnel_end
-        if not tunnels.ground.pools and not end.problem:
+        tunnels, end = self._agent.routing.tunnels, self._agent.edges.tunnel
+        if not tunnels.settings.pools and not end.problem:
             return {}
         ipip = TunnelStatus(
-            IPIP_DEVICE,
-            up=bool(tunnels.ground.device),
-            mtu=tunnels.ground.mtu,
+            IPIP.device,
+            up=bool(tunnels.settings.device),
+            mtu=tunnels.settings.mtu,
             address=end.address,
-            pools={str(pool.prefix): pool.mode for pool in tunnels.ground.pools},
-            waits_for=tuple(tunnels.waiting(self._agent.snapshot.whereabouts)),
+            pools={str(pool.prefix): pool.mode for pool in tunnels.settings.pools},
+            waits_for=tuple(tunnels.waiting()),
             problem=end.problem,
         )
-        return {"ipip": ipip}
+        return {IPIP.kind: ipip}
 
     async def _sessions(self) -> tuple[SidecarStatus, tuple[SessionStatus, ...]]:
         try:

@@ -1,32 +1,17 @@
-"""What we tell the peers: our confirmed blocks, and what our pods and tunnels borrowed from others' blocks.
+"""What this node announces: its confirmed blocks, and what its pods and tunnels borrowed from others' blocks.
 
-Pure. The rules are Calico's export policy: a pool with disableBGPExport says nothing, a pod inside an own block
-is covered by the block, any other pod address inside a pool goes out on its own.
+Pure. The rules are Calico's export policy: nothing of a pool with disableBGPExport is announced, a pod inside an own
+block is covered by the block, any other pod address inside a pool goes out on its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
 from bgp.speaker import Attributes
-from felix_py.snapshot import Endpoint
+from felix_py.identity import Addresses
+from felix_py.snapshot import Endpoint, Pool
 from net.prefix import Prefix
-
-
-class Addresses(NamedTuple):
-    """This node's own addresses, packed: the next hop of everything it announces, by family."""
-
-    ipv4: bytes | None
-    ipv6: bytes | None
-
-    def of_family(self, prefix: Prefix) -> bytes | None:
-        return self.ipv4 if prefix.bits == 32 else self.ipv6
-
-
-class Pool(NamedTuple):
-    prefix: Prefix
-    exported: bool
 
 
 def rib_out(

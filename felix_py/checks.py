@@ -15,7 +15,7 @@ from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.store import Store
 from felix_py.agent import Agent
-from felix_py.invariants import INVARIANTS, Cluster, Local, Violation, standing, violations
+from felix_py.invariants import INVARIANTS, Cluster, Local, Violation, persisting, violations
 from felix_py.status_model import BrokenInvariant, InvariantReport
 from kernel.netlink import KernelError
 from kernel.rtnetlink import Rtnetlink
@@ -45,7 +45,7 @@ class Checks:
         found = await self._look()
         if found:
             await asyncio.sleep(SECOND_LOOK_SECONDS)
-            found = standing(found, await self._look())
+            found = persisting(found, await self._look())
         for violation in set(found) - set(self._last):
             log.error("invariant %d is violated: %s", violation.number, violation.text)
         self._last = found
@@ -60,7 +60,7 @@ class Checks:
                 log.warning("check the invariants: %s; next try in %g s", error, seconds)
 
     async def _look(self) -> list[Violation]:
-        agent, ownership = self._agent, self._agent.ownership
+        agent, ownership = self._agent, self._agent.routing.ownership
         cluster = Cluster(
             endpoints=(await self._store.list(WorkloadEndpoint)).objects,
             blocks=(await self._store.list(IPAMBlock)).objects,
@@ -71,12 +71,12 @@ class Checks:
         held = {prefix: path for prefix, path in await self._kernel.dump() if ownership.has(path)}
         local = Local(
             node=agent.identity.node,
-            rib=agent.rib,
+            rib=agent.routing.rib,
             held=held,
             devices={link.name: index for index, link in self._kernel.links().items()},
-            announced=frozenset(agent.announced),
-            exportable=frozenset(agent.exportable()),
-            foreign_touched=agent.writer.foreign_touched,
+            announced=frozenset(agent.peering.client.announced),
+            exportable=frozenset(agent.peering.exportable()),
+            foreign_touched=agent.routing.writer.foreign_touched,
             ownership=ownership,
         )
         return violations(cluster, local)

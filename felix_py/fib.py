@@ -22,11 +22,11 @@ class Ownership(NamedTuple):
     """How our routes are marked in the kernel."""
 
     local: int = 80  # as Felix's: pods, blocks, tunnels
-    learned: int = 81  # over BGP by us; nobody names this number
-    metric: int = 1030  # nobody's default, in either family
+    learned: int = 81  # over BGP; no other program is known to use this number
+    metric: int = 1030  # no program's default, in either family
 
-    def has(self, path: RouteSpec) -> bool:
-        return path.metric == self.metric and path.protocol in (self.local, self.learned)
+    def has(self, spec: RouteSpec) -> bool:
+        return spec.metric == self.metric and spec.protocol in (self.local, self.learned)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,54 +49,54 @@ class Plan:
 class Fib:
     """The kernel's routes as far as they concern us.
 
-    held     ours, as last read or written
-    squatted prefixes where a foreign route sits at our very metric and was there before us: left alone
-    shadows  foreign routes at other metrics for prefixes of ours, with the protocol number; the lowest metric wins
+    held         ours, as last read or written
+    conflicting  foreign routes that have our metric and were there before ours: left alone
+    foreign      foreign routes at other metrics, by prefix and metric; for one prefix the lowest metric wins
     """
 
     ownership: Ownership = field(default_factory=Ownership)
     held: dict[Prefix, RouteSpec] = field(default_factory=dict)
-    squatted: dict[Prefix, RouteSpec] = field(default_factory=dict)
-    shadows: dict[Prefix, dict[int, RouteSpec]] = field(default_factory=dict)
+    conflicting: dict[Prefix, RouteSpec] = field(default_factory=dict)
+    foreign: dict[Prefix, dict[int, RouteSpec]] = field(default_factory=dict)
 
     def load(self, dump: Iterable[tuple[Prefix, RouteSpec]]) -> set[Prefix]:
         """Take a whole dump for the truth; return the prefixes where it differs from what we believed."""
         before = self.held
-        self.held, self.squatted, self.shadows = {}, {}, {}
-        for prefix, path in dump:
-            if self.ownership.has(path):
-                self.held[prefix] = path
-            elif path.metric == self.ownership.metric and prefix not in before:
-                self.squatted[prefix] = path
-            elif path.metric != self.ownership.metric:
-                self.shadows.setdefault(prefix, {})[path.metric] = path
+        self.held, self.conflicting, self.foreign = {}, {}, {}
+        for prefix, spec in dump:
+            if self.ownership.has(spec):
+                self.held[prefix] = spec
+            elif spec.metric == self.ownership.metric and prefix not in before:
+                self.conflicting[prefix] = spec
+            elif spec.metric != self.ownership.metric:
+                self.foreign.setdefault(prefix, {})[spec.metric] = spec
         return {prefix for prefix in before.keys() | self.held.keys() if before.get(prefix) != self.held.get(prefix)}
 
     def fold(self, event: RouteChanged) -> Prefix | None:
-        """Take one change made by somebody else; return the prefix if it needs another look."""
+        """Take in one change made by another program; return the prefix if a route of ours is concerned."""
         if event.spec.metric != self.ownership.metric:
-            self._shadow(event)
+            self._fold_foreign(event)
             return None
         prefix, known = event.prefix, self.held.get(event.prefix)
         if event.gone:
-            if self.squatted.pop(prefix, None) is None and known is None:
+            if self.conflicting.pop(prefix, None) is None and known is None:
                 return None
             self.held.pop(prefix, None)
             return prefix
         if self.ownership.has(event.spec):
-            self.squatted.pop(prefix, None)
+            self.conflicting.pop(prefix, None)
             self.held[prefix] = event.spec
             return prefix if event.spec != known else None
         if known is None:
-            self.squatted[prefix] = event.spec
+            self.conflicting[prefix] = event.spec
             return None
         del self.held[prefix]  # written over in place: ours to put right
         return prefix
 
     def forget_device(self, device: int, among: Iterable[Prefix] | None = None) -> set[Prefix]:
-        """Drop the routes through a device that went down or away: the kernel removes IPv4 ones without a word.
+        """Drop the routes through a device that went down or away: the kernel removes IPv4 ones without an event.
 
-        `among` spares a look at the whole table where it is known what can have led through the device.
+        among: the prefixes that can have led through the device; None: any of the table's.
         """
         looked_at = self.held if among is None else [prefix for prefix in among if prefix in self.held]
         lost = {prefix for prefix in looked_at if any(hop.device == device for hop in self.held[prefix].hops)}
@@ -111,37 +111,37 @@ class Fib:
             self.held.pop(prefix, None)
 
     def refuse(self, prefix: Prefix, before: RouteSpec | None) -> None:
-        """The kernel refused a step of the plan: what it held before, it holds still."""
+        """Take in that the kernel refused a step of the plan: it still holds what it held before."""
         if before is None:
             self.held.pop(prefix, None)
         else:
             self.held[prefix] = before
 
-    def _shadow(self, event: RouteChanged) -> None:
-        beside = self.shadows.setdefault(event.prefix, {})
+    def _fold_foreign(self, event: RouteChanged) -> None:
+        beside = self.foreign.setdefault(event.prefix, {})
         if event.gone:
             beside.pop(event.spec.metric, None)
         else:
             beside[event.spec.metric] = event.spec
         if not beside:
-            del self.shadows[event.prefix]
+            del self.foreign[event.prefix]
 
-    def shadow_of(self, prefix: Prefix) -> RouteSpec | None:
+    def overriding(self, prefix: Prefix) -> RouteSpec | None:
         """Return the foreign route that wins over ours for the same prefix, if there is one."""
-        better = [path for metric, path in self.shadows.get(prefix, {}).items() if metric < self.ownership.metric]
-        return min(better, key=lambda path: path.metric) if better else None
+        better = [spec for metric, spec in self.foreign.get(prefix, {}).items() if metric < self.ownership.metric]
+        return min(better, key=lambda spec: spec.metric) if better else None
 
 
 def steps(rib: Rib, fib: Fib, prefixes: Iterable[Prefix], removable: Collection[int]) -> Plan:
     """Return what makes the kernel hold the best resolved routes of `prefixes`: the changed ones, or all.
 
     removable: the protocol numbers whose routes may be removed by now. Nothing is removed on a guess: not
-    before the datastore is in sync (local routes), nor before the peers have said all (learned ones).
+    before the datastore is in sync (local routes), nor before the peers' end-of-RIB (learned ones).
     """
     put: list[tuple[Prefix, RouteSpec]] = []
     remove: list[tuple[Prefix, RouteSpec]] = []
     replaced: dict[Prefix, RouteSpec] = {}
-    tables, held, squatted = rib.in_use(), fib.held, fib.squatted
+    tables, held, conflicting = rib.in_use(), fib.held, fib.conflicting
     local = fib.ownership.local
     early = local not in removable
     for prefix in prefixes:
@@ -155,7 +155,7 @@ def steps(rib: Rib, fib: Fib, prefixes: Iterable[Prefix], removable: Collection[
         if best is None:
             if now is not None and now.protocol in removable:
                 remove.append((prefix, now))
-        elif best is not now and best != now and prefix not in squatted:
+        elif best is not now and best != now and prefix not in conflicting:
             if early and now is not None and now.protocol == local and best.protocol != local:
                 continue  # a tunnel of before a restart: until the datastore is in sync, to replace it is to remove it
             put.append((prefix, best))

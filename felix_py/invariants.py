@@ -2,7 +2,7 @@
 
 Pure. Each predicate yields a sentence for each thing that is wrong. They are run by the tests, by the lab after
 every scenario, and by the agent at a low rate; whoever runs them sees to it that nothing is in flight, or looks
-twice (`standing`).
+twice (`persisting`).
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ def violations(cluster: Cluster, local: Local) -> list[Violation]:
     ]
 
 
-def standing(first: Iterable[Violation], second: Iterable[Violation]) -> list[Violation]:
+def persisting(first: Iterable[Violation], second: Iterable[Violation]) -> list[Violation]:
     """Return what was wrong both times: a request in flight is over by the second look."""
     return sorted(set(first) & set(second))
 

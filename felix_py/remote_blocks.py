@@ -1,7 +1,7 @@
 """Where the other nodes' pods are: their blocks, and the single addresses that lie apart from their block's node.
 
-Pure: no I/O, no clock, no logging. Records are folded into these two small maps as they come, and none is kept:
-the cost of a change is the size of the change.
+Pure: no I/O, no clock, no logging. Records are folded into these small maps as they come, and none is kept: the cost
+of a change is the size of the change.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock
+from datastore.store import Changed, Gone, InSync
 from ipam.block import allocations
 from ipam.names import affine_host
 from net.prefix import Prefix
@@ -17,74 +18,78 @@ from net.prefix import Prefix
 class RemoteBlocks:
     """Which other node each remote block and each borrowed address leads to, as seen from the node called `own`.
 
-    `moved` collects the prefixes that lead elsewhere since it was last taken.
+    `changed` collects the prefixes that lead elsewhere since it was last taken.
     """
 
     def __init__(self, own: str) -> None:
         self.own = own
-        self.moved: set[Prefix] = set()
+        self.changed: set[Prefix] = set()
         self._claims: dict[str, tuple[Prefix, str]] = {}  # by the affinity's name
-        self._strays: dict[str, dict[Prefix, str]] = {}  # by the block's name: only blocks that have any
+        self._borrowed_of: dict[str, dict[Prefix, str]] = {}  # by the block's name: only blocks that have any
         self._blocks: dict[Prefix, str] = {}
         self._borrowed: dict[Prefix, str] = {}
-        self._of: dict[str, set[Prefix]] = {}
+        self._of_node: dict[str, set[Prefix]] = {}
+
+    def fold(self, event: Changed | Gone | InSync) -> bool:
+        """Take in one watch event; return True if there is something in `changed`."""
+        match event:
+            case Changed(resource=BlockAffinity() as affinity):
+                self._put_affinity(affinity)
+            case Changed(resource=IPAMBlock() as block):
+                self._set_borrowed(block.metadata.name, {} if block.deleted else borrowed_addresses(block))
+            case Gone() if event.kind is BlockAffinity:
+                self._set_claim(event.name, None)
+            case Gone() if event.kind is IPAMBlock:
+                self._set_borrowed(event.name, {})
+        return bool(self.changed)
 
     def node_of(self, prefix: Prefix) -> str | None:
-        """Return the node to go to; None if it is this one, or nobody's. A borrowed address beats a block of one."""
+        """Return the node to go to; None if it is this one, or none. A borrowed address beats a block of one."""
         node = self._borrowed.get(prefix) or self._blocks.get(prefix)
         return None if node == self.own else node
 
     def prefixes(self) -> set[Prefix]:
         """Return everything that leads to another node."""
-        return set().union(*self._of.values())
+        return set().union(*self._of_node.values())
 
-    def node_changed(self, node: str) -> None:
-        """Something about a node is new: what leads there is to be looked at again."""
-        self.moved |= self._of.get(node, set())
+    def mark_node(self, node: str) -> None:
+        """Count what leads to a node as changed: something about the node is new."""
+        self.changed |= self._of_node.get(node, set())
 
-    def take_moved(self) -> set[Prefix]:
-        taken, self.moved = self.moved, set()
+    def mark_all(self) -> None:
+        self.changed |= self.prefixes()
+
+    def take_changed(self) -> set[Prefix]:
+        taken, self.changed = self.changed, set()
         return taken
 
-    def affinity_said(self, affinity: BlockAffinity) -> None:
+    def _put_affinity(self, affinity: BlockAffinity) -> None:
         """Take in a claim; only a confirmed one of a host leads anywhere."""
         spec = affinity.spec
-        if affinity.confirmed and not affinity.deleted and spec.type == "host":
-            self._claim(affinity.metadata.name, (Prefix.parse(spec.cidr), spec.node))
-        else:
-            self._claim(affinity.metadata.name, None)
+        leads = affinity.confirmed and not affinity.deleted and spec.type == "host"
+        self._set_claim(affinity.metadata.name, (Prefix.parse(spec.cidr), spec.node) if leads else None)
 
-    def affinity_gone(self, name: str) -> None:
-        self._claim(name, None)
-
-    def block_said(self, block: IPAMBlock) -> None:
-        """Take in a block: of interest are only the addresses that other nodes than the block's own have."""
-        self._scatter(block.metadata.name, {} if block.deleted else strays(block))
-
-    def block_gone(self, name: str) -> None:
-        self._scatter(name, {})
-
-    def _claim(self, name: str, claim: tuple[Prefix, str] | None) -> None:
+    def _set_claim(self, name: str, claim: tuple[Prefix, str] | None) -> None:
         before = self._claims.pop(name, None)
         if claim is not None:
             self._claims[name] = claim
         if claim == before:
             return
-        if before is not None and self._blocks.get(before[0]) == before[1]:  # else the next owner was told of first
-            self._lead(self._blocks, before[0], None)
+        if before is not None and self._blocks.get(before[0]) == before[1]:  # else the next owner was reported first
+            self._set_node(self._blocks, before[0], None)
         if claim is not None:
-            self._lead(self._blocks, *claim)
+            self._set_node(self._blocks, *claim)
 
-    def _scatter(self, name: str, now: Mapping[Prefix, str]) -> None:
-        before = self._strays.pop(name, {})
+    def _set_borrowed(self, name: str, now: Mapping[Prefix, str]) -> None:
+        before = self._borrowed_of.pop(name, {})
         if now:
-            self._strays[name] = dict(now)
+            self._borrowed_of[name] = dict(now)
         for address in before.keys() - now.keys():
-            self._lead(self._borrowed, address, None)
+            self._set_node(self._borrowed, address, None)
         for address, node in now.items():
-            self._lead(self._borrowed, address, node)
+            self._set_node(self._borrowed, address, node)
 
-    def _lead(self, table: dict[Prefix, str], prefix: Prefix, node: str | None) -> None:
+    def _set_node(self, table: dict[Prefix, str], prefix: Prefix, node: str | None) -> None:
         before = self.node_of(prefix)
         if node is None:
             table.pop(prefix, None)
@@ -93,26 +98,22 @@ class RemoteBlocks:
         after = self.node_of(prefix)
         if before == after:
             return
-        self.moved.add(prefix)
+        self.changed.add(prefix)
         if before is not None:
-            self._of[before].discard(prefix)
-            if not self._of[before]:
-                del self._of[before]
+            self._of_node[before].discard(prefix)
+            if not self._of_node[before]:
+                del self._of_node[before]
         if after is not None:
-            self._of.setdefault(after, set()).add(prefix)
+            self._of_node.setdefault(after, set()).add(prefix)
 
 
-def strays(block: IPAMBlock) -> dict[Prefix, str]:
+def borrowed_addresses(block: IPAMBlock) -> dict[Prefix, str]:
     """Return the addresses of a block that another node than the block's own has, and which.
 
-    A block that is nobody's has only such. Resting addresses, and those whose owner names no node, lead nowhere.
+    A block without a node has only such. Addresses that cool down, and those whose owner names no node, lead nowhere.
     """
     host = affine_host(block.spec.affinity)
-    elsewhere = [
-        index
-        for index, attribute in enumerate(block.spec.attributes)
-        if (attribute.secondary or {}).get("node", host) != host
-    ]
+    elsewhere = any((attribute.secondary or {}).get("node", host) != host for attribute in block.spec.attributes)
     if not elsewhere:  # as nearly always: one look at each owner, none at the addresses
         return {}
     return {

@@ -1,6 +1,6 @@
-"""The node's routing table: which route each source wants, and which prefixes changed.
+"""The node's routing table: which route each source wants, and for which prefixes that changed.
 
-Pure: it knows neither the kernel nor a clock. Tables are plain mappings from prefix to path, and paths are
+Pure: it knows neither the kernel nor a clock. Tables are plain mappings from prefix to route spec, and specs are
 shared objects, so that a hundred thousand learned routes cost a dictionary and not a hundred thousand objects.
 """
 
@@ -22,34 +22,34 @@ class Source(IntEnum):
     BLOCKS = 3
 
 
-def is_resolved(path: RouteSpec) -> bool:
-    """True if a kernel could take the path. A unicast path without hops is wanted, but leads nowhere yet."""
-    return bool(path.hops) or path.kind != UNICAST
+def is_resolved(spec: RouteSpec) -> bool:
+    """True if a kernel could take the route. A unicast one without hops is wanted, but its way is not there yet."""
+    return bool(spec.hops) or spec.kind != UNICAST
 
 
 class Rib:
     """Every route wanted, by source and prefix.
 
-    `changed` collects the prefixes whose wanted routes differ since it was last taken: whoever carries the
-    routes to the kernel takes it, and gives back what the kernel refused. It keeps the order in which they changed:
-    what was made together lies together in memory, and in the order of its hashes a large table costs twice the time.
+    `changed` collects the prefixes whose wanted routes differ since it was last taken. It keeps the order in which they
+    changed: what was made together lies together in memory, and in the order of its hashes a large table costs twice
+    the time.
     """
 
     def __init__(self) -> None:
         self._tables: tuple[dict[Prefix, RouteSpec], ...] = tuple({} for _ in Source)
         self.changed: dict[Prefix, None] = {}
 
-    def put(self, source: Source, prefix: Prefix, path: RouteSpec) -> None:
+    def put(self, source: Source, prefix: Prefix, spec: RouteSpec) -> None:
         table = self._tables[source]
-        if table.get(prefix) != path:
-            table[prefix] = path
+        if table.get(prefix) != spec:
+            table[prefix] = spec
             self.changed[prefix] = None
 
     def put_all(self, source: Source, wanted: Mapping[Prefix, RouteSpec]) -> None:
         """State many routes of one source; its others stay."""
         table = self._tables[source]
         known = table.get
-        self.changed.update({prefix: None for prefix, path in wanted.items() if known(prefix) != path})
+        self.changed.update({prefix: None for prefix, spec in wanted.items() if known(prefix) != spec})
         table.update(wanted)
 
     def remove(self, source: Source, prefix: Prefix) -> None:
@@ -62,27 +62,24 @@ class Rib:
             self.remove(source, prefix)
         self.put_all(source, wanted)
 
-    def look_again(self, prefixes: Iterable[Prefix]) -> None:
-        """Count these as changed, though nobody wants anything else: the kernel may hold something else."""
-        self.changed.update(dict.fromkeys(prefixes))
-
     def best(self, prefix: Prefix) -> RouteSpec | None:
-        """Return the path of the strongest source that has a resolved one."""
+        """Return the route of the strongest source that has a resolved one."""
         for table in self._tables:
-            path = table.get(prefix)
-            if path is not None and (path.hops or path.kind != UNICAST):  # is_resolved, without the call
-                return path
+            spec = table.get(prefix)
+            if spec is not None and (spec.hops or spec.kind != UNICAST):  # is_resolved, without the call
+                return spec
         return None
 
     def best_source(self, prefix: Prefix) -> Source | None:
-        """Return whose path `best` is."""
+        """Return whose route `best` is."""
         for source in Source:
-            path = self._tables[source].get(prefix)
-            if path is not None and is_resolved(path):
+            spec = self._tables[source].get(prefix)
+            if spec is not None and is_resolved(spec):
                 return source
         return None
 
     def take_changed(self) -> Collection[Prefix]:
+        """Return the prefixes for which something else is wanted since this was last asked."""
         taken, self.changed = self.changed, {}
         return taken.keys()
 
@@ -100,14 +97,11 @@ class Rib:
     def unresolved(self) -> Iterator[tuple[Source, Prefix]]:
         """Yield the routes that are wanted, but whose next hop or device is not there."""
         for source in Source:
-            for prefix, path in self._tables[source].items():
-                if not is_resolved(path):
+            for prefix, spec in self._tables[source].items():
+                if not is_resolved(spec):
                     yield source, prefix
-
-    def __len__(self) -> int:
-        return len(self.prefixes())
 
 
 def candidates(rib: Rib, prefix: Prefix) -> Iterable[tuple[Source, RouteSpec]]:
-    """Return everybody's path for one prefix, the strongest first: what `felixctl routes` shows."""
-    return [(source, path) for source in Source if (path := rib.wanted(source).get(prefix)) is not None]
+    """Return every source's route for one prefix, the strongest first: what `felixctl routes` shows."""
+    return [(source, spec) for source in Source if (spec := rib.wanted(source).get(prefix)) is not None]

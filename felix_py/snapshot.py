@@ -1,14 +1,12 @@
-"""What the cluster says, as far as it matters to this node: watch events folded into one picture.
+"""What the cluster says, as far as it matters to this node: watch events folded into one state.
 
-Pure: no I/O, no clock, no logging. The picture also knows what the watch cannot know yet: the attachments this
-agent has just made or ended itself. Until the datastore has told them back, an older event must not undo them.
+Pure: no I/O, no clock, no logging. It also holds what the watch cannot report yet: the attachments this agent has just
+made or ended itself. Until the datastore has reported them back, an older event must not undo them.
 """
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
 from dataclasses import dataclass
-from enum import Flag, auto
 from typing import Any, NamedTuple
 
 from datastore.kinds.bgp import BGPConfiguration, BGPPeer
@@ -18,34 +16,26 @@ from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool, IPReservation
 from datastore.record import Resource
-from datastore.store import Changed, Gone, InSync
-from felix_py.remote_blocks import RemoteBlocks
+from datastore.store import Changed, Gone, InSync, Interest
+from felix_py.topics import Topic
+from ipam.names import affine_host
 from net.prefix import Prefix
 
-WATCHED: tuple[type[Resource], ...] = (
-    Node,
-    IPPool,
-    BGPConfiguration,
-    BGPPeer,
-    FelixConfiguration,
-    BlockAffinity,
-    IPAMBlock,
-    WorkloadEndpoint,
-    IPAMConfig,  # these two for the allocator, which is told every event
-    IPReservation,
-)
 
-
-class Topic(Flag):
-    """What a change concerns, so that only what depends on it is worked out again."""
-
-    NOTHING = 0
-    PODS = auto()
-    BLOCKS = auto()
-    POOLS = auto()
-    SESSIONS = auto()
-    TUNNELS = auto()
-    EVERYTHING = PODS | BLOCKS | POOLS | SESSIONS | TUNNELS
+def watched(node: str) -> tuple[type[Resource] | Interest[Any], ...]:
+    """Return what the agent of a node watches."""
+    return (
+        Node,
+        IPPool,
+        BGPConfiguration,
+        BGPPeer,
+        FelixConfiguration,
+        BlockAffinity,
+        IPAMBlock,
+        Interest(WorkloadEndpoint, node=node),
+        IPAMConfig,  # these two for the allocator, which shares the watch
+        IPReservation,
+    )
 
 
 class EndpointKey(NamedTuple):
@@ -73,30 +63,35 @@ class Endpoint:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """A pool with its network parsed."""
+
+    prefix: Prefix
+    resource: IPPool
+
+    @property
+    def exported(self) -> bool:
+        return not self.resource.spec.disable_bgp_export
+
+
 class Snapshot:
-    """Every resource that matters to the node called `node`. `touched` are the endpoints to look at again."""
+    """Every resource that matters to the node called `node`, and which of its endpoints changed."""
 
     def __init__(self, node: str) -> None:
         self.node = node
         self.in_sync = False
         self.nodes: dict[str, Node] = {}
-        self.pools: dict[str, IPPool] = {}
+        self.pools: dict[str, Pool] = {}
         self.bgp_configurations: dict[str, BGPConfiguration] = {}
         self.peers: dict[str, BGPPeer] = {}
-        self.affinities: dict[str, BlockAffinity] = {}
-        self.endpoints: dict[EndpointKey, Endpoint] = {}
         self.felix_configurations: dict[str, FelixConfiguration] = {}
-        self.whereabouts = RemoteBlocks(node)
-        self.touched: set[EndpointKey] = set()
-        self._tables: dict[type[Resource], tuple[MutableMapping[str, Any], Topic]] = {
-            Node: (self.nodes, Topic.SESSIONS),
-            IPPool: (self.pools, Topic.POOLS),
-            BGPConfiguration: (self.bgp_configurations, Topic.SESSIONS),
-            BGPPeer: (self.peers, Topic.SESSIONS),
-            BlockAffinity: (self.affinities, Topic.BLOCKS),
-            FelixConfiguration: (self.felix_configurations, Topic.TUNNELS),
-        }
-        self._attached: dict[EndpointKey, str] = {}  # container ids that the watch has yet to tell back
+        self.affinities: dict[str, BlockAffinity] = {}  # this node's
+        self.blocks: dict[str, IPAMBlock] = {}  # this node's, and those that it has borrowed an address from
+        self.endpoints: dict[EndpointKey, Endpoint] = {}
+        self._own_blocks: tuple[Prefix, ...] = ()
+        self._changed: set[EndpointKey] = set()
+        self._attached: dict[EndpointKey, str] = {}  # container ids that the watch has yet to report back
         self._detached: dict[EndpointKey, str] = {}
 
     def fold(self, event: Changed | Gone | InSync) -> Topic:
@@ -106,14 +101,13 @@ class Snapshot:
                 first, self.in_sync = not self.in_sync, True
                 return Topic.EVERYTHING if first else Topic.NOTHING
             case Changed(resource=WorkloadEndpoint() as resource):
-                return self._endpoint_said(resource)
+                return self._put_endpoint(resource)
             case Gone() if event.kind is WorkloadEndpoint:
                 return self._endpoint_gone(EndpointKey(event.namespace or "", event.name), event.last)
             case Changed(resource=resource):
                 return self._put(resource)
             case Gone():
                 return self._remove(event.kind, event.name)
-        raise AssertionError(f"not a watch event: {event!r}")
 
     def _put(self, resource: Resource) -> Topic:
         name = resource.metadata.name
@@ -122,56 +116,78 @@ class Snapshot:
                 before, self.nodes[name] = self.nodes.get(name), resource
                 if before is not None and _data(before) == _data(resource):
                     return Topic.NOTHING
-                return Topic.SESSIONS | Topic.TUNNELS if name == self.node else Topic.SESSIONS
+                return self._node_topic(name)
             case IPPool():
-                self.pools[name] = resource
+                self.pools[name] = Pool(Prefix.parse(resource.spec.cidr), resource)
                 return Topic.POOLS
             case BGPConfiguration():
                 self.bgp_configurations[name] = resource
-                return Topic.SESSIONS
+                return Topic.BGP
             case BGPPeer():
                 self.peers[name] = resource
-                return Topic.SESSIONS
+                return Topic.BGP
             case FelixConfiguration():
                 self.felix_configurations[name] = resource
-                return Topic.TUNNELS
+                return Topic.FELIX
             case IPAMBlock():
-                self.whereabouts.block_said(resource)
-            case BlockAffinity() if resource.spec.node == self.node and resource.spec.deleted != "true":
-                self.whereabouts.affinity_said(resource)
+                return self._put_block(name, resource)
+            case BlockAffinity() if resource.spec.node == self.node and not resource.deleted:
                 self.affinities[name] = resource
-                return Topic.BLOCKS
+                return self._update_own_blocks()
             case BlockAffinity():
-                topic = self._remove(BlockAffinity, name)
-                self.whereabouts.affinity_said(resource)
-                return topic
+                return self._remove(BlockAffinity, name)
         return Topic.NOTHING
 
     def _remove(self, kind: type[Resource], name: str) -> Topic:
+        if kind is IPAMBlock:
+            self.blocks.pop(name, None)
+            return Topic.NOTHING
         if kind is BlockAffinity:
-            self.whereabouts.affinity_gone(name)
-        elif kind is IPAMBlock:
-            self.whereabouts.block_gone(name)
-        table, topic = self._tables.get(kind, (None, Topic.NOTHING))
-        return topic if table is not None and table.pop(name, None) is not None else Topic.NOTHING
+            self.affinities.pop(name, None)
+            return self._update_own_blocks()
+        tables: dict[type[Resource], tuple[dict[str, Any], Topic]] = {
+            Node: (self.nodes, self._node_topic(name)),
+            IPPool: (self.pools, Topic.POOLS),
+            BGPConfiguration: (self.bgp_configurations, Topic.BGP),
+            BGPPeer: (self.peers, Topic.BGP),
+            FelixConfiguration: (self.felix_configurations, Topic.FELIX),
+        }
+        table, topic = tables.get(kind, ({}, Topic.NOTHING))
+        return Topic.NOTHING if table.pop(name, None) is None else topic
 
-    def attach(self, endpoint: Endpoint) -> None:
+    def _node_topic(self, name: str) -> Topic:
+        return Topic.NODES | Topic.OWN_NODE if name == self.node else Topic.NODES
+
+    def _put_block(self, name: str, block: IPAMBlock) -> Topic:
+        holders = {(attribute.secondary or {}).get("node") for attribute in block.spec.attributes}
+        if not block.deleted and (affine_host(block.spec.affinity) == self.node or self.node in holders):
+            self.blocks[name] = block
+        else:
+            self.blocks.pop(name, None)
+        return Topic.NOTHING
+
+    def _update_own_blocks(self) -> Topic:
+        confirmed = (Prefix.parse(one.spec.cidr) for one in self.affinities.values() if one.confirmed)
+        before, self._own_blocks = self._own_blocks, tuple(sorted(confirmed))
+        return Topic.NOTHING if before == self._own_blocks else Topic.BLOCKS
+
+    def attach(self, endpoint: Endpoint) -> Topic:
         """Take in a pod that this agent is attaching, before the datastore has it."""
         self._attached[endpoint.key] = endpoint.container_id
         self._detached.pop(endpoint.key, None)
-        self.endpoints[endpoint.key] = endpoint
-        self.touched.add(endpoint.key)
+        self._changed.add(endpoint.key)  # even if it is the same: its device may be another
+        return self._set_endpoint(endpoint.key, endpoint)
 
-    def detach(self, key: EndpointKey, container_id: str) -> None:
+    def detach(self, key: EndpointKey, container_id: str) -> Topic:
         """Take out a pod that this agent is detaching; a newer sandbox of the same name is left alone."""
         known = self.endpoints.get(key)
         if known is not None and known.container_id != container_id:
-            return
+            return Topic.NOTHING
         self._attached.pop(key, None)
         self._detached[key] = container_id
-        self._forget(key)
+        return self._set_endpoint(key, None)
 
-    def _endpoint_said(self, resource: WorkloadEndpoint) -> Topic:
+    def _put_endpoint(self, resource: WorkloadEndpoint) -> Topic:
         if resource.spec.node != self.node:
             return Topic.NOTHING
         endpoint = Endpoint.of(resource)
@@ -182,37 +198,34 @@ class Snapshot:
             return Topic.NOTHING  # of the one just detached
         self._attached.pop(endpoint.key, None)
         self._detached.pop(endpoint.key, None)
-        if self.endpoints.get(endpoint.key) == endpoint:
-            return Topic.NOTHING
-        self.endpoints[endpoint.key] = endpoint
-        self.touched.add(endpoint.key)
-        return Topic.PODS
+        return self._set_endpoint(endpoint.key, endpoint)
 
     def _endpoint_gone(self, key: EndpointKey, last: Resource | None) -> Topic:
         if not isinstance(last, WorkloadEndpoint) or last.spec.container_id == self._detached.get(key):
             self._detached.pop(key, None)  # else it is the end of a sandbox before the one detached
-        if key in self._attached or key not in self.endpoints:
+        return Topic.NOTHING if key in self._attached else self._set_endpoint(key, None)
+
+    def _set_endpoint(self, key: EndpointKey, endpoint: Endpoint | None) -> Topic:
+        before = self.endpoints.pop(key, None)
+        if endpoint is not None:
+            self.endpoints[key] = endpoint
+        if before == endpoint:
             return Topic.NOTHING
-        self._forget(key)
-        return Topic.PODS
+        self._changed.add(key)
+        addresses = [address for one in (before, endpoint) if one is not None for address in one.addresses]
+        return Topic.PODS if all(map(self.in_own_block, addresses)) else Topic.PODS | Topic.BORROWED
 
-    def _forget(self, key: EndpointKey) -> None:
-        if self.endpoints.pop(key, None) is not None:
-            self.touched.add(key)
-
-    def take_touched(self) -> set[EndpointKey]:
-        taken, self.touched = self.touched, set()
+    def take_changed(self) -> set[EndpointKey]:
+        """Return the endpoints that came, changed or went since this was last asked."""
+        taken, self._changed = self._changed, set()
         return taken
 
     def own_blocks(self) -> tuple[Prefix, ...]:
-        """Return this node's confirmed blocks, in order. An affinity without a state is an old, confirmed one."""
-        return tuple(
-            sorted(
-                Prefix.parse(affinity.spec.cidr)
-                for affinity in self.affinities.values()
-                if affinity.spec.state in ("confirmed", "", None)
-            )
-        )
+        """Return this node's confirmed blocks, in order."""
+        return self._own_blocks
+
+    def in_own_block(self, address: Prefix) -> bool:
+        return any(block.contains(address) for block in self._own_blocks)
 
     def node_bgp_configurations(self) -> dict[str, BGPConfiguration]:
         """Return the BGP configurations that are for one node, by the node's name."""
@@ -221,8 +234,8 @@ class Snapshot:
         return {name.removeprefix(prefix): value for name, value in named if name.startswith(prefix)}
 
     def pool_prefixes(self) -> tuple[Prefix, ...]:
-        """Return the CIDRs of all pools, disabled ones too: their addresses are still pods'."""
-        return tuple(sorted(Prefix.parse(pool.spec.cidr) for pool in self.pools.values()))
+        """Return the networks of all pools, disabled ones too: their addresses are still pods'."""
+        return tuple(sorted(pool.prefix for pool in self.pools.values()))
 
 
 def _data(node: Node) -> object:

@@ -34,13 +34,12 @@ from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool
 from datastore.record import Resource
 from datastore.store import Store
-from felix_py.agent import Identity
-from felix_py.announce import Addresses
-from felix_py.autodetect import EXCLUDED, HostInterface, Method, detect
+from felix_py.autodetect import HostInterface, Method, detect
+from felix_py.edges import Kernel
 from felix_py.files import read_text, write_text
+from felix_py.identity import Addresses, Identity
 from felix_py.setting_types import AddressChoice, NodeAddress
 from felix_py.settings import Settings, node_name
-from kernel.rtnetlink import Rtnetlink
 
 log = logging.getLogger("felix.startup")
 
@@ -52,7 +51,7 @@ class StartupError(Exception):
     """This node cannot take part; the sentence says why."""
 
 
-async def start(settings: Settings, store: Store, kernel: Rtnetlink) -> Identity:
+async def start(settings: Settings, store: Store, kernel: Kernel) -> Identity:
     """Find out who this node is, write it down, and make what a new cluster lacks.
 
     Raises StartupError, AutodetectionError, DatastoreError.
@@ -69,11 +68,10 @@ async def start(settings: Settings, store: Store, kernel: Rtnetlink) -> Identity
         node=name,
         addresses=Addresses(ipv4.ip.packed if ipv4 else None, ipv6.ip.packed if ipv6 else None),
         router_id=settings.router_id,
-        host_mtu=host_mtu(kernel, (ipv4, ipv6)),
     )
 
 
-def host_interfaces(kernel: Rtnetlink) -> list[HostInterface]:
+def host_interfaces(kernel: Kernel) -> list[HostInterface]:
     """Return this host's devices with their addresses, in the kernel's order."""
     links = kernel.links()
     addresses: dict[int, list[Interface]] = {index: [] for index in links}
@@ -81,18 +79,6 @@ def host_interfaces(kernel: Rtnetlink) -> list[HostInterface]:
         text = f"{socket.inet_ntop(found.family, found.address)}/{found.length}"
         addresses.setdefault(found.index, []).append(ip_interface(text))
     return [HostInterface(link.name, link.up, tuple(addresses[index])) for index, link in links.items()]
-
-
-def host_mtu(kernel: Rtnetlink, node: Iterable[Interface | None]) -> int:
-    """Return the MTU of the devices that carry the node's addresses, the smallest.
-
-    A node whose address is on its loopback, as routed hosts have it, sends by any other device that is up.
-    """
-    own = {address.ip.packed for address in node if address}
-    links = {index: link for index, link in kernel.links().items() if link.name != "lo"}
-    carriers = {found.index for found in kernel.addresses() if found.address in own} & links.keys()
-    used = carriers or {i for i, link in links.items() if link.up and not EXCLUDED.fullmatch(link.name)}
-    return min((links[index].mtu for index in used), default=1500)
 
 
 async def _write_node(

@@ -1,20 +1,22 @@
 """This node's end of the IPIP tunnel: the kernel's tunl0, and the address that IPAM keeps for it.
 
-An edge: it is told whether a pool wants tunnels, and makes device, address and the note on the Node say so. VXLAN
-gets an edge like this one, with a device of its own and the neighbours of `felix_py/tunnels.py`.
+An edge: it is given the MTU that pools want, and makes device, address and the note on the Node match. Another kind
+gets an edge like this one.
 
-The kernel's tunl0 unpacks whatever protocol 4 brings, from anybody who can reach this node. To take packets from known
+The kernel's tunl0 unpacks whatever protocol 4 brings, from anyone who can reach this node. Taking packets from known
 nodes only needs a packet filter (nftables: `ip protocol 4 ip saddr != @nodes drop`); its place is `_bring_up`,
 before the device is up.
 """
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 
 from datastore.errors import DatastoreError
-from felix_py.tunnels import IPIP_DEVICE
+from felix_py.backoff import Backoff
+from felix_py.encap.ipip import IPIP
 from ipam.errors import IpamError
 from ipam.tunnels import TunnelAddresses
 from kernel.link_codec import Link
@@ -23,58 +25,76 @@ from kernel.netlink import KernelError
 
 log = logging.getLogger("felix.tunnel")
 
+FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 2.0, 10.0
 _UNSUPPORTED = (errno.EOPNOTSUPP, errno.ENOENT, errno.ENODEV)
 
 
-class TunnelEnd:
+class KernelTunnelDevice:
     """The device and its address. `problem` is the sentence for why it is not as wanted, or empty."""
 
     def __init__(self, addresses: TunnelAddresses, devices: Devices) -> None:
         self._addresses, self._devices = addresses, devices
+        self._mtu = 0
+        self._due = asyncio.Event()
+        self._backoff = Backoff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
         self.problem = ""
         self.address: str | None = None
 
-    async def settle(self, mtu: int) -> bool:
-        """Make the device as wanted: up with this MTU and the one address, or, with MTU 0, without any.
+    def apply(self, mtu: int) -> None:
+        """State what is wanted: up with this MTU and the one address, or, with MTU 0, without any."""
+        self._mtu = mtu
+        self._due.set()
 
-        The device stands before its address is noted on the Node: other nodes take the note for "send". A device that
-        no pool wants any more stays up, emptied: others may still send for a moment. Return False if it has to be
-        tried again, with `problem` set.
+    async def run(self) -> None:
+        """Keep the device as wanted until cancelled; what could not be done is tried again."""
+        while True:
+            await self._due.wait()
+            self._due.clear()
+            if await self.bring_in_line(self._mtu):
+                self._backoff.reset()
+            else:
+                asyncio.get_running_loop().call_later(self._backoff.next(), self._due.set)
+
+    async def bring_in_line(self, mtu: int) -> bool:
+        """Make the device as wanted, once. Return False if it has to be tried again, with `problem` set.
+
+        The device is up before its address is noted on the Node: other nodes take the note for "send". A device that no
+        pool wants any more stays up, without an address: others may still send for a moment.
         """
         problem = ""
         try:
-            link = self._bring_up(mtu) if mtu else self._devices.link(IPIP_DEVICE)
-            given = (await self._addresses.update(("ipip",))).get("ipip")
-            self.address = str(given) if given else None
+            link = self._bring_up(mtu) if mtu else self._devices.link(IPIP.device)
+            assigned = (await self._addresses.update((IPIP.kind,))).get(IPIP.kind)
+            self.address = str(assigned) if assigned else None
             if link is not None:
-                self._keep_only(link.index, given.packed if given else None)
+                self._keep_only(link.index, assigned.packed if assigned else None)
         except (KernelError, IpamError, DatastoreError) as error:
-            problem = f"bring up {IPIP_DEVICE}: {error}"
+            problem = f"bring up {IPIP.device}: {error}"
         if problem and problem != self.problem:
             log.error("%s; packets to other nodes go without a tunnel, where the network between carries them", problem)
         self.problem = problem
         return not problem
 
     def _bring_up(self, mtu: int) -> Link:
-        link = self._devices.link(IPIP_DEVICE) or self._load()
+        link = self._devices.link(IPIP.device) or self._load()
         if link.mtu != mtu:
-            log.info("ip link set %s mtu %d", IPIP_DEVICE, mtu)
+            log.info("ip link set %s mtu %d", IPIP.device, mtu)
             self._devices.set_mtu(link.index, mtu)
         if not link.up:
-            log.info("ip link set %s up", IPIP_DEVICE)
+            log.info("ip link set %s up", IPIP.device)
             self._devices.set_up(link.index)
         return link
 
     def _load(self) -> Link:
         """Have the kernel load its module, with which the device appears. Raises KernelError."""
         try:
-            self._devices.create(IPIP_DEVICE, "ipip")
+            self._devices.create(IPIP.device, IPIP.kind)
         except KernelError as refused:
             if refused.errno in _UNSUPPORTED:
                 raise KernelError("this kernel has no IPIP: load the module ipip, or use another kernel") from None
             if refused.errno != errno.EEXIST:
                 raise
-        link = self._devices.link(IPIP_DEVICE)
+        link = self._devices.link(IPIP.device)
         if link is None:
             raise KernelError("the module is loaded, but the device is not there", errno.ENODEV)
         return link
@@ -83,9 +103,9 @@ class TunnelEnd:
         """Make `wanted` the device's one IPv4 address, the new one first."""
         found = [a for a in self._devices.addresses(index) if len(a.address) == 4]
         if wanted and (wanted, 32) not in {(a.address, a.length) for a in found}:
-            log.info("ip address add %s/32 dev %s", self.address, IPIP_DEVICE)
+            log.info("ip address add %s/32 dev %s", self.address, IPIP.device)
             self._devices.add_address(index, wanted, 32)
         for other in found:
             if (other.address, other.length) != (wanted, 32):
-                log.info("ip address del %s dev %s", ".".join(map(str, other.address)), IPIP_DEVICE)
+                log.info("ip address del %s dev %s", ".".join(map(str, other.address)), IPIP.device)
                 self._devices.remove_address(index, other.address, other.length)

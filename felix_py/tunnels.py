@@ -1,30 +1,27 @@
-"""What goes to other nodes inside a tunnel: the routes, the device they need, and the room that is left for a packet.
+"""Routes to other nodes' pods through a tunnel, where pool mode and subnets demand one.
 
-Pure: no I/O, no clock, no logging. IPIP is the one kind so far. VXLAN docks here: another device and overhead in
-`Ground`, a far end that also says its tunnel's address and MAC (the gateway of its routes), and an edge beside
-`felix_py/tunnel_device.py` that keeps its neighbours.
+Pure: no I/O, no clock, no logging. One `TunnelRoutes` serves one kind of encapsulation. A kind whose routes need more
+than the node's address, such as VXLAN's gateway and MAC, adds it to `RemoteTunnel`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from datastore.kinds.cluster import FelixConfiguration
 from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool
+from datastore.store import Changed, Gone, InSync
+from felix_py.encap.encapsulation import Encapsulation, Mode
 from felix_py.fib import Ownership
 from felix_py.remote_blocks import RemoteBlocks
 from felix_py.rib import Rib, Source
+from felix_py.snapshot import Pool
+from felix_py.topics import Topic
 from ipam.tunnel_pools import tunnel_pools
 from kernel.route import NextHop, RouteSpec
 from net.prefix import Prefix
-
-IPIP_DEVICE = "tunl0"  # the kernel's own: it comes with the module, and cannot be deleted
-IPIP_OVERHEAD = 20  # one more IPv4 header
-
-Mode = Literal["Never", "Always", "CrossSubnet"]
 
 
 class TunnelPool(NamedTuple):
@@ -35,10 +32,10 @@ class TunnelPool(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
-    """What the ways to all nodes have in common.
+class TunnelSettings:
+    """What the routes to all nodes have in common.
 
-    subnet: this node's, by the length of its address; None without an IPv4 address. device: 0 while it is not up.
+    subnet: this node's, by the length of its address; None without one. device: an index, 0 while it is not up.
     """
 
     pools: tuple[TunnelPool, ...] = ()
@@ -51,109 +48,104 @@ class Ground:
         return next((pool.mode for pool in self.pools if pool.prefix.contains(prefix)), "Never")
 
 
-class FarEnd(NamedTuple):
-    """Another node's end of the tunnel: its address, packed, and whether it stands.
+class RemoteTunnel(NamedTuple):
+    """Another node's end of the tunnel: the node's address, packed, and whether the end takes packets.
 
-    A node notes its tunnel's address when it has brought the device up. Sent to earlier, a packet would be lost.
+    A node notes its tunnel's address on its Node when it has brought the device up. Sent earlier, a packet is lost.
     """
 
     address: bytes
-    stands: bool
+    ready: bool
 
 
-def ground_of(pools: Iterable[IPPool], own: Node | None, device: int, mtu: int) -> Ground:
-    """Return the common ground of one node. Disabled pools count: their addresses are still pods'."""
-    tunnelled = (TunnelPool(Prefix.parse(p.spec.cidr), p.spec.ipip_mode) for p in pools if wants_ipip(p))
+def tunnel_settings(
+    encapsulation: Encapsulation, pools: Iterable[Pool], own: Node | None, device: int, mtu: int
+) -> TunnelSettings:
+    """Return the settings of one node. Disabled pools count: their addresses are still pods'."""
+    tunnelled = (
+        TunnelPool(pool.prefix, encapsulation.mode_of(pool.resource))
+        for pool in pools
+        if encapsulation.wanted_by(pool.resource)
+    )
     address = own.ipv4 if own else None
-    return Ground(tuple(sorted(tunnelled)), Prefix.of(str(address)) if address else None, device, mtu)
+    return TunnelSettings(tuple(sorted(tunnelled)), Prefix.of(str(address)) if address else None, device, mtu)
 
 
-def wants_ipip(pool: IPPool) -> bool:
-    return pool.version == 4 and pool.spec.ipip_mode != "Never"
+def remote_tunnels(
+    encapsulation: Encapsulation, nodes: Iterable[Node], pools: Iterable[Pool]
+) -> dict[str, RemoteTunnel | None]:
+    """Return each node's end of the tunnel by the node's name; none at all as long as no pool wants tunnels."""
+    tunnelled = [pool.resource for pool in pools if encapsulation.wanted_by(pool.resource)]
+    return {node.name: _remote_tunnel(encapsulation, node, tunnelled) for node in nodes} if tunnelled else {}
 
 
-def far_ends(nodes: Iterable[Node], pools: Iterable[IPPool]) -> dict[str, FarEnd | None]:
-    """Return each node's end of the IPIP tunnel by its name; none at all as long as no pool wants tunnels."""
-    tunnelled = [pool for pool in pools if wants_ipip(pool)]
-    return {node.name: _far_end(node, tunnelled) for node in nodes} if tunnelled else {}
-
-
-def _far_end(node: Node, pools: Iterable[IPPool]) -> FarEnd | None:
-    """Return a node's end; None if it has no IPv4 address.
+def _remote_tunnel(encapsulation: Encapsulation, node: Node, pools: Iterable[IPPool]) -> RemoteTunnel | None:
+    """Return a node's end; None if the node has no IPv4 address.
 
     A node that is to have no tunnel address, because no pool selects it, is not waited for.
     """
     if node.ipv4 is None:
         return None
-    noted = node.tunnel_address("ipip") is not None
-    return FarEnd(node.ipv4.ip.packed, noted or not tunnel_pools("ipip", node, pools))
+    noted = node.tunnel_address(encapsulation.kind) is not None
+    return RemoteTunnel(node.ipv4.ip.packed, noted or not tunnel_pools(encapsulation.kind, node, pools))
 
 
 class TunnelRoutes:
-    """States what the source TUNNELS wants: all of it when the common ground changed, else only what moved."""
+    """States what the source TUNNELS wants: all of it when the settings changed, else only what leads elsewhere now."""
 
-    def __init__(self, ownership: Ownership) -> None:
-        self._ownership = ownership
-        self.ground = Ground()
-        self._ends: Mapping[str, FarEnd | None] = {}
-        self._paths: dict[FarEnd, RouteSpec] = {}
+    def __init__(self, ownership: Ownership, encapsulation: Encapsulation, node: str) -> None:
+        """node: this node's name."""
+        self._ownership, self.encapsulation = ownership, encapsulation
+        self.settings = TunnelSettings()
+        self._remote_blocks = RemoteBlocks(node)
+        self._ends: Mapping[str, RemoteTunnel | None] = {}
+        self._specs: dict[RemoteTunnel, RouteSpec] = {}
 
-    def stand_on(self, ground: Ground, ends: Mapping[str, FarEnd | None], whereabouts: RemoteBlocks) -> None:
-        """Take in what is common and all far ends; what they lead to is to be looked at again where they changed."""
-        if ground != self.ground:
-            self._paths.clear()
-            whereabouts.moved |= whereabouts.prefixes()
+    def fold(self, event: Changed | Gone | InSync) -> Topic:
+        """Take in one watch event; return what it concerns."""
+        return Topic.REMOTE_BLOCKS if self._remote_blocks.fold(event) else Topic.NOTHING
+
+    def update(self, settings: TunnelSettings, ends: Mapping[str, RemoteTunnel | None]) -> None:
+        """Take in the settings and every node's end; the routes that depend on what changed are due again."""
+        if settings != self.settings:
+            self._specs.clear()
+            self._remote_blocks.mark_all()
         for node in ends.keys() | self._ends.keys():
             if ends.get(node) != self._ends.get(node):
-                whereabouts.node_changed(node)
-        self.ground, self._ends = ground, ends
+                self._remote_blocks.mark_node(node)
+        self.settings, self._ends = settings, ends
 
-    def state(self, rib: Rib, whereabouts: RemoteBlocks) -> None:
-        """State or take back the routes to whatever moved."""
-        for prefix in whereabouts.take_moved():
-            path = self._path(prefix, whereabouts.node_of(prefix))
-            if path is None:
+    def state(self, rib: Rib) -> None:
+        """State or take back the routes that are due."""
+        for prefix in self._remote_blocks.take_changed():
+            spec = self._spec(prefix, self._remote_blocks.node_of(prefix))
+            if spec is None:
                 rib.remove(Source.TUNNELS, prefix)
             else:
-                rib.put(Source.TUNNELS, prefix, path)
+                rib.put(Source.TUNNELS, prefix, spec)
 
-    def waiting(self, whereabouts: RemoteBlocks) -> list[str]:
-        """Return the nodes whose end of the tunnel does not stand yet, though routes are to lead there."""
-        nodes = {whereabouts.node_of(prefix) for prefix in whereabouts.prefixes() if self._demanded(prefix)}
-        return sorted(node for node in nodes if node and (end := self._ends.get(node)) and not end.stands)
+    def waiting(self) -> list[str]:
+        """Return the nodes whose end of the tunnel is not ready yet, though routes are to lead there."""
+        prefixes = self._remote_blocks.prefixes()
+        nodes = {self._remote_blocks.node_of(prefix) for prefix in prefixes if self.settings.mode(prefix) != "Never"}
+        return sorted(node for node in nodes if node and (end := self._ends.get(node)) and not end.ready)
 
-    def _demanded(self, prefix: Prefix) -> bool:
-        return self.ground.mode(prefix) != "Never"
-
-    def _path(self, prefix: Prefix, node: str | None) -> RouteSpec | None:
+    def _spec(self, prefix: Prefix, node: str | None) -> RouteSpec | None:
         end = self._ends.get(node) if node else None
-        mode = self.ground.mode(prefix)
-        if mode == "Never" or end is None or not end.stands or not self._crosses(mode, end):
+        mode = self.settings.mode(prefix)
+        if mode == "Never" or end is None or not end.ready or not self._crosses(mode, end):
             return None
-        if end not in self._paths:
-            self._paths[end] = RouteSpec(
+        if end not in self._specs:
+            device = self.settings.device
+            self._specs[end] = RouteSpec(
                 self._ownership.local,
-                hops=(NextHop(self.ground.device, end.address, onlink=True),) if self.ground.device else (),
+                hops=(NextHop(device, end.address, onlink=True),) if device else (),
                 metric=self._ownership.metric,
-                mtu=self.ground.mtu,
+                mtu=self.settings.mtu,
             )
-        return self._paths[end]
+        return self._specs[end]
 
-    def _crosses(self, mode: Mode, end: FarEnd) -> bool:
+    def _crosses(self, mode: Mode, end: RemoteTunnel) -> bool:
         """True if the way to this node is one that the mode wants in a tunnel."""
-        same = self.ground.subnet is not None and self.ground.subnet.contains(Prefix.host(end.address))
+        same = self.settings.subnet is not None and self.settings.subnet.contains(Prefix.host(end.address))
         return mode == "Always" or not same
-
-
-def ipip_mtu(host_mtu: int, configurations: Mapping[str, FelixConfiguration], node: str) -> int:
-    """Return the tunnel's MTU: as configured for the node or the cluster, else what the host's leaves."""
-    for name in (f"node.{node}", "default"):
-        said = configurations[name].spec.ipip_mtu if name in configurations else None
-        if said:
-            return said
-    return host_mtu - IPIP_OVERHEAD
-
-
-def pod_mtu(host_mtu: int, tunnel_mtu: int, pools: Iterable[IPPool]) -> int:
-    """Return the largest packet of a pod: the smallest over the encapsulations that any pool has, else the host's."""
-    return min(tunnel_mtu, host_mtu) if any(map(wants_ipip, pools)) else host_mtu

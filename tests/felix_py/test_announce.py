@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from felix_py.announce import Addresses, Pool, rib_out
-from felix_py.snapshot import Endpoint, EndpointKey
+from datastore.kinds.pools import IPPool
+from felix_py.announce import rib_out
+from felix_py.identity import Addresses
+from felix_py.snapshot import Endpoint, EndpointKey, Pool
 from net.prefix import Prefix, pack
 
 NODE = Addresses(pack("192.0.2.1"), pack("fd00::1"))
-POOL = Pool(Prefix.parse("10.65.0.0/16"), exported=True)
+CIDR = "10.65.0.0/16"
+POOL = Pool(Prefix.parse(CIDR), IPPool.make("pods", cidr=CIDR))
 BLOCK = Prefix.parse("10.65.1.0/26")
 
 
@@ -28,7 +31,7 @@ def test_an_address_outside_all_pools_is_not_announced() -> None:
 
 
 def test_a_pool_that_is_not_exported_says_nothing() -> None:
-    silent = Pool(Prefix.parse("10.65.0.0/16"), exported=False)
+    silent = Pool(Prefix.parse(CIDR), IPPool.make("pods", cidr=CIDR, disableBGPExport=True))
     assert not rib_out([BLOCK], [pod("10.65.9.2")], [silent], NODE)
 
 

@@ -84,7 +84,7 @@ def test_a_route_is_ours_only_with_our_protocol_and_our_metric() -> None:
     operator = RouteSpec(3, hops=(NextHop(7),), metric=1030)
     fib.load([(POD, felix), (BLOCK, operator)])
     assert not fib.held
-    assert fib.squatted == {BLOCK: operator}
+    assert fib.conflicting == {BLOCK: operator}
 
 
 def test_a_foreign_route_at_our_metric_that_was_there_first_is_left_alone() -> None:
@@ -115,10 +115,10 @@ def test_a_foreign_route_beside_ours_is_reported_and_not_touched() -> None:
     fib.load([(BLOCK, HOLE)])
     static = RouteSpec(4, hops=(NextHop(7),), metric=0)
     assert fib.fold(event(BLOCK, static)) is None
-    assert fib.shadow_of(BLOCK) == static
+    assert fib.overriding(BLOCK) == static
     assert not steps(rib, fib, [BLOCK], ALL)
     fib.fold(event(BLOCK, static, gone=True))
-    assert fib.shadow_of(BLOCK) is None
+    assert fib.overriding(BLOCK) is None
 
 
 def test_a_device_that_goes_takes_its_routes_along() -> None:

@@ -10,7 +10,7 @@ import pytest
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
-from felix_py.invariants import INVARIANTS, Cluster, Local, Violation, standing, violations
+from felix_py.invariants import INVARIANTS, Cluster, Local, Violation, persisting, violations
 from felix_py.rib import Rib, Source
 from kernel.route import BLACKHOLE, NextHop, RouteSpec
 from net.prefix import Prefix
@@ -110,4 +110,4 @@ def test_a_release_that_is_noted_down_is_on_its_way_out() -> None:
 
 def test_only_what_stands_counts() -> None:
     passing, lasting = Violation(4, "passing"), Violation(2, "lasting")
-    assert standing([passing, lasting], [lasting]) == [lasting]
+    assert persisting([passing, lasting], [lasting]) == [lasting]

@@ -89,7 +89,7 @@ def test_a_second_agent_on_a_node_ends_with_1_before_it_touches_anything(namespa
     with (tmp_path / "run" / "agent.lock").open("w") as first:
         fcntl.flock(first, fcntl.LOCK_EX)
         said = words_of(agent(namespace, tmp_path), 1)
-    assert f"start the agent in {tmp_path}/run: another one runs there" in said
+    assert f"start the agent in {tmp_path}/run: another agent is already running" in said
     assert not (tmp_path / "cluster.db").exists()
 
 

@@ -6,7 +6,8 @@ from datastore.kinds.ipam import BlockAffinity
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.store import Changed, Gone, InSync
-from felix_py.snapshot import Endpoint, EndpointKey, Snapshot, Topic
+from felix_py.snapshot import Endpoint, EndpointKey, Snapshot
+from felix_py.topics import Topic
 from net.prefix import Prefix
 
 KEY = EndpointKey("default", "n1-k8s-web-eth0")
@@ -34,17 +35,17 @@ def affinity(cidr: str, node: str = "n1", state: str = "confirmed") -> BlockAffi
 def test_only_this_nodes_pods_count() -> None:
     snapshot = Snapshot("n1")
     assert snapshot.fold(Changed(endpoint("a", node="n2"))) == Topic.NOTHING
-    assert snapshot.fold(Changed(endpoint("a"))) == Topic.PODS
-    assert snapshot.take_touched() == {KEY}
+    assert snapshot.fold(Changed(endpoint("a"))) & Topic.PODS
+    assert snapshot.take_changed() == {KEY}
     assert snapshot.endpoints[KEY].addresses == (Prefix.parse("10.65.1.2/32"),)
 
 
 def test_the_same_said_twice_touches_nothing() -> None:
     snapshot = Snapshot("n1")
     snapshot.fold(Changed(endpoint("a")))
-    snapshot.take_touched()
+    snapshot.take_changed()
     assert snapshot.fold(Changed(endpoint("a"))) == Topic.NOTHING
-    assert not snapshot.touched
+    assert not snapshot.take_changed()
 
 
 def test_the_old_sandboxes_last_words_do_not_undo_an_attach() -> None:
@@ -59,7 +60,7 @@ def test_once_the_datastore_has_told_an_attach_back_it_rules() -> None:
     snapshot = Snapshot("n1")
     snapshot.attach(Endpoint.of(endpoint("new")))
     snapshot.fold(Changed(endpoint("new")))
-    assert snapshot.fold(Gone(WorkloadEndpoint, KEY.name, KEY.namespace)) == Topic.PODS
+    assert snapshot.fold(Gone(WorkloadEndpoint, KEY.name, KEY.namespace)) & Topic.PODS
     assert KEY not in snapshot.endpoints
 
 
@@ -105,11 +106,11 @@ def test_only_confirmed_affinities_of_this_node_are_own_blocks() -> None:
 def test_a_heartbeat_of_a_node_does_not_concern_the_sessions() -> None:
     snapshot = Snapshot("n1")
     node = Node.make("n2", annotations={"projectcalico.org/IPv4Address": "192.0.2.2/24"})
-    assert snapshot.fold(Changed(node)) == Topic.SESSIONS
+    assert snapshot.fold(Changed(node)) == Topic.NODES
     assert snapshot.fold(Changed(node.with_metadata(resource_version="7"))) == Topic.NOTHING
     moved = node.with_metadata(annotations={"projectcalico.org/IPv4Address": "192.0.2.9/24"})
-    assert snapshot.fold(Changed(moved)) == Topic.SESSIONS
-    assert snapshot.fold(Gone(Node, "n2")) == Topic.SESSIONS
+    assert snapshot.fold(Changed(moved)) == Topic.NODES
+    assert snapshot.fold(Gone(Node, "n2")) == Topic.NODES
 
 
 def test_everything_is_due_when_the_datastore_is_in_sync_for_the_first_time() -> None:

@@ -11,7 +11,7 @@ import pytest
 from datastore.errors import Unavailable
 from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool
-from felix_py.tunnel_device import TunnelEnd
+from felix_py.tunnel_device import KernelTunnelDevice
 from ipam.allocator import Allocator
 from ipam.tunnels import TunnelAddresses
 from kernel.links import Devices
@@ -44,8 +44,8 @@ def tunl0(place: Namespace) -> Namespace:
     return place
 
 
-def end(store: MemoryStore, devices: Devices) -> TunnelEnd:
-    return TunnelEnd(TunnelAddresses(store, Allocator(store), "n1"), devices)
+def end(store: MemoryStore, devices: Devices) -> KernelTunnelDevice:
+    return KernelTunnelDevice(TunnelAddresses(store, Allocator(store), "n1"), devices)
 
 
 def addresses(place: Namespace) -> list[str]:
@@ -56,7 +56,7 @@ async def test_the_device_is_up_with_its_mtu_and_its_one_address(tunl0: Namespac
     store = MemoryStore(node("n1"), IPIP)
     tunl0.ip("address add 192.0.2.77/24 dev tunl0")
     one = end(store, devices)
-    assert await one.settle(1480)
+    assert await one.bring_in_line(1480)
     assert one.address is not None
     assert addresses(tunl0) == [f"{one.address}/32"]
     shown = tunl0.ip("link show tunl0")
@@ -64,21 +64,21 @@ async def test_the_device_is_up_with_its_mtu_and_its_one_address(tunl0: Namespac
     assert str((await store.list(Node)).objects[0].tunnel_address("ipip")) == one.address
 
 
-async def test_settled_again_it_changes_nothing(tunl0: Namespace, devices: Devices) -> None:
+async def test_a_second_time_it_changes_nothing(tunl0: Namespace, devices: Devices) -> None:
     store = MemoryStore(node("n1"), IPIP)
-    assert await end(store, devices).settle(1480)
+    assert await end(store, devices).bring_in_line(1480)
     before, writes = tunl0.ip("address show dev tunl0"), store.calls["write IPAMBlock"]
-    assert await end(store, devices).settle(1480)
+    assert await end(store, devices).bring_in_line(1480)
     assert (tunl0.ip("address show dev tunl0"), store.calls["write IPAMBlock"]) == (before, writes)
 
 
 async def test_a_device_that_no_pool_wants_any_more_is_emptied_and_kept(tunl0: Namespace, devices: Devices) -> None:
     store = MemoryStore(node("n1"), IPIP)
     one = end(store, devices)
-    assert await one.settle(1480)
+    assert await one.bring_in_line(1480)
     [stored] = (await store.list(IPPool)).objects
     await store.update(stored.with_spec(ipip_mode="Never"))
-    assert await one.settle(0)
+    assert await one.bring_in_line(0)
     assert (one.address, addresses(tunl0)) == (None, [])
     assert ",UP" in tunl0.ip("link show tunl0")
     assert (await store.list(Node)).objects[0].tunnel_address("ipip") is None
@@ -91,7 +91,7 @@ class WithoutIpip(Devices):
         raise KernelError(f"create {name}: operation not supported (EOPNOTSUPP)", errno.EOPNOTSUPP)
 
 
-async def test_a_kernel_without_ipip_is_a_sentence_and_nobody_is_told_to_send(place: Namespace) -> None:
+async def test_a_kernel_without_ipip_is_a_sentence_and_no_other_node_is_told_to_send(place: Namespace) -> None:
     if "tunl0" in place.ip("link"):
         place.ip("link set tunl0 name gone0")  # it cannot be deleted
     store = MemoryStore(node("n1"), IPIP)
@@ -99,10 +99,10 @@ async def test_a_kernel_without_ipip_is_a_sentence_and_nobody_is_told_to_send(pl
         devices = WithoutIpip()
     with closing(devices):
         one = end(store, devices)
-        assert not await one.settle(1480)
+        assert not await one.bring_in_line(1480)
         assert "this kernel has no IPIP" in one.problem
         assert (await store.list(Node)).objects[0].tunnel_address("ipip") is None
-        assert await one.settle(0)  # and where no pool wants it, there is nothing to say
+        assert await one.bring_in_line(0)  # and where no pool wants it, there is nothing to say
         assert one.problem == ""
 
 
@@ -112,5 +112,5 @@ async def test_a_datastore_that_is_away_is_tried_again(tunl0: Namespace, devices
             raise Unavailable("read n1: the datastore is away")
 
     one = end(Away(node("n1"), IPIP), devices)
-    assert not await one.settle(1480)
+    assert not await one.bring_in_line(1480)
     assert "the datastore is away" in one.problem

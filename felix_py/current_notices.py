@@ -1,0 +1,59 @@
+"""Which notices hold at present, and which of them are new.
+
+Pure: no I/O, no clock, no logging.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from datastore.kinds.ipam import BlockAffinity, IPAMBlock
+from datastore.kinds.node import Node
+from datastore.notices import Notice
+from datastore.record import Resource
+from datastore.store import Changed, Gone, InSync
+from felix_py.notices import notices_of
+
+_WITHOUT = (IPAMBlock, BlockAffinity)  # written by programs and read in full
+
+Origin = tuple[str, str, str]
+
+
+class CurrentNotices:
+    """The notices of one agent, by where they come from. A notice is new once; again only if it was gone meanwhile."""
+
+    def __init__(self, node: str) -> None:
+        """node: this node's name; the Nodes of others are theirs to report."""
+        self._node = node
+        self._by_origin: dict[Origin, tuple[Notice, ...]] = {}
+
+    def all(self) -> tuple[Notice, ...]:
+        """Return each notice once, in order."""
+        return tuple(sorted({notice for notices in self._by_origin.values() for notice in notices}))
+
+    def fold(self, event: Changed | Gone | InSync) -> tuple[Notice, ...]:
+        """Take in one event of the datastore; return the notices that are new."""
+        match event:
+            case Changed(resource=resource) if not self._silent(resource):
+                return self._put(_origin(resource), notices_of(resource))
+            case Gone():
+                self._by_origin.pop((event.kind.KIND, event.namespace or "", event.name), None)
+        return ()
+
+    def put(self, part: str, notices: Iterable[Notice]) -> tuple[Notice, ...]:
+        """Take in all notices of one part of the agent, such as its settings; return those that are new."""
+        return self._put((part, "", ""), tuple(notices))
+
+    def _put(self, origin: Origin, notices: tuple[Notice, ...]) -> tuple[Notice, ...]:
+        before = self._by_origin.pop(origin, ())
+        known = {*before, *(notice for known in self._by_origin.values() for notice in known)} if notices else ()
+        if notices:
+            self._by_origin[origin] = notices
+        return tuple(notice for notice in dict.fromkeys(notices) if notice not in known)
+
+    def _silent(self, resource: Resource) -> bool:
+        return isinstance(resource, _WITHOUT) or (isinstance(resource, Node) and resource.name != self._node)
+
+
+def _origin(resource: Resource) -> Origin:
+    return resource.KIND, resource.namespace or "", resource.name

@@ -1,0 +1,96 @@
+"""What the agent's loop needs of the world, as Protocols: the kernel, the BGP sidecar, and the end of a tunnel.
+
+The store is the fourth (`datastore.store.Store`). Beside each stands a small honest fake in tests/felix_py/fakes.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from bgp.client import SidecarEvent
+from bgp.speaker import Attributes, Speaker
+from datastore.store import Store, WatchEvent
+from kernel.events import KernelEvent, Refused
+from kernel.link_codec import InterfaceAddress, Link
+from kernel.route import NextHop, RouteSpec
+from net.prefix import Prefix
+
+Routes = Sequence[tuple[Prefix, RouteSpec]]
+
+
+class Kernel(Protocol):
+    """This node's routes, devices and addresses. `kernel.rtnetlink.Rtnetlink` is the real one."""
+
+    async def dump(self) -> Routes:
+        """Return the main table's routes, both families. Raises KernelError."""
+
+    async def apply(self, put: Routes, remove: Routes = ()) -> list[Refused]:
+        """Put routes, then remove routes; return those the kernel refused."""
+
+    def events(self) -> AsyncIterator[list[KernelEvent]]:
+        """Yield what changed since this object was made, as many events at a time as were waiting."""
+
+    def resolve(self, address: bytes, avoid: Collection[int] = ()) -> NextHop | None:
+        """Return how this node reaches an address, without routes of the protocols in `avoid`; None: it does not."""
+
+    def links(self) -> Mapping[int, Link]:
+        """Return every device by index. Raises KernelError."""
+
+    def addresses(self) -> Iterable[InterfaceAddress]:
+        """Return every address of every device. Raises KernelError."""
+
+
+class PeersClient(Protocol):
+    """The BGP peers, by way of the sidecar. `bgp.client.SidecarClient` is the real one.
+
+    It owns what was stated: `speaker` and `announced` are what it was last given.
+    """
+
+    @property
+    def speaker(self) -> Speaker | None: ...
+
+    @property
+    def announced(self) -> Mapping[Prefix, Attributes]: ...
+
+    async def configure(self, speaker: Speaker) -> None:
+        """State who this node is and whom it peers with. It does not wait for the sidecar."""
+
+    async def announce(self, rib_out: Mapping[Prefix, Attributes]) -> None:
+        """State everything this node announces. It does not wait for the sidecar."""
+
+    def events(self) -> AsyncIterator[SidecarEvent]:
+        """Yield what the sidecar reports, for one consumer."""
+
+    async def run(self) -> None:
+        """Keep the connection until cancelled."""
+
+
+class TunnelDevice(Protocol):
+    """This node's end of a tunnel. `felix_py.tunnel_device.KernelTunnelDevice` is the real one."""
+
+    @property
+    def address(self) -> str | None:
+        """Its address, as IPAM has it; None while there is none."""
+
+    @property
+    def problem(self) -> str:
+        """Why it is not as wanted, as a sentence; "" = it is."""
+
+    def apply(self, mtu: int) -> None:
+        """State what is wanted: up with this MTU and its address, or, with MTU 0, no address. It does not wait."""
+
+    async def run(self) -> None:
+        """Keep the device as wanted until cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """observe: is given every event of the store too: the allocator, which so needs no watch of its own."""
+
+    store: Store
+    kernel: Kernel
+    peers: PeersClient
+    tunnel: TunnelDevice
+    observe: Callable[[WatchEvent], None] = lambda event: None

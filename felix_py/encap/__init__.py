@@ -1,0 +1,1 @@
+"""Encapsulations: how packets reach pods of other nodes where the network between does not carry them."""

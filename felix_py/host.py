@@ -1,0 +1,133 @@
+"""What this machine's kernel says of its devices: one reading and then events, folded into one state.
+
+Pure: no I/O, no clock, no logging. The twin of `Snapshot`, and the one owner of names, indices, addresses and MTUs of
+devices. Like it, it also knows what no event can have reported yet: the device of a pod that is being attached.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+from felix_py.autodetect import EXCLUDED
+from felix_py.topics import Topic
+from kernel.events import AddressChanged, LinkChanged
+from kernel.link_codec import InterfaceAddress, Link
+
+DEFAULT_MTU = 1500
+
+
+class Host:
+    """The devices of one host and their addresses.
+
+    own: the node's addresses, packed; the devices that have them decide the host's MTU. pod_prefix: how the names of
+    pods' devices begin. tunnel_devices: the names of this node's ends of tunnels.
+    """
+
+    def __init__(self, own: Collection[bytes], pod_prefix: str, tunnel_devices: Collection[str] = ()) -> None:
+        self._own, self._pod_prefix, self._tunnel_devices = frozenset(own), pod_prefix, frozenset(tunnel_devices)
+        self._links: dict[int, Link] = {}
+        self._addresses: dict[int, set[InterfaceAddress]] = {}
+        self._names: dict[int, str] = {}
+        self._up: dict[str, int] = {}
+        self._changed: set[str] = set()
+        self.mtu = DEFAULT_MTU
+
+    @property
+    def names(self) -> Mapping[int, str]:
+        """The name of each device by its index; always the same mapping, kept current."""
+        return self._names
+
+    @property
+    def up(self) -> Mapping[str, int]:
+        """The index of each device that is up, by its name."""
+        return self._up
+
+    def load(self, links: Iterable[Link], addresses: Iterable[InterfaceAddress]) -> Topic:
+        """Take a whole reading for the truth; return what that may concern."""
+        self._changed |= set(self._names.values())
+        self._links = {link.index: link for link in links}
+        self._addresses = {}
+        for address in addresses:
+            self._addresses.setdefault(address.index, set()).add(address)
+        self._names.clear()
+        self._names.update((index, link.name) for index, link in self._links.items())
+        self._up.clear()
+        self._up.update((link.name, index) for index, link in self._links.items() if link.up)
+        self._changed |= set(self._names.values())
+        return Topic.PODS | Topic.TUNNEL_DEVICES | Topic.NEXT_HOPS | self._update_mtu()
+
+    def fold(self, event: LinkChanged | AddressChanged) -> Topic:
+        """Take in one event; return what it concerns."""
+        match event:
+            case LinkChanged(link=link, gone=gone):
+                return self._fold_link(link, gone)
+            case AddressChanged(address=address, gone=gone):
+                return self._fold_address(address, gone)
+
+    def attached(self, name: str, index: int) -> None:
+        """Take in the device of a pod that is being attached, before its event arrives. It is up."""
+        self._up[name] = index
+        self._names[index] = name
+
+    def take_changed(self) -> set[str]:
+        """Return the names of the devices that changed since this was last asked."""
+        taken, self._changed = self._changed, set()
+        return taken
+
+    def is_pods(self, name: str) -> bool:
+        return name.startswith(self._pod_prefix)
+
+    def _fold_link(self, link: Link, gone: bool) -> Topic:
+        before = self._links.pop(link.index, None)
+        if before is not None and self._up.get(before.name) == link.index:
+            del self._up[before.name]
+        if gone:
+            self._names.pop(link.index, None)
+            self._addresses.pop(link.index, None)
+        else:
+            self._links[link.index] = link
+            self._names[link.index] = link.name
+            if link.up:
+                self._up[link.name] = link.index
+        names = {link.name, before.name if before else link.name}
+        self._changed |= names
+        if any(map(self.is_pods, names)):
+            return Topic.PODS
+        topic = Topic.PODS | self._update_mtu()
+        if names & self._tunnel_devices:
+            topic |= Topic.TUNNEL_DEVICES
+        if before is None or gone or (before.up, before.carrier) != (link.up, link.carrier):
+            topic |= Topic.NEXT_HOPS
+        return topic
+
+    def _fold_address(self, address: InterfaceAddress, gone: bool) -> Topic:
+        of_device = self._addresses.setdefault(address.index, set())
+        if gone:
+            of_device.discard(address)
+        else:
+            of_device.add(address)
+        topic = Topic.NEXT_HOPS
+        if self._names.get(address.index) in self._tunnel_devices:
+            topic |= Topic.TUNNEL_DEVICES
+        return topic | self._update_mtu() if address.address in self._own else topic
+
+    def _update_mtu(self) -> Topic:
+        before, self.mtu = self.mtu, self._smallest_mtu()
+        return Topic.NOTHING if self.mtu == before else Topic.MTU
+
+    def _smallest_mtu(self) -> int:
+        """Return the MTU of the devices that carry the node's addresses, the smallest.
+
+        A node whose address is on its loopback, as routed hosts have it, sends by any other device that is up.
+        """
+        links = {index: link for index, link in self._links.items() if link.name != "lo"}
+        carriers = {
+            index
+            for index, addresses in self._addresses.items()
+            if index in links and any(one.address in self._own for one in addresses)
+        }
+        used = carriers or {index for index, link in links.items() if link.up and self._may_send(link.name)}
+        return min((links[index].mtu for index in used), default=DEFAULT_MTU)
+
+    def _may_send(self, name: str) -> bool:
+        return not EXCLUDED.fullmatch(name) and not self.is_pods(name)

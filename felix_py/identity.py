@@ -1,0 +1,31 @@
+"""Who this node is, as start-up found out.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from typing import Literal, NamedTuple
+
+from net.prefix import Prefix
+
+
+class Addresses(NamedTuple):
+    """This node's own addresses, packed: the next hop of everything it announces, by family."""
+
+    ipv4: bytes | None
+    ipv6: bytes | None
+
+    def of_family(self, prefix: Prefix) -> bytes | None:
+        return self.ipv4 if prefix.bits == 32 else self.ipv6
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The node's name and addresses. router_id: as set, None = the IPv4 address."""
+
+    node: str
+    addresses: Addresses
+    router_id: IPv4Address | Literal["hash"] | None = None

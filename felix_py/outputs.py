@@ -1,0 +1,72 @@
+"""What is brought in line after which change, in order.
+
+The order is the rule: a tunnel's device before the routes into it, every route in the kernel before a session or an
+announcement speaks of it. A packet filter comes before the routes, NAT beside it; each is one more row.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from felix_py.topics import Topic
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One part of the world. apply: brings it in line with what was folded in; it may run at any time, and again."""
+
+    name: str
+    on: Topic
+    apply: Callable[[], Awaitable[None]]
+
+
+TUNNEL_DEVICE = Topic.POOLS | Topic.OWN_NODE | Topic.FELIX | Topic.MTU | Topic.TUNNEL_DEVICES
+TUNNEL_SETTINGS = TUNNEL_DEVICE | Topic.NODES
+TUNNEL_ROUTES = TUNNEL_SETTINGS | Topic.REMOTE_BLOCKS
+ROUTES = Topic.ROUTES | Topic.NEXT_HOPS | Topic.PODS | Topic.BLOCKS | TUNNEL_ROUTES
+POD_MTU = Topic.POOLS | Topic.FELIX | Topic.MTU
+SESSIONS = Topic.BGP | Topic.NODES | Topic.BLOCKS | Topic.POOLS
+ANNOUNCEMENTS = Topic.BORROWED | Topic.BLOCKS | Topic.POOLS | Topic.OWN_NODE
+
+
+async def bring_in_line(outputs: tuple[Output, ...], due: Topic) -> None:
+    """Apply what depends on any of these topics, in order."""
+    for output in outputs:
+        if output.on & due:
+            await output.apply()
+
+
+class Due:
+    """The topics that changed and are not brought in line yet."""
+
+    def __init__(self) -> None:
+        self._topics = self._later = Topic.NOTHING
+        self._some = asyncio.Event()
+
+    def add(self, topic: Topic) -> None:
+        if topic:
+            self._topics |= topic
+            self._some.set()
+
+    def add_later(self, topic: Topic, seconds: float) -> None:
+        """Add a topic that changes in bursts, once for all that come within these seconds."""
+        if not self._later:
+            asyncio.get_running_loop().call_later(seconds, self._add_later)
+        self._later |= topic
+
+    def _add_later(self) -> None:
+        later, self._later = self._later, Topic.NOTHING
+        self.add(later)
+
+    async def wait(self) -> None:
+        """Return when a topic was added since this last returned."""
+        await self._some.wait()
+        self._some.clear()
+
+    def take(self, among: Topic = Topic.EVERYTHING) -> Topic:
+        """Return the due topics among these; the others stay due."""
+        taken = self._topics & among
+        self._topics &= ~among
+        return taken

@@ -1,0 +1,93 @@
+"""What this node tells its BGP peers: who it is, and what it announces.
+
+An edge to the sidecar's client, which owns what was stated. What to state is decided by pure functions of the snapshot.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+from bgp.sessions import speaker_of
+from bgp.speaker import Attributes
+from datastore.notices import Notice
+from felix_py.announce import borrowed, rib_out
+from felix_py.edges import PeersClient
+from felix_py.encap.ipip import IPIP
+from felix_py.identity import Identity
+from felix_py.snapshot import Snapshot
+from net.prefix import Prefix
+
+SIDECAR_PATIENCE_SECONDS = 30.0
+
+
+class Peering:
+    """One node's sessions and announcements. `notices`: what of the sessions' configuration is not obeyed."""
+
+    def __init__(
+        self,
+        client: PeersClient,
+        identity: Identity,
+        snapshot: Snapshot,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """clock: seconds from any beginning."""
+        self.client, self._identity, self._snapshot, self._clock = client, identity, snapshot, clock
+        self.notices: tuple[Notice, ...] = ()
+        self._away_since: float | None = None
+
+    async def configure(self) -> None:
+        """State the sessions."""
+        snapshot = self._snapshot
+        speaker, self.notices = speaker_of(
+            self._identity.node,
+            snapshot.nodes.values(),
+            snapshot.bgp_configurations.get("default"),
+            snapshot.peers.values(),
+            own_blocks=snapshot.own_blocks(),
+            pools=snapshot.pool_prefixes(),
+            router_id=self._identity.router_id,
+            node_configurations=snapshot.node_bgp_configurations(),
+        )
+        await self.client.configure(speaker)
+
+    async def announce(self) -> None:
+        """State the announcements. The loop comes here after the routes are in the kernel."""
+        await self.client.announce(self.exportable())
+
+    def exportable(self) -> Mapping[Prefix, Attributes]:
+        """Return what this node has to announce by now."""
+        return rib_out(
+            self._snapshot.own_blocks(),
+            self._snapshot.endpoints.values(),
+            self._snapshot.pools.values(),
+            self._identity.addresses,
+            self._tunnel_addresses(),
+        )
+
+    def borrowed(self) -> list[Prefix]:
+        """Return the addresses of our pods and tunnels that lie in other nodes' blocks."""
+        return borrowed(
+            self._snapshot.own_blocks(),
+            self._snapshot.endpoints.values(),
+            self._snapshot.pools.values(),
+            self._tunnel_addresses(),
+        )
+
+    def _tunnel_addresses(self) -> list[Prefix]:
+        """Return the addresses of this node's tunnels, as its Node has them."""
+        own = self._snapshot.nodes.get(self._identity.node)
+        noted = own.tunnel_address(IPIP.kind) if own else None
+        return [Prefix.host(noted.packed)] if noted else []
+
+    def connected(self) -> None:
+        self._away_since = None
+
+    def disconnected(self) -> None:
+        self._away_since = self._clock()
+
+    def limitation(self) -> str | None:
+        """Return why running pods may lose connectivity, if so: for CNI's STATUS. A sidecar that restarts is none."""
+        if self._away_since is None or self._clock() - self._away_since < SIDECAR_PATIENCE_SECONDS:
+            return None
+        return "the BGP sidecar is away: routes to other nodes are kept, but no longer follow what changes there"

@@ -1,0 +1,129 @@
+"""Every source of this node's routes, the RIB they state into, and the writer that carries it to the kernel.
+
+An edge: it asks the kernel how next hops are reached, and writes. What each source wants is decided by the pure parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from bgp.speaker import LearnedPaths
+from felix_py.edges import Kernel
+from felix_py.encap.ipip import IPIP
+from felix_py.fib import Fib, Ownership
+from felix_py.host import Host
+from felix_py.rib import Rib, Source
+from felix_py.snapshot import Endpoint, Snapshot
+from felix_py.sources import LearnedRoutes, PodRoutes, block_routes
+from felix_py.tunnels import TunnelRoutes, remote_tunnels, tunnel_settings
+from felix_py.writer import FibWriter
+from kernel.link_codec import Link
+from kernel.route import NextHop
+from net.prefix import Prefix, unpack
+
+
+class RouteRefused(Exception):
+    """The kernel does not take a pod's route."""
+
+
+class Routing:
+    """The routes of one node, from what its snapshot, its host and its peers say."""
+
+    def __init__(
+        self, ownership: Ownership, kernel: Kernel, snapshot: Snapshot, host: Host, wake: Callable[[], None]
+    ) -> None:
+        """wake: asks for `write` soon."""
+        self._kernel, self._snapshot, self._host, self._wake = kernel, snapshot, host, wake
+        self.ownership = ownership
+        self.rib = Rib()
+        self.pods = PodRoutes(ownership)
+        self.tunnels = TunnelRoutes(ownership, IPIP, snapshot.node)
+        self.learned = LearnedRoutes(ownership)
+        self.writer = FibWriter(kernel, self.rib, Fib(ownership), wake, host.names)
+
+    # What this node's own state says
+
+    async def state_pods(self) -> None:
+        """State the routes of the pods that changed, or whose device did."""
+        endpoints, devices = self._snapshot.endpoints, self._host.take_changed()
+        keys = self._snapshot.take_changed()
+        if devices:
+            keys |= {key for key, endpoint in endpoints.items() if endpoint.device in devices}
+        for key in keys:
+            self.pods.update(self.rib, key, endpoints.get(key), self._host.up)
+
+    async def state_blocks(self) -> None:
+        self.rib.state(Source.BLOCKS, block_routes(self._snapshot.own_blocks(), self.ownership))
+
+    async def update_tunnels(self) -> None:
+        """Work out what all routes into the tunnel have in common, and where they end."""
+        nodes, pools = self._snapshot.nodes, self._snapshot.pools.values()
+        device = self._host.up.get(IPIP.device, 0)
+        settings = tunnel_settings(IPIP, pools, nodes.get(self._snapshot.node), device, self.tunnel_mtu())
+        self.tunnels.update(settings, remote_tunnels(IPIP, nodes.values(), pools))
+
+    async def state_tunnels(self) -> None:
+        self.tunnels.state(self.rib)
+
+    def tunnel_mtu(self) -> int:
+        """Return the MTU of the tunnel at present, whether a pool wants one or not."""
+        return IPIP.mtu(self._host.mtu, self._snapshot.felix_configurations, self._snapshot.node)
+
+    def tunnel_wanted(self) -> bool:
+        return any(IPIP.wanted_by(pool.resource) for pool in self._snapshot.pools.values())
+
+    # What the peers say
+
+    def learn(self, routes: Mapping[Prefix, LearnedPaths]) -> None:
+        self.learned.resolved(self.rib, self._resolve(self.learned.unknown(routes.values())))
+        self.learned.put(self.rib, routes)
+        self._wake()
+
+    def withdraw(self, prefixes: Iterable[Prefix]) -> None:
+        self.learned.remove(self.rib, prefixes)
+        self._wake()
+
+    def all_learned(self) -> None:
+        """Every peer has sent its table, or its time is over: learned routes that nothing wants may go."""
+        self.writer.allow_removal(self.ownership.learned)
+
+    async def resolve_next_hops(self) -> None:
+        """Ask anew how next hops are reached: the host's own routes, devices or addresses changed."""
+        self.learned.resolved(self.rib, self._resolve(self.learned.known()))
+        self.writer.retry_refused()
+
+    def _resolve(self, addresses: Iterable[bytes]) -> dict[bytes, NextHop | None]:
+        return {address: self._kernel.resolve(address, avoid=(self.ownership.learned,)) for address in addresses}
+
+    def unreachable_next_hops(self) -> list[str]:
+        return sorted(unpack(address) for address in self.learned.unreachable())
+
+    # Into the kernel
+
+    async def allow_local_removal(self) -> None:
+        """The datastore is in sync, and all that pods, blocks and tunnels want is stated: the rest may go."""
+        self.writer.allow_removal(self.ownership.local)
+
+    async def write(self) -> None:
+        await self.writer.write()
+
+    def lost_device(self, link: Link) -> None:
+        """Take in that a device went down or away, and its routes with it. The host has not folded that in yet."""
+        names = {link.name, self._host.names.get(link.index, link.name)}
+        among: list[Prefix] | None = None
+        if self._snapshot.in_sync and any(map(self._host.is_pods, names)):
+            pods = [pod for pod in self._snapshot.endpoints.values() if pod.device in names]
+            among = [address for pod in pods for address in pod.addresses]
+        self.writer.lost_device(link.index, among)
+        self.pods.forget_device(link.index)
+
+    def require(self, pod: Endpoint) -> None:
+        """Raise RouteRefused if the kernel does not hold a pod's routes after a write."""
+        for address in pod.addresses:
+            if refused := self.writer.refused.get(address):
+                raise RouteRefused(f"put the route {address} dev {pod.device}: {refused.text}")
+            if other := self.writer.fib.conflicting.get(address):
+                raise RouteRefused(
+                    f"put the route {address} dev {pod.device}: a route of protocol {other.protocol} is there "
+                    f"with our metric {other.metric} and was before ours; it is left alone; remove it"
+                )

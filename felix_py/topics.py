@@ -1,0 +1,46 @@
+"""What a change may concern: the word that what is folded in and what is brought in line have in common.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+from enum import Flag, auto
+
+
+class Topic(Flag):
+    """The folds (`Snapshot`, `Host`, tunnels' remote blocks) return topics; each output depends on some."""
+
+    NOTHING = 0
+    IN_SYNC = auto()  # the datastore has reported everything there is, for the first time
+    PODS = auto()  # pods of this node, or their devices
+    BORROWED = auto()  # an address of a pod here that lies in no block of this node came or went
+    BLOCKS = auto()  # this node's blocks
+    REMOTE_BLOCKS = auto()  # where the addresses of other nodes' pods are
+    POOLS = auto()
+    NODES = auto()  # addresses, annotations and labels of any node
+    OWN_NODE = auto()
+    BGP = auto()  # BGPPeers and BGPConfigurations
+    FELIX = auto()  # FelixConfigurations
+    MTU = auto()  # what the host's own devices carry
+    TUNNEL_DEVICES = auto()  # the device of a tunnel, or its address
+    NEXT_HOPS = auto()  # the ways by which this host reaches other addresses
+    ROUTES = auto()  # what the RIB wants, or what the kernel holds
+    EVERYTHING = (
+        IN_SYNC
+        | PODS
+        | BORROWED
+        | BLOCKS
+        | REMOTE_BLOCKS
+        | POOLS
+        | NODES
+        | OWN_NODE
+        | BGP
+        | FELIX
+        | MTU
+        | TUNNEL_DEVICES
+        | NEXT_HOPS
+        | ROUTES
+    )
+    BEFORE_SYNC = NEXT_HOPS | ROUTES
+    """What may be acted on before the datastore has reported everything there is."""

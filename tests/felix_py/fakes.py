@@ -1,0 +1,159 @@
+"""Small honest stand-ins for the agent's edges (felix_py/edges.py): each is the state that the real thing would have.
+
+`deeds` is one list that several fakes may share: what was done, in the order in which it was done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+
+from bgp.client import SidecarEvent
+from bgp.speaker import Attributes, Speaker
+from kernel.events import KernelEvent, LinkChanged, Refused, RouteChanged
+from kernel.link_codec import InterfaceAddress, Link
+from kernel.netlink import KernelError
+from kernel.route import NextHop, RouteSpec
+from net.prefix import Prefix, pack
+
+Routes = Sequence[tuple[Prefix, RouteSpec]]
+
+ETH0 = Link(2, "eth0", up=True, carrier=True, mtu=1500, mac=bytes(6))
+ADDRESS = InterfaceAddress(2, pack("192.0.2.1"), 24, 2, 0)
+
+
+class FakeKernel:
+    """Routes by prefix and metric, replaced in place; devices; and the events that a change by others makes."""
+
+    def __init__(
+        self,
+        routes: Iterable[tuple[Prefix, RouteSpec]] = (),
+        *,
+        deeds: list[str] | None = None,
+        links: Collection[Link] = (),
+    ) -> None:
+        self.routes = {(prefix, spec.metric): spec for prefix, spec in routes}
+        self.deeds = [] if deeds is None else deeds
+        self.devices = {link.index: link for link in links or (ETH0,)}
+        self.device_addresses = [ADDRESS]
+        self.refused: dict[Prefix, str] = {}  # what it does not take, and why
+        self.reached: dict[bytes, NextHop] = {}
+        self.batches: list[tuple[Routes, Routes]] = []
+        self.dumps = 0
+        self.open = asyncio.Event()  # cleared: a batch hangs before it is carried out
+        self.open.set()
+        self.failure: KernelError | None = None
+        self._events: asyncio.Queue[list[KernelEvent]] = asyncio.Queue()
+
+    async def dump(self) -> Routes:
+        self.dumps += 1
+        return [(prefix, spec) for (prefix, _), spec in self.routes.items()]
+
+    async def apply(self, put: Routes, remove: Routes = ()) -> list[Refused]:
+        await self.open.wait()
+        if self.failure is not None:
+            raise self.failure
+        self.batches.append((put, remove))
+        refused = []
+        for prefix, spec in put:
+            if prefix in self.refused:
+                refused.append(Refused(prefix, spec, errno.ENETUNREACH, self.refused[prefix]))
+            else:
+                self.routes[prefix, spec.metric] = spec
+                self.deeds.append(f"put {prefix}")
+        for prefix, spec in remove:
+            held = self.routes.get((prefix, spec.metric))
+            if held is not None and held.protocol == spec.protocol:
+                del self.routes[prefix, spec.metric]
+            self.deeds.append(f"remove {prefix}")
+        return refused
+
+    async def events(self) -> AsyncIterator[list[KernelEvent]]:
+        while True:
+            yield await self._events.get()
+
+    def resolve(self, address: bytes, avoid: Collection[int] = ()) -> NextHop | None:
+        return self.reached.get(address)
+
+    def links(self) -> Mapping[int, Link]:
+        return dict(self.devices)
+
+    def addresses(self) -> Iterable[InterfaceAddress]:
+        return list(self.device_addresses)
+
+    def held(self, prefix: Prefix, metric: int = 1030) -> RouteSpec | None:
+        return self.routes.get((prefix, metric))
+
+    # What others do
+
+    def report(self, *events: KernelEvent) -> None:
+        self._events.put_nowait(list(events))
+
+    def foreign_put(self, prefix: Prefix, spec: RouteSpec) -> RouteChanged:
+        """Another program puts a route; return the event that the kernel reports."""
+        replaced = (prefix, spec.metric) in self.routes
+        self.routes[prefix, spec.metric] = spec
+        return RouteChanged(prefix, spec, replaced=replaced)
+
+    def foreign_remove(self, prefix: Prefix, metric: int = 1030) -> RouteChanged:
+        return RouteChanged(prefix, self.routes.pop((prefix, metric)), gone=True)
+
+    def set_link(self, link: Link, *, gone: bool = False) -> LinkChanged:
+        """A device is there, changed or gone; routes through one that is down go without an event."""
+        if gone:
+            self.devices.pop(link.index, None)
+        else:
+            self.devices[link.index] = link
+        if gone or not link.up:
+            lost = [key for key, spec in self.routes.items() if any(hop.device == link.index for hop in spec.hops)]
+            for key in lost:
+                del self.routes[key]
+        return LinkChanged(link, gone)
+
+
+class FakePeers:
+    """A sidecar that takes every statement, and reports what a test makes it report."""
+
+    def __init__(self, deeds: list[str] | None = None) -> None:
+        self.deeds = [] if deeds is None else deeds
+        self.speaker: Speaker | None = None
+        self.announced: Mapping[Prefix, Attributes] = {}
+        self._events: asyncio.Queue[SidecarEvent] = asyncio.Queue()
+
+    async def configure(self, speaker: Speaker) -> None:
+        self.speaker = speaker
+        self.deeds.append("configure")
+
+    async def announce(self, rib_out: Mapping[Prefix, Attributes]) -> None:
+        self.deeds += [f"announce {prefix}" for prefix in rib_out.keys() - self.announced.keys()]
+        self.deeds += [f"withdraw {prefix}" for prefix in self.announced.keys() - rib_out.keys()]
+        self.announced = dict(rib_out)
+
+    async def events(self) -> AsyncIterator[SidecarEvent]:
+        while True:
+            yield await self._events.get()
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+    def report(self, *events: SidecarEvent) -> None:
+        for event in events:
+            self._events.put_nowait(event)
+
+
+class FakeTunnelDevice:
+    """Remembers the MTU that it was last asked for; None: it was never asked."""
+
+    def __init__(self, deeds: list[str] | None = None) -> None:
+        self.deeds = [] if deeds is None else deeds
+        self.mtu: int | None = None
+        self.address: str | None = None
+        self.problem = ""
+
+    def apply(self, mtu: int) -> None:
+        self.mtu = mtu
+        self.deeds.append(f"tunnel {mtu}")
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
