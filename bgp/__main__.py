@@ -25,7 +25,7 @@ def main() -> int:
     level = os.environ.get(LEVEL, "").strip() or "info"
     if level.lower() not in LEVELS:
         allowed = " or ".join((", ".join(LEVELS[:-1]), LEVELS[-1]))
-        print(f"setting {LEVEL}={level!r}: not {allowed}; the sidecar does not start", file=sys.stderr)
+        print(f"setting {LEVEL}={level!r}: not valid; use {allowed}; the sidecar does not start", file=sys.stderr)
         return 2
     logging.basicConfig(
         level=level.upper(),

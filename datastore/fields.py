@@ -87,7 +87,7 @@ def as_number(written: int | str) -> int:
     if isinstance(written, float):
         raise ValueError(f"{written} is a decimal number; a dotted AS number has to stand in quotes")
     parts = str(written).split(".")
-    if len(parts) <= 2 and all(part.isascii() and part.isdigit() for part in parts):
+    if len(parts) <= 2 and all(part.isascii() and part.isdigit() and len(part) <= 10 for part in parts):
         high, low = (0, int(parts[0])) if len(parts) == 1 else (int(parts[0]), int(parts[1]))
         if len(parts) == 1 and low < 1 << 32:
             return low

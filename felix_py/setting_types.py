@@ -1,7 +1,7 @@
 """The types of settings: texts of the environment and of the settings file, as values.
 
-Pure. Each takes a text, or a value that is one already. Each raises ValueError for a text that is none; what is allowed
-instead is said by the setting.
+Pure. Each takes a text, or a value that is one already. Each raises ValueError for a text that is none, with a sentence
+where there is more to be said than what the setting allows.
 """
 
 from __future__ import annotations
@@ -40,43 +40,45 @@ def _of_text(parse: Callable[[str], Any]) -> PlainValidator:
 
 def _matching(pattern: str, text: str) -> str:
     if not re.fullmatch(pattern, text, re.ASCII):
-        raise ValueError(f"does not match {pattern}")
+        raise ValueError
     return text
 
 
 def _path(text: str) -> Path:
     if not text.startswith("/"):
-        raise ValueError("is relative")
+        raise ValueError
     return Path(text)
 
 
 def _socket_folder(text: str) -> Path:
     if len(text.encode()) > LONGEST_FOLDER_BYTES:
-        raise ValueError("is too long")
+        raise ValueError
     return _path(text)
 
 
 def _store(text: str) -> str:
     try:
         sqlite_path(text)
-    except Invalid as error:
-        raise ValueError(str(error)) from None
+    except Invalid:
+        raise ValueError from None
     return text
 
 
 def _as_number(text: str) -> int:
     number = fields.as_number(text)
     if number == 0:
-        raise ValueError("is reserved (RFC 7607)")
+        raise ValueError("0 is reserved (RFC 7607)")
     return number
 
 
 def _router_id(text: str) -> IPv4Address | Literal["hash"]:
     if text.lower() == "hash":
         return "hash"
-    found = IPv4Address(text)
+    found = fields.address(text)
+    if not isinstance(found, IPv4Address):
+        raise ValueError
     if not int(found):
-        raise ValueError("is reserved (RFC 6286)")
+        raise ValueError("0.0.0.0 is reserved (RFC 6286)")
     return found
 
 
@@ -94,7 +96,7 @@ def _node_address(version: int, text: str) -> NodeAddress:
         return AddressChoice(text.lower())
     found = fields.interface(text)
     if found.version != version or found.ip.is_unspecified or found.ip.is_multicast:
-        raise ValueError("is no address of a node")
+        raise ValueError
     return found if "/" in text else found.ip
 
 

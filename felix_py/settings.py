@@ -12,6 +12,7 @@ from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from datastore.defaults import DEFAULT_URL
 from datastore.errors import Invalid
 from datastore.fields import Network, network
 from datastore.kinds.pools import IPPool
@@ -125,9 +126,7 @@ class Settings(_Group):
     hostname: str = _setting("HOSTNAME", "", "a host's name")
     nodename_file: AbsolutePath = _setting("CALICO_NODENAME_FILE", Path("/var/lib/calico/nodename"), _PATH)
     mtu_file: AbsolutePath = _setting("FELIX_MTUFILE", Path("/var/lib/calico/mtu"), _PATH)
-    datastore: StoreUrl = _setting(
-        "FELIX_DATASTORE", "sqlite:///var/lib/felix/cluster.db", "sqlite:// and the absolute path of a file"
-    )
+    datastore: StoreUrl = _setting("FELIX_DATASTORE", DEFAULT_URL, "sqlite:// and the absolute path of a file")
     run_dir: SocketFolder = _setting(
         "FELIX_RUN_DIR", Path("/run/felix"), f"{_PATH} of at most {LONGEST_FOLDER_BYTES} bytes"
     )
@@ -233,13 +232,14 @@ def _parsed(model: type[G], prefix: str, written: Mapping[str, str], values: Map
     try:
         return model.model_validate({**written, **(values or {})})
     except ValidationError as error:
-        name = str(error.errors()[0]["loc"][0])
-        raise SettingsError(_refusal(prefix + name, written[name], variables()[prefix + name])) from None
+        first = error.errors()[0]
+        name, reason = str(first["loc"][0]), str(first.get("ctx", {}).get("error", ""))
+        raise SettingsError(_refusal(prefix + name, written[name], variables()[prefix + name], reason)) from None
 
 
-def _refusal(name: str, text: str, allowed: str) -> str:
+def _refusal(name: str, text: str, allowed: str, reason: str = "") -> str:
     shown = text if len(text) <= 100 else f"{text[:97]}..."
-    return f"setting {name}={shown!r}: not {allowed}; {_ENDS}"
+    return f"setting {name}={shown!r}: {reason if 0 < len(reason) < 200 else 'not valid'}; use {allowed}; {_ENDS}"
 
 
 def read_file(path: Path) -> dict[str, str]:

@@ -17,7 +17,8 @@ def test_a_bad_log_level_ends_it_with_2_and_one_sentence(tmp_path: Path) -> None
     )
     assert (ended.returncode, ended.stderr) == (
         2,
-        "setting FELIX_LOGSEVERITYSCREEN='loud': not debug, info, warning or error; the sidecar does not start\n",
+        "setting FELIX_LOGSEVERITYSCREEN='loud': not valid; use debug, info, warning or error;"
+        " the sidecar does not start\n",
     )
     assert not list(tmp_path.iterdir())
 

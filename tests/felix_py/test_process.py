@@ -63,18 +63,18 @@ def words_of(process: subprocess.Popen[str], code: int) -> str:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "allowed"),
+    ("name", "value", "reason", "allowed"),
     [
-        ("CALICO_ROUTER_ID", "foo", "an IPv4 address other than 0.0.0.0, or hash"),
-        ("FELIX_STATUSMODE", "rw", "a file's mode in octal such as 0660"),
-        ("FELIX_INTERFACEPREFIX", "a/b", "1 to 4 letters, digits, dots, dashes and underscores"),
+        ("CALICO_ROUTER_ID", "foo", '"foo" is not an IP address', "an IPv4 address other than 0.0.0.0, or hash"),
+        ("FELIX_STATUSMODE", "rw", "not valid", "a file's mode in octal such as 0660"),
+        ("FELIX_INTERFACEPREFIX", "a/b", "not valid", "1 to 4 letters, digits, dots, dashes and underscores"),
     ],
 )
 def test_a_bad_setting_ends_it_with_2_and_one_sentence(
-    namespace: str, tmp_path: Path, name: str, value: str, allowed: str
+    namespace: str, tmp_path: Path, name: str, value: str, reason: str, allowed: str
 ) -> None:
     said = words_of(agent(namespace, tmp_path, **{name: value}), 2)
-    assert said == f"setting {name}='{value}': not {allowed}; the agent does not start\n"
+    assert said == f"setting {name}='{value}': {reason}; use {allowed}; the agent does not start\n"
 
 
 async def test_another_nodes_address_ends_it_with_1_and_names_the_node(namespace: str, tmp_path: Path) -> None:

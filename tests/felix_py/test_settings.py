@@ -78,7 +78,34 @@ def test_a_bad_setting_is_refused_with_its_value_and_what_is_allowed(name: str, 
         settings_from({name: value})
     shown = repr(value) if len(value) <= 100 else f"{value[:97]}...".join("''")
     allowed = "printable text in UTF-8" if not value.isprintable() else variables()[name]
-    assert str(refusal.value) == f"setting {name}={shown}: not {allowed}; the agent does not start"
+    sentence = str(refusal.value)
+    assert sentence.startswith(f"setting {name}={shown}: ")
+    assert sentence.endswith(f"; use {allowed}; the agent does not start")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("FELIX_STATUSMODE", "rw", "not valid"),
+        ("AS", "0", "0 is reserved (RFC 7607)"),
+        ("CALICO_ROUTER_ID", "0.0.0.0", "0.0.0.0 is reserved (RFC 6286)"),
+        (
+            "CALICO_IPV4POOL_CIDR",
+            "10.65.0.1/16",
+            '"10.65.0.1/16" has bits set beyond its length: 10.65.0.0/16 is meant?',
+        ),
+        (
+            "IP_AUTODETECTION_METHOD",
+            "interface=(",
+            "bad regular expression: missing ), unterminated subpattern at position 0",
+        ),
+        ("AS", "1" * 5000, "not valid"),
+    ],
+)
+def test_a_refusal_says_what_is_wrong_where_there_is_more_to_say(name: str, value: str, reason: str) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        settings_from({name: value})
+    assert f": {reason}; use " in str(refusal.value)
 
 
 def test_values_that_exclude_each_other_are_refused() -> None:
