@@ -1,4 +1,4 @@
-"""What any store can do: get, list, create, update, delete, watch, and what they take and return.
+"""What any store can do: get, list, create, update, patch, delete, watch, and what they take and return.
 
 Pure. Every write of an existing object is a compare-and-swap on its revision. An object flagged as deleted (which
 Calico does before it deletes one) is absent for every reader, and a create may take its place. The store alone writes
@@ -134,6 +134,13 @@ class Store(Protocol):
 
     async def update(self, resource: R) -> R:
         """Replace an object and return it as stored. Raises Conflict, NotFound, and Invalid without a revision."""
+
+    async def patch(self, kind: type[R], name: str, patch: Mapping[str, Any], namespace: str | None = None) -> R:
+        """Apply a JSON merge patch (RFC 7396) to a record and return the object as stored.
+
+        Only what the patch names is changed, whatever else was written since it was read; a `resourceVersion` in its
+        metadata makes it a compare-and-swap. Raises NotFound, Conflict, and Invalid: the result is not valid.
+        """
 
     async def delete(self, resource: Resource) -> None:
         """Remove an object. Raises NotFound, and Conflict if it has another revision than `resource` says."""

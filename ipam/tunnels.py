@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from ipaddress import ip_network
 
-from datastore.cas import ATTEMPTS, found_or_none
-from datastore.errors import Conflict
+from datastore.cas import found_or_none
 from datastore.fields import Address
 from datastore.kinds.ipam import IPAMBlock
 from datastore.kinds.node import TUNNEL_ANNOTATIONS, Node, TunnelKind
@@ -19,7 +18,6 @@ from datastore.store import Store
 from ipam import search
 from ipam.allocator import AddressesWanted, Allocator
 from ipam.block import Allocation, allocations
-from ipam.errors import Contention
 from ipam.names import cidr_name
 from ipam.tunnel_pools import ADDRESS_TYPES, KINDS, tunnel_handle, tunnel_pools, version_of
 
@@ -89,16 +87,9 @@ class TunnelAddresses:
         return address
 
     async def _note(self, kind: TunnelKind, address: Address | None) -> None:
-        """Write the address on the node, or take it off."""
-        name = TUNNEL_ANNOTATIONS[kind].removeprefix("projectcalico.org/")
-        for _ in range(ATTEMPTS):
-            node = await self._store.get(Node, self._node)
-            try:
-                await self._store.update(node.with_data(**{name: str(address) if address else None}))
-            except Conflict:
-                continue
-            return
-        raise Contention(f"note the {kind} address {address} on node {self._node}: lost {ATTEMPTS} races in a row")
+        """Write the address to the Node's annotation, or remove the annotation."""
+        annotations = {TUNNEL_ANNOTATIONS[kind]: str(address) if address else None}
+        await self._store.patch(Node, self._node, {"metadata": {"annotations": annotations}})
 
     async def _allocation(self, address: Address, pool: IPPool) -> Allocation | None:
         cidr = search.block_around(pool, ip_network(address))

@@ -1,4 +1,4 @@
-"""Changes to a resource as it is shown: labels, JSON merge patches, JSON patches.
+"""Changes to a resource as it is shown: labels and JSON patches.
 
 Pure.
 """
@@ -24,19 +24,6 @@ def labelled(seen: Json, labels: Mapping[str, str | None], *, overwrite: bool) -
         raise RejectedError(f"label {name}: {k} is {old[k]!r} already; give --overwrite to change it" for k in taken)
     kept = {key: value for key, value in {**old, **labels}.items() if value is not None}
     return {**seen, "metadata": {**seen["metadata"], "labels": kept}}
-
-
-def merged(seen: Any, patch: Any) -> Any:
-    """Return the value after a JSON merge patch (RFC 7396): null removes a member, objects merge."""
-    if not isinstance(patch, dict):
-        return patch
-    base = dict(seen) if isinstance(seen, dict) else {}
-    for key, value in patch.items():
-        if value is None:
-            base.pop(key, None)
-        else:
-            base[key] = merged(base.get(key), value)
-    return base
 
 
 def operated(seen: Any, operations: Sequence[Any]) -> Any:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from datastore.defaults import DEFAULT_URL
+from datastore.merge_patch import merged
 from datastore.record import Resource
 from felixctl.completion import complete_kinds, complete_names
 from felixctl.connection import reading, writing
@@ -147,7 +148,7 @@ def patch(
         case PatchType.JSON, list():
             patched = _edit(url, key, lambda seen: patches.operated(seen, parsed))
         case ((PatchType.MERGE | PatchType.STRATEGIC), dict()):
-            patched = _edit(url, key, lambda seen: patches.merged(seen, parsed))
+            patched = _edit(url, key, lambda seen: merged(seen, parsed))
         case _:
             expected = "a list of operations" if patch_type is PatchType.JSON else "one mapping"
             raise CommandError(f"patch {key}: with --type {patch_type} the patch is {expected}", MISUSED)

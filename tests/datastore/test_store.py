@@ -290,6 +290,73 @@ async def test_an_update_of_what_was_made_anew_is_a_conflict(store: Store) -> No
         await store.update(mark(first, "1").with_metadata(resource_version=second.revision))
 
 
+async def test_a_patch_changes_what_it_names_and_nothing_else(shared: Shared) -> None:
+    store, other = shared.open(), shared.open()
+    first = await store.create(mark(pool(nat_outgoing=True), "a"))
+    await other.update(first.with_spec(disabled=True))
+    patched = await store.patch(IPPool, "pods", {"metadata": {"annotations": {"mark": "b", "more": "c"}}})
+    assert patched == await other.get(IPPool, "pods")
+    assert (patched.annotations, patched.spec.disabled) == ({"mark": "b", "more": "c"}, True)
+    assert patched.revision != first.revision and patched.metadata.uid == first.metadata.uid
+    removed = await store.patch(
+        IPPool, "pods", {"metadata": {"annotations": {"mark": None}}, "spec": {"disabled": None}}
+    )
+    assert removed.annotations == {"more": "c"}
+    assert removed.to_json()["spec"] == first.to_json()["spec"]
+
+
+async def test_a_patch_with_a_revision_is_a_compare_and_swap(store: Store) -> None:
+    first = await store.create(pool())
+    second = await store.update(mark(first, "2"))
+    with pytest.raises(Conflict):
+        await store.patch(IPPool, "pods", {"metadata": {"resourceVersion": first.revision}, "spec": {"disabled": True}})
+    assert await store.get(IPPool, "pods") == second
+    third = await store.patch(
+        IPPool, "pods", {"metadata": {"resourceVersion": second.revision}, "spec": {"disabled": True}}
+    )
+    assert third.spec.disabled and third.annotations == {"mark": "2"}
+
+
+@pytest.mark.parametrize(
+    ("patch", "sentence"),
+    [
+        ({"spec": {"cidr": "nowhere"}}, 'spec.cidr "nowhere" is not a CIDR'),
+        ({"metadata": {"name": "others"}}, "can't be changed"),
+        ({"kind": "Node"}, 'kind "Node" is not IPPool'),
+        ({"metadata": None}, "metadata is required"),
+    ],
+)
+async def test_a_patch_whose_result_is_not_valid_changes_nothing(
+    store: Store, patch: dict[str, Any], sentence: str
+) -> None:
+    first = await store.create(pool())
+    with pytest.raises(Invalid) as refused:
+        await store.patch(IPPool, "pods", patch)
+    assert sentence in str(refused.value)
+    assert await store.get(IPPool, "pods") == first
+
+
+async def test_what_is_not_there_or_flagged_as_deleted_cannot_be_patched(store: Store) -> None:
+    with pytest.raises(NotFound, match='patch IPPool "pods"'):
+        await store.patch(IPPool, "pods", {"spec": {"disabled": True}})
+    flagged = await store.create(handle(deleted=True))
+    with pytest.raises(NotFound):
+        await store.patch(IPAMHandle, flagged.name, {"spec": {"block": {}}})
+
+
+async def test_patches_of_different_fields_never_lose_each_other(shared: Shared) -> None:
+    stores = [shared.open() for _ in range(4)]
+    await stores[0].create(pool())
+    await asyncio.gather(
+        *(
+            store.patch(IPPool, "pods", {"metadata": {"annotations": {f"{at}-{number}": "set"}}})
+            for at, store in enumerate(stores)
+            for number in range(10)
+        )
+    )
+    assert len((await stores[0].get(IPPool, "pods")).annotations) == 40
+
+
 async def test_a_delete_compares_the_revision_it_is_given(store: Store) -> None:
     first = await store.create(pool())
     second = await store.update(mark(first, "1"))

@@ -7,7 +7,7 @@ decision is taken from copies that may be as old as one likes; there is no threa
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -72,6 +72,9 @@ class SteppedStore:
 
     async def update(self, resource: R) -> R:
         return await self._turn(lambda: self._store.update(resource))
+
+    async def patch(self, kind: type[R], name: str, patch: Mapping[str, Any], namespace: str | None = None) -> R:
+        return await self._turn(lambda: self._store.patch(kind, name, patch, namespace))
 
     async def delete(self, resource: Resource) -> None:
         await self._turn(lambda: self._store.delete(resource))

@@ -12,6 +12,7 @@ from datastore.fields import Address
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMConfig, IPAMHandle
 from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool
+from datastore.merge_patch import merged
 from datastore.record import Resource
 from datastore.store import Create, Delete, InSync, Interest, Listed, Store, Update, WatchEvent, Write, interest_in
 from ipam import block as blocks
@@ -57,6 +58,10 @@ class MemoryStore:
 
     async def update(self, resource: R) -> R:
         return cast(R, (await self.write(Update(resource)))[0])
+
+    async def patch(self, kind: type[R], name: str, patch: Mapping[str, Any], namespace: str | None = None) -> R:
+        read = await self.get(kind, name, namespace)
+        return await self.update(kind.read(merged(read.to_json(), dict(patch))))
 
     async def delete(self, resource: Resource) -> None:
         await self.write(Delete(resource))

@@ -44,7 +44,7 @@ SIDECAR_WITHOUT = frozenset({"pydantic", "datastore", "pyroute2", "yaml", "rich"
 """What `python -m bgp` does not load, so that it stays small."""
 
 DOORS: Mapping[str, tuple[str, ...]] = {
-    "sqlite3": ("datastore/sqlite.py",),
+    "sqlite3": ("datastore/sqlite.py", "datastore/sqlite_connection.py"),
     "kubernetes": ("datastore/kube.py",),
     "pyroute2": ("kernel/", "lab/topology.py"),  # the lab's cables are not a node's kernel
     "exabgp": ("bgp/exabgp_launcher.py",),

@@ -11,10 +11,11 @@ import datastore
 from datastore.cas import ATTEMPTS
 from datastore.errors import Conflict, Unavailable
 from datastore.kinds.pools import IPPool
+from datastore.merge_patch import merged
 from datastore.record import Resource
 from datastore.store import Store, Write
 from felixctl.errors import CommandError
-from felixctl.resources import apply, patches, plan
+from felixctl.resources import apply, plan
 from felixctl.resources.documents import read
 from felixctl.resources.kinds import noun
 from ipam.allocator import Allocator
@@ -63,7 +64,7 @@ async def test_a_change_that_lost_a_race_is_planned_again(store: Store) -> None:
     await store.create(IPPool.make("a", cidr="10.1.0.0/16"))
     key = plan.key_of(noun("pool"), "a", None)
     losing = FailingStore(store, *(Conflict("another writer was faster") for _ in range(ATTEMPTS - 1)))
-    await apply.change(losing, key, lambda seen: patches.merged(seen, {"spec": {"disabled": True}}))
+    await apply.change(losing, key, lambda seen: merged(seen, {"spec": {"disabled": True}}))
     assert (await store.get(IPPool, "a")).spec.disabled
 
 

@@ -1,0 +1,222 @@
+"""A connection to the embedded store's file: its thread, how it is opened, and what its errors mean.
+
+What can only block is on a thread of its own. A lock that another process holds is waited for until a deadline, then
+the work raises Unavailable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
+from urllib.parse import quote
+
+from datastore.errors import DatastoreError, Invalid, Unavailable
+
+SCHEMA = 1
+APPLICATION = 0x66656C78  # "felx": marks the file as a datastore of felix-py, in its header
+LOCK_WAIT_SECONDS = 1.0
+LOG_BYTES = 16 << 20  # what the write-ahead log shrinks to after a stopped reader made it grow
+
+T = TypeVar("T")
+
+
+class ConnectionThread:
+    """One thread and its connection, which is opened when first needed and again after it was lost."""
+
+    def __init__(self, path: str | None, name: str, existed: threading.Event) -> None:
+        self._path = path
+        self._existed = existed
+        self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"sqlite-{name}")
+        self.generation = 0
+        """How often a file was opened. Revisions of two generations must not be compared."""
+
+    async def run(self, what: str, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Return what `work` does with the connection, on the thread.
+
+        Raises Unavailable: it was not possible within the time there is. Raises Invalid: it never will be.
+        """
+        deadline = time.monotonic() + LOCK_WAIT_SECONDS
+        try:
+            future = self._executor.submit(self._run_until, what, work, deadline)
+        except RuntimeError:
+            raise Unavailable(f"{what} in {self._path or 'memory'}: the store is closed") from None
+        return await asyncio.wrap_future(future)
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self._executor.shutdown(wait=True)
+        self._drop()
+
+    def _run_until(self, what: str, work: Callable[[sqlite3.Connection], T], deadline: float) -> T:
+        pause = 0.0002
+        while True:
+            try:
+                return work(self._open())
+            except sqlite3.Error as error:
+                if _is_busy(error) and time.monotonic() < deadline:
+                    # SQLite's own waiting grows to 100 ms a step, far more than a write takes.
+                    time.sleep(pause * random.uniform(0.5, 1.5))
+                    pause = min(2 * pause, 0.005)
+                    continue
+                if not _is_busy(error):
+                    self._drop()
+                raise _translate_error(what, self._path, error) from error
+
+    def _open(self) -> sqlite3.Connection:
+        if self._path is not None and self._file is not None and self._file != _identity(self._path):
+            self._drop()  # the file was removed or replaced: what is written to the old one would be lost
+        if self._connection is None:
+            self._connection = _connect(self._path, create=not self._existed.is_set())
+            self._file = _identity(self._path) if self._path is not None else None
+            self._existed.set()
+            self.generation += 1
+        return self._connection
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = self._file = None
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _connect(path: str | None, *, create: bool) -> sqlite3.Connection:
+    """Open the file, and create the tables if it is new.
+
+    A file that existed before is not created again: watchers of an empty one would report every object as gone.
+    """
+    uri = ":memory:" if path is None else f"file:{quote(path)}?mode={'rwc' if create else 'rw'}"
+    # timeout 0: a lock is waited for by the thread, which knows the deadline.
+    connection = sqlite3.connect(uri, uri=True, timeout=0, isolation_level=None, check_same_thread=False)
+    try:
+        _prepare(connection, path or "memory")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: str) -> None:
+    with snapshot(connection):  # one moment: another process may be creating the tables right now
+        application, schema = _header(connection)
+        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if application == APPLICATION and schema > SCHEMA:
+        raise Invalid(
+            f"open datastore {path}: it has schema {schema}, written by a newer felix-py, and this one knows"
+            f" up to {SCHEMA}; upgrade this one"
+        )
+    if application != APPLICATION and (application or schema or tables):
+        raise Invalid(f"open datastore {path}: it is an SQLite database of another program; nothing was changed")
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute(f"PRAGMA journal_size_limit={LOG_BYTES}")
+    if application != APPLICATION:
+        with transaction(connection):
+            if _header(connection) != (APPLICATION, SCHEMA):  # another process may have been first
+                for statement in _CREATE:
+                    connection.execute(statement)
+
+
+def _header(connection: sqlite3.Connection) -> tuple[int, int]:
+    application: int = connection.execute("PRAGMA application_id").fetchone()[0]
+    schema: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return application, schema
+
+
+_CREATE = (
+    """CREATE TABLE object (
+        kind TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
+        revision INTEGER NOT NULL, uid TEXT NOT NULL, created TEXT NOT NULL,
+        deleted INTEGER NOT NULL, labels TEXT NOT NULL, record TEXT NOT NULL,
+        PRIMARY KEY (kind, namespace, name))""",
+    """CREATE TABLE change (
+        revision INTEGER PRIMARY KEY, gone INTEGER NOT NULL,
+        kind TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL)""",
+    f"PRAGMA application_id={APPLICATION}",
+    f"PRAGMA user_version={SCHEMA}",
+)
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Run a block as one transaction. It holds the write lock from the start: nothing read inside changes meanwhile."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
+    """Run a block whose reads all see the same moment."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
+
+
+def _is_busy(error: sqlite3.Error) -> bool:
+    return _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def _code(error: sqlite3.Error) -> int:
+    """Return the primary result code; extended ones say more in the bits above."""
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+
+
+def _translate_error(what: str, path: str | None, error: sqlite3.Error) -> DatastoreError:
+    """Return the error to raise for one of SQLite's."""
+    tried = f"{what} in {path or 'memory'}"
+    match _code(error):
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return Unavailable(
+                f"{tried}: another process has held the lock for {LOCK_WAIT_SECONDS:.0f} s; nothing was written,"
+                " try again later"
+            )
+        case sqlite3.SQLITE_FULL:
+            return Unavailable(f"{tried}: the disk is full; nothing was written, make room and try again")
+        case sqlite3.SQLITE_CANTOPEN:
+            return Unavailable(f"{tried}: {_why_it_cannot_be_opened(path or '')}; try again when that is put right")
+        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
+            return Unavailable(f"{tried}: the file can't be written ({error}); check its owner and mode")
+        case sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CORRUPT:
+            return Invalid(f"{tried}: the file is not a readable datastore ({error}); restore it or move it away")
+        case _:
+            name = getattr(error, "sqlite_errorname", type(error).__name__)
+            return Unavailable(f"{tried}: {error} ({name}); try again later")
+
+
+def _why_it_cannot_be_opened(path: str) -> str:
+    folder = os.path.dirname(path)
+    if not os.path.isdir(folder):
+        return f"the folder {folder} does not exist"
+    if os.path.isdir(path):
+        return "it is a folder, not a file"
+    if not os.path.exists(path) and os.access(folder, os.W_OK | os.X_OK):
+        return "the file was removed while it was in use"
+    if not os.access(folder, os.W_OK | os.X_OK) or (os.path.exists(path) and not os.access(path, os.R_OK | os.W_OK)):
+        return "this user may not read and write it, or make files beside it"
+    return "the file can't be opened"

@@ -1,0 +1,204 @@
+"""The file: another program's, a spoilt one, one whose lock is not released, a full disk; each named with its reason."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+import datastore
+from datastore.errors import Invalid, Unavailable
+from datastore.kinds.ipam import IPAMHandle
+from datastore.kinds.pools import IPPool
+from datastore.sqlite import SqliteStore
+from datastore.sqlite_connection import ConnectionThread, snapshot, transaction
+from datastore.store import Store
+from tests.datastore.test_store import handle, pool
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "felix.db"
+
+
+@pytest.fixture
+async def store(path: Path) -> AsyncIterator[Store]:
+    store = datastore.open(f"sqlite://{path}")
+    yield store
+    await store.close()
+
+
+def count(connection: sqlite3.Connection) -> int:
+    found: int = connection.execute("SELECT count(*) FROM object").fetchone()[0]
+    return found
+
+
+async def test_work_waits_for_a_lock_until_its_deadline_and_nothing_is_done_then(path: Path) -> None:
+    thread = ConnectionThread(str(path), "test", threading.Event())
+    await thread.run("make it", count)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Unavailable, match=f"write in {path}: another process has held the lock for 1 s"):
+            await thread.run("write", lambda connection: connection.execute("DELETE FROM object"))
+        other.execute("ROLLBACK")
+        assert await thread.run("read", count) == 0
+    await thread.close()
+
+
+async def test_a_file_that_vanished_is_not_made_again(path: Path) -> None:
+    thread = ConnectionThread(str(path), "test", threading.Event())
+    await thread.run("make it", count)
+    path.unlink()
+    with pytest.raises(Unavailable, match=f"read in {path}: the file was removed while it was in use"):
+        await thread.run("read", count)
+    assert not path.exists()
+    await thread.close()
+
+
+async def test_a_file_that_was_replaced_is_opened_anew_and_its_revisions_are_of_another_generation(path: Path) -> None:
+    thread, other = (ConnectionThread(str(path.parent / name), "test", threading.Event()) for name in ("felix.db", "b"))
+    await thread.run("make it", count)
+    generation = thread.generation
+    await other.run("make another", count)
+    await other.close()
+    (path.parent / "b").rename(path)
+    await thread.run("read", count)
+    assert thread.generation == generation + 1
+    await thread.close()
+
+
+async def test_a_transaction_that_fails_leaves_nothing(path: Path) -> None:
+    thread = ConnectionThread(str(path), "test", threading.Event())
+
+    def fail(connection: sqlite3.Connection) -> None:
+        with transaction(connection):
+            connection.execute("INSERT INTO change VALUES (1, 0, 'IPPool', '', 'a')")
+            raise LookupError
+
+    def changes(connection: sqlite3.Connection) -> int:
+        with snapshot(connection):
+            found: int = connection.execute("SELECT count(*) FROM change").fetchone()[0]
+            return found
+
+    with pytest.raises(LookupError):
+        await thread.run("fail", fail)
+    assert await thread.run("read", changes) == 0
+    await thread.close()
+    with pytest.raises(Unavailable, match="the store is closed"):
+        await thread.run("read", changes)
+
+
+def make_other_program(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE bookmarks (url TEXT)")
+    connection.close()
+
+
+def make_newer_schema(path: Path) -> None:
+    async def make() -> None:
+        store = SqliteStore(str(path))
+        await store.list(IPPool)
+        await store.close()
+
+    asyncio.run(make())
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version=99")
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error", "sentence"),
+    [
+        (lambda path: path.write_text("not a database at all\n" * 100), Invalid, "not a readable datastore"),
+        (make_other_program, Invalid, "SQLite database of another program"),
+        (make_newer_schema, Invalid, "has schema 99, written by a newer felix-py"),
+        (Path.mkdir, Unavailable, "it is a folder, not a file"),
+        (lambda path: path.parent.rmdir(), Unavailable, r"the folder .* does not exist"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_datastore_is_named_with_the_reason(
+    path: Path, spoil: object, error: type[Exception], sentence: str
+) -> None:
+    path = path.parent / "folder" / path.name
+    path.parent.mkdir()
+    assert callable(spoil)
+    spoil(path)
+    before = path.read_bytes() if path.is_file() else None
+
+    async def verbs() -> None:
+        store = datastore.open(f"sqlite://{path}")
+        for verb in (store.list(IPPool), store.create(pool())):
+            with pytest.raises(error, match=sentence) as raised:
+                await verb
+            assert str(path) in str(raised.value)
+        await store.close()
+
+    asyncio.run(verbs())
+    assert (path.read_bytes() if path.is_file() else None) == before
+
+
+async def test_a_spoilt_file_is_named_and_others_are_not_harmed(store: Store, path: Path) -> None:
+    for number in range(50):
+        await store.create(handle(f"h{number}"))
+    await store.close()
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * (size - 4096))
+    again = datastore.open(f"sqlite://{path}")
+    with pytest.raises(Invalid, match="not a readable datastore"):
+        await again.list(IPAMHandle)
+    await again.close()
+
+
+def test_a_full_disk_is_said_and_what_was_there_stays() -> None:
+    """In a mount namespace of its own: a file system of 400 kB, filled, then given room again."""
+    script = """
+        import asyncio, os, sys
+        import datastore
+        from datastore.kinds.ipam import IPAMHandle
+        from datastore.kinds.pools import IPPool
+        from datastore.errors import Unavailable
+
+        async def main():
+            store = datastore.open("sqlite:///mnt/felix.db")
+            await store.create(IPPool.make("first", cidr="10.0.0.0/16"))
+            ballast = os.open("/mnt/ballast", os.O_CREAT | os.O_WRONLY)
+            try:
+                while True:
+                    os.write(ballast, b"x" * 4096)
+            except OSError:
+                os.close(ballast)
+            number = 0
+            try:
+                while True:
+                    await store.create(IPAMHandle.make(f"h{number}", handle_id=f"h{number}", block={}))
+                    number += 1
+            except Unavailable as error:
+                print(error)
+            assert len((await store.list(IPAMHandle)).objects) == number
+            os.unlink("/mnt/ballast")
+            await store.create(IPPool.make("second", cidr="10.1.0.0/16"))
+            print([pool.name for pool in (await store.list(IPPool)).objects])
+            await store.close()
+
+        asyncio.run(main())
+    """
+    inside = 'mount -t tmpfs -o size=400k tmpfs /mnt && exec "$@"'
+    done = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", inside, "sh", sys.executable, "-c",
+         textwrap.dedent(script)],
+        capture_output=True, text=True, cwd=Path(__file__).parent.parent.parent, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    full, names = done.stdout.splitlines()
+    assert 'create IPAMHandle "h' in full and "/mnt/felix.db: the disk is full" in full
+    assert names == "['first', 'second']"
