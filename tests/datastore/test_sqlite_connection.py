@@ -1,4 +1,4 @@
-"""The file: another program's, a spoilt one, one whose lock is not released, a full disk; each named with its reason."""
+"""The file: another program's, a spoilt one, a lock that is not released, a full disk; each named with its reason."""
 
 from __future__ import annotations
 
