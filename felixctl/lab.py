@@ -195,7 +195,7 @@ def why(
     records = reading(DATASTORE, read_records)
     inside = f"felixctl lab exec{f' --lab {lab}' if lab else ''}"
     anywhere = next(iter(sorted(records.nodes)), "NODE")
-    answer(records, one, other, ask, lambda said: f"{inside} {said.place or anywhere} -- {said.words}", output)
+    answer(records, one, other, ask, lambda said: f"{inside} {said.place or anywhere} -- {said.line}", output)
 
 
 @pods.command(name="add")

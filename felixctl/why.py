@@ -20,8 +20,11 @@ from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool
 from datastore.store import Store
-from explain.facts import Picture, Records, View, records_of, view_of
-from explain.why import Command, End, State, Step, Unclear, Verdict, ends_of, explain, verdict
+from explain.ends import End, Unclear, ends_of
+from explain.facts import ClusterFacts
+from explain.records import ClusterRecords, cluster_records
+from explain.step import Command, Step, StepState, Verdict
+from explain.why import explain
 from felix_py.status_json import from_json
 from felix_py.status_model import NodeTrace
 from felixctl.connection import reading
@@ -41,10 +44,10 @@ One = Annotated[str, typer.Argument(metavar="A", help="A pod (namespace/name or 
 Other = Annotated[str, typer.Argument(metavar="B", help="The other one.")]
 
 _MARKS = {
-    State.OK: ("✓", Colour.GOOD),
-    State.DOUBTFUL: ("!", Colour.DOUBTFUL),
-    State.BROKEN: ("✗", Colour.BAD),
-    State.UNSEEN: ("?", None),
+    StepState.OK: ("✓", Colour.GOOD),
+    StepState.DOUBTFUL: ("!", Colour.DOUBTFUL),
+    StepState.BROKEN: ("✗", Colour.BAD),
+    StepState.UNSEEN: ("?", None),
 }
 
 
@@ -75,14 +78,14 @@ def why(
         return read_object(run_dir, page)
 
     def spoken(command: Command) -> str:
-        return command.words if command.place in ("", here) else f"(in {command.place}) {command.words}"
+        return command.line if command.place in ("", here) else f"(in {command.place}) {command.line}"
 
     answer(reading(url, read_records), one, other, ask, spoken, output)
 
 
-async def read_records(store: Store) -> Records:
+async def read_records(store: Store) -> ClusterRecords:
     """Return what the datastore says of who is where."""
-    return records_of(
+    return cluster_records(
         (await store.list(WorkloadEndpoint)).objects,
         (await store.list(IPAMBlock)).objects,
         (await store.list(BlockAffinity)).objects,
@@ -92,36 +95,36 @@ async def read_records(store: Store) -> Records:
     )
 
 
-def answer(records: Records, one: str, other: str, ask: Ask, spoken: Spoken, output: OutputFormat) -> None:
+def answer(records: ClusterRecords, one: str, other: str, ask: Ask, spoken: Spoken, output: OutputFormat) -> None:
     """Collect, judge and print; end with 1 if something is broken."""
     try:
         ends = ends_of(records, one, other)
     except Unclear as error:
         raise CommandError(str(error), status=MISUSED) from None
-    steps = explain(picture_of(records, *ends, ask), *ends)
-    judged = verdict(*ends, steps)
+    steps, judged = explain(facts_of(records, *ends, ask), *ends)
     show(as_json(ends, steps, judged, spoken) if output is OutputFormat.JSON else as_text(ends, steps, judged, spoken))
     if not judged.reachable:
         raise typer.Exit(FAILED)
 
 
-def picture_of(records: Records, one: End, other: End, ask: Ask) -> Picture:
+def facts_of(records: ClusterRecords, one: End, other: End, ask: Ask) -> ClusterFacts:
     """Ask the nodes of both ends, and those that their kernels send to."""
-    views: dict[str, View] = {}
+    traces: dict[str, NodeTrace] = {}
     unseen: dict[str, str] = {}
     waiting = {one.node, other.node} - {""}
     while waiting:
         node = waiting.pop()
         try:
-            views[node] = view_of(from_json(NodeTrace, ask(node, f"/trace?to={other.address}&from={one.address}")))
+            traces[node] = from_json(NodeTrace, ask(node, f"/trace?to={other.address}&from={one.address}"))
         except CommandError as error:
             unseen[node] = str(error)
         except ValueError:
             unseen[node] = "its agent sent no trace: it is starting, or of another version"
         else:
-            ways = (way for way in views[node].ways.values() if way)
-            waiting |= {hop for way in ways if (hop := records.node_of(way.gateway))} - views.keys() - unseen.keys()
-    return Picture(records, views, unseen)
+            routes = (route for route in traces[node].kernel.routes.values() if route)
+            next_nodes = {next_node for route in routes if (next_node := records.node_of(route.gateway))}
+            waiting |= next_nodes - traces.keys() - unseen.keys()
+    return ClusterFacts(records, traces, unseen)
 
 
 def as_json(ends: tuple[End, End], steps: tuple[Step, ...], judged: Verdict, spoken: Spoken) -> str:
@@ -141,7 +144,7 @@ def _end(end: End) -> dict[str, str]:
 
 
 def _plain(step: Step, spoken: Spoken) -> dict[str, Any]:
-    commands = {"shows": step.shows and spoken(step.shows), "repairs": step.repairs and spoken(step.repairs)}
+    commands = {"inspect": step.inspect and spoken(step.inspect), "repair": step.repair and spoken(step.repair)}
     return {**asdict(step), **commands}
 
 
@@ -160,7 +163,7 @@ def as_text(ends: tuple[End, End], steps: tuple[Step, ...], judged: Verdict, spo
         if part:
             lines.append(title)
             lines += [line for step in part for line in _told(step, width)]
-    mark, colour = _MARKS[State.OK if judged.reachable else State.BROKEN]
+    mark, colour = _MARKS[StepState.OK if judged.reachable else StepState.BROKEN]
     lines += ["", painted(f"{mark} {judged.sentence}", colour)]
     if judged.first:
         lines += _commands(judged.first, spoken)
@@ -169,11 +172,11 @@ def as_text(ends: tuple[End, End], steps: tuple[Step, ...], judged: Verdict, spo
 
 def _told(step: Step, width: int) -> Iterator[str]:
     mark, colour = _MARKS[step.state]
-    yield f"  {painted(mark, colour)} {step.where.ljust(width)}  {step.says}"
+    yield f"  {painted(mark, colour)} {step.where.ljust(width)}  {step.text}"
 
 
 def _commands(step: Step, spoken: Spoken) -> Iterator[str]:
-    if step.shows:
-        yield f"  see it:    {spoken(step.shows)}"
-    if step.repairs:
-        yield f"  repair it: {spoken(step.repairs)}"
+    if step.inspect:
+        yield f"  see it:    {spoken(step.inspect)}"
+    if step.repair:
+        yield f"  repair it: {spoken(step.repair)}"

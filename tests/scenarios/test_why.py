@@ -35,8 +35,8 @@ class Said:
     @property
     def broken(self) -> tuple[str, str, str]:
         """Where the first broken step is, what it is about, and its cause."""
-        first = self.answer.get("broken") or {"where": "", "about": "", "says": ""}
-        return first["where"], first["about"], first["says"]
+        first = self.answer.get("broken") or {"where": "", "about": "", "text": ""}
+        return first["where"], first["about"], first["text"]
 
 
 def command(lab: Lab, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -159,7 +159,7 @@ def test_a_device_that_is_down(lab: Lab) -> None:
     with changed(lab, "n2", f"ip link set {device} down", f"ip link set {device} up"):
         said = why(lab)
         assert said.broken == ("n2", "device", f"device {device} is down")
-        assert f"ip link set {device} up" in said.answer["broken"]["repairs"]
+        assert f"ip link set {device} up" in said.answer["broken"]["repair"]
         assert not reaches(lab)
 
 
@@ -183,7 +183,7 @@ def test_a_route_that_was_deleted_while_repair_is_off(lab: Lab) -> None:
     assert cause.startswith(f"learned wants {learned} via 192.0.2.2 dev eth0")
     assert "the kernel does not have it: it was deleted, and repair is off" in cause
     assert not reaches(lab)
-    lab.run("n1", *said.answer["broken"]["repairs"].partition(" -- ")[2].split())
+    lab.run("n1", *said.answer["broken"]["repair"].partition(" -- ")[2].split())
     assert reaches(lab), "the command that repairs it does"
 
 

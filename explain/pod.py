@@ -1,0 +1,60 @@
+"""Does a packet leave its pod, and does it arrive in the other?
+
+Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from explain.facts import Leg
+from explain.mtu import too_narrow
+from explain.records import PodRecord
+from explain.step import Command, Step, StepState
+from felix_py.status_model import DeviceFacts, NodeTrace
+
+_NOT_ENTERED = "the node's agent could not enter its namespace"
+
+
+def largest_packet(leg: Leg) -> int:
+    """Return the largest packet that the start sends, in bytes; 0 if that is not known."""
+    trace = leg.facts.traces.get(leg.start.node)
+    seen = trace.kernel.pods.get(leg.start.address) if trace else None
+    return seen.device.mtu if seen else 0
+
+
+def leaving(leg: Leg, pod: PodRecord) -> Iterator[Step]:
+    """Yield how the packet leaves the pod it starts from; nothing if its node was not seen."""
+    trace = leg.facts.traces.get(pod.node)
+    if trace is None:
+        return
+    seen = trace.kernel.pods.get(leg.start.address)
+    if seen is None:
+        yield leg.step(pod.title, "pod", StepState.UNSEEN, _NOT_ENTERED)
+    elif not seen.device.up:
+        yield _down(leg, pod, seen.device, "nothing leaves the pod, nothing reaches it")
+    elif seen.route is None or not seen.route.forwards:
+        inspect = Command(pod.pod, f"{leg.ip} route get {leg.goal.address}")
+        text = f"the pod has no route to {leg.goal.address}" + (f" but {seen.route}" if seen.route else "")
+        yield leg.step(pod.title, "route", StepState.BROKEN, text, "nothing leaves the pod", inspect)
+    else:
+        text = f"{seen.route}, MTU {seen.route.mtu or seen.device.mtu}"
+        yield leg.step(pod.title, "route", StepState.OK, text)
+
+
+def arriving(leg: Leg, trace: NodeTrace, outer: DeviceFacts, pod: PodRecord, size: int) -> Iterator[Step]:
+    """Yield whether a packet of up to `size` bytes gets from the node's end of a veth into the pod."""
+    seen = trace.kernel.pods.get(leg.goal.address)
+    if seen is None:
+        yield leg.step(pod.title, "pod", StepState.UNSEEN, _NOT_ENTERED)
+    elif not seen.device.up:
+        yield _down(leg, pod, seen.device, "nothing reaches the pod")
+    else:
+        yield from too_narrow(leg, (trace.node, outer), (pod.title, seen.device), pod.pod, size)
+        yield leg.step(pod.title, "pod", StepState.OK, f"{leg.goal.address} arrives by {seen.device.name}")
+
+
+def _down(leg: Leg, pod: PodRecord, device: DeviceFacts, effect: str) -> Step:
+    inspect = Command(pod.pod, f"{leg.ip} link show {device.name}")
+    text = f"device {device.name} in the pod is down"
+    return leg.step(pod.title, "device", StepState.BROKEN, text, effect, inspect)

@@ -1,0 +1,72 @@
+"""The answer as values: facts judged one by one, and what the first broken one means.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class StepState(StrEnum):
+    """What a step is: as it should be, working but worth a look, broken, or not visible from here."""
+
+    OK = "ok"
+    DOUBTFUL = "doubtful"
+    BROKEN = "broken"
+    UNSEEN = "unseen"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command line, and the node or pod to run it in; "" is wherever felixctl reaches the datastore."""
+
+    place: str
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One fact on the way of a packet.
+
+    direction: "records", "there" or "back". where: a node, a pod, or two of them. about: a word that scripts can rely
+    on. partly: what is broken concerns some packets only. inspect: the command that shows it. repair: the one that
+    repairs it, where that is safe to run at once.
+    """
+
+    direction: str
+    where: str
+    about: str
+    state: StepState
+    text: str
+    effect: str = ""
+    inspect: Command | None = None
+    repair: Command | None = None
+    partly: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """reachable: nothing that could be seen is broken. first: the step that decides it."""
+
+    reachable: bool
+    sentence: str
+    first: Step | None = None
+
+
+def verdict(between: str, steps: Sequence[Step]) -> Verdict:
+    """Return what the first broken step means; one that stops all packets counts before one that stops some.
+
+    between: the names of the two ends.
+    """
+    broken = sorted((step for step in steps if step.state is StepState.BROKEN), key=lambda step: step.partly)
+    if broken:
+        first = broken[0]
+        effect = f"; {first.effect}" if first.effect else ""
+        return Verdict(False, f"{first.where}: {first.text}{effect}", first)
+    unseen = sorted({step.where for step in steps if step.state is StepState.UNSEEN})
+    if unseen:
+        return Verdict(True, f"nothing that can be seen between {between} is broken; out of sight: {', '.join(unseen)}")
+    return Verdict(True, f"nothing between {between} is broken, in either direction")
