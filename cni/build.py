@@ -12,7 +12,7 @@ FLAGS = ("-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-s")
 
 
 def build(out: Path, compiler: str = "gcc") -> bool:
-    """Compile the shim to `out`, if it is older than its source; tell whether anything was done.
+    """Compile the shim to `out`, if it is older than its source; return whether it was.
 
     Written beside it and renamed: a runtime may be executing the old one.
     Raises RuntimeError: the compiler is missing or refused.

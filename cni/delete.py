@@ -55,7 +55,7 @@ class DelVerb:
             ours = present if present is not None and is_of(present, attachment) else None
             unlabelled_is_ours = present is None or ours is not None
         except Unavailable:
-            ours = self._presumed_endpoint(attachment, pod)  # the agent tells a newer container's by its id
+            ours = self._presumed_endpoint(attachment, pod)  # the agent recognises a newer container's by its id
         if ours is not None:
             await self._attacher.detach(ours)
         if owned is not None:

@@ -83,9 +83,9 @@ class Endpoints:
                 "ClusterInformation default says datastoreReady false: no address is given; try again later",
             )
 
-    async def _read_cluster(self, key: str, asked: Sequence[None]) -> Sequence[ClusterInformation | None]:
+    async def _read_cluster(self, key: str, requests: Sequence[None]) -> Sequence[ClusterInformation | None]:
         del key
-        return [await found_or_none(self._store.get(ClusterInformation, "default"))] * len(asked)
+        return [await found_or_none(self._store.get(ClusterInformation, "default"))] * len(requests)
 
     async def _write(self, key: str, writes: Sequence[Create | Update | Delete]) -> Sequence[Exception | None]:
         """Carry all out in one transaction; if one of them is refused, each on its own."""

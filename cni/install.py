@@ -51,7 +51,7 @@ def install_shim(source: Path, folder: Path = Path("/opt/cni/bin")) -> Path:
 
 
 def install_conflist(document: Mapping[str, Any], folder: Path = Path("/etc/cni/net.d")) -> Path:
-    """Tell the runtime that this node is ready: to be called last."""
+    """Write the configuration, by which the runtime takes the node for ready: to be called last."""
     place = folder / CONFLIST
     content = json.dumps(document, indent=2).encode() + b"\n"
     if not place.exists() or place.read_bytes() != content:

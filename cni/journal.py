@@ -1,4 +1,4 @@
-"""Releases that DELs could not carry out, kept on disk while the datastore is away.
+"""Releases that DELs could not carry out, written to disk while the datastore is away.
 
 A DEL succeeds although the datastore does not answer; what it could not release is written here, synced, and
 carried out when the datastore is back, or at the next start. One JSON line each: appended to add, the file replaced by
@@ -24,7 +24,7 @@ class PendingRelease(NamedTuple):
 
 
 class Journal:
-    """The file and, read from it once, what it holds. One process writes it."""
+    """The file, and its contents as read at the start. One process writes it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -15,7 +15,7 @@ from net.prefix import Prefix
 
 
 class Refused(NamedTuple):
-    """A route the kernel did not take, or not let go. text: its words and errno, `Nexthop has … (ENETUNREACH)`."""
+    """A route that the kernel refused to put or remove. text: its reason and errno, `Nexthop has … (ENETUNREACH)`."""
 
     prefix: Prefix
     spec: RouteSpec
@@ -38,7 +38,7 @@ class RouteChanged(NamedTuple):
 
 
 class LinkChanged(NamedTuple):
-    """A device is there, changed, or gone. When it went down the kernel dropped its IPv4 routes without a word."""
+    """A device is there, changed, or gone. When one goes down the kernel drops its IPv4 routes without an event."""
 
     link: Link
     gone: bool = False
@@ -50,13 +50,14 @@ class AddressChanged(NamedTuple):
 
 
 class EventsLost(NamedTuple):
-    """Events came faster than they were read, and some are missing: dump again. The ones that follow are whole."""
+    """Events came faster than they were read, and some are missing: dump again. Those that follow are complete."""
 
 
 KernelEvent = RouteChanged | LinkChanged | AddressChanged | EventsLost
 
 
 def decode_events(datagram: bytes, own: tuple[int, ...], found: list[KernelEvent]) -> None:
+    """Append the events in a datagram to `found`. own: the netlink ports whose changes are this process's."""
     offset, end = 0, len(datagram)
     while offset + 16 <= end:
         length, kind, flags, _, port = HEADER.unpack_from(datagram, offset)

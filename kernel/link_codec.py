@@ -23,7 +23,7 @@ PERMANENT = 0x80  # NUD_PERMANENT
 _MAC, _NAME, _MTU, _PEER, _INFO, _ALIAS, _GROUP, _NAMESPACE = 1, 3, 4, 5, 18, 20, 27, 28
 _EXTENSIONS, _TX_QUEUES, _RX_QUEUES = 29, 31, 32
 _INFO_KIND, _INFO_DATA, _VETH_PEER = 1, 2, 1
-_SKIP_STATISTICS = 8  # RTEXT_FILTER_SKIP_STATS: nobody here counts packets, and they are most of the bytes
+_SKIP_STATISTICS = 8  # RTEXT_FILTER_SKIP_STATS: unused here, and most of the bytes
 
 _LINK = struct.Struct("=BBHiII")  # family, pad, device type, index, flags, change
 _ADDRESS = struct.Struct("=BBBBI")  # family, length, flags, scope, index
@@ -35,7 +35,7 @@ class Link:
     """One network device. kind: "veth", "bridge" …, "" = physical.
 
     peer: the index of a veth's other end, in that one's namespace; 0 = none.
-    alias: a text of up to 255 bytes that whoever made the device may leave on it.
+    alias: a text of up to 255 bytes that the device's maker may leave on it.
     """
 
     index: int
@@ -72,36 +72,36 @@ class NeighbourEntry:
 
 
 def decode_link(body: bytes) -> Link | None:
-    """Return the device in the body of a link message; None if it speaks of a bridge port instead."""
+    """Return the device in the body of a link message; None if it is about a bridge port instead."""
     family, _, _, index, flags, _ = _LINK.unpack_from(body)
     if family != 0:
-        return None  # AF_BRIDGE: "gone" there means out of the bridge, not out of the world
-    said = dict(attributes(body, _LINK.size))
+        return None  # AF_BRIDGE: a port that leaves a bridge is reported as deleted, yet the device stays
+    found = dict(attributes(body, _LINK.size))
     return Link(
         index,
-        _string(said.get(_NAME, b"")),
+        _string(found.get(_NAME, b"")),
         bool(flags & UP),
         bool(flags & LOWER_UP),
-        _int(said.get(_MTU, b"")),
-        said.get(_MAC, b""),
-        _int(said.get(_GROUP, b"")),
-        _string(dict(attributes(said.get(_INFO, b""))).get(_INFO_KIND, b"")),
-        _int(said.get(_PEER, b"")),
-        _string(said.get(_ALIAS, b"")),
+        _int(found.get(_MTU, b"")),
+        found.get(_MAC, b""),
+        _int(found.get(_GROUP, b"")),
+        _string(dict(attributes(found.get(_INFO, b""))).get(_INFO_KIND, b"")),
+        _int(found.get(_PEER, b"")),
+        _string(found.get(_ALIAS, b"")),
     )
 
 
 def decode_address(body: bytes) -> InterfaceAddress | None:
     family, length, _, scope, index = _ADDRESS.unpack_from(body)
-    said = dict(attributes(body, _ADDRESS.size))
-    address = said.get(2, said.get(1))  # on a point-to-point device the local one; IFA_ADDRESS is the other end's
+    found = dict(attributes(body, _ADDRESS.size))
+    address = found.get(2, found.get(1))  # on a point-to-point device the local one; IFA_ADDRESS is the other end's
     return None if address is None else InterfaceAddress(index, address, length, family, scope)
 
 
 def decode_neighbour(body: bytes) -> NeighbourEntry | None:
     _, _, _, index, state, _, _ = _NEIGHBOUR.unpack_from(body)
-    said = dict(attributes(body, _NEIGHBOUR.size))
-    return NeighbourEntry(index, said[1], said.get(2, b""), bool(state & PERMANENT)) if 1 in said else None
+    found = dict(attributes(body, _NEIGHBOUR.size))
+    return NeighbourEntry(index, found[1], found.get(2, b""), bool(state & PERMANENT)) if 1 in found else None
 
 
 def every_link() -> bytes:
@@ -126,7 +126,7 @@ def plain(name: str, kind: str) -> bytes:
 
 
 def veth(name: str, mac: bytes, mtu: int, peer_name: str, peer_namespace: int) -> bytes:
-    """Return the body that makes a veth, up, whose other end is born in the namespace of that descriptor.
+    """Return the body that makes a veth, up, whose other end is created in the namespace of that descriptor.
 
     One queue each: with more, the driver cuts them down to what a veth can use and waits for RCU twice.
     """

@@ -27,7 +27,7 @@ _ABSENT = (errno.ENOENT, errno.EAFNOSUPPORT, errno.EOPNOTSUPP)  # no such table 
 
 
 class _Step(NamedTuple):
-    """One message of a batch that changes devices, and what it tries in words."""
+    """One message of a batch that changes devices, and what it tries, for the error."""
 
     tried: str
     kind: int
@@ -110,7 +110,7 @@ class Devices:
     # Making and configuring
 
     def create_veth(self, name: str, netns: int, peer_name: str, mac: bytes, mtu: int = 0) -> Link:
-        """Make a veth: `name` here, up, with this MAC; its other end, `peer_name`, born down in the netns descriptor.
+        """Make a veth: `name` here, up, with this MAC; its other end, `peer_name`, created down in netns.
 
         mtu 0: the kernel's default. Return this end as it reads back. Raises KernelError: errno EEXIST where one
         of the names is taken (FileExistsError's number; the peer's name may be meant).
@@ -122,7 +122,7 @@ class Devices:
         made = link_codec.decode_link(echoed[0].body) if echoed else self.link(name)
         if made is None:
             raise KernelError(f"{tried}: gone right after it was made", errno.ENODEV)
-        if made.mac != mac:  # udev's MAC policy was quicker
+        if made.mac != mac:  # udev's MAC policy came in between
             self.set_mac(made.index, mac)
             made = replace(made, mac=mac)
         return made
@@ -137,7 +137,7 @@ class Devices:
         neighbours: Iterable[tuple[bytes, bytes]] = (),
         routes: Iterable[tuple[Prefix, RouteSpec]] = (),
     ) -> Link:
-        """Bring a device and lo up and give the device everything it needs, in one batch.
+        """Bring lo and a device up and give the device its addresses, neighbours and routes, in one batch.
 
         mac b"" and mtu 0: as they are. neighbours: permanent entries, address and MAC. Routes go last, in their order.
         Return the device as it is now. Raises KernelError: the sentence names the first step refused; what else
@@ -210,7 +210,7 @@ class Devices:
         self._netlink.request(link_codec.SET_LINK, 0, link_codec.mac(index, mac), tried)
 
     def set_alias(self, index: int, alias: str) -> None:
-        """Leave a text on a device, which stays on it through renaming and until it is deleted."""
+        """Set a device's alias, which outlives renaming."""
         self._netlink.request(link_codec.SET_LINK, 0, link_codec.alias(index, alias), f"label device {index} {alias!r}")
 
     def rename(self, index: int, name: str) -> None:

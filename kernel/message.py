@@ -1,4 +1,4 @@
-"""Netlink's envelope: headers, attributes, answers. What is inside them is the business of route.py and device.py.
+"""Netlink's envelope: headers, attributes, answers. Their contents are decoded by route.py and link_codec.py.
 
 Sans-IO: bytes in, bytes out. Numbers are those of linux/netlink.h and linux/rtnetlink.h.
 """
@@ -36,7 +36,7 @@ class Message(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What the kernel says to one request: errno 0 is an acknowledgement; the text is its own, often empty."""
+    """The kernel's answer to one request: errno 0 is an acknowledgement; text is its explanation, often empty."""
 
     sequence: int
     errno: int
@@ -88,15 +88,15 @@ def attributes(body: bytes, offset: int = 0) -> Iterator[tuple[int, bytes]]:
 
 
 def answer(reply: Message) -> Answer:
-    """Return what an ERROR or DONE message says, with the kernel's own words where it gives some (NETLINK_EXT_ACK)."""
+    """Return the answer in an ERROR or DONE message, with the kernel's explanation if any (NETLINK_EXT_ACK)."""
     code = -_ERRNO.unpack_from(reply.body)[0] if len(reply.body) >= 4 else 0
-    words = ""
+    explanation = ""
     if reply.flags & _EXT_ACK_ATTRIBUTES:
         start = 4 if reply.kind == DONE else 20 if reply.flags & _CAPPED else 4 + _echoed(reply.body)
         for kind, value in attributes(reply.body, start):
             if kind == _EXT_ACK_TEXT:
-                words = value.rstrip(b"\0").decode(errors="replace")
-    return Answer(reply.sequence, code, words)
+                explanation = value.rstrip(b"\0").decode(errors="replace")
+    return Answer(reply.sequence, code, explanation)
 
 
 def _echoed(body: bytes) -> int:
@@ -105,7 +105,7 @@ def _echoed(body: bytes) -> int:
     return (length + 3) & ~3
 
 
-def explain(code: int, words: str = "") -> str:
-    """Return errno and the kernel's words as one phrase: `Nexthop has invalid gateway (ENETUNREACH)`."""
+def explain(code: int, explanation: str = "") -> str:
+    """Return the kernel's explanation, or the errno's, with the errno's name: `Nexthop has … gateway (ENETUNREACH)`."""
     name = errno.errorcode.get(code, str(code))
-    return f"{(words or os.strerror(code).lower()).rstrip('.')} ({name})"
+    return f"{(explanation or os.strerror(code).lower()).rstrip('.')} ({name})"

@@ -22,7 +22,7 @@ _DUMP_ATTEMPTS = 8
 
 
 class KernelError(Exception):
-    """The kernel said no. `errno` is its number, 0 where it gave none."""
+    """The kernel refused a request. `errno` is its number, 0 where it gave none."""
 
     def __init__(self, sentence: str, errno: int = 0) -> None:
         super().__init__(sentence)
@@ -62,7 +62,7 @@ class NetlinkSocket:
         return first
 
     def batch(self, requests: bytes, last: int) -> list[Answer]:
-        """Send requests in one go and return the failures. Each goes its own way: a failure stops none after it.
+        """Send requests at once and return the failures. They are independent: a failure stops none after it.
 
         `last` is the sequence number of the last one; it alone must ask for an acknowledgement.
         """
@@ -101,7 +101,7 @@ class NetlinkSocket:
                 return found
 
     def dump(self, kind: int, body: bytes, tried: str) -> list[Message]:
-        """Return every message of one dump, begun anew while changes fall into it.
+        """Return every message of one dump, repeated while the table changes during it.
 
         Raises KernelError: the kernel refused, or the table changed during each attempt.
         """
@@ -114,7 +114,7 @@ class NetlinkSocket:
         raise KernelError(f"{tried}: changed during each of {_DUMP_ATTEMPTS} attempts to read it", errno.EINTR)
 
     def dump_parts(self, kind: int, body: bytes, tried: str) -> Iterator[list[Message]]:
-        """Yield the messages of a dump, a buffer at a time. Left early, it reads what is still to come all the same."""
+        """Yield the messages of a dump, a buffer at a time. A caller that stops early leaves no rest in the socket."""
         sequence = self.sequences(1)
         self.socket.send(message(kind, DUMP, sequence, body))
         finished = False
@@ -128,7 +128,7 @@ class NetlinkSocket:
                         raise KernelError(f"{tried}: {explain(result.errno, result.text)}", result.errno)
                 yield part
         finally:
-            # A socket carries one dump at a time (EBUSY), so the next one must find this one finished.
+            # A socket carries one dump at a time (EBUSY), so this one is read to its end.
             while not finished:
                 finished = any(item.kind in (ERROR, DONE) for item in messages(self.socket.recv(_CHUNK)))
 

@@ -1,8 +1,8 @@
 """Routes as values, and as the bytes of rtnetlink's route messages.
 
-Sans-IO: it opens nothing. Speed matters here as nowhere else in this package, so what routes share is worked out
+Sans-IO: it opens nothing. Speed matters here more than elsewhere in this package, so what routes share is computed
 once: a `RouteSpec` is one object for all prefixes that use it, and its bytes (everything behind the destination) are
-kept, in both directions.
+cached, in both directions.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from net.prefix import Prefix, unpack
 NEW_ROUTE, DELETE_ROUTE, GET_ROUTE = 24, 25, 26
 MAIN_TABLE = 254
 LINK_SCOPE, ANY_SCOPE = 253, 255
-FIB_MATCH = 0x2000  # RTM_F_FIB_MATCH: answer with the entry of the table, not with what came of it
+FIB_MATCH = 0x2000  # RTM_F_FIB_MATCH: answer with the table's entry, not with the resolved destination
 
 _REQUEST = 0x1
 _INET, _INET6 = 2, 10
@@ -127,7 +127,7 @@ def put_envelope(spec: RouteSpec, size: int, length: int) -> Envelope:
 def remove_envelope(spec: RouteSpec, size: int, length: int) -> Envelope:
     """Return the same for the removal of the route with the spec's protocol and metric, whatever its hops.
 
-    Raises ValueError: protocol 0, which would remove anybody's route."""
+    Raises ValueError: protocol 0, which would remove a route of any protocol."""
     if spec.protocol == 0:
         raise ValueError("remove a route of protocol 0: the kernel takes that for any protocol")
     family = _INET if size == 4 else _INET6
@@ -155,7 +155,7 @@ def _gateway(gateway: bytes, size: int) -> bytes:
 
 
 class DecodedRoute(NamedTuple):
-    """One route as the kernel tells it."""
+    """One route as the kernel reports it."""
 
     prefix: Prefix
     spec: RouteSpec
@@ -165,7 +165,7 @@ class DecodedRoute(NamedTuple):
 _ANYWHERE = {_INET: Prefix(bytes(4), 0), _INET6: Prefix(bytes(16), 0)}
 _IN_MAIN = number(_TABLE, MAIN_TABLE)
 _TO_4, _TO_6 = _IN_MAIN + b"\x08\0\x01\0", _IN_MAIN + b"\x14\0\x01\0"
-_read: dict[bytes, RouteSpec] = {}  # the bytes of a route without its destination, to what they say
+_read: dict[bytes, RouteSpec] = {}  # the bytes of a route without its destination, to their meaning
 _known: dict[RouteSpec, RouteSpec] = {}  # one object for equal specs, whatever bytes (flags, cache ages) they came in
 
 
@@ -230,7 +230,7 @@ def _decode_slowly(body: bytes) -> DecodedRoute | None:
         hops = (NextHop(device, gateway, bool(flags & _ONLINK)),)
     if kind != UNICAST:
         hops = ()  # IPv6 blackholes read back with device "lo", whatever was written
-    # Numbers of later kernels are kept as they are: a route nobody understands is still somebody's route.
+    # A kind that only later kernels know is still a route, which belongs to some program.
     known = RouteKind(kind) if kind <= RouteKind.EXTERNAL else RouteKind.UNSPECIFIED
     return DecodedRoute(prefix, RouteSpec(protocol, metric, known, hops, scope, mtu, source), table)
 

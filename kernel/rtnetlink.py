@@ -98,8 +98,8 @@ class Rtnetlink:
         """Write routes, then remove routes; return those the kernel refused. The others are in place by then.
 
         A put replaces whatever has its prefix and metric. A remove takes only what has its protocol and metric, and is
-        content when that is gone already. Large ones are written by a thread, and the loop goes on meanwhile;
-        cancelled, it leaves the batches that it has not begun.
+        not refused when that is gone already. Large ones are written by a thread, and the loop goes on meanwhile;
+        when cancelled, batches not yet begun are left out.
         """
         refused = await self._write(put, put_envelope, ())
         return refused + await self._write(remove, remove_envelope, (errno.ESRCH,))
@@ -210,8 +210,8 @@ def _write_batches(
 def _encode(batch: Iterable[tuple[Prefix, RouteSpec]], envelope_of: Callable[[RouteSpec, int, int], Envelope]) -> bytes:
     """Return the messages of one batch, numbered from 1; the last one asks for an acknowledgement.
 
-    One list of pieces and one join: a message's own bytes are never made. Specs are told apart by identity, which is
-    quicker than by value; the batch keeps them alive meanwhile.
+    One list of pieces and one join: a message's own bytes are never made. Specs are distinguished by identity, which is
+    faster than by value; the batch keeps them alive meanwhile.
     """
     pieces: list[bytes] = []
     envelopes: dict[tuple[int, int, int], Envelope] = {}

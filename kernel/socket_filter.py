@@ -1,8 +1,8 @@
-"""A socket filter that keeps out the events which our own writes cause and which tell nothing new.
+"""A socket filter that drops the events of our own writes, except those that carry news.
 
-Sans-IO but for one system call. The kernel tells every listener of every change, also the one who made it: a hundred
-thousand routes written would be a hundred thousand events to decode. Dropped are our own additions of routes that were
-not there, and our own removals, which name their protocol. Kept is whatever a write of ours replaced.
+One system call, else bytes. The kernel reports every change to every listener, its author included: a hundred thousand
+routes written would be a hundred thousand events to decode. Dropped are our own additions of routes that did not exist,
+and our own removals, which name their protocol. What a write of ours replaced passes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _ALL = 0xFFFFFFFF
 
 
 def without_own(netlink: socket.socket, ports: Sequence[int]) -> None:
-    """Let `netlink` hear nothing of what the sockets with these port numbers add or remove."""
+    """Drop the events on `netlink` of what the sockets with these port numbers add or remove."""
     program = own_events_filter(ports)
     code = ctypes.create_string_buffer(program)
     head = struct.pack("@HP", len(program) // _INSTRUCTION.size, ctypes.addressof(code))

@@ -170,11 +170,11 @@ def test_a_runtime_that_never_closes_the_input_ends_in_time(start: Run) -> None:
 
 
 def test_a_termination_signal_still_gives_one_object(start: Run, tmp_path: Path) -> None:
-    heard = threading.Event()
+    seen = threading.Event()
 
     def serve(connection: socket.socket) -> None:
         receive(connection)
-        heard.set()
+        seen.set()
         ended.wait(20)
 
     ended = threading.Event()
@@ -183,7 +183,7 @@ def test_a_termination_signal_still_gives_one_object(start: Run, tmp_path: Path)
         assert process.stdin and process.stdout
         process.stdin.write(json.dumps(configuration()).encode())
         process.stdin.close()
-        assert heard.wait(10)
+        assert seen.wait(10)
         process.send_signal(signal.SIGTERM)
         document = json.loads(process.stdout.read())
         ended.set()
@@ -191,11 +191,11 @@ def test_a_termination_signal_still_gives_one_object(start: Run, tmp_path: Path)
 
 
 def test_signals_that_only_interrupt_do_no_harm(start: Run, tmp_path: Path) -> None:
-    heard = threading.Event()
+    seen = threading.Event()
 
     def serve(connection: socket.socket) -> None:
         receive(connection)
-        heard.set()
+        seen.set()
         connection.sendall(b"\0")
         stopped.wait(10)
         connection.sendall(b"{}\n")
@@ -206,7 +206,7 @@ def test_signals_that_only_interrupt_do_no_harm(start: Run, tmp_path: Path) -> N
         assert process.stdin and process.stdout
         process.stdin.write(json.dumps(configuration()).encode())
         process.stdin.close()
-        assert heard.wait(10)
+        assert seen.wait(10)
         for _ in range(20):  # stop and continue make poll return early
             process.send_signal(signal.SIGSTOP)
             process.send_signal(signal.SIGCONT)

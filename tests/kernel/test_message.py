@@ -6,26 +6,26 @@ import struct
 
 from kernel.message import DONE, ERROR, Message, answer, attribute, attributes, explain, message, messages, number, text
 
-WORDS = text(1, "Nexthop has invalid gateway")
+EXPLANATION = text(1, "Nexthop has invalid gateway")
 
 
 def test_an_acknowledgement_has_no_error() -> None:
     assert answer(Message(ERROR, 0x100, 7, struct.pack("=i", 0) + bytes(16)))[:2] == (7, 0)
 
 
-def test_a_capped_error_brings_the_kernels_words() -> None:
-    body = struct.pack("=i", -101) + bytes(16) + WORDS
+def test_a_capped_error_brings_the_kernels_explanation() -> None:
+    body = struct.pack("=i", -101) + bytes(16) + EXPLANATION
     assert answer(Message(ERROR, 0x300, 7, body)) == (7, 101, "Nexthop has invalid gateway")
 
 
 def test_an_error_that_repeats_the_request_brings_them_behind_it() -> None:
     request = message(24, 0, 7, b"12345")
-    body = struct.pack("=i", -22) + request + bytes(-len(request) % 4) + WORDS
+    body = struct.pack("=i", -22) + request + bytes(-len(request) % 4) + EXPLANATION
     assert answer(Message(ERROR, 0x200, 7, body)).text == "Nexthop has invalid gateway"
 
 
-def test_the_end_of_a_dump_may_be_an_error_with_words() -> None:
-    assert answer(Message(DONE, 0x200, 7, struct.pack("=i", -2) + WORDS)) == (7, 2, "Nexthop has invalid gateway")
+def test_the_end_of_a_dump_may_be_an_error_with_an_explanation() -> None:
+    assert answer(Message(DONE, 0x200, 7, struct.pack("=i", -2) + EXPLANATION)) == (7, 2, "Nexthop has invalid gateway")
 
 
 def test_messages_and_attributes_stop_at_what_is_cut_off() -> None:

@@ -80,12 +80,12 @@ def test_a_route_reads_back_as_it_was_written(route: tuple[Prefix, RouteSpec], s
 
 @unhurried
 @given(routes)
-def test_the_form_in_which_the_kernel_says_it_reads_the_same_and_shares_the_spec(
+def test_a_route_as_the_kernel_reports_it_reads_the_same_and_shares_the_spec(
     route: tuple[Prefix, RouteSpec],
 ) -> None:
     [sent] = messages(put_message(1, *route))
-    told = sent.body[:12] + number(15, MAIN_TABLE) + sent.body[12:]
-    first, second = decode_route(told), decode_route(told)
+    reported = sent.body[:12] + number(15, MAIN_TABLE) + sent.body[12:]
+    first, second = decode_route(reported), decode_route(reported)
     assert first == DecodedRoute(*route, MAIN_TABLE)
     assert first is not None and second is not None and first.spec is second.spec
 
@@ -95,8 +95,8 @@ def test_the_form_in_which_the_kernel_says_it_reads_the_same_and_shares_the_spec
 def test_flags_of_a_lost_carrier_change_nothing(route: tuple[Prefix, RouteSpec]) -> None:
     [sent] = messages(put_message(1, *route))
     flags = int.from_bytes(sent.body[8:12], "little") | 0x11  # RTNH_F_DEAD, RTNH_F_LINKDOWN
-    told = sent.body[:8] + flags.to_bytes(4, "little") + number(15, MAIN_TABLE) + sent.body[12:]
-    assert decode_route(told) == DecodedRoute(*route, MAIN_TABLE)
+    reported = sent.body[:8] + flags.to_bytes(4, "little") + number(15, MAIN_TABLE) + sent.body[12:]
+    assert decode_route(reported) == DecodedRoute(*route, MAIN_TABLE)
 
 
 @unhurried
@@ -130,7 +130,7 @@ def test_a_cached_exception_of_ipv6_is_not_a_route() -> None:
     assert decode_route(bytes(body)) is None
 
 
-def test_a_route_is_said_as_ip_understands_it() -> None:
+def test_a_route_is_printed_as_ip_reads_it() -> None:
     block, pod = Prefix.parse("10.65.1.0/26"), Prefix.parse("10.65.1.7")
     gateway = pack("192.0.2.2")
     assert (

@@ -1,4 +1,4 @@
-"""A Kernel in a real network namespace, with `ip` as the witness.
+"""An Rtnetlink in a real network namespace, with `ip` as the witness.
 
 node: lo, eth0 192.0.2.1/24 2001:db8::1/64 ─── far (no addresses)
 """
@@ -25,19 +25,19 @@ BLOCK6, POD6 = Prefix.parse("fd00:65::/122"), Prefix.parse("fd00:65::7")
 DROP = RouteSpec(80, 1030, BLACKHOLE)
 
 
-async def hear(events: AsyncIterator[list[KernelEvent]], wanted: Callable[[KernelEvent], bool]) -> list[KernelEvent]:
-    """Return what is heard up to and with the batch that holds a wanted event."""
-    heard: list[KernelEvent] = []
+async def receive(events: AsyncIterator[list[KernelEvent]], wanted: Callable[[KernelEvent], bool]) -> list[KernelEvent]:
+    """Return what is received up to and with the batch that holds a wanted event."""
+    received: list[KernelEvent] = []
     async with asyncio.timeout(20):
         async for batch in events:
-            heard += batch
+            received += batch
             if any(map(wanted, batch)):
                 break
-    return heard
+    return received
 
 
-def routes_changed(heard: list[KernelEvent], prefix: Prefix) -> list[RouteChanged]:
-    return [event for event in heard if isinstance(event, RouteChanged) and event.prefix == prefix]
+def routes_changed(received: list[KernelEvent], prefix: Prefix) -> list[RouteChanged]:
+    return [event for event in received if isinstance(event, RouteChanged) and event.prefix == prefix]
 
 
 @pytest.fixture
@@ -89,8 +89,8 @@ async def test_of_our_own_writes_only_replacements_are_told(kernel: Rtnetlink, n
     await kernel.apply([(BLOCK, through)], [*many, (POD, DROP)])
     await kernel.apply([*many, (BLOCK, DROP)])
     node.ip(f"route add blackhole {POD} proto 81 metric 1030")
-    heard = await hear(kernel.events(), lambda event: isinstance(event, RouteChanged) and event.prefix == POD)
-    marked = (event for event in heard if isinstance(event, RouteChanged) and event.spec.protocol in (80, 81))
+    received = await receive(kernel.events(), lambda event: isinstance(event, RouteChanged) and event.prefix == POD)
+    marked = (event for event in received if isinstance(event, RouteChanged) and event.spec.protocol in (80, 81))
     assert list(marked) == [
         RouteChanged(BLOCK, through, replaced=True, own=True),
         RouteChanged(BLOCK, DROP, replaced=True, own=True),
@@ -227,7 +227,7 @@ def test_links_and_addresses_are_as_ip_made_them(kernel: Rtnetlink, eth0: int) -
     assert {(pack("192.0.2.1"), 24, 0), (pack("2001:db8::1"), 64, 0)} <= found
 
 
-async def test_a_route_deleted_or_replaced_by_hand_is_heard_as_somebody_elses(
+async def test_a_route_deleted_or_replaced_by_hand_is_reported_as_a_foreign_change(
     kernel: Rtnetlink, node: Namespace, eth0: int
 ) -> None:
     events = kernel.events()
@@ -235,13 +235,13 @@ async def test_a_route_deleted_or_replaced_by_hand_is_heard_as_somebody_elses(
     node.ip(f"route del {POD} metric 1030")
     node.ip(f"route replace {BLOCK} dev eth0 proto static metric 1030")
     node.ip(f"-6 route replace {BLOCK6} dev eth0 proto static metric 1030")
-    heard = await hear(
+    received = await receive(
         events, lambda event: isinstance(event, RouteChanged) and event.prefix == BLOCK6 and not event.own
     )
     foreign = RouteSpec(4, 1030, hops=(NextHop(eth0),))
-    assert routes_changed(heard, POD)[-1] == RouteChanged(POD, DROP, gone=True)
-    assert routes_changed(heard, BLOCK)[-1] == RouteChanged(BLOCK, foreign._replace(scope=253), replaced=True)
-    assert routes_changed(heard, BLOCK6)[-1] == RouteChanged(BLOCK6, foreign, replaced=True)
+    assert routes_changed(received, POD)[-1] == RouteChanged(POD, DROP, gone=True)
+    assert routes_changed(received, BLOCK)[-1] == RouteChanged(BLOCK, foreign._replace(scope=253), replaced=True)
+    assert routes_changed(received, BLOCK6)[-1] == RouteChanged(BLOCK6, foreign, replaced=True)
 
 
 async def test_a_link_that_goes_down_takes_its_ipv4_routes_silently(
@@ -255,29 +255,33 @@ async def test_a_link_that_goes_down_takes_its_ipv4_routes_silently(
         ]
     )
     node.ip("link set eth0 down")
-    node.ip("route add blackhole 203.0.113.0/24")  # behind this, everything about the link has been heard
+    node.ip("route add blackhole 203.0.113.0/24")  # behind this, everything about the link has been received
     mark = Prefix.parse("203.0.113.0/24")
-    heard = await hear(events, lambda event: isinstance(event, RouteChanged) and event.prefix == mark)
-    assert any(isinstance(event, LinkChanged) and event.link.index == eth0 and not event.link.up for event in heard)
-    assert not [event for event in routes_changed(heard, POD) if event.gone]
-    assert [event for event in routes_changed(heard, POD6) if event.gone]
+    received = await receive(events, lambda event: isinstance(event, RouteChanged) and event.prefix == mark)
+    assert any(isinstance(event, LinkChanged) and event.link.index == eth0 and not event.link.up for event in received)
+    assert not [event for event in routes_changed(received, POD) if event.gone]
+    assert [event for event in routes_changed(received, POD6) if event.gone]
     assert await kernel.dump([80]) == []
 
 
-async def test_a_deleted_link_and_its_addresses_are_heard(kernel: Rtnetlink, node: Namespace, eth0: int) -> None:
+async def test_a_deleted_link_and_its_addresses_are_reported(kernel: Rtnetlink, node: Namespace, eth0: int) -> None:
     events = kernel.events()
     node.ip("addr add 192.0.2.9/24 dev eth0")
     node.ip("link del eth0")
-    heard = await hear(events, lambda event: isinstance(event, LinkChanged) and event.gone and event.link.index == eth0)
-    added = [event.address.address for event in heard if isinstance(event, AddressChanged) and not event.gone]
+    received = await receive(
+        events, lambda event: isinstance(event, LinkChanged) and event.gone and event.link.index == eth0
+    )
+    added = [event.address.address for event in received if isinstance(event, AddressChanged) and not event.gone]
     assert pack("192.0.2.9") in added
 
 
 async def test_a_port_leaving_a_bridge_is_not_a_link_that_is_gone(kernel: Rtnetlink, node: Namespace) -> None:
     events = kernel.events()
     node.batch("link add br0 type bridge\nlink set far master br0\nlink set far nomaster\nlink del br0\n")
-    heard = await hear(events, lambda event: isinstance(event, LinkChanged) and event.gone and event.link.name == "br0")
-    gone = [event.link.name for event in heard if isinstance(event, LinkChanged) and event.gone]
+    received = await receive(
+        events, lambda event: isinstance(event, LinkChanged) and event.gone and event.link.name == "br0"
+    )
+    gone = [event.link.name for event in received if isinstance(event, LinkChanged) and event.gone]
     assert gone == ["br0"]
 
 
@@ -289,21 +293,21 @@ async def test_events_that_overflow_say_so_and_the_socket_works_on(node: Namespa
         separator = "." if base == "10.9." else ":"
         node.batch("".join(f"route add blackhole {base}{n // 250}{separator}{n % 250}\n" for n in range(2000)))
         events = kernel.events()
-        heard = await hear(events, lambda event: isinstance(event, EventsLost))
-        assert sum(isinstance(event, EventsLost) for event in heard) == 1
-        assert len(await kernel.dump([3])) == 2000  # what a Lost asks for: read again
+        received = await receive(events, lambda event: isinstance(event, EventsLost))
+        assert sum(isinstance(event, EventsLost) for event in received) == 1
+        assert len(await kernel.dump([3])) == 2000  # what EventsLost asks for: read again
         node.ip(f"route add blackhole {BLOCK}")
-        heard = await hear(events, lambda event: isinstance(event, RouteChanged) and event.prefix == BLOCK)
-        assert not any(isinstance(event, EventsLost) for event in heard)
+        received = await receive(events, lambda event: isinstance(event, RouteChanged) and event.prefix == BLOCK)
+        assert not any(isinstance(event, EventsLost) for event in received)
 
 
 async def test_nothing_is_lost_between_subscription_and_dump(kernel: Rtnetlink, node: Namespace) -> None:
-    """A route that comes after the Kernel exists is in the dump, in the events, or in both."""
+    """A route that comes after the Rtnetlink exists is in the dump, in the events, or in both."""
     node.ip(f"route add blackhole {BLOCK} proto 80 metric 1030")
     assert dict(await kernel.dump([80])) == {BLOCK: DROP}
     node.ip(f"route del {BLOCK} metric 1030")
-    heard = await hear(kernel.events(), lambda event: isinstance(event, RouteChanged) and event.gone)
-    assert [event.gone for event in routes_changed(heard, BLOCK)] == [False, True]
+    received = await receive(kernel.events(), lambda event: isinstance(event, RouteChanged) and event.gone)
+    assert [event.gone for event in routes_changed(received, BLOCK)] == [False, True]
 
 
 async def test_the_loop_turns_between_batches(kernel: Rtnetlink) -> None:
