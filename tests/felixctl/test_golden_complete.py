@@ -18,7 +18,7 @@ OTHERWISE = {
     "cli/table-profiles.txt": "profiles are made from Kubernetes' namespaces, for policies, which we do not enforce",
     "cli/table-profiles-wide.txt": "as above",
     "cli/get-blockaffinities-unsupported.txt": "ours can be looked at",
-    "cli/node-status-no-bird.txt": "ours asks the agent; what it says without one is in test_agent_commands.py",
+    "cli/node-status-no-bird.txt": "ours asks the agent; what it says without one is in test_status_client.py",
 }
 
 

@@ -40,26 +40,13 @@ def test_asking_the_agent_needs_no_datastore_and_no_kernel() -> None:
     assert ended.stdout == "\n"
 
 
-def test_the_version_of_the_client_needs_no_cluster(felixctl: Felixctl) -> None:
-    ended = felixctl("version", "--client")
-    assert (ended.status, ended.out.startswith("Client Version:    v")) == (0, True)
-
-
-def test_the_version_of_the_cluster_is_what_calico_wrote(felixctl: Felixctl) -> None:
-    felixctl(
-        "apply",
-        "-f",
-        "-",
-        stdin="""
-apiVersion: projectcalico.org/v3
-kind: ClusterInformation
-metadata: {name: default}
-spec: {calicoVersion: v3.32.1, clusterType: "k8s,bgp,kdd", datastoreReady: true}
-""",
-    )
-    ended = felixctl("version")
-    assert ended.out.splitlines()[1:] == ["Cluster Version:   v3.32.1", "Cluster Type:      k8s,bgp,kdd"]
-
-
 def test_command_line_and_agent_look_for_the_datastore_in_one_place() -> None:
     assert Settings().datastore == DEFAULT_URL
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("apply",), ("delete",), ("delete", "ippool"), ("get",), ("get", "nodes", "-o", "xml"), ("frobnicate",)],
+)
+def test_misuse_ends_with_2(felixctl: Felixctl, arguments: tuple[str, ...]) -> None:
+    assert felixctl(*arguments).status == 2

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from felixctl.node import diags, redaction
+from felixctl.node import diags
+from tests.felixctl.agent import agent, answered
 from tests.felixctl.command import Felixctl
 from tests.felixctl.golden import printed
-from tests.felixctl.resources.test_commands import PEER
-from tests.felixctl.test_agent_commands import STATUS, agent, answered
+from tests.felixctl.node.test_status import STATUS
+from tests.felixctl.resources.examples import PEER
 
 
 def files(path: Path) -> dict[str, str]:
@@ -56,41 +57,6 @@ def test_the_end_of_a_long_log_is_taken(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "a.log").write_text("0123456789")
     archive = diags.collect(tmp_path, "sqlite:///nowhere/c.db", [tmp_path / "a.log"], root=tmp_path)
     assert [text for name, text in archive.files.items() if name.endswith("a.log")] == ["6789"]
-
-
-def test_a_reference_to_a_secret_stays_and_the_secret_does_not() -> None:
-    record = {
-        "spec": {
-            "password": {"secretKeyRef": {"name": "bgp", "key": "tor"}},
-            "authToken": "abc",
-            "peers": [{"md5": "abc", "asNumber": 65001}],
-        },
-        "metadata": {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{…}"}},
-    }
-    assert redaction.record(record) == {
-        "spec": {
-            "password": {"secretKeyRef": {"name": "bgp", "key": "tor"}},
-            "authToken": redaction.LEFT_OUT,
-            "peers": [{"md5": redaction.LEFT_OUT, "asNumber": 65001}],
-        },
-        "metadata": {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": redaction.LEFT_OUT}},
-    }
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        'md5-password "hunter2";',
-        "password=hunter2",
-        "BGP_PASSWORD: 'hunter2'",
-        '{"token": "hunter2"}',
-        "--secret hunter2",
-        "sqlite://user:hunter2@host/x",
-    ],
-)
-def test_no_secret_stays_in_a_text(text: str) -> None:
-    assert "hunter2" not in redaction.text(text)
-    assert redaction.text("10.65.1.0/26 via 192.0.2.2 dev eth0") == "10.65.1.0/26 via 192.0.2.2 dev eth0"
 
 
 def test_the_peers_of_the_cluster_are_in_the_archive(felixctl: Felixctl, tmp_path: Path) -> None:

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import gzip
-import os
-from pathlib import Path
-
 import pytest
 
-from felixctl.node import read_system, requirements
+from felixctl.node import requirements
 from felixctl.node.requirements import FEATURES, LIBRARIES, PROGRAMS, SYSCTLS, Availability, System
-from tests.felixctl.command import Felixctl
 
 WHOLE = System(
     "6.1.0",
@@ -63,30 +58,3 @@ def test_only_what_every_node_needs_fails() -> None:
     assert [finding.name for finding in requirements.findings(closed) if finding.fails] == ["net.ipv4.ip_forward"]
     assert "it is 0; set net.ipv4.ip_forward=1" in requirements.report(closed)
     assert requirements.report(closed).endswith("This system can't run felix-py yet.\n")
-
-
-def test_modules_are_found_in_the_files_of_depmod(tmp_path: Path) -> None:
-    folder = tmp_path / "lib" / "modules" / os.uname().release
-    folder.mkdir(parents=True)
-    (folder / "modules.dep").write_text("kernel/net/ipv4/ipip.ko.xz: kernel/net/ipv4/tunnel4.ko.xz\n")
-    (folder / "modules.builtin").write_text("kernel/drivers/net/veth.ko\n")
-    (tmp_path / "proc").mkdir()
-    (tmp_path / "proc" / "config.gz").write_bytes(gzip.compress(b"CONFIG_NET_NS=y\nCONFIG_NET_IPIP=m\n"))
-    found = read_system.read_system(root=tmp_path)
-    assert [state(found, name) for name in ("ipip", "veth", "network namespaces", "vxlan")] == [
-        Availability.LOADABLE,
-        Availability.PRESENT,
-        Availability.PRESENT,
-        Availability.MISSING,
-    ]
-
-
-def test_the_command_ends_with_1_if_something_needed_is_missing(felixctl: Felixctl, tmp_path: Path) -> None:
-    config = tmp_path / "config"
-    config.write_text("CONFIG_NET_NS=y\n# CONFIG_VETH is not set\n")
-    ended = felixctl("node", "checksystem", "--kernel-config", str(config))
-    if not Path("/sys/module/veth").exists():
-        assert (ended.status, "Missing: veth, for a pod's pair of devices." in ended.out) == (1, True)
-    assert all(purpose in ended.out for purpose in (one.purpose for one in FEATURES))
-    ended = felixctl("node", "checksystem", "--kernel-config", "/nowhere")
-    assert (ended.status, "read the kernel's configuration /nowhere" in ended.err) == (1, True)

@@ -7,7 +7,7 @@ import yaml
 from datastore.kinds.bgp import BGPPeer
 from felixctl.resources import notices
 from tests.felixctl.command import Felixctl
-from tests.felixctl.resources.test_commands import PEER, pool
+from tests.felixctl.resources.examples import PEER, pool
 
 FILTERED = PEER.rstrip() + "\n  filters: [reject-all]\n"
 

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from felixctl.errors import RejectedError
+from felixctl.resources import patches
 from felixctl.resources.patches import operated
-from tests.felixctl.command import Felixctl
-from tests.felixctl.resources.test_commands import PEER
 
 
 @pytest.mark.parametrize(
@@ -58,16 +57,19 @@ def test_an_operation_without_sense_is_refused(operation: Any) -> None:
         operated({"a": {"b": 1}, "l": [1]}, [operation])
 
 
-def test_the_command_takes_both_kinds_of_patch(felixctl: Felixctl) -> None:
-    felixctl("apply", "-f", "-", stdin=PEER)
-    patch = ("patch", "bgppeer", "tor-1")
-    ended = felixctl(*patch, "-t", "json", "-p", '[{"op": "replace", "path": "/spec/asNumber", "value": 65009}]')
-    assert ended.out == "Successfully patched 1 'BGPPeer' resource\n"
-    assert "65009" in felixctl("get", "bgppeer").out
-    assert felixctl(*patch, "-t", "strategic", "-p", "spec: {asNumber: 65010}").status == 0
-    assert "65010" in felixctl("get", "bgppeer").out
-    assert felixctl(*patch, "-t", "json", "-p", "{}").status == 2
-    assert felixctl(*patch, "-p", "[]").status == 2
-    assert felixctl(*patch, "-p", "{").status == 2
-    ended = felixctl(*patch, "-t", "json", "-p", '[{"op": "remove", "path": "/spec/nothing"}]')
-    assert (ended.status, "nothing was written" in ended.err) == (1, True)
+@pytest.mark.parametrize(
+    ("base", "patch", "result"),
+    [
+        ({"a": "b"}, {"a": "c"}, {"a": "c"}),
+        ({"a": "b"}, {"b": "c"}, {"a": "b", "b": "c"}),
+        ({"a": "b"}, {"a": None}, {}),
+        ({"a": ["b"]}, {"a": "c"}, {"a": "c"}),
+        ({"a": {"b": "c"}}, {"a": {"b": "d", "c": None}}, {"a": {"b": "d"}}),
+        ({"a": [{"b": "c"}]}, {"a": [1]}, {"a": [1]}),
+        ({"e": None}, {"a": 1}, {"e": None, "a": 1}),
+        ([1, 2], {"a": "b", "c": None}, {"a": "b"}),
+        ({}, {"a": {"bb": {"ccc": None}}}, {"a": {"bb": {}}}),
+    ],
+)
+def test_merge_patches_follow_rfc_7396(base: Any, patch: Any, result: Any) -> None:
+    assert patches.merged(base, patch) == result

@@ -1,4 +1,4 @@
-"""Resources through the command line: everything is checked first, and nothing is written if anything is bad."""
+"""`felixctl apply, create, replace, delete, patch, label`: everything is checked before anything is written."""
 
 from __future__ import annotations
 
@@ -14,33 +14,7 @@ from datastore.kinds.ipam import IPAMBlock
 from datastore.kinds.pools import IPPool
 from tests.felixctl.command import Felixctl
 from tests.felixctl.golden import printed, records
-
-POOL = """
-apiVersion: projectcalico.org/v3
-kind: IPPool
-metadata:
-  name: {name}
-spec:
-  cidr: {cidr}
-"""
-
-PEER = """
-apiVersion: projectcalico.org/v3
-kind: BGPPeer
-metadata:
-  name: tor-1
-spec:
-  peerIP: 192.0.2.200
-  asNumber: 65001
-"""
-
-
-def pool(name: str, cidr: str, more: str = "") -> str:
-    return POOL.format(name=name, cidr=cidr) + more
-
-
-def pools(felixctl: Felixctl) -> list[str]:
-    return felixctl("get", "ippools", "-o", "name").out.split()
+from tests.felixctl.resources.examples import PEER, pool, pools
 
 
 def test_applied_resources_are_there_to_get(felixctl: Felixctl) -> None:
@@ -70,12 +44,6 @@ def test_calicoctls_own_yaml_applies_and_prints_as_it_was(felixctl: Felixctl) ->
     calicos = yaml.safe_load(printed("cli/get-node-with-tunnel-address.yaml"))
     assert node["spec"] == calicos["spec"]
     assert node["metadata"]["labels"] == calicos["metadata"]["labels"]
-
-
-def test_a_node_without_as_shows_the_clusters(felixctl: Felixctl) -> None:
-    felixctl("apply", "-f", "-", stdin=printed("cli/get-node.yaml"))
-    felixctl("apply", "-f", "-", stdin=printed("cli/get-bgpconfig.yaml").replace("64512", "64999"))
-    assert "(64999)" in felixctl("get", "nodes", "-o", "wide").out
 
 
 @pytest.mark.parametrize(
@@ -190,62 +158,6 @@ def test_a_patch_changes_and_removes_fields(felixctl: Felixctl) -> None:
     assert "can't change" in felixctl("patch", "ippool", "a", "-p", '{"spec": {"cidr": "10.3.0.0/16"}}').err
 
 
-def test_files_and_folders_are_read(felixctl: Felixctl, tmp_path: Path) -> None:
-    folder = tmp_path / "files"
-    (folder / "deeper").mkdir(parents=True)
-    (folder / "a.yaml").write_text(pool("a", "10.1.0.0/16"))
-    (folder / "deeper" / "b.yml").write_text(pool("b", "10.2.0.0/16"))
-    (folder / "notes.txt").write_text("no resource")
-    assert felixctl("apply", "-f", str(folder)).out == "Successfully applied 1 'IPPool' resource(s)\n"
-    assert felixctl("apply", "-R", "-f", str(folder)).out == "Successfully applied 2 'IPPool' resource(s)\n"
-    assert "No such file" in felixctl("apply", "-f", str(folder / "c.yaml")).err
-
-
-def test_an_unknown_kind_ends_as_calicoctl_does(felixctl: Felixctl) -> None:
-    assert printed("cli/get-bad-kind.txt") == ""
-    ended = felixctl("get", "nodez")
-    assert (ended.status, ended.out, ended.err) == (
-        1,
-        "",
-        "felixctl: resource kind 'nodez' is not known: did you mean 'node'?\n",
-    )
-
-
-def test_a_missing_object_ends_as_calicoctl_does(felixctl: Felixctl) -> None:
-    felixctl("apply", "-f", "-", stdin=PEER)
-    ended = felixctl("get", "node", "node-9")
-    assert (ended.status, ended.out, "node-9" in ended.err) == (1, "", True)
-
-
-def test_a_datastore_that_is_not_there_is_not_made_by_looking(felixctl: Felixctl, tmp_path: Path) -> None:
-    ended = felixctl("get", "nodes")
-    assert (ended.status, "there is no such file" in ended.err) == (1, True)
-    assert not (tmp_path / "cluster.db").exists()
-
-
-def test_a_datastore_that_is_none_is_a_clear_sentence(felixctl: Felixctl, tmp_path: Path) -> None:
-    (tmp_path / "cluster.db").write_text("this is no database at all, but somebody's letter\n" * 100)
-    ended = felixctl("get", "nodes")
-    assert (ended.status, "cluster.db" in ended.err, "Traceback" in ended.err) == (1, True, False)
-    assert felixctl("get", "nodes", "--datastore", "ftp://x").status == 1
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [("apply",), ("delete",), ("delete", "ippool"), ("get",), ("get", "nodes", "-o", "xml"), ("frobnicate",)],
-)
-def test_misuse_ends_with_2(felixctl: Felixctl, arguments: tuple[str, ...]) -> None:
-    assert felixctl(*arguments).status == 2
-
-
-def test_a_namespace_is_a_column_only_when_asked_for(felixctl: Felixctl) -> None:
-    felixctl("apply", "-f", "-", stdin=printed("cli/after-add-workloadendpoints.yaml"))
-    assert felixctl("get", "wep").out == printed("cli/after-add-workloadendpoints.txt")
-    assert felixctl("get", "wep", "-o", "wide").out == printed("cli/after-add-workloadendpoints-wide.txt")
-    assert felixctl("get", "wep", "-A").out.startswith("NAMESPACE   WORKLOAD")
-    assert felixctl("get", "wep", "-n", "other").out.count("\n") == 2
-
-
 def test_the_pool_as_stored_is_a_record_calico_reads(felixctl: Felixctl, tmp_path: Path) -> None:
     felixctl("apply", "-f", "-", stdin=pool("a", "10.1.0.0/16"))
 
@@ -270,7 +182,16 @@ def test_a_dry_run_checks_and_tells_and_writes_nothing(felixctl: Felixctl) -> No
     assert felixctl("apply", "--dry-run", "-f", "-", stdin=pool("c", "10.1.0.0/24")).status == 1
 
 
-def test_text_that_is_not_utf8_is_a_sentence(felixctl: Felixctl, tmp_path: Path) -> None:
-    (tmp_path / "latin.yaml").write_bytes("größe: 1".encode("latin-1"))
-    ended = felixctl("apply", "-f", str(tmp_path / "latin.yaml"))
-    assert (ended.status, "it is not UTF-8 text" in ended.err) == (1, True)
+def test_the_command_takes_both_kinds_of_patch(felixctl: Felixctl) -> None:
+    felixctl("apply", "-f", "-", stdin=PEER)
+    patch = ("patch", "bgppeer", "tor-1")
+    ended = felixctl(*patch, "-t", "json", "-p", '[{"op": "replace", "path": "/spec/asNumber", "value": 65009}]')
+    assert ended.out == "Successfully patched 1 'BGPPeer' resource\n"
+    assert "65009" in felixctl("get", "bgppeer").out
+    assert felixctl(*patch, "-t", "strategic", "-p", "spec: {asNumber: 65010}").status == 0
+    assert "65010" in felixctl("get", "bgppeer").out
+    assert felixctl(*patch, "-t", "json", "-p", "{}").status == 2
+    assert felixctl(*patch, "-p", "[]").status == 2
+    assert felixctl(*patch, "-p", "{").status == 2
+    ended = felixctl(*patch, "-t", "json", "-p", '[{"op": "remove", "path": "/spec/nothing"}]')
+    assert (ended.status, "nothing was written" in ended.err) == (1, True)

@@ -1,0 +1,34 @@
+"""An agent of which only the status socket is there."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def agent(run_dir: Path, answer: bytes) -> Iterator[list[bytes]]:
+    """Answer one request on the status socket, as the agent would; yield a list that gets the request."""
+    requests: list[bytes] = []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(run_dir / "status.sock"))
+        listener.listen()
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                requests.append(connection.recv(1 << 16))
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield requests
+        thread.join(5)
+
+
+def answered(status: object, line: str = "HTTP/1.1 200 OK") -> bytes:
+    return f"{line}\r\nContent-Type: application/json\r\n\r\n{json.dumps(status)}".encode()

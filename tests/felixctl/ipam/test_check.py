@@ -1,0 +1,53 @@
+"""`felixctl ipam check`, on a datastore."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from felixctl.ipam import check
+from tests.felixctl.command import Felixctl
+from tests.felixctl.ipam.cluster import DB_HANDLE, garble
+
+
+def test_a_check_that_finds_problems_ends_with_1(calicos: Felixctl, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "RECHECK_SECONDS", 0)
+    calicos("delete", "wep", "node--3-k8s-db--1-eth0")
+    ended = calicos("ipam", "check")
+    assert ended.status == 1
+    assert ended.out.endswith("Check complete; found 1 problems.\n")
+    assert "  10.65.77.7 is assigned to k8s-pod-network." in ended.out
+    assert "not in use: the agents release it" in ended.out
+
+
+def test_a_record_that_nobody_can_read_is_found(damaged: Felixctl, tmp_path: Path) -> None:
+    damaged("ipam", "check", "--fix", "--yes")
+    garble(tmp_path, "IPAMBlock", "10-65-84-128-26", "$.spec.cidr")
+    ended = damaged("ipam", "check")
+    assert (ended.status, ended.err) == (1, "")
+    assert 'IPAMBlock "10-65-84-128-26": spec.cidr' in ended.out
+
+
+def test_nothing_is_freed_while_an_endpoint_cannot_be_read(damaged: Felixctl, tmp_path: Path) -> None:
+    garble(tmp_path, "WorkloadEndpoint", "node--1-k8s-web--1-eth0", "$.spec.ipNetworks")
+    ended = damaged("ipam", "check", "--fix", "--yes")
+    assert "None of these can be repaired safely now" in ended.out
+    ended = damaged("ipam", "release", "--ip", "10.65.84.128")
+    assert (ended.status, "it is not known what is in use" in ended.err) == (1, True)
+    assert "in use" in damaged("ipam", "show", "--ip", "10.65.84.128").out
+
+
+def test_a_fix_shows_its_plan_and_asks(damaged: Felixctl) -> None:
+    ended = damaged("ipam", "check", "--fix", stdin="n\n")
+    assert (ended.status, f"1. release 10.65.77.7 of {DB_HANDLE}" in ended.out) == (1, True)
+    assert ended.out.endswith("Nothing was changed.\n")
+    ended = damaged("ipam", "check", "--fix", stdin="y\n")
+    assert (ended.status, ended.out.splitlines()[-1]) == (0, "0 problems are left.")
+    assert damaged("ipam", "show", "--ip", "10.65.77.7").out == "10.65.77.7 is not assigned\n"
+
+
+def test_a_fix_can_be_done_unasked(damaged: Felixctl) -> None:
+    assert damaged("ipam", "check", "--fix", "--yes").status == 0
+    assert damaged("ipam", "check").status == 0
+    assert damaged("ipam", "check", "--yes").status == 2

@@ -1,0 +1,54 @@
+"""What `ipam check` calls a problem."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from felixctl.ipam.check_report import report
+from felixctl.ipam.problems import problems
+from tests.felixctl.ipam.cluster import BLOCKS, CLUSTER, ENDPOINTS
+
+
+def test_an_address_nobody_uses_is_a_problem() -> None:
+    lacking = replace(CLUSTER, endpoints=[e for e in ENDPOINTS if e.spec.pod != "db-1"])
+    [sentence] = problems(lacking).unused
+    assert sentence.startswith("10.65.77.7 is assigned to k8s-pod-network.6815")
+
+
+def test_an_address_in_use_that_ipam_could_give_away_is_a_problem() -> None:
+    lacking = replace(CLUSTER, blocks=BLOCKS[1:], affinities=[a for a in CLUSTER.affinities if a.spec.node != "node-2"])
+    found = problems(lacking)
+    assert len(found.unassigned) == 3
+    assert len(found.idle_handles) == 3
+    assert "Check complete; found 6 problems." in report(lacking, found)
+
+
+def test_an_address_outside_every_pool_is_a_problem() -> None:
+    found = problems(replace(CLUSTER, blocks=[], handles=[], pools=[]))
+    assert (len(found.outside), found.unassigned) == (8, ())
+
+
+def test_a_missing_handle_is_a_problem() -> None:
+    found = problems(replace(CLUSTER, handles=CLUSTER.handles[1:]))
+    [sentence] = found.lost_handles
+    assert sentence.startswith("handle ipip-tunnel-addr-node-2 of 1 addresses is missing")
+
+
+def test_an_address_of_two_pods_is_a_problem() -> None:
+    twin = ENDPOINTS[0].with_metadata(name="node--3-k8s-db--2-eth0")
+    assert problems(replace(CLUSTER, endpoints=[*ENDPOINTS, twin])).shared == (
+        "10.65.77.7 belongs to two endpoints, default/node--3-k8s-db--1-eth0 and default/node--3-k8s-db--2-eth0",
+    )
+
+
+def test_a_block_that_contradicts_itself_is_a_problem() -> None:
+    broken = BLOCKS[1].with_spec(unallocated=BLOCKS[1].spec.unallocated[1:])
+    [sentence] = problems(replace(CLUSTER, blocks=[BLOCKS[0], broken, BLOCKS[2]])).broken_blocks
+    assert sentence.startswith("block 10.65.77.0/26: ")
+
+
+def test_a_problem_that_a_second_look_does_not_find_is_none() -> None:
+    lacking = problems(replace(CLUSTER, endpoints=[]))
+    assert lacking.count
+    assert lacking.persisting(problems(CLUSTER)).count == 0
+    assert lacking.persisting(lacking) == lacking

@@ -1,0 +1,18 @@
+"""Which repairs are planned."""
+
+from __future__ import annotations
+
+from datastore.store import Store
+from felixctl.ipam import repair_plan
+from felixctl.ipam.read_records import read_records
+from ipam.names import claim_time_ns
+from tests.felixctl.ipam.damages import delete_endpoint
+
+
+async def test_an_address_given_out_a_moment_ago_is_left_to_its_pod(store: Store) -> None:
+    await delete_endpoint(store)
+    look = await read_records(store)
+    [db] = [one for one in look.allocations if str(one.address) == "10.65.77.7"]
+    given_ns = claim_time_ns(db.attributes["timestamp"][:19])
+    assert repair_plan.planned(look, given_ns + 60 * 10**9) == []
+    assert repair_plan.planned(look, given_ns + 600 * 10**9) != []

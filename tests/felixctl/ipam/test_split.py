@@ -1,0 +1,37 @@
+"""`felixctl ipam split`."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.felixctl.command import Felixctl
+
+
+def test_a_pool_is_split_while_locked_and_pods_keep_their_addresses(damaged: Felixctl) -> None:
+    split = ("ipam", "split", "4", "--name", "default-ipv4-ippool")
+    assert "the datastore is not locked" in damaged(*split).err
+    damaged("datastore", "lock")
+    before = damaged("get", "blocks").out
+    assert damaged(*split).status == 0
+    assert damaged("get", "ippools", "-o", "jsonpath={.items[*].spec.cidr}").out == (
+        "10.65.0.0/18 10.65.64.0/18 10.65.128.0/18 10.65.192.0/18"
+    )
+    names = damaged("get", "ippools", "-o", "name").out.split()
+    assert names[0] == "ippool/split-default-ipv4-ippool-0"
+    assert damaged("get", "blocks").out == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "sentence"),
+    [
+        (["3", "--cidr", "10.65.0.0/16"], 2, "3 is not a power of two"),
+        (["2"], 2, "give --name or --cidr"),
+        (["2", "--cidr", "10.9.0.0/16"], 1, "there is no such pool"),
+        (["2048", "--cidr", "10.65.0.0/16"], 1, "at most 1024 parts"),
+    ],
+)
+def test_a_split_that_makes_no_sense_is_refused(
+    damaged: Felixctl, arguments: list[str], status: int, sentence: str
+) -> None:
+    ended = damaged("ipam", "split", *arguments)
+    assert (ended.status, sentence in ended.err) == (status, True)

@@ -1,0 +1,103 @@
+"""`felixctl node status`: the agent, its sessions and what is wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from felix_py.status_json import from_json
+from felix_py.status_model import AgentStatus
+from felixctl.node import commands
+from tests.felixctl.agent import agent, answered
+from tests.felixctl.command import Felixctl
+from tests.felixctl.golden import printed
+
+SINCE = 1795381700.0
+
+
+def peer(address: str, state: str = "up", **more: Any) -> dict[str, Any]:
+    return {
+        "address": address,
+        "kind": "mesh",
+        "state": state,
+        "since": SINCE,
+        "info": "Established" if state == "up" else "Connect",
+        "learned": 2,
+        "announced": 1,
+        "refused": {},
+        **more,
+    }
+
+
+STATUS: dict[str, Any] = {
+    "node": "n1",
+    "version": "0.1.0",
+    "as_number": 64512,
+    "ready": True,
+    "peers": [peer("192.0.2.3"), peer("192.0.2.2")],
+    "sidecar": {"connected": True},
+    "routes": {"pods": 1, "learned": 2, "blocks": 1},
+    "invariants": {"checked": 8, "violated": []},
+}
+
+
+def report(**more: Any) -> str:
+    return commands.report(from_json(AgentStatus, {**STATUS, **more}), SINCE)
+
+
+def test_sessions_stand_in_calicos_columns(felixctl: Felixctl, tmp_path: Path) -> None:
+    with agent(tmp_path, answered(STATUS)):
+        ended = felixctl("node", "status", "--run-dir", str(tmp_path))
+    assert ended.status == 0
+    heading, first, second = (line for line in ended.out.splitlines() if line.startswith("| "))
+    calicos = [line for line in printed("node/node-status.txt").splitlines() if line.startswith("| ")]
+    for ours, theirs in zip((heading, first, second), calicos, strict=True):
+        our_cells, their_cells = ([cell.strip() for cell in line.split("|")[1:6]] for line in (ours, theirs))
+        our_cells[3] = their_cells[3]  # the time of day
+        assert our_cells == their_cells
+    assert "IPv6 BGP status\nNo IPv6 peers found." in ended.out
+    assert "8 invariants hold." in ended.out
+
+
+def test_status_as_json_is_all_the_agent_says(felixctl: Felixctl, tmp_path: Path) -> None:
+    with agent(tmp_path, answered(STATUS)):
+        ended = felixctl("node", "status", "-o", "json", "--run-dir", str(tmp_path))
+    assert json.loads(ended.out) == STATUS
+
+
+def test_an_ipv6_session_has_its_own_table() -> None:
+    printed = report(peers=[peer("fd00::2", kind="global")])
+    assert "No IPv4 peers found." in printed
+    assert "| fd00::2      | global" in printed
+
+
+def test_a_session_of_yesterday_shows_its_date() -> None:
+    assert len(commands.since(SINCE, SINCE + 3600)) == len("21:08:20")
+    assert commands.since(SINCE, SINCE + 3 * 24 * 3600).startswith("2026-11-2")
+    assert commands.since(None, SINCE) == ""
+
+
+def test_routes_refused_for_several_reasons_are_counted_together() -> None:
+    printed = report(peers=[peer("192.0.2.2", refused={"own AS": 2, "default route": 1})])
+    assert "| Established |       2 |         1 |       3 |" in printed
+
+
+def test_stale_routes_of_a_peer_that_restarts_are_counted() -> None:
+    assert "Connect; 7 routes stale" in report(peers=[peer("192.0.2.2", "start", stale=7)])
+
+
+def test_problems_are_printed_as_sentences() -> None:
+    printed = report(
+        ready=False,
+        sidecar={"connected": False, "problem": "no such socket"},
+        invariants={"checked": 8, "violated": [{"number": 3, "text": "block 10.65.1.0/26 has two affinities"}]},
+    )
+    assert "It is not ready yet" in printed
+    assert "Its BGP sidecar is away: no such socket." in printed
+    assert "Violated: invariant 3, block 10.65.1.0/26 has two affinities" in printed
+
+
+def test_what_the_sidecar_complains_of_is_said() -> None:
+    problem = "listen on 192.0.2.1 port 179: address already in use"
+    assert f"Its BGP sidecar says: {problem}." in report(sidecar={"connected": True, "problem": problem})

@@ -1,0 +1,67 @@
+"""`felixctl get`, on a datastore."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.felixctl.command import Felixctl
+from tests.felixctl.golden import printed
+from tests.felixctl.resources.examples import PEER
+
+
+def test_the_command_prints_in_these_forms(felixctl: Felixctl) -> None:
+    felixctl("apply", "-f", "-", stdin=printed("cli/after-add-nodes.yaml"))
+    assert felixctl("get", "nodes", "-o", "jsonpath={.items[*].metadata.name}").out == "node-1 node-2 node-3"
+    assert felixctl("get", "node", "node-2", "-o", "jsonpath={.metadata.name}").out == "node-2"
+    wide = felixctl("get", "nodes", "-o", "custom-columns=NAME,ASN,IPV4,IPV6").out
+    assert wide == felixctl("get", "nodes", "-o", "wide").out
+    felixctl("label", "node", "node-2", "rack=a")
+    assert felixctl("get", "nodes", "-l", "rack=a", "-o", "name").out == "node/node-2\n"
+    assert felixctl("get", "nodes", "-l", "rack=", "-o", "name").out == ""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-o", "custom-columns=NOPE"],
+        ["-o", "jsonpath={.a"],
+        ["-l", "a b"],
+        ["node-1", "-l", "a"],
+        ["-o", "go-template=x"],
+    ],
+)
+def test_a_form_that_is_misused_ends_with_2(felixctl: Felixctl, arguments: list[str]) -> None:
+    felixctl("apply", "-f", "-", stdin=printed("cli/after-add-nodes.yaml"))
+    ended = felixctl("get", "nodes", *arguments)
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err.startswith("felixctl: get")
+
+
+def test_a_node_without_as_shows_the_clusters(felixctl: Felixctl) -> None:
+    felixctl("apply", "-f", "-", stdin=printed("cli/get-node.yaml"))
+    felixctl("apply", "-f", "-", stdin=printed("cli/get-bgpconfig.yaml").replace("64512", "64999"))
+    assert "(64999)" in felixctl("get", "nodes", "-o", "wide").out
+
+
+def test_an_unknown_kind_ends_as_calicoctl_does(felixctl: Felixctl) -> None:
+    assert printed("cli/get-bad-kind.txt") == ""
+    ended = felixctl("get", "nodez")
+    assert (ended.status, ended.out, ended.err) == (
+        1,
+        "",
+        "felixctl: resource kind 'nodez' is not known: did you mean 'node'?\n",
+    )
+
+
+def test_a_missing_object_ends_as_calicoctl_does(felixctl: Felixctl) -> None:
+    felixctl("apply", "-f", "-", stdin=PEER)
+    ended = felixctl("get", "node", "node-9")
+    assert (ended.status, ended.out, "node-9" in ended.err) == (1, "", True)
+
+
+def test_a_namespace_is_a_column_only_when_asked_for(felixctl: Felixctl) -> None:
+    felixctl("apply", "-f", "-", stdin=printed("cli/after-add-workloadendpoints.yaml"))
+    assert felixctl("get", "wep").out == printed("cli/after-add-workloadendpoints.txt")
+    assert felixctl("get", "wep", "-o", "wide").out == printed("cli/after-add-workloadendpoints-wide.txt")
+    assert felixctl("get", "wep", "-A").out.startswith("NAMESPACE   WORKLOAD")
+    assert felixctl("get", "wep", "-n", "other").out.count("\n") == 2
