@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from felixctl.errors import RejectedError
-from felixctl.resources import patches
 from felixctl.resources.patches import operated
 
 
@@ -55,21 +54,3 @@ def test_each_operation_does_what_rfc_6902_says(before: Any, operation: Any, aft
 def test_an_operation_without_sense_is_refused(operation: Any) -> None:
     with pytest.raises(RejectedError, match="patch, operation 1"):
         operated({"a": {"b": 1}, "l": [1]}, [operation])
-
-
-@pytest.mark.parametrize(
-    ("base", "patch", "result"),
-    [
-        ({"a": "b"}, {"a": "c"}, {"a": "c"}),
-        ({"a": "b"}, {"b": "c"}, {"a": "b", "b": "c"}),
-        ({"a": "b"}, {"a": None}, {}),
-        ({"a": ["b"]}, {"a": "c"}, {"a": "c"}),
-        ({"a": {"b": "c"}}, {"a": {"b": "d", "c": None}}, {"a": {"b": "d"}}),
-        ({"a": [{"b": "c"}]}, {"a": [1]}, {"a": [1]}),
-        ({"e": None}, {"a": 1}, {"e": None, "a": 1}),
-        ([1, 2], {"a": "b", "c": None}, {"a": "b"}),
-        ({}, {"a": {"bb": {"ccc": None}}}, {"a": {"bb": {}}}),
-    ],
-)
-def test_merge_patches_follow_rfc_7396(base: Any, patch: Any, result: Any) -> None:
-    assert patches.merged(base, patch) == result
