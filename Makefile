@@ -7,19 +7,19 @@ PYTHON ?= /usr/bin/python3# Debian's: one that every user may read, as the lab a
 SPEC   ?= examples/three-nodes.yaml
 B      ?= fib cni
 
-PACKAGES := python3 python3-venv gcc libc6-dev make util-linux iproute2 iputils-ping tcpdump bird2 \
-            containernetworking-plugins
+DEBIAN := python3 python3-venv gcc libc6-dev make util-linux iproute2 iputils-ping tcpdump bird2 \
+          containernetworking-plugins
 ifneq ($(filter test,$(MAKECMDGOALS)),)
-PACKAGES += frr gobgpd
+DEBIAN += frr gobgpd
 endif
 ifneq ($(filter test test-kernel lab-ipip,$(MAKECMDGOALS)),)
-PACKAGES += qemu-system-x86 busybox-static kmod
+DEBIAN += qemu-system-x86 busybox-static kmod
 endif
-MISSING  := $(shell for p in $(PACKAGES); do \
+MISSING  := $(shell for p in $(DEBIAN); do \
               [ -n "$$(dpkg-query -W -f='$${db:Status-Status}' $$p 2>/dev/null | grep -x installed)" ] || echo $$p; done)
 INSTALL  := apt-get install -y --no-install-recommends $(MISSING)
 
-.PHONY: lab lab-ipip test test-kernel lint bench clean setup packages
+.PHONY: lab lab-ipip test test-labs test-packages test-kernel lint bench clean setup packages
 .DEFAULT_GOAL := lab
 
 lab: setup
@@ -34,10 +34,19 @@ lab-ipip: setup
 test-kernel: setup
 	$(VMRUN) --timeout 900 -- $(PY) -m tests.vm.ipip
 
+# Labs mostly wait and the rest mostly computes, so the two halves of the tests run side by side.
 test: lint
-	$(PY) -m pytest -q
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-labs test-packages
 	$(PY) -m felixctl lab run $(SPEC) --json build/lab.json --svg build/lab.svg
 	$(VMRUN) -- $(PY) -m tests.vm.ipip short
+
+LABS := tests/lab tests/scenarios
+
+test-labs: setup
+	$(PY) -m pytest -q $(LABS)
+
+test-packages: setup
+	$(PY) -m pytest -q $(addprefix --ignore=,$(LABS))
 
 lint: setup
 	$(VENV)/bin/ruff check .
@@ -69,9 +78,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt | packages
 	@touch $@
 
 # The lab sees the tree read-only: what is not compiled before is compiled again by each of its processes.
-ROOMS := bgp cni datastore datastore/kinds explain felix_py felixctl felixctl/resources felixctl/ipam felixctl/node ipam kernel lab net
-$(VENV)/.compiled: $(foreach room,$(ROOMS),$(wildcard $(room)/*.py)) $(VENV)/.installed
-	@$(PY) -m compileall -q $(ROOMS)
+PACKAGES := $(filter-out bench tests,$(patsubst %/__init__.py,%,$(wildcard */__init__.py)))
+$(VENV)/.compiled: $(shell find $(PACKAGES) -name '*.py') $(VENV)/.installed
+	@$(PY) -m compileall -q $(PACKAGES)
 	@touch $@
 
 build/felix-cni: $(wildcard cni/shim.c cni/build.py) $(VENV)/.installed

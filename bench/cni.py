@@ -60,7 +60,7 @@ class Plugin:
 
 
 @dataclass(frozen=True, slots=True)
-class Pod:
+class PodNetns:
     """A network namespace to attach, held open by its descriptor."""
 
     container: str
@@ -78,17 +78,17 @@ class Pod:
 
 
 @contextmanager
-def pods(count: int) -> Iterator[list[Pod]]:
+def pods(count: int) -> Iterator[list[PodNetns]]:
     """Fresh namespaces, made before and dropped after what is measured."""
     made = [new_network_namespace() for _ in range(count)]
     try:
-        yield [Pod(os.urandom(32).hex(), netns) for netns in made]
+        yield [PodNetns(os.urandom(32).hex(), netns) for netns in made]
     finally:
         for netns in made:
             os.close(netns)
 
 
-def call(plugin: Plugin, verb: str, pod: Pod, configuration: int, out: int) -> int:
+def call(plugin: Plugin, verb: str, pod: PodNetns, configuration: int, out: int) -> int:
     """Start one process, its files ready-made, and return its number."""
     actions = [
         (os.POSIX_SPAWN_OPEN, 0, f"/proc/self/fd/{configuration}", os.O_RDONLY, 0),
@@ -98,7 +98,7 @@ def call(plugin: Plugin, verb: str, pod: Pod, configuration: int, out: int) -> i
     return os.posix_spawn(plugin.executable, (plugin.executable,), environment, file_actions=actions)
 
 
-def alone(plugin: Plugin, verb: str, all_pods: list[Pod], configuration: int, out: int) -> list[float]:
+def alone(plugin: Plugin, verb: str, all_pods: list[PodNetns], configuration: int, out: int) -> list[float]:
     """Return the milliseconds of each call, one after the other."""
     found = []
     for pod in all_pods:
@@ -108,7 +108,7 @@ def alone(plugin: Plugin, verb: str, all_pods: list[Pod], configuration: int, ou
     return found
 
 
-def at_once(plugin: Plugin, verb: str, all_pods: list[Pod], configuration: int, out: int) -> list[float]:
+def at_once(plugin: Plugin, verb: str, all_pods: list[PodNetns], configuration: int, out: int) -> list[float]:
     """Return the milliseconds of each call, ten of them started together."""
     found = []
     for first in range(0, len(all_pods), AT_ONCE):

@@ -42,7 +42,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class RowComparison:
     """One row of both checkouts. Ratios above 1: the new one is better."""
 
     name: str
@@ -54,14 +54,14 @@ class Comparison:
     peer: Span
 
 
-def comparisons(rounds: Sequence[tuple[Rows, Rows]]) -> Iterator[Comparison]:
+def comparisons(rounds: Sequence[tuple[Rows, Rows]]) -> Iterator[RowComparison]:
     """Compare the rows that the old and the new checkout of each round have in common."""
     shared = [name for name in rounds[0][1] if all(name in rows for pair in rounds for rows in pair)]
     for name in shared:
         pairs = [(old[name], new[name]) for old, new in rounds]
         first = pairs[0][1]
         more_is_better = first.unit.endswith("/s")
-        yield Comparison(
+        yield RowComparison(
             name,
             first.unit,
             median(old.ours for old, _ in pairs),
@@ -90,7 +90,7 @@ def measure(checkout: Path, name: str) -> Rows:
     return rows_of(json.loads((checkout / "build" / "bench" / f"{name}.json").read_text()))
 
 
-def compare(name: str, old: Path, new: Path, rounds: int) -> list[Comparison]:
+def compare(name: str, old: Path, new: Path, rounds: int) -> list[RowComparison]:
     pairs = []
     for number in range(rounds):
         order = (old, new) if number % 2 == 0 else (new, old)
@@ -99,7 +99,7 @@ def compare(name: str, old: Path, new: Path, rounds: int) -> list[Comparison]:
     return list(comparisons(pairs))
 
 
-def table(found: Sequence[Comparison]) -> Iterator[str]:
+def table(found: Sequence[RowComparison]) -> Iterator[str]:
     width = max(len(row.name) for row in found)
     yield f"{'':{width}}  {'old':>10}  {'new':>10}  {'':9}  {'ratio of ours':<22}  ratio of the peer"
     for row in found:

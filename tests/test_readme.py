@@ -41,7 +41,7 @@ def test_each_step_of_the_walk_names_a_function_that_is_there(file: str, functio
 
 
 @pytest.mark.parametrize(
-    "file", re.findall(r"\]\(([a-z][^):]*)\)", README) + re.findall(r"`((?:[a-z_]+/)+[a-z_.-]+)`", README)
+    "file", re.findall(r"\]\(([A-Za-z][^):#]*)\)", README) + re.findall(r"`((?:[a-z_]+/)+[a-z_.-]+)`", README)
 )
 def test_files_and_folders_that_the_readme_names_exist(file: str) -> None:
     assert (ROOT / file).exists() or file.startswith("build/")

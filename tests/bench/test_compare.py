@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.compare import Comparison, Rows, Span, comparisons, main, rows_of, table
+from bench.compare import RowComparison, Rows, Span, comparisons, main, rows_of, table
 from bench.result import Row, duration, rate
 
 
@@ -12,7 +12,7 @@ def rows(*found: Row) -> Rows:
     return {row.name: row for row in found}
 
 
-def only(*rounds: tuple[Rows, Rows]) -> Comparison:
+def only(*rounds: tuple[Rows, Rows]) -> RowComparison:
     [found] = comparisons(rounds)
     return found
 
