@@ -114,11 +114,11 @@ def diags(
 
 
 def report(status: AgentStatus, now: float) -> str:
-    """Return the whole of `node status`: the agent in a sentence, then a table for each family."""
+    """Return the whole of `node status`: the agent in a sentence, a table for each family, notices, invariants."""
     peers = sorted(status.peers, key=lambda peer: peer.address)  # as text, as Calico lists them
     families = {4: [p for p in peers if ":" not in p.address], 6: [p for p in peers if ":" in p.address]}
     tables = (_family(version, found, now) for version, found in families.items())
-    return f"{_about_agent(status)}\n{''.join(tables)}{_about_invariants(status.invariants)}"
+    return f"{_about_agent(status)}\n{''.join(tables)}{_about_notices(status)}{_about_invariants(status.invariants)}"
 
 
 def _about_agent(status: AgentStatus) -> str:
@@ -166,6 +166,12 @@ def since(moment: float | None, now: float) -> str:
     if moment is None:
         return ""
     return datetime.fromtimestamp(moment).strftime("%H:%M:%S" if now - moment < DAY_SECONDS else "%Y-%m-%d")  # noqa: DTZ006
+
+
+def _about_notices(status: AgentStatus) -> str:
+    """Return a line for each thing that was written and is not obeyed, under a heading."""
+    lines = [painted(f"  {notice}", Colour.DOUBTFUL) for notice in status.notices]
+    return "\n".join(["Accepted and not obeyed:", *lines, "", ""]) if lines else ""
 
 
 def _about_invariants(report: InvariantReport) -> str:

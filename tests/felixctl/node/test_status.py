@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from datastore.notices import Notice
 from felix_py.status_json import from_json
 from felix_py.status_model import AgentStatus
 from felixctl.node import commands
@@ -101,3 +102,15 @@ def test_problems_are_printed_as_sentences() -> None:
 def test_what_the_sidecar_complains_of_is_said() -> None:
     problem = "listen on 192.0.2.1 port 179: address already in use"
     assert f"Its BGP sidecar says: {problem}." in report(sidecar={"connected": True, "problem": problem})
+
+
+def test_what_is_not_obeyed_is_listed() -> None:
+    notice = Notice("BGPPeer", "rack1", "spec.filters", "BGP filters are not implemented", "the session stays down")
+    assert f"Accepted and not obeyed:\n  {notice}\n" in report(notices=[notice.to_json()])
+    assert "not obeyed" not in report()
+
+
+def test_a_session_that_is_held_back_says_why() -> None:
+    shown = report(peers=[peer("192.0.2.9", "held back", info="BGP filters are not implemented")])
+    assert "| held back | " in shown
+    assert "| BGP filters are not implemented | " in shown
