@@ -18,6 +18,7 @@ from datastore.fields import Network, network
 from datastore.kinds.pools import IPPool
 from datastore.notices import Notice
 from felix_py.autodetect import FIRST_FOUND
+from felix_py.fib import Ownership
 from felix_py.setting_types import (
     LONGEST_FOLDER_BYTES,
     AbsolutePath,
@@ -41,6 +42,7 @@ from felix_py.setting_types import (
 from felix_py.unread_variables import unread_variables
 
 DEFAULT_FILE = Path("/etc/felix/felix.cfg")
+_OWNERSHIP = Ownership()
 _ENDS = "the agent does not start"
 
 
@@ -151,9 +153,9 @@ class Settings(_Group):
     ipv4_pool: IPv4PoolDefaults = IPv4PoolDefaults()
     ipv6_pool: IPv6PoolDefaults = IPv6PoolDefaults()
 
-    protocol: int = _number("FELIX_PROTOCOL", 80, 5, 255)
-    learned_protocol: int = _number("FELIX_LEARNEDPROTOCOL", 81, 5, 255)
-    metric: int = _number("FELIX_METRIC", 1030, 1, 2**31 - 1)
+    protocol: int = _number("FELIX_PROTOCOL", _OWNERSHIP.local, 5, 255)
+    learned_protocol: int = _number("FELIX_LEARNEDPROTOCOL", _OWNERSHIP.learned, 5, 255)
+    metric: int = _number("FELIX_METRIC", _OWNERSHIP.metric, 1, 2**31 - 1)
     interface_prefix: DevicePrefix = _setting(
         "FELIX_INTERFACEPREFIX", "cali", "1 to 4 letters, digits, dots, dashes and underscores"
     )

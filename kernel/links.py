@@ -19,11 +19,21 @@ from typing import NamedTuple
 from kernel import link_codec
 from kernel.link_codec import InterfaceAddress, Link, NeighbourEntry
 from kernel.message import ACK, CREATE, ECHO, EXCLUSIVE, REPLACE, explain, message
-from kernel.netlink import KernelError, NetlinkSocket
+from kernel.netlink import NO_SUCH_TABLE, KernelError, NetlinkSocket
 from kernel.route import GET_ROUTE, MAIN_TABLE, RouteSpec, decode_route, dump_request, match_request, put_message
 from net.prefix import Prefix, unpack
 
-_ABSENT = (errno.ENOENT, errno.EAFNOSUPPORT, errno.EOPNOTSUPP)  # no such table yet, or no IPv6 on this host
+
+def read_links(netlink: NetlinkSocket) -> dict[int, Link]:
+    """Return every device by index, in the kernel's order. Raises KernelError."""
+    found = netlink.dump(link_codec.GET_LINK, link_codec.every_link(), "read the devices")
+    return {link.index: link for item in found if (link := link_codec.decode_link(item.body)) is not None}
+
+
+def read_addresses(netlink: NetlinkSocket) -> list[InterfaceAddress]:
+    """Return every address of every device, both families. Raises KernelError."""
+    found = netlink.dump(link_codec.GET_ADDRESS, link_codec.every_address(), "read the addresses")
+    return [address for item in found if (address := link_codec.decode_address(item.body)) is not None]
 
 
 class _Step(NamedTuple):
@@ -48,8 +58,7 @@ class Devices:
 
     def links(self) -> dict[int, Link]:
         """Return every device by index: leftovers are found among them by name or group. Raises KernelError."""
-        found = self._netlink.dump(link_codec.GET_LINK, link_codec.every_link(), "read the devices")
-        return {link.index: link for item in found if (link := link_codec.decode_link(item.body)) is not None}
+        return read_links(self._netlink)
 
     def link(self, name: str) -> Link | None:
         """Return the device with this name, None if there is none. Raises KernelError."""
@@ -63,9 +72,7 @@ class Devices:
 
     def addresses(self, index: int = 0) -> list[InterfaceAddress]:
         """Return the addresses of one device, or of all (0), both families. Raises KernelError."""
-        found = self._netlink.dump(link_codec.GET_ADDRESS, link_codec.every_address(), "read the addresses")
-        every = (address for item in found if (address := link_codec.decode_address(item.body)) is not None)
-        return [address for address in every if index in (0, address.index)]
+        return [address for address in read_addresses(self._netlink) if index in (0, address.index)]
 
     def routes(self) -> list[tuple[Prefix, RouteSpec]]:
         """Return the main table's routes, both families, in one go: for a pod's few; Rtnetlink.dump is for a node's."""
@@ -74,7 +81,7 @@ class Devices:
             try:
                 found = self._netlink.dump(GET_ROUTE, dump_request(size), "read the routes")
             except KernelError as refused:
-                if refused.errno in _ABSENT:
+                if refused.errno in NO_SUCH_TABLE:
                     continue
                 raise
             decoded = (decode_route(item.body) for item in found)

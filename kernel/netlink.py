@@ -20,6 +20,9 @@ _BUFFER = 8 << 20
 _CHUNK = 1 << 17
 _DUMP_ATTEMPTS = 8
 
+NO_SUCH_TABLE = (errno.ENOENT, errno.EAFNOSUPPORT, errno.EOPNOTSUPP)
+"""What a dump of routes answers where there is no such table yet, or no IPv6 on this host."""
+
 
 class KernelError(Exception):
     """The kernel refused a request. `errno` is its number, 0 where it gave none."""

@@ -13,11 +13,11 @@ import threading
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 
-from kernel import link_codec
 from kernel.events import EventsLost, KernelEvent, Refused, decode_events
 from kernel.link_codec import InterfaceAddress, Link
+from kernel.links import read_addresses, read_links
 from kernel.message import ACK, explain
-from kernel.netlink import KernelError, NetlinkSocket
+from kernel.netlink import NO_SUCH_TABLE, KernelError, NetlinkSocket
 from kernel.route import (
     GET_ROUTE,
     MAIN_TABLE,
@@ -41,7 +41,6 @@ _DATAGRAMS_PER_TURN = 256
 _EVENT_BYTES = 1 << 16
 # Subscriptions are bits of the address a socket is bound to: links, IPv4 addresses and routes, IPv6 the same.
 _GROUPS = sum(1 << group - 1 for group in (1, 5, 7, 9, 11))
-_ABSENT = (errno.ENOENT, errno.EAFNOSUPPORT, errno.EOPNOTSUPP)  # no such table yet, or no IPv6 on this host
 
 
 class Rtnetlink:
@@ -89,7 +88,7 @@ class Rtnetlink:
                         found.append((route.prefix, route.spec))
                 await asyncio.sleep(0)
         except KernelError as refused:
-            if refused.errno not in _ABSENT:
+            if refused.errno not in NO_SUCH_TABLE:
                 raise
 
     async def apply(
@@ -141,13 +140,11 @@ class Rtnetlink:
 
     def links(self) -> dict[int, Link]:
         """Return every device by index, in the kernel's order. Raises KernelError."""
-        found = self._requests.dump(link_codec.GET_LINK, link_codec.every_link(), "read the devices")
-        return {link.index: link for item in found if (link := link_codec.decode_link(item.body)) is not None}
+        return read_links(self._requests)
 
     def addresses(self) -> list[InterfaceAddress]:
         """Return every address of every device, both families. Raises KernelError."""
-        found = self._requests.dump(link_codec.GET_ADDRESS, link_codec.every_address(), "read the addresses")
-        return [address for item in found if (address := link_codec.decode_address(item.body)) is not None]
+        return read_addresses(self._requests)
 
     async def events(self) -> AsyncIterator[list[KernelEvent]]:
         """Yield what changed since this object was made, as many events at a time as were waiting.

@@ -25,14 +25,16 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-NEWNS, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET = (
+from kernel.netns import CLONE_NEWNET, inside
+
+NEWNS, NEWUTS, NEWIPC, NEWUSER, NEWPID = (
     0x00020000,
     0x04000000,
     0x08000000,
     0x10000000,
     0x20000000,
-    0x40000000,
 )
+NEWNET = CLONE_NEWNET
 WORLD = NEWUSER | NEWPID | NEWNS | NEWNET | NEWUTS | NEWIPC
 NODE = NEWNS | NEWNET | NEWUTS
 
@@ -238,18 +240,12 @@ def enter(pid: int, kinds: int) -> None:
 @contextmanager
 def network_of(pid: int) -> Iterator[None]:
     """Be in the network namespace of `pid` for a moment: sockets opened within stay there. Never await within."""
-    home = os.open("/proc/self/ns/net", os.O_RDONLY)
     there = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
     try:
-        _check(_libc.setns(there, NEWNET), f"enter the network of process {pid}")
-        try:
+        with inside(there):
             yield
-        finally:
-            if _libc.setns(home, NEWNET):
-                os._exit(70)  # going on in the wrong network would change somebody else's
     finally:
         os.close(there)
-        os.close(home)
 
 
 def _die_with_parent() -> None:
