@@ -11,45 +11,23 @@ from pathlib import Path
 import pytest
 
 import datastore
-from datastore.errors import Conflict
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
 from datastore.kinds.pools import IPPool, IPReservation
-from datastore.record import Resource
-from datastore.store import Update, Write
 from ipam import block as blocks
-from ipam.allocator import AddressesWanted, Allocator
+from ipam.allocator import Allocator
 from ipam.batch import Release
 from ipam.errors import (
     AlreadyAssigned,
     BadPool,
-    BlockLimit,
-    Contention,
     Exhausted,
     ForeignBlock,
     NoPools,
-    NotEmpty,
     NotInPool,
     WrongOwner,
 )
 from ipam.host_context import CONTEXT_KINDS
 from tests.ipam.records import calico
-from tests.ipam.world import MemoryStore, config, node, owners, pool, violations
-
-POD = AddressesWanted("n1", "net.pod")
-
-
-def pod(number: int | str, host: str = "n1") -> AddressesWanted:
-    return AddressesWanted(host, f"net.pod-{number}", {"pod": f"pod-{number}", "node": host})
-
-
-@pytest.fixture(params=[True, False], ids=["atomic", "in-order"])
-def store(request: pytest.FixtureRequest) -> MemoryStore:
-    return MemoryStore(pool("pods", "10.65.0.0/16"), node("n1"), node("n2"), atomic=request.param)
-
-
-@pytest.fixture
-def allocator(store: MemoryStore) -> Allocator:
-    return Allocator(store)
+from tests.ipam.world import POD, MemoryStore, config, node, owners, pod, pool, violations
 
 
 async def test_an_assigned_address_is_recorded_with_block_affinity_and_handle(
@@ -67,21 +45,6 @@ async def test_an_assigned_address_is_recorded_with_block_affinity_and_handle(
     assert handle.spec.block == {str(cidr): 1}
     assert await owners(store) == {address: "net.pod"} == dict.fromkeys(await allocator.held("net.pod"), "net.pod")
     assert await violations(store, dict.fromkeys(given.ipv4, "net.pod")) == []
-
-
-async def test_fifty_pods_at_once_cost_at_most_four_block_writes(store: MemoryStore, allocator: Allocator) -> None:
-    given = await asyncio.gather(*(allocator.assign(pod(number)) for number in range(50)))
-    assert len({address for one in given for address in one.ipv4}) == 50
-    assert store.calls["write IPAMBlock"] <= 4
-    assert len((await store.list(IPAMBlock)).objects) == 1
-    in_use = {one.ipv4[0]: f"net.pod-{number}" for number, one in enumerate(given)}
-    assert await violations(store, in_use) == []
-
-    store.calls.clear()
-    await asyncio.gather(*(allocator.release_handle(f"net.pod-{number}") for number in range(50)))
-    assert store.calls["write IPAMBlock"] <= 4
-    assert await owners(store) == {}
-    assert (await store.list(IPAMHandle)).objects == ()
 
 
 async def test_a_second_node_gets_a_block_of_its_own(store: MemoryStore, allocator: Allocator) -> None:
@@ -140,27 +103,6 @@ async def test_strict_affinity_never_borrows() -> None:
         await allocator.assign_address(ip_address(int(given.ipv4[0]) ^ 1), pod(2, "n2"))
 
 
-async def test_no_block_is_claimed_where_the_cluster_forbids_it() -> None:
-    store = MemoryStore(
-        pool("pods", "10.65.0.0/16"), config(strict_affinity=True, auto_allocate_blocks=False), node("n1")
-    )
-    with pytest.raises(Exhausted, match="autoAllocateBlocks"):
-        await Allocator(store).assign(POD)
-    assert (await store.list(BlockAffinity)).objects == ()
-
-
-async def test_a_host_owns_no_more_blocks_than_it_may() -> None:
-    store = MemoryStore(
-        pool("pods", "10.65.0.0/24", block_size=30), config(strict_affinity=True, max_blocks_per_host=2)
-    )
-    allocator = Allocator(store)
-    for number in range(8):
-        await allocator.assign(pod(number))
-    with pytest.raises(BlockLimit, match="owns 2 IPv4 blocks, all full, and may own 2"):
-        await allocator.assign(pod(9))
-    assert len((await store.list(BlockAffinity)).objects) == 2
-
-
 async def test_reserved_addresses_are_never_chosen_but_can_be_named(store: MemoryStore) -> None:
     await store.create(IPReservation.make("kept", reserved_cidrs=["10.65.0.0/17", "10.65.128.0/18", "10.65.192.1"]))
     allocator = Allocator(store)
@@ -209,45 +151,6 @@ async def test_releasing_somebody_elses_address_is_refused(store: MemoryStore, a
     assert (await allocator.release([Release(address, "net.pod", allocation.sequence)])).released == (address,)
 
 
-async def test_one_refused_ask_does_not_spoil_the_others(store: MemoryStore, allocator: Allocator) -> None:
-    [address] = (await allocator.assign(POD)).ipv4
-    other, refused = await asyncio.gather(
-        allocator.assign(pod(2)), allocator.release([address], "net.wrong"), return_exceptions=True
-    )
-    assert isinstance(refused, WrongOwner) and not isinstance(other, BaseException)
-    assert len(await owners(store)) == 2
-
-
-async def test_an_empty_block_of_another_host_is_taken_over_after_a_minute() -> None:
-    moment = 10**18
-    store = MemoryStore(pool("small", "10.66.0.0/30", block_size=30), config(strict_affinity=True))
-    allocator = Allocator(store, now=lambda: moment)
-    await allocator.assign(pod(1))
-    await allocator.release_handle("net.pod-1")
-    moment += 59 * 10**9
-    with pytest.raises(Exhausted):
-        await allocator.assign(pod(2, "n2"))
-    moment += 2 * 10**9
-    await allocator.assign(pod(2, "n2"))
-    [affinity] = (await store.list(BlockAffinity)).objects
-    assert affinity.spec.node == "n2"
-
-
-async def test_giving_up_a_block_in_use_leaves_it_to_nobody_until_it_is_empty(
-    store: MemoryStore, allocator: Allocator
-) -> None:
-    given = await allocator.assign(POD)
-    [cidr] = given.blocks.values()
-    with pytest.raises(NotEmpty, match="in use"):
-        await allocator.release_affinity("n1", must_be_empty=True)
-    assert await allocator.release_affinity("n1", cidr) == [cidr]
-    assert (await store.list(BlockAffinity)).objects == ()
-    [block] = (await store.list(IPAMBlock)).objects
-    assert block.spec.affinity is None and len(await owners(store)) == 1
-    await allocator.release_handle("net.pod")
-    assert (await store.list(IPAMBlock)).objects == ()
-
-
 async def test_a_pools_blocks_can_all_be_given_up(store: MemoryStore, allocator: Allocator) -> None:
     await store.create(pool("other", "10.70.0.0/24"))
     await allocator.assign(replace(pod(1), pools4=("pods",)))
@@ -257,70 +160,12 @@ async def test_a_pools_blocks_can_all_be_given_up(store: MemoryStore, allocator:
     assert [affinity.spec.cidr[:6] for affinity in (await store.list(BlockAffinity)).objects] == ["10.70."]
 
 
-@pytest.mark.parametrize("state", ["pending", "pendingDeletion"])
-@pytest.mark.parametrize("with_block", [True, False])
-async def test_a_claim_left_half_done_is_carried_on(store: MemoryStore, state: str, with_block: bool) -> None:
-    first = await Allocator(store).assign(POD)
-    await Allocator(store).release_handle("net.pod")
-    [affinity], [block] = (await store.list(BlockAffinity)).objects, (await store.list(IPAMBlock)).objects
-    await store.update(affinity.with_spec(state=state))
-    if not with_block:
-        await store.delete(block)
-    again = await Allocator(store).assign(POD)
-    assert set(again.blocks.values()) == set(first.blocks.values())
-    [affinity] = (await store.list(BlockAffinity)).objects
-    assert affinity.spec.state == "confirmed"
-
-
-async def test_a_stale_affinity_on_a_block_of_another_host_is_dropped(store: MemoryStore) -> None:
-    given = await Allocator(store).assign(POD)
-    [block] = (await store.list(IPAMBlock)).objects
-    await store.update(block.with_spec(affinity="host:n2"))
-    again = await Allocator(store).assign(pod(2))
-    assert set(given.blocks.values()).isdisjoint(again.blocks.values())
-    assert {a.spec.cidr for a in (await store.list(BlockAffinity)).objects} == {str(c) for c in again.blocks.values()}
-
-
-async def test_blocks_of_a_pool_that_forsook_the_node_are_given_up_when_empty(store: MemoryStore) -> None:
-    allocator = Allocator(store)
-    await allocator.assign(POD)
-    await allocator.release_handle("net.pod")
-    [old] = (await store.list(IPPool)).objects
-    await store.update(old.with_spec(node_selector="has(rack)"))
-    await store.create(pool("new", "10.70.0.0/24"))
-    await allocator.assign(POD)
-    assert [block.spec.cidr[:6] for block in (await store.list(IPAMBlock)).objects] == ["10.70."]
-
-
 async def test_the_last_pod_of_a_forsaken_block_takes_it_along(store: MemoryStore, allocator: Allocator) -> None:
     await allocator.assign(POD)
     [old] = (await store.list(IPPool)).objects
     await store.update(old.with_spec(node_selector="has(rack)"))
     await allocator.release_handle("net.pod")
     assert (await store.list(BlockAffinity)).objects == () == (await store.list(IPAMBlock)).objects
-
-
-async def test_fifty_pods_on_one_file_move_their_block_by_four_writes_at_most(tmp_path: Path) -> None:
-    store = datastore.open(f"sqlite://{tmp_path}/addresses.db")
-    await store.create(pool("pods", "10.65.0.0/16"))
-    allocator = Allocator(store, now=lambda: 1)
-    await asyncio.gather(*(allocator.assign(pod(number)) for number in range(50)))
-    [block] = (await store.list(IPAMBlock)).objects
-    assert block.spec.sequence_number <= 1 + 4  # each write moves it on by one
-    await asyncio.gather(*(allocator.release_handle(f"net.pod-{number}") for number in range(50)))
-    [after] = (await store.list(IPAMBlock)).objects
-    assert after.spec.sequence_number <= block.spec.sequence_number + 4
-    assert await violations(store, {}) == []
-    await store.close()
-
-
-async def test_affinities_of_older_versions_get_their_labels(store: MemoryStore, allocator: Allocator) -> None:
-    await allocator.assign(POD)
-    [affinity] = (await store.list(BlockAffinity)).objects
-    await store.update(affinity.with_metadata(labels={}))
-    await allocator.adopt("n1")
-    [adopted] = (await store.list(BlockAffinity)).objects
-    assert adopted.metadata.labels == affinity.metadata.labels
 
 
 async def test_released_addresses_rest_for_the_clusters_cooldown() -> None:
@@ -399,21 +244,3 @@ async def test_records_have_the_fields_that_calicos_have(store: MemoryStore, all
             key: type(value) for key, value in theirs["spec"].items()
         }
         assert (record["apiVersion"], record["kind"]) == (theirs["apiVersion"], theirs["kind"])
-
-
-async def test_after_a_hundred_lost_races_there_is_a_sentence(store: MemoryStore, allocator: Allocator) -> None:
-    class Busy(MemoryStore):
-        """Somebody else is always quicker."""
-
-        async def write(self, *writes: Write) -> tuple[Resource | None, ...]:
-            for write in writes:
-                if isinstance(write, Update) and isinstance(write.resource, IPAMBlock):
-                    self.calls["lost"] += 1
-                    raise Conflict("another writer was faster")
-            return await super().write(*writes)
-
-    busy = Busy(pool("pods", "10.65.0.0/16"), atomic=store.atomic)
-    with pytest.raises(Contention, match="lost 100 races in a row"):
-        await Allocator(busy).assign(POD)
-    assert busy.calls["lost"] == 100
-    assert (await busy.list(IPAMHandle)).objects == ()

@@ -1,13 +1,18 @@
-"""What is known of pools and settings between requests, when somebody tells of every change."""
+"""Pools and settings are cached between requests while a watch reports every change of them."""
 
 from __future__ import annotations
+
+import asyncio
+from typing import Any
 
 from datastore.kinds.ipam import IPAMConfig
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool
 from datastore.store import Changed, Gone, InSync, WatchEvent
+from ipam.affinities import Affinities
 from ipam.allocator import AddressesWanted, Allocator
-from tests.ipam.world import MemoryStore, node, pool
+from ipam.host_context import HostContext, HostContexts
+from tests.ipam.world import MemoryStore, config, node, pool
 
 
 def request(number: int) -> AddressesWanted:
@@ -29,7 +34,7 @@ async def test_before_the_watch_is_in_sync_each_request_reads() -> None:
     assert await reads_of_pools(store, allocator, 2) == 1
 
 
-async def test_in_sync_what_was_read_is_kept_until_a_change_of_it_is_told() -> None:
+async def test_in_sync_what_was_read_is_cached_until_a_change_of_it_is_reported() -> None:
     store = MemoryStore(pool("pods", "10.65.0.0/16"), node("n1"))
     allocator = Allocator(store)
     allocator.on_event(InSync())
@@ -54,3 +59,37 @@ async def test_what_concerns_another_node_or_no_pool_is_no_reason_to_read_again(
     allocator.on_event(Changed(node("n2")))
     allocator.on_event(Gone(WorkloadEndpoint, "n1-k8s-web-eth0", "default"))
     assert await reads_of_pools(store, allocator, 2) == 0
+
+
+async def test_requests_that_come_together_share_one_reading() -> None:
+    store = MemoryStore(pool("pods", "10.65.0.0/16"), node("n1", rack="a"))
+    contexts = HostContexts(store, Affinities(store, lambda: 0))
+    found = await asyncio.gather(*(contexts.of("n1") for _ in range(10)))
+    assert store.calls["list IPPool"] == 1
+    assert {id(one) for one in found} == {id(found[0])} and found[0].node_labels == {"rack": "a"}
+
+
+async def test_a_reading_during_which_something_changed_is_not_cached() -> None:
+    store = MemoryStore(pool("pods", "10.65.0.0/16"), node("n1"))
+    contexts = HostContexts(store, Affinities(store, lambda: 0))
+    contexts.on_event(InSync())
+
+    class Changing(MemoryStore):
+        async def get(self, kind: Any, name: str, namespace: str | None = None) -> Any:
+            contexts.on_event(Gone(IPPool, "more"))
+            return await super().get(kind, name, namespace)
+
+    changing = Changing(*store.objects.values())
+    contexts._store = changing
+    await contexts.of("n1")
+    await contexts.of("n1")
+    assert changing.calls["list IPPool"] == 2
+
+
+def test_without_a_configuration_blocks_are_claimed_and_borrowed_from() -> None:
+    context = HostContext(None, (), (), {}, ())
+    assert (context.strict, context.claims_blocks, context.cooldown_seconds) == (False, True, 0)
+    strict = HostContext(
+        config(strict_affinity=True, auto_allocate_blocks=False, ip_cooldown_seconds=5), (), (), {}, ()
+    )
+    assert (strict.strict, strict.claims_blocks, strict.cooldown_seconds) == (True, False, 5)

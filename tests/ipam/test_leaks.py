@@ -1,26 +1,19 @@
-"""Addresses whose owners are gone, and giving them back."""
+"""Which addresses, handles and blocks look leaked."""
 
 from __future__ import annotations
 
-import asyncio
-import sqlite3
-from contextlib import closing
-from pathlib import Path
+from dataclasses import replace
+from ipaddress import ip_address, ip_network
 from typing import Any
 
-import pytest
-
-import datastore
-from datastore.errors import Invalid, Unavailable
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
-from datastore.kinds.pools import IPPool
 from ipam.allocator import AddressesWanted, Allocator
-from ipam.batch import Release
+from ipam.block import Allocation
 from ipam.collector import Collector
-from ipam.leaks import Leaks, find_leaks
-from tests.ipam.world import MemoryStore, node, owners, pool, violations
+from ipam.leaks import Leaks, Suspects, find_leaks
+from tests.ipam.world import MemoryStore, node, owners, pool
 
 MINUTE = 60 * 10**9
 
@@ -70,67 +63,10 @@ async def test_a_pod_with_its_endpoint_is_no_leak_and_one_without_is() -> None:
     assert await world.leaked() == ["net.lost"]
 
 
-async def test_a_leak_is_given_back_only_after_the_grace_time() -> None:
-    world = World()
-    await world.add("web")
-    await world.add("lost", endpoint=False)
-    for minutes, held in ((0, ["net.lost", "net.web"]), (14, ["net.lost", "net.web"]), (1, ["net.web"])):
-        world.now += minutes * MINUTE
-        await world.collector.round()
-        assert await world.held() == held
-    assert [handle.name for handle in (await world.store.list(IPAMHandle)).objects] == ["net.web"]
-    assert await violations(world.store, {}) == []
-
-
-async def test_a_pod_that_comes_in_time_keeps_its_address() -> None:
-    world = World()
-    await world.add("slow", endpoint=False)
-    await world.collector.round()
-    [(address, _)] = (await owners(world.store)).items()
-    await world.store.create(
-        WorkloadEndpoint.make("n1-slow", "default", node="n1", pod="slow", ip_networks=[f"{address}/32"])
-    )
-    world.now += 20 * MINUTE
-    assert (await world.collector.round()).addresses == ()
-    assert await world.held() == ["net.slow"]
-
-
-async def test_an_address_assigned_anew_starts_its_grace_anew() -> None:
-    world = World()
-    await world.add("lost", endpoint=False, addresses=16)
-    await world.collector.round()
-    await world.allocator.release_handle("net.lost")
-    await world.add("lost", endpoint=False, addresses=16)
-    world.now += 16 * MINUTE
-    assert (await world.collector.round()).addresses == ()
-
-
-async def test_a_release_meant_for_an_earlier_pod_leaves_the_new_one_alone() -> None:
-    world = World()
-    await world.add("lost", endpoint=False)
-    [stale] = (await world.leaks()).addresses
-    await world.allocator.release_handle("net.lost")
-    await world.allocator.assign_address(stale.address, AddressesWanted("n1", "net.lost"))
-    released = await world.allocator.release([Release(stale.address)])
-    assert released.released == (stale.address,)
-
-
 async def test_a_handle_is_given_back_whole_or_not_at_all() -> None:
     world = World()
     await world.add("web", addresses=2)  # its endpoint names one of the two
     assert await world.leaked() == []
-
-
-async def test_pods_of_a_node_that_is_gone_need_no_grace() -> None:
-    world = World()
-    await world.add("web", "n2", endpoint=False)
-    await world.remove_node("n2")
-    assert len((await world.collector.round()).addresses) == 1
-    world.now += 16 * MINUTE
-    await world.collector.round()
-    world.now += 16 * MINUTE
-    await world.collector.round()
-    assert (await world.store.list(IPAMBlock)).objects == () == (await world.store.list(BlockAffinity)).objects
 
 
 async def test_a_tunnels_address_leaks_only_with_its_node() -> None:
@@ -151,58 +87,38 @@ async def test_an_address_without_a_pods_name_is_nobodys_to_judge() -> None:
     assert await world.leaked() == []
 
 
-async def test_a_handle_that_a_crash_left_hollow_is_deleted_after_its_grace() -> None:
-    world = World(atomic=False)
-    await world.store.create(IPAMHandle.make("net.x", handle_id="net.x", block={"10.65.0.0/28": 1}, deleted=False))
-    await world.collector.round()
-    assert len((await world.store.list(IPAMHandle)).objects) == 1
-    world.now += 16 * MINUTE
-    assert (await world.collector.round()).handles == ("net.x",)
+ALLOCATION = Allocation(ip_address("10.65.0.1"), "net.web", {}, 7, ip_network("10.65.0.0/28"))
+GRACE = 15 * MINUTE
 
 
-async def test_a_node_keeps_its_last_block_and_gives_up_the_other_empty_ones() -> None:
-    world = World()
-    await world.add("many", endpoint=False, addresses=40)
-    await world.allocator.release_handle("net.many")
-    assert len((await world.store.list(IPAMBlock)).objects) == 3
-    await world.collector.round()
-    world.now += 16 * MINUTE
-    assert len((await world.collector.round()).blocks) == 2
-    assert len((await world.store.list(IPAMBlock)).objects) == 1
-    assert await violations(world.store, {}) == []
+def test_a_leak_is_confirmed_once_it_has_been_suspected_for_the_grace_time() -> None:
+    leaks = Leaks((ALLOCATION,), blocks=(("n1", ip_network("10.65.0.0/28")),))
+    suspects, confirmed = Suspects().update(leaks, 0, GRACE)
+    assert confirmed == Leaks()
+    suspects, confirmed = suspects.update(leaks, GRACE - 1, GRACE)
+    assert confirmed == Leaks()
+    _, confirmed = suspects.update(leaks, GRACE, GRACE)
+    assert confirmed == leaks
 
 
-async def test_the_collector_looks_again_after_the_store_was_away() -> None:
-    class Away(MemoryStore):
-        async def list(self, what: Any) -> Any:
-            if self.calls["asked"] < 2:
-                self.calls["asked"] += 1
-                raise Unavailable("the store does not answer")
-            looked.set()
-            return (await super().list(what)).objects
-
-    looked = asyncio.Event()
-    store = Away()
-    collector = Collector(store, Allocator(store), grace_seconds=0)
-    collector._pause_seconds = 0
-    running = asyncio.create_task(collector.run())
-    await looked.wait()
-    running.cancel()
+def test_what_did_not_look_leaked_in_one_reading_is_suspected_from_the_start_again() -> None:
+    leaks = Leaks((ALLOCATION,))
+    suspects, _ = Suspects().update(leaks, 0, GRACE)
+    suspects, _ = suspects.update(Leaks(), GRACE // 2, GRACE)
+    _, confirmed = suspects.update(leaks, GRACE, GRACE)
+    assert confirmed == Leaks()
 
 
-async def test_a_pod_whose_record_nobody_can_read_is_no_pod_that_is_gone(tmp_path: Path) -> None:
-    path = tmp_path / "cluster.db"
-    store = datastore.open(f"sqlite://{path}")
-    await store.create(IPPool.make("pods", cidr="10.65.0.0/16"))
-    allocator = Allocator(store)
-    attributes = {"pod": "web", "namespace": "default", "node": "n1"}
-    await allocator.assign(AddressesWanted(node="n1", handle="net.c1", attributes=attributes))
-    await store.create(WorkloadEndpoint.make("n1-k8s-web-eth0", namespace="default", node="n1", containerID="c1"))
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("UPDATE object SET record = '{\"kind\": 7}' WHERE kind = 'WorkloadEndpoint'")
-    collector = Collector(store, allocator, grace_seconds=0)
-    for _ in range(2):
-        with pytest.raises(Invalid):
-            await collector.round()
-    assert await allocator.held("net.c1")
-    await store.close()
+def test_the_same_address_assigned_again_is_another_suspect() -> None:
+    suspects, _ = Suspects().update(Leaks((ALLOCATION,)), 0, GRACE)
+    _, confirmed = suspects.update(Leaks((replace(ALLOCATION, sequence=8),)), GRACE, GRACE)
+    assert confirmed == Leaks()
+
+
+def test_a_handles_addresses_are_confirmed_together() -> None:
+    other = replace(ALLOCATION, address=ip_address("10.65.0.2"))
+    suspects, _ = Suspects().update(Leaks((ALLOCATION,)), 0, GRACE)
+    suspects, confirmed = suspects.update(Leaks((ALLOCATION, other)), GRACE, GRACE)
+    assert confirmed == Leaks()
+    _, confirmed = suspects.update(Leaks((ALLOCATION, other)), 2 * GRACE, GRACE)
+    assert confirmed.addresses == (ALLOCATION, other)

@@ -1,4 +1,4 @@
-"""Pools, the order of blocks, and reservations."""
+"""Where a host searches for addresses."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ from ipaddress import ip_network
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from datastore.fields import Network
 from datastore.kinds.pools import IPPool
 from ipam import block as blocks
 from ipam import search
 from ipam.errors import BadPool, NoPools
 from ipam.reserved import Reserved
-from net.address_range import address_range, lies_in
+from net.address_range import lies_in
 from tests.ipam.world import config, pool
 
 NOW = 10**18
+
+
 FREE = Reserved()
+
+
 PODS = pool("pods", "10.65.0.0/24")
 
 
@@ -120,19 +121,3 @@ def test_borrowing_walks_existing_blocks_in_the_hosts_order() -> None:
 def test_a_host_may_own_20_blocks_unless_the_cluster_says_otherwise() -> None:
     assert search.block_limit(None) == search.block_limit(config()) == 20
     assert search.block_limit(config(strict_affinity=True, max_blocks_per_host=3)) == 3
-
-
-networks = st.builds(
-    lambda base, length: ip_network((base >> (32 - length) << (32 - length), length)),
-    st.integers(10 << 24, (10 << 24) + 255),
-    st.integers(24, 32),
-)
-
-
-@given(st.lists(networks, max_size=6), networks)
-def test_reservations_hold_exactly_the_addresses_they_name(reserved: list[Network], block: Network) -> None:
-    ranges = Reserved.of(reserved, 4)
-    named = {int(address) for network in reserved for address in network}
-    first, last = address_range(block)
-    assert ranges.ordinals(block) == {address - first for address in named if first <= address <= last}
-    assert ranges.covers(block) == (set(range(first, last + 1)) <= named)

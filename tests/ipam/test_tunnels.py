@@ -13,12 +13,17 @@ from ipam.allocator import AddressesWanted, Allocator
 from ipam.errors import Exhausted
 from ipam.tunnel_pools import tunnel_handle
 from ipam.tunnels import TunnelAddresses
-from tests.ipam.records import calico
 from tests.ipam.world import MemoryStore, node, owners, pool
 
 IPIP = pool("ipip", "10.65.0.0/24", ipip_mode="Always")
+
+
 VXLAN = pool("vxlan", "10.66.0.0/24", vxlan_mode="CrossSubnet")
+
+
 SIX = pool("six", "fd00:66::/64", vxlan_mode="Always")
+
+
 PLAIN = pool("plain", "10.67.0.0/24")
 
 
@@ -40,11 +45,6 @@ async def test_each_kind_of_encapsulation_has_its_address_noted_on_the_node() ->
     before = store.calls["write IPAMBlock"]
     assert await tunnels(store).update() == found
     assert store.calls["write IPAMBlock"] == before
-
-
-def test_the_handle_and_the_type_are_calicos() -> None:
-    [owner, *_] = calico("crs/ipamblocks.yaml")[0]["spec"]["attributes"]
-    assert owner["handle_id"] == tunnel_handle("ipip", "node-2")
 
 
 async def test_wireguard_has_an_address_once_it_has_a_key() -> None:

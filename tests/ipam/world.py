@@ -16,10 +16,13 @@ from datastore.merge_patch import merged
 from datastore.record import Resource
 from datastore.store import Create, Delete, InSync, Interest, Listed, Store, Update, WatchEvent, Write, interest_in
 from ipam import block as blocks
+from ipam.allocator import AddressesWanted
 from ipam.names import affine_host
 
 R = TypeVar("R", bound=Resource)
 Key = tuple[str, str | None, str]
+
+POD = AddressesWanted("n1", "net.pod")
 
 
 class MemoryStore:
@@ -123,6 +126,11 @@ def node(name: str, **labels: str) -> Node:
 
 def config(**spec: Any) -> IPAMConfig:
     return IPAMConfig.make("default", **{"strict_affinity": False, "auto_allocate_blocks": True, **spec})
+
+
+def pod(number: int | str, host: str = "n1") -> AddressesWanted:
+    """Return what a pod needs: one IPv4 address."""
+    return AddressesWanted(host, f"net.pod-{number}", {"pod": f"pod-{number}", "node": host})
 
 
 async def owners(store: Store) -> dict[Address, str | None]:

@@ -1,0 +1,114 @@
+"""One write for all operations that wait for the same block."""
+
+from __future__ import annotations
+
+import asyncio
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+import datastore
+from datastore.errors import Conflict
+from datastore.kinds.ipam import IPAMBlock, IPAMHandle
+from datastore.record import Resource
+from datastore.store import Update, Write
+from ipam import block as blocks
+from ipam.allocator import Allocator
+from ipam.batch import AssignAny
+from ipam.block_writer import BlockWriter, MissingBlock
+from ipam.errors import (
+    Contention,
+    WrongOwner,
+)
+from ipam.reserved import Reserved
+from tests.ipam.world import POD, MemoryStore, owners, pod, pool, violations
+
+
+async def test_fifty_pods_at_once_cost_at_most_four_block_writes(store: MemoryStore, allocator: Allocator) -> None:
+    given = await asyncio.gather(*(allocator.assign(pod(number)) for number in range(50)))
+    assert len({address for one in given for address in one.ipv4}) == 50
+    assert store.calls["write IPAMBlock"] <= 4
+    assert len((await store.list(IPAMBlock)).objects) == 1
+    in_use = {one.ipv4[0]: f"net.pod-{number}" for number, one in enumerate(given)}
+    assert await violations(store, in_use) == []
+
+    store.calls.clear()
+    await asyncio.gather(*(allocator.release_handle(f"net.pod-{number}") for number in range(50)))
+    assert store.calls["write IPAMBlock"] <= 4
+    assert await owners(store) == {}
+    assert (await store.list(IPAMHandle)).objects == ()
+
+
+async def test_an_operation_that_is_refused_does_not_spoil_the_others(store: MemoryStore, allocator: Allocator) -> None:
+    [address] = (await allocator.assign(POD)).ipv4
+    other, refused = await asyncio.gather(
+        allocator.assign(pod(2)), allocator.release([address], "net.wrong"), return_exceptions=True
+    )
+    assert isinstance(refused, WrongOwner) and not isinstance(other, BaseException)
+    assert len(await owners(store)) == 2
+
+
+async def test_fifty_pods_on_one_file_move_their_block_by_four_writes_at_most(tmp_path: Path) -> None:
+    store = datastore.open(f"sqlite://{tmp_path}/addresses.db")
+    await store.create(pool("pods", "10.65.0.0/16"))
+    allocator = Allocator(store, now=lambda: 1)
+    await asyncio.gather(*(allocator.assign(pod(number)) for number in range(50)))
+    [block] = (await store.list(IPAMBlock)).objects
+    assert block.spec.sequence_number <= 1 + 4  # each write moves it on by one
+    await asyncio.gather(*(allocator.release_handle(f"net.pod-{number}") for number in range(50)))
+    [after] = (await store.list(IPAMBlock)).objects
+    assert after.spec.sequence_number <= block.spec.sequence_number + 4
+    assert await violations(store, {}) == []
+    await store.close()
+
+
+async def test_after_a_hundred_lost_races_there_is_a_sentence(store: MemoryStore, allocator: Allocator) -> None:
+    class Busy(MemoryStore):
+        """Another writer is always faster."""
+
+        async def write(self, *writes: Write) -> tuple[Resource | None, ...]:
+            for write in writes:
+                if isinstance(write, Update) and isinstance(write.resource, IPAMBlock):
+                    self.calls["lost"] += 1
+                    raise Conflict("another writer was faster")
+            return await super().write(*writes)
+
+    busy = Busy(pool("pods", "10.65.0.0/16"), atomic=store.atomic)
+    with pytest.raises(Contention, match="lost 100 races in a row"):
+        await Allocator(busy).assign(POD)
+    assert busy.calls["lost"] == 100
+    assert (await busy.list(IPAMHandle)).objects == ()
+
+
+async def test_a_block_written_before_is_not_read_again_while_no_other_writes_it(store: MemoryStore) -> None:
+    writer, block = await _writer(store)
+    await writer.submit(block.network, AssignAny("a", {}, 1, Reserved()))
+    store.calls.clear()
+    await writer.submit(block.network, AssignAny("b", {}, 1, Reserved()))
+    assert store.calls["get IPAMBlock"] == 0 and store.calls["write IPAMBlock"] == 1
+
+
+async def test_what_another_process_wrote_meanwhile_is_read_and_kept(store: MemoryStore) -> None:
+    (ours, block), (theirs, _) = await _writer(store), await _writer(store)
+    for writer, handle in ((ours, "a"), (theirs, "b"), (ours, "c"), (theirs, "d")):
+        await writer.submit(block.network, AssignAny(handle, {}, 1, Reserved()))
+    assert sorted(map(str, (await owners(store)).values())) == ["a", "b", "c", "d"]
+    assert await violations(store, {}) == []
+
+
+async def test_a_block_that_does_not_exist_is_missing(store: MemoryStore) -> None:
+    writer, block = await _writer(store)
+    await store.delete(await store.get(IPAMBlock, block.name))
+    with pytest.raises(MissingBlock, match=str(block.network)):
+        await writer.submit(block.network, AssignAny("a", {}, 1, Reserved()))
+
+
+async def _writer(store: MemoryStore) -> tuple[BlockWriter, IPAMBlock]:
+    async def no_cooldown() -> int:
+        return 0
+
+    block = blocks.new_block(ip_network("10.65.0.0/26"), "n1", 10**18)
+    if not (await store.list(IPAMBlock)).objects:
+        await store.create(block)
+    return BlockWriter(store, lambda: 10**18, no_cooldown), block

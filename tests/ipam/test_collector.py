@@ -1,0 +1,136 @@
+"""Releasing what leaked, after its grace time and not before."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import datastore
+from datastore.errors import Invalid, Unavailable
+from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
+from datastore.kinds.pods import WorkloadEndpoint
+from datastore.kinds.pools import IPPool
+from ipam.allocator import AddressesWanted, Allocator
+from ipam.batch import Release
+from ipam.collector import Collector
+from tests.ipam.test_leaks import MINUTE, World
+from tests.ipam.world import MemoryStore, owners, violations
+
+
+async def test_a_leak_is_given_back_only_after_the_grace_time() -> None:
+    world = World()
+    await world.add("web")
+    await world.add("lost", endpoint=False)
+    for minutes, held in ((0, ["net.lost", "net.web"]), (14, ["net.lost", "net.web"]), (1, ["net.web"])):
+        world.now += minutes * MINUTE
+        await world.collector.round()
+        assert await world.held() == held
+    assert [handle.name for handle in (await world.store.list(IPAMHandle)).objects] == ["net.web"]
+    assert await violations(world.store, {}) == []
+
+
+async def test_a_pod_that_comes_in_time_keeps_its_address() -> None:
+    world = World()
+    await world.add("slow", endpoint=False)
+    await world.collector.round()
+    [(address, _)] = (await owners(world.store)).items()
+    await world.store.create(
+        WorkloadEndpoint.make("n1-slow", "default", node="n1", pod="slow", ip_networks=[f"{address}/32"])
+    )
+    world.now += 20 * MINUTE
+    assert (await world.collector.round()).addresses == ()
+    assert await world.held() == ["net.slow"]
+
+
+async def test_an_address_assigned_anew_starts_its_grace_anew() -> None:
+    world = World()
+    await world.add("lost", endpoint=False, addresses=16)
+    await world.collector.round()
+    await world.allocator.release_handle("net.lost")
+    await world.add("lost", endpoint=False, addresses=16)
+    world.now += 16 * MINUTE
+    assert (await world.collector.round()).addresses == ()
+
+
+async def test_a_release_meant_for_an_earlier_pod_leaves_the_new_one_alone() -> None:
+    world = World()
+    await world.add("lost", endpoint=False)
+    [stale] = (await world.leaks()).addresses
+    await world.allocator.release_handle("net.lost")
+    await world.allocator.assign_address(stale.address, AddressesWanted("n1", "net.lost"))
+    released = await world.allocator.release([Release(stale.address)])
+    assert released.released == (stale.address,)
+
+
+async def test_pods_of_a_node_that_is_gone_need_no_grace() -> None:
+    world = World()
+    await world.add("web", "n2", endpoint=False)
+    await world.remove_node("n2")
+    assert len((await world.collector.round()).addresses) == 1
+    world.now += 16 * MINUTE
+    await world.collector.round()
+    world.now += 16 * MINUTE
+    await world.collector.round()
+    assert (await world.store.list(IPAMBlock)).objects == () == (await world.store.list(BlockAffinity)).objects
+
+
+async def test_a_handle_that_a_crash_left_hollow_is_deleted_after_its_grace() -> None:
+    world = World(atomic=False)
+    await world.store.create(IPAMHandle.make("net.x", handle_id="net.x", block={"10.65.0.0/28": 1}, deleted=False))
+    await world.collector.round()
+    assert len((await world.store.list(IPAMHandle)).objects) == 1
+    world.now += 16 * MINUTE
+    assert (await world.collector.round()).handles == ("net.x",)
+
+
+async def test_a_node_keeps_its_last_block_and_gives_up_the_other_empty_ones() -> None:
+    world = World()
+    await world.add("many", endpoint=False, addresses=40)
+    await world.allocator.release_handle("net.many")
+    assert len((await world.store.list(IPAMBlock)).objects) == 3
+    await world.collector.round()
+    world.now += 16 * MINUTE
+    assert len((await world.collector.round()).blocks) == 2
+    assert len((await world.store.list(IPAMBlock)).objects) == 1
+    assert await violations(world.store, {}) == []
+
+
+async def test_the_collector_looks_again_after_the_store_was_away() -> None:
+    class Away(MemoryStore):
+        async def list(self, what: Any) -> Any:
+            if self.calls["asked"] < 2:
+                self.calls["asked"] += 1
+                raise Unavailable("the store does not answer")
+            looked.set()
+            return (await super().list(what)).objects
+
+    looked = asyncio.Event()
+    store = Away()
+    collector = Collector(store, Allocator(store), grace_seconds=0)
+    collector._pause_seconds = 0
+    running = asyncio.create_task(collector.run())
+    await looked.wait()
+    running.cancel()
+
+
+async def test_a_pod_whose_record_nobody_can_read_is_no_pod_that_is_gone(tmp_path: Path) -> None:
+    path = tmp_path / "cluster.db"
+    store = datastore.open(f"sqlite://{path}")
+    await store.create(IPPool.make("pods", cidr="10.65.0.0/16"))
+    allocator = Allocator(store)
+    attributes = {"pod": "web", "namespace": "default", "node": "n1"}
+    await allocator.assign(AddressesWanted(node="n1", handle="net.c1", attributes=attributes))
+    await store.create(WorkloadEndpoint.make("n1-k8s-web-eth0", namespace="default", node="n1", containerID="c1"))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE object SET record = '{\"kind\": 7}' WHERE kind = 'WorkloadEndpoint'")
+    collector = Collector(store, allocator, grace_seconds=0)
+    for _ in range(2):
+        with pytest.raises(Invalid):
+            await collector.round()
+    assert await allocator.held("net.c1")
+    await store.close()
