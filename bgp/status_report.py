@@ -20,7 +20,7 @@ def session_row(peer: PeerSession, announced: Mapping[Prefix, Attributes], since
     return {
         "address": peer.neighbour.address,
         "kind": peer.neighbour.kind,
-        "as": peer.neighbour.peer_as,
+        "as_number": peer.neighbour.peer_as,
         "state": "up" if up else "start",
         "since": round(since, 3),
         "info": _info(peer),
@@ -38,7 +38,7 @@ def held_back_row(session: HeldBackSession, since: float) -> dict[str, Any]:
     return {
         "address": session.address,
         "kind": session.kind,
-        "as": session.peer_as,
+        "as_number": session.peer_as,
         "state": "held back",
         "since": round(since, 3),
         "info": session.reason,

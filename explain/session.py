@@ -52,8 +52,8 @@ def not_learned(leg: Leg, trace: NodeTrace, effect: str) -> Step:
         if not records.mesh:
             text += ": the mesh is off (nodeToNodeMeshEnabled), and no BGPPeer names it"
             inspect = Command("", "felixctl get bgpconfiguration,bgppeer -o wide")
-    elif session.held_back:
-        text = f"the BGP session with {goal} ({session.address}) is held back: {session.held_back}"
+    elif session.is_held_back:
+        text = f"the BGP session with {goal} ({session.address}) is held back: {session.info}"
         effect = f"{network} is not learned, so {effect}"
     elif not session.is_up:
         reason = _down_reason(leg, session)

@@ -116,7 +116,7 @@ async def _serve(settings: Settings) -> None:
             limitation=agent.peering.limitation,
         )
         checks = Checks(agent, store, kernel, verbs.pending_handles)
-        await stack.enter_async_context(_web(settings, StatusPages(AgentReporter(agent, sidecar, checks))))
+        await stack.enter_async_context(_web(settings, StatusPages(AgentReporter(agent, sidecar.status, checks))))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(agent.run())
             tasks.create_task(_serve_cni(settings, agent, verbs))

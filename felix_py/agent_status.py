@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Protocol
 
-from bgp.client import SidecarClient, SidecarError
+from bgp.client import SidecarError
 from felix_py.agent import Agent
-from felix_py.checks import Checks
 from felix_py.encap.ipip import IPIP
 from felix_py.kernel_facts import kernel_facts
 from felix_py.rib import Source, candidates, is_resolved
@@ -38,11 +37,22 @@ from net.prefix import Prefix, unpack
 PREFIXES_AT_ONCE = 1000  # looked at before other work of the loop has its turn
 
 
+class InvariantChecks(Protocol):
+    """What is asked of `felix_py.checks.Checks`."""
+
+    def last_report(self) -> InvariantReport: ...
+
+    async def run(self) -> InvariantReport: ...
+
+
 class AgentReporter:
     """Answers the pages for one agent."""
 
-    def __init__(self, agent: Agent, sidecar: SidecarClient, checks: Checks) -> None:
-        self._agent, self._sidecar, self._checks = agent, sidecar, checks
+    def __init__(
+        self, agent: Agent, sidecar_report: Callable[[], Awaitable[Mapping[str, Any]]], checks: InvariantChecks
+    ) -> None:
+        """sidecar_report: returns the sidecar's own report, or raises SidecarError."""
+        self._agent, self._sidecar_report, self._checks = agent, sidecar_report, checks
 
     def progress(self) -> AgentProgress:
         progress = self._agent.progress
@@ -65,7 +75,7 @@ class AgentReporter:
             routes_unresolved=sum(1 for _ in agent.routing.rib.unresolved()),
             ready=agent.progress.ready,
             sidecar_connected=agent.progress.sidecar_connected,
-            invariants_violated=self._checks.violations,
+            invariants_violated=len(self._checks.last_report().violated),
             notices=Counter(notice.kind for notice in agent.notices.all()),
             route_puts=writer.puts,
             route_removes=writer.removes,
@@ -204,16 +214,11 @@ class AgentReporter:
 
     async def _sessions(self) -> tuple[SidecarStatus, tuple[SessionStatus, ...]]:
         try:
-            report = await self._sidecar.status()
+            report = await self._sidecar_report()
         except SidecarError as error:
             return SidecarStatus(connected=False, problem=str(error)), ()
         sidecar = SidecarStatus(connected=True, problem=report.get("problem", ""))
-        return sidecar, tuple(map(session_status, report.get("peers", ())))
-
-
-def session_status(entry: Mapping[str, Any]) -> SessionStatus:
-    """Return one session of the sidecar's report. Raises ValueError: it is none."""
-    return from_json(SessionStatus, {**entry, "as_number": entry["as"]})
+        return sidecar, tuple(from_json(SessionStatus, row) for row in report.get("peers", ()))
 
 
 async def _selected(prefixes: Iterable[Prefix], within: Prefix | None) -> AsyncIterator[Prefix]:

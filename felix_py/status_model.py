@@ -68,10 +68,10 @@ class TunnelStatus:
 class SessionStatus:
     """A BGP session of this node.
 
-    kind: mesh, node or global. state: up, start, or held back. since: seconds of the epoch at which it came into this
-    state. as_number: the peer's, as configured; 0 = unknown. refused: how many of its routes were not taken, by reason.
-    stale: routes of before it went away, kept until it is back or its restart time is over. held_back: why it is not
-    to come up, such as a filter or password that is not supported.
+    kind: mesh, node or global. state: up, start, or held back, which is not to come up since something of it is not
+    supported. since: seconds of the epoch at which it came into this state. info: the state in the words of RFC 4271
+    §8.2.2, or why it is held back. as_number: the peer's, as configured; 0 = unknown. refused: how many of its routes
+    were not taken, by reason. stale: routes of before it went away, kept until it is back or its restart time is over.
     """
 
     address: str
@@ -86,11 +86,14 @@ class SessionStatus:
     flaps: int = 0
     last_error: str = ""
     refused: Mapping[str, int] = field(default_factory=dict)
-    held_back: str = ""
 
     @property
     def is_up(self) -> bool:
         return self.state == UP
+
+    @property
+    def is_held_back(self) -> bool:
+        return self.state == HELD_BACK
 
 
 @dataclass(frozen=True, slots=True)

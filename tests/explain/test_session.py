@@ -66,7 +66,7 @@ def test_a_route_whose_session_is_unknown_says_whether_the_sidecar_is_away() -> 
             (session(state="start", info="NOTIFICATION 2/2", as_number=64999),),
             "wrong AS, n2 is AS 64512 and AS 64999 is configured for it",
         ),
-        ((session(state="held back", held_back="filters are not supported"),), "held back: filters are not supported"),
+        ((session(state="held back", info="filters are not supported"),), "held back: filters are not supported"),
         ((session(refused={"loop": 2}),), "10.65.2.0/26 was not learned from n2, though the session with 192.0.2.2"),
     ],
     ids=["none", "down", "wrong AS", "held back", "refused"],

@@ -1,0 +1,45 @@
+"""The metrics' names, which dashboards and alerts depend on."""
+
+from __future__ import annotations
+
+from felix_py.metrics import exposition
+from felix_py.status_model import AgentCounts
+
+COUNTS = AgentCounts(pods=2, nodes=3, ready=True, notices={"IPPool": 2, "BGPPeer": 1}, route_puts=7)
+
+
+def lines(counts: AgentCounts = COUNTS) -> list[str]:
+    return exposition(lambda: counts).decode().splitlines()
+
+
+def test_these_are_all_the_metrics_there_are() -> None:
+    assert [line.split(" ", 2)[2] for line in lines() if line.startswith("# TYPE")] == [
+        "felix_active_local_endpoints gauge",
+        "felix_cluster_num_hosts gauge",
+        "felix_route_table_num_routes gauge",
+        "felix_routes_refused gauge",
+        "felix_routes_unresolved gauge",
+        "felix_blocks gauge",
+        "felix_ready gauge",
+        "felix_sidecar_connected gauge",
+        "felix_invariants_violated gauge",
+        "felix_notices gauge",
+        "felix_route_puts_total counter",
+        "felix_route_removes_total counter",
+        "felix_route_repairs_total counter",
+    ]
+
+
+def test_each_metric_has_its_number() -> None:
+    assert {"felix_active_local_endpoints 2.0", "felix_ready 1.0", "felix_route_puts_total 7.0"} < set(lines())
+
+
+def test_notices_are_counted_by_kind() -> None:
+    assert [line for line in lines() if line.startswith("felix_notices{")] == [
+        'felix_notices{kind="BGPPeer"} 1.0',
+        'felix_notices{kind="IPPool"} 2.0',
+    ]
+
+
+def test_each_metric_says_what_it_counts() -> None:
+    assert sum(line.startswith("# HELP") and len(line.split()) > 4 for line in lines()) == 13
