@@ -1,4 +1,4 @@
-"""`felixctl routes`: what this node wants in its kernel, who wants it, and whether the kernel holds it."""
+"""`felixctl routes`: the routes that this node's agent wants, their sources, and whether the kernel holds them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from felix_py.status_model import RouteStatus
-from felixctl.errors import CommandError
+from felixctl.errors import MISUSED, CommandError
 from felixctl.options import DEFAULT_RUN_DIR, Output, OutputFormat, RunDir
 from felixctl.status_client import read_routes
 from felixctl.tables import plain
@@ -19,8 +19,10 @@ from net.prefix import Prefix
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 
 BOXED_ROWS = 1000
-"""Beyond so many rows nobody looks at boxes any more, and drawing them takes seconds."""
-HEADING = ("PREFIX", "SOURCE", "FIB", "ROUTE", "NOTE")
+"""More rows are printed without boxes, whose drawing takes seconds."""
+HEADING = ("PREFIX", "SOURCE", "FIB", "ROUTE", "FROM", "NOTE")
+OPTIONAL = ("FROM", "NOTE")
+"""Columns that a box leaves out if they are empty."""
 NO_SOURCE = "none"
 
 _STYLES = {"pods": "green", "tunnels": "magenta", "learned": "cyan", "blocks": "yellow"}
@@ -41,8 +43,9 @@ def routes(
     """Show this node's routes: which source wants each, and whether the kernel holds it.
 
     RIB against FIB, a line per prefix and source: [b]pods[/b] of this node, [b]tunnels[/b], routes [b]learned[/b]
-    from BGP peers, and this node's own [b]blocks[/b] (blackholes, so that an address nobody has is not sent out).
-    The first of these wins where several want one prefix; a note says why a line is not in the kernel.
+    from BGP peers, which FROM names, and this node's own [b]blocks[/b] (blackholes, so that packets to an unassigned
+    address are not sent out). The first of these wins where several have a route for one prefix; a note says why a
+    route is not in the kernel.
 
     [dim]$[/dim] felixctl routes
     [dim]$[/dim] felixctl routes 10.65.3.7        [dim]# what leads there[/dim]
@@ -50,7 +53,7 @@ def routes(
     """
     rows = [
         row
-        for row in read_routes(run_dir, _asked(prefix))
+        for row in read_routes(run_dir, _parsed(prefix))
         if (source is None or row.source == source) and not (missing and row.in_fib)
     ]
     if output is OutputFormat.JSON:
@@ -67,26 +70,28 @@ def _record(row: RouteStatus) -> dict[str, Any]:
     return {
         "prefix": str(row.prefix),
         "source": row.source,
-        "way": row.route.without_prefix,
+        "route": row.route.without_prefix,
         "in_fib": row.in_fib,
+        "peers": list(row.peers),
         "note": _note(row),
     }
 
 
 def _cells(row: RouteStatus) -> tuple[str, ...]:
     held = "yes" if row.in_fib else "no"
-    return (str(row.prefix), row.source or NO_SOURCE, held, row.route.without_prefix, _note(row))
+    from_peers = ", ".join(row.peers)
+    return (str(row.prefix), row.source or NO_SOURCE, held, row.route.without_prefix, from_peers, _note(row))
 
 
 def _note(row: RouteStatus) -> str:
     return str(row.note) if row.note else ""
 
 
-def _asked(prefix: str | None) -> Prefix | None:
+def _parsed(prefix: str | None) -> Prefix | None:
     try:
         return Prefix.parse(prefix) if prefix else None
     except ValueError:
-        raise CommandError(f"routes {prefix}: that is neither an address nor a network", status=2) from None
+        raise CommandError(f"routes {prefix}: that is neither an address nor a network", status=MISUSED) from None
 
 
 def _show_boxes(rows: Sequence[RouteStatus]) -> None:
@@ -95,16 +100,16 @@ def _show_boxes(rows: Sequence[RouteStatus]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    notes = any(row.note for row in rows)
+    texts = [dict(zip(HEADING, _cells(row), strict=True)) for row in rows]
+    headings = [heading for heading in HEADING if heading not in OPTIONAL or any(text[heading] for text in texts)]
     table = Table(box=box.ROUNDED, header_style="bold", caption=summary(rows), caption_justify="left")
-    for heading in HEADING if notes else HEADING[:-1]:
-        table.add_column(heading, no_wrap=heading != "NOTE")
-    for row in rows:
-        style = _STYLES.get(row.source, "")
+    for heading in headings:
+        table.add_column(heading, no_wrap=heading in ("PREFIX", "SOURCE", "FIB"))
+    for row, text in zip(rows, texts, strict=True):
         held = Text("✔", "green") if row.in_fib else Text("✘", "red" if row.note else "yellow")
-        prefix, source, _, way, note = _cells(row)
-        cells = (prefix, Text(source, style), held, Text(way, style), Text(note, "yellow"))
-        table.add_row(*cells if notes else cells[:-1])
+        styles = {"SOURCE": _STYLES.get(row.source, ""), "NOTE": "yellow"}
+        cells = {heading: Text(cell, styles.get(heading, "")) for heading, cell in text.items()} | {"FIB": held}
+        table.add_row(*(cells[heading] for heading in headings))
     Console().print(table)
 
 

@@ -22,24 +22,26 @@ def route(prefix: str, source: str, *hops: IpHop, protocol: int = 80, **more: An
     return RouteStatus(way, source, best=True, in_fib=True, **more)
 
 
-UNREACHABLE = RouteNote(RouteIssue.NEXT_HOP_UNREACHABLE, next_hops=("192.0.2.9",))
+PEER = ("192.0.2.2",)
+NOTE = RouteNote(RouteIssue.NEXT_HOP_UNREACHABLE, next_hops=("192.0.2.9",))
 
 
 ROUTES = (
     route("10.65.1.7/32", "pods", IpHop("cali12ab")),
-    route("10.65.2.0/26", "learned", IpHop("eth0", "192.0.2.2"), protocol=81),
-    RouteStatus(IpRoute(Prefix.parse("10.65.3.0/26"), protocol=81, metric=1030), "learned", note=UNREACHABLE),
+    route("10.65.2.0/26", "learned", IpHop("eth0", "192.0.2.2"), protocol=81, peers=(*PEER, "192.0.2.8")),
+    RouteStatus(IpRoute(Prefix.parse("10.65.3.0/26"), protocol=81, metric=1030), "learned", False, False, PEER, NOTE),
     route("10.65.1.0/26", "blocks"),
 )
 
 
-def test_each_route_names_its_source_and_whether_the_kernel_holds_it(felixctl: Felixctl, tmp_path: Path) -> None:
+def test_a_route_names_its_source_its_peers_and_whether_the_kernel_holds_it(felixctl: Felixctl, tmp_path: Path) -> None:
     with agent(tmp_path, answered(to_json(RoutesPage(ROUTES)))):
         ended = felixctl("routes", "--run-dir", str(tmp_path))
     lines = [line.split() for line in ended.out.splitlines() if line]
-    assert lines[0] == ["PREFIX", "SOURCE", "FIB", "ROUTE", "NOTE"]
+    assert lines[0] == ["PREFIX", "SOURCE", "FIB", "ROUTE", "FROM", "NOTE"]
     assert lines[1][:6] == ["10.65.1.7/32", "pods", "yes", "dev", "cali12ab", "proto"]
     assert lines[2][:5] == ["10.65.2.0/26", "learned", "yes", "via", "192.0.2.2"]
+    assert lines[2][-2:] == ["192.0.2.2,", "192.0.2.8"]
     assert lines[3][-6:] == ["next", "hop", "192.0.2.9", "is", "not", "reachable"]
     assert lines[4][:4] == ["10.65.1.0/26", "blocks", "yes", "blackhole"]
 
@@ -66,15 +68,16 @@ def test_the_agent_is_asked_for_the_routes_of_a_prefix(felixctl: Felixctl, tmp_p
     assert requests[0].startswith(b"GET /routes?prefix=10.65.1.7/32 ")
 
 
-def test_a_route_as_json_has_its_way_and_note_as_text(felixctl: Felixctl, tmp_path: Path) -> None:
+def test_a_route_as_json_has_its_attributes_and_note_as_text(felixctl: Felixctl, tmp_path: Path) -> None:
     with agent(tmp_path, answered(to_json(RoutesPage(ROUTES[2:3])))):
         ended = felixctl("routes", "-o", "json", "--run-dir", str(tmp_path))
     assert json.loads(ended.out) == [
         {
             "prefix": "10.65.3.0/26",
             "source": "learned",
-            "way": "proto 81 metric 1030",
+            "route": "proto 81 metric 1030",
             "in_fib": False,
+            "peers": ["192.0.2.2"],
             "note": "next hop 192.0.2.9 is not reachable",
         }
     ]

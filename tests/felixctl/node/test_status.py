@@ -9,7 +9,7 @@ from typing import Any
 from datastore.notices import Notice
 from felix_py.status_json import from_json
 from felix_py.status_model import AgentStatus
-from felixctl.node import commands
+from felixctl.node import status
 from tests.felixctl.agent import agent, answered
 from tests.felixctl.command import Felixctl
 from tests.felixctl.golden import printed
@@ -44,7 +44,7 @@ STATUS: dict[str, Any] = {
 
 
 def report(**more: Any) -> str:
-    return commands.report(from_json(AgentStatus, {**STATUS, **more}), SINCE)
+    return status.report(from_json(AgentStatus, {**STATUS, **more}), SINCE)
 
 
 def test_sessions_stand_in_calicos_columns(felixctl: Felixctl, tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_sessions_stand_in_calicos_columns(felixctl: Felixctl, tmp_path: Path) -
     assert "8 invariants hold." in ended.out
 
 
-def test_status_as_json_is_all_the_agent_says(felixctl: Felixctl, tmp_path: Path) -> None:
+def test_status_as_json_is_the_agents_whole_status(felixctl: Felixctl, tmp_path: Path) -> None:
     with agent(tmp_path, answered(STATUS)):
         ended = felixctl("node", "status", "-o", "json", "--run-dir", str(tmp_path))
     assert json.loads(ended.out) == STATUS
@@ -74,9 +74,9 @@ def test_an_ipv6_session_has_its_own_table() -> None:
 
 
 def test_a_session_of_yesterday_shows_its_date() -> None:
-    assert len(commands.since(SINCE, SINCE + 3600)) == len("21:08:20")
-    assert commands.since(SINCE, SINCE + 3 * 24 * 3600).startswith("2026-11-2")
-    assert commands.since(None, SINCE) == ""
+    assert len(status.since(SINCE, SINCE + 3600)) == len("21:08:20")
+    assert status.since(SINCE, SINCE + 3 * 24 * 3600).startswith("2026-11-2")
+    assert status.since(None, SINCE) == ""
 
 
 def test_routes_refused_for_several_reasons_are_counted_together() -> None:
@@ -95,22 +95,24 @@ def test_problems_are_printed_as_sentences() -> None:
         invariants={"checked": 8, "violated": [{"number": 3, "text": "block 10.65.1.0/26 has two affinities"}]},
     )
     assert "It is not ready yet" in printed
-    assert "Its BGP sidecar is away: no such socket." in printed
+    assert "Its BGP sidecar is not connected: no such socket." in printed
     assert "Violated: invariant 3, block 10.65.1.0/26 has two affinities" in printed
 
 
-def test_what_the_sidecar_complains_of_is_said() -> None:
+def test_a_problem_of_the_sidecar_is_shown() -> None:
     problem = "listen on 192.0.2.1 port 179: address already in use"
-    assert f"Its BGP sidecar says: {problem}." in report(sidecar={"connected": True, "problem": problem})
+    assert f"Its BGP sidecar reports: {problem}." in report(sidecar={"connected": True, "problem": problem})
 
 
-def test_what_is_not_obeyed_is_listed() -> None:
-    notice = Notice("BGPPeer", "rack1", "spec.filters", "BGP filters are not implemented", "the session stays down")
+def test_a_session_that_is_held_back_is_listed_with_the_reason() -> None:
+    reason = "filters are not supported"
+    printed = report(peers=[peer("192.0.2.2"), peer("192.0.2.9", "held back", info=reason)])
+    assert f"Sessions that are held back:\n  192.0.2.9: {reason}\n" in printed
+    assert "| held back |" in printed
+    assert "held back" not in report()
+
+
+def test_what_is_accepted_and_not_obeyed_is_listed_a_line_each() -> None:
+    notice = Notice("IPPool", "default", "spec.natOutgoing", "not implemented", "packets keep their source")
     assert f"Accepted and not obeyed:\n  {notice}\n" in report(notices=[notice.to_json()])
-    assert "not obeyed" not in report()
-
-
-def test_a_session_that_is_held_back_says_why() -> None:
-    shown = report(peers=[peer("192.0.2.9", "held back", info="BGP filters are not implemented")])
-    assert "| held back | " in shown
-    assert "| BGP filters are not implemented | " in shown
+    assert "obeyed" not in report()

@@ -1,0 +1,109 @@
+"""The text of `felixctl node status`: the agent, its BGP sessions as calicoctl lists them, and what is wrong.
+
+Pure but for the colours, which only a terminal gets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from datastore.notices import Notice
+from felix_py.status_model import HELD_BACK, AgentStatus, InvariantReport, SessionStatus
+from felixctl.tables import bordered
+from felixctl.terminal import Colour, painted
+
+HEADING = ("Peer address", "Peer type", "State", "Since", "Info", "Learned", "Announced", "Refused")
+DAY_SECONDS = 24 * 3600
+
+_KINDS = {"mesh": "node-to-node mesh", "node": "node specific", "global": "global"}
+
+
+def report(status: AgentStatus, now: float) -> str:
+    """Return the whole of `node status`: the agent, a table of sessions for each family, and what is wrong."""
+    peers = sorted(status.peers, key=lambda peer: peer.address)  # as text, as Calico lists them
+    return "".join(
+        (
+            f"{_agent(status)}\n",
+            _family(4, [peer for peer in peers if ":" not in peer.address], now),
+            _family(6, [peer for peer in peers if ":" in peer.address], now),
+            _held_back(peers),
+            _not_obeyed(status.notices),
+            _invariants(status.invariants),
+        )
+    )
+
+
+def _agent(status: AgentStatus) -> str:
+    own_as = f", AS {status.as_number}" if status.as_number else ""
+    lines = [f"felix-py {status.version}".strip() + f" is running on {status.node}{own_as}."]
+    if not status.ready:
+        lines.append(painted("It is not ready yet: no pod can be attached.", Colour.DOUBTFUL))
+    if not status.sidecar.connected:
+        problem = status.sidecar.problem or "it does not answer"
+        lines.append(painted(f"Its BGP sidecar is not connected: {problem}.", Colour.BAD))
+    elif status.sidecar.problem:
+        lines.append(painted(f"Its BGP sidecar reports: {status.sidecar.problem}.", Colour.BAD))
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _family(version: int, peers: Sequence[SessionStatus], now: float) -> str:
+    title = f"IPv{version} BGP status\n"
+    if not peers:
+        return f"{title}No IPv{version} peers found.\n\n"
+    table = bordered(HEADING, (_row(peer, now) for peer in peers))
+    return title + "".join(_coloured(table.splitlines(), peers)) + "\n"
+
+
+def _coloured(lines: Sequence[str], peers: Iterable[SessionStatus]) -> Iterable[str]:
+    """Yield the table's lines, each session's in green or red: rows stand behind rule, heading and rule."""
+    colours = {3 + index: Colour.GOOD if peer.is_up else Colour.BAD for index, peer in enumerate(peers)}
+    return (painted(line, colours.get(number)) + "\n" for number, line in enumerate(lines))
+
+
+def _row(peer: SessionStatus, now: float) -> tuple[str, ...]:
+    return (
+        peer.address,
+        _KINDS.get(peer.kind, peer.kind),
+        peer.state,
+        since(peer.since, now),
+        _info(peer),
+        str(peer.learned),
+        str(peer.announced),
+        str(sum(peer.refused.values())),
+    )
+
+
+def _info(peer: SessionStatus) -> str:
+    if peer.state == HELD_BACK:
+        return "see below"
+    return f"{peer.info}; {peer.stale} routes stale" if peer.stale else peer.info
+
+
+def since(moment: float | None, now: float) -> str:
+    """Return the local time of day of a moment within the last day, and the date of an earlier one."""
+    if moment is None:
+        return ""
+    return datetime.fromtimestamp(moment).strftime("%H:%M:%S" if now - moment < DAY_SECONDS else "%Y-%m-%d")  # noqa: DTZ006
+
+
+def _held_back(peers: Iterable[SessionStatus]) -> str:
+    lines = (f"{peer.address}: {peer.info}" for peer in peers if peer.state == HELD_BACK)
+    return _section("Sessions that are held back", lines, Colour.BAD)
+
+
+def _not_obeyed(notices: Iterable[Notice]) -> str:
+    return _section("Accepted and not obeyed", map(str, notices), Colour.DOUBTFUL)
+
+
+def _section(title: str, lines: Iterable[str], colour: Colour) -> str:
+    """Return lines under a title; nothing if there are none."""
+    text = "".join(painted(f"  {line}", colour) + "\n" for line in lines)
+    return f"{title}:\n{text}\n" if text else ""
+
+
+def _invariants(report: InvariantReport) -> str:
+    if report.violated:
+        lines = [f"Violated: invariant {violation.number}, {violation.text}" for violation in report.violated]
+        return painted("\n".join(lines), Colour.BAD) + "\n"
+    return painted(f"{report.checked} invariants hold.", Colour.GOOD) + "\n" if report.checked else ""
