@@ -1,6 +1,6 @@
 """The text of `felixctl node status`: the agent, its BGP sessions as calicoctl lists them, and what is wrong.
 
-Pure but for the colours, which only a terminal gets.
+The status is handed in; only a terminal gets colours.
 """
 
 from __future__ import annotations
