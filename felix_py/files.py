@@ -9,9 +9,9 @@ log = logging.getLogger("felix.files")
 
 
 def read_text(path: Path) -> str:
-    """Return what the file holds; nothing if it cannot be read."""
+    """Return what the file holds; nothing if it cannot be read. Bytes that are not UTF-8 become U+FFFD."""
     try:
-        return path.read_text()
+        return path.read_text(errors="replace")
     except OSError:
         return ""
 

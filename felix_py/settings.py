@@ -38,6 +38,7 @@ from felix_py.setting_types import (
     SelectorText,
     SocketFolder,
     StoreUrl,
+    is_node_name,
 )
 from felix_py.unread_variables import unread_variables
 
@@ -276,8 +277,18 @@ def parse_file(content: bytes, source: str) -> dict[str, str]:
 
 
 def node_name(settings: Settings, stored: str, system: str) -> str:
-    """Return this node's name: NODENAME, else the stored one, else HOSTNAME, else the system's (lower-cased)."""
-    for name in (settings.nodename.strip(), stored.strip(), settings.hostname.strip().lower()):
-        if name:
-            return name
-    return system.strip().lower()
+    """Return this node's name: NODENAME, else the stored one, else HOSTNAME, else the system's (lower-cased).
+
+    Raises SettingsError: all are empty, or the first that is not can't be a Node's name.
+    """
+    for source, text in (
+        ("NODENAME", settings.nodename),
+        (str(settings.nodename_file), stored.strip()),
+        ("HOSTNAME", settings.hostname.lower()),
+        ("the host", system.strip().lower()),
+    ):
+        if text and not is_node_name(text):
+            raise SettingsError(f"name this node {text!r}, as {source} says: not {_NAME}; set NODENAME; {_ENDS}")
+        if text:
+            return text
+    raise SettingsError(f"name this node: NODENAME, HOSTNAME and the host's name are all empty; set NODENAME; {_ENDS}")

@@ -39,7 +39,7 @@ from felix_py.edges import Kernel
 from felix_py.files import read_text, write_text
 from felix_py.identity import Addresses, Identity
 from felix_py.setting_types import AddressChoice, NodeAddress
-from felix_py.settings import Settings, node_name
+from felix_py.settings import Settings, SettingsError, node_name
 
 log = logging.getLogger("felix.startup")
 
@@ -56,9 +56,10 @@ async def start(settings: Settings, store: Store, kernel: Kernel) -> Identity:
 
     Raises StartupError, AutodetectionError, DatastoreError.
     """
-    name = node_name(settings, read_text(settings.nodename_file), socket.gethostname())
-    if not name:
-        raise StartupError("find this node's name: NODENAME, HOSTNAME and the host's name are all empty; set NODENAME")
+    try:
+        name = node_name(settings, read_text(settings.nodename_file), socket.gethostname())
+    except SettingsError as error:
+        raise StartupError(str(error)) from None
     interfaces = host_interfaces(kernel)
     ipv4, ipv6 = await _write_node(settings, store, name, interfaces)
     await _make_defaults(settings, store, [address for i in interfaces for address in i.addresses])

@@ -237,3 +237,23 @@ def test_the_node_is_named_by_nodename_then_file_then_hostname_then_system() -> 
     assert node_name(settings_from({"HOSTNAME": "h"}), "stored\n", "sys") == "stored"
     assert node_name(settings_from({"HOSTNAME": "Host"}), "", "sys") == "host"
     assert node_name(settings_from({}), "", "Sys") == "sys"
+
+
+@pytest.mark.parametrize(
+    ("environment", "stored", "system", "source"),
+    [
+        ({}, "\N{REPLACEMENT CHARACTER}", "sys", "/var/lib/calico/nodename"),
+        ({"HOSTNAME": "my host"}, "", "sys", "HOSTNAME"),
+        ({}, "", "my_höst", "the host"),
+    ],
+)
+def test_a_name_that_no_node_can_have_is_refused_with_its_source(
+    environment: dict[str, str], stored: str, system: str, source: str
+) -> None:
+    with pytest.raises(SettingsError, match=f"as {source} says: not 1 to 253 lower-case letters"):
+        node_name(settings_from(environment), stored, system)
+
+
+def test_a_node_without_any_name_is_refused() -> None:
+    with pytest.raises(SettingsError, match="all empty; set NODENAME"):
+        node_name(settings_from({}), "", " ")
