@@ -44,7 +44,7 @@ def configuration_notices(configuration: BGPConfiguration) -> tuple[Notice, ...]
 
 
 def node_notices(node: Node) -> tuple[Notice, ...]:
-    """Return what a Node's annotations, or a v3 Node's spec, ask of BGP in vain."""
+    """Return which of a Node's annotations for BGP are not obeyed, or hold a value that can't be read."""
     read = {
         "IPv4Address": node.ipv4,
         "IPv6Address": node.ipv6,
@@ -161,12 +161,12 @@ NODE_CONFIGURATION = FieldRules(
         **CONFIGURATION.fields,
         **dict.fromkeys(
             ("spec.nodeMeshPassword", "spec.nodeMeshMaxRestartTime"),
-            NotObeyed("it is read from the BGPConfiguration default only", "what that says applies"),
+            NotObeyed("it is read from the BGPConfiguration default only", "the value there applies"),
         ),
     }
 )
 
-FILTER = FieldRules(whole=NotObeyed(_FILTERS, "it is kept, and sessions of BGPPeers that name it do not come up"))
+FILTER = FieldRules(whole=NotObeyed(_FILTERS, "it is stored, and sessions of BGPPeers that name it do not come up"))
 
 UNREADABLE = {
     name: NotObeyed(f"the value is not {what}", "it counts as absent")

@@ -1,7 +1,7 @@
-"""Which fields of a kind are obeyed, as a table; what a resource says beyond that, as notices.
+"""Which fields of a kind are obeyed, as a table, and the notices for the others that a resource sets.
 
-Pure. Only what was written counts: a default that nobody wrote yields nothing, nor does a field that is null or empty.
-A rule covers what is nested below its field, so that tables name nested fields only below obeyed ones.
+Pure. Only fields that a record contains count: a default yields no notice, nor does a field that is null or empty. A
+rule covers what is nested below its field, so that tables name nested fields only below obeyed ones.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from datastore.record import Record, Resource
 
 @dataclass(frozen=True, slots=True)
 class Obeyed:
-    """The field does what Calico's documentation says of it, or states a fact that asks for nothing."""
+    """The field has the effect that Calico documents, or records a fact that requires no action."""
 
 
 class When(NamedTuple):
-    """A condition on a value. words: for which values it holds, as in "more than 4095 s"."""
+    """A condition on a value. words: the values that meet it, such as "more than 4095 s"."""
 
     words: str
     holds: Callable[[Any], bool]
@@ -29,10 +29,10 @@ class When(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class NotObeyed:
-    """The field is accepted, kept and not acted on. reason and effect as in `Notice`.
+    """The field is accepted and stored, and has no effect. reason and effect as in `Notice`.
 
-    unless: the values that ask for what is done anyway, and so yield no notice.
-    when: the same as a condition, with its words, where the values can't be listed; both must let a value through.
+    unless: values that match what is done anyway; they yield no notice.
+    when: a condition that a value must meet to yield one, where the values can't be listed.
     """
 
     reason: str
@@ -47,7 +47,7 @@ class NotObeyed:
 Rule = Obeyed | NotObeyed
 OBEYED = Obeyed()
 
-UNKNOWN = NotObeyed("this version does not know the field", "it is kept as written and has no effect")
+UNKNOWN = NotObeyed("this version does not know the field", "it is stored as written and has no effect")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class FieldRules:
         ):
             return None
         names = " and ".join(f"{read}NAME" if read.endswith(".") else read for read in self.read_names)
-        return NotObeyed(f"objects of this kind are read by name: {names}", "it is kept and has no effect")
+        return NotObeyed(f"objects of this kind are read by name: {names}", "it is stored and has no effect")
 
     def _not_obeyed(self, record: Record, path: str) -> Iterator[tuple[str, NotObeyed]]:
         for name, model_field in type(record).model_fields.items():
@@ -125,5 +125,5 @@ def _printable(key: str) -> str:
 
 
 def _is_empty(value: object) -> bool:
-    """Whether a written value says nothing. False and 0 say something."""
+    """Whether a value is null or empty; False and 0 are neither."""
     return value is None or (isinstance(value, str | tuple | list | dict) and not value)

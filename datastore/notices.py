@@ -1,4 +1,4 @@
-"""A notice: something a user wrote that is accepted and kept, and not obeyed.
+"""A notice: something a user wrote that is accepted and stored, and not obeyed.
 
 Pure. The function that meets such a field, kind or value returns a notice beside its result; the agent logs each once,
 counts them, and shows them in its status; felixctl prints those of what it has just written.

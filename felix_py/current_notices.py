@@ -5,6 +5,7 @@ Pure: no I/O, no clock, no logging.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock
@@ -26,10 +27,11 @@ class CurrentNotices:
         """node: this node's name; the Nodes of others are theirs to report."""
         self._node = node
         self._by_origin: dict[Origin, tuple[Notice, ...]] = {}
+        self._origins: Counter[Notice] = Counter()  # how many origins have it
 
     def all(self) -> tuple[Notice, ...]:
         """Return each notice once, in order."""
-        return tuple(sorted({notice for notices in self._by_origin.values() for notice in notices}))
+        return tuple(sorted(self._origins))
 
     def fold(self, event: Changed | Gone | InSync) -> tuple[Notice, ...]:
         """Take in one event of the datastore; return the notices that are new."""
@@ -37,7 +39,7 @@ class CurrentNotices:
             case Changed(resource=resource) if not self._silent(resource):
                 return self._put(_origin(resource), notices_of(resource))
             case Gone():
-                self._by_origin.pop((event.kind.KIND, event.namespace or "", event.name), None)
+                self._put((event.kind.KIND, event.namespace or "", event.name), ())
         return ()
 
     def put(self, part: str, notices: Iterable[Notice]) -> tuple[Notice, ...]:
@@ -45,11 +47,16 @@ class CurrentNotices:
         return self._put((part, "", ""), tuple(notices))
 
     def _put(self, origin: Origin, notices: tuple[Notice, ...]) -> tuple[Notice, ...]:
-        before = self._by_origin.pop(origin, ())
-        known = {*before, *(notice for known in self._by_origin.values() for notice in known)} if notices else ()
+        before, now = set(self._by_origin.pop(origin, ())), set(notices)
+        new = tuple(notice for notice in dict.fromkeys(notices) if notice not in self._origins)
+        self._origins.update(now)
+        self._origins.subtract(before)
+        for notice in before - now:
+            if not self._origins[notice]:
+                del self._origins[notice]
         if notices:
             self._by_origin[origin] = notices
-        return tuple(notice for notice in dict.fromkeys(notices) if notice not in known)
+        return new
 
     def _silent(self, resource: Resource) -> bool:
         return isinstance(resource, _WITHOUT) or (isinstance(resource, Node) and resource.name != self._node)

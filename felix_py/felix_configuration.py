@@ -1,4 +1,4 @@
-"""What of Felix's many fields is not obeyed, and what happens instead.
+"""Which of Felix's fields are not obeyed, and what happens instead.
 
 Pure. The names of `other_fields` are those of Calico v3.32 that the model here does not have, in the groups of its
 documentation. Felix takes the same ones from its environment, as FELIX_ and the name in capitals.
@@ -14,7 +14,7 @@ def _setting(name: str, what: str, *unless: object) -> NotObeyed:
 
 
 def _group(reason: str, effect: str, **fields: object) -> dict[str, Rule]:
-    """Return a rule for each of these fields; each value, or tuple of them, asks for what is done anyway."""
+    """Return a rule for each of these fields, given with the value, or the tuple of values, that yields no notice."""
     return {
         f"spec.{name}": NotObeyed(reason, effect, unless if isinstance(unless, tuple) else (unless,))
         for name, unless in fields.items()
@@ -81,7 +81,7 @@ OTHER_FIELDS: dict[str, Rule] = {
     **_group("pods get an MTU without a file", "they do not wait for one", requireMTUFile=False),
     **_group("how long netlink may take can't be set", "it stays as it is", netlinkTimeout=_ANY),
     # Encapsulation
-    **_group("IPIP is on exactly where a pool asks for it", "pools decide", ipipEnabled=_ANY),
+    **_group("IPIP is on exactly where a pool has an ipipMode", "the pools apply", ipipEnabled=_ANY),
     **_group(
         "packets of pods are not filtered",
         "a pod may send encapsulated packets",
@@ -181,7 +181,7 @@ OTHER_FIELDS: dict[str, Rule] = {
     ),
     **_group(
         "status is not reported into the datastore",
-        "`felixctl node status` asks the agent",
+        "`felixctl node status` shows the agent's",
         reportingInterval=("0s", "0"),
         reportingTTL=_ANY,
         endpointReportingEnabled=False,
@@ -199,7 +199,7 @@ OTHER_FIELDS: dict[str, Rule] = {
     **_group("logs go to standard error only", "syslog gets nothing", logSeveritySys=_ANY),
     # Other
     **_group("there is no separate dataplane process", "none is watched", dataplaneWatchdogTimeout=_ANY),
-    **_group("nodes are chosen by the object's name", "the object is read as its name says", nodeSelector=_ANY),
+    **_group("the object's name selects the nodes", "default is for all of them, node.NAME for one", nodeSelector=_ANY),
 }
 
 RULES = FieldRules(FIELDS, OTHER_FIELDS, read_names=("default", "node."))

@@ -1,7 +1,7 @@
-"""What of any resource is accepted and not obeyed.
+"""Which fields of a resource are accepted and not obeyed, for every kind.
 
-Pure. Each package has the rules of the kinds that it acts on; here are those of the other kinds, and the way from an
-object to its rules. Every kind has rules for every field: a new field without one fails a test.
+Pure. Each package has the rules of the kinds that it acts on; here are those of the other kinds, and the choice of the
+rules for an object. Every field of every kind has a rule: a test fails for a new field without one.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ipam import notices as ipam
 
 
 def notices_of(resource: Resource) -> tuple[Notice, ...]:
-    """Return what was written in this object and is not obeyed, in the order of its fields."""
+    """Return what this object sets and what is not obeyed, in the order of its fields."""
     match resource:
         case BGPConfiguration():
             return bgp.configuration_notices(resource)
@@ -87,9 +87,9 @@ WORKLOAD_ENDPOINT = FieldRules(
     },
 )
 
-_POLICY = FieldRules(whole=NotObeyed("policies are not enforced", "it is kept, and no packet is filtered by it"))
-_STAGED = FieldRules(whole=NotObeyed("policies are not implemented", "it is kept, and nothing reports its effect"))
-_SET = FieldRules(whole=NotObeyed("policies are not enforced", "it is kept, and no policy looks at it"))
+_POLICY = FieldRules(whole=NotObeyed("policies are not enforced", "it is stored, and no packet is filtered by it"))
+_STAGED = FieldRules(whole=NotObeyed("policies are not implemented", "it is stored, and nothing reports its effect"))
+_SET = FieldRules(whole=NotObeyed("policies are not enforced", "it is stored, and no policy looks at it"))
 
 _STORED_ONLY: Mapping[str, FieldRules] = {
     "GlobalNetworkPolicy": _POLICY,
@@ -101,14 +101,14 @@ _STORED_ONLY: Mapping[str, FieldRules] = {
     "GlobalNetworkSet": _SET,
     "NetworkSet": _SET,
     "HostEndpoint": FieldRules(
-        whole=NotObeyed("host endpoints are not implemented", "it is kept, and no packet of the host is filtered")
+        whole=NotObeyed("host endpoints are not implemented", "it is stored, and no packet of the host is filtered")
     ),
     "KubeControllersConfiguration": FieldRules(
-        whole=NotObeyed("the controllers are not part of this version", "it is kept and has no effect")
+        whole=NotObeyed("the controllers are not part of this version", "it is stored and has no effect")
     ),
     "CalicoNodeStatus": FieldRules(
         whole=NotObeyed(
-            "status is not reported into the datastore", "it is kept; `felixctl node status` asks the agent"
+            "status is not reported into the datastore", "it is stored; `felixctl node status` shows the agent's"
         )
     ),
 }
@@ -129,3 +129,9 @@ RULES: Mapping[type[Resource], FieldRules] = {
     WorkloadEndpoint: WORKLOAD_ENDPOINT,
     **{kind: _STORED_ONLY[name] for name, kind in PASSTHROUGH.items()},
 }
+
+WATCHED_FOR_NOTICES: tuple[type[Resource], ...] = (
+    BGPFilter,
+    *(PASSTHROUGH[name] for name in ("GlobalNetworkPolicy", "HostEndpoint", "NetworkPolicy")),
+)
+"""Kinds on which an agent does not act, though their objects are meant to restrict traffic or routes."""

@@ -1,7 +1,7 @@
 """The types of settings: texts of the environment and of the settings file, as values.
 
-Pure. Each takes a text, or a value that is one already. Each raises ValueError for a text that is none, with a sentence
-where there is more to be said than what the setting allows.
+Pure. Each accepts a text, or a value of its type. Each raises ValueError for an invalid text, with a sentence where
+the allowed values alone would not explain it.
 """
 
 from __future__ import annotations

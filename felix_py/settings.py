@@ -52,7 +52,7 @@ class SettingsError(Exception):
 
 
 def _setting(name: str, default: Any, allowed: str, **bounds: Any) -> Any:
-    """Return a field that is read from this variable; `allowed` says of which values a refusal reminds."""
+    """Return a field that is read from this variable. allowed: its values, in the words of a refusal."""
     return Field(default, validation_alias=name, description=allowed, **bounds)
 
 
@@ -213,7 +213,7 @@ def settings_from(environment: Mapping[str, str], file: Mapping[str, str] | None
     if settings.protocol == settings.learned_protocol:
         raise SettingsError(
             f"settings FELIX_PROTOCOL and FELIX_LEARNEDPROTOCOL are both {settings.protocol}: "
-            f"local and learned routes must be told apart; {_ENDS}"
+            f"local and learned routes must be distinguishable; {_ENDS}"
         )
     return settings.model_copy(update={"notices": unread_variables(environment, known.keys())})
 
@@ -288,7 +288,7 @@ def node_name(settings: Settings, stored: str, system: str) -> str:
         ("the host", system.strip().lower()),
     ):
         if text and not is_node_name(text):
-            raise SettingsError(f"name this node {text!r}, as {source} says: not {_NAME}; set NODENAME; {_ENDS}")
+            raise SettingsError(f"name this node {text!r}, from {source}: not {_NAME}; set NODENAME; {_ENDS}")
         if text:
             return text
     raise SettingsError(f"name this node: NODENAME, HOSTNAME and the host's name are all empty; set NODENAME; {_ENDS}")

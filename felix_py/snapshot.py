@@ -17,6 +17,7 @@ from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool, IPReservation
 from datastore.record import Resource
 from datastore.store import Changed, Gone, InSync, Interest
+from felix_py.notices import WATCHED_FOR_NOTICES
 from felix_py.topics import Topic
 from ipam.names import affine_host
 from net.prefix import Prefix
@@ -35,6 +36,7 @@ def watched(node: str) -> tuple[type[Resource] | Interest[Any], ...]:
         Interest(WorkloadEndpoint, node=node),
         IPAMConfig,  # these two for the allocator, which shares the watch
         IPReservation,
+        *WATCHED_FOR_NOTICES,
     )
 
 

@@ -1,4 +1,4 @@
-"""Variables of the environment that are set, and that nothing here reads: Calico's, and slips of the pen.
+"""Variables of the environment that are set and not read: Calico's, and misspelt ones.
 
 Pure.
 """
@@ -18,7 +18,7 @@ READ_ELSEWHERE = frozenset({"FELIX_CONFIG", "FELIX_CNI_SOCKET", "FELIX_CNI_TIMEO
 _OTHER_STORE = NotObeyed("the datastore is the setting FELIX_DATASTORE", "it is the one set there")
 _OTHER_CONFLIST = NotObeyed(
     "the network configuration is made from FELIX_CNICONFDIR, FELIX_CNINETWORKCONFIG and FELIX_MTU",
-    "it is the one that they ask for",
+    "it is the one made from these",
 )
 
 CALICOS: Mapping[str, NotObeyed] = {
@@ -36,7 +36,7 @@ CALICOS: Mapping[str, NotObeyed] = {
         "FELIX_LOGSEVERITYSCREEN is the log level from the start on", "it stays as set there"
     ),
     "USE_POD_CIDR": NotObeyed(
-        "addresses come from IPPools, never from a Node's podCIDR", "pools decide", unless=(False,)
+        "addresses come from IPPools, never from a Node's podCIDR", "the pools apply", unless=(False,)
     ),
     "DATASTORE_TYPE": _OTHER_STORE,
     "KUBECONFIG": _OTHER_STORE,
@@ -47,20 +47,20 @@ CALICOS: Mapping[str, NotObeyed] = {
     "CNI_OLD_CONF_NAME": _OTHER_CONFLIST,
     "CNI_NET_DIR": _OTHER_CONFLIST,
     "CNI_MTU": _OTHER_CONFLIST,
-    "FELIX_IPINIPMTU": NotObeyed("the tunnel's MTU is ipipMTU of FelixConfiguration", "what that says applies"),
-    "FELIX_IPINIPENABLED": NotObeyed("IPIP is on exactly where a pool asks for it", "pools decide"),
+    "FELIX_IPINIPMTU": NotObeyed("the tunnel's MTU is ipipMTU of FelixConfiguration", "the value there applies"),
+    "FELIX_IPINIPENABLED": NotObeyed("IPIP is on exactly where a pool has an ipipMode", "the pools apply"),
 }
 """Of calico-node and install-cni; their other variables are settings, or Felix's fields."""
 
 _FIELDS: Mapping[str, Rule] = {
     f"FELIX_{path.removeprefix('spec.').upper()}": rule for path, rule in {**FIELDS, **OTHER_FIELDS}.items()
 }
-_FIELD_ONLY = NotObeyed("it is read from FelixConfiguration only", "what that says applies")
+_FIELD_ONLY = NotObeyed("it is read from FelixConfiguration only", "the value there applies")
 _NO_SUCH = NotObeyed("no setting of this name is known", "it has no effect")
 
 
 def unread_variables(environment: Mapping[str, str], known: Collection[str]) -> tuple[Notice, ...]:
-    """Return a notice for each variable of ours or Calico's that is set, asks for something, and is not read.
+    """Return a notice for each variable of ours or Calico's that is set and not read, where its value matters.
 
     known: the settings. Felix takes its variables in any case, and so are they found here.
     """

@@ -1,7 +1,7 @@
 """What is written about addresses and not obeyed.
 
-Pure. Affinities, blocks and handles are written by IPAM itself, ours or Calico's: fields in them that this version
-does not know are no slip of a person's, and yield nothing.
+Pure. Affinities, blocks and handles are written by IPAM itself, ours or Calico's: unknown fields in them are no
+mistake of a user's, and yield no notice.
 """
 
 from __future__ import annotations
@@ -65,7 +65,9 @@ CONFIGURATION = FieldRules(
         "spec.autoAllocateBlocks": OBEYED,
         "spec.maxBlocksPerHost": OBEYED,
         "spec.kubeVirtVMAddressPersistence": NotObeyed(
-            "addresses of virtual machines are not kept", "a machine that moves gets another one", unless=("Disabled",)
+            "a virtual machine has no address of its own",
+            "one that moves to another node gets another address",
+            unless=("Disabled",),
         ),
         "spec.ipCooldownSeconds": OBEYED,
     },

@@ -21,12 +21,12 @@ DOCS = Path(__file__).parent.parent / "docs"
 NOTICES = """\
 # Accepted and not obeyed
 
-Objects and settings of Calico are taken as they are, and what a person wrote in them is kept. Of what is written,
-felix-py does not obey the following. Each of it yields a notice: `felixctl apply` prints those of what it has just
-written, `felixctl get -o yaml` shows them as comments, and the agent logs each once and lists them in
-`felixctl node status`. A field that is absent, empty, or asks for what is done anyway yields none.
+Calico's objects and settings are accepted and stored unchanged. The fields, values and kinds below have no effect in
+this version. Each yields a notice: `felixctl apply` prints the notices of the objects it has written,
+`felixctl get -o yaml` shows them as comments, and the agent logs each once and lists them in `felixctl node status`. A
+field that is absent or empty, or has a value that matches what is done anyway, yields none.
 
-A field that no version of Calico known here has yields a notice too: it is kept and has no effect.
+A field that this version does not know yields a notice too.
 
 <!-- `python -m tests.pages` writes this page from the rules that the notices come from. -->
 """
@@ -55,7 +55,7 @@ def notices_page() -> str:
     annotations = [*UNREADABLE.items(), ("RouteReflectorClusterID", REFLECTOR)]
     named = [(f"projectcalico.org/{name}", rule) for name, rule in annotations]
     parts.append(f"## Node\n\n{_table('annotation', named)}")
-    parts.append(f"## Kinds that are kept and nothing more\n\n{_kinds(whole)}")
+    parts.append(f"## Kinds that are stored and have no effect\n\n{_kinds(whole)}")
     parts.append(
         f"## Variables\n\nBeside these, `FELIX_` and the name of a field of FelixConfiguration in capitals.\n\n"
         f"{_table('variable', CALICOS.items())}"
@@ -98,7 +98,7 @@ def _default(value: Any) -> str:
 
 
 def _table(heading: str, rules: Iterable[tuple[str, Rule]]) -> str:
-    """Return one row for all fields that the same is said of, each with the values that are meant."""
+    """Return one row for all fields with the same reason and effect, each with the values that yield a notice."""
     rows: dict[tuple[str, str], list[str]] = {}
     for path, rule in rules:
         if isinstance(rule, NotObeyed):

@@ -250,7 +250,7 @@ def test_the_node_is_named_by_nodename_then_file_then_hostname_then_system() -> 
 def test_a_name_that_no_node_can_have_is_refused_with_its_source(
     environment: dict[str, str], stored: str, system: str, source: str
 ) -> None:
-    with pytest.raises(SettingsError, match=f"as {source} says: not 1 to 253 lower-case letters"):
+    with pytest.raises(SettingsError, match=f"from {source}: not 1 to 253 lower-case letters"):
         node_name(settings_from(environment), stored, system)
 
 
