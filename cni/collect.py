@@ -46,13 +46,13 @@ class GcVerb:
 
         A runtime that gives no list, as before CNI 1.1.0, has nothing removed.
         """
-        if request.valid is None:
+        if request.valid_attachments is None:
             return
         network, failures = request.network.name, []
         stale = stale_attachments(
             self._settings.node,
             network,
-            request.valid,
+            request.valid_attachments,
             devices=[owned.attachment for owned in self._veth.owned()],
             existing=(await self._store.list(IPAMBlock)).objects,
             endpoints=(await self._store.list(WorkloadEndpoint)).objects,

@@ -182,7 +182,7 @@ class CniRequest:
     netns: str = ""
     netns_error: str = ""
     args: Mapping[str, str] | None = None
-    valid: frozenset[tuple[str, str]] | None = None
+    valid_attachments: frozenset[tuple[str, str]] | None = None
     """GC: every (container, device) still in use; None when the runtime gave no list."""
     may_be_host: bool = False
 
@@ -226,7 +226,7 @@ def parse(environment: Mapping[str, str], stdin: bytes) -> CniRequest:
         netns=environment.get("CNI_NETNS", ""),
         netns_error=environment.get("CNI_NETNS_ERROR", ""),
         args=args,
-        valid=_valid_attachments(verb, document),
+        valid_attachments=_valid_attachments(verb, document),
         may_be_host=environment.get("CNI_NETNS_OVERRIDE", "").upper() in {"1", "TRUE"},
     )
 
@@ -369,7 +369,7 @@ def _listed(annotations: Mapping[str, str], name: str) -> tuple[str, ...]:
         items = None
     if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
         raise CniError(
-            Code.INVALID_CONFIGURATION, f"ADD: annotation {PREFIX}{name} {text!r} is not a JSON list of texts"
+            Code.INVALID_CONFIGURATION, f"ADD: annotation {PREFIX}{name} {text!r} is not a JSON list of strings"
         )
     return tuple(items)
 

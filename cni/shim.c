@@ -34,15 +34,15 @@ enum { BAD_ENVIRONMENT = 4, IO_FAILED = 5, TRY_AGAIN = 11, NOT_SERVING = 50 };
 
 extern char **environ;
 
-struct text { char *bytes; size_t length, room; };
+struct text { char *bytes; size_t length, capacity; };
 
 static struct timespec deadline;
 static struct text input;
 static char version[32] = NEWEST;     /* the version the caller speaks, for errors and for VERSION */
 static int away = TRY_AGAIN;          /* the code for "the agent does not answer" */
-static volatile sig_atomic_t answering; /* from here on standard output is taken */
+static volatile sig_atomic_t answering; /* from here on standard output is in use */
 static const char *tried = "felix-cni";
-static char last_words[200];
+static char stop_object[200];
 
 static int milliseconds_left(void)
 {
@@ -67,7 +67,7 @@ static int ready(int fd, short events)
     }
 }
 
-/* Print one object on standard output, in pieces that a pipe with room never blocks on, and end. */
+/* Print one object on standard output, in pieces that a pipe with space never blocks on, and end. */
 static void __attribute__((noreturn)) answer(const char *bytes, size_t length, int status)
 {
     answering = 1;
@@ -104,14 +104,14 @@ static void stopped(int signal_number)
     (void)signal_number;
     if (answering)
         return;
-    _exit(write(1, last_words, strlen(last_words)) > 0 ? 1 : 2);
+    _exit(write(1, stop_object, strlen(stop_object)) > 0 ? 1 : 2);
 }
 
 static void append(struct text *to, const char *bytes, size_t length)
 {
-    if (to->length + length > to->room) {
-        to->room = 2 * (to->length + length) + 16384;
-        to->bytes = realloc(to->bytes, to->room);
+    if (to->length + length > to->capacity) {
+        to->capacity = 2 * (to->length + length) + 16384;
+        to->bytes = realloc(to->bytes, to->capacity);
         if (!to->bytes)
             fail(IO_FAILED, "%s: out of memory", tried);
     }
@@ -138,7 +138,7 @@ static int read_all(int fd, struct text *to)
     }
 }
 
-/* Take "cniVersion": "…" out of the input; a real parser is the agent's business. */
+/* Find "cniVersion": "…" in the input; the agent is the one that parses it properly. */
 static void note_version(void)
 {
     append(&input, "", 1);
@@ -210,7 +210,7 @@ int main(void)
              verb ? verb : "");
     tried = verb;
     away = strcmp(verb, "STATUS") ? TRY_AGAIN : NOT_SERVING;
-    snprintf(last_words, sizeof last_words, "{\"cniVersion\":\"" NEWEST "\",\"code\":%d,\"msg\":\"%s: stopped by a "
+    snprintf(stop_object, sizeof stop_object, "{\"cniVersion\":\"" NEWEST "\",\"code\":%d,\"msg\":\"%s: stopped by a "
              "signal before the agent answered; try again later\"}\n", away, tried);
     struct sigaction on_stop = {.sa_handler = stopped};
     sigaction(SIGTERM, &on_stop, NULL), sigaction(SIGINT, &on_stop, NULL), sigaction(SIGHUP, &on_stop, NULL);
@@ -233,7 +233,7 @@ int main(void)
         if (!strncmp(*variable, "CNI_", 4))
             append(&request, *variable, strlen(*variable) + 1);
     int descriptor = netns && *netns ? open(netns, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
-    if (netns && *netns && descriptor < 0) { /* no error for DEL: the agent decides, and words it */
+    if (netns && *netns && descriptor < 0) { /* no error for DEL: the agent decides */
         char note[64];
         append(&request, note, (size_t)snprintf(note, sizeof note, "CNI_NETNS_ERROR=%s", strerror(errno)) + 1);
     }

@@ -208,9 +208,9 @@ def test_addresses_without_an_interface_are_not_taken_for_ours() -> None:
 def test_pools_come_from_the_pods_annotations_before_the_network() -> None:
     network = {"ipam": {"ipv4_pools": ["network"]}}
     assert address_request(add(**network)).ipv4_pools == ("network",)
-    noted = {"cni.projectcalico.org/ipv4pools": '["pod"]', "cni.projectcalico.org/ipv6pools": '["six"]'}
-    by_runtime = address_request(add(**network, runtimeConfig={ANNOTATIONS: noted}))
-    by_args = address_request(add(**network, args={"cni": {"annotations": noted}}))
+    annotations = {"cni.projectcalico.org/ipv4pools": '["pod"]', "cni.projectcalico.org/ipv6pools": '["six"]'}
+    by_runtime = address_request(add(**network, runtimeConfig={ANNOTATIONS: annotations}))
+    by_args = address_request(add(**network, args={"cni": {"annotations": annotations}}))
     assert by_runtime == by_args
     assert (by_runtime.ipv4_pools, by_runtime.ipv6_pools) == (("pod",), ("six",))
 
@@ -262,11 +262,11 @@ def gc(**members: Any) -> CniRequest:
 
 
 def test_gc_tells_a_missing_list_from_an_empty_one() -> None:
-    assert gc().valid is None
-    assert gc(**{"cni.dev/valid-attachments": []}).valid == frozenset()
+    assert gc().valid_attachments is None
+    assert gc(**{"cni.dev/valid-attachments": []}).valid_attachments == frozenset()
     wanted = [{"containerID": "a", "ifname": "eth0"}]
-    assert gc(**{"cni.dev/valid-attachments": wanted}).valid == frozenset({("a", "eth0")})
-    assert gc(**{"cni.dev/attachments": wanted}).valid == frozenset({("a", "eth0")})
+    assert gc(**{"cni.dev/valid-attachments": wanted}).valid_attachments == frozenset({("a", "eth0")})
+    assert gc(**{"cni.dev/attachments": wanted}).valid_attachments == frozenset({("a", "eth0")})
 
 
 def test_a_malformed_list_never_counts_as_empty() -> None:

@@ -9,33 +9,24 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import pyroute2.netns
 import pytest
-from pyroute2 import IPRoute
 
 import datastore
 from datastore.kinds.node import Node
+from tests.kernel.netns import namespace
 
 PATIENCE_SECONDS = 60
 
 
-@pytest.fixture
-def namespace() -> Iterator[str]:
+@pytest.fixture(name="namespace")
+def host() -> Iterator[str]:
     """A host of one's own: eth0 has 192.0.2.1/24.
 
     (bridge eth0)  192.0.2.1/24
     """
-    name = f"felix-t{os.getpid()}"
-    pyroute2.netns.create(name)
-    try:
-        with IPRoute(netns=name) as host:
-            host.link("add", ifname="eth0", kind="bridge")
-            index = host.link_lookup(ifname="eth0")[0]
-            host.addr("add", index=index, address="192.0.2.1", prefixlen=24)
-            host.link("set", index=index, state="up")
-        yield name
-    finally:
-        pyroute2.netns.remove(name)
+    with namespace("process") as made:
+        made.batch("link add eth0 type bridge\naddr add 192.0.2.1/24 dev eth0\nlink set eth0 up\n")
+        yield made.name
 
 
 def agent(namespace: str, folder: Path, **settings: str) -> subprocess.Popen[str]:
@@ -124,9 +115,8 @@ def test_sigterm_ends_it_with_0_once_it_is_ready(namespace: str, tmp_path: Path)
 def test_a_node_whose_address_is_on_its_loopback_takes_the_mtu_of_its_other_devices(
     namespace: str, tmp_path: Path
 ) -> None:
-    with IPRoute(netns=namespace) as host:
-        host.addr("add", index=1, address="203.0.113.7", prefixlen=32)
-        host.link("set", index=host.link_lookup(ifname="eth0")[0], mtu=1400)
+    for change in ("address add 203.0.113.7/32 dev lo", "link set eth0 mtu 1400"):
+        subprocess.run(["ip", "-n", namespace, *change.split()], check=True)
     process = agent(namespace, tmp_path, IP="203.0.113.7")
     assert process.stdout is not None
     try:
