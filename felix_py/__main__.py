@@ -115,12 +115,12 @@ async def _serve(settings: Settings) -> None:
             pod_mtu=agent.pod_mtu,
             limitation=agent.peering.limitation,
         )
-        checks = Checks(agent, store, kernel, verbs.pending_handles)
+        checks = Checks(agent, verbs.pending_handles)
         await stack.enter_async_context(_web(settings, StatusPages(AgentReporter(agent, sidecar.status, checks))))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(agent.run())
             tasks.create_task(_serve_cni(settings, agent, verbs))
-            tasks.create_task(checks.run_at_times(settings.check_seconds))
+            tasks.create_task(checks.run_periodically(settings.check_seconds))
             if settings.leak_grace_seconds:
                 tasks.create_task(Collector(store, allocator, grace_seconds=settings.leak_grace_seconds).run())
 

@@ -1,8 +1,8 @@
-"""What must always hold, as predicates over one picture of cluster, node and kernel.
+"""What must always hold, as predicates over what one node knows: records, routes wanted, routes held.
 
-Pure. Each predicate yields a sentence for each thing that is wrong. They are run by the tests, by the lab after
-every scenario, and by the agent at a low rate; whoever runs them sees to it that nothing is in flight, or looks
-twice (`persisting`).
+Pure. Each predicate yields a sentence for each thing that is wrong. They are run by the tests, by the lab after every
+scenario, and by the agent at a low rate; whoever runs them sees to it that nothing is in flight, or looks twice
+(`persisting`). A node judges what it takes part in: a conflict between two nodes is found by the one that is wrong.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_interface, ip_network
+from ipaddress import ip_network
 from typing import NamedTuple
 
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock
 from datastore.kinds.node import Node
-from datastore.kinds.pods import WorkloadEndpoint
 from felix_py.fib import Ownership
 from felix_py.rib import Rib, Source
+from felix_py.snapshot import Endpoint
 from ipam.names import affine_host
 from kernel.route import BLACKHOLE, RouteSpec
 from net.prefix import Prefix
@@ -29,19 +29,23 @@ class Violation(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Cluster:
-    """What the datastore says, all nodes of it."""
+class NodeRecords:
+    """What the datastore says of one node.
 
-    endpoints: Sequence[WorkloadEndpoint] = ()
+    endpoints: its pods. blocks: its own, and those that it has borrowed an address from. affinities: its own.
+    leaving: handles whose release is journaled.
+    """
+
+    endpoints: Sequence[Endpoint] = ()
     blocks: Sequence[IPAMBlock] = ()
     affinities: Sequence[BlockAffinity] = ()
-    nodes: Sequence[Node] = ()
-    leaving: frozenset[str] = frozenset()  # handles whose release is journaled: on their way out
+    node: Node | None = None
+    leaving: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Local:
-    """What one node wants, holds and says."""
+    """What one node wants, holds and announces."""
 
     node: str
     rib: Rib
@@ -53,97 +57,103 @@ class Local:
     ownership: Ownership = field(default_factory=Ownership)
 
 
-def one_owner_an_address(cluster: Cluster, local: Local) -> Iterator[str]:
-    owners: dict[str, list[str]] = defaultdict(list)
-    for endpoint in cluster.endpoints:
-        for network in endpoint.spec.ip_networks:
-            owners[network].append(_title(endpoint))
-    for network, titles in owners.items():
-        if len(titles) > 1:
-            yield f"address {network} has {len(titles)} owners: {', '.join(titles)}"
+class _Allocation(NamedTuple):
+    """One address in use, whose it is, and what IPAM knows of the owner."""
+
+    handle: str
+    owner: Mapping[str, str]
+
+    @property
+    def container(self) -> str:
+        return self.handle.rpartition(".")[2]
 
 
-def allocations_match_owners(cluster: Cluster, local: Local) -> Iterator[str]:
-    allocated = {address: (handle, secondary) for address, handle, secondary in _allocations(cluster.blocks)}
-    used = {str(ip_interface(n).ip): e for e in cluster.endpoints for n in e.spec.ip_networks}
-    for address, endpoint in used.items():
-        if address not in allocated:
-            yield f"address {address} of {_title(endpoint)} is not allocated in any block"
-    tunnels = {text for node in cluster.nodes for key, text in node.metadata.annotations.items() if "TunnelAddr" in key}
-    containers = {endpoint.spec.container_id for endpoint in cluster.endpoints}
-    for address, (handle, secondary) in allocated.items():
-        of_pod, of_tunnel = "pod" in secondary, secondary.get("type", "").endswith("TunnelAddress")
-        if of_tunnel and address not in tunnels:
-            yield f"address {address} is allocated to {handle}, but no node has it as its tunnel's"
-        if of_pod and handle.rpartition(".")[2] not in containers and handle not in cluster.leaving:
-            yield f"address {address} is allocated to {handle} (pod {secondary['pod']}), which no endpoint has"
+def one_owner_an_address(records: NodeRecords, local: Local) -> Iterator[str]:
+    owners: dict[Prefix, list[Endpoint]] = defaultdict(list)
+    for endpoint in records.endpoints:
+        for address in endpoint.addresses:
+            owners[address].append(endpoint)
+    allocated = _allocations(records.blocks)
+    for address, endpoints in owners.items():
+        if len(endpoints) > 1:
+            yield f"address {address} has {len(endpoints)} owners: {', '.join(map(_title, endpoints))}"
+        elif address in allocated and allocated[address].container != endpoints[0].container_id:
+            yield f"address {address} of {_title(endpoints[0])} is allocated to {allocated[address].handle}"
 
 
-def one_confirmed_affinity_a_block(cluster: Cluster, local: Local) -> Iterator[str]:
-    affine = {block.spec.cidr: affine_host(block.spec.affinity) for block in cluster.blocks if not block.spec.deleted}
-    confirmed: dict[str, list[str]] = defaultdict(list)
-    for affinity in cluster.affinities:
-        if affinity.spec.state in ("confirmed", "") and affinity.spec.deleted != "true":
-            confirmed[affinity.spec.cidr].append(affinity.spec.node)
-    for cidr, nodes in confirmed.items():
-        if len(nodes) > 1:
-            yield f"block {cidr} is confirmed for {len(nodes)} nodes: {', '.join(nodes)}"
-        elif affine.get(cidr) != nodes[0]:
-            yield f"block {cidr} is confirmed for {nodes[0]}, but says it is {affine.get(cidr) or 'nobody'}'s"
-    own = {Prefix.parse(cidr) for cidr, nodes in confirmed.items() if local.node in nodes}
-    for prefix, path in local.held.items():
-        if path.kind == BLACKHOLE and prefix not in own:
+def allocations_match_owners(records: NodeRecords, local: Local) -> Iterator[str]:
+    allocated = _allocations(records.blocks)
+    for endpoint in records.endpoints:
+        for address in endpoint.addresses:
+            if address not in allocated:
+                yield f"address {address} of {_title(endpoint)} is not allocated in any block"
+    annotations = records.node.metadata.annotations if records.node else {}
+    tunnels = {text for key, text in annotations.items() if "TunnelAddr" in key}
+    containers = {endpoint.container_id for endpoint in records.endpoints}
+    for address, found in allocated.items():
+        if found.owner.get("node", local.node) != local.node:
+            continue
+        if found.owner.get("type", "").endswith("TunnelAddress") and address.address not in tunnels:
+            yield f"address {address} is allocated to {found.handle}, but the node has it not as its tunnel's"
+        if "pod" in found.owner and found.container not in containers and found.handle not in records.leaving:
+            yield f"address {address} is allocated to {found.handle} (pod {found.owner['pod']}), which no endpoint has"
+
+
+def one_confirmed_affinity_a_block(records: NodeRecords, local: Local) -> Iterator[str]:
+    affine = {block.spec.cidr: affine_host(block.spec.affinity) for block in records.blocks if not block.deleted}
+    own = {one.spec.cidr for one in records.affinities if one.confirmed and not one.deleted}
+    for cidr in own:
+        if affine.get(cidr) != local.node:
+            owner = affine.get(cidr) or "no node or another"
+            yield f"block {cidr} is confirmed for {local.node}, but its record names {owner}"
+    prefixes = {Prefix.parse(cidr) for cidr in own}
+    for prefix, spec in local.held.items():
+        if spec.kind == BLACKHOLE and prefix not in prefixes:
             yield f"blackhole {prefix} is no confirmed block of {local.node}"
 
 
-def pod_routes_match_endpoints(cluster: Cluster, local: Local) -> Iterator[str]:
-    wanted: dict[Prefix, WorkloadEndpoint] = {
-        Prefix.parse(network): endpoint
-        for endpoint in cluster.endpoints
-        if endpoint.spec.node == local.node
-        for network in endpoint.spec.ip_networks
-    }
+def pod_routes_match_endpoints(records: NodeRecords, local: Local) -> Iterator[str]:
+    wanted = {address: endpoint for endpoint in records.endpoints for address in endpoint.addresses}
     for prefix, endpoint in wanted.items():
-        path = local.held.get(prefix)
-        device = local.devices.get(endpoint.spec.interface_name or "")
-        if path is None:
+        spec = local.held.get(prefix)
+        if spec is None:
             yield f"{_title(endpoint)} has no route for {prefix} in the kernel"
-        elif [hop.device for hop in path.hops] != [device]:
-            yield f"the route {prefix} of {_title(endpoint)} is not by its device {endpoint.spec.interface_name}"
+        elif [hop.device for hop in spec.hops] != [local.devices.get(endpoint.device)]:
+            yield f"the route {prefix} of {_title(endpoint)} is not by its device {endpoint.device}"
     tunnels = local.rib.wanted(Source.TUNNELS)
-    for prefix, path in local.held.items():
-        of_pod = path.protocol == local.ownership.local and path.kind != BLACKHOLE and prefix.is_host
+    for prefix, spec in local.held.items():
+        of_pod = spec.protocol == local.ownership.local and spec.kind != BLACKHOLE and prefix.is_host
         if of_pod and prefix not in wanted and prefix not in tunnels:
             yield f"the kernel holds {prefix} as a pod's, but no endpoint of {local.node} has it"
 
 
-def kernel_holds_the_best(cluster: Cluster, local: Local) -> Iterator[str]:
+def kernel_holds_the_best(records: NodeRecords, local: Local) -> Iterator[str]:
     for prefix in local.rib.prefixes() | local.held.keys():
         best, held = local.rib.best(prefix), local.held.get(prefix)
         if best != held:
             yield f"route {prefix}: the kernel {'holds another' if held and best else 'has it' if held else 'lacks it'}"
 
 
-def announcements_are_ours(cluster: Cluster, local: Local) -> Iterator[str]:
+def announcements_are_ours(records: NodeRecords, local: Local) -> Iterator[str]:
     for prefix in local.announced - local.exportable:
         yield f"{prefix} is announced, but is neither a confirmed block of {local.node} nor borrowed by it"
     for prefix in local.exportable - local.announced:
         yield f"{prefix} should be announced by {local.node} and is not"
 
 
-def no_blackhole_swallows_a_pod(cluster: Cluster, local: Local) -> Iterator[str]:
-    for endpoint in cluster.endpoints:
-        for network in endpoint.spec.ip_networks:
-            path = local.held.get(Prefix.parse(network))
-            if path is not None and path.kind == BLACKHOLE:
-                yield f"{network} of {_title(endpoint)} is a blackhole on {local.node}"
+def no_blackhole_swallows_a_pod(records: NodeRecords, local: Local) -> Iterator[str]:
+    for endpoint in records.endpoints:
+        for address in endpoint.addresses:
+            spec = local.held.get(address)
+            if spec is not None and spec.kind == BLACKHOLE:
+                yield f"{address} of {_title(endpoint)} is a blackhole on {local.node}"
 
 
-def foreign_routes_are_untouched(cluster: Cluster, local: Local) -> Iterator[str]:
+def foreign_routes_are_untouched(records: NodeRecords, local: Local) -> Iterator[str]:
     yield from local.foreign_touched
 
 
-INVARIANTS: tuple[Callable[[Cluster, Local], Iterable[str]], ...] = (
+INVARIANTS: tuple[Callable[[NodeRecords, Local], Iterable[str]], ...] = (
     one_owner_an_address,
     allocations_match_owners,
     one_confirmed_affinity_a_block,
@@ -155,10 +165,10 @@ INVARIANTS: tuple[Callable[[Cluster, Local], Iterable[str]], ...] = (
 )
 
 
-def violations(cluster: Cluster, local: Local) -> list[Violation]:
-    """Return everything that is wrong, numbered as in the architecture."""
+def violations(records: NodeRecords, local: Local) -> list[Violation]:
+    """Return everything that is wrong, numbered from 1 in the order of `INVARIANTS`."""
     return [
-        Violation(number, text) for number, predicate in enumerate(INVARIANTS, 1) for text in predicate(cluster, local)
+        Violation(number, text) for number, predicate in enumerate(INVARIANTS, 1) for text in predicate(records, local)
     ]
 
 
@@ -167,15 +177,18 @@ def persisting(first: Iterable[Violation], second: Iterable[Violation]) -> list[
     return sorted(set(first) & set(second))
 
 
-def _allocations(blocks: Iterable[IPAMBlock]) -> Iterator[tuple[str, str, Mapping[str, str]]]:
-    """Yield each allocated address with its handle and the attributes of its owner."""
+def _allocations(blocks: Iterable[IPAMBlock]) -> dict[Prefix, _Allocation]:
+    """Return each address in use, as a /32 or /128."""
+    found: dict[Prefix, _Allocation] = {}
     for block in blocks:
         base = ip_network(block.spec.cidr)[0]
         for ordinal, index in enumerate(block.spec.allocations):
             if index is not None:
                 attribute = block.spec.attributes[index]
-                yield str(base + ordinal), attribute.handle_id or "", attribute.secondary or {}
+                owner = attribute.secondary or {}
+                found[Prefix.host((base + ordinal).packed)] = _Allocation(attribute.handle_id or "", owner)
+    return found
 
 
-def _title(endpoint: WorkloadEndpoint) -> str:
-    return f"pod {endpoint.metadata.namespace}/{endpoint.spec.pod or endpoint.metadata.name}"
+def _title(endpoint: Endpoint) -> str:
+    return f"pod {endpoint.key.namespace}/{endpoint.pod or endpoint.key.name}"

@@ -53,6 +53,7 @@ class Endpoint:
     container_id: str
     device: str
     addresses: tuple[Prefix, ...]  # each a /32 or /128
+    pod: str = ""
 
     @classmethod
     def of(cls, resource: WorkloadEndpoint) -> Endpoint:
@@ -62,6 +63,7 @@ class Endpoint:
             container_id=spec.container_id or "",
             device=spec.interface_name or "",
             addresses=tuple(Prefix.parse(network) for network in spec.ip_networks or ()),
+            pod=spec.pod or "",
         )
 
 

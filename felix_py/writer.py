@@ -38,14 +38,15 @@ class FibWriter:
         fib: Fib,
         wake: Callable[[], None],
         names: Mapping[int, str] | None = None,
+        backoff: Backoff | None = None,
     ) -> None:
-        """wake: asks for `write` soon. names: of the devices, for the log."""
+        """wake: asks for `write` soon. names: of the devices, for the log. backoff: between tries of refused routes."""
         self._kernel, self._rib, self.fib, self._wake = kernel, rib, fib, wake
         self._names = {} if names is None else names
         self._one_batch = asyncio.Lock()
         self._pending: dict[Prefix, None] = {}
         self._removable: set[int] = set()
-        self._backoff = Backoff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
+        self._backoff = backoff or Backoff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
         self._retry: asyncio.TimerHandle | None = None
         self.refused: dict[Prefix, Refused] = {}
         self.repairs = self.puts = self.removes = 0

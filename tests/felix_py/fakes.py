@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 from bgp.client import SidecarEvent
 from bgp.speaker import Attributes, Speaker
+from datastore.record import Resource
+from datastore.store import Changed, Gone, InSync, Interest, WatchEvent
 from kernel.events import KernelEvent, LinkChanged, Refused, RouteChanged
 from kernel.link_codec import InterfaceAddress, Link
 from kernel.netlink import KernelError
 from kernel.route import NextHop, RouteSpec
 from net.prefix import Prefix, pack
+from tests.ipam.world import MemoryStore
 
 Routes = Sequence[tuple[Prefix, RouteSpec]]
 
@@ -44,6 +48,7 @@ class FakeKernel:
         self.open = asyncio.Event()  # cleared: a batch hangs before it is carried out
         self.open.set()
         self.failure: KernelError | None = None
+        self.link_failures: list[KernelError] = []  # one for each time that reading the devices fails
         self._events: asyncio.Queue[list[KernelEvent]] = asyncio.Queue()
 
     async def dump(self) -> Routes:
@@ -77,6 +82,8 @@ class FakeKernel:
         return self.reached.get(address)
 
     def links(self) -> Mapping[int, Link]:
+        if self.link_failures:
+            raise self.link_failures.pop()
         return dict(self.devices)
 
     def addresses(self) -> Iterable[InterfaceAddress]:
@@ -157,3 +164,36 @@ class FakeTunnelDevice:
 
     async def run(self) -> None:
         await asyncio.Event().wait()
+
+
+class FakeStore(MemoryStore):
+    """A datastore that one agent watches: what a test puts into it is reported at once."""
+
+    def __init__(self, *resources: Resource) -> None:
+        super().__init__(*resources)
+        self._events: asyncio.Queue[WatchEvent] = asyncio.Queue()
+        self.synced = asyncio.Event()  # cleared: the watch has not yet reported everything
+        self.synced.set()
+
+    async def watch(self, *interests: type[Resource] | Interest[Any]) -> AsyncIterator[WatchEvent]:
+        for resource in list(self.objects.values()):
+            yield Changed(resource)
+        await self.synced.wait()
+        yield InSync()
+        while True:
+            yield await self._events.get()
+
+    def put(self, *resources: Resource) -> None:
+        for resource in resources:
+            self._events.put_nowait(Changed(resource))
+
+    def remove(self, resource: Resource) -> None:
+        kind, metadata = type(resource), resource.metadata
+        self._events.put_nowait(Gone(kind, metadata.name, metadata.namespace, resource))
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Return as soon as something is true; fail after a time that only a broken program needs."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - the condition is of a program that knows no test
+            await asyncio.sleep(0.001)

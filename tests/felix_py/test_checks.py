@@ -1,39 +1,66 @@
-"""The invariants' low rate: what it meets on the way ends nothing."""
+"""The invariants as the agent runs them: from what it knows itself, twice if need be, and again after a failure."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import cast
+from pathlib import Path
 
 import pytest
 
-from datastore.errors import Unavailable
-from datastore.store import Store
-from felix_py.agent import Agent
 from felix_py.checks import Checks
-from felix_py.invariants import Violation
 from kernel.netlink import KernelError
-from kernel.rtnetlink import Rtnetlink
+from net.prefix import Prefix
+from tests.felix_py.fakes import until
+from tests.felix_py.node import BLOCK, HOLE, FakeNode, affinity, node, pool
+from tests.felix_py.test_invariants import block as made_block
 
 
-@pytest.mark.parametrize(
-    "trouble", [Unavailable("the datastore is away"), KernelError("read the devices: they changed")]
-)
-async def test_a_look_that_fails_is_tried_again_and_ends_nothing(
-    trouble: Exception, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen_again = asyncio.Event()
-    troubles = [trouble]
+def sound(folder: Path) -> FakeNode:
+    block = made_block().with_spec(allocations=(None,) * 64, unallocated=tuple(range(64)), attributes=())
+    return FakeNode(folder, node(), pool(), affinity(), block)
 
-    async def look(self: Checks) -> list[Violation]:
-        if troubles:
-            raise troubles.pop()
-        seen_again.set()
-        return []
 
-    monkeypatch.setattr(Checks, "_look", look)
-    checks = Checks(cast(Agent, None), cast(Store, None), cast(Rtnetlink, None), frozenset)
-    running = asyncio.create_task(checks.run_at_times(0.001))
-    await asyncio.wait([running, asyncio.create_task(seen_again.wait())], return_when=asyncio.FIRST_COMPLETED)
-    assert not running.done()
-    running.cancel()
+async def test_a_sound_node_violates_nothing_and_the_datastore_is_not_asked(tmp_path: Path) -> None:
+    one = sound(tmp_path)
+    async with one.running() as agent:
+        await until(lambda: one.peers.announced)
+        asked = one.store.calls.copy()
+        report = await Checks(agent, frozenset, 0).run()
+        assert (report.checked, report.violated) == (8, ())
+        assert one.store.calls == asked
+
+
+async def test_what_persists_is_reported_and_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    one = sound(tmp_path)
+    async with one.running() as agent:
+        await until(lambda: one.peers.announced)
+        one.kernel.routes[Prefix.parse("10.65.7.0/26"), 1030] = HOLE
+        checks = Checks(agent, frozenset, 0)
+        for _ in range(2):
+            assert {found.number for found in (await checks.run()).violated} == {3, 5}
+        assert caplog.text.count("invariant 3 is violated: blackhole 10.65.7.0/26") == 1
+        assert checks.violations == 2
+
+
+async def test_what_is_gone_at_the_second_look_is_no_violation(tmp_path: Path) -> None:
+    one = sound(tmp_path)
+    async with one.running() as agent:
+        await until(lambda: one.peers.announced)
+        del one.kernel.routes[BLOCK, 1030]
+        running = asyncio.create_task(Checks(agent, frozenset, 0.01).run())
+        await until(lambda: one.kernel.dumps == 2)
+        one.kernel.routes[BLOCK, 1030] = HOLE
+        assert (await running).violated == ()
+
+
+async def test_a_look_that_fails_is_tried_again_and_ends_nothing(tmp_path: Path) -> None:
+    one = sound(tmp_path)
+    async with one.running() as agent:
+        await until(lambda: one.peers.announced)
+        one.kernel.link_failures.append(KernelError("read the devices: they changed"))
+        before = one.kernel.dumps
+        running = asyncio.create_task(Checks(agent, frozenset, 0).run_periodically(0.001))
+        await until(lambda: one.kernel.dumps > before + 2)
+        assert not running.done()
+        assert not one.kernel.link_failures
+        running.cancel()

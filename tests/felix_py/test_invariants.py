@@ -1,4 +1,4 @@
-"""The invariants: silent on a sound cluster, and each broken thing is said once, by the right predicate."""
+"""The invariants: silent on a sound node, and each broken thing is reported once, by the right predicate."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock
 from datastore.kinds.node import Node
-from datastore.kinds.pods import WorkloadEndpoint
-from felix_py.invariants import INVARIANTS, Cluster, Local, Violation, persisting, violations
+from felix_py.invariants import INVARIANTS, Local, NodeRecords, Violation, persisting, violations
 from felix_py.rib import Rib, Source
+from felix_py.snapshot import Endpoint, EndpointKey
 from kernel.route import BLACKHOLE, NextHop, RouteSpec
 from net.prefix import Prefix
 
@@ -21,18 +21,9 @@ DEVICE = RouteSpec(80, hops=(NextHop(7),), metric=1030, scope=253)
 CONTAINER = "c0ffee"
 
 
-def endpoint(name: str = "web", address: str = "10.65.1.1/32", node: str = "n1") -> WorkloadEndpoint:
-    return WorkloadEndpoint.make(
-        f"{node}-k8s-{name}-eth0",
-        namespace="default",
-        node=node,
-        orchestrator="k8s",
-        pod=name,
-        endpoint="eth0",
-        containerID=CONTAINER,
-        interfaceName="cali0",
-        ipNetworks=[address],
-    )
+def endpoint(name: str = "web", address: str = "10.65.1.1/32", container: str = CONTAINER) -> Endpoint:
+    key = EndpointKey("default", f"n1-k8s-{name}-eth0")
+    return Endpoint(key, container, "cali0", (Prefix.parse(address),), pod=name)
 
 
 def block(affinity: str | None = "host:n1", handle: str = f"net.{CONTAINER}", **secondary: str) -> IPAMBlock:
@@ -60,7 +51,7 @@ def rib() -> Rib:
     return made
 
 
-CLUSTER = Cluster(endpoints=[endpoint()], blocks=[block()], affinities=[affinity()], nodes=[Node.make("n1")])
+RECORDS = NodeRecords(endpoints=[endpoint()], blocks=[block()], affinities=[affinity()], node=Node.make("n1"))
 LOCAL = Local(
     node="n1",
     rib=rib(),
@@ -71,43 +62,51 @@ LOCAL = Local(
 )
 
 
-def test_a_sound_cluster_violates_nothing() -> None:
-    assert violations(CLUSTER, LOCAL) == []
+def test_a_sound_node_violates_nothing() -> None:
+    assert violations(RECORDS, LOCAL) == []
     assert len(INVARIANTS) == 8
 
 
 @pytest.mark.parametrize(
-    ("numbers", "cluster", "local"),
+    ("numbers", "records", "local"),
     [
-        ({1}, replace(CLUSTER, endpoints=[endpoint(), endpoint("twin", node="n2")]), LOCAL),
-        ({2}, replace(CLUSTER, blocks=[block(handle="net.dead")]), LOCAL),
-        ({2}, replace(CLUSTER, blocks=[block(node="n1", type="ipipTunnelAddress")], endpoints=[endpoint()]), LOCAL),
-        ({3}, replace(CLUSTER, affinities=[affinity(), affinity("n2")]), LOCAL),
-        ({3}, replace(CLUSTER, blocks=[block("host:n2")]), LOCAL),
-        ({3}, replace(CLUSTER, affinities=[affinity(state="pending")]), LOCAL),
-        ({4, 5}, CLUSTER, replace(LOCAL, held={BLOCK: HOLE})),
-        ({4}, CLUSTER, replace(LOCAL, devices={"cali0": 8})),
-        ({5}, CLUSTER, replace(LOCAL, held={POD: DEVICE})),
-        ({6}, CLUSTER, replace(LOCAL, announced=frozenset({BLOCK, POD}))),
-        ({6}, CLUSTER, replace(LOCAL, announced=frozenset())),
-        ({8}, CLUSTER, replace(LOCAL, foreign_touched=["a write of ours hit 10.0.0.0/8"])),
+        ({1}, replace(RECORDS, endpoints=[endpoint(), endpoint("twin")]), LOCAL),
+        ({1, 2}, replace(RECORDS, blocks=[block(handle="net.dead")]), LOCAL),
+        ({2, 3}, replace(RECORDS, blocks=[]), LOCAL),
+        ({2}, replace(RECORDS, blocks=[block(node="n1", type="ipipTunnelAddress")], endpoints=[endpoint()]), LOCAL),
+        ({3}, replace(RECORDS, blocks=[block("host:n2")]), LOCAL),
+        ({3}, replace(RECORDS, affinities=[affinity(state="pending")]), LOCAL),
+        ({4, 5}, RECORDS, replace(LOCAL, held={BLOCK: HOLE})),
+        ({4}, RECORDS, replace(LOCAL, devices={"cali0": 8})),
+        ({5}, RECORDS, replace(LOCAL, held={POD: DEVICE})),
+        ({6}, RECORDS, replace(LOCAL, announced=frozenset({BLOCK, POD}))),
+        ({6}, RECORDS, replace(LOCAL, announced=frozenset())),
+        ({8}, RECORDS, replace(LOCAL, foreign_touched=["a write of ours hit 10.0.0.0/8"])),
     ],
 )
-def test_each_broken_thing_is_said_by_its_own_predicate(numbers: set[int], cluster: Cluster, local: Local) -> None:
-    assert {violation.number for violation in violations(cluster, local)} == numbers
+def test_each_broken_thing_is_reported_by_its_own_predicate(
+    numbers: set[int], records: NodeRecords, local: Local
+) -> None:
+    assert {violation.number for violation in violations(records, local)} == numbers
 
 
 def test_a_pods_address_under_a_blackhole_is_seen() -> None:
     local = replace(LOCAL, held={POD: HOLE, BLOCK: HOLE})
-    assert 7 in {violation.number for violation in violations(CLUSTER, local)}
+    assert 7 in {violation.number for violation in violations(RECORDS, local)}
 
 
-def test_a_release_that_is_noted_down_is_on_its_way_out() -> None:
-    cluster = replace(CLUSTER, endpoints=[], leaving=frozenset({f"net.{CONTAINER}"}))
-    numbers = {violation.number for violation in violations(cluster, replace(LOCAL, held={BLOCK: HOLE}))}
+def test_an_address_whose_release_is_journaled_may_be_without_an_endpoint() -> None:
+    records = replace(RECORDS, endpoints=[], leaving=frozenset({f"net.{CONTAINER}"}))
+    numbers = {violation.number for violation in violations(records, replace(LOCAL, held={BLOCK: HOLE}))}
     assert 2 not in numbers
 
 
-def test_only_what_stands_counts() -> None:
+def test_an_address_lent_to_another_node_needs_no_endpoint_here() -> None:
+    lent = replace(RECORDS, endpoints=[], blocks=[block(handle="net.theirs", pod="web", node="n2")])
+    numbers = {violation.number for violation in violations(lent, replace(LOCAL, rib=Rib(), held={}))}
+    assert 2 not in numbers
+
+
+def test_only_what_persists_counts() -> None:
     passing, lasting = Violation(4, "passing"), Violation(2, "lasting")
     assert persisting([passing, lasting], [lasting]) == [lasting]

@@ -1,0 +1,353 @@
+"""The agent's loop over fakes: what it does after which change, and in which order."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bgp.client import Connected, Disconnected
+from bgp.protocol import Converged, Learned, Problem, ReplayEnd, Withdrawn
+from bgp.speaker import LearnedPath
+from datastore.kinds.bgp import BGPPeer
+from datastore.kinds.cluster import FelixConfiguration
+from datastore.kinds.pools import IPPool
+from datastore.store import InSync
+from felix_py.routing import RouteRefused
+from kernel.events import AddressChanged, EventsLost, RouteChanged
+from kernel.link_codec import InterfaceAddress, Link
+from kernel.netlink import KernelError
+from kernel.route import NextHop, RouteSpec
+from net.prefix import Prefix, pack
+from tests.felix_py.fakes import ADDRESS, ETH0, until
+from tests.felix_py.node import (
+    BLOCK,
+    BORROWED,
+    CALI,
+    DEVICE,
+    HOLE,
+    LEARNED,
+    POD,
+    REMOTE,
+    FakeNode,
+    affinity,
+    endpoint,
+    node,
+    pool,
+)
+
+FROM_N2 = Learned({REMOTE: (LearnedPath(pack("192.0.2.2"), "192.0.2.2"),)})
+
+
+async def test_a_block_is_announced_only_when_its_blackhole_is_in_the_kernel(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path)
+    one.kernel.open.clear()
+    async with one.running(ready=False):
+        await until(lambda: one.agent.snapshot.in_sync)
+        for _ in range(100):  # whatever the loop can do without the kernel, it does
+            await asyncio.sleep(0)
+        assert not one.peers.announced
+        one.kernel.open.set()
+        await until(lambda: BLOCK in one.peers.announced)
+    assert one.deeds.index(f"put {BLOCK}") < one.deeds.index("configure") < one.deeds.index(f"announce {BLOCK}")
+
+
+async def test_a_block_that_comes_later_is_announced_after_its_blackhole_too(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path)
+    async with one.running():
+        one.store.put(affinity("10.65.3.0/26"))
+        await until(lambda: Prefix.parse("10.65.3.0/26") in one.peers.announced)
+    assert one.deeds.index("put 10.65.3.0/26") < one.deeds.index("announce 10.65.3.0/26")
+
+
+async def test_a_block_that_is_given_up_loses_announcement_and_blackhole(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path)
+    async with one.running():
+        one.store.remove(affinity())
+        await until(lambda: not one.peers.announced)
+        assert one.kernel.held(BLOCK) is None
+
+
+async def test_before_the_datastore_is_in_sync_learned_routes_are_written_and_nothing_is_removed(
+    tmp_path: Path,
+) -> None:
+    one = FakeNode(tmp_path, routes=[(POD, DEVICE), (BLOCK, HOLE)])
+    one.store.synced.clear()
+    async with one.running(ready=False):
+        one.peers.report(Connected(), FROM_N2, ReplayEnd(True))
+        await until(lambda: one.kernel.held(REMOTE) == LEARNED)
+        assert (one.kernel.held(POD), one.kernel.held(BLOCK)) == (DEVICE, HOLE)
+        assert not one.agent.progress.ready
+        one.store.synced.set()
+        await one.agent.ready()
+        assert one.kernel.held(POD) is None
+        assert one.kernel.held(BLOCK) == HOLE
+
+
+async def test_a_learned_route_of_a_former_run_stays_until_the_peers_have_sent_their_tables(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path, routes=[(REMOTE, LEARNED)])
+    async with one.running():
+        one.peers.report(Connected(), ReplayEnd(False))
+        await until(lambda: one.agent.progress.sidecar_connected)
+        assert one.kernel.held(REMOTE) == LEARNED
+        one.peers.report(Converged())
+        await until(lambda: one.kernel.held(REMOTE) is None)
+        assert one.agent.progress.learned_settled
+
+
+async def test_what_a_peer_withdraws_is_removed(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path)
+    async with one.running():
+        one.peers.report(Connected(), FROM_N2, ReplayEnd(True))
+        await until(lambda: one.kernel.held(REMOTE))
+        one.peers.report(Withdrawn((REMOTE,)))
+        await until(lambda: one.kernel.held(REMOTE) is None)
+
+
+async def test_while_the_sidecar_is_away_its_routes_stay(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path)
+    async with one.running():
+        one.peers.report(Connected(), FROM_N2, ReplayEnd(True))
+        await until(lambda: one.kernel.held(REMOTE))
+        one.peers.report(Disconnected())
+        await until(lambda: not one.agent.progress.sidecar_connected)
+        assert one.kernel.held(REMOTE) == LEARNED
+
+
+async def test_what_the_sidecar_could_not_do_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    one = FakeNode(tmp_path)
+    async with one.running():
+        one.peers.report(Problem("listen on 192.0.2.1 port 179: in use"))
+        await until(lambda: "the sidecar reports: listen on 192.0.2.1" in caplog.text)
+
+
+async def test_a_next_hop_that_becomes_reachable_brings_its_routes(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path)
+    way = one.kernel.reached.pop(pack("192.0.2.2"))
+    async with one.running():
+        one.peers.report(Connected(), FROM_N2, ReplayEnd(True))
+        await until(lambda: one.agent.routing.unreachable_next_hops() == ["192.0.2.2"])
+        one.kernel.reached[pack("192.0.2.2")] = way
+        one.kernel.report(AddressChanged(InterfaceAddress(2, pack("198.51.100.1"), 24, 2, 0)))
+        await until(lambda: one.kernel.held(REMOTE) == LEARNED)
+
+
+async def test_attach_returns_when_the_pods_route_is_in_the_kernel(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path)
+    async with one.running() as agent:
+        one.kernel.open.clear()
+        attaching = asyncio.create_task(agent.attach(endpoint(), CALI.index))
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert not attaching.done()
+        one.kernel.open.set()
+        await attaching
+        assert one.kernel.held(POD) == DEVICE
+        await agent.detach(endpoint())
+        assert one.kernel.held(POD) is None
+
+
+async def test_attached_again_with_another_device_the_route_follows(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path)
+    async with one.running() as agent:
+        await agent.attach(endpoint(), 7)
+        await agent.attach(endpoint(), 8)
+        assert one.kernel.held(POD) == DEVICE._replace(hops=(NextHop(8),))
+
+
+async def test_an_attached_pod_is_not_undone_by_an_older_event(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path)
+    async with one.running() as agent:
+        await agent.attach(endpoint(), CALI.index)
+        one.store.remove(endpoint(container="c0"))
+        one.store.put(affinity("10.65.3.0/26"))
+        await until(lambda: Prefix.parse("10.65.3.0/26") in one.peers.announced)
+        assert one.kernel.held(POD) == DEVICE
+
+
+async def test_a_borrowed_address_is_announced_by_the_loop_after_its_route(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path)
+    async with one.running() as agent:
+        await agent.attach(endpoint("10.65.9.9/32"), CALI.index)
+        await until(lambda: BORROWED in one.peers.announced)
+        assert one.deeds.index(f"put {BORROWED}") < one.deeds.index(f"announce {BORROWED}")
+        await agent.detach(endpoint("10.65.9.9/32"))
+        await until(lambda: BORROWED not in one.peers.announced)
+
+
+async def test_a_pod_in_an_own_block_changes_no_announcement(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path)
+    async with one.running() as agent:
+        await until(lambda: one.peers.announced)
+        before = list(one.deeds)
+        await agent.attach(endpoint(), CALI.index)
+        assert [deed for deed in one.deeds if deed not in before] == [f"put {POD}"]
+
+
+async def test_a_pods_route_that_the_kernel_refuses_is_an_error_of_attach(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path)
+    one.kernel.refused[POD] = "Network is unreachable (ENETUNREACH)"
+    async with one.running() as agent:
+        with pytest.raises(RouteRefused, match=r"put the route 10.65.1.2/32 dev cali0: Network is unreachable"):
+            await agent.attach(endpoint(), CALI.index)
+
+
+async def test_a_pods_route_under_a_foreign_one_with_our_metric_is_an_error_of_attach(tmp_path: Path) -> None:
+    foreign = RouteSpec(3, hops=(NextHop(2),), metric=1030)
+    one = FakeNode(tmp_path, routes=[(POD, foreign)])
+    async with one.running() as agent:
+        with pytest.raises(RouteRefused, match="a route of protocol 3 is there with our metric 1030"):
+            await agent.attach(endpoint(), CALI.index)
+        assert one.kernel.held(POD) == foreign
+
+
+async def test_a_pods_device_that_goes_down_and_comes_back_has_its_route_again(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path)
+    async with one.running() as agent:
+        await agent.attach(endpoint(), CALI.index)
+        one.add_device()
+        one.kernel.report(one.kernel.set_link(replace(CALI, up=False)))
+        await until(lambda: one.agent.routing.rib.best(POD) is None)
+        one.add_device()
+        await until(lambda: one.kernel.held(POD) == DEVICE)
+
+
+async def test_a_pods_device_of_another_index_moves_its_route(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path)
+    one.kernel.set_link(CALI)
+    async with one.running() as agent:
+        await agent.attach(endpoint(), CALI.index)
+        one.kernel.report(one.kernel.set_link(CALI, gone=True))
+        one.add_device(replace(CALI, index=9))
+        await until(lambda: (found := one.kernel.held(POD)) and found.hops == (NextHop(9),))
+
+
+async def test_a_route_that_another_program_deletes_is_put_back(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path)
+    async with one.running() as agent:
+        one.kernel.report(one.kernel.foreign_remove(BLOCK))
+        await until(lambda: one.kernel.held(BLOCK) == HOLE)
+        assert agent.routing.writer.repairs == 1
+
+
+async def test_with_repair_off_it_is_left_as_it_is(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    one = FakeNode(tmp_path, FELIX_REPAIR="false")
+    async with one.running():
+        one.kernel.report(one.kernel.foreign_remove(BLOCK))
+        await until(lambda: "left as it is (FELIX_REPAIR is off)" in caplog.text)
+        assert one.kernel.held(BLOCK) is None
+
+
+async def test_after_lost_events_everything_is_read_and_put_right(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path)
+    async with one.running() as agent:
+        await agent.attach(endpoint(), CALI.index)
+        one.kernel.foreign_remove(POD)  # no event of it arrives
+        one.kernel.set_link(CALI)
+        one.kernel.report(EventsLost())
+        await until(lambda: one.kernel.held(POD) == DEVICE)
+        assert one.kernel.dumps == 2
+
+
+async def test_a_write_of_ours_that_hit_a_foreign_route_is_reported(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path)
+    async with one.running() as agent:
+        one.kernel.report(RouteChanged(REMOTE, RouteSpec(3, metric=7), gone=True, own=True))
+        await until(lambda: agent.routing.writer.foreign_touched)
+
+
+async def test_a_changed_uplink_mtu_reaches_tunnel_routes_and_new_pods_without_a_restart(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path, node(), pool(ipipMode="Always"), affinity())
+    one.kernel.set_link(Link(5, "tunl0", up=True, carrier=True, mtu=1480, mac=b""))
+    ready = {"projectcalico.org/IPv4IPIPTunnelAddr": "10.65.2.1"}
+    async with one.running() as agent:
+        one.store.put(node("n2", "192.0.2.2/24", **ready), affinity(str(REMOTE), "n2"))
+        await until(lambda: (route := one.kernel.held(REMOTE)) and route.mtu == 1480)
+        assert (one.tunnel.mtu, agent.pod_mtu(), one.mtu_file.read_text()) == (1480, 1480, "1480")
+        one.kernel.report(one.kernel.set_link(replace(ETH0, mtu=9000)))
+        await until(lambda: one.mtu_file.read_text() == "8980")
+        assert (one.tunnel.mtu, agent.pod_mtu()) == (8980, 8980)
+        route = one.kernel.held(REMOTE)
+        assert route is not None
+        assert route.mtu == 8980
+
+
+async def test_a_configured_mtu_of_the_tunnel_is_applied_when_it_changes(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path, node(), pool(ipipMode="CrossSubnet"), affinity())
+    async with one.running() as agent:
+        one.store.put(FelixConfiguration.make("default", ipipMTU=1400))
+        await until(lambda: one.tunnel.mtu == 1400)
+        assert agent.pod_mtu() == 1400
+
+
+async def test_without_a_pool_that_wants_tunnels_the_device_is_not_wanted(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path)
+    async with one.running() as agent:
+        assert (one.tunnel.mtu, agent.pod_mtu()) == (0, 1500)
+
+
+async def test_an_address_taken_off_the_tunnels_device_is_put_right(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path, node(), pool(ipipMode="Always"), affinity())
+    one.kernel.set_link(Link(5, "tunl0", up=True, carrier=True, mtu=1480, mac=b""))
+    async with one.running():
+        asked = one.deeds.count("tunnel 1480")
+        one.kernel.report(AddressChanged(InterfaceAddress(5, pack("10.65.1.9"), 32, 2, 0), gone=True))
+        await until(lambda: one.deeds.count("tunnel 1480") > asked)
+
+
+async def test_the_tunnels_device_is_asked_for_before_a_route_leads_into_it(tmp_path: Path) -> None:
+    ready = {"projectcalico.org/IPv4IPIPTunnelAddr": "10.65.2.1"}
+    remote = node("n2", "192.0.2.2/24", **ready)
+    one = FakeNode(tmp_path, node(), pool(ipipMode="Always"), affinity(), remote, affinity(str(REMOTE), "n2"))
+    one.kernel.set_link(Link(5, "tunl0", up=True, carrier=True, mtu=1480, mac=b""))
+    async with one.running():
+        assert one.deeds.index("tunnel 1480") < one.deeds.index(f"put {REMOTE}")
+
+
+async def test_a_notice_is_logged_once_and_again_only_when_it_reappears(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = FakeNode(tmp_path)
+    peer = BGPPeer.make("rack", peerIP="192.0.2.9", asNumber=64512, filters=["reject-all"])
+    async with one.running() as agent:
+        one.store.put(peer, peer)
+        await until(lambda: agent.peering.client.speaker and agent.peering.client.speaker.held_back)
+        assert caplog.text.count('not obeyed: BGPPeer "rack" spec.filters') == 1
+        assert [notice.field for notice in agent.notices.all() if notice.name == "rack"] == ["spec.filters"]
+        one.store.remove(peer)
+        await until(lambda: not any(notice.name == "rack" for notice in agent.notices.all()))
+        one.store.put(peer)
+        await until(lambda: caplog.text.count('not obeyed: BGPPeer "rack" spec.filters') == 2)
+
+
+async def test_the_allocator_sees_every_event_of_the_watch(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path)
+    async with one.running():
+        assert len(one.observed) == 4
+        assert one.observed[-1] == InSync()
+
+
+async def test_a_task_that_fails_ends_the_agent(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path)
+    one.kernel.failure = KernelError("write a batch: no buffer space (ENOBUFS)")
+    with pytest.raises(ExceptionGroup) as ended:
+        async with one.running():
+            pass
+    assert ended.group_contains(KernelError)
+
+
+async def test_pods_get_the_families_of_pools_in_which_the_node_has_an_address(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path, node(), pool(), IPPool.make("six", cidr="fd80::/64"))
+    async with one.running() as agent:
+        assert agent.pod_families() == {4}
+
+
+async def test_own_addresses_decide_the_mtu_from_the_start(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path)
+    one.kernel.set_link(replace(ETH0, mtu=1400))
+    one.kernel.device_addresses = [ADDRESS]
+    async with one.running():
+        await until(one.mtu_file.exists)
+        assert one.mtu_file.read_text() == "1400"
