@@ -1,4 +1,4 @@
-"""What the cluster says, and how it is kept: resources, selectors, and the stores behind one set of verbs."""
+"""The cluster's state and how it is stored: resources, selectors, and stores behind one set of verbs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every loop around a compare-and-swap needs: how often it tries, and what says that another writer was faster."""
+"""What every loop around a compare-and-swap needs: how often to try, and the errors that mean a lost race."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datastore.errors import AlreadyExists, Conflict, NotFound
 T = TypeVar("T")
 
 ATTEMPTS = 100
-"""How often a write that lost a race is decided anew from what was read again."""
+"""How often a write that lost a race is decided again, from what was read again."""
 
 LOST_RACE = (Conflict, AlreadyExists, NotFound)
 """What a write raises when another writer changed the object after it was read."""

@@ -1,4 +1,4 @@
-"""What can go wrong with a store, as its callers tell it apart. Each message is a sentence for whoever is on call."""
+"""How a verb of a store can fail, as its callers distinguish it. Each message is a sentence for whoever is on call."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class AlreadyExists(DatastoreError):
 
 
 class Conflict(DatastoreError):
-    """Somebody else wrote the object after it was read: read again and decide again."""
+    """Another writer changed the object after it was read: read again and decide again."""
 
 
 class Unavailable(DatastoreError):
-    """The store did not answer, or could not write. What was asked may be tried again later."""
+    """The store did not answer, or could not write. The same call may succeed later."""
 
 
 class Invalid(DatastoreError):
-    """What was given is wrong, and trying again will not help: an object, a URL, or a file of another version."""
+    """An argument is wrong, and trying again will not help: an object, a URL, or a file of another version."""

@@ -85,7 +85,7 @@ def interface(text: str) -> Interface:
 def as_number(written: int | str) -> int:
     """Return an AS number written as `64512`, `"64512"` or `"1.10"` (RFC 5396), 0 included, as Calico reads it."""
     if isinstance(written, float):
-        raise ValueError(f"{written} is a decimal number; a dotted AS number has to stand in quotes")
+        raise ValueError(f"{written} is a decimal number; a dotted AS number needs quotes")
     parts = str(written).split(".")
     if len(parts) <= 2 and all(part.isascii() and part.isdigit() and len(part) <= 10 for part in parts):
         high, low = (0, int(parts[0])) if len(parts) == 1 else (int(parts[0]), int(parts[1]))

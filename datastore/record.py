@@ -26,7 +26,7 @@ ENCAPSULATED = "projectcalico.org/metadata"
 class Record(BaseModel):
     """A part of a resource."""
 
-    # frozen models hash by their fields, which mappings forbid: resources are kept by key, never in sets.
+    # frozen models hash by their fields, which mappings forbid: resources are stored by key, never in sets.
     model_config = ConfigDict(frozen=True, extra="allow", strict=True)
 
     def to_json(self) -> dict[str, Any]:
@@ -132,7 +132,7 @@ class Resource(Record):
 
     @classmethod
     def read(cls, record: object) -> Self:
-        """Return the object that a decoded record of this kind says.
+        """Return the object that a decoded record of this kind holds.
 
         Raises Invalid: one sentence for each thing that is wrong, naming the object and the field.
         """
@@ -143,7 +143,7 @@ class Resource(Record):
 
     @classmethod
     def read_text(cls, text: str | bytes) -> Self:
-        """Return the object that a JSON text says; as `read`, and three times as quick as decoding first."""
+        """Return the object that a JSON text holds; as `read`, and three times as fast as decoding first."""
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
@@ -187,7 +187,7 @@ class Resource(Record):
 
     @property
     def created(self) -> str | None:
-        """When the object was made, as RFC 3339 text; libcalico's time wins, where it wrote one."""
+        """When the object was made, as RFC 3339 text; libcalico's time wins where there is one."""
         written = self._encapsulated.get("creationTimestamp")
         return written if isinstance(written, str) else self.metadata.creation_timestamp
 
@@ -211,7 +211,7 @@ class Resource(Record):
         return self.model_copy(update={"metadata": self.metadata.replace(**changes)})
 
     def unknown_fields(self) -> list[str]:
-        """Return the paths of spec fields that no version we know has: kept, but probably a typing error."""
+        """Return the paths of spec fields that no known version has: they are kept, but are probably typing errors."""
         return [] if self.ALLOW_UNKNOWN else sorted(_extras(self.spec, "spec"))
 
     @model_validator(mode="after")

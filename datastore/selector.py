@@ -16,8 +16,8 @@ from typing import NoReturn, Protocol
 
 Labels = Mapping[str, str]
 
-DEEPEST = 100
-"""Parentheses within parentheses beyond this are refused: nobody writes them, and the parser recurses."""
+MAX_DEPTH = 100
+"""Parentheses nested deeper are refused, since the parser recurses. Real selectors nest three or four."""
 
 
 class SelectorError(ValueError):
@@ -43,7 +43,7 @@ class All:
 
 @dataclass(frozen=True, slots=True)
 class Global:
-    """`global()`: matches like `all()`; where it may stand is for its callers to say."""
+    """`global()`: matches like `all()`. Which fields may use it is decided by their kinds."""
 
     def matches(self, labels: Labels) -> bool:
         return True
@@ -64,7 +64,7 @@ class Has:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class LabelComparison:
     """`label operator "value"`. Only `!=` holds for a label that is absent."""
 
     label: str
@@ -201,8 +201,8 @@ class _Parser:
 
     def _group(self) -> Selector:
         self.depth += 1
-        if self.depth > DEEPEST:
-            self._fail(f"more than {DEEPEST} parentheses within each other")
+        if self.depth > MAX_DEPTH:
+            self._fail(f"more than {MAX_DEPTH} parentheses within each other")
         selector = self._any_of()
         if not self._take(")"):
             self._fail("a closing parenthesis is missing")
@@ -228,11 +228,11 @@ class _Parser:
             case "notin":
                 return Membership(label[0], self._set(), negated=True)
             case "startswith":
-                return Comparison(label[0], "starts with", self._string())
+                return LabelComparison(label[0], "starts with", self._string())
             case "endswith":
-                return Comparison(label[0], "ends with", self._string())
+                return LabelComparison(label[0], "ends with", self._string())
             case other:
-                return Comparison(label[0], other, self._string())
+                return LabelComparison(label[0], other, self._string())
 
     def _set(self) -> frozenset[str]:
         if not self._take("{"):

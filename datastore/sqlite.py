@@ -72,7 +72,7 @@ class SqliteStore:
         self._where = path or "memory"
         self._history = history
         self._notifier = ChangeNotifier(Path(f"{path}.notify") if path else None)
-        existed = threading.Event()
+        existed = threading.Event()  # set for good once one of the threads has opened the file
         self._writer = ConnectionThread(path, "writer", existed)
         # A database in memory belongs to its connection, so there is one.
         self._reader = ConnectionThread(path, "reader", existed) if path else self._writer

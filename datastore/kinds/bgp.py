@@ -1,6 +1,6 @@
-"""Who routes are exchanged with, and which: the BGP kinds.
+"""The BGP kinds: who routes are exchanged with, and which routes.
 
-Pure. Texts are kept as written; the properties read them.
+Pure. Strings are kept as they were written; the properties parse them.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class BGPConfigurationSpec(Spec):
     @model_validator(mode="after")
     def _communities_are_used_and_known(self) -> Self:
         if self.communities and not self.prefix_advertisements:
-            raise ValueError("communities without prefixAdvertisements have no use")
+            raise ValueError("communities without prefixAdvertisements have no effect")
         names = {community.name for community in self.communities}
         for advertisement in self.prefix_advertisements:
             for name in advertisement.communities:
@@ -101,12 +101,12 @@ class BGPConfigurationSpec(Spec):
                 ("nodeMeshMaxRestartTime", self.node_mesh_max_restart_time),
             ):
                 if value is not None:
-                    raise ValueError(f"{field} has no use while nodeToNodeMeshEnabled is false")
+                    raise ValueError(f"{field} has no effect while nodeToNodeMeshEnabled is false")
         return self
 
 
 class BGPConfiguration(Resource):
-    """`default` for the cluster, `node.NAME` for what one node does otherwise (of which mesh and AS are not part)."""
+    """`default` for the cluster, `node.NAME` for what differs on one node (never mesh or AS)."""
 
     KIND: ClassVar[str] = "BGPConfiguration"
     PLURAL: ClassVar[str] = "bgpconfigurations"
@@ -120,7 +120,7 @@ class BGPConfiguration(Resource):
 
     @property
     def mesh_restart_seconds(self) -> float | None:
-        """How long a mesh peer may take to restart; None: the speaker's usual time."""
+        """How long a mesh peer may take to restart; None: the BGP speaker's default."""
         written = self.spec.node_mesh_max_restart_time
         return None if written is None else fields.seconds(written)
 
@@ -207,7 +207,7 @@ class BGPPeer(Resource):
 
     @property
     def restart_seconds(self) -> float | None:
-        """How long the peer may take to restart; None: the speaker's usual time."""
+        """How long the peer may take to restart; None: the BGP speaker's default."""
         written = self.spec.max_restart_time
         return None if written is None else fields.seconds(written)
 
@@ -253,7 +253,7 @@ class SetPriority(Record):
     value: RoutePriority
 
 
-class Operation(Record):
+class FilterOperation(Record):
     """One change to an accepted route: exactly one of the three."""
 
     add_community: AddCommunity | None = Field(default=None, alias="addCommunity")
@@ -279,7 +279,7 @@ class FilterRule(Record):
     communities: CommunityMatch | None = None
     as_path_prefix: Items[AsNumber] = Field(default=(), alias="asPathPrefix")
     priority: RoutePriority | None = None
-    operations: Annotated[Items[Operation], Field(max_length=10)] = ()
+    operations: Annotated[Items[FilterOperation], Field(max_length=10)] = ()
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:

@@ -1,6 +1,6 @@
-"""Who has which addresses, as IPAM keeps it: its configuration, affinities, blocks and handles.
+"""The records of IPAM: its configuration, affinities, blocks and handles.
 
-Pure. What the records mean and how they change is ipam's to say; here they are read and written.
+Pure. What they mean and how they change is decided in ipam/; here they are read and written.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class IPAMConfigSpec(Spec):
 
 
 class IPAMConfig(Resource):
-    """The one named `default`. Where there is none, affinity is not strict and blocks are claimed as needed."""
+    """The one named `default`. Without it, affinity is not strict and blocks are claimed as needed."""
 
     KIND: ClassVar[str] = "IPAMConfig"
     ALIASES: ClassVar[tuple[str, ...]] = ("IPAMConfiguration",)
@@ -74,7 +74,7 @@ class BlockAffinity(Resource):
 
 
 class AllocationAttribute(Record):
-    """Who has the addresses that point here. Its fields are the only ones with snake_case outside."""
+    """The owner of the addresses that point here. Its fields are the only ones with snake_case outside."""
 
     handle_id: str | None = None
     secondary: dict[str, str] | None = None

@@ -1,7 +1,7 @@
 """A node: its addresses, AS number, tunnels and labels.
 
-Pure. A node's data stands in annotations of the core Node (or in the spec of a v3 Node, as calicoctl prints it); a
-value there that makes no sense counts as absent.
+Pure. A node's data is in annotations of the core Node (or in the spec of a v3 Node, as calicoctl prints it); a value
+that can't be parsed counts as absent.
 """
 
 from __future__ import annotations

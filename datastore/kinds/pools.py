@@ -1,4 +1,4 @@
-"""Where pods may get addresses from: pools, reservations, and what must hold between pools.
+"""Where pods get addresses from: pools, reservations, and what must hold between pools.
 
 Pure.
 """
@@ -108,7 +108,7 @@ class IPPool(Resource):
 
     @property
     def allocatable(self) -> bool:
-        """Whether new addresses may come from it: it is enabled, not on its way out, and nothing says otherwise."""
+        """Whether new addresses may come from it: it is enabled, not being deleted, and not refused by its status."""
         return not self.spec.disabled and self.metadata.deletion_timestamp is None and not self._refused
 
     @property

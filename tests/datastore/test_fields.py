@@ -27,7 +27,7 @@ def test_what_is_no_as_number_is_refused(written: str) -> None:
 
 
 def test_a_dotted_as_number_without_quotes_is_refused_as_a_decimal_one() -> None:
-    with pytest.raises(ValueError, match=r"1\.1 is a decimal number; a dotted AS number has to stand in quotes"):
+    with pytest.raises(ValueError, match=r"1\.1 is a decimal number; a dotted AS number needs quotes"):
         fields.as_number(1.1)  # type: ignore[arg-type]
 
 

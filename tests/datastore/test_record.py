@@ -17,14 +17,14 @@ from datastore.resources import read
 from tests.datastore.test_resources import RECORDS
 
 
-def test_unknown_fields_are_kept_and_told() -> None:
+def test_unknown_fields_are_kept_and_listed() -> None:
     record = {"kind": "IPPool", "metadata": {"name": "p", "x": 1}, "spec": {"cidr": "10.0.0.0/16", "blocksize": 28}}
     pool = read(record)
     assert pool.to_json() == record
     assert pool.unknown_fields() == ["spec.blocksize"]
 
 
-def test_defaults_are_answered_and_not_written() -> None:
+def test_defaults_are_returned_and_not_written() -> None:
     pool = IPPool.make("p", cidr="fd00::/64")
     assert (pool.block_size, pool.spec.node_selector, pool.spec.allowed_uses) == (122, "all()", ("Workload", "Tunnel"))
     assert pool.to_json()["spec"] == {"cidr": "fd00::/64"}
@@ -74,12 +74,12 @@ def test_labels_in_the_annotation_of_libcalico_win_over_the_objects_own() -> Non
 
 
 @pytest.mark.parametrize("broken", ["", "{", "[]", "null", '{"labels": 3, "annotations": null}'])
-def test_an_annotation_that_makes_no_sense_counts_as_absent(broken: str) -> None:
+def test_an_annotation_that_cannot_be_parsed_counts_as_absent(broken: str) -> None:
     pool = IPPool.make("p", labels={"a": "b"}, annotations={"projectcalico.org/metadata": broken}, cidr="10.0.0.0/16")
     assert (pool.labels, pool.annotations, pool.created) == ({"a": "b"}, {}, None)
 
 
-def test_everything_that_is_wrong_is_told_at_once() -> None:
+def test_everything_that_is_wrong_is_named_at_once() -> None:
     with pytest.raises(Invalid) as refused:
         IPPool.make("p", cidr="x", ipip_mode="y")
     assert str(refused.value).startswith('IPPool "p": spec.cidr "x" is not a CIDR')
@@ -95,7 +95,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("making", "sentence"), REFUSED, ids=[sentence for _, sentence in REFUSED])
-def test_what_makes_no_sense_is_refused_with_object_and_field(making: Callable[[], Resource], sentence: str) -> None:
+def test_an_invalid_record_is_refused_with_object_and_field(making: Callable[[], Resource], sentence: str) -> None:
     with pytest.raises(Invalid) as refused:
         making()
     assert sentence in str(refused.value)

@@ -42,7 +42,7 @@ def test_a_record_of_calico_is_written_back_unchanged(kind: str, record: dict[st
 
 
 @pytest.mark.parametrize(("kind", "record"), RECORDS)
-def test_a_record_of_calico_has_no_field_we_would_call_a_slip(kind: str, record: dict[str, Any]) -> None:
+def test_a_record_of_calico_has_no_unknown_field(kind: str, record: dict[str, Any]) -> None:
     assert kind_named(kind).read(record).unknown_fields() == []
 
 
@@ -73,7 +73,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("making", "sentence"), REFUSED, ids=[sentence for _, sentence in REFUSED])
-def test_what_makes_no_sense_is_refused_with_object_and_field(making: Callable[[], Resource], sentence: str) -> None:
+def test_an_invalid_record_is_refused_with_object_and_field(making: Callable[[], Resource], sentence: str) -> None:
     with pytest.raises(Invalid) as refused:
         making()
     assert sentence in str(refused.value)

@@ -23,7 +23,7 @@ from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool
 from datastore.sqlite import SqliteStore
 from datastore.store import Changed, Create, Gone, InSync, Interest, Store, Update, Write
-from tests.datastore.test_store import endpoint, handle, mark, pool, told, told_until_in_sync, watching
+from tests.datastore.test_store import endpoint, events_until_in_sync, handle, mark, next_event, pool, watching
 
 
 @pytest.fixture
@@ -71,15 +71,15 @@ WRITER = """
 """
 
 
-async def test_a_change_of_another_process_is_told_although_it_stays_alone(store: Store, path: Path) -> None:
+async def test_a_single_change_of_another_process_is_reported(store: Store, path: Path) -> None:
     with python(WRITER, path) as writer:
         assert writer.stdin is not None
         async with watching(store, IPPool) as watch:
-            assert await told_until_in_sync(watch) == []
+            assert await events_until_in_sync(watch) == []
             for number in range(3):
                 writer.stdin.write("\n")
                 writer.stdin.flush()
-                event = await told(watch)
+                event = await next_event(watch)
                 assert isinstance(event, Changed) and event.resource.name == f"p{number}"
 
 
@@ -89,10 +89,10 @@ async def test_a_notification_wakes_a_watcher_that_never_polls(
     monkeypatch.setattr("datastore.sqlite.POLL_SECONDS", 3600)
     other = datastore.open(f"sqlite://{path}")
     async with watching(store, IPPool) as watch:
-        await told_until_in_sync(watch)
+        await events_until_in_sync(watch)
         for name in ("a", "b"):
             # It is asleep before the write begins, so that a notification sent too early would wake it to find nothing.
-            asleep = asyncio.ensure_future(told(watch))
+            asleep = asyncio.ensure_future(next_event(watch))
             await asyncio.sleep(0)
             written = await other.create(pool(name))
             assert await asleep == Changed(written)
@@ -103,9 +103,9 @@ async def test_a_notification_wakes_a_watcher_that_never_polls(
 async def test_a_commit_whose_writer_died_before_notifying_is_found_by_polling(store: Store, path: Path) -> None:
     first = await store.create(pool())
     async with watching(store, IPPool) as watch:
-        await told_until_in_sync(watch)
+        await events_until_in_sync(watch)
         commit_without_notification(path, name="pods", text=mark(first, "1").to_text())
-        event = await told(watch)
+        event = await next_event(watch)
         assert isinstance(event, Changed) and event.resource.annotations == {"mark": "1"}
 
 
@@ -118,9 +118,9 @@ async def test_without_inotify_changes_are_found_by_polling(
     monkeypatch.setattr("datastore.notifier.INotify", refused)
     other = datastore.open(f"sqlite://{path}")
     async with watching(store, IPPool) as watch:
-        await told_until_in_sync(watch)
+        await events_until_in_sync(watch)
         written = await other.create(pool())
-        assert await told(watch) == Changed(written)
+        assert await next_event(watch) == Changed(written)
     await other.close()
 
 
@@ -138,19 +138,19 @@ def commit_without_notification(path: Path, name: str, text: str) -> None:
     connection.close()
 
 
-async def test_a_watcher_that_slept_longer_than_the_log_reaches_is_told_everything_it_missed(path: Path) -> None:
+async def test_a_watcher_that_slept_longer_than_the_log_reaches_gets_everything_it_missed(path: Path) -> None:
     store = SqliteStore(str(path), history=10)
     kept, gone = await store.create(pool("kept")), await store.create(pool("gone"))
     changing = await store.create(pool("changing"))
     async with watching(store, IPPool) as watch:
-        await told_until_in_sync(watch)
+        await events_until_in_sync(watch)
         await store.delete(gone)
         for number in range(600):
             changing = await store.update(mark(changing, str(number)))
-        assert await told(watch) == Gone(IPPool, "gone", None, gone)
-        assert await told(watch) == Changed(changing)
+        assert await next_event(watch) == Gone(IPPool, "gone", None, gone)
+        assert await next_event(watch) == Changed(changing)
         last = await store.update(mark(kept, "last"))
-        assert await told(watch) == Changed(last)
+        assert await next_event(watch) == Changed(last)
     await store.close()
     with sqlite3.connect(path) as connection:
         assert connection.execute("SELECT count(*) FROM change").fetchone()[0] < 600
@@ -208,14 +208,14 @@ async def test_many_processes_lose_no_step_and_no_event(store: Store, path: Path
         async with watching(store, IPAMHandle) as watch:
             last, total = -1, 0
             while total < 300:
-                event = await told(watch)
+                event = await next_event(watch)
                 if isinstance(event, Changed):
                     total = sum(event.resource.to_json()["spec"]["block"].values())
                     assert total > last
                     last = total
 
 
-async def test_what_a_killed_writer_was_answered_is_there(store: Store, path: Path) -> None:
+async def test_what_a_killed_writer_had_acknowledged_is_there(store: Store, path: Path) -> None:
     """Ten writers in turn, each killed at some instant; nothing is lost or half there, and nobody is locked out."""
     chance = random.Random(3)
     first = 0
@@ -298,7 +298,7 @@ async def test_a_watch_outlasts_a_time_in_which_the_file_is_away(store: Store, p
     other = datastore.open(f"sqlite://{path}")
     await other.list(IPPool)
     async with watching(store, IPPool) as watch:
-        await told_until_in_sync(watch)
+        await events_until_in_sync(watch)
         away = path.with_name("away")
         for file in path.parent.glob("felix.db*"):
             file.rename(str(file).replace(str(path), str(away)))
@@ -308,7 +308,7 @@ async def test_a_watch_outlasts_a_time_in_which_the_file_is_away(store: Store, p
             await store.list(IPPool)
         copy(away, path)
         second = await other.update(mark(first, "1"))
-        assert await told(watch) == Changed(second)
+        assert await next_event(watch) == Changed(second)
     await other.close()
 
 
@@ -320,19 +320,19 @@ def copy(source: Path, target: Path) -> None:
     new.close()
 
 
-async def test_a_restored_file_is_told_from_the_start(store: Store, path: Path) -> None:
+async def test_a_restored_file_is_reported_from_the_start(store: Store, path: Path) -> None:
     kept = await store.create(pool("kept"))
     backup = path.with_name("backup")
     copy(path, backup)
     lost = await store.create(pool("lost"))
     async with watching(store, IPPool) as watch:
-        await told_until_in_sync(watch)
+        await events_until_in_sync(watch)
         for file in path.parent.glob("felix.db-*"):
             file.unlink()
         backup.rename(path)
-        assert await told(watch) == Gone(IPPool, "lost", None, lost)
+        assert await next_event(watch) == Gone(IPPool, "lost", None, lost)
         anew = await store.create(pool("new"))
-        assert await told(watch) == Changed(anew)
+        assert await next_event(watch) == Changed(anew)
         assert (await store.list(IPPool)).objects == (kept, anew)
 
 
@@ -345,7 +345,7 @@ async def test_a_record_that_cannot_be_read_hides_no_other(store: Store, path: P
     assert [(one.kind, one.name) for one in listed.unreadable] == [(IPPool, "bad")]
     assert listed.unreadable[0].reason == 'IPPool "bad": spec.cidr is required'
     async with watching(store, IPPool) as watch:
-        assert await told_until_in_sync(watch) == [Changed(good)]
+        assert await events_until_in_sync(watch) == [Changed(good)]
     with pytest.raises(Invalid, match=r'IPPool "bad": spec\.cidr is required'):
         await store.get(IPPool, "bad")
 
@@ -386,5 +386,5 @@ async def test_a_closed_store_can_be_opened_again_and_is_the_same(path: Path) ->
 async def test_a_watch_begun_late_is_in_sync_with_what_came_before(store: Store) -> None:
     stored = [await store.create(pool(f"p{number:02}")) for number in range(20)]
     async with watching(store, IPPool) as watch:
-        events = [await told(watch) for _ in range(21)]
+        events = [await next_event(watch) for _ in range(21)]
     assert events == [*map(Changed, stored), InSync()]

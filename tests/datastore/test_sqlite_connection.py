@@ -159,7 +159,7 @@ async def test_a_spoilt_file_is_named_and_others_are_not_harmed(store: Store, pa
     await again.close()
 
 
-def test_a_full_disk_is_said_and_what_was_there_stays() -> None:
+def test_a_full_disk_is_named_and_what_was_there_stays() -> None:
     """In a mount namespace of its own: a file system of 400 kB, filled, then given room again."""
     script = """
         import asyncio, os, sys

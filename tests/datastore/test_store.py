@@ -113,14 +113,14 @@ async def watching(
         await watch.aclose()
 
 
-async def told(watch: AsyncIterator[WatchEvent]) -> WatchEvent:
+async def next_event(watch: AsyncIterator[WatchEvent]) -> WatchEvent:
     """Return the next event, which has to come some time."""
     return await asyncio.wait_for(anext(watch), 30)
 
 
-async def told_until_in_sync(watch: AsyncIterator[WatchEvent]) -> list[WatchEvent]:
+async def events_until_in_sync(watch: AsyncIterator[WatchEvent]) -> list[WatchEvent]:
     events: list[WatchEvent] = []
-    while not isinstance(event := await told(watch), InSync):
+    while not isinstance(event := await next_event(watch), InSync):
         events.append(event)
     return events
 
@@ -131,7 +131,7 @@ async def test_what_is_created_can_be_read_by_another_client(shared: Shared) -> 
     assert written.revision and written.metadata.uid and written.created
 
 
-async def test_a_stored_object_is_what_was_given_and_the_stores_own_marks(store: Store) -> None:
+async def test_a_stored_object_is_what_was_given_plus_revision_uid_and_time(store: Store) -> None:
     given = IPPool.read(
         {
             "apiVersion": "projectcalico.org/v3",
@@ -151,7 +151,7 @@ async def test_a_stored_object_is_what_was_given_and_the_stores_own_marks(store:
     }
 
 
-async def test_an_object_made_from_an_export_starts_anew(store: Store) -> None:
+async def test_an_object_created_from_an_export_gets_a_new_identity(store: Store) -> None:
     first = await store.create(pool())
     await store.delete(first)
     second = await store.create(first)
@@ -194,7 +194,7 @@ async def test_a_list_is_in_order_of_names(store: Store) -> None:
     assert [each.name for each in (await store.list(IPPool)).objects] == ["a", "b", "c"]
 
 
-async def test_a_list_by_labels_has_what_bears_all_of_them(store: Store) -> None:
+async def test_a_list_by_labels_has_what_has_all_of_them(store: Store) -> None:
     dotted = "projectcalico.org/affinity-type"
     for node, version in (("n1", "4"), ("n2", "4"), ("n3", "6")):
         await store.create(affinity(node, **{dotted: "host", "version": version}))
@@ -223,14 +223,14 @@ def test_a_kind_that_names_no_node_cannot_be_filtered_by_one() -> None:
         Interest(IPPool, node="n1")
 
 
-def test_who_needs_all_objects_is_refused_a_list_with_unreadable_ones() -> None:
+def test_a_complete_list_is_refused_while_records_are_unreadable() -> None:
     read, unreadable = pool(), Unreadable(IPPool, "bad", None, 'IPPool "bad": spec.cidr is required')
     assert Listed((read,)).complete() == (read,)
     with pytest.raises(Invalid, match=r'IPPool "bad": spec\.cidr is required'):
         Listed((read,), (unreadable,)).complete()
 
 
-async def test_an_update_gives_a_new_revision_and_keeps_who_it_is(store: Store) -> None:
+async def test_an_update_gives_a_new_revision_and_keeps_the_uid(store: Store) -> None:
     first = await store.create(pool())
     second = await store.update(mark(first, "1"))
     assert second.revision != first.revision
@@ -282,7 +282,7 @@ async def test_an_update_that_changes_nothing_is_no_new_revision(store: Store) -
     assert (await store.update(first)).revision == first.revision
 
 
-async def test_an_update_of_what_was_made_anew_is_a_conflict(store: Store) -> None:
+async def test_an_update_of_what_was_deleted_and_created_again_is_a_conflict(store: Store) -> None:
     first = await store.create(pool())
     await store.delete(first)
     second = await store.create(pool())
@@ -367,7 +367,7 @@ async def test_a_delete_compares_the_revision_it_is_given(store: Store) -> None:
         await store.get(IPPool, "pods")
 
 
-async def test_a_delete_without_a_revision_takes_what_is_there(store: Store) -> None:
+async def test_a_delete_without_a_revision_deletes_any_revision(store: Store) -> None:
     await store.create(pool())
     await store.delete(pool())
     assert (await store.list(IPPool)).objects == ()
@@ -417,29 +417,29 @@ async def test_an_atomic_store_writes_all_or_nothing(store: Store) -> None:
     assert names == ["a"] if store.atomic else ["a", "b"]
 
 
-async def test_a_watch_tells_what_is_there_then_that_it_is_in_sync_then_changes(shared: Shared) -> None:
+async def test_a_watch_reports_what_exists_then_in_sync_then_changes(shared: Shared) -> None:
     writer, reader = shared.open(), shared.open()
     a, b = await writer.create(pool("a")), await writer.create(pool("b"))
     async with watching(reader, IPPool) as watch:
-        assert await told_until_in_sync(watch) == [Changed(a), Changed(b)]
+        assert await events_until_in_sync(watch) == [Changed(a), Changed(b)]
         c = await writer.create(pool("c"))
-        assert await told(watch) == Changed(c)
+        assert await next_event(watch) == Changed(c)
         a2 = await writer.update(mark(a, "1"))
-        assert await told(watch) == Changed(a2)
+        assert await next_event(watch) == Changed(a2)
         await writer.delete(b)
-        assert await told(watch) == Gone(IPPool, "b", None, b)
+        assert await next_event(watch) == Gone(IPPool, "b", None, b)
 
 
-async def test_a_watch_of_several_kinds_tells_their_changes_in_one_order(shared: Shared) -> None:
+async def test_a_watch_of_several_kinds_reports_their_changes_in_one_order(shared: Shared) -> None:
     writer, reader = shared.open(), shared.open()
     async with watching(reader, IPPool, Node, WorkloadEndpoint) as watch:
-        assert await told_until_in_sync(watch) == []
+        assert await events_until_in_sync(watch) == []
         expected: list[Resource] = []
         for n in range(5):
             expected.append(await writer.create(pool(f"p{n}")))
             await writer.create(handle(f"h{n}"))
             expected.append(await writer.create(endpoint("red", f"w{n}")))
-        assert [await told(watch) for _ in expected] == [Changed(each) for each in expected]
+        assert [await next_event(watch) for _ in expected] == [Changed(each) for each in expected]
 
 
 async def test_a_watch_of_one_node_reports_nothing_of_others(shared: Shared) -> None:
@@ -447,23 +447,23 @@ async def test_a_watch_of_one_node_reports_nothing_of_others(shared: Shared) -> 
     await writer.create(endpoint("blue", "theirs", "n2"))
     ours = await writer.create(endpoint("blue", "ours", "n1"))
     async with watching(store, Interest(WorkloadEndpoint, node="n1"), IPPool) as watch:
-        assert await told_until_in_sync(watch) == [Changed(ours)]
+        assert await events_until_in_sync(watch) == [Changed(ours)]
         await writer.create(endpoint("red", "theirs", "n2"))
         changed = await writer.create(pool())
-        assert await told(watch) == Changed(changed)
+        assert await next_event(watch) == Changed(changed)
         await writer.delete(ours)
-        assert await told(watch) == Gone(WorkloadEndpoint, "ours", "blue", ours)
+        assert await next_event(watch) == Gone(WorkloadEndpoint, "ours", "blue", ours)
 
 
 async def test_what_no_longer_meets_the_interest_is_reported_as_gone(shared: Shared) -> None:
     store, writer = shared.open(), shared.open()
     first = await writer.create(affinity("n1", rack="a"))
     async with watching(store, Interest(BlockAffinity, labels={"rack": "a"})) as watch:
-        assert await told_until_in_sync(watch) == [Changed(first)]
+        assert await events_until_in_sync(watch) == [Changed(first)]
         moved = await writer.update(first.with_metadata(labels={"rack": "b"}))
-        assert await told(watch) == Gone(BlockAffinity, first.name, None, first)
+        assert await next_event(watch) == Gone(BlockAffinity, first.name, None, first)
         back = await writer.update(moved.with_metadata(labels={"rack": "a"}))
-        assert await told(watch) == Changed(back)
+        assert await next_event(watch) == Changed(back)
 
 
 async def test_a_watch_reports_what_meets_any_of_its_interests(shared: Shared) -> None:
@@ -471,27 +471,27 @@ async def test_a_watch_reports_what_meets_any_of_its_interests(shared: Shared) -
     async with watching(
         store, Interest(BlockAffinity, node="n1"), Interest(BlockAffinity, labels={"rack": "a"})
     ) as watch:
-        await told_until_in_sync(watch)
+        await events_until_in_sync(watch)
         await writer.create(affinity("n3"))
         by_label = await writer.create(affinity("n2", rack="a"))
         by_node = await writer.create(affinity("n1"))
-        assert [await told(watch), await told(watch)] == [Changed(by_label), Changed(by_node)]
+        assert [await next_event(watch), await next_event(watch)] == [Changed(by_label), Changed(by_node)]
 
 
-async def test_each_of_two_watches_is_told_everything(shared: Shared) -> None:
+async def test_each_of_two_watches_reports_everything(shared: Shared) -> None:
     store = shared.open()
     async with watching(store, IPPool) as one, watching(store, IPPool) as two:
-        assert await told_until_in_sync(one) == await told_until_in_sync(two) == []
+        assert await events_until_in_sync(one) == await events_until_in_sync(two) == []
         stored = await shared.open().create(pool())
-        assert await told(one) == await told(two) == Changed(stored)
+        assert await next_event(one) == await next_event(two) == Changed(stored)
 
 
-async def test_a_slow_watcher_is_told_the_newest_state_and_every_departure(shared: Shared) -> None:
+async def test_a_slow_watcher_gets_the_newest_state_and_every_deletion(shared: Shared) -> None:
     writer, reader = shared.open(), shared.open()
     a = await writer.create(pool("a"))
     b = await writer.create(pool("b"))
     async with watching(reader, IPPool) as watch:
-        await told_until_in_sync(watch)
+        await events_until_in_sync(watch)
         for n in range(10):
             a = await writer.update(mark(a, str(n)))
         await writer.delete(b)
@@ -501,7 +501,7 @@ async def test_a_slow_watcher_is_told_the_newest_state_and_every_departure(share
         last = await writer.create(pool("d"))
         events: list[WatchEvent] = []
         while not events or events[-1] != Changed(last):
-            events.append(await told(watch))
+            events.append(await next_event(watch))
         newest: dict[str, WatchEvent] = {
             event.resource.name if isinstance(event, Changed) else event.name: event
             for event in events
@@ -513,22 +513,22 @@ async def test_a_slow_watcher_is_told_the_newest_state_and_every_departure(share
         assert events.count(Changed(a)) == 1
 
 
-async def test_a_flagged_object_is_told_as_gone(shared: Shared) -> None:
+async def test_a_flagged_object_is_reported_as_gone(shared: Shared) -> None:
     writer, reader = shared.open(), shared.open()
     stored = await writer.create(affinity("n1"))
     async with watching(reader, BlockAffinity) as watch:
-        await told_until_in_sync(watch)
+        await events_until_in_sync(watch)
         flagged = await writer.update(stored.with_spec(deleted="true"))
-        assert await told(watch) == Gone(BlockAffinity, stored.name, None, stored)
+        assert await next_event(watch) == Gone(BlockAffinity, stored.name, None, stored)
         await writer.delete(flagged)
         anew = await writer.create(affinity("n1"))
-        assert await told(watch) == Changed(anew)
+        assert await next_event(watch) == Changed(anew)
 
 
 async def test_a_watch_ends_when_its_store_is_closed(shared: Shared) -> None:
     store = shared.open()
     watch = store.watch(IPPool)
-    await told_until_in_sync(watch)
+    await events_until_in_sync(watch)
     waiting = asyncio.ensure_future(anext(watch, None))
     await asyncio.sleep(0)
     await store.close()
@@ -538,7 +538,7 @@ async def test_a_watch_ends_when_its_store_is_closed(shared: Shared) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-async def test_what_a_watch_tells_adds_up_to_what_a_list_has(shared: Shared, seed: int) -> None:
+async def test_the_events_of_a_watch_add_up_to_what_a_list_returns(shared: Shared, seed: int) -> None:
     """Two writers work from copies of any age, and a watcher listens now and then."""
     chance = random.Random(seed)
     writers, reader = [shared.open(), shared.open()], shared.open()
@@ -573,12 +573,12 @@ async def test_what_a_watch_tells_adds_up_to_what_a_list_has(shared: Shared, see
                 assert present.pop(name) == last
 
     async with watching(reader, IPAMHandle) as watch:
-        assert await told_until_in_sync(watch) == []
+        assert await events_until_in_sync(watch) == []
         for number in range(200):
             await write_something(number)
             if chance.random() < 0.1:
                 marker = await writers[0].create(handle(f"marker-{number}"))
-                while (event := await told(watch)) != Changed(marker):
+                while (event := await next_event(watch)) != Changed(marker):
                     fold(event)
                 present[marker.name] = marker
                 assert tuple(present[name] for name in sorted(present)) == (await reader.list(IPAMHandle)).objects

@@ -18,9 +18,7 @@ from ipam.names import affinity_name, cidr_name
 from tests.ipam.world import POD, MemoryStore, owners, pod
 
 
-async def test_giving_up_a_block_in_use_leaves_it_to_nobody_until_it_is_empty(
-    store: MemoryStore, allocator: Allocator
-) -> None:
+async def test_a_released_block_in_use_has_no_owner_until_it_is_empty(store: MemoryStore, allocator: Allocator) -> None:
     given = await allocator.assign(POD)
     [cidr] = given.blocks.values()
     with pytest.raises(NotEmpty, match="in use"):
@@ -35,7 +33,7 @@ async def test_giving_up_a_block_in_use_leaves_it_to_nobody_until_it_is_empty(
 
 @pytest.mark.parametrize("state", ["pending", "pendingDeletion"])
 @pytest.mark.parametrize("with_block", [True, False])
-async def test_a_claim_left_half_done_is_carried_on(store: MemoryStore, state: str, with_block: bool) -> None:
+async def test_a_claim_left_half_done_is_completed(store: MemoryStore, state: str, with_block: bool) -> None:
     first = await Allocator(store).assign(POD)
     await Allocator(store).release_handle("net.pod")
     [affinity], [block] = (await store.list(BlockAffinity)).objects, (await store.list(IPAMBlock)).objects
@@ -48,7 +46,7 @@ async def test_a_claim_left_half_done_is_carried_on(store: MemoryStore, state: s
     assert affinity.spec.state == "confirmed"
 
 
-async def test_a_stale_affinity_on_a_block_of_another_host_is_dropped(store: MemoryStore) -> None:
+async def test_a_stale_affinity_for_a_block_of_another_host_is_deleted(store: MemoryStore) -> None:
     given = await Allocator(store).assign(POD)
     [block] = (await store.list(IPAMBlock)).objects
     await store.update(block.with_spec(affinity="host:n2"))

@@ -70,7 +70,7 @@ async def test_both_families_come_together_or_not_at_all(store: MemoryStore, all
     assert await owners(store) == {}
 
 
-async def test_a_shortfall_gives_everything_back_and_says_why() -> None:
+async def test_a_shortfall_releases_everything_and_says_why() -> None:
     store = MemoryStore(pool("tiny", "10.66.0.0/30", block_size=30), node("n1"))
     allocator = Allocator(store)
     await allocator.assign(pod(1))
@@ -103,7 +103,7 @@ async def test_strict_affinity_never_borrows() -> None:
         await allocator.assign_address(ip_address(int(given.ipv4[0]) ^ 1), pod(2, "n2"))
 
 
-async def test_reserved_addresses_are_never_chosen_but_can_be_named(store: MemoryStore) -> None:
+async def test_reserved_addresses_are_never_chosen_but_can_be_requested(store: MemoryStore) -> None:
     await store.create(IPReservation.make("kept", reserved_cidrs=["10.65.0.0/17", "10.65.128.0/18", "10.65.192.1"]))
     allocator = Allocator(store)
     given = await asyncio.gather(*(allocator.assign(pod(number)) for number in range(70)))
@@ -113,7 +113,7 @@ async def test_reserved_addresses_are_never_chosen_but_can_be_named(store: Memor
     assert named.blocks == {ip_address("10.65.3.4"): ip_network("10.65.3.0/26")}
 
 
-async def test_an_address_by_name_is_given_once(store: MemoryStore, allocator: Allocator) -> None:
+async def test_a_given_address_is_assigned_once(store: MemoryStore, allocator: Allocator) -> None:
     address = ip_address("10.65.3.4")
     await allocator.assign_address(address, POD)
     with pytest.raises(AlreadyAssigned, match=r"10\.65\.3\.4 to net\.pod-2: it belongs to net\.pod"):
@@ -123,14 +123,14 @@ async def test_an_address_by_name_is_given_once(store: MemoryStore, allocator: A
     assert await violations(store, {address: "net.pod"}) == []
 
 
-async def test_pools_asked_for_are_used_in_that_order(store: MemoryStore, allocator: Allocator) -> None:
+async def test_requested_pools_are_used_in_that_order(store: MemoryStore, allocator: Allocator) -> None:
     await store.create(pool("apart", "10.70.0.0/24", node_selector="!all()"))
     assert (await allocator.assign(replace(POD, pools4=("apart",)))).ipv4[0] in ip_network("10.70.0.0/24")
     with pytest.raises(BadPool, match="no-such-pool"):
         await allocator.assign(replace(POD, pools4=("no-such-pool",)))
 
 
-async def test_releasing_what_nobody_has_is_reported_and_not_refused(allocator: Allocator) -> None:
+async def test_releasing_a_free_address_is_reported_and_not_refused(allocator: Allocator) -> None:
     [address] = (await allocator.assign(POD)).ipv4
     free, foreign = ip_address("10.65.200.200"), ip_address("192.0.2.9")
     released = await allocator.release([address, address, free, foreign])
@@ -139,7 +139,7 @@ async def test_releasing_what_nobody_has_is_reported_and_not_refused(allocator: 
     assert await allocator.release_handle("net.pod") == []
 
 
-async def test_releasing_somebody_elses_address_is_refused(store: MemoryStore, allocator: Allocator) -> None:
+async def test_releasing_an_address_of_another_handle_is_refused(store: MemoryStore, allocator: Allocator) -> None:
     [address] = (await allocator.assign(POD)).ipv4
     [block] = (await store.list(IPAMBlock)).objects
     [allocation] = blocks.allocations(block)
@@ -151,7 +151,7 @@ async def test_releasing_somebody_elses_address_is_refused(store: MemoryStore, a
     assert (await allocator.release([Release(address, "net.pod", allocation.sequence)])).released == (address,)
 
 
-async def test_a_pools_blocks_can_all_be_given_up(store: MemoryStore, allocator: Allocator) -> None:
+async def test_all_blocks_of_a_pool_can_be_released(store: MemoryStore, allocator: Allocator) -> None:
     await store.create(pool("other", "10.70.0.0/24"))
     await allocator.assign(replace(pod(1), pools4=("pods",)))
     await allocator.assign(replace(pod(2, "n2"), pools4=("pods",)))
@@ -160,7 +160,7 @@ async def test_a_pools_blocks_can_all_be_given_up(store: MemoryStore, allocator:
     assert [affinity.spec.cidr[:6] for affinity in (await store.list(BlockAffinity)).objects] == ["10.70."]
 
 
-async def test_the_last_pod_of_a_forsaken_block_takes_it_along(store: MemoryStore, allocator: Allocator) -> None:
+async def test_an_unselected_block_is_released_with_its_last_pod(store: MemoryStore, allocator: Allocator) -> None:
     await allocator.assign(POD)
     [old] = (await store.list(IPPool)).objects
     await store.update(old.with_spec(node_selector="has(rack)"))
@@ -168,7 +168,7 @@ async def test_the_last_pod_of_a_forsaken_block_takes_it_along(store: MemoryStor
     assert (await store.list(BlockAffinity)).objects == () == (await store.list(IPAMBlock)).objects
 
 
-async def test_released_addresses_rest_for_the_clusters_cooldown() -> None:
+async def test_released_addresses_cool_down_as_the_cluster_says() -> None:
     moment = 10**18
     store = MemoryStore(
         pool("tiny", "10.66.0.0/31", block_size=31),
@@ -189,13 +189,13 @@ async def test_a_handle_without_addresses_is_gone_after_its_release(store: Memor
     allocator = Allocator(store)
     await allocator.assign(pod(1))
     [block] = (await store.list(IPAMBlock)).objects
-    await store.create(IPAMHandle.make("net.hollow", handle_id="net.hollow", block={block.spec.cidr: 1}, deleted=False))
-    assert await allocator.release_handle("net.hollow") == []
+    await store.create(IPAMHandle.make("net.empty", handle_id="net.empty", block={block.spec.cidr: 1}, deleted=False))
+    assert await allocator.release_handle("net.empty") == []
     left = [handle.name for handle in (await store.list(IPAMHandle)).objects]
-    assert left == (["net.pod-1"] if store.atomic else ["net.hollow", "net.pod-1"])
+    assert left == (["net.pod-1"] if store.atomic else ["net.empty", "net.pod-1"])
 
 
-async def test_what_was_read_is_kept_until_the_store_tells_of_a_change(tmp_path: Path) -> None:
+async def test_what_was_read_is_cached_until_the_watch_reports_a_change(tmp_path: Path) -> None:
     store = datastore.open(f"sqlite://{tmp_path}/addresses.db")
     await store.create(pool("pods", "10.65.0.0/16"))
     allocator = Allocator(store)
@@ -217,7 +217,7 @@ async def test_what_was_read_is_kept_until_the_store_tells_of_a_change(tmp_path:
     await store.close()
 
 
-async def test_an_answer_that_nobody_waits_for_is_owned_by_its_handle(store: MemoryStore) -> None:
+async def test_an_address_whose_caller_left_is_owned_by_its_handle(store: MemoryStore) -> None:
     allocator = Allocator(store)
     task = asyncio.create_task(allocator.assign(POD))
     for _ in range(1000):

@@ -55,7 +55,7 @@ async def test_an_empty_block_of_another_host_is_taken_over_after_a_minute() -> 
     assert affinity.spec.node == "n2"
 
 
-async def test_blocks_of_a_pool_that_forsook_the_node_are_given_up_when_empty(store: MemoryStore) -> None:
+async def test_empty_blocks_of_a_pool_that_no_longer_selects_the_node_are_released(store: MemoryStore) -> None:
     allocator = Allocator(store)
     await allocator.assign(POD)
     await allocator.release_handle("net.pod")

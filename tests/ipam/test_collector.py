@@ -22,7 +22,7 @@ from tests.ipam.test_leaks import MINUTE, World
 from tests.ipam.world import MemoryStore, owners, violations
 
 
-async def test_a_leak_is_given_back_only_after_the_grace_time() -> None:
+async def test_a_leak_is_released_only_after_the_grace_time() -> None:
     world = World()
     await world.add("web")
     await world.add("lost", endpoint=False)
@@ -47,7 +47,7 @@ async def test_a_pod_that_comes_in_time_keeps_its_address() -> None:
     assert await world.held() == ["net.slow"]
 
 
-async def test_an_address_assigned_anew_starts_its_grace_anew() -> None:
+async def test_an_address_assigned_again_starts_its_grace_time_again() -> None:
     world = World()
     await world.add("lost", endpoint=False, addresses=16)
     await world.collector.round()
@@ -67,7 +67,7 @@ async def test_a_release_meant_for_an_earlier_pod_leaves_the_new_one_alone() -> 
     assert released.released == (stale.address,)
 
 
-async def test_pods_of_a_node_that_is_gone_need_no_grace() -> None:
+async def test_addresses_of_a_node_that_is_gone_need_no_grace_time() -> None:
     world = World()
     await world.add("web", "n2", endpoint=False)
     await world.remove_node("n2")
@@ -79,7 +79,7 @@ async def test_pods_of_a_node_that_is_gone_need_no_grace() -> None:
     assert (await world.store.list(IPAMBlock)).objects == () == (await world.store.list(BlockAffinity)).objects
 
 
-async def test_a_handle_that_a_crash_left_hollow_is_deleted_after_its_grace() -> None:
+async def test_a_handle_that_a_crash_left_empty_is_deleted_after_the_grace_time() -> None:
     world = World(atomic=False)
     await world.store.create(IPAMHandle.make("net.x", handle_id="net.x", block={"10.65.0.0/28": 1}, deleted=False))
     await world.collector.round()
@@ -88,7 +88,7 @@ async def test_a_handle_that_a_crash_left_hollow_is_deleted_after_its_grace() ->
     assert (await world.collector.round()).handles == ("net.x",)
 
 
-async def test_a_node_keeps_its_last_block_and_gives_up_the_other_empty_ones() -> None:
+async def test_a_node_keeps_one_block_and_its_other_empty_ones_are_released() -> None:
     world = World()
     await world.add("many", endpoint=False, addresses=40)
     await world.allocator.release_handle("net.many")
@@ -100,7 +100,7 @@ async def test_a_node_keeps_its_last_block_and_gives_up_the_other_empty_ones() -
     assert await violations(world.store, {}) == []
 
 
-async def test_the_collector_looks_again_after_the_store_was_away() -> None:
+async def test_the_collector_continues_after_the_store_was_away() -> None:
     class Away(MemoryStore):
         async def list(self, what: Any) -> Any:
             if self.calls["asked"] < 2:
@@ -118,7 +118,7 @@ async def test_the_collector_looks_again_after_the_store_was_away() -> None:
     running.cancel()
 
 
-async def test_a_pod_whose_record_nobody_can_read_is_no_pod_that_is_gone(tmp_path: Path) -> None:
+async def test_a_pod_whose_record_cannot_be_read_is_not_gone(tmp_path: Path) -> None:
     path = tmp_path / "cluster.db"
     store = datastore.open(f"sqlite://{path}")
     await store.create(IPPool.make("pods", cidr="10.65.0.0/16"))

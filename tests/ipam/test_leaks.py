@@ -63,7 +63,7 @@ async def test_a_pod_with_its_endpoint_is_no_leak_and_one_without_is() -> None:
     assert await world.leaked() == ["net.lost"]
 
 
-async def test_a_handle_is_given_back_whole_or_not_at_all() -> None:
+async def test_a_handle_leaks_with_all_its_addresses_or_none() -> None:
     world = World()
     await world.add("web", addresses=2)  # its endpoint names one of the two
     assert await world.leaked() == []
@@ -81,9 +81,9 @@ async def test_a_tunnels_address_leaks_only_with_its_node() -> None:
     assert sorted(await world.leaked()) == ["ipip-tunnel-addr-n2", "net.web"]
 
 
-async def test_an_address_without_a_pods_name_is_nobodys_to_judge() -> None:
+async def test_an_address_without_a_pods_name_never_leaks() -> None:
     world = World()
-    await world.allocator.assign(AddressesWanted("n1", "somebody", {"note": "by hand"}))
+    await world.allocator.assign(AddressesWanted("n1", "by-hand", {"note": "by hand"}))
     assert await world.leaked() == []
 
 

@@ -40,7 +40,7 @@ def test_a_pool_must_select_node_and_namespace() -> None:
     assert chosen(blue, PODS, namespace_labels={"colour": "blue"}) == ["blue", "pods"]
 
 
-def test_who_asks_for_a_pool_overrides_selectors_and_mode_but_not_disabled() -> None:
+def test_requesting_a_pool_overrides_selectors_and_mode_but_not_disabled() -> None:
     other = pool("other", "10.1.0.0/24", node_selector='rack == "a"', assignment_mode="Manual")
     off = pool("off", "10.2.0.0/24", disabled=True)
     assert chosen(other, PODS) == ["pods"]
@@ -85,7 +85,7 @@ def test_a_huge_reservation_is_one_step_of_the_search() -> None:
     assert lies_in(first, ip_network("fd00:0:0:c000::/50"))
 
 
-def test_the_search_prefers_unclaimed_blocks_and_remembers_empty_old_ones() -> None:
+def test_the_search_prefers_unclaimed_blocks_to_empty_old_ones() -> None:
     tour = list(search.rotation(PODS, "n1", FREE, NOW))
     claimed = [blocks.new_block(cidr, "n2", NOW) for cidr in tour]
     assert search.find_block([PODS], claimed[:2], "n1", FREE, NOW).claim == tour[2]
@@ -100,13 +100,13 @@ def test_the_search_prefers_unclaimed_blocks_and_remembers_empty_old_ones() -> N
     assert len(search.find_block([PODS], undated, "n1", FREE, NOW).take_over) == 4
 
 
-def test_a_block_of_ours_with_room_is_taken_again() -> None:
+def test_an_own_block_with_free_addresses_is_found_again() -> None:
     tour = list(search.rotation(PODS, "n1", FREE, NOW))
     known = [blocks.new_block(cidr, "n2", NOW) for cidr in tour[:3]] + [blocks.new_block(tour[3], "n1", NOW)]
     assert search.find_block([PODS], known, "n1", FREE, NOW).claim == tour[3]
 
 
-def test_a_load_balancers_block_is_nobodys_to_take() -> None:
+def test_a_load_balancers_block_is_never_taken_over() -> None:
     tour = list(search.rotation(PODS, "n1", FREE, NOW))
     known = [blocks.new_block(cidr, "n2", 0).with_spec(affinity="virtual:load-balancer") for cidr in tour]
     assert search.find_block([PODS], known, "n1", FREE, NOW) == search.Candidates()

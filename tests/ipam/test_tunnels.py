@@ -31,7 +31,7 @@ def tunnels(store: MemoryStore) -> TunnelAddresses:
     return TunnelAddresses(store, Allocator(store), "n1")
 
 
-async def test_each_kind_of_encapsulation_has_its_address_noted_on_the_node() -> None:
+async def test_each_kind_of_tunnel_has_its_address_in_an_annotation_of_the_node() -> None:
     store = MemoryStore(node("n1"), IPIP, VXLAN, SIX, PLAIN)
     found = await tunnels(store).update()
     assert {kind: str(address)[:5] for kind, address in found.items()} == {
@@ -55,7 +55,7 @@ async def test_wireguard_has_an_address_once_it_has_a_key() -> None:
     assert list(await tunnels(store).update()) == ["wireguard"]
 
 
-async def test_a_tunnel_that_nobody_asks_for_any_more_gives_its_address_back() -> None:
+async def test_the_address_of_a_tunnel_that_no_pool_wants_any_more_is_released() -> None:
     store = MemoryStore(node("n1"), IPIP)
     await tunnels(store).update()
     [only] = (await store.list(IPPool)).objects
@@ -66,7 +66,7 @@ async def test_a_tunnel_that_nobody_asks_for_any_more_gives_its_address_back() -
     assert await owners(store) == {}
 
 
-async def test_an_address_that_is_somebody_elses_is_replaced() -> None:
+async def test_an_address_assigned_to_another_handle_is_replaced() -> None:
     noted = node("n1").with_data(IPv4IPIPTunnelAddr="10.65.0.7")
     store = MemoryStore(noted, IPIP)
     await Allocator(store).assign_address(ip_address("10.65.0.7"), AddressesWanted("n1", "net.pod"))
@@ -86,7 +86,7 @@ async def test_an_address_outside_the_pools_of_the_tunnel_is_replaced() -> None:
     assert first != second
 
 
-async def test_an_address_that_could_not_be_noted_is_given_back() -> None:
+async def test_an_address_that_could_not_be_written_to_the_node_is_released() -> None:
     class Deaf(MemoryStore):
         async def update(self, resource):  # type: ignore[no-untyped-def]
             if isinstance(resource, Node):

@@ -92,7 +92,7 @@ async def _work(
 
 
 class BlindStore(SqliteStore):
-    """The embedded store without its compare-and-swap: what somebody else wrote meanwhile is overwritten."""
+    """The embedded store without its compare-and-swap: what another process wrote meanwhile is overwritten."""
 
     async def write(self, *writes: Write) -> tuple[Resource | None, ...]:
         while True:

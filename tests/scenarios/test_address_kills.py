@@ -32,7 +32,7 @@ CLEAN_FORKS.set_forkserver_preload(["tests.ipam.worker"])
 
 
 class Cluster:
-    """The processes, what they have said, and what follows from it."""
+    """The processes, what they have reported, and what follows from it."""
 
     def __init__(self, folder: Path, *, blind: bool = False) -> None:
         self.file, self.folder, self.blind = folder / "addresses.db", folder, blind
@@ -84,7 +84,7 @@ class Cluster:
             self._take_in(os.read(self._lines, 1 << 16))
 
     def listen(self) -> None:
-        """Take in what has been said by now."""
+        """Read what has been reported by now."""
         os.set_blocking(self._lines, False)
         try:
             while True:

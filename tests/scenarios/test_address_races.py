@@ -295,7 +295,7 @@ class InOrder(ManyProcesses):
 
 
 class Strict(ManyProcesses):
-    """The same where nobody may borrow."""
+    """The same where no host may borrow."""
 
     strict = True
 

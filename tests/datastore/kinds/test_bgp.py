@@ -11,7 +11,7 @@ from datastore.kinds.bgp import BGPConfiguration, BGPFilter, BGPPeer
 from datastore.record import Resource
 
 
-def test_the_port_of_a_peer_stands_behind_its_address() -> None:
+def test_the_port_of_a_peer_follows_its_address() -> None:
     for text, address, port in (
         ("192.0.2.9", "192.0.2.9", None),
         ("192.0.2.9:1179", "192.0.2.9", 1179),
@@ -45,7 +45,7 @@ REFUSED = [
         lambda: BGPConfiguration.make(
             "default", nodeToNodeMeshEnabled=False, nodeMeshMaxRestartTime="60s"
         ),
-        "nodeMeshMaxRestartTime has no use",
+        "nodeMeshMaxRestartTime has no effect",
     ),
     (lambda: BGPPeer.make("rack1", peer_ip="10.0.0.999"), 'BGPPeer "rack1": spec.peerIP "10.0.0.999" is not an IP'),
     (lambda: BGPPeer.make("p", peer_ip="10.0.0.9:99999"), "no port between 1 and 65535"),
@@ -64,7 +64,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("making", "sentence"), REFUSED, ids=[sentence for _, sentence in REFUSED])
-def test_what_makes_no_sense_is_refused_with_object_and_field(making: Callable[[], Resource], sentence: str) -> None:
+def test_an_invalid_record_is_refused_with_object_and_field(making: Callable[[], Resource], sentence: str) -> None:
     with pytest.raises(Invalid) as refused:
         making()
     assert sentence in str(refused.value)

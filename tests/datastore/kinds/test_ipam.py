@@ -32,7 +32,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("making", "sentence"), REFUSED, ids=[sentence for _, sentence in REFUSED])
-def test_what_makes_no_sense_is_refused_with_object_and_field(making: Callable[[], Resource], sentence: str) -> None:
+def test_an_invalid_record_is_refused_with_object_and_field(making: Callable[[], Resource], sentence: str) -> None:
     with pytest.raises(Invalid) as refused:
         making()
     assert sentence in str(refused.value)

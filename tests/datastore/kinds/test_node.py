@@ -35,7 +35,7 @@ def test_a_node_is_read_from_its_annotations() -> None:
     assert full.labels == {"calico-only": "yes", "rack": "kubernetes"}
 
 
-def test_a_value_of_a_node_that_makes_no_sense_counts_as_absent() -> None:
+def test_a_value_of_a_node_that_cannot_be_parsed_counts_as_absent() -> None:
     broken = node(
         IPv4Address="2001:db8::1/64", IPv6Address="nowhere", ASNumber="-1", RouteReflectorClusterID="fd00::1",
         IPv4IPIPTunnelAddr="fd00::1", labels="[]",

@@ -31,7 +31,7 @@ def test_a_pool_says_which_nodes_and_namespaces_it_is_for() -> None:
     assert IPPool.make("p", cidr="10.0.0.0/16", node_selector="").selects_node({})
 
 
-def test_a_pool_that_is_disabled_refused_or_leaving_gives_no_addresses() -> None:
+def test_a_pool_that_is_disabled_refused_or_being_deleted_gives_no_addresses() -> None:
     record = IPPool.make("p", cidr="10.0.0.0/16").to_json()
     refused = {**record, "status": {"conditions": [{"type": "Allocatable", "status": "False"}]}}
     assert IPPool.read(record).allocatable
@@ -105,7 +105,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("making", "sentence"), REFUSED, ids=[sentence for _, sentence in REFUSED])
-def test_what_makes_no_sense_is_refused_with_object_and_field(making: Callable[[], Resource], sentence: str) -> None:
+def test_an_invalid_record_is_refused_with_object_and_field(making: Callable[[], Resource], sentence: str) -> None:
     with pytest.raises(Invalid) as refused:
         making()
     assert sentence in str(refused.value)
