@@ -23,9 +23,6 @@ from cni.veth import Veth
 from datastore.kinds.pods import WorkloadEndpoint
 from ipam.allocator import Allocator
 
-CONVERGENCE_SECONDS = 2.0
-"""How long CHECK waits for routes that are still being written."""
-
 POLL_SECONDS = 0.05
 
 
@@ -71,7 +68,7 @@ class CheckVerb:
         mac: the container's end's according to prevResult; empty: not compared.
         """
         loop = asyncio.get_running_loop()
-        end = loop.time() + CONVERGENCE_SECONDS
+        end = loop.time() + self._settings.convergence_seconds
         while True:
             pair, differences = self._veth.inspect(network, netns)
             if pair is not None and mac and pair.mac != mac:

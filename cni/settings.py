@@ -18,6 +18,8 @@ class CniSettings:
     interface_prefix: str = "cali"
     timeout_seconds: float = 60.0
     """An ADD, DEL or CHECK that takes longer is given up, and undone."""
+    convergence_seconds: float = 2.0
+    """How long CHECK waits for routes that are still being written."""
 
     def device_of(self, pod: PodRef) -> str:
         """Return the name of the host's end of a pod's veth."""

@@ -43,6 +43,7 @@ from net.prefix import Prefix
 from tests.cni.conftest import Ended, call, configuration
 
 NODE = "n1"
+SETTINGS = CniSettings(NODE)
 DUAL: dict[str, Any] = {"ipam": {"assign_ipv4": True, "assign_ipv6": True}}
 _numbers = itertools.count(1)
 
@@ -169,7 +170,7 @@ async def _unavailable(*_: Any, **__: Any) -> None:
 class NodeUnderTest:
     """A node, and ways to look at everything it holds."""
 
-    def __init__(self, shim: Path, folder: Path, store: Store) -> None:
+    def __init__(self, shim: Path, folder: Path, store: Store, settings: CniSettings) -> None:
         self.shim, self.folder = shim, folder
         self.switch = Switch(store)
         self.store = store
@@ -179,12 +180,11 @@ class NodeUnderTest:
         self.journal = Journal(folder / "released.journal")
         self.allocator = Allocator(store)
         self.limitation: str | None = None
-        self.settings = CniSettings(NODE)
         self.pod_mtu = 1500
         self.serving = Allocator(switched)
         self.veth = Veth()
         self.verbs = Verbs(
-            self.settings,
+            settings,
             switched,
             self.serving,
             self.router,
@@ -231,6 +231,13 @@ class NodeUnderTest:
         ended = await self.call(sandbox.environment("DEL", **environment))
         assert (ended.status, ended.stdout) == (0, b"")
 
+    async def delete_without_datastore(self, *sandboxes: Sandbox) -> None:
+        """Run DELs while the datastore is away: they succeed, and their releases are in the journal."""
+        self.switch.away = True
+        for sandbox in sandboxes:
+            await self.delete(sandbox)
+        self.switch.away = False
+
     async def endpoints(self) -> list[WorkloadEndpoint]:
         return list((await self.store.list(WorkloadEndpoint)).objects)
 
@@ -266,7 +273,11 @@ class NodeUnderTest:
 
 @asynccontextmanager
 async def serving_node(
-    shim: Path, folder: Path, *pools: IPPool, url: str | None = None
+    shim: Path,
+    folder: Path,
+    *pools: IPPool,
+    url: str | None = None,
+    settings: CniSettings = SETTINGS,
 ) -> AsyncIterator[NodeUnderTest]:
     """A node that serves, with these pools (one of IPv4 and one of IPv6 if none is given)."""
     store = datastore.open(url or f"sqlite://{folder}/cluster.db")
@@ -275,7 +286,7 @@ async def serving_node(
         await store.create(Node.make(NODE))
         for pool in pools or (IPPool.make("four", cidr="10.65.0.0/16"), IPPool.make("six", cidr="fd65::/48")):
             await store.create(pool)
-    here = NodeUnderTest(shim, folder, store)
+    here = NodeUnderTest(shim, folder, store, settings)
     await here.server.start()
     try:
         yield here

@@ -12,13 +12,15 @@ import pytest
 
 from cni.check import record_differences
 from cni.protocol import Address, Attachment, PodRef
+from cni.settings import CniSettings
 from datastore.kinds.pods import WorkloadEndpoint
 from kernel.links import Devices
 from kernel.netns import inside
 from kernel.sysctl import write_sysctls
 from tests.cni.conftest import configuration
-from tests.cni.node import NodeUnderTest, Sandbox, on_a_node, serving_node, take_down, until
+from tests.cni.node import NODE, NodeUnderTest, Sandbox, on_a_node, serving_node, take_down, until
 
+IMPATIENT = CniSettings(NODE, convergence_seconds=0.1)
 ATTACHMENT, POD = Attachment("net", "c1", "eth0"), PodRef("default", "web-1")
 ENDPOINT = WorkloadEndpoint.make(
     "n1-k8s-web--1-eth0", namespace="default", node="n1", pod="web-1", containerID="c1", ipNetworks=["10.65.0.1/32"]
@@ -90,12 +92,10 @@ DAMAGES: list[tuple[Callable[[NodeUnderTest, Sandbox], None], str]] = [
 async def test_check_names_the_difference(
     shim: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     damage: Callable[[NodeUnderTest, Sandbox], None],
     named: str,
 ) -> None:
-    monkeypatch.setattr("cni.check.CONVERGENCE_SECONDS", 0.1)
-    async with serving_node(shim, tmp_path) as node:
+    async with serving_node(shim, tmp_path, settings=IMPATIENT) as node:
         pod = node.sandbox("web-1")
         network = configuration(prevResult=await node.add(pod))
         ended = await node.call(pod.environment("CHECK"), network)
@@ -107,9 +107,8 @@ async def test_check_names_the_difference(
 
 
 @on_a_node
-async def test_check_sees_lost_records_and_routes(shim: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cni.check.CONVERGENCE_SECONDS", 0.1)
-    async with serving_node(shim, tmp_path) as node:
+async def test_check_sees_lost_records_and_routes(shim: Path, tmp_path: Path) -> None:
+    async with serving_node(shim, tmp_path, settings=IMPATIENT) as node:
         pod = node.sandbox()
         network = configuration(prevResult=await node.add(pod))
         endpoint = (await node.endpoints())[0]
