@@ -191,7 +191,8 @@ async def _make_defaults(settings: Settings, store: Store, host: Sequence[Interf
     ):
         await _create_unless_there(store, resource)
     if not settings.no_default_pools:
-        for pool in default_pools(settings, (await store.list(IPPool)).objects, host):
+        listed = await store.list(IPPool)
+        for pool in () if listed.unreadable else default_pools(settings, listed.objects, host):
             if await _create_unless_there(store, pool):
                 log.info("made the pool %s with %s", pool.metadata.name, pool.spec.cidr)
 

@@ -43,7 +43,7 @@ class TunnelAddresses:
         return found
 
     async def _update_one(self, kind: TunnelKind) -> Address | None:
-        node, pools = await self._store.get(Node, self._node), (await self._store.list(IPPool)).objects
+        node, pools = await self._store.get(Node, self._node), (await self._store.list(IPPool)).complete()
         candidates = tunnel_pools(kind, node, pools)
         noted = node.tunnel_address(kind)
         if noted is not None and await self._may_stay(kind, noted, candidates):

@@ -108,7 +108,8 @@ async def _rewrite_block(store: Store, cidr: Network) -> None:
     """Rewrite a block from what it and the endpoints contain now."""
     for _ in range(ATTEMPTS):
         block = await store.get(IPAMBlock, cidr_name(str(cidr)))
-        used = {address for endpoint in (await store.list(WorkloadEndpoint)).objects for address in endpoint.addresses}
+        endpoints = (await store.list(WorkloadEndpoint)).complete()
+        used = {address for endpoint in endpoints for address in endpoint.addresses}
         rewritten = consistent(block, used) if faults(block) else None
         if rewritten is None:
             return

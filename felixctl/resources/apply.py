@@ -73,7 +73,7 @@ async def remove(store: Store, keys: Sequence[ObjectKey], *, skip_missing: bool,
     steps = plan.deleted(keys, found, skip_missing=skip_missing)
     pools = [step.resource for step in steps if isinstance(step.resource, IPPool)]
     if pools and not force:
-        plan.reject_pools_in_use(pools, (await store.list(IPAMBlock)).objects)
+        plan.reject_pools_in_use(pools, (await store.list(IPAMBlock)).complete())
     for pool in pools:
         await _release_blocks_of_pool(store, pool)
 

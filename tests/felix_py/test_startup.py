@@ -8,10 +8,12 @@ import pytest
 
 from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool
+from datastore.store import Unreadable
 from felix_py.autodetect import HostInterface
 from felix_py.settings import settings_from
 from felix_py.startup import (
     StartupError,
+    _make_defaults,
     default_pools,
     free_ipv4_network,
     merged,
@@ -19,6 +21,7 @@ from felix_py.startup import (
     random_ula,
     refuse_duplicates,
 )
+from tests.ipam.world import MemoryStore
 
 ETH0 = HostInterface("eth0", True, (ip_interface("192.0.2.1/24"), ip_interface("fe80::1/64")))
 ETH1 = HostInterface("eth1", True, (ip_interface("198.51.100.1/24"),))
@@ -71,3 +74,13 @@ def test_the_first_ipv6_pool_is_a_random_unique_local_48() -> None:
     assert random_ula().prefixlen == 48
     assert random_ula().subnet_of(ip_network("fd00::/8"))  # type: ignore[arg-type]
     assert random_ula() != random_ula()
+
+
+async def test_no_pool_is_made_beside_one_that_cannot_be_read() -> None:
+    store = MemoryStore()
+    store.unreadable = (Unreadable(IPPool, "ours", None, 'IPPool "ours": spec.cidr is required'),)
+    await _make_defaults(settings_from({}, {}), store, [ip_interface("192.0.2.1/24")])
+    assert (await store.list(IPPool)).objects == ()
+    store.unreadable = ()
+    await _make_defaults(settings_from({}, {}), store, [ip_interface("192.0.2.1/24")])
+    assert len((await store.list(IPPool)).objects) == 1

@@ -6,9 +6,10 @@ from ipaddress import ip_address
 
 import pytest
 
-from datastore.errors import Unavailable
+from datastore.errors import Invalid, Unavailable
 from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool
+from datastore.store import Unreadable
 from ipam.allocator import AddressesWanted, Allocator
 from ipam.errors import Exhausted
 from ipam.tunnel_pools import tunnel_handle
@@ -104,3 +105,13 @@ async def test_a_full_pool_is_a_sentence_that_names_the_tunnel() -> None:
     await Allocator(store).assign(AddressesWanted("n1", "net.pod"))
     with pytest.raises(Exhausted, match="ipip-tunnel-addr-n1 on node n1"):
         await tunnels(store).update()
+
+
+async def test_an_address_is_not_released_because_its_pool_cannot_be_read() -> None:
+    store = MemoryStore(IPIP, node("n1"))
+    given = await tunnels(store).update(["ipip"])
+    store.objects.pop(("IPPool", None, IPIP.name))
+    store.unreadable = (Unreadable(IPPool, IPIP.name, None, 'IPPool "ipip": spec.cidr is required'),)
+    with pytest.raises(Invalid, match=r"spec\.cidr is required"):
+        await tunnels(store).update(["ipip"])
+    assert await owners(store) == {given["ipip"]: "ipip-tunnel-addr-n1"}

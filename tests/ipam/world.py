@@ -14,7 +14,19 @@ from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool
 from datastore.merge_patch import merged
 from datastore.record import Resource
-from datastore.store import Create, Delete, InSync, Interest, Listed, Store, Update, WatchEvent, Write, interest_in
+from datastore.store import (
+    Create,
+    Delete,
+    InSync,
+    Interest,
+    Listed,
+    Store,
+    Unreadable,
+    Update,
+    WatchEvent,
+    Write,
+    interest_in,
+)
 from ipam import block as blocks
 from ipam.allocator import AddressesWanted
 from ipam.names import affine_host
@@ -33,6 +45,7 @@ class MemoryStore:
         self.compares = compares
         self.calls: Counter[str] = Counter()
         self.objects: dict[Key, Resource] = {}
+        self.unreadable: tuple[Unreadable, ...] = ()
         self._revisions = itertools.count(1)
         for resource in resources:
             self._put(resource)
@@ -53,7 +66,8 @@ class MemoryStore:
                 cast(R, found)
                 for key, found in sorted(self.objects.items(), key=lambda item: (item[0][1] or "", item[0][2]))
                 if key[0] == interest.kind.KIND and interest.labels.items() <= found.metadata.labels.items()
-            )
+            ),
+            tuple(record for record in self.unreadable if record.kind is interest.kind),
         )
 
     async def create(self, resource: R) -> R:
