@@ -1,0 +1,166 @@
+"""The host's devices, folded from one reading and from events: names, what is up, and the MTU that is left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from felix_py.host import Host
+from felix_py.topics import Topic
+from kernel.events import AddressChanged, LinkChanged
+from kernel.link_codec import InterfaceAddress, Link
+from net.prefix import pack
+
+OWN = pack("192.0.2.1")
+LO = Link(1, "lo", up=True, carrier=True, mtu=65536, mac=b"")
+ETH0 = Link(2, "eth0", up=True, carrier=True, mtu=1500, mac=bytes(6))
+ETH1 = Link(3, "eth1", up=True, carrier=True, mtu=9000, mac=bytes(6))
+TUNL0 = Link(4, "tunl0", up=True, carrier=True, mtu=1480, mac=b"")
+CALI0 = Link(7, "cali0", up=True, carrier=True, mtu=1400, mac=bytes(6))
+ON_ETH0 = InterfaceAddress(2, OWN, 24, 2, 0)
+
+
+def host(links: Iterable[Link] = (LO, ETH0), addresses: Iterable[InterfaceAddress] = (ON_ETH0,)) -> Host:
+    made = Host([OWN], "cali", ["tunl0"])
+    made.load(links, addresses)
+    made.take_changed()
+    return made
+
+
+def test_a_device_that_comes_goes_or_goes_down_is_known_by_name_and_index() -> None:
+    one = host()
+    one.fold(LinkChanged(CALI0))
+    assert (one.up["cali0"], one.names[7]) == (7, "cali0")
+    one.fold(LinkChanged(replace(CALI0, up=False)))
+    assert ("cali0" in one.up, one.names[7]) == (False, "cali0")
+    one.fold(LinkChanged(CALI0, gone=True))
+    assert 7 not in one.names
+
+
+def test_a_renamed_device_is_up_under_its_new_name_only() -> None:
+    one = host([CALI0])
+    one.fold(LinkChanged(replace(CALI0, name="cali1")))
+    assert dict(one.up) == {"cali1": 7}
+    assert one.take_changed() == {"cali0", "cali1"}
+
+
+def test_the_end_of_a_former_device_does_not_take_its_name_from_the_next() -> None:
+    one = host([CALI0])
+    one.fold(LinkChanged(replace(CALI0, index=8)))
+    one.fold(LinkChanged(CALI0, gone=True))
+    assert one.up["cali0"] == 8
+
+
+def test_the_mapping_of_names_is_the_same_after_everything_is_read_anew() -> None:
+    one = host()
+    names, up = one.names, one.up
+    one.load([ETH1], [])
+    assert (dict(names), dict(up)) == ({3: "eth1"}, {"eth1": 3})
+
+
+def test_an_attached_pods_device_is_known_before_its_event() -> None:
+    one = host()
+    one.attached("cali0", 7)
+    assert (one.up["cali0"], one.names[7]) == (7, "cali0")
+
+
+def test_a_pods_device_concerns_pods_alone() -> None:
+    assert host().fold(LinkChanged(CALI0)) == Topic.PODS
+
+
+def test_a_device_of_the_host_concerns_next_hops_when_it_comes_goes_or_changes_carrier() -> None:
+    one = host()
+    assert one.fold(LinkChanged(ETH1)) & Topic.NEXT_HOPS
+    assert not one.fold(LinkChanged(replace(ETH1, mtu=1280))) & Topic.NEXT_HOPS
+    assert one.fold(LinkChanged(replace(ETH1, carrier=False))) & Topic.NEXT_HOPS
+    assert one.fold(LinkChanged(ETH1, gone=True)) & Topic.NEXT_HOPS
+
+
+def test_an_address_concerns_next_hops_and_on_a_tunnels_device_the_tunnel() -> None:
+    one = host([ETH0, TUNL0])
+    assert one.fold(AddressChanged(InterfaceAddress(2, pack("198.51.100.1"), 24, 2, 0))) == Topic.NEXT_HOPS
+    on_tunnel = AddressChanged(InterfaceAddress(4, pack("10.65.1.9"), 32, 2, 0), gone=True)
+    assert one.fold(on_tunnel) == Topic.NEXT_HOPS | Topic.TUNNEL_DEVICES
+
+
+def test_a_tunnels_device_concerns_the_tunnel() -> None:
+    assert host([ETH0, TUNL0]).fold(LinkChanged(replace(TUNL0, up=False))) & Topic.TUNNEL_DEVICES
+
+
+def test_the_mtu_is_that_of_the_device_with_the_nodes_address() -> None:
+    assert host([LO, ETH0, ETH1]).mtu == 1500
+
+
+def test_of_two_devices_with_the_nodes_addresses_the_smaller_mtu_counts() -> None:
+    both = Host([OWN, pack("fd00::1")], "cali")
+    both.load([ETH0, ETH1], [ON_ETH0, InterfaceAddress(3, pack("fd00::1"), 64, 10, 0)])
+    assert both.mtu == 1500
+
+
+def test_a_changed_uplink_changes_the_mtu_and_says_so() -> None:
+    one = host()
+    assert one.fold(LinkChanged(replace(ETH0, mtu=9000))) & Topic.MTU
+    assert one.mtu == 9000
+    assert not one.fold(LinkChanged(replace(ETH0, mtu=9000))) & Topic.MTU
+
+
+def test_an_address_that_moves_to_another_device_takes_the_mtu_along() -> None:
+    one = host([LO, ETH0, ETH1])
+    assert one.fold(AddressChanged(replace(ON_ETH0, index=3))) == Topic.NEXT_HOPS
+    assert one.fold(AddressChanged(ON_ETH0, gone=True)) == Topic.NEXT_HOPS | Topic.MTU
+    assert one.mtu == 9000
+
+
+@pytest.mark.parametrize("excluded", [CALI0, TUNL0, replace(CALI0, name="docker0"), replace(ETH0, up=False, mtu=1280)])
+def test_a_node_whose_address_is_on_its_loopback_sends_by_any_other_device_that_is_up(excluded: Link) -> None:
+    assert host([LO, ETH1, excluded], [InterfaceAddress(1, OWN, 32, 2, 0)]).mtu == 9000
+
+
+def test_without_any_device_the_mtu_is_ethernets() -> None:
+    assert host([], []).mtu == 1500
+
+
+links = st.builds(
+    Link,
+    index=st.integers(1, 5),
+    name=st.sampled_from(["lo", "eth0", "eth1", "tunl0", "cali0", "cali1"]),
+    up=st.booleans(),
+    carrier=st.booleans(),
+    mtu=st.sampled_from([1400, 1500, 9000]),
+    mac=st.just(b""),
+)
+addresses = st.builds(
+    InterfaceAddress, st.integers(1, 5), st.sampled_from([OWN, pack("192.0.2.9")]), st.just(24), st.just(2), st.just(0)
+)
+events = st.lists(
+    st.one_of(st.builds(LinkChanged, links, st.booleans()), st.builds(AddressChanged, addresses, st.booleans()))
+)
+
+
+@given(events)
+def test_event_by_event_is_what_one_reading_at_the_end_shows(history: list[LinkChanged | AddressChanged]) -> None:
+    """As in a kernel, where a name and an index are one device's, and addresses go with their device."""
+    there: dict[int, Link] = {}
+    has: set[InterfaceAddress] = set()
+    one = host([], [])
+    for event in history:
+        match event:
+            case LinkChanged(link, gone):
+                if any(other.name == link.name and other.index != link.index for other in there.values()):
+                    continue
+                there.pop(link.index, None)
+                if gone:
+                    has = {address for address in has if address.index != link.index}
+                else:
+                    there[link.index] = link
+            case AddressChanged(address, gone):
+                if address.index not in there:
+                    continue
+                has = has - {address} if gone else has | {address}
+        one.fold(event)
+    anew = host(there.values(), has)
+    assert (dict(one.up), dict(one.names), one.mtu) == (dict(anew.up), dict(anew.names), anew.mtu)

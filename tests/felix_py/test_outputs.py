@@ -1,0 +1,85 @@
+"""Outputs run in their order, each after the changes that it depends on; topics stay due until they are taken."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from felix_py.outputs import Due, Output, bring_in_line
+from felix_py.topics import Topic
+
+
+def recorder(done: list[str]) -> Callable[[str, Topic], Output]:
+    def made(name: str, on: Topic) -> Output:
+        async def apply() -> None:
+            done.append(name)
+
+        return Output(name, on, apply)
+
+    return made
+
+
+async def test_outputs_run_in_order_whatever_the_order_of_the_changes() -> None:
+    done: list[str] = []
+    output = recorder(done)
+    outputs = (output("routes", Topic.PODS | Topic.BLOCKS), output("announcements", Topic.BLOCKS))
+    await bring_in_line(outputs, Topic.BLOCKS | Topic.PODS)
+    assert done == ["routes", "announcements"]
+
+
+async def test_an_output_runs_only_after_what_it_depends_on() -> None:
+    done: list[str] = []
+    output = recorder(done)
+    await bring_in_line((output("routes", Topic.PODS), output("sessions", Topic.BGP)), Topic.PODS)
+    assert done == ["routes"]
+    await bring_in_line((output("routes", Topic.PODS),), Topic.NOTHING)
+    assert done == ["routes"]
+
+
+async def test_an_output_that_waits_holds_up_the_ones_after_it() -> None:
+    done: list[str] = []
+    gate = asyncio.Event()
+
+    async def slow() -> None:
+        await gate.wait()
+        done.append("routes")
+
+    apply: Callable[[], Awaitable[None]] = slow
+    outputs = (Output("routes", Topic.BLOCKS, apply), recorder(done)("announcements", Topic.BLOCKS))
+    running = asyncio.create_task(bring_in_line(outputs, Topic.BLOCKS))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not done
+    gate.set()
+    await running
+    assert done == ["routes", "announcements"]
+
+
+async def test_what_is_not_taken_stays_due() -> None:
+    due = Due()
+    due.add(Topic.PODS | Topic.ROUTES)
+    assert due.take(Topic.BEFORE_SYNC) == Topic.ROUTES
+    assert due.take() == Topic.PODS
+    assert due.take() == Topic.NOTHING
+
+
+async def test_it_waits_for_a_topic_and_nothing_is_none() -> None:
+    due = Due()
+    waiting = asyncio.create_task(due.wait())
+    due.add(Topic.NOTHING)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    due.add(Topic.BGP)
+    await waiting
+
+
+async def test_a_burst_is_added_once() -> None:
+    due = Due()
+    for topic in (Topic.NEXT_HOPS, Topic.NEXT_HOPS, Topic.MTU):
+        due.add_later(topic, 0.001)
+    assert due.take() == Topic.NOTHING
+    await due.wait()
+    assert due.take() == Topic.NEXT_HOPS | Topic.MTU
+    due.add_later(Topic.NEXT_HOPS, 0.001)
+    await due.wait()
+    assert due.take() == Topic.NEXT_HOPS
