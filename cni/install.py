@@ -8,11 +8,11 @@ refuses DEL, and its pods stay in Terminating for ever.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from cni.files import replace
 
 BINARY = "felix"
 CONFLIST = "10-felix.conflist"
@@ -46,7 +46,7 @@ def install_shim(source: Path, folder: Path = Path("/opt/cni/bin")) -> Path:
     place = folder / BINARY
     content = source.read_bytes()
     if not place.exists() or place.read_bytes() != content:
-        _replace(place, content, 0o755)
+        replace(place, content, 0o755)
     return place
 
 
@@ -55,22 +55,5 @@ def install_conflist(document: Mapping[str, Any], folder: Path = Path("/etc/cni/
     place = folder / CONFLIST
     content = json.dumps(document, indent=2).encode() + b"\n"
     if not place.exists() or place.read_bytes() != content:
-        _replace(place, content, 0o600)
+        replace(place, content, 0o600)
     return place
-
-
-def _replace(place: Path, content: bytes, mode: int) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    # The dot keeps a runtime that reads the folder from taking the unfinished file for a configuration.
-    descriptor, name = tempfile.mkstemp(prefix=f".{place.name}.", dir=place.parent)
-    temporary = Path(name)
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(mode)
-        temporary.rename(place)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

@@ -13,6 +13,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
+from cni.files import replace, sync_folder
 from cni.protocol import Attachment, PodRef
 
 
@@ -50,7 +51,7 @@ class Journal:
             file.flush()
             os.fsync(file.fileno())
         if new:
-            _sync(self._path.parent)
+            sync_folder(self._path.parent)
         self._pending[pending] = None
 
     def remove(self, done: Collection[PendingRelease]) -> None:
@@ -58,13 +59,7 @@ class Journal:
         left = [one for one in self._pending if one not in done]
         if len(left) == len(self._pending):
             return
-        temporary = self._path.with_suffix(".new")
-        with open(temporary, "wb") as file:
-            file.writelines(map(_line, left))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(self._path)
-        _sync(self._path.parent)
+        replace(self._path, b"".join(map(_line, left)), 0o644)
         self._pending = dict.fromkeys(left)
 
 
@@ -84,11 +79,3 @@ def _read(path: Path) -> list[PendingRelease]:
             continue
         found.append(PendingRelease(Attachment(network, container_id, device), PodRef(namespace, pod, uid)))
     return found
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

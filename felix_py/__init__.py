@@ -1,1 +1,1 @@
-"""The agent: makes this node match what the cluster says."""
+"""The agent: makes this node match the cluster's records."""

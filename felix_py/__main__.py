@@ -27,6 +27,7 @@ from felix_py import logs
 from felix_py.agent import Agent
 from felix_py.agent_status import AgentReporter
 from felix_py.autodetect import AutodetectionError
+from felix_py.backoff import Backoff
 from felix_py.checks import Checks
 from felix_py.edges import Edges
 from felix_py.gc_tuning import apply
@@ -49,7 +50,7 @@ log = logging.getLogger("felix")
 USAGE, FAILURE = 2, 1
 FORWARDING = {"net/ipv4/ip_forward": "1", "net/ipv6/conf/all/forwarding": "1"}
 _IPV6_SYSCTLS = ("ipv6/conf/all/forwarding",)  # not there on a host without IPv6
-RETRY_SECONDS = 1.0
+FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 1.0, 10.0
 
 
 def main() -> int:
@@ -127,7 +128,7 @@ async def _serve(settings: Settings) -> None:
 
 @contextmanager
 def _single_instance(run_dir: Path) -> Iterator[None]:
-    """Be the only agent of this node: two would write each other's routes. Raises StartupError: one runs already."""
+    """Hold the lock of this node's agent: two would write each other's routes. Raises StartupError: another holds it."""
     run_dir.mkdir(parents=True, exist_ok=True)
     with (run_dir / "agent.lock").open("w") as lock:
         try:
@@ -139,39 +140,43 @@ def _single_instance(run_dir: Path) -> Iterator[None]:
 
 async def _start(settings: Settings, store: Store, kernel: Rtnetlink, allocator: Allocator) -> Identity:
     """Start up, waiting for a datastore that is away. What is wrong for good rises."""
+    backoff = Backoff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
     while True:
         try:
             identity = await start(settings, store, kernel)
             await allocator.adopt(identity.node)
             return identity
         except Unavailable as error:
-            log.warning("start up: %s; next try in %g s", error, RETRY_SECONDS)
-            await asyncio.sleep(RETRY_SECONDS)
+            pause = backoff.next()
+            log.warning("start up: %s; next try in %.1f s", error, pause)
+            await asyncio.sleep(pause)
 
 
 async def _serve_cni(settings: Settings, agent: Agent, verbs: Verbs) -> None:
-    """Answer the container runtime from the moment that pods can be routed; only then tell it that we are there."""
+    """Answer the container runtime from the moment that pods can be routed; only then install the conflist."""
     await agent.ready()
     server = CniServer(settings.run_dir / "cni.sock", verbs)
     await server.start()
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(verbs.cleanup.run())
-            await _tell_the_runtime(settings, agent)
+            await _install_conflist(settings, agent)
             log.info("ready: pods may be attached")
     finally:
         await server.stop()
 
 
-async def _tell_the_runtime(settings: Settings, agent: Agent) -> None:
+async def _install_conflist(settings: Settings, agent: Agent) -> None:
     """Install the conflist, again and again while the disk does not take it: pods that run are served meanwhile."""
+    backoff = Backoff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
     while settings.cni_conf_dir is not None:
         try:
             install_conflist(_network(settings, agent), settings.cni_conf_dir)
             return
         except OSError as error:
-            log.error("install the conflist in %s: %s; next try in %g s", settings.cni_conf_dir, error, RETRY_SECONDS)
-            await asyncio.sleep(RETRY_SECONDS)
+            pause = backoff.next()
+            log.error("install the conflist in %s: %s; next try in %.1f s", settings.cni_conf_dir, error, pause)
+            await asyncio.sleep(pause)
 
 
 def _network(settings: Settings, agent: Agent) -> Mapping[str, Any]:

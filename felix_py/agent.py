@@ -1,8 +1,8 @@
 """The agent's loop: fold what happens, bring the world in line, in one order.
 
-An edge: it owns the tasks that listen (datastore, kernel, sidecar). Each only folds what it hears and adds the topics
-that changed; one task brings the outputs in line. Attaching a pod does its part at once, because a container runtime
-is waiting.
+An edge: it owns the tasks that listen (datastore, kernel, sidecar). Each only folds what it receives and adds the
+topics that changed; one task brings the outputs in line. Attaching a pod does its part at once, because a container
+runtime is waiting.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ NEXT_HOPS_SECONDS = 0.02  # changes of the host's own routes come in bursts
 
 
 class Agent:
-    """Makes this node's kernel and this node's announcements match what the cluster says."""
+    """Makes this node's kernel and this node's announcements match the cluster's records."""
 
     def __init__(self, settings: Settings, identity: Identity, edges: Edges) -> None:
         self.settings, self.identity, self.edges = settings, identity, edges
@@ -68,7 +68,7 @@ class Agent:
             Output("pods", Topic.PODS, routing.state_pods),
             Output("blackholes", Topic.BLOCKS, routing.state_blocks),
             Output("tunnel routes", on.TUNNEL_ROUTES, routing.state_tunnels),
-            Output("leftovers", Topic.IN_SYNC, routing.allow_local_removal),
+            Output("stale routes", Topic.IN_SYNC, routing.allow_local_removal),
             Output("routes", on.ROUTES, routing.write),
             Output("readiness", Topic.IN_SYNC, self.progress.wrote_first),
             Output("pod MTU", on.POD_MTU, self._write_pod_mtu),
@@ -96,7 +96,7 @@ class Agent:
         ]
 
     async def ready(self) -> None:
-        """Return when the datastore is in sync and the kernel has what it says: pods may be attached."""
+        """Return when the datastore is in sync and the kernel has what it asks for: pods may be attached."""
         await self.progress.wait()
 
     # Folds in

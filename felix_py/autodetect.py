@@ -140,7 +140,7 @@ def _only(found: Sequence[tuple[str, Interface]], method: str, version: int) -> 
         rivals = ", ".join(f"{address} on {name}" for name, address in found)
         raise AutodetectionError(
             f"detect the node's IPv{version} address by {method}: {len(devices)} devices fit ({rivals}); "
-            "say which by interface=, cidr= or can-reach="
+            "choose one by interface=, cidr= or can-reach="
         )
     return found[0][1]
 

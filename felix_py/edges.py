@@ -1,6 +1,6 @@
 """What the agent's loop needs of the world, as Protocols: the kernel, the BGP sidecar, and the end of a tunnel.
 
-The store is the fourth (`datastore.store.Store`). Beside each stands a small honest fake in tests/felix_py/fakes.py.
+The store is the fourth (`datastore.store.Store`). Each has a small honest fake in tests/felix_py/fakes.py.
 """
 
 from __future__ import annotations

@@ -5,28 +5,27 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from cni.files import replace
+
 log = logging.getLogger("felix.files")
 
 
 def read_text(path: Path) -> str:
-    """Return what the file holds; nothing if it cannot be read. Bytes that are not UTF-8 become U+FFFD."""
+    """Return what the file holds; nothing if it cannot be read."""
     try:
-        return path.read_text(errors="replace")
+        return path.read_text()
     except OSError:
         return ""
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write the file by rename, so that nobody reads half of it. One that says this already is left as it is.
+    """Replace the file's content, if it is another.
 
-    A full or read-only disk is no reason to stop routing: it is told, and the next change is written again.
+    A full or read-only disk is no reason to stop routing: it is logged, and the next change is written again.
     """
     if read_text(path) == text:
         return
-    fresh = path.with_name(path.name + ".new")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(text)
-        fresh.rename(path)
+        replace(path, text.encode(), 0o644)
     except OSError as error:
-        log.error("write %r to %s: %s; whoever reads it finds what was there before", text, path, error.strerror)
+        log.error("write %r to %s: %s; its readers find what was there before", text, path, error.strerror)

@@ -1,4 +1,4 @@
-"""How often Python searches for garbage cycles in a process that holds routes by the hundred thousand."""
+"""Garbage-collector tuning for 100,000 routes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What this machine's kernel says of its devices: one reading and then events, folded into one state.
+"""This machine's devices, as its kernel reports them: one reading and then events, folded into one state.
 
 Pure: no I/O, no clock, no logging. The twin of `Snapshot`, and the one owner of names, indices, addresses and MTUs of
 devices. Like it, it also knows what no event can have reported yet: the device of a pod that is being attached.

@@ -30,7 +30,7 @@ class Violation(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class NodeRecords:
-    """What the datastore says of one node.
+    """What the datastore has of one node.
 
     endpoints: its pods. blocks: its own, and those that it has borrowed an address from. affinities: its own.
     leaving: handles whose release is journaled.

@@ -1,6 +1,6 @@
 """How this process logs: one line an event, `key=value` fields, to standard error.
 
-A change to the kernel is logged in the words of the `ip` command, so that it can be typed back.
+A change to the kernel is logged as a command of `ip`, so that it can be typed back.
 """
 
 from __future__ import annotations

@@ -22,10 +22,10 @@ class Progress:
         return self.fib_read and self.datastore_in_sync and self.first_write
 
     async def wrote_first(self) -> None:
-        """The kernel has what the datastore says."""
+        """Note that the kernel has what the datastore asks for."""
         self.first_write = True
         self._wrote.set()
 
     async def wait(self) -> None:
-        """Return when the kernel has what the datastore says: pods may be attached."""
+        """Return when the kernel has what the datastore asks for: pods may be attached."""
         await self._wrote.wait()

@@ -27,7 +27,7 @@ class RouteRefused(Exception):
 
 
 class Routing:
-    """The routes of one node, from what its snapshot, its host and its peers say."""
+    """The routes of one node, from its snapshot, its host and its peers."""
 
     def __init__(
         self, ownership: Ownership, kernel: Kernel, snapshot: Snapshot, host: Host, wake: Callable[[], None]
@@ -41,7 +41,7 @@ class Routing:
         self.learned = LearnedRoutes(ownership)
         self.writer = FibWriter(kernel, self.rib, Fib(ownership), wake, host.names)
 
-    # What this node's own state says
+    # From snapshot and host
 
     async def state_pods(self) -> None:
         """State the routes of the pods that changed, or whose device did."""
@@ -72,7 +72,7 @@ class Routing:
     def tunnel_wanted(self) -> bool:
         return any(IPIP.wanted_by(pool.resource) for pool in self._snapshot.pools.values())
 
-    # What the peers say
+    # From the peers
 
     def learn(self, routes: Mapping[Prefix, LearnedPaths]) -> None:
         self.learned.resolved(self.rib, self._resolve(self.learned.unknown(routes.values())))

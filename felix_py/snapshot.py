@@ -1,4 +1,4 @@
-"""What the cluster says, as far as it matters to this node: watch events folded into one state.
+"""The cluster's records, as far as they matter to this node: watch events folded into one state.
 
 Pure: no I/O, no clock, no logging. It also holds what the watch cannot report yet: the attachments this agent has just
 made or ended itself. Until the datastore has reported them back, an older event must not undo them.

@@ -1,7 +1,6 @@
-"""The routes that each source wants, as functions of what the cluster and the peers say.
+"""The routes that each source wants, as functions of the cluster's records and of what the peers announced.
 
-Pure: no I/O, no clock, no logging. Tunnels (IPIP, VXLAN) dock here as one more source, between pods and what
-the peers announced: see `Source.TUNNELS`.
+Pure: no I/O, no clock, no logging. The source of tunnels is in felix_py/tunnels.py.
 """
 
 from __future__ import annotations
@@ -24,41 +23,40 @@ class PodRoutes:
     def __init__(self, ownership: Ownership) -> None:
         self._ownership = ownership
         self._stated: dict[EndpointKey, dict[Prefix, RouteSpec]] = {}
-        self._paths: dict[tuple[int, int], RouteSpec] = {}
+        self._specs: dict[tuple[int, int], RouteSpec] = {}
 
-    def update(self, rib: Rib, key: EndpointKey, endpoint: Endpoint | None, devices: Mapping[str, int]) -> set[Prefix]:
-        """State the routes of one endpoint, or that it has none any more; return the addresses it has or had.
+    def update(self, rib: Rib, key: EndpointKey, endpoint: Endpoint | None, devices: Mapping[str, int]) -> None:
+        """State the routes of one endpoint, or that it has none any more.
 
         devices: the devices that are up, by name. A pod whose device is not there wants its route all the same:
-        it stands in the RIB, unresolved, and is shown.
+        it is in the RIB, unresolved, and is shown.
         """
         before, now = self._stated.pop(key, {}), {}
         if endpoint is not None:
             device = devices.get(endpoint.device)
-            now = {address: self._path(device, address.bits) for address in endpoint.addresses}
+            now = {address: self._spec(device, address.bits) for address in endpoint.addresses}
         for address in before.keys() - now.keys():
             if rib.wanted(Source.PODS).get(address) == before[address]:  # else another pod has it by now
                 rib.remove(Source.PODS, address)
-        for address, path in now.items():
-            rib.put(Source.PODS, address, path)
+        for address, spec in now.items():
+            rib.put(Source.PODS, address, spec)
         if now:
             self._stated[key] = now
-        return before.keys() | now.keys()
 
-    def _path(self, device: int | None, bits: int) -> RouteSpec:
+    def _spec(self, device: int | None, bits: int) -> RouteSpec:
         scope = LINK_SCOPE if bits == 32 else 0  # IPv6 has no scopes on routes
         if device is None:
             return RouteSpec(self._ownership.local, metric=self._ownership.metric, scope=scope)
-        if (device, bits) not in self._paths:
+        if (device, bits) not in self._specs:
             hops = (NextHop(device),)
-            self._paths[device, bits] = RouteSpec(
+            self._specs[device, bits] = RouteSpec(
                 self._ownership.local, hops=hops, metric=self._ownership.metric, scope=scope
             )
-        return self._paths[device, bits]
+        return self._specs[device, bits]
 
     def forget_device(self, device: int) -> None:
         for bits in (32, 128):
-            self._paths.pop((device, bits), None)
+            self._specs.pop((device, bits), None)
 
 
 def block_routes(blocks: Iterable[Prefix], ownership: Ownership) -> dict[Prefix, RouteSpec]:
@@ -66,8 +64,8 @@ def block_routes(blocks: Iterable[Prefix], ownership: Ownership) -> dict[Prefix,
 
     A block of a single address has none: it would have a pod's address as its destination.
     """
-    path = RouteSpec(ownership.local, kind=BLACKHOLE, metric=ownership.metric)
-    return {block: path for block in blocks if not block.is_host}
+    spec = RouteSpec(ownership.local, kind=BLACKHOLE, metric=ownership.metric)
+    return {block: spec for block in blocks if not block.is_host}
 
 
 class LearnedRoutes:
@@ -77,7 +75,7 @@ class LearnedRoutes:
         self._ownership = ownership
         self._routes: dict[Prefix, LearnedPaths] = {}
         self._hops: dict[bytes, NextHop | None] = {}
-        self._paths: dict[LearnedPaths, RouteSpec] = {}
+        self._specs: dict[LearnedPaths, RouteSpec] = {}
 
     @property
     def routes(self) -> Mapping[Prefix, LearnedPaths]:
@@ -92,7 +90,7 @@ class LearnedRoutes:
         return set(self._hops)
 
     def unknown(self, learned: Iterable[LearnedPaths]) -> set[bytes]:
-        """Return the next hops that nobody has resolved yet."""
+        """Return the next hops that were never resolved."""
         return {path.next_hop for paths in set(learned) for path in paths} - self._hops.keys()
 
     def resolved(self, rib: Rib, answers: Mapping[bytes, NextHop | None]) -> None:
@@ -101,19 +99,19 @@ class LearnedRoutes:
         self._hops.update(answers)
         if not moved:
             return
-        affected = {paths for paths in self._paths if any(path.next_hop in moved for path in paths)}
+        affected = {paths for paths in self._specs if any(path.next_hop in moved for path in paths)}
         for paths in affected:
-            del self._paths[paths]
+            del self._specs[paths]
         if affected:
             for prefix, paths in self._routes.items():
                 if paths in affected:
-                    rib.put(Source.LEARNED, prefix, self._path(paths))
+                    rib.put(Source.LEARNED, prefix, self._spec(paths))
 
     def put(self, rib: Rib, routes: Mapping[Prefix, LearnedPaths]) -> None:
         """State routes; their next hops have been resolved. Where only the peer differs, the RIB does not change."""
         self._routes.update(routes)
-        path_of = self._path
-        rib.put_all(Source.LEARNED, {prefix: path_of(paths) for prefix, paths in routes.items()})
+        spec_of = self._spec
+        rib.put_all(Source.LEARNED, {prefix: spec_of(paths) for prefix, paths in routes.items()})
 
     def remove(self, rib: Rib, prefixes: Iterable[Prefix]) -> None:
         for prefix in prefixes:
@@ -123,9 +121,9 @@ class LearnedRoutes:
     def unreachable(self) -> set[bytes]:
         return {address for address in self.next_hops() if self._hops.get(address) is None}
 
-    def _path(self, paths: LearnedPaths) -> RouteSpec:
-        if paths not in self._paths:
+    def _spec(self, paths: LearnedPaths) -> RouteSpec:
+        if paths not in self._specs:
             next_hops = dict.fromkeys(path.next_hop for path in paths)
             hops = tuple(hop for address in next_hops if (hop := self._hops.get(address)) is not None)
-            self._paths[paths] = RouteSpec(self._ownership.learned, hops=hops, metric=self._ownership.metric)
-        return self._paths[paths]
+            self._specs[paths] = RouteSpec(self._ownership.learned, hops=hops, metric=self._ownership.metric)
+        return self._specs[paths]

@@ -154,20 +154,20 @@ def refuse_duplicates(name: str, own: Iterable[Interface | None], nodes: Iterabl
 def node_annotations(
     settings: Settings, ipv4: Interface | None, ipv6: Interface | None, interfaces: Sequence[HostInterface]
 ) -> dict[str, str]:
-    """Return what the Node says of this node. An empty text means that the annotation is to go."""
+    """Return the annotations of this node's Node that are start-up's. An empty text: the annotation is to go."""
     listed = [
         {"name": i.name, "addresses": [str(a.ip) for a in i.addresses if not a.is_link_local]}
         for i in interfaces
         if i.up and {ipv4, ipv6} & set(i.addresses)
     ]
-    said = {
+    found = {
         "IPv4Address": str(ipv4 or ""),
         "IPv6Address": str(ipv6 or ""),
         "Interfaces": json.dumps(listed, separators=(",", ":")),
     }
     if settings.as_number is not None:
-        said["ASNumber"] = str(settings.as_number)
-    return {ANNOTATION + key: text for key, text in said.items()}
+        found["ASNumber"] = str(settings.as_number)
+    return {ANNOTATION + key: text for key, text in found.items()}
 
 
 def merged(annotations: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:

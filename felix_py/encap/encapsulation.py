@@ -21,7 +21,7 @@ class Encapsulation:
     """One kind of tunnel.
 
     kind: as IPAM and the Node's annotations call it. overhead: bytes that it adds to a packet. version: the IP version
-    of what it carries. mode_of: how a pool asks for it. configured_mtu: what a FelixConfiguration says, None or 0 =
+    of what it carries. mode_of: how a pool asks for it. configured_mtu: what a FelixConfiguration sets, None or 0 =
     nothing.
     """
 

@@ -1,95 +1,65 @@
-"""Which notices hold, and which are new."""
+"""Which notices are new: each once, and again only after it was gone."""
 
 from __future__ import annotations
 
-from hypothesis import given
-from hypothesis import strategies as st
-
 from datastore.kinds.bgp import BGPPeer
 from datastore.kinds.node import Node
-from datastore.kinds.pools import IPPool
 from datastore.notices import Notice
-from datastore.record import Resource
-from datastore.resources import KINDS
 from datastore.store import Changed, Gone, InSync
 from felix_py.current_notices import CurrentNotices
-from felix_py.notices import WATCHED_FOR_NOTICES, notices_of
+
+FILTERED = BGPPeer.make("rack", peerIP="192.0.2.9", asNumber=64512, filters=["reject-all"])
+PLAIN = BGPPeer.make("rack", peerIP="192.0.2.9", asNumber=64512)
+SETTING = Notice("Setting", "FELIX_BPFENABLED", "", "there is no BPF", "nothing happens")
 
 
-def peer(*filters: str) -> BGPPeer:
-    return BGPPeer.make("rack1", peerIP="192.0.2.9", asNumber=64513, filters=list(filters))
-
-
-def gone(resource: Resource) -> Gone:
-    return Gone(type(resource), resource.name, resource.namespace)
+def fields(notices: tuple[Notice, ...]) -> list[str]:
+    return [notice.field for notice in notices]
 
 
 def test_a_notice_is_new_once() -> None:
     current = CurrentNotices("n1")
-    (notice,) = current.fold(Changed(peer("a")))
-    assert notice.field == "spec.filters"
-    assert current.fold(Changed(peer("a", "b"))) == ()
-    assert current.all() == (notice,)
+    assert fields(current.fold(Changed(FILTERED))) == ["spec.filters"]
+    assert current.fold(Changed(FILTERED)) == ()
+    assert fields(current.all()) == ["spec.filters"]
 
 
-def test_a_notice_is_new_again_after_its_field_or_its_object_was_gone() -> None:
+def test_what_is_corrected_is_gone_and_new_when_it_comes_again() -> None:
     current = CurrentNotices("n1")
-    first = current.fold(Changed(peer("a")))
-    assert current.fold(Changed(peer())) == ()
+    current.fold(Changed(FILTERED))
+    assert current.fold(Changed(PLAIN)) == ()
     assert current.all() == ()
-    assert current.fold(Changed(peer("a"))) == first
-    assert current.fold(gone(peer("a"))) == ()
-    assert current.all() == ()
-    assert current.fold(Changed(peer("a"))) == first
+    assert fields(current.fold(Changed(FILTERED))) == ["spec.filters"]
 
 
-def test_two_parts_may_have_the_same_notice_and_it_stays_until_both_are_without() -> None:
-    notice = Notice("BGPPeer", "rack1", "", "no address", "no session")
+def test_an_object_that_is_gone_takes_its_notices_along() -> None:
     current = CurrentNotices("n1")
-    assert current.put("sessions", [notice, notice]) == (notice,)
-    assert current.put("others", [notice]) == ()
-    assert current.put("sessions", []) == ()
-    assert current.all() == (notice,)
-    current.put("others", [])
+    current.fold(Changed(FILTERED))
+    current.fold(Gone(BGPPeer, "rack", None, FILTERED))
     assert current.all() == ()
 
 
-def test_the_nodes_of_others_are_theirs_to_report() -> None:
-    reflector = Node.make("n2").with_data(RouteReflectorClusterID="244.0.0.1")
-    assert CurrentNotices("n1").fold(Changed(reflector)) == ()
-    assert len(CurrentNotices("n2").fold(Changed(reflector))) == 1
-
-
-def test_every_object_of_a_kind_that_is_watched_for_it_yields_a_notice() -> None:
+def test_parts_of_the_agent_state_theirs_whole() -> None:
     current = CurrentNotices("n1")
-    for kind in WATCHED_FOR_NOTICES:
-        namespace = "default" if kind.NAMESPACED else None
-        assert len(current.fold(Changed(kind.make("any", namespace)))) == 1
-    assert {notice.kind for notice in current.all()} == {kind.KIND for kind in WATCHED_FOR_NOTICES}
-    assert {"NetworkPolicy", "GlobalNetworkPolicy"} <= KINDS.keys() & {kind.KIND for kind in WATCHED_FOR_NOTICES}
+    assert current.put("settings", [SETTING]) == (SETTING,)
+    assert current.put("settings", [SETTING]) == ()
+    assert current.put("settings", []) == ()
+    assert current.all() == ()
 
 
-def test_to_be_in_sync_changes_nothing() -> None:
+def test_the_same_notice_from_two_parts_is_one() -> None:
+    current = CurrentNotices("n1")
+    current.put("settings", [SETTING])
+    assert current.put("sessions", [SETTING]) == ()
+    assert current.all() == (SETTING,)
+
+
+def test_other_nodes_report_what_is_written_on_them() -> None:
+    current = CurrentNotices("n1")
+    reflector = {"projectcalico.org/RouteReflectorClusterID": "244.0.0.1"}
+    assert current.fold(Changed(Node.make("n2", annotations=reflector))) == ()
+    assert len(current.fold(Changed(Node.make("n1", annotations=reflector)))) == 1
+
+
+def test_the_end_of_the_first_list_is_no_notice() -> None:
     assert CurrentNotices("n1").fold(InSync()) == ()
-
-
-pools = st.builds(
-    lambda name, nat, vxlan: IPPool.make(name, cidr="10.65.0.0/16", natOutgoing=nat, vxlanMode=vxlan),
-    st.sampled_from(["a", "b"]),
-    st.booleans(),
-    st.sampled_from(["Never", "Always"]),
-)
-
-
-@given(st.lists(pools.map(Changed) | pools.map(gone)))
-def test_after_any_events_exactly_the_notices_of_the_objects_there_are_hold(events: list[Changed | Gone]) -> None:
-    current, there = CurrentNotices("n1"), dict[str, Resource]()
-    for event in events:
-        before = set(current.all())
-        new = current.fold(event)
-        if isinstance(event, Changed):
-            there[event.resource.name] = event.resource
-        else:
-            there.pop(event.name, None)
-        assert set(current.all()) == {notice for pool in there.values() for notice in notices_of(pool)}
-        assert set(new) == set(current.all()) - before

@@ -1,0 +1,22 @@
+"""The real things and their fakes have the verbs that the agent needs: the type checker compares them here."""
+
+from __future__ import annotations
+
+from bgp.client import SidecarClient
+from felix_py.edges import Edges, Kernel, PeersClient, TunnelDevice
+from felix_py.tunnel_device import KernelTunnelDevice
+from kernel.rtnetlink import Rtnetlink
+from tests.felix_py.fakes import FakeKernel, FakePeers, FakeStore, FakeTunnelDevice
+
+
+def real(
+    kernel: Rtnetlink, peers: SidecarClient, tunnel: KernelTunnelDevice
+) -> tuple[Kernel, PeersClient, TunnelDevice]:
+    return kernel, peers, tunnel
+
+
+async def test_fakes_stand_in_for_every_edge() -> None:
+    edges = Edges(FakeStore(), FakeKernel(), FakePeers(), FakeTunnelDevice())
+    assert edges.peers.speaker is None
+    assert edges.peers.announced == {}
+    assert edges.tunnel.problem == ""

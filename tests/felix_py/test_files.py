@@ -1,0 +1,38 @@
+"""Small files for other programs: written when they differ, and a disk that refuses is no reason to stop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from felix_py.files import read_text, write_text
+
+
+def test_what_is_written_is_read_and_anyone_may_read_it(tmp_path: Path) -> None:
+    path = tmp_path / "calico" / "mtu"
+    write_text(path, "1500")
+    assert read_text(path) == "1500"
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_file_that_has_this_content_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "mtu"
+    write_text(path, "1500")
+    before = path.stat().st_ino
+    write_text(path, "1500")
+    assert path.stat().st_ino == before
+    write_text(path, "1480")
+    assert path.read_text() == "1480"
+
+
+def test_a_file_that_is_not_there_holds_nothing(tmp_path: Path) -> None:
+    assert read_text(tmp_path / "nodename") == ""
+
+
+def test_where_it_cannot_be_written_that_is_logged_and_nothing_rises(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("in the way of a folder")
+    write_text(tmp_path / "file" / "mtu", "1500")
+    assert f"write '1500' to {tmp_path}/file/mtu" in caplog.text

@@ -1,0 +1,40 @@
+"""One line an event, in logfmt, however many lines the message has."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import sys
+
+from felix_py.logs import Logfmt
+
+
+def line(message: str, *, exc_info: bool = False) -> str:
+    record = logging.LogRecord("felix.fib", logging.WARNING, "", 0, message, (), sys.exc_info() if exc_info else None)
+    record.created, record.msecs = 1_700_000_000.0, 7.0
+    return Logfmt().format(record)
+
+
+def test_time_level_logger_and_message_are_fields_and_the_time_is_utc() -> None:
+    assert line("put route 10.65.1.7/32") == (
+        'time=2023-11-14T22:13:20.007Z level=WARNING logger=felix.fib msg="put route 10.65.1.7/32"'
+    )
+
+
+def test_quotes_and_newlines_stay_within_the_field() -> None:
+    text = line('BGPPeer "rack1":\nno address')
+    assert "\n" not in text
+    assert shlex.split(text)[3] == 'msg=BGPPeer "rack1":\\nno address'
+
+
+def test_letters_beyond_ascii_stay_readable() -> None:
+    assert "café" in line("café")
+
+
+def test_a_traceback_is_part_of_the_same_line() -> None:
+    try:
+        raise ValueError("lost")
+    except ValueError:
+        text = line("a task failed", exc_info=True)
+    assert "\n" not in text
+    assert "ValueError: lost" in text
