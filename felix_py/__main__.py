@@ -128,7 +128,7 @@ async def _serve(settings: Settings) -> None:
 
 @contextmanager
 def _single_instance(run_dir: Path) -> Iterator[None]:
-    """Hold the lock of this node's agent: two would write each other's routes. Raises StartupError: another holds it."""
+    """Hold the lock of this node's agent: two would write each other's routes. Raises StartupError: another has it."""
     run_dir.mkdir(parents=True, exist_ok=True)
     with (run_dir / "agent.lock").open("w") as lock:
         try:
