@@ -19,6 +19,7 @@ from lab.timescale import PACE
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from explain.step import Command
     from lab.host import Heard, World
 
 app = typer.Typer(
@@ -32,10 +33,10 @@ app.add_typer(pods, name="pod")
 
 Spec = Annotated[Path, typer.Argument(help="The lab's YAML file, as in examples/.")]
 Lab = Annotated[str | None, typer.Option("--lab", help="Which lab, if several are up.")]
-GiveUp = Annotated[float, typer.Option("--give-up", help="Report what is there after so many seconds.")]
+GiveUp = Annotated[float, typer.Option("--give-up", help="Stop waiting after so many seconds, and report.")]
 Ipip = Annotated[str | None, typer.Option("--ipip", help="ipipMode of all IPv4 pools: Always, CrossSubnet or Never.")]
 Json = Annotated[Path | None, typer.Option("--json", help="Write the numbers of the run to this file.")]
-Svg = Annotated[Path | None, typer.Option("--svg", help="Write the report as a picture to this file.")]
+Svg = Annotated[Path | None, typer.Option("--svg", help="Write the report as an SVG drawing to this file.")]
 
 PAGE_WIDTH = 110
 GIVE_UP_SECONDS = 60.0 * PACE
@@ -43,7 +44,7 @@ GIVE_UP_SECONDS = 60.0 * PACE
 
 @app.callback()
 def lab() -> None:
-    """A whole cluster on this machine: real agents, real BGP, real pods, in namespaces that nothing outlives."""
+    """A whole cluster on this machine: real agents, real BGP, real pods, in private namespaces."""
 
 
 @app.command()
@@ -65,14 +66,14 @@ def run(
     from lab.report import drawing, faults, for_machines, show
 
     began, before = time.monotonic(), listing()
-    with _sentences(), _progress() as heard:
-        world, picture = start(spec, heard, stays=False, give_up_seconds=give_up, ipip=ipip)
+    with _lab_errors(), _progress() as on_progress:
+        world, report = start(spec, on_progress, stays=False, give_up_seconds=give_up, ipip=ipip)
         own = namespaces_of(world.first)
         world.end()
-    picture["seconds"]["total"] = round(time.monotonic() - began, 3)
-    numbers = for_machines(picture, settled_leftovers(before, own))
+    report["seconds"]["total"] = round(time.monotonic() - began, 3)
+    numbers = for_machines(report, settled_leftovers(before, own))
     console = _console(record=svg is not None)
-    show(console, picture, numbers)
+    show(console, report, numbers)
     if json_file:
         _write(json_file, json.dumps(numbers) + "\n")
     if svg:
@@ -90,33 +91,33 @@ def list_examples() -> None:
     from felixctl.tables import plain
     from lab.examples import examples
 
-    with _sentences():
+    with _lab_errors():
         rows = [(each.file, str(len(each.spec.nodes)), str(each.spec.pods), each.shows) for each in examples()]
     typer.echo(plain(("FILE", "NODES", "PODS", "SHOWS"), rows), nl=False)
 
 
 @app.command()
 def up(spec: Spec, give_up: GiveUp = GIVE_UP_SECONDS, ipip: Ipip = None) -> None:
-    """Bring a lab up and leave it running; the other verbs enter it. Ends with 1 if it is not all there.
+    """Bring a lab up and leave it running for the other verbs. Ends with 1 if anything of it failed.
 
     [dim]$[/dim] felixctl lab up examples/three-nodes.yaml && felixctl lab exec n1 -- ip route
     """
     from lab.host import start
     from lab.report import faults, for_machines, show
 
-    with _sentences(), _progress() as heard:
-        _, picture = start(spec, heard, stays=True, give_up_seconds=give_up, ipip=ipip)
-    show(_console(), picture)
-    if found := faults(for_machines(picture, [])):
-        raise CommandError([*found, f"lab {picture['name']} stays up to be looked at, until felixctl lab down"])
+    with _lab_errors(), _progress() as on_progress:
+        _, report = start(spec, on_progress, stays=True, give_up_seconds=give_up, ipip=ipip)
+    show(_console(), report)
+    if found := faults(for_machines(report, [])):
+        raise CommandError([*found, f"lab {report['name']} stays up for inspection, until felixctl lab down"])
 
 
 @app.command()
 def down(name: Annotated[str | None, typer.Argument(help="Which lab, if several are up.")] = None) -> None:
-    """End a lab, by killing its first process: the kernel does the rest."""
+    """End a lab by killing its first process; the kernel removes the rest."""
     from lab.host import find
 
-    with _sentences():
+    with _lab_errors():
         world = find(name)
         world.end()
     typer.echo(f"lab {world.name} has ended")
@@ -129,11 +130,11 @@ def status(
     """Report on a lab that is up, as it is now."""
     from lab.report import show
 
-    picture = _ask(lab, {"verb": "status"})
+    report = _request(lab, {"verb": "status"})
     if as_json:
-        typer.echo(json.dumps(picture))
+        typer.echo(json.dumps(report))
     else:
-        show(_console(), picture)
+        show(_console(), report)
 
 
 @app.command(name="exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -148,7 +149,7 @@ def execute(
     """
     from lab.host import execute
 
-    with _sentences():
+    with _lab_errors():
         raise typer.Exit(execute(_find(lab), place, command[1:] if command[0] == "--" else command))
 
 
@@ -158,9 +159,9 @@ def kill(
     what: Annotated[str, typer.Argument(help="agent, sidecar or exabgp; bird, frr or gobgp on a peer.")] = "agent",
     lab: Lab = None,
 ) -> None:
-    """Kill -9 one program of a node. It is started again, and no running pod should notice."""
-    _ask(lab, {"verb": "kill", "node": node, "what": what})
-    typer.echo(f"killed {what} on {node}; it comes back by itself")
+    """Kill -9 one program of a node. It is started again; running pods are not affected."""
+    _request(lab, {"verb": "kill", "node": node, "what": what})
+    typer.echo(f"killed {what} on {node}; it is started again")
 
 
 @app.command()
@@ -170,18 +171,18 @@ def why(
     output: Output = OutputFormat.TEXT,
     lab: Lab = None,
 ) -> None:
-    """Say why two pods reach each other, or which step is the first that is broken: `felixctl why`, on all nodes.
+    """Explain why two pods reach each other, or which step is the first that is broken, on all nodes.
 
     Ends with 0 if nothing is broken, with 1 if something is.
 
     [dim]$[/dim] felixctl lab exec n2 -- sysctl -w net.ipv4.ip_forward=0; felixctl lab why n1-1 n2-1
     """
     from felixctl.connection import reading
-    from felixctl.why import answer, read_records
+    from felixctl.why import print_explanation, read_records
     from lab.host import HostError, ask_within
     from lab.node_namespace import DATASTORE
 
-    def ask(node: str, page: str) -> Mapping[str, Any]:
+    def read_page(node: str, page: str) -> Mapping[str, Any]:
         try:
             found: Mapping[str, Any] = ask_within({"verb": "page", "node": node, "page": page})
         except HostError as error:
@@ -190,30 +191,34 @@ def why(
             raise CommandError("its agent does not answer")
         return found
 
-    with _sentences():
+    with _lab_errors():
         _find(lab).enter()
     records = reading(DATASTORE, read_records)
     inside = f"felixctl lab exec{f' --lab {lab}' if lab else ''}"
     anywhere = next(iter(sorted(records.nodes)), "NODE")
-    answer(records, one, other, ask, lambda said: f"{inside} {said.place or anywhere} -- {said.line}", output)
+
+    def command_line(command: Command) -> str:
+        return f"{inside} {command.place or anywhere} -- {command.line}"
+
+    print_explanation(records, one, other, read_page, command_line, output)
 
 
 @pods.command(name="add")
 def add_pod(node: str, pod: str, lab: Lab = None) -> None:
     """Attach a pod on a node."""
-    added = _ask(lab, {"verb": "pod add", "node": node, "pod": pod})
+    added = _request(lab, {"verb": "pod add", "node": node, "pod": pod})
     typer.echo(f"pod {added['name']} on {added['node']} has {', '.join(added['addresses'])}")
 
 
 @pods.command(name="del")
 def delete_pod(pod: str, lab: Lab = None) -> None:
     """Detach a pod and end it."""
-    _ask(lab, {"verb": "pod del", "pod": pod})
-    typer.echo(f"pod {pod} is gone")
+    _request(lab, {"verb": "pod del", "pod": pod})
+    typer.echo(f"pod {pod} is removed")
 
 
-def _ask(name: str | None, request: Mapping[str, Any]) -> Any:
-    with _sentences():
+def _request(name: str | None, request: Mapping[str, Any]) -> Any:
+    with _lab_errors():
         return _find(name).ask(request)
 
 
@@ -224,8 +229,8 @@ def _find(name: str | None) -> World:
 
 
 @contextmanager
-def _sentences() -> Iterator[None]:
-    """Let what goes wrong in the lab end the command with its sentence."""
+def _lab_errors() -> Iterator[None]:
+    """Turn the lab's errors into CommandError."""
     from lab.host import HostError
     from lab.namespaces import NamespaceError
     from lab.spec import SpecError
@@ -240,29 +245,29 @@ def _sentences() -> Iterator[None]:
 
 @contextmanager
 def _progress() -> Iterator[Heard]:
-    """Show what the lab is doing: one moving line for a person, a line each for a log."""
+    """Show the lab's progress: on a terminal in one line that changes, elsewhere a line each."""
     from rich.console import Console
 
     console = Console(stderr=True)
     began = time.monotonic()
 
-    def words(what: str, done: int, wanted: int) -> str:
+    def line_of(what: str, done: int, wanted: int) -> str:
         count = f"{done}/{wanted} " if wanted else ""
         return f"{time.monotonic() - began:5.1f} s  {count}{what}"
 
     if not console.is_terminal:
-        yield lambda what, done, wanted: print(words(what, done, wanted), file=sys.stderr, flush=True)
+        yield lambda what, done, wanted: print(line_of(what, done, wanted), file=sys.stderr, flush=True)
         return
     with console.status("starting the lab") as line:
 
-        def heard(what: str, done: int, wanted: int) -> None:
+        def on_progress(what: str, done: int, wanted: int) -> None:
             if done >= wanted:
                 mark = "[green]✓[/green]" if wanted else "[red]✗[/red]"
-                console.print(f"{mark} {words(what, done, wanted)}", highlight=False)
+                console.print(f"{mark} {line_of(what, done, wanted)}", highlight=False)
             else:
-                line.update(words(what, done, wanted))
+                line.update(line_of(what, done, wanted))
 
-        yield heard
+        yield on_progress
 
 
 def _console(record: bool = False) -> Console:
@@ -279,4 +284,4 @@ def _write(path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     except OSError as error:
-        raise CommandError(f"write {path}: {error.strerror}; the report above is all there is") from None
+        raise CommandError(f"write {path}: {error.strerror}; the report above was not written") from None

@@ -1,7 +1,6 @@
-"""What this node's agent says of itself: read from its status socket, as values.
+"""Read this node's agent over its status socket, and return its pages as values.
 
-No root is needed: whoever may connect to the socket may read. The agent answers from memory, so asking costs it
-nothing.
+No root is needed, only access to the socket.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ ANSWER_SECONDS = 5.0
 
 
 def read_status(run_dir: Path) -> AgentStatus:
-    """Return the agent's status. Raises CommandError: no agent, or no sense in its answer."""
+    """Return the agent's status. Raises CommandError: no agent, or a malformed answer."""
     return read_page(run_dir, "/status", AgentStatus)
 
 
@@ -33,10 +32,10 @@ def read_routes(run_dir: Path, prefix: Prefix | None = None) -> tuple[RouteStatu
     return read_page(run_dir, "/routes" + (f"?prefix={prefix}" if prefix else ""), RoutesPage).routes
 
 
-def read_page(run_dir: Path, page: str, form: type[T]) -> T:
-    """Return a page of the agent as a value. Raises CommandError: no agent, or no sense in its answer."""
+def read_page(run_dir: Path, page: str, value_type: type[T]) -> T:
+    """Return a page of the agent as a value. Raises CommandError: no agent, or a malformed answer."""
     try:
-        return from_json(form, read_object(run_dir, page))
+        return from_json(value_type, read_object(run_dir, page))
     except ValueError as error:
         raise CommandError(f"read {page} of the agent at {run_dir / STATUS_SOCKET}: {error}") from None
 
@@ -64,7 +63,7 @@ def get_page(run_dir: Path, page: str) -> str:
         ) from None
     except ConnectionRefusedError:
         raise CommandError(
-            f"read the agent's status at {path}: nobody answers, so the agent has ended; start it again"
+            f"read the agent's status at {path}: no process listens, so the agent has ended; start it again"
         ) from None
     except PermissionError:
         raise CommandError(f"read the agent's status at {path}: this user may not connect to it") from None

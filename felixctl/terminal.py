@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Colour(StrEnum):
-    """The colours of a state: as it should be, worth a look, broken."""
+    """The colours of a state: as it should be, doubtful, broken."""
 
     GOOD = "32"
     DOUBTFUL = "33"

@@ -1,7 +1,7 @@
 """`felixctl why A B`: follow a packet from one end to the other and back, and name the first step that is broken.
 
-An edge: it collects what the datastore and the nodes' agents say, has explain.why judge it, and prints that. The
-agents are asked one by one: on a node only its own can be asked, in a lab (`felixctl lab why`) all of them.
+An edge: it reads the datastore's records and the agents' traces, has explain.why judge them, and prints the result.
+On a node only its own agent can be read, in a lab (`felixctl lab why`) those of all nodes.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ from felixctl.terminal import Colour, painted, show
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 
-Ask = Callable[[str, str], Mapping[str, Any]]
-"""Return a page of a node's agent, by node and page. Raises CommandError: the sentence says why it cannot be had."""
-Spoken = Callable[[Command], str]
-"""Return a command as it is typed where felixctl runs."""
+ReadPage = Callable[[str, str], Mapping[str, Any]]
+"""Return a page of a node's agent, by node and page. Raises CommandError: it cannot be read, and why."""
+CommandLine = Callable[[Command], str]
+"""Return a command as it is typed on the machine where felixctl runs."""
 
 One = Annotated[str, typer.Argument(metavar="A", help="A pod (namespace/name or name), a node, or an address.")]
 Other = Annotated[str, typer.Argument(metavar="B", help="The other one.")]
@@ -59,11 +59,11 @@ def why(
     url: Url = DEFAULT_URL,
     run_dir: RunDir = DEFAULT_RUN_DIR,
 ) -> None:
-    """Say why two pods reach each other, or which step on the way is the first that is broken.
+    """Explain why two pods reach each other, or which step is the first that is broken.
 
-    Follows a packet there and back: what the datastore says of both ends, then at each hop the route that its kernel
-    would take, the source that put it there, the session it was learned over, devices, forwarding and MTU. This
-    node's part is seen; what other nodes do is told by the same command there.
+    Follows a packet there and back: the datastore's records of both ends, then at each hop the route that its kernel
+    would take, the source that put it there, the session it was learned over, devices, forwarding and MTU. Only this
+    node's part is checked; run the same command on the other nodes for theirs.
 
     Ends with 0 if nothing that can be seen is broken, with 1 if something is.
 
@@ -72,19 +72,19 @@ def why(
     """
     here = read_status(run_dir).node
 
-    def ask(node: str, page: str) -> Mapping[str, Any]:
+    def read_page(node: str, page: str) -> Mapping[str, Any]:
         if node != here:
             raise CommandError(f"its agent answers on {node} only; run felixctl why {one} {other} there too")
         return read_object(run_dir, page)
 
-    def spoken(command: Command) -> str:
+    def command_line(command: Command) -> str:
         return command.line if command.place in ("", here) else f"(in {command.place}) {command.line}"
 
-    answer(reading(url, read_records), one, other, ask, spoken, output)
+    print_explanation(reading(url, read_records), one, other, read_page, command_line, output)
 
 
 async def read_records(store: Store) -> ClusterRecords:
-    """Return what the datastore says of who is where."""
+    """Return the records of who is where."""
     return cluster_records(
         (await store.list(WorkloadEndpoint)).objects,
         (await store.list(IPAMBlock)).objects,
@@ -95,27 +95,35 @@ async def read_records(store: Store) -> ClusterRecords:
     )
 
 
-def answer(records: ClusterRecords, one: str, other: str, ask: Ask, spoken: Spoken, output: OutputFormat) -> None:
-    """Collect, judge and print; end with 1 if something is broken."""
+def print_explanation(
+    records: ClusterRecords,
+    one: str,
+    other: str,
+    read_page: ReadPage,
+    command_line: CommandLine,
+    output: OutputFormat,
+) -> None:
+    """Read the traces, judge and print; end with 1 if something is broken."""
     try:
         ends = ends_of(records, one, other)
     except Unclear as error:
         raise CommandError(str(error), status=MISUSED) from None
-    steps, judged = explain(facts_of(records, *ends, ask), *ends)
-    show(as_json(ends, steps, judged, spoken) if output is OutputFormat.JSON else as_text(ends, steps, judged, spoken))
+    steps, judged = explain(facts_of(records, *ends, read_page), *ends)
+    in_format = as_json if output is OutputFormat.JSON else as_text
+    show(in_format(ends, steps, judged, command_line))
     if not judged.reachable:
         raise typer.Exit(FAILED)
 
 
-def facts_of(records: ClusterRecords, one: End, other: End, ask: Ask) -> ClusterFacts:
-    """Ask the nodes of both ends, and those that their kernels send to."""
+def facts_of(records: ClusterRecords, one: End, other: End, read_page: ReadPage) -> ClusterFacts:
+    """Read the traces of both ends' nodes, and of the nodes that their kernels send to."""
     traces: dict[str, NodeTrace] = {}
     unseen: dict[str, str] = {}
-    waiting = {one.node, other.node} - {""}
-    while waiting:
-        node = waiting.pop()
+    pending = {one.node, other.node} - {""}
+    while pending:
+        node = pending.pop()
         try:
-            traces[node] = from_json(NodeTrace, ask(node, f"/trace?to={other.address}&from={one.address}"))
+            traces[node] = from_json(NodeTrace, read_page(node, f"/trace?to={other.address}&from={one.address}"))
         except CommandError as error:
             unseen[node] = str(error)
         except ValueError:
@@ -123,18 +131,18 @@ def facts_of(records: ClusterRecords, one: End, other: End, ask: Ask) -> Cluster
         else:
             routes = (route for route in traces[node].kernel.routes.values() if route)
             next_nodes = {next_node for route in routes if (next_node := records.node_of(route.gateway))}
-            waiting |= next_nodes - traces.keys() - unseen.keys()
+            pending |= next_nodes - traces.keys() - unseen.keys()
     return ClusterFacts(records, traces, unseen)
 
 
-def as_json(ends: tuple[End, End], steps: tuple[Step, ...], judged: Verdict, spoken: Spoken) -> str:
-    """Return the answer for machines."""
+def as_json(ends: tuple[End, End], steps: tuple[Step, ...], judged: Verdict, command_line: CommandLine) -> str:
+    """Return the explanation for programs."""
     found = {
         **dict(zip(("from", "to"), map(_end, ends), strict=True)),
         "reachable": judged.reachable,
         "verdict": judged.sentence,
-        "broken": judged.first and _plain(judged.first, spoken),
-        "steps": [_plain(step, spoken) for step in steps],
+        "broken": judged.first and _step(judged.first, command_line),
+        "steps": [_step(step, command_line) for step in steps],
     }
     return json.dumps(found, indent=2) + "\n"
 
@@ -143,16 +151,16 @@ def _end(end: End) -> dict[str, str]:
     return {"name": end.title, "address": end.address, "node": end.node}
 
 
-def _plain(step: Step, spoken: Spoken) -> dict[str, Any]:
-    commands = {"inspect": step.inspect and spoken(step.inspect), "repair": step.repair and spoken(step.repair)}
-    return {**asdict(step), **commands}
+def _step(step: Step, command_line: CommandLine) -> dict[str, Any]:
+    inspect, repair = (command and command_line(command) for command in (step.inspect, step.repair))
+    return {**asdict(step), "inspect": inspect, "repair": repair}
 
 
-def as_text(ends: tuple[End, End], steps: tuple[Step, ...], judged: Verdict, spoken: Spoken) -> str:
-    """Return the answer for people: the walk, and under it the sentence that counts."""
+def as_text(ends: tuple[End, End], steps: tuple[Step, ...], judged: Verdict, command_line: CommandLine) -> str:
+    """Return the explanation for people: the steps, the verdict, and what to do about the first that is broken."""
     one, other = ends
     titles = {
-        "records": "what the datastore says",
+        "records": "in the datastore",
         "there": f"there, {one.title} to {other.title}",
         "back": f"back, {other.title} to {one.title}",
     }
@@ -162,21 +170,21 @@ def as_text(ends: tuple[End, End], steps: tuple[Step, ...], judged: Verdict, spo
         part = [step for step in steps if step.direction == direction]
         if part:
             lines.append(title)
-            lines += [line for step in part for line in _told(step, width)]
+            lines += [line for step in part for line in _line(step, width)]
     mark, colour = _MARKS[StepState.OK if judged.reachable else StepState.BROKEN]
     lines += ["", painted(f"{mark} {judged.sentence}", colour)]
     if judged.first:
-        lines += _commands(judged.first, spoken)
+        lines += _commands(judged.first, command_line)
     return "\n".join(lines) + "\n"
 
 
-def _told(step: Step, width: int) -> Iterator[str]:
+def _line(step: Step, width: int) -> Iterator[str]:
     mark, colour = _MARKS[step.state]
     yield f"  {painted(mark, colour)} {step.where.ljust(width)}  {step.text}"
 
 
-def _commands(step: Step, spoken: Spoken) -> Iterator[str]:
+def _commands(step: Step, command_line: CommandLine) -> Iterator[str]:
     if step.inspect:
-        yield f"  see it:    {spoken(step.inspect)}"
+        yield f"  see it:    {command_line(step.inspect)}"
     if step.repair:
-        yield f"  repair it: {spoken(step.repair)}"
+        yield f"  repair it: {command_line(step.repair)}"

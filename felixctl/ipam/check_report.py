@@ -1,4 +1,4 @@
-"""The report of `ipam check`: what IPAM's records say, what is really used, and what is wrong, in calicoctl's words.
+"""The report of `ipam check`: IPAM's records, what is really used, and what is wrong, in calicoctl's words.
 
 Pure. Each kind of problem has its own count, in calicoctl's order; kinds that it does not know come last.
 """

@@ -34,7 +34,7 @@ class Switch(StrEnum):
 
 
 class Persistence(StrEnum):
-    """Whether virtual machines keep their addresses: for KubeVirt; felix-py does not act on it."""
+    """Whether virtual machines keep their addresses: for KubeVirt; felix-py does not obey it."""
 
     ENABLED = "Enabled"
     DISABLED = "Disabled"

@@ -107,10 +107,10 @@ async def _release_leaked(store: Store, reports: Sequence[Report], force: bool) 
         *(Repair(f"release {one.address}", ReleaseAddress(one)) for one in releases if one.address not in used),
         *(Repair(f"delete handle {handle}", RecountHandle(handle)) for handle in handles),
     ]
-    kept = (
+    in_use = (
         f"  {one.address}: {used[one.address]} uses it now: left alone\n" for one in releases if one.address in used
     )
-    lines = [*kept, *(f"  {done.sentence}\n" for done in await carry_out(store, steps))]
+    lines = [*in_use, *(f"  {done.sentence}\n" for done in await carry_out(store, steps))]
     if not lines:
         return f"The {'reports name' if len(reports) > 1 else 'report names'} no leak.\n"
     return "".join(lines)

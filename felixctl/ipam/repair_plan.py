@@ -139,12 +139,12 @@ def consistent(block: IPAMBlock, in_use: Container[Address]) -> IPAMBlock | None
         return None
     used = sorted({index for index in spec.allocations if index is not None and index in known})
     number = {old: new for new, old in enumerate(used)}
-    kept = tuple(None if index is None else number.get(index) for index in spec.allocations)
-    free = [ordinal for ordinal, index in enumerate(kept) if index is None]
+    slots = tuple(None if index is None else number.get(index) for index in spec.allocations)
+    free = [ordinal for ordinal, index in enumerate(slots) if index is None]
     queue = [ordinal for ordinal in dict.fromkeys(spec.unallocated) if ordinal in set(free)]
     sequences = spec.sequence_number_for_allocation
     return block.with_spec(
-        allocations=kept,
+        allocations=slots,
         unallocated=(*queue, *(ordinal for ordinal in free if ordinal not in set(queue))),
         attributes=tuple(spec.attributes[index] for index in used),
         sequence_number_for_allocation={o: n for o, n in sequences.items() if o.isdigit() and int(o) not in set(free)},

@@ -1,6 +1,6 @@
-"""`felixctl node diags`: one archive of what somebody far away needs to see, without secrets.
+"""`felixctl node diags`: a support bundle of this node in one archive, without secrets.
 
-An edge. What can't be read is told in the archive and by the command; it never keeps the rest from being read.
+An edge. What can't be read is listed in the archive and by the command, and does not stop the rest.
 """
 
 from __future__ import annotations
@@ -47,19 +47,19 @@ LOGS = (
     "/var/log/pods/*felix*/*/*.log",
 )
 LONGEST_LOG = 5_000_000
-"""Of a longer file the end is taken."""
+"""Of a longer file only the end is taken."""
 COMMAND_SECONDS = 10.0
 
 
 @dataclass(slots=True)
 class Archive:
-    """Files on their way into the archive, and what could not be read."""
+    """The files of the archive, and what could not be read."""
 
     files: dict[str, str] = field(default_factory=dict)
     unread: list[str] = field(default_factory=list)
 
     def add(self, name: str, reading: Callable[[], str]) -> None:
-        """Read one file and leave its secrets out; if that fails, say so instead."""
+        """Read one file and leave its secrets out; if that fails, note why."""
         try:
             self.files[name] = redaction.text(reading())
         except (OSError, CommandError, subprocess.SubprocessError, ValueError) as error:
@@ -150,10 +150,10 @@ def write(archive: Archive, path: Path) -> None:
 
 
 def summary(archive: Archive, path: Path) -> str:
-    """Return what the command says at its end."""
+    """Return what the command prints at its end."""
     unread = "".join(f"  {line}\n" for line in archive.unread)
     missing = f"Could not be read:\n{unread}" if unread else ""
-    return f"{missing}{len(archive.files)} files are in {path}; secrets were left out, but look before you send it.\n"
+    return f"{missing}{len(archive.files)} files are in {path}; secrets were left out; check it before you send it.\n"
 
 
 def usual_name(now: float) -> str:

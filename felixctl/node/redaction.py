@@ -1,6 +1,6 @@
-"""What leaves a node in an archive, without the secrets that may be in it.
+"""Remove secrets from what leaves a node in an archive.
 
-Pure. Too much is left out rather than too little.
+Pure. In doubt a value is removed.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ FEATURES = (
 SYSCTLS = (
     Sysctl("net/ipv4/ip_forward", ("1",), "packets between pods and other nodes", required=True),
     Sysctl("net/ipv6/conf/all/forwarding", ("1",), "the same for IPv6 pods"),
-    Sysctl("net/ipv4/conf/all/rp_filter", ("0", "2"), "pods whose replies take another way than the requests"),
+    Sysctl("net/ipv4/conf/all/rp_filter", ("0", "2"), "pods whose replies take another path than the requests"),
 )
 PROGRAMS = (
     Dependency("ip", "felixctl lab and node diags"),

@@ -95,7 +95,7 @@ async def _release_blocks_of_node(store: Store, node: str) -> list[str]:
         try:
             await affinities.release(node, affinity.network, must_be_empty=True)
         except IpamError as refusal:
-            left.append(f"{refusal}; the agents of other nodes free it when its pods are gone")
+            left.append(f"{refusal}; the agents of other nodes release it when its pods are deleted")
     return left
 
 

@@ -22,8 +22,8 @@ def labelled(seen: Json, labels: Mapping[str, str | None], *, overwrite: bool) -
     if taken and not overwrite:
         name = f'{seen["kind"]} "{seen["metadata"]["name"]}"'
         raise RejectedError(f"label {name}: {k} is {old[k]!r} already; give --overwrite to change it" for k in taken)
-    kept = {key: value for key, value in {**old, **labels}.items() if value is not None}
-    return {**seen, "metadata": {**seen["metadata"], "labels": kept}}
+    left = {key: value for key, value in {**old, **labels}.items() if value is not None}
+    return {**seen, "metadata": {**seen["metadata"], "labels": left}}
 
 
 def operated(seen: Any, operations: Sequence[Any]) -> Any:
@@ -104,9 +104,9 @@ def _without(value: Any, parts: Sequence[str]) -> Any:
     _at(value, parts)
     if not parts:
         raise ValueError("the whole can't be removed")
-    *way, last = parts
-    if way:
-        return _put(value, way[:1], _without(_at(value, way[:1]), parts[1:]))
+    *parents, last = parts
+    if parents:
+        return _put(value, parents[:1], _without(_at(value, parents[:1]), parts[1:]))
     if isinstance(value, list):
         return [item for number, item in enumerate(value) if number != _index(last)]
     return {key: item for key, item in value.items() if key != last}

@@ -258,10 +258,10 @@ def _addresses_in_use(pool: IPPool, blocks: Iterable[IPAMBlock]) -> int:
     return sum(len(tuple(allocations(block))) for block in blocks if overlap(block.network, pool.network))
 
 
-def would_do(steps: Sequence[Write], asked: int) -> str:
+def would_do(steps: Sequence[Write], given: int) -> str:
     """Return what a dry run prints: a line for each write, and how many resources need none."""
     lines = [f"would {_verb(step)} {_named(step.resource)}\n" for step in steps]
-    return "".join(lines) + (f"{asked - len(steps)} of {asked} need no change\n" if len(steps) < asked else "")
+    return "".join(lines) + (f"{given - len(steps)} of {given} need no change\n" if len(steps) < given else "")
 
 
 def _verb(step: Write) -> str:

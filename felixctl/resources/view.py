@@ -77,7 +77,7 @@ def listed(kind: str, views: list[Json], revision: str | None = None) -> Json:
 
 
 def swapped_uid(uid: str) -> str:
-    """Return the uid that Calico shows for a stored one, and the other way round: it is its own inverse.
+    """Return the uid that Calico shows for a stored one, and back: the function is its own inverse.
 
     Each byte's bits are reversed, except in the bytes that hold version and variant. A uid that is not one stays.
     """
@@ -99,10 +99,10 @@ def _metadata_shown(metadata: Mapping[str, Any]) -> Json:
     if not inner:
         unfolded = dict(metadata)
     else:
-        kept = {key: metadata.get(key) for key in ("name", "namespace", "resourceVersion", "uid")}
+        own = {key: metadata.get(key) for key in ("name", "namespace", "resourceVersion", "uid")}
         unfolded = {
             **inner,
-            **kept,
+            **own,
             "creationTimestamp": inner.get("creationTimestamp") or metadata.get("creationTimestamp"),
             "labels": {**(metadata.get("labels") or {}), **(inner.get("labels") or {})},
             "annotations": {**own_annotations, **(inner.get("annotations") or {})},

@@ -111,9 +111,9 @@ def delete(
         keys = [plan.key_of(noun_named(kind), name, namespace) for name in names or ()]
     else:
         keys = [one.key for one in read_manifests(files, recursive, namespace)]
-    gone = writing(url, lambda store: remove(store, keys, skip_missing=skip_missing, force=force))
-    show(plan.result("deleted", gone.keys))
-    show("".join(f"Left: {sentence}\n" for sentence in gone.left))
+    removed = writing(url, lambda store: remove(store, keys, skip_missing=skip_missing, force=force))
+    show(plan.result("deleted", removed.keys))
+    show("".join(f"Left: {sentence}\n" for sentence in removed.left))
 
 
 class PatchType(StrEnum):

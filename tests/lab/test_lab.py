@@ -110,14 +110,14 @@ def test_a_pod_can_come_and_go_and_come_again_under_its_name(lab: Up) -> None:
     for _ in range(2):
         assert "pod web on n2 has 10.65." in done(lab.run("pod", "add", "n2", "web"))
         assert lab.status()["pings"] == {"sent": 6, "lost": 0}
-        assert done(lab.run("pod", "del", "web")) == "pod web is gone\n"
+        assert done(lab.run("pod", "del", "web")) == "pod web is removed\n"
     assert lab.status()["pings"] == {"sent": 2, "lost": 0}
 
 
 def test_what_is_killed_comes_back(lab: Up) -> None:
     for victim in ("agent", "exabgp", "sidecar"):
-        assert "it comes back by itself" in done(lab.run("kill", "n1", victim))
-    assert "it comes back by itself" in done(lab.run("kill", "tor", "bird"))
+        assert "it is started again" in done(lab.run("kill", "n1", victim))
+    assert "it is started again" in done(lab.run("kill", "tor", "bird"))
     lab.eventually("all sessions, and agents that are well", lambda: well(lab.status()))
 
 
