@@ -43,12 +43,14 @@ class Verbs:
         *,
         pod_mtu: Callable[[], int] = lambda: DEFAULT_MTU,
         limitation: Callable[[], str | None] = lambda: None,
+        observe: Callable[[CniRequest], None] = lambda request: None,
     ) -> None:
         """pod_mtu: what a pod gets at present, unless its network says otherwise.
 
-        limitation: why pods that run may have limited connectivity, if they have; STATUS passes it on.
+        limitation: why pods that run may have limited connectivity, if they have; STATUS passes it on. observe: called
+        with each ADD before it is carried out.
         """
-        self._settings, self._journal = settings, journal
+        self._settings, self._journal, self._observe = settings, journal, observe
         self.locks = KeyedLock()
         veth, endpoints = veth or Veth(), Endpoints(store, settings.node)
         self.cleanup = Cleanup(allocator, veth, endpoints, journal, self.locks)
@@ -73,6 +75,7 @@ class Verbs:
                 with translated(f"GC of network {request.network.name}"):
                     await self._gc.run(request)
             case "ADD":
+                self._observe(request)
                 async with self._exclusively(request):
                     return await self._add.run(request, pod_namespace(request, netns))
             case "DEL":

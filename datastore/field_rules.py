@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
+from pydantic import BaseModel
+
 from datastore.notices import Notice
-from datastore.record import Record, Resource
+from datastore.record import Resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class NotObeyed:
 Rule = Obeyed | NotObeyed
 OBEYED = Obeyed()
 
-UNKNOWN = NotObeyed("this version does not know the field", "it is stored as written and has no effect")
+UNKNOWN = NotObeyed("this version does not know the field", "it has no effect")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ class FieldRules:
         whole = self.whole or self._not_read(resource.name)
         if whole is not None:
             return (notice_of(resource, "", whole),)
-        found = dict(self._not_obeyed(resource.spec, "spec"))
+        found = dict(self.not_obeyed(resource.spec, "spec"))
         if self.reports_unknown:
             found |= {_printable(key): UNKNOWN for key in resource.model_extra or {} if key != "status"}
         return tuple(notice_of(resource, path, rule) for path, rule in found.items())
@@ -89,22 +91,24 @@ class FieldRules:
         names = " and ".join(f"{read}NAME" if read.endswith(".") else read for read in self.read_names)
         return NotObeyed(f"objects of this kind are read by name: {names}", "it is stored and has no effect")
 
-    def _not_obeyed(self, record: Record, path: str) -> Iterator[tuple[str, NotObeyed]]:
-        for name, model_field in type(record).model_fields.items():
-            value = getattr(record, name)
-            if name not in record.model_fields_set or _is_empty(value):
+    def not_obeyed(self, model: BaseModel, path: str = "") -> Iterator[tuple[str, NotObeyed]]:
+        """Yield the fields that the model sets and that are not obeyed, by their path below `path`."""
+        prefix = f"{path}." if path else ""
+        for name, model_field in type(model).model_fields.items():
+            value = getattr(model, name)
+            if name not in model.model_fields_set or _is_empty(value):
                 continue
-            below = f"{path}.{model_field.alias or name}"
+            below = f"{prefix}{model_field.alias or name}"
             match self.fields[below]:
                 case NotObeyed() as rule:
                     if rule.applies(value):
                         yield below, rule
                 case Obeyed():
                     for part in value if isinstance(value, tuple) else (value,):
-                        if isinstance(part, Record):
-                            yield from self._not_obeyed(part, below)
-        for key, value in (record.model_extra or {}).items():
-            below = f"{path}.{_printable(key)}"
+                        if isinstance(part, BaseModel):
+                            yield from self.not_obeyed(part, below)
+        for key, value in (model.model_extra or {}).items():
+            below = f"{prefix}{_printable(key)}"
             match self.other_field(below):
                 case NotObeyed() as rule:
                     if not _is_empty(value) and rule.applies(value):
@@ -121,7 +125,7 @@ def notice_of(resource: Resource, path: str, rule: NotObeyed) -> Notice:
 
 def _printable(key: str) -> str:
     """Return a key as it stands in a line of a log."""
-    return key if key.isprintable() else repr(key)
+    return key if key and key.isprintable() else repr(key)
 
 
 def _is_empty(value: object) -> bool:

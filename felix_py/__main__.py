@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ import datastore
 from bgp.client import SidecarClient
 from cni.install import conflist, install_conflist
 from cni.journal import Journal
+from cni.notices import network_notices, pod_notices
+from cni.protocol import CniRequest
 from cni.server import CniServer
 from cni.settings import CniSettings
 from cni.verbs import Verbs
@@ -115,6 +118,7 @@ async def _serve(settings: Settings) -> None:
             journal,
             pod_mtu=agent.pod_mtu,
             limitation=agent.peering.limitation,
+            observe=partial(_report_unobeyed, agent),
         )
         checks = Checks(agent, verbs.pending_handles)
         await stack.enter_async_context(_web(settings, StatusPages(AgentReporter(agent, sidecar.status, checks))))
@@ -124,6 +128,13 @@ async def _serve(settings: Settings) -> None:
             tasks.create_task(checks.run_periodically(settings.check_seconds))
             if settings.leak_grace_seconds:
                 tasks.create_task(Collector(store, allocator, grace_seconds=settings.leak_grace_seconds).run())
+
+
+def _report_unobeyed(agent: Agent, request: CniRequest) -> None:
+    """Log what a network's configuration or a pod's annotations hold that is not obeyed."""
+    network = request.network
+    agent.log_notices(agent.notices.put(f"network {network.name}", network_notices(network)))
+    agent.log_notices(pod_notices(request))
 
 
 @contextmanager

@@ -10,6 +10,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from bgp.notices import REFLECTOR, UNREADABLE
+from cni import notices as cni
+from cni.protocol import PREFIX
 from datastore.field_rules import NotObeyed, Rule
 from datastore.record import Resource
 from felix_py.notices import RULES
@@ -56,6 +58,9 @@ def notices_page() -> str:
     named = [(f"projectcalico.org/{name}", rule) for name, rule in annotations]
     parts.append(f"## Node\n\n{_table('annotation', named)}")
     parts.append(f"## Kinds that are stored and have no effect\n\n{_kinds(whole)}")
+    parts.append(f"## Network configuration of the plugin\n\n{_table('member', cni.NETWORK.other_fields.items())}")
+    pods = [(f"{PREFIX}{name}", rule) for name, rule in cni.ANNOTATIONS.items()]
+    parts.append(f"## Annotations of pods\n\n{_table('annotation', pods)}")
     parts.append(
         f"## Variables\n\nBeside these, `FELIX_` and the name of a field of FelixConfiguration in capitals.\n\n"
         f"{_table('variable', CALICOS.items())}"

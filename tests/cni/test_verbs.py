@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -60,13 +60,21 @@ def request(verb: str, **environment: str) -> CniRequest:
 
 
 @asynccontextmanager
-async def verbs(timeout_seconds: float = 60) -> AsyncIterator[Verbs]:
+async def verbs(
+    timeout_seconds: float = 60, observe: Callable[[CniRequest], None] = lambda request: None
+) -> AsyncIterator[Verbs]:
     """The verbs over an empty store in memory."""
     store, veth = datastore.open("sqlite:///:memory:"), Veth()
     with TemporaryDirectory() as folder, closing(veth):
         journal = Journal(Path(folder) / "released.journal")
         yield Verbs(
-            CniSettings("n1", timeout_seconds=timeout_seconds), store, Allocator(store), FakeAttacher(), journal, veth
+            CniSettings("n1", timeout_seconds=timeout_seconds),
+            store,
+            Allocator(store),
+            FakeAttacher(),
+            journal,
+            veth,
+            observe=observe,
         )
         await store.close()
 
@@ -83,6 +91,16 @@ async def test_without_a_namespace_the_reason_of_the_shim_is_passed_on(verb: str
         with pytest.raises(CniError, match="open CNI_NETNS /run/netns/a: No such file") as refused:
             await serving.run(request(verb, CNI_NETNS_ERROR="No such file or directory"), None)
     assert refused.value.code == 8
+
+
+async def test_each_add_is_observed_even_if_it_fails_and_no_other_verb() -> None:
+    observed: list[CniRequest] = []
+    add, check = request("ADD"), request("CHECK")
+    async with verbs(observe=observed.append) as serving:
+        for each in (check, add):
+            with pytest.raises(CniError):
+                await serving.run(each, None)
+    assert observed == [add]
 
 
 def test_the_nodes_own_namespace_is_a_pods_only_where_the_runtime_insists() -> None:

@@ -88,6 +88,7 @@ def test_unknown_fields_yield_a_notice_wherever_they_stand() -> None:
 
 def test_a_key_that_would_break_a_line_is_quoted() -> None:
     assert fields(RULES, **{"a\nb": 1}) == ["spec.'a\\nb'"]
+    assert fields(RULES, **{"": 1}) == ["spec.''"]
 
 
 def test_an_object_that_others_own_yields_no_notice_of_unknown_fields() -> None:

@@ -1,0 +1,97 @@
+"""What of a network's configuration and of a pod's annotations is accepted and not obeyed.
+
+Pure. A pod's annotations are reported as far as the runtime passes them on.
+"""
+
+from __future__ import annotations
+
+from cni.protocol import PREFIX, CniRequest, NetworkConfig
+from datastore.field_rules import OBEYED, FieldRules, NotObeyed, When
+from datastore.notices import Notice
+
+_BY_AGENT = NotObeyed("the plugin only forwards requests to the node's agent", "the agent's settings apply")
+_LOGS = NotObeyed("the agent writes the log", "its settings apply")
+
+NETWORK = FieldRules(
+    {
+        "name": OBEYED,
+        "type": OBEYED,
+        "mtu": OBEYED,
+        "ipam": OBEYED,
+        "ipam.type": OBEYED,
+        "ipam.assign_ipv4": OBEYED,
+        "ipam.assign_ipv6": OBEYED,
+        "ipam.ipv4_pools": OBEYED,
+        "ipam.ipv6_pools": OBEYED,
+        "container_settings": OBEYED,
+        "container_settings.allow_ip_forwarding": OBEYED,
+        "args": OBEYED,
+        "runtimeConfig": OBEYED,
+        "prevResult": OBEYED,
+    },
+    other_fields={
+        "cniVersion": OBEYED,
+        "cni.dev/*": OBEYED,
+        "capabilities": OBEYED,
+        "ipam.subnet": NotObeyed("addresses come from IPPools, never from a Node's podCIDR", "the pools apply"),
+        "num_queues": NotObeyed("a pod's device has one queue each way", "it has one", unless=(1,)),
+        "policy": NotObeyed("policies are not enforced", "no packet is filtered"),
+        "include_default_routes": NotObeyed("a pod always has a default route", "it has one", unless=(True,)),
+        "feature_control": NotObeyed(
+            "floating IPs and addresses without IPAM are not implemented",
+            "pods get addresses from IPAM only",
+            when=When("a feature that is on", lambda features: any(map(_is_on, _values(features)))),
+        ),
+        "device_type": NotObeyed("a pod's device is a veth", "it gets one", unless=("veth",)),
+        "readiness_gates": NotObeyed("STATUS and ADD report whether the agent is ready", "no other URL is asked"),
+        "require_mtu_file": NotObeyed("the MTU comes from the agent", "no file is required", unless=(False,)),
+        **dict.fromkeys(
+            (
+                "nodename",
+                "hostname",
+                "nodename_file",
+                "nodename_file_optional",
+                "datastore_type",
+                "kubernetes",
+                "calico_api_group",
+                "ipam_lock_file",
+                "policy_setup_timeout_seconds",
+                "endpoint_status_dir",
+                "qps",
+                "burst",
+            ),
+            _BY_AGENT,
+        ),
+        "log_*": _LOGS,
+    },
+)
+
+ANNOTATIONS: dict[str, NotObeyed] = {
+    "floatingIPs": NotObeyed("floating IPs are not implemented", "no packet reaches the pod by one"),
+    "ipAddrsNoIpam": NotObeyed("addresses without IPAM are not implemented", "the pod gets addresses from IPAM"),
+    "allowedSourcePrefixes": NotObeyed("source addresses of pods are not checked", "the pod may send from any address"),
+}
+
+
+def network_notices(network: NetworkConfig) -> tuple[Notice, ...]:
+    """Return what a network's configuration sets and what is not obeyed."""
+    return tuple(
+        Notice("Network", network.name, path, rule.reason, rule.effect) for path, rule in NETWORK.not_obeyed(network)
+    )
+
+
+def pod_notices(request: CniRequest) -> tuple[Notice, ...]:
+    """Return which of Calico's annotations of a pod are not obeyed."""
+    return tuple(
+        Notice("Pod", f"{request.pod.namespace}/{request.pod.name}", f"{PREFIX}{name}", rule.reason, rule.effect)
+        for name, rule in ANNOTATIONS.items()
+        if request.network.annotations.get(f"{PREFIX}{name}")
+    )
+
+
+def _values(features: object) -> tuple[object, ...]:
+    return tuple(features.values()) if isinstance(features, dict) else (features,)
+
+
+def _is_on(value: object) -> bool:
+    return value not in (False, None, "false", "")

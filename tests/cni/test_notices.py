@@ -1,0 +1,122 @@
+"""What of a network's configuration and of a pod's annotations is not obeyed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from cni.install import conflist
+from cni.notices import ANNOTATIONS, NETWORK, network_notices, pod_notices
+from cni.protocol import ANNOTATIONS as POD_ANNOTATIONS
+from cni.protocol import PREFIX, CniRequest, NetworkConfig, parse
+from datastore.field_rules import Obeyed
+from tests.cni.conftest import call, configuration
+
+# The plugin's part of Calico's manifest.
+CALICOS = {
+    "type": "calico",
+    "log_level": "info",
+    "log_file_path": "/var/log/calico/cni/cni.log",
+    "datastore_type": "kubernetes",
+    "nodename": "n1",
+    "mtu": 1440,
+    "ipam": {"type": "calico-ipam"},
+    "policy": {"type": "k8s"},
+    "kubernetes": {"kubeconfig": "/etc/cni/net.d/calico-kubeconfig"},
+}
+
+
+def network(**members: Any) -> NetworkConfig:
+    return NetworkConfig.model_validate({"cniVersion": "1.0.0", "name": "pods", **members})
+
+
+def fields(**members: Any) -> list[str]:
+    return [notice.field for notice in network_notices(network(**members))]
+
+
+def add(annotations: dict[str, str]) -> CniRequest:
+    given = configuration(runtimeConfig={POD_ANNOTATIONS: annotations})
+    return parse(call("ADD", CNI_NETNS="/run/netns/a"), json.dumps(given).encode())
+
+
+def test_our_own_configuration_is_obeyed() -> None:
+    document = conflist(ipv6=True, mtu=1400)
+    (plugin,) = document["plugins"]
+    assert fields(**plugin) == []
+
+
+def test_of_calicos_configuration_what_is_not_obeyed_is_named() -> None:
+    assert fields(**CALICOS) == [
+        "log_level",
+        "log_file_path",
+        "datastore_type",
+        "nodename",
+        "policy",
+        "kubernetes",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("members", "expected"),
+    [
+        ({"include_default_routes": True, "device_type": "veth", "require_mtu_file": False}, []),
+        ({"include_default_routes": False}, ["include_default_routes"]),
+        ({"device_type": "netkit"}, ["device_type"]),
+        ({"feature_control": {"floating_ips": False, "ip_addrs_no_ipam": "false"}}, []),
+        ({"feature_control": {"floating_ips": True}}, ["feature_control"]),
+        ({"ipam": {"type": "calico-ipam", "subnet": "usePodCidr"}}, ["ipam.subnet"]),
+        ({"ipMasq": True}, ["ipMasq"]),
+        ({"container_settings": {"allow_ip_forwading": True}}, ["container_settings.allow_ip_forwading"]),
+    ],
+)
+def test_members_that_ask_for_something_else_than_is_done(members: dict[str, Any], expected: list[str]) -> None:
+    assert fields(**members) == expected
+
+
+def test_every_member_that_is_read_has_a_rule_and_no_other() -> None:
+    def paths(model: type[BaseModel], prefix: str) -> set[str]:
+        found = set()
+        for name, field in model.model_fields.items():
+            found.add(f"{prefix}{field.alias or name}")
+            for part in (field.annotation, *get_args(field.annotation)):
+                if isinstance(part, type) and issubclass(part, BaseModel):
+                    found |= paths(part, f"{prefix}{field.alias or name}.")
+        return found
+
+    assert NETWORK.fields.keys() == paths(NetworkConfig, "")
+    assert not NETWORK.fields.keys() & NETWORK.other_fields.keys()
+
+
+def test_each_other_member_with_a_reason_fires() -> None:
+    for path, rule in NETWORK.other_fields.items():
+        members: dict[str, Any] = {}
+        *sections, name = path.replace("*", "x").split(".") if not path.startswith("cni.dev") else (path,)
+        at = members
+        for section in sections:
+            at = at.setdefault(section, {})
+        at[name] = "any value"
+        expected = [] if isinstance(rule, Obeyed) else [path.replace("*", "x")]
+        assert fields(**members) == expected
+
+
+def test_annotations_of_a_pod_that_are_not_obeyed_are_named() -> None:
+    written = {f"{PREFIX}floatingIPs": '["192.0.2.9"]', f"{PREFIX}ipAddrs": '["10.65.0.9"]', "app": "web"}
+    (notice,) = pod_notices(add(written))
+    assert (notice.kind, notice.name, notice.field) == ("Pod", "default/web-1", "cni.projectcalico.org/floatingIPs")
+    assert pod_notices(add({f"{PREFIX}{name}": "" for name in ANNOTATIONS})) == ()
+    assert len(pod_notices(add({f"{PREFIX}{name}": "x" for name in ANNOTATIONS}))) == len(ANNOTATIONS)
+
+
+@given(st.dictionaries(st.text(), st.none() | st.booleans() | st.integers() | st.lists(st.text())))
+def test_no_configuration_makes_it_fail(members: dict[str, Any]) -> None:
+    try:
+        given = network(**{key: value for key, value in members.items() if key not in ("name", "cniVersion")})
+    except ValueError:
+        return
+    for notice in network_notices(given):
+        assert str(notice).startswith('Network "pods" ')
