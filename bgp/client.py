@@ -15,14 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from bgp.path_report import PathReport
 from bgp.protocol import (
     LINE_LIMIT,
     Announce,
     Complete,
     Configure,
     Converged,
+    GetStatus,
     Hello,
     Learned,
+    Paths,
+    PathsReply,
     Problem,
     ReplayEnd,
     SidecarMessage,
@@ -43,6 +47,7 @@ log = logging.getLogger("bgp.client")
 EVENTS_AHEAD = 64
 FIRST_RETRY_SECONDS = 0.1
 LAST_RETRY_SECONDS = 2.0
+ANSWER_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,26 +103,37 @@ class SidecarClient:
     async def events(self) -> AsyncIterator[SidecarEvent]:
         """Yield what the sidecar reports, for one consumer; not reading for a while loses nothing.
 
-        What a new connection does not repeat is Withdrawn before its ReplayEnd(settled=True) or Converged.
+        What a new connection does not repeat is Withdrawn before its ReplayEnd(converged=True) or Converged.
         """
         while True:
             yield await self._events.get()
 
     async def status(self) -> dict[str, Any]:
         """Return the sidecar's own report. Raises SidecarError: it is not running or does not answer."""
-        try:
-            async with asyncio.timeout(5):
-                reader, writer = await asyncio.open_unix_connection(self._path, limit=LINE_LIMIT)
-                try:
-                    writer.write(encode(Hello("observer")))
-                    answer = decode(await reader.readline())
-                finally:
-                    writer.close()
-        except (OSError, TimeoutError, ValueError) as error:
-            raise SidecarError(f"ask the sidecar on {self._path} for its status: {error}") from error
+        answer = await self._ask(GetStatus(), "its status")
         if not isinstance(answer, StatusReply):
             raise SidecarError(f"ask the sidecar on {self._path} for its status: it answered {answer}")
         return answer.report
+
+    async def paths(self, prefix: Prefix) -> tuple[PathReport, ...]:
+        """Return every path of every peer to exactly this prefix, those in use first. Raises SidecarError."""
+        answer = await self._ask(Paths(prefix), f"the paths to {prefix}")
+        if not isinstance(answer, PathsReply):
+            raise SidecarError(f"ask the sidecar on {self._path} for the paths to {prefix}: it answered {answer}")
+        return answer.paths
+
+    async def _ask(self, question: GetStatus | Paths, subject: str) -> SidecarMessage:
+        """Ask on a connection of its own, as an observer: the agent's carries routes."""
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                reader, writer = await asyncio.open_unix_connection(self._path, limit=LINE_LIMIT)
+                try:
+                    writer.write(encode(Hello("observer")) + encode(question))
+                    return decode(await reader.readline())
+                finally:
+                    writer.close()
+        except (OSError, TimeoutError, ValueError) as error:
+            raise SidecarError(f"ask the sidecar on {self._path} for {subject}: {error}") from error
 
     async def run(self) -> None:
         """Connect, and connect again whenever the connection ends, until cancelled."""
@@ -161,9 +177,9 @@ class SidecarClient:
                 self._replay.learned(routes)
             case Withdrawn(prefixes):
                 self._replay.withdrawn(prefixes)
-            case ReplayEnd(settled):
+            case ReplayEnd(converged):
                 self._served = True
-                if settled:
+                if converged:
                     await self._withdraw_what_was_not_repeated()
             case Converged():
                 await self._withdraw_what_was_not_repeated()

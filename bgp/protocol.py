@@ -1,7 +1,7 @@
-"""What agent and sidecar say to each other: one JSON object per line, on a unix socket.
+"""The protocol between agent, observers and sidecar: one JSON object per line, on a unix socket.
 
-Sans-IO. The agent states its speaker and its announcements, and says when they are complete; the sidecar replays what
-it has learned, ends that with a mark, and goes on with changes. An observer only asks for the status.
+Sans-IO. The agent states its speaker and its announcements, and marks when they are complete; the sidecar replays what
+it has learned, marks the end of that, and goes on with changes. An observer asks for the status and for paths.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal, TypeAlias
 
+from bgp.path_report import PathReport
 from bgp.speaker import Attributes, LearnedPath, LearnedPaths, Speaker, announcements_from_json, announcements_to_json
 from net.prefix import Prefix, pack, unpack
 
@@ -24,7 +25,7 @@ Role = Literal["agent", "observer", "leave"]
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """The first line of a connection. `leave` ends the sidecar for good.
+    """The first line of a connection. An observer asks with GetStatus and Paths; `leave` ends the sidecar for good.
 
     Of two agents the one that `started` later is served, however often the other comes back; it is a time on the
     machine's monotonic clock, in nanoseconds.
@@ -51,7 +52,7 @@ class Withdraw:
 
 @dataclass(frozen=True, slots=True)
 class Complete:
-    """Everything the agent wants announced was stated on this connection: what was not is withdrawn."""
+    """Everything the agent wants announced was sent on this connection: what was not is withdrawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +69,14 @@ class Withdrawn:
 
 @dataclass(frozen=True, slots=True)
 class ReplayEnd:
-    """All that was learned so far has been told; what the agent holds beyond it may go only if `settled`."""
+    """All that was learned so far has been sent; what the agent holds beyond it may go only if `converged`."""
 
-    settled: bool
+    converged: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Converged:
-    """Every configured session has sent its end-of-RIB, or its time is over. Said once."""
+    """Every configured session has sent its end-of-RIB, or its time is over. Sent once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +87,26 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
+class GetStatus:
+    """An observer asks for the sidecar's report."""
+
+
+@dataclass(frozen=True, slots=True)
 class StatusReply:
     report: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """An observer asks for every path of every peer to one prefix."""
+
+    prefix: Prefix
+
+
+@dataclass(frozen=True, slots=True)
+class PathsReply:
+    prefix: Prefix
+    paths: tuple[PathReport, ...]
 
 
 SidecarMessage: TypeAlias = (
@@ -101,7 +120,10 @@ SidecarMessage: TypeAlias = (
     | ReplayEnd
     | Converged
     | Problem
+    | GetStatus
     | StatusReply
+    | Paths
+    | PathsReply
 )
 
 
@@ -140,14 +162,20 @@ def _to_json(message: SidecarMessage) -> dict[str, Any]:
             return {"learned": _grouped(routes)}
         case Withdrawn(prefixes):
             return {"withdrawn": list(map(str, prefixes))}
-        case ReplayEnd(settled):
-            return {"replay_end": settled}
+        case ReplayEnd(converged):
+            return {"replay_end": converged}
         case Converged():
-            return {"settled": True}
+            return {"converged": True}
         case Problem(text):
             return {"problem": text}
+        case GetStatus():
+            return {"get_status": True}
         case StatusReply(report):
             return {"status": report}
+        case Paths(prefix):
+            return {"paths": str(prefix)}
+        case PathsReply(prefix, paths):
+            return {"paths_reply": str(prefix), "paths_found": [path.to_json() for path in paths]}
 
 
 def _from_json(record: dict[str, Any]) -> SidecarMessage:
@@ -166,14 +194,20 @@ def _from_json(record: dict[str, Any]) -> SidecarMessage:
             return Learned(_learned(groups))
         case {"withdrawn": prefixes}:
             return Withdrawn(_prefixes(prefixes))
-        case {"replay_end": bool(settled)}:
-            return ReplayEnd(settled)
-        case {"settled": True}:
+        case {"replay_end": bool(converged)}:
+            return ReplayEnd(converged)
+        case {"converged": True}:
             return Converged()
         case {"problem": str(text)}:
             return Problem(text)
+        case {"get_status": True}:
+            return GetStatus()
         case {"status": dict(report)}:
             return StatusReply(report)
+        case {"paths": str(prefix)}:
+            return Paths(Prefix.parse(prefix))
+        case {"paths_reply": str(prefix), "paths_found": list(paths)}:
+            return PathsReply(Prefix.parse(prefix), tuple(map(PathReport.from_json, paths)))
     raise ValueError("unknown message")
 
 

@@ -77,8 +77,12 @@ class PeerSession:
             return self.neighbour.families
         return tuple(family for family in self.neighbour.families if family in self.open.families)
 
-    def settled(self, now: float) -> bool:
-        """True once it has told us everything, or has had its time: whoever promises an end-of-RIB has longer."""
+    def paths_to(self, prefix: Prefix) -> list[tuple[PathKey, ReceivedPath]]:
+        """Return what it announced of one prefix. It searches all of its routes: for questions, not for every event."""
+        return [(key, received) for key, received in self.routes.items() if key.prefix == prefix]
+
+    def converged(self, now: float) -> bool:
+        """True once it has sent its whole table, or has had its time: whoever promises an end-of-RIB has longer."""
         promised = self.state is SessionState.UP and self.open is not None and self.open.restart is not None
         patience = END_OF_RIB_SECONDS if promised else self.neighbour.restart_time
         return self.in_sync or now >= self.configured_at + patience
@@ -168,8 +172,8 @@ class RibIn:
     def next_expiry(self) -> float | None:
         return min((p.stale_until for p in self.peers.values() if p.stale_until is not None), default=None)
 
-    def settled(self, now: float) -> bool:
-        return all(peer.settled(now) for peer in self.peers.values())
+    def converged(self, now: float) -> bool:
+        return all(peer.converged(now) for peer in self.peers.values())
 
     def prefixes(self) -> Collection[Prefix]:
         """Return every prefix that somebody leads to."""

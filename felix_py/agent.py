@@ -155,7 +155,7 @@ class Agent:
                 self.routing.learn(routes)
             case Withdrawn(prefixes=prefixes):
                 self.routing.withdraw(prefixes)
-            case ReplayEnd(settled=True) | Converged():
+            case ReplayEnd(converged=True) | Converged():
                 self.progress.learned_settled = True
                 self.routing.all_learned()
             case Problem(text=text):

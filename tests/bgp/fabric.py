@@ -124,13 +124,13 @@ class Agent:
         self.agent = SidecarClient(socket)  # asks for the status even where it is not started
         self.learned: dict[Prefix, LearnedPaths] = {}
         self.heard: list[SidecarEvent] = []
-        self.replayed = self.settled = False
+        self.replayed = self.converged = False
         self._tasks: list[asyncio.Task[None]] = []
 
     def start_agent(self) -> None:
         """Begin with nothing in memory, as an agent that was just started."""
         self.agent = SidecarClient(self.socket)
-        self.learned, self.replayed, self.settled = {}, False, False
+        self.learned, self.replayed, self.converged = {}, False, False
         self._tasks = [asyncio.create_task(self.agent.run()), asyncio.create_task(self._listen())]
 
     async def stop_agent(self) -> None:
@@ -147,10 +147,10 @@ class Agent:
                 case Withdrawn(prefixes):
                     for prefix in prefixes:
                         self.learned.pop(prefix, None)
-                case ReplayEnd(settled):
-                    self.replayed, self.settled = True, settled
+                case ReplayEnd(converged):
+                    self.replayed, self.converged = True, converged
                 case Converged():
-                    self.settled = True
+                    self.converged = True
                 case Connected() | Disconnected() | Problem():
                     pass
 

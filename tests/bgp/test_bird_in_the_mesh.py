@@ -44,7 +44,7 @@ async def exchanging(fabric: Fabric, bird: Bird) -> AsyncIterator[Node]:
         bird.start(THEIRS)
         await ours.wait_for_routes({THEIRS: [3]})
         await until(lambda: bird.routes() == {OURS: 0}, "BIRD to learn ours")
-        await until(lambda: ours.settled, "our side to settle")
+        await until(lambda: ours.converged, "our side to settle")
         yield ours
 
 
@@ -91,7 +91,7 @@ async def test_our_sidecar_is_killed_and_the_agent_states_everything_again(fabri
             ours.replayed = False
             ours.start_sidecar()
             await until(lambda: ours.replayed, "the replay of the new sidecar")
-            await until(lambda: ours.settled, "the new sidecar to settle")
+            await until(lambda: ours.converged, "the new sidecar to settle")
             await ours.wait_for_routes({THEIRS: [3]})
         assert not withdrawn(ours)
 
@@ -102,7 +102,7 @@ async def test_an_agent_that_restarts_gets_a_replay_and_drops_no_session(fabric:
         await ours.stop_agent()
         ours.start_agent()
         await until(lambda: ours.replayed, "the replay")
-        assert ours.settled, "all had settled before this agent came"
+        assert ours.converged, "all had settled before this agent came"
         await ours.wait_for_routes({THEIRS: [3]})
         assert bird.routes() == {OURS: 0}
         await ours.agent.configure(mesh(1, [3]))

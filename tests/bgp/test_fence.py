@@ -107,7 +107,7 @@ async def churn(socket: Path, operations: int) -> dict[str, int]:
 
 async def mismatches(sidecar: Sidecar, bird: Bird, wanted: dict[str, int], patience: float) -> set[str]:
     """Return the prefixes at which BIRD differs, once it no longer does or `patience` is over."""
-    await until(lambda: not sidecar.rib_out.pending, "everything to be sent")
+    await until(lambda: not any(rib.pending for rib in sidecar.ribs_out.groups.values()), "everything to be sent")
     deadline = asyncio.get_running_loop().time() + patience
     while True:
         held = await asyncio.to_thread(bird.routes)

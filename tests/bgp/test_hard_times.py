@@ -50,7 +50,7 @@ async def test_a_node_gets_its_routes_while_another_configured_node_is_dead(fabr
         await b.wait_for_routes({"10.65.1.0/26": [1]})
         peer = await a.wait_for_peer(3, state="start")
         assert peer["info"] == "Passive"
-        assert not a.settled, "node c may still be coming"
+        assert not a.converged, "node c may still be coming"
 
 
 async def test_a_dead_peer_is_given_up_when_its_restart_time_is_over(fabric: Fabric) -> None:
@@ -61,7 +61,7 @@ async def test_a_dead_peer_is_given_up_when_its_restart_time_is_over(fabric: Fab
         await a.agent.announce({})
         await b.agent.configure(mesh(2, [1]))
         await b.agent.announce({})
-        await until(lambda: a.settled, "a to settle without c")
+        await until(lambda: a.converged, "a to settle without c")
 
 
 async def test_a_neighbour_added_later_is_told_what_the_others_know(fabric: Fabric) -> None:
@@ -77,7 +77,7 @@ async def test_a_neighbour_added_later_is_told_what_the_others_know(fabric: Fabr
         await c.agent.announce({})
         await a.agent.configure(mesh(1, [2, 3]))
         await c.wait_for_routes(both)
-        await until(lambda: c.settled, "the end-of-RIB")
+        await until(lambda: c.converged, "the end-of-RIB")
         after = await a.wait_for_peer(2, state="up")
         assert after["flaps"] == 0
         assert after["since"] == pytest.approx(before["since"], abs=0.1)

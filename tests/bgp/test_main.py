@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 
@@ -29,3 +30,20 @@ def test_a_sidecar_that_does_not_run_cannot_leave(tmp_path: Path) -> None:
     )
     assert ended.returncode == 1
     assert ended.stderr.startswith(f"ask the sidecar on {tmp_path}/bgp.sock to leave: ")
+
+
+def test_a_second_sidecar_in_one_place_does_not_start(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "bgp", "--socket", str(tmp_path / "bgp.sock"), "--state-dir", str(tmp_path / "bgp")]
+    first = subprocess.Popen(command)
+    try:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "bgp.sock").exists():
+            assert time.monotonic() < deadline, "the first does not listen"
+            time.sleep(0.02)
+        second = subprocess.run(command, capture_output=True, text=True)
+        assert second.returncode == 1
+        assert "another one runs there" in second.stderr
+        assert (tmp_path / "bgp.sock").stat().st_mode & 0o777 == 0o600
+    finally:
+        first.terminate()
+        first.wait()

@@ -7,11 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bgp import protocol
-from bgp.agent_feed import AgentFeed
-from bgp.decision import MAX_EQUAL_PATHS
-from bgp.events import AnnouncedPath, UpdateReceived, WithdrawnPath
-from bgp.rib_in import RibIn
-from bgp.speaker import Attributes, LearnedPath, LearnedPaths, LocalNode, Neighbour, Speaker
+from bgp.decision import DecisionStep
+from bgp.import_policy import RejectReason
+from bgp.path_report import PathReport
+from bgp.speaker import Attributes, LearnedPath, LocalNode, Neighbour, Speaker
 from net.prefix import Prefix, pack
 
 four = st.builds(
@@ -39,6 +38,16 @@ SPEAKER = Speaker(
     (Neighbour("192.0.2.2", "192.0.2.1", 64512, 64512, password="s3cret", ttl_hops=2),),
     LocalNode(64512, pack("192.0.2.1"), frozenset({pack("192.0.2.1")}), (Prefix.parse("10.65.1.0/26"),)),
 )
+reports = st.builds(
+    PathReport,
+    st.sampled_from(["192.0.2.2", "fd99::2"]),
+    st.integers(0, 9),
+    st.booleans(),
+    st.booleans(),
+    attributes,
+    st.none() | st.sampled_from(RejectReason),
+    st.none() | st.sampled_from(DecisionStep),
+)
 messages = st.one_of(
     st.builds(protocol.Hello, st.sampled_from(["agent", "observer", "leave"]), st.integers(0)),
     st.just(protocol.Configure(SPEAKER)),
@@ -50,6 +59,9 @@ messages = st.one_of(
     st.builds(protocol.ReplayEnd, st.booleans()),
     st.just(protocol.Converged()),
     st.builds(protocol.Problem, st.text()),
+    st.just(protocol.GetStatus()),
+    st.builds(protocol.Paths, prefixes),
+    st.builds(protocol.PathsReply, prefixes, st.lists(reports, max_size=3).map(tuple)),
     st.builds(protocol.StatusReply, st.dictionaries(st.text(), st.integers())),
 )
 
@@ -88,40 +100,3 @@ def test_a_table_cut_into_portions_is_the_table(table: dict[Prefix, int]) -> Non
     portions = list(protocol.cut(table))
     assert all(0 < len(portion) <= protocol.PER_LINE for portion in portions)
     assert {prefix: value for portion in portions for prefix, value in portion.items()} == table
-
-
-HOPS = [f"192.0.2.{number}" for number in range(2, 5)]
-SOME = [Prefix.parse(f"10.66.{number}.0/26") for number in range(4)]
-steps = st.lists(st.tuples(st.sampled_from(HOPS), st.sampled_from(SOME), st.booleans(), st.booleans()), max_size=40)
-
-
-@given(steps)
-def test_an_agent_told_at_any_pace_ends_with_what_rib_in_holds(
-    some: list[tuple[str, Prefix, bool, bool]],
-) -> None:
-    """Each step a peer announces or withdraws; then the agent reads what waits, or does not."""
-    rib = RibIn()
-    rib.configure([Neighbour(hop, "192.0.2.1", 64512, 64512) for hop in HOPS], SPEAKER.local, 0)
-    telling = AgentFeed(rib)
-    told: dict[Prefix, LearnedPaths] = {}
-
-    def read() -> None:
-        while (said := telling.next_messages()) is not None:
-            for message in said:
-                if isinstance(message, protocol.Learned):
-                    assert all(told.get(prefix) != hops for prefix, hops in message.routes.items())
-                    told.update(message.routes)
-                else:
-                    for prefix in message.prefixes:
-                        del told[prefix]
-
-    for hop, prefix, announces, reads in some:
-        said = UpdateReceived(hop, announced=(AnnouncedPath(prefix, 0, Attributes(pack(hop))),))
-        rib.fold(said if announces else UpdateReceived(hop, withdrawn=(WithdrawnPath(prefix, 0),)), 0)
-        telling.mark(rib.changed)
-        rib.changed.clear()
-        if reads:
-            read()
-    read()
-    assert told == {prefix: rib.learned_paths(prefix) for prefix in rib.prefixes()}
-    assert all(len(hops) <= MAX_EQUAL_PATHS for hops in told.values())

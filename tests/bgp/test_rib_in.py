@@ -239,16 +239,16 @@ def test_a_removed_neighbour_takes_its_routes_along() -> None:
     assert not rib.prefixes()
 
 
-def test_settled_when_all_have_ended_their_table_or_had_their_time() -> None:
+def test_converged_when_all_have_ended_their_table_or_had_their_time() -> None:
     rib = rib_in(A, B)
     come_up(rib)
     end_of_rib(rib)
-    assert not rib.settled(119)
-    assert rib.settled(120)
+    assert not rib.converged(119)
+    assert rib.converged(120)
     come_up(rib, B, 119)
-    assert not rib.settled(120), "a peer that is up has promised an end-of-RIB"
+    assert not rib.converged(120), "a peer that is up has promised an end-of-RIB"
     end_of_rib(rib, B)
-    assert rib.settled(120)
+    assert rib.converged(120)
 
 
 def test_a_wrong_as_is_explained_and_bare_retries_do_not_hide_it() -> None:

@@ -31,7 +31,7 @@ async def test_what_one_agent_announces_the_other_learns_and_unlearns(fabric: Fa
         await b.agent.announce(routes(2, "10.65.2.0/26"))
         await b.wait_for_routes({"10.65.1.0/26": [1], "10.65.9.7/32": [1]})
         await a.wait_for_routes({"10.65.2.0/26": [2]})
-        await until(lambda: a.settled and b.settled, "both to have settled")
+        await until(lambda: a.converged and b.converged, "both to have settled")
         await a.agent.announce(routes(1, "10.65.1.0/26"))
         await b.wait_for_routes({"10.65.1.0/26": [1]})
         peer = await b.wait_for_peer(1, state="up", info="Established", learned=1, announced=1, stale=0)
@@ -56,7 +56,7 @@ async def test_both_families_each_on_a_session_of_its_own(fabric: Fabric) -> Non
             Prefix.parse("10.65.1.0/26"): (LearnedPath(pack("192.0.2.1"), "192.0.2.1"),),
             Prefix.parse("fd00:65::/122"): (LearnedPath(pack("fd99::1"), "fd99::1"),),
         }
-        await until(lambda: a.settled and b.settled, "the end-of-RIB of both families")
+        await until(lambda: a.converged and b.converged, "the end-of-RIB of both families")
         peers = await b.peers()
         assert {name: peer["learned"] for name, peer in peers.items()} == {"192.0.2.1": 1, "fd99::1": 1}
         assert {name: peer["announced"] for name, peer in (await a.peers()).items()} == {"192.0.2.2": 1, "fd99::2": 1}

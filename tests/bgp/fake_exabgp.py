@@ -1,0 +1,85 @@
+"""An ExaBGP that is only a list of lines, a clock that stands still, and a sidecar with both."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from bgp.events import GracefulRestart, PeerOpen, PeerUp, SpeakerEvent, SpeakerStarted
+from bgp.exabgp_process import ExaBGPError
+from bgp.sidecar import Sidecar
+from bgp.speaker import Speaker
+from net.prefix import pack
+from tests.bgp.fabric import Agent, until
+
+PEER = "192.0.2.2"
+
+
+class Clock:
+    """A time that only a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class FakeExaBGP:
+    """Answers `done` to every line while it runs. `dies_at` is a part of the line under which it dies, once."""
+
+    def __init__(self) -> None:
+        self.waiting: asyncio.Queue[SpeakerEvent] = asyncio.Queue()
+        self.lines: list[str] = []
+        self.speakers: list[Speaker] = []
+        self.refuses: str | None = None
+        self.dies_at: str | None = None
+
+    def emit(self, *events: SpeakerEvent) -> None:
+        for event in events:
+            self.waiting.put_nowait(event)
+
+    async def events(self) -> AsyncIterator[SpeakerEvent]:
+        while True:
+            yield await self.waiting.get()
+
+    async def send(self, lines: Sequence[str]) -> list[bool]:
+        await asyncio.sleep(0)
+        for line in lines:
+            if self.dies_at is not None and self.dies_at in line:
+                self.dies_at = None
+                raise ExaBGPError("died")
+            self.lines.append(line)
+        return [True] * len(lines)
+
+    async def reload(self, speaker: Speaker) -> None:
+        if self.refuses is not None:
+            raise ExaBGPError(self.refuses)
+        if not self.speakers:
+            self.emit(SpeakerStarted())
+        self.speakers.append(speaker)
+
+    def come_up(self, peer: str = PEER) -> None:
+        restart = GracefulRestart(120, restarting=False, families=(("ipv4", True),))
+        self.emit(PeerOpen(peer, pack(peer), 64512, 90, ("ipv4",), restart=restart), PeerUp(peer))
+
+
+@asynccontextmanager
+async def serving(
+    directory: Path, load_again_seconds: float = 15.0
+) -> AsyncIterator[tuple[FakeExaBGP, Sidecar, Agent]]:
+    """A sidecar that serves, its ExaBGP, and an agent that is not started yet."""
+    exabgp = FakeExaBGP()
+    sidecar = Sidecar(exabgp, clock=Clock(), load_again_seconds=load_again_seconds)
+    socket = directory / "bgp.sock"
+    served = asyncio.create_task(sidecar.serve(socket))
+    await until(lambda: served.done() or socket.exists(), "the sidecar to listen")
+    one = Agent(socket)
+    try:
+        yield exabgp, sidecar, one
+    finally:
+        await one.stop_agent()
+        sidecar.stop.set()
+        await served

@@ -1,0 +1,51 @@
+"""An agent that reads at any pace ends with what RIB-in holds."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bgp import protocol
+from bgp.agent_feed import AgentFeed
+from bgp.decision import MAX_EQUAL_PATHS
+from bgp.events import AnnouncedPath, UpdateReceived, WithdrawnPath
+from bgp.rib_in import RibIn
+from bgp.speaker import Attributes, LearnedPaths, LocalNode, Neighbour
+from net.prefix import Prefix, pack
+
+LOCAL = LocalNode(64512, pack("192.0.2.1"))
+HOPS = [f"192.0.2.{number}" for number in range(2, 5)]
+SOME = [Prefix.parse(f"10.66.{number}.0/26") for number in range(4)]
+steps = st.lists(st.tuples(st.sampled_from(HOPS), st.sampled_from(SOME), st.booleans(), st.booleans()), max_size=40)
+
+
+@given(steps)
+def test_an_agent_told_at_any_pace_ends_with_what_rib_in_holds(
+    some: list[tuple[str, Prefix, bool, bool]],
+) -> None:
+    """Each step a peer announces or withdraws; then the agent reads what waits, or does not."""
+    rib = RibIn()
+    rib.configure([Neighbour(hop, "192.0.2.1", 64512, 64512) for hop in HOPS], LOCAL, 0)
+    telling = AgentFeed(rib)
+    told: dict[Prefix, LearnedPaths] = {}
+
+    def read() -> None:
+        while (said := telling.next_messages()) is not None:
+            for message in said:
+                if isinstance(message, protocol.Learned):
+                    assert all(told.get(prefix) != hops for prefix, hops in message.routes.items())
+                    told.update(message.routes)
+                else:
+                    for prefix in message.prefixes:
+                        del told[prefix]
+
+    for hop, prefix, announces, reads in some:
+        said = UpdateReceived(hop, announced=(AnnouncedPath(prefix, 0, Attributes(pack(hop))),))
+        rib.fold(said if announces else UpdateReceived(hop, withdrawn=(WithdrawnPath(prefix, 0),)), 0)
+        telling.mark(rib.changed)
+        rib.changed.clear()
+        if reads:
+            read()
+    read()
+    assert told == {prefix: rib.learned_paths(prefix) for prefix in rib.prefixes()}
+    assert all(len(hops) <= MAX_EQUAL_PATHS for hops in told.values())

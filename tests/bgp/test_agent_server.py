@@ -1,0 +1,84 @@
+"""Who is served on the sidecar's socket, and what is answered."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from bgp.client import Connected, Disconnected, SidecarClient
+from bgp.decision import DecisionStep
+from bgp.events import AnnouncedPath, UpdateReceived
+from bgp.protocol import Converged, Hello, Problem, ReplayEnd, decode, encode
+from bgp.speaker import Attributes
+from net.prefix import Prefix, pack
+from tests.bgp.fabric import Agent, mesh, until
+from tests.bgp.fake_exabgp import PEER, serving
+
+BLOCK = "10.65.1.0/26"
+
+
+async def test_of_two_agents_the_newer_is_served_even_if_the_older_does_not_read(tmp_path: Path) -> None:
+    async with serving(tmp_path) as (_, sidecar, one):
+        reader, writer = await asyncio.open_unix_connection(str(tmp_path / "bgp.sock"))
+        writer.write(encode(Hello("agent", started=1)))
+        assert decode(await reader.readline()) == ReplayEnd(converged=False)
+        one.start_agent()
+        await until(lambda: one.replayed, "the newer agent's replay")
+        assert await reader.read() == b""
+        writer.close()
+        assert sidecar.report()["agent"] is True
+
+
+async def test_an_agent_that_was_let_go_does_not_take_over_again_while_the_newer_lives(tmp_path: Path) -> None:
+    async with serving(tmp_path) as (exabgp, _, one):
+        one.start_agent()
+        newer = Agent(tmp_path / "bgp.sock")
+        newer.start_agent()
+        try:
+            await until(lambda: newer.replayed, "the newer agent's replay")
+            await until(lambda: any(isinstance(event, Problem) for event in one.heard), "the older to be refused")
+            await newer.agent.configure(mesh(1, [2]))
+            await until(lambda: exabgp.speakers, "the newer one's configuration")
+            assert Disconnected() not in newer.heard
+        finally:
+            await newer.stop_agent()
+        one.replayed = False
+        await until(lambda: one.replayed, "the older one to be served when it is the only one")
+
+
+async def test_observers_disturb_nobody(tmp_path: Path) -> None:
+    async with serving(tmp_path) as (exabgp, _, one):
+        one.start_agent()
+        await one.agent.configure(mesh(1, [2]))
+        await until(lambda: exabgp.speakers, "the reload")
+        exabgp.come_up()
+        await until(lambda: exabgp.waiting.empty(), "the events to be read")
+        reports = await asyncio.gather(*(SidecarClient(tmp_path / "bgp.sock").status() for _ in range(20)))
+        assert all(report["peers"][0]["state"] == "up" for report in reports)
+        assert [type(event) for event in one.heard] == [Connected, ReplayEnd]
+
+
+async def test_a_line_that_makes_no_sense_is_answered_and_the_connection_closed(tmp_path: Path) -> None:
+    async with serving(tmp_path):
+        for lines in (b"nonsense\n", encode(Hello("agent")) + b"nonsense\n", encode(Converged())):
+            reader, writer = await asyncio.open_unix_connection(str(tmp_path / "bgp.sock"))
+            writer.write(lines)
+            answers = [decode(line) for line in (await reader.read()).splitlines()]
+            assert isinstance(answers[-1], Problem)
+            writer.close()
+
+
+async def test_an_observer_is_told_every_path_and_what_became_of_it(tmp_path: Path) -> None:
+    async with serving(tmp_path) as (exabgp, _, one):
+        one.start_agent()
+        await one.agent.configure(mesh(1, [2, 3]))
+        await until(lambda: exabgp.speakers, "the reload")
+        prefix = Prefix.parse(BLOCK)
+        for peer, preference in ((PEER, 200), ("192.0.2.3", 100)):
+            path = AnnouncedPath(prefix, 0, Attributes(pack(peer), local_preference=preference))
+            exabgp.emit(UpdateReceived(peer, announced=(path,)))
+        await until(lambda: one.learned, "the route")
+        best, other = await SidecarClient(tmp_path / "bgp.sock").paths(prefix)
+        assert (best.peer, best.in_use, best.attributes.local_preference) == (PEER, True, 200)
+        assert (other.peer, other.lost_at) == ("192.0.2.3", DecisionStep.LOCAL_PREFERENCE)
+        assert await one.agent.paths(Prefix.parse("10.66.0.0/26")) == ()
