@@ -33,7 +33,15 @@ def test_a_sidecar_that_does_not_run_cannot_leave(tmp_path: Path) -> None:
 
 
 def test_a_second_sidecar_in_one_place_does_not_start(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "bgp", "--socket", str(tmp_path / "bgp.sock"), "--state-dir", str(tmp_path / "bgp")]
+    command = [
+        sys.executable,
+        "-m",
+        "bgp",
+        "--socket",
+        str(tmp_path / "bgp.sock"),
+        "--state-dir",
+        str(tmp_path / "bgp"),
+    ]
     first = subprocess.Popen(command)
     try:
         deadline = time.monotonic() + 60
