@@ -16,6 +16,7 @@ from cni.attacher import Attacher
 from cni.delete import Cleanup
 from cni.endpoints import Endpoints
 from cni.journal import PendingRelease
+from cni.pod_devices import PodDevices, VethPair
 from cni.pod_network import PodNetwork, gateway_of, requested_network
 from cni.protocol import (
     Address,
@@ -31,7 +32,6 @@ from cni.protocol import (
     render,
 )
 from cni.settings import CniSettings
-from cni.veth import Veth, VethPair
 from datastore.cas import found_or_none
 from datastore.kinds.ipam import IPAMHandle
 from datastore.kinds.pods import WorkloadEndpoint
@@ -53,14 +53,14 @@ class AddVerb:
         store: Store,
         allocator: Allocator,
         attacher: Attacher,
-        veth: Veth,
+        devices: PodDevices,
         endpoints: Endpoints,
         cleanup: Cleanup,
         pod_mtu: Callable[[], int],
     ) -> None:
         """pod_mtu: what a pod of this node gets at present, unless its network says otherwise."""
         self._settings, self._store, self._allocator = settings, store, allocator
-        self._attacher, self._veth, self._endpoints = attacher, veth, endpoints
+        self._attacher, self._devices, self._endpoints = attacher, devices, endpoints
         self._cleanup, self._pod_mtu = cleanup, pod_mtu
 
     async def run(self, request: CniRequest, netns: int) -> dict[str, Any]:
@@ -83,7 +83,7 @@ class AddVerb:
             if present is not None:  # of an older container, whose DEL is late
                 await self._attacher.detach(present)
             undo.callback(self._undo_make, attachment, network.host_name)
-            pair = await self._veth.make(network, netns)
+            pair = await self._devices.make(network, netns)
             endpoint = self._endpoint(request, network, pair)
             undo.push_async_callback(self._undo_attach, endpoint)
             await self._attach(endpoint, pair.index)
@@ -96,7 +96,7 @@ class AddVerb:
     def _repeat_add(self, request: CniRequest, endpoint: WorkloadEndpoint, netns: int) -> dict[str, Any]:
         """Answer a repeated ADD: with the same result if everything is as it was made, else with an error."""
         network = self._network(request, endpoint.addresses)
-        pair, differences = self._veth.inspect(network, netns)
+        pair, differences = self._devices.inspect(network, netns)
         if pair is None or differences:
             raise CniError(
                 Code.ALREADY_ATTACHED,
@@ -166,7 +166,7 @@ class AddVerb:
 
     def _undo_make(self, attachment: Attachment, name: str) -> None:
         try:
-            if owned := self._veth.owned_by(attachment, name):
+            if owned := self._devices.owned_by(attachment, name):
                 self._cleanup.retire(owned)
         except KernelError as error:
             log.error("undo ADD: retire %s: %s; the next ADD or GC removes it", name, error)

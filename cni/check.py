@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Collection, Iterable
 
 from cni.endpoints import Endpoints, is_of
+from cni.pod_devices import PodDevices
 from cni.pod_network import PodNetwork, requested_network
 from cni.protocol import (
     Address,
@@ -19,7 +20,6 @@ from cni.protocol import (
     mac_of,
 )
 from cni.settings import CniSettings
-from cni.veth import Veth
 from datastore.kinds.pods import WorkloadEndpoint
 from ipam.allocator import Allocator
 
@@ -33,11 +33,11 @@ class CheckVerb:
         self,
         settings: CniSettings,
         allocator: Allocator,
-        veth: Veth,
+        devices: PodDevices,
         endpoints: Endpoints,
         pod_mtu: Callable[[], int],
     ) -> None:
-        self._settings, self._allocator, self._veth = settings, allocator, veth
+        self._settings, self._allocator, self._devices = settings, allocator, devices
         self._endpoints, self._pod_mtu = endpoints, pod_mtu
 
     async def run(self, request: CniRequest, netns: int) -> None:
@@ -70,7 +70,7 @@ class CheckVerb:
         loop = asyncio.get_running_loop()
         end = loop.time() + self._settings.convergence_seconds
         while True:
-            pair, differences = self._veth.inspect(network, netns)
+            pair, differences = self._devices.inspect(network, netns)
             if pair is not None and mac and pair.mac != mac:
                 differences = [*differences, f"{network.attachment.device} has MAC {pair.mac} instead of {mac}"]
             if not differences or loop.time() >= end:

@@ -11,9 +11,9 @@ from cni.delete import Cleanup
 from cni.endpoints import Endpoints, is_of
 from cni.journal import PendingRelease
 from cni.locks import KeyedLock, container_key, lock_keys
+from cni.pod_devices import PodDevices
 from cni.protocol import Attachment, CniError, CniRequest, Code, PodRef, describe
 from cni.settings import CniSettings
-from cni.veth import Veth
 from datastore.kinds.ipam import IPAMBlock
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.store import Store
@@ -33,13 +33,13 @@ class GcVerb:
         settings: CniSettings,
         store: Store,
         attacher: Attacher,
-        veth: Veth,
+        devices: PodDevices,
         endpoints: Endpoints,
         cleanup: Cleanup,
         locks: KeyedLock,
     ) -> None:
         self._settings, self._store, self._attacher = settings, store, attacher
-        self._veth, self._endpoints, self._cleanup, self._locks = veth, endpoints, cleanup, locks
+        self._devices, self._endpoints, self._cleanup, self._locks = devices, endpoints, cleanup, locks
 
     async def run(self, request: CniRequest) -> None:
         """Remove what is stale, and go on after errors. Raises CniError (11), which names them all, or DatastoreError.
@@ -53,7 +53,7 @@ class GcVerb:
             self._settings.node,
             network,
             request.valid_attachments,
-            devices=[owned.attachment for owned in self._veth.owned()],
+            devices=[owned.attachment for owned in self._devices.owned()],
             existing=(await self._store.list(IPAMBlock)).objects,
             endpoints=(await self._store.list(WorkloadEndpoint)).objects,
         )
@@ -77,7 +77,7 @@ class GcVerb:
         present = await self._endpoints.get(pod)
         if present is not None and is_of(present, attachment):
             await self._attacher.detach(present)
-        if owned := self._veth.owned_by(attachment, self._settings.device_of(pod)):
+        if owned := self._devices.owned_by(attachment, self._settings.device_of(pod)):
             self._cleanup.retire(owned)
         await self._cleanup.release(pending)
         log.info("GC: %s removed", describe(*pending))

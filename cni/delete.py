@@ -15,9 +15,9 @@ from cni.attacher import Attacher
 from cni.endpoints import Endpoints, is_of
 from cni.journal import Journal, PendingRelease
 from cni.locks import KeyedLock, lock_keys
+from cni.pod_devices import OwnedLink, PodDevices
 from cni.protocol import Attachment, CniError, CniRequest, Code, PodRef, describe
 from cni.settings import CniSettings
-from cni.veth import OwnedLink, Veth
 from datastore.errors import Conflict, DatastoreError, Unavailable
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.names import workload_endpoint_name
@@ -37,16 +37,16 @@ class DelVerb:
     """Detaches a container, whatever is left of it, any number of times."""
 
     def __init__(
-        self, settings: CniSettings, attacher: Attacher, veth: Veth, endpoints: Endpoints, cleanup: Cleanup
+        self, settings: CniSettings, attacher: Attacher, devices: PodDevices, endpoints: Endpoints, cleanup: Cleanup
     ) -> None:
-        self._settings, self._attacher, self._veth = settings, attacher, veth
+        self._settings, self._attacher, self._devices = settings, attacher, devices
         self._endpoints, self._cleanup = endpoints, cleanup
 
     async def run(self, request: CniRequest) -> None:
         """Raises CniError (11): the release was neither performed nor journaled."""
         attachment, pod = request.attachment, request.pod
         name = self._settings.device_of(pod)
-        owned = self._veth.owned_by(attachment, name)
+        owned = self._devices.owned_by(attachment, name)
         if owned is not None and owned.attachment.device != attachment.device:
             return  # this container is attached by another device; of this one there is nothing
         unlabelled_is_ours, present = False, None
@@ -81,9 +81,9 @@ class Cleanup:
     """Takes away what attachments leave: at once where it can, else from the journal and in the background."""
 
     def __init__(
-        self, allocator: Allocator, veth: Veth, endpoints: Endpoints, journal: Journal, locks: KeyedLock
+        self, allocator: Allocator, devices: PodDevices, endpoints: Endpoints, journal: Journal, locks: KeyedLock
     ) -> None:
-        self._allocator, self._veth, self._endpoints = allocator, veth, endpoints
+        self._allocator, self._devices, self._endpoints = allocator, devices, endpoints
         self._journal, self._locks = journal, locks
         self._due = asyncio.Event()
 
@@ -91,11 +91,11 @@ class Cleanup:
 
     def retire(self, owned: OwnedLink) -> None:
         """Take a device out of the way; it is deleted in the background."""
-        self._veth.retire(owned)
+        self._devices.retire(owned)
         self._due.set()
 
     def retire_unlabelled(self, name: str) -> None:
-        if self._veth.retire_unlabelled(name):
+        if self._devices.retire_unlabelled(name):
             self._due.set()
 
     async def release(self, pending: PendingRelease, read: WorkloadEndpoint | None = None) -> None:
@@ -147,7 +147,7 @@ class Cleanup:
     async def delete_retired(self) -> None:
         """Delete the devices that were put aside, in a thread."""
         try:
-            await asyncio.to_thread(self._veth.delete_retired)
+            await asyncio.to_thread(self._devices.delete_retired)
         except KernelError as error:
             log.warning("delete retired devices: %s; next try after the next DEL", error)
 

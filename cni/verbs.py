@@ -18,6 +18,7 @@ from cni.delete import Cleanup, DelVerb
 from cni.endpoints import Endpoints
 from cni.journal import Journal
 from cni.locks import KeyedLock, lock_keys
+from cni.pod_devices import PodDevices
 from cni.protocol import CniError, CniRequest, Code, describe, version_answer
 from cni.settings import DEFAULT_MTU, CniSettings
 from cni.status import StatusVerb
@@ -39,7 +40,7 @@ class Verbs:
         allocator: Allocator,
         attacher: Attacher,
         journal: Journal,
-        veth: Veth | None = None,
+        devices: PodDevices | None = None,
         *,
         pod_mtu: Callable[[], int] = lambda: DEFAULT_MTU,
         limitation: Callable[[], str | None] = lambda: None,
@@ -52,12 +53,12 @@ class Verbs:
         """
         self._settings, self._journal, self._observe = settings, journal, observe
         self.locks = KeyedLock()
-        veth, endpoints = veth or Veth(), Endpoints(store, settings.node)
-        self.cleanup = Cleanup(allocator, veth, endpoints, journal, self.locks)
-        self._add = AddVerb(settings, store, allocator, attacher, veth, endpoints, self.cleanup, pod_mtu)
-        self._del = DelVerb(settings, attacher, veth, endpoints, self.cleanup)
-        self._check = CheckVerb(settings, allocator, veth, endpoints, pod_mtu)
-        self._gc = GcVerb(settings, store, attacher, veth, endpoints, self.cleanup, self.locks)
+        devices, endpoints = devices or Veth(), Endpoints(store, settings.node)
+        self.cleanup = Cleanup(allocator, devices, endpoints, journal, self.locks)
+        self._add = AddVerb(settings, store, allocator, attacher, devices, endpoints, self.cleanup, pod_mtu)
+        self._del = DelVerb(settings, attacher, devices, endpoints, self.cleanup)
+        self._check = CheckVerb(settings, allocator, devices, endpoints, pod_mtu)
+        self._gc = GcVerb(settings, store, attacher, devices, endpoints, self.cleanup, self.locks)
         self._status = StatusVerb(settings, store, endpoints, limitation)
 
     def pending_handles(self) -> frozenset[str]:

@@ -12,9 +12,9 @@ import errno
 import hashlib
 import logging
 from contextlib import closing
-from dataclasses import dataclass
 from typing import Final
 
+from cni.pod_devices import OwnedLink, VethPair
 from cni.pod_network import HOST_MAC, OPTIONAL_SYSCTLS, FoundNetwork, PodNetwork, differences, ip_commands
 from cni.protocol import Attachment
 from kernel.link_codec import Link
@@ -32,26 +32,6 @@ HOST: Final = "is the node's own network namespace"
 _LABEL = "felix"
 
 
-@dataclass(frozen=True, slots=True)
-class VethPair:
-    """A pair of devices as it reads back."""
-
-    index: int
-    """Of the host's end."""
-    host_mac: str
-    mac: str
-    mtu: int
-
-
-@dataclass(frozen=True, slots=True)
-class OwnedLink:
-    """A host's end that bears our label."""
-
-    index: int
-    name: str
-    attachment: Attachment
-
-
 def netns_error(netns: int) -> str | None:
     """Return why this descriptor is not a pod's network namespace, or None if it is."""
     kind = kind_of(netns)
@@ -61,7 +41,7 @@ def netns_error(netns: int) -> str | None:
 
 
 class Veth:
-    """The veths of the network namespace that this was made in."""
+    """Pods' devices (cni.pod_devices) as veths of the network namespace that this was made in."""
 
     def __init__(self) -> None:
         self._host = Devices()
@@ -70,10 +50,6 @@ class Veth:
         self._host.close()
 
     async def make(self, network: PodNetwork, netns: int) -> VethPair:
-        """Make the pair and configure the container's end; on failure nothing of it stays. Raises KernelError.
-
-        A device that has the name already is an older container's, or this one's from an ADD that was killed.
-        """
         # The second is for a container that still holds the other end of what was put aside a moment ago.
         remedies = iter((self._clear, self._delete_retired_now))
         while True:
@@ -122,7 +98,6 @@ class Veth:
         await asyncio.to_thread(self.delete_retired)
 
     def owned_by(self, attachment: Attachment, name: str) -> OwnedLink | None:
-        """Return the device of an attachment's container. `name` is its usual one, tried before all are listed."""
         link = self._host.link(name)
         usual = _owned(link) if link else None
         if usual and _same_container(usual.attachment, attachment):
@@ -130,17 +105,14 @@ class Veth:
         return next((one for one in self.owned() if _same_container(one.attachment, attachment)), None)
 
     def owned(self) -> list[OwnedLink]:
-        """Return every device that bears our label and is not put aside."""
         return [owned for link in self._host.links().values() if (owned := _owned(link))]
 
     def retire(self, owned: OwnedLink) -> None:
-        """Take a device down and out of the way, under a name that no other device will have."""
         name = _retired_name(owned.index, owned.attachment.container_id)
         self._host.retire(owned.index, name, RETIRED_GROUP)
         log.info("ip link set %s down; ip link set %s name %s group %d", owned.name, owned.name, name, RETIRED_GROUP)
 
     def retire_unlabelled(self, name: str) -> bool:
-        """Retire a device of this name that bears no label: Calico's, or of an ADD killed before it could label it."""
         link = self._host.link(name)
         if link is None or link.alias:
             return False
@@ -148,12 +120,10 @@ class Veth:
         return True
 
     def delete_retired(self) -> None:
-        """Delete what was retired. It takes 15 to 35 ms, most of it waiting: for a thread."""
         with closing(Devices()) as devices:
             devices.delete_group(RETIRED_GROUP)
 
     def inspect(self, network: PodNetwork, netns: int) -> tuple[VethPair | None, list[str]]:
-        """Return the pair as it is, if it is there, and every difference from `network` as a phrase."""
         name, device = network.host_name, network.attachment.device
         host = self._host.link(name)
         if host is None:

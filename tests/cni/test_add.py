@@ -2,20 +2,102 @@
 
 from __future__ import annotations
 
+import errno
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cni.add import log
+from cni.attacher import FakeAttacher
+from cni.pod_devices import FakePodDevices
 from cni.pod_network import HOST_MAC
-from cni.protocol import ANNOTATIONS
+from cni.protocol import ANNOTATIONS, CniError
+from datastore.errors import Unavailable
 from datastore.kinds.cluster import ClusterInformation
 from datastore.kinds.pools import IPPool
 from kernel.links import Devices
+from kernel.netlink import KernelError
 from kernel.netns import inside
 from tests.cni.conftest import configuration
+from tests.cni.memory import in_memory
 from tests.cni.node import DUAL, Sandbox, on_a_node, serving_node, take_down
+
+# Over fakes
+
+
+async def test_an_add_leaves_a_device_routes_a_record_and_an_address_that_agree(tmp_path: Path) -> None:
+    async with in_memory(tmp_path) as node:
+        result = await node.add(**DUAL)
+        four, six = (ip["address"] for ip in result["ips"])
+        [(name, (index, network))] = node.devices.made.items()
+        endpoint, device = node.attacher.attached["n1-k8s-web--1-eth0"]
+        assert (name, device, network.mtu) == (endpoint.spec.interface_name, index, 1440)
+        assert endpoint.spec.ip_networks == (four, six) == tuple(map(str, network.prefixes))
+        assert [one.spec.container_id for one in await node.endpoints()] == ["c1"]
+        assert sorted(await node.addresses()) == sorted(str(address) for address in network.addresses)
+
+
+async def test_an_add_repeated_changes_nothing(tmp_path: Path) -> None:
+    async with in_memory(tmp_path) as node:
+        first = await node.add()
+        assert await node.add() == first
+        assert len(await node.addresses()) == 1
+        with pytest.raises(CniError, match="not as it was made: cali0761ccbeace differs") as refused:
+            await node.add(mtu=1300)
+        assert refused.value.code == 100
+
+
+async def test_a_newer_container_takes_the_pods_name_over_from_one_whose_del_is_late(tmp_path: Path) -> None:
+    async with in_memory(tmp_path) as node:
+        await node.add("old")
+        await node.add("new")
+        assert [one.spec.container_id for one in await node.endpoints()] == ["new"]
+        assert [network.attachment.container_id for _, network in node.devices.made.values()] == ["new"]
+        await node.delete("old")
+        assert len(await node.addresses()) == 1
+        await node.delete("new")
+        assert await node.holds_nothing()
+
+
+async def test_an_add_is_logged_with_pod_addresses_and_device(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", log.name):
+        async with in_memory(tmp_path) as node:
+            await node.add()
+            [address] = await node.addresses()
+    assert f"ADD default/web-1 (container c1, eth0): {address} on cali0761ccbeace" in caplog.messages
+
+
+@pytest.mark.parametrize("failing", ["devices", "attacher"])
+async def test_a_step_that_fails_undoes_those_before_it(tmp_path: Path, failing: str) -> None:
+    async with in_memory(tmp_path) as node:
+        edge: FakePodDevices | FakeAttacher = node.devices if failing == "devices" else node.attacher
+        edge.failure = KernelError("refused by the test", errno.EPERM)
+        with pytest.raises((KernelError, CniError), match="refused by the test"):
+            await node.add()
+        assert await node.holds_nothing()
+        edge.failure = None
+        await node.add()
+
+
+@pytest.mark.parametrize("calls", range(1, 14))
+async def test_a_datastore_that_goes_away_in_the_middle_costs_nothing(tmp_path: Path, calls: int) -> None:
+    async with in_memory(tmp_path) as node:
+        node.switch.calls_left = calls
+        try:
+            await node.add()
+        except Unavailable:
+            assert (node.attacher.attached, node.devices.made) == ({}, {})
+        finally:
+            node.switch.calls_left, node.switch.away = None, False
+        await node.delete()
+        await node.cleanup.release_journaled("c1")
+        assert node.journal.pending == ()
+        assert await node.holds_nothing()
+
+
+# In real namespaces
 
 
 @on_a_node
@@ -231,21 +313,4 @@ async def test_a_datastore_that_is_held_or_away_is_code_11(shim: Path, tmp_path:
         away = await node.refused(pod.environment("ADD"))
         assert [error["code"] for error in (held, unset, away)] == [11, 11, 11]
         assert "datastoreReady false" in held["msg"]
-        assert await node.holds_nothing()
-
-
-@pytest.mark.parametrize("calls", range(1, 14))
-@on_a_node
-async def test_a_datastore_that_goes_away_in_the_middle_costs_nothing(shim: Path, tmp_path: Path, calls: int) -> None:
-    async with serving_node(shim, tmp_path) as node:
-        pod = node.sandbox()
-        node.switch.calls_left = calls
-        ended = await node.call(pod.environment("ADD"))
-        node.switch.calls_left, node.switch.away = None, False
-        if ended.status == 0:
-            await node.delete(pod)
-        else:
-            assert ended.code == 11
-            assert await node.host_routes() == set()
-        await node.clean_up()
         assert await node.holds_nothing()

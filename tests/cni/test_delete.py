@@ -9,12 +9,82 @@ from typing import Any
 
 import pytest
 
+from cni.delete import log
 from cni.journal import Journal
 from cni.locks import container_key
 from cni.protocol import Attachment
-from datastore.errors import Invalid
+from datastore.errors import Invalid, Unavailable
 from ipam.allocator import AddressesWanted
+from tests.cni.memory import in_memory
 from tests.cni.node import NODE, on_a_node, serving_node, until
+
+# Over fakes
+
+
+async def test_a_del_takes_everything_away_and_may_be_repeated(tmp_path: Path) -> None:
+    async with in_memory(tmp_path) as node:
+        await node.add()
+        for _ in range(3):
+            await node.delete()
+        assert await node.holds_nothing()
+
+
+async def test_without_a_datastore_the_device_and_the_routes_go_and_the_release_is_journaled(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with in_memory(tmp_path) as node:
+        await node.add()
+        node.switch.away = True
+        with caplog.at_level("WARNING", log.name):
+            await node.delete()
+        assert "journaled, to be done when the datastore is back" in caplog.text
+        assert (node.attacher.attached, node.devices.made) == ({}, {})
+        assert [pending.attachment.container_id for pending in node.journal.pending] == ["c1"]
+        with pytest.raises(Unavailable):
+            await node.cleanup.release_journaled("c1")
+        node.switch.away = False
+        await node.cleanup.release_journaled("c1")
+        assert node.journal.pending == ()
+        assert await node.holds_nothing()
+
+
+async def test_without_a_datastore_a_late_del_leaves_the_newer_containers_routes(tmp_path: Path) -> None:
+    async with in_memory(tmp_path) as node:
+        await node.add("old")
+        await node.add("new")
+        node.switch.away = True
+        await node.delete("old")
+        [(endpoint, _)] = node.attacher.attached.values()
+        assert endpoint.spec.container_id == "new"
+
+
+@pytest.mark.parametrize(("holder", "retired"), [(None, True), ("c1", True), ("another", False)])
+async def test_an_unlabelled_device_is_retired_unless_its_pod_is_another_containers(
+    tmp_path: Path, holder: str | None, retired: bool
+) -> None:
+    """A device without our label is Calico's, or of an ADD that was killed before it could label it."""
+    async with in_memory(tmp_path) as node:
+        if holder:
+            await node.add(holder)
+            node.devices.made.clear()
+        node.devices.unlabelled = {"cali0761ccbeace"}
+        await node.delete("c1")
+        assert (node.devices.unlabelled == set()) == retired
+
+
+async def test_what_the_background_work_finds_it_deletes_and_releases(tmp_path: Path) -> None:
+    async with in_memory(tmp_path) as node:
+        await node.add()
+        node.switch.away = True
+        await node.delete()
+        node.switch.away = False
+        cleaning = asyncio.create_task(node.cleanup.run())
+        await until(lambda: not node.journal.pending and not node.devices.retired)
+        cleaning.cancel()
+        assert await node.holds_nothing()
+
+
+# In real namespaces
 
 
 @on_a_node

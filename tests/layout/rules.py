@@ -318,6 +318,7 @@ def modules_have_their_test(tree: Tree) -> Iterator[str]:
 def tests_are_named_for_their_module(tree: Tree) -> Iterator[str]:
     """Whatever mirrors no module is a story, and belongs to tests/scenarios."""
     wanted = {test_of(module) for module in tree.of(*MIRRORED)}
+    wanted |= {f"tests/{path.parent.name}/test_{path.stem}.py" for path in tree.root.glob("*/*.c")}
     for module in tree.of("tests"):
         if module.path.split("/")[1] in MIRRORED and module.stem.startswith("test_") and module.path not in wanted:
             yield f"{module.path}: no module of that name; whole stories stand in tests/scenarios"
