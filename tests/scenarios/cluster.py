@@ -1,4 +1,4 @@
-"""A real lab as a fixture: up before the test, ended with everything in it afterwards, however the test went."""
+"""A real lab as a fixture: up before the test, and ended with everything in it afterwards, whatever the test did."""
 
 from __future__ import annotations
 
@@ -21,39 +21,39 @@ PATIENCE_SECONDS = 60.0 * PACE
 
 
 class Refused(Exception):
-    """The lab answered that it cannot; the message is its sentence."""
+    """The lab could not do what was asked; the message is its reason."""
 
 
 class Lab:
-    """A lab that is up, seen through its control socket and through the commands a user has."""
+    """A lab that is up, by its control socket and by the commands that a user has."""
 
     def __init__(self, world: World, report: dict[str, Any]) -> None:
         self.world, self.report = world, report
         self.nodes = [node["name"] for node in report["nodes"]]
-        self._door = door_into(world)
+        self._proxy = start_proxy(world)
 
-    def another_door(self) -> Lab:
-        """Return the same lab for another thread: an answer belongs to whoever asked. Close it with `leave`."""
+    def for_another_thread(self) -> Lab:
+        """Return the same lab over a proxy of its own, since answers come in order. End it with `disconnect`."""
         return Lab(self.world, self.report)
 
     def ask(self, verb: str, **request: Any) -> Any:
         """Put one request to the lab. Raises Refused."""
-        return self._through({"verb": verb, **request})
+        return self._request({"verb": verb, **request})
 
     def run(self, place: str, *command: str, check: bool = True) -> str:
-        """Run a command in a node or pod; return what it printed."""
-        done = self._through({"run": command, "place": place})
+        """Run a command in a node or pod and return its standard output."""
+        done = self._request({"run": command, "place": place})
         assert not check or done["status"] == 0, f"{command} on {place}: {done['out']}{done['err']}"
         return str(done["out"])
 
     def page(self, node: str, name: str) -> dict[str, Any]:
-        """Return a page of a node's agent; empty while it does not answer."""
-        return dict(self._through({"page": name, "place": node}))
+        """Return a page of a node's agent as JSON; empty while the agent does not answer."""
+        return dict(self._request({"page": name, "place": node}))
 
-    def _through(self, request: dict[str, Any]) -> Any:
-        assert self._door.stdin and self._door.stdout
-        print(json.dumps(request), file=self._door.stdin, flush=True)
-        answer = json.loads(self._door.stdout.readline())
+    def _request(self, request: dict[str, Any]) -> Any:
+        assert self._proxy.stdin and self._proxy.stdout
+        print(json.dumps(request), file=self._proxy.stdin, flush=True)
+        answer = json.loads(self._proxy.stdout.readline())
         if "failed" in answer:
             raise Refused(answer["failed"])
         return answer["answer"]
@@ -75,25 +75,25 @@ class Lab:
         matrix = self.ask("matrix")
         return [f"{a} to {b}" for a in matrix for b in matrix if a != b and b not in matrix[a]]
 
-    def leave(self) -> None:
-        self._door.kill()
-        self._door.wait()
+    def disconnect(self) -> None:
+        self._proxy.kill()
+        self._proxy.wait()
 
     def end(self) -> None:
-        self.leave()
+        self.disconnect()
         self.world.end()
 
 
-def door_into(world: World) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.scenarios.door", str(world.first)]
+def start_proxy(world: World) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tests.scenarios.lab_proxy", str(world.first)]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def until(holds: Callable[[], object], what: str, seconds: float = PATIENCE_SECONDS, step: float = 0.05) -> None:
-    """Wait for a condition, looking every `step` seconds; the time is only for giving up."""
+    """Wait for a condition, polling every `step` seconds; after `seconds` the test fails."""
     deadline = time.monotonic() + seconds
     while not holds():
-        assert time.monotonic() < deadline, f"waited {seconds:g} s in vain until {what}"
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
         time.sleep(step)
 
 

@@ -1,4 +1,4 @@
-"""A node that starts while another configured node is dead has its routes at once: nobody waits for the missing."""
+"""A node that starts while another configured node is dead gets its routes without waiting for that one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DEAD = {
 }
 
 
-def test_nodes_reach_one_another_while_a_configured_node_is_dead(tmp_path: Path) -> None:
+def test_nodes_that_start_while_a_configured_node_is_dead_reach_one_another(tmp_path: Path) -> None:
     with lab_of({**three_nodes(), "resources": [DEAD]}, tmp_path) as lab:
         states = {peer["address"]: peer["state"] for peer in lab.page("n1", "status")["peers"]}
         assert states.pop("192.0.2.99") != "up"

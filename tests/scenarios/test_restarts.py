@@ -1,4 +1,4 @@
-"""Processes killed at any moment: running pods do not notice, and nothing is lost or leaked afterwards."""
+"""Processes killed at any moment: running pods lose no packet, and afterwards nothing is lost or leaked."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from tests.scenarios.cluster import NAMES, Lab, Refused, lab_of, three_nodes, un
 PARTS = ("agent", "sidecar", "exabgp")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     with lab_of(three_nodes(), tmp_path_factory.mktemp("restarts")) as lab:
         yield lab
 
 
 def kill(lab: Lab, node: str, part: str) -> None:
-    """Kill one part; one that is just being started again has been killed already."""
+    """Kill one part, unless it is just being started again."""
     with suppress(Refused):
         lab.ask("kill", node=node, what=part)
 
 
-def test_pods_that_ping_across_nodes_lose_nothing_while_parts_are_killed(lab: Lab) -> None:
+def test_pings_between_nodes_lose_no_packet_while_parts_are_killed(lab: Lab) -> None:
     lab.ask("traffic start", per_second=100)
     for parts in (*((part,) for part in PARTS), PARTS):
         for part in parts:
@@ -40,34 +40,34 @@ def test_pods_that_ping_across_nodes_lose_nothing_while_parts_are_killed(lab: La
 
 
 def test_after_200_attachments_with_kills_at_random_points_nothing_is_violated_or_leaked(lab: Lab) -> None:
-    elsewhere = lab.another_door()
+    second = lab.for_another_thread()
     with ThreadPoolExecutor(1) as killer:
-        attached = attach_and_detach(lab, elsewhere, killer)
-    elsewhere.leave()
+        attached = attach_and_detach(lab, second, killer)
+    second.disconnect()
     until(lab.settled, "the lab has settled after the last kill")
     for node in NAMES:
         lab.ask("gc", node=node)
     assert not lab.lost_pings()
-    picture = lab.ask("status")
-    assert picture["invariants"] == {"checked": 8, "violated": []}
-    assert {pod["name"] for pod in picture["pods"]} == attached | {f"{node}-1" for node in NAMES}
-    assert allocated(lab) == sorted(address for pod in picture["pods"] for address in pod["addresses"])
+    status = lab.ask("status")
+    assert status["invariants"] == {"checked": 8, "violated": []}
+    assert {pod["name"] for pod in status["pods"]} == attached | {f"{node}-1" for node in NAMES}
+    assert allocated(lab) == sorted(address for pod in status["pods"] for address in pod["addresses"])
     for node in NAMES:
-        own = sum(pod["node"] == node for pod in picture["pods"])
+        own = sum(pod["node"] == node for pod in status["pods"])
         assert lab.run(node, "ip", "-o", "link", "show", "type", "veth").count("cali") == own
 
 
-def attach_and_detach(lab: Lab, elsewhere: Lab, killer: ThreadPoolExecutor) -> set[str]:
+def attach_and_detach(lab: Lab, second: Lab, killer: ThreadPoolExecutor) -> set[str]:
     """Do 200 ADDs and DELs in a fixed order while parts are killed; return the pods that are attached in the end."""
     chance = random.Random(20)
     names = [f"w{number}" for number in range(12)]
     attached: set[str] = set()
     kills = set(chance.sample(range(200), 24))
     for step in range(200):
-        if step in kills:  # in the middle of what comes next: an ADD or DEL takes some 10 ms
-            killer.submit(kill_later, elsewhere, chance.uniform(0, 0.03), chance.choice(NAMES), chance.choice(PARTS))
+        if step in kills:  # during the next ADD or DEL, which takes some 10 ms
+            killer.submit(kill_later, second, chance.uniform(0, 0.03), chance.choice(NAMES), chance.choice(PARTS))
         name = chance.choice(names)
-        with suppress(Refused):  # the agent is away: a runtime tries again, and so does a later step
+        with suppress(Refused):  # the agent is down: a runtime tries again, and so does a later step
             if name in attached:
                 lab.ask("pod del", pod=name)
                 attached.remove(name)

@@ -1,5 +1,4 @@
-"""Our routes in a real kernel: put right when touched, beside others' without touching them, and back under a
-name that returns."""
+"""Our routes in a real kernel: repaired when changed, and beside those of others, which are never changed."""
 
 from __future__ import annotations
 
@@ -29,7 +28,7 @@ def first(lab: Lab, node: str, *words: str) -> str:
     [("proto", "80", "type", "unicast"), ("proto", "80", "type", "blackhole"), ("proto", "81")],
     ids=["pod", "block", "learned"],
 )
-def test_a_route_of_ours_that_is_deleted_comes_back(lab: Lab, kind: tuple[str, ...]) -> None:
+def test_a_deleted_route_of_ours_is_put_again(lab: Lab, kind: tuple[str, ...]) -> None:
     before = lab.routes("n1", *kind)
     assert before
     prefix = before.split()[1] if "blackhole" in before else before.split()[0]
@@ -39,7 +38,7 @@ def test_a_route_of_ours_that_is_deleted_comes_back(lab: Lab, kind: tuple[str, .
     assert lab.page("n1", "status")["repairs"] > repairs
 
 
-def test_a_route_of_ours_that_is_replaced_in_place_is_put_right(lab: Lab) -> None:
+def test_a_route_of_ours_that_is_replaced_is_repaired(lab: Lab) -> None:
     before = first(lab, "n1", "proto", "81")
     lab.run("n1", "ip", "route", "replace", before.split()[0], "dev", "lo", "metric", "1030")
     until(lambda: first(lab, "n1", "proto", "81") == before, "the learned route is as before")
@@ -65,7 +64,7 @@ def test_a_foreign_route_beside_ours_stays_and_is_reported(lab: Lab) -> None:
         lab.run("n1", "ip", "route", "del", "203.0.113.0/24", "proto", "80")
 
 
-def test_a_pod_whose_name_returns_is_attached_again_at_once(lab: Lab) -> None:
+def test_a_pod_of_the_same_name_can_be_attached_again_at_once(lab: Lab) -> None:
     for _ in range(10):
         address = lab.ask("pod add", node="n2", pod="db-0")["addresses"][0]
         assert address in pods_of(lab, "n2")

@@ -1,4 +1,4 @@
-"""Speakers of others that end and come back, seen from the node that peers with them.
+"""BIRD, FRR and GoBGP as peers of a node, killed and started again.
 
 n1 ── bird, frr, gobgp     one subnet, each speaker with an AS and a network of its own
 """
@@ -21,14 +21,14 @@ SPEC = {
 }
 
 
-def test_a_killed_speaker_comes_back_with_its_network(tmp_path: Path) -> None:
+def test_after_a_speaker_was_killed_its_network_is_learned_again(tmp_path: Path) -> None:
     with lab_of(SPEC, tmp_path) as lab:
         for name in NETWORKS:
             lab.ask("kill", node=name, what=name)
-        until(lambda: all(came_back(lab, name) for name in NETWORKS), "each speaker is back with its network")
+        until(lambda: all(learned_again(lab, name) for name in NETWORKS), "each speaker is back with its network")
 
 
-def came_back(lab: Lab, name: str) -> bool:
+def learned_again(lab: Lab, name: str) -> bool:
     """True if the session with a speaker is up, was down, and the network it announces is in the node's kernel."""
     address = f"192.0.2.{2 + list(NETWORKS).index(name)}"
     peers = {peer["address"]: peer for peer in lab.page("n1", "status").get("peers", ())}

@@ -1,7 +1,7 @@
-"""`felixctl lab why` on a cluster that is broken on purpose, one thing at a time: it names the right step and cause.
+"""`felixctl lab why` on a broken cluster, one fault at a time: it names the broken step and its cause.
 
 n1-1 ── n1 eth0 ──┬── rack1 ──┬── eth0 n2 ── n2-1
-                  └── router ─┘  (where packets go that nobody has a route for)
+                  └── router ─┘  (takes packets that no route is for)
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SPEC = {
 
 
 @dataclass(frozen=True)
-class Said:
+class Explanation:
     status: int
     answer: dict[str, Any] = field(default_factory=dict)
 
@@ -44,9 +44,9 @@ def command(lab: Lab, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(whole, capture_output=True, text=True)
 
 
-def why(lab: Lab, one: str = "n1-1", other: str = "n2-1") -> Said:
+def why(lab: Lab, one: str = "n1-1", other: str = "n2-1") -> Explanation:
     done = command(lab, "why", one, other, "-o", "json")
-    return Said(done.returncode, json.loads(done.stdout) if done.stdout else {})
+    return Explanation(done.returncode, json.loads(done.stdout) if done.stdout else {})
 
 
 def reaches(lab: Lab, size: int = 56) -> bool:
@@ -76,7 +76,7 @@ def module_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 @pytest.fixture
 def lab(module_lab: Lab) -> Iterator[Lab]:
     yield module_lab
-    until(lambda: reaches(module_lab) and module_lab.settled(), "what was broken works again")
+    until(lambda: reaches(module_lab) and module_lab.settled(), "the fault of the test before is gone")
 
 
 @contextmanager
@@ -103,7 +103,7 @@ def peer(lab: Lab, **spec: Any) -> Iterator[None]:
     finally:
         before = session_of(lab)
         felixctl(lab, "delete", "bgppeer", "odd")
-        until(lambda: is_anew(lab, "mesh", before), "the mesh's session is up")
+        until(lambda: is_renewed(lab, "mesh", before), "the mesh's session is up")
 
 
 def session_of(lab: Lab) -> dict[str, Any]:
@@ -111,17 +111,17 @@ def session_of(lab: Lab) -> dict[str, Any]:
     return dict(found)
 
 
-def is_anew(lab: Lab, kind: str, before: dict[str, Any]) -> bool:
+def is_renewed(lab: Lab, kind: str, before: dict[str, Any]) -> bool:
     now = session_of(lab)
     return (now["kind"], now["state"]) == (kind, "up") and now["since"] > before["since"]
 
 
-def forgotten(lab: Lab) -> bool:
-    """Whether n1 has no route any more that it learned."""
+def has_no_learned_route(lab: Lab) -> bool:
+    """Whether n1 has no learned route left."""
     return not lab.routes("n1", "proto", "81")
 
 
-def test_a_whole_way_is_told_hop_by_hop_and_nothing_is_broken(lab: Lab) -> None:
+def test_where_nothing_is_broken_every_hop_is_shown(lab: Lab) -> None:
     printed = command(lab, "why", "n1-1", "n2-1")
     assert printed.returncode == 0, printed.stderr
     learned = lab.routes("n1", "proto", "81").split()[0]
@@ -138,14 +138,14 @@ def test_a_whole_way_is_told_hop_by_hop_and_nothing_is_broken(lab: Lab) -> None:
     assert reaches(lab)
 
 
-def test_on_a_node_its_own_part_is_shown_and_the_other_node_is_out_of_sight(lab: Lab) -> None:
+def test_on_a_node_its_own_part_is_shown_and_the_other_node_is_named_as_out_of_sight(lab: Lab) -> None:
     printed = felixctl(lab, "why", "n1-1", "n2-1")
     assert "0.0.0.0/0 via 169.254.1.1 dev eth0" in printed, "n1 looks into its own pod"
     assert "its agent answers on n2 only; run felixctl why n1-1 n2-1 there too" in printed
     assert "nothing that can be seen between default/n1-1 and default/n2-1 is broken; out of sight: n2" in printed
 
 
-def test_a_link_that_is_down(lab: Lab) -> None:
+def test_a_link_without_carrier_is_found(lab: Lab) -> None:
     with changed(lab, "world", "ip link set n2 down", "ip link set n2 up"):
         until(lambda: "LOWER_UP" not in lab.run("n2", "ip", "link", "show", "eth0"), "n2 has lost its carrier")
         where, about, cause = why(lab).broken
@@ -154,40 +154,40 @@ def test_a_link_that_is_down(lab: Lab) -> None:
         assert not reaches(lab)
 
 
-def test_a_device_that_is_down(lab: Lab) -> None:
+def test_a_device_that_is_down_is_found_with_its_repair(lab: Lab) -> None:
     (device,) = [word for word in lab.routes("n2", address(lab, "n2-1")).split() if word.startswith("cali")]
     with changed(lab, "n2", f"ip link set {device} down", f"ip link set {device} up"):
-        said = why(lab)
-        assert said.broken == ("n2", "device", f"device {device} is down")
-        assert f"ip link set {device} up" in said.answer["broken"]["repair"]
+        found = why(lab)
+        assert found.broken == ("n2", "device", f"device {device} is down")
+        assert f"ip link set {device} up" in found.answer["broken"]["repair"]
         assert not reaches(lab)
 
 
-def test_a_node_that_does_not_forward(lab: Lab) -> None:
+def test_a_node_that_does_not_forward_is_found(lab: Lab) -> None:
     switch = "/proc/sys/net/ipv4/ip_forward"
     with changed(lab, "n2", f"echo 0 > {switch}", f"echo 1 > {switch}"):
-        said = why(lab)
-        where, about, cause = said.broken
+        found = why(lab)
+        where, about, cause = found.broken
         assert (where, about) == ("n2", "forwarding")
         assert "net.ipv4.ip_forward is off" in cause
-        assert said.status == 1
+        assert found.status == 1
         assert not reaches(lab)
 
 
-def test_a_route_that_was_deleted_while_repair_is_off(lab: Lab) -> None:
+def test_a_deleted_route_is_found_and_its_repair_works(lab: Lab) -> None:
     learned = lab.routes("n1", "proto", "81").split()[0]
     lab.run("n1", "ip", "route", "del", learned, "proto", "81")
-    said = why(lab)
-    where, about, cause = said.broken
+    found = why(lab)
+    where, about, cause = found.broken
     assert (where, about) == ("n1", "route")
     assert cause.startswith(f"learned wants {learned} via 192.0.2.2 dev eth0")
     assert "the kernel does not have it: it was deleted, and repair is off" in cause
     assert not reaches(lab)
-    lab.run("n1", *said.answer["broken"]["repair"].partition(" -- ")[2].split())
+    lab.run("n1", *found.answer["broken"]["repair"].partition(" -- ")[2].split())
     assert reaches(lab), "the command that repairs it does"
 
 
-def test_an_mtu_that_is_too_small_at_the_far_end_of_a_link(lab: Lab) -> None:
+def test_an_mtu_too_small_at_the_far_end_of_a_link_is_found(lab: Lab) -> None:
     with changed(lab, "n2", "ip link set eth0 mtu 1300", "ip link set eth0 mtu 1500"):
         where, about, cause = why(lab).broken
         assert (where, about) == ("n1 to n2", "mtu")
@@ -196,18 +196,18 @@ def test_an_mtu_that_is_too_small_at_the_far_end_of_a_link(lab: Lab) -> None:
         assert not reaches(lab, size=1400)
 
 
-def test_a_blackhole_that_is_hit(lab: Lab) -> None:
-    nobodys = address(lab, "n2-1").rpartition(".")
-    free = f"{nobodys[0]}.{int(nobodys[2]) + 9}"
+def test_an_address_without_a_pod_ends_in_the_blackhole_of_its_block(lab: Lab) -> None:
+    network, _, last = address(lab, "n2-1").rpartition(".")
+    free = f"{network}.{int(last) + 9}"
     where, about, cause = why(lab, other=free).broken
     assert (where, about) == ("n2", "blackhole")
     assert "the packet hits blackhole" in cause
     assert f"no pod of n2 has {free}" in cause
 
 
-def test_a_session_with_a_wrong_as(lab: Lab) -> None:
+def test_a_session_that_is_down_for_a_wrong_as_is_found(lab: Lab) -> None:
     with peer(lab, asNumber=64999):
-        until(lambda: forgotten(lab), "the session has ended")
+        until(lambda: has_no_learned_route(lab), "the session has ended")
         where, about, cause = why(lab).broken
         assert (where, about) == ("n1", "session")
         assert "session with n2 (192.0.2.2) is down" in cause
@@ -215,15 +215,15 @@ def test_a_session_with_a_wrong_as(lab: Lab) -> None:
         assert not reaches(lab)
 
 
-def test_a_session_that_is_down(lab: Lab) -> None:
-    """n1's answers on BGP's port go nowhere, and its speaker has to start anew; nobody waits long for its return."""
+def test_a_session_that_is_down_is_found(lab: Lab) -> None:
+    """n1's answers from BGP's port are dropped while its speaker restarts; a short restart time ends its routes."""
     rule = "ipproto tcp sport 179 prohibit"
     before = session_of(lab)
     with peer(lab, asNumber=64512, maxRestartTime="1s"):
-        until(lambda: is_anew(lab, "node", before), "the session is up by the BGPPeer's settings")
+        until(lambda: is_renewed(lab, "node", before), "the session is up by the BGPPeer's settings")
         with changed(lab, "n1", f"ip rule add {rule}", f"ip rule del {rule}"):
             lab.ask("kill", node="n1", what="exabgp")
-            until(lambda: forgotten(lab), "the routes learned over it have gone")
+            until(lambda: has_no_learned_route(lab), "the routes learned over it have gone")
             where, about, cause = why(lab).broken
             assert (where, about) == ("n1", "session")
             assert "session with n2 (192.0.2.2) is down since" in cause
@@ -231,7 +231,7 @@ def test_a_session_that_is_down(lab: Lab) -> None:
             assert not reaches(lab)
 
 
-def test_a_pool_that_is_disabled(lab: Lab) -> None:
+def test_a_disabled_pool_is_why_a_pod_has_no_address(lab: Lab) -> None:
     with ExitStack() as undo:
         felixctl(lab, "patch", "ippool", "pods", "-p", '{"spec": {"disabled": true}}')
         undo.callback(felixctl, lab, "patch", "ippool", "pods", "-p", '{"spec": {"disabled": false}}')
@@ -254,20 +254,20 @@ def attached(lab: Lab, pod: str) -> bool:
     return True
 
 
-def test_an_address_that_leaked(lab: Lab) -> None:
+def test_a_leaked_address_is_found(lab: Lab) -> None:
     leaked = lab.ask("pod add", node="n2", pod="gone")["addresses"][0]
     try:
         felixctl(lab, "delete", "workloadendpoint", "n2-k8s-gone-eth0")
-        said = why(lab, other=leaked)
-        where, about, cause = said.broken
+        found = why(lab, other=leaked)
+        where, about, cause = found.broken
         assert (where, about) == (leaked, "address")
         assert f"address {leaked} is leaked: it is assigned to pod default/gone" in cause
-        assert "no node routes to it" in said.answer["verdict"]
+        assert "no node routes to it" in found.answer["verdict"]
     finally:
         lab.ask("pod del", pod="gone")
 
 
-def test_a_name_that_nobody_has_and_a_question_that_makes_no_sense(lab: Lab) -> None:
-    nobody = why(lab, other="nobody")
-    assert (nobody.status, *nobody.broken[:2]) == (1, "nobody", "endpoint")
+def test_an_unknown_name_is_the_broken_step_and_a_pod_to_itself_is_refused(lab: Lab) -> None:
+    unknown = why(lab, other="unknown")
+    assert (unknown.status, *unknown.broken[:2]) == (1, "unknown", "endpoint")
     assert why(lab, other="n1-1").status == 2

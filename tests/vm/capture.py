@@ -1,7 +1,7 @@
-"""What passes on some devices, a line for each IPv4 packet that is an ICMP message or another packet's envelope.
+"""Prints what passes on some devices: a line for each IPv4 packet that is an ICMP message or carries another packet.
 
-`python -I -S capture.py DEVICE...`, until it is killed. Not tcpdump: that one gives up its rights first, and the user
-namespace of a lab has no second user to become.
+`python -I -S capture.py DEVICE...`, until it is killed. tcpdump cannot be used: it changes to another user, and the
+user namespace of a lab has only one.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ def line(packet: bytes) -> str:
 def main() -> None:
     sockets = {}
     for device in sys.argv[1:]:
-        heard = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(EVERY_PROTOCOL))
-        heard.bind((device, EVERY_PROTOCOL))
-        sockets[heard] = device
+        listener = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(EVERY_PROTOCOL))
+        listener.bind((device, EVERY_PROTOCOL))
+        sockets[listener] = device
     print("listening", flush=True)
     while True:
         for ready in select.select(list(sockets), [], [])[0]:

@@ -1,5 +1,7 @@
-"""A way into a running lab for tests: `python -m tests.scenarios.door FIRST_PROCESS`, requests and answers a JSON line
-each. Whoever enters a lab's namespaces stays in them, so a test sends this process and stays outside itself.
+"""Carries out a test's requests inside a running lab: `python -m tests.scenarios.lab_proxy FIRST_PROCESS`.
+
+Entering a lab's namespaces cannot be undone, so a test starts this process and stays outside itself. Requests come on
+standard input and answers go to standard output, a JSON line each:
 
     {"verb": …}                                → {"answer": …} or {"failed": "…"}: as the control socket says
     {"run": ["ip", "route"], "place": "n1"}    → {"answer": {"status": 0, "out": "…", "err": "…"}}; place "world" is
