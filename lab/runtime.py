@@ -97,8 +97,9 @@ class Runtime:
         arguments = _arguments(pod.name, pod.namespace, pod.container)
         await self._chain("DEL", arguments, pod.result)
         await self._end_pod(pod.process, pod.container)
-        await self._chain("DEL", arguments)  # runtimes send it twice: at stop and at removal
         del self.pods[name]
+        with contextlib.suppress(PluginError):  # runtimes send it twice; the first has succeeded, and GC repeats it
+            await self._chain("DEL", arguments)
 
     async def check(self, name: str) -> None:
         """Ask the plugins whether the pod is as they left it. Raises PluginError."""
