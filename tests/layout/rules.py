@@ -309,10 +309,10 @@ def modules_have_their_test(tree: Tree) -> Iterator[str]:
             yield f"{module.path}: has no {wanted}"
         elif not any(isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) for n in test.syntax.body):
             yield f"{wanted}: holds no test"
-        elif module.stem != "__main__" and not any(
-            f"{found.name}.".startswith(f"{module.dotted}.") for found in test.imports
+        elif not any(
+            found.name.startswith((f"{module.package}.", f"tests.{module.package}.")) for found in test.imports
         ):
-            yield f"{wanted}: does not import {module.dotted}"
+            yield f"{wanted}: imports nothing of {module.package}"
 
 
 def tests_are_named_for_their_module(tree: Tree) -> Iterator[str]:
