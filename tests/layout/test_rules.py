@@ -222,7 +222,7 @@ BAD = [
     Bad(
         rules.modules_have_their_test,
         {"tests/net/test_prefix.py": "def test_nothing(): ...\n"},
-        "tests/net/test_prefix.py: imports nothing of net",
+        "tests/net/test_prefix.py: names nothing of net",
     ),
     Bad(
         rules.tests_are_named_for_their_module,
