@@ -12,7 +12,7 @@ import logging
 import secrets
 import socket
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from ipaddress import (
     IPv4Interface,
     IPv4Network,
@@ -44,7 +44,6 @@ from felix_py.settings import Settings, SettingsError, node_name
 log = logging.getLogger("felix.startup")
 
 CALICO_VERSION = "v3.32.1"  # whose records we write: calicoctl refuses to work with a version unlike its own
-ANNOTATION = "projectcalico.org/"
 
 
 class StartupError(Exception):
@@ -100,9 +99,9 @@ async def _write_node(
         with contextlib.suppress(Conflict, AlreadyExists):
             if stored is None:
                 labels = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux"}
-                await store.create(Node.make(name, labels=labels, annotations=wanted))
-            elif (annotations := merged(stored.metadata.annotations, wanted)) != stored.metadata.annotations:
-                await store.update(stored.with_metadata(annotations=annotations))
+                await store.create(Node.make(name, labels=labels).with_data(**wanted))
+            elif (changed := stored.with_data(**wanted)) != stored:
+                await store.update(changed)
             return ipv4, ipv6
     raise StartupError(f"write the addresses of node {name}: lost {ATTEMPTS} races in a row; is another node so named?")
 
@@ -154,25 +153,20 @@ def refuse_duplicates(name: str, own: Iterable[Interface | None], nodes: Iterabl
 def node_annotations(
     settings: Settings, ipv4: Interface | None, ipv6: Interface | None, interfaces: Sequence[HostInterface]
 ) -> dict[str, str]:
-    """Return the annotations of this node's Node that are start-up's. An empty text: the annotation is to go."""
+    """Return this node's annotations, named without prefix. An empty text removes one."""
     listed = [
         {"name": i.name, "addresses": [str(a.ip) for a in i.addresses if not a.is_link_local]}
         for i in interfaces
         if i.up and {ipv4, ipv6} & set(i.addresses)
     ]
-    found = {
+    annotations = {
         "IPv4Address": str(ipv4 or ""),
         "IPv6Address": str(ipv6 or ""),
         "Interfaces": json.dumps(listed, separators=(",", ":")),
     }
     if settings.as_number is not None:
-        found["ASNumber"] = str(settings.as_number)
-    return {ANNOTATION + key: text for key, text in found.items()}
-
-
-def merged(annotations: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:
-    """Return the annotations with ours set, and those of ours that are empty removed."""
-    return {key: text for key, text in {**annotations, **wanted}.items() if text or key not in wanted}
+        annotations["ASNumber"] = str(settings.as_number)
+    return annotations
 
 
 async def _make_defaults(settings: Settings, store: Store, host: Sequence[Interface]) -> None:

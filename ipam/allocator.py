@@ -69,13 +69,13 @@ class Released:
 class Allocator:
     """Addresses from the pools of one store, for the callers of one event loop."""
 
-    def __init__(self, store: Store, *, now: Callable[[], int] = time.time_ns) -> None:
+    def __init__(self, store: Store, *, now_ns: Callable[[], int] = time.time_ns) -> None:
         self._store = store
-        self._now_ns = now
-        self._affinities = Affinities(store, now)
+        self._now_ns = now_ns
+        self._affinities = Affinities(store, now_ns)
         self._contexts = HostContexts(store, self._affinities)
-        self._finder = BlockFinder(store, self._affinities, now)
-        self._writer = BlockWriter(store, now, self._contexts.cooldown_seconds)
+        self._finder = BlockFinder(store, self._affinities, now_ns)
+        self._writer = BlockWriter(store, now_ns, self._contexts.cooldown_seconds)
 
     def on_event(self, event: WatchEvent) -> None:
         """Take in an event of the agent's watch: from its InSync on, settings and pools are cached between requests.

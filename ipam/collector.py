@@ -49,12 +49,12 @@ class Collector:
         allocator: Allocator,
         *,
         grace_seconds: float = GRACE_SECONDS,
-        now: Callable[[], int] = time.time_ns,
+        now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._store = store
         self._allocator = allocator
         self._grace_ns = int(grace_seconds * 10**9)
-        self._now_ns = now
+        self._now_ns = now_ns
         self._suspects = Suspects()
         self._pause_seconds = max(1.0, grace_seconds / 2)
 

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from datastore.kinds.node import Node, TunnelKind
+from datastore.kinds.node import ANNOTATION_PREFIX, Node, TunnelKind
 from datastore.kinds.pools import IPPool
 
 KINDS: tuple[TunnelKind, ...] = ("wireguard", "wireguard-v6", "ipip", "vxlan", "vxlan-v6")
 """In the order in which they choose."""
 
-_PREFIX = "projectcalico.org/"
 ADDRESS_TYPES: dict[TunnelKind, str] = {
     "ipip": "ipipTunnelAddress",
     "vxlan": "vxlanTunnelAddress",
@@ -22,8 +21,8 @@ ADDRESS_TYPES: dict[TunnelKind, str] = {
     "wireguard-v6": "wireguardV6TunnelAddress",
 }
 _PUBLIC_KEYS: dict[TunnelKind, str] = {
-    "wireguard": f"{_PREFIX}WireguardPublicKey",
-    "wireguard-v6": f"{_PREFIX}WireguardPublicKeyV6",
+    "wireguard": f"{ANNOTATION_PREFIX}WireguardPublicKey",
+    "wireguard-v6": f"{ANNOTATION_PREFIX}WireguardPublicKeyV6",
 }
 
 

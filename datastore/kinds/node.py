@@ -21,13 +21,13 @@ V = TypeVar("V")
 
 TunnelKind = Literal["ipip", "vxlan", "vxlan-v6", "wireguard", "wireguard-v6"]
 
-_PREFIX = "projectcalico.org/"
+ANNOTATION_PREFIX = "projectcalico.org/"
 TUNNEL_ANNOTATIONS: Mapping[TunnelKind, str] = {
-    "ipip": f"{_PREFIX}IPv4IPIPTunnelAddr",
-    "vxlan": f"{_PREFIX}IPv4VXLANTunnelAddr",
-    "vxlan-v6": f"{_PREFIX}IPv6VXLANTunnelAddr",
-    "wireguard": f"{_PREFIX}IPv4WireguardInterfaceAddr",
-    "wireguard-v6": f"{_PREFIX}IPv6WireguardInterfaceAddr",
+    "ipip": f"{ANNOTATION_PREFIX}IPv4IPIPTunnelAddr",
+    "vxlan": f"{ANNOTATION_PREFIX}IPv4VXLANTunnelAddr",
+    "vxlan-v6": f"{ANNOTATION_PREFIX}IPv6VXLANTunnelAddr",
+    "wireguard": f"{ANNOTATION_PREFIX}IPv4WireguardInterfaceAddr",
+    "wireguard-v6": f"{ANNOTATION_PREFIX}IPv6WireguardInterfaceAddr",
 }
 
 V3_FIELDS: Mapping[str, tuple[str, ...]] = {
@@ -86,25 +86,26 @@ class Node(Resource):
         return found if isinstance(found, IPv4Address) else None
 
     def tunnel_address(self, kind: TunnelKind) -> IPv4Address | IPv6Address | None:
-        found = self._value(TUNNEL_ANNOTATIONS[kind].removeprefix(_PREFIX), fields.address)
+        found = self._value(TUNNEL_ANNOTATIONS[kind].removeprefix(ANNOTATION_PREFIX), fields.address)
         return found if found is not None and found.version == (6 if kind.endswith("v6") else 4) else None
 
     @property
     def labels(self) -> Mapping[str, str]:
         """Kubernetes' labels and those only Calico knows; Kubernetes' win."""
-        return {**_json_texts(self.metadata.annotations.get(f"{_PREFIX}labels")), **super().labels}
+        return {**_json_texts(self.metadata.annotations.get(f"{ANNOTATION_PREFIX}labels")), **super().labels}
 
     def with_data(self, **values: str | None) -> Self:
         """Return a copy with these annotations, named without prefix (`IPv4Address="192.0.2.1/24"`).
 
-        An empty or missing value removes the annotation: that is how Calico writes none.
+        An empty or missing value removes its annotation, as Calico does; other annotations stay as they are.
         """
-        changes = {f"{_PREFIX}{name}": value for name, value in values.items()}
+        changes = {f"{ANNOTATION_PREFIX}{name}": value for name, value in values.items()}
         merged = {**self.metadata.annotations, **changes}
-        return self.with_metadata(annotations={key: value for key, value in merged.items() if value})
+        kept = {key: value for key, value in merged.items() if value or key not in changes}
+        return self.with_metadata(annotations=kept)
 
     def _value(self, name: str, reading: Callable[[str], V]) -> V | None:
-        written = self.metadata.annotations.get(_PREFIX + name) or self._in_v3_form(name)
+        written = self.metadata.annotations.get(ANNOTATION_PREFIX + name) or self._in_v3_form(name)
         return _read(reading, str(written)) if written else None
 
     def _in_v3_form(self, name: str) -> object:

@@ -16,7 +16,6 @@ from felix_py.startup import (
     _make_defaults,
     default_pools,
     free_ipv4_network,
-    merged,
     node_annotations,
     random_ula,
     refuse_duplicates,
@@ -32,17 +31,11 @@ def node(name: str, address: str) -> Node:
 
 
 def test_the_nodes_annotations_are_calicos() -> None:
-    said = node_annotations(settings_from({}), ip_interface("192.0.2.1/24"), None, [ETH0, ETH1])
-    assert said == {
-        "projectcalico.org/IPv4Address": "192.0.2.1/24",
-        "projectcalico.org/IPv6Address": "",
-        "projectcalico.org/Interfaces": '[{"name":"eth0","addresses":["192.0.2.1"]}]',
+    assert node_annotations(settings_from({}), ip_interface("192.0.2.1/24"), None, [ETH0, ETH1]) == {
+        "IPv4Address": "192.0.2.1/24",
+        "IPv6Address": "",
+        "Interfaces": '[{"name":"eth0","addresses":["192.0.2.1"]}]',
     }
-
-
-def test_an_empty_value_removes_our_annotation_and_others_stay() -> None:
-    before = {"projectcalico.org/IPv6Address": "fd00::1/64", "theirs": "x", "empty": ""}
-    assert merged(before, {"projectcalico.org/IPv6Address": ""}) == {"theirs": "x", "empty": ""}
 
 
 def test_an_address_of_another_node_is_refused_and_the_node_named() -> None:

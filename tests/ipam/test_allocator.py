@@ -174,7 +174,7 @@ async def test_released_addresses_cool_down_as_the_cluster_says() -> None:
         pool("tiny", "10.66.0.0/31", block_size=31),
         config(strict_affinity=True, ip_cooldown_seconds=30),
     )
-    allocator = Allocator(store, now=lambda: moment)
+    allocator = Allocator(store, now_ns=lambda: moment)
     await allocator.assign(replace(POD, ipv4=2))
     await allocator.release_handle("net.pod")
     with pytest.raises(Exhausted):

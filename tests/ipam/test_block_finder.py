@@ -43,7 +43,7 @@ async def test_a_host_owns_no_more_blocks_than_it_may() -> None:
 async def test_an_empty_block_of_another_host_is_taken_over_after_a_minute() -> None:
     moment = 10**18
     store = MemoryStore(pool("small", "10.66.0.0/30", block_size=30), config(strict_affinity=True))
-    allocator = Allocator(store, now=lambda: moment)
+    allocator = Allocator(store, now_ns=lambda: moment)
     await allocator.assign(pod(1))
     await allocator.release_handle("net.pod-1")
     moment += 59 * 10**9

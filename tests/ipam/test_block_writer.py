@@ -52,7 +52,7 @@ async def test_an_operation_that_is_refused_does_not_spoil_the_others(store: Mem
 async def test_fifty_pods_on_one_file_move_their_block_by_four_writes_at_most(tmp_path: Path) -> None:
     store = datastore.open(f"sqlite://{tmp_path}/addresses.db")
     await store.create(pool("pods", "10.65.0.0/16"))
-    allocator = Allocator(store, now=lambda: 1)
+    allocator = Allocator(store, now_ns=lambda: 1)
     await asyncio.gather(*(allocator.assign(pod(number)) for number in range(50)))
     [block] = (await store.list(IPAMBlock)).objects
     assert block.spec.sequence_number <= 1 + 4  # each write moves it on by one

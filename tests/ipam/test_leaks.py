@@ -24,8 +24,8 @@ class World:
     def __init__(self, **how: Any) -> None:
         self.now = 10**18
         self.store = MemoryStore(pool("pods", "10.65.0.0/24", block_size=28), node("n1"), node("n2"), **how)
-        self.allocator = Allocator(self.store, now=lambda: self.now)
-        self.collector = Collector(self.store, self.allocator, grace_seconds=900, now=lambda: self.now)
+        self.allocator = Allocator(self.store, now_ns=lambda: self.now)
+        self.collector = Collector(self.store, self.allocator, grace_seconds=900, now_ns=lambda: self.now)
 
     async def add(self, pod: str, host: str = "n1", *, endpoint: bool = True, addresses: int = 1) -> None:
         attributes = {"namespace": "default", "pod": pod, "node": host}

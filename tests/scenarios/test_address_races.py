@@ -123,7 +123,7 @@ class ManyProcesses(RuleBasedStateMachine):
 
     def started(self) -> Process:
         store = SteppedStore(self.truth)
-        return Process(store, Allocator(store, now=self.clock))
+        return Process(store, Allocator(store, now_ns=self.clock))
 
     def clock(self) -> int:
         self.now += 1
@@ -280,12 +280,12 @@ class ManyProcesses(RuleBasedStateMachine):
         assert self.run(violations(self.truth, self.in_use)) == []
 
     async def tidy(self, store: Store) -> None:
-        allocator = Allocator(store, now=self.clock)
+        allocator = Allocator(store, now_ns=self.clock)
         for handle in sorted(self.unsure):
             await allocator.release_handle(handle)
         for host in HOSTS:
             await allocator.adopt(host)
-        await Collector(store, allocator, grace_seconds=0, now=self.clock).round()
+        await Collector(store, allocator, grace_seconds=0, now_ns=self.clock).round()
 
 
 class InOrder(ManyProcesses):

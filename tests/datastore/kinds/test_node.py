@@ -52,6 +52,11 @@ def test_an_empty_value_removes_the_annotation_of_a_node() -> None:
     }
 
 
+def test_annotations_of_others_stay_as_they_are() -> None:
+    before = Node.make("n1", annotations={"projectcalico.org/IPv6Address": "fd00::1/64", "theirs": "x", "empty": ""})
+    assert before.with_data(IPv6Address="").metadata.annotations == {"theirs": "x", "empty": ""}
+
+
 def test_a_node_as_calicoctl_prints_it_is_read_too() -> None:
     text = (CALICO / "cli" / "get-node-with-tunnel-address.yaml").read_text()
     printed = Node.read(yaml.safe_load(text))
