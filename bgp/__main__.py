@@ -1,4 +1,4 @@
-"""`python -m bgp`: run the sidecar, or tell a running one to leave for good."""
+"""`python -m bgp`: run the sidecar, or have a running one withdraw everything and end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sidecar's unix socket: one agent is served, observers get answers, and whoever asks it to leave is obeyed.
+"""The sidecar's unix socket: one agent is served, observers get answers, and `leave` ends the sidecar.
 
 However long an agent does not read, what waits for it is at most one mark per prefix: the routes themselves are looked
 up in RIB-in when they are written. So a stalled reader costs no session and no memory worth naming, and loses nothing.

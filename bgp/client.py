@@ -1,6 +1,6 @@
 """The agent's end of the sidecar's socket.
 
-It states what is wanted and says it again after every reconnect; nothing here waits for the sidecar. Imported by the
+It states what is wanted, again on every connection; nothing here waits for the sidecar. Imported by the
 agent, never by the sidecar's process.
 """
 
@@ -57,18 +57,18 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class Disconnected:
-    """The sidecar is away. What it had learned still holds until it says otherwise."""
+    """The sidecar is away. What it had learned holds until a later connection withdraws it."""
 
 
 SidecarEvent: TypeAlias = Connected | Learned | Withdrawn | ReplayEnd | Converged | Problem | Disconnected
 
 
 class SidecarError(Exception):
-    """The sidecar cannot be asked just now; the text says why."""
+    """The sidecar could not answer a question; the text has the reason."""
 
 
 class SidecarClient:
-    """What the agent wants of the sidecar, and what it hears from it. `run` keeps the connection."""
+    """What the agent states to the sidecar, and the events it gets back. `run` maintains the connection."""
 
     def __init__(self, socket_path: str | Path) -> None:
         self._path = str(socket_path)
@@ -161,14 +161,14 @@ class SidecarClient:
             await asyncio.sleep(pause)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        stating = asyncio.create_task(self._state(writer))
+        statement = asyncio.create_task(self._state(writer))
         try:
             while line := await reader.readline():
                 await self._receive(decode(line))
         finally:
-            stating.cancel()
+            statement.cancel()
             with suppress(asyncio.CancelledError, OSError):
-                await stating
+                await statement
 
     async def _receive(self, message: SidecarMessage) -> None:
         """Pass one line on as an event; before the end of a complete replay, withdraw what it did not repeat."""
@@ -194,33 +194,33 @@ class SidecarClient:
             await self._events.put(Withdrawn(gone))
 
     async def _state(self, writer: asyncio.StreamWriter) -> None:
-        """Say hello, then bring the sidecar from what this connection has told it to what is wanted, for ever."""
-        told_speaker: Speaker | None = None
-        told: Mapping[Prefix, Attributes] | None = None
+        """Send hello, then the difference from what this connection has stated to what is wanted, until cancelled."""
+        stated_speaker: Speaker | None = None
+        stated: Mapping[Prefix, Attributes] | None = None
         await _write(writer, Hello("agent", self._started))
         while True:
             self._wake.clear()
             speaker, wanted = self._speaker, self._wanted
-            if speaker is not None and speaker != told_speaker:
+            if speaker is not None and speaker != stated_speaker:
                 await _write(writer, Configure(speaker))
-                told_speaker = speaker
-            if wanted is not None and wanted is not told:
-                await _state_routes(writer, told, wanted)
-                told = wanted
+                stated_speaker = speaker
+            if wanted is not None and wanted is not stated:
+                await _state_routes(writer, stated, wanted)
+                stated = wanted
             await self._wake.wait()
 
 
 async def _state_routes(
-    writer: asyncio.StreamWriter, told: Mapping[Prefix, Attributes] | None, wanted: Mapping[Prefix, Attributes]
+    writer: asyncio.StreamWriter, stated: Mapping[Prefix, Attributes] | None, wanted: Mapping[Prefix, Attributes]
 ) -> None:
     """Send the difference; the first time on a connection everything, and that it is complete."""
-    before = told or {}
+    before = stated or {}
     gone = {prefix: None for prefix in before if prefix not in wanted}
     for portion in cut(gone):
         await _write(writer, Withdraw(tuple(portion)))
     for portion in cut({prefix: a for prefix, a in wanted.items() if before.get(prefix) != a}):
         await _write(writer, Announce(portion))
-    if told is None:
+    if stated is None:
         await _write(writer, Complete())
 
 

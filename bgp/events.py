@@ -16,7 +16,7 @@ from net.prefix import Prefix
 
 @dataclass(frozen=True, slots=True)
 class PeerConnected:
-    """A TCP connection to or from this peer stands; BGP has not begun, and may never."""
+    """A TCP connection to or from this peer is established; BGP has not begun, and may never."""
 
     peer: str
 
@@ -38,7 +38,7 @@ class PeerDown:
 class GracefulRestart:
     """The graceful-restart capability of an OPEN (RFC 4724 §3).
 
-    `restarting` is the Restart State bit; `families` says of each whether its forwarding state was kept.
+    `restarting` is the Restart State bit; `families` says of each whether its forwarding state was preserved.
     """
 
     seconds: int

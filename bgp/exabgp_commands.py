@@ -28,7 +28,7 @@ def withdraw(routes: Mapping[Prefix, Attributes], to: Sequence[str] = ()) -> lis
 
 
 def end_of_rib(peer: str, families: Iterable[Family]) -> list[str]:
-    """Return the lines that tell one peer, per family, that it has all our routes.
+    """Return the line per family that ends our routes for one peer (RFC 4724 §2).
 
     To be sent after every PeerUp, behind the answers to all announcements.
     """
@@ -41,7 +41,7 @@ def _grouped(verb: str, routes: Mapping[Prefix, Attributes], to: Sequence[str]) 
         groups.setdefault((attributes, prefix.bits), []).append(str(prefix))
     selector = "".join(f"{', ' if i else ''}neighbor {peer} " for i, peer in enumerate(to))
     return [
-        f"{selector}{verb} attributes {_words(attributes)} nlri {' '.join(part)}"
+        f"{selector}{verb} attributes {_attribute_text(attributes)} nlri {' '.join(part)}"
         for (attributes, _), prefixes in groups.items()
         for part in _parts(prefixes, _PREFIXES_PER_LINE)
     ]
@@ -51,23 +51,23 @@ def _parts(prefixes: Sequence[str], size: int) -> Iterator[Sequence[str]]:
     return (prefixes[start : start + size] for start in range(0, len(prefixes), size))
 
 
-def _words(attributes: Attributes) -> str:
+def _attribute_text(attributes: Attributes) -> str:
     """Return the attributes as ExaBGP's commands name them; the next hop always in full, never `self`.
 
     `self` on a session of the other family is an error, or the router id.
     """
-    words = [f"next-hop {unpack(attributes.next_hop)}", f"origin {attributes.origin or 'igp'}"]
+    parts = [f"next-hop {unpack(attributes.next_hop)}", f"origin {attributes.origin or 'igp'}"]
     for name, value in (("local-preference", attributes.local_preference), ("med", attributes.med)):
         if value is not None:
-            words.append(f"{name} {value}")
+            parts.append(f"{name} {value}")
     if attributes.originator_id is not None:
-        words.append(f"originator-id {unpack(attributes.originator_id)}")
+        parts.append(f"originator-id {unpack(attributes.originator_id)}")
     if attributes.aggregator is not None:
-        words.append(f"aggregator ( {attributes.aggregator} )")
+        parts.append(f"aggregator ( {attributes.aggregator} )")
     if attributes.atomic_aggregate:
-        words.append("atomic-aggregate")
+        parts.append("atomic-aggregate")
     if attributes.as_path:
-        words.append(f"as-path {' '.join(map(_segment, attributes.as_path))}")
+        parts.append(f"as-path {' '.join(map(_segment, attributes.as_path))}")
     for name, values in (
         ("community", [":".join(map(str, value)) for value in attributes.communities]),
         ("large-community", [":".join(map(str, value)) for value in attributes.large_communities]),
@@ -75,9 +75,9 @@ def _words(attributes: Attributes) -> str:
         ("cluster-list", list(map(unpack, attributes.cluster_list))),
     ):
         if values:
-            words.append(f"{name} [ {' '.join(values)} ]")
-    words += [f"attribute [ 0x{code:02x} 0x{flags:02x} 0x{value.hex()} ]" for code, flags, value in attributes.unknown]
-    return " ".join(words)
+            parts.append(f"{name} [ {' '.join(values)} ]")
+    parts += [f"attribute [ 0x{code:02x} 0x{flags:02x} 0x{value.hex()} ]" for code, flags, value in attributes.unknown]
+    return " ".join(parts)
 
 
 def _segment(segment: AsPathSegment) -> str:

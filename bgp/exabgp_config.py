@@ -74,7 +74,7 @@ def _statements(speaker: Speaker, neighbour: Neighbour) -> Iterator[str]:
         yield "md5-base64 true;"
     if neighbour.ttl_hops is not None:
         yield f"incoming-ttl {GTSM_TTL + 1 - neighbour.ttl_hops};"
-    # Without it ExaBGP says end-of-RIB at once after a restart, and every peer drops our routes.
+    # Without it ExaBGP sends end-of-RIB at once after a restart, and every peer drops our routes.
     yield "manual-eor true;"
     yield "adj-rib-in false;"
     yield "adj-rib-out true;"

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 LOAD_FAILED = "could not load/reload configuration"
 UNKNOWN_RELEASE = 78  # the launcher's exit code where ExaBGP is not the release that it was written for
 
-# What ExaBGP says after "could not listen on ADDRESS:PORT", by its first word.
+# What ExaBGP prints after "could not listen on ADDRESS:PORT", by its first word.
 _BIND_FAILURES = {
     "the": "address already in use, another BGP speaker runs here",
     "this": "this node does not have the address",

@@ -40,7 +40,7 @@ class LineBuffer:
 
 
 def answer(line: bytes) -> bool | None:
-    """Return ExaBGP's verdict on a command, True for `done`; None if the line is no answer.
+    """Return ExaBGP's answer to a command, True for `done`; None if the line is no answer.
 
     Answers carry no reference to their command: they are counted.
     """
@@ -48,7 +48,7 @@ def answer(line: bytes) -> bool | None:
 
 
 def event(line: bytes) -> SpeakerEvent | None:
-    """Return what one JSON line of ExaBGP 5 says about a peer; None for lines that say nothing to us.
+    """Return what one JSON line of ExaBGP 5 reports of a peer; None for lines of no interest here.
 
     Raises ValueError: the line is not JSON, or an address in it is not one.
     """
@@ -94,7 +94,7 @@ def _open(peer: str, sent: Mapping[str, Any]) -> PeerOpen:
 
 
 def _restart(capability: Mapping[str, Any]) -> GracefulRestart:
-    # ExaBGP's words are swapped against common sense: "forwarding" among the restart flags is the Restart State
+    # ExaBGP's names are swapped: "forwarding" among the restart flags is the Restart State
     # bit, "restart" in a family's list is that family's Forwarding State bit.
     flags = capability.get("address-family-flags", {})
     return GracefulRestart(
@@ -111,32 +111,32 @@ def _families(names: Iterable[str]) -> tuple[Family, ...]:
 
 
 def _update(peer: str, update: Mapping[str, Any]) -> UpdateReceived:
-    said = update.get("attribute", {})
+    written = update.get("attribute", {})
     return UpdateReceived(
         peer,
-        announced=tuple(_announced(update.get("announce", {}), said)),
+        announced=tuple(_announced(update.get("announce", {}), written)),
         withdrawn=tuple(
             WithdrawnPath(Prefix.of(route["nlri"]), _path_id(route))
             for family in FAMILIES
             for route in update.get("withdraw", {}).get(f"{family} unicast", ())
         ),
-        error=said.get("error"),
+        error=written.get("error"),
     )
 
 
-def _announced(announce: Mapping[str, Any], said: Mapping[str, Any]) -> Iterator[AnnouncedPath]:
+def _announced(announce: Mapping[str, Any], written: Mapping[str, Any]) -> Iterator[AnnouncedPath]:
     for family in FAMILIES:
         by_next_hop = announce.get(f"{family} unicast", {})
         for next_hop in _next_hops(by_next_hop):
-            attributes = _shared(_attributes(next_hop, said))
+            attributes = _shared(_attributes(next_hop, written))
             for route in by_next_hop[next_hop]:
                 yield AnnouncedPath(Prefix.of(route["nlri"]), _path_id(route), attributes)
 
 
 def _next_hops(written: Collection[str]) -> list[str]:
-    """Return the next hops of one UPDATE without the link-local address that may stand beside a global one.
+    """Return the next hops of one UPDATE without the link-local address that may come with a global one.
 
-    An IPv6 next hop may be both (RFC 2545 §3), as BIRD and FRR send it; ExaBGP tells the routes once with each.
+    An IPv6 next hop may be both (RFC 2545 §3), as BIRD and FRR send it; ExaBGP reports the routes once with each.
     """
     return [each for each in written if not each.lower().startswith("fe80:")] or list(written)
 
@@ -145,26 +145,26 @@ def _path_id(route: Mapping[str, str]) -> int:
     return int.from_bytes(pack(route["path-information"])) if "path-information" in route else 0
 
 
-def _attributes(next_hop: str, said: Mapping[str, Any]) -> Attributes:
+def _attributes(next_hop: str, written: Mapping[str, Any]) -> Attributes:
     return Attributes(
         next_hop=b"" if next_hop == "no-nexthop" else pack(next_hop),
-        local_preference=said.get("local-preference"),
-        origin=said.get("origin"),
+        local_preference=written.get("local-preference"),
+        origin=written.get("origin"),
         as_path=tuple(
             AsPathSegment("set" if segment["element"] == "as-set" else "sequence", tuple(segment["value"]))
-            for segment in said.get("as-path", {}).values()
+            for segment in written.get("as-path", {}).values()
         ),
-        med=said.get("med"),
-        communities=tuple((high, low) for high, low in said.get("community", ())),
-        large_communities=tuple((a, b, c) for a, b, c in said.get("large-community", ())),
-        extended_communities=tuple(each["value"] for each in said.get("extended-community", ())),
-        originator_id=pack(said["originator-id"]) if "originator-id" in said else None,
-        cluster_list=tuple(map(pack, said.get("cluster-list", ()))),
-        atomic_aggregate="atomic-aggregate" in said,
-        aggregator=said.get("aggregator"),
+        med=written.get("med"),
+        communities=tuple((high, low) for high, low in written.get("community", ())),
+        large_communities=tuple((a, b, c) for a, b, c in written.get("large-community", ())),
+        extended_communities=tuple(each["value"] for each in written.get("extended-community", ())),
+        originator_id=pack(written["originator-id"]) if "originator-id" in written else None,
+        cluster_list=tuple(map(pack, written.get("cluster-list", ()))),
+        atomic_aggregate="atomic-aggregate" in written,
+        aggregator=written.get("aggregator"),
         unknown=tuple(
             UnknownAttribute(*_code_and_flags(name), bytes.fromhex(value.removeprefix("0x")))
-            for name, value in said.items()
+            for name, value in written.items()
             if name.startswith("attribute-0x")
         ),
     )

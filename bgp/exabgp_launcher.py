@@ -129,7 +129,7 @@ def patch(commands: int, events: int) -> None:
 
 
 class KnownHost:
-    """Stands where ExaBGP's JSON encoder keeps the socket module, which it asks for the host name in each line."""
+    """Takes the place of the socket module in ExaBGP's JSON encoder, which asks it for the host name for each line."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -152,7 +152,7 @@ def wait_for_io(reactor: Any, sleeptime: int) -> Iterator[int]:
             reactor._poller.register(listening, watched)
     ready: set[int] = set()
     reactor.felix_ready = ready
-    for descriptor, event in reactor._poller.poll(patience(reactor, sleeptime)):
+    for descriptor, event in reactor._poller.poll(poll_milliseconds(reactor, sleeptime)):
         if event & select.POLLNVAL:
             reactor._poller.unregister(descriptor)
         else:
@@ -161,7 +161,7 @@ def wait_for_io(reactor: Any, sleeptime: int) -> Iterator[int]:
     yield from ()
 
 
-def patience(reactor: Any, sleeptime: int) -> int:
+def poll_milliseconds(reactor: Any, sleeptime: int) -> int:
     """Return for how many milliseconds nothing can become due, unless a descriptor says so."""
     if not sleeptime or not reactor.asynchronous.ready():
         return 0
@@ -213,7 +213,7 @@ def has_work(peer: Any, ready: set[int], everyone: bool) -> bool:
 
 
 def visit(released: Callable[[Any], int]) -> Callable[[Any], int]:
-    """Return Peer.run that handles several messages per visit, and notes what active_peers and patience need."""
+    """Return Peer.run that handles several messages per visit, and notes what the two functions above need."""
     from exabgp.bgp.fsm import FSM
     from exabgp.reactor.peer import ACTION
 
@@ -226,7 +226,7 @@ def visit(released: Callable[[Any], int]) -> Callable[[Any], int]:
                 break
             action = released(peer)
         if action == ACTION.NOW and peer.fsm == FSM.OPENCONFIRM:
-            # It waits for the peer's first keepalive: the poll set will tell, no need to spin.
+            # It waits for the peer's first keepalive: the poll set shows it, no need to spin.
             action = ACTION.LATER
         peer.felix_unfinished = action == ACTION.NOW
         return action
@@ -235,7 +235,7 @@ def visit(released: Callable[[Any], int]) -> Callable[[Any], int]:
 
 
 def never(reactor: Any) -> bool:
-    """Say that no announcement waits, so that a reload is carried out.
+    """Return that no announcement waits, so that a reload is carried out.
 
     As released a reload asked for while any announcement waits, be it for a peer that is away, is forgotten.
     """
@@ -297,7 +297,7 @@ def copy_little(released: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any
 def check_ttl(released: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     """Return Peer.handle_connection that holds a session the peer dialled to the neighbour's `incoming-ttl`.
 
-    As released only what we dial is, or everybody who dials the same address (RFC 5082 is per neighbour).
+    As released only what we dial is, or every peer that dials the same address (RFC 5082 is per neighbour).
     """
     from exabgp.reactor.network.tcp import set_minimum_ttl
 

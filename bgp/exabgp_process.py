@@ -69,7 +69,7 @@ class ExaBGPProcess:
     async def start(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         """Start the process with our pipes. Raises OSError: it could not be started."""
         with contextlib.ExitStack() as theirs:
-            # The readers first: ExaBGP stands still while its output is not read.
+            # The readers first: ExaBGP stops while its output is not read.
             events = await self._open_for_reading(self._on_line, theirs)
             errors = await self._open_for_reading(self._on_stderr, theirs)
             commands = await self._open_for_writing(theirs)

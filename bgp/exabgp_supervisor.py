@@ -149,7 +149,7 @@ class ExaBGP:
                 self._write(_render(step))
                 async with self._batch:
                     if not await process.reload(step.neighbours):
-                        process.kill("it has other sessions than configured, although told to reload")
+                        process.kill("it has other sessions than configured, although it was reloaded")
         except ExaBGPError:
             log.warning("reload ExaBGP: it ended meanwhile; the next process starts with the new configuration")
         # The next process must find the whole of it, whatever became of this one.

@@ -1,6 +1,6 @@
-"""What each peer is told of this node's announcements.
+"""Which of this node's announcements each peer gets, and with which attributes.
 
-Pure: no I/O, no clock, no logging. Peers that are told the same form a group, which has one RIB-out. All peers are one
+Pure: no I/O, no clock, no logging. Peers that get the same form a group, which has one RIB-out. All peers are one
 group today and get every route; filters and route reflection are to add groups here, and nothing elsewhere.
 """
 
@@ -24,7 +24,7 @@ def export_group(neighbour: Neighbour) -> ExportGroup:
 
 
 def export_unchanged(group: ExportGroup, prefix: Prefix, attributes: Attributes) -> Attributes | None:
-    """Return the attributes with which a group is told a route, None where it is not told the route."""
+    """Return the attributes with which a group gets a route, None where it does not get the route."""
     return attributes
 
 

@@ -1,4 +1,4 @@
-"""Why a session ended, in words: ExaBGP gives the two numbers of a NOTIFICATION, or a phrase of its own.
+"""Why a session ended, as a phrase: ExaBGP gives the two numbers of a NOTIFICATION, or a text of its own.
 
 Pure: no I/O, no clock, no logging.
 """
@@ -38,7 +38,7 @@ _NOTIFICATION = re.compile(r"notification (sent|received) \((\d+), ?(\d+)\)")
 
 
 def explain(reason: str) -> str:
-    """Return a phrase for whoever is on call. Other text is the peer's or ExaBGP's: made printable and cut short."""
+    """Return a phrase for status and logs. Other text, the peer's or ExaBGP's, is made printable and cut short."""
     found = _NOTIFICATION.search(reason)
     if found is None:
         return "".join(c if c.isprintable() else "?" for c in reason[:200]) or "ended without a reason"
@@ -47,9 +47,9 @@ def explain(reason: str) -> str:
     return f"{meaning} (NOTIFICATION {code}/{subcode} {direction})"
 
 
-def tells_more(reason: str, known: str) -> bool:
+def is_more_informative(reason: str, known: str) -> bool:
     """True if a failed attempt's reason should replace the one that is shown.
 
-    Attempts that go on failing end as bare "closing connection"; the first of them said why.
+    Later attempts that fail end as a bare "closing connection"; only the first one has a reason.
     """
     return not known or _NOTIFICATION.search(reason) is not None

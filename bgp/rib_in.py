@@ -1,7 +1,26 @@
-"""What each peer has told us, folded from events: its state, its routes, and which of them are stale.
+"""Adj-RIB-in: each peer's session and routes, folded from events, and which of the routes are stale.
 
-Pure: no I/O, no logging; the clock is an argument, in seconds of any one origin. Routes that the import policy refuses
-are kept beside the others, for a peer says a thing once: when the policy changes, they are judged again.
+Pure: no I/O, no logging; the clock is an argument, in seconds of any one origin. Rejected routes are stored beside the
+accepted ones, for a peer sends a route once: when the rules change, all are filtered again.
+
+Graceful restart (RFC 4724) of one peer; `restart` is the capability in its last OPEN:
+
+    state      event                               next state  its routes
+    ---------  ----------------------------------  ----------  ---------------------------------------------------------
+    down       PeerConnected                       connected   unchanged
+    connected  PeerDown: the attempt failed        down        unchanged
+    connected  PeerUp, after the peer's restart    up          stale ones of families whose F bit is clear: dropped;
+                                                               the others: for END_OF_RIB_SECONDS more
+    connected  PeerUp, after our own restart       up          stale ones: for END_OF_RIB_SECONDS more, whatever F says
+    up         UPDATE                              up          announced: stored, no longer stale; withdrawn: dropped
+    up         EndOfRib of a family                up          stale ones of it: dropped; in sync after the last family
+    up         RouteRefresh begin, end (RFC 7313)  up          begin: all of the family stale; end: stale ones dropped
+    up         PeerDown, silent, with `restart`    down        of the families it names: stale for its restart time;
+                                                               others, and those stale already: dropped
+    up         PeerDown otherwise                  down        dropped
+    up         speaker_lost: ExaBGP ended          down        stale for our own restart time
+    any        expire: stale_until has passed      unchanged   stale ones: dropped
+    any        configure without this neighbour    none        dropped
 """
 
 from __future__ import annotations
@@ -15,7 +34,7 @@ from typing import NamedTuple
 from bgp.decision import CandidatePath, learned_paths
 from bgp.events import EndOfRib, PeerConnected, PeerDown, PeerEvent, PeerOpen, PeerUp, RouteRefresh, UpdateReceived
 from bgp.import_policy import ImportFilter, RejectReason
-from bgp.notification import explain, tells_more
+from bgp.notification import explain, is_more_informative
 from bgp.speaker import Attributes, LearnedPaths, LocalNode, Neighbour
 from net.family import FAMILIES, Family
 from net.prefix import Prefix
@@ -36,7 +55,7 @@ class SessionState(StrEnum):
 
 
 class PathKey(NamedTuple):
-    """What tells one path of a peer from its others (RFC 7911); the id is 0 without add-path."""
+    """Identifies one path among a peer's (RFC 7911); the id is 0 without add-path."""
 
     prefix: Prefix
     path_id: int
@@ -49,7 +68,12 @@ class ReceivedPath(NamedTuple):
 
 @dataclass(slots=True)
 class PeerSession:
-    """One neighbour and all it has said. `since` is the time of the last change of `state`."""
+    """One neighbour, its session and its routes.
+
+    since: when `state` changed last. stale_until: when stale routes are dropped. we_restarted: the last session ended
+    because our own ExaBGP did. eor_pending: families of this session without end-of-RIB. in_sync: all have had theirs
+    once, in any session. dropped: announcements of this session that are not stored, by reason.
+    """
 
     neighbour: Neighbour
     configured_at: float
@@ -62,7 +86,7 @@ class PeerSession:
     stale: set[PathKey] = field(default_factory=set)
     stale_until: float | None = None
     we_restarted: bool = False
-    awaited: set[Family] = field(default_factory=set)
+    eor_pending: set[Family] = field(default_factory=set)
     in_sync: bool = False
     dropped: Counter[RejectReason] = field(default_factory=Counter)
 
@@ -82,12 +106,12 @@ class PeerSession:
         return [(key, received) for key, received in self.routes.items() if key.prefix == prefix]
 
     def converged(self, now: float) -> bool:
-        """True once it has sent its whole table, or has had its time: whoever promises an end-of-RIB has longer."""
+        """True once it has sent its whole table, or has had its time: longer with a promised end-of-RIB."""
         promised = self.state is SessionState.UP and self.open is not None and self.open.restart is not None
-        patience = END_OF_RIB_SECONDS if promised else self.neighbour.restart_time
-        return self.in_sync or now >= self.configured_at + patience
+        seconds = END_OF_RIB_SECONDS if promised else self.neighbour.restart_time
+        return self.in_sync or now >= self.configured_at + seconds
 
-    def refused(self) -> Counter[RejectReason]:
+    def rejected(self) -> Counter[RejectReason]:
         """Return how many of its announcements are not used, by reason."""
         return self.dropped + Counter(
             received.reject_reason for received in self.routes.values() if received.reject_reason
@@ -120,12 +144,8 @@ class RibIn:
                 peer.neighbour = neighbour
                 self._filter_again(peer, import_filter)
 
-    def fold(
-        self,
-        event: PeerEvent,
-        now: float,
-    ) -> None:
-        """Take in one event. What a peer says that is no longer configured is not heard."""
+    def fold(self, event: PeerEvent, now: float) -> None:
+        """Take in one event; one of a peer that is no longer configured is ignored."""
         peer = self.peers.get(event.peer)
         if peer is None:
             return
@@ -169,14 +189,11 @@ class RibIn:
             if peer.stale_until is not None and peer.stale_until <= now:
                 self._drop_stale(peer, FAMILIES)
 
-    def next_expiry(self) -> float | None:
-        return min((p.stale_until for p in self.peers.values() if p.stale_until is not None), default=None)
-
     def converged(self, now: float) -> bool:
         return all(peer.converged(now) for peer in self.peers.values())
 
     def prefixes(self) -> Collection[Prefix]:
-        """Return every prefix that somebody leads to."""
+        """Return every prefix to which a path was accepted."""
         return self._accepted.keys()
 
     def learned_paths(self, prefix: Prefix) -> LearnedPaths:
@@ -187,9 +204,9 @@ class RibIn:
         self._enter(peer, SessionState.UP, now)
         peer.last_error = ""
         peer.dropped.clear()
-        peer.awaited = set(peer.families)
+        peer.eor_pending = set(peer.families)
         if not peer.we_restarted:
-            self._drop_stale(peer, set(FAMILIES) - _kept_families(peer))
+            self._drop_stale(peer, set(FAMILIES) - _preserved_families(peer))
         peer.we_restarted = False
         if peer.stale:
             peer.stale_until = now + END_OF_RIB_SECONDS
@@ -202,7 +219,7 @@ class RibIn:
         """
         was_up = peer.state is SessionState.UP
         self._enter(peer, SessionState.DOWN, now)
-        if was_up or tells_more(reason, peer.last_error):
+        if was_up or is_more_informative(reason, peer.last_error):
             peer.last_error = explain(reason)
         if not was_up:
             return
@@ -237,8 +254,8 @@ class RibIn:
 
     def _end_of_rib(self, peer: PeerSession, family: Family) -> None:
         self._drop_stale(peer, [family])
-        peer.awaited.discard(family)
-        if not peer.awaited and peer.state is SessionState.UP:
+        peer.eor_pending.discard(family)
+        if not peer.eor_pending and peer.state is SessionState.UP:
             peer.in_sync = True
 
     def _put(self, peer: PeerSession, key: PathKey, attributes: Attributes, reason: RejectReason | None) -> None:
@@ -292,13 +309,13 @@ class RibIn:
             peer.state, peer.since = state, now
 
 
-def _kept_families(peer: PeerSession) -> set[Family]:
-    """Return the families whose forwarding state the peer kept over its restart, as its new OPEN says."""
+def _preserved_families(peer: PeerSession) -> set[Family]:
+    """Return the families whose forwarding state the peer preserved over its restart, by the F bits of its new OPEN."""
     restart = peer.open.restart if peer.open is not None else None
-    return {family for family, kept in restart.families if kept} if restart is not None else set()
+    return {family for family, preserved in restart.families if preserved} if restart is not None else set()
 
 
-def _wrong_as(neighbour: Neighbour, said: PeerOpen) -> str:
-    if said.asn == neighbour.peer_as:
+def _wrong_as(neighbour: Neighbour, opened: PeerOpen) -> str:
+    if opened.asn == neighbour.peer_as:
         return ""
-    return f"peer says it is AS {said.asn}, configured is AS {neighbour.peer_as}"
+    return f"the peer's OPEN has AS {opened.asn}, configured is AS {neighbour.peer_as}"

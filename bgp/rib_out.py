@@ -1,4 +1,4 @@
-"""What the peers are told: what is wanted, what ExaBGP was given, and the batches between, per group of peers.
+"""Adj-RIB-out per group of peers: what is wanted, what ExaBGP was given, and the batches between.
 
 Pure: no I/O, no logging; the clock is an argument, in seconds of any one origin. ExaBGP may send two changes of one
 prefix in the wrong order if both are in its hands at once, so a batch names each prefix once, and the next batch of a
@@ -147,7 +147,7 @@ class RibOut:
         member.up, member.end_of_rib = False, None
 
     def need_full_table(self) -> list[str]:
-        """Return the members that are to be told the whole table now."""
+        """Return the members that are to be given the whole table now."""
         return [address for address, member in self.members.items() if member.needs_full_table]
 
     def full_table(self, address: str) -> Batch:
@@ -190,8 +190,8 @@ class RibOut:
     def speaker_started(self) -> None:
         """A new ExaBGP process has nothing.
 
-        Who lacked the table still does: the process may have been started from a file without that neighbour, whose
-        reload is under way.
+        A member that a reload makes still lacks the table: the process may have been started from a file without that
+        neighbour, whose reload is under way.
         """
         self.sent.clear()
         self._in_flight = Batch()

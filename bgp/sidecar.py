@@ -110,7 +110,7 @@ class Sidecar:
                     job.cancel()
                 await asyncio.gather(*jobs, return_exceptions=True)
 
-    # What the peers send
+    # Events from ExaBGP
 
     async def _read_events(self) -> None:
         turn = 0
@@ -157,7 +157,7 @@ class Sidecar:
         rib_out.down(event.peer)
         if peer.flaps > flaps:
             log.warning(
-                "session with %s ended: %s; %d of its routes are kept as stale",
+                "session with %s ended: %s; %d of its routes are stale",
                 event.peer,
                 peer.last_error,
                 len(peer.stale),
@@ -190,7 +190,7 @@ class Sidecar:
             log.info("converged: every peer has sent its end-of-RIB or has had its time")
             self._server.converged()
 
-    # Who the peers are
+    # The configuration
 
     def configure(self, speaker: Speaker) -> None:
         """Apply new rules at once; the sessions follow with ExaBGP's, one reload after the other."""

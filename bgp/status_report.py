@@ -29,7 +29,7 @@ def session_row(peer: PeerSession, announced: Mapping[Prefix, Attributes], since
         "stale": len(peer.stale),
         "last_error": peer.last_error,
         "flaps": peer.flaps,
-        "refused": {str(reason): count for reason, count in peer.refused().items()},
+        "refused": {str(reason): count for reason, count in peer.rejected().items()},
     }
 
 

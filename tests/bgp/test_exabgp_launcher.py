@@ -160,17 +160,17 @@ def test_a_new_connection_ends_the_wait() -> None:
     ],
 )
 def test_the_wait_is_short_only_while_a_session_is_being_made(peers: list[dict[str, Any]], milliseconds: float) -> None:
-    assert exabgp_launcher.patience(reactor(*(a_peer(**each) for each in peers)), 1000) == milliseconds
+    assert exabgp_launcher.poll_milliseconds(reactor(*(a_peer(**each) for each in peers)), 1000) == milliseconds
 
 
 def test_a_peer_that_pauses_before_its_next_attempt_is_waited_for_until_then() -> None:
-    wait = exabgp_launcher.patience(reactor(a_peer(established=False, generator=None, backoff=0.3)), 1000)
+    wait = exabgp_launcher.poll_milliseconds(reactor(a_peer(established=False, generator=None, backoff=0.3)), 1000)
     assert exabgp_launcher.FRESH_WAIT_MS < wait <= 302
 
 
 def test_commands_in_the_queue_are_not_slept_over() -> None:
-    assert exabgp_launcher.patience(reactor(a_peer(), commands_wait=True), 1000) == 0
-    assert exabgp_launcher.patience(reactor(a_peer()), 0) == 0
+    assert exabgp_launcher.poll_milliseconds(reactor(a_peer(), commands_wait=True), 1000) == 0
+    assert exabgp_launcher.poll_milliseconds(reactor(a_peer()), 0) == 0
 
 
 # active_peers

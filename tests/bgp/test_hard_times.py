@@ -93,7 +93,7 @@ async def test_a_wrong_as_is_said_in_the_status(fabric: Fabric) -> None:
 
         on_a = (await a.wait_for_error(2, "AS"))["last_error"]
         on_b = (await b.wait_for_error(1, "AS"))["last_error"]
-        assert on_a.startswith(("wrong AS number", "peer says it is AS 64512, configured is AS 65001"))
+        assert on_a.startswith(("wrong AS number", "the peer's OPEN has AS 64512, configured is AS 65001"))
         assert on_b.startswith("wrong AS number")
         assert a.learned == {}
         shown = (await b.peers())[address(1)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bgp.notification import explain, tells_more
+from bgp.notification import explain, is_more_informative
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,6 @@ def test_what_a_peer_wrote_cannot_move_a_terminals_cursor_nor_fill_a_log() -> No
 
 
 def test_a_bare_retry_does_not_hide_what_the_first_attempt_said() -> None:
-    assert tells_more("closing connection", "")
-    assert not tells_more("closing connection", "wrong AS number")
-    assert tells_more("notification sent (2,2)", "closing connection")
+    assert is_more_informative("closing connection", "")
+    assert not is_more_informative("closing connection", "wrong AS number")
+    assert is_more_informative("notification sent (2,2)", "closing connection")

@@ -115,7 +115,6 @@ def test_paths_of_one_peer_are_told_apart_by_their_id() -> None:
 def test_routes_stay_through_a_silent_end_and_go_when_the_restart_time_is_over() -> None:
     rib = with_route(seconds=30)
     rib.fold(PeerDown(A, SILENT), 100)
-    assert rib.next_expiry() == 130
     rib.expire(129)
     assert next_hops(rib, ONE) == (pack(A),)
     rib.expire(130)
@@ -155,7 +154,7 @@ def test_end_of_rib_after_a_restart_drops_only_what_was_not_said_again() -> None
     assert set(rib.prefixes()) == {ONE, SIX}
     rib.fold(EndOfRib(A, "ipv6"), 101)
     assert set(rib.prefixes()) == {ONE}
-    assert rib.next_expiry() is None
+    assert rib.peers[A].stale_until is None
 
 
 def test_a_peer_that_lost_its_forwarding_state_loses_its_stale_routes_when_it_is_back() -> None:
@@ -210,7 +209,7 @@ def test_a_refused_route_is_used_once_the_rules_allow_it_and_the_other_way_round
     mine = replace(LOCAL, own_blocks=(ONE,))
     rib.configure([neighbour(A)], mine, 1)
     assert next_hops(rib, ONE) == ()
-    assert rib.peers[A].refused() == {RejectReason.OWN_BLOCK: 1}
+    assert rib.peers[A].rejected() == {RejectReason.OWN_BLOCK: 1}
     rib.configure([neighbour(A)], LOCAL, 2)
     assert next_hops(rib, ONE) == (pack(A),)
 
@@ -226,7 +225,7 @@ def test_prefixes_over_the_limit_are_refused_and_counted_and_known_ones_still_ch
     many = [Prefix.parse(f"10.66.{n}.0/26") for n in range(10)]
     rib.fold(says(A, *many), 0)
     assert len(rib.prefixes()) == PREFIX_LIMIT
-    assert rib.peers[A].refused() == {RejectReason.OVER_LIMIT: 7}
+    assert rib.peers[A].rejected() == {RejectReason.OVER_LIMIT: 7}
     rib.fold(says(A, ONE, next_hop=B), 0)
     assert next_hops(rib, ONE) == (pack(B),)
 
