@@ -188,7 +188,8 @@ class SqliteStore:
         """Return what is new for a watcher at `since`, and its position then. Runs on the reader's thread."""
         generation = self._reader.generation
         with snapshot(connection):
-            latest = _Position(_latest_revision(connection), generation, _data_version(connection))
+            data_version = _data_version(connection)  # before the revision: a commit in between must not be missed
+            latest = _Position(_latest_revision(connection), generation, data_version)
             if since is None or since.generation != generation or not _logged(connection, since, latest):
                 return latest, ChangeSet(True, _everything(connection, interests))
             return latest, ChangeSet(False, _changes(connection, interests, since.revision))
