@@ -49,8 +49,13 @@ class Record(BaseModel):
 _NAME = re.compile(r"[a-z0-9._-]{1,253}", re.ASCII)
 
 
+def is_name(text: str) -> bool:
+    """Whether an object can have this name."""
+    return _NAME.fullmatch(text) is not None
+
+
 def _checked_name(name: str) -> str:
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         raise ValueError(f'"{name}" is not a name (1 to 253 of lower-case letters, digits, "-", "." and "_")')
     return name
 

@@ -36,7 +36,7 @@ from felix_py.edges import Edges
 from felix_py.gc_tuning import apply
 from felix_py.identity import Identity
 from felix_py.pages import StatusPages
-from felix_py.settings import DEFAULT_FILE, Settings, SettingsError, read_file, settings_from
+from felix_py.settings import Settings, SettingsError, read_file, settings_from
 from felix_py.startup import StartupError, start
 from felix_py.tunnel_device import KernelTunnelDevice
 from felix_py.web import WebServer
@@ -59,8 +59,7 @@ FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 1.0, 10.0
 def main() -> int:
     """Run the agent; return the process's exit code: 0 after SIGTERM, 1 if it cannot go on, 2 for a bad setting."""
     try:
-        file = Path(os.environ.get("FELIX_CONFIG") or DEFAULT_FILE)
-        settings = settings_from(os.environ, read_file(file))
+        settings = settings_from(os.environ, read_file(os.environ.get("FELIX_CONFIG", "")))
     except SettingsError as error:
         print(error, file=sys.stderr)
         return USAGE

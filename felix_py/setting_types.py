@@ -19,13 +19,12 @@ from pydantic import BeforeValidator, PlainValidator
 from datastore import fields, selector
 from datastore.errors import Invalid
 from datastore.fields import Address, Interface, Network
+from datastore.record import is_name
 from datastore.url import sqlite_path
 from felix_py.autodetect import Method
 
 LONGEST_FOLDER_BYTES = 107 - len("/status.sock")
 """Of a folder with sockets: sockaddr_un holds 108 bytes, the last of them NUL."""
-
-_NODE_NAME = r"[a-z0-9._-]{1,253}"
 
 
 class AddressChoice(StrEnum):
@@ -40,13 +39,14 @@ def _of_text(parse: Callable[[str], Any]) -> PlainValidator:
     return PlainValidator(lambda written: parse(written) if type(written) is str else written)
 
 
-def is_node_name(text: str) -> bool:
-    """Whether a Node can have this name."""
-    return re.fullmatch(_NODE_NAME, text, re.ASCII) is not None
-
-
 def _matching(pattern: str, text: str) -> str:
     if not re.fullmatch(pattern, text, re.ASCII):
+        raise ValueError
+    return text
+
+
+def _object_name(text: str) -> str:
+    if not is_name(text):
         raise ValueError
     return text
 
@@ -122,7 +122,7 @@ NodeAddress: TypeAlias = Interface | Address | AddressChoice
 
 IPv4NodeAddress: TypeAlias = Annotated[NodeAddress, _of_text(partial(_node_address, 4))]
 IPv6NodeAddress: TypeAlias = Annotated[NodeAddress, _of_text(partial(_node_address, 6))]
-NodeName: TypeAlias = Annotated[str, _of_text(partial(_matching, _NODE_NAME))]
+NodeName: TypeAlias = Annotated[str, _of_text(_object_name)]
 DevicePrefix: TypeAlias = Annotated[str, _of_text(partial(_matching, r"[A-Za-z0-9._-]{1,4}"))]
 Host: TypeAlias = Annotated[str, _of_text(partial(_matching, r"[0-9A-Za-z:._-]{1,253}"))]
 AbsolutePath: TypeAlias = Annotated[Path, _of_text(_path)]

@@ -2,6 +2,8 @@
 
 Names are Calico's where Calico has the setting (calico-node's environment), so that a manifest can be carried over;
 ours begin with FELIX_. Every value is parsed here: what a `Settings` holds can be used as it is.
+
+Pure but for `read_file`.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from datastore.errors import Invalid
 from datastore.fields import Network, network
 from datastore.kinds.pools import IPPool
 from datastore.notices import Notice
+from datastore.record import is_name
 from felix_py.autodetect import FIRST_FOUND
 from felix_py.fib import Ownership
 from felix_py.setting_types import (
@@ -38,7 +41,6 @@ from felix_py.setting_types import (
     SelectorText,
     SocketFolder,
     StoreUrl,
-    is_node_name,
 )
 from felix_py.unread_variables import unread_variables
 
@@ -204,7 +206,12 @@ def settings_from(environment: Mapping[str, str], file: Mapping[str, str] | None
     known, file = variables(), file or {}
     if unknown := sorted(file.keys() - known.keys()):
         raise SettingsError(f"read the settings file: {unknown[0]!r} is not a setting; remove or correct it")
-    written = {name: text.strip() for name, text in {**file, **environment}.items() if name in known and text.strip()}
+    written = {
+        name: text.strip()
+        for source in (file, environment)
+        for name, text in source.items()
+        if name in known and text.strip()
+    }
     for name, text in written.items():
         if not text.isprintable():
             raise SettingsError(_refusal(name, text, "printable text in UTF-8"))
@@ -245,15 +252,19 @@ def _refusal(name: str, text: str, allowed: str, reason: str = "") -> str:
     return f"setting {name}={shown!r}: {reason if 0 < len(reason) < 200 else 'not valid'}; use {allowed}; {_ENDS}"
 
 
-def read_file(path: Path) -> dict[str, str]:
-    """Return the settings of a file; a missing file has none. Raises SettingsError: it can't be read."""
+def read_file(named: str, usual: Path = DEFAULT_FILE) -> dict[str, str]:
+    """Return the settings of the file that is named; where none is, of the usual one, which may be missing.
+
+    Raises SettingsError: it can't be read.
+    """
+    path = named or str(usual)
     try:
-        return parse_file(path.read_bytes(), str(path))
-    except FileNotFoundError:
-        return {}
+        return parse_file(Path(path).read_bytes(), path)
     except (OSError, ValueError) as error:
+        if isinstance(error, FileNotFoundError) and not named:
+            return {}
         reason = error.strerror if isinstance(error, OSError) else error
-        raise SettingsError(f"read settings from {str(path)!r}: {reason}; {_ENDS}") from None
+        raise SettingsError(f"read settings from {path!r}: {reason}; {_ENDS}") from None
 
 
 def parse_file(content: bytes, source: str) -> dict[str, str]:
@@ -287,7 +298,7 @@ def node_name(settings: Settings, stored: str, system: str) -> str:
         ("HOSTNAME", settings.hostname.lower()),
         ("the host", system.strip().lower()),
     ):
-        if text and not is_node_name(text):
+        if text and not is_name(text):
             raise SettingsError(f"name this node {text!r}, from {source}: not {_NAME}; set NODENAME; {_ENDS}")
         if text:
             return text

@@ -36,7 +36,8 @@ A field that this version does not know yields a notice too.
 SETTINGS = """\
 # Settings of the agent
 
-From the environment, else from the file that `FELIX_CONFIG` names (`/etc/felix/felix.cfg`) with lines `NAME = value`,
+From the environment, else from a file with lines `NAME = value` (the one that `FELIX_CONFIG` names, which must be
+there, or `/etc/felix/felix.cfg`),
 else the default. An empty value counts as unset. A value that is not allowed ends the agent with exit code 2 and one
 sentence. Variables of Calico's that are set and not read are listed in [notices.md](notices.md).
 

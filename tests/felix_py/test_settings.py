@@ -24,6 +24,7 @@ def test_environment_beats_the_file_and_the_file_beats_the_default() -> None:
 
 
 def test_an_empty_value_is_unset() -> None:
+    assert settings_from({"FELIX_METRIC": " "}, {"FELIX_METRIC": "700"}).metric == 700
     assert settings_from({"FELIX_METRIC": "", "IP": " "}).metric == 1030
 
 
@@ -172,11 +173,10 @@ def test_an_unknown_name_in_our_file_is_refused() -> None:
 def test_a_file_is_read_line_by_line(tmp_path: Path) -> None:
     path = tmp_path / "felix.cfg"
     path.write_text("# ours\nFELIX_METRIC = 900  # low\n\nIP=10.0.0.1/24\n")
-    assert read_file(path) == {"FELIX_METRIC": "900", "IP": "10.0.0.1/24"}
-    assert read_file(tmp_path / "missing") == {}
+    assert read_file(str(path)) == {"FELIX_METRIC": "900", "IP": "10.0.0.1/24"}
     path.write_text("metric 900\n")
     with pytest.raises(SettingsError, match="line 1"):
-        read_file(path)
+        read_file(str(path))
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"FELIX_METRIC 7", b"\0", b"= 7", b"FELIX_METRIC = \0"])
@@ -184,14 +184,21 @@ def test_a_file_that_makes_no_sense_is_refused(tmp_path: Path, content: bytes) -
     path = tmp_path / "felix.cfg"
     path.write_bytes(content)
     with pytest.raises(SettingsError):
-        settings_from({}, read_file(path))
+        settings_from({}, read_file(str(path)))
+
+
+def test_the_usual_file_may_be_missing_and_one_that_is_named_may_not(tmp_path: Path) -> None:
+    missing = tmp_path / "missing"
+    assert read_file("", usual=missing) == {}
+    with pytest.raises(SettingsError, match="No such file or directory; the agent does not start"):
+        read_file(str(missing))
 
 
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="Is a directory; the agent does not start"):
-        read_file(tmp_path)
+        read_file(str(tmp_path))
     with pytest.raises(SettingsError, match="null byte"):
-        read_file(Path("a\0b"))
+        read_file("a\0b")
 
 
 odd_texts = (
