@@ -14,13 +14,13 @@ import typer
 
 from felixctl.errors import FAILED, CommandError
 from felixctl.options import Output, OutputFormat
-from lab.timescale import PACE
+from lab.timescale import TIMESCALE
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from explain.step import Command
-    from lab.host import Heard, World
+    from lab.host import OnProgress, RunningLab
 
 app = typer.Typer(
     help="A whole cluster on this machine, in namespaces of its own.",
@@ -31,7 +31,7 @@ app = typer.Typer(
 pods = typer.Typer(help="Attach and detach pods of a lab that is up.", no_args_is_help=True)
 app.add_typer(pods, name="pod")
 
-Spec = Annotated[Path, typer.Argument(help="The lab's YAML file, as in examples/.")]
+SpecFile = Annotated[Path, typer.Argument(help="The lab's YAML file, as in examples/.")]
 Lab = Annotated[str | None, typer.Option("--lab", help="Which lab, if several are up.")]
 GiveUp = Annotated[float, typer.Option("--give-up", help="Stop waiting after so many seconds, and report.")]
 Ipip = Annotated[str | None, typer.Option("--ipip", help="ipipMode of all IPv4 pools: Always, CrossSubnet or Never.")]
@@ -39,7 +39,7 @@ Json = Annotated[Path | None, typer.Option("--json", help="Write the numbers of 
 Svg = Annotated[Path | None, typer.Option("--svg", help="Write the report as an SVG drawing to this file.")]
 
 PAGE_WIDTH = 110
-GIVE_UP_SECONDS = 60.0 * PACE
+GIVE_UP_SECONDS = 60.0 * TIMESCALE
 
 
 @app.callback()
@@ -49,7 +49,7 @@ def lab() -> None:
 
 @app.command()
 def run(
-    spec: Spec,
+    spec: SpecFile,
     give_up: GiveUp = GIVE_UP_SECONDS,
     ipip: Ipip = None,
     json_file: Json = None,
@@ -62,16 +62,17 @@ def run(
     [dim]$[/dim] felixctl lab run examples/three-nodes.yaml
     """
     from lab.host import start
-    from lab.leftovers import listing, namespaces_of, settled_leftovers
-    from lab.report import drawing, faults, for_machines, show
+    from lab.leftovers import final_leftovers, listing, namespaces_of
+    from lab.report import drawing, show
+    from lab.verdict import faults, run_numbers
 
     began, before = time.monotonic(), listing()
     with _lab_errors(), _progress() as on_progress:
-        world, report = start(spec, on_progress, stays=False, give_up_seconds=give_up, ipip=ipip)
-        own = namespaces_of(world.first)
-        world.end()
+        running, report = start(spec, on_progress, stays=False, give_up_seconds=give_up, ipip=ipip)
+        own = namespaces_of(running.init_pid)
+        running.end()
     report["seconds"]["total"] = round(time.monotonic() - began, 3)
-    numbers = for_machines(report, settled_leftovers(before, own))
+    numbers = run_numbers(report, final_leftovers(before, own))
     console = _console(record=svg is not None)
     show(console, report, numbers)
     if json_file:
@@ -97,18 +98,19 @@ def list_examples() -> None:
 
 
 @app.command()
-def up(spec: Spec, give_up: GiveUp = GIVE_UP_SECONDS, ipip: Ipip = None) -> None:
+def up(spec: SpecFile, give_up: GiveUp = GIVE_UP_SECONDS, ipip: Ipip = None) -> None:
     """Bring a lab up and leave it running for the other verbs. Ends with 1 if anything of it failed.
 
     [dim]$[/dim] felixctl lab up examples/three-nodes.yaml && felixctl lab exec n1 -- ip route
     """
     from lab.host import start
-    from lab.report import faults, for_machines, show
+    from lab.report import show
+    from lab.verdict import faults, run_numbers
 
     with _lab_errors(), _progress() as on_progress:
         _, report = start(spec, on_progress, stays=True, give_up_seconds=give_up, ipip=ipip)
     show(_console(), report)
-    if found := faults(for_machines(report, [])):
+    if found := faults(run_numbers(report, [])):
         raise CommandError([*found, f"lab {report['name']} stays up for inspection, until felixctl lab down"])
 
 
@@ -118,9 +120,9 @@ def down(name: Annotated[str | None, typer.Argument(help="Which lab, if several 
     from lab.host import find
 
     with _lab_errors():
-        world = find(name)
-        world.end()
-    typer.echo(f"lab {world.name} has ended")
+        running = find(name)
+        running.end()
+    typer.echo(f"lab {running.name} has ended")
 
 
 @app.command()
@@ -222,7 +224,7 @@ def _request(name: str | None, request: Mapping[str, Any]) -> Any:
         return _find(name).ask(request)
 
 
-def _find(name: str | None) -> World:
+def _find(name: str | None) -> RunningLab:
     from lab.host import find
 
     return find(name)
@@ -244,7 +246,7 @@ def _lab_errors() -> Iterator[None]:
 
 
 @contextmanager
-def _progress() -> Iterator[Heard]:
+def _progress() -> Iterator[OnProgress]:
     """Show the lab's progress: on a terminal in one line that changes, elsewhere a line each."""
     from rich.console import Console
 

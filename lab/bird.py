@@ -6,16 +6,16 @@ import re
 from collections.abc import Iterable
 
 from datastore.defaults import DEFAULT_AS_NUMBER
-from lab.node_namespace import Place
+from lab.node_namespace import NodeNamespace
 from lab.service import Service
-from lab.spec import NodeSpec, PeerSpec, Session
+from lab.spec import LabNodeSpec, PeerSpec, SpeakerSession
 from net.family import family_of_version
 
 PACKAGE, PROGRAMS = "bird2", ("/usr/sbin/bird",)
 CONFIG, CONTROL = "/run/bird.conf", "/run/bird.ctl"
 
 
-def configuration(peer: PeerSpec, nodes: Iterable[NodeSpec]) -> str:
+def configuration(peer: PeerSpec, nodes: Iterable[LabNodeSpec]) -> str:
     """Return its bird.conf."""
     parts = [f"router id {peer.router_id};\nlog stderr all;\nprotocol device {{ }}\n"]
     for version in sorted({address.version for address in peer.addresses}):
@@ -28,8 +28,8 @@ def configuration(peer: PeerSpec, nodes: Iterable[NodeSpec]) -> str:
     return "".join([*parts, *(_session(peer, session) for session in peer.sessions(nodes))])
 
 
-def _session(peer: PeerSpec, session: Session) -> str:
-    """Return one session. BIRD waits for the node to call: a Calico node dials every peer it is told of."""
+def _session(peer: PeerSpec, session: SpeakerSession) -> str:
+    """Return one session. BIRD waits for the node to connect: a Calico node dials every peer configured for it."""
     ours, theirs = session.ours, session.theirs
     name = re.sub("[^a-z0-9]", "_", f"{session.node}_v{ours.version}")
     multihop = " multihop;" if session.multihop else ""
@@ -40,15 +40,15 @@ def _session(peer: PeerSpec, session: Session) -> str:
     )
 
 
-def services(place: Place, peer: PeerSpec, nodes: Iterable[NodeSpec]) -> tuple[Service, ...]:
+def services(namespace: NodeNamespace, peer: PeerSpec, nodes: Iterable[LabNodeSpec]) -> tuple[Service, ...]:
     """Write its configuration and return the program that runs it."""
-    place.path(CONFIG).write_text(configuration(peer, nodes))
-    return (Service(place, "bird", ("bird", "-f", "-c", CONFIG, "-s", CONTROL), {}),)
+    namespace.path(CONFIG).write_text(configuration(peer, nodes))
+    return (Service(namespace, "bird", ("bird", "-f", "-c", CONFIG, "-s", CONTROL), {}),)
 
 
-async def established(place: Place) -> int:
-    """Return how many sessions it says are up; none while it does not answer."""
-    status, printed, _ = await place.run("birdc", "-r", "-s", CONTROL, "show", "protocols")
+async def established(namespace: NodeNamespace) -> int:
+    """Return how many sessions it reports as up; none while it does not answer."""
+    status, printed, _ = await namespace.run("birdc", "-r", "-s", CONTROL, "show", "protocols")
     return 0 if status else sum(established_line(line) for line in printed.decode(errors="replace").splitlines())
 
 

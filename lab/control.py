@@ -1,4 +1,4 @@
-"""The lab's own control socket, within its world: one JSON line asks, one JSON line answers."""
+"""The lab's own control socket, within its namespaces: one JSON line asks, one JSON line answers."""
 
 from __future__ import annotations
 
@@ -7,27 +7,29 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from lab.cluster import Cluster, LabError
+from lab.cluster import LabCluster, LabError
+from lab.state import cluster_state
+from lab.traffic import ping_matrix
 
-Say = Callable[[Mapping[str, Any]], None]
+Emit = Callable[[Mapping[str, Any]], None]
 
 
-async def serve(cluster: Cluster, path: str, give_up_seconds: float, say: Say) -> int:
-    """Bring the cluster up, say how that went, and answer until the world ends; return 1 if it never came up."""
+async def serve(cluster: LabCluster, path: str, give_up_seconds: float, emit: Emit) -> int:
+    """Bring the cluster up, emit its report, and answer until the lab ends; return 1 if it never came up."""
     server = await asyncio.start_unix_server(_conversation(cluster), path)
     async with server:
         try:
             await cluster.bring_up(give_up_seconds)
-            say({"report": await cluster.picture()})
+            emit({"report": await cluster_state(cluster)})
         except LabError as error:
-            say({"failed": str(error)})
+            emit({"failed": str(error)})
             return 1
         await server.serve_forever()
     return 0
 
 
 def _conversation(
-    cluster: Cluster,
+    cluster: LabCluster,
 ) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]:
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while line := await reader.readline():
@@ -42,16 +44,16 @@ def _conversation(
     return converse
 
 
-async def _answer(cluster: Cluster, request: Mapping[str, Any]) -> Any:
+async def _answer(cluster: LabCluster, request: Mapping[str, Any]) -> Any:
     match request:
         case {"verb": "status"}:
-            return await cluster.picture()
+            return await cluster_state(cluster)
         case {"verb": "matrix"}:
-            return await cluster.matrix()
+            return ping_matrix(list(cluster.pods.values()), await cluster.ping())
         case {"verb": "page", "node": node, "page": page}:
-            return await cluster.page(node, page)
-        case {"verb": "holder", "node": name}:
-            return _holder(cluster, name)
+            return await cluster.node(node).page(page)
+        case {"verb": "namespace_pid", "node": name}:
+            return _namespace_pid(cluster, name)
         case {"verb": "pod add", "node": node, "pod": name}:
             pod = await cluster.add_pod(node, name)
             return {"name": pod.name, "node": pod.node, "addresses": list(pod.addresses)}
@@ -62,21 +64,21 @@ async def _answer(cluster: Cluster, request: Mapping[str, Any]) -> Any:
         case {"verb": "kill", "node": node, "what": what}:
             return cluster.kill(node, what)
         case {"verb": "traffic start", "per_second": per_second}:
-            return await cluster.start_traffic(per_second)
+            return await cluster.traffic.start(list(cluster.pods.values()), per_second)
         case {"verb": "traffic stop"}:
-            return await cluster.stop_traffic()
+            return await cluster.traffic.stop()
         case _:
             raise ValueError(f"the lab does not know {request.get('verb')!r}")
 
 
-def _holder(cluster: Cluster, name: str) -> int:
-    """Return the process to enter for a node, a speaker or a pod."""
+def _namespace_pid(cluster: LabCluster, name: str) -> int:
+    """Return the process whose namespaces to enter for a node, a speaker or a pod. Raises LabError."""
     if name in cluster.nodes:
-        return cluster.nodes[name].place.holder
+        return cluster.nodes[name].namespace.pid
     if name == cluster.router.name:
-        return cluster.router.holder
+        return cluster.router.pid
     if name in cluster.speakers:
-        return cluster.speakers[name].place.holder
+        return cluster.speakers[name].namespace.pid
     if name in cluster.pods:
         return cluster.pods[name].process.pid
     known = (*cluster.nodes, *cluster.speakers, *cluster.pods)

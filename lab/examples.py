@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.spec import Spec, about, parse
+from lab.spec import LabSpec, about, parse
 
 TREE = Path(__file__).resolve().parent.parent
 
@@ -15,7 +15,7 @@ class Example:
     """One file of examples/: its name as `felixctl lab run` takes it in the tree, what it holds, what it shows."""
 
     file: str
-    spec: Spec
+    spec: LabSpec
     shows: str
 
 

@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from datastore.defaults import DEFAULT_AS_NUMBER
-from lab.node_namespace import Place
+from lab.node_namespace import NodeNamespace
 from lab.service import Service
-from lab.spec import NodeSpec, PeerSpec, Session
+from lab.spec import LabNodeSpec, PeerSpec, SpeakerSession
 
 PACKAGE, PROGRAMS = "frr", ("/usr/lib/frr/bgpd", "/usr/lib/frr/zebra")
 FOLDER = "/run/frr"
 CONFIG = f"{FOLDER}/bgpd.conf"
 
 
-def configuration(peer: PeerSpec, nodes: Iterable[NodeSpec]) -> str:
+def configuration(peer: PeerSpec, nodes: Iterable[LabNodeSpec]) -> str:
     """Return its bgpd.conf."""
     sessions = list(peer.sessions(nodes))
     lines = [
@@ -40,8 +40,8 @@ def configuration(peer: PeerSpec, nodes: Iterable[NodeSpec]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _neighbour(session: Session) -> list[str]:
-    """Return one session. FRR waits for the node to call: a Calico node dials every peer it is told of."""
+def _neighbour(session: SpeakerSession) -> list[str]:
+    """Return one session. FRR waits for the node to connect: a Calico node dials every peer configured for it."""
     theirs = session.theirs.ip
     return [
         f" neighbor {theirs} remote-as {DEFAULT_AS_NUMBER}",
@@ -51,14 +51,14 @@ def _neighbour(session: Session) -> list[str]:
     ]
 
 
-def services(place: Place, peer: PeerSpec, nodes: Iterable[NodeSpec]) -> tuple[Service, ...]:
+def services(namespace: NodeNamespace, peer: PeerSpec, nodes: Iterable[LabNodeSpec]) -> tuple[Service, ...]:
     """Write its configuration and return the programs that run it."""
     _admit_root()
-    place.path(FOLDER).mkdir(exist_ok=True)
-    place.path(CONFIG).write_text(configuration(peer, nodes))
+    namespace.path(FOLDER).mkdir(exist_ok=True)
+    namespace.path(CONFIG).write_text(configuration(peer, nodes))
     zebra = ("/usr/lib/frr/zebra", "-f", "/dev/null", "-z", f"{FOLDER}/zserv.api", "-A", "127.0.0.1", *_at("zebra"))
     bgpd = ("/usr/lib/frr/bgpd", "-f", CONFIG, "-z", f"{FOLDER}/zserv.api", "-A", "127.0.0.1", *_at("bgpd"))
-    return Service(place, "zebra", zebra, {}), Service(place, "frr", bgpd, {})
+    return Service(namespace, "zebra", zebra, {}), Service(namespace, "frr", bgpd, {})
 
 
 def _at(program: str) -> tuple[str, ...]:
@@ -74,14 +74,14 @@ def _admit_root() -> None:
     pam.write_text("auth sufficient pam_permit.so\naccount sufficient pam_permit.so\n")
 
 
-async def established(place: Place) -> int:
-    """Return how many sessions it says are up; none while it does not answer."""
+async def established(namespace: NodeNamespace) -> int:
+    """Return how many sessions it reports as up; none while it does not answer."""
     asked = "show bgp summary json"
-    status, printed, _ = await place.run("vtysh", "--vty_socket", FOLDER, "-d", "bgpd", "-c", asked)
+    status, printed, _ = await namespace.run("vtysh", "--vty_socket", FOLDER, "-d", "bgpd", "-c", asked)
     try:
         return 0 if status else established_in(json.loads(printed))
     except ValueError:
-        return 0  # it has just started, and says so instead
+        return 0  # it has just started, and prints that instead
 
 
 def established_in(summary: dict[str, Any]) -> int:

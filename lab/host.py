@@ -1,4 +1,4 @@
-"""The host's side of a lab: start its world, find it again, ask it, enter it, end it.
+"""The host's side of a lab: start it, find it again, ask it, enter it, end it.
 
 Which labs there are is read from /proc, never from a file: a killed lab leaves nothing that could be stale.
 """
@@ -22,16 +22,16 @@ from cni.build import build
 from lab.namespaces import NEWIPC, NEWNET, NEWNS, NEWPID, NEWUSER, NEWUTS, SEARCH_PATH, enter
 from lab.node_namespace import DATASTORE
 from lab.speaker import missing_packages
-from lab.spec import SpecError, parse, with_ipip
-from lab.timescale import PACE
+from lab.spec import LabSpec, SpecError, parse, with_ipip
+from lab.timescale import TIMESCALE
 
 CONTROL = "/run/lab.sock"
 TREE = Path(__file__).resolve().parent.parent
 SHIM = TREE / "build" / "felix-cni"
-GIVE_UP_SECONDS = 60.0 * PACE
-ANSWER_SECONDS = 90.0 * PACE  # a CNI call may take the runtime's whole patience
+GIVE_UP_SECONDS = 60.0 * TIMESCALE
+ANSWER_SECONDS = 90.0 * TIMESCALE  # a CNI call may take as long as the runtime waits for it
 
-Heard = Callable[[str, int, int], None]
+OnProgress = Callable[[str, int, int], None]
 
 
 class HostError(Exception):
@@ -39,19 +39,19 @@ class HostError(Exception):
 
 
 @dataclass(slots=True)
-class World:
-    """A running lab: its name and its first process, as the host numbers it."""
+class RunningLab:
+    """init_pid: the first process of its PID namespace, as the host numbers it."""
 
     name: str
-    first: int
+    init_pid: int
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def end(self) -> None:
         """Kill the first process, and wait until the kernel has ended all others with it."""
         descriptor = None
         try:
-            descriptor = os.pidfd_open(self.first)
-            os.kill(self.first, signal.SIGKILL)
+            descriptor = os.pidfd_open(self.init_pid)
+            os.kill(self.init_pid, signal.SIGKILL)
         except ProcessLookupError:
             pass  # already gone, with everything in it
         if descriptor is not None:
@@ -60,7 +60,7 @@ class World:
             self.process.wait()
 
     def ask(self, request: Mapping[str, Any]) -> Any:
-        """Put one request to the lab and return its answer. This process enters the world for that, and stays.
+        """Put one request to the lab and return its answer. This process enters its namespaces, and stays there.
 
         Raises HostError.
         """
@@ -68,12 +68,12 @@ class World:
         return ask_within(request)
 
     def enter(self) -> None:
-        """Take this process into the world for good: from then on `ask_within` asks, and the datastore is at hand."""
-        enter(self.first, NEWUSER | NEWNS | NEWNET | NEWUTS | NEWIPC)
+        """Move this process into the lab's namespaces for good, where `ask_within` works and the datastore is."""
+        enter(self.init_pid, NEWUSER | NEWNS | NEWNET | NEWUTS | NEWIPC)
 
 
 def ask_within(request: Mapping[str, Any]) -> Any:
-    """Put one request to the lab whose world this process is in."""
+    """Put one request to the lab whose namespaces this process is in. Raises HostError."""
     with socket.socket(socket.AF_UNIX) as connection:
         try:
             connection.settimeout(ANSWER_SECONDS)
@@ -93,12 +93,12 @@ def ask_within(request: Mapping[str, Any]) -> Any:
 
 def start(
     spec_file: Path,
-    heard: Heard,
+    on_progress: OnProgress,
     *,
     stays: bool,
     give_up_seconds: float = GIVE_UP_SECONDS,
     ipip: str | None = None,
-) -> tuple[World, dict[str, Any]]:
+) -> tuple[RunningLab, dict[str, Any]]:
     """Start a lab and return it with its first report, when its pods reach one another or the time is over.
 
     A lab that does not stay dies with this process, however that ends. `ipip` is for all IPv4 pools, whatever the spec
@@ -107,17 +107,40 @@ def start(
     started = time.monotonic()
     text = _read(spec_file) if ipip is None else with_ipip(_read(spec_file), ipip)
     spec = parse(text)
-    name = spec.name
+    _require_kernel_and_packages(spec)
+    if stays and spec.name in {lab.name for lab in running_labs()}:
+        raise HostError(f"bring up lab {spec.name}: it is up already; end it with `felixctl lab down {spec.name}`")
+    _build_shim()
+    order = {
+        "spec": text,
+        "started": started,
+        "give_up_seconds": give_up_seconds,
+        "dies_with_parent": not stays,
+    }
+    process = _launch(spec.name, order)
+    try:
+        report = _listen(process, on_progress)
+    except BaseException:
+        _end_all(process)
+        raise
+    return RunningLab(spec.name, _init_pid_of(process.pid), process), report
+
+
+def _require_kernel_and_packages(spec: LabSpec) -> None:
+    """Raises HostError: this machine lacks what the lab needs."""
     if spec.tunnels and not kernel_has_ipip():
-        raise HostError(f"run lab {name} with IPIP pools: this kernel has no ipip; `make lab-ipip` brings one that has")
+        raise HostError(
+            f"run lab {spec.name} with IPIP pools: this kernel has no ipip; `make lab-ipip` brings one that has"
+        )
     if missing := missing_packages(spec.peers):
         raise HostError(
-            f"run lab {name} with the speakers it names: Debian's {' and '.join(missing)} is not installed; "
+            f"run lab {spec.name} with the speakers it names: Debian's {' and '.join(missing)} is not installed; "
             f"once, as root: apt-get install --no-install-recommends {' '.join(missing)}"
         )
-    if stays and name in {world.name for world in worlds()}:
-        raise HostError(f"bring up lab {name}: it is up already; end it with `felixctl lab down {name}`")
-    _need_shim()
+
+
+def _launch(name: str, order: Mapping[str, Any]) -> subprocess.Popen[bytes]:
+    """Start the lab's processes (lab/__main__.py) with their order on standard input."""
     process = subprocess.Popen(
         [sys.executable, "-m", "lab", name],
         stdin=subprocess.PIPE,
@@ -125,21 +148,10 @@ def start(
         stderr=subprocess.PIPE,
         start_new_session=True,
     )
-    order = {
-        "spec": text,
-        "started": started,
-        "give_up_seconds": give_up_seconds,
-        "dies_with_parent": not stays,
-    }
     assert process.stdin
     process.stdin.write(json.dumps(order).encode() + b"\n")
     process.stdin.close()
-    try:
-        report = _listen(process, heard)
-    except BaseException:
-        _end_all(process)
-        raise
-    return World(name, _first_of(process.pid), process), report
+    return process
 
 
 def kernel_has_ipip() -> bool:
@@ -148,26 +160,26 @@ def kernel_has_ipip() -> bool:
     tried = subprocess.run(
         ["unshare", "--map-root-user", "--net", "sh", "-c", made], capture_output=True, text=True, check=False
     )
-    # Where namespaces are forbidden the lab has a better sentence of its own.
+    # Where namespaces are forbidden, the lab's own error says so.
     return tried.returncode == 0 or "unshare" in tried.stderr
 
 
-def worlds() -> list[World]:
+def running_labs() -> list[RunningLab]:
     """Return the labs of this user, by name."""
     processes = [folder for folder in Path("/proc").iterdir() if folder.name.isdecimal()]
-    found = [World(name, int(folder.name)) for folder in processes if (name := _lab_name(folder))]
-    return sorted(found, key=lambda world: world.name)
+    found = [RunningLab(name, int(folder.name)) for folder in processes if (name := _lab_name(folder))]
+    return sorted(found, key=lambda lab: lab.name)
 
 
-def find(name: str | None) -> World:
+def find(name: str | None) -> RunningLab:
     """Return the lab of that name, or the only one. Raises HostError."""
-    up = worlds()
-    names = ", ".join(world.name for world in up)
+    up = running_labs()
+    names = ", ".join(lab.name for lab in up)
     if name is not None:
-        up = [world for world in up if world.name == name]
+        up = [lab for lab in up if lab.name == name]
     match up:
-        case [world]:
-            return world
+        case [lab]:
+            return lab
         case [] if name is not None:
             raise HostError(f"find lab {name}: it is not up; up are: {names or 'none'}")
         case []:
@@ -176,14 +188,14 @@ def find(name: str | None) -> World:
             raise HostError(f"several labs are up: {names}; say which with --lab NAME")
 
 
-def execute(world: World, place: str, command: list[str]) -> int:
-    """Run a command in a node, peer or pod and return its exit status. This process enters the world for good."""
-    enter(world.first, NEWUSER | NEWNS | NEWNET | NEWUTS | NEWIPC | NEWPID)
-    holder = ask_within({"verb": "holder", "node": place})
-    # The answer counts processes as the world does: only a child is a member of its PID namespace.
+def execute(lab: RunningLab, name: str, command: list[str]) -> int:
+    """Run a command in a node, peer or pod and return its exit status. This process enters the lab for good."""
+    enter(lab.init_pid, NEWUSER | NEWNS | NEWNET | NEWUTS | NEWIPC | NEWPID)
+    namespace_pid = ask_within({"verb": "namespace_pid", "node": name})
+    # The answer numbers processes as the lab's PID namespace does, of which only a child is a member.
     child = os.fork()
     if not child:
-        inside = ["nsenter", "--target", str(holder), "--net", "--mount", "--uts", "--", *command]
+        inside = ["nsenter", "--target", str(namespace_pid), "--net", "--mount", "--uts", "--", *command]
         os.execve("/usr/bin/nsenter", inside, {**os.environ, **inside_environment()})
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) & 0xFF
 
@@ -197,32 +209,32 @@ def inside_environment() -> dict[str, str]:
     }
 
 
-def _listen(process: subprocess.Popen[bytes], heard: Heard) -> dict[str, Any]:
-    """Pass on the progress that the lab tells, until its report. Raises HostError if it fails instead."""
+def _listen(process: subprocess.Popen[bytes], on_progress: OnProgress) -> dict[str, Any]:
+    """Pass on the progress that the lab emits, until its report. Raises HostError if it fails instead."""
     assert process.stdout and process.stderr
     for line in process.stdout:
         match json.loads(line):
             case {"progress": what, "done": done, "wanted": wanted}:
-                heard(what, done, wanted)
+                on_progress(what, done, wanted)
             case {"report": report}:
                 return dict(report)
             case {"failed": sentence}:
                 raise HostError(sentence)
-    complaint = process.stderr.read().decode(errors="replace").strip().splitlines()
-    raise HostError(f"start the lab: its first process ended: {complaint[-1] if complaint else 'it said nothing'}")
+    errors = process.stderr.read().decode(errors="replace").strip().splitlines()
+    raise HostError(f"start the lab: its first process ended: {errors[-1] if errors else 'it printed nothing'}")
 
 
 def _end_all(process: subprocess.Popen[bytes]) -> None:
     """End a lab that is half started, whichever of its processes are there."""
     try:
-        World("", _first_of(process.pid)).end()
+        RunningLab("", _init_pid_of(process.pid)).end()
     except HostError:
         process.kill()
     process.wait()
 
 
-def _first_of(outer: int) -> int:
-    """Return the world's first process, the only child of the one that waits for it outside."""
+def _init_pid_of(outer: int) -> int:
+    """Return the lab's first process, the only child of the one that waits for it outside."""
     children = Path(f"/proc/{outer}/task/{outer}/children")
     try:
         return int(children.read_text().split()[0])
@@ -244,7 +256,7 @@ def _lab_name(folder: Path) -> str | None:
     return command[3].decode() if inside == "1" else None
 
 
-def _need_shim() -> None:
+def _build_shim() -> None:
     try:
         build(SHIM)
     except (RuntimeError, OSError) as error:
@@ -259,7 +271,7 @@ def _read(path: Path) -> str:
 
 
 def _wait(descriptor: int) -> None:
-    """Wait until the process of a descriptor has ended; a namespace's first one does so last."""
+    """Wait until the process of a descriptor has ended; a PID namespace's first one does so last."""
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     poll.poll()

@@ -1,7 +1,7 @@
 """What a lab left on the host: the difference of two listings, made from outside before it starts and after its end.
 
-A host is never quite still: cron and whoever else lives there start processes and lose them. What a lab started bears
-its mark in the environment, is our own child, or sits in a namespace of the lab's. Nothing else is held against it.
+A host is never quite still: cron and other programs start processes and end them. What a lab started has its variable
+in the environment, is our own child, or is in a namespace of the lab's. Nothing else is attributed to it.
 """
 
 from __future__ import annotations
@@ -9,17 +9,16 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.node_namespace import MARK
+from lab.node_namespace import LAB_VARIABLE
+from lab.verdict import attributable
 
 KINDS = ("user", "pid", "mnt", "net", "uts", "ipc")
 # How deep the lab's production paths lie: /opt/cni/bin/felix is two below /opt/cni.
 FOLDERS = {"/run": 2, "/etc/cni": 2, "/opt/cni": 2, "/var/lib": 1, "/tmp": 1, "/dev/shm": 1}
-# Anybody may write here at any moment: what is new is told, but cannot be laid at the lab's door.
-EVERYBODYS = ("/tmp", "/dev/shm")
 SETTLE_SECONDS = 3.0
 _NS_GET_USERNS = 0xB701  # ioctl_ns(2)
 _OF_MODULES = {"tunl0"}  # in every network namespace from the moment that the kernel loads ipip, and not to be deleted
@@ -27,18 +26,18 @@ _OF_MODULES = {"tunl0"}  # in every network namespace from the moment that the k
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One process; PIDs come round again, so its start time belongs to its name."""
+    """One process. PIDs are used again, so it is identified by its start time too. marked: it is a lab's."""
 
     pid: int
     began: str
     parent: int
     command: str
     namespaces: tuple[str, ...]
-    marked: bool = False  # a lab's: its environment says so, or its command line
+    marked: bool = False  # by its environment, or its command line
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class HostListing:
     """The host at one moment, as far as this user can see it."""
 
     processes: Mapping[tuple[int, str], Process]
@@ -47,11 +46,11 @@ class Listing:
     files: frozenset[str]
 
 
-def listing() -> Listing:
+def listing() -> HostListing:
     """Return what is there now."""
-    mounts = dict(_mounts() if os.getuid() == 0 else ())  # nobody else can mount on a host
+    mounts = dict(_mounts() if os.getuid() == 0 else ())  # only root can mount on a host
     others = {path for path, root in mounts.items() if root.startswith("net:[") and _is_of_the_host(path)}
-    return Listing(
+    return HostListing(
         processes={(each.pid, each.began): each for each in _processes()},
         links=frozenset(os.listdir("/sys/class/net")) - _OF_MODULES,
         mounts=frozenset(f"{path} ({root})" for path, root in mounts.items() if path not in others),
@@ -59,13 +58,13 @@ def listing() -> Listing:
     )
 
 
-def leftovers(before: Listing, after: Listing, own: frozenset[str] = frozenset()) -> list[str]:
+def leftovers(before: HostListing, after: HostListing, own: frozenset[str] = frozenset()) -> list[str]:
     """Return what is there after and was not before, one sentence each. `own` are namespaces that were the lab's."""
-    strays = list(_strays(before, after, own))
+    left = list(_left_processes(before, after, own))
     known = {name for process in before.processes.values() for name in process.namespaces}
-    held = {name for process in strays for name in process.namespaces} - known
+    held = {name for process in left for name in process.namespaces} - known
     return [
-        *(f"process {process.pid}: {process.command}" for process in strays),
+        *(f"process {process.pid}: {process.command}" for process in left),
         *(f"namespace {name}" for name in sorted(held)),
         *(f"link {name}" for name in sorted(after.links - before.links)),
         *(f"mount {name}" for name in sorted(after.mounts - before.mounts)),
@@ -73,15 +72,10 @@ def leftovers(before: Listing, after: Listing, own: frozenset[str] = frozenset()
     ]
 
 
-def of_the_lab(leftovers: Iterable[str]) -> list[str]:
-    """Return the leftovers that nobody else on this host would make."""
-    return [left for left in leftovers if not left.startswith(tuple(f"file {folder}/" for folder in EVERYBODYS))]
-
-
-def settled_leftovers(before: Listing, own: frozenset[str] = frozenset()) -> list[str]:
-    """Return what is left now; what goes away by itself within moments (a process being reaped) is not left."""
+def final_leftovers(before: HostListing, own: frozenset[str] = frozenset()) -> list[str]:
+    """Return what is left now; what goes away by itself within moments (a process being reaped) is not counted."""
     deadline = time.monotonic() + SETTLE_SECONDS
-    while of_the_lab(found := leftovers(before, listing(), own)) and time.monotonic() < deadline:
+    while attributable(found := leftovers(before, listing(), own)) and time.monotonic() < deadline:
         time.sleep(0.1)
     return found
 
@@ -91,10 +85,10 @@ def namespaces_of(pid: int) -> frozenset[str]:
     return frozenset(_namespaces(Path(f"/proc/{pid}")))
 
 
-def _strays(before: Listing, after: Listing, own: frozenset[str]) -> Iterator[Process]:
+def _left_processes(before: HostListing, after: HostListing, own: frozenset[str]) -> Iterator[Process]:
     """Yield the new processes that are a lab's: marked and orphaned, descended from us, or in a namespace of the lab's.
 
-    A marked one with another living ancestor is of somebody else's lab.
+    A marked one with another living ancestor is of another user's lab.
     """
     by_pid = {process.pid: process for process in after.processes.values()}
     earlier = {pid for pid, _ in before.processes} - {1, os.getpid()}
@@ -118,13 +112,13 @@ def _processes() -> Iterator[Process]:
             except OSError:
                 continue  # it has just ended
             if fields[0] != "Z" and fields[1] != "2":  # neither a zombie nor the kernel's own
-                marked = " -m lab " in command or _bears_the_mark(folder)
+                marked = " -m lab " in command or _is_marked(folder)
                 yield Process(int(folder.name), fields[19], int(fields[1]), command[:120], _namespaces(folder), marked)
 
 
-def _bears_the_mark(folder: Path) -> bool:
+def _is_marked(folder: Path) -> bool:
     try:
-        return f"{MARK}=".encode() in (folder / "environ").read_bytes()
+        return f"{LAB_VARIABLE}=".encode() in (folder / "environ").read_bytes()
     except OSError:
         return False  # another user's, or it has just ended
 
@@ -154,7 +148,7 @@ def _is_of_the_host(path: str) -> bool:
 
 
 def _files(folder: str, depth: int) -> Iterator[str]:
-    """Yield this user's paths below a folder, `depth` levels deep: a lab's processes are nobody else's on the host."""
+    """Yield this user's paths below a folder, `depth` levels deep: a lab's processes are this user's on the host."""
     try:
         entries = list(os.scandir(folder))
     except OSError:

@@ -1,12 +1,12 @@
-"""The private world a lab lives in, and the nodes inside it, as Linux namespaces.
+"""The sandbox of namespaces around a lab, and the namespaces of the nodes inside it.
 
-      host                 │ world: user, PID, mount, network, UTS and IPC namespaces, a tmpfs as root
-      ─────────────────────┼──────────────────────────────────────────────────────────────────
-      felixctl lab run ──► │ first process (PID 1: reaps) ─► director ─► node n1: network, mount, UTS
-                           │                                         └─► node n2 …
+      host                 │ sandbox: user, PID, mount, network, UTS and IPC namespaces, a tmpfs as root
+      ─────────────────────┼────────────────────────────────────────────────────────────────────
+      felixctl lab run ──► │ first process (PID 1: reaps) ─► supervisor ─► node n1: network, mount, UTS
+                           │                                           └─► node n2 …
 
 An ordinary user becomes root of a user namespace; root does the same, so that both see one behaviour and neither can
-touch the host. When the first process dies the kernel ends every other one, and with the last of them the
+touch the host. When the first process dies the kernel kills every other one, and with the last of them the
 namespaces, devices, mounts and files are gone: there is nothing to clean up.
 
 Python 3.11 has no unshare, setns or mount, hence ctypes.
@@ -35,8 +35,8 @@ NEWNS, NEWUTS, NEWIPC, NEWUSER, NEWPID = (
     0x20000000,
 )
 NEWNET = CLONE_NEWNET
-WORLD = NEWUSER | NEWPID | NEWNS | NEWNET | NEWUTS | NEWIPC
-NODE = NEWNS | NEWNET | NEWUTS
+SANDBOX = NEWUSER | NEWPID | NEWNS | NEWNET | NEWUTS | NEWIPC
+NODE_KINDS = NEWNS | NEWNET | NEWUTS
 
 _BIND, _REC, _PRIVATE, _DETACH = 0x1000, 0x4000, 1 << 18, 2
 _AT_RECURSIVE, _RDONLY = 0x8000, 1
@@ -49,7 +49,7 @@ _SYS_PIVOT_ROOT, _SYS_MOUNT_SETATTR = {
 }.get(os.uname().machine, (41, 442))
 _PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
 
-# What a node keeps to itself; everything else (programs, the project's tree, the cluster's datastore) is shared.
+# What each node has of its own; everything else (programs, the project's tree, the cluster's datastore) is shared.
 NODE_FOLDERS = ("run", "var/lib", "var/log", "etc/cni", "opt/cni", "tmp")
 SYSTEM_FOLDERS = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32")
 SYSTEM_FILES = ("passwd", "group", "nsswitch.conf", "ld.so.cache", "protocols", "services", "localtime", "mime.types")
@@ -63,10 +63,10 @@ class NamespaceError(Exception):
     """The system refused a namespace or a mount; the message says which, and what to do."""
 
 
-def become_world(binds: Iterable[Path], *, dies_with_parent: bool) -> None:
-    """Make a world around this process; only the world's second process, the director, returns from here.
+def become_sandbox(binds: Iterable[Path], *, dies_with_parent: bool) -> None:
+    """Make a sandbox around this process; only its second process, the supervisor, returns from here.
 
-    The caller's own process waits outside for the world's end and exits with the director's status. `binds` are
+    The caller's own process waits outside for the sandbox's end and exits with the supervisor's status. `binds` are
     folders shown read-only at their own paths.
     """
     uid, gid = os.getuid(), os.getgid()
@@ -79,21 +79,21 @@ def become_world(binds: Iterable[Path], *, dies_with_parent: bool) -> None:
         os._exit(os.waitstatus_to_exitcode(os.waitpid(first, 0)[1]) & 0xFF)
     _die_with_parent()
     build_root(binds)
-    director = os.fork()
-    if director:
+    supervisor = os.fork()
+    if supervisor:
         _close_standard_streams()
-        _reap_until(director)
+        _reap_until(supervisor)
 
 
 def _leave_the_host(uid: int, gid: int) -> None:
     try:
-        _check(_libc.unshare(WORLD), "unshare")
+        _check(_libc.unshare(SANDBOX), "unshare")
         Path("/proc/self/setgroups").write_text("deny")
         Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
         Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
     except OSError as error:
         raise NamespaceError(
-            f"make a private world of namespaces: {error.strerror}; this system forbids user namespaces to this user: "
+            f"make a sandbox of namespaces: {error.strerror}; this system forbids user namespaces to this user: "
             f"allow them ({_how_to_allow()}) or run the lab on a machine that does"
         ) from None
 
@@ -111,13 +111,13 @@ def _how_to_allow() -> str:
     return "in a container: its seccomp profile must permit unshare, mount and pivot_root"
 
 
-def _reap_until(director: int) -> None:
-    """Be the world's first process: collect the orphans, and end with the director."""
+def _reap_until(supervisor: int) -> None:
+    """Be the sandbox's first process: collect the orphans, and end with the supervisor."""
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
     while True:
         pid, status = os.wait()
-        if pid == director:
+        if pid == supervisor:
             os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
 
 
@@ -181,17 +181,17 @@ def _outermost(folders: Iterable[Path]) -> Iterator[Path]:
             yield folder
 
 
-def hold_node(name: str, binds: Iterable[Path] = ()) -> int:
+def make_node_namespace(name: str, binds: Iterable[Path] = ()) -> int:
     """Fork a process that holds a new node's network, mount and UTS namespaces; return its PID when they are ready.
 
-    Call it while this process has one thread only, with the world's `binds`. The node ends with the world.
+    Call it while this process has one thread only, with the sandbox's `binds`. The node ends with the sandbox.
     """
     ready, done = os.pipe()
-    holder = os.fork()
-    if not holder:
+    pid = os.fork()
+    if not pid:
         try:
             os.close(ready)
-            _furnish_node(name, binds)
+            _configure_node_namespace(name, binds)
             os.write(done, b"1")
             os.close(done)
             signal.pause()
@@ -201,18 +201,18 @@ def hold_node(name: str, binds: Iterable[Path] = ()) -> int:
     with os.fdopen(ready, "rb") as pipe:
         if pipe.read(1) != b"1":
             raise NamespaceError(f"make node {name}: its first process ended; see /var/log/lab.log")
-    return holder
+    return pid
 
 
-def _furnish_node(name: str, binds: Iterable[Path]) -> None:
-    _check(_libc.unshare(NODE), f"unshare for node {name}")
-    # A tree in /tmp or /var/lib would vanish under the node's own: it is held open and shown there again.
-    kept = [(folder, os.open(folder, os.O_PATH)) for folder in _outermost(binds)]
+def _configure_node_namespace(name: str, binds: Iterable[Path]) -> None:
+    _check(_libc.unshare(NODE_KINDS), f"unshare for node {name}")
+    # A tree in /tmp or /var/lib would vanish under the node's own: it is held open and mounted there again.
+    opened = [(folder, os.open(folder, os.O_PATH)) for folder in _outermost(binds)]
     for name_of_folder in NODE_FOLDERS:
         place = Path("/", name_of_folder)
         place.mkdir(parents=True, exist_ok=True)
         _mount("tmpfs", place, kind="tmpfs", data="mode=755")
-    for folder, descriptor in kept:
+    for folder, descriptor in opened:
         if not folder.exists():
             folder.mkdir(parents=True)
             _mount(f"/proc/self/fd/{descriptor}", folder, flags=_BIND | _REC)
@@ -257,7 +257,7 @@ def _die_with_parent() -> None:
 
 
 def _close_standard_streams() -> None:
-    """Let go of the caller's pipes, so that only the director keeps them open."""
+    """Close the caller's pipes, so that only the supervisor keeps them open."""
     sys.stdout.flush()
     nothing = os.open("/dev/null", os.O_RDWR)
     for stream in (0, 1, 2):

@@ -1,4 +1,4 @@
-"""One node's namespaces as seen from the director: where its files are, and how a process is started in it."""
+"""One node's namespaces as seen from the supervisor: where its files are, and how a process is started in it."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from typing import IO, Any
 from lab.namespaces import SEARCH_PATH
 
 ROUTER = "router"  # joins the subnets
-MARK = "FELIX_LAB"  # in the environment of all that a lab starts
+LAB_VARIABLE = "FELIX_LAB"  # in the environment of all that a lab starts
 DATASTORE = "sqlite:///srv/felix/cluster.db"  # one file, the same on every node
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A node, speaker or router: its name and the process that holds its namespaces."""
+class NodeNamespace:
+    """A node, speaker or router. pid: the process that holds its namespaces."""
 
     name: str
-    holder: int
+    pid: int
 
     def path(self, path: str) -> Path:
-        """Return where the director finds the node's own file `path`."""
-        return Path(f"/proc/{self.holder}/root{path}")
+        """Return where the supervisor finds the node's own file `path`."""
+        return Path(f"/proc/{self.pid}/root{path}")
 
     def inside(self, *command: str) -> list[str]:
         """Return the command line that runs `command` in this node. The started process becomes the command."""
-        return ["nsenter", "--target", str(self.holder), "--net", "--mount", "--uts", "--", *command]
+        return ["nsenter", "--target", str(self.pid), "--net", "--mount", "--uts", "--", *command]
 
     async def start(
         self,
@@ -46,7 +46,13 @@ class Place:
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,
-            env={MARK: self.name, "PATH": SEARCH_PATH, "LANG": "C.UTF-8", "HOME": "/root", **(environment or {})},
+            env={
+                LAB_VARIABLE: self.name,
+                "PATH": SEARCH_PATH,
+                "LANG": "C.UTF-8",
+                "HOME": "/root",
+                **(environment or {}),
+            },
             start_new_session=True,
         )
 
@@ -57,14 +63,14 @@ class Place:
         process = await self.start(
             *command, environment=environment, stdin=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
         )
-        printed, complained = await process.communicate(feed)
+        printed, errors = await process.communicate(feed)
         assert process.returncode is not None
-        return process.returncode, printed, complained
+        return process.returncode, printed, errors
 
     async def get(self, socket_path: str, page: str) -> Any:
         """Return the JSON that the agent of this node serves as `page` on its unix socket.
 
-        Raises OSError or ValueError: nobody listens yet, or the answer is not JSON.
+        Raises OSError or ValueError: the agent does not listen yet, or the answer is not JSON.
         """
         reader, writer = await asyncio.open_unix_connection(self.path(socket_path))
         try:

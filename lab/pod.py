@@ -162,7 +162,7 @@ class Stream:
         return counts
 
 
-def own_network(path: str) -> None:
+def make_network_namespace(path: str) -> None:
     """Make a network namespace and bind it to `path`, as a runtime does before it calls the plugin."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(NEWNET):
@@ -173,7 +173,7 @@ def own_network(path: str) -> None:
 
 
 def main() -> None:
-    own_network(sys.argv[1])
+    make_network_namespace(sys.argv[1])
     echo, running = Echo(), None
     print(json.dumps({"ready": os.getpid()}), flush=True)
     while line := sys.stdin.readline():

@@ -1,13 +1,13 @@
-"""What a lab run showed: a page for a person, a few numbers for a machine.
+"""What a lab run showed, as a page for a person.
 
-Pure but for the console it prints on: the picture of the cluster comes in as plain values.
+An edge: it prints on a console. The state of the cluster comes in as plain values (lab/state.py).
 """
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
@@ -20,9 +20,9 @@ from rich.text import Text
 
 from felix_py.status_json import from_json
 from felix_py.status_model import RouteStatus, SessionStatus
-from lab.leftovers import of_the_lab
+from lab.verdict import attributable, faults
 
-# Wider than this a ping matrix is no pleasure any more: its rows are summed up instead.
+# A wider ping matrix is hard to read: its rows are summed up instead.
 WIDEST_MATRIX = 14
 # Of one node: how many pods, and how many routes that one source wants, are shown one by one.
 LONGEST = 24
@@ -35,69 +35,26 @@ _SOURCES = {
 }
 
 
-def for_machines(picture: Mapping[str, Any], leftovers: Iterable[str]) -> dict[str, Any]:
-    """Return the numbers of a run."""
-    refused = picture["refused"]
-    return {
-        "nodes": len(picture["nodes"]),
-        "pods": len(picture["pods"]),
-        **({"refused": refused_by_node(refused)} if refused["expected"] else {}),
-        "sessions": picture["sessions"],
-        "pings": picture["pings"],
-        "seconds": {name: picture["seconds"].get(name) for name in ("up", "established", "reachable", "total")},
-        "invariants": picture["invariants"],
-        "leftovers": list(leftovers),
-    }
-
-
-def refused_by_node(refused: Mapping[str, Any]) -> dict[str, dict[str, int]]:
-    """Return how many pods each node was expected to refuse, and how many it did."""
-    return {
-        node: {"expected": expected, "refused": sum(pod["node"] == node for pod in refused["pods"])}
-        for node, expected in refused["expected"].items()
-    }
-
-
-def faults(numbers: Mapping[str, Any]) -> list[str]:
-    """Return what is wrong with a run, one sentence each; nothing if it is as it should be."""
-    sessions, pings, invariants = numbers["sessions"], numbers["pings"], numbers["invariants"]
-    found = []
-    if sessions["established"] != sessions["expected"]:
-        found.append(f"only {sessions['established']} of {sessions['expected']} sessions are up")
-    if pings["lost"]:
-        found.append(f"{pings['lost']} of {pings['sent']} pings were lost")
-    for node, pods in numbers.get("refused", {}).items():
-        if pods["refused"] != pods["expected"]:
-            found.append(f"pods refused on {node}: {pods['refused']}, while the spec expects {pods['expected']}")
-    if not invariants["checked"]:
-        found.append("no agent has checked its invariants")
-    if numbers["seconds"]["reachable"] is None:
-        found.append("the pods did not all reach one another in time")
-    found += (f"invariant violated on {text}" for text in invariants["violated"])
-    found += (f"left behind: {text}" for text in of_the_lab(numbers["leftovers"]))
-    return found
-
-
-def show(console: Console, picture: Mapping[str, Any], numbers: Mapping[str, Any] | None = None) -> None:
+def show(console: Console, state: Mapping[str, Any], numbers: Mapping[str, Any] | None = None) -> None:
     """Print the page. With `numbers`, of a run that has ended, it closes with the verdict."""
     console.print()
-    console.print(Panel.fit(_headline(picture), border_style="blue", padding=(0, 2)))
-    console.print(_nodes(picture))
-    if picture["refused"]["pods"]:
-        console.print(_refused(picture))
-    if any(node["peers"] for node in picture["nodes"]):
-        console.print(_sessions(picture))
-    for node in picture["nodes"]:
+    console.print(Panel.fit(_headline(state), border_style="blue", padding=(0, 2)))
+    console.print(_nodes(state))
+    if state["refused"]["pods"]:
+        console.print(_refused(state))
+    if any(node["peers"] for node in state["nodes"]):
+        console.print(_sessions(state))
+    for node in state["nodes"]:
         console.print(_routes(node))
-    if picture["matrix"]:
-        console.print(_matrix(picture))
-    console.print(_closing(picture, numbers))
+    if state["matrix"]:
+        console.print(_matrix(state))
+    console.print(_closing(state, numbers))
 
 
-def _headline(picture: Mapping[str, Any]) -> Text:
-    sessions, pings = picture["sessions"], picture["pings"]
-    line = Text.assemble(("lab ", "dim"), (picture["name"], "bold"), f"  {len(picture['nodes'])} nodes")
-    line.append(f" · {len(picture['pods'])} pods")
+def _headline(state: Mapping[str, Any]) -> Text:
+    sessions, pings = state["sessions"], state["pings"]
+    line = Text.assemble(("lab ", "dim"), (state["name"], "bold"), f"  {len(state['nodes'])} nodes")
+    line.append(f" · {len(state['pods'])} pods")
     line.append(" · ").append(
         f"{sessions['established']}/{sessions['expected']} sessions",
         _good(sessions["established"] == sessions["expected"]),
@@ -106,10 +63,10 @@ def _headline(picture: Mapping[str, Any]) -> Text:
     return line
 
 
-def _nodes(picture: Mapping[str, Any]) -> Table:
+def _nodes(state: Mapping[str, Any]) -> Table:
     table = _table("nodes", "node", "address", "AS", "own blocks", "pods")
-    for node in picture["nodes"]:
-        pods = [pod for pod in picture["pods"] if pod["node"] == node["name"]]
+    for node in state["nodes"]:
+        pods = [pod for pod in state["pods"] if pod["node"] == node["name"]]
         table.add_row(
             Text(node["name"], "bold" if node["ready"] else "bold red"),
             "\n".join(node["addresses"]),
@@ -125,17 +82,17 @@ def _pod_lines(pods: Sequence[Mapping[str, Any]]) -> list[str]:
     return [*lines, f"and {len(pods) - LONGEST} more"] if len(pods) > LONGEST else lines
 
 
-def _refused(picture: Mapping[str, Any]) -> Table:
+def _refused(state: Mapping[str, Any]) -> Table:
     table = _table("pods refused, as expected", "pod", "node", "code", "error")
-    for pod in picture["refused"]["pods"]:
+    for pod in state["refused"]["pods"]:
         table.add_row(Text(pod["name"], "bold"), pod["node"], str(pod["code"]), pod["error"])
     return table
 
 
-def _sessions(picture: Mapping[str, Any]) -> Table:
+def _sessions(state: Mapping[str, Any]) -> Table:
     table = _table("sessions", "node", "peer", "kind", "state", "since", "learned", "announced")
     now = time.time()
-    for node in picture["nodes"]:
+    for node in state["nodes"]:
         for peer in (from_json(SessionStatus, record) for record in node["peers"]):
             table.add_row(
                 node["name"],
@@ -168,10 +125,10 @@ def _add_routes(table: Table, source: str, rows: Sequence[RouteStatus]) -> None:
         table.add_row(Text(f"and {len(rows) - LONGEST} more", colour), Text(wanted_by, "dim"))
 
 
-def _matrix(picture: Mapping[str, Any]) -> RenderableType:
-    matrix: Mapping[str, Mapping[str, float]] = picture["matrix"]
+def _matrix(state: Mapping[str, Any]) -> RenderableType:
+    matrix: Mapping[str, Mapping[str, float]] = state["matrix"]
     if len(matrix) > WIDEST_MATRIX:
-        return _summed_up(picture)
+        return _summed_up(state)
     table = _table("ping, in milliseconds", "from \\ to", *matrix, numbers=True)
     for name, trips in matrix.items():
         table.add_row(Text(name, "bold"), *(_trip(name, other, trips) for other in matrix))
@@ -184,12 +141,12 @@ def _trip(name: str, other: str, trips: Mapping[str, float]) -> Text:
     return Text(f"{trips[other]:.2f}", "green") if other in trips else Text("lost", "bold red")
 
 
-def _summed_up(picture: Mapping[str, Any]) -> Table:
+def _summed_up(state: Mapping[str, Any]) -> Table:
     """Return a row per node: how many of the pairs that begin there answered, and the slowest of them."""
-    matrix: Mapping[str, Mapping[str, float]] = picture["matrix"]
+    matrix: Mapping[str, Mapping[str, float]] = state["matrix"]
     table = _table("pings between pods", "from the pods of", "pairs", "slowest (ms)", numbers=True)
-    for node in picture["nodes"]:
-        rows = [matrix[pod["name"]] for pod in picture["pods"] if pod["node"] == node["name"]]
+    for node in state["nodes"]:
+        rows = [matrix[pod["name"]] for pod in state["pods"] if pod["node"] == node["name"]]
         answered, asked = sum(map(len, rows)), len(rows) * (len(matrix) - 1)
         table.add_row(
             Text(node["name"], "bold"),
@@ -199,9 +156,9 @@ def _summed_up(picture: Mapping[str, Any]) -> Table:
     return table
 
 
-def _closing(picture: Mapping[str, Any], numbers: Mapping[str, Any] | None) -> Group:
-    invariants = picture["invariants"]
-    seconds = (numbers or picture)["seconds"]
+def _closing(state: Mapping[str, Any], numbers: Mapping[str, Any] | None) -> Group:
+    invariants = state["invariants"]
+    seconds = (numbers or state)["seconds"]
     lines = [
         Text.assemble(
             ("times       ", "bold"), " · ".join(f"{k} {v:.1f} s" for k, v in seconds.items() if v is not None)
@@ -214,12 +171,12 @@ def _closing(picture: Mapping[str, Any], numbers: Mapping[str, Any] | None) -> G
             ),
         ),
     ]
-    lines += [Text(f"note        {trouble}", "yellow") for trouble in picture["troubles"]]
+    lines += [Text(f"note        {trouble}", "yellow") for trouble in state["troubles"]]
     if numbers:
-        left = of_the_lab(numbers["leftovers"])
+        left = attributable(numbers["leftovers"])
         lines.append(Text.assemble(("left behind ", "bold"), (", ".join(left) or "nothing", _good(not left))))
         others = [text for text in numbers["leftovers"] if text not in left]
-        lines += [Text(f"note        {text} is new, the lab's or somebody else's", "yellow") for text in others]
+        lines += [Text(f"note        {text} is new; the lab's, or another program's", "yellow") for text in others]
         lines += [Text(f"✗ {fault}", "bold red") for fault in faults(numbers)] or [
             Text("✓ every pod reaches every other" + _as_expected(numbers), "bold green")
         ]

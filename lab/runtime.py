@@ -1,7 +1,7 @@
 """What a container runtime does for a pod: its namespace, then the plugins of the conflist, in order.
 
 The conflist is read from /etc/cni/net.d and the plugins are executed from /opt/cni/bin of the node, with
-the environment and standard input that the CNI specification prescribes; nothing here knows our plugin.
+the environment and standard input that the CNI specification prescribes; nothing here depends on our plugin.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lab.node_namespace import Place, kill
+from lab.node_namespace import NodeNamespace, kill
 
 NET_D, BIN = "/etc/cni/net.d", "/opt/cni/bin"
 INTERFACE = "eth0"
@@ -26,7 +26,7 @@ _POD = Path(__file__).with_name("pod.py")
 
 
 class PluginError(Exception):
-    """A plugin refused; `code` is its CNI error code, `reason` what it said."""
+    """A plugin refused; `code` is its CNI error code, `reason` its message."""
 
     def __init__(self, what: str, code: int, message: str) -> None:
         super().__init__(f"{what}: {message} (code {code})")
@@ -34,7 +34,7 @@ class PluginError(Exception):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pod:
+class RunningPod:
     """An attached pod: who it is, what the plugins answered, and the process that lives in it."""
 
     name: str
@@ -61,22 +61,22 @@ class Pod:
         return answer
 
 
-class Runtime:
+class ContainerRuntime:
     """The container runtime of one node."""
 
-    def __init__(self, place: Place) -> None:
-        self.place = place
-        self.pods: dict[str, Pod] = {}
+    def __init__(self, node: NodeNamespace) -> None:
+        self.node = node
+        self.pods: dict[str, RunningPod] = {}
 
     async def status(self) -> bool:
-        """True if every plugin of the network says that it can serve an ADD now."""
+        """True if every plugin of the network reports that it can serve an ADD now."""
         try:
             await self._chain("STATUS", {})
         except PluginError:
             return False
         return True
 
-    async def add(self, name: str, namespace: str = "default") -> Pod:
+    async def add(self, name: str, namespace: str = "default") -> RunningPod:
         """Start a pod and attach it. Raises PluginError, after the DEL that a runtime sends then too."""
         container = secrets.token_hex(32)
         process = await self._start_pod(container)
@@ -87,7 +87,7 @@ class Runtime:
                 await self._chain("DEL", _arguments(name, namespace, container))
             await self._end_pod(process, container)
             raise
-        pod = Pod(name, namespace, self.place.name, container, result or {}, process, asyncio.Lock())
+        pod = RunningPod(name, namespace, self.node.name, container, result or {}, process, asyncio.Lock())
         self.pods[name] = pod
         return pod
 
@@ -112,26 +112,26 @@ class Runtime:
         await self._chain("GC", {}, more={"cni.dev/valid-attachments": valid})
 
     async def _start_pod(self, container: str) -> asyncio.subprocess.Process:
-        process = await self.place.start(
+        process = await self.node.start(
             sys.executable, "-I", "-S", str(_POD), _netns(container), stdin=asyncio.subprocess.PIPE
         )
         assert process.stdout
         if not await process.stdout.readline():
-            raise PluginError(f"start a pod on {self.place.name}", 0, "its process ended before it was ready")
+            raise PluginError(f"start a pod on {self.node.name}", 0, "its process ended before it was ready")
         return process
 
     async def _end_pod(self, process: asyncio.subprocess.Process, container: str) -> None:
-        await self.place.run("umount", _netns(container))
-        self.place.path(_netns(container)).unlink(missing_ok=True)
+        await self.node.run("umount", _netns(container))
+        self.node.path(_netns(container)).unlink(missing_ok=True)
         kill(process.pid, signal.SIGKILL)
         await process.wait()
 
     def _network(self) -> dict[str, Any]:
         """Return the first conflist in name order, as the runtimes in the field choose it."""
-        folder = self.place.path(NET_D)
+        folder = self.node.path(NET_D)
         files = sorted(folder.glob("*.conflist"))
         if not files:
-            raise PluginError(f"read {NET_D} of {self.place.name}", 7, "there is no conflist")
+            raise PluginError(f"read {NET_D} of {self.node.name}", 7, "there is no conflist")
         network: dict[str, Any] = json.loads(files[0].read_text())
         return network
 
@@ -156,8 +156,8 @@ class Runtime:
     async def _execute(
         self, verb: str, plugin: str, request: dict[str, Any], arguments: dict[str, str]
     ) -> dict[str, Any] | None:
-        what = f"{verb} {arguments.get('CNI_ARGS', 'network')} on {self.place.name} by {plugin}"
-        status, printed, complained = await self.place.run(
+        what = f"{verb} {arguments.get('CNI_ARGS', 'network')} on {self.node.name} by {plugin}"
+        status, printed, errors = await self.node.run(
             f"{BIN}/{plugin}",
             environment={"CNI_COMMAND": verb, "CNI_PATH": BIN, **arguments},
             feed=json.dumps(request).encode(),
@@ -167,7 +167,7 @@ class Runtime:
         except ValueError:
             raise PluginError(what, 6, f"it printed {printed[:200]!r}, which is not JSON") from None
         if status:
-            error = answer or {"code": status, "msg": complained.decode(errors="replace") or "it printed nothing"}
+            error = answer or {"code": status, "msg": errors.decode(errors="replace") or "it printed nothing"}
             message = ": ".join(filter(None, (error.get("msg"), error.get("details"))))
             raise PluginError(what, error.get("code", 0), message)
         return answer

@@ -1,7 +1,7 @@
 """Which foreign speakers a lab may peer with: real programs, each in a small file of its own.
 
-Such a file says which programs of which Debian package it takes, how they are configured and run, and how to find out
-which sessions are up.
+Such a file names the programs of a Debian package that it takes, configures and runs them, and finds out which sessions
+are up.
 """
 
 from __future__ import annotations
@@ -11,48 +11,48 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab import bird, frr, gobgp
-from lab.node_namespace import Place
+from lab.node_namespace import NodeNamespace
 from lab.service import Service
-from lab.spec import NodeSpec, PeerSpec
+from lab.spec import LabNodeSpec, PeerSpec
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
-    """What one of those files says."""
+class SpeakerProgram:
+    """What one of those files offers."""
 
     package: str
     files: tuple[str, ...]
-    services: Callable[[Place, PeerSpec, Iterable[NodeSpec]], tuple[Service, ...]]
+    services: Callable[[NodeNamespace, PeerSpec, Iterable[LabNodeSpec]], tuple[Service, ...]]
     """Writes the configuration of a peer and returns what runs it; the last one has the speaker's own name."""
-    established: Callable[[Place], Awaitable[int]]
-    """Returns how many sessions the speaker says are up; none while it does not answer."""
+    established: Callable[[NodeNamespace], Awaitable[int]]
+    """Returns how many sessions the speaker reports as up; none while it does not answer."""
 
 
-PROGRAMS: Mapping[str, Program] = {
-    "bird": Program(bird.PACKAGE, bird.PROGRAMS, bird.services, bird.established),
-    "frr": Program(frr.PACKAGE, frr.PROGRAMS, frr.services, frr.established),
-    "gobgp": Program(gobgp.PACKAGE, gobgp.PROGRAMS, gobgp.services, gobgp.established),
+PROGRAMS: Mapping[str, SpeakerProgram] = {
+    "bird": SpeakerProgram(bird.PACKAGE, bird.PROGRAMS, bird.services, bird.established),
+    "frr": SpeakerProgram(frr.PACKAGE, frr.PROGRAMS, frr.services, frr.established),
+    "gobgp": SpeakerProgram(gobgp.PACKAGE, gobgp.PROGRAMS, gobgp.services, gobgp.established),
 }
 
 
-class Speaker:
-    """One speaker that runs."""
+class ForeignSpeaker:
+    """One speaker that runs beside the cluster."""
 
-    def __init__(self, place: Place, peer: PeerSpec, nodes: Iterable[NodeSpec]) -> None:
-        self.place, self.name = place, peer.speaker
+    def __init__(self, namespace: NodeNamespace, peer: PeerSpec, nodes: Iterable[LabNodeSpec]) -> None:
+        self.namespace, self.name = namespace, peer.speaker
         self._program = PROGRAMS[peer.speaker]
-        self.services = self._program.services(place, peer, nodes)
+        self.services = self._program.services(namespace, peer, nodes)
 
     def start(self) -> None:
         for service in self.services:
             service.start()
 
     def kill(self) -> bool:
-        """Kill the program that has the sessions; it comes back. False if it is not running just now."""
+        """Kill the program that has the sessions; it is started again. False if it is not running just now."""
         return self.services[-1].kill()
 
     async def established(self) -> int:
-        return await self._program.established(self.place)
+        return await self._program.established(self.namespace)
 
 
 def missing_packages(peers: Iterable[PeerSpec]) -> list[str]:

@@ -54,7 +54,7 @@ class Subnet:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class ExpectedRefusal:
     """How many of a node's pods the plugin is expected to refuse, and words of the error it gives."""
 
     pods: int
@@ -62,7 +62,7 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class NodeSpec:
+class LabNodeSpec:
     """One node of the cluster: its place on a subnet, its agent's environment, and how many pods it starts with."""
 
     name: str
@@ -71,7 +71,7 @@ class NodeSpec:
     pods: int
     settings: tuple[tuple[str, str], ...] = ()
     labels: tuple[tuple[str, str], ...] = ()
-    refusal: Refusal | None = None
+    refusal: ExpectedRefusal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,21 +87,21 @@ class PeerSpec:
 
     @property
     def router_id(self) -> str:
-        """Its IPv4 address, or one that nobody has."""
+        """Its IPv4 address, else one that is in no subnet."""
         return next((str(address.ip) for address in self.addresses if address.version == 4), "203.0.113.1")
 
-    def sessions(self, nodes: Iterable[NodeSpec]) -> Iterator[Session]:
+    def sessions(self, nodes: Iterable[LabNodeSpec]) -> Iterator[SpeakerSession]:
         """Yield its sessions with these nodes: one in each family that both have addresses of."""
         for node in nodes:
             for ours, theirs in product(self.addresses, node.addresses):
                 if ours.version == theirs.version:
                     far = theirs.ip not in ours.network and self.as_number != DEFAULT_AS_NUMBER
-                    yield Session(node.name, ours, theirs, multihop=far)
+                    yield SpeakerSession(node.name, ours, theirs, multihop=far)
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
-    """One session of a speaker with a node, from the speaker's side. EBGP to another subnet has to be told so."""
+class SpeakerSession:
+    """One session of a speaker with a node, from the speaker's side. multihop: it is EBGP to another subnet."""
 
     node: str
     ours: Interface
@@ -110,12 +110,12 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
-class Spec:
+class LabSpec:
     """A whole lab. `resources` are records as `felixctl apply` takes them, pools and peers among them."""
 
     name: str
     subnets: tuple[Subnet, ...]
-    nodes: tuple[NodeSpec, ...]
+    nodes: tuple[LabNodeSpec, ...]
     peers: tuple[PeerSpec, ...] = ()
     resources: tuple[Mapping[str, Any], ...] = ()
 
@@ -123,7 +123,7 @@ class Spec:
         return next(subnet for subnet in self.subnets if subnet.name == name)
 
     @property
-    def places(self) -> tuple[NodeSpec | PeerSpec, ...]:
+    def hosts(self) -> tuple[LabNodeSpec | PeerSpec, ...]:
         """Whatever has a port on a subnet, but for the router."""
         return self.nodes + self.peers
 
@@ -163,12 +163,12 @@ class Spec:
         return 2 * (mesh + sum(_families(node, peer) for node, peer in product(self.nodes, self.peers)))
 
 
-def _families(one: NodeSpec | PeerSpec, other: NodeSpec | PeerSpec) -> int:
+def _families(one: LabNodeSpec | PeerSpec, other: LabNodeSpec | PeerSpec) -> int:
     """Return how many families two speakers share."""
     return len({address.version for address in one.addresses} & {address.version for address in other.addresses})
 
 
-def parse(text: str) -> Spec:
+def parse(text: str) -> LabSpec:
     """Return the lab that YAML `text` describes.
 
     Raises SpecError: not YAML, an unknown key, a bad value, an address outside its subnet or taken twice.
@@ -182,12 +182,12 @@ def parse(text: str) -> Spec:
     top = _mapping("the spec", document)
     _only(top, "the spec", "name", "subnets", "nodes", "pods", "pools", "peers", "resources")
     subnets = _unique("subnets", [_subnet(each) for each in _list(top, "subnets", [_DEFAULT_SUBNET])])
-    places = _Places(subnets)
+    plan = _AddressPlan(subnets)
     pods = _pods("pods", top.get("pods", 1))
-    nodes = _unique("nodes", [_node(each, places, pods) for each in _node_entries(top)])
-    peers = _unique("peers", [_peer(each, places) for each in _list(top, "peers", [])])
+    nodes = _unique("nodes", [_node(each, plan, pods) for each in _node_entries(top)])
+    peers = _unique("peers", [_peer(each, plan) for each in _list(top, "peers", [])])
     _no_name_twice("nodes and peers", [node.name for node in nodes] + [peer.name for peer in peers])
-    return Spec(
+    return LabSpec(
         name=_name("name", top.get("name", "lab")),
         subnets=subnets,
         nodes=nodes,
@@ -197,7 +197,7 @@ def parse(text: str) -> Spec:
 
 
 def about(text: str) -> str:
-    """Return what a spec says of itself: the comment on its first line, or nothing."""
+    """Return the comment on a spec's first line, which says what the lab shows; "" if there is none."""
     first = text.partition("\n")[0]
     return first.removeprefix("#").strip() if first.startswith("#") else ""
 
@@ -218,7 +218,7 @@ def with_ipip(text: str, mode: str) -> str:
 _DEFAULT_SUBNET = {"name": "fabric", "ipv4": "192.0.2.0/24"}
 
 
-class _Places:
+class _AddressPlan:
     """Hands out the addresses of the subnets, each once, in the order of the file."""
 
     def __init__(self, subnets: Iterable[Subnet]) -> None:
@@ -294,13 +294,13 @@ def _network(where: str, values: Mapping[str, Any], version: int) -> Network:
     return network
 
 
-def _node(entry: Mapping[str, Any], places: _Places, pods: int) -> NodeSpec:
+def _node(entry: Mapping[str, Any], plan: _AddressPlan, pods: int) -> LabNodeSpec:
     name = _name("nodes.name", entry.get("name"))
     where = f"nodes.{name}"
     _only(entry, where, "name", "subnet", "ipv4", "ipv6", "pods", "settings", "labels", "refused")
-    subnet, addresses = places.on(where, entry)
+    subnet, addresses = plan.on(where, entry)
     count = _pods(f"{where}.pods", entry.get("pods", pods))
-    return NodeSpec(
+    return LabNodeSpec(
         name=name,
         subnet=subnet,
         addresses=addresses,
@@ -311,7 +311,7 @@ def _node(entry: Mapping[str, Any], places: _Places, pods: int) -> NodeSpec:
     )
 
 
-def _refusal(where: str, value: object, most: int) -> Refusal:
+def _refusal(where: str, value: object, most: int) -> ExpectedRefusal:
     values = _mapping(where, value)
     _only(values, where, "pods", "error")
     pods, error = _pods(f"{where}.pods", values.get("pods")), values.get("error")
@@ -319,10 +319,10 @@ def _refusal(where: str, value: object, most: int) -> Refusal:
         raise SpecError(f"{where}.pods: {pods} is not between 1 and the node's {most} pods")
     if not isinstance(error, str) or not error:
         raise SpecError(f"{where}.error: needs words of the error that is expected, as in error: forbids borrowing")
-    return Refusal(pods, error)
+    return ExpectedRefusal(pods, error)
 
 
-def _peer(entry: object, places: _Places) -> PeerSpec:
+def _peer(entry: object, plan: _AddressPlan) -> PeerSpec:
     values = _mapping("a peer", entry)
     name = _name("peers.name", values.get("name"))
     where = f"peers.{name}"
@@ -334,7 +334,7 @@ def _peer(entry: object, places: _Places) -> PeerSpec:
     if not isinstance(number, int) or isinstance(number, bool) or not 0 < number < 2**32:
         raise SpecError(f"{where}.as: {number!r} is not an AS number between 1 and 4294967295")
     networks = tuple(_cidr(f"{where}.networks", each) for each in _list(values, "networks", []))
-    subnet, addresses = places.on(where, values)
+    subnet, addresses = plan.on(where, values)
     return PeerSpec(name, subnet, addresses, number, networks, speaker)
 
 
@@ -358,7 +358,7 @@ def _peerings(peers: Iterable[PeerSpec]) -> Iterator[Mapping[str, Any]]:
             )
 
 
-def _labelled(nodes: Iterable[NodeSpec]) -> Iterator[Mapping[str, Any]]:
+def _labelled(nodes: Iterable[LabNodeSpec]) -> Iterator[Mapping[str, Any]]:
     """Yield a Node for each that has labels, as Kubernetes has it before the agent starts and adds its addresses."""
     for node in nodes:
         if node.labels:
@@ -378,7 +378,7 @@ def _record(kind: str, name: str, spec: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"apiVersion": "crd.projectcalico.org/v1", "kind": kind, "metadata": {"name": name}, "spec": spec}
 
 
-T = TypeVar("T", Subnet, NodeSpec, PeerSpec)
+T = TypeVar("T", Subnet, LabNodeSpec, PeerSpec)
 
 
 def _unique(where: str, values: list[T]) -> tuple[T, ...]:

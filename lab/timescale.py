@@ -1,4 +1,4 @@
-"""How slow this machine is, as a factor on everything the lab counts in seconds.
+"""How slow this machine is, as a factor on every time that the lab waits.
 
 Under an emulated kernel (tests/vm/vmrun) Python takes 15 to 25 times as long: there the lab looks less often, or it
 would be busy with looking, and waits longer before it gives up.
@@ -8,4 +8,4 @@ from __future__ import annotations
 
 import os
 
-PACE = 10.0 if "VMRUN" in os.environ else 1.0
+TIMESCALE = 10.0 if "VMRUN" in os.environ else 1.0

@@ -4,7 +4,7 @@
                ├─ bridge rack1 ─ router ─ bridge rack2
       n2 eth0 ─┘                      └─ eth0 n4
 
-The bridges lie in the world's own network namespace, which has no address: nothing routes there.
+The bridges are in the lab's own network namespace, which has no address: nothing routes there.
 """
 
 from __future__ import annotations
@@ -17,39 +17,39 @@ from pyroute2 import IPRoute
 
 from lab.namespaces import network_of
 from lab.node_namespace import ROUTER
-from lab.spec import Interface, Spec, Subnet
+from lab.spec import Interface, LabSpec, Subnet
 
 
-def wire(spec: Spec, holders: dict[str, int]) -> None:
-    """Make the bridges and connect every node, speaker and the router; `holders` gives the PID of each by name."""
-    with IPRoute() as world:
-        _up(world, "lo")
+def wire(spec: LabSpec, namespace_pids: dict[str, int]) -> None:
+    """Make the bridges and connect every node, speaker and the router. namespace_pids: by name."""
+    with IPRoute() as bridges:
+        _up(bridges, "lo")
         for subnet in spec.subnets:
-            world.link("add", ifname=_bridge(subnet), kind="bridge")
-            _up(world, _bridge(subnet))
+            bridges.link("add", ifname=_bridge(subnet), kind="bridge")
+            _up(bridges, _bridge(subnet))
         for i, subnet in enumerate(spec.subnets):
-            _plug(world, subnet, f"router.{i}", holders[ROUTER], f"eth{i}")
-        for place in spec.places:
-            _plug(world, spec.subnet(place.subnet), place.name, holders[place.name], "eth0")
-    _settle_router(spec, holders[ROUTER])
-    for place in spec.places:
-        _settle(holders[place.name], place.addresses, spec.subnet(place.subnet).gateways)
+            _plug(bridges, subnet, f"router.{i}", namespace_pids[ROUTER], f"eth{i}")
+        for host in spec.hosts:
+            _plug(bridges, spec.subnet(host.subnet), host.name, namespace_pids[host.name], "eth0")
+    _configure_router(spec, namespace_pids[ROUTER])
+    for host in spec.hosts:
+        _configure(namespace_pids[host.name], host.addresses, spec.subnet(host.subnet).gateways)
 
 
 def _bridge(subnet: Subnet) -> str:
     return f"br-{subnet.name}"
 
 
-def _plug(world: IPRoute, subnet: Subnet, port: str, holder: int, device: str) -> None:
+def _plug(bridges: IPRoute, subnet: Subnet, port: str, namespace_pid: int, device: str) -> None:
     """Connect `device` of a namespace to the subnet's bridge; the far end is created where it belongs."""
-    with open(f"/proc/{holder}/ns/net") as there:
-        world.link("add", ifname=port, kind="veth", peer={"ifname": device, "net_ns_fd": there.fileno()})
-    index = world.link_lookup(ifname=port)[0]
-    world.link("set", index=index, state="up", master=world.link_lookup(ifname=_bridge(subnet))[0])
+    with open(f"/proc/{namespace_pid}/ns/net") as there:
+        bridges.link("add", ifname=port, kind="veth", peer={"ifname": device, "net_ns_fd": there.fileno()})
+    index = bridges.link_lookup(ifname=port)[0]
+    bridges.link("set", index=index, state="up", master=bridges.link_lookup(ifname=_bridge(subnet))[0])
 
 
-def _settle_router(spec: Spec, holder: int) -> None:
-    with network_of(holder), IPRoute() as router:
+def _configure_router(spec: LabSpec, namespace_pid: int) -> None:
+    with network_of(namespace_pid), IPRoute() as router:
         _set("ipv4/ip_forward", "1")
         _set("ipv6/conf/all/forwarding", "1")
         _up(router, "lo")
@@ -57,8 +57,8 @@ def _settle_router(spec: Spec, holder: int) -> None:
             _address(router, f"eth{i}", subnet.gateways)
 
 
-def _settle(holder: int, addresses: Iterable[Interface], gateways: Iterable[Interface]) -> None:
-    with network_of(holder), IPRoute() as node:
+def _configure(namespace_pid: int, addresses: Iterable[Interface], gateways: Iterable[Interface]) -> None:
+    with network_of(namespace_pid), IPRoute() as node:
         _up(node, "lo")
         _address(node, "eth0", addresses)
         for gateway in gateways:

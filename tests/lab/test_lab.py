@@ -19,8 +19,9 @@ from typing import Any
 
 import pytest
 
-from lab.host import World, worlds
-from lab.leftovers import listing, of_the_lab, settled_leftovers
+from lab.host import RunningLab, running_labs
+from lab.leftovers import final_leftovers, listing
+from lab.verdict import attributable
 
 TREE = Path(__file__).parents[2]
 STRANGER = 54321  # an ordinary user without a name, a home or a group
@@ -80,7 +81,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
         done(felixctl("lab", "up", spec_file(tmp_path_factory.mktemp("lab"), name)))
         yield Up(name)
     finally:
-        for world in worlds():
+        for world in running_labs():
             if world.name == name:
                 world.end()
 
@@ -122,7 +123,7 @@ def test_what_is_killed_comes_back(lab: Up) -> None:
 
 
 def test_traffic_runs_beside_everything_else(lab: Up) -> None:
-    world = next(world for world in worlds() if world.name == lab.name)
+    world = next(world for world in running_labs() if world.name == lab.name)
     ask(world, {"verb": "traffic start", "per_second": 100})
     assert lab.status()["pings"] == {"sent": 2, "lost": 0}
     traffic = ask(world, {"verb": "traffic stop"})
@@ -148,16 +149,16 @@ def test_an_ordinary_user_runs_a_lab_and_leaves_nothing_behind(open_folder: Path
     spec = spec_file(open_folder, "stranger")
     ran = felixctl("lab", "run", spec, python=python, user=STRANGER, group=STRANGER, extra_groups=[])
     assert "every pod reaches every other" in done(ran)
-    assert of_the_lab(settled_leftovers(before)) == []
+    assert attributable(final_leftovers(before)) == []
 
 
 def test_killing_the_first_process_of_a_lab_that_is_up_leaves_nothing_behind(tmp_path: Path) -> None:
     before = listing()
     done(felixctl("lab", "up", spec_file(tmp_path, "doomed")))
-    world = next(world for world in worlds() if world.name == "doomed")
-    os.kill(world.first, signal.SIGKILL)
-    assert of_the_lab(settled_leftovers(before)) == []
-    assert "doomed" not in [world.name for world in worlds()]
+    world = next(world for world in running_labs() if world.name == "doomed")
+    os.kill(world.init_pid, signal.SIGKILL)
+    assert attributable(final_leftovers(before)) == []
+    assert "doomed" not in [world.name for world in running_labs()]
     assert "find lab doomed: it is not up" in felixctl("lab", "status", "--lab", "doomed").stderr
 
 
@@ -178,14 +179,14 @@ def well(status: Any) -> bool:
 
 ASK = """
 import json, sys
-from lab.host import World
-print(json.dumps(World("", int(sys.argv[1])).ask(json.loads(sys.argv[2]))))
+from lab.host import RunningLab
+print(json.dumps(RunningLab("", int(sys.argv[1])).ask(json.loads(sys.argv[2]))))
 """
 
 
-def ask(world: World, request: dict[str, Any]) -> Any:
+def ask(world: RunningLab, request: dict[str, Any]) -> Any:
     """Ask from a process of its own: entering a world is for good."""
-    command = [sys.executable, "-c", ASK, str(world.first), json.dumps(request)]
+    command = [sys.executable, "-c", ASK, str(world.init_pid), json.dumps(request)]
     return json.loads(done(subprocess.run(command, capture_output=True, text=True, check=False)))
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 
-from lab.leftovers import Listing, Process, leftovers, listing, of_the_lab
+from lab.leftovers import HostListing, Process, leftovers, listing
+from lab.verdict import attributable
 
 INIT = Process(1, "1", 0, "init", ("net:[1]",))
 SHELL = Process(50, "5", 1, "sh", ("net:[1]",))
 US = Process(os.getpid(), "7", 50, "felixctl", ("net:[1]",))
 
 
-def world(*processes: Process, links: set[str] | None = None, files: set[str] | None = None) -> Listing:
-    return Listing(
+def world(*processes: Process, links: set[str] | None = None, files: set[str] | None = None) -> HostListing:
+    return HostListing(
         processes={(each.pid, each.began): each for each in (INIT, SHELL, US, *processes)},
         links=frozenset(links or ()),
         mounts=frozenset(),
@@ -61,4 +62,4 @@ def test_links_and_files_are_left_behind() -> None:
 
 def test_a_new_file_in_tmp_is_told_but_not_held_against_the_lab() -> None:
     found = leftovers(world(), world(files={"/tmp/x", "/run/x"}))
-    assert (found, of_the_lab(found)) == (["file /run/x", "file /tmp/x"], ["file /run/x"])
+    assert (found, attributable(found)) == (["file /run/x", "file /tmp/x"], ["file /run/x"])

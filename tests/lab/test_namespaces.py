@@ -15,21 +15,22 @@ from typing import Any
 
 import pytest
 
-from lab.leftovers import listing, of_the_lab, settled_leftovers
+from lab.leftovers import final_leftovers, listing
+from lab.verdict import attributable
 
 TREE = Path(__file__).parents[2]
 
 ENTER = """
 import json, os, pathlib, signal, socket, subprocess, sys
 from pathlib import Path
-from lab.namespaces import become_world, hold_node, network_of
-become_world([Path(sys.argv[1]), Path(sys.prefix), Path(sys.base_prefix)], dies_with_parent=True)
+from lab.namespaces import become_sandbox, make_node_namespace, network_of
+become_sandbox([Path(sys.argv[1]), Path(sys.prefix), Path(sys.base_prefix)], dies_with_parent=True)
 def refused(action):
     try:
         action()
     except OSError as error:
         return error.errno
-def say(**values):
+def emit(**values):
     print(json.dumps(values), flush=True)
 """
 
@@ -51,14 +52,14 @@ def in_world(script: str, *, as_user: int | None = None) -> Any:
 
 
 def test_the_world_has_its_own_processes_and_an_empty_etc_run_and_opt() -> None:
-    said = in_world("say(pid=os.getpid(), uid=os.getuid(), run=os.listdir('/run'), opt=os.listdir('/opt'),"
+    said = in_world("emit(pid=os.getpid(), uid=os.getuid(), run=os.listdir('/run'), opt=os.listdir('/opt'),"
                     " cni=Path('/etc/cni').exists(), links=os.listdir('/proc/sys/net/ipv4/conf'))")  # fmt: skip
     assert (said["pid"], said["uid"], said["run"], said["opt"], said["cni"]) == (2, 0, [], [], False)
     assert set(said["links"]) == {"all", "default", "lo"}
 
 
 def test_system_folders_and_the_tree_are_there_and_read_only() -> None:
-    said = in_world("""say(
+    said = in_world("""emit(
         usr=refused(lambda: Path('/usr/felix-was-here').touch()),
         tree=refused(lambda: Path(sys.argv[1], 'felix-was-here').touch()),
         own=refused(lambda: Path('/run/felix-was-here').touch()),
@@ -68,16 +69,16 @@ def test_system_folders_and_the_tree_are_there_and_read_only() -> None:
 
 def test_a_node_has_its_own_name_network_and_run() -> None:
     said = in_world("""
-holder = hold_node('n1')
+namespace_pid = make_node_namespace('n1')
 Path('/run/of-the-world').touch()
 here = os.stat('/proc/self/ns/net').st_ino
-with network_of(holder):
+with network_of(namespace_pid):
     there = os.stat('/proc/self/ns/net').st_ino
-say(moved=there != here, back=os.stat('/proc/self/ns/net').st_ino == here,
-    name=subprocess.run(['nsenter', '--target', str(holder), '--uts', 'hostname'],
+emit(moved=there != here, back=os.stat('/proc/self/ns/net').st_ino == here,
+    name=subprocess.run(['nsenter', '--target', str(namespace_pid), '--uts', 'hostname'],
                         capture_output=True, text=True).stdout.strip(),
-    run=sorted(os.listdir(f'/proc/{holder}/root/run')),
-    cni=os.path.isdir(f'/proc/{holder}/root/opt/cni/bin'))""")
+    run=sorted(os.listdir(f'/proc/{namespace_pid}/root/run')),
+    cni=os.path.isdir(f'/proc/{namespace_pid}/root/opt/cni/bin'))""")
     assert said == {"moved": True, "back": True, "name": "n1", "run": ["netns"], "cni": True}
 
 
@@ -85,7 +86,7 @@ say(moved=there != here, back=os.stat('/proc/self/ns/net').st_ino == here,
 def test_when_the_outer_or_the_first_process_is_killed_all_others_end(victim: str) -> None:
     before = listing()
     outer = subprocess.Popen(
-        [sys.executable, "-c", ENTER + "hold_node('n1'); say(up=True); signal.pause()", str(TREE)],
+        [sys.executable, "-c", ENTER + "make_node_namespace('n1'); emit(up=True); signal.pause()", str(TREE)],
         stdout=subprocess.PIPE,
     )
     try:
@@ -94,7 +95,7 @@ def test_when_the_outer_or_the_first_process_is_killed_all_others_end(victim: st
         os.kill(outer.pid if victim == "outer" else first, signal.SIGKILL)
         outer.wait()
         assert outer.stdout.read() == b""  # the director, who held the other end, is gone
-        assert of_the_lab(settled_leftovers(before)) == []
+        assert attributable(final_leftovers(before)) == []
     finally:
         outer.kill()
         outer.wait()
@@ -105,7 +106,7 @@ def test_where_user_namespaces_are_forbidden_one_sentence_says_so_and_what_to_do
 Path('/proc/sys/user/max_user_namespaces').write_text('0')  # this world's own limit, not the host's
 order = json.dumps({'spec': 'nodes: 1', 'dies_with_parent': True, 'started': 0, 'give_up_seconds': 1})
 ran = subprocess.run([sys.executable, '-m', 'lab', 'nested'], input=order + chr(10), capture_output=True, text=True)
-say(status=ran.returncode, **json.loads(ran.stdout))""")
+emit(status=ran.returncode, **json.loads(ran.stdout))""")
     assert said["status"] == 1
     assert "this system forbids user namespaces to this user" in said["failed"]
     assert "as root: sysctl -w user.max_user_namespaces=10000" in said["failed"]

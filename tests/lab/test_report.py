@@ -9,7 +9,8 @@ from rich.console import Console
 
 from felix_py.status_json import to_json
 from felix_py.status_model import RouteStatus
-from lab.report import faults, for_machines, show
+from lab.report import show
+from lab.verdict import faults, run_numbers
 from net.ip_route import IpHop, IpRoute
 from net.prefix import Prefix
 
@@ -52,12 +53,12 @@ def picture() -> dict[str, Any]:
 
 def page(shown: dict[str, Any], left: list[str]) -> str:
     console = Console(width=110, record=True, file=io.StringIO())
-    show(console, shown, for_machines(shown, left))
+    show(console, shown, run_numbers(shown, left))
     return console.export_text()
 
 
 def test_the_numbers_are_exactly_those_that_machines_expect() -> None:
-    assert for_machines(picture(), []) == {
+    assert run_numbers(picture(), []) == {
         "nodes": 2,
         "pods": 2,
         "sessions": {"expected": 2, "established": 2},
@@ -69,7 +70,7 @@ def test_the_numbers_are_exactly_those_that_machines_expect() -> None:
 
 
 def test_a_good_run_has_no_faults_and_says_so() -> None:
-    assert faults(for_machines(picture(), [])) == []
+    assert faults(run_numbers(picture(), [])) == []
     text = page(picture(), [])
     assert "every pod reaches every other" in text
     assert "10.65.0.1/32 dev cali1 proto 80 metric 1030 scope link" in text
@@ -119,11 +120,11 @@ def refused(expected: int) -> dict[str, Any]:
 
 
 def test_pods_refused_as_expected_are_no_fault_and_are_shown_with_their_error() -> None:
-    assert for_machines(refused(1), [])["refused"] == {"n2": {"expected": 1, "refused": 1}}
+    assert run_numbers(refused(1), [])["refused"] == {"n2": {"expected": 1, "refused": 1}}
     text = page(refused(1), [])
     assert "strictAffinity forbids borrowing" in text
     assert "every pod reaches every other; 1 pod refused, as expected" in text
 
 
 def test_more_or_fewer_refused_pods_than_expected_are_a_fault() -> None:
-    assert faults(for_machines(refused(2), [])) == ["pods refused on n2: 1, while the spec expects 2"]
+    assert faults(run_numbers(refused(2), [])) == ["pods refused on n2: 1, while the spec expects 2"]

@@ -1,4 +1,4 @@
-"""The foreign speakers' configurations, and what they say of their sessions; examples/speakers.yaml runs them."""
+"""The foreign speakers' configurations, and what they report of their sessions; examples/speakers.yaml runs them."""
 
 from __future__ import annotations
 
@@ -99,6 +99,6 @@ def test_every_speaker_a_spec_may_name_can_be_run() -> None:
 
 
 def test_a_speaker_that_is_not_installed_is_named_by_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    absent = speaker.Program("quagga", ("/nowhere/bgpd",), bird.services, bird.established)
+    absent = speaker.SpeakerProgram("quagga", ("/nowhere/bgpd",), bird.services, bird.established)
     monkeypatch.setattr(speaker, "PROGRAMS", {"bird": absent})
     assert speaker.missing_packages(SPEC.peers) == ["quagga"]

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from lab.spec import Refusal, Spec, SpecError, about, parse, with_ipip
+from lab.spec import ExpectedRefusal, LabSpec, SpecError, about, parse, with_ipip
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-def addresses(spec: Spec) -> list[str]:
-    return [str(address) for place in spec.places for address in place.addresses]
+def addresses(spec: LabSpec) -> list[str]:
+    return [str(address) for place in spec.hosts for address in place.addresses]
 
 
 @pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
@@ -28,7 +28,7 @@ def test_every_example_says_in_its_first_line_what_it_shows(example: Path) -> No
 
 def test_a_node_may_expect_that_some_of_its_pods_are_refused() -> None:
     spec = parse("nodes: [{name: a, pods: 3, refused: {pods: 2, error: is full}}, {name: b}]")
-    assert [node.refusal for node in spec.nodes] == [Refusal(2, "is full"), None]
+    assert [node.refusal for node in spec.nodes] == [ExpectedRefusal(2, "is full"), None]
 
 
 def test_a_node_with_labels_is_there_before_its_agent() -> None:

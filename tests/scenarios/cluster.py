@@ -14,10 +14,10 @@ from typing import Any
 
 import yaml
 
-from lab.host import World, start
-from lab.timescale import PACE
+from lab.host import RunningLab, start
+from lab.timescale import TIMESCALE
 
-PATIENCE_SECONDS = 60.0 * PACE
+PATIENCE_SECONDS = 60.0 * TIMESCALE
 
 
 class Refused(Exception):
@@ -27,7 +27,7 @@ class Refused(Exception):
 class Lab:
     """A lab that is up, by its control socket and by the commands that a user has."""
 
-    def __init__(self, world: World, report: dict[str, Any]) -> None:
+    def __init__(self, world: RunningLab, report: dict[str, Any]) -> None:
         self.world, self.report = world, report
         self.nodes = [node["name"] for node in report["nodes"]]
         self._proxy = start_proxy(world)
@@ -84,8 +84,13 @@ class Lab:
         self.world.end()
 
 
+<<<<<<< HEAD
 def start_proxy(world: World) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "tests.scenarios.lab_proxy", str(world.first)]
+=======
+def door_into(world: RunningLab) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tests.scenarios.door", str(world.init_pid)]
+>>>>>>> ca769af (lab: standard names, and a file for each of a cluster's life, its traffic and its state)
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 

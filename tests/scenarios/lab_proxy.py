@@ -46,7 +46,7 @@ def answered(request: Mapping[str, Any]) -> Any:
 
 def run(place: str, command: list[str]) -> dict[str, Any]:
     if place != WORLD:
-        holder = ask_within({"verb": "holder", "node": place})
+        holder = ask_within({"verb": "namespace_pid", "node": place})
         command = ["/usr/bin/nsenter", "--target", str(holder), "--net", "--mount", "--uts", "--", *command]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PATH": SEARCH_PATH})
     return {"status": done.returncode, "out": done.stdout, "err": done.stderr}
@@ -54,7 +54,7 @@ def run(place: str, command: list[str]) -> dict[str, Any]:
 
 def fetch(place: str, page: str) -> dict[str, Any]:
     """Read a page from the agent's socket, which lies in the place's own /run: reached through its root."""
-    holder = ask_within({"verb": "holder", "node": place})
+    holder = ask_within({"verb": "namespace_pid", "node": place})
     with socket.socket(socket.AF_UNIX) as connection:
         try:
             connection.connect(f"/proc/{holder}/root/run/felix/status.sock")
