@@ -1,4 +1,4 @@
-"""RIB and FIB: the strongest resolved route wins, and any kernel becomes what the RIB wants in one round."""
+"""The FIB and its plan: any kernel becomes what the RIB wants in one batch, and what is not ours stays."""
 
 from __future__ import annotations
 
@@ -23,52 +23,26 @@ UNRESOLVED = RouteSpec(81, metric=1030)
 ALL = {80, 81}
 
 
-class FakeKernel:
+class RouteTable:
     """A kernel as far as the FIB is concerned: routes by prefix and metric, replaced in place."""
 
     def __init__(self, routes: Iterable[tuple[Prefix, RouteSpec]] = ()) -> None:
-        self.routes = {(prefix, path.metric): path for prefix, path in routes}
+        self.routes = {(prefix, spec.metric): spec for prefix, spec in routes}
 
     def carry_out(self, plan: Plan) -> None:
-        for prefix, path in plan.put:
-            self.routes[prefix, path.metric] = path
-        for prefix, path in plan.remove:
-            held = self.routes.get((prefix, path.metric))
-            if held is not None and held.protocol == path.protocol:
-                del self.routes[prefix, path.metric]
+        for prefix, spec in plan.put:
+            self.routes[prefix, spec.metric] = spec
+        for prefix, spec in plan.remove:
+            held = self.routes.get((prefix, spec.metric))
+            if held is not None and held.protocol == spec.protocol:
+                del self.routes[prefix, spec.metric]
 
     def dump(self) -> list[tuple[Prefix, RouteSpec]]:
-        return [(prefix, path) for (prefix, _), path in self.routes.items()]
+        return [(prefix, spec) for (prefix, _), spec in self.routes.items()]
 
 
-def event(prefix: Prefix, path: RouteSpec, *, gone: bool = False, replaced: bool = False) -> RouteChanged:
-    return RouteChanged(prefix, path, gone=gone, replaced=replaced)
-
-
-def test_pod_route_beats_the_blackhole_of_its_block() -> None:
-    rib = Rib()
-    rib.put(Source.BLOCKS, POD, HOLE)
-    rib.put(Source.PODS, POD, DEVICE)
-    assert rib.best(POD) == DEVICE
-    rib.remove(Source.PODS, POD)
-    assert rib.best(POD) == HOLE
-
-
-def test_a_route_that_leads_nowhere_yet_leaves_the_place_to_the_next() -> None:
-    rib = Rib()
-    rib.put(Source.LEARNED, BLOCK, UNRESOLVED)
-    assert rib.best(BLOCK) is None
-    rib.put(Source.BLOCKS, BLOCK, HOLE)
-    assert rib.best(BLOCK) == HOLE
-    assert list(rib.unresolved()) == [(Source.LEARNED, BLOCK)]
-
-
-def test_stating_the_same_again_changes_nothing() -> None:
-    rib = Rib()
-    rib.state(Source.BLOCKS, {BLOCK: HOLE})
-    assert set(rib.take_changed()) == {BLOCK}
-    rib.state(Source.BLOCKS, {BLOCK: HOLE})
-    assert not rib.changed
+def event(prefix: Prefix, spec: RouteSpec, *, gone: bool = False, replaced: bool = False) -> RouteChanged:
+    return RouteChanged(prefix, spec, gone=gone, replaced=replaced)
 
 
 def test_nothing_is_removed_before_its_protocol_may_be() -> None:
@@ -109,7 +83,7 @@ def test_a_route_of_ours_that_is_deleted_or_written_over_is_put_again() -> None:
         assert steps(rib, fib, [BLOCK], ALL).put == [(BLOCK, HOLE)]
 
 
-def test_a_foreign_route_beside_ours_is_reported_and_not_touched() -> None:
+def test_a_foreign_route_beside_ours_is_known_and_not_touched() -> None:
     rib, fib = Rib(), Fib()
     rib.put(Source.BLOCKS, BLOCK, HOLE)
     fib.load([(BLOCK, HOLE)])
@@ -129,29 +103,78 @@ def test_a_device_that_goes_takes_its_routes_along() -> None:
 
 
 prefixes = st.sampled_from([Prefix.parse(f"10.65.{n}.0/26") for n in range(4)] + [POD, Prefix.parse("fd00::1/128")])
-wanted_paths = st.sampled_from([HOLE, DEVICE, LEARNED, UNRESOLVED])
-foreign_paths = st.sampled_from(
+wanted_specs = st.sampled_from([HOLE, DEVICE, LEARNED, UNRESOLVED])
+foreign_specs = st.sampled_from(
     [RouteSpec(3, hops=(NextHop(9),), metric=0), RouteSpec(80, hops=(NextHop(9),), metric=1024)]
 )
-held_paths = st.sampled_from([HOLE, DEVICE, LEARNED])
+held_specs = st.sampled_from([HOLE, DEVICE, LEARNED])
 
 
 @given(
-    wanted=st.dictionaries(st.tuples(st.sampled_from(list(Source)), prefixes), wanted_paths),
-    held=st.dictionaries(prefixes, held_paths),
-    foreign=st.dictionaries(prefixes, foreign_paths),
+    wanted=st.dictionaries(st.tuples(st.sampled_from(list(Source)), prefixes), wanted_specs),
+    held=st.dictionaries(prefixes, held_specs),
+    foreign=st.dictionaries(prefixes, foreign_specs),
 )
-def test_any_kernel_becomes_what_is_wanted_in_one_round_and_foreign_routes_stay(
+def test_any_kernel_becomes_what_is_wanted_in_one_batch_and_foreign_routes_stay(
     wanted: dict[tuple[Source, Prefix], RouteSpec], held: dict[Prefix, RouteSpec], foreign: dict[Prefix, RouteSpec]
 ) -> None:
     rib, fib = Rib(), Fib()
-    kernel = FakeKernel([*held.items(), *foreign.items()])
+    kernel = RouteTable([*held.items(), *foreign.items()])
     fib.load(kernel.dump())
-    for (source, prefix), path in wanted.items():
-        rib.put(source, prefix, path)
+    for (source, prefix), spec in wanted.items():
+        rib.put(source, prefix, spec)
     kernel.carry_out(plan := steps(rib, fib, {*rib.take_changed(), *fib.held}, ALL))
     fib.carried_out(plan)
-    ours = {prefix: path for prefix, path in kernel.dump() if OURS.has(path)}
+    ours = {prefix: spec for prefix, spec in kernel.dump() if OURS.has(spec)}
     assert ours == fib.held == {p: best for p in rib.prefixes() if (best := rib.best(p)) is not None}
-    assert {p: path for p, path in kernel.dump() if not OURS.has(path)} == foreign
+    assert {p: spec for p, spec in kernel.dump() if not OURS.has(spec)} == foreign
     assert not steps(rib, fib, rib.prefixes() | fib.held.keys(), ALL)
+
+
+def test_a_dump_shows_where_belief_and_kernel_differ() -> None:
+    fib = Fib()
+    fib.load([(BLOCK, HOLE), (POD, DEVICE)])
+    assert fib.load([(BLOCK, LEARNED), (POD, DEVICE)]) == {BLOCK}
+    assert fib.load([]) == {BLOCK, POD}
+
+
+def test_a_foreign_route_found_in_the_place_of_ours_is_ours_to_put_right() -> None:
+    rib, fib = Rib(), Fib()
+    rib.put(Source.BLOCKS, BLOCK, HOLE)
+    fib.load([(BLOCK, HOLE)])
+    fib.load([(BLOCK, RouteSpec(3, hops=(NextHop(7),), metric=1030))])
+    assert steps(rib, fib, [BLOCK], ALL).put == [(BLOCK, HOLE)]
+
+
+def test_a_plan_knows_what_was_there_before_it() -> None:
+    rib, fib = Rib(), Fib()
+    fib.load([(BLOCK, HOLE), (POD, DEVICE)])
+    rib.put(Source.LEARNED, BLOCK, LEARNED)
+    assert steps(rib, fib, [BLOCK, POD], ALL).before() == {BLOCK: HOLE, POD: DEVICE}
+
+
+def test_what_the_kernel_refused_is_as_it_was() -> None:
+    fib = Fib()
+    fib.carried_out(Plan(put=[(BLOCK, HOLE), (POD, DEVICE)]))
+    fib.refuse(BLOCK, LEARNED)
+    fib.refuse(POD, None)
+    assert fib.held == {BLOCK: LEARNED}
+
+
+def test_of_a_device_that_goes_only_the_named_prefixes_are_looked_at() -> None:
+    fib = Fib()
+    fib.load([(POD, DEVICE), (BLOCK, DEVICE)])
+    assert fib.forget_device(7, among=[POD]) == {POD}
+    assert fib.held == {BLOCK: DEVICE}
+
+
+def test_of_several_foreign_routes_the_lowest_metric_wins_and_a_higher_than_ours_does_not() -> None:
+    fib = Fib()
+    for metric in (5, 2, 2000):
+        fib.fold(event(BLOCK, RouteSpec(4, hops=(NextHop(7),), metric=metric)))
+    winner = fib.overriding(BLOCK)
+    assert winner is not None
+    assert winner.metric == 2
+    for metric in (5, 2):
+        fib.fold(event(BLOCK, RouteSpec(4, hops=(NextHop(7),), metric=metric), gone=True))
+    assert fib.overriding(BLOCK) is None
