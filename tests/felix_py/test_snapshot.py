@@ -1,14 +1,18 @@
-"""The picture of the cluster: late events of the watch never undo what the agent has just done itself."""
+"""The snapshot: which event concerns what, and that late ones never undo what the agent has just done itself."""
 
 from __future__ import annotations
 
-from datastore.kinds.ipam import BlockAffinity
+from datastore.kinds.bgp import BGPConfiguration, BGPPeer
+from datastore.kinds.cluster import FelixConfiguration
+from datastore.kinds.ipam import BlockAffinity, IPAMBlock
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
-from datastore.store import Changed, Gone, InSync
-from felix_py.snapshot import Endpoint, EndpointKey, Snapshot
+from datastore.kinds.pools import IPPool
+from datastore.store import Changed, Gone, InSync, Interest
+from felix_py.snapshot import Endpoint, EndpointKey, Snapshot, watched
 from felix_py.topics import Topic
 from net.prefix import Prefix
+from tests.felix_py.test_tunnels import block
 
 KEY = EndpointKey("default", "n1-k8s-web-eth0")
 
@@ -40,7 +44,7 @@ def test_only_this_nodes_pods_count() -> None:
     assert snapshot.endpoints[KEY].addresses == (Prefix.parse("10.65.1.2/32"),)
 
 
-def test_the_same_said_twice_touches_nothing() -> None:
+def test_the_same_event_twice_changes_nothing() -> None:
     snapshot = Snapshot("n1")
     snapshot.fold(Changed(endpoint("a")))
     snapshot.take_changed()
@@ -48,7 +52,7 @@ def test_the_same_said_twice_touches_nothing() -> None:
     assert not snapshot.take_changed()
 
 
-def test_the_old_sandboxes_last_words_do_not_undo_an_attach() -> None:
+def test_late_events_of_the_old_sandbox_do_not_undo_an_attach() -> None:
     snapshot = Snapshot("n1")
     snapshot.attach(Endpoint.of(endpoint("new", "10.65.1.9/32")))
     snapshot.fold(Changed(endpoint("old")))
@@ -56,7 +60,7 @@ def test_the_old_sandboxes_last_words_do_not_undo_an_attach() -> None:
     assert snapshot.endpoints[KEY].container_id == "new"
 
 
-def test_once_the_datastore_has_told_an_attach_back_it_rules() -> None:
+def test_once_the_datastore_has_reported_an_attach_back_it_decides() -> None:
     snapshot = Snapshot("n1")
     snapshot.attach(Endpoint.of(endpoint("new")))
     snapshot.fold(Changed(endpoint("new")))
@@ -64,7 +68,7 @@ def test_once_the_datastore_has_told_an_attach_back_it_rules() -> None:
     assert KEY not in snapshot.endpoints
 
 
-def test_a_late_word_of_a_detached_pod_does_not_bring_it_back() -> None:
+def test_a_late_event_of_a_detached_pod_does_not_bring_it_back() -> None:
     snapshot = Snapshot("n1")
     snapshot.attach(Endpoint.of(endpoint("a")))
     snapshot.detach(KEY, "a")
@@ -117,3 +121,82 @@ def test_everything_is_due_when_the_datastore_is_in_sync_for_the_first_time() ->
     snapshot = Snapshot("n1")
     assert snapshot.fold(InSync()) == Topic.EVERYTHING
     assert snapshot.fold(InSync()) == Topic.NOTHING
+
+
+def test_an_address_in_no_own_block_is_borrowed_and_one_inside_is_not() -> None:
+    snapshot = Snapshot("n1")
+    snapshot.fold(Changed(affinity("10.65.1.0/26")))
+    assert snapshot.attach(Endpoint.of(endpoint("a"))) == Topic.PODS
+    assert snapshot.detach(KEY, "a") == Topic.PODS
+    assert snapshot.attach(Endpoint.of(endpoint("b", "10.65.9.9/32"))) == Topic.PODS | Topic.BORROWED
+    assert snapshot.detach(KEY, "b") == Topic.PODS | Topic.BORROWED
+
+
+def test_a_pod_attached_again_as_it_was_is_looked_at_again() -> None:
+    snapshot = Snapshot("n1")
+    snapshot.attach(Endpoint.of(endpoint("a")))
+    snapshot.take_changed()
+    snapshot.attach(Endpoint.of(endpoint("a")))
+    assert snapshot.take_changed() == {KEY}
+
+
+def test_each_kind_concerns_its_own_topic_and_its_end_does_too() -> None:
+    snapshot = Snapshot("n1")
+    for resource, topic in (
+        (Node.make("n1"), Topic.NODES | Topic.OWN_NODE),
+        (IPPool.make("pods", cidr="10.65.0.0/16"), Topic.POOLS),
+        (BGPPeer.make("rack", peerIP="192.0.2.9", asNumber=64512), Topic.BGP),
+        (BGPConfiguration.make("default"), Topic.BGP),
+        (FelixConfiguration.make("default"), Topic.FELIX),
+        (affinity("10.65.1.0/26"), Topic.BLOCKS),
+    ):
+        gone = Gone(type(resource), resource.metadata.name, None, resource)
+        assert snapshot.fold(Changed(resource)) == topic
+        assert snapshot.fold(gone) == topic
+        assert snapshot.fold(gone) == Topic.NOTHING
+
+
+def test_networks_are_parsed_when_they_are_folded_in() -> None:
+    snapshot = Snapshot("n1")
+    snapshot.fold(Changed(IPPool.make("pods", cidr="10.65.0.0/16", disableBGPExport=True)))
+    snapshot.fold(Changed(IPPool.make("more", cidr="10.64.0.0/16", disabled=True)))
+    assert snapshot.pools["pods"].prefix == Prefix.parse("10.65.0.0/16")
+    assert not snapshot.pools["pods"].exported
+    assert list(map(str, snapshot.pool_prefixes())) == ["10.64.0.0/16", "10.65.0.0/16"]
+
+
+def test_an_affinity_that_is_flagged_as_deleted_is_gone() -> None:
+    snapshot = Snapshot("n1")
+    claim = affinity("10.65.1.0/26")
+    snapshot.fold(Changed(claim))
+    assert snapshot.fold(Changed(claim.with_spec(deleted="true"))) == Topic.BLOCKS
+    assert snapshot.own_blocks() == ()
+
+
+def test_an_affinity_that_stays_as_it_is_concerns_nothing() -> None:
+    snapshot = Snapshot("n1")
+    snapshot.fold(Changed(affinity("10.65.1.0/26")))
+    assert snapshot.fold(Changed(affinity("10.65.1.0/26"))) == Topic.NOTHING
+
+
+def test_blocks_are_kept_that_are_this_nodes_or_hold_an_address_of_it() -> None:
+    snapshot = Snapshot("n1")
+    lent, foreign = block("10.65.2.0/29", "n2", "n1"), block("10.65.3.0/29", "n3", "n3")
+    for resource in (block("10.65.1.0/29", "n1"), lent, foreign):
+        snapshot.fold(Changed(resource))
+    assert set(snapshot.blocks) == {"10-65-1-0-29", "10-65-2-0-29"}
+    snapshot.fold(Changed(block("10.65.2.0/29", "n2")))
+    snapshot.fold(Gone(IPAMBlock, "10-65-1-0-29"))
+    assert not snapshot.blocks
+
+
+def test_of_endpoints_an_agent_watches_its_own_only() -> None:
+    [own] = [what for what in watched("n1") if isinstance(what, Interest)]
+    assert (own.kind, own.node) == (WorkloadEndpoint, "n1")
+
+
+def test_bgp_configurations_of_nodes_are_found_by_the_nodes_name() -> None:
+    snapshot = Snapshot("n1")
+    for name in ("default", "node.n2"):
+        snapshot.fold(Changed(BGPConfiguration.make(name)))
+    assert list(snapshot.node_bgp_configurations()) == ["n2"]

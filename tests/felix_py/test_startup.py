@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Network, ip_interface, ip_network
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from datastore.errors import Conflict
+from datastore.kinds.bgp import BGPConfiguration
+from datastore.kinds.cluster import ClusterInformation, FelixConfiguration
+from datastore.kinds.ipam import IPAMConfig
 from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool
 from datastore.store import Unreadable
 from felix_py.autodetect import HostInterface
-from felix_py.settings import settings_from
+from felix_py.identity import Addresses, Identity
+from felix_py.settings import Settings, settings_from
 from felix_py.startup import (
     StartupError,
     _make_defaults,
     default_pools,
     free_ipv4_network,
+    host_interfaces,
     node_annotations,
     random_ula,
     refuse_duplicates,
+    start,
 )
+from net.prefix import pack
+from tests.felix_py.fakes import ETH0 as FAKE_ETH0
+from tests.felix_py.fakes import FakeKernel
+from tests.felix_py.node import CALI, node
 from tests.ipam.world import MemoryStore
 
 ETH0 = HostInterface("eth0", True, (ip_interface("192.0.2.1/24"), ip_interface("fe80::1/64")))
 ETH1 = HostInterface("eth1", True, (ip_interface("198.51.100.1/24"),))
-
-
-def node(name: str, address: str) -> Node:
-    return Node.make(name, annotations={"projectcalico.org/IPv4Address": address})
 
 
 def test_the_nodes_annotations_are_calicos() -> None:
@@ -77,3 +86,101 @@ async def test_no_pool_is_made_beside_one_that_cannot_be_read() -> None:
     store.unreadable = ()
     await _make_defaults(settings_from({}, {}), store, [ip_interface("192.0.2.1/24")])
     assert len((await store.list(IPPool)).objects) == 1
+
+
+def settings(folder: Path, **variables: str) -> Settings:
+    files = {"CALICO_NODENAME_FILE": str(folder / "nodename"), "FELIX_MTUFILE": str(folder / "mtu")}
+    return settings_from({"NODENAME": "n1", "IP": "autodetect", **files, **variables})
+
+
+async def test_a_first_start_writes_the_node_and_what_a_new_cluster_lacks(tmp_path: Path) -> None:
+    store = MemoryStore()
+    identity = await start(settings(tmp_path), store, FakeKernel())
+    assert identity == Identity("n1", Addresses(pack("192.0.2.1"), None))
+    assert (tmp_path / "nodename").read_text() == "n1"
+    assert str((await store.get(Node, "n1")).ipv4) == "192.0.2.1/24"
+    for kind in (ClusterInformation, FelixConfiguration, BGPConfiguration, IPAMConfig):
+        assert await store.get(kind, "default")
+    assert [found.spec.cidr for found in (await store.list(IPPool)).objects] == ["192.168.0.0/16"]
+
+
+async def test_a_second_start_writes_nothing(tmp_path: Path) -> None:
+    store = MemoryStore()
+    await start(settings(tmp_path), store, FakeKernel())
+    before = dict(store.objects)
+    await start(settings(tmp_path), store, FakeKernel())
+    assert store.objects == before
+
+
+async def test_a_changed_address_is_written_and_the_annotations_of_others_stay(tmp_path: Path) -> None:
+    store = MemoryStore(Node.make("n1", annotations={"theirs": "x", "projectcalico.org/IPv4Address": "192.0.2.9/24"}))
+    await start(settings(tmp_path), store, FakeKernel())
+    stored = await store.get(Node, "n1")
+    assert stored.metadata.annotations["theirs"] == "x"
+    assert str(stored.ipv4) == "192.0.2.1/24"
+
+
+async def test_without_a_setting_the_stored_address_is_kept(tmp_path: Path) -> None:
+    store = MemoryStore(node("n1", "192.0.2.9/24"))
+    identity = await start(settings(tmp_path, IP=""), store, FakeKernel())
+    assert identity.addresses.ipv4 == pack("192.0.2.9")
+
+
+async def test_an_address_without_a_length_gets_its_devices(tmp_path: Path) -> None:
+    store = MemoryStore()
+    await start(settings(tmp_path, IP="192.0.2.1"), store, FakeKernel())
+    assert str((await store.get(Node, "n1")).ipv4) == "192.0.2.1/24"
+
+
+async def test_the_name_is_the_setting_then_the_file_then_the_hosts(tmp_path: Path) -> None:
+    (tmp_path / "nodename").write_text("n7")
+    assert (await start(settings(tmp_path, NODENAME=""), MemoryStore(), FakeKernel())).node == "n7"
+
+
+async def test_another_nodes_address_ends_the_start_before_anything_is_written(tmp_path: Path) -> None:
+    store = MemoryStore(node("rival", "192.0.2.1/24"))
+    with pytest.raises(StartupError, match="node rival has it already"):
+        await start(settings(tmp_path), store, FakeKernel())
+    assert len(store.objects) == 1
+    assert (await start(settings(tmp_path, DISABLE_NODE_IP_CHECK="true"), store, FakeKernel())).node == "n1"
+
+
+async def test_a_node_without_any_address_ends_the_start(tmp_path: Path) -> None:
+    with pytest.raises(StartupError, match="IP and IP6 are both none"):
+        await start(settings(tmp_path, IP="none"), MemoryStore(), FakeKernel())
+
+
+async def test_a_node_written_meanwhile_is_read_again(tmp_path: Path) -> None:
+    class Raced(MemoryStore):
+        async def update(self, resource: Any) -> Any:
+            if not self.calls["raced"]:
+                self.calls["raced"] += 1
+                raise Conflict("node n1 was written meanwhile")
+            return await super().update(resource)
+
+    store = Raced(Node.make("n1"))
+    await start(settings(tmp_path), store, FakeKernel())
+    assert str((await store.get(Node, "n1")).ipv4) == "192.0.2.1/24"
+
+
+async def test_a_node_that_always_loses_ends_the_start_with_a_question(tmp_path: Path) -> None:
+    class AlwaysRaced(MemoryStore):
+        async def update(self, resource: Any) -> Any:
+            raise Conflict("node n1 was written meanwhile")
+
+    with pytest.raises(StartupError, match=r"lost \d+ races in a row; is another node so named"):
+        await start(settings(tmp_path), AlwaysRaced(Node.make("n1")), FakeKernel())
+
+
+async def test_no_default_pool_is_made_where_none_is_wanted(tmp_path: Path) -> None:
+    store = MemoryStore()
+    await start(settings(tmp_path, NO_DEFAULT_POOLS="true"), store, FakeKernel())
+    assert not (await store.list(IPPool)).objects
+
+
+def test_devices_are_listed_in_the_kernels_order_with_their_addresses() -> None:
+    kernel = FakeKernel(links=(FAKE_ETH0, CALI))
+    assert host_interfaces(kernel) == [
+        HostInterface("eth0", True, (ip_interface("192.0.2.1/24"),)),
+        HostInterface("cali0", True, ()),
+    ]
