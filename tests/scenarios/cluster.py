@@ -27,14 +27,14 @@ class Refused(Exception):
 class Lab:
     """A lab that is up, by its control socket and by the commands that a user has."""
 
-    def __init__(self, world: RunningLab, report: dict[str, Any]) -> None:
-        self.world, self.report = world, report
+    def __init__(self, running: RunningLab, report: dict[str, Any]) -> None:
+        self.running, self.report = running, report
         self.nodes = [node["name"] for node in report["nodes"]]
-        self._proxy = start_proxy(world)
+        self._proxy = start_proxy(running)
 
     def for_another_thread(self) -> Lab:
         """Return the same lab over a proxy of its own, since answers come in order. End it with `disconnect`."""
-        return Lab(self.world, self.report)
+        return Lab(self.running, self.report)
 
     def ask(self, verb: str, **request: Any) -> Any:
         """Put one request to the lab. Raises Refused."""
@@ -81,16 +81,11 @@ class Lab:
 
     def end(self) -> None:
         self.disconnect()
-        self.world.end()
+        self.running.end()
 
 
-<<<<<<< HEAD
-def start_proxy(world: World) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.scenarios.lab_proxy", str(world.first)]
-=======
-def door_into(world: RunningLab) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.scenarios.door", str(world.init_pid)]
->>>>>>> ca769af (lab: standard names, and a file for each of a cluster's life, its traffic and its state)
+def start_proxy(running: RunningLab) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tests.scenarios.lab_proxy", str(running.init_pid)]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
@@ -107,8 +102,8 @@ def lab_of(spec: dict[str, Any], folder: Path, *, give_up_seconds: float = PATIE
     """Bring up a lab from a spec (without a name: it gets one of its own); end it."""
     file = folder / "lab.yaml"
     file.write_text(yaml.safe_dump({"name": f"t{os.getpid()}-{abs(hash(folder)) % 10000}", **spec}))
-    world, report = start(file, lambda what, done, wanted: None, stays=True, give_up_seconds=give_up_seconds)
-    lab = Lab(world, report)
+    running, report = start(file, lambda what, done, wanted: None, stays=True, give_up_seconds=give_up_seconds)
+    lab = Lab(running, report)
     try:
         yield lab
     finally:

@@ -40,7 +40,7 @@ class Explanation:
 
 
 def command(lab: Lab, *arguments: str) -> subprocess.CompletedProcess[str]:
-    whole = [sys.executable, "-m", "felixctl", "lab", *arguments, "--lab", lab.world.name]
+    whole = [sys.executable, "-m", "felixctl", "lab", *arguments, "--lab", lab.running.name]
     return subprocess.run(whole, capture_output=True, text=True)
 
 
