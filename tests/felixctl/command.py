@@ -1,4 +1,4 @@
-"""Run felixctl in this process, as somebody would from a shell whose output is a pipe."""
+"""Run felixctl in this process, as from a shell whose output is a pipe."""
 
 from __future__ import annotations
 

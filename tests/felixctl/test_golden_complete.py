@@ -1,4 +1,4 @@
-"""Every answer of calicoctl that was captured is held against ours, or it is said here why ours is another."""
+"""Every answer of calicoctl that was captured is compared with ours, or the reason why ours differs is given here."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from tests.felixctl.command import Felixctl
 from tests.felixctl.golden import FIXTURES, printed
 from tests.felixctl.resources.test_golden_resources import CRS, EMPTY
 
-OTHERWISE = {
+DIFFERENT = {
     "cli/table-ipamconfig.txt": "calicoctl knows the kind as ipamconfiguration only; we by that name, too",
     "cli/table-ipamconfig-wide.txt": "as above",
     "cli/get-ipamconfig.yaml": "as above",
     "cli/table-profiles.txt": "profiles are made from Kubernetes' namespaces, for policies, which we do not enforce",
     "cli/table-profiles-wide.txt": "as above",
     "cli/get-blockaffinities-unsupported.txt": "ours can be looked at",
-    "cli/node-status-no-bird.txt": "ours asks the agent; what it says without one is in test_status_client.py",
+    "cli/node-status-no-bird.txt": "ours asks the agent; its sentence without one is in test_status_client.py",
 }
 
 
@@ -44,7 +44,7 @@ def test_every_captured_answer_is_compared_or_explained() -> None:
     assert captured() - compared() == set()
 
 
-@pytest.mark.parametrize("path", [path for path in OTHERWISE if path.startswith("cli/table-ipam")])
+@pytest.mark.parametrize("path", [path for path in DIFFERENT if path.startswith("cli/table-ipam")])
 def test_what_calicoctl_did_not_print_is_explained(path: str) -> None:
     assert printed(path).strip() == ""
 

@@ -1,4 +1,4 @@
-"""The command line as a whole: help for everything, no work for what is not asked, the version."""
+"""The command line as a whole: help for everything, no import that a command does not need."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_asking_the_agent_needs_no_datastore_and_no_kernel() -> None:
     assert ended.stdout == "\n"
 
 
-def test_command_line_and_agent_look_for_the_datastore_in_one_place() -> None:
+def test_command_line_and_agent_have_the_same_default_datastore() -> None:
     assert Settings().datastore == DEFAULT_URL
 
 

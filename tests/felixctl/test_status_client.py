@@ -28,7 +28,7 @@ def test_an_agent_that_has_ended_is_a_sentence(felixctl: Felixctl, tmp_path: Pat
 @pytest.mark.parametrize(
     "answer", [b"", b"HTTP/1.1 500 Oops\r\n\r\n", answered(["no", "object"]), b"HTTP/1.1 200 OK\r\n\r\nnot JSON"]
 )
-def test_an_answer_without_sense_is_a_sentence(felixctl: Felixctl, tmp_path: Path, answer: bytes) -> None:
+def test_a_malformed_answer_is_a_sentence(felixctl: Felixctl, tmp_path: Path, answer: bytes) -> None:
     with agent(tmp_path, answer):
         ended = felixctl("node", "status", "--run-dir", str(tmp_path))
     assert (ended.status, ended.err.startswith("felixctl: read the agent's status at ")) == (1, True)

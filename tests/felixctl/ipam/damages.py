@@ -1,4 +1,4 @@
-"""Damages to IPAM's records, each with what `ipam check` says of it and whether a repair is safe."""
+"""Damages to IPAM's records, each with the problem that `ipam check` finds and whether a repair is safe."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def delete_node(store: Store) -> None:
     await delete_endpoint(store)
 
 
-async def attach_anew(store: Store) -> None:
+async def attach_again(store: Store) -> None:
     endpoint = await store.get(WorkloadEndpoint, DB, "default")
     await store.update(endpoint.with_spec(ip_networks=("10.65.84.140/32",)))
 
@@ -42,7 +42,7 @@ async def disable_pool(store: Store) -> None:
 
 
 async def lose_allocation(store: Store) -> None:
-    """As an older copy of the block would say."""
+    """As an older copy of the block would have it."""
     await change_block(store, allocations=(None,) * 64, unallocated=tuple(range(64)), attributes=())
 
 
@@ -128,7 +128,7 @@ async def overlapping_block(store: Store) -> None:
 DAMAGES: list[tuple[Damage, str, str, bool]] = [
     (delete_endpoint, "unused", "pod default/db-1 was deleted and its release was lost", True),
     (delete_node, "unused", "node node-3 was removed before its agent released it", True),
-    (attach_anew, "unused", "pod default/db-1 was attached again and has 10.65.84.140 now", True),
+    (attach_again, "unused", "pod default/db-1 was attached again and has 10.65.84.140 now", True),
     (disable_pool, "outside", "pool default-ipv4-ippool was disabled", False),
     (lose_allocation, "unassigned", "it was released while in use", True),
     (lose_handle, "lost_handles", "is missing: it was deleted by hand", True),

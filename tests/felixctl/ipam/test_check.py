@@ -21,7 +21,7 @@ def test_a_check_that_finds_problems_ends_with_1(calicos: Felixctl, monkeypatch:
     assert "not in use: the agents release it" in ended.out
 
 
-def test_a_record_that_nobody_can_read_is_found(damaged: Felixctl, tmp_path: Path) -> None:
+def test_a_record_that_cannot_be_read_is_a_problem(damaged: Felixctl, tmp_path: Path) -> None:
     damaged("ipam", "check", "--fix", "--yes")
     garble(tmp_path, "IPAMBlock", "10-65-84-128-26", "$.spec.cidr")
     ended = damaged("ipam", "check")
@@ -29,7 +29,7 @@ def test_a_record_that_nobody_can_read_is_found(damaged: Felixctl, tmp_path: Pat
     assert 'IPAMBlock "10-65-84-128-26": spec.cidr' in ended.out
 
 
-def test_nothing_is_freed_while_an_endpoint_cannot_be_read(damaged: Felixctl, tmp_path: Path) -> None:
+def test_nothing_is_released_while_an_endpoint_cannot_be_read(damaged: Felixctl, tmp_path: Path) -> None:
     garble(tmp_path, "WorkloadEndpoint", "node--1-k8s-web--1-eth0", "$.spec.ipNetworks")
     ended = damaged("ipam", "check", "--fix", "--yes")
     assert "None of these can be repaired safely now" in ended.out
@@ -47,7 +47,7 @@ def test_a_fix_shows_its_plan_and_asks(damaged: Felixctl) -> None:
     assert damaged("ipam", "show", "--ip", "10.65.77.7").out == "10.65.77.7 is not assigned\n"
 
 
-def test_a_fix_can_be_done_unasked(damaged: Felixctl) -> None:
+def test_with_yes_a_fix_does_not_ask(damaged: Felixctl) -> None:
     assert damaged("ipam", "check", "--fix", "--yes").status == 0
     assert damaged("ipam", "check").status == 0
     assert damaged("ipam", "check", "--yes").status == 2

@@ -26,7 +26,9 @@ def test_the_commands_print_as_calicoctls(calicos: Felixctl, arguments: list[str
 
 
 @pytest.mark.parametrize("arguments", [["--ip", "10.0.0.300"], ["--ip", "10.0.0.3", "--show-borrowed"]])
-def test_a_question_without_sense_ends_with_2(calicos: Felixctl, arguments: list[str]) -> None:
+def test_a_malformed_address_and_options_that_exclude_each_other_end_with_2(
+    calicos: Felixctl, arguments: list[str]
+) -> None:
     ended = calicos("ipam", "show", *arguments)
     assert (ended.status, ended.out) == (2, "")
     assert ended.err.startswith("felixctl: ipam show")

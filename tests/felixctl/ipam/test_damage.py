@@ -1,4 +1,4 @@
-"""A datastore damaged on purpose, in each way of `ipam check`: found, told how it came about, repaired where safe."""
+"""A datastore damaged on purpose, in each way of `ipam check`: found, explained, repaired where safe."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ async def found(store: Store) -> Problems:
 
 
 @pytest.mark.parametrize(("damage", "kind", "sentence", "safe"), DAMAGES)
-async def test_each_damage_is_found_told_and_repaired(
+async def test_each_damage_is_found_explained_and_repaired_if_that_is_safe(
     store: Store, damage: Damage, kind: str, sentence: str, safe: bool
 ) -> None:
     assert (await found(store)).count == 0
     await damage(store)
     sentences = getattr(await found(store), kind)
-    assert any(sentence in told for told in sentences), sentences
-    for _ in range(3):  # an emptied block of a node that is gone can be given up only then
+    assert any(sentence in problem for problem in sentences), sentences
+    for _ in range(3):  # a block of a deleted node can be released only when it is empty
         plan = repair_plan.planned(await read_records(store), time.time_ns())
         done = await repair_apply.carry_out(store, plan)
         assert [one.refusal for one in done] == [None] * len(done)

@@ -14,16 +14,16 @@ def test_a_pool_in_use_is_not_deleted(calicos: Felixctl) -> None:
     assert "false" in calicos("get", "ippool", "-o", "wide").out.split("\n")[1]
 
 
-def test_a_deleted_pool_leaves_no_claim_behind(calicos: Felixctl, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deleted_pool_leaves_no_affinity(calicos: Felixctl, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apply, "POOL_REST_SECONDS", 0)
     ended = calicos("delete", "ippool", "default-ipv4-ippool", "--force")
     assert ended.out == "Successfully deleted 1 'IPPool' resource(s)\n"
     assert calicos("get", "ippool", "-o", "name").out == ""
     assert calicos("get", "affinities", "-o", "name").out == ""
-    assert "host:" not in calicos("get", "blocks").out, "addresses in use stay assigned, in blocks of nobody's"
+    assert "host:" not in calicos("get", "blocks").out, "addresses in use stay assigned, in blocks of no node"
 
 
-def test_a_deleted_node_leaves_only_blocks_in_use_and_says_which(calicos: Felixctl) -> None:
+def test_a_deleted_node_leaves_only_blocks_in_use_and_names_them(calicos: Felixctl) -> None:
     calicos("delete", "wep", "node--3-k8s-db--1-eth0")
     calicos("ipam", "release", "--ip", "10.65.77.7")
     ended = calicos("delete", "node", "node-3")

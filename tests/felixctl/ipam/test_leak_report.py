@@ -83,7 +83,7 @@ def test_an_address_in_use_again_is_not_released_by_an_old_report(damaged: Felix
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": 3}', "null"])
-def test_what_is_no_report_is_told(damaged: Felixctl, tmp_path: Path, text: str) -> None:
+def test_what_is_no_report_is_refused(damaged: Felixctl, tmp_path: Path, text: str) -> None:
     (tmp_path / "a.json").write_text(text)
     ended = damaged("ipam", "release", "--from-report", str(tmp_path / "a.json"))
     assert (ended.status, "it is no report" in ended.err) == (1, True)

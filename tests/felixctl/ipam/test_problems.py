@@ -9,13 +9,13 @@ from felixctl.ipam.problems import problems
 from tests.felixctl.ipam.cluster import BLOCKS, CLUSTER, ENDPOINTS
 
 
-def test_an_address_nobody_uses_is_a_problem() -> None:
+def test_an_assigned_address_that_is_not_in_use_is_a_problem() -> None:
     lacking = replace(CLUSTER, endpoints=[e for e in ENDPOINTS if e.spec.pod != "db-1"])
     [sentence] = problems(lacking).unused
     assert sentence.startswith("10.65.77.7 is assigned to k8s-pod-network.6815")
 
 
-def test_an_address_in_use_that_ipam_could_give_away_is_a_problem() -> None:
+def test_an_address_in_use_that_ipam_could_assign_again_is_a_problem() -> None:
     lacking = replace(CLUSTER, blocks=BLOCKS[1:], affinities=[a for a in CLUSTER.affinities if a.spec.node != "node-2"])
     found = problems(lacking)
     assert len(found.unassigned) == 3
@@ -47,7 +47,7 @@ def test_a_block_that_contradicts_itself_is_a_problem() -> None:
     assert sentence.startswith("block 10.65.77.0/26: ")
 
 
-def test_a_problem_that_a_second_look_does_not_find_is_none() -> None:
+def test_a_problem_that_a_second_check_does_not_find_is_dropped() -> None:
     lacking = problems(replace(CLUSTER, endpoints=[]))
     assert lacking.count
     assert lacking.persisting(problems(CLUSTER)).count == 0

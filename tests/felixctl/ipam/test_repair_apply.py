@@ -16,7 +16,7 @@ from ipam.allocator import AddressesWanted, Allocator
 from tests.felixctl.ipam.damages import change_block, delete_endpoint, idle_handle
 
 
-async def test_what_was_assigned_anew_since_the_plan_is_left_alone(store: Store) -> None:
+async def test_an_address_assigned_again_since_the_plan_is_left_alone(store: Store) -> None:
     await delete_endpoint(store)
     plan = repair_plan.planned(await read_records(store), time.time_ns())
     await change_block(store, sequence_number_for_allocation={"7": 4711})
@@ -27,29 +27,31 @@ async def test_what_was_assigned_anew_since_the_plan_is_left_alone(store: Store)
 async def test_a_repair_that_fails_does_not_keep_others_from_being_done(store: Store) -> None:
     await idle_handle(store)
     plan = repair_plan.planned(await read_records(store), time.time_ns())
-    missing = repair_plan.Repair("mend a block that is gone", repair_plan.RewriteBlock(fields.network("10.99.0.0/26")))
+    missing = repair_plan.Repair(
+        "rewrite a block that does not exist", repair_plan.RewriteBlock(fields.network("10.99.0.0/26"))
+    )
     first, second = await repair_apply.carry_out(store, [missing, *plan])
     assert (first.refusal is None, second.refusal) == (False, None)
 
 
-class Interrupted:
-    """A store that cannot write several objects at once; before the first write of a block, something happens."""
+class StoreWithInterruption:
+    """A store that cannot write several objects at once; before the first write of a block, `interruption` runs."""
 
     atomic = False
 
-    def __init__(self, store: Store, happening: Callable[[], Awaitable[object]]) -> None:
-        self._store, self._happenings = store, [happening]
+    def __init__(self, store: Store, interruption: Callable[[], Awaitable[object]]) -> None:
+        self._store, self._interruptions = store, [interruption]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
     async def write(self, *writes: Write) -> tuple[Resource | None, ...]:
-        if self._happenings and isinstance(writes[0], Update) and isinstance(writes[0].resource, IPAMBlock):
-            await self._happenings.pop()()
+        if self._interruptions and isinstance(writes[0], Update) and isinstance(writes[0].resource, IPAMBlock):
+            await self._interruptions.pop()()
         return await self._store.write(*writes)
 
 
-async def test_a_pod_that_is_just_coming_keeps_its_address_and_its_handle(store: Store) -> None:
+async def test_a_pod_that_is_just_starting_keeps_its_address_and_its_handle(store: Store) -> None:
     """Its handle counts already, its block does not: that looks idle, and is repaired at this very moment."""
 
     async def repair() -> None:
@@ -57,12 +59,12 @@ async def test_a_pod_that_is_just_coming_keeps_its_address_and_its_handle(store:
         assert [step.sentence for step in plan] == ["delete handle n.new"]
         await repair_apply.carry_out(store, plan)
 
-    allocator = Allocator(Interrupted(store, repair))
+    allocator = Allocator(StoreWithInterruption(store, repair))
     given = await allocator.assign(
         AddressesWanted("node-3", "n.new", {"pod": "new", "namespace": "default", "node": "node-3"})
     )
-    look = await read_records(store)
-    [one] = [one for one in look.allocations if one.handle == "n.new"]
+    records = await read_records(store)
+    [one] = [one for one in records.allocations if one.handle == "n.new"]
     assert given.ipv4 == (one.address,)
-    [handle] = [handle for handle in look.handles if handle.name == "n.new"]
+    [handle] = [handle for handle in records.handles if handle.name == "n.new"]
     assert handle.spec.block == {str(one.block): 1}

@@ -9,10 +9,10 @@ from ipam.names import claim_time_ns
 from tests.felixctl.ipam.damages import delete_endpoint
 
 
-async def test_an_address_given_out_a_moment_ago_is_left_to_its_pod(store: Store) -> None:
+async def test_an_address_assigned_a_moment_ago_is_left_to_its_pod(store: Store) -> None:
     await delete_endpoint(store)
-    look = await read_records(store)
-    [db] = [one for one in look.allocations if str(one.address) == "10.65.77.7"]
+    records = await read_records(store)
+    [db] = [one for one in records.allocations if str(one.address) == "10.65.77.7"]
     given_ns = claim_time_ns(db.attributes["timestamp"][:19])
-    assert repair_plan.planned(look, given_ns + 60 * 10**9) == []
-    assert repair_plan.planned(look, given_ns + 600 * 10**9) != []
+    assert repair_plan.planned(records, given_ns + 60 * 10**9) == []
+    assert repair_plan.planned(records, given_ns + 600 * 10**9) != []

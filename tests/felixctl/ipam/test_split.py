@@ -30,7 +30,7 @@ def test_a_pool_is_split_while_locked_and_pods_keep_their_addresses(damaged: Fel
         (["2048", "--cidr", "10.65.0.0/16"], 1, "at most 1024 parts"),
     ],
 )
-def test_a_split_that_makes_no_sense_is_refused(
+def test_a_pool_that_cannot_be_split_so_is_refused(
     damaged: Felixctl, arguments: list[str], status: int, sentence: str
 ) -> None:
     ended = damaged("ipam", "split", *arguments)

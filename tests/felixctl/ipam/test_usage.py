@@ -27,11 +27,11 @@ def test_a_free_address_prints_as_calicoctls() -> None:
     assert usage.owner(ip_address("10.65.200.200"), BLOCKS) == printed("ipam/show-ip-free.txt")
 
 
-def test_nobody_borrows_prints_as_calicoctls() -> None:
+def test_a_cluster_without_borrowed_addresses_prints_as_calicoctls() -> None:
     assert usage.borrowed(BLOCKS) == printed("ipam/show-borrowed.txt")
 
 
-def test_an_address_from_anothers_block_is_borrowed() -> None:
+def test_an_address_from_another_nodes_block_is_borrowed() -> None:
     block = BLOCKS[1]
     lent = block.with_spec(affinity="host:node-1")
     [row] = [line for line in usage.borrowed([lent]).splitlines() if "10.65.77.7" in line]

@@ -1,4 +1,4 @@
-"""`node diags`: one archive, nothing secret in it, and what could not be read is told."""
+"""`node diags`: one archive without secrets, and a list of what could not be read."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_an_archive_holds_status_kernel_logs_and_records(felixctl: Felixctl, tmp
     assert path.stat().st_mode & 0o077 == 0
 
 
-def test_what_could_not_be_read_is_told_and_the_rest_is_there(felixctl: Felixctl, tmp_path: Path) -> None:
+def test_what_could_not_be_read_is_listed_and_the_rest_is_there(felixctl: Felixctl, tmp_path: Path) -> None:
     path = tmp_path / "n1.tar.gz"
     ended = felixctl("node", "diags", "-o", str(path), "--run-dir", str(tmp_path), "--log", "/nowhere/a.log")
     assert ended.status == 0

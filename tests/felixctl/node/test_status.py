@@ -47,7 +47,7 @@ def report(**more: Any) -> str:
     return status.report(from_json(AgentStatus, {**STATUS, **more}), SINCE)
 
 
-def test_sessions_stand_in_calicos_columns(felixctl: Felixctl, tmp_path: Path) -> None:
+def test_sessions_have_calicos_columns(felixctl: Felixctl, tmp_path: Path) -> None:
     with agent(tmp_path, answered(STATUS)):
         ended = felixctl("node", "status", "--run-dir", str(tmp_path))
     assert ended.status == 0

@@ -26,6 +26,6 @@ def test_columns_are_the_kinds_own_or_fields() -> None:
         ("custom-columns=A:.b[", "is not understood"),
     ],
 )
-def test_a_form_that_is_none_is_told(written: str, sentence: str) -> None:
+def test_an_unknown_format_is_refused(written: str, sentence: str) -> None:
     with pytest.raises(formats.FormatError, match=sentence.replace("[", r"\[")):
         formats.checked(written)

@@ -9,7 +9,7 @@ from tests.felixctl.golden import printed
 from tests.felixctl.resources.examples import PEER
 
 
-def test_the_command_prints_in_these_forms(felixctl: Felixctl) -> None:
+def test_the_command_prints_in_these_formats(felixctl: Felixctl) -> None:
     felixctl("apply", "-f", "-", stdin=printed("cli/after-add-nodes.yaml"))
     assert felixctl("get", "nodes", "-o", "jsonpath={.items[*].metadata.name}").out == "node-1 node-2 node-3"
     assert felixctl("get", "node", "node-2", "-o", "jsonpath={.metadata.name}").out == "node-2"
@@ -30,7 +30,7 @@ def test_the_command_prints_in_these_forms(felixctl: Felixctl) -> None:
         ["-o", "go-template=x"],
     ],
 )
-def test_a_form_that_is_misused_ends_with_2(felixctl: Felixctl, arguments: list[str]) -> None:
+def test_a_misused_format_or_selector_ends_with_2(felixctl: Felixctl, arguments: list[str]) -> None:
     felixctl("apply", "-f", "-", stdin=printed("cli/after-add-nodes.yaml"))
     ended = felixctl("get", "nodes", *arguments)
     assert (ended.status, ended.out) == (2, "")

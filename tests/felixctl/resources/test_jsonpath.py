@@ -47,7 +47,7 @@ LIST: dict[str, Any] = {
         ("{.nothing.here}", ""),
     ],
 )
-def test_templates_say_what_kubectl_says(template: str, text: str) -> None:
+def test_templates_print_what_kubectl_prints(template: str, text: str) -> None:
     assert jsonpath.printed(template, LIST) == text
 
 

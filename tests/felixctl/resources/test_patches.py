@@ -29,7 +29,7 @@ from felixctl.resources.patches import operated
         ({"a": [{"b": 1}]}, {"op": "add", "path": "/a/0/c", "value": 2}, {"a": [{"b": 1, "c": 2}]}),
     ],
 )
-def test_each_operation_does_what_rfc_6902_says(before: Any, operation: Any, after: Any) -> None:
+def test_each_operation_follows_rfc_6902(before: Any, operation: Any, after: Any) -> None:
     kept = copy.deepcopy(before)
     assert operated(before, [operation]) == after
     assert before == kept, "nothing is changed in place"
@@ -51,6 +51,6 @@ def test_each_operation_does_what_rfc_6902_says(before: Any, operation: Any, aft
         3,
     ],
 )
-def test_an_operation_without_sense_is_refused(operation: Any) -> None:
+def test_an_operation_that_does_not_apply_is_refused(operation: Any) -> None:
     with pytest.raises(RejectedError, match="patch, operation 1"):
         operated({"a": {"b": 1}, "l": [1]}, [operation])

@@ -68,20 +68,20 @@ def test_an_old_overlap_does_not_forbid_another_change() -> None:
     assert plan.applied([one], ClusterState({}, pools=old))
 
 
-def test_two_pools_may_change_places_of_names_only_by_new_pools() -> None:
+def test_two_pools_cannot_swap_their_networks() -> None:
     a = IPPool.make("a", cidr="10.0.0.0/16")
     one = manifests_in("IPPool", "a", cidr="10.1.0.0/16")
     with pytest.raises(RejectedError, match="cidr can't change"):
         plan.applied([one], ClusterState({one.key: a}, pools=[a]))
 
 
-def test_what_is_so_already_needs_no_write() -> None:
+def test_an_object_that_is_as_written_needs_no_write() -> None:
     pool = IPPool.make("a", cidr="10.0.0.0/16")
     one = manifests_in("IPPool", "a", cidr="10.0.0.0/16")
     assert plan.applied([one], ClusterState({one.key: pool}, pools=[pool])) == []
 
 
-def test_an_update_keeps_what_the_store_gave() -> None:
+def test_an_update_keeps_what_the_store_assigned() -> None:
     pool = IPPool.read(
         {
             "apiVersion": view.STORED,

@@ -27,6 +27,6 @@ def test_labels_choose_as_kubectls_and_as_calicos(text: str, matched: list[int])
     assert [number for number, own in labels.items() if selection.chosen(text).matches(own)] == matched
 
 
-def test_a_choice_without_sense_is_refused() -> None:
+def test_a_malformed_selector_is_refused() -> None:
     with pytest.raises(SelectorError):
         selection.chosen("rack=a,,")

@@ -86,7 +86,7 @@ def test_bad_input_is_a_clear_sentence_and_nothing_is_written(felixctl: Felixctl
     assert pools(felixctl) == ["ippool/old"]
 
 
-def test_every_mistake_is_told_at_once(felixctl: Felixctl) -> None:
+def test_all_mistakes_are_reported_together(felixctl: Felixctl) -> None:
     ended = felixctl("apply", "-f", "-", stdin=pool("c", "10.9.0.0/28") + "---" + PEER.replace("200", "999"))
     assert 'IPPool "c"' in ended.err
     assert 'BGPPeer "tor-1"' in ended.err
@@ -173,7 +173,7 @@ def test_the_pool_as_stored_is_a_record_calico_reads(felixctl: Felixctl, tmp_pat
     assert record["spec"] == {"cidr": "10.1.0.0/16"}
 
 
-def test_a_dry_run_checks_and_tells_and_writes_nothing(felixctl: Felixctl) -> None:
+def test_a_dry_run_checks_and_prints_and_writes_nothing(felixctl: Felixctl) -> None:
     felixctl("apply", "-f", "-", stdin=PEER + "---" + pool("a", "10.1.0.0/16"))
     written = PEER + "---" + pool("a", "10.1.0.0/16", "  disabled: true\n") + "---" + pool("b", "10.2.0.0/16")
     ended = felixctl("apply", "--dry-run", "-f", "-", stdin=written)
