@@ -35,6 +35,11 @@ def test_the_walk_has_ten_steps_and_each_names_a_place() -> None:
     assert all(re.search(r"`[a-z_]+/[a-z_]+\.(py|c)` `", step) for step in STEPS)
 
 
+def test_methods_that_the_walk_names_without_their_file_are_there() -> None:
+    every = set().union(*(definitions(path) for path in ROOT.glob("[a-z]*/*.py")))
+    assert set(re.findall(r"`([A-Z][A-Za-z]+\.[A-Za-z_]+)`", WALK)) <= every
+
+
 @pytest.mark.parametrize(("file", "function"), PLACES)
 def test_each_step_of_the_walk_names_a_function_that_is_there(file: str, function: str) -> None:
     assert function in definitions(ROOT / file)
