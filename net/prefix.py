@@ -49,11 +49,11 @@ class Prefix(NamedTuple):
         text, _, length = address.partition("/")
         packed = pack(text)
         bits = 8 * len(packed)
-        kept = int(length) if length else bits
-        if not 0 <= kept <= bits:
+        length_bits = int(length) if length else bits
+        if not 0 <= length_bits <= bits:
             raise ValueError(f"not a prefix: {address!r}")
-        number = int.from_bytes(packed) >> (bits - kept) << (bits - kept)
-        return cls(number.to_bytes(len(packed)), kept)
+        number = int.from_bytes(packed) >> (bits - length_bits) << (bits - length_bits)
+        return cls(number.to_bytes(len(packed)), length_bits)
 
     @property
     def bits(self) -> int:
