@@ -1,42 +1,82 @@
-"""BIRD as a foreign speaker of the lab: learns everything, puts it in its kernel, and announces networks of its own."""
+"""BIRD as a foreign speaker: its configuration, and what it prints, for the lab and for tests that run it themselves.
+
+In the lab it learns everything, puts it in its kernel, and announces networks of its own.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from datastore.defaults import DEFAULT_AS_NUMBER
 from lab.node_namespace import NodeNamespace
 from lab.service import Service
 from lab.spec import LabNodeSpec, PeerSpec, SpeakerSession
-from net.family import family_of_version
+from net.family import Family, family_of_version
 
 PACKAGE, PROGRAMS = "bird2", ("/usr/sbin/bird",)
 CONFIG, CONTROL = "/run/bird.conf", "/run/bird.ctl"
 
 
+class BirdSession(NamedTuple):
+    """One `protocol bgp`, which announces what is static. options, channel: statements, each with its semicolon."""
+
+    name: str
+    family: Family
+    local: str
+    local_as: int
+    neighbour: str
+    neighbour_as: int
+    options: str = ""
+    channel: str = ""
+
+
+def render(
+    router_id: str, networks: Mapping[Family, Iterable[str]], sessions: Iterable[BirdSession], *, kernel: bool
+) -> str:
+    """Return a bird.conf. networks: what is announced, per family in use. kernel: put what is learned there."""
+    parts = [f"router id {router_id};\nlog stderr all;\nprotocol device {{ }}\n"]
+    for family, announced in networks.items():
+        if kernel:
+            parts.append(f"protocol kernel {{ {family} {{ import none; export where source = RTS_BGP; }}; }}\n")
+        routes = "".join(f" route {network} blackhole;" for network in announced)
+        parts.append(f"protocol static {{ {family};{routes} }}\n")
+    parts += [
+        f"protocol bgp {protocol_name(each.name)} {{ local {each.local} as {each.local_as}; "
+        f"neighbor {each.neighbour} as {each.neighbour_as}; {each.options} graceful restart on; "
+        f"{each.family} {{ import all; next hop self; export where source = RTS_STATIC; {each.channel} }}; }}\n"
+        for each in sessions
+    ]
+    return "".join(parts)
+
+
+def protocol_name(text: str) -> str:
+    """Return what BIRD takes as a symbol."""
+    return "bgp_" + re.sub("[^a-z0-9]", "_", text)
+
+
 def configuration(peer: PeerSpec, nodes: Iterable[LabNodeSpec]) -> str:
     """Return its bird.conf."""
-    parts = [f"router id {peer.router_id};\nlog stderr all;\nprotocol device {{ }}\n"]
-    for version in sorted({address.version for address in peer.addresses}):
-        family = family_of_version(version)
-        parts.append(
-            f"protocol kernel kernel{version} {{ {family} {{ import none; export where source = RTS_BGP; }}; }}\n"
-        )
-        routes = "".join(f" route {network} blackhole;" for network in peer.networks if network.version == version)
-        parts.append(f"protocol static own{version} {{ {family};{routes} }}\n")
-    return "".join([*parts, *(_session(peer, session) for session in peer.sessions(nodes))])
+    versions = sorted({address.version for address in peer.addresses})
+    networks = {
+        family_of_version(version): [str(network) for network in peer.networks if network.version == version]
+        for version in versions
+    }
+    return render(str(peer.router_id), networks, (_session(peer, each) for each in peer.sessions(nodes)), kernel=True)
 
 
-def _session(peer: PeerSpec, session: SpeakerSession) -> str:
-    """Return one session. BIRD waits for the node to connect: a Calico node dials every peer configured for it."""
+def _session(peer: PeerSpec, session: SpeakerSession) -> BirdSession:
+    """Return one session. It is passive: a Calico node dials every peer that is configured."""
     ours, theirs = session.ours, session.theirs
-    name = re.sub("[^a-z0-9]", "_", f"{session.node}_v{ours.version}")
-    multihop = " multihop;" if session.multihop else ""
-    return (
-        f"protocol bgp {name} {{ local {ours.ip} as {peer.as_number}; neighbor {theirs.ip} as {DEFAULT_AS_NUMBER};"
-        f"{multihop} passive on; graceful restart on; {family_of_version(ours.version)} {{ import all; next hop self;"
-        " export where source = RTS_STATIC; }; }\n"
+    return BirdSession(
+        f"{session.node}_v{ours.version}",
+        family_of_version(ours.version),
+        local=str(ours.ip),
+        local_as=peer.as_number,
+        neighbour=str(theirs.ip),
+        neighbour_as=DEFAULT_AS_NUMBER,
+        options=("multihop; " if session.multihop else "") + "passive on;",
     )
 
 

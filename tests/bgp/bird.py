@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from lab.bird import BirdSession, established_line, protocol_name, render
 from tests.bgp.fabric import AS
 
 Run = Callable[..., "subprocess.Popen[bytes]"]
@@ -70,7 +71,8 @@ class Bird:
         return "recovery in progress" in self.ask("show", "status")
 
     def established(self, peer: str) -> bool:
-        return "Established" in self.ask("show", "protocols", _name(peer))
+        printed = self.ask("show", "protocols", protocol_name(peer))
+        return any(map(established_line, printed.splitlines()))
 
     def _end(self, number: int) -> None:
         if self.process is not None and self.process.poll() is None:
@@ -78,43 +80,18 @@ class Bird:
             self.process.wait()
 
     def _configure(self, announced: Sequence[str]) -> None:
-        static = "\n".join(f"    route {prefix} blackhole;" for prefix in announced)
-        sessions = "\n".join(
-            f"""
-protocol bgp {_name(peer)} {{
-    local {self._own} as {self._as};
-    neighbor {peer} as {AS};
-    multihop;
-    strict bind on;
-    {"passive on;" if peer > self._own else ""}
-    connect delay time 1;
-    connect retry time 2;
-    error wait time 1, 2;
-    hold time 90;
-    graceful restart on;
-    graceful restart time 60;
-    ipv4 {{
-        import all;
-        export where source = RTS_STATIC;
-        add paths on;
-        next hop self;
-    }};
-}}"""
+        sessions = [
+            BirdSession(
+                peer,
+                "ipv4",
+                local=self._own,
+                local_as=self._as,
+                neighbour=peer,
+                neighbour_as=AS,
+                options=f"multihop; strict bind on; {'passive on; ' if peer > self._own else ''}connect delay time 1; "
+                "connect retry time 2; error wait time 1, 2; hold time 90; graceful restart time 60;",
+                channel="add paths on;",
+            )
             for peer in self._peers
-        )
-        self._conf.write_text(
-            f"""
-log stderr all;
-router id {self._own};
-protocol device {{ }}
-protocol static {{
-    ipv4 {{ import all; }};
-{static}
-}}
-{sessions}
-"""
-        )
-
-
-def _name(peer: str) -> str:
-    return "peer_" + peer.replace(".", "_")
+        ]
+        self._conf.write_text(render(self._own, {"ipv4": announced}, sessions, kernel=False))

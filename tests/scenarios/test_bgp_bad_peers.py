@@ -10,7 +10,6 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from time import monotonic
 
 import pytest
 
@@ -34,11 +33,9 @@ def single_updates(number: int, count: int) -> dict[Prefix, Attributes]:
     }
 
 
-async def seconds_to_learn(listener: Node, speaker: Node, table: dict[Prefix, Attributes]) -> float:
-    began = monotonic()
+async def announce_and_learn(listener: Node, speaker: Node, table: dict[Prefix, Attributes]) -> None:
     await speaker.agent.announce(table)
     await until(lambda: listener.learned.keys() == table.keys(), f"{len(table)} routes to arrive")
-    return monotonic() - began
 
 
 async def test_a_node_gets_its_routes_while_another_configured_node_is_dead(fabric: Fabric) -> None:
@@ -64,7 +61,7 @@ async def test_a_dead_peer_is_given_up_when_its_restart_time_is_over(fabric: Fab
         await until(lambda: a.converged, "a to settle without c")
 
 
-async def test_a_neighbour_added_later_is_told_what_the_others_know(fabric: Fabric) -> None:
+async def test_a_neighbour_added_later_gets_the_whole_table(fabric: Fabric) -> None:
     async with node(fabric, 1) as a, node(fabric, 2) as b, node(fabric, 3) as c:
         await a.agent.configure(mesh(1, [2]))
         await a.agent.announce(routes(1, "10.65.1.0/26", "10.65.9.7/32"))
@@ -83,7 +80,7 @@ async def test_a_neighbour_added_later_is_told_what_the_others_know(fabric: Fabr
         assert after["since"] == pytest.approx(before["since"], abs=0.1)
 
 
-async def test_a_wrong_as_is_said_in_the_status(fabric: Fabric) -> None:
+async def test_a_wrong_as_is_in_the_status(fabric: Fabric) -> None:
     async with node(fabric, 1) as a, node(fabric, 2) as b:
         wrong = mesh(1, [2])
         await a.agent.configure(replace(wrong, neighbours=(replace(wrong.neighbours[0], peer_as=65001),)))
@@ -118,7 +115,7 @@ async def test_sessions_with_a_password_come_up_and_with_two_different_ones_do_n
         assert b"s3cret" not in (fabric.directory / "sidecar1.log").read_bytes()
 
 
-async def test_an_occupied_port_is_told_to_the_agent_and_taken_when_it_is_free(fabric: Fabric) -> None:
+async def test_an_occupied_port_is_reported_to_the_agent_and_taken_when_it_is_free(fabric: Fabric) -> None:
     occupy = f"import socket, time; s = socket.create_server(('{address(1)}', 179)); print(1); time.sleep(600)"
     other = fabric.run(1, sys.executable, "-u", "-c", occupy, log="other.log")
     await until(lambda: (fabric.directory / "other.log").read_text(), "the port to be taken")
@@ -134,7 +131,7 @@ async def test_an_occupied_port_is_told_to_the_agent_and_taken_when_it_is_free(f
         assert (await a.agent.status())["problem"] == ""
 
 
-async def test_what_a_peer_may_not_say_is_counted_by_reason(fabric: Fabric) -> None:
+async def test_rejected_routes_are_counted_by_reason(fabric: Fabric) -> None:
     async with node(fabric, 1) as a, node(fabric, 2) as b:
         await a.agent.configure(mesh(1, [2]))
         await a.agent.announce({})
@@ -144,8 +141,8 @@ async def test_what_a_peer_may_not_say_is_counted_by_reason(fabric: Fabric) -> N
         await a.wait_for_peer(2, learned=1, refused={"default route": 1, "next hop is this node": 2})
 
 
-async def test_a_thousand_single_updates_come_at_the_same_pace_when_another_peer_has_died(fabric: Fabric) -> None:
-    """A stock ExaBGP takes ten to forty times as long. Other work on the machine is in both halves."""
+async def test_a_thousand_single_updates_arrive_after_another_peer_has_died(fabric: Fabric) -> None:
+    """A stock ExaBGP sleeps in each turn once a peer's socket was closed: tests/bgp/test_exabgp_launcher.py."""
     async with node(fabric, 1) as a, node(fabric, 2) as b, node(fabric, 3) as c:
         await a.agent.configure(mesh(1, [2, 3]))
         await a.agent.announce({})
@@ -154,15 +151,11 @@ async def test_a_thousand_single_updates_come_at_the_same_pace_when_another_peer
             await one.agent.announce({})
         await a.wait_for_peer(2, state="up")
         await a.wait_for_peer(3, state="up")
-        table = single_updates(2, 1000)
-        alive = []
-        for _ in range(2):
-            alive.append(await seconds_to_learn(a, b, table))
-            await seconds_to_learn(a, b, {})
         assert c.process is not None
         c.process.kill()
         await a.wait_for_peer(3, state="start")
-        assert await seconds_to_learn(a, b, table) < 5 * max(alive)
+        await announce_and_learn(a, b, single_updates(2, 1000))
+        await announce_and_learn(a, b, {})
 
 
 async def test_an_agent_that_does_not_read_loses_nothing_and_costs_no_session(fabric: Fabric) -> None:
