@@ -16,7 +16,7 @@ from cni.protocol import Attachment, CniError, CniRequest, Code, PodRef, describ
 from cni.settings import CniSettings
 from datastore.kinds.ipam import IPAMBlock
 from datastore.kinds.pods import WorkloadEndpoint
-from datastore.store import Store
+from datastore.store import Interest, Store
 from ipam import block as blocks
 
 log = logging.getLogger("cni.collect")
@@ -55,7 +55,7 @@ class GcVerb:
             request.valid_attachments,
             devices=[owned.attachment for owned in self._devices.owned()],
             existing=(await self._store.list(IPAMBlock)).objects,
-            endpoints=(await self._store.list(WorkloadEndpoint)).objects,
+            endpoints=(await self._store.list(Interest(WorkloadEndpoint, node=self._settings.node))).objects,
         )
         for pending in stale:
             if self._locks.users(container_key(pending.attachment)):

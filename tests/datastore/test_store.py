@@ -34,6 +34,7 @@ from datastore.store import (
     Update,
     WatchEvent,
 )
+from tests.datastore.memory_store import MemoryStore
 
 _numbers = count()
 
@@ -55,7 +56,13 @@ def in_a_file(folder: Path) -> Shared:
     return Shared(lambda: datastore.open(f"sqlite://{folder}/felix.db"))
 
 
-STORES = [in_memory, in_a_file]
+def in_a_dictionary(folder: Path) -> Shared:
+    """The fake that other tests use."""
+    store = MemoryStore()
+    return Shared(lambda: store)
+
+
+STORES = [in_memory, in_a_file, in_a_dictionary]
 
 
 @pytest.fixture(params=STORES, ids=lambda make: make.__name__)

@@ -19,7 +19,7 @@ from kernel.link_codec import InterfaceAddress, Link
 from kernel.netlink import KernelError
 from kernel.route import NextHop, RouteSpec
 from net.prefix import Prefix, pack
-from tests.ipam.world import MemoryStore
+from tests.datastore.memory_store import MemoryStore
 
 Routes = Sequence[tuple[Prefix, RouteSpec]]
 

@@ -36,8 +36,8 @@ from felix_py.status_model import (
 from kernel.link_codec import Link
 from kernel.route import BLACKHOLE, NextHop, RouteSpec
 from net.prefix import Prefix, pack
+from tests.datastore.memory_store import MemoryStore
 from tests.felix_py.fakes import ETH0, FakeKernel, FakePeers, FakeTunnelDevice
-from tests.ipam.world import MemoryStore
 
 CALI1 = Link(7, "cali1", up=True, carrier=True, mtu=1500, mac=bytes(6))
 POD, BLOCK = Prefix.parse("10.65.1.1/32"), Prefix.parse("10.65.1.0/26")

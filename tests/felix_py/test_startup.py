@@ -30,10 +30,10 @@ from felix_py.startup import (
     start,
 )
 from net.prefix import pack
+from tests.datastore.memory_store import MemoryStore
 from tests.felix_py.fakes import ETH0 as FAKE_ETH0
 from tests.felix_py.fakes import FakeKernel
 from tests.felix_py.node import CALI, node
-from tests.ipam.world import MemoryStore
 
 ETH0 = HostInterface("eth0", True, (ip_interface("192.0.2.1/24"), ip_interface("fe80::1/64")))
 ETH1 = HostInterface("eth1", True, (ip_interface("198.51.100.1/24"),))

@@ -17,7 +17,8 @@ from ipam.tunnels import TunnelAddresses
 from kernel.links import Devices
 from kernel.netlink import KernelError
 from kernel.netns import inside
-from tests.ipam.world import MemoryStore, node, pool
+from tests.datastore.memory_store import MemoryStore
+from tests.ipam.world import node, pool
 from tests.kernel.netns import Namespace, namespace
 
 IPIP = pool("pods", "10.65.0.0/24", ipip_mode="Always")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ipam.allocator import Allocator
-from tests.ipam.world import MemoryStore, node, pool
+from tests.datastore.memory_store import MemoryStore
+from tests.ipam.world import node, pool
 
 
 @pytest.fixture(params=[True, False], ids=["atomic", "in-order"])

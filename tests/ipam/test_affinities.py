@@ -15,7 +15,8 @@ from ipam.affinities import Affinities
 from ipam.allocator import Allocator
 from ipam.errors import ClaimConflict, NotEmpty
 from ipam.names import affinity_name, cidr_name
-from tests.ipam.world import POD, MemoryStore, owners, pod
+from tests.datastore.memory_store import MemoryStore
+from tests.ipam.world import POD, owners, pod
 
 
 async def test_a_released_block_in_use_has_no_owner_until_it_is_empty(store: MemoryStore, allocator: Allocator) -> None:

@@ -26,8 +26,9 @@ from ipam.errors import (
     WrongOwner,
 )
 from ipam.host_context import CONTEXT_KINDS
+from tests.datastore.memory_store import MemoryStore
 from tests.ipam.records import calico
-from tests.ipam.world import POD, MemoryStore, config, node, owners, pod, pool, violations
+from tests.ipam.world import POD, config, node, owners, pod, pool, violations
 
 
 async def test_an_assigned_address_is_recorded_with_block_affinity_and_handle(

@@ -14,7 +14,8 @@ from ipam.block_finder import BlockFinder, Search
 from ipam.errors import BlockLimit, Exhausted
 from ipam.host_context import HostContext, HostContexts
 from ipam.reserved import Reserved
-from tests.ipam.world import POD, MemoryStore, config, node, pod, pool
+from tests.datastore.memory_store import MemoryStore
+from tests.ipam.world import POD, config, node, pod, pool
 
 NOW = 10**18
 

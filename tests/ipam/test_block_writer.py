@@ -22,7 +22,8 @@ from ipam.errors import (
     WrongOwner,
 )
 from ipam.reserved import Reserved
-from tests.ipam.world import POD, MemoryStore, owners, pod, pool, violations
+from tests.datastore.memory_store import MemoryStore
+from tests.ipam.world import POD, owners, pod, pool, violations
 
 
 async def test_fifty_pods_at_once_cost_at_most_four_block_writes(store: MemoryStore, allocator: Allocator) -> None:

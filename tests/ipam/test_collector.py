@@ -18,8 +18,9 @@ from datastore.kinds.pools import IPPool
 from ipam.allocator import AddressesWanted, Allocator
 from ipam.batch import Release
 from ipam.collector import Collector
+from tests.datastore.memory_store import MemoryStore
 from tests.ipam.test_leaks import MINUTE, World
-from tests.ipam.world import MemoryStore, owners, violations
+from tests.ipam.world import owners, violations
 
 
 async def test_a_leak_is_released_only_after_the_grace_time() -> None:

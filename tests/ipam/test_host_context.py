@@ -12,7 +12,8 @@ from datastore.store import Changed, Gone, InSync, WatchEvent
 from ipam.affinities import Affinities
 from ipam.allocator import AddressesWanted, Allocator
 from ipam.host_context import HostContext, HostContexts
-from tests.ipam.world import MemoryStore, config, node, pool
+from tests.datastore.memory_store import MemoryStore
+from tests.ipam.world import config, node, pool
 
 
 def request(number: int) -> AddressesWanted:

@@ -13,7 +13,8 @@ from ipam.allocator import AddressesWanted, Allocator
 from ipam.block import Allocation
 from ipam.collector import Collector
 from ipam.leaks import Leaks, Suspects, find_leaks
-from tests.ipam.world import MemoryStore, node, owners, pool
+from tests.datastore.memory_store import MemoryStore
+from tests.ipam.world import node, owners, pool
 
 MINUTE = 60 * 10**9
 

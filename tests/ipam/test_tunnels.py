@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from ipaddress import ip_address
+from typing import Any
 
 import pytest
 
@@ -10,11 +12,13 @@ from datastore.errors import Invalid, Unavailable
 from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool
 from datastore.store import Unreadable
+from datastore.watch import key_of
 from ipam.allocator import AddressesWanted, Allocator
 from ipam.errors import Exhausted
 from ipam.tunnel_pools import tunnel_handle
 from ipam.tunnels import TunnelAddresses
-from tests.ipam.world import MemoryStore, node, owners, pool
+from tests.datastore.memory_store import MemoryStore
+from tests.ipam.world import node, owners, pool
 
 IPIP = pool("ipip", "10.65.0.0/24", ipip_mode="Always")
 
@@ -88,13 +92,11 @@ async def test_an_address_outside_the_pools_of_the_tunnel_is_replaced() -> None:
 
 
 async def test_an_address_that_could_not_be_written_to_the_node_is_released() -> None:
-    class Deaf(MemoryStore):
-        async def update(self, resource):  # type: ignore[no-untyped-def]
-            if isinstance(resource, Node):
-                raise Unavailable("the store does not answer")
-            return await super().update(resource)
+    class NodeAway(MemoryStore):
+        async def patch(self, kind: Any, name: str, patch: Mapping[str, Any], namespace: str | None = None) -> Any:
+            raise Unavailable("the store does not answer")
 
-    store = Deaf(node("n1"), IPIP)
+    store = NodeAway(node("n1"), IPIP)
     with pytest.raises(Unavailable):
         await tunnels(store).update()
     assert await owners(store) == {}
@@ -110,7 +112,7 @@ async def test_a_full_pool_is_a_sentence_that_names_the_tunnel() -> None:
 async def test_an_address_is_not_released_because_its_pool_cannot_be_read() -> None:
     store = MemoryStore(IPIP, node("n1"))
     given = await tunnels(store).update(["ipip"])
-    store.objects.pop(("IPPool", None, IPIP.name))
+    store.objects.pop(key_of(IPIP))
     store.unreadable = (Unreadable(IPPool, IPIP.name, None, 'IPPool "ipip": spec.cidr is required'),)
     with pytest.raises(Invalid, match=r"spec\.cidr is required"):
         await tunnels(store).update(["ipip"])

@@ -1,133 +1,23 @@
-"""A small honest datastore in memory, and what must always hold between the address records in it."""
+"""Resources to test addresses with, and what must always hold between the address records of a store."""
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping
-from typing import Any, TypeVar, cast
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from datastore.errors import AlreadyExists, Conflict, NotFound
 from datastore.fields import Address
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMConfig, IPAMHandle
 from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool
-from datastore.merge_patch import merged
-from datastore.record import Resource
 from datastore.store import (
-    Create,
-    Delete,
-    InSync,
-    Interest,
-    Listed,
     Store,
-    Unreadable,
-    Update,
-    WatchEvent,
-    Write,
-    interest_in,
 )
 from ipam import block as blocks
 from ipam.allocator import AddressesWanted
 from ipam.names import affine_host
 
-R = TypeVar("R", bound=Resource)
-Key = tuple[str, str | None, str]
-
 POD = AddressesWanted("n1", "net.pod")
-
-
-class MemoryStore:
-    """Every verb of a store over one dictionary, and a count of what was done to which kind."""
-
-    def __init__(self, *resources: Resource, atomic: bool = True, compares: bool = True) -> None:
-        self.atomic = atomic
-        self.compares = compares
-        self.calls: Counter[str] = Counter()
-        self.objects: dict[Key, Resource] = {}
-        self.unreadable: tuple[Unreadable, ...] = ()
-        self._revisions = itertools.count(1)
-        for resource in resources:
-            self._put(resource)
-
-    async def get(self, kind: type[R], name: str, namespace: str | None = None) -> R:
-        self.calls[f"get {kind.KIND}"] += 1
-        try:
-            return cast(R, self.objects[kind.KIND, namespace, name])
-        except KeyError:
-            raise NotFound(f"{kind.KIND} {name}") from None
-
-    async def list(self, what: type[R] | Interest[R]) -> Listed[R]:
-        interest = interest_in(what)
-        self.calls[f"list {interest.kind.KIND}"] += 1
-        assert interest.node is None, "this fake filters by labels only"
-        return Listed(
-            tuple(
-                cast(R, found)
-                for key, found in sorted(self.objects.items(), key=lambda item: (item[0][1] or "", item[0][2]))
-                if key[0] == interest.kind.KIND and interest.labels.items() <= found.metadata.labels.items()
-            ),
-            tuple(record for record in self.unreadable if record.kind is interest.kind),
-        )
-
-    async def create(self, resource: R) -> R:
-        return cast(R, (await self.write(Create(resource)))[0])
-
-    async def update(self, resource: R) -> R:
-        return cast(R, (await self.write(Update(resource)))[0])
-
-    async def patch(self, kind: type[R], name: str, patch: Mapping[str, Any], namespace: str | None = None) -> R:
-        read = await self.get(kind, name, namespace)
-        return await self.update(kind.read(merged(read.to_json(), dict(patch))))
-
-    async def delete(self, resource: Resource) -> None:
-        await self.write(Delete(resource))
-
-    async def write(self, *writes: Write) -> tuple[Resource | None, ...]:
-        before = dict(self.objects)
-        try:
-            return tuple(self._carry_out(write) for write in writes)
-        except Exception:
-            if self.atomic:
-                self.objects = before
-            raise
-
-    async def watch(self, *interests: type[Resource] | Interest[Any]) -> AsyncIterator[WatchEvent]:
-        yield InSync()
-
-    async def close(self) -> None:
-        self.objects.clear()
-
-    def _carry_out(self, write: Write) -> Resource | None:
-        resource = write.resource
-        self.calls[f"write {resource.KIND}"] += 1
-        held = self.objects.get(_key(resource))
-        match write:
-            case Create():
-                if held:
-                    raise AlreadyExists(f"{resource.KIND} {resource.name}")
-                return self._put(resource)
-            case Update() | Delete():
-                if held is None:
-                    raise NotFound(f"{resource.KIND} {resource.name}")
-                if self.compares and resource.revision not in (
-                    held.revision,
-                    None if isinstance(write, Delete) else held.revision,
-                ):
-                    raise Conflict(f"{resource.KIND} {resource.name}")
-                if isinstance(write, Delete):
-                    del self.objects[_key(resource)]
-                    return None
-                return self._put(resource)
-
-    def _put(self, resource: Resource) -> Resource:
-        stored = type(resource).read(resource.to_json()).with_metadata(resource_version=str(next(self._revisions)))
-        self.objects[_key(stored)] = stored
-        return stored
-
-
-def _key(resource: Resource) -> Key:
-    return resource.KIND, resource.namespace, resource.name
 
 
 def pool(name: str, cidr: str, **spec: Any) -> IPPool:

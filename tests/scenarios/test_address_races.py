@@ -26,7 +26,8 @@ from ipam.affinities import Affinities
 from ipam.allocator import AddressesWanted, Allocator
 from ipam.collector import Collector
 from ipam.errors import IpamError
-from tests.ipam.world import MemoryStore, config, node, pool, violations
+from tests.datastore.memory_store import MemoryStore
+from tests.ipam.world import config, node, pool, violations
 
 R = TypeVar("R", bound=Resource)
 T = TypeVar("T")
