@@ -5,6 +5,7 @@ Pure.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from fnmatch import fnmatchcase
 
@@ -56,6 +57,11 @@ _FIELDS: Mapping[str, Rule] = {
     f"FELIX_{path.removeprefix('spec.').upper()}": rule for path, rule in {**FIELDS, **OTHER_FIELDS}.items()
 }
 _FIELD_ONLY = NotObeyed("it is read from FelixConfiguration only", "the value there applies")
+# What Kubernetes sets in every pod for each service of its namespace, such as CALICO_TYPHA_SERVICE_HOST.
+_SERVICE_LINK = re.compile(
+    r"\w+_(SERVICE_HOST|SERVICE_PORT\w*|PORT_\d+_(TCP|UDP|SCTP)\w*)=.*|\w+_PORT=(tcp|udp|sctp)://.*",
+    re.ASCII | re.DOTALL,
+)
 _NO_SUCH = NotObeyed("no setting of this name is known", "it has no effect")
 
 
@@ -72,7 +78,11 @@ def unread_variables(environment: Mapping[str, str], known: Collection[str]) -> 
 
 
 def _candidates(environment: Mapping[str, str]) -> Iterable[tuple[str, str]]:
-    return ((name, text) for name, text in environment.items() if text.strip() and name not in READ_ELSEWHERE)
+    return (
+        (name, text)
+        for name, text in environment.items()
+        if text.strip() and name not in READ_ELSEWHERE and not _SERVICE_LINK.fullmatch(f"{name}={text}")
+    )
 
 
 def _rule(name: str) -> NotObeyed | None:

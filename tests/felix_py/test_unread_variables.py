@@ -41,6 +41,8 @@ def test_of_calicos_manifest_exactly_what_is_not_obeyed_is_noticed() -> None:
     ("name", "value", "reason"),
     [
         ("FELIX_METRICK", "7", "no setting of this name is known"),
+        ("FELIX_DEBUGPORT", "6060", "no setting of this name is known"),
+        ("FELIX_DEBUG_PORT", "6060", "no setting of this name is known"),
         ("CALICO_IPV4POOL_SIZE", "26", "no setting of this name is known"),
         ("FELIX_IPTABLESBACKEND", "NFT", "policies are not enforced"),
         ("felix_vxlanenabled", "true", "VXLAN is not implemented"),
@@ -65,6 +67,10 @@ def test_the_reason_is_said(name: str, value: str, reason: str) -> None:
         ("FELIX_CONFIG", "/etc/felix.cfg"),
         ("FELIX_LAB", "n1"),
         ("PATH", "/usr/bin"),
+        ("CALICO_TYPHA_SERVICE_HOST", "10.96.0.9"),
+        ("CALICO_TYPHA_SERVICE_PORT_CALICO_TYPHA", "5473"),
+        ("CALICO_TYPHA_PORT", "tcp://10.96.0.9:5473"),
+        ("CALICO_TYPHA_PORT_5473_TCP_ADDR", "10.96.0.9"),
     ],
 )
 def test_what_asks_for_what_is_done_anyway_or_is_no_setting_yields_nothing(name: str, value: str) -> None:
