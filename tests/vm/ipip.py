@@ -2,9 +2,9 @@
 
       n1 ─┐                        n1, n2: 192.0.2.0/24        n3: 198.51.100.0/24
           ├─ rack1 ─ router ─ rack2 ─ n3
-      n2 ─┘                        the router knows no pod, until a test teaches it
+      n2 ─┘                        the router has no route to pods until a claim adds them
 
-One lab for all claims, as a start costs a minute here. Each claim is a function; the first that fails ends the run
+One lab serves all claims, since a start takes a minute here. Each claim is a function; the first failure ends the run
 with its sentence. Figures go to build/ipip.json.
 """
 
@@ -40,7 +40,7 @@ def spec(*racks: str, mode: str) -> dict[str, Any]:
 
 
 class Racks:
-    """The lab, with what the claims ask of it."""
+    """The lab, and what the claims need from it."""
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
@@ -87,7 +87,7 @@ class Racks:
         self.wait(lambda: not self.wrong_routes(mode), f"all routes are as {mode} says")
 
     def wait(self, holds: Callable[[], object], what: str) -> None:
-        """Wait for what concerns all nodes. Looking costs them a second of work here, so it is done rarely."""
+        """Wait for something on all nodes. A poll costs a second of work under emulation, so it is done rarely."""
         until(holds, what, WAIT_SECONDS, step=LOOK_SECONDS)
 
     def set_mode(self, mode: str) -> None:
@@ -97,7 +97,7 @@ class Racks:
         self.lab.run("n1", *felixctl, "--patch", patch)
 
     def lost(self, during: Callable[[], None]) -> tuple[int, int]:
-        """Do something while every pod pings the next; return how many packets were sent, and how many lost."""
+        """Do something while every pod pings the next; return the numbers of packets sent and lost."""
         self.lab.ask("traffic start", per_second=PER_SECOND)
         during()
         traffic = self.lab.ask("traffic stop")
@@ -122,7 +122,7 @@ def inside(outer: tuple[str, str], inner: tuple[str, str]) -> str:
     return f"IP {outer[0]} > {outer[1]}: IP {inner[0]} > {inner[1]}: ICMP"
 
 
-def everybody_is_reached(racks: Racks, figures: Figures, mode: str) -> None:
+def every_pod_is_reached(racks: Racks, figures: Figures, mode: str) -> None:
     report = racks.lab.report
     assert report["pings"]["lost"] == 0, f"{report['pings']} after {report['seconds']}"
     assert report["sessions"]["established"] == report["sessions"]["expected"], report["sessions"]
@@ -190,8 +190,8 @@ def a_live_switch_costs_nothing(racks: Racks, figures: Figures, before: str, aft
     assert lost == 0, f"{lost} of {sent} packets were lost from {before} to {after}"
 
 
-def the_router_learns_the_pods(racks: Racks) -> None:
-    """A fabric that routes pods itself: then no mode is needed, and a switch can be made from and to Never."""
+def add_routes_to_pods_on_the_router(racks: Racks) -> None:
+    """Make the fabric route pods itself, so that the mode can be changed from and to Never."""
     racks.read_blocks()
     for node, blocks in racks.blocks.items():
         for block in blocks:
@@ -208,29 +208,29 @@ def nothing_is_left_on_the_device(racks: Racks, figures: Figures, mode: str) -> 
 
 
 CLAIMS = (
-    everybody_is_reached,
+    every_pod_is_reached,
     routes_are_as_the_mode_says,
     the_device_is_up_with_its_one_address,
     both_sides_of_the_router_see_the_tunnel,
 )
 
 
-def short(racks: Racks, say: Callable[..., None]) -> None:
+def short(racks: Racks, check: Callable[..., None]) -> None:
     for claim in (*CLAIMS, no_invariant_is_violated):
-        say(claim, "CrossSubnet")
+        check(claim, "CrossSubnet")
 
 
-def full(racks: Racks, say: Callable[..., None]) -> None:
+def full(racks: Racks, check: Callable[..., None]) -> None:
     for claim in (*CLAIMS, neighbours_use_the_tunnel_only_if_the_mode_is_always, a_killed_agent_costs_nothing):
-        say(claim, "CrossSubnet")
-    say(a_live_switch_costs_nothing, "CrossSubnet", "Always")
-    say(both_sides_of_the_router_see_the_tunnel, "Always")
-    say(neighbours_use_the_tunnel_only_if_the_mode_is_always, "Always")
-    the_router_learns_the_pods(racks)
-    say(a_live_switch_costs_nothing, "Always", "Never")
-    say(nothing_is_left_on_the_device, "Never")
-    say(a_live_switch_costs_nothing, "Never", "Always")
-    say(no_invariant_is_violated, "Always")
+        check(claim, "CrossSubnet")
+    check(a_live_switch_costs_nothing, "CrossSubnet", "Always")
+    check(both_sides_of_the_router_see_the_tunnel, "Always")
+    check(neighbours_use_the_tunnel_only_if_the_mode_is_always, "Always")
+    add_routes_to_pods_on_the_router(racks)
+    check(a_live_switch_costs_nothing, "Always", "Never")
+    check(nothing_is_left_on_the_device, "Never")
+    check(a_live_switch_costs_nothing, "Never", "Always")
+    check(no_invariant_is_violated, "Always")
 
 
 def main() -> int:
@@ -241,7 +241,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, lab_of(spec(*racks, mode="CrossSubnet"), Path(folder)) as lab:
         world = Racks(lab)
 
-        def say(claim: Callable[..., None], *modes: str) -> None:
+        def check(claim: Callable[..., None], *modes: str) -> None:
             try:
                 claim(world, figures, *modes)
             except AssertionError:
@@ -252,7 +252,7 @@ def main() -> int:
                 flush=True,
             )
 
-        (short if brief else full)(world, say)
+        (short if brief else full)(world, check)
     figures["total_seconds"] = round(time.monotonic() - began, 1)
     Path("build").mkdir(exist_ok=True)
     Path("build", "ipip-short.json" if brief else "ipip.json").write_text(json.dumps(figures, indent=1) + "\n")
