@@ -75,7 +75,7 @@ class Devices:
         return [address for address in read_addresses(self._netlink) if index in (0, address.index)]
 
     def routes(self) -> list[tuple[Prefix, RouteSpec]]:
-        """Return the main table's routes, both families, in one go: for a pod's few; Rtnetlink.dump is for a node's."""
+        """Return the main table's routes, both families. For a namespace with few; Rtnetlink.dump is for a node's."""
         routes = []
         for size in (4, 16):
             try:

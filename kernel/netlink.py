@@ -65,7 +65,7 @@ class NetlinkSocket:
         return first
 
     def batch(self, requests: bytes, last: int) -> list[Answer]:
-        """Send requests at once and return the failures. They are independent: a failure stops none after it.
+        """Send requests together and return the failures. They are independent: a failure stops none after it.
 
         `last` is the sequence number of the last one; it alone must ask for an acknowledgement.
         """

@@ -57,7 +57,7 @@ UNICAST, BLACKHOLE = RouteKind.UNICAST, RouteKind.BLACKHOLE
 
 
 class NextHop(NamedTuple):
-    """One way to go on: out of a device (by index, 0 = let the kernel find it), to a gateway (b"" = there is none).
+    """Where a packet goes next: out of a device (index 0: the kernel finds it), to a gateway (b"": on link).
 
     onlink: take the gateway as reachable on the device though no route covers it. weight counts only beside others.
     """

@@ -124,7 +124,7 @@ class Rtnetlink:
     def resolve(self, address: bytes, avoid: Collection[int] = ()) -> NextHop | None:
         """Return how this node reaches an address: the device and the gateway, which is the address itself on link.
 
-        None: no way there, only a blackhole, the address is our own, or the way is a route of a protocol in `avoid`.
+        None: no route, only a blackhole, an address of this node, or a route whose protocol is in `avoid`.
         """
         try:
             answers = self._requests.request(
