@@ -10,9 +10,7 @@ import typer
 
 from datastore.defaults import DEFAULT_URL
 from felixctl.errors import FAILED
-from felixctl.node.status import report
 from felixctl.options import DEFAULT_RUN_DIR, Output, OutputFormat, RunDir, Url
-from felixctl.status_client import read_object, read_status
 from felixctl.terminal import show
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode="rich")
@@ -42,11 +40,15 @@ def status(
 
     [dim]$[/dim] felixctl node status
     """
+    from felixctl.status_client import read_object, read_status
+
     if output is OutputFormat.JSON:
         from felixctl.resources.documents import to_json
 
         show(to_json(read_object(run_dir, "/status")))
         return
+    from felixctl.node.status import report
+
     show(report(read_status(run_dir), now=time.time()))
 
 

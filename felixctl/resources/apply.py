@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from datastore.cas import ATTEMPTS, found_or_none
+from datastore.cas import found_or_none
 from datastore.errors import Conflict, DatastoreError
 from datastore.kinds.ipam import IPAMBlock
 from datastore.kinds.node import Node
@@ -23,6 +23,8 @@ from felixctl.resources.plan import ClusterState, Manifest, ObjectKey
 from felixctl.resources.view import Json
 from ipam.errors import IpamError
 
+ATTEMPTS = 5
+"""How often a change is tried. After so many conflicts the manifest itself carries an old revision."""
 POOL_REST_SECONDS = 0.5
 """How long after a pool was disabled its blocks are released: requests that chose it before may be under way."""
 

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 import datastore
-from datastore.cas import ATTEMPTS
 from datastore.errors import Conflict, Unavailable
 from datastore.kinds.pools import IPPool
 from datastore.merge_patch import merged
@@ -63,13 +62,13 @@ async def names(store: Store) -> list[str]:
 async def test_a_change_that_lost_a_race_is_planned_again(store: Store) -> None:
     await store.create(IPPool.make("a", cidr="10.1.0.0/16"))
     key = plan.key_of(noun("pool"), "a", None)
-    losing = FailingStore(store, *(Conflict("another writer was faster") for _ in range(ATTEMPTS - 1)))
+    losing = FailingStore(store, *(Conflict("another writer was faster") for _ in range(apply.ATTEMPTS - 1)))
     await apply.change(losing, key, lambda seen: merged(seen, {"spec": {"disabled": True}}))
     assert (await store.get(IPPool, "a")).spec.disabled
 
 
 async def test_a_change_that_loses_every_race_fails_and_writes_nothing(store: Store) -> None:
-    losing = FailingStore(store, *(Conflict("another writer was faster") for _ in range(ATTEMPTS)))
+    losing = FailingStore(store, *(Conflict("another writer was faster") for _ in range(apply.ATTEMPTS)))
     with pytest.raises(Conflict):
         await apply.carry_out(losing, plan.manifests_in(read(POOLS, "f")), plan.applied)
     assert await names(store) == []

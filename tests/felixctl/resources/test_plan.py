@@ -68,7 +68,7 @@ def test_an_old_overlap_does_not_forbid_another_change() -> None:
     assert plan.applied([one], ClusterState({}, pools=old))
 
 
-def test_two_pools_cannot_swap_their_networks() -> None:
+def test_the_network_of_a_pool_cannot_change() -> None:
     a = IPPool.make("a", cidr="10.0.0.0/16")
     one = manifests_in("IPPool", "a", cidr="10.1.0.0/16")
     with pytest.raises(RejectedError, match="cidr can't change"):
