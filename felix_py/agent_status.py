@@ -34,7 +34,7 @@ from felix_py.status_model import (
 from kernel.route import RouteSpec, ip_route
 from net.prefix import Prefix, unpack
 
-PREFIXES_AT_ONCE = 1000  # looked at before other work of the loop has its turn
+PREFIXES_AT_ONCE = 100  # looked at before other work of the loop has its turn
 
 
 class InvariantChecks(Protocol):

@@ -1,4 +1,4 @@
-"""What counts as left behind by a lab, on a host where others live too."""
+"""What counts as left behind by a lab, on a host where other programs run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SHELL = Process(50, "5", 1, "sh", ("net:[1]",))
 US = Process(os.getpid(), "7", 50, "felixctl", ("net:[1]",))
 
 
-def world(*processes: Process, links: set[str] | None = None, files: set[str] | None = None) -> HostListing:
+def host(*processes: Process, links: set[str] | None = None, files: set[str] | None = None) -> HostListing:
     return HostListing(
         processes={(each.pid, each.began): each for each in (INIT, SHELL, US, *processes)},
         links=frozenset(links or ()),
@@ -28,38 +28,38 @@ def test_a_still_host_has_no_leftovers() -> None:
 
 def test_an_orphan_and_its_namespace_are_left_behind() -> None:
     orphan = Process(900, "9", 1, "python -m felix_py", ("net:[2]",), marked=True)
-    assert leftovers(world(), world(orphan)) == ["process 900: python -m felix_py", "namespace net:[2]"]
+    assert leftovers(host(), host(orphan)) == ["process 900: python -m felix_py", "namespace net:[2]"]
 
 
-def test_a_child_of_ours_is_left_behind_and_a_child_of_somebody_else_is_not() -> None:
+def test_a_child_of_ours_is_left_behind_and_a_child_of_another_process_is_not() -> None:
     ours = Process(901, "9", os.getpid(), "nsenter", ())
     other = Process(902, "9", 50, "vi", ("net:[3]",))
-    assert leftovers(world(), world(ours, other)) == ["process 901: nsenter"]
+    assert leftovers(host(), host(ours, other)) == ["process 901: nsenter"]
 
 
-def test_an_orphan_of_somebody_else_is_not_ours() -> None:
-    assert leftovers(world(), world(Process(904, "9", 1, "cron", ("net:[1]",)))) == []
+def test_an_orphan_without_a_mark_is_not_ours() -> None:
+    assert leftovers(host(), host(Process(904, "9", 1, "cron", ("net:[1]",)))) == []
 
 
-def test_a_marked_process_of_a_lab_that_somebody_else_runs_is_not_ours() -> None:
-    assert leftovers(world(), world(Process(905, "9", 50, "python -m bgp", ("net:[4]",), marked=True))) == []
+def test_a_marked_process_of_another_users_lab_is_not_ours() -> None:
+    assert leftovers(host(), host(Process(905, "9", 50, "python -m bgp", ("net:[4]",), marked=True))) == []
 
 
-def test_whoever_is_in_a_namespace_of_the_lab_is_left_behind_whatever_its_parents() -> None:
+def test_a_process_in_a_namespace_of_the_lab_is_left_behind_whatever_its_parents() -> None:
     adopted = Process(903, "9", 50, "bird", ("user:[7]",))
-    assert "process 903: bird" in leftovers(world(), world(adopted), frozenset({"user:[7]"}))
+    assert "process 903: bird" in leftovers(host(), host(adopted), frozenset({"user:[7]"}))
 
 
-def test_a_pid_that_came_round_again_is_another_process() -> None:
-    before, after = world(Process(900, "9", 1, "old", ())), world(Process(900, "99", 1, "new", (), marked=True))
+def test_a_pid_that_is_used_again_is_another_process() -> None:
+    before, after = host(Process(900, "9", 1, "old", ())), host(Process(900, "99", 1, "new", (), marked=True))
     assert leftovers(before, after) == ["process 900: new"]
 
 
 def test_links_and_files_are_left_behind() -> None:
-    after = world(links={"cali1"}, files={"/run/felix"})
-    assert leftovers(world(), after) == ["link cali1", "file /run/felix"]
+    after = host(links={"cali1"}, files={"/run/felix"})
+    assert leftovers(host(), after) == ["link cali1", "file /run/felix"]
 
 
-def test_a_new_file_in_tmp_is_told_but_not_held_against_the_lab() -> None:
-    found = leftovers(world(), world(files={"/tmp/x", "/run/x"}))
+def test_a_new_file_in_tmp_is_reported_but_not_attributed_to_the_lab() -> None:
+    found = leftovers(host(), host(files={"/tmp/x", "/run/x"}))
     assert (found, attributable(found)) == (["file /run/x", "file /tmp/x"], ["file /run/x"])
