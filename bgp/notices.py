@@ -1,4 +1,4 @@
-"""What is written about BGP and not obeyed, and which sessions must not come up because of it.
+"""Which fields of the BGP kinds are not obeyed, and which sessions must not come up because of that.
 
 Pure. For the agent and felixctl only: it reads pydantic resources, which the sidecar's process does without.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datastore import fields
 from datastore.field_rules import OBEYED, FieldRules, NotObeyed, When, notice_of
-from datastore.kinds.bgp import BGPConfiguration, BGPFilter, BGPPeer, Password
+from datastore.kinds.bgp import BGPConfiguration, BGPPeer, Password
 from datastore.kinds.node import Node
 from datastore.notices import Notice
 
@@ -28,14 +28,6 @@ def held_back(peer: BGPPeer | None, configuration: BGPConfiguration | None) -> s
     if peer.spec.filters:
         return _FILTERS
     return _PASSWORD if _names_a_secret(peer.spec.password) else None
-
-
-def peer_notices(peer: BGPPeer) -> tuple[Notice, ...]:
-    return PEER.notices(peer)
-
-
-def filter_notices(bgp_filter: BGPFilter) -> tuple[Notice, ...]:
-    return FILTER.notices(bgp_filter)
 
 
 def configuration_notices(configuration: BGPConfiguration) -> tuple[Notice, ...]:

@@ -1,4 +1,4 @@
-"""What of a network's configuration and of a pod's annotations is accepted and not obeyed.
+"""Which members of a network's configuration and which annotations of a pod are not obeyed.
 
 Pure. A pod's annotations are reported as far as the runtime passes them on.
 """

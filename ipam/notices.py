@@ -1,4 +1,4 @@
-"""What is written about addresses and not obeyed.
+"""Which fields of the IPAM kinds are not obeyed, pools and reservations among them.
 
 Pure. Affinities, blocks and handles are written by IPAM itself, ours or Calico's: unknown fields in them are no
 mistake of a user's, and yield no notice.
@@ -8,21 +8,6 @@ from __future__ import annotations
 
 from datastore import selector
 from datastore.field_rules import OBEYED, FieldRules, NotObeyed, When
-from datastore.kinds.ipam import IPAMConfig
-from datastore.kinds.pools import IPPool, IPReservation
-from datastore.notices import Notice
-
-
-def pool_notices(pool: IPPool) -> tuple[Notice, ...]:
-    return POOL.notices(pool)
-
-
-def reservation_notices(reservation: IPReservation) -> tuple[Notice, ...]:
-    return RESERVATION.notices(reservation)
-
-
-def configuration_notices(configuration: IPAMConfig) -> tuple[Notice, ...]:
-    return CONFIGURATION.notices(configuration)
 
 
 def _selects_by_label(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""What is written about BGP and not obeyed."""
+"""Which fields of the BGP kinds are not obeyed, and which sessions are held back."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bgp.notices import configuration_notices, filter_notices, held_back, node_notices, peer_notices
+from bgp.notices import FILTER, PEER, configuration_notices, held_back, node_notices
 from datastore.kinds.bgp import BGPConfiguration, BGPFilter, BGPPeer
 from datastore.kinds.node import Node
 
@@ -18,11 +18,11 @@ def peer(**spec: Any) -> BGPPeer:
 
 
 def fields(spec: dict[str, Any]) -> list[str]:
-    return [notice.field for notice in peer_notices(peer(**spec))]
+    return [notice.field for notice in PEER.notices(peer(**spec))]
 
 
 def test_a_plain_peer_is_obeyed_and_comes_up() -> None:
-    assert peer_notices(peer()) == ()
+    assert PEER.notices(peer()) == ()
     assert held_back(peer(), None) is None
     assert held_back(None, None) is None
 
@@ -30,7 +30,7 @@ def test_a_plain_peer_is_obeyed_and_comes_up() -> None:
 def test_a_peer_with_filters_does_not_come_up() -> None:
     filtered = peer(filters=["reject-all"])
     assert held_back(filtered, None) == "BGP filters are not implemented"
-    assert [str(notice) for notice in peer_notices(filtered)] == [
+    assert [str(notice) for notice in PEER.notices(filtered)] == [
         'BGPPeer "rack1" spec.filters: BGP filters are not implemented; the session is not brought up'
     ]
 
@@ -102,7 +102,7 @@ def test_a_configuration_of_another_name_has_no_effect_at_all() -> None:
 
 
 def test_a_filter_is_kept_and_not_applied() -> None:
-    (notice,) = filter_notices(BGPFilter.make("reject-all", importV4=[{"action": "Reject"}]))
+    (notice,) = FILTER.notices(BGPFilter.make("reject-all", importV4=[{"action": "Reject"}]))
     assert (notice.name, notice.field) == ("reject-all", "")
 
 

@@ -1,4 +1,4 @@
-"""What of a network's configuration and of a pod's annotations is not obeyed."""
+"""Which members of a network's configuration and which annotations of a pod are not obeyed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is written about addresses and not obeyed."""
+"""Which fields of pools, reservations and IPAM's configuration are not obeyed."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import pytest
 
 from datastore.kinds.ipam import IPAMConfig
 from datastore.kinds.pools import IPPool, IPReservation
-from ipam.notices import configuration_notices, pool_notices, reservation_notices
+from ipam.notices import CONFIGURATION, POOL, RESERVATION
 
-POOL: dict[str, Any] = {"cidr": "10.65.0.0/16"}
-CONFIGURATION: dict[str, Any] = {"strictAffinity": False, "autoAllocateBlocks": True}
+CIDR: dict[str, Any] = {"cidr": "10.65.0.0/16"}
+REQUIRED: dict[str, Any] = {"strictAffinity": False, "autoAllocateBlocks": True}
 
 
 def fields(**spec: Any) -> list[str]:
-    return [notice.field for notice in pool_notices(IPPool.make("pods", **POOL, **spec))]
+    return [notice.field for notice in POOL.notices(IPPool.make("pods", **CIDR, **spec))]
 
 
 def test_a_pool_that_asks_for_nat_says_what_its_packets_do_instead() -> None:
-    (notice,) = pool_notices(IPPool.make("pods", **POOL, natOutgoing=True))
+    (notice,) = POOL.notices(IPPool.make("pods", **CIDR, natOutgoing=True))
     assert str(notice) == (
         'IPPool "pods" spec.natOutgoing: source NAT is not implemented; packets leave with the pod\'s own address'
     )
@@ -53,15 +53,15 @@ def test_a_pool_for_load_balancers_is_not_obeyed() -> None:
 
 
 def test_reservations_are_obeyed() -> None:
-    assert reservation_notices(IPReservation.make("printers", reservedCIDRs=["10.65.0.0/28"])) == ()
+    assert RESERVATION.notices(IPReservation.make("printers", reservedCIDRs=["10.65.0.0/28"])) == ()
 
 
 def test_of_the_configuration_only_the_addresses_of_virtual_machines_are_not_obeyed() -> None:
-    written = IPAMConfig.make("default", **CONFIGURATION, ipCooldownSeconds=60, kubeVirtVMAddressPersistence="Enabled")
-    assert [notice.field for notice in configuration_notices(written)] == ["spec.kubeVirtVMAddressPersistence"]
-    assert configuration_notices(written.with_spec(kubevirt_vm_address_persistence="Disabled")) == ()
+    written = IPAMConfig.make("default", **REQUIRED, ipCooldownSeconds=60, kubeVirtVMAddressPersistence="Enabled")
+    assert [notice.field for notice in CONFIGURATION.notices(written)] == ["spec.kubeVirtVMAddressPersistence"]
+    assert CONFIGURATION.notices(written.with_spec(kubevirt_vm_address_persistence="Disabled")) == ()
 
 
 def test_a_configuration_of_another_name_is_not_read() -> None:
-    (notice,) = configuration_notices(IPAMConfig.make("mine", **CONFIGURATION))
+    (notice,) = CONFIGURATION.notices(IPAMConfig.make("mine", **REQUIRED))
     assert notice.field == ""
