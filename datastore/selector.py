@@ -136,7 +136,7 @@ def parse(text: str) -> Selector:
 
     Raises SelectorError: it is none; the message names the column, counted from 1.
     """
-    return _Parser(text).whole()
+    return _Parser(text).parse()
 
 
 def unique_id(selector: Selector) -> str:
@@ -171,7 +171,7 @@ class _Parser:
         self.at = 0
         self.depth = 0
 
-    def whole(self) -> Selector:
+    def parse(self) -> Selector:
         self._skip()
         if self.at == len(self.text):
             return All()

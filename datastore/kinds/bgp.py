@@ -70,7 +70,7 @@ class BGPConfigurationSpec(Spec):
     ipv6_normal_route_priority: RoutePriority = Field(default=1024, alias="ipv6NormalRoutePriority")
 
     @model_validator(mode="after")
-    def _severity_is_one(self) -> Self:
+    def _severity_is_known(self) -> Self:
         known = ("trace", "debug", "info", "warning", "error", "fatal")
         if self.log_severity_screen.lower() not in known:
             raise ValueError(f'logSeverityScreen "{self.log_severity_screen}" is not one of {", ".join(known)}')
@@ -156,7 +156,7 @@ class BGPPeerSpec(Spec):
     reverse_peering: Literal["Auto", "Manual"] = Field(default="Auto", alias="reversePeering")
 
     @model_validator(mode="after")
-    def _says_each_thing_once(self) -> Self:
+    def _fields_exclude_each_other(self) -> Self:
         exclusive = (
             ("node", self.node, "nodeSelector", self.node_selector),
             ("peerSelector", self.peer_selector, "peerIP", self.peer_ip),
@@ -261,7 +261,7 @@ class FilterOperation(Record):
     set_priority: SetPriority | None = Field(default=None, alias="setPriority")
 
     @model_validator(mode="after")
-    def _is_one_thing(self) -> Self:
+    def _has_exactly_one_change(self) -> Self:
         given = [one for one in (self.add_community, self.prepend_as_path, self.set_priority) if one is not None]
         if len(given) != 1:
             raise ValueError("is not exactly one of addCommunity, prependASPath and setPriority")
@@ -282,7 +282,7 @@ class FilterRule(Record):
     operations: Annotated[Items[FilterOperation], Field(max_length=10)] = ()
 
     @model_validator(mode="after")
-    def _is_whole(self) -> Self:
+    def _fields_need_each_other(self) -> Self:
         if (self.cidr is None) != (self.match_operator is None):
             raise ValueError("has one of cidr and matchOperator, and each needs the other")
         if self.prefix_length is not None and self.cidr is None:

@@ -23,7 +23,7 @@ class IPAMConfigSpec(Spec):
     ip_cooldown_seconds: int = Field(default=0, alias="ipCooldownSeconds", ge=0, le=1200)
 
     @model_validator(mode="after")
-    def _leaves_a_way_to_an_address(self) -> Self:
+    def _allows_assignment(self) -> Self:
         if not self.strict_affinity and not self.auto_allocate_blocks:
             raise ValueError("autoAllocateBlocks false needs strictAffinity true")
         if self.max_blocks_per_host and not self.strict_affinity:

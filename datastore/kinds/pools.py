@@ -37,7 +37,7 @@ class IPPoolSpec(Spec):
     assignment_mode: Literal["Automatic", "Manual"] = Field(default="Automatic", alias="assignmentMode")
 
     @model_validator(mode="after")
-    def _encapsulates_in_one_way(self) -> Self:
+    def _has_one_encapsulation(self) -> Self:
         if self.ipip_mode != "Never" and self.vxlan_mode != "Never":
             raise ValueError(f"ipipMode {self.ipip_mode} and vxlanMode {self.vxlan_mode} exclude each other")
         if self.ipip_mode != "Never" and network(self.cidr).version == 6:
@@ -63,7 +63,7 @@ class IPPoolSpec(Spec):
         return self
 
     @model_validator(mode="after")
-    def _uses_go_together(self) -> Self:
+    def _uses_are_compatible(self) -> Self:
         if "LoadBalancer" in self.allowed_uses:
             if len(set(self.allowed_uses)) > 1:
                 raise ValueError("allowedUses LoadBalancer can't be combined with other uses")

@@ -85,7 +85,7 @@ def test_an_allocation_remembers_the_sequence_before_its_write() -> None:
     assert blocks.with_next_sequence(block).spec.sequence_number == NOW + 1
 
 
-def test_releasing_drops_owners_that_nobody_needs_and_numbers_the_rest_anew() -> None:
+def test_releasing_drops_unused_owners_and_renumbers_the_others() -> None:
     block = SMALL
     for handle in "abc":
         block, _ = blocks.assign(block, 1, handle, {})
@@ -167,7 +167,7 @@ def test_faults_are_named() -> None:
     ),
     st.sets(st.integers(0, 7), max_size=3),
 )
-def test_every_address_is_either_free_or_somebodys_whatever_happens(
+def test_every_address_is_either_free_or_assigned_whatever_happens(
     steps: list[tuple[str, int, str, str]], reserved: set[int]
 ) -> None:
     block = blocks.new_block(ip_network("fd00::/125"), "n1", NOW)
