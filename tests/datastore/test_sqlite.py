@@ -216,7 +216,7 @@ async def test_many_processes_lose_no_step_and_no_event(store: Store, path: Path
 
 
 async def test_what_a_killed_writer_had_acknowledged_is_there(store: Store, path: Path) -> None:
-    """Ten writers in turn, each killed at some instant; nothing is lost or half written, and no other process is locked out."""
+    """Ten writers in turn, each killed at some instant: nothing is lost or half written, no process is locked out."""
     chance = random.Random(3)
     first = 0
     for _ in range(10):
