@@ -32,11 +32,12 @@ _UNSUPPORTED = (errno.EOPNOTSUPP, errno.ENOENT, errno.ENODEV)
 class KernelTunnelDevice:
     """The device and its address. `problem` is the sentence for why it is not as wanted, or empty."""
 
-    def __init__(self, addresses: TunnelAddresses, devices: Devices) -> None:
+    def __init__(self, addresses: TunnelAddresses, devices: Devices, backoff: Backoff | None = None) -> None:
+        """backoff: between tries of what could not be done."""
         self._addresses, self._devices = addresses, devices
         self._mtu = 0
         self._due = asyncio.Event()
-        self._backoff = Backoff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
+        self._backoff = backoff or Backoff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
         self.problem = ""
         self.address: str | None = None
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from datastore.kinds.ipam import BlockAffinity
+from datastore.kinds.ipam import BlockAffinity, IPAMBlock
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool
@@ -18,7 +18,7 @@ from felix_py.agent import Agent
 from felix_py.edges import Edges
 from felix_py.identity import Addresses, Identity
 from felix_py.settings import settings_from
-from ipam.names import affinity_name
+from ipam.names import affinity_name, cidr_name
 from kernel.link_codec import Link
 from kernel.route import BLACKHOLE, NextHop, RouteSpec
 from net.prefix import Prefix, pack
@@ -57,6 +57,22 @@ def endpoint(address: str = "10.65.1.2/32", container: str = "c1", name: str = "
         containerID=container,
         interfaceName="cali0",
         ipNetworks=[address],
+    )
+
+
+def block(cidr: str, owner: str | None, *holders: str | None, **attribute: str) -> IPAMBlock:
+    """Return a block whose first addresses are held by these nodes; None leaves one free."""
+    nodes = [holder for holder in holders if holder]
+    slots = [nodes.index(holder) if holder else None for holder in holders]
+    size = 1 << 32 - int(cidr.rpartition("/")[2])
+    return IPAMBlock.make(
+        cidr_name(cidr),
+        cidr=cidr,
+        affinity=f"host:{owner}" if owner else None,
+        strictAffinity=False,
+        allocations=[*slots, *[None] * (size - len(slots))],
+        unallocated=[n for n in range(size) if n >= len(slots) or slots[n] is None],
+        attributes=[{"handle_id": f"h-{holder}", "secondary": {"node": holder}, **attribute} for holder in nodes],
     )
 
 

@@ -6,8 +6,7 @@ from datastore.kinds.ipam import BlockAffinity, IPAMBlock
 from datastore.store import Changed, Gone, InSync
 from felix_py.remote_blocks import RemoteBlocks, borrowed_addresses
 from net.prefix import Prefix
-from tests.felix_py.node import affinity
-from tests.felix_py.test_tunnels import block
+from tests.felix_py.node import affinity, block
 
 REMOTE, BORROWED = Prefix.parse("10.65.2.0/26"), Prefix.parse("10.65.1.1/32")
 

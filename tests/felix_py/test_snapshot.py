@@ -12,7 +12,7 @@ from datastore.store import Changed, Gone, InSync, Interest
 from felix_py.snapshot import Endpoint, EndpointKey, Snapshot, watched
 from felix_py.topics import Topic
 from net.prefix import Prefix
-from tests.felix_py.test_tunnels import block
+from tests.felix_py.node import block
 
 KEY = EndpointKey("default", "n1-k8s-web-eth0")
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 import pytest
 
 from datastore.errors import Unavailable
 from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool
+from felix_py.backoff import Backoff
 from felix_py.tunnel_device import KernelTunnelDevice
 from ipam.allocator import Allocator
 from ipam.tunnels import TunnelAddresses
@@ -18,6 +21,7 @@ from kernel.links import Devices
 from kernel.netlink import KernelError
 from kernel.netns import inside
 from tests.datastore.memory_store import MemoryStore
+from tests.felix_py.fakes import until
 from tests.ipam.world import node, pool
 from tests.kernel.netns import Namespace, namespace
 
@@ -115,3 +119,26 @@ async def test_a_datastore_that_is_away_is_tried_again(tunl0: Namespace, devices
     one = end(Away(node("n1"), IPIP), devices)
     assert not await one.bring_in_line(1480)
     assert "the datastore is away" in one.problem
+
+
+async def test_what_is_asked_for_is_done_by_the_task_and_tried_again_until_it_works(
+    tunl0: Namespace, devices: Devices
+) -> None:
+    class AwayAtFirst(MemoryStore):
+        async def get(self, kind: Any, name: str, namespace: str | None = None) -> Any:
+            if self.calls["away"] < 3:
+                self.calls["away"] += 1
+                raise Unavailable("read n1: the datastore is away")
+            return await super().get(kind, name, namespace)
+
+    store = AwayAtFirst(node("n1"), IPIP)
+    addresses_of_tunnels = TunnelAddresses(store, Allocator(store), "n1")
+    one = KernelTunnelDevice(addresses_of_tunnels, devices, Backoff(0.001, 0.001))
+    running = asyncio.create_task(one.run())
+    one.apply(1480)
+    await until(lambda: one.problem)
+    await until(lambda: one.address and not one.problem)
+    assert addresses(tunl0) == [f"{one.address}/32"]
+    one.apply(1400)
+    await until(lambda: "mtu 1400" in tunl0.ip("link show tunl0"))
+    running.cancel()

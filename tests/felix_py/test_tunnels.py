@@ -7,7 +7,6 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datastore.kinds.ipam import BlockAffinity, IPAMBlock
 from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool
 from datastore.record import Resource
@@ -18,9 +17,9 @@ from felix_py.remote_blocks import borrowed_addresses
 from felix_py.rib import Rib, Source
 from felix_py.snapshot import Snapshot
 from felix_py.tunnels import TunnelRoutes, remote_tunnels, tunnel_settings
-from ipam.names import affinity_name, cidr_name
 from kernel.route import NextHop, RouteSpec, ip_route_text
 from net.prefix import Prefix, pack
+from tests.felix_py.node import affinity, block
 
 TUNL0, ETH0 = 7, 2
 ADDRESSES = {"n1": "192.0.2.1/24", "n2": "192.0.2.2/24", "n3": "198.51.100.3/24"}
@@ -34,28 +33,6 @@ def pool(mode: str, cidr: str = "10.65.0.0/16", **spec: Any) -> IPPool:
 def node(name: str, tunnel: str = "10.65.200.1") -> Node:
     said = {"projectcalico.org/IPv4Address": ADDRESSES[name], "projectcalico.org/IPv4IPIPTunnelAddr": tunnel}
     return Node.make(name, annotations={key: text for key, text in said.items() if text})
-
-
-def affinity(cidr: str, owner: str, state: str = "confirmed") -> BlockAffinity:
-    return BlockAffinity.make(
-        affinity_name(owner, cidr), cidr=cidr, node=owner, state=state, type="host", deleted="false"
-    )
-
-
-def block(cidr: str, owner: str | None, *holders: str | None, **attribute: str) -> IPAMBlock:
-    """Return a block whose first addresses are held by these nodes; None leaves one free."""
-    nodes = [holder for holder in holders if holder]
-    slots = [nodes.index(holder) if holder else None for holder in holders]
-    size = 1 << 32 - int(cidr.rpartition("/")[2])
-    return IPAMBlock.make(
-        cidr_name(cidr),
-        cidr=cidr,
-        affinity=f"host:{owner}" if owner else None,
-        strictAffinity=False,
-        allocations=[*slots, *[None] * (size - len(slots))],
-        unallocated=[n for n in range(size) if n >= len(slots) or slots[n] is None],
-        attributes=[{"handle_id": f"h-{holder}", "secondary": {"node": holder}, **attribute} for holder in nodes],
-    )
 
 
 class World:
