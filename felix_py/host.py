@@ -91,7 +91,7 @@ class Host:
                 self._up[link.name] = link.index
         names = {link.name, before.name if before else link.name}
         self._changed |= names
-        if any(map(self.is_pods, names)):
+        if all(map(self.is_pods, names)):
             return Topic.PODS
         topic = Topic.PODS | self._update_mtu()
         if names & self._tunnel_devices:
