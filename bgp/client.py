@@ -91,7 +91,7 @@ class SidecarClient:
         return self._wanted or {}
 
     async def configure(self, speaker: Speaker) -> None:
-        """State who this node is and whom it peers with."""
+        """State who this node is and which sessions it has."""
         self._speaker = speaker
         self._wake.set()
 
@@ -152,11 +152,11 @@ class SidecarClient:
             try:
                 await self._converse(reader, writer)
             except (OSError, ValueError) as error:
-                log.warning("conversation with the sidecar on %s ended: %s; connecting again", self._path, error)
+                log.warning("connection to the sidecar on %s: %s; connecting again", self._path, error)
             finally:
                 writer.close()
             await self._events.put(Disconnected())
-            # Let go at once, where a newer agent is served: do not come back at the same pace.
+            # Closed before its replay: an agent that started later is connected. Come back more slowly.
             pause = FIRST_RETRY_SECONDS if self._served else min(2 * pause, LAST_RETRY_SECONDS)
             await asyncio.sleep(pause)
 

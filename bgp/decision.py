@@ -66,7 +66,10 @@ def lost_at(paths: Sequence[CandidatePath]) -> tuple[DecisionStep | None, ...]:
 
 def learned_paths(paths: Iterable[CandidatePath]) -> LearnedPaths:
     """Return next hop and peer of the best paths, each once, lowest first; at most MAX_EQUAL_PATHS next hops."""
-    distinct = sorted(set(map(_learned, best_paths(paths))))
+    best = best_paths(paths)
+    if len(best) == 1:
+        return _shared((_learned(best[0]),))
+    distinct = sorted(set(map(_learned, best)))
     if len(distinct) > MAX_EQUAL_PATHS:
         used = set(list(dict.fromkeys(path.next_hop for path in distinct))[:MAX_EQUAL_PATHS])
         distinct = [path for path in distinct if path.next_hop in used]

@@ -34,6 +34,8 @@ _MEANINGS = {
     (6, 9): "hard reset",
 }
 
+# How ExaBGP reports the end of a session in which no NOTIFICATION passed.
+_SILENT_ENDS = ("closing connection", "graceful restarted negotiated", "closing outgoing connection")
 _NOTIFICATION = re.compile(r"notification (sent|received) \((\d+), ?(\d+)\)")
 
 
@@ -45,6 +47,11 @@ def explain(reason: str) -> str:
     direction, code, subcode = found[1], int(found[2]), int(found[3])
     meaning = _MEANINGS.get((code, subcode)) or _MEANINGS.get((code, 0)) or "unknown error"
     return f"{meaning} (NOTIFICATION {code}/{subcode} {direction})"
+
+
+def is_silent(reason: str) -> bool:
+    """True if no NOTIFICATION ended the session: only then may it be a restart (RFC 4724 §4.2)."""
+    return reason.startswith(_SILENT_ENDS)
 
 
 def is_more_informative(reason: str, known: str) -> bool:

@@ -34,16 +34,13 @@ from typing import NamedTuple
 from bgp.decision import CandidatePath, learned_paths
 from bgp.events import EndOfRib, PeerConnected, PeerDown, PeerEvent, PeerOpen, PeerUp, RouteRefresh, UpdateReceived
 from bgp.import_policy import ImportFilter, RejectReason
-from bgp.notification import explain, is_more_informative
+from bgp.notification import explain, is_more_informative, is_silent
 from bgp.speaker import Attributes, LearnedPaths, LocalNode, Neighbour
 from net.family import FAMILIES, Family
 from net.prefix import Prefix
 
 # A real Calico node that restarts sends its end-of-RIB up to 240 s after its session is up.
 END_OF_RIB_SECONDS = 300.0
-
-# How ExaBGP words the end of a session in which no NOTIFICATION passed; only such an end is a restart (RFC 4724 §4.2).
-_SILENT_ENDS = ("closing connection", "graceful restarted negotiated", "closing outgoing connection")
 
 
 class SessionState(StrEnum):
@@ -226,7 +223,7 @@ class RibIn:
         peer.flaps += 1
         self._drop_stale(peer, FAMILIES)
         restart = peer.open.restart if peer.open is not None else None
-        if restart is None or not reason.startswith(_SILENT_ENDS):
+        if restart is None or not is_silent(reason):
             self._drop(peer, list(peer.routes))
             return
         named = {family for family, _ in restart.families}

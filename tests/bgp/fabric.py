@@ -117,13 +117,13 @@ class Fabric:
 
 
 class Agent:
-    """The agent's end in this process, and what it has heard from its start on. `heard` is never forgotten."""
+    """The agent's end in this process, and every event that it got. `events` is never cleared."""
 
     def __init__(self, socket: Path) -> None:
         self.socket = socket
         self.agent = SidecarClient(socket)  # asks for the status even where it is not started
         self.learned: dict[Prefix, LearnedPaths] = {}
-        self.heard: list[SidecarEvent] = []
+        self.events: list[SidecarEvent] = []
         self.replayed = self.converged = False
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -140,7 +140,7 @@ class Agent:
 
     async def _listen(self) -> None:
         async for event in self.agent.events():
-            self.heard.append(event)
+            self.events.append(event)
             match event:
                 case Learned(routes):
                     self.learned.update(routes)

@@ -20,32 +20,32 @@ steps = st.lists(st.tuples(st.sampled_from(HOPS), st.sampled_from(SOME), st.bool
 
 
 @given(steps)
-def test_an_agent_told_at_any_pace_ends_with_what_rib_in_holds(
+def test_an_agent_that_reads_at_any_pace_ends_with_what_rib_in_holds(
     some: list[tuple[str, Prefix, bool, bool]],
 ) -> None:
     """Each step a peer announces or withdraws; then the agent reads what waits, or does not."""
     rib = RibIn()
     rib.configure([Neighbour(hop, "192.0.2.1", 64512, 64512) for hop in HOPS], LOCAL, 0)
-    telling = AgentFeed(rib)
-    told: dict[Prefix, LearnedPaths] = {}
+    feed = AgentFeed(rib)
+    held: dict[Prefix, LearnedPaths] = {}
 
     def read() -> None:
-        while (said := telling.next_messages()) is not None:
-            for message in said:
+        while (messages := feed.next_messages()) is not None:
+            for message in messages:
                 if isinstance(message, protocol.Learned):
-                    assert all(told.get(prefix) != hops for prefix, hops in message.routes.items())
-                    told.update(message.routes)
+                    assert all(held.get(prefix) != hops for prefix, hops in message.routes.items())
+                    held.update(message.routes)
                 else:
                     for prefix in message.prefixes:
-                        del told[prefix]
+                        del held[prefix]
 
     for hop, prefix, announces, reads in some:
-        said = UpdateReceived(hop, announced=(AnnouncedPath(prefix, 0, Attributes(pack(hop))),))
-        rib.fold(said if announces else UpdateReceived(hop, withdrawn=(WithdrawnPath(prefix, 0),)), 0)
-        telling.mark(rib.changed)
+        update = UpdateReceived(hop, announced=(AnnouncedPath(prefix, 0, Attributes(pack(hop))),))
+        rib.fold(update if announces else UpdateReceived(hop, withdrawn=(WithdrawnPath(prefix, 0),)), 0)
+        feed.mark(rib.changed)
         rib.changed.clear()
         if reads:
             read()
     read()
-    assert told == {prefix: rib.learned_paths(prefix) for prefix in rib.prefixes()}
-    assert all(len(hops) <= MAX_EQUAL_PATHS for hops in told.values())
+    assert held == {prefix: rib.learned_paths(prefix) for prefix in rib.prefixes()}
+    assert all(len(hops) <= MAX_EQUAL_PATHS for hops in held.values())

@@ -36,10 +36,10 @@ async def test_an_agent_that_was_let_go_does_not_take_over_again_while_the_newer
         newer.start_agent()
         try:
             await until(lambda: newer.replayed, "the newer agent's replay")
-            await until(lambda: any(isinstance(event, Problem) for event in one.heard), "the older to be refused")
+            await until(lambda: any(isinstance(event, Problem) for event in one.events), "the older to be refused")
             await newer.agent.configure(mesh(1, [2]))
             await until(lambda: exabgp.speakers, "the newer one's configuration")
-            assert Disconnected() not in newer.heard
+            assert Disconnected() not in newer.events
         finally:
             await newer.stop_agent()
         one.replayed = False
@@ -55,7 +55,7 @@ async def test_observers_disturb_nobody(tmp_path: Path) -> None:
         await until(lambda: exabgp.waiting.empty(), "the events to be read")
         reports = await asyncio.gather(*(SidecarClient(tmp_path / "bgp.sock").status() for _ in range(20)))
         assert all(report["peers"][0]["state"] == "up" for report in reports)
-        assert [type(event) for event in one.heard] == [Connected, ReplayEnd]
+        assert [type(event) for event in one.events] == [Connected, ReplayEnd]
 
 
 async def test_a_line_that_makes_no_sense_is_answered_and_the_connection_closed(tmp_path: Path) -> None:

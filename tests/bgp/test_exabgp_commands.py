@@ -55,12 +55,12 @@ attributes = st.builds(
 
 @given(st.dictionaries(prefixes, attributes, max_size=300))
 def test_each_route_is_on_exactly_one_line_of_at_most_a_hundred(routes: dict[Prefix, Attributes]) -> None:
-    said: dict[Prefix, str] = {}
+    sent: dict[Prefix, str] = {}
     for line in exabgp_commands.announce(routes):
         words, _, nlri = line.partition(" nlri ")
         assert len(nlri.split()) <= 100
         for text in nlri.split():
-            assert said.setdefault(Prefix.parse(text), words) == words
-    assert said.keys() == routes.keys()
-    for one, other in zip(said, list(said)[1:], strict=False):
-        assert (said[one] == said[other]) == (routes[one] == routes[other])
+            assert sent.setdefault(Prefix.parse(text), words) == words
+    assert sent.keys() == routes.keys()
+    for one, other in zip(sent, list(sent)[1:], strict=False):
+        assert (sent[one] == sent[other]) == (routes[one] == routes[other])

@@ -48,8 +48,8 @@ def lines(name: str) -> list[bytes]:
 
 
 def events(name: str, peer: str) -> list[SpeakerEvent]:
-    heard = [exabgp_json.event(line) for line in lines(name) if line.startswith(b"{")]
-    return [event for event in heard if event is not None and getattr(event, "peer", None) == peer]
+    decoded = [exabgp_json.event(line) for line in lines(name) if line.startswith(b"{")]
+    return [event for event in decoded if event is not None and getattr(event, "peer", None) == peer]
 
 
 def test_a_session_of_two_exabgps_is_read_as_it_happened() -> None:
@@ -97,7 +97,7 @@ def test_bird_with_add_path_is_read_with_its_path_ids() -> None:
     assert events("recorded", BIRD)[-1] == PeerDown(BIRD, "notification received (6,2)")
 
 
-def test_what_a_peer_got_wrong_is_handed_on_for_the_policy_to_judge() -> None:
+def test_what_a_peer_got_wrong_is_passed_on_to_the_import_filter() -> None:
     first, second, third, fourth, fifth, sixth, seventh, eighth = [
         event for event in events("malformed", EXABGP) if isinstance(event, UpdateReceived)
     ]
@@ -130,7 +130,7 @@ def test_a_line_that_is_no_json_is_an_error_of_one_kind(line: bytes) -> None:
         exabgp_json.event(line)
 
 
-def test_unknown_lines_say_nothing() -> None:
+def test_unknown_lines_yield_no_event() -> None:
     assert exabgp_json.event(b'{"type": "signal", "code": "10"}') is None
     assert exabgp_json.event(b'{"type": "notification", "notification": "shutdown"}') is None
 
@@ -153,13 +153,13 @@ def test_lines_come_out_whole_however_the_pipe_cuts_them(wanted: list[bytes], da
 
 
 def announcement(*next_hops: str) -> list[str]:
-    """Return the next hops heard of an UPDATE in which ExaBGP tells these."""
+    """Return the next hops decoded of an UPDATE that ExaBGP reports with these."""
     routes = {next_hop: [{"nlri": "2001:db8:f::/48"}] for next_hop in next_hops}
-    update = {"attribute": {"origin": "igp"}, "announce": {"ipv6 unicast": routes}}
-    line = {"type": "update", "neighbor": {"address": {"peer": "fd09::3"}, "message": {"update": update}}}
-    heard = exabgp_json.event(json.dumps(line).encode())
-    assert isinstance(heard, UpdateReceived)
-    return [unpack(route.attributes.next_hop) for route in heard.announced]
+    written = {"attribute": {"origin": "igp"}, "announce": {"ipv6 unicast": routes}}
+    line = {"type": "update", "neighbor": {"address": {"peer": "fd09::3"}, "message": {"update": written}}}
+    update = exabgp_json.event(json.dumps(line).encode())
+    assert isinstance(update, UpdateReceived)
+    return [unpack(route.attributes.next_hop) for route in update.announced]
 
 
 def test_a_link_local_next_hop_beside_a_global_one_is_not_a_second_announcement() -> None:

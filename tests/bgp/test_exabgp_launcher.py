@@ -20,8 +20,8 @@ import pytest
 
 from bgp import exabgp_commands, exabgp_launcher, exabgp_supervisor
 from bgp.events import PeerUp, SpeakerStarted, SpeakerStopped
+from tests.bgp.exabgp_nodes import OURS, PATIENCE, address, node, session, speaker
 from tests.bgp.network import SILENT, own_network
-from tests.bgp.test_exabgp_supervisor import OURS, PATIENCE, address, node, session, speaker
 
 ROOT = Path(__file__).parents[2]
 
@@ -80,7 +80,7 @@ async def test_another_release_is_not_started_and_is_named(
     monkeypatch.setattr(exabgp_supervisor, "LAUNCHER", other)
     async with node(tmp_path) as one:
         await one.exabgp.reload(speaker(1, 2))
-        await one.hears(
+        await one.wait_for(
             SpeakerStopped(
                 "it ended with exit code 78, last stderr line: "
                 "patch ExaBGP 5.0.15: the patches are written for 5.0.14; it is not started",
@@ -373,7 +373,7 @@ def test_no_resolver_is_asked_at_start(tmp_path: Path) -> None:
 async def test_the_launcher_needs_no_child(tmp_path: Path, network: None) -> None:
     async with node(tmp_path) as one:
         await one.exabgp.reload(speaker(1, 2))
-        await one.hears(SpeakerStarted())
+        await one.wait_for(SpeakerStarted())
         pid = one.exabgp.pid
         assert Path(f"/proc/{pid}/task/{pid}/children").read_text() == ""
 
@@ -386,7 +386,7 @@ def test_exabgp_ends_with_its_sidecar_and_frees_the_port(tmp_path: Path, network
             "from pathlib import Path\n"
             "from bgp.exabgp_supervisor import ExaBGP\n"
             "from bgp.events import SpeakerStarted\n"
-            "from tests.bgp.test_exabgp_supervisor import speaker\n"
+            "from tests.bgp.exabgp_nodes import speaker\n"
             "async def main():\n"
             "    async with ExaBGP(Path(sys.argv[1])) as exabgp:\n"
             "        await exabgp.reload(speaker(1, 2))\n"
@@ -420,12 +420,12 @@ async def test_a_reload_is_carried_out_while_announcements_wait_for_a_dead_node(
     alone = replace(speaker(1, 5), neighbours=(silent,))
     async with node(tmp_path / "1") as one, node(tmp_path / "5") as five:
         await one.exabgp.reload(alone)
-        await one.hears(SpeakerStarted())
+        await one.wait_for(SpeakerStarted())
         assert await one.exabgp.send(exabgp_commands.announce(OURS)) == [True, True]
         await one.exabgp.reload(replace(alone, neighbours=(silent, session(1, 5))))
         await five.exabgp.reload(speaker(5, 1))
-        await one.hears(PeerUp(address(5)))
-        assert one.heard.count(SpeakerStarted()) == 1
+        await one.wait_for(PeerUp(address(5)))
+        assert one.events.count(SpeakerStarted()) == 1
 
 
 def test_what_waits_to_be_sent_to_a_peer_survives_a_reload() -> None:

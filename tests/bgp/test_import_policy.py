@@ -1,4 +1,4 @@
-"""What is refused, and that for each reason there is an announcement just beside it that is not."""
+"""What is rejected, and for each reason an announcement close to it that is accepted."""
 
 from __future__ import annotations
 
@@ -23,21 +23,24 @@ LOCAL = LocalNode(
 )
 
 
-def verdict(prefix: str, neighbour: Neighbour = NODE, next_hop: str = PEER, **said: Any) -> RejectReason | None:
-    return ImportFilter(LOCAL).reject_reason(Prefix.parse(prefix), Attributes(pack(next_hop), **said), neighbour)
+def reason_for(
+    prefix: str, neighbour: Neighbour = NODE, next_hop: str = PEER, **attributes: Any
+) -> RejectReason | None:
+    announced = Attributes(pack(next_hop), **attributes)
+    return ImportFilter(LOCAL).reject_reason(Prefix.parse(prefix), announced, neighbour)
 
 
 def through(*numbers: int) -> tuple[AsPathSegment, ...]:
     return (AsPathSegment("sequence", numbers),)
 
 
-def test_another_nodes_block_is_welcome() -> None:
-    assert verdict("10.65.2.0/26") is None
-    assert verdict("fd00:65:0:1::/122", next_hop="fd99::2") is None
+def test_another_nodes_block_is_accepted() -> None:
+    assert reason_for("10.65.2.0/26") is None
+    assert reason_for("fd00:65:0:1::/122", next_hop="fd99::2") is None
 
 
 @pytest.mark.parametrize(
-    ("reason", "prefix", "said"),
+    ("reason", "prefix", "attributes"),
     [
         (RejectReason.BAD_ORIGIN, "10.65.2.0/26", {"origin": None}),
         (RejectReason.BAD_ORIGIN, "10.65.2.0/26", {"origin": "invalid"}),
@@ -60,8 +63,8 @@ def test_another_nodes_block_is_welcome() -> None:
         (RejectReason.OWN_BLOCK, "fd00:65::/122", {"next_hop": "fd99::2"}),
     ],
 )
-def test_it_is_refused_with_its_reason(reason: RejectReason, prefix: str, said: dict[str, Any]) -> None:
-    assert verdict(prefix, **said) is reason
+def test_it_is_rejected_with_its_reason(reason: RejectReason, prefix: str, attributes: dict[str, Any]) -> None:
+    assert reason_for(prefix, **attributes) is reason
 
 
 def test_a_missing_next_hop_is_named_so() -> None:
@@ -71,22 +74,22 @@ def test_a_missing_next_hop_is_named_so() -> None:
     )
 
 
-def test_an_address_borrowed_from_our_block_is_welcome_from_a_node_only() -> None:
-    assert verdict("10.65.1.7/32") is None
-    assert verdict("fd00:65::7/128", next_hop="fd99::2") is None
-    assert verdict("10.65.1.7/32", ROUTER, as_path=through(65001)) is RejectReason.OWN_BLOCK
+def test_an_address_borrowed_from_our_block_is_accepted_from_a_node_only() -> None:
+    assert reason_for("10.65.1.7/32") is None
+    assert reason_for("fd00:65::7/128", next_hop="fd99::2") is None
+    assert reason_for("10.65.1.7/32", ROUTER, as_path=through(65001)) is RejectReason.OWN_BLOCK
 
 
 def test_a_router_may_lead_anywhere_but_into_a_pool() -> None:
-    assert verdict("172.20.0.0/16", ROUTER, as_path=through(65001)) is None
-    assert verdict("10.65.2.0/26", ROUTER, as_path=through(65001)) is RejectReason.POOL_FROM_OUTSIDE
-    assert verdict("10.0.0.0/8", ROUTER, as_path=through(65001)) is None
+    assert reason_for("172.20.0.0/16", ROUTER, as_path=through(65001)) is None
+    assert reason_for("10.65.2.0/26", ROUTER, as_path=through(65001)) is RejectReason.POOL_FROM_OUTSIDE
+    assert reason_for("10.0.0.0/8", ROUTER, as_path=through(65001)) is None
 
 
 def test_an_external_path_names_an_as() -> None:
-    assert verdict("172.20.0.0/16", ROUTER) is RejectReason.EMPTY_AS_PATH
+    assert reason_for("172.20.0.0/16", ROUTER) is RejectReason.EMPTY_AS_PATH
 
 
-def test_others_originators_clusters_and_supernets_of_ours_are_welcome() -> None:
-    assert verdict("10.65.2.0/26", originator_id=pack(PEER), cluster_list=(pack("7.7.7.7"),)) is None
-    assert verdict("10.65.0.0/16") is None
+def test_others_originators_clusters_and_supernets_of_ours_are_accepted() -> None:
+    assert reason_for("10.65.2.0/26", originator_id=pack(PEER), cluster_list=(pack("7.7.7.7"),)) is None
+    assert reason_for("10.65.0.0/16") is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bgp.notification import explain, is_more_informative
+from bgp.notification import explain, is_more_informative, is_silent
 
 
 @pytest.mark.parametrize(
@@ -24,12 +24,18 @@ def test_a_reason_is_explained(reason: str, expected: str) -> None:
 
 
 def test_what_a_peer_wrote_cannot_move_a_terminals_cursor_nor_fill_a_log() -> None:
-    said = explain("bye\x1b[2J\n" + "x" * 1000)
-    assert said.isprintable()
-    assert len(said) == 200
+    explained = explain("bye\x1b[2J\n" + "x" * 1000)
+    assert explained.isprintable()
+    assert len(explained) == 200
 
 
 def test_a_bare_retry_does_not_hide_what_the_first_attempt_said() -> None:
     assert is_more_informative("closing connection", "")
     assert not is_more_informative("closing connection", "wrong AS number")
     assert is_more_informative("notification sent (2,2)", "closing connection")
+
+
+def test_only_an_end_without_notification_is_silent() -> None:
+    assert is_silent("closing connection")
+    assert not is_silent("notification received (6,2)")
+    assert not is_silent("")

@@ -1,4 +1,4 @@
-"""Routes through a peer's life: restarts kept, ends forgotten, rules changed under it."""
+"""Routes through a peer's life: restarts, ends forgotten, rules changed under it."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def neighbour(address: str) -> Neighbour:
     return Neighbour(address, OWN, peer_as=64512, local_as=64512, import_policy=ImportPolicy(PREFIX_LIMIT))
 
 
-def opened(peer: str = A, kept: bool = True, seconds: int = 30, graceful: bool = True) -> PeerOpen:
+def opened(peer: str = A, preserved: bool = True, seconds: int = 30, graceful: bool = True) -> PeerOpen:
     both: tuple[Family, ...] = ("ipv4", "ipv6")
-    restart = GracefulRestart(seconds, restarting=False, families=tuple((family, kept) for family in both))
+    restart = GracefulRestart(seconds, restarting=False, families=tuple((family, preserved) for family in both))
     return PeerOpen(peer, pack(peer), 64512, 90, both, restart=restart if graceful else None)
 
 
-def says(peer: str, *prefixes: Prefix, path_id: int = 0, next_hop: str | None = None) -> UpdateReceived:
+def announces(peer: str, *prefixes: Prefix, path_id: int = 0, next_hop: str | None = None) -> UpdateReceived:
     def hop(prefix: Prefix) -> bytes:
         return pack(next_hop or peer) if prefix.bits == 32 else pack("fd99::2")
 
@@ -55,7 +55,7 @@ def says(peer: str, *prefixes: Prefix, path_id: int = 0, next_hop: str | None = 
     )
 
 
-def takes_back(peer: str, *prefixes: Prefix, path_id: int = 0) -> UpdateReceived:
+def withdraws(peer: str, *prefixes: Prefix, path_id: int = 0) -> UpdateReceived:
     return UpdateReceived(peer, withdrawn=tuple(WithdrawnPath(prefix, path_id) for prefix in prefixes))
 
 
@@ -69,9 +69,9 @@ def rib_in(*peers: str) -> RibIn:
     return made
 
 
-def come_up(rib: RibIn, peer: str = A, now: float = 0, **said: Any) -> None:
+def come_up(rib: RibIn, peer: str = A, now: float = 0, **capability: Any) -> None:
     rib.fold(PeerConnected(peer), now)
-    rib.fold(opened(peer, **said), now)
+    rib.fold(opened(peer, **capability), now)
     rib.fold(PeerUp(peer), now)
 
 
@@ -80,10 +80,10 @@ def end_of_rib(rib: RibIn, peer: str = A, now: float = 0) -> None:
     rib.fold(EndOfRib(peer, "ipv6"), now)
 
 
-def with_route(**said: Any) -> RibIn:
+def with_route(**capability: Any) -> RibIn:
     rib = rib_in(A)
-    come_up(rib, **said)
-    rib.fold(says(A, ONE), 0)
+    come_up(rib, **capability)
+    rib.fold(announces(A, ONE), 0)
     end_of_rib(rib)
     return rib
 
@@ -91,24 +91,24 @@ def with_route(**said: Any) -> RibIn:
 def test_an_announcement_replaces_and_a_withdrawal_removes() -> None:
     rib = with_route()
     assert next_hops(rib, ONE) == (pack(A),)
-    rib.fold(says(A, ONE, next_hop=B), 0)
+    rib.fold(announces(A, ONE, next_hop=B), 0)
     assert next_hops(rib, ONE) == (pack(B),)
-    rib.fold(takes_back(A, ONE, TWO), 0)
+    rib.fold(withdraws(A, ONE, TWO), 0)
     assert next_hops(rib, ONE) == ()
     assert not rib.prefixes()
 
 
 def test_withdrawals_of_one_update_come_before_its_announcements() -> None:
     rib = with_route()
-    rib.fold(replace(says(A, ONE), withdrawn=(WithdrawnPath(ONE, 0),)), 0)
+    rib.fold(replace(announces(A, ONE), withdrawn=(WithdrawnPath(ONE, 0),)), 0)
     assert next_hops(rib, ONE) == (pack(A),)
 
 
 def test_paths_of_one_peer_are_told_apart_by_their_id() -> None:
     rib = with_route()
-    rib.fold(says(A, ONE, path_id=2, next_hop=B), 0)
+    rib.fold(announces(A, ONE, path_id=2, next_hop=B), 0)
     assert next_hops(rib, ONE) == (pack(A), pack(B))
-    rib.fold(takes_back(A, ONE), 0)
+    rib.fold(withdraws(A, ONE), 0)
     assert next_hops(rib, ONE) == (pack(B),)
 
 
@@ -143,12 +143,12 @@ def test_a_peer_that_does_not_restart_gracefully_loses_its_routes() -> None:
     assert next_hops(rib, ONE) == ()
 
 
-def test_end_of_rib_after_a_restart_drops_only_what_was_not_said_again() -> None:
+def test_end_of_rib_after_a_restart_drops_only_what_was_not_repeated() -> None:
     rib = with_route()
-    rib.fold(says(A, TWO, SIX), 0)
+    rib.fold(announces(A, TWO, SIX), 0)
     rib.fold(PeerDown(A, SILENT), 100)
     come_up(rib, now=101)
-    rib.fold(says(A, ONE), 101)
+    rib.fold(announces(A, ONE), 101)
     assert set(rib.prefixes()) == {ONE, TWO, SIX}
     rib.fold(EndOfRib(A, "ipv4"), 101)
     assert set(rib.prefixes()) == {ONE, SIX}
@@ -160,7 +160,7 @@ def test_end_of_rib_after_a_restart_drops_only_what_was_not_said_again() -> None
 def test_a_peer_that_lost_its_forwarding_state_loses_its_stale_routes_when_it_is_back() -> None:
     rib = with_route()
     rib.fold(PeerDown(A, SILENT), 100)
-    come_up(rib, now=101, kept=False)
+    come_up(rib, now=101, preserved=False)
     assert next_hops(rib, ONE) == ()
 
 
@@ -178,16 +178,16 @@ def test_a_second_end_before_end_of_rib_drops_what_was_stale_already() -> None:
     rib = with_route()
     rib.fold(PeerDown(A, SILENT), 100)
     come_up(rib, now=101)
-    rib.fold(says(A, TWO), 101)
+    rib.fold(announces(A, TWO), 101)
     rib.fold(PeerDown(A, SILENT), 102)
     assert set(rib.prefixes()) == {TWO}
 
 
-def test_our_own_restart_keeps_everything_whatever_the_peers_say_of_theirs() -> None:
+def test_our_own_restart_keeps_everything_whatever_the_peers_preserved() -> None:
     """For the peer it was us who restarted: it did not, and claims no forwarding state."""
-    rib = with_route(kept=False)
+    rib = with_route(preserved=False)
     rib.speaker_lost("killed", 100)
-    come_up(rib, now=101, kept=False)
+    come_up(rib, now=101, preserved=False)
     assert next_hops(rib, ONE) == (pack(A),)
     end_of_rib(rib, now=101)
     assert next_hops(rib, ONE) == ()
@@ -195,16 +195,16 @@ def test_our_own_restart_keeps_everything_whatever_the_peers_say_of_theirs() -> 
 
 def test_a_refresh_drops_what_it_did_not_repeat() -> None:
     rib = with_route()
-    rib.fold(says(A, TWO), 0)
+    rib.fold(announces(A, TWO), 0)
     rib.fold(RouteRefresh(A, "ipv4", "begin"), 0)
-    rib.fold(says(A, TWO), 0)
-    rib.fold(takes_back(A, Prefix.parse("0.0.0.0/0")), 0)
+    rib.fold(announces(A, TWO), 0)
+    rib.fold(withdraws(A, Prefix.parse("0.0.0.0/0")), 0)
     assert set(rib.prefixes()) == {ONE, TWO}
     rib.fold(RouteRefresh(A, "ipv4", "end"), 0)
     assert set(rib.prefixes()) == {TWO}
 
 
-def test_a_refused_route_is_used_once_the_rules_allow_it_and_the_other_way_round() -> None:
+def test_a_rejected_route_is_used_once_the_rules_allow_it_and_the_other_way_round() -> None:
     rib = with_route()
     mine = replace(LOCAL, own_blocks=(ONE,))
     rib.configure([neighbour(A)], mine, 1)
@@ -216,17 +216,17 @@ def test_a_refused_route_is_used_once_the_rules_allow_it_and_the_other_way_round
 
 def test_a_route_that_becomes_bad_is_not_used_in_its_old_form() -> None:
     rib = with_route()
-    rib.fold(says(A, ONE, next_hop=OWN), 0)
+    rib.fold(announces(A, ONE, next_hop=OWN), 0)
     assert next_hops(rib, ONE) == ()
 
 
-def test_prefixes_over_the_limit_are_refused_and_counted_and_known_ones_still_change() -> None:
+def test_prefixes_over_the_limit_are_rejected_and_counted_and_known_ones_still_change() -> None:
     rib = with_route()
     many = [Prefix.parse(f"10.66.{n}.0/26") for n in range(10)]
-    rib.fold(says(A, *many), 0)
+    rib.fold(announces(A, *many), 0)
     assert len(rib.prefixes()) == PREFIX_LIMIT
     assert rib.peers[A].rejected() == {RejectReason.OVER_LIMIT: 7}
-    rib.fold(says(A, ONE, next_hop=B), 0)
+    rib.fold(announces(A, ONE, next_hop=B), 0)
     assert next_hops(rib, ONE) == (pack(B),)
 
 
@@ -234,7 +234,7 @@ def test_a_removed_neighbour_takes_its_routes_along() -> None:
     rib = with_route()
     rib.configure([neighbour(B)], LOCAL, 1)
     assert not rib.prefixes()
-    rib.fold(says(A, ONE), 1)
+    rib.fold(announces(A, ONE), 1)
     assert not rib.prefixes()
 
 
@@ -270,20 +270,20 @@ class AnyLife(RuleBasedStateMachine):
         super().__init__()
         self.rib = rib_in(A, B)
         self.now = 0.0
-        self.told: dict[Prefix, LearnedPaths] = {}
+        self.reported: dict[Prefix, LearnedPaths] = {}
 
     @rule(peer=peers, prefix=prefixes, path_id=ids, hop=st.sampled_from([A, B, OWN]))
     def announce(self, peer: str, prefix: Prefix, path_id: int, hop: str) -> None:
         if len(prefix.packed) == 4:
-            self.rib.fold(says(peer, prefix, path_id=path_id, next_hop=hop), self.now)
+            self.rib.fold(announces(peer, prefix, path_id=path_id, next_hop=hop), self.now)
 
     @rule(peer=peers, prefix=prefixes, path_id=ids)
     def withdraw(self, peer: str, prefix: Prefix, path_id: int) -> None:
-        self.rib.fold(takes_back(peer, prefix, path_id=path_id), self.now)
+        self.rib.fold(withdraws(peer, prefix, path_id=path_id), self.now)
 
-    @rule(peer=peers, kept=st.booleans(), graceful=st.booleans())
-    def up(self, peer: str, kept: bool, graceful: bool) -> None:
-        come_up(self.rib, peer, self.now, kept=kept, graceful=graceful)
+    @rule(peer=peers, preserved=st.booleans(), graceful=st.booleans())
+    def up(self, peer: str, preserved: bool, graceful: bool) -> None:
+        come_up(self.rib, peer, self.now, preserved=preserved, graceful=graceful)
 
     @rule(peer=peers, reason=st.sampled_from([SILENT, SHUTDOWN]))
     def down(self, peer: str, reason: str) -> None:
@@ -325,11 +325,11 @@ class AnyLife(RuleBasedStateMachine):
     @invariant()
     def every_change_is_marked(self) -> None:
         for prefix in self.rib.changed:
-            self.told.pop(prefix, None)
+            self.reported.pop(prefix, None)
             if found := self.rib.learned_paths(prefix):
-                self.told[prefix] = found
+                self.reported[prefix] = found
         self.rib.changed.clear()
-        assert self.told == {prefix: self.rib.learned_paths(prefix) for prefix in self.rib.prefixes()}
+        assert self.reported == {prefix: self.rib.learned_paths(prefix) for prefix in self.rib.prefixes()}
 
     @invariant()
     def stale_routes_exist_and_have_an_end(self) -> None:

@@ -1,4 +1,4 @@
-"""Whatever is wanted, in whatever order: after the last answered batch each peer has exactly what its group is told."""
+"""Whatever is wanted, in whatever order: after the last answered batch each peer has exactly what its group gets."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def neighbour(name: str, group: str = "plain") -> Neighbour:
 
 
 def exported(group: ExportGroup, prefix: Prefix, attributes: Attributes) -> Attributes | None:
-    """Tell the group `half` only of every second prefix, and with another MED."""
+    """Give the group `half` every second prefix only, and with another MED."""
     if group == "plain":
         return attributes
     return replace(attributes, med=9) if PREFIXES.index(prefix) % 2 else None
@@ -34,7 +34,7 @@ def exported(group: ExportGroup, prefix: Prefix, attributes: Attributes) -> Attr
 POLICY = ExportPolicy(lambda neighbour: neighbour.local_address, exported)
 
 
-def told(group: ExportGroup, table: dict[Prefix, Attributes]) -> dict[Prefix, Attributes]:
+def table_of(group: ExportGroup, table: dict[Prefix, Attributes]) -> dict[Prefix, Attributes]:
     found = {prefix: exported(group, prefix, attributes) for prefix, attributes in table.items()}
     return {prefix: attributes for prefix, attributes in found.items() if attributes is not None}
 
@@ -89,7 +89,7 @@ def test_a_group_without_members_is_gone_and_a_new_one_begins_with_the_whole_tab
     assert out.groups["half"].next_batch(10).announce == {PREFIXES[1]: replace(SOME[0], med=9)}
 
 
-def test_who_moves_to_another_group_is_withdrawn_what_that_is_not_told() -> None:
+def test_who_moves_to_another_group_is_withdrawn_what_that_does_not_get() -> None:
     out = RibsOut(POLICY)
     out.set_neighbours([neighbour("first")])
     out.replace({PREFIXES[0]: SOME[0], PREFIXES[1]: SOME[0]})
@@ -209,7 +209,7 @@ class Peers(RuleBasedStateMachine):
         self.out.speaker_started()
 
     @invariant()
-    def once_drained_and_up_all_have_what_their_group_is_told(self) -> None:
+    def once_drained_and_up_all_have_what_their_group_gets(self) -> None:
         while any(rib.pending for rib in self.out.groups.values()):
             self.send_one_batch(3, moves=False, group="plain")
         for rib in self.out.groups.values():
@@ -218,7 +218,7 @@ class Peers(RuleBasedStateMachine):
             for name in rib.need_full_table():
                 self.apply(name, rib.full_table(name))
         for name, table in self.tables.items():
-            assert table == told(self.groups[name], self.wanted)
+            assert table == table_of(self.groups[name], self.wanted)
             assert self.out.sent_to(name) == table
 
 
@@ -226,11 +226,11 @@ class PeersServedNowAndThen(Peers):
     """The same, served only at times."""
 
     @invariant()
-    def once_drained_and_up_all_have_what_their_group_is_told(self) -> None:
+    def once_drained_and_up_all_have_what_their_group_gets(self) -> None:
         pass
 
     def teardown(self) -> None:
-        Peers.once_drained_and_up_all_have_what_their_group_is_told(self)
+        Peers.once_drained_and_up_all_have_what_their_group_gets(self)
 
 
 TestPeers = Peers.TestCase

@@ -28,7 +28,7 @@ def neighbours(*numbers: int) -> tuple[Neighbour, ...]:
     return mesh(1, numbers).neighbours
 
 
-class Desk:
+class SenderBench:
     """A sender with a fake ExaBGP and a clock that stands still."""
 
     def __init__(self, *numbers: int, policy: ExportPolicy | None = None) -> None:
@@ -51,92 +51,92 @@ class Desk:
 
 
 async def test_end_of_rib_waits_for_the_table_and_comes_behind_it() -> None:
-    desk = Desk(2)
-    desk.up()
-    assert await desk.lines() == []
-    desk.ribs.replace(routes(1, BLOCK))
-    [announcement, eor] = await desk.lines()
+    bench = SenderBench(2)
+    bench.up()
+    assert await bench.lines() == []
+    bench.ribs.replace(routes(1, BLOCK))
+    [announcement, eor] = await bench.lines()
     assert BLOCK in announcement
     assert eor == end(PEER)
 
 
 async def test_every_new_session_gets_its_end_of_rib_and_only_one() -> None:
-    desk = Desk(2)
-    desk.ribs.replace({})
+    bench = SenderBench(2)
+    bench.ribs.replace({})
     for _ in range(3):
-        desk.up()
-        assert await desk.lines() == [end(PEER)]
-        assert await desk.lines() == []
+        bench.up()
+        assert await bench.lines() == [end(PEER)]
+        assert await bench.lines() == []
 
 
 async def test_a_session_that_ended_before_its_end_of_rib_gets_none() -> None:
-    desk = Desk(2)
-    desk.up()
-    rib = desk.ribs.of(PEER)
+    bench = SenderBench(2)
+    bench.up()
+    rib = bench.ribs.of(PEER)
     assert rib is not None
     rib.down(PEER)
-    desk.ribs.replace({})
-    assert await desk.lines() == []
+    bench.ribs.replace({})
+    assert await bench.lines() == []
 
 
 async def test_a_stream_of_changes_does_not_hold_the_end_of_rib_back() -> None:
     """Each round sends the ends-of-RIB that were due when it began, whatever changes meanwhile."""
-    desk = Desk(2)
-    desk.ribs.replace(routes(1, BLOCK))
-    desk.up()
-    send = desk.sender._send_lines
+    bench = SenderBench(2)
+    bench.ribs.replace(routes(1, BLOCK))
+    bench.up()
+    send = bench.sender._send_lines
     med = 0
 
     async def change_meanwhile(lines: list[str]) -> list[bool]:
         nonlocal med
         med += 1
-        desk.ribs.put({Prefix.parse(BLOCK): Attributes(pack("192.0.2.1"), med=med)})
+        bench.ribs.put({Prefix.parse(BLOCK): Attributes(pack("192.0.2.1"), med=med)})
         return await send(lines)
 
-    desk.sender._send_lines = change_meanwhile  # type: ignore[assignment]
-    assert await desk.sender.send_round()
-    assert desk.exabgp.lines[-1] == end(PEER)
+    bench.sender._send_lines = change_meanwhile  # type: ignore[assignment]
+    assert await bench.sender.send_round()
+    assert bench.exabgp.lines[-1] == end(PEER)
 
 
 async def test_a_peer_does_not_wait_for_ever_for_an_agent_that_does_not_come() -> None:
-    desk = Desk(2)
-    desk.up()
-    desk.clock.now += 100
-    assert await desk.lines() == []
-    desk.clock.now += 1
-    assert await desk.lines() == [end(PEER)]
+    bench = SenderBench(2)
+    bench.up()
+    bench.clock.now += 100
+    assert await bench.lines() == []
+    bench.clock.now += 1
+    assert await bench.lines() == [end(PEER)]
 
 
 async def test_a_new_exabgp_is_given_everything_again() -> None:
-    desk = Desk(2)
-    desk.ribs.replace(routes(1, BLOCK))
-    desk.up()
-    first = await desk.lines()
-    desk.ribs.speaker_started()
-    desk.up()
-    assert await desk.lines() == first
+    bench = SenderBench(2)
+    bench.ribs.replace(routes(1, BLOCK))
+    bench.up()
+    first = await bench.lines()
+    bench.ribs.speaker_started()
+    bench.up()
+    assert await bench.lines() == first
 
 
 async def test_a_batch_that_exabgp_died_under_is_not_forgotten() -> None:
-    desk = Desk(2)
-    desk.ribs.replace(routes(1, BLOCK))
-    desk.exabgp.dies_at = BLOCK
+    bench = SenderBench(2)
+    bench.ribs.replace(routes(1, BLOCK))
+    bench.exabgp.dies_at = BLOCK
     with pytest.raises(ExaBGPError):
-        await desk.sender.send_round()
-    desk.ribs.speaker_started()
-    [announcement] = await desk.lines()
+        await bench.sender.send_round()
+    bench.ribs.speaker_started()
+    [announcement] = await bench.lines()
     assert BLOCK in announcement
 
 
 async def test_a_neighbour_that_a_reload_adds_is_given_the_table_apart_before_its_end_of_rib() -> None:
-    desk = Desk(2)
-    desk.ribs.replace(routes(1, BLOCK))
-    await desk.lines()
-    desk.ribs.set_neighbours(neighbours(2, 3), new={OTHER})
-    desk.up(OTHER)
-    assert await desk.lines() == []
-    desk.ribs.reload_done()
-    [announcement, eor] = await desk.lines()
+    bench = SenderBench(2)
+    bench.ribs.replace(routes(1, BLOCK))
+    await bench.lines()
+    bench.ribs.set_neighbours(neighbours(2, 3), new={OTHER})
+    bench.up(OTHER)
+    assert await bench.lines() == []
+    bench.ribs.reload_done()
+    [announcement, eor] = await bench.lines()
     assert announcement.startswith(f"neighbor {OTHER} announce ")
     assert BLOCK in announcement
     assert eor == end(OTHER)
@@ -144,51 +144,51 @@ async def test_a_neighbour_that_a_reload_adds_is_given_the_table_apart_before_it
 
 async def test_a_neighbour_whose_reload_exabgp_died_under_is_given_the_table_too() -> None:
     """The process that comes next may have started from the file before, and gets the neighbour by reload."""
-    desk = Desk(2)
-    desk.ribs.replace(routes(1, BLOCK))
-    await desk.lines()
-    desk.ribs.set_neighbours(neighbours(2, 3), new={OTHER})
-    desk.ribs.speaker_started()
-    [to_all] = await desk.lines()
+    bench = SenderBench(2)
+    bench.ribs.replace(routes(1, BLOCK))
+    await bench.lines()
+    bench.ribs.set_neighbours(neighbours(2, 3), new={OTHER})
+    bench.ribs.speaker_started()
+    [to_all] = await bench.lines()
     assert to_all.startswith("announce ")
-    desk.ribs.reload_done()
-    desk.up(OTHER)
-    [to_other, eor] = await desk.lines()
+    bench.ribs.reload_done()
+    bench.up(OTHER)
+    [to_other, eor] = await bench.lines()
     assert to_other.startswith(f"neighbor {OTHER} announce ")
     assert eor == end(OTHER)
 
 
 async def test_a_line_that_exabgp_refuses_is_logged_and_the_rest_goes_on(caplog: pytest.LogCaptureFixture) -> None:
-    desk = Desk(2)
+    bench = SenderBench(2)
 
     async def refuse(lines: list[str]) -> list[bool]:
-        desk.exabgp.lines += lines
+        bench.exabgp.lines += lines
         return [False] * len(lines)
 
-    desk.sender._send_lines = refuse  # type: ignore[assignment]
-    desk.ribs.replace(routes(1, BLOCK))
-    desk.up()
-    assert len(await desk.lines()) == 2
+    bench.sender._send_lines = refuse  # type: ignore[assignment]
+    bench.ribs.replace(routes(1, BLOCK))
+    bench.up()
+    assert len(await bench.lines()) == 2
     assert "it answered error" in caplog.text
 
 
 async def test_all_is_sent_only_once_the_table_is_complete_and_given_to_exabgp() -> None:
-    desk = Desk(2)
-    desk.sender.running = True
-    running = asyncio.create_task(desk.sender.run())
-    waiting = asyncio.create_task(desk.sender.all_sent())
-    desk.sender.wake()
+    bench = SenderBench(2)
+    bench.sender.running = True
+    running = asyncio.create_task(bench.sender.run())
+    waiting = asyncio.create_task(bench.sender.all_sent())
+    bench.sender.wake()
     for _ in range(10):
         await asyncio.sleep(0)
     assert not waiting.done()
-    desk.ribs.replace(routes(1, BLOCK))
-    desk.sender.wake()
+    bench.ribs.replace(routes(1, BLOCK))
+    bench.sender.wake()
     await asyncio.wait_for(waiting, 5)
-    assert any(BLOCK in line for line in desk.exabgp.lines)
+    assert any(BLOCK in line for line in bench.exabgp.lines)
     running.cancel()
 
 
-# Two groups: the first is told everything, the other nothing of SECRET
+# Two groups: the first gets everything, the other nothing of SECRET
 
 
 def group_of(neighbour: Neighbour) -> ExportGroup:
@@ -205,9 +205,9 @@ TWO_GROUPS = ExportPolicy(group_of, exported)
 
 
 async def test_each_group_is_given_its_own_table_and_nothing_else() -> None:
-    desk = Desk(2, 3, 4, policy=TWO_GROUPS)
-    desk.ribs.replace(routes(1, BLOCK, SECRET))
-    inside, outside = await desk.lines()
+    bench = SenderBench(2, 3, 4, policy=TWO_GROUPS)
+    bench.ribs.replace(routes(1, BLOCK, SECRET))
+    inside, outside = await bench.lines()
     assert inside.startswith(f"neighbor {PEER} announce ")
     assert inside.endswith(f"nlri {BLOCK} {SECRET}")
     assert outside.startswith(f"neighbor {OTHER} , neighbor 192.0.2.4 announce ")
@@ -215,30 +215,30 @@ async def test_each_group_is_given_its_own_table_and_nothing_else() -> None:
     assert outside.endswith(f"nlri {BLOCK}")
 
 
-async def test_a_change_that_only_one_group_is_told_is_sent_to_that_group_only() -> None:
-    desk = Desk(2, 3, policy=TWO_GROUPS)
-    desk.ribs.replace(routes(1, BLOCK, SECRET))
-    await desk.lines()
-    desk.ribs.remove([Prefix.parse(SECRET)])
-    [withdrawal] = await desk.lines()
+async def test_a_change_for_one_group_is_sent_to_that_group_only() -> None:
+    bench = SenderBench(2, 3, policy=TWO_GROUPS)
+    bench.ribs.replace(routes(1, BLOCK, SECRET))
+    await bench.lines()
+    bench.ribs.remove([Prefix.parse(SECRET)])
+    [withdrawal] = await bench.lines()
     assert withdrawal.startswith(f"neighbor {PEER} withdraw ")
     assert withdrawal.endswith(f"nlri {SECRET}")
 
 
 async def test_the_fence_is_per_group_a_prefix_is_once_in_a_batch_of_each() -> None:
-    desk = Desk(2, 3, policy=TWO_GROUPS)
+    bench = SenderBench(2, 3, policy=TWO_GROUPS)
     batches: list[list[str]] = []
-    send = desk.sender._send_lines
+    send = bench.sender._send_lines
 
     async def record(lines: list[str]) -> list[bool]:
         batches.append(list(lines))
         if len(batches) < 4:  # the route changes while a batch is in flight
-            desk.ribs.put(routes(1, BLOCK, med=len(batches)))
+            bench.ribs.put(routes(1, BLOCK, med=len(batches)))
         return await send(lines)
 
-    desk.sender._send_lines = record  # type: ignore[assignment]
-    desk.ribs.replace(routes(1, BLOCK))
-    await desk.lines()
+    bench.sender._send_lines = record  # type: ignore[assignment]
+    bench.ribs.replace(routes(1, BLOCK))
+    await bench.lines()
     for batch in batches:
         assert sum(BLOCK in line for line in batch) == 1
     for peer in (PEER, OTHER):
@@ -247,26 +247,26 @@ async def test_the_fence_is_per_group_a_prefix_is_once_in_a_batch_of_each() -> N
 
 
 async def test_an_end_of_rib_comes_behind_the_table_of_its_own_group() -> None:
-    desk = Desk(2, 3, policy=TWO_GROUPS)
-    desk.up(PEER)
-    desk.up(OTHER)
-    desk.ribs.replace(routes(1, BLOCK))
-    lines = await desk.lines()
+    bench = SenderBench(2, 3, policy=TWO_GROUPS)
+    bench.up(PEER)
+    bench.up(OTHER)
+    bench.ribs.replace(routes(1, BLOCK))
+    lines = await bench.lines()
     for peer in (PEER, OTHER):
         [announcement, eor] = [line for line in lines if line.startswith(f"neighbor {peer} ")]
         assert BLOCK in announcement
         assert eor == end(peer)
 
 
-async def test_a_peer_that_moves_to_another_group_is_withdrawn_what_that_is_not_told() -> None:
+async def test_a_peer_that_moves_to_another_group_is_withdrawn_what_that_does_not_get() -> None:
     moved: set[str] = set()
     policy = ExportPolicy(lambda neighbour: "outside" if neighbour.address in moved else EVERY_PEER, exported)
-    desk = Desk(2, 3, policy=policy)
-    desk.ribs.replace(routes(1, BLOCK, SECRET))
-    await desk.lines()
+    bench = SenderBench(2, 3, policy=policy)
+    bench.ribs.replace(routes(1, BLOCK, SECRET))
+    await bench.lines()
     moved.add(OTHER)
-    desk.ribs.set_neighbours(neighbours(2, 3))
-    [withdrawal, announcement] = await desk.lines()
+    bench.ribs.set_neighbours(neighbours(2, 3))
+    [withdrawal, announcement] = await bench.lines()
     assert withdrawal.startswith(f"neighbor {OTHER} withdraw ")
     assert withdrawal.endswith(f"nlri {SECRET}")
     assert announcement.startswith(f"neighbor {OTHER} announce ")

@@ -35,7 +35,7 @@ async def test_a_configuration_that_exabgp_refuses_is_told_to_the_agent(tmp_path
         one.start_agent()
         exabgp.refuses = "configure ExaBGP: no"
         await one.agent.configure(mesh(1, [2]))
-        await until(lambda: Problem("configure ExaBGP: no") in one.heard, "the problem")
+        await until(lambda: Problem("configure ExaBGP: no") in one.events, "the problem")
         assert sidecar.report()["problem"] == "configure ExaBGP: no"
         exabgp.refuses = None
         await one.agent.configure(mesh(1, [2, 3]))
@@ -50,11 +50,11 @@ async def test_a_configuration_that_could_not_be_loaded_is_tried_again_by_itself
         one.start_agent()
         exabgp.refuses = "write exabgp.conf: No space left on device"
         await one.agent.configure(mesh(1, [2]))
-        await until(lambda: Problem("write exabgp.conf: No space left on device") in one.heard, "the problem")
+        await until(lambda: Problem("write exabgp.conf: No space left on device") in one.events, "the problem")
         exabgp.refuses = None
         await until(lambda: exabgp.speakers == [mesh(1, [2])], "another try")
         await until(lambda: sidecar.report()["problem"] == "", "the problem to be over")
-        assert sum(isinstance(event, Problem) for event in one.heard) == 1
+        assert sum(isinstance(event, Problem) for event in one.events) == 1
 
 
 async def test_a_peer_that_goes_and_comes_back_before_the_reload_is_still_up(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ async def test_a_peer_that_goes_and_comes_back_before_the_reload_is_still_up(tmp
         await until(lambda: sidecar.report()["peers"][0]["state"] == "up", "the session")
         exabgp.refuses = "no"
         await one.agent.configure(mesh(1, [3]))
-        await until(lambda: Problem("no") in one.heard, "the refusal")
+        await until(lambda: Problem("no") in one.events, "the refusal")
         exabgp.refuses = None
         await one.agent.configure(mesh(1, [2]))
         await until(lambda: [peer["address"] for peer in sidecar.report()["peers"]] == [PEER], "the old peers")

@@ -123,9 +123,9 @@ async def test_an_occupied_port_is_reported_to_the_agent_and_taken_when_it_is_fr
         for one in (a, b):
             await one.agent.configure(mesh(one.number, [1, 2]))
             await one.agent.announce(routes(one.number, f"10.65.{one.number}.0/26"))
-        told = await until(lambda: [event for event in a.heard if isinstance(event, Problem)], "the problem")
-        assert "192.0.2.1 port 179: address already in use" in told[0].text
-        assert (await a.agent.status())["problem"] == told[0].text
+        problems = await until(lambda: [event for event in a.events if isinstance(event, Problem)], "the problem")
+        assert "192.0.2.1 port 179: address already in use" in problems[0].text
+        assert (await a.agent.status())["problem"] == problems[0].text
         other.kill()
         await a.wait_for_routes({"10.65.2.0/26": [2]})
         assert (await a.agent.status())["problem"] == ""
@@ -178,15 +178,15 @@ async def test_an_agent_that_does_not_read_loses_nothing_and_costs_no_session(fa
         await b.agent.announce(final)
         peer = await a.wait_for_peer(2, state="up", learned=2000)
         assert peer["flaps"] == 0
-        told: dict[Prefix, LearnedPaths] = {}
+        learned_so_far: dict[Prefix, LearnedPaths] = {}
         async with asyncio.timeout(60):
-            while told.keys() != final.keys():
+            while learned_so_far.keys() != final.keys():
                 match decode(await read_line(reader)):
                     case Learned(learned):
-                        told.update(learned)
+                        learned_so_far.update(learned)
                     case Withdrawn(prefixes):
                         for prefix in prefixes:
-                            del told[prefix]
+                            del learned_so_far[prefix]
                     case ReplayEnd():
                         pass
         writer.close()

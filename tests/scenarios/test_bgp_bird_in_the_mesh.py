@@ -69,7 +69,7 @@ async def always(holds: Callable[[], bool], what: str) -> AsyncIterator[None]:
 
 
 def withdrawn(ours: Node) -> bool:
-    return any(isinstance(event, Withdrawn) for event in ours.heard)
+    return any(isinstance(event, Withdrawn) for event in ours.events)
 
 
 async def test_our_exabgp_is_killed_and_neither_side_misses_a_route(fabric: Fabric, bird: Bird) -> None:
@@ -124,7 +124,7 @@ async def test_bird_is_killed_and_we_keep_its_routes_until_it_has_said_them_all_
         assert not withdrawn(ours)
         bird.start(THEIRS, recover=True)
         await ours.wait_for_routes({THEIRS: [3]})
-        gone = [event for event in ours.heard if isinstance(event, Withdrawn)]
+        gone = [event for event in ours.events if isinstance(event, Withdrawn)]
         assert [list(map(str, event.prefixes)) for event in gone] == [["10.65.4.0/26"]]
         await until(lambda: not bird.recovering(), "our end-of-RIB to end BIRD's recovery")
         await until(lambda: bird.routes() == {OURS: 0}, "BIRD to learn ours again")

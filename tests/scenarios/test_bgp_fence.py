@@ -38,7 +38,7 @@ SPEAKER = Speaker(
 
 
 class WithoutFence(ExaBGP):
-    """Says `done` at once and hands on later, so that changes of one prefix meet in one batch."""
+    """Answers `done` at once and sends later, so that changes of one prefix meet in one batch."""
 
     _waiting: list[str]
     _flush: asyncio.Task[None] | None = None
@@ -46,12 +46,12 @@ class WithoutFence(ExaBGP):
     async def send(self, lines: Sequence[str]) -> list[bool]:
         if self._flush is None or self._flush.done():
             self._waiting = []
-            self._flush = asyncio.create_task(self._hand_on())
+            self._flush = asyncio.create_task(self._send_later())
         self._waiting += lines
         await asyncio.sleep(0)
         return [True] * len(lines)
 
-    async def _hand_on(self) -> None:
+    async def _send_later(self) -> None:
         await asyncio.sleep(0.02)
         waiting, self._waiting = self._waiting, []
         try:
@@ -59,7 +59,7 @@ class WithoutFence(ExaBGP):
         except ExaBGPError:
             return
         if self._waiting:
-            await self._hand_on()
+            await self._send_later()
 
 
 @pytest.fixture

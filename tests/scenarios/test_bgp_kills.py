@@ -45,7 +45,7 @@ async def kill(victim: str, one: Node) -> None:
 
 
 def missed(one: Node, prefix: str) -> bool:
-    return any(isinstance(event, Withdrawn) and Prefix.parse(prefix) in event.prefixes for event in one.heard)
+    return any(isinstance(event, Withdrawn) and Prefix.parse(prefix) in event.prefixes for event in one.events)
 
 
 async def test_kills_at_random_moments_cost_no_route_that_lasts(fabric: Fabric) -> None:

@@ -42,7 +42,7 @@ async def test_it_may_lead_outside_but_not_into_a_pool_and_hears_our_as(fabric: 
         await ours.wait_for_routes({"172.20.0.0/16": [3]})
         await ours.wait_for_peer(3, kind="global", refused={"inside a pool, from a peer that is no node": 1})
         await until(lambda: "10.65.1.0/26" in bird.routes(), "BIRD to learn ours")
-        said = bird.ask("show", "route", "all", "10.65.1.0/26")
-        assert "BGP.as_path: 64512\n" in said
+        printed = bird.ask("show", "route", "all", "10.65.1.0/26")
+        assert "BGP.as_path: 64512\n" in printed
         await ours.agent.configure(replace(inside, neighbours=(router,)))
         await ours.wait_for_routes({"172.20.0.0/16": [3], "10.65.8.0/26": [3]})
