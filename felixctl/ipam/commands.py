@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
+from datastore.cas import found_or_none
 from datastore.defaults import DEFAULT_URL
-from datastore.errors import NotFound
 from datastore.kinds.ipam import IPAMBlock, IPAMConfig
 from datastore.kinds.pools import IPPool
 from datastore.store import Store
@@ -22,6 +22,7 @@ from felixctl.ipam.release import release
 from felixctl.ipam.split import split
 from felixctl.options import Url
 from felixctl.terminal import show as print_out
+from felixctl.terminal import warn
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", no_args_is_help=True)
 
@@ -58,7 +59,7 @@ def show(
         bool, typer.Option("--show-borrowed", help="Addresses that nodes have from blocks of others.")
     ] = False,
     show_configuration: Annotated[
-        bool, typer.Option("--show-configuration", help="The settings that bind all nodes.")
+        bool, typer.Option("--show-configuration", help="The settings of all nodes.")
     ] = False,
     url: Url = DEFAULT_URL,
 ) -> None:
@@ -82,9 +83,7 @@ def configure(
     strict_affinity: Annotated[
         Switch | None, typer.Option("--strictaffinity", help="Whether no node may borrow from another's blocks.")
     ] = None,
-    max_blocks: Annotated[
-        int | None, typer.Option("--max-blocks-per-host", help="0: no limit of your own (20 as a rule).")
-    ] = None,
+    max_blocks: Annotated[int | None, typer.Option("--max-blocks-per-host", help="0: the default limit of 20.")] = None,
     cooldown: Annotated[
         int | None,
         typer.Option("--ip-cooldown-seconds", help="How long a released address is not assigned again."),
@@ -95,7 +94,7 @@ def configure(
     ] = None,
     url: Url = DEFAULT_URL,
 ) -> None:
-    """Change the settings that bind all nodes; see them by [b]ipam show --show-configuration[/b].
+    """Change the settings of all nodes; see them with [b]ipam show --show-configuration[/b].
 
     [dim]$[/dim] felixctl ipam configure --strictaffinity=true --max-blocks-per-host 4
     """
@@ -109,22 +108,23 @@ def configure(
     spec = {field: value for field, value in chosen.items() if value is not None}
     if not spec:
         raise CommandError("ipam configure: nothing to change; see felixctl ipam configure --help", MISUSED)
-    writing(url, lambda store: _configure(store, spec))
+    written = writing(url, lambda store: _configure(store, spec))
     print_out("".join(f"Successfully set {field} to: {_text(value)}\n" for field, value in spec.items()))
+    from felixctl.resources import notices  # imported late: the rules of every kind come with it
+
+    warn(notices.as_lines([written]))
 
 
 def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-async def _configure(store: Store, changes: Mapping[str, object]) -> None:
-    try:
-        old = await store.get(IPAMConfig, "default")
-    except NotFound:
+async def _configure(store: Store, changes: Mapping[str, object]) -> IPAMConfig:
+    old = await found_or_none(store.get(IPAMConfig, "default"))
+    if old is None:
         usual = IPAMConfig.make("default", strict_affinity=False, auto_allocate_blocks=True)
-        await store.create(_with(usual, changes))
-    else:
-        await store.update(_with(old, changes))
+        return await store.create(_with(usual, changes))
+    return await store.update(_with(old, changes))
 
 
 def _with(config: IPAMConfig, changes: Mapping[str, object]) -> IPAMConfig:
@@ -133,7 +133,7 @@ def _with(config: IPAMConfig, changes: Mapping[str, object]) -> IPAMConfig:
 
 
 def _question(blocks: bool, ip: str | None, borrowed: bool, configuration: bool) -> Callable[[Store], Awaitable[str]]:
-    """Return the reading that answers the options."""
+    """Return the reading that the options ask for."""
     if sum((ip is not None, borrowed, configuration)) > 1:
         raise CommandError("ipam show: --ip, --show-borrowed and --show-configuration exclude each other", MISUSED)
     if ip is not None:
@@ -159,7 +159,4 @@ async def _borrowed(store: Store) -> str:
 
 
 async def _configuration(store: Store) -> str:
-    try:
-        return usage.configuration(await store.get(IPAMConfig, "default"))
-    except NotFound:
-        return usage.configuration(None)
+    return usage.configuration(await found_or_none(store.get(IPAMConfig, "default")))

@@ -60,7 +60,7 @@ def problems(records: IpamRecords) -> Problems:
         outside=tuple(_outside(records)),
         unassigned=tuple(_unassigned(records)),
         idle_handles=tuple(
-            f"handle {handle.spec.handle_id} owns no address: an assignment or a release was cut off half way"
+            f"handle {handle.spec.handle_id} owns no address: an assignment or a release was interrupted"
             for handle in records.leaks.handles
         ),
         lost_handles=tuple(
@@ -71,7 +71,7 @@ def problems(records: IpamRecords) -> Problems:
         broken_blocks=(
             *(f"block {block.spec.cidr}: {fault}" for block in records.blocks for fault in faults(block)),
             *(
-                f"block {inner}: it lies in block {outer}, so both may give one address"
+                f"block {inner}: it lies in block {outer}, so both may assign one address"
                 for outer, inner in nested([block.network for block in records.blocks])
             ),
             *records.unreadable,
@@ -138,7 +138,7 @@ def _outside(records: IpamRecords) -> Iterator[str]:
 
 def _unassigned(records: IpamRecords) -> Iterator[str]:
     return (
-        f"{address} of {owner} is not assigned to it: another pod may be given the same address;"
+        f"{address} of {owner} is not assigned to it: another pod may get the same address;"
         " it was released while in use, or the records were restored from an older copy"
         for address, owner in unassigned(records).items()
     )
@@ -190,7 +190,7 @@ def _mistaken(records: IpamRecords) -> Iterator[str]:
         if user and all(holder) and holder != (user.namespace, user.spec.pod):
             yield (
                 f"{one.address} is used by {workload_title(user)} and assigned to pod {holder[0]}/{holder[1]}:"
-                " it was released while in use and given again; delete one of the two pods"
+                " it was released while in use and assigned again; delete one of the two pods"
             )
 
 
@@ -216,9 +216,9 @@ def _affinity_fault(affinity: BlockAffinity, block: IPAMBlock | None, records: I
     if host not in records.node_names:
         return "the node was removed without releasing it"
     if not affinity.confirmed:
-        return f"it is {affinity.spec.state}: a claim or a release was cut off half way"
+        return f"it is {affinity.spec.state}: a claim or a release was interrupted"
     if block is None:
-        return "there is no such block: a release was cut off half way, or the block was deleted by hand"
+        return "there is no such block: a release was interrupted, or the block was deleted by hand"
     if owner != host:
         return f"the block belongs to {f'node {owner}' if owner else 'no node'}: two nodes claimed it at once"
     labels = affinity_labels(host, cidr.version)

@@ -59,7 +59,7 @@ class RewriteBlock:
 
 @dataclass(frozen=True, slots=True)
 class CompleteClaim:
-    """Finish a claim that was cut off, or drop it if the block is another node's."""
+    """Finish a claim that was interrupted, or drop it if the block is another node's."""
 
     affinity: BlockAffinity
 

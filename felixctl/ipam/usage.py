@@ -91,7 +91,7 @@ def _borrower(one: Allocation) -> tuple[str, str]:
 
 
 def configuration(config: IPAMConfig | None) -> str:
-    """Return the settings that bind all nodes, those of an absent configuration included."""
+    """Return the settings of all nodes; without a configuration, the defaults."""
     spec = config.spec if config else None
     rows = (
         ("StrictAffinity", _word(spec.strict_affinity if spec else False)),

@@ -48,3 +48,9 @@ def test_configuration_is_made_changed_and_checked(felixctl: Felixctl) -> None:
     ended = felixctl("ipam", "configure", "--strictaffinity=false")
     assert (ended.status, "maxBlocksPerHost 4 needs strictAffinity true" in ended.err) == (1, True)
     assert felixctl("ipam", "show", "--show-configuration").out == shown
+
+
+def test_a_setting_that_is_not_obeyed_is_written_and_reported(felixctl: Felixctl) -> None:
+    ended = felixctl("ipam", "configure", "--kubevirt-ip-persistence", "Enabled")
+    assert (ended.status, ended.out) == (0, "Successfully set kubeVirtVMAddressPersistence to: Enabled\n")
+    assert ended.err.startswith('notice: IPAMConfig "default" spec.kubeVirtVMAddressPersistence: ')
