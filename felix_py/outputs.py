@@ -25,10 +25,11 @@ class Output:
 TUNNEL_DEVICE = Topic.POOLS | Topic.OWN_NODE | Topic.FELIX | Topic.MTU | Topic.TUNNEL_DEVICES
 TUNNEL_SETTINGS = TUNNEL_DEVICE | Topic.NODES
 TUNNEL_ROUTES = TUNNEL_SETTINGS | Topic.REMOTE_BLOCKS
-ROUTES = Topic.ROUTES | Topic.NEXT_HOPS | Topic.PODS | Topic.BLOCKS | TUNNEL_ROUTES
 POD_MTU = Topic.POOLS | Topic.FELIX | Topic.MTU
 SESSIONS = Topic.BGP | Topic.NODES | Topic.BLOCKS | Topic.POOLS
 ANNOUNCEMENTS = Topic.BORROWED | Topic.BLOCKS | Topic.POOLS | Topic.OWN_NODE
+# Whatever is announced is written first, or the write under way is waited for.
+ROUTES = Topic.ROUTES | Topic.NEXT_HOPS | Topic.PODS | TUNNEL_ROUTES | ANNOUNCEMENTS
 
 
 async def bring_in_line(outputs: tuple[Output, ...], due: Topic) -> None:

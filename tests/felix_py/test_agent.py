@@ -177,6 +177,20 @@ async def test_a_borrowed_address_is_announced_by_the_loop_after_its_route(tmp_p
         await until(lambda: BORROWED not in one.peers.announced)
 
 
+async def test_while_the_route_of_a_borrowed_address_is_on_its_way_the_address_is_not_announced(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path)
+    async with one.running() as agent:
+        await until(lambda: one.peers.announced)
+        one.kernel.open.clear()
+        attaching = asyncio.create_task(agent.attach(endpoint("10.65.9.9/32"), CALI.index))
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert BORROWED not in one.peers.announced
+        one.kernel.open.set()
+        await attaching
+        await until(lambda: BORROWED in one.peers.announced)
+
+
 async def test_a_pod_in_an_own_block_changes_no_announcement(tmp_path: Path) -> None:
     one = FakeNode(tmp_path)
     async with one.running() as agent:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from felix_py.outputs import Due, Output, bring_in_line
+from felix_py.outputs import ANNOUNCEMENTS, ROUTES, Due, Output, bring_in_line
 from felix_py.topics import Topic
 
 
@@ -34,6 +34,10 @@ async def test_an_output_runs_only_after_what_it_depends_on() -> None:
     assert done == ["routes"]
     await bring_in_line((output("routes", Topic.PODS),), Topic.NOTHING)
     assert done == ["routes"]
+
+
+def test_whatever_leads_to_an_announcement_leads_to_a_write_before_it() -> None:
+    assert ANNOUNCEMENTS in ROUTES
 
 
 async def test_an_output_that_waits_holds_up_the_ones_after_it() -> None:
