@@ -5,8 +5,14 @@ from __future__ import annotations
 import ast
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer import Context
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from felixctl.__main__ import app
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -50,6 +56,18 @@ def test_each_step_of_the_walk_names_a_function_that_is_there(file: str, functio
 )
 def test_files_and_folders_that_the_readme_names_exist(file: str) -> None:
     assert (ROOT / file).exists() or file.startswith("build/")
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/calicoctl.md"])
+def test_commands_that_a_document_names_are_there(document: str) -> None:
+    for line in re.findall(r"felixctl ([a-z][a-z -]*)", (ROOT / document).read_text()):
+        command: Any = get_command(app)
+        context = Context(command)
+        for word in line.split():
+            if isinstance(command, TyperGroup):
+                found = command.get_command(context, word)
+                assert found is not None, f"{document}: felixctl {line}: there is no {word}"
+                command, context = found, Context(found, parent=context)
 
 
 def test_ci_calls_the_readmes_own_test_command() -> None:
