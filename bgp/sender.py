@@ -73,10 +73,9 @@ class Sender:
         for _ in range(0, rib.pending, PREFIXES_PER_BATCH):
             batch = rib.next_batch(PREFIXES_PER_BATCH)
             if batch:
-                if len(self._ribs_out.groups) == 1:
-                    await self._send(batch, to=())  # every neighbour of ExaBGP's is a member
-                elif receivers := rib.receivers():
-                    await self._send(batch, to=receivers)
+                if receivers := rib.receivers():
+                    # Where there is one group, it has every neighbour of ExaBGP's: no need to name them.
+                    await self._send(batch, to=receivers if len(self._ribs_out.groups) > 1 else ())
                 rib.answered(batch)
         for address in rib.need_full_table():
             await self._send(rib.full_table(address), to=[address])

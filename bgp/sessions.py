@@ -164,8 +164,10 @@ def _overridden(candidates: Iterable[_Candidate], chosen: Mapping[str, _Candidat
     """Yield a notice for each BGPPeer whose session gave way to another BGPPeer's, where they differ."""
     for candidate in candidates:
         winner = chosen[candidate.neighbour.address]
-        differs = replace(candidate.neighbour, kind=winner.neighbour.kind) != winner.neighbour
-        if candidate.peer is not None and winner.peer is not candidate.peer and differs:
+        if candidate.peer is None or winner.peer is candidate.peer:
+            continue
+        same = replace(candidate.neighbour, kind=winner.neighbour.kind) == winner.neighbour
+        if not same or candidate.held_back != winner.held_back:
             yield notice_of(candidate.peer, "", _OVERRIDDEN)
 
 

@@ -158,6 +158,19 @@ async def test_a_neighbour_whose_reload_exabgp_died_under_is_given_the_table_too
     assert eor == end(OTHER)
 
 
+async def test_a_batch_that_no_neighbour_of_exabgps_is_there_for_is_not_sent() -> None:
+    """ExaBGP answers error to it; the neighbours that the reload makes get the table when they are up."""
+    bench = SenderBench()
+    bench.ribs.replace(routes(1, BLOCK))
+    bench.ribs.set_neighbours(neighbours(2), new={PEER})
+    assert await bench.lines() == []
+    bench.ribs.reload_done()
+    bench.up()
+    [announcement, eor] = await bench.lines()
+    assert announcement.startswith(f"neighbor {PEER} announce ")
+    assert eor == end(PEER)
+
+
 async def test_a_line_that_exabgp_refuses_is_logged_and_the_rest_goes_on(caplog: pytest.LogCaptureFixture) -> None:
     bench = SenderBench(2)
 

@@ -149,7 +149,8 @@ def test_a_peer_that_gives_way_to_another_yields_a_notice_if_they_differ() -> No
     first = BGPPeer.make("a", peerIP="192.0.2.99", asNumber=65001)
     same = BGPPeer.make("b", peerIP="192.0.2.99", asNumber=65001)
     other = BGPPeer.make("c", peerIP="192.0.2.99", asNumber=65002)
-    assert notices("n1", nodes(1), first, same, other) == [("c", "")]
+    filtered = BGPPeer.make("d", peerIP="192.0.2.99", asNumber=65001, filters=["reject-all"])
+    assert notices("n1", nodes(1), first, same, other, filtered) == [("c", ""), ("d", "")]
 
 
 def test_peers_that_yield_sessions_yield_no_notice() -> None:
