@@ -30,6 +30,7 @@ from bgp.exabgp_supervisor import ExaBGP
 from bgp.speaker import Speaker
 from net.prefix import Prefix
 from tests.bgp.exabgp_nodes import (
+    BLOCK,
     OURS,
     PATIENCE,
     address,
@@ -69,6 +70,21 @@ async def test_a_route_announced_before_the_session_is_up_arrives_with_it(tmp_pa
         await two.exabgp.reload(speaker(2, 1))
         await two.wait_until(lambda: two.routes(1) == OURS)
         assert not any(isinstance(event, EndOfRib) for event in two.events)
+
+
+async def test_a_command_reaches_exactly_the_neighbours_that_it_names(tmp_path: Path) -> None:
+    private, shared = Prefix.parse("10.65.2.0/26"), Prefix.parse("10.65.3.0/26")
+    ours = OURS[BLOCK]
+    async with mesh(tmp_path, 1, 2, 3) as (one, two, three):
+        lines = exabgp_commands.announce({private: ours}, to=[address(2)])
+        lines += exabgp_commands.announce({shared: ours}, to=[address(2), address(3)])
+        assert await one.exabgp.send(lines) == [True, True]
+        await two.wait_until(lambda: two.routes(1).keys() == {private, shared})
+        await three.wait_until(lambda: shared in three.routes(1))
+        assert three.routes(1).keys() == {shared}
+        assert await one.exabgp.send(exabgp_commands.withdraw({shared: ours}, to=[address(3)])) == [True]
+        await three.wait_until(lambda: not three.routes(1))
+        assert two.routes(1).keys() == {private, shared}
 
 
 async def test_each_command_is_answered_on_its_own(tmp_path: Path) -> None:
