@@ -221,10 +221,5 @@ class Agent:
 
     def pod_families(self) -> frozenset[int]:
         """Return the IP versions that pods get: those in which there is a pool, and this node has an address."""
-        pooled = {pool.bits for pool in self.snapshot.pool_prefixes()}
-        addresses = self.identity.addresses
-        return frozenset(
-            version
-            for version, bits, own in ((4, 32, addresses.ipv4), (6, 128, addresses.ipv6))
-            if own is not None and bits in pooled
-        )
+        pools = self.snapshot.pool_prefixes()
+        return frozenset(4 if pool.family == "ipv4" else 6 for pool in pools if self.identity.addresses.of_family(pool))

@@ -6,39 +6,45 @@ block is covered by the block, any other pod address inside a pool goes out on i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from bgp.speaker import Attributes
 from felix_py.identity import Addresses
-from felix_py.snapshot import Endpoint, Pool
+from felix_py.snapshot import Pool
 from net.prefix import Prefix
 
 
-def rib_out(
-    blocks: Iterable[Prefix],
-    endpoints: Iterable[Endpoint],
-    pools: Iterable[Pool],
-    node: Addresses,
-    tunnels: Iterable[Prefix] = (),
-) -> Mapping[Prefix, Attributes]:
-    """Return every announcement of this node. A family in which the node has no address announces nothing."""
-    own, pools = tuple(blocks), tuple(pools)
-    prefixes = [*own, *borrowed(own, endpoints, pools, tunnels)]
-    shared = {hop: Attributes(next_hop=hop) for hop in node if hop}
-    return {prefix: shared[hop] for prefix in prefixes if (hop := node.of_family(prefix)) and _exported(prefix, pools)}
+@dataclass(frozen=True, slots=True)
+class Announceable:
+    """What this node may have to announce.
+
+    addresses: of its pods and tunnels, each a /32 or /128. node: its own, the next hops.
+    """
+
+    blocks: tuple[Prefix, ...]
+    addresses: tuple[Prefix, ...]
+    pools: tuple[Pool, ...]
+    node: Addresses
+
+    def borrowed(self) -> list[Prefix]:
+        """Return the addresses that lie in a pool, but in no block of this node."""
+        return [
+            address
+            for address in self.addresses
+            if not any(block.contains(address) for block in self.blocks)
+            and any(pool.prefix.contains(address) for pool in self.pools)
+        ]
+
+    def exported(self, prefix: Prefix) -> bool:
+        return all(pool.exported for pool in self.pools if pool.prefix.contains(prefix))
 
 
-def borrowed(
-    blocks: Iterable[Prefix], endpoints: Iterable[Endpoint], pools: Iterable[Pool], tunnels: Iterable[Prefix] = ()
-) -> list[Prefix]:
-    """Return the addresses of our pods and tunnels that lie in a pool, but in no block of ours."""
-    own, pools = tuple(blocks), tuple(pools)
-    return [
-        address
-        for address in (*(address for endpoint in endpoints for address in endpoint.addresses), *tunnels)
-        if not any(block.contains(address) for block in own) and any(pool.prefix.contains(address) for pool in pools)
-    ]
-
-
-def _exported(prefix: Prefix, pools: tuple[Pool, ...]) -> bool:
-    return all(pool.exported for pool in pools if pool.prefix.contains(prefix))
+def rib_out(what: Announceable) -> Mapping[Prefix, Attributes]:
+    """Return every announcement of a node. A family in which the node has no address announces nothing."""
+    shared = {hop: Attributes(next_hop=hop) for hop in what.node if hop}
+    return {
+        prefix: shared[hop]
+        for prefix in (*what.blocks, *what.borrowed())
+        if (hop := what.node.of_family(prefix)) and what.exported(prefix)
+    }

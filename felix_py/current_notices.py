@@ -15,7 +15,7 @@ from datastore.record import Resource
 from datastore.store import Changed, Gone, InSync
 from felix_py.notices import notices_of
 
-_WITHOUT = (IPAMBlock, BlockAffinity)  # written by programs and read in full
+_WRITTEN_BY_PROGRAMS = (IPAMBlock, BlockAffinity)  # often, and every field is read
 
 Origin = tuple[str, str, str]
 
@@ -36,7 +36,7 @@ class CurrentNotices:
     def fold(self, event: Changed | Gone | InSync) -> tuple[Notice, ...]:
         """Take in one event of the datastore; return the notices that are new."""
         match event:
-            case Changed(resource=resource) if not self._silent(resource):
+            case Changed(resource=resource) if not self._yields_none(resource):
                 return self._put(_origin(resource), notices_of(resource))
             case Gone():
                 self._put((event.kind.KIND, event.namespace or "", event.name), ())
@@ -58,8 +58,10 @@ class CurrentNotices:
             self._by_origin[origin] = notices
         return new
 
-    def _silent(self, resource: Resource) -> bool:
-        return isinstance(resource, _WITHOUT) or (isinstance(resource, Node) and resource.name != self._node)
+    def _yields_none(self, resource: Resource) -> bool:
+        return isinstance(resource, _WRITTEN_BY_PROGRAMS) or (
+            isinstance(resource, Node) and resource.name != self._node
+        )
 
 
 def _origin(resource: Resource) -> Origin:

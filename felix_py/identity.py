@@ -19,7 +19,7 @@ class Addresses(NamedTuple):
     ipv6: bytes | None
 
     def of_family(self, prefix: Prefix) -> bytes | None:
-        return self.ipv4 if prefix.bits == 32 else self.ipv6
+        return self.ipv4 if prefix.family == "ipv4" else self.ipv6
 
 
 @dataclass(frozen=True, slots=True)

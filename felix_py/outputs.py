@@ -33,10 +33,14 @@ ROUTES = Topic.ROUTES | Topic.NEXT_HOPS | Topic.PODS | TUNNEL_ROUTES | ANNOUNCEM
 
 
 async def bring_in_line(outputs: tuple[Output, ...], due: Topic) -> None:
-    """Apply what depends on any of these topics, in order."""
+    """Apply what depends on any of these topics, in order. Raises what an output raises, with a note that names it."""
     for output in outputs:
         if output.on & due:
-            await output.apply()
+            try:
+                await output.apply()
+            except Exception as error:
+                error.add_note(f"while bringing in line: {output.name}")
+                raise
 
 
 class Due:

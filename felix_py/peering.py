@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from bgp.sessions import speaker_of
 from bgp.speaker import Attributes
 from datastore.notices import Notice
-from felix_py.announce import borrowed, rib_out
+from felix_py.announce import Announceable, rib_out
 from felix_py.edges import PeersClient
 from felix_py.encap.ipip import IPIP
 from felix_py.identity import Identity
@@ -57,28 +57,23 @@ class Peering:
 
     def exportable(self) -> Mapping[Prefix, Attributes]:
         """Return what this node has to announce by now."""
-        return rib_out(
-            self._snapshot.own_blocks(),
-            self._snapshot.endpoints.values(),
-            self._snapshot.pools.values(),
-            self._identity.addresses,
-            self._tunnel_addresses(),
-        )
+        return rib_out(self._announceable())
 
     def borrowed(self) -> list[Prefix]:
         """Return the addresses of our pods and tunnels that lie in other nodes' blocks."""
-        return borrowed(
-            self._snapshot.own_blocks(),
-            self._snapshot.endpoints.values(),
-            self._snapshot.pools.values(),
-            self._tunnel_addresses(),
-        )
+        return self._announceable().borrowed()
 
-    def _tunnel_addresses(self) -> list[Prefix]:
-        """Return the addresses of this node's tunnels, as its Node has them."""
-        own = self._snapshot.nodes.get(self._identity.node)
-        noted = own.tunnel_address(IPIP.kind) if own else None
-        return [Prefix.host(noted.packed)] if noted else []
+    def _announceable(self) -> Announceable:
+        snapshot = self._snapshot
+        own = snapshot.nodes.get(self._identity.node)
+        tunnel = own.tunnel_address(IPIP.kind) if own else None
+        of_pods = (address for endpoint in snapshot.endpoints.values() for address in endpoint.addresses)
+        return Announceable(
+            snapshot.own_blocks(),
+            (*of_pods, Prefix.host(tunnel.packed)) if tunnel else tuple(of_pods),
+            tuple(snapshot.pools.values()),
+            self._identity.addresses,
+        )
 
     def connected(self) -> None:
         self._away_since = None

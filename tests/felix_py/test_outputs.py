@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import pytest
+
 from felix_py.outputs import ANNOUNCEMENTS, ROUTES, Due, Output, bring_in_line
 from felix_py.topics import Topic
 
@@ -57,6 +59,19 @@ async def test_an_output_that_waits_holds_up_the_ones_after_it() -> None:
     gate.set()
     await running
     assert done == ["routes", "announcements"]
+
+
+async def test_an_output_that_fails_is_named_and_ends_the_pass() -> None:
+    done: list[str] = []
+
+    async def fail() -> None:
+        raise OSError("no buffer space")
+
+    outputs = (Output("routes", Topic.BLOCKS, fail), recorder(done)("announcements", Topic.BLOCKS))
+    with pytest.raises(OSError, match="no buffer space") as failed:
+        await bring_in_line(outputs, Topic.BLOCKS)
+    assert failed.value.__notes__ == ["while bringing in line: routes"]
+    assert not done
 
 
 async def test_what_is_not_taken_stays_due() -> None:
