@@ -45,7 +45,7 @@ class Reporter(Protocol):
         """Raises KernelError: the kernel could not be read."""
 
     async def check(self) -> InvariantReport:
-        """Check the invariants now."""
+        """Check the invariants now. Raises KernelError: the kernel could not be read."""
 
 
 class StatusPages:
@@ -83,7 +83,10 @@ class StatusPages:
         return _json_page(await self._reporter.status())
 
     async def _invariants(self, query: Query) -> Page:
-        return _json_page(await self._reporter.check())
+        try:
+            return _json_page(await self._reporter.check())
+        except KernelError as error:
+            return text_page(HTTPStatus.SERVICE_UNAVAILABLE, f"check the invariants: {error}\n")
 
     async def _routes(self, query: Query) -> Page:
         """The routes, all or `?prefix=` those that hold it or lie in it, at most `?limit=` of them."""

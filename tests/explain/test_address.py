@@ -17,12 +17,12 @@ def steps(records: ClusterRecords, asked: str) -> list[Step]:
     return list(about_end(records, end))
 
 
-def said(found: Iterable[Step]) -> list[tuple[str, StepState, str]]:
+def triples(found: Iterable[Step]) -> list[tuple[str, StepState, str]]:
     return [(step.about, step.state, step.text) for step in found]
 
 
 def test_a_pods_address_has_its_block_and_pool() -> None:
-    assert said(steps(RECORDS, "a")) == [
+    assert triples(steps(RECORDS, "a")) == [
         ("endpoint", StepState.OK, "10.65.1.1 on n1, block 10.65.1.0/26 of n1, pool pods")
     ]
 
@@ -60,7 +60,7 @@ def test_a_leaked_address_is_named_with_its_handle_and_the_command_that_repairs_
 
 def test_a_tunnels_address_is_as_it_should_be() -> None:
     records = replace(RECORDS, blocks=(block(1, {"10.65.1.2": Assigned("t", tunnel_of="n1")}),))
-    assert said(steps(records, "10.65.1.2")) == [("endpoint", StepState.OK, "the address of node n1's tunnel")]
+    assert triples(steps(records, "10.65.1.2")) == [("endpoint", StepState.OK, "the address of node n1's tunnel")]
 
 
 def test_addresses_that_no_pod_has_are_told_apart() -> None:

@@ -31,7 +31,7 @@ def test_a_packet_that_leaves_the_cluster_is_out_of_sight() -> None:
     assert (step.where, step.state) == ("beyond 192.0.2.254", StepState.UNSEEN)
 
 
-def test_a_device_that_was_not_seen_is_said_so() -> None:
+def test_a_device_that_was_not_seen_is_reported() -> None:
     cluster = TwoNodes()
     (step,) = link(cluster.leg(), cluster.n1, replace(TO_N2, device=None), 1500)
     assert step.state is StepState.UNSEEN

@@ -33,7 +33,7 @@ def test_a_route_through_a_router_is_chosen_if_it_is_the_one_the_agent_wants() -
     assert chosen_route((cluster := TwoNodes().n1_sends_b(DEFAULT, (wanted,))).leg(), cluster.n1) is None
 
 
-def test_a_route_that_is_not_ours_is_said_so() -> None:
+def test_a_route_that_is_not_ours_is_reported() -> None:
     cluster = TwoNodes().n1_sends_b(route("10.65.2.0/24", "eth0", "192.0.2.2", 4), ())
     taken = chosen_route(cluster.leg(), cluster.n1)
     assert taken

@@ -102,7 +102,7 @@ def test_a_node_that_announces_nothing_is_where_it_breaks() -> None:
     assert fault(cluster)[:2] == ("n2", "announcement")
 
 
-def test_an_address_that_no_node_has_claimed_is_said_so() -> None:
+def test_an_address_that_no_node_has_claimed_is_reported() -> None:
     cluster = TwoNodes()
     step = not_learned(cluster.leg(goal="10.65.9.9"), cluster.n1, "it is dropped")
     assert step.text == "no route to 10.65.9.9, and no node has claimed a block with it"

@@ -33,7 +33,7 @@ READY = AgentProgress(fib_read=True, datastore_in_sync=True, first_write=True)
 
 @dataclass
 class FakeReporter:
-    """An agent that is ready and has these routes; failure: what a trace meets in the kernel."""
+    """An agent that is ready and has these routes; failure: what a trace or a check meets in the kernel."""
 
     reached: AgentProgress = READY
     table: list[RouteStatus] = field(default_factory=list)
@@ -62,6 +62,8 @@ class FakeReporter:
         return NodeTrace("n1")
 
     async def check(self) -> InvariantReport:
+        if self.failure:
+            raise self.failure
         return InvariantReport(8, (BrokenInvariant(1, "two owners"),))
 
 
@@ -132,6 +134,11 @@ async def test_a_kernel_that_cannot_be_read_is_a_sentence() -> None:
     page = await ask(reporter, "/trace", **{"to": "10.0.0.1", "from": "10.0.0.2"})
     assert page.status == HTTPStatus.SERVICE_UNAVAILABLE
     assert await text(page) == "trace 10.0.0.2 to 10.0.0.1: read the devices: no memory\n"
+    page = await ask(reporter, "/invariants")
+    assert (page.status, await text(page)) == (
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "check the invariants: read the devices: no memory\n",
+    )
 
 
 async def read(reporter: FakeReporter, **query: str) -> RoutesPage:
