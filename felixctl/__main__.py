@@ -67,7 +67,7 @@ def felixctl(
 
     [dim]$[/dim] felixctl lab up                  [dim]# a whole cluster on this machine[/dim]
     [dim]$[/dim] felixctl node status             [dim]# this node's BGP sessions[/dim]
-    [dim]$[/dim] felixctl routes                  [dim]# its routes, and who wants each[/dim]
+    [dim]$[/dim] felixctl routes                  [dim]# its routes, and the source of each[/dim]
     [dim]$[/dim] felixctl why web-0 db-0          [dim]# why they reach each other, or not[/dim]
     [dim]$[/dim] felixctl ipam show --show-blocks [dim]# who has how many addresses[/dim]
     """

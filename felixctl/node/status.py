@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from datastore.notices import Notice
-from felix_py.status_model import HELD_BACK, AgentStatus, InvariantReport, SessionStatus
+from felix_py.status_model import AgentStatus, InvariantReport, SessionStatus
 from felixctl.tables import bordered
 from felixctl.terminal import Colour, painted
 
@@ -75,7 +75,7 @@ def _row(peer: SessionStatus, now: float) -> tuple[str, ...]:
 
 
 def _info(peer: SessionStatus) -> str:
-    if peer.state == HELD_BACK:
+    if peer.is_held_back:
         return "see below"
     return f"{peer.info}; {peer.stale} routes stale" if peer.stale else peer.info
 
@@ -88,7 +88,7 @@ def since(moment: float | None, now: float) -> str:
 
 
 def _held_back(peers: Iterable[SessionStatus]) -> str:
-    lines = (f"{peer.address}: {peer.info}" for peer in peers if peer.state == HELD_BACK)
+    lines = (f"{peer.address}: {peer.info}" for peer in peers if peer.is_held_back)
     return _section("Sessions that are held back", lines, Colour.BAD)
 
 

@@ -85,3 +85,14 @@ def test_a_route_as_json_has_its_attributes_and_note_as_text(felixctl: Felixctl,
 
 def test_the_summary_counts_by_source() -> None:
     assert summary(ROUTES) == "4 routes: 1 pods, 2 learned, 1 blocks; 1 not in the kernel"
+
+
+def test_on_a_terminal_routes_are_boxed_without_columns_that_are_empty(
+    felixctl: Felixctl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("felixctl.routes.is_terminal", lambda: True)
+    for routes, extra in ((ROUTES, ["FROM", "NOTE"]), (ROUTES[:1], [])):
+        with agent(tmp_path, answered(to_json(RoutesPage(routes)))):
+            lines = felixctl("routes", "--run-dir", str(tmp_path)).out.splitlines()
+        (tmp_path / "status.sock").unlink()
+        assert [cell.strip() for cell in lines[1].split("│")[1:-1]] == ["PREFIX", "SOURCE", "FIB", "ROUTE", *extra]
