@@ -27,7 +27,7 @@ def render(speaker: Speaker) -> str:
 
     Raises ConfigError: a value that ExaBGP's own check would let pass, and then misread.
     """
-    # ExaBGP demands a program that exists; the launcher replaces what would start it (attach_to).
+    # ExaBGP demands a program that exists; the launcher replaces what would start it (use_pipes).
     sections = [f"process {PROCESS} {{", "    run /bin/sh;", "    encoder json;", "}"]
     for neighbour in sorted(speaker.neighbours, key=lambda each: each.address):
         sections += [

@@ -47,7 +47,7 @@ def main() -> NoReturn:
     parser.add_argument("--validate", action="store_true", help="read the configuration and end")
     options = parser.parse_args()
     die_with_parent()
-    name_this_host_without_a_resolver()
+    set_host_name()
     if options.validate:
         run_exabgp("validate", "-n", options.configuration)
     try:
@@ -74,7 +74,7 @@ def die_with_parent() -> None:
         sys.exit(0)
 
 
-def name_this_host_without_a_resolver() -> None:
+def set_host_name() -> None:
     """Fill ExaBGP's host and domain name, which it would ask DNS for: up to 10 s at each start while DNS is down."""
     from exabgp.util import dns
 
@@ -102,19 +102,19 @@ def patch(commands: int, events: int) -> None:
     replacements: list[tuple[type, str, tuple[str, ...], Callable[..., Any]]] = [
         (Reactor, "_wait_for_io", ("self", "sleeptime"), wait_for_io),
         (Reactor, "active_peers", ("self",), active_peers),
-        (Reactor, "_pending_adjribout", ("self",), never),
+        (Reactor, "_pending_adjribout", ("self",), nothing_pending),
         (Peer, "run", ("self",), visit(Peer.run)),
-        (Peer, "reconfigure", ("self", "restart_neighbor"), keep_queued(Peer.reconfigure)),
-        (Peer, "handle_connection", ("self", "connection"), check_ttl(Peer.handle_connection)),
+        (Peer, "reconfigure", ("self", "restart_neighbor"), keep_queues(Peer.reconfigure)),
+        (Peer, "handle_connection", ("self", "connection"), check_incoming_ttl(Peer.handle_connection)),
         (
             Listener,
             "_listen",
             ("self", "local_ip", "peer_ip", "local_port", "use_md5", "md5_base64", "ttl_in"),
-            answer_from_nearby(Listener._listen),
+            send_gtsm_ttl(Listener._listen),
         ),
-        (Neighbor, "remove_self", ("self", "changes"), copy_little(Neighbor.remove_self)),
-        (ASYNC, "run", ("self",), work_off(ASYNC.run)),
-        (Processes, "_start", ("self", "process"), attach_to(commands, events)),
+        (Neighbor, "remove_self", ("self", "changes"), copy_prefix_only(Neighbor.remove_self)),
+        (ASYNC, "run", ("self",), run_commands(ASYNC.run)),
+        (Processes, "_start", ("self", "process"), use_pipes(commands, events)),
         (Delay, "increase", ("self",), increase_capped(Delay.increase)),
     ]
     for owner, name, expected, _ in replacements:
@@ -125,10 +125,10 @@ def patch(commands: int, events: int) -> None:
             )
     for owner, name, _, replacement in replacements:
         setattr(owner, name, replacement)
-    response_json.socket = KnownHost(socket.gethostname())
+    response_json.socket = FixedHostName(socket.gethostname())
 
 
-class KnownHost:
+class FixedHostName:
     """Takes the place of the socket module in ExaBGP's JSON encoder, which asks it for the host name for each line."""
 
     def __init__(self, name: str) -> None:
@@ -234,7 +234,7 @@ def visit(released: Callable[[Any], int]) -> Callable[[Any], int]:
     return run
 
 
-def never(reactor: Any) -> bool:
+def nothing_pending(reactor: Any) -> bool:
     """Return that no announcement waits, so that a reload is carried out.
 
     As released a reload asked for while any announcement waits, be it for a peer that is away, is forgotten.
@@ -242,7 +242,7 @@ def never(reactor: Any) -> bool:
     return False
 
 
-def keep_queued(released: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+def keep_queues(released: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
     """Return Peer.reconfigure that keeps end-of-RIBs and refreshes accepted but not sent when a reload comes."""
 
     def reconfigure(peer: Any, restart_neighbor: Any = None) -> None:
@@ -255,7 +255,7 @@ def keep_queued(released: Callable[[Any, Any], None]) -> Callable[[Any, Any], No
     return reconfigure
 
 
-def work_off(released: Callable[[Any], bool]) -> Callable[[Any], bool]:
+def run_commands(released: Callable[[Any], bool]) -> Callable[[Any], bool]:
     """Return ASYNC.run that works commands off for some milliseconds instead of fifty steps."""
     from exabgp.logger import log
 
@@ -280,7 +280,7 @@ def work_off(released: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return run
 
 
-def copy_little(released: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+def copy_prefix_only(released: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     """Return Neighbor.remove_self that copies of an announcement what differs from peer to peer, the prefix.
 
     As released it copies attributes and all, deeply, for every peer: half of the time an announcement takes.
@@ -294,7 +294,7 @@ def copy_little(released: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any
     return remove_self
 
 
-def check_ttl(released: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+def check_incoming_ttl(released: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     """Return Peer.handle_connection that holds a session the peer dialled to the neighbour's `incoming-ttl`.
 
     As released only what we dial is, or every peer that dials the same address (RFC 5082 is per neighbour).
@@ -310,7 +310,7 @@ def check_ttl(released: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     return handle_connection
 
 
-def answer_from_nearby(released: Callable[..., None]) -> Callable[..., None]:
+def send_gtsm_ttl(released: Callable[..., None]) -> Callable[..., None]:
     """Return Listener._listen whose sockets answer with the TTL that peers with TTL security ask for.
 
     As released the answer to their SYN bears 64, and they never see it.
@@ -327,7 +327,7 @@ def answer_from_nearby(released: Callable[..., None]) -> Callable[..., None]:
     return listen
 
 
-class Pipes:
+class InheritedPipes:
     """Our two pipe ends, where ExaBGP expects the child it would have started."""
 
     def __init__(self, commands: int, events: int, orderly: Callable[[], bool]) -> None:
@@ -350,7 +350,7 @@ class Pipes:
         self.terminate()
 
 
-def attach_to(commands: int, events: int) -> Callable[[Any, str], None]:
+def use_pipes(commands: int, events: int) -> Callable[[Any, str], None]:
     """Return Processes._start that uses the inherited descriptors in place of a child."""
     from exabgp.reactor.api.response import Response
     from exabgp.version import json as json_version
@@ -362,7 +362,7 @@ def attach_to(commands: int, events: int) -> Callable[[Any, str], None]:
         processes._ackjson[process] = False
         processes._ack[process] = True
         processes._restart[process] = False
-        processes._process[process] = Pipes(commands, events, lambda: processes.silence)
+        processes._process[process] = InheritedPipes(commands, events, lambda: processes.silence)
         processes._update_fds()
 
     return start

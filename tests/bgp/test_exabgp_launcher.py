@@ -267,7 +267,7 @@ def test_more_commands_than_fifty_steps_are_worked_off_per_turn(monkeypatch: pyt
         done.append(number)
 
     queue = asynchronous(*map(command, range(200)))
-    assert not exabgp_launcher.work_off(lambda _: False)(queue)
+    assert not exabgp_launcher.run_commands(lambda _: False)(queue)
     assert done == list(range(200))
 
 
@@ -282,7 +282,7 @@ def test_a_command_that_takes_long_goes_on_in_the_next_turn(monkeypatch: pytest.
             yield
 
     queue, turns = asynchronous(long()), 1
-    while exabgp_launcher.work_off(lambda _: False)(queue):
+    while exabgp_launcher.run_commands(lambda _: False)(queue):
         turns += 1
     assert steps == list(range(20))
     assert turns > 1
@@ -302,7 +302,7 @@ def test_a_command_that_fails_is_answered_and_the_next_one_done(monkeypatch: pyt
 
     queue = asynchronous(wrong(), right())
     queue._notify_error = done.append
-    exabgp_launcher.work_off(lambda _: False)(queue)
+    exabgp_launcher.run_commands(lambda _: False)(queue)
     assert done == ["command 0", "right"]
 
 
@@ -315,7 +315,7 @@ def test_peers_share_the_attributes_of_an_announcement_but_not_its_prefix() -> N
             super().__init__(nlri=nlri, attributes=attributes)
 
     said = Change(SimpleNamespace(nexthop=SimpleNamespace(SELF=False), action="announce"), {"med": 1})
-    copies = exabgp_launcher.copy_little(lambda *_: "released")
+    copies = exabgp_launcher.copy_prefix_only(lambda *_: "released")
     one, other = copies(None, said), copies(None, said)
     one.nlri.action = "withdraw"
     assert (said.nlri.action, other.nlri.action) == ("announce", "announce")
@@ -363,7 +363,7 @@ def test_no_resolver_is_asked_at_start(tmp_path: Path) -> None:
     )
     assert in_python(run.format("")).returncode != 99
     # And without the replacement it is: the test means something.
-    without = "exabgp_launcher.name_this_host_without_a_resolver = lambda: None\n"
+    without = "exabgp_launcher.set_host_name = lambda: None\n"
     assert in_python(run.format(without)).returncode == 99
 
 
@@ -438,13 +438,13 @@ def test_what_waits_to_be_sent_to_a_peer_survives_a_reload() -> None:
     def released(peer: Any, neighbor: Any) -> None:
         peer.neighbor = neighbor
 
-    exabgp_launcher.keep_queued(released)(one, new)
+    exabgp_launcher.keep_queues(released)(one, new)
     assert one.neighbor is new
     assert list(new.eor) == ["ipv4", "ipv6"]
 
 
 def test_a_reload_of_the_same_definition_repeats_nothing() -> None:
-    kept: Callable[[Any, Any], None] = exabgp_launcher.keep_queued(lambda peer, neighbor: None)
+    kept: Callable[[Any, Any], None] = exabgp_launcher.keep_queues(lambda peer, neighbor: None)
     one = SimpleNamespace(neighbor=SimpleNamespace(eor=deque(["ipv4"]), refresh=deque(), messages=deque()))
     kept(one, None)
     assert list(one.neighbor.eor) == ["ipv4"]
