@@ -29,6 +29,7 @@ class Host:
         self._addresses: dict[int, set[InterfaceAddress]] = {}
         self._names: dict[int, str] = {}
         self._up: dict[str, int] = {}
+        self._pods: set[int] = set()  # indices: a pod's device stays one when DEL renames it
         self._changed: set[str] = set()
         self.mtu = DEFAULT_MTU
 
@@ -46,6 +47,7 @@ class Host:
         """Take a whole reading for the truth; return what that may concern."""
         self._changed |= set(self._names.values())
         self._links = {link.index: link for link in links}
+        self._pods = {index for index, link in self._links.items() if index in self._pods or self.is_pods(link.name)}
         self._addresses = {}
         for address in addresses:
             self._addresses.setdefault(address.index, set()).add(address)
@@ -91,7 +93,7 @@ class Host:
                 self._up[link.name] = link.index
         names = {link.name, before.name if before else link.name}
         self._changed |= names
-        if all(map(self.is_pods, names)):
+        if self._is_only_pods(link, before, gone):
             return Topic.PODS
         topic = Topic.PODS | self._update_mtu()
         if names & self._tunnel_devices:
@@ -99,6 +101,15 @@ class Host:
         if before is None or gone or (before.up, before.carrier) != (link.up, link.carrier):
             topic |= Topic.NEXT_HOPS
         return topic
+
+    def _is_only_pods(self, link: Link, before: Link | None, gone: bool) -> bool:
+        """Whether a device was and is a pod's. One of the host that takes a pod's name no longer carries the host."""
+        known = link.index in self._pods
+        if gone:
+            self._pods.discard(link.index)
+        elif self.is_pods(link.name):
+            self._pods.add(link.index)
+        return known or (before is None and self.is_pods(link.name))
 
     def _fold_address(self, address: InterfaceAddress, gone: bool) -> Topic:
         of_device = self._addresses.setdefault(address.index, set())
@@ -126,8 +137,8 @@ class Host:
             for index, addresses in self._addresses.items()
             if index in links and any(one.address in self._own for one in addresses)
         }
-        used = carriers or {index for index, link in links.items() if link.up and self._may_send(link.name)}
+        used = carriers or {index for index, link in links.items() if link.up and self._may_send(link)}
         return min((links[index].mtu for index in used), default=DEFAULT_MTU)
 
-    def _may_send(self, name: str) -> bool:
-        return not EXCLUDED.fullmatch(name) and not self.is_pods(name)
+    def _may_send(self, link: Link) -> bool:
+        return link.index not in self._pods and not EXCLUDED.fullmatch(link.name)

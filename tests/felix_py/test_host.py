@@ -72,6 +72,14 @@ def test_a_pods_device_concerns_pods_alone() -> None:
     assert host().fold(LinkChanged(CALI0)) == Topic.PODS
 
 
+def test_a_pods_device_stays_one_when_it_is_put_out_of_the_way() -> None:
+    one = host([LO, ETH0, CALI0])
+    retired = replace(CALI0, name="felix7", up=False)
+    assert one.fold(LinkChanged(retired)) == Topic.PODS
+    assert one.fold(LinkChanged(retired, gone=True)) == Topic.PODS
+    assert one.fold(LinkChanged(replace(ETH1, index=7))) & Topic.NEXT_HOPS
+
+
 def test_a_device_of_the_host_concerns_next_hops_when_it_comes_goes_or_changes_carrier() -> None:
     one = host()
     assert one.fold(LinkChanged(ETH1)) & Topic.NEXT_HOPS
