@@ -14,13 +14,14 @@ import typer
 
 from felixctl.errors import FAILED, CommandError
 from felixctl.options import Output, OutputFormat
-from lab.timescale import TIMESCALE
+from lab.timescale import GIVE_UP_SECONDS
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from explain.step import Command
-    from lab.host import OnProgress, RunningLab
+    from lab.host import RunningLab
+    from lab.progress import OnProgress
 
 app = typer.Typer(
     help="A whole cluster on this machine, in namespaces of its own.",
@@ -39,7 +40,6 @@ Json = Annotated[Path | None, typer.Option("--json", help="Write the numbers of 
 Svg = Annotated[Path | None, typer.Option("--svg", help="Write the report as an SVG drawing to this file.")]
 
 PAGE_WIDTH = 110
-GIVE_UP_SECONDS = 60.0 * TIMESCALE
 
 
 @app.callback()
@@ -182,7 +182,7 @@ def why(
     from felixctl.connection import reading
     from felixctl.why import print_explanation, read_records
     from lab.host import HostError, ask_within
-    from lab.node_namespace import DATASTORE
+    from lab.paths import DATASTORE
 
     def read_page(node: str, page: str) -> Mapping[str, Any]:
         try:

@@ -18,11 +18,12 @@ from typing import Any
 
 from lab.namespaces import NamespaceError, become_sandbox, make_node_namespace
 from lab.node_namespace import ROUTER
+from lab.paths import CONTROL_SOCKET, TREE
+from lab.progress import emit, emit_progress
 from lab.spec import LabSpec, parse
 
-CONTROL = "/run/lab.sock"
 LOG = "/var/log/lab.log"
-BINDS = (Path(__file__).resolve().parent.parent, Path(sys.prefix), Path(sys.base_prefix))
+BINDS = (TREE, Path(sys.prefix), Path(sys.base_prefix))
 
 
 def main() -> int:
@@ -31,46 +32,32 @@ def main() -> int:
     try:
         become_sandbox(BINDS, dies_with_parent=order["dies_with_parent"])
         os.dup2(os.open(LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
-        return _direct(spec, order)
+        return _supervise(spec, order)
     except NamespaceError as error:
-        _emit({"failed": str(error)})
+        emit({"failed": str(error)})
     except Exception as error:
         # Whatever it is, the lab ends with it, and its log with the lab.
         traceback.print_exc()
-        _emit({"failed": f"run lab {spec.name}: {type(error).__name__}: {error}"})
+        emit({"failed": f"run lab {spec.name}: {type(error).__name__}: {error}"})
     return 1
 
 
-def _direct(spec: LabSpec, order: Mapping[str, Any]) -> int:
+def _supervise(spec: LabSpec, order: Mapping[str, Any]) -> int:
     """Make the nodes while this process still has one thread, then hand over to the loop."""
     names = [ROUTER, *(host.name for host in spec.hosts)]
-    _on_progress("the namespaces are there; making nodes", 0, len(spec.nodes))
+    emit_progress("the namespaces are there; making nodes", 0, len(spec.nodes))
     namespace_pids = {name: make_node_namespace(name, BINDS) for name in names}
 
     from lab.topology import wire
 
     wire(spec, namespace_pids)
-    _on_progress("nodes are wired", len(spec.nodes), len(spec.nodes))
+    emit_progress("nodes are wired", len(spec.nodes), len(spec.nodes))
 
     from lab.cluster import LabCluster
     from lab.control import serve
 
-    return asyncio.run(
-        serve(
-            LabCluster(spec, namespace_pids, _on_progress, order["started"]), CONTROL, order["give_up_seconds"], _emit
-        )
-    )
-
-
-def _on_progress(what: str, done: int, wanted: int) -> None:
-    _emit({"progress": what, "done": done, "wanted": wanted})
-
-
-def _emit(message: Mapping[str, Any]) -> None:
-    try:
-        print(json.dumps(message), flush=True)
-    except BrokenPipeError:  # the process that asked for the lab has its report and is gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    cluster = LabCluster(spec, namespace_pids, emit_progress, order["started"])
+    return asyncio.run(serve(cluster, CONTROL_SOCKET, order["give_up_seconds"]))
 
 
 if __name__ == "__main__":

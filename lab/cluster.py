@@ -15,7 +15,9 @@ import datastore
 from datastore.errors import DatastoreError
 from datastore.resources import read
 from lab.node import LabNode
-from lab.node_namespace import DATASTORE, ROUTER, NodeNamespace
+from lab.node_namespace import ROUTER, NodeNamespace
+from lab.paths import DATASTORE
+from lab.progress import OnProgress
 from lab.runtime import TRY_AGAIN, PluginError, RunningPod
 from lab.service import Service
 from lab.speaker import ForeignSpeaker
@@ -28,9 +30,6 @@ PING_SECONDS = 1.0 * TIMESCALE
 FIRST_PING_SECONDS = 0.25 * TIMESCALE  # while routes are still arriving: ask again soon
 ATTACHED_AT_ONCE = 8
 MOST_ENDS = 5  # of one program, before the lab is given up
-
-OnProgress = Callable[[str, int, int], None]
-"""Is called with what is being done, how much of it is there, and how much there will be."""
 
 
 class LabError(Exception):

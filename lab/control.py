@@ -8,13 +8,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lab.cluster import LabCluster, LabError
+from lab.progress import emit
 from lab.state import cluster_state
 from lab.traffic import ping_matrix
 
-Emit = Callable[[Mapping[str, Any]], None]
 
-
-async def serve(cluster: LabCluster, path: str, give_up_seconds: float, emit: Emit) -> int:
+async def serve(cluster: LabCluster, path: str, give_up_seconds: float) -> int:
     """Bring the cluster up, emit its report, and answer until the lab ends; return 1 if it never came up."""
     server = await asyncio.start_unix_server(_conversation(cluster), path)
     async with server:

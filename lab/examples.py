@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.paths import TREE
 from lab.spec import LabSpec, about, parse
-
-TREE = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,25 +13,20 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cni.build import build
 from lab.namespaces import NEWIPC, NEWNET, NEWNS, NEWPID, NEWUSER, NEWUTS, SEARCH_PATH, enter
-from lab.node_namespace import DATASTORE
+from lab.paths import CONTROL_SOCKET, DATASTORE, SHIM
+from lab.progress import OnProgress
 from lab.speaker import missing_packages
 from lab.spec import LabSpec, SpecError, parse, with_ipip
-from lab.timescale import TIMESCALE
+from lab.timescale import GIVE_UP_SECONDS, TIMESCALE
 
-CONTROL = "/run/lab.sock"
-TREE = Path(__file__).resolve().parent.parent
-SHIM = TREE / "build" / "felix-cni"
-GIVE_UP_SECONDS = 60.0 * TIMESCALE
 ANSWER_SECONDS = 90.0 * TIMESCALE  # a CNI call may take as long as the runtime waits for it
-
-OnProgress = Callable[[str, int, int], None]
 
 
 class HostError(Exception):
@@ -77,7 +72,7 @@ def ask_within(request: Mapping[str, Any]) -> Any:
     with socket.socket(socket.AF_UNIX) as connection:
         try:
             connection.settimeout(ANSWER_SECONDS)
-            connection.connect(CONTROL)
+            connection.connect(CONTROL_SOCKET)
             with connection.makefile("rw") as stream:
                 stream.write(json.dumps(request) + "\n")
                 stream.flush()

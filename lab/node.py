@@ -14,15 +14,12 @@ from typing import Any
 from cni.install import install_shim
 from felix_py.status_json import from_json
 from felix_py.status_model import AgentStatus, InvariantReport, RoutesPage, RouteStatus
-from lab.node_namespace import DATASTORE, NodeNamespace, kill
+from lab.node_namespace import NodeNamespace, kill
+from lab.paths import DATASTORE, SHIM, STATUS_SOCKET
 from lab.runtime import ContainerRuntime
 from lab.service import Service
 from lab.spec import LabNodeSpec
 from lab.timescale import TIMESCALE
-
-TREE = Path(__file__).resolve().parent.parent
-SHIM = TREE / "build" / "felix-cni"
-STATUS_SOCKET = "/run/felix/status.sock"
 
 _SIDECAR = ("--socket", "/run/felix/bgp.sock", "--state-dir", "/run/felix/bgp", "--timeout-factor", f"{TIMESCALE:g}")
 _PYTHON = {"PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}

@@ -14,7 +14,6 @@ from lab.namespaces import SEARCH_PATH
 
 ROUTER = "router"  # joins the subnets
 LAB_VARIABLE = "FELIX_LAB"  # in the environment of all that a lab starts
-DATASTORE = "sqlite:///srv/felix/cluster.db"  # one file, the same on every node
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,3 +9,4 @@ from __future__ import annotations
 import os
 
 TIMESCALE = 10.0 if "VMRUN" in os.environ else 1.0
+GIVE_UP_SECONDS = 60.0 * TIMESCALE  # after which a lab that is not all there reports what is

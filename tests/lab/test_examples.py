@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from lab import host
-from lab.examples import TREE, Example, examples
+from lab.examples import Example, examples
+from lab.paths import TREE
 
 ALL = examples()
 RUNNABLE = [each for each in ALL if host.kernel_has_ipip() or not each.spec.tunnels]

@@ -21,9 +21,9 @@ import pytest
 
 from lab.host import RunningLab, running_labs
 from lab.leftovers import final_leftovers, listing
+from lab.paths import TREE
 from lab.verdict import attributable
 
-TREE = Path(__file__).parents[2]
 STRANGER = 54321  # an ordinary user without a name, a home or a group
 
 SPEC = """

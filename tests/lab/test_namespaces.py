@@ -16,9 +16,8 @@ from typing import Any
 import pytest
 
 from lab.leftovers import final_leftovers, listing
+from lab.paths import TREE
 from lab.verdict import attributable
-
-TREE = Path(__file__).parents[2]
 
 ENTER = """
 import json, os, pathlib, signal, socket, subprocess, sys

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lab.node_namespace import DATASTORE
+from lab.paths import DATASTORE
 from tests.scenarios.cluster import Lab, lab_of, until
 
 RACK1, RACK2 = "192.0.2.0/24", "198.51.100.0/24"
