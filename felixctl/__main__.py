@@ -58,7 +58,8 @@ app = typer.Typer(
 @app.callback()
 def felixctl(
     allow_version_mismatch: Annotated[
-        bool, typer.Option("--allow-version-mismatch", hidden=True, help="For calicoctl's scripts: always so.")
+        bool,
+        typer.Option("--allow-version-mismatch", hidden=True, help="For calicoctl's scripts; it is always so."),
     ] = False,
 ) -> None:
     """See and change a felix-py cluster.
@@ -69,7 +70,7 @@ def felixctl(
     [dim]$[/dim] felixctl node status             [dim]# this node's BGP sessions[/dim]
     [dim]$[/dim] felixctl routes                  [dim]# its routes, and the source of each[/dim]
     [dim]$[/dim] felixctl why web-0 db-0          [dim]# why they reach each other, or not[/dim]
-    [dim]$[/dim] felixctl ipam show --show-blocks [dim]# who has how many addresses[/dim]
+    [dim]$[/dim] felixctl ipam show --show-blocks [dim]# how many addresses are in use[/dim]
     """
 
 

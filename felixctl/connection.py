@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import TypeVar
 
 import datastore
-from datastore.errors import DatastoreError
+from datastore.errors import DatastoreError, Invalid
 from datastore.store import Store
+from datastore.url import sqlite_path
 from felixctl.errors import CommandError, RejectedError
 from ipam.errors import IpamError
 
 T = TypeVar("T")
 
-_FILE = "sqlite:///"
-
 
 def reading(url: str, work: Callable[[Store], Awaitable[T]]) -> T:
     """Return what `work` reads from the store. Raises CommandError, also for a file that does not exist yet."""
-    if url.startswith(_FILE) and not (path := Path("/", url.removeprefix(_FILE))).exists():
+    try:
+        path = sqlite_path(url)
+    except Invalid as error:
+        raise CommandError(str(error)) from None
+    if path is not None and not path.exists():
         raise CommandError(
             f"open the datastore {path}: there is no such file; the agent and `felixctl apply` create it,"
             " or name another by --datastore or FELIX_DATASTORE"

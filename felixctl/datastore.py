@@ -55,6 +55,7 @@ for group in (app, migrate):
 
 async def _set(store: Store, ready: bool) -> bool:
     """Write whether the datastore is ready; False if it was so already."""
+    what = "unlock the datastore" if ready else "lock the datastore"
     for _ in range(ATTEMPTS):
         try:
             now = await store.get(ClusterInformation, "default")
@@ -63,10 +64,10 @@ async def _set(store: Store, ready: bool) -> bool:
             await store.update(now.with_spec(datastore_ready=ready))
         except NotFound:
             raise CommandError(
-                'lock the datastore: there is no ClusterInformation "default", which the first agent creates;'
-                " without it no address is assigned anyway"
+                f'{what}: there is no ClusterInformation "default", which the first agent creates;'
+                " without it no address is assigned"
             ) from None
         except Conflict:
             continue
         return True
-    raise CommandError(f"lock the datastore: lost {ATTEMPTS} races in a row; try again")
+    raise CommandError(f"{what}: lost {ATTEMPTS} races in a row; try again")

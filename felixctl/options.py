@@ -1,4 +1,4 @@
-"""Options that several commands share. Imported by every command, so it imports typer and nothing of ours."""
+"""Options that several commands share. Every command imports it, so it imports nothing of ours."""
 
 from __future__ import annotations
 

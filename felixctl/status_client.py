@@ -56,27 +56,30 @@ def get_page(run_dir: Path, page: str) -> str:
     path = run_dir / STATUS_SOCKET
     try:
         answer = _get(path, page)
-    except FileNotFoundError:
-        raise CommandError(
-            f"read the agent's status at {path}: there is no such socket, so no agent runs here;"
-            " start it (python -m felix_py), or name its folder by --run-dir"
-        ) from None
-    except ConnectionRefusedError:
-        raise CommandError(
-            f"read the agent's status at {path}: no process listens, so the agent has ended; start it again"
-        ) from None
-    except PermissionError:
-        raise CommandError(f"read the agent's status at {path}: this user may not connect to it") from None
-    except TimeoutError:
-        raise CommandError(
-            f"read the agent's status at {path}: no answer in {ANSWER_SECONDS:.0f} s; see the agent's log"
-        ) from None
     except OSError as error:
-        raise CommandError(f"read the agent's status at {path}: {error.strerror or error}") from None
+        raise CommandError(f"read the agent's status at {path}: {_reason(error)}") from None
     head, _, body = answer.partition(b"\r\n\r\n")
     if b" 200 " not in head.partition(b"\r\n")[0] + b" ":
         raise CommandError(f"read the agent's status at {path}: it answered {_first_line(head)}")
     return body.decode(errors="replace")
+
+
+def _reason(error: OSError) -> str:
+    """Return why the socket gave no answer, and what to do."""
+    match error:
+        case FileNotFoundError():
+            return (
+                "there is no such socket, so no agent runs here;"
+                " start it (python -m felix_py), or name its folder by --run-dir"
+            )
+        case ConnectionRefusedError():
+            return "no process listens, so the agent has ended; start it again"
+        case PermissionError():
+            return "this user may not connect to it"
+        case TimeoutError():
+            return f"no answer in {ANSWER_SECONDS:.0f} s; see the agent's log"
+        case _:
+            return error.strerror or str(error)
 
 
 def _get(path: Path, page: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Rows to text, in the two shapes that calicoctl's readers and their scripts know.
+"""Rows to text, in the two shapes of calicoctl's tables, which people and their scripts know.
 
 Pure, and of the standard library only: every command pays for what is imported here.
 """
@@ -10,12 +10,12 @@ from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 
 GAP = 3
-"""How many spaces stand behind the longest cell of a plain column."""
+"""How many spaces follow the longest cell of a plain column."""
 _NUMBER = re.compile(r"[-+]?[0-9]+(\.[0-9]+)?(e[-+][0-9]+)?")
 
 
 def plain(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return columns without borders, each cell padded (the last one too), and an empty line behind them."""
+    """Return columns without borders, each cell padded (the last one too), and a final empty line."""
     table = [heading, *rows]
     widths = _widths(table)
     return "".join(_plain_line(row, widths) for row in table) + "\n"

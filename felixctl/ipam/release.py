@@ -1,4 +1,4 @@
-"""`felixctl ipam release`: free addresses that are leaked, named one by one or by reports of `ipam check -o`."""
+"""`felixctl ipam release`: release leaked addresses, named one by one or by reports of `ipam check -o`."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def release(
 
 
 async def _release(store: Store, addresses: Sequence[Address], force: bool) -> str:
-    from ipam.allocator import Allocator  # costs every other command its import
+    from ipam.allocator import Allocator  # imported late: a misused command does not need it
 
     used = {} if force else await _in_use(store)
     if sentences := [

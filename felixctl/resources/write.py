@@ -117,6 +117,8 @@ def delete(
 
 
 class PatchType(StrEnum):
+    """The kinds of patch that calicoctl knows."""
+
     STRATEGIC = "strategic"
     JSON = "json"
     MERGE = "merge"
@@ -195,7 +197,7 @@ def _edit(url: str, key: ObjectKey, edit: Callable[[Json], Json]) -> list[Resour
 
 
 def _show_notices(written: Sequence[Resource]) -> None:
-    """Say what of the written resources is not obeyed. That is no error: the command ends with 0."""
+    """Print what of the written resources is not obeyed. That is no error: the command ends with 0."""
     from felixctl.resources import notices  # imported late: the rules of every kind come with it
 
     warn(notices.as_lines(written))
