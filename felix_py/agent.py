@@ -70,8 +70,8 @@ class Agent:
             Output("tunnel routes", on.TUNNEL_ROUTES, routing.state_tunnels),
             Output("stale routes", Topic.IN_SYNC, routing.allow_local_removal),
             Output("routes", on.ROUTES, routing.write),
-            Output("readiness", Topic.IN_SYNC, self.progress.wrote_first),
             Output("pod MTU", on.POD_MTU, self._write_pod_mtu),
+            Output("readiness", Topic.IN_SYNC, self.progress.wrote_first),
             Output("sessions", on.SESSIONS, self._configure_sessions),
             Output("announcements", on.ANNOUNCEMENTS, peering.announce),
         )

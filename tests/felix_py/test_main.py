@@ -1,4 +1,4 @@
-"""The agent's process from outside: what it says when it cannot start, and with which code it ends."""
+"""The agent's process from outside: what it prints when it cannot start, and with which code it ends."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import fcntl
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -46,11 +48,11 @@ def agent(namespace: str, folder: Path, **settings: str) -> subprocess.Popen[str
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def words_of(process: subprocess.Popen[str], code: int) -> str:
-    """Wait for a process to end with this code; return what it said."""
-    said, _ = process.communicate(timeout=PATIENCE_SECONDS)
-    assert process.returncode == code, said
-    return said
+def output_of(process: subprocess.Popen[str], code: int) -> str:
+    """Wait for a process to end with this code; return its output."""
+    output, _ = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == code, output
+    return output
 
 
 @pytest.mark.parametrize(
@@ -64,52 +66,59 @@ def words_of(process: subprocess.Popen[str], code: int) -> str:
 def test_a_bad_setting_ends_it_with_2_and_one_sentence(
     namespace: str, tmp_path: Path, name: str, value: str, reason: str, allowed: str
 ) -> None:
-    said = words_of(agent(namespace, tmp_path, **{name: value}), 2)
-    assert said == f"setting {name}='{value}': {reason}; use {allowed}; the agent does not start\n"
+    output = output_of(agent(namespace, tmp_path, **{name: value}), 2)
+    assert output == f"setting {name}='{value}': {reason}; use {allowed}; the agent does not start\n"
 
 
 async def test_another_nodes_address_ends_it_with_1_and_names_the_node(namespace: str, tmp_path: Path) -> None:
     store = datastore.open(f"sqlite://{tmp_path}/cluster.db")
     await store.create(Node.make("rival", annotations={"projectcalico.org/IPv4Address": "192.0.2.1/24"}))
     await store.close()
-    assert "node rival has it already" in words_of(agent(namespace, tmp_path), 1)
+    assert "node rival has it already" in output_of(agent(namespace, tmp_path), 1)
 
 
 def test_a_second_agent_on_a_node_ends_with_1_before_it_touches_anything(namespace: str, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     with (tmp_path / "run" / "agent.lock").open("w") as first:
         fcntl.flock(first, fcntl.LOCK_EX)
-        said = words_of(agent(namespace, tmp_path), 1)
-    assert f"start the agent in {tmp_path}/run: another agent is already running" in said
+        output = output_of(agent(namespace, tmp_path), 1)
+    assert f"start the agent in {tmp_path}/run: another agent is already running" in output
     assert not (tmp_path / "cluster.db").exists()
 
 
 def test_an_unreadable_datastore_ends_it_with_1_and_names_the_file(namespace: str, tmp_path: Path) -> None:
     (tmp_path / "cluster.db").write_text("this is no database, and long enough to be looked at\n" * 100)
-    assert f"{tmp_path}/cluster.db" in words_of(agent(namespace, tmp_path), 1)
+    assert f"{tmp_path}/cluster.db" in output_of(agent(namespace, tmp_path), 1)
 
 
 def test_no_address_that_fits_ends_it_with_1_and_names_the_setting(namespace: str, tmp_path: Path) -> None:
-    said = words_of(agent(namespace, tmp_path, IP_AUTODETECTION_METHOD="interface=wlan.*"), 1)
-    assert "interface=wlan.*" in said
+    output = output_of(agent(namespace, tmp_path, IP_AUTODETECTION_METHOD="interface=wlan.*"), 1)
+    assert "interface=wlan.*" in output
 
 
-def test_sigterm_ends_it_with_0_once_it_is_ready(namespace: str, tmp_path: Path) -> None:
-    process = agent(namespace, tmp_path)
+@contextmanager
+def ready_agent(namespace: str, folder: Path, **settings: str) -> Iterator[subprocess.Popen[str]]:
+    """Run an agent until it says that it is ready, and end it afterwards."""
+    process = agent(namespace, folder, **settings)
     assert process.stdout is not None
     try:
-        heard = ""
-        while "ready: pods may be attached" not in heard:
+        output = ""
+        while "ready: pods may be attached" not in output:
             line = process.stdout.readline()
-            assert line, heard
-            heard += line
-        assert (tmp_path / "nodename").read_text() == "n1"
-        assert (tmp_path / "mtu").read_text() == "1500"
-        process.terminate()
-        assert "routes stay as they are" in words_of(process, 0)
+            assert line, output
+            output += line
+        yield process
     finally:
         process.kill()
         process.wait()
+
+
+def test_sigterm_ends_it_with_0_once_it_is_ready(namespace: str, tmp_path: Path) -> None:
+    with ready_agent(namespace, tmp_path) as process:
+        assert (tmp_path / "nodename").read_text() == "n1"
+        assert (tmp_path / "mtu").read_text() == "1500"
+        process.terminate()
+        assert "routes stay as they are" in output_of(process, 0)
 
 
 def test_a_node_whose_address_is_on_its_loopback_takes_the_mtu_of_its_other_devices(
@@ -117,12 +126,14 @@ def test_a_node_whose_address_is_on_its_loopback_takes_the_mtu_of_its_other_devi
 ) -> None:
     for change in ("address add 203.0.113.7/32 dev lo", "link set eth0 mtu 1400"):
         subprocess.run(["ip", "-n", namespace, *change.split()], check=True)
-    process = agent(namespace, tmp_path, IP="203.0.113.7")
-    assert process.stdout is not None
-    try:
-        while "ready: pods may be attached" not in (line := process.stdout.readline()):
-            assert line
+    with ready_agent(namespace, tmp_path, IP="203.0.113.7"):
         assert (tmp_path / "mtu").read_text() == "1400"
-    finally:
-        process.kill()
-        process.wait()
+
+
+def test_a_changed_mtu_of_the_uplink_is_that_of_new_pods_without_a_restart(namespace: str, tmp_path: Path) -> None:
+    with ready_agent(namespace, tmp_path):
+        subprocess.run(["ip", "-n", namespace, *["link", "set", "eth0", "mtu", "1300"]], check=True)
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while (found := (tmp_path / "mtu").read_text()) != "1300":
+            assert time.monotonic() < deadline, found
+            time.sleep(0.01)
