@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_network
 from typing import NamedTuple
 
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock
@@ -18,6 +17,7 @@ from datastore.kinds.node import Node
 from felix_py.fib import Ownership
 from felix_py.rib import Rib, Source
 from felix_py.snapshot import Endpoint
+from ipam.block import Allocation, allocations
 from ipam.names import affine_host
 from kernel.route import BLACKHOLE, RouteSpec
 from net.prefix import Prefix
@@ -57,17 +57,6 @@ class Local:
     ownership: Ownership = field(default_factory=Ownership)
 
 
-class _Allocation(NamedTuple):
-    """One address in use, whose it is, and what IPAM knows of the owner."""
-
-    handle: str
-    owner: Mapping[str, str]
-
-    @property
-    def container(self) -> str:
-        return self.handle.rpartition(".")[2]
-
-
 def one_owner_an_address(records: NodeRecords, local: Local) -> Iterator[str]:
     owners: dict[Prefix, list[Endpoint]] = defaultdict(list)
     for endpoint in records.endpoints:
@@ -77,7 +66,7 @@ def one_owner_an_address(records: NodeRecords, local: Local) -> Iterator[str]:
     for address, endpoints in owners.items():
         if len(endpoints) > 1:
             yield f"address {address} has {len(endpoints)} owners: {', '.join(map(_title, endpoints))}"
-        elif address in allocated and allocated[address].container != endpoints[0].container_id:
+        elif address in allocated and _container_of(allocated[address]) != endpoints[0].container_id:
             yield f"address {address} of {_title(endpoints[0])} is allocated to {allocated[address].handle}"
 
 
@@ -91,12 +80,13 @@ def allocations_match_owners(records: NodeRecords, local: Local) -> Iterator[str
     tunnels = {text for key, text in annotations.items() if "TunnelAddr" in key}
     containers = {endpoint.container_id for endpoint in records.endpoints}
     for address, found in allocated.items():
-        if found.owner.get("node", local.node) != local.node:
+        owner = found.attributes
+        if owner.get("node", local.node) != local.node:
             continue
-        if found.owner.get("type", "").endswith("TunnelAddress") and address.address not in tunnels:
-            yield f"address {address} is allocated to {found.handle}, but the node has it not as its tunnel's"
-        if "pod" in found.owner and found.container not in containers and found.handle not in records.leaving:
-            yield f"address {address} is allocated to {found.handle} (pod {found.owner['pod']}), which no endpoint has"
+        if owner.get("type", "").endswith("TunnelAddress") and address.address not in tunnels:
+            yield f"address {address} is allocated to {found.handle}, but the Node does not note it as its tunnel's"
+        if "pod" in owner and _container_of(found) not in containers and found.handle not in records.leaving:
+            yield f"address {address} is allocated to {found.handle} (pod {owner['pod']}), which no endpoint has"
 
 
 def one_confirmed_affinity_a_block(records: NodeRecords, local: Local) -> Iterator[str]:
@@ -177,17 +167,14 @@ def persisting(first: Iterable[Violation], second: Iterable[Violation]) -> list[
     return sorted(set(first) & set(second))
 
 
-def _allocations(blocks: Iterable[IPAMBlock]) -> dict[Prefix, _Allocation]:
+def _allocations(blocks: Iterable[IPAMBlock]) -> dict[Prefix, Allocation]:
     """Return each address in use, as a /32 or /128."""
-    found: dict[Prefix, _Allocation] = {}
-    for block in blocks:
-        base = ip_network(block.spec.cidr)[0]
-        for ordinal, index in enumerate(block.spec.allocations):
-            if index is not None:
-                attribute = block.spec.attributes[index]
-                owner = attribute.secondary or {}
-                found[Prefix.host((base + ordinal).packed)] = _Allocation(attribute.handle_id or "", owner)
-    return found
+    return {Prefix.host(one.address.packed): one for block in blocks for one in allocations(block)}
+
+
+def _container_of(allocation: Allocation) -> str:
+    """Return the container that an attachment's handle ends in."""
+    return (allocation.handle or "").rpartition(".")[2]
 
 
 def _title(endpoint: Endpoint) -> str:
