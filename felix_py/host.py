@@ -131,14 +131,11 @@ class Host:
 
         A node whose address is on its loopback, as routed hosts have it, sends by any other device that is up.
         """
-        links = {index: link for index, link in self._links.items() if link.name != "lo"}
+        links = {i: link for i, link in self._links.items() if i not in self._pods and link.name != "lo"}
         carriers = {
             index
             for index, addresses in self._addresses.items()
             if index in links and any(one.address in self._own for one in addresses)
         }
-        used = carriers or {index for index, link in links.items() if link.up and self._may_send(link)}
+        used = carriers or {index for index, link in links.items() if link.up and not EXCLUDED.fullmatch(link.name)}
         return min((links[index].mtu for index in used), default=DEFAULT_MTU)
-
-    def _may_send(self, link: Link) -> bool:
-        return link.index not in self._pods and not EXCLUDED.fullmatch(link.name)

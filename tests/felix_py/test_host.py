@@ -160,7 +160,10 @@ def test_event_by_event_is_what_one_reading_at_the_end_shows(history: list[LinkC
             case LinkChanged(link, gone):
                 if any(other.name == link.name and other.index != link.index for other in there.values()):
                     continue
-                there.pop(link.index, None)
+                before = there.pop(link.index, None)
+                if before is not None and one.is_pods(before.name) and not one.is_pods(link.name):
+                    there[link.index] = before  # a pod's device stays one, whatever it is renamed to: see above
+                    continue
                 if gone:
                     has = {address for address in has if address.index != link.index}
                 else:
