@@ -1,0 +1,31 @@
+"""`felixctl lab`, as far as it needs no lab that is up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.felixctl.command import Felixctl
+
+
+def test_the_examples_are_listed_with_what_they_show(felixctl: Felixctl) -> None:
+    heading, *rows = felixctl("lab", "list").out.splitlines()
+    assert heading.split() == ["FILE", "NODES", "PODS", "SHOWS"]
+    assert any(row.startswith("examples/three-nodes.yaml ") for row in rows)
+
+
+def test_a_lab_that_is_not_up_is_a_sentence(felixctl: Felixctl) -> None:
+    for arguments in (
+        ["down", "no-such-lab"],
+        ["status", "--lab", "no-such-lab"],
+        ["kill", "n1", "--lab", "no-such-lab"],
+    ):
+        ended = felixctl("lab", *arguments)
+        assert (ended.status, ended.out) == (1, "")
+        assert ended.err.startswith("felixctl: ")
+        assert "no-such-lab" in ended.err
+
+
+def test_a_spec_that_is_none_is_a_sentence(felixctl: Felixctl, tmp_path: Path) -> None:
+    (tmp_path / "lab.yaml").write_text("nodes: many\n")
+    ended = felixctl("lab", "up", str(tmp_path / "lab.yaml"))
+    assert (ended.status, ended.out, ended.err.startswith("felixctl: nodes: ")) == (1, "", True)
