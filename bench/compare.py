@@ -4,8 +4,8 @@ Each round runs the same benchmark of both, one after the other, each with its o
 who goes first changes with every round, so that what else the machine does meets both alike. A row shows the ratio
 within each round: the median over the rounds, the least and the greatest. Above 1, NEW is better.
 
-Beside it stands the same ratio of the peer, which is one and the same program in both: how far it is from 1 is how
-much the machine moved, and no smaller difference of ours means anything.
+The peer is the same program in both, so its ratio shows how much the machine changed between the two, and no smaller
+difference means anything. Beside the peer: ours divided by the peer's within each round.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ class RowComparison:
     ours: Span
     peer_name: str
     peer: Span
+    beside_peer: Span
 
 
 def comparisons(rounds: Sequence[tuple[Rows, Rows]]) -> Iterator[RowComparison]:
@@ -61,14 +62,17 @@ def comparisons(rounds: Sequence[tuple[Rows, Rows]]) -> Iterator[RowComparison]:
         pairs = [(old[name], new[name]) for old, new in rounds]
         first = pairs[0][1]
         more_is_better = first.unit.endswith("/s")
+        ours = [_ratio(old.ours, new.ours, more_is_better) for old, new in pairs]
+        peers = [_ratio(old.peer, new.peer, more_is_better) for old, new in pairs]
         yield RowComparison(
             name,
             first.unit,
             median(old.ours for old, _ in pairs),
             median(new.ours for _, new in pairs),
-            Span.of([_ratio(old.ours, new.ours, more_is_better) for old, new in pairs]),
+            Span.of(ours),
             first.peer_name,
-            Span.of([_ratio(old.peer, new.peer, more_is_better) for old, new in pairs]),
+            Span.of(peers),
+            Span.of([mine / other for mine, other in zip(ours, peers, strict=True)]),
         )
 
 
@@ -101,11 +105,12 @@ def compare(name: str, old: Path, new: Path, rounds: int) -> list[RowComparison]
 
 def table(found: Sequence[RowComparison]) -> Iterator[str]:
     width = max(len(row.name) for row in found)
-    yield f"{'':{width}}  {'old':>10}  {'new':>10}  {'':9}  {'ratio of ours':<22}  ratio of the peer"
+    peer = f"ratio of {found[0].peer_name}"
+    yield f"{'':{width}}  {'old':>10}  {'new':>10}  {'':9}  {'ratio of ours':<21}  {peer:<25}  ours beside the peer"
     for row in found:
         yield (
-            f"{row.name:{width}}  {row.old:10,.4g}  {row.new:10,.4g}  {row.unit:9}  {row.ours!s:<22}  "
-            f"{row.peer} {row.peer_name}"
+            f"{row.name:{width}}  {row.old:10,.4g}  {row.new:10,.4g}  {row.unit:9}  "
+            f"{row.ours!s:<21}  {row.peer!s:<25}  {row.beside_peer}"
         )
 
 

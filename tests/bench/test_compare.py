@@ -31,9 +31,10 @@ def test_the_ratio_is_taken_within_each_round_so_that_a_slow_round_slows_both() 
     assert only(quiet, busy, quiet).ours == Span(1.0, 1.0, 1.2)
 
 
-def test_the_peers_ratio_shows_how_much_the_machine_moved() -> None:
+def test_the_peers_ratio_shows_how_much_the_machine_changed() -> None:
     moved = only((rows(duration("ADD", [2], [8], "ptp", "ms")), rows(duration("ADD", [4], [16], "ptp", "ms"))))
     assert moved.peer == moved.ours == Span(0.5, 0.5, 0.5)
+    assert moved.beside_peer == Span(1.0, 1.0, 1.0)
 
 
 def test_rows_that_only_one_checkout_has_are_left_out() -> None:
