@@ -79,6 +79,10 @@ class Host:
     def is_pods(self, name: str) -> bool:
         return name.startswith(self._pod_prefix)
 
+    def was_pods(self, link: Link) -> bool:
+        """Whether a device is a pod's, or was before DEL renamed it."""
+        return link.index in self._pods or self.is_pods(link.name)
+
     def _fold_link(self, link: Link, gone: bool) -> Topic:
         before = self._links.pop(link.index, None)
         if before is not None and self._up.get(before.name) == link.index:

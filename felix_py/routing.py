@@ -111,7 +111,7 @@ class Routing:
         """Take in that a device went down or away, and its routes with it. The host has not folded that in yet."""
         names = {link.name, self._host.names.get(link.index, link.name)}
         among: list[Prefix] | None = None
-        if self._snapshot.in_sync and any(map(self._host.is_pods, names)):
+        if self._snapshot.in_sync and self._host.was_pods(link):
             pods = [pod for pod in self._snapshot.endpoints.values() if pod.device in names]
             among = [address for pod in pods for address in pod.addresses]
         self.writer.lost_device(link.index, among)

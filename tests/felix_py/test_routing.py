@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 from bgp.speaker import LearnedPath
 from datastore.record import Resource
@@ -86,6 +87,15 @@ async def test_a_pods_device_that_is_lost_costs_that_pods_routes_only() -> None:
     await one.routing.write()
     one.routing.writer.fib.held[REMOTE] = DEVICE  # through the same device, but no address of its pod
     one.routing.lost_device(CALI)
+    assert set(one.routing.writer.fib.held) == {REMOTE}
+
+
+async def test_the_end_of_a_device_that_del_put_out_of_the_way_costs_no_look_at_the_table() -> None:
+    one = Routes()
+    retired = replace(CALI, name="felix7", up=False)
+    one.host.fold(LinkChanged(retired))
+    one.routing.writer.fib.held[REMOTE] = DEVICE
+    one.routing.lost_device(retired)
     assert set(one.routing.writer.fib.held) == {REMOTE}
 
 
