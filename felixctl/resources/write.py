@@ -50,6 +50,7 @@ def apply(
         items = read_manifests(files, recursive, namespace)
         steps = reading(url, lambda store: preview(store, items, plan.applied))
         show(plan.would_do(steps, len(items)))
+        _show_notices([step.resource for step in steps])
     else:
         _write_files("applied", files, recursive, namespace, url, plan.applied)
 

@@ -35,6 +35,13 @@ def test_what_was_written_and_is_not_obeyed_is_printed_on_stderr_with_status_0(f
         assert "notice" not in ended.out
 
 
+def test_a_dry_run_prints_the_notices_of_what_would_be_written(felixctl: Felixctl) -> None:
+    felixctl("apply", "-f", "-", stdin=PEER)
+    ended = felixctl("apply", "--dry-run", "-f", "-", stdin=FILTERED)
+    assert (ended.status, ended.out) == (0, 'would update BGPPeer "tor-1"\n')
+    assert ended.err.startswith('notice: BGPPeer "tor-1" spec.filters: ')
+
+
 def test_a_patch_prints_what_of_the_patched_resource_is_not_obeyed(felixctl: Felixctl) -> None:
     assert felixctl("apply", "-f", "-", stdin=PEER).err == ""
     ended = felixctl("patch", "bgppeer", "tor-1", "-p", '{"spec": {"filters": ["reject-all"]}}')
