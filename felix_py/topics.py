@@ -1,4 +1,4 @@
-"""What a change may concern: the word that what is folded in and what is brought in line have in common.
+"""What a change may concern: folds return it, outputs depend on it.
 
 Pure.
 """
