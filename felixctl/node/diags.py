@@ -115,21 +115,22 @@ def _end_of(path: Path) -> str:
 def _add_records(archive: Archive, url: str) -> None:
     from datastore.record import Resource
     from datastore.resources import KINDS
-    from datastore.store import Store
+    from datastore.store import Listed, Store
     from felixctl.connection import reading
     from felixctl.resources.documents import to_yaml
 
-    async def read(store: Store) -> dict[str, list[Resource]]:
-        return {kind: list((await store.list(model)).objects) for kind, model in KINDS.items()}
+    async def read(store: Store) -> dict[str, Listed[Resource]]:
+        return {kind: await store.list(model) for kind, model in KINDS.items()}
 
     try:
         found = reading(url, read)
     except CommandError as error:
         archive.unread.append(f"datastore: {error}")
         return
-    for kind, resources in found.items():
-        if resources:
-            records = [redaction.record(resource.to_json()) for resource in resources]
+    for kind, listed in found.items():
+        archive.unread += [f"datastore: {record.reason}" for record in listed.unreadable]
+        if listed.objects:
+            records = [redaction.record(resource.to_json()) for resource in listed.objects]
             archive.files[f"datastore/{kind}.yaml"] = to_yaml(records)
 
 

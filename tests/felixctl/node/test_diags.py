@@ -12,8 +12,9 @@ from felixctl.node import diags
 from tests.felixctl.agent import agent, answered
 from tests.felixctl.command import Felixctl
 from tests.felixctl.golden import printed
+from tests.felixctl.ipam.cluster import garble
 from tests.felixctl.node.test_status import STATUS
-from tests.felixctl.resources.examples import PEER
+from tests.felixctl.resources.examples import PEER, pool
 
 
 def files(path: Path) -> dict[str, str]:
@@ -57,6 +58,13 @@ def test_the_end_of_a_long_log_is_taken(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "a.log").write_text("0123456789")
     archive = diags.collect(tmp_path, "sqlite:///nowhere/c.db", [tmp_path / "a.log"], root=tmp_path)
     assert [text for name, text in archive.files.items() if name.endswith("a.log")] == ["6789"]
+
+
+def test_a_record_that_cannot_be_read_is_listed(felixctl: Felixctl, tmp_path: Path) -> None:
+    felixctl("apply", "-f", "-", stdin=pool("a", "10.1.0.0/16"))
+    garble(tmp_path, "IPPool", "a", "$.spec.cidr")
+    ended = felixctl("node", "diags", "-o", str(tmp_path / "a.tar.gz"), "--run-dir", str(tmp_path))
+    assert 'datastore: IPPool "a": spec.cidr' in ended.out
 
 
 def test_the_peers_of_the_cluster_are_in_the_archive(felixctl: Felixctl, tmp_path: Path) -> None:
