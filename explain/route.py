@@ -83,8 +83,9 @@ def route_fault(leg: Leg, trace: NodeTrace) -> Step:
 
 
 def _missing(leg: Leg, trace: NodeTrace, best: RouteStatus, effect: str) -> Step:
-    reason = "" if trace.repair else "it was deleted, and repair is off (FELIX_REPAIR=false)"
-    reason = str(best.note) if best.note else reason
+    reason = str(best.note or "")
+    if not reason and not trace.repair:
+        reason = "it was deleted, and repair is off (FELIX_REPAIR=false)"
     text = f"{best.source} wants {best.route}, and the kernel does not have it" + (f": {reason}" if reason else "")
     inspect = Command(trace.node, f"felixctl routes {leg.goal.address}")
     repair = Command(trace.node, f"{leg.ip} route replace {best.route}")

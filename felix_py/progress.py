@@ -1,4 +1,4 @@
-"""How far the agent is: what readiness is made of."""
+"""How far the agent is. What of it makes a node ready is decided by status_model.AgentProgress."""
 
 from __future__ import annotations
 
@@ -16,10 +16,6 @@ class Progress:
     sidecar_connected: bool = False
     learned_settled: bool = False
     _wrote: asyncio.Event = field(default_factory=asyncio.Event)
-
-    @property
-    def ready(self) -> bool:
-        return self.fib_read and self.datastore_in_sync and self.first_write
 
     async def wrote_first(self) -> None:
         """Note that the kernel has what the datastore asks for."""

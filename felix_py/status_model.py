@@ -28,6 +28,11 @@ class AgentProgress:
     learned_settled: bool = False
 
     @property
+    def ready(self) -> bool:
+        """Whether pods may be attached. BGP is not waited for."""
+        return not self.missing
+
+    @property
     def missing(self) -> tuple[str, ...]:
         """What has to be done before pods may be attached, a clause each."""
         steps = (

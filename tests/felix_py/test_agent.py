@@ -79,7 +79,7 @@ async def test_before_the_datastore_is_in_sync_learned_routes_are_written_and_no
         one.peers.report(Connected(), FROM_N2, ReplayEnd(True))
         await until(lambda: one.kernel.held(REMOTE) == LEARNED)
         assert (one.kernel.held(POD), one.kernel.held(BLOCK)) == (DEVICE, HOLE)
-        assert not one.agent.progress.ready
+        assert not one.agent.progress.first_write
         one.store.synced.set()
         await one.agent.ready()
         assert one.kernel.held(POD) is None

@@ -37,7 +37,8 @@ def test_progress_names_what_is_missing_until_pods_may_be_attached() -> None:
     assert AgentProgress(datastore_in_sync=True, first_write=True).missing == (
         "the kernel's routes have not been read",
     )
-    assert not AgentProgress(True, True, True).missing, "BGP is not waited for"
+    assert AgentProgress(True, True, True).ready, "BGP is not waited for"
+    assert not AgentProgress(True, False, True).ready
 
 
 def test_a_session_is_up_held_back_or_neither() -> None:
