@@ -175,7 +175,7 @@ BAD = [
     ),
     Bad(
         rules.no_lines_stand_twice,
-        {"cni/veth.py": source(_TWELVE), "kernel/links.py": source(f"def f():\n    pass\n# said twice\n{_TWELVE}")},
+        {"cni/veth.py": source(_TWELVE), "kernel/links.py": source(f"def f():\n    pass\n# a comment\n{_TWELVE}")},
         "kernel/links.py:5: 12 lines as at cni/veth.py:2",
     ),
     Bad(
