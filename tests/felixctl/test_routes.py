@@ -24,8 +24,6 @@ def route(prefix: str, source: str, *hops: IpHop, protocol: int = 80, **more: An
 
 PEER = ("192.0.2.2",)
 NOTE = RouteNote(RouteIssue.NEXT_HOP_UNREACHABLE, next_hops=("192.0.2.9",))
-
-
 ROUTES = (
     route("10.65.1.7/32", "pods", IpHop("cali12ab")),
     route("10.65.2.0/26", "learned", IpHop("eth0", "192.0.2.2"), protocol=81, peers=(*PEER, "192.0.2.8")),

@@ -32,17 +32,11 @@ def store_all(path: Path, resources: Iterable[Resource]) -> None:
 
 
 POOLS = [IPPool.read(record) for record in records("crs/ippools.yaml")]
-
-
 BLOCKS = [IPAMBlock.read(record) for record in records("crs/ipamblocks.yaml")]
-
-
 ENDPOINTS = [
     WorkloadEndpoint.read(item)
     for item in yaml.load(printed("cli/after-add-workloadendpoints.yaml"), Loader=TextDates)["items"]
 ]
-
-
 CLUSTER = IpamRecords(
     blocks=BLOCKS,
     pools=POOLS,
@@ -51,14 +45,8 @@ CLUSTER = IpamRecords(
     handles=[IPAMHandle.read(record) for record in records("crs/ipamhandles.yaml")],
     affinities=[BlockAffinity.read(record) for record in records("crs/blockaffinities.yaml")],
 )
-
-
 PATHS = ("ippools", "ipamblocks", "ipamhandles", "nodes", "blockaffinities", "clusterinformations")
-
-
 DB_HANDLE = "k8s-pod-network.68150cfc45bd62a7a166bb670b0a71ae123ece23eecdfe60aaf0a84e0bcb703d"
-
-
 DB = "node--3-k8s-db--1-eth0"
 
 

@@ -12,8 +12,6 @@ from datastore.store import Delete, Store, Update
 from tests.felixctl.ipam.cluster import DB, DB_HANDLE
 
 NODE_3 = "10-65-77-0-26"  # its block holds 10.65.77.7 of pod db-1 alone
-
-
 Damage = Callable[[Store], Awaitable[object]]
 
 
