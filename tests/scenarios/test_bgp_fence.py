@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from bgp.exabgp_process import ExaBGPError
 from bgp.exabgp_supervisor import ExaBGP
 from bgp.protocol import Announce, Complete, Configure, Hello, Withdraw, encode
 from bgp.sidecar import Sidecar
@@ -38,28 +37,20 @@ SPEAKER = Speaker(
 
 
 class WithoutFence(ExaBGP):
-    """Answers `done` at once and sends later, so that changes of one prefix meet in one batch."""
+    """Answers `done` at once and sends when it is told to, so that all changes of one prefix meet in one batch."""
 
-    _waiting: list[str]
-    _flush: asyncio.Task[None] | None = None
+    def __init__(self, state_dir: Path) -> None:
+        super().__init__(state_dir)
+        self._withheld: list[str] = []
 
     async def send(self, lines: Sequence[str]) -> list[bool]:
-        if self._flush is None or self._flush.done():
-            self._waiting = []
-            self._flush = asyncio.create_task(self._send_later())
-        self._waiting += lines
+        self._withheld += lines
         await asyncio.sleep(0)
         return [True] * len(lines)
 
-    async def _send_later(self) -> None:
-        await asyncio.sleep(0.02)
-        waiting, self._waiting = self._waiting, []
-        try:
-            await super().send(waiting)
-        except ExaBGPError:
-            return
-        if self._waiting:
-            await self._send_later()
+    async def release(self) -> None:
+        withheld, self._withheld = self._withheld, []
+        await super().send(withheld)
 
 
 @pytest.fixture
@@ -105,9 +96,12 @@ async def churn(socket: Path, operations: int) -> dict[str, int]:
     return wanted
 
 
-async def mismatches(sidecar: Sidecar, bird: Bird, wanted: dict[str, int], patience: float) -> set[str]:
-    """Return the prefixes at which BIRD differs, once it no longer does or `patience` is over."""
+async def all_sent(sidecar: Sidecar) -> None:
     await until(lambda: not any(rib.pending for rib in sidecar.ribs_out.groups.values()), "everything to be sent")
+
+
+async def mismatches(bird: Bird, wanted: dict[str, int], patience: float) -> set[str]:
+    """Return the prefixes at which BIRD differs, once it no longer does or `patience` is over."""
     deadline = asyncio.get_running_loop().time() + patience
     while True:
         held = await asyncio.to_thread(bird.routes)
@@ -124,7 +118,10 @@ async def end_state(exabgp: ExaBGP, bird: Bird, socket: Path, operations: int, p
         await first
         await until(lambda: bird.established(OURS), "the session")
         wanted = await churn(socket, operations)
-        return await mismatches(sidecar, bird, wanted, patience)
+        await all_sent(sidecar)
+        if isinstance(exabgp, WithoutFence):
+            await exabgp.release()
+        return await mismatches(bird, wanted, patience)
 
 
 async def test_five_thousand_changes_of_twenty_prefixes_leave_no_mismatch(bird: Bird, tmp_path: Path) -> None:
