@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -68,18 +69,18 @@ def run(
 
     began, before = time.monotonic(), listing()
     with _lab_errors(), _progress() as on_progress:
-        running, report = start(spec, on_progress, stays=False, give_up_seconds=give_up, ipip=ipip)
+        running, state = start(spec, on_progress, stays=False, give_up_seconds=give_up, ipip=ipip)
         own = namespaces_of(running.init_pid)
         running.end()
-    report["seconds"]["total"] = round(time.monotonic() - began, 3)
-    numbers = run_numbers(report, final_leftovers(before, own))
+    state = replace(state, seconds={**state.seconds, "total": round(time.monotonic() - began, 3)})
+    leftovers = final_leftovers(before, own)
     console = _console(record=svg is not None)
-    show(console, report, numbers)
+    show(console, state, leftovers)
     if json_file:
-        _write(json_file, json.dumps(numbers) + "\n")
+        _write(json_file, json.dumps(run_numbers(state, leftovers)) + "\n")
     if svg:
         _write(svg, drawing(console, f"felixctl lab run {spec}"))
-    if faults(numbers):
+    if faults(state, leftovers):
         raise typer.Exit(FAILED)
 
 
@@ -105,13 +106,13 @@ def up(spec: SpecFile, give_up: GiveUp = GIVE_UP_SECONDS, ipip: Ipip = None) -> 
     """
     from lab.host import start
     from lab.report import show
-    from lab.verdict import faults, run_numbers
+    from lab.verdict import faults
 
     with _lab_errors(), _progress() as on_progress:
-        _, report = start(spec, on_progress, stays=True, give_up_seconds=give_up, ipip=ipip)
-    show(_console(), report)
-    if found := faults(run_numbers(report, [])):
-        raise CommandError([*found, f"lab {report['name']} stays up for inspection, until felixctl lab down"])
+        _, state = start(spec, on_progress, stays=True, give_up_seconds=give_up, ipip=ipip)
+    show(_console(), state)
+    if found := faults(state, []):
+        raise CommandError([*found, f"lab {state.name} stays up for inspection, until felixctl lab down"])
 
 
 @app.command()
@@ -130,13 +131,15 @@ def status(
     lab: Lab = None, as_json: Annotated[bool, typer.Option("--json", help="Print plain values.")] = False
 ) -> None:
     """Report on a lab that is up, as it is now."""
+    from felix_py.status_json import from_json
     from lab.report import show
+    from lab.state_model import LabState
 
     report = _request(lab, {"verb": "status"})
     if as_json:
         typer.echo(json.dumps(report))
     else:
-        show(_console(), report)
+        show(_console(), from_json(LabState, report))
 
 
 @app.command(name="exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})

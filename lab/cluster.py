@@ -9,7 +9,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import datastore
 from datastore.errors import DatastoreError
@@ -22,6 +21,7 @@ from lab.runtime import TRY_AGAIN, PluginError, RunningPod
 from lab.service import Service
 from lab.speaker import ForeignSpeaker
 from lab.spec import LabSpec
+from lab.state_model import RefusedPod
 from lab.timescale import TIMESCALE
 from lab.traffic import Answers, Traffic, ping_all, pings
 
@@ -50,7 +50,7 @@ class LabCluster:
         self.speakers = {peer.name: ForeignSpeaker(namespaces[peer.name], peer, spec.nodes) for peer in spec.peers}
         self.traffic = Traffic()
         self.seconds: dict[str, float] = {}
-        self.refused: list[dict[str, Any]] = []
+        self.refused: list[RefusedPod] = []
 
     @property
     def pods(self) -> dict[str, RunningPod]:
@@ -121,9 +121,7 @@ class LabCluster:
                 await node.runtime.add(name)
             except PluginError as error:
                 if expected and expected.error in error.reason:
-                    self.refused.append(
-                        {"name": name, "node": node.spec.name, "code": error.code, "error": error.reason}
-                    )
+                    self.refused.append(RefusedPod(name, node.spec.name, error.code, error.reason))
                     return
                 if error.code != TRY_AGAIN:
                     raise LabError(str(error)) from None

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from felix_py.status_json import to_json
 from lab.cluster import LabCluster, LabError
 from lab.progress import emit
 from lab.state import cluster_state
@@ -19,7 +20,7 @@ async def serve(cluster: LabCluster, path: str, give_up_seconds: float) -> int:
     async with server:
         try:
             await cluster.bring_up(give_up_seconds)
-            emit({"report": await cluster_state(cluster)})
+            emit({"report": to_json(await cluster_state(cluster))})
         except LabError as error:
             emit({"failed": str(error)})
             return 1
@@ -46,7 +47,7 @@ def _conversation(
 async def _answer(cluster: LabCluster, request: Mapping[str, Any]) -> Any:
     match request:
         case {"verb": "status"}:
-            return await cluster_state(cluster)
+            return to_json(await cluster_state(cluster))
         case {"verb": "matrix"}:
             return ping_matrix(list(cluster.pods.values()), await cluster.ping())
         case {"verb": "page", "node": node, "page": page}:

@@ -19,11 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from cni.build import build
+from felix_py.status_json import from_json
 from lab.namespaces import NEWIPC, NEWNET, NEWNS, NEWPID, NEWUSER, NEWUTS, SEARCH_PATH, enter
 from lab.paths import CONTROL_SOCKET, DATASTORE, SHIM
 from lab.progress import OnProgress
 from lab.speaker import missing_packages
 from lab.spec import LabSpec, SpecError, parse, with_ipip
+from lab.state_model import LabState
 from lab.timescale import GIVE_UP_SECONDS, TIMESCALE
 
 ANSWER_SECONDS = 90.0 * TIMESCALE  # a CNI call may take as long as the runtime waits for it
@@ -93,8 +95,8 @@ def start(
     stays: bool,
     give_up_seconds: float = GIVE_UP_SECONDS,
     ipip: str | None = None,
-) -> tuple[RunningLab, dict[str, Any]]:
-    """Start a lab and return it with its first report, when its pods reach one another or the time is over.
+) -> tuple[RunningLab, LabState]:
+    """Start a lab and return it with its first state, when its pods reach one another or the time is over.
 
     A lab that does not stay dies with this process, however that ends. `ipip` is for all IPv4 pools, whatever the spec
     says. Raises HostError and SpecError.
@@ -114,11 +116,11 @@ def start(
     }
     process = _launch(spec.name, order)
     try:
-        report = _listen(process, on_progress)
+        state = _listen(process, on_progress)
     except BaseException:
         _end_all(process)
         raise
-    return RunningLab(spec.name, _init_pid_of(process.pid), process), report
+    return RunningLab(spec.name, _init_pid_of(process.pid), process), state
 
 
 def _require_kernel_and_packages(spec: LabSpec) -> None:
@@ -204,7 +206,7 @@ def inside_environment() -> dict[str, str]:
     }
 
 
-def _listen(process: subprocess.Popen[bytes], on_progress: OnProgress) -> dict[str, Any]:
+def _listen(process: subprocess.Popen[bytes], on_progress: OnProgress) -> LabState:
     """Pass on the progress that the lab emits, until its report. Raises HostError if it fails instead."""
     assert process.stdout and process.stderr
     for line in process.stdout:
@@ -212,7 +214,7 @@ def _listen(process: subprocess.Popen[bytes], on_progress: OnProgress) -> dict[s
             case {"progress": what, "done": done, "wanted": wanted}:
                 on_progress(what, done, wanted)
             case {"report": report}:
-                return dict(report)
+                return from_json(LabState, report)
             case {"failed": sentence}:
                 raise HostError(sentence)
     errors = process.stderr.read().decode(errors="replace").strip().splitlines()

@@ -1,6 +1,6 @@
 """What a lab run showed, as a page for a person.
 
-An edge: it prints on a console. The state of the cluster comes in as plain values (lab/state.py).
+An edge: it prints on a console.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import time
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
-from typing import Any
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -18,8 +17,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from felix_py.status_json import from_json
-from felix_py.status_model import RouteStatus, SessionStatus
+from felix_py.status_model import RouteStatus
+from lab.state_model import LabState, NodeState, PodState
 from lab.verdict import attributable, faults
 
 # A wider ping matrix is hard to read: its rows are summed up instead.
@@ -35,67 +34,67 @@ _SOURCES = {
 }
 
 
-def show(console: Console, state: Mapping[str, Any], numbers: Mapping[str, Any] | None = None) -> None:
-    """Print the page. With `numbers`, of a run that has ended, it closes with the verdict."""
+def show(console: Console, state: LabState, leftovers: Sequence[str] | None = None) -> None:
+    """Print the page. With what a run that has ended left behind, it closes with the verdict."""
     console.print()
     console.print(Panel.fit(_headline(state), border_style="blue", padding=(0, 2)))
     console.print(_nodes(state))
-    if state["refused"]["pods"]:
+    if state.refused.pods:
         console.print(_refused(state))
-    if any(node["peers"] for node in state["nodes"]):
+    if any(node.peers for node in state.nodes):
         console.print(_sessions(state))
-    for node in state["nodes"]:
+    for node in state.nodes:
         console.print(_routes(node))
-    if state["matrix"]:
+    if state.matrix:
         console.print(_matrix(state))
-    console.print(_closing(state, numbers))
+    console.print(_closing(state, leftovers))
 
 
-def _headline(state: Mapping[str, Any]) -> Text:
-    sessions, pings = state["sessions"], state["pings"]
-    line = Text.assemble(("lab ", "dim"), (state["name"], "bold"), f"  {len(state['nodes'])} nodes")
-    line.append(f" · {len(state['pods'])} pods")
+def _headline(state: LabState) -> Text:
+    sessions, pings = state.sessions, state.pings
+    line = Text.assemble(("lab ", "dim"), (state.name, "bold"), f"  {len(state.nodes)} nodes")
+    line.append(f" · {len(state.pods)} pods")
     line.append(" · ").append(
-        f"{sessions['established']}/{sessions['expected']} sessions",
-        _good(sessions["established"] == sessions["expected"]),
+        f"{sessions.established}/{sessions.expected} sessions",
+        _good(sessions.established == sessions.expected),
     )
-    line.append(" · ").append(f"{pings['sent'] - pings['lost']}/{pings['sent']} pings", _good(not pings["lost"]))
+    line.append(" · ").append(f"{pings.sent - pings.lost}/{pings.sent} pings", _good(not pings.lost))
     return line
 
 
-def _nodes(state: Mapping[str, Any]) -> Table:
+def _nodes(state: LabState) -> Table:
     table = _table("nodes", "node", "address", "AS", "own blocks", "pods")
-    for node in state["nodes"]:
-        pods = [pod for pod in state["pods"] if pod["node"] == node["name"]]
+    for node in state.nodes:
+        pods = [pod for pod in state.pods if pod.node == node.name]
         table.add_row(
-            Text(node["name"], "bold" if node["ready"] else "bold red"),
-            "\n".join(node["addresses"]),
-            str(node["as_number"] or "–"),
-            "\n".join(node["blocks"]) or "–",
+            Text(node.name, "bold" if node.ready else "bold red"),
+            "\n".join(node.addresses),
+            str(node.as_number or "–"),
+            "\n".join(node.blocks) or "–",
             "\n".join(_pod_lines(pods)) or "–",
         )
     return table
 
 
-def _pod_lines(pods: Sequence[Mapping[str, Any]]) -> list[str]:
-    lines = [f"{pod['name']}  {', '.join(pod['addresses'])}" for pod in pods[:LONGEST]]
+def _pod_lines(pods: Sequence[PodState]) -> list[str]:
+    lines = [f"{pod.name}  {', '.join(pod.addresses)}" for pod in pods[:LONGEST]]
     return [*lines, f"and {len(pods) - LONGEST} more"] if len(pods) > LONGEST else lines
 
 
-def _refused(state: Mapping[str, Any]) -> Table:
+def _refused(state: LabState) -> Table:
     table = _table("pods refused, as expected", "pod", "node", "code", "error")
-    for pod in state["refused"]["pods"]:
-        table.add_row(Text(pod["name"], "bold"), pod["node"], str(pod["code"]), pod["error"])
+    for pod in state.refused.pods:
+        table.add_row(Text(pod.name, "bold"), pod.node, str(pod.code), pod.error)
     return table
 
 
-def _sessions(state: Mapping[str, Any]) -> Table:
+def _sessions(state: LabState) -> Table:
     table = _table("sessions", "node", "peer", "kind", "state", "since", "learned", "announced")
     now = time.time()
-    for node in state["nodes"]:
-        for peer in (from_json(SessionStatus, record) for record in node["peers"]):
+    for node in state.nodes:
+        for peer in node.peers:
             table.add_row(
-                node["name"],
+                node.name,
                 peer.address,
                 peer.kind,
                 Text(peer.info or peer.state, _good(peer.is_up)),
@@ -106,10 +105,10 @@ def _sessions(state: Mapping[str, Any]) -> Table:
     return table
 
 
-def _routes(node: Mapping[str, Any]) -> Table:
-    table = _table(f"routes of {node['name']}", "kernel route", "wanted by")
-    routes = (from_json(RouteStatus, row) for row in node["routes"])
-    for source, rows in groupby((route for route in routes if route.best), key=attrgetter("source")):
+def _routes(node: NodeState) -> Table:
+    table = _table(f"routes of {node.name}", "kernel route", "wanted by")
+    best = [route for route in node.routes if route.best]
+    for source, rows in groupby(best, key=attrgetter("source")):
         _add_routes(table, source, list(rows))
     return table
 
@@ -125,8 +124,8 @@ def _add_routes(table: Table, source: str, rows: Sequence[RouteStatus]) -> None:
         table.add_row(Text(f"and {len(rows) - LONGEST} more", colour), Text(wanted_by, "dim"))
 
 
-def _matrix(state: Mapping[str, Any]) -> RenderableType:
-    matrix: Mapping[str, Mapping[str, float]] = state["matrix"]
+def _matrix(state: LabState) -> RenderableType:
+    matrix = state.matrix
     if len(matrix) > WIDEST_MATRIX:
         return _summed_up(state)
     table = _table("ping, in milliseconds", "from \\ to", *matrix, numbers=True)
@@ -141,50 +140,49 @@ def _trip(name: str, other: str, trips: Mapping[str, float]) -> Text:
     return Text(f"{trips[other]:.2f}", "green") if other in trips else Text("lost", "bold red")
 
 
-def _summed_up(state: Mapping[str, Any]) -> Table:
+def _summed_up(state: LabState) -> Table:
     """Return a row per node: how many of the pairs that begin there answered, and the slowest of them."""
-    matrix: Mapping[str, Mapping[str, float]] = state["matrix"]
+    matrix = state.matrix
     table = _table("pings between pods", "from the pods of", "pairs", "slowest (ms)", numbers=True)
-    for node in state["nodes"]:
-        rows = [matrix[pod["name"]] for pod in state["pods"] if pod["node"] == node["name"]]
+    for node in state.nodes:
+        rows = [matrix[pod.name] for pod in state.pods if pod.node == node.name]
         answered, asked = sum(map(len, rows)), len(rows) * (len(matrix) - 1)
         table.add_row(
-            Text(node["name"], "bold"),
+            Text(node.name, "bold"),
             Text(f"{answered}/{asked}", _good(answered == asked)),
             f"{max((trip for row in rows for trip in row.values()), default=0):.2f}",
         )
     return table
 
 
-def _closing(state: Mapping[str, Any], numbers: Mapping[str, Any] | None) -> Group:
-    invariants = state["invariants"]
-    seconds = (numbers or state)["seconds"]
+def _closing(state: LabState, leftovers: Sequence[str] | None) -> Group:
+    invariants = state.invariants
     lines = [
         Text.assemble(
-            ("times       ", "bold"), " · ".join(f"{k} {v:.1f} s" for k, v in seconds.items() if v is not None)
+            ("times       ", "bold"), " · ".join(f"{stage} {seconds:.1f} s" for stage, seconds in state.seconds.items())
         ),
         Text.assemble(
             ("invariants  ", "bold"),
             (
-                f"{invariants['checked']} checked, {len(invariants['violated'])} violated",
-                _good(bool(invariants["checked"]) and not invariants["violated"]),
+                f"{invariants.checked} checked, {len(invariants.violated)} violated",
+                _good(bool(invariants.checked) and not invariants.violated),
             ),
         ),
     ]
-    lines += [Text(f"note        {trouble}", "yellow") for trouble in state["troubles"]]
-    if numbers:
-        left = attributable(numbers["leftovers"])
+    lines += [Text(f"note        {trouble}", "yellow") for trouble in state.troubles]
+    if leftovers is not None:
+        left = attributable(leftovers)
         lines.append(Text.assemble(("left behind ", "bold"), (", ".join(left) or "nothing", _good(not left))))
-        others = [text for text in numbers["leftovers"] if text not in left]
+        others = [text for text in leftovers if text not in left]
         lines += [Text(f"note        {text} is new; the lab's, or another program's", "yellow") for text in others]
-        lines += [Text(f"✗ {fault}", "bold red") for fault in faults(numbers)] or [
-            Text("✓ every pod reaches every other" + _as_expected(numbers), "bold green")
+        lines += [Text(f"✗ {fault}", "bold red") for fault in faults(state, leftovers)] or [
+            Text("✓ every pod reaches every other" + _as_expected(state), "bold green")
         ]
     return Group(Text(), *lines)
 
 
-def _as_expected(numbers: Mapping[str, Any]) -> str:
-    refused = sum(node["refused"] for node in numbers.get("refused", {}).values())
+def _as_expected(state: LabState) -> str:
+    refused = len(state.refused.pods)
     return f"; {refused} pod{'s' if refused > 1 else ''} refused, as expected" if refused else ""
 
 

@@ -1,57 +1,68 @@
 """What is wrong with a lab run, if anything, and its numbers for a machine.
 
-Pure: the state of the cluster comes in as plain values (lab/state.py).
+Pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from felix_py.status_json import to_json
+from lab.state_model import LabState, Refusals
 
 SHARED_FOLDERS = ("/tmp", "/dev/shm")
 """Any program may write here at any moment: what is new there is reported, but cannot be attributed to the lab."""
 
 
-def run_numbers(state: Mapping[str, Any], leftovers: Iterable[str]) -> dict[str, Any]:
-    """Return the numbers of a run."""
-    refused = state["refused"]
+STAGES = ("up", "established", "reachable", "total")
+
+
+def run_numbers(state: LabState, leftovers: Iterable[str]) -> dict[str, Any]:
+    """Return the numbers of a run, for JSON."""
+    refused = {node: pods._asdict() for node, pods in refused_by_node(state.refused).items()}
     return {
-        "nodes": len(state["nodes"]),
-        "pods": len(state["pods"]),
-        **({"refused": refused_by_node(refused)} if refused["expected"] else {}),
-        "sessions": state["sessions"],
-        "pings": state["pings"],
-        "seconds": {name: state["seconds"].get(name) for name in ("up", "established", "reachable", "total")},
-        "invariants": state["invariants"],
+        "nodes": len(state.nodes),
+        "pods": len(state.pods),
+        **({"refused": refused} if refused else {}),
+        "sessions": to_json(state.sessions),
+        "pings": to_json(state.pings),
+        "seconds": {stage: state.seconds.get(stage) for stage in STAGES},
+        "invariants": to_json(state.invariants),
         "leftovers": list(leftovers),
     }
 
 
-def refused_by_node(refused: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+class RefusedCount(NamedTuple):
+    expected: int
+    refused: int
+
+
+def refused_by_node(refusals: Refusals) -> dict[str, RefusedCount]:
     """Return how many pods each node was expected to refuse, and how many it did."""
     return {
-        node: {"expected": expected, "refused": sum(pod["node"] == node for pod in refused["pods"])}
-        for node, expected in refused["expected"].items()
+        node: RefusedCount(expected, sum(pod.node == node for pod in refusals.pods))
+        for node, expected in refusals.expected.items()
     }
 
 
-def faults(numbers: Mapping[str, Any]) -> list[str]:
+def faults(state: LabState, leftovers: Iterable[str]) -> list[str]:
     """Return what is wrong with a run, one sentence each; nothing if it is as it should be."""
-    sessions, pings, invariants = numbers["sessions"], numbers["pings"], numbers["invariants"]
+    sessions, pings, invariants = state.sessions, state.pings, state.invariants
     found = []
-    if sessions["established"] != sessions["expected"]:
-        found.append(f"only {sessions['established']} of {sessions['expected']} sessions are up")
-    if pings["lost"]:
-        found.append(f"{pings['lost']} of {pings['sent']} pings were lost")
-    for node, pods in numbers.get("refused", {}).items():
-        if pods["refused"] != pods["expected"]:
-            found.append(f"pods refused on {node}: {pods['refused']}, while the spec expects {pods['expected']}")
-    if not invariants["checked"]:
+    if sessions.established != sessions.expected:
+        found.append(f"only {sessions.established} of {sessions.expected} sessions are up")
+    if pings.lost:
+        found.append(f"{pings.lost} of {pings.sent} pings were lost")
+    for node, pods in refused_by_node(state.refused).items():
+        if pods.refused != pods.expected:
+            found.append(f"pods refused on {node}: {pods.refused}, while the spec expects {pods.expected}")
+    if not invariants.checked:
         found.append("no agent has checked its invariants")
-    if numbers["seconds"]["reachable"] is None:
+    if "reachable" not in state.seconds:
         found.append("the pods did not all reach one another in time")
-    found += (f"invariant violated on {text}" for text in invariants["violated"])
-    found += (f"left behind: {text}" for text in attributable(numbers["leftovers"]))
+    found += (f"invariant violated on {text}" for text in invariants.violated)
+    found += (f"left behind: {text}" for text in attributable(leftovers))
     return found
 
 

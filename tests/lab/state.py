@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
-from felix_py.status_json import to_json
-from felix_py.status_model import RouteStatus
+from felix_py.status_model import RouteStatus, SessionStatus
+from lab.state_model import (
+    InvariantCount,
+    LabState,
+    NodeState,
+    PingCount,
+    PodState,
+    Refusals,
+    RefusedPod,
+    SessionCount,
+)
 from net.ip_route import IpHop, IpRoute
 from net.prefix import Prefix
 
 
-def lab_state() -> dict[str, Any]:
+def lab_state() -> LabState:
     pod, block = Prefix.parse("10.65.0.1/32"), Prefix.parse("10.65.0.0/26")
     routes = (
         RouteStatus(
@@ -21,31 +30,19 @@ def lab_state() -> dict[str, Any]:
         ),
         RouteStatus(IpRoute(block, "blackhole", protocol=80, metric=1030), "blocks", best=True, in_fib=True),
     )
-    return {
-        "name": "two",
-        "nodes": [
-            {
-                "name": name,
-                "addresses": ["192.0.2.1"],
-                "as_number": 64512,
-                "blocks": ["10.65.0.0/26"],
-                "ready": True,
-                "peers": [{"address": "192.0.2.9", "kind": "mesh", "state": "up", "since": 1.0, "info": "Established"}],
-                "routes": to_json(routes),
-            }
-            for name in ("n1", "n2")
-        ],
-        "pods": [{"name": f"n{i}-1", "node": f"n{i}", "addresses": [f"10.65.0.{i}"]} for i in (1, 2)],
-        "refused": {"expected": {}, "pods": []},
-        "sessions": {"expected": 2, "established": 2},
-        "matrix": {"n1-1": {"n2-1": 0.25}, "n2-1": {"n1-1": 0.5}},
-        "pings": {"sent": 2, "lost": 0},
-        "seconds": {"up": 1.0, "established": 2.0, "reachable": 2.5, "total": 3.0},
-        "invariants": {"checked": 8, "violated": []},
-        "troubles": [],
-    }
+    peer = SessionStatus("192.0.2.9", "mesh", "up", 1.0, "Established")
+    return LabState(
+        "two",
+        tuple(NodeState(name, ("192.0.2.1",), 64512, (str(block),), True, (peer,), routes) for name in ("n1", "n2")),
+        tuple(PodState(f"n{i}-1", f"n{i}", (f"10.65.0.{i}",)) for i in (1, 2)),
+        sessions=SessionCount(2, 2),
+        matrix={"n1-1": {"n2-1": 0.25}, "n2-1": {"n1-1": 0.5}},
+        pings=PingCount(2, 0),
+        seconds={"up": 1.0, "established": 2.0, "reachable": 2.5, "total": 3.0},
+        invariants=InvariantCount(8),
+    )
 
 
-def lab_state_with_a_refusal(expected: int) -> dict[str, Any]:
-    pod = {"name": "n2-9", "node": "n2", "code": 101, "error": "strictAffinity forbids borrowing"}
-    return lab_state() | {"refused": {"expected": {"n2": expected}, "pods": [pod]}}
+def lab_state_with_a_refusal(expected: int) -> LabState:
+    pod = RefusedPod("n2-9", "n2", 101, "strictAffinity forbids borrowing")
+    return replace(lab_state(), refused=Refusals({"n2": expected}, (pod,)))

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import io
-from typing import Any
+from dataclasses import replace
 
 from rich.console import Console
 
 from lab.report import show
-from lab.verdict import run_numbers
+from lab.state_model import InvariantCount, LabState, PingCount, PodState, SessionCount
 from tests.lab.state import lab_state, lab_state_with_a_refusal
 
 
-def page(shown: dict[str, Any], left: list[str]) -> str:
+def page(state: LabState, left: list[str]) -> str:
     console = Console(width=110, record=True, file=io.StringIO())
-    show(console, shown, run_numbers(shown, left))
+    show(console, state, left)
     return console.export_text()
 
 
@@ -26,13 +26,14 @@ def test_a_good_run_has_no_faults_and_says_so() -> None:
 
 
 def test_every_kind_of_fault_is_a_sentence() -> None:
-    bad = lab_state() | {
-        "sessions": {"expected": 2, "established": 1},
-        "pings": {"sent": 2, "lost": 1},
-        "matrix": {"n1-1": {}, "n2-1": {"n1-1": 0.5}},
-        "seconds": {"up": 1.0},
-        "invariants": {"checked": 8, "violated": ["n1: 7. a blackhole is a pod's address"]},
-    }
+    bad = replace(
+        lab_state(),
+        sessions=SessionCount(2, 1),
+        pings=PingCount(2, 1),
+        matrix={"n1-1": {}, "n2-1": {"n1-1": 0.5}},
+        seconds={"up": 1.0},
+        invariants=InvariantCount(8, ("n1: 7. a blackhole is a pod's address",)),
+    )
     text = page(bad, ["link cali1"])
     for sentence in (
         "only 1 of 2 sessions are up",
@@ -47,17 +48,17 @@ def test_every_kind_of_fault_is_a_sentence() -> None:
 
 def test_a_large_matrix_is_summed_up_by_node() -> None:
     names = [f"n{i % 2 + 1}-{i}" for i in range(100)]
-    pods = [{"name": name, "node": name[:2], "addresses": ["10.65.0.1"]} for name in names]
+    pods = tuple(PodState(name, name[:2], ("10.65.0.1",)) for name in names)
     matrix = {name: {other: 0.1 for other in names if other != name} for name in names}
-    text = page(lab_state() | {"matrix": matrix, "pods": pods}, [])
+    text = page(replace(lab_state(), matrix=matrix, pods=pods), [])
     assert text.count("4950/4950") == 2
     assert text.count("and 26 more") == 2
 
 
 def test_many_routes_of_one_source_do_not_hide_those_of_another() -> None:
-    shown = lab_state()
-    shown["nodes"][0]["routes"] = shown["nodes"][0]["routes"][:1] * 100 + shown["nodes"][0]["routes"][1:]
-    text = page(shown, [])
+    first, *others = lab_state().nodes
+    first = replace(first, routes=first.routes[:1] * 100 + first.routes[1:])
+    text = page(replace(lab_state(), nodes=(first, *others)), [])
     assert "and 76 more" in text
     assert text.count("blackhole 10.65.0.0/26") == 2
 

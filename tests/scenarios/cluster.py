@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from felix_py.status_json import to_json
 from lab.host import RunningLab, start
 from lab.timescale import TIMESCALE
 
@@ -102,8 +103,8 @@ def lab_of(spec: dict[str, Any], folder: Path, *, give_up_seconds: float = PATIE
     """Bring up a lab from a spec (without a name: it gets one of its own); end it."""
     file = folder / "lab.yaml"
     file.write_text(yaml.safe_dump({"name": f"t{os.getpid()}-{abs(hash(folder)) % 10000}", **spec}))
-    running, report = start(file, lambda what, done, wanted: None, stays=True, give_up_seconds=give_up_seconds)
-    lab = Lab(running, report)
+    running, state = start(file, lambda what, done, wanted: None, stays=True, give_up_seconds=give_up_seconds)
+    lab = Lab(running, to_json(state))
     try:
         yield lab
     finally:
