@@ -279,8 +279,8 @@ class NodeTrace:
     """
 
     node: str
-    kernel: KernelFacts = KernelFacts()
-    wanted: Mapping[str, tuple[RouteStatus, ...]] = field(default_factory=dict)
+    kernel: KernelFacts
+    wanted: Mapping[str, tuple[RouteStatus, ...]]
     announced: tuple[Prefix, ...] = ()
     repair: bool = True
     as_number: int | None = None

@@ -18,6 +18,7 @@ from felix_py.status_model import (
     AgentStatus,
     BrokenInvariant,
     InvariantReport,
+    KernelFacts,
     NodeTrace,
     RoutesPage,
     RouteStatus,
@@ -28,6 +29,7 @@ from net.ip_route import IpRoute
 from net.prefix import Prefix
 
 STATUS = AgentStatus("n1", "0.1.0", ready=True, routes={"pods": 1})
+TRACE = NodeTrace("n1", KernelFacts(), {})
 READY = AgentProgress(fib_read=True, datastore_in_sync=True, first_write=True)
 
 
@@ -59,7 +61,7 @@ class FakeReporter:
         if self.failure:
             raise self.failure
         self.asked += [to, from_]
-        return NodeTrace("n1")
+        return TRACE
 
     async def check(self) -> InvariantReport:
         if self.failure:
@@ -119,7 +121,7 @@ async def test_status_and_invariants_are_values_as_json() -> None:
 async def test_a_trace_is_asked_for_two_addresses() -> None:
     reporter = FakeReporter()
     page = await ask(reporter, "/trace", **{"to": "10.0.0.1", "from": "10.0.0.2"})
-    assert from_json(NodeTrace, json.loads(await text(page))) == NodeTrace("n1")
+    assert from_json(NodeTrace, json.loads(await text(page))) == TRACE
     assert reporter.asked == [Prefix.host("10.0.0.1"), Prefix.host("10.0.0.2")]
 
 
