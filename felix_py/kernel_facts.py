@@ -34,10 +34,11 @@ _DEAD_ENDS = {
 }
 
 
-def kernel_facts(to: bytes, from_: bytes, pods: Mapping[bytes, str]) -> KernelFacts:
+def kernel_facts(to: bytes, from_: bytes, pods: Mapping[bytes, str], namespaces: Path = NAMESPACES) -> KernelFacts:
     """Return the routes to both addresses, and the devices and pods they concern.
 
-    pods: the devices of those of the two that are addresses of pods here. Raises KernelError.
+    pods: the devices of those of the two that are addresses of pods here. namespaces: where those of pods have names.
+    Raises KernelError.
     """
     with closing(Devices()) as here:
         links = here.links()
@@ -46,7 +47,7 @@ def kernel_facts(to: bytes, from_: bytes, pods: Mapping[bytes, str]) -> KernelFa
         shown = {route.device for route in routes.values() if route} | set(pods.values())
         devices = tuple(_devices(links, here.addresses(), shown))
     other = {to: from_, from_: to}
-    read = {unpack(address): _pod_facts(address, other[address]) for address in pods}
+    read = {unpack(address): _pod_facts(address, other[address], namespaces) for address in pods}
     return KernelFacts(routes, devices, {address: facts for address, facts in read.items() if facts is not None})
 
 
@@ -93,9 +94,9 @@ def _longest(here: Devices, address: bytes, kind: RouteKind) -> tuple[Prefix, Ro
     return max(dead_ends, key=lambda entry: entry[0].length, default=None)
 
 
-def _pod_facts(address: bytes, other: bytes) -> PodFacts | None:
+def _pod_facts(address: bytes, other: bytes, namespaces: Path) -> PodFacts | None:
     """Return the device that has an address and its namespace's route to the other; None if none can be entered."""
-    for file in sorted(NAMESPACES.glob("*")):
+    for file in sorted(namespaces.glob("*")):
         try:
             netns = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:

@@ -5,12 +5,13 @@ node: eth0 192.0.2.1/24 ── far, cali1 ── eth0 10.65.1.1 :pod
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
-from felix_py.kernel_facts import kernel_facts
+from felix_py.kernel_facts import NAMESPACES, kernel_facts
 from felix_py.status_model import DeviceFacts, KernelFacts
 from kernel.netns import inside
 from net.prefix import pack
@@ -44,9 +45,11 @@ def node() -> Iterator[Namespace]:
         yield node
 
 
-def facts(node: Namespace, to: str, pods: dict[bytes, str] | None = None) -> KernelFacts:
+def facts(
+    node: Namespace, to: str, pods: Mapping[bytes, str] = MappingProxyType({}), namespaces: Path = NAMESPACES
+) -> KernelFacts:
     with inside(node.descriptor):
-        return kernel_facts(pack(to), POD, pods or {})
+        return kernel_facts(pack(to), POD, pods, namespaces)
 
 
 def device(found: KernelFacts, name: str) -> DeviceFacts:
@@ -92,16 +95,10 @@ def test_a_pod_is_read_in_its_own_namespace(node: Namespace) -> None:
     assert pod.route and str(pod.route).startswith("0.0.0.0/0 via 169.254.1.1 dev eth0")
 
 
-def test_a_pod_whose_namespace_has_no_name_is_left_out(
-    node: Namespace, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("felix_py.kernel_facts.NAMESPACES", tmp_path)
-    assert facts(node, "10.65.2.1", {POD: "cali1"}).pods == {}
+def test_a_pod_whose_namespace_has_no_name_is_left_out(node: Namespace, tmp_path: Path) -> None:
+    assert facts(node, "10.65.2.1", {POD: "cali1"}, tmp_path).pods == {}
 
 
-def test_a_file_that_is_no_namespace_is_passed_over(
-    node: Namespace, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_is_no_namespace_is_passed_over(node: Namespace, tmp_path: Path) -> None:
     (tmp_path / "odd").write_text("")
-    monkeypatch.setattr("felix_py.kernel_facts.NAMESPACES", tmp_path)
-    assert facts(node, "10.65.2.1", {POD: "cali1"}).pods == {}
+    assert facts(node, "10.65.2.1", {POD: "cali1"}, tmp_path).pods == {}
