@@ -34,7 +34,7 @@ lab-ipip: setup
 test-kernel: setup
 	$(VMRUN) --timeout 900 -- $(PY) -m tests.vm.ipip
 
-# Labs mostly wait and the rest mostly computes, so the two halves of the tests run side by side: 6 minutes instead of 10.
+# Labs mostly wait and the rest mostly computes, so the two halves of the tests run side by side.
 test: lint
 	@echo "labs and packages are tested side by side; each prints its result at its end, after some minutes"
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-labs test-packages
