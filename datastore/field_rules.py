@@ -94,9 +94,9 @@ class FieldRules:
     def not_obeyed(self, model: BaseModel, path: str = "") -> Iterator[tuple[str, NotObeyed]]:
         """Yield the fields that the model sets and that are not obeyed, by their path below `path`."""
         prefix = f"{path}." if path else ""
+        written = model.model_fields_set
         for name, model_field in type(model).model_fields.items():
-            value = getattr(model, name)
-            if name not in model.model_fields_set or _is_empty(value):
+            if name not in written or _is_empty(value := getattr(model, name)):
                 continue
             below = f"{prefix}{model_field.alias or name}"
             match self.fields[below]:

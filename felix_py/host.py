@@ -85,6 +85,8 @@ class Host:
 
     def _fold_link(self, link: Link, gone: bool) -> Topic:
         before = self._links.pop(link.index, None)
+        names = {link.name, before.name if before else link.name}
+        up_before = {name: self._up.get(name) for name in names}
         if before is not None and self._up.get(before.name) == link.index:
             del self._up[before.name]
         if gone:
@@ -95,11 +97,13 @@ class Host:
             self._names[link.index] = link.name
             if link.up:
                 self._up[link.name] = link.index
-        names = {link.name, before.name if before else link.name}
-        self._changed |= names
+        # A route depends on the index of a device that is up, on nothing else of it: most events change neither.
+        changed = {name for name, index in up_before.items() if self._up.get(name) != index}
+        self._changed |= changed
+        pods = Topic.PODS if changed else Topic.NOTHING
         if self._is_only_pods(link, before, gone):
-            return Topic.PODS
-        topic = Topic.PODS | self._update_mtu()
+            return pods
+        topic = pods | self._update_mtu()
         if names & self._tunnel_devices:
             topic |= Topic.TUNNEL_DEVICES
         if before is None or gone or (before.up, before.carrier) != (link.up, link.carrier):

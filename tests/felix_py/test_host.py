@@ -72,11 +72,19 @@ def test_a_pods_device_concerns_pods_alone() -> None:
     assert host().fold(LinkChanged(CALI0)) == Topic.PODS
 
 
+def test_the_events_of_a_pod_that_was_just_attached_concern_nothing() -> None:
+    one = host()
+    one.attached("cali0", 7)
+    assert one.fold(LinkChanged(replace(CALI0, carrier=False))) == Topic.NOTHING
+    assert one.fold(LinkChanged(CALI0)) == Topic.NOTHING
+    assert one.take_changed() == set()
+
+
 def test_a_pods_device_stays_one_when_it_is_put_out_of_the_way() -> None:
     one = host([LO, ETH0, CALI0])
     retired = replace(CALI0, name="felix7", up=False)
     assert one.fold(LinkChanged(retired)) == Topic.PODS
-    assert one.fold(LinkChanged(retired, gone=True)) == Topic.PODS
+    assert one.fold(LinkChanged(retired, gone=True)) == Topic.NOTHING
     assert one.fold(LinkChanged(replace(ETH1, index=7))) & Topic.NEXT_HOPS
 
 
