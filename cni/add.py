@@ -10,11 +10,12 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any
 
 from cni.attacher import Attacher
 from cni.delete import Cleanup
-from cni.endpoints import Endpoints
+from cni.endpoints import NETWORK, Endpoints, is_of
 from cni.journal import PendingRelease
 from cni.pod_devices import PodDevices, VethPair
 from cni.pod_network import PodNetwork, gateway_of, requested_network
@@ -70,18 +71,22 @@ class AddVerb:
         await self._cleanup.release_journaled(attachment.container_id)
         _, present, leftover = await asyncio.gather(
             self._endpoints.require_ready(),
-            self._endpoints.get(pod),
+            self._endpoints.get(pod, attachment.device),
             found_or_none(self._store.get(IPAMHandle, handle_name(attachment.handle))),
         )
-        if present is not None and present.spec.container_id == attachment.container_id:
-            return self._repeat_add(request, present, netns)
+        former = self._former(request, present)
+        if present is not None and former is not None and (result := self._repeat(request, present, former, netns)):
+            return result
         async with AsyncExitStack() as undo:
             undo.push_async_callback(self._undo_release, PendingRelease(attachment, pod))
-            if leftover is not None:  # of an ADD of this container that was killed before it wrote the endpoint
+            kept = await self._addresses_kept(attachment, present, wanted) if former == attachment else ()
+            if leftover is not None and not kept:  # of an ADD that was killed before it wrote the endpoint
                 await self._allocator.release_handle(attachment.handle)
-            network = self._network(request, await self._assign(request, wanted))
-            if present is not None:  # of an older container, whose DEL is late
+            network = self._network(request, kept or await self._assign(request, wanted))
+            if present is not None:  # of an older container, whose DEL is late, or of a former life of this one
                 await self._attacher.detach(present)
+            if former is not None and former != attachment:  # the network had another name in that life
+                await self._allocator.release_handle(former.handle)
             undo.callback(self._undo_make, attachment, network.host_name)
             pair = await self._devices.make(network, netns)
             endpoint = self._endpoint(request, network, pair)
@@ -93,11 +98,35 @@ class AddVerb:
         log.info("ADD %s: %s on %s", describe(attachment, pod), addresses, network.host_name)
         return _rendered(request, network, pair)
 
-    def _repeat_add(self, request: CniRequest, endpoint: WorkloadEndpoint, netns: int) -> dict[str, Any]:
-        """Answer a repeated ADD: with the same result if everything is as it was made, else with an error."""
+    @staticmethod
+    def _former(request: CniRequest, present: WorkloadEndpoint | None) -> Attachment | None:
+        """Return whose the endpoint is, if it is of this container and device; the network may differ."""
+        if present is None or present.spec.container_id != request.attachment.container_id:
+            return None
+        network = present.annotations.get(NETWORK, request.network.name)
+        former = request.attachment._replace(network=network)
+        return former if is_of(present, former) else None
+
+    def _repeat(
+        self, request: CniRequest, endpoint: WorkloadEndpoint, former: Attachment, netns: int
+    ) -> dict[str, Any] | None:
+        """Answer a repeated ADD with the same result; None where only remains of a former life are left.
+
+        A container whose id returns in a new namespace, as after a power cut, has no device of ours in it. Raises
+        CniError (100): it has, but not as it was made, or to another network.
+        """
         network = self._network(request, endpoint.addresses)
-        pair, differences = self._devices.inspect(network, netns)
-        if pair is None or differences:
+        pair, differences = self._devices.inspect(replace(network, attachment=former), netns)
+        if pair is None:
+            log.info(
+                "ADD %s: what is left of it is cleared: %s",
+                describe(request.attachment, request.pod),
+                "; ".join(differences),
+            )
+            return None
+        if former != request.attachment:
+            differences = [f"{former.device} leads to network {former.network}"]
+        if differences:
             raise CniError(
                 Code.ALREADY_ATTACHED,
                 f"ADD {describe(request.attachment, request.pod)}: this container is attached already, but not as it "
@@ -105,8 +134,18 @@ class AddVerb:
             )
         return _rendered(request, network, pair)
 
+    async def _addresses_kept(
+        self, attachment: Attachment, endpoint: WorkloadEndpoint | None, wanted: AddressRequest
+    ) -> tuple[Address, ...]:
+        """Return the addresses of a former life, if they are still reserved and are what is wanted."""
+        if endpoint is None or set(endpoint.addresses) != set(await self._allocator.held(attachment.handle)):
+            return ()
+        return endpoint.addresses if wanted.is_met_by(endpoint.addresses) else ()
+
     def _network(self, request: CniRequest, addresses: tuple[Address, ...]) -> PodNetwork:
-        return requested_network(request, self._settings.device_of(request.pod), addresses, self._pod_mtu())
+        return requested_network(
+            request, self._settings.host_name(request.pod, request.attachment.device), addresses, self._pod_mtu()
+        )
 
     async def _assign(self, request: CniRequest, wanted: AddressRequest) -> tuple[Address, ...]:
         """Reserve every address wanted; after an error some may be reserved, which the caller releases by handle."""
@@ -142,16 +181,17 @@ class AddVerb:
             ) from error
 
     def _endpoint(self, request: CniRequest, network: PodNetwork, pair: VethPair) -> WorkloadEndpoint:
-        pod = request.pod
+        attachment, pod = request.attachment, request.pod
         return WorkloadEndpoint.make(
-            workload_endpoint_name(self._settings.node, pod.name),
+            workload_endpoint_name(self._settings.node, pod.name, endpoint=attachment.device),
             namespace=pod.namespace,
+            annotations={NETWORK: attachment.network},
             labels={"projectcalico.org/namespace": pod.namespace, "projectcalico.org/orchestrator": "k8s"},
             node=self._settings.node,
             orchestrator="k8s",
             pod=pod.name,
-            endpoint="eth0",
-            containerID=request.attachment.container_id,
+            endpoint=attachment.device,
+            containerID=attachment.container_id,
             interfaceName=network.host_name,
             ipNetworks=[str(prefix) for prefix in network.prefixes],
             mac=pair.mac,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Iterable
 
-from cni.endpoints import Endpoints, is_of
+from cni.endpoints import NETWORK, Endpoints, is_of
 from cni.pod_devices import PodDevices
 from cni.pod_network import PodNetwork, requested_network
 from cni.protocol import (
@@ -47,10 +47,10 @@ class CheckVerb:
             raise CniError(
                 Code.INVALID_CONFIGURATION, f"CHECK {describe(attachment, pod)}: the configuration has no prevResult"
             )
-        endpoint = await self._endpoints.get(pod)
+        endpoint = await self._endpoints.get(pod, attachment.device)
         differences = record_differences(attachment, pod, endpoint, await self._allocator.held(attachment.handle))
         if not differences and endpoint is not None:
-            name = self._settings.device_of(pod)
+            name = self._settings.host_name(pod, attachment.device)
             network = requested_network(request, name, endpoint.addresses, self._pod_mtu())
             listed = addresses_of(previous, attachment.device)
             if listed is None or not set(network.addresses) <= set(listed):
@@ -85,7 +85,9 @@ def record_differences(
     if endpoint is None:
         return [f"there is no WorkloadEndpoint for pod {pod.namespace}/{pod.name}"]
     if not is_of(endpoint, attachment):
-        return [f"WorkloadEndpoint {endpoint.name} belongs to container {endpoint.spec.container_id}"]
+        network = endpoint.annotations.get(NETWORK, attachment.network)
+        whose = f"{endpoint.spec.endpoint} of container {endpoint.spec.container_id} in network {network}"
+        return [f"WorkloadEndpoint {endpoint.name} belongs to {whose}"]
     return [
         f"address {address} is not reserved under handle {attachment.handle}"
         for address in endpoint.addresses

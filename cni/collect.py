@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 from cni.attacher import Attacher
 from cni.delete import Cleanup
-from cni.endpoints import Endpoints, is_of
+from cni.endpoints import NETWORK, Endpoints, is_of
 from cni.journal import PendingRelease
 from cni.locks import KeyedLock, container_key, lock_keys
 from cni.pod_devices import PodDevices
@@ -18,11 +17,9 @@ from datastore.kinds.ipam import IPAMBlock
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.store import Interest, Store
 from ipam import block as blocks
+from ipam.names import parse_pod_handle
 
 log = logging.getLogger("cni.collect")
-
-DEVICE = "eth0"
-"""What runtimes call the container's end, where no label says otherwise."""
 
 
 class GcVerb:
@@ -74,21 +71,13 @@ class GcVerb:
 
     async def _collect(self, pending: PendingRelease) -> None:
         attachment, pod = pending
-        present = await self._endpoints.get(pod)
+        present = await self._endpoints.get(pod, attachment.device)
         if present is not None and is_of(present, attachment):
             await self._attacher.detach(present)
-        if owned := self._devices.owned_by(attachment, self._settings.device_of(pod)):
+        if owned := self._devices.owned_by(attachment, self._settings.host_name(pod, attachment.device)):
             self._cleanup.retire(owned)
         await self._cleanup.release(pending)
         log.info("GC: %s removed", describe(*pending))
-
-
-class _Trace(NamedTuple):
-    """What an address block shows of an attachment."""
-
-    network: str
-    container: str
-    pod: PodRef
 
 
 def stale_attachments(
@@ -102,32 +91,35 @@ def stale_attachments(
 ) -> list[PendingRelease]:
     """Return what labelled devices, address blocks and endpoints of this node show of attachments not in `valid`.
 
-    An endpoint without an address under any handle has lost its network's name; it is taken for this network's. An
-    endpoint without a container is left alone: nothing can say that it is stale.
+    An endpoint that does not name its network, such as one of Calico's, is of the network of its container's handle;
+    without an address under any handle it is taken for this network's. An endpoint without a container is left alone:
+    nothing can say that it is stale.
     """
-    listed = {container for container, _ in valid}
-    stale = {one.container_id: one for one in devices if one.network == network and one[1:] not in valid}
-    pods: dict[str, PodRef] = {}
-    elsewhere = set[str]()
-    for trace in _traces(node, existing):
-        pods[trace.container] = trace.pod
-        if trace.network != network:
-            elsewhere.add(trace.container)
-        elif trace.container not in listed:
-            stale.setdefault(trace.container, Attachment(network, trace.container, DEVICE))
+    found: dict[Attachment, PodRef | None] = {one: None for one in devices if one.network == network}
+    networks: dict[tuple[str, str], str] = {}
+    listed = {Attachment(network, *one).handle: Attachment(network, *one) for one in valid}
+    for handle, pod in _handles(node, existing):
+        traced = listed.get(handle) or Attachment(*parse_pod_handle(handle))
+        networks[traced[1:]] = traced.network
+        if traced.network == network:
+            found[traced] = pod
     for endpoint in endpoints:
-        container = endpoint.spec.container_id or ""
-        if endpoint.spec.node == node and container:
-            pods[container] = PodRef(endpoint.namespace or "default", endpoint.spec.pod or "")
-            if container not in listed | elsewhere:
-                stale.setdefault(container, Attachment(network, container, DEVICE))
-    return [PendingRelease(one, pods.get(container, PodRef("default", container))) for container, one in stale.items()]
+        if endpoint.spec.node == node and endpoint.spec.container_id:
+            end = endpoint.spec.container_id, endpoint.spec.endpoint
+            named = endpoint.annotations.get(NETWORK) or networks.get(end, network)
+            if named == network:
+                found[Attachment(network, *end)] = PodRef(endpoint.namespace or "default", endpoint.spec.pod or "")
+    return [
+        PendingRelease(one, pod or PodRef("default", one.container_id))
+        for one, pod in found.items()
+        if one[1:] not in valid
+    ]
 
 
-def _traces(node: str, existing: Iterable[IPAMBlock]) -> Iterator[_Trace]:
+def _handles(node: str, existing: Iterable[IPAMBlock]) -> Iterator[tuple[str, PodRef]]:
+    """Yield each handle under which a pod of this node has an address, and the pod."""
     for block in existing:
         for allocation in blocks.allocations(block):
             attributes = allocation.attributes
-            if attributes.get("node") == node and "pod" in attributes:
-                network, _, container = (allocation.handle or "").rpartition(".")
-                yield _Trace(network, container, PodRef(attributes.get("namespace", "default"), attributes["pod"]))
+            if allocation.handle and attributes.get("node") == node and "pod" in attributes:
+                yield allocation.handle, PodRef(attributes.get("namespace", "default"), attributes["pod"])

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Iterable
 
 from cni.attacher import Attacher
-from cni.endpoints import Endpoints, is_of
+from cni.endpoints import NETWORK, Endpoints, is_of
 from cni.journal import Journal, PendingRelease
 from cni.locks import KeyedLock, lock_keys
 from cni.pod_devices import OwnedLink, PodDevices
@@ -20,7 +20,7 @@ from cni.protocol import Attachment, CniError, CniRequest, Code, PodRef, describ
 from cni.settings import CniSettings
 from datastore.errors import Conflict, DatastoreError, Unavailable
 from datastore.kinds.pods import WorkloadEndpoint
-from datastore.names import workload_endpoint_name
+from datastore.names import FIRST_DEVICE, workload_endpoint_name
 from ipam.allocator import Allocator
 from ipam.errors import Contention, IpamError
 from ipam.names import legacy_pod_handle
@@ -45,17 +45,17 @@ class DelVerb:
     async def run(self, request: CniRequest) -> None:
         """Raises CniError (11): the release was neither performed nor journaled."""
         attachment, pod = request.attachment, request.pod
-        name = self._settings.device_of(pod)
+        name = self._settings.host_name(pod, attachment.device)
         owned = self._devices.owned_by(attachment, name)
-        if owned is not None and owned.attachment.device != attachment.device:
-            return  # this container is attached by another device; of this one there is nothing
         unlabelled_is_ours, present = False, None
         try:
-            present = await self._endpoints.get(pod)
+            present = await self._endpoints.get(pod, attachment.device)
             ours = present if present is not None and is_of(present, attachment) else None
             unlabelled_is_ours = present is None or ours is not None
         except Unavailable:
-            ours = self._presumed_endpoint(attachment, pod)  # the agent recognises a newer container's by its id
+            # The agent recognises a newer container's by its id, a label that of another network.
+            holder = self._devices.holder(name)
+            ours = self._presumed_endpoint(attachment, pod) if holder in (None, attachment) else None
         if ours is not None:
             await self._attacher.detach(ours)
         if owned is not None:
@@ -68,12 +68,14 @@ class DelVerb:
     def _presumed_endpoint(self, attachment: Attachment, pod: PodRef) -> WorkloadEndpoint:
         """Return what is known of an endpoint while the datastore is away: whose it is, not its addresses."""
         return WorkloadEndpoint.make(
-            workload_endpoint_name(self._settings.node, pod.name),
+            workload_endpoint_name(self._settings.node, pod.name, endpoint=attachment.device),
             namespace=pod.namespace,
+            annotations={NETWORK: attachment.network},
             node=self._settings.node,
             pod=pod.name,
+            endpoint=attachment.device,
             containerID=attachment.container_id,
-            interfaceName=self._settings.device_of(pod),
+            interfaceName=self._settings.host_name(pod, attachment.device),
         )
 
 
@@ -99,16 +101,16 @@ class Cleanup:
             self._due.set()
 
     async def release(self, pending: PendingRelease, read: WorkloadEndpoint | None = None) -> None:
-        """Delete the endpoint, unless it is a newer container's, and only then release the addresses.
+        """Delete the endpoint, unless it is another attachment's, and only then release the addresses.
 
-        read: the endpoint as it was read a moment ago, if it was. The handle of old releases of Calico goes as well.
+        read: the endpoint as it was read a moment ago, if it was. The handle of old releases of Calico goes as well,
+        unless the pod is another container's by now.
         """
         attachment, pod = pending
-        await self._endpoints.delete(attachment, pod, read)
-        await asyncio.gather(
-            self._allocator.release_handle(attachment.handle),
-            self._allocator.release_handle(legacy_pod_handle(pod.namespace, pod.name)),
-        )
+        handles = [attachment.handle]
+        if await self._endpoints.delete(attachment, pod, read) and attachment.device == FIRST_DEVICE:
+            handles.append(legacy_pod_handle(pod.namespace, pod.name))
+        await asyncio.gather(*map(self._allocator.release_handle, handles))
 
     async def release_or_journal(self, pending: PendingRelease, read: WorkloadEndpoint | None = None) -> None:
         """Release now or, from the journal, later. Raises CniError (11): the journal cannot be written either."""

@@ -20,9 +20,20 @@ from datastore.store import Create, Delete, Store, Update
 _ALL = "endpoints"
 
 
+NETWORK = "felix-py/network"
+"""The annotation that names an endpoint's CNI network, which Calico's records do not."""
+
+
 def is_of(endpoint: WorkloadEndpoint, attachment: Attachment) -> bool:
-    """Whether an endpoint is this container's; one that names no container is taken for its pod's only one."""
-    return endpoint.spec.container_id in (attachment.container_id, "", None)
+    """Whether an endpoint is this attachment's, as far as it says: network, container and device.
+
+    One that names no container, as an administrator may write it, is taken for its pod's only one.
+    """
+    return (
+        endpoint.annotations.get(NETWORK, attachment.network) == attachment.network
+        and endpoint.spec.container_id in (attachment.container_id, "", None)
+        and endpoint.spec.endpoint == attachment.device
+    )
 
 
 class Endpoints:
@@ -33,8 +44,9 @@ class Endpoints:
         self._writes: Batcher[str, Create | Update | Delete, None] = Batcher(self._write)
         self._clusters: Batcher[str, None, ClusterInformation | None] = Batcher(self._read_cluster)
 
-    async def get(self, pod: PodRef) -> WorkloadEndpoint | None:
-        name = workload_endpoint_name(self._node, pod.name)
+    async def get(self, pod: PodRef, device: str) -> WorkloadEndpoint | None:
+        """Return the endpoint of a pod's device, whichever container and network it is of."""
+        name = workload_endpoint_name(self._node, pod.name, endpoint=device)
         return await found_or_none(self._store.get(WorkloadEndpoint, name, pod.namespace))
 
     async def put(self, endpoint: WorkloadEndpoint) -> None:
@@ -54,14 +66,18 @@ class Endpoints:
                 continue
         raise Conflict(f"write WorkloadEndpoint {endpoint.namespace}/{endpoint.name}: lost {ATTEMPTS} races in a row")
 
-    async def delete(self, attachment: Attachment, pod: PodRef, read: WorkloadEndpoint | None = None) -> None:
-        """Delete a pod's endpoint, unless it is a newer container's. `read`: as it was read a moment ago."""
+    async def delete(self, attachment: Attachment, pod: PodRef, read: WorkloadEndpoint | None = None) -> bool:
+        """Delete an attachment's endpoint, and no other's; return whether the pod has none then.
+
+        read: as it was read a moment ago.
+        """
         for _ in range(ATTEMPTS):
-            present = read or await self.get(pod)
+            present = read or await self.get(pod, attachment.device)
             if present is None or not is_of(present, attachment):
-                return None
+                return present is None
             try:
-                return await self._writes.submit(_ALL, Delete(present))
+                await self._writes.submit(_ALL, Delete(present))
+                return True
             except (NotFound, Conflict):
                 read = None  # another writer was faster: read again whose it is
         raise Conflict(f"delete the WorkloadEndpoint of {pod.namespace}/{pod.name}: lost {ATTEMPTS} races in a row")

@@ -10,7 +10,7 @@ from cni.protocol import Attachment, PodRef
 
 
 def container_key(attachment: Attachment) -> Hashable:
-    return "container", *attachment.container
+    return "container", attachment.container_id
 
 
 def lock_keys(attachment: Attachment, pod: PodRef) -> tuple[Hashable, Hashable]:

@@ -46,7 +46,10 @@ class PodDevices(Protocol):
         """Return every device that bears our label and is not retired."""
 
     def owned_by(self, attachment: Attachment, name: str) -> OwnedLink | None:
-        """Return the device of an attachment's container. `name` is its usual one, tried before all are listed."""
+        """Return an attachment's device. `name` is its usual one, tried before all are listed."""
+
+    def holder(self, name: str) -> Attachment | None:
+        """Return whose the device of this name is by its label; None: it bears none, or is not there."""
 
     def retire(self, owned: OwnedLink) -> None:
         """Take a device down and out of the way, under a name that no other device will have."""
@@ -65,6 +68,7 @@ class FakePodDevices:
         self.made: dict[str, tuple[int, PodNetwork]] = {}
         self.unlabelled: set[str] = set()
         self.retired: list[str] = []
+        self.gone_namespace = False
         self.failure: Exception | None = None
         self._indices = count(7)
 
@@ -82,14 +86,20 @@ class FakePodDevices:
         name = network.host_name
         if name not in self.made:
             return None, [f"there is no device {name} on the host"]
-        return self._pair(name), [] if self.made[name][1] == network else [f"{name} differs"]
+        there = self.made[name][1]
+        if there.attachment != network.attachment or self.gone_namespace:
+            return None, [f"{name} leads to another container, or its namespace is gone"]
+        return self._pair(name), [] if there == network else [f"{name} differs"]
 
     def owned(self) -> list[OwnedLink]:
         return [OwnedLink(index, name, network.attachment) for name, (index, network) in self.made.items()]
 
     def owned_by(self, attachment: Attachment, name: str) -> OwnedLink | None:
         del name
-        return next((one for one in self.owned() if one.attachment.container == attachment.container), None)
+        return next((one for one in self.owned() if one.attachment == attachment), None)
+
+    def holder(self, name: str) -> Attachment | None:
+        return self.made[name][1].attachment if name in self.made else None
 
     def retire(self, owned: OwnedLink) -> None:
         del self.made[owned.name]

@@ -7,12 +7,14 @@ with what was read back. The network is Calico's: the host's end of every veth h
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final, NamedTuple
 
 from cni.protocol import Address, Attachment, CniError, CniRequest, Code, hardware_address
+from datastore.names import FIRST_DEVICE
 from kernel.link_codec import InterfaceAddress, Link, link_local
 from kernel.route import LINK_SCOPE, NextHop, RouteSpec
 from net.prefix import Prefix, pack, unpack
@@ -56,6 +58,8 @@ class PodNetwork:
     """The primary one first."""
     neighbours: tuple[bytes, ...]
     """The gateways, whose permanent entries (at HOST_MAC) save the pod's first packet a question."""
+    metric: int
+    """Of the routes; 0: the kernel's own."""
     routes: tuple[PodRoute, ...]
     """In an order that the kernel takes: a gateway on link before what leads through it."""
     host_sysctls: Mapping[str, str]
@@ -72,7 +76,7 @@ class PodNetwork:
                 destination,
                 RouteSpec(
                     _BOOT,
-                    0 if len(destination.packed) == 4 else _IPV6_METRIC,
+                    self.metric or (0 if len(destination.packed) == 4 else _IPV6_METRIC),
                     hops=(NextHop(device, gateway),),
                     scope=0 if gateway else LINK_SCOPE,
                 ),
@@ -119,10 +123,20 @@ def pod_network(
         mac=mac,
         addresses=addresses,
         neighbours=gateways,
+        metric=0 if attachment.device == FIRST_DEVICE else _metric_of(attachment.device),
         routes=tuple(route for gateway in gateways for route in _routes_through(gateway)),
         host_sysctls=_host_sysctls(host_name, ipv6=ipv6),
         pod_sysctls=_pod_sysctls(ipv6=ipv6, forwarding=forwarding),
     )
+
+
+def _metric_of(device: str) -> int:
+    """Return a metric that no other device of the container has, so that routes of two devices stand side by side.
+
+    It is worse than any usual one: a second network must not take the default route over from the first, nor take it
+    along when it goes.
+    """
+    return 1 << 20 | zlib.crc32(device.encode()) >> 12
 
 
 def gateway_of(address: Address) -> Address:
@@ -177,6 +191,7 @@ def _pod_sysctls(*, ipv6: bool, forwarding: bool) -> dict[str, str]:
 def ip_commands(network: PodNetwork, label: str) -> list[str]:
     """Return what makes this network as commands that can be typed back; POD stands for the container's namespace."""
     host, pod = network.host_name, network.attachment.device
+    metric = f" metric {network.metric}" if network.metric else ""
     mac = [f"ip -n POD link set {pod} address {network.mac.hex(':')}"] if network.mac else []
     return [
         f"ip link add {host} up address {HOST_MAC.hex(':')} mtu {network.mtu} type veth "
@@ -192,7 +207,7 @@ def ip_commands(network: PodNetwork, label: str) -> list[str]:
             f"ip -n POD neighbour replace {unpack(gateway)} lladdr {HOST_MAC.hex(':')} dev {pod} nud permanent"
             for gateway in network.neighbours
         ),
-        *(f"ip -n POD route replace {_route_text(route, pod)}" for route in network.routes),
+        *(f"ip -n POD route replace {_route_text(route, pod)}{metric}" for route in network.routes),
     ]
 
 

@@ -77,14 +77,9 @@ class Attachment(NamedTuple):
     device: str
 
     @property
-    def container(self) -> tuple[str, str]:
-        """What all attachments of one container to one network have in common."""
-        return self.network, self.container_id
-
-    @property
     def handle(self) -> str:
         """The name its addresses are assigned under; as Calico's, so that either can release the other's."""
-        return pod_handle(self.network, self.container_id)
+        return pod_handle(*self)
 
 
 class PodRef(NamedTuple):
@@ -168,6 +163,13 @@ class AddressRequest:
     ipv6_pools: tuple[str, ...] = ()
     addresses: tuple[Address, ...] = ()
     ipv6_first: bool = False
+
+    def is_met_by(self, addresses: tuple[Address, ...]) -> bool:
+        """Whether these addresses are as many of each family, or those that are asked for."""
+        if self.addresses:
+            return set(self.addresses) == set(addresses)
+        versions = [address.version for address in addresses]
+        return (versions.count(4), versions.count(6)) == (self.ipv4, self.ipv6)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,6 @@ class CniSettings:
     convergence_seconds: float = 2.0
     """How long CHECK waits for routes that are still being written."""
 
-    def device_of(self, pod: PodRef) -> str:
-        """Return the name of the host's end of a pod's veth."""
-        return interface_name(pod.namespace, pod.name, self.interface_prefix)
+    def host_name(self, pod: PodRef, device: str) -> str:
+        """Return the name of the host's end of the veth whose other end is `device` in a pod."""
+        return interface_name(pod.namespace, pod.name, self.interface_prefix, device)

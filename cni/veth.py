@@ -87,7 +87,7 @@ class Veth:
         if present is None:
             return
         owned = _owned(present)
-        if owned is not None and _same_container(owned.attachment, network.attachment):
+        if owned is not None and owned.attachment == network.attachment:
             # Its other end is in the container, under the name that is about to be made.
             await asyncio.to_thread(self._delete, present.index)
         else:
@@ -100,9 +100,14 @@ class Veth:
     def owned_by(self, attachment: Attachment, name: str) -> OwnedLink | None:
         link = self._host.link(name)
         usual = _owned(link) if link else None
-        if usual and _same_container(usual.attachment, attachment):
+        if usual and usual.attachment == attachment:
             return usual
-        return next((one for one in self.owned() if _same_container(one.attachment, attachment)), None)
+        return next((one for one in self.owned() if one.attachment == attachment), None)
+
+    def holder(self, name: str) -> Attachment | None:
+        link = self._host.link(name)
+        owned = _owned(link) if link else None
+        return owned.attachment if owned else None
 
     def owned(self) -> list[OwnedLink]:
         return [owned for link in self._host.links().values() if (owned := _owned(link))]
@@ -185,10 +190,6 @@ def _owned(link: Link) -> OwnedLink | None:
             return OwnedLink(link.index, link.name, Attachment(network, container_id, device))
         case _:
             return None
-
-
-def _same_container(one: Attachment, other: Attachment) -> bool:
-    return one.container == other.container
 
 
 def _retired_name(index: int, whose: str) -> str:

@@ -6,13 +6,34 @@ Pure.
 from __future__ import annotations
 
 import hashlib
+import re
+from typing import Final
+
+FIRST_DEVICE: Final = "eth0"
+"""A container's end in the network that its pod is known by; what else a container has is named with its device."""
+
+_LONGEST = 253
+_NAME = re.compile(rf"[a-z0-9._-]{{1,{_LONGEST}}}", re.ASCII)
+_HASH_DIGITS = 11
 
 
-def workload_endpoint_name(node: str, pod: str, orchestrator: str = "k8s", endpoint: str = "eth0") -> str:
-    """Return the name of a pod's endpoint; dashes within a part are doubled, so that it can be taken apart again."""
-    return "-".join(part.replace("-", "--") for part in (node, orchestrator, pod, endpoint))
+def object_name(text: str) -> str:
+    """Return a text as an object's name: as it is, or cut and with other signs replaced, and then unique by a hash."""
+    if _NAME.fullmatch(text):
+        return text
+    kept = re.sub(r"[^a-z0-9.-]+", "-", text.lower())[: _LONGEST - _HASH_DIGITS - 1].rstrip("-.")
+    return f"{kept}-{hashlib.sha256(text.encode(errors='surrogateescape')).hexdigest()[:_HASH_DIGITS]}"
 
 
-def interface_name(namespace: str, pod: str, prefix: str = "cali") -> str:
-    """Return the name of a pod's device on its node: it depends on the pod's name alone."""
-    return prefix + hashlib.sha1(f"{namespace}.{pod}".encode(), usedforsecurity=False).hexdigest()[:11]
+def workload_endpoint_name(node: str, pod: str, orchestrator: str = "k8s", endpoint: str = FIRST_DEVICE) -> str:
+    """Return the name of a pod's endpoint; dashes within a part are doubled, so that it can be taken apart again.
+
+    Parts that make no name, such as a pod's name of 245 characters with dashes, are cut and hashed.
+    """
+    return object_name("-".join(part.replace("-", "--") for part in (node, orchestrator, pod, endpoint)))
+
+
+def interface_name(namespace: str, pod: str, prefix: str = "cali", device: str = FIRST_DEVICE) -> str:
+    """Return the name of a pod's device on its node. For the first it depends on the pod's name alone, as Calico's."""
+    end = f"{namespace}.{pod}" if device == FIRST_DEVICE else f"{namespace}.{pod}/{device}"
+    return prefix + hashlib.sha1(end.encode(errors="surrogateescape"), usedforsecurity=False).hexdigest()[:11]

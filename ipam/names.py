@@ -10,6 +10,8 @@ import hashlib
 from base64 import b32encode
 from datetime import UTC, datetime
 
+from datastore.names import FIRST_DEVICE, object_name
+
 WINDOWS_HANDLE = "windows-reserved-ipam-handle"
 HOSTNAME_LABEL = "projectcalico.org/hostname-hash"
 TYPE_LABEL = "projectcalico.org/affinity-type"
@@ -35,8 +37,8 @@ def affinity_name(host: str, cidr: str) -> str:
 
 
 def handle_name(handle: str) -> str:
-    """Return the object name of a handle. The record itself keeps upper-case letters."""
-    return handle.lower()
+    """Return the object name of a handle. The record itself keeps upper-case letters and what no name may hold."""
+    return object_name(handle.lower())
 
 
 def hostname_hash(host: str) -> str:
@@ -63,9 +65,19 @@ def affine_host(affinity: str | None) -> str | None:
     return owner if kind == "host" and owner else None
 
 
-def pod_handle(network: str, container_id: str) -> str:
-    """Return the handle of one attachment."""
-    return f"{network}.{container_id}"
+def pod_handle(network: str, container_id: str, device: str = FIRST_DEVICE) -> str:
+    """Return the handle of one attachment: Calico's for a container's first device, `NETWORK.CONTAINER:DEVICE` else.
+
+    No network, container or device has a colon in its name.
+    """
+    return f"{network}.{container_id}" if device == FIRST_DEVICE else f"{network}.{container_id}:{device}"
+
+
+def parse_pod_handle(handle: str) -> tuple[str, str, str]:
+    """Return network, container and device of a pod's handle, a container's id without dots assumed."""
+    container, _, device = handle.partition(":")
+    network, _, container = container.rpartition(".")
+    return network, container, device or FIRST_DEVICE
 
 
 def legacy_pod_handle(namespace: str, pod: str) -> str:

@@ -205,7 +205,7 @@ def _of_addresses(records: IpamRecords, now_ns: int) -> Iterator[Repair]:
             continue  # a tunnel's is assigned by its node's agent, and without a handle nothing could release it
         if any(address in cidr for cidr in broken):
             continue  # the block has to be rewritten first
-        handle = pod_handle(network, endpoint.spec.container_id)
+        handle = pod_handle(network, endpoint.spec.container_id, endpoint.spec.endpoint)
         pod, namespace = endpoint.spec.pod or "", endpoint.namespace or ""
         attributes = {"namespace": namespace, "node": endpoint.spec.node, "pod": pod}
         sentence = f"assign {address} to {handle}: pod {namespace}/{pod} uses it"

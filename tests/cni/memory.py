@@ -37,9 +37,9 @@ from tests.cni.node import NODE, Switch
 NETNS = -1  # the fakes enter no namespace
 
 
-def request(verb: Verb, container: str = "c1", pod: str = "web-1", **network: Any) -> CniRequest:
+def request(verb: Verb, container: str = "c1", pod: str = "web-1", device: str = "eth0", **network: Any) -> CniRequest:
     args = f"IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME={pod}"
-    environment = call(verb, CNI_CONTAINERID=container, CNI_NETNS="/run/netns/a", CNI_ARGS=args)
+    environment = call(verb, CNI_CONTAINERID=container, CNI_IFNAME=device, CNI_NETNS="/run/netns/a", CNI_ARGS=args)
     return parse(environment, json.dumps(configuration(**network)).encode())
 
 
@@ -61,8 +61,8 @@ class InMemory:
     async def add(self, container: str = "c1", pod: str = "web-1", **network: Any) -> dict[str, Any]:
         return await self._add.run(request("ADD", container, pod, **network), NETNS)
 
-    async def delete(self, container: str = "c1", pod: str = "web-1") -> None:
-        await self._del.run(request("DEL", container, pod))
+    async def delete(self, container: str = "c1", pod: str = "web-1", **network: Any) -> None:
+        await self._del.run(request("DEL", container, pod, **network))
 
     async def endpoints(self) -> list[WorkloadEndpoint]:
         return list((await self.store.list(WorkloadEndpoint)).objects)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import subprocess
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -182,14 +183,72 @@ async def test_an_add_repeated_on_something_broken_leaves_it_as_it_is(shim: Path
         assert (await node.assigned(pod), await node.endpoints()) == before
 
 
+def routes_of(pod: Sandbox) -> list[str]:
+    with inside(pod.netns):
+        return subprocess.check_output(["ip", "-4", "route"], text=True).splitlines()
+
+
 @on_a_node
-async def test_a_container_is_attached_by_one_device_only(shim: Path, tmp_path: Path) -> None:
+async def test_a_second_network_of_a_running_container_comes_and_goes_beside_the_first(
+    shim: Path, tmp_path: Path
+) -> None:
     async with serving_node(shim, tmp_path) as node:
         pod = node.sandbox()
-        await node.add(pod)
-        error = await node.refused(pod.environment("ADD", CNI_IFNAME="net1"))
-        assert (error["code"], "leads to eth0 of container" in error["msg"]) == (100, True)
-        assert len(await node.assigned(pod)) == 1
+        first = await node.add(pod)
+        before = routes_of(pod)
+        for name, device in (("net-b", "net1"), ("k8s-pod-network", "net2")):
+            second = await node.call(pod.environment("ADD", CNI_IFNAME=device), configuration(name=name))
+            assert second.status == 0, second.stdout
+            address = second.document["ips"][0]["address"]
+            assert await node.host_routes() == {address, first["ips"][0]["address"]}
+            assert set(before) < set(routes_of(pod))
+            assert {str(one) for one in pod.addresses(device)} == {address}
+            for _ in range(2):
+                ended = await node.call(pod.environment("DEL", CNI_IFNAME=device), configuration(name=name))
+                assert ended.status == 0, ended.stdout
+            await node.verbs.cleanup.delete_retired()
+            assert await node.host_routes() == {first["ips"][0]["address"]}
+            assert routes_of(pod) == before
+            assert await node.add(pod) == first
+        await node.delete(pod)
+        assert await node.holds_nothing()
+
+
+@on_a_node
+async def test_the_device_of_a_running_container_is_not_given_to_another_network(shim: Path, tmp_path: Path) -> None:
+    async with serving_node(shim, tmp_path) as node:
+        pod = node.sandbox()
+        first = await node.add(pod)
+        error = await node.refused(pod.environment("ADD"), configuration(name="net-b"))
+        assert (error["code"], "eth0 leads to network k8s-pod-network" in error["msg"]) == (100, True)
+        assert (await node.call(pod.environment("DEL"), configuration(name="net-b"))).status == 0
+        assert await node.add(pod) == first
+
+
+@pytest.mark.parametrize("held", [True, False])
+@pytest.mark.parametrize("network", ["k8s-pod-network", "renamed"])
+@on_a_node
+async def test_a_container_that_returns_in_a_new_namespace_is_made_anew_with_its_address(
+    shim: Path, tmp_path: Path, held: bool, network: str
+) -> None:
+    """As after a power cut: the runtime kept the id, the namespace is new, and no DEL came between."""
+    async with serving_node(shim, tmp_path) as node:
+        old = node.sandbox()
+        first = await node.add(old)
+        new = node.sandbox(old.pod, old.container)
+        if not held:
+            with closing(Devices()) as devices:
+                link = devices.link(first["interfaces"][0]["name"])
+                assert link
+                devices.delete(link.index)
+        ended = await node.call(new.environment("ADD"), configuration(name=network))
+        assert ended.status == 0, ended.stdout
+        if network == "k8s-pod-network":
+            assert ended.document["ips"] == first["ips"]
+        assert {str(one) for one in new.addresses()} == {ended.document["ips"][0]["address"]}
+        assert await node.host_routes() == {ended.document["ips"][0]["address"]}
+        assert (await node.call(new.environment("DEL"), configuration(name=network))).status == 0
+        assert await node.holds_nothing()
 
 
 @on_a_node

@@ -35,7 +35,7 @@ def test_records_as_an_add_writes_them_do_not_differ() -> None:
     ("endpoint", "reserved", "named"),
     [
         (None, ENDPOINT.addresses, "there is no WorkloadEndpoint for pod default/web-1"),
-        (ENDPOINT.with_spec(container_id="c2"), ENDPOINT.addresses, "belongs to container c2"),
+        (ENDPOINT.with_spec(container_id="c2"), ENDPOINT.addresses, "belongs to eth0 of container c2"),
         (ENDPOINT, (), "address 10.65.0.1 is not reserved under handle net.c1"),
     ],
 )

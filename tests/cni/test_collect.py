@@ -41,11 +41,14 @@ def stale(
     existing: Iterable[IPAMBlock] = (),
     endpoints: Iterable[WorkloadEndpoint] = (),
 ) -> dict[str, str]:
-    """Return the stale containers, each with its pod."""
+    """Return the stale containers, each with its pod; with its device where it is not the first."""
     listed = frozenset((container, "eth0") for container in valid)
     found = stale_attachments("n1", NETWORK, listed, devices=devices, existing=existing, endpoints=endpoints)
     assert all(pending.attachment.network == NETWORK for pending in found)
-    return {attachment.container_id: f"{pod.namespace}/{pod.name}" for attachment, pod in found}
+    return {
+        ":".join((one.container_id, one.device)).removesuffix(":eth0"): f"{pod.namespace}/{pod.name}"
+        for one, pod in found
+    }
 
 
 def test_each_record_alone_shows_a_stale_attachment() -> None:
@@ -60,7 +63,19 @@ def test_what_is_listed_is_not_stale_whatever_shows_it() -> None:
 
 
 def test_a_container_that_is_listed_with_another_device_keeps_only_that_one() -> None:
-    assert stale("c1", devices=[Attachment(NETWORK, "c1", "net1")]) == {"c1": "default/c1"}
+    second = endpoint("c1").with_spec(endpoint="net1").with_metadata(annotations={"felix-py/network": NETWORK})
+    assert stale("c1", devices=[Attachment(NETWORK, "c1", "net1")]) == {"c1:net1": "default/c1"}
+    assert stale("c1", existing=[block("net.c1", "net.c1:net1")]) == {"c1:net1": "default/pod-of-net.c1:net1"}
+    assert stale("c1", endpoints=[endpoint("c1"), second]) == {"c1:net1": "shop/pod-c1"}
+
+
+def test_an_endpoint_is_the_networks_that_it_names() -> None:
+    theirs = endpoint("c1").with_metadata(annotations={"felix-py/network": "other"})
+    assert stale(endpoints=[theirs]) == {}
+
+
+def test_a_listed_container_keeps_its_address_though_its_name_has_a_dot() -> None:
+    assert stale("c.1", existing=[block("net.c.1")]) == {}
 
 
 def test_a_container_with_a_handle_of_another_network_is_that_networks() -> None:

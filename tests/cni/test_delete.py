@@ -58,6 +58,31 @@ async def test_without_a_datastore_a_late_del_leaves_the_newer_containers_routes
         assert endpoint.spec.container_id == "new"
 
 
+@pytest.mark.parametrize("away", [False, True])
+@pytest.mark.parametrize("other", [{"name": "net-b"}, {"device": "net1"}, {"container": "c2"}])
+async def test_a_del_of_what_is_not_there_changes_nothing(tmp_path: Path, away: bool, other: dict[str, Any]) -> None:
+    async with in_memory(tmp_path) as node:
+        await node.add()
+        before = await node.endpoints(), await node.addresses(), node.attacher.attached, node.devices.made
+        node.switch.away = away
+        await node.delete(**other)
+        node.switch.away = False
+        await node.cleanup.release_journaled(other.get("container", "c1"))
+        assert (await node.endpoints(), await node.addresses()) == before[:2]
+        assert len(node.attacher.attached) == len(node.devices.made) == 1
+        await node.delete()
+        assert await node.holds_nothing()
+
+
+async def test_a_del_does_not_release_a_container_that_is_called_as_old_releases_called_a_handle(
+    tmp_path: Path,
+) -> None:
+    async with in_memory(tmp_path) as node:
+        await node.add("web-1", "web-1", name="default")  # its handle is default.web-1
+        await node.delete("web-1", "web-1", name="net-b")
+        assert len(await node.addresses()) == 1
+
+
 @pytest.mark.parametrize(("holder", "retired"), [(None, True), ("c1", True), ("another", False)])
 async def test_an_unlabelled_device_is_retired_unless_its_pod_is_another_containers(
     tmp_path: Path, holder: str | None, retired: bool

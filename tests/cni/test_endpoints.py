@@ -38,7 +38,7 @@ async def opened() -> AsyncIterator[tuple[Endpoints, Store]]:
 
 
 async def container_of(endpoints: Endpoints) -> str | None:
-    there = await endpoints.get(POD)
+    there = await endpoints.get(POD, "eth0")
     return there.spec.container_id if there else "there is none"
 
 
@@ -56,20 +56,20 @@ async def test_an_older_container_does_not_delete_a_newer_ones_endpoint() -> Non
         assert await container_of(endpoints) == "new"
         await endpoints.delete(attachment("new"), POD)
         await endpoints.delete(attachment("new"), POD)
-        assert await endpoints.get(POD) is None
+        assert await endpoints.get(POD, "eth0") is None
 
 
 async def test_an_endpoint_without_a_container_is_deleted_for_its_pod() -> None:
     async with opened() as (endpoints, _):
         await endpoints.put(endpoint(None))
         await endpoints.delete(attachment("any"), POD)
-        assert await endpoints.get(POD) is None
+        assert await endpoints.get(POD, "eth0") is None
 
 
 async def test_an_endpoint_that_changed_after_it_was_read_is_read_again() -> None:
     async with opened() as (endpoints, _):
         await endpoints.put(endpoint("old"))
-        read = await endpoints.get(POD)
+        read = await endpoints.get(POD, "eth0")
         await endpoints.put(endpoint("new"))
         await endpoints.delete(attachment("old"), POD, read)
         assert await container_of(endpoints) == "new"

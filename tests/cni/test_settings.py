@@ -8,9 +8,9 @@ from cni.settings import CniSettings
 
 def test_the_hosts_end_is_named_after_the_pod_alone() -> None:
     settings = CniSettings("n1")
-    assert settings.device_of(PodRef("default", "web-1")) == "cali0761ccbeace"
-    assert settings.device_of(PodRef("default", "web-1", uid="another")) == "cali0761ccbeace"
+    assert settings.host_name(PodRef("default", "web-1"), "eth0") == "cali0761ccbeace"
+    assert settings.host_name(PodRef("default", "web-1", uid="another"), "eth0") == "cali0761ccbeace"
 
 
 def test_another_prefix_may_be_set() -> None:
-    assert CniSettings("n1", interface_prefix="fx").device_of(PodRef("default", "web-1")) == "fx0761ccbeace"
+    assert CniSettings("n1", interface_prefix="fx").host_name(PodRef("default", "web-1"), "eth0") == "fx0761ccbeace"

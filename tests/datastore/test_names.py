@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datastore.names import interface_name, workload_endpoint_name
+from datastore.names import interface_name, object_name, workload_endpoint_name
+from datastore.record import is_name
 
 names = st.text("abz019-", min_size=1, max_size=20)
 
@@ -20,6 +21,24 @@ def test_different_pods_have_different_endpoints(node: str, pod: str, other_node
     one = workload_endpoint_name(f"n{node.strip('-')}n", f"p{pod.strip('-')}p")
     other = workload_endpoint_name(f"n{other_node.strip('-')}n", f"p{other_pod.strip('-')}p")
     assert (one == other) is same
+
+
+def test_each_device_of_a_pod_has_an_endpoint_and_a_name_of_its_own() -> None:
+    assert workload_endpoint_name("n1", "web", endpoint="net1") == "n1-k8s-web-net1"
+    assert interface_name("default", "web", device="net1") != interface_name("default", "web")
+    assert interface_name("default", "web.net1") != interface_name("default", "web", device="net1")
+
+
+@given(st.text(min_size=1, max_size=300), st.text(min_size=1, max_size=300))
+def test_every_text_gives_a_name_that_an_object_can_have_and_two_texts_two_names(one: str, other: str) -> None:
+    assert is_name(object_name(one))
+    assert (object_name(one) == object_name(other)) is (one == other)
+
+
+def test_a_pod_with_the_longest_name_and_many_dashes_has_an_endpoint() -> None:
+    pod = "abc-" * 61 + "a"
+    assert is_name(workload_endpoint_name("node-1", pod))
+    assert workload_endpoint_name("node-1", pod) != workload_endpoint_name("node-1", pod[:-1] + "b")
 
 
 def test_a_device_is_named_for_its_pod_alone_and_fits_the_kernels_15_characters() -> None:

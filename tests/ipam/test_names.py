@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from datastore.record import is_name
 from ipam import names
 from tests.ipam.records import calico
 
@@ -42,6 +43,19 @@ def test_an_affinity_has_the_name_and_the_labels_that_calico_gave_it(record: dic
 @pytest.mark.parametrize("record", HANDLES)
 def test_a_handle_has_the_name_that_calico_gave_it(record: dict[str, Any]) -> None:
     assert names.handle_name(record["spec"]["handleID"]) == record["metadata"]["name"]
+
+
+def test_a_handle_that_is_no_name_gets_one() -> None:
+    assert is_name(names.handle_name("net.0b73:net1"))
+    assert is_name(names.handle_name(f"{'n' * 250}.0b73"))
+    assert names.handle_name("net.0B73") == "net.0b73"
+
+
+@pytest.mark.parametrize("device", ["eth0", "net1", "Net.1"])
+def test_a_handle_can_be_taken_apart(device: str) -> None:
+    assert names.parse_pod_handle(names.pod_handle("k8s.pod-network", "0b73", device)) == (
+        "k8s.pod-network", "0b73", device,
+    )  # fmt: skip
 
 
 def test_a_hosts_hash_is_base32_without_padding() -> None:
@@ -84,4 +98,5 @@ def test_times_are_written_as_calico_writes_them() -> None:
 
 def test_a_pods_handle_is_its_network_and_container() -> None:
     assert names.pod_handle("k8s-pod-network", "0b73") == "k8s-pod-network.0b73"
+    assert names.pod_handle("k8s-pod-network", "0b73", "net1") == "k8s-pod-network.0b73:net1"
     assert names.legacy_pod_handle("default", "web-0") == "default.web-0"
