@@ -42,8 +42,11 @@ class DelVerb:
         self._settings, self._attacher, self._devices = settings, attacher, devices
         self._endpoints, self._cleanup = endpoints, cleanup
 
-    async def run(self, request: CniRequest) -> None:
-        """Raises CniError (11): the release was neither performed nor journaled."""
+    async def run(self, request: CniRequest, netns: int | None) -> None:
+        """Detach; the device's name in the container is free at once. netns: None if the runtime has it no more.
+
+        Raises CniError (11): the release was neither performed nor journaled.
+        """
         attachment, pod = request.attachment, request.pod
         name = self._settings.host_name(pod, attachment.device)
         owned = self._devices.owned_by(attachment, name)
@@ -59,11 +62,20 @@ class DelVerb:
         if ours is not None:
             await self._attacher.detach(ours)
         if owned is not None:
-            self._cleanup.retire(owned)
+            await self._remove(owned, netns)
         elif unlabelled_is_ours:
             self._cleanup.retire_unlabelled(name)
         await self._cleanup.release_or_journal(PendingRelease(attachment, pod), present)
         log.info("DEL %s: done", describe(attachment, pod))
+
+    async def _remove(self, owned: OwnedLink, netns: int | None) -> None:
+        if netns is None:  # its other end cannot be renamed, nor can the next plugin of this container wait for us
+            await self._devices.delete(owned)
+            return
+        try:
+            self._devices.free_name(owned, netns)
+        finally:
+            self._cleanup.retire(owned)
 
     def _presumed_endpoint(self, attachment: Attachment, pod: PodRef) -> WorkloadEndpoint:
         """Return what is known of an endpoint while the datastore is away: whose it is, not its addresses."""

@@ -28,6 +28,8 @@ class OwnedLink:
     index: int
     name: str
     attachment: Attachment
+    peer: int = 0
+    """The index of the container's end, in its namespace; 0: not known."""
 
 
 class PodDevices(Protocol):
@@ -54,6 +56,12 @@ class PodDevices(Protocol):
     def retire(self, owned: OwnedLink) -> None:
         """Take a device down and out of the way, under a name that no other device will have."""
 
+    def free_name(self, owned: OwnedLink, netns: int) -> None:
+        """Take a device's other end down and give it another name, if it is in this namespace under its own."""
+
+    async def delete(self, owned: OwnedLink) -> None:
+        """Delete a device at once, and with it the other end, wherever that is. It takes 16 to 35 ms."""
+
     def retire_unlabelled(self, name: str) -> bool:
         """Retire a device of this name that bears no label: Calico's, or of an ADD killed before it could label it."""
 
@@ -68,6 +76,7 @@ class FakePodDevices:
         self.made: dict[str, tuple[int, PodNetwork]] = {}
         self.unlabelled: set[str] = set()
         self.retired: list[str] = []
+        self.freed: list[str] = []
         self.gone_namespace = False
         self.failure: Exception | None = None
         self._indices = count(7)
@@ -104,6 +113,13 @@ class FakePodDevices:
     def retire(self, owned: OwnedLink) -> None:
         del self.made[owned.name]
         self.retired.append(owned.name)
+
+    def free_name(self, owned: OwnedLink, netns: int) -> None:
+        del netns
+        self.freed.append(owned.attachment.device)
+
+    async def delete(self, owned: OwnedLink) -> None:
+        del self.made[owned.name]
 
     def retire_unlabelled(self, name: str) -> bool:
         there = name in self.unlabelled

@@ -28,6 +28,7 @@ from datastore.store import Store
 from ipam.allocator import Allocator
 from ipam.errors import BadPool, Contention, IpamError, NoPools, NotInPool
 from kernel.netlink import KernelError
+from kernel.netns import CLONE_NEWNET, kind_of
 
 
 class Verbs:
@@ -81,7 +82,9 @@ class Verbs:
                     return await self._add.run(request, pod_namespace(request, netns))
             case "DEL":
                 async with self._exclusively(request):
-                    await self._del.run(request)
+                    await self._del.run(
+                        request, netns if netns is not None and kind_of(netns) == CLONE_NEWNET else None
+                    )
             case "CHECK":
                 async with self._exclusively(request):
                     await self._check.run(request, pod_namespace(request, netns))

@@ -117,6 +117,18 @@ class Veth:
         self._host.retire(owned.index, name, RETIRED_GROUP)
         log.info("ip link set %s down; ip link set %s name %s group %d", owned.name, owned.name, name, RETIRED_GROUP)
 
+    def free_name(self, owned: OwnedLink, netns: int) -> None:
+        device, name = owned.attachment.device, _retired_name(owned.index, owned.attachment.container_id)
+        with inside(netns), closing(Devices()) as pod:
+            end = pod.link(device)
+            if end is not None and (end.index, end.peer) == (owned.peer, owned.index):
+                pod.retire(end.index, name, RETIRED_GROUP)
+                log.info("ip -n POD link set %s down; ip -n POD link set %s name %s", device, device, name)
+
+    async def delete(self, owned: OwnedLink) -> None:
+        await asyncio.to_thread(self._delete, owned.index)
+        log.info("ip link del %s", owned.name)
+
     def retire_unlabelled(self, name: str) -> bool:
         link = self._host.link(name)
         if link is None or link.alias:
@@ -187,7 +199,7 @@ def _label(attachment: Attachment) -> str:
 def _owned(link: Link) -> OwnedLink | None:
     match link.alias.split(" "):
         case [mark, network, container_id, device] if mark == _LABEL and link.group != RETIRED_GROUP:
-            return OwnedLink(link.index, link.name, Attachment(network, container_id, device))
+            return OwnedLink(link.index, link.name, Attachment(network, container_id, device), link.peer)
         case _:
             return None
 

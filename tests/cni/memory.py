@@ -62,7 +62,7 @@ class InMemory:
         return await self._add.run(request("ADD", container, pod, **network), NETNS)
 
     async def delete(self, container: str = "c1", pod: str = "web-1", **network: Any) -> None:
-        await self._del.run(request("DEL", container, pod, **network))
+        await self._del.run(request("DEL", container, pod, **network), NETNS)
 
     async def endpoints(self) -> list[WorkloadEndpoint]:
         return list((await self.store.list(WorkloadEndpoint)).objects)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,12 @@ import pytest
 from cni.delete import log
 from cni.journal import Journal
 from cni.locks import container_key
+from cni.pod_network import HOST_MAC
 from cni.protocol import Attachment
 from datastore.errors import Invalid, Unavailable
 from ipam.allocator import AddressesWanted
+from kernel.links import Devices
+from kernel.netns import inside
 from tests.cni.memory import in_memory
 from tests.cni.node import NODE, on_a_node, serving_node, until
 
@@ -121,6 +125,30 @@ async def test_a_del_may_come_at_any_time_and_any_number_of_times(shim: Path, tm
         for netns in ("/run/netns/gone", "", pod.path):
             await node.delete(pod, CNI_NETNS=netns)
         assert await node.holds_nothing()
+
+
+@pytest.mark.parametrize("held", [True, False], ids=["its namespace is named", "the runtime names none"])
+@on_a_node
+async def test_the_name_in_the_container_is_free_when_a_del_answers(shim: Path, tmp_path: Path, held: bool) -> None:
+    async with serving_node(shim, tmp_path) as node:
+        pod = node.sandbox()
+        for _ in range(3):
+            await node.add(pod)
+            await node.delete(pod, CNI_NETNS=pod.path if held else "")
+            with inside(pod.netns), closing(Devices()) as devices:
+                link = devices.create_veth("eth0", pod.netns, "other", HOST_MAC)
+                devices.delete(link.index)
+        assert await node.holds_nothing()
+
+
+@on_a_node
+async def test_a_del_with_another_containers_namespace_leaves_that_ones_device(shim: Path, tmp_path: Path) -> None:
+    async with serving_node(shim, tmp_path) as node:
+        pod, other = node.sandbox(), node.sandbox()
+        await node.add(pod)
+        result = await node.add(other)
+        await node.delete(pod, CNI_NETNS=other.path)
+        assert await node.add(other) == result
 
 
 @on_a_node
