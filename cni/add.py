@@ -92,11 +92,12 @@ class AddVerb:
             endpoint = self._endpoint(request, network, pair)
             undo.push_async_callback(self._undo_attach, endpoint)
             await self._attach(endpoint, pair.index)
+            result = _rendered(request, network, pair)
             await self._endpoints.put(endpoint)
             undo.pop_all()
         addresses = ", ".join(map(str, network.addresses))
         log.info("ADD %s: %s on %s", describe(attachment, pod), addresses, network.host_name)
-        return _rendered(request, network, pair)
+        return result
 
     @staticmethod
     def _former(request: CniRequest, present: WorkloadEndpoint | None) -> Attachment | None:

@@ -72,10 +72,8 @@ class DelVerb:
         if netns is None:  # its other end cannot be renamed, nor can the next plugin of this container wait for us
             await self._devices.delete(owned)
             return
-        try:
-            self._devices.free_name(owned, netns)
-        finally:
-            self._cleanup.retire(owned)
+        self._cleanup.retire(owned)  # first: the loss of a carrier on a device that is down is no event
+        self._devices.free_name(owned, netns)
 
     def _presumed_endpoint(self, attachment: Attachment, pod: PodRef) -> WorkloadEndpoint:
         """Return what is known of an endpoint while the datastore is away: whose it is, not its addresses."""

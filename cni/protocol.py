@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Annotated, Any, Literal, NamedTuple, get_args
+from typing import Annotated, Any, Final, Literal, NamedTuple, cast, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from ipam.names import pod_handle
 
@@ -36,6 +36,12 @@ _REQUIRED: Mapping[str, tuple[str, ...]] = {
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*\Z")
 _MAC = re.compile(r"[0-9a-f][02468ace](:[0-9a-f]{2}){5}\Z")  # a multicast address cannot be a device's own
 _DEVICE = re.compile(r"[^\s/:]{1,15}\Z")
+_UNDOING: Final = ("DEL", "GC")
+"""Verbs that need the network's name and the environment only: a mistake in the rest must not keep a pod alive."""
+
+DEEPEST: Final = 100
+"""How many lists and objects may stand inside each other: no configuration comes near, and Python's own limit does."""
+
 _KNOWN_ARGS = {
     "IgnoreUnknown", "IP", "MAC", "K8S_POD_NAMESPACE", "K8S_POD_NAME", "K8S_POD_UID", "K8S_POD_INFRA_CONTAINER_ID",
 }  # fmt: skip
@@ -92,7 +98,8 @@ class PodRef(NamedTuple):
 
 def describe(attachment: Attachment, pod: PodRef) -> str:
     """Return an attachment as log lines and errors name it: `default/web-1 (container c4719afa76fa, eth0)`."""
-    return f"{pod.namespace}/{pod.name} (container {attachment.container_id[:12]}, {attachment.device})"
+    device = attachment.device.encode(errors="backslashreplace").decode()  # a DEL's may be any bytes
+    return f"{pod.namespace}/{pod.name} (container {attachment.container_id[:12]}, {device})"
 
 
 def _boolean(value: object) -> object:
@@ -104,7 +111,14 @@ Flag = Annotated[bool, BeforeValidator(_boolean)]
 
 
 class _Section(BaseModel):
+    """A part of the configuration. A member that is null is as if it were absent: Go writes its zero values so."""
+
     model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, value: Any) -> Any:
+        return {key: each for key, each in value.items() if each is not None} if isinstance(value, dict) else value
 
 
 class IpamSection(_Section):
@@ -121,6 +135,52 @@ class ContainerSettings(_Section):
     allow_ip_forwarding: Flag = False
 
 
+class _Wishes(_Section):
+    """What `runtimeConfig` and `args.cni` may ask for, to check their types once."""
+
+    ips: tuple[str, ...] = ()
+    mac: str = ""
+    annotations: dict[str, str] = Field(default_factory=dict)
+    pod_annotations: dict[str, str] = Field(default_factory=dict, alias="io.kubernetes.cri.pod-annotations")
+
+
+class _Args(_Section):
+    cni: _Wishes = _Wishes()
+
+
+class _Interface(_Section):
+    name: str = ""
+    mac: str = ""
+    sandbox: str = ""
+
+
+class _Assigned(_Section):
+    address: str
+    interface: Annotated[int, Field(strict=True)] = -1
+
+
+class _Result(_Section):
+    """The parts of a prevResult that are read here."""
+
+    interfaces: tuple[_Interface, ...] = ()
+    ips: tuple[_Assigned, ...] = ()
+    routes: tuple[dict[str, Any], ...] = ()
+
+
+def _shaped(model: type[_Section]) -> AfterValidator:
+    """Check a member against a model and keep it as it was written. Raises ValueError: what is wrong where."""
+
+    def check(value: Any) -> Any:
+        try:
+            model.model_validate(value)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        return value
+
+    return AfterValidator(check)
+
+
 class NetworkConfig(_Section):
     """One plugin's configuration as it arrives on standard input; unknown members are kept."""
 
@@ -129,16 +189,16 @@ class NetworkConfig(_Section):
     mtu: Annotated[int, Field(ge=0, le=65535)] = 0
     ipam: IpamSection = IpamSection()
     container_settings: ContainerSettings = ContainerSettings()
-    args: Mapping[str, Any] = Field(default_factory=dict)
-    runtime_config: Mapping[str, Any] = Field(default_factory=dict, alias="runtimeConfig")
-    prev_result: Mapping[str, Any] | None = Field(default=None, alias="prevResult")
+    args: Annotated[Mapping[str, Any], _shaped(_Args)] = Field(default_factory=dict)
+    runtime_config: Annotated[Mapping[str, Any], _shaped(_Wishes)] = Field(default_factory=dict, alias="runtimeConfig")
+    prev_result: Annotated[Mapping[str, Any], _shaped(_Result)] | None = Field(default=None, alias="prevResult")
 
     @property
     def annotations(self) -> Mapping[str, str]:
         """The pod's annotations as far as the runtime passes them on: its own capability, else `args.cni`."""
         for source in (self.runtime_config.get(ANNOTATIONS), self._conventions.get("annotations")):
-            if isinstance(source, Mapping):
-                return source
+            if source:
+                return cast("Mapping[str, str]", source)
         return {}
 
     @property
@@ -149,8 +209,7 @@ class NetworkConfig(_Section):
 
     @property
     def _conventions(self) -> Mapping[str, Any]:
-        section = self.args.get("cni")
-        return section if isinstance(section, Mapping) else {}
+        return self.args.get("cni") or {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +252,7 @@ def version_of(stdin: bytes) -> str:
     """Return the version to answer in: the input's if it can be read and is ours, else the newest."""
     try:
         version = json.loads(stdin)["cniVersion"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return NEWEST
     return version if version in VERSIONS else NEWEST
 
@@ -207,10 +266,8 @@ def parse(environment: Mapping[str, str], stdin: bytes) -> CniRequest:
             Code.INVALID_ENVIRONMENT, f"{verb}: required environment variables are missing: {', '.join(missing)}"
         )
     container, device = environment.get("CNI_CONTAINERID", ""), environment.get("CNI_IFNAME", "")
-    if container and not _NAME.match(container):
-        raise CniError(Code.INVALID_ENVIRONMENT, f"{verb}: CNI_CONTAINERID={container!r} is not a container's id")
-    if device and (not _DEVICE.match(device) or len(device.encode()) > 15 or device in {".", ".."}):
-        raise CniError(Code.INVALID_ENVIRONMENT, f"{verb}: CNI_IFNAME={device!r} cannot be a device's name")
+    if verb not in _UNDOING:  # what has no such name was never attached: there is nothing to undo
+        _check_names(verb, container, device)
     document = _document(verb, stdin)
     version = _version(verb, document)
     args = _args(verb, environment.get("CNI_ARGS", ""))
@@ -233,6 +290,26 @@ def parse(environment: Mapping[str, str], stdin: bytes) -> CniRequest:
     )
 
 
+def _check_names(verb: Verb, container: str, device: str) -> None:
+    if container and not _NAME.match(container):
+        raise CniError(Code.INVALID_ENVIRONMENT, f"{verb}: CNI_CONTAINERID={container!r} is not a container's id")
+    if device and (
+        not _DEVICE.match(device) or len(device.encode(errors="surrogateescape")) > 15 or device in {".", ".."}
+    ):
+        raise CniError(Code.INVALID_ENVIRONMENT, f"{verb}: CNI_IFNAME={device!r} cannot be a device's name")
+    if not _is_text(device):
+        raise CniError(Code.INVALID_ENVIRONMENT, f"{verb}: CNI_IFNAME={device!r} is not UTF-8, as a result must be")
+
+
+def _is_text(text: str) -> bool:
+    """Whether a text is Unicode, without halves of characters or bytes that were none."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _verb(text: str) -> Verb:
     for verb in get_args(Verb):
         if text == verb:
@@ -242,19 +319,36 @@ def _verb(text: str) -> Verb:
 
 def _document(verb: Verb, stdin: bytes) -> dict[str, Any]:
     try:
-        document = json.loads(stdin)
-    except ValueError as error:
+        document = json.loads(stdin, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
         raise CniError(
             Code.UNDECODABLE, f"{verb}: the network configuration on standard input is not JSON: {error}"
         ) from None
     if not isinstance(document, dict):
         raise CniError(Code.UNDECODABLE, f"{verb}: the network configuration on standard input is not a JSON object")
+    if verb in _UNDOING:
+        return document
+    if _deeper_than(document, DEEPEST):
+        raise CniError(Code.UNDECODABLE, f"{verb}: the network configuration is nested more than {DEEPEST} levels deep")
+    if b"\\ud" in stdin.lower() and not _is_text(json.dumps(document, ensure_ascii=False)):
+        raise CniError(Code.UNDECODABLE, f"{verb}: the network configuration holds half a Unicode character")
     return document
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is no number of JSON")
+
+
+def _deeper_than(value: object, levels: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels < 0 or any(_deeper_than(each, levels - 1) for each in inner if isinstance(each, dict | list))
 
 
 def _version(verb: Verb, document: Mapping[str, Any]) -> str:
     # libcni, the library that every runtime uses, takes a configuration without a version for 0.1.0.
     version = document.get("cniVersion") or "0.1.0"
+    if verb in _UNDOING and version not in VERSIONS:
+        return NEWEST
     if not isinstance(version, str):
         raise CniError(Code.UNDECODABLE, f"{verb}: cniVersion {version!r} is not text")
     if verb == "VERSION":
@@ -276,10 +370,13 @@ def _args(verb: Verb, text: str) -> dict[str, str]:
     args: dict[str, str] = {}
     for element in filter(None, text.split(";")):
         key, equals, value = element.partition("=")
-        if not equals or not key or "=" in value:
+        if not equals or not key or "=" in value or not _is_text(element):
+            if verb in _UNDOING:
+                continue
             raise CniError(Code.INVALID_ENVIRONMENT, f"{verb}: CNI_ARGS holds {element!r}, which is not KEY=VALUE")
         args[key] = value
-    if args.get("IgnoreUnknown", "").lower() not in {"1", "true"} and (unknown := sorted(args.keys() - _KNOWN_ARGS)):
+    lenient = verb in _UNDOING or args.get("IgnoreUnknown", "").lower() in {"1", "true"}
+    if not lenient and (unknown := sorted(args.keys() - _KNOWN_ARGS)):
         raise CniError(
             Code.INVALID_ENVIRONMENT, f"{verb}: CNI_ARGS holds unknown keys without IgnoreUnknown: {', '.join(unknown)}"
         )
@@ -289,6 +386,8 @@ def _args(verb: Verb, text: str) -> dict[str, str]:
 def _network(verb: Verb, document: Mapping[str, Any]) -> NetworkConfig:
     if verb == "VERSION":
         return NetworkConfig(name=str(document.get("name") or "version"))
+    if verb in _UNDOING:
+        document = {key: value for key, value in document.items() if key == "name"}
     try:
         return NetworkConfig.model_validate(document)
     except ValidationError as error:
@@ -306,16 +405,25 @@ def _network(verb: Verb, document: Mapping[str, Any]) -> NetworkConfig:
 
 def _valid_attachments(verb: Verb, document: Mapping[str, Any]) -> frozenset[tuple[str, str]] | None:
     """Read GC's list; the second key is what an early text of 1.1.0 called it."""
-    listed = document.get("cni.dev/valid-attachments", document.get("cni.dev/attachments"))
-    if verb != "GC" or listed is None:
+    keys = [key for key in ("cni.dev/valid-attachments", "cni.dev/attachments") if key in document]
+    if verb != "GC" or not keys:
         return None
-    try:
-        return frozenset((str(item["containerID"]), str(item["ifname"])) for item in listed)
-    except (TypeError, KeyError):
-        raise CniError(
-            Code.INVALID_CONFIGURATION,
-            "GC: cni.dev/valid-attachments is not a list of objects with containerID and ifname",
-        ) from None
+    listed = document[keys[0]]
+    match [] if listed is None else listed:  # an empty list of Go's may be written as null
+        case list() as items if all(map(_names_an_attachment, items)):
+            return frozenset((item["containerID"], item["ifname"]) for item in items)
+        case _:
+            raise CniError(
+                Code.INVALID_CONFIGURATION, f"GC: {keys[0]} is not a list of objects with containerID and ifname"
+            )
+
+
+def _names_an_attachment(item: object) -> bool:
+    match item:
+        case {"containerID": str(), "ifname": str()}:
+            return True
+        case _:
+            return False
 
 
 def address_request(request: CniRequest) -> AddressRequest:
@@ -346,7 +454,7 @@ def address_request(request: CniRequest) -> AddressRequest:
         ipv6=int(ipv6),
         ipv4_pools=_listed(notes, "ipv4pools") or network.ipam.ipv4_pools,
         ipv6_pools=_listed(notes, "ipv6pools") or network.ipam.ipv6_pools,
-        addresses=tuple(map(_address, given)),
+        addresses=tuple(dict.fromkeys(map(_address, given))),
         ipv6_first=first,
     )
 
@@ -367,9 +475,9 @@ def _listed(annotations: Mapping[str, str], name: str) -> tuple[str, ...]:
         return ()
     try:
         items = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         items = None
-    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+    if not isinstance(items, list) or not all(isinstance(item, str) and _is_text(item) for item in items):
         raise CniError(
             Code.INVALID_CONFIGURATION, f"ADD: annotation {PREFIX}{name} {text!r} is not a JSON list of strings"
         )

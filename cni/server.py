@@ -152,6 +152,8 @@ async def _receive(connection: socket.socket, descriptors: list[int]) -> bytes:
             continue
         descriptors += received
         message += chunk
+        if len(descriptors) > 1:
+            raise OSError("more than one descriptor came with it, so it is not the shim's")
         if not chunk or len(message) > LIMIT:
             return bytes(message)
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cni.notices import network_notices, pod_notices
 from cni.protocol import (
     ANNOTATIONS,
     VERSIONS,
@@ -23,8 +24,10 @@ from cni.protocol import (
     PodRef,
     address_request,
     addresses_of,
+    describe,
     encode_reply,
     hardware_address,
+    mac_of,
     parse,
     render,
     unpack_request,
@@ -130,6 +133,89 @@ def test_a_bad_configuration_is_code_7_and_names_the_member(network: dict[str, A
     error = refused(call("ADD", CNI_NETNS="/n"), network)
     assert error.code == Code.INVALID_CONFIGURATION
     assert named in error.sentence
+
+
+@pytest.mark.parametrize(
+    ("network", "named"),
+    [
+        ({"runtimeConfig": {"ips": 1}}, "ips"),
+        ({"runtimeConfig": {"ips": [1]}}, "ips.0"),
+        ({"runtimeConfig": {"mac": ["02:00:00:00:00:01"]}}, "mac"),
+        ({"runtimeConfig": {ANNOTATIONS: [1]}}, "annotations"),
+        ({"runtimeConfig": {ANNOTATIONS: {"cni.projectcalico.org/ipAddrs": ["10.0.0.9"]}}}, "ipAddrs"),
+        ({"args": {"cni": 5}}, "cni"),
+        ({"args": {"cni": {"annotations": {"a": 1}}}}, "annotations.a"),
+        ({"prevResult": {"interfaces": True}}, "interfaces"),
+        ({"prevResult": {"interfaces": [1]}}, "interfaces.0"),
+        ({"prevResult": {"ips": [{"interface": 0}]}}, "address"),
+        ({"prevResult": {"ips": [{"address": "10.0.0.1/8", "interface": "0"}]}}, "interface"),
+        ({"prevResult": {"routes": {"dst": "0.0.0.0/0"}}}, "routes"),
+    ],
+)
+def test_a_member_of_a_wrong_type_is_code_7_and_named(network: dict[str, Any], named: str) -> None:
+    error = refused(call("ADD", CNI_NETNS="/n"), configuration(**network))
+    assert (error.code, named in error.sentence) == (Code.INVALID_CONFIGURATION, True), error.sentence
+
+
+def test_a_member_that_is_null_is_absent() -> None:
+    members = "ipam", "args", "runtimeConfig", "prevResult", "mtu", "container_settings"
+    assert add(**dict.fromkeys(members)).network == add().network
+    assert add(prevResult={"interfaces": None, "ips": None, "routes": None}).network.prev_result
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        b"[" * 200_000 + b"]" * 200_000,
+        b'{"a":' * 200_000 + b"1" + b"}" * 200_000,
+        b"[" * 500 + b"]" * 500,
+        b'"\\uD800"',
+        b"NaN",
+        b'"\xff"',
+        b"1" * 5000,
+    ],
+)
+@pytest.mark.parametrize("verb", ["ADD", "CHECK"])
+def test_json_that_no_runtime_writes_is_code_6(verb: str, member: bytes) -> None:
+    stdin = b'{"cniVersion":"1.0.0","name":"net","x":' + member + b"}"
+    assert refused(call(verb, CNI_NETNS="/n"), stdin).code == Code.UNDECODABLE
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [{"CNI_IFNAME": "eth\udcff"}, {"CNI_ARGS": "IgnoreUnknown=1;K8S_POD_NAME=\udcff"}, {"CNI_CONTAINERID": "\udcff"}],
+)
+def test_bytes_that_are_no_text_are_code_4(environment: dict[str, str]) -> None:
+    assert refused(call("ADD", CNI_NETNS="/n") | environment, configuration()).code == Code.INVALID_ENVIRONMENT
+
+
+@pytest.mark.parametrize("verb", ["DEL", "GC"])
+@pytest.mark.parametrize(
+    "network",
+    [
+        {"cniVersion": "1.1.0"},
+        {"cniVersion": "9.0"},
+        {"mtu": "big", "ipam": {"type": "host-local"}, "runtimeConfig": 1, "prevResult": [], "args": True},
+        {"prevResult": {"interfaces": True}},
+    ],
+)
+def test_a_mistake_in_the_configuration_holds_up_no_del(verb: str, network: dict[str, Any]) -> None:
+    request = parse(call(verb), json.dumps({"cniVersion": "1.1.0", "name": "net"} | network).encode())
+    assert request.attachment[0] == "net"
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [{"CNI_IFNAME": "eth\udcff"}, {"CNI_IFNAME": "sixteen-letters-"}, {"CNI_ARGS": "A;B=\udcff;K8S_POD_NAME=web-1"}],
+)
+def test_a_name_that_no_add_could_have_been_given_holds_up_no_del(environment: dict[str, str]) -> None:
+    request = parse(call("DEL") | environment, json.dumps(configuration()).encode())
+    assert request.pod == PodRef("default", "web-1")
+    describe(request.attachment, request.pod).encode()
+
+
+def test_a_del_needs_the_networks_name() -> None:
+    assert refused(call("DEL"), {"cniVersion": "1.0.0"}).code == Code.INVALID_CONFIGURATION
 
 
 def test_the_configuration_that_calico_is_given_is_understood() -> None:
@@ -269,14 +355,51 @@ def test_gc_tells_a_missing_list_from_an_empty_one() -> None:
     assert gc(**{"cni.dev/attachments": wanted}).valid_attachments == frozenset({("a", "eth0")})
 
 
-def test_a_malformed_list_never_counts_as_empty() -> None:
+def test_an_empty_list_of_gos_may_be_null() -> None:
+    assert gc(**{"cni.dev/valid-attachments": None}).valid_attachments == frozenset()
+    assert gc(**{"cni.dev/attachments": None}).valid_attachments == frozenset()
+
+
+@pytest.mark.parametrize("listed", [[{"containerId": "a"}], {}, "", False, 0, [{"containerID": 1, "ifname": "eth0"}]])
+def test_a_malformed_list_never_counts_as_empty(listed: Any) -> None:
     with pytest.raises(CniError):
-        gc(**{"cni.dev/valid-attachments": [{"containerId": "a"}]})
+        gc(**{"cni.dev/valid-attachments": listed})
 
 
 def test_version_needs_no_configuration() -> None:
     request = parse({"CNI_COMMAND": "VERSION"}, b'{"cniVersion": "0.4.0"}')
     assert version_answer(request.version) == {"cniVersion": "0.4.0", "supportedVersions": list(VERSIONS)}
+
+
+members = st.sampled_from(
+    [
+        *("prevResult", "interfaces", "ips", "routes", "dns", "address", "interface", "name", "sandbox", "mac", "mtu"),
+        *("runtimeConfig", "args", "cni", "annotations", ANNOTATIONS, "ipam", "type", "ipv4_pools"),
+        *("cni.projectcalico.org/ipAddrs", "cni.projectcalico.org/hwAddr", "cni.projectcalico.org/ipFamilies"),
+    ]
+)
+odd_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-5, 5)
+    | st.sampled_from(["", "eth0", "10.0.0.1/32", "[1]", '["10.0.0.1"]']),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(members, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(members, odd_values, max_size=5), st.sampled_from(["ADD", "CHECK", "DEL", "GC", "STATUS"]))
+def test_whatever_the_configuration_holds_is_understood_or_refused_with_a_code(
+    network: dict[str, Any], verb: str
+) -> None:
+    try:
+        request = parse(call(verb, CNI_NETNS="/n"), json.dumps(configuration(**network)).encode())
+        address_request(request), hardware_address(request), pod_notices(request), network_notices(request.network)
+        previous = request.network.prev_result
+        render(RESULT, request.version, previous)
+        assert addresses_of(previous or {}, "eth0") is None or mac_of(previous or {}, "eth0") is not None
+    except CniError as error:
+        assert error.code in {Code.INVALID_CONFIGURATION, Code.UNDECODABLE}
 
 
 @given(

@@ -122,3 +122,20 @@ async def test_a_second_agent_does_not_take_the_socket_away(shim: Path, tmp_path
         with pytest.raises(OSError, match="another agent answers"):
             await CniServer(tmp_path / "cni.sock", node.verbs).start()
         await node.add(node.sandbox())
+
+
+async def test_a_connection_that_brings_many_descriptors_is_dropped_at_once(tmp_path: Path) -> None:
+    handler = FakeHandler(None)
+    server = CniServer(tmp_path / "cni.sock", handler)
+    before = len(os.listdir("/proc/self/fd"))
+    await server.start()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sender:
+        sender.connect(str(tmp_path / "cni.sock"))
+        for _ in range(100):
+            socket.send_fds(sender, [b"x"], [0, 1, 2])
+        sender.shutdown(socket.SHUT_WR)
+        sender.setblocking(False)
+        with pytest.raises(ConnectionResetError):  # it hung up before it had read everything
+            await asyncio.get_running_loop().sock_recv(sender, 1)
+    await server.stop()
+    assert (handler.requests, len(os.listdir("/proc/self/fd"))) == ([], before)
