@@ -19,12 +19,18 @@ CONFLIST = "10-felix.conflist"
 
 
 def conflist(
-    network: str = "k8s-pod-network", *, ipv4: bool = True, ipv6: bool = False, mtu: int = 0
+    network: str = "k8s-pod-network",
+    *,
+    ipv4: bool = True,
+    ipv6: bool = False,
+    mtu: int = 0,
+    socket: Path | None = None,
+    state_dir: Path | None = None,
 ) -> dict[str, Any]:
     """Return the network's configuration.
 
     cniVersion is what the oldest libraries must read; newer ones take the highest of cniVersions and with it
-    STATUS and GC.
+    STATUS and GC. socket, state_dir: where the shim finds the agent, and notes DELs while it is away.
     """
     plugin: dict[str, Any] = {
         "type": BINARY,
@@ -33,6 +39,8 @@ def conflist(
     }
     if mtu:
         plugin["mtu"] = mtu
+    places = {"felix_socket": socket, "felix_state_dir": state_dir}
+    plugin |= {key: str(place) for key, place in places.items() if place is not None}
     return {
         "cniVersion": "0.3.1",
         "cniVersions": ["0.3.1", "0.4.0", "1.0.0", "1.1.0"],

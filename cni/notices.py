@@ -33,6 +33,8 @@ NETWORK = FieldRules(
         "cniVersion": OBEYED,
         "cni.dev/*": OBEYED,
         "capabilities": OBEYED,
+        "felix_socket": OBEYED,
+        "felix_state_dir": OBEYED,
         "ipam.subnet": NotObeyed("addresses come from IPPools, never from a Node's podCIDR", "the pools apply"),
         "num_queues": NotObeyed("a pod's device has one queue each way", "it has one", unless=(1,)),
         "policy": NotObeyed("policies are not enforced", "no packet is filtered"),

@@ -14,6 +14,7 @@ import logging
 import os
 import socket
 import struct
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -57,8 +58,11 @@ class CniServer:
         self._serving: set[asyncio.Task[None]] = set()
         self._accepting: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
-        """Listen, also where a socket was left behind. Raises OSError: another process is listening there."""
+    async def start(self, first: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Listen, also where a socket was left behind. Raises OSError: another process is listening there.
+
+        first: done when shims can connect already, and before one is served.
+        """
         self._path.parent.mkdir(parents=True, exist_ok=True)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
@@ -74,6 +78,12 @@ class CniServer:
         except BaseException:
             listener.close()
             raise
+        if first is not None:
+            try:
+                await first()
+            except BaseException:
+                listener.close()
+                raise
         self._listener = listener
         self._accepting = asyncio.create_task(self._accept(listener), name="cni accept")
 

@@ -5,9 +5,14 @@
  * answer comes back: one byte of exit status, one JSON object or nothing, and a newline, by which an answer cut
  * short is recognised. Whatever goes wrong here ends as one JSON object too, for the runtime reads nothing else.
  *
- * Compiled-in socket: FELIX_SOCKET; environment: FELIX_CNI_SOCKET, FELIX_CNI_TIMEOUT (seconds for everything).
+ * A DEL while no agent listens is noted on disk, for the agent to carry out when it starts, and answered with success:
+ * nothing keeps a pod from being deleted. The agent makes the folder of the notes, so without one there are none.
+ *
+ * Socket and folder: FELIX_CNI_SOCKET and FELIX_STATE_DIR in the environment, else felix_socket and felix_state_dir in
+ * the network's configuration, else as compiled in. FELIX_CNI_TIMEOUT: seconds for everything.
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -25,10 +30,16 @@
 #ifndef FELIX_SOCKET
 #define FELIX_SOCKET "/run/felix/cni.sock"
 #endif
+#ifndef FELIX_STATE
+#define FELIX_STATE "/var/lib/felix"
+#endif
 #define SUPPORTED "\"0.3.1\",\"0.4.0\",\"1.0.0\",\"1.1.0\"" /* tests/cni/test_shim.py ties these to protocol.VERSIONS */
 #define NEWEST "1.1.0"
 #define SECONDS 75       /* the agent gives up, and undoes what it did, after 60 */
+#define STATUS_SECONDS 5 /* a runtime that waits for STATUS starts no pod meanwhile */
 #define LIMIT (8u << 20) /* more input than any runtime sends */
+#define NOTES 1000       /* DELs that may be noted, each of */
+#define NOTE_LIMIT (256u << 10)
 
 enum { BAD_ENVIRONMENT = 4, IO_FAILED = 5, TRY_AGAIN = 11, NOT_SERVING = 50 };
 
@@ -138,42 +149,114 @@ static int read_all(int fd, struct text *to)
     }
 }
 
-/* Find "cniVersion": "…" in the input; the agent is the one that parses it properly. */
-static void note_version(void)
+/* Find "key": "value" in the input, which ends with a zero; the agent is the one that parses it properly. */
+static int member(const char *key, char *into, size_t size)
 {
-    append(&input, "", 1);
-    input.length--; /* ends with a zero now, which is not sent */
-    static const char key[] = "\"cniVersion\"";
     for (char *c = strstr(input.bytes, key); c; c = strstr(c + 1, key)) {
-        char *value = c + sizeof key - 1;
+        char *value = c + strlen(key);
         value += strspn(value, " \t\r\n");
         if (*value++ != ':')
             continue;
         value += strspn(value, " \t\r\n");
-        size_t length = *value == '"' ? strspn(value + 1, "0123456789.abcdefghijklmnopqrstuvwxyz-+") : 0;
-        if (length > 0 && length < sizeof version && value[1 + length] == '"') {
-            memcpy(version, value + 1, length);
-            version[length] = 0;
-            return;
+        size_t length = *value == '"' ? strcspn(value + 1, "\"\\") : 0;
+        if (length > 0 && length < size && value[1 + length] == '"') {
+            memcpy(into, value + 1, length);
+            into[length] = 0;
+            return 1;
         }
     }
+    return 0;
 }
 
+static void note_version(void)
+{
+    char found[sizeof version];
+    append(&input, "", 1);
+    input.length--; /* ends with a zero now, which is not sent */
+    if (member("\"cniVersion\"", found, sizeof found) &&
+        !found[strspn(found, "0123456789.abcdefghijklmnopqrstuvwxyz-+")])
+        strcpy(version, found);
+}
+
+/* Return what the environment says, else the configuration, else the default. */
+static const char *configured(const char *variable, const char *key, const char *usual)
+{
+    const char *given = getenv(variable);
+    char *found = malloc(PATH_MAX);
+    return given && *given ? given : found && member(key, found, PATH_MAX) ? found : usual;
+}
+
+/* Connect; or -1, with errno. */
 static int connect_agent(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (strlen(path) >= sizeof address.sun_path)
-        fail(BAD_ENVIRONMENT, "%s: FELIX_CNI_SOCKET is longer than a socket's path may be", tried);
+        fail(BAD_ENVIRONMENT, "%s: FELIX_CNI_SOCKET or felix_socket is longer than a socket's path may be", tried);
     strcpy(address.sun_path, path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     int left = milliseconds_left();
     struct timeval limit = {.tv_sec = left / 1000, .tv_usec = left % 1000 * 1000 + 1}; /* 0 would mean for ever */
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit); /* bounds connect on a full backlog as well */
     while (connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
-        if (errno != EINTR)
-            fail(away, "%s: the felix-py agent on this node does not answer on %s (%s); try again later", tried,
-                 path, strerror(errno));
+        if (errno != EINTR) {
+            int reason = errno;
+            close(fd);
+            return errno = reason, -1;
+        }
     return fd;
+}
+
+/* Write a request to a file of its own, called by its contents so that a repeated DEL is noted once. 0, or -1 with
+ * errno; `folder` and `name` tell where it is. */
+static int note(const struct text *request, int folder, char name[24])
+{
+    unsigned long long hash = 14695981039346656037ull; /* FNV-1a */
+    for (size_t i = 0; i < request->length; i++)
+        hash = (hash ^ (unsigned char)request->bytes[i]) * 1099511628211ull;
+    snprintf(name, 24, "%016llx", hash);
+    int count = 0, listed = dup(folder), fd, bad;
+    DIR *entries = listed < 0 ? NULL : fdopendir(listed);
+    if (!entries)
+        return -1;
+    while (readdir(entries))
+        count++;
+    closedir(entries);
+    if (request->length > NOTE_LIMIT || count >= NOTES + 2) /* . and .. */
+        return errno = EDQUOT, -1;
+    char fresh[24];
+    snprintf(fresh, sizeof fresh, ".%d", (int)getpid());
+    if ((fd = openat(folder, fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)) < 0)
+        return -1;
+    bad = write(fd, request->bytes, request->length) != (ssize_t)request->length || fsync(fd) < 0;
+    if (close(fd) < 0 || bad || renameat(folder, fresh, folder, name) < 0 || fsync(folder) < 0) {
+        bad = errno;
+        unlinkat(folder, fresh, 0);
+        return errno = bad ? bad : EIO, -1;
+    }
+    return 0;
+}
+
+/* No agent listens. A DEL is noted, and done for the runtime; unless an agent began to listen meanwhile, which may not
+ * have read the note: the descriptor of the connection to it is returned. */
+static int without_agent(const char *path, const struct text *request)
+{
+    int reason = errno, fd;
+    const char *why = strerror(reason);
+    if (!strcmp(tried, "DEL") && (reason == ENOENT || reason == ECONNREFUSED || reason == ENOTDIR)) {
+        const char *state = configured("FELIX_STATE_DIR", "\"felix_state_dir\"", FELIX_STATE);
+        char place[PATH_MAX], name[24];
+        snprintf(place, sizeof place, "%s/deletes", state);
+        int folder = open(place, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (folder < 0 || note(request, folder, name) < 0)
+            fail(away, "DEL: the felix-py agent on this node does not answer on %s (%s), nor can this be noted for it in "
+                 "%s (%s); try again later", path, why, place, strerror(errno));
+        if ((fd = connect_agent(path)) < 0)
+            answer("", 0, 0);
+        unlinkat(folder, name, 0);
+        return fd;
+    }
+    fail(away, "%s: the felix-py agent on this node does not answer on %s (%s), which FELIX_CNI_SOCKET or felix_socket "
+         "in the network's configuration may set; try again later", tried, path, why);
 }
 
 /* Send everything, the namespace's descriptor with the first byte. An agent that hangs up early has answered. */
@@ -201,7 +284,7 @@ static void send_all(int fd, const struct text *from, int netns)
 
 int main(void)
 {
-    const char *verb = getenv("CNI_COMMAND"), *path = getenv("FELIX_CNI_SOCKET"), *netns = getenv("CNI_NETNS");
+    const char *verb = getenv("CNI_COMMAND"), *netns = getenv("CNI_NETNS");
     const char *seconds = getenv("FELIX_CNI_TIMEOUT"), *verbs = "|ADD|DEL|CHECK|GC|STATUS|VERSION|";
     char name[16];
     signal(SIGPIPE, SIG_IGN);
@@ -216,7 +299,8 @@ int main(void)
     sigaction(SIGTERM, &on_stop, NULL), sigaction(SIGINT, &on_stop, NULL), sigaction(SIGHUP, &on_stop, NULL);
     int is_version = !strcmp(verb, "VERSION");
     clock_gettime(CLOCK_MONOTONIC, &deadline);
-    deadline.tv_sec += is_version ? 2 : seconds && atoi(seconds) > 0 ? atoi(seconds) : SECONDS;
+    int usual = away == NOT_SERVING ? STATUS_SECONDS : SECONDS;
+    deadline.tv_sec += is_version ? 2 : seconds && atoi(seconds) > 0 ? atoi(seconds) : usual;
 
     int unread = read_all(0, &input), reason = errno;
     note_version();
@@ -240,7 +324,10 @@ int main(void)
     append(&request, "", 1);
     append(&request, input.bytes, input.length);
 
-    int fd = connect_agent(path && *path ? path : FELIX_SOCKET);
+    const char *path = configured("FELIX_CNI_SOCKET", "\"felix_socket\"", FELIX_SOCKET);
+    int fd = connect_agent(path);
+    if (fd < 0)
+        fd = without_agent(path, &request);
     send_all(fd, &request, descriptor);
     shutdown(fd, SHUT_WR);
     if (read_all(fd, &reply) < 0 || reply.length < 2 || reply.bytes[reply.length - 1] != '\n')

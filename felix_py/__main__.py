@@ -19,6 +19,7 @@ import datastore
 from bgp.client import SidecarClient
 from cni.install import conflist, install_conflist
 from cni.journal import Journal
+from cni.notes import Notes
 from cni.notices import network_notices, pod_notices
 from cni.protocol import CniRequest
 from cni.server import CniServer
@@ -108,7 +109,7 @@ async def _serve(settings: Settings) -> None:
         )
         agent = Agent(settings, identity, Edges(store, kernel, sidecar, tunnel, observe=allocator.on_event))
         agent.log_notices(agent.notices.put("settings", settings.notices))
-        journal = Journal(settings.state_dir / "released.journal")
+        journal, notes = Journal(settings.state_dir / "released.journal"), Notes(settings.state_dir)
         verbs = Verbs(
             CniSettings(identity.node, settings.interface_prefix),
             store,
@@ -123,7 +124,7 @@ async def _serve(settings: Settings) -> None:
         await stack.enter_async_context(_web(settings, StatusPages(AgentReporter(agent, sidecar.status, checks))))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(agent.run())
-            tasks.create_task(_serve_cni(settings, agent, verbs))
+            tasks.create_task(_serve_cni(settings, agent, verbs, notes))
             tasks.create_task(checks.run_periodically(settings.check_seconds))
             if settings.leak_grace_seconds:
                 tasks.create_task(Collector(store, allocator, grace_seconds=settings.leak_grace_seconds).run())
@@ -162,11 +163,11 @@ async def _start(settings: Settings, store: Store, kernel: Rtnetlink, allocator:
             await asyncio.sleep(pause)
 
 
-async def _serve_cni(settings: Settings, agent: Agent, verbs: Verbs) -> None:
+async def _serve_cni(settings: Settings, agent: Agent, verbs: Verbs, notes: Notes) -> None:
     """Answer the container runtime from the moment that pods can be routed; only then install the conflist."""
     await agent.ready()
     server = CniServer(settings.run_dir / "cni.sock", verbs)
-    await server.start()
+    await server.start(partial(notes.carry_out, verbs))
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(verbs.cleanup.run())
@@ -193,7 +194,13 @@ def _network(settings: Settings, agent: Agent) -> Mapping[str, Any]:
     """Return the conflist to install: the one a file gives, else one that asks for the families this node has."""
     if settings.cni_network_config is None:
         families = agent.pod_families()
-        return conflist(ipv4=6 not in families or 4 in families, ipv6=6 in families, mtu=settings.mtu)
+        return conflist(
+            ipv4=6 not in families or 4 in families,
+            ipv6=6 in families,
+            mtu=settings.mtu,
+            socket=settings.run_dir / "cni.sock",
+            state_dir=settings.state_dir,
+        )
     try:
         given = json.loads(settings.cni_network_config.read_bytes())
     except (OSError, ValueError) as error:

@@ -63,7 +63,11 @@ def start(shim: Path, tmp_path: Path) -> Run:
     """Start the shim towards the socket `cni.sock` in this test's folder."""
 
     def run(environment: dict[str, str], **options: Any) -> subprocess.Popen[bytes]:
-        environment = {"FELIX_CNI_SOCKET": str(tmp_path / "cni.sock"), "FELIX_CNI_TIMEOUT": "20"} | environment
+        environment = {
+            "FELIX_CNI_SOCKET": str(tmp_path / "cni.sock"),
+            "FELIX_STATE_DIR": str(tmp_path),
+            "FELIX_CNI_TIMEOUT": "20",
+        } | environment
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE} | options
         process: subprocess.Popen[bytes] = subprocess.Popen([shim], env=environment, **pipes)
         return process

@@ -16,11 +16,13 @@ import subprocess
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import datastore
 from cni.journal import Journal
+from cni.notes import Notes
 from cni.server import CniServer
 from cni.settings import CniSettings
 from cni.verbs import Verbs
@@ -193,6 +195,7 @@ class NodeUnderTest:
             pod_mtu=lambda: self.pod_mtu,
             limitation=lambda: self.limitation,
         )
+        self.notes = Notes(folder)
         self.server = CniServer(folder / "cni.sock", self.verbs)
         self._sandboxes: list[Sandbox] = []
 
@@ -206,7 +209,7 @@ class NodeUnderTest:
         given = configuration() if network is None else network
         process = await asyncio.create_subprocess_exec(
             self.shim,
-            env=environment | {"FELIX_CNI_SOCKET": str(self.folder / "cni.sock")},
+            env=environment | {"FELIX_CNI_SOCKET": str(self.folder / "cni.sock"), "FELIX_STATE_DIR": str(self.folder)},
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )
@@ -287,7 +290,7 @@ async def serving_node(
         for pool in pools or (IPPool.make("four", cidr="10.65.0.0/16"), IPPool.make("six", cidr="fd65::/48")):
             await store.create(pool)
     here = NodeUnderTest(shim, folder, store, settings)
-    await here.server.start()
+    await here.server.start(partial(here.notes.carry_out, here.verbs))
     try:
         yield here
     finally:

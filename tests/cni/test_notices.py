@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -45,7 +46,7 @@ def add(annotations: dict[str, str]) -> CniRequest:
 
 
 def test_our_own_configuration_is_obeyed() -> None:
-    document = conflist(ipv6=True, mtu=1400)
+    document = conflist(ipv6=True, mtu=1400, socket=Path("/run/x/cni.sock"), state_dir=Path("/var/lib/x"))
     (plugin,) = document["plugins"]
     assert fields(**plugin) == []
 

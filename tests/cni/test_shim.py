@@ -70,6 +70,63 @@ def test_without_an_agent_the_runtime_is_told_to_try_again(start: Run, verb: str
     assert "agent on this node does not answer" in ended.document["msg"]
 
 
+def test_an_agent_that_is_away_is_looked_for_where_the_configuration_says_and_both_ways_are_named(
+    start: Run, tmp_path: Path
+) -> None:
+    process = start(call("ADD", FELIX_CNI_SOCKET=""))
+    ended = finish(process, configuration(felix_socket=str(tmp_path / "elsewhere.sock")))
+    assert ended.code == 11
+    for named in (str(tmp_path / "elsewhere.sock"), "FELIX_CNI_SOCKET", "felix_socket"):
+        assert named in ended.document["msg"]
+
+
+def noted(folder: Path) -> list[Path]:
+    return list((folder / "deletes").iterdir())
+
+
+def test_a_del_without_an_agent_is_noted_once_and_done_for_the_runtime(start: Run, tmp_path: Path) -> None:
+    (tmp_path / "deletes").mkdir()
+    network = configuration(filler="x" * 100_000)
+    for _ in range(2):
+        ended = finish(start(call("DEL", CNI_NETNS="/nowhere")), network)
+        assert (ended.status, ended.stdout) == (0, b"")
+    [note] = noted(tmp_path)
+    assert note.stat().st_mode & 0o777 == 0o600
+    environment, stdin = unpack_request(note.read_bytes())
+    assert environment == call("DEL", CNI_NETNS="/nowhere", CNI_NETNS_ERROR="No such file or directory")
+    assert json.loads(stdin) == network
+
+
+def test_a_del_is_noted_where_the_configuration_says(start: Run, tmp_path: Path) -> None:
+    (tmp_path / "state" / "deletes").mkdir(parents=True)
+    ended = finish(start(call("DEL", FELIX_STATE_DIR="")), configuration(felix_state_dir=str(tmp_path / "state")))
+    assert ended.status == 0
+    assert len(noted(tmp_path / "state")) == 1
+
+
+def test_an_add_is_not_noted(start: Run, tmp_path: Path) -> None:
+    (tmp_path / "deletes").mkdir()
+    assert finish(start(call("ADD")), configuration()).code == 11
+    assert noted(tmp_path) == []
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_a_del_that_cannot_be_noted_is_to_be_tried_again(start: Run, tmp_path: Path, full: bool) -> None:
+    (tmp_path / "deletes").mkdir()
+    for number in range(1000 if full else 0):
+        (tmp_path / "deletes" / str(number)).touch()
+    ended = finish(start(call("DEL")), configuration(filler="" if full else "x" * 300_000))
+    assert (ended.code, str(tmp_path / "deletes") in ended.document["msg"]) == (11, True)
+    assert len(noted(tmp_path)) == (1000 if full else 0)
+
+
+def test_a_del_whose_agent_hangs_up_is_not_noted(start: Run, tmp_path: Path) -> None:
+    (tmp_path / "deletes").mkdir()
+    with agent(tmp_path, lambda connection: None):
+        assert finish(start(call("DEL")), configuration()).code == 11
+    assert noted(tmp_path) == []
+
+
 @pytest.mark.parametrize("verb", ["", "add", "REMOVE", "A" * 5000, 'say "hi"\\\n\xff'])
 def test_an_unknown_verb_is_code_4(start: Run, verb: str) -> None:
     ended = finish(start(call(verb)), configuration())
@@ -236,5 +293,5 @@ def test_a_socket_path_too_long_is_an_error_of_the_environment(start: Run) -> No
 
 def test_the_shim_is_static_and_short(shim: Path) -> None:
     source = Path(__file__).parents[2] / "cni" / "shim.c"
-    assert len(source.read_text().splitlines()) <= 250
+    assert len(source.read_text().splitlines()) <= 340
     assert b"INTERP" not in subprocess.run(["readelf", "-lW", shim], capture_output=True, check=True).stdout

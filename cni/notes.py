@@ -1,0 +1,58 @@
+"""DELs that the shim noted on disk while no agent listened, carried out before the agent takes requests.
+
+One file each, as the shim would have sent it; `note` in shim.c writes them. A runtime that was told that a pod is gone
+may use its container's id again, so none may be left for later than the start.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from cni.protocol import CniError, CniRequest, describe, parse, unpack_request
+from cni.server import RequestHandler
+
+log = logging.getLogger("cni.notes")
+
+FOLDER = "deletes"
+"""Within the agent's state folder."""
+
+
+class Notes:
+    """The folder of the notes. It is there as long as an agent is installed: without it the shim notes nothing."""
+
+    def __init__(self, state_dir: Path) -> None:
+        """Make the folder. Raises OSError."""
+        self._folder = state_dir / FOLDER
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    async def carry_out(self, verbs: RequestHandler) -> None:
+        """Carry all out, oldest first; what fails is logged, and tried again at the next start. Raises OSError."""
+        noted = [(path.stat().st_mtime_ns, path) for path in self._folder.iterdir()]
+        for _, path in sorted(noted):
+            request = _read(path)
+            if request is None:
+                path.unlink()
+                continue
+            try:
+                await verbs.run(request, None)
+            except Exception as error:
+                log.error("DEL noted in %s: %s; tried again when the agent starts", path, error)
+                continue
+            log.info("DEL %s: carried out from its note", describe(request.attachment, request.pod))
+            path.unlink()
+
+
+def _read(path: Path) -> CniRequest | None:
+    """Return the request of a note; None if there is none, as in a file that its shim could not finish."""
+    if path.name.startswith("."):
+        return None
+    try:
+        request = parse(*unpack_request(path.read_bytes()))
+    except CniError as error:
+        log.error("DEL noted in %s: %s; it is dropped", path, error)
+        return None
+    if request.verb != "DEL":
+        log.error("%s is the note of a %s; it is dropped", path, request.verb)
+        return None
+    return request

@@ -1,0 +1,64 @@
+"""What the shim noted while no agent listened is carried out at the start, before a request is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cni.notes import Notes
+from cni.protocol import CniError, CniRequest, Code
+from tests.cni.conftest import call
+from tests.cni.node import on_a_node, serving_node
+
+
+class Recorder:
+    """Carries out what it does not refuse, and remembers it."""
+
+    def __init__(self, *refused: str) -> None:
+        self.refused, self.done = refused, list[str]()
+
+    async def run(self, request: CniRequest, netns: int | None) -> dict[str, object] | None:
+        assert netns is None
+        if request.attachment.container_id in self.refused:
+            raise CniError(Code.TRY_AGAIN, "refused by the test")
+        self.done.append(request.attachment.container_id)
+        return None
+
+
+def note(folder: Path, container: str, verb: str = "DEL", name: str = "") -> None:
+    environment = call(verb, CNI_CONTAINERID=container, CNI_NETNS="/n")
+    packed = b"".join(f"{key}={value}\0".encode() for key, value in environment.items())
+    stdin = b'{"cniVersion":"1.0.0","name":"net"}'
+    (folder / "deletes" / (name or container)).write_bytes(packed + b"\0" + stdin)
+
+
+async def test_notes_are_carried_out_and_removed_and_what_fails_stays(tmp_path: Path) -> None:
+    notes, verbs = Notes(tmp_path), Recorder("c2")
+    for container in ("c1", "c2", "c3"):
+        note(tmp_path, container)
+    await notes.carry_out(verbs)
+    assert verbs.done == ["c1", "c3"]
+    assert [path.name for path in (tmp_path / "deletes").iterdir()] == ["c2"]
+
+
+async def test_what_is_no_note_of_a_del_is_dropped(tmp_path: Path) -> None:
+    notes, verbs = Notes(tmp_path), Recorder()
+    (tmp_path / "deletes" / "cut-short").write_bytes(b"CNI_COMMAND=DEL")
+    note(tmp_path, "c1", name=".4711")  # a shim was killed while it wrote
+    note(tmp_path, "c2", verb="ADD")
+    await notes.carry_out(verbs)
+    assert (verbs.done, list((tmp_path / "deletes").iterdir())) == ([], [])
+
+
+@on_a_node
+async def test_a_del_while_the_agent_is_away_succeeds_and_is_carried_out_at_its_next_start(
+    shim: Path, tmp_path: Path
+) -> None:
+    async with serving_node(shim, tmp_path) as node:
+        pod = node.sandbox()
+        await node.add(pod)
+        await node.server.stop()
+        await node.delete(pod)
+        assert await node.assigned(pod)
+    async with serving_node(shim, tmp_path, url=f"sqlite://{tmp_path}/cluster.db") as node:
+        assert list((tmp_path / "deletes").iterdir()) == []
+        assert await node.holds_nothing()
