@@ -86,15 +86,17 @@ def set_host_name() -> None:
 
 def patch(commands: int, events: int) -> None:
     """Replace the methods below. Raises UnknownReleaseError before anything was replaced."""
+    from exabgp.bgp import timer
     from exabgp.bgp.message import Message  # noqa: F401  (its import order matters to ExaBGP)
     from exabgp.bgp.neighbor import Neighbor
+    from exabgp.reactor import delay
     from exabgp.reactor.api.processes import Processes
     from exabgp.reactor.api.response import json as response_json
     from exabgp.reactor.asynchronous import ASYNC
-    from exabgp.reactor.delay import Delay
     from exabgp.reactor.listener import Listener
     from exabgp.reactor.loop import Reactor
     from exabgp.reactor.peer import Peer
+    from exabgp.util import cache
     from exabgp.version import version
 
     if version != VERSION:
@@ -115,7 +117,7 @@ def patch(commands: int, events: int) -> None:
         (Neighbor, "remove_self", ("self", "changes"), copy_prefix_only(Neighbor.remove_self)),
         (ASYNC, "run", ("self",), run_commands(ASYNC.run)),
         (Processes, "_start", ("self", "process"), use_pipes(commands, events)),
-        (Delay, "increase", ("self",), increase_capped(Delay.increase)),
+        (delay.Delay, "increase", ("self",), increase_capped(delay.Delay.increase)),
     ]
     for owner, name, expected, _ in replacements:
         found = tuple(inspect.signature(getattr(owner, name)).parameters)
@@ -123,9 +125,28 @@ def patch(commands: int, events: int) -> None:
             raise UnknownReleaseError(
                 f"patch ExaBGP's {owner.__name__}.{name}: it takes {found}, not {expected}; it is not started"
             )
+    for module in (timer, delay, cache):
+        if getattr(module, "time", None) is not time:
+            raise UnknownReleaseError(
+                f"patch ExaBGP's {module.__name__}: it does not read the clock by time.time; it is not started"
+            )
     for owner, name, _, replacement in replacements:
         setattr(owner, name, replacement)
+    for module in (timer, delay, cache):
+        setattr(module, "time", MonotonicClock)  # noqa: B010  (mypy knows these modules too well)
     response_json.socket = FixedHostName(socket.gethostname())
+
+
+class MonotonicClock:
+    """Takes the place of the time module where ExaBGP measures how long something took.
+
+    As released its hold, keepalive and reconnect timers follow the wall clock: a step forward ends every session at
+    once, a step back sends no keepalive, and dials nobody, for as long as the step was.
+    """
+
+    @staticmethod
+    def time() -> float:
+        return time.monotonic()
 
 
 class FixedHostName:
@@ -171,7 +192,7 @@ def poll_milliseconds(reactor: Any, sleeptime: int) -> int:
         if peer.established() or (peer.neighbor["passive"] and not peer.proto):
             continue
         if peer.generator is None and peer._delay.backoff():
-            wait = min(wait, max(FRESH_WAIT_MS, int((peer._delay._time - time.time()) * 1000) + 1))
+            wait = min(wait, max(FRESH_WAIT_MS, int((peer._delay._time - now) * 1000) + 1))
         elif now - getattr(peer, "felix_attempt", now) < HANDSHAKE_SECONDS:
             wait = min(wait, FRESH_WAIT_MS)
         else:

@@ -57,6 +57,7 @@ def test_the_installed_exabgp_is_the_one_the_launcher_knows() -> None:
         "import exabgp.version; exabgp.version.version = '5.0.16'",
         "from exabgp.reactor.loop import Reactor; Reactor._wait_for_io = lambda self, seconds: None",
         "from exabgp.reactor.peer import Peer; Peer.run = lambda self, more: None",
+        "import exabgp.bgp.timer; exabgp.bgp.timer.time = None",
     ],
 )
 def test_an_exabgp_that_differs_is_not_touched(unlike: str) -> None:
@@ -87,6 +88,38 @@ async def test_another_release_is_not_started_and_is_named(
                 final=True,
             )
         )
+
+
+# The clock
+
+
+@pytest.mark.parametrize("step", [3600, -3600])
+def test_a_wall_clock_that_jumps_ends_no_session_and_delays_no_keepalive_or_attempt(step: int) -> None:
+    """The monotonic clock goes on by 31 s; the wall clock by that and a step besides."""
+    done = patched(f"""
+import time
+wall, monotonic = time.time(), time.monotonic()
+time.time, time.monotonic = (lambda: wall), (lambda: monotonic)
+from types import SimpleNamespace
+from exabgp.bgp.message import _NOP
+from exabgp.bgp.timer import ReceiveTimer, SendTimer
+from exabgp.environment import getenv
+from exabgp.logger import log
+log.init(getenv())
+from exabgp.reactor.delay import Delay
+receive = ReceiveTimer(lambda: "peer", 90, 4, 0)
+send = SendTimer(lambda: "peer", SimpleNamespace(keepalive=lambda: 30))
+delay = Delay()
+delay.increase()
+delay.increase()
+wall += {step}
+receive.check_ka_timer(_NOP)
+assert not send.need_ka() and delay.backoff()
+wall, monotonic = wall + 31, monotonic + 31
+receive.check_ka_timer(_NOP)
+assert send.need_ka() and not delay.backoff()
+""")
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 # wait_for_io: what is closed, what is listened on, and how long to wait
@@ -124,7 +157,7 @@ def a_peer(*, established: bool = True, passive: bool = False, attempt_seconds_a
         felix_unfinished=more.get("unfinished", False),
         _teardown=more.get("teardown"),
         _neighbor=more.get("redefined"),
-        _delay=SimpleNamespace(backoff=lambda: "backoff" in more, _time=time.time() + more.get("backoff", 0)),
+        _delay=SimpleNamespace(backoff=lambda: "backoff" in more, _time=time.monotonic() + more.get("backoff", 0)),
     )
 
 
