@@ -7,25 +7,84 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
+from dataclasses import replace
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 
-from bgp.speaker import Neighbour, Speaker
+from bgp.exabgp_errors import printable
+from bgp.speaker import HeldBackSession, Neighbour, Speaker
+from net.family import Family, family_of_version
 from net.prefix import unpack
 
 PROCESS = "agent"
 LONGEST_RESTART_SECONDS = 4095  # twelve bits on the wire; ExaBGP would send the rest of a longer one
+LONGEST_HOLD_SECONDS = 65535  # what fits into the OPEN's 16 bits (RFC 4271 §4.2)
+LARGEST_AS, AS_TRANS = (1 << 32) - 1, 23456
 LONGEST_KEY_BYTES = 80  # TCP_MD5SIG_MAXKEYLEN
 GTSM_TTL = 255
 
 
-class ConfigError(ValueError):
-    """A sentence: what of the speaker cannot be rendered, and why."""
+def renderable(speaker: Speaker) -> Speaker:
+    """Return the speaker with every session that ExaBGP would refuse or misread held back, and its reason.
+
+    ExaBGP refuses the whole file for one bad value, and every later reload with it.
+    """
+    obstacles = {each: obstacle(each) for each in speaker.neighbours}
+    return replace(
+        speaker,
+        neighbours=tuple(each for each, reason in obstacles.items() if reason is None),
+        held_back=(
+            *speaker.held_back,
+            *(
+                HeldBackSession(each.address, each.peer_as, each.kind, reason)
+                for each, reason in obstacles.items()
+                if reason is not None
+            ),
+        ),
+    )
+
+
+def obstacle(neighbour: Neighbour) -> str | None:
+    """Return why this session cannot be written into the file as it is meant, or None: it can."""
+    for what, text in (("address", neighbour.address), ("local address", neighbour.local_address)):
+        if problem := _address_problem(text, neighbour.families):
+            return f'its {what} "{printable(text)}" {problem}'
+    for what, value, least, most in (
+        ("AS number", neighbour.peer_as, 1, LARGEST_AS),
+        ("local AS number", neighbour.local_as, 1, LARGEST_AS),
+        ("port", neighbour.port, 1, 65535),
+        ("hold time", neighbour.hold_time, 3, LONGEST_HOLD_SECONDS),
+        ("restart time", neighbour.restart_time, 0, LONGEST_RESTART_SECONDS),
+        ("number of hops", 1 if neighbour.ttl_hops is None else neighbour.ttl_hops, 1, GTSM_TTL),
+    ):
+        if not least <= value <= most:
+            return f"its {what} is {value}, and must be {least} to {most}"
+    if neighbour.peer_as == AS_TRANS or neighbour.local_as == AS_TRANS:
+        return f"AS number {AS_TRANS} stands for others on the wire, and is nobody's own (RFC 6793)"
+    size = len((neighbour.password or "").encode(errors="surrogatepass"))
+    if size > LONGEST_KEY_BYTES:
+        return f"its password has {size} bytes, and the kernel's TCP MD5 takes {LONGEST_KEY_BYTES} at most"
+    return None
+
+
+def _address_problem(text: str, families: tuple[Family, ...]) -> str | None:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return "is no IP address"
+    if str(address) != text or (isinstance(address, IPv6Address) and address.scope_id is not None):
+        return "is not written as ExaBGP reads it"
+    if address.is_unspecified or address.is_multicast or text == "255.255.255.255":
+        return "is not the address of one machine"
+    if family_of_version(address.version) not in families and len(families) == 1:
+        return f"is not of the family {families[0]}"
+    return None
 
 
 def render(speaker: Speaker) -> str:
     """Return the text of exabgp.conf. It holds the passwords, so its file is to be readable by its owner only.
 
-    Raises ConfigError: a value that ExaBGP's own check would let pass, and then misread.
+    What it cannot say right has been held back by `renderable`.
     """
     # ExaBGP demands a program that exists; the launcher replaces what would start it (use_pipes).
     sections = [f"process {PROCESS} {{", "    run /bin/sh;", "    encoder json;", "}"]
@@ -99,13 +158,7 @@ def _capabilities(neighbour: Neighbour) -> Iterator[str]:
 
 def _key(neighbour: Neighbour) -> str:
     """Return the password in base64, which needs no quoting whatever characters it has."""
-    key = (neighbour.password or "").encode()
-    if len(key) > LONGEST_KEY_BYTES:
-        raise ConfigError(
-            f"render the session with {neighbour.address}: its password has {len(key)} bytes, "
-            f"and the kernel's TCP MD5 takes {LONGEST_KEY_BYTES} at most"
-        )
-    return base64.b64encode(key).decode()
+    return base64.b64encode((neighbour.password or "").encode(errors="surrogatepass")).decode()
 
 
 def _section_name(neighbour: Neighbour) -> str:

@@ -121,8 +121,8 @@ class ExaBGP:
         Raises ExaBGPError, a sentence: the configuration is refused; what ran before runs on.
         """
         async with self._file:
-            before, text = self._wanted, _render(speaker)
-            if text == _render(before) and self._environment(speaker) == self._environment(before):
+            before, text = self._wanted, exabgp_config.render(speaker)
+            if text == exabgp_config.render(before) and self._environment(speaker) == self._environment(before):
                 self._wanted = speaker
                 return
             try:
@@ -140,20 +140,20 @@ class ExaBGP:
     async def _carry_over(self, process: ExaBGPProcess, before: Speaker, after: Speaker) -> None:
         """Bring a running process from one configuration to the other; end it where it does not follow."""
         if self._environment(before) != self._environment(after):
-            self._write(_render(after))
+            self._write(exabgp_config.render(after))
             process.kill("the addresses it listens on changed")
             return
         first = without_sessions_to_recreate(before, after)
         try:
             for step in (first, after) if first != after else (after,):
-                self._write(_render(step))
+                self._write(exabgp_config.render(step))
                 async with self._batch:
                     if not await process.reload(step.neighbours):
                         process.kill("it has other sessions than configured, although it was reloaded")
         except ExaBGPError:
             log.warning("reload ExaBGP: it ended meanwhile; the next process starts with the new configuration")
         # The next process must find the whole of it, whatever became of this one.
-        self._write(_render(after))
+        self._write(exabgp_config.render(after))
 
     async def _put_in_place(self, text: str, speaker: Speaker) -> None:
         """Have ExaBGP check the file before it gets its name: one that it refuses breaks every later reload."""
@@ -276,10 +276,3 @@ def own_name() -> str:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
         return "root"  # a user id without a name is never 0: ExaBGP checks that the name exists, and keeps its id
-
-
-def _render(speaker: Speaker) -> str:
-    try:
-        return exabgp_config.render(speaker)
-    except exabgp_config.ConfigError as error:
-        raise ExaBGPError(str(error)) from None

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv6Address
 from typing import Literal, NamedTuple, TypedDict
 
+from bgp.exabgp_config import LONGEST_HOLD_SECONDS, LONGEST_RESTART_SECONDS
 from bgp.notices import held_back
 from bgp.speaker import HeldBackSession, LocalNode, Neighbour, SessionKind, Speaker
 from datastore.defaults import DEFAULT_AS_NUMBER
@@ -24,10 +25,7 @@ from net.prefix import Prefix, pack
 
 DEFAULT_PORT = 179
 HOLD_SECONDS = 90
-LONGEST_HOLD_SECONDS = 65535  # what fits into the OPEN's 16 bits (RFC 4271 §4.2)
 RESTART_SECONDS = 120
-# What fits into the capability's 12 bits (RFC 4724 §3).
-LONGEST_RESTART_SECONDS = 4095
 
 _NO_AS = NotObeyed("it has no AS number, and its address is not a node's", "no such session is made")
 _NO_LOCAL_ADDRESS = NotObeyed("this node has no address of that family", "it makes no such session")
@@ -301,11 +299,16 @@ def _options(peer: BGPPeer) -> _SessionOptions:
     """Return how a BGPPeer wants the session itself. Hold time is three keepalives (RFC 4271 §10), at least 3 s."""
     keepalive = peer.keepalive_seconds
     return {
-        "hold_time": HOLD_SECONDS if keepalive is None else max(3, min(3 * int(keepalive), LONGEST_HOLD_SECONDS)),
+        "hold_time": HOLD_SECONDS if keepalive is None else 3 * _within(keepalive, 1, LONGEST_HOLD_SECONDS // 3),
         "restart_time": _restart_time(peer.restart_seconds),
         "ttl_hops": peer.spec.ttl_security or None,
     }
 
 
 def _restart_time(wanted: float | None) -> int:
-    return RESTART_SECONDS if wanted is None else max(1, min(int(wanted), LONGEST_RESTART_SECONDS))
+    return RESTART_SECONDS if wanted is None else _within(wanted, 1, LONGEST_RESTART_SECONDS)
+
+
+def _within(wanted: float, least: int, most: int) -> int:
+    """Return the whole number of seconds in the range that is nearest, for infinity too."""
+    return int(max(least, min(wanted, most)))

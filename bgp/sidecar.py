@@ -30,6 +30,7 @@ from typing import Any, Protocol
 
 from bgp.agent_server import AgentServer
 from bgp.events import PeerDown, PeerUp, SpeakerEvent, SpeakerStarted, SpeakerStopped, UpdateReceived
+from bgp.exabgp_config import renderable
 from bgp.exabgp_process import ExaBGPError
 from bgp.export_policy import ExportPolicy
 from bgp.rib_in import RibIn
@@ -193,7 +194,11 @@ class Sidecar:
     # The configuration
 
     def configure(self, speaker: Speaker) -> None:
-        """Apply new rules at once; the sessions follow with ExaBGP's, one reload after the other."""
+        """Apply new rules at once; the sessions follow with ExaBGP's, one reload after the other.
+
+        A session that ExaBGP would refuse is held back with its reason, and the others come up.
+        """
+        speaker = renderable(speaker)
         if self._speaker is None or self._speaker.held_back != speaker.held_back:
             self._speaker_since = self._clock()
         self._speaker = speaker

@@ -116,10 +116,49 @@ def test_a_password_needs_no_quoting() -> None:
     assert "md5-base64 true;" in rendered(EXTERNAL)
 
 
-def test_a_password_the_kernel_cannot_take_is_refused_with_a_sentence_without_it() -> None:
-    with pytest.raises(exabgp_config.ConfigError, match=r"10\.9\.0\.5.*81 bytes") as refused:
-        rendered(replace(EXTERNAL, password="x" * 81))
-    assert "xxx" not in str(refused.value)
+BAD = [
+    replace(DIAL, hold_time=65700),
+    replace(DIAL, hold_time=2),
+    replace(DIAL, peer_as=0),
+    replace(DIAL, local_as=0),
+    replace(DIAL, peer_as=1 << 32),
+    replace(DIAL, peer_as=23456),
+    replace(DIAL, port=0),
+    replace(DIAL, restart_time=4096),
+    replace(DIAL, ttl_hops=256),
+    replace(DIAL, address="0.0.0.0"),
+    replace(DIAL, address="224.0.0.5"),
+    replace(DIAL, address="fd09::2"),
+    replace(DIAL, address="nobody; }"),
+    replace(SIX, address="fe80::1%eth0"),
+    replace(SIX, address="FD09::4"),
+    replace(DIAL, families=("ipv4",), local_address="fd09::1"),
+    replace(DIAL, password="x" * 81),
+]
+
+
+@pytest.mark.parametrize("bad", BAD, ids=str)
+def test_what_cannot_be_rendered_is_held_back_alone_and_the_reason_tells_no_password(bad: Neighbour) -> None:
+    bad = replace(bad, families=("ipv4",)) if "." in bad.local_address else bad
+    made = exabgp_config.renderable(speaker(WAIT, bad, SIX))
+    assert made.neighbours == (WAIT, SIX)
+    [held_back] = made.held_back
+    assert (held_back.address, held_back.peer_as, held_back.kind) == (bad.address, bad.peer_as, bad.kind)
+    assert held_back.reason
+    assert "xxx" not in held_back.reason
+
+
+def test_every_value_at_its_limits_is_rendered_and_taken_by_exabgp(tmp_path: Path) -> None:
+    extreme = (
+        replace(DIAL, address="10.9.0.11", hold_time=65535, restart_time=4095, ttl_hops=255, port=65535),
+        replace(DIAL, address="10.9.0.12", hold_time=3, restart_time=0, ttl_hops=1, port=1),
+        replace(DIAL, address="10.9.0.13", peer_as=(1 << 32) - 1, password="x" * 80),
+        replace(DIAL, address="169.254.255.2", peer_as=1, local_as=4200000000),
+        replace(SIX, address="fe80::1"),
+    )
+    made = exabgp_config.renderable(speaker(*extreme))
+    assert made == speaker(*extreme)
+    assert validate(exabgp_config.render(made), tmp_path).returncode == 0
 
 
 def test_order_of_the_neighbours_does_not_matter() -> None:

@@ -35,6 +35,7 @@ def sessions(name: str, cluster: list[Node], *peers: BGPPeer, **settings: Any) -
     return {n.address: n for n in speaker(name, cluster, *peers, **settings).neighbours}
 
 
+FOREVER = f"{'9' * 400}h"  # infinite as a float
 NO_MESH = {"nodeToNodeMeshEnabled": False}
 
 
@@ -184,13 +185,15 @@ def test_an_explicit_peer_wins_over_the_mesh_and_there_is_one_session_per_addres
     assert (neighbour.kind, neighbour.hold_time, neighbour.is_node) == ("node", 30, True)
 
 
-@pytest.mark.parametrize(("keepalive", "hold"), [("500ms", 3), ("1s", 3), ("21845s", 65535), ("7h", 65535)])
+@pytest.mark.parametrize(
+    ("keepalive", "hold"), [("500ms", 3), ("1s", 3), ("21845s", 65535), ("7h", 65535), (f"{'9' * 400}h", 65535)]
+)
 def test_the_hold_time_is_three_keepalives_within_what_an_open_can_hold(keepalive: str, hold: int) -> None:
     peer = BGPPeer.make("rack1", peerIP="192.0.2.99", asNumber=65001, keepaliveTime=keepalive)
     assert sessions("n1", nodes(1), peer)["192.0.2.99"].hold_time == hold
 
 
-@pytest.mark.parametrize(("wanted", "restart"), [("0s", 1), ("4095s", 4095), ("2h", 4095)])
+@pytest.mark.parametrize(("wanted", "restart"), [("0s", 1), ("4095s", 4095), ("2h", 4095), (FOREVER, 4095)])
 def test_the_restart_time_is_within_what_the_capability_can_hold(wanted: str, restart: int) -> None:
     peer = BGPPeer.make("rack1", peerIP="192.0.2.99", asNumber=65001, maxRestartTime=wanted)
     assert sessions("n1", nodes(1), peer)["192.0.2.99"].restart_time == restart

@@ -43,6 +43,20 @@ async def test_a_configuration_that_exabgp_refuses_is_told_to_the_agent(tmp_path
         assert sidecar.report()["problem"] == ""
 
 
+async def test_one_peer_that_cannot_be_rendered_is_held_back_and_the_others_come_up(tmp_path: Path) -> None:
+    async with serving(tmp_path) as (exabgp, sidecar, one):
+        one.start_agent()
+        speaker = mesh(1, [2, 3])
+        good, other = speaker.neighbours
+        await one.agent.configure(replace(speaker, neighbours=(good, replace(other, hold_time=65700))))
+        await until(lambda: exabgp.speakers, "the reload")
+        assert exabgp.speakers[0].neighbours == (good,)
+        assert {row["address"]: (row["state"], row["info"]) for row in sidecar.report()["peers"]} == {
+            good.address: ("start", "Passive"),
+            other.address: ("held back", "its hold time is 65700, and must be 3 to 65535"),
+        }
+
+
 async def test_a_configuration_that_could_not_be_loaded_is_tried_again_by_itself(
     tmp_path: Path,
 ) -> None:
