@@ -34,8 +34,9 @@ ROUTES = Topic.ROUTES | Topic.NEXT_HOPS | Topic.PODS | TUNNEL_ROUTES | ANNOUNCEM
 
 async def bring_in_line(outputs: tuple[Output, ...], due: Topic) -> None:
     """Apply what depends on any of these topics, in order. Raises what an output raises, with a note that names it."""
+    bits = due.value  # plain integers: `&` of two flags makes an object, and this runs for every event of the kernel
     for output in outputs:
-        if output.on & due:
+        if output.on.value & bits:
             try:
                 await output.apply()
             except Exception as error:
