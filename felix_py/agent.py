@@ -37,7 +37,8 @@ from kernel.events import AddressChanged, EventsLost, KernelEvent, LinkChanged, 
 
 log = logging.getLogger("felix.agent")
 
-NEXT_HOPS_SECONDS = 0.02  # changes of the host's own routes come in bursts
+HOST_SECONDS = 0.02  # changes of the host's own routes and addresses come in bursts
+IN_BURSTS = Topic.NEXT_HOPS | Topic.HELD
 
 
 class Agent:
@@ -64,6 +65,7 @@ class Agent:
         return (
             Output("tunnel device", on.TUNNEL_DEVICE, self._apply_tunnel_device),
             Output("tunnel settings", on.TUNNEL_SETTINGS, routing.update_tunnels),
+            Output("held routes", Topic.HELD, routing.writer.read_all),
             Output("next hops", Topic.NEXT_HOPS, routing.resolve_next_hops),
             Output("pods", Topic.PODS, routing.state_pods),
             Output("blackholes", Topic.BLOCKS, routing.state_blocks),
@@ -138,9 +140,9 @@ class Agent:
         await self.routing.writer.read_all()
 
     def _changed_host(self, topic: Topic) -> None:
-        self._due.add(topic & ~Topic.NEXT_HOPS)
-        if topic & Topic.NEXT_HOPS:
-            self._due.add_later(Topic.NEXT_HOPS, NEXT_HOPS_SECONDS)
+        self._due.add(topic & ~IN_BURSTS)
+        if topic & IN_BURSTS:
+            self._due.add_later(topic & IN_BURSTS, HOST_SECONDS)
 
     async def _watch_peers(self) -> None:
         async for event in self.edges.peers.events():

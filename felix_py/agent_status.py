@@ -80,6 +80,7 @@ class AgentReporter:
             route_puts=writer.puts,
             route_removes=writer.removes,
             route_repairs=writer.repairs,
+            silent_changes=writer.silent_changes,
         )
 
     async def status(self) -> AgentStatus:
@@ -130,13 +131,17 @@ class AgentReporter:
         )
 
     async def routes(self, within: Prefix | None) -> AsyncIterator[RouteStatus]:
-        """Yield the wanted routes by source and prefix, then those the kernel holds and no source wants."""
-        rib, held = self._agent.routing.rib, self._agent.routing.writer.fib.held
+        """Yield the wanted routes by source and prefix, then those the kernel holds and no source wants.
+
+        What the kernel holds is read from it now. Raises KernelError.
+        """
+        rib, ours = self._agent.routing.rib, self._agent.routing.ownership
+        held = {prefix: spec for prefix, spec in await self._agent.edges.kernel.dump() if ours.has(spec)}
         for source in Source:
             async for prefix in _selected(rib.wanted(source), within):
                 spec = rib.wanted(source).get(prefix)
                 if spec is not None:  # else withdrawn meanwhile
-                    yield self._wanted_route(source, prefix, spec)
+                    yield self._wanted_route(source, prefix, spec, held)
         async for prefix in _selected(held.keys() - rib.prefixes(), within):
             spec = held.get(prefix)
             if spec is not None and rib.best_source(prefix) is None:
@@ -147,16 +152,18 @@ class AgentReporter:
         for length in range(host.length, -1, -1):
             prefix = Prefix.of(f"{host.address}/{length}")
             for source, spec in candidates(self._agent.routing.rib, prefix):
-                yield self._wanted_route(source, prefix, spec)
+                yield self._wanted_route(source, prefix, spec, self._agent.routing.writer.fib.held)
 
-    def _wanted_route(self, source: Source, prefix: Prefix, spec: RouteSpec) -> RouteStatus:
+    def _wanted_route(
+        self, source: Source, prefix: Prefix, spec: RouteSpec, held: Mapping[Prefix, RouteSpec]
+    ) -> RouteStatus:
         routing, names = self._agent.routing, self._agent.host.names
         best = routing.rib.best_source(prefix) == source
         return RouteStatus(
             ip_route(prefix, spec, names),
             source.name.lower(),
             best,
-            best and routing.writer.fib.held.get(prefix) == spec,
+            best and held.get(prefix) == spec,
             peers=self._peers(prefix) if source is Source.LEARNED else (),
             note=self._note(source, prefix, spec, best),
         )

@@ -108,6 +108,8 @@ class Host:
             topic |= Topic.TUNNEL_DEVICES
         if before is None or gone or (before.up, before.carrier) != (link.up, link.carrier):
             topic |= Topic.NEXT_HOPS
+        if gone or not link.up or (before is not None and before.carrier and not link.carrier):
+            topic |= Topic.HELD
         return topic
 
     def _is_only_pods(self, link: Link, before: Link | None, gone: bool) -> bool:
@@ -120,12 +122,17 @@ class Host:
         return known or (before is None and self.is_pods(link.name))
 
     def _fold_address(self, address: InterfaceAddress, gone: bool) -> Topic:
+        """Take in an address. With one that goes the kernel drops IPv4 routes without an event: those that send from
+        it, and with the last one all of the device, a pod's too. (Pods' devices have IPv6 addresses that go with them.)
+        """
         of_device = self._addresses.setdefault(address.index, set())
         if gone:
             of_device.discard(address)
         else:
             of_device.add(address)
         topic = Topic.NEXT_HOPS
+        if gone and (len(address.address) == 4 or address.index not in self._pods):
+            topic |= Topic.HELD
         if self._names.get(address.index) in self._tunnel_devices:
             topic |= Topic.TUNNEL_DEVICES
         return topic | self._update_mtu() if address.address in self._own else topic

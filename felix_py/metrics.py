@@ -41,6 +41,7 @@ class AgentMetrics(Collector):
             ("felix_route_puts", "Routes put into the kernel", counts.route_puts),
             ("felix_route_removes", "Routes removed from the kernel", counts.route_removes),
             ("felix_route_repairs", "Foreign changes of our routes repaired", counts.route_repairs),
+            ("felix_route_silent_changes", "Routes that a dump found changed without an event", counts.silent_changes),
         ):
             yield CounterMetricFamily(name, text, value=value)
 

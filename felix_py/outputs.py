@@ -29,7 +29,7 @@ POD_MTU = Topic.POOLS | Topic.FELIX | Topic.MTU
 SESSIONS = Topic.BGP | Topic.NODES | Topic.BLOCKS | Topic.POOLS
 ANNOUNCEMENTS = Topic.BORROWED | Topic.BLOCKS | Topic.POOLS | Topic.OWN_NODE
 # Whatever is announced is written first, or the write under way is waited for.
-ROUTES = Topic.ROUTES | Topic.NEXT_HOPS | Topic.PODS | TUNNEL_ROUTES | ANNOUNCEMENTS
+ROUTES = Topic.ROUTES | Topic.HELD | Topic.NEXT_HOPS | Topic.PODS | TUNNEL_ROUTES | ANNOUNCEMENTS
 
 
 async def bring_in_line(outputs: tuple[Output, ...], due: Topic) -> None:

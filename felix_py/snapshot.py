@@ -103,7 +103,7 @@ class Snapshot:
         match event:
             case InSync():
                 first, self.in_sync = not self.in_sync, True
-                return Topic.EVERYTHING if first else Topic.NOTHING
+                return Topic.EVERYTHING & ~Topic.HELD if first else Topic.NOTHING
             case Changed(resource=WorkloadEndpoint() as resource):
                 return self._put_endpoint(resource)
             case Gone() if event.kind is WorkloadEndpoint:

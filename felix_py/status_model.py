@@ -290,7 +290,7 @@ class NodeTrace:
 
 @dataclass(frozen=True, slots=True)
 class AgentCounts:
-    """The numbers behind the page /metrics. notices: by kind. The last three are counted from the agent's start."""
+    """The numbers behind the page /metrics. notices: by kind. The last four are counted from the agent's start."""
 
     pods: int = 0
     nodes: int = 0
@@ -305,3 +305,4 @@ class AgentCounts:
     route_puts: int = 0
     route_removes: int = 0
     route_repairs: int = 0
+    silent_changes: int = 0

@@ -25,6 +25,7 @@ class Topic(Flag):
     MTU = auto()  # what the host's own devices carry
     TUNNEL_DEVICES = auto()  # the device of a tunnel, or its address
     NEXT_HOPS = auto()  # the ways by which this host reaches other addresses
+    HELD = auto()  # the kernel may have dropped routes of ours without an event
     ROUTES = auto()  # what the RIB wants, or what the kernel holds
     EVERYTHING = (
         IN_SYNC
@@ -40,7 +41,8 @@ class Topic(Flag):
         | MTU
         | TUNNEL_DEVICES
         | NEXT_HOPS
+        | HELD
         | ROUTES
     )
-    BEFORE_SYNC = NEXT_HOPS | ROUTES
+    BEFORE_SYNC = NEXT_HOPS | HELD | ROUTES
     """What may be acted on before the datastore has reported everything there is."""

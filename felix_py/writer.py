@@ -49,7 +49,8 @@ class FibWriter:
         self._backoff = backoff or Backoff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
         self._retry: asyncio.TimerHandle | None = None
         self.refused: dict[Prefix, Refused] = {}
-        self.repairs = self.puts = self.removes = 0
+        self.repairs = self.puts = self.removes = self.silent_changes = 0
+        self._read_before = False
         self.foreign_touched: list[str] = []  # foreign routes that a write of ours hit: must stay empty
 
     def allow_removal(self, protocol: int) -> None:
@@ -59,9 +60,23 @@ class FibWriter:
             self._mark(prefix for prefix, spec in self.fib.held.items() if spec.protocol == protocol)
 
     async def read_all(self) -> None:
-        """Read everything from the kernel; whatever differs from the RIB is due. Raises KernelError."""
+        """Read everything from the kernel; whatever differs from the RIB is due. Raises KernelError.
+
+        From the second time on, what differs from what events made us believe is worth a line.
+        """
         async with self._one_batch:
             differing = self.fib.load(await self._kernel.dump())
+            if differing and self._read_before:
+                self.silent_changes += len(differing)
+                example = min(differing)
+                found = "holds otherwise" if example in self.fib.held else "no longer holds"
+                log.warning(
+                    "the kernel changed %d routes of ours without an event, such as %s, which it %s; putting it right",
+                    len(differing),
+                    example,
+                    found,
+                )
+            self._read_before = True
         self._mark(differing | self.fib.held.keys() | self._rib.prefixes())
 
     async def write(self) -> None:

@@ -265,6 +265,17 @@ async def test_after_lost_events_everything_is_read_and_put_right(tmp_path: Path
         assert one.kernel.dumps == 2
 
 
+async def test_routes_that_went_with_an_address_are_back_though_the_address_is_too(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path)
+    one.kernel.reached[pack("192.0.2.2")] = NextHop(2, pack("192.0.2.2"))
+    async with one.running():
+        one.peers.report(FROM_N2)
+        await until(lambda: one.kernel.held(REMOTE) == LEARNED)
+        one.kernel.foreign_remove(REMOTE)  # no event of it arrives
+        one.kernel.report(AddressChanged(ADDRESS, gone=True), AddressChanged(ADDRESS))
+        await until(lambda: one.kernel.held(REMOTE) == LEARNED)
+
+
 async def test_a_write_of_ours_that_hit_a_foreign_route_is_reported(tmp_path: Path) -> None:
     one = FakeNode(tmp_path)
     async with one.running() as agent:

@@ -199,6 +199,12 @@ async def test_a_route_that_is_not_in_the_kernel_says_why(tmp_path: Any) -> None
     assert not lost.best and not lost.in_fib
 
 
+async def test_of_a_route_that_went_without_an_event_it_is_said_that_the_kernel_lacks_it(tmp_path: Any) -> None:
+    async with running(tmp_path) as found:
+        found.kernel.foreign_remove(FAR_BLOCK)
+        assert not (await found.routes())["learned", str(FAR_BLOCK)].in_fib
+
+
 async def test_routes_of_before_are_listed_until_they_are_removed(tmp_path: Any) -> None:
     old = Prefix.parse("10.65.9.0/26")
     async with running(tmp_path, (old, RouteSpec(81, 1030, BLACKHOLE))) as found:

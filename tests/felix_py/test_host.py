@@ -100,7 +100,29 @@ def test_an_address_concerns_next_hops_and_on_a_tunnels_device_the_tunnel() -> N
     one = host([ETH0, TUNL0])
     assert one.fold(AddressChanged(InterfaceAddress(2, pack("198.51.100.1"), 24, 2, 0))) == Topic.NEXT_HOPS
     on_tunnel = AddressChanged(InterfaceAddress(4, pack("10.65.1.9"), 32, 2, 0), gone=True)
-    assert one.fold(on_tunnel) == Topic.NEXT_HOPS | Topic.TUNNEL_DEVICES
+    assert one.fold(on_tunnel) == Topic.NEXT_HOPS | Topic.TUNNEL_DEVICES | Topic.HELD
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "198.51.100.1", "fd00::1"])
+def test_an_address_that_goes_may_take_routes_along_without_an_event(address: str) -> None:
+    found = InterfaceAddress(2, pack(address), 24, 2, 0)
+    assert not host([ETH0]).fold(AddressChanged(found)) & Topic.HELD
+    assert host([ETH0]).fold(AddressChanged(found, gone=True)) & Topic.HELD
+
+
+def test_the_last_ipv4_address_of_a_pods_device_takes_the_pods_route_along_and_its_ipv6_ones_go_with_it() -> None:
+    one = host([ETH0, CALI0])
+    last = InterfaceAddress(CALI0.index, pack("169.254.1.1"), 32, 2, 253)
+    assert one.fold(AddressChanged(last, gone=True)) & Topic.HELD
+    link_local = InterfaceAddress(CALI0.index, pack("fe80::1"), 64, 10, 253)
+    assert not one.fold(AddressChanged(link_local, gone=True)) & Topic.HELD
+
+
+def test_a_device_of_the_host_that_goes_down_or_loses_its_carrier_may_take_routes_along() -> None:
+    assert host([ETH0]).fold(LinkChanged(replace(ETH0, up=False))) & Topic.HELD
+    assert host([ETH0]).fold(LinkChanged(replace(ETH0, carrier=False))) & Topic.HELD
+    assert host([ETH0]).fold(LinkChanged(ETH0, gone=True)) & Topic.HELD
+    assert not host([ETH0]).fold(LinkChanged(replace(ETH0, mtu=1400))) & Topic.HELD
 
 
 def test_a_tunnels_device_concerns_the_tunnel() -> None:
@@ -127,7 +149,7 @@ def test_a_changed_uplink_changes_the_mtu_and_says_so() -> None:
 def test_an_address_that_moves_to_another_device_takes_the_mtu_along() -> None:
     one = host([LO, ETH0, ETH1])
     assert one.fold(AddressChanged(replace(ON_ETH0, index=3))) == Topic.NEXT_HOPS
-    assert one.fold(AddressChanged(ON_ETH0, gone=True)) == Topic.NEXT_HOPS | Topic.MTU
+    assert one.fold(AddressChanged(ON_ETH0, gone=True)) == Topic.NEXT_HOPS | Topic.MTU | Topic.HELD
     assert one.mtu == 9000
 
 

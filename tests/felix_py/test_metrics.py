@@ -27,6 +27,7 @@ def test_these_are_all_the_metrics_there_are() -> None:
         "felix_route_puts_total counter",
         "felix_route_removes_total counter",
         "felix_route_repairs_total counter",
+        "felix_route_silent_changes_total counter",
     ]
 
 
@@ -42,4 +43,4 @@ def test_notices_are_counted_by_kind() -> None:
 
 
 def test_each_metric_says_what_it_counts() -> None:
-    assert sum(line.startswith("# HELP") and len(line.split()) > 4 for line in lines()) == 13
+    assert sum(line.startswith("# HELP") and len(line.split()) > 4 for line in lines()) == 14

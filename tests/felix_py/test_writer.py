@@ -277,3 +277,20 @@ async def test_a_large_batch_is_one_line(caplog: pytest.LogCaptureFixture) -> No
     one.rib.put_all(Source.LEARNED, {Prefix.parse(f"10.{n >> 8}.{n & 255}.0/26"): LEARNED for n in range(count)})
     await one.writer.write()
     assert [record.getMessage() for record in caplog.records] == [f"wrote {count} routes: {count} put, 0 removed"]
+
+
+async def test_a_dump_that_differs_from_what_was_believed_is_a_line_and_a_number(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    one = Writing([(BLOCK, HOLE)])
+    await one.writer.read_all()
+    assert not caplog.messages, "the first time nothing was believed yet"
+    one.kernel.foreign_remove(BLOCK)
+    await one.writer.read_all()
+    assert one.writer.silent_changes == 1
+    assert caplog.messages == [
+        f"the kernel changed 1 routes of ours without an event, such as {BLOCK}, which it no longer holds; "
+        "putting it right"
+    ]
+    await one.writer.read_all()
+    assert one.writer.silent_changes == 1
