@@ -71,6 +71,10 @@ class Host:
         self._up[name] = index
         self._names[index] = name
 
+    def has(self, address: bytes) -> bool:
+        """Whether an address is one of this host's."""
+        return any(one.address == address for of_device in self._addresses.values() for one in of_device)
+
     def take_changed(self) -> set[str]:
         """Return the names of the devices that changed since this was last asked."""
         taken, self._changed = self._changed, set()

@@ -12,6 +12,7 @@ from felix_py.edges import Kernel
 from felix_py.encap.ipip import IPIP
 from felix_py.fib import Fib, Ownership
 from felix_py.host import Host
+from felix_py.next_hops import Table
 from felix_py.rib import Rib, Source
 from felix_py.snapshot import Endpoint, Snapshot
 from felix_py.sources import LearnedRoutes, PodRoutes, block_routes
@@ -40,6 +41,7 @@ class Routing:
         self.tunnels = TunnelRoutes(ownership, IPIP, snapshot.node)
         self.learned = LearnedRoutes(ownership)
         self.writer = FibWriter(kernel, self.rib, Fib(ownership), wake, host.names)
+        self._table = Table(self.rib, self.writer.fib, self.learned.routes, self._ask, host.has)
 
     # From snapshot and host
 
@@ -93,7 +95,10 @@ class Routing:
         self.writer.retry_refused()
 
     def _resolve(self, addresses: Iterable[bytes]) -> dict[bytes, NextHop | None]:
-        return {address: self._kernel.resolve(address, avoid=(self.ownership.learned,)) for address in addresses}
+        return {address: self._table.way(address) for address in addresses}
+
+    def _ask(self, address: bytes) -> NextHop | None:
+        return self._kernel.resolve(address, avoid=(self.ownership.learned,))
 
     def unreachable_next_hops(self) -> list[str]:
         return sorted(unpack(address) for address in self.learned.unreachable())
@@ -105,6 +110,9 @@ class Routing:
         self.writer.allow_removal(self.ownership.local)
 
     async def write(self) -> None:
+        """Write what is due. Next hops that lie in what changed are looked at again first: ways may lead through it."""
+        if self.learned.concerned(self.rib.changed):
+            self.learned.resolved(self.rib, self._resolve(self.learned.known()))
         await self.writer.write()
 
     def lost_device(self, link: Link) -> None:

@@ -5,10 +5,11 @@ Pure: no I/O, no clock, no logging. The source of tunnels is in felix_py/tunnels
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from bgp.speaker import LearnedPaths
 from felix_py.fib import Ownership
+from felix_py.next_hops import covering
 from felix_py.rib import Rib, Source
 from felix_py.snapshot import Endpoint, EndpointKey
 from kernel.route import BLACKHOLE, NextHop, RouteSpec
@@ -76,6 +77,7 @@ class LearnedRoutes:
         self._routes: dict[Prefix, LearnedPaths] = {}
         self._hops: dict[bytes, NextHop | None] = {}
         self._specs: dict[LearnedPaths, RouteSpec] = {}
+        self._covering: set[Prefix] = set()  # every prefix that a next hop lies in
 
     @property
     def routes(self) -> Mapping[Prefix, LearnedPaths]:
@@ -89,6 +91,12 @@ class LearnedRoutes:
         """Return every next hop that was ever resolved, reachable or not."""
         return set(self._hops)
 
+    def concerned(self, changed: Collection[Prefix]) -> bool:
+        """Whether routes for these prefixes may change how a next hop is reached."""
+        if len(changed) < len(self._covering):
+            return any(prefix in self._covering for prefix in changed)
+        return any(prefix in changed for prefix in self._covering)
+
     def unknown(self, learned: Iterable[LearnedPaths]) -> set[bytes]:
         """Return the next hops that were never resolved."""
         return {path.next_hop for paths in set(learned) for path in paths} - self._hops.keys()
@@ -96,6 +104,8 @@ class LearnedRoutes:
     def resolved(self, rib: Rib, answers: Mapping[bytes, NextHop | None]) -> None:
         """Take in how next hops are reached now; routes whose way changed are stated again."""
         moved = {address for address, hop in answers.items() if self._hops.get(address, ()) != hop}
+        for address in answers.keys() - self._hops.keys():
+            self._covering.update(covering(address))
         self._hops.update(answers)
         if not moved:
             return

@@ -1,0 +1,73 @@
+"""How this node reaches a next hop, by what is in its routing table: the host's own routes and ours.
+
+Pure but for the kernel's look-up, which is handed in: no I/O, no clock, no logging. A next hop may be reached by a
+learned route, as a fabric announces its racks' subnets, but never by a route that itself leads through it. A connected
+network goes before anything learned, however narrow: no peer hides a neighbour from us.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from bgp.speaker import LearnedPaths
+from felix_py.fib import Fib
+from felix_py.rib import Rib, Source, candidates, is_resolved
+from kernel.route import UNICAST, NextHop, RouteSpec
+from net.prefix import Prefix
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What there is to reach a next hop by. The same content gives the same way, in whatever order it came.
+
+    ask: the kernel's answer for an address, by routes that are not learned. is_own: whether an address is this host's.
+    """
+
+    rib: Rib
+    fib: Fib
+    learned: Mapping[Prefix, LearnedPaths]
+    ask: Callable[[bytes], NextHop | None]
+    is_own: Callable[[bytes], bool]
+
+    def way(self, address: bytes, passed: frozenset[Prefix] = frozenset()) -> NextHop | None:
+        """Return how an address is reached; None: it is not.
+
+        passed: the learned routes whose own next hops are being looked for.
+        """
+        if self.is_own(address):
+            return None
+        host = next((spec for prefix in covering(address) if (spec := self.fib.overriding(prefix))), None)
+        if host is not None and host.kind == UNICAST and host.hops and not host.hops[0].gateway:
+            return NextHop(host.hops[0].device, address)
+        for prefix in covering(address):
+            if self.fib.overriding(prefix):
+                break
+            for source, spec in candidates(self.rib, prefix):
+                if source is not Source.LEARNED and is_resolved(spec):
+                    return _hop(spec, address)
+                if source is Source.LEARNED and (hop := self._through(prefix, passed)) is not None:
+                    return hop
+        return self.ask(address) or (_hop(host, address) if host else None)
+
+    def _through(self, prefix: Prefix, passed: frozenset[Prefix]) -> NextHop | None:
+        """Return the first way that a learned route leads, never through itself."""
+        if prefix in passed:
+            return None
+        ways = (self.way(path.next_hop, passed | {prefix}) for path in self.learned.get(prefix, ()))
+        return next((hop for hop in ways if hop is not None), None)
+
+
+def covering(address: bytes) -> Iterator[Prefix]:
+    """Yield every prefix that an address lies in, the longest first."""
+    bits = 8 * len(address)
+    number = int.from_bytes(address)
+    for beyond in range(bits + 1):
+        yield Prefix((number >> beyond << beyond).to_bytes(len(address)), bits - beyond)
+
+
+def _hop(spec: RouteSpec, address: bytes) -> NextHop | None:
+    if spec.kind != UNICAST or not spec.hops:
+        return None
+    hop = spec.hops[0]
+    return NextHop(hop.device, hop.gateway or address, hop.onlink)
