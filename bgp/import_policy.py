@@ -23,26 +23,25 @@ class RejectReason(StrEnum):
     OTHER_FAMILY = "next hop of another family"
     OWN_NEXT_HOP = "next hop is this node"
     MARTIAN_NEXT_HOP = "martian next hop"
-    OWN_AS = "own AS in AS_PATH"
+    OWN_AS = "own AS in AS_PATH (BGPPeer: numAllowedLocalASNumbers)"
     OWN_ORIGINATOR = "own ORIGINATOR_ID"
     OWN_CLUSTER = "own id in CLUSTER_LIST"
-    DEFAULT_ROUTE = "default route"
+    DEFAULT_ROUTE = "default route (BGPPeer: annotation felix-py/accept-default-route)"
     MARTIAN_PREFIX = "martian prefix"
     OWN_BLOCK = "inside a block of this node"
-    POOL_FROM_OUTSIDE = "inside a pool, from a peer that is no node"
+    POOL_FROM_OUTSIDE = "inside a pool, from a peer that is no node, and not by way of the node that has this block"
+    HIDES_HOST = "would hide the connected way to a node or peer"
     OVER_LIMIT = "over the prefix limit"
 
 
 # No router forwards to or through these (RFC 6890). RFC 1918 and the like are what clusters are made of.
-MARTIANS = PrefixSet(
-    map(
-        Prefix.parse,
-        (
-            "0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4",
-            "::/128", "::1/128", "::ffff:0.0.0.0/96", "fe80::/10", "ff00::/8",
-        ),
-    )
+# Whether a link-local IPv4 next hop can be reached is the kernel's to say: racks number their uplinks so.
+_NEXT_HOP_MARTIANS = (
+    "0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/4", "240.0.0.0/4",
+    "::/128", "::1/128", "::ffff:0.0.0.0/96", "fe80::/10", "ff00::/8",
 )  # fmt: skip
+MARTIAN_NEXT_HOPS = PrefixSet(map(Prefix.parse, _NEXT_HOP_MARTIANS))
+MARTIANS = PrefixSet(map(Prefix.parse, (*_NEXT_HOP_MARTIANS, "169.254.0.0/16")))
 
 
 class ImportFilter:
@@ -52,6 +51,8 @@ class ImportFilter:
         self.local = local
         self._own_blocks = PrefixSet(local.own_blocks)
         self._pools = PrefixSet(local.pools)
+        self._covering_hosts = _within_connected(local)
+        self._owners = dict(local.owners)
 
     def reject_reason(self, prefix: Prefix, attributes: Attributes, neighbour: Neighbour) -> RejectReason | None:
         """Return why this announcement of this neighbour is not used, or None: it is."""
@@ -71,9 +72,11 @@ class ImportFilter:
             return RejectReason.NO_NEXT_HOP
         if next_hop in local.own_addresses:
             return RejectReason.OWN_NEXT_HOP
-        if MARTIANS.contains(Prefix.host(next_hop)):
+        if MARTIAN_NEXT_HOPS.contains(Prefix.host(next_hop)):
             return RejectReason.MARTIAN_NEXT_HOP
-        if any({local.own_as, neighbour.local_as} & set(segment.numbers) for segment in attributes.as_path):
+        own = {local.own_as, neighbour.local_as}
+        times = sum(number in own for segment in attributes.as_path for number in segment.numbers)
+        if times > neighbour.import_policy.own_as_allowed:
             return RejectReason.OWN_AS
         if attributes.originator_id == local.router_id:
             return RejectReason.OWN_ORIGINATOR
@@ -84,17 +87,36 @@ class ImportFilter:
     def prefix(self, prefix: Prefix, attributes: Attributes, neighbour: Neighbour) -> RejectReason | None:
         """Return why this prefix is not accepted, from any neighbour or from this one.
 
-        A host route inside one of our blocks is accepted from a node: it has borrowed that address.
+        Who owns it decides: a block, or an address borrowed from one of ours, is accepted of whoever hands it on, if
+        its next hop is the node that has it. A node is believed without that: its claim may reach us after its route.
         """
         if len(attributes.next_hop) != len(prefix.packed):
             return RejectReason.OTHER_FAMILY
         if prefix.length == 0:
-            return RejectReason.DEFAULT_ROUTE
-        if MARTIANS.contains(prefix):
+            return None if neighbour.import_policy.default_route else RejectReason.DEFAULT_ROUTE
+        in_pool = self._pools.contains(prefix)
+        if MARTIANS.contains(prefix) and not in_pool:
             return RejectReason.MARTIAN_PREFIX
-        borrowed = prefix.is_host and neighbour.is_node
+        by_its_owner = attributes.next_hop in self._owners.get(prefix, ())
+        borrowed = prefix.is_host and (neighbour.is_node or by_its_owner)
         if not borrowed and self._own_blocks.contains(prefix):
             return RejectReason.OWN_BLOCK
-        if not neighbour.is_node and self._pools.contains(prefix):
+        if in_pool and not (neighbour.is_node or by_its_owner):
             return RejectReason.POOL_FROM_OUTSIDE
+        if prefix in self._covering_hosts:
+            return RejectReason.HIDES_HOST
         return None
+
+
+def _within_connected(local: LocalNode) -> frozenset[Prefix]:
+    """Return every network that holds a host of `local` and is narrower than the connected network that holds it."""
+    found = set()
+    for address in local.hosts:
+        host = Prefix.host(address)
+        lengths = [one.length for one in local.connected if PrefixSet([one]).contains(host)]
+        if lengths:
+            number = int.from_bytes(address)
+            for length in range(min(lengths) + 1, host.bits + 1):
+                kept = number >> (host.bits - length) << (host.bits - length)
+                found.add(Prefix(kept.to_bytes(len(address)), length))
+    return frozenset(found)

@@ -102,9 +102,7 @@ PEER = FieldRules(
             "the nearest possible is used",
             when=_out_of_range(1, 21845),
         ),
-        "spec.numAllowedLocalASNumbers": NotObeyed(
-            "a path that holds the node's own AS is a loop", "such routes are rejected", unless=(0,)
-        ),
+        "spec.numAllowedLocalASNumbers": OBEYED,
         "spec.ttlSecurity": OBEYED,
         "spec.reachableBy": NotObeyed(
             "no static route to a peer is made", "the node's other routes have to lead to the peer"

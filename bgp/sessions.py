@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple, TypedDict
 
 from bgp.exabgp_config import LONGEST_HOLD_SECONDS, LONGEST_RESTART_SECONDS
 from bgp.notices import held_back
-from bgp.speaker import HeldBackSession, LocalNode, Neighbour, SessionKind, Speaker
+from bgp.speaker import HeldBackSession, ImportPolicy, LocalNode, Neighbour, SessionKind, Speaker
 from datastore.defaults import DEFAULT_AS_NUMBER
 from datastore.field_rules import NotObeyed, notice_of
 from datastore.kinds.bgp import BGPConfiguration, BGPPeer
@@ -24,10 +24,10 @@ from net.family import Family, family_of_version
 from net.prefix import Prefix, pack
 
 DEFAULT_PORT = 179
+ACCEPT_DEFAULT_ROUTE = "felix-py/accept-default-route"  # an annotation of a BGPPeer; "true": take it from this peer
 HOLD_SECONDS = 90
 RESTART_SECONDS = 120
 
-_NO_AS = NotObeyed("it has no AS number, and its address is not a node's", "no such session is made")
 _NO_LOCAL_ADDRESS = NotObeyed("this node has no address of that family", "it makes no such session")
 _OVERRIDDEN = NotObeyed("an earlier BGPPeer configures a session with the same address", "that one applies")
 _NO_REMOTE_SIDE = NotObeyed("neither peerIP nor peerSelector is set", "no session is made")
@@ -44,6 +44,10 @@ class PeeringInputs:
     def as_of(self, node: Node) -> int:
         if node.as_number is not None:
             return node.as_number
+        return self.cluster_as
+
+    @property
+    def cluster_as(self) -> int:
         return DEFAULT_AS_NUMBER if self.configuration is None else self.configuration.as_number
 
     def port_of(self, name: str) -> int:
@@ -53,10 +57,10 @@ class PeeringInputs:
             return own.spec.listen_port
         return DEFAULT_PORT if self.configuration is None else self.configuration.spec.listen_port
 
-    def peer_as(self, peer: BGPPeer) -> int | None:
-        """Return the AS of a BGPPeer with an address: its own setting, else that of the node there."""
+    def peer_as(self, peer: BGPPeer) -> int:
+        """Return the AS of a BGPPeer with an address: its own setting, else that of the node there, else ours."""
         node = self.node_at(str(peer.address))
-        return peer.as_number or (self.as_of(node) if node is not None else None)
+        return peer.as_number or (self.cluster_as if node is None else self.as_of(node))
 
     def node_at(self, address: str) -> Node | None:
         return next((node for node in self.nodes if address in addresses(node).values()), None)
@@ -81,6 +85,7 @@ def speaker_of(
     *,
     own_blocks: Iterable[Prefix] = (),
     pools: Iterable[Prefix] = (),
+    owners: Mapping[Prefix, str] | None = None,
     router_id: IPv4Address | Literal["hash"] | None = None,
     node_configurations: Mapping[str, BGPConfiguration] | None = None,
 ) -> tuple[Speaker, tuple[Notice, ...]]:
@@ -88,8 +93,9 @@ def speaker_of(
 
     There is one session per address: a BGPPeer wins over the mesh, an earlier BGPPeer (global ones first, then by name)
     over a later one. A session that must not come up takes its address all the same: the mesh does not take its place.
-    What of a field is not obeyed is reported by bgp/notices.py. `node_configurations` are those named `node.NAME`, by
-    node name.
+    What of a field is not obeyed is reported by bgp/notices.py. `owners` names the node of each block and borrowed
+    address that is not ours; it counts where a peer is no node, and hands such routes on. `node_configurations` are
+    those named `node.NAME`, by node name.
     """
     inputs = PeeringInputs(tuple(nodes), bgp_configuration, node_configurations or {})
     own = next((node for node in inputs.nodes if node.name == node_name), None)
@@ -112,6 +118,13 @@ def speaker_of(
             own_addresses=frozenset(map(pack, here.values())),
             own_blocks=tuple(own_blocks),
             pools=tuple(pools),
+            hosts=frozenset(
+                map(pack, (*chosen, *(address for node in inputs.nodes for address in addresses(node).values())))
+            ),
+            connected=() if own is None else tuple(_subnets(own)),
+            owners=tuple(_owners(inputs.nodes, owners or {}))
+            if any(not each.neighbour.is_node for each in chosen.values())
+            else (),
         ),
         held_back=tuple(
             HeldBackSession(each.neighbour.address, each.neighbour.peer_as, each.neighbour.kind, each.held_back)
@@ -147,6 +160,18 @@ def addresses(node: Node) -> dict[Family, str]:
     return found
 
 
+def _subnets(node: Node) -> Iterator[Prefix]:
+    for interface in (node.ipv4, node.ipv6):
+        if interface is not None:
+            yield Prefix.parse(str(interface.network))
+
+
+def _owners(nodes: Iterable[Node], owners: Mapping[Prefix, str]) -> Iterator[tuple[Prefix, tuple[bytes, ...]]]:
+    """Yield the addresses of the node that each network belongs to, in order."""
+    at = {node.name: tuple(map(pack, addresses(node).values())) for node in nodes}
+    yield from ((prefix, at[node]) for prefix, node in sorted(owners.items()) if node in at)
+
+
 def _candidates(own: Node, inputs: PeeringInputs, peers: Iterable[BGPPeer]) -> Iterator[_Candidate]:
     """Yield every session that is configured, the one that wins for its address first."""
     for sessions in (_explicit, _reverse):
@@ -179,8 +204,6 @@ def _without_session(own: Node | None, inputs: PeeringInputs, peers: Iterable[BG
                 continue  # a peering of the other nodes with this one
             if family_of_version(peer.address.version) not in addresses(own):
                 yield notice_of(peer, "spec.peerIP", _NO_LOCAL_ADDRESS)
-            if inputs.peer_as(peer) is None:
-                yield notice_of(peer, "spec.asNumber", _NO_AS)
         elif not peer.spec.peer_selector:
             yield notice_of(peer, "", _NO_REMOTE_SIDE)
 
@@ -216,7 +239,7 @@ def _with_address(
     here = addresses(own).get(family)
     node = inputs.node_at(str(address))
     peer_as = inputs.peer_as(peer)
-    if here is None or here == str(address) or peer_as is None:
+    if here is None or here == str(address):
         return
     yield Neighbour(
         address=str(address),
@@ -266,6 +289,7 @@ def _with_node(
     hold_time: int = HOLD_SECONDS,
     restart_time: int = RESTART_SECONDS,
     ttl_hops: int | None = None,
+    import_policy: ImportPolicy = ImportPolicy(),  # noqa: B008  (frozen)
 ) -> Iterator[Neighbour]:
     """Yield one session per family that both nodes have.
 
@@ -286,6 +310,7 @@ def _with_node(
                 hold_time=hold_time,
                 restart_time=restart_time,
                 ttl_hops=ttl_hops,
+                import_policy=import_policy,
             )
 
 
@@ -293,6 +318,7 @@ class _SessionOptions(TypedDict):
     hold_time: int
     restart_time: int
     ttl_hops: int | None
+    import_policy: ImportPolicy
 
 
 def _options(peer: BGPPeer) -> _SessionOptions:
@@ -302,6 +328,10 @@ def _options(peer: BGPPeer) -> _SessionOptions:
         "hold_time": HOLD_SECONDS if keepalive is None else 3 * _within(keepalive, 1, LONGEST_HOLD_SECONDS // 3),
         "restart_time": _restart_time(peer.restart_seconds),
         "ttl_hops": peer.spec.ttl_security or None,
+        "import_policy": ImportPolicy(
+            own_as_allowed=peer.spec.num_allowed_local_as_numbers or 0,
+            default_route=peer.metadata.annotations.get(ACCEPT_DEFAULT_ROUTE, "").strip().lower() == "true",
+        ),
     }
 
 

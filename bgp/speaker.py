@@ -22,9 +22,15 @@ LOCAL_PREFERENCE = 2147482623
 
 @dataclass(frozen=True, slots=True)
 class ImportPolicy:
-    """What one peer may send. Filters by peer are to be part of it."""
+    """What one peer may send. Filters by peer are to be part of it.
+
+    own_as_allowed: how often our own AS may stand in a path (BGPPeer numAllowedLocalASNumbers).
+    default_route: whether a default route is taken.
+    """
 
     prefix_limit: int = 20000
+    own_as_allowed: int = 0
+    default_route: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +68,20 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True)
 class LocalNode:
-    """What every learned route is compared with: who this node is, and which networks are its own."""
+    """What every learned route is compared with: who this node is, and which networks are its own.
+
+    hosts: the addresses of all nodes and of all peers. connected: the networks that this node's addresses are in.
+    owners: which node's addresses a block or a borrowed address of another node leads to.
+    """
 
     own_as: int
     router_id: bytes
     own_addresses: frozenset[bytes] = frozenset()
     own_blocks: tuple[Prefix, ...] = ()
     pools: tuple[Prefix, ...] = ()
+    hosts: frozenset[bytes] = frozenset()
+    connected: tuple[Prefix, ...] = ()
+    owners: tuple[tuple[Prefix, tuple[bytes, ...]], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -77,6 +90,9 @@ class LocalNode:
             "own_addresses": sorted(map(unpack, self.own_addresses)),
             "own_blocks": list(map(str, self.own_blocks)),
             "pools": list(map(str, self.pools)),
+            "hosts": sorted(map(unpack, self.hosts)),
+            "connected": list(map(str, self.connected)),
+            "owners": [[str(prefix), list(map(unpack, addresses))] for prefix, addresses in self.owners],
         }
 
     @classmethod
@@ -87,6 +103,9 @@ class LocalNode:
             own_addresses=frozenset(map(pack, record["own_addresses"])),
             own_blocks=tuple(map(Prefix.parse, record["own_blocks"])),
             pools=tuple(map(Prefix.parse, record["pools"])),
+            hosts=frozenset(map(pack, record["hosts"])),
+            connected=tuple(map(Prefix.parse, record["connected"])),
+            owners=tuple((Prefix.parse(prefix), tuple(map(pack, found))) for prefix, found in record["owners"]),
         )
 
 

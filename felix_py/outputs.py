@@ -26,7 +26,7 @@ TUNNEL_DEVICE = Topic.POOLS | Topic.OWN_NODE | Topic.FELIX | Topic.MTU | Topic.T
 TUNNEL_SETTINGS = TUNNEL_DEVICE | Topic.NODES
 TUNNEL_ROUTES = TUNNEL_SETTINGS | Topic.REMOTE_BLOCKS
 POD_MTU = Topic.POOLS | Topic.FELIX | Topic.MTU
-SESSIONS = Topic.BGP | Topic.NODES | Topic.BLOCKS | Topic.POOLS
+SESSIONS = Topic.BGP | Topic.NODES | Topic.BLOCKS | Topic.REMOTE_BLOCKS | Topic.POOLS
 ANNOUNCEMENTS = Topic.BORROWED | Topic.BLOCKS | Topic.POOLS | Topic.OWN_NODE
 # Whatever is announced is written first, or the write under way is waited for.
 ROUTES = Topic.ROUTES | Topic.HELD | Topic.NEXT_HOPS | Topic.PODS | TUNNEL_ROUTES | ANNOUNCEMENTS

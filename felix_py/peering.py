@@ -36,8 +36,8 @@ class Peering:
         self.notices: tuple[Notice, ...] = ()
         self._away_since: float | None = None
 
-    async def configure(self) -> None:
-        """State the sessions."""
+    async def configure(self, owners: Mapping[Prefix, str] | None = None) -> None:
+        """State the sessions. owners: the node of each block and borrowed address that is another node's."""
         snapshot = self._snapshot
         speaker, self.notices = speaker_of(
             self._identity.node,
@@ -46,6 +46,7 @@ class Peering:
             snapshot.peers.values(),
             own_blocks=snapshot.own_blocks(),
             pools=snapshot.pool_prefixes(),
+            owners=owners,
             router_id=self._identity.router_id,
             node_configurations=snapshot.node_bgp_configurations(),
         )

@@ -124,6 +124,11 @@ class TunnelRoutes:
             else:
                 rib.put(Source.TUNNELS, prefix, spec)
 
+    def owners(self) -> dict[Prefix, str]:
+        """Return the node that each block or borrowed address of another node belongs to."""
+        found = {prefix: self._remote_blocks.node_of(prefix) for prefix in self._remote_blocks.prefixes()}
+        return {prefix: node for prefix, node in found.items() if node is not None}
+
     def waiting(self) -> list[str]:
         """Return the nodes whose end of the tunnel is not ready yet, though routes are to lead there."""
         prefixes = self._remote_blocks.prefixes()

@@ -28,6 +28,7 @@ def report(status: AgentStatus, now: float) -> str:
             _family(4, [peer for peer in peers if ":" not in peer.address], now),
             _family(6, [peer for peer in peers if ":" in peer.address], now),
             _held_back(peers),
+            _refused(peers),
             _not_obeyed(status.notices),
             _invariants(status.invariants),
         )
@@ -90,6 +91,11 @@ def since(moment: float | None, now: float) -> str:
 def _held_back(peers: Iterable[SessionStatus]) -> str:
     lines = (f"{peer.address}: {peer.info}" for peer in peers if peer.is_held_back)
     return _section("Sessions that are held back", lines, Colour.BAD)
+
+
+def _refused(peers: Iterable[SessionStatus]) -> str:
+    lines = (f"{peer.address}: {count}, {reason}" for peer in peers for reason, count in sorted(peer.refused.items()))
+    return _section("Routes that are refused", lines, Colour.DOUBTFUL)
 
 
 def _not_obeyed(notices: Iterable[Notice]) -> str:

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from bgp.import_policy import ImportFilter, RejectReason
-from bgp.speaker import AsPathSegment, Attributes, LocalNode, Neighbour
+from bgp.speaker import AsPathSegment, Attributes, ImportPolicy, LocalNode, Neighbour
 from net.prefix import Prefix, pack
 
-OWN, PEER = "192.0.2.1", "192.0.2.2"
+OWN, PEER, ROUTER_AT = "192.0.2.1", "192.0.2.2", "192.0.2.90"
 NODE = Neighbour(PEER, OWN, peer_as=64512, local_as=64512)
 ROUTER = replace(NODE, peer_as=65001, is_node=False, kind="global")
 LOCAL = LocalNode(
@@ -19,7 +19,10 @@ LOCAL = LocalNode(
     router_id=pack(OWN),
     own_addresses=frozenset({pack(OWN), pack("fd99::1")}),
     own_blocks=(Prefix.parse("10.65.1.0/26"), Prefix.parse("fd00:65::/122")),
-    pools=(Prefix.parse("10.65.0.0/16"),),
+    pools=(Prefix.parse("10.65.0.0/16"), Prefix.parse("240.10.0.0/16")),
+    hosts=frozenset(map(pack, (OWN, PEER, ROUTER_AT, "198.51.100.7"))),
+    connected=(Prefix.parse("192.0.2.0/24"),),
+    owners=((Prefix.parse("10.65.2.0/26"), (pack(PEER),)), (Prefix.parse("10.65.1.7/32"), (pack(PEER),))),
 )
 
 
@@ -77,12 +80,13 @@ def test_a_missing_next_hop_is_named_so() -> None:
 def test_an_address_borrowed_from_our_block_is_accepted_from_a_node_only() -> None:
     assert reason_for("10.65.1.7/32") is None
     assert reason_for("fd00:65::7/128", next_hop="fd99::2") is None
-    assert reason_for("10.65.1.7/32", ROUTER, as_path=through(65001)) is RejectReason.OWN_BLOCK
+    by_router = reason_for("10.65.1.7/32", ROUTER, next_hop=ROUTER_AT, as_path=through(65001))
+    assert by_router is RejectReason.OWN_BLOCK
 
 
 def test_a_router_may_lead_anywhere_but_into_a_pool() -> None:
     assert reason_for("172.20.0.0/16", ROUTER, as_path=through(65001)) is None
-    assert reason_for("10.65.2.0/26", ROUTER, as_path=through(65001)) is RejectReason.POOL_FROM_OUTSIDE
+    assert reason_for("10.65.3.0/26", ROUTER, as_path=through(65001)) is RejectReason.POOL_FROM_OUTSIDE
     assert reason_for("10.0.0.0/8", ROUTER, as_path=through(65001)) is None
 
 
@@ -93,3 +97,48 @@ def test_an_external_path_names_an_as() -> None:
 def test_others_originators_clusters_and_supernets_of_ours_are_accepted() -> None:
     assert reason_for("10.65.2.0/26", originator_id=pack(PEER), cluster_list=(pack("7.7.7.7"),)) is None
     assert reason_for("10.65.0.0/16") is None
+
+
+@pytest.mark.parametrize("block", ["10.65.2.0/26", "10.65.1.7/32"])
+def test_a_block_handed_on_is_accepted_with_the_node_that_has_it_as_next_hop_and_no_other(block: str) -> None:
+    assert reason_for(block, ROUTER, as_path=through(65001)) is None
+    assert reason_for(block, ROUTER, next_hop=ROUTER_AT, as_path=through(65001)) is not None
+
+
+@pytest.mark.parametrize("near", ["10.65.2.0/27", "10.65.2.1/32", "10.65.0.0/17", "10.65.3.0/26"])
+def test_what_is_no_nodes_block_stays_out_of_the_pools_even_with_a_node_as_next_hop(near: str) -> None:
+    assert reason_for(near, ROUTER, as_path=through(65001)) is RejectReason.POOL_FROM_OUTSIDE
+
+
+@pytest.mark.parametrize("narrow", ["192.0.2.2/32", "192.0.2.0/25", "192.0.2.90/32", "192.0.2.64/26"])
+@pytest.mark.parametrize("neighbour", [NODE, ROUTER])
+def test_what_would_hide_the_connected_way_to_a_node_or_peer_is_rejected(narrow: str, neighbour: Neighbour) -> None:
+    reason = reason_for(narrow, neighbour, next_hop=ROUTER_AT, as_path=through(65001))
+    assert reason is RejectReason.HIDES_HOST
+
+
+@pytest.mark.parametrize(
+    "other", ["192.0.2.0/24", "192.0.0.0/16", "192.0.2.128/25", "192.0.2.66/32", "198.51.100.7/32"]
+)
+def test_a_connected_network_what_is_wider_or_holds_no_host_and_hosts_elsewhere_are_accepted(other: str) -> None:
+    assert reason_for(other, ROUTER, next_hop=ROUTER_AT, as_path=through(65001)) is None
+
+
+def test_our_own_as_may_stand_in_a_path_as_often_as_the_peer_says() -> None:
+    allowing = replace(ROUTER, import_policy=ImportPolicy(own_as_allowed=1))
+    assert reason_for("203.0.114.0/24", allowing, as_path=through(65001, 64512)) is None
+    assert reason_for("203.0.114.0/24", allowing, as_path=through(65001, 64512, 64512)) is RejectReason.OWN_AS
+    assert reason_for("203.0.114.0/24", ROUTER, as_path=through(65001, 64512)) is RejectReason.OWN_AS
+
+
+def test_a_default_route_is_taken_from_a_peer_that_may_send_one() -> None:
+    uplink = replace(ROUTER, import_policy=ImportPolicy(default_route=True))
+    assert reason_for("0.0.0.0/0", uplink, as_path=through(65001)) is None
+    assert reason_for("0.0.0.0/0", ROUTER, as_path=through(65001)) is RejectReason.DEFAULT_ROUTE
+
+
+def test_a_link_local_next_hop_is_for_the_kernel_to_judge_and_a_pool_is_no_martian() -> None:
+    assert reason_for("203.0.114.0/24", ROUTER, next_hop="169.254.255.2", as_path=through(65001)) is None
+    assert reason_for("169.254.7.0/24", ROUTER, as_path=through(65001)) is RejectReason.MARTIAN_PREFIX
+    assert reason_for("240.10.1.0/26") is None
+    assert reason_for("240.11.1.0/26") is RejectReason.MARTIAN_PREFIX

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bgp.sessions import router_id_of, speaker_of
-from bgp.speaker import Neighbour, Speaker
+from bgp.sessions import ACCEPT_DEFAULT_ROUTE, router_id_of, speaker_of
+from bgp.speaker import ImportPolicy, Neighbour, Speaker
 from datastore.kinds.bgp import BGPConfiguration, BGPPeer
 from datastore.kinds.node import Node
-from net.prefix import Prefix, unpack
+from net.prefix import Prefix, pack, unpack
 
 
 def node(name: str, ipv4: str = "", ipv6: str = "", labels: dict[str, str] | None = None, **data: str) -> Node:
@@ -136,14 +136,38 @@ def notices(name: str, cluster: list[Node], *peers: BGPPeer) -> list[tuple[str, 
 
 
 def test_a_peer_from_which_no_session_can_follow_yields_a_notice() -> None:
-    unknown = BGPPeer.make("unknown", peerIP="192.0.2.99")
     six = BGPPeer.make("six", peerIP="fd00::9", asNumber=65001)
     nowhere = BGPPeer.make("nowhere")
-    assert notices("n1", nodes(1), unknown, six, nowhere) == [
-        ("nowhere", ""),
-        ("six", "spec.peerIP"),
-        ("unknown", "spec.asNumber"),
-    ]
+    assert notices("n1", nodes(1), six, nowhere) == [("nowhere", ""), ("six", "spec.peerIP")]
+
+
+@pytest.mark.parametrize("written", [{}, {"asNumber": 0}])
+def test_a_peer_without_an_as_number_has_that_of_the_node_there_else_the_clusters(written: dict[str, Any]) -> None:
+    cluster = [*nodes(1), node("own", "10.0.0.2", ASNumber="65100")]
+    router = BGPPeer.make("router", peerIP="192.0.2.99", **written)
+    there = BGPPeer.make("there", peerIP="10.0.0.2", **written)
+    found = sessions("n1", cluster, router, there, asNumber=65007)
+    assert {address: each.peer_as for address, each in found.items()} == {"192.0.2.99": 65007, "10.0.0.2": 65100}
+
+
+def test_a_peer_says_how_often_our_as_may_stand_in_a_path_and_whether_its_default_route_is_taken() -> None:
+    plain = BGPPeer.make("plain", peerIP="192.0.2.98", asNumber=65001)
+    allows: dict[str, Any] = {"annotations": {ACCEPT_DEFAULT_ROUTE: "true"}, "numAllowedLocalASNumbers": 2}
+    uplink = BGPPeer.make("uplink", peerIP="192.0.2.99", asNumber=65001, **allows)
+    found = sessions("n1", nodes(1), plain, uplink)
+    assert found["192.0.2.98"].import_policy == ImportPolicy()
+    assert found["192.0.2.99"].import_policy == ImportPolicy(own_as_allowed=2, default_route=True)
+
+
+def test_owners_are_known_where_a_peer_is_no_node_and_every_host_and_connected_network_always() -> None:
+    router = BGPPeer.make("router", peerIP="192.0.2.99", asNumber=65001)
+    owners = {Prefix.parse("10.65.2.0/26"): "n2", Prefix.parse("10.65.3.0/26"): "gone"}
+    made, _ = speaker_of("n1", nodes(1, 2), None, [router], owners=owners)
+    assert made.local.owners == ((Prefix.parse("10.65.2.0/26"), (pack("10.0.0.2"),)),)
+    assert made.local.hosts == frozenset(map(pack, ("10.0.0.1", "10.0.0.2", "192.0.2.99")))
+    assert made.local.connected == (Prefix.parse("10.0.0.0/24"),)
+    mesh, _ = speaker_of("n1", nodes(1, 2), None, [], owners=owners)
+    assert mesh.local.owners == ()
 
 
 def test_a_peer_that_gives_way_to_another_yields_a_notice_if_they_differ() -> None:

@@ -29,6 +29,9 @@ def test_speaker_and_rib_out_survive_their_json() -> None:
             frozenset({pack("10.9.0.1")}),
             (Prefix.parse("10.65.1.0/26"),),
             (Prefix.parse("10.65.0.0/16"),),
+            frozenset({pack("10.9.0.2")}),
+            (Prefix.parse("10.9.0.0/24"),),
+            ((Prefix.parse("10.65.2.0/26"), (pack("10.9.0.2"), pack("fd09::2"))),),
         ),
     )
     assert Speaker.from_json(json.loads(json.dumps(speaker.to_json()))) == speaker

@@ -50,6 +50,14 @@ async def test_it_peers_with_the_mesh_and_knows_its_own_blocks_and_pools() -> No
     assert speaker.local.pools == (Prefix.parse("10.65.0.0/16"),)
 
 
+async def test_it_tells_the_import_filter_whose_the_other_blocks_are() -> None:
+    one = Stating(node("n2", "192.0.2.2/24"), BGPPeer.make("rr", peerIP="192.0.2.90", asNumber=64512))
+    theirs = Prefix.parse("10.65.2.0/26")
+    await one.peering.configure({theirs: "n2"})
+    assert one.peers.speaker is not None
+    assert one.peers.speaker.local.owners == ((theirs, (pack("192.0.2.2"),)),)
+
+
 async def test_a_bgppeer_that_yields_no_session_is_a_notice() -> None:
     one = Stating(BGPPeer.make("six", peerIP="fd00::9", asNumber=64512))
     await one.peering.configure()

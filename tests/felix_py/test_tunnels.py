@@ -246,3 +246,9 @@ def test_step_by_step_leads_where_starting_anew_does(history: list[tuple[str, ob
     anew = World(None, world.device)
     anew.put(*world.current.values())
     assert anew.routes() == world.routes()
+
+
+def test_it_knows_the_owners_of_other_nodes_blocks_without_any_tunnel() -> None:
+    world = World("Never")
+    world.put(affinity("10.65.2.0/26", "n2"), affinity("10.65.1.0/26", "n1"))
+    assert world.tunnels.owners() == {Prefix.parse("10.65.2.0/26"): "n2"}

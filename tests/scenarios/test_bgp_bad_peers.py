@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from bgp.import_policy import RejectReason
 from bgp.protocol import Configure, Hello, Learned, Problem, ReplayEnd, Withdrawn, decode, encode
 from bgp.speaker import Attributes, LearnedPaths, Speaker
 from net.prefix import Prefix, pack
@@ -138,7 +139,7 @@ async def test_rejected_routes_are_counted_by_reason(fabric: Fabric) -> None:
         await b.agent.configure(mesh(2, [1]))
         await b.agent.announce({**routes(2, "0.0.0.0/0", "10.65.2.0/26"), **routes(1, "10.65.5.0/26", "10.65.6.0/26")})
         await a.wait_for_routes({"10.65.2.0/26": [2]})
-        await a.wait_for_peer(2, learned=1, refused={"default route": 1, "next hop is this node": 2})
+        await a.wait_for_peer(2, learned=1, refused={RejectReason.DEFAULT_ROUTE: 1, RejectReason.OWN_NEXT_HOP: 2})
 
 
 async def test_a_thousand_single_updates_arrive_after_another_peer_has_died(fabric: Fabric) -> None:

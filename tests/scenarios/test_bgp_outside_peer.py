@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from bgp.import_policy import RejectReason
 from net.prefix import Prefix
 from tests.bgp.bird import Bird
 from tests.bgp.fabric import Fabric, address, mesh, node, routes, until
@@ -40,7 +41,7 @@ async def test_it_may_lead_outside_but_not_into_a_pool_and_hears_our_as(fabric: 
         await ours.agent.announce(routes(1, "10.65.1.0/26"))
         bird.start("172.20.0.0/16", "10.65.8.0/26")
         await ours.wait_for_routes({"172.20.0.0/16": [3]})
-        await ours.wait_for_peer(3, kind="global", refused={"inside a pool, from a peer that is no node": 1})
+        await ours.wait_for_peer(3, kind="global", refused={RejectReason.POOL_FROM_OUTSIDE: 1})
         await until(lambda: "10.65.1.0/26" in bird.routes(), "BIRD to learn ours")
         printed = bird.ask("show", "route", "all", "10.65.1.0/26")
         assert "BGP.as_path: 64512\n" in printed

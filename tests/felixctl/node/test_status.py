@@ -79,9 +79,10 @@ def test_a_session_of_yesterday_shows_its_date() -> None:
     assert status.since(None, SINCE) == ""
 
 
-def test_routes_refused_for_several_reasons_are_counted_together() -> None:
+def test_routes_refused_for_several_reasons_are_counted_together_and_each_is_named() -> None:
     printed = report(peers=[peer("192.0.2.2", refused={"own AS": 2, "default route": 1})])
     assert "| Established |       2 |         1 |       3 |" in printed
+    assert "Routes that are refused:\n  192.0.2.2: 1, default route\n  192.0.2.2: 2, own AS\n" in printed
 
 
 def test_stale_routes_of_a_peer_that_restarts_are_counted() -> None:
