@@ -1,42 +1,67 @@
-"""STATUS: could one more pod be attached here? A runtime makes the whole node NotReady of an error."""
+"""STATUS: can this agent attach a pod? Of an error a runtime makes the whole node NotReady, and its pods are evicted.
+
+So a full pool, a datastore that is away and a sidecar that is away are lines in the log, not errors: the pods that run
+are served, and an ADD that fails for lack of an address is tried again elsewhere.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Callable
 
 from cni.capacity import shortage
-from cni.endpoints import Endpoints
 from cni.protocol import CniError, CniRequest, Code
 from cni.settings import CniSettings
 from datastore.cas import found_or_none
-from datastore.errors import Unavailable
+from datastore.errors import DatastoreError
 from datastore.kinds.ipam import IPAMBlock, IPAMConfig
 from datastore.kinds.pools import IPPool
 from datastore.store import Store
 
+log = logging.getLogger("cni.status")
+
+DATASTORE_SECONDS = 2.0
+"""How long the datastore may take to answer; the shim waits 5 s."""
+
 
 class StatusVerb:
-    """Asks the datastore whether it answers and has an address left, and the agent whether its pods are connected."""
+    """Says what the kubelet should act on, and logs what a person should, once each time that it changes."""
 
     def __init__(
-        self, settings: CniSettings, store: Store, endpoints: Endpoints, limitation: Callable[[], str | None]
+        self,
+        settings: CniSettings,
+        store: Store,
+        inability: Callable[[], str | None],
+        limitation: Callable[[], str | None],
     ) -> None:
-        """limitation: why pods that run may have limited connectivity, if they have."""
-        self._settings, self._store, self._endpoints, self._limitation = settings, store, endpoints, limitation
+        """inability: why no pod's device can be made, if so. limitation: what running pods may suffer from, if so."""
+        self._settings, self._store = settings, store
+        self._inability, self._limitation = inability, limitation
+        self._concern: str | None = None
 
     async def run(self, request: CniRequest) -> None:
-        """Raises CniError: 50, no pod can be attached; 51, pods may have limited connectivity."""
+        """Raises CniError (50): no pod can be attached here, whatever the datastore holds."""
+        if why := self._inability():
+            raise CniError(Code.NOT_SERVING, f"STATUS: no pod can be attached on this node: {why}")
+        concern = await self._shortage(request) or self._limitation()
+        if concern != self._concern:
+            self._concern = concern
+            if concern:
+                log.warning("STATUS: pods can be attached as far as this node is concerned, but: %s", concern)
+            else:
+                log.info("STATUS: nothing is amiss any more")
+
+    async def _shortage(self, request: CniRequest) -> str | None:
+        """Return why the next ADD will find no address, if so."""
         try:
-            await self._endpoints.require_ready()
-            pools, existing = await self._store.list(IPPool), await self._store.list(IPAMBlock)
-            config = await found_or_none(self._store.get(IPAMConfig, "default"))
-        except Unavailable as error:
-            raise CniError(Code.NOT_SERVING, f"STATUS: the datastore does not answer: {error}") from error
-        except CniError as error:
-            raise CniError(Code.NOT_SERVING, f"STATUS: {error.sentence}") from error
+            async with asyncio.timeout(DATASTORE_SECONDS):
+                pools, existing = await self._store.list(IPPool), await self._store.list(IPAMBlock)
+                config = await found_or_none(self._store.get(IPAMConfig, "default"))
+        except (DatastoreError, TimeoutError) as error:
+            return f"the datastore does not answer: {error or 'not in time'}"
         section = request.network.ipam
         for version, wanted in ((4, section.assign_ipv4), (6, section.assign_ipv6)):
             if wanted and (why := shortage(version, self._settings.node, pools.objects, existing.objects, config)):
-                raise CniError(Code.NOT_SERVING, f"STATUS: {why}")
-        if why := self._limitation():
-            raise CniError(Code.LIMITED, f"STATUS: {why}")
+                return why
+        return None

@@ -44,13 +44,14 @@ class Verbs:
         devices: PodDevices | None = None,
         *,
         pod_mtu: Callable[[], int] = lambda: DEFAULT_MTU,
+        inability: Callable[[], str | None] = lambda: None,
         limitation: Callable[[], str | None] = lambda: None,
         observe: Callable[[CniRequest], None] = lambda request: None,
     ) -> None:
         """pod_mtu: what a pod gets at present, unless its network says otherwise.
 
-        limitation: why pods that run may have limited connectivity, if they have; STATUS passes it on. observe: called
-        with each ADD before it is carried out.
+        inability: why no pod's device can be made here, if so, which is STATUS's error. limitation: why pods that run
+        may have limited connectivity, if so. observe: called with each ADD before it is carried out.
         """
         self._settings, self._journal, self._observe = settings, journal, observe
         self.locks = KeyedLock()
@@ -60,7 +61,7 @@ class Verbs:
         self._del = DelVerb(settings, attacher, devices, endpoints, self.cleanup)
         self._check = CheckVerb(settings, allocator, devices, endpoints, pod_mtu)
         self._gc = GcVerb(settings, store, attacher, devices, endpoints, self.cleanup, self.locks)
-        self._status = StatusVerb(settings, store, endpoints, limitation)
+        self._status = StatusVerb(settings, store, inability, limitation)
 
     def pending_handles(self) -> frozenset[str]:
         """Return the handles whose release is in the journal."""

@@ -22,6 +22,7 @@ from cni.journal import Journal
 from cni.notes import Notes
 from cni.notices import network_notices, pod_notices
 from cni.protocol import CniRequest
+from cni.self_test import why_no_device
 from cni.server import CniServer
 from cni.settings import CniSettings
 from cni.verbs import Verbs
@@ -117,6 +118,7 @@ async def _serve(settings: Settings) -> None:
             agent,
             journal,
             pod_mtu=agent.pod_mtu,
+            inability=lambda: agent.progress.attach_refused,
             limitation=agent.peering.limitation,
             observe=partial(_report_unobeyed, agent),
         )
@@ -171,10 +173,21 @@ async def _serve_cni(settings: Settings, agent: Agent, verbs: Verbs, notes: Note
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(verbs.cleanup.run())
+            await _prove_that_pods_can_be_attached(agent)
             await _install_conflist(settings, agent)
             log.info("ready: pods may be attached")
     finally:
         await server.stop()
+
+
+async def _prove_that_pods_can_be_attached(agent: Agent) -> None:
+    """Make a pod's device and remove it again, until it succeeds: without that the node is not ready."""
+    backoff = Backoff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
+    while (why := why_no_device()) is not None:
+        agent.progress.attach_refused, pause = why, backoff.next()
+        log.error("make a pod's device, as a test: %s; next try in %.1f s", why, pause)
+        await asyncio.sleep(pause)
+    agent.progress.attach_refused = None
 
 
 async def _install_conflist(settings: Settings, agent: Agent) -> None:

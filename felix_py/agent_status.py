@@ -62,6 +62,7 @@ class AgentReporter:
             progress.first_write,
             progress.sidecar_connected,
             progress.learned_settled,
+            progress.attach_refused,
         )
 
     def counts(self) -> AgentCounts:

@@ -15,6 +15,8 @@ class Progress:
     first_write: bool = False
     sidecar_connected: bool = False
     learned_settled: bool = False
+    attach_refused: str | None = "it has not been tried yet"
+    """Why no pod's device can be made here; None once one has been."""
     _wrote: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def wrote_first(self) -> None:

@@ -26,6 +26,7 @@ class AgentProgress:
     first_write: bool = False
     sidecar_connected: bool = False
     learned_settled: bool = False
+    attach_refused: str | None = None
 
     @property
     def ready(self) -> bool:
@@ -39,6 +40,7 @@ class AgentProgress:
             (self.fib_read, "the kernel's routes have not been read"),
             (self.datastore_in_sync, "the datastore is not in sync"),
             (self.first_write, "the first routes are not written"),
+            (self.attach_refused is None, f"no pod's device can be made here: {self.attach_refused}"),
         )
         return tuple(clause for done, clause in steps if not done)
 

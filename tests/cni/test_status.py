@@ -1,4 +1,4 @@
-"""STATUS answers whether one more pod could be attached, on a store in memory."""
+"""STATUS is an error only where the kubelet should act on it, on a store in memory."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 
 import datastore
-from cni.endpoints import Endpoints
 from cni.protocol import CniError, parse
 from cni.settings import CniSettings
-from cni.status import StatusVerb
+from cni.status import StatusVerb, log
 from datastore.kinds.cluster import ClusterInformation
 from datastore.kinds.pools import IPPool
 from datastore.store import Store
@@ -38,9 +37,11 @@ async def store_with(*pools: IPPool, ready: bool | None = True) -> AsyncIterator
         await store.close()
 
 
-async def status(store: Store, limitation: str | None = None, **network: Any) -> tuple[int, str]:
+async def status(
+    store: Store, *, inability: str | None = None, limitation: str | None = None, **network: Any
+) -> tuple[int, str]:
     """Return the code and the sentence of a STATUS, 0 and nothing where a pod can be attached."""
-    verb = StatusVerb(CniSettings("n1"), store, Endpoints(store, "n1"), lambda: limitation)
+    verb = StatusVerb(CniSettings("n1"), store, lambda: inability, lambda: limitation)
     try:
         await verb.run(parse(call("STATUS"), json.dumps(configuration(**network)).encode()))
     except CniError as error:
@@ -48,41 +49,55 @@ async def status(store: Store, limitation: str | None = None, **network: Any) ->
     return 0, ""
 
 
-async def test_a_node_with_a_free_address_and_nothing_amiss_is_ready() -> None:
+async def test_a_node_with_a_free_address_and_nothing_amiss_is_ready(caplog: pytest.LogCaptureFixture) -> None:
     async with store_with(TINY) as store:
         assert await status(store) == (0, "")
+    assert not caplog.messages
 
 
-async def test_every_family_that_the_network_assigns_needs_a_pool() -> None:
+async def test_an_agent_that_can_make_no_device_is_code_50_with_the_reason() -> None:
     async with store_with(TINY) as store:
-        code, why = await status(store, **DUAL)
-    assert (code, "no enabled IPv6 pool" in why) == (50, True)
+        code, why = await status(store, inability="the agent lacks CAP_NET_ADMIN")
+    assert (code, why.endswith("on this node: the agent lacks CAP_NET_ADMIN")) == (50, True)
 
 
-async def test_a_pool_without_a_free_address_is_named() -> None:
+async def test_a_family_without_a_pool_is_a_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async with store_with(TINY) as store:
+        assert await status(store, **DUAL) == (0, "")
+    assert "no enabled IPv6 pool" in caplog.text
+
+
+async def test_a_pool_without_a_free_address_is_named_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     full = blocks.new_block(ip_network("10.9.0.0/30"), "n1", 1)
     for ordinal in range(4):
         full = blocks.assign_at(full, ordinal, f"h{ordinal}", {})
     async with store_with(TINY) as store:
         await store.create(full)
-        code, why = await status(store)
-    assert (code, "tiny" in why) == (50, True)
+        assert await status(store) == (0, "")
+    assert "tiny" in caplog.text
 
 
 @pytest.mark.parametrize("ready", [False, None])
-async def test_a_datastore_that_is_not_ready_is_code_50(ready: bool | None) -> None:
+async def test_a_datastore_that_is_held_is_no_error(ready: bool | None) -> None:
     async with store_with(TINY, ready=ready) as store:
-        assert (await status(store))[0] == 50
+        assert await status(store) == (0, "")
 
 
-async def test_a_datastore_that_does_not_answer_is_code_50() -> None:
+async def test_a_datastore_that_does_not_answer_is_a_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     async with store_with(TINY) as store:
         pass  # closed by now
-    code, why = await status(store)
-    assert (code, why.startswith("STATUS: the datastore does not answer")) == (50, True)
+    assert await status(store) == (0, "")
+    assert "the datastore does not answer" in caplog.text
 
 
-async def test_limited_connectivity_is_told_only_where_pods_can_be_attached() -> None:
+async def test_what_is_amiss_is_logged_when_it_begins_and_when_it_ends(caplog: pytest.LogCaptureFixture) -> None:
+    amiss: list[str | None] = ["the sidecar is away", "the sidecar is away", None, None]
     async with store_with(TINY) as store:
-        assert await status(store, "no BGP session is up") == (51, "STATUS: no BGP session is up")
-        assert (await status(store, "no BGP session is up", **DUAL))[0] == 50
+        verb = StatusVerb(CniSettings("n1"), store, lambda: None, lambda: amiss.pop(0))
+        with caplog.at_level("INFO", log.name):
+            while amiss:
+                await verb.run(parse(call("STATUS"), json.dumps(configuration()).encode()))
+    assert [("the sidecar is away" in message, "any more" in message) for message in caplog.messages] == [
+        (True, False),
+        (False, True),
+    ]

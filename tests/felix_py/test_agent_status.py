@@ -137,6 +137,7 @@ async def running(tmp_path: Any, *leftovers: tuple[Prefix, RouteSpec]) -> AsyncI
     try:
         async with asyncio.timeout(20):
             await agent.ready()
+        agent.progress.attach_refused = None
         peers.report(Learned({FAR_BLOCK: (LearnedPath(N2, REFLECTOR),), LOST_BLOCK: (LearnedPath(AWAY, REFLECTOR),)}))
         found = Running(agent, kernel, peers, tunnel)
         await found.until_held(FAR_BLOCK)

@@ -39,6 +39,8 @@ def test_progress_names_what_is_missing_until_pods_may_be_attached() -> None:
     )
     assert AgentProgress(True, True, True).ready, "BGP is not waited for"
     assert not AgentProgress(True, False, True).ready
+    unable = AgentProgress(True, True, True, attach_refused="the agent lacks CAP_NET_ADMIN")
+    assert unable.missing == ("no pod's device can be made here: the agent lacks CAP_NET_ADMIN",)
 
 
 def test_a_session_is_up_held_back_or_neither() -> None:
