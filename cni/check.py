@@ -17,7 +17,6 @@ from cni.protocol import (
     PodRef,
     addresses_of,
     describe,
-    mac_of,
 )
 from cni.settings import CniSettings
 from datastore.kinds.pods import WorkloadEndpoint
@@ -56,23 +55,18 @@ class CheckVerb:
             if listed is None or not set(network.addresses) <= set(listed):
                 theirs, ours = _listed(listed or ()), _listed(network.addresses)
                 differences.append(f"prevResult gives {attachment.device} {theirs}, the endpoint {ours}")
-            differences += await self._converged_differences(network, netns, mac_of(previous, attachment.device))
+            differences += await self._converged_differences(network, netns)
         if differences:
             raise CniError(
                 Code.DIFFERENT, f"CHECK {describe(attachment, pod)}: {'; '.join(differences)}; nothing was changed"
             )
 
-    async def _converged_differences(self, network: PodNetwork, netns: int, mac: str) -> list[str]:
-        """Return how the kernel differs, once routes that are still being written have had their time.
-
-        mac: the container's end's according to prevResult; empty: not compared.
-        """
+    async def _converged_differences(self, network: PodNetwork, netns: int) -> list[str]:
+        """Return how the kernel differs, once routes that are still being written have had their time."""
         loop = asyncio.get_running_loop()
         end = loop.time() + self._settings.convergence_seconds
         while True:
-            pair, differences = self._devices.inspect(network, netns)
-            if pair is not None and mac and pair.mac != mac:
-                differences = [*differences, f"{network.attachment.device} has MAC {pair.mac} instead of {mac}"]
+            _, differences = self._devices.inspect(network, netns)
             if not differences or loop.time() >= end:
                 return differences
             await asyncio.sleep(POLL_SECONDS)

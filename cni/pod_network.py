@@ -8,7 +8,7 @@ with what was read back. The network is Calico's: the host's end of every veth h
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final, NamedTuple
@@ -29,7 +29,10 @@ GATEWAY6: Final = link_local(HOST_MAC)
 """A pod's IPv6 next hop: the address that the kernel gives the host's end."""
 
 OPTIONAL_SYSCTLS: Final = ("proxy_delay", "accept_ra")
-"""Endings of the sysctls that may be refused, as in a container without write access, and are not compared."""
+"""Endings of the sysctls that may be refused, as in a container without write access."""
+
+ANYWHERE: Final = {4: pack("192.0.2.1"), 16: pack("2001:db8::1")}
+"""By an address's bytes, one that stands for all of the world (RFC 5737, RFC 3849)."""
 
 LEAST_MTU: Final = {4: 68, 6: 1280}  # RFC 791 §3.2, RFC 8200 §5
 
@@ -236,7 +239,11 @@ class FoundNetwork:
     addresses: Sequence[InterfaceAddress]
     """Of the container's end."""
     routes: Sequence[tuple[Prefix, RouteSpec]]
-    """Of the container."""
+    """Of the container, in its main table."""
+    neighbours: Collection[bytes]
+    """Whom the container's end knows for good to have HOST_MAC."""
+    leads_out: Mapping[bytes, bool]
+    """Whether packets from each of the pod's addresses have a way to the world, by whatever rule and table."""
     host_sysctls: Mapping[str, str]
     pod_sysctls: Mapping[str, str]
     host_routes: Sequence[tuple[Prefix, RouteSpec] | None]
@@ -244,9 +251,10 @@ class FoundNetwork:
 
 
 def differences(network: PodNetwork, found: FoundNetwork) -> list[str]:
-    """Return each difference as a phrase; none: everything is as it was made.
+    """Return each difference that breaks the pod's traffic as a phrase.
 
-    Neighbour entries are not compared: without them the pod asks, and the host's end answers.
+    Others, such as a smaller MTU, a MAC, forwarding inside the pod or routes that were moved to another table, are the
+    work of the plugins behind us or of the pod itself.
     """
     device = network.attachment.device
     return [
@@ -257,8 +265,7 @@ def differences(network: PodNetwork, found: FoundNetwork) -> list[str]:
             if prefix not in {Prefix(one.address, one.length) for one in found.addresses}
         ),
         *_route_differences(network, found),
-        *_sysctl_differences(network.pod_sysctls, found.pod_sysctls, " in the container"),
-        *_sysctl_differences(network.host_sysctls, found.host_sysctls),
+        *_sysctl_differences(network, found),
         *(
             f"the host has no route {prefix} dev {network.host_name}"
             for prefix, route in zip(network.prefixes, found.host_routes, strict=True)
@@ -277,9 +284,8 @@ def _link_differences(network: PodNetwork, found: FoundNetwork) -> Iterable[str]
         yield f"{name} is down"
     if found.host.mac != HOST_MAC:
         yield f"{name} has MAC {found.host.mac.hex(':')} instead of {HOST_MAC.hex(':')}"
-    for end, link in ((device, found.pod), (name, found.host)):
-        if link.mtu != network.mtu:
-            yield f"{end} has MTU {link.mtu} instead of {network.mtu}"
+    if found.pod.mtu > found.host.mtu:
+        yield f"{device} has MTU {found.pod.mtu}, and what is larger than {name}'s {found.host.mtu} is lost"
 
 
 def _route_differences(network: PodNetwork, found: FoundNetwork) -> Iterable[str]:
@@ -288,15 +294,23 @@ def _route_differences(network: PodNetwork, found: FoundNetwork) -> Iterable[str
         (prefix, hop.gateway) for prefix, spec in found.routes for hop in spec.hops if hop.device == found.pod.index
     }
     for destination, gateway in network.routes:
-        if (destination, gateway) not in there:
-            lead = f"default route via {unpack(gateway)}" if gateway else f"route {unpack(destination.packed)}"
-            yield f"the container has no {lead} dev {device}"
+        leads = (found.leads_out[one.packed] for one in network.addresses if len(one.packed) == len(destination.packed))
+        if gateway and (destination, gateway) not in there and not all(leads):
+            yield f"the container has no default route via {unpack(gateway)} dev {device}, nor another way out"
 
 
-def _sysctl_differences(wanted: Mapping[str, str], found: Mapping[str, str], where: str = "") -> Iterable[str]:
-    for path, value in wanted.items():
-        if found.get(path) != value and not path.endswith(OPTIONAL_SYSCTLS):
-            yield f"sysctl {path} is {found.get(path, 'absent')}{where} instead of {value}"
+def _sysctl_differences(network: PodNetwork, found: FoundNetwork) -> Iterable[str]:
+    """Yield the host's sysctls without which packets are dropped, and forwarding where the pod was to do it."""
+    host = network.host_name
+    vital = [f"net/ipv4/conf/{host}/forwarding", f"net/ipv6/conf/{host}/disable_ipv6"]
+    if GATEWAY not in found.neighbours:  # then the pod asks for its gateway, and somebody has to answer
+        vital.append(f"net/ipv4/conf/{host}/proxy_arp")
+    for path, value in network.host_sysctls.items():
+        if path in vital and found.host_sysctls.get(path) != value:
+            yield f"sysctl {path} is {found.host_sysctls.get(path, 'absent')} instead of {value}"
+    for path, value in network.pod_sysctls.items():
+        if path.endswith("forward") and value == "1" and found.pod_sysctls.get(path) != value:
+            yield f"sysctl {path} is {found.pod_sysctls.get(path, 'absent')} in the container instead of {value}"
 
 
 def _leads_to(route: tuple[Prefix, RouteSpec] | None, prefix: Prefix, device: int) -> bool:

@@ -528,9 +528,9 @@ def render(result: CniResult, version: str, previous: Mapping[str, Any] | None =
     interfaces = list(chained.get("interfaces") or ())
     index = len(interfaces) + 1
     ips = [
-        {"interface": index, "address": f"{address}/{address.max_prefixlen}"}
+        {"interface": index, "address": f"{address}/{address.max_prefixlen}", "gateway": str(gateway)}
         | ({"version": str(address.version)} if version.startswith("0.") else {})
-        for address in result.addresses
+        for address, gateway in zip(result.addresses, result.gateways, strict=True)
     ]
     routes = [
         {"dst": "0.0.0.0/0" if gateway.version == 4 else "::/0", "gw": str(gateway)}
@@ -554,14 +554,6 @@ def addresses_of(previous: Mapping[str, Any], device: str) -> tuple[Address, ...
     if not ours:
         return None
     return tuple(_address(ip["address"]) for ip in previous.get("ips") or () if ip.get("interface") in ours)
-
-
-def mac_of(previous: Mapping[str, Any], device: str) -> str:
-    """Return the MAC a result gives for `device` inside the container; a later plugin may have changed ours."""
-    for one in previous.get("interfaces") or ():
-        if one.get("sandbox") and one.get("name") == device:
-            return str(one.get("mac") or "").lower()
-    return ""
 
 
 def version_answer(version: str) -> dict[str, Any]:

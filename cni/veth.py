@@ -15,7 +15,7 @@ from contextlib import closing
 from typing import Final
 
 from cni.pod_devices import OwnedLink, VethPair
-from cni.pod_network import HOST_MAC, OPTIONAL_SYSCTLS, FoundNetwork, PodNetwork, differences, ip_commands
+from cni.pod_network import ANYWHERE, HOST_MAC, OPTIONAL_SYSCTLS, FoundNetwork, PodNetwork, differences, ip_commands
 from cni.protocol import Attachment
 from kernel.link_codec import Link
 from kernel.links import Devices
@@ -153,12 +153,16 @@ class Veth:
             if end is None:
                 return None, [f"there is no device {device} in the container"]
             addresses, routes = pod.addresses(end.index), pod.routes()
+            neighbours = {one.address for one in pod.neighbours(end.index) if one.permanent and one.mac == HOST_MAC}
+            leads_out = {address.packed: _leads_out(pod, address.packed) for address in network.addresses}
             pod_sysctls = read_sysctls(network.pod_sysctls)
         found = FoundNetwork(
             host=host,
             pod=end,
             addresses=addresses,
             routes=routes,
+            neighbours=neighbours,
+            leads_out=leads_out,
             host_sysctls=read_sysctls(network.host_sysctls),
             pod_sysctls=pod_sysctls,
             host_routes=[self._host.route_to(address.packed) for address in network.addresses],
@@ -171,6 +175,15 @@ class Veth:
     def _delete(self, index: int) -> None:
         with closing(Devices()) as devices:  # a thread must not use the loop's socket
             devices.delete(index)
+
+
+def _leads_out(pod: Devices, address: bytes) -> bool:
+    """Whether any routing rule and table gives packets from a pod's address a way to the world."""
+    try:
+        pod.lookup(ANYWHERE[len(address)], address)
+    except KernelError:
+        return False
+    return True
 
 
 def _configure(pod: Devices, network: PodNetwork) -> Link:

@@ -95,14 +95,14 @@ class Devices:
         except KernelError:
             return None
 
-    def lookup(self, address: bytes) -> tuple[Prefix, RouteSpec]:
-        """Return the route of any table that carries an address.
+    def lookup(self, address: bytes, source: bytes = b"") -> tuple[Prefix, RouteSpec]:
+        """Return the route of any table that carries an address, for packets from `source` if it is given.
 
         Raises KernelError: errno ENETUNREACH where there is none; IPv4 routes that lead nowhere are errors as well,
         EINVAL a blackhole, EHOSTUNREACH unreachable, EACCES prohibited.
         """
         tried = f"look up {unpack(address)}"
-        answers = self._netlink.request(GET_ROUTE, 0, match_request(address), tried)
+        answers = self._netlink.request(GET_ROUTE, 0, match_request(address, source), tried)
         route = decode_route(answers[0].body) if answers else None
         if route is None:
             raise KernelError(f"{tried}: no route in the answer", errno.ENETUNREACH)

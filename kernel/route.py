@@ -27,7 +27,7 @@ _INET, _INET6 = 2, 10
 _CLONED = 0x200  # a cached exception of IPv6 (redirect, spec MTU), not an entry of the table
 _ONLINK = 0x4
 _DESTINATION, _DEVICE, _GATEWAY, _PRIORITY, _SOURCE, _METRICS, _MULTIPATH = 1, 4, 5, 6, 7, 8, 9
-_TABLE, _VIA = 15, 18
+_FROM, _TABLE, _VIA = 2, 15, 18
 _METRIC_MTU = 2
 
 _ROUTE = struct.Struct("=BBBBBBBBI")  # family, length, source length, tos, table, protocol, scope, type, flags
@@ -256,10 +256,11 @@ def dump_request(size: int, protocol: int = 0, table: int = MAIN_TABLE) -> bytes
     return _ROUTE.pack(_INET if size == 4 else _INET6, 0, 0, 0, table, protocol, 0, 0, 0)
 
 
-def match_request(address: bytes) -> bytes:
-    """Return the body that asks which route a packet to this address would take."""
+def match_request(address: bytes, source: bytes = b"") -> bytes:
+    """Return the body that asks which route a packet to this address would take, sent from `source` if it is given."""
     family = _INET if len(address) == 4 else _INET6
-    return _ROUTE.pack(family, 8 * len(address), 0, 0, 0, 0, 0, 0, FIB_MATCH) + attribute(_DESTINATION, address)
+    body = _ROUTE.pack(family, 8 * len(address), 8 * len(source), 0, 0, 0, 0, 0, FIB_MATCH)
+    return body + attribute(_DESTINATION, address) + (attribute(_FROM, source) if source else b"")
 
 
 def ip_route(prefix: Prefix, spec: RouteSpec, names: Mapping[int, str]) -> IpRoute:

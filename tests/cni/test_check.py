@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 from collections.abc import Callable, Collection
 from contextlib import closing
 from pathlib import Path
@@ -70,6 +71,11 @@ def host_side(change: Callable[[Devices, int], None]) -> Callable[[NodeUnderTest
     return act
 
 
+def in_pod(pod: Sandbox, command: str) -> None:
+    with inside(pod.netns):
+        subprocess.run(["sh", "-ec", command], check=True)
+
+
 def without_address(devices: Devices, index: int) -> None:
     for one in devices.addresses(index):
         devices.remove_address(index, one.address, one.length)
@@ -77,13 +83,16 @@ def without_address(devices: Devices, index: int) -> None:
 
 DAMAGES: list[tuple[Callable[[NodeUnderTest, Sandbox], None], str]] = [
     (pod_side(lambda devices, index: take_down("eth0")), "eth0 is down in the container"),
-    (pod_side(lambda devices, index: devices.set_mtu(index, 1400)), "eth0 has MTU 1400 instead of 1500"),
     (pod_side(lambda devices, index: devices.delete(index)), "there is no device cali0761ccbeace"),
     (pod_side(without_address), "eth0 has no address"),
-    (pod_side(lambda devices, index: devices.set_mac(index, b"\x02" * 6)), "has MAC 02:02:02:02:02:02"),
     (host_side(lambda devices, index: take_down("cali0761ccbeace")), "cali0761ccbeace is down"),
     (host_side(lambda devices, index: devices.set_mac(index, b"\x02" * 6)), "instead of ee:ee:ee:ee:ee:ee"),
-    (lambda node, pod: write_sysctls({"net/ipv4/conf/cali0761ccbeace/proxy_arp": "0"}), "proxy_arp is 0 instead of 1"),
+    (pod_side(lambda devices, index: devices.set_mtu(index, 9000)), "eth0 has MTU 9000"),
+    (lambda node, pod: in_pod(pod, "ip route flush table main"), "the container has no default route"),
+    (
+        lambda node, pod: write_sysctls({"net/ipv4/conf/cali0761ccbeace/forwarding": "0"}),
+        "forwarding is 0 instead of 1",
+    ),
 ]
 
 
@@ -104,6 +113,29 @@ async def test_check_names_the_difference(
         error = await node.refused(pod.environment("CHECK"), network)
         assert error["code"] == 102
         assert named in error["msg"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "sysctl -qw net.ipv4.ip_forward=1",
+        "ip link set eth0 mtu 1400",
+        "ip link set eth0 address 02:02:02:02:02:02",
+        "ip neighbour flush dev eth0 nud permanent",
+        # as the reference plugin sbr does
+        "a=$(ip -br -4 addr show eth0 | awk '{print $3}'); ip rule add from $a table 100; "
+        "ip route add 169.254.1.1 dev eth0 table 100; ip route add default via 169.254.1.1 dev eth0 table 100; "
+        "ip route flush table main",
+    ],
+)
+@on_a_node
+async def test_check_complains_of_nothing_that_traffic_survives(shim: Path, tmp_path: Path, change: str) -> None:
+    async with serving_node(shim, tmp_path, settings=IMPATIENT) as node:
+        pod = node.sandbox("web-1")
+        network = configuration(prevResult=await node.add(pod))
+        in_pod(pod, change)
+        ended = await node.call(pod.environment("CHECK"), network)
+        assert (ended.status, ended.stdout) == (0, b"")
 
 
 @on_a_node
