@@ -27,6 +27,10 @@ from bgp.speaker import AsPathSegment, Attributes, UnknownAttribute
 from net.family import FAMILIES, Family
 from net.prefix import Prefix, pack
 
+# AS4_PATH and AS4_AGGREGATOR, which a speaker of four-octet AS numbers discards (RFC 6793 §4.1). Where no AS_PATH
+# stands beside it, ExaBGP writes the first, and not in hex.
+_OF_TWO_OCTET_SPEAKERS = (17, 18)
+
 
 class LineBuffer:
     """Bytes from ExaBGP's pipe in, whole lines out. It reads no pipe and knows no clock."""
@@ -111,17 +115,25 @@ def _families(names: Iterable[str]) -> tuple[Family, ...]:
 
 
 def _update(peer: str, update: Mapping[str, Any]) -> UpdateReceived:
-    written = update.get("attribute", {})
-    return UpdateReceived(
-        peer,
-        announced=tuple(_announced(update.get("announce", {}), written)),
-        withdrawn=tuple(
+    """Attributes that cannot be read make the announcements withdrawals (RFC 7606 §2), as ExaBGP's own check does."""
+    written, announce = update.get("attribute", {}), update.get("announce", {})
+    withdrawn = tuple(
+        WithdrawnPath(Prefix.of(route["nlri"]), _path_id(route))
+        for family in FAMILIES
+        for route in update.get("withdraw", {}).get(f"{family} unicast", ())
+    )
+    error = written.get("error")
+    try:
+        announced = tuple(_announced(announce, written))
+    except (ValueError, LookupError, TypeError, AttributeError):
+        announced, error = (), "unreadable attributes"
+        withdrawn += tuple(
             WithdrawnPath(Prefix.of(route["nlri"]), _path_id(route))
             for family in FAMILIES
-            for route in update.get("withdraw", {}).get(f"{family} unicast", ())
-        ),
-        error=written.get("error"),
-    )
+            for routes in announce.get(f"{family} unicast", {}).values()
+            for route in routes
+        )
+    return UpdateReceived(peer, announced, withdrawn, error)
 
 
 def _announced(announce: Mapping[str, Any], written: Mapping[str, Any]) -> Iterator[AnnouncedPath]:
@@ -165,7 +177,7 @@ def _attributes(next_hop: str, written: Mapping[str, Any]) -> Attributes:
         unknown=tuple(
             UnknownAttribute(*_code_and_flags(name), bytes.fromhex(value.removeprefix("0x")))
             for name, value in written.items()
-            if name.startswith("attribute-0x")
+            if name.startswith("attribute-0x") and _code_and_flags(name)[0] not in _OF_TWO_OCTET_SPEAKERS
         ),
     )
 

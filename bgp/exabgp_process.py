@@ -20,6 +20,7 @@ from typing import TypeAlias
 from bgp.events import SpeakerEvent, SpeakerStarted
 from bgp.exabgp_errors import LOAD_FAILED, exit_cause, printable
 from bgp.exabgp_json import LineBuffer, answer
+from bgp.repeated_lines import RepeatedLines
 from bgp.speaker import Neighbour
 
 TERMINATE_SECONDS = 2.0
@@ -52,6 +53,7 @@ class ExaBGPProcess:
         self._events = events
         self._events_before_ready: list[SpeakerEvent] = []
         self._exit_reason = ""
+        self._repeated = RepeatedLines()
         self._answers: deque[bool] = deque()
         self._answers_pending = 0
         self._answer_text: list[bytes] = []
@@ -197,7 +199,7 @@ class ExaBGPProcess:
         try:
             event = self._decode(line)
         except (ValueError, LookupError, TypeError) as error:
-            log.warning("decode ExaBGP's line %.200r: %r; the line is skipped", line, error)
+            self._warn(f"decode ExaBGP's line {line[:200]!r}: {error!r}; the line is skipped")
             return
         if event is not None and self.ready:
             self._events.put_nowait(event)
@@ -209,9 +211,17 @@ class ExaBGPProcess:
         self._stderr.append(line)
         # That a neighbour lacks a family is configured, and ExaBGP repeats it for every announcement.
         expected = self._ending or "is not configured on neighbor" in line
-        log.log(logging.DEBUG if expected else logging.WARNING, "ExaBGP: %s", line)
+        if expected:
+            log.debug("ExaBGP: %s", line)
+        else:
+            self._warn(f"ExaBGP: {line}")
         if LOAD_FAILED in line:
             self.kill("it could not read its configuration again, after which no reload works")
+
+    def _warn(self, line: str) -> None:
+        """Log a line that a peer, or whoever connects to the port, may cause as often as it likes."""
+        for text in self._repeated.admit(line, asyncio.get_running_loop().time()):
+            log.warning("%s", text)
 
     async def _receive(self, count: int) -> list[bool]:
         while len(self._answers) < count:

@@ -33,6 +33,7 @@ from bgp.events import PeerDown, PeerUp, SpeakerEvent, SpeakerStarted, SpeakerSt
 from bgp.exabgp_config import renderable
 from bgp.exabgp_process import ExaBGPError
 from bgp.export_policy import ExportPolicy
+from bgp.repeated_lines import RepeatedLines
 from bgp.rib_in import RibIn
 from bgp.rib_out import RibsOut
 from bgp.sender import Sender
@@ -84,6 +85,7 @@ class Sidecar:
         self._load_again_seconds = load_again_seconds
         self._server = AgentServer(self)
         self._problem = ""
+        self._repeated: dict[str, RepeatedLines] = {}  # by peer: only those that are configured
         self._speaker: Speaker | None = None
         self._speaker_since = 0.0
         self._loaded: Speaker | None = None
@@ -153,18 +155,20 @@ class Sidecar:
         self.rib_in.fold(event, now)
         if isinstance(event, PeerUp):
             rib_out.up(event.peer, peer.families, now)
-            log.info("session with %s (AS %d) is up", event.peer, peer.neighbour.peer_as)
+            self._log(event.peer, logging.INFO, f"session with {event.peer} (AS {peer.neighbour.peer_as}) is up", now)
             return
         rib_out.down(event.peer)
         if peer.flaps > flaps:
-            log.warning(
-                "session with %s ended: %s; %d of its routes are stale",
-                event.peer,
-                peer.last_error,
-                len(peer.stale),
-            )
+            ended = f"session with {event.peer} ended: {peer.last_error}; {len(peer.stale)} of its routes are stale"
+            self._log(event.peer, logging.WARNING, ended, now)
         elif peer.last_error != error:
-            log.warning("session with %s does not come up: %s; attempts go on", event.peer, peer.last_error)
+            failed = f"session with {event.peer} does not come up: {peer.last_error}; attempts go on"
+            self._log(event.peer, logging.WARNING, failed, now)
+
+    def _log(self, peer: str, level: int, line: str, now: float) -> None:
+        """Log a line that a peer may cause as often as it likes; the lines of one peer never hide another's."""
+        for text in self._repeated.setdefault(peer, RepeatedLines()).admit(line, now):
+            log.log(level, "%s", text)
 
     def _pass_on_changes(self) -> None:
         changed, self.rib_in.changed = self.rib_in.changed, set()

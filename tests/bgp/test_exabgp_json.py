@@ -112,6 +112,42 @@ def test_what_a_peer_got_wrong_is_passed_on_to_the_import_filter() -> None:
     assert (len(eighth.withdrawn), len(eighth.announced)) == (1, 1)
 
 
+def received(attribute: dict[str, Any]) -> UpdateReceived:
+    """Return what is read of an UPDATE that announces one network and withdraws another."""
+    update = {
+        "attribute": attribute,
+        "announce": {"ipv4 unicast": {"192.0.2.98": [{"nlri": "203.0.114.0/24"}]}},
+        "withdraw": {"ipv4 unicast": [{"nlri": "203.0.115.0/24"}]},
+    }
+    line = {"type": "update", "neighbor": {"address": {"peer": "192.0.2.98"}, "message": {"update": update}}}
+    read = exabgp_json.event(json.dumps(line).encode())
+    assert isinstance(read, UpdateReceived)
+    return read
+
+
+def test_an_as4_path_without_an_as_path_is_no_path_and_loses_no_withdrawal() -> None:
+    read = received({"origin": "igp", "attribute-0x11-0xC0": "( 64666 )"})
+    assert read.announced[0].attributes == Attributes(pack("192.0.2.98"), local_preference=None)
+    assert read.withdrawn == (WithdrawnPath(Prefix.parse("203.0.115.0/24"), 0),)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"attribute-0x63-0xE0": "( 64666 )"},
+        {"attribute-0x63-0xE0": None},
+        {"community": [1]},
+        {"as-path": [64512]},
+        {"cluster-list": ["no address"]},
+        {"originator-id": "300.0.0.1"},
+    ],
+)
+def test_attributes_that_cannot_be_read_withdraw_what_they_came_with(odd: dict[str, Any]) -> None:
+    read = received({"origin": "igp", **odd})
+    assert (read.announced, read.error) == ((), "unreadable attributes")
+    assert [str(path.prefix) for path in read.withdrawn] == ["203.0.115.0/24", "203.0.114.0/24"]
+
+
 def test_answers_are_told_from_events_and_text() -> None:
     verdicts = [exabgp_json.answer(line) for line in lines("recorded") if not line.startswith(b"{")]
     assert Counter(verdicts) == {None: 3, True: 3, False: 2}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 
+import pytest
+
 from bgp import exabgp_json
 from bgp.events import PeerUp, SpeakerEvent, SpeakerStarted
 from bgp.exabgp_process import ExaBGPProcess
@@ -39,3 +41,11 @@ async def test_a_malformed_line_is_skipped() -> None:
     process._on_line(b"{")
     process._on_line(json.dumps(UP).encode())
     assert [events.get_nowait() for _ in range(events.qsize())] == [SpeakerStarted(), PeerUp("192.0.2.2")]
+
+
+async def test_lines_that_a_peer_causes_are_counted_and_not_all_logged(caplog: pytest.LogCaptureFixture) -> None:
+    process = ExaBGPProcess(exabgp_json.event, asyncio.Queue(), 1.0)
+    for port in range(10_000):
+        process._on_stderr(b"[Errno 107] Transport endpoint is not connected")
+        process._on_line(b'{"type": %d' % port)
+    assert 2 <= len(caplog.records) <= 20

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from bgp.events import AnnouncedPath, EndOfRib, PeerDown, SpeakerStopped, UpdateReceived
+import pytest
+
+from bgp.events import AnnouncedPath, EndOfRib, PeerDown, PeerUp, SpeakerStopped, UpdateReceived
 from bgp.protocol import Problem
 from bgp.sidecar import Sidecar, exabgps_part
 from bgp.speaker import Attributes, ImportPolicy, LearnedPath
 from net.prefix import Prefix, pack
-from tests.bgp.fabric import mesh, routes, until
+from tests.bgp.fabric import address, mesh, routes, until
 from tests.bgp.fake_exabgp import PEER, Clock, FakeExaBGP, serving
 
 BLOCK = "10.65.1.0/26"
@@ -153,3 +155,17 @@ def test_what_exabgp_does_not_read_is_no_reason_for_a_reload() -> None:
     same = replace(peer, kind="node", is_node=False, import_policy=ImportPolicy(7))
     assert exabgps_part(replace(speaker, neighbours=(same,))) == exabgps_part(speaker)
     assert exabgps_part(replace(speaker, neighbours=(replace(peer, hold_time=30),))) != exabgps_part(speaker)
+
+
+async def test_a_session_that_comes_and_goes_does_not_grow_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "bgp")
+    sidecar = Sidecar(FakeExaBGP(), clock=Clock())
+    sidecar.configure(mesh(1, [2, 3]))
+    await sidecar.load()
+    for _ in range(1000):
+        sidecar.on_event(PeerUp(PEER))
+        sidecar.on_event(PeerDown(PEER, "closing connection"))
+    assert 2 <= len(caplog.records) <= 20
+    other = address(3)
+    sidecar.on_event(PeerUp(other))
+    assert f"session with {other} (AS 64512) is up" in caplog.messages
