@@ -40,6 +40,7 @@ from felix_py.identity import Identity
 from felix_py.pages import StatusPages
 from felix_py.settings import Settings, SettingsError, read_file, settings_from
 from felix_py.startup import StartupError, start
+from felix_py.tasks import begun_again
 from felix_py.tunnel_device import KernelTunnelDevice
 from felix_py.web import WebServer
 from ipam.allocator import Allocator
@@ -129,7 +130,8 @@ async def _serve(settings: Settings) -> None:
             tasks.create_task(_serve_cni(settings, agent, verbs, notes))
             tasks.create_task(checks.run_periodically(settings.check_seconds))
             if settings.leak_grace_seconds:
-                tasks.create_task(Collector(store, allocator, grace_seconds=settings.leak_grace_seconds).run())
+                collector = Collector(store, allocator, grace_seconds=settings.leak_grace_seconds)
+                tasks.create_task(begun_again("collecting what leaked", collector.run))
 
 
 def _report_unobeyed(agent: Agent, request: CniRequest) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from bgp.client import Connected, Disconnected, SidecarEvent
@@ -18,6 +18,7 @@ from datastore.kinds.pods import WorkloadEndpoint
 from datastore.notices import Notice
 from datastore.store import WatchEvent as StoreEvent
 from felix_py import outputs as on
+from felix_py.backoff import Backoff
 from felix_py.current_notices import CurrentNotices
 from felix_py.edges import Edges
 from felix_py.encap.encapsulation import pod_mtu
@@ -32,12 +33,15 @@ from felix_py.progress import Progress
 from felix_py.routing import Routing
 from felix_py.settings import Settings
 from felix_py.snapshot import Endpoint, Snapshot, watched
+from felix_py.tasks import begun_again
 from felix_py.topics import Topic
 from kernel.events import AddressChanged, EventsLost, KernelEvent, LinkChanged, RouteChanged
+from kernel.netlink import KernelError
 
 log = logging.getLogger("felix.agent")
 
 HOST_SECONDS = 0.02  # changes of the host's own routes and addresses come in bursts
+FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 1.0, 60.0
 IN_BURSTS = Topic.NEXT_HOPS | Topic.HELD
 
 
@@ -72,9 +76,9 @@ class Agent:
             Output("tunnel routes", on.TUNNEL_ROUTES, routing.state_tunnels),
             Output("stale routes", Topic.IN_SYNC, routing.allow_local_removal),
             Output("routes", on.ROUTES, routing.write),
-            Output("pod MTU", on.POD_MTU, self._write_pod_mtu),
+            Output("pod MTU", on.POD_MTU, self._write_pod_mtu, needed=False),
             Output("readiness", Topic.IN_SYNC, self.progress.wrote_first),
-            Output("sessions", on.SESSIONS, self._configure_sessions),
+            Output("sessions", on.SESSIONS, self._configure_sessions, needed=False),
             Output("announcements", on.ANNOUNCEMENTS, peering.announce),
         )
 
@@ -92,9 +96,9 @@ class Agent:
             self._watch_kernel(),
             self._watch_peers(),
             self._reconcile_when_due(),
-            self._read_routes_periodically(),
+            begun_again("reading the routes periodically", self._read_routes_periodically),
             self.edges.peers.run(),
-            self.edges.tunnel.run(),
+            begun_again("keeping the tunnel's device", self.edges.tunnel.run),
         ]
 
     async def ready(self) -> None:
@@ -105,13 +109,24 @@ class Agent:
 
     async def _watch_datastore(self) -> None:
         async for event in self.edges.store.watch(*watched(self.identity.node)):
-            self.edges.observe(event)
             self._on_store_event(event)
 
     def _on_store_event(self, event: StoreEvent) -> None:
-        self._due.add(self.routing.tunnels.fold(event) | self.snapshot.fold(event))
+        """Fold in an event. No record ends an agent: one that a fold cannot use is left out, with a notice."""
+        failures = []
+        folds: tuple[Callable[[StoreEvent], Topic | None], ...] = (
+            self.edges.observe,
+            self.routing.tunnels.fold,
+            self.snapshot.fold,
+        )
+        for fold in folds:
+            try:
+                self._due.add(fold(event) or Topic.NOTHING)
+            except Exception as failure:
+                log.debug("fold %s", event, exc_info=failure)
+                failures.append(failure)
         self.progress.datastore_in_sync = self.snapshot.in_sync
-        self.log_notices(self.notices.fold(event))
+        self.log_notices(self.notices.fold(event, failures))
 
     async def _watch_kernel(self) -> None:
         async for batch in self.edges.kernel.events():
@@ -169,13 +184,21 @@ class Agent:
     # Outputs
 
     async def _reconcile_when_due(self) -> None:
+        """Bring in line what is due. What fails is tried again, unless it was the kernel that failed."""
+        backoff = Backoff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
         while True:
             await self._due.wait()
-            await self._reconcile()
-
-    async def _reconcile(self) -> None:
-        due = self._due.take(Topic.EVERYTHING if self.snapshot.in_sync else Topic.BEFORE_SYNC)
-        await bring_in_line(self.outputs, due)
+            due = self._due.take(Topic.EVERYTHING if self.snapshot.in_sync else Topic.BEFORE_SYNC)
+            try:
+                await bring_in_line(self.outputs, due)
+                backoff.reset()
+            except KernelError:
+                raise
+            except Exception as failure:
+                pause = backoff.next()
+                what = "; ".join(getattr(failure, "__notes__", ()))
+                log.exception("a part of the world is not in line (%s); next try in %.1f s", what, pause)
+                asyncio.get_running_loop().call_later(pause, self._due.add, due)
 
     async def _read_routes_periodically(self) -> None:
         """The safety net under the events: a whole dump at a slow pace. Where nothing is repaired there is none."""

@@ -61,6 +61,8 @@ class Checks:
                 await self.run()
             except KernelError as error:
                 log.warning("check the invariants: %s; next try in %g s", error, seconds)
+            except Exception:
+                log.exception("check the invariants; next try in %g s", seconds)
 
     async def _look(self) -> list[Violation]:
         agent, routing, snapshot = self._agent, self._agent.routing, self._agent.snapshot

@@ -33,11 +33,18 @@ class CurrentNotices:
         """Return each notice once, in order."""
         return tuple(sorted(self._origins))
 
-    def fold(self, event: Changed | Gone | InSync) -> tuple[Notice, ...]:
-        """Take in one event of the datastore; return the notices that are new."""
+    def fold(self, event: Changed | Gone | InSync, failures: Iterable[Exception] = ()) -> tuple[Notice, ...]:
+        """Take in one event of the datastore; return the notices that are new. failures: why it cannot be used."""
         match event:
-            case Changed(resource=resource) if not self._yields_none(resource):
-                return self._put(_origin(resource), notices_of(resource))
+            case Changed(resource=resource):
+                found = [_unusable(resource, failure) for failure in failures]
+                if not self._yields_none(resource):
+                    try:
+                        found += notices_of(resource)
+                    except Exception as failure:
+                        found.append(_unusable(resource, failure))
+                origin = _origin(resource)
+                return self._put(origin, tuple(dict.fromkeys(found))) if found or origin in self._by_origin else ()
             case Gone():
                 self._put((event.kind.KIND, event.namespace or "", event.name), ())
         return ()
@@ -62,6 +69,12 @@ class CurrentNotices:
         return isinstance(resource, _WRITTEN_BY_PROGRAMS) or (
             isinstance(resource, Node) and resource.name != self._node
         )
+
+
+def _unusable(resource: Resource, failure: Exception) -> Notice:
+    name = f"{resource.namespace}/{resource.name}" if resource.namespace else resource.name
+    reason = f"it cannot be used ({type(failure).__name__}: {failure})"
+    return Notice(resource.KIND, name, "", reason, "this object is left out, and what it said before still holds")
 
 
 def _origin(resource: Resource) -> Origin:

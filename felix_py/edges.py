@@ -12,6 +12,7 @@ from typing import Protocol
 from bgp.client import SidecarEvent
 from bgp.speaker import Attributes, Speaker
 from datastore.store import Store, WatchEvent
+from felix_py.topics import Topic
 from kernel.events import KernelEvent, Refused
 from kernel.link_codec import InterfaceAddress, Link
 from kernel.route import NextHop, RouteSpec
@@ -93,4 +94,4 @@ class Edges:
     kernel: Kernel
     peers: PeersClient
     tunnel: TunnelDevice
-    observe: Callable[[WatchEvent], None] = lambda event: None
+    observe: Callable[[WatchEvent], Topic | None] = lambda event: None

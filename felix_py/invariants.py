@@ -156,10 +156,17 @@ INVARIANTS: tuple[Callable[[NodeRecords, Local], Iterable[str]], ...] = (
 
 
 def violations(records: NodeRecords, local: Local) -> list[Violation]:
-    """Return everything that is wrong, numbered from 1 in the order of `INVARIANTS`."""
-    return [
-        Violation(number, text) for number, predicate in enumerate(INVARIANTS, 1) for text in predicate(records, local)
-    ]
+    """Return everything that is wrong, numbered from 1 in the order of `INVARIANTS`.
+
+    What a record that nobody foresaw keeps from being checked is wrong too.
+    """
+    found = []
+    for number, predicate in enumerate(INVARIANTS, 1):
+        try:
+            found += [Violation(number, text) for text in predicate(records, local)]
+        except Exception as failure:
+            found.append(Violation(number, f"it cannot be checked ({type(failure).__name__}: {failure})"))
+    return found
 
 
 def persisting(first: Iterable[Violation], second: Iterable[Violation]) -> list[Violation]:
@@ -168,7 +175,7 @@ def persisting(first: Iterable[Violation], second: Iterable[Violation]) -> list[
 
 
 def _allocations(blocks: Iterable[IPAMBlock]) -> dict[Prefix, Allocation]:
-    """Return each address in use, as a /32 or /128."""
+    """Return each address in use, as a /32 or /128. What a broken record has beyond its block is none."""
     return {Prefix.host(one.address.packed): one for block in blocks for one in allocations(block)}
 
 

@@ -16,6 +16,8 @@ from felix_py.rib import Rib, Source, candidates, is_resolved
 from kernel.route import UNICAST, NextHop, RouteSpec
 from net.prefix import Prefix
 
+DEEPEST, WIDEST = 3, 8  # learned routes one behind the other, and paths of each: peers decide about both
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -43,18 +45,20 @@ class Table:
         for prefix in covering(address):
             if self.fib.overriding(prefix):
                 break
-            for source, spec in candidates(self.rib, prefix):
-                if source is not Source.LEARNED and is_resolved(spec):
-                    return _hop(spec, address)
-                if source is Source.LEARNED and (hop := self._through(prefix, passed)) is not None:
+            local = [spec for source, spec in candidates(self.rib, prefix) if source is not Source.LEARNED]
+            if (resolved := next(filter(is_resolved, local), None)) is not None:
+                return _hop(resolved, address)
+            if prefix in self.learned and prefix not in passed:
+                if (hop := self._through(prefix, passed)) is not None:
                     return hop
+                break  # the next shorter one is not tried: what peers announce bounds no search
         return self.ask(address) or (_hop(host, address) if host else None)
 
     def _through(self, prefix: Prefix, passed: frozenset[Prefix]) -> NextHop | None:
         """Return the first way that a learned route leads, never through itself."""
-        if prefix in passed:
+        if len(passed) >= DEEPEST:
             return None
-        ways = (self.way(path.next_hop, passed | {prefix}) for path in self.learned.get(prefix, ()))
+        ways = (self.way(path.next_hop, passed | {prefix}) for path in self.learned.get(prefix, ())[:WIDEST])
         return next((hop for hop in ways if hop is not None), None)
 
 

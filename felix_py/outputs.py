@@ -15,11 +15,15 @@ from felix_py.topics import Topic
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One part of the world. apply: brings it in line with what was folded in; it may run at any time, and again."""
+    """One part of the world. apply: brings it in line with what was folded in; it may run at any time, and again.
+
+    needed: whether those behind it must not go on after its failure.
+    """
 
     name: str
     on: Topic
     apply: Callable[[], Awaitable[None]]
+    needed: bool = True
 
 
 TUNNEL_DEVICE = Topic.POOLS | Topic.OWN_NODE | Topic.FELIX | Topic.MTU | Topic.TUNNEL_DEVICES
@@ -33,7 +37,11 @@ ROUTES = Topic.ROUTES | Topic.HELD | Topic.NEXT_HOPS | Topic.PODS | TUNNEL_ROUTE
 
 
 async def bring_in_line(outputs: tuple[Output, ...], due: Topic) -> None:
-    """Apply what depends on any of these topics, in order. Raises what an output raises, with a note that names it."""
+    """Apply what depends on any of these topics, in order. Raises what an output raises, with a note that names it:
+
+    at once, or when all are through if the others do not need it.
+    """
+    failed: Exception | None = None
     bits = due.value  # plain integers: `&` of two flags makes an object, and this runs for every event of the kernel
     for output in outputs:
         if output.on.value & bits:
@@ -41,7 +49,11 @@ async def bring_in_line(outputs: tuple[Output, ...], due: Topic) -> None:
                 await output.apply()
             except Exception as error:
                 error.add_note(f"while bringing in line: {output.name}")
-                raise
+                if output.needed:
+                    raise
+                failed = error
+    if failed is not None:
+        raise failed
 
 
 class Due:

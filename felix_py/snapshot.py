@@ -136,6 +136,7 @@ class Snapshot:
             case IPAMBlock():
                 return self._put_block(name, resource)
             case BlockAffinity() if resource.spec.node == self.node and not resource.deleted:
+                Prefix.parse(resource.spec.cidr)  # raises before anything is kept
                 self.affinities[name] = resource
                 return self._update_own_blocks()
             case BlockAffinity():

@@ -77,7 +77,7 @@ def is_empty(block: IPAMBlock) -> bool:
 def allocations(block: IPAMBlock) -> Iterator[Allocation]:
     """Yield the addresses in use, in ascending order; not those of a broken record that names no owner for them."""
     cidr, spec = block.network, block.spec
-    for ordinal, index in enumerate(spec.allocations):
+    for ordinal, index in enumerate(spec.allocations[: cidr.num_addresses]):
         if index is not None and 0 <= index < len(spec.attributes):
             attribute = spec.attributes[index]
             yield Allocation(

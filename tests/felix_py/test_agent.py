@@ -14,6 +14,7 @@ from bgp.speaker import LearnedPath
 from datastore.kinds.bgp import BGPPeer
 from datastore.kinds.cluster import FelixConfiguration
 from datastore.kinds.pools import IPPool
+from datastore.record import Resource
 from datastore.store import InSync
 from felix_py.routing import RouteRefused
 from kernel.events import AddressChanged, EventsLost, RouteChanged
@@ -352,6 +353,53 @@ async def test_the_allocator_sees_every_event_of_the_watch(tmp_path: Path) -> No
     async with one.running():
         assert len(one.observed) == 4
         assert one.observed[-1] == InSync()
+
+
+@pytest.mark.parametrize(
+    "poison",
+    [
+        IPPool.make("odd", cidr="10.66.0.0/255.255.0.0"),
+        IPPool.make("odd", cidr="10.66.0.0/0.0.255.255"),
+        affinity("10.65.4.0/255.255.255.192"),
+        affinity("10.65.4.0/255.255.255.192", "n2"),
+        endpoint("10.65.9.9/255.255.255.255", "c9", "odd"),
+        BGPPeer.make("odd", peerIP="192.0.2.9", asNumber=64512, keepaliveTime="9" * 400 + "h"),
+    ],
+    ids=str,
+)
+async def test_no_record_ends_an_agent_and_the_next_one_is_obeyed(tmp_path: Path, poison: Resource) -> None:
+    one = FakeNode(tmp_path)
+    async with one.running():
+        one.store.put(poison, affinity("10.65.3.0/26"))
+        await until(lambda: Prefix.parse("10.65.3.0/26") in one.peers.announced)
+
+
+async def test_a_record_that_cannot_be_used_leaves_what_it_said_before_and_is_a_notice(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path)
+    async with one.running() as agent:
+        one.store.put(pool("10.65.0.0/255.255.0.0"), affinity("10.65.3.0/26"))
+        await until(lambda: Prefix.parse("10.65.3.0/26") in one.peers.announced)
+        [found] = [notice for notice in agent.notices.all() if notice.kind == "IPPool"]
+        assert found.reason.startswith("it cannot be used (ValueError: not a prefix")
+        one.store.put(pool())
+        await until(lambda: not agent.notices.all())
+
+
+async def test_an_output_that_fails_over_a_record_is_tried_again_and_ends_nothing(
+    tmp_path: Path,
+) -> None:
+    one = FakeNode(tmp_path)
+    tries: list[int] = []
+
+    async def fail(*owners: object) -> None:
+        tries.append(1)
+        raise OverflowError("cannot convert float infinity to integer")
+
+    async with one.running() as agent:
+        agent.peering.configure = fail  # type: ignore[assignment, method-assign]
+        one.store.put(affinity("10.65.3.0/26"))
+        await until(lambda: tries)
+        await until(lambda: Prefix.parse("10.65.3.0/26") in one.peers.announced)
 
 
 async def test_a_task_that_fails_ends_the_agent(tmp_path: Path) -> None:

@@ -107,6 +107,18 @@ def test_an_address_lent_to_another_node_needs_no_endpoint_here() -> None:
     assert 2 not in numbers
 
 
+def test_a_broken_block_is_checked_as_far_as_it_goes_and_ends_no_check() -> None:
+    broken = block().with_spec(allocations=[5, 0, *[0] * 99], attributes=[{"handle_id": "net.dead"}])
+    assert violations(replace(RECORDS, blocks=[broken]), LOCAL)
+    assert violations(replace(RECORDS, blocks=[block().with_spec(allocations=[5, 0], attributes=[])]), LOCAL)
+
+
+def test_what_cannot_be_checked_is_a_violation_and_the_others_are_checked() -> None:
+    unread = affinity().with_spec(cidr="10.65.1.0/255.255.255.192")
+    found = violations(replace(RECORDS, affinities=[unread]), replace(LOCAL, held={BLOCK: HOLE}))
+    assert {violation.number for violation in found} == {3, 4, 5}
+
+
 def test_only_what_persists_counts() -> None:
     passing, lasting = Violation(4, "passing"), Violation(2, "lasting")
     assert persisting([passing, lasting], [lasting]) == [lasting]

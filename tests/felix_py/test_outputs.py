@@ -74,6 +74,18 @@ async def test_an_output_that_fails_is_named_and_ends_the_pass() -> None:
     assert not done
 
 
+async def test_an_output_that_no_other_needs_does_not_keep_the_others_back() -> None:
+    done: list[str] = []
+
+    async def fail() -> None:
+        raise OSError("disk full")
+
+    outputs = (Output("pod MTU", Topic.BLOCKS, fail, needed=False), recorder(done)("announcements", Topic.BLOCKS))
+    with pytest.raises(OSError, match="disk full"):
+        await bring_in_line(outputs, Topic.BLOCKS)
+    assert done == ["announcements"]
+
+
 async def test_what_is_not_taken_stays_due() -> None:
     due = Due()
     due.add(Topic.PODS | Topic.ROUTES)
