@@ -13,6 +13,7 @@ from datastore.cas import ATTEMPTS, found_or_none
 from datastore.errors import AlreadyExists, Conflict, DatastoreError, NotFound
 from datastore.group_commit import Batcher
 from datastore.kinds.cluster import ClusterInformation
+from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.names import workload_endpoint_name
 from datastore.store import Create, Delete, Store, Update
@@ -42,7 +43,7 @@ class Endpoints:
     def __init__(self, store: Store, node: str) -> None:
         self._store, self._node = store, node
         self._writes: Batcher[str, Create | Update | Delete, None] = Batcher(self._write)
-        self._clusters: Batcher[str, None, ClusterInformation | None] = Batcher(self._read_cluster)
+        self._clusters: Batcher[str, None, tuple[ClusterInformation | None, Node | None]] = Batcher(self._read_cluster)
 
     async def get(self, pod: PodRef, device: str) -> WorkloadEndpoint | None:
         """Return the endpoint of a pod's device, whichever container and network it is of."""
@@ -85,9 +86,16 @@ class Endpoints:
     async def require_ready(self) -> None:
         """Refuse while the datastore is held by an administrator, for an upgrade say, as every client of Calico's does.
 
-        ClusterInformation is read once for all requests that come together. Raises CniError (11).
+        And while this node has no Node: no other would know the way to its pods. Both are read once for all requests
+        that come together. Raises CniError (11).
         """
-        cluster = await self._clusters.submit(_ALL, None)
+        cluster, node = await self._clusters.submit(_ALL, None)
+        if node is None:
+            raise CniError(
+                Code.TRY_AGAIN,
+                f"there is no Node {self._node}: no other node would know the way to a pod here, so no address is "
+                "given; try again later",
+            )
         if cluster is None:
             raise CniError(
                 Code.TRY_AGAIN,
@@ -99,9 +107,15 @@ class Endpoints:
                 "ClusterInformation default says datastoreReady false: no address is given; try again later",
             )
 
-    async def _read_cluster(self, key: str, requests: Sequence[None]) -> Sequence[ClusterInformation | None]:
+    async def _read_cluster(
+        self, key: str, requests: Sequence[None]
+    ) -> Sequence[tuple[ClusterInformation | None, Node | None]]:
         del key
-        return [await found_or_none(self._store.get(ClusterInformation, "default"))] * len(requests)
+        cluster, node = await asyncio.gather(
+            found_or_none(self._store.get(ClusterInformation, "default")),
+            found_or_none(self._store.get(Node, self._node)),
+        )
+        return [(cluster, node)] * len(requests)
 
     async def _write(self, key: str, writes: Sequence[Create | Update | Delete]) -> Sequence[Exception | None]:
         """Carry all out in one transaction; if one of them is refused, each on its own."""

@@ -12,6 +12,7 @@ import datastore
 from cni.endpoints import Endpoints
 from cni.protocol import Attachment, CniError, PodRef
 from datastore.kinds.cluster import ClusterInformation
+from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.names import workload_endpoint_name
 from datastore.store import Store
@@ -32,6 +33,7 @@ def attachment(container: str) -> Attachment:
 async def opened() -> AsyncIterator[tuple[Endpoints, Store]]:
     store = datastore.open("sqlite:///:memory:")
     try:
+        await store.create(Node.make("n1"))
         yield Endpoints(store, "n1"), store
     finally:
         await store.close()
@@ -91,6 +93,15 @@ async def test_a_datastore_that_is_not_ready_is_code_11(ready: bool | None, name
         if ready is not None:
             await store.create(ClusterInformation.make("default", datastore_ready=ready))
         with pytest.raises(CniError, match=named) as refused:
+            await endpoints.require_ready()
+        assert refused.value.code == 11
+
+
+async def test_without_its_node_nothing_is_attached() -> None:
+    async with opened() as (endpoints, store):
+        await store.create(ClusterInformation.make("default", datastore_ready=True))
+        await store.delete(await store.get(Node, "n1"))
+        with pytest.raises(CniError, match="there is no Node n1") as refused:
             await endpoints.require_ready()
         assert refused.value.code == 11
 
