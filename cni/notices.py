@@ -6,7 +6,7 @@ Pure. A pod's annotations are reported as far as the runtime passes them on.
 from __future__ import annotations
 
 from cni.protocol import PREFIX, CniRequest, NetworkConfig
-from datastore.field_rules import OBEYED, FieldRules, NotObeyed, When
+from datastore.field_rules import OBEYED, UNKNOWN, FieldRules, NotObeyed, When
 from datastore.notices import Notice
 
 _BY_AGENT = NotObeyed("the plugin only forwards requests to the node's agent", "the agent's settings apply")
@@ -69,9 +69,15 @@ NETWORK = FieldRules(
 )
 
 ANNOTATIONS: dict[str, NotObeyed] = {
-    "floatingIPs": NotObeyed("floating IPs are not implemented", "no packet reaches the pod by one"),
-    "ipAddrsNoIpam": NotObeyed("addresses without IPAM are not implemented", "the pod gets addresses from IPAM"),
+    "floatingIPs": NotObeyed("floating IPs are not implemented", "the pod's ADD is refused with code 7"),
+    "ipAddrsNoIpam": NotObeyed("addresses without IPAM are not implemented", "the pod's ADD is refused with code 7"),
     "allowedSourcePrefixes": NotObeyed("source addresses of pods are not checked", "the pod may send from any address"),
+}
+
+
+KNOWN_ANNOTATIONS = {
+    *("ipAddrs", "ipv4pools", "ipv6pools", "ipFamilies", "hwAddr"),
+    *("podIP", "podIPs", "containerID"),  # which Calico writes
 }
 
 
@@ -84,10 +90,13 @@ def network_notices(network: NetworkConfig) -> tuple[Notice, ...]:
 
 def pod_notices(request: CniRequest) -> tuple[Notice, ...]:
     """Return which of Calico's annotations of a pod are not obeyed."""
+    written = (
+        key.removeprefix(PREFIX) for key, text in request.network.annotations.items() if text and key.startswith(PREFIX)
+    )
+    unread = ((name, ANNOTATIONS.get(name, UNKNOWN)) for name in written if name not in KNOWN_ANNOTATIONS)
     return tuple(
         Notice("Pod", f"{request.pod.namespace}/{request.pod.name}", f"{PREFIX}{name}", rule.reason, rule.effect)
-        for name, rule in ANNOTATIONS.items()
-        if request.network.annotations.get(f"{PREFIX}{name}")
+        for name, rule in unread
     )
 
 

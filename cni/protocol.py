@@ -42,6 +42,8 @@ _UNDOING: Final = ("DEL", "GC")
 DEEPEST: Final = 100
 """How many lists and objects may stand inside each other: no configuration comes near, and Python's own limit does."""
 
+_REFUSED_ANNOTATIONS: Final = {"ipAddrsNoIpam": "addresses without IPAM", "floatingIPs": "floating IPs"}
+
 _KNOWN_ARGS = {
     "IgnoreUnknown", "IP", "MAC", "K8S_POD_NAMESPACE", "K8S_POD_NAME", "K8S_POD_UID", "K8S_POD_INFRA_CONTAINER_ID",
 }  # fmt: skip
@@ -429,9 +431,16 @@ def _names_an_attachment(item: object) -> bool:
 def address_request(request: CniRequest) -> AddressRequest:
     """Return which addresses this pod is to get: annotations first, then the runtime, then the network.
 
-    Raises CniError (7): an annotation or address cannot be understood, or no family is left.
+    Raises CniError (7): an annotation or address cannot be understood or is not implemented, or no family is left.
     """
     network, notes = request.network, request.network.annotations
+    for name, what in _REFUSED_ANNOTATIONS.items():
+        if _listed(notes, name):
+            raise CniError(
+                Code.INVALID_CONFIGURATION,
+                f"ADD: annotation {PREFIX}{name} {notes[PREFIX + name]}: {what} are not implemented; without them the "
+                "pod would have other addresses than it asks for",
+            )
     ipv4, ipv6, first = network.ipam.assign_ipv4, network.ipam.assign_ipv6, False
     if families := _listed(notes, "ipFamilies"):
         if set(families) - {"IPv4", "IPv6"}:

@@ -111,6 +111,8 @@ def test_annotations_of_a_pod_that_are_not_obeyed_are_named() -> None:
     assert (notice.kind, notice.name, notice.field) == ("Pod", "default/web-1", "cni.projectcalico.org/floatingIPs")
     assert pod_notices(add({f"{PREFIX}{name}": "" for name in ANNOTATIONS})) == ()
     assert len(pod_notices(add({f"{PREFIX}{name}": "x" for name in ANNOTATIONS}))) == len(ANNOTATIONS)
+    (unknown,) = pod_notices(add({f"{PREFIX}podIP": "10.65.0.9/32", f"{PREFIX}nextYears": "x"}))
+    assert (unknown.field, "does not know" in unknown.reason) == ("cni.projectcalico.org/nextYears", True)
 
 
 @given(st.dictionaries(st.text(), st.none() | st.booleans() | st.integers() | st.lists(st.text())))

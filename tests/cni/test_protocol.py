@@ -326,6 +326,8 @@ def test_an_address_can_be_asked_for_by_name(network: dict[str, Any]) -> None:
         {"runtimeConfig": {ANNOTATIONS: {"cni.projectcalico.org/ipv4pools": "pool1"}}},
         {"runtimeConfig": {ANNOTATIONS: {"cni.projectcalico.org/ipv4pools": "[1]"}}},
         {"runtimeConfig": {ANNOTATIONS: {"cni.projectcalico.org/ipFamilies": '["IPv5"]'}}},
+        {"runtimeConfig": {ANNOTATIONS: {"cni.projectcalico.org/ipAddrsNoIpam": '["10.0.0.9"]'}}},
+        {"runtimeConfig": {ANNOTATIONS: {"cni.projectcalico.org/floatingIPs": '["10.0.0.9"]'}}},
         {"runtimeConfig": {"ips": ["10.0.0.999"]}},
         {"ipam": {"assign_ipv4": "false"}},
     ],
