@@ -15,12 +15,17 @@ from net.prefix import Prefix
 
 
 class AgentFeed:
-    """What one agent was sent against what RIB-in holds now. Initially every prefix is pending."""
+    """What one agent was sent against what RIB-in holds now. Initially every prefix is pending.
+
+    What was withdrawn before this agent came is told too: one before it may have written it to the kernel.
+    """
 
     def __init__(self, rib_in: RibIn) -> None:
         self._rib_in = rib_in
         self._sent: dict[Prefix, LearnedPaths] = {}
         self._pending: dict[Prefix, None] = dict.fromkeys(rib_in.prefixes())
+        self._gone = set(rib_in.withdrawn)  # and this agent has not been told
+        self.mark(self._gone)
 
     def mark(self, prefixes: Iterable[Prefix]) -> None:
         self._pending.update(dict.fromkeys(prefixes))
@@ -34,9 +39,11 @@ class AgentFeed:
         for prefix in list(islice(self._pending, PER_LINE)):
             del self._pending[prefix]
             paths = self._rib_in.learned_paths(prefix)
+            gone = prefix in self._gone
+            self._gone.discard(prefix)
             if paths and self._sent.get(prefix) != paths:
                 learned[prefix] = self._sent[prefix] = paths
-            elif not paths and self._sent.pop(prefix, ()):
+            elif not paths and (self._sent.pop(prefix, ()) or gone):
                 withdrawn.append(prefix)
         messages: list[Learned | Withdrawn] = []
         if learned:

@@ -41,6 +41,7 @@ from net.prefix import Prefix
 
 # A real Calico node that restarts sends its end-of-RIB up to 240 s after its session is up.
 END_OF_RIB_SECONDS = 300.0
+WITHDRAWN_KEPT = 20000  # a peer may withdraw as many prefixes as it likes
 
 
 class SessionState(StrEnum):
@@ -116,11 +117,15 @@ class PeerSession:
 
 
 class RibIn:
-    """The routes of all peers, by peer and by prefix. `changed` collects the prefixes whose paths changed."""
+    """The routes of all peers, by peer and by prefix. `changed` collects the prefixes whose paths changed.
+
+    withdrawn: the prefixes that had a path in this life and have none. More than WITHDRAWN_KEPT are not kept.
+    """
 
     def __init__(self) -> None:
         self.peers: dict[str, PeerSession] = {}
         self.changed: set[Prefix] = set()
+        self.withdrawn: set[Prefix] = set()
         self._accepted: dict[Prefix, dict[tuple[str, int], CandidatePath]] = {}
         self._filter: ImportFilter | None = None
 
@@ -267,6 +272,7 @@ class RibIn:
                 attributes, peer.external, peer.neighbour.address
             )
             self.changed.add(key.prefix)
+            self.withdrawn.discard(key.prefix)
         else:
             self._unaccept(peer, key)
 
@@ -282,6 +288,8 @@ class RibIn:
             self.changed.add(key.prefix)
             if not paths:
                 del self._accepted[key.prefix]
+                if len(self.withdrawn) < WITHDRAWN_KEPT:
+                    self.withdrawn.add(key.prefix)
 
     def _mark_stale(self, peer: PeerSession, families: Collection[Family], until: float) -> None:
         peer.stale |= {key for key in peer.routes if key.prefix.family in families}

@@ -49,3 +49,20 @@ def test_an_agent_that_reads_at_any_pace_ends_with_what_rib_in_holds(
     read()
     assert held == {prefix: rib.learned_paths(prefix) for prefix in rib.prefixes()}
     assert all(len(hops) <= MAX_EQUAL_PATHS for hops in held.values())
+
+
+def test_what_was_withdrawn_before_an_agent_came_is_told_once_and_only_while_it_is_gone() -> None:
+    """One before it may have written the route; without this it would stay until every peer has converged."""
+    rib, (hop, *_), (gone, back, *_) = RibIn(), HOPS, SOME
+    rib.configure([Neighbour(hop, "192.0.2.1", 64512, 64512)], LOCAL, 0)
+    announced = {prefix: AnnouncedPath(prefix, 0, Attributes(pack(hop))) for prefix in (gone, back)}
+    rib.fold(UpdateReceived(hop, announced=tuple(announced.values())), 0)
+    rib.fold(UpdateReceived(hop, withdrawn=(WithdrawnPath(gone, 0), WithdrawnPath(back, 0))), 0)
+    rib.fold(UpdateReceived(hop, announced=(announced[back],)), 0)
+    feed = AgentFeed(rib)
+    assert feed.next_messages() == [
+        protocol.Learned({back: rib.learned_paths(back)}),
+        protocol.Withdrawn((gone,)),
+    ]
+    feed.mark([gone])
+    assert feed.next_messages() == []
