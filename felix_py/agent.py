@@ -14,6 +14,7 @@ from typing import Any
 
 from bgp.client import Connected, Disconnected, SidecarEvent
 from bgp.protocol import Converged, Learned, Problem, ReplayEnd, Withdrawn
+from datastore.errors import Unavailable
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.notices import Notice
 from datastore.store import WatchEvent as StoreEvent
@@ -24,14 +25,15 @@ from felix_py.edges import Edges
 from felix_py.encap.encapsulation import pod_mtu
 from felix_py.encap.ipip import IPIP
 from felix_py.fib import Ownership
-from felix_py.files import write_text
+from felix_py.files import read_text, write_text
 from felix_py.host import Host
 from felix_py.identity import Identity
+from felix_py.losses import Losses
 from felix_py.outputs import Due, Output, bring_in_line
 from felix_py.peering import Peering
 from felix_py.progress import Progress
 from felix_py.routing import Routing
-from felix_py.settings import Settings
+from felix_py.settings import Settings, guid_file
 from felix_py.snapshot import Endpoint, Snapshot, watched
 from felix_py.tasks import begun_again
 from felix_py.topics import Topic
@@ -61,6 +63,7 @@ class Agent:
         self.routing = Routing(
             ownership, edges.kernel, self.snapshot, self.host, wake=lambda: self._due.add(Topic.ROUTES)
         )
+        self._losses = Losses(read_text(guid_file(settings)))
         self.outputs = self._outputs()
 
     def _outputs(self) -> tuple[Output, ...]:
@@ -109,7 +112,22 @@ class Agent:
 
     async def _watch_datastore(self) -> None:
         async for event in self.edges.store.watch(*watched(self.identity.node)):
+            if self._losses.add(event):  # the events of one reading come in one turn of the loop
+                asyncio.get_running_loop().call_soon(self._fold_reading)
+
+    def _fold_reading(self) -> None:
+        """Fold in what the store reported at once, unless it is a loss of the datastore itself."""
+        losses, before = self._losses, self._losses.held_back
+        known = losses.guid
+        for event in losses.take():
             self._on_store_event(event)
+        self.progress.held_back = losses.held_back
+        if losses.held_back and losses.held_back != before:
+            log.error("%s", losses.held_back)
+        elif before and not losses.held_back:
+            log.warning("the datastore is back: what it says is acted on again")
+        if losses.guid != known:
+            write_text(guid_file(self.settings), losses.guid)
 
     def _on_store_event(self, event: StoreEvent) -> None:
         """Fold in an event. No record ends an agent: one that a fold cannot use is left out, with a notice."""
@@ -228,7 +246,9 @@ class Agent:
     # What the CNI server asks for
 
     async def attach(self, endpoint: WorkloadEndpoint, device: int) -> None:
-        """Route to a pod; return when its routes are in the kernel. Raises RouteRefused."""
+        """Route to a pod; return when its routes are in the kernel. Raises RouteRefused, Unavailable."""
+        if self.progress.held_back:
+            raise Unavailable(self.progress.held_back)
         pod = Endpoint.of(endpoint)
         self.host.attached(pod.device, device)
         await self._reconcile_pods(self.snapshot.attach(pod))

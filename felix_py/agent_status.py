@@ -63,6 +63,7 @@ class AgentReporter:
             progress.sidecar_connected,
             progress.learned_settled,
             progress.attach_refused,
+            progress.held_back,
         )
 
     def counts(self) -> AgentCounts:
@@ -82,6 +83,7 @@ class AgentReporter:
             route_removes=writer.removes,
             route_repairs=writer.repairs,
             silent_changes=writer.silent_changes,
+            held_back=bool(agent.progress.held_back),
         )
 
     async def status(self) -> AgentStatus:

@@ -17,6 +17,8 @@ class Progress:
     learned_settled: bool = False
     attach_refused: str | None = "it has not been tried yet"
     """Why no pod's device can be made here; None once one has been."""
+    held_back: str = ""
+    """Why nothing that the datastore says is acted on; "" = it is."""
     _wrote: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def wrote_first(self) -> None:

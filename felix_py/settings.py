@@ -303,3 +303,8 @@ def node_name(settings: Settings, stored: str, system: str) -> str:
         if text:
             return text
     raise SettingsError(f"name this node: NODENAME, HOSTNAME and the host's name are all empty; set NODENAME; {_ENDS}")
+
+
+def guid_file(settings: Settings) -> Path:
+    """Return where the agent notes which cluster it belongs to."""
+    return settings.state_dir / "cluster-guid"

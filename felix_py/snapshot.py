@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from datastore.kinds.bgp import BGPConfiguration, BGPPeer
-from datastore.kinds.cluster import FelixConfiguration
+from datastore.kinds.cluster import ClusterInformation, FelixConfiguration
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMConfig
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
@@ -26,6 +26,7 @@ from net.prefix import Prefix
 def watched(node: str) -> tuple[type[Resource] | Interest[Any], ...]:
     """Return what the agent of a node watches."""
     return (
+        ClusterInformation,  # the first: what follows may be of another cluster
         Node,
         IPPool,
         BGPConfiguration,

@@ -25,7 +25,7 @@ from ipaddress import (
 from typing import Any
 
 from datastore.cas import ATTEMPTS, found_or_none
-from datastore.errors import AlreadyExists, Conflict
+from datastore.errors import AlreadyExists, Conflict, Unavailable
 from datastore.fields import Interface
 from datastore.kinds.bgp import BGPConfiguration
 from datastore.kinds.cluster import ClusterInformation, FelixConfiguration
@@ -33,13 +33,14 @@ from datastore.kinds.ipam import IPAMConfig
 from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool
 from datastore.record import Resource
-from datastore.store import Store
+from datastore.store import Changed, Gone, Store
 from felix_py.autodetect import HostInterface, Method, detect
 from felix_py.edges import Kernel
 from felix_py.files import read_text, write_text
 from felix_py.identity import Addresses, Identity
+from felix_py.losses import Losses
 from felix_py.setting_types import AddressChoice, NodeAddress
-from felix_py.settings import Settings, SettingsError, node_name
+from felix_py.settings import Settings, SettingsError, guid_file, node_name
 
 log = logging.getLogger("felix.startup")
 
@@ -59,6 +60,7 @@ async def start(settings: Settings, store: Store, kernel: Kernel) -> Identity:
         name = node_name(settings, read_text(settings.nodename_file), socket.gethostname())
     except SettingsError as error:
         raise StartupError(str(error)) from None
+    await _require_same_cluster(settings, store)
     interfaces = host_interfaces(kernel)
     ipv4, ipv6 = await _write_node(settings, store, name, interfaces)
     await _make_defaults(settings, store, [address for i in interfaces for address in i.addresses])
@@ -69,6 +71,19 @@ async def start(settings: Settings, store: Store, kernel: Kernel) -> Identity:
         addresses=Addresses(ipv4.ip.packed if ipv4 else None, ipv6.ip.packed if ipv6 else None),
         router_id=settings.router_id,
     )
+
+
+async def _require_same_cluster(settings: Settings, store: Store) -> None:
+    """Write nothing into a datastore that is not our cluster's. Raises Unavailable."""
+    known = read_text(guid_file(settings))
+    if not known:
+        return
+    cluster = await found_or_none(store.get(ClusterInformation, "default"))
+    losses = Losses(known)
+    losses.add(Changed(cluster) if cluster else Gone(ClusterInformation, "default"))
+    losses.take()
+    if losses.held_back:
+        raise Unavailable(losses.held_back)
 
 
 def host_interfaces(kernel: Kernel) -> list[HostInterface]:

@@ -27,6 +27,7 @@ class AgentProgress:
     sidecar_connected: bool = False
     learned_settled: bool = False
     attach_refused: str | None = None
+    held_back: str = ""
 
     @property
     def ready(self) -> bool:
@@ -41,6 +42,7 @@ class AgentProgress:
             (self.datastore_in_sync, "the datastore is not in sync"),
             (self.first_write, "the first routes are not written"),
             (self.attach_refused is None, f"no pod's device can be made here: {self.attach_refused}"),
+            (not self.held_back, self.held_back),
         )
         return tuple(clause for done, clause in steps if not done)
 
@@ -308,3 +310,4 @@ class AgentCounts:
     route_removes: int = 0
     route_repairs: int = 0
     silent_changes: int = 0
+    held_back: bool = False

@@ -11,8 +11,9 @@ import pytest
 from bgp.client import Connected, Disconnected
 from bgp.protocol import Converged, Learned, Problem, ReplayEnd, Withdrawn
 from bgp.speaker import LearnedPath
+from datastore.errors import Unavailable
 from datastore.kinds.bgp import BGPPeer
-from datastore.kinds.cluster import FelixConfiguration
+from datastore.kinds.cluster import ClusterInformation, FelixConfiguration
 from datastore.kinds.pools import IPPool
 from datastore.record import Resource
 from datastore.store import InSync
@@ -400,6 +401,27 @@ async def test_an_output_that_fails_over_a_record_is_tried_again_and_ends_nothin
         one.store.put(affinity("10.65.3.0/26"))
         await until(lambda: tries)
         await until(lambda: Prefix.parse("10.65.3.0/26") in one.peers.announced)
+
+
+async def test_losing_the_datastore_cuts_no_pod_off_and_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cluster = ClusterInformation.make("default", clusterGUID="ours")
+    one = FakeNode(tmp_path, cluster, node(), pool(), affinity(), FELIX_STATE_DIR=str(tmp_path))
+    async with one.running() as agent:
+        assert (tmp_path / "cluster-guid").read_text() == "ours"
+        one.add_device()
+        await agent.attach(endpoint(), CALI.index)
+        for lost in (cluster, node(), pool(), affinity()):
+            one.store.remove(lost)
+        await until(lambda: agent.progress.held_back)
+        with pytest.raises(Unavailable, match="no ClusterInformation default"):
+            await agent.attach(endpoint("10.65.1.3/32", "c2", "more"), CALI.index)
+        assert (one.kernel.held(POD), one.kernel.held(BLOCK)) == (DEVICE, HOLE)
+        assert "running pods keep their routes" in caplog.text
+        one.store.put(cluster, node(), pool(), affinity())
+        await until(lambda: not agent.progress.held_back)
+        assert (one.kernel.held(POD), one.kernel.held(BLOCK)) == (DEVICE, HOLE)
 
 
 async def test_a_task_that_fails_ends_the_agent(tmp_path: Path) -> None:

@@ -61,7 +61,6 @@ NOTICED: Mapping[str, dict[str, dict[str, Any]]] = {
         "sourceAddress": {"sourceAddress": "None"},
         "maxRestartTime": {"maxRestartTime": "2h"},
         "keepaliveTime": {"keepaliveTime": "500ms"},
-        "numAllowedLocalASNumbers": {"numAllowedLocalASNumbers": 1},
         "reachableBy": {"reachableBy": "192.0.2.1"},
         "filters": {"filters": ["reject-all"]},
         "localWorkloadSelector": {"peerIP": None, "asNumber": 64513, "localWorkloadSelector": "all()"},

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from datastore.errors import Conflict
+from datastore.errors import Conflict, Unavailable
 from datastore.kinds.bgp import BGPConfiguration
 from datastore.kinds.cluster import ClusterInformation, FelixConfiguration
 from datastore.kinds.ipam import IPAMConfig
@@ -102,6 +102,17 @@ async def test_a_first_start_writes_the_node_and_what_a_new_cluster_lacks(tmp_pa
     for kind in (ClusterInformation, FelixConfiguration, BGPConfiguration, IPAMConfig):
         assert await store.get(kind, "default")
     assert [found.spec.cidr for found in (await store.list(IPPool)).objects] == ["192.168.0.0/16"]
+
+
+async def test_nothing_is_written_into_the_datastore_of_another_cluster(tmp_path: Path) -> None:
+    (tmp_path / "cluster-guid").write_text("ours")
+    for store in (MemoryStore(), MemoryStore(ClusterInformation.make("default", clusterGUID="other"))):
+        before = dict(store.objects)
+        with pytest.raises(Unavailable, match="instead of the cluster ours"):
+            await start(settings(tmp_path, FELIX_STATE_DIR=str(tmp_path)), store, FakeKernel())
+        assert store.objects == before
+    same = MemoryStore(ClusterInformation.make("default", clusterGUID="ours"))
+    await start(settings(tmp_path, FELIX_STATE_DIR=str(tmp_path)), same, FakeKernel())
 
 
 async def test_a_second_start_writes_nothing(tmp_path: Path) -> None:
