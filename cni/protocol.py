@@ -281,7 +281,7 @@ def parse(environment: Mapping[str, str], stdin: bytes) -> CniRequest:
         attachment=Attachment(network.name, container, device),
         pod=PodRef(
             args.get("K8S_POD_NAMESPACE") or "default",
-            args.get("K8S_POD_NAME") or container.lower(),
+            args.get("K8S_POD_NAME") or container,
             args.get("K8S_POD_UID", ""),
         ),
         netns=environment.get("CNI_NETNS", ""),

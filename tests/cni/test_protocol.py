@@ -66,7 +66,7 @@ def test_a_request_of_the_runtime_is_read() -> None:
 
 def test_a_container_without_a_pod_is_a_pod_of_its_own() -> None:
     environment = call("ADD", CNI_NETNS="/n", CNI_ARGS="", CNI_CONTAINERID="Box.1")
-    assert parse(environment, json.dumps(configuration()).encode()).pod == PodRef("default", "box.1")
+    assert parse(environment, json.dumps(configuration()).encode()).pod == PodRef("default", "Box.1")
 
 
 @pytest.mark.parametrize(
