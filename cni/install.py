@@ -8,14 +8,22 @@ refuses DEL, and its pods stay in Terminating for ever.
 from __future__ import annotations
 
 import json
+import logging
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from cni.files import replace
+from cni.protocol import NetworkConfig
 
 BINARY = "felix"
 CONFLIST = "10-felix.conflist"
+KEPT = CONFLIST + ".before"
+
+log = logging.getLogger("cni.install")
 
 
 def conflist(
@@ -49,6 +57,41 @@ def conflist(
     }
 
 
+def from_template(text: str, *, node: str, mtu: int) -> dict[str, Any]:
+    """Return the configuration of a template, such as those of Calico's manifests, its placeholders filled in.
+
+    mtu: 0: the agent's. Raises ValueError, a sentence that names the placeholder, the plugin or the member.
+    """
+    for placeholder, value in (("__CNI_MTU__", str(mtu)), ("__KUBERNETES_NODE_NAME__", node)):
+        text = text.replace(placeholder, value)
+    if left := re.search(r"__[A-Z][A-Z0-9_]*__", text):
+        raise ValueError(f"the placeholder {left[0]} is not known here")
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"it is not JSON: {error}") from None
+    match document:
+        case {"name": name, "plugins": list() as plugins}:
+            pass
+        case _:
+            raise ValueError("it is not a JSON object with a name and plugins")
+    types = [plugin.get("type") if isinstance(plugin, dict) else plugin for plugin in plugins]
+    if BINARY not in types:
+        raise ValueError(f'none of its plugins {types} is of type "{BINARY}", which is what is installed here')
+    try:
+        NetworkConfig.model_validate({**plugins[types.index(BINARY)], "name": name})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"{'.'.join(map(str, first['loc']))} {first['input']!r}: {first['msg']}") from None
+    return dict(document)
+
+
+def comes_first(folder: Path) -> str | None:
+    """Return the name of another network's file that a runtime takes instead of ours, for it sorts first."""
+    names = sorted(path.name for path in folder.glob("*") if path.suffix in {".conf", ".conflist", ".json"})
+    return names[0] if names and names[0] != CONFLIST else None
+
+
 def install_shim(source: Path, folder: Path = Path("/opt/cni/bin")) -> Path:
     """Put the executable into the runtime's folder. One that is just being run is not disturbed."""
     place = folder / BINARY
@@ -59,9 +102,16 @@ def install_shim(source: Path, folder: Path = Path("/opt/cni/bin")) -> Path:
 
 
 def install_conflist(document: Mapping[str, Any], folder: Path = Path("/etc/cni/net.d")) -> Path:
-    """Write the configuration, by which the runtime takes the node for ready: to be called last."""
+    """Write the configuration, by which the runtime takes the node for ready: to be called last.
+
+    What was there, and may have been edited by hand, is kept beside it under a name that no runtime reads.
+    """
     place = folder / CONFLIST
     content = json.dumps(document, indent=2).encode() + b"\n"
-    if not place.exists() or place.read_bytes() != content:
+    before = place.read_bytes() if place.exists() else None
+    if before is not None and before != content:
+        replace(folder / KEPT, before, 0o600)
+        log.warning("%s is written anew; what it held is kept in %s", place, folder / KEPT)
+    if before != content:
         replace(place, content, 0o600)
     return place

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import json
 import logging
 import os
 import signal
@@ -17,7 +16,7 @@ from typing import Any
 
 import datastore
 from bgp.client import SidecarClient
-from cni.install import conflist, install_conflist
+from cni.install import comes_first, conflist, from_template, install_conflist
 from cni.journal import Journal
 from cni.notes import Notes
 from cni.notices import network_notices, pod_notices
@@ -104,6 +103,7 @@ async def _serve(settings: Settings) -> None:
         kernel = stack.enter_context(closing(Rtnetlink()))
         allocator = Allocator(store)
         identity = await _start(settings, store, kernel, allocator)
+        _given_network(settings, identity.node)  # a mistake in it ends the agent now, with one sentence
         write_sysctls(FORWARDING, optional=_IPV6_SYSCTLS)
         sidecar = SidecarClient(settings.run_dir / "bgp.sock")
         tunnel = KernelTunnelDevice(
@@ -198,6 +198,12 @@ async def _install_conflist(settings: Settings, agent: Agent) -> None:
     while settings.cni_conf_dir is not None:
         try:
             install_conflist(_network(settings, agent), settings.cni_conf_dir)
+            if other := comes_first(settings.cni_conf_dir):
+                log.warning(
+                    "the runtime attaches no pod to this network: another configuration comes first in %s: %s",
+                    settings.cni_conf_dir,
+                    other,
+                )
             return
         except OSError as error:
             pause = backoff.next()
@@ -207,7 +213,7 @@ async def _install_conflist(settings: Settings, agent: Agent) -> None:
 
 def _network(settings: Settings, agent: Agent) -> Mapping[str, Any]:
     """Return the conflist to install: the one a file gives, else one that asks for the families this node has."""
-    if settings.cni_network_config is None:
+    if (given := _given_network(settings, agent.identity.node)) is None:
         families = agent.pod_families()
         return conflist(
             ipv4=6 not in families or 4 in families,
@@ -216,13 +222,17 @@ def _network(settings: Settings, agent: Agent) -> Mapping[str, Any]:
             socket=settings.run_dir / "cni.sock",
             state_dir=settings.state_dir,
         )
+    return given
+
+
+def _given_network(settings: Settings, node: str) -> Mapping[str, Any] | None:
+    """Return the conflist that a file gives, None if none is named. Raises StartupError: it cannot be used."""
+    if settings.cni_network_config is None:
+        return None
     try:
-        given = json.loads(settings.cni_network_config.read_bytes())
+        return from_template(settings.cni_network_config.read_text(), node=node, mtu=settings.mtu)
     except (OSError, ValueError) as error:
         raise StartupError(f"read the network configuration {settings.cni_network_config}: {error}") from None
-    if not isinstance(given, dict):
-        raise StartupError(f"read the network configuration {settings.cni_network_config}: it is not a JSON object")
-    return given
 
 
 @asynccontextmanager

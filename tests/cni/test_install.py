@@ -7,7 +7,9 @@ import subprocess
 import threading
 from pathlib import Path
 
-from cni.install import conflist, install_conflist, install_shim
+import pytest
+
+from cni.install import comes_first, conflist, from_template, install_conflist, install_shim
 from cni.protocol import VERSIONS
 
 
@@ -26,7 +28,54 @@ def test_an_unchanged_file_is_not_written_again(tmp_path: Path) -> None:
     first = install_conflist(conflist(), tmp_path).stat()
     assert install_conflist(conflist(), tmp_path).stat().st_ino == first.st_ino
     assert install_conflist(conflist("other"), tmp_path).stat().st_ino != first.st_ino
-    assert [path.name for path in tmp_path.iterdir()] == ["10-felix.conflist"]
+    assert {path.name for path in tmp_path.iterdir()} == {"10-felix.conflist", "10-felix.conflist.before"}
+
+
+def test_what_was_edited_by_hand_is_kept_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    place = install_conflist(conflist(), tmp_path)
+    place.write_text("by hand")
+    install_conflist(conflist(), tmp_path)
+    assert (tmp_path / "10-felix.conflist.before").read_text() == "by hand"
+    assert "10-felix.conflist.before" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("other", "first"),
+    [("05-bridge.conf", "05-bridge.conf"), ("10-calico.conflist", "10-calico.conflist"), ("20-x.conf", None),
+     ("05-x.conf.before", None)],
+)  # fmt: skip
+def test_another_network_that_a_runtime_takes_first_is_named(tmp_path: Path, other: str, first: str | None) -> None:
+    install_conflist(conflist(), tmp_path)
+    (tmp_path / other).write_text("{}")
+    assert comes_first(tmp_path) == first
+
+
+def template(plugin: str) -> str:
+    return '{"name":"pods","cniVersion":"0.3.1","plugins":[' + plugin + ',{"type":"portmap"}]}'
+
+
+def test_a_template_of_calicos_manifests_is_filled_in() -> None:
+    text = template('{"type":"felix","mtu":__CNI_MTU__,"nodename":"__KUBERNETES_NODE_NAME__"}')
+    plugin = from_template(text, node="n1", mtu=1400)["plugins"][0]
+    assert (plugin["mtu"], plugin["nodename"]) == (1400, "n1")
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        (template('{"type":"felix","kubernetes":{"kubeconfig":"__KUBECONFIG_FILEPATH__"}}'), "__KUBECONFIG_FILEPATH__"),
+        (template('{"type":"calico"}'), "calico"),
+        (template('{"type":"felix","ipam":{"type":"host-local"}}'), "host-local"),
+        (template('{"type":"felix","mtu":"big"}'), "mtu"),
+        (template("1"), "felix"),
+        ('{"name":"pods"}', "plugins"),
+        ("[" * 100_000, "JSON"),
+        ("{", "JSON"),
+    ],
+)
+def test_a_template_that_cannot_be_used_is_one_sentence_with_the_cause(text: str, named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        from_template(text, node="n1", mtu=0)
 
 
 def test_a_shim_is_replaced_while_it_is_being_run(shim: Path, tmp_path: Path) -> None:
