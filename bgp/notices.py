@@ -93,9 +93,7 @@ PEER = FieldRules(
             unless=("Auto", "Self"),
         ),
         "spec.password": NotObeyed(_PASSWORD, "the session is not brought up", when=_WITH_SECRET),
-        "spec.sourceAddress": NotObeyed(
-            "a session always has the node's address as its source", "it has, as with UseNodeIP", unless=("UseNodeIP",)
-        ),
+        "spec.sourceAddress": OBEYED,
         "spec.maxRestartTime": _RESTART,
         "spec.keepaliveTime": NotObeyed(
             "keepalive times are whole seconds, and three of them make the hold time, 3 to 65535 s (RFC 4271 §4.2)",

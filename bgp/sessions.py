@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from typing import Literal, NamedTuple, TypedDict
 
 from bgp.exabgp_config import LONGEST_HOLD_SECONDS, LONGEST_RESTART_SECONDS
@@ -40,6 +40,12 @@ class PeeringInputs:
     nodes: tuple[Node, ...]
     configuration: BGPConfiguration | None = None
     node_configurations: Mapping[str, BGPConfiguration] = field(default_factory=dict)
+    interfaces: tuple[IPv4Interface | IPv6Interface, ...] = ()
+
+    def source_to(self, peer: IPv4Address | IPv6Address) -> str | None:
+        """Return our address in the narrowest connected network that the peer is in, as the kernel would choose it."""
+        near = [each for each in self.interfaces if each.version == peer.version and peer in each.network]
+        return str(max(near, key=lambda each: each.network.prefixlen).ip) if near else None
 
     def as_of(self, node: Node) -> int:
         if node.as_number is not None:
@@ -88,6 +94,7 @@ def speaker_of(
     owners: Mapping[Prefix, str] | None = None,
     router_id: IPv4Address | Literal["hash"] | None = None,
     node_configurations: Mapping[str, BGPConfiguration] | None = None,
+    interfaces: Iterable[IPv4Interface | IPv6Interface] = (),
 ) -> tuple[Speaker, tuple[Notice, ...]]:
     """Return this node as a BGP speaker, and which BGPPeers yield no session here although they name this node.
 
@@ -95,9 +102,10 @@ def speaker_of(
     over a later one. A session that must not come up takes its address all the same: the mesh does not take its place.
     What of a field is not obeyed is reported by bgp/notices.py. `owners` names the node of each block and borrowed
     address that is not ours; it counts where a peer is no node, and hands such routes on. `node_configurations` are
-    those named `node.NAME`, by node name.
+    those named `node.NAME`, by node name. `interfaces` are this host's addresses with their networks, from which a
+    BGPPeer without source address has its own.
     """
-    inputs = PeeringInputs(tuple(nodes), bgp_configuration, node_configurations or {})
+    inputs = PeeringInputs(tuple(nodes), bgp_configuration, node_configurations or {}, tuple(interfaces))
     own = next((node for node in inputs.nodes if node.name == node_name), None)
     here = addresses(own) if own is not None else {}
     identity = router_id_of(node_name, own, router_id)
@@ -241,9 +249,10 @@ def _with_address(
     peer_as = inputs.peer_as(peer)
     if here is None or here == str(address):
         return
+    source = inputs.source_to(address) if peer.spec.source_address == "None" and node is None else None
     yield Neighbour(
         address=str(address),
-        local_address=here,
+        local_address=source or here,
         peer_as=peer_as,
         local_as=peer.local_as_number or inputs.as_of(own),
         kind=kind,

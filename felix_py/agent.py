@@ -231,7 +231,7 @@ class Agent:
         write_text(self.settings.mtu_file, str(self.pod_mtu()))
 
     async def _configure_sessions(self) -> None:
-        await self.peering.configure(self.routing.tunnels.owners())
+        await self.peering.configure(self.routing.tunnels.owners(), self.host.addresses)
         self.log_notices(self.notices.put("sessions", self.peering.notices))
 
     def pod_mtu(self) -> int:

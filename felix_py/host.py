@@ -43,6 +43,11 @@ class Host:
         """The index of each device that is up, by its name."""
         return self._up
 
+    @property
+    def addresses(self) -> list[InterfaceAddress]:
+        """Every address of the host's own devices; pods' are left out."""
+        return [each for index, found in self._addresses.items() if index not in self._pods for each in found]
+
     def load(self, links: Iterable[Link], addresses: Iterable[InterfaceAddress]) -> Topic:
         """Take a whole reading for the truth; return what that may concern."""
         self._changed |= set(self._names.values())

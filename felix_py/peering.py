@@ -6,7 +6,8 @@ An edge to the sidecar's client, which owns what was stated. What to state is de
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from ipaddress import ip_interface
 
 from bgp.sessions import speaker_of
 from bgp.speaker import Attributes
@@ -16,9 +17,11 @@ from felix_py.edges import PeersClient
 from felix_py.encap.ipip import IPIP
 from felix_py.identity import Identity
 from felix_py.snapshot import Snapshot
+from kernel.link_codec import InterfaceAddress
 from net.prefix import Prefix
 
 SIDECAR_PATIENCE_SECONDS = 30.0
+GLOBAL_SCOPE = 0
 
 
 class Peering:
@@ -36,8 +39,13 @@ class Peering:
         self.notices: tuple[Notice, ...] = ()
         self._away_since: float | None = None
 
-    async def configure(self, owners: Mapping[Prefix, str] | None = None) -> None:
-        """State the sessions. owners: the node of each block and borrowed address that is another node's."""
+    async def configure(
+        self, owners: Mapping[Prefix, str] | None = None, addresses: Iterable[InterfaceAddress] = ()
+    ) -> None:
+        """State the sessions.
+
+        owners: the node of each block and borrowed address that is another node's. addresses: of this host's devices.
+        """
         snapshot = self._snapshot
         speaker, self.notices = speaker_of(
             self._identity.node,
@@ -49,6 +57,7 @@ class Peering:
             owners=owners,
             router_id=self._identity.router_id,
             node_configurations=snapshot.node_bgp_configurations(),
+            interfaces=(ip_interface((each.address, each.length)) for each in addresses if each.scope == GLOBAL_SCOPE),
         )
         await self.client.configure(speaker)
 

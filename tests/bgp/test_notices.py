@@ -59,6 +59,7 @@ def test_a_mesh_with_a_password_does_not_come_up_and_peers_without_one_do() -> N
         {"nextHopMode": "Self"},
         {"keepOriginalNextHop": False},
         {"sourceAddress": "UseNodeIP"},
+        {"sourceAddress": "None"},
         {"numAllowedLocalASNumbers": 2},
         {"maxRestartTime": "1s", "keepaliveTime": "1m30s"},
         {"maxRestartTime": "4095s", "keepaliveTime": "1s"},
@@ -73,7 +74,6 @@ def test_values_that_ask_for_what_is_done_anyway_yield_nothing(spec: dict[str, A
     [
         {"nextHopMode": "Keep"},
         {"keepOriginalNextHop": True},
-        {"sourceAddress": "None"},
         {"reachableBy": "192.0.2.1"},
         {"maxRestartTime": "2h"},
         {"maxRestartTime": "0s"},

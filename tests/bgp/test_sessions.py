@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_interface
 from typing import Any
 
 import pytest
@@ -157,6 +157,26 @@ def test_a_peer_says_how_often_our_as_may_stand_in_a_path_and_whether_its_defaul
     found = sessions("n1", nodes(1), plain, uplink)
     assert found["192.0.2.98"].import_policy == ImportPolicy()
     assert found["192.0.2.99"].import_policy == ImportPolicy(own_as_allowed=2, default_route=True)
+
+
+@pytest.mark.parametrize(
+    ("asked", "peer", "source"),
+    [
+        ("None", "198.51.100.98:1790", "198.51.100.1"),
+        ("None", "198.51.100.130", "198.51.100.129"),
+        ("None", "203.0.113.9", "10.0.0.1"),
+        ("None", "10.0.0.2", "10.0.0.1"),
+        ("UseNodeIP", "198.51.100.98", "10.0.0.1"),
+    ],
+)
+def test_a_session_without_source_address_starts_where_the_kernel_would_start_it(
+    asked: str, peer: str, source: str
+) -> None:
+    interfaces = [ip_interface(text) for text in ("10.0.0.1/24", "198.51.100.1/24", "198.51.100.129/25", "fd00::1/64")]
+    wanted = BGPPeer.make("tor", peerIP=peer, asNumber=65001, sourceAddress=asked)
+    made, _ = speaker_of("n1", nodes(1, 2), None, [wanted], interfaces=interfaces)
+    assert {each.address: each.local_address for each in made.neighbours}[peer.split(":")[0]] == source
+    assert made.listen == ("10.0.0.1",)
 
 
 def test_owners_are_known_where_a_peer_is_no_node_and_every_host_and_connected_network_always() -> None:

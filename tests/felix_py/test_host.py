@@ -205,3 +205,11 @@ def test_event_by_event_is_what_one_reading_at_the_end_shows(history: list[LinkC
         one.fold(event)
     anew = host(there.values(), has)
     assert (dict(one.up), dict(one.names), one.mtu) == (dict(anew.up), dict(anew.names), anew.mtu)
+
+
+def test_the_hosts_own_addresses_are_those_that_are_not_on_a_pods_device() -> None:
+    on_pod = InterfaceAddress(7, pack("169.254.1.1"), 32, 2, 253)
+    one = host((LO, ETH0, CALI0), (ON_ETH0, on_pod))
+    assert one.addresses == [ON_ETH0]
+    one.fold(AddressChanged(ON_ETH0, gone=True))
+    assert one.addresses == []

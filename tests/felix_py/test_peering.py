@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from socket import AF_INET
+
 from datastore.kinds.bgp import BGPPeer
 from datastore.record import Resource
 from datastore.store import Changed, InSync
 from felix_py.identity import Addresses, Identity
 from felix_py.peering import SIDECAR_PATIENCE_SECONDS, Peering
 from felix_py.snapshot import Endpoint, Snapshot
+from kernel.link_codec import InterfaceAddress
 from net.prefix import Prefix, pack
 from tests.felix_py.fakes import FakePeers
 from tests.felix_py.node import BLOCK, BORROWED, affinity, endpoint, node, pool
@@ -74,3 +77,11 @@ def test_a_sidecar_that_restarts_is_no_limitation_and_one_that_stays_away_is() -
     assert "the BGP sidecar is away" in (one.peering.limitation() or "")
     one.peering.connected()
     assert one.peering.limitation() is None
+
+
+async def test_a_bgppeer_without_source_address_has_the_hosts_own_in_its_network() -> None:
+    one = Stating(BGPPeer.make("tor", peerIP="198.51.100.98", asNumber=64600, sourceAddress="None"))
+    near = InterfaceAddress(2, pack("198.51.100.1"), 24, AF_INET, 0)
+    await one.peering.configure({}, [near, InterfaceAddress(2, pack("198.51.100.2"), 28, AF_INET, 253)])
+    assert one.peers.speaker is not None
+    assert [each.local_address for each in one.peers.speaker.neighbours] == ["198.51.100.1"]
