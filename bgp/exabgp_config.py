@@ -72,7 +72,8 @@ def _address_problem(text: str, families: tuple[Family, ...]) -> str | None:
         address = ip_address(text)
     except ValueError:
         return "is no IP address"
-    if str(address) != text or (isinstance(address, IPv6Address) and address.scope_id is not None):
+    # ExaBGP names a session by this text: written otherwise than the kernel does, it is never found again.
+    if (isinstance(address, IPv6Address) and address.scope_id is not None) or unpack(address.packed) != text:
         return "is not written as ExaBGP reads it"
     if address.is_unspecified or address.is_multicast or text == "255.255.255.255":
         return "is not the address of one machine"

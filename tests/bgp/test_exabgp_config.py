@@ -132,6 +132,7 @@ BAD = [
     replace(DIAL, address="nobody; }"),
     replace(SIX, address="fe80::1%eth0"),
     replace(SIX, address="FD09::4"),
+    replace(SIX, address="::ffff:a00:1"),
     replace(DIAL, families=("ipv4",), local_address="fd09::1"),
     replace(DIAL, password="x" * 81),
 ]
