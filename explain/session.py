@@ -52,6 +52,9 @@ def not_learned(leg: Leg, trace: NodeTrace, effect: str) -> Step:
         if not records.mesh:
             text += ": the mesh is off (nodeToNodeMeshEnabled), and no BGPPeer names it"
             inspect = Command("", "felixctl get bgpconfiguration,bgppeer -o wide")
+        for peer in trace.peers:
+            if refused := _refused(peer):
+                text += f"; {node} has refused {refused} routes of {peer.address}{_reasons(peer)}"
     elif session.is_held_back:
         text = f"the BGP session with {goal} ({session.address}) is held back: {session.info}"
         effect = f"{network} is not learned, so {effect}"
@@ -75,10 +78,18 @@ def _not_announced(leg: Leg, trace: NodeTrace, session: SessionStatus, network: 
     if there and not there.announced:
         text = f"{goal} does not announce {network}, though the session with {trace.node} is up"
         return leg.step(goal, "announcement", StepState.BROKEN, text, effect, Command(goal, inspect))
-    refused = sum(session.refused.values())
-    rejected = f"; it has refused {refused} routes of this peer" if refused else ""
+    refused = _refused(session)
+    rejected = f"; it has refused {refused} routes of this peer{_reasons(session)}" if refused else ""
     text = f"{network} was not learned from {goal}, though the session with {session.address} is up{rejected}"
     return leg.step(trace.node, "session", StepState.BROKEN, text, effect, Command(trace.node, inspect))
+
+
+def _refused(session: SessionStatus) -> int:
+    return sum(session.refused.values())
+
+
+def _reasons(session: SessionStatus) -> str:
+    return f" ({'; '.join(sorted(session.refused))})"
 
 
 def _down_reason(leg: Leg, session: SessionStatus) -> str:

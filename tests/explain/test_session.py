@@ -77,6 +77,12 @@ def test_a_session_that_brings_no_route(sessions: tuple[SessionStatus, ...], cau
     assert cause in text
 
 
+def test_without_a_session_the_routes_refused_of_other_peers_are_named_with_their_reasons() -> None:
+    reflector = SessionStatus("192.0.2.90", "global", "up", refused={"inside a pool": 2, "default route": 1})
+    _, _, text = fault(with_sessions(reflector))
+    assert text.endswith("n1 has refused 3 routes of 192.0.2.90 (default route; inside a pool)")
+
+
 def test_a_mesh_that_is_off_is_named() -> None:
     cluster = replace(with_sessions(), records=replace(RECORDS, mesh=False))
     assert "the mesh is off" in fault(cluster)[2]
