@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Collection, Iterable, Mapping
 
 from kernel.message import explain
 from kernel.netlink import KernelError
 
+_CURES = {
+    errno.EROFS: "/proc/sys is mounted read-only here",
+    errno.EACCES: "it takes root, or CAP_NET_ADMIN where the namespace is owned",
+    errno.EPERM: "it takes CAP_NET_ADMIN",
+}
+
 
 def write_sysctls(values: Mapping[str, str], *, optional: Collection[str] = ()) -> None:
     """Write sysctls of the namespace this thread is in. A value that is there already is not written again.
 
-    optional: endings of paths that may fail, such as `proxy_delay`. Raises KernelError: another one failed.
+    optional: endings of paths that may fail, such as `proxy_delay`. Raises KernelError: another one failed, and has not
+    this value either.
     """
     for path, value in values.items():
         try:
             _write_sysctl(path, value)
         except OSError as failed:
-            if not path.endswith(tuple(optional)):
-                code = failed.errno or 0
-                raise KernelError(f"set sysctl {path} to {value}: {explain(code)}", code) from None
+            code = failed.errno or 0
+            if path.endswith(tuple(optional)) or (code in _CURES and read_sysctls([path]) == {path: value}):
+                continue
+            cure = f": {_CURES[code]}" if code in _CURES else ""
+            raise KernelError(f"set sysctl {path} to {value}: {explain(code)}{cure}", code) from None
 
 
 def _write_sysctl(path: str, value: str) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from kernel.netlink import KernelError
@@ -28,3 +31,23 @@ def test_a_sysctl_that_does_not_exist_is_an_error_unless_it_is_optional(pod: Nam
             write_sysctls({PROXY_ARP: "1"})
         write_sysctls({PROXY_ARP: "1", "net/ipv4/ip_forward": "1"}, optional=["proxy_arp"])
         assert read_sysctls(["net/ipv4/ip_forward"]) == {"net/ipv4/ip_forward": "1"}
+
+
+def read_only(code: str) -> str:
+    """Run Python in a mount namespace whose /proc/sys is read-only; return what it prints."""
+    script = 'mount -o bind,ro /proc/sys /proc/sys && exec "$0" -c "$1"'
+    command = ["unshare", "--mount", "sh", "-ec", script, sys.executable, f"from kernel.sysctl import *; {code}"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_what_is_right_already_needs_no_write_and_what_is_not_is_named_with_the_mount() -> None:
+    [(path, value)] = read_sysctls(["net/ipv4/ip_default_ttl"]).items()
+    assert read_only(f"write_sysctls({{'{path}': '{value}'}}); print('well')") == "well\n"
+    refused = read_only(
+        f"""
+try: write_sysctls({{'{path}': '77'}})
+except KernelError as error: print(error)
+"""
+    )
+    assert f"set sysctl {path} to 77" in refused
+    assert "/proc/sys is mounted read-only" in refused
