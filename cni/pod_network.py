@@ -167,6 +167,7 @@ def _host_sysctls(name: str, *, ipv6: bool) -> dict[str, str]:
         f"net/ipv4/neigh/{name}/proxy_delay": "0",
         f"net/ipv4/conf/{name}/proxy_arp": "1",
         f"net/ipv4/conf/{name}/forwarding": "1",
+        f"net/ipv6/conf/{name}/accept_ra": "0",  # no pod is this node's router, whatever family it was given
     }
     if ipv6:
         wanted |= {
@@ -174,7 +175,6 @@ def _host_sysctls(name: str, *, ipv6: bool) -> dict[str, str]:
             f"net/ipv6/conf/{name}/disable_ipv6": "0",
             f"net/ipv6/conf/{name}/proxy_ndp": "1",
             f"net/ipv6/conf/{name}/forwarding": "1",
-            f"net/ipv6/conf/{name}/accept_ra": "0",
         }
     return wanted
 

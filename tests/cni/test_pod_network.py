@@ -97,7 +97,8 @@ def test_a_pod_of_both_families_has_a_route_neighbour_and_sysctls_of_each() -> N
 
 def test_a_pod_of_one_family_has_nothing_of_the_other() -> None:
     four = pod_network(ATTACHMENT, NAME, (FOUR,), 1440)
-    assert not any("ipv6" in path for path in (*four.host_sysctls, *four.pod_sysctls))
+    of_ipv6 = [path for path in (*four.host_sysctls, *four.pod_sysctls) if "ipv6" in path]
+    assert of_ipv6 == [f"net/ipv6/conf/{NAME}/accept_ra"]  # which no pod's device may follow
     assert {len(route.destination.packed) for route in four.routes} == {4}
     six = pod_network(ATTACHMENT, NAME, (SIX,), 1440)
     assert [str(route.destination) for route in six.routes] == ["::/0"]
