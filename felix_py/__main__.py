@@ -36,9 +36,10 @@ from felix_py.checks import Checks
 from felix_py.edges import Edges
 from felix_py.gc_tuning import apply
 from felix_py.identity import Identity
+from felix_py.own_node import OwnNode
 from felix_py.pages import StatusPages
 from felix_py.settings import Settings, SettingsError, read_file, settings_from
-from felix_py.startup import StartupError, start
+from felix_py.startup import StartupError, host_interfaces, start, write_node
 from felix_py.tasks import begun_again
 from felix_py.tunnel_device import KernelTunnelDevice
 from felix_py.web import WebServer
@@ -128,10 +129,16 @@ async def _serve(settings: Settings) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(agent.run())
             tasks.create_task(_serve_cni(settings, agent, verbs, notes))
+            own_node = OwnNode(agent, partial(_write_node, settings, store, kernel, identity.node))
+            tasks.create_task(begun_again("watching over the own Node", own_node.run))
             tasks.create_task(checks.run_periodically(settings.check_seconds))
             if settings.leak_grace_seconds:
                 collector = Collector(store, allocator, grace_seconds=settings.leak_grace_seconds)
                 tasks.create_task(begun_again("collecting what leaked", collector.run))
+
+
+async def _write_node(settings: Settings, store: Store, kernel: Rtnetlink, name: str) -> None:
+    await write_node(settings, store, name, host_interfaces(kernel))
 
 
 def _report_unobeyed(agent: Agent, request: CniRequest) -> None:

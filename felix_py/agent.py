@@ -266,5 +266,5 @@ class Agent:
 
     def pod_families(self) -> frozenset[int]:
         """Return the IP versions that pods get: those in which there is a pool, and this node has an address."""
-        pools = self.snapshot.pool_prefixes()
-        return frozenset(4 if pool.family == "ipv4" else 6 for pool in pools if self.identity.addresses.of_family(pool))
+        pools, addresses = self.snapshot.pool_prefixes(), self.peering.addresses()
+        return frozenset(4 if pool.family == "ipv4" else 6 for pool in pools if addresses.of_family(pool))

@@ -64,6 +64,7 @@ class AgentReporter:
             progress.learned_settled,
             progress.attach_refused,
             progress.held_back,
+            progress.identity,
         )
 
     def counts(self) -> AgentCounts:
@@ -92,7 +93,7 @@ class AgentReporter:
         return AgentStatus(
             node=node.node,
             version=version("felix-py"),
-            addresses=tuple(unpack(address) for address in node.addresses if address),
+            addresses=tuple(unpack(address) for address in agent.peering.addresses() if address),
             ready=self.progress().ready,
             progress=self.progress(),
             as_number=self._as_number(),

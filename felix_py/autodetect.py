@@ -1,7 +1,7 @@
 """Which of a host's addresses is the node's: the autodetection methods of calico-node.
 
-Pure but for the route look-up, which is handed in. Where Calico takes the first of several that fit, we refuse
-and name the rivals: a node that silently peers from its management address is found out weeks later.
+Pure but for the route look-up, which is handed in. Of several devices that fit we take what a careful operator would:
+the address that the Node has, else the one towards the default route, else, as Calico, the first; and name the rivals.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ EXCLUDED = re.compile(
 
 
 class AutodetectionError(Exception):
-    """No address, or more than one, fits the method; the sentence says which."""
+    """No address fits the method; the sentence says which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,7 @@ class Method:
                 raise ValueError("there is no such method")
 
 
+OUTSIDE = {4: "1.1.1.1", 6: "2606:4700:4700::1111"}  # where only a default route leads; nothing is sent there
 FIRST_FOUND = Method("first-found", "first-found")
 
 _HOST = re.compile(r"[0-9A-Za-z:._-]{1,253}", re.ASCII)
@@ -92,10 +93,13 @@ def detect(
     version: int,
     interfaces: Sequence[HostInterface],
     source_towards: Callable[[str], str | None],
+    stored: Interface | None = None,
+    warn: Callable[[str], None] = lambda text: None,
 ) -> Interface:
     """Return the node's address of IP version 4 or 6, with the prefix length it has on its device.
 
-    source_towards: the kernel's source address towards a destination, None if there is no way.
+    source_towards: the kernel's source address towards a destination, None if there is no way. stored: the address that
+    the Node has; it is kept while it fits. warn: is told of several devices that fit, and which was chosen.
     Raises AutodetectionError.
     """
     usable = [
@@ -125,10 +129,19 @@ def detect(
         case "can-reach":
             source = source_towards(method.destination)
             found = [(i.name, a) for i in usable for a in i.addresses if str(a.ip) == source]
-    return _only(found, method.text, version)
+    if stored is not None and stored in {address for _, address in found}:
+        return stored
+    by_default = source_towards(OUTSIDE[version]) if len({name for name, _ in found}) > 1 else None
+    return _chosen(found, method.text, version, by_default, warn)
 
 
-def _only(found: Sequence[tuple[str, Interface]], method: str, version: int) -> Interface:
+def _chosen(
+    found: Sequence[tuple[str, Interface]],
+    method: str,
+    version: int,
+    by_default: str | None,
+    warn: Callable[[str], None],
+) -> Interface:
     """Return the one address found; several on one device count as its first."""
     devices = {name for name, _ in found}
     if not found:
@@ -138,15 +151,17 @@ def _only(found: Sequence[tuple[str, Interface]], method: str, version: int) -> 
         )
     if len(devices) > 1:
         rivals = ", ".join(f"{address} on {name}" for name, address in found)
-        raise AutodetectionError(
-            f"detect the node's IPv{version} address by {method}: {len(devices)} devices fit ({rivals}); "
-            "choose one by interface=, cidr= or can-reach="
+        chosen = next((address for _, address in found if str(address.ip) == by_default), found[0][1])
+        warn(
+            f"detect the node's IPv{version} address by {method}: {len(devices)} devices fit ({rivals}); {chosen} is "
+            "taken; choose one by interface=, cidr= or can-reach="
         )
+        return chosen
     return found[0][1]
 
 
 def _candidates(interfaces: Iterable[HostInterface]) -> list[tuple[str, Interface]]:
-    return [(i.name, a) for i in interfaces for a in i.addresses[:1]]
+    return [(i.name, a) for i in interfaces for a in i.addresses]
 
 
 def _first_pattern(usable: Sequence[HostInterface], patterns: Sequence[re.Pattern[str]]) -> list[tuple[str, Interface]]:

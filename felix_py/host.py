@@ -80,6 +80,10 @@ class Host:
         """Whether an address is one of this host's."""
         return any(one.address == address for of_device in self._addresses.values() for one in of_device)
 
+    def owns(self, addresses: Collection[bytes]) -> None:
+        """Take these for the node's addresses from now on."""
+        self._own = frozenset(addresses)
+
     def take_changed(self) -> set[str]:
         """Return the names of the devices that changed since this was last asked."""
         taken, self._changed = self._changed, set()

@@ -15,7 +15,7 @@ from datastore.notices import Notice
 from felix_py.announce import Announceable, rib_out
 from felix_py.edges import PeersClient
 from felix_py.encap.ipip import IPIP
-from felix_py.identity import Identity
+from felix_py.identity import Addresses, Identity
 from felix_py.snapshot import Snapshot
 from kernel.link_codec import InterfaceAddress
 from net.prefix import Prefix
@@ -82,8 +82,15 @@ class Peering:
             snapshot.own_blocks(),
             (*of_pods, Prefix.host(tunnel.packed)) if tunnel else tuple(of_pods),
             tuple(snapshot.pools.values()),
-            self._identity.addresses,
+            self.addresses(),
         )
+
+    def addresses(self) -> Addresses:
+        """Return this node's addresses as its Node has them at present, else as start-up found them."""
+        own = self._snapshot.nodes.get(self._identity.node)
+        if own is None:
+            return self._identity.addresses
+        return Addresses(own.ipv4.ip.packed if own.ipv4 else None, own.ipv6.ip.packed if own.ipv6 else None)
 
     def connected(self) -> None:
         self._away_since = None

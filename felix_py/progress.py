@@ -19,6 +19,8 @@ class Progress:
     """Why no pod's device can be made here; None once one has been."""
     held_back: str = ""
     """Why nothing that the datastore says is acted on; "" = it is."""
+    identity: str = ""
+    """What of this node's Node is not as this host is; "" = nothing."""
     _wrote: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def wrote_first(self) -> None:

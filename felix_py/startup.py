@@ -62,7 +62,7 @@ async def start(settings: Settings, store: Store, kernel: Kernel) -> Identity:
         raise StartupError(str(error)) from None
     await _require_same_cluster(settings, store)
     interfaces = host_interfaces(kernel)
-    ipv4, ipv6 = await _write_node(settings, store, name, interfaces)
+    ipv4, ipv6 = await write_node(settings, store, name, interfaces)
     await _make_defaults(settings, store, [address for i in interfaces for address in i.addresses])
     write_text(settings.nodename_file, name)
     log.info("this is node %s with %s", name, " and ".join(str(a) for a in (ipv4, ipv6) if a))
@@ -96,7 +96,7 @@ def host_interfaces(kernel: Kernel) -> list[HostInterface]:
     return [HostInterface(link.name, link.up, tuple(addresses[index])) for index, link in links.items()]
 
 
-async def _write_node(
+async def write_node(
     settings: Settings, store: Store, name: str, interfaces: Sequence[HostInterface]
 ) -> tuple[IPv4Interface | None, IPv6Interface | None]:
     """Write this node's addresses to its Node; return them."""
@@ -108,7 +108,8 @@ async def _write_node(
             raise StartupError(f"find the addresses of node {name}: IP and IP6 are both none; nothing could be routed")
         assert ipv4 is None or isinstance(ipv4, IPv4Interface)
         assert ipv6 is None or isinstance(ipv6, IPv6Interface)
-        if not settings.disable_node_ip_check:
+        known = {stored.ipv4, stored.ipv6} if stored else set()
+        if not settings.disable_node_ip_check and {ipv4, ipv6} - known - {None}:  # what we had already is ours
             refuse_duplicates(name, (ipv4, ipv6), (await store.list(Node)).objects)
         wanted = node_annotations(settings, ipv4, ipv6, interfaces)
         with contextlib.suppress(Conflict, AlreadyExists):
@@ -134,7 +135,7 @@ def _address(
         case AddressChoice.KEEP if stored is not None:
             return stored
         case AddressChoice():
-            return detect(method, version, interfaces, _source_towards)
+            return detect(method, version, interfaces, _source_towards, stored, log.warning)
         case IPv4Interface() | IPv6Interface():
             return setting
         case address:

@@ -28,6 +28,7 @@ class AgentProgress:
     learned_settled: bool = False
     attach_refused: str | None = None
     held_back: str = ""
+    identity: str = ""
 
     @property
     def ready(self) -> bool:
@@ -43,6 +44,7 @@ class AgentProgress:
             (self.first_write, "the first routes are not written"),
             (self.attach_refused is None, f"no pod's device can be made here: {self.attach_refused}"),
             (not self.held_back, self.held_back),
+            (not self.identity, self.identity),
         )
         return tuple(clause for done, clause in steps if not done)
 

@@ -36,9 +36,22 @@ def test_several_addresses_of_one_device_count_as_its_first() -> None:
     assert found("first-found", interface("eth0", "192.0.2.1/24", "192.0.2.9/24")) == "192.0.2.1/24"
 
 
-def test_two_devices_that_fit_are_refused_and_named() -> None:
-    with pytest.raises(AutodetectionError, match=r"192\.0\.2\.1/24 on eth0, 198\.51\.100\.1/25 on eth1"):
-        found("first-found", ETH0, ETH1)
+def test_of_two_devices_that_fit_the_default_routes_is_taken_and_both_are_named() -> None:
+    said: list[str] = []
+    method = Method.parse("first-found")
+    assert str(detect(method, 4, [ETH0, ETH1], lambda to: "198.51.100.1", None, said.append)) == "198.51.100.1/25"
+    assert str(detect(method, 4, [ETH0, ETH1], lambda to: None, None, said.append)) == "192.0.2.1/24"
+    assert "2 devices fit (192.0.2.1/24 on eth0, 198.51.100.1/25 on eth1); 198.51.100.1/25 is taken" in said[0]
+    assert len(said) == 2
+
+
+def test_the_address_that_the_node_has_is_kept_while_it_fits() -> None:
+    method, said = Method.parse("first-found"), list[str]()
+    stored = ip_interface("198.51.100.1/25")
+    assert detect(method, 4, [ETH0, ETH1], lambda to: "192.0.2.1", stored, said.append) == stored
+    assert not said
+    gone = ip_interface("203.0.113.1/24")
+    assert str(detect(method, 4, [ETH0], lambda to: None, gone, said.append)) == "192.0.2.1/24"
 
 
 def test_a_device_that_is_down_does_not_count() -> None:

@@ -58,7 +58,6 @@ NOTICED: Mapping[str, dict[str, dict[str, Any]]] = {
         "keepOriginalNextHop": {"keepOriginalNextHop": True},
         "nextHopMode": {"nextHopMode": "Keep"},
         "password": {"password": SECRET},
-        "sourceAddress": {"sourceAddress": "None"},
         "maxRestartTime": {"maxRestartTime": "2h"},
         "keepaliveTime": {"keepaliveTime": "500ms"},
         "reachableBy": {"reachableBy": "192.0.2.1"},

@@ -1,0 +1,77 @@
+"""Whether this node is still who its Node says: its addresses are on this host, and its Node is there.
+
+An edge: it looks every few seconds at what the agent knows, and has the Node written anew when something is wrong for
+two looks; what cannot be put right is in log, readiness and status.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from datastore.errors import DatastoreError
+from felix_py.agent import Agent
+from felix_py.autodetect import AutodetectionError
+from felix_py.startup import StartupError
+from kernel.netlink import KernelError
+from net.prefix import unpack
+
+log = logging.getLogger("felix.node")
+
+LOOK_SECONDS = 2.0  # an address that is taken and put back at once, as a DHCP renewal does, is no change
+
+
+class OwnNode:
+    """Watches over one agent's own Node."""
+
+    def __init__(self, agent: Agent, write: Callable[[], Awaitable[None]], look_seconds: float = LOOK_SECONDS) -> None:
+        """write: writes this node's addresses to its Node, as at the start."""
+        self._agent, self._write, self._look_seconds = agent, write, look_seconds
+        self._were_here: set[bytes] = set()
+        self._wrong_before = ""
+
+    async def run(self) -> None:
+        await self._agent.ready()
+        while True:
+            await self.look()
+            await asyncio.sleep(self._look_seconds)
+
+    async def look(self) -> None:
+        """Look once; act on what was wrong the last time too."""
+        agent = self._agent
+        if agent.progress.held_back:
+            return
+        wrong, self._wrong_before = self.wrong(), self._wrong_before
+        if wrong and wrong == self._wrong_before:
+            await self._put_right(wrong)
+        elif not wrong and agent.progress.identity:
+            log.warning("the Node %s is as this host is again", agent.identity.node)
+            agent.progress.identity = ""
+        self._wrong_before = wrong
+
+    def wrong(self) -> str:
+        """Return what is wrong, as a sentence; "" = nothing.
+
+        An address that was never on any device, as behind the address translation of a cloud, is as it should be.
+        """
+        agent = self._agent
+        if agent.identity.node not in agent.snapshot.nodes:
+            return f"there is no Node {agent.identity.node} in the datastore: its blocks reach no other node"
+        addresses = [address for address in agent.peering.addresses() if address]
+        agent.host.owns(addresses)
+        self._were_here.update(filter(agent.host.has, addresses))
+        for address in addresses:
+            if not agent.host.has(address) and self._were_here:
+                return f"the node's address {unpack(address)} is on no device of this host"
+        return ""
+
+    async def _put_right(self, wrong: str) -> None:
+        problem = wrong
+        try:
+            await self._write()
+        except (StartupError, AutodetectionError, DatastoreError, KernelError) as error:
+            problem = f"{wrong}; write it anew: {error}"
+        if problem != self._agent.progress.identity:
+            log.error("%s; trying to put it right every %g s", problem, self._look_seconds)
+        self._agent.progress.identity = problem

@@ -1,0 +1,84 @@
+"""A node whose address or Node goes is found out, put right or said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from felix_py.autodetect import AutodetectionError
+from felix_py.own_node import OwnNode
+from kernel.events import AddressChanged
+from kernel.link_codec import InterfaceAddress
+from net.prefix import pack
+from tests.felix_py.fakes import ADDRESS, until
+from tests.felix_py.node import BLOCK, FakeNode, node
+
+MOVED = InterfaceAddress(2, pack("192.0.2.11"), 24, 2, 0)
+
+
+async def test_an_address_that_moves_is_written_to_the_node_and_the_next_hop_follows(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path)
+    written: list[str] = []
+
+    async def write() -> None:
+        written.append("node")
+        one.store.put(node("n1", "192.0.2.11/24"))
+
+    async with one.running() as agent:
+        own = OwnNode(agent, write)
+        await own.look()
+        await until(lambda: BLOCK in one.peers.announced)
+        one.kernel.report(AddressChanged(ADDRESS, gone=True), AddressChanged(MOVED))
+        await until(lambda: agent.host.has(MOVED.address))
+        await own.look()
+        assert not written, "an address that comes back at once has not moved"
+        await own.look()
+        assert (written, agent.progress.identity) == (
+            ["node"],
+            "the node's address 192.0.2.1 is on no device of this host",
+        )
+        await until(lambda: one.peers.announced[BLOCK].next_hop == MOVED.address)
+        await own.look()
+        assert not agent.progress.identity
+
+
+async def test_a_node_that_was_deleted_is_written_anew(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path)
+
+    async def write() -> None:
+        one.store.put(node())
+
+    async with one.running() as agent:
+        own = OwnNode(agent, write)
+        one.store.remove(node())
+        await until(lambda: not agent.snapshot.nodes)
+        await own.look()
+        await own.look()
+        await until(lambda: agent.snapshot.nodes)
+
+
+async def test_what_cannot_be_put_right_is_said_once_and_makes_the_node_unready(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = FakeNode(tmp_path)
+
+    async def write() -> None:
+        raise AutodetectionError("no device that is up has one that fits")
+
+    async with one.running() as agent:
+        own = OwnNode(agent, write)
+        await own.look()
+        one.kernel.report(AddressChanged(ADDRESS, gone=True))
+        await until(lambda: not agent.host.has(ADDRESS.address))
+        for _ in range(4):
+            await own.look()
+        assert agent.progress.identity.endswith("write it anew: no device that is up has one that fits")
+        assert caplog.text.count("192.0.2.1 is on no device") == 1
+
+
+async def test_an_address_that_never_was_on_the_host_is_as_it_should_be(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path)
+    one.kernel.device_addresses = [MOVED]
+    async with one.running() as agent:
+        assert not OwnNode(agent, agent.ready).wrong()
