@@ -15,7 +15,7 @@ from typing import Any
 
 from cni.attacher import Attacher
 from cni.delete import Cleanup
-from cni.endpoints import NETWORK, Endpoints, is_of
+from cni.endpoints import Endpoints, is_of
 from cni.journal import PendingRelease
 from cni.pod_devices import PodDevices, VethPair
 from cni.pod_network import PodNetwork, gateway_of, requested_network
@@ -36,7 +36,7 @@ from cni.settings import CniSettings
 from datastore.cas import found_or_none
 from datastore.kinds.ipam import IPAMHandle
 from datastore.kinds.pods import WorkloadEndpoint
-from datastore.names import workload_endpoint_name
+from datastore.names import NETWORK, workload_endpoint_name
 from datastore.store import Store
 from ipam.allocator import AddressesWanted, Allocator
 from ipam.names import attribute_time, handle_name

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Iterable
 
-from cni.endpoints import NETWORK, Endpoints, is_of
+from cni.endpoints import Endpoints, is_of
 from cni.pod_devices import PodDevices
 from cni.pod_network import PodNetwork, requested_network
 from cni.protocol import (
@@ -20,6 +20,7 @@ from cni.protocol import (
 )
 from cni.settings import CniSettings
 from datastore.kinds.pods import WorkloadEndpoint
+from datastore.names import NETWORK
 from ipam.allocator import Allocator
 
 POLL_SECONDS = 0.05

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from cni.attacher import Attacher
 from cni.delete import Cleanup
-from cni.endpoints import NETWORK, Endpoints, is_of
+from cni.endpoints import Endpoints, is_of
 from cni.journal import PendingRelease
 from cni.locks import KeyedLock, container_key, lock_keys
 from cni.pod_devices import PodDevices
@@ -15,6 +15,7 @@ from cni.protocol import Attachment, CniError, CniRequest, Code, PodRef, describ
 from cni.settings import CniSettings
 from datastore.kinds.ipam import IPAMBlock
 from datastore.kinds.pods import WorkloadEndpoint
+from datastore.names import NETWORK
 from datastore.store import Interest, Store
 from ipam import block as blocks
 from ipam.names import parse_pod_handle

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Iterable
 
 from cni.attacher import Attacher
-from cni.endpoints import NETWORK, Endpoints, is_of
+from cni.endpoints import Endpoints, is_of
 from cni.journal import Journal, PendingRelease
 from cni.locks import KeyedLock, lock_keys
 from cni.pod_devices import OwnedLink, PodDevices
@@ -20,7 +20,7 @@ from cni.protocol import Attachment, CniError, CniRequest, Code, PodRef, describ
 from cni.settings import CniSettings
 from datastore.errors import Conflict, DatastoreError, Unavailable
 from datastore.kinds.pods import WorkloadEndpoint
-from datastore.names import FIRST_DEVICE, workload_endpoint_name
+from datastore.names import FIRST_DEVICE, NETWORK, workload_endpoint_name
 from ipam.allocator import Allocator
 from ipam.errors import Contention, IpamError
 from ipam.names import legacy_pod_handle

@@ -15,14 +15,10 @@ from datastore.group_commit import Batcher
 from datastore.kinds.cluster import ClusterInformation
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
-from datastore.names import workload_endpoint_name
+from datastore.names import NETWORK, workload_endpoint_name
 from datastore.store import Create, Delete, Store, Update
 
 _ALL = "endpoints"
-
-
-NETWORK = "felix-py/network"
-"""The annotation that names an endpoint's CNI network, which Calico's records do not."""
 
 
 def is_of(endpoint: WorkloadEndpoint, attachment: Attachment) -> bool:

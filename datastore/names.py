@@ -12,6 +12,9 @@ from typing import Final
 FIRST_DEVICE: Final = "eth0"
 """A container's end in the network that its pod is known by; what else a container has is named with its device."""
 
+NETWORK: Final = "felix-py/network"
+"""The annotation that names an endpoint's CNI network, which Calico's records do not."""
+
 _LONGEST = 253
 _NAME = re.compile(rf"[a-z0-9._-]{{1,{_LONGEST}}}", re.ASCII)
 _HASH_DIGITS = 11

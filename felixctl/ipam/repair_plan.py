@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from datastore.fields import Address, Network
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
+from datastore.names import NETWORK
 from datastore.store import Create, Delete, Update, Write
 from felixctl.ipam.problems import affinity_faults, lost_handles, miscounted, unassigned, unused
 from felixctl.ipam.records import IpamRecords
@@ -205,7 +206,8 @@ def _of_addresses(records: IpamRecords, now_ns: int) -> Iterator[Repair]:
             continue  # a tunnel's is assigned by its node's agent, and without a handle nothing could release it
         if any(address in cidr for cidr in broken):
             continue  # the block has to be rewritten first
-        handle = pod_handle(network, endpoint.spec.container_id, endpoint.spec.endpoint)
+        attached_to = endpoint.annotations.get(NETWORK, network)  # which Calico's records do not name
+        handle = pod_handle(attached_to, endpoint.spec.container_id, endpoint.spec.endpoint)
         pod, namespace = endpoint.spec.pod or "", endpoint.namespace or ""
         attributes = {"namespace": namespace, "node": endpoint.spec.node, "pod": pod}
         sentence = f"assign {address} to {handle}: pod {namespace}/{pod} uses it"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datastore.kinds.pods import WorkloadEndpoint
 from datastore.store import Store
 from felixctl.ipam import repair_plan
 from felixctl.ipam.read_records import read_records
 from ipam.names import claim_time_ns
-from tests.felixctl.ipam.damages import delete_endpoint
+from tests.felixctl.ipam.cluster import DB
+from tests.felixctl.ipam.damages import delete_endpoint, lose_allocation
 
 
 async def test_an_address_assigned_a_moment_ago_is_left_to_its_pod(store: Store) -> None:
@@ -16,3 +18,12 @@ async def test_an_address_assigned_a_moment_ago_is_left_to_its_pod(store: Store)
     given_ns = claim_time_ns(db.attributes["timestamp"][:19])
     assert repair_plan.planned(records, given_ns + 60 * 10**9) == []
     assert repair_plan.planned(records, given_ns + 600 * 10**9) != []
+
+
+async def test_an_address_is_assigned_to_the_attachment_that_uses_it(store: Store) -> None:
+    await lose_allocation(store)
+    endpoint = await store.get(WorkloadEndpoint, DB, "default")
+    named = endpoint.with_spec(endpoint="net1").with_metadata(annotations={"felix-py/network": "net-b"})
+    await store.update(named)
+    sentences = [repair.sentence for repair in repair_plan.planned(await read_records(store), 0)]
+    assert any(f"10.65.77.7 to net-b.{endpoint.spec.container_id}:net1" in one for one in sentences), sentences
