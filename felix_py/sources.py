@@ -24,6 +24,7 @@ class PodRoutes:
     def __init__(self, ownership: Ownership) -> None:
         self._ownership = ownership
         self._stated: dict[EndpointKey, dict[Prefix, RouteSpec]] = {}
+        self._holders: dict[Prefix, list[EndpointKey]] = {}  # the newest last: it has the route
         self._specs: dict[tuple[int, int], RouteSpec] = {}
 
     def update(self, rib: Rib, key: EndpointKey, endpoint: Endpoint | None, devices: Mapping[str, int]) -> None:
@@ -36,13 +37,24 @@ class PodRoutes:
         if endpoint is not None:
             device = devices.get(endpoint.device)
             now = {address: self._spec(device, address.bits) for address in endpoint.addresses}
-        for address in before.keys() - now.keys():
-            if rib.wanted(Source.PODS).get(address) == before[address]:  # else another pod has it by now
-                rib.remove(Source.PODS, address)
-        for address, spec in now.items():
-            rib.put(Source.PODS, address, spec)
         if now:
             self._stated[key] = now
+        for address in before.keys() - now.keys():
+            self._holders[address].remove(key)
+            self._put_newest(rib, address)
+        for address in now:
+            holders = self._holders.setdefault(address, [])
+            if key not in holders:
+                holders.append(key)
+            self._put_newest(rib, address)
+
+    def _put_newest(self, rib: Rib, address: Prefix) -> None:
+        """State the route of the newest endpoint that has an address: when one of two goes, the other's comes back."""
+        if holders := self._holders[address]:
+            rib.put(Source.PODS, address, self._stated[holders[-1]][address])
+        else:
+            del self._holders[address]
+            rib.remove(Source.PODS, address)
 
     def _spec(self, device: int | None, bits: int) -> RouteSpec:
         scope = LINK_SCOPE if bits == 32 else 0  # IPv6 has no scopes on routes

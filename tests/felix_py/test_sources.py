@@ -67,6 +67,22 @@ def test_an_address_that_another_pod_has_by_now_stays_with_it() -> None:
     assert rib.wanted(Source.PODS)[Prefix.parse("10.65.1.2")].hops == (NextHop(8),)
 
 
+def test_of_two_pods_with_one_address_the_others_route_comes_back_when_one_goes() -> None:
+    for first_to_go in ("old", "new"):
+        rib, pods = Rib(), PodRoutes(Ownership())
+        old, new = pod("10.65.1.2/32", name="old"), pod("10.65.1.2/32", device="cali1", name="new")
+        devices = {"cali0": 7, "cali1": 8}
+        pods.update(rib, old.key, old, devices)
+        pods.update(rib, new.key, new, devices)
+        pods.update(rib, old.key, old, devices)  # its device has changed somehow: the newest keeps the route
+        assert rib.wanted(Source.PODS)[Prefix.parse("10.65.1.2")].hops == (NextHop(8),)
+        goes, stays = (old, 8) if first_to_go == "old" else (new, 7)
+        pods.update(rib, goes.key, None, devices)
+        assert rib.wanted(Source.PODS)[Prefix.parse("10.65.1.2")].hops == (NextHop(stays),)
+        pods.update(rib, (new if goes is old else old).key, None, devices)
+        assert not rib.wanted(Source.PODS)
+
+
 def test_a_block_has_a_blackhole_unless_it_is_a_single_address() -> None:
     single = Prefix.parse("10.65.1.9/32")
     assert set(block_routes([BLOCK, single], Ownership())) == {BLOCK}
