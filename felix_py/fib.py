@@ -132,11 +132,14 @@ class Fib:
         return min(better, key=lambda spec: spec.metric) if better else None
 
 
-def steps(rib: Rib, fib: Fib, prefixes: Iterable[Prefix], removable: Collection[int]) -> Plan:
+def steps(
+    rib: Rib, fib: Fib, prefixes: Iterable[Prefix], removable: Collection[int], withdrawn: Collection[Prefix] = ()
+) -> Plan:
     """Return what makes the kernel hold the best resolved routes of `prefixes`: the changed ones, or all.
 
     removable: the protocol numbers whose routes may be removed by now. Nothing is removed on a guess: not
-    before the datastore is in sync (local routes), nor before the peers' end-of-RIB (learned ones).
+    before the datastore is in sync (local routes), nor before the peers' end-of-RIB (learned ones). withdrawn: what the
+    peers withdrew in this life is known, and waits for nobody.
     """
     put: list[tuple[Prefix, RouteSpec]] = []
     remove: list[tuple[Prefix, RouteSpec]] = []
@@ -153,7 +156,9 @@ def steps(rib: Rib, fib: Fib, prefixes: Iterable[Prefix], removable: Collection[
             best = None
         now = held.get(prefix)
         if best is None:
-            if now is not None and now.protocol in removable:
+            if now is None:
+                continue
+            if now.protocol in removable or (now.protocol == fib.ownership.learned and prefix in withdrawn):
                 remove.append((prefix, now))
         elif best is not now and best != now and prefix not in conflicting:
             if early and now is not None and now.protocol == local and best.protocol != local:

@@ -82,7 +82,9 @@ class Routing:
         self._wake()
 
     def withdraw(self, prefixes: Iterable[Prefix]) -> None:
+        prefixes = tuple(prefixes)
         self.learned.remove(self.rib, prefixes)
+        self.writer.withdrawn(prefixes)
         self._wake()
 
     def all_learned(self) -> None:

@@ -46,6 +46,7 @@ class FibWriter:
         self._one_batch = asyncio.Lock()
         self._pending: dict[Prefix, None] = {}
         self._removable: set[int] = set()
+        self._withdrawn: set[Prefix] = set()
         self._backoff = backoff or Backoff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
         self._retry: asyncio.TimerHandle | None = None
         self.refused: dict[Prefix, Refused] = {}
@@ -58,6 +59,13 @@ class FibWriter:
         if protocol not in self._removable:
             self._removable.add(protocol)
             self._mark(prefix for prefix, spec in self.fib.held.items() if spec.protocol == protocol)
+
+    def withdrawn(self, prefixes: Iterable[Prefix]) -> None:
+        """Take in that peers withdrew these: their learned routes go now, whatever is still waited for."""
+        if self.fib.ownership.learned not in self._removable:
+            gone = [prefix for prefix in prefixes if prefix in self.fib.held]
+            self._withdrawn.update(gone)
+            self._mark(gone)
 
     async def read_all(self) -> None:
         """Read everything from the kernel; whatever differs from the RIB is due. Raises KernelError.
@@ -83,7 +91,8 @@ class FibWriter:
         """Bring what is due to the kernel. Callers that come while a batch runs share the next one."""
         async with self._one_batch:
             due = self._take_due()
-            plan = steps(self._rib, self.fib, due, self._removable)
+            plan = steps(self._rib, self.fib, due, self._removable, self._withdrawn)
+            self._withdrawn.difference_update(due)
             for prefix in self.refused.keys() & due:
                 del self.refused[prefix]
             if not plan:

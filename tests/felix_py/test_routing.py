@@ -15,7 +15,7 @@ from felix_py.snapshot import Endpoint, Snapshot
 from kernel.events import LinkChanged
 from kernel.link_codec import Link
 from kernel.route import NextHop
-from net.prefix import pack
+from net.prefix import Prefix, pack
 from tests.felix_py.fakes import ADDRESS, ETH0, FakeKernel
 from tests.felix_py.node import BLOCK, CALI, DEVICE, HOLE, LEARNED, POD, REMOTE, affinity, endpoint, node, pool
 
@@ -112,3 +112,18 @@ async def test_before_the_endpoints_are_known_a_pods_device_may_have_carried_any
     one.routing.writer.fib.held[POD] = DEVICE
     one.routing.lost_device(CALI)
     assert not one.routing.writer.fib.held
+
+
+async def test_what_was_withdrawn_in_this_life_goes_at_once_and_what_is_left_of_a_former_one_waits() -> None:
+    one = Routes()
+    former = Prefix.parse("10.65.9.0/26")
+    one.kernel.routes[former, 1030] = LEARNED
+    await one.routing.writer.read_all()
+    one.routing.learn({REMOTE: (LearnedPath(pack("192.0.2.2"), "192.0.2.2"),)})
+    one.kernel.reached[pack("192.0.2.2")] = NextHop(2, pack("192.0.2.2"))
+    await one.routing.resolve_next_hops()
+    await one.routing.write()
+    assert one.kernel.held(REMOTE) == LEARNED
+    one.routing.withdraw([REMOTE])
+    await one.routing.write()
+    assert (one.kernel.held(REMOTE), one.kernel.held(former)) == (None, LEARNED)
