@@ -34,6 +34,7 @@ from felix_py.autodetect import AutodetectionError
 from felix_py.backoff import Backoff
 from felix_py.checks import Checks
 from felix_py.edges import Edges
+from felix_py.forwarding import forward
 from felix_py.gc_tuning import apply
 from felix_py.identity import Identity
 from felix_py.own_node import OwnNode
@@ -49,13 +50,10 @@ from ipam.tunnels import TunnelAddresses
 from kernel.links import Devices
 from kernel.netlink import KernelError
 from kernel.rtnetlink import Rtnetlink
-from kernel.sysctl import write_sysctls
 
 log = logging.getLogger("felix")
 
 USAGE, FAILURE = 2, 1
-FORWARDING = {"net/ipv4/ip_forward": "1", "net/ipv6/conf/all/forwarding": "1"}
-_IPV6_SYSCTLS = ("ipv6/conf/all/forwarding",)  # not there on a host without IPv6
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 1.0, 10.0
 
 
@@ -105,12 +103,22 @@ async def _serve(settings: Settings) -> None:
         allocator = Allocator(store)
         identity = await _start(settings, store, kernel, allocator)
         _given_network(settings, identity.node)  # a mistake in it ends the agent now, with one sentence
-        write_sysctls(FORWARDING, optional=_IPV6_SYSCTLS)
         sidecar = SidecarClient(settings.run_dir / "bgp.sock")
         tunnel = KernelTunnelDevice(
             TunnelAddresses(store, allocator, identity.node), stack.enter_context(closing(Devices()))
         )
-        agent = Agent(settings, identity, Edges(store, kernel, sidecar, tunnel, observe=allocator.on_event))
+        agent = Agent(
+            settings,
+            identity,
+            Edges(
+                store,
+                kernel,
+                sidecar,
+                tunnel,
+                observe=allocator.on_event,
+                forward=partial(forward, pod_prefix=settings.interface_prefix),
+            ),
+        )
         agent.log_notices(agent.notices.put("settings", settings.notices))
         journal, notes = Journal(settings.state_dir / "released.journal"), Notes(settings.state_dir)
         verbs = Verbs(

@@ -70,6 +70,7 @@ class Agent:
         """Return what follows from a change. The order is the rule: see `outputs`."""
         routing, peering = self.routing, self.peering
         return (
+            Output("forwarding", on.FORWARDING, self._forward),
             Output("tunnel device", on.TUNNEL_DEVICE, self._apply_tunnel_device),
             Output("tunnel settings", on.TUNNEL_SETTINGS, routing.update_tunnels),
             Output("held routes", Topic.HELD, routing.writer.read_all),
@@ -223,6 +224,9 @@ class Agent:
         while self.settings.resync_seconds and self.settings.repair:
             await asyncio.sleep(self.settings.resync_seconds)
             await self.routing.writer.read_all()
+
+    async def _forward(self) -> None:
+        self.edges.forward(self.pod_families())
 
     async def _apply_tunnel_device(self) -> None:
         self.edges.tunnel.apply(self.routing.tunnel_mtu() if self.routing.tunnel_wanted() else 0)

@@ -88,10 +88,12 @@ class TunnelDevice(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Edges:
-    """observe: is given every event of the store too: the allocator, which so needs no watch of its own."""
+    """observe: is given every event of the store too: the allocator, which so needs no watch of its own.
+    forward: lets packets of these IP versions through the host. Raises KernelError."""
 
     store: Store
     kernel: Kernel
     peers: PeersClient
     tunnel: TunnelDevice
     observe: Callable[[WatchEvent], Topic | None] = lambda event: None
+    forward: Callable[[frozenset[int]], None] = lambda families: None
