@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import logging
 import os
+import resource
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -54,6 +55,7 @@ from kernel.rtnetlink import Rtnetlink
 log = logging.getLogger("felix")
 
 USAGE, FAILURE = 2, 1
+MOST_DESCRIPTORS = 65536
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 1.0, 10.0
 
 
@@ -65,6 +67,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return USAGE
     logs.set_up(settings.log_level)
+    _raise_descriptor_limit()
     apply()
     try:
         asyncio.run(_run(settings))
@@ -79,6 +82,14 @@ def main() -> int:
         log.critical("%s; the agent ends", error)
         return FAILURE
     return 0
+
+
+def _raise_descriptor_limit() -> None:
+    """Allow as many descriptors as the host lets us have. The soft limit is for programs that use select."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def _run(settings: Settings) -> None:

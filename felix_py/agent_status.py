@@ -34,6 +34,7 @@ from felix_py.status_model import (
 from kernel.route import RouteSpec, ip_route
 from net.prefix import Prefix, unpack
 
+SIDECAR_SECONDS = 2.0  # less than a page may take: one that hangs has its own line in the status
 PREFIXES_AT_ONCE = 100  # looked at before other work of the loop has its turn
 
 
@@ -225,7 +226,11 @@ class AgentReporter:
 
     async def _sessions(self) -> tuple[SidecarStatus, tuple[SessionStatus, ...]]:
         try:
-            report = await self._sidecar_report()
+            async with asyncio.timeout(SIDECAR_SECONDS):
+                report = await self._sidecar_report()
+        except TimeoutError:
+            problem = f"ask the sidecar: it is connected, and has not answered within {SIDECAR_SECONDS:g} s: it hangs"
+            return SidecarStatus(connected=False, problem=problem), ()
         except SidecarError as error:
             return SidecarStatus(connected=False, problem=str(error)), ()
         sidecar = SidecarStatus(connected=True, problem=report.get("problem", ""))

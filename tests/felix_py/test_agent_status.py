@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+
 from bgp.client import SidecarError
 from bgp.protocol import Learned
 from bgp.speaker import LearnedPath
@@ -19,6 +21,7 @@ from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.record import Resource
 from datastore.store import Changed, InSync, Interest, WatchEvent
+from felix_py import agent_status
 from felix_py.agent import Agent
 from felix_py.agent_status import AgentReporter
 from felix_py.edges import Edges
@@ -94,7 +97,11 @@ class FakeSidecar:
         }
     )
 
+    hangs: bool = False
+
     async def report(self) -> Mapping[str, Any]:
+        if self.hangs:
+            await asyncio.Event().wait()
         if self.answer is None:
             raise SidecarError("ask the sidecar: no such socket")
         return self.answer
@@ -173,6 +180,17 @@ async def test_a_sidecar_that_is_away_is_named_and_the_rest_is_reported(tmp_path
         status = await found.reporter.status()
     assert status.sidecar == SidecarStatus(connected=False, problem="ask the sidecar: no such socket")
     assert (status.peers, status.node) == ((), "n1")
+
+
+async def test_a_sidecar_that_hangs_has_its_own_line_and_the_rest_is_reported(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agent_status, "SIDECAR_SECONDS", 0.01)
+    async with running(tmp_path) as found:
+        found.sidecar.hangs = True
+        status = await found.reporter.status()
+    assert (status.sidecar.connected, status.node) == (False, "n1")
+    assert status.sidecar.problem.endswith("it hangs")
 
 
 async def test_every_source_has_its_routes_and_a_learned_one_its_peers(tmp_path: Any) -> None:

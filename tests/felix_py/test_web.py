@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from felix_py.web import Page, Query, WebServer, text_page
+from felix_py.web import MOST_CONNECTIONS, Page, Query, WebServer, text_page
+from tests.felix_py.fakes import until
 
 
 async def hello(query: Query) -> Page:
@@ -90,11 +91,37 @@ async def test_what_is_no_page_is_a_sentence(tmp_path: Path, request_line: bytes
     assert answered == body
 
 
-async def test_a_page_that_fails_ends_its_connection_and_not_the_server(tmp_path: Path) -> None:
-    asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
+async def test_a_page_that_fails_says_why_and_ends_nothing(tmp_path: Path) -> None:
     async with server(tmp_path) as path:
-        assert await ask(path, b"GET /broken HTTP/1.0\r\n\r\n") == ("", "")
+        head, body = await ask(path, b"GET /broken HTTP/1.0\r\n\r\n")
+        assert head.startswith("HTTP/1.1 503")
+        assert body == "/broken: a page that cannot be made; try again\n"
         assert (await ask(path, b"GET /hello HTTP/1.0\r\n\r\n"))[0].startswith("HTTP/1.1 200")
+
+
+async def test_all_who_ask_at_once_get_one_answer_and_those_beyond_are_turned_away(tmp_path: Path) -> None:
+    path, asked, go = tmp_path / "status.sock", 0, asyncio.Event()
+
+    async def slow(query: Query) -> Page:
+        nonlocal asked
+        asked += 1
+        await go.wait()
+        return text_page(HTTPStatus.OK, "done\n")
+
+    made = WebServer({"/slow": slow})
+    await made.listen_unix(path, 0o660)
+    asking = [asyncio.create_task(ask(path, b"GET /slow HTTP/1.0\r\n\r\n")) for _ in range(MOST_CONNECTIONS + 8)]
+    await until(lambda: sum(task.done() for task in asking) == 8)
+    go.set()
+    answers = [
+        body
+        for result in await asyncio.gather(*asking, return_exceptions=True)
+        if isinstance(result, tuple)
+        for body in result[1:]
+    ]
+    assert answers.count("done\n") == MOST_CONNECTIONS
+    assert asked == 1
+    await made.close()
 
 
 async def test_a_client_that_leaves_without_a_request_ends_nothing(tmp_path: Path) -> None:
