@@ -27,6 +27,7 @@ from cni.server import CniServer
 from cni.settings import CniSettings
 from cni.verbs import Verbs
 from datastore.errors import DatastoreError, Unavailable
+from datastore.notices import Notice
 from datastore.store import Store
 from felix_py import logs
 from felix_py.agent import Agent
@@ -224,17 +225,20 @@ async def _install_conflist(settings: Settings, agent: Agent) -> None:
     while settings.cni_conf_dir is not None:
         try:
             install_conflist(_network(settings, agent), settings.cni_conf_dir)
-            if other := comes_first(settings.cni_conf_dir):
-                log.warning(
-                    "the runtime attaches no pod to this network: another configuration comes first in %s: %s",
-                    settings.cni_conf_dir,
-                    other,
-                )
+            other = comes_first(settings.cni_conf_dir)
+            agent.log_notices(
+                agent.notices.put("conflist", [_overtaken(settings.cni_conf_dir, other)] if other else [])
+            )
             return
         except OSError as error:
             pause = backoff.next()
             log.error("install the conflist in %s: %s; next try in %.1f s", settings.cni_conf_dir, error, pause)
             await asyncio.sleep(pause)
+
+
+def _overtaken(folder: Path, other: str) -> Notice:
+    reason = f"another configuration comes first in {folder}: {other}"
+    return Notice("Setting", "FELIX_CNICONFDIR", "", reason, "the runtime attaches no pod to this network")
 
 
 def _network(settings: Settings, agent: Agent) -> Mapping[str, Any]:

@@ -26,7 +26,7 @@ class Logfmt(logging.Formatter):
 
 
 def set_up(level: str) -> None:
-    """Send all logging of this process to standard error, from `level` on."""
+    """Send all logging of this process to standard error, from `level` on; with "NONE" nothing."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Logfmt())
-    logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.basicConfig(level=logging.CRITICAL + 1 if level == "NONE" else level, handlers=[handler], force=True)

@@ -114,6 +114,12 @@ def _encapsulation(text: object) -> object:
     return spellings.get(text.lower(), text) if isinstance(text, str) else text
 
 
+def _log_level(text: object) -> object:
+    """Return our name of a level: Calico has two more names for the ends of the scale."""
+    upper = _upper(text)
+    return {"TRACE": "DEBUG", "FATAL": "CRITICAL"}.get(upper, upper) if isinstance(upper, str) else upper
+
+
 def _upper(text: object) -> object:
     return text.upper() if isinstance(text, str) else text
 
@@ -135,4 +141,6 @@ RouterId: TypeAlias = Annotated[IPv4Address | Literal["hash"], _of_text(_router_
 PoolNetwork: TypeAlias = Annotated[Network | Literal["none"], _of_text(_pool_network)]
 SelectorText: TypeAlias = Annotated[str, _of_text(_selector)]
 Encapsulation: TypeAlias = Annotated[Literal["Never", "Always", "CrossSubnet"], BeforeValidator(_encapsulation)]
-LogLevel: TypeAlias = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)]
+LogLevel: TypeAlias = Annotated[
+    Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "NONE"], BeforeValidator(_log_level)
+]

@@ -171,7 +171,9 @@ class Settings(_Group):
     resync_seconds: float = _seconds("FELIX_ROUTEREFRESHINTERVAL", 300, "never")
     check_seconds: float = _seconds("FELIX_CHECKINTERVAL", 60, "only when asked")
     leak_grace_seconds: float = _seconds("FELIX_LEAKGRACEPERIOD", 900, "never")
-    log_level: LogLevel = _setting("FELIX_LOGSEVERITYSCREEN", "INFO", "debug, info, warning or error")
+    log_level: LogLevel = _setting(
+        "FELIX_LOGSEVERITYSCREEN", "INFO", "trace, debug, info, warning, error, fatal or none"
+    )
 
     notices: tuple[Notice, ...] = ()
     """Variables of the environment that are set and not read."""

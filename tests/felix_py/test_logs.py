@@ -6,7 +6,9 @@ import logging
 import shlex
 import sys
 
-from felix_py.logs import Logfmt
+import pytest
+
+from felix_py.logs import Logfmt, set_up
 
 
 def line(message: str, *, exc_info: bool = False) -> str:
@@ -38,3 +40,15 @@ def test_a_traceback_is_part_of_the_same_line() -> None:
         text = line("a task failed", exc_info=True)
     assert "\n" not in text
     assert "ValueError: lost" in text
+
+
+@pytest.mark.parametrize(("level", "most"), [("NONE", None), ("CRITICAL", logging.CRITICAL), ("INFO", logging.INFO)])
+def test_from_the_level_on_everything_is_logged_and_with_none_nothing(level: str, most: int | None) -> None:
+    root, before = logging.getLogger(), (list(logging.getLogger().handlers), logging.getLogger().level)
+    try:
+        set_up(level)
+        enabled = [one for one in (logging.INFO, logging.CRITICAL) if root.isEnabledFor(one)]
+        assert min(enabled, default=None) == most
+    finally:
+        root.handlers, level_before = before
+        root.setLevel(level_before)

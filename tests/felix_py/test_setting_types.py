@@ -86,3 +86,11 @@ def test_a_text_becomes_its_value_and_a_value_stays(kind: Any, text: str, value:
 def test_a_text_that_is_no_value_is_refused(kind: Any, text: str) -> None:
     with pytest.raises(ValidationError):
         parsed(kind, text)
+
+
+@pytest.mark.parametrize(
+    ("written", "level"),
+    [("trace", "DEBUG"), ("Info", "INFO"), ("Warning", "WARNING"), ("fatal", "CRITICAL"), ("none", "NONE")],
+)
+def test_calicos_log_levels_are_known(written: str, level: str) -> None:
+    assert parsed(types.LogLevel, written) == level
