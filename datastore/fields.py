@@ -39,6 +39,7 @@ Items: TypeAlias = Annotated[tuple[T, ...], Strict(False)]
 def network(text: str) -> Network:
     """Return the network written as `10.65.0.0/16` or `fd00::/48`, host bits clear."""
     _refuse_zone(text)
+    _refuse_mask(text)
     try:
         if "/" in text:
             return ip_network(text)
@@ -68,6 +69,13 @@ def _refuse_zone(text: str) -> None:
         raise ValueError(f'"{text}" has a zone index, which means nothing outside its own host')
 
 
+def _refuse_mask(text: str) -> None:
+    """Python also takes a netmask or a hostmask behind the slash; Calico, BGP and the kernel know only a length."""
+    _, slash, length = text.partition("/")
+    if slash and not re.fullmatch(r"\d{1,3}", length, re.ASCII):
+        raise ValueError(f'"{text}" does not end in a prefix length such as /24')
+
+
 def network_or_address(text: str) -> Network:
     """Return a CIDR, or one address as its /32 or /128."""
     return network(text) if "/" in text else ip_network(address(text))
@@ -76,6 +84,7 @@ def network_or_address(text: str) -> Network:
 def interface(text: str) -> Interface:
     """Return an address with the length of its subnet, `192.0.2.1/24`; without one it is a host's."""
     _refuse_zone(text)
+    _refuse_mask(text)
     try:
         return ip_interface(text)
     except ValueError:
@@ -83,25 +92,27 @@ def interface(text: str) -> Interface:
 
 
 def as_number(written: int | str) -> int:
-    """Return an AS number written as `64512`, `"64512"` or `"1.10"` (RFC 5396), 0 included, as Calico reads it."""
+    """Return an AS number written as `64512`, `"64512"` or `"1.10"` (RFC 5396). 0 is none: RFC 7607."""
     if isinstance(written, float):
         raise ValueError(f"{written} is a decimal number; a dotted AS number needs quotes")
     parts = str(written).split(".")
     if len(parts) <= 2 and all(part.isascii() and part.isdigit() and len(part) <= 10 for part in parts):
         high, low = (0, int(parts[0])) if len(parts) == 1 else (int(parts[0]), int(parts[1]))
-        if len(parts) == 1 and low < 1 << 32:
-            return low
-        if len(parts) == 2 and high < 1 << 16 and low < 1 << 16:
+        in_range = low < 1 << 32 if len(parts) == 1 else high < 1 << 16 and low < 1 << 16
+        if in_range and not high << 16 | low:
+            raise ValueError("0 is reserved (RFC 7607)")
+        if in_range:
             return high << 16 | low
-    raise ValueError(f'"{written}" is not an AS number (0 to 4294967295, or dotted as 1.10)')
+    raise ValueError(f'"{written}" is not an AS number (1 to 4294967295, or dotted as 1.10)')
 
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_LONGEST_SECONDS = 2.0**63 * 1e-9  # Go counts nanoseconds in 63 bits
 _DURATION = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
 
 
 def seconds(duration: str) -> float:
-    """Return a duration written in Go's way, `90s` or `1m30s`, in seconds."""
+    """Return a duration written in Go's way, `90s` or `1m30s`, in seconds: at most its 292 years."""
     unsigned = duration.removeprefix("-").removeprefix("+")
     if unsigned == "0":
         return 0.0
@@ -109,6 +120,8 @@ def seconds(duration: str) -> float:
     if not parts or "".join(number + unit for number, unit in parts) != unsigned:
         raise ValueError(f'"{duration}" is not a duration such as 90s or 1m30s')
     total = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    if total >= _LONGEST_SECONDS:
+        raise ValueError(f'"{duration[:40]}" is longer than the longest duration, 2562047h')
     return -total if duration.startswith("-") else total
 
 

@@ -45,7 +45,7 @@ class ChangeNotifier:
             os.utime(self._path)
         except FileNotFoundError:
             with contextlib.suppress(OSError):
-                self._path.touch()
+                self._path.touch(mode=0o600)
         except OSError as error:
             log.debug("touch %s: %s; watchers notice the change within a second", self._path, error)
 

@@ -156,6 +156,8 @@ class Resource(Record):
                 record = json.loads(text)
             except ValueError:
                 raise Invalid(f"read a {cls.KIND}: its text is not JSON") from None
+            except RecursionError:
+                raise Invalid(f"read a {cls.KIND}: its text is nested too deeply") from None
             raise Invalid(_message(cls, record, error)) from None
 
     def to_text(self) -> str:
@@ -203,7 +205,7 @@ class Resource(Record):
             return {}
         try:
             found = json.loads(written)
-        except ValueError:
+        except (ValueError, RecursionError):
             return {}
         return found if isinstance(found, dict) else {}
 
@@ -261,7 +263,10 @@ def _message(kind: type[Resource], record: object, error: ValidationError) -> st
 
 def _clause(error: Any) -> str:
     field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"]).lstrip(".")
-    given = json.dumps(error["input"], ensure_ascii=False, default=str)
+    try:
+        given = json.dumps(error["input"], ensure_ascii=False, default=str)
+    except RecursionError:
+        given = "…" * 80  # too deep to be shown
     field_given = f"{field} {given}" if len(given) < 80 else field
     match error["type"]:
         case "missing":

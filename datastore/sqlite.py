@@ -365,19 +365,19 @@ def _logged(connection: sqlite3.Connection, since: _Position, latest: _Position)
 
 def _everything(
     connection: sqlite3.Connection, interests: Sequence[Interest[Any]]
-) -> list[tuple[Key, Resource | None]]:
+) -> list[tuple[Key, Resource | Unreadable | None]]:
     where, values = _matching(interests)
     rows = connection.execute(
         f"SELECT kind, namespace, name, record FROM object WHERE NOT deleted AND ({where})"
         " ORDER BY kind, namespace, name",
         values,
     )
-    return [(key := Key(*row[:3]), _readable(key, row[3])) for row in rows]
+    return [(key := Key(*row[:3]), _read(key, KINDS[key.kind], row[3])) for row in rows]
 
 
 def _changes(
     connection: sqlite3.Connection, interests: Sequence[Interest[Any]], since: int
-) -> list[tuple[Key, Resource | None]]:
+) -> list[tuple[Key, Resource | Unreadable | None]]:
     """Return what changed after revision `since`, in order: the newest state of each object of these kinds.
 
     None where it is gone, or does not meet the interests (any more).
@@ -391,15 +391,10 @@ def _changes(
         (*values, since, *kinds),
     )
     return [
-        (key := Key(kind, namespace, name), _readable(key, record) if matches else None)
+        (key := Key(kind, namespace, name), _read(key, KINDS[key.kind], record) if matches else None)
         for kind, namespace, name, gone, matches, record in rows
         if gone or record is not None  # else a later change of the same object follows
     ]
-
-
-def _readable(key: Key, text: str) -> Resource | None:
-    found = _read(key, KINDS[key.kind], text)
-    return None if isinstance(found, Unreadable) else found
 
 
 def _data_version(connection: sqlite3.Connection) -> int:

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -22,6 +22,7 @@ from datastore.errors import DatastoreError, Invalid, Unavailable
 
 SCHEMA = 1
 APPLICATION = 0x66656C78  # "felx": marks the file as a datastore of felix-py, in its header
+MODE = 0o600  # of the file; SQLite gives its -wal and -shm the same
 LOCK_WAIT_SECONDS = 1.0
 LOG_BYTES = 16 << 20  # what the write-ahead log shrinks to after a stopped reader made it grow
 
@@ -78,7 +79,9 @@ class ConnectionThread:
         if self._path is not None and self._file is not None and self._file != _identity(self._path):
             self._drop()  # the file was removed or replaced: what is written to the old one would be lost
         if self._connection is None:
-            self._connection = _connect(self._path, create=not self._existed.is_set())
+            if self._path is not None and not self._existed.is_set() and not os.path.exists(self._path):
+                _create(self._path)
+            self._connection = _connect(self._path)
             self._file = _identity(self._path) if self._path is not None else None
             self._existed.set()
             self.generation += 1
@@ -98,20 +101,51 @@ def _identity(path: str) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _connect(path: str | None, *, create: bool) -> sqlite3.Connection:
-    """Open the file, and create the tables if it is new.
+def _create(path: str) -> None:
+    """Make a new datastore, readable by its owner only, complete before it has its name.
 
-    A file that existed before is not created again: watchers of an empty one would report every object as gone.
+    So a file without our mark was made by somebody else, or is what an accident left of a datastore. Whoever took it
+    for an empty one would report every object as gone.
     """
-    uri = ":memory:" if path is None else f"file:{quote(path)}?mode={'rwc' if create else 'rw'}"
-    # timeout 0: a lock is waited for by the thread, which knows the deadline.
-    connection = sqlite3.connect(uri, uri=True, timeout=0, isolation_level=None, check_same_thread=False)
+    made = f"{path}.{os.getpid()}-{threading.get_ident()}.new"
     try:
+        os.close(os.open(made, os.O_CREAT | os.O_EXCL | os.O_WRONLY, MODE))
+        with closing(_open_file(f"file:{quote(made)}?mode=rw")) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+            _create_tables(connection)
+        with suppress(FileExistsError):  # another process was first
+            os.link(made, path)
+    except OSError as error:
+        why = error.strerror if os.path.isdir(os.path.dirname(path)) else _why_it_cannot_be_opened(path)
+        raise Unavailable(f"create the datastore {path}: {why}; try again when that is put right") from None
+    finally:
+        for name in (made, f"{made}-wal", f"{made}-shm"):
+            with suppress(OSError):
+                os.unlink(name)
+
+
+def _connect(path: str | None) -> sqlite3.Connection:
+    """Open the file, which exists; in memory, a new datastore."""
+    connection = _open_file(":memory:" if path is None else f"file:{quote(path)}?mode=rw")
+    try:
+        if path is None:
+            _create_tables(connection)
         _prepare(connection, path or "memory")
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _open_file(uri: str) -> sqlite3.Connection:
+    # timeout 0: a lock is waited for by the thread, which knows the deadline.
+    return sqlite3.connect(uri, uri=True, timeout=0, isolation_level=None, check_same_thread=False)
+
+
+def _create_tables(connection: sqlite3.Connection) -> None:
+    with transaction(connection):
+        for statement in _CREATE:
+            connection.execute(statement)
 
 
 def _prepare(connection: sqlite3.Connection, path: str) -> None:
@@ -125,14 +159,22 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
         )
     if application != APPLICATION and (application or schema or tables):
         raise Invalid(f"open datastore {path}: it is an SQLite database of another program; nothing was changed")
+    if application != APPLICATION:
+        raise Unavailable(
+            f"open datastore {path}: the file is empty, so it is not the datastore that was here; nothing was changed;"
+            " restore it, or remove it to begin a new cluster"
+        )
+    _restrict(path)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute(f"PRAGMA journal_size_limit={LOG_BYTES}")
-    if application != APPLICATION:
-        with transaction(connection):
-            if _header(connection) != (APPLICATION, SCHEMA):  # another process may have been first
-                for statement in _CREATE:
-                    connection.execute(statement)
+
+
+def _restrict(path: str) -> None:
+    """Take from others the right to read the file, by which they could hold its locks and so stop every write."""
+    with suppress(OSError):  # in memory, or another user's
+        if os.stat(path).st_mode & 0o077:
+            os.chmod(path, MODE)
 
 
 def _header(connection: sqlite3.Connection) -> tuple[int, int]:

@@ -113,7 +113,7 @@ class InSync:
     """Everything that existed when the watch began has been reported. It comes once."""
 
 
-WatchEvent: TypeAlias = Changed | Gone | InSync
+WatchEvent: TypeAlias = Changed | Gone | Unreadable | InSync
 
 
 class Store(Protocol):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from datastore.record import Resource
-from datastore.store import Changed, Gone, WatchEvent
+from datastore.store import Changed, Gone, Unreadable, WatchEvent
 
 
 class Key(NamedTuple):
@@ -35,11 +35,14 @@ def key_of(resource: Resource) -> Key:
 
 @dataclass(frozen=True, slots=True)
 class ChangeSet:
-    """One reading of the store, in order; None for an object that is gone or that the watch is not interested in."""
+    """One reading of the store, in order; None for an object that is gone or that the watch is not interested in.
+
+    A record that cannot be read is unknown: neither there nor gone.
+    """
 
     complete: bool
     """Whether it holds every object there is: what it does not name is gone."""
-    objects: Sequence[tuple[Key, Resource | None]]
+    objects: Sequence[tuple[Key, Resource | Unreadable | None]]
 
 
 class Reported:
@@ -47,22 +50,34 @@ class Reported:
 
     def __init__(self) -> None:
         self._last_seen: dict[Key, Resource] = {}
+        self._unreadable: dict[Key, Unreadable] = {}
 
     def fold(self, changes: ChangeSet) -> Iterator[WatchEvent]:
-        """Yield what is new in this reading: what is gone first where it is complete."""
+        """Yield what is new in this reading: what is gone first where it is complete.
+
+        An object that became unreadable stays as it was last reported.
+        """
         if changes.complete:
             present = {key for key, resource in changes.objects if resource is not None}
-            for key in [key for key in self._last_seen if key not in present]:
+            for key in [key for key in self._last_seen | self._unreadable if key not in present]:
                 yield self._gone(key)
         for key, resource in changes.objects:
             last = self._last_seen.get(key)
-            if resource is None:
-                if last is not None:
+            if isinstance(resource, Unreadable):
+                if self._unreadable.get(key) != resource:
+                    self._unreadable[key] = resource
+                    yield resource
+            elif resource is None:
+                if last is not None or key in self._unreadable:
                     yield self._gone(key)
-            elif last is None or last.revision != resource.revision:
+            elif last is None or last.revision != resource.revision or key in self._unreadable:
                 self._last_seen[key] = resource
+                self._unreadable.pop(key, None)
                 yield Changed(resource)
 
     def _gone(self, key: Key) -> Gone:
-        last = self._last_seen.pop(key)
-        return Gone(type(last), key.name, key.namespace or None, last)
+        last, unreadable = self._last_seen.pop(key, None), self._unreadable.pop(key, None)
+        if last is not None:
+            return Gone(type(last), key.name, key.namespace or None, last)
+        assert unreadable is not None
+        return Gone(unreadable.kind, key.name, key.namespace or None)

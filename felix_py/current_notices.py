@@ -12,7 +12,7 @@ from datastore.kinds.ipam import BlockAffinity, IPAMBlock
 from datastore.kinds.node import Node
 from datastore.notices import Notice
 from datastore.record import Resource
-from datastore.store import Changed, Gone, InSync
+from datastore.store import Changed, Gone, Unreadable, WatchEvent
 from felix_py.notices import notices_of
 
 _WRITTEN_BY_PROGRAMS = (IPAMBlock, BlockAffinity)  # often, and every field is read
@@ -33,7 +33,7 @@ class CurrentNotices:
         """Return each notice once, in order."""
         return tuple(sorted(self._origins))
 
-    def fold(self, event: Changed | Gone | InSync, failures: Iterable[Exception] = ()) -> tuple[Notice, ...]:
+    def fold(self, event: WatchEvent, failures: Iterable[Exception] = ()) -> tuple[Notice, ...]:
         """Take in one event of the datastore; return the notices that are new. failures: why it cannot be used."""
         match event:
             case Changed(resource=resource):
@@ -45,6 +45,12 @@ class CurrentNotices:
                         found.append(_unusable(resource, failure))
                 origin = _origin(resource)
                 return self._put(origin, tuple(dict.fromkeys(found))) if found or origin in self._by_origin else ()
+            case Unreadable(kind, name, namespace, reason):
+                shown = f"{namespace}/{name}" if namespace else name
+                unread = Notice(
+                    kind.KIND, shown, "", f"it cannot be read: {reason}", "what was known of it still holds"
+                )
+                return self._put((kind.KIND, namespace or "", name), (unread,))
             case Gone():
                 self._put((event.kind.KIND, event.namespace or "", event.name), ())
         return ()

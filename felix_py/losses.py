@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from datastore.kinds.cluster import ClusterInformation
 from datastore.record import Resource
-from datastore.store import Changed, Gone, InSync
+from datastore.store import Changed, Gone, InSync, Unreadable, WatchEvent
 
-Event = Changed | Gone | InSync
 Key = tuple[str, str, str]
 
 MANY = 8  # objects: fewer may well go at once
@@ -28,8 +27,8 @@ class Losses:
         self.held_back = ""
         """Why nothing of the store is acted on, as a sentence with the way to confirm it; "" = it is."""
         self._known: set[Key] = set()
-        self._reading: list[Event] = []
-        self._waiting: list[Event] = []
+        self._reading: list[WatchEvent] = []
+        self._waiting: list[WatchEvent] = []
         self._reported_guid: str | None = guid or None
 
     @property
@@ -37,12 +36,12 @@ class Losses:
         """How many events are held back."""
         return len(self._waiting)
 
-    def add(self, event: Event) -> bool:
+    def add(self, event: WatchEvent) -> bool:
         """Take in an event; return whether it is the first of its reading, after which `take` is due."""
         self._reading.append(event)
         return len(self._reading) == 1
 
-    def take(self) -> list[Event]:
+    def take(self) -> list[WatchEvent]:
         """Return what is to be folded by now, in order: what was held back, and the events of this reading."""
         events, self._reading = self._reading, []
         gone = {_key(event) for event in events if isinstance(event, Gone)}
@@ -65,7 +64,7 @@ class Losses:
         self._known |= {_key(event) for event in settled if isinstance(event, Changed)}
         return settled
 
-    def _note_identity(self, event: Event) -> None:
+    def _note_identity(self, event: WatchEvent) -> None:
         match event:
             case Changed(resource=ClusterInformation() as cluster) if cluster.name == _NAME:
                 self._reported_guid = cluster.spec.cluster_guid or None
@@ -90,11 +89,11 @@ class Losses:
         return ""
 
 
-def _key(event: Changed | Gone) -> Key:
+def _key(event: Changed | Gone | Unreadable) -> Key:
     match event:
         case Changed(resource=resource):
             return _of(resource)
-        case Gone():
+        case Gone() | Unreadable():
             return event.kind.KIND, event.namespace or "", event.name
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock
-from datastore.store import Changed, Gone, InSync
+from datastore.store import Changed, Gone, WatchEvent
 from ipam.block import allocations
 from ipam.names import affine_host
 from net.prefix import Prefix
@@ -30,7 +30,7 @@ class RemoteBlocks:
         self._borrowed: dict[Prefix, str] = {}
         self._of_node: dict[str, set[Prefix]] = {}
 
-    def fold(self, event: Changed | Gone | InSync) -> bool:
+    def fold(self, event: WatchEvent) -> bool:
         """Take in one watch event; return True if there is something in `changed`."""
         match event:
             case Changed(resource=BlockAffinity() as affinity):

@@ -5,6 +5,7 @@ An edge: it asks the kernel how next hops are reached, and writes. What each sou
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 
 from bgp.speaker import LearnedPaths
@@ -21,6 +22,8 @@ from felix_py.writer import FibWriter
 from kernel.link_codec import Link
 from kernel.route import NextHop
 from net.prefix import Prefix, unpack
+
+log = logging.getLogger("felix.routing")
 
 
 class RouteRefused(Exception):
@@ -108,7 +111,14 @@ class Routing:
     # Into the kernel
 
     async def allow_local_removal(self) -> None:
-        """The datastore is in sync, and all that pods, blocks and tunnels want is stated: the rest may go."""
+        """The datastore is in sync, and all that pods, blocks and tunnels want is stated: the rest may go.
+
+        Not while a record of a pod cannot be read: a route that nothing wants may be that pod's.
+        """
+        if self._snapshot.unreadable:
+            names = ", ".join(sorted(f"{key.namespace}/{key.name}" for key in self._snapshot.unreadable))
+            log.error("remove stale routes: WorkloadEndpoint %s cannot be read; none is removed until it can", names)
+            return
         self.writer.allow_removal(self.ownership.local)
 
     async def write(self) -> None:

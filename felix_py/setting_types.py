@@ -71,13 +71,6 @@ def _store(text: str) -> str:
     return text
 
 
-def _as_number(text: str) -> int:
-    number = fields.as_number(text)
-    if number == 0:
-        raise ValueError("0 is reserved (RFC 7607)")
-    return number
-
-
 def _router_id(text: str) -> IPv4Address | Literal["hash"]:
     if text.lower() == "hash":
         return "hash"
@@ -136,7 +129,7 @@ SocketFolder: TypeAlias = Annotated[Path, _of_text(_socket_folder)]
 FileMode: TypeAlias = Annotated[int, _of_text(lambda text: int(_matching("0?[0-7]{3}", text), 8))]
 StoreUrl: TypeAlias = Annotated[str, _of_text(_store)]
 Detection: TypeAlias = Annotated[Method, _of_text(Method.parse)]
-AsNumber: TypeAlias = Annotated[int, _of_text(_as_number)]
+AsNumber: TypeAlias = Annotated[int, _of_text(fields.as_number)]
 RouterId: TypeAlias = Annotated[IPv4Address | Literal["hash"], _of_text(_router_id)]
 PoolNetwork: TypeAlias = Annotated[Network | Literal["none"], _of_text(_pool_network)]
 SelectorText: TypeAlias = Annotated[str, _of_text(_selector)]

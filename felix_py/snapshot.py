@@ -16,7 +16,7 @@ from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool, IPReservation
 from datastore.record import Resource
-from datastore.store import Changed, Gone, InSync, Interest
+from datastore.store import Changed, Gone, InSync, Interest, Unreadable, WatchEvent
 from felix_py.notices import WATCHED_FOR_NOTICES
 from felix_py.topics import Topic
 from ipam.names import affine_host
@@ -94,25 +94,46 @@ class Snapshot:
         self.affinities: dict[str, BlockAffinity] = {}  # this node's
         self.blocks: dict[str, IPAMBlock] = {}  # this node's, and those that it has borrowed an address from
         self.endpoints: dict[EndpointKey, Endpoint] = {}
+        self.unreadable: set[EndpointKey] = set()  # whose record says nothing: their pods may be any
         self._own_blocks: tuple[Prefix, ...] = ()
         self._changed: set[EndpointKey] = set()
         self._attached: dict[EndpointKey, str] = {}  # container ids that the watch has yet to report back
         self._detached: dict[EndpointKey, str] = {}
 
-    def fold(self, event: Changed | Gone | InSync) -> Topic:
+    def fold(self, event: WatchEvent) -> Topic:
         """Take in one watch event; return what it concerns."""
+        known = self._fold_unreadable(event)
         match event:
             case InSync():
                 first, self.in_sync = not self.in_sync, True
                 return Topic.EVERYTHING & ~Topic.HELD if first else Topic.NOTHING
+            case Unreadable():
+                return Topic.NOTHING
             case Changed(resource=WorkloadEndpoint() as resource):
-                return self._put_endpoint(resource)
+                return known | self._put_endpoint(resource)
             case Gone() if event.kind is WorkloadEndpoint:
-                return self._endpoint_gone(EndpointKey(event.namespace or "", event.name), event.last)
+                return known | self._endpoint_gone(EndpointKey(event.namespace or "", event.name), event.last)
             case Changed(resource=resource):
                 return self._put(resource)
             case Gone():
                 return self._remove(event.kind, event.name)
+
+    def _fold_unreadable(self, event: WatchEvent) -> Topic:
+        """Keep which endpoints cannot be read; return IN_SYNC when the last of them is known again."""
+        match event:
+            case Unreadable() if event.kind is WorkloadEndpoint:
+                self.unreadable.add(EndpointKey(event.namespace or "", event.name))
+                return Topic.NOTHING
+            case Changed(resource=WorkloadEndpoint() as resource):
+                key = EndpointKey(resource.metadata.namespace or "", resource.metadata.name)
+            case Gone() if event.kind is WorkloadEndpoint:
+                key = EndpointKey(event.namespace or "", event.name)
+            case _:
+                return Topic.NOTHING
+        if key not in self.unreadable:
+            return Topic.NOTHING
+        self.unreadable.discard(key)
+        return Topic.NOTHING if self.unreadable or not self.in_sync else Topic.IN_SYNC
 
     def _put(self, resource: Resource) -> Topic:
         name = resource.metadata.name

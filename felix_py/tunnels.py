@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool
-from datastore.store import Changed, Gone, InSync
+from datastore.store import WatchEvent
 from felix_py.encap.encapsulation import Encapsulation, Mode
 from felix_py.fib import Ownership
 from felix_py.remote_blocks import RemoteBlocks
@@ -101,7 +101,7 @@ class TunnelRoutes:
         self._ends: Mapping[str, RemoteTunnel | None] = {}
         self._specs: dict[RemoteTunnel, RouteSpec] = {}
 
-    def fold(self, event: Changed | Gone | InSync) -> Topic:
+    def fold(self, event: WatchEvent) -> Topic:
         """Take in one watch event; return what it concerns."""
         return Topic.REMOTE_BLOCKS if self._remote_blocks.fold(event) else Topic.NOTHING
 

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datastore import fields
+from net.prefix import Prefix
 
 
-@given(st.integers(0, 2**32 - 1))
+@given(st.integers(1, 2**32 - 1))
 def test_an_as_number_is_read_in_each_of_its_spellings(number: int) -> None:
-    """0 too: Calico's parser accepts every number of 32 bits."""
     for written in (number, str(number), f"{number >> 16}.{number & 0xFFFF}"):
         assert fields.as_number(written) == number
 
@@ -24,6 +24,38 @@ def test_an_as_number_is_read_in_each_of_its_spellings(number: int) -> None:
 def test_what_is_no_as_number_is_refused(written: str) -> None:
     with pytest.raises(ValueError, match="is not an AS number"):
         fields.as_number(written)
+
+
+@pytest.mark.parametrize("written", [0, "0", "0.0"])
+def test_as_number_0_is_reserved(written: int | str) -> None:
+    with pytest.raises(ValueError, match=r"0 is reserved \(RFC 7607\)"):
+        fields.as_number(written)
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["10.66.0.0/255.255.0.0", "10.66.0.0/0.0.255.255", "10.65.9.9/255.255.255.255", "10.66.0.0/", "10.66.0.0/١٦",
+     "10.66.0.0/16/16", "fd00::/ffff::"],
+)  # fmt: skip
+def test_only_a_prefix_length_may_stand_behind_the_slash(written: str) -> None:
+    for reading in (fields.network, fields.network_or_address, fields.interface):
+        with pytest.raises(ValueError, match="does not end in a prefix length"):
+            reading(written)
+
+
+@given(st.text(alphabet="0123456789./:abcdf%", max_size=20))
+def test_what_is_a_network_here_is_one_on_every_path_behind(text: str) -> None:
+    try:
+        found = fields.network_or_address(text)
+    except ValueError:
+        return
+    assert str(Prefix.parse(text)) == str(found)
+
+
+@pytest.mark.parametrize("written", ["9" * 400 + "h", "-" + "9" * 400 + "h", "2562048h"])
+def test_a_duration_that_go_cannot_hold_is_refused(written: str) -> None:
+    with pytest.raises(ValueError, match="is longer than the longest duration"):
+        fields.seconds(written)
 
 
 def test_a_dotted_as_number_without_quotes_is_refused_as_a_decimal_one() -> None:

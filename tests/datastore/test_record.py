@@ -99,3 +99,9 @@ def test_an_invalid_record_is_refused_with_object_and_field(making: Callable[[],
     with pytest.raises(Invalid) as refused:
         making()
     assert sentence in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000])
+def test_a_text_that_is_nested_too_deeply_is_invalid(text: str) -> None:
+    with pytest.raises(Invalid):
+        IPPool.read_text(text)

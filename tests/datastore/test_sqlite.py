@@ -22,7 +22,7 @@ from datastore.kinds.ipam import IPAMBlock, IPAMHandle
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool
 from datastore.sqlite import SqliteStore
-from datastore.store import Changed, Create, Gone, InSync, Interest, Store, Update, Write
+from datastore.store import Changed, Create, Gone, InSync, Interest, Store, Unreadable, Update, Write
 from tests.datastore.test_store import endpoint, events_until_in_sync, handle, mark, next_event, pool, watching
 
 
@@ -345,9 +345,48 @@ async def test_a_record_that_cannot_be_read_hides_no_other(store: Store, path: P
     assert [(one.kind, one.name) for one in listed.unreadable] == [(IPPool, "bad")]
     assert listed.unreadable[0].reason == 'IPPool "bad": spec.cidr is required'
     async with watching(store, IPPool) as watch:
-        assert await events_until_in_sync(watch) == [Changed(good)]
+        assert await events_until_in_sync(watch) == [*listed.unreadable, Changed(good)]
     with pytest.raises(Invalid, match=r'IPPool "bad": spec\.cidr is required'):
         await store.get(IPPool, "bad")
+
+
+async def test_an_object_that_becomes_unreadable_is_unknown_and_not_gone(store: Store, path: Path) -> None:
+    await store.create(pool("bad"))
+    async with watching(store, IPPool) as watch:
+        assert await events_until_in_sync(watch) == [Changed(await store.get(IPPool, "bad"))]
+        commit_without_notification(path, "bad", '{"metadata": {"name": "bad"}, "spec": {}}')
+        await store.create(pool("next"))
+        unreadable = await next_event(watch)
+        assert isinstance(unreadable, Unreadable)
+        assert (unreadable.name, unreadable.reason) == ("bad", 'IPPool "bad": spec.cidr is required')
+        assert isinstance(await next_event(watch), Changed)
+        await store.delete(IPPool.make("bad", cidr="10.0.0.0/24"))
+        gone = await next_event(watch)
+        assert isinstance(gone, Gone) and gone.name == "bad"
+
+
+async def test_an_empty_file_is_no_datastore_and_stays_as_it_is(path: Path) -> None:
+    path.touch()
+    store = datastore.open(f"sqlite://{path}")
+    with pytest.raises(Unavailable, match="the file is empty, so it is not the datastore that was here"):
+        await store.list(IPPool)
+    await store.close()
+    assert path.read_bytes() == b""
+
+
+async def test_only_its_owner_may_read_the_datastore(path: Path) -> None:
+    """Else any user could hold its locks, and stop every write."""
+    store = datastore.open(f"sqlite://{path}")
+    await store.create(pool())
+    assert {file.name: oct(file.stat().st_mode & 0o777) for file in path.parent.glob("*.db*")} == {
+        f"{path.name}{ending}": "0o600" for ending in ("", "-wal", "-shm", ".notify")
+    }
+    await store.close()
+    path.chmod(0o644)
+    again = datastore.open(f"sqlite://{path}")
+    await again.list(IPPool)
+    assert path.stat().st_mode & 0o777 == 0o600
+    await again.close()
 
 
 async def test_a_record_that_is_not_json_may_be_of_any_node(store: Store, path: Path) -> None:

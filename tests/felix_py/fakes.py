@@ -13,7 +13,7 @@ from typing import Any
 from bgp.client import SidecarEvent
 from bgp.speaker import Attributes, Speaker
 from datastore.record import Resource
-from datastore.store import Changed, Gone, InSync, Interest, WatchEvent
+from datastore.store import Changed, Gone, InSync, Interest, Unreadable, WatchEvent
 from kernel.events import KernelEvent, LinkChanged, Refused, RouteChanged
 from kernel.link_codec import InterfaceAddress, Link
 from kernel.netlink import KernelError
@@ -174,10 +174,13 @@ class FakeStore(MemoryStore):
         self._events: asyncio.Queue[WatchEvent] = asyncio.Queue()
         self.synced = asyncio.Event()  # cleared: the watch has not yet reported everything
         self.synced.set()
+        self.unreadable_at_start: list[Unreadable] = []  # found when the watch begins
 
     async def watch(self, *interests: type[Resource] | Interest[Any]) -> AsyncIterator[WatchEvent]:
         for resource in list(self.objects.values()):
             yield Changed(resource)
+        for record in self.unreadable_at_start:
+            yield record
         await self.synced.wait()
         yield InSync()
         while True:
@@ -186,6 +189,9 @@ class FakeStore(MemoryStore):
     def put(self, *resources: Resource) -> None:
         for resource in resources:
             self._events.put_nowait(Changed(resource))
+
+    def report(self, event: WatchEvent) -> None:
+        self._events.put_nowait(event)
 
     def remove(self, resource: Resource) -> None:
         kind, metadata = type(resource), resource.metadata

@@ -6,8 +6,8 @@ from datastore.kinds.cluster import ClusterInformation
 from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool
 from datastore.record import Resource
-from datastore.store import Changed, Gone, InSync
-from felix_py.losses import Event, Losses
+from datastore.store import Changed, Gone, InSync, WatchEvent
+from felix_py.losses import Losses
 
 OURS = ClusterInformation.make("default", clusterGUID="ours")
 OTHER = ClusterInformation.make("default", clusterGUID="other")
@@ -18,14 +18,14 @@ def gone(resource: Resource) -> Gone:
     return Gone(type(resource), resource.name, resource.namespace, resource)
 
 
-def reading(losses: Losses, *events: Event) -> list[Event]:
+def reading(losses: Losses, *events: WatchEvent) -> list[WatchEvent]:
     assert [losses.add(event) for event in events] == [True, *[False] * (len(events) - 1)]
     return losses.take()
 
 
 def in_sync(guid: str = "") -> Losses:
     losses = Losses(guid)
-    events: list[Event] = [Changed(OURS), *map(Changed, NODES), InSync()]
+    events: list[WatchEvent] = [Changed(OURS), *map(Changed, NODES), InSync()]
     assert reading(losses, *events) == events
     return losses
 

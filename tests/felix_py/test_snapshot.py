@@ -8,7 +8,7 @@ from datastore.kinds.ipam import BlockAffinity, IPAMBlock
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool
-from datastore.store import Changed, Gone, InSync, Interest
+from datastore.store import Changed, Gone, InSync, Interest, Unreadable
 from felix_py.snapshot import Endpoint, EndpointKey, Snapshot, watched
 from felix_py.topics import Topic
 from net.prefix import Prefix
@@ -200,3 +200,14 @@ def test_bgp_configurations_of_nodes_are_found_by_the_nodes_name() -> None:
     for name in ("default", "node.n2"):
         snapshot.fold(Changed(BGPConfiguration.make(name)))
     assert list(snapshot.node_bgp_configurations()) == ["n2"]
+
+
+def test_endpoints_that_cannot_be_read_are_unknown_until_they_can_or_are_gone() -> None:
+    one = Snapshot("n1")
+    for name in ("a", "b"):
+        assert one.fold(Unreadable(WorkloadEndpoint, name, "default", "no JSON")) == Topic.NOTHING
+    one.fold(InSync())
+    assert len(one.unreadable) == 2
+    assert not one.fold(Gone(WorkloadEndpoint, "a", "default")) & Topic.IN_SYNC
+    assert one.fold(Gone(WorkloadEndpoint, "b", "default")) & Topic.IN_SYNC
+    assert not one.unreadable
