@@ -14,8 +14,8 @@ from datastore.record import Record, Resource, Spec
 
 
 class IPAMConfigSpec(Spec):
-    strict_affinity: bool = Field(alias="strictAffinity")
-    auto_allocate_blocks: bool = Field(alias="autoAllocateBlocks")
+    strict_affinity: bool = Field(default=False, alias="strictAffinity")
+    auto_allocate_blocks: bool = Field(default=True, alias="autoAllocateBlocks")
     max_blocks_per_host: int = Field(default=0, alias="maxBlocksPerHost", ge=0, le=2147483647)
     kubevirt_vm_address_persistence: Literal["Enabled", "Disabled"] = Field(
         default="Enabled", alias="kubeVirtVMAddressPersistence"
@@ -26,8 +26,6 @@ class IPAMConfigSpec(Spec):
     def _allows_assignment(self) -> Self:
         if not self.strict_affinity and not self.auto_allocate_blocks:
             raise ValueError("autoAllocateBlocks false needs strictAffinity true")
-        if self.max_blocks_per_host and not self.strict_affinity:
-            raise ValueError(f"maxBlocksPerHost {self.max_blocks_per_host} needs strictAffinity true")
         return self
 
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network
-from typing import ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from datastore import selector
-from datastore.fields import Cidr, CidrOrAddress, Items, Network, SelectorText, network, network_or_address
+from datastore.fields import Cidr, Items, Network, SelectorText, interface, network
 from datastore.record import Resource, Spec
 
 EncapsulationMode = Literal["Never", "Always", "CrossSubnet"]
@@ -35,6 +35,20 @@ class IPPoolSpec(Spec):
     namespace_selector: SelectorText | None = Field(default=None, alias="namespaceSelector")
     allowed_uses: Items[Use] = Field(default=("Workload", "Tunnel"), alias="allowedUses")
     assignment_mode: Literal["Automatic", "Manual"] = Field(default="Automatic", alias="assignmentMode")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _zero_values_are_absent(cls, written: Any) -> Any:
+        """Go writes a field that nobody set as null, "", [] or 0; a block of size 0 is none."""
+        if not isinstance(written, dict):
+            return written
+        known = {key for name, field in cls.model_fields.items() for key in (name, field.alias)} - {"cidr"}
+        sizes = ("blockSize", "block_size")
+        return {
+            key: value
+            for key, value in written.items()
+            if key not in known or not (value in (None, "", []) or (key in sizes and value == 0 and value is not False))
+        }
 
     @model_validator(mode="after")
     def _has_one_encapsulation(self) -> Self:
@@ -130,8 +144,18 @@ class IPPool(Resource):
         return self.spec.namespace_selector is None or selector.parse(self.spec.namespace_selector).matches(labels)
 
 
+def _reserved(text: str) -> Network:
+    """Return the network of a reservation. As in Calico, bits beyond its length are masked away."""
+    return interface(text).network
+
+
+def _check_reserved(text: str) -> str:
+    _reserved(text)
+    return text
+
+
 class IPReservationSpec(Spec):
-    reserved_cidrs: Items[CidrOrAddress] = Field(default=(), alias="reservedCIDRs")
+    reserved_cidrs: Items[Annotated[str, AfterValidator(_check_reserved)]] = Field(default=(), alias="reservedCIDRs")
 
 
 class IPReservation(Resource):
@@ -144,7 +168,7 @@ class IPReservation(Resource):
     @property
     def networks(self) -> tuple[Network, ...]:
         """What automatic assignment leaves out; single addresses as /32 and /128."""
-        return tuple(map(network_or_address, self.spec.reserved_cidrs))
+        return tuple(map(_reserved, self.spec.reserved_cidrs))
 
 
 def overlap(one: Network, other: Network) -> bool:

@@ -13,10 +13,6 @@ from datastore.record import Resource
 REFUSED = [
     (lambda: IPAMConfig.make("default", strict_affinity=False, auto_allocate_blocks=False), "needs strictAffinity"),
     (
-        lambda: IPAMConfig.make("default", strict_affinity=False, auto_allocate_blocks=True, max_blocks_per_host=2),
-        "maxBlocksPerHost 2 needs strictAffinity",
-    ),
-    (
         lambda: BlockAffinity.make("a", state="confirmed", node="n", cidr="10.0.0.0/26", deleted=False),
         "spec.deleted false is not 'true' or 'false'",
     ),
@@ -36,3 +32,8 @@ def test_an_invalid_record_is_refused_with_object_and_field(making: Callable[[],
     with pytest.raises(Invalid) as refused:
         making()
     assert sentence in str(refused.value)
+
+
+def test_what_an_ipam_configuration_leaves_out_is_as_in_calico() -> None:
+    spec = IPAMConfig.make("default", max_blocks_per_host=4).spec
+    assert (spec.strict_affinity, spec.auto_allocate_blocks, spec.max_blocks_per_host) == (False, True, 4)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from ipaddress import ip_network
 from itertools import combinations
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -109,3 +110,20 @@ def test_an_invalid_record_is_refused_with_object_and_field(making: Callable[[],
     with pytest.raises(Invalid) as refused:
         making()
     assert sentence in str(refused.value)
+
+
+ZERO_VALUES: list[tuple[str, Any]] = [
+    ("blockSize", 0), ("blockSize", None), ("ipipMode", ""), ("vxlanMode", ""), ("assignmentMode", ""),
+    ("namespaceSelector", ""), ("nodeSelector", ""), ("nodeSelector", None), ("disabled", None),
+    ("natOutgoing", None), ("allowedUses", None), ("allowedUses", []),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("field", "value"), ZERO_VALUES)
+def test_a_zero_value_is_as_good_as_absent(field: str, value: Any) -> None:
+    assert IPPool.make("p", cidr="10.65.0.0/16", **{field: value}).spec == IPPool.make("p", cidr="10.65.0.0/16").spec
+
+
+def test_bits_beyond_the_length_of_a_reservation_are_masked() -> None:
+    reserved = IPReservation.make("r", reserved_cidrs=["10.65.9.7/24", "10.65.1.1"])
+    assert list(map(str, reserved.networks)) == ["10.65.9.0/24", "10.65.1.1/32"]
