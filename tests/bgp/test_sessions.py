@@ -35,7 +35,7 @@ def sessions(name: str, cluster: list[Node], *peers: BGPPeer, **settings: Any) -
     return {n.address: n for n in speaker(name, cluster, *peers, **settings).neighbours}
 
 
-FOREVER = f"{'9' * 400}h"  # infinite as a float
+FOREVER = "2562047h"  # the longest duration
 NO_MESH = {"nodeToNodeMeshEnabled": False}
 
 
@@ -141,11 +141,10 @@ def test_a_peer_from_which_no_session_can_follow_yields_a_notice() -> None:
     assert notices("n1", nodes(1), six, nowhere) == [("nowhere", ""), ("six", "spec.peerIP")]
 
 
-@pytest.mark.parametrize("written", [{}, {"asNumber": 0}])
-def test_a_peer_without_an_as_number_has_that_of_the_node_there_else_the_clusters(written: dict[str, Any]) -> None:
+def test_a_peer_without_an_as_number_has_that_of_the_node_there_else_the_clusters() -> None:
     cluster = [*nodes(1), node("own", "10.0.0.2", ASNumber="65100")]
-    router = BGPPeer.make("router", peerIP="192.0.2.99", **written)
-    there = BGPPeer.make("there", peerIP="10.0.0.2", **written)
+    router = BGPPeer.make("router", peerIP="192.0.2.99")
+    there = BGPPeer.make("there", peerIP="10.0.0.2")
     found = sessions("n1", cluster, router, there, asNumber=65007)
     assert {address: each.peer_as for address, each in found.items()} == {"192.0.2.99": 65007, "10.0.0.2": 65100}
 
@@ -230,7 +229,7 @@ def test_an_explicit_peer_wins_over_the_mesh_and_there_is_one_session_per_addres
 
 
 @pytest.mark.parametrize(
-    ("keepalive", "hold"), [("500ms", 3), ("1s", 3), ("21845s", 65535), ("7h", 65535), (f"{'9' * 400}h", 65535)]
+    ("keepalive", "hold"), [("500ms", 3), ("1s", 3), ("21845s", 65535), ("7h", 65535), ("2562047h", 65535)]
 )
 def test_the_hold_time_is_three_keepalives_within_what_an_open_can_hold(keepalive: str, hold: int) -> None:
     peer = BGPPeer.make("rack1", peerIP="192.0.2.99", asNumber=65001, keepaliveTime=keepalive)
