@@ -44,22 +44,20 @@ class Losses:
     def take(self) -> list[WatchEvent]:
         """Return what is to be folded by now, in order: what was held back, and the events of this reading."""
         events, self._reading = self._reading, []
-        gone = {_key(event) for event in events if isinstance(event, Gone)}
-        back = {_key(event) for event in events if isinstance(event, Changed)}
         for event in events:
             self._note_identity(event)
-        lost = (gone & self._known) - back
-        many = len(lost) >= MANY and len(lost) >= NEARLY_ALL * len(self._known)
-        emptied = "nearly everything" in self.held_back and not back & self._known
-        self.held_back = self._why(many=many or emptied, lost=len(lost))
-        if self.held_back:
-            self._waiting += events
-            return []
         settled = events
         if self._waiting:  # of each object only the end of it: what went and came back is what it was
             ready, self._waiting = [*self._waiting, *events], []
             latest = {_key(event): event for event in ready if not isinstance(event, InSync)}
             settled = [event for event in ready if isinstance(event, InSync) or latest[_key(event)] is event]
+        gone = {_key(event) for event in settled if isinstance(event, Gone)}
+        back = {_key(event) for event in settled if isinstance(event, Changed)}
+        lost = len((gone & self._known) - back)  # in all readings since: one object that returns is not the cluster
+        self.held_back = self._why(many=lost >= MANY and lost >= NEARLY_ALL * len(self._known), lost=lost)
+        if self.held_back:
+            self._waiting = settled
+            return []
         self._known -= {_key(event) for event in settled if isinstance(event, Gone)}
         self._known |= {_key(event) for event in settled if isinstance(event, Changed)}
         return settled
@@ -83,7 +81,7 @@ class Losses:
             )
         if many:
             return (
-                f"nearly everything in the datastore went at once ({lost or self.count} objects): nothing of it is "
+                f"nearly everything in the datastore went at once ({lost} objects): nothing of it is "
                 "acted on, and running pods keep their routes; put the datastore back, or confirm it: restart the agent"
             )
         return ""

@@ -68,6 +68,16 @@ def test_nearly_everything_at_once_is_held_back_and_some_of_it_is_not() -> None:
     assert reading(losses, Changed(NODES[5]))[-1] == Changed(NODES[5])
 
 
+def test_one_object_that_returns_is_not_the_cluster() -> None:
+    losses = in_sync()
+    reading(losses, *map(gone, NODES))
+    assert reading(losses, Changed(NODES[0])) == []
+    assert "went at once (19 objects)" in losses.held_back
+    back = [Changed(node) for node in NODES[1:19]]
+    assert reading(losses, *back) == [gone(NODES[19]), Changed(NODES[0]), *back]
+    assert not losses.held_back
+
+
 def test_a_cluster_without_an_identity_works() -> None:
     losses = Losses()
     assert reading(losses, Changed(NODES[0]), InSync())
