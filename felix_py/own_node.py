@@ -53,7 +53,8 @@ class OwnNode:
     def wrong(self) -> str:
         """Return what is wrong, as a sentence; "" = nothing.
 
-        An address that was never on any device, as behind the address translation of a cloud, is as it should be.
+        A family none of whose addresses was ever on a device, as behind a cloud's address translation, is as it should
+        be.
         """
         agent = self._agent
         if agent.identity.node not in agent.snapshot.nodes:
@@ -62,7 +63,7 @@ class OwnNode:
         agent.host.owns(addresses)
         self._were_here.update(filter(agent.host.has, addresses))
         for address in addresses:
-            if not agent.host.has(address) and self._were_here:
+            if not agent.host.has(address) and any(len(one) == len(address) for one in self._were_here):
                 return f"the node's address {unpack(address)} is on no device of this host"
         return ""
 

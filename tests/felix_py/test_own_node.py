@@ -82,3 +82,13 @@ async def test_an_address_that_never_was_on_the_host_is_as_it_should_be(tmp_path
     one.kernel.device_addresses = [MOVED]
     async with one.running() as agent:
         assert not OwnNode(agent, agent.ready).wrong()
+
+
+async def test_one_familys_address_that_never_was_on_the_host_is_no_fault_of_the_others(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path)
+    behind_nat = node("n1", "203.0.113.5/32").with_data(IPv6Address="2001:db8::1/64")
+    one.kernel.device_addresses = [InterfaceAddress(2, pack("2001:db8::1"), 64, 10, 0)]
+    async with one.running() as agent:
+        one.store.put(behind_nat)
+        await until(lambda: agent.snapshot.nodes["n1"].ipv6 is not None)
+        assert not OwnNode(agent, agent.ready).wrong()
