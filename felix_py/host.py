@@ -121,7 +121,8 @@ class Host:
             topic |= Topic.TUNNEL_DEVICES
         if before is None or gone or (before.up, before.carrier) != (link.up, link.carrier):
             topic |= Topic.NEXT_HOPS
-        if gone or not link.up or (before is not None and before.carrier and not link.carrier):
+        # Routes lead only through a device that was up; one that is made, as for a container, takes none with it.
+        if before is not None and before.up and (gone or not link.up or (before.carrier and not link.carrier)):
             topic |= Topic.HELD
         return topic
 

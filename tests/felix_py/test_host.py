@@ -125,6 +125,12 @@ def test_a_device_of_the_host_that_goes_down_or_loses_its_carrier_may_take_route
     assert not host([ETH0]).fold(LinkChanged(replace(ETH0, mtu=1400))) & Topic.HELD
 
 
+def test_a_device_that_was_not_up_takes_no_routes_along() -> None:
+    one, born = host([ETH0]), replace(ETH1, up=False, carrier=False)
+    for event in (LinkChanged(born), LinkChanged(replace(born, mtu=1400)), LinkChanged(born, gone=True)):
+        assert not one.fold(event) & Topic.HELD
+
+
 def test_a_tunnels_device_concerns_the_tunnel() -> None:
     assert host([ETH0, TUNL0]).fold(LinkChanged(replace(TUNL0, up=False))) & Topic.TUNNEL_DEVICES
 
