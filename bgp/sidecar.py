@@ -217,11 +217,15 @@ class Sidecar:
         self._pass_on_changes()
 
     async def _load_when_configured(self) -> None:
+        again: asyncio.TimerHandle | None = None  # one at most: each load is a check by a process of its own
         while True:
             await self._reload.wait()
             self._reload.clear()
+            if again is not None:
+                again.cancel()
+            again = None
             if not await self.load():
-                asyncio.get_running_loop().call_later(self._load_again_seconds, self._reload.set)
+                again = asyncio.get_running_loop().call_later(self._load_again_seconds, self._reload.set)
             self.sender.wake()
 
     async def load(self) -> bool:
