@@ -145,6 +145,8 @@ class Resource(Record):
             return cls.model_validate(record)
         except ValidationError as error:
             raise Invalid(_message(cls, record, error)) from None
+        except UnicodeEncodeError as error:  # half of a surrogate pair, which pydantic cannot quote in its refusal
+            raise Invalid(f"read a {cls.KIND}: {ascii(error.object)[:80]} is not Unicode text") from None
 
     @classmethod
     def read_text(cls, text: str | bytes) -> Self:

@@ -105,3 +105,9 @@ def test_an_invalid_record_is_refused_with_object_and_field(making: Callable[[],
 def test_a_text_that_is_nested_too_deeply_is_invalid(text: str) -> None:
     with pytest.raises(Invalid):
         IPPool.read_text(text)
+
+
+@pytest.mark.parametrize("spec", [{"cidr": "\ud800"}, {"cidr": "10.65.0.0/16", "nodeSelector": "\ud800"}])
+def test_a_text_with_half_of_a_surrogate_pair_is_invalid(spec: dict[str, str]) -> None:
+    with pytest.raises(Invalid):
+        IPPool.read({"kind": "IPPool", "metadata": {"name": "odd"}, "spec": spec})
