@@ -28,12 +28,14 @@ from cni.protocol import (
     CniRequest,
     CniResult,
     Code,
+    PodRef,
     address_request,
     describe,
     render,
 )
 from cni.settings import CniSettings
 from datastore.cas import found_or_none
+from datastore.errors import BadRecord
 from datastore.kinds.ipam import IPAMHandle
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.names import NETWORK, workload_endpoint_name
@@ -70,9 +72,7 @@ class AddVerb:
         wanted = address_request(request)
         await self._cleanup.release_journaled(attachment.container_id)
         _, present, leftover = await asyncio.gather(
-            self._endpoints.require_ready(),
-            self._endpoints.get(pod, attachment.device),
-            found_or_none(self._store.get(IPAMHandle, handle_name(attachment.handle))),
+            self._endpoints.require_ready(), self._endpoint_of(pod, attachment.device), self._is_used(attachment.handle)
         )
         former = self._former(request, present)
         if present is not None and former is not None and (result := self._repeat(request, present, former, netns)):
@@ -80,13 +80,13 @@ class AddVerb:
         async with AsyncExitStack() as undo:
             undo.push_async_callback(self._undo_release, PendingRelease(attachment, pod))
             kept = await self._addresses_kept(attachment, present, wanted) if former == attachment else ()
-            if leftover is not None and not kept:  # of an ADD that was killed before it wrote the endpoint
-                await self._allocator.release_handle(attachment.handle)
+            if leftover and not kept:  # of an ADD that was killed before it wrote the endpoint
+                await self._cleanup.release_handle(attachment.handle)
             network = self._network(request, kept or await self._assign(request, wanted))
-            if present is not None:  # of an older container, whose DEL is late, or of a former life of this one
+            if present is not None:  # of an older container, whose DEL is late, or this one's before it lost its device
                 await self._attacher.detach(present)
-            if former is not None and former != attachment:  # the network had another name in that life
-                await self._allocator.release_handle(former.handle)
+            if former is not None and former != attachment:  # the network had another name then
+                await self._cleanup.release_handle(former.handle)
             undo.callback(self._undo_make, attachment, network.host_name)
             pair = await self._devices.make(network, netns)
             endpoint = self._endpoint(request, network, pair)
@@ -98,6 +98,20 @@ class AddVerb:
         addresses = ", ".join(map(str, network.addresses))
         log.info("ADD %s: %s on %s", describe(attachment, pod), addresses, network.host_name)
         return result
+
+    async def _endpoint_of(self, pod: PodRef, device: str) -> WorkloadEndpoint | None:
+        """Return the endpoint of a pod's device. One that cannot be read says of nobody that it is attached."""
+        try:
+            return await self._endpoints.get(pod, device)
+        except BadRecord:
+            return None
+
+    async def _is_used(self, handle: str) -> bool:
+        """Whether addresses may be assigned under a handle."""
+        try:
+            return await found_or_none(self._store.get(IPAMHandle, handle_name(handle))) is not None
+        except BadRecord:
+            return True
 
     @staticmethod
     def _former(request: CniRequest, present: WorkloadEndpoint | None) -> Attachment | None:
@@ -111,7 +125,7 @@ class AddVerb:
     def _repeat(
         self, request: CniRequest, endpoint: WorkloadEndpoint, former: Attachment, netns: int
     ) -> dict[str, Any] | None:
-        """Answer a repeated ADD with the same result; None where only remains of a former life are left.
+        """Answer a repeated ADD with the same result; None where only records of the container are left, no device.
 
         A container whose id returns in a new namespace, as after a power cut, has no device of ours in it. Raises
         CniError (100): it has, but not as it was made, or to another network.
@@ -138,8 +152,12 @@ class AddVerb:
     async def _addresses_kept(
         self, attachment: Attachment, endpoint: WorkloadEndpoint | None, wanted: AddressRequest
     ) -> tuple[Address, ...]:
-        """Return the addresses of a former life, if they are still reserved and are what is wanted."""
-        if endpoint is None or set(endpoint.addresses) != set(await self._allocator.held(attachment.handle)):
+        """Return the addresses that the container had before, if they are still reserved and are what is wanted."""
+        try:
+            held = await self._allocator.held(attachment.handle)
+        except BadRecord:
+            return ()
+        if endpoint is None or set(endpoint.addresses) != set(held):
             return ()
         return endpoint.addresses if wanted.is_met_by(endpoint.addresses) else ()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Collection, Iterable
 
 from cni.endpoints import Endpoints, is_of
@@ -19,9 +20,12 @@ from cni.protocol import (
     describe,
 )
 from cni.settings import CniSettings
+from datastore.errors import BadRecord
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.names import NETWORK
 from ipam.allocator import Allocator
+
+log = logging.getLogger("cni.check")
 
 POLL_SECONDS = 0.05
 
@@ -47,14 +51,19 @@ class CheckVerb:
             raise CniError(
                 Code.INVALID_CONFIGURATION, f"CHECK {describe(attachment, pod)}: the configuration has no prevResult"
             )
-        endpoint = await self._endpoints.get(pod, attachment.device)
-        differences = record_differences(attachment, pod, endpoint, await self._allocator.held(attachment.handle))
-        if not differences and endpoint is not None:
+        listed = addresses_of(previous, attachment.device) or ()
+        try:
+            endpoint = await self._endpoints.get(pod, attachment.device)
+            recorded = endpoint.addresses if endpoint else ()
+            differences = record_differences(attachment, pod, endpoint, await self._allocator.held(attachment.handle))
+        except BadRecord as unread:  # that says nothing about the pod's traffic
+            log.warning("CHECK %s: %s; the kernel is compared with prevResult", describe(attachment, pod), unread)
+            recorded, differences = listed, []
+        if not differences:
             name = self._settings.host_name(pod, attachment.device)
-            network = requested_network(request, name, endpoint.addresses, self._pod_mtu())
-            listed = addresses_of(previous, attachment.device)
-            if listed is None or not set(network.addresses) <= set(listed):
-                theirs, ours = _listed(listed or ()), _listed(network.addresses)
+            network = requested_network(request, name, recorded, self._pod_mtu())
+            if not set(recorded) <= set(listed) or not listed:
+                theirs, ours = _listed(listed), _listed(recorded)
                 differences.append(f"prevResult gives {attachment.device} {theirs}, the endpoint {ours}")
             differences += await self._converged_differences(network, netns)
         if differences:

@@ -13,6 +13,7 @@ from cni.locks import KeyedLock, container_key, lock_keys
 from cni.pod_devices import PodDevices
 from cni.protocol import Attachment, CniError, CniRequest, Code, PodRef, describe
 from cni.settings import CniSettings
+from datastore.errors import BadRecord
 from datastore.kinds.ipam import IPAMBlock
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.names import NETWORK
@@ -72,7 +73,10 @@ class GcVerb:
 
     async def _collect(self, pending: PendingRelease) -> None:
         attachment, pod = pending
-        present = await self._endpoints.get(pod, attachment.device)
+        try:
+            present = await self._endpoints.get(pod, attachment.device)
+        except BadRecord:
+            present = self._cleanup.presumed(attachment, pod)
         if present is not None and is_of(present, attachment):
             await self._attacher.detach(present)
         if owned := self._devices.owned_by(attachment, self._settings.host_name(pod, attachment.device)):

@@ -18,9 +18,9 @@ from cni.locks import KeyedLock, lock_keys
 from cni.pod_devices import OwnedLink, PodDevices
 from cni.protocol import Attachment, CniError, CniRequest, Code, PodRef, describe
 from cni.settings import CniSettings
-from datastore.errors import Conflict, DatastoreError, Unavailable
+from datastore.errors import BadRecord, Conflict, DatastoreError, Unavailable
 from datastore.kinds.pods import WorkloadEndpoint
-from datastore.names import FIRST_DEVICE, NETWORK, workload_endpoint_name
+from datastore.names import FIRST_DEVICE
 from ipam.allocator import Allocator
 from ipam.errors import Contention, IpamError
 from ipam.names import legacy_pod_handle
@@ -55,10 +55,8 @@ class DelVerb:
             present = await self._endpoints.get(pod, attachment.device)
             ours = present if present is not None and is_of(present, attachment) else None
             unlabelled_is_ours = present is None or ours is not None
-        except Unavailable:
-            # The agent recognises a newer container's by its id, a label that of another network.
-            holder = self._devices.holder(name)
-            ours = self._presumed_endpoint(attachment, pod) if holder in (None, attachment) else None
+        except (Unavailable, BadRecord):
+            ours = self._cleanup.presumed(attachment, pod)
         if ours is not None:
             await self._attacher.detach(ours)
         if owned is not None:
@@ -75,26 +73,20 @@ class DelVerb:
         self._cleanup.retire(owned)  # first: the loss of a carrier on a device that is down is no event
         self._devices.free_name(owned, netns)
 
-    def _presumed_endpoint(self, attachment: Attachment, pod: PodRef) -> WorkloadEndpoint:
-        """Return what is known of an endpoint while the datastore is away: whose it is, not its addresses."""
-        return WorkloadEndpoint.make(
-            workload_endpoint_name(self._settings.node, pod.name, endpoint=attachment.device),
-            namespace=pod.namespace,
-            annotations={NETWORK: attachment.network},
-            node=self._settings.node,
-            pod=pod.name,
-            endpoint=attachment.device,
-            containerID=attachment.container_id,
-            interfaceName=self._settings.host_name(pod, attachment.device),
-        )
-
 
 class Cleanup:
     """Takes away what attachments leave: at once where it can, else from the journal and in the background."""
 
     def __init__(
-        self, allocator: Allocator, devices: PodDevices, endpoints: Endpoints, journal: Journal, locks: KeyedLock
+        self,
+        settings: CniSettings,
+        allocator: Allocator,
+        devices: PodDevices,
+        endpoints: Endpoints,
+        journal: Journal,
+        locks: KeyedLock,
     ) -> None:
+        self._settings = settings
         self._allocator, self._devices, self._endpoints = allocator, devices, endpoints
         self._journal, self._locks = journal, locks
         self._due = asyncio.Event()
@@ -114,13 +106,47 @@ class Cleanup:
         """Delete the endpoint, unless it is another attachment's, and only then release the addresses.
 
         read: the endpoint as it was read a moment ago, if it was. The handle of old releases of Calico goes as well,
-        unless the pod is another container's by now.
+        unless the pod is another container's by now. A record that cannot be read keeps no pod alive.
         """
         attachment, pod = pending
         handles = [attachment.handle]
-        if await self._endpoints.delete(attachment, pod, read) and attachment.device == FIRST_DEVICE:
+        if await self._delete_endpoint(pending, read) and attachment.device == FIRST_DEVICE:
             handles.append(legacy_pod_handle(pod.namespace, pod.name))
-        await asyncio.gather(*map(self._allocator.release_handle, handles))
+        await asyncio.gather(*map(self.release_handle, handles))
+
+    async def release_handle(self, handle: str) -> None:
+        """Release what blocks that can be read hold for a handle, and say what is left."""
+        try:
+            await self._allocator.release_handle(handle)
+        except BadRecord as unread:
+            log.warning(
+                "release %s: %s; what it holds there stays assigned, and is collected when the record can be read",
+                handle,
+                unread,
+            )
+
+    def presumed(self, attachment: Attachment, pod: PodRef) -> WorkloadEndpoint | None:
+        """Return what is known of the endpoint of an attachment while it cannot be read; None: it is another's.
+
+        The agent recognises a newer container's by its id, a label that of another network.
+        """
+        name = self._settings.host_name(pod, attachment.device)
+        if self._devices.holder(name) not in (None, attachment):
+            return None
+        return self._endpoints.presumed(attachment, pod, name)
+
+    async def _delete_endpoint(self, pending: PendingRelease, read: WorkloadEndpoint | None) -> bool:
+        """Delete an attachment's endpoint; return whether its pod has none then."""
+        try:
+            return await self._endpoints.delete(*pending, read)
+        except BadRecord as unread:
+            presumed = self.presumed(*pending)
+            if presumed is None:
+                log.warning("%s; it is left for the container that has the pod's device", unread)
+                return False
+            log.warning("%s; it is deleted for %s", unread, describe(*pending))
+            await self._endpoints.delete_unread(presumed)
+            return True
 
     async def release_or_journal(self, pending: PendingRelease, read: WorkloadEndpoint | None = None) -> None:
         """Release now or, from the journal, later. Raises CniError (11): the journal cannot be written either."""

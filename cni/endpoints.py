@@ -6,17 +6,21 @@ Writes that come together share a transaction, where the store has transactions:
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
+from contextlib import suppress
 
 from cni.protocol import Attachment, CniError, Code, PodRef
 from datastore.cas import ATTEMPTS, found_or_none
-from datastore.errors import AlreadyExists, Conflict, DatastoreError, NotFound
+from datastore.errors import AlreadyExists, BadRecord, Conflict, DatastoreError, NotFound
 from datastore.group_commit import Batcher
 from datastore.kinds.cluster import ClusterInformation
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.names import NETWORK, workload_endpoint_name
 from datastore.store import Create, Delete, Store, Update
+
+log = logging.getLogger("cni.endpoints")
 
 _ALL = "endpoints"
 
@@ -42,12 +46,12 @@ class Endpoints:
         self._clusters: Batcher[str, None, tuple[ClusterInformation | None, Node | None]] = Batcher(self._read_cluster)
 
     async def get(self, pod: PodRef, device: str) -> WorkloadEndpoint | None:
-        """Return the endpoint of a pod's device, whichever container and network it is of."""
+        """Return the endpoint of a pod's device, whichever container and network it is of. Raises BadRecord."""
         name = workload_endpoint_name(self._node, pod.name, endpoint=device)
         return await found_or_none(self._store.get(WorkloadEndpoint, name, pod.namespace))
 
     async def put(self, endpoint: WorkloadEndpoint) -> None:
-        """Write an endpoint, over any of the same name: its container is the newest.
+        """Write an endpoint, over any of the same name, readable or not: its container is the newest.
 
         Raises Conflict: it lost ATTEMPTS races in a row.
         """
@@ -59,6 +63,9 @@ class Endpoints:
             try:
                 there = await self._store.get(WorkloadEndpoint, endpoint.name, endpoint.namespace)
                 return await self._writes.submit(_ALL, Update(endpoint.with_metadata(resource_version=there.revision)))
+            except BadRecord as unread:
+                log.warning("%s; it is written anew", unread)
+                await self.delete_unread(endpoint)
             except (NotFound, Conflict):
                 continue
         raise Conflict(f"write WorkloadEndpoint {endpoint.namespace}/{endpoint.name}: lost {ATTEMPTS} races in a row")
@@ -66,7 +73,7 @@ class Endpoints:
     async def delete(self, attachment: Attachment, pod: PodRef, read: WorkloadEndpoint | None = None) -> bool:
         """Delete an attachment's endpoint, and no other's; return whether the pod has none then.
 
-        read: as it was read a moment ago.
+        read: as it was read a moment ago. Raises BadRecord: nothing says whose it is.
         """
         for _ in range(ATTEMPTS):
             present = read or await self.get(pod, attachment.device)
@@ -78,6 +85,27 @@ class Endpoints:
             except (NotFound, Conflict):
                 read = None  # another writer was faster: read again whose it is
         raise Conflict(f"delete the WorkloadEndpoint of {pod.namespace}/{pod.name}: lost {ATTEMPTS} races in a row")
+
+    async def delete_unread(self, named: WorkloadEndpoint) -> None:
+        """Delete the endpoint that has this one's name, whatever its record holds."""
+        with suppress(NotFound):
+            await self._writes.submit(_ALL, Delete(named))
+
+    def presumed(self, attachment: Attachment, pod: PodRef, device: str) -> WorkloadEndpoint:
+        """Return what is known of an endpoint that cannot be read: whose it is, not its addresses.
+
+        device: the name of the host's end.
+        """
+        return WorkloadEndpoint.make(
+            workload_endpoint_name(self._node, pod.name, endpoint=attachment.device),
+            namespace=pod.namespace,
+            annotations={NETWORK: attachment.network},
+            node=self._node,
+            pod=pod.name,
+            endpoint=attachment.device,
+            containerID=attachment.container_id,
+            interfaceName=device,
+        )
 
     async def require_ready(self) -> None:
         """Refuse while the datastore is held by an administrator, for an upgrade say, as every client of Calico's does.

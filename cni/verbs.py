@@ -23,7 +23,7 @@ from cni.protocol import CniError, CniRequest, Code, describe, version_answer
 from cni.settings import DEFAULT_MTU, CniSettings
 from cni.status import StatusVerb
 from cni.veth import HOST, Veth, netns_error
-from datastore.errors import Conflict, Invalid, Unavailable
+from datastore.errors import BadRecord, Conflict, Invalid, Unavailable
 from datastore.store import Store
 from ipam.allocator import Allocator
 from ipam.errors import BadPool, Contention, IpamError, NoPools, NotInPool
@@ -56,7 +56,7 @@ class Verbs:
         self._settings, self._journal, self._observe = settings, journal, observe
         self.locks = KeyedLock()
         devices, endpoints = devices or Veth(), Endpoints(store, settings.node)
-        self.cleanup = Cleanup(allocator, devices, endpoints, journal, self.locks)
+        self.cleanup = Cleanup(settings, allocator, devices, endpoints, journal, self.locks)
         self._add = AddVerb(settings, store, allocator, attacher, devices, endpoints, self.cleanup, pod_mtu)
         self._del = DelVerb(settings, attacher, devices, endpoints, self.cleanup)
         self._check = CheckVerb(settings, allocator, devices, endpoints, pod_mtu)
@@ -123,7 +123,7 @@ def translated(tried: str) -> Iterator[None]:
     """Give every error that is known here its CNI code and, in front of its sentence, what was tried."""
     try:
         yield
-    except (Unavailable, Conflict, Contention) as error:
+    except (Unavailable, Conflict, Contention, BadRecord) as error:
         raise CniError(Code.TRY_AGAIN, f"{tried}: {error}; try again later") from error
     except (BadPool, NoPools, NotInPool, Invalid) as error:
         raise CniError(Code.INVALID_CONFIGURATION, f"{tried}: {error}") from error

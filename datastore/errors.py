@@ -25,3 +25,7 @@ class Unavailable(DatastoreError):
 
 class Invalid(DatastoreError):
     """An argument is wrong, and trying again will not help: an object, a URL, or a file of another version."""
+
+
+class BadRecord(Invalid):
+    """The object is there, but its record is not valid for its kind: what it says is unknown until it is repaired."""

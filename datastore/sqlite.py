@@ -24,7 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from datastore.errors import AlreadyExists, Conflict, Invalid, NotFound, Unavailable
+from datastore.errors import AlreadyExists, BadRecord, Conflict, Invalid, NotFound, Unavailable
 from datastore.merge_patch import merged
 from datastore.notifier import ChangeNotifier
 from datastore.record import Resource
@@ -87,7 +87,10 @@ class SqliteStore:
         text = await self._reader.run(f"get {key}", partial(_select, key=key))
         if text is None:
             raise NotFound(f"get {key}: there is none")
-        return kind.read_text(text)
+        try:
+            return kind.read_text(text)
+        except Invalid as error:
+            raise BadRecord(f"get {key}: {error}") from None
 
     async def list(self, what: type[R] | Interest[R]) -> Listed[R]:
         interest = interest_in(what)
@@ -252,7 +255,11 @@ def _patched(connection: sqlite3.Connection, kind: type[Resource], key: Key, pat
     text = _select(connection, key)
     if text is None:
         raise NotFound(f"patch {key}: there is none")
-    resource = kind.read(merged(json.loads(text), dict(patch)))
+    try:
+        record = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BadRecord(f"patch {key}: its record cannot be read: {error}") from None
+    resource = kind.read(merged(record, dict(patch)))
     if key_of(resource) != key:
         raise Invalid(f"patch {key}: name and namespace can't be changed")
     return [Update(resource)]

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
-from datastore.errors import Invalid
+from datastore.errors import BadRecord
 from datastore.record import Resource
 
 R = TypeVar("R", bound=Resource)
@@ -61,9 +61,9 @@ class Listed(Generic[R_co]):
     """Records that exist and could not be read: what they say is unknown, so their absence proves nothing."""
 
     def complete(self) -> tuple[R_co, ...]:
-        """Return all objects, for a caller to whom absence means something. Raises Invalid: some are unreadable."""
+        """Return all objects, for a caller to whom absence means something. Raises BadRecord: some are unreadable."""
         if self.unreadable:
-            raise Invalid("; ".join(record.reason for record in self.unreadable))
+            raise BadRecord("; ".join(record.reason for record in self.unreadable))
         return self.objects
 
 
@@ -124,7 +124,7 @@ class Store(Protocol):
         """Whether `write` is all or nothing, or else only in order."""
 
     async def get(self, kind: type[R], name: str, namespace: str | None = None) -> R:
-        """Return one object. Raises NotFound."""
+        """Return one object. Raises NotFound, and BadRecord: it is there and cannot be read."""
 
     async def list(self, what: type[R] | Interest[R]) -> Listed[R]:
         """Return the objects of a kind, or of an interest, and what could not be read of them."""
@@ -139,7 +139,8 @@ class Store(Protocol):
         """Apply a JSON merge patch (RFC 7396) to a record and return the object as stored.
 
         Only what the patch names is changed, whatever else was written since it was read; a `resourceVersion` in its
-        metadata makes it a compare-and-swap. Raises NotFound, Conflict, and Invalid: the result is not valid.
+        metadata makes it a compare-and-swap. Raises NotFound, Conflict, BadRecord, and Invalid: what it would be is not
+        valid.
         """
 
     async def delete(self, resource: Resource) -> None:

@@ -27,7 +27,7 @@ from contextlib import suppress
 from typing import Literal
 
 from datastore.cas import ATTEMPTS, LOST_RACE, found_or_none
-from datastore.errors import AlreadyExists, Conflict, NotFound
+from datastore.errors import AlreadyExists, BadRecord, Conflict, NotFound
 from datastore.fields import Network
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock
 from datastore.store import Interest, Store
@@ -71,7 +71,7 @@ class Affinities:
                 except LOST_RACE:
                     continue
             if not affinity.confirmed:
-                with suppress(ClaimConflict):
+                with suppress(ClaimConflict, BadRecord):
                     await self.repair(affinity)
 
     async def claim(self, host: str, cidr: Network) -> None:

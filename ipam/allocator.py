@@ -8,6 +8,7 @@ Requests of one process that need the same read or the same block share it (data
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_network
 
 from datastore.cas import ATTEMPTS, LOST_RACE, found_or_none
-from datastore.errors import DatastoreError
+from datastore.errors import BadRecord, DatastoreError
 from datastore.fields import Address, Network, network
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
 from datastore.kinds.pools import IPPool, Use
@@ -31,6 +32,8 @@ from ipam.host_context import HostContext, HostContexts
 from ipam.names import affine_host, cidr_name, handle_name
 from ipam.reserved import Reserved
 from net.address_range import lies_in
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +135,15 @@ class Allocator:
         raise Contention(f"assign {address} to {request.handle}: its block was deleted {ATTEMPTS} times in a row")
 
     async def held(self, handle: str) -> dict[Address, Network]:
-        """Return the addresses assigned under a handle, each with its block."""
-        record = await self._handle(handle)
+        """Return the addresses assigned under a handle, each with its block. Raises BadRecord: a block's."""
+        try:
+            record = await self._handle(handle)
+            cidrs = [network(cidr) for cidr in record.spec.block] if record else []
+        except BadRecord:
+            cidrs = await self._holding(handle)
         found: dict[Address, Network] = {}
-        for cidr in record.spec.block if record else ():
-            block = await self._block(network(cidr))
+        for cidr in cidrs:
+            block = await self._block(cidr)
             if block:
                 found |= {blocks.address_of(block, ordinal): block.network for ordinal in blocks.held_by(block, handle)}
         return found
@@ -160,8 +167,15 @@ class Allocator:
         )
 
     async def release_handle(self, handle: str) -> list[Address]:
-        """Release whatever is assigned under a handle and return it. An unknown handle is no error: it has nothing."""
-        record = await self._handle(handle)
+        """Release whatever is assigned under a handle and return it. An unknown handle is no error: it has nothing.
+
+        Raises BadRecord: a block of it cannot be read; what others hold is released all the same.
+        """
+        try:
+            record = await self._handle(handle)
+        except BadRecord as unread:
+            log.warning("%s; it is removed, and what blocks hold for it is released", unread)
+            return await self._release_unread(handle)
         if record is None:
             return []
         cidrs = [network(cidr) for cidr in record.spec.block]
@@ -247,7 +261,7 @@ class Allocator:
             operation = _assign(request, missing, wanted.reserved, only_for=request.node)
             try:
                 found = await self._writer.submit(cidr, operation)
-            except (MissingBlock, ForeignBlock):
+            except (MissingBlock, ForeignBlock, BadRecord):
                 continue
             taken |= dict.fromkeys(found, cidr)
             missing -= len(found)
@@ -299,10 +313,10 @@ class Allocator:
         host = affine_host(block.spec.affinity) if block and blocks.is_empty(block) else None
         if host is None:
             return
-        context = await self._contexts.of(host)
-        pool = search.pool_of(context.pools, cidr)
-        if pool and not pool.selects_node(context.node_labels):
-            with suppress(ClaimConflict, NotEmpty):
+        with suppress(ClaimConflict, NotEmpty, BadRecord):
+            context = await self._contexts.of(host)
+            pool = search.pool_of(context.pools, cidr)
+            if pool and not pool.selects_node(context.node_labels):
                 await self._affinities.release(host, cidr, must_be_empty=True)
 
     async def _block_of(self, address: Address, pools: Iterable[IPPool]) -> Network | None:
@@ -313,6 +327,19 @@ class Allocator:
             return search.block_around(pool, wanted)
         known = (block.network for block in (await self._store.list(IPAMBlock)).objects)
         return next((cidr for cidr in known if lies_in(wanted, cidr)), None)
+
+    async def _release_unread(self, handle: str) -> list[Address]:
+        """Release a handle whose record cannot be read, and remove the record."""
+        cidrs = await self._holding(handle)
+        found = await asyncio.gather(*(self._release_from(cidr, ReleaseHandle(handle)) for cidr in cidrs))
+        with suppress(*LOST_RACE):
+            await self._store.delete(IPAMHandle.make(handle_name(handle), handle_id=handle, block={}))
+        return [address for released in found for address in released]
+
+    async def _holding(self, handle: str) -> list[Network]:
+        """Return the blocks that hold addresses for a handle, found without its record."""
+        existing = (await self._store.list(IPAMBlock)).objects
+        return [block.network for block in existing if blocks.held_by(block, handle)]
 
     async def _delete_empty_handle(self, read: IPAMHandle) -> None:
         """Delete a handle that counts addresses no block holds, if it is still as it was before the blocks were read.

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from datastore.cas import ATTEMPTS, LOST_RACE
-from datastore.errors import DatastoreError
+from datastore.errors import BadRecord, DatastoreError
 from datastore.fields import Network
 from datastore.group_commit import Batcher
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock
@@ -80,7 +80,7 @@ class BlockFinder:
         usable = []
         for affinity in affinities:
             pool = search.pool_of(context.pools, affinity.network)
-            with suppress(ClaimConflict):
+            with suppress(ClaimConflict, BadRecord):
                 if pool and not pool.selects_node(context.node_labels):
                     with suppress(NotEmpty):
                         await self._affinities.release(affinity.spec.node, affinity.network, must_be_empty=True)
@@ -115,8 +115,11 @@ class BlockFinder:
     async def _claim(self, wanted: Search) -> Network | None:
         """Claim the next block in the host's order of search; None if there is none left to claim."""
         for _ in range(ATTEMPTS):
-            known = (await self._store.list(IPAMBlock)).objects
-            candidates = search.find_block(wanted.pools, known, wanted.host, wanted.reserved, self._now_ns())
+            known = await self._store.list(IPAMBlock)
+            unread = frozenset(record.name for record in known.unreadable)
+            candidates = search.find_block(
+                wanted.pools, known.objects, wanted.host, wanted.reserved, self._now_ns(), unread
+            )
             if candidates.claim is None:
                 return await self._take_over(wanted.host, candidates.take_over)
             with suppress(ClaimConflict):

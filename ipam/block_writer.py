@@ -12,7 +12,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from datastore.cas import ATTEMPTS, LOST_RACE, found_or_none
-from datastore.errors import DatastoreError
+from datastore.errors import BadRecord, DatastoreError
 from datastore.fields import Network
 from datastore.group_commit import Batcher
 from datastore.kinds.ipam import IPAMBlock, IPAMHandle
@@ -95,7 +95,12 @@ class BlockWriter:
         writes: list[Write] = []
         for handle, change in after.handles.items():
             known = after.records.get(handle)
-            record = known if guess and (known or change > 0) else await self._handle(handle)
+            try:
+                record = known if guess and (known or change > 0) else await self._handle(handle)
+            except BadRecord:
+                if change > 0:
+                    raise
+                continue  # the block says what is assigned; Allocator.release_handle removes such a record
             writes += _handle_write(record, counted(record, handle, after.block.spec.cidr, change))
         return writes
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from datastore.cas import LOST_RACE
-from datastore.errors import DatastoreError
+from datastore.errors import BadRecord, DatastoreError
 from datastore.fields import Network
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
 from datastore.kinds.node import Node
@@ -23,7 +23,7 @@ from datastore.store import Store
 from ipam.allocator import Allocator
 from ipam.batch import Release
 from ipam.block import Allocation
-from ipam.errors import ClaimConflict, IpamError, NotEmpty, WrongOwner
+from ipam.errors import ClaimConflict, Contention, IpamError, NotEmpty, WrongOwner
 from ipam.leaks import Leaks, Suspects, find_leaks
 
 log = logging.getLogger(__name__)
@@ -77,13 +77,14 @@ class Collector:
         )
 
     async def _leaks(self) -> Leaks:
-        # Endpoints last: a pod attached meanwhile is among them, so its address is no suspect. All of them must be
-        # readable: a pod whose record cannot be read is not gone.
-        blocks = (await self._store.list(IPAMBlock)).objects
-        handles = (await self._store.list(IPAMHandle)).objects
-        affinities = (await self._store.list(BlockAffinity)).objects
-        nodes = (await self._store.list(Node)).complete()
-        return find_leaks(blocks, handles, (await self._store.list(WorkloadEndpoint)).complete(), nodes, affinities)
+        # Endpoints last: a pod attached meanwhile is among them, so its address is no suspect.
+        blocks = await self._store.list(IPAMBlock)
+        handles = await self._store.list(IPAMHandle)
+        affinities = await self._store.list(BlockAffinity)
+        nodes = await self._store.list(Node)
+        endpoints = await self._store.list(WorkloadEndpoint)
+        unread = (*blocks.unreadable, *nodes.unreadable, *endpoints.unreadable)
+        return find_leaks(blocks.objects, handles.objects, endpoints.objects, nodes.objects, affinities.objects, unread)
 
     async def _release_addresses(self, confirmed: Sequence[Allocation]) -> tuple[Allocation, ...]:
         if not confirmed:
@@ -92,13 +93,21 @@ class Collector:
         leaked = {(one.address, one.sequence): one for one in (await self._leaks()).addresses}
         released = []
         for one in filter(None, (leaked.get((one.address, one.sequence)) for one in confirmed)):
-            with suppress(WrongOwner):
+            with suppress(WrongOwner), self._reporting(f"release {one.address} of {one.handle}"):
                 if (await self._allocator.release([Release(one.address, one.handle, one.sequence)])).released:
                     log.info(
                         "release %s of %s: %s is gone", one.address, one.handle, one.attributes.get("pod", "its node")
                     )
                     released.append(one)
         return tuple(released)
+
+    @contextmanager
+    def _reporting(self, tried: str) -> Iterator[None]:
+        """Let one thing that cannot be released hold up no other; it is tried again in the next round."""
+        try:
+            yield
+        except (BadRecord, Contention) as failure:
+            log.warning("%s: %s; next try in %g s", tried, failure, self._pause_seconds)
 
     async def _delete_handles(self, confirmed: Iterable[IPAMHandle]) -> tuple[str, ...]:
         deleted = []
@@ -112,7 +121,7 @@ class Collector:
     async def _release_blocks(self, confirmed: Iterable[tuple[str, Network]]) -> tuple[Network, ...]:
         released: list[Network] = []
         for host, cidr in confirmed:
-            with suppress(ClaimConflict, NotEmpty):
+            with suppress(ClaimConflict, NotEmpty), self._reporting(f"release block {cidr} of node {host}"):
                 released += await self._allocator.release_affinity(host, cidr, must_be_empty=True)
                 log.info("release block %s of node %s: it is empty", cidr, host)
         return tuple(released)

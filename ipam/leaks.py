@@ -6,7 +6,7 @@ is suspected from the first reading on, and confirmed only after it has looked s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -14,8 +14,10 @@ from datastore.fields import Address, Network
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
+from datastore.names import workload_endpoint_name
+from datastore.store import Unreadable
 from ipam.block import Allocation, allocations, is_empty
-from ipam.names import WINDOWS_HANDLE, affine_host, written_handle
+from ipam.names import WINDOWS_HANDLE, affine_host, cidr_name, parse_pod_handle, written_handle
 
 TUNNEL_TYPE_SUFFIX = "TunnelAddress"
 
@@ -40,16 +42,19 @@ def find_leaks(
     endpoints: Iterable[WorkloadEndpoint],
     nodes: Iterable[Node],
     affinities: Iterable[BlockAffinity] = (),
+    unread: Iterable[Unreadable] = (),
 ) -> Leaks:
     """Return what looks leaked in this reading of the cluster.
 
+    unread: records that are there and cannot be read. What they may stand for is not leaked.
     An address without namespace and pod is never leaked, unless it is a tunnel's: that is leaked when its node is gone
     and has no other valid address.
     """
-    blocks, names = list(blocks), frozenset(node.name for node in nodes)
+    blocks, unread = list(blocks), tuple(unread)
+    names = frozenset((*(node.name for node in nodes), *(one.name for one in unread if one.kind is Node)))
     assigned = [one for block in blocks for one in allocations(block) if not one.released]
-    pods = _pods(endpoints)
-    used = [one for one in assigned if not _is_tunnel(one) and _may_be_used(one, pods)]
+    pods, unknown = _pods(endpoints), {(one.namespace, one.name) for one in unread if one.kind is WorkloadEndpoint}
+    used = [one for one in assigned if not _is_tunnel(one) and (_may_be_used(one, pods) or _may_be_of(one, unknown))]
     living = names | {one.attributes["node"] for one in used if "node" in one.attributes}
     tunnels = [one for one in assigned if _is_tunnel(one) and one.attributes.get("node") in living]
     owners = {one.handle for one in (*used, *tunnels)}
@@ -58,7 +63,11 @@ def find_leaks(
     return Leaks(
         leaked,
         frozenset(one.address for one in leaked if one.attributes.get("node") not in names),
-        tuple(handle for handle in handles if written_handle(handle.spec.handle_id) not in held),
+        tuple(
+            handle
+            for handle in handles
+            if written_handle(handle.spec.handle_id) not in held and not _counts_in(handle, unread)
+        ),
         tuple(_idle_blocks(blocks, affinities, names)),
     )
 
@@ -129,6 +138,22 @@ def _may_be_used(one: Allocation, pods: Pods) -> bool:
         return True
     pod = (one.attributes["namespace"], one.attributes["pod"], one.attributes.get("node", ""))
     return any(not endpoint.addresses or one.address in endpoint.addresses for endpoint in pods.get(pod, []))
+
+
+def _may_be_of(one: Allocation, unknown: Collection[tuple[str | None, str]]) -> bool:
+    """Whether one of these endpoints, whose records cannot be read, may be the pod's."""
+    if not unknown:
+        return False
+    namespace, pod, node = (one.attributes.get(key, "") for key in ("namespace", "pod", "node"))
+    device = parse_pod_handle(one.handle or "")[2]
+    named = namespace, workload_endpoint_name(node, pod, endpoint=device)
+    return named in unknown or any(where == namespace and "-k8s-" not in name for where, name in unknown)
+
+
+def _counts_in(handle: IPAMHandle, unread: Iterable[Unreadable]) -> bool:
+    """Whether a handle counts addresses in a block that cannot be read."""
+    cidrs = {cidr_name(cidr) for cidr in handle.spec.block}
+    return any(one.kind is IPAMBlock and one.name in cidrs for one in unread)
 
 
 def _is_tunnel(one: Allocation) -> bool:

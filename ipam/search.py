@@ -6,7 +6,7 @@ same moment seldom want the same block.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -15,7 +15,7 @@ from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMConfig
 from datastore.kinds.pools import IPPool, Use
 from ipam import block as blocks
 from ipam.errors import BadPool, NoPools
-from ipam.names import affine_host
+from ipam.names import affine_host, cidr_name
 from ipam.reserved import Reserved
 from net.address_range import address_range, lies_in
 
@@ -95,17 +95,25 @@ class Candidates:
 
 
 def find_block(
-    pools: Sequence[IPPool], known: Iterable[IPAMBlock], host: str, reserved: Reserved, now_ns: int
+    pools: Sequence[IPPool],
+    known: Iterable[IPAMBlock],
+    host: str,
+    reserved: Reserved,
+    now_ns: int,
+    unread: Collection[str] = (),
 ) -> Candidates:
     """Return the next block for this host: unclaimed, or its own with room, or empty ones of others.
 
-    Blocks that are wholly reserved, or were claimed within TAKE_OVER_AFTER_SECONDS, are not taken over.
+    Blocks that are wholly reserved, or were claimed within TAKE_OVER_AFTER_SECONDS, are not taken over. unread: names
+    of blocks that are there and cannot be read, so may hold anything.
     """
     existing = {block.network: block for block in known}
     empty = []
     for pool in pools:
         for cidr in rotation(pool, host, reserved, now_ns):
             block = existing.get(cidr)
+            if unread and cidr_name(str(cidr)) in unread:
+                continue
             if block is None:
                 return Candidates(claim=cidr)
             if not blocks.has_free(block, reserved.ordinals(cidr)):

@@ -52,7 +52,7 @@ class InMemory:
         self.attacher, self.devices = FakeAttacher(), FakePodDevices()
         self.journal = Journal(folder / "released.journal")
         settings, allocator, endpoints = CniSettings(NODE), Allocator(switched), Endpoints(switched, NODE)
-        self.cleanup = Cleanup(allocator, self.devices, endpoints, self.journal, KeyedLock())
+        self.cleanup = Cleanup(settings, allocator, self.devices, endpoints, self.journal, KeyedLock())
         self._add = AddVerb(
             settings, switched, allocator, self.attacher, self.devices, endpoints, self.cleanup, lambda: 1440
         )
@@ -78,9 +78,9 @@ class InMemory:
 
 
 @asynccontextmanager
-async def in_memory(folder: Path) -> AsyncIterator[InMemory]:
+async def in_memory(folder: Path, store: Store | None = None) -> AsyncIterator[InMemory]:
     """A node with a pool of IPv4 and one of IPv6, in a store that is ready."""
-    store = datastore.open("sqlite:///:memory:")
+    store = store or datastore.open("sqlite:///:memory:")
     await store.create(ClusterInformation.make("default", datastore_ready=True))
     await store.create(Node.make(NODE))
     for pool in (IPPool.make("four", cidr="10.65.0.0/16"), IPPool.make("six", cidr="fd65::/48")):

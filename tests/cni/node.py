@@ -12,6 +12,7 @@ import functools
 import itertools
 import json
 import os
+import sqlite3
 import subprocess
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -33,6 +34,7 @@ from datastore.kinds.ipam import IPAMBlock, IPAMHandle
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool
+from datastore.record import Resource
 from datastore.store import Store
 from ipam.allocator import Allocator
 from ipam.block import allocations
@@ -243,6 +245,11 @@ class NodeUnderTest:
 
     async def endpoints(self) -> list[WorkloadEndpoint]:
         return list((await self.store.list(WorkloadEndpoint)).objects)
+
+    def spoil(self, kind: type[Resource]) -> None:
+        """Let no record of a kind be readable."""
+        with closing(sqlite3.connect(self.folder / "cluster.db")) as connection, connection:
+            connection.execute("UPDATE object SET record = '{\"kind\": 7}' WHERE kind = ?", (kind.KIND,))
 
     async def assigned(self, sandbox: Sandbox, network: str = "k8s-pod-network") -> set[str]:
         return {str(address) for address in await self.allocator.held(f"{network}.{sandbox.container}")}

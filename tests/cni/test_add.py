@@ -15,15 +15,21 @@ from cni.attacher import FakeAttacher
 from cni.pod_devices import FakePodDevices
 from cni.pod_network import HOST_MAC
 from cni.protocol import ANNOTATIONS, CniError
+from cni.verbs import translated
 from datastore.errors import Unavailable
 from datastore.kinds.cluster import ClusterInformation
+from datastore.kinds.ipam import IPAMBlock, IPAMHandle
+from datastore.kinds.node import Node
+from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool
+from datastore.record import Resource
 from kernel.links import Devices
 from kernel.netlink import KernelError
 from kernel.netns import inside
 from tests.cni.conftest import configuration
 from tests.cni.memory import in_memory
-from tests.cni.node import DUAL, Sandbox, on_a_node, serving_node, take_down
+from tests.cni.node import DUAL, NODE, Sandbox, on_a_node, serving_node, take_down
+from tests.datastore.memory_store import MemoryStore
 
 # Over fakes
 
@@ -48,6 +54,33 @@ async def test_an_add_repeated_changes_nothing(tmp_path: Path) -> None:
         with pytest.raises(CniError, match="not as it was made: cali0761ccbeace differs") as refused:
             await node.add(mtu=1300)
         assert refused.value.code == 100
+
+
+@pytest.mark.parametrize("kind", [WorkloadEndpoint, IPAMHandle, IPAMBlock])
+async def test_a_pod_starts_whatever_of_its_old_records_cannot_be_read(tmp_path: Path, kind: type[Resource]) -> None:
+    store = MemoryStore()
+    async with in_memory(tmp_path, store) as node:
+        await node.add()
+        node.devices.made.clear()  # as after a power cut
+        [record] = (await store.list(kind)).objects
+        store.spoil(record)
+        result = await node.add()
+        assert [one.spec.container_id for one in await node.endpoints()] == ["c1"]
+        assert await node.addresses() == [ip["address"].removesuffix("/32") for ip in result["ips"]]
+        if kind is not IPAMBlock:
+            await node.delete()
+            assert store.unreadable == ()
+            assert await node.holds_nothing()
+
+
+async def test_a_node_that_cannot_be_read_is_code_11_and_leaves_nothing(tmp_path: Path) -> None:
+    store = MemoryStore()
+    async with in_memory(tmp_path, store) as node:
+        store.spoil(await store.get(Node, NODE))
+        with pytest.raises(CniError, match="Node") as refused, translated("ADD"):
+            await node.add()
+        assert refused.value.code == 11
+        assert await node.holds_nothing()
 
 
 async def test_a_newer_container_takes_the_pods_name_over_from_one_whose_del_is_late(tmp_path: Path) -> None:

@@ -14,7 +14,9 @@ import pytest
 from cni.check import record_differences
 from cni.protocol import Address, Attachment, PodRef
 from cni.settings import CniSettings
+from datastore.kinds.ipam import IPAMBlock, IPAMHandle
 from datastore.kinds.pods import WorkloadEndpoint
+from datastore.record import Resource
 from kernel.links import Devices
 from kernel.netns import inside
 from kernel.sysctl import write_sysctls
@@ -154,6 +156,21 @@ async def test_check_sees_lost_records_and_routes(shim: Path, tmp_path: Path) ->
         assert "is not reserved" in await found()
         await node.store.delete(endpoint)
         assert "no WorkloadEndpoint" in await found()
+
+
+@pytest.mark.parametrize("kind", [WorkloadEndpoint, IPAMHandle, IPAMBlock])
+@on_a_node
+async def test_a_record_that_cannot_be_read_is_no_difference_and_hides_none(
+    shim: Path, tmp_path: Path, kind: type[Resource]
+) -> None:
+    async with serving_node(shim, tmp_path, settings=IMPATIENT) as node:
+        pod = node.sandbox()
+        network = configuration(prevResult=await node.add(pod))
+        [endpoint] = await node.endpoints()
+        node.spoil(kind)
+        assert (await node.call(pod.environment("CHECK"), network)).status == 0
+        await node.router.detach(endpoint)
+        assert "the host has no route" in (await node.refused(pod.environment("CHECK"), network))["msg"]
 
 
 @on_a_node

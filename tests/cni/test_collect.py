@@ -11,8 +11,9 @@ import pytest
 
 from cni.collect import stale_attachments
 from cni.protocol import Attachment
-from datastore.kinds.ipam import IPAMBlock
+from datastore.kinds.ipam import IPAMBlock, IPAMHandle
 from datastore.kinds.pods import WorkloadEndpoint
+from datastore.record import Resource
 from ipam import block as blocks
 from ipam.allocator import AddressesWanted
 from tests.cni.conftest import configuration
@@ -128,6 +129,18 @@ async def test_gc_finds_what_only_one_record_still_shows(shim: Path, tmp_path: P
         await node.verbs.cleanup.delete_retired()
         assert (node.devices(), await node.endpoints()) == (set(), [])
         assert await node.assigned(only_address) == set()
+
+
+@pytest.mark.parametrize("kind", [WorkloadEndpoint, IPAMHandle])
+@on_a_node
+async def test_gc_removes_a_stale_attachment_whose_record_cannot_be_read(
+    shim: Path, tmp_path: Path, kind: type[Resource]
+) -> None:
+    async with serving_node(shim, tmp_path) as node:
+        await node.add(node.sandbox())
+        node.spoil(kind)
+        assert (await gc(node)).status == 0
+        assert await node.holds_nothing()
 
 
 @on_a_node

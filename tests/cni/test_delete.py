@@ -15,12 +15,17 @@ from cni.journal import Journal
 from cni.locks import container_key
 from cni.pod_network import HOST_MAC
 from cni.protocol import Attachment
-from datastore.errors import Invalid, Unavailable
+from datastore.errors import Unavailable
+from datastore.kinds.ipam import IPAMBlock, IPAMHandle
+from datastore.kinds.pods import WorkloadEndpoint
+from datastore.record import Resource
 from ipam.allocator import AddressesWanted
+from ipam.errors import Contention
 from kernel.links import Devices
 from kernel.netns import inside
 from tests.cni.memory import in_memory
 from tests.cni.node import NODE, on_a_node, serving_node, until
+from tests.datastore.memory_store import MemoryStore
 
 # Over fakes
 
@@ -111,6 +116,55 @@ async def test_what_the_background_work_finds_it_deletes_and_releases(tmp_path: 
         await until(lambda: not node.journal.pending and not node.devices.retired)
         cleaning.cancel()
         assert await node.holds_nothing()
+
+
+@pytest.mark.parametrize("kind", [WorkloadEndpoint, IPAMHandle])
+async def test_a_record_that_cannot_be_read_keeps_no_pod_alive(
+    tmp_path: Path, kind: type[Resource], caplog: pytest.LogCaptureFixture
+) -> None:
+    store = MemoryStore()
+    async with in_memory(tmp_path, store) as node:
+        await node.add()
+        await node.add("c2", "web-2")
+        await node.delete("c2", "web-2")
+        [record] = (await store.list(kind)).objects
+        store.spoil(record)
+        with caplog.at_level("WARNING"):
+            await node.delete()
+        assert record.name in caplog.text
+        assert store.unreadable == ()
+        assert node.journal.pending == ()
+        assert await node.holds_nothing()
+
+
+async def test_an_endpoint_that_cannot_be_read_stays_for_the_newer_container(tmp_path: Path) -> None:
+    store = MemoryStore()
+    async with in_memory(tmp_path, store) as node:
+        await node.add("old")
+        await node.add("new")
+        [endpoint] = await node.endpoints()
+        store.spoil(endpoint)
+        await node.delete("old")
+        assert [one.name for one in store.unreadable] == [endpoint.name]
+        assert len(node.attacher.attached) == len(node.devices.made) == len(await node.addresses()) == 1
+        await node.delete("new")
+        assert not list(store.unreadable)
+        assert await node.holds_nothing()
+
+
+async def test_a_block_that_cannot_be_read_keeps_its_addresses_and_no_pod_alive(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = MemoryStore()
+    async with in_memory(tmp_path, store) as node:
+        await node.add()
+        [block] = (await store.list(IPAMBlock)).objects
+        store.spoil(block)
+        with caplog.at_level("WARNING", log.name):
+            await node.delete()
+        assert "stays assigned, and is collected when the record can be read" in caplog.text
+        left = await node.endpoints(), node.attacher.attached, node.devices.made, node.journal.pending
+        assert left == ([], {}, {}, ())
 
 
 # In real namespaces
@@ -311,7 +365,7 @@ async def test_a_journaled_del_that_cannot_be_carried_out_holds_up_no_other(
 
         async def refuse(handle: str) -> Any:
             if handle.endswith(stuck.container):
-                raise Invalid("release: its block is not readable")
+                raise Contention("release: lost every race")
             return await release(handle)
 
         monkeypatch.setattr(node.serving, "release_handle", refuse)

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, TypeVar, cast
 
-from datastore.errors import AlreadyExists, Conflict, Invalid, NotFound, Unavailable
+from datastore.errors import AlreadyExists, BadRecord, Conflict, Invalid, NotFound, Unavailable
 from datastore.merge_patch import merged
 from datastore.record import Resource
 from datastore.store import (
@@ -50,6 +50,8 @@ class MemoryStore:
         self.calls[f"get {kind.KIND}"] += 1
         self._require_open()
         key = key_for(kind, name, namespace)
+        if self._cannot_read(key):
+            raise BadRecord(f"get {key}: it cannot be read")
         found = self.objects.get(key)
         if found is None or found.deleted:
             raise NotFound(f"get {key}: there is none")
@@ -122,7 +124,7 @@ class MemoryStore:
         held = self.objects.get(key)
         match write:
             case Create():
-                if held is not None and not held.deleted:
+                if self._cannot_read(key) or (held is not None and not held.deleted):
                     raise AlreadyExists(f"create {key}: there is one already")
                 return self._put(resource, None)
             case Update():
@@ -130,11 +132,22 @@ class MemoryStore:
                     raise Invalid(f"update {key}: it has no resourceVersion to compare")
                 held = self._compared("update", write, held)
                 return held if resource == held else self._put(resource, held)
+            case Delete() if self._cannot_read(key):
+                self.unreadable = tuple(one for one in self.unreadable if _key(one) != key)
+                return None
             case Delete():
                 self._compared("delete", write, held)
                 del self.objects[key]
                 self._wake()
                 return None
+
+    def _cannot_read(self, key: Key) -> bool:
+        return any(_key(one) == key for one in self.unreadable)
+
+    def spoil(self, resource: Resource) -> None:
+        """Let an object's record be one that cannot be read."""
+        del self.objects[key_of(resource)]
+        self.unreadable += (Unreadable(type(resource), resource.name, resource.namespace, "it cannot be read"),)
 
     def _compared(self, verb: str, write: Write, held: Resource | None) -> Resource:
         """Return the object that a write was read from. Raises NotFound, Conflict."""
@@ -165,6 +178,10 @@ class MemoryStore:
     def _wake(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+def _key(record: Unreadable) -> Key:
+    return key_for(record.kind, record.name, record.namespace)
 
 
 def _meets(resource: Resource, interest: Interest[Any]) -> bool:

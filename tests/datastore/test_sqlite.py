@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 import datastore
-from datastore.errors import Invalid, NotFound, Unavailable
+from datastore.errors import AlreadyExists, BadRecord, NotFound, Unavailable
 from datastore.kinds.ipam import IPAMBlock, IPAMHandle
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool
@@ -346,8 +346,21 @@ async def test_a_record_that_cannot_be_read_hides_no_other(store: Store, path: P
     assert listed.unreadable[0].reason == 'IPPool "bad": spec.cidr is required'
     async with watching(store, IPPool) as watch:
         assert await events_until_in_sync(watch) == [*listed.unreadable, Changed(good)]
-    with pytest.raises(Invalid, match=r'IPPool "bad": spec\.cidr is required'):
+    with pytest.raises(BadRecord, match=r'get IPPool "bad": IPPool "bad": spec\.cidr is required'):
         await store.get(IPPool, "bad")
+
+
+@pytest.mark.parametrize("text", ["{", "[" * 100_000])
+async def test_a_record_that_is_no_json_can_be_deleted_and_not_patched(store: Store, path: Path, text: str) -> None:
+    made = await store.create(pool("bad"))
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("UPDATE object SET record = ? WHERE name = 'bad'", (text,))
+    with pytest.raises(BadRecord, match='patch IPPool "bad": its record cannot be read'):
+        await store.patch(IPPool, "bad", {"spec": {"disabled": True}})
+    with pytest.raises(AlreadyExists):
+        await store.create(pool("bad"))
+    await store.delete(made.with_metadata(resource_version=None, uid=None))
+    await store.create(pool("bad"))
 
 
 async def test_an_object_that_becomes_unreadable_is_unknown_and_not_gone(store: Store, path: Path) -> None:

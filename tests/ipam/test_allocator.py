@@ -54,6 +54,18 @@ async def test_a_second_node_gets_a_block_of_its_own(store: MemoryStore, allocat
     assert {affinity.spec.node for affinity in (await store.list(BlockAffinity)).objects} == {"n1", "n2"}
 
 
+async def test_a_block_that_cannot_be_read_keeps_no_pod_of_its_node_waiting(
+    store: MemoryStore, allocator: Allocator
+) -> None:
+    given = await allocator.assign(pod(1))
+    [block] = (await store.list(IPAMBlock)).objects
+    store.spoil(block)
+    again = Allocator(store)
+    found = (await again.assign(pod(2)), await again.assign(pod(3, "n2")))
+    assert not set(given.blocks.values()) & {cidr for one in found for cidr in one.blocks.values()}
+    await again.adopt("n1")
+
+
 async def test_both_families_come_together_or_not_at_all(store: MemoryStore, allocator: Allocator) -> None:
     both = replace(POD, ipv6=1)
     with pytest.raises(NoPools, match="IPv6"):

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
-import pytest
-
-import datastore
-from datastore.errors import Invalid, Unavailable
+from datastore.errors import Unavailable
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
+from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
-from datastore.kinds.pools import IPPool
 from ipam.allocator import AddressesWanted, Allocator
 from ipam.batch import Release
 from ipam.collector import Collector
@@ -119,19 +113,45 @@ async def test_the_collector_continues_after_the_store_was_away() -> None:
     running.cancel()
 
 
-async def test_a_pod_whose_record_cannot_be_read_is_not_gone(tmp_path: Path) -> None:
-    path = tmp_path / "cluster.db"
-    store = datastore.open(f"sqlite://{path}")
-    await store.create(IPPool.make("pods", cidr="10.65.0.0/16"))
-    allocator = Allocator(store)
-    attributes = {"pod": "web", "namespace": "default", "node": "n1"}
-    await allocator.assign(AddressesWanted(node="n1", handle="net.c1", attributes=attributes))
-    await store.create(WorkloadEndpoint.make("n1-k8s-web-eth0", namespace="default", node="n1", containerID="c1"))
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("UPDATE object SET record = '{\"kind\": 7}' WHERE kind = 'WorkloadEndpoint'")
-    collector = Collector(store, allocator, grace_seconds=0)
-    for _ in range(2):
-        with pytest.raises(Invalid):
-            await collector.round()
-    assert await allocator.held("net.c1")
-    await store.close()
+async def test_a_pod_whose_record_cannot_be_read_is_not_gone_and_holds_up_no_other() -> None:
+    world = World()
+    await world.add("web")
+    await world.add("gone", endpoint=False)
+    await world.store.delete((await world.store.list(WorkloadEndpoint)).objects[0])
+    spoilt = await world.store.create(WorkloadEndpoint.make("n1-k8s-web-eth0", "default", node="n1", pod="web"))
+    world.store.spoil(spoilt)
+    await world.collector.round()
+    world.now += 15 * MINUTE
+    await world.collector.round()
+    assert await world.held() == ["net.web"]
+
+
+async def test_a_node_whose_record_cannot_be_read_is_not_gone() -> None:
+    world = World()
+    await world.add("young", "n2", endpoint=False)
+    world.store.spoil(await world.store.get(Node, "n2"))
+    await world.collector.round()
+    assert await world.held() == ["net.young"]
+
+
+async def test_a_block_that_cannot_be_read_keeps_its_handles_and_holds_up_no_other() -> None:
+    world = World()
+    await world.add("web", endpoint=False)
+    await world.add("gone", "n2", endpoint=False)
+    first = next(one for one in (await world.store.list(IPAMBlock)).objects if one.spec.affinity == "host:n1")
+    world.store.spoil(first)
+    await world.collector.round()
+    world.now += 15 * MINUTE
+    await world.collector.round()
+    assert [one.spec.handle_id for one in (await world.store.list(IPAMHandle)).objects] == ["net.web"]
+
+
+async def test_an_address_whose_handle_cannot_be_read_is_released() -> None:
+    world = World()
+    await world.add("gone", endpoint=False)
+    await world.add("other", endpoint=False)
+    world.store.spoil((await world.store.list(IPAMHandle)).objects[0])
+    await world.collector.round()
+    world.now += 15 * MINUTE
+    await world.collector.round()
+    assert await world.held() == []
