@@ -159,8 +159,8 @@ class Agent:
             case RouteChanged():
                 if not self.routing.writer.foreign_change(event, repair=self.settings.repair):
                     self._changed_host(Topic.NEXT_HOPS)
-            case LinkChanged(link=link, gone=gone):
-                if gone or not link.up:
+            case LinkChanged(link=link):
+                if self.host.takes_routes_along(event):
                     self.routing.lost_device(link)
                 self._changed_host(self.host.fold(event))
             case AddressChanged():

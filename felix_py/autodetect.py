@@ -99,7 +99,7 @@ def detect(
     """Return the node's address of IP version 4 or 6, with the prefix length it has on its device.
 
     source_towards: the kernel's source address towards a destination, None if there is no way. stored: the address that
-    the Node has; it is kept while it fits. warn: is told of several devices that fit, and which was chosen.
+    the Node has; it is kept while it fits. warn: is given a sentence on several devices that fit, and which was chosen.
     Raises AutodetectionError.
     """
     usable = [

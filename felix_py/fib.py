@@ -96,13 +96,21 @@ class Fib:
     def forget_device(self, device: int, among: Iterable[Prefix] | None = None) -> set[Prefix]:
         """Drop the routes through a device that went down or away: the kernel removes IPv4 ones without an event.
 
-        among: the prefixes that can have led through the device; None: any of the table's.
+        among: the prefixes that can have led through the device; None: any of the table's. Return those whose route is
+        to be looked at again. Of other programs' routes that have other hops too, only the hop is dropped.
         """
-        looked_at = self.held if among is None else [prefix for prefix in among if prefix in self.held]
-        lost = {prefix for prefix in looked_at if any(hop.device == device for hop in self.held[prefix].hops)}
+        lost = _through(device, self.held, among)
         for prefix in lost:
             del self.held[prefix]
-        return lost
+        in_our_way = _through(device, self.conflicting, among)
+        for prefix in in_our_way:
+            if (rest := _without(device, self.conflicting.pop(prefix))) is not None:
+                self.conflicting[prefix] = rest
+        for metric, prefix in self._foreign_through(device, among):
+            spec = self.foreign[prefix][metric]
+            rest = _without(device, spec)
+            self._fold_foreign(RouteChanged(prefix, rest or spec, gone=rest is None))
+        return lost | in_our_way
 
     def carried_out(self, plan: Plan) -> None:
         """Take over what a plan changes."""
@@ -116,6 +124,15 @@ class Fib:
             self.held.pop(prefix, None)
         else:
             self.held[prefix] = before
+
+    def _foreign_through(self, device: int, among: Iterable[Prefix] | None) -> list[tuple[int, Prefix]]:
+        looked_at = self.foreign if among is None else [prefix for prefix in among if prefix in self.foreign]
+        return [
+            (metric, prefix)
+            for prefix in looked_at
+            for metric, spec in self.foreign[prefix].items()
+            if any(hop.device == device for hop in spec.hops)
+        ]
 
     def _fold_foreign(self, event: RouteChanged) -> None:
         beside = self.foreign.setdefault(event.prefix, {})
@@ -132,6 +149,19 @@ class Fib:
         return min(better, key=lambda spec: spec.metric) if better else None
 
 
+def _through(device: int, routes: Mapping[Prefix, RouteSpec], among: Iterable[Prefix] | None) -> set[Prefix]:
+    looked_at = routes.items() if among is None else [(one, routes[one]) for one in among if one in routes]
+    return {prefix for prefix, spec in looked_at for hop in spec.hops if hop.device == device}
+
+
+def _without(device: int, spec: RouteSpec) -> RouteSpec | None:
+    """Return a route without its hops by a device, None if there are no others."""
+    hops = tuple(hop for hop in spec.hops if hop.device != device)
+    if len(hops) == len(spec.hops):
+        return spec
+    return spec._replace(hops=hops) if hops else None
+
+
 def steps(
     rib: Rib, fib: Fib, prefixes: Iterable[Prefix], removable: Collection[int], withdrawn: Collection[Prefix] = ()
 ) -> Plan:
@@ -139,7 +169,7 @@ def steps(
 
     removable: the protocol numbers whose routes may be removed by now. Nothing is removed on a guess: not
     before the datastore is in sync (local routes), nor before the peers' end-of-RIB (learned ones). withdrawn: what the
-    peers withdrew in this life is known, and waits for nobody.
+    peers withdrew since the start is known, and waits for no end-of-RIB.
     """
     put: list[tuple[Prefix, RouteSpec]] = []
     remove: list[tuple[Prefix, RouteSpec]] = []

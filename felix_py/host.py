@@ -12,6 +12,7 @@ from felix_py.autodetect import EXCLUDED
 from felix_py.topics import Topic
 from kernel.events import AddressChanged, LinkChanged
 from kernel.link_codec import InterfaceAddress, Link
+from kernel.route import LINK_SCOPE
 
 DEFAULT_MTU = 1500
 
@@ -92,6 +93,14 @@ class Host:
     def is_pods(self, name: str) -> bool:
         return name.startswith(self._pod_prefix)
 
+    def takes_routes_along(self, event: LinkChanged) -> bool:
+        """Whether a device, with this event, goes down or away that routes may lead through: one that was up.
+
+        A device that only loses its carrier keeps them.
+        """
+        before = self._links.get(event.link.index)
+        return event.gone if before is None else before.up and (event.gone or not event.link.up)
+
     def was_pods(self, link: Link) -> bool:
         """Whether a device is a pod's, or was before DEL renamed it."""
         return link.index in self._pods or self.is_pods(link.name)
@@ -121,9 +130,6 @@ class Host:
             topic |= Topic.TUNNEL_DEVICES
         if before is None or gone or (before.up, before.carrier) != (link.up, link.carrier):
             topic |= Topic.NEXT_HOPS
-        # Routes lead only through a device that was up; one that is made, as for a container, takes none with it.
-        if before is not None and before.up and (gone or not link.up or (before.carrier and not link.carrier)):
-            topic |= Topic.HELD
         return topic
 
     def _is_only_pods(self, link: Link, before: Link | None, gone: bool) -> bool:
@@ -137,7 +143,8 @@ class Host:
 
     def _fold_address(self, address: InterfaceAddress, gone: bool) -> Topic:
         """Take in an address. With one that goes the kernel drops IPv4 routes without an event: those that send from
-        it, and with the last one all of the device, a pod's too. (Pods' devices have IPv6 addresses that go with them.)
+        it, and with the last one all of the device, a pod's too. No route sends from an IPv6 link-local address, which
+        goes with each device that goes down.
         """
         of_device = self._addresses.setdefault(address.index, set())
         if gone:
@@ -145,7 +152,7 @@ class Host:
         else:
             of_device.add(address)
         topic = Topic.NEXT_HOPS
-        if gone and (len(address.address) == 4 or address.index not in self._pods):
+        if gone and (len(address.address) == 4 or (address.scope != LINK_SCOPE and address.index not in self._pods)):
             topic |= Topic.HELD
         if self._names.get(address.index) in self._tunnel_devices:
             topic |= Topic.TUNNEL_DEVICES

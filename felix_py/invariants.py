@@ -158,7 +158,7 @@ INVARIANTS: tuple[Callable[[NodeRecords, Local], Iterable[str]], ...] = (
 def violations(records: NodeRecords, local: Local) -> list[Violation]:
     """Return everything that is wrong, numbered from 1 in the order of `INVARIANTS`.
 
-    What a record that nobody foresaw keeps from being checked is wrong too.
+    What an unforeseen record keeps from being checked is wrong too.
     """
     found = []
     for number, predicate in enumerate(INVARIANTS, 1):

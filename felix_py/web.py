@@ -110,7 +110,7 @@ class WebServer:
     def _made(self, target: str, making: asyncio.Future[Page]) -> None:
         del self._making[target]
         if not making.cancelled():
-            making.exception()  # it is told to those who still wait
+            making.exception()  # those who still wait get it
 
 
 def text_page(status: HTTPStatus, text: str) -> Page:

@@ -279,6 +279,17 @@ async def test_routes_that_went_with_an_address_are_back_though_the_address_is_t
         await until(lambda: one.kernel.held(REMOTE) == LEARNED)
 
 
+async def test_a_device_of_the_host_that_was_down_has_its_routes_again_without_a_dump(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path)
+    async with one.running():
+        one.peers.report(FROM_N2)
+        await until(lambda: one.kernel.held(REMOTE) == LEARNED)
+        one.kernel.report(one.kernel.set_link(replace(ETH0, up=False)), one.kernel.set_link(ETH0))
+        assert one.kernel.held(REMOTE) is None
+        await until(lambda: one.kernel.held(REMOTE) == LEARNED)
+        assert one.kernel.dumps == 1
+
+
 async def test_a_write_of_ours_that_hit_a_foreign_route_is_reported(tmp_path: Path) -> None:
     one = FakeNode(tmp_path)
     async with one.running() as agent:

@@ -16,6 +16,7 @@ from net.prefix import Prefix
 OURS = Ownership()
 BLOCK = Prefix.parse("10.65.1.0/26")
 POD = Prefix.parse("10.65.1.2/32")
+REMOTE = Prefix.parse("10.65.2.0/26")
 HOLE = RouteSpec(80, kind=BLACKHOLE, metric=1030)
 DEVICE = RouteSpec(80, hops=(NextHop(7),), metric=1030, scope=253)
 LEARNED = RouteSpec(81, hops=(NextHop(2, bytes([192, 0, 2, 2])),), metric=1030)
@@ -100,6 +101,17 @@ def test_a_device_that_goes_takes_its_routes_along() -> None:
     fib.load([(POD, DEVICE), (BLOCK, HOLE)])
     assert fib.forget_device(7) == {POD}
     assert fib.held == {BLOCK: HOLE}
+
+
+def test_a_device_that_goes_takes_the_routes_of_others_along_but_for_their_other_hops() -> None:
+    fib, both = Fib(), (NextHop(7), NextHop(8))
+    static, wide = RouteSpec(4, hops=(NextHop(7),), metric=0), RouteSpec(4, hops=both, metric=5)
+    fib.load([(POD, static), (POD, wide), (BLOCK, static), (REMOTE, static._replace(metric=1030))])
+    assert fib.forget_device(7) == {REMOTE}  # ours may be put there now
+    assert not fib.conflicting
+    assert fib.foreign == {POD: {5: wide._replace(hops=(NextHop(8),))}}
+    assert fib.forget_device(8, among=[BLOCK]) == set()
+    assert POD in fib.foreign
 
 
 prefixes = st.sampled_from([Prefix.parse(f"10.65.{n}.0/26") for n in range(4)] + [POD, Prefix.parse("fd00::1/128")])
