@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from typing import Any, Final
 
 from cni.add import AddVerb
 from cni.attacher import Attacher
@@ -29,6 +29,14 @@ from ipam.allocator import Allocator
 from ipam.errors import BadPool, Contention, IpamError, NoPools, NotInPool
 from kernel.netlink import KernelError
 from kernel.netns import CLONE_NEWNET, kind_of
+
+LEFT: Final = {
+    "ADD": "everything is undone",
+    "DEL": "what is gone stays gone, and the DEL may be repeated for the rest",
+    "CHECK": "nothing was changed",
+    "GC": "what is gone stays gone, and the next GC removes the rest",
+}
+"""What a verb that fails leaves."""
 
 
 class Verbs:
@@ -75,7 +83,7 @@ class Verbs:
             case "STATUS":
                 await self._status.run(request)
             case "GC":
-                with translated(f"GC of network {request.network.name}"):
+                with translated(f"GC of network {request.network.name}", LEFT["GC"]):
                     await self._gc.run(request)
             case "ADD":
                 self._observe(request)
@@ -95,13 +103,17 @@ class Verbs:
     async def _exclusively(self, request: CniRequest) -> AsyncIterator[None]:
         tried = f"{request.verb} {describe(request.attachment, request.pod)}"
         limit = self._settings.timeout_seconds
-        with translated(tried):
+        left, begun = LEFT[request.verb], False
+        with translated(tried, left):
             try:
                 async with asyncio.timeout(limit), self.locks.hold(*lock_keys(request.attachment, request.pod)):
+                    begun = True
                     yield
             except TimeoutError:
+                if not begun:
+                    left = "another request for this container or pod was not done either, and nothing was begun"
                 raise CniError(
-                    Code.TRY_AGAIN, f"{tried}: not done within {limit:g} s and undone; try again later"
+                    Code.TRY_AGAIN, f"{tried}: not done within {limit:g} s; {left}; try again later"
                 ) from None
 
 
@@ -119,8 +131,8 @@ def pod_namespace(request: CniRequest, netns: int | None) -> int:
 
 
 @contextmanager
-def translated(tried: str) -> Iterator[None]:
-    """Give every error that is known here its CNI code and, in front of its sentence, what was tried."""
+def translated(tried: str, left: str) -> Iterator[None]:
+    """Give every error that is known here its CNI code, what was tried before its sentence, and what is left behind."""
     try:
         yield
     except (Unavailable, Conflict, Contention, BadRecord) as error:
@@ -130,4 +142,4 @@ def translated(tried: str) -> Iterator[None]:
     except IpamError as error:
         raise CniError(Code.NO_ADDRESS, f"{tried}: {error}") from error
     except KernelError as error:
-        raise CniError(Code.KERNEL, f"{tried}: {error}; everything is undone") from error
+        raise CniError(Code.KERNEL, f"{tried}: {error}; {left}") from error

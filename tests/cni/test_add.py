@@ -77,7 +77,7 @@ async def test_a_node_that_cannot_be_read_is_code_11_and_leaves_nothing(tmp_path
     store = MemoryStore()
     async with in_memory(tmp_path, store) as node:
         store.spoil(await store.get(Node, NODE))
-        with pytest.raises(CniError, match="Node") as refused, translated("ADD"):
+        with pytest.raises(CniError, match="Node") as refused, translated("ADD", ""):
             await node.add()
         assert refused.value.code == 11
         assert await node.holds_nothing()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
@@ -18,12 +19,13 @@ from cni.journal import Journal
 from cni.locks import lock_keys
 from cni.protocol import CniError, CniRequest, Code, parse
 from cni.settings import CniSettings
-from cni.verbs import Verbs, pod_namespace, translated
+from cni.verbs import LEFT, Verbs, pod_namespace, translated
 from cni.veth import Veth
 from datastore.errors import Conflict, Invalid, Unavailable
 from ipam.allocator import Allocator
 from ipam.errors import BadPool, Contention, Exhausted, NoPools, NotInPool
 from kernel.netlink import KernelError
+from kernel.netns import new_network_namespace
 from tests.cni.conftest import call, configuration, open_namespaces
 from tests.cni.node import on_a_node, serving_node
 
@@ -42,7 +44,7 @@ KNOWN: list[tuple[Exception, int]] = [
 
 @pytest.mark.parametrize(("error", "code"), KNOWN, ids=[type(error).__name__ for error, _ in KNOWN])
 def test_every_known_error_has_a_code_and_says_what_was_tried(error: Exception, code: int) -> None:
-    with pytest.raises(CniError) as caught, translated("ADD default/web-1"):
+    with pytest.raises(CniError) as caught, translated("ADD default/web-1", LEFT["ADD"]):
         raise error
     assert caught.value.code == code
     assert caught.value.sentence.startswith(f"ADD default/web-1: {error}")
@@ -50,7 +52,7 @@ def test_every_known_error_has_a_code_and_says_what_was_tried(error: Exception, 
 
 def test_an_error_that_has_a_code_already_and_an_unknown_one_pass_unchanged() -> None:
     for error in (CniError(Code.DIFFERENT, "different"), ZeroDivisionError()):
-        with pytest.raises(type(error)) as caught, translated("CHECK"):
+        with pytest.raises(type(error)) as caught, translated("CHECK", LEFT["CHECK"]):
             raise error
         assert caught.value is error
 
@@ -110,13 +112,28 @@ def test_the_nodes_own_namespace_is_a_pods_only_where_the_runtime_insists() -> N
         assert pod_namespace(request("ADD", CNI_NETNS_OVERRIDE="TRUE"), own.fileno()) == own.fileno()
 
 
-async def test_a_request_that_takes_too_long_is_given_up_with_code_11() -> None:
+async def test_a_request_that_waits_too_long_is_given_up_with_code_11() -> None:
     async with verbs(timeout_seconds=0.05) as serving:
         late = request("DEL")
         async with serving.locks.hold(*lock_keys(late.attachment, late.pod)):
-            with pytest.raises(CniError, match=r"not done within 0\.05 s") as refused:
+            with pytest.raises(CniError, match=r"not done within 0\.05 s; .* nothing was begun") as refused:
                 await serving.run(late, None)
     assert refused.value.code == 11
+
+
+@pytest.mark.parametrize("verb", ["ADD", "DEL", "CHECK"])
+async def test_a_request_that_takes_too_long_says_what_it_left(verb: str) -> None:
+    async def never(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    async with verbs(timeout_seconds=0.05) as serving:
+        serving._add.run = serving._del.run = serving._check.run = never  # type: ignore[method-assign, assignment]
+        netns = new_network_namespace()
+        with pytest.raises(CniError) as refused:
+            await serving.run(request(verb), netns)
+        os.close(netns)
+    assert refused.value.sentence.endswith(f"not done within 0.05 s; {LEFT[verb]}; try again later")
+    assert ("undone" in refused.value.sentence) == (verb == "ADD")
 
 
 @on_a_node
