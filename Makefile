@@ -15,11 +15,14 @@ endif
 ifneq ($(filter test test-kernel lab-ipip,$(MAKECMDGOALS)),)
 DEBIAN += qemu-system-x86 busybox-static kmod
 endif
+ifneq ($(filter test test-runtimes,$(MAKECMDGOALS)),)
+DEBIAN += systemd containerd runc busybox-static iptables
+endif
 MISSING  := $(shell for p in $(DEBIAN); do \
               [ -n "$$(dpkg-query -W -f='$${db:Status-Status}' $$p 2>/dev/null | grep -x installed)" ] || echo $$p; done)
 INSTALL  := apt-get install -y --no-install-recommends $(MISSING)
 
-.PHONY: lab lab-ipip test test-labs test-packages test-kernel lint bench clean setup packages
+.PHONY: lab lab-ipip test test-labs test-packages test-runtimes test-kernel lint bench clean setup packages
 .DEFAULT_GOAL := lab
 
 lab: setup
@@ -34,20 +37,25 @@ lab-ipip: setup
 test-kernel: setup
 	$(VMRUN) --timeout 900 -- $(PY) -m tests.vm.ipip
 
-# Labs mostly wait and the rest mostly computes, so the two halves of the tests run side by side.
+# Labs and container runtimes mostly wait and the rest mostly computes, so these parts of the tests run side by side.
 test: lint
-	@echo "labs and packages are tested side by side; each prints its result at its end, after some minutes"
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-labs test-packages
+	@echo "labs, runtimes and packages are tested side by side; each prints its result at its end, after some minutes"
+	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target test-labs test-packages test-runtimes
 	$(PY) -m felixctl lab run $(SPEC) --json build/lab.json --svg build/lab.svg
 	$(VMRUN) -- $(PY) -m tests.vm.ipip short
 
 LABS := tests/lab tests/scenarios
+RUNTIMES := tests/runtimes
 
 test-labs: setup
 	$(PY) -m pytest -q $(LABS)
 
 test-packages: setup
-	$(PY) -m pytest -q $(addprefix --ignore=,$(LABS))
+	$(PY) -m pytest -q $(addprefix --ignore=,$(LABS) $(RUNTIMES))
+
+# Real container runtimes on plain machines that systemd runs, installed as docs/standalone.md says.
+test-runtimes: setup
+	$(PY) -m pytest -q $(RUNTIMES)
 
 lint: setup
 	$(VENV)/bin/ruff check .
