@@ -15,6 +15,9 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from felixctl.resources.yaml_nodes import DEEPEST, RESOLVERS, nodes
+from felixctl.resources.yaml_values import decimal, integer, value_of
+
 Body = dict[str, Any]
 
 
@@ -25,116 +28,211 @@ class Document(NamedTuple):
     body: Body
 
 
+class Reading(NamedTuple):
+    """What a text holds: its resources, and a sentence with its place for each thing in it that is none."""
+
+    documents: list[Document]
+    mistakes: list[str]
+
+
 class MalformedDocumentError(Exception):
-    """The text is not YAML, or something in it is no resource; the message names the place."""
+    """The text is not one value in YAML or JSON; the message names the place."""
 
 
-class _Reader(yaml.SafeLoader):
-    """Reads the core schema of YAML 1.2, without values that contain themselves."""
-
-    def construct_document(self, node: yaml.Node) -> Any:
-        """Return the document's value; one that contains itself through an anchor is an error."""
-        self.deep_construct = True
-        return super().construct_document(node)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Return the mapping; a repeated key is an error: one of the two values would be lost silently."""
-        self.flatten_mapping(node)
-        seen: set[object] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, str):
-                raise _rejected(f"key {key!r} is not text", key_node)
-            if key in seen:
-                raise _rejected(f"key {key!r} is given twice", key_node)
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-def _rejected(why: str, node: yaml.Node) -> yaml.MarkedYAMLError:
-    return yaml.constructor.ConstructorError(None, None, why, node.start_mark)
-
-
-_Resolvers = Mapping[Any, list[tuple[str, re.Pattern[str]]]]
-_Reader.yaml_implicit_resolvers = {}
-for _tag, _pattern, _first in (
-    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
-    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
-    ("float", r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", "-+.0123456789"),
-    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
-    ("merge", r"<<", "<"),
-):
-    _Reader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"(?:{_pattern})$"), list(_first))
-_CORE_SCHEMA: _Resolvers = _Reader.yaml_implicit_resolvers
-
-
-def _integer(reader: _Reader, node: yaml.ScalarNode) -> int:
-    text = reader.construct_scalar(node)
-    return int(text, 8 if text.startswith("0o") else 16 if text.startswith("0x") else 10)
-
-
-def _float(reader: _Reader, node: yaml.ScalarNode) -> float:
-    return float(reader.construct_scalar(node))
-
-
-_Reader.add_constructor("tag:yaml.org,2002:int", _integer)
-_Reader.add_constructor("tag:yaml.org,2002:float", _float)
-
-
-def read(text: str, name: str) -> list[Document]:
+def read(text: str, name: str) -> Reading:
     """Return the resources in `text`; several documents, kinds …List and bare sequences are flattened.
 
-    `name` is what messages call the text, such as its file. JSON is YAML, too.
-    Raises MalformedDocumentError: not YAML, or something in it is not a resource.
+    `name` is what messages call the text, such as its file. What is JSON is read as JSON, all else as YAML. A document
+    that cannot be read does not hide those after it.
     """
-    return [document for value, line in _values(text, name) for document in _resources(value, f"{name}, line {line}")]
+    documents: list[Document] = []
+    mistakes: list[str] = []
+    for found in _values(text):
+        if isinstance(found, _Mistake):
+            mistakes.append(f"read {name}{found.place}: {found.why}")
+            continue
+        for resource in _resources(found.value, f"{name}, line {found.line}"):
+            if isinstance(resource, Document):
+                documents.append(resource)
+            else:
+                mistakes.append(resource)
+    return Reading(documents, mistakes)
 
 
 def yaml_value(text: str) -> Any:
     """Return the single value in a YAML or JSON text. Raises MalformedDocumentError."""
-    values = [value for value, _ in _values(text, "it")]
+    found = list(_values(text))
+    for one in found:
+        if isinstance(one, _Mistake):
+            raise MalformedDocumentError(f"read it{one.place}: {one.why}")
+    values = [one.value for one in found if isinstance(one, _Value)]
     if len(values) != 1:
         raise MalformedDocumentError(f"it holds {len(values)} documents")
     return values[0]
 
 
-def _values(text: str, name: str) -> list[tuple[Any, int]]:
-    """Return each document's value, and the line at which it begins."""
-    try:
-        reader = _Reader(text)
-        return [(reader.construct_document(node), node.start_mark.line + 1) for node in _nodes(reader)]
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise MalformedDocumentError(f"read {name}{place}: {error.problem or error.context}") from error
-    except RecursionError:
-        raise MalformedDocumentError(f"read {name}: it is nested too deeply") from None
-    except yaml.YAMLError as error:  # a character that YAML does not allow has no mark
-        raise MalformedDocumentError(f"read {name}: {' '.join(str(error).split())}") from error
+class _Value(NamedTuple):
+    value: Any
+    line: int
+    """Where it begins; the first line is 1."""
 
 
-def _nodes(reader: _Reader) -> Iterator[yaml.Node]:
-    while reader.check_node():
-        node = reader.get_node()
-        if node is not None:
-            yield node
+class _Mistake(NamedTuple):
+    place: str
+    why: str
 
 
-def _resources(value: Any, place: str) -> Iterator[Document]:
+def _values(text: str) -> Iterator[_Value | _Mistake]:
+    """Yield each document's value, and why one has none."""
+    for before, lines in _pieces(text):
+        found = _json_values(lines, before)
+        yield from _yaml_values("".join(lines), before) if found is None else found
+
+
+def _pieces(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the lines of each document, cut at its `---`, and the number of lines before it.
+
+    Wherever a line begins so, another document begins (YAML 1.2 §9.1.2); its directives stand before that line.
+    """
+    lines = _LINE.findall(text)
+    begin, directives = 0, None
+    for number, line in enumerate(lines):
+        bare = line.lstrip(_BYTE_ORDER_MARK)
+        if bare.startswith("%"):
+            directives = number if directives is None else directives
+        elif bare.startswith("---") and not bare[3:4].strip():
+            cut = number if directives is None else directives
+            if cut > begin:
+                yield begin, lines[begin:cut]
+            begin, directives = cut, None
+        elif bare.strip() and not bare.startswith("#"):
+            directives = None
+    yield begin, lines[begin:]
+
+
+_BYTE_ORDER_MARK = "\ufeff"
+_LINE = re.compile(r"[^\r\n\x85\u2028\u2029]*(?:\r\n|[\r\n\x85\u2028\u2029]|\Z)")
+
+
+def _json_values(lines: list[str], before: int) -> list[_Value] | None:
+    """Return the values of one or more JSON texts in a row; None if this is not JSON, or not well-formed.
+
+    Then the YAML reader looks at it, as YAML holds most of JSON, and knows the place of a mistake.
+    """
+    text = "".join(lines)
+    line, at = before + 1, _MARKER.match(text).end()  # type: ignore[union-attr]
+    found: list[_Value] = []
+    while (begin := _JSON_SPACE.match(text, at).end()) < len(text):  # type: ignore[union-attr]
+        if text[begin] not in "{[":
+            return None
+        line += text.count("\n", at, begin)
+        try:
+            value, at = _JSON.raw_decode(text, begin)
+            _check(value, 0)
+        except (ValueError, RecursionError):
+            return None
+        found.append(_Value(value, line))
+        line += text.count("\n", begin, at)
+    return found
+
+
+_MARKER = re.compile(r"\ufeff*(?:---(?=\s|\Z))?")
+_JSON_SPACE = re.compile(r"[ \t\r\n\ufeff]*")
+
+
+def _mapping(pairs: list[tuple[str, Any]]) -> Body:
+    mapping = dict(pairs)
+    if len(mapping) < len(pairs):
+        raise ValueError("a key is given twice")
+    return mapping
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is no number in JSON")
+
+
+_JSON = json.JSONDecoder(object_pairs_hook=_mapping, parse_int=integer, parse_float=decimal, parse_constant=_no_number)
+
+
+def _check(value: Any, depth: int) -> None:
+    """Raise ValueError for what JSON can write and no resource can hold: half a character, endless nesting."""
+    match value:
+        case str():
+            value.encode()
+        case dict() | list() if depth == DEEPEST:
+            raise ValueError(f"more than {DEEPEST} levels are nested")
+        case dict():
+            for key, inner in value.items():
+                key.encode()
+                _check(inner, depth + 1)
+        case list():
+            for inner in value:
+                _check(inner, depth + 1)
+
+
+def _yaml_values(text: str, before: int) -> Iterator[_Value | _Mistake]:
+    found = nodes(text)
+    while True:
+        try:
+            node = next(found)
+        except StopIteration:
+            return
+        except yaml.YAMLError as error:
+            yield _mistake(error, text, before)
+            return
+        try:
+            yield _Value(value_of(node, len(text)), before + node.start_mark.line + 1)
+        except yaml.YAMLError as error:
+            yield _mistake(error, text, before)
+
+
+def _mistake(error: yaml.YAMLError, text: str, before: int) -> _Mistake:
+    match error:
+        case yaml.MarkedYAMLError(problem_mark=yaml.Mark() as mark):
+            place = f", line {before + mark.line + 1}, column {mark.column + 1}"
+            begun = error.context_mark
+            within = f" ({error.context} that begins in line {before + begun.line + 1})" if begun else ""
+            return _Mistake(place, f"{error.problem}{_tab_before(mark, error)}{within}")
+        case yaml.reader.ReaderError(position=int(position), character=int(character)):
+            line = before + text.count("\n", 0, position) + 1
+            return _Mistake(f", line {line}", f"the character U+{character:04X} is not allowed in YAML")
+        case _:
+            return _Mistake("", " ".join(str(error).split()))
+
+
+def _tab_before(mark: yaml.Mark, error: yaml.MarkedYAMLError) -> str:
+    """Return a hint where the reader stumbles in a line that is indented by a tab, be it behind a `-`."""
+    read = mark.buffer or ""
+    indentation = _INDENTATION.match(read, read.rfind("\n", 0, mark.pointer) + 1)
+    if indentation and "\t" in indentation[0] and "tab" not in (error.problem or ""):
+        return "; a tab stands in the line's indentation, where YAML takes spaces only"
+    return ""
+
+
+_INDENTATION = re.compile(r" *(?:[-?:]?[ \t]+)*")
+
+
+def _resources(value: Any, place: str) -> Iterator[Document | str]:
+    """Yield the resources in a document, and a sentence for each thing that is none."""
     match value:
         case None:
             return
-        case {"kind": str() as kind, "items": list() as items} if kind.endswith("List"):
-            yield from _items(items, place)
+        case {"kind": str(kind), **rest} if kind.endswith("List"):
+            if unknown := ", ".join(sorted(map(str, rest.keys() - {"apiVersion", "metadata", "items"}))):
+                yield f"read {place}: a {kind} has no field {unknown}"
+            yield from _items(rest.get("items") or [], place)
         case list() as items:
             yield from _items(items, place)
         case dict():
             yield Document(place, value)
         case _:
-            raise MalformedDocumentError(f"read {place}: found {value!r:.60} where a resource should be")
+            yield f"read {place}: found {value!r:.60} where a resource should be"
 
 
-def _items(items: list[Any], place: str) -> Iterator[Document]:
+def _items(items: Any, place: str) -> Iterator[Document | str]:
+    if not isinstance(items, list):
+        yield f"read {place}: items is not a list"
+        return
     for number, item in enumerate(items, 1):
         yield from _resources(item, f"{place}, item {number}")
 
@@ -154,7 +252,10 @@ def _written_text(writer: _Writer, text: str) -> yaml.Node:
 
 def _reads_as_another(text: str) -> bool:
     """Whether plain text is another type in YAML 1.1 (`on`, `1:30`, a date) or in 1.2 (`0o17`)."""
-    return any(_resolved(resolvers, text) for resolvers in (_Writer.yaml_implicit_resolvers, _CORE_SCHEMA))
+    return any(_resolved(resolvers, text) for resolvers in (_Writer.yaml_implicit_resolvers, RESOLVERS))
+
+
+_Resolvers = Mapping[Any, list[tuple[str, re.Pattern[str]]]]
 
 
 def _resolved(resolvers: _Resolvers, text: str) -> bool:

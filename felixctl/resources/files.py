@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from felixctl.errors import MISUSED, CommandError, RejectedError
 from felixctl.resources import plan
-from felixctl.resources.documents import Document, MalformedDocumentError, read
+from felixctl.resources.documents import Reading, read
 from felixctl.resources.plan import Manifest
 
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -19,26 +19,25 @@ def read_manifests(files: Sequence[str] | None, recursive: bool, namespace: str 
     """Return the resources in the files. Raises CommandError: no file is named, or something in one is no resource."""
     if not files:
         raise CommandError("no file is named: give -f FILE, or -f - for the standard input", MISUSED)
+    readings = [reading for file in files for reading in _readings(file, recursive)]
+    mistakes = [mistake for reading in readings for mistake in reading.mistakes]
     try:
-        documents = [document for file in files for document in _documents(file, recursive)]
-        found = plan.manifests_in(documents, namespace)
-    except (MalformedDocumentError, RejectedError) as error:
-        sentences = error.sentences if isinstance(error, RejectedError) else (str(error),)
-        raise CommandError((*sentences, "nothing was written")) from None
+        found = plan.manifests_in((one for reading in readings for one in reading.documents), namespace)
+    except RejectedError as error:
+        mistakes += error.sentences
+    if mistakes:
+        raise CommandError((*mistakes, "nothing was written"))
     if not found:
         raise CommandError(f"read {', '.join(files)}: there is no resource in it, so nothing was written")
     return found
 
 
-def _documents(file: str, recursive: bool) -> list[Document]:
+def _readings(file: str, recursive: bool) -> Iterator[Reading]:
     if file == "-":
-        return read(_text("standard input", sys.stdin.read), "standard input")
-    paths = _paths(Path(file), recursive)
-    return [
-        document
-        for path in paths
-        for document in read(_text(str(path), partial(path.read_text, encoding="utf-8")), str(path))
-    ]
+        yield _reading("standard input", sys.stdin.buffer.read)
+        return
+    for path in _paths(Path(file), recursive):
+        yield _reading(str(path), path.read_bytes)
 
 
 def _paths(path: Path, recursive: bool) -> list[Path]:
@@ -48,10 +47,12 @@ def _paths(path: Path, recursive: bool) -> list[Path]:
     return sorted(found for found in inside if found.suffix in SUFFIXES and found.is_file())
 
 
-def _text(name: str, reading: Callable[[], str]) -> str:
+def _reading(name: str, reading: Callable[[], bytes]) -> Reading:
+    """Return what a file holds. It is in UTF-8, or in UTF-16 or 32 as a byte order mark or its first bytes show."""
     try:
-        return reading()
+        data = reading()
+        return read(data.decode(json.detect_encoding(data)), name)
     except OSError as error:
-        raise CommandError(f"read {name}: {error.strerror}; nothing was written") from None
-    except UnicodeDecodeError:
-        raise CommandError(f"read {name}: it is not UTF-8 text; nothing was written") from None
+        return Reading([], [f"read {name}: {error.strerror}"])
+    except UnicodeDecodeError as error:
+        return Reading([], [f"read {name}: it is not {error.encoding.upper()} text"])

@@ -27,7 +27,7 @@ class Felixctl:
 
     def __call__(self, *arguments: str, stdin: str = "") -> Ended:
         self._monkeypatch.setattr("sys.argv", ["felixctl", *arguments])
-        self._monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
+        self._monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
         self._capsys.readouterr()
         status = 0
         try:

@@ -70,23 +70,23 @@ async def test_a_change_that_lost_a_race_is_planned_again(store: Store) -> None:
 async def test_a_change_that_loses_every_race_fails_and_writes_nothing(store: Store) -> None:
     losing = FailingStore(store, *(Conflict("another writer was faster") for _ in range(apply.ATTEMPTS)))
     with pytest.raises(Conflict):
-        await apply.carry_out(losing, plan.manifests_in(read(POOLS, "f")), plan.applied)
+        await apply.carry_out(losing, plan.manifests_in(read(POOLS, "f").documents), plan.applied)
     assert await names(store) == []
 
 
 async def test_a_store_that_writes_one_by_one_says_how_many_were_written(store: Store) -> None:
     failing = FailingStore(store, None, Unavailable("the store is away"), atomic=False)
     with pytest.raises(CommandError, match="the store is away; 1 of 2 were written before"):
-        await apply.carry_out(failing, plan.manifests_in(read(POOLS, "f")), plan.applied)
+        await apply.carry_out(failing, plan.manifests_in(read(POOLS, "f").documents), plan.applied)
     assert await names(store) == ["a"]
-    await apply.carry_out(failing, plan.manifests_in(read(POOLS, "f")), plan.applied)
+    await apply.carry_out(failing, plan.manifests_in(read(POOLS, "f").documents), plan.applied)
     assert await names(store) == ["a", "b"]
 
 
 async def test_a_store_that_fails_as_a_whole_has_written_nothing(store: Store) -> None:
     failing = FailingStore(store, Unavailable("the store is away"))
     with pytest.raises(Unavailable):
-        await apply.carry_out(failing, plan.manifests_in(read(POOLS, "f")), plan.applied)
+        await apply.carry_out(failing, plan.manifests_in(read(POOLS, "f").documents), plan.applied)
     assert await names(store) == []
 
 
