@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import tarfile
 import time
@@ -49,6 +50,7 @@ LOGS = (
 LONGEST_LOG = 5_000_000
 """Of a longer file only the end is taken."""
 COMMAND_SECONDS = 10.0
+_FIRST_WHOLE_LINE = re.compile(r"\A[^\n]*+\n?(?:[ \t][^\n]*+\n|\n)*")
 
 
 @dataclass(slots=True)
@@ -63,7 +65,7 @@ class Archive:
         try:
             self.files[name] = redaction.text(reading())
         except (OSError, CommandError, subprocess.SubprocessError, ValueError) as error:
-            self.unread.append(f"{name}: {' '.join(str(error).split())}")
+            self.unread.append(redaction.text(f"{name}: {' '.join(str(error).split())}"))
 
 
 def collect(run_dir: Path, url: str, logs: Sequence[Path], root: Path = Path("/")) -> Archive:
@@ -107,9 +109,12 @@ def _found(root: Path, patterns: Sequence[str]) -> Iterator[Path]:
 
 
 def _end_of(path: Path) -> str:
+    """Return the last whole lines of a file. A line that goes on with one that was cut off goes with it."""
     with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - LONGEST_LOG))
-        return file.read().decode(errors="replace")
+        cut = max(0, path.stat().st_size - LONGEST_LOG)
+        file.seek(cut)
+        text = file.read().decode(errors="replace")
+    return _FIRST_WHOLE_LINE.sub("", text, count=1) if cut else text
 
 
 def _add_records(archive: Archive, url: str) -> None:
@@ -125,10 +130,10 @@ def _add_records(archive: Archive, url: str) -> None:
     try:
         found = reading(url, read)
     except CommandError as error:
-        archive.unread.append(f"datastore: {error}")
+        archive.unread.append(redaction.text(f"datastore: {error}"))
         return
     for kind, listed in found.items():
-        archive.unread += [f"datastore: {record.reason}" for record in listed.unreadable]
+        archive.unread += [redaction.text(f"datastore: {record.reason}") for record in listed.unreadable]
         if listed.objects:
             records = [redaction.record(resource.to_json()) for resource in listed.objects]
             archive.files[f"datastore/{kind}.yaml"] = to_yaml(records)

@@ -53,11 +53,12 @@ def test_what_could_not_be_read_is_listed_and_the_rest_is_there(felixctl: Felixc
     assert (ended.status, "File exists" in ended.err) == (1, True)
 
 
-def test_the_end_of_a_long_log_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(diags, "LONGEST_LOG", 4)
-    (tmp_path / "a.log").write_text("0123456789")
+def test_the_last_whole_lines_of_a_long_log_are_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a line that was cut, a secret could be left without its name."""
+    monkeypatch.setattr(diags, "LONGEST_LOG", 26)
+    (tmp_path / "a.log").write_text("password: hunter2\n  hunter2\n\nnext\nlast\n")
     archive = diags.collect(tmp_path, "sqlite:///nowhere/c.db", [tmp_path / "a.log"], root=tmp_path)
-    assert [text for name, text in archive.files.items() if name.endswith("a.log")] == ["6789"]
+    assert [text for name, text in archive.files.items() if name.endswith("a.log")] == ["next\nlast\n"]
 
 
 def test_a_record_that_cannot_be_read_is_listed(felixctl: Felixctl, tmp_path: Path) -> None:

@@ -1,0 +1,67 @@
+"""Which names say that what follows them is a secret.
+
+Pure. In doubt a name does. One that says where a secret is, or how it is handled, does not: `secretName`, `tokenFile`.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+
+
+class Hint(Enum):
+    """How plainly a name says it."""
+
+    PLAIN = "its value may follow without a sign: password x"
+    ASSIGNED = "only with a sign between: pass=x"
+
+
+CANDIDATE = re.compile(
+    r"passw|passphrase|secret|token|credential|bearer|cookie|authori[sz]ation|psk|pwd|md5|dockerc|signature"
+    r"|key|pass|auth|sig",
+    re.IGNORECASE,
+)
+"""What a name must contain, so that a long text is searched quickly."""
+_SEGMENT = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_PLAIN = re.compile(
+    r"passw|passphrase|secret|token|credential|bearer|keystring|connectionstring"
+    r"|(?:private|preshared|psk|api|access|auth|authentication|encryption|shared|session|master|signing|client|ssh|tls"
+    r"|wrapping|unlock|account|storage|license)keys?(?:data)?$"
+)
+_ASSIGNED = frozenset(("pass", "pwd", "psk", "sig", "signature", "md5", "cookie", "cookies", "authorization"))
+_WHOLE = frozenset(("auth", "setcookie", "proxyauthorization", "authorisation", "dockerconfigjson", "dockercfg"))
+_ABOUT = frozenset(
+    """
+    ref refs name names namespace namespaces path paths file files dir directory type kind count seconds minutes ttl
+    expiry expiration expires lifetime length size len policy mode url uri endpoint version enabled required optional
+    audience audiences issuer hash algorithm method timeout source sources store provider class review total from found
+    init
+    """.split()  # noqa: SIM905 - as text they take two lines
+)
+"""A name that ends so is about a secret and is none."""
+_NAMES_OF_OBJECTS = frozenset(("imagepullsecrets", "secretkeyselector"))
+
+
+def hint(name: str) -> Hint | None:
+    """Return how plainly a name says that a secret follows; None: it does not."""
+    name = name.rpartition("/")[2]
+    segments = [segment.lower() for segment in _SEGMENT.findall(name)]
+    joined = "".join(segments)
+    if not segments or segments[-1] in _ABOUT or joined in _NAMES_OF_OBJECTS:
+        return None
+    if _PLAIN.search(joined) or (segments[-1] == "psk"):
+        return Hint.PLAIN
+    if joined in _WHOLE or joined in _ASSIGNED or not _ASSIGNED.isdisjoint(segments) or _is_key_file(name):
+        return Hint.ASSIGNED
+    return None
+
+
+def refers(name: str) -> bool:
+    """Whether a name announces where a secret is: what stands below it are names."""
+    segments = [segment.lower() for segment in _SEGMENT.findall(name)]
+    return len(segments) > 1 and segments[-1] in ("ref", "name", "selector")
+
+
+def _is_key_file(name: str) -> bool:
+    """As the entries of a Secret are called: tls.key."""
+    return name.lower().endswith((".key", ".pem")) and len(name) > 4
