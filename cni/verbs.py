@@ -26,7 +26,7 @@ from cni.veth import HOST, Veth, netns_error
 from datastore.errors import BadRecord, Conflict, Invalid, Unavailable
 from datastore.store import Store
 from ipam.allocator import Allocator
-from ipam.errors import BadPool, Contention, IpamError, NoPools, NotInPool
+from ipam.errors import BadPool, Contention, IpamError, NoPools, NotInPool, UnfitAddress
 from kernel.netlink import KernelError
 from kernel.netns import CLONE_NEWNET, kind_of
 
@@ -137,7 +137,7 @@ def translated(tried: str, left: str) -> Iterator[None]:
         yield
     except (Unavailable, Conflict, Contention, BadRecord) as error:
         raise CniError(Code.TRY_AGAIN, f"{tried}: {error}; try again later") from error
-    except (BadPool, NoPools, NotInPool, Invalid) as error:
+    except (BadPool, NoPools, NotInPool, UnfitAddress, Invalid) as error:
         raise CniError(Code.INVALID_CONFIGURATION, f"{tried}: {error}") from error
     except IpamError as error:
         raise CniError(Code.NO_ADDRESS, f"{tried}: {error}") from error

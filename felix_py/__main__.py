@@ -128,6 +128,7 @@ async def _serve(settings: Settings) -> None:
                 sidecar,
                 tunnel,
                 observe=allocator.on_event,
+                avoid=allocator.avoid,
                 forward=partial(forward, pod_prefix=settings.interface_prefix),
             ),
         )

@@ -31,6 +31,7 @@ from felix_py.identity import Identity
 from felix_py.losses import Losses
 from felix_py.outputs import Due, Output, bring_in_line
 from felix_py.peering import Peering
+from felix_py.pool_surroundings import host_addresses, pool_notices
 from felix_py.progress import Progress
 from felix_py.routing import Routing
 from felix_py.settings import Settings, guid_file
@@ -71,6 +72,7 @@ class Agent:
         routing, peering = self.routing, self.peering
         return (
             Output("forwarding", on.FORWARDING, self._forward),
+            Output("pools", on.POOLS, self._look_at_pools, needed=False),
             Output("tunnel device", on.TUNNEL_DEVICE, self._apply_tunnel_device),
             Output("tunnel settings", on.TUNNEL_SETTINGS, routing.update_tunnels),
             Output("held routes", Topic.HELD, routing.writer.read_all),
@@ -227,6 +229,11 @@ class Agent:
 
     async def _forward(self) -> None:
         self.edges.forward(self.pod_families())
+
+    async def _look_at_pools(self) -> None:
+        """Say which pools overlap what they should not, and have no pod given an address of a host."""
+        self.edges.avoid(host_addresses(self.snapshot, self.host, self.routing.writer.fib))
+        self.log_notices(self.notices.put("pools", pool_notices(self.snapshot, self.host)))
 
     async def _apply_tunnel_device(self) -> None:
         self.edges.tunnel.apply(self.routing.tunnel_mtu() if self.routing.tunnel_wanted() else 0)

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from bgp.client import SidecarEvent
 from bgp.speaker import Attributes, Speaker
+from datastore.fields import Address
 from datastore.store import Store, WatchEvent
 from felix_py.topics import Topic
 from kernel.events import KernelEvent, Refused
@@ -89,6 +90,7 @@ class TunnelDevice(Protocol):
 @dataclass(frozen=True, slots=True)
 class Edges:
     """observe: is given every event of the store too: the allocator, which so needs no watch of its own.
+    avoid: is given the addresses of hosts, and whose each is: the allocator, which gives them to no pod.
     forward: lets packets of these IP versions through the host. Raises KernelError."""
 
     store: Store
@@ -96,4 +98,5 @@ class Edges:
     peers: PeersClient
     tunnel: TunnelDevice
     observe: Callable[[WatchEvent], Topic | None] = lambda event: None
+    avoid: Callable[[Mapping[Address, str]], None] = lambda hosts: None
     forward: Callable[[frozenset[int]], None] = lambda families: None

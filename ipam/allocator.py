@@ -27,7 +27,7 @@ from ipam.affinities import Affinities
 from ipam.batch import AssignAny, AssignExactly, Operation, Release, ReleaseHandle, Result
 from ipam.block_finder import BlockFinder, Search
 from ipam.block_writer import BlockWriter, MissingBlock
-from ipam.errors import ClaimConflict, Contention, Exhausted, ForeignBlock, IpamError, NotEmpty, NotInPool
+from ipam.errors import ClaimConflict, Contention, Exhausted, ForeignBlock, IpamError, NotEmpty, NotInPool, UnfitAddress
 from ipam.host_context import HostContext, HostContexts
 from ipam.names import affine_host, cidr_name, handle_name
 from ipam.reserved import Reserved
@@ -88,6 +88,10 @@ class Allocator:
         """
         self._contexts.on_event(event)
 
+    def avoid(self, hosts: Mapping[Address, str]) -> None:
+        """Give no pod one of these addresses, each with whose it is, nor one of a block that holds one."""
+        self._contexts.avoid(hosts)
+
     async def assign(self, request: AddressesWanted) -> Assignment:
         """Assign all the addresses of a request, or none.
 
@@ -112,13 +116,16 @@ class Allocator:
     async def assign_address(self, address: Address, request: AddressesWanted) -> Assignment:
         """Assign this one address to the request's handle; the request's counts and pools are ignored.
 
-        Not idempotent. Raises NotInPool, AlreadyAssigned, ForeignBlock (affinity is strict), ClaimConflict, Contention.
+        Not idempotent. Raises NotInPool, UnfitAddress, AlreadyAssigned, ForeignBlock (affinity is strict),
+        ClaimConflict, Contention.
         """
         context = await self._contexts.of(request.node)
         wanted = ip_network(address)
         pool = search.pool_of((pool for pool in context.pools if pool.allocatable), wanted)
         if pool is None:
             raise NotInPool(f"assign {address} to {request.handle}: it lies in no enabled pool; choose one that does")
+        if why := context.why_not(wanted):
+            raise UnfitAddress(f"assign {address} to {request.handle}: {why}; choose another address")
         cidr = search.block_around(pool, wanted)
         only_for = request.node if context.strict else None
         operation = AssignExactly(request.handle, request.attributes, address, only_for)

@@ -27,6 +27,10 @@ class NotInPool(IpamError):
     """The address lies in no enabled pool."""
 
 
+class UnfitAddress(IpamError):
+    """The address can't be a pod's, whatever pool it lies in: it is a host's, or none that is routed."""
+
+
 class AlreadyAssigned(IpamError):
     """The address is assigned already."""
 

@@ -7,9 +7,10 @@ It is a hint either way: what is decided from it is settled by compare-and-swap.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from datastore.cas import found_or_none
+from datastore.fields import Address, Interface, Network
 from datastore.group_commit import Batcher
 from datastore.kinds.ipam import BlockAffinity, IPAMConfig
 from datastore.kinds.node import Node
@@ -17,6 +18,8 @@ from datastore.kinds.pools import IPPool, IPReservation
 from datastore.store import Changed, Gone, InSync, Store, WatchEvent
 from ipam.affinities import Affinities
 from ipam.reserved import Reserved
+from ipam.surroundings import UNUSABLE, Networks, blocks_of_hosts, interface_addresses
+from net.address_range import lies_in
 
 CONTEXT_KINDS = (IPAMConfig, IPPool, IPReservation, Node, BlockAffinity)
 """The kinds that a context is made of."""
@@ -31,6 +34,8 @@ class HostContext:
     reservations: tuple[IPReservation, ...]
     node_labels: Mapping[str, str]
     affinities: tuple[BlockAffinity, ...]
+    blocks_of_hosts: Networks = field(default_factory=dict)
+    """Blocks that hold an address of a node or router, and whose: they are left alone."""
 
     @property
     def strict(self) -> bool:
@@ -48,8 +53,14 @@ class HostContext:
         return self.config.spec.ip_cooldown_seconds if self.config else 0
 
     def reserved(self, version: int) -> Reserved:
+        """Return what automatic assignment leaves out: what is reserved, and what no pod may have."""
         networks = (cidr for reservation in self.reservations for cidr in reservation.networks)
-        return Reserved.of(networks, version)
+        return Reserved.of((*networks, *self.blocks_of_hosts, *UNUSABLE), version)
+
+    def why_not(self, address: Network) -> str | None:
+        """Return why no pod may have this address, given as /32 or /128, in whatever pool it lies; None: it may."""
+        kept = (*UNUSABLE.items(), *self.blocks_of_hosts.items())
+        return next((f"it lies in {other}, {what}" for other, what in kept if lies_in(address, other)), None)
 
 
 class HostContexts:
@@ -61,6 +72,14 @@ class HostContexts:
         self._reads: Batcher[str, None, HostContext] = Batcher(self._read)
         self._cache: dict[str, HostContext] | None = None
         self._changes = 0
+        self._nodes: dict[str, tuple[Interface, ...]] = {}  # as the watch reports them
+        self._avoided: Mapping[Address, str] = {}
+
+    def avoid(self, hosts: Mapping[Address, str]) -> None:
+        """Take these for addresses of hosts, beside those of Nodes: no block that holds one is claimed."""
+        if hosts != self._avoided:
+            self._avoided = hosts
+            self._invalidate()
 
     def on_event(self, event: WatchEvent) -> None:
         """Take in one event of a watch that includes CONTEXT_KINDS; other kinds are ignored.
@@ -71,10 +90,13 @@ class HostContexts:
             case InSync():
                 self._cache = {}
             case Changed(resource=Node() as node):
-                self._invalidate(node.name)
+                before, self._nodes[node.name] = self._nodes.get(node.name, ()), _interfaces(node)
+                self._invalidate(node.name if self._nodes[node.name] == before else None)
             case Changed(resource=resource) if isinstance(resource, CONTEXT_KINDS):
                 self._invalidate()
-            case Gone(kind=kind) if kind in CONTEXT_KINDS:
+            case Gone(kind=kind, name=name) if kind in CONTEXT_KINDS:
+                if kind is Node:
+                    self._nodes.pop(name, None)
                 self._invalidate()
 
     def _invalidate(self, host: str | None = None) -> None:
@@ -97,16 +119,29 @@ class HostContexts:
 
     async def _read(self, host: str, waiting: Sequence[None]) -> Sequence[HostContext]:
         changes = self._changes
+        pools = (await self._store.list(IPPool)).objects
         context = HostContext(
             await self._config(),
-            (await self._store.list(IPPool)).objects,
+            pools,
             (await self._store.list(IPReservation)).objects,
             await self._node_labels(host),
             tuple(await self._affinities.of_host(host)),
+            blocks_of_hosts(pools, await self._hosts()),
         )
         if self._cache is not None and changes == self._changes:
             self._cache[host] = context
         return [context] * len(waiting)
+
+    async def _hosts(self) -> Mapping[Address, str]:
+        """Return the addresses of nodes and other hosts, and whose each is."""
+        if self._cache is None:
+            nodes = {node.name: _interfaces(node) for node in (await self._store.list(Node)).objects}
+        else:
+            nodes = self._nodes
+        found = dict(self._avoided)
+        for name, interfaces in nodes.items():
+            found |= interface_addresses(interfaces, f'Node "{name}"')
+        return found
 
     async def _config(self) -> IPAMConfig | None:
         return await found_or_none(self._store.get(IPAMConfig, "default"))
@@ -114,3 +149,7 @@ class HostContexts:
     async def _node_labels(self, host: str) -> Mapping[str, str]:
         node = await found_or_none(self._store.get(Node, host))
         return node.labels if node else {}
+
+
+def _interfaces(node: Node) -> tuple[Interface, ...]:
+    return tuple(interface for interface in (node.ipv4, node.ipv6) if interface is not None)

@@ -28,7 +28,9 @@ this version. Each yields a notice: `felixctl apply` prints the notices of the o
 `felixctl get -o yaml` shows them as comments, and the agent logs each once and lists them in `felixctl node status`. A
 field that is absent or empty, or has a value that matches what is done anyway, yields none.
 
-A field that this version does not know yields a notice too.
+A field that this version does not know yields a notice too. So does the `cidr` of an IPPool that overlaps a node's
+subnet, a network of this host, a range of services that BGPConfiguration names, or addresses that no pod can have:
+`felixctl apply` refuses a new one, and of one that is there no block that holds an address of a host is claimed.
 
 <!-- `python -m tests.pages` writes this page from the rules that the notices come from. -->
 """

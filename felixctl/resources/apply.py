@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from datastore.cas import found_or_none
 from datastore.errors import Conflict, DatastoreError
+from datastore.kinds.bgp import BGPConfiguration
 from datastore.kinds.ipam import IPAMBlock
 from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool
@@ -150,10 +151,11 @@ async def _existing(store: Store, keys: Iterable[ObjectKey]) -> dict[ObjectKey, 
 
 async def _cluster_state(store: Store, keys: Sequence[ObjectKey]) -> ClusterState:
     kinds_meant = {key.noun.kind for key in keys}
-    pools = "IPPool" in kinds_meant
+    addressing = not kinds_meant.isdisjoint({"IPPool", "Node", "BGPConfiguration"})
     return ClusterState(
         await _existing(store, keys),
-        pools=(await store.list(IPPool)).objects if pools else (),
-        blocks=(await store.list(IPAMBlock)).objects if pools else (),
-        nodes=(await store.list(Node)).objects if "Node" in kinds_meant else (),
+        pools=(await store.list(IPPool)).objects if addressing else (),
+        blocks=(await store.list(IPAMBlock)).objects if "IPPool" in kinds_meant else (),
+        nodes=(await store.list(Node)).objects if addressing else (),
+        bgp=(await store.list(BGPConfiguration)).objects if addressing else (),
     )

@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from datastore.errors import Invalid
+from datastore.kinds.bgp import BGPConfiguration
 from datastore.kinds.ipam import IPAMBlock
 from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool, forbidden_changes, misfitting_blocks, overlap, overlapping_pools
@@ -23,6 +24,7 @@ from felixctl.resources.documents import Document
 from felixctl.resources.kinds import Noun, UnknownKindError, noun_of_kind
 from felixctl.resources.view import Json
 from ipam.block import allocations
+from ipam.surroundings import cluster_networks, overlaps
 
 R = TypeVar("R", bound=Resource)
 S = TypeVar("S")
@@ -68,6 +70,7 @@ class ClusterState:
     pools: Sequence[IPPool] = ()
     blocks: Sequence[IPAMBlock] = ()
     nodes: Sequence[Node] = ()
+    bgp: Sequence[BGPConfiguration] = ()
 
 
 def key_of(noun: Noun, name: str, namespace: str | None) -> ObjectKey:
@@ -205,10 +208,25 @@ def _cluster_problems(steps: Sequence[Create | Update], state: ClusterState) -> 
     written = [step.resource for step in steps]
     yield from _new_problems(overlapping_pools, state.pools, [one for one in written if isinstance(one, IPPool)])
     yield from _new_problems(shared_addresses, state.nodes, [one for one in written if isinstance(one, Node)])
+    yield from _new_overlaps(state, written)
     cidrs = [block.network for block in state.blocks]
     for step in steps:
         if isinstance(step, Create) and isinstance(step.resource, IPPool):
             yield from misfitting_blocks(step.resource, cidrs)
+
+
+def _new_overlaps(state: ClusterState, written: Sequence[Resource]) -> Iterator[str]:
+    """Yield where a pool overlaps what it must keep clear of, after the change and not before."""
+    before = {(one.pool, one.other) for one in overlaps(state.pools, cluster_networks(state.nodes, state.bgp))}
+    pools, nodes = _after(IPPool, state.pools, written), _after(Node, state.nodes, written)
+    for one in overlaps(pools, cluster_networks(nodes, _after(BGPConfiguration, state.bgp, written))):
+        if (one.pool, one.other) not in before:
+            yield str(one)
+
+
+def _after(kind: type[R], before: Iterable[R], written: Iterable[Resource]) -> Sequence[R]:
+    found = {one.name: one for one in before} | {one.name: one for one in written if isinstance(one, kind)}
+    return tuple(found.values())
 
 
 def _new_problems(

@@ -23,7 +23,7 @@ from cni.verbs import LEFT, Verbs, pod_namespace, translated
 from cni.veth import Veth
 from datastore.errors import Conflict, Invalid, Unavailable
 from ipam.allocator import Allocator
-from ipam.errors import BadPool, Contention, Exhausted, NoPools, NotInPool
+from ipam.errors import BadPool, Contention, Exhausted, NoPools, NotInPool, UnfitAddress
 from kernel.netlink import KernelError
 from kernel.netns import new_network_namespace
 from tests.cni.conftest import call, configuration, open_namespaces
@@ -37,6 +37,7 @@ KNOWN: list[tuple[Exception, int]] = [
     (BadPool("no such pool"), 7),
     (NoPools("no pool"), 7),
     (NotInPool("in no pool"), 7),
+    (UnfitAddress("it is a node's"), 7),
     (Exhausted("no address is left"), 101),
     (KernelError("create cali1: no such device", 19), 103),
 ]

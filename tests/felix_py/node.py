@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from datastore.fields import Address
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
@@ -93,11 +94,19 @@ class FakeNode:
         self.tunnel = FakeTunnelDevice(self.deeds)
         self.store = FakeStore(*(resources or (node(), pool(), affinity())))
         self.observed: list[WatchEvent] = []
+        self.avoided: dict[Address, str] = {}
         self.mtu_file = folder / "mtu"
         self.agent = Agent(
             settings_from({"FELIX_MTUFILE": str(self.mtu_file), **settings}),
             Identity("n1", Addresses(pack("192.0.2.1"), None)),
-            Edges(self.store, self.kernel, self.peers, self.tunnel, observe=self.observed.append),
+            Edges(
+                self.store,
+                self.kernel,
+                self.peers,
+                self.tunnel,
+                observe=self.observed.append,
+                avoid=self.avoided.update,
+            ),
         )
 
     @asynccontextmanager

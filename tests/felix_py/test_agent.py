@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -386,6 +387,17 @@ async def test_no_record_ends_an_agent_and_the_next_one_is_obeyed(tmp_path: Path
     async with one.running():
         one.store.put(poison, affinity("10.65.3.0/26"))
         await until(lambda: Prefix.parse("10.65.3.0/26") in one.peers.announced)
+
+
+async def test_a_pool_that_overlaps_the_nodes_is_a_notice_as_long_as_it_does(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path, node(), pool("192.0.2.0/24"), affinity())
+    async with one.running() as agent:
+        await until(lambda: bool(agent.notices.all()))
+        [found] = agent.notices.all()
+        assert found.reason == 'cidr 192.0.2.0/24 overlaps 192.0.2.0/24, the subnet of Node "n1"'
+        assert one.avoided[ip_address("192.0.2.1")] == "an address of eth0 of this host"
+        one.store.put(pool("192.0.2.0/24", disabled=True))
+        await until(lambda: not agent.notices.all())
 
 
 async def test_a_record_that_cannot_be_used_leaves_what_it_said_before_and_is_a_notice(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from ipam.errors import (
     ForeignBlock,
     NoPools,
     NotInPool,
+    UnfitAddress,
     WrongOwner,
 )
 from ipam.host_context import CONTEXT_KINDS
@@ -124,6 +125,27 @@ async def test_reserved_addresses_are_never_chosen_but_can_be_requested(store: M
     named = await allocator.assign_address(ip_address("10.65.3.4"), pod("named"))
     assert named.ipv4 == (ip_address("10.65.3.4"),)
     assert named.blocks == {ip_address("10.65.3.4"): ip_network("10.65.3.0/26")}
+
+
+async def test_no_pod_is_given_an_address_of_a_node_or_of_its_gateway() -> None:
+    here = node("n1").with_data(IPv4Address="192.0.2.1/24")
+    store = MemoryStore(pool("near", "192.0.2.0/24"), here, node("n2").with_data(IPv4Address="192.0.2.2/24"))
+    allocator = Allocator(store)
+    allocator.avoid({ip_address("192.0.2.100"): "a gateway of this host"})
+    given = await asyncio.gather(*(allocator.assign(pod(number)) for number in range(64)))
+    assert {cidr for one in given for cidr in one.blocks.values()} == {ip_network("192.0.2.128/26")}
+    with pytest.raises(Exhausted):
+        await allocator.assign(pod("more", "n2"))
+    with pytest.raises(UnfitAddress, match=r'192\.0\.2\.0/26, where 192\.0\.2\.1 is an address of Node "n1"'):
+        await allocator.assign_address(ip_address("192.0.2.1"), pod("named"))
+
+
+async def test_no_pod_is_given_an_address_that_none_can_have() -> None:
+    allocator = Allocator(MemoryStore(pool("all", "127.0.0.0/8"), node("n1")))
+    with pytest.raises(Exhausted):
+        await allocator.assign(pod(1))
+    with pytest.raises(UnfitAddress, match=r"127\.0\.0\.0/8, which is each host's own"):
+        await allocator.assign_address(ip_address("127.1.2.3"), pod("named"))
 
 
 async def test_a_given_address_is_assigned_once(store: MemoryStore, allocator: Allocator) -> None:

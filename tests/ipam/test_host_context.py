@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from ipaddress import ip_network
 from typing import Any
 
 from datastore.kinds.ipam import IPAMConfig
+from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool
 from datastore.store import Changed, Gone, InSync, WatchEvent
@@ -60,6 +62,17 @@ async def test_what_concerns_another_node_or_no_pool_is_no_reason_to_read_again(
     allocator.on_event(Changed(node("n2")))
     allocator.on_event(Gone(WorkloadEndpoint, "n1-k8s-web-eth0", "default"))
     assert await reads_of_pools(store, allocator, 2) == 0
+
+
+async def test_a_node_that_comes_into_a_pool_or_leaves_it_is_known_at_once() -> None:
+    store = MemoryStore(pool("pods", "192.0.2.0/24"), node("n1"))
+    contexts = HostContexts(store, Affinities(store, lambda: 0))
+    contexts.on_event(InSync())
+    assert not (await contexts.of("n1")).blocks_of_hosts
+    contexts.on_event(Changed(node("n2").with_data(IPv4Address="192.0.2.2/32")))
+    assert set((await contexts.of("n1")).blocks_of_hosts) == {ip_network("192.0.2.0/26")}
+    contexts.on_event(Gone(Node, "n2"))
+    assert not (await contexts.of("n1")).blocks_of_hosts
 
 
 async def test_requests_that_come_together_share_one_reading() -> None:

@@ -68,6 +68,44 @@ def test_an_old_overlap_does_not_forbid_another_change() -> None:
     assert plan.applied([one], ClusterState({}, pools=old))
 
 
+def test_a_pool_a_node_or_a_service_range_that_makes_two_overlap_is_refused_whoever_comes_last() -> None:
+    pool = manifests_in("IPPool", "p", cidr="192.0.2.0/24")
+    node = manifests_in("Node", "n1", bgp={"ipv4Address": "192.0.2.1/24"})
+    services = manifests_in("BGPConfiguration", "default", serviceClusterIPs=[{"cidr": "192.0.2.0/25"}])
+    stored = {
+        one.key.noun.kind: [step.resource for step in plan.applied([one], ClusterState({}))]
+        for one in (pool, node, services)
+    }
+    states = {
+        "Node": ClusterState({}, nodes=stored["Node"]),  # type: ignore[arg-type]
+        "IPPool": ClusterState({}, pools=stored["IPPool"]),  # type: ignore[arg-type]
+        "BGPConfiguration": ClusterState({}, bgp=stored["BGPConfiguration"]),  # type: ignore[arg-type]
+    }
+    for present, comes in (("Node", pool), ("IPPool", node), ("BGPConfiguration", pool), ("IPPool", services)):
+        with pytest.raises(RejectedError, match=r'IPPool "p": cidr 192\.0\.2\.0/24 overlaps 192\.0\.2\.0/2[45], '):
+            plan.applied([comes], states[present])
+
+
+def test_a_pool_that_overlaps_already_can_be_changed_and_a_disabled_one_not_enabled() -> None:
+    node = Node.make("n1").with_data(IPv4Address="192.0.2.1/24")
+    old, disabled = IPPool.make("p", cidr="192.0.2.0/24"), IPPool.make("d", cidr="192.0.0.0/24", disabled=True)
+    outside = IPPool.make("o", cidr="240.0.0.0/16", disabled=True)
+    for pool, change, refused in (
+        (old, {"natOutgoing": True}, False),
+        (old, {"disabled": True}, False),
+        (disabled, {"disabled": False}, False),
+        (outside, {"disabled": False}, True),
+        (outside, {"natOutgoing": True, "disabled": True}, False),
+    ):
+        one = manifests_in("IPPool", pool.name, cidr=pool.spec.cidr, **change)
+        state = ClusterState({one.key: pool}, pools=[old, disabled, outside], nodes=[node])
+        if refused:
+            with pytest.raises(RejectedError, match=r"overlaps 240\.0\.0\.0/4"):
+                plan.applied([one], state)
+        else:
+            assert plan.applied([one], state)
+
+
 def test_the_network_of_a_pool_cannot_change() -> None:
     a = IPPool.make("a", cidr="10.0.0.0/16")
     one = manifests_in("IPPool", "a", cidr="10.1.0.0/16")

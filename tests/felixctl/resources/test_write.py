@@ -62,6 +62,7 @@ def test_calicoctls_own_yaml_applies_and_prints_as_it_was(felixctl: Felixctl) ->
         (PEER + "---" + PEER, 'BGPPeer "tor-1" is given twice'),
         (pool("c", "10.9.0.0/16") + "---" + pool("d", "10.9.8.0/24"), "overlaps 10.9.0.0/16"),
         (pool("c", "10.0.8.0/24"), 'overlaps 10.0.0.0/16 of IPPool "old"'),
+        (pool("c", "127.0.0.0/16"), 'IPPool "c": cidr 127.0.0.0/16 overlaps 127.0.0.0/8'),
         (pool("c", "10.9.0.0/28"), "smaller than one block"),
         (pool("c", "10.9.0.1/16"), "10.9.0.1/16"),
         (pool("c", "fd00::/64", "  ipipMode: Always\n"), "IPv4 only"),
