@@ -119,7 +119,7 @@ class Node(Resource):
 def _read(reading: Callable[[str], V], text: str) -> V | None:
     try:
         return reading(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

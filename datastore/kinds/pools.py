@@ -5,8 +5,11 @@ Pure.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
+from functools import partial
 from ipaddress import IPv4Network
+from itertools import chain, islice, takewhile
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -179,13 +182,14 @@ def overlap(one: Network, other: Network) -> bool:
 
 
 def overlapping_pools(pools: Iterable[IPPool]) -> Iterator[str]:
-    """Yield a sentence for each two pools that share addresses, in order of address."""
-    ordered = sorted(pools, key=lambda pool: (pool.version, pool.network.network_address, pool.network.prefixlen))
-    for index, pool in enumerate(ordered):
-        for later in ordered[index + 1 :]:
-            if not overlap(pool.network, later.network):
-                break  # networks nest or are apart, so nothing further on overlaps either
-            yield f'IPPool "{later.name}": cidr {later.network} overlaps {pool.network} of IPPool "{pool.name}"'
+    """Yield a sentence for each pool that shares addresses with a wider one, or one before it; it names the widest."""
+    widest: IPPool | None = None
+    # Networks nest or are apart: those within one follow it.
+    for pool in sorted(pools, key=lambda pool: _position(pool.network)):
+        if widest is not None and overlap(pool.network, widest.network):
+            yield f'IPPool "{pool.name}": cidr {pool.network} overlaps {widest.network} of IPPool "{widest.name}"'
+        else:
+            widest = pool
 
 
 def forbidden_changes(old: Resource, new: Resource) -> Iterator[str]:
@@ -200,11 +204,24 @@ def forbidden_changes(old: Resource, new: Resource) -> Iterator[str]:
             )
 
 
-def misfitting_blocks(pool: IPPool, blocks: Iterable[Network]) -> Iterator[str]:
-    """Yield a sentence for each existing block within a pool that is to be made, but of another size."""
-    for block in blocks:
-        if overlap(pool.network, block) and block.prefixlen != pool.block_size:
+def misfitting_blocks(pools: Iterable[IPPool], blocks: Iterable[Network]) -> Iterator[str]:
+    """Yield a sentence for each pool that is to be made where a block of another size exists; it names the first."""
+    ordered = sorted(blocks, key=_position)
+    for pool in pools:
+        first = bisect_left(ordered, _position(pool.network), key=_position)
+        around = ordered[max(first - 1, 0) : first]  # it may be wider than the pool
+        within = takewhile(partial(overlap, pool.network), islice(ordered, first, None))
+        misfits = (block for block in chain(around, within) if _misfits(block, pool))
+        if block := next(misfits, None):
             yield (
                 f'IPPool "{pool.name}": cidr {pool.network} holds block {block} already,'
                 f" which is not a /{pool.block_size}: set blockSize {block.prefixlen}, or release the block first"
             )
+
+
+def _position(network: Network) -> tuple[int, int, int]:
+    return network.version, int(network.network_address), network.prefixlen
+
+
+def _misfits(block: Network, pool: IPPool) -> bool:
+    return overlap(pool.network, block) and block.prefixlen != pool.block_size

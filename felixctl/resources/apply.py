@@ -53,7 +53,7 @@ async def change(store: Store, key: ObjectKey, edit: Callable[[Json], Json]) -> 
         state = await _cluster_state(store, [key])
         if key not in state.existing:
             raise CommandError(f"{key} does not exist in the datastore")
-        changed = edit(view.shown(state.existing[key].to_json()))
+        changed = edit(view.of(state.existing[key]))
         return await _write(store, plan.edited(key, changed, state))
 
     return await _retried(once)

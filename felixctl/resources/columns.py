@@ -5,6 +5,7 @@ Pure. Cells are read from the shown form of a resource (`felixctl.resources.view
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -63,20 +64,27 @@ def node_as(view: View, cluster_as: int) -> str:
 
 
 def _peer_node(view: View, _: int) -> str:
-    spec = view["spec"]
+    spec = view.get("spec") or {}
     return str(spec.get("node") or spec.get("nodeSelector") or "(global)")
 
 
 def nats(view: View, _: int) -> str:
-    entries = _find(view, ("spec", "ipNATs")) or ()
+    found = _find(view, ("spec", "ipNATs"))
+    entries = [entry for entry in found if isinstance(entry, Mapping)] if isinstance(found, list) else []
     return ",".join(f"{entry.get('externalIP')}->{entry.get('internalIP')}" for entry in entries)
+
+
+def number(value: Any, otherwise: float) -> float:
+    """Return a number of a field that may hold anything."""
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else otherwise
 
 
 def _order(view: View, _: int) -> str:
     """Return an order as Go prints a float: from a million on with an exponent, `1e+06`."""
-    order = _find(view, ("spec", "order"))
-    if order is None:
-        return ""
+    written = _find(view, ("spec", "order"))
+    order = number(written, math.nan)
+    if math.isnan(order):
+        return _text(written, "")
     if abs(order) < 1e6:
         return f"{order:.15g}"
     digits, exponent = f"{order:.15e}".split("e")

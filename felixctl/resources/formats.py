@@ -97,7 +97,19 @@ def _bare(path: str) -> str:
 def rendered(
     name: str, template: str, noun: Noun, views: Sequence[Json], whole: Any, *, namespaces: bool, cluster_as: int
 ) -> str:
-    """Return resources in a format that `checked` returned. Raises FormatError: the kind has no such column."""
+    """Return resources in a format that `checked` returned.
+
+    Raises FormatError: the kind has no such column, or a resource is nested too deeply to be printed.
+    """
+    try:
+        return _rendered(name, template, noun, views, whole, namespaces, cluster_as)
+    except RecursionError:
+        raise FormatError(f"-o {name}: a resource is nested too deeply to be printed") from None
+
+
+def _rendered(
+    name: str, template: str, noun: Noun, views: Sequence[Json], whole: Any, namespaces: bool, cluster_as: int
+) -> str:
     from felixctl.resources.documents import to_json, to_yaml  # a table needs no YAML
 
     match name:

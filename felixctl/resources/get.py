@@ -96,7 +96,7 @@ class Shown(NamedTuple):
 
 
 def _chosen(found: Iterable[Resource], selector: Selector) -> list[Shown]:
-    shown = (Shown(resource, view.shown(resource.to_json())) for resource in found)
+    shown = (Shown(resource, view.of(resource)) for resource in found)
     return [one for one in shown if selector.matches(one.view["metadata"].get("labels") or {})]
 
 

@@ -35,6 +35,7 @@ from felixctl.resources.columns import (
     max_blocks,
     nats,
     node_as,
+    number,
     spec_field,
 )
 
@@ -105,7 +106,7 @@ def order(noun: Noun, view: View) -> tuple[str | float, ...]:
     if noun.kind == "WorkloadEndpoint":
         first = spec.get("pod") or ""
     elif noun.kind == "Tier":
-        first = spec.get("order", math.inf)  # a tier without an order comes last
+        first = number(spec.get("order"), math.inf)  # a tier without an order comes last
     return (metadata.get("namespace") or "", first, metadata["name"])
 
 

@@ -210,9 +210,8 @@ def _cluster_problems(steps: Sequence[Create | Update], state: ClusterState) -> 
     yield from _new_problems(shared_addresses, state.nodes, [one for one in written if isinstance(one, Node)])
     yield from _new_overlaps(state, written)
     cidrs = [block.network for block in state.blocks]
-    for step in steps:
-        if isinstance(step, Create) and isinstance(step.resource, IPPool):
-            yield from misfitting_blocks(step.resource, cidrs)
+    made = [step.resource for step in steps if isinstance(step, Create)]
+    yield from misfitting_blocks([one for one in made if isinstance(one, IPPool)], cidrs)
 
 
 def _new_overlaps(state: ClusterState, written: Sequence[Resource]) -> Iterator[str]:
@@ -287,7 +286,7 @@ def _verb(step: Write) -> str:
 
 
 def _named(written: Resource) -> str:
-    seen = view.shown(written.to_json())
+    seen = view.of(written)
     return f'{seen["kind"]} "{seen["metadata"]["name"]}"'
 
 

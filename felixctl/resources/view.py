@@ -16,6 +16,7 @@ from uuid import UUID
 
 from datastore import fields
 from datastore.kinds.node import V3_FIELDS
+from datastore.record import Resource
 
 Json = dict[str, Any]
 
@@ -33,8 +34,13 @@ _KIND_SHOWN = {"IPAMConfig": "IPAMConfiguration"}
 _KIND_STORED = {shown: stored for stored, shown in _KIND_SHOWN.items()}
 
 
+def of(resource: Resource) -> Json:
+    """Return a resource as users read it. Its record may lack the kind, as what the API server lists does."""
+    return shown({**resource.to_json(), "kind": resource.KIND})
+
+
 def shown(record: Mapping[str, Any]) -> Json:
-    """Return a stored record as users read it."""
+    """Return a stored record, which names its kind, as users read it."""
     match record["kind"]:
         case "Node":
             return _node_shown(record)
@@ -104,8 +110,8 @@ def _metadata_shown(metadata: Mapping[str, Any]) -> Json:
             **inner,
             **own,
             "creationTimestamp": inner.get("creationTimestamp") or metadata.get("creationTimestamp"),
-            "labels": {**(metadata.get("labels") or {}), **(inner.get("labels") or {})},
-            "annotations": {**own_annotations, **(inner.get("annotations") or {})},
+            "labels": {**(metadata.get("labels") or {}), **_texts(inner.get("labels"))},
+            "annotations": {**own_annotations, **_texts(inner.get("annotations"))},
         }
     if unfolded.get("uid"):
         unfolded["uid"] = swapped_uid(unfolded["uid"])
@@ -140,9 +146,9 @@ def _node_shown(node: Mapping[str, Any]) -> Json:
         "metadata": _without_empty(
             {
                 **{key: metadata.get(key) for key in ("name", "uid", "resourceVersion", "creationTimestamp")},
-                "labels": {**_json_map(annotations.get(_NODE_LABELS)), **kube_labels},
+                "labels": {**_texts(_json_map(annotations.get(_NODE_LABELS))), **kube_labels},
                 "annotations": {
-                    **_json_map(annotations.get(_NODE_ANNOTATIONS)),
+                    **_texts(_json_map(annotations.get(_NODE_ANNOTATIONS))),
                     _KUBE_LABELS: _compact(kube_labels),
                 },
             }
@@ -153,7 +159,7 @@ def _node_shown(node: Mapping[str, Any]) -> Json:
         if text := annotations.get(_PREFIX + name):
             _place(view, path, _field_value(name, text))
     view["spec"]["orchRefs"] = [{"nodeName": metadata["name"], "orchestrator": "k8s"}]
-    if pod_cidrs := (node.get("spec") or {}).get("podCIDRs"):
+    if pod_cidrs := _find(node, ("spec", "podCIDRs")):
         _place(view, ("status", "podCIDRs"), pod_cidrs)
     return view
 
@@ -161,11 +167,15 @@ def _node_shown(node: Mapping[str, Any]) -> Json:
 def _node_addresses(node: Mapping[str, Any]) -> list[Json]:
     annotations = node["metadata"].get("annotations") or {}
     routed = (annotations.get(f"{_PREFIX}IPv{version}Address") for version in (4, 6))
-    reported = (node.get("status") or {}).get("addresses") or []
+    reported = _find(node, ("status", "addresses"))
+    entries = [entry for entry in reported if isinstance(entry, Mapping)] if isinstance(reported, list) else []
     return [
         *({"address": address, "type": "CalicoNodeIP"} for address in routed if address),
-        *(dict(entry) for entry in reported if entry.get("type") in ("InternalIP", "ExternalIP")),
+        *(dict(entry) for entry in entries if entry.get("type") in _SHOWN_ADDRESSES),
     ]
+
+
+_SHOWN_ADDRESSES = ["InternalIP", "ExternalIP"]
 
 
 def _node_stored(view: Mapping[str, Any], existing: Mapping[str, Any] | None) -> Json:
@@ -199,7 +209,7 @@ def _field_value(name: str, text: str) -> Any:
                 return json.loads(text)
             case "ASNumber":
                 return fields.as_number(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     return text
 
@@ -220,9 +230,13 @@ def _json_map(text: str | None) -> Json:
     """Return the map in an annotation; a malformed one counts as absent, as in Calico."""
     try:
         value = json.loads(text) if text else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def _texts(mapping: object) -> dict[str, str]:
+    return {key: text for key, text in mapping.items() if isinstance(text, str)} if isinstance(mapping, dict) else {}
 
 
 def _compact(value: object) -> str:

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
 
 from datastore.errors import Invalid
 from datastore.kinds.ipam import IPAMConfig
 from datastore.record import Resource
 from datastore.resources import KINDS, kind_named, read
+from tests.datastore.odd_records import odd_records, odd_texts
 
 CALICO = Path(__file__).parent.parent / "fixtures" / "calico"
 
@@ -77,3 +79,28 @@ def test_an_invalid_record_is_refused_with_object_and_field(making: Callable[[],
     with pytest.raises(Invalid) as refused:
         making()
     assert sentence in str(refused.value)
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], deadline=None)
+@given(odd_texts())
+def test_any_text_is_a_resource_of_a_kind_or_invalid(text: str) -> None:
+    for kind in KINDS.values():
+        try:
+            resource = kind.read_text(text)
+        except Invalid:
+            continue
+        assert kind.read_text(resource.to_text()) == resource
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], deadline=None)
+@given(odd_records())
+def test_any_record_is_a_resource_or_invalid_and_its_properties_can_be_asked_for(record: dict[str, Any]) -> None:
+    try:
+        resource = read(record)
+    except Invalid:
+        return
+    assert read(resource.to_json()) == resource
+    for owner in type(resource).__mro__:
+        for name, attribute in vars(owner).items():
+            if isinstance(attribute, property) and owner.__module__.startswith("datastore."):
+                getattr(resource, name)

@@ -41,7 +41,7 @@ def test_a_pool_that_is_disabled_refused_or_being_deleted_gives_no_addresses() -
     assert not IPPool.read(record).with_metadata(deletion_timestamp="2026-11-22T20:18:32Z").allocatable
 
 
-def test_overlapping_pools_are_named_in_pairs() -> None:
+def test_each_overlapping_pool_is_named_once_with_the_widest() -> None:
     pools = [
         IPPool.make(name, cidr=cidr)
         for name, cidr in (
@@ -52,7 +52,6 @@ def test_overlapping_pools_are_named_in_pairs() -> None:
     assert list(overlapping_pools(pools)) == [
         'IPPool "inner": cidr 10.1.0.0/16 overlaps 10.0.0.0/8 of IPPool "wide"',
         'IPPool "innermost": cidr 10.1.2.0/24 overlaps 10.0.0.0/8 of IPPool "wide"',
-        'IPPool "innermost": cidr 10.1.2.0/24 overlaps 10.1.0.0/16 of IPPool "inner"',
     ]
 
 
@@ -64,10 +63,32 @@ cidrs = st.builds(
 
 
 @given(st.lists(cidrs, max_size=8))
-def test_every_two_overlapping_pools_are_found(networks: list[str]) -> None:
+def test_the_pools_without_those_that_are_named_do_not_overlap(networks: list[str]) -> None:
+    pools = {f"p{n}": IPPool.make(f"p{n}", cidr=cidr) for n, cidr in enumerate(networks)}
+    named = [sentence.split('"')[1] for sentence in overlapping_pools(pools.values())]
+    assert len(named) == len(set(named))
+    left = [pool.network for name, pool in pools.items() if name not in named]
+    assert not any(overlap(one, other) for one, other in combinations(left, 2))
+    assert all(any(overlap(pools[name].network, one) for one in left) for name in named)
+
+
+def test_twenty_thousand_pools_of_one_network_are_a_sentence_each() -> None:
+    pools = [IPPool.make(f"p{n}", cidr="10.0.0.0/16") for n in range(20_000)]
+    assert sum(1 for _ in overlapping_pools(pools)) == 19_999
+
+
+@given(st.lists(cidrs, max_size=8), st.lists(cidrs, max_size=8))
+def test_every_pool_over_a_block_of_another_size_is_found(networks: list[str], blocks: list[str]) -> None:
     pools = [IPPool.make(f"p{n}", cidr=cidr) for n, cidr in enumerate(networks)]
-    pairs = sum(overlap(one.network, other.network) for one, other in combinations(pools, 2))
-    assert len(list(overlapping_pools(pools))) == pairs
+    apart = [
+        block
+        for n, block in enumerate(map(ip_network, blocks))
+        if not any(overlap(block, ip_network(other)) for other in blocks[:n])
+    ]
+    expected = [
+        pool.name for pool in pools if any(overlap(pool.network, b) and b.prefixlen != pool.block_size for b in apart)
+    ]
+    assert [sentence.split('"')[1] for sentence in misfitting_blocks(pools, apart)] == expected
 
 
 def test_cidr_and_block_size_of_a_pool_cannot_change() -> None:
@@ -80,7 +101,7 @@ def test_cidr_and_block_size_of_a_pool_cannot_change() -> None:
 def test_a_pool_over_blocks_of_another_size_is_objected_to() -> None:
     pool = IPPool.make("p", cidr="10.0.0.0/16", block_size=28)
     blocks = [ip_network(text) for text in ("10.0.0.0/26", "10.0.1.0/28", "10.1.0.0/26")]
-    (sentence,) = misfitting_blocks(pool, blocks)
+    (sentence,) = misfitting_blocks([pool], blocks)
     assert "holds block 10.0.0.0/26 already, which is not a /28" in sentence
 
 

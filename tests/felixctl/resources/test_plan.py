@@ -53,7 +53,7 @@ def test_whatever_is_written_is_applied_or_rejected_in_sentences(
         assert all(sentence.startswith("f, line 1: ") for sentence in rejected.sentences)
     else:
         assert isinstance(step, Create)
-        assert view.shown(step.resource.to_json())["kind"] == kind
+        assert view.of(step.resource)["kind"] == kind
 
 
 def manifests_in(kind: str, name: str, **spec: Any) -> Manifest:
@@ -149,7 +149,7 @@ def test_a_nodes_kubernetes_side_is_left_alone() -> None:
             "status": {"addresses": [{"type": "InternalIP", "address": "192.0.2.1"}]},
         }
     )
-    seen = view.shown(node.to_json())
+    seen = view.of(node)
     changed = merged(seen, {"spec": {"bgp": {"asNumber": 65001}}, "metadata": {"labels": {"rack": "a"}}})
     key = plan.key_of(noun("node"), "n1", None)
     [step] = plan.edited(key, changed, ClusterState({key: node}, nodes=[node]))
@@ -170,7 +170,7 @@ def test_a_nodes_kubernetes_side_is_left_alone() -> None:
 def test_whatever_a_patch_makes_of_a_resource_is_applied_or_rejected(patch: dict[str, Any]) -> None:
     pool = IPPool.make("a", cidr="10.0.0.0/16")
     key = plan.key_of(noun("pool"), "a", None)
-    changed = merged(view.shown(pool.to_json()), patch)
+    changed = merged(view.of(pool), patch)
     try:
         steps = plan.edited(key, changed, ClusterState({key: pool}, pools=[pool]))
     except RejectedError as rejected:
@@ -182,6 +182,6 @@ def test_whatever_a_patch_makes_of_a_resource_is_applied_or_rejected(patch: dict
 def test_a_patch_cannot_rename() -> None:
     pool = IPPool.make("a", cidr="10.0.0.0/16")
     key = plan.key_of(noun("pool"), "a", None)
-    renamed = merged(view.shown(pool.to_json()), {"metadata": {"name": "b"}})
+    renamed = merged(view.of(pool), {"metadata": {"name": "b"}})
     with pytest.raises(RejectedError, match="can't change"):
         plan.edited(key, renamed, ClusterState({key: pool}, pools=[pool]))
