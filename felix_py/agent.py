@@ -45,7 +45,7 @@ log = logging.getLogger("felix.agent")
 
 HOST_SECONDS = 0.02  # changes of the host's own routes and addresses come in bursts
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 1.0, 60.0
-IN_BURSTS = Topic.NEXT_HOPS | Topic.HELD
+IN_BURSTS = Topic.NEXT_HOPS | Topic.HELD | Topic.ADDRESSES
 
 
 class Agent:
@@ -71,6 +71,7 @@ class Agent:
         """Return what follows from a change. The order is the rule: see `outputs`."""
         routing, peering = self.routing, self.peering
         return (
+            Output("own addresses", Topic.OWN_NODE, self._follow_own_addresses),
             Output("forwarding", on.FORWARDING, self._forward),
             Output("pools", on.POOLS, self._look_at_pools, needed=False),
             Output("tunnel device", on.TUNNEL_DEVICE, self._apply_tunnel_device),
@@ -226,6 +227,9 @@ class Agent:
         while self.settings.resync_seconds and self.settings.repair:
             await asyncio.sleep(self.settings.resync_seconds)
             await self.routing.writer.read_all()
+
+    async def _follow_own_addresses(self) -> None:
+        self._changed_host(self.host.owns([address for address in self.peering.addresses() if address]))
 
     async def _forward(self) -> None:
         self.edges.forward(self.pod_families())

@@ -62,7 +62,7 @@ class Host:
         self._up.clear()
         self._up.update((link.name, index) for index, link in self._links.items() if link.up)
         self._changed |= set(self._names.values())
-        return Topic.PODS | Topic.TUNNEL_DEVICES | Topic.NEXT_HOPS | self._update_mtu()
+        return Topic.PODS | Topic.TUNNEL_DEVICES | Topic.NEXT_HOPS | Topic.ADDRESSES | self._update_mtu()
 
     def fold(self, event: LinkChanged | AddressChanged) -> Topic:
         """Take in one event; return what it concerns."""
@@ -81,9 +81,10 @@ class Host:
         """Whether an address is one of this host's."""
         return any(one.address == address for of_device in self._addresses.values() for one in of_device)
 
-    def owns(self, addresses: Collection[bytes]) -> None:
-        """Take these for the node's addresses from now on."""
+    def owns(self, addresses: Collection[bytes]) -> Topic:
+        """Take these for the node's addresses from now on; return what that concerns."""
         self._own = frozenset(addresses)
+        return self._update_mtu()
 
     def take_changed(self) -> set[str]:
         """Return the names of the devices that changed since this was last asked."""
@@ -152,6 +153,8 @@ class Host:
         else:
             of_device.add(address)
         topic = Topic.NEXT_HOPS
+        if address.scope != LINK_SCOPE and address.index not in self._pods:
+            topic |= Topic.ADDRESSES
         if gone and (len(address.address) == 4 or (address.scope != LINK_SCOPE and address.index not in self._pods)):
             topic |= Topic.HELD
         if self._names.get(address.index) in self._tunnel_devices:

@@ -60,7 +60,6 @@ class OwnNode:
         if agent.identity.node not in agent.snapshot.nodes:
             return f"there is no Node {agent.identity.node} in the datastore: its blocks reach no other node"
         addresses = [address for address in agent.peering.addresses() if address]
-        agent.host.owns(addresses)
         self._were_here.update(filter(agent.host.has, addresses))
         for address in addresses:
             if not agent.host.has(address) and any(len(one) == len(address) for one in self._were_here):

@@ -23,6 +23,7 @@ class Topic(Flag):
     BGP = auto()  # BGPPeers and BGPConfigurations
     FELIX = auto()  # FelixConfigurations
     MTU = auto()  # what the host's own devices carry
+    ADDRESSES = auto()  # those of the host's own devices
     TUNNEL_DEVICES = auto()  # the device of a tunnel, or its address
     NEXT_HOPS = auto()  # the ways by which this host reaches other addresses
     HELD = auto()  # the kernel may have dropped routes of ours without an event
@@ -39,6 +40,7 @@ class Topic(Flag):
         | BGP
         | FELIX
         | MTU
+        | ADDRESSES
         | TUNNEL_DEVICES
         | NEXT_HOPS
         | HELD

@@ -314,6 +314,30 @@ async def test_a_changed_uplink_mtu_reaches_tunnel_routes_and_new_pods_without_a
         assert route.mtu == 8980
 
 
+async def test_a_nodes_address_that_is_on_another_device_brings_its_mtu(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path)
+    one.kernel.set_link(replace(ETH0, index=3, name="eth1", mtu=1400))
+    one.kernel.device_addresses.append(InterfaceAddress(3, pack("198.51.100.1"), 24, 2, 0))
+    async with one.running() as agent:
+        assert one.mtu_file.read_text() == "1500"
+        one.store.put(node("n1", "198.51.100.1/24"))
+        await until(lambda: one.mtu_file.read_text() == "1400")
+        assert agent.pod_mtu() == 1400
+
+
+async def test_a_session_without_source_address_follows_the_hosts_addresses(tmp_path: Path) -> None:
+    peer = BGPPeer.make("tor", peerIP="198.51.100.98", asNumber=64600, sourceAddress="None")
+    one = FakeNode(tmp_path, node(), pool(), peer)
+
+    def sources() -> list[str]:
+        return [each.local_address for each in one.peers.speaker.neighbours] if one.peers.speaker else []
+
+    async with one.running():
+        await until(lambda: sources() == ["192.0.2.1"])
+        one.kernel.report(AddressChanged(InterfaceAddress(2, pack("198.51.100.1"), 24, 2, 0)))
+        await until(lambda: sources() == ["198.51.100.1"])
+
+
 async def test_a_configured_mtu_of_the_tunnel_is_applied_when_it_changes(tmp_path: Path) -> None:
     one = FakeNode(tmp_path, node(), pool(ipipMode="CrossSubnet"), affinity())
     async with one.running() as agent:

@@ -98,9 +98,12 @@ def test_a_device_of_the_host_concerns_next_hops_when_it_comes_goes_or_changes_c
 
 def test_an_address_concerns_next_hops_and_on_a_tunnels_device_the_tunnel() -> None:
     one = host([ETH0, TUNL0])
-    assert one.fold(AddressChanged(InterfaceAddress(2, pack("198.51.100.1"), 24, 2, 0))) == Topic.NEXT_HOPS
+    assert (
+        one.fold(AddressChanged(InterfaceAddress(2, pack("198.51.100.1"), 24, 2, 0)))
+        == Topic.NEXT_HOPS | Topic.ADDRESSES
+    )
     on_tunnel = AddressChanged(InterfaceAddress(4, pack("10.65.1.9"), 32, 2, 0), gone=True)
-    assert one.fold(on_tunnel) == Topic.NEXT_HOPS | Topic.TUNNEL_DEVICES | Topic.HELD
+    assert one.fold(on_tunnel) == Topic.NEXT_HOPS | Topic.ADDRESSES | Topic.TUNNEL_DEVICES | Topic.HELD
 
 
 @pytest.mark.parametrize("address", ["192.0.2.1", "198.51.100.1", "fd00::1"])
@@ -157,9 +160,17 @@ def test_a_changed_uplink_changes_the_mtu_and_says_so() -> None:
 
 def test_an_address_that_moves_to_another_device_takes_the_mtu_along() -> None:
     one = host([LO, ETH0, ETH1])
-    assert one.fold(AddressChanged(replace(ON_ETH0, index=3))) == Topic.NEXT_HOPS
-    assert one.fold(AddressChanged(ON_ETH0, gone=True)) == Topic.NEXT_HOPS | Topic.MTU | Topic.HELD
+    assert one.fold(AddressChanged(replace(ON_ETH0, index=3))) == Topic.NEXT_HOPS | Topic.ADDRESSES
+    gone = one.fold(AddressChanged(ON_ETH0, gone=True))
+    assert gone == Topic.NEXT_HOPS | Topic.ADDRESSES | Topic.MTU | Topic.HELD
     assert one.mtu == 9000
+
+
+def test_a_node_that_takes_an_address_of_another_device_has_that_ones_mtu() -> None:
+    other = InterfaceAddress(3, pack("198.51.100.1"), 24, 2, 0)
+    one = host([LO, ETH0, ETH1], [ON_ETH0, other])
+    assert one.owns([other.address]) == Topic.MTU
+    assert (one.mtu, one.owns([other.address])) == (9000, Topic.NOTHING)
 
 
 @pytest.mark.parametrize("excluded", [CALI0, TUNL0, replace(CALI0, name="docker0"), replace(ETH0, up=False, mtu=1280)])
