@@ -26,7 +26,7 @@ from cni.self_test import why_no_device
 from cni.server import CniServer
 from cni.settings import CniSettings
 from cni.verbs import Verbs
-from datastore.errors import DatastoreError, Unavailable
+from datastore.errors import Unavailable
 from datastore.notices import Notice
 from datastore.store import Store
 from felix_py import logs
@@ -43,14 +43,13 @@ from felix_py.own_node import OwnNode
 from felix_py.pages import StatusPages
 from felix_py.settings import Settings, SettingsError, read_file, settings_from
 from felix_py.startup import StartupError, host_interfaces, start, write_node
-from felix_py.tasks import begun_again
+from felix_py.tasks import begun_again, reasons
 from felix_py.tunnel_device import KernelTunnelDevice
 from felix_py.web import WebServer
 from ipam.allocator import Allocator
 from ipam.collector import Collector
 from ipam.tunnels import TunnelAddresses
 from kernel.links import Devices
-from kernel.netlink import KernelError
 from kernel.rtnetlink import Rtnetlink
 
 log = logging.getLogger("felix")
@@ -72,15 +71,12 @@ def main() -> int:
     apply()
     try:
         asyncio.run(_run(settings))
-    except (StartupError, AutodetectionError, DatastoreError, KernelError) as error:
-        log.critical("%s", error)
-        return FAILURE
-    except BaseExceptionGroup as group:
-        for failure in group.exceptions:
-            log.critical("a task failed: %s; the agent ends", failure, exc_info=failure)
-        return FAILURE
-    except OSError as error:
+    except (StartupError, AutodetectionError) as error:
         log.critical("%s; the agent ends", error)
+        return FAILURE
+    except Exception as failure:
+        for text, unforeseen in reasons(failure):
+            log.critical("%s; the agent ends", text, exc_info=unforeseen)
         return FAILURE
     return 0
 
@@ -149,12 +145,19 @@ async def _serve(settings: Settings) -> None:
         await stack.enter_async_context(_web(settings, StatusPages(AgentReporter(agent, sidecar.status, checks))))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(agent.run())
-            tasks.create_task(_serve_cni(settings, agent, verbs, notes))
+            serving = partial(_serve_cni, settings, agent, verbs, notes)
+            tasks.create_task(begun_again("serving the container runtime", serving))
             own_node = OwnNode(agent, partial(_write_node, settings, store, kernel, identity.node))
             tasks.create_task(begun_again("watching over the own Node", own_node.run))
-            tasks.create_task(checks.run_periodically(settings.check_seconds))
+            checking = partial(checks.run_periodically, settings.check_seconds)
+            tasks.create_task(begun_again("checking the invariants", checking))
             if settings.leak_grace_seconds:
-                collector = Collector(store, allocator, grace_seconds=settings.leak_grace_seconds)
+                collector = Collector(
+                    store,
+                    allocator,
+                    grace_seconds=settings.leak_grace_seconds,
+                    paused=lambda: agent.progress.held_back,
+                )
                 tasks.create_task(begun_again("collecting what leaked", collector.run))
 
 
@@ -177,7 +180,7 @@ def _single_instance(run_dir: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise StartupError(f"start the agent in {run_dir}: another agent is already running; exiting") from None
+            raise StartupError(f"start the agent in {run_dir}: another agent is already running") from None
         yield
 
 
@@ -202,7 +205,7 @@ async def _serve_cni(settings: Settings, agent: Agent, verbs: Verbs, notes: Note
     await server.start(partial(notes.carry_out, verbs))
     try:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(verbs.cleanup.run())
+            tasks.create_task(begun_again("cleaning up after pods", verbs.cleanup.run))
             await _prove_that_pods_can_be_attached(agent)
             await _install_conflist(settings, agent)
             log.info("ready: pods may be attached")

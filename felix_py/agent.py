@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
 from bgp.client import Connected, Disconnected, SidecarEvent
@@ -25,18 +25,19 @@ from felix_py.edges import Edges
 from felix_py.encap.encapsulation import pod_mtu
 from felix_py.encap.ipip import IPIP
 from felix_py.fib import Ownership
-from felix_py.files import read_text, write_text
+from felix_py.files import write_text
 from felix_py.host import Host
 from felix_py.identity import Identity
-from felix_py.losses import Losses
+from felix_py.losses import RecordKey
 from felix_py.outputs import Due, Output, bring_in_line
 from felix_py.peering import Peering
 from felix_py.pool_surroundings import host_addresses, pool_notices
 from felix_py.progress import Progress
+from felix_py.records import Records
 from felix_py.routing import Routing
-from felix_py.settings import Settings, guid_file
-from felix_py.snapshot import Endpoint, Snapshot, watched
-from felix_py.tasks import begun_again
+from felix_py.settings import Settings
+from felix_py.snapshot import Endpoint, EndpointKey, Snapshot, watched
+from felix_py.tasks import begun_again, reasons
 from felix_py.topics import Topic
 from kernel.events import AddressChanged, EventsLost, KernelEvent, LinkChanged, RouteChanged
 from kernel.netlink import KernelError
@@ -64,7 +65,8 @@ class Agent:
         self.routing = Routing(
             ownership, edges.kernel, self.snapshot, self.host, wake=lambda: self._due.add(Topic.ROUTES)
         )
-        self._losses = Losses(read_text(guid_file(settings)))
+        folds = (edges.observe, self.routing.tunnels.fold, self._fold_record)
+        self.records = Records(settings, folds, self._due, self.progress, self.notices, self._runs)
         self.outputs = self._outputs()
 
     def _outputs(self) -> tuple[Output, ...]:
@@ -72,7 +74,7 @@ class Agent:
         routing, peering = self.routing, self.peering
         return (
             Output("own addresses", Topic.OWN_NODE, self._follow_own_addresses),
-            Output("forwarding", on.FORWARDING, self._forward),
+            Output("forwarding", on.FORWARDING, self._forward, needed=False),
             Output("pools", on.POOLS, self._look_at_pools, needed=False),
             Output("tunnel device", on.TUNNEL_DEVICE, self._apply_tunnel_device),
             Output("tunnel settings", on.TUNNEL_SETTINGS, routing.update_tunnels),
@@ -90,21 +92,20 @@ class Agent:
         )
 
     async def run(self) -> None:
-        """Run until cancelled. A task that fails takes the agent down: its supervisor starts it anew."""
+        """Run until cancelled. Raises KernelError: devices and routes cannot be read at the start."""
         await self._read_kernel()
-        self.progress.fib_read = True
         async with asyncio.TaskGroup() as tasks:
             for task in self._tasks():
                 tasks.create_task(task)
 
     def _tasks(self) -> list[Coroutine[Any, Any, None]]:
         return [
-            self._watch_datastore(),
-            self._watch_kernel(),
-            self._watch_peers(),
+            begun_again("watching the datastore", self._watch_datastore),
+            self.records.fold_readings(),
+            begun_again("following the kernel", self._watch_kernel),
+            begun_again("following the sidecar", self._follow_peers),
             self._reconcile_when_due(),
             begun_again("reading the routes periodically", self._read_routes_periodically),
-            self.edges.peers.run(),
             begun_again("keeping the tunnel's device", self.edges.tunnel.run),
         ]
 
@@ -115,42 +116,22 @@ class Agent:
     # Folds in
 
     async def _watch_datastore(self) -> None:
-        async for event in self.edges.store.watch(*watched(self.identity.node)):
-            if self._losses.add(event):  # the events of one reading come in one turn of the loop
-                asyncio.get_running_loop().call_soon(self._fold_reading)
+        await self.records.watch(self.edges.store.watch(*watched(self.identity.node)))
 
-    def _fold_reading(self) -> None:
-        """Fold in what the store reported at once, unless it is a loss of the datastore itself."""
-        losses, before = self._losses, self._losses.held_back
-        known = losses.guid
-        for event in losses.take():
-            self._on_store_event(event)
-        self.progress.held_back = losses.held_back
-        if losses.held_back and losses.held_back != before:
-            log.error("%s", losses.held_back)
-        elif before and not losses.held_back:
-            log.warning("the datastore is back: what it says is acted on again")
-        if losses.guid != known:
-            write_text(guid_file(self.settings), losses.guid)
-
-    def _on_store_event(self, event: StoreEvent) -> None:
-        """Fold in an event. No record ends an agent: one that a fold cannot use is left out, with a notice."""
-        failures = []
-        folds: tuple[Callable[[StoreEvent], Topic | None], ...] = (
-            self.edges.observe,
-            self.routing.tunnels.fold,
-            self.snapshot.fold,
-        )
-        for fold in folds:
-            try:
-                self._due.add(fold(event) or Topic.NOTHING)
-            except Exception as failure:
-                log.debug("fold %s", event, exc_info=failure)
-                failures.append(failure)
+    def _fold_record(self, event: StoreEvent) -> Topic:
+        topic = self.snapshot.fold(event)
         self.progress.datastore_in_sync = self.snapshot.in_sync
-        self.log_notices(self.notices.fold(event, failures))
+        return topic
+
+    def _runs(self, key: RecordKey, device: str) -> bool:
+        """Whether the pod of an endpoint still runs here: it has its device, and its end or successor is not ours."""
+        return device in self.host.up and not self.snapshot.awaits(EndpointKey(key.namespace, key.name))
 
     async def _watch_kernel(self) -> None:
+        """Follow the kernel's events. When this is begun again some may be missing, and all is read anew first."""
+        if self.progress.fib_read:
+            await self._read_kernel()
+        self.progress.fib_read = True
         async for batch in self.edges.kernel.events():
             for event in batch:
                 await self._on_kernel_event(event)
@@ -181,6 +162,12 @@ class Agent:
         if topic & IN_BURSTS:
             self._due.add_later(topic & IN_BURSTS, HOST_SECONDS)
 
+    async def _follow_peers(self) -> None:
+        """Follow the sidecar. When this is begun again it connects anew, and is sent all that peers announce."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.edges.peers.run())
+            tasks.create_task(self._watch_peers())
+
     async def _watch_peers(self) -> None:
         async for event in self.edges.peers.events():
             self._on_peers_event(event)
@@ -206,7 +193,7 @@ class Agent:
     # Outputs
 
     async def _reconcile_when_due(self) -> None:
-        """Bring in line what is due. What fails is tried again, unless it was the kernel that failed."""
+        """Bring in line what is due. What fails is tried again; if the kernel did, what it holds is read anew first."""
         backoff = Backoff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
         while True:
             await self._due.wait()
@@ -214,13 +201,17 @@ class Agent:
             try:
                 await bring_in_line(self.outputs, due)
                 backoff.reset()
-            except KernelError:
-                raise
             except Exception as failure:
                 pause = backoff.next()
                 what = "; ".join(getattr(failure, "__notes__", ()))
-                log.exception("a part of the world is not in line (%s); next try in %.1f s", what, pause)
-                asyncio.get_running_loop().call_later(pause, self._due.add, due)
+                for text, unforeseen in reasons(failure):
+                    line = "a part of the world is not in line: %s (%s); next try in %.1f s"
+                    log.error(line, text, what, pause, exc_info=unforeseen)
+                if isinstance(failure, KernelError):
+                    await asyncio.sleep(pause)  # what it did not take is due at once
+                    self._due.add(due | Topic.HELD)
+                else:
+                    asyncio.get_running_loop().call_later(pause, self._due.add, due)
 
     async def _read_routes_periodically(self) -> None:
         """The safety net under the events: a whole dump at a slow pace. Where nothing is repaired there is none."""

@@ -310,3 +310,8 @@ def node_name(settings: Settings, stored: str, system: str) -> str:
 def guid_file(settings: Settings) -> Path:
     """Return where the agent notes which cluster it belongs to."""
     return settings.state_dir / "cluster-guid"
+
+
+def records_file(settings: Settings) -> Path:
+    """Return where the agent notes what it knew of its cluster."""
+    return settings.state_dir / "known-records"

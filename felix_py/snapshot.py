@@ -214,6 +214,10 @@ class Snapshot:
         self._detached[key] = container_id
         return self._set_endpoint(key, None)
 
+    def awaits(self, key: EndpointKey) -> bool:
+        """Whether an attachment or detachment of ours has yet to be reported back."""
+        return key in self._attached or key in self._detached
+
     def _put_endpoint(self, resource: WorkloadEndpoint) -> Topic:
         if resource.spec.node != self.node:
             return Topic.NOTHING

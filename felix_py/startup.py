@@ -38,7 +38,8 @@ from felix_py.autodetect import HostInterface, Method, detect
 from felix_py.edges import Kernel
 from felix_py.files import read_text, write_text
 from felix_py.identity import Addresses, Identity
-from felix_py.losses import Losses
+from felix_py.losses import Losses, Note
+from felix_py.records import read_note
 from felix_py.setting_types import AddressChoice, NodeAddress
 from felix_py.settings import Settings, SettingsError, guid_file, node_name
 
@@ -79,7 +80,7 @@ async def _require_same_cluster(settings: Settings, store: Store) -> None:
     if not known:
         return
     cluster = await found_or_none(store.get(ClusterInformation, "default"))
-    losses = Losses(known)
+    losses = Losses(Note(known))
     losses.add(Changed(cluster) if cluster else Gone(ClusterInformation, "default"))
     losses.take()
     if losses.held_back:
@@ -202,6 +203,9 @@ async def _make_defaults(settings: Settings, store: Store, host: Sequence[Interf
         await _create_unless_there(store, resource)
     if not settings.no_default_pools:
         listed = await store.list(IPPool)
+        if not listed.objects and read_note(settings).has_pools:
+            log.error("make a pool: there are none, and there were when the agent last ran; none is made; apply one")
+            return
         for pool in () if listed.unreadable else default_pools(settings, listed.objects, host):
             if await _create_unless_there(store, pool):
                 log.info("made the pool %s with %s", pool.metadata.name, pool.spec.cidr)

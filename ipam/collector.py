@@ -49,12 +49,14 @@ class Collector:
         allocator: Allocator,
         *,
         grace_seconds: float = GRACE_SECONDS,
-        now_ns: Callable[[], int] = time.time_ns,
+        now_ns: Callable[[], int] = time.monotonic_ns,
+        paused: Callable[[], object] = lambda: False,
     ) -> None:
+        """paused: whether what the store says is not to be acted on at present."""
         self._store = store
         self._allocator = allocator
         self._grace_ns = int(grace_seconds * 10**9)
-        self._now_ns = now_ns
+        self._now_ns, self._paused = now_ns, paused
         self._suspects = Suspects()
         self._pause_seconds = max(1.0, grace_seconds / 2)
 
@@ -62,7 +64,8 @@ class Collector:
         """Run rounds until cancelled. A store that is away delays a round and ends nothing."""
         while True:
             try:
-                await self.round()
+                if not self._paused():
+                    await self.round()
             except (DatastoreError, IpamError) as failure:
                 log.warning("collect leaks: %s; next try in %g s", failure, self._pause_seconds)
             await asyncio.sleep(self._pause_seconds)

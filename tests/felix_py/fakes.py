@@ -126,6 +126,7 @@ class FakePeers:
         self.deeds = [] if deeds is None else deeds
         self.speaker: Speaker | None = None
         self.announced: Mapping[Prefix, Attributes] = {}
+        self.runs = 0
         self._events: asyncio.Queue[SidecarEvent] = asyncio.Queue()
 
     async def configure(self, speaker: Speaker) -> None:
@@ -142,6 +143,7 @@ class FakePeers:
             yield await self._events.get()
 
     async def run(self) -> None:
+        self.runs += 1
         await asyncio.Event().wait()
 
     def report(self, *events: SidecarEvent) -> None:
@@ -171,7 +173,7 @@ class FakeStore(MemoryStore):
 
     def __init__(self, *resources: Resource) -> None:
         super().__init__(*resources)
-        self._events: asyncio.Queue[WatchEvent] = asyncio.Queue()
+        self._events: asyncio.Queue[WatchEvent | Exception] = asyncio.Queue()
         self.synced = asyncio.Event()  # cleared: the watch has not yet reported everything
         self.synced.set()
         self.unreadable_at_start: list[Unreadable] = []  # found when the watch begins
@@ -184,7 +186,14 @@ class FakeStore(MemoryStore):
         await self.synced.wait()
         yield InSync()
         while True:
-            yield await self._events.get()
+            event = await self._events.get()
+            if isinstance(event, Exception):
+                raise event
+            yield event
+
+    def fail_watch(self, failure: Exception) -> None:
+        """End the watch that runs; the next one begins with what there is."""
+        self._events.put_nowait(failure)
 
     def put(self, *resources: Resource) -> None:
         for resource in resources:

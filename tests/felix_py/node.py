@@ -97,7 +97,7 @@ class FakeNode:
         self.avoided: dict[Address, str] = {}
         self.mtu_file = folder / "mtu"
         self.agent = Agent(
-            settings_from({"FELIX_MTUFILE": str(self.mtu_file), **settings}),
+            settings_from({"FELIX_MTUFILE": str(self.mtu_file), "FELIX_STATE_DIR": str(folder), **settings}),
             Identity("n1", Addresses(pack("192.0.2.1"), None)),
             Edges(
                 self.store,

@@ -17,6 +17,7 @@ from datastore.kinds.pools import IPPool
 from datastore.store import Unreadable
 from felix_py.autodetect import HostInterface
 from felix_py.identity import Addresses, Identity
+from felix_py.losses import Note, RecordKey
 from felix_py.settings import Settings, settings_from
 from felix_py.startup import (
     StartupError,
@@ -113,6 +114,17 @@ async def test_nothing_is_written_into_the_datastore_of_another_cluster(tmp_path
         assert store.objects == before
     same = MemoryStore(ClusterInformation.make("default", clusterGUID="ours"))
     await start(settings(tmp_path, FELIX_STATE_DIR=str(tmp_path)), same, FakeKernel())
+
+
+async def test_no_default_pool_is_made_where_the_known_ones_are_gone(tmp_path: Path) -> None:
+    (tmp_path / "cluster-guid").write_text("ours")
+    known = Note("ours", records={RecordKey("IPPool", "", "pods"): ""})
+    (tmp_path / "known-records").write_text(known.to_text())
+    for cluster, made in (("ours", 0), ("", 1)):
+        (tmp_path / "cluster-guid").write_text(cluster)
+        store = MemoryStore(ClusterInformation.make("default", clusterGUID="ours"))
+        await start(settings(tmp_path, FELIX_STATE_DIR=str(tmp_path)), store, FakeKernel())
+        assert len((await store.list(IPPool)).objects) == made
 
 
 async def test_a_second_start_writes_nothing(tmp_path: Path) -> None:

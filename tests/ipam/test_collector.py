@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from inspect import signature
 from typing import Any
 
 from datastore.errors import Unavailable
@@ -111,6 +113,23 @@ async def test_the_collector_continues_after_the_store_was_away() -> None:
     running = asyncio.create_task(collector.run())
     await looked.wait()
     running.cancel()
+
+
+async def test_while_it_is_paused_nothing_is_collected() -> None:
+    store, asked = MemoryStore(), asyncio.Event()
+
+    def paused() -> bool:
+        asked.set()
+        return True
+
+    running = asyncio.create_task(Collector(store, Allocator(store), grace_seconds=0, paused=paused).run())
+    await asked.wait()
+    running.cancel()
+    assert not store.calls
+
+
+def test_a_grace_time_does_not_follow_the_wall_clock() -> None:
+    assert signature(Collector).parameters["now_ns"].default is time.monotonic_ns
 
 
 async def test_a_pod_whose_record_cannot_be_read_is_not_gone_and_holds_up_no_other() -> None:

@@ -66,6 +66,6 @@ async def _live_through(found: list[dict[str, Any]]) -> None:
                     resource = read(record)
                 except Invalid:
                     continue
-                agent._on_store_event(Changed(resource))
+                agent.records.fold(Changed(resource))
             await bring_in_line(agent.outputs, Topic.EVERYTHING)
             await Checks(agent, frozenset, 0).run()
