@@ -199,7 +199,7 @@ async def our_side(load: Load) -> None:
         await asyncio.sleep(0)
 
         await asyncio.to_thread(_wait_for_start)
-        learned.resolved(rib, {hop: kernel.resolve(hop) for hop in learned.unknown(wanted.values())})
+        learned.resolved(rib, {hop: kernel.resolve(hop.address) for hop in learned.unknown(wanted.values())})
         learned.put(rib, wanted)
         await writer.write()
         print("done", flush=True)

@@ -148,9 +148,11 @@ def _announced(announce: Mapping[str, Any], written: Mapping[str, Any]) -> Itera
 def _next_hops(written: Collection[str]) -> list[str]:
     """Return the next hops of one UPDATE without the link-local address that may come with a global one.
 
-    An IPv6 next hop may be both (RFC 2545 §3), as BIRD and FRR send it; ExaBGP reports the routes once with each.
+    An IPv6 next hop may be both (RFC 2545 §3), as BIRD and FRR send it; ExaBGP reports the routes once with each. A
+    router without a global address on the link sends `::` in its place.
     """
-    return [each for each in written if not each.lower().startswith("fe80:")] or list(written)
+    named = [each for each in written if each != "::"] or list(written)
+    return [each for each in named if not each.lower().startswith("fe80:")] or named
 
 
 def _path_id(route: Mapping[str, str]) -> int:

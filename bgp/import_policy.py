@@ -23,6 +23,7 @@ class RejectReason(StrEnum):
     OTHER_FAMILY = "next hop of another family"
     OWN_NEXT_HOP = "next hop is this node"
     MARTIAN_NEXT_HOP = "martian next hop"
+    MAPPED_NEXT_HOP = "IPv4-mapped next hop of an IPv6 route, through which no kernel can send"
     OWN_AS = "own AS in AS_PATH (BGPPeer: numAllowedLocalASNumbers)"
     OWN_ORIGINATOR = "own ORIGINATOR_ID"
     OWN_CLUSTER = "own id in CLUSTER_LIST"
@@ -35,13 +36,12 @@ class RejectReason(StrEnum):
 
 
 # No router forwards to or through these (RFC 6890). RFC 1918 and the like are what clusters are made of.
-# Whether a link-local IPv4 next hop can be reached is the kernel's to say: racks number their uplinks so.
-_NEXT_HOP_MARTIANS = (
-    "0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/4", "240.0.0.0/4",
-    "::/128", "::1/128", "::ffff:0.0.0.0/96", "fe80::/10", "ff00::/8",
-)  # fmt: skip
+# Whether a link-local next hop can be reached is the kernel's to say: racks number their uplinks so, or not at all.
+_NEXT_HOP_MARTIANS = ("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/4", "240.0.0.0/4", "::/128", "::1/128", "ff00::/8")
+_IPV4_MAPPED, _LINK_LOCAL = "::ffff:0.0.0.0/96", ("169.254.0.0/16", "fe80::/10")
 MARTIAN_NEXT_HOPS = PrefixSet(map(Prefix.parse, _NEXT_HOP_MARTIANS))
-MARTIANS = PrefixSet(map(Prefix.parse, (*_NEXT_HOP_MARTIANS, "169.254.0.0/16")))
+MAPPED_NEXT_HOPS = PrefixSet([Prefix.parse(_IPV4_MAPPED)])
+MARTIANS = PrefixSet(map(Prefix.parse, (*_NEXT_HOP_MARTIANS, _IPV4_MAPPED, *_LINK_LOCAL)))
 
 
 class ImportFilter:
@@ -74,6 +74,8 @@ class ImportFilter:
             return RejectReason.OWN_NEXT_HOP
         if MARTIAN_NEXT_HOPS.contains(Prefix.host(next_hop)):
             return RejectReason.MARTIAN_NEXT_HOP
+        if MAPPED_NEXT_HOPS.contains(Prefix.host(next_hop)):
+            return RejectReason.MAPPED_NEXT_HOP
         own = {local.own_as, neighbour.local_as}
         times = sum(number in own for segment in attributes.as_path for number in segment.numbers)
         if times > neighbour.import_policy.own_as_allowed:

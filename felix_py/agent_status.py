@@ -15,6 +15,7 @@ from bgp.client import SidecarError
 from felix_py.agent import Agent
 from felix_py.encap.ipip import IPIP
 from felix_py.kernel_facts import kernel_facts
+from felix_py.next_hops import NextHopKey
 from felix_py.rib import Source, candidates, is_resolved
 from felix_py.status_json import from_json
 from felix_py.status_model import (
@@ -199,7 +200,7 @@ class AgentReporter:
         if source == Source.TUNNELS:
             problem = self._agent.edges.tunnel.problem or f"{IPIP.device} is not up"
             return RouteNote(RouteIssue.TUNNEL_DOWN, detail=problem)
-        hops = dict.fromkeys(unpack(path.next_hop) for path in self._agent.routing.learned.routes.get(prefix, ()))
+        hops = dict.fromkeys(str(NextHopKey.of(path)) for path in self._agent.routing.learned.routes.get(prefix, ()))
         if hops:
             return RouteNote(RouteIssue.NEXT_HOP_UNREACHABLE, next_hops=tuple(hops))
         return RouteNote(RouteIssue.DEVICE_DOWN)

@@ -2,21 +2,44 @@
 
 Pure but for the kernel's look-up, which is handed in: no I/O, no clock, no logging. A next hop may be reached by a
 learned route, as a fabric announces its racks' subnets, but never by a route that itself leads through it. A connected
-network goes before anything learned, however narrow: no peer hides a neighbour from us.
+network goes before anything learned, however narrow: no peer hides a neighbour from us. An IPv6 link-local next hop is
+on the link by which we reach the peer that announced it (RFC 2545 §2), and nowhere if that peer is not on link.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from bgp.speaker import LearnedPaths
+from bgp.speaker import LearnedPath, LearnedPaths
 from felix_py.fib import Fib
 from felix_py.rib import Rib, Source, candidates, is_resolved
 from kernel.route import UNICAST, NextHop, RouteSpec
-from net.prefix import Prefix
+from net.prefix import Prefix, pack, unpack
 
 DEEPEST, WIDEST = 3, 8  # learned routes one behind the other, and paths of each: peers decide about both
+LINK_LOCAL = Prefix.parse("fe80::/10")
+
+
+class NextHopKey(NamedTuple):
+    """What a next hop's way depends on: its address, and where that means something on one link only, the peer."""
+
+    address: bytes
+    peer: bytes = b""
+
+    @classmethod
+    def of(cls, path: LearnedPath) -> NextHopKey:
+        return cls(path.next_hop, pack(path.peer)) if is_link_local(path.next_hop) else cls(path.next_hop)
+
+    def __str__(self) -> str:
+        address = unpack(self.address)
+        return f"{address} on the link to {unpack(self.peer)}" if self.peer else address
+
+    @property
+    def found_by(self) -> bytes:
+        """The address that is looked up in the table."""
+        return self.peer or self.address
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +54,14 @@ class Table:
     learned: Mapping[Prefix, LearnedPaths]
     ask: Callable[[bytes], NextHop | None]
     is_own: Callable[[bytes], bool]
+
+    def way_of(self, next_hop: NextHopKey, passed: frozenset[Prefix] = frozenset()) -> NextHop | None:
+        """Return how a next hop is reached; None: it is not. `passed` as of `way`."""
+        hop = self.way(next_hop.found_by, passed)
+        if not next_hop.peer:
+            return hop
+        on_link = hop is not None and hop.gateway == next_hop.peer and not self.is_own(next_hop.address)
+        return NextHop(hop.device, next_hop.address) if hop is not None and on_link else None
 
     def way(self, address: bytes, passed: frozenset[Prefix] = frozenset()) -> NextHop | None:
         """Return how an address is reached; None: it is not.
@@ -58,8 +89,12 @@ class Table:
         """Return the first way that a learned route leads, never through itself."""
         if len(passed) >= DEEPEST:
             return None
-        ways = (self.way(path.next_hop, passed | {prefix}) for path in self.learned.get(prefix, ())[:WIDEST])
+        ways = (self.way_of(NextHopKey.of(path), passed | {prefix}) for path in self.learned.get(prefix, ())[:WIDEST])
         return next((hop for hop in ways if hop is not None), None)
+
+
+def is_link_local(address: bytes) -> bool:
+    return len(address) == 16 and LINK_LOCAL.contains(Prefix.host(address))
 
 
 def covering(address: bytes) -> Iterator[Prefix]:

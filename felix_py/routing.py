@@ -13,7 +13,7 @@ from felix_py.edges import Kernel
 from felix_py.encap.ipip import IPIP
 from felix_py.fib import Fib, Ownership
 from felix_py.host import Host
-from felix_py.next_hops import Table
+from felix_py.next_hops import NextHopKey, Table
 from felix_py.rib import Rib, Source
 from felix_py.snapshot import Endpoint, Snapshot
 from felix_py.sources import LearnedRoutes, PodRoutes, block_routes
@@ -21,7 +21,7 @@ from felix_py.tunnels import TunnelRoutes, remote_tunnels, tunnel_settings
 from felix_py.writer import FibWriter
 from kernel.link_codec import Link
 from kernel.route import NextHop
-from net.prefix import Prefix, unpack
+from net.prefix import Prefix
 
 log = logging.getLogger("felix.routing")
 
@@ -99,14 +99,14 @@ class Routing:
         self.learned.resolved(self.rib, self._resolve(self.learned.known()))
         self.writer.retry_refused()
 
-    def _resolve(self, addresses: Iterable[bytes]) -> dict[bytes, NextHop | None]:
-        return {address: self._table.way(address) for address in addresses}
+    def _resolve(self, next_hops: Iterable[NextHopKey]) -> dict[NextHopKey, NextHop | None]:
+        return {next_hop: self._table.way_of(next_hop) for next_hop in next_hops}
 
     def _ask(self, address: bytes) -> NextHop | None:
         return self._kernel.resolve(address, avoid=(self.ownership.learned,))
 
     def unreachable_next_hops(self) -> list[str]:
-        return sorted(unpack(address) for address in self.learned.unreachable())
+        return sorted(map(str, self.learned.unreachable()))
 
     # Into the kernel
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from bgp.speaker import LearnedPaths
 from felix_py.fib import Ownership
-from felix_py.next_hops import covering
+from felix_py.next_hops import NextHopKey, covering
 from felix_py.rib import Rib, Source
 from felix_py.snapshot import Endpoint, EndpointKey
 from kernel.route import BLACKHOLE, NextHop, RouteSpec
@@ -87,7 +87,7 @@ class LearnedRoutes:
     def __init__(self, ownership: Ownership) -> None:
         self._ownership = ownership
         self._routes: dict[Prefix, LearnedPaths] = {}
-        self._hops: dict[bytes, NextHop | None] = {}
+        self._hops: dict[NextHopKey, NextHop | None] = {}
         self._specs: dict[LearnedPaths, RouteSpec] = {}
         self._covering: set[Prefix] = set()  # every prefix that a next hop lies in
 
@@ -95,11 +95,11 @@ class LearnedRoutes:
     def routes(self) -> Mapping[Prefix, LearnedPaths]:
         return self._routes
 
-    def next_hops(self) -> set[bytes]:
+    def next_hops(self) -> set[NextHopKey]:
         """Return every next hop in use."""
-        return {path.next_hop for paths in set(self._routes.values()) for path in paths}
+        return {NextHopKey.of(path) for paths in set(self._routes.values()) for path in paths}
 
-    def known(self) -> set[bytes]:
+    def known(self) -> set[NextHopKey]:
         """Return every next hop that was ever resolved, reachable or not."""
         return set(self._hops)
 
@@ -109,19 +109,19 @@ class LearnedRoutes:
             return any(prefix in self._covering for prefix in changed)
         return any(prefix in changed for prefix in self._covering)
 
-    def unknown(self, learned: Iterable[LearnedPaths]) -> set[bytes]:
+    def unknown(self, learned: Iterable[LearnedPaths]) -> set[NextHopKey]:
         """Return the next hops that were never resolved."""
-        return {path.next_hop for paths in set(learned) for path in paths} - self._hops.keys()
+        return {NextHopKey.of(path) for paths in set(learned) for path in paths} - self._hops.keys()
 
-    def resolved(self, rib: Rib, answers: Mapping[bytes, NextHop | None]) -> None:
+    def resolved(self, rib: Rib, answers: Mapping[NextHopKey, NextHop | None]) -> None:
         """Take in how next hops are reached now; routes whose way changed are stated again."""
-        moved = {address for address, hop in answers.items() if self._hops.get(address, ()) != hop}
-        for address in answers.keys() - self._hops.keys():
-            self._covering.update(covering(address))
+        moved = {next_hop for next_hop, hop in answers.items() if self._hops.get(next_hop, ()) != hop}
+        for next_hop in answers.keys() - self._hops.keys():
+            self._covering.update(covering(next_hop.found_by))
         self._hops.update(answers)
         if not moved:
             return
-        affected = {paths for paths in self._specs if any(path.next_hop in moved for path in paths)}
+        affected = {paths for paths in self._specs if any(NextHopKey.of(path) in moved for path in paths)}
         for paths in affected:
             del self._specs[paths]
         if affected:
@@ -140,12 +140,12 @@ class LearnedRoutes:
             self._routes.pop(prefix, None)
             rib.remove(Source.LEARNED, prefix)
 
-    def unreachable(self) -> set[bytes]:
-        return {address for address in self.next_hops() if self._hops.get(address) is None}
+    def unreachable(self) -> set[NextHopKey]:
+        return {next_hop for next_hop in self.next_hops() if self._hops.get(next_hop) is None}
 
     def _spec(self, paths: LearnedPaths) -> RouteSpec:
         if paths not in self._specs:
-            next_hops = dict.fromkeys(path.next_hop for path in paths)
-            hops = tuple(hop for address in next_hops if (hop := self._hops.get(address)) is not None)
+            next_hops = dict.fromkeys(map(NextHopKey.of, paths))
+            hops = tuple(hop for next_hop in next_hops if (hop := self._hops.get(next_hop)) is not None)
             self._specs[paths] = RouteSpec(self._ownership.learned, hops=hops, metric=self._ownership.metric)
         return self._specs[paths]

@@ -201,3 +201,5 @@ def announcement(*next_hops: str) -> list[str]:
 def test_a_link_local_next_hop_beside_a_global_one_is_not_a_second_announcement() -> None:
     assert announcement("2001:db8::4", "fe80::1") == ["2001:db8::4"]
     assert announcement("fe80::1") == ["fe80::1"]
+    assert announcement("::", "fe80::1") == ["fe80::1"]
+    assert announcement("::") == ["::"]

@@ -51,7 +51,8 @@ def test_another_nodes_block_is_accepted() -> None:
         (RejectReason.OWN_NEXT_HOP, "fd00:65:0:1::/122", {"next_hop": "fd99::1"}),
         (RejectReason.MARTIAN_NEXT_HOP, "10.65.2.0/26", {"next_hop": "127.0.0.1"}),
         (RejectReason.MARTIAN_NEXT_HOP, "10.65.2.0/26", {"next_hop": "0.0.0.0"}),
-        (RejectReason.MARTIAN_NEXT_HOP, "fd00:65:0:1::/122", {"next_hop": "fe80::1"}),
+        (RejectReason.MARTIAN_NEXT_HOP, "fd00:65:0:1::/122", {"next_hop": "ff02::1"}),
+        (RejectReason.MAPPED_NEXT_HOP, "fd00:65:0:1::/122", {"next_hop": "::ffff:192.0.2.2"}),
         (RejectReason.OTHER_FAMILY, "10.65.2.0/26", {"next_hop": "fd99::2"}),
         (RejectReason.OWN_AS, "10.65.2.0/26", {"as_path": through(65001, 64512)}),
         (RejectReason.OWN_AS, "10.65.2.0/26", {"as_path": (AsPathSegment("set", (64512, 7)),)}),
@@ -139,6 +140,10 @@ def test_a_default_route_is_taken_from_a_peer_that_may_send_one() -> None:
 
 def test_a_link_local_next_hop_is_for_the_kernel_to_judge_and_a_pool_is_no_martian() -> None:
     assert reason_for("203.0.114.0/24", ROUTER, next_hop="169.254.255.2", as_path=through(65001)) is None
+    assert reason_for("2001:db8:f::/48", ROUTER, next_hop="fe80::1", as_path=through(65001)) is None
+    assert reason_for("fe80:0:0:7::/64", ROUTER, as_path=through(65001), next_hop="fd99::2") is (
+        RejectReason.MARTIAN_PREFIX
+    )
     assert reason_for("169.254.7.0/24", ROUTER, as_path=through(65001)) is RejectReason.MARTIAN_PREFIX
     assert reason_for("240.10.1.0/26") is None
     assert reason_for("240.11.1.0/26") is RejectReason.MARTIAN_PREFIX

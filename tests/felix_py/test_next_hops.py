@@ -13,7 +13,7 @@ from felix_py.next_hops import covering
 from felix_py.routing import Routing
 from felix_py.snapshot import Snapshot
 from kernel.route import BLACKHOLE, NextHop, RouteSpec
-from net.prefix import Prefix, pack
+from net.prefix import Prefix, pack, unpack
 from tests.felix_py.fakes import ADDRESS, ETH0, FakeKernel
 
 CONNECTED = RouteSpec(2, hops=(NextHop(2),), metric=0, scope=253)
@@ -33,14 +33,19 @@ class Node:
         host.load([ETH0], [ADDRESS])
         self.routing = Routing(Ownership(), self.kernel, Snapshot("n1"), host, lambda: None)
 
-    async def learn(self, *routes: tuple[str, str]) -> None:
+    async def learn(self, *routes: tuple[str, str], peer: str = "192.0.2.90") -> None:
         for prefix, next_hop in routes:
-            self.routing.learn({Prefix.parse(prefix): (LearnedPath(pack(next_hop), "192.0.2.90"),)})
+            self.routing.learn({Prefix.parse(prefix): (LearnedPath(pack(next_hop), peer),)})
             await self.routing.write()
 
     def gateway(self, prefix: str) -> str | None:
         held = self.kernel.held(Prefix.parse(prefix))
-        return ".".join(map(str, held.hops[0].gateway)) if held and held.hops else None
+        return unpack(held.hops[0].gateway) if held and held.hops else None
+
+    def hops(self, prefix: str) -> list[tuple[int, str]]:
+        """Return device and gateway of each way that the kernel holds."""
+        held = self.kernel.held(Prefix.parse(prefix))
+        return [(hop.device, unpack(hop.gateway)) for hop in held.hops] if held else []
 
 
 async def node(*foreign: tuple[str, RouteSpec]) -> Node:
@@ -96,6 +101,50 @@ async def test_neither_this_hosts_own_address_nor_a_blackhole_is_a_way() -> None
     one = await node(("0.0.0.0/0", DEFAULT), ("198.51.100.0/24", RouteSpec(4, kind=BLACKHOLE, metric=0)))
     await one.learn((BLOCK, "192.0.2.1"), ("203.0.113.0/24", "198.51.100.1"))
     assert (one.gateway(BLOCK), one.gateway("203.0.113.0/24")) == (None, None)
+
+
+IPV6 = (
+    ("2001:db8:1::/64", RouteSpec(2, hops=(NextHop(2),), metric=256)),
+    ("2001:db8:2::/64", RouteSpec(2, hops=(NextHop(3),), metric=256)),
+    ("fe80::/64", RouteSpec(2, hops=(NextHop(2),), metric=256)),
+    ("2001:db8:9::/64", RouteSpec(4, hops=(NextHop(2, pack("2001:db8:1::fe")),), metric=1024)),
+)
+FAR = "2001:db8:f::/48"
+
+
+@pytest.mark.parametrize(("peer", "device"), [("2001:db8:1::90", 2), ("2001:db8:2::90", 3)])
+async def test_a_link_local_next_hop_is_on_the_link_of_the_peer_that_announced_it(peer: str, device: int) -> None:
+    one = await node(*IPV6)
+    await one.learn((FAR, "fe80::1"), peer=peer)
+    assert one.hops(FAR) == [(device, "fe80::1")]
+
+
+async def test_one_link_local_address_on_two_links_is_two_next_hops() -> None:
+    one = await node(*IPV6)
+    both = tuple(LearnedPath(pack("fe80::1"), peer) for peer in ("2001:db8:1::90", "2001:db8:2::90"))
+    one.routing.learn({Prefix.parse(FAR): both})
+    await one.routing.write()
+    assert one.hops(FAR) == [(2, "fe80::1"), (3, "fe80::1")]
+
+
+@pytest.mark.parametrize("peer", ["2001:db8:9::90", "2001:db8:7::90"])
+async def test_a_link_local_next_hop_of_a_peer_that_is_not_on_link_is_not_reachable_and_named_so(peer: str) -> None:
+    one = await node(*IPV6)
+    one.kernel.reached[pack("2001:db8:9::90")] = NextHop(2, pack("2001:db8:1::fe"))
+    await one.learn((FAR, "fe80::1"), peer=peer)
+    assert one.hops(FAR) == []
+    assert one.routing.unreachable_next_hops() == [f"fe80::1 on the link to {peer}"]
+
+
+@pytest.mark.parametrize(
+    ("next_hop", "way"),
+    [("2001:db8:2::7", [(3, "2001:db8:2::7")]), ("2001:db8:9::7", [(2, "2001:db8:1::fe")]), ("2001:db8:8::7", [])],
+)
+async def test_a_global_next_hop_is_reached_as_the_kernel_would(next_hop: str, way: list[tuple[int, str]]) -> None:
+    one = await node(*IPV6)
+    one.kernel.reached[pack("2001:db8:9::7")] = NextHop(2, pack("2001:db8:1::fe"))
+    await one.learn((FAR, next_hop), peer="2001:db8:1::90")
+    assert one.hops(FAR) == way
 
 
 def test_the_prefixes_that_cover_an_address_are_those_it_lies_in() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bgp.speaker import LearnedPath, LearnedPaths
 from felix_py.fib import Ownership
+from felix_py.next_hops import NextHopKey
 from felix_py.rib import Rib, Source
 from felix_py.snapshot import Endpoint, EndpointKey
 from felix_py.sources import LearnedRoutes, PodRoutes, block_routes
@@ -12,11 +13,12 @@ from net.prefix import Prefix, pack
 
 BLOCK = Prefix.parse("10.65.1.0/26")
 ROUTER = pack("192.0.2.1")
+VIA_ROUTER = NextHopKey(ROUTER)
 
 
 def test_a_route_that_only_changes_its_peer_changes_nothing_in_the_rib() -> None:
     rib, learned = Rib(), LearnedRoutes(Ownership())
-    learned.resolved(rib, {ROUTER: NextHop(2, ROUTER)})
+    learned.resolved(rib, {VIA_ROUTER: NextHop(2, ROUTER)})
     learned.put(rib, {BLOCK: (LearnedPath(ROUTER, "192.0.2.8"),)})
     rib.take_changed()
     learned.put(rib, {BLOCK: (LearnedPath(ROUTER, "192.0.2.8"), LearnedPath(ROUTER, "192.0.2.9"))})
@@ -94,12 +96,12 @@ def learned_from(router: bytes) -> dict[Prefix, LearnedPaths]:
 
 def test_a_learned_route_is_unresolved_until_its_next_hop_is_reached() -> None:
     rib, learned = Rib(), LearnedRoutes(Ownership())
-    assert learned.unknown(learned_from(ROUTER).values()) == {ROUTER}
-    learned.resolved(rib, {ROUTER: None})
+    assert learned.unknown(learned_from(ROUTER).values()) == {VIA_ROUTER}
+    learned.resolved(rib, {VIA_ROUTER: None})
     learned.put(rib, learned_from(ROUTER))
-    assert learned.unreachable() == {ROUTER}
+    assert learned.unreachable() == {VIA_ROUTER}
     assert rib.best(BLOCK) is None
-    learned.resolved(rib, {ROUTER: NextHop(2, ROUTER)})
+    learned.resolved(rib, {VIA_ROUTER: NextHop(2, ROUTER)})
     best = rib.best(BLOCK)
     assert best is not None
     assert best.hops == (NextHop(2, ROUTER),)
@@ -109,17 +111,17 @@ def test_a_learned_route_is_unresolved_until_its_next_hop_is_reached() -> None:
 def test_a_next_hop_that_moves_to_another_device_moves_its_routes_only() -> None:
     rib, learned = Rib(), LearnedRoutes(Ownership())
     other = pack("192.0.2.2")
-    learned.resolved(rib, {ROUTER: NextHop(2, ROUTER), other: NextHop(2, other)})
+    learned.resolved(rib, {VIA_ROUTER: NextHop(2, ROUTER), NextHopKey(other): NextHop(2, other)})
     learned.put(rib, learned_from(ROUTER) | {Prefix.parse("10.66.0.0/26"): (LearnedPath(other, "192.0.2.2"),)})
     rib.take_changed()
-    learned.resolved(rib, {ROUTER: NextHop(3, ROUTER), other: NextHop(2, other)})
+    learned.resolved(rib, {VIA_ROUTER: NextHop(3, ROUTER), NextHopKey(other): NextHop(2, other)})
     assert set(rib.take_changed()) == {BLOCK}
 
 
 def test_of_several_next_hops_those_that_are_reached_are_used() -> None:
     rib, learned = Rib(), LearnedRoutes(Ownership())
     other = pack("192.0.2.2")
-    learned.resolved(rib, {ROUTER: NextHop(2, ROUTER), other: None})
+    learned.resolved(rib, {VIA_ROUTER: NextHop(2, ROUTER), NextHopKey(other): None})
     learned.put(rib, {BLOCK: (LearnedPath(ROUTER, "192.0.2.8"), LearnedPath(other, "192.0.2.9"))})
     best = rib.best(BLOCK)
     assert best is not None
@@ -128,9 +130,9 @@ def test_of_several_next_hops_those_that_are_reached_are_used() -> None:
 
 def test_what_is_withdrawn_is_not_wanted_any_more() -> None:
     rib, learned = Rib(), LearnedRoutes(Ownership())
-    learned.resolved(rib, {ROUTER: NextHop(2, ROUTER)})
+    learned.resolved(rib, {VIA_ROUTER: NextHop(2, ROUTER)})
     learned.put(rib, learned_from(ROUTER))
     learned.remove(rib, [BLOCK])
     assert not rib.wanted(Source.LEARNED)
     assert not learned.routes
-    assert learned.known() == {ROUTER}
+    assert learned.known() == {VIA_ROUTER}
