@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from felixctl.errors import CommandError
+from felixctl.terminal import fail, prepare
 
 WRITING_VERBS = dict.fromkeys(("apply", "create", "replace", "delete", "patch", "label"), "resources.write")
 MODULES = {
@@ -76,11 +77,12 @@ def felixctl(
 
 def main() -> None:
     """Run one command and end with its status."""
+    prepare()
     try:
         app(prog_name="felixctl")
     except CommandError as error:
         for sentence in error.sentences:
-            print(f"felixctl: {sentence}", file=sys.stderr)
+            fail(sentence)
         sys.exit(error.status)
 
 
