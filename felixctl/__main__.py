@@ -5,6 +5,7 @@ Exit status: 0 done; 1 it could not be done, or a check found something wrong; 2
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from typing import Annotated, Any
@@ -13,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from felixctl.errors import CommandError
-from felixctl.terminal import fail, prepare
+from felixctl.host_settings import take
 
 WRITING_VERBS = dict.fromkeys(("apply", "create", "replace", "delete", "patch", "label"), "resources.write")
 MODULES = {
@@ -77,12 +78,12 @@ def felixctl(
 
 def main() -> None:
     """Run one command and end with its status."""
-    prepare()
+    take(os.environ)
     try:
         app(prog_name="felixctl")
     except CommandError as error:
         for sentence in error.sentences:
-            fail(sentence)
+            print(f"felixctl: {sentence}", file=sys.stderr)
         sys.exit(error.status)
 
 
