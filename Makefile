@@ -16,7 +16,8 @@ ifneq ($(filter test test-kernel lab-ipip,$(MAKECMDGOALS)),)
 DEBIAN += qemu-system-x86 busybox-static kmod
 endif
 ifneq ($(filter test test-runtimes,$(MAKECMDGOALS)),)
-DEBIAN += systemd containerd runc busybox-static iptables
+DEBIAN += systemd containerd runc podman iptables busybox-static curl
+DEBIAN += $(if $(shell command -v go),,golang-go)
 endif
 MISSING  := $(shell for p in $(DEBIAN); do \
               [ -n "$$(dpkg-query -W -f='$${db:Status-Status}' $$p 2>/dev/null | grep -x installed)" ] || echo $$p; done)

@@ -10,8 +10,6 @@ import logging
 import sys
 import time
 
-from net.printable import json_escaped
-
 
 class Logfmt(logging.Formatter):
     """`time=… level=… logger=… msg="…"`, with UTC times to the millisecond."""
@@ -23,7 +21,7 @@ class Logfmt(logging.Formatter):
             text += "\n" + self.formatException(record.exc_info)
         return (
             f"time={clock}.{int(record.msecs):03d}Z level={record.levelname} logger={record.name} "
-            f"msg={json_escaped(json.dumps(text, ensure_ascii=False))}"
+            f"msg={json.dumps(text, ensure_ascii=False)}"
         )
 
 

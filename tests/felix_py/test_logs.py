@@ -52,7 +52,3 @@ def test_from_the_level_on_everything_is_logged_and_with_none_nothing(level: str
     finally:
         root.handlers, level_before = before
         root.setLevel(level_before)
-
-
-def test_what_others_wrote_commands_no_terminal() -> None:
-    assert line("\x1b[2J \x9b \u202e \ud800").endswith(r'msg="\u001b[2J \u009b \u202e \ud800"')

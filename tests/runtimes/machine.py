@@ -66,8 +66,8 @@ class Machine:
 
     def __init__(self, name: str, address: str, folder: Path, shared: Path, switch: Switch) -> None:
         """folder: where the disk goes. shared: the folder that every machine has at /srv/felix."""
-        self.name, self.address = name, address
-        self._disk, self._shared, self._switch = folder / name, shared, switch
+        self.name, self.address, self.shared = name, address, shared
+        self._disk, self._switch = folder / name, switch
         self._first: int | None = None
         self._boot: subprocess.Popen[bytes] | None = None
         self._log = folder / f"{name}.boot.log"
@@ -81,7 +81,7 @@ class Machine:
         name = f"{self.name}-{os.getpid()}"
         with self._log.open("ab") as log:
             self._boot = subprocess.Popen(
-                [BOOT, name, self._disk, self._shared], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                [BOOT, name, self._disk, self.shared], stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
         self._first = eventually(f"{self.name} boots: {self._log.read_text()}", self._first_process)
         self._switch.plug(self._first, self.address)
@@ -145,6 +145,16 @@ class Machine:
             timeout=300,
             env={**own, "PATH": SEARCH_PATH, **(environment or {})},
         )
+
+    @contextlib.contextmanager
+    def running(self, *command: str) -> Iterator[None]:
+        """Run a command in this machine meanwhile."""
+        process = subprocess.Popen([*self.inside(), *command], stdin=subprocess.DEVNULL)
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait()
 
     def sh(self, script: str, *, online: bool = False) -> str:
         return self.run("sh", "-ec", script, online=online)
