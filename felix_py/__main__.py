@@ -125,6 +125,7 @@ async def _serve(settings: Settings) -> None:
                 tunnel,
                 observe=allocator.on_event,
                 avoid=allocator.avoid,
+                log_from=_keep_log_level if "log_level" in settings.model_fields_set else logs.set_level,
                 forward=partial(forward, pod_prefix=settings.interface_prefix),
             ),
         )
@@ -159,6 +160,10 @@ async def _serve(settings: Settings) -> None:
                     paused=lambda: agent.progress.held_back,
                 )
                 tasks.create_task(begun_again("collecting what leaked", collector.run))
+
+
+def _keep_log_level(level: str) -> None:
+    """Leave the level as this node's settings have it, whatever the cluster's say, as Felix does."""
 
 
 async def _write_node(settings: Settings, store: Store, kernel: Rtnetlink, name: str) -> None:

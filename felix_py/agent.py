@@ -24,6 +24,7 @@ from felix_py.current_notices import CurrentNotices
 from felix_py.edges import Edges
 from felix_py.encap.encapsulation import pod_mtu
 from felix_py.encap.ipip import IPIP
+from felix_py.felix_configuration import log_level_for
 from felix_py.fib import Ownership
 from felix_py.files import write_text
 from felix_py.host import Host
@@ -63,7 +64,12 @@ class Agent:
         self._due = Due()
         ownership = Ownership(settings.protocol, settings.learned_protocol, settings.metric)
         self.routing = Routing(
-            ownership, edges.kernel, self.snapshot, self.host, wake=lambda: self._due.add(Topic.ROUTES)
+            ownership,
+            edges.kernel,
+            self.snapshot,
+            self.host,
+            wake=lambda: self._due.add(Topic.ROUTES),
+            tunnel_mtu=settings.ipip_mtu,
         )
         folds = (edges.observe, self.routing.tunnels.fold, self._fold_record)
         self.records = Records(settings, folds, self._due, self.progress, self.notices, self._runs)
@@ -74,6 +80,7 @@ class Agent:
         routing, peering = self.routing, self.peering
         return (
             Output("own addresses", Topic.OWN_NODE, self._follow_own_addresses),
+            Output("log level", Topic.FELIX, self._set_log_level, needed=False),
             Output("forwarding", on.FORWARDING, self._forward, needed=False),
             Output("pools", on.POOLS, self._look_at_pools, needed=False),
             Output("tunnel device", on.TUNNEL_DEVICE, self._apply_tunnel_device),
@@ -224,6 +231,9 @@ class Agent:
 
     async def _forward(self) -> None:
         self.edges.forward(self.pod_families())
+
+    async def _set_log_level(self) -> None:
+        self.edges.log_from(log_level_for(self.identity.node, self.snapshot.felix_configurations))
 
     async def _look_at_pools(self) -> None:
         """Say which pools overlap what they should not, and have no pod given an address of a host."""

@@ -91,6 +91,7 @@ class TunnelDevice(Protocol):
 class Edges:
     """observe: is given every event of the store too: the allocator, which so needs no watch of its own.
     avoid: is given the addresses of hosts, and whose each is: the allocator, which gives them to no pod.
+    log_from: is given the log level that FelixConfiguration sets.
     forward: lets packets of these IP versions through the host. Raises KernelError."""
 
     store: Store
@@ -99,4 +100,5 @@ class Edges:
     tunnel: TunnelDevice
     observe: Callable[[WatchEvent], Topic | None] = lambda event: None
     avoid: Callable[[Mapping[Address, str]], None] = lambda hosts: None
+    log_from: Callable[[str], None] = lambda level: None
     forward: Callable[[frozenset[int]], None] = lambda families: None

@@ -6,7 +6,12 @@ documentation. Felix takes the same ones from its environment, as FELIX_ and the
 
 from __future__ import annotations
 
-from datastore.field_rules import OBEYED, FieldRules, NotObeyed, Rule
+from collections.abc import Mapping
+from typing import get_args
+
+from datastore.field_rules import OBEYED, FieldRules, NotObeyed, Rule, When
+from datastore.kinds.cluster import FelixConfiguration
+from felix_py.setting_types import LogLevelName, log_level
 
 
 def _setting(name: str, what: str, *unless: object) -> NotObeyed:
@@ -24,8 +29,24 @@ def _group(reason: str, effect: str, **fields: object) -> dict[str, Rule]:
 _ANY = ()
 _METRICS = "metrics are served at /metrics of FELIX_HEALTHHOST:FELIX_HEALTHPORT"
 
+
+def _level(text: object) -> str | None:
+    level = str(log_level(text))
+    return level if level in get_args(LogLevelName) else None
+
+
+def log_level_for(node: str, configurations: Mapping[str, FelixConfiguration]) -> str:
+    """Return the level that FelixConfigurations set: the node's own, else the cluster's, else INFO."""
+    for name in (f"node.{node}", "default"):
+        if name in configurations and "log_severity_screen" in configurations[name].spec.model_fields_set:
+            return _level(configurations[name].spec.log_severity_screen) or "INFO"
+    return "INFO"
+
+
 FIELDS: dict[str, Rule] = {
-    "spec.logSeverityScreen": _setting("FELIX_LOGSEVERITYSCREEN", "the log level", "Info", "info"),
+    "spec.logSeverityScreen": NotObeyed(
+        "there is no such log level", "Info applies", when=When("any but a level", lambda text: _level(text) is None)
+    ),
     "spec.interfacePrefix": _setting("FELIX_INTERFACEPREFIX", "what pods' devices are called", "cali"),
     "spec.routeRefreshInterval": _setting("FELIX_ROUTEREFRESHINTERVAL", "the time between full dumps of routes"),
     "spec.ipv6Support": NotObeyed(
@@ -195,8 +216,13 @@ OTHER_FIELDS: dict[str, Rule] = {
         usageReportingInitialDelay=_ANY,
         usageReportingInterval=_ANY,
     ),
-    **_group("logs go to standard error only", "no file is written", logSeverityFile=_ANY, logFilePath=_ANY),
-    **_group("logs go to standard error only", "syslog gets nothing", logSeveritySys=_ANY),
+    **_group(
+        "logs go to standard error only",
+        "no file is written",
+        logSeverityFile=("none", "None"),
+        logFilePath=("none", "None"),
+    ),
+    **_group("logs go to standard error only", "syslog gets nothing", logSeveritySys=("none", "None")),
     # Other
     **_group("there is no separate dataplane process", "none is watched", dataplaneWatchdogTimeout=_ANY),
     **_group("the object's name selects the nodes", "default is for all of them, node.NAME for one", nodeSelector=_ANY),

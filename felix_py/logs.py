@@ -29,4 +29,13 @@ def set_up(level: str) -> None:
     """Send all logging of this process to standard error, from `level` on; with "NONE" nothing."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Logfmt())
-    logging.basicConfig(level=logging.CRITICAL + 1 if level == "NONE" else level, handlers=[handler], force=True)
+    logging.basicConfig(level=_threshold(level), handlers=[handler], force=True)
+
+
+def set_level(level: str) -> None:
+    """Log from `level` on from now; with "NONE" nothing."""
+    logging.getLogger().setLevel(_threshold(level))
+
+
+def _threshold(level: str) -> int | str:
+    return logging.CRITICAL + 1 if level == "NONE" else level

@@ -34,9 +34,16 @@ class Routing:
     """The routes of one node, from its snapshot, its host and its peers."""
 
     def __init__(
-        self, ownership: Ownership, kernel: Kernel, snapshot: Snapshot, host: Host, wake: Callable[[], None]
+        self,
+        ownership: Ownership,
+        kernel: Kernel,
+        snapshot: Snapshot,
+        host: Host,
+        wake: Callable[[], None],
+        tunnel_mtu: int = 0,
     ) -> None:
-        """wake: asks for `write` soon."""
+        """wake: asks for `write` soon. tunnel_mtu: what this node's settings say, before any FelixConfiguration."""
+        self._tunnel_mtu = tunnel_mtu
         self._kernel, self._snapshot, self._host, self._wake = kernel, snapshot, host, wake
         self.ownership = ownership
         self.rib = Rib()
@@ -72,7 +79,7 @@ class Routing:
 
     def tunnel_mtu(self) -> int:
         """Return the MTU of the tunnel at present, whether a pool wants one or not."""
-        return IPIP.mtu(self._host.mtu, self._snapshot.felix_configurations, self._snapshot.node)
+        return self._tunnel_mtu or IPIP.mtu(self._host.mtu, self._snapshot.felix_configurations, self._snapshot.node)
 
     def tunnel_wanted(self) -> bool:
         return any(IPIP.wanted_by(pool.resource) for pool in self._snapshot.pools.values())

@@ -107,14 +107,10 @@ def _encapsulation(text: object) -> object:
     return spellings.get(text.lower(), text) if isinstance(text, str) else text
 
 
-def _log_level(text: object) -> object:
+def log_level(text: object) -> object:
     """Return our name of a level: Calico has two more names for the ends of the scale."""
-    upper = _upper(text)
+    upper = text.upper() if isinstance(text, str) else text
     return {"TRACE": "DEBUG", "FATAL": "CRITICAL"}.get(upper, upper) if isinstance(upper, str) else upper
-
-
-def _upper(text: object) -> object:
-    return text.upper() if isinstance(text, str) else text
 
 
 NodeAddress: TypeAlias = Interface | Address | AddressChoice
@@ -134,6 +130,5 @@ RouterId: TypeAlias = Annotated[IPv4Address | Literal["hash"], _of_text(_router_
 PoolNetwork: TypeAlias = Annotated[Network | Literal["none"], _of_text(_pool_network)]
 SelectorText: TypeAlias = Annotated[str, _of_text(_selector)]
 Encapsulation: TypeAlias = Annotated[Literal["Never", "Always", "CrossSubnet"], BeforeValidator(_encapsulation)]
-LogLevel: TypeAlias = Annotated[
-    Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "NONE"], BeforeValidator(_log_level)
-]
+LogLevelName: TypeAlias = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "NONE"]
+LogLevel: TypeAlias = Annotated[LogLevelName, BeforeValidator(log_level)]

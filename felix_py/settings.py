@@ -163,6 +163,9 @@ class Settings(_Group):
         "FELIX_INTERFACEPREFIX", "cali", "1 to 4 letters, digits, dots, dashes and underscores"
     )
     mtu: int = _number("FELIX_MTU", 0, 0, 65535, "as the host's")
+    ipip_mtu: int = _number(
+        "FELIX_IPINIPMTU", 0, 0, 65535, "ipipMTU of FelixConfiguration, else what the host's leaves"
+    )
     repair: bool = _setting("FELIX_REPAIR", True, _SWITCH)  # put right what others change in our routes
 
     health_host: Host = _setting("FELIX_HEALTHHOST", "127.0.0.1", "an address or a host's name")
@@ -172,7 +175,9 @@ class Settings(_Group):
     check_seconds: float = _seconds("FELIX_CHECKINTERVAL", 60, "only when asked")
     leak_grace_seconds: float = _seconds("FELIX_LEAKGRACEPERIOD", 900, "never")
     log_level: LogLevel = _setting(
-        "FELIX_LOGSEVERITYSCREEN", "INFO", "trace, debug, info, warning, error, fatal or none"
+        "FELIX_LOGSEVERITYSCREEN",
+        "INFO",
+        "trace, debug, info, warning, error, fatal or none; unset: FelixConfiguration's, else info",
     )
 
     notices: tuple[Notice, ...] = ()
@@ -224,7 +229,10 @@ def settings_from(environment: Mapping[str, str], file: Mapping[str, str] | None
             f"settings FELIX_PROTOCOL and FELIX_LEARNEDPROTOCOL are both {settings.protocol}: "
             f"local and learned routes must be distinguishable; {_ENDS}"
         )
-    return settings.model_copy(update={"notices": unread_variables(environment, known.keys())})
+    unread = unread_variables(environment, known.keys())
+    if settings.ip6 is AddressChoice.NONE:  # then IPv6 is off, as FELIX_IPV6SUPPORT=false asks
+        unread = tuple(notice for notice in unread if notice.name.upper() != "FELIX_IPV6SUPPORT")
+    return settings.model_copy(update={"notices": unread})
 
 
 def _pool_defaults(prefix: str, model: type[PoolDefaults], written: Mapping[str, str]) -> PoolDefaults:

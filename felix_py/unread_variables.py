@@ -25,7 +25,7 @@ _OTHER_CONFLIST = NotObeyed(
 CALICOS: Mapping[str, NotObeyed] = {
     "CALICO_NETWORKING_BACKEND": NotObeyed("routes are exchanged by BGP", "they are, as with bird", unless=("bird",)),
     "AUTODETECT_POLL_INTERVAL": NotObeyed(
-        "the node's addresses are detected at start only", "restart the agent after a change of them"
+        "the node's addresses are looked at every two seconds", "a change of them is followed within seconds"
     ),
     "CALICO_K8S_NODE_REF": NotObeyed("a Node's name is its reference", "it is the setting NODENAME"),
     "WAIT_FOR_DATASTORE": NotObeyed("start-up always waits for the datastore", "it waits", unless=(True,)),
@@ -48,7 +48,10 @@ CALICOS: Mapping[str, NotObeyed] = {
     "CNI_OLD_CONF_NAME": _OTHER_CONFLIST,
     "CNI_NET_DIR": _OTHER_CONFLIST,
     "CNI_MTU": _OTHER_CONFLIST,
-    "FELIX_IPINIPMTU": NotObeyed("the tunnel's MTU is ipipMTU of FelixConfiguration", "the value there applies"),
+    "CALICO_ADVERTISE_CLUSTER_IPS": NotObeyed("services are not announced", "no peer learns a way to them"),
+    "FELIX_TYPHAK8SSERVICENAME": NotObeyed(
+        "every agent asks the datastore itself", "it asks no Typha", unless=("none",)
+    ),
     "FELIX_IPINIPENABLED": NotObeyed("IPIP is on exactly where a pool has an ipipMode", "the pools apply"),
 }
 """Of calico-node and install-cni; their other variables are settings, or Felix's fields."""

@@ -95,6 +95,7 @@ class FakeNode:
         self.store = FakeStore(*(resources or (node(), pool(), affinity())))
         self.observed: list[WatchEvent] = []
         self.avoided: dict[Address, str] = {}
+        self.levels: list[str] = []
         self.mtu_file = folder / "mtu"
         self.agent = Agent(
             settings_from({"FELIX_MTUFILE": str(self.mtu_file), "FELIX_STATE_DIR": str(folder), **settings}),
@@ -106,6 +107,7 @@ class FakeNode:
                 self.tunnel,
                 observe=self.observed.append,
                 avoid=self.avoided.update,
+                log_from=self.levels.append,
             ),
         )
 

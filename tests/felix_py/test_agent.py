@@ -347,6 +347,21 @@ async def test_a_configured_mtu_of_the_tunnel_is_applied_when_it_changes(tmp_pat
         assert agent.pod_mtu() == 1400
 
 
+async def test_the_clusters_log_level_is_followed_at_once(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path)
+    async with one.running():
+        one.store.put(FelixConfiguration.make("default", logSeverityScreen="Debug"))
+        await until(lambda: one.levels[-1:] == ["DEBUG"])
+
+
+async def test_a_nodes_own_mtu_of_the_tunnel_goes_before_the_clusters(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path, node(), pool(ipipMode="CrossSubnet"), affinity(), FELIX_IPINIPMTU="1300")
+    async with one.running() as agent:
+        one.store.put(FelixConfiguration.make("default", ipipMTU=1400))
+        await until(lambda: one.tunnel.mtu == 1300)
+        assert agent.pod_mtu() == 1300
+
+
 async def test_without_a_pool_that_wants_tunnels_the_device_is_not_wanted(tmp_path: Path) -> None:
     one = FakeNode(tmp_path)
     async with one.running() as agent:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from datastore.kinds.cluster import FelixConfiguration
-from felix_py.felix_configuration import RULES
+from felix_py.felix_configuration import RULES, log_level_for
 
 
 def fields(name: str = "default", **spec: Any) -> list[str]:
@@ -22,10 +22,24 @@ def test_the_mtu_of_ipip_is_obeyed() -> None:
     assert fields(ipipMTU=1400) == fields("node.n1", ipipMTU=1400) == []
 
 
+@pytest.mark.parametrize("text", ["Debug", "info", "WARNING", "Trace", "Fatal", "None"])
+def test_a_log_level_is_obeyed(text: str) -> None:
+    assert fields(logSeverityScreen=text) == []
+
+
+def test_the_nodes_own_log_level_goes_before_the_clusters() -> None:
+    cluster = {"default": FelixConfiguration.make("default", logSeverityScreen="Warning")}
+    node = {"node.n1": FelixConfiguration.make("node.n1", logSeverityScreen="Trace")}
+    assert log_level_for("n1", {}) == log_level_for("n1", {"default": FelixConfiguration.make("default")}) == "INFO"
+    assert log_level_for("n1", cluster | {"node.n1": FelixConfiguration.make("node.n1")}) == "WARNING"
+    assert log_level_for("n1", cluster | node) == "DEBUG"
+    assert log_level_for("n2", cluster | node) == "WARNING"
+
+
 @pytest.mark.parametrize(
     "spec",
     [
-        {"logSeverityScreen": "Debug"},
+        {"logSeverityScreen": "Loud"},
         {"interfacePrefix": "eni"},
         {"routeRefreshInterval": "90s"},
         {"ipv6Support": False},

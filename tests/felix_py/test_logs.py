@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from felix_py.logs import Logfmt, set_up
+from felix_py.logs import Logfmt, set_level, set_up
 
 
 def line(message: str, *, exc_info: bool = False) -> str:
@@ -52,3 +52,14 @@ def test_from_the_level_on_everything_is_logged_and_with_none_nothing(level: str
     finally:
         root.handlers, level_before = before
         root.setLevel(level_before)
+
+
+def test_the_level_can_be_changed_while_it_runs() -> None:
+    root = logging.getLogger()
+    before = root.level
+    try:
+        for level, number in (("WARNING", 30), ("NONE", 51)):
+            set_level(level)
+            assert root.level == number
+    finally:
+        root.setLevel(before)

@@ -86,7 +86,7 @@ NOTICED: Mapping[str, dict[str, dict[str, Any]]] = {
         "ipv6NormalRoutePriority": {"ipv6NormalRoutePriority": 100},
     },
     "FelixConfiguration": {
-        "logSeverityScreen": {"logSeverityScreen": "Debug"},
+        "logSeverityScreen": {"logSeverityScreen": "Loud"},
         "interfacePrefix": {"interfacePrefix": "eni"},
         "routeRefreshInterval": {"routeRefreshInterval": "90s"},
         "ipv6Support": {"ipv6Support": False},

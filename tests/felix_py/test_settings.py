@@ -160,6 +160,12 @@ def test_the_defaults_are_what_they_would_be_if_written() -> None:
     assert settings_from(written) == Settings()
 
 
+def test_ipv6_that_is_off_is_what_felix_ipv6support_false_asks_for() -> None:
+    assert settings_from({"FELIX_IPV6SUPPORT": "false"}).notices == ()
+    [notice] = settings_from({"FELIX_IPV6SUPPORT": "false", "IP6": "autodetect"}).notices
+    assert notice.name == "FELIX_IPV6SUPPORT"
+
+
 def test_variables_that_are_not_read_are_among_the_notices() -> None:
     settings = settings_from({"FELIX_METRICK": "7", "FELIX_METRIC": "700"})
     assert [notice.name for notice in settings.notices] == ["FELIX_METRICK"]

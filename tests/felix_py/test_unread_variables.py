@@ -34,7 +34,7 @@ def names(environment: dict[str, str]) -> list[str]:
 
 
 def test_of_calicos_manifest_exactly_what_is_not_obeyed_is_noticed() -> None:
-    assert names(MANIFEST) == ["DATASTORE_TYPE", "FELIX_IPINIPMTU", "FELIX_IPV6SUPPORT", "FELIX_VXLANMTU"]
+    assert names(MANIFEST) == ["DATASTORE_TYPE", "FELIX_IPV6SUPPORT", "FELIX_VXLANMTU"]
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,9 @@ def test_of_calicos_manifest_exactly_what_is_not_obeyed_is_noticed() -> None:
         ("FELIX_IPTABLESBACKEND", "NFT", "policies are not enforced"),
         ("felix_vxlanenabled", "true", "VXLAN is not implemented"),
         ("FELIX_BPFLOGLEVEL", "Debug", "eBPF is not implemented"),
+        ("CALICO_ADVERTISE_CLUSTER_IPS", "10.96.0.0/12", "services are not announced"),
+        ("FELIX_TYPHAK8SSERVICENAME", "calico-typha", "every agent asks the datastore itself"),
+        ("FELIX_LOGSEVERITYSYS", "info", "logs go to standard error only"),
         ("FELIX_IPIPMTU", "1400", "it is read from FelixConfiguration only"),
         ("CALICO_NETWORKING_BACKEND", "vxlan", "routes are exchanged by BGP"),
         ("USE_POD_CIDR", "true", "addresses come from IPPools, never from a Node's podCIDR"),
@@ -61,6 +64,9 @@ def test_the_reason_is_said(name: str, value: str, reason: str) -> None:
     ("name", "value"),
     [
         ("WAIT_FOR_DATASTORE", "true"),
+        ("FELIX_TYPHAK8SSERVICENAME", "none"),
+        ("FELIX_LOGSEVERITYSYS", "none"),
+        ("FELIX_LOGFILEPATH", "None"),
         ("CALICO_MANAGE_CNI", "False"),
         ("FELIX_IPTABLESBACKEND", "auto"[:0]),
         ("FELIX_VXLANENABLED", "false"),
