@@ -10,7 +10,7 @@ B      ?= fib cni
 DEBIAN := python3 python3-venv gcc libc6-dev make util-linux iproute2 iputils-ping tcpdump bird2 \
           containernetworking-plugins
 ifneq ($(filter test,$(MAKECMDGOALS)),)
-DEBIAN += frr gobgpd
+DEBIAN += frr gobgpd iptables nftables
 endif
 ifneq ($(filter test test-kernel lab-ipip,$(MAKECMDGOALS)),)
 DEBIAN += qemu-system-x86 busybox-static kmod

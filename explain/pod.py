@@ -11,7 +11,7 @@ from explain.facts import Leg
 from explain.mtu import too_narrow
 from explain.records import PodRecord
 from explain.step import Command, Step, StepState
-from felix_py.status_model import DeviceFacts, NodeTrace
+from felix_py.status_model import DeviceFacts, NodeTrace, PodFacts
 
 _NOT_ENTERED = "the node's agent could not enter its namespace"
 
@@ -40,6 +40,31 @@ def leaving(leg: Leg, pod: PodRecord) -> Iterator[Step]:
     else:
         text = f"{seen.route}, MTU {seen.route.mtu or seen.device.mtu}"
         yield leg.step(pod.title, "route", StepState.OK, text)
+        yield from _gateway_faults(leg, trace, pod, seen)
+
+
+def _gateway_faults(leg: Leg, trace: NodeTrace, pod: PodRecord, seen: PodFacts) -> Iterator[Step]:
+    """Yield what keeps the pod's packets from its next hop, which is the node's end of its veth."""
+    host, gateway = trace.kernel.device(pod.device), seen.route.gateway if seen.route else ""
+    if host is None or not gateway:
+        return
+    entry = seen.gateway
+    effect = "nothing that leaves the pod reaches the node"
+    inspect = Command(pod.pod, f"{leg.ip} neigh show {gateway}")
+    if entry and entry.mac and host.mac and entry.mac != host.mac:
+        text = f"the pod takes {entry.mac} for its next hop {gateway}, and {pod.device} has {host.mac}"
+        line = f"{leg.ip} neigh replace {gateway} lladdr {host.mac} dev {seen.device.name} nud permanent"
+        yield leg.step(pod.title, "neighbour", StepState.BROKEN, text, effect, inspect, Command(pod.pod, line))
+    elif entry is None or not entry.permanent:
+        if leg.goal.version == 4 and not host.proxy_arp:
+            switch = f"net.ipv4.conf.{pod.device}.proxy_arp"
+            text = f"the pod asks for its next hop {gateway}, and {pod.device} does not answer: {switch} is off"
+            repair = Command(trace.node, f"sysctl -w {switch}=1")
+            inspect = Command(trace.node, f"sysctl {switch}")
+            yield leg.step(trace.node, "neighbour", StepState.BROKEN, text, effect, inspect, repair)
+        elif entry and entry.unanswered:
+            text = f"the pod's next hop {gateway} does not answer (its neighbour entry is FAILED)"
+            yield leg.step(pod.title, "neighbour", StepState.BROKEN, text, effect, inspect)
 
 
 def arriving(leg: Leg, trace: NodeTrace, outer: DeviceFacts, pod: PodRecord, size: int) -> Iterator[Step]:

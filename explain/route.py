@@ -19,16 +19,21 @@ from net.ip_route import IpRoute
 def chosen_route(leg: Leg, trace: NodeTrace) -> IpRoute | None:
     """Return the route that the node's kernel takes to the goal, if it leads there as far as this node can tell."""
     route = trace.kernel.routes.get(leg.goal.address)
+    return route if leads_on(leg, trace, route) else None
+
+
+def leads_on(leg: Leg, trace: NodeTrace, route: IpRoute | None) -> bool:
+    """Return whether a route of this node leads to the goal, as far as this node can tell."""
     if route is None or not route.forwards:
-        return None
+        return False
     goal, records = leg.goal, leg.facts.records
     if leg.arrives_at(trace):
         wanted = goal.pod.device if goal.pod else route.device
-        return route if route.device == wanted and (route.kind == "local") == (goal.pod is None) else None
+        return route.device == wanted and (route.kind == "local") == (goal.pod is None)
     if not goal.node or goal.is_node or records.node_of(route.gateway) == goal.node:
-        return route
+        return True
     best = _best(leg, trace)
-    return route if best is not None and best.source != "blocks" and best.prefix == route.prefix else None
+    return best is not None and best.source != "blocks" and best.prefix == route.prefix
 
 
 def onward(leg: Leg, trace: NodeTrace, route: IpRoute) -> Onward:

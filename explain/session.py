@@ -6,10 +6,12 @@ Pure.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 
 from explain.address import get_pool
 from explain.facts import Leg
+from explain.filters import cut_off_session
 from explain.step import Command, Step, StepState
 from felix_py.status_model import NodeTrace, RouteStatus, SessionStatus
 
@@ -29,6 +31,19 @@ def learned_from(leg: Leg, trace: NodeTrace, route: RouteStatus) -> Iterator[Ste
             effect = f"{session.stale} routes of it are kept until it is back or its restart time is over"
             inspect = Command(trace.node, "felixctl node status")
             yield leg.step(trace.node, "session", StepState.DOUBTFUL, text, effect, inspect)
+        if cut_off := _cut_off(leg, trace, peer):
+            yield cut_off
+
+
+def _other_end(leg: Leg, peer: str) -> NodeTrace | None:
+    return leg.facts.traces.get(leg.facts.records.node_of(peer) or "")
+
+
+def _cut_off_there(leg: Leg, there: NodeTrace, node: str) -> Iterator[Step]:
+    """Yield whether the other end's packet filters cut off its session with a node."""
+    for address in leg.facts.records.nodes.get(node, ()):
+        if cut_off := cut_off_session(leg, there, address):
+            yield cut_off
 
 
 def not_learned(leg: Leg, trace: NodeTrace, effect: str) -> Step:
@@ -58,6 +73,9 @@ def not_learned(leg: Leg, trace: NodeTrace, effect: str) -> Step:
     elif session.is_held_back:
         text = f"the BGP session with {goal} ({session.address}) is held back: {session.info}"
         effect = f"{network} is not learned, so {effect}"
+    elif not session.is_up and (cut_off := _cut_off(leg, trace, session.address)):
+        text = f"{network} is not learned, as the session with {goal} is down {_since(session)}: {cut_off.text}"
+        return replace(cut_off, text=text, effect=effect)
     elif not session.is_up:
         reason = _down_reason(leg, session)
         text = f"the BGP session with {goal} ({session.address}) is down {_since(session)}: {reason}"
@@ -65,6 +83,13 @@ def not_learned(leg: Leg, trace: NodeTrace, effect: str) -> Step:
     else:
         return _not_announced(leg, trace, session, network, effect)
     return leg.step(node, "session", StepState.BROKEN, text, effect, inspect)
+
+
+def _cut_off(leg: Leg, trace: NodeTrace, peer: str) -> Step | None:
+    """Return the packet filter, at either end, that cuts off a node's session with a peer."""
+    there = _other_end(leg, peer)
+    found = cut_off_session(leg, trace, peer)
+    return found or next(_cut_off_there(leg, there, trace.node), None) if there else found
 
 
 def _not_announced(leg: Leg, trace: NodeTrace, session: SessionStatus, network: str, effect: str) -> Step:

@@ -9,8 +9,10 @@ from collections.abc import Generator, Iterator
 
 from explain.device import device_faults, forwarding
 from explain.facts import Leg
+from explain.filters import filtered_packets
 from explain.link import Onward, arrival_device, link
 from explain.mtu import narrowed, too_narrow, too_wide
+from explain.passage import led_elsewhere, reverse_path, unanswered_next_hop
 from explain.pod import arriving, largest_packet, leaving
 from explain.route import chosen_route, onward, route_fault, route_origin
 from explain.step import Step, StepState
@@ -19,11 +21,11 @@ from felix_py.status_model import NodeTrace
 
 def walk(leg: Leg) -> Iterator[Step]:
     """Yield the steps until the packet arrives, leaves the cluster, or is lost."""
-    if not leg.start.node:
+    here, came_by, size = leg.start.node, "", largest_packet(leg)
+    if not here:
         text = "how it sends to the cluster cannot be seen"
         yield leg.step(leg.start.asked, "outside", StepState.UNSEEN, text)
-        return
-    here, came_by, size = leg.start.node, "", largest_packet(leg)
+        here, came_by = leg.goal.node, _presumed_arrival(leg)
     if leg.start.pod:
         yield from leaving(leg, leg.start.pod)
         came_by = leg.start.pod.device
@@ -38,7 +40,7 @@ def walk(leg: Leg) -> Iterator[Step]:
         if trace is None:
             text = leg.facts.unseen.get(here, "its agent was not asked")
             yield leg.step(here, "node", StepState.UNSEEN, text)
-            here, came_by = leg.goal.node, ""
+            here, came_by = leg.goal.node, _presumed_arrival(leg)
             if here in passed:
                 return
             continue
@@ -47,6 +49,13 @@ def walk(leg: Leg) -> Iterator[Step]:
             return
         yield from link(leg, trace, following, size)
         here, came_by, size = following.node, arrival_device(leg, following), narrowed(size, following.device)
+
+
+def _presumed_arrival(leg: Leg) -> str:
+    """Return the device by which the goal's node answers, where the node before is out of sight; "" = none is known."""
+    trace = leg.facts.traces.get(leg.goal.node)
+    back = trace.kernel.routes.get(leg.start.address) if trace else None
+    return back.device if back and back.forwards and back.kind != "local" else ""
 
 
 def _through(leg: Leg, trace: NodeTrace, came_by: str, size: int) -> Generator[Step, None, Onward | None]:
@@ -62,7 +71,10 @@ def _through(leg: Leg, trace: NodeTrace, came_by: str, size: int) -> Generator[S
         yield route_fault(leg, trace)
         return None
     yield from route_origin(leg, trace, route)
+    yield from led_elsewhere(leg, trace, came_by)
+    yield from filtered_packets(leg, trace)
     if not arrived:
+        yield from unanswered_next_hop(leg, trace, route.device, route.gateway or leg.goal.address)
         return onward(leg, trace, route)
     device = trace.kernel.device(route.device)
     if leg.goal.pod and device:
@@ -81,3 +93,4 @@ def _taken_in(leg: Leg, trace: NodeTrace, name: str, size: int) -> Iterator[Step
         yield from too_narrow(leg, (leg.start.title, None), (trace.node, device), trace.node, size)
     if not (leg.goal.is_node and leg.arrives_at(trace)):
         yield forwarding(leg, trace, device)
+    yield from reverse_path(leg, trace, device)

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from bgp.client import SidecarError
 from felix_py.agent import Agent
 from felix_py.encap.ipip import IPIP
-from felix_py.kernel_facts import kernel_facts
+from felix_py.kernel_facts import NAMESPACES, kernel_facts
 from felix_py.next_hops import NextHopKey
 from felix_py.rib import Source, candidates, is_resolved
 from felix_py.status_json import from_json
@@ -33,7 +33,7 @@ from felix_py.status_model import (
     TunnelStatus,
 )
 from kernel.route import RouteSpec, ip_route
-from net.prefix import Prefix, unpack
+from net.prefix import Prefix, pack, unpack
 
 SIDECAR_SECONDS = 2.0  # less than a page may take: one that hangs has its own line in the status
 PREFIXES_AT_ONCE = 100  # looked at before other work of the loop has its turn
@@ -123,8 +123,13 @@ class AgentReporter:
         agent, ends = self._agent, (to, from_)
         here = [pod for pod in agent.snapshot.endpoints.values() if set(ends).intersection(pod.addresses)]
         pods = {end.packed: pod.device for pod in here for end in ends if end in pod.addresses}
-        kernel = await asyncio.to_thread(kernel_facts, to.packed, from_.packed, pods)
         sidecar, peers = await self._sessions()
+        own = {len(address): address for address in agent.peering.addresses() if address}
+        called = [pack(peer.address) for peer in peers if not peer.is_held_back and "%" not in peer.address]
+        sessions = [(own[len(address)], address) for address in called if len(address) in own]
+        kernel = await asyncio.to_thread(
+            kernel_facts, to.packed, from_.packed, pods, namespaces=NAMESPACES, sessions=sessions
+        )
         return NodeTrace(
             node=agent.identity.node,
             kernel=kernel,

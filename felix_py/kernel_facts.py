@@ -9,18 +9,24 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
-from felix_py.status_model import DeviceFacts, KernelFacts, PodFacts
-from kernel.link_codec import InterfaceAddress, Link
+from felix_py.filter_facts import Way, device_towards, filtered_between, filtered_sessions
+from felix_py.status_model import DeviceFacts, KernelFacts, NeighbourFacts, Passage, PodFacts
+from kernel.iptables import read_iptables
+from kernel.link_codec import InterfaceAddress, Link, NeighbourEntry
 from kernel.links import Devices
 from kernel.netlink import KernelError
 from kernel.netns import inside
+from kernel.nftables import read_nftables
 from kernel.route import RouteKind, RouteSpec, ip_route
+from kernel.rule import deciding
 from kernel.sysctl import read_sysctls
 from net.ip_route import IpRoute
+from net.packet_filter import Chain, PacketFilters
 from net.prefix import Prefix, unpack
 
 NAMESPACES = Path("/run/netns")
@@ -34,21 +40,105 @@ _DEAD_ENDS = {
 }
 
 
-def kernel_facts(to: bytes, from_: bytes, pods: Mapping[bytes, str], namespaces: Path = NAMESPACES) -> KernelFacts:
-    """Return the routes to both addresses, and the devices and pods they concern.
+def kernel_facts(
+    to: bytes,
+    from_: bytes,
+    pods: Mapping[bytes, str],
+    namespaces: Path = NAMESPACES,
+    sessions: Collection[tuple[bytes, bytes]] = (),
+) -> KernelFacts:
+    """Return the routes to both addresses, the devices and pods they concern, and what else decides about packets.
 
     pods: the devices of those of the two that are addresses of pods here. namespaces: where those of pods have names.
-    Raises KernelError.
+    sessions: this node's address and the peer's, of each BGP session. Raises KernelError.
     """
+    other = {to: from_, from_: to}
     with closing(Devices()) as here:
         links = here.links()
         names = {index: link.name for index, link in links.items()}
+        indices = {name: index for index, name in names.items()}
         routes = {unpack(address): _route(here, address, names) for address in (to, from_)}
         shown = {route.device for route in routes.values() if route} | set(pods.values())
         devices = tuple(_devices(links, here.addresses(), shown))
-    other = {to: from_, from_: to}
-    read = {unpack(address): _pod_facts(address, other[address], namespaces) for address in pods}
-    return KernelFacts(routes, devices, {address: facts for address, facts in read.items() if facts is not None})
+        neighbours = tuple(_next_hops(here, routes.values(), names))
+        named_pods = {unpack(address): name for address, name in pods.items()}
+        filters = packet_filters(names)
+        way = Way(filters, routes, named_pods, {device.name: device for device in devices})
+        passages = tuple(_passages(here, way, ((from_, to), (to, from_)), indices))
+    read = {
+        unpack(address): _pod_facts(address, other[address], indices.get(device, 0), namespaces)
+        for address, device in pods.items()
+    }
+    return KernelFacts(
+        routes,
+        devices,
+        {address: facts for address, facts in read.items() if facts is not None},
+        passages,
+        neighbours,
+        (
+            *filtered_between(way, unpack(from_), unpack(to), is_answer=False),
+            *filtered_between(way, unpack(to), unpack(from_), is_answer=True),
+            *filtered_sessions(filters, sessions),
+        ),
+        filters.unread,
+        *_tracked_connections(),
+    )
+
+
+def packet_filters(devices: Mapping[int, str]) -> PacketFilters:
+    """Return the chains of nftables and of iptables-legacy; what cannot be read is named. devices: names by index."""
+    chains: list[Chain] = []
+    unread = []
+    readers: tuple[Callable[[], list[Chain]], ...] = (partial(read_nftables, devices), read_iptables)
+    for read in readers:
+        try:
+            chains += read()
+        except KernelError as error:
+            unread.append(str(error))
+    return PacketFilters(tuple(chains), tuple(unread))
+
+
+def _tracked_connections() -> tuple[int, int]:
+    """Return how many connections are tracked, and how many can be."""
+    paths = [f"net/netfilter/nf_conntrack_{name}" for name in ("count", "max")]
+    found = read_sysctls(paths)
+    return (int(found[paths[0]]), int(found[paths[1]])) if len(found) == len(paths) else (0, 0)
+
+
+def _next_hops(here: Devices, routes: Iterable[IpRoute | None], names: Mapping[int, str]) -> Iterator[NeighbourFacts]:
+    """Yield the neighbour entries of the routes' next hops."""
+    wanted = {(hop.device, hop.gateway) for route in routes if route for hop in route.hops if hop.gateway}
+    for entry in here.neighbours() if wanted else ():
+        if (names.get(entry.index, ""), unpack(entry.address)) in wanted:
+            yield _neighbour(entry, names[entry.index])
+
+
+def _neighbour(entry: NeighbourEntry, device: str) -> NeighbourFacts:
+    return NeighbourFacts(
+        unpack(entry.address), device, entry.mac.hex(":"), permanent=entry.permanent, unanswered=entry.unanswered
+    )
+
+
+def _passages(
+    here: Devices, way: Way, directions: Iterable[tuple[bytes, bytes]], indices: Mapping[str, int]
+) -> Iterator[Passage]:
+    """Yield what happens to packets that come in by a device, where it is known which."""
+    for source, destination in directions:
+        ends = unpack(source), unpack(destination)
+        back, device = way.routes.get(ends[0]), device_towards(way, ends[0])
+        index = indices.get(device or "", 0)
+        if device is None or index == 0 or back is None or not back.forwards or back.kind == "local":
+            continue
+        rules = here.rules(len(destination))
+        try:
+            found = here.lookup_forwarded(destination, source, index)
+        except KernelError as refused:
+            rule = deciding(rules, source, destination, device, 0)
+            yield Passage(*ends, device, rule=str(rule or ""), refused=str(refused))
+            continue
+        names = {number: name for name, number in indices.items()}
+        rule = deciding(rules, source, destination, device, found.table)
+        yield Passage(*ends, device, ip_route(found.prefix, found.spec, names), found.table, str(rule or ""))
 
 
 def _devices(
@@ -62,8 +152,10 @@ def _devices(
 
 
 def _device(link: Link, addresses: Iterable[str]) -> DeviceFacts:
-    paths = {version: f"net/ipv{version}/conf/{link.name}/forwarding" for version in ("4", "6")}
-    values = read_sysctls(paths.values())
+    forwarding = {version: f"net/ipv{version}/conf/{link.name}/forwarding" for version in ("4", "6")}
+    checks = [f"net/ipv4/conf/{name}/rp_filter" for name in ("all", link.name)]
+    proxy = f"net/ipv4/conf/{link.name}/proxy_arp"
+    values = read_sysctls([*forwarding.values(), *checks, proxy])
     return DeviceFacts(
         link.name,
         link.up,
@@ -71,7 +163,10 @@ def _device(link: Link, addresses: Iterable[str]) -> DeviceFacts:
         link.mtu,
         link.kind,
         tuple(addresses),
-        forwarding={version: values[path] != "0" for version, path in paths.items() if path in values},
+        forwarding={version: values[path] != "0" for version, path in forwarding.items() if path in values},
+        mac=link.mac.hex(":"),
+        reverse_path=max(int(values.get(path, "0")) for path in checks),  # the kernel takes the stricter number so
+        proxy_arp=values.get(proxy) != "0",
     )
 
 
@@ -94,8 +189,12 @@ def _longest(here: Devices, address: bytes, kind: RouteKind) -> tuple[Prefix, Ro
     return max(dead_ends, key=lambda entry: entry[0].length, default=None)
 
 
-def _pod_facts(address: bytes, other: bytes, namespaces: Path) -> PodFacts | None:
-    """Return the device that has an address and its namespace's route to the other; None if none can be entered."""
+def _pod_facts(address: bytes, other: bytes, host_index: int, namespaces: Path) -> PodFacts | None:
+    """Return the device that has an address and its namespace's route to the other; None if none can be entered.
+
+    host_index: of the other end of its veth; 0 = there is none. While a pod that had the address before is being
+    removed, two namespaces have it.
+    """
     for file in sorted(namespaces.glob("*")):
         try:
             netns = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
@@ -103,13 +202,22 @@ def _pod_facts(address: bytes, other: bytes, namespaces: Path) -> PodFacts | Non
             continue  # its pod has just ended
         try:
             with inside(netns), closing(Devices()) as pod:
-                index = next((one.index for one in pod.addresses() if one.address == address), None)
-                if index is not None:
-                    links = pod.links()
-                    names = {index: link.name for index, link in links.items()}
-                    return PodFacts(_device(links[index], [unpack(address)]), _route(pod, other, names))
+                if (found := _in_pod(pod, address, other, host_index)) is not None:
+                    return found
         except KernelError:
             continue  # not a namespace, or one that this process may not enter
         finally:
             os.close(netns)
     return None
+
+
+def _in_pod(pod: Devices, address: bytes, other: bytes, host_index: int) -> PodFacts | None:
+    """Return what the namespace that this thread is in holds of an address; None if it is another pod's."""
+    links = pod.links()
+    index = next((one.index for one in pod.addresses() if one.address == address), 0)
+    if index not in links or (host_index and links[index].peer not in (0, host_index)):
+        return None
+    names = {number: link.name for number, link in links.items()}
+    route = _route(pod, other, names)
+    gateway = next(_next_hops(pod, [route], names), None)
+    return PodFacts(_device(links[index], [unpack(address)]), route, gateway)

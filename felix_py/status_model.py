@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from datastore.notices import Notice
 from net.ip_route import IpRoute
+from net.packet_filter import FilterOutcome
 from net.prefix import Prefix
 
 UP, HELD_BACK = "up", "held back"
@@ -235,7 +236,11 @@ class RoutesPage:
 
 @dataclass(frozen=True, slots=True)
 class DeviceFacts:
-    """A network device. carrier: its link is up. forwarding: whether it forwards for others, by IP version."""
+    """A network device. carrier: its link is up. forwarding: whether it forwards for others, by IP version.
+
+    reverse_path: how it checks the source of IPv4 packets that come in by it (rp_filter): 0 not, 1 strictly, 2 loosely.
+    proxy_arp: whether it answers for addresses that it does not have.
+    """
 
     name: str
     up: bool = True
@@ -244,6 +249,9 @@ class DeviceFacts:
     kind: str = ""
     addresses: tuple[str, ...] = ()
     forwarding: Mapping[str, bool] = field(default_factory=dict)
+    mac: str = ""
+    reverse_path: int = 0
+    proxy_arp: bool = True
 
     @property
     def works(self) -> bool:
@@ -251,26 +259,85 @@ class DeviceFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class NeighbourFacts:
+    """Where the packets for a next hop go. mac: "" = not known. unanswered: it was asked for, in vain."""
+
+    address: str
+    device: str
+    mac: str = ""
+    permanent: bool = False
+    unanswered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class PodFacts:
-    """What was read in a pod's own namespace: its device, and its route to the other end."""
+    """What was read in a pod's own namespace: its device, its route to the other end, and that route's next hop."""
 
     device: DeviceFacts
     route: IpRoute | None = None
+    gateway: NeighbourFacts | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """What the kernel does with a packet between the two that comes in by a device, rules and sources counted.
+
+    table: of the route. rule: the rule that leads to it, or that ends the packet's way; "" = one that every system
+    has. refused: why the packet is dropped.
+    """
+
+    source: str
+    destination: str
+    device: str
+    route: IpRoute | None = None
+    table: int = 0
+    rule: str = ""
+    refused: str = ""
+
+
+class FilteredTraffic(StrEnum):
+    """Which packets a packet filter was asked about."""
+
+    ENDS = "what the two send to each other"
+    TUNNEL = "tunnel packets"
+    BGP = "BGP"
+
+
+@dataclass(frozen=True, slots=True)
+class Filtered:
+    """Packets that this node's packet filters drop, or may drop. For BGP, the two are this node and a peer."""
+
+    source: str
+    destination: str
+    traffic: FilteredTraffic
+    outcome: FilterOutcome
 
 
 @dataclass(frozen=True, slots=True)
 class KernelFacts:
     """What this node's kernel does with packets between two addresses. routes and pods are by address.
 
-    pods: those of the two that are pods here whose namespace could be entered.
+    pods: those of the two that are pods here whose namespace could be entered. filtered: of the packet filters only
+    what drops something. unread: what decides about packets and could not be read, a sentence each. connections,
+    most_connections: of the connection tracking; 0 = it is not used.
     """
 
     routes: Mapping[str, IpRoute | None] = field(default_factory=dict)
     devices: tuple[DeviceFacts, ...] = ()
     pods: Mapping[str, PodFacts] = field(default_factory=dict)
+    passages: tuple[Passage, ...] = ()
+    neighbours: tuple[NeighbourFacts, ...] = ()
+    filtered: tuple[Filtered, ...] = ()
+    unread: tuple[str, ...] = ()
+    connections: int = 0
+    most_connections: int = 0
 
     def device(self, name: str) -> DeviceFacts | None:
         return next((device for device in self.devices if device.name == name), None)
+
+    def passage(self, source: str, destination: str) -> Passage | None:
+        found = (one for one in self.passages if (one.source, one.destination) == (source, destination))
+        return next(found, None)
 
     def device_with(self, address: str) -> DeviceFacts | None:
         return next((device for device in self.devices if address in device.addresses), None)

@@ -62,8 +62,8 @@ def why(
     """Explain why two pods reach each other, or which step is the first that is broken.
 
     Follows a packet there and back: the datastore's records of both ends, then at each hop the route that its kernel
-    would take, the source that put it there, the session it was learned over, devices, forwarding and MTU. Only this
-    node's part is checked; run the same command on the other nodes for theirs.
+    would take, the source that put it there, the session it was learned over, routing rules, packet filters, devices,
+    neighbours, forwarding and MTU. Only this node's part is checked; run the same command on the others for theirs.
 
     Ends with 0 if nothing that can be seen is broken, with 1 if something is.
 

@@ -19,6 +19,7 @@ NEW_NEIGHBOUR, DELETE_NEIGHBOUR, GET_NEIGHBOUR = 28, 29, 30
 UP, LOWER_UP = 0x1, 0x10000
 NO_DUPLICATE_DETECTION = 0x2  # IFA_F_NODAD
 PERMANENT = 0x80  # NUD_PERMANENT
+_FAILED = 0x20  # NUD_FAILED
 
 _MAC, _NAME, _MTU, _PEER, _INFO, _ALIAS, _GROUP, _NAMESPACE = 1, 3, 4, 5, 18, 20, 27, 28
 _EXTENSIONS, _TX_QUEUES, _RX_QUEUES = 29, 31, 32
@@ -69,6 +70,8 @@ class NeighbourEntry:
     address: bytes
     mac: bytes
     permanent: bool
+    unanswered: bool = False
+    """Who has the address was asked, in vain."""
 
 
 def decode_link(body: bytes) -> Link | None:
@@ -101,7 +104,9 @@ def decode_address(body: bytes) -> InterfaceAddress | None:
 def decode_neighbour(body: bytes) -> NeighbourEntry | None:
     _, _, _, index, state, _, _ = _NEIGHBOUR.unpack_from(body)
     found = dict(attributes(body, _NEIGHBOUR.size))
-    return NeighbourEntry(index, found[1], found.get(2, b""), bool(state & PERMANENT)) if 1 in found else None
+    if 1 not in found:
+        return None
+    return NeighbourEntry(index, found[1], found.get(2, b""), bool(state & PERMANENT), bool(state & _FAILED))
 
 
 def every_link() -> bytes:

@@ -16,11 +16,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from kernel import link_codec
+from kernel import link_codec, rule
 from kernel.link_codec import InterfaceAddress, Link, NeighbourEntry
 from kernel.message import ACK, CREATE, ECHO, EXCLUSIVE, REPLACE, explain, message
 from kernel.netlink import NO_SUCH_TABLE, KernelError, NetlinkSocket
-from kernel.route import GET_ROUTE, MAIN_TABLE, RouteSpec, decode_route, dump_request, match_request, put_message
+from kernel.route import (
+    GET_ROUTE,
+    MAIN_TABLE,
+    DecodedRoute,
+    RouteSpec,
+    decode_route,
+    dump_request,
+    match_request,
+    put_message,
+)
+from kernel.rule import PolicyRule
 from net.prefix import Prefix, unpack
 
 
@@ -101,12 +111,30 @@ class Devices:
         Raises KernelError: errno ENETUNREACH where there is none; IPv4 routes that lead nowhere are errors as well,
         EINVAL a blackhole, EHOSTUNREACH unreachable, EACCES prohibited.
         """
-        tried = f"look up {unpack(address)}"
-        answers = self._netlink.request(GET_ROUTE, 0, match_request(address, source), tried)
+        route = self._looked_up(match_request(address, source), f"look up {unpack(address)}")
+        return route.prefix, route.spec
+
+    def lookup_forwarded(self, address: bytes, source: bytes, device: int) -> DecodedRoute:
+        """Return the route and its table for a packet that comes in by a device. Raises KernelError: it is dropped."""
+        tried = f"look up {unpack(address)} from {unpack(source)}"
+        return self._looked_up(match_request(address, source, device), tried)
+
+    def _looked_up(self, request: bytes, tried: str) -> DecodedRoute:
+        answers = self._netlink.request(GET_ROUTE, 0, request, tried)
         route = decode_route(answers[0].body) if answers else None
         if route is None:
             raise KernelError(f"{tried}: no route in the answer", errno.ENETUNREACH)
-        return route.prefix, route.spec
+        return route
+
+    def rules(self, size: int) -> list[PolicyRule]:
+        """Return the rules that choose a routing table, of a family by its addresses' bytes. Raises KernelError."""
+        try:
+            found = self._netlink.dump(rule.GET_RULE, rule.dump_request(size), "read the routing rules")
+        except KernelError as refused:
+            if refused.errno in NO_SUCH_TABLE:
+                return []
+            raise
+        return [rule.decode_rule(item.body) for item in found]
 
     def neighbours(self, index: int = 0) -> list[NeighbourEntry]:
         """Return the neighbour entries of one device, or of all (0), both families. Raises KernelError."""

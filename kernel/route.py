@@ -22,12 +22,13 @@ MAIN_TABLE = 254
 LINK_SCOPE, ANY_SCOPE = 253, 255
 FIB_MATCH = 0x2000  # RTM_F_FIB_MATCH: answer with the table's entry, not with the resolved destination
 
+_LOOKUP_TABLE = 0x1000  # RTM_F_LOOKUP_TABLE
 _REQUEST = 0x1
 _INET, _INET6 = 2, 10
 _CLONED = 0x200  # a cached exception of IPv6 (redirect, spec MTU), not an entry of the table
 _ONLINK = 0x4
 _DESTINATION, _DEVICE, _GATEWAY, _PRIORITY, _SOURCE, _METRICS, _MULTIPATH = 1, 4, 5, 6, 7, 8, 9
-_FROM, _TABLE, _VIA = 2, 15, 18
+_FROM, _IN_DEVICE, _TABLE, _VIA = 2, 3, 15, 18
 _METRIC_MTU = 2
 
 _ROUTE = struct.Struct("=BBBBBBBBI")  # family, length, source length, tos, table, protocol, scope, type, flags
@@ -256,11 +257,16 @@ def dump_request(size: int, protocol: int = 0, table: int = MAIN_TABLE) -> bytes
     return _ROUTE.pack(_INET if size == 4 else _INET6, 0, 0, 0, table, protocol, 0, 0, 0)
 
 
-def match_request(address: bytes, source: bytes = b"") -> bytes:
-    """Return the body that asks which route a packet to this address would take, sent from `source` if it is given."""
+def match_request(address: bytes, source: bytes = b"", device: int = 0) -> bytes:
+    """Return the body that asks which route a packet to this address would take, sent from `source` if it is given.
+
+    device: the index of the one by which it comes in; 0: it is this node's own.
+    """
     family = _INET if len(address) == 4 else _INET6
-    body = _ROUTE.pack(family, 8 * len(address), 8 * len(source), 0, 0, 0, 0, 0, FIB_MATCH)
-    return body + attribute(_DESTINATION, address) + (attribute(_FROM, source) if source else b"")
+    flags = FIB_MATCH | (_LOOKUP_TABLE if device else 0)  # else the answer says main, whatever table it is from
+    body = _ROUTE.pack(family, 8 * len(address), 8 * len(source), 0, 0, 0, 0, 0, flags)
+    body += attribute(_DESTINATION, address) + (attribute(_FROM, source) if source else b"")
+    return body + (number(_IN_DEVICE, device) if device else b"")
 
 
 def ip_route(prefix: Prefix, spec: RouteSpec, names: Mapping[int, str]) -> IpRoute:

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from explain.pod import arriving, largest_packet, leaving
 from explain.step import StepState
-from felix_py.status_model import DeviceFacts, NodeTrace, PodFacts
-from tests.explain.cluster import RECORDS, A, B, TwoNodes, about, route
+from felix_py.status_model import DeviceFacts, NeighbourFacts, NodeTrace, PodFacts
+from tests.explain.cluster import RECORDS, A, B, TwoNodes, about, route, with_device
 
 POD_A, POD_B = RECORDS.pods
 
@@ -60,3 +60,34 @@ def test_a_packet_arrives_by_the_pods_device() -> None:
     assert about(list(arriving(cluster.leg(), narrow, outer, POD_B, 1500)))[0] == ("n2 to default/b", "mtu")
     down = seen(cluster.n2, B, PodFacts(DeviceFacts("eth0", up=False)))
     assert next(arriving(cluster.leg(), down, outer, POD_B, 1500)).state is StepState.BROKEN
+
+
+GATEWAY, HOST_MAC = "169.254.1.1", "ee:ee:ee:ee:ee:ee"
+
+
+def asking(entry: NeighbourFacts | None, proxy_arp: bool = True) -> list[str]:
+    """Return what is wrong with a pod's next hop, by the text of the step."""
+    facts = PodFacts(DeviceFacts("eth0"), route("0.0.0.0/0", "eth0", GATEWAY), entry)
+    cluster = starting(facts)
+    cluster.n1 = with_device(cluster.n1, "cali1", mac=HOST_MAC, proxy_arp=proxy_arp)
+    return [step.text for step in leaving(cluster.leg(), POD_A) if step.state is StepState.BROKEN]
+
+
+def test_a_pod_with_a_permanent_entry_for_its_next_hop_needs_nobody_to_answer() -> None:
+    assert asking(NeighbourFacts(GATEWAY, "eth0", HOST_MAC, permanent=True), proxy_arp=False) == []
+
+
+def test_a_pod_without_one_needs_the_nodes_answer() -> None:
+    assert asking(None) == []
+    (text,) = asking(None, proxy_arp=False)
+    assert text.endswith("cali1 does not answer: net.ipv4.conf.cali1.proxy_arp is off")
+
+
+def test_a_next_hop_of_another_hardware_address_is_found() -> None:
+    (text,) = asking(NeighbourFacts(GATEWAY, "eth0", "02:00:00:00:00:01", permanent=True))
+    assert text == "the pod takes 02:00:00:00:00:01 for its next hop 169.254.1.1, and cali1 has ee:ee:ee:ee:ee:ee"
+
+
+def test_a_next_hop_that_was_asked_for_in_vain_is_found() -> None:
+    (text,) = asking(NeighbourFacts(GATEWAY, "eth0", unanswered=True))
+    assert "does not answer (its neighbour entry is FAILED)" in text

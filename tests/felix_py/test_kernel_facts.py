@@ -12,7 +12,7 @@ from types import MappingProxyType
 import pytest
 
 from felix_py.kernel_facts import NAMESPACES, kernel_facts
-from felix_py.status_model import DeviceFacts, KernelFacts
+from felix_py.status_model import DeviceFacts, FilteredTraffic, KernelFacts, NeighbourFacts
 from kernel.netns import inside
 from net.prefix import pack
 from tests.kernel.netns import Namespace, namespace
@@ -102,3 +102,69 @@ def test_a_pod_whose_namespace_has_no_name_is_left_out(node: Namespace, tmp_path
 def test_a_file_that_is_no_namespace_is_passed_over(node: Namespace, tmp_path: Path) -> None:
     (tmp_path / "odd").write_text("")
     assert facts(node, "10.65.2.1", {POD: "cali1"}, tmp_path).pods == {}
+
+
+def test_of_two_namespaces_with_one_address_the_pods_own_is_the_other_end_of_its_device(node: Namespace) -> None:
+    """A pod that is being removed may still have the address that the next one was given."""
+    with namespace("aaa-leaving") as leaving:
+        leaving.batch("link add eth0 type veth peer name far\naddr add 10.65.1.1/32 dev eth0\n")
+        (pod,) = facts(node, "10.65.2.1", {POD: "cali1"}).pods.values()
+        assert pod.device.mtu == 1440
+        assert pod.route, "the one that leaves has no route any more"
+
+
+def test_what_a_pods_next_hop_is_taken_for_is_read(node: Namespace) -> None:
+    (pod_name,) = (path.name for path in NAMESPACES.glob("felix-facts-pod-*"))
+    add = ("ip", "-n", pod_name, "neigh", "replace", "169.254.1.1", "dev", "eth0", "nud", "permanent")
+    node.run(*add, "lladdr", "02:00:00:00:00:01")
+    (pod,) = facts(node, "10.65.2.1", {POD: "cali1"}).pods.values()
+    assert pod.gateway == NeighbourFacts("169.254.1.1", "eth0", "02:00:00:00:00:01", permanent=True)
+
+
+def test_a_next_hop_that_did_not_answer_is_marked(node: Namespace) -> None:
+    node.ip("neigh replace 192.0.2.2 dev eth0 nud failed")
+    assert facts(node, "10.65.2.1").neighbours == (NeighbourFacts("192.0.2.2", "eth0", unanswered=True),)
+
+
+def test_a_packet_that_comes_in_by_a_device_is_looked_up_by_the_rules(node: Namespace) -> None:
+    node.run("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv4.conf.all.rp_filter=0")
+    plain = facts(node, "10.65.2.1", {POD: "cali1"}).passage("10.65.1.1", "10.65.2.1")
+    assert plain and plain.route and (plain.route.gateway, plain.table, plain.rule) == ("192.0.2.2", 254, "")
+    node.batch("route add default via 192.0.2.9 table 77\nrule add pref 100 from 10.65.1.1 lookup 77\n")
+    led = facts(node, "10.65.2.1", {POD: "cali1"}).passage("10.65.1.1", "10.65.2.1")
+    node.ip("rule del pref 100")
+    assert led and led.route and (led.route.gateway, led.table) == ("192.0.2.9", 77)
+    assert led.rule == "100: from 10.65.1.1/32 lookup 77"
+
+
+def test_a_rule_that_ends_the_way_is_named(node: Namespace) -> None:
+    node.ip("rule add pref 100 from 10.65.1.1 prohibit")
+    ended = facts(node, "10.65.2.1", {POD: "cali1"}).passage("10.65.1.1", "10.65.2.1")
+    node.ip("rule del pref 100")
+    assert ended and ended.refused and ended.rule == "100: from 10.65.1.1/32 prohibit"
+
+
+def test_packet_filters_of_every_kind_are_asked(node: Namespace) -> None:
+    assert facts(node, "10.65.2.1", {POD: "cali1"}).filtered == ()
+    for tool in ("iptables-legacy", "iptables-nft"):
+        node.run(tool, "-P", "FORWARD", "DROP")
+        found = facts(node, "10.65.2.1", {POD: "cali1"}).filtered
+        node.run(tool, "-P", "FORWARD", "ACCEPT")
+        hits = [(one.source, one.outcome.dropped.chain if one.outcome.dropped else "") for one in found]
+        assert hits == [("10.65.1.1", "FORWARD"), ("10.65.2.1", "FORWARD")]
+
+
+def test_sessions_are_asked_about_with_the_addresses_given(node: Namespace) -> None:
+    node.run("iptables-legacy", "-P", "INPUT", "DROP")
+    with inside(node.descriptor):
+        found = kernel_facts(pack("10.65.2.1"), POD, {}, NAMESPACES, [(pack("192.0.2.1"), pack("192.0.2.2"))])
+    node.run("iptables-legacy", "-P", "INPUT", "ACCEPT")
+    assert [(one.traffic, one.destination) for one in found.filtered] == [(FilteredTraffic.BGP, "192.0.2.2")]
+
+
+def test_how_a_device_checks_sources_is_the_stricter_of_two_sysctls(node: Namespace) -> None:
+    node.run("sysctl", "-qw", "net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.eth0.rp_filter=1")
+    assert device(facts(node, "10.65.2.1"), "eth0").reverse_path == 1
+    node.run("sysctl", "-qw", "net.ipv4.conf.all.rp_filter=2", "net.ipv4.conf.cali1.proxy_arp=0")
+    found = facts(node, "10.65.2.1", {POD: "cali1"})
+    assert (device(found, "eth0").reverse_path, device(found, "cali1").proxy_arp) == (2, False)

@@ -231,6 +231,84 @@ def test_a_session_that_is_down_is_found(lab: Lab) -> None:
             assert not reaches(lab)
 
 
+FILTERS = (
+    (
+        "n1",
+        "nft add table ip f; nft add chain ip f forward '{ type filter hook forward priority 0; policy drop; }'",
+        "nft delete table ip f",
+        "nft table ip f, chain forward, policy drop",
+    ),
+    (
+        "n2",
+        "iptables-legacy -P FORWARD DROP",
+        "iptables-legacy -P FORWARD ACCEPT; iptables-legacy -F FORWARD",
+        "iptables-legacy table filter, chain FORWARD, policy drop",
+    ),
+    (
+        "n2",
+        "iptables-nft -N OWN; iptables-nft -A FORWARD -i eth0 -j OWN; iptables-nft -A OWN -d 10.65.0.0/16 -j REJECT",
+        "iptables-nft -F; iptables-nft -X",
+        "nft table ip filter, chain FORWARD, from there in chain OWN, rule: daddr 10.65.0.0/16 reject",
+    ),
+    (
+        "n1",
+        "printf '%s\\n' 'table inet g {' 'chain in {' 'type filter hook forward priority 5' 'policy accept' "
+        "'ct state vmap { established : accept, invalid : drop }' 'iifname { \"lo\", \"eth0\" } accept' 'drop' '}' '}'"
+        " | nft -f -",
+        "nft delete table inet g",
+        "nft table inet g, chain in, rule: drop",
+    ),
+)
+
+
+@pytest.mark.parametrize(("node", "change", "undo", "named"), FILTERS)
+def test_a_packet_filter_that_drops_is_named_and_its_repair_works(
+    lab: Lab, node: str, change: str, undo: str, named: str
+) -> None:
+    with changed(lab, node, change, undo):
+        found = why(lab)
+        where, about, cause = found.broken
+        assert (where, about, found.status) == (node, "filter", 1)
+        assert named in cause
+        assert not reaches(lab)
+        lab.run(node, *found.answer["broken"]["repair"].partition(" -- ")[2].split())
+        assert reaches(lab), "the command that repairs it does"
+        assert why(lab).status == 0
+
+
+def test_a_packet_filter_that_concerns_others_is_no_reason(lab: Lab) -> None:
+    with changed(lab, "n1", "iptables-legacy -A FORWARD -s 10.99.0.0/16 -j DROP", "iptables-legacy -F FORWARD"):
+        assert why(lab).status == 0
+        assert reaches(lab)
+
+
+def test_a_chain_that_drops_bgp_is_named_while_the_routes_are_still_there(lab: Lab) -> None:
+    change = "iptables-legacy -A INPUT -p tcp --dport 179 -j DROP; iptables-legacy -A INPUT -p tcp --sport 179 -j DROP"
+    with changed(lab, "n1", change, "iptables-legacy -F INPUT"):
+        where, about, cause = why(lab).broken
+        assert (where, about) == ("n1", "session")
+        assert "drops BGP (port 179) with 192.0.2.2: iptables-legacy table filter, chain INPUT, rule:" in cause
+
+
+def test_a_routing_rule_that_leads_elsewhere_is_named(lab: Lab) -> None:
+    rule = f"from {address(lab, 'n1-1')} lookup 77"
+    change = f"ip route add default via 192.0.2.254 table 77; ip rule add pref 100 {rule}"
+    with changed(lab, "n1", change, "ip rule del pref 100; ip route flush table 77"):
+        where, about, cause = why(lab).broken
+        assert (where, about) == ("n1", "rule")
+        assert f"the routing rule '100: from {address(lab, 'n1-1')}" in cause
+        assert not reaches(lab)
+
+
+def test_a_pod_whose_next_hop_has_another_hardware_address_is_found(lab: Lab) -> None:
+    neighbour = "ip neigh replace 169.254.1.1 dev eth0 nud permanent lladdr"
+    with changed(lab, "n1-1", f"{neighbour} 02:00:00:00:00:01", f"{neighbour} ee:ee:ee:ee:ee:ee"):
+        where, about, cause = why(lab).broken
+        assert (where, about) == ("default/n1-1", "neighbour")
+        assert "the pod takes 02:00:00:00:00:01 for its next hop 169.254.1.1" in cause
+        assert not reaches(lab)
+
+
 def test_a_disabled_pool_is_why_a_pod_has_no_address(lab: Lab) -> None:
     with ExitStack() as undo:
         felixctl(lab, "patch", "ippool", "pods", "-p", '{"spec": {"disabled": true}}')

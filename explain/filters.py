@@ -1,0 +1,103 @@
+"""Do a node's packet filters let the packet pass, and the BGP session that its route comes from?
+
+Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from explain.facts import Leg
+from explain.step import Command, Step, StepState
+from felix_py.status_model import Filtered, FilteredTraffic, NodeTrace
+from net.packet_filter import FilterHit
+from net.prefix import Prefix
+
+NFT = "nft"
+MOST_DOUBTS = 3  # of one node that are shown
+
+
+def filtered_packets(leg: Leg, trace: NodeTrace) -> Iterator[Step]:
+    """Yield what the packet filters of a node drop of the packets between the two, and what could not be read."""
+    ends = leg.start.address, leg.goal.address
+    for one in trace.kernel.filtered:
+        if (one.source, one.destination) == ends and one.traffic is not FilteredTraffic.BGP:
+            yield from _filtered(leg, trace, one)
+    for sentence in trace.kernel.unread:
+        text = f"what its packet filters do is not known: {sentence}"
+        yield leg.step(trace.node, "filter", StepState.UNSEEN, text)
+    yield from _untracked(leg, trace)
+
+
+def _filtered(leg: Leg, trace: NodeTrace, found: Filtered) -> Iterator[Step]:
+    outcome, node = found.outcome, trace.node
+    what = f"packets from {leg.start.title} to {leg.goal.title}"
+    if found.traffic is FilteredTraffic.TUNNEL:
+        what = f"the tunnel's packets that carry {what}"
+    if outcome.dropped:
+        but = ", but for those that a rule before it accepts" if outcome.partly else ""
+        text = f"a packet filter drops {what}{but}: {outcome.dropped}"
+        repair = _let_pass(leg, outcome.dropped, found.traffic)
+        effect = "they are lost on this node, though its routes are right"
+        inspect = Command(node, shown_by(outcome.dropped))
+        yield leg.step(node, "filter", StepState.BROKEN, text, effect, inspect, Command(node, repair))
+    for hit in outcome.doubts[:MOST_DOUBTS]:
+        text = f"a packet filter may drop some of {what}: {hit}"
+        yield leg.step(node, "filter", StepState.DOUBTFUL, text, inspect=Command(node, shown_by(hit)))
+
+
+def shown_by(hit: FilterHit) -> str:
+    """Return the command that shows the chain."""
+    chain = hit.within or hit.chain
+    return f"nft list chain {hit.table} {chain}" if hit.tool == NFT else f"{hit.tool} -t {hit.table} -S {chain}"
+
+
+def _let_pass(leg: Leg, hit: FilterHit, traffic: FilteredTraffic) -> str:
+    """Return the command by which the attached chain lets these packets pass, before anything drops them."""
+    if traffic is FilteredTraffic.TUNNEL:
+        if hit.tool == NFT:
+            return f"nft insert rule {hit.table} {hit.chain} meta l4proto 4 accept"
+        return f"{hit.tool} -t {hit.table} -I {hit.chain} -p 4 -j ACCEPT"
+    source, destination = _network(leg, leg.start.address), _network(leg, leg.goal.address)
+    if hit.tool != NFT:
+        return f"{hit.tool} -t {hit.table} -I {hit.chain} -s {source} -d {destination} -j ACCEPT"
+    family = "ip6" if leg.goal.version == 6 else "ip"
+    return f"nft insert rule {hit.table} {hit.chain} {family} saddr {source} {family} daddr {destination} accept"
+
+
+def _network(leg: Leg, address: str) -> str:
+    """Return the pool of an address, so that what repairs one pair repairs all; else the address."""
+    pool = leg.facts.records.pool_of(address)
+    return str(pool.prefix if pool else Prefix.host(address))
+
+
+def _untracked(leg: Leg, trace: NodeTrace) -> Iterator[Step]:
+    """Yield a break where the table of tracked connections is full: the kernel drops what would begin another."""
+    found, most = trace.kernel.connections, trace.kernel.most_connections
+    if most and found >= most:
+        switch = "net.netfilter.nf_conntrack_max"
+        text = f"the node tracks {found} connections, and no more fit ({switch} is {most})"
+        inspect, repair = (Command(trace.node, line) for line in (f"sysctl {switch}", f"sysctl -w {switch}={2 * most}"))
+        effect = "packets that begin a connection are dropped"
+        yield leg.step(trace.node, "filter", StepState.BROKEN, text, effect, inspect, repair, partly=True)
+
+
+def cut_off_session(leg: Leg, trace: NodeTrace, peer: str) -> Step | None:
+    """Return whether a packet filter of this node cuts off its session with a peer; None if it does not."""
+    for one in trace.kernel.filtered:
+        hit = one.outcome.dropped
+        if one.traffic is not FilteredTraffic.BGP or one.destination != peer or hit is None:
+            continue
+        text = f"a packet filter drops BGP (port 179) with {peer}: {hit}"
+        effect = "the session ends when its hold time is over, cannot come up again, and what was learned over it goes"
+        repair = Command(trace.node, _let_bgp_pass(hit))
+        inspect = Command(trace.node, shown_by(hit))
+        return leg.step(trace.node, "session", StepState.BROKEN, text, effect, inspect, repair)
+    return None
+
+
+def _let_bgp_pass(hit: FilterHit) -> str:
+    """Return the command that accepts BGP's packets: those to its port and those that answer."""
+    if hit.tool == NFT:
+        return f"nft insert rule {hit.table} {hit.chain} tcp dport 179 accept"
+    return f"{hit.tool} -t {hit.table} -I {hit.chain} -p tcp --dport 179 -j ACCEPT"

@@ -1,0 +1,106 @@
+"""Which packets between two ends, and of which BGP sessions, do this node's packet filters drop?
+
+Pure: chains and routes are handed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from felix_py.status_model import DeviceFacts, Filtered, FilteredTraffic
+from net.ip_route import IpRoute
+from net.packet_filter import FORWARDED, RECEIVED, SENT, TCP, FilterOutcome, Hook, Packet, PacketFilters
+from net.prefix import pack, unpack
+
+IPIP_KIND, IPIP_PROTOCOL = "ipip", 4
+BGP_PORT = 179
+_EPHEMERAL = 40000  # some port that a caller may have
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A node's part of the way between two addresses. routes: those to each. pods: devices of those that are pods here.
+
+    devices: by name.
+    """
+
+    filters: PacketFilters
+    routes: Mapping[str, IpRoute | None]
+    pods: Mapping[str, str]
+    devices: Mapping[str, DeviceFacts]
+
+
+def filtered_between(way: Way, source: str, destination: str, *, is_answer: bool) -> Iterator[Filtered]:
+    """Yield the packets from source to destination that are dropped here, or may be; of a tunnel its own too."""
+    there, back = way.routes.get(destination), way.routes.get(source)
+    if there is None or not there.forwards:
+        return
+    came_by, leaves_by = device_towards(way, source), device_towards(way, destination)
+    packet = Packet(pack(source), pack(destination), came_by, leaves_by, is_answer=is_answer)
+    hooks: tuple[Hook, ...]
+    if there.kind == "local":
+        hooks, packet = RECEIVED, replace(packet, leaves_by="")
+    elif back is not None and back.kind == "local":
+        hooks, packet = SENT, replace(packet, came_by="")
+    else:
+        hooks = FORWARDED
+    yield from _found(way, FilteredTraffic.ENDS, source, destination, hooks, packet)
+    for route, hooks in ((there, SENT), (back, RECEIVED)):
+        device = way.devices.get(route.device) if route else None
+        if route and device and device.kind == IPIP_KIND and route.gateway:
+            sent = hooks is SENT
+            gateway, own = pack(route.gateway), _own_address(way, len(pack(route.gateway)))
+            ends = (own, gateway) if sent else (gateway, own)
+            outer = Packet(*ends, came_by="" if sent else None, leaves_by=None if sent else "", protocol=IPIP_PROTOCOL)
+            yield from _found(way, FilteredTraffic.TUNNEL, source, destination, hooks, outer)
+
+
+def device_towards(way: Way, address: str) -> str | None:
+    """Return the device that leads to an address; None where several do, or none."""
+    if address in way.pods:
+        return way.pods[address]
+    route = way.routes.get(address)
+    return route.device if route and len(route.hops) == 1 else None
+
+
+def _own_address(way: Way, size: int) -> bytes:
+    """Return an address of this node that tunnel packets may come from: which one, filters rarely ask."""
+    found = (pack(text) for one in way.devices.values() if one.kind != IPIP_KIND for text in one.addresses)
+    return next((address for address in found if len(address) == size), bytes(size))
+
+
+def _found(
+    way: Way, traffic: FilteredTraffic, source: str, destination: str, hooks: Iterable[Hook], packet: Packet
+) -> Iterator[Filtered]:
+    outcome = way.filters.outcome(hooks, packet)
+    if outcome != FilterOutcome():
+        yield Filtered(source, destination, traffic, outcome)
+
+
+def filtered_sessions(filters: PacketFilters, sessions: Iterable[tuple[bytes, bytes]]) -> Iterator[Filtered]:
+    """Yield the BGP sessions that are cut off. sessions: this node's address and the peer's.
+
+    Either side may call the other, so a session is cut off where both calls are; where one is, it may be.
+    """
+    for own, peer in sessions:
+        calls = [_call(filters, own, peer, hooks) for hooks in ((SENT, RECEIVED), (RECEIVED, SENT))]
+        hits = [call.dropped for call in calls if call.dropped]
+        if len(hits) == len(calls):
+            outcome = FilterOutcome(hits[0])
+        else:
+            doubts = [*(replace(hit, sure=False) for hit in hits), *(doubt for call in calls for doubt in call.doubts)]
+            outcome = FilterOutcome(doubts=tuple(dict.fromkeys(doubts)))
+        if outcome != FilterOutcome():
+            yield Filtered(unpack(own), unpack(peer), FilteredTraffic.BGP, outcome)
+
+
+def _call(filters: PacketFilters, own: bytes, peer: bytes, hooks: tuple[tuple[Hook, ...], ...]) -> FilterOutcome:
+    """Return what becomes of a call to BGP's port: its first packet at the first hooks, the answer at the others."""
+    calls = hooks[0] is SENT
+    caller, called = (own, peer) if calls else (peer, own)
+    first = Packet(caller, called, None, None, TCP, _EPHEMERAL, BGP_PORT)
+    answer = Packet(called, caller, None, None, TCP, BGP_PORT, _EPHEMERAL, is_answer=True)
+    outcomes = [filters.outcome(at, packet) for at, packet in zip(hooks, (first, answer), strict=True)]
+    dropped = next((one.dropped for one in outcomes if one.dropped), None)
+    return FilterOutcome(dropped, doubts=tuple(doubt for one in outcomes for doubt in one.doubts))

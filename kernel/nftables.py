@@ -1,0 +1,85 @@
+"""The nftables chains of this network namespace that can drop packets, read by netlink. Edge, which changes nothing."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Mapping
+from contextlib import closing
+
+from kernel import nftables_codec as codec
+from kernel.message import explain
+from kernel.netlink import KernelError, NetlinkSocket
+from net.packet_filter import Action, Chain, Rule
+
+_ABSENT = (errno.EINVAL, errno.EOPNOTSUPP, errno.EPROTONOSUPPORT)
+"""What the kernel answers that has no nftables."""
+_DOES_NOT_DROP = "nat"
+
+
+def read_nftables(devices: Mapping[int, str]) -> list[Chain]:
+    """Return the attached chains and those that they lead to. devices: names by index. Raises KernelError."""
+    try:
+        netlink = NetlinkSocket(codec.NETLINK_NETFILTER, receive_buffer=1 << 20)
+    except OSError as error:
+        if error.errno in _ABSENT:
+            return []
+        raise KernelError(f"read nftables: {explain(error.errno or 0)}", error.errno or 0) from None
+    with closing(netlink):
+        return _Reading(netlink, devices).chains()
+
+
+class _Reading:
+    """One look at the chains. Of rules and sets only what a packet can come to is read."""
+
+    def __init__(self, netlink: NetlinkSocket, devices: Mapping[int, str]) -> None:
+        self._netlink, self._devices = netlink, devices
+        self._sets: dict[tuple[int, str, str], codec.Elements] = {}
+
+    def chains(self) -> list[Chain]:
+        heads = {(head.family, head.table, head.name): head for head in self._heads()}
+        pending = [key for key, head in heads.items() if head.hook and head.kind != _DOES_NOT_DROP]
+        found: dict[tuple[int, str, str], Chain] = {}
+        while pending:
+            key = pending.pop()
+            if key in found or key not in heads:
+                continue
+            rules = self._rules(heads[key])
+            found[key] = heads[key].with_rules(rules)
+            pending += [(*key[:2], rule.target) for rule in rules if rule.action in (Action.JUMP, Action.GOTO)]
+        return list(found.values())
+
+    def _heads(self) -> list[codec.ChainHead]:
+        try:
+            dumped = self._netlink.dump(codec.GET_CHAIN, codec.request(), "read the chains of nftables")
+        except KernelError as refused:
+            if refused.errno in _ABSENT:
+                return []
+            raise
+        return [head for item in dumped if (head := codec.decode_chain(item.body)) is not None]
+
+    def _rules(self, head: codec.ChainHead) -> list[Rule]:
+        body = codec.request(head.family, table=head.table, chain=head.name)
+        try:
+            dumped = self._netlink.dump(codec.GET_RULE, body, f"read chain {head.name} of nftables")
+        except KernelError as refused:
+            if refused.errno == errno.ENOENT:
+                return []  # removed meanwhile
+            raise
+
+        def read_set(name: str) -> codec.Elements:
+            return self._elements(head.family, head.table, name)
+
+        return [rule for item in dumped for rule in codec.decode_rule(item.body, self._devices, read_set)]
+
+    def _elements(self, family: int, table: str, name: str) -> codec.Elements:
+        key = family, table, name
+        if key not in self._sets:
+            body = codec.request(family, table=table, set_name=name)
+            try:
+                dumped = self._netlink.dump(codec.GET_SET_ELEMENTS, body, f"read set {name} of nftables")
+            except KernelError as refused:
+                if refused.errno != errno.ENOENT:
+                    raise
+                dumped = []
+            self._sets[key] = codec.decode_elements(item.body for item in dumped)
+        return self._sets[key]

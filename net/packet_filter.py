@@ -1,0 +1,361 @@
+"""What packet filters do with a packet: chains of rules as values, followed as the kernel follows them.
+
+Pure. Not every condition can be decided: a packet whose protocol is left open stands for many, and some conditions of
+other programs are not read. So a condition holds, does not hold, or may hold for some packets, and so does a verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+
+from net.prefix import Prefix, unpack
+
+DEVICE_NAME_BYTES = 16
+TCP = 6
+NEW, ESTABLISHED = 8, 2  # bits of a connection's state, as nftables and iptables both have them
+_DEEPEST = 32  # jumps; the kernel allows 16
+
+
+class Hook(StrEnum):
+    """A place of the kernel where chains see packets, in the words of nftables."""
+
+    PREROUTING = "prerouting"
+    INPUT = "input"
+    FORWARD = "forward"
+    OUTPUT = "output"
+    POSTROUTING = "postrouting"
+
+
+FORWARDED = (Hook.PREROUTING, Hook.FORWARD, Hook.POSTROUTING)
+RECEIVED = (Hook.PREROUTING, Hook.INPUT)
+SENT = (Hook.OUTPUT, Hook.POSTROUTING)
+
+
+class Field(StrEnum):
+    """What of a packet a condition looks at."""
+
+    SOURCE = "saddr"
+    DESTINATION = "daddr"
+    PROTOCOL = "l4proto"
+    SOURCE_PORT = "sport"
+    DESTINATION_PORT = "dport"
+    IN_DEVICE = "iifname"
+    OUT_DEVICE = "oifname"
+    STATE = "ct state"
+    MARK = "mark"
+    FAMILY = "nfproto"
+    ETHERTYPE = "ethertype"
+
+
+class Action(StrEnum):
+    """What a rule does with a packet that it matches."""
+
+    ACCEPT = "accept"
+    DROP = "drop"
+    REJECT = "reject"
+    JUMP = "jump"
+    GOTO = "goto"
+    RETURN = "return"
+    CONTINUE = "continue"
+    UNREAD = "unread"
+
+    @property
+    def drops(self) -> bool:
+        return self in (Action.DROP, Action.REJECT)
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """The first packet of a connection, or an answer to it. Devices: None = not known, "" = there is none.
+
+    protocol and ports: None = any.
+    """
+
+    source: bytes
+    destination: bytes
+    came_by: str | None = ""
+    leaves_by: str | None = ""
+    protocol: int | None = None
+    source_port: int | None = None
+    destination_port: int | None = None
+    is_answer: bool = False
+
+    @property
+    def version(self) -> int:
+        return 4 if len(self.destination) == 4 else 6
+
+    def value(self, looked_at: Field) -> bytes | None:
+        """Return a field as the kernel compares it; None if it is open, empty if the packet has none."""
+        match looked_at:
+            case Field.SOURCE:
+                return self.source
+            case Field.DESTINATION:
+                return self.destination
+            case Field.PROTOCOL:
+                return None if self.protocol is None else bytes([self.protocol])
+            case Field.SOURCE_PORT:
+                return None if self.source_port is None else self.source_port.to_bytes(2, "big")
+            case Field.DESTINATION_PORT:
+                return None if self.destination_port is None else self.destination_port.to_bytes(2, "big")
+            case Field.IN_DEVICE:
+                return device_name(self.came_by)
+            case Field.OUT_DEVICE:
+                return device_name(self.leaves_by)
+            case Field.STATE:
+                return state_bits(ESTABLISHED if self.is_answer else NEW)
+            case Field.MARK:
+                return bytes(4)
+            case Field.FAMILY:
+                return bytes([2 if self.version == 4 else 10])
+            case Field.ETHERTYPE:
+                return bytes.fromhex("0800" if self.version == 4 else "86dd")
+
+
+def device_name(name: str | None) -> bytes | None:
+    return name.encode().ljust(DEVICE_NAME_BYTES, b"\0") if name else None if name is None else b""
+
+
+def state_bits(bits: int) -> bytes:
+    return bits.to_bytes(4, "little")
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A field lies in one of these ranges, or, if inverted, in none. mask: what of the field counts; empty: all of it.
+
+    Bounds shorter than the field are compared with its beginning. field None: a condition that is not read, named so.
+    """
+
+    field: Field | None
+    ranges: tuple[tuple[bytes, bytes], ...] = ()
+    inverted: bool = False
+    mask: bytes = b""
+    name: str = ""
+
+    def holds(self, packet: Packet) -> bool | None:
+        """Return whether it holds; None: for some packets, or that is not known."""
+        if self.field is None or (value := packet.value(self.field)) is None:
+            return None
+        if not value:
+            return False  # there is no such device, whatever it is compared with
+        if self.mask:
+            value = bytes(a & b for a, b in zip(value, self.mask, strict=False))
+        inside = any(first <= value[: len(first)] <= last for first, last in self.ranges)
+        return inside is not self.inverted
+
+    def __str__(self) -> str:
+        if self.field is None:
+            return f"({self.name}: not read)"
+        texts = [_range_text(self.field, self.mask, *bounds) for bounds in self.ranges[:4]]
+        more = ", …" if len(self.ranges) > 4 else ""
+        several = f"{{{', '.join(texts)}{more}}}" if len(self.ranges) != 1 else texts[0]
+        if self.field is Field.STATE and self.mask and self.ranges == ((bytes(4), bytes(4)),):
+            return f"{self.field} {'' if self.inverted else '!= '}{_state_text(self.mask)}"
+        return f"{self.field} {'!= ' if self.inverted else ''}{several}"
+
+
+_STATES = {1: "invalid", 2: "established", 4: "related", 8: "new", 64: "untracked"}
+_PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6", 132: "sctp"}
+
+
+def _state_text(bits: bytes) -> str:
+    number = int.from_bytes(bits, "little")
+    return ",".join(name for bit, name in _STATES.items() if number & bit) or hex(number)
+
+
+def _range_text(looked_at: Field, mask: bytes, first: bytes, last: bytes) -> str:
+    one, other = _value_text(looked_at, first), _value_text(looked_at, last)
+    if looked_at in (Field.SOURCE, Field.DESTINATION):
+        size = 4 if len(first) <= 4 else 16
+        bits = sum(byte.bit_count() for byte in mask) if mask else 8 * len(first)
+        one, other = (unpack(bound.ljust(size, b"\0")) for bound in (first, last))
+        if first == last:
+            return one if bits == 8 * size else f"{one}/{bits}"
+    return one if first == last else f"{one}-{other}"
+
+
+def _value_text(looked_at: Field, value: bytes) -> str:
+    number = int.from_bytes(value, "big")
+    match looked_at:
+        case Field.IN_DEVICE | Field.OUT_DEVICE:
+            wildcard = "" if value.endswith(b"\0") or len(value) == DEVICE_NAME_BYTES else "*"
+            return f'"{value.rstrip(bytes(1)).decode(errors="replace")}{wildcard}"'
+        case Field.PROTOCOL:
+            return _PROTOCOLS.get(number, str(number))
+        case Field.STATE:
+            return _state_text(value)
+        case Field.SOURCE_PORT | Field.DESTINATION_PORT:
+            return str(number)
+        case Field.FAMILY:
+            return {2: "ipv4", 10: "ipv6"}.get(number, str(number))
+        case Field.MARK:
+            return hex(int.from_bytes(value, "little"))
+    return "0x" + value.hex()
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """target: the chain to go to, or what an action that is not read is called."""
+
+    conditions: tuple[Condition, ...]
+    action: Action
+    target: str = ""
+
+    def matches(self, packet: Packet) -> bool | None:
+        """Return whether it matches; None: it does for some packets, or that is not known."""
+        answers = [condition.holds(packet) for condition in self.conditions]
+        return False if False in answers else None if None in answers else True
+
+    @property
+    def is_read(self) -> bool:
+        return self.action is not Action.UNREAD and all(one.field is not None for one in self.conditions)
+
+    def __str__(self) -> str:
+        goes_on = self.action in (Action.JUMP, Action.GOTO)
+        what = (
+            self.target if self.action is Action.UNREAD else f"{self.action} {self.target}" if goes_on else self.action
+        )
+        return " ".join([*map(str, self.conditions), what])
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """tool: the command that shows and changes it. table: as that command names it. versions: of IP, that it sees.
+
+    hook: where it is attached; None: other chains lead to it. drops: its policy, for what no rule decides.
+    """
+
+    tool: str
+    table: str
+    name: str
+    rules: tuple[Rule, ...] = ()
+    hook: Hook | None = None
+    priority: int = 0
+    drops: bool = False
+    versions: tuple[int, ...] = (4, 6)
+
+
+@dataclass(frozen=True, slots=True)
+class FilterHit:
+    """What drops a packet, or may. rule: "" = the chain's policy.
+
+    chain: the attached one. within: the chain that holds the rule, where it is another, which that one leads to.
+    sure: False where only some packets meet it, or where it depends on what is not read.
+    """
+
+    tool: str
+    table: str
+    chain: str
+    within: str = ""
+    rule: str = ""
+    sure: bool = True
+
+    def __str__(self) -> str:
+        within = f", from there in chain {self.within}" if self.within else ""
+        what = f"rule: {self.rule}" if self.rule else "policy drop"
+        return f"{self.tool} table {self.table}, chain {self.chain}{within}, {what}"
+
+
+@dataclass(frozen=True, slots=True)
+class FilterOutcome:
+    """dropped: what drops the packet. partly: rules before let some packets pass. doubts: what may drop it."""
+
+    dropped: FilterHit | None = None
+    partly: bool = False
+    doubts: tuple[FilterHit, ...] = ()
+
+
+@dataclass(frozen=True)
+class PacketFilters:
+    """The chains of a kernel that can drop packets. unread: why some of them could not be read, a sentence each."""
+
+    chains: tuple[Chain, ...] = ()
+    unread: tuple[str, ...] = field(default=())
+
+    @cached_property
+    def _by_name(self) -> Mapping[tuple[str, str, str], Chain]:
+        return {(chain.tool, chain.table, chain.name): chain for chain in self.chains}
+
+    def attached(self, hook: Hook, version: int) -> Iterator[Chain]:
+        """Yield the chains at a hook in the kernel's order."""
+        found = (chain for chain in self.chains if chain.hook is hook and version in chain.versions)
+        yield from sorted(found, key=lambda chain: chain.priority)
+
+    def outcome(self, hooks: Iterable[Hook], packet: Packet) -> FilterOutcome:
+        """Return what becomes of a packet that passes these hooks."""
+        doubts: list[FilterHit] = []
+        for hook in hooks:
+            for base in self.attached(hook, packet.version):
+                found = _Following(self._by_name, packet, base)
+                hit = found.decides()
+                doubts += found.doubts
+                if hit is not None and hit.sure:
+                    return FilterOutcome(hit, found.lets_some_pass, tuple(doubts))
+                doubts += [hit] if hit else []
+        return FilterOutcome(doubts=tuple(doubts))
+
+
+class _Following:
+    """One packet's way through one attached chain and those that it leads to."""
+
+    def __init__(self, chains: Mapping[tuple[str, str, str], Chain], packet: Packet, base: Chain) -> None:
+        self._chains, self._packet, self._base = chains, packet, base
+        self.doubts: list[FilterHit] = []
+        self.lets_some_pass = False
+        self._unread_pass = False
+
+    def decides(self) -> FilterHit | None:
+        """Return what drops the packet, None if it passes."""
+        base, result = self._base, self._through(self._base, 0)
+        if result is not None:
+            return self._judged(*result) if result[0].action.drops else None
+        return FilterHit(base.tool, base.table, base.name, sure=not self._unread_pass) if base.drops else None
+
+    def _judged(self, rule: Rule, chain: Chain, sure: bool = True) -> FilterHit:
+        base = self._base
+        within = chain.name if chain is not base else ""
+        return FilterHit(base.tool, base.table, base.name, within, str(rule), sure and not self._unread_pass)
+
+    def _through(self, chain: Chain, depth: int) -> tuple[Rule, Chain] | None:
+        """Return the rule that decides, and its chain; None if the packet comes out at the end."""
+        for rule in chain.rules:
+            matches = rule.matches(self._packet)
+            if matches is False or rule.action is Action.CONTINUE:
+                continue
+            if rule.action is Action.RETURN:
+                if matches:
+                    return None
+                self._note(rule, rule, chain)
+                continue
+            result = self._reached(rule, chain, depth)
+            if result is not None and matches and result[0].action is not Action.UNREAD:
+                return result
+            if result is not None:
+                self._note(rule, *result)
+            if rule.action is Action.GOTO and matches:
+                return None
+        return None
+
+    def _reached(self, rule: Rule, chain: Chain, depth: int) -> tuple[Rule, Chain] | None:
+        if rule.action not in (Action.JUMP, Action.GOTO):
+            return rule, chain
+        target = self._chains.get((chain.tool, chain.table, rule.target))
+        return self._through(target, depth + 1) if target and depth < _DEEPEST else None
+
+    def _note(self, entered: Rule, decides: Rule, chain: Chain) -> None:
+        """Note a verdict that some packets meet, or perhaps none."""
+        if decides.action.drops:
+            self.doubts.append(self._judged(decides, chain, sure=False))
+            return
+        self.lets_some_pass = True
+        if not (entered.is_read and decides.is_read):
+            self._unread_pass = True
+
+
+def network_text(address: str, networks: Iterable[Prefix]) -> str:
+    """Return the network among these that holds an address, as a filter's rule may name it; else the address."""
+    host = Prefix.host(address)
+    return next((str(network) for network in networks if network.contains(host)), address)

@@ -1,0 +1,57 @@
+"""The chains of nftables, set up by nft and by iptables-nft."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from kernel.netlink import KernelError
+from kernel.netns import inside
+from kernel.nftables import read_nftables
+from net.packet_filter import Chain
+from tests.kernel.netns import Namespace, namespace
+
+
+def nft(here: Namespace, script: str) -> None:
+    subprocess.run(["ip", "netns", "exec", here.name, "nft", "-f", "-"], input=script, text=True, check=True)
+
+
+def read(here: Namespace) -> dict[str, Chain]:
+    with inside(here.descriptor):
+        return {f"{chain.table} {chain.name}": chain for chain in read_nftables({1: "lo"})}
+
+
+def test_an_empty_ruleset_has_no_chains() -> None:
+    with namespace("nft") as here:
+        assert read(here) == {}
+
+
+def test_attached_chains_are_read_with_those_they_lead_to_and_no_others() -> None:
+    with namespace("nft") as here:
+        nft(
+            here,
+            "table inet f {\n chain forward {\n type filter hook forward priority 5\n policy drop\n jump own\n }\n"
+            " chain own {\n drop\n }\n chain idle {\n drop\n }\n"
+            " chain nat {\n type nat hook postrouting priority 100\n masquerade\n }\n}\n"
+            "table arp a {\n chain in {\n type filter hook input priority 0\n drop\n }\n}\n",
+        )
+        found = read(here)
+    assert sorted(found) == ["inet f forward", "inet f own"]
+    forward = found["inet f forward"]
+    assert (forward.hook, forward.priority, forward.drops, forward.versions) == ("forward", 5, True, (4, 6))
+
+
+def test_iptables_nft_writes_chains_like_any_other() -> None:
+    with namespace("nft") as here:
+        here.run("iptables-nft", "-P", "FORWARD", "DROP")
+        assert read(here)["ip filter FORWARD"].drops
+
+
+def test_who_may_not_read_them_gets_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(1, "no")
+
+    monkeypatch.setattr("kernel.nftables.NetlinkSocket", refuse)
+    with pytest.raises(KernelError, match=r"read nftables: .*\(EPERM\)"):
+        read_nftables({})

@@ -1,0 +1,162 @@
+"""What becomes of packets in chains of rules."""
+
+from __future__ import annotations
+
+import pytest
+
+from net.packet_filter import (
+    FORWARDED,
+    TCP,
+    Action,
+    Chain,
+    Condition,
+    Field,
+    FilterHit,
+    FilterOutcome,
+    Hook,
+    Packet,
+    PacketFilters,
+    Rule,
+    device_name,
+    state_bits,
+)
+from net.prefix import pack
+
+A, B = pack("10.65.1.1"), pack("10.65.2.1")
+PACKET = Packet(A, B, "cali1", "eth0")
+UNREAD = Condition(None, name="-m set")
+
+
+def equal(looked_at: Field, value: bytes, inverted: bool = False) -> Condition:
+    return Condition(looked_at, ((value, value),), inverted)
+
+
+def source(network: bytes, mask: bytes) -> Condition:
+    return Condition(Field.SOURCE, ((network, network),), mask=mask)
+
+
+def forward(*rules: Rule, drops: bool = False, priority: int = 0, table: str = "ip f") -> Chain:
+    return Chain("nft", table, "forward", rules, Hook.FORWARD, priority, drops, (4,))
+
+
+def outcome(*chains: Chain, packet: Packet = PACKET) -> FilterOutcome:
+    return PacketFilters(chains).outcome(FORWARDED, packet)
+
+
+def hit(*chains: Chain, packet: Packet = PACKET) -> str:
+    return str(outcome(*chains, packet=packet).dropped or "")
+
+
+DROP, ACCEPT = Rule((), Action.DROP), Rule((), Action.ACCEPT)
+TO_PORT_80 = (equal(Field.PROTOCOL, bytes([TCP])), equal(Field.DESTINATION_PORT, (80).to_bytes(2, "big")))
+ANSWERS = Condition(Field.STATE, ((bytes(4), bytes(4)),), inverted=True, mask=state_bits(2 | 4))
+
+
+@pytest.mark.parametrize(
+    ("condition", "holds"),
+    [
+        (equal(Field.SOURCE, A), True),
+        (equal(Field.SOURCE, A, inverted=True), False),
+        (equal(Field.DESTINATION, pack("10.0.0.0")[:1]), True),
+        (source(pack("10.65.0.0"), pack("255.255.0.0")), True),
+        (source(pack("10.66.0.0"), pack("255.255.0.0")), False),
+        (Condition(Field.SOURCE, ((pack("10.65.1.0"), pack("10.65.1.9")),)), True),
+        (Condition(Field.SOURCE, ()), False),
+        (equal(Field.IN_DEVICE, b"cali"), True),
+        (equal(Field.IN_DEVICE, device_name("cali") or b""), False),
+        (equal(Field.OUT_DEVICE, device_name("eth0") or b""), True),
+        (equal(Field.FAMILY, bytes([2])), True),
+        (equal(Field.MARK, bytes.fromhex("00400000")), False),
+        (ANSWERS, False),
+        (equal(Field.PROTOCOL, bytes([TCP])), None),
+        (UNREAD, None),
+    ],
+)
+def test_a_condition_holds_or_does_not_or_for_some_packets(condition: Condition, holds: bool | None) -> None:
+    assert condition.holds(PACKET) is holds
+
+
+def test_a_packet_without_an_incoming_device_has_no_name_to_compare() -> None:
+    own = Packet(A, B, "", None)
+    assert equal(Field.IN_DEVICE, device_name("eth0") or b"", inverted=True).holds(own) is False
+    assert equal(Field.OUT_DEVICE, device_name("eth0") or b"").holds(own) is None
+
+
+def test_a_policy_drops_what_no_rule_decides() -> None:
+    assert hit(forward(drops=True)) == "nft table ip f, chain forward, policy drop"
+    assert hit(forward(ACCEPT, drops=True)) == ""
+    assert hit(forward()) == ""
+
+
+def test_an_accepting_chain_does_not_keep_the_next_one_from_dropping() -> None:
+    assert hit(forward(ACCEPT), forward(DROP, priority=5, table="ip g")).startswith("nft table ip g")
+
+
+def test_the_chain_with_the_lower_priority_is_named_first() -> None:
+    late, early = forward(DROP, priority=9, table="ip late"), forward(DROP, priority=-9, table="ip early")
+    assert "ip early" in hit(late, early)
+
+
+def test_chains_of_the_other_family_and_of_other_hooks_are_not_asked() -> None:
+    six = Chain("nft", "ip6 f", "forward", (DROP,), Hook.FORWARD, versions=(6,))
+    received = Chain("nft", "ip f", "input", (DROP,), Hook.INPUT)
+    assert outcome(six, received) == FilterOutcome()
+
+
+def test_an_answer_passes_where_a_new_connection_is_dropped() -> None:
+    chain = forward(Rule((ANSWERS,), Action.ACCEPT), drops=True)
+    assert hit(chain)
+    assert not hit(chain, packet=Packet(B, A, "eth0", "cali1", is_answer=True))
+
+
+def called(*rules: Rule) -> Chain:
+    return Chain("nft", "ip f", "own", rules)
+
+
+def test_jumps_return_and_gotos_do_not() -> None:
+    returned = called(Rule((equal(Field.SOURCE, A),), Action.RETURN), DROP)
+    assert hit(forward(Rule((), Action.JUMP, "own"), ACCEPT), returned) == ""
+    assert hit(forward(Rule((), Action.GOTO, "own"), ACCEPT, drops=True), returned).endswith("policy drop")
+    within = hit(forward(Rule((), Action.JUMP, "own")), called(Rule((equal(Field.SOURCE, A),), Action.REJECT)))
+    assert within == "nft table ip f, chain forward, from there in chain own, rule: saddr 10.65.1.1 reject"
+
+
+def test_chains_that_lead_to_each_other_end() -> None:
+    assert outcome(forward(Rule((), Action.JUMP, "own")), called(Rule((), Action.JUMP, "own"))) == FilterOutcome()
+
+
+def test_a_rule_that_drops_some_packets_is_a_doubt() -> None:
+    found = outcome(forward(Rule(TO_PORT_80, Action.DROP)))
+    assert found.dropped is None
+    assert [str(doubt) for doubt in found.doubts] == [
+        "nft table ip f, chain forward, rule: l4proto tcp dport 80 drop",
+    ]
+
+
+def test_a_policy_behind_a_rule_for_some_packets_drops_the_others() -> None:
+    found = outcome(forward(Rule(TO_PORT_80, Action.ACCEPT), drops=True))
+    assert found.dropped and found.partly
+    returns = outcome(forward(Rule(TO_PORT_80, Action.RETURN), DROP))
+    assert returns.dropped and returns.partly
+
+
+@pytest.mark.parametrize(
+    "rule", [Rule((UNREAD,), Action.ACCEPT), Rule((), Action.UNREAD, "queue"), Rule((UNREAD,), Action.JUMP, "own")]
+)
+def test_what_is_not_read_makes_a_later_drop_a_doubt_and_never_certain(rule: Rule) -> None:
+    found = outcome(forward(rule, drops=True), called(ACCEPT))
+    assert found.dropped is None
+    assert found.doubts == (FilterHit("nft", "ip f", "forward", sure=False),)
+
+
+def test_conditions_are_written_as_nftables_writes_them() -> None:
+    texts = {
+        str(source(pack("10.65.0.0"), pack("255.255.0.0"))): "saddr 10.65.0.0/16",
+        str(equal(Field.SOURCE, b"\x0a")): "saddr 10.0.0.0/8",
+        str(equal(Field.IN_DEVICE, b"cali", inverted=True)): 'iifname != "cali*"',
+        str(equal(Field.OUT_DEVICE, device_name("eth0") or b"")): 'oifname "eth0"',
+        str(ANSWERS): "ct state established,related",
+        str(UNREAD): "(-m set: not read)",
+        str(Condition(Field.DESTINATION_PORT, ((b"\0\x50", b"\0\x5a"), (b"\1\xbb", b"\1\xbb")))): "dport {80-90, 443}",
+    }
+    assert list(texts) == list(texts.values())
