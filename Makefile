@@ -10,7 +10,7 @@ B      ?= fib cni
 DEBIAN := python3 python3-venv gcc libc6-dev make util-linux iproute2 iputils-ping tcpdump bird2 \
           containernetworking-plugins
 ifneq ($(filter test,$(MAKECMDGOALS)),)
-DEBIAN += frr gobgpd iptables nftables
+DEBIAN += frr gobgpd iptables nftables openssl
 endif
 ifneq ($(filter test test-kernel lab-ipip,$(MAKECMDGOALS)),)
 DEBIAN += qemu-system-x86 busybox-static kmod
@@ -23,7 +23,7 @@ MISSING  := $(shell for p in $(DEBIAN); do \
               [ -n "$$(dpkg-query -W -f='$${db:Status-Status}' $$p 2>/dev/null | grep -x installed)" ] || echo $$p; done)
 INSTALL  := apt-get install -y --no-install-recommends $(MISSING)
 
-.PHONY: lab lab-ipip test test-labs test-packages test-runtimes test-kernel lint bench clean setup packages
+.PHONY: kube-assets lab lab-ipip test test-labs test-packages test-runtimes test-kernel lint bench clean setup packages
 .DEFAULT_GOAL := lab
 
 lab: setup
@@ -39,7 +39,7 @@ test-kernel: setup
 	$(VMRUN) --timeout 900 -- $(PY) -m tests.vm.ipip
 
 # Labs and container runtimes mostly wait and the rest mostly computes, so these parts of the tests run side by side.
-test: lint
+test: lint kube-assets
 	@echo "labs, runtimes and packages are tested side by side; each prints its result at its end, after some minutes"
 	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target test-labs test-packages test-runtimes
 	$(PY) -m felixctl lab run $(SPEC) --json build/lab.json --svg build/lab.svg
@@ -51,7 +51,11 @@ RUNTIMES := tests/runtimes
 test-labs: setup
 	$(PY) -m pytest -q $(LABS)
 
-test-packages: setup
+# etcd and the Kubernetes API server, compiled once into a cache outside the tree (or those that KUBEBUILDER_ASSETS names).
+kube-assets: setup
+	$(PY) -m tests.kube.assets api
+
+test-packages: kube-assets
 	$(PY) -m pytest -q $(addprefix --ignore=,$(LABS) $(RUNTIMES))
 
 # Real container runtimes on plain machines that systemd runs, installed as docs/standalone.md says.

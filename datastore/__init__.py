@@ -9,13 +9,23 @@ if TYPE_CHECKING:
 
 
 def open(url: str) -> Store:
-    """Return the store that `sqlite:///path/to/file.db` names; nothing is read before the first verb.
+    """Return the store that a URL names (`datastore.url`); nothing is read before the first verb.
 
     `sqlite:///:memory:` is a store of this process's own, for tests.
     Raises Invalid: the URL names no store.
     """
-    from datastore.sqlite import SqliteStore
-    from datastore.url import sqlite_path
+    from datastore.url import KubernetesApi, parse_url
 
-    path = sqlite_path(url)
-    return SqliteStore(None if path is None else str(path))
+    address = parse_url(url)
+    if isinstance(address, KubernetesApi):
+        from functools import partial
+
+        from datastore.kube.access import read_access
+        from datastore.kube.store import KubeStore
+
+        kubeconfig = str(address.kubeconfig) if address.kubeconfig else None
+        return KubeStore(partial(read_access, kubeconfig, address.context))
+
+    from datastore.sqlite import SqliteStore
+
+    return SqliteStore(None if address.path is None else str(address.path))

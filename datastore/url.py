@@ -2,23 +2,58 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote
+from typing import TypeAlias
+from urllib.parse import parse_qs, unquote
 
 from datastore.errors import Invalid
 
 
-def sqlite_path(url: str) -> Path | None:
-    """Return the file that `sqlite:///path/to/file.db` names, or None for `sqlite:///:memory:`.
+@dataclass(frozen=True, slots=True)
+class SqliteFile:
+    """`sqlite:///path/to/file.db`, or `sqlite:///:memory:`, which has no path."""
 
-    Raises Invalid: the URL names no store.
+    path: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class KubernetesApi:
+    """`kubernetes://`, or `kubernetes:///path/to/kubeconfig?context=NAME`.
+
+    Without a path, KUBECONFIG, a pod's service account, or ~/.kube/config say where the API server is.
     """
+
+    kubeconfig: Path | None
+    context: str | None
+
+
+StoreAddress: TypeAlias = SqliteFile | KubernetesApi
+
+
+def parse_url(url: str) -> StoreAddress:
+    """Return the store that a URL names. Raises Invalid: it names none."""
     scheme, separator, rest = url.partition("://")
-    if scheme != "sqlite" or not separator:
-        raise Invalid(f'open datastore "{url}": the URL does not begin with sqlite:///')
-    if rest == "/:memory:":
-        return None
+    match scheme if separator else "":
+        case "sqlite":
+            return SqliteFile(None if rest == "/:memory:" else _path(url, rest))
+        case "kubernetes":
+            path, _, query = rest.partition("?")
+            return KubernetesApi(_path(url, path) if path else None, _context(url, query))
+        case _:
+            raise Invalid(f'open datastore "{url}": the URL begins neither with sqlite:/// nor with kubernetes://')
+
+
+def _path(url: str, rest: str) -> Path:
     path = "/" + unquote(rest).lstrip("/")
     if not rest.startswith("/") or path.endswith("/") or not path.isprintable():
-        raise Invalid(f'open datastore "{url}": after sqlite:// comes the absolute path of a file')
+        raise Invalid(f'open datastore "{url}": after {url.partition("://")[0]}:// comes the absolute path of a file')
     return Path(path)
+
+
+def _context(url: str, query: str) -> str | None:
+    given = parse_qs(query, keep_blank_values=True)
+    contexts = given.pop("context", [None])
+    if given or len(contexts) != 1 or contexts[0] == "":
+        raise Invalid(f'open datastore "{url}": after ? comes context=NAME and nothing else')
+    return contexts[0]

@@ -20,7 +20,7 @@ from datastore import fields, selector
 from datastore.errors import Invalid
 from datastore.fields import Address, Interface, Network
 from datastore.record import is_name
-from datastore.url import sqlite_path
+from datastore.url import parse_url
 from felix_py.autodetect import Method
 
 LONGEST_FOLDER_BYTES = 107 - len("/status.sock")
@@ -65,7 +65,7 @@ def _socket_folder(text: str) -> Path:
 
 def _store(text: str) -> str:
     try:
-        sqlite_path(text)
+        parse_url(text)
     except Invalid:
         raise ValueError from None
     return text

@@ -131,7 +131,9 @@ class Settings(_Group):
     hostname: str = _setting("HOSTNAME", "", "a host's name")
     nodename_file: AbsolutePath = _setting("CALICO_NODENAME_FILE", Path("/var/lib/calico/nodename"), _PATH)
     mtu_file: AbsolutePath = _setting("FELIX_MTUFILE", Path("/var/lib/calico/mtu"), _PATH)
-    datastore: StoreUrl = _setting("FELIX_DATASTORE", DEFAULT_URL, "sqlite:// and the absolute path of a file")
+    datastore: StoreUrl = _setting(
+        "FELIX_DATASTORE", DEFAULT_URL, "sqlite:// and the absolute path of a file, or kubernetes://"
+    )
     run_dir: SocketFolder = _setting(
         "FELIX_RUN_DIR", Path("/run/felix"), f"{_PATH} of at most {LONGEST_FOLDER_BYTES} bytes"
     )

@@ -9,7 +9,7 @@ from typing import TypeVar
 import datastore
 from datastore.errors import DatastoreError, Invalid
 from datastore.store import Store
-from datastore.url import sqlite_path
+from datastore.url import SqliteFile, parse_url
 from felixctl.errors import CommandError, RejectedError
 from ipam.errors import IpamError
 
@@ -19,12 +19,12 @@ T = TypeVar("T")
 def reading(url: str, work: Callable[[Store], Awaitable[T]]) -> T:
     """Return what `work` reads from the store. Raises CommandError, also for a file that does not exist yet."""
     try:
-        path = sqlite_path(url)
+        address = parse_url(url)
     except Invalid as error:
         raise CommandError(str(error)) from None
-    if path is not None and not path.exists():
+    if isinstance(address, SqliteFile) and address.path and not address.path.exists():
         raise CommandError(
-            f"open the datastore {path}: there is no such file; the agent and `felixctl apply` create it,"
+            f"open the datastore {address.path}: there is no such file; the agent and `felixctl apply` create it,"
             " or name another by --datastore or FELIX_DATASTORE"
         )
     return writing(url, work)

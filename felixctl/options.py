@@ -14,7 +14,7 @@ Url = Annotated[
         "--datastore",
         envvar="FELIX_DATASTORE",
         metavar="URL",
-        help="The cluster's datastore, as the agents have it: [b]sqlite:///path/file.db[/b].",
+        help="The cluster's datastore, as the agents have it: [b]sqlite:///path/file.db[/b] or [b]kubernetes://[/b].",
     ),
 ]
 

@@ -403,12 +403,12 @@ async def test_only_its_owner_may_read_the_datastore(path: Path) -> None:
 
 
 async def test_a_record_that_is_not_json_may_be_of_any_node(store: Store, path: Path) -> None:
-    await store.create(endpoint("default", "bad", "n1"))
+    bad = await store.create(endpoint("default", "bad", "n1"))
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("UPDATE object SET record = '{' WHERE name = 'bad'")
+        connection.execute("UPDATE object SET record = '{' WHERE name = ?", (bad.name,))
     for node in ("n1", "n2"):
         listed = await store.list(Interest(WorkloadEndpoint, node=node))
-        assert [(one.name, one.namespace) for one in listed.unreadable] == [("bad", "default")]
+        assert [(one.name, one.namespace) for one in listed.unreadable] == [(bad.name, "default")]
         assert listed.objects == ()
 
 

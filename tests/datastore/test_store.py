@@ -20,6 +20,7 @@ from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool
+from datastore.names import workload_endpoint_name
 from datastore.record import Resource
 from datastore.store import (
     Changed,
@@ -35,6 +36,7 @@ from datastore.store import (
     WatchEvent,
 )
 from tests.datastore.memory_store import MemoryStore
+from tests.kube.bed import Bed
 
 _numbers = count()
 
@@ -46,29 +48,40 @@ class Shared:
     open: Callable[[], Store]
 
 
-def in_memory(folder: Path) -> Shared:
+def in_memory(request: pytest.FixtureRequest, folder: Path) -> Shared:
     """One store, as a database in memory has one owner."""
     store = datastore.open("sqlite:///:memory:")
     return Shared(lambda: store)
 
 
-def in_a_file(folder: Path) -> Shared:
+def in_a_file(request: pytest.FixtureRequest, folder: Path) -> Shared:
     return Shared(lambda: datastore.open(f"sqlite://{folder}/felix.db"))
 
 
-def in_a_dictionary(folder: Path) -> Shared:
+def in_a_dictionary(request: pytest.FixtureRequest, folder: Path) -> Shared:
     """The fake that other tests use."""
     store = MemoryStore()
     return Shared(lambda: store)
 
 
-STORES = [in_memory, in_a_file, in_a_dictionary]
+def in_kubernetes(request: pytest.FixtureRequest, folder: Path) -> Shared:
+    """A real API server, in whose cluster nodes and pods appear when they are written about."""
+    bed: Bed = request.getfixturevalue("bed")
+    return Shared(bed.open)
+
+
+STORES = [in_memory, in_a_file, in_a_dictionary, in_kubernetes]
 
 
 @pytest.fixture(params=STORES, ids=lambda make: make.__name__)
-async def shared(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Shared]:
+def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Shared:
+    made: Shared = request.param(request, tmp_path)
+    return made
+
+
+@pytest.fixture
+async def shared(fresh: Shared) -> AsyncIterator[Shared]:
     opened: list[Store] = []
-    fresh: Shared = request.param(tmp_path)
 
     def remembered() -> Store:
         opened.append(fresh.open())
@@ -98,8 +111,11 @@ def affinity(node: str, *, deleted: str = "false", **labels: str) -> BlockAffini
     )
 
 
-def endpoint(namespace: str, name: str, node: str = "n1") -> WorkloadEndpoint:
-    return WorkloadEndpoint.make(name, namespace, node=node, interface_name="cali1", ip_networks=["10.0.0.1/32"])
+def endpoint(namespace: str, pod: str, node: str = "n1") -> WorkloadEndpoint:
+    name = workload_endpoint_name(node, pod)
+    return WorkloadEndpoint.make(
+        name, namespace, node=node, pod=pod, interface_name="cali1", ip_networks=["10.0.0.1/32"]
+    )
 
 
 def mark(resource: IPPool, text: str) -> IPPool:
@@ -150,12 +166,15 @@ async def test_a_stored_object_is_what_was_given_plus_revision_uid_and_time(stor
     )
     stored = (await store.create(given)).to_json()
     assert {"resourceVersion", "uid", "creationTimestamp"} <= stored["metadata"].keys()
-    for mark in ("resourceVersion", "uid", "creationTimestamp"):
-        del stored["metadata"][mark]
     assert stored == {
         **given.to_json(),
-        "metadata": {"name": "pods", "labels": {"a": "b"}},
+        "apiVersion": stored["apiVersion"],  # that of the version in which the store keeps it
+        "metadata": {**_of_the_store(stored["metadata"]), "name": "pods", "labels": {"a": "b"}},
     }
+
+
+def _of_the_store(metadata: dict[str, Any]) -> dict[str, Any]:
+    return {key: metadata[key] for key in metadata if key not in ("name", "labels")}
 
 
 async def test_an_object_created_from_an_export_gets_a_new_identity(store: Store) -> None:
@@ -187,12 +206,13 @@ async def test_a_kind_and_a_namespace_are_part_of_the_name(store: Store) -> None
         await store.get(IPPool, "default")
     await store.create(endpoint("red", "w"))
     await store.create(endpoint("blue", "w"))
-    assert (await store.get(WorkloadEndpoint, "w", "red")).namespace == "red"
+    name = workload_endpoint_name("n1", "w")
+    assert (await store.get(WorkloadEndpoint, name, "red")).namespace == "red"
     assert [each.namespace for each in (await store.list(WorkloadEndpoint)).objects] == ["blue", "red"]
     red = await store.list(Interest(WorkloadEndpoint, namespace="red"))
     assert [each.namespace for each in red.objects] == ["red"]
     with pytest.raises(NotFound):
-        await store.get(WorkloadEndpoint, "w", "green")
+        await store.get(WorkloadEndpoint, name, "green")
 
 
 async def test_a_list_is_in_order_of_names(store: Store) -> None:
@@ -215,13 +235,13 @@ async def test_a_list_by_node_has_what_is_of_that_node(store: Store) -> None:
     for node in ("n1", "n2"):
         await store.create(Node.make(node))
         await store.create(affinity(node))
-        await store.create(endpoint("blue", f"{node}-k8s-web-eth0", node))
+        await store.create(endpoint("blue", f"web-{node}", node))
     for kind in (Node, BlockAffinity, WorkloadEndpoint):
         [one] = (await store.list(Interest(kind, node="n2"))).objects
         assert "n2" in one.name
         assert (await store.list(Interest(kind, node="n3"))).objects == ()
     [one] = (await store.list(Interest(WorkloadEndpoint, node="n1", namespace="blue"))).objects
-    assert one.name == "n1-k8s-web-eth0"
+    assert one.name == workload_endpoint_name("n1", "web-n1")
     assert (await store.list(Interest(WorkloadEndpoint, node="n1", namespace="red"))).objects == ()
 
 
@@ -437,16 +457,20 @@ async def test_a_watch_reports_what_exists_then_in_sync_then_changes(shared: Sha
         assert await next_event(watch) == Gone(IPPool, "b", None, b)
 
 
-async def test_a_watch_of_several_kinds_reports_their_changes_in_one_order(shared: Shared) -> None:
+async def test_a_watch_of_several_kinds_reports_the_changes_of_each_in_order(shared: Shared) -> None:
     writer, reader = shared.open(), shared.open()
     async with watching(reader, IPPool, Node, WorkloadEndpoint) as watch:
         assert await events_until_in_sync(watch) == []
-        expected: list[Resource] = []
+        pools, endpoints = [], []
         for n in range(5):
-            expected.append(await writer.create(pool(f"p{n}")))
+            pools.append(Changed(await writer.create(pool(f"p{n}"))))
             await writer.create(handle(f"h{n}"))
-            expected.append(await writer.create(endpoint("red", f"w{n}")))
-        assert [await next_event(watch) for _ in expected] == [Changed(each) for each in expected]
+            endpoints.append(Changed(await writer.create(endpoint("red", f"w{n}"))))
+        seen: list[WatchEvent] = []
+        while not (pools[-1] in seen and endpoints[-1] in seen):
+            seen.append(await next_event(watch))
+        assert [event for event in seen if event in pools] == pools
+        assert [event for event in seen if event in endpoints] == endpoints
 
 
 async def test_a_watch_of_one_node_reports_nothing_of_others(shared: Shared) -> None:
@@ -459,7 +483,9 @@ async def test_a_watch_of_one_node_reports_nothing_of_others(shared: Shared) -> 
         changed = await writer.create(pool())
         assert await next_event(watch) == Changed(changed)
         await writer.delete(ours)
-        assert await next_event(watch) == Gone(WorkloadEndpoint, "ours", "blue", ours)
+        while not isinstance(event := await next_event(watch), Gone):
+            assert isinstance(event, Changed) and event.resource.name == ours.name
+        assert (event.kind, event.name, event.namespace) == (WorkloadEndpoint, ours.name, "blue")
 
 
 async def test_what_no_longer_meets_the_interest_is_reported_as_gone(shared: Shared) -> None:

@@ -1,0 +1,1 @@
+"""The Kubernetes API as a datastore: Calico's custom resources, nodes and pods behind the store's verbs."""

@@ -1,0 +1,86 @@
+"""Who the API server is, and who we are to it: kubeconfig files and the service account of a pod.
+
+An edge: it reads files and the environment. The `kubernetes` package understands them; as importing it takes a third of
+a second, that happens when they are read.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from datastore.errors import Invalid, Unavailable
+
+IN_CLUSTER = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How to reach one API server."""
+
+    host: str
+    port: int
+    path: str
+    """What comes before /api: empty but behind a proxy."""
+    tls: ssl.SSLContext | None
+    _configuration: Any
+    """The `kubernetes` package's, which renews tokens and knows their files."""
+
+    @property
+    def authority(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+    def headers(self) -> Mapping[str, str]:
+        """Return what proves who we are, as of now: a token in a file is read again when it has been renewed."""
+        settings = self._configuration.auth_settings().values()
+        return {setting["key"]: setting["value"] for setting in settings if setting["in"] == "header"}
+
+
+def read_access(kubeconfig: str | None = None, context: str | None = None) -> Access:
+    """Return the access of this kubeconfig, of KUBECONFIG's, of a pod's service account, or of ~/.kube/config.
+
+    Raises Invalid: there is none, or it says nothing usable. Raises Unavailable: its certificates cannot be read.
+    """
+    from kubernetes import client, config
+
+    loaders: Any = config  # without types
+    configuration = client.Configuration()
+    try:
+        named = kubeconfig or os.environ.get("KUBECONFIG")
+        if not named and IN_CLUSTER.exists():
+            loaders.load_incluster_config(client_configuration=configuration)
+        else:
+            loaders.load_kube_config(named, context, client_configuration=configuration, persist_config=False)
+    except Exception as error:  # the package hands on whatever its readers meet in a file
+        reason = " ".join(str(error).split())
+        raise Invalid(f"read how to reach the Kubernetes API from {named or 'the usual places'}: {reason}") from None
+    return _access(configuration)
+
+
+def _access(configuration: Any) -> Access:
+    url = urlsplit(configuration.host)
+    if url.scheme not in ("http", "https") or not url.hostname:
+        raise Invalid(f'read how to reach the Kubernetes API: server "{configuration.host}" is no URL')
+    port = url.port or (443 if url.scheme == "https" else 80)
+    tls = _tls(configuration) if url.scheme == "https" else None
+    return Access(url.hostname, port, url.path.rstrip("/"), tls, configuration)
+
+
+def _tls(configuration: Any) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
+        if configuration.cert_file:
+            context.load_cert_chain(configuration.cert_file, configuration.key_file)
+    except (OSError, ssl.SSLError) as error:
+        raise Unavailable(f"read the certificates for {configuration.host}: {error}") from None
+    if not configuration.verify_ssl:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    return context

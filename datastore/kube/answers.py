@@ -1,0 +1,58 @@
+"""What an answer of the API server means to a store's caller. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from datastore.errors import AlreadyExists, Conflict, DatastoreError, Invalid, NotFound, Unavailable
+
+GONE = 410
+"""The revision asked for is older than what the server remembers: list again."""
+TOO_MANY_REQUESTS = 429
+
+
+class Status(msgspec.Struct):
+    """Kubernetes' `Status` object, which every refusal is."""
+
+    message: str = ""
+    reason: str = ""
+    code: int = 0
+    details: dict[str, Any] | None = None
+
+    @property
+    def retry_after_seconds(self) -> float:
+        """How long the server asks to wait; 0: it does not say."""
+        seconds = (self.details or {}).get("retryAfterSeconds", 0)
+        return float(seconds) if isinstance(seconds, int | float) else 0.0
+
+
+def read_status(code: int, body: bytes) -> Status:
+    """Return what a refusal says; a body that is no Status is its message."""
+    try:
+        return msgspec.json.decode(body, type=Status)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return Status(message=body[:200].decode(errors="replace").strip(), code=code)
+
+
+def refusal(what: str, code: int, status: Status) -> DatastoreError:
+    """Return the error that a refusal of `what` is raised as."""
+    said = f"{what}: {status.message or 'the API server gave no reason'}"
+    match code:
+        case 404:
+            return NotFound(said)
+        case 409 if status.reason == "AlreadyExists":
+            return AlreadyExists(said)
+        case 409 if "Precondition failed: UID" in status.message:
+            return Conflict(f"{what}: it was deleted and created again since it was read; read it again")
+        case 409:
+            return Conflict(f"{said}; read it again")
+        case 400 | 413 | 422:
+            return Invalid(said)
+        case 401:
+            return Unavailable(f"{said}; the API server does not accept who we are (401)")
+        case 403:
+            return Unavailable(f"{said}; the role of this account lacks it (403)")
+        case _:
+            return Unavailable(f"{said} ({code})")

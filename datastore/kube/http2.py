@@ -1,0 +1,314 @@
+"""One HTTP/2 connection (RFC 9113) to a server: many requests and streams at once, each ended by itself.
+
+An edge. Nothing is tried again here: a connection that fails ends all that is under way on it, and the caller decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import h2.config
+import h2.connection
+import h2.errors
+import h2.events
+import h2.exceptions
+import h2.settings
+
+STREAM_WINDOW = 1 << 20
+CONNECTION_WINDOW = 16 << 20  # streams whose reader is slow must not hold up the others
+PING_AFTER_SECONDS = 10.0
+LOST_AFTER_SECONDS = 25.0
+"""How long a connection may be silent, pings included, before it counts as lost."""
+
+
+# h2 takes a connection for closed at GOAWAY, though what the server has begun is still answered (RFC 9113 §6.8).
+_OPEN = h2.connection.ConnectionState.CLIENT_OPEN
+_OPEN_AFTER_GOAWAY = {
+    **h2.connection.H2ConnectionStateMachine._transitions,
+    (_OPEN, h2.connection.ConnectionInputs.RECV_GOAWAY): (None, _OPEN),
+}
+
+
+class ConnectionLost(Exception):
+    """The connection is gone, or the server gave up this request.
+
+    may_have_run: whether the request may have been carried out.
+    """
+
+    def __init__(self, reason: str, *, may_have_run: bool) -> None:
+        super().__init__(reason)
+        self.may_have_run = may_have_run
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class AnswerStream:
+    """One answer while it arrives."""
+
+    def __init__(self) -> None:
+        self.id = 0
+        self.status = 0
+        self.headers: Mapping[str, str] = {}
+        self._chunks: deque[bytes] = deque()
+        self._unread = asyncio.Event()
+        self._ended = False
+        self._error: ConnectionLost | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self._ended
+
+    def begin(self, headers: Iterable[Any]) -> None:
+        self.headers = dict(headers)
+        self.status = int(self.headers[":status"])
+        self._unread.set()
+
+    def feed(self, chunk: bytes) -> None:
+        self._chunks.append(chunk)
+        self._unread.set()
+
+    def end(self, error: ConnectionLost | None = None) -> None:
+        if not self._ended:
+            self._ended, self._error = True, error
+            self._unread.set()
+
+    async def wait_for_headers(self) -> None:
+        """Raises ConnectionLost."""
+        while not self.status:
+            if self._ended:
+                raise self._error or ConnectionLost("it was ended before its headers", may_have_run=True)
+            await self._wait()
+
+    async def chunk(self) -> bytes:
+        """Return the next part of the body, or nothing at its end. Raises ConnectionLost."""
+        while not self._chunks:
+            if self._error:
+                raise self._error
+            if self._ended:
+                return b""
+            await self._wait()
+        return self._chunks.popleft()
+
+    def unread(self) -> list[bytes]:
+        """Take what arrived and was not read."""
+        chunks = list(self._chunks)
+        self._chunks.clear()
+        return chunks
+
+    async def _wait(self) -> None:
+        self._unread.clear()
+        if not self._ended:
+            await self._unread.wait()
+
+
+class Http2Connection(asyncio.Protocol):
+    """An open connection; made by `connect`."""
+
+    def __init__(self, authority: str) -> None:
+        self._authority = authority
+        self._h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True, header_encoding="utf-8"))
+        self._h2.state_machine._transitions = _OPEN_AFTER_GOAWAY
+        self._streams: dict[int, AnswerStream] = {}
+        self._transport: asyncio.Transport | None = None
+        self._changed = asyncio.Event()
+        self._closing = ""
+        self._heard = 0.0
+        self._keepalive: asyncio.TimerHandle | None = None
+
+    @property
+    def usable(self) -> bool:
+        """Whether new requests may be sent on it."""
+        return self._transport is not None and not self._closing
+
+    async def request(
+        self, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes = b""
+    ) -> Response:
+        """Send a request and return its whole answer. Raises ConnectionLost."""
+        async with self.stream(method, path, headers, body) as stream:
+            parts = []
+            while part := await self.read(stream):
+                parts.append(part)
+            return Response(stream.status, stream.headers, b"".join(parts))
+
+    @asynccontextmanager
+    async def stream(
+        self, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes = b""
+    ) -> AsyncIterator[AnswerStream]:
+        """Send a request and yield its answer when the headers are there. Leaving early ends it at the server too."""
+        stream = AnswerStream()
+        try:
+            await self._send(stream, method, path, headers or {}, body)
+            await stream.wait_for_headers()
+            yield stream
+        finally:
+            self._forget(stream)
+
+    async def read(self, stream: AnswerStream) -> bytes:
+        """Return the next part of a body, or nothing at its end. Raises ConnectionLost."""
+        chunk = await stream.chunk()
+        if chunk and stream.id in self._streams:
+            self._h2.acknowledge_received_data(len(chunk), stream.id)
+            self._flush()
+        return chunk
+
+    def close(self, reason: str = "closed by this side") -> None:
+        self._lose(reason)
+
+    # What asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._h2.initiate_connection()
+        self._h2.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: STREAM_WINDOW})
+        self._h2.increment_flow_control_window(CONNECTION_WINDOW)
+        self._flush()
+        self._heard = asyncio.get_running_loop().time()
+        self._look_after()
+
+    def data_received(self, data: bytes) -> None:
+        self._heard = asyncio.get_running_loop().time()
+        try:
+            events = self._h2.receive_data(data)
+        except h2.exceptions.ProtocolError as error:
+            self._lose(f"the server broke the protocol: {error}")
+            return
+        for event in events:
+            self._handle(event)
+        self._flush()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._lose(str(error) if error else "the server closed the connection")
+
+    # Inside
+
+    def _handle(self, event: h2.events.Event) -> None:
+        match event:
+            case h2.events.ResponseReceived(stream_id=number, headers=headers) if stream := self._streams.get(number):
+                stream.begin(headers)
+            case h2.events.DataReceived(stream_id=number, data=data, flow_controlled_length=length):
+                self._take(number, bytes(data), length)
+            case h2.events.StreamEnded(stream_id=number) if stream := self._streams.get(number):
+                stream.end()
+            case h2.events.StreamReset(stream_id=number, error_code=code) if stream := self._streams.get(number):
+                refused = code == h2.errors.ErrorCodes.REFUSED_STREAM
+                stream.end(ConnectionLost(f"the server reset the request ({code})", may_have_run=not refused))
+            case h2.events.ConnectionTerminated(last_stream_id=last):
+                self._go_away(last or 0)
+            case h2.events.WindowUpdated() | h2.events.RemoteSettingsChanged():
+                self._wake()
+
+    def _take(self, number: int, data: bytes, length: int) -> None:
+        stream = self._streams.get(number)
+        if stream is None:  # ended early here: what was under way still counts against the connection's window
+            self._h2.acknowledge_received_data(length, number)
+            return
+        if padding := length - len(data):
+            self._h2.acknowledge_received_data(padding, number)
+        if data:
+            stream.feed(data)
+
+    def _go_away(self, last: int) -> None:
+        """The server takes no more: what it has begun goes on, the rest was never looked at."""
+        self._closing = self._closing or "the server is going away"
+        for number, stream in self._streams.items():
+            if number > last:
+                stream.end(ConnectionLost("the server went away before this request", may_have_run=False))
+        self._wake()
+
+    async def _send(
+        self, stream: AnswerStream, method: str, path: str, headers: Mapping[str, str], body: bytes
+    ) -> None:
+        await self._wait_until(self._may_open)
+        stream.id = self._h2.get_next_available_stream_id()
+        self._streams[stream.id] = stream
+        pseudo = ((":method", method), (":path", path), (":scheme", "https"), (":authority", self._authority))
+        self._h2.send_headers(stream.id, [*pseudo, *headers.items()], end_stream=not body)
+        self._flush()
+        while body and not stream.ended:
+            await self._wait_until(lambda: stream.ended or self._h2.local_flow_control_window(stream.id) > 0)
+            if not stream.ended:
+                window = min(self._h2.local_flow_control_window(stream.id), self._h2.max_outbound_frame_size)
+                part, body = body[:window], body[window:]
+                self._h2.send_data(stream.id, part, end_stream=not body)
+                self._flush()
+
+    def _may_open(self) -> bool:
+        return self._h2.open_outbound_streams < self._h2.remote_settings.max_concurrent_streams
+
+    async def _wait_until(self, holds: Callable[[], bool]) -> None:
+        """Raises ConnectionLost: the connection takes no more requests."""
+        while self.usable and not holds():
+            await self._changed.wait()
+        if not self.usable:
+            raise ConnectionLost(self._closing or "it is not open", may_have_run=False)
+
+    def _wake(self) -> None:
+        """Have all who wait look again."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def _forget(self, stream: AnswerStream) -> None:
+        if not stream.id:
+            return
+        self._streams.pop(stream.id, None)
+        if not stream.ended and self._transport:
+            with suppress(h2.exceptions.ProtocolError):
+                self._h2.reset_stream(stream.id, h2.errors.ErrorCodes.CANCEL)
+            self._flush()
+        for chunk in stream.unread():
+            self._h2.acknowledge_received_data(len(chunk), stream.id)
+        self._flush()
+        self._wake()
+        if self._closing and not self._streams:
+            self._lose(self._closing)
+
+    def _flush(self) -> None:
+        if self._transport and (data := self._h2.data_to_send()):
+            self._transport.write(data)
+
+    def _look_after(self) -> None:
+        """Ping a silent server, and give the connection up when it stays silent."""
+        loop = asyncio.get_running_loop()
+        silent = loop.time() - self._heard
+        if silent >= LOST_AFTER_SECONDS:
+            self._lose(f"the server has been silent for {silent:.0f} s")
+            return
+        if silent >= PING_AFTER_SECONDS:
+            self._h2.ping(b"felix-py")
+            self._flush()
+        self._keepalive = loop.call_later(PING_AFTER_SECONDS / 2, self._look_after)
+
+    def _lose(self, reason: str) -> None:
+        """End the connection and all that is under way on it."""
+        self._closing = self._closing or reason
+        transport, self._transport = self._transport, None
+        if transport:
+            transport.abort()
+        if self._keepalive:
+            self._keepalive.cancel()
+        for stream in self._streams.values():
+            stream.end(ConnectionLost(reason, may_have_run=True))
+        self._wake()
+
+
+async def connect(host: str, port: int, authority: str, tls: ssl.SSLContext | None) -> Http2Connection:
+    """Open a connection. Raises OSError, and ConnectionLost: the server does not speak HTTP/2."""
+    loop = asyncio.get_running_loop()
+    transport, connection = await loop.create_connection(lambda: Http2Connection(authority), host, port, ssl=tls)
+    agreed = transport.get_extra_info("ssl_object")
+    if agreed is not None and agreed.selected_alpn_protocol() != "h2":
+        connection.close("the server does not speak HTTP/2")
+        raise ConnectionLost("the server does not speak HTTP/2", may_have_run=False)
+    return connection

@@ -1,0 +1,18 @@
+"""What of a node this side may write: Calico's annotations, never the whole. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from datastore.kinds.node import ANNOTATION_PREFIX, Node
+
+
+def changed_annotations(before: Node, after: Node) -> dict[str, Any]:
+    """Return the merge patch that makes the annotations of Calico's those of `after`; null removes one."""
+    old, new = (
+        {key: text for key, text in node.metadata.annotations.items() if key.startswith(ANNOTATION_PREFIX)}
+        for node in (before, after)
+    )
+    changes: dict[str, str | None] = {key: text for key, text in new.items() if old.get(key) != text}
+    changes |= {key: None for key in old if key not in new}
+    return {"metadata": {"resourceVersion": before.revision, "annotations": changes}} if changes else {}

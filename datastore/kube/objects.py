@@ -1,0 +1,127 @@
+"""What the API server's objects are as resources, and which of them an interest means. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, TypeAlias, TypeVar
+
+import msgspec
+
+from datastore.errors import Invalid
+from datastore.kinds.pods import WorkloadEndpoint
+from datastore.kube.pods import endpoint_of, read_pod
+from datastore.kube.shallow import members
+from datastore.names import workload_endpoint_name
+from datastore.record import Resource
+from datastore.store import Interest, Unreadable
+from datastore.watch import Key, key_for, key_of
+
+Interests: TypeAlias = tuple[Interest[Any], ...]
+Entry: TypeAlias = tuple[Key, Resource | Unreadable | None]
+
+
+_SERVERS_NOTES = ("managedFields", "generation")
+"""What the API server writes into metadata for itself: who wrote which field last, and how often the spec changed."""
+
+R = TypeVar("R", bound=Resource)
+
+
+class ObjectMetadata(msgspec.Struct, rename="camel"):
+    name: str = ""
+    namespace: str | None = None
+    uid: str = ""
+    resource_version: str = ""
+    annotations: dict[str, str] | None = None
+
+
+class _Spec(msgspec.Struct, rename="camel"):
+    node_name: str = ""
+
+
+class Outline(msgspec.Struct):
+    """What any object says of itself, whatever else it holds."""
+
+    metadata: ObjectMetadata = msgspec.field(default_factory=ObjectMetadata)
+    spec: _Spec = msgspec.field(default_factory=_Spec)
+
+
+def outline(raw: bytes | msgspec.Raw) -> Outline:
+    """Raises msgspec.DecodeError: it is no object of Kubernetes'."""
+    try:
+        return msgspec.json.decode(raw, type=Outline)
+    except RecursionError:
+        metadata = members(bytes(raw)).get("metadata", b"{}")
+        return Outline(msgspec.json.decode(metadata, type=ObjectMetadata))
+
+
+def read_object(kind: type[Resource], raw: bytes | msgspec.Raw) -> Resource | None:
+    """Return what an object is as a resource; None: a pod without an endpoint. Raises Invalid."""
+    if kind is WorkloadEndpoint:
+        pod = read_pod(raw)
+        return endpoint_of(pod) if pod.has_endpoint else None
+    return read_record(kind, raw)
+
+
+def read_record(kind: type[R], raw: bytes | msgspec.Raw) -> R:
+    """Return the object that a text of the API server's holds, without the server's own notes. Raises Invalid."""
+    try:
+        record = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Invalid(f"read a {kind.KIND}: its text is not JSON: {error}") from None
+    except RecursionError:
+        raise Invalid(f"read a {kind.KIND}: it is nested too deeply") from None
+    if isinstance(record, dict) and isinstance(record.get("metadata"), dict):
+        for name in _SERVERS_NOTES:
+            record["metadata"].pop(name, None)
+        record = {"apiVersion": kind.API_VERSION, "kind": kind.KIND, **record}  # in a list, core objects have neither
+    return kind.read(record)
+
+
+def entry(kind: type[Resource], interests: Interests, raw: msgspec.Raw, *, gone: bool = False) -> Entry:
+    """Return an object as a reading of it: None where it is gone, flagged as deleted, or meant by no interest.
+
+    Raises msgspec.DecodeError: it is no object of Kubernetes'.
+    """
+    if gone:
+        return _key(kind, outline(raw)), None
+    try:
+        found = read_object(kind, raw)
+    except Invalid as error:
+        about = outline(raw)
+        key = _key(kind, about)
+        return key, Unreadable(kind, key.name, about.metadata.namespace, str(error))
+    if found is None:
+        return _key(kind, outline(raw)), None
+    meant = not found.deleted and any(is_meant(interest, found) for interest in interests)
+    return key_of(found), found if meant else None
+
+
+def is_meant(interest: Interest[Any], found: Resource) -> bool:
+    """Whether an object meets every condition of an interest."""
+    return (
+        (interest.namespace is None or found.namespace == interest.namespace)
+        and (interest.node is None or _node(found) == interest.node)
+        and interest.labels.items() <= found.labels.items()
+    )
+
+
+def by_kind(interests: Iterable[Interest[Any]]) -> dict[type[Resource], Interests]:
+    """Return the interests in each kind."""
+    found: dict[type[Resource], Interests] = {}
+    for interest in interests:
+        found[interest.kind] = (*found.get(interest.kind, ()), interest)
+    return found
+
+
+def _node(found: Resource) -> object:
+    at: Any = found.to_json()
+    for part in type(found).NODE_FIELD.split("."):
+        at = at.get(part) if isinstance(at, dict) else None
+    return at
+
+
+def _key(kind: type[Resource], about: Outline) -> Key:
+    name = about.metadata.name
+    if kind is WorkloadEndpoint:
+        name = workload_endpoint_name(about.spec.node_name, name)
+    return key_for(kind, name, about.metadata.namespace)

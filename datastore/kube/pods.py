@@ -1,0 +1,175 @@
+"""The workload endpoint that a pod stands for, and what a node writes on the pod about its addresses.
+
+Pure. As in Calico (libcalico's conversion of pods): names, interface, precedence of addresses, phases.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from ipaddress import ip_interface
+from typing import Any
+
+import msgspec
+
+from datastore.errors import Invalid
+from datastore.kinds.pods import WorkloadEndpoint
+from datastore.names import interface_name, workload_endpoint_name
+from datastore.record import V3
+
+ANNOTATION = "cni.projectcalico.org/"
+POD_IP, POD_IPS, CONTAINER_ID = f"{ANNOTATION}podIP", f"{ANNOTATION}podIPs", f"{ANNOTATION}containerID"
+ALLOWED_SOURCES = f"{ANNOTATION}allowedSourcePrefixes"
+_FINISHED = ("Succeeded", "Failed", "Completed")
+_LONGEST_LABEL = 63
+
+
+class _Metadata(msgspec.Struct, rename="camel"):
+    name: str
+    namespace: str
+    uid: str = ""
+    resource_version: str = ""
+    creation_timestamp: str | None = None
+    deletion_timestamp: str | None = None
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+
+
+class _Spec(msgspec.Struct, rename="camel"):
+    node_name: str = ""
+    host_network: bool = False
+    service_account_name: str = ""
+
+
+class _Address(msgspec.Struct):
+    ip: str = ""
+
+
+class _Status(msgspec.Struct):
+    phase: str = ""
+    pod_ip: str = msgspec.field(default="", name="podIP")
+    pod_ips: list[_Address] = msgspec.field(default_factory=list, name="podIPs")
+
+
+class Pod(msgspec.Struct):
+    """The parts of a pod that say something about its endpoint."""
+
+    metadata: _Metadata
+    spec: _Spec = msgspec.field(default_factory=_Spec)
+    status: _Status = msgspec.field(default_factory=_Status)
+
+    @property
+    def has_endpoint(self) -> bool:
+        """Whether the pod has a network of its own on a node, or will have."""
+        return bool(self.spec.node_name) and not self.spec.host_network
+
+    @property
+    def addresses(self) -> list[str]:
+        """The pod's addresses as /32 and /128; none once it has given them back."""
+        annotations = self.metadata.annotations
+        returned = self.metadata.deletion_timestamp is not None and annotations.get(POD_IP) == ""
+        if self.status.phase in _FINISHED or returned:
+            return []
+        sources = (
+            [address.ip for address in self.status.pod_ips],
+            [self.status.pod_ip],
+            annotations.get(POD_IPS, "").split(","),
+            [annotations.get(POD_IP, "")],
+        )
+        found = next((written for source in sources if (written := [text for text in source if text])), [])
+        return [_widened(text) for text in found]
+
+
+def read_pod(body: bytes | msgspec.Raw) -> Pod:
+    """Raises Invalid: it is no pod."""
+    try:
+        return msgspec.json.decode(body, type=Pod)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Invalid(f"read a pod: {error}") from None
+
+
+def endpoint_of(pod: Pod, prefix: str = "cali") -> WorkloadEndpoint:
+    """Return the endpoint of a pod that has one. Raises Invalid: an address of it is none."""
+    metadata, spec = pod.metadata, pod.spec
+    account = spec.service_account_name
+    labels = {
+        **metadata.labels,
+        "projectcalico.org/namespace": metadata.namespace,
+        "projectcalico.org/orchestrator": "k8s",
+        **({"projectcalico.org/serviceaccount": account} if 0 < len(account) < _LONGEST_LABEL else {}),
+    }
+    record: dict[str, Any] = {
+        "apiVersion": V3,
+        "kind": "WorkloadEndpoint",
+        "metadata": {
+            "name": workload_endpoint_name(spec.node_name, metadata.name),
+            "namespace": metadata.namespace,
+            "uid": metadata.uid,
+            "resourceVersion": metadata.resource_version,
+            "labels": labels,
+            "annotations": metadata.annotations,
+        },
+        "spec": {
+            "orchestrator": "k8s",
+            "node": spec.node_name,
+            "pod": metadata.name,
+            "endpoint": "eth0",
+            "containerID": metadata.annotations.get(CONTAINER_ID),
+            "serviceAccountName": account or None,
+            "ipNetworks": pod.addresses,
+            "profiles": [f"kns.{metadata.namespace}", *([f"ksa.{metadata.namespace}.{account}"] if account else [])],
+            "interfaceName": interface_name(metadata.namespace, metadata.name, prefix),
+            "allowedSourcePrefixes": _texts(metadata.annotations.get(ALLOWED_SOURCES)),
+        },
+    }
+    for part, key in (("metadata", "creationTimestamp"), ("metadata", "deletionTimestamp")):
+        if written := getattr(metadata, "creation_timestamp" if key.startswith("c") else "deletion_timestamp"):
+            record[part][key] = written
+    record["spec"] = {key: value for key, value in record["spec"].items() if value is not None}
+    return WorkloadEndpoint.read(record)
+
+
+def pod_of_endpoint(name: str) -> str | None:
+    """Return the name of the pod that an endpoint's name holds; None where it was cut, or says something else."""
+    parts = [part.replace("--", "-") for part in re.split("(?<!-)-(?!-)", name)]
+    if len(parts) != 4 or workload_endpoint_name(parts[0], parts[2]) != name:
+        return None
+    return parts[2]
+
+
+def attached_patch(endpoint: WorkloadEndpoint) -> dict[str, Any]:
+    """Return the patch that writes an endpoint's addresses on its pod, if it is still that pod."""
+    addresses = endpoint.spec.ip_networks
+    annotations = {
+        POD_IP: addresses[0] if addresses else "",
+        POD_IPS: ",".join(addresses),
+        CONTAINER_ID: endpoint.spec.container_id or "",
+    }
+    return {"metadata": {**_precondition(endpoint, revision=False), "annotations": annotations}}
+
+
+def detached_patch(endpoint: WorkloadEndpoint) -> dict[str, Any]:
+    """Return the patch that says that a pod has given its addresses back, if nobody wrote it since it was read."""
+    return {"metadata": {**_precondition(endpoint, revision=True), "annotations": {POD_IP: "", POD_IPS: ""}}}
+
+
+def _precondition(endpoint: WorkloadEndpoint, *, revision: bool) -> Mapping[str, str]:
+    uid, version = endpoint.metadata.uid, endpoint.revision
+    return {**({"uid": uid} if uid else {}), **({"resourceVersion": version} if revision and version else {})}
+
+
+def _widened(text: str) -> str:
+    try:
+        return str(ip_interface(text).ip) + ("/128" if ":" in text else "/32")
+    except ValueError:
+        raise Invalid(f'read a pod: "{text[:80]}" is not an address') from None
+
+
+def _texts(written: str | None) -> list[str] | None:
+    """Return a JSON list of texts, or None where there is none."""
+    try:
+        found = json.loads(written or "null")
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, list) and all(isinstance(text, str) for text in found) else None

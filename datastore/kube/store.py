@@ -1,0 +1,245 @@
+"""The datastore that the Kubernetes API is; see `datastore.store.Store` for its verbs.
+
+An edge. Custom resources are Calico's, byte for byte; nodes and pods are Kubernetes' own and only ever patched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, TypeAlias, TypeVar, cast
+
+from datastore.errors import AlreadyExists, Conflict, Invalid, NotFound
+from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
+from datastore.kinds.node import Node
+from datastore.kinds.pods import WorkloadEndpoint
+from datastore.kube.access import Access
+from datastore.kube.client import MERGE_PATCH, ApiClient
+from datastore.kube.nodes import changed_annotations
+from datastore.kube.objects import Interests, by_kind, entry, read_record
+from datastore.kube.page import PAGE_SIZE, read_page
+from datastore.kube.paths import CORE, collection, item, selectors, with_query
+from datastore.kube.pod_endpoints import PodEndpoints
+from datastore.kube.watch_stream import WatchStream
+from datastore.merge_patch import merged
+from datastore.record import CRD, V3, Resource
+from datastore.store import Create, Delete, InSync, Interest, Listed, Unreadable, Update, WatchEvent, Write, interest_in
+from datastore.watch import ChangeSet, Reported, key_for, key_of
+
+R = TypeVar("R", bound=Resource)
+
+_Readings: TypeAlias = asyncio.Queue[tuple[type[Resource], ChangeSet] | None]
+
+_FLAGGED: Mapping[type[Resource], object] = {BlockAffinity: "true", IPAMBlock: True, IPAMHandle: True}
+"""Kinds whose objects are flagged as deleted before they are deleted, and the flag, as libcalico writes it."""
+_SERVERS_OWN = ("resourceVersion", "uid", "creationTimestamp")
+
+
+class KubeStore:
+    """read_access: where the API server is and who we are; read at the first verb."""
+
+    def __init__(self, read_access: Callable[[], Access]) -> None:
+        self._client = ApiClient(read_access)
+        self._endpoints = PodEndpoints(self._client)
+        self._group_version = ""
+        self._closed = asyncio.Event()
+
+    @property
+    def atomic(self) -> bool:
+        return False
+
+    async def get(self, kind: type[R], name: str, namespace: str | None = None) -> R:
+        return await self._present(f"get {key_for(kind, name, namespace)}", kind, name, namespace)
+
+    async def list(self, what: type[R] | Interest[R]) -> Listed[R]:
+        interest = interest_in(what)
+        query = {**selectors(interest), "limit": str(PAGE_SIZE)}
+        path = collection(interest.kind, await self._group(), interest.namespace)
+        objects: list[R] = []
+        unreadable: list[Unreadable] = []
+        while True:
+            try:
+                answer = await self._client.request(f"list {interest.kind.PLURAL}", "GET", with_query(path, query))
+            except NotFound:  # its definition is not installed: as libcalico, none
+                return Listed(())
+            page = read_page(answer.body)
+            for raw in page.items:
+                _, found = entry(interest.kind, (interest,), raw)
+                if isinstance(found, Unreadable):
+                    unreadable.append(found)
+                elif found is not None:
+                    objects.append(cast(R, found))
+            if not page.metadata.next:
+                break
+            query["continue"] = page.metadata.next
+        return Listed(tuple(sorted(objects, key=key_of)), tuple(unreadable))
+
+    async def create(self, resource: R) -> R:
+        kind, what = type(resource), f"create {key_of(resource)}"
+        if isinstance(resource, WorkloadEndpoint):
+            return cast(R, await self._endpoints.attach(what, resource))
+        if isinstance(resource, Node):
+            raise Invalid(f"{what}: on Kubernetes its kubelet creates it")
+        path = collection(kind, await self._group(), resource.namespace)
+        body = self._body(resource, fresh=True)
+        try:
+            answer = await self._client.request(what, "POST", path, body)
+        except AlreadyExists:
+            if not await self._finish_deletion(what, resource):
+                raise
+            answer = await self._client.request(what, "POST", path, body)
+        return read_record(kind, answer.body)
+
+    async def update(self, resource: R) -> R:
+        kind, what = type(resource), f"update {key_of(resource)}"
+        if resource.revision is None:
+            raise Invalid(f"{what}: it has no resourceVersion to compare: update what was read from the store")
+        if isinstance(resource, WorkloadEndpoint):
+            return cast(R, await self._endpoints.attach(what, resource))
+        if isinstance(resource, Node):
+            return cast(R, await self._update_node(what, resource))
+        path = item(kind, await self._group(), resource.name, resource.namespace)
+        answer = await self._client.request(what, "PUT", path, self._body(resource))
+        return read_record(kind, answer.body)
+
+    async def patch(self, kind: type[R], name: str, patch: Mapping[str, Any], namespace: str | None = None) -> R:
+        what = f"patch {key_for(kind, name, namespace)}"
+        before = await self._present(what, kind, name, namespace)
+        after = kind.read(merged(before.to_json(), dict(patch)))
+        if key_of(after) != key_of(before):
+            raise Invalid(f"{what}: name and namespace can't be changed")
+        if isinstance(after, Node | WorkloadEndpoint):
+            return await self.update(after)
+        path = item(kind, await self._group(), name, namespace)
+        answer = await self._client.request(what, "PATCH", path, _encoded(patch), MERGE_PATCH)
+        return read_record(kind, answer.body)
+
+    async def delete(self, resource: Resource) -> None:
+        kind, what = type(resource), f"delete {key_of(resource)}"
+        if isinstance(resource, WorkloadEndpoint):
+            await self._endpoints.detach(what, resource)
+            return
+        if isinstance(resource, Node):
+            raise Invalid(f"{what}: on Kubernetes delete the Node itself: kubectl delete node {resource.name}")
+        if kind in _FLAGGED and not resource.deleted:
+            found = resource if resource.revision else await self._get_stored(what, kind, resource.name, None)
+            resource = await self.update(found.with_spec(deleted=_FLAGGED[kind]))
+        await self._remove(what, resource)
+
+    async def write(self, *writes: Write) -> tuple[Resource | None, ...]:
+        return tuple([await self._carry_out(write) for write in writes])
+
+    async def watch(self, *interests: type[Resource] | Interest[Any]) -> AsyncIterator[WatchEvent]:
+        wanted = by_kind(map(interest_in, interests))
+        readings: _Readings = asyncio.Queue(maxsize=len(wanted) or 1)
+        reported = {kind: Reported() for kind in wanted}
+        unread = set(wanted)
+        feeds = [asyncio.create_task(self._feed(kind, meant, readings)) for kind, meant in wanted.items()]
+        feeds.append(asyncio.create_task(self._end(readings)))
+        try:
+            if not unread:
+                yield InSync()
+            while (reading := await readings.get()) is not None:
+                kind, changes = reading
+                for event in reported[kind].fold(changes):
+                    yield event
+                if kind in unread:
+                    unread.remove(kind)
+                    if not unread:
+                        yield InSync()
+        finally:
+            for feed in feeds:
+                feed.cancel()
+            await asyncio.gather(*feeds, return_exceptions=True)
+
+    async def close(self) -> None:
+        self._closed.set()
+        await self._client.close()
+
+    async def _feed(self, kind: type[Resource], interests: Interests, readings: _Readings) -> None:
+        async for changes in WatchStream(self._client, kind, interests, self._group).readings():
+            await readings.put((kind, changes))
+
+    async def _end(self, readings: _Readings) -> None:
+        await self._closed.wait()
+        await readings.put(None)
+
+    async def _carry_out(self, write: Write) -> Resource | None:
+        match write:
+            case Create(resource):
+                return await self.create(resource)
+            case Update(resource):
+                return await self.update(resource)
+            case Delete(resource):
+                await self.delete(resource)
+                return None
+
+    async def _present(self, what: str, kind: type[R], name: str, namespace: str | None) -> R:
+        """Return an object that is not flagged as deleted. Raises NotFound."""
+        found = await self._get_stored(what, kind, name, namespace)
+        if found.deleted:
+            raise NotFound(f"{what}: it is flagged as deleted")
+        return found
+
+    async def _get_stored(self, what: str, kind: type[R], name: str, namespace: str | None) -> R:
+        """Return an object, also one that is flagged as deleted. Raises NotFound."""
+        if kind is WorkloadEndpoint:
+            return cast(R, await self._endpoints.get(what, name, namespace))
+        answer = await self._client.request(what, "GET", item(kind, await self._group(), name, namespace))
+        return read_record(kind, answer.body)
+
+    async def _update_node(self, what: str, node: Node) -> Node:
+        before = await self._get_stored(what, Node, node.name, None)
+        if before.revision != node.revision:
+            raise Conflict(f"{what}: it was read at revision {node.revision} and is at {before.revision} now")
+        patch = changed_annotations(before, node)
+        if not patch:
+            return before
+        path = f"{item(Node, CORE, node.name)}/status"
+        answer = await self._client.request(what, "PATCH", path, _encoded(patch), MERGE_PATCH)
+        return read_record(Node, answer.body)
+
+    async def _finish_deletion(self, what: str, resource: Resource) -> bool:
+        """Remove an object of this name that is flagged as deleted; whether there was one."""
+        kind = type(resource)
+        if kind not in _FLAGGED:
+            return False
+        try:
+            found = await self._get_stored(what, kind, resource.name, resource.namespace)
+            if not found.deleted:
+                return False
+            await self._remove(what, found)
+        except NotFound:
+            return True
+        return True
+
+    async def _remove(self, what: str, resource: Resource) -> None:
+        preconditions = {
+            key: value
+            for key, value in (("uid", resource.metadata.uid), ("resourceVersion", resource.revision))
+            if value is not None
+        }
+        body = _encoded({"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": preconditions})
+        path = item(type(resource), await self._group(), resource.name, resource.namespace)
+        await self._client.request(what, "DELETE", path, body)
+
+    async def _group(self) -> str:
+        """Return the group and version of Calico's resources here: its own v3 where nothing else is served."""
+        if not self._group_version:
+            answer = await self._client.request("read the API's groups", "GET", "/apis")
+            groups = {group.get("name") for group in json.loads(answer.body).get("groups", ())}
+            native = V3.partition("/")[0] in groups and CRD.partition("/")[0] not in groups
+            self._group_version = V3 if native else CRD
+        return self._group_version
+
+    def _body(self, resource: Resource, *, fresh: bool = False) -> bytes:
+        """Return the record as it is sent; fresh: without what the server alone writes."""
+        record = resource.to_json() | {"apiVersion": self._group_version, "kind": type(resource).KIND}
+        if fresh:
+            record["metadata"] = {k: v for k, v in record["metadata"].items() if k not in _SERVERS_OWN}
+        return _encoded(record)
+
+
+def _encoded(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

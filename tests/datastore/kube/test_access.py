@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import json
+import ssl
+from pathlib import Path
+
+import pytest
+
+from datastore.errors import Invalid, Unavailable
+from datastore.kube.access import read_access
+from tests.kube.bed import Bed
+from tests.kube.control_plane import ADMIN_TOKEN, kubeconfig
+
+
+def written(folder: Path, record: object) -> str:
+    path = folder / "config"
+    path.write_text(record if isinstance(record, str) else json.dumps(record))
+    return str(path)
+
+
+def test_a_kubeconfig_says_where_and_who(tmp_path: Path) -> None:
+    access = read_access(written(tmp_path, kubeconfig("http://[fd00::1]:8001/k/")))
+    assert (access.host, access.port, access.path, access.tls) == ("fd00::1", 8001, "/k", None)
+    assert access.authority == "[fd00::1]:8001"
+    assert access.headers() == {"authorization": f"Bearer {ADMIN_TOKEN}"}
+
+
+def test_the_environment_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", written(tmp_path, kubeconfig("http://api.example:80")))
+    assert read_access().host == "api.example"
+
+
+def test_a_context_chooses_among_clusters(tmp_path: Path) -> None:
+    record = kubeconfig("http://one.example")
+    record["clusters"] = [*list(record["clusters"]), {"name": "c2", "cluster": {"server": "http://two.example"}}]  # type: ignore[call-overload]
+    record["contexts"] = [*list(record["contexts"]), {"name": "other", "context": {"cluster": "c2", "user": "admin"}}]  # type: ignore[call-overload]
+    path = written(tmp_path, record)
+    assert read_access(path).host == "one.example"
+    assert read_access(path, "other").host == "two.example"
+    with pytest.raises(Invalid, match="nowhere"):
+        read_access(path, "nowhere")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "a: b", '{"current-context": "x"}'])
+def test_a_file_that_says_nothing_usable_is_refused_with_a_sentence(tmp_path: Path, text: str) -> None:
+    with pytest.raises(Invalid, match="read how to reach the Kubernetes API"):
+        read_access(written(tmp_path, text))
+
+
+def test_a_file_that_is_not_there_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(Invalid, match="read how to reach the Kubernetes API"):
+        read_access(str(tmp_path / "none"))
+
+
+def test_a_missing_certificate_is_tried_again_later(tmp_path: Path) -> None:
+    with pytest.raises((Unavailable, Invalid), match=r"certificate|does not exist"):
+        read_access(written(tmp_path, kubeconfig("https://api.example", tmp_path / "none.crt")))
+
+
+def test_a_server_is_verified_and_offered_http2_only(bed: Bed) -> None:
+    access = bed.access()
+    assert access.tls is not None
+    assert access.tls.verify_mode is ssl.CERT_REQUIRED and access.tls.check_hostname

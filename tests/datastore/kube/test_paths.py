@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from datastore.kinds.ipam import BlockAffinity
+from datastore.kinds.node import Node
+from datastore.kinds.pods import WorkloadEndpoint
+from datastore.kinds.pools import IPPool
+from datastore.kube.paths import collection, is_custom, item, selectors, with_query
+from datastore.record import CRD
+from datastore.resources import KINDS
+from datastore.store import Interest
+
+
+def test_custom_resources_are_in_calicos_group_and_the_rest_in_the_core() -> None:
+    assert collection(IPPool, CRD) == "/apis/crd.projectcalico.org/v1/ippools"
+    assert item(IPPool, CRD, "a") == "/apis/crd.projectcalico.org/v1/ippools/a"
+    assert collection(Node, CRD) == "/api/v1/nodes"
+    assert item(WorkloadEndpoint, CRD, "web-0", "red") == "/api/v1/namespaces/red/pods/web-0"
+    assert collection(WorkloadEndpoint, CRD) == "/api/v1/pods"
+    assert (
+        collection(KINDS["NetworkPolicy"], CRD, "red")
+        == "/apis/crd.projectcalico.org/v1/namespaces/red/networkpolicies"
+    )
+    assert [kind for kind in KINDS.values() if not is_custom(kind)] == [Node, WorkloadEndpoint]
+
+
+def test_a_name_is_quoted() -> None:
+    assert item(IPPool, CRD, "a/../b?c") == "/apis/crd.projectcalico.org/v1/ippools/a%2F..%2Fb%3Fc"
+
+
+@pytest.mark.parametrize(
+    ("interest", "query"),
+    [
+        (Interest(IPPool), {}),
+        (Interest(BlockAffinity, labels={"b": "2", "a/b": "1"}), {"labelSelector": "a/b=1,b=2"}),
+        (Interest(BlockAffinity, node="n1"), {}),
+        (Interest(Node, node="n1"), {"fieldSelector": "metadata.name=n1"}),
+        (Interest(WorkloadEndpoint, node="n1", namespace="red"), {"fieldSelector": "spec.nodeName=n1"}),
+    ],
+)
+def test_the_server_filters_what_it_can(interest: Interest[Any], query: dict[str, str]) -> None:
+    assert selectors(interest) == query
+
+
+def test_a_query_is_encoded() -> None:
+    assert with_query("/a", {}) == "/a"
+    assert with_query("/a", {"labelSelector": "a/b=c,d=e"}) == "/a?labelSelector=a%2Fb%3Dc%2Cd%3De"

@@ -1,0 +1,127 @@
+"""The endpoint that a pod is, against pods and endpoints that a real Calico wrote and printed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from datastore.errors import Invalid
+from datastore.kinds.pods import WorkloadEndpoint
+from datastore.kube.pods import attached_patch, detached_patch, endpoint_of, pod_of_endpoint, read_pod
+from datastore.names import workload_endpoint_name
+
+CALICO = Path(__file__).parents[2] / "fixtures" / "calico"
+
+
+def pod(phase: str = "Running", annotations: dict[str, str] | None = None, **more: Any) -> dict[str, Any]:
+    metadata = {
+        "name": "web-0",
+        "namespace": "red",
+        "uid": "u1",
+        "resourceVersion": "7",
+        "annotations": annotations or {},
+    }
+    for key in ("deletionTimestamp", "labels"):
+        if key in more:
+            metadata[key] = more.pop(key)
+    spec = {"nodeName": "n-1", "serviceAccountName": "robot", "hostNetwork": more.pop("hostNetwork", False)}
+    return {"metadata": metadata, "spec": spec, "status": {"phase": phase, **more}}
+
+
+def endpoint(record: dict[str, Any]) -> WorkloadEndpoint:
+    return endpoint_of(read_pod(json.dumps(record).encode()))
+
+
+def test_the_endpoint_of_a_pod_is_the_one_that_calicoctl_prints() -> None:
+    given = yaml.safe_load((CALICO / "crs" / "pod-after-add.yaml").read_text())
+    printed = yaml.safe_load((CALICO / "cli" / "after-add-workloadendpoints.yaml").read_text())
+    [expected] = [each for each in printed["items"] if each["spec"]["pod"] == given["metadata"]["name"]]
+    ours = endpoint_of(read_pod(json.dumps(given, default=str).encode())).to_json()
+    assert ours["metadata"]["name"] == expected["metadata"]["name"]
+    assert ours["metadata"]["labels"] == expected["metadata"]["labels"]
+    assert ours["spec"] == {key: value for key, value in expected["spec"].items() if key != "ports"}
+
+
+@pytest.mark.parametrize(
+    ("record", "networks"),
+    [
+        (pod(podIP="10.0.0.1", podIPs=[{"ip": "10.0.0.1"}, {"ip": "fd00::1"}]), ["10.0.0.1/32", "fd00::1/128"]),
+        (pod(podIP="10.0.0.1"), ["10.0.0.1/32"]),
+        (pod(annotations={"cni.projectcalico.org/podIPs": "10.0.0.1/32,fd00::1/128"}), ["10.0.0.1/32", "fd00::1/128"]),
+        (pod(annotations={"cni.projectcalico.org/podIP": "10.0.0.1/32"}), ["10.0.0.1/32"]),
+        (pod(podIP="10.0.0.1", annotations={"cni.projectcalico.org/podIP": "10.0.0.9/32"}), ["10.0.0.1/32"]),
+        (pod(), []),
+        (pod("Succeeded", podIP="10.0.0.1"), []),
+        (pod("Failed", podIP="10.0.0.1"), []),
+        (pod(podIP="10.0.0.1", deletionTimestamp="2026-01-01T00:00:00Z"), ["10.0.0.1/32"]),
+        (
+            pod(
+                podIP="10.0.0.1",
+                deletionTimestamp="2026-01-01T00:00:00Z",
+                annotations={"cni.projectcalico.org/podIP": ""},
+            ),
+            [],
+        ),
+    ],
+)
+def test_addresses_come_from_the_first_place_that_has_any(record: dict[str, Any], networks: list[str]) -> None:
+    assert list(endpoint(record).spec.ip_networks) == networks
+
+
+def test_a_pod_of_the_hosts_network_or_without_a_node_has_no_endpoint() -> None:
+    assert not read_pod(json.dumps(pod(hostNetwork=True)).encode()).has_endpoint
+    assert not read_pod(b'{"metadata": {"name": "a", "namespace": "b"}}').has_endpoint
+    assert read_pod(json.dumps(pod()).encode()).has_endpoint
+
+
+def test_the_service_account_is_a_label_only_where_it_fits() -> None:
+    assert endpoint(pod()).labels["projectcalico.org/serviceaccount"] == "robot"
+    long = pod()
+    long["spec"]["serviceAccountName"] = "r" * 63
+    assert "projectcalico.org/serviceaccount" not in endpoint(long).labels
+    assert endpoint(long).spec.profiles == ("kns.red", f"ksa.red.{'r' * 63}")
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b'{"metadata": {"name": 5}}', b"\xff", b'{"metadata": {"name": "a", "namespace": null}}']
+)
+def test_what_is_no_pod_is_invalid(body: bytes) -> None:
+    with pytest.raises(Invalid, match="read a pod"):
+        read_pod(body)
+
+
+def test_an_address_that_is_none_is_invalid() -> None:
+    with pytest.raises(Invalid, match='"nowhere" is not an address'):
+        endpoint(pod(podIP="nowhere"))
+
+
+@pytest.mark.parametrize("name", ["web-0", "a", "my-very-own-pod", "x.y"])
+@pytest.mark.parametrize("node", ["n1", "node-1", "a-b.c-d"])
+def test_the_pod_is_found_in_the_name_of_its_endpoint(node: str, name: str) -> None:
+    assert pod_of_endpoint(workload_endpoint_name(node, name)) == name
+
+
+@pytest.mark.parametrize("name", ["web", "n1-k8s-web-net1", workload_endpoint_name("n1", "a-" * 120 + "b")])
+def test_a_name_that_does_not_say_its_pod_has_none(name: str) -> None:
+    assert pod_of_endpoint(name) is None
+
+
+def test_attaching_writes_addresses_and_container_on_the_very_pod() -> None:
+    found = endpoint(pod()).with_spec(ip_networks=("10.0.0.1/32", "fd00::1/128"), container_id="c1")
+    written = {
+        "cni.projectcalico.org/podIP": "10.0.0.1/32",
+        "cni.projectcalico.org/podIPs": "10.0.0.1/32,fd00::1/128",
+        "cni.projectcalico.org/containerID": "c1",
+    }
+    assert attached_patch(found) == {"metadata": {"uid": "u1", "annotations": written}}
+
+
+def test_detaching_empties_the_addresses_if_nobody_wrote_since() -> None:
+    emptied = {"cni.projectcalico.org/podIP": "", "cni.projectcalico.org/podIPs": ""}
+    assert detached_patch(endpoint(pod())) == {
+        "metadata": {"uid": "u1", "resourceVersion": "7", "annotations": emptied}
+    }

@@ -1,0 +1,111 @@
+"""What is the Kubernetes store's own, beside what every store does (tests/datastore/test_store.py)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from datastore.errors import Conflict, Invalid, Unavailable
+from datastore.kinds.ipam import BlockAffinity, IPAMHandle
+from datastore.kinds.node import Node
+from datastore.kinds.pools import IPPool
+from datastore.kube.access import read_access
+from datastore.kube.store import KubeStore
+from datastore.record import CRD
+from datastore.store import Interest
+from tests.kube.bed import Bed
+from tests.kube.control_plane import kubeconfig
+from tests.kube.faulty_proxy import faulty_proxy
+from tests.kube.h2_server import Request, serving
+
+HANDLE = IPAMHandle.make("h", handle_id="h", block={})
+
+
+async def test_a_record_of_ipam_is_flagged_before_it_is_deleted(bed: Bed, tmp_path: Path) -> None:
+    async with faulty_proxy(bed.access(), tmp_path) as proxy:
+        store = KubeStore(proxy.access)
+        stored = await store.create(HANDLE)
+        proxy.requests.clear()
+        await store.delete(stored)
+        path = f"/apis/{CRD}/ipamhandles/h"
+        assert proxy.requests == [f"PUT {path}", f"DELETE {path}"]
+        await store.close()
+
+
+async def test_a_deletion_that_was_begun_is_finished_by_who_creates_anew(bed: Bed) -> None:
+    store = bed.open()
+    stored = await store.create(HANDLE)
+    await store.update(stored.with_spec(deleted=True))
+    again = await store.create(HANDLE)
+    assert again.metadata.uid != stored.metadata.uid and not again.deleted
+    await store.close()
+
+
+async def test_a_write_whose_answer_is_lost_is_done_once(bed: Bed, tmp_path: Path) -> None:
+    async with faulty_proxy(bed.access(), tmp_path) as proxy:
+        store = KubeStore(proxy.access)
+        stored = await store.create(HANDLE)
+        proxy.faults.lose_answers = 1
+        with pytest.raises(Unavailable):
+            await store.update(stored.with_spec(block={"10.0.0.0/26": 1}))
+        now = await store.get(IPAMHandle, "h")
+        assert now.spec.block == {"10.0.0.0/26": 1}
+        with pytest.raises(Conflict):
+            await store.update(stored.with_spec(block={"10.0.0.0/26": 2}))
+        await store.close()
+
+
+async def test_of_a_node_only_calicos_annotations_are_written(bed: Bed) -> None:
+    store = bed.open()
+    stored = await store.create(Node.make("n1"))
+    changed = stored.with_data(IPv4Address="192.0.2.1/24").with_metadata(labels={"mine": "all"})
+    written = await store.update(changed)
+    assert str(written.ipv4) == "192.0.2.1/24"
+    assert "mine" not in written.metadata.labels
+    with pytest.raises(Conflict):
+        await store.update(changed.with_data(IPv4Address="192.0.2.9/24"))
+    await store.close()
+
+
+async def test_a_node_is_neither_created_nor_deleted_here(bed: Bed) -> None:
+    store = KubeStore(bed.access)
+    with pytest.raises(Invalid, match="kubelet"):
+        await store.create(Node.make("n9"))
+    with pytest.raises(Invalid, match="kubectl delete node"):
+        await store.delete(Node.make("n9"))
+    await store.close()
+
+
+async def test_affinities_are_listed_by_their_labels_at_the_server(bed: Bed, tmp_path: Path) -> None:
+    async with faulty_proxy(bed.access(), tmp_path) as proxy:
+        store = KubeStore(proxy.access)
+        await store.list(Interest(BlockAffinity, labels={"projectcalico.org/affinity-type": "host"}))
+        assert "labelSelector=projectcalico.org%2Faffinity-type%3Dhost" in proxy.requests[-1]
+        await store.close()
+
+
+async def test_a_definition_that_the_server_refuses_is_invalid_with_its_reason(bed: Bed) -> None:
+    store = KubeStore(bed.access)
+    stored = await store.create(IPPool.make("a", cidr="10.0.0.0/16", block_size=26))
+    with pytest.raises(Invalid, match="blockSize cannot be changed"):
+        await store.update(stored.with_spec(block_size=28))
+    await store.close()
+
+
+async def test_a_cluster_that_serves_the_new_group_alone_is_written_in_it(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    async def handle(request: Request) -> None:
+        seen.append(request.path)
+        groups = {"groups": [{"name": "projectcalico.org"}]}
+        await request.answer(200, json.dumps(groups if request.path == "/apis" else {"metadata": {}}).encode())
+
+    path = tmp_path / "config"
+    async with serving(handle) as server:
+        path.write_text(json.dumps(kubeconfig(f"http://127.0.0.1:{server.port}")))
+        store = KubeStore(lambda: read_access(str(path)))
+        await store.list(IPPool)
+        await store.close()
+    assert seen == ["/apis", "/apis/projectcalico.org/v3/ippools?limit=500"]

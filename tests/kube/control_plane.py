@@ -1,0 +1,186 @@
+"""A real etcd and kube-apiserver on free ports of the loopback, for any user; ready in a few seconds.
+
+The programs come from `tests.kube.assets`. Nothing survives `stop`: the folder given holds all they write.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from signal import Signals
+from urllib.error import URLError
+
+from tests.kube.assets import program
+
+READY_SECONDS = 120.0
+LOOK_SECONDS = 0.05
+ADMIN_TOKEN = "admin"
+
+
+class ControlPlaneError(Exception):
+    """The API server cannot be used; the message has the end of its log."""
+
+
+@dataclass
+class Program:
+    """One running program of the control plane; its output goes to NAME.log in the folder."""
+
+    name: str
+    command: Sequence[str]
+    folder: Path
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    @property
+    def log(self) -> Path:
+        return self.folder / f"{self.name}.log"
+
+    @property
+    def has_ended(self) -> bool:
+        return self.process is not None and self.process.poll() is not None
+
+    def send(self, number: Signals) -> None:
+        assert self.process
+        self.process.send_signal(number)
+
+    def end(self) -> None:
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+
+
+class ControlPlane:
+    """etcd and the API server of one cluster without nodes."""
+
+    def __init__(self, folder: Path, flags: Sequence[str] = ()) -> None:
+        """flags: more of them for the API server."""
+        self.folder = folder
+        api, etcd, peer = _free_ports(3)
+        self.url = f"https://127.0.0.1:{api}"
+        self.etcd = Program("etcd", _etcd(folder, etcd, peer), folder)
+        self.api_server = Program("kube-apiserver", _api_server(folder, api, etcd, flags), folder)
+
+    @property
+    def certificate(self) -> Path:
+        """The certificate that the API server made for itself."""
+        return self.folder / "certificates" / "apiserver.crt"
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The administrator's."""
+        return self.folder / "kubeconfig"
+
+    def start(self) -> None:
+        """Start both and wait until the API server is ready. Raises ControlPlaneError."""
+        (self.folder / "tokens.csv").write_text(f"{ADMIN_TOKEN},admin,admin,system:masters\n")
+        subprocess.run(
+            ("openssl", "genrsa", "-out", str(self.folder / "accounts.key"), "2048"), check=True, capture_output=True
+        )
+        self.etcd.start()
+        self.api_server.start()
+        self.wait_until_ready()
+        self.kubeconfig.write_text(json.dumps(kubeconfig(self.url, self.certificate)))
+
+    def stop(self) -> None:
+        self.api_server.end()
+        self.etcd.end()
+
+    def restart_api_server(self) -> None:
+        """Kill it and start it anew: every watch ends, and older revisions are gone from its cache."""
+        self.api_server.end()
+        self.api_server.start()
+        self.wait_until_ready()
+
+    def wait_until_ready(self) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        while not self._is_ready():
+            for each in (self.etcd, self.api_server):
+                if each.has_ended or time.monotonic() > deadline:
+                    raise ControlPlaneError(f"start {each.name}: {_end_of(each.log)}")
+            time.sleep(LOOK_SECONDS)
+
+    def _is_ready(self) -> bool:
+        try:
+            context = ssl.create_default_context(cafile=str(self.certificate))
+            request = urllib.request.Request(f"{self.url}/readyz", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
+            with urllib.request.urlopen(request, timeout=5, context=context) as answer:
+                return bool(answer.status == 200)
+        except (URLError, OSError):
+            return False
+
+
+def kubeconfig(url: str, certificate: Path | None = None) -> dict[str, object]:
+    """Return the configuration of a client of an API server, as its administrator."""
+    cluster = {"server": url, **({"certificate-authority": str(certificate)} if certificate else {})}
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "bed",
+        "clusters": [{"name": "bed", "cluster": cluster}],
+        "users": [{"name": "admin", "user": {"token": ADMIN_TOKEN}}],
+        "contexts": [{"name": "bed", "context": {"cluster": "bed", "user": "admin"}}],
+    }
+
+
+@contextmanager
+def running(folder: Path, flags: Sequence[str] = ()) -> Iterator[ControlPlane]:
+    """A ready control plane, stopped at the end, also when it did not get ready."""
+    control_plane = ControlPlane(folder, flags)
+    try:
+        control_plane.start()
+        yield control_plane
+    finally:
+        control_plane.stop()
+
+
+def _etcd(folder: Path, client: int, peer: int) -> list[str]:
+    clients, peers = f"http://127.0.0.1:{client}", f"http://127.0.0.1:{peer}"
+    return [
+        str(program("etcd")),
+        *("--data-dir", str(folder / "etcd"), "--unsafe-no-fsync", "--log-level", "warn"),
+        *("--listen-client-urls", clients, "--advertise-client-urls", clients),
+        *("--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers, "--initial-cluster", f"default={peers}"),
+    ]
+
+
+def _api_server(folder: Path, port: int, etcd: int, flags: Sequence[str]) -> list[str]:
+    key = str(folder / "accounts.key")
+    return [
+        str(program("kube-apiserver")),
+        f"--etcd-servers=http://127.0.0.1:{etcd}",
+        *("--bind-address=127.0.0.1", "--advertise-address=192.0.2.254", f"--secure-port={port}"),
+        f"--cert-dir={folder / 'certificates'}",
+        *(f"--token-auth-file={folder / 'tokens.csv'}", "--authorization-mode=Node,RBAC"),
+        *("--enable-admission-plugins=NodeRestriction", "--disable-admission-plugins=ServiceAccount"),
+        "--service-cluster-ip-range=10.96.0.0/16",
+        "--service-account-issuer=https://kubernetes.default.svc",
+        *(f"--service-account-key-file={key}", f"--service-account-signing-key-file={key}"),
+        *flags,
+    ]
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+def _end_of(log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    return "; ".join(lines[-5:]) or "it wrote nothing"
