@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 from bgp.events import (
     AnnouncedPath,
@@ -30,6 +30,8 @@ from net.prefix import Prefix, pack
 # AS4_PATH and AS4_AGGREGATOR, which a speaker of four-octet AS numbers discards (RFC 6793 §4.1). Where no AS_PATH
 # stands beside it, ExaBGP writes the first, and not in hex.
 _OF_TWO_OCTET_SPEAKERS = (17, 18)
+_WITHDRAWN = "treat-as-withdraw"  # how the error begins for which ExaBGP has made announcements withdrawals
+_SEGMENT_KINDS: Mapping[str, Literal["sequence", "set"]] = {"as-sequence": "sequence", "as-set": "set"}
 
 
 class LineBuffer:
@@ -62,7 +64,8 @@ def event(line: bytes) -> SpeakerEvent | None:
         case {"type": "open", "neighbor": {"address": {"peer": str(peer)}, "direction": "receive", "open": sent}}:
             return _open(peer, sent)
         case {"type": "update", "neighbor": {"address": {"peer": str(peer)}, "message": {"eor": ended}}}:
-            return EndOfRib(peer, ended["afi"])
+            family = next((each for each in FAMILIES if (each, "unicast") == (ended["afi"], ended["safi"])), None)
+            return EndOfRib(peer, family) if family is not None else None
         case {"type": "update", "neighbor": {"address": {"peer": str(peer)}, "message": {"update": update}}}:
             return _update(peer, update)
         case {"type": "refresh", "neighbor": {"address": {"peer": str(peer)}, "route-refresh": asked}}:
@@ -123,6 +126,8 @@ def _update(peer: str, update: Mapping[str, Any]) -> UpdateReceived:
         for route in update.get("withdraw", {}).get(f"{family} unicast", ())
     )
     error = written.get("error")
+    if error is not None and not error.startswith(_WITHDRAWN):
+        error = None  # an attribute was discarded, and the announcements count
     try:
         announced = tuple(_announced(announce, written))
     except (ValueError, LookupError, TypeError, AttributeError):
@@ -164,10 +169,7 @@ def _attributes(next_hop: str, written: Mapping[str, Any]) -> Attributes:
         next_hop=b"" if next_hop == "no-nexthop" else pack(next_hop),
         local_preference=written.get("local-preference"),
         origin=written.get("origin"),
-        as_path=tuple(
-            AsPathSegment("set" if segment["element"] == "as-set" else "sequence", tuple(segment["value"]))
-            for segment in written.get("as-path", {}).values()
-        ),
+        as_path=tuple(map(_segment, written.get("as-path", {}).values())),
         med=written.get("med"),
         communities=tuple((high, low) for high, low in written.get("community", ())),
         large_communities=tuple((a, b, c) for a, b, c in written.get("large-community", ())),
@@ -175,13 +177,26 @@ def _attributes(next_hop: str, written: Mapping[str, Any]) -> Attributes:
         originator_id=pack(written["originator-id"]) if "originator-id" in written else None,
         cluster_list=tuple(map(pack, written.get("cluster-list", ()))),
         atomic_aggregate="atomic-aggregate" in written,
-        aggregator=written.get("aggregator"),
+        aggregator=_aggregator(written.get("aggregator")),
         unknown=tuple(
             UnknownAttribute(*_code_and_flags(name), bytes.fromhex(value.removeprefix("0x")))
             for name, value in written.items()
             if name.startswith("attribute-0x") and _code_and_flags(name)[0] not in _OF_TWO_OCTET_SPEAKERS
         ),
     )
+
+
+def _segment(written: Mapping[str, Any]) -> AsPathSegment:
+    """Raises ValueError: it has AS 0 in it, which makes the whole AS_PATH malformed (RFC 7607 §2)."""
+    numbers = tuple(written["value"])
+    if 0 in numbers:
+        raise ValueError(f"AS_PATH segment {numbers}")
+    return AsPathSegment(_SEGMENT_KINDS[written["element"]], numbers)
+
+
+def _aggregator(written: str | None) -> str | None:
+    """Return the aggregator, without one of AS 0, which does not count (RFC 7607 §2)."""
+    return None if written is None or written.startswith("0:") else written
 
 
 def _code_and_flags(name: str) -> tuple[int, int]:

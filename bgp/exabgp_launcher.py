@@ -34,6 +34,18 @@ COMMANDS_SECONDS = 0.005  # commands worked off per turn of the loop
 MESSAGES_PER_VISIT = 32
 RECONNECT_SECONDS = 5  # the longest pause between two attempts to connect
 
+# Path attributes (RFC 4271 §4.3): the bits of their flags, and by code which of the first two each has.
+OPTIONAL, TRANSITIVE, PARTIAL, EXTENDED_LENGTH = 0x80, 0x40, 0x20, 0x10
+ORIGIN, AS_PATH, NEXT_HOP, LOCAL_PREF, ORIGINATOR_ID, CLUSTER_LIST, MP_REACH, MP_UNREACH = 1, 2, 3, 5, 9, 10, 14, 15
+FLAGS = {
+    **dict.fromkeys((ORIGIN, AS_PATH, NEXT_HOP, LOCAL_PREF, 6), TRANSITIVE),
+    **dict.fromkeys((4, ORIGINATOR_ID, CLUSTER_LIST), OPTIONAL),
+    **dict.fromkeys((7, 8, 16, 17, 18, 25, 32), OPTIONAL | TRANSITIVE),
+}
+OF_INTERNAL_PEERS, OF_TWO_OCTET_PEERS = (LOCAL_PREF, ORIGINATOR_ID, CLUSTER_LIST), (17, 18)
+HOLD_PREFIXES = (MP_REACH, MP_UNREACH)
+SEGMENT_KINDS = (1, 2)  # AS_SET and AS_SEQUENCE; those of confederations come from none of our peers (RFC 5065 §5)
+
 
 class UnknownReleaseError(Exception):
     """This ExaBGP is not the one that the replacements were written for."""
@@ -88,6 +100,7 @@ def patch(commands: int, events: int) -> None:
     """Replace the methods below. Raises UnknownReleaseError before anything was replaced."""
     from exabgp.bgp import timer
     from exabgp.bgp.message import Message  # noqa: F401  (its import order matters to ExaBGP)
+    from exabgp.bgp.message.update.attribute import MPRNLRI, MPURNLRI, Attributes
     from exabgp.bgp.neighbor import Neighbor
     from exabgp.reactor import delay
     from exabgp.reactor.api.processes import Processes
@@ -118,6 +131,9 @@ def patch(commands: int, events: int) -> None:
         (ASYNC, "run", ("self",), run_commands(ASYNC.run)),
         (Processes, "_start", ("self", "process"), use_pipes(commands, events)),
         (delay.Delay, "increase", ("self",), increase_capped(delay.Delay.increase)),
+        (Attributes, "parse", ("self", "data", "direction", "negotiated"), parse_as_rfc_7606(Attributes.parse)),
+        (MPRNLRI, "unpack", ("data", "direction", "negotiated"), ignore_other_families(MPRNLRI.unpack)),
+        (MPURNLRI, "unpack", ("data", "direction", "negotiated"), ignore_other_families(MPURNLRI.unpack)),
     ]
     for owner, name, expected, _ in replacements:
         found = tuple(inspect.signature(getattr(owner, name)).parameters)
@@ -135,6 +151,7 @@ def patch(commands: int, events: int) -> None:
     for module in (timer, delay, cache):
         setattr(module, "time", MonotonicClock)  # noqa: B010  (mypy knows these modules too well)
     response_json.socket = FixedHostName(socket.gethostname())
+    sort_attributes_as_rfc_7606()
 
 
 class MonotonicClock:
@@ -346,6 +363,118 @@ def send_gtsm_ttl(released: Callable[..., None]) -> Callable[..., None]:
             set_sending_ttl(listening, family, address, GTSM_SENDING_TTL)
 
     return listen
+
+
+def sort_attributes_as_rfc_7606() -> None:
+    """Have no attribute that is wrong in itself end a session, but those that hold prefixes (RFC 7606 §3).
+
+    As released ORIGINATOR_ID, CLUSTER_LIST, AS4_PATH, AS4_AGGREGATOR and others do.
+    """
+    from exabgp.bgp.message.update.attribute import Attribute, Attributes
+
+    code = Attribute.CODE
+    withdraw = {*Attributes.TREAT_AS_WITHDRAW, code.ORIGINATOR_ID, code.CLUSTER_LIST, code.PMSI_TUNNEL}
+    discard = {*Attribute.attributes_known} - withdraw - {code.MP_REACH_NLRI, code.MP_UNREACH_NLRI}
+    Attributes.TREAT_AS_WITHDRAW = tuple(sorted(withdraw))
+    Attributes.DISCARD = tuple(sorted(discard))
+    # Of these an empty one is wrong like any other of a wrong length: it is discarded.
+    Attributes.VALID_ZERO = tuple(sorted({*Attributes.VALID_ZERO, *discard}))
+
+
+def parse_as_rfc_7606(released: Callable[..., Any]) -> Callable[..., Any]:
+    """Return Attributes.parse that takes the attributes an UPDATE received has, as `sorted_out` leaves them."""
+    from exabgp.bgp.message.direction import Direction
+    from exabgp.bgp.message.update.attribute.attributes import TreatAsWithdraw
+
+    def parse(attributes: Any, data: bytes, direction: int, negotiated: Any) -> Any:
+        if direction != Direction.IN or negotiated is None:
+            return released(attributes, data, direction, negotiated)
+        external = negotiated.local_as != negotiated.peer_as
+        kept, wrong = sorted_out(data, external=external, four_octets=negotiated.asn4)
+        parsed = released(attributes, kept, direction, negotiated)
+        if wrong is not None:
+            parsed.add(TreatAsWithdraw(wrong))
+        return parsed
+
+    return parse
+
+
+def sorted_out(data: bytes, *, external: bool, four_octets: bool) -> tuple[bytes, int | None]:
+    """Return path attributes without those that do not count, and the code of one that withdraws all announcements.
+
+    What does not count: a second one of a kind (RFC 7606 §3 g), what only internal peers may send (§7.5, 7.9, 7.10),
+    and what only peers with two-octet AS numbers may (RFC 6793 §4.1). Announcements without AS_PATH are withdrawn too
+    (§3 d). An attribute that is longer than the rest is ExaBGP's to judge.
+
+    external: whether the peer is of another AS. four_octets: whether both ends have four-octet AS numbers.
+    """
+    kept, seen, wrong, position = bytearray(), set[int](), None, 0
+    ignored = {*(OF_INTERNAL_PEERS if external else ()), *(OF_TWO_OCTET_PEERS if four_octets else ())}
+    while position < len(data):
+        flags, code, begin, end = attribute_at(data, position)
+        if end > len(data):
+            kept += data[position:]
+            break
+        if code not in ignored and (code not in seen or code in HOLD_PREFIXES):
+            if wrong is None and is_wrong(flags, code, data[begin:end], 4 if four_octets else 2):
+                wrong = code
+            kept.append(flags & ~PARTIAL if FLAGS.get(code) == TRANSITIVE else flags)
+            kept += data[position + 1 : end]
+        seen.add(code)
+        position = end
+    if wrong is None and AS_PATH not in seen and seen & {NEXT_HOP, MP_REACH}:
+        wrong = AS_PATH
+    return bytes(kept), wrong
+
+
+def attribute_at(data: bytes, position: int) -> tuple[int, int, int, int]:
+    """Return flags, code, begin and end of the attribute at a position; one that is cut ends behind the data."""
+    flags = data[position]
+    size = 4 if flags & EXTENDED_LENGTH else 3
+    begin = position + size
+    if begin > len(data):
+        return flags, 0, begin, begin
+    return flags, data[position + 1], begin, begin + int.from_bytes(data[position + 2 : begin])
+
+
+def is_wrong(flags: int, code: int, value: bytes, asn_bytes: int) -> bool:
+    """Whether an attribute withdraws announcements for what ExaBGP as released takes.
+
+    For its flags (RFC 7606 §3 c), as an unknown well-known attribute, an ORIGIN of another length (§7.1), or an AS_PATH
+    (§7.2).
+    """
+    if code in HOLD_PREFIXES:
+        return False
+    if (flags ^ FLAGS.get(code, flags | OPTIONAL)) & (OPTIONAL | TRANSITIVE):
+        return True
+    return (code == ORIGIN and len(value) != 1) or (code == AS_PATH and not is_as_path(value, asn_bytes))
+
+
+def is_as_path(value: bytes, asn_bytes: int) -> bool:
+    """Whether this is a sequence of whole segments of known kinds, none of them empty."""
+    position = 0
+    while position < len(value):
+        if position + 2 > len(value) or value[position] not in SEGMENT_KINDS or not value[position + 1]:
+            return False
+        position += 2 + value[position + 1] * asn_bytes
+    return position == len(value)
+
+
+def ignore_other_families(released: Callable[..., Any]) -> Any:
+    """Return the unpack of MP_REACH_NLRI or MP_UNREACH_NLRI that passes over a family that was not negotiated.
+
+    As released it ends the session, and with it the families that were.
+    """
+
+    def unpack(cls: Any, data: bytes, direction: int, negotiated: Any) -> Any:
+        from exabgp.protocol.family import AFI, SAFI
+
+        family = int.from_bytes(data[:2]), data[2] if len(data) > 2 else 0
+        if negotiated and len(data) > 2 and family not in negotiated.families:
+            return cls(AFI.create(family[0]), SAFI.create(family[1]), [])
+        return released(data, direction, negotiated)
+
+    return classmethod(unpack)
 
 
 class InheritedPipes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import struct
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,8 @@ from bgp.events import (
 from bgp.exabgp_supervisor import ExaBGP
 from bgp.speaker import Attributes, LocalNode, Neighbour, Speaker
 from net.prefix import Prefix, pack
+from tests.bgp.raw_peer import WELL_KNOWN, attribute, raw_peer
+from tests.bgp.raw_peer import update as raw_update
 
 AS = 64512
 
@@ -144,26 +145,12 @@ def gone(number: int) -> Callable[[SpeakerEvent], bool]:
     return lambda event: isinstance(event, PeerDown) and event.peer == address(number)
 
 
-@contextlib.asynccontextmanager
-async def peer(number: int, of: int) -> AsyncIterator[asyncio.StreamWriter]:
+def peer(number: int, of: int) -> contextlib.AbstractAsyncContextManager[asyncio.StreamWriter]:
     """Dial as the plainest BGP speaker there is, and bring the session up."""
-    reader, writer = await asyncio.open_connection(address(of), 179, local_addr=(address(number), 0))
-    capabilities = bytes([1, 4, 0, 1, 0, 1, 65, 4]) + AS.to_bytes(4)
-    options = bytes([2, len(capabilities)]) + capabilities
-    opening = struct.pack("!BHH", 4, AS, 90) + pack(address(number)) + bytes([len(options)]) + options
-    writer.write(message(1, opening) + message(4, b""))
-    await reader.readexactly(19)
-    try:
-        yield writer
-    finally:
-        writer.close()
-
-
-def message(kind: int, body: bytes) -> bytes:
-    return b"\xff" * 16 + struct.pack("!HB", 19 + len(body), kind) + body
+    return raw_peer(address(number), address(of), AS)
 
 
 def update(number: int) -> bytes:
     """Return an UPDATE that announces one prefix, another for each number."""
-    attributes = bytes([0x40, 1, 1, 0, 0x40, 2, 0, 0x40, 3, 4]) + pack(address(2)) + bytes([0x40, 5, 4, 0, 0, 0, 100])
-    return message(2, struct.pack("!HH", 0, len(attributes)) + attributes + bytes([24, 20, number >> 8, number & 255]))
+    mandatory = (attribute(WELL_KNOWN, code, value) for code, value in ((1, b"\0"), (2, b""), (3, pack(address(2)))))
+    return raw_update(b"".join(mandatory), bytes([24, 20, number >> 8, number & 255]))

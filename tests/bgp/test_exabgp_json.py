@@ -131,9 +131,24 @@ def test_an_as4_path_without_an_as_path_is_no_path_and_loses_no_withdrawal() -> 
     assert read.withdrawn == (WithdrawnPath(Prefix.parse("203.0.115.0/24"), 0),)
 
 
+def test_a_discarded_attribute_is_no_error_and_an_aggregator_of_as_0_none() -> None:
+    read = received({"origin": "igp", "error": "discard", "aggregator": "0:192.0.2.7"})
+    assert (read.error, read.announced[0].attributes.aggregator) == (None, None)
+    assert received({"origin": "igp", "aggregator": "7:192.0.2.7"}).announced[0].attributes.aggregator == "7:192.0.2.7"
+
+
+@pytest.mark.parametrize(("afi", "safi", "read"), [("ipv6", "unicast", "ipv6"), ("ipv4", "multicast", None)])
+def test_the_end_of_rib_of_a_family_that_we_do_not_speak_is_none(afi: str, safi: str, read: str | None) -> None:
+    message = {"eor": {"afi": afi, "safi": safi}}
+    line = {"type": "update", "neighbor": {"address": {"peer": "192.0.2.98"}, "message": message}}
+    ended = exabgp_json.event(json.dumps(line).encode())
+    assert (ended.family if isinstance(ended, EndOfRib) else ended) == read
+
+
 @pytest.mark.parametrize(
     "odd",
     [
+        {"as-path": {"0": {"element": "as-sequence", "value": [65001, 0]}}},
         {"attribute-0x63-0xE0": "( 64666 )"},
         {"attribute-0x63-0xE0": None},
         {"community": [1]},

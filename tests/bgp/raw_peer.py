@@ -1,0 +1,52 @@
+"""The plainest BGP speaker there is, which sends whatever bytes it is given, and the bytes of UPDATEs for it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import struct
+from collections.abc import AsyncIterator
+
+from net.prefix import Prefix, pack
+
+OPEN, UPDATE, KEEPALIVE = 1, 2, 4
+WELL_KNOWN, OPTIONAL, BOTH, EXTENDED = 0x40, 0x80, 0xC0, 0x10
+CAPABILITIES = bytes([1, 4, 0, 1, 0, 1, 1, 4, 0, 2, 0, 1])  # IPv4 and IPv6 unicast
+
+
+def message(kind: int, body: bytes) -> bytes:
+    return b"\xff" * 16 + struct.pack("!HB", 19 + len(body), kind) + body
+
+
+def attribute(flags: int, code: int, value: bytes, length: int | None = None) -> bytes:
+    """Return one path attribute; `length` is what it claims, where that is not its length."""
+    claimed = len(value) if length is None else length
+    return bytes([flags, code]) + (struct.pack("!H", claimed) if flags & EXTENDED else bytes([claimed])) + value
+
+
+def networks(*prefixes: str) -> bytes:
+    """Return prefixes as an UPDATE has them."""
+    parsed = map(Prefix.parse, prefixes)
+    return b"".join(bytes([each.length]) + each.packed[: (each.length + 7) // 8] for each in parsed)
+
+
+def update(attributes: bytes = b"", announced: bytes = b"", withdrawn: bytes = b"") -> bytes:
+    lengths = struct.pack("!H", len(withdrawn)), struct.pack("!H", len(attributes))
+    return message(UPDATE, lengths[0] + withdrawn + lengths[1] + attributes + announced)
+
+
+@contextlib.asynccontextmanager
+async def raw_peer(own: str, of: str, asn: int) -> AsyncIterator[asyncio.StreamWriter]:
+    """Dial a speaker from an address of ours, and bring the session up; what it sends is thrown away."""
+    reader, writer = await asyncio.open_connection(of, 179, local_addr=(own, 0))
+    capabilities = CAPABILITIES + bytes([65, 4]) + asn.to_bytes(4)
+    options = bytes([2, len(capabilities)]) + capabilities
+    opening = struct.pack("!BHH", 4, asn, 90) + pack(own)[-4:] + bytes([len(options)]) + options
+    writer.write(message(OPEN, opening) + message(KEEPALIVE, b""))
+    await reader.readexactly(19)
+    reading = asyncio.create_task(reader.read())
+    try:
+        yield writer
+    finally:
+        reading.cancel()
+        writer.close()
