@@ -15,7 +15,7 @@ endif
 ifneq ($(filter test test-kernel lab-ipip,$(MAKECMDGOALS)),)
 DEBIAN += qemu-system-x86 busybox-static kmod
 endif
-ifneq ($(filter test test-runtimes,$(MAKECMDGOALS)),)
+ifneq ($(filter test test-runtimes test-runtimes-short,$(MAKECMDGOALS)),)
 DEBIAN += systemd containerd runc podman iptables busybox-static curl
 DEBIAN += $(if $(shell command -v go),,golang-go)
 endif
@@ -23,7 +23,8 @@ MISSING  := $(shell for p in $(DEBIAN); do \
               [ -n "$$(dpkg-query -W -f='$${db:Status-Status}' $$p 2>/dev/null | grep -x installed)" ] || echo $$p; done)
 INSTALL  := apt-get install -y --no-install-recommends $(MISSING)
 
-.PHONY: kube-assets lab lab-ipip test test-labs test-packages test-runtimes test-kernel lint bench clean setup packages
+.PHONY: kube-assets lab lab-ipip lint bench clean setup packages \
+        test test-labs test-packages test-runtimes test-runtimes-short test-kernel
 .DEFAULT_GOAL := lab
 
 lab: setup
@@ -41,7 +42,7 @@ test-kernel: setup
 # Labs and container runtimes mostly wait and the rest mostly computes, so these parts of the tests run side by side.
 test: lint kube-assets
 	@echo "labs, runtimes and packages are tested side by side; each prints its result at its end, after some minutes"
-	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target test-labs test-packages test-runtimes
+	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target test-labs test-packages test-runtimes-short
 	$(PY) -m felixctl lab run $(SPEC) --json build/lab.json --svg build/lab.svg
 	$(VMRUN) -- $(PY) -m tests.vm.ipip short
 
@@ -61,6 +62,10 @@ test-packages: kube-assets
 # Real container runtimes on plain machines that systemd runs, installed as docs/standalone.md says.
 test-runtimes: setup
 	$(PY) -m pytest -q $(RUNTIMES)
+
+# Without containerd 2, which takes minutes to compile the first time.
+test-runtimes-short: setup
+	$(PY) -m pytest -q $(RUNTIMES) -k "not containerd2"
 
 lint: setup
 	$(VENV)/bin/ruff check .

@@ -45,7 +45,9 @@ class Switch:
         """Give the network namespace of a process an eth0 with this address and a default route."""
         self._ports += 1
         port = f"port{self._ports}"
-        self._ip("link", "add", port, "up", "master", "br0", "type", "veth", "peer", "name", "eth0", "netns", str(pid))
+        hardware = ":".join(["02:00", *(f"{int(part):02x}" for part in address.split("."))])  # a card keeps its own
+        peer = ["peer", "name", "eth0", "netns", str(pid), "address", hardware]
+        self._ip("link", "add", port, "up", "master", "br0", "type", "veth", *peer)
         inside = ["nsenter", "--target", str(pid), "--net", "ip"]
         for command in (f"addr add {address}/24 dev eth0", "link set eth0 up", "route add default via 192.0.2.254"):
             subprocess.run([*inside, *command.split()], check=True)
