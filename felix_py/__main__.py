@@ -39,6 +39,7 @@ from felix_py.edges import Edges
 from felix_py.forwarding import forward
 from felix_py.gc_tuning import apply
 from felix_py.identity import Identity
+from felix_py.node_claim import this_host
 from felix_py.own_node import OwnNode
 from felix_py.pages import StatusPages
 from felix_py.settings import Settings, SettingsError, read_file, settings_from
@@ -148,7 +149,8 @@ async def _serve(settings: Settings) -> None:
             tasks.create_task(agent.run())
             serving = partial(_serve_cni, settings, agent, verbs, notes)
             tasks.create_task(begun_again("serving the container runtime", serving))
-            own_node = OwnNode(agent, partial(_write_node, settings, store, kernel, identity.node))
+            host = this_host(settings.state_dir)
+            own_node = OwnNode(agent, partial(_write_node, settings, store, kernel, identity.node), host)
             tasks.create_task(begun_again("watching over the own Node", own_node.run))
             checking = partial(checks.run_periodically, settings.check_seconds)
             tasks.create_task(begun_again("checking the invariants", checking))

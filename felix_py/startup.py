@@ -6,6 +6,7 @@ node having been quicker.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import logging
@@ -39,6 +40,7 @@ from felix_py.edges import Kernel
 from felix_py.files import read_text, write_text
 from felix_py.identity import Addresses, Identity
 from felix_py.losses import Losses, Note
+from felix_py.node_claim import HostMark, is_free, is_this_host, marked, this_host
 from felix_py.records import read_note
 from felix_py.setting_types import AddressChoice, NodeAddress
 from felix_py.settings import Settings, SettingsError, guid_file, node_name
@@ -100,9 +102,13 @@ def host_interfaces(kernel: Kernel) -> list[HostInterface]:
 async def write_node(
     settings: Settings, store: Store, name: str, interfaces: Sequence[HostInterface]
 ) -> tuple[IPv4Interface | None, IPv6Interface | None]:
-    """Write this node's addresses to its Node; return them."""
+    """Write this node's addresses to its Node; return them. Raises StartupError: another host is that Node."""
+    own = this_host(settings.state_dir)
     for _ in range(ATTEMPTS):
         stored = await found_or_none(store.get(Node, name))
+        if stored is not None and not is_this_host(HostMark.of(stored), own, _is_here(stored, interfaces)):
+            await _claim(store, stored, own)
+            continue
         ipv4 = _address(settings.ip, settings.ip_autodetection_method, 4, stored.ipv4 if stored else None, interfaces)
         ipv6 = _address(settings.ip6, settings.ip6_autodetection_method, 6, stored.ipv6 if stored else None, interfaces)
         if ipv4 is None and ipv6 is None:
@@ -116,11 +122,25 @@ async def write_node(
         with contextlib.suppress(Conflict, AlreadyExists):
             if stored is None:
                 labels = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux"}
-                await store.create(Node.make(name, labels=labels).with_data(**wanted))
-            elif (changed := stored.with_data(**wanted)) != stored:
+                await store.create(marked(Node.make(name, labels=labels).with_data(**wanted), own))
+            elif (changed := marked(stored.with_data(**wanted), own)) != stored:
                 await store.update(changed)
             return ipv4, ipv6
     raise StartupError(f"write the addresses of node {name}: lost {ATTEMPTS} races in a row; is another node so named?")
+
+
+def _is_here(node: Node, interfaces: Iterable[HostInterface]) -> bool:
+    here = {address.ip for interface in interfaces for address in interface.addresses}
+    return any(address is not None and address.ip in here for address in (node.ipv4, node.ipv6))
+
+
+async def _claim(store: Store, held: Node, own: HostMark) -> None:
+    """Take over a Node whose host is gone. Raises StartupError: it lives."""
+    if not await is_free(store, held, own, asyncio.get_running_loop().time):
+        raise StartupError(
+            f"be the node {held.name}: another host with the address {held.ipv4 or held.ipv6} is that node and lives; "
+            "give each host a name of its own (NODENAME); this one takes no part"
+        )
 
 
 def _address(

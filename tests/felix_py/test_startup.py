@@ -15,9 +15,11 @@ from datastore.kinds.ipam import IPAMConfig
 from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool
 from datastore.store import Unreadable
+from felix_py import node_claim
 from felix_py.autodetect import HostInterface
 from felix_py.identity import Addresses, Identity
 from felix_py.losses import Note, RecordKey
+from felix_py.node_claim import marked
 from felix_py.settings import Settings, settings_from
 from felix_py.startup import (
     StartupError,
@@ -35,6 +37,7 @@ from tests.datastore.memory_store import MemoryStore
 from tests.felix_py.fakes import ETH0 as FAKE_ETH0
 from tests.felix_py.fakes import FakeKernel
 from tests.felix_py.node import CALI, node
+from tests.felix_py.test_node_claim import FIRST, Living
 
 ETH0 = HostInterface("eth0", True, (ip_interface("192.0.2.1/24"), ip_interface("fe80::1/64")))
 ETH1 = HostInterface("eth1", True, (ip_interface("198.51.100.1/24"),))
@@ -91,6 +94,7 @@ async def test_no_pool_is_made_beside_one_that_cannot_be_read() -> None:
 
 def settings(folder: Path, **variables: str) -> Settings:
     files = {"CALICO_NODENAME_FILE": str(folder / "nodename"), "FELIX_MTUFILE": str(folder / "mtu")}
+    files["FELIX_STATE_DIR"] = str(folder)
     return settings_from({"NODENAME": "n1", "IP": "autodetect", **files, **variables})
 
 
@@ -171,6 +175,25 @@ async def test_another_nodes_address_ends_the_start_before_anything_is_written(t
 async def test_a_node_without_any_address_ends_the_start(tmp_path: Path) -> None:
     with pytest.raises(StartupError, match="IP and IP6 are both none"):
         await start(settings(tmp_path, IP="none"), MemoryStore(), FakeKernel())
+
+
+async def test_a_host_whose_name_another_one_has_does_not_start_while_that_one_lives(tmp_path: Path) -> None:
+    store = Living(marked(node("n1", "192.0.2.9/24"), FIRST))
+    before = dict(store.objects)
+    with pytest.raises(StartupError, match=r"another host with the address 192\.0\.2\.9/24 is that node and lives"):
+        await start(settings(tmp_path), store, FakeKernel())
+    assert {key: one.to_json()["metadata"]["annotations"] for key, one in store.objects.items()} == {
+        key: one.to_json()["metadata"]["annotations"] for key, one in before.items()
+    }
+
+
+async def test_a_host_that_replaces_another_of_its_name_starts_after_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node_claim, "ANSWER_SECONDS", 0)
+    store = MemoryStore(marked(node("n1", "192.0.2.9/24"), FIRST))
+    await start(settings(tmp_path), store, FakeKernel())
+    assert str((await store.get(Node, "n1")).ipv4) == "192.0.2.1/24"
 
 
 async def test_a_node_written_meanwhile_is_read_again(tmp_path: Path) -> None:
