@@ -13,7 +13,6 @@ from felix_py.status_model import Filtered, FilteredTraffic, NodeTrace
 from net.packet_filter import FilterHit
 from net.prefix import Prefix
 
-NFT = "nft"
 MOST_DOUBTS = 3  # of one node that are shown
 
 
@@ -39,30 +38,21 @@ def _filtered(leg: Leg, trace: NodeTrace, found: Filtered) -> Iterator[Step]:
         text = f"a packet filter drops {what}{but}: {outcome.dropped}"
         repair = _let_pass(leg, outcome.dropped, found.traffic)
         effect = "they are lost on this node, though its routes are right"
-        inspect = Command(node, shown_by(outcome.dropped))
+        inspect = Command(node, outcome.dropped.shown_by)
         yield leg.step(node, "filter", StepState.BROKEN, text, effect, inspect, Command(node, repair))
     for hit in outcome.doubts[:MOST_DOUBTS]:
         text = f"a packet filter may drop some of {what}: {hit}"
-        yield leg.step(node, "filter", StepState.DOUBTFUL, text, inspect=Command(node, shown_by(hit)))
-
-
-def shown_by(hit: FilterHit) -> str:
-    """Return the command that shows the chain."""
-    chain = hit.within or hit.chain
-    return f"nft list chain {hit.table} {chain}" if hit.tool == NFT else f"{hit.tool} -t {hit.table} -S {chain}"
+        yield leg.step(node, "filter", StepState.DOUBTFUL, text, inspect=Command(node, hit.shown_by))
 
 
 def _let_pass(leg: Leg, hit: FilterHit, traffic: FilteredTraffic) -> str:
-    """Return the command by which the attached chain lets these packets pass, before anything drops them."""
     if traffic is FilteredTraffic.TUNNEL:
-        if hit.tool == NFT:
-            return f"nft insert rule {hit.table} {hit.chain} meta l4proto 4 accept"
-        return f"{hit.tool} -t {hit.table} -I {hit.chain} -p 4 -j ACCEPT"
+        return hit.accept(nft="meta l4proto 4", iptables="-p 4")
     source, destination = _network(leg, leg.start.address), _network(leg, leg.goal.address)
-    if hit.tool != NFT:
-        return f"{hit.tool} -t {hit.table} -I {hit.chain} -s {source} -d {destination} -j ACCEPT"
     family = "ip6" if leg.goal.version == 6 else "ip"
-    return f"nft insert rule {hit.table} {hit.chain} {family} saddr {source} {family} daddr {destination} accept"
+    return hit.accept(
+        nft=f"{family} saddr {source} {family} daddr {destination}", iptables=f"-s {source} -d {destination}"
+    )
 
 
 def _network(leg: Leg, address: str) -> str:
@@ -90,14 +80,7 @@ def cut_off_session(leg: Leg, trace: NodeTrace, peer: str) -> Step | None:
             continue
         text = f"a packet filter drops BGP (port 179) with {peer}: {hit}"
         effect = "the session ends when its hold time is over, cannot come up again, and what was learned over it goes"
-        repair = Command(trace.node, _let_bgp_pass(hit))
-        inspect = Command(trace.node, shown_by(hit))
+        repair = Command(trace.node, hit.accept(nft="tcp dport 179", iptables="-p tcp --dport 179"))
+        inspect = Command(trace.node, hit.shown_by)
         return leg.step(trace.node, "session", StepState.BROKEN, text, effect, inspect, repair)
     return None
-
-
-def _let_bgp_pass(hit: FilterHit) -> str:
-    """Return the command that accepts BGP's packets: those to its port and those that answer."""
-    if hit.tool == NFT:
-        return f"nft insert rule {hit.table} {hit.chain} tcp dport 179 accept"
-    return f"{hit.tool} -t {hit.table} -I {hit.chain} -p tcp --dport 179 -j ACCEPT"

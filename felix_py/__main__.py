@@ -17,7 +17,7 @@ from typing import Any
 
 import datastore
 from bgp.client import SidecarClient
-from cni.install import comes_first, conflist, from_template, install_conflist
+from cni.install import conflist, from_template, install_conflist
 from cni.journal import Journal
 from cni.notes import Notes
 from cni.notices import network_notices, pod_notices
@@ -27,7 +27,6 @@ from cni.server import CniServer
 from cni.settings import CniSettings
 from cni.verbs import Verbs
 from datastore.errors import Unavailable
-from datastore.notices import Notice
 from datastore.store import Store
 from felix_py import logs
 from felix_py.agent import Agent
@@ -38,6 +37,7 @@ from felix_py.checks import Checks
 from felix_py.edges import Edges
 from felix_py.forwarding import forward
 from felix_py.gc_tuning import apply
+from felix_py.host_watch import HostWatch
 from felix_py.identity import Identity
 from felix_py.node_claim import this_host
 from felix_py.own_node import OwnNode
@@ -147,7 +147,9 @@ async def _serve(settings: Settings) -> None:
         await stack.enter_async_context(_web(settings, StatusPages(AgentReporter(agent, sidecar.status, checks))))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(agent.run())
-            serving = partial(_serve_cni, settings, agent, verbs, notes)
+            watch = HostWatch(agent, settings.cni_conf_dir)
+            tasks.create_task(begun_again("watching over the host", watch.run))
+            serving = partial(_serve_cni, settings, agent, verbs, notes, watch)
             tasks.create_task(begun_again("serving the container runtime", serving))
             host = this_host(settings.state_dir)
             own_node = OwnNode(agent, partial(_write_node, settings, store, kernel, identity.node), host)
@@ -205,7 +207,7 @@ async def _start(settings: Settings, store: Store, kernel: Rtnetlink, allocator:
             await asyncio.sleep(pause)
 
 
-async def _serve_cni(settings: Settings, agent: Agent, verbs: Verbs, notes: Notes) -> None:
+async def _serve_cni(settings: Settings, agent: Agent, verbs: Verbs, notes: Notes, watch: HostWatch) -> None:
     """Answer the container runtime from the moment that pods can be routed; only then install the conflist."""
     await agent.ready()
     server = CniServer(settings.run_dir / "cni.sock", verbs)
@@ -215,6 +217,7 @@ async def _serve_cni(settings: Settings, agent: Agent, verbs: Verbs, notes: Note
             tasks.create_task(begun_again("cleaning up after pods", verbs.cleanup.run))
             await _prove_that_pods_can_be_attached(agent)
             await _install_conflist(settings, agent)
+            await watch.look()
             log.info("ready: pods may be attached")
     finally:
         await server.stop()
@@ -236,20 +239,11 @@ async def _install_conflist(settings: Settings, agent: Agent) -> None:
     while settings.cni_conf_dir is not None:
         try:
             install_conflist(_network(settings, agent), settings.cni_conf_dir)
-            other = comes_first(settings.cni_conf_dir)
-            agent.log_notices(
-                agent.notices.put("conflist", [_overtaken(settings.cni_conf_dir, other)] if other else [])
-            )
             return
         except OSError as error:
             pause = backoff.next()
             log.error("install the conflist in %s: %s; next try in %.1f s", settings.cni_conf_dir, error, pause)
             await asyncio.sleep(pause)
-
-
-def _overtaken(folder: Path, other: str) -> Notice:
-    reason = f"another configuration comes first in {folder}: {other}"
-    return Notice("Setting", "FELIX_CNICONFDIR", "", reason, "the runtime attaches no pod to this network")
 
 
 def _network(settings: Settings, agent: Agent) -> Mapping[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from bgp.client import SidecarError
 from felix_py.agent import Agent
 from felix_py.encap.ipip import IPIP
+from felix_py.host_watch import called_sessions
 from felix_py.kernel_facts import NAMESPACES, kernel_facts
 from felix_py.next_hops import NextHopKey
 from felix_py.rib import Source, candidates, is_resolved
@@ -33,7 +34,7 @@ from felix_py.status_model import (
     TunnelStatus,
 )
 from kernel.route import RouteSpec, ip_route
-from net.prefix import Prefix, pack, unpack
+from net.prefix import Prefix, unpack
 
 SIDECAR_SECONDS = 2.0  # less than a page may take: one that hangs has its own line in the status
 PREFIXES_AT_ONCE = 100  # looked at before other work of the loop has its turn
@@ -67,6 +68,7 @@ class AgentReporter:
             progress.attach_refused,
             progress.held_back,
             progress.identity,
+            tuple(progress.warnings),
         )
 
     def counts(self) -> AgentCounts:
@@ -87,6 +89,7 @@ class AgentReporter:
             route_repairs=writer.repairs,
             silent_changes=writer.silent_changes,
             held_back=bool(agent.progress.held_back),
+            warnings=len(agent.progress.warnings),
         )
 
     async def status(self) -> AgentStatus:
@@ -124,11 +127,13 @@ class AgentReporter:
         here = [pod for pod in agent.snapshot.endpoints.values() if set(ends).intersection(pod.addresses)]
         pods = {end.packed: pod.device for pod in here for end in ends if end in pod.addresses}
         sidecar, peers = await self._sessions()
-        own = {len(address): address for address in agent.peering.addresses() if address}
-        called = [pack(peer.address) for peer in peers if not peer.is_held_back and "%" not in peer.address]
-        sessions = [(own[len(address)], address) for address in called if len(address) in own]
         kernel = await asyncio.to_thread(
-            kernel_facts, to.packed, from_.packed, pods, namespaces=NAMESPACES, sessions=sessions
+            kernel_facts,
+            to.packed,
+            from_.packed,
+            pods,
+            namespaces=NAMESPACES,
+            sessions=called_sessions(agent.peering.client.speaker),
         )
         return NodeTrace(
             node=agent.identity.node,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from felix_py.status_model import DeviceFacts, Filtered, FilteredTraffic
 from net.ip_route import IpRoute
@@ -78,13 +79,22 @@ def _found(
         yield Filtered(source, destination, traffic, outcome)
 
 
-def filtered_sessions(filters: PacketFilters, sessions: Iterable[tuple[bytes, bytes]]) -> Iterator[Filtered]:
-    """Yield the BGP sessions that are cut off. sessions: this node's address and the peer's.
+class CalledSession(NamedTuple):
+    """A BGP session by who calls whom. port: the one that is called. either: the other side may call as well."""
 
-    Either side may call the other, so a session is cut off where both calls are; where one is, it may be.
-    """
-    for own, peer in sessions:
-        calls = [_call(filters, own, peer, hooks) for hooks in ((SENT, RECEIVED), (RECEIVED, SENT))]
+    own: bytes
+    peer: bytes
+    passive: bool
+    port: int = BGP_PORT
+    either: bool = False
+
+
+def filtered_sessions(filters: PacketFilters, sessions: Iterable[CalledSession]) -> Iterator[Filtered]:
+    """Yield the BGP sessions that are cut off; where the other side may call as well, both calls must be dropped."""
+    for session in sessions:
+        calls = [_call(filters, session, by_us=not session.passive)]
+        if session.either:
+            calls.append(_call(filters, session, by_us=session.passive))
         hits = [call.dropped for call in calls if call.dropped]
         if len(hits) == len(calls):
             outcome = FilterOutcome(hits[0])
@@ -92,15 +102,29 @@ def filtered_sessions(filters: PacketFilters, sessions: Iterable[tuple[bytes, by
             doubts = [*(replace(hit, sure=False) for hit in hits), *(doubt for call in calls for doubt in call.doubts)]
             outcome = FilterOutcome(doubts=tuple(dict.fromkeys(doubts)))
         if outcome != FilterOutcome():
-            yield Filtered(unpack(own), unpack(peer), FilteredTraffic.BGP, outcome)
+            yield Filtered(unpack(session.own), unpack(session.peer), FilteredTraffic.BGP, outcome)
 
 
-def _call(filters: PacketFilters, own: bytes, peer: bytes, hooks: tuple[tuple[Hook, ...], ...]) -> FilterOutcome:
-    """Return what becomes of a call to BGP's port: its first packet at the first hooks, the answer at the others."""
-    calls = hooks[0] is SENT
-    caller, called = (own, peer) if calls else (peer, own)
-    first = Packet(caller, called, None, None, TCP, _EPHEMERAL, BGP_PORT)
-    answer = Packet(called, caller, None, None, TCP, BGP_PORT, _EPHEMERAL, is_answer=True)
+def _call(filters: PacketFilters, session: CalledSession, *, by_us: bool) -> FilterOutcome:
+    """Return what becomes of a call here: of its first packet and of the answer, one is sent, the other received."""
+    caller, called = (session.own, session.peer) if by_us else (session.peer, session.own)
+    first = Packet(caller, called, None, None, TCP, _EPHEMERAL, session.port)
+    answer = Packet(called, caller, None, None, TCP, session.port, _EPHEMERAL, is_answer=True)
+    hooks = (SENT, RECEIVED) if by_us else (RECEIVED, SENT)
     outcomes = [filters.outcome(at, packet) for at, packet in zip(hooks, (first, answer), strict=True)]
     dropped = next((one.dropped for one in outcomes if one.dropped), None)
     return FilterOutcome(dropped, doubts=tuple(doubt for one in outcomes for doubt in one.doubts))
+
+
+def filtered_forwarding(
+    filters: PacketFilters, pod: tuple[bytes, str], other: tuple[bytes, str | None]
+) -> Iterator[Filtered]:
+    """Yield what is dropped between a pod of this node and another address: each with its device, None = any."""
+    (inner, device), (outer, uplink) = pod, other
+    for packet in (
+        Packet(inner, outer, device, uplink),
+        Packet(outer, inner, uplink, device),
+    ):
+        outcome = filters.outcome(FORWARDED, packet)
+        if outcome.dropped:
+            yield Filtered(unpack(packet.source), unpack(packet.destination), FilteredTraffic.ENDS, outcome)

@@ -14,7 +14,7 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-from felix_py.filter_facts import Way, device_towards, filtered_between, filtered_sessions
+from felix_py.filter_facts import CalledSession, Way, device_towards, filtered_between, filtered_sessions
 from felix_py.status_model import DeviceFacts, KernelFacts, NeighbourFacts, Passage, PodFacts
 from kernel.iptables import read_iptables
 from kernel.link_codec import InterfaceAddress, Link, NeighbourEntry
@@ -45,12 +45,12 @@ def kernel_facts(
     from_: bytes,
     pods: Mapping[bytes, str],
     namespaces: Path = NAMESPACES,
-    sessions: Collection[tuple[bytes, bytes]] = (),
+    sessions: Collection[CalledSession] = (),
 ) -> KernelFacts:
     """Return the routes to both addresses, the devices and pods they concern, and what else decides about packets.
 
     pods: the devices of those of the two that are addresses of pods here. namespaces: where those of pods have names.
-    sessions: this node's address and the peer's, of each BGP session. Raises KernelError.
+    sessions: this node's BGP sessions. Raises KernelError.
     """
     other = {to: from_, from_: to}
     with closing(Devices()) as here:

@@ -71,10 +71,11 @@ class StatusPages:
         return text_page(HTTPStatus.OK, "alive\n")  # an agent that cannot answer this is restarted
 
     async def _readiness(self, query: Query) -> Page:
-        missing = self._reporter.progress().missing
-        if missing:
-            return text_page(HTTPStatus.SERVICE_UNAVAILABLE, f"not ready: {'; '.join(missing)}\n")
-        return text_page(HTTPStatus.OK, "ready\n")
+        progress = self._reporter.progress()
+        warnings = "".join(f"warning: {warning}\n" for warning in progress.warnings)
+        if progress.missing:
+            return text_page(HTTPStatus.SERVICE_UNAVAILABLE, f"not ready: {'; '.join(progress.missing)}\n{warnings}")
+        return text_page(HTTPStatus.OK, f"ready\n{warnings}")
 
     async def _metrics(self, query: Query) -> Page:
         return Page(HTTPStatus.OK, CONTENT_TYPE, exposition(self._reporter.counts))

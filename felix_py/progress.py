@@ -21,6 +21,8 @@ class Progress:
     """Why nothing that the datastore says is acted on; "" = it is."""
     identity: str = ""
     """What of this node's Node is not as this host is; "" = nothing."""
+    warnings: tuple[str, ...] = ()
+    """What of this host keeps pods' packets from their way, or pods from this network."""
     _wrote: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def wrote_first(self) -> None:

@@ -20,7 +20,7 @@ UP, HELD_BACK = "up", "held back"
 
 @dataclass(frozen=True, slots=True)
 class AgentProgress:
-    """How far the agent has come since its start."""
+    """How far the agent has come since its start. warnings: what of the host keeps pods' packets from their way."""
 
     fib_read: bool = False
     datastore_in_sync: bool = False
@@ -30,6 +30,7 @@ class AgentProgress:
     attach_refused: str | None = None
     held_back: str = ""
     identity: str = ""
+    warnings: tuple[str, ...] = ()
 
     @property
     def ready(self) -> bool:
@@ -380,3 +381,4 @@ class AgentCounts:
     route_repairs: int = 0
     silent_changes: int = 0
     held_back: bool = False
+    warnings: int = 0

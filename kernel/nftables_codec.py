@@ -13,10 +13,9 @@ from dataclasses import dataclass
 
 from kernel.message import attributes, text
 from kernel.xt_match import action_of, conditions_of
-from net.packet_filter import Action, Chain, Condition, Field, Hook, Rule, device_name
+from net.packet_filter import NFT, Action, Chain, Condition, Field, Hook, Rule, device_name
 
 NETLINK_NETFILTER = 12
-TOOL = "nft"
 _SUBSYSTEM = 10 << 8
 GET_CHAIN, GET_RULE, GET_SET_ELEMENTS = (_SUBSYSTEM | number for number in (4, 7, 13))
 
@@ -55,7 +54,7 @@ class ChainHead:
     def with_rules(self, rules: Iterable[Rule]) -> Chain:
         family, versions = _FAMILIES[self.family]
         return Chain(
-            TOOL, f"{family} {self.table}", self.name, tuple(rules), self.hook, self.priority, self.drops, versions
+            NFT, f"{family} {self.table}", self.name, tuple(rules), self.hook, self.priority, self.drops, versions
         )
 
 

@@ -15,6 +15,7 @@ from net.prefix import Prefix, unpack
 
 DEVICE_NAME_BYTES = 16
 TCP = 6
+NFT = "nft"
 NEW, ESTABLISHED = 8, 2  # bits of a connection's state, as nftables and iptables both have them
 _DEEPEST = 32  # jumps; the kernel allows 16
 
@@ -252,6 +253,21 @@ class FilterHit:
     within: str = ""
     rule: str = ""
     sure: bool = True
+
+    @property
+    def shown_by(self) -> str:
+        """The command that shows the chain."""
+        chain = self.within or self.chain
+        return f"nft list chain {self.table} {chain}" if self.tool == NFT else f"{self.tool} -t {self.table} -S {chain}"
+
+    def accept(self, *, nft: str, iptables: str) -> str:
+        """Return the command by which the attached chain accepts packets before anything drops them.
+
+        The packets are given in the words of both tools.
+        """
+        if self.tool == NFT:
+            return f"nft insert rule {self.table} {self.chain} {nft} accept"
+        return f"{self.tool} -t {self.table} -I {self.chain} {iptables} -j ACCEPT"
 
     def __str__(self) -> str:
         within = f", from there in chain {self.within}" if self.within else ""

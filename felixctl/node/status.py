@@ -27,6 +27,7 @@ def report(status: AgentStatus, now: float) -> str:
             f"{_agent(status)}\n",
             _family(4, [peer for peer in peers if ":" not in peer.address], now),
             _family(6, [peer for peer in peers if ":" in peer.address], now),
+            _section("Of this host, in the way", status.progress.warnings, Colour.BAD),
             _held_back(peers),
             _refused(peers),
             _not_obeyed(status.notices),
@@ -39,7 +40,8 @@ def _agent(status: AgentStatus) -> str:
     own_as = f", AS {status.as_number}" if status.as_number else ""
     lines = [f"felix-py {status.version}".strip() + f" is running on {status.node}{own_as}."]
     if not status.ready:
-        lines.append(painted("It is not ready yet: no pod can be attached.", Colour.DOUBTFUL))
+        reasons = "; ".join(status.progress.missing)
+        lines.append(painted(f"It is not ready, and no pod can be attached: {reasons}.", Colour.DOUBTFUL))
     if not status.sidecar.connected:
         problem = status.sidecar.problem or "it does not answer"
         lines.append(painted(f"Its BGP sidecar is not connected: {problem}.", Colour.BAD))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from explain.filters import cut_off_session, filtered_packets, shown_by
+from explain.filters import cut_off_session, filtered_packets
 from explain.step import StepState
 from felix_py.status_model import Filtered, FilteredTraffic, NodeTrace
 from net.packet_filter import FilterHit, FilterOutcome
@@ -133,10 +133,6 @@ def test_the_repair_of_a_session_lets_calls_to_bgps_port_pass(hit: FilterHit, re
     step = cut_off_session(cluster.leg(), cluster.n1, "192.0.2.2")
     assert step and step.repair and step.repair.line == repair
     assert cut_off_session(cluster.leg(), cluster.n1, "192.0.2.3") is None
-
-
-def test_the_command_that_shows_a_chain_names_the_one_with_the_rule() -> None:
-    assert shown_by(LEGACY).endswith("-S OWN")
 
 
 def test_a_trace_of_an_older_agent_has_no_filters() -> None:

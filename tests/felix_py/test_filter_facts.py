@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from felix_py.filter_facts import Way, device_towards, filtered_between, filtered_sessions
+from felix_py.filter_facts import (
+    CalledSession,
+    Way,
+    device_towards,
+    filtered_between,
+    filtered_forwarding,
+    filtered_sessions,
+)
 from felix_py.status_model import DeviceFacts, Filtered, FilteredTraffic
 from net.ip_route import IpHop, IpRoute
 from net.packet_filter import Action, Chain, Condition, Field, Hook, PacketFilters, Rule
@@ -92,18 +99,33 @@ def port(looked_at: Field) -> Rule:
     return Rule((Condition(looked_at, ((b"\0\xb3", b"\0\xb3"),)),), Action.DROP)
 
 
-def sessions(*chains: Chain) -> list[Filtered]:
-    return list(filtered_sessions(PacketFilters(chains), [(pack(OWN), pack(PEER))]))
+def sessions(*chains: Chain, passive: bool = False, either: bool = False) -> list[Filtered]:
+    session = CalledSession(pack(OWN), pack(PEER), passive, either=either)
+    return list(filtered_sessions(PacketFilters(chains), [session]))
 
 
-def test_a_session_is_cut_off_where_neither_side_can_call_the_other() -> None:
-    both = chain(Hook.INPUT, port(Field.DESTINATION_PORT), port(Field.SOURCE_PORT), drops=False)
-    (cut_off,) = sessions(both)
+CALLS_IN = chain(Hook.INPUT, port(Field.DESTINATION_PORT), drops=False)
+ANSWERS_IN = chain(Hook.INPUT, port(Field.SOURCE_PORT), drops=False)
+
+
+def test_a_session_is_cut_off_where_the_call_or_its_answer_is_dropped() -> None:
+    (cut_off,) = sessions(ANSWERS_IN)
     assert (cut_off.traffic, cut_off.source, cut_off.destination) == (FilteredTraffic.BGP, OWN, PEER)
     assert cut_off.outcome.dropped and cut_off.outcome.dropped.chain == "input"
+    assert sessions(CALLS_IN, passive=True) and sessions(chain(Hook.OUTPUT), passive=True)
+    assert sessions(CALLS_IN) == [] == sessions(ANSWERS_IN, passive=True), "the calls of the other side are not made"
 
 
-def test_a_session_that_one_side_can_still_call_is_in_doubt_only() -> None:
-    (doubt,) = sessions(chain(Hook.INPUT, port(Field.DESTINATION_PORT), drops=False))
+def test_where_either_side_may_call_one_dropped_call_is_a_doubt() -> None:
+    (doubt,) = sessions(CALLS_IN, either=True)
     assert doubt.outcome.dropped is None and len(doubt.outcome.doubts) == 1
-    assert sessions() == []
+    (cut_off,) = sessions(CALLS_IN, ANSWERS_IN, either=True)
+    assert cut_off.outcome.dropped
+    assert sessions(either=True) == []
+
+
+def test_forwarding_is_asked_about_in_both_directions() -> None:
+    drops = PacketFilters((chain(Hook.FORWARD),))
+    found = list(filtered_forwarding(drops, (pack(A), "cali1"), (pack(B), None)))
+    assert [(one.source, one.destination) for one in found] == [(A, B), (B, A)]
+    assert list(filtered_forwarding(PacketFilters(), (pack(A), "cali1"), (pack(B), None))) == []

@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 import pytest
 
+from felix_py.filter_facts import CalledSession
 from felix_py.kernel_facts import NAMESPACES, kernel_facts
 from felix_py.status_model import DeviceFacts, FilteredTraffic, KernelFacts, NeighbourFacts
 from kernel.netns import inside
@@ -156,8 +157,9 @@ def test_packet_filters_of_every_kind_are_asked(node: Namespace) -> None:
 
 def test_sessions_are_asked_about_with_the_addresses_given(node: Namespace) -> None:
     node.run("iptables-legacy", "-P", "INPUT", "DROP")
+    session = CalledSession(pack("192.0.2.1"), pack("192.0.2.2"), passive=True)
     with inside(node.descriptor):
-        found = kernel_facts(pack("10.65.2.1"), POD, {}, NAMESPACES, [(pack("192.0.2.1"), pack("192.0.2.2"))])
+        found = kernel_facts(pack("10.65.2.1"), POD, {}, NAMESPACES, [session])
     node.run("iptables-legacy", "-P", "INPUT", "ACCEPT")
     assert [(one.traffic, one.destination) for one in found.filtered] == [(FilteredTraffic.BGP, "192.0.2.2")]
 

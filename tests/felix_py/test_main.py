@@ -137,3 +137,20 @@ def test_a_changed_mtu_of_the_uplink_is_that_of_new_pods_without_a_restart(names
         while (found := (tmp_path / "mtu").read_text()) != "1300":
             assert time.monotonic() < deadline, found
             time.sleep(0.01)
+
+
+def test_another_network_that_the_runtime_takes_first_is_in_log_and_readiness(namespace: str, tmp_path: Path) -> None:
+    folder = tmp_path / "net.d"
+    folder.mkdir()
+    (folder / "05-bridge.conflist").write_text("{}")
+    process = agent(namespace, tmp_path, FELIX_CNICONFDIR=str(folder))
+    try:
+        assert process.stdout is not None
+        lines: list[str] = []
+        while not lines or "ready: pods may be attached" not in lines[-1]:
+            lines.append(process.stdout.readline())
+            assert lines[-1], lines
+    finally:
+        process.kill()
+        process.wait()
+    assert f"another configuration comes first in {folder}: 05-bridge.conflist" in "".join(lines)

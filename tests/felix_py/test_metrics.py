@@ -23,6 +23,7 @@ def test_these_are_all_the_metrics_there_are() -> None:
         "felix_ready gauge",
         "felix_sidecar_connected gauge",
         "felix_datastore_held_back gauge",
+        "felix_host_warnings gauge",
         "felix_invariants_violated gauge",
         "felix_notices gauge",
         "felix_route_puts_total counter",
@@ -44,4 +45,4 @@ def test_notices_are_counted_by_kind() -> None:
 
 
 def test_each_metric_says_what_it_counts() -> None:
-    assert sum(line.startswith("# HELP") and len(line.split()) > 4 for line in lines()) == 15
+    assert sum(line.startswith("# HELP") and len(line.split()) > 4 for line in lines()) == 16

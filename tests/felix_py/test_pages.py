@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
 
@@ -99,6 +99,14 @@ async def test_readiness_names_what_it_waits_for(path: str) -> None:
     assert page.status == HTTPStatus.SERVICE_UNAVAILABLE
     assert await text(page) == "not ready: the datastore is not in sync; the first routes are not written\n"
     assert (await ask(FakeReporter(), path)).status == HTTPStatus.OK
+
+
+async def test_readiness_names_what_of_the_host_is_in_the_way_and_is_not_lost_by_it() -> None:
+    page = await ask(FakeReporter(reached=replace(READY, warnings=("another configuration comes first",))), "/readyz")
+    assert (page.status, await text(page)) == (
+        HTTPStatus.OK,
+        "ready\nwarning: another configuration comes first\n",
+    )
 
 
 async def test_a_sidecar_that_is_away_does_not_make_a_node_unready() -> None:

@@ -160,3 +160,12 @@ def test_conditions_are_written_as_nftables_writes_them() -> None:
         str(Condition(Field.DESTINATION_PORT, ((b"\0\x50", b"\0\x5a"), (b"\1\xbb", b"\1\xbb")))): "dport {80-90, 443}",
     }
     assert list(texts) == list(texts.values())
+
+
+def test_a_hit_names_the_commands_that_show_the_chain_and_let_packets_pass() -> None:
+    hit = FilterHit("nft", "ip f", "forward", within="own")
+    assert hit.shown_by == "nft list chain ip f own"
+    assert hit.accept(nft="tcp dport 179", iptables="") == "nft insert rule ip f forward tcp dport 179 accept"
+    legacy = FilterHit("iptables-legacy", "raw", "PREROUTING")
+    assert legacy.shown_by == "iptables-legacy -t raw -S PREROUTING"
+    assert legacy.accept(nft="", iptables="-p 4") == "iptables-legacy -t raw -I PREROUTING -p 4 -j ACCEPT"

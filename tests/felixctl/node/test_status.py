@@ -95,9 +95,21 @@ def test_problems_are_printed_as_sentences() -> None:
         sidecar={"connected": False, "problem": "no such socket"},
         invariants={"checked": 8, "violated": [{"number": 3, "text": "block 10.65.1.0/26 has two affinities"}]},
     )
-    assert "It is not ready yet" in printed
+    assert "It is not ready, and no pod can be attached: the kernel's routes have not been read;" in printed
     assert "Its BGP sidecar is not connected: no such socket." in printed
     assert "Violated: invariant 3, block 10.65.1.0/26 has two affinities" in printed
+
+
+def test_a_node_that_is_not_ready_says_what_it_waits_for() -> None:
+    progress = {"fib_read": True, "datastore_in_sync": True, "first_write": True, "identity": "n1 has no Node"}
+    printed = report(ready=False, progress=progress)
+    assert "It is not ready, and no pod can be attached: n1 has no Node.\n" in printed
+
+
+def test_what_of_the_host_is_in_the_way_is_listed() -> None:
+    printed = report(progress={"warnings": ["a packet filter drops", "another configuration comes first"]})
+    assert "Of this host, in the way:\n  a packet filter drops\n  another configuration comes first\n" in printed
+    assert "in the way" not in report()
 
 
 def test_a_problem_of_the_sidecar_is_shown() -> None:
