@@ -16,11 +16,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from cni.configurations import BINARY, CONFLIST, first_of
 from cni.files import replace
 from cni.protocol import NetworkConfig
 
-BINARY = "felix"
-CONFLIST = "10-felix.conflist"
 KEPT = CONFLIST + ".before"
 
 log = logging.getLogger("cni.install")
@@ -88,8 +87,7 @@ def from_template(text: str, *, node: str, mtu: int) -> dict[str, Any]:
 
 def comes_first(folder: Path) -> str | None:
     """Return the name of another network's file that a runtime takes instead of ours, for it sorts first."""
-    names = sorted(path.name for path in folder.glob("*") if path.suffix in {".conf", ".conflist", ".json"})
-    return names[0] if names and names[0] != CONFLIST else None
+    return first_of(path.name for path in folder.glob("*"))
 
 
 def install_shim(source: Path, folder: Path = Path("/opt/cni/bin")) -> Path:

@@ -121,10 +121,7 @@ def filtered_forwarding(
 ) -> Iterator[Filtered]:
     """Yield what is dropped between a pod of this node and another address: each with its device, None = any."""
     (inner, device), (outer, uplink) = pod, other
-    for packet in (
-        Packet(inner, outer, device, uplink),
-        Packet(outer, inner, uplink, device),
-    ):
-        outcome = filters.outcome(FORWARDED, packet)
+    for source, destination, came_by, leaves_by in ((inner, outer, device, uplink), (outer, inner, uplink, device)):
+        outcome = filters.outcome(FORWARDED, Packet(source, destination, came_by, leaves_by))
         if outcome.dropped:
-            yield Filtered(unpack(packet.source), unpack(packet.destination), FilteredTraffic.ENDS, outcome)
+            yield Filtered(unpack(source), unpack(destination), FilteredTraffic.ENDS, outcome)

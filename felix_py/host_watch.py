@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from bgp.speaker import Speaker
-from cni.install import CONFLIST, comes_first
+from cni.configurations import CONFLIST
+from cni.install import comes_first
 from cni.pod_network import ANYWHERE
 from felix_py.agent import Agent
 from felix_py.filter_facts import CalledSession, filtered_forwarding, filtered_sessions

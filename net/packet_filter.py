@@ -72,10 +72,10 @@ class Action(StrEnum):
 class Packet:
     """The first packet of a connection, or an answer to it. Devices: None = not known, "" = there is none.
 
-    protocol and ports: None = any.
+    source, protocol and ports: None = any.
     """
 
-    source: bytes
+    source: bytes | None
     destination: bytes
     came_by: str | None = ""
     leaves_by: str | None = ""

@@ -58,17 +58,28 @@ def checksystem(
         Path | None,
         typer.Option("--kernel-config", metavar="FILE", help="The kernel's configuration, if it is somewhere else."),
     ] = None,
+    conf_dir: Annotated[
+        str,
+        typer.Option(
+            "--cni-conf-dir",
+            envvar="FELIX_CNICONFDIR",
+            metavar="DIR",
+            help="Where the agent writes the network's configuration for the container runtime.",
+        ),
+    ] = "/etc/cni/net.d",
 ) -> None:
     """Check that this system has what felix-py needs, and show what each thing is needed for.
 
-    Nothing is changed and root is not needed. Ends with 1 if something is missing that every node needs.
+    The kernel, sysctls and programs; our CNI plugin, whether the container runtime takes our configuration, and whether
+    a packet filter drops what pods send. Nothing is changed; without root the packet filters are not read. Ends with 1
+    if something that every node needs is missing or wrong, but for what the agent sets itself.
 
     [dim]$[/dim] felixctl node checksystem
     """
     from felixctl.node import requirements
     from felixctl.node.read_system import read_system
 
-    found = read_system(kernel_config)
+    found = read_system(kernel_config, conf_dir=conf_dir)
     show(requirements.report(found))
     if any(finding.fails for finding in requirements.findings(found)):
         raise typer.Exit(FAILED)

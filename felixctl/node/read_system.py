@@ -8,16 +8,38 @@ from __future__ import annotations
 import gzip
 import os
 import shutil
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
+from cni.configurations import BINARY
+from felix_py.kernel_facts import packet_filters
 from felixctl.errors import CommandError
 from felixctl.node import requirements
 from felixctl.node.requirements import System
+from felixctl.node.runtime_requirements import (
+    SOCKETS,
+    USUAL_CONF_DIR,
+    USUAL_PLUGIN_DIR,
+    HostFiles,
+    Runtime,
+    containerd,
+    crio,
+    podman,
+)
+from kernel.links import Devices
+from kernel.netlink import KernelError
+from net.packet_filter import PacketFilters
 
 
-def read_system(config: Path | None = None, root: Path = Path("/")) -> System:
-    """Return what this node has. Raises CommandError: the named kernel configuration can't be read."""
+def read_system(config: Path | None = None, root: Path = Path("/"), conf_dir: str = USUAL_CONF_DIR) -> System:
+    """Return what this node has. conf_dir: where the agent writes the network's configuration.
+
+    Raises CommandError: the named kernel configuration can't be read.
+    """
     release = os.uname().release
     modules = root / "lib/modules" / release
     loadable = requirements.module_names(_lines(modules / "modules.dep"))
@@ -31,7 +53,61 @@ def read_system(config: Path | None = None, root: Path = Path("/")) -> System:
         sysctls={one.path: text for one in requirements.SYSCTLS if (text := _text(root / "proc/sys" / one.path))},
         programs={one.name for one in requirements.PROGRAMS if shutil.which(one.name)}
         | {one.name for one in requirements.LIBRARIES if find_spec(one.name)},
+        fixed_sysctls=_is_read_only(root / "proc/sys/net"),
+        host=_host(root, conf_dir),
     )
+
+
+def _is_read_only(path: Path) -> bool:
+    try:
+        return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
+
+
+def _host(root: Path, conf_dir: str) -> HostFiles:
+    plugin = root / USUAL_PLUGIN_DIR.lstrip("/") / BINARY
+    folder = root / conf_dir.lstrip("/")
+    return HostFiles(
+        conf_dir,
+        plugin=plugin.is_file() and os.access(plugin, os.X_OK),
+        configurations=tuple(path.name for path in folder.iterdir()) if _may_list(folder) else None,
+        runtimes=tuple(_runtimes(root)),
+        filters=_filters(),
+    )
+
+
+def _may_list(folder: Path) -> bool:
+    return folder.is_dir() and os.access(folder, os.R_OK | os.X_OK)
+
+
+def _runtimes(root: Path) -> Iterator[Runtime]:
+    if (root / SOCKETS["containerd"]).exists():
+        yield containerd(_toml(root / "etc/containerd/config.toml"))
+    if (root / SOCKETS["CRI-O"]).exists():
+        yield crio(_toml(root / "etc/crio/crio.conf"))
+    if root == Path("/") and shutil.which("podman"):
+        yield podman(_toml(root / "etc/containers/containers.conf"))
+
+
+def _toml(path: Path) -> Mapping[str, Any]:
+    """Return a configuration file; an empty one where it cannot be read: the program's own defaults count then."""
+    try:
+        return tomllib.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def _filters() -> PacketFilters | None:
+    """Return the packet filters of the network namespace this runs in; None without the right to read them."""
+    if os.geteuid() != 0:
+        return None
+    with closing(Devices()) as devices:
+        try:
+            names = {index: link.name for index, link in devices.links().items()}
+        except KernelError as error:
+            return PacketFilters(unread=(str(error),))
+    return packet_filters(names)
 
 
 def _options(config: Path | None, root: Path, release: str) -> dict[str, str] | None:

@@ -7,19 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
+from felixctl.node import runtime_requirements
+from felixctl.node.findings import Availability, Finding
+from felixctl.node.runtime_requirements import HostFiles
 from felixctl.tables import plain
-
-
-class Availability(StrEnum):
-    """Whether a node has what it needs."""
-
-    PRESENT = "there"
-    LOADABLE = "loads when needed"
-    MISSING = "MISSING"
-    WRONG = "WRONG"
-    UNKNOWN = "not known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +32,8 @@ class Sysctl:
     accepted: tuple[str, ...]
     purpose: str
     required: bool = False
+    by_agent: bool = False
+    """The agent sets it where pods need it."""
 
     @property
     def name(self) -> str:
@@ -67,8 +61,8 @@ FEATURES = (
     KernelFeature("user namespaces", "USER_NS", None, "felixctl lab without root"),
 )
 SYSCTLS = (
-    Sysctl("net/ipv4/ip_forward", ("1",), "packets between pods and other nodes", required=True),
-    Sysctl("net/ipv6/conf/all/forwarding", ("1",), "the same for IPv6 pods"),
+    Sysctl("net/ipv4/ip_forward", ("1",), "packets between pods and other nodes", True, by_agent=True),
+    Sysctl("net/ipv6/conf/all/forwarding", ("1",), "the same for IPv6 pods", by_agent=True),
     Sysctl("net/ipv4/conf/all/rp_filter", ("0", "2"), "pods whose replies take another path than the requests"),
 )
 PROGRAMS = (
@@ -84,6 +78,9 @@ LIBRARIES = (
 )
 
 
+NOTHING_KNOWN = HostFiles()
+
+
 @dataclass(frozen=True, slots=True)
 class System:
     """What was read of one node."""
@@ -96,21 +93,9 @@ class System:
     sysctls: Mapping[str, str] | None = None
     programs: Collection[str] = ()
     """Programs and libraries that were found."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One requirement, and whether the node has it."""
-
-    name: str
-    state: Availability
-    purpose: str
-    required: bool
-    detail: str = ""
-
-    @property
-    def fails(self) -> bool:
-        return self.required and self.state in (Availability.MISSING, Availability.WRONG)
+    fixed_sysctls: bool = False
+    """Nobody here can set sysctls: /proc/sys is mounted read-only."""
+    host: HostFiles = NOTHING_KNOWN
 
 
 def options(text: str) -> dict[str, str]:
@@ -129,7 +114,8 @@ def findings(system: System) -> list[Finding]:
     """Return every requirement with its state, in the order in which they are listed."""
     return [
         *(Finding(one.name, _feature(one, system), one.purpose, one.required) for one in FEATURES),
-        *(_sysctl(one, system.sysctls or {}) for one in SYSCTLS),
+        *(_sysctl(one, system.sysctls or {}, system.fixed_sysctls) for one in SYSCTLS),
+        *runtime_requirements.findings(system.host),
         *(_dependency(one, system.programs) for one in (*LIBRARIES, *PROGRAMS)),
     ]
 
@@ -151,12 +137,16 @@ def _feature(feature: KernelFeature, system: System) -> Availability:
             return Availability.MISSING
 
 
-def _sysctl(sysctl: Sysctl, read: Mapping[str, str]) -> Finding:
+def _sysctl(sysctl: Sysctl, read: Mapping[str, str], fixed: bool) -> Finding:
     value = read.get(sysctl.path)
     if value in sysctl.accepted:
         return Finding(sysctl.name, Availability.PRESENT, sysctl.purpose, sysctl.required)
+    if value is not None and sysctl.by_agent and not fixed:
+        detail = f"it is {value}"
+        return Finding(sysctl.name, Availability.BY_AGENT, sysctl.purpose, sysctl.required, detail)
     state, found = (Availability.MISSING, "absent") if value is None else (Availability.WRONG, value)
-    advice = f"it is {found}; set {sysctl.name}={sysctl.accepted[-1]}"
+    by_hand = " on the host: /proc/sys is mounted read-only here" if fixed else ""
+    advice = f"it is {found}; set {sysctl.name}={sysctl.accepted[-1]}{by_hand}"
     return Finding(sysctl.name, state, sysctl.purpose, sysctl.required, advice)
 
 
@@ -181,7 +171,10 @@ def _verdict(found: Sequence[Finding], system: System) -> Iterator[str]:
     if system.options is None:
         yield "The kernel's configuration is neither in /proc/config.gz nor in /boot; name it by --kernel-config.\n"
     if failing:
-        yield "".join(f"{one.state.capitalize()}: {one.name}, for {one.purpose}.\n" for one in failing)
+        yield "".join(
+            f"{one.state.capitalize()}: {one.name}, for {one.purpose}{one.detail and f'; {one.detail}'}.\n"
+            for one in failing
+        )
         yield "This system can't run felix-py yet.\n"
     else:
         yield "This system can run felix-py.\n"

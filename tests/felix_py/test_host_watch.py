@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bgp.speaker import LocalNode, Neighbour, Speaker
-from cni.install import CONFLIST
+from cni.configurations import CONFLIST
 from felix_py.filter_facts import CalledSession
 from felix_py.host_watch import HostWatch, called_sessions
 from net.packet_filter import Action, Chain, Condition, Field, Hook, PacketFilters, Rule, device_name

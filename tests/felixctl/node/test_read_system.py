@@ -7,8 +7,11 @@ import os
 from pathlib import Path
 
 from felixctl.node import read_system
-from felixctl.node.requirements import Availability
+from felixctl.node.findings import Availability
+from felixctl.node.runtime_requirements import Runtime
+from kernel.netns import inside
 from tests.felixctl.node.test_requirements import state
+from tests.kernel.netns import namespace
 
 
 def test_modules_are_found_in_the_files_of_depmod(tmp_path: Path) -> None:
@@ -25,3 +28,35 @@ def test_modules_are_found_in_the_files_of_depmod(tmp_path: Path) -> None:
         Availability.PRESENT,
         Availability.MISSING,
     ]
+
+
+def test_shim_configurations_and_runtimes_are_found_where_they_are(tmp_path: Path) -> None:
+    files = {
+        "opt/cni/bin/felix": "",
+        "etc/cni/net.d/10-felix.conflist": "{}",
+        "run/containerd/containerd.sock": "",
+        "etc/containerd/config.toml": '[plugins."io.containerd.grpc.v1.cri".cni]\nconf_dir = "/etc/cni/other"\n',
+        "run/crio/crio.sock": "",
+        "etc/crio/crio.conf": "not TOML",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / "opt/cni/bin/felix").chmod(0o755)
+    host = read_system.read_system(root=tmp_path).host
+    assert (host.plugin, host.configurations) == (True, ("10-felix.conflist",))
+    assert host.runtimes == (Runtime("containerd", "/etc/cni/other"), Runtime("CRI-O"))
+
+
+def test_without_any_of_them_nothing_is_claimed(tmp_path: Path) -> None:
+    host = read_system.read_system(root=tmp_path).host
+    assert (host.plugin, host.configurations, host.runtimes) == (False, None, ())
+
+
+def test_packet_filters_are_those_of_this_network_namespace(tmp_path: Path) -> None:
+    with namespace("filters") as here:
+        here.run("iptables-legacy", "-P", "FORWARD", "DROP")
+        with inside(here.descriptor):
+            found = read_system.read_system(root=tmp_path)
+    assert state(found, "packet filters, forwarding") is Availability.WRONG
+    assert state(found, "packet filters, BGP") is Availability.PRESENT
