@@ -26,7 +26,7 @@ from ipaddress import (
 from typing import Any
 
 from datastore.cas import ATTEMPTS, found_or_none
-from datastore.errors import AlreadyExists, Conflict, Unavailable
+from datastore.errors import AlreadyExists, BadRecord, Conflict, Unavailable
 from datastore.fields import Interface
 from datastore.kinds.bgp import BGPConfiguration
 from datastore.kinds.cluster import ClusterInformation, FelixConfiguration
@@ -65,7 +65,11 @@ async def start(settings: Settings, store: Store, kernel: Kernel) -> Identity:
         raise StartupError(str(error)) from None
     await _require_same_cluster(settings, store)
     interfaces = host_interfaces(kernel)
-    ipv4, ipv6 = await write_node(settings, store, name, interfaces)
+    try:
+        ipv4, ipv6 = await write_node(settings, store, name, interfaces)
+    except BadRecord as unread:  # pods that run must not pay for it: what the Node says is asked for later
+        log.error("%s; the agent starts with this host's addresses and leaves the Node as it is", unread)
+        ipv4, ipv6 = addresses_for(settings, None, interfaces)
     await _make_defaults(settings, store, [address for i in interfaces for address in i.addresses])
     write_text(settings.nodename_file, name)
     log.info("this is node %s with %s", name, " and ".join(str(a) for a in (ipv4, ipv6) if a))
@@ -109,12 +113,7 @@ async def write_node(
         if stored is not None and not is_this_host(HostMark.of(stored), own, _is_here(stored, interfaces)):
             await _claim(store, stored, own)
             continue
-        ipv4 = _address(settings.ip, settings.ip_autodetection_method, 4, stored.ipv4 if stored else None, interfaces)
-        ipv6 = _address(settings.ip6, settings.ip6_autodetection_method, 6, stored.ipv6 if stored else None, interfaces)
-        if ipv4 is None and ipv6 is None:
-            raise StartupError(f"find the addresses of node {name}: IP and IP6 are both none; nothing could be routed")
-        assert ipv4 is None or isinstance(ipv4, IPv4Interface)
-        assert ipv6 is None or isinstance(ipv6, IPv6Interface)
+        ipv4, ipv6 = addresses_for(settings, stored, interfaces)
         known = {stored.ipv4, stored.ipv6} if stored else set()
         if not settings.disable_node_ip_check and {ipv4, ipv6} - known - {None}:  # what we had already is ours
             refuse_duplicates(name, (ipv4, ipv6), (await store.list(Node)).objects)
@@ -127,6 +126,22 @@ async def write_node(
                 await store.update(changed)
             return ipv4, ipv6
     raise StartupError(f"write the addresses of node {name}: lost {ATTEMPTS} races in a row; is another node so named?")
+
+
+def addresses_for(
+    settings: Settings, stored: Node | None, interfaces: Sequence[HostInterface]
+) -> tuple[IPv4Interface | None, IPv6Interface | None]:
+    """Return the addresses that this node is to have. stored: its Node, as far as it is known.
+
+    Raises StartupError, AutodetectionError.
+    """
+    ipv4 = _address(settings.ip, settings.ip_autodetection_method, 4, stored.ipv4 if stored else None, interfaces)
+    ipv6 = _address(settings.ip6, settings.ip6_autodetection_method, 6, stored.ipv6 if stored else None, interfaces)
+    if ipv4 is None and ipv6 is None:
+        raise StartupError("find the node's addresses: IP and IP6 are both none; nothing could be routed")
+    assert ipv4 is None or isinstance(ipv4, IPv4Interface)
+    assert ipv6 is None or isinstance(ipv6, IPv6Interface)
+    return ipv4, ipv6
 
 
 def _is_here(node: Node, interfaces: Iterable[HostInterface]) -> bool:

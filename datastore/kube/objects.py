@@ -7,7 +7,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
-from datastore.errors import Invalid
+from datastore.errors import BadRecord, Invalid
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kube.pods import endpoint_of, read_pod
 from datastore.kube.shallow import members
@@ -55,7 +55,7 @@ def outline(raw: bytes | msgspec.Raw) -> Outline:
 
 
 def read_object(kind: type[Resource], raw: bytes | msgspec.Raw) -> Resource | None:
-    """Return what an object is as a resource; None: a pod without an endpoint. Raises Invalid."""
+    """Return what an object is as a resource; None: a pod without an endpoint. Raises BadRecord."""
     if kind is WorkloadEndpoint:
         pod = read_pod(raw)
         return endpoint_of(pod) if pod.has_endpoint else None
@@ -63,18 +63,21 @@ def read_object(kind: type[Resource], raw: bytes | msgspec.Raw) -> Resource | No
 
 
 def read_record(kind: type[R], raw: bytes | msgspec.Raw) -> R:
-    """Return the object that a text of the API server's holds, without the server's own notes. Raises Invalid."""
+    """Return the object that a text of the API server's holds, without the server's own notes. Raises BadRecord."""
     try:
         record = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Invalid(f"read a {kind.KIND}: its text is not JSON: {error}") from None
+        raise BadRecord(f"read a {kind.KIND}: its text is not JSON: {error}") from None
     except RecursionError:
-        raise Invalid(f"read a {kind.KIND}: it is nested too deeply") from None
+        raise BadRecord(f"read a {kind.KIND}: it is nested too deeply") from None
     if isinstance(record, dict) and isinstance(record.get("metadata"), dict):
         for name in _SERVERS_NOTES:
             record["metadata"].pop(name, None)
         record = {"apiVersion": kind.API_VERSION, "kind": kind.KIND, **record}  # in a list, core objects have neither
-    return kind.read(record)
+    try:
+        return kind.read(record)
+    except Invalid as error:
+        raise BadRecord(str(error)) from None
 
 
 def entry(kind: type[Resource], interests: Interests, raw: msgspec.Raw, *, gone: bool = False) -> Entry:
@@ -86,7 +89,7 @@ def entry(kind: type[Resource], interests: Interests, raw: msgspec.Raw, *, gone:
         return _key(kind, outline(raw)), None
     try:
         found = read_object(kind, raw)
-    except Invalid as error:
+    except BadRecord as error:
         about = outline(raw)
         key = _key(kind, about)
         return key, Unreadable(kind, key.name, about.metadata.namespace, str(error))

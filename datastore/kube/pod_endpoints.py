@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
-from datastore.errors import Invalid, NotFound
+from datastore.errors import BadRecord, Invalid, NotFound
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kube.client import MERGE_PATCH, ApiClient
 from datastore.kube.page import read_page
@@ -41,7 +42,8 @@ class PodEndpoints:
 
     async def detach(self, what: str, endpoint: WorkloadEndpoint) -> None:
         """Write on the pod that it has given its addresses back. Raises Conflict, NotFound."""
-        await self._patch(what, endpoint, detached_patch(endpoint))
+        with suppress(BadRecord):  # what is left of the pod need not be a valid endpoint
+            await self._patch(what, endpoint, detached_patch(endpoint))
 
     async def _patch(self, what: str, endpoint: WorkloadEndpoint, patch: Mapping[str, Any]) -> WorkloadEndpoint:
         if not endpoint.spec.pod:

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from datastore.errors import Invalid
+from datastore.errors import BadRecord, Invalid
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.names import interface_name, workload_endpoint_name
 from datastore.record import V3
@@ -82,15 +82,15 @@ class Pod(msgspec.Struct):
 
 
 def read_pod(body: bytes | msgspec.Raw) -> Pod:
-    """Raises Invalid: it is no pod."""
+    """Raises BadRecord: it is no pod."""
     try:
         return msgspec.json.decode(body, type=Pod)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Invalid(f"read a pod: {error}") from None
+        raise BadRecord(f"read a pod: {error}") from None
 
 
 def endpoint_of(pod: Pod, prefix: str = "cali") -> WorkloadEndpoint:
-    """Return the endpoint of a pod that has one. Raises Invalid: an address of it is none."""
+    """Return the endpoint of a pod that has one. Raises BadRecord: an address of it is none."""
     metadata, spec = pod.metadata, pod.spec
     account = spec.service_account_name
     labels = {
@@ -127,7 +127,10 @@ def endpoint_of(pod: Pod, prefix: str = "cali") -> WorkloadEndpoint:
         if written := getattr(metadata, "creation_timestamp" if key.startswith("c") else "deletion_timestamp"):
             record[part][key] = written
     record["spec"] = {key: value for key, value in record["spec"].items() if value is not None}
-    return WorkloadEndpoint.read(record)
+    try:
+        return WorkloadEndpoint.read(record)
+    except Invalid as error:
+        raise BadRecord(str(error)) from None
 
 
 def pod_of_endpoint(name: str) -> str | None:
@@ -163,7 +166,7 @@ def _widened(text: str) -> str:
     try:
         return str(ip_interface(text).ip) + ("/128" if ":" in text else "/32")
     except ValueError:
-        raise Invalid(f'read a pod: "{text[:80]}" is not an address') from None
+        raise BadRecord(f'read a pod: "{text[:80]}" is not an address') from None
 
 
 def _texts(written: str | None) -> list[str] | None:

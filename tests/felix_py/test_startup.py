@@ -196,6 +196,17 @@ async def test_a_host_that_replaces_another_of_its_name_starts_after_a_while(
     assert str((await store.get(Node, "n1")).ipv4) == "192.0.2.1/24"
 
 
+async def test_a_node_that_cannot_be_read_is_left_alone_and_the_agent_starts(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = MemoryStore(node("n1", "192.0.2.9/24"))
+    store.spoil(await store.get(Node, "n1"))
+    identity = await start(settings(tmp_path), store, FakeKernel())
+    assert identity.addresses.ipv4 == pack("192.0.2.1")
+    assert [one.name for one in store.unreadable] == ["n1"]
+    assert "leaves the Node as it is" in caplog.text
+
+
 async def test_a_node_written_meanwhile_is_read_again(tmp_path: Path) -> None:
     class Raced(MemoryStore):
         async def update(self, resource: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from datastore.errors import Invalid
+from datastore.errors import BadRecord
 from datastore.kinds.ipam import BlockAffinity, IPAMHandle
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
@@ -43,7 +43,7 @@ def test_a_core_object_of_a_list_gets_its_kind() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b"\xff", b'{"metadata": 5}', b"[" * 100_000])
 def test_what_is_no_object_is_invalid(body: bytes) -> None:
-    with pytest.raises(Invalid):
+    with pytest.raises(BadRecord):
         read_record(IPPool, body)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from datastore.errors import Invalid
+from datastore.errors import BadRecord
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kube.pods import attached_patch, detached_patch, endpoint_of, pod_of_endpoint, read_pod
 from datastore.names import workload_endpoint_name
@@ -90,12 +90,12 @@ def test_the_service_account_is_a_label_only_where_it_fits() -> None:
     "body", [b"", b"[]", b'{"metadata": {"name": 5}}', b"\xff", b'{"metadata": {"name": "a", "namespace": null}}']
 )
 def test_what_is_no_pod_is_invalid(body: bytes) -> None:
-    with pytest.raises(Invalid, match="read a pod"):
+    with pytest.raises(BadRecord, match="read a pod"):
         read_pod(body)
 
 
 def test_an_address_that_is_none_is_invalid() -> None:
-    with pytest.raises(Invalid, match='"nowhere" is not an address'):
+    with pytest.raises(BadRecord, match='"nowhere" is not an address'):
         endpoint(pod(podIP="nowhere"))
 
 
