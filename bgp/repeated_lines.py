@@ -5,6 +5,7 @@ Pure: no I/O, no clock, no logging.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -24,26 +25,41 @@ class _Window:
 
 
 class RepeatedLines:
-    """Lets five lines of a kind through within a minute, and tells with a later line how many there were besides.
+    """Lets some lines of a kind through within a minute, and says with a later line how many there were besides.
 
-    Lines are of one kind if they differ in numbers only. Those beyond a hundred kinds in a minute count as one kind.
+    Lines are of one kind if they differ in numbers only. Those beyond so many kinds in a minute count as one kind.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, lines: int = LINES_PER_WINDOW, kinds: int = KINDS) -> None:
+        """lines: of each kind."""
+        self._lines, self._kinds = lines, kinds
         self._windows: dict[str, _Window] = {}
+        self._first_over = math.inf
 
-    def admit(self, line: str, now: float) -> list[str]:
-        """Return what to write: this line or nothing, and the counts of windows that are over. now: in seconds."""
+    def admit(self, line: str, now: float, kind: str | None = None) -> list[str]:
+        """Return what to write: the counts of windows that are over, and this line or nothing.
+
+        now: in seconds. kind: another one than the line's.
+        """
+        counts = self.over(now)
+        if kind is None:
+            kind = _NUMBERS.sub("#", line)[:200]
+        if kind not in self._windows and len(self._windows) >= self._kinds:
+            kind = ""
+        window = self._windows.setdefault(kind, _Window(now + WINDOW_SECONDS))
+        self._first_over = min(self._first_over, window.until)
+        if window.written < self._lines:
+            window.written += 1
+            return [*counts, line]
+        window.counted, window.last = window.counted + 1, line
+        return counts
+
+    def over(self, now: float) -> list[str]:
+        """Return the counts of the windows that are over by now, for writing."""
+        if now < self._first_over:
+            return []
         over = {kind: window for kind, window in self._windows.items() if window.until <= now}
         for kind in over:
             del self._windows[kind]
-        admitted = [f"{window.counted} more lines like: {window.last}" for window in over.values() if window.counted]
-        kind = _NUMBERS.sub("#", line)[:200]
-        if kind not in self._windows and len(self._windows) >= KINDS:
-            kind = ""
-        window = self._windows.setdefault(kind, _Window(now + WINDOW_SECONDS))
-        if window.written < LINES_PER_WINDOW:
-            window.written += 1
-            return [*admitted, line]
-        window.counted, window.last = window.counted + 1, line
-        return admitted
+        self._first_over = min((window.until for window in self._windows.values()), default=math.inf)
+        return [f"{window.counted} more lines like: {window.last}" for window in over.values() if window.counted]

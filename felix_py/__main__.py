@@ -67,11 +67,11 @@ def main() -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)
         return USAGE
-    logs.set_up(settings.log_level)
+    logging_to = logs.set_up(settings.log_level)
     _raise_descriptor_limit()
     apply()
     try:
-        asyncio.run(_run(settings))
+        asyncio.run(_run(settings, logging_to))
     except (StartupError, AutodetectionError) as error:
         log.critical("%s; the agent ends", error)
         return FAILURE
@@ -90,14 +90,16 @@ def _raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-async def _run(settings: Settings) -> None:
+async def _run(settings: Settings, logging_to: logs.CountingHandler) -> None:
     """Run until SIGTERM or SIGINT. Routes stay in the kernel: running pods do not notice."""
     work = asyncio.current_task()
     assert work is not None
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, work.cancel)
     try:
+        counting = asyncio.create_task(logging_to.run())
         await _serve(settings)
+        counting.cancel()
     except asyncio.CancelledError:
         log.info("ending as asked; routes stay as they are")
 

@@ -1,14 +1,27 @@
 """How this process logs: one line an event, `key=value` fields, to standard error.
 
-A change to the kernel is logged as a command of `ip`, so that it can be typed back.
+A change to the kernel is logged as a command of `ip`, so that it can be typed back. What is repeated is counted and not
+written: a peer whose prefix flaps, or anybody else, grows no log.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+import re
 import sys
 import time
+from collections.abc import Callable
+from typing import TextIO
+
+from bgp.repeated_lines import WINDOW_SECONDS, RepeatedLines
+
+LINES_OF_ONE_CALL = 600  # a minute: more than a node full of pods writes when it starts
+TEXTS_OF_ONE_CALL = 300
+CALLS = 1000
+
+_CONTROLS = re.compile("[\x7f-\x9f\u2028\u2029]")  # beyond those that JSON escapes
 
 
 class Logfmt(logging.Formatter):
@@ -21,15 +34,58 @@ class Logfmt(logging.Formatter):
             text += "\n" + self.formatException(record.exc_info)
         return (
             f"time={clock}.{int(record.msecs):03d}Z level={record.levelname} logger={record.name} "
-            f"msg={json.dumps(text, ensure_ascii=False)}"
+            f"msg={_CONTROLS.sub(_escaped, json.dumps(text, ensure_ascii=False))}"
         )
 
 
-def set_up(level: str) -> None:
+def _escaped(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
+
+
+class CountingHandler(logging.StreamHandler[TextIO]):
+    """Writes five lines of one text in a minute, and so many lines of one call of the logger; the others are counted.
+
+    Those below INFO, which somebody has asked for, are all written.
+    """
+
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        """clock: seconds from any beginning."""
+        super().__init__(stream)
+        self.setFormatter(Logfmt())
+        self._clock = clock
+        self._texts: dict[str, RepeatedLines] = {}  # by call: none uses up another's
+        self._calls = RepeatedLines(LINES_OF_ONE_CALL, CALLS)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno < logging.INFO:
+            super().emit(record)
+            return
+        self.write_counts()
+        text, call, now = record.getMessage(), str(record.msg), self._clock()
+        if call not in self._texts and len(self._texts) >= CALLS:
+            call = ""
+        texts = self._texts.setdefault(call, RepeatedLines(kinds=TEXTS_OF_ONE_CALL))
+        if texts.admit(text, now, kind=text) and self._calls.admit(text, now, kind=call):
+            super().emit(record)
+
+    def write_counts(self) -> None:
+        """Write how many lines there were besides, of the minutes that are over."""
+        now = self._clock()
+        for text in (text for lines in (*self._texts.values(), self._calls) for text in lines.over(now)):
+            super().emit(logging.LogRecord("felix.logs", logging.WARNING, "", 0, text, (), None))
+
+    async def run(self) -> None:
+        """Write the counts when their time is over, until cancelled."""
+        while True:
+            await asyncio.sleep(WINDOW_SECONDS)
+            self.write_counts()
+
+
+def set_up(level: str) -> CountingHandler:
     """Send all logging of this process to standard error, from `level` on; with "NONE" nothing."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(Logfmt())
+    handler = CountingHandler(sys.stderr)
     logging.basicConfig(level=_threshold(level), handlers=[handler], force=True)
+    return handler
 
 
 def set_level(level: str) -> None:

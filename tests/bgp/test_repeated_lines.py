@@ -27,3 +27,12 @@ def test_however_many_kinds_a_peer_invents_the_log_and_the_memory_stay_small() -
     kinds = ["x" * length for length in range(10 * KINDS)]
     written = [text for kind in kinds for text in lines.admit(kind, 0.0)]
     assert len(written) <= KINDS + LINES_PER_WINDOW
+
+
+def test_the_count_of_a_minute_that_is_over_can_be_had_without_another_line() -> None:
+    lines = RepeatedLines(lines=1)
+    for text in ("a", "b", "b"):
+        lines.admit(text, 0.0, kind="own")
+    assert lines.over(WINDOW_SECONDS - 1) == []
+    assert lines.over(WINDOW_SECONDS) == ["2 more lines like: b"]
+    assert lines.over(2 * WINDOW_SECONDS) == []

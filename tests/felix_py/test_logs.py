@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import shlex
 import sys
 
 import pytest
 
-from felix_py.logs import Logfmt, set_level, set_up
+from felix_py.logs import LINES_OF_ONE_CALL, CountingHandler, Logfmt, set_level, set_up
 
 
 def line(message: str, *, exc_info: bool = False) -> str:
@@ -27,6 +28,55 @@ def test_quotes_and_newlines_stay_within_the_field() -> None:
     text = line('BGPPeer "rack1":\nno address')
     assert "\n" not in text
     assert shlex.split(text)[3] == 'msg=BGPPeer "rack1":\\nno address'
+
+
+def test_no_text_is_a_command_to_a_terminal() -> None:
+    assert line("\x1b[2J \x9b31m \x7f") == line("")[:-1] + '\\u001b[2J \\u009b31m \\u007f"'
+
+
+class Log:
+    """A logger that writes to a text, by a clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now, self.text = 0.0, io.StringIO()
+        self.handler = CountingHandler(self.text, lambda: self.now)
+        self.logger = logging.Logger("felix.fib")
+        self.logger.addHandler(self.handler)
+
+    def messages(self) -> list[str]:
+        return [shlex.split(one)[3].removeprefix("msg=") for one in self.text.getvalue().splitlines()]
+
+
+def test_a_prefix_that_flaps_is_counted_and_not_written() -> None:
+    log = Log()
+    for turn in range(1000):
+        log.now = turn / 100
+        for verb in ("replace", "del"):
+            log.logger.info("ip route %s %s", verb, "203.0.113.0/24")
+    assert log.messages() == ["ip route replace 203.0.113.0/24", "ip route del 203.0.113.0/24"] * 5
+    log.now = 60.0
+    log.handler.write_counts()
+    assert log.messages()[10:] == [
+        f"995 more lines like: ip route {verb} 203.0.113.0/24" for verb in ("replace", "del")
+    ]
+
+
+def test_many_prefixes_that_flap_are_counted_too_and_keep_no_other_line_away() -> None:
+    log = Log()
+    for number in range(5000):
+        log.logger.info("ip route replace %s", f"203.0.{number}.0/24")
+    log.logger.warning("the sidecar reports: %s", "no descriptors")
+    assert len(log.messages()) <= LINES_OF_ONE_CALL + 1
+    assert log.messages()[-1] == "the sidecar reports: no descriptors"
+
+
+def test_the_pods_of_a_whole_node_are_all_written_and_so_is_what_was_asked_for() -> None:
+    log = Log()
+    for number in range(250):
+        log.logger.info("ip route replace %s", f"10.65.0.{number}/32")
+    for _ in range(500):
+        log.logger.debug("fold")
+    assert len(log.messages()) == 750
 
 
 def test_letters_beyond_ascii_stay_readable() -> None:

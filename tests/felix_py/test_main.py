@@ -52,6 +52,7 @@ def output_of(process: subprocess.Popen[str], code: int) -> str:
     """Wait for a process to end with this code; return its output."""
     output, _ = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == code, output
+    assert "Traceback" not in output
     return output
 
 
@@ -74,7 +75,9 @@ async def test_another_nodes_address_ends_it_with_1_and_names_the_node(namespace
     store = datastore.open(f"sqlite://{tmp_path}/cluster.db")
     await store.create(Node.make("rival", annotations={"projectcalico.org/IPv4Address": "192.0.2.1/24"}))
     await store.close()
-    assert "node rival has it already" in output_of(agent(namespace, tmp_path), 1)
+    output = output_of(agent(namespace, tmp_path), 1)
+    assert "node rival has it already" in output
+    assert output.splitlines()[-1].endswith('; the agent ends"')
 
 
 def test_a_second_agent_on_a_node_ends_with_1_before_it_touches_anything(namespace: str, tmp_path: Path) -> None:
