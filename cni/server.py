@@ -56,7 +56,16 @@ class CniServer:
         self._path, self._verbs = Path(path), verbs
         self._listener: socket.socket | None = None
         self._serving: set[asyncio.Task[None]] = set()
+        self._quiet = asyncio.Event()
         self._accepting: asyncio.Task[None] | None = None
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether no request is being served."""
+        return not self._serving
+
+    async def wait_until_quiet(self) -> None:
+        await self._quiet.wait()
 
     async def start(self, first: Callable[[], Awaitable[None]] | None = None) -> None:
         """Listen, also where a socket was left behind. Raises OSError: another process is listening there.
@@ -113,7 +122,13 @@ class CniServer:
                 continue
             task = asyncio.create_task(self._serve(connection))
             self._serving.add(task)
-            task.add_done_callback(self._serving.discard)
+            self._quiet.clear()
+            task.add_done_callback(self._served)
+
+    def _served(self, task: asyncio.Task[None]) -> None:
+        self._serving.discard(task)
+        if not self._serving:
+            self._quiet.set()
 
     async def _serve(self, connection: socket.socket) -> None:
         descriptors: list[int] = []

@@ -41,6 +41,7 @@ from felix_py.host_watch import HostWatch
 from felix_py.identity import Identity
 from felix_py.node_claim import this_host
 from felix_py.own_node import OwnNode
+from felix_py.pace import Pace
 from felix_py.pages import StatusPages
 from felix_py.settings import Settings, SettingsError, read_file, settings_from
 from felix_py.startup import StartupError, host_interfaces, start, write_node
@@ -146,12 +147,14 @@ async def _serve(settings: Settings) -> None:
             observe=partial(_report_unobeyed, agent),
         )
         checks = Checks(agent, verbs.pending_handles)
-        await stack.enter_async_context(_web(settings, StatusPages(AgentReporter(agent, sidecar.status, checks))))
+        server = CniServer(settings.run_dir / "cni.sock", verbs)
+        pages = StatusPages(AgentReporter(agent, sidecar.status, checks))
+        await stack.enter_async_context(_web(settings, WebServer(pages.by_path(), Pace(server))))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(agent.run())
             watch = HostWatch(agent, settings.cni_conf_dir)
             tasks.create_task(begun_again("watching over the host", watch.run))
-            serving = partial(_serve_cni, settings, agent, verbs, notes, watch)
+            serving = partial(_serve_cni, settings, agent, server, verbs, notes, watch)
             tasks.create_task(begun_again("serving the container runtime", serving))
             host = this_host(settings.state_dir)
             own_node = OwnNode(agent, partial(_write_node, settings, store, kernel, identity.node), host)
@@ -209,10 +212,11 @@ async def _start(settings: Settings, store: Store, kernel: Rtnetlink, allocator:
             await asyncio.sleep(pause)
 
 
-async def _serve_cni(settings: Settings, agent: Agent, verbs: Verbs, notes: Notes, watch: HostWatch) -> None:
+async def _serve_cni(
+    settings: Settings, agent: Agent, server: CniServer, verbs: Verbs, notes: Notes, watch: HostWatch
+) -> None:
     """Answer the container runtime from the moment that pods can be routed; only then install the conflist."""
     await agent.ready()
-    server = CniServer(settings.run_dir / "cni.sock", verbs)
     await server.start(partial(notes.carry_out, verbs))
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -273,8 +277,7 @@ def _given_network(settings: Settings, node: str) -> Mapping[str, Any] | None:
 
 
 @asynccontextmanager
-async def _web(settings: Settings, pages: StatusPages) -> AsyncIterator[None]:
-    server = WebServer(pages.by_path())
+async def _web(settings: Settings, server: WebServer) -> AsyncIterator[None]:
     await server.listen_unix(settings.run_dir / "status.sock", settings.status_mode)
     if settings.health_port:
         await server.listen_tcp(settings.health_host, settings.health_port)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from heapq import merge
 from importlib.metadata import version
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from bgp.client import SidecarError
 from felix_py.agent import Agent
@@ -36,8 +37,11 @@ from felix_py.status_model import (
 from kernel.route import RouteSpec, ip_route
 from net.prefix import Prefix, unpack
 
+T = TypeVar("T")
+
 SIDECAR_SECONDS = 2.0  # less than a page may take: one that hangs has its own line in the status
-PREFIXES_AT_ONCE = 100  # looked at before other work of the loop has its turn
+PREFIXES_AT_ONCE = 25  # made into rows before other work of the loop has its turn, a millisecond
+PREFIXES_SORTED_AT_ONCE = 1000
 
 
 class InvariantChecks(Protocol):
@@ -152,7 +156,10 @@ class AgentReporter:
         What the kernel holds is read from it now. Raises KernelError.
         """
         rib, ours = self._agent.routing.rib, self._agent.routing.ownership
-        held = {prefix: spec for prefix, spec in await self._agent.edges.kernel.dump() if ours.has(spec)}
+        held: dict[Prefix, RouteSpec] = {}
+        for portion in _portions(await self._agent.edges.kernel.dump()):
+            held.update((prefix, spec) for prefix, spec in portion if ours.has(spec))
+            await asyncio.sleep(0)
         for source in Source:
             async for prefix in _selected(rib.wanted(source), within):
                 spec = rib.wanted(source).get(prefix)
@@ -250,8 +257,15 @@ class AgentReporter:
 
 async def _selected(prefixes: Iterable[Prefix], within: Prefix | None) -> AsyncIterator[Prefix]:
     """Yield the prefixes in order that hold `within` or lie in it, and leave the loop to others now and then."""
-    for count, prefix in enumerate(sorted(prefixes), 1):
-        if within is None or within.overlaps(prefix):
-            yield prefix
+    runs = []
+    for portion in _portions(list(prefixes)):
+        runs.append(sorted(prefix for prefix in portion if within is None or within.overlaps(prefix)))
+        await asyncio.sleep(0)
+    for count, prefix in enumerate(merge(*runs), 1):
+        yield prefix
         if count % PREFIXES_AT_ONCE == 0:
             await asyncio.sleep(0)
+
+
+def _portions(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (items[start : start + PREFIXES_SORTED_AT_ONCE] for start in range(0, len(items), PREFIXES_SORTED_AT_ONCE))

@@ -1,6 +1,7 @@
 """What must always hold, as predicates over what one node knows: records, routes wanted, routes held.
 
-Pure. Each predicate yields a sentence for each thing that is wrong. They are run by the tests, by the lab after every
+Pure. Each predicate yields a sentence for each thing that is wrong, and None now and then while it looks at a table of
+routes: a moment for other work. They are run by the tests, by the lab after every
 scenario, and by the agent at a low rate; whoever runs them sees to it that nothing is in flight, or looks twice
 (`persisting`). A node judges what it takes part in: a conflict between two nodes is found by the one that is wrong.
 """
@@ -21,6 +22,8 @@ from ipam.block import Allocation, allocations
 from ipam.names import affine_host
 from kernel.route import BLACKHOLE, RouteSpec
 from net.prefix import Prefix
+
+LOOKED_AT_ONCE = 1000  # routes
 
 
 class Violation(NamedTuple):
@@ -89,7 +92,7 @@ def allocations_match_owners(records: NodeRecords, local: Local) -> Iterator[str
             yield f"address {address} is allocated to {found.handle} (pod {owner['pod']}), which no endpoint has"
 
 
-def one_confirmed_affinity_a_block(records: NodeRecords, local: Local) -> Iterator[str]:
+def one_confirmed_affinity_a_block(records: NodeRecords, local: Local) -> Iterator[str | None]:
     affine = {block.spec.cidr: affine_host(block.spec.affinity) for block in records.blocks if not block.deleted}
     own = {one.spec.cidr for one in records.affinities if one.confirmed and not one.deleted}
     for cidr in own:
@@ -97,12 +100,14 @@ def one_confirmed_affinity_a_block(records: NodeRecords, local: Local) -> Iterat
             owner = affine.get(cidr) or "no node or another"
             yield f"block {cidr} is confirmed for {local.node}, but its record names {owner}"
     prefixes = {Prefix.parse(cidr) for cidr in own}
-    for prefix, spec in local.held.items():
+    for count, (prefix, spec) in enumerate(local.held.items(), 1):
+        if count % LOOKED_AT_ONCE == 0:
+            yield None
         if spec.kind == BLACKHOLE and prefix not in prefixes:
             yield f"blackhole {prefix} is no confirmed block of {local.node}"
 
 
-def pod_routes_match_endpoints(records: NodeRecords, local: Local) -> Iterator[str]:
+def pod_routes_match_endpoints(records: NodeRecords, local: Local) -> Iterator[str | None]:
     wanted = {address: endpoint for endpoint in records.endpoints for address in endpoint.addresses}
     for prefix, endpoint in wanted.items():
         spec = local.held.get(prefix)
@@ -111,14 +116,18 @@ def pod_routes_match_endpoints(records: NodeRecords, local: Local) -> Iterator[s
         elif [hop.device for hop in spec.hops] != [local.devices.get(endpoint.device)]:
             yield f"the route {prefix} of {_title(endpoint)} is not by its device {endpoint.device}"
     tunnels = local.rib.wanted(Source.TUNNELS)
-    for prefix, spec in local.held.items():
+    for count, (prefix, spec) in enumerate(local.held.items(), 1):
+        if count % LOOKED_AT_ONCE == 0:
+            yield None
         of_pod = spec.protocol == local.ownership.local and spec.kind != BLACKHOLE and prefix.is_host
         if of_pod and prefix not in wanted and prefix not in tunnels:
             yield f"the kernel holds {prefix} as a pod's, but no endpoint of {local.node} has it"
 
 
-def kernel_holds_the_best(records: NodeRecords, local: Local) -> Iterator[str]:
-    for prefix in local.rib.prefixes() | local.held.keys():
+def kernel_holds_the_best(records: NodeRecords, local: Local) -> Iterator[str | None]:
+    for count, prefix in enumerate(local.rib.prefixes() | local.held.keys(), 1):
+        if count % LOOKED_AT_ONCE == 0:
+            yield None
         best, held = local.rib.best(prefix), local.held.get(prefix)
         if best != held:
             yield f"route {prefix}: the kernel {'holds another' if held and best else 'has it' if held else 'lacks it'}"
@@ -143,7 +152,7 @@ def foreign_routes_are_untouched(records: NodeRecords, local: Local) -> Iterator
     yield from local.foreign_touched
 
 
-INVARIANTS: tuple[Callable[[NodeRecords, Local], Iterable[str]], ...] = (
+INVARIANTS: tuple[Callable[[NodeRecords, Local], Iterable[str | None]], ...] = (
     one_owner_an_address,
     allocations_match_owners,
     one_confirmed_affinity_a_block,
@@ -156,17 +165,21 @@ INVARIANTS: tuple[Callable[[NodeRecords, Local], Iterable[str]], ...] = (
 
 
 def violations(records: NodeRecords, local: Local) -> list[Violation]:
-    """Return everything that is wrong, numbered from 1 in the order of `INVARIANTS`.
+    """Return everything that is wrong, numbered from 1 in the order of `INVARIANTS`."""
+    return [found for found in looking(records, local) if found is not None]
+
+
+def looking(records: NodeRecords, local: Local) -> Iterator[Violation | None]:
+    """Yield everything that is wrong; None: a moment for other work, which may change what is looked at.
 
     What an unforeseen record keeps from being checked is wrong too.
     """
-    found = []
     for number, predicate in enumerate(INVARIANTS, 1):
         try:
-            found += [Violation(number, text) for text in predicate(records, local)]
+            for text in predicate(records, local):
+                yield None if text is None else Violation(number, text)
         except Exception as failure:
-            found.append(Violation(number, f"it cannot be checked ({type(failure).__name__}: {failure})"))
-    return found
+            yield Violation(number, f"it cannot be checked ({type(failure).__name__}: {failure})")
 
 
 def persisting(first: Iterable[Violation], second: Iterable[Violation]) -> list[Violation]:

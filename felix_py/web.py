@@ -1,8 +1,9 @@
 """A few read-only pages over HTTP, on a unix socket and on one TCP port: for probes, scrapers and felixctl.
 
 An edge that does not know what it serves. GET and HEAD only, one request a connection. A page that is not made in one
-piece is sent without its length, and ends where the connection ends. Anybody on the machine may ask, so connections are
-few, and all who ask for a page at once get one answer.
+piece is sent without its length, and ends where the connection ends. Anybody on the machine may ask: so connections are
+few, the others wait in the kernel, all who ask for a page at once get one answer, and its work is done at a pace that
+leaves the loop to pods.
 """
 
 from __future__ import annotations
@@ -11,16 +12,22 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from http import HTTPStatus
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
+
+from felix_py.pace import Pace
 
 log = logging.getLogger("felix.web")
 
-MOST_CONNECTIONS = 32  # what is beyond is closed at once: descriptors and turns of the loop belong to pods
+MOST_CONNECTIONS = 16  # at one time, of each listener: descriptors belong to pods
+LEAST_SECONDS = 1.0  # that a connection may take while others wait
+WAITING = 128  # connections that the kernel keeps meanwhile
 REQUEST_SECONDS = 5.0  # for the request, for making a page, and for each piece of it that is sent
+REQUEST_BYTES = 1 << 14
 
 
 class Page(NamedTuple):
@@ -36,10 +43,10 @@ PageMakers = Mapping[str, Callable[[Query], Awaitable[Page]]]
 class WebServer:
     """Serves pages by path; each is made for the query behind it."""
 
-    def __init__(self, pages: PageMakers) -> None:
-        self._pages = pages
-        self._servers: list[asyncio.Server] = []
-        self._connections = 0
+    def __init__(self, pages: PageMakers, pace: Pace | None = None) -> None:
+        self._pages, self._pace = pages, pace or Pace()
+        self._listeners: list[socket.socket] = []
+        self._tasks: set[asyncio.Task[None]] = set()
         self._making: dict[str, asyncio.Task[Page]] = {}
 
     async def listen_unix(self, path: Path, mode: int) -> None:
@@ -47,38 +54,76 @@ class WebServer:
         path.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
             path.unlink()
-        self._servers.append(await asyncio.start_unix_server(self._serve, path))
-        os.chmod(path, mode)
+        listener = socket.socket(socket.AF_UNIX)
+        try:
+            listener.bind(str(path))
+            os.chmod(path, mode)
+        except OSError:
+            listener.close()
+            raise
+        self._listen(listener)
 
     async def listen_tcp(self, host: str, port: int) -> None:
         try:
-            self._servers.append(await asyncio.start_server(self._serve, host, port))
+            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            for family, address in dict.fromkeys((one[0], one[4]) for one in found):
+                self._listen(socket.create_server(address, family=family))  # IPv6 without IPv4: that has its own
         except OSError as error:
-            reason = os.strerror(error.errno or 0)
+            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
             log.warning("serve health on %s port %d: %s; only the socket serves it", host, port, reason)
 
     async def close(self) -> None:
-        for server in self._servers:
-            server.close()
+        for listener in self._listeners:
+            listener.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._connections >= MOST_CONNECTIONS:
-            writer.close()
-            return
-        self._connections += 1
-        try:
+    def _listen(self, listener: socket.socket) -> None:
+        listener.listen(WAITING)
+        listener.setblocking(False)
+        self._listeners.append(listener)
+        self._start(self._pace.run(self._accept(listener)))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _accept(self, listener: socket.socket) -> None:
+        """Serve connections, a few at a time. While others wait, the oldest one is closed when it has had its time."""
+        loop = asyncio.get_running_loop()
+        serving: dict[asyncio.Task[None], float] = {}  # by age
+        while True:
+            try:
+                connection, _ = await loop.sock_accept(listener)
+            except OSError as error:
+                log.warning("accept a connection for a page: %s; next try in 0.1 s", error)
+                await asyncio.sleep(0.1)
+                continue
+            while len(serving) >= MOST_CONNECTIONS:
+                oldest, since = next(iter(serving.items()))
+                await asyncio.wait(serving, timeout=since + LEAST_SECONDS - loop.time(), return_when="FIRST_COMPLETED")
+                if len(serving) >= MOST_CONNECTIONS and loop.time() >= since + LEAST_SECONDS:
+                    oldest.cancel()
+            task = self._start(self._pace.run(self._serve(connection)))
+            serving[task] = loop.time()
+            task.add_done_callback(serving.pop)
+            await asyncio.sleep(0)
+
+    async def _serve(self, connection: socket.socket) -> None:
+        with (
+            connection,
+            contextlib.suppress(TimeoutError, OSError),
+        ):  # a client that does not ask or read gets no answer
             async with asyncio.timeout(REQUEST_SECONDS):
-                request = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").partition("\r\n")[0]
+                request = (await _request(connection)).decode("latin-1").partition("\r\n")[0]
             page = await self._answer(request)
-            await _send(writer, _head(page))
+            await _send(connection, _head(page))
             if not request.startswith("HEAD "):
                 async for piece in _pieces(page.body):
-                    await _send(writer, piece)
-        except (TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError):
-            pass  # a client that sends no request, or stops reading, gets no answer
-        finally:
-            self._connections -= 1
-            writer.close()
+                    await _send(connection, piece)
 
     async def _answer(self, request: str) -> Page:
         match request.split():
@@ -97,7 +142,7 @@ class WebServer:
                 if (making := self._making.get(target)) is not None:
                     page = await asyncio.shield(making)
                     return page if isinstance(page.body, bytes) else await make(query)  # pieces are read once
-                self._making[target] = making = asyncio.ensure_future(make(query))
+                self._making[target] = making = asyncio.create_task(self._pace.run(_coroutine(make, query)))
                 making.add_done_callback(lambda done: self._made(target, done))
                 return await asyncio.shield(making)
         except TimeoutError:
@@ -133,7 +178,20 @@ async def _pieces(body: bytes | AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         yield piece
 
 
-async def _send(writer: asyncio.StreamWriter, data: bytes) -> None:
-    writer.write(data)
+async def _coroutine(make: Callable[[Query], Awaitable[Page]], query: Query) -> Page:
+    return await make(query)
+
+
+async def _request(connection: socket.socket) -> bytes:
+    """Return the head of a request. Raises ConnectionError: the client left without one, or it is endless."""
+    loop, head = asyncio.get_running_loop(), b""
+    while b"\r\n\r\n" not in head:
+        found = await loop.sock_recv(connection, REQUEST_BYTES)
+        if not found or len(head := head + found) > REQUEST_BYTES:
+            raise ConnectionError("no request")
+    return head
+
+
+async def _send(connection: socket.socket, data: bytes) -> None:
     async with asyncio.timeout(REQUEST_SECONDS):
-        await writer.drain()
+        await asyncio.get_running_loop().sock_sendall(connection, data)

@@ -9,7 +9,16 @@ import pytest
 
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock
 from datastore.kinds.node import Node
-from felix_py.invariants import INVARIANTS, Local, NodeRecords, Violation, persisting, violations
+from felix_py.invariants import (
+    INVARIANTS,
+    LOOKED_AT_ONCE,
+    Local,
+    NodeRecords,
+    Violation,
+    looking,
+    persisting,
+    violations,
+)
 from felix_py.rib import Rib, Source
 from felix_py.snapshot import Endpoint, EndpointKey
 from kernel.route import BLACKHOLE, NextHop, RouteSpec
@@ -122,3 +131,11 @@ def test_what_cannot_be_checked_is_a_violation_and_the_others_are_checked() -> N
 def test_only_what_persists_counts() -> None:
     passing, lasting = Violation(4, "passing"), Violation(2, "lasting")
     assert persisting([passing, lasting], [lasting]) == [lasting]
+
+
+def test_a_large_table_is_looked_at_with_moments_for_other_work() -> None:
+    learned = RouteSpec(81, hops=(NextHop(2),), metric=1030)
+    held = {Prefix((n << 8).to_bytes(4), 24): learned for n in range(3 * LOOKED_AT_ONCE)}
+    moments = [found is None for found in looking(RECORDS, replace(LOCAL, held=held))]
+    assert sum(moments) == 9
+    assert len(moments) - sum(moments) >= 3 * LOOKED_AT_ONCE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import stat
 from collections.abc import AsyncIterator
@@ -12,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from felix_py.web import MOST_CONNECTIONS, Page, Query, WebServer, text_page
-from tests.felix_py.fakes import until
+from felix_py.pace import Pace
+from felix_py.web import MOST_CONNECTIONS, REQUEST_BYTES, Page, Query, WebServer, text_page
+from tests.felix_py.test_pace import Attaching, turns
 
 
 async def hello(query: Query) -> Page:
@@ -99,7 +101,7 @@ async def test_a_page_that_fails_says_why_and_ends_nothing(tmp_path: Path) -> No
         assert (await ask(path, b"GET /hello HTTP/1.0\r\n\r\n"))[0].startswith("HTTP/1.1 200")
 
 
-async def test_all_who_ask_at_once_get_one_answer_and_those_beyond_are_turned_away(tmp_path: Path) -> None:
+async def test_all_who_ask_at_once_get_one_answer_and_those_beyond_wait(tmp_path: Path) -> None:
     path, asked, go = tmp_path / "status.sock", 0, asyncio.Event()
 
     async def slow(query: Query) -> Page:
@@ -110,17 +112,38 @@ async def test_all_who_ask_at_once_get_one_answer_and_those_beyond_are_turned_aw
 
     made = WebServer({"/slow": slow})
     await made.listen_unix(path, 0o660)
-    asking = [asyncio.create_task(ask(path, b"GET /slow HTTP/1.0\r\n\r\n")) for _ in range(MOST_CONNECTIONS + 8)]
-    await until(lambda: sum(task.done() for task in asking) == 8)
+    asking = [asyncio.create_task(ask(path, b"GET /slow HTTP/1.0\r\n\r\n")) for _ in range(2 * MOST_CONNECTIONS)]
+    await turns(500)
+    assert (asked, sum(task.done() for task in asking)) == (1, 0)
     go.set()
-    answers = [
-        body
-        for result in await asyncio.gather(*asking, return_exceptions=True)
-        if isinstance(result, tuple)
-        for body in result[1:]
-    ]
-    assert answers.count("done\n") == MOST_CONNECTIONS
-    assert asked == 1
+    assert [body for _, body in await asyncio.gather(*asking)] == ["done\n"] * len(asking)
+    assert asked <= 1 + MOST_CONNECTIONS  # those beyond asked later
+    await made.close()
+
+
+async def test_connections_without_a_request_keep_no_other_away_for_long(tmp_path: Path) -> None:
+    async with server(tmp_path) as path:
+        idle = [await asyncio.open_unix_connection(path) for _ in range(3 * MOST_CONNECTIONS)]
+        assert (await ask(path, b"GET /hello HTTP/1.0\r\n\r\n"))[0].startswith("HTTP/1.1 200")
+        for _, writer in idle:
+            writer.close()
+
+
+async def test_a_request_without_end_gets_no_answer(tmp_path: Path) -> None:
+    async with server(tmp_path) as path:
+        with contextlib.suppress(ConnectionError):
+            assert await ask(path, b"GET /hello" + b"o" * (2 * REQUEST_BYTES)) == ("", "")
+
+
+async def test_pages_wait_for_pods_that_are_being_attached(tmp_path: Path) -> None:
+    path, attaching = tmp_path / "status.sock", Attaching()
+    made = WebServer(PAGES, Pace(attaching))
+    await made.listen_unix(path, 0o660)
+    asking = asyncio.create_task(ask(path, b"GET /hello HTTP/1.0\r\n\r\n"))
+    await turns(50)
+    assert not asking.done()
+    attaching.quiet.set()
+    assert (await asking)[0].startswith("HTTP/1.1 200")
     await made.close()
 
 
