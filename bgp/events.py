@@ -50,7 +50,8 @@ class GracefulRestart:
 class PeerOpen:
     """The peer's OPEN. It comes before the `PeerUp` of the same session.
 
-    `add_path` lists the families in which the peer is willing to send several paths.
+    `add_path` lists the families in which the peer is willing to send several paths. `refresh`: whether it sends its
+    routes again when asked (RFC 2918).
     """
 
     peer: str
@@ -60,6 +61,7 @@ class PeerOpen:
     families: tuple[Family, ...]
     add_path: tuple[Family, ...] = ()
     restart: GracefulRestart | None = None
+    refresh: bool = False
 
 
 class AnnouncedPath(NamedTuple):

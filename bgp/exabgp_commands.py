@@ -35,6 +35,11 @@ def end_of_rib(peer: str, families: Iterable[Family]) -> list[str]:
     return [f"neighbor {peer} announce eor {family} unicast" for family in families]
 
 
+def ask_for_routes(peer: str, families: Iterable[Family]) -> list[str]:
+    """Return the line per family that asks a peer to send its routes again (RFC 2918)."""
+    return [f"neighbor {peer} announce route-refresh {family} unicast" for family in families]
+
+
 def _grouped(verb: str, routes: Mapping[Prefix, Attributes], to: Sequence[str]) -> list[str]:
     groups: dict[tuple[Attributes, int], list[str]] = {}
     for prefix, attributes in routes.items():

@@ -97,6 +97,7 @@ def _open(peer: str, sent: Mapping[str, Any]) -> PeerOpen:
             family for family, ways in capabilities.get("69", {}).items() if "send" in str(ways).split("/")
         ),
         restart=_restart(capabilities["64"]) if "64" in capabilities else None,
+        refresh="2" in capabilities,
     )
 
 

@@ -32,7 +32,11 @@ class RejectReason(StrEnum):
     OWN_BLOCK = "inside a block of this node"
     POOL_FROM_OUTSIDE = "inside a pool, from a peer that is no node, and not by way of the node that has this block"
     HIDES_HOST = "would hide the connected way to a node or peer"
-    OVER_LIMIT = "over the prefix limit"
+    INSIDE_SUBNET = "inside the subnet of this node (annotation felix-py/accept-inside-node-subnet)"
+    OVER_LIMIT = "over the prefix limit (annotation felix-py/prefix-limit)"
+    TOO_MANY_NEXT_HOPS = "over the limit of next hops, a quarter of the prefix limit (annotation felix-py/prefix-limit)"
+    TOO_MUCH = "over 50 AS numbers and communities for each prefix of the limit (annotation felix-py/prefix-limit)"
+    TOO_LONG = "more than 1000 AS numbers and communities in one path"
 
 
 # No router forwards to or through these (RFC 6890). RFC 1918 and the like are what clusters are made of.
@@ -52,6 +56,7 @@ class ImportFilter:
         self._own_blocks = PrefixSet(local.own_blocks)
         self._pools = PrefixSet(local.pools)
         self._covering_hosts = _within_connected(local)
+        self._connected, self._subnets = frozenset(local.connected), PrefixSet(local.connected)
         self._owners = dict(local.owners)
 
     def reject_reason(self, prefix: Prefix, attributes: Attributes, neighbour: Neighbour) -> RejectReason | None:
@@ -107,7 +112,13 @@ class ImportFilter:
             return RejectReason.POOL_FROM_OUTSIDE
         if prefix in self._covering_hosts:
             return RejectReason.HIDES_HOST
+        if not in_pool and not neighbour.import_policy.inside_subnet and self._is_inside_subnet(prefix):
+            return RejectReason.INSIDE_SUBNET
         return None
+
+    def _is_inside_subnet(self, prefix: Prefix) -> bool:
+        """Whether a prefix is narrower than a connected network that it lies in."""
+        return prefix not in self._connected and self._subnets.contains(prefix)
 
 
 def _within_connected(local: LocalNode) -> frozenset[Prefix]:

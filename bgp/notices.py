@@ -5,6 +5,7 @@ Pure. For the agent and felixctl only: it reads pydantic resources, which the si
 
 from __future__ import annotations
 
+from bgp.peer_annotations import annotation_notices
 from datastore import fields
 from datastore.field_rules import OBEYED, FieldRules, NotObeyed, When, notice_of
 from datastore.kinds.bgp import BGPConfiguration, BGPPeer, Password
@@ -32,7 +33,12 @@ def held_back(peer: BGPPeer | None, configuration: BGPConfiguration | None) -> s
 
 def configuration_notices(configuration: BGPConfiguration) -> tuple[Notice, ...]:
     rules = NODE_CONFIGURATION if configuration.name.startswith("node.") else CONFIGURATION
-    return rules.notices(configuration)
+    notices = rules.notices(configuration)
+    return (*notices, *annotation_notices(configuration)) if configuration.name == "default" else notices
+
+
+def peer_notices(peer: BGPPeer) -> tuple[Notice, ...]:
+    return (*PEER.notices(peer), *annotation_notices(peer))
 
 
 def node_notices(node: Node) -> tuple[Notice, ...]:

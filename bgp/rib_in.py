@@ -34,6 +34,7 @@ from typing import NamedTuple
 from bgp.decision import CandidatePath, learned_paths
 from bgp.events import EndOfRib, PeerConnected, PeerDown, PeerEvent, PeerOpen, PeerUp, RouteRefresh, UpdateReceived
 from bgp.import_policy import ImportFilter, RejectReason
+from bgp.limits import LIFTED_BY_WITHDRAWALS, WARN_AT, WARN_UNTIL, Share, Usage
 from bgp.notification import explain, is_more_informative, is_silent
 from bgp.speaker import Attributes, LearnedPaths, LocalNode, Neighbour
 from net.family import FAMILIES, Family
@@ -70,7 +71,8 @@ class PeerSession:
 
     since: when `state` changed last. stale_until: when stale routes are dropped. we_restarted: the last session ended
     because our own ExaBGP did. eor_pending: families of this session without end-of-RIB. in_sync: all have had theirs
-    once, in any session. dropped: announcements of this session that are not stored, by reason.
+    once, in any session. dropped: announcements of this session that are not stored, by reason. usage: what its routes
+    use of its limits. warned: whether it was said that a limit is near.
     """
 
     neighbour: Neighbour
@@ -87,6 +89,8 @@ class PeerSession:
     eor_pending: set[Family] = field(default_factory=set)
     in_sync: bool = False
     dropped: Counter[RejectReason] = field(default_factory=Counter)
+    usage: Usage = field(default_factory=Usage)
+    warned: bool = False
 
     @property
     def external(self) -> bool:
@@ -102,6 +106,30 @@ class PeerSession:
     def paths_to(self, prefix: Prefix) -> list[tuple[PathKey, ReceivedPath]]:
         """Return what it announced of one prefix. It searches all of its routes: for questions, not for every event."""
         return [(key, received) for key, received in self.routes.items() if key.prefix == prefix]
+
+    def shares(self) -> tuple[Share, ...]:
+        """Return how much of each of its limits it uses."""
+        return tuple(self.usage.shares(self.neighbour.import_policy.prefix_limit))
+
+    def new_warning(self) -> str:
+        """Return which limits are nearly used up, once until they are far again."""
+        most = max(share.part for share in self.shares())
+        if most < WARN_UNTIL:
+            self.warned = False
+        if self.warned or most < WARN_AT:
+            return ""
+        self.warned = True
+        return ", ".join(str(share) for share in self.shares() if share.part >= WARN_AT)
+
+    def owes_routes(self) -> bool:
+        """Whether it would send routes again that were over a limit, and there is room for them now."""
+        return (
+            self.state is SessionState.UP
+            and self.open is not None
+            and self.open.refresh
+            and any(self.dropped[reason] for reason in LIFTED_BY_WITHDRAWALS)
+            and all(share.part < WARN_AT for share in self.shares())
+        )
 
     def converged(self, now: float) -> bool:
         """True once it has sent its whole table, or has had its time: longer with a promised end-of-RIB."""
@@ -194,6 +222,14 @@ class RibIn:
     def converged(self, now: float) -> bool:
         return all(peer.converged(now) for peer in self.peers.values())
 
+    def owing_routes(self) -> list[PeerSession]:
+        """Return the peers that are to be asked for their routes again, and count what is refused from then on anew."""
+        found = [peer for peer in self.peers.values() if peer.owes_routes()]
+        for peer in found:
+            for reason in LIFTED_BY_WITHDRAWALS:
+                del peer.dropped[reason]
+        return found
+
     def prefixes(self) -> Collection[Prefix]:
         """Return every prefix to which a path was accepted."""
         return self._accepted.keys()
@@ -261,9 +297,14 @@ class RibIn:
             peer.in_sync = True
 
     def _put(self, peer: PeerSession, key: PathKey, attributes: Attributes, reason: RejectReason | None) -> None:
-        if key not in peer.routes and len(peer.routes) >= peer.neighbour.import_policy.prefix_limit:
-            peer.dropped[RejectReason.OVER_LIMIT] += 1
+        known = peer.routes.get(key)
+        before = None if known is None else known.attributes
+        exceeded = peer.usage.exceeded(before, attributes, peer.neighbour.import_policy.prefix_limit)
+        if exceeded is not None:
+            peer.dropped[exceeded] += 1
+            self._drop(peer, [key])
             return
+        peer.usage.replace(before, attributes)
         peer.routes[key] = ReceivedPath(attributes, reason)
         peer.stale.discard(key)
         if reason is None:
@@ -279,7 +320,8 @@ class RibIn:
     def _drop(self, peer: PeerSession, keys: Iterable[PathKey]) -> None:
         for key in keys:
             peer.stale.discard(key)
-            if peer.routes.pop(key, None) is not None:
+            if (received := peer.routes.pop(key, None)) is not None:
+                peer.usage.replace(received.attributes, None)
                 self._unaccept(peer, key)
 
     def _unaccept(self, peer: PeerSession, key: PathKey) -> None:

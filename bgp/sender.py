@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TypeAlias
 
-from bgp.exabgp_commands import announce, end_of_rib, withdraw
+from bgp.exabgp_commands import announce, ask_for_routes, end_of_rib, withdraw
 from bgp.exabgp_process import ExaBGPError
 from bgp.rib_out import Batch, RibOut, RibsOut
+from net.family import Family
 
 PREFIXES_PER_BATCH = 1000
 LINES_PER_WRITE = 1000
@@ -33,6 +34,12 @@ class Sender:
         self._clock = clock
         self._due = asyncio.Event()
         self._all_sent = asyncio.Event()
+        self._questions: list[str] = []
+
+    def ask_for_routes(self, peer: str, families: Iterable[Family]) -> None:
+        """Ask a peer for its routes, in the next round."""
+        self._questions += ask_for_routes(peer, families)
+        self.wake()
 
     def wake(self) -> None:
         self._all_sent.clear()
@@ -65,6 +72,9 @@ class Sender:
         """
         for rib in list(self._ribs_out.groups.values()):
             await self._send_group(rib)
+        questions, self._questions = self._questions, []
+        if questions:
+            await self._write(questions)
         now = self._clock()
         return any(rib.pending or rib.end_of_rib_due(now) for rib in self._ribs_out.groups.values())
 

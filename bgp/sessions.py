@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple, TypedDict
 
 from bgp.exabgp_config import LONGEST_HOLD_SECONDS, LONGEST_RESTART_SECONDS
 from bgp.notices import held_back
+from bgp.peer_annotations import import_policy
 from bgp.speaker import HeldBackSession, ImportPolicy, LocalNode, Neighbour, SessionKind, Speaker
 from datastore.defaults import DEFAULT_AS_NUMBER
 from datastore.field_rules import NotObeyed, notice_of
@@ -24,7 +25,6 @@ from net.family import Family, family_of_version
 from net.prefix import Prefix, pack
 
 DEFAULT_PORT = 179
-ACCEPT_DEFAULT_ROUTE = "felix-py/accept-default-route"  # an annotation of a BGPPeer; "true": take it from this peer
 HOLD_SECONDS = 90
 RESTART_SECONDS = 120
 
@@ -224,7 +224,14 @@ def _mesh(own: Node, inputs: PeeringInputs) -> Iterator[Neighbour]:
     restart = settings.mesh_restart_seconds if settings is not None else None
     for node in inputs.nodes:
         if node.name != own.name and node.cluster_id is None:
-            yield from _with_node(own, node, inputs, "mesh", restart_time=_restart_time(restart))
+            yield from _with_node(
+                own,
+                node,
+                inputs,
+                "mesh",
+                restart_time=_restart_time(restart),
+                import_policy=import_policy(None, settings),
+            )
 
 
 def _explicit(own: Node, inputs: PeeringInputs, peer: BGPPeer) -> Iterator[Neighbour]:
@@ -235,7 +242,9 @@ def _explicit(own: Node, inputs: PeeringInputs, peer: BGPPeer) -> Iterator[Neigh
     if peer.spec.peer_selector:
         for node in inputs.nodes:
             if node.name != own.name and peer.leads_to(node.labels):
-                yield from _with_node(own, node, inputs, kind, local_as=peer.local_as_number, **_options(peer))
+                yield from _with_node(
+                    own, node, inputs, kind, local_as=peer.local_as_number, **_options(peer, inputs.configuration)
+                )
     elif peer.address is not None:
         yield from _with_address(own, inputs, peer, peer.address, kind)
 
@@ -260,7 +269,7 @@ def _with_address(
         passive=node is not None and str(address) > here,
         families=(family,),
         port=peer.port or (DEFAULT_PORT if node is None else inputs.port_of(node.name)),
-        **_options(peer),
+        **_options(peer, inputs.configuration),
     )
 
 
@@ -271,7 +280,9 @@ def _reverse(own: Node, inputs: PeeringInputs, peer: BGPPeer) -> Iterator[Neighb
     families = _remote_side_families(peer, own, inputs)
     for node in inputs.nodes if families else ():
         if node.name != own.name and peer.starts_at(node.name, node.labels):
-            back = _with_node(own, node, inputs, "node", peer_as=peer.local_as_number, **_options(peer))
+            back = _with_node(
+                own, node, inputs, "node", peer_as=peer.local_as_number, **_options(peer, inputs.configuration)
+            )
             yield from (neighbour for neighbour in back if neighbour.families[0] in families)
 
 
@@ -330,17 +341,14 @@ class _SessionOptions(TypedDict):
     import_policy: ImportPolicy
 
 
-def _options(peer: BGPPeer) -> _SessionOptions:
+def _options(peer: BGPPeer, configuration: BGPConfiguration | None) -> _SessionOptions:
     """Return how a BGPPeer wants the session itself. Hold time is three keepalives (RFC 4271 §10), at least 3 s."""
     keepalive = peer.keepalive_seconds
     return {
         "hold_time": HOLD_SECONDS if keepalive is None else 3 * _within(keepalive, 1, LONGEST_HOLD_SECONDS // 3),
         "restart_time": _restart_time(peer.restart_seconds),
         "ttl_hops": peer.spec.ttl_security or None,
-        "import_policy": ImportPolicy(
-            own_as_allowed=peer.spec.num_allowed_local_as_numbers or 0,
-            default_route=peer.metadata.annotations.get(ACCEPT_DEFAULT_ROUTE, "").strip().lower() == "true",
-        ),
+        "import_policy": import_policy(peer, configuration),
     }
 
 

@@ -184,10 +184,21 @@ class Sidecar:
         """Do what the clock alone makes due: stale routes, convergence, late ends-of-RIB."""
         now = self._clock()
         self.rib_in.expire(now)
+        self._watch_limits(now)
         self._pass_on_changes()
         self._check_convergence(now)
         if any(rib.end_of_rib_due(now) for rib in self.ribs_out.groups.values()):
             self.sender.wake()
+
+    def _watch_limits(self, now: float) -> None:
+        """Say which peers come near to a limit, and ask those for the rest that have come away from one."""
+        for address, peer in self.rib_in.peers.items():
+            if warning := peer.new_warning():
+                beyond = "what is beyond is refused, and the annotation felix-py/prefix-limit of its BGPPeer sets them"
+                self._log(address, logging.WARNING, f"{address} uses {warning}; {beyond}", now)
+        for peer in self.rib_in.owing_routes():
+            log.info("%s is asked for its routes again: there is room for those refused", peer.neighbour.address)
+            self.sender.ask_for_routes(peer.neighbour.address, peer.families)
 
     def _check_convergence(self, now: float) -> None:
         if not self.converged and self._peers_known and self.rib_in.converged(now):

@@ -18,19 +18,22 @@ Origin = Literal["igp", "egp", "incomplete", "invalid"]
 
 # As a Calico node sends it: 2^31 - 1 - 1024, the mirror of its kernel routes' metric. The usual 100 would lose.
 LOCAL_PREFERENCE = 2147482623
+DEFAULT_PREFIX_LIMIT = 20000  # a cluster of 5,000 nodes, each with some blocks and borrowed addresses
 
 
 @dataclass(frozen=True, slots=True)
 class ImportPolicy:
     """What one peer may send. Filters by peer are to be part of it.
 
-    own_as_allowed: how often our own AS may stand in a path (BGPPeer numAllowedLocalASNumbers).
-    default_route: whether a default route is taken.
+    prefix_limit: how many paths are kept; bgp/limits.py derives its other limits. own_as_allowed: how often our own AS
+    may stand in a path (BGPPeer numAllowedLocalASNumbers). default_route: whether a default route is taken.
+    inside_subnet: whether networks inside a connected network of the node are.
     """
 
-    prefix_limit: int = 20000
+    prefix_limit: int = DEFAULT_PREFIX_LIMIT
     own_as_allowed: int = 0
     default_route: bool = False
+    inside_subnet: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,8 @@ def session_row(peer: PeerSession, announced: Mapping[Prefix, Attributes], since
         "last_error": peer.last_error,
         "flaps": peer.flaps,
         "refused": {str(reason): count for reason, count in peer.rejected().items()},
+        "used": {share.of: share.used for share in peer.shares()},
+        "limits": {share.of: share.limit for share in peer.shares()},
     }
 
 
@@ -48,6 +50,8 @@ def held_back_row(session: HeldBackSession, since: float) -> dict[str, Any]:
         "last_error": "",
         "flaps": 0,
         "refused": {},
+        "used": {},
+        "limits": {},
     }
 
 

@@ -96,6 +96,10 @@ class AgentReporter:
             warnings=len(agent.progress.warnings),
         )
 
+    async def sessions(self) -> tuple[SessionStatus, ...]:
+        """Return the BGP sessions; none while the sidecar does not answer."""
+        return (await self._sessions())[1]
+
     async def status(self) -> AgentStatus:
         agent, node = self._agent, self._agent.identity
         sidecar, peers = await self._sessions()

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from felix_py.status_model import AgentCounts
+from felix_py.status_model import AgentCounts, SessionStatus
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class AgentMetrics(Collector):
-    """Asks `counts` at each scrape."""
+    """Asks `counts` at each scrape. sessions: the BGP sessions at this moment."""
 
-    def __init__(self, counts: Callable[[], AgentCounts]) -> None:
-        self._counts = counts
+    def __init__(self, counts: Callable[[], AgentCounts], sessions: Sequence[SessionStatus] = ()) -> None:
+        self._counts, self._sessions = counts, sessions
 
     def collect(self) -> Iterable[Metric]:
         counts = self._counts()
@@ -39,6 +39,7 @@ class AgentMetrics(Collector):
         for kind, count in sorted(counts.notices.items()):
             notices.add_metric((kind,), count)
         yield notices
+        yield from _of_sessions(self._sessions)
         for name, text, value in (
             ("felix_route_puts", "Routes put into the kernel", counts.route_puts),
             ("felix_route_removes", "Routes removed from the kernel", counts.route_removes),
@@ -48,8 +49,26 @@ class AgentMetrics(Collector):
             yield CounterMetricFamily(name, text, value=value)
 
 
-def exposition(counts: Callable[[], AgentCounts]) -> bytes:
+def _of_sessions(sessions: Sequence[SessionStatus]) -> Iterable[Metric]:
+    """Yield what is counted by peer."""
+    up = GaugeMetricFamily("felix_bgp_session_up", "1 while the BGP session is established", labels=("peer",))
+    learned = GaugeMetricFamily("felix_bgp_routes_learned", "Routes of a peer that are taken", labels=("peer",))
+    refused = GaugeMetricFamily(
+        "felix_bgp_routes_refused", "Announcements of a peer that are not taken", labels=("peer", "reason")
+    )
+    used = GaugeMetricFamily("felix_bgp_peer_used", "What a peer uses of its limits", labels=("peer", "of"))
+    limit = GaugeMetricFamily("felix_bgp_peer_limit", "What a peer may use", labels=("peer", "of"))
+    for session in sessions:
+        up.add_metric((session.address,), session.is_up)
+        learned.add_metric((session.address,), session.learned)
+        for family, counted in ((refused, session.refused), (used, session.used), (limit, session.limits)):
+            for label, count in counted.items():
+                family.add_metric((session.address, label), count)
+    yield from (up, learned, refused, used, limit)
+
+
+def exposition(counts: Callable[[], AgentCounts], sessions: Sequence[SessionStatus] = ()) -> bytes:
     """Return the metrics as a scraper reads them."""
     registry = CollectorRegistry()
-    registry.register(AgentMetrics(counts))
+    registry.register(AgentMetrics(counts, sessions))
     return generate_latest(registry)

@@ -28,6 +28,8 @@ def notices_of(resource: Resource) -> tuple[Notice, ...]:
     match resource:
         case BGPConfiguration():
             return bgp.configuration_notices(resource)
+        case BGPPeer():
+            return bgp.peer_notices(resource)
         case Node():
             return (*NODE.notices(resource), *bgp.node_notices(resource))
         case _:

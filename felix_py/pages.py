@@ -6,7 +6,7 @@ An edge between the agent's values and web.py: it changes nothing. What a page n
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from http import HTTPStatus
 from typing import Protocol
 
@@ -19,6 +19,7 @@ from felix_py.status_model import (
     InvariantReport,
     NodeTrace,
     RouteStatus,
+    SessionStatus,
 )
 from felix_py.web import Page, PageMakers, Query, text_page
 from kernel.netlink import KernelError
@@ -35,6 +36,9 @@ class Reporter(Protocol):
     def progress(self) -> AgentProgress: ...
 
     def counts(self) -> AgentCounts: ...
+
+    async def sessions(self) -> Sequence[SessionStatus]:
+        """Return the BGP sessions; none while the sidecar does not answer."""
 
     async def status(self) -> AgentStatus: ...
 
@@ -78,7 +82,7 @@ class StatusPages:
         return text_page(HTTPStatus.OK, f"ready\n{warnings}")
 
     async def _metrics(self, query: Query) -> Page:
-        return Page(HTTPStatus.OK, CONTENT_TYPE, exposition(self._reporter.counts))
+        return Page(HTTPStatus.OK, CONTENT_TYPE, exposition(self._reporter.counts, await self._reporter.sessions()))
 
     async def _status(self, query: Query) -> Page:
         return _json_page(await self._reporter.status())

@@ -16,6 +16,7 @@ from kernel.route import BLACKHOLE, NextHop, RouteSpec
 from net.prefix import Prefix
 
 LINK_SCOPE = 253
+KEPT_NEXT_HOPS = 1000  # that no route has any more, before they are forgotten
 
 
 class PodRoutes:
@@ -90,6 +91,7 @@ class LearnedRoutes:
         self._hops: dict[NextHopKey, NextHop | None] = {}
         self._specs: dict[LearnedPaths, RouteSpec] = {}
         self._covering: set[Prefix] = set()  # every prefix that a next hop lies in
+        self._forget_at = KEPT_NEXT_HOPS
 
     @property
     def routes(self) -> Mapping[Prefix, LearnedPaths]:
@@ -119,6 +121,8 @@ class LearnedRoutes:
         for next_hop in answers.keys() - self._hops.keys():
             self._covering.update(covering(next_hop.found_by))
         self._hops.update(answers)
+        if len(self._hops) > self._forget_at:
+            self._forget_unused(answers.keys())
         if not moved:
             return
         affected = {paths for paths in self._specs if any(NextHopKey.of(path) in moved for path in paths)}
@@ -128,6 +132,18 @@ class LearnedRoutes:
             for prefix, paths in self._routes.items():
                 if paths in affected:
                     rib.put(Source.LEARNED, prefix, self._spec(paths))
+
+    def _forget_unused(self, coming: Collection[NextHopKey]) -> None:
+        """Forget the next hops that no route has: peers decide how many there are in the course of time.
+
+        coming: those whose routes are stated next.
+        """
+        used = self.next_hops() | set(coming)
+        self._hops = {next_hop: hop for next_hop, hop in self._hops.items() if next_hop in used}
+        self._covering = {prefix for next_hop in self._hops for prefix in covering(next_hop.found_by)}
+        paths = set(self._routes.values())
+        self._specs = {each: spec for each, spec in self._specs.items() if each in paths}
+        self._forget_at = KEPT_NEXT_HOPS + 2 * len(self._hops)
 
     def put(self, rib: Rib, routes: Mapping[Prefix, LearnedPaths]) -> None:
         """State routes; their next hops have been resolved. Where only the peer differs, the RIB does not change."""

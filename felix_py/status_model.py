@@ -84,7 +84,8 @@ class SessionStatus:
     kind: mesh, node or global. state: up, start, or held back, which is not to come up since something of it is not
     supported. since: seconds of the epoch at which it came into this state. info: the state in the words of RFC 4271
     §8.2.2, or why it is held back. as_number: the peer's, as configured; 0 = unknown. refused: how many of its routes
-    were not taken, by reason. stale: routes of before it went away, kept until it is back or its restart time is over.
+    were not taken, by reason. used, limits: what the peer uses of each limit on it, by what is limited. stale: routes
+    of before it went away, kept until it is back or its restart time is over.
     """
 
     address: str
@@ -99,6 +100,8 @@ class SessionStatus:
     flaps: int = 0
     last_error: str = ""
     refused: Mapping[str, int] = field(default_factory=dict)
+    used: Mapping[str, int] = field(default_factory=dict)
+    limits: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def is_up(self) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from bgp.peer_annotations import PREFIX_LIMIT
 from datastore.notices import Notice
 from felix_py.status_model import AgentStatus, InvariantReport, SessionStatus
 from felixctl.tables import bordered
@@ -15,6 +16,7 @@ from felixctl.terminal import Colour, painted
 
 HEADING = ("Peer address", "Peer type", "State", "Since", "Info", "Learned", "Announced", "Refused")
 DAY_SECONDS = 24 * 3600
+NEAR_LIMIT = 0.75
 
 _KINDS = {"mesh": "node-to-node mesh", "node": "node specific", "global": "global"}
 
@@ -30,6 +32,7 @@ def report(status: AgentStatus, now: float) -> str:
             _section("Of this host, in the way", status.progress.warnings, Colour.BAD),
             _held_back(peers),
             _refused(peers),
+            _near_limits(peers),
             _not_obeyed(status.notices),
             _invariants(status.invariants),
         )
@@ -98,6 +101,16 @@ def _held_back(peers: Iterable[SessionStatus]) -> str:
 def _refused(peers: Iterable[SessionStatus]) -> str:
     lines = (f"{peer.address}: {count}, {reason}" for peer in peers for reason, count in sorted(peer.refused.items()))
     return _section("Routes that are refused", lines, Colour.DOUBTFUL)
+
+
+def _near_limits(peers: Iterable[SessionStatus]) -> str:
+    lines = (
+        f"{peer.address}: {used} of {peer.limits[of]} {of}"
+        for peer in peers
+        for of, used in peer.used.items()
+        if of in peer.limits and used >= NEAR_LIMIT * peer.limits[of]
+    )
+    return _section(f"Near a limit of the peer (annotation {PREFIX_LIMIT})", lines, Colour.DOUBTFUL)
 
 
 def _not_obeyed(notices: Iterable[Notice]) -> str:

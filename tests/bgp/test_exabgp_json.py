@@ -62,6 +62,7 @@ def test_a_session_of_two_exabgps_is_read_as_it_happened() -> None:
             hold_time=90,
             families=("ipv4", "ipv6"),
             restart=GracefulRestart(120, restarting=True, families=(("ipv4", True), ("ipv6", True))),
+            refresh=True,
         ),
         PeerUp(EXABGP),
         UpdateReceived(EXABGP, announced=tuple(AnnouncedPath(prefix, 0, RICH) for prefix in list(ROUTES)[:2])),

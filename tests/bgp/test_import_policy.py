@@ -118,11 +118,18 @@ def test_what_would_hide_the_connected_way_to_a_node_or_peer_is_rejected(narrow:
     assert reason is RejectReason.HIDES_HOST
 
 
-@pytest.mark.parametrize(
-    "other", ["192.0.2.0/24", "192.0.0.0/16", "192.0.2.128/25", "192.0.2.66/32", "198.51.100.7/32"]
-)
-def test_a_connected_network_what_is_wider_or_holds_no_host_and_hosts_elsewhere_are_accepted(other: str) -> None:
+@pytest.mark.parametrize("other", ["192.0.2.0/24", "192.0.0.0/16", "198.51.100.7/32"])
+def test_a_connected_network_what_is_wider_and_hosts_elsewhere_are_accepted(other: str) -> None:
     assert reason_for(other, ROUTER, next_hop=ROUTER_AT, as_path=through(65001)) is None
+
+
+@pytest.mark.parametrize("inside", ["192.0.2.128/25", "192.0.2.66/32"])
+def test_what_is_narrower_than_the_nodes_subnet_is_taken_only_from_a_peer_that_may_send_it(inside: str) -> None:
+    assert reason_for(inside, ROUTER, next_hop=ROUTER_AT, as_path=through(65001)) is RejectReason.INSIDE_SUBNET
+    assert reason_for(inside, next_hop=ROUTER_AT) is RejectReason.INSIDE_SUBNET
+    allowing = replace(ROUTER, import_policy=ImportPolicy(inside_subnet=True))
+    assert reason_for(inside, allowing, next_hop=ROUTER_AT, as_path=through(65001)) is None
+    assert reason_for("192.0.2.2/32", allowing, as_path=through(65001)) is RejectReason.HIDES_HOST
 
 
 def test_our_own_as_may_stand_in_a_path_as_often_as_the_peer_says() -> None:

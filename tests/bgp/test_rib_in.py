@@ -230,6 +230,52 @@ def test_prefixes_over_the_limit_are_rejected_and_counted_and_known_ones_still_c
     assert next_hops(rib, ONE) == (pack(B),)
 
 
+def test_a_known_route_whose_new_form_is_over_a_limit_is_withdrawn() -> None:
+    rib = with_route()
+    longest = Attributes(pack(A), communities=tuple((64512, number) for number in range(1001)))
+    rib.fold(UpdateReceived(A, announced=(AnnouncedPath(ONE, 0, longest),)), 0)
+    assert next_hops(rib, ONE) == ()
+    assert rib.peers[A].rejected() == {RejectReason.TOO_LONG: 1}
+
+
+def test_a_peer_near_a_limit_is_named_once_until_it_is_far_again() -> None:
+    rib = with_route()
+    peer = rib.peers[A]
+    many = [Prefix.parse(f"10.66.{n}.0/26") for n in range(2)]
+    assert peer.new_warning() == ""
+    rib.fold(announces(A, *many), 0)
+    assert (peer.new_warning(), peer.new_warning()) == ("3 of 4 paths", "")
+    rib.fold(withdraws(A, *many), 0)
+    assert peer.new_warning() == ""
+    rib.fold(announces(A, *many), 0)
+    assert peer.new_warning() == "3 of 4 paths"
+
+
+def test_a_peer_that_has_withdrawn_enough_or_may_send_more_is_asked_once_for_what_was_refused() -> None:
+    for lift in ("withdraw", "configure"):
+        rib = rib_in(A)
+        rib.fold(replace(opened(), refresh=True), 0)
+        rib.fold(PeerUp(A), 0)
+        many = [Prefix.parse(f"10.66.{n}.0/26") for n in range(6)]
+        rib.fold(announces(A, *many), 0)
+        assert rib.owing_routes() == []
+        if lift == "withdraw":
+            rib.fold(withdraws(A, *many[:2]), 0)
+        else:
+            rib.configure([replace(neighbour(A), import_policy=ImportPolicy(10))], LOCAL, 1)
+        assert rib.owing_routes() == [rib.peers[A]]
+        assert (rib.owing_routes(), rib.peers[A].rejected()) == ([], {})
+
+
+def test_a_peer_that_sends_nothing_again_is_not_asked() -> None:
+    rib = with_route()
+    many = [Prefix.parse(f"10.66.{n}.0/26") for n in range(6)]
+    rib.fold(announces(A, *many), 0)
+    rib.fold(withdraws(A, *many), 0)
+    assert rib.owing_routes() == []
+    assert rib.peers[A].rejected() == {RejectReason.OVER_LIMIT: 3}
+
+
 def test_a_removed_neighbour_takes_its_routes_along() -> None:
     rib = with_route()
     rib.configure([neighbour(B)], LOCAL, 1)
@@ -330,6 +376,12 @@ class AnyLife(RuleBasedStateMachine):
                 self.reported[prefix] = found
         self.rib.changed.clear()
         assert self.reported == {prefix: self.rib.learned_paths(prefix) for prefix in self.rib.prefixes()}
+
+    @invariant()
+    def usage_is_what_the_tables_hold(self) -> None:
+        for peer in self.rib.peers.values():
+            hops = {received.attributes.next_hop for received in peer.routes.values()}
+            assert [share.used for share in peer.shares()] == [len(peer.routes), len(hops), 0]
 
     @invariant()
     def stale_routes_exist_and_have_an_end(self) -> None:

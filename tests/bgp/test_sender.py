@@ -284,3 +284,12 @@ async def test_a_peer_that_moves_to_another_group_is_withdrawn_what_that_does_no
     assert withdrawal.endswith(f"nlri {SECRET}")
     assert announcement.startswith(f"neighbor {OTHER} announce ")
     assert announcement.endswith(f"nlri {BLOCK}")
+
+
+async def test_a_question_for_routes_goes_to_its_peer_once() -> None:
+    bench = SenderBench(2)
+    bench.sender.ask_for_routes(PEER, ("ipv4", "ipv6"))
+    assert await bench.lines() == [
+        f"neighbor {PEER} announce route-refresh {family} unicast" for family in ("ipv4", "ipv6")
+    ]
+    assert await bench.lines() == []

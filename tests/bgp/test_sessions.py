@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bgp.sessions import ACCEPT_DEFAULT_ROUTE, router_id_of, speaker_of
+from bgp.peer_annotations import ACCEPT_DEFAULT_ROUTE
+from bgp.sessions import router_id_of, speaker_of
 from bgp.speaker import ImportPolicy, Neighbour, Speaker
 from datastore.kinds.bgp import BGPConfiguration, BGPPeer
 from datastore.kinds.node import Node

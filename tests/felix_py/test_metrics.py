@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from felix_py.metrics import exposition
-from felix_py.status_model import AgentCounts
+from felix_py.status_model import AgentCounts, SessionStatus
 
 COUNTS = AgentCounts(pods=2, nodes=3, ready=True, notices={"IPPool": 2, "BGPPeer": 1}, route_puts=7)
 
@@ -26,6 +26,11 @@ def test_these_are_all_the_metrics_there_are() -> None:
         "felix_host_warnings gauge",
         "felix_invariants_violated gauge",
         "felix_notices gauge",
+        "felix_bgp_session_up gauge",
+        "felix_bgp_routes_learned gauge",
+        "felix_bgp_routes_refused gauge",
+        "felix_bgp_peer_used gauge",
+        "felix_bgp_peer_limit gauge",
         "felix_route_puts_total counter",
         "felix_route_removes_total counter",
         "felix_route_repairs_total counter",
@@ -45,4 +50,20 @@ def test_notices_are_counted_by_kind() -> None:
 
 
 def test_each_metric_says_what_it_counts() -> None:
-    assert sum(line.startswith("# HELP") and len(line.split()) > 4 for line in lines()) == 16
+    assert sum(line.startswith("# HELP") and len(line.split()) > 4 for line in lines()) == 21
+
+
+def test_sessions_are_counted_by_peer() -> None:
+    session = SessionStatus(
+        "192.0.2.9", state="up", learned=5, refused={"default route": 1}, used={"paths": 6}, limits={"paths": 20000}
+    )
+    written = exposition(lambda: COUNTS, [session, SessionStatus("192.0.2.8", state="held back")]).decode()
+    assert [line for line in written.splitlines() if line.startswith("felix_bgp")] == [
+        'felix_bgp_session_up{peer="192.0.2.9"} 1.0',
+        'felix_bgp_session_up{peer="192.0.2.8"} 0.0',
+        'felix_bgp_routes_learned{peer="192.0.2.9"} 5.0',
+        'felix_bgp_routes_learned{peer="192.0.2.8"} 0.0',
+        'felix_bgp_routes_refused{peer="192.0.2.9",reason="default route"} 1.0',
+        'felix_bgp_peer_used{of="paths",peer="192.0.2.9"} 6.0',
+        'felix_bgp_peer_limit{of="paths",peer="192.0.2.9"} 20000.0',
+    ]

@@ -22,6 +22,7 @@ from felix_py.status_model import (
     NodeTrace,
     RoutesPage,
     RouteStatus,
+    SessionStatus,
 )
 from felix_py.web import Page
 from kernel.netlink import KernelError
@@ -47,6 +48,9 @@ class FakeReporter:
 
     def counts(self) -> AgentCounts:
         return AgentCounts(pods=5)
+
+    async def sessions(self) -> tuple[SessionStatus, ...]:
+        return (SessionStatus("192.0.2.2", state="up"),)
 
     async def status(self) -> AgentStatus:
         return STATUS

@@ -7,7 +7,7 @@ from felix_py.fib import Ownership
 from felix_py.next_hops import NextHopKey
 from felix_py.rib import Rib, Source
 from felix_py.snapshot import Endpoint, EndpointKey
-from felix_py.sources import LearnedRoutes, PodRoutes, block_routes
+from felix_py.sources import KEPT_NEXT_HOPS, LearnedRoutes, PodRoutes, block_routes
 from kernel.route import NextHop
 from net.prefix import Prefix, pack
 
@@ -136,3 +136,17 @@ def test_what_is_withdrawn_is_not_wanted_any_more() -> None:
     assert not rib.wanted(Source.LEARNED)
     assert not learned.routes
     assert learned.known() == {VIA_ROUTER}
+
+
+def test_next_hops_that_no_route_has_any_more_are_forgotten_in_the_end() -> None:
+    rib, learned = Rib(), LearnedRoutes(Ownership())
+    learned.resolved(rib, {VIA_ROUTER: NextHop(2, ROUTER)})
+    learned.put(rib, learned_from(ROUTER))
+    other = Prefix.parse("10.66.0.0/26")
+    for number in range(3 * KEPT_NEXT_HOPS):
+        paths = (LearnedPath(pack(f"198.51.{number >> 8}.{number & 255}"), "192.0.2.8"),)
+        learned.resolved(rib, {next_hop: NextHop(2, ROUTER) for next_hop in learned.unknown([paths])})
+        learned.put(rib, {other: paths})
+        assert rib.wanted(Source.LEARNED)[other].hops
+    assert VIA_ROUTER in learned.known()
+    assert len(learned.known()) <= KEPT_NEXT_HOPS + 5

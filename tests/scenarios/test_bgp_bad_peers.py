@@ -15,7 +15,7 @@ import pytest
 
 from bgp.import_policy import RejectReason
 from bgp.protocol import Configure, Hello, Learned, Problem, ReplayEnd, Withdrawn, decode, encode
-from bgp.speaker import Attributes, LearnedPaths, Speaker
+from bgp.speaker import Attributes, ImportPolicy, LearnedPaths, Speaker
 from net.prefix import Prefix, pack
 from tests.bgp.fabric import Fabric, Node, address, mesh, node, routes, until
 
@@ -140,6 +140,29 @@ async def test_rejected_routes_are_counted_by_reason(fabric: Fabric) -> None:
         await b.agent.announce({**routes(2, "0.0.0.0/0", "10.65.2.0/26"), **routes(1, "10.65.5.0/26", "10.65.6.0/26")})
         await a.wait_for_routes({"10.65.2.0/26": [2]})
         await a.wait_for_peer(2, learned=1, refused={RejectReason.DEFAULT_ROUTE: 1, RejectReason.OWN_NEXT_HOP: 2})
+
+
+async def test_what_is_over_a_limit_is_refused_and_asked_for_when_more_may_come(fabric: Fabric) -> None:
+    def limited(to: int) -> Speaker:
+        plain = mesh(1, [2])
+        policy = ImportPolicy(prefix_limit=to)
+        return replace(plain, neighbours=(replace(plain.neighbours[0], import_policy=policy),))
+
+    async with node(fabric, 1) as a, node(fabric, 2) as b:
+        await a.agent.configure(limited(15))
+        await a.agent.announce({})
+        await b.agent.configure(mesh(2, [1]))
+        table = routes(2, *(f"10.66.{number}.0/26" for number in range(20)))
+        await b.agent.announce(table)
+        full = await a.wait_for_peer(2, learned=15, refused={RejectReason.OVER_LIMIT: 5})
+        assert (full["used"]["paths"], full["limits"]["paths"]) == (15, 15)
+        log = fabric.directory / "sidecar1.log"
+        await until(lambda: f"{address(2)} uses 15 of 15 paths; what is beyond" in log.read_text(), "the warning")
+        await a.agent.configure(limited(100))
+        await until(lambda: a.learned.keys() == table.keys(), "the rest")
+        await a.wait_for_peer(2, learned=20, refused={}, flaps=0)
+        await b.agent.announce({})
+        await a.wait_for_peer(2, learned=0)
 
 
 async def test_a_thousand_single_updates_arrive_after_another_peer_has_died(fabric: Fabric) -> None:

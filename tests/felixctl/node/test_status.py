@@ -79,6 +79,15 @@ def test_a_session_of_yesterday_shows_its_date() -> None:
     assert status.since(None, SINCE) == ""
 
 
+def test_a_peer_near_a_limit_is_named_with_the_annotation_that_sets_it() -> None:
+    used, limits = {"paths": 15000, "next hops": 2}, {"paths": 20000, "next hops": 5000}
+    printed = report(peers=[peer("192.0.2.2", used=used, limits=limits), peer("192.0.2.3")])
+    assert (
+        "Near a limit of the peer (annotation felix-py/prefix-limit):\n  192.0.2.2: 15000 of 20000 paths\n" in printed
+    )
+    assert "next hops" not in printed
+
+
 def test_routes_refused_for_several_reasons_are_counted_together_and_each_is_named() -> None:
     printed = report(peers=[peer("192.0.2.2", refused={"own AS": 2, "default route": 1})])
     assert "| Established |       2 |         1 |       3 |" in printed
