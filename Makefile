@@ -46,10 +46,10 @@ test: lint kube-assets
 	$(PY) -m felixctl lab run $(SPEC) --json build/lab.json --svg build/lab.svg
 	$(VMRUN) -- $(PY) -m tests.vm.ipip short
 
-LABS := tests/lab tests/scenarios
+LABS := tests/kube tests/lab tests/scenarios
 RUNTIMES := tests/runtimes
 
-test-labs: setup
+test-labs: kube-assets
 	$(PY) -m pytest -q $(LABS)
 
 # etcd and the Kubernetes API server, compiled once into a cache outside the tree (or those that KUBEBUILDER_ASSETS names).

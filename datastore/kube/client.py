@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import random
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 from datastore.errors import Unavailable
 from datastore.kube.access import Access
@@ -21,6 +22,10 @@ DEADLINE_SECONDS = 10.0
 HEADERS_SECONDS = 20.0
 """How long the headers of a watch may take."""
 CONNECT_SECONDS = 5.0
+RECONNECT_SECONDS = 1.0
+"""The same for a server that was there before: a caller is to hear soon that it is away."""
+SLOW_SECONDS, PING_SECONDS = 0.5, 0.5
+"""After how long without an answer a server is pinged, and how long that may take: one that hangs answers no ping."""
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 2.0
 
 MERGE_PATCH = "application/merge-patch+json"
@@ -83,7 +88,9 @@ class ApiClient:
             try:
                 connection = await self._connected()
                 more = {"content-type": content_type} if body else {}
-                response = await connection.request(method, self._prefix + path, {**self._headers(), **more}, body)
+                headers = {**self._headers(), **more}
+                asking = connection.request(method, self._prefix + path, headers, body)
+                response = await _while_alive(connection, asking)
                 if response.status != TOO_MANY_REQUESTS:
                     return response
                 wait = max(wait, _retry_after(response))
@@ -108,12 +115,24 @@ class ApiClient:
     async def _connect(self) -> Http2Connection:
         if self._access is None:
             self._access = await asyncio.to_thread(self._read_access)
-        async with asyncio.timeout(CONNECT_SECONDS):
+        async with asyncio.timeout(RECONNECT_SECONDS if self._connection else CONNECT_SECONDS):
             return await connect(self._access.host, self._access.port, self._access.authority, self._access.tls)
 
     def _headers(self) -> Mapping[str, str]:
         assert self._access
         return {"accept": "application/json", "user-agent": "felix-py", **self._access.headers()}
+
+
+async def _while_alive(connection: Http2Connection, asking: Coroutine[Any, Any, Response]) -> Response:
+    """Return an answer, however long it takes, but give up a connection over which not even a ping comes back."""
+    waiting = asyncio.ensure_future(asking)
+    try:
+        while not (await asyncio.wait({waiting}, timeout=SLOW_SECONDS))[0]:
+            if not await connection.answers_pings(PING_SECONDS):
+                connection.close("it answers neither the request nor a ping")
+        return waiting.result()
+    finally:
+        waiting.cancel()
 
 
 def _retry_after(response: Response) -> float:

@@ -122,6 +122,7 @@ class Http2Connection(asyncio.Protocol):
         self._streams: dict[int, AnswerStream] = {}
         self._transport: asyncio.Transport | None = None
         self._changed = asyncio.Event()
+        self._ping_answered = asyncio.Event()
         self._closing = ""
         self._heard = 0.0
         self._keepalive: asyncio.TimerHandle | None = None
@@ -161,6 +162,20 @@ class Http2Connection(asyncio.Protocol):
             self._h2.acknowledge_received_data(len(chunk), stream.id)
             self._flush()
         return chunk
+
+    async def answers_pings(self, seconds: float) -> bool:
+        """Whether the server is alive, however slow it is with requests."""
+        if not self.usable:
+            return False
+        self._h2.ping(b"alive?  ")
+        self._flush()
+        answered = self._ping_answered
+        try:
+            async with asyncio.timeout(seconds):
+                await answered.wait()
+        except TimeoutError:
+            return False
+        return True
 
     def close(self, reason: str = "closed by this side") -> None:
         self._lose(reason)
@@ -206,6 +221,9 @@ class Http2Connection(asyncio.Protocol):
                 stream.end(ConnectionLost(f"the server reset the request ({code})", may_have_run=not refused))
             case h2.events.ConnectionTerminated(last_stream_id=last):
                 self._go_away(last or 0)
+            case h2.events.PingAckReceived():
+                self._ping_answered.set()
+                self._ping_answered = asyncio.Event()
             case h2.events.WindowUpdated() | h2.events.RemoteSettingsChanged():
                 self._wake()
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, TypeAlias, TypeVar, cast
 
-from datastore.errors import AlreadyExists, Conflict, Invalid, NotFound
+from datastore.errors import AlreadyExists, Conflict, Invalid, NotFound, Unavailable
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
@@ -80,7 +80,7 @@ class KubeStore:
         if isinstance(resource, WorkloadEndpoint):
             return cast(R, await self._endpoints.attach(what, resource))
         if isinstance(resource, Node):
-            raise Invalid(f"{what}: on Kubernetes its kubelet creates it")
+            raise Unavailable(f"{what}: on Kubernetes its kubelet creates it, and has not done so yet")
         path = collection(kind, await self._group(), resource.namespace)
         body = self._body(resource, fresh=True)
         try:

@@ -15,7 +15,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from signal import Signals
 from urllib.error import URLError
 
 from tests.kube.assets import program
@@ -50,9 +49,15 @@ class Program:
     def has_ended(self) -> bool:
         return self.process is not None and self.process.poll() is not None
 
-    def send(self, number: Signals) -> None:
+    @property
+    def pid(self) -> int:
         assert self.process
-        self.process.send_signal(number)
+        return self.process.pid
+
+    def wait(self) -> None:
+        """Return when it has ended."""
+        assert self.process
+        self.process.wait()
 
     def end(self) -> None:
         if self.process:
@@ -63,13 +68,13 @@ class Program:
 class ControlPlane:
     """etcd and the API server of one cluster without nodes."""
 
-    def __init__(self, folder: Path, flags: Sequence[str] = ()) -> None:
-        """flags: more of them for the API server."""
+    def __init__(self, folder: Path, flags: Sequence[str] = (), address: str = "127.0.0.1") -> None:
+        """flags: more of them for the API server. address: where it listens."""
         self.folder = folder
         api, etcd, peer = _free_ports(3)
-        self.url = f"https://127.0.0.1:{api}"
+        self.url = f"https://{address}:{api}"
         self.etcd = Program("etcd", _etcd(folder, etcd, peer), folder)
-        self.api_server = Program("kube-apiserver", _api_server(folder, api, etcd, flags), folder)
+        self.api_server = Program("kube-apiserver", _api_server(folder, (address, api), etcd, flags), folder)
 
     @property
     def certificate(self) -> Path:
@@ -154,12 +159,12 @@ def _etcd(folder: Path, client: int, peer: int) -> list[str]:
     ]
 
 
-def _api_server(folder: Path, port: int, etcd: int, flags: Sequence[str]) -> list[str]:
+def _api_server(folder: Path, listen: tuple[str, int], etcd: int, flags: Sequence[str]) -> list[str]:
     key = str(folder / "accounts.key")
     return [
         str(program("kube-apiserver")),
         f"--etcd-servers=http://127.0.0.1:{etcd}",
-        *("--bind-address=127.0.0.1", "--advertise-address=192.0.2.254", f"--secure-port={port}"),
+        *(f"--bind-address={listen[0]}", "--advertise-address=192.0.2.254", f"--secure-port={listen[1]}"),
         f"--cert-dir={folder / 'certificates'}",
         *(f"--token-auth-file={folder / 'tokens.csv'}", "--authorization-mode=Node,RBAC"),
         *("--enable-admission-plugins=NodeRestriction", "--disable-admission-plugins=ServiceAccount"),

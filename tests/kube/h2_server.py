@@ -68,6 +68,10 @@ class Request:
         self._server.flush()
         self._server.h2.state_machine.state = h2.connection.ConnectionState.SERVER_OPEN
 
+    def fall_silent(self) -> None:
+        """Send nothing more over the whole connection, as a process does that hangs."""
+        self._server.silent = True
+
     def cut(self) -> None:
         """End the whole connection, as a crash does."""
         self._server.cut()

@@ -96,6 +96,25 @@ async def test_no_answer_in_time_is_unavailable(tmp_path: Path, monkeypatch: pyt
         await ask(tmp_path, Answers(never))
 
 
+async def test_a_server_that_is_slow_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "SLOW_SECONDS", 0.05)
+
+    async def slowly(request: Request) -> None:
+        await asyncio.sleep(0.5)
+        await ok(request)
+
+    assert await ask(tmp_path, Answers(slowly), "PUT") == b"fine"
+
+
+async def test_a_server_that_hangs_is_given_up_long_before_the_deadline(tmp_path: Path) -> None:
+    async def hang(request: Request) -> None:
+        request.fall_silent()
+        await request.wait()
+
+    with pytest.raises(Unavailable, match="neither the request nor a ping"):
+        await asyncio.wait_for(ask(tmp_path, Answers(hang), "PUT"), client.DEADLINE_SECONDS / 2)
+
+
 async def test_a_server_that_is_not_there_is_unavailable_at_once(tmp_path: Path) -> None:
     async with serving(ok) as server:
         path = tmp_path / "kubeconfig"

@@ -71,7 +71,7 @@ async def test_of_a_node_only_calicos_annotations_are_written(bed: Bed) -> None:
 
 async def test_a_node_is_neither_created_nor_deleted_here(bed: Bed) -> None:
     store = KubeStore(bed.access)
-    with pytest.raises(Invalid, match="kubelet"):
+    with pytest.raises(Unavailable, match="kubelet"):
         await store.create(Node.make("n9"))
     with pytest.raises(Invalid, match="kubectl delete node"):
         await store.delete(Node.make("n9"))

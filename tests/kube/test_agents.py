@@ -1,0 +1,160 @@
+"""Three nodes of a lab whose datastore is a real Kubernetes API: agents, plugin, sidecars and pods as they are."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.kube import assets
+from tests.scenarios.cluster import Lab, Refused, lab_of, three_nodes, until
+
+TREE = Path(__file__).parents[2]
+FOLDER = "/srv/felix/kube"
+KUBECONFIG = f"{FOLDER}/kubeconfig"
+ROUTER = "192.0.2.254"
+PROGRAMS = TREE / "build" / "kube"
+"""Where a lab finds the API server: it sees the tree, not the cache."""
+
+
+class Cluster:
+    """The lab, and its API by kubectl."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+
+    def kubectl(self, *arguments: str, check: bool = True) -> str:
+        command = (str(PROGRAMS / "kubectl"), "--kubeconfig", KUBECONFIG, *arguments)
+        return self.lab.run("router", *command, check=check)
+
+    def get(self, *what: str) -> Any:
+        return json.loads(self.kubectl("get", *what, "-o", "json"))
+
+    def make_pod(self, name: str, node: str) -> None:
+        """Have a pod scheduled on a node, as an API server shows it to the kubelet there."""
+        spec = {
+            "nodeName": node,
+            "automountServiceAccountToken": False,
+            "containers": [{"name": "c", "image": "none"}],
+        }
+        self.apply(
+            {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "default"}, "spec": spec}
+        )
+
+    def apply(self, record: dict[str, Any]) -> None:
+        kubectl = f"{PROGRAMS}/kubectl --kubeconfig {KUBECONFIG} apply -f -"
+        self.lab.run("router", "sh", "-ec", f"echo '{json.dumps(record)}' | {kubectl}")
+
+    def add(self, name: str, node: str) -> str:
+        """Have a pod scheduled and attached; return its address."""
+        self.make_pod(name, node)
+        return str(self.lab.ask("pod add", node=node, pod=name)["addresses"][0])
+
+    def remove(self, name: str) -> None:
+        """Have a pod detached and deleted, as a kubelet does."""
+        self.lab.ask("pod del", pod=name)
+        self.kubectl("delete", "pod", name, "--force", "--grace-period=0", "-n", "default")
+
+    def signal_api_server(self, name: str) -> None:
+        self.lab.run("router", "sh", "-ec", f"kill -{name} $(cat {FOLDER}/pid)")
+
+    def requests(self) -> Counter[str]:
+        """Return how often agents asked for what, as the API server's audit log has it: `create ipamhandles`."""
+        lines = self.lab.run("router", "cat", f"{FOLDER}/audit").splitlines()
+        ours = [one for one in map(json.loads, lines) if one.get("userAgent") == "felix-py" and "objectRef" in one]
+        return Counter(f"{one['verb']} {one['objectRef']['resource']}" for one in ours)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    PROGRAMS.mkdir(parents=True, exist_ok=True)
+    for name in assets.GROUPS["api"]:
+        if not (PROGRAMS / name).exists():
+            shutil.copy2(assets.program(name), PROGRAMS / name)
+    spec = three_nodes(pods=0, FELIX_DATASTORE=f"kubernetes://{KUBECONFIG}")
+    with lab_of(spec, tmp_path_factory.mktemp("lab"), give_up_seconds=0.1) as lab:
+        command = f"setsid {sys.executable} -m tests.kube.in_lab {FOLDER} {ROUTER} {' '.join(lab.nodes)}"
+        within = f"cd {TREE}; KUBEBUILDER_ASSETS={PROGRAMS} {command} >{FOLDER}/log 2>&1 &"
+        lab.run("router", "sh", "-ec", f"mkdir -p {FOLDER}; {within}")
+        until(lambda: lab.run("router", "sh", "-c", f"ls {FOLDER}/furnished", check=False), "the API is furnished")
+        until(lab.settled, "the agents are ready and their sessions are up")
+        yield Cluster(lab)
+
+
+def test_pods_of_a_real_api_reach_each_other(cluster: Cluster) -> None:
+    lab = cluster.lab
+    pods = {f"web-{n}": f"n{n}" for n in (1, 2, 3)}
+    addresses = {name: cluster.add(name, node) for name, node in pods.items()}
+    until(lambda: not lab.lost_pings(), "every pod reaches every other")
+    for name, node in pods.items():
+        annotations = cluster.get("pod", name)["metadata"]["annotations"]
+        assert annotations["cni.projectcalico.org/podIP"] == f"{addresses[name]}/32"
+        [affinity] = [a for a in cluster.get("blockaffinities")["items"] if a["spec"]["node"] == node]
+        assert affinity["spec"]["state"] == "confirmed"
+    assert len(cluster.get("ipamhandles")["items"]) == 3
+    for name in pods:
+        cluster.remove(name)
+    assert cluster.get("ipamhandles")["items"] == []
+    for node in lab.nodes:
+        until(lambda node=node: " dev cali" not in lab.routes(node), "the pods' routes are gone")  # type: ignore[misc]
+
+
+def test_what_an_agent_finds_after_its_end_is_what_it_left(cluster: Cluster) -> None:
+    lab = cluster.lab
+    cluster.add("left", "n1")
+    before = lab.routes("n1")
+    lab.ask("kill", node="n1", what="agent")
+    until(lab.settled, "the agent is back")
+    assert lab.routes("n1") == before
+    cluster.remove("left")
+
+
+def test_an_address_costs_few_requests(cluster: Cluster) -> None:
+    cluster.add("first", "n2")  # claims nothing that the next pod needs to
+    before = cluster.requests()
+    cluster.add("counted", "n2")
+    until(lambda: cluster.requests()["patch pods"] > before["patch pods"], "the pod is written to")
+    spent = cluster.requests() - before
+    assert spent["create ipamhandles"] == spent["update ipamblocks"] == spent["patch pods"] == 1, spent
+    cluster.remove("counted")
+    cluster.remove("first")
+
+
+def test_an_api_server_that_hangs_harms_no_running_pod(cluster: Cluster) -> None:
+    lab = cluster.lab
+    cluster.add("one", "n1")
+    cluster.add("two", "n2")
+    cluster.make_pod("three", "n3")
+    until(lambda: not lab.lost_pings(), "the pods reach each other")
+    routes = {node: lab.routes(node) for node in lab.nodes}
+    cluster.signal_api_server("STOP")
+    try:
+        with pytest.raises(Refused, match=r"11|later"):
+            lab.ask("pod add", node="n3", pod="three")
+        lab.ask("pod del", pod="two")
+        assert lab.routes("n1") == routes["n1"]
+    finally:
+        cluster.signal_api_server("CONT")
+    until(lambda: len(cluster.get("ipamhandles")["items"]) == 1, "the deletion is carried out")
+    until(lab.settled, "all agents see the API again")
+    lab.ask("pod add", node="n3", pod="three")
+    until(lambda: not lab.lost_pings(), "the new pod is reached")
+    cluster.remove("one")
+    cluster.remove("three")
+
+
+def test_an_api_server_that_is_killed_is_found_again(cluster: Cluster) -> None:
+    lab = cluster.lab
+    cluster.add("one", "n1")
+    cluster.signal_api_server("KILL")
+    until(lambda: "n1" in cluster.kubectl("get", "nodes", check=False), "the API server is back")
+    cluster.add("two", "n2")
+    until(lambda: not lab.lost_pings(), "the new pod is reached")
+    cluster.remove("one")
+    cluster.remove("two")
