@@ -1,14 +1,13 @@
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.runtimes.handbook import commands
 from tests.runtimes.machine import Machine, eventually, machines
 
-POOL = "10.65.0.0/16"
 CONFLIST = "/etc/cni/net.d/10-felix.conflist"
 SETTINGS = "FELIX_DATASTORE=sqlite:///srv/felix/cluster.db\n"  # what both nodes share
 
@@ -17,19 +16,20 @@ SETTINGS = "FELIX_DATASTORE=sqlite:///srv/felix/cluster.db\n"  # what both nodes
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Machine]]:
     """Two machines, installed as docs/standalone.md says, that are nodes of one cluster."""
     with machines(tmp_path_factory.mktemp("machines"), n1="192.0.2.1", n2="192.0.2.2") as both:
-        install(*both)
+        install(both[0])
+        install(both[1], like=both[0])
         for machine in both:
             start(machine)
         yield both
 
 
-def install(first: Machine, *others: Machine) -> None:
-    """Install on the first by the page's commands; the others get what that made in /opt."""
+def install(machine: Machine, like: Machine | None = None) -> None:
+    """Install by the page's commands; what pip installs is taken from another machine that has it."""
     (script,) = commands("Install")
-    first.sh(script, online=True)
-    for machine in others:
-        machine.run("cp", "--archive", str(first.path("/opt/felix")), "/opt/")
-        machine.sh(script.split("pip install", 1)[1].split("\n", 1)[1], online=True)
+    if like is not None:
+        subprocess.run(["cp", "--archive", "--link", like.path("/opt/felix"), machine.path("/opt")], check=True)
+        script = script.split("pip install", 1)[1].split("\n", 1)[1]
+    machine.sh(script, online=True)
 
 
 def start(machine: Machine, settings: str = SETTINGS) -> None:
@@ -38,11 +38,3 @@ def start(machine: Machine, settings: str = SETTINGS) -> None:
     for script in commands("Start")[:1]:
         machine.sh(script)
     eventually(f"{machine.name} is ready: {machine.log('felix-agent')}", lambda: machine.path(CONFLIST).exists())
-
-
-@pytest.fixture(scope="session")
-def build() -> Path:
-    """The folder of what is compiled for these tests; kept, for it does not change."""
-    folder = Path(__file__).resolve().parents[2] / "build" / "runtimes"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
