@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from felixctl.errors import CommandError
 from felixctl.host_settings import take
+from felixctl.terminal import fail, prepare
 
 WRITING_VERBS = dict.fromkeys(("apply", "create", "replace", "delete", "patch", "label"), "resources.write")
 MODULES = {
@@ -78,12 +79,13 @@ def felixctl(
 
 def main() -> None:
     """Run one command and end with its status."""
+    prepare()
     take(os.environ)
     try:
         app(prog_name="felixctl")
     except CommandError as error:
         for sentence in error.sentences:
-            print(f"felixctl: {sentence}", file=sys.stderr)
+            fail(sentence)
         sys.exit(error.status)
 
 

@@ -5,9 +5,10 @@ The agent reads the whole file and complains of it. An option and the environmen
 
 from __future__ import annotations
 
-import sys
 from collections.abc import MutableMapping
 from pathlib import Path
+
+from felixctl.terminal import warn
 
 NAMES = ("FELIX_DATASTORE", "FELIX_RUN_DIR")
 USUAL = Path("/etc/felix/felix.cfg")
@@ -23,7 +24,7 @@ def take(environment: MutableMapping[str, str], usual: Path = USUAL) -> None:
         return
     except OSError as error:
         names = " and ".join(missing)
-        print(f"felixctl: read {path}: {error.strerror}; {names} may stand there, the defaults count", file=sys.stderr)
+        warn(f"felixctl: read {path}: {error.strerror}; {names} may stand there, the defaults count\n")
         return
     environment.update({name: found[name] for name in missing if found.get(name)})
 

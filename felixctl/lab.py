@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from felixctl import terminal
 from felixctl.errors import FAILED, CommandError
 from felixctl.options import Output, OutputFormat
 from lab.timescale import GIVE_UP_SECONDS
@@ -95,7 +95,7 @@ def list_examples() -> None:
 
     with _lab_errors():
         rows = [(each.file, str(len(each.spec.nodes)), str(each.spec.pods), each.shows) for each in examples()]
-    typer.echo(plain(("FILE", "NODES", "PODS", "SHOWS"), rows), nl=False)
+    terminal.show(plain(("FILE", "NODES", "PODS", "SHOWS"), rows))
 
 
 @app.command()
@@ -123,7 +123,7 @@ def down(name: Annotated[str | None, typer.Argument(help="Which lab, if several 
     with _lab_errors():
         running = find(name)
         running.end()
-    typer.echo(f"lab {running.name} has ended")
+    terminal.show(f"lab {running.name} has ended\n")
 
 
 @app.command()
@@ -137,7 +137,7 @@ def status(
 
     report = _request(lab, {"verb": "status"})
     if as_json:
-        typer.echo(json.dumps(report))
+        terminal.show(json.dumps(report) + "\n")
     else:
         show(_console(), from_json(LabState, report))
 
@@ -166,7 +166,7 @@ def kill(
 ) -> None:
     """Kill -9 one program of a node. It is started again; running pods are not affected."""
     _request(lab, {"verb": "kill", "node": node, "what": what})
-    typer.echo(f"killed {what} on {node}; it is started again")
+    terminal.show(f"killed {what} on {node}; it is started again\n")
 
 
 @app.command()
@@ -212,14 +212,14 @@ def why(
 def add_pod(node: str, pod: str, lab: Lab = None) -> None:
     """Attach a pod on a node."""
     added = _request(lab, {"verb": "pod add", "node": node, "pod": pod})
-    typer.echo(f"pod {added['name']} on {added['node']} has {', '.join(added['addresses'])}")
+    terminal.show(f"pod {added['name']} on {added['node']} has {', '.join(added['addresses'])}\n")
 
 
 @pods.command(name="del")
 def delete_pod(pod: str, lab: Lab = None) -> None:
     """Detach a pod and end it."""
     _request(lab, {"verb": "pod del", "pod": pod})
-    typer.echo(f"pod {pod} is removed")
+    terminal.show(f"pod {pod} is removed\n")
 
 
 def _request(name: str | None, request: Mapping[str, Any]) -> Any:
@@ -251,9 +251,7 @@ def _lab_errors() -> Iterator[None]:
 @contextmanager
 def _progress() -> Iterator[OnProgress]:
     """Show the lab's progress: on a terminal in one line that changes, elsewhere a line each."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
+    console = terminal.console(stderr=True)
     began = time.monotonic()
 
     def line_of(what: str, done: int, wanted: int) -> str:
@@ -261,7 +259,7 @@ def _progress() -> Iterator[OnProgress]:
         return f"{time.monotonic() - began:5.1f} s  {count}{what}"
 
     if not console.is_terminal:
-        yield lambda what, done, wanted: print(line_of(what, done, wanted), file=sys.stderr, flush=True)
+        yield lambda what, done, wanted: terminal.warn(line_of(what, done, wanted) + "\n")
         return
     with console.status("starting the lab") as line:
 
@@ -276,9 +274,7 @@ def _progress() -> Iterator[OnProgress]:
 
 
 def _console(record: bool = False) -> Console:
-    from rich.console import Console
-
-    console = Console(record=record)
+    console = terminal.console(record=record)
     if record or not console.is_terminal:
         console.width = PAGE_WIDTH
     return console

@@ -13,8 +13,9 @@ from felixctl.errors import MISUSED, CommandError
 from felixctl.options import DEFAULT_RUN_DIR, Output, OutputFormat, RunDir
 from felixctl.status_client import read_routes
 from felixctl.tables import plain
-from felixctl.terminal import is_terminal, show
+from felixctl.terminal import console, is_terminal, show
 from net.prefix import Prefix
+from net.printable import one_line
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 
@@ -80,7 +81,8 @@ def _record(row: RouteStatus) -> dict[str, Any]:
 def _cells(row: RouteStatus) -> tuple[str, ...]:
     held = "yes" if row.in_fib else "no"
     from_peers = ", ".join(row.peers)
-    return (str(row.prefix), row.source or NO_SOURCE, held, row.route.without_prefix, from_peers, _note(row))
+    cells = (str(row.prefix), row.source or NO_SOURCE, held, row.route.without_prefix, from_peers, _note(row))
+    return tuple(map(one_line, cells))
 
 
 def _note(row: RouteStatus) -> str:
@@ -96,7 +98,6 @@ def _parsed(prefix: str | None) -> Prefix | None:
 
 def _show_boxes(rows: Sequence[RouteStatus]) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -110,7 +111,7 @@ def _show_boxes(rows: Sequence[RouteStatus]) -> None:
         styles = {"SOURCE": _STYLES.get(row.source, ""), "NOTE": "yellow"}
         cells = {heading: Text(cell, styles.get(heading, "")) for heading, cell in text.items()} | {"FIB": held}
         table.add_row(*(cells[heading] for heading in headings))
-    Console().print(table)
+    console().print(table)
 
 
 def summary(rows: Sequence[RouteStatus]) -> str:

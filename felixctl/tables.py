@@ -1,6 +1,7 @@
 """Rows to text, in the two shapes of calicoctl's tables, which people and their scripts know.
 
-Pure, and of the standard library only: every command pays for what is imported here.
+Pure, and of little more than the standard library: every command pays for what is imported here. A cell stays in its
+line, whatever it holds.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ import re
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 
+from net.printable import one_line
+
 GAP = 3
 """How many spaces follow the longest cell of a plain column."""
 _NUMBER = re.compile(r"[-+]?[0-9]+(\.[0-9]+)?(e[-+][0-9]+)?")
@@ -16,14 +19,14 @@ _NUMBER = re.compile(r"[-+]?[0-9]+(\.[0-9]+)?(e[-+][0-9]+)?")
 
 def plain(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return columns without borders, each cell padded (the last one too), and a final empty line."""
-    table = [heading, *rows]
+    table = [tuple(map(one_line, row)) for row in (heading, *rows)]
     widths = _widths(table)
     return "".join(_plain_line(row, widths) for row in table) + "\n"
 
 
 def bordered(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a table in `+--+` borders: heading centred and in capitals, numbers right, text left."""
-    body = [tuple(row) for row in rows]
+    body = [tuple(map(one_line, row)) for row in rows]
     widths = _widths([heading, *body])
     rule = "+" + "+".join("-" * (width + 2) for width in widths) + "+\n"
     centred = (_centred(cell.upper(), width) for cell, width in zip(heading, widths, strict=True))

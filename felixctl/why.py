@@ -32,6 +32,7 @@ from felixctl.errors import FAILED, MISUSED, CommandError
 from felixctl.options import DEFAULT_RUN_DIR, Output, OutputFormat, RunDir, Url
 from felixctl.status_client import read_object, read_status
 from felixctl.terminal import Colour, painted, show
+from net.printable import one_line
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 
@@ -109,8 +110,10 @@ def print_explanation(
     except Unclear as error:
         raise CommandError(str(error), status=MISUSED) from None
     steps, judged = explain(facts_of(records, *ends, read_page), *ends)
-    in_format = as_json if output is OutputFormat.JSON else as_text
-    show(in_format(ends, steps, judged, command_line))
+    if output is OutputFormat.JSON:
+        show(as_json(ends, steps, judged, command_line))
+    else:
+        show(*as_text(ends, steps, judged, command_line))
     if not judged.reachable:
         raise typer.Exit(FAILED)
 
@@ -156,35 +159,40 @@ def _step(step: Step, command_line: CommandLine) -> dict[str, Any]:
     return {**asdict(step), "inspect": inspect, "repair": repair}
 
 
-def as_text(ends: tuple[End, End], steps: tuple[Step, ...], judged: Verdict, command_line: CommandLine) -> str:
-    """Return the explanation for people: the steps, the verdict, and what to do about the first that is broken."""
+def as_text(
+    ends: tuple[End, End], steps: tuple[Step, ...], judged: Verdict, command_line: CommandLine
+) -> Iterator[str]:
+    """Yield the explanation for people: the steps, the verdict, and what to do about the first that is broken."""
     one, other = ends
     titles = {
         "records": "in the datastore",
         "there": f"there, {one.title} to {other.title}",
         "back": f"back, {other.title} to {one.title}",
     }
-    width = max((len(step.where) for step in steps), default=0)
-    lines = []
+    width = max((len(one_line(step.where)) for step in steps), default=0)
     for direction, title in titles.items():
         part = [step for step in steps if step.direction == direction]
         if part:
-            lines.append(title)
-            lines += [line for step in part for line in _line(step, width)]
+            yield one_line(title) + "\n"
+            for step in part:
+                yield from _line(step, width)
     mark, colour = _MARKS[StepState.OK if judged.reachable else StepState.BROKEN]
-    lines += ["", painted(f"{mark} {judged.sentence}", colour)]
+    yield "\n"
+    yield painted(one_line(f"{mark} {judged.sentence}"), colour)
+    yield "\n"
     if judged.first:
-        lines += _commands(judged.first, command_line)
-    return "\n".join(lines) + "\n"
+        yield from _commands(judged.first, command_line)
 
 
 def _line(step: Step, width: int) -> Iterator[str]:
     mark, colour = _MARKS[step.state]
-    yield f"  {painted(mark, colour)} {step.where.ljust(width)}  {step.text}"
+    yield "  "
+    yield painted(mark, colour)
+    yield f" {one_line(step.where).ljust(width)}  {one_line(step.text)}\n"
 
 
 def _commands(step: Step, command_line: CommandLine) -> Iterator[str]:
     if step.inspect:
-        yield f"  see it:    {command_line(step.inspect)}"
+        yield one_line(f"  see it:    {command_line(step.inspect)}") + "\n"
     if step.repair:
-        yield f"  repair it: {command_line(step.repair)}"
+        yield one_line(f"  repair it: {command_line(step.repair)}") + "\n"

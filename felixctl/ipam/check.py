@@ -24,6 +24,7 @@ from felixctl.ipam.repair_plan import Repair
 from felixctl.options import Url
 from felixctl.terminal import show
 from felixctl.version import client_version
+from net.printable import one_line
 
 RECHECK_SECONDS = 1.0
 
@@ -93,14 +94,15 @@ def _repair(url: str, found: Problems, plan: Sequence[Repair], yes: bool) -> Pro
             " that is starting; everything else needs your decision.\n"
         )
         return found
-    show("\nWhat can be repaired safely:\n" + "".join(f"  {n}. {step.sentence}\n" for n, step in enumerate(plan, 1)))
+    steps = (f"  {number}. {one_line(step.sentence)}\n" for number, step in enumerate(plan, 1))
+    show("\nWhat can be repaired safely:\n", *steps)
     if not yes and not typer.confirm(f"Carry out these {len(plan)} repairs?", default=False):
         show("Nothing was changed.\n")
         return found
     from felixctl.ipam.repair_apply import carry_out
 
     for done in writing(url, lambda store: carry_out(store, plan)):
-        show(f"  {done.sentence}\n")
+        show(f"  {one_line(done.sentence)}\n")
     _, left, more = reading(url, _checked)
     hint = f"; felixctl ipam check --fix can repair {len(more)} more now" if more else ""
     show(f"{left.count} problems are left{hint}.\n")

@@ -13,13 +13,14 @@ from datastore.fields import Address
 from felixctl.ipam.problems import Problems
 from felixctl.ipam.records import IpamRecords, attributes_text
 from ipam.block import Allocation, allocations
+from net.printable import one_line
 
 BUSIEST_NODES = 20
 
 
 def report(records: IpamRecords, found: Problems, *, all_addresses: bool = False) -> str:
     """Return the report in calicoctl's words, so that scripts that parse it work; problems are always listed."""
-    return "".join(f"{line}\n" for line in _lines(records, found, all_addresses))
+    return "".join(f"{one_line(line)}\n" for line in _lines(records, found, all_addresses))
 
 
 def _lines(records: IpamRecords, found: Problems, everything: bool) -> Iterator[str]:

@@ -21,6 +21,7 @@ from felixctl.ipam.repair_plan import RecountHandle, ReleaseAddress, Repair
 from felixctl.options import Url
 from felixctl.terminal import show
 from felixctl.version import client_version
+from net.printable import one_line
 
 
 def release(
@@ -107,10 +108,9 @@ async def _release_leaked(store: Store, reports: Sequence[Report], force: bool) 
         *(Repair(f"release {one.address}", ReleaseAddress(one)) for one in releases if one.address not in used),
         *(Repair(f"delete handle {handle}", RecountHandle(handle)) for handle in handles),
     ]
-    in_use = (
-        f"  {one.address}: {used[one.address]} uses it now: left alone\n" for one in releases if one.address in used
-    )
-    lines = [*in_use, *(f"  {done.sentence}\n" for done in await carry_out(store, steps))]
+    in_use = (f"{one.address}: {used[one.address]} uses it now: left alone" for one in releases if one.address in used)
+    sentences = [*in_use, *(done.sentence for done in await carry_out(store, steps))]
+    lines = [f"  {one_line(sentence)}\n" for sentence in sentences]
     if not lines:
         return f"The {'reports name' if len(reports) > 1 else 'report names'} no leak.\n"
     return "".join(lines)

@@ -13,6 +13,7 @@ from datastore.kinds.pools import IPPool, overlap
 from felixctl.tables import bordered
 from ipam.block import Allocation, allocations
 from ipam.names import WINDOWS_HANDLE, affine_host
+from net.printable import one_line
 
 HEADING = ("Grouping", "CIDR", "IPs total", "IPs in use", "IPs free")
 BORROWED_HEADING = ("IP", "Borrowing-node", "Block", "Block owner", "Type", "Allocated-to")
@@ -54,8 +55,8 @@ def owner(address: Address, blocks: Iterable[IPAMBlock]) -> str:
         return f"{address} is not assigned\n"
     if found.released:
         return f"{address} is cooling down: it was released a short while ago and is not assigned yet\n"
-    noted = "".join(f"  {key}: {found.attributes[key]}\n" for key in sorted(found.attributes))
-    return f"IP {address} is in use\nHandle ID: {found.handle or '<none>'}\nActive Owner Attributes:\n{noted}"
+    noted = "".join(one_line(f"  {key}: {found.attributes[key]}") + "\n" for key in sorted(found.attributes))
+    return f"IP {address} is in use\nHandle ID: {one_line(found.handle or '<none>')}\nActive Owner Attributes:\n{noted}"
 
 
 def _allocation(address: Address, blocks: Iterable[IPAMBlock]) -> Allocation | None:

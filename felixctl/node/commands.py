@@ -49,7 +49,7 @@ def status(
         return
     from felixctl.node.status import report
 
-    show(report(read_status(run_dir), now=time.time()))
+    show(*report(read_status(run_dir), now=time.time()))
 
 
 @app.command()

@@ -5,7 +5,7 @@ The status is handed in; only a terminal gets colours.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from bgp.peer_annotations import PREFIX_LIMIT
@@ -13,6 +13,7 @@ from datastore.notices import Notice
 from felix_py.status_model import AgentStatus, InvariantReport, SessionStatus
 from felixctl.tables import bordered
 from felixctl.terminal import Colour, painted
+from net.printable import one_line
 
 HEADING = ("Peer address", "Peer type", "State", "Since", "Info", "Learned", "Announced", "Refused")
 DAY_SECONDS = 24 * 3600
@@ -21,50 +22,49 @@ NEAR_LIMIT = 0.75
 _KINDS = {"mesh": "node-to-node mesh", "node": "node specific", "global": "global"}
 
 
-def report(status: AgentStatus, now: float) -> str:
-    """Return the whole of `node status`: the agent, a table of sessions for each family, and what is wrong."""
+def report(status: AgentStatus, now: float) -> Iterator[str]:
+    """Yield pieces of `node status`: the agent, a table of sessions for each family, and what is wrong."""
     peers = sorted(status.peers, key=lambda peer: peer.address)  # as text, as Calico lists them
-    return "".join(
-        (
-            f"{_agent(status)}\n",
-            _family(4, [peer for peer in peers if ":" not in peer.address], now),
-            _family(6, [peer for peer in peers if ":" in peer.address], now),
-            _section("Of this host, in the way", status.progress.warnings, Colour.BAD),
-            _held_back(peers),
-            _refused(peers),
-            _near_limits(peers),
-            _not_obeyed(status.notices),
-            _invariants(status.invariants),
-        )
-    )
+    yield from _agent(status)
+    yield "\n"
+    yield from _family(4, [peer for peer in peers if ":" not in peer.address], now)
+    yield from _family(6, [peer for peer in peers if ":" in peer.address], now)
+    yield from _section("Of this host, in the way", status.progress.warnings, Colour.BAD)
+    yield from _held_back(peers)
+    yield from _refused(peers)
+    yield from _near_limits(peers)
+    yield from _not_obeyed(status.notices)
+    yield from _invariants(status.invariants)
 
 
-def _agent(status: AgentStatus) -> str:
+def _agent(status: AgentStatus) -> Iterator[str]:
     own_as = f", AS {status.as_number}" if status.as_number else ""
-    lines = [f"felix-py {status.version}".strip() + f" is running on {status.node}{own_as}."]
+    yield f"felix-py {status.version}".strip() + f" is running on {one_line(status.node)}{own_as}.\n"
     if not status.ready:
         reasons = "; ".join(status.progress.missing)
-        lines.append(painted(f"It is not ready, and no pod can be attached: {reasons}.", Colour.DOUBTFUL))
+        yield from _line(f"It is not ready, and no pod can be attached: {reasons}.", Colour.DOUBTFUL)
     if not status.sidecar.connected:
         problem = status.sidecar.problem or "it does not answer"
-        lines.append(painted(f"Its BGP sidecar is not connected: {problem}.", Colour.BAD))
+        yield from _line(f"Its BGP sidecar is not connected: {problem}.", Colour.BAD)
     elif status.sidecar.problem:
-        lines.append(painted(f"Its BGP sidecar reports: {status.sidecar.problem}.", Colour.BAD))
-    return "".join(f"{line}\n" for line in lines)
+        yield from _line(f"Its BGP sidecar reports: {status.sidecar.problem}.", Colour.BAD)
 
 
-def _family(version: int, peers: Sequence[SessionStatus], now: float) -> str:
-    title = f"IPv{version} BGP status\n"
+def _line(text: str, colour: Colour | None) -> tuple[str, str]:
+    return painted(one_line(text), colour), "\n"
+
+
+def _family(version: int, peers: Sequence[SessionStatus], now: float) -> Iterator[str]:
+    yield f"IPv{version} BGP status\n"
     if not peers:
-        return f"{title}No IPv{version} peers found.\n\n"
+        yield f"No IPv{version} peers found.\n\n"
+        return
     table = bordered(HEADING, (_row(peer, now) for peer in peers))
-    return title + "".join(_coloured(table.splitlines(), peers)) + "\n"
-
-
-def _coloured(lines: Sequence[str], peers: Iterable[SessionStatus]) -> Iterable[str]:
-    """Yield the table's lines, each session's in green or red: rows stand behind rule, heading and rule."""
+    # Each session's line is green or red: rows stand behind rule, heading and rule.
     colours = {3 + index: Colour.GOOD if peer.is_up else Colour.BAD for index, peer in enumerate(peers)}
-    return (painted(line, colours.get(number)) + "\n" for number, line in enumerate(lines))
+    for number, line in enumerate(table.split("\n")[:-1]):
+        yield from _line(line, colours.get(number))
+    yield "\n"
 
 
 def _row(peer: SessionStatus, now: float) -> tuple[str, ...]:
@@ -93,17 +93,17 @@ def since(moment: float | None, now: float) -> str:
     return datetime.fromtimestamp(moment).strftime("%H:%M:%S" if now - moment < DAY_SECONDS else "%Y-%m-%d")  # noqa: DTZ006
 
 
-def _held_back(peers: Iterable[SessionStatus]) -> str:
+def _held_back(peers: Iterable[SessionStatus]) -> Iterator[str]:
     lines = (f"{peer.address}: {peer.info}" for peer in peers if peer.is_held_back)
     return _section("Sessions that are held back", lines, Colour.BAD)
 
 
-def _refused(peers: Iterable[SessionStatus]) -> str:
+def _refused(peers: Iterable[SessionStatus]) -> Iterator[str]:
     lines = (f"{peer.address}: {count}, {reason}" for peer in peers for reason, count in sorted(peer.refused.items()))
     return _section("Routes that are refused", lines, Colour.DOUBTFUL)
 
 
-def _near_limits(peers: Iterable[SessionStatus]) -> str:
+def _near_limits(peers: Iterable[SessionStatus]) -> Iterator[str]:
     lines = (
         f"{peer.address}: {used} of {peer.limits[of]} {of}"
         for peer in peers
@@ -113,18 +113,22 @@ def _near_limits(peers: Iterable[SessionStatus]) -> str:
     return _section(f"Near a limit of the peer (annotation {PREFIX_LIMIT})", lines, Colour.DOUBTFUL)
 
 
-def _not_obeyed(notices: Iterable[Notice]) -> str:
+def _not_obeyed(notices: Iterable[Notice]) -> Iterator[str]:
     return _section("Accepted and not obeyed", map(str, notices), Colour.DOUBTFUL)
 
 
-def _section(title: str, lines: Iterable[str], colour: Colour) -> str:
-    """Return lines under a title; nothing if there are none."""
-    text = "".join(painted(f"  {line}", colour) + "\n" for line in lines)
-    return f"{title}:\n{text}\n" if text else ""
+def _section(title: str, lines: Iterable[str], colour: Colour) -> Iterator[str]:
+    """Yield lines under a title; nothing if there are none."""
+    found = list(lines)
+    if found:
+        yield f"{title}:\n"
+        for line in found:
+            yield from _line(f"  {line}", colour)
+        yield "\n"
 
 
-def _invariants(report: InvariantReport) -> str:
-    if report.violated:
-        lines = [f"Violated: invariant {violation.number}, {violation.text}" for violation in report.violated]
-        return painted("\n".join(lines), Colour.BAD) + "\n"
-    return painted(f"{report.checked} invariants hold.", Colour.GOOD) + "\n" if report.checked else ""
+def _invariants(report: InvariantReport) -> Iterator[str]:
+    for violation in report.violated:
+        yield from _line(f"Violated: invariant {violation.number}, {violation.text}", Colour.BAD)
+    if report.checked and not report.violated:
+        yield from _line(f"{report.checked} invariants hold.", Colour.GOOD)

@@ -17,6 +17,7 @@ import yaml
 
 from felixctl.resources.yaml_nodes import DEEPEST, RESOLVERS, nodes
 from felixctl.resources.yaml_values import decimal, integer, value_of
+from net.printable import is_safe, json_escaped, yaml_escaped
 
 Body = dict[str, Any]
 
@@ -245,8 +246,9 @@ class _Writer(yaml.SafeDumper):
 
 
 def _written_text(writer: _Writer, text: str) -> yaml.Node:
-    """Return text plain, or in double quotes where a reader would take it for another type."""
-    style = "|" if "\n" in text else '"' if _reads_as_another(text) else None
+    """Return text plain, or in double quotes where a reader would take it for another type or it needs escapes."""
+    needs_quotes = not is_safe(text) or ("\n" not in text and _reads_as_another(text))
+    style = '"' if needs_quotes else "|" if "\n" in text else None
     return writer.represent_scalar("tag:yaml.org,2002:str", text, style)
 
 
@@ -268,7 +270,7 @@ _Writer.add_representer(str, _written_text)
 
 def to_yaml(value: object) -> str:
     """Return `value` as calicoctl would print it with -o yaml."""
-    return yaml.dump(value, Dumper=_Writer, allow_unicode=True, width=1_000_000, default_flow_style=False)
+    return yaml_escaped(yaml.dump(value, Dumper=_Writer, allow_unicode=True, width=1_000_000, default_flow_style=False))
 
 
 _RESOURCE_KEYS = ("kind", "apiVersion", "metadata", "items", "spec", "status")
@@ -287,7 +289,7 @@ _METADATA_KEYS = (
 
 def to_json(value: object) -> str:
     """Return `value` as indented JSON: kind and apiVersion first, as calicoctl prints them."""
-    return json.dumps(_ordered(value), indent=2, ensure_ascii=False) + "\n"
+    return json_escaped(json.dumps(_ordered(value), indent=2, ensure_ascii=False)) + "\n"
 
 
 def _ordered(value: Any) -> Any:

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from net.printable import json_escaped
+
 
 class TemplateError(ValueError):
     """The text is no template; the message names the place and the reason."""
@@ -202,7 +204,7 @@ def text_of(value: Any) -> str:
     """Return a value as a template prints it: text bare, structures as JSON."""
     if isinstance(value, str):
         return value
-    return "" if value is None else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return "" if value is None else json_escaped(json.dumps(value, separators=(",", ":"), ensure_ascii=False))
 
 
 def found(steps: Query, value: Any) -> list[Any]:

@@ -15,6 +15,7 @@ from datastore.kinds.bgp import BGPConfiguration
 from datastore.kinds.ipam import IPAMBlock
 from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool, forbidden_changes, misfitting_blocks, overlap, overlapping_pools
+from datastore.names import name_faults
 from datastore.record import Resource
 from datastore.resources import KINDS
 from datastore.store import Create, Delete, Update, Write
@@ -146,6 +147,8 @@ def resource(one: Manifest, old: Resource | None) -> Resource:
         new = one.key.model.read(view.stored(one.written, old.to_json() if old else None))
     except Invalid as error:
         raise RejectedError([f"{one.place}: {error}"]) from None
+    if old is None:
+        _reject_if(f"{one.place}: {one.key}: {fault}" for fault in name_faults(one.key.name, one.key.namespace))
     _reject_if(f"{one.place}: {one.key}: {_unknown_field(new, path)}" for path in new.unknown_fields())
     _reject_if(f"{one.place}: {sentence}" for sentence in (forbidden_changes(old, new) if old else ()))
     _reject_if(

@@ -24,6 +24,7 @@ from felixctl.resources.files import read_manifests
 from felixctl.resources.plan import ObjectKey
 from felixctl.resources.view import Json
 from felixctl.terminal import show, warn
+from net.printable import one_line
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 
@@ -114,7 +115,7 @@ def delete(
         keys = [one.key for one in read_manifests(files, recursive, namespace)]
     removed = writing(url, lambda store: remove(store, keys, skip_missing=skip_missing, force=force))
     show(plan.result("deleted", removed.keys))
-    show("".join(f"Left: {sentence}\n" for sentence in removed.left))
+    show("".join(f"Left: {one_line(sentence)}\n" for sentence in removed.left))
 
 
 class PatchType(StrEnum):

@@ -23,6 +23,11 @@ def test_every_line_of_a_plain_table_is_equally_long_and_keeps_its_cells(table: 
         assert line.endswith(" " * GAP)
 
 
+def test_a_cell_stays_in_its_line_and_commands_nothing() -> None:
+    assert plain(["a"], [["b\n\x1b[2J"]]) == f"a{' ' * 12}\nb\\n\\x1b[2J   \n\n"
+    assert bordered(["a"], [["b\nc"]]).splitlines()[3] == "| b\\nc |"
+
+
 @given(tables)
 def test_every_line_of_a_bordered_table_is_equally_long(table: list[list[str]]) -> None:
     lines = bordered(table[0], table[1:]).splitlines()

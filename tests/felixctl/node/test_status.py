@@ -44,7 +44,7 @@ STATUS: dict[str, Any] = {
 
 
 def report(**more: Any) -> str:
-    return status.report(from_json(AgentStatus, {**STATUS, **more}), SINCE)
+    return "".join(status.report(from_json(AgentStatus, {**STATUS, **more}), SINCE))
 
 
 def test_sessions_have_calicos_columns(felixctl: Felixctl, tmp_path: Path) -> None:

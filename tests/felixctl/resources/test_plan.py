@@ -113,6 +113,16 @@ def test_the_network_of_a_pool_cannot_change() -> None:
         plan.applied([one], ClusterState({one.key: a}, pools=[a]))
 
 
+def test_a_new_object_has_a_name_that_kubernetes_takes_and_an_old_one_is_left_alone() -> None:
+    one = manifests_in("IPPool", "a_b", cidr="10.0.0.0/16")
+    with pytest.raises(RejectedError, match=r'IPPool "a_b": metadata\.name "a_b" is no name'):
+        plan.applied([one], ClusterState({}))
+    old = IPPool.make("a_b", cidr="10.0.0.0/16")
+    assert plan.applied(
+        [manifests_in("IPPool", "a_b", cidr="10.0.0.0/16", natOutgoing=True)], ClusterState({one.key: old})
+    )
+
+
 def test_an_object_that_is_as_written_needs_no_write() -> None:
     pool = IPPool.make("a", cidr="10.0.0.0/16")
     one = manifests_in("IPPool", "a", cidr="10.0.0.0/16")
