@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import fcntl
-import logging
 import os
 import signal
 import socket
 import sys
 from pathlib import Path
 
+from bgp import logs
 from bgp.exabgp_supervisor import ExaBGP
 from bgp.protocol import Hello, encode
 from bgp.sidecar import Sidecar
@@ -27,11 +27,7 @@ def main() -> int:
         allowed = " or ".join((", ".join(LEVELS[:-1]), LEVELS[-1]))
         print(f"setting {LEVEL}={level!r}: not valid; use {allowed}; the sidecar does not start", file=sys.stderr)
         return 2
-    logging.basicConfig(
-        level=level.upper(),
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+    logs.set_up(level.upper())
     if options.leave:
         return _ask_to_leave(options.socket)
     options.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -16,6 +16,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from cni.chain import PLUGINS, PluginChain
 from cni.configurations import BINARY, CONFLIST, first_of
 from cni.files import replace
 from cni.protocol import NetworkConfig
@@ -33,12 +34,15 @@ def conflist(
     mtu: int = 0,
     socket: Path | None = None,
     state_dir: Path | None = None,
+    behind: PluginChain | None = None,
 ) -> dict[str, Any]:
     """Return the network's configuration.
 
     cniVersion is what the oldest libraries must read; newer ones take the highest of cniVersions and with it
-    STATUS and GC. socket, state_dir: where the shim finds the agent, and notes DELs while it is away.
+    STATUS and GC. socket, state_dir: where the shim finds the agent, and notes DELs while it is away. behind: the
+    plugins that run after ours.
     """
+    behind = behind or PluginChain()
     plugin: dict[str, Any] = {
         "type": BINARY,
         "ipam": {"type": "felix-ipam", "assign_ipv4": ipv4, "assign_ipv6": ipv6},
@@ -49,10 +53,10 @@ def conflist(
     places = {"felix_socket": socket, "felix_state_dir": state_dir}
     plugin |= {key: str(place) for key, place in places.items() if place is not None}
     return {
-        "cniVersion": "0.3.1",
-        "cniVersions": ["0.3.1", "0.4.0", "1.0.0", "1.1.0"],
+        "cniVersion": behind.versions[0],
+        "cniVersions": list(behind.versions),
         "name": network,
-        "plugins": [plugin],
+        "plugins": [plugin, *(dict(PLUGINS[name]) for name in behind.plugins)],
     }
 
 

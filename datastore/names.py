@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
 from typing import Final
 
 FIRST_DEVICE: Final = "eth0"
@@ -18,6 +19,23 @@ NETWORK: Final = "felix-py/network"
 _LONGEST = 253
 _NAME = re.compile(rf"[a-z0-9._-]{{1,{_LONGEST}}}", re.ASCII)
 _HASH_DIGITS = 11
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_SUBDOMAIN = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*", re.ASCII)
+_NAMESPACE = re.compile(_LABEL, re.ASCII)
+
+
+def name_faults(name: str, namespace: str | None) -> Iterator[str]:
+    """Yield what Kubernetes says against a new object's name and namespace. Those that exist already are left alone."""
+    if len(name) > _LONGEST or not _SUBDOMAIN.fullmatch(name):
+        yield (
+            f'metadata.name "{name}" is no name: at most {_LONGEST} lower-case letters, digits, "-" and ".",'
+            " with a letter or a digit at both ends and on both sides of each dot"
+        )
+    if namespace is not None and not _NAMESPACE.fullmatch(namespace):
+        yield (
+            f'metadata.namespace "{namespace}" is no namespace: at most 63 lower-case letters, digits and "-",'
+            " with a letter or a digit at both ends"
+        )
 
 
 def object_name(text: str) -> str:

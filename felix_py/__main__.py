@@ -9,15 +9,13 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import datastore
 from bgp.client import SidecarClient
-from cni.install import conflist, from_template, install_conflist
 from cni.journal import Journal
 from cni.notes import Notes
 from cni.notices import network_notices, pod_notices
@@ -34,6 +32,7 @@ from felix_py.agent_status import AgentReporter
 from felix_py.autodetect import AutodetectionError
 from felix_py.backoff import Backoff
 from felix_py.checks import Checks
+from felix_py.cni_network import CniNetwork, given_network
 from felix_py.edges import Edges
 from felix_py.forwarding import forward
 from felix_py.gc_tuning import apply
@@ -114,7 +113,7 @@ async def _serve(settings: Settings) -> None:
         kernel = stack.enter_context(closing(Rtnetlink()))
         allocator = Allocator(store)
         identity = await _start(settings, store, kernel, allocator)
-        _given_network(settings, identity.node)  # a mistake in it ends the agent now, with one sentence
+        given_network(settings, identity.node)  # a mistake in it ends the agent now, with one sentence
         sidecar = SidecarClient(settings.run_dir / "bgp.sock")
         tunnel = KernelTunnelDevice(
             TunnelAddresses(store, allocator, identity.node), stack.enter_context(closing(Devices()))
@@ -222,9 +221,11 @@ async def _serve_cni(
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(begun_again("cleaning up after pods", verbs.cleanup.run))
             await _prove_that_pods_can_be_attached(agent)
-            await _install_conflist(settings, agent)
+            network = CniNetwork(settings, agent)
+            await network.install()
             await watch.look()
             log.info("ready: pods may be attached")
+            tasks.create_task(begun_again("watching over the network's list", network.keep))
     finally:
         await server.stop()
 
@@ -237,43 +238,6 @@ async def _prove_that_pods_can_be_attached(agent: Agent) -> None:
         log.error("make a pod's device, as a test: %s; next try in %.1f s", why, pause)
         await asyncio.sleep(pause)
     agent.progress.attach_refused = None
-
-
-async def _install_conflist(settings: Settings, agent: Agent) -> None:
-    """Install the conflist, again and again while the disk does not take it: pods that run are served meanwhile."""
-    backoff = Backoff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
-    while settings.cni_conf_dir is not None:
-        try:
-            install_conflist(_network(settings, agent), settings.cni_conf_dir)
-            return
-        except OSError as error:
-            pause = backoff.next()
-            log.error("install the conflist in %s: %s; next try in %.1f s", settings.cni_conf_dir, error, pause)
-            await asyncio.sleep(pause)
-
-
-def _network(settings: Settings, agent: Agent) -> Mapping[str, Any]:
-    """Return the conflist to install: the one a file gives, else one that asks for the families this node has."""
-    if (given := _given_network(settings, agent.identity.node)) is None:
-        families = agent.pod_families()
-        return conflist(
-            ipv4=6 not in families or 4 in families,
-            ipv6=6 in families,
-            mtu=settings.mtu,
-            socket=settings.run_dir / "cni.sock",
-            state_dir=settings.state_dir,
-        )
-    return given
-
-
-def _given_network(settings: Settings, node: str) -> Mapping[str, Any] | None:
-    """Return the conflist that a file gives, None if none is named. Raises StartupError: it cannot be used."""
-    if settings.cni_network_config is None:
-        return None
-    try:
-        return from_template(settings.cni_network_config.read_text(), node=node, mtu=settings.mtu)
-    except (OSError, ValueError) as error:
-        raise StartupError(f"read the network configuration {settings.cni_network_config}: {error}") from None
 
 
 @asynccontextmanager

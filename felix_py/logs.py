@@ -9,19 +9,17 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import re
 import sys
 import time
 from collections.abc import Callable
 from typing import TextIO
 
 from bgp.repeated_lines import WINDOW_SECONDS, RepeatedLines
+from net.printable import json_escaped
 
 LINES_OF_ONE_CALL = 600  # a minute: more than a node full of pods writes when it starts
 TEXTS_OF_ONE_CALL = 300
 CALLS = 1000
-
-_CONTROLS = re.compile("[\x7f-\x9f\u2028\u2029]")  # beyond those that JSON escapes
 
 
 class Logfmt(logging.Formatter):
@@ -34,12 +32,8 @@ class Logfmt(logging.Formatter):
             text += "\n" + self.formatException(record.exc_info)
         return (
             f"time={clock}.{int(record.msecs):03d}Z level={record.levelname} logger={record.name} "
-            f"msg={_CONTROLS.sub(_escaped, json.dumps(text, ensure_ascii=False))}"
+            f"msg={json_escaped(json.dumps(text, ensure_ascii=False))}"
         )
-
-
-def _escaped(found: re.Match[str]) -> str:
-    return f"\\u{ord(found[0]):04x}"
 
 
 class CountingHandler(logging.StreamHandler[TextIO]):

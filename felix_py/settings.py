@@ -139,6 +139,7 @@ class Settings(_Group):
     )
     state_dir: AbsolutePath = _setting("FELIX_STATE_DIR", Path("/var/lib/felix"), _PATH)
     cni_conf_dir: AbsolutePath | None = _setting("FELIX_CNICONFDIR", None, _PATH)
+    cni_bin_dir: AbsolutePath = _setting("FELIX_CNIBINDIR", Path("/opt/cni/bin"), _PATH)
     cni_network_config: AbsolutePath | None = _setting("FELIX_CNINETWORKCONFIG", None, _PATH)
 
     ip: IPv4NodeAddress = _setting(

@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datastore.names import interface_name, object_name, workload_endpoint_name
+from datastore.names import interface_name, name_faults, object_name, workload_endpoint_name
 from datastore.record import is_name
+
+
+@pytest.mark.parametrize("name", ["a", "a-1.b", "node--1-k8s-web--0-eth0", "a" * 253])
+def test_kubernetes_takes_these_names(name: str) -> None:
+    assert list(name_faults(name, None)) == []
+
+
+@pytest.mark.parametrize("name", ["", "-a", "a.", "a..b", "a.-b", "A", "a_b", "a" * 254, "a\n", "\x1b[2J"])
+def test_kubernetes_takes_no_other_names(name: str) -> None:
+    assert [fault.partition(" ")[0] for fault in name_faults(name, None)] == ["metadata.name"]
+
+
+@pytest.mark.parametrize("namespace", ["", "a.b", "a" * 64, "-a", "a\n", "\x1b", "ä"])
+def test_a_namespace_is_a_dns_label(namespace: str) -> None:
+    assert [fault.partition(" ")[0] for fault in name_faults("a", namespace)] == ["metadata.namespace"]
+    assert not [*name_faults("a", "kube-system"), *name_faults("a", "a" * 63)]
+
 
 names = st.text("abz019-", min_size=1, max_size=20)
 

@@ -113,3 +113,7 @@ def test_the_level_can_be_changed_while_it_runs() -> None:
             assert root.level == number
     finally:
         root.setLevel(before)
+
+
+def test_what_others_wrote_commands_no_terminal() -> None:
+    assert line("\x1b[2J \x9b \u202e \ud800").endswith(r'msg="\u001b[2J \u009b \u202e \ud800"')

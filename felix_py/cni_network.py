@@ -1,0 +1,113 @@
+"""The network that the agent installs for the container runtime, and its upkeep.
+
+What is written by hand into the installed file stays: it is written anew only when what is to be installed changes, and
+what was there is kept aside then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from cni import chain
+from cni.install import comes_first, conflist, from_template, install_conflist
+from datastore.notices import Notice
+from felix_py.agent import Agent
+from felix_py.backoff import Backoff
+from felix_py.settings import Settings
+from felix_py.startup import StartupError
+
+log = logging.getLogger("felix.cni_network")
+
+FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 1.0, 10.0
+LOOK_SECONDS = 10.0
+"""How often the runtime's folders are looked at."""
+
+
+def given_network(settings: Settings, node: str) -> Mapping[str, Any] | None:
+    """Return the conflist that a file gives, None if none is named. Raises StartupError: it cannot be used."""
+    if settings.cni_network_config is None:
+        return None
+    try:
+        return from_template(settings.cni_network_config.read_text(), node=node, mtu=settings.mtu)
+    except (OSError, ValueError) as error:
+        raise StartupError(f"read the network configuration {settings.cni_network_config}: {error}") from None
+
+
+class CniNetwork:
+    """The installed conflist: its first writing, and what follows from plugins, pools and files that come and go."""
+
+    def __init__(self, settings: Settings, agent: Agent) -> None:
+        self._settings, self._agent = settings, agent
+        self._marks: chain.Marks | None = None
+        self._behind = chain.PluginChain()
+        self._installed: Mapping[str, Any] | None = None
+        self._complaint = ""
+
+    async def install(self) -> None:
+        """Install the conflist, again and again while the disk does not take it: pods that run are served meanwhile."""
+        backoff = Backoff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
+        while (folder := self._settings.cni_conf_dir) is not None:
+            if await self.look(folder):
+                break
+            await asyncio.sleep(backoff.next())
+
+    async def keep(self) -> None:
+        """Install it anew when what it follows from changes; name what comes before it."""
+        while (folder := self._settings.cni_conf_dir) is not None:
+            await asyncio.sleep(LOOK_SECONDS)
+            await self.look(folder)
+
+    async def look(self, folder: Path) -> bool:
+        """Look once at what the conflist follows from; return whether the disk took what is to be installed."""
+        try:
+            wanted = await self._wanted()
+            if wanted != self._installed:
+                install_conflist(wanted, folder)
+                self._installed = wanted
+        except (StartupError, OSError) as error:
+            complaint = f"install the conflist in {folder}: {error}; it is tried again"
+            if complaint != self._complaint:
+                log.error("%s", complaint)
+            self._complaint = complaint
+            return False
+        self._complaint = ""
+        self._agent.log_notices(self._agent.notices.put("conflist", self._notices(wanted, folder)))
+        return True
+
+    async def _wanted(self) -> Mapping[str, Any]:
+        """Return the conflist: the one a file gives, else one that asks for the families this node has."""
+        settings, agent = self._settings, self._agent
+        if (given := given_network(settings, agent.identity.node)) is not None:
+            return given
+        if (marks := chain.marks(settings.cni_bin_dir)) != self._marks:
+            self._behind = await asyncio.to_thread(chain.found_in, settings.cni_bin_dir)
+            self._marks = marks
+            log.info("%s", _described(self._behind, settings.cni_bin_dir))
+        families = agent.pod_families()
+        return conflist(
+            ipv4=6 not in families or 4 in families,
+            ipv6=6 in families,
+            mtu=settings.mtu,
+            socket=settings.run_dir / "cni.sock",
+            state_dir=settings.state_dir,
+            behind=self._behind,
+        )
+
+    def _notices(self, wanted: Mapping[str, Any], folder: Path) -> Iterator[Notice]:
+        if other := comes_first(folder):
+            reason = f"another configuration comes first in {folder}: {other}"
+            yield Notice("Setting", "FELIX_CNICONFDIR", "", reason, "the runtime attaches no pod to this network")
+        for name in chain.lacking(wanted, self._settings.cni_bin_dir):
+            reason = f"its plugin {name} is not in {self._settings.cni_bin_dir}"
+            yield Notice("Setting", "FELIX_CNINETWORKCONFIG", "", reason, "no pod is attached until it is there")
+
+
+def _described(behind: chain.PluginChain, folder: Path) -> str:
+    lacking = [name for name in chain.PLUGINS if name not in behind.plugins]
+    without = f"; {' and '.join(lacking)} cannot be used in {folder}" if lacking else ""
+    listed = " and ".join(behind.plugins) or "nothing"
+    return f"the network's list has {listed} behind our plugin, in versions {', '.join(behind.versions)}{without}"

@@ -1,0 +1,55 @@
+"""Text from elsewhere, made safe to be printed: no character of it commands a terminal, hides or reorders others.
+
+Pure, and of the standard library only.
+"""
+
+from __future__ import annotations
+
+import re
+
+_UNSAFE = (
+    "\x00-\x08\x0b-\x1f\x7f-\x9f"  # controls, but tab and newline
+    "\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff"
+    "\ud800-\udfff"  # halves of a surrogate pair, which no encoding has
+)
+_NEVER = re.compile(f"[{_UNSAFE}]")
+_NOT_IN_A_LINE = re.compile(f"[{_UNSAFE}\t\n]")
+
+
+def escaped(text: str) -> str:
+    """Return a text that commands nothing: ESC becomes `\\x1b`. Its newlines and tabs stay."""
+    return _NEVER.sub(_written, text)
+
+
+def one_line(text: str) -> str:
+    """Return a text as a part of one line: its newlines and tabs are escaped too."""
+    return _NOT_IN_A_LINE.sub(_written, text)
+
+
+def is_safe(text: str) -> bool:
+    """Whether a text holds nothing that `escaped` escapes."""
+    return _NEVER.search(text) is None
+
+
+def json_escaped(json: str) -> str:
+    """Return JSON that means the same and commands nothing."""
+    return _NEVER.sub(_json_escape, json)
+
+
+def yaml_escaped(yaml: str) -> str:
+    """Return YAML that means the same and commands nothing. What it escapes must be in double quotes."""
+    return _NEVER.sub(_yaml_escape, yaml)
+
+
+def _written(found: re.Match[str]) -> str:
+    return repr(found[0])[1:-1]
+
+
+def _json_escape(found: re.Match[str]) -> str:
+    units = found[0].encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
+
+
+def _yaml_escape(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -1,0 +1,109 @@
+"""What is installed for the runtime, at first and when what it follows from changes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cni.protocol import VERSIONS
+from felix_py.cni_network import CniNetwork, given_network
+from felix_py.settings import settings_from
+from felix_py.startup import StartupError
+from tests.cni.test_chain import plugin, speaks
+from tests.felix_py.node import FakeNode
+
+
+class Installed:
+    """An agent's network in folders of this test."""
+
+    def __init__(self, folder: Path, template: str | None = None) -> None:
+        self.folder, self.bin = folder / "net.d", folder / "bin"
+        self.bin.mkdir()
+        given = {}
+        self.template = folder / "template"
+        if template is not None:
+            self.template.write_text(template)
+            given["FELIX_CNINETWORKCONFIG"] = str(self.template)
+        settings = settings_from({"FELIX_CNICONFDIR": str(self.folder), "FELIX_CNIBINDIR": str(self.bin), **given})
+        self.agent = FakeNode(folder).agent
+        self.network = CniNetwork(settings, self.agent)
+
+    @property
+    def file(self) -> Path:
+        return self.folder / "10-felix.conflist"
+
+    def types(self) -> list[str]:
+        return [one["type"] for one in json.loads(self.file.read_text())["plugins"]]
+
+    def notices(self) -> list[str]:
+        return [notice.reason for notice in self.agent.notices.all()]
+
+
+async def test_a_plugin_that_comes_later_is_chained_and_one_that_goes_is_left_out(tmp_path: Path) -> None:
+    here = Installed(tmp_path)
+    await here.network.install()
+    assert here.types() == ["felix"]
+    plugin(here.bin, "portmap", speaks(*VERSIONS))
+    await here.network.look(here.folder)
+    assert here.types() == ["felix", "portmap"]
+    (here.bin / "portmap").unlink()
+    await here.network.look(here.folder)
+    assert here.types() == ["felix"]
+
+
+async def test_what_is_written_by_hand_or_removed_stays_so_until_the_list_changes(tmp_path: Path) -> None:
+    here = Installed(tmp_path)
+    await here.network.install()
+    here.file.write_text("by hand")
+    await here.network.look(here.folder)
+    assert here.file.read_text() == "by hand"
+    plugin(here.bin, "portmap", speaks(*VERSIONS))
+    await here.network.look(here.folder)
+    assert here.types() == ["felix", "portmap"]
+    assert (here.folder / "10-felix.conflist.before").read_text() == "by hand"
+    here.file.unlink()
+    await here.network.look(here.folder)
+    assert not here.file.exists()
+
+
+async def test_another_configuration_that_comes_first_is_a_notice_as_long_as_it_does(tmp_path: Path) -> None:
+    here = Installed(tmp_path)
+    await here.network.install()
+    (here.folder / "05-bridge.conf").write_text("{}")
+    await here.network.look(here.folder)
+    assert here.notices() == [f"another configuration comes first in {here.folder}: 05-bridge.conf"]
+    (here.folder / "05-bridge.conf").unlink()
+    await here.network.look(here.folder)
+    assert here.notices() == []
+
+
+async def test_a_list_that_somebody_gave_is_followed_as_it_is_and_what_it_lacks_is_a_notice(tmp_path: Path) -> None:
+    text = '{"name": "pods", "cniVersion": "0.3.1", "plugins": [{"type": "felix"}, {"type": "tuning"}]}'
+    here = Installed(tmp_path, text)
+    plugin(here.bin, "portmap", speaks(*VERSIONS))
+    await here.network.install()
+    assert here.types() == ["felix", "tuning"]
+    assert here.notices() == [f"its plugin tuning is not in {here.bin}"]
+    here.template.write_text(text.replace(', {"type": "tuning"}', ""))
+    await here.network.look(here.folder)
+    assert (here.types(), here.notices()) == (["felix"], [])
+
+
+async def test_a_list_that_becomes_unusable_is_named_once_and_the_installed_one_stays(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    here = Installed(tmp_path, '{"name": "pods", "cniVersion": "0.3.1", "plugins": [{"type": "felix"}]}')
+    await here.network.install()
+    here.template.write_text("{")
+    for _ in range(3):
+        assert not await here.network.look(here.folder)
+    assert here.types() == ["felix"]
+    assert len([record for record in caplog.records if "it is not JSON" in record.getMessage()]) == 1
+
+
+def test_a_list_that_cannot_be_used_ends_the_agent_before_it_begins(tmp_path: Path) -> None:
+    settings = settings_from({"FELIX_CNINETWORKCONFIG": str(tmp_path / "none")})
+    with pytest.raises(StartupError, match="No such file"):
+        given_network(settings, "n1")

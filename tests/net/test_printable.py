@@ -1,0 +1,39 @@
+"""No text from elsewhere commands a terminal."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from net.printable import escaped, is_safe, json_escaped, one_line, yaml_escaped
+
+COMMANDS = "\x1b]0;title\x07 \x9b2J \x7f\r\b \u202eevil\u2066 \u200b \u2028 \ufeff \U000e0041"
+
+
+def test_controls_and_what_hides_or_reorders_are_escaped_and_other_text_stays() -> None:
+    assert escaped("a\tb\nc é 中 ✓ 😀") == "a\tb\nc é 中 ✓ 😀"
+    assert escaped(COMMANDS) == (r"\x1b]0;title\x07 \x9b2J \x7f\r\x08 \u202eevil\u2066 \u200b \u2028 \ufeff \U000e0041")
+    assert one_line("a\tb\nc") == r"a\tb\nc"
+    assert escaped("\ud800") == r"\ud800"
+
+
+@given(st.text(st.characters(exclude_categories=[])))
+def test_whatever_is_escaped_is_safe_and_can_be_encoded(text: str) -> None:
+    assert is_safe(escaped(text))
+    assert "\n" not in one_line(text)
+    escaped(text).encode()
+    assert escaped(escaped(text)) == escaped(text)
+
+
+@pytest.mark.parametrize("text", [COMMANDS, "a\x85b\u2029", "plain"])
+def test_json_and_yaml_mean_what_they_meant(text: str) -> None:
+    out = json_escaped(json.dumps({text: text}, ensure_ascii=False))
+    assert is_safe(out)
+    assert json.loads(out) == {text: text}
+    out = yaml_escaped(f'"{text}"'.replace("\x1b", r"\e").replace("\r", r"\r"))
+    assert is_safe(out)
+    assert yaml.safe_load(out) == text
