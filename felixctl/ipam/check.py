@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -17,16 +19,22 @@ from felixctl.connection import reading, writing
 from felixctl.errors import FAILED, MISUSED, CommandError
 from felixctl.ipam import leak_report, repair_plan
 from felixctl.ipam.check_report import report
+from felixctl.ipam.local_agent import without_device
 from felixctl.ipam.problems import Problems, problems
 from felixctl.ipam.read_records import cluster_information, read_records
 from felixctl.ipam.records import IpamRecords
 from felixctl.ipam.repair_plan import Repair
-from felixctl.options import Url
+from felixctl.options import DEFAULT_RUN_DIR, RunDir, Url
 from felixctl.terminal import show
 from felixctl.version import client_version
 from net.printable import one_line
 
 RECHECK_SECONDS = 1.0
+NODE_RETURN_SECONDS = 6.0
+"""How long a node that lives may take to write a Node anew that was deleted."""
+
+Checked = tuple[IpamRecords, Problems, list[Repair]]
+Check = Callable[[Store], Awaitable[Checked]]
 
 
 def check(
@@ -39,6 +47,7 @@ def check(
     ] = None,
     fix: Annotated[bool, typer.Option("--fix", help="Show what can be repaired safely, ask, and repair it.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="With --fix: do not ask.")] = False,
+    run_dir: RunDir = DEFAULT_RUN_DIR,
     url: Url = DEFAULT_URL,
 ) -> None:
     """Compare IPAM's records with what pods and nodes really use, and explain how differences came about.
@@ -47,7 +56,8 @@ def check(
     problems are found; with --fix, if any are left.
 
     --fix repairs only what cannot take an address from a pod, each step by compare-and-swap. Addresses assigned
-    within the last five minutes are left alone.
+    within the last five minutes are left alone. The endpoints of a node that was removed are deleted with all that
+    they keep, and so are those of this machine's node whose device is gone, as its agent and the kernel say.
 
     [dim]$[/dim] felixctl ipam check && echo all well
     [dim]$[/dim] felixctl ipam check --fix
@@ -55,28 +65,34 @@ def check(
     """
     if yes and not fix:
         raise CommandError("ipam check: --yes is for --fix", MISUSED)
-    records, found, plan = reading(url, _checked)
+    checked = partial(_checked, run_dir=run_dir)
+    records, found, plan = reading(url, checked)
     show(report(records, found, all_addresses=show_all_ips))
     if output:
         written = leak_report.written(records, reading(url, cluster_information), client_version())
         _write(output, json.dumps(written, indent=2) + "\n")
     if fix and found.count:
-        found = _repair(url, found, plan, yes)
+        found = _repair(url, checked, found, plan, yes)
     if found.count:
         raise typer.Exit(FAILED)
 
 
-async def _checked(store: Store) -> tuple[IpamRecords, Problems, list[Repair]]:
+async def _checked(store: Store, run_dir: Path) -> Checked:
     """Return the records, and the problems and repairs that two checks agree on."""
-    records = await read_records(store)
+    records = await _records(store, run_dir)
     first = problems(records)
     if not first.count:
         return records, first, []
     plan = repair_plan.planned(records, time.time_ns())
-    await asyncio.sleep(RECHECK_SECONDS)
-    records = await read_records(store)
+    await asyncio.sleep(NODE_RETURN_SECONDS if first.endpoints else RECHECK_SECONDS)
+    records = await _records(store, run_dir)
     later = repair_plan.planned(records, time.time_ns())
     return records, first.persisting(problems(records)), repair_plan.agreed(plan, later)
+
+
+async def _records(store: Store, run_dir: Path) -> IpamRecords:
+    records = await read_records(store)
+    return replace(records, without_device=without_device(records.endpoints, run_dir))
 
 
 def _write(path: Path, text: str) -> None:
@@ -86,7 +102,7 @@ def _write(path: Path, text: str) -> None:
         raise CommandError(f"write the report to {path}: {error.strerror}; nothing else was changed") from None
 
 
-def _repair(url: str, found: Problems, plan: Sequence[Repair], yes: bool) -> Problems:
+def _repair(url: str, check_again: Check, found: Problems, plan: Sequence[Repair], yes: bool) -> Problems:
     """Show the plan, carry it out if confirmed, and return the problems that are left."""
     if not plan:
         show(
@@ -103,7 +119,7 @@ def _repair(url: str, found: Problems, plan: Sequence[Repair], yes: bool) -> Pro
 
     for done in writing(url, lambda store: carry_out(store, plan)):
         show(f"  {one_line(done.sentence)}\n")
-    _, left, more = reading(url, _checked)
+    _, left, more = reading(url, check_again)
     hint = f"; felixctl ipam check --fix can repair {len(more)} more now" if more else ""
     show(f"{left.count} problems are left{hint}.\n")
     return left

@@ -83,6 +83,7 @@ def _findings(records: IpamRecords, found: Problems) -> Iterator[str]:
         ("handles that count wrongly", found.miscounts),
         ("IPs that two endpoints have", found.shared),
         ("IPs that are assigned to one and used by another", found.mistaken),
+        ("endpoints of pods that are gone", found.endpoints),
         ("faults of affinities", found.affinities),
     ):
         if sentences:

@@ -13,8 +13,9 @@ from datastore.fields import Address, Network
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import overlap
+from felixctl.ipam import lost_endpoints
 from felixctl.ipam.records import IpamRecords, attributes_text, workload_title
-from ipam.block import Allocation, faults
+from ipam.block import Allocation, allocations, faults
 from ipam.names import WINDOWS_HANDLE, affine_host, affinity_labels, affinity_name, handle_name, written_handle
 
 
@@ -40,6 +41,8 @@ class Problems:
     """Addresses that two endpoints have."""
     mistaken: tuple[str, ...]
     """Addresses that one pod uses and that are assigned to another."""
+    endpoints: tuple[str, ...]
+    """Endpoints of pods that are gone, which keep addresses."""
     affinities: tuple[str, ...]
     """Affinities that are half done, doubled or contradicted by their block."""
 
@@ -83,6 +86,7 @@ def problems(records: IpamRecords) -> Problems:
         ),
         shared=tuple(_shared(records.endpoints)),
         mistaken=tuple(_mistaken(records)),
+        endpoints=tuple(lost_endpoints.sentences(records)),
         affinities=tuple(sentence for _, sentence in affinity_faults(records)),
     )
 
@@ -214,7 +218,8 @@ def _affinity_fault(affinity: BlockAffinity, block: IPAMBlock | None, records: I
     host, cidr = affinity.spec.node, affinity.network
     owner = affine_host(block.spec.affinity) if block else None
     if host not in records.node_names:
-        return "the node was removed without releasing it"
+        held = len(list(allocations(block))) if block else 0
+        return "the node was removed without releasing it" + (f"; {held} addresses in it are assigned" if held else "")
     if not affinity.confirmed:
         return f"it is {affinity.spec.state}: a claim or a release was interrupted"
     if block is None:

@@ -5,7 +5,7 @@ Pure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import get_args
@@ -30,6 +30,8 @@ class IpamRecords:
     endpoints: Sequence[WorkloadEndpoint]
     handles: Sequence[IPAMHandle]
     affinities: Sequence[BlockAffinity]
+    without_device: Collection[tuple[str | None, str]] = ()
+    """Namespace and name of each endpoint whose device is known to be gone."""
     unreadable: Sequence[str] = ()
     """A sentence for each record that cannot be read, and so is absent for every reader."""
 

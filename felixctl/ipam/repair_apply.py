@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from datastore.cas import ATTEMPTS, LOST_RACE, found_or_none
-from datastore.errors import DatastoreError
+from datastore.errors import DatastoreError, NotFound
 from datastore.fields import Network
 from datastore.kinds.ipam import IPAMBlock, IPAMHandle
 from datastore.kinds.pods import WorkloadEndpoint
@@ -19,6 +20,7 @@ from felixctl.ipam.repair_plan import (
     Action,
     AssignAddress,
     CompleteClaim,
+    DeleteEndpoint,
     LabelAffinity,
     RecountHandle,
     ReleaseAddress,
@@ -65,6 +67,9 @@ async def carry_out(store: Store, repairs: Sequence[Repair]) -> list[RepairResul
 
 async def _do(store: Store, action: Action) -> None:
     match action:
+        case DeleteEndpoint(endpoint):
+            with suppress(NotFound):
+                await store.delete(endpoint)
         case ReleaseAddress(release):
             await Allocator(store).release([release])
         case AssignAddress(address, node, handle, attributes):

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from datastore.fields import Address, Network
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
+from datastore.kinds.pods import WorkloadEndpoint
 from datastore.names import NETWORK
 from datastore.store import Create, Delete, Update, Write
+from felixctl.ipam.lost_endpoints import Holdings, lost_endpoints, without_lost
 from felixctl.ipam.problems import affinity_faults, lost_handles, miscounted, unassigned, unused
 from felixctl.ipam.records import IpamRecords
 from ipam.batch import Release
-from ipam.block import Allocation, address_of, allocations, faults, is_empty, with_next_sequence
+from ipam.block import Allocation, address_of, allocations, faults, with_next_sequence
 from ipam.names import affine_host, affinity_labels, affinity_name, claim_time_ns, handle_name, pod_handle
 
 USUAL_NETWORK = "k8s-pod-network"
@@ -88,8 +90,16 @@ class ReleaseBlock:
     cidr: Network
 
 
+@dataclass(frozen=True, slots=True)
+class DeleteEndpoint:
+    """Delete the endpoint of a pod that is gone, if it is still as it was read."""
+
+    endpoint: WorkloadEndpoint
+
+
 Action: TypeAlias = (
-    ReleaseAddress
+    DeleteEndpoint
+    | ReleaseAddress
     | AssignAddress
     | RecountHandle
     | RewriteBlock
@@ -115,8 +125,58 @@ def planned(records: IpamRecords, now_ns: int) -> list[Repair]:
     """
     if records.unreadable:
         return []
-    found = (_of_blocks(records), _of_affinities(records), _of_addresses(records, now_ns), _of_handles(records))
-    return [repair for repairs in found for repair in repairs]
+    rest = without_lost(records)
+    leaked = list(_releasable(rest, now_ns))
+    freed = {one.address for one in leaked}
+    return [
+        *(_deletion(lost.endpoint) for lost in lost_endpoints(records)),
+        *_of_blocks(rest),
+        *map(_release, leaked),
+        *_of_affinities(rest, freed),
+        *_of_unassigned(rest),
+        *_of_handles(rest),
+    ]
+
+
+def of_node(node: str, records: IpamRecords) -> list[Repair]:
+    """Return what gives back everything of a node that is gone: its endpoints, addresses and blocks.
+
+    What it can't be known not to be another's stays: addresses without a pod and of no tunnel, and a block while
+    addresses in it are in use.
+    """
+    held = Holdings(node, records)
+    rest = replace(
+        records,
+        endpoints=[one for one in records.endpoints if one.spec.node != node],
+        nodes=[one for one in records.nodes if one.name != node],
+    )
+    mine = {one.address for one in held.addresses} - rest.in_use.keys()
+    leaked = [one for one in rest.leaks.addresses if one.address in mine]
+    freed = {one.address for one in leaked}
+    blocks = {block.network: block for block in records.blocks}
+    return [
+        *map(_deletion, held.endpoints),
+        *map(_release, leaked),
+        *(
+            Repair(f"release block {cidr} of node {node}", ReleaseBlock(node, cidr))
+            for cidr in held.blocks
+            if (block := blocks.get(cidr)) is None or _will_be_empty(block, freed)
+        ),
+    ]
+
+
+def _deletion(endpoint: WorkloadEndpoint) -> Repair:
+    return Repair(f"delete endpoint {endpoint.namespace}/{endpoint.name}", DeleteEndpoint(endpoint))
+
+
+def _release(one: Allocation) -> Repair:
+    return Repair(
+        f"release {one.address} of {one.handle}", ReleaseAddress(Release(one.address, one.handle, one.sequence))
+    )
+
+
+def _will_be_empty(block: IPAMBlock, freed: Container[Address]) -> bool:
+    return all(one.address in freed or one.released for one in allocations(block))
 
 
 def agreed(first: Sequence[Repair], second: Sequence[Repair]) -> list[Repair]:
@@ -152,11 +212,11 @@ def consistent(block: IPAMBlock, in_use: Container[Address]) -> IPAMBlock | None
     )
 
 
-def _of_affinities(records: IpamRecords) -> Iterator[Repair]:
+def _of_affinities(records: IpamRecords, freed: Container[Address]) -> Iterator[Repair]:
     blocks = {block.network: block for block in records.blocks}
     for record, _ in affinity_faults(records):
         if isinstance(record, IPAMBlock):
-            yield from _of_unclaimed(record, records)
+            yield from _of_unclaimed(record, records, freed)
             continue
         host, cidr = record.spec.node, record.network
         block = blocks.get(cidr)
@@ -168,7 +228,7 @@ def _of_affinities(records: IpamRecords) -> Iterator[Repair]:
         elif record.name != affinity_name(host, str(cidr)):
             continue
         elif not node_exists or (block is None and record.confirmed):
-            if block is None or is_empty(block):
+            if block is None or _will_be_empty(block, freed):
                 yield Repair(f"release block {cidr} of node {host}", ReleaseBlock(host, cidr))
         elif not record.confirmed:
             yield Repair(f"finish the claim of node {host} for block {cidr}", CompleteClaim(record))
@@ -182,22 +242,25 @@ def labelled(affinity: BlockAffinity) -> BlockAffinity:
     return affinity.with_metadata(labels={**affinity.metadata.labels, **labels})
 
 
-def _of_unclaimed(block: IPAMBlock, records: IpamRecords) -> Iterator[Repair]:
+def _of_unclaimed(block: IPAMBlock, records: IpamRecords, freed: Container[Address]) -> Iterator[Repair]:
     host = affine_host(block.spec.affinity)
     if host in records.node_names:
         yield Repair(
             f"write the affinity of node {host} for block {block.spec.cidr}", WriteAffinity(host or "", block.network)
         )
-    elif host and is_empty(block):
+    elif host and _will_be_empty(block, freed):
         yield Repair(f"release block {block.spec.cidr} of node {host}", ReleaseBlock(host, block.network))
 
 
-def _of_addresses(records: IpamRecords, now_ns: int) -> Iterator[Repair]:
+def _releasable(records: IpamRecords, now_ns: int) -> Iterator[Allocation]:
     leaked = {one.address for one in records.leaks.addresses}
     for one in unused(records):
-        if one.address in leaked and not _may_await_endpoint(one, now_ns):
-            release = Release(one.address, one.handle, one.sequence)
-            yield Repair(f"release {one.address} of {one.handle}", ReleaseAddress(release))
+        orphan = one.address in records.leaks.orphans  # no pod of a node that is gone starts
+        if one.address in leaked and (orphan or not _may_await_endpoint(one, now_ns)):
+            yield one
+
+
+def _of_unassigned(records: IpamRecords) -> Iterator[Repair]:
     network = usual_network(records.handles)
     broken = [block.network for block in records.blocks if faults(block)]
     for address in unassigned(records):

@@ -6,7 +6,6 @@ An edge: `felixctl.resources.plan` decides.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import NamedTuple
 
@@ -22,6 +21,7 @@ from felixctl.errors import CommandError
 from felixctl.resources import plan, view
 from felixctl.resources.plan import ClusterState, Manifest, ObjectKey
 from felixctl.resources.view import Json
+from ipam.block import is_empty
 from ipam.errors import IpamError
 
 ATTEMPTS = 5
@@ -60,20 +60,33 @@ async def change(store: Store, key: ObjectKey, edit: Callable[[Json], Json]) -> 
 
 
 class Removed(NamedTuple):
-    """What was removed, and a sentence for each block of it that stays."""
+    """What was removed, what was done about what it held, and what of that stays, a sentence each."""
 
     keys: list[ObjectKey]
+    done: list[str]
     left: list[str]
 
 
-async def remove(store: Store, keys: Sequence[ObjectKey], *, skip_missing: bool, force: bool) -> Removed:
+async def remove(
+    store: Store,
+    keys: Sequence[ObjectKey],
+    *,
+    skip_missing: bool,
+    force: bool,
+    release: bool = False,
+    sign_of_life: Callable[[Node], str | None] = lambda node: None,
+) -> Removed:
     """Remove objects and return which.
 
     A pool's blocks are released before it is removed, so that no node goes on announcing them; a node's empty blocks
-    afterwards, when its agent, should it still run, can no longer claim them.
+    afterwards, when its agent, should it still run, can no longer claim them. release: of nodes, whatever they hold is
+    given back. sign_of_life: what shows that a node is alive; such a one is removed by force only.
     """
     found = await _existing(store, keys)
     steps = plan.deleted(keys, found, skip_missing=skip_missing)
+    nodes = [step.resource for step in steps if isinstance(step.resource, Node)]
+    if not force:
+        _reject_living(nodes, sign_of_life)
     pools = [step.resource for step in steps if isinstance(step.resource, IPPool)]
     if pools and not force:
         plan.reject_pools_in_use(pools, (await store.list(IPAMBlock)).complete())
@@ -84,22 +97,48 @@ async def remove(store: Store, keys: Sequence[ObjectKey], *, skip_missing: bool,
         return await _write(store, plan.deleted(keys, await _existing(store, keys), skip_missing=True))
 
     await _retried(once)
-    nodes = [step.resource.name for step in steps if isinstance(step.resource, Node)]
-    return Removed(list(found), [sentence for node in nodes for sentence in await _release_blocks_of_node(store, node)])
+    done, left = [], []
+    names = [key.name for key in keys if key.model is Node] if release else [node.name for node in nodes]
+    for name in names:
+        more_done, more_left = await _give_back(store, name, everything=release)
+        done += more_done
+        left += more_left
+    return Removed(list(found), done, left)
 
 
-async def _release_blocks_of_node(store: Store, node: str) -> list[str]:
-    """Release the empty blocks of a node that was removed; return a sentence for each that is not empty."""
-    from ipam.affinities import Affinities
+def _reject_living(nodes: Sequence[Node], sign_of_life: Callable[[Node], str | None]) -> None:
+    sentences = [
+        f'delete Node "{node.name}": it is alive, {sign}; without its Node it loses its BGP sessions and its pods their'
+        " routes until its agent writes it anew; stop its agent first, or give --force"
+        for node in nodes
+        if (sign := sign_of_life(node))
+    ]
+    if sentences:
+        raise CommandError((*sentences, "nothing was deleted"))
 
-    affinities = Affinities(store, time.time_ns)
-    left = []
-    for affinity in await affinities.of_host(node):
-        try:
-            await affinities.release(node, affinity.network, must_be_empty=True)
-        except IpamError as refusal:
-            left.append(f"{refusal}; the agents of other nodes release it when its pods are deleted")
-    return left
+
+async def _give_back(store: Store, node: str, *, everything: bool) -> tuple[list[str], list[str]]:
+    """Release the empty blocks of a node that was removed, or everything it holds; return what was done and what stays.
+
+    Where a record can't be read nothing but empty blocks is touched: it may be of a pod that uses an address.
+    """
+    from felixctl.ipam.lost_endpoints import Holdings
+    from felixctl.ipam.read_records import read_records
+    from felixctl.ipam.repair_apply import carry_out as repair
+    from felixctl.ipam.repair_plan import ReleaseBlock, of_node
+
+    records = await read_records(store)
+    steps = of_node(node, records)
+    if not everything or records.unreadable:
+        empty = {block.network for block in records.blocks if is_empty(block)}
+        steps = [step for step in steps if isinstance(step.action, ReleaseBlock) and step.action.cidr in empty]
+    done = await repair(store, steps)
+    left = str(Holdings(node, await read_records(store)))
+    said = [one.sentence for one in done if everything or one.refusal]
+    if everything and records.unreadable:
+        said += (*records.unreadable, "so it is not known what is in use, and only empty blocks are released")
+    advice = "felixctl ipam check says what keeps them, and --fix frees them if the node is gone for good"
+    return said, [f"node {node} holds {left}; {advice}"] if left else []
 
 
 async def _release_blocks_of_pool(store: Store, pool: IPPool) -> None:

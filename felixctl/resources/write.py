@@ -10,12 +10,14 @@ from typing import Annotated
 import typer
 
 from datastore.defaults import DEFAULT_URL
+from datastore.kinds.node import Node
 from datastore.merge_patch import merged
 from datastore.record import Resource
 from felixctl.completion import complete_kinds, complete_names
 from felixctl.connection import reading, writing
 from felixctl.errors import MISUSED, CommandError
-from felixctl.options import Url
+from felixctl.ipam.local_agent import sign_of_life
+from felixctl.options import DEFAULT_RUN_DIR, RunDir, Url
 from felixctl.resources import patches, plan
 from felixctl.resources.apply import Decision, carry_out, change, preview, remove
 from felixctl.resources.arguments import Files, Kind, Name, Namespace, Recursive, noun_named
@@ -95,16 +97,25 @@ def delete(
     skip_missing: Annotated[
         bool, typer.Option("-s", "--skip-not-exists", help="What does not exist is no error.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Even a pool whose addresses are in use.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Even a pool whose addresses are in use, or a node that is alive.")
+    ] = False,
+    release: Annotated[
+        bool,
+        typer.Option("--release", help="With a node that is gone for good, its endpoints, addresses and blocks, too."),
+    ] = False,
+    run_dir: RunDir = DEFAULT_RUN_DIR,
     url: Url = DEFAULT_URL,
 ) -> None:
     """Delete resources by name, or those that a file lists.
 
     If one of them does not exist, none is deleted. A pool is disabled first and its blocks are released; while
-    addresses of it are in use that would cut pods off, so it is refused without [b]--force[/b]. The empty blocks of a
-    node are released with it; those that are not empty are named.
+    addresses of it are in use that would cut pods off, so it is refused without [b]--force[/b]. A node that is alive,
+    as this machine's agent knows from its BGP session, is refused, too. The empty blocks of a node are released with
+    it; what else it holds is named, or given back by [b]--release[/b].
 
     [dim]$[/dim] felixctl delete bgppeer tor-1
+    [dim]$[/dim] felixctl delete node n3 --release
     [dim]$[/dim] felixctl delete -f pools.yaml
     """
     if bool(kind) == bool(files) or bool(kind) != bool(names):
@@ -113,8 +124,15 @@ def delete(
         keys = [plan.key_of(noun_named(kind), name, namespace) for name in names or ()]
     else:
         keys = [one.key for one in read_manifests(files, recursive, namespace)]
-    removed = writing(url, lambda store: remove(store, keys, skip_missing=skip_missing, force=force))
+    if release and not any(key.model is Node for key in keys):
+        raise CommandError("delete: --release is for nodes", MISUSED)
+    alive = partial(sign_of_life, run_dir=run_dir)
+    removed = writing(
+        url,
+        lambda store: remove(store, keys, skip_missing=skip_missing, force=force, release=release, sign_of_life=alive),
+    )
     show(plan.result("deleted", removed.keys))
+    show("".join(f"  {one_line(sentence)}\n" for sentence in removed.done))
     show("".join(f"Left: {one_line(sentence)}\n" for sentence in removed.left))
 
 

@@ -11,18 +11,19 @@ from pathlib import Path
 
 
 @contextmanager
-def agent(run_dir: Path, answer: bytes) -> Iterator[list[bytes]]:
-    """Answer one request on the status socket, as the agent would; yield a list that gets the request."""
+def agent(run_dir: Path, *answers: bytes) -> Iterator[list[bytes]]:
+    """Answer a request each on the status socket, as the agent would; yield a list that gets the requests."""
     requests: list[bytes] = []
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(str(run_dir / "status.sock"))
         listener.listen()
 
         def serve() -> None:
-            connection, _ = listener.accept()
-            with connection:
-                requests.append(connection.recv(1 << 16))
-                connection.sendall(answer)
+            for answer in answers:
+                connection, _ = listener.accept()
+                with connection:
+                    requests.append(connection.recv(1 << 16))
+                    connection.sendall(answer)
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()

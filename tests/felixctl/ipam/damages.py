@@ -29,6 +29,10 @@ async def delete_node(store: Store) -> None:
     await delete_endpoint(store)
 
 
+async def forget_node(store: Store) -> None:
+    await store.delete(await store.get(Node, "node-3"))
+
+
 async def attach_again(store: Store) -> None:
     endpoint = await store.get(WorkloadEndpoint, DB, "default")
     await store.update(endpoint.with_spec(ip_networks=("10.65.84.140/32",)))
@@ -125,6 +129,7 @@ async def overlapping_block(store: Store) -> None:
 
 DAMAGES: list[tuple[Damage, str, str, bool]] = [
     (delete_endpoint, "unused", "pod default/db-1 was deleted and its release was lost", True),
+    (forget_node, "endpoints", f"Workload(default/{DB}) keeps 10.65.77.7 of {DB_HANDLE}: its node node-3 was", True),
     (delete_node, "unused", "node node-3 was removed before its agent released it", True),
     (attach_again, "unused", "pod default/db-1 was attached again and has 10.65.84.140 now", True),
     (disable_pool, "outside", "pool default-ipv4-ippool was disabled", False),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from datastore.errors import NotFound
 from datastore.kinds.ipam import IPAMBlock
+from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.store import Store
 from felixctl.ipam import repair_apply, repair_plan
@@ -75,8 +76,10 @@ async def test_whatever_is_damaged_no_repair_takes_an_address_from_its_user(chos
 
 
 async def owned(store: Store) -> set[tuple[str, str | None]]:
-    """Return the addresses that pods use and have, each with its handle."""
-    used = {address for endpoint in (await store.list(WorkloadEndpoint)).objects for address in endpoint.addresses}
+    """Return the addresses that pods of nodes use and have, each with its handle."""
+    nodes = {node.name for node in (await store.list(Node)).objects}
+    endpoints = [one for one in (await store.list(WorkloadEndpoint)).objects if one.spec.node in nodes]
+    used = {address for endpoint in endpoints for address in endpoint.addresses}
     return {
         (str(one.address), one.handle)
         for block in (await store.list(IPAMBlock)).objects
