@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -17,6 +18,7 @@ from felixctl.errors import CommandError
 from felixctl.host_settings import take
 from felixctl.terminal import fail, prepare
 
+VERSION_OPTION = "--allow-version-mismatch"
 WRITING_VERBS = dict.fromkeys(("apply", "create", "replace", "delete", "patch", "label"), "resources.write")
 MODULES = {
     "get": "resources.get",
@@ -62,7 +64,7 @@ app = typer.Typer(
 def felixctl(
     allow_version_mismatch: Annotated[
         bool,
-        typer.Option("--allow-version-mismatch", hidden=True, help="For calicoctl's scripts; it is always so."),
+        typer.Option(VERSION_OPTION, hidden=True, help="For calicoctl's scripts; it is always so."),
     ] = False,
 ) -> None:
     """See and change a felix-py cluster.
@@ -77,12 +79,20 @@ def felixctl(
     """
 
 
+def understood(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments without calicoctl's option that may stand anywhere and asks for what is always so."""
+    if arguments[:1] == ["lab"]:
+        return list(arguments)
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    return [word for at, word in enumerate(arguments) if at > end or word != VERSION_OPTION]
+
+
 def main() -> None:
     """Run one command and end with its status."""
     prepare()
     take(os.environ)
     try:
-        app(prog_name="felixctl")
+        app(args=understood(sys.argv[1:]), prog_name="felixctl")
     except CommandError as error:
         for sentence in error.sentences:
             fail(sentence)

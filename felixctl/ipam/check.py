@@ -41,6 +41,9 @@ def check(
     show_all_ips: Annotated[
         bool, typer.Option("--show-all-ips", help="List each address with its handle and its user.")
     ] = False,
+    show_problem_ips: Annotated[
+        bool, typer.Option("--show-problem-ips", help="For calicoctl's scripts: what is wrong is always listed.")
+    ] = False,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", metavar="FILE", help="Write a report for [b]ipam release --from-report[/b]."),

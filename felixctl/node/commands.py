@@ -94,19 +94,22 @@ def diags(
     logs: Annotated[
         list[Path] | None, typer.Option("--log", metavar="FILE", help="A log file in a place of your own.")
     ] = None,
+    log_dir: Annotated[
+        list[Path] | None, typer.Option("--log-dir", metavar="DIR", help="A folder of log files, as calicoctl has it.")
+    ] = None,
     run_dir: RunDir = DEFAULT_RUN_DIR,
     url: Url = DEFAULT_URL,
 ) -> None:
     """Collect a support bundle for this node.
 
     The agent's status and metrics, links, routes and counters of the kernel, logs, and the datastore's records.
-    Passwords and tokens are left out. What can't be read is listed; without root that is more.
+    Passwords, tokens and keys are left out. What can't be read is listed; without root that is more.
 
     [dim]$[/dim] felixctl node diags -o n1.tar.gz
     """
-    from felixctl.node.diags import collect, summary, usual_name, write
+    from felixctl.node.diags import collect, logs_in, summary, usual_name, write
 
     path = output or Path(usual_name(time.time()))
-    archive = collect(run_dir, url, logs or ())
+    archive = collect(run_dir, url, (*(logs or ()), *(path for folder in log_dir or () for path in logs_in(folder))))
     write(archive, path)
     show(summary(archive, path))

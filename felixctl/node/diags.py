@@ -85,6 +85,14 @@ def collect(run_dir: Path, url: str, logs: Sequence[Path], root: Path = Path("/"
     return archive
 
 
+def logs_in(folder: Path) -> list[Path]:
+    """Return the files of a folder, or the folder itself where it cannot be read, so that it is listed as unread."""
+    try:
+        return sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else [folder]
+    except OSError:
+        return [folder]
+
+
 def _about() -> str:
     name = os.uname()
     return (

@@ -37,6 +37,9 @@ Files = Annotated[
     ),
 ]
 Recursive = Annotated[bool, typer.Option("-R", "--recursive", help="Folders in folders, too.")]
+SkipEmpty = Annotated[
+    bool, typer.Option("--skip-empty", help="Files and folders without a resource in them are no error.")
+]
 Namespace = Annotated[
     str | None, typer.Option("-n", "--namespace", help="For kinds that have one; else [b]default[/b].")
 ]

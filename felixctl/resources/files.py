@@ -15,7 +15,9 @@ from felixctl.resources.plan import Manifest
 SUFFIXES = (".yaml", ".yml", ".json")
 
 
-def read_manifests(files: Sequence[str] | None, recursive: bool, namespace: str | None) -> list[Manifest]:
+def read_manifests(
+    files: Sequence[str] | None, recursive: bool, namespace: str | None, skip_empty: bool = False
+) -> list[Manifest]:
     """Return the resources in the files. Raises CommandError: no file is named, or something in one is no resource."""
     if not files:
         raise CommandError("no file is named: give -f FILE, or -f - for the standard input", MISUSED)
@@ -27,7 +29,7 @@ def read_manifests(files: Sequence[str] | None, recursive: bool, namespace: str 
         mistakes += error.sentences
     if mistakes:
         raise CommandError((*mistakes, "nothing was written"))
-    if not found:
+    if not found and not skip_empty:
         raise CommandError(f"read {', '.join(files)}: there is no resource in it, so nothing was written")
     return found
 

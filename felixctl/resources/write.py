@@ -20,7 +20,7 @@ from felixctl.ipam.local_agent import sign_of_life
 from felixctl.options import DEFAULT_RUN_DIR, RunDir, Url
 from felixctl.resources import patches, plan
 from felixctl.resources.apply import Decision, carry_out, change, preview, remove
-from felixctl.resources.arguments import Files, Kind, Name, Namespace, Recursive, noun_named
+from felixctl.resources.arguments import Files, Kind, Name, Namespace, Recursive, SkipEmpty, noun_named
 from felixctl.resources.documents import MalformedDocumentError, yaml_value
 from felixctl.resources.files import read_manifests
 from felixctl.resources.plan import ObjectKey
@@ -35,6 +35,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 def apply(
     files: Files = None,
     recursive: Recursive = False,
+    skip_empty: SkipEmpty = False,
     namespace: Namespace = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, and print what would be written.")] = False,
     url: Url = DEFAULT_URL,
@@ -50,18 +51,19 @@ def apply(
     [dim]$[/dim] felixctl get bgppeers -o yaml | sed s/65001/65002/ | felixctl apply -f -
     """
     if dry_run:
-        items = read_manifests(files, recursive, namespace)
+        items = read_manifests(files, recursive, namespace, skip_empty)
         steps = reading(url, lambda store: preview(store, items, plan.applied))
         show(plan.would_do(steps, len(items)))
         _show_notices([step.resource for step in steps])
     else:
-        _write_files("applied", files, recursive, namespace, url, plan.applied)
+        _write_files("applied", files, recursive, skip_empty, namespace, url, plan.applied)
 
 
 @app.command()
 def create(
     files: Files = None,
     recursive: Recursive = False,
+    skip_empty: SkipEmpty = False,
     namespace: Namespace = None,
     skip_exists: Annotated[bool, typer.Option("--skip-exists", help="Leave existing resources as they are.")] = False,
     url: Url = DEFAULT_URL,
@@ -70,18 +72,23 @@ def create(
 
     [dim]$[/dim] felixctl create -f peer.yaml
     """
-    _write_files("created", files, recursive, namespace, url, partial(plan.created, skip_existing=skip_exists))
+    decide = partial(plan.created, skip_existing=skip_exists)
+    _write_files("created", files, recursive, skip_empty, namespace, url, decide)
 
 
 @app.command()
 def replace(
-    files: Files = None, recursive: Recursive = False, namespace: Namespace = None, url: Url = DEFAULT_URL
+    files: Files = None,
+    recursive: Recursive = False,
+    skip_empty: SkipEmpty = False,
+    namespace: Namespace = None,
+    url: Url = DEFAULT_URL,
 ) -> None:
     """Change existing resources as a file describes them; it is an error if one does not exist.
 
     [dim]$[/dim] felixctl replace -f peer.yaml
     """
-    _write_files("replaced", files, recursive, namespace, url, plan.replaced)
+    _write_files("replaced", files, recursive, skip_empty, namespace, url, plan.replaced)
 
 
 @app.command()
@@ -93,6 +100,7 @@ def delete(
     names: Annotated[list[str] | None, typer.Argument(metavar="NAME", autocompletion=complete_names)] = None,
     files: Files = None,
     recursive: Recursive = False,
+    skip_empty: SkipEmpty = False,
     namespace: Namespace = None,
     skip_missing: Annotated[
         bool, typer.Option("-s", "--skip-not-exists", help="What does not exist is no error.")
@@ -123,7 +131,7 @@ def delete(
     if kind:
         keys = [plan.key_of(noun_named(kind), name, namespace) for name in names or ()]
     else:
-        keys = [one.key for one in read_manifests(files, recursive, namespace)]
+        keys = [one.key for one in read_manifests(files, recursive, namespace, skip_empty)]
     if release and not any(key.model is Node for key in keys):
         raise CommandError("delete: --release is for nodes", MISUSED)
     alive = partial(sign_of_life, run_dir=run_dir)
@@ -202,9 +210,15 @@ def label(
 
 
 def _write_files(
-    verb: str, files: Sequence[str] | None, recursive: bool, namespace: str | None, url: str, decide: Decision
+    verb: str,
+    files: Sequence[str] | None,
+    recursive: bool,
+    skip_empty: bool,
+    namespace: str | None,
+    url: str,
+    decide: Decision,
 ) -> None:
-    items = read_manifests(files, recursive, namespace)
+    items = read_manifests(files, recursive, namespace, skip_empty)
     written = writing(url, lambda store: carry_out(store, items, decide))
     show(plan.result(verb, [one.key for one in items]))
     _show_notices(written)

@@ -9,8 +9,9 @@ import pytest
 
 from datastore.defaults import DEFAULT_URL
 from felix_py.settings import Settings
-from felixctl.__main__ import MODULES
+from felixctl.__main__ import MODULES, understood
 from tests.felixctl.command import Felixctl
+from tests.felixctl.resources.examples import pool
 
 
 def test_help_names_every_command(felixctl: Felixctl) -> None:
@@ -50,3 +51,27 @@ def test_command_line_and_agent_have_the_same_default_datastore() -> None:
 )
 def test_misuse_ends_with_2(felixctl: Felixctl, arguments: tuple[str, ...]) -> None:
     assert felixctl(*arguments).status == 2
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "--allow-version-mismatch get ippools",
+        "get --allow-version-mismatch ippools",
+        "ipam show --allow-version-mismatch",
+        "ipam check --show-problem-ips --show-all-ips --allow-version-mismatch",
+        "delete --skip-not-exists --allow-version-mismatch ippool a",
+    ],
+)
+def test_calicoctls_scripts_need_no_change(felixctl: Felixctl, command: str) -> None:
+    felixctl("apply", "-f", "-", stdin=pool("b", "10.1.0.0/16"))
+    ended = felixctl(*command.split())
+    assert (ended.status, ended.err) == (0, "")
+
+
+def test_what_is_run_in_a_lab_keeps_its_words() -> None:
+    asked = ["lab", "exec", "n1", "--", "felixctl", "get", "nodes", "--allow-version-mismatch"]
+    assert understood(asked) == asked
+    assert understood(["why", "--allow-version-mismatch", "--", "a", "--allow-version-mismatch"]) == [
+        "why", "--", "a", "--allow-version-mismatch",
+    ]  # fmt: skip

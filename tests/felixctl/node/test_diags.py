@@ -72,3 +72,11 @@ def test_the_peers_of_the_cluster_are_in_the_archive(felixctl: Felixctl, tmp_pat
     felixctl("apply", "-f", "-", stdin=PEER + "  password: {secretKeyRef: {name: bgp, key: tor}}\n")
     felixctl("node", "diags", "-o", str(tmp_path / "a.tar.gz"), "--run-dir", str(tmp_path))
     assert "key: tor" in files(tmp_path / "a.tar.gz")["datastore/BGPPeer.yaml"]
+
+
+def test_a_folder_of_logs_is_taken_as_a_whole(tmp_path: Path) -> None:
+    (tmp_path / "bird").mkdir()
+    (tmp_path / "bird" / "current").write_text("a")
+    (tmp_path / "felix.log").write_text("b")
+    assert diags.logs_in(tmp_path) == [tmp_path / "bird" / "current", tmp_path / "felix.log"]
+    assert diags.logs_in(tmp_path / "nothing") == [tmp_path / "nothing"]

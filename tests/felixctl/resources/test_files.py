@@ -45,3 +45,12 @@ def test_text_that_is_not_utf8_is_a_sentence(felixctl: Felixctl, tmp_path: Path)
     (tmp_path / "latin.yaml").write_bytes("größe: 1".encode("latin-1"))
     ended = felixctl("apply", "-f", str(tmp_path / "latin.yaml"))
     assert (ended.status, "it is not UTF-8 text" in ended.err) == (1, True)
+
+
+@pytest.mark.parametrize("verb", ["apply", "create", "replace", "delete"])
+def test_with_skip_empty_nothing_to_do_is_no_error(felixctl: Felixctl, tmp_path: Path, verb: str) -> None:
+    felixctl("apply", "-f", "-", stdin=pool("a", "10.1.0.0/16"))
+    assert felixctl(verb, "-f", str(tmp_path)).status == 1
+    ended = felixctl(verb, "-f", str(tmp_path), "--skip-empty")
+    assert (ended.status, ended.err) == (0, "")
+    assert ended.out.startswith("Successfully ")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.felixctl.command import Felixctl
 from tests.felixctl.golden import printed
-from tests.felixctl.resources.examples import PEER
+from tests.felixctl.resources.examples import PEER, pool
 
 
 def test_the_command_prints_in_these_formats(felixctl: Felixctl) -> None:
@@ -65,3 +67,26 @@ def test_a_namespace_is_a_column_only_when_asked_for(felixctl: Felixctl) -> None
     assert felixctl("get", "wep", "-o", "wide").out == printed("cli/after-add-workloadendpoints-wide.txt")
     assert felixctl("get", "wep", "-A").out.startswith("NAMESPACE   WORKLOAD")
     assert felixctl("get", "wep", "-n", "other").out.count("\n") == 2
+
+
+def test_what_a_file_names_is_printed_kind_by_kind(felixctl: Felixctl) -> None:
+    text = pool("b", "10.2.0.0/16") + "---" + PEER + "---" + pool("a", "10.1.0.0/16")
+    felixctl("apply", "-f", "-", stdin=text + "---" + pool("c", "10.3.0.0/16"))
+    ended = felixctl("get", "-f", "-", "-o", "name", stdin=text)
+    assert (ended.status, ended.out) == (0, "ippool/b\nippool/a\nbgppeer/tor-1\n")
+    tables = felixctl("get", "-f", "-", stdin=text).out
+    assert [line.split()[0] for line in tables.splitlines() if line] == ["NAME", "b", "a", "NAME", "tor-1"]
+    found = json.loads(felixctl("get", "-f", "-", "-o", "json", stdin=text).out)
+    assert [one["kind"] for one in found] == ["IPPool", "IPPool", "BGPPeer"]
+    assert json.loads(felixctl("get", "-f", "-", "-o", "json", stdin=PEER).out)["kind"] == "BGPPeer"
+
+
+def test_what_a_file_names_and_the_datastore_has_not_is_named(felixctl: Felixctl) -> None:
+    felixctl("apply", "-f", "-", stdin=PEER)
+    ended = felixctl("get", "-f", "-", stdin=pool("b", "10.2.0.0/16"))
+    assert (ended.status, ended.out, 'IPPool "b"' in ended.err) == (1, "", True)
+
+
+@pytest.mark.parametrize("arguments", [[], ["nodes", "-f", "-"], ["-f", "-", "-l", "a"]])
+def test_a_kind_or_a_file_is_named_and_not_both(felixctl: Felixctl, arguments: list[str]) -> None:
+    assert felixctl("get", *arguments, stdin=PEER).status == 2
