@@ -166,6 +166,7 @@ async def _serve(settings: Settings) -> None:
                     allocator,
                     grace_seconds=settings.leak_grace_seconds,
                     paused=lambda: agent.progress.held_back,
+                    report=lambda found: agent.log_notices(agent.notices.put("collector", found)),
                 )
                 tasks.create_task(begun_again("collecting what leaked", collector.run))
 

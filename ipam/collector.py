@@ -19,7 +19,8 @@ from datastore.fields import Network
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
-from datastore.store import Store
+from datastore.notices import Notice
+from datastore.store import Store, Unreadable
 from ipam.allocator import Allocator
 from ipam.batch import Release
 from ipam.block import Allocation
@@ -51,12 +52,16 @@ class Collector:
         grace_seconds: float = GRACE_SECONDS,
         now_ns: Callable[[], int] = time.monotonic_ns,
         paused: Callable[[], object] = lambda: False,
+        report: Callable[[tuple[Notice, ...]], object] = lambda notices: None,
     ) -> None:
-        """paused: whether what the store says is not to be acted on at present."""
+        """paused: whether what the store says is not to be acted on at present.
+
+        report: gets a notice for each record of addresses that this round could not read.
+        """
         self._store = store
         self._allocator = allocator
         self._grace_ns = int(grace_seconds * 10**9)
-        self._now_ns, self._paused = now_ns, paused
+        self._now_ns, self._paused, self._report = now_ns, paused, report
         self._suspects = Suspects()
         self._pause_seconds = max(1.0, grace_seconds / 2)
 
@@ -87,6 +92,8 @@ class Collector:
         nodes = await self._store.list(Node)
         endpoints = await self._store.list(WorkloadEndpoint)
         unread = (*blocks.unreadable, *nodes.unreadable, *endpoints.unreadable)
+        of_addresses = (*blocks.unreadable, *handles.unreadable, *affinities.unreadable)
+        self._report(tuple(map(_left_out, of_addresses)))
         return find_leaks(blocks.objects, handles.objects, endpoints.objects, nodes.objects, affinities.objects, unread)
 
     async def _release_addresses(self, confirmed: Sequence[Allocation]) -> tuple[Allocation, ...]:
@@ -128,3 +135,8 @@ class Collector:
                 released += await self._allocator.release_affinity(host, cidr, must_be_empty=True)
                 log.info("release block %s of node %s: it is empty", cidr, host)
         return tuple(released)
+
+
+def _left_out(record: Unreadable) -> Notice:
+    reason = f"it cannot be read: {record.reason}"
+    return Notice(record.kind.KIND, record.name, "", reason, "what it may stand for is kept, and it is read again")

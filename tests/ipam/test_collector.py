@@ -11,6 +11,7 @@ from datastore.errors import Unavailable
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
+from datastore.notices import Notice
 from ipam.allocator import AddressesWanted, Allocator
 from ipam.batch import Release
 from ipam.collector import Collector
@@ -174,3 +175,20 @@ async def test_an_address_whose_handle_cannot_be_read_is_released() -> None:
     world.now += 15 * MINUTE
     await world.collector.round()
     assert await world.held() == []
+
+
+async def test_what_cannot_be_read_is_reported_in_each_round_until_it_can() -> None:
+    world = World()
+    await world.add("web")
+    reports: list[tuple[Notice, ...]] = []
+    collector = Collector(world.store, world.allocator, report=reports.append)
+    await collector.round()
+    spoilt = (await world.store.list(IPAMHandle)).objects[0]
+    world.store.spoil(spoilt)
+    await collector.round()
+    await world.store.delete(spoilt)
+    await collector.round()
+    first, [notice], last = reports
+    assert first == last == ()
+    assert (notice.kind, notice.name) == ("IPAMHandle", spoilt.name)
+    assert "it cannot be read" in str(notice)
