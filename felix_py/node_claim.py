@@ -13,6 +13,7 @@ import logging
 import secrets
 import socket
 from collections.abc import Callable
+from enum import Enum, auto
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -26,6 +27,8 @@ log = logging.getLogger("felix.node_claim")
 
 HOST, CLAIM = "felix-py/host", "felix-py/claim"
 ANSWER_SECONDS, POLL_SECONDS = 6.0, 0.5
+QUESTION = "?"
+"""Stands for the host name in a claim of a command that only asks whether the agent lives."""
 
 _BOOT, _NETWORK = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/net")
 
@@ -79,8 +82,6 @@ async def is_free(store: Store, held: Node, own: HostMark, now: Callable[[], flo
 
     Raises DatastoreError.
     """
-    claim = f"{socket.gethostname()} {own} {secrets.token_hex(4)}"
-    await store.patch(Node, held.name, {"metadata": {"annotations": {CLAIM: claim}}})
     log.warning(
         "the Node %s is another host's (%s, %s): waiting %g s for an answer from it",
         held.name,
@@ -88,15 +89,48 @@ async def is_free(store: Store, held: Node, own: HostMark, now: Callable[[], flo
         held.metadata.annotations.get(HOST),
         ANSWER_SECONDS,
     )
+    unanswered = await _unanswered(store, held.name, f"{socket.gethostname()} {own} {secrets.token_hex(4)}", now)
+    match unanswered:
+        case Node():
+            return await _taken_over(store, unanswered, own)
+        case _:
+            return unanswered is None
+
+
+async def answers(store: Store, held: Node, now: Callable[[], float]) -> bool:
+    """Ask the agent that holds a Node whether it lives; False: no answer came, or nobody's agent holds it.
+
+    Raises DatastoreError.
+    """
+    if HostMark.of(held) is None:
+        return False
+    unanswered = await _unanswered(store, held.name, f"{QUESTION} {secrets.token_hex(4)}", now)
+    if isinstance(unanswered, Node):
+        await store.patch(Node, held.name, {"metadata": {"annotations": {CLAIM: None}}})
+    return unanswered is ANSWERED
+
+
+class Answered(Enum):
+    """That a claim was taken away."""
+
+    ANSWERED = auto()
+
+
+ANSWERED = Answered.ANSWERED
+
+
+async def _unanswered(store: Store, name: str, claim: str, now: Callable[[], float]) -> Node | Answered | None:
+    """Put a claim on a Node; return the Node if no answer comes, None if the Node goes away."""
+    await store.patch(Node, name, {"metadata": {"annotations": {CLAIM: claim}}})
     end = now() + ANSWER_SECONDS
     while True:
-        node = await found_or_none(store.get(Node, held.name))
+        node = await found_or_none(store.get(Node, name))
         if node is None:
-            return True
+            return None
         if node.metadata.annotations.get(CLAIM) != claim:
-            return False
+            return ANSWERED
         if now() >= end:
-            return await _taken_over(store, node, own)
+            return node
         await asyncio.sleep(POLL_SECONDS)
 
 

@@ -14,7 +14,7 @@ from datastore.errors import DatastoreError
 from datastore.notices import Notice
 from felix_py.agent import Agent
 from felix_py.autodetect import AutodetectionError
-from felix_py.node_claim import HostMark, answer
+from felix_py.node_claim import QUESTION, HostMark, answer
 from felix_py.startup import StartupError
 from kernel.netlink import KernelError
 from net.prefix import unpack
@@ -56,6 +56,8 @@ class OwnNode:
             claimant = await answer(agent.edges.store, node, self._host) if node else None
         except DatastoreError as error:
             log.warning("answer a claim to the Node %s: %s", agent.identity.node, error)
+            return
+        if claimant == QUESTION:
             return
         if claimant is not None:
             self._claimed_at = now

@@ -1,26 +1,40 @@
-"""What this machine's agent knows of nodes and pods that the datastore does not: who answers, and which devices exist.
+"""What agents know of nodes and pods that the datastore does not: which node lives, and which devices exist.
 
-An edge. Without an agent here nothing is known, which proves nothing.
+An edge. Where no agent answers nothing is known, which proves nothing.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
+from datastore.store import Store
 from felix_py.status_model import RouteIssue
 from felixctl.errors import CommandError
 from felixctl.status_client import read_routes, read_status
+from felixctl.terminal import warn
 from net.prefix import Prefix
 
 EndpointKey = tuple[str | None, str]
 """An endpoint's namespace and name."""
 
 
-def sign_of_life(node: Node, run_dir: Path) -> str | None:
-    """Return what shows that a node is alive, as a clause; None: nothing does."""
+async def sign_of_life(store: Store, node: Node, run_dir: Path) -> str | None:
+    """Return what shows that a node is alive, as a clause; None: nothing does, and its agent does not answer."""
+    from felix_py.node_claim import ANSWER_SECONDS, HostMark, answers  # imported late: few commands ask
+
+    if seen := _seen(node, run_dir):
+        return seen
+    if HostMark.of(node) is None:
+        return None
+    warn(f"asking the agent of node {node.name} for up to {ANSWER_SECONDS:g} s whether it lives\n")
+    return "its agent answers" if await answers(store, node, time.monotonic) else None
+
+
+def _seen(node: Node, run_dir: Path) -> str | None:
     try:
         status = read_status(run_dir)
     except CommandError:

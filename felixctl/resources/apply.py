@@ -29,6 +29,7 @@ ATTEMPTS = 5
 POOL_REST_SECONDS = 0.5
 """How long after a pool was disabled its blocks are released: requests that chose it before may be under way."""
 
+SignOfLife = Callable[[Store, Node], Awaitable[str | None]]
 Decision = Callable[[Sequence[Manifest], ClusterState], list[Write]]
 
 
@@ -74,7 +75,7 @@ async def remove(
     skip_missing: bool,
     force: bool,
     release: bool = False,
-    sign_of_life: Callable[[Node], str | None] = lambda node: None,
+    sign_of_life: SignOfLife | None = None,
 ) -> Removed:
     """Remove objects and return which.
 
@@ -85,8 +86,8 @@ async def remove(
     found = await _existing(store, keys)
     steps = plan.deleted(keys, found, skip_missing=skip_missing)
     nodes = [step.resource for step in steps if isinstance(step.resource, Node)]
-    if not force:
-        _reject_living(nodes, sign_of_life)
+    if sign_of_life and not force:
+        await _reject_living(store, nodes, sign_of_life)
     pools = [step.resource for step in steps if isinstance(step.resource, IPPool)]
     if pools and not force:
         plan.reject_pools_in_use(pools, (await store.list(IPAMBlock)).complete())
@@ -106,12 +107,12 @@ async def remove(
     return Removed(list(found), done, left)
 
 
-def _reject_living(nodes: Sequence[Node], sign_of_life: Callable[[Node], str | None]) -> None:
+async def _reject_living(store: Store, nodes: Sequence[Node], sign_of_life: SignOfLife) -> None:
     sentences = [
         f'delete Node "{node.name}": it is alive, {sign}; without its Node it loses its BGP sessions and its pods their'
         " routes until its agent writes it anew; stop its agent first, or give --force"
         for node in nodes
-        if (sign := sign_of_life(node))
+        if (sign := await sign_of_life(store, node))
     ]
     if sentences:
         raise CommandError((*sentences, "nothing was deleted"))

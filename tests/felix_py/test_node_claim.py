@@ -11,7 +11,7 @@ import pytest
 
 from datastore.kinds.node import Node
 from felix_py import node_claim
-from felix_py.node_claim import CLAIM, HOST, HostMark, answer, is_free, is_this_host, marked, this_host
+from felix_py.node_claim import CLAIM, HOST, HostMark, answer, answers, is_free, is_this_host, marked, this_host
 from tests.datastore.memory_store import MemoryStore
 
 FIRST, SECOND = HostMark("disk-1", "boot-1:5"), HostMark("disk-2", "boot-2:5")
@@ -86,6 +86,16 @@ async def test_of_two_that_ask_at_once_one_at_most_takes_the_node_over() -> None
     asked = await store.get(Node, "n1")
     await is_free(store, asked, third, clock(10))
     assert not await is_free(Late(*store.objects.values()), await store.get(Node, "n1"), SECOND, clock(10))
+
+
+async def test_who_only_asks_gets_an_answer_of_the_living_and_takes_nothing_over() -> None:
+    living, gone = Living(FIRSTS), MemoryStore(FIRSTS)
+    assert await answers(living, await living.get(Node, "n1"), clock(0))
+    assert not await answers(gone, await gone.get(Node, "n1"), clock(10))
+    for store in (living, gone):
+        assert (await store.get(Node, "n1")).metadata.annotations == {"theirs": "x", HOST: str(FIRST)}
+    calicos = MemoryStore(Node.make("n1"))
+    assert not await answers(calicos, await calicos.get(Node, "n1"), clock(0)), "there is no one to ask"
 
 
 def test_this_host_is_the_same_at_each_start_and_another_after_its_disk_was_wiped(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from datastore.kinds.node import Node
 from felix_py.autodetect import AutodetectionError
-from felix_py.node_claim import CLAIM, HOST, HostMark
+from felix_py.node_claim import CLAIM, HOST, QUESTION, HostMark
 from felix_py.own_node import OwnNode
 from kernel.events import AddressChanged
 from kernel.link_codec import InterfaceAddress
@@ -105,6 +105,14 @@ async def test_another_host_that_starts_as_this_node_is_answered_and_said(tmp_pa
         assert CLAIM not in (await one.store.get(Node, "n1")).metadata.annotations
         [notice] = agent.notices.all()
         assert str(notice).startswith('Node "n1": the host box-2 was started as this node too')
+
+
+async def test_a_command_that_asks_whether_it_lives_is_answered_and_nothing_is_said(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path, node(**{HOST: str(HERE), CLAIM: f"{QUESTION} 77"}), pool(), affinity())
+    async with one.running() as agent:
+        await OwnNode(agent, agent.ready, HERE).answer_claims()
+        assert CLAIM not in (await one.store.get(Node, "n1")).metadata.annotations
+        assert agent.notices.all() == ()
 
 
 async def test_a_claim_to_a_node_that_is_another_hosts_is_left_to_that_one(tmp_path: Path) -> None:
