@@ -126,10 +126,11 @@ def planned(records: IpamRecords, now_ns: int) -> list[Repair]:
     if records.unreadable:
         return []
     rest = without_lost(records)
-    leaked = list(_releasable(rest, now_ns))
+    lost = list(lost_endpoints(records))
+    leaked = list(_releasable(rest, now_ns, {address for one in lost for address in one.endpoint.addresses}))
     freed = {one.address for one in leaked}
     return [
-        *(_deletion(lost.endpoint) for lost in lost_endpoints(records)),
+        *(_deletion(one.endpoint) for one in lost),
         *_of_blocks(rest),
         *map(_release, leaked),
         *_of_affinities(rest, freed),
@@ -252,11 +253,12 @@ def _of_unclaimed(block: IPAMBlock, records: IpamRecords, freed: Container[Addre
         yield Repair(f"release block {block.spec.cidr} of node {host}", ReleaseBlock(host, block.network))
 
 
-def _releasable(records: IpamRecords, now_ns: int) -> Iterator[Allocation]:
+def _releasable(records: IpamRecords, now_ns: int, lost: Container[Address]) -> Iterator[Allocation]:
+    """Yield what leaked. `lost`: the addresses of pods that are known to be gone, however short a time ago."""
     leaked = {one.address for one in records.leaks.addresses}
     for one in unused(records):
-        orphan = one.address in records.leaks.orphans  # no pod of a node that is gone starts
-        if one.address in leaked and (orphan or not _may_await_endpoint(one, now_ns)):
+        sure = one.address in lost or one.address in records.leaks.orphans  # no pod of a node that is gone starts
+        if one.address in leaked and (sure or not _may_await_endpoint(one, now_ns)):
             yield one
 
 

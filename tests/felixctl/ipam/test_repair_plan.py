@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.store import Store
 from felixctl.ipam import repair_plan
@@ -42,4 +44,12 @@ async def test_a_node_that_is_gone_gives_back_endpoints_then_addresses_then_bloc
         f"delete endpoint default/{DB}",
         f"release 10.65.77.7 of {DB_HANDLE}",
         "release block 10.65.77.0/26 of node node-3",
+    ]
+
+
+async def test_an_endpoint_without_its_device_gives_its_address_back_at_once(store: Store) -> None:
+    records = replace(await read_records(store), without_device={("default", DB)})
+    assert [repair.sentence for repair in repair_plan.planned(records, 0)] == [
+        f"delete endpoint default/{DB}",
+        f"release 10.65.77.7 of {DB_HANDLE}",
     ]
