@@ -17,18 +17,35 @@ class Hint(Enum):
 
 
 CANDIDATE = re.compile(
-    r"passw|passphrase|secret|token|credential|bearer|cookie|authori[sz]ation|psk|pwd|md5|dockerc|signature"
-    r"|key|pass|auth|sig",
+    r"passw|passphrase|secret|token|cred|bearer|cookie|authori[sz]ation|psk|pwd|pswd|md5|dockerc|signature|jwt"
+    r"|key|pass|auth|sig|pw",
     re.IGNORECASE,
 )
 """What a name must contain, so that a long text is searched quickly."""
 _SEGMENT = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _PLAIN = re.compile(
-    r"passw|passphrase|secret|token|credential|bearer|keystring|connectionstring"
+    r"passw|passphrase|passcode|passkey|secret|token|credential|bearer|keystring|connectionstring"
     r"|(?:private|preshared|psk|api|access|auth|authentication|encryption|shared|session|master|signing|client|ssh|tls"
     r"|wrapping|unlock|account|storage|license)keys?(?:data)?$"
 )
-_ASSIGNED = frozenset(("pass", "pwd", "psk", "sig", "signature", "md5", "cookie", "cookies", "authorization"))
+_ASSIGNED = frozenset(
+    [
+        "pass",
+        "pwd",
+        "pswd",
+        "pw",
+        "psk",
+        "sig",
+        "signature",
+        "md5",
+        "cookie",
+        "cookies",
+        "authorization",
+        "cred",
+        "creds",
+        "jwt",
+    ]
+)
 _WHOLE = frozenset(("auth", "setcookie", "proxyauthorization", "authorisation", "dockerconfigjson", "dockercfg"))
 _ABOUT = frozenset(
     """

@@ -18,7 +18,9 @@ def test_these_need_no_sign(name: str) -> None:
     assert hint(name) is Hint.PLAIN
 
 
-@pytest.mark.parametrize("name", ["pass", "DB_PASS", "pwd", "sig", "md5", "Cookie", "server.key", ".dockerconfigjson"])
+@pytest.mark.parametrize(
+    "name", ["pass", "DB_PASS", "pwd", "pw", "creds", "md5", "Cookie", "server.key", ".dockerconfigjson"]
+)
 def test_these_need_one(name: str) -> None:
     assert hint(name) is Hint.ASSIGNED
 
