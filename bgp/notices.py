@@ -71,6 +71,11 @@ def _out_of_range(least: int, most: int) -> When:
     )
 
 
+def _is_link_local(address: str) -> bool:
+    gateway = fields.address(address)
+    return gateway.version == 6 and gateway.is_link_local
+
+
 _WITH_SECRET = When("one that names a Secret", _names_a_secret)
 
 _SERVICES = NotObeyed("service addresses are not announced", "peers learn no route to them")
@@ -109,7 +114,9 @@ PEER = FieldRules(
         "spec.numAllowedLocalASNumbers": OBEYED,
         "spec.ttlSecurity": OBEYED,
         "spec.reachableBy": NotObeyed(
-            "no static route to a peer is made", "the node's other routes have to lead to the peer"
+            "a link-local address is on every link",
+            "no static route to the peer is made, and the node's other routes have to lead to it",
+            when=When("a link-local IPv6 address", _is_link_local),
         ),
         "spec.filters": NotObeyed(_FILTERS, "the session is not brought up"),
         "spec.localWorkloadSelector": _LOCAL_PEERS,

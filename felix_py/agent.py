@@ -86,6 +86,7 @@ class Agent:
             Output("tunnel device", on.TUNNEL_DEVICE, self._apply_tunnel_device),
             Output("tunnel settings", on.TUNNEL_SETTINGS, routing.update_tunnels),
             Output("held routes", Topic.HELD, routing.writer.read_all),
+            Output("static routes", on.STATIC_ROUTES, routing.state_static),
             Output("next hops", Topic.NEXT_HOPS, routing.resolve_next_hops),
             Output("pods", Topic.PODS, routing.state_pods),
             Output("blackholes", Topic.BLOCKS, routing.state_blocks),

@@ -221,6 +221,9 @@ class AgentReporter:
         if source == Source.TUNNELS:
             problem = self._agent.edges.tunnel.problem or f"{IPIP.device} is not up"
             return RouteNote(RouteIssue.TUNNEL_DOWN, detail=problem)
+        if source == Source.STATIC:
+            gateway = unpack(self._agent.routing.gateways[prefix])
+            return RouteNote(RouteIssue.NEXT_HOP_UNREACHABLE, next_hops=(gateway,))
         hops = dict.fromkeys(str(NextHopKey.of(path)) for path in self._agent.routing.learned.routes.get(prefix, ()))
         if hops:
             return RouteNote(RouteIssue.NEXT_HOP_UNREACHABLE, next_hops=tuple(hops))

@@ -115,12 +115,12 @@ def pod_routes_match_endpoints(records: NodeRecords, local: Local) -> Iterator[s
             yield f"{_title(endpoint)} has no route for {prefix} in the kernel"
         elif [hop.device for hop in spec.hops] != [local.devices.get(endpoint.device)]:
             yield f"the route {prefix} of {_title(endpoint)} is not by its device {endpoint.device}"
-    tunnels = local.rib.wanted(Source.TUNNELS)
+    others = local.rib.wanted(Source.TUNNELS).keys() | local.rib.wanted(Source.STATIC).keys()
     for count, (prefix, spec) in enumerate(local.held.items(), 1):
         if count % LOOKED_AT_ONCE == 0:
             yield None
         of_pod = spec.protocol == local.ownership.local and spec.kind != BLACKHOLE and prefix.is_host
-        if of_pod and prefix not in wanted and prefix not in tunnels:
+        if of_pod and prefix not in wanted and prefix not in others:
             yield f"the kernel holds {prefix} as a pod's, but no endpoint of {local.node} has it"
 
 

@@ -2,8 +2,9 @@
 
 Pure but for the kernel's look-up, which is handed in: no I/O, no clock, no logging. A next hop may be reached by a
 learned route, as a fabric announces its racks' subnets, but never by a route that itself leads through it. A connected
-network goes before anything learned, however narrow: no peer hides a neighbour from us. An IPv6 link-local next hop is
-on the link by which we reach the peer that announced it (RFC 2545 §2), and nowhere if that peer is not on link.
+network goes before anything learned, however narrow: no peer hides a neighbour from us. A static route to a peer goes
+before both. An IPv6 link-local next hop is on the link by which we reach the peer that announced it (RFC 2545 §2), and
+nowhere if that peer is not on link.
 """
 
 from __future__ import annotations
@@ -70,9 +71,11 @@ class Table:
         """
         if self.is_own(address):
             return None
-        host = next((spec for prefix in covering(address) if (spec := self.fib.overriding(prefix))), None)
-        if host is not None and host.kind == UNICAST and host.hops and not host.hops[0].gateway:
-            return NextHop(host.hops[0].device, address)
+        if (static := self._static(Prefix.host(address))) is not None:
+            return _hop(static, address)
+        host = self._of_host(address)
+        if (hop := _direct(host, address)) is not None:
+            return hop
         for prefix in covering(address):
             if self.fib.overriding(prefix):
                 break
@@ -84,6 +87,25 @@ class Table:
                     return hop
                 break  # the next shorter one is not tried: what peers announce bounds no search
         return self.ask(address) or (_hop(host, address) if host else None)
+
+    def on_link(self, address: bytes) -> NextHop | None:
+        """Return how an address is reached that is on a link of this host, whatever static route there is to it.
+
+        None: it is on none, so that the kernel takes it for no gateway.
+        """
+        if self.is_own(address):
+            return None
+        hop = _direct(self._of_host(address), address) or self.ask(address)
+        return hop if hop is not None and hop.gateway == address else None
+
+    def _static(self, host: Prefix) -> RouteSpec | None:
+        """Return the static route to an address, if the kernel follows it."""
+        spec = self.rib.wanted(Source.STATIC).get(host)
+        return spec if spec is not None and is_resolved(spec) and not self.fib.overriding(host) else None
+
+    def _of_host(self, address: bytes) -> RouteSpec | None:
+        """Return the host's own route for an address, of those that go before ours."""
+        return next((spec for prefix in covering(address) if (spec := self.fib.overriding(prefix))), None)
 
     def _through(self, prefix: Prefix, passed: frozenset[Prefix]) -> NextHop | None:
         """Return the first way that a learned route leads, never through itself."""
@@ -103,6 +125,13 @@ def covering(address: bytes) -> Iterator[Prefix]:
     number = int.from_bytes(address)
     for beyond in range(bits + 1):
         yield Prefix((number >> beyond << beyond).to_bytes(len(address)), bits - beyond)
+
+
+def _direct(spec: RouteSpec | None, address: bytes) -> NextHop | None:
+    """Return the way to an address on a connected network; None: the route is none of such."""
+    if spec is None or spec.kind != UNICAST or not spec.hops or spec.hops[0].gateway:
+        return None
+    return NextHop(spec.hops[0].device, address)
 
 
 def _hop(spec: RouteSpec, address: bytes) -> NextHop | None:

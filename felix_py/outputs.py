@@ -33,9 +33,10 @@ FORWARDING = Topic.POOLS | Topic.OWN_NODE
 POD_MTU = Topic.POOLS | Topic.FELIX | Topic.MTU
 POOLS = Topic.POOLS | Topic.NODES | Topic.OWN_NODE | Topic.BGP | Topic.NEXT_HOPS | Topic.ADDRESSES
 SESSIONS = Topic.BGP | Topic.NODES | Topic.BLOCKS | Topic.REMOTE_BLOCKS | Topic.POOLS | Topic.ADDRESSES
+STATIC_ROUTES = Topic.BGP | Topic.OWN_NODE | Topic.NEXT_HOPS | Topic.ADDRESSES
 ANNOUNCEMENTS = Topic.BORROWED | Topic.BLOCKS | Topic.POOLS | Topic.OWN_NODE
 # Whatever is announced is written first, or the write under way is waited for.
-ROUTES = Topic.ROUTES | Topic.HELD | Topic.NEXT_HOPS | Topic.PODS | TUNNEL_ROUTES | ANNOUNCEMENTS
+ROUTES = Topic.ROUTES | Topic.HELD | Topic.NEXT_HOPS | Topic.PODS | TUNNEL_ROUTES | STATIC_ROUTES | ANNOUNCEMENTS
 
 
 async def bring_in_line(outputs: tuple[Output, ...], due: Topic) -> None:

@@ -18,8 +18,9 @@ class Source(IntEnum):
 
     PODS = 0
     TUNNELS = 1
-    LEARNED = 2
-    BLOCKS = 3
+    STATIC = 2
+    LEARNED = 3
+    BLOCKS = 4
 
 
 def is_resolved(spec: RouteSpec) -> bool:

@@ -14,9 +14,10 @@ from felix_py.encap.ipip import IPIP
 from felix_py.fib import Fib, Ownership
 from felix_py.host import Host
 from felix_py.next_hops import NextHopKey, Table
-from felix_py.rib import Rib, Source
+from felix_py.rib import Rib, Source, is_resolved
 from felix_py.snapshot import Endpoint, Snapshot
 from felix_py.sources import LearnedRoutes, PodRoutes, block_routes
+from felix_py.static_routes import gateways, static_routes
 from felix_py.tunnels import TunnelRoutes, remote_tunnels, tunnel_settings
 from felix_py.writer import FibWriter
 from kernel.link_codec import Link
@@ -50,6 +51,7 @@ class Routing:
         self.pods = PodRoutes(ownership)
         self.tunnels = TunnelRoutes(ownership, IPIP, snapshot.node)
         self.learned = LearnedRoutes(ownership)
+        self.gateways: Mapping[Prefix, bytes] = {}  # of static routes
         self.writer = FibWriter(kernel, self.rib, Fib(ownership), wake, host.names)
         self._table = Table(self.rib, self.writer.fib, self.learned.routes, self._ask, host.has)
 
@@ -66,6 +68,10 @@ class Routing:
 
     async def state_blocks(self) -> None:
         self.rib.state(Source.BLOCKS, block_routes(self._snapshot.own_blocks(), self.ownership))
+
+    async def state_static(self) -> None:
+        self.gateways = gateways(self._snapshot.peers.values(), self._snapshot.nodes.get(self._snapshot.node))
+        self.rib.state(Source.STATIC, static_routes(self.gateways, self._table.on_link, self.ownership))
 
     async def update_tunnels(self) -> None:
         """Work out what all routes into the tunnel have in common, and where they end."""
@@ -113,7 +119,9 @@ class Routing:
         return self._kernel.resolve(address, avoid=(self.ownership.learned,))
 
     def unreachable_next_hops(self) -> list[str]:
-        return sorted(map(str, self.learned.unreachable()))
+        static = self.rib.wanted(Source.STATIC)
+        gateways = {self.gateways[prefix] for prefix, spec in static.items() if not is_resolved(spec)}
+        return sorted(map(str, self.learned.unreachable() | set(map(NextHopKey, gateways))))
 
     # Into the kernel
 

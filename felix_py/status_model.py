@@ -213,8 +213,8 @@ class RouteNote:
 class RouteStatus:
     """A route that a source of the agent wants, and what became of it.
 
-    source: pods, tunnels, learned or blocks; "" for a route of ours in the kernel that no source wants. best: no
-    stronger source has a route for this prefix. in_fib: the kernel holds it just so. peers: those a learned route
+    source: pods, tunnels, static, learned or blocks; "" for a route of ours in the kernel that no source wants. best:
+    no stronger source has a route for this prefix. in_fib: the kernel holds it just so. peers: those a learned route
     came from.
     """
 

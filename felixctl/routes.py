@@ -26,7 +26,7 @@ OPTIONAL = ("FROM", "NOTE")
 """Columns that a box leaves out if they are empty."""
 NO_SOURCE = "none"
 
-_STYLES = {"pods": "green", "tunnels": "magenta", "learned": "cyan", "blocks": "yellow"}
+_STYLES = {"pods": "green", "tunnels": "magenta", "static": "blue", "learned": "cyan", "blocks": "yellow"}
 
 
 @app.command()
@@ -35,7 +35,7 @@ def routes(
         str | None, typer.Argument(help="Only routes that hold this address or network, or lie in it.")
     ] = None,
     source: Annotated[
-        str | None, typer.Option("-s", "--source", help="Only routes of pods, tunnels, learned or blocks.")
+        str | None, typer.Option("-s", "--source", help="Only routes of pods, tunnels, static, learned or blocks.")
     ] = None,
     missing: Annotated[bool, typer.Option("--missing", help="Only routes the kernel does not hold.")] = False,
     output: Output = OutputFormat.TEXT,
@@ -43,10 +43,10 @@ def routes(
 ) -> None:
     """Show this node's routes: which source wants each, and whether the kernel holds it.
 
-    RIB against FIB, a line per prefix and source: [b]pods[/b] of this node, [b]tunnels[/b], routes [b]learned[/b]
-    from BGP peers, which FROM names, and this node's own [b]blocks[/b] (blackholes, so that packets to an unassigned
-    address are not sent out). The first of these wins where several have a route for one prefix; a note says why a
-    route is not in the kernel.
+    RIB against FIB, a line per prefix and source: [b]pods[/b] of this node, [b]tunnels[/b], [b]static[/b] routes to
+    BGP peers (reachableBy), routes [b]learned[/b] from them, which FROM names, and this node's own [b]blocks[/b]
+    (blackholes, so that packets to an unassigned address are not sent out). The first of these wins where several have
+    a route for one prefix; a note says why a route is not in the kernel.
 
     [dim]$[/dim] felixctl routes
     [dim]$[/dim] felixctl routes 10.65.3.7        [dim]# what leads there[/dim]

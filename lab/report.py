@@ -25,10 +25,11 @@ from lab.verdict import attributable, faults
 WIDEST_MATRIX = 14
 # Of one node: how many pods, and how many routes that one source wants, are shown one by one.
 LONGEST = 24
-_COLOURS = {"pods": "green", "tunnels": "magenta", "learned": "cyan", "blocks": "yellow"}
+_COLOURS = {"pods": "green", "tunnels": "magenta", "static": "blue", "learned": "cyan", "blocks": "yellow"}
 _SOURCES = {
     "pods": "a pod of this node",
     "tunnels": "a tunnel",
+    "static": "a peer, by its reachableBy",
     "learned": "learned by BGP",
     "blocks": "own block: unused addresses",
 }

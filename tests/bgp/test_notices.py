@@ -61,6 +61,7 @@ def test_a_mesh_with_a_password_does_not_come_up_and_peers_without_one_do() -> N
         {"sourceAddress": "UseNodeIP"},
         {"sourceAddress": "None"},
         {"numAllowedLocalASNumbers": 2},
+        {"reachableBy": "192.0.2.1"},
         {"maxRestartTime": "1s", "keepaliveTime": "1m30s"},
         {"maxRestartTime": "4095s", "keepaliveTime": "1s"},
     ],
@@ -74,7 +75,6 @@ def test_values_that_ask_for_what_is_done_anyway_yield_nothing(spec: dict[str, A
     [
         {"nextHopMode": "Keep"},
         {"keepOriginalNextHop": True},
-        {"reachableBy": "192.0.2.1"},
         {"maxRestartTime": "2h"},
         {"maxRestartTime": "0s"},
         {"keepaliveTime": "500ms"},
@@ -83,6 +83,10 @@ def test_values_that_ask_for_what_is_done_anyway_yield_nothing(spec: dict[str, A
 )
 def test_values_that_cannot_be_obeyed_yield_a_notice(spec: dict[str, Any]) -> None:
     assert fields(spec) == [f"spec.{name}" for name in spec]
+
+
+def test_a_link_local_gateway_yields_a_notice() -> None:
+    assert fields({"peerIP": "2001:db8::9", "reachableBy": "fe80::1"}) == ["spec.reachableBy"]
 
 
 def test_what_start_up_writes_is_obeyed() -> None:

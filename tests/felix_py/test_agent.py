@@ -339,6 +339,18 @@ async def test_a_session_without_source_address_follows_the_hosts_addresses(tmp_
         await until(lambda: sources() == ["198.51.100.1"])
 
 
+async def test_a_peer_that_is_to_be_reached_by_a_gateway_is_until_it_goes(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path, node(), pool())
+    gateway, host = pack("192.0.2.254"), Prefix.parse("198.51.100.98/32")
+    one.kernel.reached[gateway] = NextHop(2, gateway)
+    peer = BGPPeer.make("far", peerIP="198.51.100.98", asNumber=64600, reachableBy="192.0.2.254")
+    async with one.running():
+        one.store.put(peer)
+        await until(lambda: one.kernel.held(host) == RouteSpec(80, hops=(NextHop(2, gateway),), metric=1030))
+        one.store.remove(peer)
+        await until(lambda: one.kernel.held(host) is None)
+
+
 async def test_a_configured_mtu_of_the_tunnel_is_applied_when_it_changes(tmp_path: Path) -> None:
     one = FakeNode(tmp_path, node(), pool(ipipMode="CrossSubnet"), affinity())
     async with one.running() as agent:

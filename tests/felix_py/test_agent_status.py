@@ -160,7 +160,7 @@ async def test_the_status_is_what_the_agents_parts_know(tmp_path: Any) -> None:
     assert (status.node, status.addresses, status.ready) == ("n1", ("192.0.2.1",), True)
     assert (status.blocks, status.announced, status.as_number) == ((BLOCK,), (BLOCK,), 64512)
     assert status.pods == (PodStatus("default", "n1-k8s-a-eth0", "cali1", ("10.65.1.1",)),)
-    assert status.routes == {"pods": 1, "tunnels": 0, "learned": 2, "blocks": 1}
+    assert status.routes == {"pods": 1, "tunnels": 0, "static": 0, "learned": 2, "blocks": 1}
     assert status.unreachable_next_hops == ("198.51.100.2",)
     assert status.invariants.violated == (BrokenInvariant(1, "two owners"),)
     assert status.tunnels == {}, "no pool wants one"

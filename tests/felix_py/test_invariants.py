@@ -76,6 +76,15 @@ def test_a_sound_node_violates_nothing() -> None:
     assert len(INVARIANTS) == 8
 
 
+def test_the_static_route_to_a_peer_is_no_pods() -> None:
+    peer, static = Prefix.parse("198.51.100.9/32"), RouteSpec(80, hops=(NextHop(2, b"\xc0\0\2\xfe"),), metric=1030)
+    wanted = rib()
+    held = {**LOCAL.held, peer: static}
+    assert {found.number for found in violations(RECORDS, replace(LOCAL, rib=wanted, held=held))} == {4, 5}
+    wanted.put(Source.STATIC, peer, static)
+    assert violations(RECORDS, replace(LOCAL, rib=wanted, held=held)) == []
+
+
 @pytest.mark.parametrize(
     ("numbers", "records", "local"),
     [

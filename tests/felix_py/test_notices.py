@@ -60,7 +60,7 @@ NOTICED: Mapping[str, dict[str, dict[str, Any]]] = {
         "password": {"password": SECRET},
         "maxRestartTime": {"maxRestartTime": "2h"},
         "keepaliveTime": {"keepaliveTime": "500ms"},
-        "reachableBy": {"reachableBy": "192.0.2.1"},
+        "reachableBy": {"peerIP": "2001:db8::9", "reachableBy": "fe80::1"},
         "filters": {"filters": ["reject-all"]},
         "localWorkloadSelector": {"peerIP": None, "asNumber": 64513, "localWorkloadSelector": "all()"},
     },

@@ -13,11 +13,11 @@ FILTERED = PEER.rstrip() + "\n  filters: [reject-all]\n"
 
 
 def test_each_notice_is_a_line_that_names_object_and_field() -> None:
-    peer = BGPPeer.make("tor-1", peer_ip="192.0.2.200", filters=["reject-all"], reachable_by="192.0.2.254")
+    peer = BGPPeer.make("tor-1", peer_ip="192.0.2.200", filters=["reject-all"], next_hop_mode="Keep")
     lines = notices.as_lines([peer]).splitlines()
     assert {line.split(": ")[1] for line in lines} == {
         'BGPPeer "tor-1" spec.filters',
-        'BGPPeer "tor-1" spec.reachableBy',
+        'BGPPeer "tor-1" spec.nextHopMode',
     }
     assert notices.as_comments([peer]) == "".join(f"# {line}\n" for line in lines)
 
