@@ -14,29 +14,32 @@ from net.prefix_set import PrefixSet
 
 
 class RejectReason(StrEnum):
-    """Why an announcement is not used; the text is what status shows."""
+    """Why an announcement is not used, and what would change that. The text is what status and `why` show."""
 
-    MALFORMED = "malformed attributes"
-    BAD_ORIGIN = "bad or missing ORIGIN"
-    EMPTY_AS_PATH = "external path without an AS"
-    NO_NEXT_HOP = "missing next hop"
-    OTHER_FAMILY = "next hop of another family"
-    OWN_NEXT_HOP = "next hop is this node"
-    MARTIAN_NEXT_HOP = "martian next hop"
-    MAPPED_NEXT_HOP = "IPv4-mapped next hop of an IPv6 route, through which no kernel can send"
+    MALFORMED = "malformed attributes (change it at the peer)"
+    BAD_ORIGIN = "bad or missing ORIGIN (change it at the peer)"
+    EMPTY_AS_PATH = "external path without an AS (change it at the peer, or asNumber of the BGPPeer)"
+    NO_NEXT_HOP = "missing next hop (change it at the peer)"
+    OTHER_FAMILY = "next hop of another family (change it at the peer)"
+    OWN_NEXT_HOP = "next hop is this node (change it at the peer, unless it sends back what this node announced)"
+    MARTIAN_NEXT_HOP = "martian next hop (change it at the peer)"
+    MAPPED_NEXT_HOP = "IPv4-mapped next hop, through which no kernel can send (change it at the peer)"
     OWN_AS = "own AS in AS_PATH (BGPPeer: numAllowedLocalASNumbers)"
-    OWN_ORIGINATOR = "own ORIGINATOR_ID"
-    OWN_CLUSTER = "own id in CLUSTER_LIST"
-    DEFAULT_ROUTE = "default route (BGPPeer: annotation felix-py/accept-default-route)"
-    MARTIAN_PREFIX = "martian prefix"
-    OWN_BLOCK = "inside a block of this node"
-    POOL_FROM_OUTSIDE = "inside a pool, from a peer that is no node, and not by way of the node that has this block"
-    HIDES_HOST = "would hide the connected way to a node or peer"
+    OWN_ORIGINATOR = "own ORIGINATOR_ID (our own route if the router id is ours alone, else setting CALICO_ROUTER_ID)"
+    OWN_CLUSTER = "own id in CLUSTER_LIST (the reflector's cluster id, or setting CALICO_ROUTER_ID)"
+    DEFAULT_ROUTE = "default route (annotation felix-py/accept-default-route)"
+    MARTIAN_PREFIX = "martian prefix (an IPPool that holds it, else change it at the peer)"
+    OWN_BLOCK = "inside a block of this node (change it at the peer)"
+    POOL_FROM_OUTSIDE = (
+        "inside a pool, from a peer that is no node, and not by way of the node that has this block"
+        " (have the peer keep the next hop, or peer with nodes by peerSelector)"
+    )
+    HIDES_HOST = "would hide the connected way to a node or peer (change it at the peer)"
     INSIDE_SUBNET = "inside the subnet of this node (annotation felix-py/accept-inside-node-subnet)"
     OVER_LIMIT = "over the prefix limit (annotation felix-py/prefix-limit)"
     TOO_MANY_NEXT_HOPS = "over the limit of next hops, a quarter of the prefix limit (annotation felix-py/prefix-limit)"
     TOO_MUCH = "over 50 AS numbers and communities for each prefix of the limit (annotation felix-py/prefix-limit)"
-    TOO_LONG = "more than 1000 AS numbers and communities in one path"
+    TOO_LONG = "more than 1000 AS numbers and communities in one path (change it at the peer)"
 
 
 # No router forwards to or through these (RFC 6890). RFC 1918 and the like are what clusters are made of.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from bgp.import_policy import ImportFilter, RejectReason
 from bgp.speaker import AsPathSegment, Attributes, ImportPolicy, LocalNode, Neighbour
 from net.prefix import Prefix, pack
 
+PAGE = Path(__file__).parents[2] / "docs" / "bgp.md"
 OWN, PEER, ROUTER_AT = "192.0.2.1", "192.0.2.2", "192.0.2.90"
 NODE = Neighbour(PEER, OWN, peer_as=64512, local_as=64512)
 ROUTER = replace(NODE, peer_as=65001, is_node=False, kind="global")
@@ -35,6 +38,14 @@ def reason_for(
 
 def through(*numbers: int) -> tuple[AsPathSegment, ...]:
     return (AsPathSegment("sequence", numbers),)
+
+
+@pytest.mark.parametrize("reason", RejectReason)
+def test_each_reason_says_what_would_change_it_and_is_in_the_documents(reason: RejectReason) -> None:
+    ends_with_what_changes_it = re.fullmatch(r".+ \(([^()]+)\)", reason)
+    assert ends_with_what_changes_it
+    assert re.search("at the peer|annotation|setting|BGPPeer|IPPool|peerSelector", ends_with_what_changes_it[1])
+    assert f"- {reason}\n" in PAGE.read_text()
 
 
 def test_another_nodes_block_is_accepted() -> None:
