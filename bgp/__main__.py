@@ -36,7 +36,10 @@ def main() -> int:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"start the sidecar in {options.state_dir}: another one runs there; ending", file=sys.stderr)
+            print(
+                f"start the sidecar in {options.state_dir}: another sidecar runs with this directory; this one ends",
+                file=sys.stderr,
+            )
             return 1
         asyncio.run(_run(options))
     return 0

@@ -17,14 +17,14 @@ from net.prefix import Prefix
 class AgentFeed:
     """What one agent was sent against what RIB-in holds now. Initially every prefix is pending.
 
-    What was withdrawn before this agent came is told too: one before it may have written it to the kernel.
+    What was withdrawn before this agent connected is sent too: an earlier one may have written it to the kernel.
     """
 
     def __init__(self, rib_in: RibIn) -> None:
         self._rib_in = rib_in
         self._sent: dict[Prefix, LearnedPaths] = {}
         self._pending: dict[Prefix, None] = dict.fromkeys(rib_in.prefixes())
-        self._gone = set(rib_in.withdrawn)  # and this agent has not been told
+        self._gone = set(rib_in.withdrawn)  # and this agent was not sent
         self.mark(self._gone)
 
     def mark(self, prefixes: Iterable[Prefix]) -> None:

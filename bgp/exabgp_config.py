@@ -60,7 +60,7 @@ def obstacle(neighbour: Neighbour) -> str | None:
         if not least <= value <= most:
             return f"its {what} is {value}, and must be {least} to {most}"
     if neighbour.peer_as == AS_TRANS or neighbour.local_as == AS_TRANS:
-        return f"AS number {AS_TRANS} stands for others on the wire, and is nobody's own (RFC 6793)"
+        return f"AS number {AS_TRANS} stands for others on the wire, and belongs to no network (RFC 6793)"
     size = len((neighbour.password or "").encode(errors="surrogatepass"))
     if size > LONGEST_KEY_BYTES:
         return f"its password has {size} bytes, and the kernel's TCP MD5 takes {LONGEST_KEY_BYTES} at most"
@@ -77,6 +77,8 @@ def _address_problem(text: str, families: tuple[Family, ...]) -> str | None:
         return "is not written as ExaBGP reads it"
     if address.is_unspecified or address.is_multicast or text == "255.255.255.255":
         return "is not the address of one machine"
+    if address.version == 6 and address.is_link_local:
+        return "is good on one link only, and ExaBGP cannot be given the link: use its global address"
     if family_of_version(address.version) not in families and len(families) == 1:
         return f"is not of the family {families[0]}"
     return None

@@ -158,7 +158,7 @@ class MonotonicClock:
     """Takes the place of the time module where ExaBGP measures how long something took.
 
     As released its hold, keepalive and reconnect timers follow the wall clock: a step forward ends every session at
-    once, a step back sends no keepalive, and dials nobody, for as long as the step was.
+    once, after a step back no keepalive is sent, and no peer is dialled, for as long as the step was.
     """
 
     @staticmethod

@@ -36,6 +36,10 @@ class ExaBGPError(Exception):
     """ExaBGP is not running, died under a batch, or does not accept its configuration."""
 
 
+class ConfigurationRefused(ExaBGPError):
+    """ExaBGP has checked a configuration and does not accept it, for a session or as a whole."""
+
+
 class ExaBGPProcess:
     """A process started with `start` and stopped with `end`.
 

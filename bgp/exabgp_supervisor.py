@@ -34,7 +34,7 @@ from typing import Self
 from bgp import exabgp_config, exabgp_json
 from bgp.events import SpeakerEvent, SpeakerStopped
 from bgp.exabgp_errors import configuration_error
-from bgp.exabgp_process import Decode, ExaBGPError, ExaBGPProcess
+from bgp.exabgp_process import ConfigurationRefused, Decode, ExaBGPError, ExaBGPProcess
 from bgp.speaker import LocalNode, Speaker
 
 LAUNCHER = Path(__file__).with_name("exabgp_launcher.py")
@@ -118,7 +118,8 @@ class ExaBGP:
     async def reload(self, speaker: Speaker) -> None:
         """Make ExaBGP's sessions those of `speaker`; start it the first time. Unchanged sessions do not flap.
 
-        Raises ExaBGPError, a sentence: the configuration is refused; what ran before runs on.
+        Raises ExaBGPError, a sentence: ExaBGP did not get the configuration; what ran before runs on.
+        Raises ConfigurationRefused: it got and does not accept it; `refused_sessions` finds what of it.
         """
         async with self._file:
             before, text = self._wanted, exabgp_config.render(speaker)
@@ -136,6 +137,27 @@ class ExaBGP:
             except OSError as error:
                 self._wanted = before
                 raise ExaBGPError(f"write {self._conf}: {error.strerror}; ExaBGP's sessions stay as they are") from None
+
+    async def refused_sessions(self, speaker: Speaker) -> dict[str, str]:
+        """Return the sessions that ExaBGP does not accept, by address, with its reason for each.
+
+        They are looked for by halving: some checks for each, of 0.2 s. Raises ExaBGPError: a check did not end.
+        """
+        found: dict[str, str] = {}
+        async with self._file:
+            left = [speaker.neighbours]
+            while left:
+                part = left.pop()
+                written = write_private(
+                    self._dir / "exabgp.conf.part", exabgp_config.render(replace(speaker, neighbours=part))
+                )
+                refusal = await self._refusal(written, speaker)
+                written.unlink()
+                if refusal is not None and len(part) == 1:
+                    found[part[0].address] = refusal
+                elif refusal is not None and part:
+                    left += [part[: len(part) // 2], part[len(part) // 2 :]]
+        return found
 
     async def _carry_over(self, process: ExaBGPProcess, before: Speaker, after: Speaker) -> None:
         """Bring a running process from one configuration to the other; end it where it does not follow."""
@@ -162,7 +184,7 @@ class ExaBGP:
         refusal = await self._refusal(candidate, speaker)
         if refusal:
             candidate.unlink()
-            raise ExaBGPError(
+            raise ConfigurationRefused(
                 f"configure ExaBGP with {len(speaker.neighbours)} sessions: {refusal}; "
                 f"the configuration before it stays in force"
             )
@@ -170,7 +192,7 @@ class ExaBGP:
             candidate.rename(self._conf)
 
     async def _refusal(self, candidate: Path, speaker: Speaker) -> str | None:
-        """Return why ExaBGP does not accept a file, None if it does."""
+        """Return why ExaBGP does not accept a file, None if it does. Raises ExaBGPError: it came to no end."""
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-I", str(LAUNCHER), "--validate", str(candidate)),
             env={**os.environ, **self._environment(speaker)},
@@ -184,7 +206,10 @@ class ExaBGP:
         except TimeoutError:
             process.kill()
             await process.wait()
-            return f"its check of the file did not end within {seconds:.0f} s"
+            raise ExaBGPError(
+                f"configure ExaBGP: its check of the file did not end within {seconds:.0f} s; "
+                f"the configuration before it stays in force"
+            ) from None
         return None if process.returncode == 0 else configuration_error(printed.decode(errors="replace"))
 
     async def _supervise(self) -> None:
@@ -263,7 +288,7 @@ def without_sessions_to_recreate(before: Speaker, after: Speaker) -> Speaker:
 
 
 def write_private(path: Path, text: str) -> Path:
-    """Write a file that only its owner may read, at no moment anybody else; return its path."""
+    """Write a file that only its owner may read, from the first moment on; return its path."""
     path.unlink(missing_ok=True)
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)

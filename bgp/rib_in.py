@@ -147,7 +147,7 @@ class PeerSession:
 class RibIn:
     """The routes of all peers, by peer and by prefix. `changed` collects the prefixes whose paths changed.
 
-    withdrawn: the prefixes that had a path in this life and have none. More than WITHDRAWN_KEPT are not kept.
+    withdrawn: the prefixes that had a path since the sidecar started and have none, WITHDRAWN_KEPT at most.
     """
 
     def __init__(self) -> None:

@@ -71,6 +71,11 @@ class PeeringInputs:
     def node_at(self, address: str) -> Node | None:
         return next((node for node in self.nodes if address in addresses(node).values()), None)
 
+    def addresses(self) -> Iterator[str]:
+        """Yield the address of every node in each of its families."""
+        for node in self.nodes:
+            yield from addresses(node).values()
+
     def has_mesh(self) -> bool:
         return self.configuration is None or self.configuration.spec.node_to_node_mesh_enabled
 
@@ -81,6 +86,10 @@ class _Candidate(NamedTuple):
     neighbour: Neighbour
     peer: BGPPeer | None
     held_back: str | None
+
+    def as_held_back(self) -> HeldBackSession:
+        session = self.neighbour
+        return HeldBackSession(session.address, session.peer_as, session.kind, self.held_back or "")
 
 
 def speaker_of(
@@ -107,41 +116,41 @@ def speaker_of(
     """
     inputs = PeeringInputs(tuple(nodes), bgp_configuration, node_configurations or {}, tuple(interfaces))
     own = next((node for node in inputs.nodes if node.name == node_name), None)
-    here = addresses(own) if own is not None else {}
-    identity = router_id_of(node_name, own, router_id)
     in_order = sorted(peers, key=lambda peer: (not peer.is_global, peer.name))
     candidates = () if own is None else tuple(_candidates(own, inputs, in_order))
     chosen: dict[str, _Candidate] = {}
     for candidate in candidates:
         chosen.setdefault(candidate.neighbour.address, candidate)
+    identity = router_id_of(node_name, own, router_id)
+    local = _local_node(own, inputs, identity, chosen)
+    if any(not each.neighbour.is_node for each in chosen.values()):
+        local = replace(local, owners=tuple(_owners(inputs.nodes, owners or {})))
     speaker = Speaker(
         name=node_name,
         router_id=identity,
-        listen=tuple(here.values()),
+        listen=() if own is None else tuple(addresses(own).values()),
         port=inputs.port_of(node_name),
         neighbours=tuple(each.neighbour for each in chosen.values() if each.held_back is None),
-        local=LocalNode(
-            own_as=DEFAULT_AS_NUMBER if own is None else inputs.as_of(own),
-            router_id=identity,
-            own_addresses=frozenset(map(pack, here.values())),
-            own_blocks=tuple(own_blocks),
-            pools=tuple(pools),
-            hosts=frozenset(
-                map(pack, (*chosen, *(address for node in inputs.nodes for address in addresses(node).values())))
-            ),
-            connected=() if own is None else tuple(_subnets(own)),
-            owners=tuple(_owners(inputs.nodes, owners or {}))
-            if any(not each.neighbour.is_node for each in chosen.values())
-            else (),
-        ),
-        held_back=tuple(
-            HeldBackSession(each.neighbour.address, each.neighbour.peer_as, each.neighbour.kind, each.held_back)
-            for each in chosen.values()
-            if each.held_back is not None
-        ),
+        local=replace(local, own_blocks=tuple(own_blocks), pools=tuple(pools)),
+        held_back=tuple(each.as_held_back() for each in chosen.values() if each.held_back is not None),
     )
     notices = {*_overridden(candidates, chosen), *_without_session(own, inputs, in_order)}
     return speaker, tuple(sorted(notices))
+
+
+def _local_node(
+    own: Node | None, inputs: PeeringInputs, identity: bytes, chosen: Mapping[str, _Candidate]
+) -> LocalNode:
+    """Return what follows from the nodes and the sessions alone. A node that is not there has no addresses."""
+    if own is None:
+        return LocalNode(DEFAULT_AS_NUMBER, identity, hosts=frozenset(map(pack, inputs.addresses())))
+    return LocalNode(
+        own_as=inputs.as_of(own),
+        router_id=identity,
+        own_addresses=frozenset(map(pack, addresses(own).values())),
+        hosts=frozenset(map(pack, (*chosen, *inputs.addresses()))),
+        connected=tuple(_subnets(own)),
+    )
 
 
 def router_id_of(node_name: str, node: Node | None, setting: IPv4Address | Literal["hash"] | None = None) -> bytes:

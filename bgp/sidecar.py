@@ -7,8 +7,9 @@ what was learned stays as stale, what is announced is announced again. It knows 
     ------------  -----------------------------------  ------------  ---------------------------------------------------
     unconfigured  Configure from an agent              loading       RIB-in gets the neighbours
     loading       ExaBGP took the configuration        converging    neighbours that are gone are forgotten
-    loading       ExaBGP refused it, or a full disk    converging    Problem; loaded again in 15 s; what ran runs on
-    converging    every peer: end-of-RIB, or its time  converged     Converged, once in the sidecar's life
+    loading       ExaBGP refused some sessions of it   loading       those are held back, the others loaded
+    loading       it refused all, or a full disk       converging    Problem; loaded again in 15 s; what ran runs on
+    converging    every peer: end-of-RIB, or its time  converged     Converged, once while the sidecar runs
     any           Configure                            as it was     loaded in the background; the latest one wins
     any           ExaBGP started                       as it was     routes turn stale; everything is announced again
     any           ExaBGP stopped                       as it was     routes turn stale; Problem if it is final
@@ -31,13 +32,13 @@ from typing import Any, Protocol
 from bgp.agent_server import AgentServer
 from bgp.events import PeerDown, PeerUp, SpeakerEvent, SpeakerStarted, SpeakerStopped, UpdateReceived
 from bgp.exabgp_config import renderable
-from bgp.exabgp_process import ExaBGPError
+from bgp.exabgp_process import ConfigurationRefused, ExaBGPError
 from bgp.export_policy import ExportPolicy
 from bgp.repeated_lines import RepeatedLines
 from bgp.rib_in import RibIn
 from bgp.rib_out import RibsOut
 from bgp.sender import Sender
-from bgp.speaker import Attributes, ImportPolicy, LocalNode, Neighbour, Speaker
+from bgp.speaker import Attributes, HeldBackSession, ImportPolicy, LocalNode, Neighbour, Speaker
 from bgp.status_report import held_back_row, session_row
 from net.prefix import Prefix, unpack
 
@@ -58,6 +59,7 @@ class SpeakerProcess(Protocol):
     def events(self) -> AsyncIterator[SpeakerEvent]: ...
     async def send(self, lines: Sequence[str]) -> list[bool]: ...
     async def reload(self, speaker: Speaker) -> None: ...
+    async def refused_sessions(self, speaker: Speaker) -> dict[str, str]: ...
 
 
 class Sidecar:
@@ -89,6 +91,7 @@ class Sidecar:
         self._speaker: Speaker | None = None
         self._speaker_since = 0.0
         self._loaded: Speaker | None = None
+        self._refused: dict[Neighbour, str] = {}  # what ExaBGP did not accept, and why
         self._peers_known = False
         self._reload = asyncio.Event()
 
@@ -211,9 +214,9 @@ class Sidecar:
     def configure(self, speaker: Speaker) -> None:
         """Apply new rules at once; the sessions follow with ExaBGP's, one reload after the other.
 
-        A session that ExaBGP would refuse is held back with its reason, and the others come up.
+        A session that ExaBGP would refuse, or did, is held back with its reason, and the others come up.
         """
-        speaker = renderable(speaker)
+        speaker = without_sessions(renderable(speaker), self._refused)
         if self._speaker is None or self._speaker.held_back != speaker.held_back:
             self._speaker_since = self._clock()
         self._speaker = speaker
@@ -259,6 +262,8 @@ class Sidecar:
             try:
                 await self._exabgp.reload(speaker)
             except ExaBGPError as error:
+                if isinstance(error, ConfigurationRefused) and await self._leave_out_refused(speaker):
+                    return True
                 if str(error) != self._problem:
                     log.error("%s; next try in %g s", error, self._load_again_seconds)
                     self._report_problem(str(error))
@@ -269,6 +274,23 @@ class Sidecar:
         self._problem = ""
         self._set_neighbours(speaker.neighbours)
         return True
+
+    async def _leave_out_refused(self, speaker: Speaker) -> bool:
+        """Hold the sessions back that ExaBGP does not accept, and ask for another load; False: it is none of them."""
+        try:
+            refused = await self._exabgp.refused_sessions(speaker)
+        except ExaBGPError as error:
+            log.warning("look for the session that ExaBGP refuses: %s", error)
+            return False
+        still = {session.address for session in speaker.held_back}
+        self._refused = {each: reason for each, reason in self._refused.items() if each.address in still}
+        for neighbour in speaker.neighbours:
+            if neighbour.address in refused:
+                self._refused[neighbour] = f"ExaBGP refuses it: {refused[neighbour.address]}"
+                log.error("session with %s is left out: %s", neighbour.address, self._refused[neighbour])
+        if refused and self._speaker is not None:
+            self.configure(self._speaker)
+        return bool(refused)
 
     def _report_problem(self, text: str) -> None:
         self._problem = text
@@ -318,6 +340,20 @@ class Sidecar:
                 *(held_back_row(session, self._speaker_since + epoch) for session in held_back),
             ],
         }
+
+
+def without_sessions(speaker: Speaker, refused: Mapping[Neighbour, str]) -> Speaker:
+    """Return the speaker with these sessions held back, each with its reason."""
+    held_back = (
+        HeldBackSession(each.address, each.peer_as, each.kind, refused[each])
+        for each in speaker.neighbours
+        if each in refused
+    )
+    return replace(
+        speaker,
+        neighbours=tuple(each for each in speaker.neighbours if each not in refused),
+        held_back=(*speaker.held_back, *held_back),
+    )
 
 
 def exabgps_part(speaker: Speaker) -> Speaker:

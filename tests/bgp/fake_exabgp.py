@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from bgp.events import GracefulRestart, PeerOpen, PeerUp, SpeakerEvent, SpeakerStarted
-from bgp.exabgp_process import ExaBGPError
+from bgp.exabgp_process import ConfigurationRefused, ExaBGPError
 from bgp.sidecar import Sidecar
 from bgp.speaker import Speaker
 from net.prefix import pack
@@ -28,7 +28,10 @@ class Clock:
 
 
 class FakeExaBGP:
-    """Answers `done` to every line while it runs. `dies_at` is a part of the line under which it dies, once."""
+    """Answers `done` to every line while it runs. `dies_at` is a part of the line under which it dies, once.
+
+    It does not load what has one of the `unacceptable` sessions, and nothing while it `refuses`.
+    """
 
     def __init__(self) -> None:
         self.waiting: asyncio.Queue[SpeakerEvent] = asyncio.Queue()
@@ -36,6 +39,7 @@ class FakeExaBGP:
         self.speakers: list[Speaker] = []
         self.refuses: str | None = None
         self.dies_at: str | None = None
+        self.unacceptable: dict[str, str] = {}  # address and reason
 
     def emit(self, *events: SpeakerEvent) -> None:
         for event in events:
@@ -57,9 +61,15 @@ class FakeExaBGP:
     async def reload(self, speaker: Speaker) -> None:
         if self.refuses is not None:
             raise ExaBGPError(self.refuses)
+        if await self.refused_sessions(speaker):
+            raise ConfigurationRefused("configure ExaBGP: no")
         if not self.speakers:
             self.emit(SpeakerStarted())
         self.speakers.append(speaker)
+
+    async def refused_sessions(self, speaker: Speaker) -> dict[str, str]:
+        addresses = {each.address for each in speaker.neighbours}
+        return {address: reason for address, reason in self.unacceptable.items() if address in addresses}
 
     def come_up(self, peer: str = PEER) -> None:
         restart = GracefulRestart(120, restarting=False, families=(("ipv4", True),))

@@ -131,6 +131,7 @@ BAD = [
     replace(DIAL, address="fd09::2"),
     replace(DIAL, address="nobody; }"),
     replace(SIX, address="fe80::1%eth0"),
+    replace(SIX, address="fe80::1"),
     replace(SIX, address="FD09::4"),
     replace(SIX, address="::ffff:a00:1"),
     replace(DIAL, families=("ipv4",), local_address="fd09::1"),
@@ -155,7 +156,7 @@ def test_every_value_at_its_limits_is_rendered_and_taken_by_exabgp(tmp_path: Pat
         replace(DIAL, address="10.9.0.12", hold_time=3, restart_time=0, ttl_hops=1, port=1),
         replace(DIAL, address="10.9.0.13", peer_as=(1 << 32) - 1, password="x" * 80),
         replace(DIAL, address="169.254.255.2", peer_as=1, local_as=4200000000),
-        replace(SIX, address="fe80::1"),
+        replace(SIX, address="::ffff:1.2.3.4"),
     )
     made = exabgp_config.renderable(speaker(*extreme))
     assert made == speaker(*extreme)

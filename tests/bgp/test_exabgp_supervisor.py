@@ -149,7 +149,21 @@ async def test_a_refused_configuration_leaves_the_sessions_and_later_reloads_alo
         assert not any(map(gone(2), one.events[one.events.index(PeerUp(address(2))) :]))
 
 
-async def test_a_full_disk_is_told_and_leaves_the_sessions_alone(
+async def test_the_sessions_that_exabgp_refuses_are_found_among_many(tmp_path: Path) -> None:
+    good = speaker(1, 2, 3, 4, 5)
+    two, three, *others = good.neighbours
+    some_bad = replace(
+        good, neighbours=(two, replace(three, hold_time=1), *others, replace(session(1, 6), peer_as=1 << 33))
+    )
+    async with mesh(tmp_path, 1, 2) as (one, _):
+        assert await one.exabgp.refused_sessions(good) == {}
+        refused = await one.exabgp.refused_sessions(some_bad)
+        assert refused.keys() == {address(3), address(6)}
+        assert "at least 3 seconds" in refused[address(3)]
+        assert one.is_up(2)
+
+
+async def test_a_full_disk_is_reported_and_leaves_the_sessions_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> Path:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,7 +34,7 @@ async def test_a_change_of_import_policy_alone_is_no_reload(tmp_path: Path) -> N
         assert exabgp.speakers == [speaker, mesh(1, [2, 3])]
 
 
-async def test_a_configuration_that_exabgp_refuses_is_told_to_the_agent(tmp_path: Path) -> None:
+async def test_a_configuration_that_exabgp_refuses_is_reported_to_the_agent(tmp_path: Path) -> None:
     async with serving(tmp_path) as (exabgp, sidecar, one):
         one.start_agent()
         exabgp.refuses = "configure ExaBGP: no"
@@ -71,6 +73,50 @@ async def test_a_configuration_that_could_not_be_loaded_is_tried_again_by_itself
         await until(lambda: exabgp.speakers == [mesh(1, [2])], "another try")
         await until(lambda: sidecar.report()["problem"] == "", "the problem to be over")
         assert sum(isinstance(event, Problem) for event in one.events) == 1
+
+
+async def test_a_session_that_exabgp_refuses_is_held_back_alone_until_it_is_another(tmp_path: Path) -> None:
+    async with serving(tmp_path) as (exabgp, sidecar, one):
+        one.start_agent()
+        speaker = mesh(1, [2, 3])
+        good, bad = speaker.neighbours
+        exabgp.unacceptable = {bad.address: "line 7: no such thing"}
+        await one.agent.configure(speaker)
+        await until(lambda: exabgp.speakers, "the reload")
+        assert exabgp.speakers[0].neighbours == (good,)
+        [row] = [row for row in sidecar.report()["peers"] if row["address"] == bad.address]
+        assert (row["state"], row["info"]) == ("held back", "ExaBGP refuses it: line 7: no such thing")
+        assert sidecar.report()["problem"] == ""
+        exabgp.unacceptable = {}
+        other = replace(bad, hold_time=30)
+        await one.agent.configure(replace(speaker, neighbours=(good, other)))
+        await until(lambda: exabgp.speakers[-1].neighbours == (good, other), "the next configuration")
+
+
+async def test_one_retry_at_a_time_is_waited_for_however_many_configurations_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hour, handles, loop = 3600.0, list[asyncio.TimerHandle](), asyncio.get_running_loop()
+    released = loop.call_later
+
+    def call_later(delay: float, *call: Any, **more: Any) -> asyncio.TimerHandle:
+        handle = released(delay, *call, **more)
+        if delay == hour:
+            handles.append(handle)
+        return handle
+
+    monkeypatch.setattr(loop, "call_later", call_later)
+    async with serving(tmp_path, load_again_seconds=hour) as (exabgp, _, one):
+        one.start_agent()
+        exabgp.refuses = "write exabgp.conf: No space left on device"
+        for number in range(3, 8):
+            await one.agent.configure(mesh(1, [2, number]))
+            await until(lambda number=number: len(handles) == number - 2, "the next try to be due")  # type: ignore[misc]
+        assert [handle.cancelled() for handle in handles] == [True, True, True, True, False]
+        exabgp.refuses = None
+        await one.agent.configure(mesh(1, [2]))
+        await until(lambda: exabgp.speakers, "the reload")
+        assert all(handle.cancelled() for handle in handles)
 
 
 async def test_a_peer_that_goes_and_comes_back_before_the_reload_is_still_up(tmp_path: Path) -> None:
