@@ -282,9 +282,21 @@ def _clause(error: Any) -> str:
         case "model_type" | "model_attributes_type":
             return f"{field or 'the record'} is not a mapping"
         case kind if kind in _WORDS:
-            return f"{field_given} {_WORDS[kind].format(**error.get('ctx', {}))}"
+            return f"{field_given} {_WORDS[kind].format(**error.get('ctx', {}))}{_cure(kind, error['input'])}"
         case _:
             return f"{field_given}: {error['msg'][:1].lower()}{error['msg'][1:]}"
+
+
+def _cure(kind: str, given: object) -> str:
+    match given:
+        case bool() | int() | float() if kind == "string_type":
+            return ": put it in quotes"
+        case str() if (kind == "int_type" and given.isdecimal()) or (
+            kind == "bool_type" and given in ("true", "false")
+        ):
+            return ": leave out the quotes"
+        case _:
+            return ""
 
 
 _WORDS = {

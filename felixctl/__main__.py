@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from felixctl.errors import CommandError
+from felixctl.errors import MISUSED, CommandError
 from felixctl.host_settings import take
 from felixctl.terminal import fail, prepare
 
@@ -92,11 +92,21 @@ def main() -> None:
     prepare()
     take(os.environ)
     try:
+        _reject_bytes(sys.argv[1:])
         app(args=understood(sys.argv[1:]), prog_name="felixctl")
     except CommandError as error:
-        for sentence in error.sentences:
+        for sentence in error.told():
             fail(sentence)
         sys.exit(error.status)
+
+
+def _reject_bytes(arguments: Iterable[str]) -> None:
+    """Raise CommandError for an argument that is no UTF-8: no name, label or patch can hold it."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise CommandError(f"argument {argument!a} is not UTF-8 text", MISUSED) from None
 
 
 if __name__ == "__main__":

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 FAILED = 1
 MISUSED = 2
+MOST_SENTENCES = 200
+"""How many sentences of a kind a command prints; whoever wrote the 20,000th mistake reads the first."""
 
 
 class RejectedError(Exception):
@@ -23,3 +25,15 @@ class CommandError(Exception):
         self.sentences = (sentences,) if isinstance(sentences, str) else tuple(sentences)
         self.status = status
         super().__init__("; ".join(self.sentences))
+
+    def told(self) -> Iterator[str]:
+        """Yield what is printed: a bounded number of sentences, and always the last, which says what became of it."""
+        yield from bounded(self.sentences[:-1])
+        yield from self.sentences[-1:]
+
+
+def bounded(sentences: Sequence[str]) -> Iterator[str]:
+    """Yield the first of many sentences, and how many more there are."""
+    yield from sentences[:MOST_SENTENCES]
+    if (more := len(sentences) - MOST_SENTENCES) > 0:
+        yield f"and {more} more of the kind"

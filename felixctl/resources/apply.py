@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from datastore.cas import found_or_none
 from datastore.errors import Conflict, DatastoreError
@@ -19,30 +19,49 @@ from datastore.record import Resource
 from datastore.store import Delete, Store, Write
 from felixctl.errors import CommandError
 from felixctl.resources import plan, view
-from felixctl.resources.plan import ClusterState, Manifest, ObjectKey
+from felixctl.resources.manifests import FileContents, ObjectKey
+from felixctl.resources.plan import ClusterState, Decision
 from felixctl.resources.view import Json
 from ipam.block import is_empty
 from ipam.errors import IpamError
 
+T = TypeVar("T")
+
 ATTEMPTS = 5
-"""How often a change is tried. After so many conflicts the manifest itself carries an old revision."""
+"""How often a change is tried: so many times in a row another writer was faster."""
 POOL_REST_SECONDS = 0.5
 """How long after a pool was disabled its blocks are released: requests that chose it before may be under way."""
 
 SignOfLife = Callable[[Store, Node], Awaitable[str | None]]
-Decision = Callable[[Sequence[Manifest], ClusterState], list[Write]]
 
 
-async def preview(store: Store, items: Sequence[Manifest], decide: Decision) -> list[Write]:
-    """Return what is to be written about these items as things are."""
-    return decide(items, await _cluster_state(store, [one.key for one in items]))
+class Preview(NamedTuple):
+    """What is to be written, and a sentence for each document that says what a file does not decide."""
+
+    steps: list[Write]
+    not_taken: list[str]
 
 
-async def carry_out(store: Store, items: Sequence[Manifest], decide: Decision) -> list[Resource]:
-    """Write what is decided about these items; return what was created or changed."""
+class Done(NamedTuple):
+    """What was created or changed, and a sentence for each document that says what a file does not decide."""
 
-    async def once() -> list[Resource]:
-        return await _write(store, await preview(store, items, decide))
+    written: list[Resource]
+    not_taken: list[str]
+
+
+async def preview(store: Store, batch: FileContents, decide: Decision) -> Preview:
+    """Return what is to be written for the files' contents as things are."""
+    state = await _cluster_state(store, [one.key for one in batch.manifests])
+    steps = plan.decided(batch, state, decide)
+    return Preview(steps, plan.not_taken(batch.manifests, state, steps))
+
+
+async def carry_out(store: Store, batch: FileContents, decide: Decision) -> Done:
+    """Write what is decided about the files' contents."""
+
+    async def once() -> Done:
+        steps, not_taken = await preview(store, batch, decide)
+        return Done(await _write(store, steps), not_taken)
 
     return await _retried(once)
 
@@ -174,7 +193,7 @@ async def _write(store: Store, steps: Sequence[Write]) -> list[Resource]:
     return written
 
 
-async def _retried(work: Callable[[], Awaitable[list[Resource]]]) -> list[Resource]:
+async def _retried(work: Callable[[], Awaitable[T]]) -> T:
     """Do the work; after a conflict with another writer again, from what is there then."""
     for _ in range(ATTEMPTS - 1):
         try:

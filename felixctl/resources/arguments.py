@@ -40,6 +40,13 @@ Recursive = Annotated[bool, typer.Option("-R", "--recursive", help="Folders in f
 SkipEmpty = Annotated[
     bool, typer.Option("--skip-empty", help="Files and folders without a resource in them are no error.")
 ]
+SkipUnsupported = Annotated[
+    bool,
+    typer.Option(
+        "--skip-unsupported",
+        help="Leave out, and name, documents of kinds that are not supported or that only IPAM writes.",
+    ),
+]
 Namespace = Annotated[
     str | None, typer.Option("-n", "--namespace", help="For kinds that have one; else [b]default[/b].")
 ]

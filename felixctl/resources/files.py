@@ -7,31 +7,40 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from felixctl.errors import MISUSED, CommandError, RejectedError
-from felixctl.resources import plan
+from felixctl.errors import MISUSED, CommandError, bounded
 from felixctl.resources.documents import Reading, read
-from felixctl.resources.plan import Manifest
+from felixctl.resources.manifests import FileContents, manifests_in
+from net.printable import one_line
 
 SUFFIXES = (".yaml", ".yml", ".json")
 
 
 def read_manifests(
-    files: Sequence[str] | None, recursive: bool, namespace: str | None, skip_empty: bool = False
-) -> list[Manifest]:
-    """Return the resources in the files. Raises CommandError: no file is named, or something in one is no resource."""
+    files: Sequence[str] | None,
+    recursive: bool,
+    namespace: str | None,
+    *,
+    skip_unsupported: bool = False,
+    skip_empty: bool = False,
+) -> FileContents:
+    """Return what the files hold, mistakes included. Raises CommandError: no file is named, or there is nothing in it.
+
+    With `skip_empty` that is no error, and neither if all of it was left out.
+    """
     if not files:
         raise CommandError("no file is named: give -f FILE, or -f - for the standard input", MISUSED)
     readings = [reading for file in files for reading in _readings(file, recursive)]
-    mistakes = [mistake for reading in readings for mistake in reading.mistakes]
-    try:
-        found = plan.manifests_in((one for reading in readings for one in reading.documents), namespace)
-    except RejectedError as error:
-        mistakes += error.sentences
-    if mistakes:
-        raise CommandError((*mistakes, "nothing was written"))
-    if not found and not skip_empty:
+    documents = (one for reading in readings for one in reading.documents)
+    batch = manifests_in(documents, namespace, skip_unsupported=skip_unsupported)
+    batch.mistakes[:0] = [mistake for reading in readings for mistake in reading.mistakes]
+    if not (skip_empty or batch.manifests or batch.mistakes or batch.skipped):
         raise CommandError(f"read {', '.join(files)}: there is no resource in it, so nothing was written")
-    return found
+    return batch
+
+
+def skipped(batch: FileContents) -> str:
+    """Return a line for each document that was left out."""
+    return "".join(f"skipped: {one_line(sentence)}\n" for sentence in bounded(batch.skipped))
 
 
 def _readings(file: str, recursive: bool) -> Iterator[Reading]:

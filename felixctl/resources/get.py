@@ -18,13 +18,13 @@ from felixctl.completion import complete_formats, complete_kinds
 from felixctl.connection import reading
 from felixctl.errors import MISUSED, CommandError
 from felixctl.options import Url
-from felixctl.resources import formats, kinds, plan, selection, view
-from felixctl.resources.arguments import AllNamespaces, Files, Names, Namespace, Recursive, noun_named
-from felixctl.resources.files import read_manifests
+from felixctl.resources import formats, kinds, selection, view
+from felixctl.resources.arguments import AllNamespaces, Files, Names, Namespace, Recursive, SkipUnsupported, noun_named
+from felixctl.resources.files import read_manifests, skipped
 from felixctl.resources.kinds import Noun
-from felixctl.resources.plan import ObjectKey
+from felixctl.resources.manifests import DEFAULT_NAMESPACE, ObjectKey, key_of
 from felixctl.resources.view import Json
-from felixctl.terminal import show
+from felixctl.terminal import show, warn
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 
@@ -38,6 +38,7 @@ def get(
     names: Names = None,
     files: Files = None,
     recursive: Recursive = False,
+    skip_unsupported: SkipUnsupported = False,
     output: Annotated[
         str,
         typer.Option(
@@ -77,17 +78,22 @@ def get(
         raise CommandError("get what? Give a kind, or -f FILE (see felixctl get --help)", MISUSED)
     if labels and (names or files):
         raise CommandError("get: names and -l exclude each other", MISUSED)
-    namespace_meant = namespace or plan.DEFAULT_NAMESPACE
+    namespace_meant = namespace or DEFAULT_NAMESPACE
     if files:
-        asked = _grouped(one.key for one in read_manifests(files, recursive, namespace))
+        batch = read_manifests(files, recursive, namespace, skip_unsupported=skip_unsupported)
+        if batch.mistakes:
+            raise CommandError(batch.mistakes)
+        warn(skipped(batch))
+        asked = _grouped(one.key for one in batch.manifests)
     else:
         noun = noun_named(kind or "")
-        asked = [Asked(noun, [plan.key_of(noun, name, namespace_meant) for name in names or ()])]
+        asked = [Asked(noun, [key_of(noun, name, namespace_meant) for name in names or ()])]
     try:
         name, template = formats.checked(output)
         selector = selection.chosen(labels or "")
     except (formats.FormatError, SelectorError) as error:
-        raise CommandError(f"get {asked[0].noun.plural}: {error}", MISUSED) from None
+        what = ", ".join(one.noun.plural for one in asked)
+        raise CommandError(f"get {what}: {error}", MISUSED) from None
     within = None if all_namespaces else namespace_meant
     answers, cluster_as = reading(url, lambda store: _answers(store, asked, within))
     listed = [(one, _in_order(one, _chosen(found, selector))) for one, found in zip(asked, answers, strict=True)]

@@ -61,6 +61,10 @@ class Noun:
         return self.aliases[0]
 
 
+CALICO_ONLY = ("Profile", "StagedGlobalNetworkPolicy", "StagedKubernetesNetworkPolicy", "StagedNetworkPolicy")
+"""Kinds that calicoctl knows and felixctl does not."""
+
+
 class UnknownKindError(Exception):
     """There is no such kind; the message names the nearest."""
 
@@ -78,6 +82,8 @@ def noun_of_kind(kind: str) -> Noun:
     for candidate in NOUNS:
         if kind in (candidate.kind, candidate.stored_kind):
             return candidate
+    if kind in CALICO_ONLY:
+        raise UnknownKindError(f"resource kind {kind!r} of Calico is not supported")
     kinds = [noun.kind for noun in NOUNS]
     raise UnknownKindError(_unknown(kind, kinds, kinds))
 

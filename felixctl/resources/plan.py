@@ -7,58 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from datastore.errors import Invalid
 from datastore.kinds.bgp import BGPConfiguration
+from datastore.kinds.bgp_limits import beyond_limits
 from datastore.kinds.ipam import IPAMBlock
 from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool, forbidden_changes, misfitting_blocks, overlap, overlapping_pools
 from datastore.names import name_faults
 from datastore.record import Resource
-from datastore.resources import KINDS
 from datastore.store import Create, Delete, Update, Write
 from felixctl.errors import RejectedError
-from felixctl.resources import view
+from felixctl.resources import contents, view
 from felixctl.resources.documents import Document
-from felixctl.resources.kinds import Noun, UnknownKindError, noun_of_kind
-from felixctl.resources.view import Json
+from felixctl.resources.manifests import FileContents, Manifest, ObjectKey, manifests_in
 from ipam.block import allocations
 from ipam.surroundings import cluster_networks, overlaps
 
 R = TypeVar("R", bound=Resource)
-S = TypeVar("S")
-T = TypeVar("T")
-
-DEFAULT_NAMESPACE = "default"
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectKey:
-    """Which object is meant: its kind, namespace and name."""
-
-    noun: Noun
-    name: str
-    namespace: str | None
-
-    @property
-    def model(self) -> type[Resource]:
-        return KINDS[self.noun.stored_kind]
-
-    def __str__(self) -> str:
-        within = f" of namespace {self.namespace}" if self.namespace else ""
-        return f'{self.noun.kind} "{self.name}"{within}'
-
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """One resource as written in a file, and the place in it."""
-
-    key: ObjectKey
-    written: Mapping[str, Any]
-    place: str
-
 
 Existing = Mapping[ObjectKey, Resource]
 
@@ -74,86 +41,27 @@ class ClusterState:
     bgp: Sequence[BGPConfiguration] = ()
 
 
-def key_of(noun: Noun, name: str, namespace: str | None) -> ObjectKey:
-    """Return the object that a command line names; the namespace is ignored for kinds that have none."""
-    return ObjectKey(noun, name, (namespace or DEFAULT_NAMESPACE) if noun.namespaced else None)
-
-
-def manifests_in(documents: Iterable[Document], namespace: str | None = None) -> list[Manifest]:
-    """Return the resource in each document. Raises RejectedError: one is no resource, or not for users to write."""
-    found = _results(documents, lambda document: _manifest(document, namespace))
-    twice = (f"{one.place}: {one.key} is given twice" for one in _repeated(found))
-    _reject_if(twice)
-    return found
-
-
-def _manifest(document: Document, namespace: str | None) -> Manifest:
-    match document.body:
-        case {"apiVersion": str(version), "kind": str(kind), "metadata": {"name": str(name)} as metadata}:
-            pass
-        case {"apiVersion": str(), "kind": str()}:
-            raise RejectedError([f"{document.place}: metadata.name is missing"])
-        case _:
-            raise RejectedError([f"{document.place}: apiVersion and kind are missing, so this is no resource"])
-    try:
-        noun = noun_of_kind(kind)
-    except UnknownKindError as error:
-        raise RejectedError([f"{document.place}: {error}"]) from None
-    if version not in (known := _versions(noun)):
-        raise RejectedError([f"{document.place}: apiVersion {version!r} is not known for {kind}: use {known[0]}"])
-    if noun.written_by:
-        raise RejectedError([f'{document.place}: {kind} "{name}" is written by {noun.written_by} only'])
-    _reject_if(
-        f"{document.place}: metadata.{field} of {kind} {name!r} is not a mapping of texts to texts"
-        for field in ("labels", "annotations")
-        if not _is_texts(metadata.get(field))
-    )
-    named = metadata.get("namespace") if isinstance(metadata.get("namespace"), str) else namespace
-    key = key_of(noun, name, named)
-    return Manifest(key, _in_namespace(document.body, key), document.place)
-
-
-def _is_texts(value: object) -> bool:
-    if value is None:
-        return True
-    return isinstance(value, dict) and all(isinstance(text, str) for pair in value.items() for text in pair)
-
-
-def _versions(noun: Noun) -> tuple[str, ...]:
-    match noun.kind:
-        case "Node":
-            return (view.SHOWN, view.CORE)
-        case "WorkloadEndpoint":
-            return (view.SHOWN,)
-        case _:
-            return (view.SHOWN, view.STORED)
-
-
-def _in_namespace(body: Json, key: ObjectKey) -> Json:
-    return {**body, "metadata": {**body["metadata"], "namespace": key.namespace}} if key.namespace else body
-
-
-def _repeated(found: Iterable[Manifest]) -> Iterator[Manifest]:
-    seen: set[ObjectKey] = set()
-    for one in found:
-        if one.key in seen:
-            yield one
-        seen.add(one.key)
+Decision = Callable[[Sequence[Manifest], ClusterState], list[Write]]
 
 
 def resource(one: Manifest, old: Resource | None) -> Resource:
     """Return the record of what was written, in place of `old`. Raises RejectedError."""
+    sentences = [f"{one.key}: {mistake}" for mistake in contents.mistakes(one)]
     try:
-        new = one.key.model.read(view.stored(one.written, old.to_json() if old else None))
+        new = one.key.model.read(view.stored(contents.cleaned(one.written), old.to_json() if old else None))
     except Invalid as error:
-        raise RejectedError([f"{one.place}: {error}"]) from None
-    if old is None:
-        _reject_if(f"{one.place}: {one.key}: {fault}" for fault in name_faults(one.key.name, one.key.namespace))
-    _reject_if(f"{one.place}: {one.key}: {_unknown_field(new, path)}" for path in new.unknown_fields())
-    _reject_if(f"{one.place}: {sentence}" for sentence in (forbidden_changes(old, new) if old else ()))
-    _reject_if(
-        f"{one.place}: {sentence}" for sentence in (_malformed_annotations(new) if isinstance(new, Node) else ())
-    )
+        sentences.append(str(error))
+    else:
+        sentences += [f"{one.key}: {_unknown_field(new, path)}" for path in new.unknown_fields()]
+        if old is None:
+            sentences += (f"{one.key}: {fault}" for fault in name_faults(one.key.name, one.key.namespace))
+            sentences += beyond_limits(new)
+        else:
+            sentences += forbidden_changes(old, new)
+            known = set(beyond_limits(old))
+            sentences += (sentence for sentence in beyond_limits(new) if sentence not in known)
+        sentences += _malformed_annotations(new) if isinstance(new, Node) else ()
+    _reject_if(f"{one.place}: {sentence}" for sentence in sentences)
     return new
 
 
@@ -172,14 +80,35 @@ def _malformed_annotations(node: Node) -> Iterator[str]:
 
 def _unknown_field(new: Resource, path: str) -> str:
     known = [field.alias or name for name, field in type(new).SPEC.model_fields.items()]
-    near = get_close_matches(path.rpartition(".")[2], known, n=1)
-    return f"there is no field {path}" + (f"; did you mean {near[0]}?" if near else "")
+    within, _, key = path.rpartition(".")
+    return next(contents.unknown_keys([key], known, f"{within}."), f"there is no field {path}")
 
 
-def applied(items: Sequence[Manifest], state: ClusterState) -> list[Write]:
-    """Return the writes that make each object what was written; none for an object that is so already."""
-    steps = [step for step in _results(items, lambda one: _step(one, state)) if step]
-    _reject_if(_cluster_problems(steps, state))
+def decided(batch: FileContents, state: ClusterState, decide: Decision) -> list[Write]:
+    """Return the writes that are decided on. Raises RejectedError, with the mistakes in the files first."""
+    try:
+        steps = decide(batch.manifests, state)
+    except RejectedError as error:
+        raise RejectedError((*batch.mistakes, *error.sentences)) from None
+    _reject_if(batch.mistakes)
+    return steps
+
+
+def applied(items: Sequence[Manifest], state: ClusterState, objections: Iterable[str] = ()) -> list[Write]:
+    """Return the writes that make each object what was written; none for an object that is so already.
+
+    Raises RejectedError: with `objections` first, then what is wrong with the objects, then between them.
+    """
+    sentences = list(objections)
+    steps: list[Create | Update] = []
+    for one in items:
+        try:
+            step = _step(one, state)
+        except RejectedError as error:
+            sentences += error.sentences
+        else:
+            steps += [step] if step else []
+    _reject_if((*sentences, *_cluster_problems(steps, state)))
     return list(steps)
 
 
@@ -188,22 +117,44 @@ def _step(one: Manifest, state: ClusterState) -> Create | Update | None:
     new = resource(one, old)
     if old is None:
         return Create(new)
-    return None if new.to_json() == old.to_json() else Update(new)
+    if new.with_metadata(resource_version=old.revision).to_json() == old.to_json():
+        return None
+    if new.revision != old.revision:
+        raise RejectedError(
+            [
+                f"{one.place}: {one.key} was changed since this copy was read, at revision {new.revision}; it is at"
+                f" {old.revision} now: read it again, or leave metadata.resourceVersion out to overwrite what is there"
+            ]
+        )
+    return Update(new)
 
 
 def created(items: Sequence[Manifest], state: ClusterState, *, skip_existing: bool = False) -> list[Write]:
     """Return the writes that create objects. Raises RejectedError: one of them exists."""
     present = [one for one in items if one.key in state.existing]
-    if not skip_existing:
-        _reject_if(f"{one.place}: {one.key} exists already; use apply or replace to change it" for one in present)
-    return applied([one for one in items if one not in present], state)
+    new = [one for one in items if one.key not in state.existing]
+    objections = (f"{one.place}: {one.key} exists already; use apply or replace to change it" for one in present)
+    return applied(new, state, () if skip_existing else objections)
 
 
 def replaced(items: Sequence[Manifest], state: ClusterState) -> list[Write]:
     """Return the writes that change objects. Raises RejectedError: one of them does not exist."""
     absent = (one for one in items if one.key not in state.existing)
-    _reject_if(f"{one.place}: {one.key} does not exist; use apply or create to make it" for one in absent)
-    return applied(items, state)
+    return applied(
+        items, state, (f"{one.place}: {one.key} does not exist; use apply or create to make it" for one in absent)
+    )
+
+
+def not_taken(items: Iterable[Manifest], state: ClusterState, steps: Iterable[Write]) -> list[str]:
+    """Return a sentence for each document that says what only the datastore and the agents say."""
+    written = {(type(step.resource), step.resource.namespace, step.resource.name): step.resource for step in steps}
+    sentences = []
+    for one in items:
+        old = state.existing.get(one.key)
+        new = written.get((one.key.model, one.key.namespace, one.key.name), old)
+        if new is not None and (fields := contents.not_taken(one, new, old)):
+            sentences.append(f"{one.key}: {', '.join(fields)}: the datastore or an agent sets this; it stays as it is")
+    return sentences
 
 
 def _cluster_problems(steps: Sequence[Create | Update], state: ClusterState) -> Iterator[str]:
@@ -251,7 +202,9 @@ def shared_addresses(nodes: Iterable[Node]) -> Iterator[str]:
 
 def edited(key: ObjectKey, changed: Mapping[str, Any], state: ClusterState) -> list[Write]:
     """Return the write of a resource whose view was edited. Raises RejectedError: it is another object now."""
-    [one] = manifests_in([Document("after this change", dict(changed))], key.namespace)
+    batch = manifests_in([Document("after this change", dict(changed))])
+    _reject_if(batch.mistakes)
+    [one] = batch.manifests
     _reject_if([f"{key}: its kind, name and namespace can't change"] if one.key != key else ())
     return applied([one], state)
 
@@ -298,18 +251,6 @@ def result(verb: str, keys: Sequence[ObjectKey]) -> str:
     kinds = {key.noun.kind for key in keys}
     named = f" '{kinds.pop()}'" if len(kinds) == 1 else ""
     return f"Successfully {verb} {len(keys)}{named} resource(s)\n"
-
-
-def _results(items: Iterable[S], work: Callable[[S], T]) -> list[T]:
-    """Return the work's results. Raises RejectedError with the sentences of all items that were rejected."""
-    results, sentences = [], list[str]()
-    for item in items:
-        try:
-            results.append(work(item))
-        except RejectedError as error:
-            sentences += error.sentences
-    _reject_if(sentences)
-    return results
 
 
 def _reject_if(sentences: Iterable[str]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from functools import partial
 from typing import Annotated
@@ -15,15 +16,25 @@ from datastore.merge_patch import merged
 from datastore.record import Resource
 from felixctl.completion import complete_kinds, complete_names
 from felixctl.connection import reading, writing
-from felixctl.errors import MISUSED, CommandError
+from felixctl.errors import MISUSED, CommandError, bounded
 from felixctl.ipam.local_agent import sign_of_life
 from felixctl.options import DEFAULT_RUN_DIR, RunDir, Url
 from felixctl.resources import patches, plan
-from felixctl.resources.apply import Decision, carry_out, change, preview, remove
-from felixctl.resources.arguments import Files, Kind, Name, Namespace, Recursive, SkipEmpty, noun_named
+from felixctl.resources.apply import carry_out, change, preview, remove
+from felixctl.resources.arguments import (
+    Files,
+    Kind,
+    Name,
+    Namespace,
+    Recursive,
+    SkipEmpty,
+    SkipUnsupported,
+    noun_named,
+)
 from felixctl.resources.documents import MalformedDocumentError, yaml_value
-from felixctl.resources.files import read_manifests
-from felixctl.resources.plan import ObjectKey
+from felixctl.resources.files import read_manifests, skipped
+from felixctl.resources.manifests import FileContents, ObjectKey, key_of
+from felixctl.resources.plan import Decision
 from felixctl.resources.view import Json
 from felixctl.terminal import show, warn
 from net.printable import one_line
@@ -38,25 +49,27 @@ def apply(
     skip_empty: SkipEmpty = False,
     namespace: Namespace = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, and print what would be written.")] = False,
+    skip_unsupported: SkipUnsupported = False,
     url: Url = DEFAULT_URL,
 ) -> None:
     """Make resources as a file describes them: new ones are created, others changed.
 
     Everything is checked first: if one resource is wrong, all mistakes are reported and [b]nothing[/b] is written. A
     resource with a [b]resourceVersion[/b] is written only if it has not been changed since. What is written and not
-    obeyed is reported, too, and is no error.
+    obeyed is reported, too, and is no error, and so is what a file does not decide, such as [b]status[/b].
 
     [dim]$[/dim] felixctl apply -f pools.yaml --dry-run
     [dim]$[/dim] felixctl apply -f pools.yaml
     [dim]$[/dim] felixctl get bgppeers -o yaml | sed s/65001/65002/ | felixctl apply -f -
     """
+    batch = read_manifests(files, recursive, namespace, skip_unsupported=skip_unsupported, skip_empty=skip_empty)
     if dry_run:
-        items = read_manifests(files, recursive, namespace, skip_empty)
-        steps = reading(url, lambda store: preview(store, items, plan.applied))
-        show(plan.would_do(steps, len(items)))
-        _show_notices([step.resource for step in steps])
+        with _mistakes_of(batch):
+            planned = reading(url, lambda store: preview(store, batch, plan.applied))
+        show(plan.would_do(planned.steps, len(batch.manifests)))
+        _show_notices([step.resource for step in planned.steps], planned.not_taken)
     else:
-        _write_files("applied", files, recursive, skip_empty, namespace, url, plan.applied)
+        _write("applied", batch, url, plan.applied)
 
 
 @app.command()
@@ -66,14 +79,15 @@ def create(
     skip_empty: SkipEmpty = False,
     namespace: Namespace = None,
     skip_exists: Annotated[bool, typer.Option("--skip-exists", help="Leave existing resources as they are.")] = False,
+    skip_unsupported: SkipUnsupported = False,
     url: Url = DEFAULT_URL,
 ) -> None:
     """Create resources from a file; it is an error if one exists already.
 
     [dim]$[/dim] felixctl create -f peer.yaml
     """
-    decide = partial(plan.created, skip_existing=skip_exists)
-    _write_files("created", files, recursive, skip_empty, namespace, url, decide)
+    batch = read_manifests(files, recursive, namespace, skip_unsupported=skip_unsupported, skip_empty=skip_empty)
+    _write("created", batch, url, partial(plan.created, skip_existing=skip_exists))
 
 
 @app.command()
@@ -82,13 +96,15 @@ def replace(
     recursive: Recursive = False,
     skip_empty: SkipEmpty = False,
     namespace: Namespace = None,
+    skip_unsupported: SkipUnsupported = False,
     url: Url = DEFAULT_URL,
 ) -> None:
     """Change existing resources as a file describes them; it is an error if one does not exist.
 
     [dim]$[/dim] felixctl replace -f peer.yaml
     """
-    _write_files("replaced", files, recursive, skip_empty, namespace, url, plan.replaced)
+    batch = read_manifests(files, recursive, namespace, skip_unsupported=skip_unsupported, skip_empty=skip_empty)
+    _write("replaced", batch, url, plan.replaced)
 
 
 @app.command()
@@ -105,6 +121,7 @@ def delete(
     skip_missing: Annotated[
         bool, typer.Option("-s", "--skip-not-exists", help="What does not exist is no error.")
     ] = False,
+    skip_unsupported: SkipUnsupported = False,
     force: Annotated[
         bool, typer.Option("--force", help="Even a pool whose addresses are in use, or a node that is alive.")
     ] = False,
@@ -129,9 +146,13 @@ def delete(
     if bool(kind) == bool(files) or bool(kind) != bool(names):
         raise CommandError("delete what? Give a kind and names, or -f FILE (see felixctl delete --help)", MISUSED)
     if kind:
-        keys = [plan.key_of(noun_named(kind), name, namespace) for name in names or ()]
+        keys = [key_of(noun_named(kind), name, namespace) for name in names or ()]
     else:
-        keys = [one.key for one in read_manifests(files, recursive, namespace, skip_empty)]
+        batch = read_manifests(files, recursive, namespace, skip_unsupported=skip_unsupported, skip_empty=skip_empty)
+        keys = [one.key for one in batch.manifests]
+        warn(skipped(batch))
+        if batch.mistakes:
+            raise CommandError((*batch.mistakes, "nothing was deleted"))
     if release and not any(key.model is Node for key in keys):
         raise CommandError("delete: --release is for nodes", MISUSED)
     alive = partial(sign_of_life, run_dir=run_dir)
@@ -169,7 +190,7 @@ def patch(
     [dim]$[/dim] felixctl patch ippool default-ipv4-ippool -p '{"spec": {"natOutgoing": false}}'
     [dim]$[/dim] felixctl patch node n1 -t json -p '\\[{"op": "remove", "path": "/spec/bgp/asNumber"}]'
     """
-    key = plan.key_of(noun_named(kind), name, namespace)
+    key = key_of(noun_named(kind), name, namespace)
     try:
         parsed = yaml_value(patch)
     except MalformedDocumentError as error:
@@ -201,7 +222,7 @@ def label(
     [dim]$[/dim] felixctl label node n1 rack=a route-reflector=true
     [dim]$[/dim] felixctl label node n1 rack --remove
     """
-    key = plan.key_of(noun_named(kind), name, namespace)
+    key = key_of(noun_named(kind), name, namespace)
     values = {word.partition("=")[0]: None if remove else word.partition("=")[2] for word in labels}
     if not remove and (bare := [word for word in labels if "=" not in word]):
         raise CommandError(f"label {key}: {', '.join(bare)} has no value; write KEY=VALUE, or --remove", MISUSED)
@@ -209,19 +230,22 @@ def label(
     show(f"Successfully {'removed' if remove else 'set'} label(s) of 1 '{key.noun.kind}' resource\n")
 
 
-def _write_files(
-    verb: str,
-    files: Sequence[str] | None,
-    recursive: bool,
-    skip_empty: bool,
-    namespace: str | None,
-    url: str,
-    decide: Decision,
-) -> None:
-    items = read_manifests(files, recursive, namespace, skip_empty)
-    written = writing(url, lambda store: carry_out(store, items, decide))
-    show(plan.result(verb, [one.key for one in items]))
-    _show_notices(written)
+def _write(verb: str, batch: FileContents, url: str, decide: Decision) -> None:
+    with _mistakes_of(batch):
+        done = writing(url, lambda store: carry_out(store, batch, decide))
+    show(plan.result(verb, [one.key for one in batch.manifests]))
+    _show_notices(done.written, done.not_taken)
+
+
+@contextmanager
+def _mistakes_of(batch: FileContents) -> Iterator[None]:
+    """Name what was left out of the files; their mistakes are told even if the datastore cannot be reached."""
+    warn(skipped(batch))
+    try:
+        yield
+    except CommandError as error:
+        untold = [mistake for mistake in batch.mistakes if mistake not in error.sentences]
+        raise CommandError((*untold, *error.sentences), error.status) from None
 
 
 def _edit(url: str, key: ObjectKey, edit: Callable[[Json], Json]) -> list[Resource]:
@@ -230,8 +254,9 @@ def _edit(url: str, key: ObjectKey, edit: Callable[[Json], Json]) -> list[Resour
     return writing(url, lambda store: change(store, key, edit))
 
 
-def _show_notices(written: Sequence[Resource]) -> None:
+def _show_notices(written: Sequence[Resource], not_taken: Sequence[str] = ()) -> None:
     """Print what of the written resources is not obeyed. That is no error: the command ends with 0."""
     from felixctl.resources import notices  # imported late: the rules of every kind come with it
 
-    warn(notices.as_lines(written))
+    told = "".join(f"notice: {one_line(sentence)}\n" for sentence in bounded(not_taken))
+    warn(told + notices.as_lines(written))

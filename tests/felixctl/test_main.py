@@ -75,3 +75,8 @@ def test_what_is_run_in_a_lab_keeps_its_words() -> None:
     assert understood(["why", "--allow-version-mismatch", "--", "a", "--allow-version-mismatch"]) == [
         "why", "--", "a", "--allow-version-mismatch",
     ]  # fmt: skip
+
+
+def test_an_argument_of_bytes_that_are_no_text_is_misuse(felixctl: Felixctl) -> None:
+    ended = felixctl("get", "bgppeer", b"\xff".decode(errors="surrogateescape"))
+    assert (ended.status, "'\\udcff' is not UTF-8 text" in ended.err) == (2, True)

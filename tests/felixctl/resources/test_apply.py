@@ -17,6 +17,7 @@ from felixctl.errors import CommandError
 from felixctl.resources import apply, plan
 from felixctl.resources.documents import read
 from felixctl.resources.kinds import noun
+from felixctl.resources.manifests import key_of, manifests_in
 from ipam.allocator import Allocator
 from ipam.errors import ClaimConflict
 
@@ -61,7 +62,7 @@ async def names(store: Store) -> list[str]:
 
 async def test_a_change_that_lost_a_race_is_planned_again(store: Store) -> None:
     await store.create(IPPool.make("a", cidr="10.1.0.0/16"))
-    key = plan.key_of(noun("pool"), "a", None)
+    key = key_of(noun("pool"), "a", None)
     losing = FailingStore(store, *(Conflict("another writer was faster") for _ in range(apply.ATTEMPTS - 1)))
     await apply.change(losing, key, lambda seen: merged(seen, {"spec": {"disabled": True}}))
     assert (await store.get(IPPool, "a")).spec.disabled
@@ -70,23 +71,23 @@ async def test_a_change_that_lost_a_race_is_planned_again(store: Store) -> None:
 async def test_a_change_that_loses_every_race_fails_and_writes_nothing(store: Store) -> None:
     losing = FailingStore(store, *(Conflict("another writer was faster") for _ in range(apply.ATTEMPTS)))
     with pytest.raises(Conflict):
-        await apply.carry_out(losing, plan.manifests_in(read(POOLS, "f").documents), plan.applied)
+        await apply.carry_out(losing, manifests_in(read(POOLS, "f").documents), plan.applied)
     assert await names(store) == []
 
 
 async def test_a_store_that_writes_one_by_one_says_how_many_were_written(store: Store) -> None:
     failing = FailingStore(store, None, Unavailable("the store is away"), atomic=False)
     with pytest.raises(CommandError, match="the store is away; 1 of 2 were written before"):
-        await apply.carry_out(failing, plan.manifests_in(read(POOLS, "f").documents), plan.applied)
+        await apply.carry_out(failing, manifests_in(read(POOLS, "f").documents), plan.applied)
     assert await names(store) == ["a"]
-    await apply.carry_out(failing, plan.manifests_in(read(POOLS, "f").documents), plan.applied)
+    await apply.carry_out(failing, manifests_in(read(POOLS, "f").documents), plan.applied)
     assert await names(store) == ["a", "b"]
 
 
 async def test_a_store_that_fails_as_a_whole_has_written_nothing(store: Store) -> None:
     failing = FailingStore(store, Unavailable("the store is away"))
     with pytest.raises(Unavailable):
-        await apply.carry_out(failing, plan.manifests_in(read(POOLS, "f").documents), plan.applied)
+        await apply.carry_out(failing, manifests_in(read(POOLS, "f").documents), plan.applied)
     assert await names(store) == []
 
 
@@ -100,5 +101,5 @@ async def test_a_pool_whose_blocks_cannot_be_released_is_left_disabled_and_named
     monkeypatch.setattr(Allocator, "release_pool", refuse)
     await store.create(IPPool.make("a", cidr="10.1.0.0/16"))
     with pytest.raises(CommandError, match='claiming it; IPPool "a" is left disabled, delete it again'):
-        await apply.remove(store, [plan.key_of(noun("pool"), "a", None)], skip_missing=False, force=False)
+        await apply.remove(store, [key_of(noun("pool"), "a", None)], skip_missing=False, force=False)
     assert (await store.get(IPPool, "a")).spec.disabled

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from datastore.kinds.bgp import BGPPeer
 from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool
 from datastore.merge_patch import merged
@@ -16,7 +17,8 @@ from felixctl.errors import RejectedError
 from felixctl.resources import plan, view
 from felixctl.resources.documents import Document
 from felixctl.resources.kinds import NOUNS, noun
-from felixctl.resources.plan import ClusterState, Manifest
+from felixctl.resources.manifests import Manifest, key_of, manifests_in
+from felixctl.resources.plan import ClusterState
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.sampled_from(["10.0.0.0/8", "all()", "a"]),
@@ -48,7 +50,7 @@ def test_whatever_is_written_is_applied_or_rejected_in_sentences(
 ) -> None:
     body = {"apiVersion": version, "kind": kind, "metadata": {**metadata, "name": "x"}, "spec": spec}
     try:
-        [step] = plan.applied(plan.manifests_in([Document("f, line 1", body)]), ClusterState({}))
+        [step] = plan.decided(manifests_in([Document("f, line 1", body)]), ClusterState({}), plan.applied)
     except RejectedError as rejected:
         assert all(sentence.startswith("f, line 1: ") for sentence in rejected.sentences)
     else:
@@ -56,22 +58,22 @@ def test_whatever_is_written_is_applied_or_rejected_in_sentences(
         assert view.of(step.resource)["kind"] == kind
 
 
-def manifests_in(kind: str, name: str, **spec: Any) -> Manifest:
+def manifest(kind: str, name: str, **spec: Any) -> Manifest:
     body = {"apiVersion": view.SHOWN, "kind": kind, "metadata": {"name": name}, "spec": spec}
-    [one] = plan.manifests_in([Document("f", body)])
+    [one] = manifests_in([Document("f", body)]).manifests
     return one
 
 
 def test_an_old_overlap_does_not_forbid_another_change() -> None:
     old = [IPPool.make("a", cidr="10.0.0.0/16"), IPPool.make("b", cidr="10.0.0.0/24")]
-    one = manifests_in("IPPool", "c", cidr="10.1.0.0/16")
+    one = manifest("IPPool", "c", cidr="10.1.0.0/16")
     assert plan.applied([one], ClusterState({}, pools=old))
 
 
 def test_a_pool_a_node_or_a_service_range_that_makes_two_overlap_is_refused_whoever_comes_last() -> None:
-    pool = manifests_in("IPPool", "p", cidr="192.0.2.0/24")
-    node = manifests_in("Node", "n1", bgp={"ipv4Address": "192.0.2.1/24"})
-    services = manifests_in("BGPConfiguration", "default", serviceClusterIPs=[{"cidr": "192.0.2.0/25"}])
+    pool = manifest("IPPool", "p", cidr="192.0.2.0/24")
+    node = manifest("Node", "n1", bgp={"ipv4Address": "192.0.2.1/24"})
+    services = manifest("BGPConfiguration", "default", serviceClusterIPs=[{"cidr": "192.0.2.0/25"}])
     stored = {
         one.key.noun.kind: [step.resource for step in plan.applied([one], ClusterState({}))]
         for one in (pool, node, services)
@@ -97,7 +99,7 @@ def test_a_pool_that_overlaps_already_can_be_changed_and_a_disabled_one_not_enab
         (outside, {"disabled": False}, True),
         (outside, {"natOutgoing": True, "disabled": True}, False),
     ):
-        one = manifests_in("IPPool", pool.name, cidr=pool.spec.cidr, **change)
+        one = manifest("IPPool", pool.name, cidr=pool.spec.cidr, **change)
         state = ClusterState({one.key: pool}, pools=[old, disabled, outside], nodes=[node])
         if refused:
             with pytest.raises(RejectedError, match=r"overlaps 240\.0\.0\.0/4"):
@@ -108,24 +110,22 @@ def test_a_pool_that_overlaps_already_can_be_changed_and_a_disabled_one_not_enab
 
 def test_the_network_of_a_pool_cannot_change() -> None:
     a = IPPool.make("a", cidr="10.0.0.0/16")
-    one = manifests_in("IPPool", "a", cidr="10.1.0.0/16")
+    one = manifest("IPPool", "a", cidr="10.1.0.0/16")
     with pytest.raises(RejectedError, match="cidr can't change"):
         plan.applied([one], ClusterState({one.key: a}, pools=[a]))
 
 
 def test_a_new_object_has_a_name_that_kubernetes_takes_and_an_old_one_is_left_alone() -> None:
-    one = manifests_in("IPPool", "a_b", cidr="10.0.0.0/16")
+    one = manifest("IPPool", "a_b", cidr="10.0.0.0/16")
     with pytest.raises(RejectedError, match=r'IPPool "a_b": metadata\.name "a_b" is no name'):
         plan.applied([one], ClusterState({}))
     old = IPPool.make("a_b", cidr="10.0.0.0/16")
-    assert plan.applied(
-        [manifests_in("IPPool", "a_b", cidr="10.0.0.0/16", natOutgoing=True)], ClusterState({one.key: old})
-    )
+    assert plan.applied([manifest("IPPool", "a_b", cidr="10.0.0.0/16", natOutgoing=True)], ClusterState({one.key: old}))
 
 
 def test_an_object_that_is_as_written_needs_no_write() -> None:
     pool = IPPool.make("a", cidr="10.0.0.0/16")
-    one = manifests_in("IPPool", "a", cidr="10.0.0.0/16")
+    one = manifest("IPPool", "a", cidr="10.0.0.0/16")
     assert plan.applied([one], ClusterState({one.key: pool}, pools=[pool])) == []
 
 
@@ -139,7 +139,7 @@ def test_an_update_keeps_what_the_store_assigned() -> None:
             "status": {"conditions": []},
         }
     )
-    one = manifests_in("IPPool", "a", cidr="10.0.0.0/16", natOutgoing=True)
+    one = manifest("IPPool", "a", cidr="10.0.0.0/16", natOutgoing=True)
     [step] = plan.applied([one], ClusterState({one.key: pool}, pools=[pool]))
     assert isinstance(step, Update)
     assert step.resource.to_json() == pool.to_json() | {"spec": {"cidr": "10.0.0.0/16", "natOutgoing": True}}
@@ -161,7 +161,7 @@ def test_a_nodes_kubernetes_side_is_left_alone() -> None:
     )
     seen = view.of(node)
     changed = merged(seen, {"spec": {"bgp": {"asNumber": 65001}}, "metadata": {"labels": {"rack": "a"}}})
-    key = plan.key_of(noun("node"), "n1", None)
+    key = key_of(noun("node"), "n1", None)
     [step] = plan.edited(key, changed, ClusterState({key: node}, nodes=[node]))
     record = step.resource.to_json()
     assert (record["spec"], record["status"]) == (node.to_json()["spec"], node.to_json()["status"])
@@ -179,7 +179,7 @@ def test_a_nodes_kubernetes_side_is_left_alone() -> None:
 @given(st.dictionaries(st.sampled_from(["metadata", "spec", "kind", "apiVersion"]), mappings | json_values))
 def test_whatever_a_patch_makes_of_a_resource_is_applied_or_rejected(patch: dict[str, Any]) -> None:
     pool = IPPool.make("a", cidr="10.0.0.0/16")
-    key = plan.key_of(noun("pool"), "a", None)
+    key = key_of(noun("pool"), "a", None)
     changed = merged(view.of(pool), patch)
     try:
         steps = plan.edited(key, changed, ClusterState({key: pool}, pools=[pool]))
@@ -191,7 +191,63 @@ def test_whatever_a_patch_makes_of_a_resource_is_applied_or_rejected(patch: dict
 
 def test_a_patch_cannot_rename() -> None:
     pool = IPPool.make("a", cidr="10.0.0.0/16")
-    key = plan.key_of(noun("pool"), "a", None)
+    key = key_of(noun("pool"), "a", None)
     renamed = merged(view.of(pool), {"metadata": {"name": "b"}})
     with pytest.raises(RejectedError, match="can't change"):
         plan.edited(key, renamed, ClusterState({key: pool}, pools=[pool]))
+
+
+def test_the_mistakes_of_files_of_objects_and_between_objects_are_told_at_once() -> None:
+    a = IPPool.make("a", cidr="10.0.0.0/16")
+    documents = [
+        Document(f"line {number}", {"apiVersion": view.SHOWN, **body})
+        for number, body in enumerate(
+            (
+                {"kind": "Profile", "metadata": {"name": "p"}},
+                {"kind": "BGPPeer", "metadata": {"name": "p", "labels": {"rack": 1}}, "spec": {"peerIP": "x", "ip": 1}},
+                {"kind": "IPPool", "metadata": {"name": "b"}, "spec": {"cidr": "10.0.0.0/24"}},
+                {"kind": "IPPool", "metadata": {"name": "c"}, "spec": {"cidr": "10.1.0.0/16"}, "specs": {}},
+            )
+        )
+    ]
+    with pytest.raises(RejectedError) as rejected:
+        plan.decided(manifests_in(documents), ClusterState({}, pools=[a]), plan.applied)
+    told = "\n".join(rejected.value.sentences)
+    for part in ("'Profile' of Calico", "metadata.labels.rack is 1", '"x" is not an IP address', "field specs"):
+        assert part in told
+    assert 'IPPool "b": cidr 10.0.0.0/24 overlaps 10.0.0.0/16 of IPPool "a"' in told
+
+
+def test_a_copy_that_is_stale_is_refused_unless_nothing_is_to_be_done() -> None:
+    pool = IPPool.make("a", cidr="10.0.0.0/16").with_metadata(resource_version="7")
+
+    def decided(revision: str | None, **spec: Any) -> list[Any]:
+        body = view.of(pool)
+        body = {**body, "spec": {**body["spec"], **spec}}
+        body["metadata"] = {**body["metadata"], "resourceVersion": revision}
+        [one] = manifests_in([Document("f", body)]).manifests
+        return plan.applied([one], ClusterState({one.key: pool}, pools=[pool]))
+
+    with pytest.raises(RejectedError, match="read, at revision 6; it is at 7 now: read it again, or leave"):
+        decided("6", disabled=True)
+    assert decided("6") == []
+    assert len(decided("7", disabled=True)) == 1
+    assert len(decided(None, disabled=True)) == 1
+
+
+def test_a_time_that_no_session_can_have_is_refused_where_it_is_new() -> None:
+    one = manifest("BGPPeer", "p", peerIP="192.0.2.9", asNumber=64600, keepaliveTime="6h5m")
+    with pytest.raises(RejectedError, match="keepaliveTime 6h5m is not between 1s and 21845s"):
+        plan.applied([one], ClusterState({}))
+    old = BGPPeer.make("p", peerIP="192.0.2.9", asNumber=64601, keepaliveTime="6h5m")
+    assert len(plan.applied([one], ClusterState({one.key: old}))) == 1, "one that is stored may be changed otherwise"
+
+
+def test_what_exists_is_an_objection_beside_what_is_wrong() -> None:
+    pool = IPPool.make("a", cidr="10.0.0.0/16")
+    one, wrong = manifest("IPPool", "a", cidr="10.0.0.0/16"), manifest("IPPool", "b", cidr="pods")
+    with pytest.raises(RejectedError, match=r'"a" exists already.*"pods" is not a CIDR'):
+        plan.created([one, wrong], ClusterState({one.key: pool}))
+    with pytest.raises(RejectedError, match=r'"b" does not exist.*"pods" is not a CIDR'):
+        plan.replaced([one, wrong], ClusterState({one.key: pool}))
+    assert plan.created([one], ClusterState({one.key: pool}), skip_existing=True) == []

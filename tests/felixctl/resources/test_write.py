@@ -196,3 +196,58 @@ def test_the_command_takes_both_kinds_of_patch(felixctl: Felixctl) -> None:
     assert felixctl(*patch, "-p", "{").status == 2
     ended = felixctl(*patch, "-t", "json", "-p", '[{"op": "remove", "path": "/spec/nothing"}]')
     assert (ended.status, "nothing was written" in ended.err) == (1, True)
+
+
+PROFILE = "apiVersion: projectcalico.org/v3\nkind: Profile\nmetadata: {name: kns.web}\n"
+AFFINITY = "apiVersion: projectcalico.org/v3\nkind: BlockAffinity\nmetadata: {name: n}\n"
+STAGED = "apiVersion: projectcalico.org/v3\nkind: StagedNetworkPolicy\nmetadata: {name: p}\n"
+
+
+@pytest.mark.parametrize("verb", ["apply", "create"])
+def test_kinds_that_are_not_supported_are_left_out_if_wished_and_named(felixctl: Felixctl, verb: str) -> None:
+    text = "---\n".join((PROFILE, PEER, AFFINITY, STAGED))
+    refused = felixctl(verb, "-f", "-", stdin=text + "---" + pool("a", "10.0.0.0/28"))
+    assert refused.err.count("--skip-unsupported leaves it out") == 3
+    assert "smaller than one block" in refused.err, "the mistakes of the others are told with them"
+    ended = felixctl(verb, "-f", "-", "--skip-unsupported", stdin=text)
+    assert (ended.status, ended.out.endswith("1 'BGPPeer' resource(s)\n")) == (0, True)
+    assert [line.split(": ")[0] for line in ended.err.splitlines()] == ["skipped"] * 3
+    deleted = felixctl("delete", "-f", "-", "--skip-unsupported", stdin=text)
+    assert deleted.out == "Successfully deleted 1 'BGPPeer' resource(s)\n"
+
+
+def test_files_without_a_resource_are_no_error_if_wished(felixctl: Felixctl) -> None:
+    assert felixctl("apply", "-f", "-", stdin="# nothing").status == 1
+    ended = felixctl("apply", "-f", "-", "--skip-empty", stdin="# nothing")
+    assert (ended.status, ended.out) == (0, "Successfully applied 0 resource(s)\n")
+
+
+def test_a_dry_run_tells_the_conflict_that_apply_would(felixctl: Felixctl) -> None:
+    felixctl("apply", "-f", "-", stdin=PEER)
+    copy = felixctl("get", "bgppeer", "tor-1", "-o", "yaml").out
+    felixctl("patch", "bgppeer", "tor-1", "-p", '{"spec": {"asNumber": 65002}}')
+    told = felixctl("apply", "--dry-run", "-f", "-", stdin=copy)
+    assert (told.status, "was changed since this copy was read" in told.err, told.out) == (1, True, "")
+    assert felixctl("apply", "-f", "-", stdin=copy).err == told.err
+    without = "\n".join(line for line in copy.splitlines() if "resourceVersion" not in line)
+    assert felixctl("apply", "-f", "-", stdin=without).status == 0
+
+
+def test_mistakes_in_files_are_told_though_there_is_no_datastore(felixctl: Felixctl) -> None:
+    ended = felixctl("apply", "--dry-run", "-f", "-", stdin=PROFILE)
+    assert "'Profile' of Calico is not supported" in ended.err
+    assert "there is no such file" in ended.err
+
+
+def test_what_a_file_does_not_decide_is_a_notice(felixctl: Felixctl) -> None:
+    ended = felixctl("apply", "-f", "-", stdin=PEER.replace("name: tor-1", "name: tor-1\n  uid: u") + "status: {a: 1}")
+    assert ended.status == 0
+    assert 'notice: BGPPeer "tor-1": metadata.uid, status: the datastore or an agent sets this' in ended.err
+
+
+def test_a_keepalive_time_that_no_session_can_have_is_refused(felixctl: Felixctl) -> None:
+    ended = felixctl("apply", "-f", "-", stdin=PEER + "  keepaliveTime: 6h5m\n")
+    assert (ended.status, "three of them are the hold time" in ended.err) == (1, True)
+    felixctl("apply", "-f", "-", stdin=PEER)
+    patch = felixctl("patch", "bgppeer", "tor-1", "-p", '{"spec": {"keepaliveTime": "10h"}}')
+    assert (patch.status, "keepaliveTime 10h is not between 1s and 21845s" in patch.err) == (1, True)

@@ -1,0 +1,58 @@
+"""Values that no BGP session can have: each is named, and the record that has it is read all the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from datastore.kinds.bgp import BGPConfiguration, BGPPeer
+from datastore.kinds.bgp_limits import beyond_limits
+from datastore.kinds.node import Node
+from datastore.kinds.pools import IPPool
+
+
+@pytest.mark.parametrize(
+    ("spec", "clause"),
+    [
+        ({"keepaliveTime": "6h5m"}, "spec.keepaliveTime 6h5m is not between 1s and 21845s"),
+        ({"keepaliveTime": "21846s"}, "is not between 1s and 21845s: three of them are the hold time"),
+        ({"keepaliveTime": "10h"}, "keepaliveTime 10h"),
+        ({"keepaliveTime": "0s"}, "keepaliveTime 0s"),
+        ({"keepaliveTime": "-1s"}, "keepaliveTime -1s"),
+        ({"maxRestartTime": "4096s"}, "spec.maxRestartTime 4096s is not between 1s and 4095s"),
+        ({"maxRestartTime": "500ms"}, "maxRestartTime 500ms"),
+        ({"asNumber": 23456}, "spec.asNumber 23456 stands for others"),
+        ({"asNumber": "0.23456"}, "spec.asNumber 23456 stands for others"),
+        ({"localASNumber": 23456}, "spec.localASNumber 23456 stands for others"),
+        ({"peerIP": "0.0.0.0"}, "spec.peerIP 0.0.0.0 is not the address of one machine"),
+        ({"peerIP": "[ff02::1]:179"}, "spec.peerIP ff02::1 is not the address of one machine"),
+        ({"peerIP": "255.255.255.255"}, "is not the address of one machine"),
+    ],
+)
+def test_what_no_session_can_have_is_named(spec: dict[str, Any], clause: str) -> None:
+    [sentence] = beyond_limits(BGPPeer.make("p", **spec))
+    assert sentence.startswith('BGPPeer "p": ')
+    assert clause in sentence
+
+
+def test_the_limits_of_the_mesh_and_of_nodes_are_the_same() -> None:
+    mesh = BGPConfiguration.make("default", asNumber=23456, nodeMeshMaxRestartTime="2h")
+    assert len(list(beyond_limits(mesh))) == 2
+    node = Node.make("n1").with_data(IPv4Address="0.0.0.0/24", IPv6Address="ff02::1/64", ASNumber="23456")
+    assert len(list(beyond_limits(node))) == 3
+
+
+@pytest.mark.parametrize(
+    "sound",
+    [
+        BGPPeer.make("p", peerIP="192.0.2.9:1179", asNumber=64512, keepaliveTime="21845s", maxRestartTime="4095s"),
+        BGPPeer.make("p", peerIP="169.254.0.1", localASNumber=1, keepaliveTime="1s", maxRestartTime="1s"),
+        BGPPeer.make("p"),
+        BGPConfiguration.make("default"),
+        Node.make("n1").with_data(IPv4Address="192.0.2.1/24", IPv6Address="fe80::1/64"),
+        IPPool.make("a", cidr="10.0.0.0/16"),
+    ],
+)
+def test_what_a_session_can_have_is_not(sound: BGPPeer) -> None:
+    assert list(beyond_limits(sound)) == []
