@@ -11,8 +11,9 @@ from datastore.errors import BadRecord, Invalid
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kube.pods import endpoint_of, read_pod
 from datastore.kube.shallow import members
+from datastore.kube.uids import mirrored
 from datastore.names import workload_endpoint_name
-from datastore.record import Resource
+from datastore.record import CRD, Resource
 from datastore.store import Interest, Unreadable
 from datastore.watch import Key, key_for, key_of
 
@@ -74,6 +75,8 @@ def read_record(kind: type[R], raw: bytes | msgspec.Raw) -> R:
         for name in _SERVERS_NOTES:
             record["metadata"].pop(name, None)
         record = {"apiVersion": kind.API_VERSION, "kind": kind.KIND, **record}  # in a list, core objects have neither
+        if record["apiVersion"] == CRD and isinstance(uid := record["metadata"].get("uid"), str):
+            record["metadata"]["uid"] = mirrored(uid)
     try:
         return kind.read(record)
     except Invalid as error:

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from datastore.kinds.ipam import IPAMConfig
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
-from datastore.record import Resource
+from datastore.record import V3, Resource
 from datastore.store import Interest
 
 Query = Mapping[str, str]
@@ -18,6 +19,15 @@ _CORE: Mapping[type[Resource], str] = {Node: "nodes", WorkloadEndpoint: "pods"}
 """Kinds that Calico has no resource for: they are read from objects of Kubernetes' own."""
 _NODE_FIELDS: Mapping[type[Resource], str] = {Node: "metadata.name", WorkloadEndpoint: "spec.nodeName"}
 """What selects the objects of a node, where the API server can."""
+
+
+_OTHER_IN_V3: Mapping[type[Resource], tuple[str, str]] = {IPAMConfig: ("IPAMConfiguration", "ipamconfigurations")}
+"""Kind and plural of what has another name where the v3 API is served itself."""
+
+
+def kind_name(kind: type[Resource], group_version: str) -> str:
+    """Return the `kind` that a record of this group and version says."""
+    return _OTHER_IN_V3[kind][0] if group_version == V3 and kind in _OTHER_IN_V3 else kind.KIND
 
 
 def is_custom(kind: type[Resource]) -> bool:
@@ -32,7 +42,8 @@ def collection(kind: type[Resource], group_version: str, namespace: str | None =
     """
     root = f"/apis/{group_version}" if is_custom(kind) else f"/api/{CORE}"
     within = f"/namespaces/{quote(namespace, safe='')}" if namespace and kind.NAMESPACED else ""
-    return f"{root}{within}/{_CORE.get(kind, kind.PLURAL)}"
+    plural = _OTHER_IN_V3[kind][1] if group_version == V3 and kind in _OTHER_IN_V3 else kind.PLURAL
+    return f"{root}{within}/{_CORE.get(kind, plural)}"
 
 
 def item(kind: type[Resource], group_version: str, name: str, namespace: str | None = None) -> str:

@@ -19,8 +19,9 @@ from datastore.kube.client import MERGE_PATCH, ApiClient
 from datastore.kube.nodes import changed_annotations
 from datastore.kube.objects import Interests, by_kind, entry, read_record
 from datastore.kube.page import PAGE_SIZE, read_page
-from datastore.kube.paths import CORE, collection, item, selectors, with_query
+from datastore.kube.paths import CORE, collection, item, kind_name, selectors, with_query
 from datastore.kube.pod_endpoints import PodEndpoints
+from datastore.kube.uids import mirrored
 from datastore.kube.watch_stream import WatchStream
 from datastore.merge_patch import merged
 from datastore.record import CRD, V3, Resource
@@ -215,13 +216,10 @@ class KubeStore:
         return True
 
     async def _remove(self, what: str, resource: Resource) -> None:
-        preconditions = {
-            key: value
-            for key, value in (("uid", resource.metadata.uid), ("resourceVersion", resource.revision))
-            if value is not None
-        }
-        body = _encoded({"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": preconditions})
         path = item(type(resource), await self._group(), resource.name, resource.namespace)
+        stored = (("uid", self._stored_uid(resource.metadata.uid)), ("resourceVersion", resource.revision))
+        preconditions = {key: value for key, value in stored if value is not None}
+        body = _encoded({"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": preconditions})
         await self._client.request(what, "DELETE", path, body)
 
     async def _group(self) -> str:
@@ -235,10 +233,18 @@ class KubeStore:
 
     def _body(self, resource: Resource, *, fresh: bool = False) -> bytes:
         """Return the record as it is sent; fresh: without what the server alone writes."""
-        record = resource.to_json() | {"apiVersion": self._group_version, "kind": type(resource).KIND}
+        record = resource.to_json() | {
+            "apiVersion": self._group_version,
+            "kind": kind_name(type(resource), self._group_version),
+        }
         if fresh:
             record["metadata"] = {k: v for k, v in record["metadata"].items() if k not in _SERVERS_OWN}
+        elif uid := record["metadata"].get("uid"):
+            record["metadata"]["uid"] = self._stored_uid(uid)
         return _encoded(record)
+
+    def _stored_uid(self, uid: str | None) -> str | None:
+        return mirrored(uid) if uid and self._group_version == CRD else uid
 
 
 def _encoded(value: object) -> bytes:

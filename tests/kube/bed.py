@@ -60,11 +60,20 @@ class Bed:
         finally:
             await client.close()
 
-    async def put(self, kind: type[Resource], record: bytes) -> None:
-        """Create a custom resource without a namespace as it is written, whatever this version's reader says of it."""
+    async def make_namespace(self, name: str) -> None:
+        client = ApiClient(self.access)
+        record = json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}).encode()
+        try:
+            with suppress(AlreadyExists):
+                await client.request(f"create {name}", "POST", f"/api/{CORE}/namespaces", record)
+        finally:
+            await client.close()
+
+    async def put(self, kind: type[Resource], record: bytes, namespace: str | None = None) -> None:
+        """Create an object as it is written, whatever this version's reader says of it."""
         client = ApiClient(self.access)
         try:
-            await client.request(f"create {kind.KIND}", "POST", collection(kind, CRD), record)
+            await client.request(f"create {kind.KIND}", "POST", collection(kind, CRD, namespace), record)
         finally:
             await client.close()
 

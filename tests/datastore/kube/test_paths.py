@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from datastore.kinds.ipam import BlockAffinity
+from datastore.kinds.ipam import BlockAffinity, IPAMConfig
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool
-from datastore.kube.paths import collection, is_custom, item, selectors, with_query
-from datastore.record import CRD
+from datastore.kube.paths import collection, is_custom, item, kind_name, selectors, with_query
+from datastore.record import CRD, V3
 from datastore.resources import KINDS
 from datastore.store import Interest
 
@@ -25,6 +25,13 @@ def test_custom_resources_are_in_calicos_group_and_the_rest_in_the_core() -> Non
         == "/apis/crd.projectcalico.org/v1/namespaces/red/networkpolicies"
     )
     assert [kind for kind in KINDS.values() if not is_custom(kind)] == [Node, WorkloadEndpoint]
+
+
+def test_where_the_v3_api_is_served_itself_kinds_have_its_names() -> None:
+    assert collection(IPAMConfig, V3) == "/apis/projectcalico.org/v3/ipamconfigurations"
+    assert kind_name(IPAMConfig, V3) == "IPAMConfiguration"
+    assert (collection(IPPool, V3), kind_name(IPPool, V3)) == ("/apis/projectcalico.org/v3/ippools", "IPPool")
+    assert kind_name(IPAMConfig, CRD) == "IPAMConfig"
 
 
 def test_a_name_is_quoted() -> None:

@@ -1,0 +1,136 @@
+"""What a real Calico wrote, in a real API server: accepted by our definitions, used, and printed as calicoctl did."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from datastore.kinds.ipam import IPAMBlock, IPAMHandle
+from datastore.kinds.node import Node
+from datastore.kinds.pods import WorkloadEndpoint
+from datastore.resources import kind_named
+from ipam.allocator import AddressesWanted, Allocator
+from tests.felixctl.command import Felixctl
+from tests.felixctl.golden import printed, records
+from tests.kube.bed import Bed
+
+STORED = (
+    *("bgpconfigurations", "bgppeers", "blockaffinities", "clusterinformations", "ipamblocks", "ipamconfigs"),
+    *("ipamhandles", "ippools", "kubecontrollersconfigurations", "nodes"),
+)
+SERVERS_OWN = ("resourceVersion", "uid", "creationTimestamp", "generation")
+
+
+def without_the_servers_own(record: dict[str, Any]) -> dict[str, Any]:
+    metadata = {key: value for key, value in record["metadata"].items() if key not in SERVERS_OWN}
+    return {**record, "metadata": metadata}
+
+
+def pods() -> list[dict[str, Any]]:
+    """Return the pods whose endpoints calicoctl printed, as far as they say something about them."""
+    found = []
+    for endpoint in records("cli/after-add-workloadendpoints.yaml"):
+        spec, addresses = endpoint["spec"], endpoint["spec"]["ipNetworks"]
+        annotations = {
+            "cni.projectcalico.org/containerID": spec["containerID"],
+            "cni.projectcalico.org/podIP": addresses[0],
+            "cni.projectcalico.org/podIPs": ",".join(addresses),
+        }
+        labels = {k: v for k, v in endpoint["metadata"]["labels"].items() if not k.startswith("projectcalico.org/")}
+        metadata = {"name": spec["pod"], "namespace": "default", "labels": labels, "annotations": annotations}
+        pod_spec = {
+            "nodeName": spec["node"],
+            "serviceAccountName": spec["serviceAccountName"],
+            "automountServiceAccountToken": False,
+            "containers": [{"name": "c", "image": "none"}],
+        }
+        found.append({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": pod_spec})
+    return found
+
+
+async def load(bed: Bed) -> None:
+    """Put all of Calico's records into the API server, as Calico had them there."""
+    await bed.make_namespace("default")
+    for name in STORED:
+        for record in records(f"crs/{name}.yaml"):
+            kind = kind_named(record["kind"])
+            await bed.put(kind, json.dumps(without_the_servers_own(record)).encode())
+    for pod in pods():
+        await bed.put(WorkloadEndpoint, json.dumps(pod).encode(), "default")
+
+
+@pytest.fixture
+async def loaded(bed: Bed) -> Bed:
+    await load(bed)
+    return bed
+
+
+@pytest.mark.parametrize("name", [name for name in STORED if name != "nodes"])
+async def test_what_was_loaded_is_read_back_as_it_was(loaded: Bed, name: str) -> None:
+    store = loaded.open()
+    for record in records(f"crs/{name}.yaml"):
+        found = (await store.get(kind_named(record["kind"]), record["metadata"]["name"])).to_json()
+        assert without_the_servers_own(found) == without_the_servers_own(record)
+    await store.close()
+
+
+async def test_an_assignment_and_its_release_change_what_calicos_would(loaded: Bed) -> None:
+    store = loaded.open()
+    before = {block.name: block for block in (await store.list(IPAMBlock)).objects}
+    handles = (await store.list(IPAMHandle)).objects
+    allocator = Allocator(store)
+    wanted = AddressesWanted(node="node-1", handle="k8s-pod-network.golden", attributes={"node": "node-1"}, ipv4=1)
+    [address] = (await allocator.assign(wanted)).ipv4
+    [changed] = [b for b in (await store.list(IPAMBlock)).objects if b.revision != before[b.name].revision]
+    old, new = before[changed.name].to_json()["spec"], changed.to_json()["spec"]
+    assert {key for key in new if new[key] != old.get(key)} == {
+        *("allocations", "attributes", "sequenceNumber", "sequenceNumberForAllocation", "unallocated"),
+    }
+    assert new["attributes"][: len(old["attributes"])] == old["attributes"]
+    assert await allocator.release_handle("k8s-pod-network.golden") == [address]
+    after = await store.get(IPAMBlock, changed.name)
+    assert after.spec.allocations == before[changed.name].spec.allocations
+    assert after.spec.attributes == before[changed.name].spec.attributes
+    assert (
+        without_the_servers_own(after.to_json())["metadata"] == without_the_servers_own(changed.to_json())["metadata"]
+    )
+    assert [handle.to_json() for handle in (await store.list(IPAMHandle)).objects] == [h.to_json() for h in handles]
+    await store.close()
+
+
+async def test_nodes_are_read_as_calico_has_them(loaded: Bed) -> None:
+    store = loaded.open()
+    nodes = (await store.list(Node)).objects
+    assert [str(node.ipv4) for node in nodes] == ["192.0.2.1/24", "192.0.2.2/24", "192.0.2.3/24"]
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    ("command", "path"),
+    [
+        ("get nodes", "cli/after-add-nodes.txt"),
+        ("get nodes -o wide", "cli/after-add-nodes-wide.txt"),
+        ("get workloadendpoints", "cli/after-add-workloadendpoints.txt"),
+        ("get workloadendpoints -o wide", "cli/after-add-workloadendpoints-wide.txt"),
+        ("get ippools -o wide", "cli/table-ippools-wide.txt"),
+        ("get bgppeers", "cli/table-bgppeers.txt"),
+        ("get bgpconfig", "cli/table-bgpconfig.txt"),
+        ("get clusterinfo", "cli/table-clusterinfo.txt"),
+        ("ipam show", "ipam/show.txt"),
+        ("ipam show --show-blocks", "ipam/show-blocks.txt"),
+        ("ipam show --ip=10.65.84.128", "ipam/show-ip.txt"),
+        ("ipam check", "ipam/check.txt"),
+        ("ipam check --show-all-ips", "ipam/check-all-ips.txt"),
+    ],
+)
+def test_felixctl_prints_what_calicoctl_printed(
+    started_bed: Bed, command: str, path: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asyncio.run(started_bed.empty())
+    asyncio.run(load(started_bed))
+    monkeypatch.setenv("KUBECONFIG", str(started_bed.control_plane.kubeconfig))
+    felixctl = Felixctl("kubernetes://", monkeypatch, capsys)
+    assert felixctl(*command.split()).out.split() == printed(path).split()
