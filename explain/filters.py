@@ -47,12 +47,10 @@ def _filtered(leg: Leg, trace: NodeTrace, found: Filtered) -> Iterator[Step]:
 
 def _let_pass(leg: Leg, hit: FilterHit, traffic: FilteredTraffic) -> str:
     if traffic is FilteredTraffic.TUNNEL:
-        return hit.accept(nft="meta l4proto 4", iptables="-p 4")
+        return hit.accept("meta l4proto 4", iptables="-p 4")
     source, destination = _network(leg, leg.start.address), _network(leg, leg.goal.address)
     family = "ip6" if leg.goal.version == 6 else "ip"
-    return hit.accept(
-        nft=f"{family} saddr {source} {family} daddr {destination}", iptables=f"-s {source} -d {destination}"
-    )
+    return hit.accept(f"{family} saddr {source} {family} daddr {destination}", iptables=f"-s {source} -d {destination}")
 
 
 def _network(leg: Leg, address: str) -> str:
@@ -78,9 +76,9 @@ def cut_off_session(leg: Leg, trace: NodeTrace, peer: str) -> Step | None:
         hit = one.outcome.dropped
         if one.traffic is not FilteredTraffic.BGP or one.destination != peer or hit is None:
             continue
-        text = f"a packet filter drops BGP (port 179) with {peer}: {hit}"
+        text = f"a packet filter drops BGP (port {one.port}) with {peer}: {hit}"
         effect = "the session ends when its hold time is over, cannot come up again, and what was learned over it goes"
-        repair = Command(trace.node, hit.accept(nft="tcp dport 179", iptables="-p tcp --dport 179"))
+        repair = Command(trace.node, hit.accept_port(one.port))
         inspect = Command(trace.node, hit.shown_by)
         return leg.step(trace.node, "session", StepState.BROKEN, text, effect, inspect, repair)
     return None

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from explain.device import device_faults
 from explain.facts import Leg
 from explain.mtu import OVERHEAD, narrowed, too_narrow, too_wide
-from explain.step import Step, StepState
+from explain.session import refused_by
+from explain.step import Command, Step, StepState
 from felix_py.status_model import DeviceFacts, NodeTrace
 
 
@@ -38,6 +39,10 @@ def link(leg: Leg, trace: NodeTrace, onward: Onward, size: int) -> Iterator[Step
     if not onward.node:
         where = f"beyond {onward.gateway}"
         yield leg.step(where, "outside", StepState.UNSEEN, "the packet leaves the cluster here")
+        for clause in refused_by(trace):
+            text = f"{clause}; one of them may lead to {leg.goal.address}"
+            inspect = Command(here, "felixctl node status")
+            yield leg.step(here, "session", StepState.DOUBTFUL, text, inspect=inspect)
         return
     there = leg.facts.traces.get(onward.node)
     port = _port(leg, there, onward.gateway) if there else None

@@ -67,9 +67,7 @@ def not_learned(leg: Leg, trace: NodeTrace, effect: str) -> Step:
         if not records.mesh:
             text += ": the mesh is off (nodeToNodeMeshEnabled), and no BGPPeer names it"
             inspect = Command("", "felixctl get bgpconfiguration,bgppeer -o wide")
-        for peer in trace.peers:
-            if refused := _refused(peer):
-                text += f"; {node} has refused {refused} routes of {peer.address}{_reasons(peer)}"
+        text += "".join(f"; {clause}" for clause in refused_by(trace))
     elif session.is_held_back:
         text = f"the BGP session with {goal} ({session.address}) is held back: {session.info}"
         effect = f"{network} is not learned, so {effect}"
@@ -107,6 +105,13 @@ def _not_announced(leg: Leg, trace: NodeTrace, session: SessionStatus, network: 
     rejected = f"; it has refused {refused} routes of this peer{_reasons(session)}" if refused else ""
     text = f"{network} was not learned from {goal}, though the session with {session.address} is up{rejected}"
     return leg.step(trace.node, "session", StepState.BROKEN, text, effect, Command(trace.node, inspect))
+
+
+def refused_by(trace: NodeTrace) -> Iterator[str]:
+    """Yield what a node has refused of each peer, and why."""
+    for peer in trace.peers:
+        if refused := _refused(peer):
+            yield f"{trace.node} has refused {refused} routes of {peer.address}{_reasons(peer)}"
 
 
 def _refused(session: SessionStatus) -> int:

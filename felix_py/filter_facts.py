@@ -102,7 +102,7 @@ def filtered_sessions(filters: PacketFilters, sessions: Iterable[CalledSession])
             doubts = [*(replace(hit, sure=False) for hit in hits), *(doubt for call in calls for doubt in call.doubts)]
             outcome = FilterOutcome(doubts=tuple(dict.fromkeys(doubts)))
         if outcome != FilterOutcome():
-            yield Filtered(unpack(session.own), unpack(session.peer), FilteredTraffic.BGP, outcome)
+            yield Filtered(unpack(session.own), unpack(session.peer), FilteredTraffic.BGP, outcome, session.port)
 
 
 def _call(filters: PacketFilters, session: CalledSession, *, by_us: bool) -> FilterOutcome:

@@ -10,13 +10,20 @@ from collections.abc import Iterable, Iterator
 from felix_py.status_model import Filtered, FilteredTraffic
 
 
-def warnings(found: Iterable[Filtered], first_configuration: str, folder: object, installed: str) -> tuple[str, ...]:
+def warnings(
+    found: Iterable[Filtered], not_forwarding: Iterable[str], first_configuration: str, folder: object, installed: str
+) -> tuple[str, ...]:
     """Return the sentences, each once.
 
+    not_forwarding: the sysctls of forwarding that are off, though there are pods of their family.
     first_configuration: another network's file that sorts before ours, "" = there is none; folder: where it is;
     installed: our file.
     """
-    return tuple(dict.fromkeys([*_filters(found), *_overtaken(first_configuration, folder, installed)]))
+    off = (
+        f"this host forwards no packets of pods: {name} is 0; to turn it on: sysctl -w {name}=1"
+        for name in not_forwarding
+    )
+    return tuple(dict.fromkeys([*_filters(found), *off, *_overtaken(first_configuration, folder, installed)]))
 
 
 def _filters(found: Iterable[Filtered]) -> Iterator[str]:
@@ -25,8 +32,8 @@ def _filters(found: Iterable[Filtered]) -> Iterator[str]:
         if hit is None:
             continue
         if one.traffic is FilteredTraffic.BGP:
-            accept = hit.accept(nft="tcp dport 179", iptables="-p tcp --dport 179")
-            yield f"a packet filter drops BGP (port 179) with {one.destination}: {hit}; to accept it: {accept}"
+            accept = hit.accept_port(one.port)
+            yield f"a packet filter drops BGP (port {one.port}) with {one.destination}: {hit}; to accept it: {accept}"
         else:
             yield f"a packet filter drops packets of pods that this node forwards: {hit}; `{hit.shown_by}` shows it"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from bgp.speaker import Speaker
@@ -22,6 +22,7 @@ from felix_py.host_warnings import warnings
 from felix_py.kernel_facts import packet_filters
 from felix_py.rib import Source
 from felix_py.status_model import Filtered
+from kernel.sysctl import read_sysctls
 from net.packet_filter import PacketFilters
 from net.prefix import pack
 
@@ -30,6 +31,10 @@ log = logging.getLogger("felix.host")
 SECONDS = 15.0
 LEAST_REST = 100  # times what a look took: filters of thousands of rules take their time to read
 
+FORWARDING = {4: "net/ipv4/ip_forward", 16: "net/ipv6/conf/all/forwarding"}
+"""By the bytes of an address."""
+
+ReadSysctls = Callable[[Iterable[str]], Mapping[str, str]]
 ReadFilters = Callable[[Mapping[int, str]], PacketFilters]
 
 
@@ -37,9 +42,15 @@ class HostWatch:
     """conf_dir: where the container runtime looks for configurations; None: that is not watched over."""
 
     def __init__(
-        self, agent: Agent, conf_dir: Path | None, read: ReadFilters = packet_filters, seconds: float = SECONDS
+        self,
+        agent: Agent,
+        conf_dir: Path | None,
+        read: ReadFilters = packet_filters,
+        seconds: float = SECONDS,
+        sysctls: ReadSysctls = read_sysctls,
     ) -> None:
         self._agent, self._conf_dir, self._read, self._seconds = agent, conf_dir, read, seconds
+        self._read_sysctls = sysctls
         self._unread: tuple[str, ...] = ()
 
     async def run(self) -> None:
@@ -58,7 +69,10 @@ class HostWatch:
             log.warning("look at this host's packet filters: %s; what they drop is not known", sentence)
         self._unread = filters.unread
         first = comes_first(self._conf_dir) if self._conf_dir else None
-        found = warnings(self._filtered(filters), first or "", self._conf_dir, CONFLIST)
+        pods = list(self._pods())
+        off = [name for name, value in self._switches(len(address) for address, _ in pods).items() if value == "0"]
+        filtered = self._filtered(filters, pods)
+        found = warnings(filtered, off, first or "", self._conf_dir, CONFLIST)
         for sentence in found:
             if sentence not in progress.warnings:
                 log.warning("%s", sentence)
@@ -67,10 +81,15 @@ class HostWatch:
                 log.info("over: %s", sentence)
         progress.warnings = found
 
-    def _filtered(self, filters: PacketFilters) -> Iterator[Filtered]:
-        for pod in self._pods():
+    def _filtered(self, filters: PacketFilters, pods: Iterable[tuple[bytes, str]]) -> Iterator[Filtered]:
+        for pod in pods:
             yield from filtered_forwarding(filters, pod, self._elsewhere(len(pod[0])))
         yield from filtered_sessions(filters, called_sessions(self._agent.peering.client.speaker))
+
+    def _switches(self, sizes: Iterable[int]) -> Mapping[str, str]:
+        """Return the sysctls of forwarding, for families by the bytes of their addresses."""
+        read = self._read_sysctls([FORWARDING[size] for size in sizes])
+        return {path.replace("/", "."): value for path, value in read.items()}
 
     def _pods(self) -> Iterator[tuple[bytes, str]]:
         """Yield for each family an address that a pod of this node has or would have, and its device."""

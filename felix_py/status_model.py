@@ -309,12 +309,16 @@ class FilteredTraffic(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Filtered:
-    """Packets that this node's packet filters drop, or may drop. For BGP, the two are this node and a peer."""
+    """Packets that this node's packet filters drop, or may drop. For BGP, the two are this node and a peer.
+
+    port: the one that BGP's caller dials.
+    """
 
     source: str
     destination: str
     traffic: FilteredTraffic
     outcome: FilterOutcome
+    port: int = 179
 
 
 @dataclass(frozen=True, slots=True)

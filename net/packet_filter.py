@@ -260,14 +260,20 @@ class FilterHit:
         chain = self.within or self.chain
         return f"nft list chain {self.table} {chain}" if self.tool == NFT else f"{self.tool} -t {self.table} -S {chain}"
 
-    def accept(self, *, nft: str, iptables: str) -> str:
+    def accept(self, *nft: str, iptables: str) -> str:
         """Return the command by which the attached chain accepts packets before anything drops them.
 
-        The packets are given in the words of both tools.
+        The packets are given in the words of both tools; several of nft's make several rules.
         """
-        if self.tool == NFT:
-            return f"nft insert rule {self.table} {self.chain} {nft} accept"
-        return f"{self.tool} -t {self.table} -I {self.chain} {iptables} -j ACCEPT"
+        if self.tool != NFT:
+            return f"{self.tool} -t {self.table} -I {self.chain} {iptables} -j ACCEPT"
+        rules = "; ".join(f"insert rule {self.table} {self.chain} {packets} accept" for packets in nft)
+        return f"nft '{rules}'" if len(nft) > 1 else f"nft {rules}"
+
+    def accept_port(self, port: int) -> str:
+        """Return the command that accepts TCP to and from a port."""
+        match = f"-p tcp -m multiport --ports {port}"
+        return self.accept(f"tcp dport {port}", f"tcp sport {port}", iptables=match)
 
     def __str__(self) -> str:
         within = f", from there in chain {self.within}" if self.within else ""

@@ -52,3 +52,12 @@ def test_a_packet_arrives_by_the_device_with_the_gateways_address_or_by_the_tunn
     assert arrival_device(leg, replace(TO_N2, gateway="192.0.2.254")) == "eth0", "the one with the node's address"
     assert arrival_device(leg, replace(TO_N2, device=DeviceFacts("tunl0", kind="ipip"))) == "tunl0"
     assert arrival_device(leg, replace(TO_N2, node="n3")) == ""
+
+
+def test_where_a_packet_leaves_the_cluster_refused_routes_are_named_as_a_doubt() -> None:
+    cluster = TwoNodes()
+    refusing = replace(cluster.n1.peers[0], refused={"inside a pool": 2})
+    trace = replace(cluster.n1, peers=(refusing,))
+    _, step = link(cluster.leg(), trace, Onward(ETH0, "192.0.2.254", ""), 1500)
+    assert step.state is StepState.DOUBTFUL
+    assert step.text.startswith("n1 has refused 2 routes of 192.0.2.2 (inside a pool); one of them may lead to")

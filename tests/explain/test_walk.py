@@ -65,3 +65,10 @@ def test_a_packet_for_a_node_itself_needs_no_forwarding() -> None:
     cluster.n1 = with_route(cluster.n1, "192.0.2.2", route("192.0.2.0/24", "eth0", protocol=2), ())
     cluster.n2 = with_route(cluster.n2, "192.0.2.2", route("192.0.2.2", "lo", kind="local"), ())
     assert all(step.state is StepState.OK for step in walk(cluster.leg(goal="n2")))
+
+
+def test_the_device_that_receives_is_looked_at_where_the_node_before_is_out_of_sight() -> None:
+    cluster = TwoNodes(unseen=("n1",)).device_of_n2("eth0", carrier=False)
+    assert ("n2", "link") in about([step for step in walk(cluster.leg()) if step.state is StepState.BROKEN])
+    shut = TwoNodes(unseen=("n1",)).device_of_n2("eth0", forwarding={"4": False})
+    assert shut.first()[:2] == ("n2", "forwarding")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,10 @@ NO_FILTERS = PacketFilters()
 LOCAL = LocalNode(64512, pack("192.0.2.1"))
 
 
+def forwards(paths: Iterable[str]) -> Mapping[str, str]:
+    return dict.fromkeys(paths, "1")
+
+
 @dataclass
 class FakeFilters:
     """The packet filters of a host, which others change."""
@@ -41,7 +45,7 @@ async def test_a_filter_that_drops_pods_packets_is_logged_once_and_when_it_is_ov
     caplog.set_level(logging.INFO, "felix.host")
     filters = FakeFilters(DROPPING)
     async with running(tmp_path) as found:
-        watch = HostWatch(found.agent, None, filters)
+        watch = HostWatch(found.agent, None, filters, sysctls=forwards)
         await watch.look()
         await watch.look()
         assert len(found.agent.progress.warnings) == 1
@@ -63,14 +67,23 @@ async def test_the_pods_own_device_and_the_one_towards_a_learned_block_are_asked
     conditions = tuple(Condition(looked_at, ((name, name),)) for looked_at, name in devices)
     chain = Chain("nft", "ip f", "forward", (Rule(conditions, Action.DROP),), Hook.FORWARD)
     async with running(tmp_path) as found:
-        await HostWatch(found.agent, None, FakeFilters(PacketFilters((chain,)))).look()
+        await HostWatch(found.agent, None, FakeFilters(PacketFilters((chain,))), sysctls=forwards).look()
         assert len(found.agent.progress.warnings) == 1
+
+
+async def test_forwarding_that_was_turned_off_is_said_for_families_that_pods_have(tmp_path: Any) -> None:
+    async with running(tmp_path) as found:
+        await HostWatch(found.agent, None, FakeFilters(), sysctls=lambda paths: dict.fromkeys(paths, "0")).look()
+        assert found.agent.progress.warnings == (
+            "this host forwards no packets of pods: net.ipv4.ip_forward is 0; to turn it on:"
+            " sysctl -w net.ipv4.ip_forward=1",
+        )
 
 
 async def test_filters_that_cannot_be_read_are_said_once(tmp_path: Any, caplog: pytest.LogCaptureFixture) -> None:
     filters = FakeFilters(PacketFilters(unread=("read nftables: operation not permitted (EPERM)",)))
     async with running(tmp_path) as found:
-        watch = HostWatch(found.agent, None, filters)
+        watch = HostWatch(found.agent, None, filters, sysctls=forwards)
         await watch.look()
         await watch.look()
     assert caplog.text.count("what they drop is not known") == 1
@@ -81,7 +94,7 @@ async def test_a_configuration_that_comes_first_is_seen_whenever_it_appears(tmp_
     folder.mkdir()
     (folder / CONFLIST).write_text("{}")
     async with running(tmp_path) as found:
-        watching = asyncio.create_task(HostWatch(found.agent, folder, FakeFilters(), seconds=0.001).run())
+        watching = asyncio.create_task(HostWatch(found.agent, folder, FakeFilters(), 0.001, forwards).run())
         (folder / "05-bridge.conflist").write_text("{}")
         await until(lambda: "05-bridge.conflist" in "".join(found.agent.progress.warnings))
         (folder / "05-bridge.conflist").unlink()

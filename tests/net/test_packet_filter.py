@@ -165,7 +165,10 @@ def test_conditions_are_written_as_nftables_writes_them() -> None:
 def test_a_hit_names_the_commands_that_show_the_chain_and_let_packets_pass() -> None:
     hit = FilterHit("nft", "ip f", "forward", within="own")
     assert hit.shown_by == "nft list chain ip f own"
-    assert hit.accept(nft="tcp dport 179", iptables="") == "nft insert rule ip f forward tcp dport 179 accept"
+    assert hit.accept("tcp dport 179", iptables="") == "nft insert rule ip f forward tcp dport 179 accept"
     legacy = FilterHit("iptables-legacy", "raw", "PREROUTING")
+    assert legacy.accept_port(179).endswith("-p tcp -m multiport --ports 179 -j ACCEPT")
+    both = "nft 'insert rule ip f forward tcp dport 179 accept; insert rule ip f forward tcp sport 179 accept'"
+    assert hit.accept_port(179) == both
     assert legacy.shown_by == "iptables-legacy -t raw -S PREROUTING"
-    assert legacy.accept(nft="", iptables="-p 4") == "iptables-legacy -t raw -I PREROUTING -p 4 -j ACCEPT"
+    assert legacy.accept(iptables="-p 4") == "iptables-legacy -t raw -I PREROUTING -p 4 -j ACCEPT"

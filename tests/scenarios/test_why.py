@@ -349,3 +349,18 @@ def test_an_unknown_name_is_the_broken_step_and_a_pod_to_itself_is_refused(lab: 
     unknown = why(lab, other="unknown")
     assert (unknown.status, *unknown.broken[:2]) == (1, "unknown", "endpoint")
     assert why(lab, other="n1-1").status == 2
+
+
+def test_a_strict_check_of_the_way_back_is_named(lab: Lab) -> None:
+    """What n1-1 sends comes in by eth0, and n2 would answer by another device."""
+    network = lab.routes("n2", "proto", "81").split()[0]
+    change = (
+        "ip link add aside type veth peer name far; ip link set aside up; ip link set far up;"
+        " ip addr add 198.51.100.1/24 dev aside; sysctl -qw net.ipv4.conf.eth0.rp_filter=1;"
+        f" ip route add {network} via 198.51.100.2 dev aside"
+    )
+    with changed(lab, "n2", change, "ip link del aside; sysctl -qw net.ipv4.conf.eth0.rp_filter=0"):
+        where, about, cause = why(lab).broken
+        assert (where, about) == ("n2", "reverse path")
+        assert "the way back to" in cause and "leads by aside" in cause
+        assert not reaches(lab)
