@@ -26,12 +26,7 @@ class LostEndpoint(NamedTuple):
 
 
 def lost_endpoints(records: IpamRecords) -> Iterator[LostEndpoint]:
-    """Yield the endpoints of nodes that were removed, and those whose device is gone.
-
-    There are none while a record can't be read: it may be their node.
-    """
-    if records.unreadable:
-        return
+    """Yield the endpoints of nodes that were removed, and those whose device is gone."""
     for endpoint in records.endpoints:
         if endpoint.spec.node not in records.node_names:
             yield LostEndpoint(endpoint, f"its node {endpoint.spec.node} was removed")

@@ -16,7 +16,15 @@ from datastore.kinds.pools import overlap
 from felixctl.ipam import lost_endpoints
 from felixctl.ipam.records import IpamRecords, attributes_text, workload_title
 from ipam.block import Allocation, allocations, faults
-from ipam.names import WINDOWS_HANDLE, affine_host, affinity_labels, affinity_name, handle_name, written_handle
+from ipam.names import (
+    WINDOWS_HANDLE,
+    affine_host,
+    affinity_labels,
+    affinity_name,
+    cidr_name,
+    handle_name,
+    written_handle,
+)
 
 
 @dataclass(frozen=True)
@@ -77,7 +85,7 @@ def problems(records: IpamRecords) -> Problems:
                 f"block {inner}: it lies in block {outer}, so both may assign one address"
                 for outer, inner in nested([block.network for block in records.blocks])
             ),
-            *records.unreadable,
+            *(record.reason for record in records.unread),
         ),
         miscounts=tuple(
             f"handle {handle.spec.handle_id} counts {_counts(handle.spec.block)}, and the blocks hold"
@@ -160,7 +168,7 @@ def unassigned(records: IpamRecords) -> dict[Address, str]:
 
 def lost_handles(records: IpamRecords) -> dict[str, Mapping[str, int]]:
     """Return the handles that blocks name and that have no record, with what they should count."""
-    names = {handle.name for handle in records.handles}
+    names = {*(handle.name for handle in records.handles), *records.unread_names(IPAMHandle)}
     return {handle: held for handle, held in records.counts.items() if handle_name(handle) not in names}
 
 
@@ -204,13 +212,16 @@ Fault = tuple[BlockAffinity | IPAMBlock, str]
 def affinity_faults(records: IpamRecords) -> Iterator[Fault]:
     """Yield what is wrong between affinities and blocks: the record that is, and a sentence."""
     blocks = {block.network: block for block in records.blocks}
+    unread, unread_blocks = records.unread_names(BlockAffinity), records.unread_names(IPAMBlock)
     claims = {(one.spec.node, one.network): one for one in records.affinities if one.spec.type == "host"}
     for (host, cidr), affinity in claims.items():
+        if cidr_name(str(cidr)) in unread_blocks:
+            continue
         if sentence := _affinity_fault(affinity, blocks.get(cidr), records):
             yield affinity, f"affinity of node {host} for {cidr}: {sentence}"
     for cidr, block in blocks.items():
         owner = affine_host(block.spec.affinity)
-        if owner and (owner, cidr) not in claims:
+        if owner and (owner, cidr) not in claims and affinity_name(owner, str(cidr)) not in unread:
             yield block, f"block {cidr}: it names node {owner}, which has no affinity for it, so no node announces it"
 
 

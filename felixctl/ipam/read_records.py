@@ -28,7 +28,7 @@ async def read_records(store: Store) -> IpamRecords:
         handles=handles.objects,
         nodes=nodes.objects,
         endpoints=endpoints.objects,
-        unreadable=[record.reason for listed in everything for record in listed.unreadable],
+        unread=[record for listed in everything for record in listed.unreadable],
     )
 
 

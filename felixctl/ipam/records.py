@@ -15,6 +15,8 @@ from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
 from datastore.kinds.node import Node, TunnelKind
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool
+from datastore.record import Resource
+from datastore.store import Unreadable
 from ipam.block import Allocation, allocations
 from ipam.leaks import Leaks, find_leaks
 from ipam.names import WINDOWS_HANDLE
@@ -32,8 +34,8 @@ class IpamRecords:
     affinities: Sequence[BlockAffinity]
     without_device: Collection[tuple[str | None, str]] = ()
     """Namespace and name of each endpoint whose device is known to be gone."""
-    unreadable: Sequence[str] = ()
-    """A sentence for each record that cannot be read, and so is absent for every reader."""
+    unread: Sequence[Unreadable] = ()
+    """The records that cannot be read, and so are absent for every reader. What they may stand for is not known."""
 
     @cached_property
     def allocations(self) -> tuple[Allocation, ...]:
@@ -69,11 +71,12 @@ class IpamRecords:
 
     @cached_property
     def node_names(self) -> frozenset[str]:
-        return frozenset(node.name for node in self.nodes)
+        """The nodes that there are, also those whose record cannot be read."""
+        return frozenset((*(node.name for node in self.nodes), *self.unread_names(Node)))
 
     @cached_property
     def leaks(self) -> Leaks:
-        return find_leaks(self.blocks, self.handles, self.endpoints, self.nodes)
+        return find_leaks(self.blocks, self.handles, self.endpoints, self.nodes, unread=self.unread)
 
     @cached_property
     def counts(self) -> Mapping[str, Mapping[str, int]]:
@@ -84,6 +87,13 @@ class IpamRecords:
                 held = found.setdefault(one.handle, {})
                 held[str(one.block)] = held.get(str(one.block), 0) + 1
         return found
+
+    def unread_of(self, *kinds: type[Resource]) -> list[str]:
+        """Return a sentence for each record of these kinds that cannot be read."""
+        return [record.reason for record in self.unread if record.kind in kinds]
+
+    def unread_names(self, kind: type[Resource]) -> frozenset[str]:
+        return frozenset(record.name for record in self.unread if record.kind is kind)
 
     @property
     def active_pools(self) -> list[IPPool]:

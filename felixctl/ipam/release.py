@@ -10,6 +10,8 @@ import typer
 
 from datastore.defaults import DEFAULT_URL
 from datastore.fields import Address
+from datastore.kinds.node import Node
+from datastore.kinds.pods import WorkloadEndpoint
 from datastore.store import Store
 from felixctl.connection import writing
 from felixctl.errors import MISUSED, CommandError
@@ -82,8 +84,8 @@ async def _release(store: Store, addresses: Sequence[Address], force: bool) -> s
 async def _in_use(store: Store) -> Mapping[Address, str]:
     """Return the addresses that pods and nodes use. Raises CommandError: a record can't be read, and may name one."""
     records = await read_records(store)
-    if records.unreadable:
-        raise CommandError((*records.unreadable, "so it is not known what is in use; nothing was released"))
+    if unread := records.unread_of(WorkloadEndpoint, Node):
+        raise CommandError((*unread, "so it is not known what is in use; nothing was released"))
     return records.in_use
 
 

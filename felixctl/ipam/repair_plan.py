@@ -21,7 +21,7 @@ from felixctl.ipam.problems import affinity_faults, lost_handles, miscounted, un
 from felixctl.ipam.records import IpamRecords
 from ipam.batch import Release
 from ipam.block import Allocation, address_of, allocations, faults, with_next_sequence
-from ipam.names import affine_host, affinity_labels, affinity_name, claim_time_ns, handle_name, pod_handle
+from ipam.names import affine_host, affinity_labels, affinity_name, cidr_name, claim_time_ns, handle_name, pod_handle
 
 USUAL_NETWORK = "k8s-pod-network"
 ENDPOINT_DELAY_SECONDS = 5 * 60
@@ -121,10 +121,12 @@ class Repair:
 def planned(records: IpamRecords, now_ns: int) -> list[Repair]:
     """Return the repairs that are safe, in the order in which they build on each other.
 
-    There are none while a record can't be read: it may be the endpoint of a pod whose address then looks unused.
+    There are none while an endpoint can't be read: the addresses that its pod uses look unused. Any other record that
+    can't be read holds up only what depends on it.
     """
-    if records.unreadable:
+    if records.unread_of(WorkloadEndpoint):
         return []
+    blocks_are_known = not records.unread_of(IPAMBlock)
     rest = without_lost(records)
     lost = list(lost_endpoints(records))
     leaked = list(_releasable(rest, now_ns, {address for one in lost for address in one.endpoint.addresses}))
@@ -134,8 +136,8 @@ def planned(records: IpamRecords, now_ns: int) -> list[Repair]:
         *_of_blocks(rest),
         *map(_release, leaked),
         *_of_affinities(rest, freed),
-        *_of_unassigned(rest),
-        *_of_handles(rest),
+        *(_of_unassigned(rest) if blocks_are_known else ()),
+        *(_of_handles(rest) if blocks_are_known else ()),
     ]
 
 
@@ -155,13 +157,15 @@ def of_node(node: str, records: IpamRecords) -> list[Repair]:
     leaked = [one for one in rest.leaks.addresses if one.address in mine]
     freed = {one.address for one in leaked}
     blocks = {block.network: block for block in records.blocks}
+    unread = records.unread_names(IPAMBlock)
     return [
         *map(_deletion, held.endpoints),
         *map(_release, leaked),
         *(
             Repair(f"release block {cidr} of node {node}", ReleaseBlock(node, cidr))
             for cidr in held.blocks
-            if (block := blocks.get(cidr)) is None or _will_be_empty(block, freed)
+            if cidr_name(str(cidr)) not in unread
+            and ((block := blocks.get(cidr)) is None or _will_be_empty(block, freed))
         ),
     ]
 

@@ -14,6 +14,7 @@ from datastore.errors import Conflict, DatastoreError
 from datastore.kinds.bgp import BGPConfiguration
 from datastore.kinds.ipam import IPAMBlock
 from datastore.kinds.node import Node
+from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool
 from datastore.record import Resource
 from datastore.store import Delete, Store, Write
@@ -140,7 +141,7 @@ async def _reject_living(store: Store, nodes: Sequence[Node], sign_of_life: Sign
 async def _give_back(store: Store, node: str, *, everything: bool) -> tuple[list[str], list[str]]:
     """Release the empty blocks of a node that was removed, or everything it holds; return what was done and what stays.
 
-    Where a record can't be read nothing but empty blocks is touched: it may be of a pod that uses an address.
+    Where an endpoint can't be read nothing but empty blocks is touched: it may be of a pod that uses an address.
     """
     from felixctl.ipam.lost_endpoints import Holdings
     from felixctl.ipam.read_records import read_records
@@ -149,14 +150,15 @@ async def _give_back(store: Store, node: str, *, everything: bool) -> tuple[list
 
     records = await read_records(store)
     steps = of_node(node, records)
-    if not everything or records.unreadable:
+    unread = records.unread_of(WorkloadEndpoint)
+    if not everything or unread:
         empty = {block.network for block in records.blocks if is_empty(block)}
         steps = [step for step in steps if isinstance(step.action, ReleaseBlock) and step.action.cidr in empty]
     done = await repair(store, steps)
     left = str(Holdings(node, await read_records(store)))
     said = [one.sentence for one in done if everything or one.refusal]
-    if everything and records.unreadable:
-        said += (*records.unreadable, "so it is not known what is in use, and only empty blocks are released")
+    if everything and unread:
+        said += (*unread, "so it is not known what is in use, and only empty blocks are released")
     advice = "felixctl ipam check says what keeps them, and --fix frees them if the node is gone for good"
     return said, [f"node {node} holds {left}; {advice}"] if left else []
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from datastore.kinds.node import Node
+from datastore.store import Unreadable
 from felixctl.ipam import lost_endpoints
 from felixctl.ipam.lost_endpoints import Holdings
 from tests.felixctl.ipam.cluster import CLUSTER, DB, DB_HANDLE
@@ -25,8 +27,9 @@ def test_an_endpoint_of_a_removed_node_and_one_without_a_device_are_lost_with_wh
     assert DB not in [one.name for one in lost_endpoints.without_lost(detached).endpoints]
 
 
-def test_while_a_record_cannot_be_read_none_is_known_to_be_lost() -> None:
-    unread = replace(CLUSTER, nodes=[], unreadable=["Node node-3: spec"])
+def test_a_node_whose_record_cannot_be_read_was_not_removed() -> None:
+    nodes = [node for node in CLUSTER.nodes if node.name != "node-3"]
+    unread = replace(CLUSTER, nodes=nodes, unread=[Unreadable(Node, "node-3", None, 'Node "node-3": spec')])
     assert list(lost_endpoints.lost_endpoints(unread)) == []
 
 
