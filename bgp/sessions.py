@@ -30,6 +30,8 @@ RESTART_SECONDS = 120
 
 _NO_LOCAL_ADDRESS = NotObeyed("this node has no address of that family", "it makes no such session")
 _OVERRIDDEN = NotObeyed("an earlier BGPPeer configures a session with the same address", "that one applies")
+_OWN_ADDRESS = NotObeyed("it is this node's own address, and no other node has the peering", "no session is made")
+_NO_SUCH_NODE = NotObeyed("no node has labels that match", "no session is made until one has")
 _NO_REMOTE_SIDE = NotObeyed("neither peerIP nor peerSelector is set", "no session is made")
 
 
@@ -217,12 +219,16 @@ def _without_session(own: Node | None, inputs: PeeringInputs, peers: Iterable[BG
         if own is None or peer.spec.local_workload_selector or not peer.starts_at(own.name, own.labels):
             continue
         if peer.address is not None:
+            others = (node for node in inputs.nodes if node.name != own.name)
             if str(peer.address) in addresses(own).values():
-                continue  # a peering of the other nodes with this one
-            if family_of_version(peer.address.version) not in addresses(own):
+                if not any(peer.starts_at(node.name, node.labels) for node in others):
+                    yield notice_of(peer, "spec.peerIP", _OWN_ADDRESS)
+            elif family_of_version(peer.address.version) not in addresses(own):
                 yield notice_of(peer, "spec.peerIP", _NO_LOCAL_ADDRESS)
         elif not peer.spec.peer_selector:
             yield notice_of(peer, "", _NO_REMOTE_SIDE)
+        elif not any(peer.leads_to(node.labels) for node in inputs.nodes):
+            yield notice_of(peer, "spec.peerSelector", _NO_SUCH_NODE)
 
 
 def _mesh(own: Node, inputs: PeeringInputs) -> Iterator[Neighbour]:

@@ -142,6 +142,19 @@ def test_a_peer_from_which_no_session_can_follow_yields_a_notice() -> None:
     assert notices("n1", nodes(1), six, nowhere) == [("nowhere", ""), ("six", "spec.peerIP")]
 
 
+def test_a_peer_at_our_own_address_yields_a_notice_unless_it_is_a_peering_of_other_nodes_with_us() -> None:
+    own = BGPPeer.make("own", node="n1", peerIP="10.0.0.1", asNumber=64512)
+    everybodys = BGPPeer.make("everybodys", peerIP="10.0.0.1", asNumber=64512)
+    assert notices("n1", nodes(1, 2), own, everybodys) == [("own", "spec.peerIP")]
+    assert notices("n1", nodes(1), everybodys) == [("everybodys", "spec.peerIP")]
+
+
+def test_a_selector_that_no_node_matches_yields_a_notice() -> None:
+    unmatched = BGPPeer.make("rack", peerSelector="rack == 'z'")
+    assert notices("n1", nodes(1, 2), unmatched) == [("rack", "spec.peerSelector")]
+    assert notices("n1", nodes(1, 2), BGPPeer.make("all", peerSelector="all()")) == []
+
+
 def test_a_peer_without_an_as_number_has_that_of_the_node_there_else_the_clusters() -> None:
     cluster = [*nodes(1), node("own", "10.0.0.2", ASNumber="65100")]
     router = BGPPeer.make("router", peerIP="192.0.2.99")
