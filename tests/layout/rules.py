@@ -265,7 +265,7 @@ def no_file_bears_the_name_of_a_library(tree: Tree) -> Iterator[str]:
         yield f"{path.name}: a module beside the packages"
 
 
-_FOLDERS = "|".join((*PACKAGES, "bench", "docs", "examples", "tests"))
+_FOLDERS = "|".join((*PACKAGES, "bench", "docs", "examples", "packaging", "tests"))
 _PATH = re.compile(rf"(?<![\w/.$<-])(?:{_FOLDERS})/[\w./*-]*[\w*]/?")
 _PATH_IN_SOURCE = re.compile(rf"(?<![\w/.$<-])(?:{_FOLDERS})/[\w./*-]*\.(?:py|c|md|yaml)\b")
 _PLACEHOLDERS = re.compile(r"\b(PACKAGE|MODULE|SUB|NAME|FILE|VERB)\b|test_(MODULE|NAME)")

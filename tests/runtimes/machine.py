@@ -17,7 +17,9 @@ BOOT = Path(__file__).with_name("boot")
 SEARCH_PATH = "/opt/felix/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PATIENCE_SECONDS = 60.0
 TARGETS = "sysinit basic multi-user shutdown network network-online local-fs".split()  # noqa: SIM905
-LOGGED = "[Service]\nStandardOutput=append:/var/log/%N.log\nStandardError=inherit\n"
+UNITS = "/etc/systemd/system"
+JOURNAL = "systemd-journald.service systemd-journald.socket systemd-journald-dev-log.socket".split()  # noqa: SIM905
+ITS_SETTINGS = "[Journal]\nStorage=persistent\nReadKMsg=no\n"
 
 
 Found = TypeVar("Found")
@@ -76,8 +78,11 @@ class Machine:
         self.write("/etc/hostname", f"{name}\n")
         self.write("/etc/machine-id", hashlib.md5(f"{folder}/{name}".encode()).hexdigest() + "\n")
         for target in TARGETS:
-            self.write(f"/etc/systemd/system/{target}.target", "[Unit]\nDefaultDependencies=no\n")
-        self.write("/etc/systemd/system/service.d/log.conf", LOGGED)
+            self.write(f"{UNITS}/{target}.target", "[Unit]\nDefaultDependencies=no\n")
+        for unit in JOURNAL:
+            self.write(f"{UNITS}/{unit}", Path("/lib/systemd/system", unit).read_text())
+        self.write(f"{UNITS}/sysinit.target.d/journal.conf", f"[Unit]\nWants={' '.join(JOURNAL)}\n")
+        self.write("/etc/systemd/journald.conf", ITS_SETTINGS)
 
     def boot(self) -> None:
         name = f"{self.name}-{os.getpid()}"
@@ -144,7 +149,7 @@ class Machine:
             capture_output=True,
             text=True,
             check=False,
-            timeout=300,
+            timeout=600,
             env={**own, "PATH": SEARCH_PATH, **(environment or {})},
         )
 
@@ -162,8 +167,7 @@ class Machine:
         return self.run("sh", "-ec", script, online=online)
 
     def log(self, unit: str) -> str:
-        place = self.path(f"/var/log/{unit}.log")
-        return place.read_text() if place.exists() else ""
+        return self.run("journalctl", "--unit", unit, "--output", "cat", "--no-pager")
 
     def _first_process(self) -> int | None:
         """Return the process id of systemd, once it takes orders."""

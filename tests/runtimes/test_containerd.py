@@ -14,7 +14,7 @@ from tests.runtimes.containerd import cri_of, network_trouble, remove_containerd
 from tests.runtimes.cri import Cri, PodSandbox
 from tests.runtimes.handbook import commands
 from tests.runtimes.machine import Machine, eventually
-from tests.runtimes.troubles import agent_stopped, datastore_locked, notes, wait_until_served
+from tests.runtimes.troubles import agent_stopped, datastore_locked, notes, nothing_leaked, wait_until_served
 
 ONE, TWO = "containerd1", "containerd2"
 PROGRAMS: dict[str, Callable[[], list[Path]]] = {ONE: list, TWO: go_tools.containerd}
@@ -25,6 +25,7 @@ def runtimes(request: pytest.FixtureRequest, nodes: list[Machine]) -> Iterator[l
     yield [start_containerd(machine, PROGRAMS[request.param]()) for machine in nodes]
     for machine in nodes:
         remove_containerd(machine)
+        assert nothing_leaked(machine)
 
 
 @pytest.fixture

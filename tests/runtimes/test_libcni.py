@@ -97,7 +97,7 @@ def test_a_chain_of_reference_plugins_works_on_our_device(runtime: Libcni) -> No
     container = runtime.container(file=chain, capabilities={"bandwidth": limits})
     result = runtime.add(container)
     assert "mtu 1300" in runtime.inside(container, "ip link show eth0")
-    assert runtime.inside(container, "sysctl -n net.ipv4.conf.eth0.log_martians").strip() == "1"
+    assert runtime.inside(container, "cat /proc/sys/net/ipv4/conf/eth0/log_martians").strip() == "1"
     assert address(result) in runtime.inside(container, "ip rule show")
     assert "tbf" in runtime.machine.run("tc", "qdisc", "show", "dev", host_device(result))
     assert runtime.answers(address(result))

@@ -8,15 +8,16 @@ from tests.runtimes.handbook import commands
 from tests.runtimes.image import IMAGE
 from tests.runtimes.machine import Machine, eventually
 from tests.runtimes.podman import prepare_podman
-from tests.runtimes.troubles import agent_stopped, notes, wait_until_served
+from tests.runtimes.troubles import agent_stopped, notes, nothing_leaked, wait_until_served
 
 FIRST, SECOND = "k8s-pod-network", "storage"
 
 
 @pytest.fixture(scope="module")
-def prepared(nodes: list[Machine]) -> Machine:
+def prepared(nodes: list[Machine]) -> Iterator[Machine]:
     prepare_podman(nodes[0])
-    return nodes[0]
+    yield nodes[0]
+    assert nothing_leaked(nodes[0])
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ def show(machine: Machine, unit: str, name: str) -> str:
 
 def test_an_agent_that_is_killed_is_started_again_and_the_sidecar_stays(nodes: list[Machine]) -> None:
     agent, sidecar = (show(nodes[0], unit, "MainPID") for unit in ("felix-agent", "felix-sidecar"))
-    nodes[0].run("kill", "-KILL", agent)
+    nodes[0].sh(f"kill -KILL {agent}")
     eventually("another agent runs", lambda: show(nodes[0], "felix-agent", "MainPID") not in ("0", agent))
     wait_until_served(nodes[0])
     assert show(nodes[0], "felix-sidecar", "MainPID") == sidecar
@@ -42,9 +42,20 @@ def test_an_agent_that_is_killed_is_started_again_and_the_sidecar_stays(nodes: l
 
 def test_a_sidecar_that_is_killed_is_started_again(nodes: list[Machine]) -> None:
     sidecar = show(nodes[0], "felix-sidecar", "MainPID")
-    nodes[0].run("kill", "-KILL", sidecar)
+    nodes[0].sh(f"kill -KILL {sidecar}")
     eventually("another runs", lambda: show(nodes[0], "felix-sidecar", "MainPID") not in ("0", sidecar))
     eventually("its sessions are up", lambda: "Established" in nodes[0].run("felixctl", "node", "status"))
+
+
+def test_a_network_that_comes_first_in_the_folder_is_said(nodes: list[Machine]) -> None:
+    nodes[1].write("/etc/cni/net.d/05-other.conflist", '{"name": "other", "plugins": []}')
+    nodes[1].run("systemctl", "restart", "felix-agent")
+    wait_until_served(nodes[1])
+    assert "05-other.conflist" in nodes[1].run("felixctl", "node", "status")
+    nodes[1].path("/etc/cni/net.d/05-other.conflist").unlink()
+    nodes[1].run("systemctl", "restart", "felix-agent")
+    wait_until_served(nodes[1])
+    assert "05-other.conflist" not in nodes[1].run("felixctl", "node", "status")
 
 
 @pytest.fixture
@@ -101,7 +112,7 @@ def assert_nothing_is_left(machine: Machine) -> None:
     assert machine.run("ip", "route", "show", "proto", "80") == learned(machine) == ""
     assert "cali" not in machine.run("ip", "-brief", "link")
     assert "felix" not in machine.run("systemctl", "list-units", "--all", "--type=service")
-    assert "felix" not in machine.run("ps", "-e", "-o", "args")
+    assert "felix" not in machine.run("busybox", "ps", "-o", "args")
     folders = ("/etc", "/opt", "/run", "/var/lib")
     assert machine.run("find", *folders, "-xdev", "-name", "*felix*", "-not", "-path", "/etc/systemd/*") == ""
 

@@ -68,3 +68,9 @@ def call_plugin(machine: Machine, verb: str, stdin: bytes, **more: str) -> tuple
 def apply(machine: Machine, kind: str, name: str, **spec: object) -> None:
     resource = {"apiVersion": "projectcalico.org/v3", "kind": kind, "metadata": {"name": name}, "spec": spec}
     machine.run("felixctl", "apply", "--filename", "-", feed=json.dumps(resource))
+
+
+def nothing_leaked(machine: Machine) -> bool:
+    """Return whether the cluster has neither containers nor addresses, and its records agree."""
+    told = machine.run("felixctl", "ipam", "check")
+    return "record 0 allocations" in told and "found 0 problems" in told
