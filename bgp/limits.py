@@ -52,7 +52,8 @@ class Usage:
             return RejectReason.TOO_LONG
         if before is None and self._paths >= prefix_limit:
             return RejectReason.OVER_LIMIT
-        if now.next_hop not in self._next_hops and len(self._next_hops) >= next_hop_limit(prefix_limit):
+        given_back = before is not None and self._next_hops[before.next_hop] == 1
+        if now.next_hop not in self._next_hops and len(self._next_hops) - given_back >= next_hop_limit(prefix_limit):
             return RejectReason.TOO_MANY_NEXT_HOPS
         replaced = 0 if before is None else values_of(before)
         return RejectReason.TOO_MUCH if self._values - replaced + values > value_limit(prefix_limit) else None
@@ -93,4 +94,5 @@ def next_hop_limit(prefix_limit: int) -> int:
 
 
 def value_limit(prefix_limit: int) -> int:
-    return max(VALUES_OF_A_PATH, prefix_limit * VALUES_PER_PREFIX)
+    """At least so much that below WARN_AT there is room for any one path, else it is asked for again and again."""
+    return max(4 * VALUES_OF_A_PATH, prefix_limit * VALUES_PER_PREFIX)

@@ -200,8 +200,10 @@ class Sidecar:
                 beyond = "what is beyond is refused, and the annotation felix-py/prefix-limit of its BGPPeer sets them"
                 self._log(address, logging.WARNING, f"{address} uses {warning}; {beyond}", now)
         for peer in self.rib_in.owing_routes():
-            log.info("%s is asked for its routes again: there is room for those refused", peer.neighbour.address)
-            self.sender.ask_for_routes(peer.neighbour.address, peer.families)
+            address = peer.neighbour.address
+            room = f"{address} is asked for its routes again: there is room for those refused"
+            self._log(address, logging.INFO, room, now)
+            self.sender.ask_for_routes(address, peer.families)
 
     def _check_convergence(self, now: float) -> None:
         if not self.converged and self._peers_known and self.rib_in.converged(now):

@@ -5,9 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bgp.import_policy import RejectReason
-from bgp.limits import VALUES_OF_A_PATH, Share, Usage, next_hop_limit, value_limit, values_of
+from bgp.limits import (
+    LIFTED_BY_WITHDRAWALS,
+    VALUES_OF_A_PATH,
+    WARN_AT,
+    Share,
+    Usage,
+    next_hop_limit,
+    value_limit,
+    values_of,
+)
 from bgp.speaker import DEFAULT_PREFIX_LIMIT, AsPathSegment, Attributes, UnknownAttribute
 from net.prefix import pack
 
@@ -38,6 +49,7 @@ def test_a_next_hop_more_than_the_limit_is_refused_and_a_known_one_is_not() -> N
     assert usage.exceeded(None, through(999), 4000) is None
     assert usage.exceeded(None, through(1000), 4000) is RejectReason.TOO_MANY_NEXT_HOPS
     assert usage.exceeded(None, through(1000), 4004) is None
+    assert usage.exceeded(through(0), through(1000), 4000) is None, "the one before is given back"
     usage.replace(through(0), None)
     assert usage.exceeded(None, through(1000), 4000) is None
 
@@ -51,6 +63,23 @@ def test_a_path_that_says_too_much_is_refused_alone_and_together_with_others() -
     assert usage.exceeded(None, PLAIN, 100) is None
     assert usage.exceeded(None, replace(PLAIN, communities=((1, 1),)), 100) is RejectReason.TOO_MUCH
     assert usage.exceeded(LONG, replace(PLAIN, communities=((1, 1),)), 100) is None
+
+
+@given(
+    st.integers(1, 200),
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, VALUES_OF_A_PATH)), max_size=60),
+)
+def test_what_is_refused_leaves_a_limit_near_so_that_no_peer_is_asked_again_and_again(
+    limit: int, paths: list[tuple[int, int, int]]
+) -> None:
+    usage, held = Usage(), dict[int, Attributes]()
+    for key, hop, length in paths:
+        path = replace(through(hop), as_path=(AsPathSegment("sequence", (7,) * length),))
+        reason = usage.exceeded(held.get(key), path, limit)
+        usage.replace(held.pop(key, None), path if reason is None else None)
+        if reason is None:
+            held[key] = path
+        assert reason not in LIFTED_BY_WITHDRAWALS or any(share.part >= WARN_AT for share in usage.shares(limit))
 
 
 def test_what_is_replaced_or_withdrawn_is_given_back() -> None:
