@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,14 @@ from hypothesis import strategies as st
 
 from datastore.errors import Invalid
 from datastore.resources import KINDS, read
-from datastore.store import Changed
+from datastore.store import Changed, Gone, Unreadable
+from felix_py.agent import Agent
+from felix_py.agent_status import AgentReporter
 from felix_py.checks import Checks
 from felix_py.outputs import bring_in_line
+from felix_py.status_json import to_json
 from felix_py.topics import Topic
+from tests.datastore.odd_records import odd_texts
 from tests.felix_py.node import FakeNode, affinity, endpoint, node, pool
 
 TEXTS = st.sampled_from(
@@ -57,15 +63,47 @@ def test_no_record_makes_fold_source_output_or_check_fail(found: list[dict[str, 
     asyncio.run(_live_through(found))
 
 
-async def _live_through(found: list[dict[str, Any]]) -> None:
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(st.lists(odd_texts(), max_size=3))
+def test_no_text_of_a_record_that_calico_wrote_and_someone_changed_does_either(texts: list[str]) -> None:
+    records = []
+    for text in texts:
+        with contextlib.suppress(ValueError, RecursionError):
+            records.append(json.loads(text))
+    asyncio.run(_live_through(records))
+
+
+async def _live_through(found: list[Any]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         one = FakeNode(Path(folder), node(), pool(), affinity())
         async with one.running() as agent:
+            there = []
             for record in found:
                 try:
-                    resource = read(record)
-                except Invalid:
-                    continue
+                    there.append(read(record))
+                except Invalid as invalid:
+                    kind = KINDS.get(str(record.get("kind"))) if isinstance(record, dict) else None
+                    if kind is not None:
+                        agent.records.fold(Unreadable(kind, "odd", "default", str(invalid)))
+            for resource in there:
                 agent.records.fold(Changed(resource))
-            await bring_in_line(agent.outputs, Topic.EVERYTHING)
-            await Checks(agent, frozenset, 0).run()
+            await _look(agent)
+            for resource in there:
+                agent.records.fold(Gone(type(resource), resource.name, resource.namespace, resource))
+            await _look(agent)
+
+
+async def _look(agent: Agent) -> None:
+    """Bring everything in line, check it, and make each page."""
+    await bring_in_line(agent.outputs, Topic.EVERYTHING)
+    checks = Checks(agent, frozenset, 0)
+    await checks.run()
+
+    async def sidecar_report() -> dict[str, Any]:
+        return {}
+
+    reporter = AgentReporter(agent, sidecar_report, checks)
+    to_json(await reporter.status())
+    reporter.counts()
+    async for route in reporter.routes(None):
+        to_json(route)
