@@ -207,7 +207,8 @@ def test_an_address_without_a_pod_ends_in_the_blackhole_of_its_block(lab: Lab) -
 
 def test_a_session_that_is_down_for_a_wrong_as_is_found(lab: Lab) -> None:
     with peer(lab, asNumber=64999):
-        until(lambda: has_no_learned_route(lab), "the session has ended")
+        # What an established session brought is refused by the new AS number before the session itself ends.
+        until(lambda: session_of(lab)["state"] != "up" and has_no_learned_route(lab), "the session has ended")
         where, about, cause = why(lab).broken
         assert (where, about) == ("n1", "session")
         assert "session with n2 (192.0.2.2) is down" in cause
