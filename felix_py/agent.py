@@ -26,7 +26,7 @@ from felix_py.encap.encapsulation import pod_mtu
 from felix_py.encap.ipip import IPIP
 from felix_py.felix_configuration import log_level_for
 from felix_py.fib import Ownership
-from felix_py.files import write_text
+from felix_py.files import read_text, write_text
 from felix_py.host import Host
 from felix_py.identity import Identity
 from felix_py.losses import RecordKey
@@ -245,7 +245,12 @@ class Agent:
         self.edges.tunnel.apply(self.routing.tunnel_mtu() if self.routing.tunnel_wanted() else 0)
 
     async def _write_pod_mtu(self) -> None:
-        write_text(self.settings.mtu_file, str(self.pod_mtu()))
+        mtu, before = str(self.pod_mtu()), read_text(self.settings.mtu_file)
+        if before not in ("", mtu):
+            log.warning(
+                "new pods get MTU %s instead of %s; those that run keep theirs until they are made anew", mtu, before
+            )
+        write_text(self.settings.mtu_file, mtu)
 
     async def _configure_sessions(self) -> None:
         await self.peering.configure(self.routing.tunnels.owners(), self.host.addresses)

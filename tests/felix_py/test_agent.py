@@ -299,7 +299,9 @@ async def test_a_write_of_ours_that_hit_a_foreign_route_is_reported(tmp_path: Pa
         await until(lambda: agent.routing.writer.foreign_touched)
 
 
-async def test_a_changed_uplink_mtu_reaches_tunnel_routes_and_new_pods_without_a_restart(tmp_path: Path) -> None:
+async def test_a_changed_uplink_mtu_reaches_tunnel_routes_and_new_pods_without_a_restart(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     one = FakeNode(tmp_path, node(), pool(ipipMode="Always"), affinity())
     one.kernel.set_link(Link(5, "tunl0", up=True, carrier=True, mtu=1480, mac=b""))
     ready = {"projectcalico.org/IPv4IPIPTunnelAddr": "10.65.2.1"}
@@ -310,6 +312,7 @@ async def test_a_changed_uplink_mtu_reaches_tunnel_routes_and_new_pods_without_a
         one.kernel.report(one.kernel.set_link(replace(ETH0, mtu=9000)))
         await until(lambda: one.mtu_file.read_text() == "8980")
         assert (one.tunnel.mtu, agent.pod_mtu()) == (8980, 8980)
+        assert "new pods get MTU 8980 instead of 1480" in caplog.text
         route = one.kernel.held(REMOTE)
         assert route is not None
         assert route.mtu == 8980
