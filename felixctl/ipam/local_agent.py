@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from datastore.fields import Address
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.store import Store
@@ -49,25 +50,25 @@ def _seen(node: Node, run_dir: Path) -> str | None:
 def without_device(
     endpoints: Iterable[WorkloadEndpoint], run_dir: Path, has_device: Callable[[str], bool] | None = None
 ) -> frozenset[EndpointKey]:
-    """Return the endpoints of this machine's node whose device is gone, as agent and kernel both say."""
+    """Return the endpoints of this machine's node whose device is gone, as kernel and agent both say."""
+    exists = has_device or _has_device
+    suspects = [one for one in endpoints if one.addresses and not exists(one.spec.interface_name or "")]
     try:
-        node = read_status(run_dir).node
-        rows = read_routes(run_dir)
+        node = read_status(run_dir).node if suspects else ""
+        return frozenset(
+            (one.namespace, one.name)
+            for one in suspects
+            if one.spec.node == node and all(_has_no_route(address, run_dir) for address in one.addresses)
+        )
     except CommandError:
         return frozenset()
-    unmet = {
-        row.prefix
-        for row in rows
-        if row.source == "pods" and not row.in_fib and row.note and row.note.issue is RouteIssue.DEVICE_DOWN
-    }
-    exists = has_device or _has_device
-    return frozenset(
-        (endpoint.namespace, endpoint.name)
-        for endpoint in endpoints
-        if endpoint.spec.node == node
-        and endpoint.addresses
-        and unmet.issuperset(Prefix.parse(str(address)) for address in endpoint.addresses)
-        and not exists(endpoint.spec.interface_name or "")
+
+
+def _has_no_route(address: Address, run_dir: Path) -> bool:
+    """Whether this node's agent wants a route to an address of a pod here, and lacks the device for it."""
+    return any(
+        row.source == "pods" and not row.in_fib and row.note and row.note.issue is RouteIssue.DEVICE_DOWN
+        for row in read_routes(run_dir, Prefix.parse(str(address)))
     )
 
 

@@ -12,6 +12,7 @@ from felixctl.node import runtime_requirements
 from felixctl.node.findings import Availability, Finding
 from felixctl.node.runtime_requirements import HostFiles
 from felixctl.tables import plain
+from net.printable import one_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,10 +172,9 @@ def _verdict(found: Sequence[Finding], system: System) -> Iterator[str]:
     if system.options is None:
         yield "The kernel's configuration is neither in /proc/config.gz nor in /boot; name it by --kernel-config.\n"
     if failing:
-        yield "".join(
-            f"{one.state.capitalize()}: {one.name}, for {one.purpose}{one.detail and f'; {one.detail}'}.\n"
-            for one in failing
-        )
+        for one in failing:
+            detail = one.detail and f"; {one.detail}"
+            yield one_line(f"{one.state.capitalize()}: {one.name}, for {one.purpose}{detail}.") + "\n"
         yield "This system can't run felix-py yet.\n"
     else:
         yield "This system can run felix-py.\n"

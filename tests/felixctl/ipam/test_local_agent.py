@@ -69,22 +69,26 @@ def endpoint(pod: str, address: str, node: str = "n1") -> WorkloadEndpoint:
                                  interface_name=f"cali{pod}")  # fmt: skip
 
 
-def row(address: str, issue: RouteIssue | None) -> RouteStatus:
+def row(address: str, issue: RouteIssue | None) -> bytes:
+    """The page of one pod's route."""
     note = RouteNote(issue) if issue else None
-    return RouteStatus(IpRoute(Prefix.parse(address)), "pods", best=True, in_fib=not issue, note=note)
+    route = RouteStatus(IpRoute(Prefix.parse(address)), "pods", best=True, in_fib=not issue, note=note)
+    return answered(to_json(RoutesPage((route,))))
 
 
-def test_an_endpoint_lacks_its_device_if_agent_and_kernel_say_so(tmp_path: Path) -> None:
-    gone, there, down, elsewhere = (endpoint(f"p{n}", f"10.65.0.{n}", f"n{1 + n // 4}") for n in (1, 2, 3, 4))
-    page = RoutesPage(
-        (
-            row("10.65.0.1", RouteIssue.DEVICE_DOWN),
-            row("10.65.0.2", None),
-            row("10.65.0.3", RouteIssue.DEVICE_DOWN),
-            row("10.65.0.4", RouteIssue.DEVICE_DOWN),
-        )
-    )
-    found = [gone, there, down, elsewhere]
-    with agent(tmp_path, answered(STATUS), answered(to_json(page))):
-        assert without_device(found, tmp_path, lambda name: name == "calip3") == {("default", gone.name)}
+def test_an_endpoint_lacks_its_device_if_kernel_and_agent_say_so(tmp_path: Path) -> None:
+    gone, there, wanted, elsewhere = (endpoint(f"p{n}", f"10.65.0.{n}", f"n{1 + n // 4}") for n in (1, 2, 3, 4))
+    found = [gone, there, wanted, elsewhere]
+    answers = answered(STATUS), row("10.65.0.1", RouteIssue.DEVICE_DOWN), row("10.65.0.3", None)
+    with agent(tmp_path, *answers) as requests:
+        assert without_device(found, tmp_path, lambda name: name == "calip2") == {("default", gone.name)}
+    assert [request.split()[1] for request in requests] == [
+        b"/status", b"/routes?prefix=10.65.0.1/32", b"/routes?prefix=10.65.0.3/32",
+    ]  # fmt: skip
     assert without_device(found, tmp_path / "nothing", lambda name: False) == frozenset()
+
+
+def test_where_every_device_is_there_nobody_is_asked(tmp_path: Path) -> None:
+    with agent(tmp_path) as requests:
+        assert without_device([endpoint("p", "10.65.0.1")], tmp_path, lambda name: True) == frozenset()
+    assert requests == []
