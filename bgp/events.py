@@ -107,7 +107,12 @@ class RouteRefresh:
 
 @dataclass(frozen=True, slots=True)
 class SpeakerStarted:
-    """An ExaBGP process runs, the first or a later one: no session yet, and none of our announcements."""
+    """An ExaBGP process runs, the first or a later one: no session yet, and none of our announcements.
+
+    `problem` is a sentence: what of the configuration it does not have yet; empty if nothing.
+    """
+
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)

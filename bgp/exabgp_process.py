@@ -172,13 +172,13 @@ class ExaBGPProcess:
         for transport in self._transports:
             transport.close()
 
-    def mark_ready(self) -> None:
+    def mark_ready(self, problem: str = "") -> None:
         """Report that the process takes commands, and only then what its peers sent before that.
 
         A session may be up before the first answer, and SpeakerStarted means that none is.
         """
         self.ready = True
-        for event in (SpeakerStarted(), *self._events_before_ready):
+        for event in (SpeakerStarted(problem), *self._events_before_ready):
             self._events.put_nowait(event)
         self._events_before_ready.clear()
 

@@ -8,12 +8,15 @@
     running      reload, same addresses and port           running      (the file is read again)
     running      reload, other addresses or port           pausing      SpeakerStopped: killed for that
     running      its sessions are not those configured     pausing      SpeakerStopped: killed for that
+    running      an address to listen on has come          pausing      SpeakerStopped: killed for that
     running      process ends                              pausing      SpeakerStopped
     running      no answer while idle or under a batch     pausing      SpeakerStopped: killed for that
     pausing      reload                                    starting     (at once)
     pausing      pause over: 0.1 s doubling to 10 s        starting     (10 s where the end was final)
     any          leaving the context                       ended        nothing; no NOTIFICATION is sent
 
+An address that the node does not have, of several, is left out until it has it, and SpeakerStarted says so: ExaBGP
+itself would end, and one family would cost the other its sessions.
 A file that ExaBGP's own check refuses is never put in place: it changes no state, `reload` raises.
 """
 
@@ -21,12 +24,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import pwd
+import socket
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -236,14 +241,17 @@ class ExaBGP:
         try:
             async with self._file:
                 self._changed.clear()
+                missing = missing_addresses(self._wanted.listen)
+                present = tuple(each for each in self._wanted.listen if each not in missing)
                 await process.start(
-                    [sys.executable, "-I", str(LAUNCHER), str(self._conf)], self._environment(self._wanted)
+                    [sys.executable, "-I", str(LAUNCHER), str(self._conf)],
+                    self._environment(replace(self._wanted, listen=present or self._wanted.listen)),
                 )
                 if await process.answers():
                     self._running, process.answer_seconds = process, self._answer_seconds
-                    process.mark_ready()
+                    process.mark_ready(_without(missing, self._idle_seconds))
             if self._running:
-                await self._watch(process)
+                await self._watch(process, missing)
         except OSError as error:
             process.fail(f"its process could not be started: {error.strerror}")
         finally:
@@ -251,14 +259,16 @@ class ExaBGP:
             await process.end()
         return process
 
-    async def _watch(self, process: ExaBGPProcess) -> None:
-        """Return when the process ended; end it if it does not answer while idle."""
+    async def _watch(self, process: ExaBGPProcess, missing: tuple[str, ...]) -> None:
+        """Return when the process ended; end it if it does not answer while idle, or the node has what was missing."""
         while not process.ended.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(process.ended.wait(), self._idle_seconds)
                 return
             async with self._batch:
                 await process.answers()
+            if missing_addresses(missing) != missing:
+                process.kill(f"it is to listen on {', '.join(missing)}, which the node has now")
 
     def _environment(self, speaker: Speaker) -> dict[str, str]:
         return exabgp_config.environment(speaker, user=own_name(), envfile=self._envfile)
@@ -284,6 +294,29 @@ def without_sessions_to_recreate(before: Speaker, after: Speaker) -> Speaker:
     return replace(
         after,
         neighbours=tuple(each for each in after.neighbours if each.passive or each.address not in passive),
+    )
+
+
+def missing_addresses(addresses: Collection[str]) -> tuple[str, ...]:
+    """Return those that this node does not have, or not yet: an IPv6 address is tentative at first."""
+    return tuple(address for address in addresses if not _has(address))
+
+
+def _has(address: str) -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError as error:
+            return error.errno != errno.EADDRNOTAVAIL
+    return True
+
+
+def _without(missing: Collection[str], seconds: float) -> str:
+    if not missing:
+        return ""
+    return (
+        f"listen on {', '.join(missing)}: this node does not have the address; sessions from it do not come up; "
+        f"next look in {seconds:g} s"
     )
 
 

@@ -87,6 +87,7 @@ class Sidecar:
         self._load_again_seconds = load_again_seconds
         self._server = AgentServer(self)
         self._problem = ""
+        self._lacking = ""  # what of the configuration the running ExaBGP does not have, as a sentence
         self._repeated: dict[str, RepeatedLines] = {}  # by peer: only those that are configured
         self._speaker: Speaker | None = None
         self._speaker_since = 0.0
@@ -129,11 +130,13 @@ class Sidecar:
     def on_event(self, event: SpeakerEvent) -> None:
         now = self._clock()
         match event:
-            case SpeakerStarted():
+            case SpeakerStarted(problem):
                 self.rib_in.speaker_lost("ExaBGP was started anew", now)
                 self.ribs_out.speaker_started()
                 self.sender.running = True
-                self._problem = ""
+                self._problem, self._lacking = "", problem
+                if problem:
+                    self._server.problem(problem)
             case SpeakerStopped(reason, final):
                 self.sender.running = False
                 self.ribs_out.speaker_stopped()
@@ -332,7 +335,7 @@ class Sidecar:
             "name": speaker.name if speaker else None,
             "router_id": unpack(speaker.router_id) if speaker else None,
             "running": self.sender.running,
-            "problem": self._problem,
+            "problem": self._problem or self._lacking,
             "agent": self._server.has_agent,
             "complete": self.ribs_out.complete,
             "converged": self.converged,

@@ -43,7 +43,7 @@ from tests.bgp.exabgp_nodes import (
     update,
     with_neighbour,
 )
-from tests.bgp.network import own_network
+from tests.bgp.network import ip, own_network
 
 
 @pytest.fixture(autouse=True)
@@ -147,6 +147,26 @@ async def test_a_refused_configuration_leaves_the_sessions_and_later_reloads_alo
         await one.exabgp.reload(speaker(1, 2, 3))
         await one.wait_for(PeerUp(address(3)))
         assert not any(map(gone(2), one.events[one.events.index(PeerUp(address(2))) :]))
+
+
+async def test_an_address_that_the_node_lacks_costs_the_others_no_session_and_is_listened_on_once_it_is_there(
+    tmp_path: Path,
+) -> None:
+    late = "fd09::77"
+    both = replace(speaker(1, 2), listen=(address(1), late))
+    async with node(tmp_path / "1", idle_seconds=0.1) as one, node(tmp_path / "2") as two:
+        await one.exabgp.reload(both)
+        await two.exabgp.reload(speaker(2, 1))
+        await one.wait_for(PeerUp(address(2)))
+        [started] = [event for event in one.events if isinstance(event, SpeakerStarted)]
+        assert started.problem.startswith(f"listen on {late}: this node does not have the address")
+        before = len(one.events)
+        ip(f"address add {late}/128 dev lo nodad")
+        await one.wait_for(SpeakerStarted(), after=before)
+        await one.wait_for(PeerUp(address(2)), after=before)
+        stopped = next(event for event in one.events[before:] if isinstance(event, SpeakerStopped))
+        assert stopped.reason == f"killed, because it is to listen on {late}, which the node has now"
+        socket.create_connection((late, 179)).close()
 
 
 async def test_the_sessions_that_exabgp_refuses_are_found_among_many(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bgp.events import AnnouncedPath, EndOfRib, PeerDown, PeerUp, SpeakerStopped, UpdateReceived
+from bgp.events import AnnouncedPath, EndOfRib, PeerDown, PeerUp, SpeakerStarted, SpeakerStopped, UpdateReceived
 from bgp.protocol import Problem
 from bgp.sidecar import Sidecar, exabgps_part
 from bgp.speaker import Attributes, ImportPolicy, LearnedPath
@@ -215,3 +215,17 @@ async def test_a_session_that_comes_and_goes_does_not_grow_the_log(caplog: pytes
     other = address(3)
     sidecar.on_event(PeerUp(other))
     assert f"session with {other} (AS 64512) is up" in caplog.messages
+
+
+async def test_what_a_new_exabgp_lacks_is_the_problem_until_one_lacks_nothing(tmp_path: Path) -> None:
+    async with serving(tmp_path) as (exabgp, sidecar, one):
+        one.start_agent()
+        await one.agent.configure(mesh(1, [2]))
+        await until(lambda: exabgp.speakers, "the reload")
+        exabgp.emit(SpeakerStarted("listen on fd09::1: not there"))
+        await until(lambda: Problem("listen on fd09::1: not there") in one.events, "the problem")
+        await one.agent.configure(mesh(1, [2, 3]))
+        await until(lambda: len(exabgp.speakers) == 2, "another reload, which changes nothing about it")
+        assert sidecar.report()["problem"] == "listen on fd09::1: not there"
+        exabgp.emit(SpeakerStarted())
+        await until(lambda: sidecar.report()["problem"] == "", "the problem to be over")
