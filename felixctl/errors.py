@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 FAILED = 1
 MISUSED = 2
+LONGEST_SENTENCE = 2100  # characters
 MOST_SENTENCES = 200
 """How many sentences of a kind a command prints; whoever wrote the 20,000th mistake reads the first."""
 
@@ -29,11 +30,16 @@ class CommandError(Exception):
     def told(self) -> Iterator[str]:
         """Yield what is printed: a bounded number of sentences, and always the last, which says what became of it."""
         yield from bounded(self.sentences[:-1])
-        yield from self.sentences[-1:]
+        yield from map(_shortened, self.sentences[-1:])
 
 
 def bounded(sentences: Sequence[str]) -> Iterator[str]:
     """Yield the first of many sentences, and how many more there are."""
-    yield from sentences[:MOST_SENTENCES]
+    yield from map(_shortened, sentences[:MOST_SENTENCES])
     if (more := len(sentences) - MOST_SENTENCES) > 0:
         yield f"and {more} more of the kind"
+
+
+def _shortened(sentence: str) -> str:
+    """Return a sentence without the middle of a long value in it: what it is about comes first, and why at its end."""
+    return sentence if len(sentence) <= LONGEST_SENTENCE else f"{sentence[:1000]} … {sentence[-1000:]}"

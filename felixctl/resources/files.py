@@ -59,11 +59,17 @@ def _paths(path: Path, recursive: bool) -> list[Path]:
 
 
 def _reading(name: str, reading: Callable[[], bytes]) -> Reading:
-    """Return what a file holds. It is in UTF-8, or in UTF-16 or 32 as a byte order mark or its first bytes show."""
     try:
-        data = reading()
-        return read(data.decode(json.detect_encoding(data)), name)
+        return read(text_of(reading()), name)
     except OSError as error:
         return Reading([], [f"read {name}: {error.strerror}"])
     except UnicodeDecodeError as error:
         return Reading([], [f"read {name}: it is not {error.encoding.upper()} text"])
+
+
+def text_of(data: bytes) -> str:
+    """Return the text in a file's bytes, in UTF-8, or in UTF-16 or 32 as a byte order mark or the first bytes show.
+
+    Raises UnicodeDecodeError.
+    """
+    return data.decode(json.detect_encoding(data))

@@ -20,3 +20,9 @@ def test_of_many_sentences_the_first_their_number_and_the_last_are_printed() -> 
 
 def test_a_sentence_is_said_once() -> None:
     assert RejectedError(["a", "b", "a"]).sentences == ("a", "b")
+
+
+def test_of_a_long_sentence_begin_and_end_are_printed() -> None:
+    [printed] = CommandError(f'BGPPeer "p": peerIP {"9" * 100_000} is not an IP address').told()
+    assert len(printed) < 2100
+    assert (printed[:12], printed[-20:]) == ('BGPPeer "p":', "is not an IP address")
