@@ -24,6 +24,8 @@ from net.address_range import lies_in
 CONTEXT_KINDS = (IPAMConfig, IPPool, IPReservation, Node, BlockAffinity)
 """The kinds that a context is made of."""
 
+_ALWAYS = {version: Reserved.of(UNUSABLE, version) for version in (4, 6)}
+
 
 @dataclass(frozen=True, slots=True)
 class HostContext:
@@ -54,6 +56,8 @@ class HostContext:
 
     def reserved(self, version: int) -> Reserved:
         """Return what automatic assignment leaves out: what is reserved, and what no pod may have."""
+        if not self.reservations and not self.blocks_of_hosts:
+            return _ALWAYS[version]
         networks = (cidr for reservation in self.reservations for cidr in reservation.networks)
         return Reserved.of((*networks, *self.blocks_of_hosts, *UNUSABLE), version)
 
