@@ -103,17 +103,23 @@ def install_shim(source: Path, folder: Path = Path("/opt/cni/bin")) -> Path:
     return place
 
 
-def install_conflist(document: Mapping[str, Any], folder: Path = Path("/etc/cni/net.d")) -> Path:
+def install_conflist(
+    document: Mapping[str, Any], folder: Path = Path("/etc/cni/net.d"), note: Path | None = None
+) -> Path:
     """Write the configuration, by which the runtime takes the node for ready: to be called last.
 
-    What was there, and may have been edited by hand, is kept beside it under a name that no runtime reads.
+    What was there is kept beside it under a name that no runtime reads, unless it is as it was last installed: then
+    nobody edited it. note: where a copy of what is installed is kept, to tell.
     """
     place = folder / CONFLIST
     content = json.dumps(document, indent=2).encode() + b"\n"
     before = place.read_bytes() if place.exists() else None
-    if before is not None and before != content:
+    last = note.read_bytes() if note is not None and note.exists() else None
+    if before is not None and before not in (content, last):
         replace(folder / KEPT, before, 0o600)
         log.warning("%s is written anew; what it held is kept in %s", place, folder / KEPT)
     if before != content:
         replace(place, content, 0o600)
+    if note is not None and last != content:
+        replace(note, content, 0o600)
     return place

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cni import chain
-from cni.install import comes_first, conflist, from_template, install_conflist
+from cni.install import conflist, from_template, install_conflist
 from datastore.notices import Notice
 from felix_py.agent import Agent
 from felix_py.backoff import Backoff
@@ -56,7 +56,7 @@ class CniNetwork:
             await asyncio.sleep(backoff.next())
 
     async def keep(self) -> None:
-        """Install it anew when what it follows from changes; name what comes before it."""
+        """Install it anew when what it follows from changes."""
         while (folder := self._settings.cni_conf_dir) is not None:
             await asyncio.sleep(LOOK_SECONDS)
             await self.look(folder)
@@ -66,7 +66,7 @@ class CniNetwork:
         try:
             wanted = await self._wanted()
             if wanted != self._installed:
-                install_conflist(wanted, folder)
+                install_conflist(wanted, folder, self._settings.state_dir / "installed.conflist")
                 self._installed = wanted
         except (StartupError, OSError) as error:
             complaint = f"install the conflist in {folder}: {error}; it is tried again"
@@ -75,7 +75,7 @@ class CniNetwork:
             self._complaint = complaint
             return False
         self._complaint = ""
-        self._agent.log_notices(self._agent.notices.put("conflist", self._notices(wanted, folder)))
+        self._agent.log_notices(self._agent.notices.put("conflist", self._notices(wanted)))
         return True
 
     async def _wanted(self) -> Mapping[str, Any]:
@@ -97,10 +97,7 @@ class CniNetwork:
             behind=self._behind,
         )
 
-    def _notices(self, wanted: Mapping[str, Any], folder: Path) -> Iterator[Notice]:
-        if other := comes_first(folder):
-            reason = f"another configuration comes first in {folder}: {other}"
-            yield Notice("Setting", "FELIX_CNICONFDIR", "", reason, "the runtime attaches no pod to this network")
+    def _notices(self, wanted: Mapping[str, Any]) -> Iterator[Notice]:
         for name in chain.lacking(wanted, self._settings.cni_bin_dir):
             reason = f"its plugin {name} is not in {self._settings.cni_bin_dir}"
             yield Notice("Setting", "FELIX_CNINETWORKCONFIG", "", reason, "no pod is attached until it is there")

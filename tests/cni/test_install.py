@@ -39,6 +39,18 @@ def test_what_was_edited_by_hand_is_kept_aside(tmp_path: Path, caplog: pytest.Lo
     assert "10-felix.conflist.before" in caplog.text
 
 
+def test_what_was_edited_by_hand_outlives_the_next_lists(tmp_path: Path) -> None:
+    net, note = tmp_path / "net.d", tmp_path / "note"
+    place = install_conflist(conflist(), net, note)
+    place.write_text("by hand")
+    for mtu in (1400, 1300):
+        install_conflist(conflist(mtu=mtu), net, note)
+    assert (net / "10-felix.conflist.before").read_text() == "by hand"
+    place.unlink()
+    install_conflist(conflist(mtu=1300), net, note)
+    assert json.loads(place.read_text())["plugins"][0]["mtu"] == 1300
+
+
 @pytest.mark.parametrize(
     ("other", "first"),
     [("05-bridge.conf", "05-bridge.conf"), ("10-calico.conflist", "10-calico.conflist"), ("20-x.conf", None),

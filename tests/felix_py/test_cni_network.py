@@ -26,7 +26,14 @@ class Installed:
         if template is not None:
             self.template.write_text(template)
             given["FELIX_CNINETWORKCONFIG"] = str(self.template)
-        settings = settings_from({"FELIX_CNICONFDIR": str(self.folder), "FELIX_CNIBINDIR": str(self.bin), **given})
+        settings = settings_from(
+            {
+                "FELIX_CNICONFDIR": str(self.folder),
+                "FELIX_CNIBINDIR": str(self.bin),
+                "FELIX_STATE_DIR": str(folder),
+                **given,
+            }
+        )
         self.agent = FakeNode(folder).agent
         self.network = CniNetwork(settings, self.agent)
 
@@ -66,17 +73,6 @@ async def test_what_is_written_by_hand_or_removed_stays_so_until_the_list_change
     here.file.unlink()
     await here.network.look(here.folder)
     assert not here.file.exists()
-
-
-async def test_another_configuration_that_comes_first_is_a_notice_as_long_as_it_does(tmp_path: Path) -> None:
-    here = Installed(tmp_path)
-    await here.network.install()
-    (here.folder / "05-bridge.conf").write_text("{}")
-    await here.network.look(here.folder)
-    assert here.notices() == [f"another configuration comes first in {here.folder}: 05-bridge.conf"]
-    (here.folder / "05-bridge.conf").unlink()
-    await here.network.look(here.folder)
-    assert here.notices() == []
 
 
 async def test_a_list_that_somebody_gave_is_followed_as_it_is_and_what_it_lacks_is_a_notice(tmp_path: Path) -> None:
