@@ -50,6 +50,7 @@ def test_plugins_that_are_there_stand_behind_ours_as_in_calicos_list(tmp_path: P
         {"type": "bandwidth", "capabilities": {"bandwidth": True}},
     ]
     assert document["cniVersions"] == list(VERSIONS)
+    assert document["disableCheck"] is True and "disableCheck" not in conflist()
 
 
 def test_the_list_has_only_versions_that_every_plugin_speaks(tmp_path: Path) -> None:

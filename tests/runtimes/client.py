@@ -14,7 +14,7 @@ from tests.runtimes.machine import Machine
 
 FOLDER = "/etc/cni/net.d"
 OURS = f"{FOLDER}/10-felix.conflist"
-PLUGINS = "/opt/cni/bin"
+PLUGINS = "/opt/cni/bin:/usr/lib/cni"
 CACHE = "/var/lib/cni/libcni"
 _numbers = itertools.count(1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -127,14 +128,17 @@ def test_pods_of_before_a_power_cut_are_removed_and_new_ones_of_their_names_run(
 @pytest.fixture
 def chained(nodes: list[Machine]) -> Iterator[None]:
     """The second node's network has reference plugins behind ours."""
-    settings = nodes[1].path("/etc/felix/felix.cfg").read_text()
     for script in commands("Ports and limits of containers"):
         nodes[1].sh(script)
-    wait_until_served(nodes[1])
+    eventually("they are in the agent's list", lambda: {"portmap", "bandwidth"} <= set(plugins(nodes[1])))
     yield
-    nodes[1].write("/etc/felix/felix.cfg", settings)
-    nodes[1].run("systemctl", "restart", "felix-agent")
-    wait_until_served(nodes[1])
+    nodes[1].run("rm", "/opt/cni/bin/portmap", "/opt/cni/bin/bandwidth")
+    eventually("they are out of the agent's list", lambda: plugins(nodes[1]) == ["felix"])
+
+
+def plugins(machine: Machine) -> list[str]:
+    listed = json.loads(machine.path("/etc/cni/net.d/10-felix.conflist").read_text())["plugins"]
+    return [plugin["type"] for plugin in listed]
 
 
 @pytest.mark.usefixtures("chained")
