@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
 from datastore.cas import found_or_none
-from datastore.errors import Conflict, DatastoreError
+from datastore.errors import BadRecord, Conflict, DatastoreError
 from datastore.kinds.bgp import BGPConfiguration
 from datastore.kinds.ipam import IPAMBlock
 from datastore.kinds.node import Node
@@ -22,6 +22,7 @@ from felixctl.errors import CommandError
 from felixctl.resources import plan, view
 from felixctl.resources.manifests import FileContents, ObjectKey
 from felixctl.resources.plan import ClusterState, Decision
+from felixctl.resources.unread import cure, delete_unread, unread_among
 from felixctl.resources.view import Json
 from ipam.block import is_empty
 from ipam.errors import IpamError
@@ -101,8 +102,11 @@ async def remove(
 
     A pool's blocks are released before it is removed, so that no node goes on announcing them; a node's empty blocks
     afterwards, when its agent, should it still run, can no longer claim them. release: of nodes, whatever they hold is
-    given back. sign_of_life: what shows that a node is alive; such a one is removed by force only.
+    given back. sign_of_life: what shows that a node is alive; such a one is removed by force only. A record that cannot
+    be read is removed without any of this: nothing says what it was.
     """
+    unread = await unread_among(store, keys)
+    keys = [key for key in keys if key not in unread]
     found = await _existing(store, keys)
     steps = plan.deleted(keys, found, skip_missing=skip_missing)
     nodes = [step.resource for step in steps if isinstance(step.resource, Node)]
@@ -118,13 +122,14 @@ async def remove(
         return await _write(store, plan.deleted(keys, await _existing(store, keys), skip_missing=True))
 
     await _retried(once)
+    await delete_unread(store, unread)
     done, left = [], []
     names = [key.name for key in keys if key.model is Node] if release else [node.name for node in nodes]
     for name in names:
         more_done, more_left = await _give_back(store, name, everything=release)
         done += more_done
         left += more_left
-    return Removed(list(found), done, left)
+    return Removed([*found, *unread], done, left)
 
 
 async def _reject_living(store: Store, nodes: Sequence[Node], sign_of_life: SignOfLife) -> None:
@@ -206,8 +211,15 @@ async def _retried(work: Callable[[], Awaitable[T]]) -> T:
 
 
 async def _existing(store: Store, keys: Iterable[ObjectKey]) -> dict[ObjectKey, Resource]:
-    found = {key: await found_or_none(store.get(key.model, key.name, key.namespace)) for key in keys}
-    return {key: resource for key, resource in found.items() if resource is not None}
+    found: dict[ObjectKey, Resource] = {}
+    for key in keys:
+        try:
+            present = await found_or_none(store.get(key.model, key.name, key.namespace))
+        except BadRecord as unread:
+            raise cure(key, unread) from None
+        if present is not None:
+            found[key] = present
+    return found
 
 
 async def _cluster_state(store: Store, keys: Sequence[ObjectKey]) -> ClusterState:
