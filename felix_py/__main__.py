@@ -43,6 +43,7 @@ from felix_py.own_node import OwnNode
 from felix_py.pace import Pace
 from felix_py.pages import StatusPages
 from felix_py.settings import Settings, SettingsError, read_file, settings_from
+from felix_py.settings_watch import SettingsWatch
 from felix_py.startup import StartupError, host_interfaces, start, write_node
 from felix_py.tasks import begun_again, reasons
 from felix_py.tunnel_device import KernelTunnelDevice
@@ -63,7 +64,8 @@ FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 1.0, 10.0
 def main() -> int:
     """Run the agent; return the process's exit code: 0 after SIGTERM, 1 if it cannot go on, 2 for a bad setting."""
     try:
-        settings = settings_from(os.environ, read_file(os.environ.get("FELIX_CONFIG", "")))
+        file = SettingsWatch(partial(read_file, os.environ.get("FELIX_CONFIG", "")))
+        settings = settings_from(os.environ, file.begun_with)
     except SettingsError as error:
         print(error, file=sys.stderr)
         return USAGE
@@ -71,7 +73,7 @@ def main() -> int:
     _raise_descriptor_limit()
     apply()
     try:
-        asyncio.run(_run(settings, logging_to))
+        asyncio.run(_run(settings, file, logging_to))
     except (StartupError, AutodetectionError) as error:
         log.critical("%s; the agent ends", error)
         return FAILURE
@@ -90,7 +92,7 @@ def _raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-async def _run(settings: Settings, logging_to: logs.CountingHandler) -> None:
+async def _run(settings: Settings, file: SettingsWatch, logging_to: logs.CountingHandler) -> None:
     """Run until SIGTERM or SIGINT. Routes stay in the kernel: running pods do not notice."""
     work = asyncio.current_task()
     assert work is not None
@@ -98,13 +100,13 @@ async def _run(settings: Settings, logging_to: logs.CountingHandler) -> None:
         asyncio.get_running_loop().add_signal_handler(number, work.cancel)
     try:
         counting = asyncio.create_task(logging_to.run())
-        await _serve(settings)
+        await _serve(settings, file)
         counting.cancel()
     except asyncio.CancelledError:
         log.info("ending as asked; routes stay as they are")
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, file: SettingsWatch) -> None:
     async with AsyncExitStack() as stack:
         stack.enter_context(_single_instance(settings.run_dir))
         settings.state_dir.mkdir(parents=True, exist_ok=True)
@@ -155,6 +157,7 @@ async def _serve(settings: Settings) -> None:
             tasks.create_task(begun_again("watching over the host", watch.run))
             serving = partial(_serve_cni, settings, agent, server, verbs, notes, watch)
             tasks.create_task(begun_again("serving the container runtime", serving))
+            tasks.create_task(begun_again("watching over the settings file", partial(file.run, agent)))
             host = this_host(settings.state_dir)
             own_node = OwnNode(agent, partial(_write_node, settings, store, kernel, identity.node), host)
             tasks.create_task(begun_again("watching over the own Node", own_node.run))

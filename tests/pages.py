@@ -41,7 +41,8 @@ SETTINGS = """\
 From the environment, else from a file with lines `NAME = value` (the one that `FELIX_CONFIG` names, which must be
 there, or `/etc/felix/felix.cfg`),
 else the default. An empty value counts as unset. A value that is not allowed ends the agent with exit code 2 and one
-sentence. Variables of Calico's that are set and not read are listed in [notices.md](notices.md).
+sentence. Variables of Calico's that are set and not read are listed in [notices.md](notices.md). The file is read when
+the agent starts; a setting that changes in it later is a notice that names it.
 
 <!-- `python -m tests.pages` writes this page from felix_py/settings.py. -->
 """
