@@ -19,13 +19,13 @@ from typing import NamedTuple, Self
 
 from datastore.cas import found_or_none
 from datastore.errors import Conflict
-from datastore.kinds.node import Node
+from datastore.kinds.node import OWN_PREFIX, Node
 from datastore.store import Store
 from felix_py.files import read_text, write_text
 
 log = logging.getLogger("felix.node_claim")
 
-HOST, CLAIM = "felix-py/host", "felix-py/claim"
+HOST, CLAIM = f"{OWN_PREFIX}host", f"{OWN_PREFIX}claim"
 ANSWER_SECONDS, POLL_SECONDS = 6.0, 0.5
 QUESTION = "?"
 """Stands for the host name in a claim of a command that only asks whether the agent lives."""
@@ -80,7 +80,7 @@ def marked(node: Node, own: HostMark) -> Node:
 async def is_free(store: Store, held: Node, own: HostMark, now: Callable[[], float]) -> bool:
     """Claim a Node that another host holds; return whether that host is gone, and the Node can be taken over.
 
-    Raises DatastoreError.
+    Raises Conflict: the Node was written meanwhile. Raises DatastoreError.
     """
     log.warning(
         "the Node %s is another host's (%s, %s): waiting %g s for an answer from it",

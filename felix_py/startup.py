@@ -151,7 +151,11 @@ def _is_here(node: Node, interfaces: Iterable[HostInterface]) -> bool:
 
 async def _claim(store: Store, held: Node, own: HostMark) -> None:
     """Take over a Node whose host is gone. Raises StartupError: it lives."""
-    if not await is_free(store, held, own, asyncio.get_running_loop().time):
+    try:
+        free = await is_free(store, held, own, asyncio.get_running_loop().time)
+    except Conflict:
+        return  # it is read again, and then claimed again
+    if not free:
         raise StartupError(
             f"be the node {held.name}: another host with the address {held.ipv4 or held.ipv6} is that node and lives; "
             "give each host a name of its own (NODENAME); this one takes no part"

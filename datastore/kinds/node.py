@@ -22,6 +22,8 @@ V = TypeVar("V")
 TunnelKind = Literal["ipip", "vxlan", "vxlan-v6", "wireguard", "wireguard-v6"]
 
 ANNOTATION_PREFIX = "projectcalico.org/"
+OWN_PREFIX = "felix-py/"
+"""Of annotations that Calico does not read."""
 TUNNEL_ANNOTATIONS: Mapping[TunnelKind, str] = {
     "ipip": f"{ANNOTATION_PREFIX}IPv4IPIPTunnelAddr",
     "vxlan": f"{ANNOTATION_PREFIX}IPv4VXLANTunnelAddr",

@@ -187,6 +187,20 @@ async def test_a_host_whose_name_another_one_has_does_not_start_while_that_one_l
     }
 
 
+async def test_a_claim_that_lost_a_race_is_made_again(tmp_path: Path) -> None:
+    class Raced(Living):
+        async def patch(self, *arguments: Any, **more: Any) -> Any:
+            self.calls["claimed"] += 1
+            if self.calls["claimed"] == 1:
+                raise Conflict("node n1 was written meanwhile")
+            return await super().patch(*arguments, **more)
+
+    store = Raced(marked(node("n1", "192.0.2.9/24"), FIRST))
+    with pytest.raises(StartupError, match="is that node and lives"):
+        await start(settings(tmp_path), store, FakeKernel())
+    assert store.calls["claimed"] == 2
+
+
 async def test_a_host_that_replaces_another_of_its_name_starts_after_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

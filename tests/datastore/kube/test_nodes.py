@@ -15,6 +15,13 @@ def test_only_changed_annotations_of_calicos_are_in_the_patch() -> None:
     assert changed_annotations(before, after) == {"metadata": {"resourceVersion": "7", "annotations": changes}}
 
 
+def test_our_own_annotations_are_written_too() -> None:
+    before = node(**{"felix-py/claim": "n2", "felix-py/host": "disk-1 boot-1", "other": "a"})
+    after = node(**{"felix-py/host": "disk-2 boot-2"})
+    changes = {"felix-py/host": "disk-2 boot-2", "felix-py/claim": None}
+    assert changed_annotations(before, after) == {"metadata": {"resourceVersion": "7", "annotations": changes}}
+
+
 def test_nothing_changed_is_no_patch() -> None:
     before = node(other="a")
     assert changed_annotations(before, before) == {}
