@@ -263,7 +263,8 @@ def match_request(address: bytes, source: bytes = b"", device: int = 0) -> bytes
     device: the index of the one by which it comes in; 0: it is this node's own.
     """
     family = _INET if len(address) == 4 else _INET6
-    flags = FIB_MATCH | (_LOOKUP_TABLE if device else 0)  # else the answer says main, whatever table it is from
+    # IPv4 says main, whatever table the answer is from, unless it is asked; IPv6 refuses to be asked, and says it.
+    flags = FIB_MATCH | (_LOOKUP_TABLE if device and family == _INET else 0)
     body = _ROUTE.pack(family, 8 * len(address), 8 * len(source), 0, 0, 0, 0, 0, flags)
     body += attribute(_DESTINATION, address) + (attribute(_FROM, source) if source else b"")
     return body + (number(_IN_DEVICE, device) if device else b"")

@@ -13,7 +13,7 @@ import pytest
 
 from felix_py.filter_facts import CalledSession
 from felix_py.kernel_facts import NAMESPACES, kernel_facts
-from felix_py.status_model import DeviceFacts, FilteredTraffic, KernelFacts, NeighbourFacts
+from felix_py.status_model import DeviceFacts, FilteredTraffic, KernelFacts, NeighbourFacts, Passage
 from kernel.netns import inside
 from net.prefix import pack
 from tests.kernel.netns import Namespace, namespace
@@ -170,3 +170,25 @@ def test_how_a_device_checks_sources_is_the_stricter_of_two_sysctls(node: Namesp
     node.run("sysctl", "-qw", "net.ipv4.conf.all.rp_filter=2", "net.ipv4.conf.cali1.proxy_arp=0")
     found = facts(node, "10.65.2.1", {POD: "cali1"})
     assert (device(found, "eth0").reverse_path, device(found, "cali1").proxy_arp) == (2, False)
+
+
+def test_ipv6_packets_that_come_in_are_looked_up_by_the_rules_too(node: Namespace) -> None:
+    near, far = pack("fd00:65::1"), pack("fd00:66::1")
+    node.run("sysctl", "-qw", "net.ipv6.conf.all.forwarding=1")
+    for words in ("fd00:65::1 dev cali1", "fd00:66::/64 dev eth0", "default dev eth0 table 77"):
+        node.ip(f"-6 route add {words}")
+
+    def passage() -> Passage | None:
+        with inside(node.descriptor):
+            return kernel_facts(far, near, {near: "cali1"}).passage("fd00:65::1", "fd00:66::1")
+
+    plain = passage()
+    node.ip("-6 rule add pref 100 from fd00:65::/64 lookup 77")
+    led = passage()
+    node.ip("-6 rule del pref 100")
+    node.ip("-6 rule add pref 100 from fd00:65::/64 prohibit")
+    ended = passage()
+    node.ip("-6 rule del pref 100")
+    assert plain and plain.route and (str(plain.route.prefix), plain.refused) == ("fd00:66::/64", "")
+    assert led and led.route and (led.table, led.rule) == (77, "100: from fd00:65::/64 lookup 77")
+    assert ended and not (ended.route and ended.route.forwards)
