@@ -137,7 +137,8 @@ class _Program:
                 self._hold(part[1], _meta(_number(part[2])))
             case "ct" if 1 in part:
                 key = _number(part[2])
-                self._hold(part[1], _Held(Field.STATE, size=4) if key == 0 else _Held(name=f"ct key {key}"))
+                known = {0: Field.STATE, 2: Field.STATUS}.get(key)
+                self._hold(part[1], _Held(known, size=4) if known else _Held(name=f"ct key {key}"))
             case "bitwise":
                 self._mask(part)
             case "cmp":

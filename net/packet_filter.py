@@ -17,6 +17,7 @@ DEVICE_NAME_BYTES = 16
 TCP = 6
 NFT = "nft"
 NEW, ESTABLISHED = 8, 2  # bits of a connection's state, as nftables and iptables both have them
+ANSWERED = 2 | 8  # of a connection's status: an answer was seen, it is confirmed; its addresses are not changed
 _DEEPEST = 32  # jumps; the kernel allows 16
 
 
@@ -46,6 +47,7 @@ class Field(StrEnum):
     IN_DEVICE = "iifname"
     OUT_DEVICE = "oifname"
     STATE = "ct state"
+    STATUS = "ct status"
     MARK = "mark"
     FAMILY = "nfproto"
     ETHERTYPE = "ethertype"
@@ -107,6 +109,8 @@ class Packet:
                 return device_name(self.leaves_by)
             case Field.STATE:
                 return state_bits(ESTABLISHED if self.is_answer else NEW)
+            case Field.STATUS:
+                return state_bits(ANSWERED if self.is_answer else 0)
             case Field.MARK:
                 return bytes(4)
             case Field.FAMILY:
@@ -153,18 +157,20 @@ class Condition:
         texts = [_range_text(self.field, self.mask, *bounds) for bounds in self.ranges[:4]]
         more = ", …" if len(self.ranges) > 4 else ""
         several = f"{{{', '.join(texts)}{more}}}" if len(self.ranges) != 1 else texts[0]
-        if self.field is Field.STATE and self.mask and self.ranges == ((bytes(4), bytes(4)),):
-            return f"{self.field} {'' if self.inverted else '!= '}{_state_text(self.mask)}"
+        if self.field in (Field.STATE, Field.STATUS) and self.mask and self.ranges == ((bytes(4), bytes(4)),):
+            return f"{self.field} {'' if self.inverted else '!= '}{_bits_text(self.field, self.mask)}"
         return f"{self.field} {'!= ' if self.inverted else ''}{several}"
 
 
 _STATES = {1: "invalid", 2: "established", 4: "related", 8: "new", 64: "untracked"}
+_STATUSES = {16: "snat", 32: "dnat"}
 _PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6", 132: "sctp"}
 
 
-def _state_text(bits: bytes) -> str:
+def _bits_text(looked_at: Field, bits: bytes) -> str:
     number = int.from_bytes(bits, "little")
-    return ",".join(name for bit, name in _STATES.items() if number & bit) or hex(number)
+    names = _STATES if looked_at is Field.STATE else _STATUSES
+    return ",".join(name for bit, name in names.items() if number & bit) or hex(number)
 
 
 def _range_text(looked_at: Field, mask: bytes, first: bytes, last: bytes) -> str:
@@ -186,8 +192,8 @@ def _value_text(looked_at: Field, value: bytes) -> str:
             return f'"{value.rstrip(bytes(1)).decode(errors="replace")}{wildcard}"'
         case Field.PROTOCOL:
             return _PROTOCOLS.get(number, str(number))
-        case Field.STATE:
-            return _state_text(value)
+        case Field.STATE | Field.STATUS:
+            return _bits_text(looked_at, value)
         case Field.SOURCE_PORT | Field.DESTINATION_PORT:
             return str(number)
         case Field.FAMILY:
@@ -210,9 +216,9 @@ class Rule:
         answers = [condition.holds(packet) for condition in self.conditions]
         return False if False in answers else None if None in answers else True
 
-    @property
-    def is_read(self) -> bool:
-        return self.action is not Action.UNREAD and all(one.field is not None for one in self.conditions)
+    def may_be_for_all(self, packet: Packet) -> bool:
+        """Return whether it may match every packet that this one stands for: what is read of it does, the rest may."""
+        return all(condition.field is None or condition.holds(packet) for condition in self.conditions)
 
     def __str__(self) -> str:
         goes_on = self.action in (Action.JUMP, Action.GOTO)
@@ -328,6 +334,7 @@ class _Following:
         self.doubts: list[FilterHit] = []
         self.lets_some_pass = False
         self._unread_pass = False
+        self._for_some = False  # the chain that is followed sees only some of the packets
 
     def decides(self) -> FilterHit | None:
         """Return what drops the packet, None if it passes."""
@@ -365,7 +372,11 @@ class _Following:
         if rule.action not in (Action.JUMP, Action.GOTO):
             return rule, chain
         target = self._chains.get((chain.tool, chain.table, rule.target))
-        return self._through(target, depth + 1) if target and depth < _DEEPEST else None
+        before = self._for_some
+        self._for_some = before or not rule.may_be_for_all(self._packet)
+        result = self._through(target, depth + 1) if target and depth < _DEEPEST else None
+        self._for_some = before
+        return result
 
     def _note(self, entered: Rule, decides: Rule, chain: Chain) -> None:
         """Note a verdict that some packets meet, or perhaps none."""
@@ -373,7 +384,7 @@ class _Following:
             self.doubts.append(self._judged(decides, chain, sure=False))
             return
         self.lets_some_pass = True
-        if not (entered.is_read and decides.is_read):
+        if not self._for_some and all(rule.may_be_for_all(self._packet) for rule in (entered, decides)):
             self._unread_pass = True
 
 

@@ -39,6 +39,8 @@ def rules(text: str, sets: str = "", family: str = "inet") -> list[str]:
         ("iif lo accept", ['iifname "lo" accept']),
         ("ct state established,related accept", ["ct state established,related accept"]),
         ("ct state new drop", ["ct state new drop"]),
+        ("ct status dnat accept", ["ct status dnat accept"]),
+        ("ct direction reply accept", ["(ct key 1: not read) accept"]),
         (
             "ct state vmap { established : accept, invalid : drop, new : jump own }",
             ["ct state invalid drop", "ct state established accept", "ct state new jump own"],

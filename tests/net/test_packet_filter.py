@@ -149,6 +149,21 @@ def test_what_is_not_read_makes_a_later_drop_a_doubt_and_never_certain(rule: Rul
     assert found.doubts == (FilterHit("nft", "ip f", "forward", sure=False),)
 
 
+def test_what_is_not_read_of_a_rule_for_some_packets_leaves_the_others_to_the_policy() -> None:
+    """As ufw does: some kinds of ICMP pass, and the rest is dropped."""
+    icmp = equal(Field.PROTOCOL, b"\1")
+    for rule in (Rule((icmp, UNREAD), Action.ACCEPT), Rule((icmp,), Action.JUMP, "own")):
+        found = outcome(forward(rule, drops=True), called(Rule((UNREAD,), Action.ACCEPT)))
+        assert found.dropped and found.partly
+
+
+def test_a_connection_between_pods_has_no_changed_addresses() -> None:
+    changed = Condition(Field.STATUS, ((bytes(4), bytes(4)),), inverted=True, mask=state_bits(32))
+    assert str(changed) == "ct status dnat"
+    assert hit(forward(Rule((changed,), Action.ACCEPT), drops=True))
+    assert hit(forward(Rule((changed,), Action.ACCEPT), drops=True), packet=Packet(B, A, is_answer=True))
+
+
 def test_conditions_are_written_as_nftables_writes_them() -> None:
     texts = {
         str(source(pack("10.65.0.0"), pack("255.255.0.0"))): "saddr 10.65.0.0/16",
