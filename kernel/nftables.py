@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Mapping
 from contextlib import closing
+from pathlib import Path
 
 from kernel import nftables_codec as codec
 from kernel.message import explain
 from kernel.netlink import KernelError, NetlinkSocket
 from net.packet_filter import Action, Chain, Rule
 
+LOADED = Path("/sys/module/nf_tables")
+MODULES = Path(f"/lib/modules/{os.uname().release}/kernel/net/netfilter")
 _ABSENT = (errno.EINVAL, errno.EOPNOTSUPP, errno.EPROTONOSUPPORT)
 """What the kernel answers that has no nftables."""
 _DOES_NOT_DROP = "nat"
 
 
 def read_nftables(devices: Mapping[int, str]) -> list[Chain]:
-    """Return the attached chains and those that they lead to. devices: names by index. Raises KernelError."""
+    """Return the attached chains and those that they lead to. devices: names by index. Raises KernelError.
+
+    A module that is not loaded has none, and is not loaded for the question.
+    """
+    if not LOADED.exists() and any(MODULES.glob("nf_tables.ko*")):
+        return []
     try:
         netlink = NetlinkSocket(codec.NETLINK_NETFILTER, receive_buffer=1 << 20)
     except OSError as error:

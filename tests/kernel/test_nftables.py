@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -55,3 +56,14 @@ def test_who_may_not_read_them_gets_an_error(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("kernel.nftables.NetlinkSocket", refuse)
     with pytest.raises(KernelError, match=r"read nftables: .*\(EPERM\)"):
         read_nftables({})
+
+
+def test_a_module_that_is_not_loaded_is_not_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "nf_tables.ko.xz").touch()
+    monkeypatch.setattr("kernel.nftables.LOADED", tmp_path / "none")
+    monkeypatch.setattr("kernel.nftables.MODULES", tmp_path)
+    with namespace("nft") as here:
+        nft(here, "table ip f {\n chain in {\n type filter hook input priority 0\n drop\n }\n}\n")
+        assert read(here) == {}
+        (tmp_path / "none").touch()
+        assert list(read(here)) == ["ip f in"]
