@@ -28,7 +28,10 @@ _EMBEDDED = re.compile(r"\\n(?:[ \t]|- )*\Z")
 _SECRET_KIND = re.compile(rf"kind{QUOTE}?[ \t]*+[:=][ \t]*+{QUOTE}?Secret(?:List)?\b")
 _DOCUMENT = re.compile(r"^---", re.MULTILINE)
 _PEM = re.compile(r"-----(?P<edge>BEGIN|END) (?P<what>[A-Z0-9 ]*+)-----")
-_PEM_LINES = re.compile(r"(?:\s|\\+[nr]|[A-Za-z0-9+/=]++(?=\s|\\|\Z|[\"'])|[A-Z][\w-]++: [^\n]*+)*")
+_PEM_LINES = re.compile(
+    r"(?:[ \t]*+(?:[A-Za-z0-9+/]++={0,2}+|[A-Z][\w-]++: [^\n]*+)?[ \t\r]*+(?:\n|\\++n|(?=[\"'])|\Z))*"
+)
+_PEM_LINE = re.compile(r"\s*+[A-Za-z0-9+/]{8,}+={0,2}+\s*+")
 _RUN = re.compile(r"[^\s\"'<>`]*+")
 _SHAPES = re.compile(
     r"(?<![\w-])eyJ[\w-]{5,}+\.[\w-]++\.[\w-]*+"  # a JSON web token
@@ -142,13 +145,13 @@ def _keys(written: str) -> Iterator[Span]:
 
 def _end_of_lines(written: str, start: int) -> int:
     found = _PEM_LINES.match(written, start)
-    return found.end() if found else start
+    return start + len(found[0].rstrip()) if found else start
 
 
 def _lines_before(written: str, start: int, end: int) -> int:
     """Return where the lines of a key begin that end at `end`, and none before `start`."""
     lines = written[start:end].split("\n")
-    while lines and re.fullmatch(r"\s*[A-Za-z0-9+/=]*\s*", lines[-1]):
+    while lines and (not lines[-1].strip() or _PEM_LINE.fullmatch(lines[-1])):
         end -= len(lines.pop()) + 1
     return max(start, end + 1)
 
@@ -242,7 +245,9 @@ def _value(written: str, name: Name, secrets: list[Span]) -> Span | None:
         words = _TWO_WORDS.search(written, max(0, name.start - 20), name.end)
         two_words = words is not None and hint(words[0].replace(" ", "-")) is Hint.PLAIN
         in_a_query = written[name.start - 1 : name.start] in ("?", "&")
-        return assigned(written, name) if two_words or in_a_query else None
+        if two_words:
+            return assigned(written, name) or spaced(written, name)
+        return assigned(written, name) if in_a_query else None
     match hint(called):
         case Hint.PLAIN:
             return assigned(written, name) or _spaced(written, name, called)
@@ -253,7 +258,7 @@ def _value(written: str, name: Name, secrets: list[Span]) -> Span | None:
 
 def _spaced(written: str, name: Name, called: str) -> Span | None:
     """Return what follows a name without a sign, but not where it names the kind: Secret "bgp" not found."""
-    return None if called in ("Secret", "secrets") else spaced(written, name)
+    return None if called in ("Secret", "Secrets", "secrets") else spaced(written, name)
 
 
 def _within(spans: list[Span], position: int) -> bool:

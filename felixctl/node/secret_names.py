@@ -26,6 +26,7 @@ _SEGMENT = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _PLAIN = re.compile(
     r"passw|passphrase|passcode|passkey|secret|token|credential|bearer|keystring|connectionstring"
     r"|(?:private|preshared|psk|api|access|auth|authentication|encryption|shared|session|master|signing|client|ssh|tls"
+    r"|digest|isakmp|radiusserver|tacacsserver|ldapserver"
     r"|wrapping|unlock|account|storage|license)keys?(?:data)?$"
 )
 _ASSIGNED = frozenset(

@@ -27,6 +27,8 @@ _LIST = re.compile(rf"{QUOTE}?[ \t]*+(?:,\s*+(?={QUOTE})|\n[ \t]*+-[ \t]++)")
 _ENTRY = re.compile(rf"{QUOTE}?[ \t]*+,?\s*+{QUOTE}?value{QUOTE}?[ \t]*+[:=][ \t]*+", re.IGNORECASE)
 """Between a name and its value where both are entries: name: X, value: x."""
 _COMPLEX_KEY = re.compile(rf"{QUOTE}?[ \t]*+\n[ \t]*+:[ \t]++")
+_ELEMENT = re.compile(r"[^<>\n]*+>")
+"""The rest of an element's tag in XML."""
 _TAGS = re.compile(r"(?:[!&][\w!./:-]*+[ \t]++)*")
 _NOTHING = re.compile(r"(?:[|>][-+0-9]*+)?[ \t]*+(?:#[^\n]*+)?\r?(?=\n|\Z)")
 """The rest of a line whose value is in the lines below it."""
@@ -34,13 +36,14 @@ _NOTHING_INSIDE = re.compile(r"(?:[|>][-+0-9]*+)?[ \t]*+\\+n")
 _OPENING = re.compile(QUOTE, re.IGNORECASE)
 _HARMLESS = re.compile(
     rf"{QUOTE}?{LEFT_OUT}"
-    rf"|(?:null|~|true|false|yes|no|none|nil|on|off|enabled|disabled|\(hidden\)|{QUOTE}{{2}}|\[\]|\{{\}})"
+    rf"|(?:null|~|true|false|yes|no|none|nil|on|off|enabled|disabled|\(hidden\)|{QUOTE}{{2}}(?![\"'])|\[\]|\{{\}})"
     r"(?=[\s,;)\]}&\\\"']|\Z)",
     re.IGNORECASE,
 )
 _BARE = re.compile(
     r"(?:[^\s,;&)\]}\"'`\\<|]++|\\++(?![\"'`])"
-    r"|(?:\\*+[\"'`]|[,;&)\]}|]|<(?!/))(?=[\w$+/=.!@#%^*~-])(?![\w.-]++[ \t]*+[:=]))*"
+    r"|(?:\\*+[\"'`]|[)\]}]|<(?!/))(?=[\w$+/=.!@#%^*~-])"
+    r"|[,;&|](?=[\w$+/=.!@#%^*~-])(?![\w.-]++[ \t]*+[:=]))*"
 )
 """Until what ends a word, unless the word plainly goes on behind it and no other name begins."""
 _TO_LINE_END = re.compile(r"(?:[^\n\\]++|\\(?:\r?\n|[^\n]|\Z))*")
@@ -50,7 +53,8 @@ _BRACKETS = re.compile(r"(?<!\\)\\*+[\"']|[{}\[\]\n]")
 _FIRST_KEY = re.compile(rf"[{{\[\s-]*+{QUOTE}?(?P<key>[\w.-]++){QUOTE}?[ \t]*+:")
 _LINE = re.compile(r"(?P<indent>[ \t]*+)(?P<content>[^\n]*+)\n?")
 _HOW = re.compile(
-    r"(?:(?:[0-9]|encrypted|clear|plain(?:text)?|hashed|md5|sha\d*+|hmac[\w-]*+|basic|bearer|is|was)[ \t]++(?=\S))?"
+    r"(?:(?:\d{1,3}+|encrypted|clear|plain(?:text)?|hashed|ascii-text|hexadecimal|local|remote|md5|sha\d*+|hmac[\w-]*+"
+    r"|basic|bearer|is|was)[ \t]++(?=\S))*"
 )
 """Words between a password's name and the password."""
 _PROSE = frozenset(
@@ -86,6 +90,8 @@ def assigned(text: str, name: Name) -> Span | None:
     found = _ASSIGN.match(text, name.end) or _ENTRY.match(text, name.end)
     if found is None and text.startswith("-", name.start):
         found = _LIST.match(text, name.end)
+    if found is None and text.startswith("<", name.start - 1):
+        found = _ELEMENT.match(text, name.end)
     if found is None and text.startswith("? ", name.start - 2):
         found = _COMPLEX_KEY.match(text, name.end)
     if found is None:
@@ -111,7 +117,7 @@ def header(text: str, name: Name) -> Span | None:
 def spaced(text: str, name: Name) -> Span | None:
     """Return where the value is that follows a name after a space, as routers' configurations and options have it."""
     found = _SPACE.match(text, name.end)
-    if found is None or _ASSIGN.match(text, name.end):
+    if found is None or _ASSIGN.match(text, name.end) or text.startswith("<", name.start - 1):
         return None
     start = _passed(_HOW, text, found.end())
     if _HARMLESS.match(text, start) or text.startswith("(", start):
