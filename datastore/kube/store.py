@@ -16,7 +16,7 @@ from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kube.access import Access
 from datastore.kube.client import MERGE_PATCH, ApiClient
-from datastore.kube.nodes import changed_annotations
+from datastore.kube.nodes import annotations_patch, other_changes
 from datastore.kube.objects import Interests, by_kind, entry, read_record
 from datastore.kube.page import PAGE_SIZE, read_page
 from datastore.kube.paths import CORE, collection, item, kind_name, selectors, with_query
@@ -194,7 +194,11 @@ class KubeStore:
         before = await self._get_stored(what, Node, node.name, None)
         if before.revision != node.revision:
             raise Conflict(f"{what}: it was read at revision {node.revision} and is at {before.revision} now")
-        patch = changed_annotations(before, node)
+        if others := other_changes(before, node):
+            raise Invalid(
+                f"{what}: {', '.join(others)} of a Node is Kubernetes' to change: use kubectl; nothing was written"
+            )
+        patch = annotations_patch(before, node)
         if not patch:
             return before
         path = f"{item(Node, CORE, node.name)}/status"

@@ -1,28 +1,47 @@
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from datastore.kinds.node import Node
-from datastore.kube.nodes import changed_annotations
+from datastore.kube.nodes import annotations_patch, other_changes
 
 
-def node(**annotations: str) -> Node:
-    return Node.make("n1", annotations=annotations).with_metadata(resource_version="7")
+def node(annotations: dict[str, str] | None = None, **more: Any) -> Node:
+    metadata = {
+        "name": "n1",
+        "resourceVersion": "7",
+        "annotations": annotations or {},
+        "labels": more.pop("labels", {}),
+    }
+    return Node.read({"apiVersion": "v1", "kind": "Node", "metadata": metadata, **more})
 
 
-def test_only_changed_annotations_of_calicos_are_in_the_patch() -> None:
-    before = node(**{"projectcalico.org/IPv4Address": "192.0.2.1/24", "projectcalico.org/ASNumber": "1", "other": "a"})
-    after = before.with_data(IPv4Address="192.0.2.2/24", ASNumber=None).with_metadata(labels={"a": "b"})
-    changes = {"projectcalico.org/IPv4Address": "192.0.2.2/24", "projectcalico.org/ASNumber": None}
-    assert changed_annotations(before, after) == {"metadata": {"resourceVersion": "7", "annotations": changes}}
+ADDRESS, AS_NUMBER = "projectcalico.org/IPv4Address", "projectcalico.org/ASNumber"
 
 
-def test_our_own_annotations_are_written_too() -> None:
-    before = node(**{"felix-py/claim": "n2", "felix-py/host": "disk-1 boot-1", "other": "a"})
-    after = node(**{"felix-py/host": "disk-2 boot-2"})
-    changes = {"felix-py/host": "disk-2 boot-2", "felix-py/claim": None}
-    assert changed_annotations(before, after) == {"metadata": {"resourceVersion": "7", "annotations": changes}}
+def test_what_changed_of_our_annotations_is_in_the_patch() -> None:
+    before = node({ADDRESS: "192.0.2.1/24", AS_NUMBER: "1", "felix-py/claim": "x", "other": "a"})
+    after = node({ADDRESS: "192.0.2.2/24", "felix-py/host": "h", "other": "a"})
+    changes = {ADDRESS: "192.0.2.2/24", AS_NUMBER: None, "felix-py/claim": None, "felix-py/host": "h"}
+    assert annotations_patch(before, after) == {"metadata": {"resourceVersion": "7", "annotations": changes}}
+    assert other_changes(before, after) == []
 
 
 def test_nothing_changed_is_no_patch() -> None:
-    before = node(other="a")
-    assert changed_annotations(before, before) == {}
-    assert changed_annotations(before, node(other="b")) == {}
+    assert annotations_patch(node({"other": "a"}), node({"other": "a"})) == {}
+
+
+@pytest.mark.parametrize(
+    ("after", "named"),
+    [
+        (node({"other": "b"}), ["metadata.annotations other"]),
+        (node({}), ["metadata.annotations other"]),
+        (node({"other": "a"}, labels={"rack": "1"}), ["metadata.labels rack"]),
+        (node({"other": "a"}, spec={"podCIDR": "10.0.0.0/24"}), ["spec"]),
+        (node({"other": "a"}, status={"phase": "x"}), ["status"]),
+    ],
+)
+def test_what_is_kubernetes_to_change_is_named(after: Node, named: list[str]) -> None:
+    assert other_changes(node({"other": "a"}), after) == named

@@ -57,13 +57,16 @@ async def test_a_write_whose_answer_is_lost_is_done_once(bed: Bed, tmp_path: Pat
         await store.close()
 
 
-async def test_of_a_node_only_calicos_annotations_are_written(bed: Bed) -> None:
+async def test_of_a_node_annotations_of_calicos_and_ours_are_written_and_nothing_else(bed: Bed) -> None:
     store = bed.open()
     stored = await store.create(Node.make("n1"))
-    changed = stored.with_data(IPv4Address="192.0.2.1/24").with_metadata(labels={"mine": "all"})
+    changed = stored.with_data(IPv4Address="192.0.2.1/24")
     written = await store.update(changed)
     assert str(written.ipv4) == "192.0.2.1/24"
-    assert "mine" not in written.metadata.labels
+    marked = await store.patch(Node, "n1", {"metadata": {"annotations": {"felix-py/host": "h"}}})
+    assert marked.annotations["felix-py/host"] == "h"
+    with pytest.raises(Invalid, match=r"metadata\.labels mine of a Node is Kubernetes' to change"):
+        await store.update(marked.with_metadata(labels={"mine": "all"}))
     with pytest.raises(Conflict):
         await store.update(changed.with_data(IPv4Address="192.0.2.9/24"))
     await store.close()
