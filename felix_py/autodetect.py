@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from datastore.fields import Interface, Network, network_or_address
+from datastore.fields import Address, Interface, Network, network_or_address
 
 # Devices of container runtimes, bridges and our own: never a node's address. Anchored at both ends.
 EXCLUDED = re.compile(
@@ -39,20 +39,21 @@ class Method:
     """How to find the node's address. `text` is the method as written; which other fields count depends on `kind`."""
 
     text: str
-    kind: Literal["first-found", "interface", "skip-interface", "cidr", "can-reach"]
+    kind: Literal["first-found", "interface", "skip-interface", "cidr", "can-reach", "kubernetes-internal-ip"]
     patterns: tuple[re.Pattern[str], ...] = ()
     networks: tuple[Network, ...] = ()
     destination: str = ""
 
     @classmethod
     def parse(cls, text: str) -> Method:
-        """Return the method written as first-found, can-reach=HOST, [skip-]interface=REGEX[,…] or cidr=CIDR[,…].
+        """Return the method written as first-found, can-reach=HOST, [skip-]interface=REGEX[,…], cidr=CIDR[,…] or
+        kubernetes-internal-ip.
 
         Raises ValueError: a sentence about what is wrong.
         """
         kind, equals, argument = text.partition("=")
         match kind:
-            case "first-found" if not equals:
+            case "first-found" | "kubernetes-internal-ip" if not equals:
                 return cls(text, kind)
             case "interface" | "skip-interface":
                 return cls(text, kind, patterns=_patterns(argument))
@@ -94,12 +95,14 @@ def detect(
     interfaces: Sequence[HostInterface],
     source_towards: Callable[[str], str | None],
     stored: Interface | None = None,
+    internal: Collection[Address] = (),
     warn: Callable[[str], None] = lambda text: None,
 ) -> Interface:
     """Return the node's address of IP version 4 or 6, with the prefix length it has on its device.
 
     source_towards: the kernel's source address towards a destination, None if there is no way. stored: the address that
-    the Node has; it is kept while it fits. warn: is given a sentence on several devices that fit, and which was chosen.
+    the Node has; it is kept while it fits. internal: what Kubernetes knows as the node's InternalIPs. warn: is
+    given a sentence on several devices that fit, and which was chosen.
     Raises AutodetectionError.
     """
     usable = [
@@ -129,6 +132,8 @@ def detect(
         case "can-reach":
             source = source_towards(method.destination)
             found = [(i.name, a) for i in usable for a in i.addresses if str(a.ip) == source]
+        case "kubernetes-internal-ip":
+            found = [(i.name, a) for i in usable for a in i.addresses if a.ip in internal]
     if stored is not None and stored in {address for _, address in found}:
         return stored
     by_default = source_towards(OUTSIDE[version]) if len({name for name, _ in found}) > 1 else None

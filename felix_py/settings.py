@@ -73,7 +73,7 @@ _PATH = "an absolute path"
 _SWITCH = "true or false"
 _MODES = "Never, Always or CrossSubnet"
 _METHODS = (
-    "first-found, can-reach=HOST, interface=REGEX, skip-interface=REGEX or cidr=CIDR,"
+    "first-found, kubernetes-internal-ip, can-reach=HOST, interface=REGEX, skip-interface=REGEX or cidr=CIDR,"
     " the last three with commas between several"
 )
 

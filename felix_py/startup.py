@@ -135,8 +135,8 @@ def addresses_for(
 
     Raises StartupError, AutodetectionError.
     """
-    ipv4 = _address(settings.ip, settings.ip_autodetection_method, 4, stored.ipv4 if stored else None, interfaces)
-    ipv6 = _address(settings.ip6, settings.ip6_autodetection_method, 6, stored.ipv6 if stored else None, interfaces)
+    ipv4 = _address(settings.ip, settings.ip_autodetection_method, 4, stored, interfaces)
+    ipv6 = _address(settings.ip6, settings.ip6_autodetection_method, 6, stored, interfaces)
     if ipv4 is None and ipv6 is None:
         raise StartupError("find the node's addresses: IP and IP6 are both none; nothing could be routed")
     assert ipv4 is None or isinstance(ipv4, IPv4Interface)
@@ -163,19 +163,21 @@ async def _claim(store: Store, held: Node, own: HostMark) -> None:
 
 
 def _address(
-    setting: NodeAddress, method: Method, version: int, stored: Interface | None, interfaces: Sequence[HostInterface]
+    setting: NodeAddress, method: Method, version: int, node: Node | None, interfaces: Sequence[HostInterface]
 ) -> Interface | None:
     """Return the node's address of one family, None where it is to have none.
 
     An address without a length gets that of the device that has it, else it is a host's.
     """
+    stored: Interface | None = (node.ipv4 if version == 4 else node.ipv6) if node else None
     match setting:
         case AddressChoice.NONE:
             return None
         case AddressChoice.KEEP if stored is not None:
             return stored
         case AddressChoice():
-            return detect(method, version, interfaces, _source_towards, stored, log.warning)
+            internal = node.internal_addresses if node else ()
+            return detect(method, version, interfaces, _source_towards, stored, internal, log.warning)
         case IPv4Interface() | IPv6Interface():
             return setting
         case address:

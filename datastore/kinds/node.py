@@ -77,6 +77,19 @@ class Node(Resource):
         return found if isinstance(found, IPv6Interface) else None
 
     @property
+    def internal_addresses(self) -> tuple[IPv4Address | IPv6Address, ...]:
+        """What Kubernetes knows as the node's InternalIPs."""
+        match self.model_extra:
+            case {"status": {"addresses": list(listed)}}:
+                texts = (
+                    one.get("address") for one in listed if isinstance(one, dict) and one.get("type") == "InternalIP"
+                )
+                found = (_read(fields.address, text) for text in texts if isinstance(text, str))
+                return tuple(address for address in found if address is not None)
+            case _:
+                return ()
+
+    @property
     def as_number(self) -> int | None:
         """This node's own AS; None: the cluster's."""
         return self._value("ASNumber", fields.as_number)

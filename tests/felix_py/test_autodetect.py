@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_interface
+from ipaddress import ip_address, ip_interface
 
 import pytest
 
@@ -39,8 +39,8 @@ def test_several_addresses_of_one_device_count_as_its_first() -> None:
 def test_of_two_devices_that_fit_the_default_routes_is_taken_and_both_are_named() -> None:
     said: list[str] = []
     method = Method.parse("first-found")
-    assert str(detect(method, 4, [ETH0, ETH1], lambda to: "198.51.100.1", None, said.append)) == "198.51.100.1/25"
-    assert str(detect(method, 4, [ETH0, ETH1], lambda to: None, None, said.append)) == "192.0.2.1/24"
+    assert str(detect(method, 4, [ETH0, ETH1], lambda to: "198.51.100.1", None, warn=said.append)) == "198.51.100.1/25"
+    assert str(detect(method, 4, [ETH0, ETH1], lambda to: None, None, warn=said.append)) == "192.0.2.1/24"
     assert "2 devices fit (192.0.2.1/24 on eth0, 198.51.100.1/25 on eth1); 198.51.100.1/25 is taken" in said[0]
     assert len(said) == 2
 
@@ -48,10 +48,18 @@ def test_of_two_devices_that_fit_the_default_routes_is_taken_and_both_are_named(
 def test_the_address_that_the_node_has_is_kept_while_it_fits() -> None:
     method, said = Method.parse("first-found"), list[str]()
     stored = ip_interface("198.51.100.1/25")
-    assert detect(method, 4, [ETH0, ETH1], lambda to: "192.0.2.1", stored, said.append) == stored
+    assert detect(method, 4, [ETH0, ETH1], lambda to: "192.0.2.1", stored, warn=said.append) == stored
     assert not said
     gone = ip_interface("203.0.113.1/24")
-    assert str(detect(method, 4, [ETH0], lambda to: None, gone, said.append)) == "192.0.2.1/24"
+    assert str(detect(method, 4, [ETH0], lambda to: None, gone, warn=said.append)) == "192.0.2.1/24"
+
+
+def test_the_address_that_kubernetes_knows_is_taken_from_its_device() -> None:
+    method, internal = Method.parse("kubernetes-internal-ip"), [ip_address("198.51.100.1"), ip_address("fd00::1")]
+    assert str(detect(method, 4, [ETH0, ETH1], lambda to: None, None, internal)) == "198.51.100.1/25"
+    assert str(detect(method, 6, [ETH0, ETH1], lambda to: None, None, internal)) == "fd00::1/64"
+    with pytest.raises(AutodetectionError, match="by kubernetes-internal-ip: no device that is up has one that fits"):
+        detect(method, 4, [ETH0, ETH1], lambda to: None)
 
 
 def test_a_device_that_is_down_does_not_count() -> None:
@@ -89,7 +97,7 @@ def test_can_reach_takes_the_kernels_source_address() -> None:
         ("can-reach=", "neither an address nor"),
         ("can-reach=a b", "neither an address nor"),
         ("first-found=eth0", "no such method"),
-        ("kubernetes-internal-ip", "no such method"),
+        ("kubernetes-external-ip", "no such method"),
         ("", "no such method"),
     ],
 )

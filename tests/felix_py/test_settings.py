@@ -69,7 +69,7 @@ def test_calicos_older_spellings_of_encapsulation_are_taken(text: str, mode: str
         ("IP", "10.0.0.999"),
         ("IP", "fd00::1"),
         ("IP6", "10.0.0.1"),
-        ("IP_AUTODETECTION_METHOD", "kubernetes-internal-ip"),
+        ("IP_AUTODETECTION_METHOD", "kubernetes-external-ip"),
         ("AS", "0"),
         ("AS", "1.70000"),
     ],

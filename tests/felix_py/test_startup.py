@@ -153,6 +153,13 @@ async def test_without_a_setting_the_stored_address_is_kept(tmp_path: Path) -> N
     assert identity.addresses.ipv4 == pack("192.0.2.9")
 
 
+async def test_the_internal_ip_of_kubernetes_can_be_the_nodes(tmp_path: Path) -> None:
+    known = {"addresses": [{"type": "Hostname", "address": "n1"}, {"type": "InternalIP", "address": "192.0.2.1"}]}
+    store = MemoryStore(Node.read({**Node.make("n1").to_json(), "status": known}))
+    await start(settings(tmp_path, IP_AUTODETECTION_METHOD="kubernetes-internal-ip"), store, FakeKernel())
+    assert str((await store.get(Node, "n1")).ipv4) == "192.0.2.1/24"
+
+
 async def test_an_address_without_a_length_gets_its_devices(tmp_path: Path) -> None:
     store = MemoryStore()
     await start(settings(tmp_path, IP="192.0.2.1"), store, FakeKernel())
