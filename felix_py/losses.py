@@ -12,7 +12,7 @@ that happened while no agent ran is found too.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -54,6 +54,18 @@ class Note:
     @property
     def has_pools(self) -> bool:
         return any(key.kind == IPPool.KIND for key in self.records)
+
+    @property
+    def written_by_people(self) -> frozenset[RecordKey]:
+        return frozenset(key for key in self.records if key.kind not in _WRITTEN_BY_PROGRAMS)
+
+    def is_lost(self, there: Collection[RecordKey]) -> bool:
+        """Whether so few of those that people write are there that this is a loss, or still is one."""
+        known = self.written_by_people
+        missing = len(known.difference(there))
+        if self.held:
+            return missing > (1 - MOST_BACK) * len(known)
+        return missing >= MANY and missing >= NEARLY_ALL * len(known)
 
     def to_text(self) -> str:
         rows = [[*key, device] for key, device in self.records.items()]

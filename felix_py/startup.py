@@ -34,12 +34,13 @@ from datastore.kinds.ipam import IPAMConfig
 from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool
 from datastore.record import Resource
+from datastore.resources import KINDS
 from datastore.store import Changed, Gone, Store
 from felix_py.autodetect import HostInterface, Method, detect
 from felix_py.edges import Kernel
 from felix_py.files import read_text, write_text
 from felix_py.identity import Addresses, Identity
-from felix_py.losses import Losses, Note
+from felix_py.losses import Losses, Note, RecordKey
 from felix_py.node_claim import HostMark, is_free, is_this_host, marked, this_host
 from felix_py.records import read_note
 from felix_py.setting_types import AddressChoice, NodeAddress
@@ -65,12 +66,7 @@ async def start(settings: Settings, store: Store, kernel: Kernel) -> Identity:
         raise StartupError(str(error)) from None
     await _require_same_cluster(settings, store)
     interfaces = host_interfaces(kernel)
-    try:
-        ipv4, ipv6 = await write_node(settings, store, name, interfaces)
-    except BadRecord as unread:  # pods that run must not pay for it: what the Node says is asked for later
-        log.error("%s; the agent starts with this host's addresses and leaves the Node as it is", unread)
-        ipv4, ipv6 = addresses_for(settings, None, interfaces)
-    await _make_defaults(settings, store, [address for i in interfaces for address in i.addresses])
+    ipv4, ipv6 = await _join(settings, store, name, interfaces)
     write_text(settings.nodename_file, name)
     log.info("this is node %s with %s", name, " and ".join(str(a) for a in (ipv4, ipv6) if a))
     return Identity(
@@ -78,6 +74,36 @@ async def start(settings: Settings, store: Store, kernel: Kernel) -> Identity:
         addresses=Addresses(ipv4.ip.packed if ipv4 else None, ipv6.ip.packed if ipv6 else None),
         router_id=settings.router_id,
     )
+
+
+async def _join(
+    settings: Settings, store: Store, name: str, interfaces: Sequence[HostInterface]
+) -> tuple[IPv4Interface | None, IPv6Interface | None]:
+    """Write this node's Node, and what a new cluster lacks; return the node's addresses.
+
+    Nothing is written where nearly everything is gone: it would be in the way of what is put back.
+    """
+    if await _is_lost(store, read_note(settings)):
+        log.error(
+            "nearly everything that was known of the cluster is gone from the datastore: nothing is written to it"
+        )
+        return addresses_for(settings, None, interfaces)
+    try:
+        ipv4, ipv6 = await write_node(settings, store, name, interfaces)
+    except BadRecord as unread:  # pods that run must not pay for it: what the Node says is asked for later
+        log.error("%s; the agent starts with this host's addresses and leaves the Node as it is", unread)
+        ipv4, ipv6 = addresses_for(settings, None, interfaces)
+    await _make_defaults(settings, store, [address for i in interfaces for address in i.addresses])
+    return ipv4, ipv6
+
+
+async def _is_lost(store: Store, note: Note) -> bool:
+    there = set[RecordKey]()
+    for kind in sorted({key.kind for key in note.written_by_people} & KINDS.keys()):
+        listed = await store.list(KINDS[kind])
+        there.update(RecordKey(kind, one.namespace or "", one.name) for one in listed.objects)
+        there.update(RecordKey(kind, one.namespace or "", one.name) for one in listed.unreadable)
+    return note.is_lost(there)
 
 
 async def _require_same_cluster(settings: Settings, store: Store) -> None:

@@ -131,6 +131,20 @@ async def test_no_default_pool_is_made_where_the_known_ones_are_gone(tmp_path: P
         assert len((await store.list(IPPool)).objects) == made
 
 
+async def test_nothing_is_written_where_nearly_everything_known_is_gone(tmp_path: Path) -> None:
+    (tmp_path / "cluster-guid").write_text("ours")
+    nodes = [Node.make(f"n{number}") for number in range(1, 11)]
+    records = {RecordKey("Node", "", node.name): "" for node in nodes}
+    cluster = ClusterInformation.make("default", clusterGUID="ours")
+    for held, there, written in ((False, 0, False), (False, 2, True), (True, 2, False), (True, 9, True)):
+        (tmp_path / "known-records").write_text(Note("ours", held, records).to_text())
+        store = MemoryStore(cluster, *nodes[:there])
+        before = dict(store.objects)
+        identity = await start(settings(tmp_path, FELIX_STATE_DIR=str(tmp_path)), store, FakeKernel())
+        assert identity.addresses.ipv4 == pack("192.0.2.1")
+        assert (store.objects != before) == written
+
+
 async def test_a_second_start_writes_nothing(tmp_path: Path) -> None:
     store = MemoryStore()
     await start(settings(tmp_path), store, FakeKernel())
