@@ -100,7 +100,7 @@ class AddVerb:
         return result
 
     async def _endpoint_of(self, pod: PodRef, device: str) -> WorkloadEndpoint | None:
-        """Return the endpoint of a pod's device. One that cannot be read says of nobody that it is attached."""
+        """Return the endpoint of a pod's device. One that cannot be read shows no attachment."""
         try:
             return await self._endpoints.get(pod, device)
         except BadRecord:

@@ -110,8 +110,8 @@ def install_conflist(
 ) -> Path:
     """Write the configuration, by which the runtime takes the node for ready: to be called last.
 
-    What was there is kept beside it under a name that no runtime reads, unless it is as it was last installed: then
-    nobody edited it. note: where a copy of what is installed is kept, to tell.
+    What was there is kept beside it under a name that no runtime reads, unless it is as it was last installed, so not
+    edited. note: where a copy of what is installed is kept, to compare with.
     """
     place = folder / CONFLIST
     content = json.dumps(document, indent=2).encode() + b"\n"

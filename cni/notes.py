@@ -1,6 +1,6 @@
 """DELs that the shim noted on disk while no agent listened, carried out before the agent takes requests.
 
-One file each, as the shim would have sent it; `note` in shim.c writes them. A runtime that was told that a pod is gone
+One file each, as the shim would have sent it; `note` in shim.c writes them. A runtime that takes a pod for gone
 may use its container's id again, so none may be left for later than the start.
 """
 
