@@ -16,6 +16,7 @@ from felixctl.resources import kinds, view
 from felixctl.resources.documents import Document
 from felixctl.resources.kinds import Noun, UnknownKindError
 from felixctl.resources.view import Json
+from felixctl.resources.yes_no import settled
 
 DEFAULT_NAMESPACE = "default"
 _OUR_GROUPS = tuple(version.partition("/")[0] for version in (view.SHOWN, view.STORED))
@@ -97,6 +98,7 @@ def _manifest(document: Document, namespace: str | None) -> Manifest:
         raise RejectedError(["apiVersion and kind are missing, so this is no resource"])
     version, kind = _text(body, "apiVersion"), _text(body, "kind")
     noun = _noun(kind, version)
+    body = settled(body, KINDS[noun.stored_kind])
     name = _text(body, "metadata", "name")
     if noun.written_by:
         raise _UnsupportedError(f'{kind} "{name}" is written by {noun.written_by} only')

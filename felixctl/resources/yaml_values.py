@@ -19,6 +19,7 @@ import yaml
 from yaml.constructor import ConstructorError
 
 from felixctl.resources.yaml_nodes import DEEPEST, SCHEMA, TAG
+from felixctl.resources.yes_no import WORDS, YesNo
 
 MOST_ALIASED = 1_000_000
 """How many characters and values the aliases of a document may stand for in all."""
@@ -129,7 +130,7 @@ class _Values:
             raise rejected("a list or a mapping stands where a key should be; put text with { or [ in quotes", node)
         key = self.made(node).value
         if isinstance(key, str):
-            return key
+            return str(key)
         if key is None or json.dumps(key) != node.value:
             raise rejected(f"key {node.value or 'null'} is not text: put it in quotes", node)
         return str(node.value)
@@ -154,6 +155,8 @@ def _scalar(node: yaml.ScalarNode) -> Any:
         raise rejected(f'"{text[:40]}" is not what its tag !!{kind} says', node)
     try:
         match kind:
+            case "str" if node.style is None and text in WORDS:
+                return YesNo(text)
             case "str" | "merge" | "timestamp":
                 return unicode_text(text)
             case "int":
