@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -12,6 +13,7 @@ from datastore.store import Store
 from datastore.url import SqliteFile, parse_url
 from felixctl.errors import CommandError, RejectedError
 from ipam.errors import IpamError
+from net.printable import one_line
 
 T = TypeVar("T")
 
@@ -32,12 +34,21 @@ def reading(url: str, work: Callable[[Store], Awaitable[T]]) -> T:
 
 def writing(url: str, work: Callable[[Store], Awaitable[T]]) -> T:
     """Return the result of `work`, which may write to the store. Raises CommandError."""
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(Line())
     try:
         return asyncio.run(_opened(url, work))
     except (DatastoreError, IpamError) as error:
         raise CommandError(str(error)) from None
     except RejectedError as error:
         raise CommandError((*error.sentences, "nothing was written")) from None
+
+
+class Line(logging.Formatter):
+    """What the store logs, such as a record that it cannot read, as a line that commands no terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return one_line(super().format(record))
 
 
 async def _opened(url: str, work: Callable[[Store], Awaitable[T]]) -> T:

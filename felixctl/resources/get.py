@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain
 from typing import Annotated, NamedTuple
 
 import typer
@@ -78,31 +80,20 @@ def get(
         raise CommandError("get what? Give a kind, or -f FILE (see felixctl get --help)", MISUSED)
     if labels and (names or files):
         raise CommandError("get: names and -l exclude each other", MISUSED)
-    namespace_meant = namespace or DEFAULT_NAMESPACE
     if files:
-        batch = read_manifests(files, recursive, namespace, skip_unsupported=skip_unsupported)
-        if batch.mistakes:
-            raise CommandError(batch.mistakes)
-        warn(skipped(batch))
-        asked = _grouped(one.key for one in batch.manifests)
+        asked = _named_in(files, recursive, namespace, skip_unsupported)
     else:
-        noun = noun_named(kind or "")
-        asked = [Asked(noun, [key_of(noun, name, namespace_meant) for name in names or ()])]
-    try:
+        asked = [_named(noun_named(kind or ""), names or (), namespace)]
+    with _misuse_of(asked):
         name, template = formats.checked(output)
         selector = selection.chosen(labels or "")
-    except (formats.FormatError, SelectorError) as error:
-        what = ", ".join(one.noun.plural for one in asked)
-        raise CommandError(f"get {what}: {error}", MISUSED) from None
-    within = None if all_namespaces else namespace_meant
-    answers, cluster_as = reading(url, lambda store: _answers(store, asked, within))
-    listed = [(one, _in_order(one, _chosen(found, selector))) for one, found in zip(asked, answers, strict=True)]
-    layout = Layout(name, template, all_namespaces or namespace is not None, cluster_as)
-    everything = [shown for _, chosen in listed for shown in chosen]
-    if len(listed) > 1 and name in ("yaml", "json", "jsonpath"):
-        listed = [(asked[0], everything)]
-    text = "".join(_rendered(one, chosen, layout) for one, chosen in listed)
-    show((_notices(everything) if name == "yaml" else "") + text)
+    within = None if all_namespaces else namespace or DEFAULT_NAMESPACE
+    answers = reading(url, lambda store: _answers(store, asked, within))
+    layout = Layout(name, template, all_namespaces or namespace is not None, answers.cluster_as)
+    chosen = [_chosen(one, found, selector) for one, found in zip(asked, answers.found, strict=True)]
+    with _misuse_of(asked):
+        text = _printed(asked, chosen, layout)
+    show((_notices(chain(*chosen)) if name == "yaml" else "") + text)
 
 
 class Asked(NamedTuple):
@@ -121,26 +112,50 @@ class Layout(NamedTuple):
     cluster_as: int
 
 
-def _grouped(keys: Iterable[ObjectKey]) -> list[Asked]:
-    """Return what a file names, kind by kind, in the file's order."""
+class Answers(NamedTuple):
+    """The objects for each kind asked for, and the AS number of nodes that have none of their own."""
+
+    found: list[Sequence[Resource]]
+    cluster_as: int
+
+
+def _named(noun: Noun, names: Sequence[str], namespace: str | None) -> Asked:
+    return Asked(noun, [key_of(noun, name, namespace) for name in names])
+
+
+def _named_in(files: Sequence[str], recursive: bool, namespace: str | None, skip_unsupported: bool) -> list[Asked]:
+    """Return what files name, kind by kind, in their order."""
+    contents = read_manifests(files, recursive, namespace, skip_unsupported=skip_unsupported)
+    if contents.mistakes:
+        raise CommandError(contents.mistakes)
+    warn(skipped(contents))
     by_noun: dict[str, list[ObjectKey]] = {}
-    for key in keys:
-        by_noun.setdefault(key.noun.kind, []).append(key)
+    for one in contents.manifests:
+        by_noun.setdefault(one.key.noun.kind, []).append(one.key)
     return [Asked(found[0].noun, found) for found in by_noun.values()]
 
 
-def _in_order(asked: Asked, chosen: list[Shown]) -> list[Shown]:
-    return chosen if asked.keys else sorted(chosen, key=lambda shown: kinds.order(asked.noun, shown.view))
+@contextmanager
+def _misuse_of(asked: Sequence[Asked]) -> Iterator[None]:
+    try:
+        yield
+    except (formats.FormatError, SelectorError) as error:
+        what = ", ".join(one.noun.plural for one in asked)
+        raise CommandError(f"get {what}: {error}", MISUSED) from None
+
+
+def _printed(asked: Sequence[Asked], chosen: Sequence[Sequence[Shown]], layout: Layout) -> str:
+    """Return what is printed: table by table, or as one document whatever the kinds."""
+    if len(asked) > 1 and layout.name in ("yaml", "json", "jsonpath"):
+        return _rendered(asked[0], list(chain(*chosen)), layout)
+    return "".join(_rendered(one, shown, layout) for one, shown in zip(asked, chosen, strict=True))
 
 
 def _rendered(asked: Asked, chosen: Sequence[Shown], layout: Layout) -> str:
     noun, views = asked.noun, [shown.view for shown in chosen]
     whole = (views[0] if len(views) == 1 else views) if asked.keys else view.listed(noun.kind, views)
     name, template, namespaces, cluster_as = layout
-    try:
-        return formats.rendered(name, template, noun, views, whole, namespaces=namespaces, cluster_as=cluster_as)
-    except formats.FormatError as error:
-        raise CommandError(f"get {noun.plural}: {error}", MISUSED) from None
+    return formats.rendered(name, template, noun, views, whole, namespaces=namespaces, cluster_as=cluster_as)
 
 
 class Shown(NamedTuple):
@@ -150,9 +165,11 @@ class Shown(NamedTuple):
     view: Json
 
 
-def _chosen(found: Iterable[Resource], selector: Selector) -> list[Shown]:
+def _chosen(asked: Asked, found: Iterable[Resource], selector: Selector) -> list[Shown]:
+    """Return what the labels choose: in the order asked for, or in that of the kind."""
     shown = (Shown(resource, view.of(resource)) for resource in found)
-    return [one for one in shown if selector.matches(one.view["metadata"].get("labels") or {})]
+    chosen = [one for one in shown if selector.matches(one.view["metadata"].get("labels") or {})]
+    return chosen if asked.keys else sorted(chosen, key=lambda one: kinds.order(asked.noun, one.view))
 
 
 def _notices(chosen: Iterable[Shown]) -> str:
@@ -161,16 +178,15 @@ def _notices(chosen: Iterable[Shown]) -> str:
     return notices.as_comments(shown.resource for shown in chosen)
 
 
-async def _answers(store: Store, asked: Sequence[Asked], namespace: str | None) -> tuple[list[list[Resource]], int]:
-    """Return the objects for each kind, and the AS number of nodes that have none of their own."""
+async def _answers(store: Store, asked: Sequence[Asked], namespace: str | None) -> Answers:
     found = [await _found(store, one, namespace) for one in asked]
     configuration = await found_or_none(store.get(BGPConfiguration, "default"))
-    return found, configuration.as_number if configuration else DEFAULT_AS_NUMBER
+    return Answers(found, configuration.as_number if configuration else DEFAULT_AS_NUMBER)
 
 
-async def _found(store: Store, asked: Asked, namespace: str | None) -> list[Resource]:
+async def _found(store: Store, asked: Asked, namespace: str | None) -> Sequence[Resource]:
     model = KINDS[asked.noun.stored_kind]
     if asked.keys:
         return [await store.get(model, key.name, key.namespace) for key in asked.keys]
-    within = namespace if asked.noun.namespaced else None
-    return list((await store.list(Interest(model, namespace=within))).objects)
+    # The store itself says which records it cannot read.
+    return (await store.list(Interest(model, namespace=namespace if asked.noun.namespaced else None))).objects
