@@ -22,6 +22,8 @@ from tests.kube.assets import program
 READY_SECONDS = 120.0
 LOOK_SECONDS = 0.05
 ADMIN_TOKEN = "admin"
+ACCOUNTS = ("felix-py-node", "felix-py-viewer")
+"""Accounts that have no right but what a test binds to them; the token of each is its name."""
 
 
 class ControlPlaneError(Exception):
@@ -86,9 +88,16 @@ class ControlPlane:
         """The administrator's."""
         return self.folder / "kubeconfig"
 
+    def kubeconfig_of(self, account: str) -> Path:
+        """Return the configuration of one of ACCOUNTS."""
+        path = self.folder / f"kubeconfig-{account}"
+        path.write_text(json.dumps(kubeconfig(self.url, self.certificate, account)))
+        return path
+
     def start(self) -> None:
         """Start both and wait until the API server is ready. Raises ControlPlaneError."""
-        (self.folder / "tokens.csv").write_text(f"{ADMIN_TOKEN},admin,admin,system:masters\n")
+        accounts = "".join(f"{name},{name},{name}\n" for name in ACCOUNTS)
+        (self.folder / "tokens.csv").write_text(f"{ADMIN_TOKEN},admin,admin,system:masters\n{accounts}")
         subprocess.run(
             ("openssl", "genrsa", "-out", str(self.folder / "accounts.key"), "2048"), check=True, capture_output=True
         )
@@ -125,15 +134,15 @@ class ControlPlane:
             return False
 
 
-def kubeconfig(url: str, certificate: Path | None = None) -> dict[str, object]:
-    """Return the configuration of a client of an API server, as its administrator."""
+def kubeconfig(url: str, certificate: Path | None = None, token: str = ADMIN_TOKEN) -> dict[str, object]:
+    """Return the configuration of a client of an API server, as its administrator unless it says otherwise."""
     cluster = {"server": url, **({"certificate-authority": str(certificate)} if certificate else {})}
     return {
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": "bed",
         "clusters": [{"name": "bed", "cluster": cluster}],
-        "users": [{"name": "admin", "user": {"token": ADMIN_TOKEN}}],
+        "users": [{"name": "admin", "user": {"token": token}}],
         "contexts": [{"name": "bed", "context": {"cluster": "bed", "user": "admin"}}],
     }
 

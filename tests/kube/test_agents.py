@@ -77,7 +77,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     for name in assets.GROUPS["api"]:
         if not (PROGRAMS / name).exists():
             shutil.copy2(assets.program(name), PROGRAMS / name)
-    spec = three_nodes(pods=0, FELIX_DATASTORE=f"kubernetes://{KUBECONFIG}")
+    spec = three_nodes(pods=0, FELIX_DATASTORE=f"kubernetes://{KUBECONFIG}-felix-py-node")
     with lab_of(spec, tmp_path_factory.mktemp("lab"), give_up_seconds=0.1) as lab:
         command = f"setsid {sys.executable} -m tests.kube.in_lab {FOLDER} {ROUTER} {' '.join(lab.nodes)}"
         within = f"cd {TREE}; KUBEBUILDER_ASSETS={PROGRAMS} {command} >{FOLDER}/log 2>&1 &"

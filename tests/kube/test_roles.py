@@ -1,0 +1,85 @@
+"""What the roles in manifests/roles.yaml deny. What they allow is enough for agents: test_agents.py runs them so."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from datastore.errors import Unavailable
+from datastore.kinds.pools import IPPool
+from datastore.kube.access import read_access
+from datastore.kube.client import ApiClient
+from datastore.kube.store import KubeStore
+from tests.felixctl.command import Felixctl
+from tests.kube.bed import Bed
+from tests.kube.roles import install_roles
+
+NODE, VIEWER = "felix-py-node", "felix-py-viewer"
+DENIED_TO_NODES = (
+    "get secrets", "list secrets", "create pods", "delete pods", "update pods", "create pods/exec", "update nodes",
+    "delete nodes", "create nodes", "get configmaps", "create serviceaccounts/token",
+    "delete ippools.crd.projectcalico.org", "update ippools.crd.projectcalico.org",
+    "create bgppeers.crd.projectcalico.org", "update bgpconfigurations.crd.projectcalico.org",
+    "update ipamconfigs.crd.projectcalico.org", "delete clusterinformations.crd.projectcalico.org",
+    "update globalnetworkpolicies.crd.projectcalico.org", "create clusterroles.rbac.authorization.k8s.io",
+)  # fmt: skip
+DENIED_TO_VIEWERS = (
+    "get secrets", "patch nodes/status", "patch pods/status", "create ippools.crd.projectcalico.org",
+    "update ipamblocks.crd.projectcalico.org", "delete ipamhandles.crd.projectcalico.org",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def with_roles(started_bed: Bed) -> Bed:
+    asyncio.run(install_roles(started_bed))
+    return started_bed
+
+
+async def may(bed: Bed, account: str, what: str) -> bool:
+    """Ask the API server itself whether an account may do `VERB RESOURCE[/SUBRESOURCE][.GROUP]`."""
+    verb, _, target = what.partition(" ")
+    name, _, group = target.partition(".")
+    resource, _, part = name.partition("/")
+    attributes = {"verb": verb, "resource": resource, "subresource": part, "group": group, "namespace": "default"}
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {"user": account, "resourceAttributes": attributes},
+    }
+    client = ApiClient(bed.access)
+    try:
+        path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+        answer = await client.request(f"ask for {what}", "POST", path, json.dumps(review).encode())
+        return bool(json.loads(answer.body)["status"]["allowed"])
+    finally:
+        await client.close()
+
+
+@pytest.mark.parametrize("what", DENIED_TO_NODES)
+async def test_an_agent_may_not(with_roles: Bed, what: str) -> None:
+    assert not await may(with_roles, NODE, what)
+
+
+@pytest.mark.parametrize("what", DENIED_TO_VIEWERS)
+async def test_a_viewer_may_not(with_roles: Bed, what: str) -> None:
+    assert not await may(with_roles, VIEWER, what)
+
+
+@pytest.mark.parametrize(
+    "command", ["get nodes", "get ippools", "get bgppeers", "get wep -A", "ipam show --show-blocks"]
+)
+def test_a_viewer_sees_everything_with_felixctl(
+    with_roles: Bed, command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kubeconfig = with_roles.control_plane.kubeconfig_of(VIEWER)
+    ended = Felixctl(f"kubernetes://{kubeconfig}", monkeypatch, capsys)(*command.split())
+    assert (ended.status, ended.err) == (0, "")
+
+
+async def test_a_denied_write_says_that_the_role_lacks_it(with_roles: Bed) -> None:
+    store = KubeStore(lambda: read_access(str(with_roles.control_plane.kubeconfig_of(VIEWER))))
+    with pytest.raises(Unavailable, match=r'create IPPool "a": .* is forbidden.*; the role of this account lacks it'):
+        await store.create(IPPool.make("a", cidr="10.0.0.0/16"))
+    await store.close()
