@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -181,13 +182,32 @@ def test_a_del_while_the_agent_is_away_is_noted_and_carried_out_when_it_starts(r
     runtime.check(stays)
 
 
-def test_status_is_good_while_the_datastore_is_locked(runtime: Libcni) -> None:
-    """A bad one makes the node NotReady, and the cluster evicts its pods."""
+def test_a_locked_datastore_refuses_pods_and_leaves_status_good(runtime: Libcni) -> None:
+    """A bad status makes the node NotReady, and the cluster evicts the pods that run."""
+    kept = runtime.container()
+    pod = address(runtime.add(kept))
     with datastore_locked(runtime.machine):
         assert runtime.call("STATUS", file=OURS).code == 0
+        assert runtime.call("ADD", **runtime.container().request).code == TRY_AGAIN
+        assert runtime.answers(pod)
 
 
-def test_status_is_good_while_the_pool_is_full(runtime: Libcni) -> None:
+def test_a_cluster_without_an_enabled_pool_refuses_pods_and_leaves_status_good(runtime: Libcni) -> None:
+    change_pools(runtime.machine, disabled=True)
+    try:
+        assert runtime.call("ADD", **runtime.container().request).code == INVALID_CONFIGURATION
+        assert runtime.call("STATUS", file=OURS).code == 0
+    finally:
+        change_pools(runtime.machine, disabled=False)
+    runtime.add(runtime.container())
+
+
+def change_pools(machine: Machine, *, disabled: bool) -> None:
+    patch = json.dumps({"spec": {"disabled": disabled}})
+    machine.run("felixctl", "patch", "ippool", "default-ipv4-ippool", "--patch", patch)
+
+
+def test_a_full_pool_refuses_pods_and_leaves_status_good(runtime: Libcni) -> None:
     apply(runtime.machine, "IPPool", "tiny", cidr="10.66.0.0/30", blockSize=30, nodeSelector="!all()")
     tiny = {"type": "felix", "ipam": {"type": "felix-ipam", "ipv4_pools": ["tiny"]}}
     file = runtime.network("tiny", tiny, version="1.1.0")
@@ -196,6 +216,16 @@ def test_status_is_good_while_the_pool_is_full(runtime: Libcni) -> None:
     assert runtime.call("ADD", **runtime.container(file=file).request).code == NO_ADDRESS
     assert runtime.call("STATUS", file=file).code == 0
     runtime.collect(file=file)
+    runtime.machine.run("felixctl", "delete", "ippool", "tiny")
+
+
+def test_a_sidecar_that_is_away_leaves_status_good_and_pods_are_attached(runtime: Libcni) -> None:
+    runtime.machine.run("systemctl", "stop", "felix-sidecar")
+    try:
+        assert runtime.call("STATUS", file=OURS).code == 0
+        assert runtime.answers(address(runtime.add(runtime.container())))
+    finally:
+        runtime.machine.run("systemctl", "start", "felix-sidecar")
 
 
 LONGEST_POD_NAME = ".".join(["a-" * 31 + "a"] * 4)[:253]
