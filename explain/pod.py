@@ -62,6 +62,9 @@ def _gateway_faults(leg: Leg, trace: NodeTrace, pod: PodRecord, seen: PodFacts) 
             repair = Command(trace.node, f"sysctl -w {switch}=1")
             inspect = Command(trace.node, f"sysctl {switch}")
             yield leg.step(trace.node, "neighbour", StepState.BROKEN, text, effect, inspect, repair)
+        elif entry and entry.asked:
+            text = f"the pod asks for its next hop {gateway} and has no answer yet"
+            yield leg.step(pod.title, "neighbour", StepState.DOUBTFUL, text, inspect=inspect)
         elif entry and entry.unanswered:
             text = f"the pod's next hop {gateway} does not answer (its neighbour entry is FAILED)"
             yield leg.step(pod.title, "neighbour", StepState.BROKEN, text, effect, inspect)

@@ -114,9 +114,8 @@ def _next_hops(here: Devices, routes: Iterable[IpRoute | None], names: Mapping[i
 
 
 def _neighbour(entry: NeighbourEntry, device: str) -> NeighbourFacts:
-    return NeighbourFacts(
-        unpack(entry.address), device, entry.mac.hex(":"), permanent=entry.permanent, unanswered=entry.unanswered
-    )
+    mac = entry.mac.hex(":")
+    return NeighbourFacts(unpack(entry.address), device, mac, entry.permanent, entry.unanswered, entry.asked)
 
 
 def _passages(

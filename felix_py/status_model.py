@@ -264,13 +264,17 @@ class DeviceFacts:
 
 @dataclass(frozen=True, slots=True)
 class NeighbourFacts:
-    """Where the packets for a next hop go. mac: "" = not known. unanswered: it was asked for, in vain."""
+    """Where the packets for a next hop go. mac: "" = not known.
+
+    unanswered: it was asked for, in vain. asked: it is being asked for.
+    """
 
     address: str
     device: str
     mac: str = ""
     permanent: bool = False
     unanswered: bool = False
+    asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ NEW_NEIGHBOUR, DELETE_NEIGHBOUR, GET_NEIGHBOUR = 28, 29, 30
 UP, LOWER_UP = 0x1, 0x10000
 NO_DUPLICATE_DETECTION = 0x2  # IFA_F_NODAD
 PERMANENT = 0x80  # NUD_PERMANENT
-_FAILED = 0x20  # NUD_FAILED
+_INCOMPLETE, _FAILED = 0x01, 0x20  # NUD_INCOMPLETE, NUD_FAILED
 
 _MAC, _NAME, _MTU, _PEER, _INFO, _ALIAS, _GROUP, _NAMESPACE = 1, 3, 4, 5, 18, 20, 27, 28
 _EXTENSIONS, _TX_QUEUES, _RX_QUEUES = 29, 31, 32
@@ -72,6 +72,8 @@ class NeighbourEntry:
     permanent: bool
     unanswered: bool = False
     """Who has the address was asked, in vain."""
+    asked: bool = False
+    """Who has it is being asked."""
 
 
 def decode_link(body: bytes) -> Link | None:
@@ -106,7 +108,8 @@ def decode_neighbour(body: bytes) -> NeighbourEntry | None:
     found = dict(attributes(body, _NEIGHBOUR.size))
     if 1 not in found:
         return None
-    return NeighbourEntry(index, found[1], found.get(2, b""), bool(state & PERMANENT), bool(state & _FAILED))
+    flags = (bool(state & bit) for bit in (PERMANENT, _FAILED, _INCOMPLETE))
+    return NeighbourEntry(index, found[1], found.get(2, b""), *flags)
 
 
 def every_link() -> bytes:

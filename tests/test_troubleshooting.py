@@ -69,6 +69,6 @@ def test_each_row_has_a_symptom_a_quote_a_cause_and_a_cure() -> None:
         ("no word of ours", ["no word of ours"]),
     ],
 )
-def test_a_piece_that_nobody_says_is_found(quote: str, pieces: list[str]) -> None:
+def test_a_piece_that_is_in_no_source_is_found(quote: str, pieces: list[str]) -> None:
     source = 'def f(name):\n    return f"device {name} is up, but its" f" link is down (no carrier)"\n'
     assert missing(quote, texts(source)) == pieces

@@ -95,7 +95,7 @@ class System:
     programs: Collection[str] = ()
     """Programs and libraries that were found."""
     fixed_sysctls: bool = False
-    """Nobody here can set sysctls: /proc/sys is mounted read-only."""
+    """Sysctls cannot be set here: /proc/sys is mounted read-only."""
     host: HostFiles = NOTHING_KNOWN
 
 

@@ -35,6 +35,11 @@ async def delete_unread(store: Store, keys: Sequence[ObjectKey]) -> None:
 
 def cure(key: ObjectKey, unread: BadRecord) -> CommandError:
     """Return what to say of an object that is to be changed and cannot be read."""
+    if key.noun.written_by:
+        return CommandError(
+            f"{unread}; it is written by {key.noun.written_by} only, and is neither used nor repaired: put a backup of"
+            " the datastore back"
+        )
     return CommandError(
         f"{unread}; delete it (felixctl delete {key.noun.kind.lower()} {key.name}), and it can be written anew"
     )

@@ -80,3 +80,11 @@ def test_a_next_hop_that_does_not_answer_is_found() -> None:
         trace = replace(cluster.n1, kernel=replace(cluster.n1.kernel, neighbours=(found,)))
         steps = list(unanswered_next_hop(cluster.leg(), trace, "eth0", "192.0.2.2"))
         assert [step.about for step in steps] == ["neighbour"] * broken
+
+
+def test_a_next_hop_that_is_being_asked_for_is_a_doubt() -> None:
+    cluster = TwoNodes()
+    asked = NeighbourFacts("192.0.2.2", "eth0", asked=True)
+    trace = replace(cluster.n1, kernel=replace(cluster.n1.kernel, neighbours=(asked,)))
+    (step,) = unanswered_next_hop(cluster.leg(), trace, "eth0", "192.0.2.2")
+    assert step.state is StepState.DOUBTFUL

@@ -73,7 +73,7 @@ def asking(entry: NeighbourFacts | None, proxy_arp: bool = True) -> list[str]:
     return [step.text for step in leaving(cluster.leg(), POD_A) if step.state is StepState.BROKEN]
 
 
-def test_a_pod_with_a_permanent_entry_for_its_next_hop_needs_nobody_to_answer() -> None:
+def test_a_pod_with_a_permanent_entry_for_its_next_hop_needs_no_answer() -> None:
     assert asking(NeighbourFacts(GATEWAY, "eth0", HOST_MAC, permanent=True), proxy_arp=False) == []
 
 
@@ -91,3 +91,11 @@ def test_a_next_hop_of_another_hardware_address_is_found() -> None:
 def test_a_next_hop_that_was_asked_for_in_vain_is_found() -> None:
     (text,) = asking(NeighbourFacts(GATEWAY, "eth0", unanswered=True))
     assert "does not answer (its neighbour entry is FAILED)" in text
+
+
+def test_a_next_hop_that_is_being_asked_for_is_a_doubt() -> None:
+    facts = PodFacts(
+        DeviceFacts("eth0"), route("0.0.0.0/0", "eth0", GATEWAY), NeighbourFacts(GATEWAY, "eth0", asked=True)
+    )
+    steps = list(leaving(starting(facts).leg(), POD_A))
+    assert [step.state for step in steps] == [StepState.OK, StepState.DOUBTFUL]

@@ -67,3 +67,10 @@ def test_a_neighbour_reads_back_as_permanent(index: int, address: bytes, mac: by
 
 def test_a_neighbour_without_an_address_is_none() -> None:
     assert decode_neighbour(struct.pack("=BBHiHBB", 2, 0, 0, 7, 0, 0, 1)) is None
+
+
+def test_a_neighbour_that_was_asked_for_in_vain_or_is_being_asked_for_is_marked() -> None:
+    body = link_codec.neighbour(7, bytes(4), b"")
+    for state, marks in ((0x01, (False, False, True)), (0x20, (False, True, False)), (0x02, (False, False, False))):
+        entry = decode_neighbour(body[:8] + state.to_bytes(2, "little") + body[10:])
+        assert entry and (entry.permanent, entry.unanswered, entry.asked) == marks

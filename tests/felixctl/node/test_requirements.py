@@ -71,7 +71,7 @@ def test_what_the_agent_sets_itself_fails_no_host() -> None:
     assert requirements.report(closed).endswith("This system can run felix-py.\n")
 
 
-def test_a_sysctl_that_nobody_can_set_here_fails_with_its_cure() -> None:
+def test_a_sysctl_that_cannot_be_set_here_fails_with_its_cure() -> None:
     fixed = replace(WHOLE, sysctls={"net/ipv4/ip_forward": "0"}, fixed_sysctls=True)
     assert [finding.name for finding in requirements.findings(fixed) if finding.fails] == ["net.ipv4.ip_forward"]
     cure = "it is 0; set net.ipv4.ip_forward=1 on the host: /proc/sys is mounted read-only here"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+import datastore
+from datastore.kinds.ipam import IPAMHandle
 from tests.felixctl.command import Felixctl
 from tests.felixctl.resources.examples import pool, pools
 
@@ -34,3 +37,20 @@ def test_a_record_that_cannot_be_read_is_deleted_and_written_anew(
     assert felixctl("delete", "ippool", "bad", "good").out == "Successfully deleted 2 'IPPool' resource(s)\n"
     assert felixctl("apply", "-f", "-", stdin=pool("bad", "10.1.0.0/16")).status == 0
     assert pools(felixctl) == ["ippool/bad"]
+
+
+async def add_handle(folder: Path, name: str) -> None:
+    store = datastore.open(f"sqlite://{folder}/cluster.db")
+    await store.create(IPAMHandle.make(name, handleID=name, block={}))
+    await store.close()
+
+
+def test_a_record_that_only_ipam_writes_is_not_deleted_and_the_cure_is_another(
+    felixctl: Felixctl, tmp_path: Path
+) -> None:
+    asyncio.run(add_handle(tmp_path, "h1"))
+    spoil(tmp_path, "h1", "{")
+    ended = felixctl("delete", "ipamhandle", "h1")
+    assert ended.status == 1
+    assert "it is written by IPAM only" in ended.err and "put a backup of the datastore back" in ended.err
+    assert "felixctl delete ipamhandle" not in ended.err, "that is what was tried"
