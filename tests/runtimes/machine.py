@@ -16,6 +16,7 @@ TREE = Path(__file__).resolve().parents[2]
 BOOT = Path(__file__).with_name("boot")
 SEARCH_PATH = "/opt/felix/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PATIENCE_SECONDS = 60.0
+DIES_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
 TARGETS = "sysinit basic multi-user shutdown network network-online local-fs".split()  # noqa: SIM905
 UNITS = "/etc/systemd/system"
 JOURNAL = "systemd-journald.service systemd-journald.socket systemd-journald-dev-log.socket".split()  # noqa: SIM905
@@ -38,7 +39,7 @@ class Switch:
     """A bridge in a network namespace of its own, which machines and their power cuts come and go from."""
 
     def __init__(self) -> None:
-        self._holder = subprocess.Popen(["unshare", "--net", "--", "sleep", "infinity"])
+        self._holder = subprocess.Popen([*DIES_WITH_US, "unshare", "--net", "--", "sleep", "infinity"])
         self._ports = 0
         eventually("the switch's namespace", self._is_apart)
         self._ip("link", "add", "br0", "up", "type", "bridge")
@@ -88,7 +89,7 @@ class Machine:
         name = f"{self.name}-{os.getpid()}"
         with self._log.open("ab") as log:
             self._boot = subprocess.Popen(
-                [BOOT, name, self._disk, self.shared], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                [*DIES_WITH_US, BOOT, name, self._disk, self.shared], stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
         self._first = eventually(f"{self.name} boots: {self._log.read_text()}", self._first_process)
         self._switch.plug(self._first, self.address)
@@ -181,23 +182,38 @@ class Machine:
         return None
 
 
+def _cgroups(name: str) -> list[Path]:
+    return [path for path in Path("/sys/fs/cgroup").glob(f"**/{name}") if path.is_dir()]
+
+
 def _remove_cgroups(name: str) -> None:
     """Remove what a machine's processes were grouped in; the kernel lets go of the last ones a little later."""
 
-    def remove() -> bool:
-        left = [path for path in Path("/sys/fs/cgroup").glob(f"**/{name}") if path.is_dir()]
-        for top in left:
-            for folder, _, _ in os.walk(top, topdown=False):
-                with contextlib.suppress(OSError):
-                    os.rmdir(folder)
-        return not left
+    def removed() -> bool:
+        for top in _cgroups(name):
+            _remove_folders(top)
+        return not _cgroups(name)
 
-    eventually(f"the cgroups of {name} are removed", remove)
+    eventually(f"the cgroups of {name} are removed", removed)
+
+
+def _remove_leftovers() -> None:
+    """Remove the cgroups of tests that were killed; everything else of theirs has ended with them."""
+    for top in _cgroups("felix-*-*"):
+        if not Path("/proc", top.name.rpartition("-")[2]).exists():
+            _remove_folders(top)
+
+
+def _remove_folders(top: Path) -> None:
+    for folder, _, _ in os.walk(top, topdown=False):
+        with contextlib.suppress(OSError):
+            os.rmdir(folder)
 
 
 @contextlib.contextmanager
 def machines(folder: Path, **addresses: str) -> Iterator[list[Machine]]:
     """Yield booted machines on one switch, with one folder /srv/felix; end all of them, whatever happens."""
+    _remove_leftovers()
     shared = folder / "shared"
     shared.mkdir(parents=True)
     switch = Switch()
