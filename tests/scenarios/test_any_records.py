@@ -88,6 +88,7 @@ async def _live_through(found: list[Any]) -> None:
             for resource in there:
                 agent.records.fold(Changed(resource))
             await _look(agent)
+            assert not [notice for notice in agent.notices.all() if "it cannot be used" in notice.reason]
             for resource in there:
                 agent.records.fold(Gone(type(resource), resource.name, resource.namespace, resource))
             await _look(agent)
@@ -97,7 +98,7 @@ async def _look(agent: Agent) -> None:
     """Bring everything in line, check it, and make each page."""
     await bring_in_line(agent.outputs, Topic.EVERYTHING)
     checks = Checks(agent, frozenset, 0)
-    await checks.run()
+    assert not [found for found in (await checks.run()).violated if "it cannot be checked" in found.text]
 
     async def sidecar_report() -> dict[str, Any]:
         return {}
