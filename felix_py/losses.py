@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from datastore.kinds.cluster import ClusterInformation
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock
+from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool
 from datastore.record import Resource
@@ -31,6 +32,7 @@ NOTED_CHANGE = 0.25  # of how many records there are: a note for each pod would 
 
 _NAME = "default"
 _WRITTEN_BY_PROGRAMS = frozenset(kind.KIND for kind in (WorkloadEndpoint, IPAMBlock, BlockAffinity))
+_MANY_AND_OFTEN = _WRITTEN_BY_PROGRAMS | {Node.KIND}  # these are noted by their number
 
 
 class RecordKey(NamedTuple):
@@ -187,13 +189,13 @@ class Losses:
             if not isinstance(event, InSync):
                 reported.add(key := _key(event))
                 if not isinstance(event, Gone):
-                    self._note_due |= key not in self._known and key.kind not in _WRITTEN_BY_PROGRAMS
+                    self._note_due |= key not in self._known and key.kind not in _MANY_AND_OFTEN
                     self._known[key] = _device(event)
         if self._there is not None or not self._missing:
             return events
         ends = [_end_of(key) for key in self._missing - reported if key.kind in KINDS]
         for key in self._missing:
-            self._note_due |= key.kind not in _WRITTEN_BY_PROGRAMS
+            self._note_due |= key.kind not in _MANY_AND_OFTEN
             del self._known[key]
         self._missing.clear()
         return [*ends, *events]

@@ -159,6 +159,8 @@ def test_a_note_is_written_when_what_people_write_changes_or_much_does() -> None
     for pod, due in zip(here, [False] * 5 + [True, False, False], strict=True):
         reading(losses, Changed(pod))
         assert (losses.note() is not None) == due
+    reading(losses, Changed(Node.make("new")))
+    assert losses.note() is None
     reading(losses, Changed(IPPool.make("p", cidr="10.0.0.0/16")))
     assert noted(losses).has_pools
     reading(losses, gone(IPPool.make("p", cidr="10.0.0.0/16")))
