@@ -60,20 +60,27 @@ class AddVerb:
         endpoints: Endpoints,
         cleanup: Cleanup,
         pod_mtu: Callable[[], int],
+        observe: Callable[[CniRequest], None],
     ) -> None:
-        """pod_mtu: what a pod of this node gets at present, unless its network says otherwise."""
+        """pod_mtu: what a pod of this node gets at present, unless its network says otherwise.
+
+        observe: called with a request whose pod the datastore knows, when its annotations are read.
+        """
         self._settings, self._store, self._allocator = settings, store, allocator
         self._attacher, self._devices, self._endpoints = attacher, devices, endpoints
-        self._cleanup, self._pod_mtu = cleanup, pod_mtu
+        self._cleanup, self._pod_mtu, self._observe = cleanup, pod_mtu, observe
 
     async def run(self, request: CniRequest, netns: int) -> dict[str, Any]:
         """Return the result to print. Raises CniError, DatastoreError, IpamError or KernelError; all is undone then."""
         attachment, pod = request.attachment, request.pod
-        wanted = address_request(request)
         await self._cleanup.release_journaled(attachment.container_id)
         _, present, leftover = await asyncio.gather(
             self._endpoints.require_ready(), self._endpoint_of(pod, attachment.device), self._is_used(attachment.handle)
         )
+        if present is not None:
+            request = replace(request, stored_annotations=present.annotations)
+            self._observe(request)
+        wanted = address_request(request)
         former = self._former(request, present)
         if present is not None and former is not None and (result := self._repeat(request, present, former, netns)):
             return result
@@ -90,6 +97,8 @@ class AddVerb:
             undo.callback(self._undo_make, attachment, network.host_name)
             pair = await self._devices.make(network, netns)
             endpoint = self._endpoint(request, network, pair)
+            if present is not None:  # where pods are the endpoints, it is this very pod's, and no later one's
+                endpoint = endpoint.with_metadata(uid=present.metadata.uid)
             undo.push_async_callback(self._undo_attach, endpoint)
             await self._attach(endpoint, pair.index)
             result = _rendered(request, network, pair)

@@ -62,7 +62,8 @@ class Endpoints:
                 pass
             try:
                 there = await self._store.get(WorkloadEndpoint, endpoint.name, endpoint.namespace)
-                return await self._writes.submit(_ALL, Update(endpoint.with_metadata(resource_version=there.revision)))
+                over = endpoint.with_metadata(resource_version=there.revision, uid=there.metadata.uid)
+                return await self._writes.submit(_ALL, Update(over))
             except BadRecord as unread:
                 log.warning("%s; it is written anew", unread)
                 await self.delete_unread(endpoint)

@@ -90,9 +90,7 @@ def network_notices(network: NetworkConfig) -> tuple[Notice, ...]:
 
 def pod_notices(request: CniRequest) -> tuple[Notice, ...]:
     """Return which of Calico's annotations of a pod are not obeyed."""
-    written = (
-        key.removeprefix(PREFIX) for key, text in request.network.annotations.items() if text and key.startswith(PREFIX)
-    )
+    written = (key.removeprefix(PREFIX) for key, text in request.annotations.items() if text and key.startswith(PREFIX))
     unread = ((name, ANNOTATIONS.get(name, UNKNOWN)) for name in written if name not in KNOWN_ANNOTATIONS)
     return tuple(
         Notice("Pod", f"{request.pod.namespace}/{request.pod.name}", f"{PREFIX}{name}", rule.reason, rule.effect)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Annotated, Any, Final, Literal, NamedTuple, cast, get_args
@@ -248,6 +248,13 @@ class CniRequest:
     valid_attachments: frozenset[tuple[str, str]] | None = None
     """GC: every (container, device) still in use; None when the runtime gave no list."""
     may_be_host: bool = False
+    stored_annotations: Mapping[str, str] = field(default_factory=dict)
+    """The pod's, as the datastore has them."""
+
+    @property
+    def annotations(self) -> Mapping[str, str]:
+        """The pod's annotations: those that the runtime passes on, and those that the datastore has."""
+        return {**self.network.annotations, **self.stored_annotations}
 
 
 def version_of(stdin: bytes) -> str:
@@ -433,7 +440,7 @@ def address_request(request: CniRequest) -> AddressRequest:
 
     Raises CniError (7): an annotation or address cannot be understood or is not implemented, or no family is left.
     """
-    network, notes = request.network, request.network.annotations
+    network, notes = request.network, request.annotations
     for name, what in _REFUSED_ANNOTATIONS.items():
         if _listed(notes, name):
             raise CniError(
@@ -471,7 +478,7 @@ def address_request(request: CniRequest) -> AddressRequest:
 def hardware_address(request: CniRequest) -> str:
     """Return the MAC asked for the container's end, or nothing: the kernel chooses. Raises CniError (7)."""
     network = request.network
-    wanted = network.annotations.get(PREFIX + "hwAddr") or network.runtime_config.get("mac")
+    wanted = request.annotations.get(PREFIX + "hwAddr") or network.runtime_config.get("mac")
     text = str(wanted or (request.args or {}).get("MAC", "")).lower()
     if text and not _MAC.match(text):
         raise CniError(Code.INVALID_CONFIGURATION, f"ADD: {text!r}, asked for as a MAC address, is not one")

@@ -59,13 +59,14 @@ class Verbs:
         """pod_mtu: what a pod gets at present, unless its network says otherwise.
 
         inability: why no pod's device can be made here, if so, which is STATUS's error. limitation: why pods that run
-        may have limited connectivity, if so. observe: called with each ADD before it is carried out.
+        may have limited connectivity, if so. observe: called with each ADD before it is carried out, and with
+        what the datastore says of its pod.
         """
         self._settings, self._journal, self._observe = settings, journal, observe
         self.locks = KeyedLock()
         devices, endpoints = devices or Veth(), Endpoints(store, settings.node)
         self.cleanup = Cleanup(settings, allocator, devices, endpoints, journal, self.locks)
-        self._add = AddVerb(settings, store, allocator, attacher, devices, endpoints, self.cleanup, pod_mtu)
+        self._add = AddVerb(settings, store, allocator, attacher, devices, endpoints, self.cleanup, pod_mtu, observe)
         self._del = DelVerb(settings, attacher, devices, endpoints, self.cleanup)
         self._check = CheckVerb(settings, allocator, devices, endpoints, pod_mtu)
         self._gc = GcVerb(settings, store, attacher, devices, endpoints, self.cleanup, self.locks)

@@ -53,8 +53,17 @@ class InMemory:
         self.journal = Journal(folder / "released.journal")
         settings, allocator, endpoints = CniSettings(NODE), Allocator(switched), Endpoints(switched, NODE)
         self.cleanup = Cleanup(settings, allocator, self.devices, endpoints, self.journal, KeyedLock())
+        self.observed: list[CniRequest] = []
         self._add = AddVerb(
-            settings, switched, allocator, self.attacher, self.devices, endpoints, self.cleanup, lambda: 1440
+            settings,
+            switched,
+            allocator,
+            self.attacher,
+            self.devices,
+            endpoints,
+            self.cleanup,
+            pod_mtu=lambda: 1440,
+            observe=self.observed.append,
         )
         self._del = DelVerb(settings, self.attacher, self.devices, endpoints, self.cleanup)
 

@@ -56,6 +56,37 @@ async def test_an_add_repeated_changes_nothing(tmp_path: Path) -> None:
         assert refused.value.code == 100
 
 
+async def test_what_the_datastore_says_of_a_pod_is_obeyed_as_what_the_runtime_passes_on(tmp_path: Path) -> None:
+    """On Kubernetes a pod is there before it is attached, with its annotations."""
+    annotations = {
+        "cni.projectcalico.org/ipAddrs": '["10.65.7.7"]',
+        "cni.projectcalico.org/hwAddr": "02:00:00:00:00:07",
+    }
+    name = "n1-k8s-web--1-eth0"
+    async with in_memory(tmp_path) as node:
+        await node.store.create(WorkloadEndpoint.make(name, "default", annotations=annotations, node=NODE, pod="web-1"))
+        result = await node.add()
+        assert [one["address"] for one in result["ips"]] == ["10.65.7.7/32"]
+        [(_, network)] = node.devices.made.values()
+        assert network.mac == bytes.fromhex("020000000007")
+        assert dict(node.observed[0].annotations) == annotations
+        [endpoint] = await node.endpoints()
+        assert endpoint.spec.container_id == "c1"
+
+
+async def test_what_the_datastore_says_of_a_pod_is_refused_where_it_cannot_be_obeyed(tmp_path: Path) -> None:
+    annotations = {"cni.projectcalico.org/floatingIPs": '["192.0.2.9"]'}
+    async with in_memory(tmp_path) as node:
+        waiting = WorkloadEndpoint.make(
+            "n1-k8s-web--1-eth0", "default", annotations=annotations, node=NODE, pod="web-1"
+        )
+        await node.store.create(waiting)
+        with pytest.raises(CniError, match="floatingIPs") as refused:
+            await node.add()
+        assert refused.value.code == 7
+        assert await node.addresses() == []
+
+
 @pytest.mark.parametrize("kind", [WorkloadEndpoint, IPAMHandle, IPAMBlock])
 async def test_a_pod_starts_whatever_of_its_old_records_cannot_be_read(tmp_path: Path, kind: type[Resource]) -> None:
     store = MemoryStore()

@@ -36,16 +36,16 @@ class Cluster:
     def get(self, *what: str) -> Any:
         return json.loads(self.kubectl("get", *what, "-o", "json"))
 
-    def make_pod(self, name: str, node: str) -> None:
-        """Have a pod scheduled on a node, as an API server shows it to the kubelet there."""
+    def make_pod(self, name: str, node: str, **annotations: str) -> None:
+        """Have a pod scheduled on a node, as an API server shows it to the kubelet there. annotations: Calico's."""
         spec = {
             "nodeName": node,
             "automountServiceAccountToken": False,
             "containers": [{"name": "c", "image": "none"}],
         }
-        self.apply(
-            {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "default"}, "spec": spec}
-        )
+        named = {f"cni.projectcalico.org/{key}": text for key, text in annotations.items()}
+        metadata = {"name": name, "namespace": "default", "annotations": named}
+        self.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
 
     def apply(self, record: dict[str, Any]) -> None:
         kubectl = f"{PROGRAMS}/kubectl --kubeconfig {KUBECONFIG} apply -f -"
@@ -103,6 +103,16 @@ def test_pods_of_a_real_api_reach_each_other(cluster: Cluster) -> None:
     assert cluster.get("ipamhandles")["items"] == []
     for node in lab.nodes:
         until(lambda node=node: " dev cali" not in lab.routes(node), "the pods' routes are gone")  # type: ignore[misc]
+
+
+def test_a_pods_annotations_are_read_from_the_api(cluster: Cluster) -> None:
+    cluster.make_pod("asks", "n1", ipAddrs='["10.65.200.7"]')
+    assert cluster.lab.ask("pod add", node="n1", pod="asks")["addresses"] == ["10.65.200.7"]
+    cluster.remove("asks")
+    cluster.make_pod("floats", "n1", floatingIPs='["192.0.2.99"]')
+    with pytest.raises(Refused, match="floatingIPs"):
+        cluster.lab.ask("pod add", node="n1", pod="floats")
+    cluster.kubectl("delete", "pod", "floats", "--force", "--grace-period=0", "-n", "default")
 
 
 def test_what_an_agent_finds_after_its_end_is_what_it_left(cluster: Cluster) -> None:
