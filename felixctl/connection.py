@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TypeVar
 
 import datastore
@@ -17,19 +18,31 @@ from net.printable import one_line
 
 T = TypeVar("T")
 
+IN_MEMORY = "sqlite:///:memory:"
+
 
 def reading(url: str, work: Callable[[Store], Awaitable[T]]) -> T:
     """Return what `work` reads from the store. Raises CommandError, also for a file that does not exist yet."""
+    if missing := _missing_file(url):
+        raise CommandError(
+            f"open the datastore {missing}: there is no such file; the agent and `felixctl apply` create it,"
+            " or name another by --datastore or FELIX_DATASTORE"
+        )
+    return writing(url, work)
+
+
+def previewing(url: str, work: Callable[[Store], Awaitable[T]]) -> T:
+    """Return what `work` reads from the store, from an empty one where a write would make it. Raises CommandError."""
+    return writing(IN_MEMORY if _missing_file(url) else url, work)
+
+
+def _missing_file(url: str) -> Path | None:
+    """Return the file that the URL names if it does not exist. Raises CommandError: there is no such URL."""
     try:
         address = parse_url(url)
     except Invalid as error:
         raise CommandError(str(error)) from None
-    if isinstance(address, SqliteFile) and address.path and not address.path.exists():
-        raise CommandError(
-            f"open the datastore {address.path}: there is no such file; the agent and `felixctl apply` create it,"
-            " or name another by --datastore or FELIX_DATASTORE"
-        )
-    return writing(url, work)
+    return address.path if isinstance(address, SqliteFile) and address.path and not address.path.exists() else None
 
 
 def writing(url: str, work: Callable[[Store], Awaitable[T]]) -> T:

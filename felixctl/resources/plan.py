@@ -60,7 +60,9 @@ def resource(one: Manifest, old: Resource | None) -> Resource:
             sentences += forbidden_changes(old, new)
             known = set(beyond_limits(old))
             sentences += (sentence for sentence in beyond_limits(new) if sentence not in known)
-        sentences += _malformed_annotations(new) if isinstance(new, Node) else ()
+        if isinstance(new, Node):
+            sentences += _malformed_annotations(new)
+            sentences += _kubernetes_labels(one, new)
     _reject_if(f"{one.place}: {sentence}" for sentence in sentences)
     return new
 
@@ -76,6 +78,13 @@ def _malformed_annotations(node: Node) -> Iterator[str]:
         written = node.metadata.annotations.get(f"projectcalico.org/{name}")
         if written and read_back is None:
             yield f'Node "{node.name}": {name} "{written}" is not {meaning}'
+
+
+def _kubernetes_labels(one: Manifest, node: Node) -> Iterator[str]:
+    """Yield a sentence for each label that Kubernetes has another value for: its own wins for every reader."""
+    for label, value in (contents.cleaned(one.written)["metadata"].get("labels") or {}).items():
+        if (kept := node.labels.get(label)) != value:
+            yield f'{one.key}: label {label} is "{kept}" in Kubernetes, and stays so: change it by kubectl'
 
 
 def _unknown_field(new: Resource, path: str) -> str:

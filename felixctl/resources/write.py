@@ -15,7 +15,7 @@ from datastore.kinds.node import Node
 from datastore.merge_patch import merged
 from datastore.record import Resource
 from felixctl.completion import complete_kinds, complete_names
-from felixctl.connection import reading, writing
+from felixctl.connection import previewing, writing
 from felixctl.errors import MISUSED, CommandError, bounded
 from felixctl.ipam.local_agent import sign_of_life
 from felixctl.options import DEFAULT_RUN_DIR, RunDir, Url
@@ -65,7 +65,7 @@ def apply(
     batch = read_manifests(files, recursive, namespace, skip_unsupported=skip_unsupported, skip_empty=skip_empty)
     if dry_run:
         with _mistakes_of(batch):
-            planned = reading(url, lambda store: preview(store, batch, plan.applied))
+            planned = previewing(url, lambda store: preview(store, batch, plan.applied))
         show(plan.would_do(planned.steps, len(batch.manifests)))
         _show_notices([step.resource for step in planned.steps], planned.not_taken)
     else:

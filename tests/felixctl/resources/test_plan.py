@@ -251,3 +251,11 @@ def test_what_exists_is_an_objection_beside_what_is_wrong() -> None:
     with pytest.raises(RejectedError, match=r'"b" does not exist.*"pods" is not a CIDR'):
         plan.replaced([one, wrong], ClusterState({one.key: pool}))
     assert plan.created([one], ClusterState({one.key: pool}), skip_existing=True) == []
+
+
+def test_a_label_that_kubernetes_keeps_is_not_changed_without_effect() -> None:
+    node = Node.read({"metadata": {"name": "n1", "labels": {"kubernetes.io/os": "linux"}}})
+    key = key_of(noun("node"), "n1", None)
+    changed = merged(view.of(node), {"metadata": {"labels": {"kubernetes.io/os": "plan9", "rack": "a"}}})
+    with pytest.raises(RejectedError, match=r'label kubernetes\.io/os is "linux" in Kubernetes, and stays so'):
+        plan.edited(key, changed, ClusterState({key: node}))

@@ -233,10 +233,20 @@ def test_a_dry_run_tells_the_conflict_that_apply_would(felixctl: Felixctl) -> No
     assert felixctl("apply", "-f", "-", stdin=without).status == 0
 
 
-def test_mistakes_in_files_are_told_though_there_is_no_datastore(felixctl: Felixctl) -> None:
-    ended = felixctl("apply", "--dry-run", "-f", "-", stdin=PROFILE)
+def test_a_dry_run_says_what_would_be_created_with_the_datastore_and_creates_none(
+    felixctl: Felixctl, tmp_path: Path
+) -> None:
+    ended = felixctl("apply", "--dry-run", "-f", "-", stdin=PEER)
+    assert (ended.status, ended.out) == (0, 'would create BGPPeer "tor-1"\n')
+    assert "'Profile' of Calico is not supported" in felixctl("apply", "--dry-run", "-f", "-", stdin=PROFILE).err
+    assert not (tmp_path / "cluster.db").exists()
+
+
+def test_mistakes_in_files_are_told_though_the_datastore_cannot_be_opened(felixctl: Felixctl, tmp_path: Path) -> None:
+    (tmp_path / "cluster.db").write_text("this is no database at all, but a letter\n" * 100)
+    ended = felixctl("apply", "-f", "-", stdin=PROFILE + "---" + PEER)
     assert "'Profile' of Calico is not supported" in ended.err
-    assert "there is no such file" in ended.err
+    assert "cluster.db" in ended.err
 
 
 def test_what_a_file_does_not_decide_is_a_notice(felixctl: Felixctl) -> None:
