@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -114,6 +115,18 @@ def ready_agent(namespace: str, folder: Path, **settings: str) -> Iterator[subpr
     finally:
         process.kill()
         process.wait()
+
+
+def test_it_takes_as_many_descriptors_as_the_host_lets_it_have(namespace: str, tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    hard = min(before[1], 5000) if before[1] != resource.RLIM_INFINITY else 5000
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(before[0], 512), before[1]))
+        with ready_agent(namespace, tmp_path) as process:
+            soft, _ = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+            assert soft >= hard
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def test_sigterm_ends_it_with_0_once_it_is_ready(namespace: str, tmp_path: Path) -> None:
