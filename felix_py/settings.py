@@ -14,6 +14,7 @@ from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from datastore.calico_settings import given_by, store_url
 from datastore.defaults import DEFAULT_URL
 from datastore.errors import Invalid
 from datastore.fields import Network, network
@@ -42,7 +43,7 @@ from felix_py.setting_types import (
     SocketFolder,
     StoreUrl,
 )
-from felix_py.unread_variables import unread_variables
+from felix_py.unread_variables import obeyed_variables, unread_variables
 
 DEFAULT_FILE = Path("/etc/felix/felix.cfg")
 _OWNERSHIP = Ownership()
@@ -132,7 +133,10 @@ class Settings(_Group):
     nodename_file: AbsolutePath = _setting("CALICO_NODENAME_FILE", Path("/var/lib/calico/nodename"), _PATH)
     mtu_file: AbsolutePath = _setting("FELIX_MTUFILE", Path("/var/lib/calico/mtu"), _PATH)
     datastore: StoreUrl = _setting(
-        "FELIX_DATASTORE", DEFAULT_URL, "sqlite:// and the absolute path of a file, or kubernetes://"
+        "FELIX_DATASTORE",
+        DEFAULT_URL,
+        "sqlite:// and the absolute path of a file, or kubernetes://; unset: kubernetes:// where DATASTORE_TYPE is"
+        " kubernetes",
     )
     run_dir: SocketFolder = _setting(
         "FELIX_RUN_DIR", Path("/run/felix"), f"{_PATH} of at most {LONGEST_FOLDER_BYTES} bytes"
@@ -225,6 +229,8 @@ def settings_from(environment: Mapping[str, str], file: Mapping[str, str] | None
     for name, text in written.items():
         if not text.isprintable():
             raise SettingsError(_refusal(name, text, "printable text in UTF-8"))
+    if asked := "FELIX_DATASTORE" not in written and _calicos_store(environment):
+        written["FELIX_DATASTORE"] = asked
     pools = {field: _pool_defaults(prefix, model, written) for prefix, (field, model) in _POOLS.items()}
     settings = _parsed(Settings, "", {n: t for n, t in written.items() if not n.startswith(tuple(_POOLS))}, pools)
     if settings.protocol == settings.learned_protocol:
@@ -232,10 +238,18 @@ def settings_from(environment: Mapping[str, str], file: Mapping[str, str] | None
             f"settings FELIX_PROTOCOL and FELIX_LEARNEDPROTOCOL are both {settings.protocol}: "
             f"local and learned routes must be distinguishable; {_ENDS}"
         )
-    unread = unread_variables(environment, known.keys())
+    unread = unread_variables(environment, {*known, *obeyed_variables(environment, settings.datastore, bool(asked))})
     if settings.ip6 is AddressChoice.NONE:  # then IPv6 is off, as FELIX_IPV6SUPPORT=false asks
         unread = tuple(notice for notice in unread if notice.name.upper() != "FELIX_IPV6SUPPORT")
     return settings.model_copy(update={"notices": unread})
+
+
+def _calicos_store(environment: Mapping[str, str]) -> str | None:
+    """Return the URL of the datastore that Calico's variables ask for; None: they ask for none."""
+    try:
+        return store_url(given_by(environment))
+    except Invalid as error:
+        raise SettingsError(f"{error}; {_ENDS}") from None
 
 
 def _pool_defaults(prefix: str, model: type[PoolDefaults], written: Mapping[str, str]) -> PoolDefaults:

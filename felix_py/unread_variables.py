@@ -9,6 +9,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from fnmatch import fnmatchcase
 
+from datastore.calico_settings import ACCESS, CONTEXT, ETCD, KUBECONFIG, KUBERNETES, PREFIX, TYPE, given_by
 from datastore.field_rules import NotObeyed, Obeyed, Rule
 from datastore.notices import Notice
 from felix_py.felix_configuration import FIELDS, OTHER_FIELDS
@@ -16,7 +17,10 @@ from felix_py.felix_configuration import FIELDS, OTHER_FIELDS
 # Of the shim, the lab, and of this process before it has settings.
 READ_ELSEWHERE = frozenset({"FELIX_CONFIG", "FELIX_CNI_SOCKET", "FELIX_CNI_TIMEOUT", "FELIX_LAB"})
 
-_OTHER_STORE = NotObeyed("the datastore is the setting FELIX_DATASTORE", "it is the one set there")
+_OTHER_STORE = NotObeyed(
+    "FELIX_DATASTORE, or where it is unset DATASTORE_TYPE, says which datastore", "it is the one named there"
+)
+_STORE = (TYPE, KUBECONFIG, CONTEXT, ETCD, *ACCESS)
 _OTHER_CONFLIST = NotObeyed(
     "the network configuration is made from FELIX_CNICONFDIR, FELIX_CNINETWORKCONFIG and FELIX_MTU",
     "it is the one made from these",
@@ -39,9 +43,7 @@ CALICOS: Mapping[str, NotObeyed] = {
     "USE_POD_CIDR": NotObeyed(
         "addresses come from IPPools, never from a Node's podCIDR", "the pools apply", unless=(False,)
     ),
-    "DATASTORE_TYPE": _OTHER_STORE,
-    "KUBECONFIG": _OTHER_STORE,
-    "ETCD_ENDPOINTS": _OTHER_STORE,
+    **dict.fromkeys((*_STORE, *(PREFIX + name for name in _STORE)), _OTHER_STORE),
     "CNI_NETWORK_CONFIG": _OTHER_CONFLIST,
     "CNI_NETWORK_CONFIG_FILE": _OTHER_CONFLIST,
     "CNI_CONF_NAME": _OTHER_CONFLIST,
@@ -78,6 +80,21 @@ def unread_variables(environment: Mapping[str, str], known: Collection[str]) -> 
         for name, text in sorted(_candidates(environment))
         if name not in known and (rule := _rule(name)) is not None and rule.applies(_typed(text.strip()))
     )
+
+
+def obeyed_variables(environment: Mapping[str, str], url: str, asked: bool) -> Iterable[str]:
+    """Yield those of Calico's for the datastore that say what is done. asked: the URL follows from them."""
+    given = given_by(environment)
+    if url.startswith(KUBERNETES):
+        names = [name for name in (TYPE, KUBECONFIG, CONTEXT) if name in given]
+        ours = [
+            name
+            for name in names
+            if asked
+            or (name == TYPE and given[name].text == "kubernetes")
+            or (name == KUBECONFIG and url.partition("?")[0] == KUBERNETES and given[name].name == KUBECONFIG)
+        ]
+        yield from (given[name].name for name in ours)
 
 
 def _candidates(environment: Mapping[str, str]) -> Iterable[tuple[str, str]]:

@@ -207,6 +207,29 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
         read_file("a\0b")
 
 
+def test_calicos_variables_choose_the_datastore_where_ours_does_not() -> None:
+    assert settings_from({"DATASTORE_TYPE": "kubernetes"}).datastore == "kubernetes://"
+    asked = {"CALICO_DATASTORE_TYPE": "kubernetes", "CALICO_KUBECONFIG": "/etc/k c", "K8S_CURRENT_CONTEXT": "a b"}
+    assert settings_from(asked).datastore == "kubernetes:///etc/k%20c?context=a%20b"
+    ours = {"FELIX_DATASTORE": "sqlite:///srv/c.db"}
+    assert settings_from({**asked, **ours}).datastore == settings_from(asked, ours).datastore == "sqlite:///srv/c.db"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("DATASTORE_TYPE", "etcdv3", "there is no store in etcd here"),
+        ("ETCD_ENDPOINTS", "http://e:2379", "there is no store in etcd here"),
+        ("DATASTORE_TYPE", "consul", '"consul" is no kind of datastore; use kubernetes'),
+        ("CALICO_KUBECONFIG", "k", '"k" is no absolute path'),
+    ],
+)
+def test_a_datastore_of_calicos_that_is_none_of_ours_is_refused(name: str, value: str, reason: str) -> None:
+    with pytest.raises(SettingsError, match=f"open the datastore of {name}: {reason}.*; the agent does not start"):
+        settings_from({name: value})
+    assert settings_from({name: value, "FELIX_DATASTORE": "sqlite:///c.db"}).notices[0].name == name
+
+
 odd_texts = (
     st.text(st.characters())  # surrogates and control characters too
     | st.sampled_from(["0", "-0", "1e999", "nan", "9" * 5000, "0x10", "\udcff", "\0", "٣", "²", "1_000", " "])
@@ -215,7 +238,8 @@ odd_texts = (
     | st.from_regex(r"[a-z-]+=[^,]*(,[^,]*)*")
 )
 odd_environments = st.dictionaries(
-    st.sampled_from([*variables(), "FELIX_X", "CALICO_IPV4POOL_", "DATASTORE_TYPE"]) | st.text(st.characters()),
+    st.sampled_from([*variables(), "FELIX_X", "CALICO_IPV4POOL_", "DATASTORE_TYPE", "CALICO_KUBECONFIG"])
+    | st.text(st.characters()),
     odd_texts,
     max_size=4,
 )

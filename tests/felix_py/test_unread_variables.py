@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from felix_py.settings import variables
+from felix_py.settings import settings_from, variables
 from felix_py.unread_variables import CALICOS, READ_ELSEWHERE, unread_variables
 
 # What the manifest of Calico sets for calico-node.
@@ -35,6 +35,34 @@ def names(environment: dict[str, str]) -> list[str]:
 
 def test_of_calicos_manifest_exactly_what_is_not_obeyed_is_noticed() -> None:
     assert names(MANIFEST) == ["DATASTORE_TYPE", "FELIX_IPV6SUPPORT", "FELIX_VXLANMTU"]
+
+
+@pytest.mark.parametrize(
+    ("store", "given", "noticed"),
+    [
+        ("", {"DATASTORE_TYPE": "kubernetes", "KUBECONFIG": "/k", "K8S_CURRENT_CONTEXT": "a"}, []),
+        ("", {"DATASTORE_TYPE": "kubernetes", "ETCD_ENDPOINTS": "http://e:2379"}, ["ETCD_ENDPOINTS"]),
+        ("", {"CALICO_KUBECONFIG": "/k", "KUBECONFIG": "/other"}, ["KUBECONFIG"]),
+        ("", {"KUBECONFIG": "/k", "K8S_API_ENDPOINT": "https://a"}, ["K8S_API_ENDPOINT", "KUBECONFIG"]),
+        ("kubernetes://", {"DATASTORE_TYPE": "kubernetes", "KUBECONFIG": "/k"}, []),
+        ("kubernetes:///k", {"DATASTORE_TYPE": "kubernetes", "KUBECONFIG": "/other"}, ["KUBECONFIG"]),
+        (
+            "kubernetes://",
+            {"DATASTORE_TYPE": "etcdv3", "K8S_CURRENT_CONTEXT": "a"},
+            ["DATASTORE_TYPE", "K8S_CURRENT_CONTEXT"],
+        ),
+        (
+            "sqlite:///c.db",
+            {"DATASTORE_TYPE": "kubernetes", "CALICO_KUBECONFIG": "/k"},
+            ["CALICO_KUBECONFIG", "DATASTORE_TYPE"],
+        ),
+    ],
+)
+def test_of_the_variables_for_the_datastore_those_that_are_not_obeyed_are_noticed(
+    store: str, given: dict[str, str], noticed: list[str]
+) -> None:
+    settings = settings_from({"FELIX_DATASTORE": store, **given})
+    assert [notice.name for notice in settings.notices] == noticed
 
 
 @pytest.mark.parametrize(
