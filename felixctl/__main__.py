@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from felixctl.errors import MISUSED, CommandError
 from felixctl.host_settings import take
+from felixctl.options import Config, Context
 from felixctl.terminal import fail, prepare
 
 VERSION_OPTION = "--allow-version-mismatch"
@@ -43,10 +44,27 @@ class Commands(TyperGroup):
         if cmd_name not in MODULES:
             return None
         command: Any = typer.main.get_command(import_module(f"felixctl.{MODULES[cmd_name]}").app)
+        _add_shared_options(command)
         if cmd_name in WRITING_VERBS:
             return command.commands[cmd_name]
         command.name = cmd_name  # a command made apart from its parent has none
         return command
+
+
+def _add_shared_options(command: Any) -> None:
+    """Let every command that has a datastore have the options by which calicoctl's users name it."""
+    for child in getattr(command, "commands", {}).values():
+        _add_shared_options(child)
+    if any(param.name == "url" for param in command.params):
+        shared = typer.Typer(add_completion=False)
+        shared.command()(_shared_options)
+        options = typer.main.get_command(shared).params
+        for option in options:
+            option.expose_value = False
+        command.params.extend(options)
+
+
+def _shared_options(config: Config = None, context: Context = None) -> None: ...
 
 
 app = typer.Typer(
@@ -66,6 +84,8 @@ def felixctl(
         bool,
         typer.Option(VERSION_OPTION, hidden=True, help="For calicoctl's scripts; it is always so."),
     ] = False,
+    config: Config = None,
+    context: Context = None,
 ) -> None:
     """See and change a felix-py cluster.
 

@@ -4,9 +4,62 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+SHARED = ("config", "context")
+
+
+def _remember(ctx: typer.Context, param: typer.CallbackParam, value: str | None) -> str | None:
+    """Keep an option for the command that opens a datastore; what stands nearer to the command comes first."""
+    if value is not None:
+        ctx.meta[f"felixctl.{param.name}"] = value
+    return value
+
+
+Config = Annotated[
+    str | None,
+    typer.Option(
+        "-c",
+        "--config",
+        metavar="FILE",
+        callback=_remember,
+        is_eager=True,
+        help="calicoctl's configuration; without it [b]/etc/calico/calicoctl.cfg[/b], then its variables.",
+    ),
+]
+Context = Annotated[
+    str | None,
+    typer.Option(
+        "--context",
+        metavar="NAME",
+        callback=_remember,
+        is_eager=True,
+        help="The context of the kubeconfig, without it its current one.",
+    ),
+]
+
+
+def _datastore(ctx: typer.Context, value: str) -> str:
+    """Return the URL of the datastore: as given, else as calicoctl's settings have it. Raises CommandError."""
+    if ctx.resilient_parsing:
+        return value
+    import os
+
+    from datastore.url import SqliteFile, parse_url
+    from felixctl import calico_settings
+
+    options = {name: ctx.meta[key] for name in SHARED if (key := f"felixctl.{name}") in ctx.meta}
+    source: Any = ctx.get_parameter_source("url")
+    if source is not None and source.name != "DEFAULT":
+        return calico_settings.with_options(value, options)
+    if url := calico_settings.chosen(options, os.environ):
+        return url
+    if isinstance(usual := parse_url(value), SqliteFile) and usual.path:
+        calico_settings.hint(os.environ, usual.path)
+    return value
+
 
 Url = Annotated[
     str,
@@ -14,6 +67,7 @@ Url = Annotated[
         "--datastore",
         envvar="FELIX_DATASTORE",
         metavar="URL",
+        callback=_datastore,
         help="The cluster's datastore, as the agents have it: [b]sqlite:///path/file.db[/b] or [b]kubernetes://[/b].",
     ),
 ]
