@@ -17,6 +17,7 @@ from cni.attacher import Attacher
 from cni.delete import Cleanup
 from cni.endpoints import Endpoints, is_of
 from cni.journal import PendingRelease
+from cni.namespaces import Namespaces
 from cni.pod_devices import PodDevices, VethPair
 from cni.pod_network import PodNetwork, gateway_of, requested_network
 from cni.protocol import (
@@ -61,21 +62,27 @@ class AddVerb:
         cleanup: Cleanup,
         pod_mtu: Callable[[], int],
         observe: Callable[[CniRequest], None],
+        namespaces: Namespaces | None,
     ) -> None:
         """pod_mtu: what a pod of this node gets at present, unless its network says otherwise.
 
-        observe: called with a request whose pod the datastore knows, when its annotations are read.
+        observe: called with a request whose pod the datastore knows, when its annotations are read. namespaces: of the
+        pods; None where the datastore has none.
         """
         self._settings, self._store, self._allocator = settings, store, allocator
         self._attacher, self._devices, self._endpoints = attacher, devices, endpoints
         self._cleanup, self._pod_mtu, self._observe = cleanup, pod_mtu, observe
+        self._namespaces = namespaces
 
     async def run(self, request: CniRequest, netns: int) -> dict[str, Any]:
         """Return the result to print. Raises CniError, DatastoreError, IpamError or KernelError; all is undone then."""
         attachment, pod = request.attachment, request.pod
         await self._cleanup.release_journaled(attachment.container_id)
-        _, present, leftover = await asyncio.gather(
-            self._endpoints.require_ready(), self._endpoint_of(pod, attachment.device), self._is_used(attachment.handle)
+        _, present, leftover, request = await asyncio.gather(
+            self._endpoints.require_ready(),
+            self._endpoint_of(pod, attachment.device),
+            self._is_used(attachment.handle),
+            self._with_namespace(request),
         )
         if present is not None:
             request = replace(request, stored_annotations=present.annotations)
@@ -114,6 +121,14 @@ class AddVerb:
             return await self._endpoints.get(pod, device)
         except BadRecord:
             return None
+
+    async def _with_namespace(self, request: CniRequest) -> CniRequest:
+        """Return the request with what its pod's Namespace says."""
+        found = await self._namespaces.get(request.pod.namespace) if self._namespaces else None
+        if found is None:
+            return request
+        metadata = found.metadata
+        return replace(request, namespace_annotations=metadata.annotations, namespace_labels=metadata.labels)
 
     async def _is_used(self, handle: str) -> bool:
         """Whether addresses may be assigned under a handle."""
@@ -192,6 +207,7 @@ class AddVerb:
             pools4=wanted.ipv4_pools,
             pools6=wanted.ipv6_pools,
             use="Workload",
+            namespace_labels=request.namespace_labels,
         )
         if wanted.addresses:
             for address in wanted.addresses:

@@ -250,6 +250,9 @@ class CniRequest:
     may_be_host: bool = False
     stored_annotations: Mapping[str, str] = field(default_factory=dict)
     """The pod's, as the datastore has them."""
+    namespace_annotations: Mapping[str, str] = field(default_factory=dict)
+    namespace_labels: Mapping[str, str] = field(default_factory=dict)
+    """Those of the pod's Namespace, where the datastore has Namespaces."""
 
     @property
     def annotations(self) -> Mapping[str, str]:
@@ -436,7 +439,7 @@ def _names_an_attachment(item: object) -> bool:
 
 
 def address_request(request: CniRequest) -> AddressRequest:
-    """Return which addresses this pod is to get: annotations first, then the runtime, then the network.
+    """Return which addresses this pod is to get: its annotations first, then its Namespace's, then the network's.
 
     Raises CniError (7): an annotation or address cannot be understood or is not implemented, or no family is left.
     """
@@ -468,8 +471,8 @@ def address_request(request: CniRequest) -> AddressRequest:
     return AddressRequest(
         ipv4=int(ipv4),
         ipv6=int(ipv6),
-        ipv4_pools=_listed(notes, "ipv4pools") or network.ipam.ipv4_pools,
-        ipv6_pools=_listed(notes, "ipv6pools") or network.ipam.ipv6_pools,
+        ipv4_pools=_listed(notes, "ipv4pools") or _of_namespace(request, "ipv4pools") or network.ipam.ipv4_pools,
+        ipv6_pools=_listed(notes, "ipv6pools") or _of_namespace(request, "ipv6pools") or network.ipam.ipv6_pools,
         addresses=tuple(dict.fromkeys(map(_address, given))),
         ipv6_first=first,
     )
@@ -485,7 +488,11 @@ def hardware_address(request: CniRequest) -> str:
     return text
 
 
-def _listed(annotations: Mapping[str, str], name: str) -> tuple[str, ...]:
+def _of_namespace(request: CniRequest, name: str) -> tuple[str, ...]:
+    return _listed(request.namespace_annotations, name, f" of Namespace {request.pod.namespace}")
+
+
+def _listed(annotations: Mapping[str, str], name: str, whose: str = "") -> tuple[str, ...]:
     text = annotations.get(PREFIX + name)
     if not text:
         return ()
@@ -495,7 +502,7 @@ def _listed(annotations: Mapping[str, str], name: str) -> tuple[str, ...]:
         items = None
     if not isinstance(items, list) or not all(isinstance(item, str) and _is_text(item) for item in items):
         raise CniError(
-            Code.INVALID_CONFIGURATION, f"ADD: annotation {PREFIX}{name} {text!r} is not a JSON list of strings"
+            Code.INVALID_CONFIGURATION, f"ADD: annotation {PREFIX}{name}{whose} {text!r} is not a JSON list of strings"
         )
     return tuple(items)
 

@@ -18,6 +18,7 @@ from cni.delete import Cleanup, DelVerb
 from cni.endpoints import Endpoints
 from cni.journal import Journal
 from cni.locks import KeyedLock, lock_keys
+from cni.namespaces import Namespaces
 from cni.pod_devices import PodDevices
 from cni.protocol import CniError, CniRequest, Code, describe, version_answer
 from cni.settings import DEFAULT_MTU, CniSettings
@@ -55,18 +56,21 @@ class Verbs:
         inability: Callable[[], str | None] = lambda: None,
         limitation: Callable[[], str | None] = lambda: None,
         observe: Callable[[CniRequest], None] = lambda request: None,
+        namespaces: Namespaces | None = None,
     ) -> None:
         """pod_mtu: what a pod gets at present, unless its network says otherwise.
 
         inability: why no pod's device can be made here, if so, which is STATUS's error. limitation: why pods that run
         may have limited connectivity, if so. observe: called with each ADD before it is carried out, and with
-        what the datastore says of its pod.
+        what the datastore says of its pod. namespaces: None where the datastore has none.
         """
         self._settings, self._journal, self._observe = settings, journal, observe
         self.locks = KeyedLock()
         devices, endpoints = devices or Veth(), Endpoints(store, settings.node)
         self.cleanup = Cleanup(settings, allocator, devices, endpoints, journal, self.locks)
-        self._add = AddVerb(settings, store, allocator, attacher, devices, endpoints, self.cleanup, pod_mtu, observe)
+        self._add = AddVerb(
+            settings, store, allocator, attacher, devices, endpoints, self.cleanup, pod_mtu, observe, namespaces
+        )
         self._del = DelVerb(settings, attacher, devices, endpoints, self.cleanup)
         self._check = CheckVerb(settings, allocator, devices, endpoints, pod_mtu)
         self._gc = GcVerb(settings, store, attacher, devices, endpoints, self.cleanup, self.locks)

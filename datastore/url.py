@@ -44,6 +44,11 @@ def parse_url(url: str) -> StoreAddress:
             raise Invalid(f'open datastore "{url}": the URL begins neither with sqlite:/// nor with kubernetes://')
 
 
+def has_namespaces(url: str) -> bool:
+    """Whether the store that a URL names has Namespaces, as Kubernetes has. Raises Invalid: it names none."""
+    return isinstance(parse_url(url), KubernetesApi)
+
+
 def _path(url: str, rest: str) -> Path:
     path = "/" + unquote(rest).lstrip("/")
     if not rest.startswith("/") or path.endswith("/") or not path.isprintable():

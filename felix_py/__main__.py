@@ -17,6 +17,7 @@ from pathlib import Path
 import datastore
 from bgp.client import SidecarClient
 from cni.journal import Journal
+from cni.namespaces import Namespaces
 from cni.notes import Notes
 from cni.notices import network_notices, pod_notices
 from cni.protocol import CniRequest
@@ -26,6 +27,7 @@ from cni.settings import CniSettings
 from cni.verbs import Verbs
 from datastore.errors import Unavailable
 from datastore.store import Store
+from datastore.url import has_namespaces
 from felix_py import logs
 from felix_py.agent import Agent
 from felix_py.agent_status import AgentReporter
@@ -136,6 +138,7 @@ async def _serve(settings: Settings, file: SettingsWatch) -> None:
         )
         agent.log_notices(agent.notices.put("settings", settings.notices))
         journal, notes = Journal(settings.state_dir / "released.journal"), Notes(settings.state_dir)
+        namespaces = Namespaces(store) if has_namespaces(settings.datastore) else None
         verbs = Verbs(
             CniSettings(identity.node, settings.interface_prefix),
             store,
@@ -146,6 +149,7 @@ async def _serve(settings: Settings, file: SettingsWatch) -> None:
             inability=lambda: agent.progress.attach_refused,
             limitation=agent.peering.limitation,
             observe=partial(_report_unobeyed, agent),
+            namespaces=namespaces,
         )
         checks = Checks(agent, verbs.pending_handles)
         server = CniServer(settings.run_dir / "cni.sock", verbs)
@@ -153,6 +157,8 @@ async def _serve(settings: Settings, file: SettingsWatch) -> None:
         await stack.enter_async_context(_web(settings, WebServer(pages.by_path(), Pace(server))))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(agent.run())
+            if namespaces is not None:
+                tasks.create_task(begun_again("following the namespaces of pods", namespaces.follow))
             watch = HostWatch(agent, settings.cni_conf_dir)
             tasks.create_task(begun_again("watching over the host", watch.run))
             serving = partial(_serve_cni, settings, agent, server, verbs, notes, watch)

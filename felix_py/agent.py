@@ -18,6 +18,7 @@ from datastore.errors import Unavailable
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.notices import Notice
 from datastore.store import WatchEvent as StoreEvent
+from datastore.url import has_namespaces
 from felix_py import outputs as on
 from felix_py.backoff import Backoff
 from felix_py.current_notices import CurrentNotices
@@ -59,7 +60,7 @@ class Agent:
         self.snapshot = Snapshot(identity.node)
         own = [address for address in identity.addresses if address]
         self.host = Host(own, settings.interface_prefix, (IPIP.device,))
-        self.notices = CurrentNotices(identity.node)
+        self.notices = CurrentNotices(identity.node, has_namespaces=has_namespaces(settings.datastore))
         self.peering = Peering(edges.peers, identity, self.snapshot)
         self._due = Due()
         ownership = Ownership(settings.protocol, settings.learned_protocol, settings.metric)

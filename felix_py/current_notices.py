@@ -23,9 +23,9 @@ Origin = tuple[str, str, str]
 class CurrentNotices:
     """The notices of one agent, by where they come from. A notice is new once; again only if it was gone meanwhile."""
 
-    def __init__(self, node: str) -> None:
-        """node: this node's name; the Nodes of others are theirs to report."""
-        self._node = node
+    def __init__(self, node: str, *, has_namespaces: bool = False) -> None:
+        """node: this node's name; the Nodes of others are theirs to report. has_namespaces: as in `notices_of`."""
+        self._node, self._has_namespaces = node, has_namespaces
         self._by_origin: dict[Origin, tuple[Notice, ...]] = {}
         self._origins: Counter[Notice] = Counter()  # how many origins have it
 
@@ -40,7 +40,7 @@ class CurrentNotices:
                 found = [_unusable(resource, failure) for failure in failures]
                 if not self._yields_none(resource):
                     try:
-                        found += notices_of(resource)
+                        found += notices_of(resource, has_namespaces=self._has_namespaces)
                     except Exception as failure:
                         found.append(_unusable(resource, failure))
                 origin = _origin(resource)

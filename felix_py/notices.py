@@ -23,9 +23,14 @@ from felix_py import felix_configuration
 from ipam import notices as ipam
 
 
-def notices_of(resource: Resource) -> tuple[Notice, ...]:
-    """Return what this object sets and what is not obeyed, in the order of its fields."""
+def notices_of(resource: Resource, *, has_namespaces: bool = False) -> tuple[Notice, ...]:
+    """Return what this object sets and what is not obeyed, in the order of its fields.
+
+    has_namespaces: whether its datastore has Namespaces, with labels.
+    """
     match resource:
+        case IPPool():
+            return ipam.pool_notices(resource, has_namespaces=has_namespaces)
         case BGPConfiguration():
             return bgp.configuration_notices(resource)
         case BGPPeer():

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from datastore import selector
 from datastore.field_rules import OBEYED, FieldRules, NotObeyed, When
+from datastore.kinds.pools import IPPool
+from datastore.notices import Notice
 
 
 def _selects_by_label(text: str) -> bool:
@@ -29,7 +31,7 @@ POOL = FieldRules(
         "spec.blockSize": OBEYED,
         "spec.nodeSelector": OBEYED,
         "spec.namespaceSelector": NotObeyed(
-            "labels of namespaces are not read",
+            "only a datastore on Kubernetes has labels of namespaces",
             "every namespace counts as one without labels",
             when=When("any but all()", _selects_by_label),
         ),
@@ -41,6 +43,13 @@ POOL = FieldRules(
         "spec.assignmentMode": OBEYED,
     }
 )
+
+
+def pool_notices(pool: IPPool, *, has_namespaces: bool) -> tuple[Notice, ...]:
+    """Return what a pool sets and what is not obeyed, where the datastore has Namespaces, or where it has none."""
+    found = POOL.notices(pool)
+    return tuple(one for one in found if one.field != "spec.namespaceSelector") if has_namespaces else found
+
 
 RESERVATION = FieldRules({"spec.reservedCIDRs": OBEYED})
 

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from datastore.kinds.ipam import IPAMConfig
+from datastore.kinds.namespace import Namespace
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.record import V3, Resource
@@ -15,7 +16,7 @@ from datastore.store import Interest
 Query = Mapping[str, str]
 
 CORE = "v1"
-_CORE: Mapping[type[Resource], str] = {Node: "nodes", WorkloadEndpoint: "pods"}
+_CORE: Mapping[type[Resource], str] = {Node: "nodes", WorkloadEndpoint: "pods", Namespace: "namespaces"}
 """Kinds that Calico has no resource for: they are read from objects of Kubernetes' own."""
 _NODE_FIELDS: Mapping[type[Resource], str] = {Node: "metadata.name", WorkloadEndpoint: "spec.nodeName"}
 """What selects the objects of a node, where the API server can."""

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias, TypeVar, cast
 
 from datastore.errors import AlreadyExists, Conflict, Invalid, NotFound, Unavailable
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
+from datastore.kinds.namespace import Namespace
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kube.access import Access
@@ -80,6 +81,7 @@ class KubeStore:
         kind, what = type(resource), f"create {key_of(resource)}"
         if isinstance(resource, WorkloadEndpoint):
             return cast(R, await self._endpoints.attach(what, resource))
+        _require_writable(what, kind)
         if isinstance(resource, Node):
             raise Unavailable(f"{what}: on Kubernetes its kubelet creates it, and has not done so yet")
         path = collection(kind, await self._group(), resource.namespace)
@@ -96,6 +98,7 @@ class KubeStore:
         kind, what = type(resource), f"update {key_of(resource)}"
         if resource.revision is None:
             raise Invalid(f"{what}: it has no resourceVersion to compare: update what was read from the store")
+        _require_writable(what, kind)
         if isinstance(resource, WorkloadEndpoint):
             return cast(R, await self._endpoints.attach(what, resource))
         if isinstance(resource, Node):
@@ -110,7 +113,7 @@ class KubeStore:
         after = kind.read(merged(before.to_json(), dict(patch)))
         if key_of(after) != key_of(before):
             raise Invalid(f"{what}: name and namespace can't be changed")
-        if isinstance(after, Node | WorkloadEndpoint):
+        if isinstance(after, Node | WorkloadEndpoint | Namespace):
             return await self.update(after)
         path = item(kind, await self._group(), name, namespace)
         answer = await self._client.request(what, "PATCH", path, _encoded(patch), MERGE_PATCH)
@@ -121,6 +124,7 @@ class KubeStore:
         if isinstance(resource, WorkloadEndpoint):
             await self._endpoints.detach(what, resource)
             return
+        _require_writable(what, kind)
         if isinstance(resource, Node):
             raise Invalid(f"{what}: on Kubernetes delete the Node itself: kubectl delete node {resource.name}")
         if kind in _FLAGGED and not resource.deleted:
@@ -249,6 +253,11 @@ class KubeStore:
 
     def _stored_uid(self, uid: str | None) -> str | None:
         return mirrored(uid) if uid and self._group_version == CRD else uid
+
+
+def _require_writable(what: str, kind: type[Resource]) -> None:
+    if kind is Namespace:
+        raise Invalid(f"{what}: a Namespace is Kubernetes' to change: use kubectl; nothing was written")
 
 
 def _encoded(value: object) -> bytes:

@@ -16,6 +16,7 @@ from datastore.record import Resource
 from datastore.resources import KINDS
 from datastore.selector import Selector, SelectorError
 from datastore.store import Interest, Store
+from datastore.url import has_namespaces
 from felixctl.completion import complete_formats, complete_kinds
 from felixctl.connection import reading
 from felixctl.errors import MISUSED, CommandError
@@ -93,7 +94,7 @@ def get(
     chosen = [_chosen(one, found, selector) for one, found in zip(asked, answers.found, strict=True)]
     with _misuse_of(asked):
         text = _printed(asked, chosen, layout)
-    show((_notices(chain(*chosen)) if name == "yaml" else "") + text)
+    show((_notices(chain(*chosen), url) if name == "yaml" else "") + text)
 
 
 class Asked(NamedTuple):
@@ -172,10 +173,10 @@ def _chosen(asked: Asked, found: Iterable[Resource], selector: Selector) -> list
     return chosen if asked.keys else sorted(chosen, key=lambda one: kinds.order(asked.noun, one.view))
 
 
-def _notices(chosen: Iterable[Shown]) -> str:
+def _notices(chosen: Iterable[Shown], url: str) -> str:
     from felixctl.resources import notices  # imported late: the rules of every kind come with it
 
-    return notices.as_comments(shown.resource for shown in chosen)
+    return notices.as_comments((shown.resource for shown in chosen), has_namespaces=has_namespaces(url))
 
 
 async def _answers(store: Store, asked: Sequence[Asked], namespace: str | None) -> Answers:

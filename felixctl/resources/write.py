@@ -14,6 +14,7 @@ from datastore.defaults import DEFAULT_URL
 from datastore.kinds.node import Node
 from datastore.merge_patch import merged
 from datastore.record import Resource
+from datastore.url import has_namespaces
 from felixctl.completion import complete_kinds, complete_names
 from felixctl.connection import previewing, writing
 from felixctl.errors import MISUSED, CommandError, bounded
@@ -67,7 +68,7 @@ def apply(
         with _mistakes_of(batch):
             planned = previewing(url, lambda store: preview(store, batch, plan.applied))
         show(plan.would_do(planned.steps, len(batch.manifests)))
-        _show_notices([step.resource for step in planned.steps], planned.not_taken)
+        _show_notices([step.resource for step in planned.steps], planned.not_taken, url)
     else:
         _write("applied", batch, url, plan.applied)
 
@@ -204,7 +205,7 @@ def patch(
             expected = "a list of operations" if patch_type is PatchType.JSON else "one mapping"
             raise CommandError(f"patch {key}: with --type {patch_type} the patch is {expected}", MISUSED)
     show(f"Successfully patched 1 '{key.noun.kind}' resource\n")
-    _show_notices(patched)
+    _show_notices(patched, (), url)
 
 
 @app.command()
@@ -234,7 +235,7 @@ def _write(verb: str, batch: FileContents, url: str, decide: Decision) -> None:
     with _mistakes_of(batch):
         done = writing(url, lambda store: carry_out(store, batch, decide))
     show(plan.result(verb, [one.key for one in batch.manifests]))
-    _show_notices(done.written, done.not_taken)
+    _show_notices(done.written, done.not_taken, url)
 
 
 @contextmanager
@@ -254,9 +255,9 @@ def _edit(url: str, key: ObjectKey, edit: Callable[[Json], Json]) -> list[Resour
     return writing(url, lambda store: change(store, key, edit))
 
 
-def _show_notices(written: Sequence[Resource], not_taken: Sequence[str] = ()) -> None:
+def _show_notices(written: Sequence[Resource], not_taken: Sequence[str], url: str) -> None:
     """Print what of the written resources is not obeyed. That is no error: the command ends with 0."""
     from felixctl.resources import notices  # imported late: the rules of every kind come with it
 
     told = "".join(f"notice: {one_line(sentence)}\n" for sentence in bounded(not_taken))
-    warn(told + notices.as_lines(written))
+    warn(told + notices.as_lines(written, has_namespaces=has_namespaces(url)))

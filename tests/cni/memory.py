@@ -20,6 +20,7 @@ from cni.delete import Cleanup, DelVerb
 from cni.endpoints import Endpoints
 from cni.journal import Journal
 from cni.locks import KeyedLock
+from cni.namespaces import Namespaces
 from cni.pod_devices import FakePodDevices
 from cni.protocol import CniRequest, Verb, parse
 from cni.settings import CniSettings
@@ -46,7 +47,7 @@ def request(verb: Verb, container: str = "c1", pod: str = "web-1", device: str =
 class InMemory:
     """ADD and DEL, and everything they leave behind."""
 
-    def __init__(self, store: Store, folder: Path) -> None:
+    def __init__(self, store: Store, folder: Path, namespaces: Namespaces | None = None) -> None:
         self.store, self.switch = store, Switch(store)
         switched = cast(Store, self.switch)
         self.attacher, self.devices = FakeAttacher(), FakePodDevices()
@@ -64,6 +65,7 @@ class InMemory:
             self.cleanup,
             pod_mtu=lambda: 1440,
             observe=self.observed.append,
+            namespaces=namespaces,
         )
         self._del = DelVerb(settings, self.attacher, self.devices, endpoints, self.cleanup)
 
@@ -87,7 +89,9 @@ class InMemory:
 
 
 @asynccontextmanager
-async def in_memory(folder: Path, store: Store | None = None) -> AsyncIterator[InMemory]:
+async def in_memory(
+    folder: Path, store: Store | None = None, namespaces: Namespaces | None = None
+) -> AsyncIterator[InMemory]:
     """A node with a pool of IPv4 and one of IPv6, in a store that is ready."""
     store = store or datastore.open("sqlite:///:memory:")
     await store.create(ClusterInformation.make("default", datastore_ready=True))
@@ -95,6 +99,6 @@ async def in_memory(folder: Path, store: Store | None = None) -> AsyncIterator[I
     for pool in (IPPool.make("four", cidr="10.65.0.0/16"), IPPool.make("six", cidr="fd65::/48")):
         await store.create(pool)
     try:
-        yield InMemory(store, folder)
+        yield InMemory(store, folder, namespaces)
     finally:
         await store.close()

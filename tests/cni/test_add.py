@@ -12,6 +12,7 @@ import pytest
 
 from cni.add import log
 from cni.attacher import FakeAttacher
+from cni.namespaces import Namespaces
 from cni.pod_devices import FakePodDevices
 from cni.pod_network import HOST_MAC
 from cni.protocol import ANNOTATIONS, CniError
@@ -19,6 +20,7 @@ from cni.verbs import translated
 from datastore.errors import Unavailable
 from datastore.kinds.cluster import ClusterInformation
 from datastore.kinds.ipam import IPAMBlock, IPAMHandle
+from datastore.kinds.namespace import Namespace
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool
@@ -82,6 +84,43 @@ async def test_what_the_datastore_says_of_a_pod_is_refused_where_it_cannot_be_ob
         )
         await node.store.create(waiting)
         with pytest.raises(CniError, match="floatingIPs") as refused:
+            await node.add()
+        assert refused.value.code == 7
+        assert await node.addresses() == []
+
+
+async def test_the_namespace_of_a_pod_chooses_pools_by_its_labels_and_annotations(tmp_path: Path) -> None:
+    """Labels for namespaceSelectors; an annotation before the network, after the pod's own, and past selectors."""
+    store = MemoryStore(
+        IPPool.make("a-reds", cidr="10.1.0.0/24", allowed_uses=["Workload"], namespace_selector="colour == 'red'"),
+        IPPool.make("asked", cidr="10.2.0.0/24", assignment_mode="Manual"),
+        IPPool.make("network", cidr="10.3.0.0/24", assignment_mode="Manual"),
+    )
+    pools = "cni.projectcalico.org/ipv4pools"
+    async with in_memory(tmp_path, store, Namespaces(store)) as node:
+
+        async def pool_of_a_pod(**network: Any) -> str:
+            [ip] = (await node.add(**network))["ips"]
+            await node.delete()
+            return str(ip["address"]).rpartition(".")[0]
+
+        async def annotate(**metadata: dict[str, str]) -> None:
+            there = await store.get(Namespace, "default")
+            await store.update(there.with_metadata(**metadata))
+
+        of_network = {"ipam": {"ipv4_pools": ["network"]}}
+        assert (await pool_of_a_pod()).startswith("10.65.")
+        await store.create(Namespace.make("default", labels={"colour": "blue"}))
+        assert (await pool_of_a_pod()).startswith("10.65.")
+        await annotate(labels={"colour": "red"})
+        await store.update((await store.get(IPPool, "four")).with_spec(disabled=True))
+        assert await pool_of_a_pod() == "10.1.0"
+        assert await pool_of_a_pod(**of_network) == "10.3.0"
+        await annotate(annotations={pools: '["asked"]'})
+        assert await pool_of_a_pod(**of_network) == "10.2.0"
+        assert await pool_of_a_pod(runtimeConfig={ANNOTATIONS: {pools: '["a-reds"]'}}) == "10.1.0"
+        await annotate(annotations={pools: "asked"})
+        with pytest.raises(CniError, match="ipv4pools of Namespace default 'asked' is not a JSON list") as refused:
             await node.add()
         assert refused.value.code == 7
         assert await node.addresses() == []

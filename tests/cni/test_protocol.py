@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -298,6 +299,23 @@ def test_pools_come_from_the_pods_annotations_before_the_network() -> None:
     by_args = address_request(add(**network, args={"cni": {"annotations": annotations}}))
     assert by_runtime == by_args
     assert (by_runtime.ipv4_pools, by_runtime.ipv6_pools) == (("pod",), ("six",))
+
+
+def test_pools_of_the_namespace_come_after_the_pods_and_before_the_networks_in_each_family() -> None:
+    prefix = "cni.projectcalico.org/"
+    asked = replace(
+        add(
+            ipam={"ipv4_pools": ["network"], "ipv6_pools": ["network"]},
+            runtimeConfig={ANNOTATIONS: {f"{prefix}ipv6pools": '["pod"]'}},
+        ),
+        namespace_annotations={
+            f"{prefix}ipv4pools": '["namespace"]',
+            f"{prefix}ipv6pools": '["namespace"]',
+            f"{prefix}ipAddrs": '["10.0.0.9"]',  # Calico reads no other annotation of a Namespace
+        },
+    )
+    wanted = address_request(asked)
+    assert (wanted.ipv4_pools, wanted.ipv6_pools, wanted.addresses) == (("namespace",), ("pod",), ())
 
 
 def test_families_follow_configuration_then_annotation() -> None:

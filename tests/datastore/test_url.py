@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from datastore.errors import Invalid
-from datastore.url import KubernetesApi, SqliteFile, StoreAddress, parse_url
+from datastore.url import KubernetesApi, SqliteFile, StoreAddress, has_namespaces, parse_url
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,10 @@ def test_a_url_names_a_file_memory_or_an_api(url: str, address: StoreAddress) ->
 def test_a_url_that_names_no_store_is_refused(url: str) -> None:
     with pytest.raises(Invalid, match="open datastore"):
         parse_url(url)
+
+
+def test_kubernetes_alone_has_namespaces() -> None:
+    assert has_namespaces("kubernetes:///etc/k/config?context=a")
+    assert not has_namespaces("sqlite:///srv/cluster.db")
+    with pytest.raises(Invalid, match="open datastore"):
+        has_namespaces("etcd://10.0.0.1")

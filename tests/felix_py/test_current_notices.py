@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datastore.kinds.bgp import BGPPeer
 from datastore.kinds.node import Node
+from datastore.kinds.pools import IPPool
 from datastore.notices import Notice
 from datastore.store import Changed, Gone, InSync
 from felix_py.current_notices import CurrentNotices
@@ -63,3 +64,9 @@ def test_other_nodes_report_what_is_written_on_them() -> None:
 
 def test_the_end_of_the_first_list_is_no_notice() -> None:
     assert CurrentNotices("n1").fold(InSync()) == ()
+
+
+def test_a_selector_of_namespaces_is_obeyed_where_the_datastore_has_them() -> None:
+    pool = IPPool.make("reds", cidr="10.0.0.0/16", namespaceSelector="has(red)", allowedUses=["Workload"])
+    assert fields(CurrentNotices("n1").fold(Changed(pool))) == ["spec.namespaceSelector"]
+    assert CurrentNotices("n1", has_namespaces=True).fold(Changed(pool)) == ()

@@ -8,7 +8,7 @@ import pytest
 
 from datastore.kinds.ipam import IPAMConfig
 from datastore.kinds.pools import IPPool, IPReservation
-from ipam.notices import CONFIGURATION, POOL, RESERVATION
+from ipam.notices import CONFIGURATION, POOL, RESERVATION, pool_notices
 
 CIDR: dict[str, Any] = {"cidr": "10.65.0.0/16"}
 REQUIRED: dict[str, Any] = {"strictAffinity": False, "autoAllocateBlocks": True}
@@ -46,6 +46,16 @@ def test_vxlan_is_not_obeyed(mode: str) -> None:
 
 def test_a_selector_of_namespaces_by_label_is_not_obeyed() -> None:
     assert fields(namespaceSelector="has(team)", allowedUses=["Workload"]) == ["spec.namespaceSelector"]
+
+
+def test_where_there_are_namespaces_a_selector_of_them_is_obeyed_and_the_rest_is_as_before() -> None:
+    spec: dict[str, Any] = {"namespaceSelector": "has(team)", "allowedUses": ["Workload"], "natOutgoing": True}
+    pool = IPPool.make("a", cidr="10.0.0.0/16", **spec)
+    assert [one.field for one in pool_notices(pool, has_namespaces=True)] == ["spec.natOutgoing"]
+    assert {one.field for one in pool_notices(pool, has_namespaces=False)} == {
+        "spec.natOutgoing",
+        "spec.namespaceSelector",
+    }
 
 
 def test_a_pool_for_load_balancers_is_not_obeyed() -> None:

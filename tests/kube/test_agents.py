@@ -61,6 +61,17 @@ class Cluster:
         self.lab.ask("pod del", pod=name)
         self.kubectl("delete", "pod", name, "--force", "--grace-period=0", "-n", "default")
 
+    def tried(self, node: str, **annotations: str) -> str:
+        """Attach a pod and detach it again; return its address, or why it got none."""
+        self.make_pod("tried", node, **annotations)
+        try:
+            address = str(self.lab.ask("pod add", node=node, pod="tried")["addresses"][0])
+        except Refused as refused:
+            self.kubectl("delete", "pod", "tried", "--force", "--grace-period=0", "-n", "default")
+            return str(refused)
+        self.remove("tried")
+        return address
+
     def signal_api_server(self, name: str) -> None:
         self.lab.run("router", "sh", "-ec", f"kill -{name} $(cat {FOLDER}/pid)")
 
@@ -132,6 +143,7 @@ def test_an_address_costs_few_requests(cluster: Cluster) -> None:
     until(lambda: cluster.requests()["patch pods"] > before["patch pods"], "the pod is written to")
     spent = cluster.requests() - before
     assert spent["create ipamhandles"] == spent["update ipamblocks"] == spent["patch pods"] == 1, spent
+    assert spent["get namespaces"] == 0, spent
     cluster.remove("counted")
     cluster.remove("first")
 
@@ -168,3 +180,27 @@ def test_an_api_server_that_is_killed_is_found_again(cluster: Cluster) -> None:
     until(lambda: not lab.lost_pings(), "the new pod is reached")
     cluster.remove("one")
     cluster.remove("two")
+
+
+def test_the_namespace_of_a_pod_chooses_pools(cluster: Cluster) -> None:
+    """By its labels, where a pool selects Namespaces, and by its annotation, which selectors do not restrict."""
+    reds = {
+        "apiVersion": "crd.projectcalico.org/v1",
+        "kind": "IPPool",
+        "metadata": {"name": "reds"},
+        "spec": {"cidr": "10.66.0.0/24", "namespaceSelector": 'colour == "red"', "allowedUses": ["Workload"]},
+    }
+    cluster.apply(reds)
+    by_default = '{"spec": {"assignmentMode": "%s"}}'
+    cluster.kubectl("patch", "ippools", "pods", "--type=merge", "-p", by_default % "Manual")
+    until(lambda: "no pool for IPv4" in cluster.tried("n1"), "no pool selects the Namespace")
+    cluster.kubectl("label", "namespace", "default", "colour=red")
+    until(lambda: cluster.tried("n1").startswith("10.66.0."), "the pool selects the Namespace")
+    assert "namespaceSelector" not in json.dumps(cluster.lab.page("n1", "status")["notices"])
+    cluster.kubectl("annotate", "namespace", "default", 'cni.projectcalico.org/ipv4pools=["pods"]')
+    until(lambda: cluster.tried("n1").startswith("10.65."), "the Namespace names the pool")
+    assert cluster.tried("n1", ipv4pools='["reds"]').startswith("10.66.0.")
+    cluster.kubectl("annotate", "namespace", "default", "cni.projectcalico.org/ipv4pools-")
+    cluster.kubectl("label", "namespace", "default", "colour-")
+    cluster.kubectl("patch", "ippools", "pods", "--type=merge", "-p", by_default % "Automatic")
+    until(lambda: cluster.tried("n1").startswith("10.65."), "all is as before")

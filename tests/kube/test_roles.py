@@ -19,14 +19,16 @@ from tests.kube.roles import install_roles
 NODE, VIEWER = "felix-py-node", "felix-py-viewer"
 DENIED_TO_NODES = (
     "get secrets", "list secrets", "create pods", "delete pods", "update pods", "create pods/exec", "update nodes",
-    "delete nodes", "create nodes", "get configmaps", "create serviceaccounts/token",
+    "delete nodes", "create nodes", "get configmaps", "create namespaces", "update namespaces", "patch namespaces",
+    "delete namespaces", "create serviceaccounts/token",
     "delete ippools.crd.projectcalico.org", "update ippools.crd.projectcalico.org",
     "create bgppeers.crd.projectcalico.org", "update bgpconfigurations.crd.projectcalico.org",
     "update ipamconfigs.crd.projectcalico.org", "delete clusterinformations.crd.projectcalico.org",
     "update globalnetworkpolicies.crd.projectcalico.org", "create clusterroles.rbac.authorization.k8s.io",
 )  # fmt: skip
 DENIED_TO_VIEWERS = (
-    "get secrets", "patch nodes/status", "patch pods/status", "create ippools.crd.projectcalico.org",
+    "get secrets", "patch nodes/status", "patch pods/status", "update namespaces",
+    "create ippools.crd.projectcalico.org",
     "update ipamblocks.crd.projectcalico.org", "delete ipamhandles.crd.projectcalico.org",
 )  # fmt: skip
 
@@ -55,6 +57,12 @@ async def may(bed: Bed, account: str, what: str) -> bool:
         return bool(json.loads(answer.body)["status"]["allowed"])
     finally:
         await client.close()
+
+
+@pytest.mark.parametrize("account", [NODE, VIEWER])
+async def test_namespaces_may_be_read(with_roles: Bed, account: str) -> None:
+    for verb in ("get", "list", "watch"):
+        assert await may(with_roles, account, f"{verb} namespaces"), verb
 
 
 @pytest.mark.parametrize("what", DENIED_TO_NODES)

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from datastore.kinds.ipam import BlockAffinity, IPAMConfig
+from datastore.kinds.namespace import Namespace
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool
@@ -24,6 +25,8 @@ def test_custom_resources_are_in_calicos_group_and_the_rest_in_the_core() -> Non
         collection(KINDS["NetworkPolicy"], CRD, "red")
         == "/apis/crd.projectcalico.org/v1/namespaces/red/networkpolicies"
     )
+    assert item(Namespace, CRD, "red") == "/api/v1/namespaces/red"
+    assert not is_custom(Namespace)
     assert [kind for kind in KINDS.values() if not is_custom(kind)] == [Node, WorkloadEndpoint]
 
 

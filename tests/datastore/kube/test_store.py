@@ -9,12 +9,13 @@ import pytest
 
 from datastore.errors import Conflict, Invalid, Unavailable
 from datastore.kinds.ipam import BlockAffinity, IPAMHandle
+from datastore.kinds.namespace import Namespace
 from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool
 from datastore.kube.access import read_access
 from datastore.kube.store import KubeStore
 from datastore.record import CRD
-from datastore.store import Interest
+from datastore.store import Changed, InSync, Interest
 from tests.kube.bed import Bed
 from tests.kube.control_plane import kubeconfig
 from tests.kube.faulty_proxy import faulty_proxy
@@ -94,6 +95,33 @@ async def test_a_definition_that_the_server_refuses_is_invalid_with_its_reason(b
     stored = await store.create(IPPool.make("a", cidr="10.0.0.0/16", block_size=26))
     with pytest.raises(Invalid, match="blockSize cannot be changed"):
         await store.update(stored.with_spec(block_size=28))
+    await store.close()
+
+
+async def test_a_namespace_is_read_and_reported_and_never_written(bed: Bed) -> None:
+    await bed.make_namespace("purple")
+    store = bed.open()
+    found = await store.get(Namespace, "purple")
+    assert found.labels == {"kubernetes.io/metadata.name": "purple"}
+    assert found in (await store.list(Namespace)).objects
+    reported = set[str]()
+    async for event in store.watch(Namespace):
+        if isinstance(event, InSync):
+            break
+        assert isinstance(event, Changed)
+        reported.add(event.resource.name)
+    assert {"default", "purple"} <= reported
+    changed = found.with_metadata(labels={"colour": "red"})
+    patch = {"metadata": {"labels": {"colour": "red"}}}
+    for write in (
+        store.create(Namespace.make("other")),
+        store.update(changed),
+        store.patch(Namespace, "purple", patch),
+        store.delete(found),
+    ):
+        with pytest.raises(Invalid, match="a Namespace is Kubernetes' to change: use kubectl; nothing was written"):
+            await write
+    assert await store.get(Namespace, "purple") == found
     await store.close()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import yaml
 
 from datastore.kinds.bgp import BGPPeer
+from datastore.kinds.pools import IPPool
 from felixctl.resources import notices
 from tests.felixctl.command import Felixctl
 from tests.felixctl.resources.examples import PEER, pool
@@ -24,6 +25,12 @@ def test_each_notice_is_a_line_that_names_object_and_field() -> None:
 
 def test_a_resource_that_is_obeyed_in_full_has_none() -> None:
     assert notices.as_lines([BGPPeer.make("tor-1", peer_ip="192.0.2.200", as_number=65001)]) == ""
+
+
+def test_a_selector_of_namespaces_is_obeyed_where_the_datastore_has_them() -> None:
+    reds = IPPool.make("reds", cidr="10.0.0.0/16", namespaceSelector="has(red)", allowedUses=["Workload"])
+    assert "only a datastore on Kubernetes has labels of namespaces" in notices.as_lines([reds])
+    assert notices.as_lines([reds], has_namespaces=True) == notices.as_comments([reds], has_namespaces=True) == ""
 
 
 def test_what_was_written_and_is_not_obeyed_is_printed_on_stderr_with_status_0(felixctl: Felixctl) -> None:
