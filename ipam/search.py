@@ -47,13 +47,14 @@ def pools_for(
     if requested:
         candidates = [_requested(usable, wanted, version) for wanted in requested]
     else:
-        candidates = [
-            pool
-            for pool in usable
-            if pool.spec.assignment_mode != "Manual"
-            and pool.selects_node(node_labels)
-            and pool.selects_namespace(namespace_labels or {})
-        ]
+        of_node = [pool for pool in usable if pool.spec.assignment_mode != "Manual" and pool.selects_node(node_labels)]
+        candidates = [pool for pool in of_node if pool.selects_namespace(namespace_labels or {})]
+        if of_node and not candidates and use == "Workload":
+            names = ", ".join(pool.name for pool in of_node)
+            raise NoPools(
+                f"no pool for IPv{version} on node {node}: by its namespaceSelector none of {names} selects the pod's "
+                "namespace; change the selector or, on Kubernetes, the labels of the namespace"
+            )
     if not candidates:
         raise NoPools(
             f"no pool for IPv{version} on node {node}: none is enabled and selects it; add or enable an IPPool"

@@ -40,6 +40,17 @@ def test_a_pool_must_select_node_and_namespace() -> None:
     assert chosen(blue, PODS, namespace_labels={"colour": "blue"}) == ["blue", "pods"]
 
 
+def test_where_the_namespace_is_what_no_pool_selects_the_sentence_says_so() -> None:
+    blue = pool("blue", "10.2.0.0/24", namespace_selector='colour == "blue"', allowed_uses=["Workload"])
+    rack = pool("rack", "10.1.0.0/24", node_selector='rack == "a"')
+    with pytest.raises(NoPools, match="by its namespaceSelector none of blue selects the pod's namespace"):
+        chosen(blue, rack, namespace_labels={"colour": "red"})
+    with pytest.raises(NoPools, match="none is enabled and selects it"):
+        chosen(rack, namespace_labels={"colour": "red"})
+    with pytest.raises(NoPools, match="none is enabled and selects it"):
+        chosen(blue, use="Tunnel")
+
+
 def test_requesting_a_pool_overrides_selectors_and_mode_but_not_disabled() -> None:
     other = pool("other", "10.1.0.0/24", node_selector='rack == "a"', assignment_mode="Manual")
     off = pool("off", "10.2.0.0/24", disabled=True)

@@ -193,7 +193,7 @@ def test_the_namespace_of_a_pod_chooses_pools(cluster: Cluster) -> None:
     cluster.apply(reds)
     by_default = '{"spec": {"assignmentMode": "%s"}}'
     cluster.kubectl("patch", "ippools", "pods", "--type=merge", "-p", by_default % "Manual")
-    until(lambda: "no pool for IPv4" in cluster.tried("n1"), "no pool selects the Namespace")
+    until(lambda: "none of reds selects the pod's namespace" in cluster.tried("n1"), "no pool selects the Namespace")
     cluster.kubectl("label", "namespace", "default", "colour=red")
     until(lambda: cluster.tried("n1").startswith("10.66.0."), "the pool selects the Namespace")
     assert "namespaceSelector" not in json.dumps(cluster.lab.page("n1", "status")["notices"])
