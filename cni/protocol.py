@@ -35,7 +35,9 @@ _REQUIRED: Mapping[str, tuple[str, ...]] = {
 }
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*\Z")
 _MAC = re.compile(r"[0-9a-f][02468ace](:[0-9a-f]{2}){5}\Z")  # a multicast address cannot be a device's own
-_DEVICE = re.compile(r"[^\s/:]{1,15}\Z")
+LONGEST_NAMES_BYTES: Final = 255 - len("felix ")
+"""Of network, container id and device together: the label of a device (IFLA_IFALIAS) holds them behind our mark."""
+_DEVICE = re.compile(r"[^\s/:%]{1,15}\Z")  # the kernel takes % for a template
 _UNDOING: Final = ("DEL", "GC")
 """Verbs that need the network's name and the environment only: a mistake in the rest must not keep a pod alive."""
 
@@ -284,11 +286,14 @@ def parse(environment: Mapping[str, str], stdin: bytes) -> CniRequest:
     version = _version(verb, document)
     args = _args(verb, environment.get("CNI_ARGS", ""))
     network = _network(verb, document)
+    attachment = Attachment(network.name, container, device)
+    if verb not in _UNDOING:
+        _check_label(verb, attachment)
     return CniRequest(
         verb=verb,
         version=version,
         network=network,
-        attachment=Attachment(network.name, container, device),
+        attachment=attachment,
         pod=PodRef(
             args.get("K8S_POD_NAMESPACE") or "default",
             args.get("K8S_POD_NAME") or container,
@@ -311,6 +316,18 @@ def _check_names(verb: Verb, container: str, device: str) -> None:
         raise CniError(Code.INVALID_ENVIRONMENT, f"{verb}: CNI_IFNAME={device!r} cannot be a device's name")
     if not _is_text(device):
         raise CniError(Code.INVALID_ENVIRONMENT, f"{verb}: CNI_IFNAME={device!r} is not UTF-8, as a result must be")
+
+
+def _check_label(verb: Verb, attachment: Attachment) -> None:
+    """Raises CniError (4): its names do not fit into the label by which its device is found again."""
+    size = len(" ".join(attachment).encode(errors="surrogateescape"))
+    if size > LONGEST_NAMES_BYTES:
+        raise CniError(
+            Code.INVALID_ENVIRONMENT,
+            f"{verb}: the network's name ({len(attachment.network)} characters), CNI_CONTAINERID "
+            f"({len(attachment.container_id)}) and CNI_IFNAME are {size} bytes together, and a device's label has room "
+            f"for {LONGEST_NAMES_BYTES}",
+        )
 
 
 def _is_text(text: str) -> bool:

@@ -109,8 +109,7 @@ class Agent:
 
     def _tasks(self) -> list[Coroutine[Any, Any, None]]:
         return [
-            begun_again("watching the datastore", self._watch_datastore),
-            self.records.fold_readings(),
+            begun_again("following the datastore", self._follow_datastore),
             begun_again("following the kernel", self._watch_kernel),
             begun_again("following the sidecar", self._follow_peers),
             self._reconcile_when_due(),
@@ -124,8 +123,8 @@ class Agent:
 
     # Folds in
 
-    async def _watch_datastore(self) -> None:
-        await self.records.watch(self.edges.store.watch(*watched(self.identity.node)))
+    async def _follow_datastore(self) -> None:
+        await self.records.follow(self.edges.store.watch(*watched(self.identity.node)))
 
     def _fold_record(self, event: StoreEvent) -> Topic:
         topic = self.snapshot.fold(event)

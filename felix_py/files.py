@@ -28,4 +28,5 @@ def write_text(path: Path, text: str) -> None:
     try:
         replace(path, text.encode(), 0o644)
     except OSError as error:
-        log.error("write %r to %s: %s; its readers find what was there before", text, path, error.strerror)
+        size = len(text.encode())
+        log.error("write %d bytes to %s: %s; its readers find what was there before", size, path, error.strerror)

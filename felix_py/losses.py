@@ -131,6 +131,7 @@ class Losses:
     def begin_again(self) -> None:
         """Take what the store reports from now on for a new picture: what it lacks at its end is gone."""
         self._there = set()
+        self._reading = []
 
     def note(self) -> Note | None:
         """Return what to write down, if enough has changed since the last one. Not before the first full picture."""

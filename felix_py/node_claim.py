@@ -106,7 +106,7 @@ async def answers(store: Store, held: Node, now: Callable[[], float]) -> bool:
         return False
     unanswered = await _unanswered(store, held.name, f"{QUESTION} {secrets.token_hex(4)}", now)
     if isinstance(unanswered, Node):
-        await store.patch(Node, held.name, {"metadata": {"annotations": {CLAIM: None}}})
+        await found_or_none(store.patch(Node, held.name, {"metadata": {"annotations": {CLAIM: None}}}))
     return unanswered is ANSWERED
 
 
@@ -121,7 +121,8 @@ ANSWERED = Answered.ANSWERED
 
 async def _unanswered(store: Store, name: str, claim: str, now: Callable[[], float]) -> Node | Answered | None:
     """Put a claim on a Node; return the Node if no answer comes, None if the Node goes away."""
-    await store.patch(Node, name, {"metadata": {"annotations": {CLAIM: claim}}})
+    if await found_or_none(store.patch(Node, name, {"metadata": {"annotations": {CLAIM: claim}}})) is None:
+        return None
     end = now() + ANSWER_SECONDS
     while True:
         node = await found_or_none(store.get(Node, name))

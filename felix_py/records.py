@@ -52,6 +52,12 @@ class Records:
         """Whether something was taken in and is not folded yet."""
         return self._some.is_set()
 
+    async def follow(self, events: AsyncIterator[WatchEvent]) -> None:
+        """Take in events and fold them. A failure of either ends both: what was taken in is read anew, then."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.watch(events))
+            tasks.create_task(self.fold_readings())
+
     async def watch(self, events: AsyncIterator[WatchEvent]) -> None:
         """Take in events. The first ones, up to InSync, are all there is, whatever was reported before."""
         self._losses.begin_again()

@@ -81,6 +81,8 @@ def test_a_container_without_a_pod_is_a_pod_of_its_own() -> None:
         ({"CNI_CONTAINERID": "-a"}, "-a"),
         ({"CNI_IFNAME": "a b"}, "a b"),
         ({"CNI_IFNAME": ".."}, ".."),
+        ({"CNI_IFNAME": "eth%d"}, "eth%d"),
+        ({"CNI_CONTAINERID": "c" * 4000}, "a device's label has room for 249"),
         ({"CNI_IFNAME": "sixteen-letters-"}, "sixteen-letters-"),
         ({"CNI_IFNAME": "ääääääää"}, "ääääääää"),
         ({"CNI_ARGS": "IP"}, "IP"),

@@ -35,4 +35,4 @@ def test_where_it_cannot_be_written_that_is_logged_and_nothing_rises(
 ) -> None:
     (tmp_path / "file").write_text("in the way of a folder")
     write_text(tmp_path / "file" / "mtu", "1500")
-    assert f"write '1500' to {tmp_path}/file/mtu" in caplog.text
+    assert f"write 4 bytes to {tmp_path}/file/mtu" in caplog.text

@@ -98,6 +98,12 @@ async def test_who_only_asks_gets_an_answer_of_the_living_and_takes_nothing_over
     assert not await answers(calicos, await calicos.get(Node, "n1"), clock(0)), "there is no one to ask"
 
 
+async def test_a_node_that_goes_while_it_is_asked_for_is_free_and_answers_nothing() -> None:
+    held = await MemoryStore(FIRSTS).get(Node, "n1")
+    assert await is_free(MemoryStore(), held, SECOND, clock(0))
+    assert not await answers(MemoryStore(), held, clock(0))
+
+
 def test_this_host_is_the_same_at_each_start_and_another_after_its_disk_was_wiped(tmp_path: Path) -> None:
     first = this_host(tmp_path)
     assert this_host(tmp_path) == first

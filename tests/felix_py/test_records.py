@@ -12,6 +12,7 @@ from datastore.kinds.cluster import ClusterInformation
 from datastore.kinds.node import Node
 from datastore.store import Changed, Gone, InSync, WatchEvent
 from felix_py.current_notices import CurrentNotices
+from felix_py.losses import Losses
 from felix_py.outputs import Due
 from felix_py.progress import Progress
 from felix_py.records import Records, read_note
@@ -97,3 +98,27 @@ async def test_what_went_while_the_watch_was_broken_is_gone(tmp_path: Path) -> N
     one.folded.clear()
     await one.take(Changed(CLUSTER), *map(Changed, NODES[1:]), InSync())
     assert one.folded[0] == Gone(Node, "n0")
+
+
+async def test_a_reading_that_could_not_be_taken_in_is_read_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of it may be lost: the watch ends with it, and the next one begins a new picture."""
+    agent = Watching(tmp_path)
+
+    async def endless(*events: WatchEvent) -> AsyncIterator[WatchEvent]:
+        for event in events:
+            yield event
+        await asyncio.Event().wait()
+
+    def fail(self: Losses) -> list[WatchEvent]:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Losses, "take", fail)
+        with pytest.raises(ExceptionGroup):
+            await agent.records.follow(endless(*all_there()))
+    following = asyncio.create_task(agent.records.follow(endless(*all_there())))
+    await until(lambda: len(agent.folded) == len(all_there()))
+    following.cancel()
+    assert agent.folded == all_there()
