@@ -13,6 +13,7 @@ from datastore.errors import DatastoreError, Invalid
 from datastore.store import Store
 from datastore.url import SqliteFile, parse_url
 from felixctl.errors import CommandError, RejectedError
+from felixctl.options import RefusedUrl
 from ipam.errors import IpamError
 from net.printable import one_line
 
@@ -38,6 +39,7 @@ def previewing(url: str, work: Callable[[Store], Awaitable[T]]) -> T:
 
 def _missing_file(url: str) -> Path | None:
     """Return the file that the URL names if it does not exist. Raises CommandError: there is no such URL."""
+    _reject_refused(url)
     try:
         address = parse_url(url)
     except Invalid as error:
@@ -45,8 +47,14 @@ def _missing_file(url: str) -> Path | None:
     return address.path if isinstance(address, SqliteFile) and address.path and not address.path.exists() else None
 
 
+def _reject_refused(url: str) -> None:
+    if isinstance(url, RefusedUrl):
+        raise url.error
+
+
 def writing(url: str, work: Callable[[Store], Awaitable[T]]) -> T:
     """Return the result of `work`, which may write to the store. Raises CommandError."""
+    _reject_refused(url)
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(Line())
     try:

@@ -41,10 +41,33 @@ Context = Annotated[
 ]
 
 
+class RefusedUrl(str):
+    """No datastore can be chosen; why is raised where it is opened, since not every call of a command needs one."""
+
+    __slots__ = ("error",)
+    error: Exception
+
+    @classmethod
+    def of(cls, error: Exception) -> RefusedUrl:
+        refused = cls("")
+        refused.error = error
+        return refused
+
+
 def _datastore(ctx: typer.Context, value: str) -> str:
-    """Return the URL of the datastore: as given, else as calicoctl's settings have it. Raises CommandError."""
+    """Return the URL of the datastore: as given, else as calicoctl's settings have it."""
     if ctx.resilient_parsing:
         return value
+    from felixctl.errors import CommandError
+
+    try:
+        return _chosen(ctx, value)
+    except CommandError as error:
+        return RefusedUrl.of(error)
+
+
+def _chosen(ctx: typer.Context, value: str) -> str:
+    """Raises CommandError: what is asked for can't be done."""
     import os
 
     from datastore.url import SqliteFile, parse_url

@@ -131,4 +131,8 @@ def test_only_a_command_that_has_a_datastore_is_refused_one(
     monkeypatch.setenv("DATASTORE_TYPE", "etcdv3")
     assert "of DATASTORE_TYPE: there is no store in etcd" in felixctl("get", "nodes").err
     assert felixctl("get", "--help").status == felixctl("node", "--help").status == 0
+    assert felixctl("version", "--client").status == 0
+    bundle = tmp_path / "n1.tar.gz"
+    assert "there is no store in etcd" in felixctl("node", "diags", "-o", str(bundle)).out
+    assert bundle.exists()
     assert felixctl("get", "nodes", "--datastore", f"sqlite:///{tmp_path}/c.db").err.count("no such file") == 1
