@@ -134,11 +134,12 @@ class BlockWriter:
 
     async def _count(self, after: BatchResult, changes: Mapping[str, int]) -> None:
         for handle, change in changes.items():
-            await self._count_one(handle, after.block.spec.cidr, change)
+            await self._count_one(handle, after.block.spec.cidr, change, after.records.get(handle))
 
-    async def _count_one(self, handle: str, cidr: str, change: int) -> None:
-        for _ in range(ATTEMPTS):
-            record = await self._handle(handle)
+    async def _count_one(self, handle: str, cidr: str, change: int, known: IPAMHandle | None) -> None:
+        for attempt in range(ATTEMPTS):
+            guess = attempt == 0 and (known is not None or change > 0)  # as in _handle_writes
+            record = known if guess else await self._handle(handle)
             try:
                 await self._store.write(*_handle_write(record, counted(record, handle, cidr, change)))
             except LOST_RACE:

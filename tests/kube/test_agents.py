@@ -143,6 +143,7 @@ def test_an_address_costs_few_requests(cluster: Cluster) -> None:
     until(lambda: cluster.requests()["patch pods"] > before["patch pods"], "the pod is written to")
     spent = cluster.requests() - before
     assert spent["create ipamhandles"] == spent["update ipamblocks"] == spent["patch pods"] == 1, spent
+    assert spent["get ipamhandles"] == 1, spent  # whether an ADD that was killed has left something
     assert spent["get namespaces"] == 0, spent
     cluster.remove("counted")
     cluster.remove("first")
