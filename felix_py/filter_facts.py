@@ -62,7 +62,7 @@ def device_towards(way: Way, address: str) -> str | None:
     if address in way.pods:
         return way.pods[address]
     route = way.routes.get(address)
-    return route.device if route and len(route.hops) == 1 else None
+    return route.device if route and len({hop.device for hop in route.hops}) == 1 else None
 
 
 def _own_address(way: Way, size: int) -> bytes:
@@ -80,13 +80,17 @@ def _found(
 
 
 class CalledSession(NamedTuple):
-    """A BGP session by who calls whom. port: the one that is called. either: the other side may call as well."""
+    """A BGP session by who calls whom. port: the one that is called. either: the other side may call as well.
+
+    device: the one towards the peer; None = that is not known.
+    """
 
     own: bytes
     peer: bytes
     passive: bool
     port: int = BGP_PORT
     either: bool = False
+    device: str | None = None
 
 
 def filtered_sessions(filters: PacketFilters, sessions: Iterable[CalledSession]) -> Iterator[Filtered]:
@@ -108,8 +112,9 @@ def filtered_sessions(filters: PacketFilters, sessions: Iterable[CalledSession])
 def _call(filters: PacketFilters, session: CalledSession, *, by_us: bool) -> FilterOutcome:
     """Return what becomes of a call here: of its first packet and of the answer, one is sent, the other received."""
     caller, called = (session.own, session.peer) if by_us else (session.peer, session.own)
-    first = Packet(caller, called, None, None, TCP, _EPHEMERAL, session.port)
-    answer = Packet(called, caller, None, None, TCP, session.port, _EPHEMERAL, is_answer=True)
+    by = session.device
+    first = Packet(caller, called, by, by, TCP, _EPHEMERAL, session.port)
+    answer = Packet(called, caller, by, by, TCP, session.port, _EPHEMERAL, is_answer=True)
     hooks = (SENT, RECEIVED) if by_us else (RECEIVED, SENT)
     outcomes = [filters.outcome(at, packet) for at, packet in zip(hooks, (first, answer), strict=True)]
     dropped = next((one.dropped for one in outcomes if one.dropped), None)

@@ -63,6 +63,7 @@ def kernel_facts(
         neighbours = tuple(_next_hops(here, routes.values(), names))
         named_pods = {unpack(address): name for address, name in pods.items()}
         filters = packet_filters(names)
+        towards = [session._replace(device=_device_towards(here, session.peer, names)) for session in sessions]
         way = Way(filters, routes, named_pods, {device.name: device for device in devices})
         passages = tuple(_passages(here, way, ((from_, to), (to, from_)), indices))
     read = {
@@ -78,11 +79,18 @@ def kernel_facts(
         (
             *filtered_between(way, unpack(from_), unpack(to), is_answer=False),
             *filtered_between(way, unpack(to), unpack(from_), is_answer=True),
-            *filtered_sessions(filters, sessions),
+            *filtered_sessions(filters, towards),
         ),
         filters.unread,
         *_tracked_connections(),
     )
+
+
+def _device_towards(here: Devices, address: bytes, names: Mapping[int, str]) -> str | None:
+    """Return the device that packets for an address leave by; None where several do, or none."""
+    route = _route(here, address, names)
+    used = {hop.device for hop in route.hops} if route else set()
+    return used.pop() if len(used) == 1 else None
 
 
 def packet_filters(devices: Mapping[int, str]) -> PacketFilters:

@@ -20,9 +20,12 @@ _SUBSYSTEM = 10 << 8
 GET_CHAIN, GET_RULE, GET_SET_ELEMENTS = (_SUBSYSTEM | number for number in (4, 7, 13))
 
 _GENERIC = struct.Struct("=BBH")  # family, version, resource
-_FAMILIES = {1: ("inet", (4, 6)), 2: ("ip", (4,)), 10: ("ip6", (6,))}
+_FAMILIES = {1: ("inet", (4, 6)), 2: ("ip", (4,)), 5: ("netdev", (4, 6)), 10: ("ip6", (6,))}
 _VERSIONS = {2: 4, 10: 6}
-_HOOKS = (Hook.PREROUTING, Hook.INPUT, Hook.FORWARD, Hook.OUTPUT, Hook.POSTROUTING)
+_HOOKS = (Hook.PREROUTING, Hook.INPUT, Hook.FORWARD, Hook.OUTPUT, Hook.POSTROUTING, Hook.INGRESS)
+_DEVICE_HOOKS = (Hook.INGRESS, Hook.EGRESS)
+_NETDEV = 5
+_ETHERTYPES = {0x0800: 4, 0x86DD: 6}
 _DROP = 0
 _INTERVAL_END, _INVERTED = 1, 1
 _EQUAL, _NOT_EQUAL, _LESS, _AT_MOST, _MORE, _AT_LEAST = range(6)
@@ -41,7 +44,7 @@ def request(family: int = 0, **names: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class ChainHead:
-    """A chain without its rules. family: as netlink numbers it. kind: filter, nat or route."""
+    """A chain without its rules. family: as netlink numbers it. kind: filter, nat or route. devices: of its hook."""
 
     family: int
     table: str
@@ -50,11 +53,20 @@ class ChainHead:
     priority: int
     drops: bool
     kind: str
+    devices: tuple[str, ...] = ()
 
     def with_rules(self, rules: Iterable[Rule]) -> Chain:
         family, versions = _FAMILIES[self.family]
         return Chain(
-            NFT, f"{family} {self.table}", self.name, tuple(rules), self.hook, self.priority, self.drops, versions
+            NFT,
+            f"{family} {self.table}",
+            self.name,
+            tuple(rules),
+            self.hook,
+            self.priority,
+            self.drops,
+            versions,
+            self.devices,
         )
 
 
@@ -64,14 +76,23 @@ def decode_chain(body: bytes) -> ChainHead | None:
     if family not in _FAMILIES:
         return None
     hook, priority = None, 0
+    devices: tuple[str, ...] = ()
     if 4 in found:
         attached = dict(attributes(found[4]))
         number, priority = _number(attached.get(1, b"")), struct.unpack(">i", attached.get(2, bytes(4)))[0]
-        if number >= len(_HOOKS):
-            return None  # ingress: before any routing
-        hook = _HOOKS[number]
+        hooks = _DEVICE_HOOKS if family == _NETDEV else _HOOKS
+        if number >= len(hooks):
+            return None  # no kernel has it by now
+        hook, devices = hooks[number], _hook_devices(attached)
     drops = 5 in found and _number(found[5]) == _DROP
-    return ChainHead(family, _text(found.get(1, b"")), _text(found[3]), hook, priority, drops, _text(found.get(7, b"")))
+    table, name, kind = (_text(found.get(key, b"")) for key in (1, 3, 7))
+    return ChainHead(family, table, name, hook, priority, drops, kind, devices)
+
+
+def _hook_devices(attached: Mapping[int, bytes]) -> tuple[str, ...]:
+    """Return the devices whose packets come to a chain: one alone is named twice, of several some only begin so."""
+    several = sorted(_text(name) + ("*" if kind == 2 else "") for kind, name in attributes(attached.get(4, b"")))
+    return tuple(several) or ((_text(attached[3]),) if 3 in attached else ())
 
 
 def decode_rule(body: bytes, devices: Mapping[int, str], read_set: ReadSet) -> Iterator[Rule]:
@@ -176,8 +197,13 @@ class _Program:
         """Return the IP version of the packets that the rule is about by now; 0 = either."""
         if self._family in _VERSIONS:
             return _VERSIONS[self._family]
-        asked = (one.ranges[0][0] for one in self._conditions if one.field is Field.FAMILY and not one.inverted)
-        return _VERSIONS.get(int.from_bytes(next(asked, b""), "big"), 0)
+        kinds = {Field.FAMILY: _VERSIONS, Field.ETHERTYPE: _ETHERTYPES}
+        asked = (
+            kinds[one.field].get(int.from_bytes(one.ranges[0][0], "big"), 0)
+            for one in self._conditions
+            if one.field in kinds and one.ranges and not one.inverted
+        )
+        return next(asked, 0)
 
     def _hold(self, register: bytes, held: _Held) -> None:
         self._registers[_offset(register)] = held
@@ -261,6 +287,10 @@ def _payload(version: int, base: int, offset: int, length: int) -> _Held:
             return _Held(Field.PROTOCOL, size=1)
     if base == 1 and version == 6 and offset in (8, 24) and length <= 16:
         return _Held(Field.SOURCE if offset == 8 else Field.DESTINATION, size=length)
+    if base == 0:
+        return (
+            _Held(Field.ETHERTYPE, size=2) if (offset, length) == (12, 2) else _Held(name=f"link header, byte {offset}")
+        )
     return _Held(name=f"network header, byte {offset}")
 
 

@@ -7,7 +7,7 @@ other programs are not read. So a condition holds, does not hold, or may hold fo
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 
@@ -16,24 +16,26 @@ from net.prefix import Prefix, unpack
 DEVICE_NAME_BYTES = 16
 TCP = 6
 NFT = "nft"
-NEW, ESTABLISHED = 8, 2  # bits of a connection's state, as nftables and iptables both have them
+INVALID, NEW, ESTABLISHED = 1, 8, 2  # bits of a connection's state, as nftables and iptables both have them
 ANSWERED = 2 | 8  # of a connection's status: an answer was seen, it is confirmed; its addresses are not changed
 _DEEPEST = 32  # jumps; the kernel allows 16
 
 
 class Hook(StrEnum):
-    """A place of the kernel where chains see packets, in the words of nftables."""
+    """A place of the kernel where chains see packets, in the words of nftables. The first and last are of a device."""
 
+    INGRESS = "ingress"
     PREROUTING = "prerouting"
     INPUT = "input"
     FORWARD = "forward"
     OUTPUT = "output"
     POSTROUTING = "postrouting"
+    EGRESS = "egress"
 
 
-FORWARDED = (Hook.PREROUTING, Hook.FORWARD, Hook.POSTROUTING)
-RECEIVED = (Hook.PREROUTING, Hook.INPUT)
-SENT = (Hook.OUTPUT, Hook.POSTROUTING)
+FORWARDED = (Hook.INGRESS, Hook.PREROUTING, Hook.FORWARD, Hook.POSTROUTING, Hook.EGRESS)
+RECEIVED = (Hook.INGRESS, Hook.PREROUTING, Hook.INPUT)
+SENT = (Hook.OUTPUT, Hook.POSTROUTING, Hook.EGRESS)
 
 
 class Field(StrEnum):
@@ -74,7 +76,7 @@ class Action(StrEnum):
 class Packet:
     """The first packet of a connection, or an answer to it. Devices: None = not known, "" = there is none.
 
-    source, protocol and ports: None = any.
+    source, protocol and ports: None = any. tracked: its connection has been looked up.
     """
 
     source: bytes | None
@@ -85,10 +87,17 @@ class Packet:
     source_port: int | None = None
     destination_port: int | None = None
     is_answer: bool = False
+    tracked: bool = True
 
     @property
     def version(self) -> int:
         return 4 if len(self.destination) == 4 else 6
+
+    def seen_at(self, hook: Hook) -> Packet:
+        """Return the packet with what chains at a hook see of it."""
+        if hook is Hook.INGRESS:
+            return replace(self, leaves_by="", tracked=False)
+        return replace(self, came_by="") if hook is Hook.EGRESS else self
 
     def value(self, looked_at: Field) -> bytes | None:
         """Return a field as the kernel compares it; None if it is open, empty if the packet has none."""
@@ -108,9 +117,9 @@ class Packet:
             case Field.OUT_DEVICE:
                 return device_name(self.leaves_by)
             case Field.STATE:
-                return state_bits(ESTABLISHED if self.is_answer else NEW)
+                return state_bits(INVALID if not self.tracked else ESTABLISHED if self.is_answer else NEW)
             case Field.STATUS:
-                return state_bits(ANSWERED if self.is_answer else 0)
+                return b"" if not self.tracked else state_bits(ANSWERED if self.is_answer else 0)
             case Field.MARK:
                 return bytes(4)
             case Field.FAMILY:
@@ -145,7 +154,7 @@ class Condition:
         if self.field is None or (value := packet.value(self.field)) is None:
             return None
         if not value:
-            return False  # there is no such device, whatever it is compared with
+            return False  # there is nothing, such as no device, whatever it is compared with
         if self.mask:
             value = bytes(a & b for a, b in zip(value, self.mask, strict=False))
         inside = any(first <= value[: len(first)] <= last for first, last in self.ranges)
@@ -232,7 +241,8 @@ class Rule:
 class Chain:
     """tool: the command that shows and changes it. table: as that command names it. versions: of IP, that it sees.
 
-    hook: where it is attached; None: other chains lead to it. drops: its policy, for what no rule decides.
+    hook: where it is attached; None: other chains lead to it. drops: its policy, for what no rule decides. devices: of
+    a hook of devices, those whose packets it sees; one that ends with * stands for all that begin so.
     """
 
     tool: str
@@ -243,6 +253,18 @@ class Chain:
     priority: int = 0
     drops: bool = False
     versions: tuple[int, ...] = (4, 6)
+    devices: tuple[str, ...] = ()
+
+    def sees(self, packet: Packet) -> bool | None:
+        """Return whether it sees a packet at its hook; None: that depends on a device that is not known."""
+        if packet.version not in self.versions:
+            return False
+        if self.hook not in (Hook.INGRESS, Hook.EGRESS):
+            return True
+        device = packet.came_by if self.hook is Hook.INGRESS else packet.leaves_by
+        if device is None:
+            return None if self.devices else False
+        return any(device.startswith(one[:-1]) if one.endswith("*") else device == one for one in self.devices)
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,19 +329,23 @@ class PacketFilters:
     def _by_name(self) -> Mapping[tuple[str, str, str], Chain]:
         return {(chain.tool, chain.table, chain.name): chain for chain in self.chains}
 
-    def attached(self, hook: Hook, version: int) -> Iterator[Chain]:
-        """Yield the chains at a hook in the kernel's order."""
-        found = (chain for chain in self.chains if chain.hook is hook and version in chain.versions)
-        yield from sorted(found, key=lambda chain: chain.priority)
+    def attached(self, hook: Hook, packet: Packet) -> Iterator[tuple[Chain, bool]]:
+        """Yield the chains at a hook that see a packet, in the kernel's order, and whether that is sure."""
+        found = ((chain, chain.sees(packet)) for chain in self.chains if chain.hook is hook)
+        seeing = [(chain, sees is True) for chain, sees in found if sees is not False]
+        yield from sorted(seeing, key=lambda one: one[0].priority)
 
     def outcome(self, hooks: Iterable[Hook], packet: Packet) -> FilterOutcome:
         """Return what becomes of a packet that passes these hooks."""
         doubts: list[FilterHit] = []
         for hook in hooks:
-            for base in self.attached(hook, packet.version):
-                found = _Following(self._by_name, packet, base)
+            seen = packet.seen_at(hook)
+            for base, is_sure in self.attached(hook, seen):
+                found = _Following(self._by_name, seen, base)
                 hit = found.decides()
                 doubts += found.doubts
+                if hit is not None and not is_sure:
+                    hit = replace(hit, sure=False)
                 if hit is not None and hit.sure:
                     return FilterOutcome(hit, found.lets_some_pass, tuple(doubts))
                 doubts += [hit] if hit else []

@@ -93,6 +93,7 @@ def test_several_next_hops_leave_the_device_open() -> None:
     several = way(there=route("10.65.2.0/26", "eth0", "eth1", gateway=PEER))
     assert device_towards(several, B) is None
     assert device_towards(several, A) == "cali1"
+    assert device_towards(way(there=route("10.65.2.0/26", "eth0", "eth0", gateway=PEER)), B) == "eth0"
 
 
 def port(looked_at: Field) -> Rule:

@@ -164,6 +164,19 @@ def test_sessions_are_asked_about_with_the_addresses_given(node: Namespace) -> N
     assert [(one.traffic, one.destination) for one in found.filtered] == [(FilteredTraffic.BGP, "192.0.2.2")]
 
 
+def test_chains_of_devices_are_asked_about_packets_between_pods_and_about_sessions(node: Namespace) -> None:
+    node.run("nft", "add table netdev f")
+    node.run("nft", "add chain netdev f i { type filter hook ingress device eth0 priority 0; policy drop; }")
+    session = CalledSession(pack("192.0.2.1"), pack("192.0.2.2"), passive=True)
+    with inside(node.descriptor):
+        found = kernel_facts(pack("10.65.2.1"), POD, {POD: "cali1"}, NAMESPACES, [session]).filtered
+    node.run("nft", "delete table netdev f")
+    assert [(one.traffic, one.source, str(one.outcome.dropped)) for one in found] == [
+        (FilteredTraffic.ENDS, "10.65.2.1", "nft table netdev f, chain i, policy drop"),
+        (FilteredTraffic.BGP, "192.0.2.1", "nft table netdev f, chain i, policy drop"),
+    ]
+
+
 def test_how_a_device_checks_sources_is_the_stricter_of_two_sysctls(node: Namespace) -> None:
     node.run("sysctl", "-qw", "net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.eth0.rp_filter=1")
     assert device(facts(node, "10.65.2.1"), "eth0").reverse_path == 1

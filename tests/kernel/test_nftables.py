@@ -43,6 +43,27 @@ def test_attached_chains_are_read_with_those_they_lead_to_and_no_others() -> Non
     assert (forward.hook, forward.priority, forward.drops, forward.versions) == ("forward", 5, True, (4, 6))
 
 
+def test_chains_of_devices_are_read_with_the_devices_they_see() -> None:
+    with namespace("nft") as here:
+        here.ip("link add eth0 type veth peer name eth1")
+        nft(
+            here,
+            "table netdev f {\n"
+            " chain one {\n type filter hook ingress device eth0 priority 5\n policy drop\n }\n"
+            " chain several {\n type filter hook ingress devices = { eth0, eth1 } priority 0\n }\n"
+            " chain out {\n type filter hook egress device eth1 priority 0\n }\n}\n"
+            "table inet f {\n chain in {\n type filter hook ingress device eth0 priority 0\n }\n}\n",
+        )
+        found = read(here)
+    assert {name: (chain.hook, chain.devices) for name, chain in found.items()} == {
+        "netdev f one": ("ingress", ("eth0",)),
+        "netdev f several": ("ingress", ("eth0", "eth1")),
+        "netdev f out": ("egress", ("eth1",)),
+        "inet f in": ("ingress", ("eth0",)),
+    }
+    assert found["netdev f one"].drops and found["netdev f one"].priority == 5
+
+
 def test_iptables_nft_writes_chains_like_any_other() -> None:
     with namespace("nft") as here:
         here.run("iptables-nft", "-P", "FORWARD", "DROP")

@@ -9,9 +9,9 @@ from tests.kernel.netns import namespace
 from tests.kernel.test_nftables import nft, read
 
 
-def rules(text: str, sets: str = "", family: str = "inet") -> list[str]:
+def rules(text: str, sets: str = "", family: str = "inet", hook: str = "forward") -> list[str]:
     """Return what one rule of nft is read as."""
-    head = " type filter hook forward priority 0\n"
+    head = f" type filter hook {hook} priority 0\n"
     script = f"table {family} f {{\n{sets} chain own {{\n }}\n chain forward {{\n{head} {text}\n }}\n}}\n"
     with namespace("codec") as here:
         nft(here, script)
@@ -64,6 +64,20 @@ def test_a_named_set_of_networks_is_one_of_ranges() -> None:
 def test_a_set_that_reaches_to_the_last_address_is_closed() -> None:
     networks = " set s {\n type ipv4_addr\n flags interval\n elements = { 240.0.0.0-255.255.255.255 }\n }\n"
     assert rules("ip saddr @s drop", networks, "ip") == ["saddr 240.0.0.0-255.255.255.255 drop"]
+
+
+@pytest.mark.parametrize(
+    ("text", "read_as"),
+    [
+        ("ip daddr 10.65.85.0/26 drop", ["ethertype 0x0800 daddr 10.65.85.0/26 drop"]),
+        ("ip6 daddr fd00:65::1 drop", ["ethertype 0x86dd daddr fd00:65::1 drop"]),
+        ("tcp dport 179 drop", ["l4proto tcp dport 179 drop"]),
+        ("ether type ip drop", ["(meta key 8: not read) ethertype 0x0800 drop"]),
+        ("ether saddr 02:00:00:00:00:01 drop", ["(meta key 8: not read) (link header, byte 6: not read) drop"]),
+    ],
+)
+def test_a_rule_of_a_device_is_read_as_nft_wrote_it(text: str, read_as: list[str]) -> None:
+    assert rules(text, family="netdev", hook="ingress device lo") == read_as
 
 
 def test_chains_that_see_no_routed_packets_are_none() -> None:

@@ -103,6 +103,53 @@ def test_chains_of_the_other_family_and_of_other_hooks_are_not_asked() -> None:
     assert outcome(six, received) == FilterOutcome()
 
 
+def of_device(hook: Hook, *devices: str, rules: tuple[Rule, ...] = (DROP,)) -> Chain:
+    return Chain("nft", "netdev f", hook, rules, hook, devices=devices)
+
+
+@pytest.mark.parametrize(
+    ("hook", "devices", "drops"),
+    [
+        (Hook.INGRESS, ("cali1",), True),
+        (Hook.INGRESS, ("eth0", "cali1"), True),
+        (Hook.INGRESS, ("cali*",), True),
+        (Hook.INGRESS, ("eth0",), False),
+        (Hook.INGRESS, (), False),
+        (Hook.EGRESS, ("eth0",), True),
+        (Hook.EGRESS, ("cali1",), False),
+    ],
+)
+def test_a_chain_of_a_device_sees_what_comes_in_or_goes_out_by_it(
+    hook: Hook, devices: tuple[str, ...], drops: bool
+) -> None:
+    assert bool(hit(of_device(hook, *devices))) is drops
+    assert outcome(of_device(hook, *devices)).doubts == ()
+
+
+def test_a_chain_of_a_device_may_see_a_packet_whose_device_is_not_known() -> None:
+    found = outcome(of_device(Hook.INGRESS, "eth0"), packet=Packet(A, B, None, "eth0"))
+    assert found.dropped is None
+    assert [(one.table, one.sure) for one in found.doubts] == [("netdev f", False)]
+    assert outcome(of_device(Hook.INGRESS, "eth0"), packet=Packet(A, B, "", "eth0")) == FilterOutcome(), "it is sent"
+
+
+def test_ingress_comes_before_every_other_hook_and_egress_after() -> None:
+    out, into, late = of_device(Hook.EGRESS, "eth0"), of_device(Hook.INGRESS, "cali1"), forward(DROP, priority=-900)
+    assert "chain ingress" in hit(out, late, into)
+    assert "chain forward" in hit(out, late)
+
+
+def test_at_ingress_no_connection_is_known() -> None:
+    answer = Packet(B, A, "eth0", "cali1", is_answer=True)
+    accepts = Rule((ANSWERS,), Action.ACCEPT)
+    assert hit(of_device(Hook.INGRESS, "eth0", rules=(accepts, DROP)), packet=answer)
+    assert not hit(of_device(Hook.EGRESS, "cali1", rules=(accepts, DROP)), packet=answer)
+    by_output = Rule((equal(Field.OUT_DEVICE, device_name("cali1") or b""),), Action.DROP)
+    assert not hit(of_device(Hook.INGRESS, "eth0", rules=(by_output,)), packet=answer)
+    changed = Rule((equal(Field.STATUS, state_bits(32), inverted=True),), Action.DROP)
+    assert not hit(of_device(Hook.INGRESS, "eth0", rules=(changed,)), packet=answer), "it has no status to compare"
+
+
 def test_an_answer_passes_where_a_new_connection_is_dropped() -> None:
     chain = forward(Rule((ANSWERS,), Action.ACCEPT), drops=True)
     assert hit(chain)

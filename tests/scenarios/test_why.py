@@ -259,6 +259,14 @@ FILTERS = (
         "nft delete table inet g",
         "nft table inet g, chain in, rule: drop",
     ),
+    (
+        "n1",
+        "nft add table netdev f;"
+        " nft add chain netdev f i '{ type filter hook ingress device eth0 priority 0; policy accept; }';"
+        " nft add rule netdev f i ip daddr 10.65.0.0/16 drop",
+        "nft delete table netdev f",
+        "nft table netdev f, chain i, rule: ethertype 0x0800 daddr 10.65.0.0/16 drop",
+    ),
 )
 
 
