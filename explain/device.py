@@ -14,6 +14,11 @@ from felix_py.status_model import DeviceFacts, NodeTrace
 _FORWARDING = {4: "net.ipv4.ip_forward", 6: "net.ipv6.conf.all.forwarding"}
 
 
+def sysctl_name(device: str) -> str:
+    """Return the name of a device as `sysctl` takes it between points: its own points are slashes, as in eth0/100."""
+    return device.replace(".", "/")
+
+
 def device_faults(leg: Leg, node: str, name: str, device: DeviceFacts | None) -> Iterator[Step]:
     """Yield what is wrong with a device of a node, if anything; None: the node has no device of this name."""
     inspect = Command(node, f"ip link show {name}")
@@ -34,15 +39,16 @@ def device_faults(leg: Leg, node: str, name: str, device: DeviceFacts | None) ->
 def forwarding(leg: Leg, trace: NodeTrace, device: DeviceFacts) -> Step:
     """Return whether a node forwards packets of this family that come in by a device."""
     node, version = trace.node, leg.goal.version
+    own = f"net.ipv{version}.conf.{sysctl_name(device.name)}.forwarding"
     if device.forwarding.get(str(version), True):
         return leg.step(node, "forwarding", StepState.OK, f"takes packets in by {device.name} and forwards them")
-    switch = _FORWARDING[version]
+    switch = own if str(version) in device.own_switch else _FORWARDING[version]
     return leg.step(
         node,
         "forwarding",
         StepState.BROKEN,
         f"the node does not forward: {switch} is off for packets that come in by {device.name}",
         f"it drops whatever is not for itself, such as packets from {leg.start.title} to {leg.goal.title}",
-        Command(node, f"sysctl {switch} net.ipv{version}.conf.{device.name}.forwarding"),
+        Command(node, f"sysctl {_FORWARDING[version]} {own}"),
         Command(node, f"sysctl -w {switch}=1"),
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from explain.device import sysctl_name
 from explain.facts import Leg
 from explain.route import leads_on
 from explain.step import Command, Step, StepState
@@ -23,7 +24,7 @@ def reverse_path(leg: Leg, trace: NodeTrace, device: DeviceFacts) -> Iterator[St
     if back.forwards and device.name in {hop.device for hop in back.hops}:
         return
     where = f"by {back.device}" if back.forwards and back.device else "nowhere"
-    switch = f"net.ipv4.conf.{device.name}.rp_filter"
+    switch = f"net.ipv4.conf.{sysctl_name(device.name)}.rp_filter"
     text = (
         f"packets from {leg.start.title} come in by {device.name} and the way back to {leg.start.address} leads"
         f" {where}: the reverse-path check (rp_filter is 1, strict) drops them"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from explain.device import sysctl_name
 from explain.facts import Leg
 from explain.mtu import too_narrow
 from explain.records import PodRecord
@@ -57,7 +58,7 @@ def _gateway_faults(leg: Leg, trace: NodeTrace, pod: PodRecord, seen: PodFacts) 
         yield leg.step(pod.title, "neighbour", StepState.BROKEN, text, effect, inspect, Command(pod.pod, line))
     elif entry is None or not entry.permanent:
         if leg.goal.version == 4 and not host.proxy_arp:
-            switch = f"net.ipv4.conf.{pod.device}.proxy_arp"
+            switch = f"net.ipv4.conf.{sysctl_name(pod.device)}.proxy_arp"
             text = f"the pod asks for its next hop {gateway}, and {pod.device} does not answer: {switch} is off"
             repair = Command(trace.node, f"sysctl -w {switch}=1")
             inspect = Command(trace.node, f"sysctl {switch}")

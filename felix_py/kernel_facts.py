@@ -159,10 +159,15 @@ def _devices(
 
 
 def _device(link: Link, addresses: Iterable[str]) -> DeviceFacts:
-    forwarding = {version: f"net/ipv{version}/conf/{link.name}/forwarding" for version in ("4", "6")}
+    # IPv4 asks the device alone, IPv6 the node first, and then whether the device forwards all the same.
+    forwarding = {"4": f"net/ipv4/conf/{link.name}/forwarding", "6": "net/ipv6/conf/all/forwarding"}
+    node, forced = "net/ipv4/ip_forward", f"net/ipv6/conf/{link.name}/force_forwarding"
     checks = [f"net/ipv4/conf/{name}/rp_filter" for name in ("all", link.name)]
     proxy = f"net/ipv4/conf/{link.name}/proxy_arp"
-    values = read_sysctls([*forwarding.values(), *checks, proxy])
+    values = read_sysctls([*forwarding.values(), *checks, proxy, node, forced])
+    forwards = {version: values[path] != "0" for version, path in forwarding.items() if path in values}
+    if values.get(forced, "0") != "0":
+        forwards["6"] = True
     return DeviceFacts(
         link.name,
         link.up,
@@ -170,10 +175,11 @@ def _device(link: Link, addresses: Iterable[str]) -> DeviceFacts:
         link.mtu,
         link.kind,
         tuple(addresses),
-        forwarding={version: values[path] != "0" for version, path in forwarding.items() if path in values},
+        forwarding=forwards,
         mac=link.mac.hex(":"),
         reverse_path=max(int(values.get(path, "0")) for path in checks),  # the kernel takes the stricter number so
         proxy_arp=values.get(proxy) != "0",
+        own_switch=("4",) if not forwards.get("4", True) and values.get(node, "0") != "0" else (),
     )
 
 

@@ -243,7 +243,8 @@ class DeviceFacts:
     """A network device. carrier: its link is up. forwarding: whether it forwards for others, by IP version.
 
     reverse_path: how it checks the source of IPv4 packets that come in by it (rp_filter): 0 not, 1 strictly, 2 loosely.
-    proxy_arp: whether it answers for addresses that it does not have.
+    proxy_arp: whether it answers for addresses that it does not have. own_switch: the IP versions in which its own
+    sysctl keeps it from forwarding, while the node's lets packets through.
     """
 
     name: str
@@ -256,6 +257,7 @@ class DeviceFacts:
     mac: str = ""
     reverse_path: int = 0
     proxy_arp: bool = True
+    own_switch: tuple[str, ...] = ()
 
     @property
     def works(self) -> bool:

@@ -40,5 +40,13 @@ def test_a_node_that_does_not_forward_names_the_switch_and_the_command_that_turn
     assert "it drops whatever is not for itself" in step.effect
 
 
+def test_a_device_that_alone_does_not_forward_is_named_by_its_own_switch() -> None:
+    off = DeviceFacts("eth0.100", forwarding={"4": False}, own_switch=("4",))
+    step = forwarding(LEG, TwoNodes().n2, off)
+    assert "net.ipv4.conf.eth0/100.forwarding is off for packets that come in by eth0.100" in step.text
+    assert step.inspect and step.inspect.line == "sysctl net.ipv4.ip_forward net.ipv4.conf.eth0/100.forwarding"
+    assert step.repair and step.repair.line == "sysctl -w net.ipv4.conf.eth0/100.forwarding=1"
+
+
 def test_forwarding_that_was_not_read_is_no_fault() -> None:
     assert forwarding(LEG, TwoNodes().n2, DeviceFacts("eth0")).state is StepState.OK

@@ -83,10 +83,25 @@ def test_devices_are_those_with_an_address_and_those_concerned(node: Namespace) 
     assert (cali1.mtu, cali1.kind) == (1440, "veth")
 
 
-@pytest.mark.parametrize("value", ["0", "1"])
-def test_forwarding_is_read_by_device_and_family(node: Namespace, value: str) -> None:
-    node.run("sysctl", "-qw", f"net.ipv4.conf.eth0.forwarding={value}")
-    assert device(facts(node, "10.65.2.1"), "eth0").forwarding["4"] is (value == "1")
+@pytest.mark.parametrize(
+    ("of_node", "of_device", "forwards", "own_switch"),
+    [("0", "0", False, ()), ("0", "1", True, ()), ("1", "0", False, ("4",)), ("1", "1", True, ())],
+)
+def test_the_device_alone_decides_whether_ipv4_is_forwarded(
+    node: Namespace, of_node: str, of_device: str, forwards: bool, own_switch: tuple[str, ...]
+) -> None:
+    for switch in (f"ip_forward={of_node}", f"conf.eth0.forwarding={of_device}"):
+        node.run("sysctl", "-qw", f"net.ipv4.{switch}")
+    eth0 = device(facts(node, "10.65.2.1"), "eth0")
+    assert (eth0.forwarding["4"], eth0.own_switch) == (forwards, own_switch)
+
+
+@pytest.mark.parametrize("of_node", ["0", "1"])
+def test_the_node_decides_whether_ipv6_is_forwarded(node: Namespace, of_node: str) -> None:
+    other = str(1 - int(of_node))
+    for switch in (f"all.forwarding={of_node}", f"eth0.forwarding={other}"):
+        node.run("sysctl", "-qw", f"net.ipv6.conf.{switch}")
+    assert device(facts(node, "10.65.2.1"), "eth0").forwarding["6"] is (of_node == "1")
 
 
 def test_a_pod_is_read_in_its_own_namespace(node: Namespace) -> None:
