@@ -21,7 +21,7 @@ class SqliteFile:
 class KubernetesApi:
     """`kubernetes://`, or `kubernetes:///path/to/kubeconfig?context=NAME`.
 
-    Without a path, KUBECONFIG, a pod's service account, or ~/.kube/config say where the API server is.
+    Without a path, KUBECONFIG, ~/.kube/config, or a pod's service account say where the API server is.
     """
 
     kubeconfig: Path | None

@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 from datastore.errors import Invalid, Unavailable
 
 IN_CLUSTER = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+OWN = Path(".kube/config")
+"""In the home folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +39,19 @@ class Access:
         return f"{host}:{self.port}"
 
     def headers(self) -> Mapping[str, str]:
-        """Return what proves who we are, as of now: a token in a file is read again when it has been renewed."""
-        settings = self._configuration.auth_settings().values()
-        return {setting["key"]: setting["value"] for setting in settings if setting["in"] == "header"}
+        """Return what proves who we are, as of now: a token in a file is read again when it has been renewed.
+
+        Raises Unavailable: it cannot be read just now.
+        """
+        try:
+            settings = self._configuration.auth_settings().values()
+        except Exception as error:  # as in read_access
+            raise Unavailable(f"read who we are to the API server at {self.authority}: {error}") from None
+        return {setting["key"]: setting["value"].strip() for setting in settings if setting["in"] == "header"}
 
 
 def read_access(kubeconfig: str | None = None, context: str | None = None) -> Access:
-    """Return the access of this kubeconfig, of KUBECONFIG's, of a pod's service account, or of ~/.kube/config.
+    """Return the access of this kubeconfig, of KUBECONFIG's, of ~/.kube/config, or of a pod's service account.
 
     Raises Invalid: there is none, or it says nothing usable. Raises Unavailable: its certificates cannot be read.
     """
@@ -52,7 +60,8 @@ def read_access(kubeconfig: str | None = None, context: str | None = None) -> Ac
     loaders: Any = config  # without types
     configuration = client.Configuration()
     try:
-        named = kubeconfig or os.environ.get("KUBECONFIG")
+        own = Path.home() / OWN
+        named = kubeconfig or os.environ.get("KUBECONFIG") or (str(own) if own.exists() else None)
         if not named and IN_CLUSTER.exists():
             loaders.load_incluster_config(client_configuration=configuration)
         else:

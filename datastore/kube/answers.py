@@ -10,7 +10,7 @@ from datastore.errors import AlreadyExists, Conflict, DatastoreError, Invalid, N
 
 GONE = 410
 """The revision asked for is older than what the server remembers: list again."""
-TOO_MANY_REQUESTS = 429
+UNAUTHORIZED, TOO_MANY_REQUESTS = 401, 429
 
 
 class Status(msgspec.Struct):

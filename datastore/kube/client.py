@@ -15,7 +15,7 @@ from typing import Any
 
 from datastore.errors import Unavailable
 from datastore.kube.access import Access
-from datastore.kube.answers import TOO_MANY_REQUESTS, read_status, refusal
+from datastore.kube.answers import TOO_MANY_REQUESTS, UNAUTHORIZED, read_status, refusal
 from datastore.kube.http2 import AnswerStream, ConnectionLost, Http2Connection, Response, connect
 
 DEADLINE_SECONDS = 10.0
@@ -51,6 +51,9 @@ class ApiClient:
         try:
             async with asyncio.timeout(DEADLINE_SECONDS):
                 response = await self._until_answered(method, path, body, content_type)
+                if response.status == UNAUTHORIZED:  # a token that was renewed, or that expired by a clock that jumped
+                    self._access = await asyncio.to_thread(self._read_access)
+                    response = await self._until_answered(method, path, body, content_type)
         except (OSError, ssl.SSLError, ConnectionLost) as error:  # a TimeoutError is an OSError
             reason = str(error) or f"no answer within {DEADLINE_SECONDS:g} s"
             raise Unavailable(f"{what}: {self._where}: {reason}") from None

@@ -5,9 +5,12 @@ import ssl
 from pathlib import Path
 
 import pytest
+from kubernetes.config import incluster_config
 
 from datastore.errors import Invalid, Unavailable
+from datastore.kube import access
 from datastore.kube.access import read_access
+from datastore.kube.client import ApiClient
 from tests.kube.bed import Bed
 from tests.kube.control_plane import ADMIN_TOKEN, kubeconfig
 
@@ -61,3 +64,53 @@ def test_a_server_is_verified_and_offered_http2_only(bed: Bed) -> None:
     access = bed.access()
     assert access.tls is not None
     assert access.tls.verify_mode is ssl.CERT_REQUIRED and access.tls.check_hostname
+
+
+@pytest.fixture
+def in_a_pod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bed: Bed) -> Path:
+    """The folder of a pod's service account, in a process whose user has no kubeconfig."""
+    account = tmp_path / "account"
+    account.mkdir()
+    (account / "token").write_text("first\n")
+    (account / "ca.crt").write_bytes(bed.control_plane.certificate.read_bytes())
+    monkeypatch.setattr(access, "IN_CLUSTER", account)
+    monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(account / "token"))
+    monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(account / "ca.crt"))
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", bed.control_plane.url.rpartition(":")[2])
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    return account
+
+
+def test_in_a_pod_its_service_account_says_where_and_who(in_a_pod: Path) -> None:
+    found = read_access()
+    assert (found.host, found.headers()) == ("127.0.0.1", {"authorization": "bearer first"})
+
+
+def test_a_users_own_kubeconfig_comes_before_the_service_account(in_a_pod: Path) -> None:
+    own = in_a_pod.parent / ".kube"
+    own.mkdir()
+    (own / "config").write_text(json.dumps(kubeconfig("http://own.example")))
+    assert read_access().host == "own.example"
+
+
+async def test_a_token_that_the_server_takes_no_more_is_read_again(in_a_pod: Path) -> None:
+    client = ApiClient(read_access)
+    (in_a_pod / "token").write_text("stale")
+    with pytest.raises(Unavailable, match="401"):
+        await client.request("ask", "GET", "/api/v1/nodes")
+    (in_a_pod / "token").write_text(ADMIN_TOKEN)
+    await client.request("ask", "GET", "/api/v1/nodes")
+    await client.close()
+
+
+async def test_a_token_that_is_away_is_tried_again_later(in_a_pod: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = read_access()
+    monkeypatch.setattr(type(found._configuration), "auth_settings", missing)
+    with pytest.raises(Unavailable, match="read who we are"):
+        found.headers()
+
+
+def missing(self: object) -> None:
+    raise FileNotFoundError("token")
