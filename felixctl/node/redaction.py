@@ -13,8 +13,20 @@ from bisect import bisect
 from collections.abc import Iterator
 from typing import Any
 
+from felixctl.node.secret_commands import commanded
 from felixctl.node.secret_names import CANDIDATE, Hint, hint, refers
-from felixctl.node.secret_values import LEFT_OUT, QUOTE, Name, Span, assigned, header, spaced, unnamed
+from felixctl.node.secret_values import (
+    LEFT_OUT,
+    QUOTE,
+    Name,
+    Span,
+    answered,
+    assigned,
+    called_with,
+    header,
+    spaced,
+    unnamed,
+)
 
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _HEADERS = frozenset(("authorization", "proxy-authorization", "cookie", "set-cookie"))
@@ -42,7 +54,8 @@ _SHAPES = re.compile(
 )
 _VALUE_ENTRY = re.compile(rf"\bvalue{QUOTE}?[ \t]*+[:=][ \t]*+")
 _THEN_NAME = re.compile(rf"[ \t]*+,?\s*+{QUOTE}?name{QUOTE}?[ \t]*+[:=][ \t]*+{QUOTE}?(?P<name>[\w./-]++)")
-_TWO_WORDS = re.compile(r"[A-Za-z-]++ keys?\Z")
+_LETTER = re.compile(r"(?<!\\)\\++u00(?P<code>4[1-9a-f]|5[0-9af]|6[1-9a-f]|7[0-9a]|3[0-9]|2d)", re.IGNORECASE)
+"""A letter, digit, hyphen or underscore in JSON's other notation."""
 _LOGIN = re.compile(
     rf"(?<![\w-])(?:-u|--user|--proxy-user)(?:{QUOTE}?(?:[ =]|, ?){QUOTE}?)(?P<login>[^\s:\"']++:[^\s\"']++)"
 )
@@ -112,8 +125,10 @@ def text(written: str) -> str:
     """Return a log, a configuration or a listing with its secrets left out."""
     pieces: list[str] = []
     position = 0
-    found = (*_keys(written), *_logins(written), *_shaped(written), *_named(written), *_named_behind(written))
-    for start, end in sorted(span for span in found if span[0] < span[1]):
+    written = _LETTER.sub(lambda found: chr(int(found["code"], 16)), written)
+    given = sorted(commanded(written))
+    found = (*_keys(written), *_logins(written), *_shaped(written), *_named(written, given), *_named_behind(written))
+    for start, end in sorted(span for span in (*given, *found) if span[0] < span[1]):
         if start >= position:
             pieces += (written[position:start], _mark(written, start))
         position = max(position, end)
@@ -182,8 +197,8 @@ def _shaped(written: str) -> Iterator[Span]:
     return (found.span() for found in _SHAPES.finditer(written))
 
 
-def _named(written: str) -> Iterator[Span]:
-    """Yield the values of names that sound like a secret."""
+def _named(written: str, given: list[Span]) -> Iterator[Span]:
+    """Yield the values of names that sound like a secret; what is in `given` is one, and no name of the next word."""
     secrets = _documents_with_secrets(written)
     names = _OF_SECRETS if secrets else CANDIDATE
     position = line = 0
@@ -192,7 +207,7 @@ def _named(written: str) -> Iterator[Span]:
         line = newline + 1 if newline >= 0 else line
         name = _name(written, max(position, line), found, line)
         position = name.end
-        if span := _value(written, name, secrets):
+        if span := _value(written, name, secrets, spaces=not _within(given, name.start)):
             yield span
             position = max(position, span[1])
             last = written.rfind("\n", *span)
@@ -230,7 +245,8 @@ def _indent(written: str, line: int) -> int:
     return len(found[0]) if found else 0
 
 
-def _value(written: str, name: Name, secrets: list[Span]) -> Span | None:
+def _value(written: str, name: Name, secrets: list[Span], *, spaces: bool) -> Span | None:
+    """Return where a name's value is. `spaces`: it may follow without a sign, as it may not a name that is a value."""
     called = written[name.start : name.end]
     if called.startswith(("/", "./", "../")) and written[name.end : name.end + 1] != "=":
         return None  # a file's path
@@ -242,23 +258,32 @@ def _value(written: str, name: Name, secrets: list[Span]) -> Span | None:
     if called in _DATA:
         return assigned(written, name) if _within(secrets, name.start) else None
     if called == "key":
-        words = _TWO_WORDS.search(written, max(0, name.start - 20), name.end)
-        two_words = words is not None and hint(words[0].replace(" ", "-")) is Hint.PLAIN
+        two_words = hint(_with_the_word_before(written, name)) is Hint.PLAIN
         in_a_query = written[name.start - 1 : name.start] in ("?", "&")
         if two_words:
-            return assigned(written, name) or spaced(written, name)
+            return assigned(written, name) or (spaced(written, name) if spaces else None)
         return assigned(written, name) if in_a_query else None
     match hint(called):
         case Hint.PLAIN:
-            return assigned(written, name) or _spaced(written, name, called)
+            return assigned(written, name) or (_spaced(written, name, called) if spaces else None)
         case Hint.ASSIGNED:
             return assigned(written, name)
     return None
 
 
+def _with_the_word_before(written: str, name: Name) -> str:
+    """Return `md5-key` for the key of `md5 key`."""
+    before = written[max(0, name.start - 20) : name.start]
+    words = before.split() if before.endswith(" ") and not before.endswith("  ") else []
+    return f"{words[-1]}-key" if words and words[-1][-1].isalnum() else "key"
+
+
 def _spaced(written: str, name: Name, called: str) -> Span | None:
     """Return what follows a name without a sign, but not where it names the kind: Secret "bgp" not found."""
-    return None if called in ("Secret", "Secrets", "secrets") else spaced(written, name)
+    if called in ("Secret", "Secrets", "secrets"):
+        return None
+    question = re.search("passw|passphrase|passcode", called, re.IGNORECASE)
+    return (answered(written, name) if question else None) or spaced(written, name) or called_with(written, name)
 
 
 def _within(spans: list[Span], position: int) -> bool:

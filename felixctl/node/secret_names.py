@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum
+from functools import lru_cache
 
 
 class Hint(Enum):
@@ -18,16 +19,17 @@ class Hint(Enum):
 
 CANDIDATE = re.compile(
     r"passw|passphrase|secret|token|cred|bearer|cookie|authori[sz]ation|psk|pwd|pswd|md5|dockerc|signature|jwt"
-    r"|key|pass|auth|sig|pw",
+    r"|key|pass|auth|sig|pw|otp|communit",
     re.IGNORECASE,
 )
 """What a name must contain, so that a long text is searched quickly."""
 _SEGMENT = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _PLAIN = re.compile(
     r"passw|passphrase|passcode|passkey|secret|token|credential|bearer|keystring|connectionstring"
+    r"|(?:require|master|slave)pass$|masterauth$|[a-z]{2}pw$|snmpcommunity|communitystring$"
     r"|(?:private|preshared|psk|api|access|auth|authentication|encryption|shared|session|master|signing|client|ssh|tls"
     r"|digest|isakmp|radiusserver|tacacsserver|ldapserver"
-    r"|wrapping|unlock|account|storage|license)keys?(?:data)?$"
+    r"|wrapping|unlock|account|storage|license|enc|crypto?|priv|hmac|sha\d*|md5|aes|ipsec|ike)keys?(?:data)?$"
 )
 _ASSIGNED = frozenset(
     [
@@ -45,8 +47,12 @@ _ASSIGNED = frozenset(
         "cred",
         "creds",
         "jwt",
+        "otp",
+        "totp",
     ]
 )
+_ENDS = re.compile(r"md5$|(?<!by)(?<!com)(?<!sur)(?<!tres)(?<!under)(?<!over)(?<!ssh)pass$")
+"""What a name is written together with: tcpmd5, dbpass; but no word that ends so, and not sshpass, a program."""
 _WHOLE = frozenset(("auth", "setcookie", "proxyauthorization", "authorisation", "dockerconfigjson", "dockercfg"))
 _ABOUT = frozenset(
     """
@@ -60,6 +66,7 @@ _ABOUT = frozenset(
 _NAMES_OF_OBJECTS = frozenset(("imagepullsecrets", "secretkeyselector"))
 
 
+@lru_cache(maxsize=256)
 def hint(name: str) -> Hint | None:
     """Return how plainly a name says that a secret follows; None: it does not."""
     name = name.rpartition("/")[2]
@@ -69,7 +76,7 @@ def hint(name: str) -> Hint | None:
         return None
     if _PLAIN.search(joined) or (segments[-1] == "psk"):
         return Hint.PLAIN
-    if joined in _WHOLE or joined in _ASSIGNED or not _ASSIGNED.isdisjoint(segments) or _is_key_file(name):
+    if joined in _WHOLE or not _ASSIGNED.isdisjoint((joined, *segments)) or _ENDS.search(joined) or _is_key_file(name):
         return Hint.ASSIGNED
     return None
 

@@ -21,6 +21,19 @@ LONGEST_SHELL_TEXT = 8192
 _ASSIGN = re.compile(
     rf"{QUOTE}?[ \t]*+\]?[ \t]*+(?::=|=>|->|==?|:|%3[ADad]|>(?!>)|\|(?=[ \t]\S))(?:[ \t]|%20)*", re.IGNORECASE
 )
+_LINES = re.compile(rf"{QUOTE}[ \t]*+\r?\n\s*+:\s*+")
+"""Between a name and its value in JSON whose colon is on a line of its own."""
+_VALUE_BELOW = re.compile(rf"\s*+(?={QUOTE}|[\[{{])")
+_CALL = re.compile(rf"[ \t]*+\([ \t]*+(?:[\w.]++,[ \t]*+(?={QUOTE}))?")
+"""Between a function and the text that it is called with: setPassword(user, "x")."""
+_NEXT_TEXT = re.compile(rf"[ \t]*+,[ \t]*+(?={QUOTE})")
+_ONLY_WORD = re.compile(r"[^\s()]++(?=[ \t]*+\))")
+_WHOSE = re.compile(
+    r"[ \t]++(?:for|of)(?:[ \t]++[^\s:]++){1,4}(?::[^\s:]++)*[ \t]*+:[ \t]++(?=\S)"
+    r"|[ \t]++\([^()\n]{1,80}+\)[ \t]*+:[ \t]++(?=\S)"
+)
+"""Between a question for a password and the answer: Password for user x: y."""
+_LAST_WORD = re.compile(r"\S++(?=[ \t]*+(?:\n|\Z))")
 _SPACE = re.compile(rf"{QUOTE}?(?:[ \t]|%20)+")
 _LIST = re.compile(rf"{QUOTE}?[ \t]*+(?:,\s*+(?={QUOTE})|\n[ \t]*+-[ \t]++)")
 """Between an option and its value where arguments are a list."""
@@ -65,7 +78,7 @@ _PROSE = frozenset(
     failed error expired invalid missing required mismatch rotated refresh refreshed request requests review file files
     path left out kept removed hidden redacted value values name names type there only also again too yet still never
     change changes rotation always nothing anything something any all each every both authentication auth source sources
-    support supported
+    support supported optional default deprecated
     store key keys token tokens secret secrets password passwords manager
     """.split()  # noqa: SIM905 - as text they take few lines
 )
@@ -87,7 +100,7 @@ class Name:
 
 def assigned(text: str, name: Name) -> Span | None:
     """Return where the value is that a sign gives to a name; None: there is none, or it is harmless."""
-    found = _ASSIGN.match(text, name.end) or _ENTRY.match(text, name.end)
+    found = _ASSIGN.match(text, name.end) or _ENTRY.match(text, name.end) or _LINES.match(text, name.end)
     if found is None and text.startswith("-", name.start):
         found = _LIST.match(text, name.end)
     if found is None and text.startswith("<", name.start - 1):
@@ -126,6 +139,40 @@ def spaced(text: str, name: Name) -> Span | None:
         return _some(start, _quoted(text, start, name))
     end = _passed(_BARE, text, start)
     return None if _is_prose(text[start : min(end, start + 40)]) else _some(start, end)
+
+
+def called_with(text: str, name: Name) -> Span | None:
+    """Return where the texts are that a function is called with, or one word in brackets."""
+    found = _CALL.match(text, name.end)
+    if found is None or _HARMLESS.match(text, found.end()):
+        return None
+    start = found.end()
+    if not _OPENING.match(text, start):
+        word = _ONLY_WORD.match(text, start)
+        return None if word is None or _is_prose(word[0]) else word.span()
+    end, _ = _quote_end(text, start)
+    while following := _NEXT_TEXT.match(text, end):
+        end, _ = _quote_end(text, following.end())
+    return start, end
+
+
+def answered(text: str, name: Name) -> Span | None:
+    """Return where the answer is to a question for a password: the rest of its line, or a last word that is no prose.
+
+    Where the question does not begin the line, more words are rather the reason why something failed.
+    """
+    found = _WHOSE.match(text, name.end)
+    if found is None or _HARMLESS.match(text, found.end()):
+        return None
+    if name.first:
+        return _some(found.end(), _passed(_TO_LINE_END, text, found.end()))
+    word = _LAST_WORD.match(text, found.end())
+    return None if word is None or _is_prose(word[0]) else word.span()
+
+
+def harmless(text: str, start: int) -> bool:
+    """Whether what begins at `start` is no secret, whatever its name is: nothing, a boolean, what was left out."""
+    return _HARMLESS.match(text, start) is not None
 
 
 def _is_prose(word: str) -> bool:
@@ -173,6 +220,9 @@ def _below(text: str, name: Name, start: int) -> Span | None:
         return None
     first = _FIRST_KEY.match(text, line_end)
     end = _deeper(text, name, line_end, entries=True)
+    if end == line_end and not first and text.startswith(("'", '"'), name.start - 1):
+        value = _VALUE_BELOW.match(text, line_end)
+        return _value(text, name, value.end()) if value else None  # JSON without indentation
     if end == line_end or (first and refers(first["key"])):
         return None
     begin = line_end + len(text[line_end:end]) - len(text[line_end:end].lstrip())
@@ -249,7 +299,7 @@ def _bracketed(text: str, start: int, name: Name) -> int:
             case "\n":
                 line = _LINE.match(text, position)
                 goes_on = not line or len(line["indent"]) > name.line_indent or not line["content"].strip()
-                if line and not goes_on and not line["content"].startswith(("}", "]")):
+                if line and not goes_on and not line["content"].startswith(("}", "]", '"', ":", ",")):
                     return found.start()
             case _ if text[found.start() - 1] in "{[:,=( \t\n":
                 position, _ = _quote_end(text, found.start())

@@ -91,6 +91,42 @@ level=debug password="a \"%\" b"
 example.com/password: %
 2026-01-01 INFO login password=%, user=x
 {"apiKey":12,"accessToken":"%"}
+tcp-md5 key %
+neighbor 192.0.2.1 md5 key %
+BGP_MD5=%
+enckey=%
+otp=%
+dbpass=%
+bindpw %
+rootpw %
+requirepass %
+masterauth %
+setPassword("%")
+client.setPassword(user, "%")
+setPassword("u", "%");
+password("%")
+password (%)
+Password for user x: %
+[sudo] password for bob: %
+Enter password (again): %
+pa\u0073sword: %
+{"\u0070assword":"%"}
+{"a":"{\"pa\\u0073sword\":\"%\"}"}
+snmp-server community % RO
+snmp-server host 192.0.2.9 version 2c %
+rocommunity % 192.0.2.0/24
+snmpwalk -v2c -c % 192.0.2.1
+sshpass -p % ssh u@h
+sshpass -p% ssh u@h
+sshpass -v -p '%' ssh -p 22 u@h
+sshpass -p 'ab %' ssh u@h
+["sshpass", "-p", "%", "ssh"]
+mysql -p %
+mysql -p%
+mysql -h db -u root -p% name
+docker login -u x -p % registry.example.com
+redis-cli -h db -a % ping
+ldapsearch -x -D cn=admin -w % -b dc=x
 """.strip().splitlines()
 BLOCKS = [
     "password: |\n  %\n  %\nuser: x",
@@ -114,6 +150,10 @@ BLOCKS = [
     "%\n%\n-----END PRIVATE KEY-----",
     "PASSWORD=ab\\\n%",
     'password="""%"""',
+    '"password"\n:\n"%"',
+    '{\n"password":\n"%"\n}',
+    '{\n"passwords"\n:\n[\n"%"]}',
+    "- mysql\n- -u\n- root\n- -p\n- %",
 ]
 HARMLESS = r"""
 10.65.1.0/26 via 192.0.2.2 dev eth0 proto 81
@@ -138,6 +178,17 @@ https://example.com/a/@b
 -----BEGIN CERTIFICATE-----
 k8s-pod-network.0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
 {"monkey": "x", "author": "y", "passive": true}
+community 64512:100
+set community 64512:100 additive
+communities: ["64512:100", "64512:1:2"]
+bgp_community.add((64512, 100));
+sshpass: command not found
+sshpass -e ssh -p 22 root@192.0.2.1
+docker run -p 80:80 x
+mysql -u root -p --host db
+failed to get a password for user x: connection refused
+password (optional)
+C:\\users\\x
 felix_bgp_sessions{peer="192.0.2.2",state="Established"} 1.0
 """.strip().splitlines()
 
@@ -172,6 +223,20 @@ def test_a_secret_is_known_by_its_shape(secret: str) -> None:
 @pytest.mark.parametrize("text", [*HARMLESS, "password:\n  secretKeyRef:\n    name: s\n    key: k\nx: y\n"])
 def test_what_is_no_secret_stays(text: str) -> None:
     assert redaction.text(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("sshpass -p mySecretWord ssh h", f"sshpass -p {LEFT_OUT} ssh h"),
+        ("snmp-server community mySecretWord RO", f"snmp-server community {LEFT_OUT} RO"),
+        ("mysql -p'my password' name", f"mysql -p'{LEFT_OUT}' name"),
+        ("md5 key mySecretWord;", f"md5 key {LEFT_OUT};"),
+        ('setPassword("mySecret", "password x") done', f'setPassword("{LEFT_OUT}") done'),
+    ],
+)
+def test_a_secret_that_sounds_like_a_name_does_not_take_the_next_word(text: str, left: str) -> None:
+    assert redaction.text(text) == left
 
 
 secrets = st.text("abcdefgXYZ0123456789+/=.-_", min_size=8, max_size=60).map(lambda s: f"Zq{s}7")
@@ -212,7 +277,10 @@ def test_no_text_is_too_odd(text: str) -> None:
 SEEDS = r"""
 a| |token|password=|password: {|[{|\|"|\"|'|://|a://b:|eyJ|$1$|-----BEGIN PRIVATE KEY-----|key |name: token value: |
 kind: Secret |token\n|a.b-|%22token|-u a:|x@tcp(|data: |key="|, |password=a,|token: \n|hmac(|basic |/token|value=|
-value="|password="\|password='a'|--token,|token [|é|- |private key|password: "|{"password": {|:|
+value="|
+password |password(|password("a",|password for a: |password for |mysql |mysql -|mysql -p |sshpass -|
+community |snmp-server host |"password"\n:\n|"password":\n|\u0061|\u007|password (|pw |md5 key |
+password="\|password='a'|--token,|token [|é|- |private key|password: "|{"password": {|:|
 """.replace("\n", "").split("|")
 EXTRA = [
     "\n",

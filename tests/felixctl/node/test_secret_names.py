@@ -12,6 +12,7 @@ from felixctl.node.secret_names import Hint, hint, refers
     """
     password BGP_PASSWORD md5-password passwords dbPasswd passphrase clientSecret authToken X-Auth-Token private-key
     PrivateKey client-key-data aws_secret_access_key apiKey wpa-psk key-string presharedKey example.com/token
+    tcp-md5-key enckey bindpw rootpw requirepass masterauth snmpCommunity
     """.split(),  # noqa: SIM905 - as text they take two lines
 )
 def test_these_need_no_sign(name: str) -> None:
@@ -19,7 +20,22 @@ def test_these_need_no_sign(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["pass", "DB_PASS", "pwd", "pw", "creds", "md5", "Cookie", "server.key", ".dockerconfigjson"]
+    "name",
+    [
+        "pass",
+        "DB_PASS",
+        "pwd",
+        "pw",
+        "creds",
+        "md5",
+        "Cookie",
+        "BGP_MD5",
+        "tcpmd5",
+        "dbpass",
+        "otp",
+        "server.key",
+        ".dockerconfigjson",
+    ],
 )
 def test_these_need_one(name: str) -> None:
     assert hint(name) is Hint.ASSIGNED
@@ -29,7 +45,8 @@ def test_these_need_one(name: str) -> None:
     "name",
     """
     keepalive key keys monkey author authority passive bypass compass passed secretName tokenFile token-ttl
-    secretKeyRef imagePullSecrets authorization-mode tokenExpirationSeconds design signal mode 192.0.2.1 -
+    secretKeyRef imagePullSecrets authorization-mode tokenExpirationSeconds design signal mode
+    community communities sshpass publicKey TCPMD5NotFound 192.0.2.1 -
     """.split(),  # noqa: SIM905
 )
 def test_these_announce_none(name: str) -> None:

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from felixctl.node.secret_values import Name, assigned, header, spaced, unnamed
+from felixctl.node.secret_values import (
+    LEFT_OUT,
+    Name,
+    answered,
+    assigned,
+    called_with,
+    harmless,
+    header,
+    spaced,
+    unnamed,
+)
 
 
 def name(text: str, *, first: bool = False) -> Name:
@@ -56,3 +66,35 @@ def test_a_word_that_goes_on_with_a_sentence_is_no_value() -> None:
 def test_a_value_by_itself() -> None:
     assert cut('"a b" c', unnamed('"a b" c', 0)) == '"a b"'
     assert cut("a b", unnamed("a b", 0)) == "a"
+
+
+def test_what_a_function_is_called_with() -> None:
+    for text, value in (
+        ('a("b c")', '"b c"'),
+        ('a(b, "c")', '"c"'),
+        ('a("b", "c")', '"b", "c"'),
+        ("a (b)", "b"),
+        ("a (optional)", None),
+        ("a (b c)", None),
+        ("a b", None),
+    ):
+        assert cut(text, called_with(text, name(text))) == value
+
+
+def test_the_answer_to_a_question() -> None:
+    text = "a for user x: b c\nd"
+    assert cut(text, answered(text, name(text, first=True))) == "b c"
+    assert answered(text, name(text)) is None
+    assert cut("a for x: b", answered("a for x: b", name("a "))) == "b"
+    assert answered("a for x: failed", name("a ")) is None
+
+
+def test_json_whose_lines_are_not_indented() -> None:
+    for text in ('"a"\n:\n"b"\n', '"a":\n"b"\n'):
+        assert cut(text, assigned(text, Name(1, 2, 0, True, False))) == '"b"'
+    text = '"a":\n"b": c'
+    assert assigned(text, Name(1, 2, 0, True, False)) is None
+
+
+def test_what_is_no_secret_whatever_its_name_is() -> None:
+    assert [harmless(text, 0) for text in ("null", "true", LEFT_OUT, "x")] == [True, True, True, False]
