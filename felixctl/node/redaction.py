@@ -41,7 +41,7 @@ _SECRET_KIND = re.compile(rf"kind{QUOTE}?[ \t]*+[:=][ \t]*+{QUOTE}?Secret(?:List
 _DOCUMENT = re.compile(r"^---", re.MULTILINE)
 _PEM = re.compile(r"-----(?P<edge>BEGIN|END) (?P<what>[A-Z0-9 ]*+)-----")
 _PEM_LINES = re.compile(
-    r"(?:[ \t]*+(?:[A-Za-z0-9+/]++={0,2}+|[A-Z][\w-]++: [^\n]*+)?[ \t\r]*+(?:\n|\\++n|(?=[\"'])|\Z))*"
+    r"(?:[ \t]*+(?:[A-Za-z0-9+/]++={0,2}+|[A-Z][\w-]++: [^\n]*+)?(?:[ \t\r]*+(?:\n|\\++n|\Z)|(?=[\"'])))*"
 )
 _PEM_LINE = re.compile(r"\s*+[A-Za-z0-9+/]{8,}+={0,2}+\s*+")
 _RUN = re.compile(r"[^\s\"'<>`]*+")

@@ -239,6 +239,11 @@ def test_a_secret_that_sounds_like_a_name_does_not_take_the_next_word(text: str,
     assert redaction.text(text) == left
 
 
+def test_a_key_without_an_end_does_not_take_a_word_of_the_next_line() -> None:
+    line = 'secrets "x" is forbidden'
+    assert redaction.text(f"-----BEGIN PRIVATE KEY-----\nAbCdEf12\n{line}").endswith(f"{LEFT_OUT}\n{line}")
+
+
 secrets = st.text("abcdefgXYZ0123456789+/=.-_", min_size=8, max_size=60).map(lambda s: f"Zq{s}7")
 lines = st.lists(st.sampled_from(HARMLESS), max_size=4)
 
