@@ -1,4 +1,4 @@
-"""Do a node's packet filters let the packet pass, and the BGP session that its route comes from?
+"""Do the packet filters of a node or a pod let the packet pass, and the BGP session that its route comes from?
 
 Pure.
 """
@@ -6,10 +6,12 @@ Pure.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from explain.facts import Leg
+from explain.records import PodRecord
 from explain.step import Command, Step, StepState
-from felix_py.status_model import Filtered, FilteredTraffic, NodeTrace
+from felix_py.status_model import Filtered, FilteredTraffic, KernelFacts, NodeTrace, PodFacts
 from net.packet_filter import FilterHit
 from net.prefix import Prefix
 
@@ -18,18 +20,36 @@ MOST_DOUBTS = 3  # of one node that are shown
 
 def filtered_packets(leg: Leg, trace: NodeTrace) -> Iterator[Step]:
     """Yield what the packet filters of a node drop of the packets between the two, and what could not be read."""
-    ends = leg.start.address, leg.goal.address
-    for one in trace.kernel.filtered:
-        if (one.source, one.destination) == ends and one.traffic is not FilteredTraffic.BGP:
-            yield from _filtered(leg, trace, one)
-    for sentence in trace.kernel.unread:
-        text = f"what its packet filters do is not known: {sentence}"
-        yield leg.step(trace.node, "filter", StepState.UNSEEN, text)
+    effect = "they are lost on this node, though its routes are right"
+    yield from _of_place(leg, _Place(trace.node, trace.node, effect), trace.kernel)
     yield from _untracked(leg, trace)
 
 
-def _filtered(leg: Leg, trace: NodeTrace, found: Filtered) -> Iterator[Step]:
-    outcome, node = found.outcome, trace.node
+def filtered_in_pod(leg: Leg, pod: PodRecord, seen: PodFacts) -> Iterator[Step]:
+    """Yield what packet filters in a pod drop of the packets between the two, and what could not be read."""
+    yield from _of_place(leg, _Place(pod.title, pod.pod, "they are lost in the pod itself"), seen)
+
+
+class _Place(NamedTuple):
+    """Whose filters: as a step names it, and as a command does. effect: of what they drop."""
+
+    where: str
+    shell: str
+    effect: str
+
+
+def _of_place(leg: Leg, place: _Place, facts: KernelFacts | PodFacts) -> Iterator[Step]:
+    ends = leg.start.address, leg.goal.address
+    for one in facts.filtered:
+        if (one.source, one.destination) == ends and one.traffic is not FilteredTraffic.BGP:
+            yield from _filtered(leg, place, one)
+    for sentence in facts.unread:
+        text = f"what its packet filters do is not known: {sentence}"
+        yield leg.step(place.where, "filter", StepState.UNSEEN, text)
+
+
+def _filtered(leg: Leg, place: _Place, found: Filtered) -> Iterator[Step]:
+    outcome = found.outcome
     what = f"packets from {leg.start.title} to {leg.goal.title}"
     if found.traffic is FilteredTraffic.TUNNEL:
         what = f"the tunnel's packets that carry {what}"
@@ -37,12 +57,12 @@ def _filtered(leg: Leg, trace: NodeTrace, found: Filtered) -> Iterator[Step]:
         but = ", but for those that a rule before it accepts" if outcome.partly else ""
         text = f"a packet filter drops {what}{but}: {outcome.dropped}"
         repair = _let_pass(leg, outcome.dropped, found.traffic)
-        effect = "they are lost on this node, though its routes are right"
-        inspect = Command(node, outcome.dropped.shown_by)
-        yield leg.step(node, "filter", StepState.BROKEN, text, effect, inspect, Command(node, repair))
+        inspect, cure = Command(place.shell, outcome.dropped.shown_by), Command(place.shell, repair)
+        yield leg.step(place.where, "filter", StepState.BROKEN, text, place.effect, inspect, cure)
     for hit in outcome.doubts[:MOST_DOUBTS]:
         text = f"a packet filter may drop some of {what}: {hit}"
-        yield leg.step(node, "filter", StepState.DOUBTFUL, text, inspect=Command(node, hit.shown_by))
+        inspect = Command(place.shell, hit.shown_by)
+        yield leg.step(place.where, "filter", StepState.DOUBTFUL, text, inspect=inspect)
 
 
 def _let_pass(leg: Leg, hit: FilterHit, traffic: FilteredTraffic) -> str:

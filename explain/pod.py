@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from explain.device import sysctl_name
 from explain.facts import Leg
+from explain.filters import filtered_in_pod
 from explain.mtu import too_narrow
 from explain.records import PodRecord
 from explain.step import Command, Step, StepState
@@ -41,6 +42,7 @@ def leaving(leg: Leg, pod: PodRecord) -> Iterator[Step]:
     else:
         text = f"{seen.route}, MTU {seen.route.mtu or seen.device.mtu}"
         yield leg.step(pod.title, "route", StepState.OK, text)
+        yield from filtered_in_pod(leg, pod, seen)
         yield from _gateway_faults(leg, trace, pod, seen)
 
 
@@ -81,6 +83,7 @@ def arriving(leg: Leg, trace: NodeTrace, outer: DeviceFacts, pod: PodRecord, siz
     else:
         yield from too_narrow(leg, (trace.node, outer), (pod.title, seen.device), pod.pod, size)
         yield leg.step(pod.title, "pod", StepState.OK, f"{leg.goal.address} arrives by {seen.device.name}")
+        yield from filtered_in_pod(leg, pod, seen)
 
 
 def _down(leg: Leg, pod: PodRecord, device: DeviceFacts, effect: str) -> Step:

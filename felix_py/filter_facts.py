@@ -46,7 +46,7 @@ def filtered_between(way: Way, source: str, destination: str, *, is_answer: bool
         hooks, packet = SENT, replace(packet, came_by="")
     else:
         hooks = FORWARDED
-    yield from _found(way, FilteredTraffic.ENDS, source, destination, hooks, packet)
+    yield from _found(way.filters, FilteredTraffic.ENDS, source, destination, hooks, packet)
     for route, hooks in ((there, SENT), (back, RECEIVED)):
         device = way.devices.get(route.device) if route else None
         if route and device and device.kind == IPIP_KIND and route.gateway:
@@ -54,7 +54,7 @@ def filtered_between(way: Way, source: str, destination: str, *, is_answer: bool
             gateway, own = pack(route.gateway), _own_address(way, len(pack(route.gateway)))
             ends = (own, gateway) if sent else (gateway, own)
             outer = Packet(*ends, came_by="" if sent else None, leaves_by=None if sent else "", protocol=IPIP_PROTOCOL)
-            yield from _found(way, FilteredTraffic.TUNNEL, source, destination, hooks, outer)
+            yield from _found(way.filters, FilteredTraffic.TUNNEL, source, destination, hooks, outer)
 
 
 def device_towards(way: Way, address: str) -> str | None:
@@ -71,10 +71,29 @@ def _own_address(way: Way, size: int) -> bytes:
     return next((address for address in found if len(address) == size), bytes(size))
 
 
-def _found(
-    way: Way, traffic: FilteredTraffic, source: str, destination: str, hooks: Iterable[Hook], packet: Packet
+def filtered_in_pod(
+    filters: PacketFilters, pod: tuple[str, str], other: str, leaves_by: str | None, *, begins: bool
 ) -> Iterator[Filtered]:
-    outcome = way.filters.outcome(hooks, packet)
+    """Yield what a pod's own packet filters drop of what it sends to another address, and of what comes from there.
+
+    pod: its address and its device. leaves_by: the device of its route to the other. begins: it sends the first packet.
+    """
+    address, device = pod
+    sent = Packet(pack(address), pack(other), "", leaves_by, is_answer=not begins)
+    received = Packet(pack(other), pack(address), device, "", is_answer=begins)
+    yield from _found(filters, FilteredTraffic.ENDS, address, other, SENT, sent)
+    yield from _found(filters, FilteredTraffic.ENDS, other, address, RECEIVED, received)
+
+
+def _found(
+    filters: PacketFilters,
+    traffic: FilteredTraffic,
+    source: str,
+    destination: str,
+    hooks: Iterable[Hook],
+    packet: Packet,
+) -> Iterator[Filtered]:
+    outcome = filters.outcome(hooks, packet)
     if outcome != FilterOutcome():
         yield Filtered(source, destination, traffic, outcome)
 

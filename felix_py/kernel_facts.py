@@ -14,7 +14,14 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-from felix_py.filter_facts import CalledSession, Way, device_towards, filtered_between, filtered_sessions
+from felix_py.filter_facts import (
+    CalledSession,
+    Way,
+    device_towards,
+    filtered_between,
+    filtered_in_pod,
+    filtered_sessions,
+)
 from felix_py.status_model import DeviceFacts, KernelFacts, NeighbourFacts, Passage, PodFacts
 from kernel.iptables import read_iptables
 from kernel.link_codec import InterfaceAddress, Link, NeighbourEntry
@@ -52,7 +59,6 @@ def kernel_facts(
     pods: the devices of those of the two that are addresses of pods here. namespaces: where those of pods have names.
     sessions: this node's BGP sessions. Raises KernelError.
     """
-    other = {to: from_, from_: to}
     with closing(Devices()) as here:
         links = here.links()
         names = {index: link.name for index, link in links.items()}
@@ -67,7 +73,7 @@ def kernel_facts(
         way = Way(filters, routes, named_pods, {device.name: device for device in devices})
         passages = tuple(_passages(here, way, ((from_, to), (to, from_)), indices))
     read = {
-        unpack(address): _pod_facts(address, other[address], indices.get(device, 0), namespaces)
+        unpack(address): _pod_facts((from_, to), address, indices.get(device, 0), namespaces)
         for address, device in pods.items()
     }
     return KernelFacts(
@@ -202,11 +208,11 @@ def _longest(here: Devices, address: bytes, kind: RouteKind) -> tuple[Prefix, Ro
     return max(dead_ends, key=lambda entry: entry[0].length, default=None)
 
 
-def _pod_facts(address: bytes, other: bytes, host_index: int, namespaces: Path) -> PodFacts | None:
-    """Return the device that has an address and its namespace's route to the other; None if none can be entered.
+def _pod_facts(ends: tuple[bytes, bytes], address: bytes, host_index: int, namespaces: Path) -> PodFacts | None:
+    """Return what the namespace of one of two ends does with packets between them; None if none can be entered.
 
-    host_index: of the other end of its veth; 0 = there is none. While a pod that had the address before is being
-    removed, two namespaces have it.
+    ends: the first begins. host_index: of the other end of its veth; 0 = there is none. While a pod that had
+    the address before is being removed, two namespaces have it.
     """
     for file in sorted(namespaces.glob("*")):
         try:
@@ -215,7 +221,7 @@ def _pod_facts(address: bytes, other: bytes, host_index: int, namespaces: Path) 
             continue  # its pod has just ended
         try:
             with inside(netns), closing(Devices()) as pod:
-                if (found := _in_pod(pod, address, other, host_index)) is not None:
+                if (found := _in_pod(pod, ends, address, host_index)) is not None:
                     return found
         except KernelError:
             continue  # not a namespace, or one that this process may not enter
@@ -224,13 +230,18 @@ def _pod_facts(address: bytes, other: bytes, host_index: int, namespaces: Path) 
     return None
 
 
-def _in_pod(pod: Devices, address: bytes, other: bytes, host_index: int) -> PodFacts | None:
+def _in_pod(pod: Devices, ends: tuple[bytes, bytes], address: bytes, host_index: int) -> PodFacts | None:
     """Return what the namespace that this thread is in holds of an address; None if it is another pod's."""
     links = pod.links()
     index = next((one.index for one in pod.addresses() if one.address == address), 0)
     if index not in links or (host_index and links[index].peer not in (0, host_index)):
         return None
     names = {number: link.name for number, link in links.items()}
+    begins = address == ends[0]
+    other = ends[1] if begins else ends[0]
     route = _route(pod, other, names)
     gateway = next(_next_hops(pod, [route], names), None)
-    return PodFacts(_device(links[index], [unpack(address)]), route, gateway)
+    filters, own = packet_filters(names), (unpack(address), names[index])
+    leaves_by = _device_towards(pod, other, names)
+    filtered = tuple(filtered_in_pod(filters, own, unpack(other), leaves_by, begins=begins))
+    return PodFacts(_device(links[index], [unpack(address)]), route, gateway, filtered, filters.unread)

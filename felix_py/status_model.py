@@ -280,15 +280,6 @@ class NeighbourFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class PodFacts:
-    """What was read in a pod's own namespace: its device, its route to the other end, and that route's next hop."""
-
-    device: DeviceFacts
-    route: IpRoute | None = None
-    gateway: NeighbourFacts | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Passage:
     """What the kernel does with a packet between the two that comes in by a device, rules and sources counted.
 
@@ -325,6 +316,20 @@ class Filtered:
     traffic: FilteredTraffic
     outcome: FilterOutcome
     port: int = 179
+
+
+@dataclass(frozen=True, slots=True)
+class PodFacts:
+    """What was read in a pod's own namespace: its device, its route to the other end, and that route's next hop.
+
+    filtered: what packet filters of its own drop, or may drop. unread: what of them could not be read, a sentence each.
+    """
+
+    device: DeviceFacts
+    route: IpRoute | None = None
+    gateway: NeighbourFacts | None = None
+    filtered: tuple[Filtered, ...] = ()
+    unread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from explain.pod import arriving, largest_packet, leaving
 from explain.step import StepState
-from felix_py.status_model import DeviceFacts, NeighbourFacts, NodeTrace, PodFacts
+from felix_py.status_model import DeviceFacts, Filtered, FilteredTraffic, NeighbourFacts, NodeTrace, PodFacts
+from net.packet_filter import FilterHit, FilterOutcome
 from tests.explain.cluster import RECORDS, A, B, TwoNodes, about, route, with_device
 
 POD_A, POD_B = RECORDS.pods
@@ -60,6 +62,40 @@ def test_a_packet_arrives_by_the_pods_device() -> None:
     assert about(list(arriving(cluster.leg(), narrow, outer, POD_B, 1500)))[0] == ("n2 to default/b", "mtu")
     down = seen(cluster.n2, B, PodFacts(DeviceFacts("eth0", up=False)))
     assert next(arriving(cluster.leg(), down, outer, POD_B, 1500)).state is StepState.BROKEN
+
+
+DROPS = FilterHit("nft", "ip f", "input")
+
+
+def filtering(source: str, destination: str, **more: Any) -> PodFacts:
+    found = Filtered(source, destination, FilteredTraffic.ENDS, FilterOutcome(DROPS))
+    return PodFacts(DeviceFacts("eth0"), route("0.0.0.0/0", "eth0", GATEWAY), filtered=(found,), **more)
+
+
+def test_what_a_filter_in_the_pod_drops_is_lost_there() -> None:
+    cluster = starting(filtering(A, B))
+    _, step = leaving(cluster.leg(), POD_A)
+    assert (step.where, step.about, step.state) == ("default/a", "filter", StepState.BROKEN)
+    assert step.text.endswith("drops packets from default/a to default/b: nft table ip f, chain input, policy drop")
+    assert step.inspect and (step.inspect.place, step.inspect.line) == ("a", "nft list chain ip f input")
+    assert step.repair and (step.repair.place, step.repair.line[:28]) == ("a", "nft insert rule ip f input i")
+    assert cluster.first()[:2] == ("default/a", "filter")
+
+
+def test_a_filter_in_the_pod_that_a_packet_comes_to_is_found_and_that_of_its_answer_is_not() -> None:
+    cluster = TwoNodes()
+    cluster.n2 = seen(cluster.n2, B, filtering(A, B))
+    assert cluster.first()[:2] == ("default/b", "filter")
+    answers = seen(cluster.n2, B, filtering(B, A))
+    (step,) = arriving(cluster.leg(), answers, DeviceFacts("cali2"), POD_B, 1500)
+    assert step.state is StepState.OK
+
+
+def test_filters_of_a_pod_that_could_not_be_read_are_out_of_sight() -> None:
+    facts = PodFacts(DeviceFacts("eth0"), route("0.0.0.0/0", "eth0", GATEWAY), unread=("read nftables: no (EPERM)",))
+    _, step = leaving(starting(facts).leg(), POD_A)
+    assert (step.where, step.state) == ("default/a", StepState.UNSEEN)
+    assert "read nftables" in step.text
 
 
 GATEWAY, HOST_MAC = "169.254.1.1", "ee:ee:ee:ee:ee:ee"

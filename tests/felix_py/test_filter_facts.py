@@ -13,6 +13,7 @@ from felix_py.filter_facts import (
     device_towards,
     filtered_between,
     filtered_forwarding,
+    filtered_in_pod,
     filtered_sessions,
 )
 from felix_py.status_model import DeviceFacts, Filtered, FilteredTraffic
@@ -94,6 +95,18 @@ def test_several_next_hops_leave_the_device_open() -> None:
     assert device_towards(several, B) is None
     assert device_towards(several, A) == "cali1"
     assert device_towards(way(there=route("10.65.2.0/26", "eth0", "eth0", gateway=PEER)), B) == "eth0"
+
+
+def test_a_pods_own_filters_see_what_it_sends_and_what_it_gets() -> None:
+    def in_pod(*chains: Chain, begins: bool = True) -> list[tuple[str, str]]:
+        found = filtered_in_pod(PacketFilters(chains), (A, "eth0"), B, "eth0", begins=begins)
+        return [(one.source, one.outcome.dropped.chain if one.outcome.dropped else "doubt") for one in found]
+
+    assert in_pod(chain(Hook.INPUT), chain(Hook.OUTPUT), chain(Hook.FORWARD)) == [(A, "output"), (B, "input")]
+    established = Condition(Field.STATE, ((bytes(4), bytes(4)),), inverted=True, mask=(2).to_bytes(4, "little"))
+    answers_pass = Rule((established,), Action.ACCEPT)
+    assert in_pod(chain(Hook.INPUT, answers_pass)) == []
+    assert in_pod(chain(Hook.INPUT, answers_pass), begins=False) == [(B, "input")]
 
 
 def port(looked_at: Field) -> Rule:

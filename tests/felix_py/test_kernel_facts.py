@@ -129,6 +129,29 @@ def test_of_two_namespaces_with_one_address_the_pods_own_is_the_other_end_of_its
         assert pod.route, "the one that leaves has no route any more"
 
 
+def test_the_packet_filters_of_a_pods_own_namespace_are_asked(node: Namespace) -> None:
+    (pod_name,) = (path.name for path in NAMESPACES.glob("felix-facts-pod-*"))
+
+    def nft(*lines: str) -> None:
+        for line in lines:
+            node.run("ip", "netns", "exec", pod_name, "nft", line)
+
+    def found() -> list[tuple[str, str, str]]:
+        (pod,) = facts(node, "10.65.2.1", {POD: "cali1"}).pods.values()
+        assert pod.unread == ()
+        hits = [(one.source, one.destination, one.outcome.dropped) for one in pod.filtered]
+        return [(source, destination, hit.chain if hit else "") for source, destination, hit in hits]
+
+    assert found() == []
+    nft("add table ip f", "add chain ip f in { type filter hook input priority 0; policy drop; }")
+    assert found() == [("10.65.2.1", "10.65.1.1", "in")]
+    nft("add rule ip f in ct state established accept")
+    assert found() == [], "the pod begins, and gets answers only"
+    nft("add chain ip f out { type filter hook output priority 0; }", "add rule ip f out oifname eth0 drop")
+    assert found() == [("10.65.1.1", "10.65.2.1", "out")]
+    nft("delete table ip f")
+
+
 def test_what_a_pods_next_hop_is_taken_for_is_read(node: Namespace) -> None:
     (pod_name,) = (path.name for path in NAMESPACES.glob("felix-facts-pod-*"))
     add = ("ip", "-n", pod_name, "neigh", "replace", "169.254.1.1", "dev", "eth0", "nud", "permanent")

@@ -285,6 +285,19 @@ def test_a_packet_filter_that_drops_is_named_and_its_repair_works(
         assert why(lab).status == 0
 
 
+def test_a_packet_filter_in_the_pod_is_named_and_its_repair_works(lab: Lab) -> None:
+    change = "nft add table ip f; nft add chain ip f in '{ type filter hook input priority 0; policy drop; }'"
+    with changed(lab, "n2-1", change, "nft delete table ip f"):
+        found = why(lab)
+        where, about, cause = found.broken
+        assert (where, about) == ("default/n2-1", "filter")
+        assert "nft table ip f, chain in, policy drop" in cause
+        assert not reaches(lab)
+        lab.run("n2-1", *found.answer["broken"]["repair"].partition(" -- ")[2].split())
+        assert reaches(lab), "the command that repairs it does"
+        assert why(lab).status == 0
+
+
 def test_a_packet_filter_that_concerns_others_is_no_reason(lab: Lab) -> None:
     with changed(lab, "n1", "iptables-legacy -A FORWARD -s 10.99.0.0/16 -j DROP", "iptables-legacy -F FORWARD"):
         assert why(lab).status == 0
