@@ -16,6 +16,7 @@ from felixctl.resources import kinds, view
 from felixctl.resources.documents import Document
 from felixctl.resources.kinds import Noun, UnknownKindError
 from felixctl.resources.view import Json
+from felixctl.resources.written_numbers import as_written
 from felixctl.resources.yes_no import settled
 
 DEFAULT_NAMESPACE = "default"
@@ -125,7 +126,7 @@ def not_text(field: str, value: object) -> str:
         case bool():
             return f'{field} is {str(value).lower()}, a boolean: put it in quotes, "{str(value).lower()}"'
         case int() | float():
-            return f'{field} is {value}, a number: put it in quotes, "{value}"'
+            return f'{field} is {as_written(value)}, a number: put it in quotes, "{as_written(value)}"'
         case None:
             return f'{field} is null: an empty text is ""'
         case _:

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import yaml
 from yaml.constructor import ConstructorError
 
+from felixctl.resources.written_numbers import fractional, whole
 from felixctl.resources.yaml_nodes import DEEPEST, SCHEMA, TAG
 from felixctl.resources.yes_no import WORDS, YesNo
 
@@ -40,14 +41,14 @@ def integer(text: str) -> int:
     base = 8 if text.startswith("0o") else 16 if text.startswith("0x") else 10
     if len(text) > _LONGEST_INTEGER or not _LEAST <= (number := int(text, base)) <= _MOST:
         raise ValueError(f"the number {text[:20]}… has more than 64 bits")
-    return number
+    return whole(number, text)
 
 
 def decimal(text: str) -> float:
     """Return a number with a fraction or an exponent. Raises ValueError: it is none, or too large."""
     if not math.isfinite(number := float(text)):
         raise ValueError(f"the number {text[:20]} is too large")
-    return number
+    return fractional(number, text)
 
 
 def unicode_text(text: str) -> str:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from felixctl.resources import view
-from felixctl.resources.documents import Document
+from felixctl.resources import contents, view
+from felixctl.resources.documents import Document, read
 from felixctl.resources.manifests import FileContents, manifests_in
 
 
@@ -75,3 +75,26 @@ def test_a_document_without_a_namespace_is_in_the_one_that_was_asked_for() -> No
     documents = [document(kind="NetworkPolicy"), document(kind="NetworkSet", namespace="web"), document()]
     assert namespaces(manifests_in(documents)) == ["default", "web", None]
     assert namespaces(manifests_in(documents, "web")) == ["web", "web", None]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{apiVersion: projectcalico.org/v3, kind: Node, metadata: {name: n, labels: {f: 1.10, o: 0o17, e: 1e3, i: 5}}}",
+        "{apiVersion: v1, kind: Node, metadata: {name: n, generation: 0o17, labels: {f: 1.10, o: 0o17, e: 1e3, i: 5}}}",
+    ],
+)
+def test_a_number_that_should_be_a_text_is_quoted_as_it_was_written(text: str) -> None:
+    """Printed from the number, 1.10 would be proposed as "1.1", another label."""
+    [one] = manifests_in(read(text, "f").documents).manifests
+    assert list(contents.mistakes(one)) == [
+        f'metadata.labels.{key} is {value}, a number: put it in quotes, "{value}"'
+        for key, value in (("f", "1.10"), ("o", "0o17"), ("e", "1e3"), ("i", "5"))
+    ]
+
+
+def test_a_name_that_is_a_number_is_quoted_as_it_was_written() -> None:
+    text = '{"apiVersion": "v1", "kind": "Node", "metadata": {"name": 1.10}}'
+    assert manifests_in(read(text, "f").documents).mistakes == [
+        'f, line 1: metadata.name is 1.10, a number: put it in quotes, "1.10"'
+    ]

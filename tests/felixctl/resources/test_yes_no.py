@@ -43,6 +43,8 @@ def written(kind: str, spec: str) -> dict[str, object]:
             {"password": {"secretKeyRef": {"name": "on", "key": "y", "optional": True}}},
         ),
         ("BGPPeer", "{filters: [on, no]}", {"filters": ["on", "no"]}),
+        ("IPPool", "{cidr: 10.0.0.0/16, blockSize: 0x1A}", {"cidr": "10.0.0.0/16", "blockSize": 26}),
+        ("BGPConfiguration", "{listenPort: +179}", {"listenPort": 179}),
         ("Tier", "{defaultAction: on}", {"defaultAction": "on"}),
     ],
 )
