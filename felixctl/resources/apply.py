@@ -81,12 +81,41 @@ async def change(store: Store, key: ObjectKey, edit: Callable[[Json], Json]) -> 
     return await _retried(once)
 
 
+class Removal(NamedTuple):
+    """What is to be removed: which objects were found, the writes, and the objects whose records cannot be read."""
+
+    found: list[ObjectKey]
+    steps: list[Write]
+    unread: list[ObjectKey]
+
+
 class Removed(NamedTuple):
     """What was removed, what was done about what it held, and what of that stays, a sentence each."""
 
     keys: list[ObjectKey]
     done: list[str]
     left: list[str]
+
+
+async def removal(
+    store: Store,
+    keys: Sequence[ObjectKey],
+    *,
+    skip_missing: bool,
+    force: bool,
+    sign_of_life: SignOfLife | None = None,
+) -> Removal:
+    """Return what is to be removed as things are. Raises RejectedError, CommandError: it may not be."""
+    unread = await unread_among(store, keys)
+    found = await _existing(store, [key for key in keys if key not in unread])
+    steps = plan.deleted([key for key in keys if key not in unread], found, skip_missing=skip_missing)
+    if sign_of_life and not force:
+        nodes = [step.resource for step in steps if isinstance(step.resource, Node)]
+        await _reject_living(store, nodes, sign_of_life)
+    pools = [step.resource for step in steps if isinstance(step.resource, IPPool)]
+    if pools and not force:
+        plan.reject_pools_in_use(pools, (await store.list(IPAMBlock)).complete())
+    return Removal(list(found), steps, unread)
 
 
 async def remove(
@@ -105,18 +134,12 @@ async def remove(
     given back. sign_of_life: what shows that a node is alive; such a one is removed by force only. A record that cannot
     be read is removed without any of this: nothing says what it was.
     """
-    unread = await unread_among(store, keys)
+    found, steps, unread = await removal(store, keys, skip_missing=skip_missing, force=force, sign_of_life=sign_of_life)
     keys = [key for key in keys if key not in unread]
-    found = await _existing(store, keys)
-    steps = plan.deleted(keys, found, skip_missing=skip_missing)
     nodes = [step.resource for step in steps if isinstance(step.resource, Node)]
-    if sign_of_life and not force:
-        await _reject_living(store, nodes, sign_of_life)
-    pools = [step.resource for step in steps if isinstance(step.resource, IPPool)]
-    if pools and not force:
-        plan.reject_pools_in_use(pools, (await store.list(IPAMBlock)).complete())
-    for pool in pools:
-        await _release_blocks_of_pool(store, pool)
+    for pool in (step.resource for step in steps):
+        if isinstance(pool, IPPool):
+            await _release_blocks_of_pool(store, pool)
 
     async def once() -> list[Resource]:
         return await _write(store, plan.deleted(keys, await _existing(store, keys), skip_missing=True))

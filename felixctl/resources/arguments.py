@@ -47,6 +47,7 @@ SkipUnsupported = Annotated[
         help="Leave out, and name, documents of kinds that are not supported or that only IPAM writes.",
     ),
 ]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check, and print what would be written.")]
 Namespace = Annotated[
     str | None, typer.Option("-n", "--namespace", help="For kinds that have one; else [b]default[/b].")
 ]

@@ -21,8 +21,9 @@ from felixctl.errors import MISUSED, CommandError, bounded
 from felixctl.ipam.local_agent import sign_of_life
 from felixctl.options import DEFAULT_RUN_DIR, RunDir, Url
 from felixctl.resources import patches, plan
-from felixctl.resources.apply import carry_out, change, preview, remove
+from felixctl.resources.apply import carry_out, change, preview, removal, remove
 from felixctl.resources.arguments import (
+    DryRun,
     Files,
     Kind,
     Name,
@@ -49,7 +50,7 @@ def apply(
     recursive: Recursive = False,
     skip_empty: SkipEmpty = False,
     namespace: Namespace = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, and print what would be written.")] = False,
+    dry_run: DryRun = False,
     skip_unsupported: SkipUnsupported = False,
     url: Url = DEFAULT_URL,
 ) -> None:
@@ -64,13 +65,7 @@ def apply(
     [dim]$[/dim] felixctl get bgppeers -o yaml | sed s/65001/65002/ | felixctl apply -f -
     """
     batch = read_manifests(files, recursive, namespace, skip_unsupported=skip_unsupported, skip_empty=skip_empty)
-    if dry_run:
-        with _mistakes_of(batch):
-            planned = previewing(url, lambda store: preview(store, batch, plan.applied))
-        show(plan.would_do(planned.steps, len(batch.manifests)))
-        _show_notices([step.resource for step in planned.steps], planned.not_taken, url)
-    else:
-        _write("applied", batch, url, plan.applied)
+    _write("applied", batch, url, plan.applied, dry_run=dry_run)
 
 
 @app.command()
@@ -79,6 +74,7 @@ def create(
     recursive: Recursive = False,
     skip_empty: SkipEmpty = False,
     namespace: Namespace = None,
+    dry_run: DryRun = False,
     skip_exists: Annotated[bool, typer.Option("--skip-exists", help="Leave existing resources as they are.")] = False,
     skip_unsupported: SkipUnsupported = False,
     url: Url = DEFAULT_URL,
@@ -88,7 +84,7 @@ def create(
     [dim]$[/dim] felixctl create -f peer.yaml
     """
     batch = read_manifests(files, recursive, namespace, skip_unsupported=skip_unsupported, skip_empty=skip_empty)
-    _write("created", batch, url, partial(plan.created, skip_existing=skip_exists))
+    _write("created", batch, url, partial(plan.created, skip_existing=skip_exists), dry_run=dry_run)
 
 
 @app.command()
@@ -97,6 +93,7 @@ def replace(
     recursive: Recursive = False,
     skip_empty: SkipEmpty = False,
     namespace: Namespace = None,
+    dry_run: DryRun = False,
     skip_unsupported: SkipUnsupported = False,
     url: Url = DEFAULT_URL,
 ) -> None:
@@ -105,7 +102,7 @@ def replace(
     [dim]$[/dim] felixctl replace -f peer.yaml
     """
     batch = read_manifests(files, recursive, namespace, skip_unsupported=skip_unsupported, skip_empty=skip_empty)
-    _write("replaced", batch, url, plan.replaced)
+    _write("replaced", batch, url, plan.replaced, dry_run=dry_run)
 
 
 @app.command()
@@ -119,6 +116,7 @@ def delete(
     recursive: Recursive = False,
     skip_empty: SkipEmpty = False,
     namespace: Namespace = None,
+    dry_run: DryRun = False,
     skip_missing: Annotated[
         bool, typer.Option("-s", "--skip-not-exists", help="What does not exist is no error.")
     ] = False,
@@ -138,7 +136,8 @@ def delete(
     If one of them does not exist, none is deleted. A pool is disabled first and its blocks are released; while
     addresses of it are in use that would cut pods off, so it is refused without [b]--force[/b]. A node that is alive,
     as this machine's agent knows from its BGP session, is refused, too. The empty blocks of a node are released with
-    it; what else it holds is named, or given back by [b]--release[/b].
+    it; what else it holds is named, or given back by [b]--release[/b]. With [b]--dry-run[/b] all of these checks are
+    made, and the resources are listed without what they hold.
 
     [dim]$[/dim] felixctl delete bgppeer tor-1
     [dim]$[/dim] felixctl delete node n3 --release
@@ -157,6 +156,13 @@ def delete(
     if release and not any(key.model is Node for key in keys):
         raise CommandError("delete: --release is for nodes", MISUSED)
     alive = partial(sign_of_life, run_dir=run_dir)
+    if dry_run:
+        planned = previewing(
+            url, lambda store: removal(store, keys, skip_missing=skip_missing, force=force, sign_of_life=alive)
+        )
+        show(plan.would_do(planned.steps, len(planned.steps)))
+        show("".join(f"would delete {one_line(str(key))}, which cannot be read\n" for key in planned.unread))
+        return
     removed = writing(
         url,
         lambda store: remove(store, keys, skip_missing=skip_missing, force=force, release=release, sign_of_life=alive),
@@ -231,7 +237,13 @@ def label(
     show(f"Successfully {'removed' if remove else 'set'} label(s) of 1 '{key.noun.kind}' resource\n")
 
 
-def _write(verb: str, batch: FileContents, url: str, decide: Decision) -> None:
+def _write(verb: str, batch: FileContents, url: str, decide: Decision, *, dry_run: bool) -> None:
+    if dry_run:
+        with _mistakes_of(batch):
+            planned = previewing(url, lambda store: preview(store, batch, decide))
+        show(plan.would_do(planned.steps, len(batch.manifests)))
+        _show_notices([step.resource for step in planned.steps], planned.not_taken, url)
+        return
     with _mistakes_of(batch):
         done = writing(url, lambda store: carry_out(store, batch, decide))
     show(plan.result(verb, [one.key for one in batch.manifests]))

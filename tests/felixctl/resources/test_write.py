@@ -183,6 +183,29 @@ def test_a_dry_run_checks_and_prints_and_writes_nothing(felixctl: Felixctl) -> N
     assert felixctl("apply", "--dry-run", "-f", "-", stdin=pool("c", "10.1.0.0/24")).status == 1
 
 
+def test_create_and_replace_have_a_dry_run_with_their_own_rules(felixctl: Felixctl) -> None:
+    assert felixctl("replace", "--dry-run", "-f", "-", stdin=PEER).status == 1
+    assert felixctl("create", "--dry-run", "-f", "-", stdin=PEER).out == 'would create BGPPeer "tor-1"\n'
+    assert felixctl("get", "bgppeer", "tor-1").status == 1
+    felixctl("create", "-f", "-", stdin=PEER)
+    assert "exists already" in felixctl("create", "--dry-run", "-f", "-", stdin=PEER).err
+    skipped = felixctl("create", "--dry-run", "--skip-exists", "-f", "-", stdin=PEER)
+    assert (skipped.status, skipped.out) == (0, "1 of 1 need no change\n")
+    changed = felixctl("replace", "--dry-run", "-f", "-", stdin=PEER.replace("65001", "65002"))
+    assert changed.out == 'would update BGPPeer "tor-1"\n'
+    assert "65001" in felixctl("get", "bgppeer").out
+
+
+def test_delete_has_a_dry_run_that_makes_its_checks(felixctl: Felixctl) -> None:
+    felixctl("apply", "-f", "-", stdin=pool("a", "10.1.0.0/16") + "---" + pool("b", "10.2.0.0/16"))
+    assert (
+        felixctl("delete", "ippool", "a", "b", "--dry-run").out == 'would delete IPPool "a"\nwould delete IPPool "b"\n'
+    )
+    assert 'IPPool "c": it does not exist' in felixctl("delete", "ippool", "a", "c", "--dry-run").err
+    assert felixctl("delete", "--dry-run", "-s", "-f", "-", stdin=pool("c", "10.3.0.0/16")).out == ""
+    assert pools(felixctl) == ["ippool/a", "ippool/b"]
+
+
 def test_the_command_takes_both_kinds_of_patch(felixctl: Felixctl) -> None:
     felixctl("apply", "-f", "-", stdin=PEER)
     patch = ("patch", "bgppeer", "tor-1")
