@@ -19,9 +19,10 @@ from cni.pod_network import ANYWHERE
 from felix_py.agent import Agent
 from felix_py.filter_facts import CalledSession, filtered_forwarding, filtered_sessions
 from felix_py.host_warnings import warnings
-from felix_py.kernel_facts import packet_filters
+from felix_py.kernel_facts import packet_filters, with_devices
 from felix_py.rib import Source
 from felix_py.status_model import Filtered
+from kernel.netlink import KernelError
 from kernel.sysctl import read_sysctls
 from net.packet_filter import PacketFilters
 from net.prefix import pack
@@ -36,6 +37,7 @@ FORWARDING = {4: "net/ipv4/ip_forward", 16: "net/ipv6/conf/all/forwarding"}
 
 ReadSysctls = Callable[[Iterable[str]], Mapping[str, str]]
 ReadFilters = Callable[[Mapping[int, str]], PacketFilters]
+LookUp = Callable[[Iterable[CalledSession], Mapping[int, str]], list[CalledSession]]
 
 
 class HostWatch:
@@ -48,9 +50,10 @@ class HostWatch:
         read: ReadFilters = packet_filters,
         seconds: float = SECONDS,
         sysctls: ReadSysctls = read_sysctls,
+        look_up: LookUp = with_devices,
     ) -> None:
         self._agent, self._conf_dir, self._read, self._seconds = agent, conf_dir, read, seconds
-        self._read_sysctls = sysctls
+        self._read_sysctls, self._look_up = sysctls, look_up
         self._unread: tuple[str, ...] = ()
 
     async def run(self) -> None:
@@ -64,14 +67,16 @@ class HostWatch:
     async def look(self) -> None:
         """Read the host now, and note what is in the way."""
         agent, progress = self._agent, self._agent.progress
-        filters = await asyncio.to_thread(self._read, dict(agent.host.names))
+        names = dict(agent.host.names)
+        filters = await asyncio.to_thread(self._read, names)
+        sessions = await self._sessions(names)
         for sentence in set(filters.unread) - set(self._unread):
             log.warning("look at this host's packet filters: %s; what they drop is not known", sentence)
         self._unread = filters.unread
         first = comes_first(self._conf_dir) if self._conf_dir else None
         pods = list(self._pods())
         off = [name for name, value in self._switches(len(address) for address, _ in pods).items() if value == "0"]
-        filtered = self._filtered(filters, pods)
+        filtered = self._filtered(filters, pods, sessions)
         found = warnings(filtered, off, first or "", self._conf_dir, CONFLIST)
         for sentence in found:
             if sentence not in progress.warnings:
@@ -81,10 +86,20 @@ class HostWatch:
                 log.info("over: %s", sentence)
         progress.warnings = found
 
-    def _filtered(self, filters: PacketFilters, pods: Iterable[tuple[bytes, str]]) -> Iterator[Filtered]:
+    async def _sessions(self, names: Mapping[int, str]) -> list[CalledSession]:
+        """Return this node's BGP sessions, with the devices towards their peers where they can be looked up."""
+        called = called_sessions(self._agent.peering.client.speaker)
+        try:
+            return await asyncio.to_thread(self._look_up, called, names)
+        except KernelError:
+            return called
+
+    def _filtered(
+        self, filters: PacketFilters, pods: Iterable[tuple[bytes, str]], sessions: Iterable[CalledSession]
+    ) -> Iterator[Filtered]:
         for pod in pods:
             yield from filtered_forwarding(filters, pod, self._elsewhere(len(pod[0])))
-        yield from filtered_sessions(filters, called_sessions(self._agent.peering.client.speaker))
+        yield from filtered_sessions(filters, sessions)
 
     def _switches(self, sizes: Iterable[int]) -> Mapping[str, str]:
         """Return the sysctls of forwarding, for families by the bytes of their addresses."""

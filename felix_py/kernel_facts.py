@@ -69,7 +69,7 @@ def kernel_facts(
         neighbours = tuple(_next_hops(here, routes.values(), names))
         named_pods = {unpack(address): name for address, name in pods.items()}
         filters = packet_filters(names)
-        towards = [session._replace(device=_device_towards(here, session.peer, names)) for session in sessions]
+        towards = _with_devices(here, sessions, names)
         way = Way(filters, routes, named_pods, {device.name: device for device in devices})
         passages = tuple(_passages(here, way, ((from_, to), (to, from_)), indices))
     read = {
@@ -90,6 +90,19 @@ def kernel_facts(
         filters.unread,
         *_tracked_connections(),
     )
+
+
+def with_devices(sessions: Iterable[CalledSession], names: Mapping[int, str]) -> list[CalledSession]:
+    """Return BGP sessions with the devices towards their peers, which filters of a device ask for.
+
+    names: of devices, by index. Raises KernelError.
+    """
+    with closing(Devices()) as here:
+        return _with_devices(here, sessions, names)
+
+
+def _with_devices(here: Devices, sessions: Iterable[CalledSession], names: Mapping[int, str]) -> list[CalledSession]:
+    return [session._replace(device=_device_towards(here, session.peer, names)) for session in sessions]
 
 
 def _device_towards(here: Devices, address: bytes, names: Mapping[int, str]) -> str | None:

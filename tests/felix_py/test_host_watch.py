@@ -15,6 +15,7 @@ from bgp.speaker import LocalNode, Neighbour, Speaker
 from cni.configurations import CONFLIST
 from felix_py.filter_facts import CalledSession
 from felix_py.host_watch import HostWatch, called_sessions
+from kernel.netlink import KernelError
 from net.packet_filter import Action, Chain, Condition, Field, Hook, PacketFilters, Rule, device_name
 from net.prefix import pack
 from tests.felix_py.test_agent_status import running
@@ -69,6 +70,24 @@ async def test_the_pods_own_device_and_the_one_towards_a_learned_block_are_asked
     async with running(tmp_path) as found:
         await HostWatch(found.agent, None, FakeFilters(PacketFilters((chain,))), sysctls=forwards).look()
         assert len(found.agent.progress.warnings) == 1
+
+
+async def test_a_filter_of_a_device_cuts_off_the_sessions_whose_peers_it_leads_to(tmp_path: Any) -> None:
+    session = CalledSession(pack("192.0.2.1"), pack("192.0.2.2"), passive=False)
+
+    def looked_up(device: str | None) -> Any:
+        return lambda sessions, names: [*sessions, session._replace(device=device)]
+
+    def refused(*_: object) -> list[CalledSession]:
+        raise KernelError("open netlink: too many open files (EMFILE)", 24)
+
+    bgp = Condition(Field.SOURCE_PORT, ((b"\0\xb3", b"\0\xb3"),))
+    chain = Chain("nft", "netdev f", "i", (Rule((bgp,), Action.DROP),), Hook.INGRESS, devices=("eth1",))
+    filters = FakeFilters(PacketFilters((chain,)))
+    async with running(tmp_path) as found:
+        for look_up, cut_off in ((looked_up("eth1"), 1), (looked_up("eth0"), 0), (looked_up(None), 0), (refused, 0)):
+            await HostWatch(found.agent, None, filters, sysctls=forwards, look_up=look_up).look()
+            assert sum("drops BGP" in line for line in found.agent.progress.warnings) == cut_off
 
 
 async def test_forwarding_that_was_turned_off_is_said_for_families_that_pods_have(tmp_path: Any) -> None:

@@ -6,14 +6,16 @@ node: eth0 192.0.2.1/24 ── far, cali1 ── eth0 10.65.1.1 :pod
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from types import MappingProxyType
 
 import pytest
 
 from felix_py.filter_facts import CalledSession
-from felix_py.kernel_facts import NAMESPACES, kernel_facts
+from felix_py.kernel_facts import NAMESPACES, kernel_facts, with_devices
 from felix_py.status_model import DeviceFacts, FilteredTraffic, KernelFacts, NeighbourFacts, Passage
+from kernel.links import Devices
 from kernel.netns import inside
 from net.prefix import pack
 from tests.kernel.netns import Namespace, namespace
@@ -200,6 +202,14 @@ def test_sessions_are_asked_about_with_the_addresses_given(node: Namespace) -> N
         found = kernel_facts(pack("10.65.2.1"), POD, {}, NAMESPACES, [session])
     node.run("iptables-legacy", "-P", "INPUT", "ACCEPT")
     assert [(one.traffic, one.destination) for one in found.filtered] == [(FilteredTraffic.BGP, "192.0.2.2")]
+
+
+def test_the_device_towards_a_sessions_peer_is_the_one_of_its_route(node: Namespace) -> None:
+    own = pack("192.0.2.1")
+    sessions = [CalledSession(own, pack(peer), passive=True) for peer in ("192.0.2.2", "198.51.100.1")]
+    with inside(node.descriptor), closing(Devices()) as here:
+        names = {index: link.name for index, link in here.links().items()}
+        assert [one.device for one in with_devices(sessions, names)] == ["eth0", None]
 
 
 def test_chains_of_devices_are_asked_about_packets_between_pods_and_about_sessions(node: Namespace) -> None:
