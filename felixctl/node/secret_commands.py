@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from felixctl.node.secret_values import QUOTE, Span, harmless, unnamed
 
-_BREAK = rf"(?:{QUOTE}?(?:[ \t]++|,\s*+(?={QUOTE})|\n[ \t]*+-[ \t]++))"
+_BREAK = rf"(?:{QUOTE}?(?:[ \t]++|,\s*+(?={QUOTE})|,[ \t]++|\n[ \t]*+-[ \t]++))"
 """Between two words of a command: on a line, in a list of JSON, in one of YAML."""
 _GAP = rf"{_BREAK}{QUOTE}?"
 _WORD = r"[^\s|;&\"'`\\,]++"
@@ -18,7 +18,7 @@ _MYSQL = r"mysql(?:dump|admin|import|check|show|sh)?|mariadb(?:-\w++)?|mongo(?:s
 _LOGIN = rf"(?:docker|podman|nerdctl|buildah|skopeo|oras|oc|az|registry){_GAP}login"
 _OPTION = re.compile(
     r"(?<![\w.-])(?:"
-    rf"sshpass(?:{_GAP}-{_WORD}){{0,6}}?{_GAP}-p"
+    rf"sshpass(?:{_GAP}-P{_GAP}{_WORD}|{_GAP}-{_WORD}){{0,6}}?{_GAP}-p"
     rf"|(?:{_MYSQL}|{_LOGIN})(?:{_GAP}{_WORD}){{0,12}}?{_GAP}-p"
     rf"|redis-cli(?:{_GAP}{_WORD}){{0,12}}?{_GAP}-a"
     rf"|ipmitool(?:{_GAP}{_WORD}){{0,12}}?{_GAP}-P"

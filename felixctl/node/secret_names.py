@@ -74,6 +74,8 @@ def hint(name: str) -> Hint | None:
     joined = "".join(segments)
     if not segments or segments[-1] in _ABOUT or joined in _NAMES_OF_OBJECTS:
         return None
+    if name == "SSHPASS":
+        return Hint.ASSIGNED
     if _PLAIN.search(joined) or (segments[-1] == "psk"):
         return Hint.PLAIN
     if joined in _WHOLE or not _ASSIGNED.isdisjoint((joined, *segments)) or _ENDS.search(joined) or _is_key_file(name):

@@ -118,6 +118,9 @@ rocommunity % 192.0.2.0/24
 snmpwalk -v2c -c % 192.0.2.1
 sshpass -p % ssh u@h
 sshpass -p% ssh u@h
+sshpass -P prompt -p % ssh u@h
+args: [sshpass, -p, %, ssh]
+SSHPASS=% sshpass -e ssh u@h
 sshpass -v -p '%' ssh -p 22 u@h
 sshpass -p 'ab %' ssh u@h
 ["sshpass", "-p", "%", "ssh"]

@@ -32,6 +32,7 @@ def test_these_need_no_sign(name: str) -> None:
         "BGP_MD5",
         "tcpmd5",
         "dbpass",
+        "SSHPASS",
         "otp",
         "server.key",
         ".dockerconfigjson",
