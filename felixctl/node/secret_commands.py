@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from felixctl.node.secret_values import QUOTE, Span, harmless, unnamed
 
-_BREAK = rf"(?:{QUOTE}?(?:[ \t]++|,\s*+(?={QUOTE})|,[ \t]++|\n[ \t]*+-[ \t]++))"
+_BREAK = rf"(?:{QUOTE}?(?:[ \t]++|,\s*+(?={QUOTE})|,[ \t]++(?=-|[^\s,\]]++[,\]])|\n[ \t]*+-[ \t]++))"
 """Between two words of a command: on a line, in a list of JSON, in one of YAML."""
 _GAP = rf"{_BREAK}{QUOTE}?"
 _WORD = r"[^\s|;&\"'`\\,]++"

@@ -188,6 +188,7 @@ bgp_community.add((64512, 100));
 sshpass: command not found
 sshpass -e ssh -p 22 root@192.0.2.1
 docker run -p 80:80 x
+the mysql server listens, so connect by ssh -p 22 db
 mysql -u root -p --host db
 failed to get a password for user x: connection refused
 password (optional)

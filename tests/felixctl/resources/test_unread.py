@@ -34,6 +34,8 @@ def test_a_record_that_cannot_be_read_is_deleted_and_written_anew(
     assert felixctl("patch", "ippool", "bad", "-p", '{"spec": {"disabled": true}}').status == 1
     assert felixctl("delete", "ippool", "bad", "none").status == 1, "if one does not exist, none is deleted"
     assert felixctl("apply", "-f", "-", stdin=pool("bad", "10.1.0.0/16")).status == 1
+    told = felixctl("delete", "ippool", "bad", "good", "--dry-run").out
+    assert told == 'would delete IPPool "good"\nwould delete IPPool "bad", which cannot be read\n'
     assert felixctl("delete", "ippool", "bad", "good").out == "Successfully deleted 2 'IPPool' resource(s)\n"
     assert felixctl("apply", "-f", "-", stdin=pool("bad", "10.1.0.0/16")).status == 0
     assert pools(felixctl) == ["ippool/bad"]
