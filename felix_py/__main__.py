@@ -199,7 +199,8 @@ def _report_unobeyed(agent: Agent, request: CniRequest) -> None:
 def _single_instance(run_dir: Path) -> Iterator[None]:
     """Hold the lock of this node's agent: two would write each other's routes. Raises StartupError: another has it."""
     run_dir.mkdir(parents=True, exist_ok=True)
-    with (run_dir / "agent.lock").open("w") as lock:
+    with open(os.open(run_dir / "agent.lock", os.O_CREAT | os.O_RDWR, 0o600)) as lock:
+        os.fchmod(lock.fileno(), 0o600)  # who can open it can hold it
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -70,6 +70,7 @@ class Checks:
         held = {prefix: spec for prefix, spec in await kernel.dump() if routing.ownership.has(spec)}
         records = NodeRecords(
             endpoints=tuple(snapshot.endpoints.values()),
+            endpoints_known=not snapshot.unreadable,
             blocks=tuple(snapshot.blocks.values()),
             affinities=tuple(snapshot.affinities.values()),
             node=snapshot.nodes.get(snapshot.node),

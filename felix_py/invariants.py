@@ -36,7 +36,8 @@ class NodeRecords:
     """What the datastore has of one node.
 
     endpoints: its pods. blocks: its own, and those that it has borrowed an address from. affinities: its own.
-    leaving: handles whose release is journaled.
+    leaving: handles whose release is journaled. endpoints_known: whether each of its endpoints could be read; while one
+    could not, what seems to belong to none may be its.
     """
 
     endpoints: Sequence[Endpoint] = ()
@@ -44,6 +45,7 @@ class NodeRecords:
     affinities: Sequence[BlockAffinity] = ()
     node: Node | None = None
     leaving: frozenset[str] = frozenset()
+    endpoints_known: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,9 @@ def allocations_match_owners(records: NodeRecords, local: Local) -> Iterator[str
             continue
         if owner.get("type", "").endswith("TunnelAddress") and address.address not in tunnels:
             yield f"address {address} is allocated to {found.handle}, but the Node does not note it as its tunnel's"
-        if "pod" in owner and _container_of(found) not in containers and found.handle not in records.leaving:
+        if not records.endpoints_known or found.handle in records.leaving:
+            continue
+        if "pod" in owner and _container_of(found) not in containers:
             yield f"address {address} is allocated to {found.handle} (pod {owner['pod']}), which no endpoint has"
 
 
@@ -119,9 +123,14 @@ def pod_routes_match_endpoints(records: NodeRecords, local: Local) -> Iterator[s
     for count, (prefix, spec) in enumerate(local.held.items(), 1):
         if count % LOOKED_AT_ONCE == 0:
             yield None
-        of_pod = spec.protocol == local.ownership.local and spec.kind != BLACKHOLE and prefix.is_host
-        if of_pod and prefix not in wanted and prefix not in others:
+        if not records.endpoints_known:
+            return
+        if _is_of_pod(prefix, spec, local) and prefix not in wanted and prefix not in others:
             yield f"the kernel holds {prefix} as a pod's, but no endpoint of {local.node} has it"
+
+
+def _is_of_pod(prefix: Prefix, spec: RouteSpec, local: Local) -> bool:
+    return spec.protocol == local.ownership.local and spec.kind != BLACKHOLE and prefix.is_host
 
 
 def kernel_holds_the_best(records: NodeRecords, local: Local) -> Iterator[str | None]:
@@ -129,6 +138,8 @@ def kernel_holds_the_best(records: NodeRecords, local: Local) -> Iterator[str | 
         if count % LOOKED_AT_ONCE == 0:
             yield None
         best, held = local.rib.best(prefix), local.held.get(prefix)
+        if held and best is None and not records.endpoints_known and _is_of_pod(prefix, held, local):
+            continue  # of the endpoint that cannot be read, perhaps
         if best != held:
             yield f"route {prefix}: the kernel {'holds another' if held and best else 'has it' if held else 'lacks it'}"
 

@@ -13,6 +13,7 @@ from datastore.fields import Address, Network
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import overlap
+from datastore.names import FIRST_DEVICE, workload_endpoint_name
 from felixctl.ipam import lost_endpoints
 from felixctl.ipam.records import IpamRecords, attributes_text, workload_title
 from ipam.block import Allocation, allocations, faults
@@ -121,7 +122,22 @@ def _unused(records: IpamRecords) -> Iterator[str]:
 
 
 def unused(records: IpamRecords) -> Iterator[Allocation]:
-    return (one for one in records.allocations if one.address not in records.in_use and one.handle != WINDOWS_HANDLE)
+    """Yield what is assigned and not in use. What a pod may have whose endpoint cannot be read is not among it."""
+    for one in records.allocations:
+        if one.address not in records.in_use and one.handle != WINDOWS_HANDLE and not _may_be_unread(one, records):
+            yield one
+
+
+def _may_be_unread(one: Allocation, records: IpamRecords) -> bool:
+    """Whether an address may be that of an endpoint whose record cannot be read."""
+    node, pod, namespace = (one.attributes.get(key, "") for key in ("node", "pod", "namespace"))
+    first = workload_endpoint_name(node, pod)
+    return any(
+        record.kind is WorkloadEndpoint
+        and record.namespace == namespace
+        and (record.name == first or record.name.startswith(first.removesuffix(FIRST_DEVICE)))
+        for record in records.unread
+    )
 
 
 def _origin(one: Allocation, records: IpamRecords) -> str:

@@ -27,8 +27,9 @@ def report(status: AgentStatus, now: float) -> Iterator[str]:
     peers = sorted(status.peers, key=lambda peer: peer.address)  # as text, as Calico lists them
     yield from _agent(status)
     yield "\n"
-    yield from _family(4, [peer for peer in peers if ":" not in peer.address], now)
-    yield from _family(6, [peer for peer in peers if ":" in peer.address], now)
+    none = "No IPv{} peers found." if status.sidecar.connected else "The IPv{} sessions are not known."
+    yield from _family(4, [peer for peer in peers if ":" not in peer.address], none, now)
+    yield from _family(6, [peer for peer in peers if ":" in peer.address], none, now)
     yield from _section("Of this host, in the way", status.progress.warnings, Colour.BAD)
     yield from _held_back(peers)
     yield from _refused(peers)
@@ -44,8 +45,8 @@ def _agent(status: AgentStatus) -> Iterator[str]:
         reasons = "; ".join(status.progress.missing)
         yield from _line(f"It is not ready, and no pod can be attached: {reasons}.", Colour.DOUBTFUL)
     if not status.sidecar.connected:
-        problem = status.sidecar.problem or "it does not answer"
-        yield from _line(f"Its BGP sidecar is not connected: {problem}.", Colour.BAD)
+        problem = status.sidecar.problem or "it is not connected"
+        yield from _line(f"Its BGP sidecar does not answer: {problem}.", Colour.BAD)
     elif status.sidecar.problem:
         yield from _line(f"Its BGP sidecar reports: {status.sidecar.problem}.", Colour.BAD)
 
@@ -54,10 +55,11 @@ def _line(text: str, colour: Colour | None) -> tuple[str, str]:
     return painted(one_line(text), colour), "\n"
 
 
-def _family(version: int, peers: Sequence[SessionStatus], now: float) -> Iterator[str]:
+def _family(version: int, peers: Sequence[SessionStatus], none: str, now: float) -> Iterator[str]:
+    """none: what is said where there are no peers."""
     yield f"IPv{version} BGP status\n"
     if not peers:
-        yield f"No IPv{version} peers found.\n\n"
+        yield f"{none.format(version)}\n\n"
         return
     table = bordered(HEADING, (_row(peer, now) for peer in peers))
     # Each session's line is green or red: rows stand behind rule, heading and rule.

@@ -76,6 +76,15 @@ def test_a_sound_node_violates_nothing() -> None:
     assert len(INVARIANTS) == 8
 
 
+def test_while_an_endpoint_cannot_be_read_what_may_be_its_is_no_violation() -> None:
+    empty = Rib()
+    empty.put(Source.BLOCKS, BLOCK, HOLE)
+    local = replace(LOCAL, rib=empty)
+    gone = replace(RECORDS, endpoints=[])
+    assert {found.number for found in violations(gone, local)} == {2, 4, 5}
+    assert violations(replace(gone, endpoints_known=False), local) == []
+
+
 def test_the_static_route_to_a_peer_is_no_pods() -> None:
     peer, static = Prefix.parse("198.51.100.9/32"), RouteSpec(80, hops=(NextHop(2, b"\xc0\0\2\xfe"),), metric=1030)
     wanted = rib()

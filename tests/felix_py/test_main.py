@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import resource
+import stat
 import subprocess
 import sys
 import time
@@ -88,6 +89,7 @@ def test_a_second_agent_on_a_node_ends_with_1_before_it_touches_anything(namespa
         output = output_of(agent(namespace, tmp_path), 1)
     assert f"start the agent in {tmp_path}/run: another agent is already running" in output
     assert not (tmp_path / "cluster.db").exists()
+    assert stat.S_IMODE((tmp_path / "run" / "agent.lock").stat().st_mode) == 0o600  # who can open it can hold it
 
 
 def test_an_unreadable_datastore_ends_it_with_1_and_names_the_file(namespace: str, tmp_path: Path) -> None:

@@ -51,3 +51,13 @@ def test_with_yes_a_fix_does_not_ask(damaged: Felixctl) -> None:
     assert damaged("ipam", "check", "--fix", "--yes").status == 0
     assert damaged("ipam", "check").status == 0
     assert damaged("ipam", "check", "--yes").status == 2
+
+
+def test_the_address_of_a_pod_whose_endpoint_cannot_be_read_is_not_said_to_be_unused(
+    calicos: Felixctl, tmp_path: Path
+) -> None:
+    """Its pod may well run: who released the address would give it to another."""
+    garble(tmp_path, "WorkloadEndpoint", "node--1-k8s-web--1-eth0", "$.spec.ipNetworks")
+    printed = calicos("ipam", "check").out
+    assert "10.65.84.128 is assigned" not in printed
+    assert "Found 0 IPs that are allocated in IPAM but not actually in use." in printed

@@ -105,7 +105,8 @@ def test_problems_are_printed_as_sentences() -> None:
         invariants={"checked": 8, "violated": [{"number": 3, "text": "block 10.65.1.0/26 has two affinities"}]},
     )
     assert "It is not ready, and no pod can be attached: the kernel's routes have not been read;" in printed
-    assert "Its BGP sidecar is not connected: no such socket." in printed
+    assert "Its BGP sidecar does not answer: no such socket." in printed
+    assert "The IPv6 sessions are not known." in printed and "No IPv6 peers found." not in printed
     assert "Violated: invariant 3, block 10.65.1.0/26 has two affinities" in printed
 
 
