@@ -70,9 +70,10 @@ class KernelTunnelDevice:
             if link is not None:
                 self._keep_only(link.index, assigned.packed if assigned else None)
         except (KernelError, IpamError, DatastoreError) as error:
-            problem = f"bring up {IPIP.device}: {error}"
+            problem = f"{'bring up' if mtu else 'give up'} {IPIP.device}: {error}"
         if problem and problem != self.problem:
-            log.error("%s; packets to other nodes go without a tunnel, where the network between carries them", problem)
+            effect = "packets to other nodes go without a tunnel, where the network between carries them"
+            log.error("%s; %s", problem, effect if mtu else "no pool wants it; it is tried again")
         self.problem = problem
         return not problem
 

@@ -121,6 +121,18 @@ async def test_a_datastore_that_is_away_is_tried_again(tunl0: Namespace, devices
     assert "the datastore is away" in one.problem
 
 
+async def test_where_no_pool_wants_the_tunnel_none_is_missed(
+    tunl0: Namespace, devices: Devices, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Away(MemoryStore):
+        async def get(self, *_: object, **__: object) -> object:  # type: ignore[override]
+            raise Unavailable("read n1: the datastore is away")
+
+    assert not await end(Away(), devices).bring_in_line(0)
+    assert "no pool wants it; it is tried again" in caplog.text
+    assert "packets" not in caplog.text
+
+
 async def test_what_is_asked_for_is_done_by_the_task_and_tried_again_until_it_works(
     tunl0: Namespace, devices: Devices
 ) -> None:
