@@ -51,8 +51,8 @@ class ApiClient:
         try:
             async with asyncio.timeout(DEADLINE_SECONDS):
                 response = await self._until_answered(method, path, body, content_type)
-                if response.status == UNAUTHORIZED:  # a token that was renewed, or that expired by a clock that jumped
-                    self._access = await asyncio.to_thread(self._read_access)
+                if response.status == UNAUTHORIZED:
+                    await self._renew_access()
                     response = await self._until_answered(method, path, body, content_type)
         except (OSError, ssl.SSLError, ConnectionLost) as error:  # a TimeoutError is an OSError
             reason = str(error) or f"no answer within {DEADLINE_SECONDS:g} s"
@@ -69,7 +69,11 @@ class ApiClient:
             async with asyncio.timeout(HEADERS_SECONDS):
                 answer = connection.stream("GET", self._prefix + path, self._headers())
                 stream = await stack.enter_async_context(answer)
+            if stream.status == UNAUTHORIZED:
+                await self._renew_access()
             yield stream, connection
+        if stream.status == UNAUTHORIZED:
+            await self._renew_access()
 
     async def close(self) -> None:
         self._closed = True
@@ -100,8 +104,6 @@ class ApiClient:
             except ConnectionLost as lost:
                 if self._closed or (lost.may_have_run and method != "GET"):
                     raise
-            except ConnectionRefusedError:
-                raise
             await asyncio.sleep(wait)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
@@ -118,8 +120,19 @@ class ApiClient:
     async def _connect(self) -> Http2Connection:
         if self._access is None:
             self._access = await asyncio.to_thread(self._read_access)
-        async with asyncio.timeout(RECONNECT_SECONDS if self._connection else CONNECT_SECONDS):
-            return await connect(self._access.host, self._access.port, self._access.authority, self._access.tls)
+        access = self._access
+        try:
+            async with asyncio.timeout(RECONNECT_SECONDS if self._connection else CONNECT_SECONDS):
+                return await connect(access.host, access.port, access.authority, access.tls)
+        except ssl.SSLError:  # the cluster may have new certificates
+            self._access = None
+            raise
+
+    async def _renew_access(self) -> None:
+        """Read anew who we are: a token or certificate was renewed, or expired by a clock that jumped."""
+        self._access = await asyncio.to_thread(self._read_access)
+        if self._connection:  # it bears the old certificate
+            self._connection.close("who we are was not accepted, and was read anew")
 
     def _headers(self) -> Mapping[str, str]:
         assert self._access

@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
 from typing import Any, TypeAlias, TypeVar, cast
 
-from datastore.errors import AlreadyExists, Conflict, Invalid, NotFound, Unavailable
+from datastore.errors import AlreadyExists, Conflict, DatastoreError, Invalid, NotFound, Unavailable
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
 from datastore.kinds.namespace import Namespace
 from datastore.kinds.node import Node
@@ -31,7 +32,7 @@ from datastore.watch import ChangeSet, Reported, key_for, key_of
 
 R = TypeVar("R", bound=Resource)
 
-_Readings: TypeAlias = asyncio.Queue[tuple[type[Resource], ChangeSet] | None]
+_Readings: TypeAlias = asyncio.Queue[tuple[type[Resource], ChangeSet] | Exception | None]
 
 _FLAGGED: Mapping[type[Resource], object] = {BlockAffinity: "true", IPAMBlock: True, IPAMHandle: True}
 """Kinds whose objects are flagged as deleted before they are deleted, and the flag, as libcalico writes it."""
@@ -146,6 +147,8 @@ class KubeStore:
             if not unread:
                 yield InSync()
             while (reading := await readings.get()) is not None:
+                if isinstance(reading, Exception):
+                    raise reading
                 kind, changes = reading
                 for event in reported[kind].fold(changes):
                     yield event
@@ -163,8 +166,12 @@ class KubeStore:
         await self._client.close()
 
     async def _feed(self, kind: type[Resource], interests: Interests, readings: _Readings) -> None:
-        async for changes in WatchStream(self._client, kind, interests, self._group).readings():
-            await readings.put((kind, changes))
+        """Hand on what one stream reads. What it did not foresee ends the whole watch, not in silence."""
+        try:
+            async for changes in WatchStream(self._client, kind, interests, self._group).readings():
+                await readings.put((kind, changes))
+        except Exception as failure:
+            await readings.put(failure)
 
     async def _end(self, readings: _Readings) -> None:
         await self._closed.wait()
@@ -181,9 +188,14 @@ class KubeStore:
                 return None
 
     async def _present(self, what: str, kind: type[R], name: str, namespace: str | None) -> R:
-        """Return an object that is not flagged as deleted. Raises NotFound."""
+        """Return an object that is not flagged as deleted. Raises NotFound.
+
+        The deletion of one that is flagged is finished, as libcalico does: who began it may have ended in between.
+        """
         found = await self._get_stored(what, kind, name, namespace)
         if found.deleted:
+            with suppress(DatastoreError):
+                await self._remove(what, found)
             raise NotFound(f"{what}: it is flagged as deleted")
         return found
 

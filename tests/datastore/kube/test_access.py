@@ -105,6 +105,19 @@ async def test_a_token_that_the_server_takes_no_more_is_read_again(in_a_pod: Pat
     await client.close()
 
 
+async def test_a_watch_that_is_not_accepted_reads_the_token_again(in_a_pod: Path) -> None:
+    client = ApiClient(read_access)
+    (in_a_pod / "token").write_text("stale")
+    with pytest.raises(Unavailable):
+        await client.request("ask", "GET", "/api/v1/nodes")
+    (in_a_pod / "token").write_text(ADMIN_TOKEN)
+    async with client.stream("/api/v1/nodes?watch=1") as (refused, _):
+        assert refused.status == 401
+    async with client.stream("/api/v1/nodes?watch=1") as (accepted, _):
+        assert accepted.status == 200
+    await client.close()
+
+
 async def test_a_token_that_is_away_is_tried_again_later(in_a_pod: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = read_access()
     monkeypatch.setattr(type(found._configuration), "auth_settings", missing)

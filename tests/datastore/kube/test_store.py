@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from datastore.errors import Conflict, Invalid, Unavailable
+from datastore.errors import Conflict, Invalid, NotFound, Unavailable
 from datastore.kinds.ipam import BlockAffinity, IPAMHandle
 from datastore.kinds.namespace import Namespace
 from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool
+from datastore.kube import watch_stream
 from datastore.kube.access import read_access
 from datastore.kube.store import KubeStore
 from datastore.record import CRD
@@ -140,3 +141,31 @@ async def test_a_cluster_that_serves_the_new_group_alone_is_written_in_it(tmp_pa
         await store.list(IPPool)
         await store.close()
     assert seen == ["/apis", "/apis/projectcalico.org/v3/ippools?limit=500"]
+
+
+async def test_a_deletion_that_was_begun_is_finished_by_who_reads(bed: Bed, tmp_path: Path) -> None:
+    async with faulty_proxy(bed.access(), tmp_path) as proxy:
+        store = KubeStore(proxy.access)
+        stored = await store.create(HANDLE)
+        await store.update(stored.with_spec(deleted=True))
+        with pytest.raises(NotFound, match="flagged as deleted"):
+            await store.get(IPAMHandle, "h")
+        assert proxy.requests[-1].startswith("DELETE")
+        with pytest.raises(NotFound, match="not found"):
+            await store.get(IPAMHandle, "h")
+        await store.close()
+
+
+async def test_what_a_stream_did_not_foresee_ends_the_watch_and_is_raised(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    store = bed.open()
+    await store.create(HANDLE)
+    monkeypatch.setattr(watch_stream, "entry", fail)
+    with pytest.raises(ZeroDivisionError):
+        async for _ in store.watch(IPAMHandle):
+            pass
+    await store.close()
