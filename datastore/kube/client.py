@@ -24,7 +24,7 @@ HEADERS_SECONDS = 20.0
 CONNECT_SECONDS = 5.0
 RECONNECT_SECONDS = 1.0
 """The same for a server that was there before: a caller is to hear soon that it is away."""
-SLOW_SECONDS, PING_SECONDS = 0.5, 0.5
+SLOW_SECONDS, PING_SECONDS = 0.5, 3.0
 """After how long without an answer a server is pinged, and how long that may take: one that hangs answers no ping."""
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 2.0
 
