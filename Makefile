@@ -12,6 +12,9 @@ DEBIAN := python3 python3-venv gcc libc6-dev make util-linux iproute2 iputils-pi
 ifneq ($(filter test,$(MAKECMDGOALS)),)
 DEBIAN += frr gobgpd iptables nftables openssl
 endif
+ifneq ($(filter kube-test,$(MAKECMDGOALS)),)
+DEBIAN += openssl
+endif
 ifneq ($(filter test test-kernel lab-ipip,$(MAKECMDGOALS)),)
 DEBIAN += qemu-system-x86 busybox-static kmod
 endif
@@ -23,7 +26,7 @@ MISSING  := $(shell for p in $(DEBIAN); do \
               [ -n "$$(dpkg-query -W -f='$${db:Status-Status}' $$p 2>/dev/null | grep -x installed)" ] || echo $$p; done)
 INSTALL  := apt-get install -y --no-install-recommends $(MISSING)
 
-.PHONY: kube-assets lab lab-ipip lint bench clean setup packages \
+.PHONY: kube-assets kube-test lab lab-ipip lint bench clean setup packages \
         test test-labs test-packages test-runtimes test-runtimes-short test-kernel
 .DEFAULT_GOAL := lab
 
@@ -48,16 +51,21 @@ test: lint kube-assets
 
 LABS := tests/kube tests/lab tests/scenarios
 RUNTIMES := tests/runtimes
+KUBE := tests/kube tests/datastore
 
 test-labs: kube-assets
-	$(PY) -m pytest -q $(LABS)
+	$(PY) -m pytest -q -m "not long" $(LABS)
+
+# All that concerns the Kubernetes API, against a real one, with the tests marked `long` that `make test` leaves out.
+kube-test: kube-assets
+	$(PY) -m pytest -q $(KUBE)
 
 # etcd and the Kubernetes API server, compiled once into a cache outside the tree (or those that KUBEBUILDER_ASSETS names).
 kube-assets: setup
 	$(PY) -m tests.kube.assets api
 
 test-packages: kube-assets
-	$(PY) -m pytest -q $(addprefix --ignore=,$(LABS) $(RUNTIMES))
+	$(PY) -m pytest -q -m "not long" $(addprefix --ignore=,$(LABS) $(RUNTIMES))
 
 # Real container runtimes on plain machines that systemd runs, installed as docs/standalone.md says.
 test-runtimes: setup

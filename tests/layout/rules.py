@@ -324,6 +324,19 @@ def tests_are_named_for_their_module(tree: Tree) -> Iterator[str]:
             yield f"{module.path}: no module of that name; whole stories stand in tests/scenarios"
 
 
+def long_tests_are_run_by_kube_test(tree: Tree) -> Iterator[str]:
+    """`make test` leaves them out, and `make kube-test` looks into these folders only."""
+    makefile = tree.root / "Makefile"
+    found = re.search(r"^KUBE := (.*)$", makefile.read_text(), re.MULTILINE) if makefile.exists() else None
+    folders = found[1].split() if found else []
+    for module in tree.of("tests"):
+        inside = any(module.path.startswith(f"{folder}/") for folder in folders)
+        for node in module.nodes():
+            match node:
+                case ast.Attribute(value=ast.Attribute(attr="mark"), attr="long") if not inside:
+                    yield f"{module.path}:{node.lineno}: a long test outside of what `make kube-test` runs"
+
+
 def test_folders_are_packages(tree: Tree) -> Iterator[str]:
     """Else tests/ipam would shadow ipam."""
     for folder in sorted({path.parent for path in (tree.root / "tests").rglob("test_*.py")}):
@@ -366,6 +379,7 @@ RULES: tuple[Rule, ...] = (
     named_paths_exist,
     modules_have_their_test,
     tests_are_named_for_their_module,
+    long_tests_are_run_by_kube_test,
     test_folders_are_packages,
     pyproject_lists_every_package,
 )

@@ -229,6 +229,11 @@ BAD = [
         {"tests/net/test_hard_times.py": "def test_nothing(): ...\n"},
         "tests/net/test_hard_times.py: no module of that name",
     ),
+    Bad(
+        rules.long_tests_are_run_by_kube_test,
+        {"Makefile": "KUBE := tests/kube\n", "tests/net/test_prefix.py": "@pytest.mark.long\ndef test_pack(): ...\n"},
+        "tests/net/test_prefix.py:1: a long test outside of what `make kube-test` runs",
+    ),
     Bad(rules.test_folders_are_packages, {"tests/ipam/test_block.py": ""}, "tests/ipam: no __init__.py"),
     Bad(
         rules.pyproject_lists_every_package,
