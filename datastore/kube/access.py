@@ -6,6 +6,7 @@ a second, that happens when they are read.
 
 from __future__ import annotations
 
+import logging
 import os
 import ssl
 from collections.abc import Mapping
@@ -13,8 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import proxy_bypass
 
 from datastore.errors import Invalid, Unavailable
+from datastore.kube.kubeconfig import current_context, refusal
+
+log = logging.getLogger(__name__)
 
 IN_CLUSTER = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 OWN = Path(".kube/config")
@@ -31,7 +36,9 @@ class Access:
     """What comes before /api: empty but behind a proxy."""
     tls: ssl.SSLContext | None
     _configuration: Any
-    """The `kubernetes` package's, which renews tokens and knows their files."""
+    """The `kubernetes` package's, which reads a pod's token again when it has been renewed."""
+    server_name: str | None = None
+    """Whose certificate the server must show, if not that of `host`."""
 
     @property
     def authority(self) -> str:
@@ -53,32 +60,64 @@ class Access:
 def read_access(kubeconfig: str | None = None, context: str | None = None) -> Access:
     """Return the access of this kubeconfig, of KUBECONFIG's, of ~/.kube/config, or of a pod's service account.
 
-    Raises Invalid: there is none, or it says nothing usable. Raises Unavailable: its certificates cannot be read.
+    Raises Invalid: there is none, or it says nothing usable. Raises Unavailable: its certificates cannot be read, or
+    its credential plugin gives nothing.
     """
     from kubernetes import client, config
 
-    loaders: Any = config  # without types
     configuration = client.Configuration()
+    plugin = ""
+    own = Path.home() / OWN
+    named = kubeconfig or os.environ.get("KUBECONFIG") or (str(own) if own.exists() else None)
     try:
-        own = Path.home() / OWN
-        named = kubeconfig or os.environ.get("KUBECONFIG") or (str(own) if own.exists() else None)
         if not named and IN_CLUSTER.exists():
-            loaders.load_incluster_config(client_configuration=configuration)
+            loader: Any = config  # without types
+            loader.load_incluster_config(client_configuration=configuration)
         else:
-            loaders.load_kube_config(named, context, client_configuration=configuration, persist_config=False)
+            plugin = _load(named or str(own), context, configuration)
     except Exception as error:  # the package hands on whatever its readers meet in a file
         reason = " ".join(str(error).split())
         raise Invalid(f"read how to reach the Kubernetes API from {named or 'the usual places'}: {reason}") from None
+    if plugin and not (configuration.api_key or configuration.cert_file):
+        raise Unavailable(
+            f'read who we are to the API server at {configuration.host}: the credential plugin "{plugin}" that'
+            f" {named} names gave neither a token nor a certificate"
+        )
     return _access(configuration)
+
+
+def _load(named: str, context: str | None, configuration: Any) -> str:
+    """Fill in a configuration from kubeconfig files, and return the command of their credential plugin, if any."""
+    from kubernetes.config import kube_config
+
+    package: Any = kube_config  # without types
+    files = package.KubeConfigMerger(named)
+    if files.config is None:
+        raise Invalid("there is no such file")
+    chosen = context or current_context(files.config_files.values())
+    loader = package.KubeConfigLoader(files.config, chosen, config_base_path=None)
+    cluster, user = (part.value if part else {} for part in (loader._cluster, loader._user))
+    if why := refusal(cluster, user):
+        raise Invalid(why)
+    loader.load_and_set(configuration)
+    # It would run plugins in the midst of a request. When a token is refused, all is read anew.
+    configuration.refresh_api_key_hook = None
+    return str(user["exec"].get("command")) if "exec" in user else ""
 
 
 def _access(configuration: Any) -> Access:
     url = urlsplit(configuration.host)
     if url.scheme not in ("http", "https") or not url.hostname:
         raise Invalid(f'read how to reach the Kubernetes API: server "{configuration.host}" is no URL')
+    if configuration.proxy and not proxy_bypass(url.hostname):
+        log.warning(
+            "the environment names the proxy %s, which is not used: the API server at %s is connected to directly",
+            configuration.proxy,
+            configuration.host,
+        )
     port = url.port or (443 if url.scheme == "https" else 80)
     tls = _tls(configuration) if url.scheme == "https" else None
-    return Access(url.hostname, port, url.path.rstrip("/"), tls, configuration)
+    return Access(url.hostname, port, url.path.rstrip("/"), tls, configuration, configuration.tls_server_name)
 
 
 def _tls(configuration: Any) -> ssl.SSLContext:
@@ -88,6 +127,7 @@ def _tls(configuration: Any) -> ssl.SSLContext:
             context.load_cert_chain(configuration.cert_file, configuration.key_file)
     except (OSError, ssl.SSLError) as error:
         raise Unavailable(f"read the certificates for {configuration.host}: {error}") from None
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # Python 3.13's; clusters have certificates that Go's clients take
     if not configuration.verify_ssl:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -11,6 +12,10 @@ from datastore.errors import AlreadyExists, Conflict, DatastoreError, Invalid, N
 GONE = 410
 """The revision asked for is older than what the server remembers: list again."""
 UNAUTHORIZED, TOO_MANY_REQUESTS = 401, 429
+
+
+class Expired(Unavailable):
+    """The server has forgotten the revision, or the place in a list, that was asked for."""
 
 
 class Status(msgspec.Struct):
@@ -36,12 +41,20 @@ def read_status(code: int, body: bytes) -> Status:
         return Status(message=body[:200].decode(errors="replace").strip(), code=code)
 
 
+def retry_after(headers: Mapping[str, str], status: Status) -> float:
+    """Return how many seconds the server asks to wait, by header or Status; 0: it does not say."""
+    given = headers.get("retry-after", "")
+    return float(given) if given.isdigit() else status.retry_after_seconds
+
+
 def refusal(what: str, code: int, status: Status) -> DatastoreError:
     """Return the error that a refusal of `what` is raised as."""
     said = f"{what}: {status.message or 'the API server gave no reason'}"
     match code:
         case 404:
             return NotFound(said)
+        case 410:
+            return Expired(f"{said} (410)")
         case 409 if status.reason == "AlreadyExists":
             return AlreadyExists(said)
         case 409 if "Precondition failed: UID" in status.message:

@@ -7,16 +7,19 @@ that changes nothing.
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-from datastore.errors import Unavailable
+from datastore.errors import DatastoreError, Unavailable
 from datastore.kube.access import Access
-from datastore.kube.answers import TOO_MANY_REQUESTS, UNAUTHORIZED, read_status, refusal
+from datastore.kube.answers import TOO_MANY_REQUESTS, UNAUTHORIZED, read_status, refusal, retry_after
 from datastore.kube.http2 import AnswerStream, ConnectionLost, Http2Connection, Response, connect
+
+log = logging.getLogger(__name__)
 
 DEADLINE_SECONDS = 10.0
 HEADERS_SECONDS = 20.0
@@ -27,8 +30,14 @@ RECONNECT_SECONDS = 1.0
 SLOW_SECONDS, PING_SECONDS = 0.5, 3.0
 """After how long without an answer a server is pinged, and how long that may take: one that hangs answers no ping."""
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 2.0
+ACCESS_SECONDS = 5.0
+"""A connection is made by what was read at most so long ago: server and certificates may have been changed."""
 
 MERGE_PATCH = "application/merge-patch+json"
+
+
+class NoAnswer(Unavailable):
+    """The server cannot be reached, or has not answered."""
 
 
 class ApiClient:
@@ -37,8 +46,11 @@ class ApiClient:
     def __init__(self, read_access: Callable[[], Access]) -> None:
         self._read_access = read_access
         self._access: Access | None = None
+        self._read_at = 0.0
+        self._reading = asyncio.Lock()
         self._connection: Http2Connection | None = None
-        self._connecting = asyncio.Lock()
+        self._connecting: asyncio.Task[Http2Connection] | None = None
+        self._reconnecting: asyncio.Task[None] | None = None
         self._closed = False
 
     async def request(
@@ -46,37 +58,52 @@ class ApiClient:
     ) -> Response:
         """Return the answer to a request that succeeded. `what` names it in errors.
 
-        Raises what `answers.refusal` says, and Unavailable: no answer in time, or a lost one.
+        Raises what `answers.refusal` says, and NoAnswer: no answer in time, or a lost one.
         """
         try:
             async with asyncio.timeout(DEADLINE_SECONDS):
                 response = await self._until_answered(method, path, body, content_type)
                 if response.status == UNAUTHORIZED:
-                    await self._renew_access()
                     response = await self._until_answered(method, path, body, content_type)
         except (OSError, ssl.SSLError, ConnectionLost) as error:  # a TimeoutError is an OSError
             reason = str(error) or f"no answer within {DEADLINE_SECONDS:g} s"
-            raise Unavailable(f"{what}: {self._where}: {reason}") from None
+            raise NoAnswer(f"{what}: {self._where}: {reason}") from None
         if response.status >= 300:
             raise refusal(what, response.status, read_status(response.status, response.body))
         return response
 
     @asynccontextmanager
     async def stream(self, path: str) -> AsyncIterator[tuple[AnswerStream, Http2Connection]]:
-        """Begin a request whose answer goes on. Raises OSError and ConnectionLost."""
+        """Begin a request whose answer goes on, and ends when its connection retires.
+
+        Raises OSError, ConnectionLost, and DatastoreError: it cannot be read where the server is and who we are.
+        """
         connection = await self._connected()
+        access = self._known_access()
         async with AsyncExitStack() as stack:
             async with asyncio.timeout(HEADERS_SECONDS):
-                answer = connection.stream("GET", self._prefix + path, self._headers())
+                answer = connection.stream("GET", access.path + path, _headers(access), endless=True)
                 stream = await stack.enter_async_context(answer)
-            if stream.status == UNAUTHORIZED:
-                await self._renew_access()
-            yield stream, connection
-        if stream.status == UNAUTHORIZED:
-            await self._renew_access()
+            try:
+                yield stream, connection
+            finally:
+                if stream.status == UNAUTHORIZED:
+                    await self._renew(access)
+
+    async def reconnected(self) -> None:
+        """Return when there is a connection; all who wait share one attempt after the other, with jitter.
+
+        It returns too when the client is closed.
+        """
+        if self._reconnecting is None or self._reconnecting.done():
+            self._reconnecting = asyncio.create_task(self._until_connected())
+        await asyncio.shield(self._reconnecting)
 
     async def close(self) -> None:
         self._closed = True
+        for task in (self._connecting, self._reconnecting):
+            if task:
+                task.cancel()
         if self._connection:
             self._connection.close()
 
@@ -84,59 +111,116 @@ class ApiClient:
     def _where(self) -> str:
         return f"the API server at {self._access.authority}" if self._access else "the API server"
 
-    @property
-    def _prefix(self) -> str:
-        return self._access.path if self._access else ""
+    def _known_access(self) -> Access:
+        assert self._access, "it is read before there is a connection"
+        return self._access
 
     async def _until_answered(self, method: str, path: str, body: bytes, content_type: str) -> Response:
-        pause = FIRST_PAUSE_SECONDS
+        """Return an answer. What was not carried out is sent again while there is time.
+
+        Raises OSError, ConnectionLost, and DatastoreError: it cannot be read where the server is and who we are.
+        """
+        now = asyncio.get_running_loop().time
+        give_up_at, pause = now() + DEADLINE_SECONDS, FIRST_PAUSE_SECONDS
+        more = {"content-type": content_type} if body else {}
         while True:
             wait = pause * random.uniform(0.5, 1.5)
             try:
                 connection = await self._connected()
-                more = {"content-type": content_type} if body else {}
-                headers = {**self._headers(), **more}
-                asking = connection.request(method, self._prefix + path, headers, body)
+                access = self._known_access()
+                asking = connection.request(method, access.path + path, {**_headers(access), **more}, body)
                 response = await _while_alive(connection, asking)
+                if response.status == UNAUTHORIZED:
+                    await self._renew(access)
                 if response.status != TOO_MANY_REQUESTS:
                     return response
-                wait = max(wait, _retry_after(response))
+                wait = max(wait, retry_after(response.headers, read_status(response.status, response.body)))
+                if now() + wait > give_up_at:
+                    return response
             except ConnectionLost as lost:
-                if self._closed or (lost.may_have_run and method != "GET"):
+                if self._closed or (lost.may_have_run and method != "GET") or now() + wait > give_up_at:
                     raise
             await asyncio.sleep(wait)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
+    async def _until_connected(self) -> None:
+        pause = FIRST_PAUSE_SECONDS
+        while not self._closed:
+            try:
+                await self._connected()
+                return
+            except (OSError, ssl.SSLError, ConnectionLost, DatastoreError):
+                await asyncio.sleep(pause * random.uniform(0.5, 1.5))
+                pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
     async def _connected(self) -> Http2Connection:
+        """Return the connection, made anew if need be; all who want it meanwhile wait for the same attempt."""
+        if self._closed:
+            raise ConnectionLost("the datastore is closed", may_have_run=False)
         if self._connection and self._connection.usable:
             return self._connection
-        async with self._connecting:
-            if self._closed:
-                raise ConnectionLost("the datastore is closed", may_have_run=False)
-            if not (self._connection and self._connection.usable):
-                self._connection = await self._connect()
-            return self._connection
-
-    async def _connect(self) -> Http2Connection:
-        if self._access is None:
-            self._access = await asyncio.to_thread(self._read_access)
-        access = self._access
+        if self._connecting is None or self._connecting.done():
+            self._connecting = asyncio.create_task(self._connect())
+            self._connecting.add_done_callback(_take_note)
+        attempt = self._connecting
         try:
-            async with asyncio.timeout(RECONNECT_SECONDS if self._connection else CONNECT_SECONDS):
-                return await connect(access.host, access.port, access.authority, access.tls)
-        except ssl.SSLError:  # the cluster may have new certificates
-            self._access = None
+            return await asyncio.shield(attempt)
+        except asyncio.CancelledError:
+            if attempt.cancelled():  # by `close`
+                raise ConnectionLost("the datastore is closed", may_have_run=False) from None
             raise
 
-    async def _renew_access(self) -> None:
-        """Read anew who we are: a token or certificate was renewed, or expired by a clock that jumped."""
-        self._access = await asyncio.to_thread(self._read_access)
-        if self._connection:  # it bears the old certificate
-            self._connection.close("who we are was not accepted, and was read anew")
+    async def _connect(self) -> Http2Connection:
+        access = await self._current_access()
+        try:
+            async with asyncio.timeout(RECONNECT_SECONDS if self._connection else CONNECT_SECONDS):
+                self._connection = await connect(
+                    access.host, access.port, access.authority, access.tls, access.server_name
+                )
+        except ssl.SSLError:  # the cluster may have new certificates
+            self._read_at = float("-inf")
+            raise
+        return self._connection
 
-    def _headers(self) -> Mapping[str, str]:
-        assert self._access
-        return {"accept": "application/json", "user-agent": "felix-py", **self._access.headers()}
+    async def _current_access(self) -> Access:
+        """Return where the server is and who we are, read again if that was a while ago. Raises DatastoreError."""
+        async with self._reading:
+            if self._access is None:
+                await self._read()
+            elif asyncio.get_running_loop().time() - self._read_at > ACCESS_SECONDS:
+                await self._read_again()
+            return self._known_access()
+
+    async def _renew(self, refused: Access) -> None:
+        """Read anew who we are, unless that was done since: a token or certificate was renewed, or has expired.
+
+        What is under way goes on over the old connection, which bears the old certificate.
+        """
+        async with self._reading:
+            if self._access is refused:
+                await self._read_again()
+                if self._connection:
+                    self._connection.retire("who we are was not accepted, and was read anew")
+
+    async def _read_again(self) -> None:
+        try:
+            await self._read()
+        except DatastoreError as error:  # a file that is being replaced
+            log.warning("%s; what was read before is used", error)
+
+    async def _read(self) -> None:
+        self._access = await asyncio.to_thread(self._read_access)
+        self._read_at = asyncio.get_running_loop().time()
+
+
+def _headers(access: Access) -> Mapping[str, str]:
+    return {"accept": "application/json", "user-agent": "felix-py", **access.headers()}
+
+
+def _take_note(attempt: asyncio.Task[Any]) -> None:
+    """Have the failure of an attempt count as seen, whether or not anyone still waits for it."""
+    if not attempt.cancelled():
+        attempt.exception()
 
 
 async def _while_alive(connection: Http2Connection, asking: Coroutine[Any, Any, Response]) -> Response:
@@ -149,10 +233,3 @@ async def _while_alive(connection: Http2Connection, asking: Coroutine[Any, Any, 
         return waiting.result()
     finally:
         waiting.cancel()
-
-
-def _retry_after(response: Response) -> float:
-    given = response.headers.get("retry-after", "")
-    if given.isdigit():
-        return float(given)
-    return read_status(response.status, response.body).retry_after_seconds

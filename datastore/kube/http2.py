@@ -29,10 +29,22 @@ LOST_AFTER_SECONDS = 25.0
 
 # h2 takes a connection for closed at GOAWAY, though what the server has begun is still answered (RFC 9113 §6.8).
 _OPEN = h2.connection.ConnectionState.CLIENT_OPEN
+_OK = 200
+_HTTP1 = "the server speaks HTTP/1.1"
 _OPEN_AFTER_GOAWAY = {
     **h2.connection.H2ConnectionStateMachine._transitions,
     (_OPEN, h2.connection.ConnectionInputs.RECV_GOAWAY): (None, _OPEN),
 }
+
+
+class NoHttp2(OSError):
+    """There is a server, and it does not speak HTTP/2: trying again will not help."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "it speaks HTTP/1.1 and not HTTP/2, which is needed: give the address of the API server itself, or of a"
+            " proxy or load balancer that passes TLS on to it or speaks HTTP/2"
+        )
 
 
 class ConnectionLost(Exception):
@@ -54,10 +66,14 @@ class Response:
 
 
 class AnswerStream:
-    """One answer while it arrives."""
+    """One answer while it arrives.
 
-    def __init__(self) -> None:
+    endless: it has no end of its own, so it ends early, in order, where its connection takes no more requests.
+    """
+
+    def __init__(self, *, endless: bool = False) -> None:
         self.id = 0
+        self.endless = endless
         self.status = 0
         self.headers: Mapping[str, str] = {}
         self._chunks: deque[bytes] = deque()
@@ -124,6 +140,7 @@ class Http2Connection(asyncio.Protocol):
         self._changed = asyncio.Event()
         self._ping_answered = asyncio.Event()
         self._closing = ""
+        self._greeted = asyncio.Event()
         self._heard = 0.0
         self._keepalive: asyncio.TimerHandle | None = None
 
@@ -144,10 +161,16 @@ class Http2Connection(asyncio.Protocol):
 
     @asynccontextmanager
     async def stream(
-        self, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes = b""
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        *,
+        endless: bool = False,
     ) -> AsyncIterator[AnswerStream]:
         """Send a request and yield its answer when the headers are there. Leaving early ends it at the server too."""
-        stream = AnswerStream()
+        stream = AnswerStream(endless=endless)
         try:
             await self._send(stream, method, path, headers or {}, body)
             await stream.wait_for_headers()
@@ -177,6 +200,23 @@ class Http2Connection(asyncio.Protocol):
             return False
         return True
 
+    async def greeted(self) -> None:
+        """Return when the server has shown that it speaks HTTP/2. Raises ConnectionLost, NoHttp2."""
+        await self._greeted.wait()
+        if self._closing == _HTTP1:
+            raise NoHttp2
+        if not self.usable:
+            raise ConnectionLost(self._closing, may_have_run=False)
+
+    def retire(self, reason: str) -> None:
+        """Take no more requests; those under way go on, and the connection is closed after the last."""
+        self._closing = self._closing or reason
+        for stream in self._streams.values():
+            self._end_if_endless(stream)
+        self._wake()
+        if not self._streams:
+            self._lose(reason)
+
     def close(self, reason: str = "closed by this side") -> None:
         self._lose(reason)
 
@@ -194,6 +234,10 @@ class Http2Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._heard = asyncio.get_running_loop().time()
+        if not self._greeted.is_set() and data.startswith(b"HTTP/1"):
+            self._lose(_HTTP1)
+            return
+        self._greeted.set()
         try:
             events = self._h2.receive_data(data)
         except h2.exceptions.ProtocolError as error:
@@ -212,6 +256,8 @@ class Http2Connection(asyncio.Protocol):
         match event:
             case h2.events.ResponseReceived(stream_id=number, headers=headers) if stream := self._streams.get(number):
                 stream.begin(headers)
+                if self._closing:
+                    self._end_if_endless(stream)
             case h2.events.DataReceived(stream_id=number, data=data, flow_controlled_length=length):
                 self._take(number, bytes(data), length)
             case h2.events.StreamEnded(stream_id=number) if stream := self._streams.get(number):
@@ -239,11 +285,10 @@ class Http2Connection(asyncio.Protocol):
 
     def _go_away(self, last: int) -> None:
         """The server takes no more: what it has begun goes on, the rest was never looked at."""
-        self._closing = self._closing or "the server is going away"
         for number, stream in self._streams.items():
             if number > last:
                 stream.end(ConnectionLost("the server went away before this request", may_have_run=False))
-        self._wake()
+        self.retire("the server is going away")
 
     async def _send(
         self, stream: AnswerStream, method: str, path: str, headers: Mapping[str, str], body: bytes
@@ -282,15 +327,24 @@ class Http2Connection(asyncio.Protocol):
             return
         self._streams.pop(stream.id, None)
         if not stream.ended and self._transport:
-            with suppress(h2.exceptions.ProtocolError):
-                self._h2.reset_stream(stream.id, h2.errors.ErrorCodes.CANCEL)
-            self._flush()
+            self._end_at_the_server(stream)
         for chunk in stream.unread():
             self._h2.acknowledge_received_data(len(chunk), stream.id)
         self._flush()
         self._wake()
         if self._closing and not self._streams:
             self._lose(self._closing)
+
+    def _end_if_endless(self, stream: AnswerStream) -> None:
+        """End a stream that has begun and would keep the connection; one that is refused ends by itself."""
+        if stream.endless and stream.status == _OK and not stream.ended:
+            self._end_at_the_server(stream)
+            stream.end()
+
+    def _end_at_the_server(self, stream: AnswerStream) -> None:
+        with suppress(h2.exceptions.ProtocolError):
+            self._h2.reset_stream(stream.id, h2.errors.ErrorCodes.CANCEL)
+        self._flush()
 
     def _flush(self) -> None:
         if self._transport and (data := self._h2.data_to_send()):
@@ -318,15 +372,33 @@ class Http2Connection(asyncio.Protocol):
             self._keepalive.cancel()
         for stream in self._streams.values():
             stream.end(ConnectionLost(reason, may_have_run=True))
+        self._greeted.set()
         self._wake()
 
 
-async def connect(host: str, port: int, authority: str, tls: ssl.SSLContext | None) -> Http2Connection:
-    """Open a connection. Raises OSError, and ConnectionLost: the server does not speak HTTP/2."""
+async def connect(
+    host: str, port: int, authority: str, tls: ssl.SSLContext | None, server_name: str | None = None
+) -> Http2Connection:
+    """Open a connection. Raises OSError, ConnectionLost, and NoHttp2.
+
+    server_name: whose certificate the server must show, if not that of `host`.
+    """
     loop = asyncio.get_running_loop()
-    transport, connection = await loop.create_connection(lambda: Http2Connection(authority), host, port, ssl=tls)
-    agreed = transport.get_extra_info("ssl_object")
-    if agreed is not None and agreed.selected_alpn_protocol() != "h2":
-        connection.close("the server does not speak HTTP/2")
-        raise ConnectionLost("the server does not speak HTTP/2", may_have_run=False)
+    name = (server_name or host) if tls else None
+    try:
+        transport, connection = await loop.create_connection(
+            lambda: Http2Connection(authority), host, port, ssl=tls, server_hostname=name
+        )
+    except ssl.SSLError as error:
+        if "no application protocol" in str(error).lower().replace("_", " "):
+            raise NoHttp2 from None
+        raise
+    try:
+        if tls is None:
+            await connection.greeted()
+        elif transport.get_extra_info("ssl_object").selected_alpn_protocol() != "h2":
+            raise NoHttp2
+    except BaseException:
+        connection.close()
+        raise
     return connection

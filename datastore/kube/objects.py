@@ -35,15 +35,15 @@ class ObjectMetadata(msgspec.Struct, rename="camel"):
     annotations: dict[str, str] | None = None
 
 
-class _Spec(msgspec.Struct, rename="camel"):
-    node_name: str = ""
-
-
 class Outline(msgspec.Struct):
     """What any object says of itself, whatever else it holds."""
 
     metadata: ObjectMetadata = msgspec.field(default_factory=ObjectMetadata)
-    spec: _Spec = msgspec.field(default_factory=_Spec)
+    spec: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class _PodSpec(msgspec.Struct, rename="camel"):
+    node_name: str = ""
 
 
 def outline(raw: bytes | msgspec.Raw) -> Outline:
@@ -129,5 +129,5 @@ def _node(found: Resource) -> object:
 def _key(kind: type[Resource], about: Outline) -> Key:
     name = about.metadata.name
     if kind is WorkloadEndpoint:
-        name = workload_endpoint_name(about.spec.node_name, name)
+        name = workload_endpoint_name(msgspec.json.decode(about.spec, type=_PodSpec).node_name, name)
     return key_for(kind, name, about.metadata.namespace)

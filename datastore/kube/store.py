@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from typing import Any, TypeAlias, TypeVar, cast
 
+import msgspec
+
 from datastore.errors import AlreadyExists, Conflict, DatastoreError, Invalid, NotFound, Unavailable
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
 from datastore.kinds.namespace import Namespace
@@ -18,10 +20,10 @@ from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kube.access import Access
 from datastore.kube.client import MERGE_PATCH, ApiClient
+from datastore.kube.listing import list_all
 from datastore.kube.nodes import annotations_patch, other_changes
 from datastore.kube.objects import Interests, by_kind, entry, read_record
-from datastore.kube.page import PAGE_SIZE, read_page
-from datastore.kube.paths import CORE, collection, item, kind_name, selectors, with_query
+from datastore.kube.paths import CORE, collection, item, kind_name, selectors
 from datastore.kube.pod_endpoints import PodEndpoints
 from datastore.kube.uids import mirrored
 from datastore.kube.watch_stream import WatchStream
@@ -45,7 +47,7 @@ class KubeStore:
     def __init__(self, read_access: Callable[[], Access]) -> None:
         self._client = ApiClient(read_access)
         self._endpoints = PodEndpoints(self._client)
-        self._group_version = ""
+        self._group_version, self._group_is_served = "", False
         self._closed = asyncio.Event()
 
     @property
@@ -57,26 +59,17 @@ class KubeStore:
 
     async def list(self, what: type[R] | Interest[R]) -> Listed[R]:
         interest = interest_in(what)
-        query = {**selectors(interest), "limit": str(PAGE_SIZE)}
         path = collection(interest.kind, await self._group(), interest.namespace)
-        objects: list[R] = []
-        unreadable: list[Unreadable] = []
-        while True:
-            try:
-                answer = await self._client.request(f"list {interest.kind.PLURAL}", "GET", with_query(path, query))
-            except NotFound:  # its definition is not installed: as libcalico, none
-                return Listed(())
-            page = read_page(answer.body)
-            for raw in page.items:
-                _, found = entry(interest.kind, (interest,), raw)
-                if isinstance(found, Unreadable):
-                    unreadable.append(found)
-                elif found is not None:
-                    objects.append(cast(R, found))
-            if not page.metadata.next:
-                break
-            query["continue"] = page.metadata.next
-        return Listed(tuple(sorted(objects, key=key_of)), tuple(unreadable))
+
+        def read(raw: msgspec.Raw) -> Resource | Unreadable | None:
+            return entry(interest.kind, (interest,), raw)[1]
+
+        try:
+            found, _ = await list_all(self._client, f"list {interest.kind.PLURAL}", path, selectors(interest), read)
+        except NotFound:  # its definition is not installed: as libcalico, none
+            return Listed(())
+        objects = sorted((one for one in found if isinstance(one, interest.kind)), key=key_of)
+        return Listed(tuple(objects), tuple(one for one in found if isinstance(one, Unreadable)))
 
     async def create(self, resource: R) -> R:
         kind, what = type(resource), f"create {key_of(resource)}"
@@ -131,6 +124,8 @@ class KubeStore:
         if kind in _FLAGGED and not resource.deleted:
             found = resource if resource.revision else await self._get_stored(what, kind, resource.name, None)
             resource = await self.update(found.with_spec(deleted=_FLAGGED[kind]))
+            await self._finish(what, resource)
+            return
         await self._remove(what, resource)
 
     async def write(self, *writes: Write) -> tuple[Resource | None, ...]:
@@ -235,6 +230,19 @@ class KubeStore:
             return True
         return True
 
+    async def _finish(self, what: str, flagged: Resource) -> None:
+        """Remove what this process has flagged. A reader or a create may have done that already."""
+        try:
+            await self._remove(what, flagged)
+        except NotFound:
+            return
+        except Conflict:
+            with suppress(NotFound):
+                if (
+                    await self._get_stored(what, type(flagged), flagged.name, None)
+                ).metadata.uid == flagged.metadata.uid:
+                    raise
+
     async def _remove(self, what: str, resource: Resource) -> None:
         path = item(type(resource), await self._group(), resource.name, resource.namespace)
         stored = (("uid", self._stored_uid(resource.metadata.uid)), ("resourceVersion", resource.revision))
@@ -244,11 +252,11 @@ class KubeStore:
 
     async def _group(self) -> str:
         """Return the group and version of Calico's resources here: its own v3 where nothing else is served."""
-        if not self._group_version:
+        if not self._group_is_served:  # the definitions may be installed later
             answer = await self._client.request("read the API's groups", "GET", "/apis")
             groups = {group.get("name") for group in json.loads(answer.body).get("groups", ())}
-            native = V3.partition("/")[0] in groups and CRD.partition("/")[0] not in groups
-            self._group_version = V3 if native else CRD
+            crd, v3 = (version.partition("/")[0] in groups for version in (CRD, V3))
+            self._group_version, self._group_is_served = V3 if v3 and not crd else CRD, crd or v3
         return self._group_version
 
     def _body(self, resource: Resource, *, fresh: bool = False) -> bytes:

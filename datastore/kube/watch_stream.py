@@ -16,11 +16,11 @@ from contextlib import aclosing
 import msgspec
 
 from datastore.errors import DatastoreError, NotFound
-from datastore.kube.answers import GONE, Status, read_status
-from datastore.kube.client import ApiClient
+from datastore.kube.answers import GONE, Status, read_status, retry_after
+from datastore.kube.client import ApiClient, NoAnswer
 from datastore.kube.http2 import ConnectionLost
+from datastore.kube.listing import list_all
 from datastore.kube.objects import Entry, Interests, entry, outline
-from datastore.kube.page import PAGE_SIZE, read_page
 from datastore.kube.paths import collection, selectors, with_query
 from datastore.kube.shallow import members
 from datastore.record import Resource
@@ -34,6 +34,10 @@ SHORTEST_SECONDS, LONGEST_SECONDS = 300, 600
 SILENT_SECONDS = 150.0
 """How long a watch may bring nothing, not even the bookmark of each minute, before it is begun again."""
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 30.0
+LONGEST_LOST_SECONDS = 2.0
+"""The longest pause where the server gave no answer; until there is a connection all streams wait together."""
+HELD_SECONDS = 1.0
+"""A watch that lasted so long has worked: what ends it later is the first failure."""
 _INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 
 
@@ -51,13 +55,8 @@ def _read_event(line: bytes) -> _Event:
         return _Event(msgspec.json.decode(parts["type"], type=str), msgspec.Raw(parts["object"]))
 
 
-async def _within(seconds: float, part: Awaitable[bytes]) -> bytes:
-    async with asyncio.timeout(seconds):
-        return await part
-
-
 class _Expired(Exception):
-    """The server has forgotten what came after the revision that was asked for."""
+    """What came after the revision that was asked for cannot be had any more."""
 
 
 class _NoStreamingList(Exception):
@@ -66,6 +65,13 @@ class _NoStreamingList(Exception):
 
 class _Refused(Exception):
     """The watch was refused, or ended by an error of the server's."""
+
+    def __init__(self, reason: str, retry_after_seconds: float = 0.0) -> None:
+        super().__init__(reason)
+        self.retry_after_seconds = retry_after_seconds
+
+
+_FAILURES = (OSError, ssl.SSLError, ConnectionLost, DatastoreError, msgspec.DecodeError, _Expired, _Refused)
 
 
 class WatchStream:
@@ -84,19 +90,27 @@ class WatchStream:
 
     async def readings(self) -> AsyncGenerator[ChangeSet, None]:
         """Yield a complete reading, then changes; complete ones again when the place was lost. It never ends."""
+        now = asyncio.get_running_loop().time
         while True:
+            begun, failure = now(), None
             try:
                 self._path = collection(self._kind, await self._group_version(), self._asked.namespace)
                 async with aclosing(self._until_it_ends()) as found:
                     async for reading in found:
-                        self._is_back()
                         yield reading
-            except _Expired:
-                self._revision = ""
             except _NoStreamingList:
                 self._lists_in_streams = False
-            except (OSError, ssl.SSLError, ConnectionLost, _Refused, DatastoreError, msgspec.DecodeError) as error:
-                await self._pause_after(error)
+                continue
+            except _FAILURES as error:
+                failure = error
+            if now() - begun >= HELD_SECONDS:
+                self._pause = FIRST_PAUSE_SECONDS
+            else:
+                failure = failure or _Refused("the server ended the watch as soon as it began")
+            if isinstance(failure, _Expired):
+                self._revision = ""
+            if failure:
+                await self._pause_after(failure)
 
     async def _until_it_ends(self) -> AsyncGenerator[ChangeSet, None]:
         if not self._revision and not self._lists_in_streams:
@@ -137,9 +151,11 @@ class WatchStream:
                 body = b""
                 while part := await connection.read(stream):
                     body += part
-                self._raise_for(read_status(stream.status, body), stream.status, query)
+                status = read_status(stream.status, body)
+                self._raise_for(status, stream.status, query, retry_after(stream.headers, status))
+            self._is_back()
             rest = b""
-            while part := await _within(SILENT_SECONDS, connection.read(stream)):
+            while part := await self._next_part(connection.read(stream)):
                 *lines, rest = (rest + part).split(b"\n")
                 for line in lines:
                     event = _read_event(line)
@@ -148,40 +164,53 @@ class WatchStream:
                         self._raise_for(status, status.code, query)
                     yield event
 
-    def _raise_for(self, status: Status, code: int, query: dict[str, str]) -> None:
+    async def _next_part(self, part: Awaitable[bytes]) -> bytes:
+        """Return what comes next.
+
+        A server without even a bookmark may be behind the revision that was asked for, as one is that was set back to a
+        backup, and would stay silent about all that is older: everything is read anew.
+        """
+        try:
+            async with asyncio.timeout(SILENT_SECONDS):
+                return await part
+        except TimeoutError:
+            raise _Expired(f"nothing came for {SILENT_SECONDS:g} s; all is read anew") from None
+
+    def _raise_for(self, status: Status, code: int, query: dict[str, str], wait_seconds: float = 0.0) -> None:
         if code == GONE or status.reason == "Expired":
-            raise _Expired
+            raise _Expired(f"{status.message or 'the revision asked for is too old'}; all is read anew")
         if "sendInitialEvents" in query and code in (400, 422, 500):
             raise _NoStreamingList
-        raise _Refused(f"{status.message or 'no reason given'} ({code})")
+        raise _Refused(f"{status.message or 'no reason given'} ({code})", wait_seconds or status.retry_after_seconds)
 
     async def _list(self) -> ChangeSet:
         """Return all objects, by pages. A kind that the server does not know has none."""
-        found: list[Entry] = []
-        query = {**selectors(self._asked), "limit": str(PAGE_SIZE)}
-        while True:
-            answer = await self._client.request(self._what, "GET", with_query(self._path, query))
-            page = read_page(answer.body)
-            found += [entry(self._kind, self._interests, raw) for raw in page.items]
-            if not page.metadata.next:
-                self._revision = page.metadata.resource_version
-                return ChangeSet(True, found)
-            query["continue"] = page.metadata.next
+
+        def read(raw: msgspec.Raw) -> Entry:
+            return entry(self._kind, self._interests, raw)
+
+        found, self._revision = await list_all(self._client, self._what, self._path, selectors(self._asked), read)
+        return ChangeSet(True, found)
 
     @property
     def _what(self) -> str:
         return f"watch {self._kind.PLURAL}"
 
     def _is_back(self) -> None:
-        self._pause = FIRST_PAUSE_SECONDS
         if self._away:
             self._away = False
             log.info("%s: it is back", self._what)
 
-    async def _pause_after(self, error: Exception) -> None:
+    async def _pause_after(self, failure: Exception) -> None:
         if not self._away:
-            missing = " (are Calico's custom resource definitions installed?)" if isinstance(error, NotFound) else ""
-            log.warning("%s: %s%s; it is tried again", self._what, str(error) or "nothing came in time", missing)
+            missing = " (are Calico's custom resource definitions installed?)" if isinstance(failure, NotFound) else ""
+            log.warning("%s: %s%s; it is tried again", self._what, str(failure) or "nothing came in time", missing)
         self._away = True
-        await asyncio.sleep(self._pause * random.uniform(0.5, 1.5))
+        lost = isinstance(failure, OSError | ConnectionLost | NoAnswer)
+        wait = min(self._pause, LONGEST_LOST_SECONDS if lost else LONGEST_PAUSE_SECONDS) * random.uniform(0.5, 1.5)
+        if isinstance(failure, _Refused):
+            wait = max(wait, min(failure.retry_after_seconds, LONGEST_PAUSE_SECONDS))
         self._pause = min(self._pause * 2, LONGEST_PAUSE_SECONDS)
+        await asyncio.sleep(wait)
+        if lost:
+            await self._client.reconnected()

@@ -61,9 +61,9 @@ class Program:
         assert self.process
         self.process.wait()
 
-    def end(self) -> None:
+    def end(self, *, in_order: bool = False) -> None:
         if self.process:
-            self.process.kill()
+            (self.process.terminate if in_order else self.process.kill)()
             self.process.wait()
 
 
@@ -110,9 +110,9 @@ class ControlPlane:
         self.api_server.end()
         self.etcd.end()
 
-    def restart_api_server(self) -> None:
-        """Kill it and start it anew: every watch ends, and older revisions are gone from its cache."""
-        self.api_server.end()
+    def restart_api_server(self, *, in_order: bool = False) -> None:
+        """Kill it, or tell it to end, and start it anew: watches end, and older revisions are gone from its cache."""
+        self.api_server.end(in_order=in_order)
         self.api_server.start()
         self.wait_until_ready()
 

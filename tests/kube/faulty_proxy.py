@@ -36,6 +36,8 @@ class Faults:
     """How many requests are answered by 429 with Retry-After: 1."""
     lose_answers: int = 0
     """How many writes are carried out and their answers lost."""
+    expire_pages: int = 0
+    """How many pages after the first of a list are answered by 410."""
     never_answer: int = 0
     """How many requests get no answer, over a connection that lives."""
 
@@ -85,6 +87,9 @@ class FaultyProxy:
         elif faults.too_many_requests:
             faults.too_many_requests -= 1
             await request.answer(429, b"{}", retry_after="1")
+        elif "continue=" in request.path and faults.expire_pages:
+            faults.expire_pages -= 1
+            await request.answer(410, json.dumps(EXPIRED).encode())
         elif "watch=1" in request.path:
             await self._watch(request, upstream, headers)
         else:

@@ -1,11 +1,14 @@
-"""An HTTP/2 server without TLS whose every answer a test decides, byte by byte if it wants."""
+"""An HTTP/2 server, with TLS or without, whose every answer a test decides, byte by byte if it wants."""
 
 from __future__ import annotations
 
 import asyncio
+import ssl
+import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import h2.config
 import h2.connection
@@ -175,8 +178,8 @@ class H2Server:
 
 
 @asynccontextmanager
-async def serving(handle: Handler) -> AsyncIterator[H2Server]:
-    """Answer requests on a free port of the loopback, each by `handle`, until the block ends."""
+async def serving(handle: Handler, tls: ssl.SSLContext | None = None, port: int = 0) -> AsyncIterator[H2Server]:
+    """Answer requests on a port of the loopback, a free one for 0, each by `handle`, until the block ends."""
     found = H2Server()
     tasks: set[asyncio.Task[None]] = set()
 
@@ -184,7 +187,7 @@ async def serving(handle: Handler) -> AsyncIterator[H2Server]:
         found.connections.append(_Connection(handle, tasks))
         return found.connections[-1]
 
-    server = await asyncio.get_running_loop().create_server(connected, "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(connected, "127.0.0.1", port, ssl=tls)
     found.port = server.sockets[0].getsockname()[1]
     try:
         yield found
@@ -195,3 +198,21 @@ async def serving(handle: Handler) -> AsyncIterator[H2Server]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await server.wait_closed()
+
+
+def make_certificate(folder: Path, name: str = "127.0.0.1") -> tuple[Path, Path]:
+    """Return a new certificate for this name or address, which vouches for itself, and its key."""
+    certificate, key = folder / f"{name}.crt", folder / f"{name}.key"
+    kind = "IP" if name[0].isdigit() else "DNS"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-subj", f"/CN={name}", "-addext", f"subjectAltName={kind}:{name}", "-days", "2"]
+    subprocess.run([*command, "-out", str(certificate), "-keyout", str(key)], check=True, capture_output=True)
+    return certificate, key
+
+
+def server_tls(certificate: Path, key: Path, *protocols: str) -> ssl.SSLContext:
+    """Return the side of a server that shows this certificate and speaks these protocols: `h2` unless it is said."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    context.set_alpn_protocols(list(protocols or ("h2",)))
+    return context

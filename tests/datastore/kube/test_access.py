@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import ssl
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kubernetes.config import incluster_config
@@ -13,6 +15,7 @@ from datastore.kube.access import read_access
 from datastore.kube.client import ApiClient
 from tests.kube.bed import Bed
 from tests.kube.control_plane import ADMIN_TOKEN, kubeconfig
+from tests.kube.h2_server import Request, make_certificate, server_tls, serving
 
 
 def written(folder: Path, record: object) -> str:
@@ -127,3 +130,106 @@ async def test_a_token_that_is_away_is_tried_again_later(in_a_pod: Path, monkeyp
 
 def missing(self: object) -> None:
     raise FileNotFoundError("token")
+
+
+def test_of_several_files_the_first_with_a_current_context_decides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = []
+    for name in ("one", "two"):
+        record = kubeconfig(f"http://{name}.example")
+        record |= {"current-context": name, "contexts": [{"name": name, "context": {"cluster": name, "user": "admin"}}]}
+        record["clusters"] = [{"name": name, "cluster": {"server": f"http://{name}.example"}}]
+        files.append(tmp_path / name)
+        files[-1].write_text(json.dumps(record))
+    monkeypatch.setenv("KUBECONFIG", ":".join(map(str, files)))
+    assert read_access().host == "one.example"
+    assert read_access(context="two").host == "two.example"
+
+
+def changed(folder: Path, *, user: dict[str, object] | None = None, **cluster: object) -> str:
+    """Write a kubeconfig with more in its cluster, or another user."""
+    record: dict[str, Any] = dict(kubeconfig("https://api.example"))
+    record["clusters"][0]["cluster"] |= {key.replace("_", "-"): value for key, value in cluster.items()}
+    if user is not None:
+        record["users"][0]["user"] = user
+    return written(folder, record)
+
+
+def test_a_proxy_in_a_kubeconfig_is_refused_with_the_reason(tmp_path: Path) -> None:
+    with pytest.raises(Invalid, match=r'config: proxy-url "http://p:3128" is not supported'):
+        read_access(changed(tmp_path, proxy_url="http://p:3128"))
+
+
+def test_a_proxy_of_the_environment_is_told_not_to_be_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://p:3128")
+    read_access(changed(tmp_path))
+    assert "names the proxy http://p:3128, which is not used" in caplog.text
+    caplog.clear()
+    monkeypatch.setenv("NO_PROXY", ".example")
+    read_access(changed(tmp_path))
+    assert not caplog.text
+
+
+def test_a_server_that_need_not_be_verified_is_not(tmp_path: Path) -> None:
+    tls = read_access(changed(tmp_path, insecure_skip_tls_verify=True)).tls
+    assert tls is not None and tls.verify_mode is ssl.CERT_NONE and not tls.check_hostname
+
+
+async def test_the_certificate_is_that_of_the_name_that_the_file_says(tmp_path: Path) -> None:
+    certificate, key = make_certificate(tmp_path, "api.example")
+
+    async def answer(request: Request) -> None:
+        await request.answer(200, b"fine")
+
+    async with serving(answer, server_tls(certificate, key)) as server:
+        at: dict[str, Any] = {"server": f"https://127.0.0.1:{server.port}", "certificate_authority": str(certificate)}
+        for name, good in (("127.0.0.1", False), ("api.example", True)):
+            path = changed(tmp_path, **at, tls_server_name=name)
+            client = ApiClient(partial(read_access, path))
+            if good:
+                assert (await client.request("ask", "GET", "/")).body == b"fine"
+            else:
+                with pytest.raises(Unavailable, match="certificate"):
+                    await client.request("ask", "GET", "/")
+            await client.close()
+
+
+def plugin(folder: Path, text: str) -> dict[str, object]:
+    """Return a user whose credentials a program prints."""
+    program = folder / "plugin"
+    program.write_text(f"#!/bin/sh\n{text}\n")
+    program.chmod(0o755)
+    return {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": str(program)}}
+
+
+def credential(token: str) -> str:
+    return f"""echo '{{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential",
+        "status": {{"token": "{token}", "expirationTimestamp": "2020-01-01T00:00:00Z"}}}}'"""
+
+
+def test_a_credential_plugin_is_asked_and_never_in_the_midst_of_a_request(tmp_path: Path) -> None:
+    found = read_access(changed(tmp_path, user=plugin(tmp_path, credential("first"))))
+    plugin(tmp_path, "exit 1")
+    assert found.headers() == {"authorization": "Bearer first"}  # though it has expired: a refusal has it asked again
+
+
+def test_a_credential_plugin_that_gives_nothing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match=r'credential plugin ".*/plugin" that .*config names gave neither'):
+        read_access(changed(tmp_path, user=plugin(tmp_path, "exit 1")))
+
+
+async def test_a_plugin_is_asked_again_when_its_token_is_refused(bed: Bed, tmp_path: Path) -> None:
+    cluster: dict[str, Any] = {
+        "server": bed.control_plane.url,
+        "certificate_authority": str(bed.control_plane.certificate),
+    }
+    path = changed(tmp_path, user=plugin(tmp_path, credential("stale")), **cluster)
+    client = ApiClient(lambda: read_access(path))
+    with pytest.raises(Unavailable, match="401"):
+        await client.request("ask", "GET", "/api/v1/nodes")
+    plugin(tmp_path, credential(ADMIN_TOKEN))
+    await client.request("ask", "GET", "/api/v1/nodes")
+    await client.close()

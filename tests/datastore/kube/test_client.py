@@ -14,7 +14,7 @@ from datastore.kube import client
 from datastore.kube.access import read_access
 from datastore.kube.client import ApiClient
 from tests.kube.control_plane import kubeconfig
-from tests.kube.h2_server import Handler, Request, serving
+from tests.kube.h2_server import Handler, Request, make_certificate, server_tls, serving
 
 
 class Answers:
@@ -130,3 +130,122 @@ async def test_a_closed_client_asks_nothing(tmp_path: Path) -> None:
     await asking.close()
     with pytest.raises(Unavailable, match="the datastore is closed"):
         await asking.request("try it", "GET", "/a")
+
+
+async def test_too_many_requests_for_longer_than_there_is_time_are_said_to_be_that(tmp_path: Path) -> None:
+    async def much_later(request: Request) -> None:
+        await request.answer(429, b'{"message": "too many requests"}', retry_after="60")
+
+    with pytest.raises(Unavailable, match=r"too many requests \(429\)"):
+        await asyncio.wait_for(ask(tmp_path, Answers(much_later)), client.DEADLINE_SECONDS / 2)
+
+
+async def test_a_server_that_always_breaks_the_connection_is_said_to_do_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "DEADLINE_SECONDS", 0.5)
+    with pytest.raises(Unavailable, match="the server closed the connection"):
+        await ask(tmp_path, Answers(*[cut] * 100))
+
+
+async def test_a_server_that_speaks_http1_is_named_at_once(tmp_path: Path) -> None:
+    async def http1(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(http1, "127.0.0.1", 0) as server:
+        path = tmp_path / "kubeconfig"
+        path.write_text(json.dumps(kubeconfig(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")))
+        asking = ApiClient(lambda: read_access(str(path)))
+        with pytest.raises(Unavailable, match=r"HTTP/1\.1 and not HTTP/2"):
+            await asyncio.wait_for(asking.request("try it", "GET", "/a"), client.DEADLINE_SECONDS / 2)
+        await asking.close()
+
+
+async def test_all_who_want_a_connection_share_the_attempt(tmp_path: Path) -> None:
+    async with serving(ok) as server:
+        path = tmp_path / "kubeconfig"
+        path.write_text(json.dumps(kubeconfig(f"http://127.0.0.1:{server.port}")))
+        asking = ApiClient(lambda: read_access(str(path)))
+        await asyncio.gather(*(asking.request("try it", "GET", "/a") for _ in range(20)))
+        assert len(server.connections) == 1
+        server.cut()
+        await asyncio.gather(*(asking.request("try it", "GET", "/a") for _ in range(20)))
+        assert len(server.connections) == 2
+        await asking.close()
+
+
+async def test_a_server_that_has_moved_is_found_where_the_file_says_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "ACCESS_SECONDS", 0.0)
+    path = tmp_path / "kubeconfig"
+    asking = ApiClient(lambda: read_access(str(path)))
+    for _ in range(2):
+        async with serving(ok) as server:
+            path.write_text(json.dumps(kubeconfig(f"http://127.0.0.1:{server.port}")))
+            assert (await asking.request("try it", "GET", "/a")).body == b"fine"
+    await asking.close()
+
+
+async def test_a_file_that_cannot_be_read_just_now_leaves_what_it_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(client, "ACCESS_SECONDS", 0.0)
+    path = tmp_path / "kubeconfig"
+    async with serving(ok) as server:
+        path.write_text(json.dumps(kubeconfig(f"http://127.0.0.1:{server.port}")))
+        asking = ApiClient(lambda: read_access(str(path)))
+        await asking.request("try it", "GET", "/a")
+        path.write_text("")
+        server.cut()
+        assert (await asking.request("try it", "GET", "/a")).body == b"fine"
+        assert "what was read before is used" in caplog.text
+        await asking.close()
+
+
+async def test_a_replaced_authority_is_read_after_the_first_handshake_that_fails(tmp_path: Path) -> None:
+    """The file may change after the connection was lost, so the last reading may be of a moment ago."""
+    path, authority = tmp_path / "kubeconfig", tmp_path / "ca.crt"
+    certificate, key = make_certificate(tmp_path)
+    authority.write_bytes(certificate.read_bytes())
+    async with serving(ok, server_tls(certificate, key)) as server:
+        port = server.port
+        path.write_text(json.dumps(kubeconfig(f"https://127.0.0.1:{port}", authority)))
+        asking = ApiClient(lambda: read_access(str(path)))
+        await asking.request("try it", "GET", "/a")
+    (tmp_path / "new").mkdir()
+    certificate, key = make_certificate(tmp_path / "new")
+    async with serving(ok, server_tls(certificate, key), port) as server:
+        with pytest.raises(Unavailable, match="CERTIFICATE_VERIFY_FAILED"):
+            await asking.request("try it", "GET", "/a")
+        authority.write_bytes(certificate.read_bytes())
+        assert (await asking.request("try it", "GET", "/a")).body == b"fine"
+    await asking.close()
+
+
+async def test_who_we_are_is_read_anew_without_breaking_off_what_is_under_way(tmp_path: Path) -> None:
+    go_on = asyncio.Event()
+
+    async def refused(request: Request) -> None:
+        if request.path == "/slow":
+            await go_on.wait()
+            await ok(request)
+        elif request.headers["authorization"] == "Bearer new":
+            await ok(request)
+        else:
+            await request.answer(401, b"{}")
+
+    async with serving(refused) as server:
+        path = tmp_path / "kubeconfig"
+        path.write_text(json.dumps(kubeconfig(f"http://127.0.0.1:{server.port}", token="old")))
+        asking = ApiClient(lambda: read_access(str(path)))
+        slow = asyncio.create_task(asking.request("try it", "PUT", "/slow"))
+        await asyncio.sleep(0.1)
+        path.write_text(json.dumps(kubeconfig(f"http://127.0.0.1:{server.port}", token="new")))
+        answers = await asyncio.gather(*(asking.request("try it", "PUT", "/a") for _ in range(10)))
+        assert {answer.body for answer in answers} == {b"fine"} and len(server.connections) == 2
+        go_on.set()
+        assert (await slow).body == b"fine"
+        await asking.close()

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import h2.errors
 import pytest
 
 from datastore.kube import http2
-from datastore.kube.http2 import ConnectionLost, Http2Connection, connect
-from tests.kube.h2_server import H2Server, Handler, Request, serving
+from datastore.kube.http2 import ConnectionLost, Http2Connection, NoHttp2, connect
+from tests.kube.h2_server import H2Server, Handler, Request, make_certificate, server_tls, serving
 
 
 @asynccontextmanager
@@ -163,7 +165,7 @@ async def test_a_server_that_falls_silent_is_given_up(monkeypatch: pytest.Monkey
             await asyncio.wait_for(waiting, 30)
 
 
-async def test_a_server_that_answers_no_http2_is_lost() -> None:
+async def test_a_server_that_answers_in_http1_is_named_so() -> None:
     async def http1(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1)
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
@@ -171,6 +173,54 @@ async def test_a_server_that_answers_no_http2_is_lost() -> None:
 
     server = await asyncio.start_server(http1, "127.0.0.1", 0)
     async with server:
-        connection = await connect("127.0.0.1", server.sockets[0].getsockname()[1], "server", None)
-        with pytest.raises(ConnectionLost):
-            await connection.request("GET", "/")
+        with pytest.raises(NoHttp2, match=r"HTTP/1\.1 and not HTTP/2"):
+            await connect("127.0.0.1", server.sockets[0].getsockname()[1], "server", None)
+
+
+@pytest.mark.parametrize("protocols", [("http/1.1",), ("h3", "http/1.1")])
+async def test_a_server_that_agrees_to_no_http2_is_named_so(tmp_path: Path, protocols: tuple[str, ...]) -> None:
+    certificate, key = make_certificate(tmp_path)
+    offered = ssl.create_default_context(cafile=str(certificate))
+    offered.set_alpn_protocols(["h2"])
+    async with serving(echo, server_tls(certificate, key, *protocols)) as server:
+        with pytest.raises(NoHttp2, match=r"HTTP/1\.1 and not HTTP/2"):
+            await connect("127.0.0.1", server.port, "server", offered)
+
+
+async def test_a_stream_without_end_makes_room_for_a_server_that_goes_away() -> None:
+    """Else the server, and whoever waits for its end, would be kept for as long as the stream lasts."""
+    leaving, ended = asyncio.Event(), asyncio.Event()
+
+    async def handle(request: Request) -> None:
+        request.begin(200)
+        await request.send(b"one")
+        await leaving.wait()
+        request.go_away(last=1)
+        try:
+            await request.wait()
+        finally:
+            ended.set()
+
+    async with connected(handle) as (connection, _), connection.stream("GET", "/", endless=True) as stream:
+        assert await connection.read(stream) == b"one"
+        leaving.set()
+        assert await asyncio.wait_for(connection.read(stream), 30) == b""
+        await asyncio.wait_for(ended.wait(), 30)
+        assert not connection.usable
+
+
+async def test_a_retired_connection_finishes_what_is_under_way() -> None:
+    go_on = asyncio.Event()
+
+    async def handle(request: Request) -> None:
+        await go_on.wait()
+        await echo(request)
+
+    async with connected(handle) as (connection, _):
+        asked = asyncio.create_task(connection.request("PUT", "/a"))
+        await asyncio.sleep(0)
+        connection.retire("it was replaced")
+        go_on.set()
+        assert (await asyncio.wait_for(asked, 30)).body == b"PUT /a "
+        with pytest.raises(ConnectionLost, match="it was replaced"):
+            await connection.request("PUT", "/b")

@@ -106,3 +106,11 @@ def test_any_of_several_interests_in_a_kind_is_enough() -> None:
 def test_what_is_no_object_of_kubernetes_is_told_apart() -> None:
     with pytest.raises(msgspec.DecodeError):
         outline(b"[]")
+
+
+@pytest.mark.parametrize("spec", [{"nodeName": 5}, None, [], "text"])
+def test_whatever_an_object_holds_it_has_a_name(spec: object) -> None:
+    written = raw({"metadata": {"name": "odd", "resourceVersion": "7"}, "spec": spec})
+    key, found = entry(IPPool, (Interest(IPPool),), written)
+    assert key.name == "odd" and isinstance(found, Unreadable)
+    assert entry(IPPool, (), written, gone=True) == (key, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,15 @@ import pytest
 
 from datastore.kinds.bgp import BGPPeer
 from datastore.kinds.pools import IPPool
-from datastore.kube import client, http2, watch_stream
+from datastore.kube import client, http2, listing, watch_stream
+from datastore.kube.access import read_access
 from datastore.kube.store import KubeStore
 from datastore.record import Resource
 from datastore.store import Changed, Gone, InSync, Store, Unreadable
 from tests.kube.bed import Bed
+from tests.kube.control_plane import kubeconfig, running
 from tests.kube.faulty_proxy import FaultyProxy, faulty_proxy
+from tests.kube.h2_server import H2Server, Request, serving
 
 PATIENCE_SECONDS = 30.0
 
@@ -96,7 +99,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http2, "LOST_AFTER_SECONDS", 1.0)
     monkeypatch.setattr(client, "HEADERS_SECONDS", 2.0)
     monkeypatch.setattr(watch_stream, "SILENT_SECONDS", 2.0)
-    monkeypatch.setattr(watch_stream, "LONGEST_PAUSE_SECONDS", 0.5)
+    monkeypatch.setattr(watch_stream, "LONGEST_PAUSE_SECONDS", 2.0)
 
 
 async def test_everything_there_is_comes_first_then_changes(bed: Bed, tmp_path: Path) -> None:
@@ -110,7 +113,7 @@ async def test_everything_there_is_comes_first_then_changes(bed: Bed, tmp_path: 
 async def test_a_server_without_streaming_lists_is_listed_by_pages(
     bed: Bed, tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch_stream, "PAGE_SIZE", 2)
+    monkeypatch.setattr(listing, "PAGE_SIZE", 2)
     async with faulty_proxy(bed.access(), tmp_path) as proxy:
         proxy.faults.refuse_streaming_lists = form
         writer, reader = bed.open(), KubeStore(proxy.access)
@@ -242,3 +245,168 @@ async def test_a_record_that_cannot_be_read_is_named_and_stops_nothing(
         await store.create(pool("better", 2))
         await watcher.until(lambda: ("IPPool", "better") in watcher.objects)
         await watcher.until(lambda: len(watcher.unreadable) == 2)
+
+
+Answer = Callable[[Request], Awaitable[None]]
+
+
+@asynccontextmanager
+async def watching_a_server(folder: Path, answer: Answer) -> AsyncIterator[tuple[H2Server, Watcher, list[str]]]:
+    """A watcher of a server whose every answer to a watch the test decides, and what it asked."""
+    asked: list[str] = []
+
+    async def handle(request: Request) -> None:
+        if request.path == "/apis":
+            await request.answer(200, b'{"groups": [{"name": "crd.projectcalico.org"}]}')
+            return
+        asked.append(request.path)
+        await answer(request)
+
+    async with serving(handle) as server:
+        path = folder / "kubeconfig"
+        path.write_text(json.dumps(kubeconfig(f"http://127.0.0.1:{server.port}")))
+        store = KubeStore(lambda: read_access(str(path)))
+        watcher = Watcher(store, IPPool)
+        try:
+            yield server, watcher, asked
+        finally:
+            await store.close()
+            await watcher.task
+
+
+async def eventually(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not holds():  # noqa: ASYNC110 (nothing tells when)
+            await asyncio.sleep(0.05)
+
+
+def bookmark(revision: int) -> bytes:
+    annotations = {"k8s.io/initial-events-end": "true"}
+    metadata = {"resourceVersion": str(revision), "annotations": annotations}
+    return json.dumps({"type": "BOOKMARK", "object": {"metadata": metadata}}).encode() + b"\n"
+
+
+@pytest.mark.parametrize("status", [200, 410])
+async def test_a_server_that_ends_each_watch_at_once_is_asked_ever_more_seldom(tmp_path: Path, status: int) -> None:
+    """Each tenth of a second at first; without a pause it would be thousands of times, and a list each time."""
+
+    async def end(request: Request) -> None:
+        if "sendInitialEvents" in request.path:
+            await request.answer(200, bookmark(7))
+        else:
+            await request.answer(status, b"")
+
+    async with watching_a_server(tmp_path, end) as (_, watcher, asked):
+        await watcher.until(lambda: watcher.in_sync)
+        await asyncio.sleep(1.0)
+        assert 2 <= len(asked) <= 15
+
+
+async def test_a_watch_that_is_refused_for_a_time_is_asked_for_after_it(tmp_path: Path) -> None:
+    times: list[float] = []
+
+    async def refuse(request: Request) -> None:
+        times.append(asyncio.get_running_loop().time())
+        if len(times) == 1:
+            await request.answer(429, b"{}", retry_after="1")
+            return
+        request.begin(200)
+        await request.send(bookmark(7))
+        await request.wait()
+
+    async with watching_a_server(tmp_path, refuse) as (_, watcher, _):
+        await watcher.until(lambda: watcher.in_sync)
+    assert times[1] - times[0] >= 1.0
+
+
+async def test_a_watch_that_brings_nothing_not_even_bookmarks_is_begun_from_the_whole(tmp_path: Path) -> None:
+    """A server that was set back to a backup is silent about revisions that it has not reached again."""
+
+    async def silent(request: Request) -> None:
+        request.begin(200)
+        if "sendInitialEvents" in request.path:
+            await request.send(bookmark(7))
+        await request.wait()
+
+    async with watching_a_server(tmp_path, silent) as (_, watcher, asked):
+        await watcher.until(lambda: watcher.in_sync)
+        await eventually(lambda: len(asked) > 1)
+    assert all("sendInitialEvents" in path for path in asked)
+
+
+async def test_a_quiet_kind_says_that_it_is_back(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+
+    async def quiet(request: Request) -> None:
+        request.begin(200)
+        if "sendInitialEvents" in request.path:
+            await request.send(bookmark(7))
+        await request.wait()
+
+    async with watching_a_server(tmp_path, quiet) as (server, watcher, _):
+        await watcher.until(lambda: watcher.in_sync)
+        server.cut()
+        await eventually(lambda: "watch ippools: it is back" in caplog.text)
+
+
+async def test_an_object_larger_than_the_windows_arrives(bed: Bed, tmp_path: Path) -> None:
+    async with watched(bed, tmp_path) as (_, store, watcher):
+        await watcher.until(lambda: watcher.in_sync)
+        made = await store.create(pool("large").with_metadata(annotations={"a": "x" * 250_000}))
+        text = json.dumps(pool("larger", 1).to_json() | {"status": {"conditions": []}})
+        await bed.put(IPPool, text.replace('"spec": {', '"spec": {"note": "' + "y" * 1_200_000 + '", ').encode())
+        await watcher.until(lambda: {("IPPool", "large"), ("IPPool", "larger")} <= watcher.objects.keys())
+        assert watcher.objects["IPPool", "large"] == made.revision
+
+
+async def test_a_reader_that_stops_for_a_while_holds_up_nobody_and_misses_nothing(bed: Bed, tmp_path: Path) -> None:
+    writer = bed.open()
+    made = await writer.create(pool("p"))
+    reader = KubeStore(bed.access)
+    watch = reader.watch(IPPool)
+    while not isinstance(await anext(watch), InSync):
+        pass
+    for n in range(60):  # more than a stream's window and what the server keeps for a slow client
+        made = await writer.update(made.with_metadata(annotations={"n": str(n), "a": "x" * 100_000}))
+        assert await reader.get(IPPool, "p") == made
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while await anext(watch) != Changed(made):
+            pass
+    await reader.close()
+    await writer.close()
+    assert await anext(watch, None) is None
+
+
+async def test_a_server_that_is_told_to_end_is_left_and_its_successor_found(tmp_path: Path) -> None:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    with running(folder) as control_plane:
+        own = Bed(control_plane)
+        await own.install_definitions()
+        writer, reader = own.open(), KubeStore(own.access)
+        watcher = Watcher(reader, IPPool)
+        await writer.create(pool("before"))
+        await same_as_listed(writer, watcher)
+        await asyncio.to_thread(control_plane.restart_api_server, in_order=True)
+        await writer.create(pool("after", 1))
+        await same_as_listed(writer, watcher)
+        await reader.close()
+        await writer.close()
+        await watcher.task
+
+
+async def test_a_server_that_keeps_sending_clients_away_is_watched_all_the_same(tmp_path: Path) -> None:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    with running(folder, ("--goaway-chance=0.02",)) as control_plane:
+        own = Bed(control_plane)
+        await own.install_definitions()
+        writer, reader = own.open(), KubeStore(own.access)
+        watcher = Watcher(reader, IPPool)
+        made = await writer.create(pool("p"))
+        for n in range(300):  # six times sent away, as an average
+            made = await writer.update(made.with_metadata(annotations={"n": str(n)}))
+        await same_as_listed(writer, watcher)
+        await reader.close()
+        await writer.close()
+        await watcher.task

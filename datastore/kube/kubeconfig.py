@@ -1,0 +1,30 @@
+"""What a kubeconfig says that must not be passed over: which context counts, and what cannot be obeyed.
+
+Pure. The `kubernetes` package reads the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+_IMPERSONATION = ("as", "as-uid", "as-groups", "as-user-extra")
+_PROVIDERS = ("gcp", "oidc")
+
+
+def current_context(files: Iterable[Any]) -> str | None:
+    """Return the context of several files in their order: as for kubectl, the first that names one decides."""
+    named = (config.get("current-context") for config in files if isinstance(config, Mapping))
+    return next((str(name) for name in named if name), None)
+
+
+def refusal(cluster: Mapping[str, Any], user: Mapping[str, Any]) -> str | None:
+    """Return why a cluster cannot be used as this user says, or None."""
+    if proxy := cluster.get("proxy-url"):
+        return f'proxy-url "{proxy}" is not supported: give a server that can be reached without it'
+    if found := [key for key in _IMPERSONATION if user.get(key)]:
+        return f"{', '.join(found)}: acting as another user is not supported; use that user's own credentials"
+    provider = (user.get("auth-provider") or {}).get("name")
+    if provider and provider not in _PROVIDERS:
+        return f'auth-provider "{provider}" is not supported: use a credential plugin (exec)'
+    return None
