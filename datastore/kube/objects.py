@@ -90,16 +90,21 @@ def entry(kind: type[Resource], interests: Interests, raw: msgspec.Raw, *, gone:
     """
     if gone:
         return _key(kind, outline(raw)), None
+    key, found = stored_entry(kind, raw)
+    if isinstance(found, Resource) and (found.deleted or not any(is_meant(each, found) for each in interests)):
+        return key, None
+    return key, found
+
+
+def stored_entry(kind: type[Resource], raw: msgspec.Raw) -> Entry:
+    """Return an object whatever it is, also one that is flagged as deleted. Raises as `entry` does."""
     try:
         found = read_object(kind, raw)
     except BadRecord as error:
         about = outline(raw)
         key = _key(kind, about)
         return key, Unreadable(kind, key.name, about.metadata.namespace, str(error))
-    if found is None:
-        return _key(kind, outline(raw)), None
-    meant = not found.deleted and any(is_meant(interest, found) for interest in interests)
-    return key_of(found), found if meant else None
+    return (_key(kind, outline(raw)) if found is None else key_of(found)), found
 
 
 def is_meant(interest: Interest[Any], found: Resource) -> bool:

@@ -22,7 +22,7 @@ from datastore.kube.access import Access
 from datastore.kube.client import MERGE_PATCH, ApiClient
 from datastore.kube.listing import list_all
 from datastore.kube.nodes import annotations_patch, other_changes
-from datastore.kube.objects import Interests, by_kind, entry, read_record
+from datastore.kube.objects import Interests, by_kind, is_meant, read_record, stored_entry
 from datastore.kube.paths import CORE, collection, item, kind_name, selectors
 from datastore.kube.pod_endpoints import PodEndpoints
 from datastore.kube.uids import mirrored
@@ -62,14 +62,18 @@ class KubeStore:
         path = collection(interest.kind, await self._group(), interest.namespace)
 
         def read(raw: msgspec.Raw) -> Resource | Unreadable | None:
-            return entry(interest.kind, (interest,), raw)[1]
+            return stored_entry(interest.kind, raw)[1]
 
         try:
             found, _ = await list_all(self._client, f"list {interest.kind.PLURAL}", path, selectors(interest), read)
         except NotFound:  # its definition is not installed: as libcalico, none
             return Listed(())
-        objects = sorted((one for one in found if isinstance(one, interest.kind)), key=key_of)
-        return Listed(tuple(objects), tuple(one for one in found if isinstance(one, Unreadable)))
+        for one in found:
+            if isinstance(one, Resource) and one.deleted:
+                await self._take_up_deletion(one)
+        objects = [one for one in found if isinstance(one, interest.kind) and not one.deleted]
+        meant = sorted((one for one in objects if is_meant(interest, one)), key=key_of)
+        return Listed(tuple(meant), tuple(one for one in found if isinstance(one, Unreadable)))
 
     async def create(self, resource: R) -> R:
         kind, what = type(resource), f"create {key_of(resource)}"
@@ -183,14 +187,10 @@ class KubeStore:
                 return None
 
     async def _present(self, what: str, kind: type[R], name: str, namespace: str | None) -> R:
-        """Return an object that is not flagged as deleted. Raises NotFound.
-
-        The deletion of one that is flagged is finished, as libcalico does: who began it may have ended in between.
-        """
+        """Return an object that is not flagged as deleted. Raises NotFound."""
         found = await self._get_stored(what, kind, name, namespace)
         if found.deleted:
-            with suppress(DatastoreError):
-                await self._remove(what, found)
+            await self._take_up_deletion(found)
             raise NotFound(f"{what}: it is flagged as deleted")
         return found
 
@@ -229,6 +229,11 @@ class KubeStore:
         except NotFound:
             return True
         return True
+
+    async def _take_up_deletion(self, flagged: Resource) -> None:
+        """Finish a deletion that was begun, if it is ours to finish: who began it may have ended in between."""
+        with suppress(DatastoreError):
+            await self._remove(f"delete {key_of(flagged)}", flagged)
 
     async def _finish(self, what: str, flagged: Resource) -> None:
         """Remove what this process has flagged. A reader or a create may have done that already."""

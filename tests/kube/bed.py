@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -77,11 +77,11 @@ class Bed:
         finally:
             await client.close()
 
-    async def empty(self) -> None:
-        """Delete every custom resource, pod and node."""
+    async def empty(self, kinds: Iterable[type[Resource]] = KINDS.values()) -> None:
+        """Delete every custom resource, pod and node, or those of some kinds."""
         client = ApiClient(self.access)
         try:
-            for kind in KINDS.values():
+            for kind in kinds:
                 path = collection(kind, CRD)
                 if not kind.NAMESPACED:
                     await client.request(f"delete {path}", "DELETE", path, _AT_ONCE)

@@ -34,12 +34,29 @@ class Faults:
     """The plurals of kinds whose events are held back, so that others overtake them."""
     too_many_requests: int = 0
     """How many requests are answered by 429 with Retry-After: 1."""
+    lose_answer_to: str = ""
+    """The beginning of the METHOD PATH of a write that is carried out, once, and its answer lost."""
+    pass_answers: int = 0
+    """How many writes are answered before the first answer is lost."""
     lose_answers: int = 0
     """How many writes are carried out and their answers lost."""
     expire_pages: int = 0
     """How many pages after the first of a list are answered by 410."""
     never_answer: int = 0
     """How many requests get no answer, over a connection that lives."""
+
+    def loses_the_answer(self, write: str) -> bool:
+        """Whether the answer to the write that was just carried out is lost."""
+        if self.lose_answer_to and write.startswith(self.lose_answer_to):
+            self.lose_answer_to = ""
+            return True
+        if not self.lose_answers:
+            return False
+        if self.pass_answers:
+            self.pass_answers -= 1
+            return False
+        self.lose_answers -= 1
+        return True
 
 
 class FaultyProxy:
@@ -96,8 +113,7 @@ class FaultyProxy:
             self.requests.append(f"{request.method} {request.path}")
             more = {key: text for key, text in request.headers.items() if key == "content-type"}
             response = await upstream.request(request.method, request.path, headers | more, request.body)
-            if faults.lose_answers and request.method != "GET":
-                faults.lose_answers -= 1
+            if request.method != "GET" and faults.loses_the_answer(self.requests[-1]):
                 request.cut()
             else:
                 await request.answer(response.status, response.body)

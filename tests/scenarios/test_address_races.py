@@ -48,7 +48,7 @@ class Call:
 class SteppedStore:
     """A store as one process sees it: every verb waits in `calls` until it is let go, lost or refused."""
 
-    def __init__(self, store: MemoryStore) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
         self.atomic = store.atomic
         self.calls: list[Call] = []
@@ -110,17 +110,27 @@ class ManyProcesses(RuleBasedStateMachine):
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.now = 10**18
-        self.truth = MemoryStore(
-            pool("pods", "10.65.0.0/28", block_size=30),
-            config(strict_affinity=self.strict),
-            *map(node, HOSTS),
-            atomic=self.atomic,
-            compares=self.compares,
-        )
+        self.truth = self.made_truth()
         self.processes = {host: self.started() for host in HOSTS}
         self.in_use: dict[Address, str] = {}
         self.unsure: set[str] = set()
         self.handles = 0
+
+    def made_truth(self) -> Store:
+        """Return the store of all processes: a pool, three nodes and no address."""
+        return MemoryStore(*self.furniture(), atomic=self.atomic, compares=self.compares)
+
+    def witness(self) -> Store:
+        """Return a store to look at what there is, without changing it."""
+        return self.truth
+
+    @classmethod
+    def furniture(cls) -> tuple[Resource, ...]:
+        return (
+            pool("pods", "10.65.0.0/28", block_size=30),
+            config(strict_affinity=cls.strict),
+            *map(node, HOSTS),
+        )
 
     def started(self) -> Process:
         store = SteppedStore(self.truth)
@@ -247,7 +257,7 @@ class ManyProcesses(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_wrong(self) -> None:
-        assert self.run(violations(self.truth, self.in_use, quiet=False)) == []
+        assert self.run(violations(self.witness(), self.in_use, quiet=False)) == []
 
     def finish(self, host: str, before_writing: bool = False, watched: bool = False) -> None:
         """Let a process go on until it wants nothing more of the store, or until it wants to write."""
@@ -278,7 +288,7 @@ class ManyProcesses(RuleBasedStateMachine):
                 self.step(host)
         assert not any(process.running for process in self.processes.values())
         self.run(self.tidy(self.truth))
-        assert self.run(violations(self.truth, self.in_use)) == []
+        assert self.run(violations(self.witness(), self.in_use)) == []
 
     async def tidy(self, store: Store) -> None:
         allocator = Allocator(store, now_ns=self.clock)

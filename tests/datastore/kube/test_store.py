@@ -15,7 +15,7 @@ from datastore.kinds.pools import IPPool
 from datastore.kube import watch_stream
 from datastore.kube.access import read_access
 from datastore.kube.store import KubeStore
-from datastore.record import CRD
+from datastore.record import CRD, Resource
 from datastore.store import Changed, InSync, Interest
 from tests.kube.bed import Bed
 from tests.kube.control_plane import kubeconfig
@@ -169,3 +169,38 @@ async def test_what_a_stream_did_not_foresee_ends_the_watch_and_is_raised(
         async for _ in store.watch(IPAMHandle):
             pass
     await store.close()
+
+
+async def test_a_deletion_that_was_begun_is_finished_by_who_lists(bed: Bed, tmp_path: Path) -> None:
+    """Nobody may ever ask for its name again: a handle is named after a container."""
+    async with faulty_proxy(bed.access(), tmp_path) as proxy:
+        store = KubeStore(proxy.access)
+        stored = await store.create(HANDLE)
+        proxy.faults.pass_answers, proxy.faults.lose_answers = 1, 1
+        flagged = await store.update(stored.with_spec(deleted=True))
+        with pytest.raises(Unavailable):
+            await store.create(HANDLE.with_metadata(name="other"))
+        proxy.requests.clear()
+        assert [found.name for found in (await store.list(IPAMHandle)).objects] == ["other"]
+        assert proxy.requests[-1] == f"DELETE /apis/{CRD}/ipamhandles/{flagged.name}"
+        await store.close()
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_a_deletion_that_another_finished_is_done(bed: Bed, monkeypatch: pytest.MonkeyPatch, again: bool) -> None:
+    store, other = bed.open(), bed.open()
+    stored = await store.create(HANDLE)
+    remove = store._remove
+
+    async def slowly(what: str, flagged: Resource) -> None:
+        if again:
+            await other.create(HANDLE)
+        else:
+            await other.list(IPAMHandle)
+        await remove(what, flagged)
+
+    monkeypatch.setattr(store, "_remove", slowly)
+    await store.delete(stored)
+    assert len((await other.list(IPAMHandle)).objects) == again
+    await store.close()
+    await other.close()
