@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -45,7 +45,11 @@ class Bed:
 
     def open(self) -> KubeStore:
         """Return a client to whose nodes and pods the rest of a cluster reacts: they exist when they are written."""
-        return _WithKubelet(self.access)
+        return self.open_by(self.access)
+
+    def open_by(self, access: Callable[[], Access]) -> KubeStore:
+        """Return such a client that reaches the API server by this access."""
+        return _WithKubelet(access)
 
     async def install_definitions(self) -> None:
         client = ApiClient(self.access)

@@ -38,6 +38,8 @@ class Faults:
     """The beginning of the METHOD PATH of a write that is carried out, once, and its answer lost."""
     pass_answers: int = 0
     """How many writes are answered before the first answer is lost."""
+    lose_requests: int = 0
+    """How many writes, after those that are answered, are lost on their way and not carried out."""
     lose_answers: int = 0
     """How many writes are carried out and their answers lost."""
     expire_pages: int = 0
@@ -50,13 +52,19 @@ class Faults:
         if self.lose_answer_to and write.startswith(self.lose_answer_to):
             self.lose_answer_to = ""
             return True
-        if not self.lose_answers:
-            return False
-        if self.pass_answers:
+        return self._loses("lose_answers")
+
+    def loses_the_request(self) -> bool:
+        """Whether the write that has come is lost before it is carried out."""
+        return self._loses("lose_requests")
+
+    def _loses(self, what: str) -> bool:
+        left: int = getattr(self, what)
+        if left and self.pass_answers:
             self.pass_answers -= 1
             return False
-        self.lose_answers -= 1
-        return True
+        setattr(self, what, max(0, left - 1))
+        return left > 0
 
 
 class FaultyProxy:
@@ -73,8 +81,12 @@ class FaultyProxy:
         return read_access(str(self._kubeconfig))
 
     def cut(self) -> None:
-        """Reset every connection."""
+        """End every connection."""
         self._server.cut()
+
+    def reset(self) -> None:
+        """Reset every connection, by RST."""
+        self._server.cut(reset=True)
 
     def go_silent(self) -> None:
         """Pass nothing on over the connections there are now, without closing them."""
@@ -111,6 +123,9 @@ class FaultyProxy:
             await self._watch(request, upstream, headers)
         else:
             self.requests.append(f"{request.method} {request.path}")
+            if request.method != "GET" and faults.loses_the_request():
+                request.cut()
+                return
             more = {key: text for key, text in request.headers.items() if key == "content-type"}
             response = await upstream.request(request.method, request.path, headers | more, request.body)
             if request.method != "GET" and faults.loses_the_answer(self.requests[-1]):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
+import struct
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -131,8 +133,11 @@ class _Connection(asyncio.Protocol):
         if self._transport and not self.lost and not self.silent and (data := self.h2.data_to_send()):
             self._transport.write(data)
 
-    def cut(self) -> None:
+    def cut(self, *, reset: bool = False) -> None:
         if self._transport:
+            if reset and not self.lost:
+                now = struct.pack("ii", 1, 0)  # what was sent and has not arrived is dropped, as by a crash
+                self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, now)
             self._transport.abort()
         self.connection_lost(None)
 
@@ -171,10 +176,10 @@ class H2Server:
         for connection in self.connections:
             connection.silent = True
 
-    def cut(self) -> None:
-        """End every connection at once."""
+    def cut(self, *, reset: bool = False) -> None:
+        """End every connection at once, by RST if it is to be reset."""
         for connection in self.connections:
-            connection.cut()
+            connection.cut(reset=reset)
 
 
 @asynccontextmanager

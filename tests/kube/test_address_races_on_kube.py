@@ -47,12 +47,13 @@ class OnKube(ManyProcesses):
     def witness(self) -> Store:
         return self._witness
 
-    @rule(passed=st.integers(0, 2))
-    def the_answer_to_a_write_will_be_lost(self, passed: int) -> None:
-        self.proxy.faults.pass_answers, self.proxy.faults.lose_answers = passed, 1
+    @rule(passed=st.integers(0, 2), carried_out=st.booleans())
+    def a_write_will_not_be_answered(self, passed: int, carried_out: bool) -> None:
+        faults = self.proxy.faults
+        faults.pass_answers, faults.lose_answers, faults.lose_requests = passed, carried_out, not carried_out
 
     def all_comes_to_rest(self) -> None:
-        self.proxy.faults.lose_answers = 0
+        self.proxy.faults.lose_answers = self.proxy.faults.lose_requests = 0
         super().all_comes_to_rest()
         assert self.run(flagged_records(self.bed)) == []
 
