@@ -101,7 +101,9 @@ class MemoryStore:
             changed = self._changed
             current = [found for found in self.objects.values() if any(_meets(found, one) for one in wanted)]
             current.sort(key=lambda found: int(found.revision or 0))
-            for event in reported.fold(ChangeSet(True, [(key_of(found), found) for found in current])):
+            kinds = {one.kind for one in wanted}
+            unreadable = [(_key(one), one) for one in self.unreadable if one.kind in kinds]
+            for event in reported.fold(ChangeSet(True, [*unreadable, *((key_of(found), found) for found in current)])):
                 yield event
             if first:
                 yield InSync()
@@ -134,6 +136,7 @@ class MemoryStore:
                 return held if resource == held else self._put(resource, held)
             case Delete() if self._cannot_read(key):
                 self.unreadable = tuple(one for one in self.unreadable if _key(one) != key)
+                self._wake()
                 return None
             case Delete():
                 self._compared("delete", write, held)
@@ -148,6 +151,7 @@ class MemoryStore:
         """Let an object's record be one that cannot be read."""
         del self.objects[key_of(resource)]
         self.unreadable += (Unreadable(type(resource), resource.name, resource.namespace, "it cannot be read"),)
+        self._wake()
 
     def _compared(self, verb: str, write: Write, held: Resource | None) -> Resource:
         """Return the object that a write was read from. Raises NotFound, Conflict."""

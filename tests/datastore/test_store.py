@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import datastore
-from datastore.errors import AlreadyExists, Conflict, Invalid, NotFound, Unavailable
+from datastore.errors import AlreadyExists, BadRecord, Conflict, Invalid, NotFound, Unavailable
 from datastore.kinds.bgp import BGPConfiguration
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
 from datastore.kinds.node import Node
@@ -615,3 +615,126 @@ async def test_the_events_of_a_watch_add_up_to_what_a_list_returns(shared: Share
                     fold(event)
                 present[marker.name] = marker
                 assert tuple(present[name] for name in sorted(present)) == (await reader.list(IPAMHandle)).objects
+
+
+async def make_unreadable(store: Store, name: str) -> None:
+    """Have there be a pool whose record cannot be read, as another version may have written it."""
+    if isinstance(store, MemoryStore):
+        store.spoil(await store.create(pool(name)))
+    else:
+        with suppress(BadRecord):  # what comes back cannot be read either
+            await store.create(pool(name).with_spec(block_size=99))
+
+
+async def test_what_cannot_be_read_is_named_by_a_list_and_hides_no_other(shared: Shared) -> None:
+    store = shared.open()
+    await make_unreadable(store, "bad")
+    good = await store.create(pool("good"))
+    found = await store.list(IPPool)
+    assert found.objects == (good,)
+    assert [(one.kind, one.name, one.namespace) for one in found.unreadable] == [(IPPool, "bad", None)]
+    with pytest.raises(BadRecord):
+        found.complete()
+    with pytest.raises(BadRecord):
+        await store.get(IPPool, "bad")
+    with pytest.raises(AlreadyExists):
+        await store.create(pool("bad"))
+    await store.delete(pool("bad"))
+    assert await store.list(IPPool) == Listed((good,))
+
+
+async def test_unknown_fields_survive_an_update_and_a_patch(store: Store) -> None:
+    tomorrow = {"ofTomorrow": {"deep": [1, None, {"a": 1.5}]}}
+    record = pool().to_json()
+    stored = await store.create(IPPool.read(record | {"spec": record["spec"] | tomorrow}))
+    updated = await store.update(stored.with_spec(disabled=True))
+    patched = await store.patch(IPPool, "pods", {"spec": {"natOutgoing": True}})
+    for one in (stored, updated, patched, await store.get(IPPool, "pods")):
+        assert one.to_json()["spec"]["ofTomorrow"] == tomorrow["ofTomorrow"]
+    assert patched.spec.disabled and patched.spec.nat_outgoing
+
+
+async def test_the_longest_names_are_told_apart(store: Store) -> None:
+    names = [f"{'a' * 252}{last}" for last in "xy"]
+    for name in names:
+        await store.create(handle(name))
+    assert [one.name for one in (await store.list(IPAMHandle)).objects] == names
+    await store.delete(await store.get(IPAMHandle, names[0]))
+    assert (await store.get(IPAMHandle, names[1])).name == names[1]
+    with pytest.raises(NotFound):
+        await store.get(IPAMHandle, names[0])
+
+
+async def test_a_delete_of_what_was_created_again_is_a_conflict(store: Store) -> None:
+    for first in (await store.create(pool()), await store.create(handle("h"))):
+        await store.delete(first)
+        again = await store.create(first)
+        with pytest.raises(Conflict):
+            await store.delete(first)
+        assert await store.get(type(first), first.name) == again
+
+
+async def test_writes_end_at_the_first_that_is_refused(store: Store) -> None:
+    first = await store.create(pool("a"))
+    await store.update(mark(first, "other"))
+    with pytest.raises(Conflict):
+        await store.write(Create(pool("b")), Update(mark(first, "1")), Create(pool("c")))
+    names = [each.name for each in (await store.list(IPPool)).objects]
+    assert names == ["a"] if store.atomic else ["a", "b"]
+
+
+async def test_what_moves_from_one_interest_to_another_has_changed_and_is_not_gone(shared: Shared) -> None:
+    store, writer = shared.open(), shared.open()
+    first = await writer.create(affinity("n1", rack="a"))
+    racks = (Interest(BlockAffinity, labels={"rack": "a"}), Interest(BlockAffinity, labels={"rack": "b"}))
+    async with watching(store, *racks) as watch:
+        assert await events_until_in_sync(watch) == [Changed(first)]
+        moved = await writer.update(first.with_metadata(labels={"rack": "b"}))
+        assert await next_event(watch) == Changed(moved)
+        gone = await writer.update(moved.with_metadata(labels={"rack": "c"}))
+        assert await next_event(watch) == Gone(BlockAffinity, first.name, None, moved)
+        await writer.delete(gone)
+        anew = await writer.create(affinity("n1", rack="a"))
+        assert await next_event(watch) == Changed(anew)
+
+
+async def test_an_interest_of_several_labels_is_met_by_all_of_them(shared: Shared) -> None:
+    store, writer = shared.open(), shared.open()
+    one = await writer.create(affinity("n1", rack="a", row="1"))
+    two = await writer.create(affinity("n2", rack="a"))
+    async with watching(store, Interest(BlockAffinity, labels={"rack": "a", "row": "1"})) as watch:
+        assert await events_until_in_sync(watch) == [Changed(one)]
+        met = await writer.update(two.with_metadata(labels={"rack": "a", "row": "1"}))
+        assert await next_event(watch) == Changed(met)
+
+
+async def test_a_watch_begun_over_a_flagged_object_reports_what_takes_its_place(shared: Shared) -> None:
+    store, writer = shared.open(), shared.open()
+    first = await writer.create(handle("h"))
+    await writer.update(first.with_spec(deleted=True))
+    async with watching(store, IPAMHandle) as watch:
+        assert await events_until_in_sync(watch) == []
+        anew = await writer.create(handle("h"))
+        assert await next_event(watch) == Changed(anew)
+
+
+async def test_a_patch_of_one_client_is_seen_by_the_watch_of_another(shared: Shared) -> None:
+    store, writer = shared.open(), shared.open()
+    first = await writer.create(pool())
+    async with watching(store, IPPool) as watch:
+        assert await events_until_in_sync(watch) == [Changed(first)]
+        patched = await writer.patch(IPPool, "pods", {"metadata": {"annotations": {"mark": "1"}}})
+        assert await next_event(watch) == Changed(patched)
+
+
+async def test_what_cannot_be_read_is_named_by_a_watch_and_what_takes_its_place_is_reported(shared: Shared) -> None:
+    store, writer = shared.open(), shared.open()
+    async with watching(store, IPPool) as watch:
+        await events_until_in_sync(watch)
+        await make_unreadable(writer, "p")
+        named = await next_event(watch)
+        assert isinstance(named, Unreadable) and (named.kind, named.name) == (IPPool, "p")
+        await writer.delete(pool("p"))
+        again = await writer.create(pool("p"))
+        while (event := await next_event(watch)) != Changed(again):
+            assert isinstance(event, Gone) and event.name == "p"
