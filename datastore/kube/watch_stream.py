@@ -71,6 +71,8 @@ class _Refused(Exception):
         self.retry_after_seconds = retry_after_seconds
 
 
+_FIRST_PAUSES = {True: FIRST_PAUSE_SECONDS, False: FIRST_PAUSE_SECONDS}
+"""After no answer, and after an answer: a server that was away for long has refused nothing yet when it is back."""
 _FAILURES = (OSError, ssl.SSLError, ConnectionLost, DatastoreError, msgspec.DecodeError, _Expired, _Refused)
 
 
@@ -85,7 +87,7 @@ class WatchStream:
         self._group_version, self._path = group_version, ""
         self._revision = ""
         self._lists_in_streams = True
-        self._pause = FIRST_PAUSE_SECONDS
+        self._pauses = dict(_FIRST_PAUSES)
         self._away = False
 
     async def readings(self) -> AsyncGenerator[ChangeSet, None]:
@@ -104,7 +106,7 @@ class WatchStream:
             except _FAILURES as error:
                 failure = error
             if now() - begun >= HELD_SECONDS:
-                self._pause = FIRST_PAUSE_SECONDS
+                self._pauses = dict(_FIRST_PAUSES)
             else:
                 failure = failure or _Refused("the server ended the watch as soon as it began")
             if isinstance(failure, _Expired):
@@ -207,10 +209,10 @@ class WatchStream:
             log.warning("%s: %s%s; it is tried again", self._what, str(failure) or "nothing came in time", missing)
         self._away = True
         lost = isinstance(failure, OSError | ConnectionLost | NoAnswer)
-        wait = min(self._pause, LONGEST_LOST_SECONDS if lost else LONGEST_PAUSE_SECONDS) * random.uniform(0.5, 1.5)
+        wait = self._pauses[lost] * random.uniform(0.5, 1.5)
+        self._pauses[lost] = min(self._pauses[lost] * 2, LONGEST_LOST_SECONDS if lost else LONGEST_PAUSE_SECONDS)
         if isinstance(failure, _Refused):
             wait = max(wait, min(failure.retry_after_seconds, LONGEST_PAUSE_SECONDS))
-        self._pause = min(self._pause * 2, LONGEST_PAUSE_SECONDS)
         await asyncio.sleep(wait)
         if lost:
             await self._client.reconnected()
