@@ -35,14 +35,12 @@ from cni.protocol import (
     render,
 )
 from cni.settings import CniSettings
-from datastore.cas import found_or_none
 from datastore.errors import BadRecord
-from datastore.kinds.ipam import IPAMHandle
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.names import NETWORK, workload_endpoint_name
-from datastore.store import Store
 from ipam.allocator import AddressesWanted, Allocator
-from ipam.names import attribute_time, handle_name
+from ipam.errors import HandleInUse
+from ipam.names import attribute_time
 from kernel.netlink import KernelError
 
 log = logging.getLogger("cni.add")
@@ -54,7 +52,6 @@ class AddVerb:
     def __init__(
         self,
         settings: CniSettings,
-        store: Store,
         allocator: Allocator,
         attacher: Attacher,
         devices: PodDevices,
@@ -69,7 +66,7 @@ class AddVerb:
         observe: called with a request whose pod the datastore knows, when its annotations are read. namespaces: of the
         pods; None where the datastore has none.
         """
-        self._settings, self._store, self._allocator = settings, store, allocator
+        self._settings, self._allocator = settings, allocator
         self._attacher, self._devices, self._endpoints = attacher, devices, endpoints
         self._cleanup, self._pod_mtu, self._observe = cleanup, pod_mtu, observe
         self._namespaces = namespaces
@@ -78,10 +75,9 @@ class AddVerb:
         """Return the result to print. Raises CniError, DatastoreError, IpamError or KernelError; all is undone then."""
         attachment, pod = request.attachment, request.pod
         await self._cleanup.release_journaled(attachment.container_id)
-        _, present, leftover, request = await asyncio.gather(
+        _, present, request = await asyncio.gather(
             self._endpoints.require_ready(),
             self._endpoint_of(pod, attachment.device),
-            self._is_used(attachment.handle),
             self._with_namespace(request),
         )
         if present is not None:
@@ -94,9 +90,7 @@ class AddVerb:
         async with AsyncExitStack() as undo:
             undo.push_async_callback(self._undo_release, PendingRelease(attachment, pod))
             kept = await self._addresses_kept(attachment, present, wanted) if former == attachment else ()
-            if leftover and not kept:  # of an ADD that was killed before it wrote the endpoint
-                await self._cleanup.release_handle(attachment.handle)
-            network = self._network(request, kept or await self._assign(request, wanted))
+            network = self._network(request, kept or await self._assign_anew(request, wanted))
             if present is not None:  # of an older container, whose DEL is late, or this one's before it lost its device
                 await self._attacher.detach(present)
             if former is not None and former != attachment:  # the network had another name then
@@ -129,13 +123,6 @@ class AddVerb:
             return request
         metadata = found.metadata
         return replace(request, namespace_annotations=metadata.annotations, namespace_labels=metadata.labels)
-
-    async def _is_used(self, handle: str) -> bool:
-        """Whether addresses may be assigned under a handle."""
-        try:
-            return await found_or_none(self._store.get(IPAMHandle, handle_name(handle))) is not None
-        except BadRecord:
-            return True
 
     @staticmethod
     def _former(request: CniRequest, present: WorkloadEndpoint | None) -> Attachment | None:
@@ -190,8 +177,19 @@ class AddVerb:
             request, self._settings.host_name(request.pod, request.attachment.device), addresses, self._pod_mtu()
         )
 
-    async def _assign(self, request: CniRequest, wanted: AddressRequest) -> tuple[Address, ...]:
-        """Reserve every address wanted; after an error some may be reserved, which the caller releases by handle."""
+    async def _assign_anew(self, request: CniRequest, wanted: AddressRequest) -> tuple[Address, ...]:
+        """Reserve every address wanted, and release what an ADD reserved that was killed before it wrote the endpoint.
+
+        After an error some may be reserved, which the caller releases by handle.
+        """
+        try:
+            return await self._assign(request, wanted, fresh=True)
+        except HandleInUse as leftover:
+            log.info("ADD %s: %s; it is released first", describe(request.attachment, request.pod), leftover)
+            await self._cleanup.release_handle(request.attachment.handle)
+            return await self._assign(request, wanted, fresh=False)
+
+    async def _assign(self, request: CniRequest, wanted: AddressRequest, *, fresh: bool) -> tuple[Address, ...]:
         pod = request.pod
         asked = AddressesWanted(
             node=self._settings.node,
@@ -208,10 +206,12 @@ class AddVerb:
             pools6=wanted.ipv6_pools,
             use="Workload",
             namespace_labels=request.namespace_labels,
+            fresh=fresh,
         )
         if wanted.addresses:
             for address in wanted.addresses:
                 await self._allocator.assign_address(address, asked)
+                asked = replace(asked, fresh=False)
             return wanted.addresses
         got = await self._allocator.assign(asked)
         return (*got.ipv6, *got.ipv4) if wanted.ipv6_first else (*got.ipv4, *got.ipv6)

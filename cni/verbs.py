@@ -69,7 +69,7 @@ class Verbs:
         devices, endpoints = devices or Veth(), Endpoints(store, settings.node)
         self.cleanup = Cleanup(settings, allocator, devices, endpoints, journal, self.locks)
         self._add = AddVerb(
-            settings, store, allocator, attacher, devices, endpoints, self.cleanup, pod_mtu, observe, namespaces
+            settings, allocator, attacher, devices, endpoints, self.cleanup, pod_mtu, observe, namespaces
         )
         self._del = DelVerb(settings, attacher, devices, endpoints, self.cleanup)
         self._check = CheckVerb(settings, allocator, devices, endpoints, pod_mtu)

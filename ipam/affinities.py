@@ -55,9 +55,8 @@ class Affinities:
 
     async def of_host(self, host: str) -> list[BlockAffinity]:
         """Return the host's affinities, by the labels they are listed by."""
-        labels = {HOSTNAME_LABEL: hostname_hash(host), TYPE_LABEL: "host"}
-        found = (await self._store.list(Interest(BlockAffinity, labels=labels))).objects
-        return [affinity for affinity in found if affinity.spec.node == host and affinity.spec.type == "host"]
+        found = (await self._store.list(Interest(BlockAffinity, labels=_labels_of(host)))).objects
+        return [affinity for affinity in found if is_listed(affinity, host)]
 
     async def adopt(self, host: str) -> None:
         """Add the labels that older versions left out of the host's affinities, and complete its half-done claims."""
@@ -229,6 +228,16 @@ class Affinities:
 
     async def _block(self, cidr: Network) -> IPAMBlock | None:
         return await found_or_none(self._store.get(IPAMBlock, cidr_name(str(cidr))))
+
+
+def is_listed(affinity: BlockAffinity, host: str) -> bool:
+    """Whether a host finds this affinity when it lists its own."""
+    labelled = _labels_of(host).items() <= affinity.labels.items()
+    return labelled and affinity.spec.node == host and affinity.spec.type == "host"
+
+
+def _labels_of(host: str) -> dict[str, str]:
+    return {HOSTNAME_LABEL: hostname_hash(host), TYPE_LABEL: "host"}
 
 
 def _affinity(host: str, cidr: Network, state: AffinityState) -> BlockAffinity:

@@ -15,21 +15,22 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_network
 
-from datastore.cas import ATTEMPTS, LOST_RACE, found_or_none
+from datastore.cas import ATTEMPTS, found_or_none
 from datastore.errors import BadRecord, DatastoreError
 from datastore.fields import Address, Network, network
-from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
+from datastore.kinds.ipam import BlockAffinity, IPAMBlock
 from datastore.kinds.pools import IPPool, Use
 from datastore.store import Store, WatchEvent
 from ipam import block as blocks
 from ipam import search
 from ipam.affinities import Affinities
-from ipam.batch import AssignAny, AssignExactly, Operation, Release, ReleaseHandle, Result
+from ipam.batch import AssignAny, AssignExactly, Operation, Release, Result
 from ipam.block_finder import BlockFinder, Search
 from ipam.block_writer import BlockWriter, MissingBlock
 from ipam.errors import ClaimConflict, Contention, Exhausted, ForeignBlock, IpamError, NotEmpty, NotInPool, UnfitAddress
+from ipam.handle_release import HandleRelease
 from ipam.host_context import HostContext, HostContexts
-from ipam.names import affine_host, cidr_name, handle_name
+from ipam.names import affine_host, cidr_name
 from ipam.reserved import Reserved
 from net.address_range import lies_in
 
@@ -50,6 +51,8 @@ class AddressesWanted:
     pools6: tuple[str, ...] = ()
     use: Use = "Workload"
     namespace_labels: Mapping[str, str] | None = None
+    fresh: bool = False
+    """The handle is to be new: what has been assigned under it before makes the request fail by HandleInUse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,7 @@ class Allocator:
         self._contexts = HostContexts(store, self._affinities)
         self._finder = BlockFinder(store, self._affinities, now_ns)
         self._writer = BlockWriter(store, now_ns, self._contexts.cooldown_seconds)
+        self._handles = HandleRelease(store, self._writer, self._release_from)
 
     def on_event(self, event: WatchEvent) -> None:
         """Take in an event of the agent's watch: from its InSync on, settings and pools are cached between requests.
@@ -95,8 +99,8 @@ class Allocator:
     async def assign(self, request: AddressesWanted) -> Assignment:
         """Assign all the addresses of a request, or none.
 
-        Not idempotent: a second call assigns more. Raises NoPools, BadPool, BlockLimit, Exhausted, Contention. After
-        DatastoreError or a cancellation something may have been assigned: release the handle.
+        Not idempotent: a second call assigns more. Raises NoPools, BadPool, BlockLimit, Exhausted, HandleInUse,
+        Contention. After DatastoreError or a cancellation something may have been assigned: release the handle.
         """
         context = await self._contexts.of(request.node)
         taken: dict[Address, Network] = {}
@@ -117,7 +121,7 @@ class Allocator:
         """Assign this one address to the request's handle; the request's counts and pools are ignored.
 
         Not idempotent. Raises NotInPool, UnfitAddress, AlreadyAssigned, ForeignBlock (affinity is strict),
-        ClaimConflict, Contention.
+        HandleInUse, ClaimConflict, Contention.
         """
         context = await self._contexts.of(request.node)
         wanted = ip_network(address)
@@ -128,7 +132,7 @@ class Allocator:
             raise UnfitAddress(f"assign {address} to {request.handle}: {why}; choose another address")
         cidr = search.block_around(pool, wanted)
         only_for = request.node if context.strict else None
-        operation = AssignExactly(request.handle, request.attributes, address, only_for)
+        operation = AssignExactly(request.handle, request.attributes, address, only_for, request.fresh)
         for _ in range(ATTEMPTS):
             try:
                 await self._writer.submit(cidr, operation)
@@ -144,10 +148,10 @@ class Allocator:
     async def held(self, handle: str) -> dict[Address, Network]:
         """Return the addresses assigned under a handle, each with its block. Raises BadRecord: a block's."""
         try:
-            record = await self._handle(handle)
+            record = await self._handles.read(handle)
             cidrs = [network(cidr) for cidr in record.spec.block] if record else []
         except BadRecord:
-            cidrs = await self._holding(handle)
+            cidrs = await self._handles.holding(handle)
         found: dict[Address, Network] = {}
         for cidr in cidrs:
             block = await self._block(cidr)
@@ -178,18 +182,7 @@ class Allocator:
 
         Raises BadRecord: a block of it cannot be read; what others hold is released all the same.
         """
-        try:
-            record = await self._handle(handle)
-        except BadRecord as unread:
-            log.warning("%s; it is removed, and what blocks hold for it is released", unread)
-            return await self._release_unread(handle)
-        if record is None:
-            return []
-        cidrs = [network(cidr) for cidr in record.spec.block]
-        found = await asyncio.gather(*(self._release_from(cidr, ReleaseHandle(handle, record)) for cidr in cidrs))
-        if self._store.atomic and not all(found):
-            await self._delete_empty_handle(record)
-        return [address for released in found for address in released]
+        return await self._handles.release(handle)
 
     async def release_affinity(
         self, host: str, cidr: Network | None = None, *, must_be_empty: bool = False
@@ -265,7 +258,7 @@ class Allocator:
         for _ in range(ATTEMPTS):
             cidr = await self._finder.next(wanted, tried)
             tried.add(cidr)
-            operation = _assign(request, missing, wanted.reserved, only_for=request.node)
+            operation = _assign(request, missing, wanted.reserved, request.fresh and not taken, request.node)
             try:
                 found = await self._writer.submit(cidr, operation)
             except (MissingBlock, ForeignBlock, BadRecord):
@@ -288,7 +281,8 @@ class Allocator:
             if not blocks.has_free(block, wanted.reserved.ordinals(block.network)):
                 continue
             with suppress(MissingBlock):
-                found = await self._writer.submit(block.network, _assign(request, missing - got, wanted.reserved))
+                operation = _assign(request, missing - got, wanted.reserved, request.fresh and not taken)
+                found = await self._writer.submit(block.network, operation)
                 taken |= dict.fromkeys(found, block.network)
                 got += len(found)
         return got
@@ -335,33 +329,11 @@ class Allocator:
         known = (block.network for block in (await self._store.list(IPAMBlock)).objects)
         return next((cidr for cidr in known if lies_in(wanted, cidr)), None)
 
-    async def _release_unread(self, handle: str) -> list[Address]:
-        """Release a handle whose record cannot be read, and remove the record."""
-        cidrs = await self._holding(handle)
-        found = await asyncio.gather(*(self._release_from(cidr, ReleaseHandle(handle)) for cidr in cidrs))
-        with suppress(*LOST_RACE):
-            await self._store.delete(IPAMHandle.make(handle_name(handle), handle_id=handle, block={}))
-        return [address for released in found for address in released]
-
-    async def _holding(self, handle: str) -> list[Network]:
-        """Return the blocks that hold addresses for a handle, found without its record."""
-        existing = (await self._store.list(IPAMBlock)).objects
-        return [block.network for block in existing if blocks.held_by(block, handle)]
-
-    async def _delete_empty_handle(self, read: IPAMHandle) -> None:
-        """Delete a handle that counts addresses no block holds, if it is still as it was before the blocks were read.
-
-        Only where handle and block are written together: elsewhere an assignment may be between its two writes.
-        """
-        with suppress(*LOST_RACE):
-            await self._store.delete(read)
-
-    async def _handle(self, handle: str) -> IPAMHandle | None:
-        return await found_or_none(self._store.get(IPAMHandle, handle_name(handle)))
-
     async def _block(self, cidr: Network) -> IPAMBlock | None:
         return await found_or_none(self._store.get(IPAMBlock, cidr_name(str(cidr))))
 
 
-def _assign(request: AddressesWanted, count: int, reserved: Reserved, only_for: str | None = None) -> AssignAny:
-    return AssignAny(request.handle, request.attributes, count, reserved, only_for)
+def _assign(
+    request: AddressesWanted, count: int, reserved: Reserved, fresh: bool, only_for: str | None = None
+) -> AssignAny:
+    return AssignAny(request.handle, request.attributes, count, reserved, only_for, fresh)

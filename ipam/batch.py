@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TypeAlias, TypeGuard
 
 from datastore.fields import Address
 from datastore.kinds.ipam import IPAMBlock, IPAMHandle
@@ -28,6 +28,8 @@ class AssignAny:
     reserved: Reserved
     only_for: str | None = None
     """A host: if the block is not this host's, nothing is assigned and the result is ForeignBlock."""
+    fresh: bool = False
+    """If there is a record of the handle already, nothing is assigned and the result is HandleInUse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ class AssignExactly:
     attributes: Mapping[str, str]
     address: Address
     only_for: str | None = None
+    fresh: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +54,14 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseHandle:
-    """Release whatever the block holds under a handle; `record` is the handle as it was read."""
+    """Release whatever the block holds under a handle; `record` is the handle as it was read.
+
+    counts: False: the caller writes the handle, when all its blocks are done.
+    """
 
     handle: str
     record: IPAMHandle | None = None
+    counts: bool = True
 
 
 Operation: TypeAlias = AssignAny | AssignExactly | Release | ReleaseHandle
@@ -72,6 +79,8 @@ class BatchResult:
     """By how much each handle's count for this block changes."""
     records: Mapping[str, IPAMHandle] = field(default_factory=dict)
     """The handles that were read already."""
+    fresh: frozenset[str] = frozenset()
+    """The handles that are to be new."""
 
     @property
     def deletes_block(self) -> bool:
@@ -94,11 +103,17 @@ def apply(block: IPAMBlock, operations: Sequence[Operation], now_ns: int, cooldo
             results.append(refusal)
             continue
         results.append(result)
-        if handle is not None and count:
+        if handle is not None and count and getattr(operation, "counts", True):
             handles[handle] = handles.get(handle, 0) + count
     written = any(result for result in results if not isinstance(result, Exception))
     read = {one.handle: one.record for one in operations if isinstance(one, ReleaseHandle) and one.record}
-    return BatchResult(blocks.with_next_sequence(state) if written else block, tuple(results), handles, read)
+    fresh = frozenset(one.handle for one in operations if is_fresh(one))
+    return BatchResult(blocks.with_next_sequence(state) if written else block, tuple(results), handles, read, fresh)
+
+
+def is_fresh(operation: Operation) -> TypeGuard[AssignAny | AssignExactly]:
+    """Whether an operation is refused where its handle is in use."""
+    return isinstance(operation, AssignAny | AssignExactly) and operation.fresh
 
 
 def needs_cooldown(block: IPAMBlock, operations: Sequence[Operation]) -> bool:
@@ -129,11 +144,11 @@ def _apply_one(
     block: IPAMBlock, operation: Operation, now_ns: int, cooldown_seconds: int
 ) -> tuple[IPAMBlock, Result, str | None, int]:
     match operation:
-        case AssignAny(handle, attributes, count, reserved, only_for):
+        case AssignAny(handle, attributes, count, reserved, only_for, _):
             _require_affinity(block, only_for, handle)
             after, ordinals = blocks.assign(block, count, handle, attributes, reserved.ordinals(block.network))
             return after, _addresses(block, ordinals), handle, len(ordinals)
-        case AssignExactly(handle, attributes, address, only_for):
+        case AssignExactly(handle, attributes, address, only_for, _):
             _require_affinity(block, only_for, handle)
             after = blocks.assign_at(block, blocks.ordinal_of(block, address), handle, attributes)
             return after, (address,), handle, 1

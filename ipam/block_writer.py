@@ -19,8 +19,9 @@ from datastore.kinds.ipam import IPAMBlock, IPAMHandle
 from datastore.record import Resource
 from datastore.store import Create, Delete, Store, Update, Write
 from ipam import batch
-from ipam.batch import BatchResult, Operation, Result, counted
-from ipam.errors import Contention
+from ipam.batch import BatchResult, Operation, Result, counted, is_fresh
+from ipam.errors import Contention, HandleInUse
+from ipam.handle_records import HandleRecords
 from ipam.names import cidr_name, handle_name
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,14 @@ class MissingBlock(Exception):
     """There is no such block (any more)."""
 
 
+class _HandlesInUse(Exception):
+    """These handles were to be new, and are not."""
+
+    def __init__(self, handles: frozenset[str]) -> None:
+        super().__init__(", ".join(sorted(handles)))
+        self.handles = handles
+
+
 class BlockWriter:
     """The blocks of one store, as one process changes them."""
 
@@ -37,6 +46,8 @@ class BlockWriter:
         self._store = store
         self._now_ns = now_ns
         self._cooldown_seconds = cooldown_seconds
+        self.handles = HandleRecords()
+        """Where handles are written on their own: as this process last wrote them."""
         self._written: dict[Network, IPAMBlock] = {}
         self._batches: Batcher[Network, Operation, Result] = Batcher(self._write_batch)
 
@@ -53,6 +64,24 @@ class BlockWriter:
         return self._written.get(cidr)
 
     async def _write_batch(self, cidr: Network, operations: Sequence[Operation]) -> Sequence[Result | Exception]:
+        """Carry all out but those whose handle, which was to be new, is in use."""
+        used: frozenset[str] = frozenset()
+        while True:
+            left = [one for one in operations if not (is_fresh(one) and one.handle in used)]
+            try:
+                done = iter(await self._write_all(cidr, left) if left else ())
+            except _HandlesInUse as found:
+                used |= found.handles
+                continue
+            return [
+                HandleInUse(f"assign {one.handle}: something is assigned under this handle already")
+                if is_fresh(one) and one.handle in used
+                else next(done)
+                for one in operations
+            ]
+
+    async def _write_all(self, cidr: Network, operations: Sequence[Operation]) -> Sequence[Result | Exception]:
+        """Carry all out. Raises _HandlesInUse; nothing was done then."""
         guessed = self._written.pop(cidr, None)
         if guessed:
             after = await self._applied(guessed, operations)
@@ -73,7 +102,10 @@ class BlockWriter:
         return batch.apply(before, operations, self._now_ns(), cooldown)
 
     async def _commit(self, after: BatchResult, guess: bool) -> bool:
-        """Write block and handles; False if another writer was faster. A guess may rest on records read earlier."""
+        """Write block and handles; False if another writer was faster. A guess may rest on records read earlier.
+
+        Raises _HandlesInUse: a handle that was to be new is not, and nothing is written.
+        """
         write = Delete(after.block) if after.deletes_block else Update(after.block)
         try:
             if self._store.atomic:
@@ -93,15 +125,22 @@ class BlockWriter:
         When guessing, handles whose count grows are assumed new, and handles already read unchanged: most are.
         """
         writes: list[Write] = []
+        used: set[str] = set()
         for handle, change in after.handles.items():
             known = after.records.get(handle)
             try:
                 record = known if guess and (known or change > 0) else await self._handle(handle)
             except BadRecord:
-                if change > 0:
+                if handle in after.fresh:
+                    used.add(handle)
+                elif change > 0:
                     raise
                 continue  # the block says what is assigned; Allocator.release_handle removes such a record
+            if record is not None and handle in after.fresh:
+                used.add(handle)
             writes += _handle_write(record, counted(record, handle, after.block.spec.cidr, change))
+        if used:
+            raise _HandlesInUse(frozenset(used))
         return writes
 
     async def _commit_in_order(self, after: BatchResult, write: Update | Delete) -> Resource | None:
@@ -111,44 +150,80 @@ class BlockWriter:
         """
         gains = {handle: change for handle, change in after.handles.items() if change > 0}
         losses = {handle: change for handle, change in after.handles.items() if change < 0}
-        await self._count(after, gains)
+        await self._gain(after, gains)
         try:
             (written,) = await self._store.write(write)
         except LOST_RACE:
-            undone = {handle: -change for handle, change in gains.items()}
-            await asyncio.shield(self._count_if_possible(after, undone))
+            await asyncio.shield(self._count_if_possible(after, _undone(gains)))
             raise
         await self._count_if_possible(after, losses)
         return written
 
+    async def _gain(self, after: BatchResult, gains: Mapping[str, int]) -> None:
+        """Write the handles that gain, all at once. Raises _HandlesInUse; those that had gained are undone then."""
+        refused = dict(zip(gains, await self._counted(after, gains), strict=True))
+        used = {handle for handle, refusal in refused.items() if isinstance(refusal, HandleInUse)}
+        others = [refusal for handle, refusal in refused.items() if refusal is not None and handle not in used]
+        if others:
+            raise others[0]
+        if used:
+            done = {handle: change for handle, change in gains.items() if handle not in used}
+            await asyncio.shield(self._count_if_possible(after, _undone(done)))
+            raise _HandlesInUse(frozenset(used))
+
     async def _count_if_possible(self, after: BatchResult, changes: Mapping[str, int]) -> None:
-        try:
-            await self._count(after, changes)
-        except (DatastoreError, Contention) as failure:
-            log.warning(
-                "count down the handles %s for block %s: %s; the leak collector will correct them",
-                ", ".join(changes),
-                after.block.spec.cidr,
-                failure,
-            )
+        for handle, failure in zip(changes, await self._counted(after, changes), strict=True):
+            if failure is not None and not isinstance(failure, DatastoreError | Contention):
+                raise failure
+            if failure is not None:
+                log.warning(
+                    "count handle %s down for block %s: %s; the leak collector will correct it",
+                    handle,
+                    after.block.spec.cidr,
+                    failure,
+                )
 
-    async def _count(self, after: BatchResult, changes: Mapping[str, int]) -> None:
-        for handle, change in changes.items():
-            await self._count_one(handle, after.block.spec.cidr, change, after.records.get(handle))
+    async def _counted(self, after: BatchResult, changes: Mapping[str, int]) -> Sequence[BaseException | None]:
+        """Count all at once; return the failure of each."""
+        cidr = after.block.spec.cidr
+        counts = (
+            self.count(handle, cidr, change, after.records.get(handle), fresh=change > 0 and handle in after.fresh)
+            for handle, change in changes.items()
+        )
+        return await asyncio.gather(*counts, return_exceptions=True)
 
-    async def _count_one(self, handle: str, cidr: str, change: int, known: IPAMHandle | None) -> None:
+    async def count(
+        self, handle: str, cidr: str, change: int, known: IPAMHandle | None = None, *, fresh: bool = False
+    ) -> None:
+        """Change how many addresses a handle counts in a block. Raises HandleInUse: it was to be new."""
         for attempt in range(ATTEMPTS):
             guess = attempt == 0 and (known is not None or change > 0)  # as in _handle_writes
-            record = known if guess else await self._handle(handle)
             try:
-                await self._store.write(*_handle_write(record, counted(record, handle, cidr, change)))
+                record = (known or self.handles.get(handle)) if guess else await self._handle(handle)
+            except BadRecord:
+                if fresh:
+                    raise HandleInUse(handle) from None
+                raise
+            self.handles.forget(handle)
+            if fresh and record is not None:
+                raise HandleInUse(handle)
+            try:
+                (written,) = await self._store.write(*_handle_write(record, counted(record, handle, cidr, change))) or (
+                    None,
+                )
             except LOST_RACE:
                 continue
+            if isinstance(written, IPAMHandle):
+                self.handles.put(written)
             return
         raise Contention(f"count {change:+} for handle {handle} in {cidr}: lost {ATTEMPTS} races in a row")
 
     async def _handle(self, handle: str) -> IPAMHandle | None:
         return await found_or_none(self._store.get(IPAMHandle, handle_name(handle)))
+
+
+def _undone(changes: Mapping[str, int]) -> dict[str, int]:
+    return {handle: -change for handle, change in changes.items()}
 
 
 def _handle_write(before: IPAMHandle | None, after: IPAMHandle | None) -> list[Write]:

@@ -35,6 +35,10 @@ class AlreadyAssigned(IpamError):
     """The address is assigned already."""
 
 
+class HandleInUse(IpamError):
+    """Addresses may be assigned under the handle already, and it was to be new."""
+
+
 class ForeignBlock(IpamError):
     """The address lies in a block of another host, and borrowing is forbidden."""
 

@@ -1,13 +1,14 @@
 """What the cluster says about addresses on one host: settings, pools, reservations, node labels, the host's blocks.
 
-Read for each request, shared by requests that come together, and cached between requests while a watch reports changes.
-It is a hint either way: what is decided from it is settled by compare-and-swap.
+Kept as a watch reports it, which costs a request nothing; without a watch read for each request, once for those that
+come together. It is a hint either way: what is decided from it is settled by compare-and-swap.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from datastore.cas import found_or_none
 from datastore.fields import Address, Interface, Network
@@ -15,8 +16,9 @@ from datastore.group_commit import Batcher
 from datastore.kinds.ipam import BlockAffinity, IPAMConfig
 from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool, IPReservation
-from datastore.store import Changed, Gone, InSync, Store, WatchEvent
-from ipam.affinities import Affinities
+from datastore.record import Resource
+from datastore.store import Changed, Gone, InSync, Store, Unreadable, WatchEvent
+from ipam.affinities import Affinities, is_listed
 from ipam.reserved import Reserved
 from ipam.surroundings import UNUSABLE, Networks, blocks_of_hosts, interface_addresses
 from net.address_range import lies_in
@@ -24,6 +26,9 @@ from net.address_range import lies_in
 CONTEXT_KINDS = (IPAMConfig, IPPool, IPReservation, Node, BlockAffinity)
 """The kinds that a context is made of."""
 
+R = TypeVar("R", bound=Resource)
+
+_DEFAULT = "default"
 _ALWAYS = {version: Reserved.of(UNUSABLE, version) for version in (4, 6)}
 
 
@@ -67,6 +72,83 @@ class HostContext:
         return next((f"it lies in {other}, {what}" for other, what in kept if lies_in(address, other)), None)
 
 
+class _NodeFacts(NamedTuple):
+    """What of a Node matters to a choice of addresses."""
+
+    interfaces: tuple[Interface, ...]
+    labels: Mapping[str, str]
+
+    @classmethod
+    def of(cls, node: Node) -> _NodeFacts:
+        found = (interface for interface in (node.ipv4, node.ipv6) if interface is not None)
+        return cls(tuple(found), dict(node.labels))
+
+
+Concerned: TypeAlias = tuple[str, ...]
+"""Hosts whose context has changed."""
+EVERY_HOST: Concerned = ("*",)
+
+
+class _Reported:
+    """The records of CONTEXT_KINDS as the watch reports them."""
+
+    def __init__(self) -> None:
+        self.configs: dict[str, IPAMConfig] = {}
+        self.pools: dict[str, IPPool] = {}
+        self.reservations: dict[str, IPReservation] = {}
+        self.nodes: dict[str, _NodeFacts] = {}
+        self.affinities: dict[str, dict[str, BlockAffinity]] = {}
+        """By host, and by name."""
+        self._hosts: dict[str, str] = {}
+
+    def put(self, resource: Resource) -> Concerned | None:
+        """Take in a record; return whom it concerns, None: nobody."""
+        name = resource.name
+        match resource:
+            case Node():
+                facts = _NodeFacts.of(resource)
+                before, self.nodes[name] = self.nodes.get(name), facts
+                moved = facts.interfaces != (before.interfaces if before else ())
+                return EVERY_HOST if moved else (name,)
+            case BlockAffinity():
+                before_host = self._remove_affinity(name)
+                host = self._hosts[name] = resource.spec.node
+                self.affinities.setdefault(host, {})[name] = resource
+                return tuple({host, before_host or host})
+            case IPPool():
+                self.pools[name] = resource
+            case IPReservation():
+                self.reservations[name] = resource
+            case IPAMConfig():
+                self.configs[name] = resource
+            case _:
+                return None
+        return EVERY_HOST
+
+    def remove(self, kind: type[Resource], name: str) -> Concerned | None:
+        if kind is BlockAffinity:
+            host = self._remove_affinity(name)
+            return (host,) if host else None
+        tables: dict[type[Resource], dict[str, Any]] = {
+            Node: self.nodes,
+            IPPool: self.pools,
+            IPReservation: self.reservations,
+            IPAMConfig: self.configs,
+        }
+        if kind not in tables:
+            return None
+        tables[kind].pop(name, None)
+        return EVERY_HOST
+
+    def _remove_affinity(self, name: str) -> str | None:
+        host = self._hosts.pop(name, None)
+        if host is not None:
+            del self.affinities[host][name]
+            if not self.affinities[host]:
+                del self.affinities[host]
+        return host
+
+
 class HostContexts:
     """The contexts of one store, by host."""
 
@@ -74,86 +156,82 @@ class HostContexts:
         self._store = store
         self._affinities = affinities
         self._reads: Batcher[str, None, HostContext] = Batcher(self._read)
-        self._cache: dict[str, HostContext] | None = None
-        self._changes = 0
-        self._nodes: dict[str, tuple[Interface, ...]] = {}  # as the watch reports them
+        self._reported = _Reported()
+        self._in_sync = False
+        self._cache: dict[str, HostContext] = {}
         self._avoided: Mapping[Address, str] = {}
 
     def avoid(self, hosts: Mapping[Address, str]) -> None:
         """Take these for addresses of hosts, beside those of Nodes: no block that holds one is claimed."""
         if hosts != self._avoided:
             self._avoided = hosts
-            self._invalidate()
+            self._cache.clear()
 
     def on_event(self, event: WatchEvent) -> None:
         """Take in one event of a watch that includes CONTEXT_KINDS; other kinds are ignored.
 
-        From its InSync on, contexts are cached. Such a watch must not end before this process does.
+        From its InSync on, nothing is read. Such a watch must not end before this process does.
         """
+        concerned: Concerned | None = None
         match event:
             case InSync():
-                self._cache = {}
-            case Changed(resource=Node() as node):
-                before, self._nodes[node.name] = self._nodes.get(node.name, ()), _interfaces(node)
-                self._invalidate(node.name if self._nodes[node.name] == before else None)
-            case Changed(resource=resource) if isinstance(resource, CONTEXT_KINDS):
-                self._invalidate()
-            case Gone(kind=kind, name=name) if kind in CONTEXT_KINDS:
-                if kind is Node:
-                    self._nodes.pop(name, None)
-                self._invalidate()
-
-    def _invalidate(self, host: str | None = None) -> None:
-        self._changes += 1
-        if self._cache and host is None:
-            self._cache = {}
-        elif self._cache and host is not None:
+                self._in_sync = True
+            case Changed(resource=resource):
+                concerned = self._reported.put(resource)
+            case Gone() | Unreadable():
+                concerned = self._reported.remove(event.kind, event.name)
+        if concerned == EVERY_HOST:
+            self._cache.clear()
+        for host in concerned or ():
             self._cache.pop(host, None)
 
     async def of(self, host: str) -> HostContext:
-        cached = self._cache.get(host) if self._cache else None
-        return cached or await self._reads.submit(host, None)
+        if not self._in_sync:
+            return await self._reads.submit(host, None)
+        if host not in self._cache:
+            self._cache[host] = self._as_reported(host)
+        return self._cache[host]
 
     async def cooldown_seconds(self) -> int:
-        """Return how long a released address is not assigned again; costs one read where nothing is cached."""
-        for cached in (self._cache or {}).values():
-            return cached.cooldown_seconds
-        config = await self._config()
+        """Return how long a released address is not assigned again."""
+        config = self._reported.configs.get(_DEFAULT) if self._in_sync else await self._config()
         return config.spec.ip_cooldown_seconds if config else 0
 
+    def _as_reported(self, host: str) -> HostContext:
+        reported = self._reported
+        pools, node = _by_name(reported.pools), reported.nodes.get(host)
+        return HostContext(
+            reported.configs.get(_DEFAULT),
+            pools,
+            _by_name(reported.reservations),
+            node.labels if node else {},
+            tuple(one for one in _by_name(reported.affinities.get(host, {})) if is_listed(one, host)),
+            self._blocks_of_hosts(pools, {name: one.interfaces for name, one in reported.nodes.items()}),
+        )
+
     async def _read(self, host: str, waiting: Sequence[None]) -> Sequence[HostContext]:
-        changes = self._changes
         pools = (await self._store.list(IPPool)).objects
+        nodes = {node.name: _NodeFacts.of(node) for node in (await self._store.list(Node)).objects}
         context = HostContext(
             await self._config(),
             pools,
             (await self._store.list(IPReservation)).objects,
-            await self._node_labels(host),
+            nodes[host].labels if host in nodes else {},
             tuple(await self._affinities.of_host(host)),
-            blocks_of_hosts(pools, await self._hosts()),
+            self._blocks_of_hosts(pools, {name: one.interfaces for name, one in nodes.items()}),
         )
-        if self._cache is not None and changes == self._changes:
-            self._cache[host] = context
         return [context] * len(waiting)
 
-    async def _hosts(self) -> Mapping[Address, str]:
-        """Return the addresses of nodes and other hosts, and whose each is."""
-        if self._cache is None:
-            nodes = {node.name: _interfaces(node) for node in (await self._store.list(Node)).objects}
-        else:
-            nodes = self._nodes
+    def _blocks_of_hosts(self, pools: Iterable[IPPool], interfaces: Mapping[str, tuple[Interface, ...]]) -> Networks:
+        """Return the blocks that hold an address of a node or another host, and whose it is."""
         found = dict(self._avoided)
-        for name, interfaces in nodes.items():
-            found |= interface_addresses(interfaces, f'Node "{name}"')
-        return found
+        for name, of_node in interfaces.items():
+            found |= interface_addresses(of_node, f'Node "{name}"')
+        return blocks_of_hosts(pools, found)
 
     async def _config(self) -> IPAMConfig | None:
-        return await found_or_none(self._store.get(IPAMConfig, "default"))
-
-    async def _node_labels(self, host: str) -> Mapping[str, str]:
-        node = await found_or_none(self._store.get(Node, host))
-        return node.labels if node else {}
+        return await found_or_none(self._store.get(IPAMConfig, _DEFAULT))
 
 
-def _interfaces(node: Node) -> tuple[Interface, ...]:
-    return tuple(interface for interface in (node.ipv4, node.ipv6) if interface is not None)
+def _by_name(records: Mapping[str, R]) -> tuple[R, ...]:
+    return tuple(record for _, record in sorted(records.items()))

@@ -36,8 +36,10 @@ R = TypeVar("R", bound=Resource)
 
 _Readings: TypeAlias = asyncio.Queue[tuple[type[Resource], ChangeSet] | Exception | None]
 
-_FLAGGED: Mapping[type[Resource], object] = {BlockAffinity: "true", IPAMBlock: True, IPAMHandle: True}
+_FLAGGED: Mapping[type[Resource], object] = {BlockAffinity: "true", IPAMBlock: True}
 """Kinds whose objects are flagged as deleted before they are deleted, and the flag, as libcalico writes it."""
+_MAY_BE_FLAGGED = (*_FLAGGED, IPAMHandle)
+"""Those that libcalico flags. A handle that nobody wrote since it was read is deleted by one request here."""
 _SERVERS_OWN = ("resourceVersion", "uid", "creationTimestamp")
 
 
@@ -219,7 +221,7 @@ class KubeStore:
     async def _finish_deletion(self, what: str, resource: Resource) -> bool:
         """Remove an object of this name that is flagged as deleted; whether there was one."""
         kind = type(resource)
-        if kind not in _FLAGGED:
+        if kind not in _MAY_BE_FLAGGED:
             return False
         try:
             found = await self._get_stored(what, kind, resource.name, resource.namespace)

@@ -57,7 +57,6 @@ class InMemory:
         self.observed: list[CniRequest] = []
         self._add = AddVerb(
             settings,
-            switched,
             allocator,
             self.attacher,
             self.devices,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from ipaddress import ip_network
+from dataclasses import replace
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,12 @@ from datastore.kinds.ipam import IPAMBlock, IPAMHandle
 from datastore.record import Resource
 from datastore.store import Update, Write
 from ipam import block as blocks
-from ipam.allocator import Allocator
+from ipam.allocator import Allocator, Assignment
 from ipam.batch import AssignAny
 from ipam.block_writer import BlockWriter, MissingBlock
 from ipam.errors import (
     Contention,
+    HandleInUse,
     WrongOwner,
 )
 from ipam.reserved import Reserved
@@ -62,6 +64,24 @@ async def test_fifty_pods_on_one_file_move_their_block_by_four_writes_at_most(tm
     assert after.spec.sequence_number <= block.spec.sequence_number + 4
     assert await violations(store, {}) == []
     await store.close()
+
+
+async def test_a_handle_that_is_to_be_new_and_is_not_spoils_no_other(store: MemoryStore, allocator: Allocator) -> None:
+    await allocator.assign(pod(1))
+    wanted = [replace(pod(number), fresh=True) for number in (1, 2, 3)]
+    given = await asyncio.gather(*(allocator.assign(one) for one in wanted), return_exceptions=True)
+    assert [type(one) for one in given] == [HandleInUse, Assignment, Assignment]
+    assert sorted(map(str, (await owners(store)).values())) == ["net.pod-1", "net.pod-2", "net.pod-3"]
+    in_use = {address: str(handle) for address, handle in (await owners(store)).items()}
+    assert await violations(store, in_use) == []
+
+
+async def test_a_new_handle_may_gain_addresses_of_both_families(store: MemoryStore, allocator: Allocator) -> None:
+    await store.create(pool("six", "fd65::/48"))
+    await allocator.assign(replace(POD, ipv6=1, fresh=True))
+    assert len(await owners(store)) == 2
+    with pytest.raises(HandleInUse):
+        await allocator.assign_address(ip_address("10.65.3.3"), replace(POD, fresh=True))
 
 
 async def test_after_a_hundred_lost_races_there_is_a_sentence(store: MemoryStore, allocator: Allocator) -> None:

@@ -1,19 +1,20 @@
-"""Pools and settings are cached between requests while a watch reports every change of them."""
+"""Pools and settings are known without a request while a watch reports every change of them."""
 
 from __future__ import annotations
 
 import asyncio
 from ipaddress import ip_network
-from typing import Any
 
-from datastore.kinds.ipam import IPAMConfig
+import pytest
+
+from datastore.kinds.ipam import BlockAffinity, IPAMConfig
 from datastore.kinds.node import Node
-from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool
-from datastore.store import Changed, Gone, InSync, WatchEvent
+from datastore.store import Changed, Gone, InSync, Unreadable
 from ipam.affinities import Affinities
 from ipam.allocator import AddressesWanted, Allocator
-from ipam.host_context import HostContext, HostContexts
+from ipam.errors import NoPools
+from ipam.host_context import CONTEXT_KINDS, HostContext, HostContexts
 from tests.datastore.memory_store import MemoryStore
 from tests.ipam.world import config, node, pool
 
@@ -37,36 +38,57 @@ async def test_before_the_watch_is_in_sync_each_request_reads() -> None:
     assert await reads_of_pools(store, allocator, 2) == 1
 
 
-async def test_in_sync_what_was_read_is_cached_until_a_change_of_it_is_reported() -> None:
-    store = MemoryStore(pool("pods", "10.65.0.0/16"), node("n1"))
-    allocator = Allocator(store)
-    allocator.on_event(InSync())
-    assert await reads_of_pools(store, allocator, 1) == 1
-    assert await reads_of_pools(store, allocator, 2) == 0
-    events: tuple[WatchEvent, ...] = (
-        Changed(pool("more", "10.66.0.0/16")),
-        Gone(IPPool, "more"),
-        Changed(IPAMConfig.make("default", strictAffinity=False, autoAllocateBlocks=True)),
-        Changed(node("n1")),
-    )
-    for number, event in enumerate(events, 3):
+async def in_sync(store: MemoryStore, allocator: Allocator) -> None:
+    """Tell the allocator what the store holds, as a watch does."""
+    async for event in store.watch(*CONTEXT_KINDS):
         allocator.on_event(event)
-        assert await reads_of_pools(store, allocator, number) == 1, event
+        if isinstance(event, InSync):
+            return
 
 
-async def test_what_concerns_another_node_or_no_pool_is_no_reason_to_read_again() -> None:
-    store = MemoryStore(pool("pods", "10.65.0.0/16"), node("n1"))
+async def test_in_sync_nothing_is_read_and_what_is_reported_is_obeyed() -> None:
+    store = MemoryStore(pool("pods", "10.65.0.0/16"), pool("more", "10.66.0.0/16", disabled=True), node("n1"))
     allocator = Allocator(store)
-    allocator.on_event(InSync())
-    await allocator.assign(request(1))
-    allocator.on_event(Changed(node("n2")))
-    allocator.on_event(Gone(WorkloadEndpoint, "n1-k8s-web-eth0", "default"))
-    assert await reads_of_pools(store, allocator, 2) == 0
+    await in_sync(store, allocator)
+    assert await reads_of_pools(store, allocator, 1) == 0
+    await in_sync(store, allocator)  # the block that was claimed
+    store.calls.clear()
+    assert [str(one)[:6] for one in (await allocator.assign(request(2))).ipv4] == ["10.65."]
+    assert not [call for call in store.calls if call.startswith(("get", "list"))]
+    for event in (Changed(pool("pods", "10.65.0.0/16", disabled=True)), Changed(pool("more", "10.66.0.0/16"))):
+        allocator.on_event(event)
+    assert [str(one)[:6] for one in (await allocator.assign(request(3))).ipv4] == ["10.66."]
+    allocator.on_event(Unreadable(IPPool, "more", None, "it cannot be read"))
+    with pytest.raises(NoPools):
+        await allocator.assign(request(4))
+
+
+async def test_an_affinity_is_its_hosts_until_it_is_gone_or_anothers() -> None:
+    store = MemoryStore(pool("pods", "10.65.0.0/16"), node("n1"), node("n2"))
+    affinities = Affinities(store, lambda: 0)
+    contexts = HostContexts(store, affinities)
+    contexts.on_event(InSync())
+
+    async def owned(host: str) -> list[str]:
+        return [one.spec.cidr for one in (await contexts.of(host)).affinities]
+
+    await affinities.claim("n1", ip_network("10.65.0.0/26"))
+    [claimed] = (await store.list(BlockAffinity)).objects
+    contexts.on_event(Changed(claimed))
+    assert (await owned("n1"), await owned("n2")) == (["10.65.0.0/26"], [])
+    contexts.on_event(
+        Changed(claimed.with_metadata(labels={}))
+    )  # by an old version: its host lists it only once adopted
+    assert await owned("n1") == []
+    contexts.on_event(Changed(claimed))
+    contexts.on_event(Gone(BlockAffinity, claimed.name))
+    assert await owned("n1") == []
 
 
 async def test_a_node_that_comes_into_a_pool_or_leaves_it_is_known_at_once() -> None:
     store = MemoryStore(pool("pods", "192.0.2.0/24"), node("n1"))
     contexts = HostContexts(store, Affinities(store, lambda: 0))
+    contexts.on_event(Changed(pool("pods", "192.0.2.0/24")))
     contexts.on_event(InSync())
     assert not (await contexts.of("n1")).blocks_of_hosts
     contexts.on_event(Changed(node("n2").with_data(IPv4Address="192.0.2.2/32")))
@@ -83,21 +105,15 @@ async def test_requests_that_come_together_share_one_reading() -> None:
     assert {id(one) for one in found} == {id(found[0])} and found[0].node_labels == {"rack": "a"}
 
 
-async def test_a_reading_during_which_something_changed_is_not_cached() -> None:
-    store = MemoryStore(pool("pods", "10.65.0.0/16"), node("n1"))
-    contexts = HostContexts(store, Affinities(store, lambda: 0))
+async def test_the_configuration_and_a_nodes_labels_are_as_they_were_reported_last() -> None:
+    contexts = HostContexts(MemoryStore(), Affinities(MemoryStore(), lambda: 0))
     contexts.on_event(InSync())
-
-    class Changing(MemoryStore):
-        async def get(self, kind: Any, name: str, namespace: str | None = None) -> Any:
-            contexts.on_event(Gone(IPPool, "more"))
-            return await super().get(kind, name, namespace)
-
-    changing = Changing(*store.objects.values())
-    contexts._store = changing
-    await contexts.of("n1")
-    await contexts.of("n1")
-    assert changing.calls["list IPPool"] == 2
+    contexts.on_event(Changed(node("n1", rack="a")))
+    contexts.on_event(Changed(config(ip_cooldown_seconds=5)))
+    assert ((await contexts.of("n1")).node_labels, await contexts.cooldown_seconds()) == ({"rack": "a"}, 5)
+    contexts.on_event(Changed(node("n1", rack="b")))
+    contexts.on_event(Gone(IPAMConfig, "default"))
+    assert ((await contexts.of("n1")).node_labels, await contexts.cooldown_seconds()) == ({"rack": "b"}, 0)
 
 
 def test_without_a_configuration_blocks_are_claimed_and_borrowed_from() -> None:

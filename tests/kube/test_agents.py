@@ -143,9 +143,15 @@ def test_an_address_costs_few_requests(cluster: Cluster) -> None:
     until(lambda: cluster.requests()["patch pods"] > before["patch pods"], "the pod is written to")
     spent = cluster.requests() - before
     assert spent["create ipamhandles"] == spent["update ipamblocks"] == spent["patch pods"] == 1, spent
-    assert spent["get ipamhandles"] == 1, spent  # whether an ADD that was killed has left something
-    assert spent["get namespaces"] == 0, spent
-    cluster.remove("counted")
+    for what in ("get ipamhandles", "get namespaces", "list ippools", "list blockaffinities", "list ipamblocks"):
+        assert spent[what] == 0, spent
+    before = cluster.requests()
+    cluster.lab.ask("pod del", pod="counted")
+    until(lambda: cluster.requests()["delete ipamhandles"] > before["delete ipamhandles"], "the handle is deleted")
+    spent = cluster.requests() - before
+    assert spent["update ipamblocks"] == spent["delete ipamhandles"] == 1, spent
+    assert spent["update ipamhandles"] == 0, spent
+    cluster.kubectl("delete", "pod", "counted", "--force", "--grace-period=0", "-n", "default")
     cluster.remove("first")
 
 

@@ -25,15 +25,31 @@ from tests.kube.h2_server import Request, serving
 HANDLE = IPAMHandle.make("h", handle_id="h", block={})
 
 
-async def test_a_record_of_ipam_is_flagged_before_it_is_deleted(bed: Bed, tmp_path: Path) -> None:
+AFFINITY = BlockAffinity.make("n1-a", node="n1", type="host", cidr="10.0.0.0/26", state="confirmed", deleted="false")
+
+
+@pytest.mark.parametrize(("record", "steps"), [(AFFINITY, ["PUT", "DELETE"]), (HANDLE, ["DELETE"])])
+async def test_a_block_and_its_affinity_are_flagged_before_they_are_deleted_and_a_handle_is_deleted_at_once(
+    bed: Bed, tmp_path: Path, record: BlockAffinity | IPAMHandle, steps: list[str]
+) -> None:
     async with faulty_proxy(bed.access(), tmp_path) as proxy:
         store = KubeStore(proxy.access)
-        stored = await store.create(HANDLE)
+        stored = await store.create(record)
         proxy.requests.clear()
         await store.delete(stored)
-        path = f"/apis/{CRD}/ipamhandles/h"
-        assert proxy.requests == [f"PUT {path}", f"DELETE {path}"]
+        path = f"/apis/{CRD}/{type(record).PLURAL}/{record.name}"
+        assert proxy.requests == [f"{step} {path}" for step in steps]
         await store.close()
+
+
+async def test_a_handle_that_was_written_since_it_was_read_is_not_deleted(bed: Bed) -> None:
+    store = bed.open()
+    stored = await store.create(HANDLE)
+    await store.update(stored.with_spec(block={"10.0.0.0/26": 1}))
+    with pytest.raises(Conflict):
+        await store.delete(stored)
+    assert (await store.get(IPAMHandle, "h")).spec.block == {"10.0.0.0/26": 1}
+    await store.close()
 
 
 async def test_a_deletion_that_was_begun_is_finished_by_who_creates_anew(bed: Bed) -> None:
@@ -189,18 +205,18 @@ async def test_a_deletion_that_was_begun_is_finished_by_who_lists(bed: Bed, tmp_
 @pytest.mark.parametrize("again", [False, True])
 async def test_a_deletion_that_another_finished_is_done(bed: Bed, monkeypatch: pytest.MonkeyPatch, again: bool) -> None:
     store, other = bed.open(), bed.open()
-    stored = await store.create(HANDLE)
+    stored = await store.create(AFFINITY)
     remove = store._remove
 
     async def slowly(what: str, flagged: Resource) -> None:
         if again:
-            await other.create(HANDLE)
+            await other.create(AFFINITY)
         else:
-            await other.list(IPAMHandle)
+            await other.list(BlockAffinity)
         await remove(what, flagged)
 
     monkeypatch.setattr(store, "_remove", slowly)
     await store.delete(stored)
-    assert len((await other.list(IPAMHandle)).objects) == again
+    assert len((await other.list(BlockAffinity)).objects) == again
     await store.close()
     await other.close()
