@@ -75,6 +75,7 @@ class AddVerb:
         """Return the result to print. Raises CniError, DatastoreError, IpamError or KernelError; all is undone then."""
         attachment, pod = request.attachment, request.pod
         await self._cleanup.release_journaled(attachment.container_id)
+        self._cleanup.attaches(attachment)
         _, present, request = await asyncio.gather(
             self._endpoints.require_ready(),
             self._endpoint_of(pod, attachment.device),
@@ -112,7 +113,7 @@ class AddVerb:
     async def _endpoint_of(self, pod: PodRef, device: str) -> WorkloadEndpoint | None:
         """Return the endpoint of a pod's device. One that cannot be read shows no attachment."""
         try:
-            return await self._endpoints.get(pod, device)
+            return await self._endpoints.of(pod, device)
         except BadRecord:
             return None
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
 
 from cni.attacher import Attacher
 from cni.endpoints import Endpoints, is_of
@@ -29,6 +30,8 @@ from kernel.netlink import KernelError
 log = logging.getLogger("cni.delete")
 
 RETRY_SECONDS = 1.0
+MOST_DETACHED = 1024
+"""How many attachments are remembered as detached: a runtime sends the second DEL of one soon."""
 GATHER_SECONDS = 0.2
 """How long retired devices wait for more: the kernel deletes many in the time of one."""
 
@@ -50,9 +53,11 @@ class DelVerb:
         attachment, pod = request.attachment, request.pod
         name = self._settings.host_name(pod, attachment.device)
         owned = self._devices.owned_by(attachment, name)
+        if owned is None and self._cleanup.has_detached(attachment):  # runtimes send each DEL twice
+            return
         unlabelled_is_ours, present = False, None
         try:
-            present = await self._endpoints.get(pod, attachment.device)
+            present = await self._endpoints.of(pod, attachment.device)
             ours = present if present is not None and is_of(present, attachment) else None
             unlabelled_is_ours = present is None or ours is not None
         except (Unavailable, BadRecord):
@@ -63,7 +68,8 @@ class DelVerb:
             await self._remove(owned, netns)
         elif unlabelled_is_ours:
             self._cleanup.retire_unlabelled(name)
-        await self._cleanup.release_or_journal(PendingRelease(attachment, pod), present)
+        if await self._cleanup.release_or_journal(PendingRelease(attachment, pod), present):
+            self._cleanup.detached(attachment)
         log.info("DEL %s: done", describe(attachment, pod))
 
     async def _remove(self, owned: OwnedLink, netns: int | None) -> None:
@@ -85,8 +91,11 @@ class Cleanup:
         endpoints: Endpoints,
         journal: Journal,
         locks: KeyedLock,
+        may_hold: Callable[[str], bool] = lambda handle: True,
     ) -> None:
-        self._settings = settings
+        """may_hold: whether addresses of this node may be assigned under a handle, as far as is known."""
+        self._settings, self._may_hold = settings, may_hold
+        self._detached: OrderedDict[Attachment, None] = OrderedDict()
         self._allocator, self._devices, self._endpoints = allocator, devices, endpoints
         self._journal, self._locks = journal, locks
         self._due = asyncio.Event()
@@ -102,8 +111,10 @@ class Cleanup:
         if self._devices.retire_unlabelled(name):
             self._due.set()
 
-    async def release(self, pending: PendingRelease, read: WorkloadEndpoint | None = None) -> None:
+    async def release(self, pending: PendingRelease, read: WorkloadEndpoint | None = None) -> bool:
         """Delete the endpoint, unless it is another attachment's, and only then release the addresses.
+
+        Return whether nothing is left.
 
         read: the endpoint as it was read a moment ago, if it was. The handle of old releases of Calico goes as well,
         unless the pod is another container's by now. A record that cannot be read keeps no pod alive.
@@ -111,19 +122,35 @@ class Cleanup:
         attachment, pod = pending
         handles = [attachment.handle]
         if await self._delete_endpoint(pending, read) and attachment.device == FIRST_DEVICE:
-            handles.append(legacy_pod_handle(pod.namespace, pod.name))
-        await asyncio.gather(*map(self.release_handle, handles))
+            handles += filter(self._may_hold, [legacy_pod_handle(pod.namespace, pod.name)])
+        return all(await asyncio.gather(*map(self.release_handle, handles)))
 
-    async def release_handle(self, handle: str) -> None:
-        """Release what blocks that can be read hold for a handle, and say what is left."""
+    def detached(self, attachment: Attachment) -> None:
+        """Remember that nothing is left of an attachment."""
+        self._detached[attachment] = None
+        if len(self._detached) > MOST_DETACHED:
+            self._detached.popitem(last=False)
+
+    def attaches(self, attachment: Attachment) -> None:
+        """Take in that something of an attachment is made from now on."""
+        self._detached.pop(attachment, None)
+
+    def has_detached(self, attachment: Attachment) -> bool:
+        """Whether this process has detached all of an attachment, and no ADD of it has begun since."""
+        return attachment in self._detached
+
+    async def release_handle(self, handle: str) -> bool:
+        """Release what blocks that can be read hold for a handle, and say what is left; return whether nothing is."""
         try:
             await self._allocator.release_handle(handle)
+            return True
         except BadRecord as unread:
             log.warning(
                 "release %s: %s; what it holds there stays assigned, and is collected when the record can be read",
                 handle,
                 unread,
             )
+            return False
 
     def presumed(self, attachment: Attachment, pod: PodRef) -> WorkloadEndpoint | None:
         """Return what is known of the endpoint of an attachment while it cannot be read; None: it is another's.
@@ -148,10 +175,13 @@ class Cleanup:
             await self._endpoints.delete_unread(presumed)
             return True
 
-    async def release_or_journal(self, pending: PendingRelease, read: WorkloadEndpoint | None = None) -> None:
-        """Release now or, from the journal, later. Raises CniError (11): the journal cannot be written either."""
+    async def release_or_journal(self, pending: PendingRelease, read: WorkloadEndpoint | None = None) -> bool:
+        """Release now or, from the journal, later; return whether nothing is left now.
+
+        Raises CniError (11): the journal cannot be written either.
+        """
         try:
-            await self.release(pending, read)
+            return await self.release(pending, read)
         except (Unavailable, Conflict, Contention) as why:
             try:
                 self._journal.add(pending)
@@ -163,6 +193,7 @@ class Cleanup:
                 ) from error
             log.warning("release %s: %s; journaled, to be done when the datastore is back", describe(*pending), why)
             self._due.set()
+            return False
 
     async def release_journaled(self, container_id: str) -> None:
         """Carry out what the journal holds of a container, whose lock is held. Raises DatastoreError, IpamError."""

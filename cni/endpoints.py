@@ -10,6 +10,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import suppress
 
+from cni.known import Known
 from cni.protocol import Attachment, CniError, Code, PodRef
 from datastore.cas import ATTEMPTS, found_or_none
 from datastore.errors import AlreadyExists, BadRecord, Conflict, DatastoreError, NotFound
@@ -40,8 +41,9 @@ def is_of(endpoint: WorkloadEndpoint, attachment: Attachment) -> bool:
 class Endpoints:
     """Get, put and delete, each by compare-and-swap."""
 
-    def __init__(self, store: Store, node: str) -> None:
-        self._store, self._node = store, node
+    def __init__(self, store: Store, node: str, known: Known | None = None) -> None:
+        """known: what the agent's watch holds; None: all is read."""
+        self._store, self._node, self._known = store, node, known or Known(node)
         self._writes: Batcher[str, Create | Update | Delete, None] = Batcher(self._write)
         self._clusters: Batcher[str, None, tuple[ClusterInformation | None, Node | None]] = Batcher(self._read_cluster)
 
@@ -50,11 +52,23 @@ class Endpoints:
         name = workload_endpoint_name(self._node, pod.name, endpoint=device)
         return await found_or_none(self._store.get(WorkloadEndpoint, name, pod.namespace))
 
+    async def of(self, pod: PodRef, device: str) -> WorkloadEndpoint | None:
+        """Return the endpoint of a pod's device as the watch holds it, if the watch knows this very pod, else get it.
+
+        Raises BadRecord.
+        """
+        return self._known.endpoint(pod, device) or await self.get(pod, device)
+
     async def put(self, endpoint: WorkloadEndpoint) -> None:
         """Write an endpoint, over any of the same name, readable or not: its container is the newest.
 
         Raises Conflict: it lost ATTEMPTS races in a row.
         """
+        await self._put(endpoint)
+        if not self._store.atomic:
+            self._known.wrote(endpoint)
+
+    async def _put(self, endpoint: WorkloadEndpoint) -> None:
         for _ in range(ATTEMPTS):
             try:
                 return await self._writes.submit(_ALL, Create(endpoint))
@@ -80,6 +94,7 @@ class Endpoints:
             present = read or await self.get(pod, attachment.device)
             if present is None or not is_of(present, attachment):
                 return present is None
+            self._known.deletes(present)
             try:
                 await self._writes.submit(_ALL, Delete(present))
                 return True
@@ -111,10 +126,12 @@ class Endpoints:
     async def require_ready(self) -> None:
         """Refuse while the datastore is held by an administrator, for an upgrade say, as every client of Calico's does.
 
-        And while this node has no Node: no other would know the way to its pods. Both are read once for all requests
-        that come together. Raises CniError (11).
+        And while this node has no Node: no other would know the way to its pods. What the watch does not hold is read,
+        once for all requests that come together. Raises CniError (11).
         """
-        cluster, node = await self._clusters.submit(_ALL, None)
+        cluster, node = self._known.cluster, self._known.node
+        if cluster is None or node is None:
+            cluster, node = await self._clusters.submit(_ALL, None)
         if node is None:
             raise CniError(
                 Code.TRY_AGAIN,

@@ -17,6 +17,7 @@ from cni.collect import GcVerb
 from cni.delete import Cleanup, DelVerb
 from cni.endpoints import Endpoints
 from cni.journal import Journal
+from cni.known import Known
 from cni.locks import KeyedLock, lock_keys
 from cni.namespaces import Namespaces
 from cni.pod_devices import PodDevices
@@ -57,17 +58,20 @@ class Verbs:
         limitation: Callable[[], str | None] = lambda: None,
         observe: Callable[[CniRequest], None] = lambda request: None,
         namespaces: Namespaces | None = None,
+        known: Known | None = None,
+        may_hold: Callable[[str], bool] = lambda handle: True,
     ) -> None:
         """pod_mtu: what a pod gets at present, unless its network says otherwise.
 
         inability: why no pod's device can be made here, if so, which is STATUS's error. limitation: why pods that run
         may have limited connectivity, if so. observe: called with each ADD before it is carried out, and with
-        what the datastore says of its pod. namespaces: None where the datastore has none.
+        what the datastore says of its pod. namespaces: None where the datastore has none. known: what the agent's watch
+        holds. may_hold: whether addresses of this node may be assigned under a handle, as far as the watch reports.
         """
         self._settings, self._journal, self._observe = settings, journal, observe
         self.locks = KeyedLock()
-        devices, endpoints = devices or Veth(), Endpoints(store, settings.node)
-        self.cleanup = Cleanup(settings, allocator, devices, endpoints, journal, self.locks)
+        devices, endpoints = devices or Veth(), Endpoints(store, settings.node, known)
+        self.cleanup = Cleanup(settings, allocator, devices, endpoints, journal, self.locks, may_hold)
         self._add = AddVerb(
             settings, allocator, attacher, devices, endpoints, self.cleanup, pod_mtu, observe, namespaces
         )

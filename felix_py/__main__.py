@@ -17,6 +17,7 @@ from pathlib import Path
 import datastore
 from bgp.client import SidecarClient
 from cni.journal import Journal
+from cni.known import Known
 from cni.namespaces import Namespaces
 from cni.notes import Notes
 from cni.notices import network_notices, pod_notices
@@ -26,7 +27,7 @@ from cni.server import CniServer
 from cni.settings import CniSettings
 from cni.verbs import Verbs
 from datastore.errors import Unavailable
-from datastore.store import Store
+from datastore.store import Store, WatchEvent
 from datastore.url import has_namespaces
 from felix_py import logs
 from felix_py.agent import Agent
@@ -122,6 +123,7 @@ async def _serve(settings: Settings, file: SettingsWatch) -> None:
         tunnel = KernelTunnelDevice(
             TunnelAddresses(store, allocator, identity.node), stack.enter_context(closing(Devices()))
         )
+        known = Known(identity.node)
         agent = Agent(
             settings,
             identity,
@@ -130,7 +132,7 @@ async def _serve(settings: Settings, file: SettingsWatch) -> None:
                 kernel,
                 sidecar,
                 tunnel,
-                observe=allocator.on_event,
+                observe=partial(_observe, allocator, known),
                 avoid=allocator.avoid,
                 log_from=_keep_log_level if "log_level" in settings.model_fields_set else logs.set_level,
                 forward=partial(forward, pod_prefix=settings.interface_prefix),
@@ -150,6 +152,8 @@ async def _serve(settings: Settings, file: SettingsWatch) -> None:
             limitation=agent.peering.limitation,
             observe=partial(_report_unobeyed, agent),
             namespaces=namespaces,
+            known=known,
+            may_hold=agent.snapshot.may_hold,
         )
         checks = Checks(agent, verbs.pending_handles)
         server = CniServer(settings.run_dir / "cni.sock", verbs)
@@ -178,6 +182,12 @@ async def _serve(settings: Settings, file: SettingsWatch) -> None:
                     report=lambda found: agent.log_notices(agent.notices.put("collector", found)),
                 )
                 tasks.create_task(begun_again("collecting what leaked", collector.run))
+
+
+def _observe(allocator: Allocator, known: Known, event: WatchEvent) -> None:
+    """Have what pods wait for answered from the agent's watch."""
+    allocator.on_event(event)
+    known.observe(event)
 
 
 def _keep_log_level(level: str) -> None:

@@ -19,7 +19,7 @@ from datastore.record import Resource
 from datastore.store import Changed, Gone, InSync, Interest, Unreadable, WatchEvent
 from felix_py.notices import WATCHED_FOR_NOTICES
 from felix_py.topics import Topic
-from ipam.names import affine_host
+from ipam.names import affine_host, written_handle
 from net.prefix import Prefix
 
 
@@ -263,6 +263,11 @@ class Snapshot:
         prefix = "node."
         named = self.bgp_configurations.items()
         return {name.removeprefix(prefix): value for name, value in named if name.startswith(prefix)}
+
+    def may_hold(self, handle: str) -> bool:
+        """Whether a block that concerns this node has an address for a handle; True until the blocks are known."""
+        attributes = (attribute for block in self.blocks.values() for attribute in block.spec.attributes)
+        return not self.in_sync or any(written_handle(one.handle_id) == handle for one in attributes)
 
     def pool_prefixes(self) -> tuple[Prefix, ...]:
         """Return the networks of all pools, disabled ones too: their addresses are still pods'."""

@@ -41,6 +41,7 @@ class RunningPod:
     namespace: str
     node: str
     container: str
+    uid: str
     result: dict[str, Any]
     process: asyncio.subprocess.Process
     asking: asyncio.Lock
@@ -76,25 +77,28 @@ class ContainerRuntime:
             return False
         return True
 
-    async def add(self, name: str, namespace: str = "default") -> RunningPod:
-        """Start a pod and attach it. Raises PluginError, after the DEL that a runtime sends then too."""
+    async def add(self, name: str, namespace: str = "default", uid: str = "") -> RunningPod:
+        """Start a pod and attach it. uid: of the pod, where there is an API that has pods.
+
+        Raises PluginError, after the DEL that a runtime sends then too.
+        """
         container = secrets.token_hex(32)
         process = await self._start_pod(container)
         try:
-            result = await self._chain("ADD", _arguments(name, namespace, container))
+            result = await self._chain("ADD", _arguments(name, namespace, container, uid))
         except PluginError:
             with contextlib.suppress(PluginError):  # what this DEL cannot do, a later GC does
-                await self._chain("DEL", _arguments(name, namespace, container))
+                await self._chain("DEL", _arguments(name, namespace, container, uid))
             await self._end_pod(process, container)
             raise
-        pod = RunningPod(name, namespace, self.node.name, container, result or {}, process, asyncio.Lock())
+        pod = RunningPod(name, namespace, self.node.name, container, uid, result or {}, process, asyncio.Lock())
         self.pods[name] = pod
         return pod
 
     async def delete(self, name: str) -> None:
         """Detach a pod and end it. A failed DEL leaves it listed, to be deleted again, as a runtime does."""
         pod = self.pods[name]
-        arguments = _arguments(pod.name, pod.namespace, pod.container)
+        arguments = _arguments(pod.name, pod.namespace, pod.container, pod.uid)
         await self._chain("DEL", arguments, pod.result)
         await self._end_pod(pod.process, pod.container)
         del self.pods[name]
@@ -104,7 +108,7 @@ class ContainerRuntime:
     async def check(self, name: str) -> None:
         """Ask the plugins whether the pod is as they left it. Raises PluginError."""
         pod = self.pods[name]
-        await self._chain("CHECK", _arguments(pod.name, pod.namespace, pod.container), pod.result)
+        await self._chain("CHECK", _arguments(pod.name, pod.namespace, pod.container, pod.uid), pod.result)
 
     async def collect(self) -> None:
         """Have the plugins take back what belongs to none of these pods (GC). Raises PluginError."""
@@ -179,13 +183,13 @@ def newest_version(network: dict[str, Any]) -> str:
     return max(versions, key=lambda version: [int(part) for part in version.split(".")])
 
 
-def _arguments(name: str, namespace: str, container: str) -> dict[str, str]:
+def _arguments(name: str, namespace: str, container: str, uid: str) -> dict[str, str]:
     return {
         "CNI_CONTAINERID": container,
         "CNI_NETNS": _netns(container),
         "CNI_IFNAME": INTERFACE,
         "CNI_ARGS": f"IgnoreUnknown=1;K8S_POD_NAMESPACE={namespace};K8S_POD_NAME={name};"
-        f"K8S_POD_INFRA_CONTAINER_ID={container}",
+        f"K8S_POD_INFRA_CONTAINER_ID={container};K8S_POD_UID={uid}",
     }
 
 

@@ -394,3 +394,16 @@ async def test_a_del_that_can_neither_release_nor_journal_says_so(
         node.switch.away = False
         await node.delete(pod)
         assert await node.holds_nothing()
+
+
+async def test_a_second_del_asks_the_datastore_nothing_until_the_container_returns(tmp_path: Path) -> None:
+    async with in_memory(tmp_path) as node:
+        await node.add()
+        await node.delete()
+        node.switch.away = True
+        await node.delete()
+        assert node.journal.pending == ()
+        node.switch.away = False
+        await node.add()
+        await node.delete()
+        assert await node.holds_nothing()

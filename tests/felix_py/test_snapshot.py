@@ -190,6 +190,14 @@ def test_blocks_are_kept_that_are_this_nodes_or_hold_an_address_of_it() -> None:
     assert not snapshot.blocks
 
 
+def test_once_in_sync_only_handles_that_a_block_names_may_hold_an_address() -> None:
+    snapshot = Snapshot("n1")
+    assert snapshot.may_hold("default.web")
+    snapshot.fold(Changed(block("10.65.1.0/29", "n1", "n1")))
+    snapshot.fold(InSync())
+    assert (snapshot.may_hold("default.web"), snapshot.may_hold("h-n1")) == (False, True)
+
+
 def test_of_endpoints_an_agent_watches_its_own_only() -> None:
     [own] = [what for what in watched("n1") if isinstance(what, Interest)]
     assert (own.kind, own.node) == (WorkloadEndpoint, "n1")
