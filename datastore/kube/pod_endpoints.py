@@ -16,6 +16,7 @@ from datastore.kube.client import MERGE_PATCH, ApiClient
 from datastore.kube.page import read_page
 from datastore.kube.paths import CORE, collection, item
 from datastore.kube.pods import attached_patch, detached_patch, endpoint_of, pod_of_endpoint, read_pod
+from datastore.names import workload_endpoint_name
 
 
 class PodEndpoints:
@@ -32,8 +33,9 @@ class PodEndpoints:
             found = [bytes(raw) for raw in read_page(answer.body).items]
         for body in found:
             pod_read = read_pod(body)
-            if pod_read.has_endpoint and (endpoint := endpoint_of(pod_read)).name == name:
-                return endpoint
+            named = workload_endpoint_name(pod_read.spec.node_name, pod_read.metadata.name)
+            if pod_read.has_endpoint and named == name:  # others need not be valid endpoints
+                return endpoint_of(pod_read)
         raise NotFound(f"{what}: its pod is on another node or has no network of its own")
 
     async def attach(self, what: str, endpoint: WorkloadEndpoint) -> WorkloadEndpoint:

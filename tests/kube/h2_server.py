@@ -105,12 +105,15 @@ class _Connection(asyncio.Protocol):
         self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding="utf-8"))
         self.lost = False
         self.silent = False
+        self.client_certificate: bytes | None = None
         self._requests: dict[int, Request] = {}
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        tls = transport.get_extra_info("ssl_object")
+        self.client_certificate = tls.getpeercert(binary_form=True) if tls else None
         self.h2.initiate_connection()
         self.flush()
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from pathlib import Path
+from typing import Any
 
 import h2.errors
 import pytest
@@ -248,4 +250,32 @@ async def test_who_we_are_is_read_anew_without_breaking_off_what_is_under_way(tm
         assert {answer.body for answer in answers} == {b"fine"} and len(server.connections) == 2
         go_on.set()
         assert (await slow).body == b"fine"
+        await asking.close()
+
+
+async def test_a_renewed_client_certificate_is_shown_by_the_next_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "ACCESS_SECONDS", 0.0)
+    certificate, key = make_certificate(tmp_path)
+    (tmp_path / "clients").mkdir()
+    (tmp_path / "renewed").mkdir()
+    first, renewed = (make_certificate(tmp_path / folder, "agent") for folder in ("clients", "renewed"))
+    tls = server_tls(certificate, key)
+    tls.verify_mode = ssl.CERT_REQUIRED
+    for shown, _ in (first, renewed):
+        tls.load_verify_locations(shown)
+    async with serving(ok, tls) as server:
+        record: dict[str, Any] = dict(kubeconfig(f"https://127.0.0.1:{server.port}", certificate))
+        record["users"][0]["user"] = {"client-certificate": str(first[0]), "client-key": str(first[1])}
+        path = tmp_path / "kubeconfig"
+        path.write_text(json.dumps(record))
+        asking = ApiClient(lambda: read_access(str(path)))
+        expected = [ssl.PEM_cert_to_DER_cert(shown.read_text()) for shown, _ in (first, renewed)]
+        await asking.request("try it", "GET", "/a")
+        for old, new in zip(first, renewed, strict=True):
+            old.write_bytes(new.read_bytes())
+        server.cut()
+        await asking.request("try it", "GET", "/a")
+        assert [connection.client_certificate for connection in server.connections] == expected
         await asking.close()

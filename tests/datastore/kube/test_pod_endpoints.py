@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from datastore.errors import Conflict, Invalid, NotFound
 from datastore.kinds.pods import WorkloadEndpoint
+from datastore.kube.client import MERGE_PATCH
+from datastore.kube.pods import POD_IP, POD_IPS
 from datastore.kube.store import KubeStore
 from datastore.names import interface_name, workload_endpoint_name
 from tests.kube.bed import Bed
@@ -44,6 +48,9 @@ async def test_an_endpoint_with_a_hashed_name_is_found_among_its_namespaces_pods
     store = bed.open()
     pod = "-".join("a" * 120)
     stored = await store.create(endpoint(pod[:239]))
+    await store.create(endpoint("odd"))
+    odd = json.dumps({"metadata": {"annotations": dict.fromkeys((POD_IP, POD_IPS), "nowhere")}}).encode()
+    await store._client.request("spoil", "PATCH", "/api/v1/namespaces/red/pods/odd/status", odd, MERGE_PATCH)
     assert await store.get(WorkloadEndpoint, stored.name, "red") == stored
     await store.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -406,6 +407,38 @@ async def test_a_server_that_keeps_sending_clients_away_is_watched_all_the_same(
         made = await writer.create(pool("p"))
         for n in range(300):  # six times sent away, as an average
             made = await writer.update(made.with_metadata(annotations={"n": str(n)}))
+        await same_as_listed(writer, watcher)
+        await reader.close()
+        await writer.close()
+        await watcher.task
+
+
+@pytest.mark.long
+async def test_a_cluster_that_was_set_back_to_a_backup_is_read_anew(tmp_path: Path) -> None:
+    """Its revisions begin again where the backup was, far behind the one that the watch asks for."""
+    folder = tmp_path / "own"
+    folder.mkdir()
+    with running(folder) as control_plane:
+        own = Bed(control_plane)
+        await own.install_definitions()
+        writer, reader = own.open(), KubeStore(own.access)
+        await writer.create(pool("kept"))
+
+        def restart(copied: Path, over: Path) -> None:
+            control_plane.stop()
+            shutil.rmtree(over, ignore_errors=True)
+            shutil.copytree(copied, over)
+            control_plane.etcd.start()
+            control_plane.api_server.start()
+            control_plane.wait_until_ready()
+
+        await asyncio.to_thread(restart, folder / "etcd", tmp_path / "backup")
+        watcher = Watcher(reader, IPPool)
+        for n in range(1, 40):
+            await writer.create(pool(f"p{n}", n))
+        await same_as_listed(writer, watcher)
+        await asyncio.to_thread(restart, tmp_path / "backup", folder / "etcd")
+        await watcher.until(lambda: {name for _, name in watcher.objects} == {"kept"})
         await same_as_listed(writer, watcher)
         await reader.close()
         await writer.close()
