@@ -1,0 +1,70 @@
+"""What pods that come together cost an API server, with an agent's watch behind their addresses."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from datastore.kube.store import KubeStore
+from datastore.record import CRD
+from datastore.store import InSync
+from ipam.allocator import Allocator
+from ipam.host_context import CONTEXT_KINDS
+from tests.ipam.world import config, node, owners, pod, pool, violations
+from tests.kube.bed import Bed
+from tests.kube.faulty_proxy import FaultyProxy, faulty_proxy
+
+MOST_BATCHES = 4
+"""However many come together: the first alone, the rest in the next batches."""
+
+
+def taken(proxy: FaultyProxy) -> Counter[str]:
+    """Return how often what was asked for since this was last called: `POST ipamhandles`."""
+    parts = [request.partition("?")[0].split() for request in proxy.requests]
+    proxy.requests.clear()
+    return Counter(f"{method} {path.removeprefix(f'/apis/{CRD}/').partition('/')[0]}" for method, path in parts)
+
+
+async def followed(store: KubeStore, allocator: Allocator, in_sync: asyncio.Event) -> None:
+    async for event in store.watch(*CONTEXT_KINDS):
+        allocator.on_event(event)
+        if isinstance(event, InSync):
+            in_sync.set()
+
+
+@pytest.mark.parametrize("count", [1, 10, 50])
+async def test_pods_that_come_together_share_their_block_writes_and_read_nothing(
+    bed: Bed, tmp_path: Path, count: int
+) -> None:
+    owner = bed.open()
+    for resource in (pool("pods", "10.65.0.0/24"), config(), node("n1")):
+        await owner.create(resource)
+    async with faulty_proxy(bed.access(), tmp_path) as proxy:
+        store = KubeStore(proxy.access)
+        allocator = Allocator(store)
+        await allocator.assign(pod("first"))  # claims the block
+        in_sync = asyncio.Event()
+        following = asyncio.create_task(followed(store, allocator, in_sync))
+        await in_sync.wait()
+        taken(proxy)
+
+        wanted = [replace(pod(number), fresh=True) for number in range(count)]
+        given = await asyncio.gather(*(allocator.assign(one) for one in wanted))
+        spent = taken(proxy)
+        assert spent.pop("PUT ipamblocks") <= min(count, MOST_BATCHES)
+        assert spent == {"POST ipamhandles": count}
+
+        await asyncio.gather(*(allocator.release_handle(one.handle) for one in wanted))
+        spent = taken(proxy)
+        assert spent.pop("PUT ipamblocks") <= min(count, MOST_BATCHES)
+        assert spent == {"DELETE ipamhandles": count}
+        assert len({address for one in given for address in one.ipv4}) == count
+        left = {address: str(handle) for address, handle in (await owners(owner)).items()}
+        assert (list(left.values()), await violations(owner, left)) == (["net.pod-first"], [])
+        following.cancel()
+        await store.close()
+    await owner.close()
