@@ -214,6 +214,9 @@ def main(arguments: Sequence[str]) -> int:
     except AssetsError as error:
         _say(str(error))
         return 1
+    except KeyboardInterrupt:
+        _say("interrupted; the next run goes on from there")
+        return 130
     _say(f"{folder()} has all of {', '.join(groups)}")
     return 0
 
