@@ -23,6 +23,10 @@ class Unavailable(DatastoreError):
     """The store did not answer, or could not write. The same call may succeed later."""
 
 
+class Forbidden(Unavailable):
+    """The store does not let this account do that; it may succeed once its rights are others."""
+
+
 class Invalid(DatastoreError):
     """An argument is wrong, and trying again will not help: an object, a URL, or a file of another version."""
 

@@ -40,14 +40,14 @@ from felix_py.edges import Edges
 from felix_py.forwarding import forward
 from felix_py.gc_tuning import apply
 from felix_py.host_watch import HostWatch
-from felix_py.identity import Identity
+from felix_py.identity import Identity, StartupError
 from felix_py.node_claim import this_host
 from felix_py.own_node import OwnNode
 from felix_py.pace import Pace
 from felix_py.pages import StatusPages
 from felix_py.settings import Settings, SettingsError, read_file, settings_from
 from felix_py.settings_watch import SettingsWatch
-from felix_py.startup import StartupError, host_interfaces, start, write_node
+from felix_py.startup import host_interfaces, start, write_node
 from felix_py.tasks import begun_again, reasons
 from felix_py.tunnel_device import KernelTunnelDevice
 from felix_py.web import WebServer

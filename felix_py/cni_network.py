@@ -17,8 +17,8 @@ from cni.install import conflist, from_template, install_conflist
 from datastore.notices import Notice
 from felix_py.agent import Agent
 from felix_py.backoff import Backoff
+from felix_py.identity import StartupError
 from felix_py.settings import Settings
-from felix_py.startup import StartupError
 
 log = logging.getLogger("felix.cni_network")
 

@@ -29,3 +29,7 @@ class Identity:
     node: str
     addresses: Addresses
     router_id: IPv4Address | Literal["hash"] | None = None
+
+
+class StartupError(Exception):
+    """This node cannot take part; the sentence says why."""

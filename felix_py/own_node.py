@@ -14,8 +14,8 @@ from datastore.errors import DatastoreError
 from datastore.notices import Notice
 from felix_py.agent import Agent
 from felix_py.autodetect import AutodetectionError
+from felix_py.identity import StartupError
 from felix_py.node_claim import QUESTION, HostMark, answer
-from felix_py.startup import StartupError
 from kernel.netlink import KernelError
 from net.prefix import unpack
 

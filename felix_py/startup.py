@@ -1,4 +1,4 @@
-"""Who am I: the node's name and addresses, and what every cluster needs before its first pod.
+"""Who am I: the node's name and addresses, and whether this node can take part.
 
 Follows calico-node's start-up. Decisions are the plain functions below `start`; every write tolerates another
 node having been quicker.
@@ -10,36 +10,26 @@ import asyncio
 import contextlib
 import json
 import logging
-import secrets
 import socket
-import uuid
 from collections.abc import Iterable, Sequence
 from ipaddress import (
     IPv4Interface,
-    IPv4Network,
-    IPv6Address,
     IPv6Interface,
-    IPv6Network,
     ip_interface,
-    ip_network,
 )
-from typing import Any
 
 from datastore.cas import ATTEMPTS, found_or_none
 from datastore.errors import AlreadyExists, BadRecord, Conflict, Unavailable
 from datastore.fields import Interface
-from datastore.kinds.bgp import BGPConfiguration
-from datastore.kinds.cluster import ClusterInformation, FelixConfiguration
-from datastore.kinds.ipam import IPAMConfig
+from datastore.kinds.cluster import ClusterInformation
 from datastore.kinds.node import Node
-from datastore.kinds.pools import IPPool
-from datastore.record import Resource
 from datastore.resources import KINDS
 from datastore.store import Changed, Gone, Store
 from felix_py.autodetect import HostInterface, Method, detect
+from felix_py.cluster_defaults import make_defaults
 from felix_py.edges import Kernel
 from felix_py.files import read_text, write_text
-from felix_py.identity import Addresses, Identity
+from felix_py.identity import Addresses, Identity, StartupError
 from felix_py.losses import Losses, Note, RecordKey
 from felix_py.node_claim import HostMark, is_free, is_this_host, marked, this_host
 from felix_py.records import read_note
@@ -47,12 +37,6 @@ from felix_py.setting_types import AddressChoice, NodeAddress
 from felix_py.settings import Settings, SettingsError, guid_file, node_name
 
 log = logging.getLogger("felix.startup")
-
-CALICO_VERSION = "v3.32.1"  # whose records we write: calicoctl refuses to work with a version unlike its own
-
-
-class StartupError(Exception):
-    """This node cannot take part; the sentence says why."""
 
 
 async def start(settings: Settings, store: Store, kernel: Kernel) -> Identity:
@@ -93,7 +77,7 @@ async def _join(
     except BadRecord as unread:  # pods that run must not pay for it: what the Node says is asked for later
         log.error("%s; the agent starts with this host's addresses and leaves the Node as it is", unread)
         ipv4, ipv6 = addresses_for(settings, None, interfaces)
-    await _make_defaults(settings, store, [address for i in interfaces for address in i.addresses])
+    await make_defaults(settings, store, [address for i in interfaces for address in i.addresses])
     return ipv4, ipv6
 
 
@@ -251,66 +235,3 @@ def node_annotations(
     if settings.as_number is not None:
         annotations["ASNumber"] = str(settings.as_number)
     return annotations
-
-
-async def _make_defaults(settings: Settings, store: Store, host: Sequence[Interface]) -> None:
-    """Create what a cluster needs and does not have: one of each, whoever comes first."""
-    for resource in (
-        ClusterInformation.make(
-            "default",
-            clusterGUID=uuid.uuid4().hex,
-            clusterType=settings.cluster_type or "k8s,bgp",
-            calicoVersion=CALICO_VERSION,
-            datastoreReady=True,
-        ),
-        FelixConfiguration.make("default", reportingInterval="0s", logSeverityScreen="Info", floatingIPs="Disabled"),
-        BGPConfiguration.make("default", logSeverityScreen="Info", serviceLoadBalancerAggregation="Enabled"),
-        IPAMConfig.make("default", strictAffinity=False, autoAllocateBlocks=True, maxBlocksPerHost=0),
-    ):
-        await _create_unless_there(store, resource)
-    if not settings.no_default_pools:
-        listed = await store.list(IPPool)
-        if not listed.objects and read_note(settings).has_pools:
-            log.error("make a pool: there are none, and there were when the agent last ran; none is made; apply one")
-            return
-        for pool in () if listed.unreadable else default_pools(settings, listed.objects, host):
-            if await _create_unless_there(store, pool):
-                log.info("made the pool %s with %s", pool.metadata.name, pool.spec.cidr)
-
-
-async def _create_unless_there(store: Store, resource: Resource) -> bool:
-    with contextlib.suppress(AlreadyExists):
-        await store.create(resource)
-        return True
-    return False
-
-
-def default_pools(settings: Settings, pools: Iterable[IPPool], host: Iterable[Interface]) -> list[IPPool]:
-    """Return the pools to make: one for each family in use that has none."""
-    families = {ip_network(pool.spec.cidr).version for pool in pools}
-    made: list[IPPool] = []
-    four, six = settings.ipv4_pool, settings.ipv6_pool
-    if 4 not in families and four.cidr != "none" and settings.ip is not AddressChoice.NONE:
-        cidr = four.cidr or free_ipv4_network([a.network for a in host if a.version == 4])
-        made.append(four.pool("default-ipv4-ippool", cidr))
-    if 6 not in families and six.cidr != "none" and settings.ip6 is not AddressChoice.NONE:
-        made.append(six.pool("default-ipv6-ippool", six.cidr or random_ula()))
-    return made
-
-
-def free_ipv4_network(taken: Iterable[Any]) -> IPv4Network:
-    """Return 192.168.0.0/16, else the first of 172.16.0.0/16 to 172.31.0.0/16 that overlaps no host network."""
-    taken = list(taken)
-    choices = [IPv4Network("192.168.0.0/16"), *IPv4Network("172.16.0.0/12").subnets(new_prefix=16)]
-    for network in choices:
-        if not any(network.overlaps(other) for other in taken):
-            return network
-    raise StartupError(
-        "choose the first IPv4 pool: 192.168.0.0/16 and 172.16.0.0/12 overlap this host's networks; "
-        "set CALICO_IPV4POOL_CIDR"
-    )
-
-
-def random_ula() -> IPv6Network:
-    """Return a random unique local /48 (RFC 4193)."""
-    return IPv6Network((IPv6Address(b"\xfd" + secrets.token_bytes(5) + bytes(10)), 48))

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from datastore.errors import AlreadyExists, Conflict, DatastoreError, Invalid, NotFound, Unavailable
+from datastore.errors import AlreadyExists, Conflict, DatastoreError, Forbidden, Invalid, NotFound, Unavailable
 
 GONE = 410
 """The revision asked for is older than what the server remembers: list again."""
@@ -66,6 +66,6 @@ def refusal(what: str, code: int, status: Status) -> DatastoreError:
         case 401:
             return Unavailable(f"{said}; the API server does not accept who we are (401)")
         case 403:
-            return Unavailable(f"{said}; the role of this account lacks it (403)")
+            return Forbidden(f"{said}; the role of this account lacks it (403)")
         case _:
             return Unavailable(f"{said} ({code})")

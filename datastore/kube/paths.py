@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from datastore.kinds.config_map import ConfigMap
 from datastore.kinds.ipam import IPAMConfig
 from datastore.kinds.namespace import Namespace
 from datastore.kinds.node import Node
@@ -16,7 +17,12 @@ from datastore.store import Interest
 Query = Mapping[str, str]
 
 CORE = "v1"
-_CORE: Mapping[type[Resource], str] = {Node: "nodes", WorkloadEndpoint: "pods", Namespace: "namespaces"}
+_CORE: Mapping[type[Resource], str] = {
+    Node: "nodes",
+    WorkloadEndpoint: "pods",
+    Namespace: "namespaces",
+    ConfigMap: "configmaps",
+}
 """Kinds that Calico has no resource for: they are read from objects of Kubernetes' own."""
 _NODE_FIELDS: Mapping[type[Resource], str] = {Node: "metadata.name", WorkloadEndpoint: "spec.nodeName"}
 """What selects the objects of a node, where the API server can."""

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias, TypeVar, cast
 import msgspec
 
 from datastore.errors import AlreadyExists, Conflict, DatastoreError, Invalid, NotFound, Unavailable
+from datastore.kinds.config_map import ConfigMap
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
 from datastore.kinds.namespace import Namespace
 from datastore.kinds.node import Node
@@ -40,6 +41,7 @@ _FLAGGED: Mapping[type[Resource], object] = {BlockAffinity: "true", IPAMBlock: T
 """Kinds whose objects are flagged as deleted before they are deleted, and the flag, as libcalico writes it."""
 _MAY_BE_FLAGGED = (*_FLAGGED, IPAMHandle)
 """Those that libcalico flags. A handle that nobody wrote since it was read is deleted by one request here."""
+_NEVER_WRITTEN = (Namespace, ConfigMap)
 _SERVERS_OWN = ("resourceVersion", "uid", "creationTimestamp")
 
 
@@ -113,7 +115,7 @@ class KubeStore:
         after = kind.read(merged(before.to_json(), dict(patch)))
         if key_of(after) != key_of(before):
             raise Invalid(f"{what}: name and namespace can't be changed")
-        if isinstance(after, Node | WorkloadEndpoint | Namespace):
+        if isinstance(after, (Node, WorkloadEndpoint, *_NEVER_WRITTEN)):
             return await self.update(after)
         path = item(kind, await self._group(), name, namespace)
         answer = await self._client.request(what, "PATCH", path, _encoded(patch), MERGE_PATCH)
@@ -283,8 +285,8 @@ class KubeStore:
 
 
 def _require_writable(what: str, kind: type[Resource]) -> None:
-    if kind is Namespace:
-        raise Invalid(f"{what}: a Namespace is Kubernetes' to change: use kubectl; nothing was written")
+    if kind in _NEVER_WRITTEN:
+        raise Invalid(f"{what}: a {kind.KIND} is Kubernetes' to change: use kubectl; nothing was written")
 
 
 def _encoded(value: object) -> bytes:

@@ -9,8 +9,8 @@ import pytest
 
 from cni.protocol import VERSIONS
 from felix_py.cni_network import CniNetwork, given_network
+from felix_py.identity import StartupError
 from felix_py.settings import settings_from
-from felix_py.startup import StartupError
 from tests.cni.test_chain import plugin, speaks
 from tests.felix_py.node import FakeNode
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network, ip_interface, ip_network
+from ipaddress import ip_interface
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +14,15 @@ from datastore.kinds.cluster import ClusterInformation, FelixConfiguration
 from datastore.kinds.ipam import IPAMConfig
 from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool
-from datastore.store import Unreadable
 from felix_py import node_claim
 from felix_py.autodetect import HostInterface
-from felix_py.identity import Addresses, Identity
+from felix_py.identity import Addresses, Identity, StartupError
 from felix_py.losses import Note, RecordKey
 from felix_py.node_claim import marked
 from felix_py.settings import Settings, settings_from
 from felix_py.startup import (
-    StartupError,
-    _make_defaults,
-    default_pools,
-    free_ipv4_network,
     host_interfaces,
     node_annotations,
-    random_ula,
     refuse_duplicates,
     start,
 )
@@ -56,40 +50,6 @@ def test_an_address_of_another_node_is_refused_and_the_node_named() -> None:
     refuse_duplicates("n1", own, [node("n1", "192.0.2.1/24"), node("n2", "192.0.2.2/24")])
     with pytest.raises(StartupError, match="node n2 has it already"):
         refuse_duplicates("n1", own, [node("n2", "192.0.2.1/16")])
-
-
-def test_pools_are_made_for_families_in_use_that_have_none() -> None:
-    dual = settings_from({"IP6": "autodetect", "CALICO_IPV4POOL_CIDR": "10.65.0.0/16"})
-    assert next(pool.spec.cidr for pool in default_pools(dual, [], [])) == "10.65.0.0/16"
-    assert len(default_pools(dual, [], [])) == 2
-    assert not default_pools(settings_from({"CALICO_IPV4POOL_CIDR": "none"}), [], [])
-    existing = [IPPool.make("mine", cidr="10.9.0.0/16")]
-    assert not default_pools(settings_from({}), existing, [])
-
-
-def test_the_first_pool_keeps_clear_of_the_hosts_networks() -> None:
-    assert free_ipv4_network([]) == IPv4Network("192.168.0.0/16")
-    assert free_ipv4_network([ip_network("192.168.7.0/24"), ip_network("172.16.0.0/12")][:1]) == IPv4Network(
-        "172.16.0.0/16"
-    )
-    with pytest.raises(StartupError, match="CALICO_IPV4POOL_CIDR"):
-        free_ipv4_network([ip_network("192.168.7.0/24"), ip_network("172.16.0.0/12")])
-
-
-def test_the_first_ipv6_pool_is_a_random_unique_local_48() -> None:
-    assert random_ula().prefixlen == 48
-    assert random_ula().subnet_of(ip_network("fd00::/8"))  # type: ignore[arg-type]
-    assert random_ula() != random_ula()
-
-
-async def test_no_pool_is_made_beside_one_that_cannot_be_read() -> None:
-    store = MemoryStore()
-    store.unreadable = (Unreadable(IPPool, "ours", None, 'IPPool "ours": spec.cidr is required'),)
-    await _make_defaults(settings_from({}, {}), store, [ip_interface("192.0.2.1/24")])
-    assert (await store.list(IPPool)).objects == ()
-    store.unreadable = ()
-    await _make_defaults(settings_from({}, {}), store, [ip_interface("192.0.2.1/24")])
-    assert len((await store.list(IPPool)).objects) == 1
 
 
 def settings(folder: Path, **variables: str) -> Settings:
@@ -262,12 +222,6 @@ async def test_a_node_that_always_loses_ends_the_start_with_a_question(tmp_path:
 
     with pytest.raises(StartupError, match=r"lost \d+ races in a row; is another node so named"):
         await start(settings(tmp_path), AlwaysRaced(Node.make("n1")), FakeKernel())
-
-
-async def test_no_default_pool_is_made_where_none_is_wanted(tmp_path: Path) -> None:
-    store = MemoryStore()
-    await start(settings(tmp_path, NO_DEFAULT_POOLS="true"), store, FakeKernel())
-    assert not (await store.list(IPPool)).objects
 
 
 def test_devices_are_listed_in_the_kernels_order_with_their_addresses() -> None:

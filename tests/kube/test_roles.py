@@ -19,7 +19,8 @@ from tests.kube.roles import install_roles
 NODE, VIEWER = "felix-py-node", "felix-py-viewer"
 DENIED_TO_NODES = (
     "get secrets", "list secrets", "create pods", "delete pods", "update pods", "create pods/exec", "update nodes",
-    "delete nodes", "create nodes", "get configmaps", "create namespaces", "update namespaces", "patch namespaces",
+    "delete nodes", "create nodes", "get configmaps", "get configmaps others",
+    "list configmaps", "watch configmaps", "create namespaces", "update namespaces", "patch namespaces",
     "delete namespaces", "create serviceaccounts/token",
     "delete ippools.crd.projectcalico.org", "update ippools.crd.projectcalico.org",
     "create bgppeers.crd.projectcalico.org", "update bgpconfigurations.crd.projectcalico.org",
@@ -27,7 +28,7 @@ DENIED_TO_NODES = (
     "update globalnetworkpolicies.crd.projectcalico.org", "create clusterroles.rbac.authorization.k8s.io",
 )  # fmt: skip
 DENIED_TO_VIEWERS = (
-    "get secrets", "patch nodes/status", "patch pods/status", "update namespaces",
+    "get secrets", "get configmaps", "patch nodes/status", "patch pods/status", "update namespaces",
     "create ippools.crd.projectcalico.org",
     "update ipamblocks.crd.projectcalico.org", "delete ipamhandles.crd.projectcalico.org",
 )  # fmt: skip
@@ -40,11 +41,12 @@ def with_roles(started_bed: Bed) -> Bed:
 
 
 async def may(bed: Bed, account: str, what: str) -> bool:
-    """Ask the API server itself whether an account may do `VERB RESOURCE[/SUBRESOURCE][.GROUP]`."""
-    verb, _, target = what.partition(" ")
+    """Ask the API server itself whether an account may do `VERB RESOURCE[/SUBRESOURCE][.GROUP] [NAME]`."""
+    verb, target, *names = what.split(" ")
     name, _, group = target.partition(".")
     resource, _, part = name.partition("/")
     attributes = {"verb": verb, "resource": resource, "subresource": part, "group": group, "namespace": "default"}
+    attributes |= {"name": names[0]} if names else {}
     review = {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SubjectAccessReview",
@@ -63,6 +65,10 @@ async def may(bed: Bed, account: str, what: str) -> bool:
 async def test_namespaces_may_be_read(with_roles: Bed, account: str) -> None:
     for verb in ("get", "list", "watch"):
         assert await may(with_roles, account, f"{verb} namespaces"), verb
+
+
+async def test_an_agent_may_read_what_kubeadm_noted(with_roles: Bed) -> None:
+    assert await may(with_roles, NODE, "get configmaps kubeadm-config")
 
 
 @pytest.mark.parametrize("what", DENIED_TO_NODES)
