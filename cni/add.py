@@ -35,7 +35,7 @@ from cni.protocol import (
     render,
 )
 from cni.settings import CniSettings
-from datastore.errors import BadRecord
+from datastore.errors import BadRecord, Unavailable
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.names import NETWORK, workload_endpoint_name
 from ipam.allocator import AddressesWanted, Allocator
@@ -220,6 +220,8 @@ class AddVerb:
     async def _attach(self, endpoint: WorkloadEndpoint, device: int) -> None:
         try:
             await self._attacher.attach(endpoint, device)
+        except Unavailable:
+            raise
         except Exception as error:
             raise CniError(
                 Code.KERNEL, f"attach {endpoint.namespace}/{endpoint.spec.pod}: {error}; everything is undone"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from cni.known import Known
@@ -41,9 +41,12 @@ def is_of(endpoint: WorkloadEndpoint, attachment: Attachment) -> bool:
 class Endpoints:
     """Get, put and delete, each by compare-and-swap."""
 
-    def __init__(self, store: Store, node: str, known: Known | None = None) -> None:
-        """known: what the agent's watch holds; None: all is read."""
+    def __init__(
+        self, store: Store, node: str, known: Known | None = None, held_back: Callable[[], str] = lambda: ""
+    ) -> None:
+        """known: what the agent's watch holds; None: all is read. held_back: why what it holds is of before, if so."""
         self._store, self._node, self._known = store, node, known or Known(node)
+        self._held_back = held_back
         self._writes: Batcher[str, Create | Update | Delete, None] = Batcher(self._write)
         self._clusters: Batcher[str, None, tuple[ClusterInformation | None, Node | None]] = Batcher(self._read_cluster)
 
@@ -126,9 +129,12 @@ class Endpoints:
     async def require_ready(self) -> None:
         """Refuse while the datastore is held by an administrator, for an upgrade say, as every client of Calico's does.
 
-        And while this node has no Node: no other would know the way to its pods. What the watch does not hold is read,
-        once for all requests that come together. Raises CniError (11).
+        And while this node has no Node: no other would know the way to its pods; and while the datastore is not taken
+        for the cluster's. What the watch does not hold is read, once for all requests that come together. Raises
+        CniError (11).
         """
+        if why := self._held_back():
+            raise CniError(Code.TRY_AGAIN, f"{why}; no address is given meanwhile; try again later")
         cluster, node = self._known.cluster, self._known.node
         if cluster is None or node is None:
             cluster, node = await self._clusters.submit(_ALL, None)

@@ -60,6 +60,7 @@ class Verbs:
         namespaces: Namespaces | None = None,
         known: Known | None = None,
         may_hold: Callable[[str], bool] = lambda handle: True,
+        held_back: Callable[[], str] = lambda: "",
     ) -> None:
         """pod_mtu: what a pod gets at present, unless its network says otherwise.
 
@@ -67,10 +68,11 @@ class Verbs:
         may have limited connectivity, if so. observe: called with each ADD before it is carried out, and with
         what the datastore says of its pod. namespaces: None where the datastore has none. known: what the agent's watch
         holds. may_hold: whether addresses of this node may be assigned under a handle, as far as the watch reports.
+        held_back: why the datastore is not taken for the cluster's at present, if so.
         """
         self._settings, self._journal, self._observe = settings, journal, observe
         self.locks = KeyedLock()
-        devices, endpoints = devices or Veth(), Endpoints(store, settings.node, known)
+        devices, endpoints = devices or Veth(), Endpoints(store, settings.node, known, held_back)
         self.cleanup = Cleanup(settings, allocator, devices, endpoints, journal, self.locks, may_hold)
         self._add = AddVerb(
             settings, allocator, attacher, devices, endpoints, self.cleanup, pod_mtu, observe, namespaces

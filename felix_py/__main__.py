@@ -154,6 +154,7 @@ async def _serve(settings: Settings, file: SettingsWatch) -> None:
             namespaces=namespaces,
             known=known,
             may_hold=agent.snapshot.may_hold,
+            held_back=lambda: agent.progress.held_back,
         )
         checks = Checks(agent, verbs.pending_handles)
         server = CniServer(settings.run_dir / "cni.sock", verbs)

@@ -10,12 +10,13 @@ import pytest
 
 import datastore
 from cni.endpoints import Endpoints
+from cni.known import Known
 from cni.protocol import Attachment, CniError, PodRef
 from datastore.kinds.cluster import ClusterInformation
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.names import workload_endpoint_name
-from datastore.store import Store
+from datastore.store import Changed, Store
 
 POD = PodRef("default", "web")
 
@@ -110,3 +111,15 @@ async def test_a_datastore_that_is_ready_is_no_error() -> None:
     async with opened() as (endpoints, store):
         await store.create(ClusterInformation.make("default", datastore_ready=True))
         await asyncio.gather(*(endpoints.require_ready() for _ in range(3)))
+
+
+async def test_a_datastore_that_is_not_taken_for_the_clusters_is_code_11_whatever_the_watch_held_before() -> None:
+    known = Known("n1")
+    known.observe(Changed(ClusterInformation.make("default", datastoreReady=True)))
+    known.observe(Changed(Node.make("n1")))
+    async with opened() as (_, store):
+        await Endpoints(store, "n1", known).require_ready()
+        held_back = Endpoints(store, "n1", known, lambda: "nearly everything went at once")
+        with pytest.raises(CniError, match=r"^nearly everything went at once; no address is given") as refused:
+            await held_back.require_ready()
+        assert refused.value.code == 11
