@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from datastore.errors import AlreadyExists, Conflict, DatastoreError, Invalid, NotFound, Unavailable
+from datastore.errors import AlreadyExists, Conflict, DatastoreError, Forbidden, Invalid, NotFound, Unavailable
 from datastore.kube.answers import read_status, refusal
 
 
@@ -22,7 +22,7 @@ def status(code: int, reason: str = "", message: str = "because", **more: object
         (422, status(422, "Invalid"), Invalid),
         (400, status(400, "BadRequest"), Invalid),
         (401, status(401, "Unauthorized"), Unavailable),
-        (403, status(403, "Forbidden"), Unavailable),
+        (403, status(403, "Forbidden"), Forbidden),
         (500, status(500, "InternalError"), Unavailable),
         (503, b"no JSON", Unavailable),
     ],
