@@ -80,8 +80,8 @@ class Allocator:
         self._now_ns = now_ns
         self._affinities = Affinities(store, now_ns)
         self._contexts = HostContexts(store, self._affinities)
-        self._finder = BlockFinder(store, self._affinities, now_ns)
         self._writer = BlockWriter(store, now_ns, self._contexts.cooldown_seconds)
+        self._finder = BlockFinder(store, self._affinities, now_ns, self._writer.last_known)
         self._handles = HandleRelease(store, self._writer, self._release_from)
 
     def on_event(self, event: WatchEvent) -> None:
@@ -310,7 +310,7 @@ class Allocator:
 
     async def _release_unselected(self, cidr: Network) -> None:
         """Release a block that has just become empty, if its pool no longer selects its host."""
-        block = self._writer.last_written(cidr)
+        block = self._writer.last_known(cidr)
         host = affine_host(block.spec.affinity) if block and blocks.is_empty(block) else None
         if host is None:
             return

@@ -56,12 +56,12 @@ class Release:
 class ReleaseHandle:
     """Release whatever the block holds under a handle; `record` is the handle as it was read.
 
-    counts: False: the caller writes the handle, when all its blocks are done.
+    counted_by_caller: who writes the handle itself, when all its blocks are done.
     """
 
     handle: str
     record: IPAMHandle | None = None
-    counts: bool = True
+    counted_by_caller: bool = False
 
 
 Operation: TypeAlias = AssignAny | AssignExactly | Release | ReleaseHandle
@@ -103,7 +103,7 @@ def apply(block: IPAMBlock, operations: Sequence[Operation], now_ns: int, cooldo
             results.append(refusal)
             continue
         results.append(result)
-        if handle is not None and count and getattr(operation, "counts", True):
+        if handle is not None and count and not (isinstance(operation, ReleaseHandle) and operation.counted_by_caller):
             handles[handle] = handles.get(handle, 0) + count
     written = any(result for result in results if not isinstance(result, Exception))
     read = {one.handle: one.record for one in operations if isinstance(one, ReleaseHandle) and one.record}

@@ -17,6 +17,7 @@ from datastore.group_commit import Batcher
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock
 from datastore.kinds.pools import IPPool
 from datastore.store import Store
+from ipam import block as blocks
 from ipam import search
 from ipam.affinities import Affinities
 from ipam.errors import BlockLimit, ClaimConflict, Contention, Exhausted, IpamError, NotEmpty
@@ -47,8 +48,15 @@ class _Retry:
 class BlockFinder:
     """The searches of one process."""
 
-    def __init__(self, store: Store, affinities: Affinities, now_ns: Callable[[], int]) -> None:
-        self._store = store
+    def __init__(
+        self,
+        store: Store,
+        affinities: Affinities,
+        now_ns: Callable[[], int],
+        last_known: Callable[[Network], IPAMBlock | None] = lambda cidr: None,
+    ) -> None:
+        """last_known: a block as it was a while ago, as far as this process knows."""
+        self._store, self._last_known = store, last_known
         self._affinities = affinities
         self._now_ns = now_ns
         self._batches: Batcher[tuple[str, int], _Retry, Network] = Batcher(self._find_batch)
@@ -56,12 +64,17 @@ class BlockFinder:
     async def next(self, wanted: Search, tried: Iterable[Network]) -> Network:
         """Return a block of the host's that was not tried: one it is known to own, else one to be found or claimed.
 
-        Raises BlockLimit, Exhausted, Contention.
+        Blocks that were full when last seen come last: each costs a read. Raises BlockLimit, Exhausted, Contention.
         """
-        for affinity in search.own_blocks(wanted.context.affinities, wanted.pools):
-            if affinity.confirmed and affinity.network not in tried:
-                return affinity.network
+        own = search.own_blocks(wanted.context.affinities, wanted.pools)
+        untried = [one.network for one in own if one.confirmed and one.network not in tried]
+        if untried:
+            return min(untried, key=lambda cidr: self._was_full(cidr, wanted.reserved))
         return await self._batches.submit((wanted.host, wanted.version), _Retry(wanted, frozenset(tried)))
+
+    def _was_full(self, cidr: Network, reserved: Reserved) -> bool:
+        block = self._last_known(cidr)
+        return block is not None and not blocks.has_free(block, reserved.ordinals(cidr))
 
     async def _find_batch(self, key: tuple[str, int], retries: Sequence[_Retry]) -> Sequence[Network | Exception]:
         host, version = key

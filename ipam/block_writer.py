@@ -48,7 +48,7 @@ class BlockWriter:
         self._cooldown_seconds = cooldown_seconds
         self.handles = HandleRecords()
         """Where handles are written on their own: as this process last wrote them."""
-        self._written: dict[Network, IPAMBlock] = {}
+        self._known: dict[Network, IPAMBlock] = {}
         self._batches: Batcher[Network, Operation, Result] = Batcher(self._write_batch)
 
     async def submit(self, cidr: Network, operation: Operation) -> Result:
@@ -59,9 +59,9 @@ class BlockWriter:
         """
         return await self._batches.submit(cidr, operation)
 
-    def last_written(self, cidr: Network) -> IPAMBlock | None:
-        """Return the block as this process last wrote it; a hint, since other processes write it too."""
-        return self._written.get(cidr)
+    def last_known(self, cidr: Network) -> IPAMBlock | None:
+        """Return the block as this process last wrote or read it; a hint, since other processes write it too."""
+        return self._known.get(cidr)
 
     async def _write_batch(self, cidr: Network, operations: Sequence[Operation]) -> Sequence[Result | Exception]:
         """Carry all out but those whose handle, which was to be new, is in use."""
@@ -82,7 +82,7 @@ class BlockWriter:
 
     async def _write_all(self, cidr: Network, operations: Sequence[Operation]) -> Sequence[Result | Exception]:
         """Carry all out. Raises _HandlesInUse; nothing was done then."""
-        guessed = self._written.pop(cidr, None)
+        guessed = self._known.pop(cidr, None)
         if guessed:
             after = await self._applied(guessed, operations)
             refused = any(isinstance(result, Exception) for result in after.results)
@@ -93,7 +93,10 @@ class BlockWriter:
             if before is None:
                 return [MissingBlock(f"there is no block {cidr}")] * len(operations)
             after = await self._applied(before, operations)
-            if after.block is before or await self._commit(after, guess=not guessed and attempt == 0):
+            if after.block is before:
+                self._known[cidr] = before
+                return after.results
+            if await self._commit(after, guess=not guessed and attempt == 0):
                 return after.results
         raise Contention(f"write block {cidr}: lost {ATTEMPTS} races in a row; try again later")
 
@@ -116,7 +119,7 @@ class BlockWriter:
         except LOST_RACE:
             return False
         if isinstance(written, IPAMBlock):
-            self._written[after.block.network] = written
+            self._known[after.block.network] = written
         return True
 
     async def _handle_writes(self, after: BatchResult, guess: bool) -> list[Write]:

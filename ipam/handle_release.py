@@ -70,7 +70,7 @@ class HandleRelease:
                 return freed
             handle, counts = record.spec.handle_id, dict(record.spec.block)
             self._writer.handles.forget(handle)
-            operation = ReleaseHandle(handle, record, counts=False)
+            operation = ReleaseHandle(handle, record, counted_by_caller=True)
             found = await asyncio.gather(*(self._release_from(network(cidr), operation) for cidr in counts))
             freed += [address for released in found for address in released]
             held = {cidr: len(released) for cidr, released in zip(counts, found, strict=True)}

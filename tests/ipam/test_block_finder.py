@@ -89,3 +89,12 @@ async def test_a_block_known_to_be_the_hosts_is_returned_without_a_read(store: M
     store.calls.clear()
     assert await finder.next(search(context), ()) == block
     assert not store.calls
+
+
+async def test_a_block_that_was_full_is_looked_at_again_before_another_is_claimed() -> None:
+    store = MemoryStore(pool("pods", "10.65.0.0/24", block_size=30), config(), node("n1"))
+    allocator = Allocator(store)
+    first, *_ = [await allocator.assign(pod(number)) for number in range(8)]
+    await Allocator(store).release_handle(pod(0).handle)  # by another process
+    assert (await allocator.assign(pod(8))).ipv4 == first.ipv4
+    assert len((await store.list(BlockAffinity)).objects) == 2

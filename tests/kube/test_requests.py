@@ -36,6 +36,27 @@ async def followed(store: KubeStore, allocator: Allocator, in_sync: asyncio.Even
             in_sync.set()
 
 
+async def test_a_pod_on_a_node_with_full_blocks_costs_what_the_first_one_did(bed: Bed, tmp_path: Path) -> None:
+    owner = bed.open()
+    for resource in (pool("pods", "10.65.0.0/24", block_size=30), config(), node("n1")):
+        await owner.create(resource)
+    async with faulty_proxy(bed.access(), tmp_path) as proxy:
+        store = KubeStore(proxy.access)
+        allocator = Allocator(store)
+        for number in range(10):  # two full blocks, and one with room for two
+            await allocator.assign(pod(number))
+        in_sync = asyncio.Event()
+        following = asyncio.create_task(followed(store, allocator, in_sync))
+        await in_sync.wait()
+        taken(proxy)
+        for number in (10, 11):
+            await allocator.assign(replace(pod(number), fresh=True))
+            assert taken(proxy) == {"POST ipamhandles": 1, "PUT ipamblocks": 1}
+        following.cancel()
+        await store.close()
+    await owner.close()
+
+
 @pytest.mark.parametrize("count", [1, 10, 50])
 async def test_pods_that_come_together_share_their_block_writes_and_read_nothing(
     bed: Bed, tmp_path: Path, count: int
