@@ -13,6 +13,7 @@ from typing import Any, TypeAlias, TypeVar, cast
 
 import msgspec
 
+from datastore.cas import found_or_none
 from datastore.errors import AlreadyExists, Conflict, DatastoreError, Invalid, NotFound, Unavailable
 from datastore.kinds.config_map import ConfigMap
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
@@ -246,11 +247,9 @@ class KubeStore:
         except NotFound:
             return
         except Conflict:
-            with suppress(NotFound):
-                if (
-                    await self._get_stored(what, type(flagged), flagged.name, None)
-                ).metadata.uid == flagged.metadata.uid:
-                    raise
+            there = await found_or_none(self._get_stored(what, type(flagged), flagged.name, None))
+            if there is not None and there.metadata.uid == flagged.metadata.uid:
+                raise
 
     async def _remove(self, what: str, resource: Resource) -> None:
         path = item(type(resource), await self._group(), resource.name, resource.namespace)
