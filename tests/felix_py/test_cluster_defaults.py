@@ -60,7 +60,7 @@ def test_the_first_pool_keeps_clear_of_the_hosts_networks() -> None:
 
 def test_the_first_ipv6_pool_is_a_random_unique_local_48() -> None:
     assert random_ula().prefixlen == 48
-    assert random_ula().subnet_of(ip_network("fd00::/8"))  # type: ignore[arg-type]
+    assert random_ula().subnet_of(IPv6Network("fd00::/8"))
     assert random_ula() != random_ula()
 
 

@@ -51,11 +51,15 @@ async def missing(request: Request) -> None:
     await request.answer(404, json.dumps({"kind": "Status", "message": "not here"}).encode())
 
 
+def client_of(folder: Path, url: str) -> ApiClient:
+    path = folder / "kubeconfig"
+    path.write_text(json.dumps(kubeconfig(url)))
+    return ApiClient(lambda: read_access(str(path)))
+
+
 async def ask(folder: Path, answers: Answers, method: str = "GET") -> bytes:
     async with serving(answers) as server:
-        path = folder / "kubeconfig"
-        path.write_text(json.dumps(kubeconfig(f"http://127.0.0.1:{server.port}/behind")))
-        asking = ApiClient(lambda: read_access(str(path)))
+        asking = client_of(folder, f"http://127.0.0.1:{server.port}/behind")
         try:
             return (await asking.request("try it", method, "/a", b"{}" if method != "GET" else b"")).body
         finally:
@@ -119,9 +123,7 @@ async def test_a_server_that_hangs_is_given_up_long_before_the_deadline(tmp_path
 
 async def test_a_server_that_is_not_there_is_unavailable_at_once(tmp_path: Path) -> None:
     async with serving(ok) as server:
-        path = tmp_path / "kubeconfig"
-        path.write_text(json.dumps(kubeconfig(f"http://127.0.0.1:{server.port}")))
-    asking = ApiClient(lambda: read_access(str(path)))
+        asking = client_of(tmp_path, f"http://127.0.0.1:{server.port}")
     with pytest.raises(Unavailable, match=r"refused|Connect call failed"):
         await asyncio.wait_for(asking.request("try it", "GET", "/a"), client.DEADLINE_SECONDS / 2)
     await asking.close()
@@ -157,9 +159,7 @@ async def test_a_server_that_speaks_http1_is_named_at_once(tmp_path: Path) -> No
         writer.close()
 
     async with await asyncio.start_server(http1, "127.0.0.1", 0) as server:
-        path = tmp_path / "kubeconfig"
-        path.write_text(json.dumps(kubeconfig(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")))
-        asking = ApiClient(lambda: read_access(str(path)))
+        asking = client_of(tmp_path, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
         with pytest.raises(Unavailable, match=r"HTTP/1\.1 and not HTTP/2"):
             await asyncio.wait_for(asking.request("try it", "GET", "/a"), client.DEADLINE_SECONDS / 2)
         await asking.close()
@@ -167,9 +167,7 @@ async def test_a_server_that_speaks_http1_is_named_at_once(tmp_path: Path) -> No
 
 async def test_all_who_want_a_connection_share_the_attempt(tmp_path: Path) -> None:
     async with serving(ok) as server:
-        path = tmp_path / "kubeconfig"
-        path.write_text(json.dumps(kubeconfig(f"http://127.0.0.1:{server.port}")))
-        asking = ApiClient(lambda: read_access(str(path)))
+        asking = client_of(tmp_path, f"http://127.0.0.1:{server.port}")
         await asyncio.gather(*(asking.request("try it", "GET", "/a") for _ in range(20)))
         assert len(server.connections) == 1
         server.cut()
@@ -228,10 +226,11 @@ async def test_a_replaced_authority_is_read_after_the_first_handshake_that_fails
 
 
 async def test_who_we_are_is_read_anew_without_breaking_off_what_is_under_way(tmp_path: Path) -> None:
-    go_on = asyncio.Event()
+    begun, go_on = asyncio.Event(), asyncio.Event()
 
     async def refused(request: Request) -> None:
         if request.path == "/slow":
+            begun.set()
             await go_on.wait()
             await ok(request)
         elif request.headers["authorization"] == "Bearer new":
@@ -244,7 +243,7 @@ async def test_who_we_are_is_read_anew_without_breaking_off_what_is_under_way(tm
         path.write_text(json.dumps(kubeconfig(f"http://127.0.0.1:{server.port}", token="old")))
         asking = ApiClient(lambda: read_access(str(path)))
         slow = asyncio.create_task(asking.request("try it", "PUT", "/slow"))
-        await asyncio.sleep(0.1)
+        await begun.wait()
         path.write_text(json.dumps(kubeconfig(f"http://127.0.0.1:{server.port}", token="new")))
         answers = await asyncio.gather(*(asking.request("try it", "PUT", "/a") for _ in range(10)))
         assert {answer.body for answer in answers} == {b"fine"} and len(server.connections) == 2

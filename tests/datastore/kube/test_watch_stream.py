@@ -287,20 +287,31 @@ def bookmark(revision: int) -> bytes:
     return json.dumps({"type": "BOOKMARK", "object": {"metadata": metadata}}).encode() + b"\n"
 
 
+async def say_what_there_is(request: Request) -> None:
+    """Answer with an empty list where one is asked for, and with nothing more."""
+    request.begin(200)
+    if "sendInitialEvents" in request.path:
+        await request.send(bookmark(7))
+    await request.wait()
+
+
 @pytest.mark.parametrize("status", [200, 410])
 async def test_a_server_that_ends_each_watch_at_once_is_asked_ever_more_seldom(tmp_path: Path, status: int) -> None:
-    """Each tenth of a second at first; without a pause it would be thousands of times, and a list each time."""
+    """Without a pause it would be thousands of times a second, and a list each time."""
+    times: list[float] = []
 
     async def end(request: Request) -> None:
+        times.append(asyncio.get_running_loop().time())
         if "sendInitialEvents" in request.path:
             await request.answer(200, bookmark(7))
         else:
             await request.answer(status, b"")
 
-    async with watching_a_server(tmp_path, end) as (_, watcher, asked):
+    async with watching_a_server(tmp_path, end) as (_, watcher, _):
         await watcher.until(lambda: watcher.in_sync)
-        await asyncio.sleep(1.0)
-        assert 2 <= len(asked) <= 15
+        await eventually(lambda: len(times) > 4)
+    shortest = sum(watch_stream.FIRST_PAUSE_SECONDS * 2**n / 2 for n in range(4))
+    assert times[4] - times[0] >= shortest
 
 
 async def test_a_watch_that_is_refused_for_a_time_is_asked_for_after_it(tmp_path: Path) -> None:
@@ -311,9 +322,7 @@ async def test_a_watch_that_is_refused_for_a_time_is_asked_for_after_it(tmp_path
         if len(times) == 1:
             await request.answer(429, b"{}", retry_after="1")
             return
-        request.begin(200)
-        await request.send(bookmark(7))
-        await request.wait()
+        await say_what_there_is(request)
 
     async with watching_a_server(tmp_path, refuse) as (_, watcher, _):
         await watcher.until(lambda: watcher.in_sync)
@@ -323,13 +332,7 @@ async def test_a_watch_that_is_refused_for_a_time_is_asked_for_after_it(tmp_path
 async def test_a_watch_that_brings_nothing_not_even_bookmarks_is_begun_from_the_whole(tmp_path: Path) -> None:
     """A server that was set back to a backup is silent about revisions that it has not reached again."""
 
-    async def silent(request: Request) -> None:
-        request.begin(200)
-        if "sendInitialEvents" in request.path:
-            await request.send(bookmark(7))
-        await request.wait()
-
-    async with watching_a_server(tmp_path, silent) as (_, watcher, asked):
+    async with watching_a_server(tmp_path, say_what_there_is) as (_, watcher, asked):
         await watcher.until(lambda: watcher.in_sync)
         await eventually(lambda: len(asked) > 1)
     assert all("sendInitialEvents" in path for path in asked)
@@ -338,13 +341,7 @@ async def test_a_watch_that_brings_nothing_not_even_bookmarks_is_begun_from_the_
 async def test_a_quiet_kind_says_that_it_is_back(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
 
-    async def quiet(request: Request) -> None:
-        request.begin(200)
-        if "sendInitialEvents" in request.path:
-            await request.send(bookmark(7))
-        await request.wait()
-
-    async with watching_a_server(tmp_path, quiet) as (server, watcher, _):
+    async with watching_a_server(tmp_path, say_what_there_is) as (server, watcher, _):
         await watcher.until(lambda: watcher.in_sync)
         server.cut()
         await eventually(lambda: "watch ippools: it is back" in caplog.text)
