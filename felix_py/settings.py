@@ -89,7 +89,11 @@ class PoolDefaults(_Group):
     """How start-up makes the first pool of one family, when there is none. A cidr of None: choose; "none": no pool."""
 
     EXAMPLE: ClassVar[Network]
-    cidr: PoolNetwork | None = _setting("CIDR", None, "a network of this family, or none")
+    cidr: PoolNetwork | None = _setting(
+        "CIDR",
+        None,
+        "a network of this family, or none; unset: kubeadm's pod subnet, else a free network",
+    )
     block_size: int
     ipip: Encapsulation = "Never"
     vxlan: Encapsulation = _setting("VXLAN", "Never", _MODES)
