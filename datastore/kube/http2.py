@@ -187,8 +187,8 @@ class Http2Connection(asyncio.Protocol):
         return chunk
 
     async def answers_pings(self, seconds: float) -> bool:
-        """Whether the server is alive, however slow it is with requests."""
-        if not self.usable:
+        """Whether the server is alive, however slow it is with requests, also where it takes no more of them."""
+        if self._transport is None:
             return False
         self._h2.ping(b"alive?  ")
         self._flush()

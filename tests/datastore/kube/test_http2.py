@@ -220,7 +220,26 @@ async def test_a_retired_connection_finishes_what_is_under_way() -> None:
         asked = asyncio.create_task(connection.request("PUT", "/a"))
         await asyncio.sleep(0)
         connection.retire("it was replaced")
+        assert await connection.answers_pings(30)  # else whoever waits for a slow answer gives it up
         go_on.set()
         assert (await asyncio.wait_for(asked, 30)).body == b"PUT /a "
         with pytest.raises(ConnectionLost, match="it was replaced"):
             await connection.request("PUT", "/b")
+
+
+async def test_a_server_that_goes_away_and_is_slow_with_what_it_has_begun_answers_pings() -> None:
+    left, go_on = asyncio.Event(), asyncio.Event()
+
+    async def handle(request: Request) -> None:
+        request.go_away(last=1)
+        left.set()
+        await go_on.wait()
+        await echo(request)
+
+    async with connected(handle) as (connection, _):
+        asked = asyncio.create_task(connection.request("PUT", "/a"))
+        await left.wait()
+        assert await connection.answers_pings(30)
+        assert not connection.usable
+        go_on.set()
+        assert (await asyncio.wait_for(asked, 30)).body == b"PUT /a "
