@@ -120,6 +120,7 @@ def patch(commands: int, events: int) -> None:
         (Reactor, "_pending_adjribout", ("self",), nothing_pending),
         (Peer, "run", ("self",), visit(Peer.run)),
         (Peer, "reconfigure", ("self", "restart_neighbor"), keep_queues(Peer.reconfigure)),
+        (Peer, "reestablish", ("self", "restart_neighbor"), define_anew(Peer.reestablish)),
         (Peer, "handle_connection", ("self", "connection"), check_incoming_ttl(Peer.handle_connection)),
         (
             Listener,
@@ -291,6 +292,22 @@ def keep_queues(released: Callable[[Any, Any], None]) -> Callable[[Any, Any], No
                 getattr(peer.neighbor, queue).extend(getattr(before, queue))
 
     return reconfigure
+
+
+def define_anew(released: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+    """Return Peer.reestablish under which a session that is not up takes its new definition at once.
+
+    As released it is told to end, which nothing carries out while it is down: the next one, of the old definition, ends
+    with a NOTIFICATION as soon as it has come up, and until then the list of sessions shows the old definition.
+    """
+
+    def reestablish(peer: Any, restart_neighbor: Any = None) -> None:
+        released(peer, restart_neighbor)
+        if not peer.established():
+            peer._reset("its definition has changed")
+            peer._delay.reset()
+
+    return reestablish
 
 
 def run_commands(released: Callable[[Any], bool]) -> Callable[[Any], bool]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import select
 import signal
@@ -19,8 +20,8 @@ from typing import Any
 import pytest
 
 from bgp import exabgp_commands, exabgp_launcher, exabgp_supervisor
-from bgp.events import PeerUp, SpeakerStarted, SpeakerStopped
-from tests.bgp.exabgp_nodes import OURS, PATIENCE, address, node, session, speaker
+from bgp.events import PeerDown, PeerUp, SpeakerStarted, SpeakerStopped, UpdateReceived
+from tests.bgp.exabgp_nodes import OURS, PATIENCE, address, node, peer, session, speaker, with_neighbour
 from tests.bgp.network import SILENT, own_network
 from tests.bgp.raw_peer import BOTH, OPTIONAL, WELL_KNOWN, attribute
 
@@ -538,6 +539,38 @@ async def test_a_reload_is_carried_out_while_announcements_wait_for_a_dead_node(
         await one.exabgp.reload(replace(alone, neighbours=(silent, session(1, 5))))
         await five.exabgp.reload(speaker(5, 1))
         await one.wait_for(PeerUp(address(5)))
+        assert one.events.count(SpeakerStarted()) == 1
+
+
+@pytest.mark.parametrize("changed", [{"hold_time": 60}, {"restart_time": 1}])
+async def test_a_session_defined_anew_while_it_is_down_comes_up_once(
+    changed: dict[str, int], tmp_path: Path, network: None
+) -> None:
+    async with node(tmp_path / "1") as one, node(tmp_path / "2") as two:
+        await one.exabgp.reload(speaker(1, 2))
+        await one.wait_for(SpeakerStarted())
+        await one.exabgp.reload(with_neighbour(speaker(1, 2), **changed))
+        await two.exabgp.reload(speaker(2, 1))
+        await one.wait_for(PeerUp(address(2)))
+        await two.wait_for(PeerUp(address(1)))
+        await two.exabgp.send(exabgp_commands.announce(OURS))
+        await one.wait_for(lambda event: isinstance(event, UpdateReceived))
+        assert one.events.count(SpeakerStarted()) == two.events.count(PeerUp(address(1))) == 1
+        assert not any(isinstance(event, PeerDown) for event in two.events)
+
+
+async def test_a_session_defined_anew_during_its_handshake_starts_over(tmp_path: Path, network: None) -> None:
+    async with node(tmp_path) as one:
+        await one.exabgp.reload(speaker(1, 2))
+        await one.wait_for(SpeakerStarted())
+        reader, writer = await asyncio.open_connection(address(1), 179, local_addr=(address(2), 0))
+        await reader.readexactly(19)  # the head of its OPEN, which ours would answer
+        await one.exabgp.reload(with_neighbour(speaker(1, 2), hold_time=60))
+        async with asyncio.timeout(PATIENCE):
+            await reader.read()
+        writer.close()
+        async with peer(2, of=1):
+            await one.wait_for(PeerUp(address(2)))
         assert one.events.count(SpeakerStarted()) == 1
 
 

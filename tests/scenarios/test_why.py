@@ -217,10 +217,13 @@ def test_a_session_that_is_down_for_a_wrong_as_is_found(lab: Lab) -> None:
 
 
 def test_a_session_that_is_down_is_found(lab: Lab) -> None:
-    """n1's answers from BGP's port are dropped while its speaker restarts; a short restart time ends its routes."""
+    """n1's answers from BGP's port are dropped while its speaker restarts; a short restart time ends its routes.
+
+    The time is n1's alone: if n2 took it too, the session would be made anew once more, whenever n2 gets to it.
+    """
     rule = "ipproto tcp sport 179 prohibit"
     before = session_of(lab)
-    with peer(lab, asNumber=64512, maxRestartTime="1s"):
+    with peer(lab, asNumber=64512, maxRestartTime="1s", reversePeering="Manual"):
         until(lambda: is_renewed(lab, "node", before), "the session is up by the BGPPeer's settings")
         with changed(lab, "n1", f"ip rule add {rule}", f"ip rule del {rule}"):
             lab.ask("kill", node="n1", what="exabgp")
