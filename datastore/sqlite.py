@@ -17,7 +17,7 @@ import logging
 import sqlite3
 import threading
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -36,6 +36,8 @@ from datastore.store import (
     InSync,
     Interest,
     Listed,
+    Named,
+    Summary,
     Unreadable,
     Update,
     WatchEvent,
@@ -52,6 +54,7 @@ HISTORY = 10_000
 _TRIM_EVERY = 256
 
 R = TypeVar("R", bound=Resource)
+S = TypeVar("S", bound=Named)
 T = TypeVar("T")
 
 
@@ -95,6 +98,10 @@ class SqliteStore:
     async def list(self, what: type[R] | Interest[R]) -> Listed[R]:
         interest = interest_in(what)
         return await self._reader.run(f"list {interest.kind.PLURAL}", partial(_select_all, interest=interest))
+
+    async def summarize(self, summary: Summary[R, S]) -> Listed[S]:
+        selecting = partial(_summarize_all, summary=summary)
+        return await self._reader.run(f"summarize {summary.kind.PLURAL}", selecting)
 
     async def create(self, resource: R) -> R:
         (stored,) = await self.write(Create(resource))
@@ -206,17 +213,39 @@ def _select(connection: sqlite3.Connection, key: Key) -> str | None:
 
 
 def _select_all(connection: sqlite3.Connection, interest: Interest[R]) -> Listed[R]:
+    return _listed(_read(key, interest.kind, text) for key, text in _rows(connection, interest))
+
+
+def _summarize_all(connection: sqlite3.Connection, summary: Summary[Any, S]) -> Listed[S]:
+    found = _summaries(connection, summary)
+    return _listed(found)
+
+
+def _summaries(connection: sqlite3.Connection, summary: Summary[Any, S]) -> Iterator[S | Unreadable]:
+    for key, text in _rows(connection, Interest(summary.kind)):
+        if (kept := summary.read(text)) is not None:
+            yield kept
+            continue
+        found = _read(key, summary.kind, text)
+        yield found if isinstance(found, Unreadable) else summary.of(found)
+
+
+def _rows(connection: sqlite3.Connection, interest: Interest[Any]) -> Iterator[tuple[Key, str]]:
     where, values = _matching([interest])
     rows = connection.execute(
         f"SELECT namespace, name, record FROM object WHERE NOT deleted AND ({where}) ORDER BY namespace, name", values
     )
-    objects, unreadable = [], []
-    for namespace, name, text in rows:
-        found = _read(Key(interest.kind.KIND, namespace, name), interest.kind, text)
-        if isinstance(found, Unreadable):
-            unreadable.append(found)
+    return ((Key(interest.kind.KIND, namespace, name), text) for namespace, name, text in rows)
+
+
+def _listed(found: Iterable[T | Unreadable]) -> Listed[T]:
+    objects: list[T] = []
+    unreadable: list[Unreadable] = []
+    for one in found:
+        if isinstance(one, Unreadable):
+            unreadable.append(one)
         else:
-            objects.append(found)
+            objects.append(one)
     return Listed(tuple(objects), tuple(unreadable))
 
 

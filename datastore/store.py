@@ -7,7 +7,7 @@ Calico does before it deletes one) is absent for every reader, and a create may 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
@@ -16,6 +16,8 @@ from datastore.record import Resource
 
 R = TypeVar("R", bound=Resource)
 R_co = TypeVar("R_co", bound=Resource, covariant=True)
+S = TypeVar("S", bound="Named")
+T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +55,38 @@ class Unreadable:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed(Generic[R_co]):
+class Listed(Generic[T_co]):
     """What a list found, by namespace and name."""
 
-    objects: tuple[R_co, ...]
+    objects: tuple[T_co, ...]
     unreadable: tuple[Unreadable, ...] = ()
     """Records that exist and could not be read: what they say is unknown, so their absence proves nothing."""
 
-    def complete(self) -> tuple[R_co, ...]:
+    def complete(self) -> tuple[T_co, ...]:
         """Return all objects, for a caller to whom absence means something. Raises BadRecord: some are unreadable."""
         if self.unreadable:
             raise BadRecord("; ".join(record.reason for record in self.unreadable))
         return self.objects
+
+
+class Named(Protocol):
+    """An object, or what is kept of one."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def namespace(self) -> str | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Summary(Generic[R, S]):
+    """What is kept of each object of a kind by whoever looks at all of them, and how it is read."""
+
+    kind: type[R]
+    read: Callable[[str | bytes], S | None]
+    """Read the record's text. None: it is not plainly valid, or flagged as deleted; the kind's own reader decides."""
+    of: Callable[[R], S]
+    """Sum up an object that was read in full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +150,9 @@ class Store(Protocol):
 
     async def list(self, what: type[R] | Interest[R]) -> Listed[R]:
         """Return the objects of a kind, or of an interest, and what could not be read of them."""
+
+    async def summarize(self, summary: Summary[R, S]) -> Listed[S]:
+        """Return what is kept of each object of a kind, as `list` does the whole: for thousands of them."""
 
     async def create(self, resource: R) -> R:
         """Make an object and return it as stored. Raises AlreadyExists."""

@@ -57,12 +57,14 @@ def writing(url: str, work: Callable[[Store], Awaitable[T]]) -> T:
     _reject_refused(url)
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(Line())
+    results: list[T] = []
     try:
-        return asyncio.run(_opened(url, work))
+        asyncio.run(_opened(url, work, results))
     except (DatastoreError, IpamError) as error:
         raise CommandError(str(error)) from None
     except RejectedError as error:
         raise CommandError((*error.sentences, "nothing was written")) from None
+    return results[0]
 
 
 class Line(logging.Formatter):
@@ -72,9 +74,13 @@ class Line(logging.Formatter):
         return one_line(super().format(record))
 
 
-async def _opened(url: str, work: Callable[[Store], Awaitable[T]]) -> T:
+async def _opened(url: str, work: Callable[[Store], Awaitable[T]], results: list[T]) -> None:
+    """Add the result of `work`.
+
+    It is no task's result, since Python 3.11 formats that when a task ends: a second for what a large cluster holds.
+    """
     store = datastore.open(url)
     try:
-        return await work(store)
+        results.append(await work(store))
     finally:
         await store.close()

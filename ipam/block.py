@@ -10,7 +10,7 @@ released to its tail, so that the time before an address is assigned again is as
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from datastore.fields import Address, Network
 from datastore.kinds.ipam import AllocationAttribute, IPAMBlock
@@ -18,8 +18,7 @@ from ipam.errors import AlreadyAssigned
 from ipam.names import WINDOWS_HANDLE, cidr_name, claim_time, claim_time_ns, host_affinity, written_handle
 
 
-@dataclass(frozen=True, slots=True)
-class Allocation:
+class Allocation(NamedTuple):
     """One address in use. `sequence` tells this allocation from an earlier one of the same address."""
 
     address: Address
@@ -77,11 +76,12 @@ def is_empty(block: IPAMBlock) -> bool:
 def allocations(block: IPAMBlock) -> Iterator[Allocation]:
     """Yield the addresses in use, in ascending order; not those of a broken record that names no owner for them."""
     cidr, spec = block.network, block.spec
+    address, first = type(cidr.network_address), int(cidr.network_address)
     for ordinal, index in enumerate(spec.allocations[: cidr.num_addresses]):
         if index is not None and 0 <= index < len(spec.attributes):
             attribute = spec.attributes[index]
             yield Allocation(
-                cidr[ordinal],
+                address(first + ordinal),
                 written_handle(attribute.handle_id),
                 attribute.secondary or {},
                 spec.sequence_number_for_allocation.get(str(ordinal), 0),

@@ -18,9 +18,9 @@ from datastore.errors import BadRecord, DatastoreError
 from datastore.fields import Network
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
 from datastore.kinds.node import Node
-from datastore.kinds.pods import WorkloadEndpoint
 from datastore.notices import Notice
 from datastore.store import Store, Unreadable
+from datastore.summaries import ENDPOINTS, HANDLES, AnyHandle
 from ipam.allocator import Allocator
 from ipam.batch import Release
 from ipam.block import Allocation
@@ -87,10 +87,10 @@ class Collector:
     async def _leaks(self) -> Leaks:
         # Endpoints last: a pod attached meanwhile is among them, so its address is no suspect.
         blocks = await self._store.list(IPAMBlock)
-        handles = await self._store.list(IPAMHandle)
+        handles = await self._store.summarize(HANDLES)
         affinities = await self._store.list(BlockAffinity)
         nodes = await self._store.list(Node)
-        endpoints = await self._store.list(WorkloadEndpoint)
+        endpoints = await self._store.summarize(ENDPOINTS)
         unread = (*blocks.unreadable, *nodes.unreadable, *endpoints.unreadable)
         of_addresses = (*blocks.unreadable, *handles.unreadable, *affinities.unreadable)
         self._report(tuple(map(_left_out, of_addresses)))
@@ -119,11 +119,12 @@ class Collector:
         except (BadRecord, Contention) as failure:
             log.warning("%s: %s; next try in %g s", tried, failure, self._pause_seconds)
 
-    async def _delete_handles(self, confirmed: Iterable[IPAMHandle]) -> tuple[str, ...]:
+    async def _delete_handles(self, confirmed: Iterable[AnyHandle]) -> tuple[str, ...]:
         deleted = []
         for handle in confirmed:
-            with suppress(*LOST_RACE):
-                await self._store.delete(handle)
+            with suppress(*LOST_RACE), self._reporting(f"delete handle {handle.spec.handle_id}"):
+                found = await self._store.get(IPAMHandle, handle.name)
+                await self._store.delete(found.with_metadata(resource_version=handle.revision))
                 log.info("delete handle %s: no block holds an address for it", handle.spec.handle_id)
                 deleted.append(handle.spec.handle_id)
         return tuple(deleted)

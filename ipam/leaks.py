@@ -11,11 +11,12 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from datastore.fields import Address, Network
-from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
+from datastore.kinds.ipam import BlockAffinity, IPAMBlock
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.names import workload_endpoint_name
 from datastore.store import Unreadable
+from datastore.summaries import AnyEndpoint, AnyHandle
 from ipam.block import Allocation, allocations, is_empty
 from ipam.names import WINDOWS_HANDLE, affine_host, cidr_name, parse_pod_handle, written_handle
 
@@ -30,7 +31,7 @@ class Leaks:
     """Assigned to a pod, or to a node's tunnel, that is gone. Each handle is here with all its addresses or none."""
     orphans: frozenset[Address] = frozenset()
     """Those of them whose node is gone as well: nothing can use them again, so they need no grace time."""
-    handles: tuple[IPAMHandle, ...] = ()
+    handles: tuple[AnyHandle, ...] = ()
     """They count addresses, but no block holds one for them."""
     blocks: tuple[tuple[str, Network], ...] = ()
     """Empty ones, with their hosts: of a host that has another, or that is gone."""
@@ -38,8 +39,8 @@ class Leaks:
 
 def find_leaks(
     blocks: Iterable[IPAMBlock],
-    handles: Iterable[IPAMHandle],
-    endpoints: Iterable[WorkloadEndpoint],
+    handles: Iterable[AnyHandle],
+    endpoints: Iterable[AnyEndpoint],
     nodes: Iterable[Node],
     affinities: Iterable[BlockAffinity] = (),
     unread: Iterable[Unreadable] = (),
@@ -114,7 +115,7 @@ def _of_address(one: Allocation) -> Suspect:
     return Suspect(f"address {one.address} of {one.handle}", str(one.sequence))
 
 
-def _of_handle(handle: IPAMHandle) -> Suspect:
+def _of_handle(handle: AnyHandle) -> Suspect:
     return Suspect(f"handle {handle.name}", handle.revision or "")
 
 
@@ -122,11 +123,11 @@ def _of_block(host: str, cidr: Network) -> Suspect:
     return Suspect(f"block {cidr} of {host}", "")
 
 
-Pods = Mapping[tuple[str | None, str | None, str], list[WorkloadEndpoint]]
+Pods = Mapping[tuple[str | None, str | None, str], list[AnyEndpoint]]
 
 
-def _pods(endpoints: Iterable[WorkloadEndpoint]) -> Pods:
-    found: dict[tuple[str | None, str | None, str], list[WorkloadEndpoint]] = {}
+def _pods(endpoints: Iterable[AnyEndpoint]) -> Pods:
+    found: dict[tuple[str | None, str | None, str], list[AnyEndpoint]] = {}
     for endpoint in endpoints:
         found.setdefault((endpoint.namespace, endpoint.spec.pod, endpoint.spec.node), []).append(endpoint)
     return found
@@ -137,7 +138,11 @@ def _may_be_used(one: Allocation, pods: Pods) -> bool:
     if one.handle == WINDOWS_HANDLE or not {"pod", "namespace"} <= one.attributes.keys():
         return True
     pod = (one.attributes["namespace"], one.attributes["pod"], one.attributes.get("node", ""))
-    return any(not endpoint.addresses or one.address in endpoint.addresses for endpoint in pods.get(pod, []))
+    for endpoint in pods.get(pod, ()):
+        addresses = endpoint.addresses
+        if not addresses or one.address in addresses:
+            return True
+    return False
 
 
 def _may_be_of(one: Allocation, unknown: Collection[tuple[str | None, str]]) -> bool:
@@ -150,7 +155,7 @@ def _may_be_of(one: Allocation, unknown: Collection[tuple[str | None, str]]) -> 
     return named in unknown or any(where == namespace and "-k8s-" not in name for where, name in unknown)
 
 
-def _counts_in(handle: IPAMHandle, unread: Iterable[Unreadable]) -> bool:
+def _counts_in(handle: AnyHandle, unread: Iterable[Unreadable]) -> bool:
     """Whether a handle counts addresses in a block that cannot be read."""
     cidrs = {cidr_name(cidr) for cidr in handle.spec.block}
     return any(one.kind is IPAMBlock and one.name in cidrs for one in unread)

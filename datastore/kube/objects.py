@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar, cast
 
 import msgspec
 
 from datastore.errors import BadRecord, Invalid
 from datastore.kinds.pods import WorkloadEndpoint
-from datastore.kube.pods import endpoint_of, read_pod
+from datastore.kube.pods import endpoint_of, read_pod, summary_of_pod
 from datastore.kube.shallow import members
 from datastore.kube.uids import mirrored
 from datastore.names import workload_endpoint_name
 from datastore.record import CRD, Resource
-from datastore.store import Interest, Unreadable
+from datastore.store import Interest, Named, Summary, Unreadable
 from datastore.watch import Key, key_for, key_of
 
 Interests: TypeAlias = tuple[Interest[Any], ...]
@@ -25,6 +25,7 @@ _SERVERS_NOTES = ("managedFields", "generation")
 """What the API server writes into metadata for itself: who wrote which field last, and how often the spec changed."""
 
 R = TypeVar("R", bound=Resource)
+S = TypeVar("S", bound=Named)
 
 
 class ObjectMetadata(msgspec.Struct, rename="camel"):
@@ -105,6 +106,15 @@ def stored_entry(kind: type[Resource], raw: msgspec.Raw) -> Entry:
         key = _key(kind, about)
         return key, Unreadable(kind, key.name, about.metadata.namespace, str(error))
     return (_key(kind, outline(raw)) if found is None else key_of(found)), found
+
+
+def summarized(summary: Summary[R, S], raw: msgspec.Raw) -> S | Resource | Unreadable | None:
+    """Return what is kept of an object, or the object if it is flagged as deleted; None: a pod without an endpoint."""
+    kept = summary_of_pod(raw) if summary.kind is WorkloadEndpoint else summary.read(bytes(raw))
+    if kept is not None:
+        return cast(S, kept)
+    found = stored_entry(summary.kind, raw)[1]
+    return summary.of(found) if isinstance(found, summary.kind) and not found.deleted else found
 
 
 def is_meant(interest: Interest[Any], found: Resource) -> bool:

@@ -15,8 +15,9 @@ import msgspec
 
 from datastore.errors import BadRecord, Invalid
 from datastore.kinds.pods import WorkloadEndpoint
-from datastore.names import interface_name, workload_endpoint_name
-from datastore.record import V3
+from datastore.names import NETWORK, interface_name, workload_endpoint_name
+from datastore.record import ENCAPSULATED, V3
+from datastore.summaries import EndpointSpec, EndpointSummary, single_address
 
 ANNOTATION = "cni.projectcalico.org/"
 POD_IP, POD_IPS, CONTAINER_ID = f"{ANNOTATION}podIP", f"{ANNOTATION}podIPs", f"{ANNOTATION}containerID"
@@ -131,6 +132,28 @@ def endpoint_of(pod: Pod, prefix: str = "cali") -> WorkloadEndpoint:
         return WorkloadEndpoint.read(record)
     except Invalid as error:
         raise BadRecord(str(error)) from None
+
+
+def summary_of_pod(body: bytes | msgspec.Raw, prefix: str = "cali") -> EndpointSummary | None:
+    """Return what is kept of a pod's endpoint; None: it has none, or something that only `endpoint_of` can judge."""
+    try:
+        pod = read_pod(body)
+        addresses = tuple(map(single_address, pod.addresses))
+    except (BadRecord, ValueError):
+        return None
+    metadata, spec = pod.metadata, pod.spec
+    name, annotations = workload_endpoint_name(spec.node_name, metadata.name), metadata.annotations
+    if not pod.has_endpoint or not metadata.namespace or ALLOWED_SOURCES in annotations or ENCAPSULATED in annotations:
+        return None
+    device = interface_name(metadata.namespace, metadata.name, prefix)
+    return EndpointSummary(
+        name,
+        metadata.namespace,
+        metadata.resource_version,
+        addresses,
+        EndpointSpec(spec.node_name, metadata.name, "eth0", annotations.get(CONTAINER_ID), device),
+        annotations.get(NETWORK),
+    )
 
 
 def pod_of_endpoint(name: str) -> str | None:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeAlias, TypeVar, cast
 
 import msgspec
@@ -24,17 +25,32 @@ from datastore.kube.access import Access
 from datastore.kube.client import MERGE_PATCH, ApiClient
 from datastore.kube.listing import list_all
 from datastore.kube.nodes import annotations_patch, other_changes
-from datastore.kube.objects import Interests, by_kind, is_meant, read_record, stored_entry
+from datastore.kube.objects import Interests, by_kind, is_meant, read_record, stored_entry, summarized
 from datastore.kube.paths import CORE, collection, item, kind_name, selectors
 from datastore.kube.pod_endpoints import PodEndpoints
 from datastore.kube.uids import mirrored
 from datastore.kube.watch_stream import WatchStream
 from datastore.merge_patch import merged
 from datastore.record import CRD, V3, Resource
-from datastore.store import Create, Delete, InSync, Interest, Listed, Unreadable, Update, WatchEvent, Write, interest_in
+from datastore.store import (
+    Create,
+    Delete,
+    InSync,
+    Interest,
+    Listed,
+    Named,
+    Summary,
+    Unreadable,
+    Update,
+    WatchEvent,
+    Write,
+    interest_in,
+)
 from datastore.watch import ChangeSet, Reported, key_for, key_of
 
 R = TypeVar("R", bound=Resource)
+T = TypeVar("T")
+S = TypeVar("S", bound=Named)
 
 _Readings: TypeAlias = asyncio.Queue[tuple[type[Resource], ChangeSet] | Exception | None]
 
@@ -64,21 +80,16 @@ class KubeStore:
 
     async def list(self, what: type[R] | Interest[R]) -> Listed[R]:
         interest = interest_in(what)
-        path = collection(interest.kind, await self._group(), interest.namespace)
-
-        def read(raw: msgspec.Raw) -> Resource | Unreadable | None:
-            return stored_entry(interest.kind, raw)[1]
-
-        try:
-            found, _ = await list_all(self._client, f"list {interest.kind.PLURAL}", path, selectors(interest), read)
-        except NotFound:  # its definition is not installed: as libcalico, none
-            return Listed(())
-        for one in found:
-            if isinstance(one, Resource) and one.deleted:
-                await self._take_up_deletion(one)
-        objects = [one for one in found if isinstance(one, interest.kind) and not one.deleted]
+        found = await self._found(interest, lambda raw: stored_entry(interest.kind, raw)[1])
+        objects = [one for one in found if isinstance(one, interest.kind)]
         meant = sorted((one for one in objects if is_meant(interest, one)), key=key_of)
         return Listed(tuple(meant), tuple(one for one in found if isinstance(one, Unreadable)))
+
+    async def summarize(self, summary: Summary[R, S]) -> Listed[S]:
+        found = await self._found(Interest(summary.kind), partial(summarized, summary))
+        kept = [one for one in found if not isinstance(one, (Resource, Unreadable)) and one is not None]
+        kept.sort(key=lambda one: (one.namespace or "", one.name))
+        return Listed(tuple(kept), tuple(one for one in found if isinstance(one, Unreadable)))
 
     async def create(self, resource: R) -> R:
         kind, what = type(resource), f"create {key_of(resource)}"
@@ -180,6 +191,18 @@ class KubeStore:
     async def _end(self, readings: _Readings) -> None:
         await self._closed.wait()
         await readings.put(None)
+
+    async def _found(self, interest: Interest[Any], read: Callable[[msgspec.Raw], T]) -> Sequence[T]:
+        """Return what `read` makes of each object of an interest's kind, without those that are flagged as deleted."""
+        path, what = collection(interest.kind, await self._group(), interest.namespace), f"list {interest.kind.PLURAL}"
+        try:
+            found, _ = await list_all(self._client, what, path, selectors(interest), read)
+        except NotFound:  # its definition is not installed: as libcalico, none
+            return []
+        for one in found:
+            if isinstance(one, Resource) and one.deleted:
+                await self._take_up_deletion(one)
+        return [one for one in found if not isinstance(one, Resource) or not one.deleted]
 
     async def _carry_out(self, write: Write) -> Resource | None:
         match write:

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from datastore.fields import Address, Network
-from datastore.kinds.pods import WorkloadEndpoint
+from datastore.summaries import AnyEndpoint
 from felixctl.ipam.records import IpamRecords, workload_title
 from ipam.block import Allocation
 from ipam.names import affine_host
@@ -21,7 +21,7 @@ from ipam.names import affine_host
 class LostEndpoint(NamedTuple):
     """An endpoint whose pod is gone, and why that is believed."""
 
-    endpoint: WorkloadEndpoint
+    endpoint: AnyEndpoint
     reason: str
 
 
@@ -58,7 +58,7 @@ class Holdings:
     records: IpamRecords
 
     @cached_property
-    def endpoints(self) -> list[WorkloadEndpoint]:
+    def endpoints(self) -> list[AnyEndpoint]:
         return [endpoint for endpoint in self.records.endpoints if endpoint.spec.node == self.node]
 
     @cached_property

@@ -14,6 +14,7 @@ from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import overlap
 from datastore.names import FIRST_DEVICE, workload_endpoint_name
+from datastore.summaries import AnyEndpoint, AnyHandle
 from felixctl.ipam import lost_endpoints
 from felixctl.ipam.records import IpamRecords, attributes_text, workload_title
 from ipam.block import Allocation, allocations, faults
@@ -188,7 +189,7 @@ def lost_handles(records: IpamRecords) -> dict[str, Mapping[str, int]]:
     return {handle: held for handle, held in records.counts.items() if handle_name(handle) not in names}
 
 
-def miscounted(records: IpamRecords) -> dict[str, IPAMHandle]:
+def miscounted(records: IpamRecords) -> dict[str, AnyHandle]:
     """Return the handles that count something, and not what the blocks hold, as blocks write them."""
     return {
         written: handle
@@ -202,7 +203,7 @@ def _counts(held: Mapping[str, int]) -> str:
     return ", ".join(f"{count} in {cidr}" for cidr, count in sorted(held.items()))
 
 
-def _shared(endpoints: Iterable[WorkloadEndpoint]) -> Iterator[str]:
+def _shared(endpoints: Iterable[AnyEndpoint]) -> Iterator[str]:
     owners: dict[Address, str] = {}
     for endpoint in endpoints:
         name = f"{endpoint.namespace}/{endpoint.name}"

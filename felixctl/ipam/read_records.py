@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datastore.cas import found_or_none
 from datastore.kinds.cluster import ClusterInformation
-from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
+from datastore.kinds.ipam import BlockAffinity, IPAMBlock
 from datastore.kinds.node import Node
-from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool
 from datastore.store import Store
+from datastore.summaries import ENDPOINTS, HANDLES
 from felixctl.ipam.records import IpamRecords
 
 
@@ -17,10 +17,9 @@ async def read_records(store: Store) -> IpamRecords:
     blocks = await store.list(IPAMBlock)
     affinities = await store.list(BlockAffinity)
     pools = await store.list(IPPool)
-    handles = await store.list(IPAMHandle)
+    handles = await store.summarize(HANDLES)
     nodes = await store.list(Node)
-    endpoints = await store.list(WorkloadEndpoint)
-    everything = (blocks, affinities, pools, handles, nodes, endpoints)
+    endpoints = await store.summarize(ENDPOINTS)
     return IpamRecords(
         blocks=blocks.objects,
         affinities=affinities.objects,
@@ -28,7 +27,14 @@ async def read_records(store: Store) -> IpamRecords:
         handles=handles.objects,
         nodes=nodes.objects,
         endpoints=endpoints.objects,
-        unread=[record for listed in everything for record in listed.unreadable],
+        unread=[
+            *blocks.unreadable,
+            *affinities.unreadable,
+            *pools.unreadable,
+            *handles.unreadable,
+            *nodes.unreadable,
+            *endpoints.unreadable,
+        ],
     )
 
 

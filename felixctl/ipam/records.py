@@ -11,12 +11,12 @@ from functools import cached_property
 from typing import get_args
 
 from datastore.fields import Address
-from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
+from datastore.kinds.ipam import BlockAffinity, IPAMBlock
 from datastore.kinds.node import Node, TunnelKind
-from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool
 from datastore.record import Resource
 from datastore.store import Unreadable
+from datastore.summaries import AnyEndpoint, AnyHandle
 from ipam.block import Allocation, allocations
 from ipam.leaks import Leaks, find_leaks
 from ipam.names import WINDOWS_HANDLE
@@ -29,8 +29,8 @@ class IpamRecords:
     blocks: Sequence[IPAMBlock]
     pools: Sequence[IPPool]
     nodes: Sequence[Node]
-    endpoints: Sequence[WorkloadEndpoint]
-    handles: Sequence[IPAMHandle]
+    endpoints: Sequence[AnyEndpoint]
+    handles: Sequence[AnyHandle]
     affinities: Sequence[BlockAffinity]
     without_device: Collection[tuple[str | None, str]] = ()
     """Namespace and name of each endpoint whose device is known to be gone."""
@@ -58,7 +58,7 @@ class IpamRecords:
         return {address: workload_title(endpoint) for address, endpoint in self.endpoint_of.items()}
 
     @cached_property
-    def endpoint_of(self) -> Mapping[Address, WorkloadEndpoint]:
+    def endpoint_of(self) -> Mapping[Address, AnyEndpoint]:
         return {
             address: endpoint
             for endpoint in sorted(self.endpoints, key=_namespace_and_pod)
@@ -103,11 +103,11 @@ class IpamRecords:
         return any(address in pool.network for pool in self.active_pools)
 
 
-def workload_title(endpoint: WorkloadEndpoint) -> str:
+def workload_title(endpoint: AnyEndpoint) -> str:
     return f"Workload({endpoint.namespace}/{endpoint.name})"
 
 
-def _namespace_and_pod(endpoint: WorkloadEndpoint) -> tuple[str, str]:
+def _namespace_and_pod(endpoint: AnyEndpoint) -> tuple[str, str]:
     return (endpoint.namespace or "", endpoint.spec.pod or "")
 
 

@@ -16,6 +16,7 @@ from datastore.fields import Network
 from datastore.kinds.ipam import IPAMBlock, IPAMHandle
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.store import Store, Update
+from datastore.summaries import AnyEndpoint
 from felixctl.ipam.repair_plan import (
     Action,
     AssignAddress,
@@ -69,7 +70,7 @@ async def _do(store: Store, action: Action) -> None:
     match action:
         case DeleteEndpoint(endpoint):
             with suppress(NotFound):
-                await store.delete(endpoint)
+                await _delete_endpoint(store, endpoint)
         case ReleaseAddress(release):
             await Allocator(store).release([release])
         case AssignAddress(address, node, handle, attributes):
@@ -86,6 +87,12 @@ async def _do(store: Store, action: Action) -> None:
             await Affinities(store, time.time_ns).claim(host, cidr)
         case ReleaseBlock(host, cidr):
             await Affinities(store, time.time_ns).release(host, cidr, must_be_empty=True)
+
+
+async def _delete_endpoint(store: Store, endpoint: AnyEndpoint) -> None:
+    """Raises Conflict: it is not as it was read, or another of its name. Raises NotFound."""
+    found = await store.get(WorkloadEndpoint, endpoint.name, endpoint.namespace)
+    await store.delete(found.with_metadata(resource_version=endpoint.revision))
 
 
 async def _recount_handle(store: Store, handle: str, cidrs: Collection[str]) -> None:

@@ -16,6 +16,7 @@ from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.names import NETWORK
 from datastore.store import Create, Delete, Update, Write
+from datastore.summaries import AnyEndpoint, AnyHandle
 from felixctl.ipam.lost_endpoints import Holdings, lost_endpoints, without_lost
 from felixctl.ipam.problems import affinity_faults, lost_handles, miscounted, unassigned, unused
 from felixctl.ipam.records import IpamRecords
@@ -94,7 +95,7 @@ class ReleaseBlock:
 class DeleteEndpoint:
     """Delete the endpoint of a pod that is gone, if it is still as it was read."""
 
-    endpoint: WorkloadEndpoint
+    endpoint: AnyEndpoint
 
 
 Action: TypeAlias = (
@@ -170,7 +171,7 @@ def of_node(node: str, records: IpamRecords) -> list[Repair]:
     ]
 
 
-def _deletion(endpoint: WorkloadEndpoint) -> Repair:
+def _deletion(endpoint: AnyEndpoint) -> Repair:
     return Repair(f"delete endpoint {endpoint.namespace}/{endpoint.name}", DeleteEndpoint(endpoint))
 
 
@@ -292,7 +293,7 @@ def _may_await_endpoint(one: Allocation, now_ns: int) -> bool:
     return now_ns - assigned_ns < ENDPOINT_DELAY_SECONDS * 10**9
 
 
-def usual_network(handles: Sequence[IPAMHandle]) -> str:
+def usual_network(handles: Sequence[AnyHandle]) -> str:
     """Return the CNI network that most handles of pods begin with: `NETWORK.CONTAINER`."""
     parts = (handle.spec.handle_id.rpartition(".") for handle in handles)
     networks = Counter(network for network, dot, container in parts if dot and len(container) == 64)

@@ -17,6 +17,8 @@ from datastore.store import (
     InSync,
     Interest,
     Listed,
+    Named,
+    Summary,
     Unreadable,
     Update,
     WatchEvent,
@@ -26,6 +28,7 @@ from datastore.store import (
 from datastore.watch import ChangeSet, Key, Reported, key_for, key_of
 
 R = TypeVar("R", bound=Resource)
+S = TypeVar("S", bound=Named)
 
 
 class MemoryStore:
@@ -63,6 +66,10 @@ class MemoryStore:
         self._require_open()
         objects = tuple(cast(R, found) for _, found in sorted(self.objects.items()) if _meets(found, interest))
         return Listed(objects, tuple(record for record in self.unreadable if record.kind is interest.kind))
+
+    async def summarize(self, summary: Summary[R, S]) -> Listed[S]:
+        found = await self.list(summary.kind)
+        return Listed(tuple(map(summary.of, found.objects)), found.unreadable)
 
     async def create(self, resource: R) -> R:
         return cast(R, (await self.write(Create(resource)))[0])

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -31,10 +31,12 @@ from datastore.store import (
     Interest,
     Listed,
     Store,
+    Summary,
     Unreadable,
     Update,
     WatchEvent,
 )
+from datastore.summaries import ENDPOINTS, HANDLES
 from tests.datastore.memory_store import MemoryStore
 from tests.kube.bed import Bed
 
@@ -415,6 +417,7 @@ async def test_an_object_flagged_as_deleted_is_absent_for_readers(store: Store) 
         with pytest.raises(NotFound):
             await store.get(type(stored), stored.name)
         assert (await store.list(type(stored))).objects == ()
+    assert (await store.summarize(HANDLES)).objects == ()
 
 
 async def test_a_flagged_object_can_be_deleted_and_replaced(store: Store) -> None:
@@ -641,6 +644,32 @@ async def test_what_cannot_be_read_is_named_by_a_list_and_hides_no_other(shared:
         await store.create(pool("bad"))
     await store.delete(pool("bad"))
     assert await store.list(IPPool) == Listed((good,))
+
+
+async def test_a_summary_of_all_is_a_list_of_what_is_kept(shared: Shared) -> None:
+    store = shared.open()
+    for name in ("h2", "h1"):
+        await store.create(handle(name))
+    pods = [(await store.create(endpoint("red", f"pod-{number}"))) for number in range(3)]
+    await store.delete(pods[1])
+    handles, endpoints = await store.list(IPAMHandle), await store.list(WorkloadEndpoint)
+    assert await store.summarize(HANDLES) == Listed(tuple(map(HANDLES.of, handles.objects)))
+    assert await store.summarize(ENDPOINTS) == Listed(tuple(map(ENDPOINTS.of, endpoints.objects)))
+    assert len(handles.objects) == len(endpoints.objects) == 2
+
+
+class PoolName(NamedTuple):
+    name: str
+    namespace: None = None
+
+
+async def test_what_no_summary_is_read_of_is_left_to_the_kinds_reader(shared: Shared) -> None:
+    store = shared.open()
+    await make_unreadable(store, "bad")
+    await store.create(pool("good"))
+    found = await store.summarize(Summary(IPPool, lambda text: None, lambda one: PoolName(one.name)))
+    assert found.objects == (PoolName("good"),)
+    assert [(one.kind, one.name) for one in found.unreadable] == [(IPPool, "bad")]
 
 
 async def test_unknown_fields_survive_an_update_and_a_patch(store: Store) -> None:

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from datastore.store import Store
+from felixctl.connection import writing
 from tests.felixctl.command import Felixctl
 from tests.felixctl.resources.examples import PEER
 
@@ -22,6 +24,19 @@ def test_a_file_that_is_no_datastore_is_a_sentence(felixctl: Felixctl, tmp_path:
     ended = felixctl("get", "nodes")
     assert (ended.status, "cluster.db" in ended.err, "Traceback" in ended.err) == (1, True, False)
     assert felixctl("get", "nodes", "--datastore", "ftp://x").status == 1
+
+
+def test_what_was_read_is_never_formatted_as_text(tmp_path: Path) -> None:
+    """Python 3.11 does so with the result of a task that ends, which takes a second where it is a large cluster's."""
+
+    class Result:
+        def __repr__(self) -> str:
+            raise AssertionError("it is formatted")
+
+    async def work(_: Store) -> Result:
+        return Result()
+
+    assert isinstance(writing("sqlite:///:memory:", work), Result)
 
 
 def test_a_record_that_cannot_be_read_is_named_in_a_line_that_commands_no_terminal(

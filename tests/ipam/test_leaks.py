@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -112,12 +111,12 @@ def test_what_did_not_look_leaked_in_one_reading_is_suspected_from_the_start_aga
 
 def test_the_same_address_assigned_again_is_another_suspect() -> None:
     suspects, _ = Suspects().update(Leaks((ALLOCATION,)), 0, GRACE)
-    _, confirmed = suspects.update(Leaks((replace(ALLOCATION, sequence=8),)), GRACE, GRACE)
+    _, confirmed = suspects.update(Leaks((ALLOCATION._replace(sequence=8),)), GRACE, GRACE)
     assert confirmed == Leaks()
 
 
 def test_a_handles_addresses_are_confirmed_together() -> None:
-    other = replace(ALLOCATION, address=ip_address("10.65.0.2"))
+    other = ALLOCATION._replace(address=ip_address("10.65.0.2"))
     suspects, _ = Suspects().update(Leaks((ALLOCATION,)), 0, GRACE)
     suspects, confirmed = suspects.update(Leaks((ALLOCATION, other)), GRACE, GRACE)
     assert confirmed == Leaks()

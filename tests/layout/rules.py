@@ -47,7 +47,7 @@ DOORS: Mapping[str, tuple[str, ...]] = {
     "sqlite3": ("datastore/sqlite.py", "datastore/sqlite_connection.py"),
     "kubernetes": ("datastore/kube/access.py",),
     "h2": ("datastore/kube/http2.py",),
-    "msgspec": ("datastore/kube/",),
+    "msgspec": ("datastore/kube/", "datastore/summaries.py"),
     "pyroute2": ("kernel/", "lab/topology.py"),  # the lab's cables are not a node's kernel
     "exabgp": ("bgp/exabgp_launcher.py",),
     "inotify_simple": ("datastore/notifier.py",),

@@ -21,7 +21,7 @@ from datastore.errors import DatastoreError, Unavailable
 from datastore.fields import Address
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock
 from datastore.record import Resource
-from datastore.store import Interest, Listed, Store, Write
+from datastore.store import Interest, Listed, Named, Store, Summary, Write
 from ipam.affinities import Affinities
 from ipam.allocator import AddressesWanted, Allocator
 from ipam.collector import Collector
@@ -30,6 +30,7 @@ from tests.datastore.memory_store import MemoryStore
 from tests.ipam.world import config, node, pool, violations
 
 R = TypeVar("R", bound=Resource)
+S = TypeVar("S", bound=Named)
 T = TypeVar("T")
 
 HOSTS = ("n1", "n2", "n3")
@@ -67,6 +68,9 @@ class SteppedStore:
 
     async def list(self, what: type[R] | Interest[R]) -> Listed[R]:
         return await self._turn(lambda: self._store.list(what), writes=False)
+
+    async def summarize(self, summary: Summary[R, S]) -> Listed[S]:
+        return await self._turn(lambda: self._store.summarize(summary), writes=False)
 
     async def create(self, resource: R) -> R:
         return await self._turn(lambda: self._store.create(resource))

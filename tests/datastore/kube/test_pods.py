@@ -11,8 +11,18 @@ import yaml
 
 from datastore.errors import BadRecord
 from datastore.kinds.pods import WorkloadEndpoint
-from datastore.kube.pods import attached_patch, detached_patch, endpoint_of, pod_of_endpoint, read_pod
-from datastore.names import workload_endpoint_name
+from datastore.kube.pods import (
+    ALLOWED_SOURCES,
+    CONTAINER_ID,
+    attached_patch,
+    detached_patch,
+    endpoint_of,
+    pod_of_endpoint,
+    read_pod,
+    summary_of_pod,
+)
+from datastore.names import NETWORK, workload_endpoint_name
+from datastore.summaries import EndpointSummary
 
 CALICO = Path(__file__).parents[2] / "fixtures" / "calico"
 
@@ -44,6 +54,34 @@ def test_the_endpoint_of_a_pod_is_the_one_that_calicoctl_prints() -> None:
     assert ours["metadata"]["name"] == expected["metadata"]["name"]
     assert ours["metadata"]["labels"] == expected["metadata"]["labels"]
     assert ours["spec"] == {key: value for key, value in expected["spec"].items() if key != "ports"}
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        pod(podIP="10.0.0.1", podIPs=[{"ip": "10.0.0.1"}, {"ip": "fd00::1"}], labels={"a": "b"}),
+        pod(annotations={"cni.projectcalico.org/podIP": "10.0.0.1/32", CONTAINER_ID: "c" * 64, NETWORK: "other"}),
+        pod("Succeeded", podIP="10.0.0.1"),
+        pod(),
+    ],
+)
+def test_what_is_kept_of_a_pods_endpoint_is_kept_of_the_pod(record: dict[str, Any]) -> None:
+    kept = summary_of_pod(json.dumps(record).encode())
+    assert kept == EndpointSummary.of(endpoint(record))
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        pod(podIP="nowhere"),
+        pod(hostNetwork=True, podIP="192.0.2.1"),
+        pod(annotations={ALLOWED_SOURCES: '["10.0.0.0/33"]'}),
+        pod(labels={"a": 3}),
+        {},
+    ],
+)
+def test_what_may_be_wrong_with_a_pod_is_left_to_its_reader(record: dict[str, Any]) -> None:
+    assert summary_of_pod(json.dumps(record).encode()) is None
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
+import datastore
+from datastore.kinds.ipam import IPAMHandle
+from datastore.kinds.pods import WorkloadEndpoint
+from datastore.store import Create
 from felixctl.ipam import check
+from felixctl.ipam.read_records import read_records
 from tests.felixctl.command import Felixctl
 from tests.felixctl.ipam.cluster import DB_HANDLE, garble
 
@@ -61,3 +67,38 @@ def test_the_address_of_a_pod_whose_endpoint_cannot_be_read_is_not_said_to_be_un
     printed = calicos("ipam", "check").out
     assert "10.65.84.128 is assigned" not in printed
     assert "Found 0 IPs that are allocated in IPAM but not actually in use." in printed
+
+
+async def test_a_check_keeps_little_more_of_a_cluster_than_its_records_hold(tmp_path: Path) -> None:
+    """Objects read in full take eight times that."""
+    store = datastore.open(f"sqlite://{tmp_path}/cluster.db")
+    handles = [
+        IPAMHandle.make(f"net.{number:064}", handle_id=f"net.{number:064}", block={"10.65.0.0/20": 1}, deleted=False)
+        for number in range(1000)
+    ]
+    endpoints = [
+        WorkloadEndpoint.make(
+            f"n1-k8s-pod--{number}-eth0",
+            "red",
+            labels={"app": "web", "projectcalico.org/namespace": "red", "projectcalico.org/orchestrator": "k8s"},
+            node="n1",
+            pod=f"pod-{number}",
+            container_id=f"{number:064}",
+            ip_networks=[f"10.65.{number >> 8}.{number & 255}/32"],
+            profiles=["kns.red", "ksa.red.default"],
+            interface_name=f"cali{number:011}",
+        )
+        for number in range(1000)
+    ]
+    await store.write(*map(Create, (*handles, *endpoints)))
+    written = sum(len(one.to_text()) for one in (*handles, *endpoints))
+    await read_records(store)  # what is loaded once is loaded now
+    tracemalloc.start()
+    try:
+        records = await read_records(store)
+        kept, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        await store.close()
+    assert len(records.handles) == len(records.endpoints) == 1000
+    assert kept <= most < 2.5 * written

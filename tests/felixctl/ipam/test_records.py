@@ -32,4 +32,4 @@ def test_handles_should_count_what_the_blocks_hold_for_them() -> None:
 
 def test_an_allocation_is_printed_with_handle_and_sorted_attributes() -> None:
     [one] = [one for one in CLUSTER.allocations if str(one.address) == "10.65.77.7"]
-    assert attributes_text(replace(one, handle=None, attributes={"b": "2", "a": "1"})) == "Main:<none> Extra:a=1,b=2"
+    assert attributes_text(one._replace(handle=None, attributes={"b": "2", "a": "1"})) == "Main:<none> Extra:a=1,b=2"

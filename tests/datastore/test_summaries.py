@@ -1,0 +1,80 @@
+"""What is kept of handles and endpoints: what their own reader would have, or nothing."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from datastore.errors import Invalid
+from datastore.kinds.ipam import IPAMHandle
+from datastore.kinds.pods import WorkloadEndpoint
+from datastore.names import NETWORK
+from datastore.record import ENCAPSULATED
+from datastore.store import Summary
+from datastore.summaries import ENDPOINTS, HANDLES, single_address
+from tests.datastore.odd_records import REAL, odd_texts
+
+SUMMARIES: tuple[Summary[Any, Any], ...] = (HANDLES, ENDPOINTS)
+HANDLE = IPAMHandle.make("net.c1", handle_id="net.C1", block={"10.65.0.0/26": 1}, deleted=False)
+ENDPOINT = WorkloadEndpoint.make(
+    "n1-k8s-a-eth0",
+    "red",
+    annotations={NETWORK: "other"},
+    node="n1",
+    pod="a",
+    container_id="c1",
+    ip_networks=["10.65.0.1/32", "fd00::1/128"],
+    interface_name="cali1",
+)
+
+
+@pytest.mark.parametrize("summary", SUMMARIES, ids=lambda summary: summary.kind.KIND)
+def test_what_calico_wrote_is_read_without_the_kinds_reader(summary: Summary[Any, Any]) -> None:
+    kind = summary.kind
+    objects = [kind.read(record) for record in REAL if record["kind"] == kind.KIND]
+    objects += [one for one in (HANDLE, ENDPOINT) if isinstance(one, kind)]
+    assert objects and [summary.read(one.to_text()) for one in objects] == [summary.of(one) for one in objects]
+
+
+@given(odd_texts())
+def test_what_is_kept_of_any_text_is_what_the_kinds_reader_makes_of_it(text: str) -> None:
+    for summary in SUMMARIES:
+        if (kept := summary.read(text)) is not None:
+            assert kept == summary.of(summary.kind.read_text(text))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("ipNetworks", ["10.65.0.0/24"]),
+        ("ipNetworks", ["10.65.0.1/255.255.255.255"]),
+        ("ipNetworks", ["fe80::1%eth0"]),
+        ("allowedSourcePrefixes", ["10.65.0.0/33"]),
+        ("mac", 3),
+        ("node", None),
+    ],
+)
+def test_an_endpoint_with_anything_wrong_in_it_is_left_to_its_reader(field: str, value: object) -> None:
+    record = ENDPOINT.to_json()
+    record["spec"][field] = value
+    text = json.dumps(record)
+    with pytest.raises(Invalid):
+        WorkloadEndpoint.read_text(text)
+    assert ENDPOINTS.read(text) is None
+
+
+def test_what_is_flagged_as_deleted_or_keeps_annotations_in_an_annotation_is_left_to_its_reader() -> None:
+    assert HANDLES.read(HANDLE.with_spec(deleted=True).to_text()) is None
+    hidden = ENDPOINT.with_metadata(annotations={ENCAPSULATED: '{"annotations": {}}'})
+    assert ENDPOINTS.read(hidden.to_text()) is None
+
+
+def test_a_summary_has_the_names_of_the_objects_own_attributes() -> None:
+    handle, endpoint = HANDLES.of(HANDLE), ENDPOINTS.of(ENDPOINT)
+    assert (handle.namespace, handle.spec.block) == (HANDLE.namespace, HANDLE.spec.block)
+    assert (endpoint.addresses, endpoint.annotations) == (ENDPOINT.addresses, ENDPOINT.annotations)
+    assert endpoint.spec.container_id == ENDPOINT.spec.container_id
+    assert [str(single_address(text)) for text in ENDPOINT.spec.ip_networks] == ["10.65.0.1", "fd00::1"]
