@@ -26,6 +26,7 @@ from cni.self_test import why_no_device
 from cni.server import CniServer
 from cni.settings import CniSettings
 from cni.verbs import Verbs
+from datastore.backoff import Backoff
 from datastore.errors import Unavailable
 from datastore.store import Store, WatchEvent
 from datastore.url import has_namespaces
@@ -33,7 +34,6 @@ from felix_py import logs
 from felix_py.agent import Agent
 from felix_py.agent_status import AgentReporter
 from felix_py.autodetect import AutodetectionError
-from felix_py.backoff import Backoff
 from felix_py.checks import Checks
 from felix_py.cni_network import CniNetwork, given_network
 from felix_py.edges import Edges

@@ -14,13 +14,13 @@ from typing import Any
 
 from bgp.client import Connected, Disconnected, SidecarEvent
 from bgp.protocol import Converged, Learned, Problem, ReplayEnd, Withdrawn
+from datastore.backoff import Backoff
 from datastore.errors import Unavailable
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.notices import Notice
 from datastore.store import WatchEvent as StoreEvent
 from datastore.url import has_namespaces
 from felix_py import outputs as on
-from felix_py.backoff import Backoff
 from felix_py.current_notices import CurrentNotices
 from felix_py.edges import Edges
 from felix_py.encap.encapsulation import pod_mtu

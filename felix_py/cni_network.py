@@ -14,9 +14,9 @@ from typing import Any
 
 from cni import chain
 from cni.install import conflist, from_template, install_conflist
+from datastore.backoff import Backoff
 from datastore.notices import Notice
 from felix_py.agent import Agent
-from felix_py.backoff import Backoff
 from felix_py.identity import StartupError
 from felix_py.settings import Settings
 

@@ -10,8 +10,8 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
+from datastore.backoff import Backoff
 from datastore.errors import DatastoreError
-from felix_py.backoff import Backoff
 from ipam.errors import IpamError
 from kernel.netlink import KernelError
 

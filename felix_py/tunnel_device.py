@@ -14,8 +14,8 @@ import asyncio
 import errno
 import logging
 
+from datastore.backoff import Backoff
 from datastore.errors import DatastoreError
-from felix_py.backoff import Backoff
 from felix_py.encap.ipip import IPIP
 from ipam.errors import IpamError
 from ipam.tunnels import TunnelAddresses

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
 
-from felix_py.backoff import Backoff
+from datastore.backoff import Backoff
 from felix_py.edges import Kernel
 from felix_py.fib import Fib, Plan, steps
 from felix_py.rib import Rib

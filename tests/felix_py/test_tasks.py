@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from felix_py.backoff import Backoff
+from datastore.backoff import Backoff
 from felix_py.tasks import begun_again, reasons
 from kernel.netlink import KernelError
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from datastore.backoff import Backoff
 from datastore.errors import Unavailable
 from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool
-from felix_py.backoff import Backoff
 from felix_py.tunnel_device import KernelTunnelDevice
 from ipam.allocator import Allocator
 from ipam.tunnels import TunnelAddresses

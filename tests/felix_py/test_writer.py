@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from felix_py.backoff import Backoff
+from datastore.backoff import Backoff
 from felix_py.fib import Fib
 from felix_py.rib import Rib, Source
 from felix_py.writer import LOGGED_ONE_BY_ONE, FibWriter

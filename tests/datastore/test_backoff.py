@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from felix_py.backoff import Backoff
+from datastore.backoff import Backoff
 
 
 def test_each_pause_is_twice_the_one_before_up_to_the_last() -> None:
