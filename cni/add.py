@@ -15,7 +15,8 @@ from typing import Any
 
 from cni.attacher import Attacher
 from cni.delete import Cleanup
-from cni.endpoints import Endpoints, is_of
+from cni.endpoint_owner import is_of
+from cni.endpoints import Endpoints
 from cni.journal import PendingRelease
 from cni.namespaces import Namespaces
 from cni.pod_devices import PodDevices, VethPair
@@ -78,7 +79,7 @@ class AddVerb:
         self._cleanup.attaches(attachment)
         _, present, request = await asyncio.gather(
             self._endpoints.require_ready(),
-            self._endpoint_of(pod, attachment.device),
+            self._endpoint_of(attachment, pod),
             self._with_namespace(request),
         )
         if present is not None:
@@ -97,10 +98,12 @@ class AddVerb:
             if former is not None and former != attachment:  # the network had another name then
                 await self._cleanup.release_handle(former.handle)
             undo.callback(self._undo_make, attachment, network.host_name)
-            pair = await self._devices.make(network, netns)
+            of_pod = present.metadata if present is not None and self._endpoints.are_pods else None
+            pair = await self._devices.make(network, netns, (of_pod and of_pod.uid) or "")
             endpoint = self._endpoint(request, network, pair)
-            if present is not None:  # where pods are the endpoints, it is this very pod's, and no later one's
-                endpoint = endpoint.with_metadata(uid=present.metadata.uid)
+            if of_pod is not None:  # it is this very pod's, and no later one's
+                annotations = {**of_pod.annotations, **endpoint.annotations}
+                endpoint = endpoint.with_metadata(uid=of_pod.uid, annotations=annotations)
             undo.push_async_callback(self._undo_attach, endpoint)
             await self._attach(endpoint, pair.index)
             result = _rendered(request, network, pair)
@@ -110,10 +113,10 @@ class AddVerb:
         log.info("ADD %s: %s on %s", describe(attachment, pod), addresses, network.host_name)
         return result
 
-    async def _endpoint_of(self, pod: PodRef, device: str) -> WorkloadEndpoint | None:
+    async def _endpoint_of(self, attachment: Attachment, pod: PodRef) -> WorkloadEndpoint | None:
         """Return the endpoint of a pod's device. One that cannot be read shows no attachment."""
         try:
-            return await self._endpoints.of(pod, device)
+            return await self._endpoints.of(attachment, pod)
         except BadRecord:
             return None
 

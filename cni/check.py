@@ -6,7 +6,8 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterable
 
-from cni.endpoints import Endpoints, is_of
+from cni.endpoint_owner import is_of
+from cni.endpoints import Endpoints
 from cni.pod_devices import PodDevices
 from cni.pod_network import PodNetwork, requested_network
 from cni.protocol import (
@@ -53,7 +54,7 @@ class CheckVerb:
             )
         listed = addresses_of(previous, attachment.device) or ()
         try:
-            endpoint = await self._endpoints.get(pod, attachment.device)
+            endpoint = await self._endpoints.read(attachment, pod)
             recorded = endpoint.addresses if endpoint else ()
             differences = record_differences(attachment, pod, endpoint, await self._allocator.held(attachment.handle))
         except BadRecord as unread:  # that says nothing about the pod's traffic

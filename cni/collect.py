@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from cni.attacher import Attacher
 from cni.delete import Cleanup
-from cni.endpoints import Endpoints, is_of
+from cni.endpoints import Endpoints
 from cni.journal import PendingRelease
 from cni.locks import KeyedLock, container_key, lock_keys
 from cni.pod_devices import PodDevices
@@ -74,11 +74,11 @@ class GcVerb:
     async def _collect(self, pending: PendingRelease) -> None:
         attachment, pod = pending
         try:
-            present = await self._endpoints.get(pod, attachment.device)
+            ours = self._cleanup.routed(attachment, pod, await self._endpoints.read(attachment, pod))
         except BadRecord:
-            present = self._cleanup.presumed(attachment, pod)
-        if present is not None and is_of(present, attachment):
-            await self._attacher.detach(present)
+            ours = self._cleanup.presumed(attachment, pod)
+        if ours is not None:
+            await self._attacher.detach(ours)
         if owned := self._devices.owned_by(attachment, self._settings.host_name(pod, attachment.device)):
             self._cleanup.retire(owned)
         await self._cleanup.release(pending)

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
 from cni.attacher import Attacher
-from cni.endpoints import Endpoints, is_of
+from cni.endpoints import Endpoints
 from cni.journal import Journal, PendingRelease
 from cni.locks import KeyedLock, lock_keys
 from cni.pod_devices import OwnedLink, PodDevices
@@ -57,9 +57,9 @@ class DelVerb:
             return
         unlabelled_is_ours, present = False, None
         try:
-            present = await self._endpoints.of(pod, attachment.device)
-            ours = present if present is not None and is_of(present, attachment) else None
-            unlabelled_is_ours = present is None or ours is not None
+            present = await self._endpoints.of(attachment, pod)
+            unlabelled_is_ours = present is None or self._endpoints.belongs(present, attachment, pod)
+            ours = self._cleanup.routed(attachment, pod, present)
         except (Unavailable, BadRecord):
             ours = self._cleanup.presumed(attachment, pod)
         if ours is not None:
@@ -161,6 +161,15 @@ class Cleanup:
         if self._devices.holder(name) not in (None, attachment):
             return None
         return self._endpoints.presumed(attachment, pod, name)
+
+    def routed(self, attachment: Attachment, pod: PodRef, present: WorkloadEndpoint | None) -> WorkloadEndpoint | None:
+        """Return the endpoint whose routes go with an attachment. present: the one of its pod's name.
+
+        A pod that was deleted before its addresses were written on it is routed to until its DEL.
+        """
+        if present is not None and self._endpoints.belongs(present, attachment, pod):
+            return present
+        return self.presumed(attachment, pod) if self._endpoints.are_pods else None
 
     async def _delete_endpoint(self, pending: PendingRelease, read: WorkloadEndpoint | None) -> bool:
         """Delete an attachment's endpoint; return whether its pod has none then."""

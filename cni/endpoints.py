@@ -10,6 +10,8 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from cni.endpoint_owner import is_of, is_of_pod
+from cni.endpoint_writer import EndpointWriter
 from cni.known import Known
 from cni.protocol import Attachment, CniError, Code, PodRef
 from datastore.cas import ATTEMPTS, found_or_none
@@ -26,18 +28,6 @@ log = logging.getLogger("cni.endpoints")
 _ALL = "endpoints"
 
 
-def is_of(endpoint: WorkloadEndpoint, attachment: Attachment) -> bool:
-    """Whether an endpoint is this attachment's, as far as it says: network, container and device.
-
-    One that names no container, as an administrator may write it, is taken for its pod's only one.
-    """
-    return (
-        endpoint.annotations.get(NETWORK, attachment.network) == attachment.network
-        and endpoint.spec.container_id in (attachment.container_id, "", None)
-        and endpoint.spec.endpoint == attachment.device
-    )
-
-
 class Endpoints:
     """Get, put and delete, each by compare-and-swap."""
 
@@ -47,29 +37,46 @@ class Endpoints:
         """known: what the agent's watch holds; None: all is read. held_back: why what it holds is of before, if so."""
         self._store, self._node, self._known = store, node, known or Known(node)
         self._held_back = held_back
+        self.are_pods = not store.atomic
+        """Whether an endpoint is its pod, which others make and delete."""
+        self.writer = EndpointWriter(store)
+        """Of those that are pods, after their ADD."""
         self._writes: Batcher[str, Create | Update | Delete, None] = Batcher(self._write)
         self._clusters: Batcher[str, None, tuple[ClusterInformation | None, Node | None]] = Batcher(self._read_cluster)
 
     async def get(self, pod: PodRef, device: str) -> WorkloadEndpoint | None:
-        """Return the endpoint of a pod's device, whichever container and network it is of. Raises BadRecord."""
+        """Return the stored endpoint of a pod's device, whichever container and network it is of. Raises BadRecord."""
         name = workload_endpoint_name(self._node, pod.name, endpoint=device)
         return await found_or_none(self._store.get(WorkloadEndpoint, name, pod.namespace))
 
-    async def of(self, pod: PodRef, device: str) -> WorkloadEndpoint | None:
-        """Return the endpoint of a pod's device as the watch holds it, if the watch knows this very pod, else get it.
+    async def read(self, attachment: Attachment, pod: PodRef) -> WorkloadEndpoint | None:
+        """Return the endpoint of a pod's device: the attachment's own while it waits to be written, else get it.
 
         Raises BadRecord.
         """
-        return self._known.endpoint(pod, device) or await self.get(pod, device)
+        return self.writer.of(attachment) or await self.get(pod, attachment.device)
+
+    async def of(self, attachment: Attachment, pod: PodRef) -> WorkloadEndpoint | None:
+        """Return the same, as the watch holds it if the watch knows this very pod. Raises BadRecord."""
+        known = self.writer.of(attachment) or self._known.endpoint(pod, attachment.device)
+        return known or await self.get(pod, attachment.device)
 
     async def put(self, endpoint: WorkloadEndpoint) -> None:
         """Write an endpoint, over any of the same name, readable or not: its container is the newest.
 
-        Raises Conflict: it lost ATTEMPTS races in a row.
+        One that is a pod, known by its UID, is written later. Raises Conflict: it lost ATTEMPTS races in a row.
         """
+        if self.are_pods and endpoint.metadata.uid:
+            self.put_later(endpoint)
+            return
         await self._put(endpoint)
-        if not self._store.atomic:
+        if self.are_pods:
             self._known.wrote(endpoint)
+
+    def put_later(self, endpoint: WorkloadEndpoint) -> None:
+        """Have an endpoint that is a pod written on it by `writer`; from now on it counts as written here."""
+        self._known.wrote(endpoint)
+        self.writer.put(endpoint)
 
     async def _put(self, endpoint: WorkloadEndpoint) -> None:
         for _ in range(ATTEMPTS):
@@ -94,16 +101,22 @@ class Endpoints:
         read: as it was read a moment ago. Raises BadRecord: nothing says whose it is.
         """
         for _ in range(ATTEMPTS):
-            present = read or await self.get(pod, attachment.device)
-            if present is None or not is_of(present, attachment):
+            present = read or await self.read(attachment, pod)
+            if present is None or not self.belongs(present, attachment, pod):
                 return present is None
             self._known.deletes(present)
+            await self.writer.drop(attachment)
             try:
                 await self._writes.submit(_ALL, Delete(present))
                 return True
             except (NotFound, Conflict):
                 read = None  # another writer was faster: read again whose it is
         raise Conflict(f"delete the WorkloadEndpoint of {pod.namespace}/{pod.name}: lost {ATTEMPTS} races in a row")
+
+    def belongs(self, endpoint: WorkloadEndpoint, attachment: Attachment, pod: PodRef) -> bool:
+        """Whether an endpoint is this attachment's, and not of a later pod of the same name."""
+        anothers = self.are_pods and pod.uid and endpoint.metadata.uid and not is_of_pod(endpoint, pod)
+        return is_of(endpoint, attachment) and not anothers
 
     async def delete_unread(self, named: WorkloadEndpoint) -> None:
         """Delete the endpoint that has this one's name, whatever its record holds."""

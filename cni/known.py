@@ -6,6 +6,9 @@ the name before. What this process wrote itself is known before the watch report
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from cni.endpoint_owner import is_of_pod
 from cni.protocol import PodRef
 from datastore.kinds.cluster import ClusterInformation
 from datastore.kinds.node import Node
@@ -13,9 +16,6 @@ from datastore.kinds.pods import WorkloadEndpoint
 from datastore.names import workload_endpoint_name
 from datastore.record import Resource
 from datastore.store import Changed, Gone, Unreadable, WatchEvent
-
-MIRROR = "kubernetes.io/config.mirror"
-"""Of a pod that shows one of a file of its node's: the UID that the kubelet calls that one by."""
 
 _Key = tuple[str | None, str]
 
@@ -50,9 +50,13 @@ class Known:
         """Return the endpoint of this very pod, without a revision, since others write pods too; None: read it."""
         key = pod.namespace, workload_endpoint_name(self._node_name, pod.name, endpoint=device)
         found = self._written.get(key) or self._endpoints.get(key)
-        if found is None or not pod.uid or pod.uid not in (found.metadata.uid, found.annotations.get(MIRROR)):
+        if found is None or not is_of_pod(found, pod):
             return None
         return found.with_metadata(resource_version=None)
+
+    def endpoints(self) -> Iterable[WorkloadEndpoint]:
+        """Return this node's endpoints as the watch reported them."""
+        return self._endpoints.values()
 
     def _put(self, resource: Resource) -> None:
         match resource:

@@ -30,14 +30,17 @@ class OwnedLink:
     attachment: Attachment
     peer: int = 0
     """The index of the container's end, in its namespace; 0: not known."""
+    pod_uid: str = ""
+    """Of the pod that its endpoint is, where endpoints are pods."""
 
 
 class PodDevices(Protocol):
     """Makes, finds, compares and retires pods' devices."""
 
-    async def make(self, network: PodNetwork, netns: int) -> VethPair:
+    async def make(self, network: PodNetwork, netns: int, pod_uid: str = "") -> VethPair:
         """Make the pair and configure the container's end; on failure nothing of it stays. Raises KernelError.
 
+        pod_uid: goes into the label, if there is room.
         A device that has the name already is an older container's, or this one's from an ADD that was killed.
         """
 
@@ -74,6 +77,7 @@ class FakePodDevices:
 
     def __init__(self) -> None:
         self.made: dict[str, tuple[int, PodNetwork]] = {}
+        self.pod_uids: dict[str, str] = {}
         self.unlabelled: set[str] = set()
         self.retired: list[str] = []
         self.freed: list[str] = []
@@ -81,13 +85,14 @@ class FakePodDevices:
         self.failure: Exception | None = None
         self._indices = count(7)
 
-    async def make(self, network: PodNetwork, netns: int) -> VethPair:
+    async def make(self, network: PodNetwork, netns: int, pod_uid: str = "") -> VethPair:
         del netns
         if self.failure:
             raise self.failure
         if network.host_name in self.made:
             self.retired.append(network.host_name)
         self.made[network.host_name] = next(self._indices), network
+        self.pod_uids[network.host_name] = pod_uid
         return self._pair(network.host_name)
 
     def inspect(self, network: PodNetwork, netns: int) -> tuple[VethPair | None, list[str]]:
@@ -101,7 +106,10 @@ class FakePodDevices:
         return self._pair(name), [] if there == network else [f"{name} differs"]
 
     def owned(self) -> list[OwnedLink]:
-        return [OwnedLink(index, name, network.attachment) for name, (index, network) in self.made.items()]
+        return [
+            OwnedLink(index, name, network.attachment, pod_uid=self.pod_uids[name])
+            for name, (index, network) in self.made.items()
+        ]
 
     def owned_by(self, attachment: Attachment, name: str) -> OwnedLink | None:
         del name

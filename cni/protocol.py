@@ -35,7 +35,8 @@ _REQUIRED: Mapping[str, tuple[str, ...]] = {
 }
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*\Z")
 _MAC = re.compile(r"[0-9a-f][02468ace](:[0-9a-f]{2}){5}\Z")  # a multicast address cannot be a device's own
-LONGEST_NAMES_BYTES: Final = 255 - len("felix ")
+LONGEST_LABEL_BYTES: Final = 255
+LONGEST_NAMES_BYTES: Final = LONGEST_LABEL_BYTES - len("felix ")
 """Of network, container id and device together: the label of a device (IFLA_IFALIAS) holds them behind our mark."""
 _DEVICE = re.compile(r"[^\s/:%]{1,15}\Z")  # the kernel takes % for a template
 _UNDOING: Final = ("DEL", "GC")

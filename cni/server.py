@@ -57,6 +57,7 @@ class CniServer:
         self._listener: socket.socket | None = None
         self._serving: set[asyncio.Task[None]] = set()
         self._quiet = asyncio.Event()
+        self._quiet.set()
         self._accepting: asyncio.Task[None] | None = None
 
     @property

@@ -24,8 +24,9 @@ from cni.pod_devices import PodDevices
 from cni.protocol import CniError, CniRequest, Code, describe, version_answer
 from cni.settings import DEFAULT_MTU, CniSettings
 from cni.status import StatusVerb
+from cni.unwritten import UnwrittenPods
 from cni.veth import HOST, Veth, netns_error
-from datastore.errors import BadRecord, Conflict, Invalid, Unavailable
+from datastore.errors import BadRecord, Conflict, Invalid, NotFound, Unavailable
 from datastore.store import Store
 from ipam.allocator import Allocator
 from ipam.errors import BadPool, Contention, IpamError, NoPools, NotInPool, UnfitAddress
@@ -72,7 +73,10 @@ class Verbs:
         """
         self._settings, self._journal, self._observe = settings, journal, observe
         self.locks = KeyedLock()
+        known = known or Known(settings.node)
         devices, endpoints = devices or Veth(), Endpoints(store, settings.node, known, held_back)
+        self.endpoint_writer = endpoints.writer
+        self.unwritten = UnwrittenPods(devices, endpoints, known, allocator)
         self.cleanup = Cleanup(settings, allocator, devices, endpoints, journal, self.locks, may_hold)
         self._add = AddVerb(
             settings, allocator, attacher, devices, endpoints, self.cleanup, pod_mtu, observe, namespaces
@@ -146,7 +150,7 @@ def translated(tried: str, left: str) -> Iterator[None]:
     """Give every error that is known here its CNI code, what was tried before its sentence, and what is left behind."""
     try:
         yield
-    except (Unavailable, Conflict, Contention, BadRecord) as error:
+    except (Unavailable, NotFound, Conflict, Contention, BadRecord) as error:
         raise CniError(Code.TRY_AGAIN, f"{tried}: {error}; try again later") from error
     except (BadPool, NoPools, NotInPool, UnfitAddress, Invalid) as error:
         raise CniError(Code.INVALID_CONFIGURATION, f"{tried}: {error}") from error

@@ -1,8 +1,8 @@
 """The pod's device, addresses and routes: what an ADD makes in the kernel, and a DEL takes away.
 
-The host's end bears a label (IFLA_IFALIAS) that names its attachment. So a DEL or GC finds its device without the
-datastore, and leaves that of a newer container alone, whose pod and therefore whose device has the same name. Routes
-on the host are not made here: they are the agent's.
+The host's end bears a label (IFLA_IFALIAS) that names its attachment and, where endpoints are pods, the pod. So a DEL
+or GC finds its device without the datastore, and leaves that of a newer container alone, whose pod and therefore whose
+device has the same name. Routes on the host are not made here: they are the agent's.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Final
 
 from cni.pod_devices import OwnedLink, VethPair
 from cni.pod_network import ANYWHERE, HOST_MAC, OPTIONAL_SYSCTLS, FoundNetwork, PodNetwork, differences, ip_commands
-from cni.protocol import Attachment
+from cni.protocol import LONGEST_LABEL_BYTES, Attachment
 from kernel.link_codec import Link
 from kernel.links import Devices
 from kernel.netlink import KernelError
@@ -49,12 +49,12 @@ class Veth:
     def close(self) -> None:
         self._host.close()
 
-    async def make(self, network: PodNetwork, netns: int) -> VethPair:
+    async def make(self, network: PodNetwork, netns: int, pod_uid: str = "") -> VethPair:
         # The second is for a container that still holds the other end of what was put aside a moment ago.
         remedies = iter((self._clear, self._delete_retired_now))
         while True:
             try:
-                return self._make(network, netns)
+                return self._make(network, netns, pod_uid)
             except KernelError as refused:
                 if refused.errno != errno.EEXIST:
                     raise
@@ -65,11 +65,12 @@ class Veth:
                     raise KernelError(sentence, errno.EEXIST) from refused
             await remedy(network)
 
-    def _make(self, network: PodNetwork, netns: int) -> VethPair:
+    def _make(self, network: PodNetwork, netns: int, pod_uid: str) -> VethPair:
         device = network.attachment.device
+        label = _label(network.attachment, pod_uid)
         host = self._host.create_veth(network.host_name, netns, device, HOST_MAC, network.mtu)
         try:
-            self._host.set_alias(host.index, _label(network.attachment))
+            self._host.set_alias(host.index, label)
             write_sysctls(network.host_sysctls, optional=OPTIONAL_SYSCTLS)
             with inside(netns):
                 write_sysctls(network.pod_sysctls)
@@ -79,7 +80,7 @@ class Veth:
             self._put_aside(host)
             raise
         if log.isEnabledFor(logging.INFO):
-            log.info("%s", "; ".join(ip_commands(network, _label(network.attachment))))
+            log.info("%s", "; ".join(ip_commands(network, label)))
         return _pair(host, end)
 
     async def _clear(self, network: PodNetwork) -> None:
@@ -205,14 +206,17 @@ def _pair(host: Link, end: Link) -> VethPair:
     return VethPair(host.index, host.mac.hex(":"), end.mac.hex(":"), end.mtu)
 
 
-def _label(attachment: Attachment) -> str:
-    return " ".join((_LABEL, *attachment))
+def _label(attachment: Attachment, pod_uid: str) -> str:
+    """Return the label of a device; without the pod's UID where names that long leave it no room."""
+    label = " ".join((_LABEL, *attachment))
+    longer = f"{label} {pod_uid}"
+    return longer if pod_uid and len(longer.encode()) <= LONGEST_LABEL_BYTES else label
 
 
 def _owned(link: Link) -> OwnedLink | None:
     match link.alias.split(" "):
-        case [mark, network, container_id, device] if mark == _LABEL and link.group != RETIRED_GROUP:
-            return OwnedLink(link.index, link.name, Attachment(network, container_id, device), link.peer)
+        case [mark, network, container_id, device, *uid] if mark == _LABEL and link.group != RETIRED_GROUP:
+            return OwnedLink(link.index, link.name, Attachment(network, container_id, device), link.peer, *uid[:1])
         case _:
             return None
 

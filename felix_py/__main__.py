@@ -136,6 +136,7 @@ async def _serve(settings: Settings, file: SettingsWatch) -> None:
                 avoid=allocator.avoid,
                 log_from=_keep_log_level if "log_level" in settings.model_fields_set else logs.set_level,
                 forward=partial(forward, pod_prefix=settings.interface_prefix),
+                take_up=lambda: verbs.unwritten.take_up(),
             ),
         )
         agent.log_notices(agent.notices.put("settings", settings.notices))
@@ -242,6 +243,8 @@ async def _serve_cni(
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(begun_again("cleaning up after pods", verbs.cleanup.run))
+            writing = partial(verbs.endpoint_writer.run, server.wait_until_quiet)
+            tasks.create_task(begun_again("writing on pods what addresses they have", writing))
             await _prove_that_pods_can_be_attached(agent)
             network = CniNetwork(settings, agent)
             await network.install()

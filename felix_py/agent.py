@@ -89,6 +89,7 @@ class Agent:
             Output("held routes", Topic.HELD, routing.writer.read_all),
             Output("static routes", on.STATIC_ROUTES, routing.state_static),
             Output("next hops", Topic.NEXT_HOPS, routing.resolve_next_hops),
+            Output("pods that were left", Topic.IN_SYNC, self._take_up_pods),
             Output("pods", Topic.PODS, routing.state_pods),
             Output("blackholes", Topic.BLOCKS, routing.state_blocks),
             Output("tunnel routes", on.TUNNEL_ROUTES, routing.state_tunnels),
@@ -243,6 +244,11 @@ class Agent:
 
     async def _apply_tunnel_device(self) -> None:
         self.edges.tunnel.apply(self.routing.tunnel_mtu() if self.routing.tunnel_wanted() else 0)
+
+    async def _take_up_pods(self) -> None:
+        """Attach the pods that the agent before had attached without writing on them."""
+        for endpoint in await self.edges.take_up():
+            self.snapshot.attach(Endpoint.of(endpoint))
 
     async def _write_pod_mtu(self) -> None:
         mtu, before = str(self.pod_mtu()), read_text(self.settings.mtu_file)

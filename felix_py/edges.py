@@ -5,13 +5,14 @@ The store is the fourth (`datastore.store.Store`). Each has a small honest fake 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from bgp.client import SidecarEvent
 from bgp.speaker import Attributes, Speaker
 from datastore.fields import Address
+from datastore.kinds.pods import WorkloadEndpoint
 from datastore.store import Store, WatchEvent
 from felix_py.topics import Topic
 from kernel.events import KernelEvent, Refused
@@ -87,12 +88,18 @@ class TunnelDevice(Protocol):
         """Keep the device as wanted until cancelled."""
 
 
+async def _nothing() -> Sequence[WorkloadEndpoint]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Edges:
     """observe: is given every event of the store too: the allocator, which so needs no watch of its own.
     avoid: is given the addresses of hosts, and whose each is: the allocator, which gives them to no pod.
     log_from: is given the log level that FelixConfiguration sets.
-    forward: lets packets of these IP versions through the host. Raises KernelError."""
+    forward: lets packets of these IP versions through the host. Raises KernelError.
+    take_up: returns, once, the endpoints that the agent before attached and did not write. Raises Unavailable.
+    """
 
     store: Store
     kernel: Kernel
@@ -102,3 +109,4 @@ class Edges:
     avoid: Callable[[Mapping[Address, str]], None] = lambda hosts: None
     log_from: Callable[[str], None] = lambda level: None
     forward: Callable[[frozenset[int]], None] = lambda families: None
+    take_up: Callable[[], Awaitable[Sequence[WorkloadEndpoint]]] = _nothing

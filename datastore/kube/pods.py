@@ -177,7 +177,9 @@ def attached_patch(endpoint: WorkloadEndpoint) -> dict[str, Any]:
 
 def detached_patch(endpoint: WorkloadEndpoint) -> dict[str, Any]:
     """Return the patch that says that a pod has given its addresses back, if nobody wrote it since it was read."""
-    return {"metadata": {**_precondition(endpoint, revision=True), "annotations": {POD_IP: "", POD_IPS: ""}}}
+    container = endpoint.spec.container_id  # so that who knows that container's end does not take it for another's
+    annotations = {POD_IP: "", POD_IPS: "", **({CONTAINER_ID: container} if container else {})}
+    return {"metadata": {**_precondition(endpoint, revision=True), "annotations": annotations}}
 
 
 def _precondition(endpoint: WorkloadEndpoint, *, revision: bool) -> Mapping[str, str]:

@@ -16,14 +16,17 @@ from typing import Any, cast
 import datastore
 from cni.add import AddVerb
 from cni.attacher import FakeAttacher
+from cni.check import CheckVerb
 from cni.delete import Cleanup, DelVerb
 from cni.endpoints import Endpoints
 from cni.journal import Journal
+from cni.known import Known
 from cni.locks import KeyedLock
 from cni.namespaces import Namespaces
 from cni.pod_devices import FakePodDevices
 from cni.protocol import CniRequest, Verb, parse
 from cni.settings import CniSettings
+from cni.unwritten import UnwrittenPods
 from datastore.kinds.cluster import ClusterInformation
 from datastore.kinds.ipam import IPAMBlock, IPAMHandle
 from datastore.kinds.node import Node
@@ -38,8 +41,10 @@ from tests.cni.node import NODE, Switch
 NETNS = -1  # the fakes enter no namespace
 
 
-def request(verb: Verb, container: str = "c1", pod: str = "web-1", device: str = "eth0", **network: Any) -> CniRequest:
-    args = f"IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME={pod}"
+def request(
+    verb: Verb, container: str = "c1", pod: str = "web-1", device: str = "eth0", uid: str = "", **network: Any
+) -> CniRequest:
+    args = f"IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME={pod}" + (uid and f";K8S_POD_UID={uid}")
     environment = call(verb, CNI_CONTAINERID=container, CNI_IFNAME=device, CNI_NETNS="/run/netns/a", CNI_ARGS=args)
     return parse(environment, json.dumps(configuration(**network)).encode())
 
@@ -52,7 +57,10 @@ class InMemory:
         switched = cast(Store, self.switch)
         self.attacher, self.devices = FakeAttacher(), FakePodDevices()
         self.journal = Journal(folder / "released.journal")
-        settings, allocator, endpoints = CniSettings(NODE), Allocator(switched), Endpoints(switched, NODE)
+        settings, allocator, self.known = CniSettings(NODE), Allocator(switched), Known(NODE)
+        endpoints = Endpoints(switched, NODE, self.known)
+        self.writer = endpoints.writer
+        self.unwritten = UnwrittenPods(self.devices, endpoints, self.known, allocator)
         self.cleanup = Cleanup(settings, allocator, self.devices, endpoints, self.journal, KeyedLock())
         self.observed: list[CniRequest] = []
         self._add = AddVerb(
@@ -67,12 +75,16 @@ class InMemory:
             namespaces=namespaces,
         )
         self._del = DelVerb(settings, self.attacher, self.devices, endpoints, self.cleanup)
+        self._check = CheckVerb(settings, allocator, self.devices, endpoints, pod_mtu=lambda: 1440)
 
     async def add(self, container: str = "c1", pod: str = "web-1", **network: Any) -> dict[str, Any]:
         return await self._add.run(request("ADD", container, pod, **network), NETNS)
 
     async def delete(self, container: str = "c1", pod: str = "web-1", **network: Any) -> None:
         await self._del.run(request("DEL", container, pod, **network), NETNS)
+
+    async def check(self, result: dict[str, Any], container: str = "c1", pod: str = "web-1", **network: Any) -> None:
+        await self._check.run(request("CHECK", container, pod, prevResult=result, **network), NETNS)
 
     async def endpoints(self) -> list[WorkloadEndpoint]:
         return list((await self.store.list(WorkloadEndpoint)).objects)

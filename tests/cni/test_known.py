@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from cni.known import MIRROR, Known
+from cni.endpoint_owner import MIRROR
+from cni.known import Known
 from cni.protocol import PodRef
 from datastore.kinds.cluster import ClusterInformation
 from datastore.kinds.node import Node

@@ -96,6 +96,8 @@ class FakeNode:
         self.observed: list[WatchEvent] = []
         self.avoided: dict[Address, str] = {}
         self.levels: list[str] = []
+        self.left: list[WorkloadEndpoint] = []
+        """What the agent before attached and did not write on."""
         self.mtu_file = folder / "mtu"
         self.agent = Agent(
             settings_from({"FELIX_MTUFILE": str(self.mtu_file), "FELIX_STATE_DIR": str(folder), **settings}),
@@ -108,8 +110,12 @@ class FakeNode:
                 observe=self.observed.append,
                 avoid=self.avoided.update,
                 log_from=self.levels.append,
+                take_up=self._take_up,
             ),
         )
+
+    async def _take_up(self) -> list[WorkloadEndpoint]:
+        return self.left
 
     @asynccontextmanager
     async def running(self, *, ready: bool = True) -> AsyncIterator[Agent]:

@@ -91,6 +91,22 @@ async def test_before_the_datastore_is_in_sync_learned_routes_are_written_and_no
         assert one.kernel.held(BLOCK) == HOLE
 
 
+async def test_a_pod_that_the_agent_before_did_not_write_on_keeps_its_route(tmp_path: Path) -> None:
+    told = endpoint()
+    untold = told.with_spec(ip_networks=(), container_id=None)
+    one = FakeNode(tmp_path, node(), pool(), affinity(), untold, routes=[(POD, DEVICE)])
+    one.add_device()
+    one.left = [told]
+    async with one.running() as agent:
+        one.store.put(untold.with_spec(ip_networks=("10.65.1.9/32",)))  # not what that agent gave it
+        one.store.put(node(address="192.0.2.7/24"))
+        await until(lambda: agent.snapshot.nodes["n1"].ipv4 is not None and "192.0.2.7" in str(agent.snapshot.nodes))
+        assert f"remove {POD}" not in one.deeds
+        assert one.kernel.held(POD) == DEVICE
+        await agent.detach(told)
+        assert one.kernel.held(POD) is None
+
+
 async def test_a_learned_route_of_a_former_run_stays_until_the_peers_have_sent_their_tables(tmp_path: Path) -> None:
     one = FakeNode(tmp_path, routes=[(REMOTE, LEARNED)])
     async with one.running():

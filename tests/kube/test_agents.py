@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ TREE = Path(__file__).parents[2]
 FOLDER = "/srv/felix/kube"
 KUBECONFIG = f"{FOLDER}/kubeconfig"
 ROUTER = "192.0.2.254"
+AGENTS = "felix-py-node"
+"""The account of the agents, and its role."""
 PROGRAMS = TREE / "build" / "kube"
 """Where a lab finds the API server: it sees the tree, not the cache."""
 
@@ -60,7 +63,17 @@ class Cluster:
     def remove(self, name: str) -> None:
         """Have a pod detached and deleted, as a kubelet does."""
         self.lab.ask("pod del", pod=name)
+        self.delete(name)
+
+    def delete(self, name: str) -> None:
+        """Have a pod deleted, whatever runs of it."""
         self.kubectl("delete", "pod", name, "--force", "--grace-period=0", "-n", "default")
+
+    def address_on(self, name: str) -> str | None:
+        """Return the address that is written on a pod."""
+        metadata = self.get("pod", name)["metadata"]
+        found: str | None = metadata.get("annotations", {}).get("cni.projectcalico.org/podIP")
+        return found
 
     def tried(self, node: str, **annotations: str) -> str:
         """Attach a pod and detach it again; return its address, or why it got none."""
@@ -68,10 +81,28 @@ class Cluster:
         try:
             address = str(self.lab.ask("pod add", node=node, pod="tried")["addresses"][0])
         except Refused as refused:
-            self.kubectl("delete", "pod", "tried", "--force", "--grace-period=0", "-n", "default")
+            self.delete("tried")
             return str(refused)
         self.remove("tried")
         return address
+
+    @contextmanager
+    def agents_may_not_write_on_pods(self) -> Iterator[None]:
+        """Take that right away from all agents meanwhile."""
+        rules = self.get("clusterrole", AGENTS)["rules"]
+        [number] = [number for number, rule in enumerate(rules) if "pods/status" in rule["resources"]]
+        asked = ("auth", "can-i", "patch", "pods", "--subresource=status", "--as", AGENTS)
+
+        def allow(*resources: str) -> None:
+            patch = [{"op": "replace", "path": f"/rules/{number}/resources", "value": resources}]
+            self.kubectl("patch", "clusterrole", AGENTS, "--type=json", "-p", json.dumps(patch))
+
+        allow("nodes/status")
+        until(lambda: "no" in self.kubectl(*asked, check=False), "the right is gone")
+        try:
+            yield
+        finally:
+            allow(*rules[number]["resources"])
 
     def signal_api_server(self, name: str) -> None:
         self.lab.run("router", "sh", "-ec", f"kill -{name} $(cat {FOLDER}/pid)")
@@ -89,7 +120,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     for name in assets.GROUPS["api"]:
         if not (PROGRAMS / name).exists():
             shutil.copy2(assets.program(name), PROGRAMS / name)
-    spec = three_nodes(pods=0, FELIX_DATASTORE=f"kubernetes://{KUBECONFIG}-felix-py-node")
+    spec = three_nodes(pods=0, FELIX_DATASTORE=f"kubernetes://{KUBECONFIG}-{AGENTS}")
     with lab_of(spec, tmp_path_factory.mktemp("lab"), give_up_seconds=0.1) as lab:
         command = f"setsid {sys.executable} -m tests.kube.in_lab {FOLDER} {ROUTER} {' '.join(lab.nodes)}"
         within = f"cd {TREE}; KUBEBUILDER_ASSETS={PROGRAMS} {command} >{FOLDER}/log 2>&1 &"
@@ -105,8 +136,7 @@ def test_pods_of_a_real_api_reach_each_other(cluster: Cluster) -> None:
     addresses = {name: cluster.add(name, node) for name, node in pods.items()}
     until(lambda: not lab.lost_pings(), "every pod reaches every other")
     for name, node in pods.items():
-        annotations = cluster.get("pod", name)["metadata"]["annotations"]
-        assert annotations["cni.projectcalico.org/podIP"] == f"{addresses[name]}/32"
+        until(lambda name=name: cluster.address_on(name) == f"{addresses[name]}/32", "it is on the pod")  # type: ignore[misc]
         [affinity] = [a for a in cluster.get("blockaffinities")["items"] if a["spec"]["node"] == node]
         assert affinity["spec"]["state"] == "confirmed"
     assert len(cluster.get("ipamhandles")["items"]) == 3
@@ -124,7 +154,7 @@ def test_a_pods_annotations_are_read_from_the_api(cluster: Cluster) -> None:
     cluster.make_pod("floats", "n1", floatingIPs='["192.0.2.99"]')
     with pytest.raises(Refused, match="floatingIPs"):
         cluster.lab.ask("pod add", node="n1", pod="floats")
-    cluster.kubectl("delete", "pod", "floats", "--force", "--grace-period=0", "-n", "default")
+    cluster.delete("floats")
 
 
 def test_what_an_agent_finds_after_its_end_is_what_it_left(cluster: Cluster) -> None:
@@ -140,6 +170,7 @@ def test_what_an_agent_finds_after_its_end_is_what_it_left(cluster: Cluster) -> 
 def test_a_pod_costs_three_requests_and_three_more_when_it_ends(cluster: Cluster) -> None:
     """However often its DEL is repeated: the lab sends each twice, as runtimes do."""
     cluster.add("first", "n2")  # claims nothing that the next pod needs to
+    until(lambda: cluster.address_on("first"), "the pod is written to")
     before = cluster.requests()
     cluster.add("counted", "n2")
     until(lambda: cluster.requests()["patch pods"] > before["patch pods"], "the pod is written to")
@@ -148,8 +179,32 @@ def test_a_pod_costs_three_requests_and_three_more_when_it_ends(cluster: Cluster
     cluster.lab.ask("pod del", pod="counted")
     until(lambda: cluster.requests()["delete ipamhandles"] > before["delete ipamhandles"], "the handle is deleted")
     assert cluster.requests() - before == {"patch pods": 1, "update ipamblocks": 1, "delete ipamhandles": 1}
-    cluster.kubectl("delete", "pod", "counted", "--force", "--grace-period=0", "-n", "default")
+    cluster.delete("counted")
     cluster.remove("first")
+
+
+def test_an_agent_that_ends_before_it_wrote_on_a_pod_leaves_that_to_the_next(cluster: Cluster) -> None:
+    """No ADD waits for what is written on its pod; until it is written the pod has its route, and it is repeated."""
+    lab = cluster.lab
+    with cluster.agents_may_not_write_on_pods():
+        address, of_gone = cluster.add("untold", "n1"), cluster.add("gone", "n1")
+        refused = "the role of this account lacks it"
+        until(lambda: refused in lab.run("n1", "cat", "/var/log/agent.log"), "what is written is refused")
+        before = lab.routes("n1")
+        assert address in before
+        lab.ask("kill", node="n1", what="agent")
+        until(lab.settled, "the agent is back")
+        assert lab.routes("n1") == before
+        cluster.delete("gone")
+        cluster.make_pod("gone", "n1")
+        assert cluster.address_on("untold") is None
+    until(lambda: cluster.address_on("untold") == f"{address}/32", "its address is written on the pod")
+    lab.ask("pod del", pod="gone")
+    assert of_gone not in lab.routes("n1")
+    assert cluster.address_on("gone") is None
+    cluster.delete("gone")
+    cluster.remove("untold")
+    assert cluster.get("ipamhandles")["items"] == []
 
 
 def test_a_pod_whose_name_returns_has_its_own_annotations(cluster: Cluster) -> None:
