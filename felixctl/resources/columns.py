@@ -5,6 +5,7 @@ Pure. Cells are read from the shown form of a resource (`felixctl.resources.view
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -91,6 +92,12 @@ def _order(view: View, _: int) -> str:
     return f"{digits.rstrip('0').rstrip('.')}e{exponent}"
 
 
+def _pod_selector(view: View, _: int) -> str:
+    """Return a label selector of Kubernetes' as JSON; one that chooses every pod is empty."""
+    found = _find(view, ("spec", "podSelector"))
+    return json.dumps(found, separators=(",", ":")) if found else ""
+
+
 def max_blocks(view: View, _: int) -> str:
     return str(_find(view, ("spec", "maxBlocksPerHost")) or 0)
 
@@ -159,6 +166,7 @@ HANDLE = (NAME, Column("BLOCKS", _handle_blocks))
 HOST_ENDPOINT = (NAME, Column("NODE", spec_field("node")))
 POLICY = (NAME, Column("TIER", spec_field("tier", "default")))
 POLICY_WIDE = (*POLICY, Column("ORDER", _order), Column("SELECTOR", spec_field("selector")))
+KUBERNETES_POLICY_WIDE = (NAME, Column("PODSELECTOR", _pod_selector))
 NETWORK_SET_WIDE = (NAME, Column("NETS", spec_field("nets")))
 TIER = (NAME, Column("ORDER", _order))
 NODE_STATUS = (NAME, Column("NODE", spec_field("node")))

@@ -21,6 +21,7 @@ from felixctl.resources.columns import (
     HANDLE,
     HOST_ENDPOINT,
     IPAM_CONFIGURATION,
+    KUBERNETES_POLICY_WIDE,
     NAME,
     NETWORK_SET_WIDE,
     NODE_STATUS,
@@ -61,8 +62,8 @@ class Noun:
         return self.aliases[0]
 
 
-CALICO_ONLY = ("Profile", "StagedGlobalNetworkPolicy", "StagedKubernetesNetworkPolicy", "StagedNetworkPolicy")
-"""Kinds that calicoctl knows and felixctl does not."""
+CALICO_ONLY = ("Profile",)
+"""Kinds that calicoctl knows and felixctl does not: a profile is computed from Namespaces and accounts."""
 
 
 class UnknownKindError(Exception):
@@ -229,6 +230,35 @@ NOUNS = (
         POLICY,
         POLICY_WIDE,
         "NetworkPolicy",
+        namespaced=True,
+    ),
+    Noun(
+        "StagedGlobalNetworkPolicy",
+        ("stagedglobalnetworkpolicies", "stagedglobalnetworkpolicy", "sgnps", "sgnp"),
+        POLICY,
+        POLICY_WIDE,
+        "StagedGlobalNetworkPolicy",
+    ),
+    Noun(
+        "StagedNetworkPolicy",
+        (
+            *("stagednetworkpolicies", "stagednetworkpolicy", "snp", "stagedpolicies", "stagedpolicy"),
+            *("spols", "spol"),
+        ),
+        POLICY,
+        POLICY_WIDE,
+        "StagedNetworkPolicy",
+        namespaced=True,
+    ),
+    Noun(
+        "StagedKubernetesNetworkPolicy",
+        (
+            *("stagedkubernetesnetworkpolicies", "stagedkubernetesnetworkpolicy", "sknp"),
+            *("stagedkubernetespolicies", "stagedkubernetespolicy", "skpols", "skpol"),
+        ),
+        (NAME,),
+        KUBERNETES_POLICY_WIDE,
+        "StagedKubernetesNetworkPolicy",
         namespaced=True,
     ),
     Noun(

@@ -17,7 +17,6 @@ def document(place: str = "f", kind: Any = "BGPPeer", version: Any = view.SHOWN,
 
 FOREIGN = [
     (document(kind="Profile"), "resource kind 'Profile' of Calico is not supported"),
-    (document(kind="StagedNetworkPolicy"), "resource kind 'StagedNetworkPolicy' of Calico is not supported"),
     (document(kind="BlockAffinity"), 'BlockAffinity "x" is written by IPAM only'),
     (document(kind="BGPPear"), "resource kind 'BGPPear' is not known: did you mean 'BGPPeer'?"),
     (document(kind="NetworkPolicy", version="networking.k8s.io/v1"), "that one is of projectcalico.org/v3"),

@@ -223,12 +223,12 @@ def test_the_command_takes_both_kinds_of_patch(felixctl: Felixctl) -> None:
 
 PROFILE = "apiVersion: projectcalico.org/v3\nkind: Profile\nmetadata: {name: kns.web}\n"
 AFFINITY = "apiVersion: projectcalico.org/v3\nkind: BlockAffinity\nmetadata: {name: n}\n"
-STAGED = "apiVersion: projectcalico.org/v3\nkind: StagedNetworkPolicy\nmetadata: {name: p}\n"
+OTHERS = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: p}\n"
 
 
 @pytest.mark.parametrize("verb", ["apply", "create"])
 def test_kinds_that_are_not_supported_are_left_out_if_wished_and_named(felixctl: Felixctl, verb: str) -> None:
-    text = "---\n".join((PROFILE, PEER, AFFINITY, STAGED))
+    text = "---\n".join((PROFILE, PEER, AFFINITY, OTHERS))
     refused = felixctl(verb, "-f", "-", stdin=text + "---" + pool("a", "10.0.0.0/28"))
     assert refused.err.count("--skip-unsupported leaves it out") == 3
     assert "smaller than one block" in refused.err, "the mistakes of the others are told with them"
