@@ -28,7 +28,7 @@ MODULES = {
     "routes": "routes",
     "why": "why",
     "ipam": "ipam.commands",
-    "datastore": "datastore",
+    "datastore": "datastore.commands",
     "lab": "lab",
     "version": "version",
 }

@@ -62,7 +62,7 @@ def resource(one: Manifest, old: Resource | None) -> Resource:
             sentences += (sentence for sentence in beyond_limits(new) if sentence not in known)
         if isinstance(new, Node):
             sentences += _malformed_annotations(new)
-            sentences += _kubernetes_labels(one, new)
+            sentences += kubernetes_labels(one, new)
     _reject_if(f"{one.place}: {sentence}" for sentence in sentences)
     return new
 
@@ -80,7 +80,7 @@ def _malformed_annotations(node: Node) -> Iterator[str]:
             yield f'Node "{node.name}": {name} "{written}" is not {meaning}'
 
 
-def _kubernetes_labels(one: Manifest, node: Node) -> Iterator[str]:
+def kubernetes_labels(one: Manifest, node: Node) -> Iterator[str]:
     """Yield a sentence for each label that Kubernetes has another value for: its own wins for every reader."""
     for label, value in (contents.cleaned(one.written)["metadata"].get("labels") or {}).items():
         if (kept := node.labels.get(label)) != value:

@@ -1,0 +1,1 @@
+"""`felixctl datastore`: lock it, and take a cluster along to another datastore."""
