@@ -41,6 +41,7 @@ from felix_py.forwarding import forward
 from felix_py.gc_tuning import apply
 from felix_py.host_watch import HostWatch
 from felix_py.identity import Identity, StartupError
+from felix_py.network_condition import NetworkCondition
 from felix_py.node_claim import this_host
 from felix_py.own_node import OwnNode
 from felix_py.pace import Pace
@@ -141,7 +142,8 @@ async def _serve(settings: Settings, file: SettingsWatch) -> None:
         )
         agent.log_notices(agent.notices.put("settings", settings.notices))
         journal, notes = Journal(settings.state_dir / "released.journal"), Notes(settings.state_dir)
-        namespaces = Namespaces(store) if has_namespaces(settings.datastore) else None
+        on_kubernetes = has_namespaces(settings.datastore)
+        namespaces = Namespaces(store) if on_kubernetes else None
         verbs = Verbs(
             CniSettings(identity.node, settings.interface_prefix),
             store,
@@ -159,9 +161,11 @@ async def _serve(settings: Settings, file: SettingsWatch) -> None:
         )
         checks = Checks(agent, verbs.pending_handles)
         server = CniServer(settings.run_dir / "cni.sock", verbs)
-        pages = StatusPages(AgentReporter(agent, sidecar.status, checks))
+        reporter = AgentReporter(agent, sidecar.status, checks)
+        pages = StatusPages(reporter)
         await stack.enter_async_context(_web(settings, WebServer(pages.by_path(), Pace(server))))
-        async with asyncio.TaskGroup() as tasks:
+        condition = NetworkCondition(agent, lambda: reporter.progress().ready) if on_kubernetes else None
+        async with _said_at_the_end(condition), asyncio.TaskGroup() as tasks:
             tasks.create_task(agent.run())
             if namespaces is not None:
                 tasks.create_task(begun_again("following the namespaces of pods", namespaces.follow))
@@ -173,6 +177,8 @@ async def _serve(settings: Settings, file: SettingsWatch) -> None:
             host = this_host(settings.state_dir)
             own_node = OwnNode(agent, partial(_write_node, settings, store, kernel, identity.node), host)
             tasks.create_task(begun_again("watching over the own Node", own_node.run))
+            if condition is not None:
+                tasks.create_task(begun_again("keeping the Node's condition", condition.run))
             checking = partial(checks.run_periodically, settings.check_seconds)
             tasks.create_task(begun_again("checking the invariants", checking))
             if settings.leak_grace_seconds:
@@ -184,6 +190,17 @@ async def _serve(settings: Settings, file: SettingsWatch) -> None:
                     report=lambda found: agent.log_notices(agent.notices.put("collector", found)),
                 )
                 tasks.create_task(begun_again("collecting what leaked", collector.run))
+
+
+@asynccontextmanager
+async def _said_at_the_end(condition: NetworkCondition | None) -> AsyncIterator[None]:
+    """Have the Node say so when the agent is asked to end."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        if condition is not None:
+            await condition.say_down()
+        raise
 
 
 def _observe(allocator: Allocator, known: Known, event: WatchEvent) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
-from typing import Any, ClassVar, Literal, Self, TypeVar
+from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeVar
 
 from pydantic import Field
 
@@ -51,6 +51,18 @@ V3_FIELDS: Mapping[str, tuple[str, ...]] = {
 """Where the v3 form of a Node has what the core form has in an annotation, named here without its prefix."""
 
 
+NETWORK_UNAVAILABLE = "NetworkUnavailable"
+"""The type of the condition by which a node's network says whether it is there; the scheduler goes by its status."""
+
+
+class NodeCondition(NamedTuple):
+    """What a condition of a Node says: `True`, `False` or `Unknown`, why in one word, and why in a sentence."""
+
+    status: str
+    reason: str
+    message: str
+
+
 class NodeSpec(Spec):
     pod_cidr: str | None = Field(default=None, alias="podCIDR")
     pod_cidrs: Items[str] = Field(default=(), alias="podCIDRs")
@@ -79,15 +91,44 @@ class Node(Resource):
     @property
     def internal_addresses(self) -> tuple[IPv4Address | IPv6Address, ...]:
         """What Kubernetes knows as the node's InternalIPs."""
+        texts = (one.get("address") for one in self._listed("addresses") if one.get("type") == "InternalIP")
+        found = (_read(fields.address, text) for text in texts if isinstance(text, str))
+        return tuple(address for address in found if address is not None)
+
+    @property
+    def network_condition(self) -> Mapping[str, Any] | None:
+        """The record of the condition NetworkUnavailable; None: nobody has said anything of the node's network."""
+        return next((one for one in self._listed("conditions") if one.get("type") == NETWORK_UNAVAILABLE), None)
+
+    @property
+    def network_unavailable(self) -> NodeCondition | None:
+        """What the condition NetworkUnavailable says, if there is one."""
+        found = self.network_condition
+        return None if found is None else NodeCondition(*(str(found.get(key) or "") for key in NodeCondition._fields))
+
+    def with_network_unavailable(self, condition: NodeCondition, now: str) -> Self:
+        """Return a copy whose condition NetworkUnavailable says this; the others stay. now: as Kubernetes writes it."""
+        before = self.network_condition
+        same = before is not None and before.get("status") == condition.status
+        since = before.get("lastTransitionTime") if before is not None and same else None
+        written = {
+            "type": NETWORK_UNAVAILABLE,
+            **condition._asdict(),
+            "lastHeartbeatTime": now,
+            "lastTransitionTime": since or now,
+        }
+        others = [one for one in self._listed("conditions") if one is not before]
+        status = (self.model_extra or {}).get("status") or {}
+        return self.model_copy(update={"status": {**status, "conditions": [*others, written]}})
+
+    def _listed(self, name: str) -> list[Mapping[str, Any]]:
+        """Return the mappings of a list in the status."""
         match self.model_extra:
-            case {"status": {"addresses": list(listed)}}:
-                texts = (
-                    one.get("address") for one in listed if isinstance(one, dict) and one.get("type") == "InternalIP"
-                )
-                found = (_read(fields.address, text) for text in texts if isinstance(text, str))
-                return tuple(address for address in found if address is not None)
+            case {"status": {**status}}:
+                listed = status.get(name)
+                return [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
             case _:
-                return ()
+                return []
 
     @property
     def as_number(self) -> int | None:

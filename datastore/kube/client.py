@@ -34,6 +34,7 @@ ACCESS_SECONDS = 5.0
 """A connection is made by what was read at most so long ago: server and certificates may have been changed."""
 
 MERGE_PATCH = "application/merge-patch+json"
+STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"  # of Kubernetes' own kinds only
 
 
 class NoAnswer(Unavailable):

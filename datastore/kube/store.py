@@ -22,9 +22,9 @@ from datastore.kinds.namespace import Namespace
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kube.access import Access
-from datastore.kube.client import MERGE_PATCH, ApiClient
+from datastore.kube.client import MERGE_PATCH, STRATEGIC_MERGE_PATCH, ApiClient
 from datastore.kube.listing import list_all
-from datastore.kube.nodes import annotations_patch, other_changes
+from datastore.kube.nodes import node_patch, other_changes
 from datastore.kube.objects import Interests, by_kind, is_meant, read_record, stored_entry, summarized
 from datastore.kube.paths import CORE, collection, item, kind_name, selectors
 from datastore.kube.pod_endpoints import PodEndpoints
@@ -237,11 +237,11 @@ class KubeStore:
             raise Invalid(
                 f"{what}: {', '.join(others)} of a Node is Kubernetes' to change: use kubectl; nothing was written"
             )
-        patch = annotations_patch(before, node)
+        patch = node_patch(before, node)
         if not patch:
             return before
         path = f"{item(Node, CORE, node.name)}/status"
-        answer = await self._client.request(what, "PATCH", path, _encoded(patch), MERGE_PATCH)
+        answer = await self._client.request(what, "PATCH", path, _encoded(patch), STRATEGIC_MERGE_PATCH)
         return read_record(Node, answer.body)
 
     async def _finish_deletion(self, what: str, resource: Resource) -> bool:

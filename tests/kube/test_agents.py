@@ -157,6 +157,26 @@ def test_a_pods_annotations_are_read_from_the_api(cluster: Cluster) -> None:
     cluster.delete("floats")
 
 
+def test_a_node_says_whether_its_pods_get_a_network(cluster: Cluster) -> None:
+    """Until the agent is asked to end; and again when a cloud's controller says that it lacks a route of its own."""
+
+    def said() -> list[str]:
+        conditions = cluster.get("node", "n2")["status"]["conditions"]
+        return [one["status"] + one["reason"] for one in conditions if one["type"] == "NetworkUnavailable"]
+
+    until(lambda: said() == ["FalseCalicoIsUp"], "pods are scheduled on n2")
+    by_cloud = {"type": "NetworkUnavailable", "status": "True", "reason": "NoRouteCreated", "message": "none"}
+    patch = json.dumps({"status": {"conditions": [by_cloud]}})
+    cluster.kubectl("patch", "node", "n2", "--subresource=status", "-p", patch)
+    until(lambda: said() == ["FalseCalicoIsUp"], "pods are scheduled on n2 again")
+    requests = cluster.requests()["patch nodes"]
+    here = "[ $(readlink /proc/$p/ns/net) = $(readlink /proc/self/ns/net) ]"
+    cluster.lab.run("n2", "sh", "-c", f"for p in $(pgrep -f -- '-m felix_py'); do {here} && kill -TERM $p; done")
+    until(lambda: cluster.requests()["patch nodes"] >= requests + 2, "the agent has said that it ends, and is back")
+    until(lambda: said() == ["FalseCalicoIsUp"], "pods are scheduled on n2 once more")
+    until(cluster.lab.settled, "the agent is back")
+
+
 def test_what_an_agent_finds_after_its_end_is_what_it_left(cluster: Cluster) -> None:
     lab = cluster.lab
     cluster.add("left", "n1")

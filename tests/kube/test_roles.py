@@ -19,7 +19,7 @@ from tests.kube.roles import install_roles
 NODE, VIEWER = "felix-py-node", "felix-py-viewer"
 DENIED_TO_NODES = (
     "get secrets", "list secrets", "create pods", "delete pods", "update pods", "create pods/exec", "update nodes",
-    "delete nodes", "create nodes", "get configmaps", "get configmaps others",
+    "patch nodes", "update nodes/status", "delete nodes", "create nodes", "get configmaps", "get configmaps others",
     "list configmaps", "watch configmaps", "create namespaces", "update namespaces", "patch namespaces",
     "delete namespaces", "create serviceaccounts/token",
     "delete ippools.crd.projectcalico.org", "update ippools.crd.projectcalico.org",
@@ -69,6 +69,10 @@ async def test_namespaces_may_be_read(with_roles: Bed, account: str) -> None:
 
 async def test_an_agent_may_read_what_kubeadm_noted(with_roles: Bed) -> None:
     assert await may(with_roles, NODE, "get configmaps kubeadm-config")
+
+
+async def test_an_agent_may_write_its_nodes_annotations_and_condition(with_roles: Bed) -> None:
+    assert await may(with_roles, NODE, "patch nodes/status")
 
 
 @pytest.mark.parametrize("what", DENIED_TO_NODES)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import yaml
 
-from datastore.kinds.node import Node
+from datastore.kinds.node import Node, NodeCondition
 
 CALICO = Path(__file__).parents[2] / "fixtures" / "calico"
 
@@ -62,3 +63,20 @@ def test_a_node_as_calicoctl_prints_it_is_read_too() -> None:
     printed = Node.read(yaml.safe_load(text))
     assert str(printed.ipv4) == "192.0.2.2/24"
     assert str(printed.tunnel_address("ipip")) == "10.65.247.0"
+
+
+def test_a_condition_keeps_the_time_since_when_it_says_so() -> None:
+    up = NodeCondition("False", "CalicoIsUp", "all is well")
+    first = Node.make("n1").with_network_unavailable(up, "2026-01-01T00:00:00Z")
+    same = first.with_network_unavailable(up._replace(message="all is well again"), "2026-01-02T00:00:00Z")
+    turned = same.with_network_unavailable(NodeCondition("True", "CalicoIsDown", ""), "2026-01-03T00:00:00Z")
+    times = [(one.network_condition or {}).get("lastTransitionTime", "")[8:10] for one in (first, same, turned)]
+    assert times == ["01", "01", "03"]
+    assert turned.network_unavailable == NodeCondition("True", "CalicoIsDown", "")
+
+
+@pytest.mark.parametrize("status", [{}, {"conditions": None}, {"conditions": ["x", {"type": 1}]}, {"conditions": {}}])
+def test_a_status_without_conditions_gets_its_first(status: dict[str, object]) -> None:
+    odd = Node.read({"metadata": {"name": "n1"}, "status": status})
+    assert odd.network_unavailable is None
+    assert odd.with_network_unavailable(NodeCondition("False", "a", "b"), "").network_unavailable == ("False", "a", "b")

@@ -10,10 +10,11 @@ import pytest
 from datastore.errors import Conflict, Invalid, NotFound, Unavailable
 from datastore.kinds.ipam import BlockAffinity, IPAMHandle
 from datastore.kinds.namespace import Namespace
-from datastore.kinds.node import Node
+from datastore.kinds.node import Node, NodeCondition
 from datastore.kinds.pools import IPPool
 from datastore.kube import watch_stream
 from datastore.kube.access import read_access
+from datastore.kube.client import STRATEGIC_MERGE_PATCH, ApiClient
 from datastore.kube.store import KubeStore
 from datastore.record import CRD, Resource
 from datastore.store import Changed, InSync, Interest
@@ -87,6 +88,26 @@ async def test_of_a_node_annotations_of_calicos_and_ours_are_written_and_nothing
         await store.update(marked.with_metadata(labels={"mine": "all"}))
     with pytest.raises(Conflict):
         await store.update(changed.with_data(IPv4Address="192.0.2.9/24"))
+    await store.close()
+
+
+async def test_of_a_nodes_conditions_one_is_written_and_the_others_stay(bed: Bed) -> None:
+    store, client = bed.open(), ApiClient(bed.access)
+    await store.create(Node.make("n1"))
+    by_kubelet = b'{"status": {"conditions": [{"type": "Ready", "status": "True"}]}}'
+    await client.request("be a kubelet", "PATCH", "/api/v1/nodes/n1/status", by_kubelet, STRATEGIC_MERGE_PATCH)
+    for condition in (
+        NodeCondition("True", "NoRoute", "none"),
+        NodeCondition("False", "CalicoIsUp", "pods are routed"),
+    ):
+        read = await store.get(Node, "n1")
+        written = await store.update(read.with_network_unavailable(condition, "2026-01-02T15:04:05Z"))
+        assert written.network_unavailable == condition
+        conditions = written.to_json()["status"]["conditions"]
+        assert sorted(one["type"] for one in conditions) == ["NetworkUnavailable", "Ready"]
+    with pytest.raises(Conflict):
+        await store.update(read.with_network_unavailable(condition, "2026-01-03T15:04:05Z"))
+    await client.close()
     await store.close()
 
 
