@@ -10,7 +10,7 @@ import contextlib
 import logging
 import secrets
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Any
 
@@ -30,17 +30,22 @@ from felix_py.identity import StartupError
 from felix_py.kubeadm import PodSubnets, pod_subnets
 from felix_py.records import read_note
 from felix_py.setting_types import AddressChoice
-from felix_py.settings import PoolDefaults, Settings
+from felix_py.settings import IPv4PoolDefaults, PoolDefaults, Settings
 
 log = logging.getLogger("felix.startup")
 
 CALICO_VERSION = "v3.32.1"  # whose records we write: calicoctl refuses to work with a version unlike its own
 
 
+_CURE = "set CALICO_IPV4POOL_CIDR (CALICO_IPV6POOL_CIDR), or delete the pool, mend this and restart the agent"
+
+
 async def make_defaults(settings: Settings, store: Store, host: Sequence[Interface]) -> None:
     """Create what a cluster needs and does not have: one of each, whoever comes first. Raises StartupError."""
     on_kubernetes = has_namespaces(settings.datastore)
-    made_by_kubeadm = await _read_kubeadm(store) if on_kubernetes else None
+    listed = await store.list(IPPool)
+    missing = missing_pools(settings, listed.objects)
+    made_by_kubeadm = await _read_kubeadm(store, missing) if on_kubernetes and missing else None
     types = [*(settings.cluster_type or "k8s,bgp").split(",")]
     types += [*(["kubeadm"] if made_by_kubeadm else []), *(["kdd"] if on_kubernetes else [])]
     await _put_cluster_information(store, [kind.strip() for kind in types if kind.strip()])
@@ -50,39 +55,39 @@ async def make_defaults(settings: Settings, store: Store, host: Sequence[Interfa
         IPAMConfig.make("default", strictAffinity=False, autoAllocateBlocks=True, maxBlocksPerHost=0),
     ):
         await _create_unless_there(store, resource)
-    if not settings.no_default_pools:
-        await _make_pools(settings, store, host, made_by_kubeadm or PodSubnets())
-
-
-async def _make_pools(settings: Settings, store: Store, host: Sequence[Interface], subnets: PodSubnets) -> None:
-    listed = await store.list(IPPool)
-    if not listed.objects and read_note(settings).has_pools:
+    if missing and not listed.objects and read_note(settings).has_pools:
         log.error("make a pool: there are none, and there were when the agent last ran; none is made; apply one")
-        return
-    if subnets.ipv6 and settings.ip6 is AddressChoice.NONE:
-        log.info("no pool of kubeadm's %s is made: this node has no IPv6 (IP6)", subnets.ipv6)
-    for pool in () if listed.unreadable else default_pools(settings, listed.objects, host, subnets):
+    elif not listed.unreadable:
+        await _make_pools(store, default_pools(missing, host, made_by_kubeadm or PodSubnets()))
+    if made_by_kubeadm and made_by_kubeadm.ipv6 and settings.ip6 is AddressChoice.NONE:
+        log.info("no pool of kubeadm's %s is made: this node has no IPv6 (IP6)", made_by_kubeadm.ipv6)
+
+
+async def _make_pools(store: Store, pools: Iterable[IPPool]) -> None:
+    for pool in pools:
         if await _create_unless_there(store, pool):
             log.info("made the pool %s with %s", pool.metadata.name, pool.spec.cidr)
 
 
-async def _read_kubeadm(store: Store) -> PodSubnets | None:
+async def _read_kubeadm(store: Store, missing: Mapping[str, PoolDefaults]) -> PodSubnets | None:
     """Return what kubeadm says of the pods' networks; None: it did not make this cluster, as far as can be known.
 
-    Raises Unavailable: it cannot be asked now.
+    missing: the pools that are to be made. Raises Unavailable: it cannot be asked now.
     """
     what = f"read the pods' networks from the ConfigMap {kubeadm.NAMESPACE}/{kubeadm.NAME}"
+    guessed = " and ".join(name for name, defaults in missing.items() if defaults.cidr is None)
+    follows = f"{guessed} gets a network that may not be the cluster's; {_CURE}" if guessed else "the settings apply"
     try:
         found = await found_or_none(store.get(ConfigMap, kubeadm.NAME, kubeadm.NAMESPACE))
     except (Forbidden, BadRecord) as error:
-        log.warning("%s: %s; a pool that is missing is made without it", what, error)
+        log.log(logging.WARNING if guessed else logging.INFO, "%s: %s; %s", what, error, follows)
         return None
     if found is None:
         return None
     try:
         return pod_subnets(found.data.get(kubeadm.KEY, ""))
     except ValueError as error:
-        log.warning("%s: %s: %s; a pool that is missing is made without it", what, kubeadm.KEY, error)
+        log.warning("%s: %s: %s; %s", what, kubeadm.KEY, error, follows)
         return PodSubnets()
 
 
@@ -127,24 +132,38 @@ async def _create_unless_there(store: Store, resource: Resource) -> bool:
     return False
 
 
-def default_pools(
-    settings: Settings, pools: Iterable[IPPool], host: Iterable[Interface], subnets: PodSubnets
-) -> list[IPPool]:
-    """Return the pools to make: one for each family in use that has none.
-
-    Its network is the setting's, else kubeadm's, else a free one. Raises StartupError: none is free, or kubeadm's does
-    not go with the settings.
-    """
+def missing_pools(settings: Settings, pools: Iterable[IPPool]) -> dict[str, PoolDefaults]:
+    """Return the pools to make, by name: one for each family in use that has none."""
+    if settings.no_default_pools:
+        return {}
     families = {ip_network(pool.spec.cidr).version for pool in pools}
-    made: list[IPPool] = []
-    four, six = settings.ipv4_pool, settings.ipv6_pool
-    if 4 not in families and four.cidr != "none" and settings.ip is not AddressChoice.NONE:
-        taken = [address.network for address in host if address.version == 4]
-        cidr = four.cidr or subnets.ipv4 or free_ipv4_network(taken)
-        made.append(_pool(four, "default-ipv4-ippool", cidr))
-    if 6 not in families and six.cidr != "none" and settings.ip6 is not AddressChoice.NONE:
-        made.append(_pool(six, "default-ipv6-ippool", six.cidr or subnets.ipv6 or random_ula()))
-    return made
+    wanted = (
+        (4, settings.ip, "default-ipv4-ippool", settings.ipv4_pool),
+        (6, settings.ip6, "default-ipv6-ippool", settings.ipv6_pool),
+    )
+    return {
+        name: defaults
+        for family, address, name, defaults in wanted
+        if family not in families and defaults.cidr != "none" and address is not AddressChoice.NONE
+    }
+
+
+def default_pools(missing: Mapping[str, PoolDefaults], host: Iterable[Interface], subnets: PodSubnets) -> list[IPPool]:
+    """Return these pools with their networks: the setting's, else kubeadm's, else a free one.
+
+    Raises StartupError: none is free, or kubeadm's does not go with the settings.
+    """
+    taken = [address.network for address in host if address.version == 4]
+    return [_pool(defaults, name, _network(defaults, subnets, taken)) for name, defaults in missing.items()]
+
+
+def _network(defaults: PoolDefaults, subnets: PodSubnets, taken: Sequence[Network]) -> Network:
+    assert defaults.cidr != "none"
+    if defaults.cidr is not None:
+        return defaults.cidr
+    if isinstance(defaults, IPv4PoolDefaults):
+        return subnets.ipv4 or free_ipv4_network(taken)
+    return subnets.ipv6 or random_ula()
 
 
 def _pool(defaults: PoolDefaults, name: str, cidr: Network) -> IPPool:

@@ -44,6 +44,10 @@ else the default. An empty value counts as unset. A value that is not allowed en
 sentence. Variables of Calico's that are set and not read are listed in [notices.md](notices.md). The file is read when
 the agent starts; a setting that changes in it later is a notice that names it.
 
+`CALICO_IPV4POOL_…` and `CALICO_IPV6POOL_…` count only at a start that finds no pool of their family, and make the first
+one then (`felix_py/cluster_defaults.py`). On Kubernetes that is also when the pod subnet is read that kubeadm noted in
+the ConfigMap kube-system/kubeadm-config (`felix_py/kubeadm.py`).
+
 <!-- `python -m tests.pages` writes this page from felix_py/settings.py. -->
 """
 

@@ -14,7 +14,14 @@ from datastore.kinds.config_map import ConfigMap
 from datastore.kinds.ipam import IPAMConfig
 from datastore.kinds.pools import IPPool
 from datastore.store import Unreadable
-from felix_py.cluster_defaults import completed, default_pools, free_ipv4_network, make_defaults, random_ula
+from felix_py.cluster_defaults import (
+    completed,
+    default_pools,
+    free_ipv4_network,
+    make_defaults,
+    missing_pools,
+    random_ula,
+)
 from felix_py.identity import StartupError
 from felix_py.kubeadm import PodSubnets
 from felix_py.settings import settings_from
@@ -42,11 +49,11 @@ async def cidrs(store: MemoryStore) -> list[str]:
 
 def test_pools_are_made_for_families_in_use_that_have_none() -> None:
     dual = settings_from({"IP6": "autodetect", "CALICO_IPV4POOL_CIDR": "10.65.0.0/16"})
-    assert next(pool.spec.cidr for pool in default_pools(dual, [], [], NONE)) == "10.65.0.0/16"
-    assert len(default_pools(dual, [], [], NONE)) == 2
-    assert not default_pools(settings_from({"CALICO_IPV4POOL_CIDR": "none"}), [], [], NONE)
+    assert next(pool.spec.cidr for pool in default_pools(missing_pools(dual, []), [], NONE)) == "10.65.0.0/16"
+    assert len(default_pools(missing_pools(dual, []), [], NONE)) == 2
+    assert not default_pools(missing_pools(settings_from({"CALICO_IPV4POOL_CIDR": "none"}), []), [], NONE)
     existing = [IPPool.make("mine", cidr="10.9.0.0/16")]
-    assert not default_pools(settings_from({}), existing, [], NONE)
+    assert not default_pools(missing_pools(settings_from({}), existing), [], NONE)
 
 
 def test_the_first_pool_keeps_clear_of_the_hosts_networks() -> None:
@@ -75,18 +82,22 @@ async def test_no_pool_is_made_beside_one_that_cannot_be_read() -> None:
 
 
 def test_kubeadms_networks_come_after_the_settings_and_before_any_other() -> None:
-    made = default_pools(settings_from(DUAL), [], [], SUBNETS)
+    made = default_pools(missing_pools(settings_from(DUAL), []), [], SUBNETS)
     assert [pool.spec.cidr for pool in made] == ["10.244.0.0/16", "fd00:10:244::/56"]
     given = {"CALICO_IPV4POOL_CIDR": "10.9.0.0/16", "CALICO_IPV6POOL_CIDR": "none"}
-    assert [pool.spec.cidr for pool in default_pools(settings_from(DUAL | given), [], [], SUBNETS)] == ["10.9.0.0/16"]
-    assert not default_pools(settings_from(KUBERNETES), [IPPool.make("mine", cidr="10.8.0.0/16")], [], SUBNETS)
-    [four] = default_pools(settings_from(KUBERNETES), [], [], PodSubnets(ipv6=SUBNETS.ipv6))
+    assert [pool.spec.cidr for pool in default_pools(missing_pools(settings_from(DUAL | given), []), [], SUBNETS)] == [
+        "10.9.0.0/16"
+    ]
+    assert not default_pools(
+        missing_pools(settings_from(KUBERNETES), [IPPool.make("mine", cidr="10.8.0.0/16")]), [], SUBNETS
+    )
+    [four] = default_pools(missing_pools(settings_from(KUBERNETES), []), [], PodSubnets(ipv6=SUBNETS.ipv6))
     assert four.spec.cidr == "192.168.0.0/16"
 
 
 def test_a_network_of_kubeadms_that_the_block_size_does_not_fit_is_refused() -> None:
     with pytest.raises(StartupError, match=r"kubeadm's pod subnet 10\.244\.0\.0/28.*CALICO_IPV4POOL_BLOCK_SIZE"):
-        default_pools(settings_from(KUBERNETES), [], [], PodSubnets(IPv4Network("10.244.0.0/28")))
+        default_pools(missing_pools(settings_from(KUBERNETES), []), [], PodSubnets(IPv4Network("10.244.0.0/28")))
 
 
 async def test_the_first_pools_are_those_of_kubeadm(caplog: pytest.LogCaptureFixture) -> None:
@@ -125,9 +136,11 @@ class Refusing(MemoryStore):
     """A store that answers a question for a ConfigMap with an error."""
 
     error: Exception
+    asked = 0
 
     async def get(self, kind: Any, name: str, namespace: str | None = None) -> Any:
         if kind is ConfigMap:
+            self.asked += 1
             raise self.error
         return await super().get(kind, name, namespace)
 
@@ -137,7 +150,20 @@ async def test_who_may_not_read_kubeadms_note_goes_on_without_it(caplog: pytest.
     store.error = Forbidden("get ConfigMap: the role of this account lacks it (403)")
     await make_defaults(settings_from(KUBERNETES), store, HOST)
     assert await cidrs(store) == ["192.168.0.0/16"]
-    assert "the role of this account lacks it (403); a pool that is missing is made without it" in caplog.text
+    assert (
+        "lacks it (403); default-ipv4-ippool gets a network that may not be the cluster's; set CALICO_" in caplog.text
+    )
+
+
+async def test_kubeadm_is_asked_where_a_pool_is_missing_and_only_there(caplog: pytest.LogCaptureFixture) -> None:
+    """Who may not ask is warned where a network is guessed."""
+    given, none = {"CALICO_IPV4POOL_CIDR": "10.9.0.0/16"}, {"NO_DEFAULT_POOLS": "true"}
+    for settings, asked in ((given, 1), ({}, 0), (none, 0), (DUAL, 1)):
+        store = Refusing(*([] if settings in (given, none) else [IPPool.make("mine", cidr="10.8.0.0/16")]))
+        store.error = Forbidden("get ConfigMap: the role of this account lacks it (403)")
+        await make_defaults(settings_from(KUBERNETES | settings), store, HOST)
+        assert store.asked == asked
+        assert ("default-ipv6-ippool gets a network" in caplog.text) is (settings is DUAL)
 
 
 async def test_no_pool_is_made_on_a_guess_while_the_store_is_away() -> None:
@@ -155,7 +181,7 @@ async def test_what_is_there_is_read_and_not_made_again() -> None:
     assert len(writes) == 5
     store.calls.clear()
     await make_defaults(settings_from(KUBERNETES), store, HOST)
-    kinds = (ClusterInformation, FelixConfiguration, BGPConfiguration, IPAMConfig, ConfigMap)
+    kinds = (ClusterInformation, FelixConfiguration, BGPConfiguration, IPAMConfig)
     assert store.calls == {**{f"get {kind.KIND}": 1 for kind in kinds}, "list IPPool": 1}
 
 

@@ -1,4 +1,4 @@
-"""Accounts of the test bed that have one of the roles in manifests/roles.yaml and nothing else."""
+"""Accounts of the test bed that have the roles of their name in manifests/roles.yaml and nothing else."""
 
 from __future__ import annotations
 
@@ -17,21 +17,23 @@ _PATH = "/apis/rbac.authorization.k8s.io/v1"
 
 
 async def install_roles(bed: Bed) -> None:
-    """Install the roles, and bind each to the account that has its name."""
+    """Install the roles, and bind each to the account that has its name, in its namespace if it has one."""
     client = ApiClient(bed.access)
     try:
         for role in yaml.safe_load_all(ROLES.read_text()):
-            name = role["metadata"]["name"]
+            kind, name = role["kind"], role["metadata"]["name"]
+            namespace = role["metadata"].get("namespace")
             binding = {
                 "apiVersion": "rbac.authorization.k8s.io/v1",
-                "kind": "ClusterRoleBinding",
+                "kind": f"{kind}Binding",
                 "metadata": {"name": name},
-                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name},
                 "subjects": [{"kind": "User", "name": name}],
             }
+            within = f"{_PATH}/namespaces/{namespace}" if namespace else _PATH
             with suppress(AlreadyExists):  # by an earlier test of this API server's
-                await client.request(f"install {name}", "POST", f"{_PATH}/clusterroles", json.dumps(role).encode())
-                bound = f"{_PATH}/clusterrolebindings"
-                await client.request(f"bind {name}", "POST", bound, json.dumps(binding).encode())
+                roles, bindings = f"{within}/{kind.lower()}s", f"{within}/{kind.lower()}bindings"
+                await client.request(f"install {name}", "POST", roles, json.dumps(role).encode())
+                await client.request(f"bind {name}", "POST", bindings, json.dumps(binding).encode())
     finally:
         await client.close()

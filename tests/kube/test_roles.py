@@ -40,12 +40,12 @@ def with_roles(started_bed: Bed) -> Bed:
     return started_bed
 
 
-async def may(bed: Bed, account: str, what: str) -> bool:
+async def may(bed: Bed, account: str, what: str, namespace: str = "default") -> bool:
     """Ask the API server itself whether an account may do `VERB RESOURCE[/SUBRESOURCE][.GROUP] [NAME]`."""
     verb, target, *names = what.split(" ")
     name, _, group = target.partition(".")
     resource, _, part = name.partition("/")
-    attributes = {"verb": verb, "resource": resource, "subresource": part, "group": group, "namespace": "default"}
+    attributes = {"verb": verb, "resource": resource, "subresource": part, "group": group, "namespace": namespace}
     attributes |= {"name": names[0]} if names else {}
     review = {
         "apiVersion": "authorization.k8s.io/v1",
@@ -67,8 +67,11 @@ async def test_namespaces_may_be_read(with_roles: Bed, account: str) -> None:
         assert await may(with_roles, account, f"{verb} namespaces"), verb
 
 
-async def test_an_agent_may_read_what_kubeadm_noted(with_roles: Bed) -> None:
-    assert await may(with_roles, NODE, "get configmaps kubeadm-config")
+async def test_an_agent_may_read_what_kubeadm_noted_and_no_other_of_its_name(with_roles: Bed) -> None:
+    assert await may(with_roles, NODE, "get configmaps kubeadm-config", "kube-system")
+    assert not await may(with_roles, NODE, "get configmaps coredns", "kube-system")
+    assert not await may(with_roles, NODE, "list configmaps", "kube-system")
+    assert not await may(with_roles, NODE, "get configmaps kubeadm-config")
 
 
 async def test_an_agent_may_write_its_nodes_annotations_and_condition(with_roles: Bed) -> None:

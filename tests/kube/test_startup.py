@@ -52,15 +52,15 @@ async def put_note(client: ApiClient, pod_subnet: str) -> None:
 
 
 @asynccontextmanager
-async def without_right_to(client: ApiClient, resource: str) -> AsyncIterator[None]:
-    """Take a right out of the role of agents for a while."""
-    path = "/apis/rbac.authorization.k8s.io/v1/clusterroles/felix-py-node"
+async def without_right_to_the_note(client: ApiClient) -> AsyncIterator[None]:
+    """Take the role that allows agents to read what kubeadm noted away for a while."""
+    path = "/apis/rbac.authorization.k8s.io/v1/namespaces/kube-system/roles/felix-py-node"
     before = json.loads((await client.request("read the role", "GET", path)).body)["rules"]
 
     async def write(rules: list[dict[str, object]]) -> None:
         await client.request("write the role", "PATCH", path, json.dumps({"rules": rules}).encode(), MERGE_PATCH)
 
-    await write([rule for rule in before if resource not in rule["resources"]])
+    await write([])
     try:
         yield
     finally:
@@ -108,7 +108,7 @@ async def test_who_may_not_read_kubeadms_note_is_told_and_starts(
 ) -> None:
     await put_note(client, "10.244.0.0/16")
     store = of_node(bed)
-    async with without_right_to(client, "configmaps"):
+    async with without_right_to_the_note(client):
         await start(settings(tmp_path), store, FakeKernel())
     assert [pool.spec.cidr for pool in (await store.list(IPPool)).objects] == ["192.168.0.0/16"]
     assert "kubeadm-config" in caplog.text and "the role of this account lacks it (403)" in caplog.text
@@ -131,6 +131,6 @@ async def test_a_second_start_reads_what_is_there_and_writes_nothing(
     assert proxy.requests == [
         "GET /apis",
         "GET /api/v1/nodes/n1",
-        *(f"GET {NOTE}/kubeadm-config", f"{root}/clusterinformations/default", f"{root}/felixconfigurations/default"),
-        *(f"{root}/bgpconfigurations/default", f"{root}/ipamconfigs/default", f"{root}/ippools?limit=500"),
+        *(f"{root}/ippools?limit=500", f"{root}/clusterinformations/default", f"{root}/felixconfigurations/default"),
+        *(f"{root}/bgpconfigurations/default", f"{root}/ipamconfigs/default"),
     ]
