@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import lru_cache
 from ipaddress import (
     IPv4Address,
@@ -123,6 +124,11 @@ def seconds(duration: str) -> float:
     if total >= _LONGEST_SECONDS:
         raise ValueError(f'"{duration[:40]}" is longer than the longest duration, 2562047h')
     return -total if duration.startswith("-") else total
+
+
+def time_text(now_ns: int) -> str:
+    """Return a time as Kubernetes writes it, in whole seconds: `2026-01-02T15:04:05Z`. now_ns: since 1970."""
+    return datetime.fromtimestamp(now_ns // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 _COMMUNITY = re.compile(r"(\d+):(\d+)(?::(\d+))?", re.ASCII)

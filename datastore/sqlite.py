@@ -16,15 +16,16 @@ import json
 import logging
 import sqlite3
 import threading
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from datastore.errors import AlreadyExists, BadRecord, Conflict, Invalid, NotFound, Unavailable
+from datastore.fields import time_text
 from datastore.merge_patch import merged
 from datastore.notifier import ChangeNotifier
 from datastore.record import Resource
@@ -325,7 +326,7 @@ def _create(connection: sqlite3.Connection, key: Key, resource: Resource, row: _
     stored = resource.with_metadata(
         resource_version=str(revision),
         uid=str(uuid.uuid4()),
-        creation_timestamp=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        creation_timestamp=time_text(time.time_ns()),
     )
     _put(connection, key, stored, revision)
     return stored

@@ -15,10 +15,10 @@ from collections.abc import Callable
 from datastore.backoff import Backoff
 from datastore.cas import found_or_none
 from datastore.errors import Conflict, DatastoreError
+from datastore.fields import time_text
 from datastore.kinds.node import NETWORK_UNAVAILABLE, Node, NodeCondition
 from datastore.notices import Notice
 from felix_py.agent import Agent
-from ipam.names import claim_time
 
 log = logging.getLogger("felix.network_condition")
 
@@ -74,7 +74,7 @@ class NetworkCondition:
             self._forget()
             return LOOK_SECONDS
         try:
-            await agent.edges.store.update(node.with_network_unavailable(UP, claim_time(time.time_ns())))
+            await agent.edges.store.update(node.with_network_unavailable(UP, time_text(time.time_ns())))
         except Conflict:
             return LOOK_SECONDS  # the watch has yet to report what is there by now
         except DatastoreError as error:
@@ -96,7 +96,7 @@ class NetworkCondition:
                     if node.network_unavailable == DOWN:
                         return
                     try:
-                        await agent.edges.store.update(node.with_network_unavailable(DOWN, claim_time(time.time_ns())))
+                        await agent.edges.store.update(node.with_network_unavailable(DOWN, time_text(time.time_ns())))
                     except Conflict:
                         continue
         except (DatastoreError, TimeoutError) as error:

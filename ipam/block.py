@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from datastore.fields import Address, Network
+from datastore.fields import Address, Network, time_text
 from datastore.kinds.ipam import AllocationAttribute, IPAMBlock
 from ipam.errors import AlreadyAssigned
-from ipam.names import WINDOWS_HANDLE, cidr_name, claim_time, claim_time_ns, host_affinity, written_handle
+from ipam.names import WINDOWS_HANDLE, cidr_name, claim_time_ns, host_affinity, written_handle
 
 
 class Allocation(NamedTuple):
@@ -39,7 +39,7 @@ def new_block(cidr: Network, host: str, now_ns: int) -> IPAMBlock:
         cidr_name(str(cidr)),
         cidr=str(cidr),
         affinity=host_affinity(host),
-        affinity_claim_time=claim_time(now_ns),
+        affinity_claim_time=time_text(now_ns),
         allocations=(None,) * cidr.num_addresses,
         unallocated=tuple(range(cidr.num_addresses)),
         attributes=(),
@@ -235,7 +235,7 @@ def _cooling_down(block: IPAMBlock, ordinals: Sequence[int], now_ns: int) -> IPA
     no_owner, cooling = len(spec.attributes), set(ordinals)
     return block.with_spec(
         allocations=tuple(no_owner if o in cooling else index for o, index in enumerate(spec.allocations)),
-        attributes=(*spec.attributes, AllocationAttribute(releasedAt=claim_time(now_ns))),
+        attributes=(*spec.attributes, AllocationAttribute(releasedAt=time_text(now_ns))),
     )
 
 

@@ -90,11 +90,6 @@ def written_handle(handle: str | None) -> str | None:
     return None if handle is None else handle.partition("\r")[0]
 
 
-def claim_time(now_ns: int) -> str:
-    """Return a time as Kubernetes writes it, in whole seconds: `2026-01-02T15:04:05Z`."""
-    return datetime.fromtimestamp(now_ns // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def claim_time_ns(text: str) -> int:
     """Return the nanoseconds since 1970 of a Kubernetes time. Raises ValueError: it is none."""
     moment = datetime.fromisoformat(text)

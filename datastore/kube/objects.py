@@ -9,6 +9,7 @@ import msgspec
 
 from datastore.errors import BadRecord, Invalid
 from datastore.kinds.pods import WorkloadEndpoint
+from datastore.kube.folded_metadata import unfolded
 from datastore.kube.pods import endpoint_of, read_pod, summary_of_pod
 from datastore.kube.shallow import members
 from datastore.kube.uids import mirrored
@@ -65,7 +66,10 @@ def read_object(kind: type[Resource], raw: bytes | msgspec.Raw) -> Resource | No
 
 
 def read_record(kind: type[R], raw: bytes | msgspec.Raw) -> R:
-    """Return the object that a text of the API server's holds, without the server's own notes. Raises BadRecord."""
+    """Return the object that a text of the API server's holds, as clients of Calico's v3 API know it.
+
+    Raises BadRecord.
+    """
     try:
         record = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -76,8 +80,10 @@ def read_record(kind: type[R], raw: bytes | msgspec.Raw) -> R:
         for name in _SERVERS_NOTES:
             record["metadata"].pop(name, None)
         record = {"apiVersion": kind.API_VERSION, "kind": kind.KIND, **record}  # in a list, core objects have neither
-        if record["apiVersion"] == CRD and isinstance(uid := record["metadata"].get("uid"), str):
-            record["metadata"]["uid"] = mirrored(uid)
+        if record["apiVersion"] == CRD:
+            record["metadata"] = unfolded(record["metadata"])
+            if isinstance(uid := record["metadata"].get("uid"), str):
+                record["metadata"]["uid"] = mirrored(uid)
     try:
         return kind.read(record)
     except Invalid as error:

@@ -11,6 +11,7 @@ from datastore.kinds.ipam import IPAMConfig
 from datastore.kinds.namespace import Namespace
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
+from datastore.kube.folded_metadata import is_matched_by_servers
 from datastore.record import V3, Resource
 from datastore.store import Interest
 
@@ -61,8 +62,9 @@ def item(kind: type[Resource], group_version: str, name: str, namespace: str | N
 def selectors(interest: Interest[Any]) -> dict[str, str]:
     """Return the query by which the API server leaves out what an interest does not mean, as far as it can."""
     query = {}
-    if interest.labels and is_custom(interest.kind):
-        query["labelSelector"] = ",".join(f"{key}={value}" for key, value in sorted(interest.labels.items()))
+    labels = {key: text for key, text in interest.labels.items() if is_matched_by_servers(key)}
+    if labels and is_custom(interest.kind):
+        query["labelSelector"] = ",".join(f"{key}={text}" for key, text in sorted(labels.items()))
     if interest.node is not None and (field := _NODE_FIELDS.get(interest.kind)):
         query["fieldSelector"] = f"{field}={interest.node}"
     return query

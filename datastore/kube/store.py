@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -14,8 +15,9 @@ from typing import Any, TypeAlias, TypeVar, cast
 
 import msgspec
 
-from datastore.cas import found_or_none
+from datastore.cas import ATTEMPTS, found_or_none
 from datastore.errors import AlreadyExists, Conflict, DatastoreError, Invalid, NotFound, Unavailable
+from datastore.fields import time_text
 from datastore.kinds.config_map import ConfigMap
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
 from datastore.kinds.namespace import Namespace
@@ -23,6 +25,7 @@ from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kube.access import Access
 from datastore.kube.client import MERGE_PATCH, STRATEGIC_MERGE_PATCH, ApiClient
+from datastore.kube.folded_metadata import folded
 from datastore.kube.listing import list_all
 from datastore.kube.nodes import node_patch, other_changes
 from datastore.kube.objects import Interests, by_kind, is_meant, read_record, stored_entry, summarized
@@ -124,11 +127,11 @@ class KubeStore:
     async def patch(self, kind: type[R], name: str, patch: Mapping[str, Any], namespace: str | None = None) -> R:
         what = f"patch {key_for(kind, name, namespace)}"
         before = await self._present(what, kind, name, namespace)
-        after = kind.read(merged(before.to_json(), dict(patch)))
-        if key_of(after) != key_of(before):
-            raise Invalid(f"{what}: name and namespace can't be changed")
+        after = _patched(what, before, patch)
         if isinstance(after, (Node, WorkloadEndpoint, *_NEVER_WRITTEN)):
             return await self.update(after)
+        if self._group_version == CRD and _concerns_what_is_folded(patch):
+            return await self._patch_by_updates(what, before, patch)
         path = item(kind, await self._group(), name, namespace)
         answer = await self._client.request(what, "PATCH", path, _encoded(patch), MERGE_PATCH)
         return read_record(kind, answer.body)
@@ -229,6 +232,18 @@ class KubeStore:
         answer = await self._client.request(what, "GET", item(kind, await self._group(), name, namespace))
         return read_record(kind, answer.body)
 
+    async def _patch_by_updates(self, what: str, before: R, patch: Mapping[str, Any]) -> R:
+        """Change labels or annotations, which stand in a text of their own. Raises Conflict: it names a revision."""
+        kind = type(before)
+        for _ in range(ATTEMPTS):
+            try:
+                return await self.update(_patched(what, before, patch))
+            except Conflict:
+                if "resourceVersion" in patch["metadata"]:
+                    raise
+            before = await self._present(what, kind, before.name, before.namespace)
+        raise Conflict(f"{what}: lost {ATTEMPTS} races in a row")
+
     async def _update_node(self, what: str, node: Node) -> Node:
         before = await self._get_stored(what, Node, node.name, None)
         if before.revision != node.revision:
@@ -300,6 +315,9 @@ class KubeStore:
             record["metadata"] = {k: v for k, v in record["metadata"].items() if k not in _SERVERS_OWN}
         elif uid := record["metadata"].get("uid"):
             record["metadata"]["uid"] = self._stored_uid(uid)
+        if self._group_version == CRD:
+            now = time_text(time.time_ns()) if fresh else None
+            record["metadata"] = folded(type(resource), record["metadata"], now)
         return _encoded(record)
 
     def _stored_uid(self, uid: str | None) -> str | None:
@@ -309,6 +327,17 @@ class KubeStore:
 def _require_writable(what: str, kind: type[Resource]) -> None:
     if kind in _NEVER_WRITTEN:
         raise Invalid(f"{what}: a {kind.KIND} is Kubernetes' to change: use kubectl; nothing was written")
+
+
+def _patched(what: str, before: R, patch: Mapping[str, Any]) -> R:
+    after = type(before).read(merged(before.to_json(), dict(patch)))
+    if key_of(after) != key_of(before):
+        raise Invalid(f"{what}: name and namespace can't be changed")
+    return after
+
+
+def _concerns_what_is_folded(patch: Mapping[str, Any]) -> bool:
+    return not patch.get("metadata", {}).keys().isdisjoint(("labels", "annotations"))
 
 
 def _encoded(value: object) -> bytes:

@@ -122,7 +122,7 @@ _ASSIGNED_BY_STORE = ("uid", "creationTimestamp", "generation", "ownerReferences
 
 
 def _metadata_stored(metadata: Mapping[str, Any], existing: Mapping[str, Any] | None) -> Json:
-    """Return plain metadata, nothing folded into an annotation, so that selectors see the labels."""
+    """Return plain metadata: what of it stands in an annotation in the end is the store's to know."""
     old = (existing or {}).get("metadata", {})
     return _without_empty(
         {

@@ -14,6 +14,10 @@ from datastore import fields
 from net.prefix import Prefix
 
 
+def test_a_time_is_written_as_kubernetes_writes_it() -> None:
+    assert fields.time_text(1767366245_999999999) == "2026-01-02T15:04:05Z"
+
+
 @given(st.integers(1, 2**32 - 1))
 def test_an_as_number_is_read_in_each_of_its_spellings(number: int) -> None:
     for written in (number, str(number), f"{number >> 16}.{number & 0xFFFF}"):

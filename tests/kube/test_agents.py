@@ -170,8 +170,7 @@ def test_a_node_says_whether_its_pods_get_a_network(cluster: Cluster) -> None:
     cluster.kubectl("patch", "node", "n2", "--subresource=status", "-p", patch)
     until(lambda: said() == ["FalseCalicoIsUp"], "pods are scheduled on n2 again")
     requests = cluster.requests()["patch nodes"]
-    here = "[ $(readlink /proc/$p/ns/net) = $(readlink /proc/self/ns/net) ]"
-    cluster.lab.run("n2", "sh", "-c", f"for p in $(pgrep -f -- '-m felix_py'); do {here} && kill -TERM $p; done")
+    cluster.lab.run("n2", "sh", "-c", "kill -TERM $(pgrep --ns $$ --nslist net -f -- '[-]m felix_py')")
     until(lambda: cluster.requests()["patch nodes"] >= requests + 2, "the agent has said that it ends, and is back")
     until(lambda: said() == ["FalseCalicoIsUp"], "pods are scheduled on n2 once more")
     until(cluster.lab.settled, "the agent is back")

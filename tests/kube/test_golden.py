@@ -11,6 +11,10 @@ import pytest
 from datastore.kinds.ipam import IPAMBlock, IPAMHandle
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
+from datastore.kube.client import ApiClient
+from datastore.kube.folded_metadata import unfolded
+from datastore.kube.paths import item
+from datastore.record import CRD, ENCAPSULATED
 from datastore.resources import kind_named
 from ipam.allocator import AddressesWanted, Allocator
 from tests.felixctl.command import Felixctl
@@ -21,12 +25,24 @@ STORED = (
     *("bgpconfigurations", "bgppeers", "blockaffinities", "clusterinformations", "ipamblocks", "ipamconfigs"),
     *("ipamhandles", "ippools", "kubecontrollersconfigurations", "nodes"),
 )
+WRITTEN_BY_CALICO = (
+    *("crs/bgppeers.yaml", "crs/blockaffinities.yaml", "crs/ipamblocks.yaml", "crs/ipamhandles.yaml"),
+    *("startup/clusterinformations.yaml", "startup/felixconfigurations.yaml", "startup/ippools.yaml"),
+)
 SERVERS_OWN = ("resourceVersion", "uid", "creationTimestamp", "generation")
 
 
 def without_the_servers_own(record: dict[str, Any]) -> dict[str, Any]:
     metadata = {key: value for key, value in record["metadata"].items() if key not in SERVERS_OWN}
     return {**record, "metadata": metadata}
+
+
+def without_times(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record with `now` for the time in the annotation of libcalico's, where there is one."""
+    found = without_the_servers_own(record)
+    inner = json.loads(found["metadata"]["annotations"][ENCAPSULATED])
+    inner["creationTimestamp"] = inner["creationTimestamp"] and "now"
+    return {**found, "metadata": {**found["metadata"], "annotations": {ENCAPSULATED: inner}}}
 
 
 def pods() -> list[dict[str, Any]]:
@@ -73,7 +89,41 @@ async def test_what_was_loaded_is_read_back_as_it_was(loaded: Bed, name: str) ->
     store = loaded.open()
     for record in records(f"crs/{name}.yaml"):
         found = (await store.get(kind_named(record["kind"]), record["metadata"]["name"])).to_json()
-        assert without_the_servers_own(found) == without_the_servers_own(record)
+        shown = {**record, "metadata": unfolded(record["metadata"])}
+        assert without_the_servers_own(found) == without_the_servers_own(shown)
+    await store.close()
+
+
+@pytest.mark.parametrize("name", [name for name in STORED if name != "nodes"])
+async def test_what_is_written_back_unchanged_is_as_it_was(loaded: Bed, name: str) -> None:
+    """To the last byte, so that the API server makes no new revision of it; what kubectl wrote is as Calico has it."""
+    store, client = loaded.open(), ApiClient(loaded.access)
+    for record in records(f"crs/{name}.yaml"):
+        kind = kind_named(record["kind"])
+        where = item(kind, CRD, record["metadata"]["name"])
+        before = json.loads((await client.request("read", "GET", where)).body)
+        await store.update(await store.get(kind, record["metadata"]["name"]))
+        after = json.loads((await client.request("read", "GET", where)).body)
+        if ENCAPSULATED in record["metadata"].get("annotations", {}):
+            assert after == before
+        else:
+            assert after["metadata"]["annotations"].keys() == {ENCAPSULATED}
+    await client.close()
+    await store.close()
+
+
+@pytest.mark.parametrize("path", WRITTEN_BY_CALICO)
+async def test_what_is_made_here_is_what_calico_makes(bed: Bed, path: str) -> None:
+    """But for the time, which both write into the annotation where Calico does."""
+    store, client = bed.open(), ApiClient(bed.access)
+    for record in records(path):
+        kind = kind_named(record["kind"])
+        shown = without_the_servers_own({**record, "metadata": unfolded(record["metadata"])})
+        await store.create(kind.read(shown))
+        made = json.loads((await client.request("read", "GET", item(kind, CRD, record["metadata"]["name"]))).body)
+        made["metadata"].pop("managedFields")
+        assert without_times(made) == without_times(record)
+    await client.close()
     await store.close()
 
 

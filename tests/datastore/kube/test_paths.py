@@ -45,7 +45,11 @@ def test_a_name_is_quoted() -> None:
     ("interest", "query"),
     [
         (Interest(IPPool), {}),
-        (Interest(BlockAffinity, labels={"b": "2", "a/b": "1"}), {"labelSelector": "a/b=1,b=2"}),
+        (
+            Interest(BlockAffinity, labels={"projectcalico.org/b": "2", "operator.tigera.io/a": "1"}),
+            {"labelSelector": "operator.tigera.io/a=1,projectcalico.org/b=2"},
+        ),
+        (Interest(BlockAffinity, labels={"rack": "a"}), {}),  # libcalico keeps it in an annotation
         (Interest(BlockAffinity, node="n1"), {}),
         (Interest(Node, node="n1"), {"fieldSelector": "metadata.name=n1"}),
         (Interest(WorkloadEndpoint, node="n1", namespace="red"), {"fieldSelector": "spec.nodeName=n1"}),
