@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from datastore.kinds.ipam import IPAMBlock
 from datastore.kube.store import KubeStore
 from datastore.record import CRD
 from datastore.store import InSync
@@ -30,7 +31,7 @@ def taken(proxy: FaultyProxy) -> Counter[str]:
 
 
 async def followed(store: KubeStore, allocator: Allocator, in_sync: asyncio.Event) -> None:
-    async for event in store.watch(*CONTEXT_KINDS):
+    async for event in store.watch(*CONTEXT_KINDS, IPAMBlock):
         allocator.on_event(event)
         if isinstance(event, InSync):
             in_sync.set()
@@ -52,6 +53,31 @@ async def test_a_pod_on_a_node_with_full_blocks_costs_what_the_first_one_did(bed
         for number in (10, 11):
             await allocator.assign(replace(pod(number), fresh=True))
             assert taken(proxy) == {"POST ipamhandles": 1, "PUT ipamblocks": 1}
+        following.cancel()
+        await store.close()
+    await owner.close()
+
+
+async def test_the_first_pod_after_an_agents_restart_costs_no_read(bed: Bed, tmp_path: Path) -> None:
+    """Nor does it where the first of the node's blocks is full."""
+    owner = bed.open()
+    for resource in (pool("pods", "10.65.0.0/24", block_size=30), config(), node("n1")):
+        await owner.create(resource)
+    before = Allocator(owner)
+    for number in range(5):
+        await before.assign(pod(number))
+    async with faulty_proxy(bed.access(), tmp_path) as proxy:
+        store = KubeStore(proxy.access)
+        allocator = Allocator(store)
+        await allocator.adopt("n1")
+        in_sync = asyncio.Event()
+        following = asyncio.create_task(followed(store, allocator, in_sync))
+        await in_sync.wait()
+        taken(proxy)
+        await allocator.assign(replace(pod("next"), fresh=True))
+        assert taken(proxy) == {"POST ipamhandles": 1, "PUT ipamblocks": 1}
+        await allocator.release_handle(pod(0).handle)
+        assert taken(proxy) == {"GET ipamhandles": 1, "PUT ipamblocks": 1, "DELETE ipamhandles": 1}
         following.cancel()
         await store.close()
     await owner.close()
