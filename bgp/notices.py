@@ -5,40 +5,42 @@ Pure. For the agent and felixctl only: it reads pydantic resources, which the si
 
 from __future__ import annotations
 
+from bgp.passwords import NOT_READ
 from bgp.peer_annotations import annotation_notices
 from datastore import fields
-from datastore.field_rules import OBEYED, FieldRules, NotObeyed, When, notice_of
-from datastore.kinds.bgp import BGPConfiguration, BGPPeer, Password
+from datastore.field_rules import OBEYED, FieldRules, NotObeyed, Rule, When, notice_of
+from datastore.kinds.bgp import BGPConfiguration, BGPPeer
 from datastore.kinds.node import Node
 from datastore.notices import Notice
 
 _PREFIX = "projectcalico.org/"
 _FILTERS = "BGP filters are not implemented"
-_PASSWORD = "the Secrets that hold passwords are not read"
 
 
-def held_back(peer: BGPPeer | None, configuration: BGPConfiguration | None) -> str | None:
-    """Return why the sessions of a BGPPeer, or of the mesh (None), must not come up; None: they may.
+def held_back(peer: BGPPeer | None) -> str | None:
+    """Return why the sessions of a BGPPeer, or of the mesh (None), must not come up, whatever else is known.
 
-    A session without the filter or the password that was asked for would not be the one asked for. A filter counts
-    whether or not a BGPFilter of that name exists.
+    A session without the filter that was asked for would not be the one asked for. A filter counts whether or not a
+    BGPFilter of that name exists.
     """
-    if peer is None:
-        reference = None if configuration is None else configuration.spec.node_mesh_password
-        return _PASSWORD if _names_a_secret(reference) else None
-    if peer.spec.filters:
-        return _FILTERS
-    return _PASSWORD if _names_a_secret(peer.spec.password) else None
+    return _FILTERS if peer is not None and peer.spec.filters else None
 
 
-def configuration_notices(configuration: BGPConfiguration) -> tuple[Notice, ...]:
+def configuration_notices(configuration: BGPConfiguration, *, has_secrets: bool = False) -> tuple[Notice, ...]:
+    """Return what is set and not obeyed. has_secrets: whether the datastore has the Secrets that passwords are in."""
     rules = NODE_CONFIGURATION if configuration.name.startswith("node.") else CONFIGURATION
-    notices = rules.notices(configuration)
+    notices = _without_secrets(rules.notices(configuration), has_secrets=has_secrets)
     return (*notices, *annotation_notices(configuration)) if configuration.name == "default" else notices
 
 
-def peer_notices(peer: BGPPeer) -> tuple[Notice, ...]:
-    return (*PEER.notices(peer), *annotation_notices(peer))
+def peer_notices(peer: BGPPeer, *, has_secrets: bool = False) -> tuple[Notice, ...]:
+    """Return what is set and not obeyed. has_secrets: as for a configuration."""
+    return (*_without_secrets(PEER.notices(peer), has_secrets=has_secrets), *annotation_notices(peer))
+
+
+def _without_secrets(notices: tuple[Notice, ...], *, has_secrets: bool) -> tuple[Notice, ...]:
+    """Leave out what only a datastore without Secrets does not obey, where there are Secrets."""
+    return tuple(one for one in notices if one.reason != NOT_READ) if has_secrets else notices
 
 
 def node_notices(node: Node) -> tuple[Notice, ...]:
@@ -59,10 +61,6 @@ def node_notices(node: Node) -> tuple[Notice, ...]:
     return tuple(notices)
 
 
-def _names_a_secret(reference: Password | None) -> bool:
-    return reference is not None and reference.secret_key_ref is not None
-
-
 def _out_of_range(least: int, most: int) -> When:
     """Fractions of a second are left out of both."""
     return When(
@@ -76,7 +74,21 @@ def _is_link_local(address: str) -> bool:
     return gateway.version == 6 and gateway.is_link_local
 
 
-_WITH_SECRET = When("one that names a Secret", _names_a_secret)
+def _password(field: str, effect: str) -> dict[str, Rule]:
+    """Return the rules of a password, which says where it is; effect: what becomes of its sessions."""
+    reference = f"{field}.secretKeyRef"
+    return {
+        field: OBEYED,
+        reference: OBEYED,
+        f"{reference}.name": OBEYED,
+        f"{reference}.key": NotObeyed(NOT_READ, effect),
+        f"{reference}.optional": NotObeyed(
+            "a session that is to have a password is not brought up without one",
+            "while the Secret or its key is missing, it is held back",
+            when=When("true", bool),
+        ),
+    }
+
 
 _SERVICES = NotObeyed("service addresses are not announced", "peers learn no route to them")
 _COMMUNITIES = NotObeyed("routes are announced without communities", "peers see none")
@@ -103,7 +115,7 @@ PEER = FieldRules(
             "their next hop is this node's address",
             unless=("Auto", "Self"),
         ),
-        "spec.password": NotObeyed(_PASSWORD, "the session is not brought up", when=_WITH_SECRET),
+        **_password("spec.password", "the session is not brought up"),
         "spec.sourceAddress": OBEYED,
         "spec.maxRestartTime": _RESTART,
         "spec.keepaliveTime": NotObeyed(
@@ -138,7 +150,7 @@ CONFIGURATION = FieldRules(
         "spec.communities": _COMMUNITIES,
         "spec.prefixAdvertisements": _COMMUNITIES,
         "spec.listenPort": OBEYED,
-        "spec.nodeMeshPassword": NotObeyed(_PASSWORD, "the sessions of the mesh are not brought up", when=_WITH_SECRET),
+        **_password("spec.nodeMeshPassword", "the sessions of the mesh are not brought up"),
         "spec.nodeMeshMaxRestartTime": _RESTART,
         "spec.bindMode": NotObeyed(
             "BGP listens at the node's addresses only", "it does, as with NodeIP", unless=("NodeIP",)
@@ -161,7 +173,7 @@ NODE_CONFIGURATION = FieldRules(
     {
         **CONFIGURATION.fields,
         **dict.fromkeys(
-            ("spec.nodeMeshPassword", "spec.nodeMeshMaxRestartTime"),
+            ("spec.nodeMeshPassword.secretKeyRef.key", "spec.nodeMeshMaxRestartTime"),
             NotObeyed("it is read from the BGPConfiguration default only", "the value there applies"),
         ),
     }

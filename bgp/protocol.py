@@ -19,6 +19,7 @@ from net.prefix import Prefix, pack, unpack
 # Longest line read: a speaker with some thousand neighbours. Routes are cut into lines of PER_LINE prefixes.
 LINE_LIMIT = 16 * 1024 * 1024
 PER_LINE = 1000
+SHOWN = 32  # bytes of a line that is refused: before what a session holds, a password among it
 
 Role = Literal["agent", "observer", "leave"]
 
@@ -136,7 +137,7 @@ def decode(line: bytes) -> SidecarMessage:
     try:
         return _from_json(json.loads(line))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"not a line of the sidecar's protocol: {line[:100]!r}: {error!r}") from error
+        raise ValueError(f"not a line of the sidecar's protocol: {line[:SHOWN]!r}: {error!r}") from error
 
 
 def cut(routes: Mapping[Prefix, Any]) -> Iterator[dict[Prefix, Any]]:

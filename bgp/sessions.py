@@ -14,11 +14,12 @@ from typing import Literal, NamedTuple, TypedDict
 
 from bgp.exabgp_config import LONGEST_HOLD_SECONDS, LONGEST_RESTART_SECONDS
 from bgp.notices import held_back
+from bgp.passwords import NO_PASSWORD, KnownSecrets, SessionPassword, secret_key, session_password
 from bgp.peer_annotations import import_policy
 from bgp.speaker import HeldBackSession, ImportPolicy, LocalNode, Neighbour, SessionKind, Speaker
 from datastore.defaults import DEFAULT_AS_NUMBER
 from datastore.field_rules import NotObeyed, notice_of
-from datastore.kinds.bgp import BGPConfiguration, BGPPeer
+from datastore.kinds.bgp import BGPConfiguration, BGPPeer, Password
 from datastore.kinds.node import Node
 from datastore.notices import Notice
 from net.family import Family, family_of_version
@@ -33,6 +34,8 @@ _OVERRIDDEN = NotObeyed("an earlier BGPPeer configures a session with the same a
 _OWN_ADDRESS = NotObeyed("it is this node's own address, and no other node has the peering", "no session is made")
 _NO_SUCH_NODE = NotObeyed("no node has labels that match", "no session is made until one has")
 _NO_REMOTE_SIDE = NotObeyed("neither peerIP nor peerSelector is set", "no session is made")
+_NO_PASSWORD = "its sessions are not brought up until the password is there"
+_OLD_PASSWORD = "its sessions go on with the password last read"
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,9 @@ class PeeringInputs:
         for node in self.nodes:
             yield from addresses(node).values()
 
+    def mesh_password(self) -> Password | None:
+        return None if self.configuration is None else self.configuration.spec.node_mesh_password
+
     def has_mesh(self) -> bool:
         return self.configuration is None or self.configuration.spec.node_to_node_mesh_enabled
 
@@ -88,6 +94,7 @@ class _Candidate(NamedTuple):
     neighbour: Neighbour
     peer: BGPPeer | None
     held_back: str | None
+    password: SessionPassword = NO_PASSWORD
 
     def as_held_back(self) -> HeldBackSession:
         session = self.neighbour
@@ -106,6 +113,7 @@ def speaker_of(
     router_id: IPv4Address | Literal["hash"] | None = None,
     node_configurations: Mapping[str, BGPConfiguration] | None = None,
     interfaces: Iterable[IPv4Interface | IPv6Interface] = (),
+    secrets: KnownSecrets | None = None,
 ) -> tuple[Speaker, tuple[Notice, ...]]:
     """Return this node as a BGP speaker, and which BGPPeers yield no session here although they name this node.
 
@@ -114,12 +122,12 @@ def speaker_of(
     What of a field is not obeyed is reported by bgp/notices.py. `owners` names the node of each block and borrowed
     address that is not ours; it counts where a peer is no node, and hands such routes on. `node_configurations` are
     those named `node.NAME`, by node name. `interfaces` are this host's addresses with their networks, from which a
-    BGPPeer without source address has its own.
+    BGPPeer without source address has its own. `secrets` are those that passwords are in, where the datastore has some.
     """
     inputs = PeeringInputs(tuple(nodes), bgp_configuration, node_configurations or {}, tuple(interfaces))
     own = next((node for node in inputs.nodes if node.name == node_name), None)
     in_order = sorted(peers, key=lambda peer: (not peer.is_global, peer.name))
-    candidates = () if own is None else tuple(_candidates(own, inputs, in_order))
+    candidates = () if own is None else tuple(_candidates(own, inputs, in_order, secrets))
     chosen: dict[str, _Candidate] = {}
     for candidate in candidates:
         chosen.setdefault(candidate.neighbour.address, candidate)
@@ -136,7 +144,11 @@ def speaker_of(
         local=replace(local, own_blocks=tuple(own_blocks), pools=tuple(pools)),
         held_back=tuple(each.as_held_back() for each in chosen.values() if each.held_back is not None),
     )
-    notices = {*_overridden(candidates, chosen), *_without_session(own, inputs, in_order)}
+    notices = {
+        *_overridden(candidates, chosen),
+        *_without_session(own, inputs, in_order),
+        *(_password_notices(chosen.values(), inputs) if secrets is not None else ()),
+    }
     return speaker, tuple(sorted(notices))
 
 
@@ -191,15 +203,64 @@ def _owners(nodes: Iterable[Node], owners: Mapping[Prefix, str]) -> Iterator[tup
     yield from ((prefix, at[node]) for prefix, node in sorted(owners.items()) if node in at)
 
 
-def _candidates(own: Node, inputs: PeeringInputs, peers: Iterable[BGPPeer]) -> Iterator[_Candidate]:
+def _candidates(
+    own: Node, inputs: PeeringInputs, peers: Iterable[BGPPeer], secrets: KnownSecrets | None
+) -> Iterator[_Candidate]:
     """Yield every session that is configured, the one that wins for its address first."""
     for sessions in (_explicit, _reverse):
         for peer in peers:
             if not peer.spec.local_workload_selector:
-                reason = held_back(peer, inputs.configuration)
-                yield from (_Candidate(neighbour, peer, reason) for neighbour in sessions(own, inputs, peer))
-    reason = held_back(None, inputs.configuration)
-    yield from (_Candidate(neighbour, None, reason) for neighbour in _mesh(own, inputs))
+                password = session_password(peer.spec.password, secrets)
+                for neighbour in sessions(own, inputs, peer):
+                    yield _candidate(neighbour, peer, password)
+    password = session_password(inputs.mesh_password(), secrets)
+    yield from (_candidate(neighbour, None, password) for neighbour in _mesh(own, inputs))
+
+
+def _candidate(neighbour: Neighbour, peer: BGPPeer | None, password: SessionPassword) -> _Candidate:
+    if (reason := held_back(peer)) is not None:
+        return _Candidate(neighbour, peer, reason)
+    return _Candidate(replace(neighbour, password=password.text), peer, password.held_back, password)
+
+
+def secrets_named(
+    node_name: str,
+    nodes: Iterable[Node],
+    bgp_configuration: BGPConfiguration | None,
+    peers: Iterable[BGPPeer],
+    node_configurations: Mapping[str, BGPConfiguration] | None = None,
+) -> dict[str, frozenset[str]]:
+    """Return the Secrets that the passwords of this node's sessions are in, and which keys of them."""
+    inputs = PeeringInputs(tuple(nodes), bgp_configuration, node_configurations or {})
+    own = next((node for node in inputs.nodes if node.name == node_name), None)
+    if own is None:
+        return {}
+    asked = [peer.spec.password for peer in peers if peer.spec.password and _has_session(own, inputs, peer)]
+    if (password := inputs.mesh_password()) is not None and any(True for _ in _mesh(own, inputs)):
+        asked.append(password)
+    found: dict[str, frozenset[str]] = {}
+    for secret, key in filter(None, map(secret_key, asked)):
+        found[secret] = found.get(secret, frozenset()) | {key}
+    return found
+
+
+def _has_session(own: Node, inputs: PeeringInputs, peer: BGPPeer) -> bool:
+    """Whether a session of this node that may come up follows from a BGPPeer."""
+    if peer.spec.local_workload_selector or held_back(peer) is not None:
+        return False
+    return any(True for sessions in (_explicit, _reverse) for _ in sessions(own, inputs, peer))
+
+
+def _password_notices(chosen: Iterable[_Candidate], inputs: PeeringInputs) -> Iterator[Notice]:
+    """Yield a notice for each password that is not there, or may be another by now."""
+    for one in chosen:
+        source, field = (
+            (inputs.configuration, "spec.nodeMeshPassword") if one.peer is None else (one.peer, "spec.password")
+        )
+        if source is not None and one.password.held_back:
+            yield notice_of(source, field, NotObeyed(one.password.held_back, _NO_PASSWORD))
+        elif source is not None and one.password.doubt:
+            yield notice_of(source, field, NotObeyed(one.password.doubt, _OLD_PASSWORD))
 
 
 def _overridden(candidates: Iterable[_Candidate], chosen: Mapping[str, _Candidate]) -> Iterator[Notice]:

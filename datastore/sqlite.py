@@ -260,6 +260,9 @@ def _matching(interests: Iterable[Interest[Any]]) -> tuple[str, list[str]]:
         if interest.namespace is not None:
             conditions.append("namespace = ?")
             values.append(interest.namespace)
+        if interest.name is not None:
+            conditions.append("name = ?")
+            values.append(interest.name)
         if interest.node is not None:
             # A record that is not JSON may be any node's: it is found, and reported as unreadable.
             conditions.append("CASE WHEN json_valid(record) THEN json_extract(record, ?) = ? ELSE true END")

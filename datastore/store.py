@@ -33,6 +33,8 @@ class Interest(Generic[R_co]):
     labels: Mapping[str, str] = field(default_factory=dict)
     """Those that have all these labels."""
     namespace: str | None = None
+    name: str | None = None
+    """The one of this name, in each namespace that is meant."""
 
     def __post_init__(self) -> None:
         if self.node is not None and not self.kind.NODE_FIELD:
@@ -178,7 +180,8 @@ class Store(Protocol):
         """Yield the current objects of these interests, InSync, then what changes, in order.
 
         Only the newest state of an object is reported. While the store is away nothing is, and afterwards all that was
-        missed, including what is gone. It ends when the store is closed.
+        missed, including what is gone. It ends when the store is closed. Raises Forbidden: it is of one
+        object by its name, which this account may not read, or no longer; other watches wait until they may.
         """
 
     async def close(self) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 
 from bgp.client import Connected, Disconnected, SidecarEvent
@@ -21,6 +22,7 @@ from datastore.notices import Notice
 from datastore.store import WatchEvent as StoreEvent
 from datastore.url import has_namespaces
 from felix_py import outputs as on
+from felix_py.bgp_secrets import BgpSecrets
 from felix_py.current_notices import CurrentNotices
 from felix_py.edges import Edges
 from felix_py.encap.encapsulation import pod_mtu
@@ -37,7 +39,7 @@ from felix_py.pool_surroundings import host_addresses, pool_notices
 from felix_py.progress import Progress
 from felix_py.records import Records
 from felix_py.routing import Routing
-from felix_py.settings import Settings
+from felix_py.settings import Settings, passwords_file
 from felix_py.snapshot import Endpoint, EndpointKey, Snapshot, watched
 from felix_py.tasks import begun_again, reasons
 from felix_py.topics import Topic
@@ -60,9 +62,12 @@ class Agent:
         self.snapshot = Snapshot(identity.node)
         own = [address for address in identity.addresses if address]
         self.host = Host(own, settings.interface_prefix, (IPIP.device,))
-        self.notices = CurrentNotices(identity.node, has_namespaces=has_namespaces(settings.datastore))
-        self.peering = Peering(edges.peers, identity, self.snapshot)
         self._due = Due()
+        on_kubernetes = has_namespaces(settings.datastore)
+        self.notices = CurrentNotices(identity.node, has_namespaces=on_kubernetes)
+        changed, note = partial(self._due.add, Topic.PASSWORDS), passwords_file(settings)
+        secrets = BgpSecrets(edges.store, settings.namespace, changed, note) if on_kubernetes else None
+        self.peering = Peering(edges.peers, identity, self.snapshot, secrets=secrets)
         ownership = Ownership(settings.protocol, settings.learned_protocol, settings.metric)
         self.routing = Routing(
             ownership,
@@ -116,6 +121,7 @@ class Agent:
             self._reconcile_when_due(),
             begun_again("reading the routes periodically", self._read_routes_periodically),
             begun_again("keeping the tunnel's device", self.edges.tunnel.run),
+            begun_again("following the Secrets of passwords", self.peering.follow_secrets),
         ]
 
     async def ready(self) -> None:

@@ -1,4 +1,4 @@
-"""Small files that this node's other programs read: Calico's plugin and tools look for the node's name and the MTU."""
+"""Small files of this node: Calico's plugin and tools look for its name and MTU, the next agent for what was known."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ log = logging.getLogger("felix.files")
 def read_text(path: Path) -> str:
     """Return what the file holds; nothing if it cannot be read."""
     try:
-        return path.read_text()
+        return path.read_text(errors="replace")
     except OSError:
         return ""
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, mode: int = 0o644) -> None:
     """Replace the file's content, if it is another.
 
     A full or read-only disk is no reason to stop routing: it is logged, and the next change is written again.
@@ -26,7 +26,7 @@ def write_text(path: Path, text: str) -> None:
     if read_text(path) == text:
         return
     try:
-        replace(path, text.encode(), 0o644)
+        replace(path, text.encode(), mode)
     except OSError as error:
         size = len(text.encode())
         log.error("write %d bytes to %s: %s; its readers find what was there before", size, path, error.strerror)

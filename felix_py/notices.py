@@ -26,15 +26,15 @@ from ipam import notices as ipam
 def notices_of(resource: Resource, *, has_namespaces: bool = False) -> tuple[Notice, ...]:
     """Return what this object sets and what is not obeyed, in the order of its fields.
 
-    has_namespaces: whether its datastore has Namespaces, with labels.
+    has_namespaces: whether its datastore has Namespaces, with labels, and the Secrets in them: as Kubernetes has.
     """
     match resource:
         case IPPool():
             return ipam.pool_notices(resource, has_namespaces=has_namespaces)
         case BGPConfiguration():
-            return bgp.configuration_notices(resource)
+            return bgp.configuration_notices(resource, has_secrets=has_namespaces)
         case BGPPeer():
-            return bgp.peer_notices(resource)
+            return bgp.peer_notices(resource, has_secrets=has_namespaces)
         case Node():
             return (*NODE.notices(resource), *bgp.node_notices(resource))
         case _:

@@ -32,7 +32,9 @@ TUNNEL_ROUTES = TUNNEL_SETTINGS | Topic.REMOTE_BLOCKS
 FORWARDING = Topic.POOLS | Topic.OWN_NODE
 POD_MTU = Topic.POOLS | Topic.FELIX | Topic.MTU
 POOLS = Topic.POOLS | Topic.NODES | Topic.OWN_NODE | Topic.BGP | Topic.NEXT_HOPS | Topic.ADDRESSES
-SESSIONS = Topic.BGP | Topic.NODES | Topic.BLOCKS | Topic.REMOTE_BLOCKS | Topic.POOLS | Topic.ADDRESSES
+SESSIONS = (
+    Topic.BGP | Topic.PASSWORDS | Topic.NODES | Topic.BLOCKS | Topic.REMOTE_BLOCKS | Topic.POOLS | Topic.ADDRESSES
+)
 STATIC_ROUTES = Topic.BGP | Topic.OWN_NODE | Topic.NEXT_HOPS | Topic.ADDRESSES
 ANNOUNCEMENTS = Topic.BORROWED | Topic.BLOCKS | Topic.POOLS | Topic.OWN_NODE
 # Whatever is announced is written first, or the write under way is waited for.

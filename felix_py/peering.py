@@ -9,10 +9,11 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from ipaddress import ip_interface
 
-from bgp.sessions import speaker_of
+from bgp.sessions import secrets_named, speaker_of
 from bgp.speaker import Attributes
 from datastore.notices import Notice
 from felix_py.announce import Announceable, rib_out
+from felix_py.bgp_secrets import BgpSecrets
 from felix_py.edges import PeersClient
 from felix_py.encap.ipip import IPIP
 from felix_py.identity import Addresses, Identity
@@ -33,33 +34,47 @@ class Peering:
         identity: Identity,
         snapshot: Snapshot,
         clock: Callable[[], float] = time.monotonic,
+        secrets: BgpSecrets | None = None,
     ) -> None:
-        """clock: seconds from any beginning."""
+        """clock: seconds from any beginning. secrets: those that passwords are in, where the datastore has some."""
         self.client, self._identity, self._snapshot, self._clock = client, identity, snapshot, clock
+        self._secrets = secrets
         self.notices: tuple[Notice, ...] = ()
         self._away_since: float | None = None
 
     async def configure(
         self, owners: Mapping[Prefix, str] | None = None, addresses: Iterable[InterfaceAddress] = ()
     ) -> None:
-        """State the sessions.
+        """State the sessions. They stay as they are while a Secret that a password is in is about to be read.
 
         owners: the node of each block and borrowed address that is another node's. addresses: of this host's devices.
         """
-        snapshot = self._snapshot
+        snapshot, default = self._snapshot, self._snapshot.bgp_configurations.get("default")
+        nodes, peers = snapshot.nodes.values(), snapshot.peers.values()
+        of_nodes = snapshot.node_bgp_configurations()
+        if self._secrets is not None:
+            self._secrets.want(secrets_named(self._identity.node, nodes, default, peers, of_nodes))
+            if self._secrets.waiting:
+                return
         speaker, self.notices = speaker_of(
             self._identity.node,
-            snapshot.nodes.values(),
-            snapshot.bgp_configurations.get("default"),
-            snapshot.peers.values(),
+            nodes,
+            default,
+            peers,
             own_blocks=snapshot.own_blocks(),
             pools=snapshot.pool_prefixes(),
             owners=owners,
             router_id=self._identity.router_id,
-            node_configurations=snapshot.node_bgp_configurations(),
+            node_configurations=of_nodes,
             interfaces=(ip_interface((each.address, each.length)) for each in addresses if each.scope == GLOBAL_SCOPE),
+            secrets=None if self._secrets is None else self._secrets.known(),
         )
         await self.client.configure(speaker)
+
+    async def follow_secrets(self) -> None:
+        """Read the Secrets that passwords are in until cancelled, where there are any."""
+        if self._secrets is not None:
+            await self._secrets.run()
 
     async def announce(self) -> None:
         """State the announcements. The loop comes here after the routes are in the kernel."""

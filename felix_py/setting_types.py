@@ -118,6 +118,7 @@ NodeAddress: TypeAlias = Interface | Address | AddressChoice
 IPv4NodeAddress: TypeAlias = Annotated[NodeAddress, _of_text(partial(_node_address, 4))]
 IPv6NodeAddress: TypeAlias = Annotated[NodeAddress, _of_text(partial(_node_address, 6))]
 NodeName: TypeAlias = Annotated[str, _of_text(_object_name)]
+NamespaceName: TypeAlias = Annotated[str, _of_text(partial(_matching, r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"))]
 DevicePrefix: TypeAlias = Annotated[str, _of_text(partial(_matching, r"[A-Za-z0-9._-]{1,4}"))]
 Host: TypeAlias = Annotated[str, _of_text(partial(_matching, r"[0-9A-Za-z:._-]{1,253}"))]
 AbsolutePath: TypeAlias = Annotated[Path, _of_text(_path)]

@@ -36,6 +36,7 @@ from felix_py.setting_types import (
     IPv4NodeAddress,
     IPv6NodeAddress,
     LogLevel,
+    NamespaceName,
     NodeName,
     PoolNetwork,
     RouterId,
@@ -134,6 +135,11 @@ class Settings(_Group):
 
     nodename: NodeName = _setting("NODENAME", "", _NAME)
     hostname: str = _setting("HOSTNAME", "", "a host's name")
+    namespace: NamespaceName = _setting(
+        "NAMESPACE",
+        "kube-system",
+        "a namespace, 1 to 63 lower-case letters, digits and dashes: the Secrets of BGP passwords are in it",
+    )
     nodename_file: AbsolutePath = _setting("CALICO_NODENAME_FILE", Path("/var/lib/calico/nodename"), _PATH)
     mtu_file: AbsolutePath = _setting("FELIX_MTUFILE", Path("/var/lib/calico/mtu"), _PATH)
     datastore: StoreUrl = _setting(
@@ -344,3 +350,8 @@ def guid_file(settings: Settings) -> Path:
 def records_file(settings: Settings) -> Path:
     """Return where the agent notes what it knew of its cluster."""
     return settings.state_dir / "known-records"
+
+
+def passwords_file(settings: Settings) -> Path:
+    """Return where the agent notes the passwords of sessions: in a folder that does not outlive the host's start."""
+    return settings.run_dir / "bgp-passwords"

@@ -21,6 +21,7 @@ class Topic(Flag):
     NODES = auto()  # addresses, annotations and labels of any node
     OWN_NODE = auto()
     BGP = auto()  # BGPPeers and BGPConfigurations
+    PASSWORDS = auto()  # Secrets that passwords of sessions are in
     FELIX = auto()  # FelixConfigurations
     MTU = auto()  # what the host's own devices carry
     ADDRESSES = auto()  # those of the host's own devices
@@ -38,6 +39,7 @@ class Topic(Flag):
         | NODES
         | OWN_NODE
         | BGP
+        | PASSWORDS
         | FELIX
         | MTU
         | ADDRESSES

@@ -11,7 +11,7 @@ from datastore.errors import AlreadyExists, Conflict, DatastoreError, Forbidden,
 
 GONE = 410
 """The revision asked for is older than what the server remembers: list again."""
-UNAUTHORIZED, TOO_MANY_REQUESTS = 401, 429
+UNAUTHORIZED, FORBIDDEN, TOO_MANY_REQUESTS = 401, 403, 429
 
 
 class Expired(Unavailable):

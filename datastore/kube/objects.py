@@ -127,6 +127,7 @@ def is_meant(interest: Interest[Any], found: Resource) -> bool:
     """Whether an object meets every condition of an interest."""
     return (
         (interest.namespace is None or found.namespace == interest.namespace)
+        and (interest.name is None or found.name == interest.name)
         and (interest.node is None or _node(found) == interest.node)
         and interest.labels.items() <= found.labels.items()
     )

@@ -11,6 +11,7 @@ from datastore.kinds.ipam import IPAMConfig
 from datastore.kinds.namespace import Namespace
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
+from datastore.kinds.secret import Secret
 from datastore.kube.folded_metadata import is_matched_by_servers
 from datastore.record import V3, Resource
 from datastore.store import Interest
@@ -23,6 +24,7 @@ _CORE: Mapping[type[Resource], str] = {
     WorkloadEndpoint: "pods",
     Namespace: "namespaces",
     ConfigMap: "configmaps",
+    Secret: "secrets",
 }
 """Kinds that Calico has no resource for: they are read from objects of Kubernetes' own."""
 _NODE_FIELDS: Mapping[type[Resource], str] = {Node: "metadata.name", WorkloadEndpoint: "spec.nodeName"}
@@ -65,8 +67,13 @@ def selectors(interest: Interest[Any]) -> dict[str, str]:
     labels = {key: text for key, text in interest.labels.items() if is_matched_by_servers(key)}
     if labels and is_custom(interest.kind):
         query["labelSelector"] = ",".join(f"{key}={text}" for key, text in sorted(labels.items()))
+    fields = []
+    if interest.name is not None and interest.kind is not WorkloadEndpoint:  # its name is not its pod's
+        fields.append(f"metadata.name={interest.name}")
     if interest.node is not None and (field := _NODE_FIELDS.get(interest.kind)):
-        query["fieldSelector"] = f"{field}={interest.node}"
+        fields.append(f"{field}={interest.node}")
+    if fields:
+        query["fieldSelector"] = ",".join(fields)
     return query
 
 

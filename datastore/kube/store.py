@@ -23,6 +23,7 @@ from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
 from datastore.kinds.namespace import Namespace
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
+from datastore.kinds.secret import Secret
 from datastore.kube.access import Access
 from datastore.kube.client import MERGE_PATCH, STRATEGIC_MERGE_PATCH, ApiClient
 from datastore.kube.folded_metadata import folded
@@ -61,7 +62,7 @@ _FLAGGED: Mapping[type[Resource], object] = {BlockAffinity: "true", IPAMBlock: T
 """Kinds whose objects are flagged as deleted before they are deleted, and the flag, as libcalico writes it."""
 _MAY_BE_FLAGGED = (*_FLAGGED, IPAMHandle)
 """Those that libcalico flags. A handle that nobody wrote since it was read is deleted by one request here."""
-_NEVER_WRITTEN = (Namespace, ConfigMap)
+_NEVER_WRITTEN = (Namespace, ConfigMap, Secret)
 _SERVERS_OWN = ("resourceVersion", "uid", "creationTimestamp")
 
 

@@ -15,8 +15,8 @@ from contextlib import aclosing
 
 import msgspec
 
-from datastore.errors import DatastoreError, NotFound
-from datastore.kube.answers import GONE, Status, read_status, retry_after
+from datastore.errors import DatastoreError, Forbidden, NotFound
+from datastore.kube.answers import FORBIDDEN, GONE, Status, read_status, refusal, retry_after
 from datastore.kube.client import ApiClient, NoAnswer
 from datastore.kube.http2 import ConnectionLost
 from datastore.kube.listing import list_all
@@ -91,7 +91,10 @@ class WatchStream:
         self._away = False
 
     async def readings(self) -> AsyncGenerator[ChangeSet, None]:
-        """Yield a complete reading, then changes; complete ones again when the place was lost. It never ends."""
+        """Yield a complete reading, then changes; complete ones again when the place was lost. It never ends.
+
+        Raises Forbidden: it is about one object by its name, which this account may not read.
+        """
         now = asyncio.get_running_loop().time
         while True:
             begun, failure = now(), None
@@ -104,6 +107,8 @@ class WatchStream:
                 self._lists_in_streams = False
                 continue
             except _FAILURES as error:
+                if isinstance(error, Forbidden) and self._asked.name is not None:
+                    raise
                 failure = error
             if now() - begun >= HELD_SECONDS:
                 self._pauses = dict(_FIRST_PAUSES)
@@ -183,6 +188,8 @@ class WatchStream:
             raise _Expired(f"{status.message or 'the revision asked for is too old'}; all is read anew")
         if "sendInitialEvents" in query and code in (400, 422, 500):
             raise _NoStreamingList
+        if code == FORBIDDEN and self._asked.name is not None:
+            raise refusal(self._what, code, status)
         raise _Refused(f"{status.message or 'no reason given'} ({code})", wait_seconds or status.retry_after_seconds)
 
     async def _list(self) -> ChangeSet:

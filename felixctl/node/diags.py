@@ -29,7 +29,7 @@ COMMANDS = {
     "kernel/routes-ipv6.txt": ("ip", "-6", "route", "show", "table", "all"),
     "kernel/rules.txt": ("ip", "rule"),
     "kernel/neighbours.txt": ("ip", "neighbour"),
-    "kernel/sockets.txt": ("ss", "-tlnpio"),
+    "kernel/sockets.txt": ("ss", "-tlnpo"),  # with -i it prints the keys of TCP MD5, iproute2 6.1 without their name
     "kernel/nftables.txt": ("nft", "list", "ruleset"),
     "logs/journal.txt": ("journalctl", "--no-pager", "-n", "20000", "-u", "felix*"),
 }

@@ -55,7 +55,7 @@ FEATURES = (
     KernelFeature("veth", "VETH", "veth", "a pod's pair of devices", required=True),
     KernelFeature("IPv4 multipath", "IP_ROUTE_MULTIPATH", None, "several equally good next hops at once"),
     KernelFeature("IPv6", "IPV6", "ipv6", "pools of IPv6 addresses"),
-    KernelFeature("TCP MD5", "TCP_MD5SIG", None, "BGP sessions with a password, which are not brought up yet"),
+    KernelFeature("TCP MD5", "TCP_MD5SIG", None, "BGP sessions with a password"),
     KernelFeature("ipip", "NET_IPIP", "ipip", "pools with ipipMode Always or CrossSubnet"),
     KernelFeature("vxlan", "VXLAN", "vxlan", "pools with vxlanMode, which is not obeyed yet"),
     KernelFeature("nftables", "NF_TABLES", "nf_tables", "pools with natOutgoing, which is not obeyed yet"),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bgp.notices import FILTER, PEER, configuration_notices, held_back, node_notices
+from bgp.notices import FILTER, PEER, configuration_notices, held_back, node_notices, peer_notices
 from datastore.kinds.bgp import BGPConfiguration, BGPFilter, BGPPeer
 from datastore.kinds.node import Node
 
@@ -23,33 +23,44 @@ def fields(spec: dict[str, Any]) -> list[str]:
 
 def test_a_plain_peer_is_obeyed_and_comes_up() -> None:
     assert PEER.notices(peer()) == ()
-    assert held_back(peer(), None) is None
-    assert held_back(None, None) is None
+    assert held_back(peer()) is None
+    assert held_back(None) is None
 
 
 def test_a_peer_with_filters_does_not_come_up() -> None:
     filtered = peer(filters=["reject-all"])
-    assert held_back(filtered, None) == "BGP filters are not implemented"
+    assert held_back(filtered) == "BGP filters are not implemented"
     assert [str(notice) for notice in PEER.notices(filtered)] == [
         'BGPPeer "rack1" spec.filters: BGP filters are not implemented; the session is not brought up'
     ]
 
 
-def test_a_peer_with_a_password_does_not_come_up() -> None:
-    assert held_back(peer(password=PASSWORD), None) == "the Secrets that hold passwords are not read"
-    assert fields({"password": PASSWORD}) == ["spec.password"]
+def test_only_a_datastore_with_secrets_obeys_a_password() -> None:
+    secured = peer(password=PASSWORD)
+    assert [str(notice) for notice in peer_notices(secured)] == [
+        'BGPPeer "rack1" spec.password.secretKeyRef.key: only a datastore on Kubernetes has the Secrets that hold'
+        " passwords; the session is not brought up"
+    ]
+    assert peer_notices(secured, has_secrets=True) == ()
 
 
 def test_a_password_without_a_secret_is_none() -> None:
-    assert held_back(peer(password={}, filters=[]), None) is None
     assert fields({"password": {}, "filters": []}) == []
 
 
-def test_a_mesh_with_a_password_does_not_come_up_and_peers_without_one_do() -> None:
+def test_only_a_datastore_with_secrets_obeys_the_password_of_the_mesh() -> None:
     secured = BGPConfiguration.make("default", nodeMeshPassword=PASSWORD)
-    assert held_back(None, secured) == "the Secrets that hold passwords are not read"
-    assert held_back(peer(), secured) is None
-    assert [notice.field for notice in configuration_notices(secured)] == ["spec.nodeMeshPassword"]
+    assert [notice.field for notice in configuration_notices(secured)] == ["spec.nodeMeshPassword.secretKeyRef.key"]
+    assert configuration_notices(secured, has_secrets=True) == ()
+
+
+def test_that_a_secret_may_be_missing_is_not_obeyed_even_where_there_are_secrets() -> None:
+    optional = {"secretKeyRef": {**PASSWORD["secretKeyRef"], "optional": True}}
+    [notice] = peer_notices(peer(password=optional), has_secrets=True)
+    assert (notice.field, notice.effect) == (
+        "spec.password.secretKeyRef.optional",
+        "while the Secret or its key is missing, it is held back",
+    )
 
 
 @pytest.mark.parametrize(

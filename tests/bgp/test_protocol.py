@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -93,6 +95,36 @@ def test_what_is_encoded_decodes_to_the_same_line_by_line(message: protocol.Side
 def test_anything_else_is_refused_with_one_kind_of_error(line: bytes) -> None:
     with pytest.raises(ValueError, match="not a line of the sidecar's protocol"):
         protocol.decode(line)
+
+
+SESSION_FIELDS = (
+    "address local_address peer_as local_as kind is_node passive families port password hold_time restart_time ttl_hops"
+    " import_policy"
+)
+
+
+def test_a_session_is_told_in_fields_that_sidecars_of_the_version_before_know() -> None:
+    """Those refuse a line with any other, and run on as they were: a new one must be left out where it says nothing."""
+    told = json.loads(protocol.encode(protocol.Configure(SPEAKER)))["configure"]
+    assert list(told["neighbours"][0]) == SESSION_FIELDS.split()
+    assert told["neighbours"][0]["password"] == "s3cret"
+    assert list(told) == ["name", "router_id", "listen", "port", "neighbours", "local", "held_back"]
+
+
+def test_a_field_of_a_session_that_is_not_known_is_refused_and_not_left_out() -> None:
+    """It may be one without which the session must not come up, as a password is; and the refusal tells no value."""
+    told = json.loads(protocol.encode(protocol.Configure(SPEAKER)))
+    told["configure"]["neighbours"][0]["better_password"] = "s3cret"
+    with pytest.raises(ValueError, match="unexpected keyword argument 'better_password'") as refused:
+        protocol.decode(json.dumps(told).encode())
+    assert "s3cret" not in str(refused.value)
+
+
+def test_a_line_that_is_refused_is_told_by_its_beginning_without_what_a_session_holds() -> None:
+    line = b'{"configure":{"neighbours":[{"password":"s3cret","address":"192.0.2.2"}]}}'
+    with pytest.raises(ValueError, match="not a line of the sidecar's protocol") as refused:
+        protocol.decode(line)
+    assert "s3cret" not in str(refused.value)
 
 
 @given(st.dictionaries(prefixes, st.integers()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Address, ip_interface
 from typing import Any
 
@@ -9,11 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bgp.passwords import KnownSecret, KnownSecrets
 from bgp.peer_annotations import ACCEPT_DEFAULT_ROUTE
-from bgp.sessions import router_id_of, speaker_of
+from bgp.sessions import router_id_of, secrets_named, speaker_of
 from bgp.speaker import ImportPolicy, Neighbour, Speaker
 from datastore.kinds.bgp import BGPConfiguration, BGPPeer
 from datastore.kinds.node import Node
+from datastore.notices import Notice
 from net.prefix import Prefix, pack, unpack
 
 
@@ -112,6 +115,91 @@ def test_a_mesh_with_a_password_is_held_back_and_the_explicit_sessions_are_not()
     made = speaker("n1", nodes(1, 2), router, nodeMeshPassword=SECRET)
     assert [neighbour.address for neighbour in made.neighbours] == ["192.0.2.99"]
     assert [(each.address, each.kind) for each in made.held_back] == [("10.0.0.2", "mesh")]
+
+
+def with_secret(known: KnownSecret, *peers: BGPPeer, **configuration: Any) -> tuple[Speaker, tuple[Notice, ...]]:
+    """Return what n1 has to say beside n2, where this is known of the Secret that passwords are in."""
+    secrets = KnownSecrets("kube-system", {"bgp": known})
+    default = BGPConfiguration.make("default", **configuration) if configuration else None
+    return speaker_of("n1", nodes(1, 2), default, peers, secrets=secrets)
+
+
+def router(**spec: Any) -> BGPPeer:
+    return BGPPeer.make("router", **{"peerIP": "192.0.2.99", "asNumber": 65001, "password": SECRET, **spec})
+
+
+READ = KnownSecret(True, {"password": b"s3cret", "other": b"an0ther"})
+LACKING = "watch secrets: it is forbidden (403)"
+
+
+def test_a_password_is_that_of_its_own_sessions_only() -> None:
+    made, found = with_secret(READ, router())
+    assert {each.address: each.password for each in made.neighbours} == {"192.0.2.99": "s3cret", "10.0.0.2": None}
+    made, _ = with_secret(READ, BGPPeer.make("open", peerIP="192.0.2.99"), nodeMeshPassword=SECRET)
+    assert {each.address: each.password for each in made.neighbours} == {"192.0.2.99": None, "10.0.0.2": "s3cret"}
+    assert not made.held_back and not found
+
+
+def test_both_ends_of_a_peering_among_nodes_have_its_password() -> None:
+    peer = BGPPeer.make("pair", node="n1", peerIP="10.0.0.2", password=SECRET)
+    secrets = KnownSecrets("kube-system", {"bgp": READ})
+    for name in ("n1", "n2"):
+        made, _ = speaker_of(name, nodes(1, 2), None, [peer], secrets=secrets)
+        assert [each.password for each in made.neighbours] == ["s3cret"]
+
+
+def test_a_password_that_is_not_there_holds_its_sessions_back_and_is_a_notice() -> None:
+    made, found = with_secret(KnownSecret(True), router(), nodeMeshPassword=SECRET)
+    assert not made.neighbours
+    assert {each.address: each.reason for each in made.held_back} == dict.fromkeys(
+        ("192.0.2.99", "10.0.0.2"), "there is no Secret kube-system/bgp"
+    )
+    assert [(one.kind, one.field, one.effect) for one in found] == [
+        ("BGPConfiguration", "spec.nodeMeshPassword", "its sessions are not brought up until the password is there"),
+        ("BGPPeer", "spec.password", "its sessions are not brought up until the password is there"),
+    ]
+
+
+def test_a_right_that_is_lost_leaves_the_session_up_with_a_notice() -> None:
+    made, [notice] = with_secret(replace(READ, trouble=LACKING), router(), nodeToNodeMeshEnabled=False)
+    assert [each.password for each in made.neighbours] == ["s3cret"]
+    assert str(notice) == (
+        f'BGPPeer "router" spec.password: Secret kube-system/bgp cannot be read any more: {LACKING};'
+        " its sessions go on with the password last read"
+    )
+
+
+def test_a_session_that_goes_on_with_its_old_password_follows_everything_else() -> None:
+    """Another AS, another key, another Secret: only the password is as it was."""
+    unreadable = replace(READ, trouble=LACKING)
+    made, _ = with_secret(unreadable, router(asNumber=65002, keepaliveTime="5s"), **NO_MESH)
+    assert [(each.peer_as, each.hold_time, each.password) for each in made.neighbours] == [(65002, 15, "s3cret")]
+    other_key = {"secretKeyRef": {"name": "bgp", "key": "other"}}
+    made, _ = with_secret(unreadable, router(password=other_key), **NO_MESH)
+    assert [each.password for each in made.neighbours] == ["an0ther"]
+    other_secret = {"secretKeyRef": {"name": "bgp2", "key": "password"}}
+    made, _ = with_secret(unreadable, router(password=other_secret), **NO_MESH)
+    assert [each.reason for each in made.held_back] == [
+        "Secret kube-system/bgp2 has not been read: the API server has not answered yet"
+    ]
+
+
+def test_a_node_reads_the_secrets_of_its_own_sessions_only() -> None:
+    def named(*peers: BGPPeer, node: str = "n1", **configuration: Any) -> dict[str, frozenset[str]]:
+        default = BGPConfiguration.make("default", **configuration) if configuration else None
+        return secrets_named(node, nodes(1, 2), default, peers)
+
+    key = {"bgp": frozenset(("password",))}
+    assert named(router()) == key
+    assert named(router(node="n2")) == {}
+    assert named(router(node="n2", peerIP="10.0.0.1", asNumber=64512)) == key, "the other end of it is here"
+    assert named(router(filters=["reject-all"])) == {}, "it does not come up in any case"
+    assert named(router(password=None)) == {}
+    assert named(nodeMeshPassword=SECRET) == key
+    assert secrets_named("n1", nodes(1), BGPConfiguration.make("default", nodeMeshPassword=SECRET), ()) == {}
+    assert named(router(), node="n9") == {}
+    other = {"secretKeyRef": {"name": "bgp", "key": "other"}}
+    assert named(router(password=other), nodeMeshPassword=SECRET) == {"bgp": frozenset(("password", "other"))}
 
 
 @pytest.mark.parametrize("asked", [{"filters": ["reject-all"]}, {"password": SECRET}])

@@ -200,6 +200,8 @@ def _meets(resource: Resource, interest: Interest[Any]) -> bool:
         return False
     if interest.namespace is not None and resource.namespace != interest.namespace:
         return False
+    if interest.name is not None and resource.name != interest.name:
+        return False
     if interest.node is not None and _at(resource.to_json(), interest.kind.NODE_FIELD) != interest.node:
         return False
     return interest.labels.items() <= resource.labels.items()

@@ -502,6 +502,20 @@ async def test_what_no_longer_meets_the_interest_is_reported_as_gone(shared: Sha
         assert await next_event(watch) == Changed(back)
 
 
+async def test_an_interest_by_name_means_that_one_object(shared: Shared) -> None:
+    store, writer = shared.open(), shared.open()
+    await writer.create(affinity("n1"))
+    meant = Interest(BlockAffinity, name=affinity("n2").name)
+    async with watching(store, meant) as watch:
+        assert await events_until_in_sync(watch) == []
+        await writer.create(affinity("n3"))
+        second = await writer.create(affinity("n2"))
+        assert await next_event(watch) == Changed(second)
+        assert (await store.list(meant)).objects == (second,)
+        await writer.delete(second)
+        assert isinstance(await next_event(watch), Gone)
+
+
 async def test_a_watch_reports_what_meets_any_of_its_interests(shared: Shared) -> None:
     store, writer = shared.open(), shared.open()
     async with watching(

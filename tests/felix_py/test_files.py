@@ -26,6 +26,16 @@ def test_a_file_that_has_this_content_is_left_alone(tmp_path: Path) -> None:
     assert path.read_text() == "1480"
 
 
+def test_a_file_that_is_nobody_elses_is_read_by_its_owner_alone(tmp_path: Path) -> None:
+    write_text(tmp_path / "secret", "s3cret", 0o600)
+    assert (tmp_path / "secret").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_that_is_no_text_is_read_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "spoilt").write_bytes(b"\xff\x00a")
+    assert read_text(tmp_path / "spoilt") == "\ufffd\x00a"
+
+
 def test_a_file_that_is_not_there_holds_nothing(tmp_path: Path) -> None:
     assert read_text(tmp_path / "nodename") == ""
 

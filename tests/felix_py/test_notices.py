@@ -26,6 +26,7 @@ TABLES: list[tuple[type[Resource], str, FieldRules]] = [
 """The kind, the name of an object that the rules are for, and the rules."""
 
 SECRET = {"secretKeyRef": {"name": "bgp", "key": "password"}}
+MAY_BE_MISSING = {"secretKeyRef": {**SECRET["secretKeyRef"], "optional": True}}
 CLUSTER_IPS = [{"cidr": "10.96.0.0/12"}]
 ADVERTISED = [{"cidr": "10.65.0.0/16", "communities": ["64512:1"]}]
 
@@ -57,7 +58,8 @@ NOTICED: Mapping[str, dict[str, dict[str, Any]]] = {
     "BGPPeer": {
         "keepOriginalNextHop": {"keepOriginalNextHop": True},
         "nextHopMode": {"nextHopMode": "Keep"},
-        "password": {"password": SECRET},
+        "password.secretKeyRef.key": {"password": SECRET},
+        "password.secretKeyRef.optional": {"password": MAY_BE_MISSING},
         "maxRestartTime": {"maxRestartTime": "2h"},
         "keepaliveTime": {"keepaliveTime": "500ms"},
         "reachableBy": {"peerIP": "2001:db8::9", "reachableBy": "fe80::1"},
@@ -75,7 +77,8 @@ NOTICED: Mapping[str, dict[str, dict[str, Any]]] = {
             "prefixAdvertisements": [{"cidr": "10.65.0.0/16"}],
         },
         "prefixAdvertisements": {"prefixAdvertisements": ADVERTISED},
-        "nodeMeshPassword": {"nodeMeshPassword": SECRET},
+        "nodeMeshPassword.secretKeyRef.key": {"nodeMeshPassword": SECRET},
+        "nodeMeshPassword.secretKeyRef.optional": {"nodeMeshPassword": MAY_BE_MISSING},
         "nodeMeshMaxRestartTime": {"nodeMeshMaxRestartTime": "0s"},
         "bindMode": {"bindMode": "None"},
         "ignoredInterfaces": {"ignoredInterfaces": ["eth9"]},
@@ -111,6 +114,8 @@ NOTICED: Mapping[str, dict[str, dict[str, Any]]] = {
 OTHERS_BESIDE = {
     ("IPPool", "namespaceSelector"): set[str](),
     ("BGPConfiguration", "communities"): {"prefixAdvertisements"},
+    ("BGPConfiguration", "nodeMeshPassword.secretKeyRef.optional"): {"nodeMeshPassword.secretKeyRef.key"},
+    ("BGPPeer", "password.secretKeyRef.optional"): {"password.secretKeyRef.key"},
 }
 """Noticed fields that such a spec must have as well."""
 

@@ -14,9 +14,9 @@ from datastore.kube.client import ApiClient
 from datastore.kube.store import KubeStore
 from tests.felixctl.command import Felixctl
 from tests.kube.bed import Bed
-from tests.kube.roles import install_roles
+from tests.kube.roles import NODE, install_roles
 
-NODE, VIEWER = "felix-py-node", "felix-py-viewer"
+VIEWER = "felix-py-viewer"
 DENIED_TO_NODES = (
     "get secrets", "list secrets", "create pods", "delete pods", "update pods", "create pods/exec", "update nodes",
     "patch nodes", "update nodes/status", "delete nodes", "create nodes", "get configmaps", "get configmaps others",
@@ -76,6 +76,15 @@ async def test_an_agent_may_read_what_kubeadm_noted_and_no_other_of_its_name(wit
 
 async def test_an_agent_may_write_its_nodes_annotations_and_condition(with_roles: Bed) -> None:
     assert await may(with_roles, NODE, "patch nodes/status")
+
+
+@pytest.mark.parametrize("verb", ["get", "list", "watch"])
+async def test_an_agent_may_read_the_secret_of_passwords_and_no_other(with_roles: Bed, verb: str) -> None:
+    assert await may(with_roles, NODE, f"{verb} secrets bgp-secrets", "kube-system")
+    assert not await may(with_roles, NODE, f"{verb} secrets bgp-secrets", "default")
+    assert not await may(with_roles, NODE, f"{verb} secrets bootstrap-token", "kube-system")
+    assert not await may(with_roles, NODE, f"{verb} secrets", "kube-system")
+    assert not await may(with_roles, VIEWER, f"{verb} secrets bgp-secrets", "kube-system")
 
 
 @pytest.mark.parametrize("what", DENIED_TO_NODES)

@@ -89,6 +89,8 @@ AFFINITY = BlockAffinity.make("x", labels={"a": "1"}, state="pending", node="n1"
         (Interest(BlockAffinity, labels={"a": "1"}), True),
         (Interest(BlockAffinity, labels={"a": "2"}), False),
         (Interest(BlockAffinity, node="n1", labels={"b": "1"}), False),
+        (Interest(BlockAffinity, name="x"), True),
+        (Interest(BlockAffinity, node="n1", name="y"), False),
     ],
 )
 def test_an_interest_means_what_meets_all_its_conditions(interest: Interest[Any], meant: bool) -> None:

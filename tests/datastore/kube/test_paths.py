@@ -9,6 +9,7 @@ from datastore.kinds.namespace import Namespace
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool
+from datastore.kinds.secret import Secret
 from datastore.kube.paths import collection, is_custom, item, kind_name, selectors, with_query
 from datastore.record import CRD, V3
 from datastore.resources import KINDS
@@ -53,6 +54,9 @@ def test_a_name_is_quoted() -> None:
         (Interest(BlockAffinity, node="n1"), {}),
         (Interest(Node, node="n1"), {"fieldSelector": "metadata.name=n1"}),
         (Interest(WorkloadEndpoint, node="n1", namespace="red"), {"fieldSelector": "spec.nodeName=n1"}),
+        (Interest(WorkloadEndpoint, node="n1", name="n1-k8s-w-eth0"), {"fieldSelector": "spec.nodeName=n1"}),
+        (Interest(Secret, namespace="kube-system", name="bgp"), {"fieldSelector": "metadata.name=bgp"}),
+        (Interest(Node, node="n1", name="n2"), {"fieldSelector": "metadata.name=n2,metadata.name=n1"}),
     ],
 )
 def test_the_server_filters_what_it_can(interest: Interest[Any], query: dict[str, str]) -> None:

@@ -12,13 +12,15 @@ from typing import Any
 
 import pytest
 
+from datastore.errors import Forbidden
 from datastore.kinds.bgp import BGPPeer
 from datastore.kinds.pools import IPPool
+from datastore.kinds.secret import Secret
 from datastore.kube import client, http2, listing, watch_stream
 from datastore.kube.access import read_access
 from datastore.kube.store import KubeStore
 from datastore.record import Resource
-from datastore.store import Changed, Gone, InSync, Store, Unreadable
+from datastore.store import Changed, Gone, InSync, Interest, Store, Unreadable
 from tests.kube.bed import Bed
 from tests.kube.control_plane import kubeconfig, running
 from tests.kube.faulty_proxy import FaultyProxy, faulty_proxy
@@ -440,3 +442,49 @@ async def test_a_cluster_that_was_set_back_to_a_backup_is_read_anew(tmp_path: Pa
         await reader.close()
         await writer.close()
         await watcher.task
+
+
+@pytest.mark.parametrize("at_first", [True, False], ids=["from the start", "later"])
+async def test_a_watch_of_one_object_by_name_ends_where_it_may_not_be_read(tmp_path: Path, at_first: bool) -> None:
+    """At the start, and when it is begun again after it has worked."""
+    refused = {"kind": "Status", "code": 403, "reason": "Forbidden", "message": 'secrets "bgp" is forbidden'}
+    begun: list[str] = []
+
+    async def answer(request: Request) -> None:
+        if request.path == "/apis":
+            await request.answer(200, b'{"groups": [{"name": "crd.projectcalico.org"}]}')
+            return
+        begun.append(request.path)
+        if at_first or len(begun) > 1:
+            await request.answer(403, json.dumps(refused).encode())
+            return
+        request.begin(200)
+        await request.send(bookmark(7))
+        request.finish()
+
+    async with serving(answer) as server:
+        path = tmp_path / "kubeconfig"
+        path.write_text(json.dumps(kubeconfig(f"http://127.0.0.1:{server.port}")))
+        store = KubeStore(lambda: read_access(str(path)))
+        in_sync = False
+        with pytest.raises(Forbidden, match=r'secrets "bgp" is forbidden.*\(403\)'):
+            async for event in store.watch(Interest(Secret, namespace="kube-system", name="bgp")):
+                in_sync = event == InSync()
+        await store.close()
+    assert in_sync is not at_first
+    assert begun[0].startswith("/api/v1/namespaces/kube-system/secrets?fieldSelector=metadata.name%3Dbgp&watch=1")
+
+
+async def test_a_watch_of_a_kind_that_may_not_be_read_waits_until_it_may(tmp_path: Path) -> None:
+    forbidden = True
+
+    async def answer(request: Request) -> None:
+        nonlocal forbidden
+        if forbidden:
+            forbidden = False
+            await request.answer(403, b'{"kind": "Status", "code": 403, "message": "no"}')
+        else:
+            await say_what_there_is(request)
+
+    async with watching_a_server(tmp_path, answer) as (_, watcher, _):
+        await watcher.until(lambda: watcher.in_sync)

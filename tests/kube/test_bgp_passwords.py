@@ -1,0 +1,168 @@
+"""Passwords of BGP sessions from Secrets of a real API: TCP MD5 by the kernels of three nodes and of a real BIRD.
+
+n1, n2, n3 ── tor     one subnet: the nodes' mesh, and a BIRD with an AS of its own that each node peers with
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from base64 import b64encode
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.kube.cluster import KUBECONFIG, Cluster, cluster_of
+from tests.kube.roles import NODE
+from tests.scenarios.cluster import until
+
+TOR, MESH = "192.0.2.4", ["192.0.2.1", "192.0.2.2", "192.0.2.3"]
+FELIXCTL = f"FELIX_DATASTORE=kubernetes://{KUBECONFIG}-{NODE} {sys.executable} -m felixctl"
+VALUES = {"mesh": "mesh-Qx7", "rack1": "rack1-Qx7"}
+
+
+class Secured(Cluster):
+    """A cluster whose sessions have passwords."""
+
+    def store_secret(self, **values: str) -> None:
+        encoded = {key: b64encode(value.encode()).decode() for key, value in values.items()}
+        metadata = {"name": "bgp-secrets", "namespace": "kube-system"}
+        self.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": encoded})
+
+    def peer_with_tor(self, key: str = "rack1", **spec: Any) -> None:
+        written = {"peerIP": TOR, "asNumber": 64600, "password": reference(key), **spec}
+        crd = "crd.projectcalico.org/v1"
+        self.apply({"apiVersion": crd, "kind": "BGPPeer", "metadata": {"name": "tor"}, "spec": written})
+
+    def set_bird(self, password: str | None) -> None:
+        """Give BIRD this password for each of its sessions, or take it away."""
+        option = "" if password is None else f'password "{password}"; '
+        edit = rf"s/ (password \S+; )?graceful restart on;/ {option}graceful restart on;/"
+        self.lab.run("tor", "sed", "-E", "-i", edit, "/run/bird.conf")
+        assert "Reconfigur" in self.lab.run("tor", "birdc", "-s", "/run/bird.ctl", "configure")
+
+    def sessions(self, node: str = "n1") -> dict[str, dict[str, Any]]:
+        return {peer["address"]: peer for peer in self.lab.page(node, "status").get("peers", ())}
+
+    def state(self, address: str, node: str = "n1") -> str:
+        return str(self.sessions(node).get(address, {}).get("state"))
+
+    def mesh_is(self, state: str) -> bool:
+        return all(
+            self.state(address, node) == state
+            for node, own in zip(self.lab.nodes, MESH, strict=True)
+            for address in MESH
+            if address != own
+        )
+
+    def signed(self, node: str = "n1") -> set[str]:
+        """Return the peers with whom the kernel speaks by TCP MD5 only."""
+        connections = self.lab.run(node, "ss", "-tnpi", "state", "established")
+        return set(re.findall(r"md5keys:([0-9.]+)/32=", connections))
+
+    def notices(self, node: str = "n1") -> list[str]:
+        return [notice["reason"] for notice in self.lab.page(node, "status").get("notices", ())]
+
+    def node_status(self) -> str:
+        return self.lab.run("n1", "sh", "-c", f"exec 2>&1\n{FELIXCTL} node status")
+
+
+def reference(key: str) -> dict[str, Any]:
+    return {"secretKeyRef": {"name": "bgp-secrets", "key": key}}
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+    peers = [{"name": "tor", "speaker": "bird", "as": 64600, "networks": ["203.0.113.0/24"]}]
+    with cluster_of(tmp_path_factory.mktemp("lab"), peers=peers) as found:
+        secured = Secured(found.lab)
+        secured.store_secret(**VALUES)
+        mesh = {"metadata": {"name": "default"}, "spec": {"nodeMeshPassword": reference("mesh")}}
+        secured.apply({"apiVersion": "crd.projectcalico.org/v1", "kind": "BGPConfiguration", **mesh})
+        secured.set_bird(VALUES["rack1"])
+        secured.peer_with_tor()
+        until(lambda: secured.mesh_is("up") and secured.state(TOR) == "up", "all sessions are up")
+        yield secured
+
+
+def test_the_mesh_and_a_bird_have_the_passwords_of_their_keys(cluster: Secured) -> None:
+    until(lambda: cluster.signed() == {TOR, *MESH[1:]}, "every connection is signed")
+    until(lambda: f"203.0.113.0/24 via {TOR}" in cluster.lab.routes("n1", "proto", "81"), "BIRD's network is learned")
+
+
+def test_a_wrong_password_brings_no_session_up_and_the_right_one_does(cluster: Secured) -> None:
+    cluster.set_bird("guess")
+    until(lambda: cluster.state(TOR) == "start", "BIRD has another password")
+    cluster.store_secret(**VALUES, rack2="guess")
+    cluster.peer_with_tor("rack2")
+    until(lambda: cluster.state(TOR) == "up", "both have the other password")
+    flaps = {address: cluster.sessions()[address]["flaps"] for address in MESH[1:]}
+    cluster.store_secret(**VALUES, rack2=VALUES["rack1"])
+    cluster.set_bird(VALUES["rack1"])
+    until(lambda: cluster.state(TOR) == "up" and cluster.sessions()[TOR]["flaps"] >= 2, "the value changed at both")
+    assert {address: cluster.sessions()[address]["flaps"] for address in MESH[1:]} == flaps
+    cluster.store_secret(**VALUES)
+    until(lambda: cluster.state(TOR) == "held back", "its key is gone")
+    assert 'Secret kube-system/bgp-secrets has no key "rack2"' in cluster.node_status()
+    cluster.peer_with_tor()
+    until(lambda: cluster.state(TOR) == "up", "it names the key that is there")
+
+
+def test_a_secret_that_is_gone_ends_its_sessions_with_the_reason(cluster: Secured) -> None:
+    cluster.kubectl("delete", "secret", "bgp-secrets", "-n", "kube-system")
+    until(lambda: cluster.mesh_is("held back") and cluster.state(TOR) == "held back", "no session is left")
+    status = cluster.node_status()
+    assert "there is no Secret kube-system/bgp-secrets; its sessions are not brought up" in status
+    assert "there is no Secret kube-system/bgp-secrets" in cluster.sessions()[TOR]["info"]
+    cluster.store_secret(**VALUES)
+    until(lambda: cluster.mesh_is("up") and cluster.state(TOR) == "up", "the Secret is back, and so are they")
+
+
+def test_a_right_that_is_lost_ends_no_session_and_is_a_notice_until_it_returns(cluster: Secured) -> None:
+    """A session whose key changes meanwhile is obeyed, with what was read before."""
+    binding = cluster.get("rolebinding", "felix-py-bgp-passwords", "-n", "kube-system")
+    before = {address: session["since"] for address, session in cluster.sessions().items()}
+    cluster.kubectl("delete", "rolebinding", "felix-py-bgp-passwords", "-n", "kube-system")
+    cluster.signal_api_server("KILL")  # rights are looked at when a watch begins
+    until(lambda: any("cannot be read any more" in notice for notice in cluster.notices()), "the lost right is told")
+    assert {address: session["since"] for address, session in cluster.sessions().items()} == before
+    assert "its sessions go on with the password last read" in cluster.node_status()
+    cluster.peer_with_tor("mesh")
+    cluster.set_bird(VALUES["mesh"])
+    until(lambda: cluster.state(TOR) == "up" and cluster.sessions()[TOR]["since"] != before[TOR], "another key")
+    cluster.peer_with_tor()
+    cluster.set_bird(VALUES["rack1"])
+    record = {**binding, "metadata": {"name": binding["metadata"]["name"], "namespace": "kube-system"}}
+    cluster.apply(record)
+    until(lambda: not any("cannot be read" in notice for notice in cluster.notices()), "the right is back")
+    until(lambda: cluster.mesh_is("up") and cluster.state(TOR) == "up", "all sessions are up")
+
+
+def test_neither_an_agent_nor_a_sidecar_that_starts_anew_changes_a_password(cluster: Secured) -> None:
+    before = {address: session["since"] for address, session in cluster.sessions().items()}
+    cluster.lab.ask("kill", node="n1", what="agent")
+    until(lambda: cluster.lab.page("n1", "status").get("ready"), "the agent is back")
+    until(lambda: cluster.sessions(), "it has its sidecar's status")
+    assert {address: session["since"] for address, session in cluster.sessions().items()} == before
+    cluster.lab.ask("kill", node="n1", what="sidecar")
+    until(lambda: set(cluster.sessions()) == set(before), "the sidecar is configured")
+    until(lambda: cluster.mesh_is("up") and cluster.state(TOR) == "up", "all sessions are up again")
+    until(lambda: cluster.signed() == {TOR, *MESH[1:]}, "every connection is signed")
+
+
+def test_no_password_is_to_be_found_anywhere_but_where_it_has_to_be(cluster: Secured) -> None:
+    """In no log, page, process list or archive, and in no file that others may read."""
+    values = [*VALUES.values(), *(b64encode(value.encode()).decode() for value in VALUES.values())]
+    secrets = "|".join(f"{value[:-1]}[{value[-1]}]" for value in values)  # which this command itself does not match
+    run = f"""
+        cat /var/log/*.log; ps axwwe
+        curl -s --unix-socket /run/felix/status.sock http://localhost/status http://localhost/metrics
+        {FELIXCTL} node status
+        {FELIXCTL} node diags -o /tmp/diags.tar.gz; tar xzOf /tmp/diags.tar.gz; rm /tmp/diags.tar.gz
+        find /run /srv /var /tmp /etc -type f -perm /044 -size -9M -exec grep -lE '{secrets}' {{}} + 2>/dev/null
+        echo END
+    """
+    found = cluster.lab.run("n1", "sh", "-c", f"exec 2>&1\n{run}")
+    assert found.rstrip().endswith("END") and "md5-password" in found
+    assert [line for line in found.splitlines() if re.search(secrets, line)] == []
