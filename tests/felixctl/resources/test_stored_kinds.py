@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -34,21 +35,34 @@ def test_every_stored_kind_can_be_named() -> None:
 
 @pytest.mark.parametrize("noun", STORED_ONLY, ids=lambda noun: noun.kind)
 def test_a_stored_kind_is_kept_as_written_and_named_as_without_effect(felixctl: Felixctl, noun: Noun) -> None:
-    applied = felixctl("apply", "-f", "-", stdin=document(noun))
-    assert applied.out == f"Successfully applied 1 '{noun.kind}' resource(s)\n"
-    assert applied.err.startswith(f'notice: {noun.kind} "{"default/" if noun.namespaced else ""}x"')
-    assert "it is stored" in applied.err
-    for word in noun.aliases:
-        found = json.loads(felixctl("get", word, "x", "-o", "json").out)
-        assert json.dumps(found["spec"]) == json.dumps(SPEC), "nothing added, nothing lost, keys as they were written"
-    assert found["metadata"]["labels"] == {"z": "1", "a": "2"}
-    assert "it is stored" in felixctl("get", noun.plural, "x", "-o", "yaml").out.splitlines()[0]
-    again = felixctl("replace", "-f", "-", stdin=felixctl("get", noun.plural, "x", "-o", "yaml").out)
-    assert (again.status, json.loads(felixctl("get", noun.plural, "x", "-o", "json").out)["spec"]) == (0, SPEC)
+    kept_as_written(felixctl, noun)
+    felixctl("create", "-f", "-", stdin=document(noun))
+    found = json.loads(felixctl("get", noun.plural, "x", "-o", "json").out)
+    assert json.dumps(found["spec"]) == json.dumps(SPEC), "its keys in the order in which they were written, too"
+
+
+def kept_as_written(felixctl: Felixctl, noun: Noun) -> None:
+    """Hold that each verb keeps an object of this kind as it is, and says that nobody acts on it."""
+
+    def spec(word: str = noun.plural) -> Any:
+        return json.loads(felixctl("get", word, "x", "-o", "json").out)["spec"]
+
+    created = felixctl("create", "-f", "-", stdin=document(noun))
+    assert created.out == f"Successfully created 1 '{noun.kind}' resource(s)\n", created.err
+    assert created.err.startswith(f'notice: {noun.kind} "{"default/" if noun.namespaced else ""}x"')
+    assert "it is stored" in created.err
+    assert [spec(word) for word in noun.aliases] == [SPEC] * len(noun.aliases), "nothing added, nothing lost"
+    shown = felixctl("get", noun.plural, "x", "-o", "yaml").out
+    assert "it is stored" in shown.splitlines()[0]
+    for verb in ("apply", "replace"):
+        again = felixctl(verb, "-f", "-", stdin=shown)
+        assert (again.status, spec()) == (0, SPEC)
+    assert felixctl("label", noun.plural, "x", "b=3").status == 0
     patched = felixctl("patch", noun.plural, "x", "-p", '{"spec": {"another": {"a": null}}}')
     assert "it is stored" in patched.err
-    spec = {**SPEC, "another": {"z": {"y": []}}}
-    assert json.loads(felixctl("get", noun.plural, "x", "-o", "json").out)["spec"] == spec
-    assert felixctl("get", noun.plural, "-o", "wide").out.split()[0] in ("NAME", "NAMESPACE")
+    assert spec() == {**SPEC, "another": {"z": {"y": []}}}
+    metadata = json.loads(felixctl("get", noun.plural, "x", "-o", "json").out)["metadata"]
+    assert (metadata["labels"], metadata["annotations"]) == ({"z": "1", "a": "2", "b": "3"}, {"why": "kept"})
+    assert felixctl("get", noun.plural, "-A", "-o", "wide").out.split()[0] in ("NAME", "NAMESPACE")
     assert felixctl("delete", noun.plural, "x").status == 0
     assert felixctl("get", noun.plural, "x").status == 1
