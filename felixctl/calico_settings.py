@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from datastore.calico_settings import ACCESS, CONTEXT, ETCD, KUBECONFIG, TYPE, Given, given_by, store_url
 from datastore.errors import Invalid
-from datastore.url import KubernetesApi, parse_url
+from datastore.url import KubernetesApi, StoreAddress, parse_url
 from felixctl.errors import MISUSED, CommandError
 from felixctl.terminal import warn
 
@@ -81,6 +81,28 @@ def with_options(url: str, options: Mapping[str, str]) -> str:
     return url if address.context else f"{url.partition('?')[0]}?context={quote(context, safe='')}"
 
 
+def overruled(url: str, environment: Mapping[str, str], usual: Path = USUAL) -> None:
+    """Say which of calicoctl's settings ask for another datastore than FELIX_DATASTORE, which comes before them."""
+    given = given_by(environment)
+    names = [str(usual)] if usual.exists() else []
+    names += [given[name].name for name in (TYPE, CONTEXT, KUBECONFIG) if name in given]
+    try:
+        other = chosen({}, environment, usual)
+        agrees = other is None or _is_within(parse_url(url), parse_url(other))
+    except (CommandError, Invalid):  # what they ask for cannot be done at all
+        agrees = False
+    if not agrees:
+        asked = " and ".join(name for name in names if name != KUBECONFIG)
+        warn(f"felixctl: FELIX_DATASTORE names the datastore {url}, so {asked} is not obeyed\n")
+
+
+def _is_within(chosen: StoreAddress, other: StoreAddress) -> bool:
+    """Whether a datastore is what others ask for, as far as they say it."""
+    if not isinstance(chosen, KubernetesApi) or not isinstance(other, KubernetesApi):
+        return chosen == other
+    return other.kubeconfig in (None, chosen.kubeconfig) and other.context in (None, chosen.context)
+
+
 def hint(environment: Mapping[str, str], file: Path) -> None:
     """Say that a variable for another program chose nothing, where there is no datastore of ours at its usual place."""
     given = given_by(environment)
@@ -99,6 +121,8 @@ def _read(path: Path) -> dict[str, Given]:
         raise CommandError(f"read {path}: {error}") from None
     if not isinstance(body, dict) or body.get("apiVersion") != API_VERSION or body.get("kind") != KIND:
         raise CommandError(f"read {path}: it is no {KIND} of {API_VERSION}, which calicoctl's configuration is")
+    if beside := [key for key in body if key not in ("apiVersion", "kind", "metadata", "spec")]:
+        raise CommandError(f'read {path}: "{beside[0]}" stands beside spec, where nothing is read: write it into spec')
     spec = body.get("spec") or {}
     if not isinstance(spec, dict):
         raise CommandError(f"read {path}: spec is no mapping")

@@ -76,6 +76,8 @@ def _chosen(ctx: typer.Context, value: str) -> str:
     options = {name: ctx.meta[key] for name in SHARED if (key := f"felixctl.{name}") in ctx.meta}
     source: Any = ctx.get_parameter_source("url")
     if source is not None and source.name != "DEFAULT":
+        if source.name == "ENVIRONMENT":
+            calico_settings.overruled(value, os.environ)
         return calico_settings.with_options(value, options)
     if url := calico_settings.chosen(options, os.environ):
         return url

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from urllib.request import proxy_bypass
 
 from datastore.errors import Invalid, Unavailable
-from datastore.kube.kubeconfig import current_context, refusal
+from datastore.kube.kubeconfig import context_fault, current_context, refusal
 
 log = logging.getLogger(__name__)
 
@@ -73,8 +73,10 @@ def read_access(kubeconfig: str | None = None, context: str | None = None) -> Ac
         if not named and IN_CLUSTER.exists():
             loader: Any = config  # without types
             loader.load_incluster_config(client_configuration=configuration)
+        elif named:
+            plugin = _load(named, context, configuration)
         else:
-            plugin = _load(named or str(own), context, configuration)
+            raise Invalid(f"KUBECONFIG is not set, there is no {own}, and this is no pod with a service account{_CURE}")
     except Exception as error:  # the package hands on whatever its readers meet in a file
         reason = " ".join(str(error).split())
         raise Invalid(f"read how to reach the Kubernetes API from {named or 'the usual places'}: {reason}") from None
@@ -86,6 +88,9 @@ def read_access(kubeconfig: str | None = None, context: str | None = None) -> Ac
     return _access(configuration)
 
 
+_CURE = "; name a kubeconfig by KUBECONFIG, or in the datastore's URL: kubernetes:///PATH"
+
+
 def _load(named: str, context: str | None, configuration: Any) -> str:
     """Fill in a configuration from kubeconfig files, and return the command of their credential plugin, if any."""
     from kubernetes.config import kube_config
@@ -93,8 +98,11 @@ def _load(named: str, context: str | None, configuration: Any) -> str:
     package: Any = kube_config  # without types
     files = package.KubeConfigMerger(named)
     if files.config is None:
-        raise Invalid("there is no such file")
-    chosen = context or current_context(files.config_files.values())
+        raise Invalid(f"there is no such file{_CURE}")
+    found = list(files.config_files.values())
+    chosen = context or current_context(found)
+    if fault := context_fault(found, chosen):
+        raise Invalid(fault)
     loader = package.KubeConfigLoader(files.config, chosen, config_base_path=None)
     cluster, user = (part.value if part else {} for part in (loader._cluster, loader._user))
     if why := refusal(cluster, user):

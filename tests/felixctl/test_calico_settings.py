@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from felixctl.calico_settings import chosen, hint, with_options
+from felixctl.calico_settings import chosen, hint, overruled, with_options
 from felixctl.errors import CommandError
 from tests.felixctl.command import Felixctl
 
@@ -136,3 +136,74 @@ def test_only_a_command_that_has_a_datastore_is_refused_one(
     assert "there is no store in etcd" in felixctl("node", "diags", "-o", str(bundle)).out
     assert bundle.exists()
     assert felixctl("get", "nodes", "--datastore", f"sqlite:///{tmp_path}/c.db").err.count("no such file") == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "environment", "named"),
+    [
+        ("sqlite:///c.db", {"DATASTORE_TYPE": "kubernetes"}, "DATASTORE_TYPE"),
+        ("sqlite:///c.db", {"CALICO_DATASTORE_TYPE": "etcdv3"}, "CALICO_DATASTORE_TYPE"),
+        (
+            "sqlite:///c.db",
+            {"CALICO_KUBECONFIG": "/k", "K8S_CURRENT_CONTEXT": "a"},
+            "K8S_CURRENT_CONTEXT and CALICO_KUBECONFIG",
+        ),
+        ("kubernetes:///k", {"CALICO_KUBECONFIG": "/other"}, "CALICO_KUBECONFIG"),
+        ("kubernetes:///k?context=a", {"K8S_CURRENT_CONTEXT": "b"}, "K8S_CURRENT_CONTEXT"),
+        ("kubernetes:///k?context=a", {"DATASTORE_TYPE": "kubernetes", "CALICO_KUBECONFIG": "/k"}, ""),
+        ("sqlite:///c.db", {"KUBECONFIG": "/k"}, ""),
+        ("sqlite:///c.db", {}, ""),
+    ],
+)
+def test_what_loses_to_felix_datastore_is_said(
+    tmp_path: Path, given: str, environment: dict[str, str], named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    overruled(given, environment, tmp_path / "none")
+    said = f"felixctl: FELIX_DATASTORE names the datastore {given}, so {named} is not obeyed\n" if named else ""
+    assert capsys.readouterr().err == said
+
+
+def test_a_file_that_loses_to_felix_datastore_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = Path(written(tmp_path, "kubeconfig: /k"))
+    overruled("kubernetes:///k", {}, file)
+    assert capsys.readouterr().err == ""
+    overruled("kubernetes://", {}, file)
+    assert capsys.readouterr().err.endswith(f"so {file} is not obeyed\n")
+
+
+def test_a_variable_loses_to_felix_datastore_and_not_in_silence_but_to_the_option(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    felixctl = Felixctl(f"sqlite://{tmp_path}/c.db", monkeypatch, capsys)
+    monkeypatch.setenv("DATASTORE_TYPE", "kubernetes")
+    assert "so DATASTORE_TYPE is not obeyed" in felixctl("get", "nodes").err
+    assert "is not obeyed" not in felixctl("get", "nodes", "--datastore", f"sqlite://{tmp_path}/c.db").err
+
+
+FIELDS_OF_3_32 = (
+    *("datastoreType", "etcdEndpoints", "etcdDiscoverySrv", "etcdUsername", "etcdPassword", "etcdKeyFile"),
+    *("etcdCertFile", "etcdCACertFile", "etcdKey", "etcdCert", "etcdCACert", "kubeconfig", "k8sAPIEndpoint"),
+    *("k8sKeyFile", "k8sCertFile", "k8sCAFile", "k8sAPIToken", "k8sInsecureSkipTLSVerify", "k8sDisableNodePoll"),
+    *("usePodCIDR", "kubeconfigInline", "k8sClientQPS", "k8sCurrentContext", "calicoAPIGroup"),
+)
+
+
+@pytest.mark.parametrize("field", FIELDS_OF_3_32)
+def test_every_field_of_calicoctls_file_is_obeyed_or_refused_or_told(
+    tmp_path: Path, field: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    value = {"datastoreType": "kubernetes", "k8sClientQPS": "50"}.get(field, "/x" if field == "kubeconfig" else "true")
+    try:
+        asked = url(tmp_path, f"{field}: {value}")
+    except CommandError as refused:
+        assert field in str(refused)
+        return
+    obeyed = asked != "kubernetes://" or field == "datastoreType"
+    assert obeyed or f"without effect here: {field}\n" in capsys.readouterr().err
+
+
+def test_a_field_beside_spec_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.cfg"
+    path.write_text(f"{HEAD}datastoreType: kubernetes\n")
+    with pytest.raises(CommandError, match='"datastoreType" stands beside spec'):
+        chosen({"config": str(path)}, {})

@@ -43,7 +43,7 @@ def test_a_context_chooses_among_clusters(tmp_path: Path) -> None:
     path = written(tmp_path, record)
     assert read_access(path).host == "one.example"
     assert read_access(path, "other").host == "two.example"
-    with pytest.raises(Invalid, match="nowhere"):
+    with pytest.raises(Invalid, match=r'there is no context "nowhere": it has .*, other'):
         read_access(path, "nowhere")
 
 
@@ -53,9 +53,13 @@ def test_a_file_that_says_nothing_usable_is_refused_with_a_sentence(tmp_path: Pa
         read_access(written(tmp_path, text))
 
 
-def test_a_file_that_is_not_there_is_refused_with_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(Invalid, match="read how to reach the Kubernetes API"):
+def test_a_file_that_is_not_there_is_refused_with_its_cure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Invalid, match="none: there is no such file; name a kubeconfig by KUBECONFIG, or in the"):
         read_access(str(tmp_path / "none"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    with pytest.raises(Invalid, match=r"KUBECONFIG is not set, there is no .*/\.kube/config, and this is no pod"):
+        read_access()
 
 
 def test_a_missing_certificate_is_tried_again_later(tmp_path: Path) -> None:

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
-from datastore.kube.kubeconfig import current_context, refusal
+from datastore.kube.kubeconfig import context_fault, current_context, refusal
 
 
 def test_the_first_file_that_names_a_context_decides_as_for_kubectl() -> None:
@@ -28,3 +29,24 @@ def test_what_cannot_be_obeyed_is_refused_with_a_reason(
 ) -> None:
     found = refusal(cluster, user)
     assert found is None if why is None else why in str(found)
+
+
+def contexts(*names: str) -> dict[str, Any]:
+    return {"contexts": [{"name": name, "context": {}} for name in names]}
+
+
+@pytest.mark.parametrize(
+    ("files", "chosen", "fault"),
+    [
+        ([contexts("a"), contexts("b", "a")], "b", None),
+        ([contexts("a"), contexts("b", "a")], "c", 'there is no context "c": it has a, b'),
+        ([contexts("a")], None, "no current-context is set there: name a context by --context or .*; it has a"),
+        ([{}, None, {"contexts": {"name": "a"}}, {"contexts": [3, {"name": 4}]}], "a", "it has none"),
+        ([contexts(*map(str, range(25)))], "a", "18, 19 and 5 more"),
+    ],
+)
+def test_a_context_that_is_not_there_names_those_that_are(
+    files: list[Any], chosen: str | None, fault: str | None
+) -> None:
+    found = context_fault(files, chosen)
+    assert found is None if fault is None else re.search(fault, found or "")
