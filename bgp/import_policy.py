@@ -97,8 +97,9 @@ class ImportFilter:
     def prefix(self, prefix: Prefix, attributes: Attributes, neighbour: Neighbour) -> RejectReason | None:
         """Return why this prefix is not accepted, from any neighbour or from this one.
 
-        Who owns it decides: a block, or an address borrowed from one of ours, is accepted of whoever hands it on, if
-        its next hop is the node that has it. A node is believed without that: its claim may reach us after its route.
+        Who owns it decides: a block is accepted of whoever hands it on, if its next hop is the node that has it. A
+        single address may be borrowed from any block, which no record here tells: its next hop is to be one of the
+        nodes. A node is believed without that: its claim may reach us after its route.
         """
         if len(attributes.next_hop) != len(prefix.packed):
             return RejectReason.OTHER_FAMILY
@@ -107,7 +108,9 @@ class ImportFilter:
         in_pool = self._pools.contains(prefix)
         if MARTIANS.contains(prefix) and not in_pool:
             return RejectReason.MARTIAN_PREFIX
-        by_its_owner = attributes.next_hop in self._owners.get(prefix, ())
+        by_its_owner = attributes.next_hop in self._owners.get(prefix, ()) or (
+            prefix.is_host and attributes.next_hop in self.local.nodes
+        )
         borrowed = prefix.is_host and (neighbour.is_node or by_its_owner)
         if not borrowed and self._own_blocks.contains(prefix):
             return RejectReason.OWN_BLOCK

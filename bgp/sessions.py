@@ -119,8 +119,8 @@ def speaker_of(
 
     There is one session per address: a BGPPeer wins over the mesh, an earlier BGPPeer (global ones first, then by name)
     over a later one. A session that must not come up takes its address all the same: the mesh does not take its place.
-    What of a field is not obeyed is reported by bgp/notices.py. `owners` names the node of each block and borrowed
-    address that is not ours; it counts where a peer is no node, and hands such routes on. `node_configurations` are
+    What of a field is not obeyed is reported by bgp/notices.py. `owners` names the node of each block that is not ours;
+    it counts where a peer is no node, and hands such routes on. `node_configurations` are
     those named `node.NAME`, by node name. `interfaces` are this host's addresses with their networks, from which a
     BGPPeer without source address has its own. `secrets` are those that passwords are in, where the datastore has some.
     """
@@ -134,7 +134,8 @@ def speaker_of(
     identity = router_id_of(node_name, own, router_id)
     local = _local_node(own, inputs, identity, chosen)
     if any(not each.neighbour.is_node for each in chosen.values()):
-        local = replace(local, owners=tuple(_owners(inputs.nodes, owners or {})))
+        others = frozenset(pack(at) for node in inputs.nodes if node is not own for at in addresses(node).values())
+        local = replace(local, owners=tuple(_owners(inputs.nodes, owners or {})), nodes=others)
     speaker = Speaker(
         name=node_name,
         router_id=identity,

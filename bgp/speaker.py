@@ -74,7 +74,7 @@ class LocalNode:
     """What every learned route is compared with: who this node is, and which networks are its own.
 
     hosts: the addresses of all nodes and of all peers. connected: the networks that this node's addresses are in.
-    owners: which node's addresses a block or a borrowed address of another node leads to.
+    owners: which node's addresses a block or a borrowed address of another node leads to. nodes: those of all others.
     """
 
     own_as: int
@@ -85,6 +85,7 @@ class LocalNode:
     hosts: frozenset[bytes] = frozenset()
     connected: tuple[Prefix, ...] = ()
     owners: tuple[tuple[Prefix, tuple[bytes, ...]], ...] = ()
+    nodes: frozenset[bytes] = frozenset()
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -96,6 +97,7 @@ class LocalNode:
             "hosts": sorted(map(unpack, self.hosts)),
             "connected": list(map(str, self.connected)),
             "owners": [[str(prefix), list(map(unpack, addresses))] for prefix, addresses in self.owners],
+            "nodes": sorted(map(unpack, self.nodes)),
         }
 
     @classmethod
@@ -109,6 +111,7 @@ class LocalNode:
             hosts=frozenset(map(pack, record["hosts"])),
             connected=tuple(map(Prefix.parse, record["connected"])),
             owners=tuple((Prefix.parse(prefix), tuple(map(pack, found))) for prefix, found in record["owners"]),
+            nodes=frozenset(map(pack, record.get("nodes", ()))),  # an agent of before an upgrade sends none
         )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 
 from cni.attacher import Attacher
 from cni.endpoints import Endpoints
@@ -20,6 +20,7 @@ from cni.pod_devices import OwnedLink, PodDevices
 from cni.protocol import Attachment, CniError, CniRequest, Code, PodRef, describe
 from cni.settings import CniSettings
 from datastore.errors import BadRecord, Conflict, DatastoreError, Unavailable
+from datastore.fields import Address
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.names import FIRST_DEVICE
 from ipam.allocator import Allocator
@@ -91,10 +92,8 @@ class Cleanup:
         endpoints: Endpoints,
         journal: Journal,
         locks: KeyedLock,
-        may_hold: Callable[[str], bool] = lambda handle: True,
     ) -> None:
-        """may_hold: whether addresses of this node may be assigned under a handle, as far as is known."""
-        self._settings, self._may_hold = settings, may_hold
+        self._settings = settings
         self._detached: OrderedDict[Attachment, None] = OrderedDict()
         self._allocator, self._devices, self._endpoints = allocator, devices, endpoints
         self._journal, self._locks = journal, locks
@@ -116,14 +115,17 @@ class Cleanup:
 
         Return whether nothing is left.
 
-        read: the endpoint as it was read a moment ago, if it was. The handle of old releases of Calico goes as well,
-        unless the pod is another container's by now. A record that cannot be read keeps no pod alive.
+        read: the endpoint as it was read a moment ago, if it was. What the attachment's own handle does not account for
+        may be under the handle of old releases of Calico, which goes as well then, unless the pod is another
+        container's by now. A record that cannot be read keeps no pod alive.
         """
         attachment, pod = pending
-        handles = [attachment.handle]
-        if await self._delete_endpoint(pending, read) and attachment.device == FIRST_DEVICE:
-            handles += filter(self._may_hold, [legacy_pod_handle(pod.namespace, pod.name)])
-        return all(await asyncio.gather(*map(self.release_handle, handles)))
+        has_no_other = await self._delete_endpoint(pending, read)
+        freed = await self.release_handle(attachment.handle)
+        if not has_no_other or attachment.device != FIRST_DEVICE or _accounts_for(freed, read):
+            return freed is not None
+        legacy = await self.release_handle(legacy_pod_handle(pod.namespace, pod.name))
+        return freed is not None and legacy is not None
 
     def detached(self, attachment: Attachment) -> None:
         """Remember that nothing is left of an attachment."""
@@ -139,18 +141,17 @@ class Cleanup:
         """Whether this process has detached all of an attachment, and no ADD of it has begun since."""
         return attachment in self._detached
 
-    async def release_handle(self, handle: str) -> bool:
-        """Release what blocks that can be read hold for a handle, and say what is left; return whether nothing is."""
+    async def release_handle(self, handle: str) -> list[Address] | None:
+        """Release what blocks that can be read hold for a handle and return it; None: more is left, which is logged."""
         try:
-            await self._allocator.release_handle(handle)
-            return True
+            return await self._allocator.release_handle(handle)
         except BadRecord as unread:
             log.warning(
                 "release %s: %s; what it holds there stays assigned, and is collected when the record can be read",
                 handle,
                 unread,
             )
-            return False
+            return None
 
     def presumed(self, attachment: Attachment, pod: PodRef) -> WorkloadEndpoint | None:
         """Return what is known of the endpoint of an attachment while it cannot be read; None: it is another's.
@@ -261,3 +262,8 @@ class Cleanup:
                     self._journal.remove(done)
                 except OSError as error:
                     raise Unavailable(f"take {len(done)} releases out of the journal: {error}") from error
+
+
+def _accounts_for(freed: Sequence[Address] | None, endpoint: WorkloadEndpoint | None) -> bool:
+    """Whether what was freed is all that a pod had, as far as is known."""
+    return bool(freed) and (endpoint is None or set(endpoint.addresses) <= set(freed or ()))

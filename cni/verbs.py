@@ -60,7 +60,6 @@ class Verbs:
         observe: Callable[[CniRequest], None] = lambda request: None,
         namespaces: Namespaces | None = None,
         known: Known | None = None,
-        may_hold: Callable[[str], bool] = lambda handle: True,
         held_back: Callable[[], str] = lambda: "",
     ) -> None:
         """pod_mtu: what a pod gets at present, unless its network says otherwise.
@@ -68,8 +67,7 @@ class Verbs:
         inability: why no pod's device can be made here, if so, which is STATUS's error. limitation: why pods that run
         may have limited connectivity, if so. observe: called with each ADD before it is carried out, and with
         what the datastore says of its pod. namespaces: None where the datastore has none. known: what the agent's watch
-        holds. may_hold: whether addresses of this node may be assigned under a handle, as far as the watch reports.
-        held_back: why the datastore is not taken for the cluster's at present, if so.
+        holds. held_back: why the datastore is not taken for the cluster's at present, if so.
         """
         self._settings, self._journal, self._observe = settings, journal, observe
         self.locks = KeyedLock()
@@ -77,7 +75,7 @@ class Verbs:
         devices, endpoints = devices or Veth(), Endpoints(store, settings.node, known, held_back)
         self.endpoint_writer = endpoints.writer
         self.unwritten = UnwrittenPods(devices, endpoints, known, allocator)
-        self.cleanup = Cleanup(settings, allocator, devices, endpoints, journal, self.locks, may_hold)
+        self.cleanup = Cleanup(settings, allocator, devices, endpoints, journal, self.locks)
         self._add = AddVerb(
             settings, allocator, attacher, devices, endpoints, self.cleanup, pod_mtu, observe, namespaces
         )

@@ -156,7 +156,6 @@ async def _serve(settings: Settings, file: SettingsWatch) -> None:
             observe=partial(_report_unobeyed, agent),
             namespaces=namespaces,
             known=known,
-            may_hold=agent.snapshot.may_hold,
             held_back=lambda: agent.progress.held_back,
         )
         checks = Checks(agent, verbs.pending_handles)

@@ -24,6 +24,7 @@ from datastore.url import has_namespaces
 from felix_py import outputs as on
 from felix_py.bgp_secrets import BgpSecrets
 from felix_py.current_notices import CurrentNotices
+from felix_py.datastore_watch import DatastoreWatch
 from felix_py.edges import Edges
 from felix_py.encap.encapsulation import pod_mtu
 from felix_py.encap.ipip import IPIP
@@ -40,7 +41,7 @@ from felix_py.progress import Progress
 from felix_py.records import Records
 from felix_py.routing import Routing
 from felix_py.settings import Settings, passwords_file
-from felix_py.snapshot import Endpoint, EndpointKey, Snapshot, watched
+from felix_py.snapshot import Endpoint, EndpointKey, Snapshot
 from felix_py.tasks import begun_again, reasons
 from felix_py.topics import Topic
 from kernel.events import AddressChanged, EventsLost, KernelEvent, LinkChanged, RouteChanged
@@ -78,13 +79,15 @@ class Agent:
             tunnel_mtu=settings.ipip_mtu,
         )
         folds = (edges.observe, self.routing.tunnels.fold, self._fold_record)
-        self.records = Records(settings, folds, self._due, self.progress, self.notices, self._runs)
+        records = Records(settings, folds, self._due, self.progress, self.notices, self._runs)
+        self.watch = DatastoreWatch(edges.store, self.snapshot, self.peering, records)
         self.outputs = self._outputs()
 
     def _outputs(self) -> tuple[Output, ...]:
         """Return what follows from a change. The order is the rule: see `outputs`."""
         routing, peering = self.routing, self.peering
         return (
+            Output("interests", on.INTERESTS, self.watch.look, needed=False),
             Output("own addresses", Topic.OWN_NODE, self._follow_own_addresses),
             Output("log level", Topic.FELIX, self._set_log_level, needed=False),
             Output("forwarding", on.FORWARDING, self._forward, needed=False),
@@ -98,7 +101,7 @@ class Agent:
             Output("pods", Topic.PODS, routing.state_pods),
             Output("blackholes", Topic.BLOCKS, routing.state_blocks),
             Output("tunnel routes", on.TUNNEL_ROUTES, routing.state_tunnels),
-            Output("stale routes", Topic.IN_SYNC, routing.allow_local_removal),
+            Output("stale routes", Topic.IN_SYNC, self._allow_local_removal),
             Output("routes", on.ROUTES, routing.write),
             Output("pod MTU", on.POD_MTU, self._write_pod_mtu, needed=False),
             Output("readiness", Topic.IN_SYNC, self.progress.wrote_first),
@@ -115,7 +118,7 @@ class Agent:
 
     def _tasks(self) -> list[Coroutine[Any, Any, None]]:
         return [
-            begun_again("following the datastore", self._follow_datastore),
+            begun_again("following the datastore", self.watch.run),
             begun_again("following the kernel", self._watch_kernel),
             begun_again("following the sidecar", self._follow_peers),
             self._reconcile_when_due(),
@@ -130,11 +133,8 @@ class Agent:
 
     # Folds in
 
-    async def _follow_datastore(self) -> None:
-        await self.records.follow(self.edges.store.watch(*watched(self.identity.node)))
-
     def _fold_record(self, event: StoreEvent) -> Topic:
-        topic = self.snapshot.fold(event)
+        topic = self.snapshot.fold(event) | self.watch.fold(event)
         self.progress.datastore_in_sync = self.snapshot.in_sync
         return topic
 
@@ -236,6 +236,10 @@ class Agent:
 
     async def _follow_own_addresses(self) -> None:
         self._changed_host(self.host.owns([address for address in self.peering.addresses() if address]))
+
+    async def _allow_local_removal(self) -> None:
+        if self.watch.has_all:
+            await self.routing.allow_local_removal()
 
     async def _forward(self) -> None:
         self.edges.forward(self.pod_families())

@@ -88,6 +88,7 @@ class AgentReporter:
             sidecar_connected=agent.progress.sidecar_connected,
             invariants_violated=len(self._checks.last_report().violated),
             notices=Counter(notice.kind for notice in agent.notices.all()),
+            datastore_events=dict(agent.watch.records.counts),
             route_puts=writer.puts,
             route_removes=writer.removes,
             route_repairs=writer.repairs,

@@ -191,7 +191,7 @@ def steps(
             if now.protocol in removable or (now.protocol == fib.ownership.learned and prefix in withdrawn):
                 remove.append((prefix, now))
         elif best is not now and best != now and prefix not in conflicting:
-            if early and now is not None and now.protocol == local and best.protocol != local:
+            if early and now is not None and best.protocol != local and (now.protocol == local or now.mtu):
                 continue  # a tunnel of before a restart: until the datastore is in sync, to replace it is to remove it
             put.append((prefix, best))
             if now is not None:

@@ -37,7 +37,8 @@ class NodeRecords:
 
     endpoints: its pods. blocks: its own, and those that it has borrowed an address from. affinities: its own.
     leaving: handles whose release is journaled. endpoints_known: whether each of its endpoints could be read; while one
-    could not, what seems to belong to none may be its.
+    could not, what seems to belong to none may be its. blocks_known: whether any block could be read; unknown: blocks
+    that could not, and addresses of no known block.
     """
 
     endpoints: Sequence[Endpoint] = ()
@@ -46,6 +47,12 @@ class NodeRecords:
     node: Node | None = None
     leaving: frozenset[str] = frozenset()
     endpoints_known: bool = True
+    blocks_known: bool = True
+    unknown: frozenset[Prefix] = frozenset()
+
+    def knows(self, prefix: Prefix) -> bool:
+        """Whether it can be said what is allocated of a block or an address."""
+        return self.blocks_known and not any(one.contains(prefix) for one in self.unknown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +86,7 @@ def allocations_match_owners(records: NodeRecords, local: Local) -> Iterator[str
     allocated = _allocations(records.blocks)
     for endpoint in records.endpoints:
         for address in endpoint.addresses:
-            if address not in allocated:
+            if address not in allocated and records.knows(address):
                 yield f"address {address} of {_title(endpoint)} is not allocated in any block"
     annotations = records.node.metadata.annotations if records.node else {}
     tunnels = {text for key, text in annotations.items() if "TunnelAddr" in key}
@@ -100,7 +107,7 @@ def one_confirmed_affinity_a_block(records: NodeRecords, local: Local) -> Iterat
     affine = {block.spec.cidr: affine_host(block.spec.affinity) for block in records.blocks if not block.deleted}
     own = {one.spec.cidr for one in records.affinities if one.confirmed and not one.deleted}
     for cidr in own:
-        if affine.get(cidr) != local.node:
+        if affine.get(cidr) != local.node and records.knows(Prefix.parse(cidr)):
             owner = affine.get(cidr) or "no node or another"
             yield f"block {cidr} is confirmed for {local.node}, but its record names {owner}"
     prefixes = {Prefix.parse(cidr) for cidr in own}

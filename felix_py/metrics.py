@@ -39,6 +39,10 @@ class AgentMetrics(Collector):
         for kind, count in sorted(counts.notices.items()):
             notices.add_metric((kind,), count)
         yield notices
+        events = CounterMetricFamily("felix_datastore_events", "Objects that the watch reported", labels=("kind",))
+        for kind, count in sorted(counts.datastore_events.items()):
+            events.add_metric((kind,), count)
+        yield events
         yield from _of_sessions(self._sessions)
         for name, text, value in (
             ("felix_route_puts", "Routes put into the kernel", counts.route_puts),

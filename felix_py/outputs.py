@@ -35,6 +35,7 @@ POOLS = Topic.POOLS | Topic.NODES | Topic.OWN_NODE | Topic.BGP | Topic.NEXT_HOPS
 SESSIONS = (
     Topic.BGP | Topic.PASSWORDS | Topic.NODES | Topic.BLOCKS | Topic.REMOTE_BLOCKS | Topic.POOLS | Topic.ADDRESSES
 )
+INTERESTS = Topic.POOLS | Topic.NODES | Topic.BGP
 STATIC_ROUTES = Topic.BGP | Topic.OWN_NODE | Topic.NEXT_HOPS | Topic.ADDRESSES
 ANNOUNCEMENTS = Topic.BORROWED | Topic.BLOCKS | Topic.POOLS | Topic.OWN_NODE
 # Whatever is announced is written first, or the write under way is waited for.

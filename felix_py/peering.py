@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from ipaddress import ip_interface
 
 from bgp.sessions import secrets_named, speaker_of
-from bgp.speaker import Attributes
+from bgp.speaker import Attributes, Speaker
 from datastore.notices import Notice
 from felix_py.announce import Announceable, rib_out
 from felix_py.bgp_secrets import BgpSecrets
@@ -47,29 +47,46 @@ class Peering:
     ) -> None:
         """State the sessions. They stay as they are while a Secret that a password is in is about to be read.
 
-        owners: the node of each block and borrowed address that is another node's. addresses: of this host's devices.
+        owners: the node of each block that is another node's. addresses: of this host's devices.
         """
-        snapshot, default = self._snapshot, self._snapshot.bgp_configurations.get("default")
-        nodes, peers = snapshot.nodes.values(), snapshot.peers.values()
-        of_nodes = snapshot.node_bgp_configurations()
         if self._secrets is not None:
-            self._secrets.want(secrets_named(self._identity.node, nodes, default, peers, of_nodes))
+            snapshot = self._snapshot
+            named = secrets_named(
+                self._identity.node,
+                snapshot.nodes.values(),
+                snapshot.bgp_configurations.get("default"),
+                snapshot.peers.values(),
+                snapshot.node_bgp_configurations(),
+            )
+            self._secrets.want(named)
             if self._secrets.waiting:
                 return
-        speaker, self.notices = speaker_of(
+        speaker, self.notices = self._speaker(owners, addresses)
+        await self.client.configure(speaker)
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether there are other nodes, and no session by which they could announce anything to this one."""
+        speaker, _ = self._speaker()
+        return len(self._snapshot.nodes) > 1 and not (speaker.neighbours or speaker.held_back)
+
+    def _speaker(
+        self, owners: Mapping[Prefix, str] | None = None, addresses: Iterable[InterfaceAddress] = ()
+    ) -> tuple[Speaker, tuple[Notice, ...]]:
+        snapshot = self._snapshot
+        return speaker_of(
             self._identity.node,
-            nodes,
-            default,
-            peers,
+            snapshot.nodes.values(),
+            snapshot.bgp_configurations.get("default"),
+            snapshot.peers.values(),
             own_blocks=snapshot.own_blocks(),
             pools=snapshot.pool_prefixes(),
             owners=owners,
             router_id=self._identity.router_id,
-            node_configurations=of_nodes,
+            node_configurations=snapshot.node_bgp_configurations(),
             interfaces=(ip_interface((each.address, each.length)) for each in addresses if each.scope == GLOBAL_SCOPE),
             secrets=None if self._secrets is None else self._secrets.known(),
         )
-        await self.client.configure(speaker)
 
     async def follow_secrets(self) -> None:
         """Read the Secrets that passwords are in until cancelled, where there are any."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 
-from datastore.store import WatchEvent
+from datastore.store import Changed, Gone, InSync, Unreadable, WatchEvent
 from felix_py.current_notices import CurrentNotices
 from felix_py.files import read_text, write_text
 from felix_py.losses import Losses, Note, RecordKey
@@ -46,6 +47,8 @@ class Records:
         self._progress, self._notices = progress, notices
         self._losses = Losses(read_note(settings), runs)
         self._some = asyncio.Event()
+        self.counts: Counter[str] = Counter()
+        """How many events the watch has had of each kind."""
 
     @property
     def waiting(self) -> bool:
@@ -62,6 +65,7 @@ class Records:
         """Take in events. The first ones, up to InSync, are all there is, whatever was reported before."""
         self._losses.begin_again()
         async for event in events:
+            self.counts.update(_kind(event))
             if self._losses.add(event):  # the events of one reading come in one turn of the loop
                 self._some.set()
 
@@ -99,3 +103,14 @@ class Records:
                 failures.append(failure)
         for notice in self._notices.fold(event, failures):
             log.warning("not obeyed: %s", notice)
+
+
+def _kind(event: WatchEvent) -> tuple[str, ...]:
+    """Return the kind that an event is of, if it is of one."""
+    match event:
+        case InSync():
+            return ()
+        case Changed(resource=resource):
+            return (resource.KIND,)
+        case Gone() | Unreadable():
+            return (event.kind.KIND,)

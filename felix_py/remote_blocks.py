@@ -1,7 +1,8 @@
 """Where the other nodes' pods are: their blocks, and the single addresses that lie apart from their block's node.
 
 Pure: no I/O, no clock, no logging. Records are folded into these small maps as they come, and none is kept: the cost
-of a change is the size of the change.
+of a change is the size of the change. Blocks themselves are reported only where no peer announces such single
+addresses: see `interests`.
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ class Routing:
         nodes, pools = self._snapshot.nodes, self._snapshot.pools.values()
         device = self._host.up.get(IPIP.device, 0)
         settings = tunnel_settings(IPIP, pools, nodes.get(self._snapshot.node), device, self.tunnel_mtu())
-        self.tunnels.update(settings, remote_tunnels(IPIP, nodes.values(), pools))
+        self.tunnels.update(settings, remote_tunnels(IPIP, nodes.values(), pools), self.learned.routes)
 
     async def state_tunnels(self) -> None:
         self.tunnels.state(self.rib)
@@ -95,11 +95,15 @@ class Routing:
     def learn(self, routes: Mapping[Prefix, LearnedPaths]) -> None:
         self.learned.resolved(self.rib, self._resolve(self.learned.unknown(routes.values())))
         self.learned.put(self.rib, routes)
+        if self.tunnels.learn(routes):
+            self.tunnels.state(self.rib)
         self._wake()
 
     def withdraw(self, prefixes: Iterable[Prefix]) -> None:
         prefixes = tuple(prefixes)
         self.learned.remove(self.rib, prefixes)
+        if self.tunnels.withdraw(prefixes):
+            self.tunnels.state(self.rib)
         self.writer.withdrawn(prefixes)
         self._wake()
 

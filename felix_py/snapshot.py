@@ -10,35 +10,15 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from datastore.kinds.bgp import BGPConfiguration, BGPPeer
-from datastore.kinds.cluster import ClusterInformation, FelixConfiguration
-from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMConfig
+from datastore.kinds.cluster import FelixConfiguration
+from datastore.kinds.ipam import BlockAffinity
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
-from datastore.kinds.pools import IPPool, IPReservation
+from datastore.kinds.pools import IPPool
 from datastore.record import Resource
-from datastore.store import Changed, Gone, InSync, Interest, Unreadable, WatchEvent
-from felix_py.notices import WATCHED_FOR_NOTICES
+from datastore.store import Changed, Gone, InSync, Unreadable, WatchEvent
 from felix_py.topics import Topic
-from ipam.names import affine_host, written_handle
 from net.prefix import Prefix
-
-
-def watched(node: str) -> tuple[type[Resource] | Interest[Any], ...]:
-    """Return what the agent of a node watches."""
-    return (
-        ClusterInformation,  # the first: what follows may be of another cluster
-        Node,
-        IPPool,
-        BGPConfiguration,
-        BGPPeer,
-        FelixConfiguration,
-        BlockAffinity,
-        IPAMBlock,
-        Interest(WorkloadEndpoint, node=node),
-        IPAMConfig,  # these two for the allocator, which shares the watch
-        IPReservation,
-        *WATCHED_FOR_NOTICES,
-    )
 
 
 class EndpointKey(NamedTuple):
@@ -92,7 +72,6 @@ class Snapshot:
         self.peers: dict[str, BGPPeer] = {}
         self.felix_configurations: dict[str, FelixConfiguration] = {}
         self.affinities: dict[str, BlockAffinity] = {}  # this node's
-        self.blocks: dict[str, IPAMBlock] = {}  # this node's, and those that it has borrowed an address from
         self.endpoints: dict[EndpointKey, Endpoint] = {}
         self.unreadable: set[EndpointKey] = set()  # whose record says nothing: their pods may be any
         self._own_blocks: tuple[Prefix, ...] = ()
@@ -155,8 +134,6 @@ class Snapshot:
             case FelixConfiguration():
                 self.felix_configurations[name] = resource
                 return Topic.FELIX
-            case IPAMBlock():
-                return self._put_block(name, resource)
             case BlockAffinity() if resource.spec.node == self.node and not resource.deleted:
                 Prefix.parse(resource.spec.cidr)  # raises before anything is kept
                 self.affinities[name] = resource
@@ -166,9 +143,6 @@ class Snapshot:
         return Topic.NOTHING
 
     def _remove(self, kind: type[Resource], name: str) -> Topic:
-        if kind is IPAMBlock:
-            self.blocks.pop(name, None)
-            return Topic.NOTHING
         if kind is BlockAffinity:
             self.affinities.pop(name, None)
             return self._update_own_blocks()
@@ -184,14 +158,6 @@ class Snapshot:
 
     def _node_topic(self, name: str) -> Topic:
         return Topic.NODES | Topic.OWN_NODE if name == self.node else Topic.NODES
-
-    def _put_block(self, name: str, block: IPAMBlock) -> Topic:
-        holders = {(attribute.secondary or {}).get("node") for attribute in block.spec.attributes}
-        if not block.deleted and (affine_host(block.spec.affinity) == self.node or self.node in holders):
-            self.blocks[name] = block
-        else:
-            self.blocks.pop(name, None)
-        return Topic.NOTHING
 
     def _update_own_blocks(self) -> Topic:
         confirmed = (Prefix.parse(one.spec.cidr) for one in self.affinities.values() if one.confirmed)
@@ -263,11 +229,6 @@ class Snapshot:
         prefix = "node."
         named = self.bgp_configurations.items()
         return {name.removeprefix(prefix): value for name, value in named if name.startswith(prefix)}
-
-    def may_hold(self, handle: str) -> bool:
-        """Whether a block that concerns this node has an address for a handle; True until the blocks are known."""
-        attributes = (attribute for block in self.blocks.values() for attribute in block.spec.attributes)
-        return not self.in_sync or any(written_handle(one.handle_id) == handle for one in attributes)
 
     def pool_prefixes(self) -> tuple[Prefix, ...]:
         """Return the networks of all pools, disabled ones too: their addresses are still pods'."""

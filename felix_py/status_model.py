@@ -382,7 +382,10 @@ class NodeTrace:
 
 @dataclass(frozen=True, slots=True)
 class AgentCounts:
-    """The numbers behind the page /metrics. notices: by kind. The last four are counted from the agent's start."""
+    """The numbers behind the page /metrics. notices, datastore_events: by kind.
+
+    Events, puts, removes, repairs and silent changes are counted from the agent's start.
+    """
 
     pods: int = 0
     nodes: int = 0
@@ -394,6 +397,7 @@ class AgentCounts:
     sidecar_connected: bool = False
     invariants_violated: int = 0
     notices: Mapping[str, int] = field(default_factory=dict)
+    datastore_events: Mapping[str, int] = field(default_factory=dict)
     route_puts: int = 0
     route_removes: int = 0
     route_repairs: int = 0

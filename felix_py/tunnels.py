@@ -1,7 +1,9 @@
 """Routes to other nodes' pods through a tunnel, where pool mode and subnets demand one.
 
-Pure: no I/O, no clock, no logging. One `TunnelRoutes` serves one kind of encapsulation. A kind whose routes need more
-than the node's address, such as VXLAN's gateway and MAC, adds it to `RemoteTunnel`.
+Pure: no I/O, no clock, no logging. Which node has a block its affinity says; which has a borrowed address, the next hop
+with which it is announced, so the datastore is not asked for what changes with each pod. One `TunnelRoutes` serves one
+kind of encapsulation. A kind whose routes need more than the node's address, such as VXLAN's gateway and MAC, adds it
+to `RemoteTunnel`.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from bgp.speaker import LearnedPaths
 from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool
 from datastore.store import WatchEvent
@@ -98,34 +101,77 @@ class TunnelRoutes:
         self._ownership, self.encapsulation = ownership, encapsulation
         self.settings = TunnelSettings()
         self._remote_blocks = RemoteBlocks(node)
+        self._announced: dict[Prefix, LearnedPaths] = {}  # addresses of tunnelled pools, each on its own
         self._ends: Mapping[str, RemoteTunnel | None] = {}
-        self._specs: dict[RemoteTunnel, RouteSpec] = {}
+        self._ends_at: dict[bytes, RemoteTunnel] = {}
+        self._specs: dict[tuple[int, tuple[RemoteTunnel, ...]], RouteSpec] = {}
 
     def fold(self, event: WatchEvent) -> Topic:
         """Take in one watch event; return what it concerns."""
         return Topic.REMOTE_BLOCKS if self._remote_blocks.fold(event) else Topic.NOTHING
 
-    def update(self, settings: TunnelSettings, ends: Mapping[str, RemoteTunnel | None]) -> None:
-        """Take in the settings and every node's end; the routes that depend on what changed are due again."""
-        if settings != self.settings:
+    def learn(self, routes: Mapping[Prefix, LearnedPaths]) -> bool:
+        """Take in what peers announce; return whether routes are due."""
+        if self.settings.pools:
+            found = self._tunnelled(routes)
+            self._announced.update(found)
+            self._remote_blocks.changed.update(found)
+        return bool(self._remote_blocks.changed)
+
+    def withdraw(self, prefixes: Iterable[Prefix]) -> bool:
+        """Take in what no peer announces any more; return whether routes are due."""
+        for prefix in prefixes:
+            if self._announced.pop(prefix, None) is not None:
+                self._remote_blocks.changed.add(prefix)
+        return bool(self._remote_blocks.changed)
+
+    def update(
+        self,
+        settings: TunnelSettings,
+        ends: Mapping[str, RemoteTunnel | None],
+        learned: Mapping[Prefix, LearnedPaths],
+    ) -> None:
+        """Take in the settings and every node's end; the routes that depend on what changed are due again.
+
+        learned: all that peers announce, looked through where the pools are others.
+        """
+        due = self._remote_blocks.changed
+        before, self.settings = self.settings, settings
+        if settings.pools != before.pools:
+            due.update(self._announced)
+            self._announced = self._tunnelled(learned)
+        if settings != before:
             self._specs.clear()
             self._remote_blocks.mark_all()
+            due.update(self._announced)
+        moved: set[bytes] = set()
         for node in ends.keys() | self._ends.keys():
             if ends.get(node) != self._ends.get(node):
                 self._remote_blocks.mark_node(node)
-        self.settings, self._ends = settings, ends
+                moved.update(end.address for end in (ends.get(node), self._ends.get(node)) if end)
+        if moved:
+            at = (prefix for prefix, paths in self._announced.items() if any(path.next_hop in moved for path in paths))
+            due.update(at)
+            self._ends_at = {end.address: end for end in ends.values() if end}
+        self._ends = ends
+
+    def _tunnelled(self, learned: Mapping[Prefix, LearnedPaths]) -> dict[Prefix, LearnedPaths]:
+        """Return the single addresses among what is announced that a pool wants in a tunnel."""
+        mode = self.settings.mode
+        return {at: paths for at, paths in learned.items() if at.is_host and mode(at) != "Never"}
 
     def state(self, rib: Rib) -> None:
         """State or take back the routes that are due."""
         for prefix in self._remote_blocks.take_changed():
-            spec = self._spec(prefix, self._remote_blocks.node_of(prefix))
+            spec = self._spec(prefix)
             if spec is None:
                 rib.remove(Source.TUNNELS, prefix)
             else:
                 rib.put(Source.TUNNELS, prefix, spec)
 
     def owners(self) -> dict[Prefix, str]:
-        """Return the node that each block or borrowed address of another node belongs to."""
+        """Return the node that each block of another node belongs to, by the datastore; borrowed addresses likewise,
+        where it reports them."""
         found = {prefix: self._remote_blocks.node_of(prefix) for prefix in self._remote_blocks.prefixes()}
         return {prefix: node for prefix, node in found.items() if node is not None}
 
@@ -135,20 +181,31 @@ class TunnelRoutes:
         nodes = {self._remote_blocks.node_of(prefix) for prefix in prefixes if self.settings.mode(prefix) != "Never"}
         return sorted(node for node in nodes if node and (end := self._ends.get(node)) and not end.ready)
 
-    def _spec(self, prefix: Prefix, node: str | None) -> RouteSpec | None:
-        end = self._ends.get(node) if node else None
+    def _spec(self, prefix: Prefix) -> RouteSpec | None:
+        """Return the route to a block or an address. One that rests on what peers announce is theirs to withdraw."""
         mode = self.settings.mode(prefix)
-        if mode == "Never" or end is None or not end.ready or not self._crosses(mode, end):
+        if mode == "Never":
             return None
-        if end not in self._specs:
+        node = self._remote_blocks.node_of(prefix)
+        found = [self._ends.get(node)] if node else self._next_hops(prefix)
+        ends = tuple(end for end in found if end is not None and end.ready and self._crosses(mode, end))
+        if not ends:
+            return None
+        protocol = self._ownership.local if node else self._ownership.learned
+        if (protocol, ends) not in self._specs:
             device = self.settings.device
-            self._specs[end] = RouteSpec(
-                self._ownership.local,
-                hops=(NextHop(device, end.address, onlink=True),) if device else (),
+            self._specs[protocol, ends] = RouteSpec(
+                protocol,
+                hops=tuple(NextHop(device, end.address, onlink=True) for end in ends) if device else (),
                 metric=self._ownership.metric,
                 mtu=self.settings.mtu,
             )
-        return self._specs[end]
+        return self._specs[protocol, ends]
+
+    def _next_hops(self, prefix: Prefix) -> list[RemoteTunnel | None]:
+        """Return the ends of the nodes with which an address is announced."""
+        paths = self._announced.get(prefix, ())
+        return [self._ends_at.get(next_hop) for next_hop in dict.fromkeys(path.next_hop for path in paths)]
 
     def _crosses(self, mode: Mode, end: RemoteTunnel) -> bool:
         """True if the way to this node is one that the mode wants in a tunnel."""

@@ -58,7 +58,7 @@ class FibWriter:
         """From now on routes with this protocol number may be removed: all that should stay has been stated."""
         if protocol not in self._removable:
             self._removable.add(protocol)
-            self._mark(prefix for prefix, spec in self.fib.held.items() if spec.protocol == protocol)
+            self._mark(prefix for prefix, spec in self.fib.held.items() if spec.protocol == protocol or spec.mtu)
 
     def withdrawn(self, prefixes: Iterable[Prefix]) -> None:
         """Take in that peers withdrew these: their learned routes go now, whatever is still waited for."""

@@ -25,6 +25,7 @@ LOCAL = LocalNode(
     pools=(Prefix.parse("10.65.0.0/16"), Prefix.parse("240.10.0.0/16")),
     hosts=frozenset(map(pack, (OWN, PEER, ROUTER_AT, "198.51.100.7"))),
     connected=(Prefix.parse("192.0.2.0/24"),),
+    nodes=frozenset(map(pack, (PEER, "198.51.100.7"))),
     owners=((Prefix.parse("10.65.2.0/26"), (pack(PEER),)), (Prefix.parse("10.65.1.7/32"), (pack(PEER),))),
 )
 
@@ -117,7 +118,15 @@ def test_a_block_handed_on_is_accepted_with_the_node_that_has_it_as_next_hop_and
     assert reason_for(block, ROUTER, next_hop=ROUTER_AT, as_path=through(65001)) is not None
 
 
-@pytest.mark.parametrize("near", ["10.65.2.0/27", "10.65.2.1/32", "10.65.0.0/17", "10.65.3.0/26"])
+@pytest.mark.parametrize("address", ["10.65.1.9/32", "10.65.2.1/32", "10.65.3.3/32"])
+def test_an_address_handed_on_is_accepted_with_a_node_as_next_hop_and_no_other(address: str) -> None:
+    """Whoever's block it lies in: it may be borrowed from any."""
+    for at in (PEER, "198.51.100.7"):
+        assert reason_for(address, ROUTER, next_hop=at, as_path=through(65001)) is None
+    assert reason_for(address, ROUTER, next_hop=ROUTER_AT, as_path=through(65001)) is not None
+
+
+@pytest.mark.parametrize("near", ["10.65.2.0/27", "10.65.0.0/17", "10.65.3.0/26"])
 def test_what_is_no_nodes_block_stays_out_of_the_pools_even_with_a_node_as_next_hop(near: str) -> None:
     assert reason_for(near, ROUTER, as_path=through(65001)) is RejectReason.POOL_FROM_OUTSIDE
 

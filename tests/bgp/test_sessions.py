@@ -285,6 +285,7 @@ def test_owners_are_known_where_a_peer_is_no_node_and_every_host_and_connected_n
     owners = {Prefix.parse("10.65.2.0/26"): "n2", Prefix.parse("10.65.3.0/26"): "gone"}
     made, _ = speaker_of("n1", nodes(1, 2), None, [router], owners=owners)
     assert made.local.owners == ((Prefix.parse("10.65.2.0/26"), (pack("10.0.0.2"),)),)
+    assert made.local.nodes == {pack("10.0.0.2")}
     assert made.local.hosts == frozenset(map(pack, ("10.0.0.1", "10.0.0.2", "192.0.2.99")))
     assert made.local.connected == (Prefix.parse("10.0.0.0/24"),)
     mesh, _ = speaker_of("n1", nodes(1, 2), None, [], owners=owners)

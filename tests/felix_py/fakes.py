@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from bgp.client import SidecarEvent
 from bgp.speaker import Attributes, Speaker
+from datastore.errors import Unavailable
 from datastore.record import Resource
-from datastore.store import Changed, Gone, InSync, Interest, Unreadable, WatchEvent
+from datastore.store import Changed, Gone, InSync, Interest, Unreadable, WatchEvent, interest_in
 from kernel.events import KernelEvent, LinkChanged, Refused, RouteChanged
 from kernel.link_codec import InterfaceAddress, Link
 from kernel.netlink import KernelError
@@ -22,6 +23,7 @@ from net.prefix import Prefix, pack
 from tests.datastore.memory_store import MemoryStore
 
 Routes = Sequence[tuple[Prefix, RouteSpec]]
+R = TypeVar("R", bound=Resource)
 
 ETH0 = Link(2, "eth0", up=True, carrier=True, mtu=1500, mac=bytes(6))
 ADDRESS = InterfaceAddress(2, pack("192.0.2.1"), 24, 2, 0)
@@ -177,10 +179,20 @@ class FakeStore(MemoryStore):
         self.synced = asyncio.Event()  # cleared: the watch has not yet reported everything
         self.synced.set()
         self.unreadable_at_start: list[Unreadable] = []  # found when the watch begins
+        self.away = False
+        self.watched: list[set[type[Resource]]] = []  # the kinds of each watch that was begun
+
+    async def get(self, kind: type[R], name: str, namespace: str | None = None) -> R:
+        if self.away:
+            raise Unavailable(f"get {kind.KIND} {name}: the store is away")
+        return await super().get(kind, name, namespace)
 
     async def watch(self, *interests: type[Resource] | Interest[Any]) -> AsyncIterator[WatchEvent]:
+        kinds = {interest_in(interest).kind for interest in interests}
+        self.watched.append(kinds)
         for resource in list(self.objects.values()):
-            yield Changed(resource)
+            if type(resource) in kinds:
+                yield Changed(resource)
         for record in self.unreadable_at_start:
             yield record
         await self.synced.wait()

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from datastore.kinds.ipam import IPAMBlock
 from felix_py.checks import Checks
+from felix_py.snapshot import Endpoint
 from kernel.netlink import KernelError
 from net.prefix import Prefix
 from tests.felix_py.fakes import until
-from tests.felix_py.node import BLOCK, HOLE, FakeNode, affinity, node, pool
+from tests.felix_py.node import BLOCK, HOLE, FakeNode, affinity, endpoint, node, pool
 from tests.felix_py.test_invariants import block as made_block
 
 
@@ -20,14 +22,44 @@ def sound(folder: Path) -> FakeNode:
     return FakeNode(folder, node(), pool(), affinity(), block)
 
 
-async def test_a_sound_node_violates_nothing_and_the_datastore_is_not_asked(tmp_path: Path) -> None:
+async def test_a_sound_node_violates_nothing_and_its_blocks_are_read_once_for_each_who_asks(tmp_path: Path) -> None:
     one = sound(tmp_path)
     async with one.running() as agent:
         await until(lambda: one.peers.announced)
         asked = one.store.calls.copy()
-        report = await Checks(agent, frozenset, 0).run()
-        assert (report.checked, report.violated) == (8, ())
+        checks = Checks(agent, frozenset, 0)
+        for _ in range(2):
+            report = await checks.run()
+            assert (report.checked, report.violated) == (8, ())
+        assert one.store.calls - asked == {"get IPAMBlock": 2}
+
+
+async def test_at_rest_the_datastore_is_not_asked_and_after_a_pod_it_is(tmp_path: Path) -> None:
+    one = sound(tmp_path)
+    async with one.running() as agent:
+        await until(lambda: one.peers.announced)
+        checks = Checks(agent, frozenset, 0)
+        await checks.run(anew=False)
+        asked = one.store.calls.copy()
+        for _ in range(3):
+            assert not (await checks.run(anew=False)).violated
         assert one.store.calls == asked
+        agent.snapshot.attach(Endpoint.of(endpoint()))
+        texts = [found.text for found in (await checks.run(anew=False)).violated]
+        assert "address 10.65.1.2/32 of pod default/web is not allocated in any block" in texts
+        assert one.store.calls - asked == {"get IPAMBlock": 2}  # and again at the second look
+
+
+async def test_a_datastore_that_does_not_answer_violates_nothing(tmp_path: Path) -> None:
+    one = sound(tmp_path)
+    async with one.running() as agent:
+        await until(lambda: one.peers.announced)
+        checks = Checks(agent, frozenset, 0)
+        one.store.away = True
+        assert not (await checks.run()).violated
+        one.store.away = False
+        await one.store.delete(await one.store.get(IPAMBlock, "10-65-1-0-26"))
+        assert [found.number for found in (await checks.run()).violated] == [3]
 
 
 async def test_what_persists_is_reported_and_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

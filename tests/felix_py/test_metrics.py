@@ -5,7 +5,9 @@ from __future__ import annotations
 from felix_py.metrics import exposition
 from felix_py.status_model import AgentCounts, SessionStatus
 
-COUNTS = AgentCounts(pods=2, nodes=3, ready=True, notices={"IPPool": 2, "BGPPeer": 1}, route_puts=7)
+COUNTS = AgentCounts(
+    pods=2, nodes=3, ready=True, notices={"IPPool": 2, "BGPPeer": 1}, datastore_events={"Node": 5}, route_puts=7
+)
 
 
 def lines(counts: AgentCounts = COUNTS) -> list[str]:
@@ -26,6 +28,7 @@ def test_these_are_all_the_metrics_there_are() -> None:
         "felix_host_warnings gauge",
         "felix_invariants_violated gauge",
         "felix_notices gauge",
+        "felix_datastore_events_total counter",
         "felix_bgp_session_up gauge",
         "felix_bgp_routes_learned gauge",
         "felix_bgp_routes_refused gauge",
@@ -49,8 +52,12 @@ def test_notices_are_counted_by_kind() -> None:
     ]
 
 
+def test_what_the_datastore_reports_is_counted_by_kind() -> None:
+    assert 'felix_datastore_events_total{kind="Node"} 5.0' in lines()
+
+
 def test_each_metric_says_what_it_counts() -> None:
-    assert sum(line.startswith("# HELP") and len(line.split()) > 4 for line in lines()) == 21
+    assert sum(line.startswith("# HELP") and len(line.split()) > 4 for line in lines()) == 22
 
 
 def test_sessions_are_counted_by_peer() -> None:

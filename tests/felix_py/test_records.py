@@ -122,3 +122,9 @@ async def test_a_reading_that_could_not_be_taken_in_is_read_anew(
     await until(lambda: len(agent.folded) == len(all_there()))
     following.cancel()
     assert agent.folded == all_there()
+
+
+async def test_what_the_watch_reports_is_counted_by_kind(tmp_path: Path) -> None:
+    one = Watching(tmp_path)
+    await one.take(*all_there(), Gone(Node, "n1"))
+    assert one.records.counts == {"ClusterInformation": 1, "Node": len(NODES) + 1}

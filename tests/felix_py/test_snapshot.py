@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from datastore.kinds.bgp import BGPConfiguration, BGPPeer
 from datastore.kinds.cluster import FelixConfiguration
-from datastore.kinds.ipam import BlockAffinity, IPAMBlock
+from datastore.kinds.ipam import BlockAffinity
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool
-from datastore.store import Changed, Gone, InSync, Interest, Unreadable
-from felix_py.snapshot import Endpoint, EndpointKey, Snapshot, watched
+from datastore.store import Changed, Gone, InSync, Unreadable
+from felix_py.snapshot import Endpoint, EndpointKey, Snapshot
 from felix_py.topics import Topic
 from net.prefix import Prefix
-from tests.felix_py.node import block
 
 KEY = EndpointKey("default", "n1-k8s-web-eth0")
 
@@ -177,30 +176,6 @@ def test_an_affinity_that_stays_as_it_is_concerns_nothing() -> None:
     snapshot = Snapshot("n1")
     snapshot.fold(Changed(affinity("10.65.1.0/26")))
     assert snapshot.fold(Changed(affinity("10.65.1.0/26"))) == Topic.NOTHING
-
-
-def test_blocks_are_kept_that_are_this_nodes_or_hold_an_address_of_it() -> None:
-    snapshot = Snapshot("n1")
-    lent, foreign = block("10.65.2.0/29", "n2", "n1"), block("10.65.3.0/29", "n3", "n3")
-    for resource in (block("10.65.1.0/29", "n1"), lent, foreign):
-        snapshot.fold(Changed(resource))
-    assert set(snapshot.blocks) == {"10-65-1-0-29", "10-65-2-0-29"}
-    snapshot.fold(Changed(block("10.65.2.0/29", "n2")))
-    snapshot.fold(Gone(IPAMBlock, "10-65-1-0-29"))
-    assert not snapshot.blocks
-
-
-def test_once_in_sync_only_handles_that_a_block_names_may_hold_an_address() -> None:
-    snapshot = Snapshot("n1")
-    assert snapshot.may_hold("default.web")
-    snapshot.fold(Changed(block("10.65.1.0/29", "n1", "n1")))
-    snapshot.fold(InSync())
-    assert (snapshot.may_hold("default.web"), snapshot.may_hold("h-n1")) == (False, True)
-
-
-def test_of_endpoints_an_agent_watches_its_own_only() -> None:
-    [own] = [what for what in watched("n1") if isinstance(what, Interest)]
-    assert (own.kind, own.node) == (WorkloadEndpoint, "n1")
 
 
 def test_bgp_configurations_of_nodes_are_found_by_the_nodes_name() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bgp.speaker import LearnedPath, LearnedPaths
 from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool
 from datastore.record import Resource
@@ -43,6 +44,7 @@ class World:
         self.snapshot, self.rib, self.device = Snapshot("n1"), Rib(), device
         self.tunnels = TunnelRoutes(OWNERSHIP, IPIP, "n1")
         self.current: dict[tuple[str, str], Resource] = {}
+        self.learned: dict[Prefix, LearnedPaths] = {}
         if mode is not None:
             self.put(pool(mode), *map(node, ADDRESSES))
 
@@ -58,6 +60,20 @@ class World:
             self.fold(Gone(type(resource), resource.metadata.name, None, resource))
         return self.update()
 
+    def learn(self, address: str, *nodes: str) -> dict[str, str]:
+        """Have an address announced by nodes, by none: withdrawn."""
+        prefix = Prefix.parse(address)
+        paths = tuple(LearnedPath(pack(ADDRESSES[one].partition("/")[0]), "192.0.2.250") for one in nodes)
+        if paths:
+            self.learned[prefix] = paths
+            due = self.tunnels.learn({prefix: paths})
+        else:
+            self.learned.pop(prefix, None)
+            due = self.tunnels.withdraw([prefix])
+        if due:
+            self.tunnels.state(self.rib)
+        return self.routes()
+
     def fold(self, event: Changed | Gone) -> None:
         self.snapshot.fold(event)
         self.tunnels.fold(event)
@@ -66,7 +82,7 @@ class World:
         snapshot = self.snapshot
         pools = snapshot.pools.values()
         settings = tunnel_settings(IPIP, pools, snapshot.nodes.get("n1"), self.device, 1480)
-        self.tunnels.update(settings, remote_tunnels(IPIP, snapshot.nodes.values(), pools))
+        self.tunnels.update(settings, remote_tunnels(IPIP, snapshot.nodes.values(), pools), self.learned)
         self.tunnels.state(self.rib)
         return self.routes()
 
@@ -116,6 +132,55 @@ def test_a_borrowed_block_of_one_address_leads_to_who_has_it() -> None:
     assert "192.0.2.2" in world.routes()["10.65.2.9/32"]
     assert "198.51.100.3" in world.put(block("10.65.2.9/32", "n2", "n3"))["10.65.2.9/32"]
     assert "192.0.2.2" in world.put(block("10.65.2.9/32", "n2", "n2"))["10.65.2.9/32"]
+
+
+def test_an_announced_address_goes_through_the_tunnel_as_what_was_learned() -> None:
+    world = World()
+    assert world.learn("10.65.3.1/32", "n2") == {
+        "10.65.3.1/32": "10.65.3.1/32 via 192.0.2.2 dev tunl0 proto 81 metric 1030 mtu 1480 onlink"
+    }
+    assert "198.51.100.3" in world.learn("10.65.3.1/32", "n3")["10.65.3.1/32"]
+    assert world.learn("10.65.3.1/32") == {}
+
+
+def test_an_announced_address_takes_the_tunnel_only_where_mode_and_subnet_demand_it() -> None:
+    world = World("CrossSubnet")
+    world.learn("10.65.1.1/32", "n2")
+    assert set(world.learn("10.65.1.2/32", "n3")) == {"10.65.1.2/32"}
+    assert set(world.learn("10.65.1.3/32", "n2", "n3")) == {"10.65.1.2/32", "10.65.1.3/32"}
+    assert "192.0.2.2" not in world.routes()["10.65.1.3/32"]
+    world = World("Never")
+    assert world.learn("10.65.1.2/32", "n3") == {}
+    assert World().learn("10.66.1.2/32", "n3") == {}
+
+
+def test_two_nodes_that_announce_an_address_share_its_packets() -> None:
+    text = World().learn("10.65.3.1/32", "n2", "n3")["10.65.3.1/32"]
+    assert "nexthop via 192.0.2.2 dev tunl0" in text
+    assert "nexthop via 198.51.100.3 dev tunl0" in text
+
+
+def test_what_was_announced_before_a_pool_wanted_tunnels_takes_them_then() -> None:
+    world = World("Never")
+    world.learn("10.65.3.1/32", "n2")
+    assert set(world.put(pool("Always"))) == {"10.65.3.1/32"}
+    assert world.put(pool("Never")) == {}
+
+
+def test_an_announced_address_waits_for_the_end_of_its_node_and_follows_it() -> None:
+    world = World()
+    world.put(node("n2", tunnel=""))
+    assert world.learn("10.65.3.1/32", "n2") == {}
+    assert set(world.put(node("n2"))) == {"10.65.3.1/32"}
+    assert world.remove(node("n2")) == {}
+
+
+def test_a_block_is_announced_as_well_and_stays_its_nodes() -> None:
+    world = World()
+    world.put(affinity("10.65.2.0/26", "n2"), affinity("10.65.2.200/32", "n2"))
+    world.learn("10.65.2.0/26", "n3")
+    assert " proto 80 " in world.learn("10.65.2.200/32", "n2")["10.65.2.200/32"]
+    assert "192.0.2.2" in world.routes()["10.65.2.0/26"]
 
 
 def test_a_block_that_has_no_node_leads_to_the_holders_of_its_addresses() -> None:
@@ -193,6 +258,18 @@ def test_until_the_datastore_is_in_sync_what_was_learned_does_not_take_a_tunnels
     assert steps(rib, fib, [prefix], (OWNERSHIP.local,)).put
 
 
+def test_nor_does_it_take_the_place_of_the_tunnel_to_a_borrowed_address() -> None:
+    prefix, rib, fib = Prefix.parse("10.65.1.1/32"), Rib(), Fib(OWNERSHIP)
+    world = World()
+    world.learn(str(prefix), "n2")
+    fib.held[prefix] = world.rib.wanted(Source.TUNNELS)[prefix]
+    rib.put(
+        Source.LEARNED, prefix, RouteSpec(OWNERSHIP.learned, OWNERSHIP.metric, hops=(NextHop(ETH0, pack("192.0.2.2")),))
+    )
+    assert not steps(rib, fib, [prefix], ())
+    assert steps(rib, fib, [prefix], (OWNERSHIP.local,)).put
+
+
 def test_one_block_more_costs_one_block() -> None:
     world = World()
     world.put(*(affinity(f"10.65.{n}.0/26", "n2") for n in range(2, 200)))
@@ -204,10 +281,12 @@ def test_one_block_more_costs_one_block() -> None:
 
 
 CIDRS = [f"10.65.{n}.0/29" for n in range(4)] + ["10.65.9.9/32"]
+ANNOUNCED = ["10.65.1.1/32", "10.65.9.9/32", "10.65.2.0/29"]
 owners = st.sampled_from([*ADDRESSES, None])
 events = st.one_of(
     st.tuples(st.just("claim"), st.sampled_from(CIDRS), st.sampled_from(list(ADDRESSES)), st.booleans()),
     st.tuples(st.just("block"), st.sampled_from(CIDRS), owners, owners),
+    st.tuples(st.just("announce"), st.sampled_from(ANNOUNCED), st.sampled_from(["n2", "n3", None]), st.none()),
     st.tuples(st.just("node"), st.sampled_from(["n2", "n3"]), st.booleans(), st.booleans()),
     st.tuples(st.just("mode"), st.sampled_from(["Never", "Always", "CrossSubnet"]), st.none(), st.none()),
     st.tuples(st.just("device"), st.sampled_from([0, TUNL0]), st.none(), st.none()),
@@ -220,6 +299,8 @@ def carry_out(world: World, event: tuple[str, object, object, object]) -> None:
             (world.put if there else world.remove)(affinity(cidr, owner))
         case ("block", str(cidr), owner, holder):
             world.put(block(cidr, str(owner) if owner else None, str(holder) if holder else None))
+        case ("announce", str(address), by, _):
+            world.learn(address, *([str(by)] if by else []))
         case ("node", str(name), there, ready):
             (world.put if there else world.remove)(node(name, "10.65.200.1" if ready else ""))
         case ("mode", str(mode), _, _):
@@ -244,6 +325,7 @@ def test_step_by_step_leads_where_starting_anew_does(history: list[tuple[str, ob
                 del claims[cidr]
         carry_out(world, event)
     anew = World(None, world.device)
+    anew.learned = world.learned
     anew.put(*world.current.values())
     assert anew.routes() == world.routes()
 

@@ -84,13 +84,13 @@ async def _live_through(found: list[Any]) -> None:
                 except Invalid as invalid:
                     kind = KINDS.get(str(record.get("kind"))) if isinstance(record, dict) else None
                     if kind is not None:
-                        agent.records.fold(Unreadable(kind, "odd", "default", str(invalid)))
+                        agent.watch.records.fold(Unreadable(kind, "odd", "default", str(invalid)))
             for resource in there:
-                agent.records.fold(Changed(resource))
+                agent.watch.records.fold(Changed(resource))
             await _look(agent)
             assert not [notice for notice in agent.notices.all() if "it cannot be used" in notice.reason]
             for resource in there:
-                agent.records.fold(Gone(type(resource), resource.name, resource.namespace, resource))
+                agent.watch.records.fold(Gone(type(resource), resource.name, resource.namespace, resource))
             await _look(agent)
 
 
