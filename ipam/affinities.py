@@ -58,11 +58,16 @@ class Affinities:
         found = (await self._store.list(Interest(BlockAffinity, labels=_labels_of(host)))).objects
         return [affinity for affinity in found if is_listed(affinity, host)]
 
-    async def adopt(self, host: str) -> None:
-        """Add the labels that older versions left out of the host's affinities, and complete its half-done claims."""
+    async def adopt(self, host: str) -> list[Network]:
+        """Add the labels that older versions left out of the host's affinities, and complete its half-done claims.
+
+        Return the blocks that they are about.
+        """
+        adopted = []
         for affinity in (await self._store.list(BlockAffinity)).objects:
             if affinity.spec.node != host or affinity.spec.type != "host":
                 continue
+            adopted.append(affinity.network)
             if TYPE_LABEL not in affinity.metadata.labels:
                 labels = {**affinity.metadata.labels, **affinity_labels(host, affinity.network.version)}
                 try:
@@ -72,6 +77,7 @@ class Affinities:
             if not affinity.confirmed:
                 with suppress(ClaimConflict, BadRecord):
                     await self.repair(affinity)
+        return adopted
 
     async def claim(self, host: str, cidr: Network) -> None:
         """Make the block this host's. Raises ClaimConflict: another host owns it, or was faster."""

@@ -20,7 +20,7 @@ from datastore.errors import BadRecord, DatastoreError
 from datastore.fields import Address, Network, network
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock
 from datastore.kinds.pools import IPPool, Use
-from datastore.store import Changed, Store, WatchEvent
+from datastore.store import Store, WatchEvent
 from ipam import block as blocks
 from ipam import search
 from ipam.affinities import Affinities
@@ -83,18 +83,14 @@ class Allocator:
         self._writer = BlockWriter(store, now_ns, self._contexts.cooldown_seconds)
         self._finder = BlockFinder(store, self._affinities, now_ns, self._writer.last_known)
         self._handles = HandleRelease(store, self._writer, self._release_from)
-        self._adopted: set[str] = set()
 
     def on_event(self, event: WatchEvent) -> None:
         """Take in an event of the agent's watch: from its InSync on, settings and pools are cached between requests.
 
         Without a watch each request reads them. With it a change takes effect a moment later, as if the request had
-        come earlier. The blocks of a host that was adopted need not be read either.
+        come earlier.
         """
         self._contexts.on_event(event)
-        match event:
-            case Changed(resource=IPAMBlock() as block) if affine_host(block.spec.affinity) in self._adopted:
-                self._writer.reported(block)
 
     def avoid(self, hosts: Mapping[Address, str]) -> None:
         """Give no pod one of these addresses, each with whose it is, nor one of a block that holds one."""
@@ -208,9 +204,14 @@ class Allocator:
         return await self._release_all(affinities, must_be_empty)
 
     async def adopt(self, host: str) -> None:
-        """Bring the host's own affinities up to date when its agent starts: all labels, no claim half done."""
-        self._adopted.add(host)
-        await self._affinities.adopt(host)
+        """Bring the host's own affinities up to date when its agent starts: all labels, no claim half done.
+
+        Its blocks are read, so that its first pod need not wait for that.
+        """
+        adopted = await self._affinities.adopt(host)
+        for block in await asyncio.gather(*map(self._block, adopted), return_exceptions=True):
+            if isinstance(block, IPAMBlock):
+                self._writer.take_in(block)
 
     async def _release_all(self, affinities: Sequence[tuple[str, Network]], must_be_empty: bool) -> list[Network]:
         released, refused = [], []

@@ -63,8 +63,8 @@ class BlockWriter:
         """Return the block as this process last wrote or read it; a hint, since other processes write it too."""
         return self._known.get(cidr)
 
-    def reported(self, block: IPAMBlock) -> None:
-        """Take in a block as a watch reports it, if this process has not written or read it."""
+    def take_in(self, block: IPAMBlock) -> None:
+        """Take in a block that was read, if this process has not written it."""
         self._known.setdefault(block.network, block)
 
     async def _write_batch(self, cidr: Network, operations: Sequence[Operation]) -> Sequence[Result | Exception]:

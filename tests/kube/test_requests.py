@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from datastore.kinds.ipam import IPAMBlock
 from datastore.kube.store import KubeStore
 from datastore.record import CRD
 from datastore.store import InSync
@@ -31,7 +30,7 @@ def taken(proxy: FaultyProxy) -> Counter[str]:
 
 
 async def followed(store: KubeStore, allocator: Allocator, in_sync: asyncio.Event) -> None:
-    async for event in store.watch(*CONTEXT_KINDS, IPAMBlock):
+    async for event in store.watch(*CONTEXT_KINDS):
         allocator.on_event(event)
         if isinstance(event, InSync):
             in_sync.set()
