@@ -8,10 +8,11 @@ if TYPE_CHECKING:
     from datastore.store import Store
 
 
-def open(url: str) -> Store:
+def open(url: str, patience_seconds: float | None = None) -> Store:
     """Return the store that a URL names (`datastore.url`); nothing is read before the first verb.
 
     `sqlite:///:memory:` is a store of this process's own, for tests.
+    patience_seconds: for how long nothing at all may be heard of a server; None: as its store has it.
     Raises Invalid: the URL names no store.
     """
     from datastore.url import KubernetesApi, parse_url
@@ -24,7 +25,8 @@ def open(url: str) -> Store:
         from datastore.kube.store import KubeStore
 
         kubeconfig = str(address.kubeconfig) if address.kubeconfig else None
-        return KubeStore(partial(read_access, kubeconfig, address.context))
+        access = partial(read_access, kubeconfig, address.context)
+        return KubeStore(access) if patience_seconds is None else KubeStore(access, patience_seconds)
 
     from datastore.sqlite import SqliteStore
 

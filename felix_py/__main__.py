@@ -62,6 +62,8 @@ log = logging.getLogger("felix")
 
 USAGE, FAILURE = 2, 1
 MOST_DESCRIPTORS = 65536
+PATIENCE_SECONDS = 0.9
+"""With a datastore that says nothing: a container runtime hears within a second that it is to come again."""
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 1.0, 10.0
 
 
@@ -114,7 +116,7 @@ async def _serve(settings: Settings, file: SettingsWatch) -> None:
     async with AsyncExitStack() as stack:
         stack.enter_context(_single_instance(settings.run_dir))
         settings.state_dir.mkdir(parents=True, exist_ok=True)
-        store = datastore.open(settings.datastore)
+        store = datastore.open(settings.datastore, PATIENCE_SECONDS)
         stack.push_async_callback(store.close)
         kernel = stack.enter_context(closing(Rtnetlink()))
         allocator = Allocator(store)

@@ -27,12 +27,21 @@ HEADERS_SECONDS = 20.0
 CONNECT_SECONDS = 5.0
 RECONNECT_SECONDS = 1.0
 """The same for a server that was there before: a caller is to hear soon that it is away."""
-SLOW_SECONDS, PING_SECONDS = 0.5, 3.0
-"""After how long without an answer a server is pinged, and how long that may take: one that hangs answers no ping."""
+AWAY_SECONDS = 0.5
+"""For how long after a connection could not be made in time whoever wants one hears that at once."""
+PATIENCE_SECONDS = 3.5
+"""A request is given up when for so long nothing at all was heard of the server, neither answers nor pongs."""
+STEP_SECONDS = 0.1
+"""In what steps that is counted: each as one, however late this process comes to it. It may be the busy one."""
+PING_STEPS = 3
+"""After how many silent steps a server is pinged: one that hangs does not answer, one that is slow does."""
+PING_SECONDS = 3.0
+"""How long after a request was given up the connection is kept for what else is under way on it."""
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 2.0
 ACCESS_SECONDS = 5.0
 """A connection is made by what was read at most so long ago: server and certificates may have been changed."""
 
+_NOT_REACHED = "no connection to it could be made in time"
 MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"  # of Kubernetes' own kinds only
 
@@ -41,17 +50,27 @@ class NoAnswer(Unavailable):
     """The server cannot be reached, or has not answered."""
 
 
-class ApiClient:
-    """read_access: where the server is and who we are; read at the first request, as it takes a while."""
+class Silent(Exception):
+    """Nothing was heard of the server for as long as a request has patience."""
 
-    def __init__(self, read_access: Callable[[], Access]) -> None:
-        self._read_access = read_access
+
+class ApiClient:
+    """read_access: where the server is and who we are; read at the first request, as it takes a while.
+
+    patience_seconds: for how long nothing at all may be heard of the server. A slow one that answers pings is waited
+    for, up to DEADLINE_SECONDS a request.
+    """
+
+    def __init__(self, read_access: Callable[[], Access], patience_seconds: float = PATIENCE_SECONDS) -> None:
+        self._read_access, self._patience_seconds = read_access, patience_seconds
         self._access: Access | None = None
         self._read_at = 0.0
         self._reading = asyncio.Lock()
         self._connection: Http2Connection | None = None
         self._connecting: asyncio.Task[Http2Connection] | None = None
         self._reconnecting: asyncio.Task[None] | None = None
+        self._away_until = float("-inf")
+        self._judging: dict[Http2Connection, asyncio.Task[None]] = {}
         self._closed = False
 
     async def request(
@@ -66,7 +85,7 @@ class ApiClient:
                 response = await self._until_answered(method, path, body, content_type)
                 if response.status == UNAUTHORIZED:
                     response = await self._until_answered(method, path, body, content_type)
-        except (OSError, ssl.SSLError, ConnectionLost) as error:  # a TimeoutError is an OSError
+        except (OSError, ssl.SSLError, ConnectionLost, Silent) as error:  # a TimeoutError is an OSError
             reason = str(error) or f"no answer within {DEADLINE_SECONDS:g} s"
             raise NoAnswer(f"{what}: {self._where}: {reason}") from None
         if response.status >= 300:
@@ -102,7 +121,7 @@ class ApiClient:
 
     async def close(self) -> None:
         self._closed = True
-        for task in (self._connecting, self._reconnecting):
+        for task in (self._connecting, self._reconnecting, *self._judging.values()):
             if task:
                 task.cancel()
         if self._connection:
@@ -119,7 +138,7 @@ class ApiClient:
     async def _until_answered(self, method: str, path: str, body: bytes, content_type: str) -> Response:
         """Return an answer. What was not carried out is sent again while there is time.
 
-        Raises OSError, ConnectionLost, and DatastoreError: it cannot be read where the server is and who we are.
+        Raises OSError, ConnectionLost, Silent, and DatastoreError: it can't be read where the server is and who we are.
         """
         now = asyncio.get_running_loop().time
         give_up_at, pause = now() + DEADLINE_SECONDS, FIRST_PAUSE_SECONDS
@@ -130,7 +149,7 @@ class ApiClient:
                 connection = await self._connected()
                 access = self._known_access()
                 asking = connection.request(method, access.path + path, {**_headers(access), **more}, body)
-                response = await _while_alive(connection, asking)
+                response = await self._while_alive(connection, asking)
                 if response.status == UNAUTHORIZED:
                     await self._renew(access)
                 if response.status != TOO_MANY_REQUESTS:
@@ -160,6 +179,8 @@ class ApiClient:
             raise ConnectionLost("the datastore is closed", may_have_run=False)
         if self._connection and self._connection.usable:
             return self._connection
+        if asyncio.get_running_loop().time() < self._away_until:
+            raise TimeoutError(_NOT_REACHED)
         if self._connecting is None or self._connecting.done():
             self._connecting = asyncio.create_task(self._connect())
             self._connecting.add_done_callback(_take_note)
@@ -174,14 +195,56 @@ class ApiClient:
     async def _connect(self) -> Http2Connection:
         access = await self._current_access()
         try:
-            async with asyncio.timeout(RECONNECT_SECONDS if self._connection else CONNECT_SECONDS):
+            limit = min(RECONNECT_SECONDS, self._patience_seconds) if self._connection else CONNECT_SECONDS
+            async with asyncio.timeout(limit):
                 self._connection = await connect(
                     access.host, access.port, access.authority, access.tls, access.server_name
                 )
+        except TimeoutError:
+            self._away_until = asyncio.get_running_loop().time() + AWAY_SECONDS
+            raise TimeoutError(_NOT_REACHED) from None
         except ssl.SSLError:  # the cluster may have new certificates
             self._read_at = float("-inf")
             raise
         return self._connection
+
+    async def _while_alive(self, connection: Http2Connection, asking: Coroutine[Any, Any, Response]) -> Response:
+        """Return an answer, however long it takes, as long as anything is heard of the server.
+
+        Raises Silent: nothing was for too long, or another request has found that a moment ago.
+        """
+        if connection.is_silent:
+            asking.close()
+            raise Silent("the connection is silent: it answers neither requests nor pings")
+        waiting = asyncio.ensure_future(asking)
+        received, silent_steps = connection.received, 0
+        try:
+            while not (await asyncio.wait({waiting}, timeout=STEP_SECONDS))[0]:
+                if connection.received != received:
+                    received, silent_steps = connection.received, 0
+                    continue
+                silent_steps += 1
+                if silent_steps % PING_STEPS == 0:
+                    connection.ping()
+                if silent_steps * STEP_SECONDS >= self._patience_seconds:
+                    self._take_for_silent(connection)
+                    raise Silent(f"it answers neither the request nor a ping within {self._patience_seconds:g} s")
+            return waiting.result()
+        finally:
+            waiting.cancel()
+
+    def _take_for_silent(self, connection: Http2Connection) -> None:
+        """Have requests refused until something is heard, and the connection given up if nothing is."""
+        connection.take_for_silent()
+        if connection not in self._judging:
+            self._judging[connection] = asyncio.create_task(self._judge(connection))
+
+    async def _judge(self, connection: Http2Connection) -> None:
+        try:
+            if not await connection.answers_pings(PING_SECONDS):
+                connection.close("it answers neither the request nor a ping")
+        finally:
+            del self._judging[connection]
 
     async def _current_access(self) -> Access:
         """Return where the server is and who we are, read again if that was a while ago. Raises DatastoreError."""
@@ -222,15 +285,3 @@ def _take_note(attempt: asyncio.Task[Any]) -> None:
     """Have the failure of an attempt count as seen, whether or not anyone still waits for it."""
     if not attempt.cancelled():
         attempt.exception()
-
-
-async def _while_alive(connection: Http2Connection, asking: Coroutine[Any, Any, Response]) -> Response:
-    """Return an answer, however long it takes, but give up a connection over which not even a ping comes back."""
-    waiting = asyncio.ensure_future(asking)
-    try:
-        while not (await asyncio.wait({waiting}, timeout=SLOW_SECONDS))[0]:
-            if not await connection.answers_pings(PING_SECONDS):
-                connection.close("it answers neither the request nor a ping")
-        return waiting.result()
-    finally:
-        waiting.cancel()

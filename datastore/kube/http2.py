@@ -142,12 +142,23 @@ class Http2Connection(asyncio.Protocol):
         self._closing = ""
         self._greeted = asyncio.Event()
         self._heard = 0.0
+        self.received = 0
+        """How often something has arrived, whatever it was."""
+        self._silent_at: int | None = None
         self._keepalive: asyncio.TimerHandle | None = None
 
     @property
     def usable(self) -> bool:
         """Whether new requests may be sent on it."""
         return self._transport is not None and not self._closing
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing has arrived since it was last taken for silent."""
+        return self._silent_at == self.received
+
+    def take_for_silent(self) -> None:
+        self._silent_at = self.received
 
     async def request(
         self, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes = b""
@@ -186,12 +197,17 @@ class Http2Connection(asyncio.Protocol):
             self._flush()
         return chunk
 
+    def ping(self) -> None:
+        """Have a server that is alive send something, also where it takes no more requests."""
+        if self._transport is not None:
+            self._h2.ping(b"alive?  ")
+            self._flush()
+
     async def answers_pings(self, seconds: float) -> bool:
-        """Whether the server is alive, however slow it is with requests, also where it takes no more of them."""
+        """Whether the server is alive, however slow it is with requests."""
         if self._transport is None:
             return False
-        self._h2.ping(b"alive?  ")
-        self._flush()
+        self.ping()
         answered = self._ping_answered
         try:
             async with asyncio.timeout(seconds):
@@ -233,6 +249,7 @@ class Http2Connection(asyncio.Protocol):
         self._look_after()
 
     def data_received(self, data: bytes) -> None:
+        self.received += 1
         self._heard = asyncio.get_running_loop().time()
         if not self._greeted.is_set() and data.startswith(b"HTTP/1"):
             self._lose(_HTTP1)

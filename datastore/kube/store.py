@@ -25,7 +25,7 @@ from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.secret import Secret
 from datastore.kube.access import Access
-from datastore.kube.client import MERGE_PATCH, STRATEGIC_MERGE_PATCH, ApiClient
+from datastore.kube.client import MERGE_PATCH, PATIENCE_SECONDS, STRATEGIC_MERGE_PATCH, ApiClient
 from datastore.kube.folded_metadata import folded
 from datastore.kube.listing import list_all
 from datastore.kube.nodes import node_patch, other_changes
@@ -69,8 +69,8 @@ _SERVERS_OWN = ("resourceVersion", "uid", "creationTimestamp")
 class KubeStore:
     """read_access: where the API server is and who we are; read at the first verb."""
 
-    def __init__(self, read_access: Callable[[], Access]) -> None:
-        self._client = ApiClient(read_access)
+    def __init__(self, read_access: Callable[[], Access], patience_seconds: float = PATIENCE_SECONDS) -> None:
+        self._client = ApiClient(read_access, patience_seconds)
         self._endpoints = PodEndpoints(self._client)
         self._group_version, self._group_is_served = "", False
         self._closed = asyncio.Event()

@@ -6,7 +6,7 @@ import json
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -100,6 +100,16 @@ class Cluster:
             yield
         finally:
             allow(*rules[number]["resources"])
+
+    @contextmanager
+    def log_of(self, node: str) -> Iterator[Callable[[], str]]:
+        """Yield what returns what a node's agent has logged since."""
+
+        def read() -> str:
+            return self.lab.run(node, "cat", "/var/log/agent.log")
+
+        before = len(read())
+        yield lambda: read()[before:]
 
     def signal_api_server(self, name: str) -> None:
         self.lab.run("router", "sh", "-ec", f"kill -{name} $(cat {FOLDER}/pid)")

@@ -77,6 +77,10 @@ class Request:
         """Send nothing more over the whole connection, as a process does that hangs."""
         self._server.silent = True
 
+    def speak_again(self) -> None:
+        self._server.silent = False
+        self._server.flush()
+
     def cut(self) -> None:
         """End the whole connection, as a crash does."""
         self._server.cut()

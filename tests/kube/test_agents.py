@@ -137,19 +137,26 @@ def test_an_api_server_that_hangs_harms_no_running_pod(cluster: Cluster) -> None
     cluster.add("one", "n1")
     cluster.add("two", "n2")
     cluster.make_pod("three", "n3")
+    uid = cluster.get("pod", "three")["metadata"]["uid"]
     until(lambda: not lab.lost_pings(), "the pods reach each other")
     routes = {node: lab.routes(node) for node in lab.nodes}
-    cluster.signal_api_server("STOP")
-    try:
-        with pytest.raises(Refused, match=r"11|later"):
-            lab.ask("pod add", node="n3", pod="three")
-        lab.ask("pod del", pod="two")
-        assert lab.routes("n1") == routes["n1"]
-    finally:
-        cluster.signal_api_server("CONT")
+    with cluster.log_of("n2") as log2, cluster.log_of("n3") as log3:
+        cluster.signal_api_server("STOP")
+        try:
+            with pytest.raises(Refused, match=r"11|later"):
+                lab.ask("pod add", node="n3", pod="three", uid=uid)
+            lab.ask("pod del", pod="two")
+            for log, answered in ((log2, "journaled, to be done when the datastore is back"), (log3, "(code 11)")):
+                until(lambda log=log: "; it is tried again" in log(), "the connection is given up")  # type: ignore[misc]
+                assert answered in log().partition("; it is tried again")[0]
+            with pytest.raises(Refused, match=r"11|later"):
+                lab.ask("pod add", node="n3", pod="three", uid=uid)
+            assert lab.routes("n1") == routes["n1"]
+        finally:
+            cluster.signal_api_server("CONT")
     until(lambda: len(cluster.get("ipamhandles")["items"]) == 1, "the deletion is carried out")
     until(lab.settled, "all agents see the API again")
-    lab.ask("pod add", node="n3", pod="three")
+    lab.ask("pod add", node="n3", pod="three", uid=uid)
     until(lambda: not lab.lost_pings(), "the new pod is reached")
     cluster.remove("one")
     cluster.remove("three")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import ssl
+import time
 from pathlib import Path
 from typing import Any
 
@@ -51,15 +53,15 @@ async def missing(request: Request) -> None:
     await request.answer(404, json.dumps({"kind": "Status", "message": "not here"}).encode())
 
 
-def client_of(folder: Path, url: str) -> ApiClient:
+def client_of(folder: Path, url: str, **patience: float) -> ApiClient:
     path = folder / "kubeconfig"
     path.write_text(json.dumps(kubeconfig(url)))
-    return ApiClient(lambda: read_access(str(path)))
+    return ApiClient(lambda: read_access(str(path)), **patience)
 
 
-async def ask(folder: Path, answers: Answers, method: str = "GET") -> bytes:
+async def ask(folder: Path, answers: Answers, method: str = "GET", **patience: float) -> bytes:
     async with serving(answers) as server:
-        asking = client_of(folder, f"http://127.0.0.1:{server.port}/behind")
+        asking = client_of(folder, f"http://127.0.0.1:{server.port}/behind", **patience)
         try:
             return (await asking.request("try it", method, "/a", b"{}" if method != "GET" else b"")).body
         finally:
@@ -102,14 +104,21 @@ async def test_no_answer_in_time_is_unavailable(tmp_path: Path, monkeypatch: pyt
         await ask(tmp_path, Answers(never))
 
 
-async def test_a_server_that_is_slow_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "SLOW_SECONDS", 0.05)
-
+async def test_a_server_that_is_slow_is_waited_for(tmp_path: Path) -> None:
     async def slowly(request: Request) -> None:
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(1.5)
         await ok(request)
 
-    assert await ask(tmp_path, Answers(slowly), "PUT") == b"fine"
+    assert await ask(tmp_path, Answers(slowly), "PUT", patience_seconds=0.4) == b"fine"
+
+
+async def test_time_in_which_this_process_did_not_run_is_not_the_servers(tmp_path: Path) -> None:
+    async def while_we_are_stopped(request: Request) -> None:
+        time.sleep(1.0)  # noqa: ASYNC251
+        await asyncio.sleep(0.15)
+        await ok(request)
+
+    assert await ask(tmp_path, Answers(while_we_are_stopped), "PUT", patience_seconds=0.4) == b"fine"
 
 
 async def test_a_server_that_hangs_is_given_up_long_before_the_deadline(tmp_path: Path) -> None:
@@ -119,6 +128,75 @@ async def test_a_server_that_hangs_is_given_up_long_before_the_deadline(tmp_path
 
     with pytest.raises(Unavailable, match="neither the request nor a ping"):
         await asyncio.wait_for(ask(tmp_path, Answers(hang), "PUT"), client.DEADLINE_SECONDS / 2)
+
+
+async def test_a_server_that_hangs_is_not_asked_again_until_something_is_heard_of_it(tmp_path: Path) -> None:
+    """The connection is kept meanwhile: what else is under way on it goes on if the server does."""
+    go_on = asyncio.Event()
+
+    async def hang(request: Request) -> None:
+        request.fall_silent()
+        await go_on.wait()
+        request.speak_again()
+
+    answers = Answers(hang)
+    async with serving(answers) as server:
+        asking = client_of(tmp_path, f"http://127.0.0.1:{server.port}", patience_seconds=0.3)
+        with pytest.raises(Unavailable, match="neither the request nor a ping within"):
+            await asking.request("try it", "PUT", "/a", b"{}")
+        kept = asking._connection
+        for method in ("GET", "PUT"):
+            with pytest.raises(Unavailable, match="the connection is silent"):
+                await asking.request("try it", method, "/b")
+        assert kept is not None and kept.usable and kept.is_silent
+        assert answers.seen == ["PUT /a"]
+        go_on.set()
+        while kept.is_silent:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        assert (await asking.request("try it", "PUT", "/c", b"{}")).body == b"fine"
+        assert asking._connection is kept
+        await asking.close()
+
+
+async def test_a_silent_connection_is_given_up_in_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "PING_SECONDS", 0.2)
+
+    async def hang(request: Request) -> None:
+        request.fall_silent()
+        await request.wait()
+
+    async with serving(Answers(hang)) as server:
+        asking = client_of(tmp_path, f"http://127.0.0.1:{server.port}", patience_seconds=0.3)
+        with pytest.raises(Unavailable):
+            await asking.request("try it", "PUT", "/a", b"{}")
+        while asking._judging:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        assert (await asking.request("try it", "PUT", "/b", b"{}")).body == b"fine"
+        await asking.close()
+
+
+async def test_a_server_that_takes_connections_and_says_nothing_is_waited_for_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that was stopped: the next request, to undo the one before, need not find that out again."""
+    silent = socket.create_server(("127.0.0.1", 0))
+    async with serving(ok) as server:
+        asking = client_of(tmp_path, f"http://127.0.0.1:{server.port}", patience_seconds=0.3)
+        await asking.request("try it", "GET", "/a")
+    monkeypatch.setattr(client, "ACCESS_SECONDS", 0.0)
+    assert asking._connection
+    asking._connection.close()  # it is at another address from now on, where nothing is said
+    moved = kubeconfig(f"http://127.0.0.1:{silent.getsockname()[1]}")
+    (tmp_path / "kubeconfig").write_text(json.dumps(moved))
+    with silent:
+        for _ in range(2):
+            with pytest.raises(Unavailable, match="no connection to it could be made in time"):
+                await asking.request("try it", "PUT", "/a", b"{}")
+        silent.setblocking(False)
+        silent.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            silent.accept()
+        await asking.close()
 
 
 async def test_a_server_that_is_not_there_is_unavailable_at_once(tmp_path: Path) -> None:
