@@ -52,6 +52,10 @@ def _show_address(end: End) -> Command:
 
 
 def _not_attached(records: ClusterRecords, end: End) -> Step:
+    if end.pod:
+        text = f"pod {end.pod.title} on {end.pod.node} has no address"
+        inspect = Command("", f"felixctl why {end.pod.title}")
+        return _step(end, "endpoint", StepState.BROKEN, text, "it is not attached", inspect)
     text = f"there is no pod {end.asked}: no endpoint has this name"
     if records.pools and all(pool.disabled for pool in records.pools):
         pool = records.pools[0]

@@ -66,12 +66,19 @@ def _candidates(records: ClusterRecords, asked: str) -> list[End]:
             raise Unclear(f"why {asked}: {error}") from None
     if asked in records.nodes:
         return [End(asked, address, node=asked) for address in records.nodes[asked]]
+    found = pods_named(records, asked)
+    ends = [End(asked, address, pod, pod.node) for pod in found for address in pod.addresses]
+    return ends or [End(asked, pod=found[0] if found else None)]
+
+
+def pods_named(records: ClusterRecords, asked: str) -> list[PodRecord]:
+    """Return the endpoints of the pod called `name` or `namespace/name`. Raises Unclear: several pods are."""
     namespace, slash, name = asked.rpartition("/")
     found = [pod for pod in records.pods if pod.pod == name and (not slash or pod.namespace == namespace)]
     if len({pod.namespace for pod in found}) > 1:
         titles = " or ".join(sorted(pod.title for pod in found))
         raise Unclear(f"why {asked}: several namespaces have a pod of that name; say {titles}")
-    return [End(asked, address, pod, pod.node) for pod in found for address in pod.addresses] or [End(asked)]
+    return found
 
 
 def _end_at(records: ClusterRecords, address: str) -> End:

@@ -21,13 +21,14 @@ from net.prefix import Prefix
 
 @dataclass(frozen=True, slots=True)
 class PodRecord:
-    """A pod's workload endpoint."""
+    """A pod's workload endpoint; node: "" for one that is on none. annotations: the pod's."""
 
     namespace: str
     pod: str
     node: str
     device: str
     addresses: tuple[str, ...]
+    annotations: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def title(self) -> str:
@@ -114,7 +115,12 @@ def _pod(endpoint: WorkloadEndpoint) -> PodRecord:
     spec = endpoint.spec
     addresses = tuple(str(ip_interface(network).ip) for network in spec.ip_networks)
     return PodRecord(
-        endpoint.namespace or "", spec.pod or endpoint.name, spec.node, spec.interface_name or "", addresses
+        endpoint.namespace or "",
+        spec.pod or endpoint.name,
+        spec.node,
+        spec.interface_name or "",
+        addresses,
+        endpoint.annotations,
     )
 
 

@@ -1,5 +1,7 @@
 """`felixctl why A B`: follow a packet from one end to the other and back, and name the first step that is broken.
 
+`felixctl why POD`: which pools a pod gets its addresses from, and what decides that.
+
 An edge: it reads the datastore's records and the agents' traces, has explain.why judge them, and prints the result.
 On a node only its own agent can be read, in a lab (`felixctl lab why`) those of all nodes.
 """
@@ -7,22 +9,27 @@ On a node only its own agent can be read, in a lab (`felixctl lab why`) those of
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
+from datastore.cas import found_or_none
 from datastore.defaults import DEFAULT_URL
 from datastore.kinds.bgp import BGPConfiguration
+from datastore.kinds.cluster import ClusterInformation
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock
+from datastore.kinds.namespace import Namespace
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool
 from datastore.store import Store
-from explain.ends import End, Unclear, ends_of
+from datastore.url import has_namespaces
+from explain.ends import End, Unclear, ends_of, pods_named
 from explain.facts import ClusterFacts
-from explain.records import ClusterRecords, cluster_records
+from explain.pools import AddressFacts, about_addresses, used_addresses
+from explain.records import ClusterRecords, PodRecord, cluster_records
 from explain.step import Command, Step, StepState, Verdict
 from explain.why import explain
 from felix_py.status_json import from_json
@@ -30,6 +37,7 @@ from felix_py.status_model import NodeTrace
 from felixctl.connection import reading
 from felixctl.errors import FAILED, MISUSED, CommandError
 from felixctl.options import DEFAULT_RUN_DIR, Output, OutputFormat, RunDir, Url
+from felixctl.resources.manifests import DEFAULT_NAMESPACE
 from felixctl.status_client import read_object, read_status
 from felixctl.terminal import Colour, painted, show
 from net.printable import one_line
@@ -43,6 +51,7 @@ CommandLine = Callable[[Command], str]
 
 One = Annotated[str, typer.Argument(metavar="A", help="A pod (namespace/name or name), a node, or an address.")]
 Other = Annotated[str, typer.Argument(metavar="B", help="The other one.")]
+OtherIfAny = Annotated[str | None, typer.Argument(metavar="[B]", help="The other one. Without it, A is a pod.")]
 
 _MARKS = {
     StepState.OK: ("✓", Colour.GOOD),
@@ -55,22 +64,29 @@ _MARKS = {
 @app.command()
 def why(
     one: One,
-    other: Other,
+    other: OtherIfAny = None,
     output: Output = OutputFormat.TEXT,
     url: Url = DEFAULT_URL,
     run_dir: RunDir = DEFAULT_RUN_DIR,
 ) -> None:
-    """Explain why two pods reach each other, or which step is the first that is broken.
+    """Explain why two pods reach each other, or not; or of one pod, which pools its addresses come from.
 
     Follows a packet there and back: the datastore's records of both ends, then at each hop the route that its kernel
     would take, the source that put it there, the session it was learned over, routing rules, packet filters, devices,
     neighbours, forwarding and MTU. Only this node's part is checked; run the same command on the others for theirs.
 
+    Of one pod alone, there or yet to come, it says what chooses its pools: its annotations, those of its Namespace, or
+    the pools' selectors, each beside the labels that it is compared with.
+
     Ends with 0 if nothing that can be seen is broken, with 1 if something is.
 
     [dim]$[/dim] felixctl why web-0 db-0
     [dim]$[/dim] felixctl why default/web-0 10.65.2.66 -o json
+    [dim]$[/dim] felixctl why shop/web-0  [dim]# why it has no address, or which it would get[/dim]
     """
+    if other is None:
+        _print_addresses(one, url, output)
+        return
     here = read_status(run_dir).node
 
     def read_page(node: str, page: str) -> Mapping[str, Any]:
@@ -116,6 +132,59 @@ def print_explanation(
         show(*as_text(ends, steps, judged, command_line))
     if not judged.reachable:
         raise typer.Exit(FAILED)
+
+
+def _print_addresses(asked: str, url: str, output: OutputFormat) -> None:
+    """Print where the addresses of a pod come from; end with 1 if it gets none."""
+    try:
+        pod, facts = reading(url, lambda store: _read_pod(store, asked, namespaces=has_namespaces(url)))
+    except Unclear as error:
+        raise CommandError(str(error), status=MISUSED) from None
+    steps = about_addresses(facts, pod)
+    first = next((step for step in steps if step.state is StepState.BROKEN), None)
+    last = next((step for step in reversed(steps) if step.where == pod.title), steps[-1])
+    sentence = f"{(first or last).where}: {(first or last).text}" + (
+        f"; {first.effect}" if first and first.effect else ""
+    )
+    judged = Verdict(first is None, sentence, first)
+    if output is OutputFormat.JSON:
+        found = {
+            "pod": {"name": pod.title, "node": pod.node, "addresses": pod.addresses},
+            "assignable": judged.reachable,
+            "verdict": judged.sentence,
+            "broken": first and _step(first, _typed),
+            "steps": [_step(step, _typed) for step in steps],
+        }
+        show(json.dumps(found, indent=2) + "\n")
+    else:
+        show(*_text({"records": "in the datastore"}, steps, judged, _typed))
+    if first:
+        raise typer.Exit(FAILED)
+
+
+def _typed(command: Command) -> str:
+    return command.line
+
+
+async def _read_pod(store: Store, asked: str, *, namespaces: bool) -> tuple[PodRecord, AddressFacts]:
+    """Return a pod, or one of this name that is yet to come, and what its addresses depend on. Raises Unclear."""
+    records = await read_records(store)
+    if ":" in asked or asked.replace(".", "").isdecimal() or asked in records.nodes:
+        raise Unclear(f"why {asked}: of a node or an address, name the other end, too")
+    namespace, _, name = asked.rpartition("/")
+    found = pods_named(records, asked) or [PodRecord(namespace or DEFAULT_NAMESPACE, name, "", "", ())]
+    pod = found[0]
+    node = await found_or_none(store.get(Node, pod.node)) if pod.node else None
+    cluster = await found_or_none(store.get(ClusterInformation, "default"))
+    facts = AddressFacts(
+        pools=(await store.list(IPPool)).objects,
+        used=used_addresses(records),
+        node_labels=node.labels if node else {},
+        namespace=await found_or_none(store.get(Namespace, pod.namespace)) if namespaces else None,
+        has_namespaces=namespaces,
+        ready=cluster.spec.datastore_ready if cluster else None,
+    )
+    return pod, facts
 
 
 def facts_of(records: ClusterRecords, one: End, other: End, read_page: ReadPage) -> ClusterFacts:
@@ -169,6 +238,12 @@ def as_text(
         "there": f"there, {one.title} to {other.title}",
         "back": f"back, {other.title} to {one.title}",
     }
+    yield from _text(titles, steps, judged, command_line)
+
+
+def _text(
+    titles: Mapping[str, str], steps: Sequence[Step], judged: Verdict, command_line: CommandLine
+) -> Iterator[str]:
     width = max((len(one_line(step.where)) for step in steps), default=0)
     for direction, title in titles.items():
         part = [step for step in steps if step.direction == direction]

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import typer
 
+from explain.records import PodRecord
 from explain.step import Command
 from felix_py.status_json import to_json
 from felixctl.errors import FAILED, MISUSED, CommandError
 from felixctl.options import OutputFormat
 from felixctl.why import print_explanation
 from tests.explain.cluster import RECORDS, node_trace
+from tests.felixctl.command import Felixctl
+
+CLUSTER = """
+apiVersion: projectcalico.org/v3
+kind: ClusterInformation
+metadata: {name: default}
+spec: {clusterGUID: 00112233445566778899aabbccddeeff, datastoreReady: true}
+"""
 
 TRACES = {"n1": node_trace(1, 2), "n2": node_trace(2, 1)}
 
@@ -85,3 +95,33 @@ def test_the_same_end_twice_is_misuse() -> None:
     with pytest.raises(CommandError) as refused:
         print_explanation(RECORDS, "a", "a", Agents(), command_line, OutputFormat.TEXT)
     assert refused.value.status == MISUSED
+
+
+def test_of_one_pod_it_says_where_its_address_comes_from(calicos: Felixctl) -> None:
+    calicos("apply", "-f", "-", stdin=CLUSTER)
+    ended = calicos("why", "web-1")
+    assert ended.status == 0, ended.err
+    lines = ended.out.splitlines()
+    assert lines[1] == "  ✓ pool default-ipv4-ippool  10.65.0.0/16: nodeSelector all() selects node node-1"
+    assert lines[-1].startswith("✓ default/web-1: 10.65.84.128 is of pool default-ipv4-ippool")
+    found = json.loads(calicos("why", "default/to-come", "-o", "json").out)
+    assert (found["assignable"], found["pod"]["node"]) == (True, "")
+    assert calicos("patch", "ippool", "default-ipv4-ippool", "-p", "spec: {disabled: true}").status == 0
+    refused = calicos("why", "default/to-come")
+    assert (refused.status, "✗ default/to-come: it gets no IPv4 address" in refused.out) == (1, True)
+    assert "see it:    felixctl get ippools -o wide" in refused.out
+
+
+@pytest.mark.parametrize("alone", ["node-1", "10.65.84.128", "fd00::1"])
+def test_a_node_or_an_address_needs_the_other_end(calicos: Felixctl, alone: str) -> None:
+    ended = calicos("why", alone)
+    assert (ended.status, "name the other end, too" in ended.err) == (2, True)
+
+
+def test_a_pod_without_an_address_is_no_pod_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    records = replace(RECORDS, pods=[*RECORDS.pods, PodRecord("default", "new", "n1", "cali9", ())])
+    with pytest.raises(typer.Exit):
+        print_explanation(records, "new", "b", Agents("n1", "n2"), command_line, OutputFormat.TEXT)
+    printed = capsys.readouterr().out
+    assert "pod default/new on n1 has no address; it is not attached" in printed
+    assert "felixctl why default/new" in printed

@@ -1,0 +1,248 @@
+"""Which pools a pod gets its addresses from, and why none: annotations, selectors, and what they are compared with.
+
+Pure. The choice is `ipam.search.pools_for`'s; here it is said what of each pool led to it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from datastore.fields import address
+from datastore.kinds.namespace import Namespace
+from datastore.kinds.pools import IPPool
+from explain.records import ClusterRecords, PodRecord
+from explain.step import Command, Step, StepState
+from ipam.errors import IpamError
+from ipam.search import pools_for
+
+ANNOTATION = "cni.projectcalico.org/"
+
+
+@dataclass(frozen=True, slots=True)
+class AddressFacts:
+    """What of the cluster a choice of pools depends on.
+
+    used: how many addresses of each pool are assigned. namespace: that of the pod; None: there is none.
+    has_namespaces: whether the datastore has any. ready: what ClusterInformation says; None: there is none.
+    """
+
+    pools: Sequence[IPPool]
+    used: Mapping[str, int] = field(default_factory=dict)
+    node_labels: Mapping[str, str] = field(default_factory=dict)
+    namespace: Namespace | None = None
+    has_namespaces: bool = False
+    ready: bool | None = True
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Those of the pod's Namespace."""
+        return self.namespace.labels if self.namespace else {}
+
+
+def about_addresses(facts: AddressFacts, pod: PodRecord) -> tuple[Step, ...]:
+    """Return what decides which addresses a pod gets, family by family; the last step of each is the outcome."""
+    return (*_about_pod(facts, pod), *_about_families(facts, pod))
+
+
+def _about_pod(facts: AddressFacts, pod: PodRecord) -> Iterator[Step]:
+    if not pod.node:
+        yield _step(pod, "endpoint", StepState.DOUBTFUL, "there is no such pod on a node: this is what it would get")
+    elif not pod.addresses:
+        yield _step(pod, "endpoint", StepState.DOUBTFUL, f"it is on {pod.node} and has no address")
+    if not facts.ready:
+        text = "the datastore is locked" if facts.ready is False else "no agent has started with this datastore yet"
+        effect = "attaching a pod fails until felixctl datastore unlock" if facts.ready is False else ""
+        state = StepState.DOUBTFUL if pod.addresses else StepState.BROKEN
+        inspect = Command("", "felixctl get clusterinformation")
+        yield _step(pod, "datastore", state, f"{text}: no address is assigned", effect, inspect)
+    if not facts.has_namespaces:
+        return
+    where, show = f"Namespace {pod.namespace}", Command("", f"kubectl get namespace {pod.namespace} -o yaml")
+    if facts.namespace is None:
+        yield Step("records", where, "namespace", StepState.BROKEN, "there is no such Namespace", "", show)
+    else:
+        labels = ", ".join(f"{key}={text}" for key, text in sorted(facts.labels.items())) or "none"
+        yield Step("records", where, "namespace", StepState.OK, f"its labels: {labels}", "", show)
+
+
+def _about_families(facts: AddressFacts, pod: PodRecord) -> Iterator[Step]:
+    try:
+        given = _names(pod.annotations.get(f"{ANNOTATION}ipAddrs"), "annotation ipAddrs of the pod")
+        wanted = _names(pod.annotations.get(f"{ANNOTATION}ipFamilies"), "annotation ipFamilies of the pod")
+        asked = {version: _asked(facts, pod, version) for version in (4, 6)}
+    except ValueError as error:
+        yield _step(pod, "annotation", StepState.BROKEN, str(error), "attaching it is refused", _get_pod(pod))
+        return
+    for name in _REFUSED:
+        if text := pod.annotations.get(ANNOTATION + name):
+            why = f"its annotation {ANNOTATION}{name} is {text}, which is not implemented"
+            yield _step(pod, "annotation", StepState.BROKEN, why, "attaching it is refused", _get_pod(pod))
+            return
+    if given:
+        text = f"its annotation {ANNOTATION}ipAddrs asks for {', '.join(given)}, whatever pools are chosen by"
+        yield _step(pod, "annotation", StepState.OK, text, inspect=_get_pod(pod))
+        return
+    families = {int(pool.version) for pool in facts.pools}
+    if not families:
+        text, effect = "there is no pool at all", "no pod gets an address"
+        yield _step(pod, "pool", StepState.BROKEN, text, effect, Command("", "felixctl get ippools"))
+    for version, request in asked.items():
+        meant = not wanted or f"IPv{version}" in wanted
+        if meant and (request or version in families):
+            yield from _about_family(facts, pod, version, request, families)
+
+
+_REFUSED = ("ipAddrsNoIpam", "floatingIPs")
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """The pools that an annotation names, and what is said of it."""
+
+    pools: tuple[str, ...]
+    text: str
+
+
+def _asked(facts: AddressFacts, pod: PodRecord, version: int) -> _Request | None:
+    """Return what an annotation asks for: the pod's comes before its Namespace's. Raises ValueError: it is no list."""
+    key = f"{ANNOTATION}ipv{version}pools"
+    ours = _names(pod.annotations.get(key), f"annotation {key} of the pod")
+    namespaces = facts.namespace.annotations.get(key) if facts.namespace else None
+    if ours:
+        before = f"that of its Namespace ({namespaces}) and " if namespaces else ""
+        return _Request(ours, f"its annotation {key} names {', '.join(ours)}, and comes before {before}every selector")
+    theirs = _names(namespaces, f"annotation {key} of Namespace {pod.namespace}")
+    if theirs:
+        text = f"annotation {key} of its Namespace names {', '.join(theirs)}, and comes before every selector"
+        return _Request(theirs, text)
+    return None
+
+
+def _names(text: str | None, whose: str) -> tuple[str, ...]:
+    if not text:
+        return ()
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+        raise ValueError(f"{whose} is {text}, and no JSON list of names")
+    return tuple(found)
+
+
+def _about_family(
+    facts: AddressFacts, pod: PodRecord, version: int, asked: _Request | None, families: set[int]
+) -> Iterator[Step]:
+    if asked:
+        yield _step(pod, "annotation", StepState.OK, asked.text, inspect=_get_pod(pod))
+    pools = [pool for pool in facts.pools if pool.version == version]
+    for pool in pools:
+        why_not = _why_not(facts, pod, pool, asked)
+        text = f"{pool.network}: {why_not or _why(pod, pool, asked)}"
+        yield Step("records", f"pool {pool.name}", "pool", StepState.OK, text, "", _get_pool(pool))
+    try:
+        chosen = pools_for(
+            pools if pod.node else [pool.with_spec(node_selector="all()") for pool in pools],
+            version,
+            requested=asked.pools if asked else (),
+            node=pod.node or "any",
+            node_labels=facts.node_labels,
+            namespace_labels=facts.labels,
+        )
+    except IpamError as error:
+        yield _without_pool(pod, version, str(error), families)
+    else:
+        yield from _outcome(facts, pod, version, chosen)
+
+
+def _without_pool(pod: PodRecord, version: int, why: str, families: set[int]) -> Step:
+    """Return what it means that no pool is left. Which families its network assigns only its node knows."""
+    inspect = Command("", "felixctl get ippools -o wide")
+    if _of_version(pod, version):
+        text = f"it keeps its IPv{version} address, and would get no other: {why}"
+        return _step(pod, "pool", StepState.DOUBTFUL, text, inspect=inspect)
+    if pod.addresses or (version == 6 and 4 in families):
+        text = f"it gets no IPv{version} address, should its network assign any: {why}"
+        return _step(pod, "pool", StepState.DOUBTFUL, text, inspect=inspect)
+    effect = "attaching it fails, and its runtime tries again"
+    return _step(pod, "pool", StepState.BROKEN, f"it gets no IPv{version} address: {why}", effect, inspect)
+
+
+def _outcome(facts: AddressFacts, pod: PodRecord, version: int, chosen: Sequence[IPPool]) -> Iterator[Step]:
+    names = ", then ".join(pool.name for pool in chosen)
+    held = _of_version(pod, version)
+    if held:
+        own = next((pool for pool in facts.pools if address(held[0]) in pool.network), None)
+        if own is None or own not in chosen:
+            of = f"of pool {own.name}" if own else "outside of every pool"
+            text = f"{held[0]} is {of}; when it is attached anew it gets its IPv{version} address from {names}"
+            yield _step(pod, "pool", StepState.DOUBTFUL, text)
+        else:
+            yield _step(pod, "pool", StepState.OK, f"{held[0]} is of pool {own.name}, as it would be anew: {names}")
+    elif all(facts.used.get(pool.name, 0) >= pool.network.num_addresses for pool in chosen):
+        text = f"it gets no IPv{version} address: every address of {names} is assigned"
+        effect = "attaching it fails until one is released"
+        yield _step(pod, "pool", StepState.BROKEN, text, effect, Command("", "felixctl ipam show --show-blocks"))
+    else:
+        free = sum(pool.network.num_addresses - facts.used.get(pool.name, 0) for pool in chosen)
+        text = f"it gets its IPv{version} address from {names}, where {free} are not assigned"
+        yield _step(pod, "pool", StepState.OK, text)
+
+
+def _why_not(facts: AddressFacts, pod: PodRecord, pool: IPPool, asked: _Request | None) -> str:
+    """Return why a pod gets no address of a pool; "" if it does."""
+    spec, refused = pool.spec, ""
+    if not pool.allocatable:
+        refused = "it is disabled" if spec.disabled else "nothing is assigned from it: it is refused or being deleted"
+    elif pool.network.prefixlen > pool.block_size:
+        refused = f"it is smaller than one block (/{pool.block_size})"
+    elif asked:
+        refused = "" if {pool.name, spec.cidr} & set(asked.pools) else "the annotation does not name it"
+    elif spec.assignment_mode == "Manual":
+        refused = "only an annotation chooses it (assignmentMode Manual)"
+    elif pod.node and not pool.selects_node(facts.node_labels):
+        refused = f"its nodeSelector {spec.node_selector} does not select node {pod.node}"
+    elif not pool.selects_namespace(facts.labels):
+        refused = f"its namespaceSelector {spec.namespace_selector} does not select Namespace {pod.namespace}"
+        if not facts.has_namespaces:
+            refused = f"it has the namespaceSelector {spec.namespace_selector}, and this datastore has no Namespaces"
+    return refused or ("" if pool.allows("Workload") else "it is not for pods (allowedUses)")
+
+
+def _why(pod: PodRecord, pool: IPPool, asked: _Request | None) -> str:
+    if asked:
+        return "the annotation names it"
+    selectors = [f"nodeSelector {pool.spec.node_selector} selects {f'node {pod.node}' if pod.node else 'its node'}"]
+    if pool.spec.namespace_selector is not None:
+        selectors.append(f"namespaceSelector {pool.spec.namespace_selector} selects Namespace {pod.namespace}")
+    return ", ".join(selectors)
+
+
+def _of_version(pod: PodRecord, version: int) -> list[str]:
+    return [text for text in pod.addresses if address(text).version == version]
+
+
+def used_addresses(records: ClusterRecords) -> Mapping[str, int]:
+    """Return how many addresses of each pool are assigned."""
+    found: Counter[str] = Counter()
+    for block in records.blocks:
+        if pool := records.pool_of(str(block.prefix).partition("/")[0]):
+            found[pool.name] += len(block.assigned)
+    return found
+
+
+def _get_pod(pod: PodRecord) -> Command:
+    return Command("", f"felixctl get workloadendpoints -n {pod.namespace} -o yaml")
+
+
+def _get_pool(pool: IPPool) -> Command:
+    return Command("", f"felixctl get ippool {pool.name} -o yaml")
+
+
+def _step(
+    pod: PodRecord, about: str, state: StepState, text: str, effect: str = "", inspect: Command | None = None
+) -> Step:
+    return Step("records", pod.title, about, state, text, effect, inspect)
