@@ -27,7 +27,7 @@ class Record(BaseModel):
     """A part of a resource."""
 
     # frozen models hash by their fields, which mappings forbid: resources are stored by key, never in sets.
-    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True, defer_build=True)
 
     def to_json(self) -> dict[str, Any]:
         """Return the record: what was read, key for key, with what was changed since."""
