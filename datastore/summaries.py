@@ -19,6 +19,7 @@ from datastore.kinds.pods import WorkloadEndpoint
 from datastore.names import NETWORK
 from datastore.record import ENCAPSULATED
 from datastore.store import Summary
+from net.prefix import pack
 
 
 class HandleSpec(msgspec.Struct, frozen=True, gc=False):
@@ -81,9 +82,9 @@ AnyEndpoint: TypeAlias = WorkloadEndpoint | EndpointSummary
 
 def single_address(text: str) -> Address:
     """Return the address that a record writes as /32 or /128. Raises ValueError: it may be something else."""
-    if "%" in text:
-        raise ValueError(text)
-    return IPv6Address(text.removesuffix("/128")) if ":" in text else IPv4Address(text.removesuffix("/32"))
+    if ":" in text:
+        return IPv6Address(pack(text.removesuffix("/128")))
+    return IPv4Address(pack(text.removesuffix("/32")))
 
 
 # What follows has every field of the kinds, so that what is not valid is found out; only some are kept.

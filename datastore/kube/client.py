@@ -10,8 +10,10 @@ import asyncio
 import logging
 import random
 import ssl
+import zlib
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from datastore.errors import DatastoreError, Unavailable
@@ -42,6 +44,9 @@ ACCESS_SECONDS = 5.0
 """A connection is made by what was read at most so long ago: server and certificates may have been changed."""
 
 _NOT_REACHED = "no connection to it could be made in time"
+GZIP = 16 + zlib.MAX_WBITS
+"""As zlib's window size: a gzip header and trailer are expected."""
+
 MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"  # of Kubernetes' own kinds only
 
@@ -143,13 +148,15 @@ class ApiClient:
         now = asyncio.get_running_loop().time
         give_up_at, pause = now() + DEADLINE_SECONDS, FIRST_PAUSE_SECONDS
         more = {"content-type": content_type} if body else {}
+        if method == "GET":
+            more["accept-encoding"] = "gzip"  # which the server does to long lists: a tenth is sent
         while True:
             wait = pause * random.uniform(0.5, 1.5)
             try:
                 connection = await self._connected()
                 access = self._known_access()
                 asking = connection.request(method, access.path + path, {**_headers(access), **more}, body)
-                response = await self._while_alive(connection, asking)
+                response = _expanded(await self._while_alive(connection, asking))
                 if response.status == UNAUTHORIZED:
                     await self._renew(access)
                 if response.status != TOO_MANY_REQUESTS:
@@ -285,3 +292,13 @@ def _take_note(attempt: asyncio.Task[Any]) -> None:
     """Have the failure of an attempt count as seen, whether or not anyone still waits for it."""
     if not attempt.cancelled():
         attempt.exception()
+
+
+def _expanded(response: Response) -> Response:
+    """Return an answer as it was before the server made it small. Raises ConnectionLost: it is damaged."""
+    if response.headers.get("content-encoding") != "gzip":
+        return response
+    try:
+        return replace(response, body=zlib.decompress(response.body, wbits=GZIP))
+    except zlib.error as error:
+        raise ConnectionLost(f"what it sent as gzip is none: {error}", may_have_run=True) from None

@@ -6,17 +6,23 @@ one piece, which cannot expire.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import TypeVar
 
 import msgspec
 
 from datastore.kube.answers import Expired
 from datastore.kube.client import ApiClient
+from datastore.kube.http2 import Response
 from datastore.kube.page import PAGE_SIZE, read_page
 from datastore.kube.paths import with_query
 
 T = TypeVar("T")
+
+PORTION = 100
+"""How many objects are decoded before others get a turn."""
 
 
 async def list_all(
@@ -33,11 +39,21 @@ async def _by_pages(
     client: ApiClient, what: str, path: str, query: Mapping[str, str], take: Callable[[msgspec.Raw], T]
 ) -> tuple[list[T], str]:
     found: list[T] = []
-    rest: dict[str, str] = {}
-    while True:
-        answer = await client.request(what, "GET", with_query(path, {**query, **rest}))
-        page = read_page(answer.body)
-        found += map(take, page.items)
-        if not page.metadata.next:
-            return found, page.metadata.resource_version
-        rest = {"continue": page.metadata.next}
+    asked = _ask(client, what, path, query)
+    try:
+        while True:
+            page = read_page((await asked).body)
+            if page.metadata.next:  # the server makes the next page while this one is decoded
+                asked = _ask(client, what, path, {**query, "continue": page.metadata.next})
+            items = iter(page.items)
+            while portion := tuple(islice(items, PORTION)):
+                await asyncio.sleep(0)
+                found += map(take, portion)
+            if not page.metadata.next:
+                return found, page.metadata.resource_version
+    finally:
+        asked.cancel()
+
+
+def _ask(client: ApiClient, what: str, path: str, query: Mapping[str, str]) -> asyncio.Task[Response]:
+    return asyncio.create_task(client.request(what, "GET", with_query(path, query)))

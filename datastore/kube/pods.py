@@ -68,6 +68,11 @@ class Pod(msgspec.Struct):
     @property
     def addresses(self) -> list[str]:
         """The pod's addresses as /32 and /128; none once it has given them back."""
+        return [_widened(text) for text in self.written_addresses]
+
+    @property
+    def written_addresses(self) -> list[str]:
+        """Its addresses as they are written, with or without a length."""
         annotations = self.metadata.annotations
         returned = self.metadata.deletion_timestamp is not None and annotations.get(POD_IP) == ""
         if self.status.phase in _FINISHED or returned:
@@ -78,8 +83,7 @@ class Pod(msgspec.Struct):
             annotations.get(POD_IPS, "").split(","),
             [annotations.get(POD_IP, "")],
         )
-        found = next((written for source in sources if (written := [text for text in source if text])), [])
-        return [_widened(text) for text in found]
+        return next((written for source in sources if (written := [text for text in source if text])), [])
 
 
 def read_pod(body: bytes | msgspec.Raw) -> Pod:
@@ -138,7 +142,7 @@ def summary_of_pod(body: bytes | msgspec.Raw, prefix: str = "cali") -> EndpointS
     """Return what is kept of a pod's endpoint; None: it has none, or something that only `endpoint_of` can judge."""
     try:
         pod = read_pod(body)
-        addresses = tuple(map(single_address, pod.addresses))
+        addresses = tuple(map(single_address, pod.written_addresses))
     except (BadRecord, ValueError):
         return None
     metadata, spec = pod.metadata, pod.spec

@@ -157,9 +157,8 @@ def _origin(one: Allocation, records: IpamRecords) -> str:
 
 
 def _outside(records: IpamRecords) -> Iterator[str]:
-    assigned = {one.address for one in records.allocations}
     for address, owner in records.in_use.items():
-        if address not in assigned and not records.is_in_a_pool(address):
+        if address not in records.assigned and not records.is_in_a_pool(address):
             disabled = [pool.name for pool in records.pools if address in pool.network]
             why = f"pool {disabled[0]} was disabled" if disabled else "its pool was deleted, or never was"
             yield f"{address} of {owner} lies in no active pool: {why}"
@@ -175,11 +174,10 @@ def _unassigned(records: IpamRecords) -> Iterator[str]:
 
 def unassigned(records: IpamRecords) -> dict[Address, str]:
     """Return the addresses in use that lie in an active pool and are not assigned, each with its user."""
-    assigned = {one.address for one in records.allocations}
     return {
         address: owner
         for address, owner in records.in_use.items()
-        if address not in assigned and records.is_in_a_pool(address)
+        if address not in records.assigned and records.is_in_a_pool(address)
     }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from datastore.cas import found_or_none
 from datastore.kinds.cluster import ClusterInformation
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock
@@ -17,9 +19,8 @@ async def read_records(store: Store) -> IpamRecords:
     blocks = await store.list(IPAMBlock)
     affinities = await store.list(BlockAffinity)
     pools = await store.list(IPPool)
-    handles = await store.summarize(HANDLES)
     nodes = await store.list(Node)
-    endpoints = await store.summarize(ENDPOINTS)
+    handles, endpoints = await asyncio.gather(store.summarize(HANDLES), store.summarize(ENDPOINTS))
     return IpamRecords(
         blocks=blocks.objects,
         affinities=affinities.objects,

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
+from operator import attrgetter
 from typing import get_args
 
 from datastore.fields import Address
@@ -82,11 +84,17 @@ class IpamRecords:
     def counts(self) -> Mapping[str, Mapping[str, int]]:
         """How many addresses each block holds for each handle: what the handles' records should count."""
         found: dict[str, dict[str, int]] = {}
-        for one in self.allocations:
-            if one.handle and one.handle != WINDOWS_HANDLE:
-                held = found.setdefault(one.handle, {})
-                held[str(one.block)] = held.get(str(one.block), 0) + 1
+        for block, those in groupby(self.allocations, attrgetter("block")):
+            cidr = str(block)
+            for one in those:
+                if one.handle and one.handle != WINDOWS_HANDLE:
+                    held = found.setdefault(one.handle, {})
+                    held[cidr] = held.get(cidr, 0) + 1
         return found
+
+    @cached_property
+    def assigned(self) -> frozenset[Address]:
+        return frozenset(one.address for one in self.allocations)
 
     def unread_of(self, *kinds: type[Resource]) -> list[str]:
         """Return a sentence for each record of these kinds that cannot be read."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import socket
 import ssl
@@ -66,6 +67,23 @@ async def ask(folder: Path, answers: Answers, method: str = "GET", **patience: f
             return (await asking.request("try it", method, "/a", b"{}" if method != "GET" else b"")).body
         finally:
             await asking.close()
+
+
+async def test_what_the_server_made_small_is_read_as_it_was(tmp_path: Path) -> None:
+    async def small(request: Request) -> None:
+        assert request.headers["accept-encoding"] == "gzip"
+        await request.answer(200, gzip.compress(b"fine" * 1000), content_encoding="gzip")
+
+    assert await ask(tmp_path, Answers(small)) == b"fine" * 1000
+
+
+async def test_what_is_said_to_be_small_and_is_damaged_is_asked_for_again(tmp_path: Path) -> None:
+    async def damaged(request: Request) -> None:
+        await request.answer(200, gzip.compress(b"fine")[:-9], content_encoding="gzip")
+
+    answers = Answers(damaged)
+    assert await ask(tmp_path, answers) == b"fine"
+    assert len(answers.seen) == 2
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT"])

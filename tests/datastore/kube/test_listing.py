@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from datastore.kinds.pools import IPPool
 from datastore.kube import listing
+from datastore.kube.client import ApiClient
+from datastore.kube.http2 import Response
 from datastore.kube.store import KubeStore
 from tests.kube.bed import Bed
 from tests.kube.faulty_proxy import faulty_proxy
@@ -29,6 +33,43 @@ async def test_a_list_that_expires_between_its_pages_is_asked_in_one_piece(
         assert asked == ["?limit=2", ""]
         await reader.close()
     await writer.close()
+
+
+class Pages(ApiClient):
+    """Two pages of three objects, each answered at once."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def request(self, what: str, method: str, path: str, body: bytes = b"", content_type: str = "") -> Response:
+        self.asked.append(path)
+        more = "" if "continue" in path else "rest"
+        record = {"metadata": {"continue": more, "resourceVersion": "7"}, "items": [1, 2, 3]}
+        return Response(200, {}, json.dumps(record).encode())
+
+
+async def test_the_next_page_is_made_while_one_is_decoded_and_others_get_their_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listing, "PORTION", 2)
+    pages, turns = Pages(), 0
+    seen: list[tuple[int, int]] = []
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    def take(raw: msgspec.Raw) -> int:
+        seen.append((len(pages.asked), turns))
+        return int(bytes(raw))
+
+    others = asyncio.create_task(other())
+    assert await listing.list_all(pages, "list", "/all", {}, take) == ([1, 2, 3, 1, 2, 3], "7")
+    others.cancel()
+    assert [asked for asked, _ in seen] == [2] * 6
+    assert len({turn for _, turn in seen}) == 4  # of two portions a page
 
 
 async def test_what_is_taken_comes_with_the_revision_of_the_whole(bed: Bed) -> None:
