@@ -1,4 +1,4 @@
-"""What whoever looks at all handles or all endpoints of a cluster keeps of each, read at a tenth of an object's cost.
+"""What whoever looks at all blocks, handles or endpoints of a cluster keeps of each, read at a tenth of their cost.
 
 Pure. A summary has the names of the object's own attributes, so that both can be looked at by the same code. It is read
 from the record's text only where that is plainly a valid record; what is in any way odd is left to the kind's reader,
@@ -13,13 +13,71 @@ from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
-from datastore.fields import Address
-from datastore.kinds.ipam import IPAMHandle
+from datastore.fields import Address, Network, network
+from datastore.kinds.ipam import AllocationAttribute, IPAMBlock, IPAMBlockSpec, IPAMHandle
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.names import NETWORK
 from datastore.record import ENCAPSULATED
 from datastore.store import Summary
 from net.prefix import pack
+
+
+class Owner(msgspec.Struct, frozen=True, gc=False):
+    """One of a block's attributes."""
+
+    handle_id: str | None = None
+    secondary: dict[str, str] | None = None
+    alternate_owner: dict[str, str] | None = msgspec.field(default=None, name="alternateOwnerAttrs")
+    released_at: str | None = msgspec.field(default=None, name="releasedAt")
+
+    @classmethod
+    def of(cls, attribute: AllocationAttribute) -> Owner:
+        return cls(attribute.handle_id, attribute.secondary, attribute.alternate_owner, attribute.released_at)
+
+
+class BlockSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    cidr: str
+    strict_affinity: bool
+    allocations: tuple[int | None, ...]
+    unallocated: tuple[int, ...]
+    attributes: tuple[Owner, ...]
+    affinity: str | None = None
+    affinity_claim_time: str | None = None
+    deleted: bool = False
+    sequence_number: int = 0
+    sequence_number_for_allocation: dict[str, int] = {}
+
+    @classmethod
+    def of(cls, spec: IPAMBlockSpec) -> BlockSpec:
+        return cls(
+            spec.cidr,
+            spec.strict_affinity,
+            spec.allocations,
+            spec.unallocated,
+            tuple(map(Owner.of, spec.attributes)),
+            spec.affinity,
+            spec.affinity_claim_time,
+            spec.deleted,
+            spec.sequence_number,
+            spec.sequence_number_for_allocation,
+        )
+
+
+class BlockSummary(msgspec.Struct, frozen=True, gc=False):
+    name: str
+    spec: BlockSpec
+
+    @classmethod
+    def of(cls, block: IPAMBlock) -> BlockSummary:
+        return cls(block.name, BlockSpec.of(block.spec))
+
+    @property
+    def namespace(self) -> None:
+        return None
+
+    @property
+    def network(self) -> Network:
+        return network(self.spec.cidr)
 
 
 class HandleSpec(msgspec.Struct, frozen=True, gc=False):
@@ -76,6 +134,7 @@ class EndpointSummary(msgspec.Struct, frozen=True, gc=False):
         return {} if self.network is None else {NETWORK: self.network}
 
 
+AnyBlock: TypeAlias = IPAMBlock | BlockSummary
 AnyHandle: TypeAlias = IPAMHandle | HandleSummary
 AnyEndpoint: TypeAlias = WorkloadEndpoint | EndpointSummary
 
@@ -102,19 +161,27 @@ class _Metadata(msgspec.Struct, rename="camel", gc=False):
     finalizers: list[str] = []
 
 
+class _CustomRecord(msgspec.Struct, gc=False):
+    metadata: _Metadata
+    api_version: Literal["crd.projectcalico.org/v1", "projectcalico.org/v3"] | None = msgspec.field(
+        default=None, name="apiVersion"
+    )
+
+
+class _BlockRecord(_CustomRecord, kw_only=True, gc=False):
+    spec: BlockSpec
+    kind: Literal["IPAMBlock"] | None = None
+
+
 class _HandleRecordSpec(msgspec.Struct, gc=False):
     block: dict[str, int]
     handle_id: str = msgspec.field(name="handleID")
     deleted: bool = False
 
 
-class _HandleRecord(msgspec.Struct, gc=False):
-    metadata: _Metadata
+class _HandleRecord(_CustomRecord, kw_only=True, gc=False):
     spec: _HandleRecordSpec
     kind: Literal["IPAMHandle"] | None = None
-    api_version: Literal["crd.projectcalico.org/v1", "projectcalico.org/v3"] | None = msgspec.field(
-        default=None, name="apiVersion"
-    )
 
 
 class _EndpointRecordSpec(msgspec.Struct, rename="camel", gc=False):
@@ -141,9 +208,20 @@ class _EndpointRecord(msgspec.Struct, gc=False):
     api_version: Literal["projectcalico.org/v3"] | None = msgspec.field(default=None, name="apiVersion")
 
 
+_BLOCK = msgspec.json.Decoder(_BlockRecord)
 _HANDLE = msgspec.json.Decoder(_HandleRecord)
 _ENDPOINT = msgspec.json.Decoder(_EndpointRecord)
 _ODD = (msgspec.DecodeError, UnicodeError, RecursionError, ValueError)
+
+
+def _block(text: str | bytes) -> BlockSummary | None:
+    try:
+        record = _BLOCK.decode(text)
+        block = BlockSummary(record.metadata.name, record.spec)
+        addresses = block.network.num_addresses
+    except _ODD:
+        return None
+    return None if block.spec.deleted or len(block.spec.allocations) != addresses else block
 
 
 def _handle(text: str | bytes) -> HandleSummary | None:
@@ -179,5 +257,6 @@ def _endpoint(text: str | bytes) -> EndpointSummary | None:
     )
 
 
+BLOCKS = Summary(IPAMBlock, _block, BlockSummary.of)
 HANDLES = Summary(IPAMHandle, _handle, HandleSummary.of)
 ENDPOINTS = Summary(WorkloadEndpoint, _endpoint, EndpointSummary.of)

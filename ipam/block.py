@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from datastore.fields import Address, Network, time_text
 from datastore.kinds.ipam import AllocationAttribute, IPAMBlock
+from datastore.summaries import AnyBlock
 from ipam.errors import AlreadyAssigned
 from ipam.names import WINDOWS_HANDLE, cidr_name, claim_time_ns, host_affinity, written_handle
 
@@ -50,7 +51,7 @@ def new_block(cidr: Network, host: str, now_ns: int) -> IPAMBlock:
     )
 
 
-def address_of(block: IPAMBlock, ordinal: int) -> Address:
+def address_of(block: AnyBlock, ordinal: int) -> Address:
     return block.network[ordinal]
 
 
@@ -63,7 +64,7 @@ def has_free(block: IPAMBlock, reserved: Collection[int] = ()) -> bool:
     return any(ordinal not in reserved for ordinal in block.spec.unallocated)
 
 
-def is_empty(block: IPAMBlock) -> bool:
+def is_empty(block: AnyBlock) -> bool:
     """True if no address is in use. A Windows host's own reservations do not count, addresses cooling down do."""
     attributes = block.spec.attributes
     return all(
@@ -73,7 +74,7 @@ def is_empty(block: IPAMBlock) -> bool:
     )
 
 
-def allocations(block: IPAMBlock) -> Iterator[Allocation]:
+def allocations(block: AnyBlock) -> Iterator[Allocation]:
     """Yield the addresses in use, in ascending order; not those of a broken record that names no owner for them."""
     cidr, spec = block.network, block.spec
     address, first = type(cidr.network_address), int(cidr.network_address)
@@ -162,7 +163,7 @@ def claimed_before(block: IPAMBlock, moment_ns: int) -> bool:
     return claimed is None or claim_time_ns(claimed) < moment_ns
 
 
-def faults(block: IPAMBlock, now_ns: int | None = None) -> tuple[str, ...]:
+def faults(block: AnyBlock, now_ns: int | None = None) -> tuple[str, ...]:
     """Return what is wrong with a block's record in itself; empty for a sound one."""
     spec, found = block.spec, []
     size = block.network.num_addresses

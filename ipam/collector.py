@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from datastore.cas import LOST_RACE
 from datastore.errors import BadRecord, DatastoreError
 from datastore.fields import Network
-from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
+from datastore.kinds.ipam import BlockAffinity, IPAMHandle
 from datastore.kinds.node import Node
 from datastore.notices import Notice
 from datastore.store import Store, Unreadable
-from datastore.summaries import ENDPOINTS, HANDLES, AnyHandle
+from datastore.summaries import BLOCKS, ENDPOINTS, HANDLES, AnyHandle
 from ipam.allocator import Allocator
 from ipam.batch import Release
 from ipam.block import Allocation
@@ -86,7 +86,7 @@ class Collector:
 
     async def _leaks(self) -> Leaks:
         # Endpoints last: a pod attached meanwhile is among them, so its address is no suspect.
-        blocks = await self._store.list(IPAMBlock)
+        blocks = await self._store.summarize(BLOCKS)
         handles = await self._store.summarize(HANDLES)
         affinities = await self._store.list(BlockAffinity)
         nodes = await self._store.list(Node)

@@ -16,7 +16,7 @@ from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.names import workload_endpoint_name
 from datastore.store import Unreadable
-from datastore.summaries import AnyEndpoint, AnyHandle
+from datastore.summaries import AnyBlock, AnyEndpoint, AnyHandle
 from ipam.block import Allocation, allocations, is_empty
 from ipam.names import WINDOWS_HANDLE, affine_host, cidr_name, parse_pod_handle, written_handle
 
@@ -38,7 +38,7 @@ class Leaks:
 
 
 def find_leaks(
-    blocks: Iterable[IPAMBlock],
+    blocks: Iterable[AnyBlock],
     handles: Iterable[AnyHandle],
     endpoints: Iterable[AnyEndpoint],
     nodes: Iterable[Node],
@@ -166,7 +166,7 @@ def _is_tunnel(one: Allocation) -> bool:
 
 
 def _idle_blocks(
-    blocks: Iterable[IPAMBlock], affinities: Iterable[BlockAffinity], nodes: frozenset[str]
+    blocks: Iterable[AnyBlock], affinities: Iterable[BlockAffinity], nodes: frozenset[str]
 ) -> Iterable[tuple[str, Network]]:
     """Yield empty blocks that their hosts do not need. An existing host keeps its first one of each family."""
     empty = {block.network: affine_host(block.spec.affinity) for block in blocks if is_empty(block)}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from itertools import islice
 from typing import TypeVar
 
 import msgspec
@@ -43,13 +42,13 @@ async def _by_pages(
     try:
         while True:
             page = read_page((await asked).body)
-            if page.metadata.next:  # the server makes the next page while this one is decoded
-                asked = _ask(client, what, path, {**query, "continue": page.metadata.next})
-            items = iter(page.items)
-            while portion := tuple(islice(items, PORTION)):
+            if rest := page.metadata.next:  # the server makes the next page while this one is decoded
+                asked = _ask(client, what, path, {**query, "continue": rest})
+            page.items.reverse()
+            while page.items:
                 await asyncio.sleep(0)
-                found += map(take, portion)
-            if not page.metadata.next:
+                found += [take(page.items.pop()) for _ in range(min(PORTION, len(page.items)))]
+            if not rest:
                 return found, page.metadata.resource_version
     finally:
         asked.cancel()

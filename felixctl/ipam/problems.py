@@ -14,7 +14,7 @@ from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import overlap
 from datastore.names import FIRST_DEVICE, workload_endpoint_name
-from datastore.summaries import AnyEndpoint, AnyHandle
+from datastore.summaries import AnyBlock, AnyEndpoint, AnyHandle
 from felixctl.ipam import lost_endpoints
 from felixctl.ipam.records import IpamRecords, attributes_text, workload_title
 from ipam.block import Allocation, allocations, faults
@@ -221,7 +221,7 @@ def _mistaken(records: IpamRecords) -> Iterator[str]:
             )
 
 
-Fault = tuple[BlockAffinity | IPAMBlock, str]
+Fault = tuple[BlockAffinity | AnyBlock, str]
 
 
 def affinity_faults(records: IpamRecords) -> Iterator[Fault]:
@@ -240,7 +240,7 @@ def affinity_faults(records: IpamRecords) -> Iterator[Fault]:
             yield block, f"block {cidr}: it names node {owner}, which has no affinity for it, so no node announces it"
 
 
-def _affinity_fault(affinity: BlockAffinity, block: IPAMBlock | None, records: IpamRecords) -> str | None:
+def _affinity_fault(affinity: BlockAffinity, block: AnyBlock | None, records: IpamRecords) -> str | None:
     host, cidr = affinity.spec.node, affinity.network
     owner = affine_host(block.spec.affinity) if block else None
     if host not in records.node_names:

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from datastore.cas import found_or_none
 from datastore.kinds.cluster import ClusterInformation
-from datastore.kinds.ipam import BlockAffinity, IPAMBlock
+from datastore.kinds.ipam import BlockAffinity
 from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool
 from datastore.store import Store
-from datastore.summaries import ENDPOINTS, HANDLES
+from datastore.summaries import BLOCKS, ENDPOINTS, HANDLES
 from felixctl.ipam.records import IpamRecords
 
 
 async def read_records(store: Store) -> IpamRecords:
     """Return everything the check compares. Endpoints are read last, so a pod that arrives meanwhile is among them."""
-    blocks = await store.list(IPAMBlock)
+    blocks = await store.summarize(BLOCKS)
     affinities = await store.list(BlockAffinity)
     pools = await store.list(IPPool)
+    handles = await store.summarize(HANDLES)
     nodes = await store.list(Node)
-    handles, endpoints = await asyncio.gather(store.summarize(HANDLES), store.summarize(ENDPOINTS))
+    endpoints = await store.summarize(ENDPOINTS)
     return IpamRecords(
         blocks=blocks.objects,
         affinities=affinities.objects,

@@ -13,12 +13,12 @@ from operator import attrgetter
 from typing import get_args
 
 from datastore.fields import Address
-from datastore.kinds.ipam import BlockAffinity, IPAMBlock
+from datastore.kinds.ipam import BlockAffinity
 from datastore.kinds.node import Node, TunnelKind
 from datastore.kinds.pools import IPPool
 from datastore.record import Resource
 from datastore.store import Unreadable
-from datastore.summaries import AnyEndpoint, AnyHandle
+from datastore.summaries import AnyBlock, AnyEndpoint, AnyHandle
 from ipam.block import Allocation, allocations
 from ipam.leaks import Leaks, find_leaks
 from ipam.names import WINDOWS_HANDLE
@@ -28,7 +28,7 @@ from ipam.names import WINDOWS_HANDLE
 class IpamRecords:
     """Everything that the check compares, as it was read."""
 
-    blocks: Sequence[IPAMBlock]
+    blocks: Sequence[AnyBlock]
     pools: Sequence[IPPool]
     nodes: Sequence[Node]
     endpoints: Sequence[AnyEndpoint]

@@ -16,7 +16,7 @@ from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.names import NETWORK
 from datastore.store import Create, Delete, Update, Write
-from datastore.summaries import AnyEndpoint, AnyHandle
+from datastore.summaries import AnyBlock, AnyEndpoint, AnyHandle
 from felixctl.ipam.lost_endpoints import Holdings, lost_endpoints, without_lost
 from felixctl.ipam.problems import affinity_faults, lost_handles, miscounted, unassigned, unused
 from felixctl.ipam.records import IpamRecords
@@ -181,7 +181,7 @@ def _release(one: Allocation) -> Repair:
     )
 
 
-def _will_be_empty(block: IPAMBlock, freed: Container[Address]) -> bool:
+def _will_be_empty(block: AnyBlock, freed: Container[Address]) -> bool:
     return all(one.address in freed or one.released for one in allocations(block))
 
 
@@ -193,17 +193,23 @@ def agreed(first: Sequence[Repair], second: Sequence[Repair]) -> list[Repair]:
 
 def _of_blocks(records: IpamRecords) -> Iterator[Repair]:
     for block in records.blocks:
-        if faults(block) and consistent(block, records.in_use) is not None:
+        if faults(block) and not _has_lost_owner(block, records.in_use):
             yield Repair(f"rewrite block {block.spec.cidr} so that its fields agree", RewriteBlock(block.network))
+
+
+def _has_lost_owner(block: AnyBlock, in_use: Container[Address]) -> bool:
+    """Whether an address is in use and the entry that owns it is lost."""
+    known = range(len(block.spec.attributes))
+    lost = [o for o, index in enumerate(block.spec.allocations) if index is not None and index not in known]
+    return any(address_of(block, ordinal) in in_use for ordinal in lost)
 
 
 def consistent(block: IPAMBlock, in_use: Container[Address]) -> IPAMBlock | None:
     """Return the block with fields that agree; None: an address is in use and the entry that owns it is lost."""
+    if _has_lost_owner(block, in_use):
+        return None
     spec = block.spec
     known = range(len(spec.attributes))
-    lost = [o for o, index in enumerate(spec.allocations) if index is not None and index not in known]
-    if any(address_of(block, ordinal) in in_use for ordinal in lost):
-        return None
     used = sorted({index for index in spec.allocations if index is not None and index in known})
     number = {old: new for new, old in enumerate(used)}
     slots = tuple(None if index is None else number.get(index) for index in spec.allocations)
@@ -221,7 +227,7 @@ def consistent(block: IPAMBlock, in_use: Container[Address]) -> IPAMBlock | None
 def _of_affinities(records: IpamRecords, freed: Container[Address]) -> Iterator[Repair]:
     blocks = {block.network: block for block in records.blocks}
     for record, _ in affinity_faults(records):
-        if isinstance(record, IPAMBlock):
+        if not isinstance(record, BlockAffinity):
             yield from _of_unclaimed(record, records, freed)
             continue
         host, cidr = record.spec.node, record.network
@@ -248,7 +254,7 @@ def labelled(affinity: BlockAffinity) -> BlockAffinity:
     return affinity.with_metadata(labels={**affinity.metadata.labels, **labels})
 
 
-def _of_unclaimed(block: IPAMBlock, records: IpamRecords, freed: Container[Address]) -> Iterator[Repair]:
+def _of_unclaimed(block: AnyBlock, records: IpamRecords, freed: Container[Address]) -> Iterator[Repair]:
     host = affine_host(block.spec.affinity)
     if host in records.node_names:
         yield Repair(

@@ -1,4 +1,4 @@
-"""What is kept of handles and endpoints: what their own reader would have, or nothing."""
+"""What is kept of blocks, handles and endpoints: what their own reader would have, or nothing."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ import pytest
 from hypothesis import given
 
 from datastore.errors import Invalid
-from datastore.kinds.ipam import IPAMHandle
+from datastore.kinds.ipam import IPAMBlock, IPAMHandle
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.names import NETWORK
 from datastore.record import ENCAPSULATED
 from datastore.store import Summary
-from datastore.summaries import ENDPOINTS, HANDLES, single_address
+from datastore.summaries import BLOCKS, ENDPOINTS, HANDLES, single_address
+from ipam.block import allocations, faults, is_empty
 from tests.datastore.odd_records import REAL, odd_texts
 
-SUMMARIES: tuple[Summary[Any, Any], ...] = (HANDLES, ENDPOINTS)
+SUMMARIES: tuple[Summary[Any, Any], ...] = (BLOCKS, HANDLES, ENDPOINTS)
 HANDLE = IPAMHandle.make("net.c1", handle_id="net.C1", block={"10.65.0.0/26": 1}, deleted=False)
 ENDPOINT = WorkloadEndpoint.make(
     "n1-k8s-a-eth0",
@@ -64,6 +65,23 @@ def test_an_endpoint_with_anything_wrong_in_it_is_left_to_its_reader(field: str,
     with pytest.raises(Invalid):
         WorkloadEndpoint.read_text(text)
     assert ENDPOINTS.read(text) is None
+
+
+def test_a_block_without_a_slot_for_each_address_is_left_to_its_reader() -> None:
+    block = next(IPAMBlock.read(record) for record in REAL if record["kind"] == "IPAMBlock")
+    short = block.with_spec(allocations=block.spec.allocations[1:])
+    assert BLOCKS.read(block.to_text()) == BLOCKS.of(block)
+    assert BLOCKS.read(short.to_text()) is None
+
+
+@pytest.mark.parametrize("damage", [{}, {"unallocated": ()}, {"attributes": ()}])
+def test_what_is_said_of_a_block_is_said_of_its_summary(damage: dict[str, Any]) -> None:
+    for record in REAL:
+        if record["kind"] == "IPAMBlock":
+            block = IPAMBlock.read(record).with_spec(**damage)
+            summary = BLOCKS.of(block)
+            assert [*allocations(summary)] == [*allocations(block)]
+            assert (faults(summary), is_empty(summary)) == (faults(block), is_empty(block))
 
 
 def test_what_is_flagged_as_deleted_or_keeps_annotations_in_an_annotation_is_left_to_its_reader() -> None:

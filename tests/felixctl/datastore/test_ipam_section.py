@@ -13,10 +13,10 @@ from felixctl.datastore.ipam_section import IpamState, portable, read_section, s
 from felixctl.errors import RejectedError
 from felixctl.resources import view
 from tests.felixctl.golden import records
-from tests.felixctl.ipam.cluster import CLUSTER, ENDPOINTS
+from tests.felixctl.ipam.cluster import BLOCKS, CLUSTER, ENDPOINTS
 
 STATE = IpamState(
-    tuple(CLUSTER.blocks),
+    tuple(BLOCKS),
     tuple(CLUSTER.affinities),
     tuple(IPAMHandle.read(record) for record in records("crs/ipamhandles.yaml")),
     IPAMConfig.read(records("crs/ipamconfigs.yaml")[0]),

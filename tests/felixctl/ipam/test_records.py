@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from datastore.fields import address
 from felixctl.ipam.records import attributes_text, workload_title
-from tests.felixctl.ipam.cluster import CLUSTER, ENDPOINTS
+from tests.felixctl.ipam.cluster import BLOCKS, CLUSTER, ENDPOINTS
 
 
 def test_addresses_in_use_are_those_of_pods_and_of_tunnels() -> None:
@@ -15,7 +15,7 @@ def test_addresses_in_use_are_those_of_pods_and_of_tunnels() -> None:
 
 
 def test_an_address_that_cools_down_is_not_assigned() -> None:
-    [block] = [block for block in CLUSTER.blocks if address("10.65.77.7") in block.network]
+    [block] = [block for block in BLOCKS if address("10.65.77.7") in block.network]
     [one] = [one for one in CLUSTER.allocations if str(one.address) == "10.65.77.7"]
     attributes = block.spec.attributes[block.spec.allocations[7] or 0]
     released = attributes.model_copy(update={"released_at": "2026-11-28T21:00:00Z"})
