@@ -14,9 +14,11 @@ from dataclasses import replace
 from typing import Any
 
 from cni.attacher import Attacher
+from cni.delegation import Delegation
 from cni.delete import Cleanup
 from cni.endpoint_owner import is_of
 from cni.endpoints import Endpoints
+from cni.host_local import HOST_LOCAL, delegates, refuse_wishes
 from cni.journal import PendingRelease
 from cni.namespaces import Namespaces
 from cni.pod_devices import PodDevices, VethPair
@@ -38,7 +40,7 @@ from cni.protocol import (
 from cni.settings import CniSettings
 from datastore.errors import BadRecord, Unavailable
 from datastore.kinds.pods import WorkloadEndpoint
-from datastore.names import NETWORK, workload_endpoint_name
+from datastore.names import IPAM, NETWORK, workload_endpoint_name
 from ipam.allocator import AddressesWanted, Allocator
 from ipam.errors import HandleInUse
 from ipam.names import attribute_time
@@ -61,6 +63,7 @@ class AddVerb:
         pod_mtu: Callable[[], int],
         observe: Callable[[CniRequest], None],
         namespaces: Namespaces | None,
+        delegation: Delegation,
     ) -> None:
         """pod_mtu: what a pod of this node gets at present, unless its network says otherwise.
 
@@ -70,7 +73,7 @@ class AddVerb:
         self._settings, self._allocator = settings, allocator
         self._attacher, self._devices, self._endpoints = attacher, devices, endpoints
         self._cleanup, self._pod_mtu, self._observe = cleanup, pod_mtu, observe
-        self._namespaces = namespaces
+        self._namespaces, self._delegation = namespaces, delegation
 
     async def run(self, request: CniRequest, netns: int) -> dict[str, Any]:
         """Return the result to print. Raises CniError, DatastoreError, IpamError or KernelError; all is undone then."""
@@ -85,14 +88,19 @@ class AddVerb:
         if present is not None:
             request = replace(request, stored_annotations=present.annotations)
             self._observe(request)
-        wanted = address_request(request)
+        wanted = _wanted(request)
         former = self._former(request, present)
         if present is not None and former is not None and (result := self._repeat(request, present, former, netns)):
             return result
         async with AsyncExitStack() as undo:
             undo.push_async_callback(self._undo_release, PendingRelease(attachment, pod))
-            kept = await self._addresses_kept(attachment, present, wanted) if former == attachment else ()
-            network = self._network(request, kept or await self._assign_anew(request, wanted))
+            if wanted is None:
+                addresses = await self._delegation.add(request, netns)
+                undo.push_async_callback(self._undo_delegated, request)
+            else:
+                kept = await self._addresses_kept(attachment, present, wanted) if former == attachment else ()
+                addresses = kept or await self._assign_anew(request, wanted)
+            network = self._network(request, addresses)
             if present is not None:  # of an older container, whose DEL is late, or this one's before it lost its device
                 await self._attacher.detach(present)
             if former is not None and former != attachment:  # the network had another name then
@@ -107,10 +115,10 @@ class AddVerb:
             undo.push_async_callback(self._undo_attach, endpoint)
             await self._attach(endpoint, pair.index)
             result = _rendered(request, network, pair)
-            await self._endpoints.put(endpoint)
+            await self._endpoints.put(endpoint, at_once=wanted is None)
             undo.pop_all()
-        addresses = ", ".join(map(str, network.addresses))
-        log.info("ADD %s: %s on %s", describe(attachment, pod), addresses, network.host_name)
+        listed = ", ".join(map(str, addresses))
+        log.info("ADD %s: %s on %s", describe(attachment, pod), listed, network.host_name)
         return result
 
     async def _endpoint_of(self, attachment: Attachment, pod: PodRef) -> WorkloadEndpoint | None:
@@ -235,7 +243,7 @@ class AddVerb:
         return WorkloadEndpoint.make(
             workload_endpoint_name(self._settings.node, pod.name, endpoint=attachment.device),
             namespace=pod.namespace,
-            annotations={NETWORK: attachment.network},
+            annotations={NETWORK: attachment.network, **({IPAM: HOST_LOCAL} if delegates(request) else {})},
             labels={"projectcalico.org/namespace": pod.namespace, "projectcalico.org/orchestrator": "k8s"},
             node=self._settings.node,
             orchestrator="k8s",
@@ -254,6 +262,10 @@ class AddVerb:
         except Exception:
             log.exception("undo ADD %s: release its addresses; the collector will release them", describe(*pending))
 
+    async def _undo_delegated(self, request: CniRequest) -> None:
+        if (failure := await self._delegation.delete(request)) is not None:
+            log.error("undo ADD: %s; its address is free when it is deleted there by hand", failure)
+
     def _undo_make(self, attachment: Attachment, name: str) -> None:
         try:
             if owned := self._devices.owned_by(attachment, name):
@@ -268,6 +280,14 @@ class AddVerb:
             log.exception(
                 "undo ADD: detach %s/%s; the agent removes the routes later", endpoint.namespace, endpoint.name
             )
+
+
+def _wanted(request: CniRequest) -> AddressRequest | None:
+    """Return which addresses the pod is to get; None: those that another plugin gives. Raises CniError (7)."""
+    if delegates(request):
+        refuse_wishes(request)
+        return None
+    return address_request(request)
 
 
 def _rendered(request: CniRequest, network: PodNetwork, pair: VethPair) -> dict[str, Any]:

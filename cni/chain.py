@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from cni.host_local import HOST_LOCAL
 from cni.protocol import VERSIONS
 
 log = logging.getLogger("cni.chain")
@@ -68,7 +69,10 @@ def found_in(folder: Path) -> PluginChain:
 
 def lacking(document: Mapping[str, Any], folder: Path) -> list[str]:
     """Return which plugins of a list that somebody gave are not in a folder; ours is never missed here."""
-    types = [plugin.get("type") for plugin in document.get("plugins", ()) if isinstance(plugin, dict)]
+    plugins = [plugin for plugin in document.get("plugins", ()) if isinstance(plugin, dict)]
+    types = [plugin.get("type") for plugin in plugins]
+    sections = [plugin.get("ipam") for plugin in plugins]
+    types += [HOST_LOCAL for ipam in sections if isinstance(ipam, dict) and ipam.get("type") == HOST_LOCAL]
     return [str(one) for one in types if one != OURS and not (folder / str(one)).exists()]
 
 

@@ -6,8 +6,10 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterable
 
+from cni.delegation import Delegation
 from cni.endpoint_owner import is_of
 from cni.endpoints import Endpoints
+from cni.host_local import delegates
 from cni.pod_devices import PodDevices
 from cni.pod_network import PodNetwork, requested_network
 from cni.protocol import (
@@ -41,9 +43,10 @@ class CheckVerb:
         devices: PodDevices,
         endpoints: Endpoints,
         pod_mtu: Callable[[], int],
+        delegation: Delegation,
     ) -> None:
         self._settings, self._allocator, self._devices = settings, allocator, devices
-        self._endpoints, self._pod_mtu = endpoints, pod_mtu
+        self._endpoints, self._pod_mtu, self._delegation = endpoints, pod_mtu, delegation
 
     async def run(self, request: CniRequest, netns: int) -> None:
         """Raises CniError (102) that names every difference, (7) without a prevResult, or DatastoreError."""
@@ -56,10 +59,13 @@ class CheckVerb:
         try:
             endpoint = await self._endpoints.read(attachment, pod)
             recorded = endpoint.addresses if endpoint else ()
-            differences = record_differences(attachment, pod, endpoint, await self._allocator.held(attachment.handle))
+            reserved = recorded if delegates(request) else await self._allocator.held(attachment.handle)
+            differences = record_differences(attachment, pod, endpoint, reserved)
         except BadRecord as unread:  # that says nothing about the pod's traffic
             log.warning("CHECK %s: %s; the kernel is compared with prevResult", describe(attachment, pod), unread)
             recorded, differences = listed, []
+        if delegates(request):
+            await self._delegation.check(request, netns)
         if not differences:
             name = self._settings.host_name(pod, attachment.device)
             network = requested_network(request, name, recorded, self._pod_mtu())

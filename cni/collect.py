@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from cni.attacher import Attacher
+from cni.delegation import Delegation
 from cni.delete import Cleanup
 from cni.endpoints import Endpoints
+from cni.host_local import delegates
 from cni.journal import PendingRelease
 from cni.locks import KeyedLock, container_key, lock_keys
 from cni.pod_devices import PodDevices
@@ -36,9 +39,11 @@ class GcVerb:
         endpoints: Endpoints,
         cleanup: Cleanup,
         locks: KeyedLock,
+        delegation: Delegation,
     ) -> None:
         self._settings, self._store, self._attacher = settings, store, attacher
         self._devices, self._endpoints, self._cleanup, self._locks = devices, endpoints, cleanup, locks
+        self._delegation = delegation
 
     async def run(self, request: CniRequest) -> None:
         """Remove what is stale, and go on after errors. Raises CniError (11), which names them all, or DatastoreError.
@@ -61,7 +66,7 @@ class GcVerb:
                 continue  # being attached or detached at this moment, so not forgotten
             try:
                 async with self._locks.hold(*lock_keys(*pending)):
-                    await self._collect(pending)
+                    await self._collect(request, pending)
             except Exception as error:
                 failures.append(f"{describe(*pending)}: {error}")
         if failures:
@@ -71,7 +76,7 @@ class GcVerb:
                 + "; ".join(failures),
             )
 
-    async def _collect(self, pending: PendingRelease) -> None:
+    async def _collect(self, request: CniRequest, pending: PendingRelease) -> None:
         attachment, pod = pending
         try:
             ours = self._cleanup.routed(attachment, pod, await self._endpoints.read(attachment, pod))
@@ -82,6 +87,10 @@ class GcVerb:
         if owned := self._devices.owned_by(attachment, self._settings.host_name(pod, attachment.device)):
             self._cleanup.retire(owned)
         await self._cleanup.release(pending)
+        if delegates(request):
+            failure = await self._delegation.delete(replace(request, attachment=attachment, pod=pod))
+            if failure is not None:
+                raise failure
         log.info("GC: %s removed", describe(*pending))
 
 

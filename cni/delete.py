@@ -13,7 +13,9 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 
 from cni.attacher import Attacher
+from cni.delegation import Delegation
 from cni.endpoints import Endpoints
+from cni.host_local import delegates
 from cni.journal import Journal, PendingRelease
 from cni.locks import KeyedLock, lock_keys
 from cni.pod_devices import OwnedLink, PodDevices
@@ -41,15 +43,22 @@ class DelVerb:
     """Detaches a container, whatever is left of it, any number of times."""
 
     def __init__(
-        self, settings: CniSettings, attacher: Attacher, devices: PodDevices, endpoints: Endpoints, cleanup: Cleanup
+        self,
+        settings: CniSettings,
+        attacher: Attacher,
+        devices: PodDevices,
+        endpoints: Endpoints,
+        cleanup: Cleanup,
+        delegation: Delegation,
     ) -> None:
         self._settings, self._attacher, self._devices = settings, attacher, devices
-        self._endpoints, self._cleanup = endpoints, cleanup
+        self._endpoints, self._cleanup, self._delegation = endpoints, cleanup, delegation
 
     async def run(self, request: CniRequest, netns: int | None) -> None:
         """Detach; the device's name in the container is free at once. netns: None if the runtime has it no more.
 
-        Raises CniError (11): the release was neither performed nor journaled.
+        Raises CniError: the release was neither performed nor journaled (11), or not by the plugin that gave the
+        addresses (its code).
         """
         attachment, pod = request.attachment, request.pod
         name = self._settings.host_name(pod, attachment.device)
@@ -69,8 +78,11 @@ class DelVerb:
             await self._remove(owned, netns)
         elif unlabelled_is_ours:
             self._cleanup.retire_unlabelled(name)
-        if await self._cleanup.release_or_journal(PendingRelease(attachment, pod), present):
+        failure = await self._delegation.delete(request) if delegates(request) else None
+        if await self._cleanup.release_or_journal(PendingRelease(attachment, pod), present) and failure is None:
             self._cleanup.detached(attachment)
+        if failure is not None:
+            raise failure
         log.info("DEL %s: done", describe(attachment, pod))
 
     async def _remove(self, owned: OwnedLink, netns: int | None) -> None:

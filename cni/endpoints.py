@@ -61,12 +61,13 @@ class Endpoints:
         known = self.writer.of(attachment) or self._known.endpoint(pod, attachment.device)
         return known or await self.get(pod, attachment.device)
 
-    async def put(self, endpoint: WorkloadEndpoint) -> None:
+    async def put(self, endpoint: WorkloadEndpoint, *, at_once: bool = False) -> None:
         """Write an endpoint, over any of the same name, readable or not: its container is the newest.
 
-        One that is a pod, known by its UID, is written later. Raises Conflict: it lost ATTEMPTS races in a row.
+        One that is a pod, known by its UID, is written later, unless nothing but its record would show its addresses.
+        Raises Conflict: it lost ATTEMPTS races in a row.
         """
-        if self.are_pods and endpoint.metadata.uid:
+        if self.are_pods and endpoint.metadata.uid and not at_once:
             self.put_later(endpoint)
             return
         await self._put(endpoint)

@@ -5,11 +5,13 @@ Pure. A pod's annotations are reported as far as the runtime passes them on.
 
 from __future__ import annotations
 
+from cni.host_local import HOST_LOCAL, delegates
 from cni.protocol import PREFIX, CniRequest, NetworkConfig
 from datastore.field_rules import OBEYED, UNKNOWN, FieldRules, NotObeyed, When
 from datastore.notices import Notice
 
 _BY_AGENT = NotObeyed("the plugin only forwards requests to the node's agent", "the agent's settings apply")
+_BY_PLUGIN = NotObeyed(f"ipam.type {HOST_LOCAL} gives what its ranges say", "they apply")
 _LOGS = NotObeyed("the agent writes the log", "its settings apply")
 
 NETWORK = FieldRules(
@@ -35,7 +37,7 @@ NETWORK = FieldRules(
         "capabilities": OBEYED,
         "felix_socket": OBEYED,
         "felix_state_dir": OBEYED,
-        "ipam.subnet": NotObeyed("addresses come from IPPools, never from a Node's podCIDR", "the pools apply"),
+        "ipam.subnet": NotObeyed("addresses come from IPPools, unless ipam.type is host-local", "the pools apply"),
         "num_queues": NotObeyed("a pod's device has one queue each way", "it has one", unless=(1,)),
         "policy": NotObeyed("policies are not enforced", "no packet is filtered"),
         "include_default_routes": NotObeyed("a pod always has a default route", "it has one", unless=(True,)),
@@ -68,6 +70,21 @@ NETWORK = FieldRules(
     },
 )
 
+DELEGATED = FieldRules(
+    {
+        **NETWORK.fields,
+        **dict.fromkeys(("ipam.assign_ipv4", "ipam.assign_ipv6", "ipam.ipv4_pools", "ipam.ipv6_pools"), _BY_PLUGIN),
+    },
+    other_fields={
+        **NETWORK.other_fields,
+        **dict.fromkeys(("ipam.subnet", "ipam.ranges", "ipam.dataDir"), OBEYED),
+        "ipam.routes": NotObeyed("a pod always has a default route", "it has one, and no other"),
+        "ipam.resolvConf": NotObeyed("the runtime writes the pod's resolv.conf", "what it holds is not passed on"),
+        "ipam.*": OBEYED,
+    },
+)
+"""Where `host-local` gives the addresses, which reads the rest of `ipam`."""
+
 ANNOTATIONS: dict[str, NotObeyed] = {
     "floatingIPs": NotObeyed("floating IPs are not implemented", "the pod's ADD is refused with code 7"),
     "ipAddrsNoIpam": NotObeyed("addresses without IPAM are not implemented", "the pod's ADD is refused with code 7"),
@@ -81,17 +98,23 @@ KNOWN_ANNOTATIONS = {
 }
 
 
+_OF_POOLS = {"ipv4pools", "ipv6pools", "ipFamilies"}
+
+
 def network_notices(network: NetworkConfig) -> tuple[Notice, ...]:
     """Return what a network's configuration sets and what is not obeyed."""
     return tuple(
-        Notice("Network", network.name, path, rule.reason, rule.effect) for path, rule in NETWORK.not_obeyed(network)
+        Notice("Network", network.name, path, rule.reason, rule.effect)
+        for path, rule in (DELEGATED if network.ipam.type == HOST_LOCAL else NETWORK).not_obeyed(network)
     )
 
 
 def pod_notices(request: CniRequest) -> tuple[Notice, ...]:
     """Return which of Calico's annotations of a pod are not obeyed."""
     written = (key.removeprefix(PREFIX) for key, text in request.annotations.items() if text and key.startswith(PREFIX))
-    unread = ((name, ANNOTATIONS.get(name, UNKNOWN)) for name in written if name not in KNOWN_ANNOTATIONS)
+    known = KNOWN_ANNOTATIONS - (_OF_POOLS if delegates(request) else set())
+    rules = {**ANNOTATIONS, **dict.fromkeys(_OF_POOLS, _BY_PLUGIN)}
+    unread = ((name, rules.get(name, UNKNOWN)) for name in written if name not in known)
     return tuple(
         Notice("Pod", f"{request.pod.namespace}/{request.pod.name}", f"{PREFIX}{name}", rule.reason, rule.effect)
         for name, rule in unread

@@ -45,7 +45,7 @@ _UNDOING: Final = ("DEL", "GC")
 DEEPEST: Final = 100
 """How many lists and objects may stand inside each other: no configuration comes near, and Python's own limit does."""
 
-_REFUSED_ANNOTATIONS: Final = {"ipAddrsNoIpam": "addresses without IPAM", "floatingIPs": "floating IPs"}
+REFUSED_ANNOTATIONS: Final = {"ipAddrsNoIpam": "addresses without IPAM", "floatingIPs": "floating IPs"}
 
 _KNOWN_ARGS = {
     "IgnoreUnknown", "IP", "MAC", "K8S_POD_NAMESPACE", "K8S_POD_NAME", "K8S_POD_UID", "K8S_POD_INFRA_CONTAINER_ID",
@@ -75,7 +75,8 @@ class Code(IntEnum):
 class CniError(Exception):
     """A verb failed: a code for the runtime, a sentence for whoever is on call, and details if there are any."""
 
-    def __init__(self, code: Code, sentence: str, details: str = "") -> None:
+    def __init__(self, code: Code | int, sentence: str, details: str = "") -> None:
+        """code: ours, or that of a plugin which was asked."""
         super().__init__(sentence)
         self.code, self.sentence, self.details = code, sentence, details
 
@@ -127,9 +128,9 @@ class _Section(BaseModel):
 
 
 class IpamSection(_Section):
-    """`ipam`: which families, from which pools (names or CIDRs)."""
+    """`ipam`: which families, from which pools (names or CIDRs); or what another plugin reads that gives addresses."""
 
-    type: Literal["felix-ipam", "calico-ipam"] = "felix-ipam"
+    type: Literal["felix-ipam", "calico-ipam", "host-local"] = "felix-ipam"
     assign_ipv4: Flag = True
     assign_ipv6: Flag = False
     ipv4_pools: tuple[str, ...] = ()
@@ -251,6 +252,8 @@ class CniRequest:
     valid_attachments: frozenset[tuple[str, str]] | None = None
     """GC: every (container, device) still in use; None when the runtime gave no list."""
     may_be_host: bool = False
+    document: Mapping[str, Any] = field(default_factory=dict)
+    """The network's configuration as it came."""
     stored_annotations: Mapping[str, str] = field(default_factory=dict)
     """The pod's, as the datastore has them."""
     namespace_annotations: Mapping[str, str] = field(default_factory=dict)
@@ -305,6 +308,7 @@ def parse(environment: Mapping[str, str], stdin: bytes) -> CniRequest:
         args=args,
         valid_attachments=_valid_attachments(verb, document),
         may_be_host=environment.get("CNI_NETNS_OVERRIDE", "").upper() in {"1", "TRUE"},
+        document=document,
     )
 
 
@@ -462,13 +466,7 @@ def address_request(request: CniRequest) -> AddressRequest:
     Raises CniError (7): an annotation or address cannot be understood or is not implemented, or no family is left.
     """
     network, notes = request.network, request.annotations
-    for name, what in _REFUSED_ANNOTATIONS.items():
-        if _listed(notes, name):
-            raise CniError(
-                Code.INVALID_CONFIGURATION,
-                f"ADD: annotation {PREFIX}{name} {notes[PREFIX + name]}: {what} are not implemented; without them the "
-                "pod would have other addresses than it asks for",
-            )
+    refuse_annotations(request, REFUSED_ANNOTATIONS)
     ipv4, ipv6, first = network.ipam.assign_ipv4, network.ipam.assign_ipv6, False
     if families := _listed(notes, "ipFamilies"):
         if set(families) - {"IPv4", "IPv6"}:
@@ -494,6 +492,17 @@ def address_request(request: CniRequest) -> AddressRequest:
         addresses=tuple(dict.fromkeys(map(_address, given))),
         ipv6_first=first,
     )
+
+
+def refuse_annotations(request: CniRequest, refused: Mapping[str, str]) -> None:
+    """Raises CniError (7): the pod has one of these annotations. refused: what each asks for, by its name."""
+    for name, what in refused.items():
+        if _listed(request.annotations, name):
+            raise CniError(
+                Code.INVALID_CONFIGURATION,
+                f"ADD: annotation {PREFIX}{name} {request.annotations[PREFIX + name]}: {what} are not implemented; "
+                "without them the pod would have other addresses than it asks for",
+            )
 
 
 def hardware_address(request: CniRequest) -> str:

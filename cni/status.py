@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable
 
 from cni.capacity import shortage
+from cni.host_local import delegates
 from cni.protocol import CniError, CniRequest, Code
 from cni.settings import CniSettings
 from datastore.cas import found_or_none
@@ -44,7 +45,8 @@ class StatusVerb:
         """Raises CniError (50): no pod can be attached here, whatever the datastore holds."""
         if why := self._inability():
             raise CniError(Code.NOT_SERVING, f"STATUS: no pod can be attached on this node: {why}")
-        concern = await self._shortage(request) or self._limitation()
+        shortage = None if delegates(request) else await self._shortage(request)
+        concern = shortage or self._limitation()
         if concern != self._concern:
             self._concern = concern
             if concern:

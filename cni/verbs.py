@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 from cni.add import AddVerb
 from cni.attacher import Attacher
 from cni.check import CheckVerb
 from cni.collect import GcVerb
+from cni.delegation import Delegation
 from cni.delete import Cleanup, DelVerb
 from cni.endpoints import Endpoints
 from cni.journal import Journal
@@ -61,6 +63,7 @@ class Verbs:
         namespaces: Namespaces | None = None,
         known: Known | None = None,
         held_back: Callable[[], str] = lambda: "",
+        plugins: Path = Path("/opt/cni/bin"),
     ) -> None:
         """pod_mtu: what a pod gets at present, unless its network says otherwise.
 
@@ -68,6 +71,7 @@ class Verbs:
         may have limited connectivity, if so. observe: called with each ADD before it is carried out, and with
         what the datastore says of its pod. namespaces: None where the datastore has none. known: what the agent's watch
         holds. held_back: why the datastore is not taken for the cluster's at present, if so.
+        given = Delegation(plugins, store, settings.node, known)
         """
         self._settings, self._journal, self._observe = settings, journal, observe
         self.locks = KeyedLock()
@@ -76,12 +80,13 @@ class Verbs:
         self.endpoint_writer = endpoints.writer
         self.unwritten = UnwrittenPods(devices, endpoints, known, allocator)
         self.cleanup = Cleanup(settings, allocator, devices, endpoints, journal, self.locks)
+        given = Delegation(plugins, store, settings.node, known)
         self._add = AddVerb(
-            settings, allocator, attacher, devices, endpoints, self.cleanup, pod_mtu, observe, namespaces
+            settings, allocator, attacher, devices, endpoints, self.cleanup, pod_mtu, observe, namespaces, given
         )
-        self._del = DelVerb(settings, attacher, devices, endpoints, self.cleanup)
-        self._check = CheckVerb(settings, allocator, devices, endpoints, pod_mtu)
-        self._gc = GcVerb(settings, store, attacher, devices, endpoints, self.cleanup, self.locks)
+        self._del = DelVerb(settings, attacher, devices, endpoints, self.cleanup, given)
+        self._check = CheckVerb(settings, allocator, devices, endpoints, pod_mtu, given)
+        self._gc = GcVerb(settings, store, attacher, devices, endpoints, self.cleanup, self.locks, given)
         self._status = StatusVerb(settings, store, inability, limitation)
 
     def pending_handles(self) -> frozenset[str]:

@@ -16,6 +16,9 @@ FIRST_DEVICE: Final = "eth0"
 NETWORK: Final = "felix-py/network"
 """The annotation that names an endpoint's CNI network, which Calico's records do not."""
 
+IPAM: Final = "felix-py/ipam"
+"""The annotation that names the plugin which gave an endpoint its addresses, where they are in no IPAM block."""
+
 _LONGEST = 253
 _NAME = re.compile(rf"[a-z0-9._-]{{1,{_LONGEST}}}", re.ASCII)
 _HASH_DIGITS = 11

@@ -16,7 +16,7 @@ import msgspec
 from datastore.fields import Address, Network, network
 from datastore.kinds.ipam import AllocationAttribute, IPAMBlock, IPAMBlockSpec, IPAMHandle
 from datastore.kinds.pods import WorkloadEndpoint
-from datastore.names import NETWORK
+from datastore.names import IPAM, NETWORK
 from datastore.record import ENCAPSULATED
 from datastore.store import Summary
 from net.prefix import pack
@@ -115,6 +115,8 @@ class EndpointSummary(msgspec.Struct, frozen=True, gc=False):
     spec: EndpointSpec
     network: str | None = None
     """What the annotation NETWORK says."""
+    ipam: str | None = None
+    """What the annotation IPAM says."""
 
     @classmethod
     def of(cls, endpoint: WorkloadEndpoint) -> EndpointSummary:
@@ -126,12 +128,14 @@ class EndpointSummary(msgspec.Struct, frozen=True, gc=False):
             endpoint.addresses,
             EndpointSpec(spec.node, spec.pod, spec.endpoint, spec.container_id, spec.interface_name),
             endpoint.annotations.get(NETWORK),
+            endpoint.annotations.get(IPAM),
         )
 
     @property
     def annotations(self) -> Mapping[str, str]:
         """Those that a summary keeps."""
-        return {} if self.network is None else {NETWORK: self.network}
+        kept = {NETWORK: self.network, IPAM: self.ipam}
+        return {key: text for key, text in kept.items() if text is not None}
 
 
 AnyBlock: TypeAlias = IPAMBlock | BlockSummary
@@ -254,6 +258,7 @@ def _endpoint(text: str | bytes) -> EndpointSummary | None:
         addresses,
         EndpointSpec(spec.node, spec.pod, spec.endpoint, spec.container_id, spec.interface_name),
         annotations.get(NETWORK),
+        annotations.get(IPAM),
     )
 
 

@@ -111,6 +111,10 @@ def _of_pod(records: ClusterRecords, end: End, pod: PodRecord, block: BlockRecor
     if twins:
         text = f"address {end.address} has two owners: {pod.title} and {', '.join(twins)}"
         yield _step(end, "address", StepState.BROKEN, text, "packets reach one of them, whichever route wins", inspect)
+    if pod.given_by:
+        text = f"{end.address} on {pod.node}, given by {pod.given_by}"
+        yield _step(end, "endpoint", StepState.OK, text, inspect=inspect)
+        return
     if block is None or end.address not in block.assigned:
         text = f"{end.address} on {pod.node} is not assigned in any block: another pod may get it too"
         yield _step(end, "address", StepState.DOUBTFUL, text, inspect=inspect)

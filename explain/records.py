@@ -14,6 +14,7 @@ from datastore.kinds.ipam import BlockAffinity, IPAMBlock
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool
+from datastore.names import IPAM
 from ipam.block import allocations
 from ipam.names import affine_host
 from net.prefix import Prefix
@@ -29,6 +30,11 @@ class PodRecord:
     device: str
     addresses: tuple[str, ...]
     annotations: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    @property
+    def given_by(self) -> str:
+        """The plugin that gave its addresses, where they are in no block."""
+        return self.annotations.get(IPAM, "")
 
     @property
     def title(self) -> str:

@@ -159,6 +159,7 @@ async def _serve(settings: Settings, file: SettingsWatch) -> None:
             namespaces=namespaces,
             known=known,
             held_back=lambda: agent.progress.held_back,
+            plugins=settings.cni_bin_dir,
         )
         checks = Checks(agent, verbs.pending_handles)
         server = CniServer(settings.run_dir / "cni.sock", verbs)

@@ -85,7 +85,7 @@ def one_owner_an_address(records: NodeRecords, local: Local) -> Iterator[str]:
 def allocations_match_owners(records: NodeRecords, local: Local) -> Iterator[str]:
     allocated = _allocations(records.blocks)
     for endpoint in records.endpoints:
-        for address in endpoint.addresses:
+        for address in () if endpoint.given_by else endpoint.addresses:
             if address not in allocated and records.knows(address):
                 yield f"address {address} of {_title(endpoint)} is not allocated in any block"
     annotations = records.node.metadata.annotations if records.node else {}

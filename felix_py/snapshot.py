@@ -15,6 +15,7 @@ from datastore.kinds.ipam import BlockAffinity
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool
+from datastore.names import IPAM
 from datastore.record import Resource
 from datastore.store import Changed, Gone, InSync, Unreadable, WatchEvent
 from felix_py.topics import Topic
@@ -35,6 +36,8 @@ class Endpoint:
     device: str
     addresses: tuple[Prefix, ...]  # each a /32 or /128
     pod: str = ""
+    given_by: str = ""
+    """The plugin that gave its addresses, where they are in no IPAM block."""
 
     @classmethod
     def of(cls, resource: WorkloadEndpoint) -> Endpoint:
@@ -45,6 +48,7 @@ class Endpoint:
             device=spec.interface_name or "",
             addresses=tuple(Prefix.parse(network) for network in spec.ip_networks or ()),
             pod=spec.pod or "",
+            given_by=resource.annotations.get(IPAM, ""),
         )
 
 

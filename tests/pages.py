@@ -67,6 +67,9 @@ def notices_page() -> str:
     parts.append(f"## Node\n\n{_table('annotation', named)}")
     parts.append(f"## Kinds that are stored and have no effect\n\n{_kinds(whole)}")
     parts.append(f"## Network configuration of the plugin\n\n{_table('member', cni.NETWORK.other_fields.items())}")
+    parts.append(
+        f"Where `ipam.type` is `host-local`, which reads the rest of `ipam`:\n\n{_table('member', _delegated())}"
+    )
     pods = [(f"{PREFIX}{name}", rule) for name, rule in cni.ANNOTATIONS.items()]
     parts.append(f"## Annotations of pods\n\n{_table('annotation', pods)}")
     parts.append(
@@ -74,6 +77,13 @@ def notices_page() -> str:
         f"{_table('variable', CALICOS.items())}"
     )
     return "\n".join(parts)
+
+
+def _delegated() -> Iterable[tuple[str, Rule]]:
+    """Yield the rules that a network has only where another plugin gives the addresses."""
+    yield from cni.DELEGATED.fields.items()
+    usual = cni.NETWORK.other_fields
+    yield from ((path, rule) for path, rule in cni.DELEGATED.other_fields.items() if usual.get(path) != rule)
 
 
 def settings_page() -> str:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeVar
 from pydantic import Field
 
 from datastore import fields
-from datastore.fields import Items
+from datastore.fields import Items, Network
 from datastore.record import V3, Resource, Spec
 
 V = TypeVar("V")
@@ -129,6 +129,12 @@ class Node(Resource):
                 return [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
             case _:
                 return []
+
+    @property
+    def pod_cidrs(self) -> tuple[Network, ...]:
+        """The networks that Kubernetes gave the node for its pods; one that is none counts as absent."""
+        texts = self.spec.pod_cidrs or ((self.spec.pod_cidr,) if self.spec.pod_cidr else ())
+        return tuple(found for text in texts if (found := _read(fields.network, text)) is not None)
 
     @property
     def as_number(self) -> int | None:

@@ -15,7 +15,7 @@ import msgspec
 
 from datastore.errors import BadRecord, Invalid
 from datastore.kinds.pods import WorkloadEndpoint
-from datastore.names import NETWORK, interface_name, workload_endpoint_name
+from datastore.names import IPAM, NETWORK, interface_name, workload_endpoint_name
 from datastore.record import ENCAPSULATED, V3
 from datastore.summaries import EndpointSpec, EndpointSummary, single_address
 
@@ -157,6 +157,7 @@ def summary_of_pod(body: bytes | msgspec.Raw, prefix: str = "cali") -> EndpointS
         addresses,
         EndpointSpec(spec.node_name, metadata.name, "eth0", annotations.get(CONTAINER_ID), device),
         annotations.get(NETWORK),
+        annotations.get(IPAM),
     )
 
 
@@ -175,6 +176,7 @@ def attached_patch(endpoint: WorkloadEndpoint) -> dict[str, Any]:
         POD_IP: addresses[0] if addresses else "",
         POD_IPS: ",".join(addresses),
         CONTAINER_ID: endpoint.spec.container_id or "",
+        **{key: text for key, text in endpoint.annotations.items() if key == IPAM},
     }
     return {"metadata": {**_precondition(endpoint, revision=False), "annotations": annotations}}
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
+from itertools import chain, groupby
 from operator import attrgetter
 from typing import get_args
 
@@ -16,6 +16,7 @@ from datastore.fields import Address
 from datastore.kinds.ipam import BlockAffinity
 from datastore.kinds.node import Node, TunnelKind
 from datastore.kinds.pools import IPPool
+from datastore.names import IPAM
 from datastore.record import Resource
 from datastore.store import Unreadable
 from datastore.summaries import AnyBlock, AnyEndpoint, AnyHandle
@@ -94,7 +95,9 @@ class IpamRecords:
 
     @cached_property
     def assigned(self) -> frozenset[Address]:
-        return frozenset(one.address for one in self.allocations)
+        """What blocks say is assigned, and what another plugin has given to pods."""
+        elsewhere = (one.addresses for one in self.endpoints if IPAM in one.annotations)
+        return frozenset((*(one.address for one in self.allocations), *chain.from_iterable(elsewhere)))
 
     def unread_of(self, *kinds: type[Resource]) -> list[str]:
         """Return a sentence for each record of these kinds that cannot be read."""

@@ -17,6 +17,7 @@ import datastore
 from cni.add import AddVerb
 from cni.attacher import FakeAttacher
 from cni.check import CheckVerb
+from cni.delegation import Delegation
 from cni.delete import Cleanup, DelVerb
 from cni.endpoints import Endpoints
 from cni.journal import Journal
@@ -52,7 +53,9 @@ def request(
 class InMemory:
     """ADD and DEL, and everything they leave behind."""
 
-    def __init__(self, store: Store, folder: Path, namespaces: Namespaces | None = None) -> None:
+    def __init__(
+        self, store: Store, folder: Path, namespaces: Namespaces | None = None, plugins: Path = Path("/nowhere")
+    ) -> None:
         self.store, self.switch = store, Switch(store)
         switched = cast(Store, self.switch)
         self.attacher, self.devices = FakeAttacher(), FakePodDevices()
@@ -63,6 +66,7 @@ class InMemory:
         self.unwritten = UnwrittenPods(self.devices, endpoints, self.known, allocator)
         self.cleanup = Cleanup(settings, allocator, self.devices, endpoints, self.journal, KeyedLock())
         self.observed: list[CniRequest] = []
+        given = Delegation(plugins, switched, NODE, self.known)
         self._add = AddVerb(
             settings,
             allocator,
@@ -73,9 +77,10 @@ class InMemory:
             pod_mtu=lambda: 1440,
             observe=self.observed.append,
             namespaces=namespaces,
+            delegation=given,
         )
-        self._del = DelVerb(settings, self.attacher, self.devices, endpoints, self.cleanup)
-        self._check = CheckVerb(settings, allocator, self.devices, endpoints, pod_mtu=lambda: 1440)
+        self._del = DelVerb(settings, self.attacher, self.devices, endpoints, self.cleanup, given)
+        self._check = CheckVerb(settings, allocator, self.devices, endpoints, lambda: 1440, given)
 
     async def add(self, container: str = "c1", pod: str = "web-1", **network: Any) -> dict[str, Any]:
         return await self._add.run(request("ADD", container, pod, **network), NETNS)

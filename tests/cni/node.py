@@ -196,6 +196,7 @@ class NodeUnderTest:
             self.veth,
             pod_mtu=lambda: self.pod_mtu,
             limitation=lambda: self.limitation,
+            plugins=folder / "plugins",
         )
         self.notes = Notes(folder)
         self.server = CniServer(folder / "cni.sock", self.verbs)

@@ -51,6 +51,22 @@ def test_our_own_configuration_is_obeyed() -> None:
     assert fields(**plugin) == []
 
 
+def test_where_host_local_gives_the_addresses_it_reads_the_rest() -> None:
+    ipam = {"type": "host-local", "subnet": "usePodCidr", "dataDir": "/x", "ranges": [[{"subnet": "usePodCidrIPv6"}]]}
+    assert fields(ipam=ipam) == []
+    others = {**ipam, "routes": [{"dst": "10.0.0.0/8"}], "resolvConf": "/etc/resolv.conf", "ipv4_pools": ["pods"]}
+    assert fields(ipam=others) == ["ipam.ipv4_pools", "ipam.routes", "ipam.resolvConf"]
+    assert fields(ipam={**ipam, "type": "calico-ipam"}) == ["ipam.subnet", "ipam.dataDir", "ipam.ranges"]
+
+
+def test_a_pod_that_names_pools_is_told_that_host_local_knows_none() -> None:
+    pools = {f"{PREFIX}ipv4pools": '["pods"]'}
+    given = configuration(runtimeConfig={POD_ANNOTATIONS: pools}, ipam={"type": "host-local"})
+    asked = parse(call("ADD", CNI_NETNS="/run/netns/a"), json.dumps(given).encode())
+    assert [notice.field for notice in pod_notices(asked)] == [f"{PREFIX}ipv4pools"]
+    assert pod_notices(add(pools)) == ()
+
+
 def test_of_calicos_configuration_what_is_not_obeyed_is_named() -> None:
     assert fields(**CALICOS) == [
         "log_level",

@@ -125,7 +125,7 @@ def test_a_verb_older_than_itself_is_code_1(verb: str, version: str) -> None:
         (configuration(name="a/b"), "a/b"),
         (configuration(mtu=-1), "mtu"),
         (configuration(mtu="big"), "mtu"),
-        (configuration(ipam={"type": "host-local"}), "host-local"),
+        (configuration(ipam={"type": "dhcp"}), "dhcp"),
         (configuration(ipam={"assign_ipv4": "maybe"}), "maybe"),
         (configuration(ipam={"ipv4_pools": "one"}), "ipv4_pools"),
         (configuration(prevResult=[]), "prevResult"),

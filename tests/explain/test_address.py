@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from datastore.names import IPAM
 from explain.address import about_end
 from explain.ends import ends_of
 from explain.records import Assigned, ClusterRecords, PodRecord
@@ -15,6 +16,12 @@ from tests.explain.cluster import RECORDS, A, block
 def steps(records: ClusterRecords, asked: str) -> list[Step]:
     end, _ = ends_of(records, asked, "192.0.2.2")
     return list(about_end(records, end))
+
+
+def test_an_address_that_another_plugin_gave_is_in_no_block() -> None:
+    pods = tuple(replace(pod, annotations={IPAM: "host-local"}) if A in pod.addresses else pod for pod in RECORDS.pods)
+    [step] = steps(replace(RECORDS, pods=pods, blocks=()), "a")
+    assert (step.state, step.text) == (StepState.OK, f"{A} on n1, given by host-local")
 
 
 def triples(found: Iterable[Step]) -> list[tuple[str, StepState, str]]:

@@ -76,6 +76,13 @@ def test_a_sound_node_violates_nothing() -> None:
     assert len(INVARIANTS) == 8
 
 
+def test_an_address_that_another_plugin_gave_is_allocated_in_no_block() -> None:
+    elsewhere = replace(RECORDS, endpoints=[replace(endpoint(), given_by="host-local")], blocks=[], affinities=[])
+    local = replace(LOCAL, held={POD: DEVICE}, announced=frozenset(), exportable=frozenset())
+    assert [one.number for one in violations(elsewhere, local)] == [5], "of the block's route, which is gone here"
+    assert 2 in [one.number for one in violations(replace(elsewhere, endpoints=[endpoint()]), local)]
+
+
 def test_while_an_endpoint_cannot_be_read_what_may_be_its_is_no_violation() -> None:
     empty = Rib()
     empty.put(Source.BLOCKS, BLOCK, HOLE)

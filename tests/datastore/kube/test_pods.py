@@ -21,7 +21,7 @@ from datastore.kube.pods import (
     read_pod,
     summary_of_pod,
 )
-from datastore.names import NETWORK, workload_endpoint_name
+from datastore.names import IPAM, NETWORK, workload_endpoint_name
 from datastore.summaries import EndpointSummary
 
 CALICO = Path(__file__).parents[2] / "fixtures" / "calico"
@@ -156,6 +156,13 @@ def test_attaching_writes_addresses_and_container_on_the_very_pod() -> None:
         "cni.projectcalico.org/containerID": "c1",
     }
     assert attached_patch(found) == {"metadata": {"uid": "u1", "annotations": written}}
+
+
+def test_attaching_writes_which_plugin_gave_the_addresses() -> None:
+    found = endpoint(pod())
+    given = found.with_metadata(annotations={IPAM: "host-local", NETWORK: "pods"})
+    assert attached_patch(given)["metadata"]["annotations"][IPAM] == "host-local"
+    assert not {IPAM, NETWORK} & attached_patch(found)["metadata"]["annotations"].keys()
 
 
 def test_detaching_empties_the_addresses_if_nobody_wrote_since() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from datastore.names import IPAM
 from felixctl.ipam.check_report import report
 from felixctl.ipam.problems import problems
 from tests.felixctl.ipam.cluster import BLOCKS, CLUSTER, ENDPOINTS
@@ -21,6 +22,16 @@ def test_an_address_in_use_that_ipam_could_assign_again_is_a_problem() -> None:
     assert len(found.unassigned) == 3
     assert len(found.idle_handles) == 3
     assert "Check complete; found 6 problems." in report(lacking, found)
+
+
+def test_an_address_that_another_plugin_gave_is_none() -> None:
+    given = [one.with_metadata(annotations={**one.annotations, IPAM: "host-local"}) for one in ENDPOINTS]
+    for elsewhere in (
+        replace(CLUSTER, blocks=[], handles=[], affinities=[], endpoints=given),
+        replace(CLUSTER, blocks=[], handles=[], affinities=[], endpoints=given, pools=[]),
+    ):
+        found = problems(elsewhere)
+        assert not [one for one in (*found.unassigned, *found.outside) if "default/" in one]
 
 
 def test_an_address_outside_every_pool_is_a_problem() -> None:
