@@ -77,7 +77,7 @@ def test_a_template_of_calicos_manifests_is_filled_in() -> None:
     [
         (template('{"type":"felix","kubernetes":{"kubeconfig":"__KUBECONFIG_FILEPATH__"}}'), "__KUBECONFIG_FILEPATH__"),
         (template('{"type":"calico"}'), "calico"),
-        (template('{"type":"felix","ipam":{"type":"host-local"}}'), "host-local"),
+        (template('{"type":"felix","ipam":{"type":"dhcp"}}'), "dhcp"),
         (template('{"type":"felix","mtu":"big"}'), "mtu"),
         (template("1"), "felix"),
         ('{"name":"pods"}', "plugins"),

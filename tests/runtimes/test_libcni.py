@@ -154,7 +154,7 @@ def test_gc_that_says_nothing_of_attachments_removes_nothing(runtime: Libcni) ->
     assert runtime.answers(address(result))
 
 
-@pytest.mark.parametrize("broken", [{"mtu": "large"}, {"ipam": {"type": "host-local"}}, {"ipam": None}, {"mtu": -1}])
+@pytest.mark.parametrize("broken", [{"mtu": "large"}, {"ipam": {"type": "dhcp"}}, {"ipam": None}, {"mtu": -1}])
 def test_a_mistake_made_in_the_configuration_since_does_not_hold_up_del_and_gc(
     runtime: Libcni, broken: dict[str, object]
 ) -> None:
