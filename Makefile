@@ -79,7 +79,7 @@ lint: setup
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 
-bench: setup
+bench: setup $(if $(filter kube,$(B)),kube-assets)
 	$(PY) -m bench $(B)
 
 clean:

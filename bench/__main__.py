@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench import compare
 
-NOT_BENCHMARKS = ("__init__", "__main__", "compare", "result")
+NOT_BENCHMARKS = ("__init__", "__main__", "api_server", "assigns", "compare", "processor_time", "result")
 
 
 def names() -> list[str]:

@@ -24,6 +24,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from bench.processor_time import spent_ms
 from bench.result import Row, duration, report
 from cni.build import build
 from kernel.links import Devices
@@ -53,10 +54,7 @@ class Plugin:
         """Return what its agent and all processes that have ended took so far, in milliseconds."""
         spent = resource.getrusage(resource.RUSAGE_CHILDREN)
         ended = (spent.ru_utime + spent.ru_stime) * 1e3
-        if not self.agent:
-            return ended
-        numbers = Path(f"/proc/{self.agent}/stat").read_text().rpartition(")")[2].split()
-        return ended + (int(numbers[11]) + int(numbers[12])) * 1e3 / os.sysconf("SC_CLK_TCK")
+        return ended + (spent_ms(self.agent) if self.agent else 0)
 
 
 @dataclass(frozen=True, slots=True)

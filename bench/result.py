@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -47,13 +48,22 @@ def machine() -> str:
     return f"{os.cpu_count()} × {model}, Linux {platform.release()}, Python {platform.python_version()}"
 
 
-def report(name: str, rows: Iterable[Row]) -> None:
-    """Write the rows where a machine finds them, and print them for a person."""
+def report(name: str, rows: Iterable[Row], remarks: Sequence[str] = ()) -> None:
+    """Write the rows where a machine finds them, and print them for a person, with remarks that are no comparison.
+
+    Raises ValueError: two rows have one name, so that `compare` would show only one of them.
+    """
     found = list(rows)
+    if twice := [row for row, times in Counter(row.name for row in found).items() if times > 1]:
+        raise ValueError(f"bench {name}: several rows are called {', '.join(twice)}")
     FOLDER.mkdir(parents=True, exist_ok=True)
     path = FOLDER / f"{name}.json"
     path.write_text(
-        json.dumps({"name": name, "machine": machine(), "rows": [asdict(row) for row in found]}, indent=2) + "\n"
+        json.dumps(
+            {"name": name, "machine": machine(), "rows": [asdict(row) for row in found], "remarks": list(remarks)},
+            indent=2,
+        )
+        + "\n"
     )
     width = max(len(row.name) for row in found)
     print(f"{machine()}")
@@ -62,4 +72,6 @@ def report(name: str, rows: Iterable[Row]) -> None:
             f"{row.name:{width}}  ours {row.ours:12,.4g} {row.unit}  {row.peer_name} {row.peer:12,.4g} {row.unit}"
             f"  ratio {row.ratio:.2f}"
         )
+    for remark in remarks:
+        print(remark)
     print(f"written to {path}")

@@ -27,7 +27,7 @@ ARROWS: Mapping[str, frozenset[str]] = {
         "explain": "datastore felix_py ipam net",
         "lab": "bgp cni datastore felix_py ipam kernel net",
         "felixctl": "bgp cni datastore explain felix_py ipam kernel lab net",
-        "bench": "bgp cni datastore felix_py ipam kernel lab net",
+        "bench": "bgp cni datastore felix_py ipam kernel lab net tests",
     }.items()
 }
 """Which packages a package may import."""
@@ -35,6 +35,7 @@ ARROWS: Mapping[str, frozenset[str]] = {
 NARROW_ARROWS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("bgp", "datastore"): ("kinds", "record", "fields", "field_rules", "notices", "defaults"),
     ("explain", "felix_py"): ("status_model",),
+    ("bench", "tests"): ("kube",),
 }
 """Of these packages, only these modules."""
 

@@ -1,0 +1,12 @@
+"""The processor time of a running process."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def spent_ms(process: int) -> float:
+    """Return what a process, all its threads, took so far, in milliseconds; counted in ticks of 10 ms."""
+    numbers = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(numbers[11]) + int(numbers[12])) * 1e3 / os.sysconf("SC_CLK_TCK")
