@@ -22,7 +22,7 @@ empty state of records by old versions counts as confirmed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from contextlib import suppress
 from typing import Literal
 
@@ -52,6 +52,18 @@ class Affinities:
     def __init__(self, store: Store, now_ns: Callable[[], int]) -> None:
         self._store = store
         self._now_ns = now_ns
+        self._claimed: dict[str, set[Network]] = {}
+
+    def claimed(self, host: str) -> Set[Network]:
+        """Return the host's blocks that were claimed through here; a hint, since others may have released them since.
+
+        A watch tells of a claim later than the next pod needs it.
+        """
+        return self._claimed.get(host, frozenset())
+
+    def forget(self, host: str, cidr: Network) -> None:
+        """Count a block no more among those `claimed`: it was found to be gone, or another host's."""
+        self._claimed.get(host, set()).discard(cidr)
 
     async def of_host(self, host: str) -> list[BlockAffinity]:
         """Return the host's affinities, by the labels they are listed by."""
@@ -79,26 +91,28 @@ class Affinities:
                     await self.repair(affinity)
         return adopted
 
-    async def claim(self, host: str, cidr: Network) -> None:
-        """Make the block this host's. Raises ClaimConflict: another host owns it, or was faster."""
+    async def claim(self, host: str, cidr: Network) -> IPAMBlock:
+        """Make the block this host's, and return it. Raises ClaimConflict: another host owns it, or was faster."""
         for _ in range(ATTEMPTS):
             affinity = await self._pending(host, cidr)
             if affinity is None:
                 continue
             try:
-                await self._store.create(blocks.new_block(cidr, host, self._now_ns()))
+                block = await self._store.create(blocks.new_block(cidr, host, self._now_ns()))
             except AlreadyExists:
-                block = await self._block(cidr)
-                if block is None:
+                found = await self._block(cidr)
+                if found is None:
                     continue
-                if block.spec.affinity != host_affinity(host):
+                if found.spec.affinity != host_affinity(host):
                     await self._delete(affinity)
-                    owner = block.spec.affinity or "no host, but is not empty"
+                    owner = found.spec.affinity or "no host, but is not empty"
                     raise ClaimConflict(f"claim block {cidr} for node {host}: it belongs to {owner}") from None
-                if not await self._rewritten(block):
+                rewritten = await self._rewritten(found)
+                if rewritten is None:
                     continue
+                block = rewritten
             await self._confirm(affinity)
-            return
+            return block
         raise Contention(f"claim block {cidr} for node {host}: lost {ATTEMPTS} races in a row; try again later")
 
     async def repair(self, affinity: BlockAffinity) -> bool:
@@ -121,7 +135,7 @@ class Affinities:
         pending = await self._try_state(affinity, "pending")
         if pending is None:
             raise ClaimConflict(f"confirm block {cidr} for node {host}: its affinity is being changed")
-        if not await self._rewritten(block):
+        if await self._rewritten(block) is None:
             raise ClaimConflict(f"confirm block {cidr} for node {host}: the block is being changed")
         await self._confirm(pending)
         return True
@@ -134,6 +148,7 @@ class Affinities:
         Raises ClaimConflict: it is not this host's, was written since `expected_sequence` was read, or is being claimed
         again. NotEmpty: it was to be released only if empty. In both cases the host keeps its block.
         """
+        self.forget(host, cidr)
         for _ in range(ATTEMPTS):
             affinity = await self._affinity(host, cidr)
             block = await self._block(cidr)
@@ -164,13 +179,12 @@ class Affinities:
             return
         raise Contention(f"release block {cidr} of node {host}: lost {ATTEMPTS} races in a row; try again later")
 
-    async def _rewritten(self, block: IPAMBlock) -> bool:
-        """Write the block unchanged, so that a release that read it earlier fails; False if this write lost a race."""
+    async def _rewritten(self, block: IPAMBlock) -> IPAMBlock | None:
+        """Write the block unchanged, so that a release that read it earlier fails; None if this write lost a race."""
         try:
-            await self._store.update(blocks.with_next_sequence(block))
+            return await self._store.update(blocks.with_next_sequence(block))
         except LOST_RACE:
-            return False
-        return True
+            return None
 
     async def _remove_owner(self, block: IPAMBlock | None) -> bool:
         """Delete the block if it is empty, else remove its owner; False if it was written since it was read."""
@@ -203,12 +217,12 @@ class Affinities:
             return None
 
     async def _confirm(self, affinity: BlockAffinity) -> None:
-        if await self._try_state(affinity, "confirmed"):
-            return
         host, cidr = affinity.spec.node, affinity.network
-        current = await self._affinity(host, cidr)
-        if current is None or not current.confirmed:
-            raise ClaimConflict(f"confirm block {cidr} for node {host}: it is being released")
+        if await self._try_state(affinity, "confirmed") is None:
+            current = await self._affinity(host, cidr)
+            if current is None or not current.confirmed:
+                raise ClaimConflict(f"confirm block {cidr} for node {host}: it is being released")
+        self._claimed.setdefault(host, set()).add(cidr)
 
     async def _cancel_release(self, affinity: BlockAffinity) -> None:
         """Undo a release that is refused; else the block would not be announced until its host repairs it."""
@@ -224,6 +238,7 @@ class Affinities:
             return None
 
     async def _delete(self, affinity: BlockAffinity) -> None:
+        self.forget(affinity.spec.node, affinity.network)
         try:
             await self._store.delete(affinity)
         except LOST_RACE:

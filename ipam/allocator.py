@@ -81,7 +81,7 @@ class Allocator:
         self._affinities = Affinities(store, now_ns)
         self._contexts = HostContexts(store, self._affinities)
         self._writer = BlockWriter(store, now_ns, self._contexts.cooldown_seconds)
-        self._finder = BlockFinder(store, self._affinities, now_ns, self._writer.last_known)
+        self._finder = BlockFinder(store, self._affinities, self._contexts, self._writer, now_ns)
         self._handles = HandleRelease(store, self._writer, self._release_from)
 
     def on_event(self, event: WatchEvent) -> None:
@@ -137,7 +137,7 @@ class Allocator:
             try:
                 await self._writer.submit(cidr, operation)
             except MissingBlock:
-                await self._affinities.claim(request.node, cidr)
+                self._writer.take_in(await self._affinities.claim(request.node, cidr))
                 continue
             found = {address: cidr}
             if isinstance(address, IPv4Address):
@@ -268,6 +268,7 @@ class Allocator:
             try:
                 found = await self._writer.submit(cidr, operation)
             except (MissingBlock, ForeignBlock, BadRecord):
+                self._affinities.forget(request.node, cidr)
                 continue
             taken |= dict.fromkeys(found, cidr)
             missing -= len(found)

@@ -119,7 +119,7 @@ def is_fresh(operation: Operation) -> TypeGuard[AssignAny | AssignExactly]:
 def needs_cooldown(block: IPAMBlock, operations: Sequence[Operation]) -> bool:
     """True if the results depend on how long released addresses cool down; those of most assignments do not."""
     releasing = any(isinstance(operation, Release | ReleaseHandle) for operation in operations)
-    return releasing or any(attribute.released_at is not None for attribute in block.spec.attributes)
+    return releasing or blocks.cools_down(block)
 
 
 def counted(record: IPAMHandle | None, handle: str, cidr: str, change: int) -> IPAMHandle | None:

@@ -64,6 +64,16 @@ def has_free(block: IPAMBlock, reserved: Collection[int] = ()) -> bool:
     return any(ordinal not in reserved for ordinal in block.spec.unallocated)
 
 
+def free_count(block: IPAMBlock, reserved: Collection[int] = ()) -> int:
+    """Return how many addresses could be assigned without naming them."""
+    return sum(ordinal not in reserved for ordinal in block.spec.unallocated)
+
+
+def cools_down(block: IPAMBlock) -> bool:
+    """True if released addresses of it wait for the end of their cooldown."""
+    return any(attribute.released_at is not None for attribute in block.spec.attributes)
+
+
 def is_empty(block: AnyBlock) -> bool:
     """True if no address is in use. A Windows host's own reservations do not count, addresses cooling down do."""
     attributes = block.spec.attributes

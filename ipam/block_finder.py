@@ -6,9 +6,10 @@ found by all the others.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from datastore.cas import ATTEMPTS, LOST_RACE
 from datastore.errors import BadRecord, DatastoreError
@@ -17,11 +18,11 @@ from datastore.group_commit import Batcher
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock
 from datastore.kinds.pools import IPPool
 from datastore.store import Store
-from ipam import block as blocks
 from ipam import search
 from ipam.affinities import Affinities
-from ipam.errors import BlockLimit, ClaimConflict, Contention, Exhausted, IpamError, NotEmpty
-from ipam.host_context import HostContext
+from ipam.block_writer import BlockWriter, MissingBlock
+from ipam.errors import BlockLimit, ClaimConflict, Contention, Exhausted, ForeignBlock, IpamError, NotEmpty
+from ipam.host_context import HostContext, HostContexts
 from ipam.names import affine_host
 from ipam.reserved import Reserved
 
@@ -45,6 +46,20 @@ class _Retry:
     tried: frozenset[Network]
 
 
+FULL_FOR_SECONDS = 10
+"""For how long a block that was full counts as full, unless there is no other way: finding out costs a read."""
+
+
+@dataclass(slots=True)
+class _OwnBlocks:
+    """The host's blocks of one family, as one batch of searches learns about them."""
+
+    affinities: Mapping[Network, BlockAffinity]
+    usable: set[Network]
+    looked_at: set[Network] = field(default_factory=set)
+    repaired: set[Network] = field(default_factory=set)
+
+
 class BlockFinder:
     """The searches of one process."""
 
@@ -52,34 +67,46 @@ class BlockFinder:
         self,
         store: Store,
         affinities: Affinities,
+        contexts: HostContexts,
+        writer: BlockWriter,
         now_ns: Callable[[], int],
-        last_known: Callable[[Network], IPAMBlock | None] = lambda cidr: None,
     ) -> None:
-        """last_known: a block as it was a while ago, as far as this process knows."""
-        self._store, self._last_known = store, last_known
-        self._affinities = affinities
+        self._store, self._affinities, self._contexts, self._writer = store, affinities, contexts, writer
         self._now_ns = now_ns
+        self._occupied: frozenset[Network] = frozenset()
+        """Blocks that were there when all were last read, whether or not a host claims them."""
         self._batches: Batcher[tuple[str, int], _Retry, Network] = Batcher(self._find_batch)
 
-    async def next(self, wanted: Search, tried: Iterable[Network]) -> Network:
-        """Return a block of the host's that was not tried: one it is known to own, else one to be found or claimed.
+    async def next(self, wanted: Search, tried: Collection[Network]) -> Network:
+        """Return a block of the host's: one it is known to own that seems to have room, else one found or claimed.
 
-        Blocks that were full when last seen come last: each costs a read. Raises BlockLimit, Exhausted, Contention.
+        Raises BlockLimit, Exhausted, Contention.
         """
-        own = search.own_blocks(wanted.context.affinities, wanted.pools)
-        untried = [one.network for one in own if one.confirmed and one.network not in tried]
-        if untried:
-            return min(untried, key=lambda cidr: self._was_full(cidr, wanted.reserved))
+        affinities = wanted.context.affinities
+        own = {one.network for one in affinities if one.confirmed} | self._claimed_here(wanted.host, affinities)
+        for cidr in search.own_blocks(own, wanted.pools):
+            if cidr not in tried and self._room(cidr, wanted) != 0:
+                return cidr
         return await self._batches.submit((wanted.host, wanted.version), _Retry(wanted, frozenset(tried)))
 
-    def _was_full(self, cidr: Network, reserved: Reserved) -> bool:
-        block = self._last_known(cidr)
-        return block is not None and not blocks.has_free(block, reserved.ordinals(cidr))
+    def _claimed_here(self, host: str, affinities: Iterable[BlockAffinity]) -> Set[Network]:
+        """Return the blocks whose claim the watch has yet to report as complete; none of which a release has begun."""
+        if self._contexts.claimed() is None:
+            return frozenset()
+        leaving = {one.network for one in affinities if one.spec.state == "pendingDeletion"}
+        return self._affinities.claimed(host) - leaving
+
+    def _room(self, cidr: Network, wanted: Search) -> int | None:
+        return self._writer.room(cidr, wanted.host, wanted.reserved)
 
     async def _find_batch(self, key: tuple[str, int], retries: Sequence[_Retry]) -> Sequence[Network | Exception]:
         host, version = key
-        affinities = [one for one in await self._affinities.of_host(host) if one.network.version == version]
-        own = await self._usable(affinities, retries[0].search.context)
+        affinities = {
+            one.network: one for one in await self._contexts.affinities(host) if one.network.version == version
+        }
+        claimed = {one for one in self._claimed_here(host, affinities.values()) if one.version == version}
+        usable = await self._usable(affinities.values(), claimed, retries[0].search.context)
+        own = _OwnBlocks(affinities, usable | (claimed & self._affinities.claimed(host)))
         found: list[Network | Exception] = []
         for retry in retries:
             try:
@@ -88,47 +115,99 @@ class BlockFinder:
                 found.append(refusal)
         return found
 
-    async def _usable(self, affinities: Sequence[BlockAffinity], context: HostContext) -> list[Network]:
+    async def _usable(
+        self, affinities: Iterable[BlockAffinity], claimed: Collection[Network], context: HostContext
+    ) -> set[Network]:
         """Return the host's blocks: incomplete claims repaired, empty blocks released whose pool excludes the node."""
-        usable = []
+        usable = set()
         for affinity in affinities:
-            pool = search.pool_of(context.pools, affinity.network)
+            host, cidr = affinity.spec.node, affinity.network
+            pool = search.pool_of(context.pools, cidr)
             with suppress(ClaimConflict, BadRecord):
                 if pool and not pool.selects_node(context.node_labels):
                     with suppress(NotEmpty):
-                        await self._affinities.release(affinity.spec.node, affinity.network, must_be_empty=True)
+                        await self._affinities.release(host, cidr, must_be_empty=True)
                         continue
-                if await self._affinities.repair(affinity):
-                    usable.append(affinity.network)
+                if affinity.confirmed or cidr in claimed or await self._repair(affinity):
+                    usable.add(cidr)
         return usable
 
-    async def _find(self, retry: _Retry, own: list[Network]) -> Network:
-        """Return one of the host's blocks, or claim another and add it to them."""
+    async def _find(self, retry: _Retry, own: _OwnBlocks) -> Network:
+        """Return one of the host's blocks, or claim another and add it to them.
+
+        Before another is claimed those are read that have been full for a while, and before none is found all of them:
+        other processes release addresses too.
+        """
         wanted = retry.search
-        for cidr in own:
-            if cidr not in retry.tried and search.pool_of(wanted.pools, cidr):
-                return cidr
-        limit = search.block_limit(wanted.context.config)
-        if len(own) >= limit:
-            raise BlockLimit(
-                f"claim a block for node {wanted.host}: it owns {len(own)} IPv{wanted.version} blocks, all full,"
-                f" and may own {limit}; raise maxBlocksPerHost or free addresses"
-            )
-        if not wanted.context.claims_blocks:
-            raise Exhausted("the node's blocks are full, and autoAllocateBlocks forbids claiming another")
-        claimed = await self._claim(wanted)
-        if claimed is None:
+        refusal = _why_no_claim(wanted, len(own.usable))
+        found = self._with_room(retry, own)
+        if found is None:
+            await self._look_again(wanted, own, self._now_ns() - FULL_FOR_SECONDS * 10**9)
+            found = self._with_room(retry, own)
+        if found is None and refusal is None:
+            found = await self._claim(wanted, own)
+        if found is None:
+            await self._look_again(wanted, own, self._now_ns())
+            found = self._with_room(retry, own)
+        if found is None:
             borrowing = "; strictAffinity forbids borrowing" if wanted.context.strict else ""
             names = ", ".join(f"{pool.name} {pool.network}" for pool in wanted.pools)
-            raise Exhausted(f"no address and no block is free in {names}{borrowing}")
-        if claimed not in own:
-            own.append(claimed)
-        return claimed
+            raise refusal or Exhausted(f"no address and no block is free in {names}{borrowing}")
+        own.usable.add(found)
+        return found
 
-    async def _claim(self, wanted: Search) -> Network | None:
+    def _with_room(self, retry: _Retry, own: _OwnBlocks) -> Network | None:
+        """Return a block with room; one of which that is not known, only if this request has not tried it."""
+        tried = retry.tried - own.repaired
+        for cidr in search.own_blocks(own.usable, retry.search.pools):
+            room = self._room(cidr, retry.search)
+            if room or (room is None and cidr not in tried):
+                return cidr
+        return None
+
+    async def _look_again(self, wanted: Search, own: _OwnBlocks, before_ns: int) -> None:
+        """Read those of the host's blocks that were last seen before this time, at most once in a batch.
+
+        What is claimed without a block, or with another's, is repaired.
+        """
+        unseen = [
+            cidr
+            for cidr in search.own_blocks(own.usable, wanted.pools)
+            if cidr not in own.looked_at and self._writer.seen_ns(cidr, wanted.host) <= before_ns
+        ]
+        own.looked_at.update(unseen)
+        looks = (self._writer.look(cidr, wanted.host) for cidr in unseen)
+        for cidr, failure in zip(unseen, await asyncio.gather(*looks, return_exceptions=True), strict=True):
+            match failure:
+                case MissingBlock() | ForeignBlock():
+                    self._affinities.forget(wanted.host, cidr)
+                    affinity = own.affinities.get(cidr)
+                    if affinity and await self._repair(affinity):
+                        own.repaired.add(cidr)
+                    else:
+                        own.usable.remove(cidr)
+                case BadRecord() | None:
+                    pass
+                case _:
+                    raise failure
+
+    async def _repair(self, affinity: BlockAffinity) -> bool:
+        with suppress(ClaimConflict, BadRecord):
+            return await self._affinities.repair(affinity)
+        return False
+
+    async def _claim(self, wanted: Search, own: _OwnBlocks) -> Network | None:
         """Claim the next block in the host's order of search; None if there is none left to claim."""
+        claimed = self._contexts.claimed()
+        if claimed is not None:
+            taken = {*claimed, *own.usable, *self._occupied}
+            likely = search.next_unclaimed(wanted.pools, wanted.host, wanted.reserved, self._now_ns(), taken)
+            if likely is not None:
+                with suppress(ClaimConflict):
+                    return await self._claimed(wanted.host, likely)
         for _ in range(ATTEMPTS):
             known = await self._store.list(IPAMBlock)
+            self._occupied = frozenset(block.network for block in known.objects)
             unread = frozenset(record.name for record in known.unreadable)
             candidates = search.find_block(
                 wanted.pools, known.objects, wanted.host, wanted.reserved, self._now_ns(), unread
@@ -136,9 +215,13 @@ class BlockFinder:
             if candidates.claim is None:
                 return await self._take_over(wanted.host, candidates.take_over)
             with suppress(ClaimConflict):
-                await self._affinities.claim(wanted.host, candidates.claim)
-                return candidates.claim
+                return await self._claimed(wanted.host, candidates.claim)
         raise Contention(f"claim a block for node {wanted.host}: lost {ATTEMPTS} races in a row; try again later")
+
+    async def _claimed(self, host: str, cidr: Network) -> Network:
+        """Claim a block and return it. Raises ClaimConflict."""
+        self._writer.take_in(await self._affinities.claim(host, cidr))
+        return cidr
 
     async def _take_over(self, host: str, empty: Iterable[IPAMBlock]) -> Network | None:
         """Claim the first of these empty blocks that its owner does not use or claim again meanwhile."""
@@ -151,6 +234,18 @@ class BlockFinder:
                     await self._affinities.release(
                         owner, block.network, must_be_empty=True, expected_sequence=block.spec.sequence_number
                     )
-                await self._affinities.claim(host, block.network)
-                return block.network
+                return await self._claimed(host, block.network)
         return None
+
+
+def _why_no_claim(wanted: Search, owned: int) -> IpamError | None:
+    """Return why the host, which owns so many blocks, may not claim another; None: it may."""
+    limit = search.block_limit(wanted.context.config)
+    if owned >= limit:
+        return BlockLimit(
+            f"claim a block for node {wanted.host}: it owns {owned} IPv{wanted.version} blocks, all full,"
+            f" and may own {limit}; raise maxBlocksPerHost or free addresses"
+        )
+    if not wanted.context.claims_blocks:
+        return Exhausted("the node's blocks are full, and autoAllocateBlocks forbids claiming another")
+    return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from datastore.cas import ATTEMPTS, LOST_RACE, found_or_none
@@ -19,10 +20,12 @@ from datastore.kinds.ipam import IPAMBlock, IPAMHandle
 from datastore.record import Resource
 from datastore.store import Create, Delete, Store, Update, Write
 from ipam import batch
-from ipam.batch import BatchResult, Operation, Result, counted, is_fresh
+from ipam import block as blocks
+from ipam.batch import AssignAny, BatchResult, Operation, Result, counted, is_fresh
 from ipam.errors import Contention, HandleInUse
 from ipam.handle_records import HandleRecords
-from ipam.names import cidr_name, handle_name
+from ipam.names import cidr_name, handle_name, host_affinity
+from ipam.reserved import Reserved
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +52,8 @@ class BlockWriter:
         self.handles = HandleRecords()
         """Where handles are written on their own: as this process last wrote them."""
         self._known: dict[Network, IPAMBlock] = {}
+        self._seen_ns: dict[Network, int] = {}
+        self._asked: Counter[Network] = Counter()
         self._batches: Batcher[Network, Operation, Result] = Batcher(self._write_batch)
 
     async def submit(self, cidr: Network, operation: Operation) -> Result:
@@ -57,15 +62,41 @@ class BlockWriter:
         Raises MissingBlock, and the IpamError that refuses the operation. After DatastoreError the operation may have
         been carried out or not: read the handle to find out.
         """
-        return await self._batches.submit(cidr, operation)
+        wanted = operation.count if isinstance(operation, AssignAny) else 0
+        self._asked[cidr] += wanted
+        try:
+            return await self._batches.submit(cidr, operation)
+        finally:
+            self._asked[cidr] -= wanted
+
+    async def look(self, cidr: Network, host: str) -> None:
+        """Read the block, for `last_known`. Raises MissingBlock, ForeignBlock: it is not this host's, BadRecord."""
+        await self.submit(cidr, AssignAny("", {}, 0, Reserved(), host))
 
     def last_known(self, cidr: Network) -> IPAMBlock | None:
         """Return the block as this process last wrote or read it; a hint, since other processes write it too."""
         return self._known.get(cidr)
 
     def take_in(self, block: IPAMBlock) -> None:
-        """Take in a block that was read, if this process has not written it."""
-        self._known.setdefault(block.network, block)
+        """Take in a block that was read or claimed, unless this process has written or read a later one."""
+        known = self._known.get(block.network)
+        if known is None or known.spec.sequence_number < block.spec.sequence_number:
+            self._learn(block)
+
+    def seen_ns(self, cidr: Network, host: str) -> int:
+        """Return when the block was last known to be this host's; 0: it is not known as such."""
+        block = self._known.get(cidr)
+        return self._seen_ns[cidr] if block and block.spec.affinity == host_affinity(host) else 0
+
+    def room(self, cidr: Network, host: str, reserved: Reserved) -> int | None:
+        """Return how many addresses a host may hope for, but for those that others wait for; None: it is not known."""
+        block = self._known.get(cidr)
+        if block is None:
+            return None
+        if block.spec.affinity != host_affinity(host):
+            return 0
+        free = max(0, blocks.free_count(block, reserved.ordinals(cidr)) - self._asked[cidr])
+        return None if not free and blocks.cools_down(block) else free
 
     async def _write_batch(self, cidr: Network, operations: Sequence[Operation]) -> Sequence[Result | Exception]:
         """Carry all out but those whose handle, which was to be new, is in use."""
@@ -86,23 +117,33 @@ class BlockWriter:
 
     async def _write_all(self, cidr: Network, operations: Sequence[Operation]) -> Sequence[Result | Exception]:
         """Carry all out. Raises _HandlesInUse; nothing was done then."""
-        guessed = self._known.pop(cidr, None)
-        if guessed:
-            after = await self._applied(guessed, operations)
-            refused = any(isinstance(result, Exception) for result in after.results)
-            if after.block is not guessed and not refused and await self._commit(after, guess=True):
-                return after.results
+        try:
+            return await self._written(cidr, operations)
+        except BaseException:
+            self._known.pop(cidr, None)
+            raise
+
+    async def _written(self, cidr: Network, operations: Sequence[Operation]) -> Sequence[Result | Exception]:
+        """Carry all out on the block as it was last known, or else as it is read; so are refusals and full blocks."""
         for attempt in range(ATTEMPTS):
-            before = await found_or_none(self._store.get(IPAMBlock, cidr_name(str(cidr))))
+            known = self._known.pop(cidr, None) if attempt else self._known.get(cidr)
+            guess = known is not None and attempt == 0
+            before = known if guess else await found_or_none(self._store.get(IPAMBlock, cidr_name(str(cidr))))
             if before is None:
                 return [MissingBlock(f"there is no block {cidr}")] * len(operations)
             after = await self._applied(before, operations)
+            if guess and (after.block is before or any(isinstance(result, Exception) for result in after.results)):
+                continue
             if after.block is before:
-                self._known[cidr] = before
+                self._learn(before)
                 return after.results
-            if await self._commit(after, guess=not guessed and attempt == 0):
+            if await self._commit(after, guess=attempt == 0):
                 return after.results
         raise Contention(f"write block {cidr}: lost {ATTEMPTS} races in a row; try again later")
+
+    def _learn(self, block: IPAMBlock) -> None:
+        self._known[block.network] = block
+        self._seen_ns[block.network] = self._now_ns()
 
     async def _applied(self, before: IPAMBlock, operations: Sequence[Operation]) -> BatchResult:
         cooldown = await self._cooldown_seconds() if batch.needs_cooldown(before, operations) else 0
@@ -122,8 +163,9 @@ class BlockWriter:
                 written = await self._commit_in_order(after, write)
         except LOST_RACE:
             return False
+        self._known.pop(after.block.network, None)
         if isinstance(written, IPAMBlock):
-            self._known[after.block.network] = written
+            self._learn(written)
         return True
 
     async def _handle_writes(self, after: BatchResult, guess: bool) -> list[Write]:

@@ -6,7 +6,7 @@ come together. It is a hint either way: what is decided from it is settled by co
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
@@ -99,6 +99,8 @@ class _Reported:
         self.nodes: dict[str, _NodeFacts] = {}
         self.affinities: dict[str, dict[str, BlockAffinity]] = {}
         """By host, and by name."""
+        self.claimed: dict[Network, set[str]] = {}
+        """Every block that has an affinity, with their names."""
         self._hosts: dict[str, str] = {}
 
     def put(self, resource: Resource) -> Concerned | None:
@@ -114,6 +116,7 @@ class _Reported:
                 before_host = self._remove_affinity(name)
                 host = self._hosts[name] = resource.spec.node
                 self.affinities.setdefault(host, {})[name] = resource
+                self.claimed.setdefault(resource.network, set()).add(name)
                 return tuple({host, before_host or host})
             case IPPool():
                 self.pools[name] = resource
@@ -143,7 +146,10 @@ class _Reported:
     def _remove_affinity(self, name: str) -> str | None:
         host = self._hosts.pop(name, None)
         if host is not None:
-            del self.affinities[host][name]
+            cidr = self.affinities[host].pop(name).network
+            self.claimed[cidr].discard(name)
+            if not self.claimed[cidr]:
+                del self.claimed[cidr]
             if not self.affinities[host]:
                 del self.affinities[host]
         return host
@@ -191,6 +197,14 @@ class HostContexts:
         if host not in self._cache:
             self._cache[host] = self._as_reported(host)
         return self._cache[host]
+
+    async def affinities(self, host: str) -> Sequence[BlockAffinity]:
+        """Return a host's affinities: as the watch has reported them by now, else read anew."""
+        return (await self.of(host)).affinities if self._in_sync else await self._affinities.of_host(host)
+
+    def claimed(self) -> Collection[Network] | None:
+        """Return every block that a host has claimed, as the watch has reported it by now; None: there is no watch."""
+        return self._reported.claimed.keys() if self._in_sync else None
 
     async def cooldown_seconds(self) -> int:
         """Return how long a released address is not assigned again."""

@@ -6,12 +6,12 @@ same moment seldom want the same block.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
 from datastore.fields import Network, network
-from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMConfig
+from datastore.kinds.ipam import IPAMBlock, IPAMConfig
 from datastore.kinds.pools import IPPool, Use
 from ipam import block as blocks
 from ipam.errors import BadPool, NoPools
@@ -76,10 +76,10 @@ def block_around(pool: IPPool, inside: Network) -> Network:
     return inside.supernet(new_prefix=pool.block_size)
 
 
-def own_blocks(affinities: Iterable[BlockAffinity], pools: Iterable[IPPool]) -> tuple[BlockAffinity, ...]:
-    """Return a host's affinities that lie in these pools, in the pools' order."""
-    claimed = sorted(affinities, key=lambda affinity: address_range(affinity.network))
-    return tuple(affinity for pool in pools for affinity in claimed if pool_of((pool,), affinity.network))
+def own_blocks(claimed: Iterable[Network], pools: Iterable[IPPool]) -> tuple[Network, ...]:
+    """Return those of a host's blocks that lie in these pools, in the pools' order."""
+    ordered = sorted(claimed, key=address_range)
+    return tuple(cidr for pool in pools for cidr in ordered if lies_in(cidr, pool.network))
 
 
 def block_limit(config: IPAMConfig | None) -> int:
@@ -124,6 +124,14 @@ def find_block(
             if _may_be_taken_over(block, now_ns):
                 empty.append(block)
     return Candidates(take_over=tuple(empty))
+
+
+def next_unclaimed(
+    pools: Sequence[IPPool], host: str, reserved: Reserved, now_ns: int, claimed: Container[Network]
+) -> Network | None:
+    """Return the next block for this host that is none of these, without a look at the blocks themselves."""
+    tour = (cidr for pool in pools for cidr in rotation(pool, host, reserved, now_ns))
+    return next((cidr for cidr in tour if cidr not in claimed), None)
 
 
 def existing_blocks(

@@ -7,7 +7,7 @@ from tests.kube.bed import Bed
 
 
 def test_callers_are_divided_so_that_no_node_has_two_more_than_another() -> None:
-    assert (shares(50, 3), shares(50, 1), shares(6, 3)) == ([16, 17, 17], [50], [2, 2, 2])
+    assert (shares(50, 3), shares(50, 1), shares(6, 3)) == ([17, 17, 16], [50], [2, 2, 2])
 
 
 def test_the_rate_of_nodes_is_from_the_first_beginning_to_the_last_end() -> None:

@@ -8,11 +8,13 @@ import pytest
 
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock
 from datastore.kinds.pools import IPPool
+from datastore.store import Changed, InSync
 from ipam.affinities import Affinities
 from ipam.allocator import Allocator
-from ipam.block_finder import BlockFinder, Search
+from ipam.block_finder import FULL_FOR_SECONDS, BlockFinder, Search
+from ipam.block_writer import BlockWriter
 from ipam.errors import BlockLimit, Exhausted
-from ipam.host_context import HostContext, HostContexts
+from ipam.host_context import CONTEXT_KINDS, HostContext, HostContexts
 from ipam.reserved import Reserved
 from tests.datastore.memory_store import MemoryStore
 from tests.ipam.world import POD, config, node, pod, pool
@@ -71,10 +73,16 @@ def search(context: HostContext, host: str = "n1") -> Search:
     return Search(host, 4, context.pools, Reserved(), context)
 
 
+def _finder(store: MemoryStore, affinities: Affinities, contexts: HostContexts) -> BlockFinder:
+    writer = BlockWriter(store, lambda: NOW, contexts.cooldown_seconds)
+    return BlockFinder(store, affinities, contexts, writer, lambda: NOW)
+
+
 async def test_searches_at_once_share_the_block_that_the_first_of_them_claims(store: MemoryStore) -> None:
     affinities = Affinities(store, lambda: NOW)
-    finder = BlockFinder(store, affinities, lambda: NOW)
-    context = await HostContexts(store, affinities).of("n1")
+    contexts = HostContexts(store, affinities)
+    finder = _finder(store, affinities, contexts)
+    context = await contexts.of("n1")
     found = await asyncio.gather(*(finder.next(search(context), ()) for _ in range(10)))
     assert len(set(found)) == 1
     assert [one.network for one in (await store.list(BlockAffinity)).objects] == [found[0]]
@@ -82,8 +90,8 @@ async def test_searches_at_once_share_the_block_that_the_first_of_them_claims(st
 
 async def test_a_block_known_to_be_the_hosts_is_returned_without_a_read(store: MemoryStore) -> None:
     affinities = Affinities(store, lambda: NOW)
-    finder = BlockFinder(store, affinities, lambda: NOW)
     contexts = HostContexts(store, affinities)
+    finder = _finder(store, affinities, contexts)
     block = await finder.next(search(await contexts.of("n1")), ())
     context = await contexts.of("n1")
     store.calls.clear()
@@ -98,3 +106,84 @@ async def test_a_block_that_was_full_is_looked_at_again_before_another_is_claime
     await Allocator(store).release_handle(pod(0).handle)  # by another process
     assert (await allocator.assign(pod(8))).ipv4 == first.ipv4
     assert len((await store.list(BlockAffinity)).objects) == 2
+
+
+async def _report(store: MemoryStore, allocator: Allocator) -> None:
+    """Tell the allocator what the store holds by now, as a watch does; nobody tells it what comes later."""
+    async for event in store.watch(*CONTEXT_KINDS):
+        allocator.on_event(event)
+        if isinstance(event, InSync):
+            break
+    store.calls.clear()
+
+
+async def test_behind_a_watch_blocks_are_claimed_without_a_list_or_a_read_of_the_full_ones() -> None:
+    store = MemoryStore(pool("pods", "10.65.0.0/24", block_size=30), config(), node("n1"), atomic=False)
+    allocator = Allocator(store)
+    await _report(store, allocator)
+    for number in range(12):  # the watch reports none of the three claims
+        await allocator.assign(pod(number))
+    assert store.calls == {"write IPAMHandle": 12, "write IPAMBlock": 3 + 12, "write BlockAffinity": 6}
+
+
+async def test_a_block_without_an_affinity_is_in_the_way_of_one_claim_only() -> None:
+    store = MemoryStore(pool("pods", "10.65.0.0/28", block_size=30), config(), node("n1"), atomic=False)
+    await Allocator(store).assign(pod("old"))
+    [block] = (await store.list(IPAMBlock)).objects
+    [affinity] = (await store.list(BlockAffinity)).objects
+    await store.update(block.with_spec(affinity=None))
+    await store.delete(affinity)
+    allocator = Allocator(store)
+    await _report(store, allocator)
+    given = [await allocator.assign(pod(number)) for number in range(5)]
+    assert store.calls["list IPAMBlock"] == 1
+    assert len((await store.list(BlockAffinity)).objects) == 2
+    assert block.network not in {cidr for one in given for cidr in one.blocks.values()}
+
+
+async def test_behind_a_watch_a_full_block_is_read_again_after_a_while_or_if_no_other_is_left() -> None:
+    moment = 10**18
+    store = MemoryStore(pool("pods", "10.65.0.0/28", block_size=30), config(), node("n1"), atomic=False)
+    allocator = Allocator(store, now_ns=lambda: moment)
+    await _report(store, allocator)
+    first, *_ = [await allocator.assign(pod(number)) for number in range(4)]
+    await Allocator(store).release_handle(pod(0).handle)  # by another process
+    assert (await allocator.assign(pod(4))).blocks != first.blocks
+    await allocator.release_handle(pod(4).handle)
+    for number in range(5, 9):
+        await allocator.assign(pod(number))
+    moment += FULL_FOR_SECONDS * 10**9
+    assert (await allocator.assign(pod(9))).ipv4 == first.ipv4
+
+    for number in range(10, 18):
+        await allocator.assign(pod(number))
+    await Allocator(store).release_handle(pod(9).handle)
+    assert (await allocator.assign(pod(18))).ipv4 == first.ipv4
+    with pytest.raises(Exhausted):
+        await allocator.assign(pod(19))
+
+
+async def test_a_claim_of_this_process_counts_until_it_is_found_lost_or_a_release_of_it_is_reported() -> None:
+    store = MemoryStore(pool("pods", "10.65.0.0/24", block_size=30), config(), node("n1"), atomic=False)
+    allocator = Allocator(store)
+    await _report(store, allocator)
+    [lost] = (await allocator.assign(pod(1))).blocks.values()
+    await Allocator(store).release_handle(pod(1).handle)
+    await Allocator(store).release_affinity("n1")
+    await Affinities(store, lambda: NOW).claim("n2", lost)
+    [other] = (await allocator.assign(pod(2))).blocks.values()
+    assert other != lost
+    [affinity] = [one for one in (await store.list(BlockAffinity)).objects if one.spec.node == "n1"]
+    allocator.on_event(Changed(await store.update(affinity.with_spec(state="pendingDeletion"))))
+    await allocator.assign(pod(3))
+    assert (await store.get(BlockAffinity, affinity.name)).confirmed  # the release is called off first
+
+
+async def test_requests_that_come_together_ask_a_block_for_no_more_than_it_has(store: MemoryStore) -> None:
+    await store.update((await store.get(IPPool, "pods")).with_spec(block_size=30))
+    allocator = Allocator(store)
+    await _report(store, allocator)
+    given = await asyncio.gather(*(allocator.assign(pod(number)) for number in range(12)))
+    assert len({one.ipv4 for one in given}) == 12
+    assert len((await store.list(BlockAffinity)).objects) == 3
+    assert store.calls["get IPAMBlock"] == 0
