@@ -48,10 +48,17 @@ def main() -> int:
 async def _run(options: argparse.Namespace) -> None:
     """Serve until SIGTERM or SIGINT, which end the sessions silently: peers keep our routes for the restart time."""
     async with ExaBGP(options.state_dir, timeout_factor=options.timeout_factor) as exabgp:
-        sidecar = Sidecar(exabgp)
+        sidecar = Sidecar(exabgp, read_netstat=_read_netstat)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, sidecar.stop.set)
         await sidecar.serve(options.socket)
+
+
+def _read_netstat() -> str:
+    try:
+        return Path("/proc/net/netstat").read_text()
+    except OSError:
+        return ""
 
 
 def _ask_to_leave(socket_path: Path) -> int:

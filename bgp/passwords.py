@@ -24,7 +24,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bgp.exabgp_config import LONGEST_KEY_BYTES
-from datastore.kinds.bgp import Password, SecretKey
+from datastore.kinds.bgp import Password
+from datastore.record import is_name
 
 NOT_READ = "only a datastore on Kubernetes has the Secrets that hold passwords"
 
@@ -68,7 +69,9 @@ NO_PASSWORD = SessionPassword()
 def secret_key(asked: Password) -> tuple[str, str] | None:
     """Return the Secret that a password is in, and its key there; None: no Secret is named."""
     reference = asked.secret_key_ref
-    return None if reference is None or not reference.name else (reference.name, reference.key)
+    if reference is None or reference.name is None or not is_name(reference.name):
+        return None
+    return reference.name, reference.key
 
 
 def session_password(asked: Password | None, secrets: KnownSecrets | None) -> SessionPassword:
@@ -77,14 +80,16 @@ def session_password(asked: Password | None, secrets: KnownSecrets | None) -> Se
         return NO_PASSWORD
     if secrets is None:
         return SessionPassword(held_back=NOT_READ)
-    reference = asked.secret_key_ref
-    if not reference.name:
-        return SessionPassword(held_back="its password names no Secret")
-    where = f"{secrets.namespace}/{reference.name}"
-    return _of_secret(reference, where, secrets.by_name.get(reference.name, KnownSecret()))
+    named = secret_key(asked)
+    if named is None:
+        return SessionPassword(
+            held_back=f"{asked.secret_key_ref.name!r} is no name of a Secret that a password can be in"
+        )
+    name, key = named
+    return _of_secret(key, f"{secrets.namespace}/{name}", secrets.by_name.get(name, KnownSecret()))
 
 
-def _of_secret(reference: SecretKey, where: str, known: KnownSecret) -> SessionPassword:
+def _of_secret(key: str, where: str, known: KnownSecret) -> SessionPassword:
     if known.answered:
         doubt = known.trouble and f"Secret {where} cannot be read any more: {known.trouble}"
     else:
@@ -96,9 +101,9 @@ def _of_secret(reference: SecretKey, where: str, known: KnownSecret) -> SessionP
             return SessionPassword(held_back=f"there is no Secret {where}")
         case KnownSecret(values=None):
             return SessionPassword(held_back=f"Secret {where} cannot be read: {known.trouble}")
-        case KnownSecret(values=values) if values is not None and reference.key in values:
-            return _of_value(values[reference.key], f'the password in Secret {where}, key "{reference.key}",', doubt)
-    return SessionPassword(held_back=f'Secret {where} has no key "{reference.key}"{doubt and f"; {doubt}"}')
+        case KnownSecret(values=values) if values is not None and key in values:
+            return _of_value(values[key], f'the password in Secret {where}, key "{key}",', doubt)
+    return SessionPassword(held_back=f'Secret {where} has no key "{key}"{doubt and f"; {doubt}"}')
 
 
 def _of_value(value: bytes, what: str, doubt: str) -> SessionPassword:

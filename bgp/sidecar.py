@@ -35,11 +35,12 @@ from bgp.exabgp_config import renderable
 from bgp.exabgp_process import ConfigurationRefused, ExaBGPError
 from bgp.export_policy import ExportPolicy
 from bgp.repeated_lines import RepeatedLines
-from bgp.rib_in import RibIn
+from bgp.rib_in import PeerSession, RibIn, SessionState
 from bgp.rib_out import RibsOut
 from bgp.sender import Sender
 from bgp.speaker import Attributes, HeldBackSession, ImportPolicy, LocalNode, Neighbour, Speaker
 from bgp.status_report import held_back_row, session_row
+from bgp.tcp_md5 import SignatureCounters
 from net.prefix import Prefix, unpack
 
 log = logging.getLogger("bgp")
@@ -65,7 +66,8 @@ class SpeakerProcess(Protocol):
 class Sidecar:
     """All the state of one sidecar. `serve` runs until `stop` is set.
 
-    clock: a monotonic time in seconds; wall_clock: seconds since the epoch, for the report.
+    clock: a monotonic time in seconds; wall_clock: seconds since the epoch, for the report. read_netstat: the kernel's
+    counters, as /proc/net/netstat has them.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Sidecar:
         *,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
+        read_netstat: Callable[[], str] = lambda: "",
         export_policy: ExportPolicy | None = None,
         load_again_seconds: float = LOAD_AGAIN_SECONDS,
     ) -> None:
@@ -85,6 +88,7 @@ class Sidecar:
         self._exabgp = exabgp
         self._clock, self._wall_clock = clock, wall_clock
         self._load_again_seconds = load_again_seconds
+        self._signatures, self._read_netstat = SignatureCounters(), read_netstat
         self._server = AgentServer(self)
         self._problem = ""
         self._lacking = ""  # what of the configuration the running ExaBGP does not have, as a sentence
@@ -191,6 +195,8 @@ class Sidecar:
         now = self._clock()
         self.rib_in.expire(now)
         self._watch_limits(now)
+        some_down = any(peer.state is not SessionState.UP for peer in self.rib_in.peers.values())
+        self._signatures.fold(self._read_netstat() if some_down else "", now)
         self._pass_on_changes()
         self._check_convergence(now)
         if any(rib.end_of_rib_due(now) for rib in self.ribs_out.groups.values()):
@@ -325,6 +331,14 @@ class Sidecar:
         log.info("all announcements withdrawn; ending")
         self.stop.set()
 
+    def _likely_reason(self, peer: PeerSession) -> str:
+        """Return why a session may be down, as far as signatures and silence tell."""
+        return self._signatures.likely_reason(
+            self._clock(),
+            has_password=peer.neighbour.password is not None,
+            dials=peer.state is SessionState.DOWN and not peer.neighbour.passive,
+        )
+
     def report(self) -> dict[str, Any]:
         """Return what status shows; times are seconds since the epoch."""
         speaker = self._speaker
@@ -341,7 +355,10 @@ class Sidecar:
             "converged": self.converged,
             "learned": len(self.rib_in.prefixes()),
             "peers": [
-                *(session_row(peer, self.ribs_out.sent_to(name), peer.since + epoch) for name, peer in peers.items()),
+                *(
+                    session_row(peer, self.ribs_out.sent_to(name), peer.since + epoch, self._likely_reason(peer))
+                    for name, peer in peers.items()
+                ),
                 *(held_back_row(session, self._speaker_since + epoch) for session in held_back),
             ],
         }

@@ -13,8 +13,13 @@ from bgp.speaker import Attributes, HeldBackSession
 from net.prefix import Prefix
 
 
-def session_row(peer: PeerSession, announced: Mapping[Prefix, Attributes], since: float) -> dict[str, Any]:
-    """Return one session. `announced` of it counts the routes of the families both ends speak."""
+def session_row(
+    peer: PeerSession, announced: Mapping[Prefix, Attributes], since: float, likely_reason: str = ""
+) -> dict[str, Any]:
+    """Return one session. `announced` of it counts the routes of the families both ends speak.
+
+    likely_reason: why it may be down, if it is.
+    """
     up = peer.state is SessionState.UP
     families = peer.families if up else ()
     return {
@@ -23,7 +28,7 @@ def session_row(peer: PeerSession, announced: Mapping[Prefix, Attributes], since
         "as_number": peer.neighbour.peer_as,
         "state": "up" if up else "start",
         "since": round(since, 3),
-        "info": _info(peer),
+        "info": _info(peer, likely_reason),
         "learned": sum(received.reject_reason is None for received in peer.routes.values()),
         "announced": sum(prefix.family in families for prefix in announced),
         "stale": len(peer.stale),
@@ -55,7 +60,7 @@ def held_back_row(session: HeldBackSession, since: float) -> dict[str, Any]:
     }
 
 
-def _info(peer: PeerSession) -> str:
+def _info(peer: PeerSession, likely_reason: str) -> str:
     """Return the state of RFC 4271 §8.2.2, Passive where the peer is to dial, and why it is not up."""
     match peer.state:
         case SessionState.UP:
@@ -64,4 +69,5 @@ def _info(peer: PeerSession) -> str:
             state = "OpenSent"
         case SessionState.DOWN:
             state = "Passive" if peer.neighbour.passive else "Active"
-    return f"{state}: {peer.last_error}" if peer.last_error else state
+    reasons = "; ".join(filter(None, (peer.last_error, likely_reason)))
+    return f"{state}: {reasons}" if reasons else state

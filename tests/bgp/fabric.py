@@ -180,6 +180,10 @@ class Agent:
         """Wait until a peer's last error has this in it."""
         return await self._wait_for(number, lambda peer: part in peer["last_error"])
 
+    async def wait_for_info(self, number: int, part: str) -> dict[str, Any]:
+        """Wait until what the status says of a peer's state has this in it."""
+        return await self._wait_for(number, lambda peer: part in peer["info"])
+
     async def _wait_for(self, number: int, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         deadline = asyncio.get_running_loop().time() + PATIENCE
         while not (peer := (await self.peers()).get(address(number), {})) or not holds(peer):

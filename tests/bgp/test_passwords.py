@@ -82,9 +82,11 @@ def test_a_value_that_is_no_password_holds_the_session_back_and_is_not_told(valu
     assert "hunter" not in (found.held_back or "")
 
 
-def test_a_reference_without_a_name_names_no_secret() -> None:
-    asked = Password.model_validate({"secretKeyRef": {"key": "rack1"}})
-    assert session_password(asked, read({"rack1": b"x"})).held_back == "its password names no Secret"
+@pytest.mark.parametrize("name", [None, "", "bgp,metadata.namespace=default", "Bgp"])
+def test_a_reference_without_a_name_that_a_secret_can_have_names_none(name: str | None) -> None:
+    asked = Password.model_validate({"secretKeyRef": {"name": name, "key": "rack1"}})
+    reason = f"{name!r} is no name of a Secret that a password can be in"
+    assert session_password(asked, read({"rack1": b"x"})).held_back == reason
     assert secret_key(asked) is None
     assert secret_key(ASKED) == ("bgp", "rack1")
 

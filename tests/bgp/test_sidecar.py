@@ -13,6 +13,7 @@ from bgp.events import AnnouncedPath, EndOfRib, PeerDown, PeerUp, SpeakerStarted
 from bgp.protocol import Problem
 from bgp.sidecar import Sidecar, exabgps_part
 from bgp.speaker import Attributes, ImportPolicy, LearnedPath
+from bgp.tcp_md5 import RECENTLY_SECONDS
 from net.prefix import Prefix, pack
 from tests.bgp.fabric import address, mesh, routes, until
 from tests.bgp.fake_exabgp import PEER, Clock, FakeExaBGP, serving
@@ -193,6 +194,35 @@ async def test_the_clock_alone_drops_stale_routes_and_makes_late_ends_of_rib_due
     sidecar.tick()
     assert not sidecar.rib_in.prefixes()
     assert sidecar.converged
+
+
+async def test_while_a_session_is_down_the_kernels_counters_of_signatures_are_watched() -> None:
+    clock, counted = Clock(), [9]
+
+    def read_netstat() -> str:
+        return f"TcpExt: TCPMD5Failure\nTcpExt: {counted[0]}\n"
+
+    def info() -> str:
+        [peer] = sidecar.report()["peers"]
+        return str(peer["info"])
+
+    sidecar = Sidecar(FakeExaBGP(), clock=clock, read_netstat=read_netstat)
+    configured = mesh(1, [2])
+    sidecar.configure(replace(configured, neighbours=(replace(configured.neighbours[0], password="s3cret"),)))
+    await sidecar.load()
+    sidecar.tick()
+    assert "password" not in info(), "what was counted before says nothing"
+    counted[0] += 1
+    sidecar.tick()
+    assert "a peer signs with another password" in info()
+    sidecar.on_event(PeerUp(PEER))
+    sidecar.tick()
+    counted[0] += 1
+    sidecar.tick()
+    sidecar.on_event(PeerDown(PEER, "closing connection"))
+    clock.now += RECENTLY_SECONDS
+    sidecar.tick()
+    assert "password" not in info(), "what was counted while it was up says nothing"
 
 
 def test_what_exabgp_does_not_read_is_no_reason_for_a_reload() -> None:

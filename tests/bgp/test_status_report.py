@@ -34,6 +34,16 @@ def test_a_session_goes_through_the_states_of_rfc_4271() -> None:
     assert info(rib) == "Active: administrative shutdown (NOTIFICATION 6/2 received)"
 
 
+def test_a_likely_reason_is_told_beside_the_last_error_of_a_session_that_is_down() -> None:
+    rib, why = rib_in(), "a peer signs with another password"
+    assert session_row(rib.peers[PEER], {}, 0, why)["info"] == f"Active: {why}"
+    rib.fold(PeerUp(PEER), 1)
+    assert session_row(rib.peers[PEER], {}, 0, why)["info"] == "Established"
+    rib.fold(PeerDown(PEER, "notification received (6,2)"), 2)
+    told = "Active: administrative shutdown (NOTIFICATION 6/2 received)"
+    assert session_row(rib.peers[PEER], {}, 0, why)["info"] == f"{told}; {why}"
+
+
 def test_only_routes_of_the_families_both_ends_speak_count_as_announced() -> None:
     rib = rib_in()
     announced = {Prefix.parse(text): Attributes(pack("192.0.2.1")) for text in ("10.65.1.0/26", "fd00::/122")}

@@ -35,10 +35,10 @@ class Secured(Cluster):
         crd = "crd.projectcalico.org/v1"
         self.apply({"apiVersion": crd, "kind": "BGPPeer", "metadata": {"name": "tor"}, "spec": written})
 
-    def set_bird(self, password: str | None) -> None:
-        """Give BIRD this password for each of its sessions, or take it away."""
-        option = "" if password is None else f'password "{password}"; '
-        edit = rf"s/ (password \S+; )?graceful restart on;/ {option}graceful restart on;/"
+    def set_bird(self, password: str, *, dials: bool = False) -> None:
+        """Give BIRD this password for each of its sessions, and have it dial or wait."""
+        options = f'passive {"off" if dials else "on"}; password "{password}"; graceful restart on;'
+        edit = rf"s/ passive (on|off); (password \S+; )?graceful restart on;/ {options}/"
         self.lab.run("tor", "sed", "-E", "-i", edit, "/run/bird.conf")
         assert "Reconfigur" in self.lab.run("tor", "birdc", "-s", "/run/bird.ctl", "configure")
 
@@ -94,6 +94,10 @@ def test_the_mesh_and_a_bird_have_the_passwords_of_their_keys(cluster: Secured) 
 def test_a_wrong_password_brings_no_session_up_and_the_right_one_does(cluster: Secured) -> None:
     cluster.set_bird("guess")
     until(lambda: cluster.state(TOR) == "start", "BIRD has another password")
+    until(lambda: "a peer with another password gives none" in cluster.node_status(), "BIRD gives no answer")
+    cluster.set_bird("guess", dials=True)
+    until(lambda: "a peer signs with another password" in cluster.node_status(), "the kernel drops what BIRD signs")
+    cluster.set_bird("guess")
     cluster.store_secret(**VALUES, rack2="guess")
     cluster.peer_with_tor("rack2")
     until(lambda: cluster.state(TOR) == "up", "both have the other password")
@@ -128,6 +132,10 @@ def test_a_right_that_is_lost_ends_no_session_and_is_a_notice_until_it_returns(c
     until(lambda: any("cannot be read any more" in notice for notice in cluster.notices()), "the lost right is told")
     assert {address: session["since"] for address, session in cluster.sessions().items()} == before
     assert "its sessions go on with the password last read" in cluster.node_status()
+    cluster.lab.ask("kill", node="n1", what="agent")
+    until(lambda: any("cannot be read any more" in notice for notice in cluster.notices()), "so does the next agent")
+    until(cluster.sessions, "it has its sidecar's status")
+    assert {address: session["since"] for address, session in cluster.sessions().items()} == before
     cluster.peer_with_tor("mesh")
     cluster.set_bird(VALUES["mesh"])
     until(lambda: cluster.state(TOR) == "up" and cluster.sessions()[TOR]["since"] != before[TOR], "another key")
@@ -141,9 +149,14 @@ def test_a_right_that_is_lost_ends_no_session_and_is_a_notice_until_it_returns(c
 
 def test_neither_an_agent_nor_a_sidecar_that_starts_anew_changes_a_password(cluster: Secured) -> None:
     before = {address: session["since"] for address, session in cluster.sessions().items()}
-    cluster.lab.ask("kill", node="n1", what="agent")
+    cluster.signal_api_server("STOP")
+    try:
+        cluster.lab.ask("kill", node="n1", what="agent")
+        until(lambda: not cluster.lab.page("n1", "status"), "the agent has ended")
+    finally:
+        cluster.signal_api_server("CONT")
     until(lambda: cluster.lab.page("n1", "status").get("ready"), "the agent is back")
-    until(lambda: cluster.sessions(), "it has its sidecar's status")
+    until(cluster.sessions, "it has its sidecar's status")
     assert {address: session["since"] for address, session in cluster.sessions().items()} == before
     cluster.lab.ask("kill", node="n1", what="sidecar")
     until(lambda: set(cluster.sessions()) == set(before), "the sidecar is configured")

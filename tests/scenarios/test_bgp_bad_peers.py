@@ -112,6 +112,7 @@ async def test_sessions_with_a_password_come_up_and_with_two_different_ones_do_n
             await one.agent.announce({})
         await b.wait_for_routes({"10.65.1.0/26": [1]})
         await a.wait_for_peer(3, state="start", flaps=0)
+        await a.wait_for_info(3, "a peer signs with another password")  # c dials, and is given no answer
         assert c.learned == {}
         assert b"s3cret" not in (fabric.directory / "sidecar1.log").read_bytes()
 
