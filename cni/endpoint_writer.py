@@ -16,7 +16,7 @@ from typing import TypeAlias
 from cni.endpoint_owner import is_of
 from cni.protocol import Attachment
 from datastore.backoff import Backoff
-from datastore.errors import BadRecord, DatastoreError, NotFound
+from datastore.errors import BadRecord, DatastoreError, NotFound, Unavailable
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.store import Store
 
@@ -39,8 +39,9 @@ class _Waiting:
 class EndpointWriter:
     """What waits to be written: for each pod the endpoint of its newest container."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, held_back: Callable[[], str] = lambda: "") -> None:
+        """held_back: why the store is not taken for the cluster's, if so: what it says of pods is not believed then."""
+        self._store, self._held_back = store, held_back
         self._waiting: dict[_Key, _Waiting] = {}
         self._some = asyncio.Event()
         self._writing: _Waiting | None = None
@@ -83,8 +84,11 @@ class EndpointWriter:
     async def _write(self, waiting: _Waiting) -> None:
         self._writing, self._written = waiting, asyncio.Event()
         try:
-            if await self._is_settled(waiting) and self._waiting.get(_key(waiting.endpoint)) is waiting:
-                del self._waiting[_key(waiting.endpoint)]
+            if await self._is_settled(waiting):
+                if self._waiting.get(_key(waiting.endpoint)) is waiting:
+                    del self._waiting[_key(waiting.endpoint)]
+                for other in self._waiting.values():  # what kept them waiting may be over
+                    other.due = min(other.due, waiting.due)
         finally:
             self._writing = None
             self._written.set()
@@ -93,6 +97,8 @@ class EndpointWriter:
         """Write an endpoint; return whether there is no more to do."""
         pod = f"{waiting.endpoint.namespace}/{waiting.endpoint.spec.pod}"
         try:
+            if why := self._held_back():
+                raise Unavailable(why)
             await self._store.create(waiting.endpoint)
         except NotFound as gone:
             log.info("%s; the addresses of %s are written nowhere", gone, pod)

@@ -39,7 +39,7 @@ class Endpoints:
         self._held_back = held_back
         self.are_pods = not store.atomic
         """Whether an endpoint is its pod, which others make and delete."""
-        self.writer = EndpointWriter(store)
+        self.writer = EndpointWriter(store, held_back)
         """Of those that are pods, after their ADD."""
         self._writes: Batcher[str, Create | Update | Delete, None] = Batcher(self._write)
         self._clusters: Batcher[str, None, tuple[ClusterInformation | None, Node | None]] = Batcher(self._read_cluster)

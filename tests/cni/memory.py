@@ -61,7 +61,8 @@ class InMemory:
         self.attacher, self.devices = FakeAttacher(), FakePodDevices()
         self.journal = Journal(folder / "released.journal")
         settings, allocator, self.known = CniSettings(NODE), Allocator(switched), Known(NODE)
-        endpoints = Endpoints(switched, NODE, self.known)
+        self.held_back, self.allocator = "", allocator
+        endpoints = Endpoints(switched, NODE, self.known, lambda: self.held_back)
         self.writer = endpoints.writer
         self.unwritten = UnwrittenPods(self.devices, endpoints, self.known, allocator)
         self.cleanup = Cleanup(settings, allocator, self.devices, endpoints, self.journal, KeyedLock())

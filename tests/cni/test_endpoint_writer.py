@@ -94,6 +94,36 @@ async def test_a_write_that_fails_is_repeated_and_its_pod_stays_attached(
         assert store.written == ["c1"]
 
 
+async def test_what_waits_is_written_as_soon_as_something_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long it would have waited: what kept it from being written may be over."""
+    for pause in ("FIRST_RETRY_SECONDS", "LAST_RETRY_SECONDS"):
+        monkeypatch.setattr(endpoint_writer, pause, 3600)
+    async with on_pods(tmp_path) as (node, store, uid):
+        await node.add(uid=uid)
+        store.refusal = Unavailable("it is away")
+        async with writing(node):
+            await store.asked.wait()
+            store.refusal = None
+            await node.add("c2", "web-2", uid=store.make_pod("web-2"))
+            await until(lambda: store.written == ["c2", "c1"])
+
+
+async def test_a_store_that_is_not_the_clusters_is_not_believed_when_it_has_no_such_pod(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(endpoint_writer, "FIRST_RETRY_SECONDS", 0.01)
+    async with on_pods(tmp_path) as (node, store, uid):
+        await node.add(uid=uid)
+        whole = dict(store.objects)
+        store.delete_pod()
+        node.held_back = "nearly everything went at once"
+        async with writing(node):
+            await until(lambda: node.held_back in caplog.text)
+            store.objects = whole
+            node.held_back = ""
+            await until(lambda: store.written == ["c1"])
+
+
 async def test_a_later_pod_of_the_same_name_is_never_written_on(tmp_path: Path) -> None:
     """Neither by the ADD of the pod before it, nor by its DEL, which comes late."""
     async with on_pods(tmp_path) as (node, store, uid):

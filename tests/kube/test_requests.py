@@ -26,7 +26,13 @@ def taken(proxy: FaultyProxy) -> Counter[str]:
     """Return how often what was asked for since this was last called: `POST ipamhandles`."""
     parts = [request.partition("?")[0].split() for request in proxy.requests]
     proxy.requests.clear()
-    return Counter(f"{method} {path.removeprefix(f'/apis/{CRD}/').partition('/')[0]}" for method, path in parts)
+    return Counter(f"{method} {_plural(path)}" for method, path in parts)
+
+
+def _plural(path: str) -> str:
+    if path.startswith("/api/v1/namespaces/"):
+        return path.split("/")[5]
+    return path.removeprefix(f"/apis/{CRD}/").partition("/")[0]
 
 
 async def followed(store: KubeStore, allocator: Allocator, in_sync: asyncio.Event) -> None:

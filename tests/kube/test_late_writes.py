@@ -1,0 +1,86 @@
+"""ADDs and DELs on a real API server, with an agent's watch behind them: what is asked before the answer, and after."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from cni import endpoint_writer
+from cni.protocol import Attachment
+from datastore.kinds.cluster import ClusterInformation
+from datastore.kinds.pods import WorkloadEndpoint
+from datastore.kube.store import KubeStore
+from datastore.names import workload_endpoint_name
+from datastore.store import InSync, Interest
+from ipam.host_context import CONTEXT_KINDS
+from tests.cni.memory import InMemory, in_memory
+from tests.cni.node import NODE, until
+from tests.cni.test_endpoint_writer import writing
+from tests.kube.bed import Bed
+from tests.kube.faulty_proxy import FaultyProxy, faulty_proxy
+from tests.kube.test_requests import MOST_BATCHES, taken
+
+COUNT = 50
+
+
+async def _followed(node: InMemory, store: KubeStore, in_sync: asyncio.Event) -> None:
+    pods = Interest(WorkloadEndpoint, node=NODE)
+    async for event in store.watch(*CONTEXT_KINDS, ClusterInformation, pods):
+        node.known.observe(event)
+        node.allocator.on_event(event)
+        if isinstance(event, InSync):
+            in_sync.set()
+
+
+@asynccontextmanager
+async def node_of(bed: Bed, folder: Path) -> AsyncIterator[tuple[InMemory, FaultyProxy, list[tuple[str, str]]]]:
+    """A node, the proxy between it and the API server, and the pods that wait there: name and UID of each."""
+    owner = bed.open()
+    async with in_memory(folder, owner), faulty_proxy(bed.access(), folder) as proxy:
+        for number in range(COUNT):
+            name = f"web-{number}"
+            pod = WorkloadEndpoint.make(workload_endpoint_name(NODE, name), "default", node=NODE, pod=name)
+            await owner.create(pod)
+        store = KubeStore(proxy.access)
+        node, in_sync = InMemory(store, folder), asyncio.Event()
+        following = asyncio.create_task(_followed(node, store, in_sync))
+        await in_sync.wait()
+        first, *others = [(str(pod.spec.pod), pod.metadata.uid or "") for pod in node.known.endpoints()]
+        await node.add("c-first", first[0], uid=first[1])  # claims the block
+        async with writing(node):
+            await until(lambda: node.writer.of(Attachment("k8s-pod-network", "c-first", "eth0")) is None)
+        taken(proxy)
+        yield node, proxy, others
+        following.cancel()
+        await store.close()
+
+
+async def test_pods_that_come_together_are_answered_before_any_is_written_on(
+    bed: Bed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two requests each before the answer, and one after it, though the answer to one of those is lost."""
+    monkeypatch.setattr(endpoint_writer, "FIRST_RETRY_SECONDS", 0.01)
+    async with node_of(bed, tmp_path) as (node, proxy, pods):
+        results = await asyncio.gather(*(node.add(f"c-{name}", name, uid=uid) for name, uid in pods))
+        spent = taken(proxy)
+        assert spent.pop("PUT ipamblocks") <= MOST_BATCHES
+        assert spent == {"POST ipamhandles": len(pods)}
+
+        proxy.faults.lose_answer_to = "PATCH"
+        async with writing(node):
+            attachments = [Attachment("k8s-pod-network", f"c-{name}", "eth0") for name, _ in pods]
+            await until(lambda: not any(map(node.writer.of, attachments)))
+        assert taken(proxy)["PATCH pods"] == len(pods) + 1
+        written = {one.spec.pod: one.spec.ip_networks for one in await node.endpoints()}
+        assert [written[name] for name, _ in pods] == [(result["ips"][0]["address"],) for result in results]
+
+        taken(proxy)
+        await asyncio.gather(*(node.delete(f"c-{name}", name, uid=uid) for name, uid in pods))
+        asked = taken(proxy)  # by the watch too, whose connection was cut
+        of_theirs = {what: count for what, count in asked.items() if what.split()[-1] in ("ipamhandles", "pods")}
+        assert of_theirs == {"PATCH pods": len(pods), "DELETE ipamhandles": len(pods)}
+        assert (asked["PUT ipamblocks"] <= MOST_BATCHES, asked["GET ipamblocks"]) == (True, 0)
