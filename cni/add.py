@@ -78,6 +78,7 @@ class AddVerb:
     async def run(self, request: CniRequest, netns: int) -> dict[str, Any]:
         """Return the result to print. Raises CniError, DatastoreError, IpamError or KernelError; all is undone then."""
         attachment, pod = request.attachment, request.pod
+        self._endpoints.require_room(attachment, pod)
         await self._cleanup.release_journaled(attachment.container_id)
         self._cleanup.attaches(attachment)
         _, present, request = await asyncio.gather(

@@ -24,7 +24,7 @@ from cni.settings import CniSettings
 from datastore.errors import BadRecord, Conflict, DatastoreError, Unavailable
 from datastore.fields import Address
 from datastore.kinds.pods import WorkloadEndpoint
-from datastore.names import FIRST_DEVICE
+from datastore.names import FIRST_DEVICE, IPAM
 from ipam.allocator import Allocator
 from ipam.errors import Contention, IpamError
 from ipam.names import legacy_pod_handle
@@ -79,6 +79,9 @@ class DelVerb:
         elif unlabelled_is_ours:
             self._cleanup.retire_unlabelled(name)
         failure = await self._delegation.delete(request) if delegates(request) else None
+        if failure is not None and present is not None and IPAM not in present.annotations:
+            log.warning("%s; its addresses were not that plugin's to give, and it goes all the same", failure)
+            failure = None
         if await self._cleanup.release_or_journal(PendingRelease(attachment, pod), present) and failure is None:
             self._cleanup.detached(attachment)
         if failure is not None:

@@ -13,14 +13,14 @@ from contextlib import suppress
 from cni.endpoint_owner import is_of, is_of_pod
 from cni.endpoint_writer import EndpointWriter
 from cni.known import Known
-from cni.protocol import Attachment, CniError, Code, PodRef
+from cni.protocol import Attachment, CniError, Code, PodRef, describe
 from datastore.cas import ATTEMPTS, found_or_none
 from datastore.errors import AlreadyExists, BadRecord, Conflict, DatastoreError, NotFound
 from datastore.group_commit import Batcher
 from datastore.kinds.cluster import ClusterInformation
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
-from datastore.names import NETWORK, workload_endpoint_name
+from datastore.names import FIRST_DEVICE, NETWORK, workload_endpoint_name
 from datastore.store import Create, Delete, Store, Update
 
 log = logging.getLogger("cni.endpoints")
@@ -46,6 +46,8 @@ class Endpoints:
 
     async def get(self, pod: PodRef, device: str) -> WorkloadEndpoint | None:
         """Return the stored endpoint of a pod's device, whichever container and network it is of. Raises BadRecord."""
+        if self.are_pods and device != FIRST_DEVICE:
+            return None
         name = workload_endpoint_name(self._node, pod.name, endpoint=device)
         return await found_or_none(self._store.get(WorkloadEndpoint, name, pod.namespace))
 
@@ -139,6 +141,19 @@ class Endpoints:
             containerID=attachment.container_id,
             interfaceName=device,
         )
+
+    def require_room(self, attachment: Attachment, pod: PodRef) -> None:
+        """Raises CniError (7): where pods are the endpoints, each has addresses of one device, as in Calico.
+
+        An agent that starts anew would not know the routes of another, nor would the pod's own addresses stay on it.
+        """
+        if self.are_pods and attachment.device != FIRST_DEVICE:
+            raise CniError(
+                Code.INVALID_CONFIGURATION,
+                f"ADD {describe(attachment, pod)}: on Kubernetes a pod has one attachment to networks of this plugin, "
+                f"its {FIRST_DEVICE}, since its record is the pod itself; make network {attachment.network} the pod's "
+                "first, or give it another plugin; nothing was attached",
+            )
 
     async def require_ready(self) -> None:
         """Refuse while the datastore is held by an administrator, for an upgrade say, as every client of Calico's does.

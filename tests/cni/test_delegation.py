@@ -149,6 +149,16 @@ async def test_a_node_without_the_plugin_or_a_network_says_what_is_missing(shim:
 
 
 @on_a_node
+async def test_a_pod_from_before_goes_though_the_plugin_is_not_there(shim: Path, tmp_path: Path) -> None:
+    """Its network had addresses of pools when it came; the configuration is another since."""
+    async with serving_node(shim, tmp_path) as node:
+        sandbox = node.sandbox()
+        await node.add(sandbox)
+        assert (await node.call(sandbox.environment("DEL"), network(tmp_path))).status == 0
+        assert await node.holds_nothing()
+
+
+@on_a_node
 async def test_status_asks_no_pool(shim: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with serving_node(shim, tmp_path) as node:
         for pool in (await node.store.list(IPPool)).objects:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cni import endpoint_writer
-from cni.protocol import Attachment
+from cni.protocol import Attachment, CniError
 from datastore.errors import Forbidden, Unavailable
 from tests.cni.memory import InMemory, in_memory
 from tests.cni.node import until
@@ -54,6 +54,20 @@ async def test_an_add_is_answered_before_its_pod_is_written_on_and_is_whole_by_t
         await node.check(result, uid=uid)
         await node.delete(uid=uid)
         assert (store.pod().spec.ip_networks, await node.addresses()) == ((), [])
+
+
+async def test_a_pod_has_one_attachment_and_a_second_changes_nothing_of_it(tmp_path: Path) -> None:
+    async with on_pods(tmp_path) as (node, store, uid):
+        result = await node.add(uid=uid)
+        with pytest.raises(CniError, match=r"a pod has one attachment .* make network net-b the pod's") as no:
+            await node.add(uid=uid, device="net1", name="net-b")
+        assert no.value.code == 7
+        await node.delete(uid=uid, device="net1", name="net-b")
+        assert len(await node.addresses()) == 1
+        async with writing(node):
+            await until(lambda: node.writer.of(ATTACHMENT) is None)
+        assert [str(one) for one in store.pod().spec.ip_networks] == [ip["address"] for ip in result["ips"]]
+        await node.check(result, uid=uid)
 
 
 async def test_a_del_before_that_leaves_nothing_to_be_written(tmp_path: Path) -> None:
