@@ -46,6 +46,7 @@ from felix_py.node_claim import this_host
 from felix_py.own_node import OwnNode
 from felix_py.pace import Pace
 from felix_py.pages import StatusPages
+from felix_py.policy_watch import follow_policies
 from felix_py.settings import Settings, SettingsError, read_file, settings_from
 from felix_py.settings_watch import SettingsWatch
 from felix_py.startup import host_interfaces, start, write_node
@@ -179,6 +180,9 @@ async def _serve(settings: Settings, file: SettingsWatch) -> None:
             host = this_host(settings.state_dir)
             own_node = OwnNode(agent, partial(_write_node, settings, store, kernel, identity.node), host)
             tasks.create_task(begun_again("watching over the own Node", own_node.run))
+            if on_kubernetes:
+                policies = partial(follow_policies, store, agent.notices, agent.log_notices)
+                tasks.create_task(begun_again("watching the policies of Kubernetes", policies))
             if condition is not None:
                 tasks.create_task(begun_again("keeping the Node's condition", condition.run))
             checking = partial(checks.run_periodically, settings.check_seconds)

@@ -13,6 +13,7 @@ from datastore.field_rules import OBEYED, FieldRules, NotObeyed, When
 from datastore.kinds.bgp import BGPConfiguration, BGPFilter, BGPPeer
 from datastore.kinds.cluster import ClusterInformation, FelixConfiguration
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMConfig, IPAMHandle
+from datastore.kinds.network_policy import KubernetesNetworkPolicy
 from datastore.kinds.node import Node
 from datastore.kinds.passthrough import PASSTHROUGH
 from datastore.kinds.pods import WorkloadEndpoint
@@ -35,6 +36,8 @@ def notices_of(resource: Resource, *, has_namespaces: bool = False) -> tuple[Not
             return bgp.configuration_notices(resource, has_secrets=has_namespaces)
         case BGPPeer():
             return bgp.peer_notices(resource, has_secrets=has_namespaces)
+        case KubernetesNetworkPolicy():
+            return _POLICY.notices(resource)
         case Node():
             return (*NODE.notices(resource), *bgp.node_notices(resource))
         case _:

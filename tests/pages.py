@@ -32,6 +32,9 @@ A field that this version does not know yields a notice too. So does the `cidr` 
 subnet, a network of this host, a range of services that BGPConfiguration names, or addresses that no pod can have:
 `felixctl apply` refuses a new one, and of one that is there no block that holds an address of a host is claimed.
 
+Kubernetes' own NetworkPolicies are not enforced either: on Kubernetes each agent has a notice of every one, as
+KubernetesNetworkPolicy.
+
 <!-- `python -m tests.pages` writes this page from the rules that the notices come from. -->
 """
 

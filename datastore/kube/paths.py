@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode
 from datastore.kinds.config_map import ConfigMap
 from datastore.kinds.ipam import IPAMConfig
 from datastore.kinds.namespace import Namespace
+from datastore.kinds.network_policy import KubernetesNetworkPolicy
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.secret import Secret
@@ -25,8 +26,11 @@ _CORE: Mapping[type[Resource], str] = {
     Namespace: "namespaces",
     ConfigMap: "configmaps",
     Secret: "secrets",
+    KubernetesNetworkPolicy: "networkpolicies",
 }
 """Kinds that Calico has no resource for: they are read from objects of Kubernetes' own."""
+_GROUPS: Mapping[type[Resource], str] = {KubernetesNetworkPolicy: KubernetesNetworkPolicy.API_VERSION}
+"""Group and version of those that are not in Kubernetes' core."""
 _NODE_FIELDS: Mapping[type[Resource], str] = {Node: "metadata.name", WorkloadEndpoint: "spec.nodeName"}
 """What selects the objects of a node, where the API server can."""
 
@@ -50,7 +54,8 @@ def collection(kind: type[Resource], group_version: str, namespace: str | None =
 
     group_version: that of Calico's custom resources in this cluster, `crd.projectcalico.org/v1` for most.
     """
-    root = f"/apis/{group_version}" if is_custom(kind) else f"/api/{CORE}"
+    group = group_version if is_custom(kind) else _GROUPS.get(kind)
+    root = f"/apis/{group}" if group else f"/api/{CORE}"
     within = f"/namespaces/{quote(namespace, safe='')}" if namespace and kind.NAMESPACED else ""
     plural = _OTHER_IN_V3[kind][1] if group_version == V3 and kind in _OTHER_IN_V3 else kind.PLURAL
     return f"{root}{within}/{_CORE.get(kind, plural)}"

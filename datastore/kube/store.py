@@ -21,6 +21,7 @@ from datastore.fields import time_text
 from datastore.kinds.config_map import ConfigMap
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
 from datastore.kinds.namespace import Namespace
+from datastore.kinds.network_policy import KubernetesNetworkPolicy
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.secret import Secret
@@ -62,7 +63,7 @@ _FLAGGED: Mapping[type[Resource], object] = {BlockAffinity: "true", IPAMBlock: T
 """Kinds whose objects are flagged as deleted before they are deleted, and the flag, as libcalico writes it."""
 _MAY_BE_FLAGGED = (*_FLAGGED, IPAMHandle)
 """Those that libcalico flags. A handle that nobody wrote since it was read is deleted by one request here."""
-_NEVER_WRITTEN = (Namespace, ConfigMap, Secret)
+_NEVER_WRITTEN = (Namespace, ConfigMap, Secret, KubernetesNetworkPolicy)
 _SERVERS_OWN = ("resourceVersion", "uid", "creationTimestamp")
 
 

@@ -124,6 +124,29 @@ def test_a_pod_whose_name_returns_has_its_own_annotations(cluster: Cluster) -> N
     cluster.remove("db-0")
 
 
+def test_a_policy_that_nothing_enforces_is_said_by_each_agent(cluster: Cluster) -> None:
+    """Kubernetes' own kind as well as Calico's."""
+    name = "denies-all"
+    spec: dict[str, object] = {"podSelector": {}, "policyTypes": ["Ingress"]}
+    metadata = {"name": name, "namespace": "default"}
+    policy = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}
+    cluster.apply(policy)
+    cluster.apply({**policy, "apiVersion": "crd.projectcalico.org/v1", "spec": {"selector": "all()"}})
+
+    def said(node: str) -> set[str]:
+        found = cluster.lab.page(node, "status")["notices"]
+        return {one["kind"] for one in found if one["name"] == f"default/{name}"}
+
+    both = {"KubernetesNetworkPolicy", "NetworkPolicy"}
+    for node in cluster.lab.nodes:
+        until(lambda node=node: said(node) == both, "the agent says that they are not enforced")  # type: ignore[misc]
+    log = [line for line in cluster.lab.run("n1", "cat", "/var/log/agent.log").splitlines() if name in line]
+    assert ["policies are not enforced" in line for line in log] == [True, True], "each is said once"
+    cluster.kubectl("delete", "networkpolicies.networking.k8s.io", name)
+    cluster.kubectl("delete", "networkpolicies.crd.projectcalico.org", name)
+    until(lambda: not said("n1"), "what is gone is said no more")
+
+
 def test_a_lock_of_the_datastore_is_obeyed_as_soon_as_it_is_reported(cluster: Cluster) -> None:
     ready = '{"spec": {"datastoreReady": %s}}'
     cluster.kubectl("patch", "clusterinformations", "default", "--type=merge", "-p", ready % "false")

@@ -67,6 +67,11 @@ async def test_namespaces_may_be_read(with_roles: Bed, account: str) -> None:
         assert await may(with_roles, account, f"{verb} namespaces"), verb
 
 
+async def test_an_agent_may_see_the_policies_of_kubernetes(with_roles: Bed) -> None:
+    assert all([await may(with_roles, NODE, f"{verb} networkpolicies.networking.k8s.io") for verb in ("list", "watch")])
+    assert not await may(with_roles, NODE, "update networkpolicies.networking.k8s.io")
+
+
 async def test_an_agent_may_read_what_kubeadm_noted_and_no_other_of_its_name(with_roles: Bed) -> None:
     assert await may(with_roles, NODE, "get configmaps kubeadm-config", "kube-system")
     assert not await may(with_roles, NODE, "get configmaps coredns", "kube-system")

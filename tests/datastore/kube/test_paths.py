@@ -6,6 +6,7 @@ import pytest
 
 from datastore.kinds.ipam import BlockAffinity, IPAMConfig
 from datastore.kinds.namespace import Namespace
+from datastore.kinds.network_policy import KubernetesNetworkPolicy
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool
@@ -66,3 +67,10 @@ def test_the_server_filters_what_it_can(interest: Interest[Any], query: dict[str
 def test_a_query_is_encoded() -> None:
     assert with_query("/a", {}) == "/a"
     assert with_query("/a", {"labelSelector": "a/b=c,d=e"}) == "/a?labelSelector=a%2Fb%3Dc%2Cd%3De"
+
+
+def test_the_policies_of_kubernetes_are_in_their_group() -> None:
+    assert collection(KubernetesNetworkPolicy, CRD, "shop") == (
+        "/apis/networking.k8s.io/v1/namespaces/shop/networkpolicies"
+    )
+    assert not is_custom(KubernetesNetworkPolicy)
