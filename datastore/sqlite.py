@@ -29,7 +29,6 @@ from datastore.fields import time_text
 from datastore.merge_patch import merged
 from datastore.notifier import ChangeNotifier
 from datastore.record import Resource
-from datastore.resources import KINDS
 from datastore.sqlite_connection import ConnectionThread, snapshot, transaction
 from datastore.store import (
     Create,
@@ -412,7 +411,8 @@ def _everything(
         " ORDER BY kind, namespace, name",
         values,
     )
-    return [(key := Key(*row[:3]), _read(key, KINDS[key.kind], row[3])) for row in rows]
+    kinds = _kinds(interests)
+    return [(key := Key(*row[:3]), _read(key, kinds[key.kind], row[3])) for row in rows]
 
 
 def _changes(
@@ -423,18 +423,22 @@ def _changes(
     None where it is gone, or does not meet the interests (any more).
     """
     where, values = _matching(interests)
-    kinds = sorted({interest.kind.KIND for interest in interests})
+    kinds = _kinds(interests)
     rows = connection.execute(
         f"SELECT kind, namespace, name, change.gone, NOT object.deleted AND ({where}), object.record"
         " FROM change LEFT JOIN object USING (kind, namespace, name, revision)"
         f" WHERE change.revision > ? AND kind IN ({', '.join('?' * len(kinds))}) ORDER BY change.revision",
-        (*values, since, *kinds),
+        (*values, since, *sorted(kinds)),
     )
     return [
-        (key := Key(kind, namespace, name), _read(key, KINDS[key.kind], record) if matches else None)
+        (key := Key(kind, namespace, name), _read(key, kinds[key.kind], record) if matches else None)
         for kind, namespace, name, gone, matches, record in rows
         if gone or record is not None  # else a later change of the same object follows
     ]
+
+
+def _kinds(interests: Iterable[Interest[Any]]) -> Mapping[str, type[Resource]]:
+    return {interest.kind.KIND: interest.kind for interest in interests}
 
 
 def _data_version(connection: sqlite3.Connection) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version as version_of
 from typing import Annotated
 
 import typer
@@ -30,6 +29,8 @@ def version(
 
 def client_version() -> str:
     """Return this client's own version, as it stands in what it writes."""
+    from importlib.metadata import version as version_of  # imported late: it brings the parser of e-mail along
+
     return f"v{version_of('felix-py')}"
 
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
@@ -17,24 +17,23 @@ from datastore.defaults import DEFAULT_URL
 from datastore.store import Store
 from felixctl.connection import reading, writing
 from felixctl.errors import FAILED, MISUSED, CommandError
-from felixctl.ipam import leak_report, repair_plan
 from felixctl.ipam.check_report import report
-from felixctl.ipam.local_agent import without_device
 from felixctl.ipam.problems import Problems, problems
 from felixctl.ipam.read_records import cluster_information, read_records
 from felixctl.ipam.records import IpamRecords
-from felixctl.ipam.repair_plan import Repair
-from felixctl.options import DEFAULT_RUN_DIR, RunDir, Url
+from felixctl.options import DEFAULT_RUN_DIR, STATUS_SOCKET, RunDir, Url
 from felixctl.terminal import show
-from felixctl.version import client_version
 from net.printable import one_line
+
+if TYPE_CHECKING:  # what only a cluster with problems needs is imported late
+    from felixctl.ipam.repair_plan import Repair
 
 RECHECK_SECONDS = 1.0
 NODE_RETURN_SECONDS = 6.0
 """How long a node that lives may take to write a Node anew that was deleted."""
 
-Checked = tuple[IpamRecords, Problems, list[Repair]]
-Check = Callable[[Store], Awaitable[Checked]]
+Checked: TypeAlias = "tuple[IpamRecords, Problems, list[Repair]]"
+Check: TypeAlias = "Callable[[Store], Awaitable[Checked]]"
 
 
 def check(
@@ -72,6 +71,9 @@ def check(
     records, found, plan = reading(url, checked)
     show(report(records, found, all_addresses=show_all_ips))
     if output:
+        from felixctl.ipam import leak_report
+        from felixctl.version import client_version
+
         written = leak_report.written(records, reading(url, cluster_information), client_version())
         _write(output, json.dumps(written, indent=2) + "\n")
     if fix and found.count:
@@ -86,6 +88,8 @@ async def _checked(store: Store, run_dir: Path) -> Checked:
     first = problems(records)
     if not first.count:
         return records, first, []
+    from felixctl.ipam import repair_plan
+
     plan = repair_plan.planned(records, time.time_ns())
     await asyncio.sleep(NODE_RETURN_SECONDS if first.endpoints else RECHECK_SECONDS)
     records = await _records(store, run_dir)
@@ -95,6 +99,10 @@ async def _checked(store: Store, run_dir: Path) -> Checked:
 
 async def _records(store: Store, run_dir: Path) -> IpamRecords:
     records = await read_records(store)
+    if not (run_dir / STATUS_SOCKET).exists():
+        return records
+    from felixctl.ipam.local_agent import without_device  # imported late: it takes as long as a hundred endpoints
+
     return replace(records, without_device=without_device(records.endpoints, run_dir))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,15 +15,14 @@ from datastore.kinds.pods import WorkloadEndpoint
 from datastore.store import Store
 from felixctl.connection import writing
 from felixctl.errors import MISUSED, CommandError
-from felixctl.ipam import leak_report
 from felixctl.ipam.arguments import address_option
-from felixctl.ipam.leak_report import Report, ReportError
 from felixctl.ipam.read_records import cluster_information, read_records
-from felixctl.ipam.repair_plan import RecountHandle, ReleaseAddress, Repair
 from felixctl.options import Url
 from felixctl.terminal import show
-from felixctl.version import client_version
 from net.printable import one_line
+
+if TYPE_CHECKING:  # imported late: this module is loaded for each `felixctl ipam`
+    from felixctl.ipam.leak_report import Report
 
 
 def release(
@@ -90,16 +89,21 @@ async def _in_use(store: Store) -> Mapping[Address, str]:
 
 
 def _report(path: Path) -> Report:
+    from felixctl.ipam import leak_report
+
     try:
         return leak_report.read(path.read_text(), str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise CommandError(f"read {path}: {error}; nothing was released") from None
-    except ReportError as error:
+    except leak_report.ReportError as error:
         raise CommandError(f"{error}; nothing was released") from None
 
 
 async def _release_leaked(store: Store, reports: Sequence[Report], force: bool) -> str:
+    from felixctl.ipam import leak_report
     from felixctl.ipam.repair_apply import carry_out
+    from felixctl.ipam.repair_plan import RecountHandle, ReleaseAddress, Repair
+    from felixctl.version import client_version
 
     now = await cluster_information(store)
     if sentences := list(leak_report.objections(reports, now, client_version(), force=force)):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from datastore.defaults import DEFAULT_URL
+from datastore.kinds.pools import IPPool
 from felix_py.settings import Settings
 from felixctl.__main__ import MODULES, understood
 from tests.felixctl.command import Felixctl
+from tests.felixctl.ipam.cluster import store_all
 from tests.felixctl.resources.examples import pool
 
 
@@ -39,6 +42,24 @@ def test_asking_the_agent_needs_no_datastore_and_no_kernel() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ended.stdout == "\n"
+
+
+def test_a_check_that_finds_nothing_loads_nothing_to_repair_or_report_it_with(tmp_path: Path) -> None:
+    unneeded = (
+        "datastore.kinds.bgp", "felix_py.status_model", "felixctl.ipam.leak_report", "felixctl.ipam.repair_plan",
+        "kubernetes", "rich", "yaml",
+    )  # fmt: skip
+    store_all(tmp_path, [IPPool.make("pods", cidr="10.65.0.0/16")])
+    code = (
+        "import sys\n"
+        f"sys.argv = ['felixctl', 'ipam', 'check', '--run-dir', '/nowhere', '--datastore', 'sqlite://{tmp_path}/cluster.db']\n"
+        "from felixctl.__main__ import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        f"print('loaded:', *(name for name in {unneeded} if name in sys.modules))"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout.splitlines()[-2:] == ["Check complete; found 0 problems.", "loaded:"]
 
 
 def test_command_line_and_agent_have_the_same_default_datastore() -> None:
