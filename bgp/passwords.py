@@ -93,7 +93,7 @@ def _of_secret(key: str, where: str, known: KnownSecret) -> SessionPassword:
     if known.answered:
         doubt = known.trouble and f"Secret {where} cannot be read any more: {known.trouble}"
     else:
-        doubt = f"Secret {where} has not been read: the API server has not answered yet"
+        doubt = f"Secret {where} has not been read yet: what the API server answers is in the agent's log"
     match known:
         case KnownSecret(answered=False, values=None):
             return SessionPassword(held_back=doubt)

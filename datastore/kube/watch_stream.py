@@ -203,7 +203,8 @@ class WatchStream:
 
     @property
     def _what(self) -> str:
-        return f"watch {self._kind.PLURAL}"
+        name = self._asked.name
+        return f"watch {self._kind.PLURAL}" if name is None else f'watch {self._kind.PLURAL} "{name}"'
 
     def _is_back(self) -> None:
         if self._away:

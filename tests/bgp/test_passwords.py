@@ -41,15 +41,20 @@ def test_a_secret_that_may_no_longer_be_read_leaves_the_last_password_in_doubt()
 def test_what_the_agent_before_has_read_is_used_and_in_doubt_until_there_is_an_answer() -> None:
     found = session_password(ASKED, secrets(bgp=KnownSecret(values={"rack1": b"old"})))
     assert (found.text, found.held_back) == ("old", None)
-    assert found.doubt == "Secret kube-system/bgp has not been read: the API server has not answered yet"
+    assert (
+        found.doubt == "Secret kube-system/bgp has not been read yet: what the API server answers is in the agent's log"
+    )
 
 
 @pytest.mark.parametrize(
     ("known", "reason"),
     [
         (None, NOT_READ),
-        (secrets(), "Secret kube-system/bgp has not been read: the API server has not answered yet"),
-        (secrets(bgp=KnownSecret()), "Secret kube-system/bgp has not been read: the API server has not answered yet"),
+        (secrets(), "Secret kube-system/bgp has not been read yet: what the API server answers is in the agent's log"),
+        (
+            secrets(bgp=KnownSecret()),
+            "Secret kube-system/bgp has not been read yet: what the API server answers is in the agent's log",
+        ),
         (read(None), "there is no Secret kube-system/bgp"),
         (read(None, FORBIDDEN), f"Secret kube-system/bgp cannot be read: {FORBIDDEN}"),
         (read({"rack2": b"x"}), 'Secret kube-system/bgp has no key "rack1"'),

@@ -180,7 +180,7 @@ def test_a_session_that_goes_on_with_its_old_password_follows_everything_else() 
     other_secret = {"secretKeyRef": {"name": "bgp2", "key": "password"}}
     made, _ = with_secret(unreadable, router(password=other_secret), **NO_MESH)
     assert [each.reason for each in made.held_back] == [
-        "Secret kube-system/bgp2 has not been read: the API server has not answered yet"
+        "Secret kube-system/bgp2 has not been read yet: what the API server answers is in the agent's log"
     ]
 
 

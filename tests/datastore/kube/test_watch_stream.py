@@ -488,3 +488,27 @@ async def test_a_watch_of_a_kind_that_may_not_be_read_waits_until_it_may(tmp_pat
 
     async with watching_a_server(tmp_path, answer) as (_, watcher, _):
         await watcher.until(lambda: watcher.in_sync)
+
+
+async def test_a_watch_of_one_object_that_fails_is_tried_again_and_names_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    failures = [b'{"kind": "Status", "code": 500, "message": "the key is away"}'] * 2  # of the watch, and of a list
+
+    async def answer(request: Request) -> None:
+        if request.path == "/apis":
+            await request.answer(200, b'{"groups": [{"name": "crd.projectcalico.org"}]}')
+        elif failures:
+            await request.answer(500, failures.pop())
+        else:
+            await request.answer(200, b'{"metadata": {"resourceVersion": "7"}, "items": []}')
+
+    async with serving(answer) as server:
+        path = tmp_path / "kubeconfig"
+        path.write_text(json.dumps(kubeconfig(f"http://127.0.0.1:{server.port}")))
+        store = KubeStore(lambda: read_access(str(path)))
+        async for event in store.watch(Interest(Secret, namespace="kube-system", name="bgp")):
+            assert event == InSync()
+            break
+        await store.close()
+    assert 'watch secrets "bgp": ' in caplog.text and "the key is away (500)" in caplog.text
