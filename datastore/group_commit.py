@@ -7,22 +7,38 @@ other.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable, Sequence
-from typing import Generic, TypeAlias, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
+from typing import Any, Generic, TypeAlias, TypeVar
 
 BatchKey = TypeVar("BatchKey", bound=Hashable)
 Item = TypeVar("Item")
+Done = TypeVar("Done")
 Result = TypeVar("Result")
 
 Serve: TypeAlias = Callable[[BatchKey, Sequence[Item]], Awaitable[Sequence[Result | Exception]]]
 """Serves one batch: the results in the order of the items, an exception for an item that is refused."""
 
 
+async def to_its_end(work: Coroutine[Any, Any, Done]) -> Done:
+    """Return what a piece of work returns; a caller that is cancelled waits for its end before it is."""
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # it is nobody's any more
+        raise
+
+
 class Batcher(Generic[BatchKey, Item, Result]):
     """One batch at a time for each key; batches of different keys run side by side."""
 
-    def __init__(self, serve: Serve[BatchKey, Item, Result]) -> None:
-        self._serve = serve
+    def __init__(
+        self, serve: Serve[BatchKey, Item, Result], gather: Callable[[BatchKey], Awaitable[object]] | None = None
+    ) -> None:
+        """gather: waits, before each batch is closed, for items that are known to come soon."""
+        self._serve, self._gather = serve, gather
         self._waiting: dict[BatchKey, list[tuple[Item, asyncio.Future[Result]]]] = {}
         self._serving: dict[BatchKey, asyncio.Task[None]] = {}
 
@@ -47,7 +63,10 @@ class Batcher(Generic[BatchKey, Item, Result]):
 
     async def _run(self, key: BatchKey) -> None:
         try:
-            while submitted := self._waiting.pop(key, None):
+            while key in self._waiting:
+                if self._gather:
+                    await self._gather(key)
+                submitted = self._waiting.pop(key)
                 await self._serve_batch(key, [(item, result) for item, result in submitted if not result.done()])
         finally:
             del self._serving[key]

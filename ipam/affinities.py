@@ -22,7 +22,7 @@ empty state of records by old versions counts as confirmed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Literal
 
@@ -44,6 +44,7 @@ from ipam.names import (
 )
 
 AffinityState = Literal["pending", "confirmed", "pendingDeletion"]
+_NONE: frozenset[Network] = frozenset()
 
 
 class Affinities:
@@ -52,18 +53,19 @@ class Affinities:
     def __init__(self, store: Store, now_ns: Callable[[], int]) -> None:
         self._store = store
         self._now_ns = now_ns
-        self._claimed: dict[str, set[Network]] = {}
+        self._claimed: dict[str, frozenset[Network]] = {}
 
-    def claimed(self, host: str) -> Set[Network]:
+    def claimed(self, host: str) -> frozenset[Network]:
         """Return the host's blocks that were claimed through here; a hint, since others may have released them since.
 
         A watch tells of a claim later than the next pod needs it.
         """
-        return self._claimed.get(host, frozenset())
+        return self._claimed.get(host, _NONE)
 
     def forget(self, host: str, cidr: Network) -> None:
         """Count a block no more among those `claimed`: it was found to be gone, or another host's."""
-        self._claimed.get(host, set()).discard(cidr)
+        if cidr in self.claimed(host):
+            self._claimed[host] -= {cidr}
 
     async def of_host(self, host: str) -> list[BlockAffinity]:
         """Return the host's affinities, by the labels they are listed by."""
@@ -222,7 +224,7 @@ class Affinities:
             current = await self._affinity(host, cidr)
             if current is None or not current.confirmed:
                 raise ClaimConflict(f"confirm block {cidr} for node {host}: it is being released")
-        self._claimed.setdefault(host, set()).add(cidr)
+        self._claimed[host] = self.claimed(host) | {cidr}
 
     async def _cancel_release(self, affinity: BlockAffinity) -> None:
         """Undo a release that is refused; else the block would not be announced until its host repairs it."""

@@ -30,6 +30,8 @@ class AssignAny:
     """A host: if the block is not this host's, nothing is assigned and the result is ForeignBlock."""
     fresh: bool = False
     """If there is a record of the handle already, nothing is assigned and the result is HandleInUse."""
+    counted_by_caller: bool = False
+    """Who has written the handle itself, before the block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class AssignExactly:
     address: Address
     only_for: str | None = None
     fresh: bool = False
+    counted_by_caller: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,8 @@ class ReleaseHandle:
     counted_by_caller: bool = False
 
 
-Operation: TypeAlias = AssignAny | AssignExactly | Release | ReleaseHandle
+Assign: TypeAlias = AssignAny | AssignExactly
+Operation: TypeAlias = Assign | Release | ReleaseHandle
 Result: TypeAlias = tuple[Address, ...]
 """The addresses that were assigned, or released. Releasing a free address is no error and yields none."""
 
@@ -103,7 +107,7 @@ def apply(block: IPAMBlock, operations: Sequence[Operation], now_ns: int, cooldo
             results.append(refusal)
             continue
         results.append(result)
-        if handle is not None and count and not (isinstance(operation, ReleaseHandle) and operation.counted_by_caller):
+        if handle is not None and count and (isinstance(operation, Release) or not operation.counted_by_caller):
             handles[handle] = handles.get(handle, 0) + count
     written = any(result for result in results if not isinstance(result, Exception))
     read = {one.handle: one.record for one in operations if isinstance(one, ReleaseHandle) and one.record}
@@ -111,9 +115,20 @@ def apply(block: IPAMBlock, operations: Sequence[Operation], now_ns: int, cooldo
     return BatchResult(blocks.with_next_sequence(state) if written else block, tuple(results), handles, read, fresh)
 
 
-def is_fresh(operation: Operation) -> TypeGuard[AssignAny | AssignExactly]:
+def can_give(block: IPAMBlock, operation: Assign) -> bool:
+    """Whether an assignment would get something from the block as it is; addresses that cool down do not count."""
+    if operation.only_for is not None and block.spec.affinity != host_affinity(operation.only_for):
+        return False
+    match operation:
+        case AssignAny(reserved=reserved):
+            return blocks.has_free(block, reserved.ordinals(block.network))
+        case AssignExactly(address=address):
+            return block.spec.allocations[blocks.ordinal_of(block, address)] is None
+
+
+def is_fresh(operation: Operation) -> TypeGuard[Assign]:
     """Whether an operation is refused where its handle is in use."""
-    return isinstance(operation, AssignAny | AssignExactly) and operation.fresh
+    return isinstance(operation, Assign) and operation.fresh
 
 
 def needs_cooldown(block: IPAMBlock, operations: Sequence[Operation]) -> bool:
@@ -144,11 +159,11 @@ def _apply_one(
     block: IPAMBlock, operation: Operation, now_ns: int, cooldown_seconds: int
 ) -> tuple[IPAMBlock, Result, str | None, int]:
     match operation:
-        case AssignAny(handle, attributes, count, reserved, only_for, _):
+        case AssignAny(handle, attributes, count, reserved, only_for):
             _require_affinity(block, only_for, handle)
             after, ordinals = blocks.assign(block, count, handle, attributes, reserved.ordinals(block.network))
             return after, _addresses(block, ordinals), handle, len(ordinals)
-        case AssignExactly(handle, attributes, address, only_for, _):
+        case AssignExactly(handle, attributes, address, only_for):
             _require_affinity(block, only_for, handle)
             after = blocks.assign_at(block, blocks.ordinal_of(block, address), handle, attributes)
             return after, (address,), handle, 1

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from datastore.cas import ATTEMPTS, LOST_RACE
 from datastore.errors import BadRecord, DatastoreError
@@ -56,8 +57,18 @@ class _OwnBlocks:
 
     affinities: Mapping[Network, BlockAffinity]
     usable: set[Network]
+    latest: Network | None = None
     looked_at: set[Network] = field(default_factory=set)
     repaired: set[Network] = field(default_factory=set)
+
+
+class _Owned(NamedTuple):
+    """The host's blocks, in the order of these pools, and what this was made of."""
+
+    affinities: tuple[BlockAffinity, ...]
+    claimed: frozenset[Network]
+    pools: tuple[IPPool, ...]
+    blocks: tuple[Network, ...]
 
 
 class BlockFinder:
@@ -73,6 +84,9 @@ class BlockFinder:
     ) -> None:
         self._store, self._affinities, self._contexts, self._writer = store, affinities, contexts, writer
         self._now_ns = now_ns
+        self._owned: dict[tuple[str, int], _Owned] = {}
+        self._last: dict[tuple[str, int], Network] = {}
+        """The block that the last request got: most likely the one with room."""
         self._occupied: frozenset[Network] = frozenset()
         """Blocks that were there when all were last read, whether or not a host claims them."""
         self._batches: Batcher[tuple[str, int], _Retry, Network] = Batcher(self._find_batch)
@@ -82,12 +96,24 @@ class BlockFinder:
 
         Raises BlockLimit, Exhausted, Contention.
         """
-        affinities = wanted.context.affinities
-        own = {one.network for one in affinities if one.confirmed} | self._claimed_here(wanted.host, affinities)
-        for cidr in search.own_blocks(own, wanted.pools):
-            if cidr not in tried and self._room(cidr, wanted) != 0:
+        own = self._known_own(wanted)
+        last = self._last.get((wanted.host, wanted.version))
+        for cidr in (last, *own) if last in own else own:
+            if cidr is not None and cidr not in tried and self._room(cidr, wanted) != 0:
+                self._last[wanted.host, wanted.version] = cidr
                 return cidr
         return await self._batches.submit((wanted.host, wanted.version), _Retry(wanted, frozenset(tried)))
+
+    def _known_own(self, wanted: Search) -> tuple[Network, ...]:
+        """Return the host's blocks in these pools, as far as is known; worked out again when anything of it changes."""
+        affinities, claimed = wanted.context.affinities, self._affinities.claimed(wanted.host)
+        made = self._owned.get((wanted.host, wanted.version))
+        if made and made.affinities is affinities and made.claimed is claimed and made.pools == wanted.pools:
+            return made.blocks
+        known = {one.network for one in affinities if one.confirmed} | self._claimed_here(wanted.host, affinities)
+        made = _Owned(affinities, claimed, wanted.pools, search.own_blocks(known, wanted.pools))
+        self._owned[wanted.host, wanted.version] = made
+        return made.blocks
 
     def _claimed_here(self, host: str, affinities: Iterable[BlockAffinity]) -> Set[Network]:
         """Return the blocks whose claim the watch has yet to report as complete; none of which a release has begun."""
@@ -140,6 +166,8 @@ class BlockFinder:
         """
         wanted = retry.search
         refusal = _why_no_claim(wanted, len(own.usable))
+        if own.latest and search.pool_of(wanted.pools, own.latest) and self._room(own.latest, wanted):
+            return own.latest  # as claimed for the search before this one
         found = self._with_room(retry, own)
         if found is None:
             await self._look_again(wanted, own, self._now_ns() - FULL_FOR_SECONDS * 10**9)
@@ -154,6 +182,7 @@ class BlockFinder:
             names = ", ".join(f"{pool.name} {pool.network}" for pool in wanted.pools)
             raise refusal or Exhausted(f"no address and no block is free in {names}{borrowing}")
         own.usable.add(found)
+        own.latest = found
         return found
 
     def _with_room(self, retry: _Retry, own: _OwnBlocks) -> Network | None:

@@ -9,25 +9,30 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 
 from datastore.cas import ATTEMPTS, LOST_RACE, found_or_none
 from datastore.errors import BadRecord, DatastoreError
 from datastore.fields import Network
-from datastore.group_commit import Batcher
+from datastore.group_commit import Batcher, to_its_end
 from datastore.kinds.ipam import IPAMBlock, IPAMHandle
 from datastore.record import Resource
 from datastore.store import Create, Delete, Store, Update, Write
 from ipam import batch
 from ipam import block as blocks
-from ipam.batch import AssignAny, BatchResult, Operation, Result, counted, is_fresh
-from ipam.errors import Contention, HandleInUse
+from ipam.batch import Assign, AssignAny, BatchResult, Operation, Result, can_give, counted, is_fresh
+from ipam.errors import Contention, HandleInUse, IpamError
 from ipam.handle_records import HandleRecords
 from ipam.names import cidr_name, handle_name, host_affinity
 from ipam.reserved import Reserved
 
 log = logging.getLogger(__name__)
+
+GATHER_SECONDS = 1.0
+"""How long the write of a block waits at most for those whose handles are being written by then: one may hang."""
 
 
 class MissingBlock(Exception):
@@ -53,8 +58,11 @@ class BlockWriter:
         """Where handles are written on their own: as this process last wrote them."""
         self._known: dict[Network, IPAMBlock] = {}
         self._seen_ns: dict[Network, int] = {}
+        self._cooling: set[Network] = set()
         self._asked: Counter[Network] = Counter()
-        self._batches: Batcher[Network, Operation, Result] = Batcher(self._write_batch)
+        self._coming: defaultdict[Network, set[asyncio.Future[None]]] = defaultdict(set)
+        """The handles that are being written for an address of a block."""
+        self._batches: Batcher[Network, Operation, Result] = Batcher(self._write_batch, self._gather)
 
     async def submit(self, cidr: Network, operation: Operation) -> Result:
         """Return the addresses assigned or released.
@@ -65,13 +73,15 @@ class BlockWriter:
         wanted = operation.count if isinstance(operation, AssignAny) else 0
         self._asked[cidr] += wanted
         try:
-            return await self._batches.submit(cidr, operation)
+            if self._store.atomic or not isinstance(operation, Assign):
+                return await self._batches.submit(cidr, operation)
+            return await to_its_end(self._assign_in_order(cidr, operation))
         finally:
             self._asked[cidr] -= wanted
 
-    async def look(self, cidr: Network, host: str) -> None:
+    async def look(self, cidr: Network, host: str | None = None) -> None:
         """Read the block, for `last_known`. Raises MissingBlock, ForeignBlock: it is not this host's, BadRecord."""
-        await self.submit(cidr, AssignAny("", {}, 0, Reserved(), host))
+        await self._batches.submit(cidr, AssignAny("", {}, 0, Reserved(), host))
 
     def last_known(self, cidr: Network) -> IPAMBlock | None:
         """Return the block as this process last wrote or read it; a hint, since other processes write it too."""
@@ -95,8 +105,8 @@ class BlockWriter:
             return None
         if block.spec.affinity != host_affinity(host):
             return 0
-        free = max(0, blocks.free_count(block, reserved.ordinals(cidr)) - self._asked[cidr])
-        return None if not free and blocks.cools_down(block) else free
+        free = blocks.free_count(block, reserved.ordinals(cidr)) if block.spec.unallocated else 0
+        return None if not free and cidr in self._cooling else max(0, free - self._asked[cidr])
 
     async def _write_batch(self, cidr: Network, operations: Sequence[Operation]) -> Sequence[Result | Exception]:
         """Carry all out but those whose handle, which was to be new, is in use."""
@@ -108,12 +118,7 @@ class BlockWriter:
             except _HandlesInUse as found:
                 used |= found.handles
                 continue
-            return [
-                HandleInUse(f"assign {one.handle}: something is assigned under this handle already")
-                if is_fresh(one) and one.handle in used
-                else next(done)
-                for one in operations
-            ]
+            return [_in_use(one.handle) if is_fresh(one) and one.handle in used else next(done) for one in operations]
 
     async def _write_all(self, cidr: Network, operations: Sequence[Operation]) -> Sequence[Result | Exception]:
         """Carry all out. Raises _HandlesInUse; nothing was done then."""
@@ -142,8 +147,10 @@ class BlockWriter:
         raise Contention(f"write block {cidr}: lost {ATTEMPTS} races in a row; try again later")
 
     def _learn(self, block: IPAMBlock) -> None:
-        self._known[block.network] = block
-        self._seen_ns[block.network] = self._now_ns()
+        cidr = block.network
+        self._known[cidr] = block
+        self._seen_ns[cidr] = self._now_ns()
+        (self._cooling.add if blocks.cools_down(block) else self._cooling.discard)(cidr)
 
     async def _applied(self, before: IPAMBlock, operations: Sequence[Operation]) -> BatchResult:
         cooldown = await self._cooldown_seconds() if batch.needs_cooldown(before, operations) else 0
@@ -192,54 +199,68 @@ class BlockWriter:
             raise _HandlesInUse(frozenset(used))
         return writes
 
-    async def _commit_in_order(self, after: BatchResult, write: Update | Delete) -> Resource | None:
-        """Write the handles that gain, the block, then the handles that lose; undo the gains if the block lost a race.
+    async def _assign_in_order(self, cidr: Network, operation: Assign) -> Result:
+        """Assign where a handle is written on its own: it counts first, while others do and while blocks are written.
 
-        They are not undone when the store did not answer: the block may have been written.
+        What the block then does not give is counted back, but not if the store did not answer: it may have given it.
         """
-        gains = {handle: change for handle, change in after.handles.items() if change > 0}
-        losses = {handle: change for handle, change in after.handles.items() if change < 0}
-        await self._gain(after, gains)
+        known = self._known.get(cidr)
+        if known is None or not can_give(known, operation):
+            await self.look(cidr, operation.only_for)
+            known = self._known.get(cidr)
+            if known is None:
+                raise MissingBlock(f"there is no block {cidr} any more")
+            [foreseen] = (await self._applied(known, [operation])).results
+            if isinstance(foreseen, Exception):
+                raise foreseen
+            if not foreseen:
+                return ()
+        wanted = operation.count if isinstance(operation, AssignAny) else 1
+        with self._comes(cidr):
+            await self.count(operation.handle, str(cidr), wanted, fresh=operation.fresh)
         try:
-            (written,) = await self._store.write(write)
-        except LOST_RACE:
-            await asyncio.shield(self._count_if_possible(after, _undone(gains)))
+            found = await self._batches.submit(cidr, replace(operation, fresh=False, counted_by_caller=True))
+        except (IpamError, MissingBlock):
+            await self._count_if_possible(str(cidr), {operation.handle: -wanted})
             raise
-        await self._count_if_possible(after, losses)
+        if len(found) < wanted:
+            await self._count_if_possible(str(cidr), {operation.handle: len(found) - wanted})
+        return found
+
+    @contextmanager
+    def _comes(self, cidr: Network) -> Iterator[None]:
+        """Let the block's next write know of an operation that is about to be submitted."""
+        coming: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._coming[cidr].add(coming)
+        try:
+            yield
+        finally:
+            self._coming[cidr].discard(coming)
+            coming.set_result(None)
+
+    async def _gather(self, cidr: Network) -> None:
+        """Wait for the operations that are coming: to write a block costs several times what a handle does."""
+        if coming := self._coming[cidr]:
+            await asyncio.wait(tuple(coming), timeout=GATHER_SECONDS)
+
+    async def _commit_in_order(self, after: BatchResult, write: Update | Delete) -> Resource | None:
+        """Write the block, then the handles that lose; those that gain were written by `_assign_in_order`."""
+        (written,) = await self._store.write(write)
+        await self._count_if_possible(after.block.spec.cidr, after.handles, after.records)
         return written
 
-    async def _gain(self, after: BatchResult, gains: Mapping[str, int]) -> None:
-        """Write the handles that gain, all at once. Raises _HandlesInUse; those that had gained are undone then."""
-        refused = dict(zip(gains, await self._counted(after, gains), strict=True))
-        used = {handle for handle, refusal in refused.items() if isinstance(refusal, HandleInUse)}
-        others = [refusal for handle, refusal in refused.items() if refusal is not None and handle not in used]
-        if others:
-            raise others[0]
-        if used:
-            done = {handle: change for handle, change in gains.items() if handle not in used}
-            await asyncio.shield(self._count_if_possible(after, _undone(done)))
-            raise _HandlesInUse(frozenset(used))
-
-    async def _count_if_possible(self, after: BatchResult, changes: Mapping[str, int]) -> None:
-        for handle, failure in zip(changes, await self._counted(after, changes), strict=True):
+    async def _count_if_possible(
+        self, cidr: str, changes: Mapping[str, int], records: Mapping[str, IPAMHandle] | None = None
+    ) -> None:
+        """Count all at once. What cannot be counted is left to the leak collector."""
+        counts = (self.count(handle, cidr, change, (records or {}).get(handle)) for handle, change in changes.items())
+        for handle, failure in zip(changes, await asyncio.gather(*counts, return_exceptions=True), strict=True):
             if failure is not None and not isinstance(failure, DatastoreError | Contention):
                 raise failure
             if failure is not None:
                 log.warning(
-                    "count handle %s down for block %s: %s; the leak collector will correct it",
-                    handle,
-                    after.block.spec.cidr,
-                    failure,
+                    "count handle %s down for block %s: %s; the leak collector will correct it", handle, cidr, failure
                 )
-
-    async def _counted(self, after: BatchResult, changes: Mapping[str, int]) -> Sequence[BaseException | None]:
-        """Count all at once; return the failure of each."""
-        cidr = after.block.spec.cidr
-        counts = (
-            self.count(handle, cidr, change, after.records.get(handle), fresh=change > 0 and handle in after.fresh)
-            for handle, change in changes.items()
-        )
-        return await asyncio.gather(*counts, return_exceptions=True)
 
     async def count(
         self, handle: str, cidr: str, change: int, known: IPAMHandle | None = None, *, fresh: bool = False
@@ -251,11 +272,11 @@ class BlockWriter:
                 record = (known or self.handles.get(handle)) if guess else await self._handle(handle)
             except BadRecord:
                 if fresh:
-                    raise HandleInUse(handle) from None
+                    raise _in_use(handle) from None
                 raise
             self.handles.forget(handle)
             if fresh and record is not None:
-                raise HandleInUse(handle)
+                raise _in_use(handle)
             try:
                 (written,) = await self._store.write(*_handle_write(record, counted(record, handle, cidr, change))) or (
                     None,
@@ -271,8 +292,8 @@ class BlockWriter:
         return await found_or_none(self._store.get(IPAMHandle, handle_name(handle)))
 
 
-def _undone(changes: Mapping[str, int]) -> dict[str, int]:
-    return {handle: -change for handle, change in changes.items()}
+def _in_use(handle: str) -> HandleInUse:
+    return HandleInUse(f"assign {handle}: something is assigned under this handle already")
 
 
 def _handle_write(before: IPAMHandle | None, after: IPAMHandle | None) -> list[Write]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from datastore.group_commit import Batcher
+from datastore.group_commit import Batcher, to_its_end
 
 
 class Doubler:
@@ -87,3 +87,42 @@ async def test_a_caller_cancelled_during_the_batch_waits_for_its_end() -> None:
     with pytest.raises(asyncio.CancelledError):
         await leaving
     assert doubler.served == [[2]]
+
+
+async def test_a_batch_is_closed_only_when_those_that_were_coming_have_come() -> None:
+    come, served = asyncio.Event(), list[Sequence[int]]()
+
+    async def serve(key: str, items: Sequence[int]) -> Sequence[int]:
+        served.append(items)
+        return items
+
+    async def gather(key: str) -> None:
+        await come.wait()
+
+    batcher: Batcher[str, int, int] = Batcher(serve, gather)
+    first = asyncio.create_task(batcher.submit("key", 1))
+    await asyncio.sleep(0)
+    second = asyncio.create_task(batcher.submit("key", 2))
+    await asyncio.sleep(0)
+    come.set()
+    assert [await first, await second] == [1, 2]
+    assert served == [[1, 2]]
+
+
+async def test_a_caller_cancelled_meanwhile_waits_for_the_end_of_the_work() -> None:
+    begun, may_end, done = asyncio.Event(), asyncio.Event(), list[str]()
+
+    async def work() -> None:
+        begun.set()
+        await may_end.wait()
+        done.append("work")
+        raise ValueError("nobody hears of it")
+
+    caller = asyncio.create_task(to_its_end(work()))
+    await begun.wait()
+    caller.cancel()
+    await asyncio.sleep(0)
+    may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert done == ["work"]

@@ -19,13 +19,14 @@ from ipam.allocator import Allocator, Assignment
 from ipam.batch import AssignAny
 from ipam.block_writer import BlockWriter, MissingBlock
 from ipam.errors import (
+    AlreadyAssigned,
     Contention,
     HandleInUse,
     WrongOwner,
 )
 from ipam.reserved import Reserved
 from tests.datastore.memory_store import MemoryStore
-from tests.ipam.world import POD, owners, pod, pool, violations
+from tests.ipam.world import POD, node, owners, pod, pool, violations
 
 
 async def test_fifty_pods_at_once_cost_at_most_four_block_writes(store: MemoryStore, allocator: Allocator) -> None:
@@ -133,3 +134,98 @@ async def _writer(store: MemoryStore) -> tuple[BlockWriter, IPAMBlock]:
     if not (await store.list(IPAMBlock)).objects:
         await store.create(block)
     return BlockWriter(store, lambda: 10**18, no_cooldown), block
+
+
+class _Watched(MemoryStore):
+    """A store without transactions that says what it writes, and writes a block only when it may."""
+
+    def __init__(self, *resources: Resource) -> None:
+        super().__init__(*resources, atomic=False)
+        self.written: list[str] = []
+        self._more = asyncio.Event()
+        self.may_write_blocks = asyncio.Event()
+        self.may_write_blocks.set()
+
+    async def write(self, *writes: Write) -> tuple[Resource | None, ...]:
+        for write in writes:
+            if isinstance(write, Update) and isinstance(write.resource, IPAMBlock):
+                await self.may_write_blocks.wait()
+            self.written.append(f"{type(write).__name__} {type(write.resource).KIND}")
+            self._more.set()
+        await asyncio.sleep(0)
+        return await super().write(*writes)
+
+    async def has_written(self, count: int) -> None:
+        while len(self.written) < count:
+            self._more.clear()
+            await self._more.wait()
+
+
+async def _owned(store: MemoryStore) -> Allocator:
+    """Return an allocator whose host has a block with two addresses left, and knows it."""
+    allocator = Allocator(store)
+    for number in range(2):
+        await allocator.assign(pod(number))
+    return allocator
+
+
+async def test_handles_go_out_while_the_block_is_written_and_their_addresses_go_into_its_next_write() -> None:
+    store = _Watched(pool("pods", "10.65.0.0/24"), node("n1"))
+    allocator = await _owned(store)
+    store.written.clear()
+    store.may_write_blocks.clear()
+    first = asyncio.create_task(allocator.assign(pod("first")))
+    await store.has_written(1)
+    others = [asyncio.create_task(allocator.assign(pod(f"other-{number}"))) for number in range(9)]
+    await store.has_written(10)
+    store.may_write_blocks.set()
+    await asyncio.gather(first, *others)
+    assert store.written == ["Create IPAMHandle"] * 10 + ["Update IPAMBlock"] * 2
+
+
+async def test_after_a_lost_race_for_the_block_no_handle_is_written_again() -> None:
+    store = _Watched(pool("pods", "10.65.0.0/24"), node("n1"))
+    allocator = await _owned(store)
+    await Allocator(store).assign(pod("of another process"))
+    store.written.clear()
+    await allocator.assign(pod(3))
+    assert store.written == ["Create IPAMHandle", "Update IPAMBlock", "Update IPAMBlock"]
+    assert len(await owners(store)) == 4
+
+
+async def test_what_the_block_does_not_give_is_counted_back() -> None:
+    store = _Watched(pool("pods", "10.65.0.0/24", block_size=30), node("n1"))
+    allocator = await _owned(store)
+    for number in (5, 6):
+        await Allocator(store).assign(pod(number))  # by another process: the block is full
+    given = await allocator.assign(replace(pod(7), fresh=True))
+    in_use = {address: str(handle) for address, handle in (await owners(store)).items()}
+    assert in_use[given.ipv4[0]] == "net.pod-7"
+    assert await violations(store, in_use) == []
+
+
+async def test_an_address_that_is_taken_costs_no_handle() -> None:
+    store = _Watched(pool("pods", "10.65.0.0/24"), node("n1"))
+    allocator = await _owned(store)
+    [address, *_] = await owners(store)
+    store.written.clear()
+    with pytest.raises(AlreadyAssigned):
+        await allocator.assign_address(address, pod("late"))
+    assert store.written == []
+
+
+async def test_a_pod_that_is_cancelled_meanwhile_has_its_address_or_nothing() -> None:
+    store = _Watched(pool("pods", "10.65.0.0/24"), node("n1"))
+    allocator = await _owned(store)
+    store.written.clear()
+    store.may_write_blocks.clear()
+    leaving = asyncio.create_task(allocator.assign(pod("leaving")))
+    await store.has_written(1)
+    leaving.cancel()
+    await asyncio.sleep(0)
+    store.may_write_blocks.set()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    assert len(await allocator.release_handle(pod("leaving").handle)) == 1
+    in_use = {address: str(handle) for address, handle in (await owners(store)).items()}
+    assert await violations(store, in_use) == []
