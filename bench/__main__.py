@@ -8,7 +8,9 @@ from pathlib import Path
 
 from bench import compare
 
-NOT_BENCHMARKS = ("__init__", "__main__", "api_server", "assigns", "compare", "processor_time", "result")
+PARTS = ("bare_read", "full_cluster", "kube_cni")
+"""Of other benchmarks."""
+NOT_BENCHMARKS = ("__init__", "__main__", "api_server", "assigns", "compare", "processor_time", "result", *PARTS)
 
 
 def names() -> list[str]:

@@ -63,6 +63,12 @@ class PodNetns:
 
     container: str
     netns: int
+    uid: str = ""
+    """Of its Pod object, if there is one."""
+
+    @property
+    def name(self) -> str:
+        return f"pod-{self.container[:16]}"
 
     def environment(self, verb: str) -> dict[str, str]:
         return {
@@ -71,7 +77,7 @@ class PodNetns:
             "CNI_NETNS": f"/proc/{os.getpid()}/fd/{self.netns}",
             "CNI_IFNAME": "eth0",
             "CNI_PATH": str(PEERS),
-            "CNI_ARGS": f"IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME={self.container[:20]}",
+            "CNI_ARGS": f"IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME={self.name};K8S_POD_UID={self.uid}",
         }
 
 
@@ -106,12 +112,14 @@ def alone(plugin: Plugin, verb: str, all_pods: list[PodNetns], configuration: in
     return found
 
 
-def at_once(plugin: Plugin, verb: str, all_pods: list[PodNetns], configuration: int, out: int) -> list[float]:
-    """Return the milliseconds of each call, ten of them started together."""
+def at_once(
+    plugin: Plugin, verb: str, all_pods: list[PodNetns], configuration: int, out: int, together: int = AT_ONCE
+) -> list[float]:
+    """Return the milliseconds of each call, ten or as many as given started together."""
     found = []
-    for first in range(0, len(all_pods), AT_ONCE):
+    for first in range(0, len(all_pods), together):
         started: dict[int, float] = {}
-        for pod in all_pods[first : first + AT_ONCE]:
+        for pod in all_pods[first : first + together]:
             start = time.perf_counter()
             started[call(plugin, verb, pod, configuration, out)] = start
         while started:
@@ -149,8 +157,8 @@ def one_round(plugin: Plugin) -> dict[str, float]:
 
 
 @contextmanager
-def agent(folder: Path) -> Iterator[Plugin]:
-    """Run the agent on a node of its own, and yield when its socket answers."""
+def agent(folder: Path, datastore: str = "") -> Iterator[Plugin]:
+    """Run the agent on a node of its own, and yield when its socket answers. Without a datastore it has a file."""
     build(SHIM)
     environment = {
         "PATH": os.environ["PATH"],
@@ -160,7 +168,7 @@ def agent(folder: Path) -> Iterator[Plugin]:
         "CALICO_IPV4POOL_CIDR": "10.65.0.0/16",
         "CALICO_NODENAME_FILE": str(folder / "nodename"),
         "FELIX_MTUFILE": str(folder / "mtu"),
-        "FELIX_DATASTORE": f"sqlite://{folder}/cluster.db",
+        "FELIX_DATASTORE": datastore or f"sqlite://{folder}/cluster.db",
         "FELIX_RUN_DIR": str(folder / "run"),
         "FELIX_STATE_DIR": str(folder / "state"),
         "FELIX_HEALTHPORT": "0",
@@ -211,15 +219,20 @@ def measure(rounds: int) -> list[Row]:
     ]
 
 
+def be_a_node() -> None:
+    """Move to a network namespace of this run's own, with the address of a node."""
+    unshare_network()
+    with closing(Devices()) as devices:
+        devices.set_up(1)
+        devices.add_address(1, bytes((192, 0, 2, 10)), 24)
+
+
 def main(arguments: list[str]) -> int:
     rounds = max(LEAST_ROUNDS, int(arguments[0])) if arguments else LEAST_ROUNDS
     if not (PEERS / "ptp").exists():
         print("bench cni: Debian's plugins are missing; install containernetworking-plugins", file=sys.stderr)
         return 1
-    unshare_network()
-    with closing(Devices()) as devices:
-        devices.set_up(1)
-        devices.add_address(1, bytes((192, 0, 2, 10)), 24)
+    be_a_node()
     report("cni", measure(rounds))
     return 0
 

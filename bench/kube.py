@@ -1,4 +1,7 @@
-"""What addresses cost on the Kubernetes API, beside bare creates by the same client: `python -m bench.kube [ROUNDS]`.
+"""What addresses and pods cost on the Kubernetes API: `python -m bench.kube [ROUNDS]`.
+
+ADD and DEL beside Debian's plugins (`bench.kube_cni`), addresses beside bare creates by the same client
+(`bench.assigns`).
 
 The API server is a real one of this run's own; `make kube-assets` builds its programs, once.
 """
@@ -8,8 +11,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from bench import assigns
+from bench import assigns, kube_cni
 from bench.api_server import api_server
+from bench.cni import PEERS, be_a_node
 from bench.result import report
 from tests.kube.assets import AssetsError
 
@@ -18,12 +22,17 @@ LEAST_ROUNDS = 5
 
 def main(arguments: Sequence[str]) -> int:
     rounds = max(LEAST_ROUNDS, int(arguments[0])) if arguments else LEAST_ROUNDS
+    if not (PEERS / "ptp").exists():
+        print("bench kube: Debian's plugins are missing; install containernetworking-plugins", file=sys.stderr)
+        return 1
+    be_a_node()
     try:
         with api_server() as bed:
-            rows, remarks = assigns.measure(bed, rounds)
+            rows, remarks = kube_cni.measure(bed, rounds)
+            more_rows, more_remarks = assigns.measure(bed, rounds)
     except AssetsError as missing:
         raise SystemExit(f"bench kube: {missing}") from None
-    report("kube", rows, remarks)
+    report("kube", [*rows, *more_rows], [*remarks, *more_remarks])
     return 0
 
 
