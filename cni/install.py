@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from cni.chain import PLUGINS, PluginChain
 from cni.configurations import BINARY, CONFLIST, first_of
 from cni.files import replace
+from cni.host_local import HOST_LOCAL
 from cni.protocol import NetworkConfig
 
 KEPT = CONFLIST + ".before"
@@ -35,17 +36,20 @@ def conflist(
     socket: Path | None = None,
     state_dir: Path | None = None,
     behind: PluginChain | None = None,
+    pod_cidrs: bool = False,
 ) -> dict[str, Any]:
     """Return the network's configuration.
 
     cniVersion is what the oldest libraries must read; newer ones take the highest of cniVersions and with it
     STATUS and GC. socket, state_dir: where the shim finds the agent, and notes DELs while it is away. behind: the
-    plugins that run after ours.
+    plugins that run after ours. pod_cidrs: addresses are of the node's podCIDRs, given by `host-local`.
     """
     behind = behind or PluginChain()
     plugin: dict[str, Any] = {
         "type": BINARY,
-        "ipam": {"type": "felix-ipam", "assign_ipv4": ipv4, "assign_ipv6": ipv6},
+        "ipam": _of_pod_cidrs(ipv4=ipv4, ipv6=ipv6)
+        if pod_cidrs
+        else {"type": "felix-ipam", "assign_ipv4": ipv4, "assign_ipv6": ipv6},
         "capabilities": {"io.kubernetes.cri.pod-annotations": True},
     }
     if mtu:
@@ -60,6 +64,12 @@ def conflist(
         # CRI-O checks each pod that it starts: bandwidth 1.1 panics over one without limits, portmap refuses IPv4.
         **({"disableCheck": True} if behind.plugins else {}),
     }
+
+
+def _of_pod_cidrs(*, ipv4: bool, ipv6: bool) -> dict[str, Any]:
+    """Return the `ipam` that Calico's operator writes for this."""
+    names = [name for wanted, name in ((ipv4, "usePodCidr"), (ipv6, "usePodCidrIPv6")) if wanted]
+    return {"type": HOST_LOCAL, "ranges": [[{"subnet": name}] for name in names]}
 
 
 def from_template(text: str, *, node: str, mtu: int) -> dict[str, Any]:

@@ -125,7 +125,8 @@ async def _serve(settings: Settings, file: SettingsWatch) -> None:
         given_network(settings, identity.node)  # a mistake in it ends the agent now, with one sentence
         sidecar = SidecarClient(settings.run_dir / "bgp.sock")
         tunnel = KernelTunnelDevice(
-            TunnelAddresses(store, allocator, identity.node), stack.enter_context(closing(Devices()))
+            TunnelAddresses(store, allocator, identity.node, of_pod_cidrs=settings.use_pod_cidr),
+            stack.enter_context(closing(Devices())),
         )
         known = Known(identity.node)
         agent = Agent(

@@ -60,7 +60,7 @@ class Agent:
     def __init__(self, settings: Settings, identity: Identity, edges: Edges) -> None:
         self.settings, self.identity, self.edges = settings, identity, edges
         self.progress = Progress()
-        self.snapshot = Snapshot(identity.node)
+        self.snapshot = Snapshot(identity.node, use_pod_cidrs=settings.use_pod_cidr)
         own = [address for address in identity.addresses if address]
         self.host = Host(own, settings.interface_prefix, (IPIP.device,))
         self._due = Due()

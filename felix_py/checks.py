@@ -105,6 +105,7 @@ class Checks:
             blocks_known=self._blocks is not None,
             unknown=self._blocks.unknown if self._blocks else frozenset(),
             affinities=tuple(snapshot.affinities.values()),
+            pod_cidrs=snapshot.own_pod_cidrs(),
             node=snapshot.nodes.get(snapshot.node),
             leaving=self._leaving(),
         )

@@ -95,6 +95,7 @@ class CniNetwork:
             socket=settings.run_dir / "cni.sock",
             state_dir=settings.state_dir,
             behind=self._behind,
+            pod_cidrs=settings.use_pod_cidr,
         )
 
     def _notices(self, wanted: Mapping[str, Any]) -> Iterator[Notice]:

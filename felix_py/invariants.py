@@ -36,8 +36,9 @@ class NodeRecords:
     """What the datastore has of one node.
 
     endpoints: its pods. blocks: its own, and those that it has borrowed an address from. affinities: its own.
-    leaving: handles whose release is journaled. endpoints_known: whether each of its endpoints could be read; while one
-    could not, what seems to belong to none may be its. blocks_known: whether any block could be read; unknown: blocks
+    pod_cidrs: the blocks that Kubernetes gave it, where they are used. leaving: handles whose release is journaled.
+    endpoints_known: whether each of its endpoints could be read; while one could not, what seems to belong to none may
+    be its. blocks_known: whether any block could be read; unknown: blocks
     that could not, and addresses of no known block.
     """
 
@@ -45,6 +46,7 @@ class NodeRecords:
     blocks: Sequence[IPAMBlock] = ()
     affinities: Sequence[BlockAffinity] = ()
     node: Node | None = None
+    pod_cidrs: Sequence[Prefix] = ()
     leaving: frozenset[str] = frozenset()
     endpoints_known: bool = True
     blocks_known: bool = True
@@ -110,7 +112,7 @@ def one_confirmed_affinity_a_block(records: NodeRecords, local: Local) -> Iterat
         if affine.get(cidr) != local.node and records.knows(Prefix.parse(cidr)):
             owner = affine.get(cidr) or "no node or another"
             yield f"block {cidr} is confirmed for {local.node}, but its record names {owner}"
-    prefixes = {Prefix.parse(cidr) for cidr in own}
+    prefixes = {*map(Prefix.parse, own), *records.pod_cidrs}
     for count, (prefix, spec) in enumerate(local.held.items(), 1):
         if count % LOOKED_AT_ONCE == 0:
             yield None

@@ -44,7 +44,7 @@ def concerning(snapshot: Snapshot) -> Concerning:
     cidrs = {affinity.network for affinity in snapshot.affinities.values()}
     homeless = set()
     for endpoint in snapshot.endpoints.values():
-        for address in endpoint.addresses:
+        for address in () if endpoint.given_by else endpoint.addresses:
             if snapshot.in_own_block(address):
                 continue
             wanted = ip_network(str(address))

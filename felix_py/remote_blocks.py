@@ -7,9 +7,10 @@ addresses: see `interests`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock
+from datastore.kinds.node import Node
 from datastore.store import Changed, Gone, WatchEvent
 from ipam.block import allocations
 from ipam.names import affine_host
@@ -22,11 +23,13 @@ class RemoteBlocks:
     `changed` collects the prefixes that lead elsewhere since it was last taken.
     """
 
-    def __init__(self, own: str) -> None:
-        self.own = own
+    def __init__(self, own: str, *, use_pod_cidrs: bool = False) -> None:
+        """use_pod_cidrs: what Kubernetes gave a node counts as a block that it claimed."""
+        self.own, self._use_pod_cidrs = own, use_pod_cidrs
         self.changed: set[Prefix] = set()
         self._claims: dict[str, tuple[Prefix, str]] = {}  # by the affinity's name
         self._borrowed_of: dict[str, dict[Prefix, str]] = {}  # by the block's name: only blocks that have any
+        self._pod_cidrs: dict[str, Sequence[Prefix]] = {}
         self._blocks: dict[Prefix, str] = {}
         self._borrowed: dict[Prefix, str] = {}
         self._of_node: dict[str, set[Prefix]] = {}
@@ -36,6 +39,10 @@ class RemoteBlocks:
         match event:
             case Changed(resource=BlockAffinity() as affinity):
                 self._put_affinity(affinity)
+            case Changed(resource=Node() as node) if self._use_pod_cidrs:
+                self._set_pod_cidrs(node.name, [Prefix.parse(str(network)) for network in node.pod_cidrs])
+            case Gone() if event.kind is Node:
+                self._set_pod_cidrs(event.name, ())
             case Changed(resource=IPAMBlock() as block):
                 self._set_borrowed(block.metadata.name, {} if block.deleted else borrowed_addresses(block))
             case Gone() if event.kind is BlockAffinity:
@@ -69,6 +76,13 @@ class RemoteBlocks:
         spec = affinity.spec
         leads = affinity.confirmed and not affinity.deleted and spec.type == "host"
         self._set_claim(affinity.metadata.name, (Prefix.parse(spec.cidr), spec.node) if leads else None)
+
+    def _set_pod_cidrs(self, node: str, prefixes: Sequence[Prefix]) -> None:
+        before = self._pod_cidrs.pop(node, ())
+        if prefixes:
+            self._pod_cidrs[node] = prefixes
+        for prefix in {*before, *prefixes}:
+            self._set_claim(f"{prefix} of the Node {node}", (prefix, node) if prefix in prefixes else None)
 
     def _set_claim(self, name: str, claim: tuple[Prefix, str] | None) -> None:
         before = self._claims.pop(name, None)

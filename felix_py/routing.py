@@ -49,7 +49,7 @@ class Routing:
         self.ownership = ownership
         self.rib = Rib()
         self.pods = PodRoutes(ownership)
-        self.tunnels = TunnelRoutes(ownership, IPIP, snapshot.node)
+        self.tunnels = TunnelRoutes(ownership, IPIP, snapshot.node, use_pod_cidrs=snapshot.use_pod_cidrs)
         self.learned = LearnedRoutes(ownership)
         self.gateways: Mapping[Prefix, bytes] = {}  # of static routes
         self.writer = FibWriter(kernel, self.rib, Fib(ownership), wake, host.names)

@@ -167,6 +167,9 @@ class Settings(_Group):
     disable_node_ip_check: bool = _setting("DISABLE_NODE_IP_CHECK", False, _SWITCH)
     as_number: AsNumber | None = _setting("AS", None, "an AS number from 1 to 4294967295, or dotted as 1.10")
     router_id: RouterId | None = _setting("CALICO_ROUTER_ID", None, "an IPv4 address other than 0.0.0.0, or hash")
+    use_pod_cidr: bool = _setting(
+        "USE_POD_CIDR", False, f"{_SWITCH}: pods have addresses of their Node's podCIDRs, given by host-local"
+    )
     cluster_type: str = _setting("CLUSTER_TYPE", "", "any text")
 
     no_default_pools: bool = _setting("NO_DEFAULT_POOLS", False, _SWITCH)

@@ -67,8 +67,9 @@ class Pool:
 class Snapshot:
     """Every resource that matters to the node called `node`, and which of its endpoints changed."""
 
-    def __init__(self, node: str) -> None:
-        self.node = node
+    def __init__(self, node: str, *, use_pod_cidrs: bool = False) -> None:
+        """use_pod_cidrs: a Node's podCIDRs are blocks of that node, beside those that it claimed."""
+        self.node, self.use_pod_cidrs = node, use_pod_cidrs
         self.in_sync = False
         self.nodes: dict[str, Node] = {}
         self.pools: dict[str, Pool] = {}
@@ -125,7 +126,8 @@ class Snapshot:
                 before, self.nodes[name] = self.nodes.get(name), resource
                 if before is not None and _data(before) == _data(resource):
                     return Topic.NOTHING
-                return self._node_topic(name)
+                blocks = self._update_own_blocks() if name == self.node else Topic.NOTHING
+                return self._node_topic(name) | blocks
             case IPPool():
                 self.pools[name] = Pool(Prefix.parse(resource.spec.cidr), resource)
                 return Topic.POOLS
@@ -165,7 +167,7 @@ class Snapshot:
 
     def _update_own_blocks(self) -> Topic:
         confirmed = (Prefix.parse(one.spec.cidr) for one in self.affinities.values() if one.confirmed)
-        before, self._own_blocks = self._own_blocks, tuple(sorted(confirmed))
+        before, self._own_blocks = self._own_blocks, tuple(sorted({*confirmed, *self.own_pod_cidrs()}))
         return Topic.NOTHING if before == self._own_blocks else Topic.BLOCKS
 
     def attach(self, endpoint: Endpoint) -> Topic:
@@ -221,6 +223,11 @@ class Snapshot:
         taken, self._changed = self._changed, set()
         return taken
 
+    def own_pod_cidrs(self) -> tuple[Prefix, ...]:
+        """Return the blocks that Kubernetes gave this node, where they are used."""
+        node = self.nodes.get(self.node) if self.use_pod_cidrs else None
+        return () if node is None else tuple(Prefix.parse(str(network)) for network in node.pod_cidrs)
+
     def own_blocks(self) -> tuple[Prefix, ...]:
         """Return this node's confirmed blocks, in order."""
         return self._own_blocks
@@ -240,7 +247,7 @@ class Snapshot:
 
 
 def _data(node: Node) -> object:
-    """Return what of a node matters to others: a heartbeat in its status must not re-render every session."""
+    """Return what of a node matters here: a heartbeat in its status must not re-render every session."""
     metadata = node.metadata
     calico = {k: v for k, v in (metadata.annotations or {}).items() if k.startswith("projectcalico.org/")}
-    return calico, dict(metadata.labels or {})
+    return calico, dict(metadata.labels or {}), node.spec.pod_cidr, node.spec.pod_cidrs

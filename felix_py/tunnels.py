@@ -96,11 +96,13 @@ def _remote_tunnel(encapsulation: Encapsulation, node: Node, pools: Iterable[IPP
 class TunnelRoutes:
     """States what the source TUNNELS wants: all of it when the settings changed, else only what leads elsewhere now."""
 
-    def __init__(self, ownership: Ownership, encapsulation: Encapsulation, node: str) -> None:
-        """node: this node's name."""
+    def __init__(
+        self, ownership: Ownership, encapsulation: Encapsulation, node: str, *, use_pod_cidrs: bool = False
+    ) -> None:
+        """node: this node's name. use_pod_cidrs: as in `Snapshot`."""
         self._ownership, self.encapsulation = ownership, encapsulation
         self.settings = TunnelSettings()
-        self._remote_blocks = RemoteBlocks(node)
+        self._remote_blocks = RemoteBlocks(node, use_pod_cidrs=use_pod_cidrs)
         self._announced: dict[Prefix, LearnedPaths] = {}  # addresses of tunnelled pools, each on its own
         self._ends: Mapping[str, RemoteTunnel | None] = {}
         self._ends_at: dict[bytes, RemoteTunnel] = {}

@@ -40,9 +40,6 @@ CALICOS: Mapping[str, NotObeyed] = {
     "CALICO_STARTUP_LOGLEVEL": NotObeyed(
         "FELIX_LOGSEVERITYSCREEN is the log level from the start on", "it stays as set there"
     ),
-    "USE_POD_CIDR": NotObeyed(
-        "addresses come from IPPools, never from a Node's podCIDR", "the pools apply", unless=(False,)
-    ),
     **dict.fromkeys((*_STORE, *(PREFIX + name for name in _STORE)), _OTHER_STORE),
     "CNI_NETWORK_CONFIG": _OTHER_CONFLIST,
     "CNI_NETWORK_CONFIG_FILE": _OTHER_CONFLIST,

@@ -25,8 +25,9 @@ from ipam.tunnel_pools import ADDRESS_TYPES, KINDS, tunnel_handle, tunnel_pools,
 class TunnelAddresses:
     """The tunnel addresses of one node."""
 
-    def __init__(self, store: Store, allocator: Allocator, node: str) -> None:
-        self._store = store
+    def __init__(self, store: Store, allocator: Allocator, node: str, *, of_pod_cidrs: bool = False) -> None:
+        """of_pod_cidrs: an address is the first of the node's podCIDR, as in Calico, and in no block of IPAM's."""
+        self._store, self._of_pod_cidrs = store, of_pod_cidrs
         self._allocator = allocator
         self._node = node
 
@@ -46,6 +47,8 @@ class TunnelAddresses:
         node, pools = await self._store.get(Node, self._node), (await self._store.list(IPPool)).complete()
         candidates = tunnel_pools(kind, node, pools)
         noted = node.tunnel_address(kind)
+        if self._of_pod_cidrs:
+            return await self._first_of_pod_cidr(kind, node, noted, wanted=bool(candidates))
         if noted is not None and await self._may_stay(kind, noted, candidates):
             return noted
         await self._allocator.release_handle(tunnel_handle(kind, self._node))
@@ -54,6 +57,17 @@ class TunnelAddresses:
         if noted is not None:
             await self._note(kind, None)
         return None
+
+    async def _first_of_pod_cidr(
+        self, kind: TunnelKind, node: Node, noted: Address | None, *, wanted: bool
+    ) -> Address | None:
+        """Return the address that `host-local` keeps for a gateway, and gives to no pod."""
+        networks = [network for network in node.pod_cidrs if network.version == version_of(kind)]
+        address = networks[0][1] if wanted and networks else None
+        if address != noted:
+            await self._allocator.release_handle(tunnel_handle(kind, self._node))
+            await self._note(kind, address)
+        return address
 
     async def _may_stay(self, kind: TunnelKind, noted: Address, candidates: Iterable[IPPool]) -> bool:
         """True if the address is still this tunnel's, and comes from a pool that it may come from."""

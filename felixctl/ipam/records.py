@@ -95,9 +95,16 @@ class IpamRecords:
 
     @cached_property
     def assigned(self) -> frozenset[Address]:
-        """What blocks say is assigned, and what another plugin has given to pods."""
+        """What blocks say is assigned, what another plugin has given to pods, and tunnels' addresses beside those."""
         elsewhere = (one.addresses for one in self.endpoints if IPAM in one.annotations)
-        return frozenset((*(one.address for one in self.allocations), *chain.from_iterable(elsewhere)))
+        firsts = {network[1] for node in self.nodes for network in node.pod_cidrs}
+        return frozenset(
+            (
+                *(one.address for one in self.allocations),
+                *chain.from_iterable(elsewhere),
+                *firsts.intersection(self.tunnels),
+            )
+        )
 
     def unread_of(self, *kinds: type[Resource]) -> list[str]:
         """Return a sentence for each record of these kinds that cannot be read."""

@@ -62,6 +62,14 @@ def test_another_network_that_a_runtime_takes_first_is_named(tmp_path: Path, oth
     assert comes_first(tmp_path) == first
 
 
+def test_where_pod_cidrs_are_used_host_local_gives_them() -> None:
+    (plugin,) = conflist(ipv6=True, pod_cidrs=True)["plugins"]
+    ranges = [[{"subnet": "usePodCidr"}], [{"subnet": "usePodCidrIPv6"}]]
+    assert plugin["ipam"] == {"type": "host-local", "ranges": ranges}
+    (plugin,) = conflist(pod_cidrs=True)["plugins"]
+    assert plugin["ipam"]["ranges"] == [[{"subnet": "usePodCidr"}]]
+
+
 def template(plugin: str) -> str:
     return '{"name":"pods","cniVersion":"0.3.1","plugins":[' + plugin + ',{"type":"portmap"}]}'
 

@@ -46,6 +46,22 @@ from tests.felix_py.node import (
 FROM_N2 = Learned({REMOTE: (LearnedPath(pack("192.0.2.2"), "192.0.2.2"),)})
 
 
+async def test_a_nodes_pod_cidr_is_its_block_where_that_is_set(tmp_path: Path) -> None:
+    """It is announced whole, its unassigned addresses are dropped, and a pod in it is announced by nothing else."""
+    given, address = Prefix.parse("10.65.4.0/24"), Prefix.parse("10.65.4.2/32")
+    one = FakeNode(tmp_path, node().with_spec(pod_cidrs=(str(given),)), pool(), USE_POD_CIDR="true")
+    one.add_device()
+    async with one.running() as agent:
+        await until(lambda: set(one.peers.announced) == {given})
+        assert one.kernel.held(given) == HOLE
+        await agent.attach(endpoint(str(address)), 7)
+        assert one.kernel.held(address) == DEVICE
+        await until(lambda: set(one.peers.announced) == {given})
+        one.store.put(node().with_spec(pod_cidrs=("10.65.5.0/24",)))
+        await until(lambda: set(one.peers.announced) == {Prefix.parse("10.65.5.0/24"), address})
+        assert one.kernel.held(given) is None
+
+
 async def test_a_block_is_announced_only_when_its_blackhole_is_in_the_kernel(tmp_path: Path) -> None:
     one = FakeNode(tmp_path)
     one.kernel.open.clear()

@@ -83,6 +83,15 @@ def test_an_address_that_another_plugin_gave_is_allocated_in_no_block() -> None:
     assert 2 in [one.number for one in violations(replace(elsewhere, endpoints=[endpoint()]), local)]
 
 
+def test_the_blackhole_of_what_kubernetes_gave_the_node_is_a_block_of_its() -> None:
+    given = Prefix.parse("10.244.1.0/24")
+    wanted = rib()
+    wanted.put(Source.BLOCKS, given, HOLE)
+    local = replace(LOCAL, rib=wanted, held={**LOCAL.held, given: HOLE})
+    assert violations(replace(RECORDS, pod_cidrs=(given,)), local) == []
+    assert [one.number for one in violations(RECORDS, local)] == [3]
+
+
 def test_while_an_endpoint_cannot_be_read_what_may_be_its_is_no_violation() -> None:
     empty = Rib()
     empty.put(Source.BLOCKS, BLOCK, HOLE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock
+from datastore.kinds.node import Node
 from datastore.store import Changed, Gone, InSync
 from felix_py.remote_blocks import RemoteBlocks, borrowed_addresses
 from net.prefix import Prefix
@@ -22,6 +23,19 @@ def test_a_confirmed_block_leads_to_its_node_and_an_own_one_nowhere() -> None:
     assert remote.node_of(REMOTE) == "n2"
     assert not remote.fold(Changed(affinity("10.65.1.0/26", "n1")))
     assert remote.prefixes() == {REMOTE}
+
+
+def test_what_kubernetes_gave_a_node_leads_there_where_it_is_used() -> None:
+    node = Node.make("n2", podCIDRs=["10.244.2.0/24", "fd00:2::/64"])
+    assert not RemoteBlocks("n1").fold(Changed(node))
+    remote = RemoteBlocks("n1", use_pod_cidrs=True)
+    assert remote.fold(Changed(node))
+    assert remote.prefixes() == {Prefix.parse("10.244.2.0/24"), Prefix.parse("fd00:2::/64")}
+    remote.fold(Changed(node.with_spec(pod_cidrs=("10.244.3.0/24",))))
+    assert remote.prefixes() == {Prefix.parse("10.244.3.0/24")}
+    assert remote.node_of(Prefix.parse("10.244.3.0/24")) == "n2"
+    remote.fold(Gone(Node, "n2", None, node))
+    assert remote.prefixes() == set()
 
 
 def test_the_same_again_changes_nothing() -> None:

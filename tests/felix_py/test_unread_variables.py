@@ -80,7 +80,6 @@ def test_of_the_variables_for_the_datastore_those_that_are_not_obeyed_are_notice
         ("FELIX_LOGSEVERITYSYS", "info", "logs go to standard error only"),
         ("FELIX_IPIPMTU", "1400", "it is read from FelixConfiguration only"),
         ("CALICO_NETWORKING_BACKEND", "vxlan", "routes are exchanged by BGP"),
-        ("USE_POD_CIDR", "true", "addresses come from IPPools, never from a Node's podCIDR"),
     ],
 )
 def test_the_reason_is_said(name: str, value: str, reason: str) -> None:

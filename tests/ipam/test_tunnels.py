@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from datastore.errors import Invalid, Unavailable
+from datastore.kinds.ipam import IPAMBlock
 from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool
 from datastore.store import Unreadable
@@ -34,6 +35,19 @@ PLAIN = pool("plain", "10.67.0.0/24")
 
 def tunnels(store: MemoryStore) -> TunnelAddresses:
     return TunnelAddresses(store, Allocator(store), "n1")
+
+
+async def test_where_pods_have_addresses_of_the_pod_cidr_so_has_the_tunnel() -> None:
+    """Its first, as Calico's: a block of IPAM's in the same network would be announced beside another node's pods."""
+    store = MemoryStore(Node.make("n1", podCIDRs=["fd00:1::/64", "10.65.0.0/25"]), IPIP)
+    addresses = TunnelAddresses(store, Allocator(store), "n1", of_pod_cidrs=True)
+    for _ in range(2):
+        assert await addresses.update(("ipip",)) == {"ipip": ip_address("10.65.0.1")}
+    assert str((await store.get(Node, "n1")).tunnel_address("ipip")) == "10.65.0.1"
+    assert (await store.list(IPAMBlock)).objects == ()
+    await store.delete(await store.get(IPPool, IPIP.name))
+    assert await addresses.update(("ipip",)) == {}
+    assert (await store.get(Node, "n1")).tunnel_address("ipip") is None
 
 
 async def test_each_kind_of_tunnel_has_its_address_in_an_annotation_of_the_node() -> None:

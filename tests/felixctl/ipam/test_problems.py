@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from datastore.kinds.node import Node
 from datastore.names import IPAM
 from felixctl.ipam.check_report import report
 from felixctl.ipam.problems import problems
@@ -32,6 +33,13 @@ def test_an_address_that_another_plugin_gave_is_none() -> None:
     ):
         found = problems(elsewhere)
         assert not [one for one in (*found.unassigned, *found.outside) if "default/" in one]
+
+
+def test_the_address_of_a_tunnel_beside_such_pods_is_none() -> None:
+    node = Node.make("n1", podCIDRs=["10.65.4.0/24"]).with_data(IPv4IPIPTunnelAddr="10.65.4.1")
+    alone = replace(CLUSTER, blocks=[], handles=[], affinities=[], endpoints=[], nodes=[node])
+    assert problems(alone).unassigned == ()
+    assert len(problems(replace(alone, nodes=[node.with_spec(pod_cidrs=None)])).unassigned) == 1
 
 
 def test_an_address_outside_every_pool_is_a_problem() -> None:
