@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from cni import endpoint_writer
 from cni.protocol import Attachment
+from datastore.errors import Unavailable
 from datastore.kinds.cluster import ClusterInformation
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kube.store import KubeStore
@@ -45,7 +47,7 @@ async def node_of(bed: Bed, folder: Path) -> AsyncIterator[tuple[InMemory, Fault
             name = f"web-{number}"
             pod = WorkloadEndpoint.make(workload_endpoint_name(NODE, name), "default", node=NODE, pod=name)
             await owner.create(pod)
-        store = KubeStore(proxy.access)
+        store = KubeStore(proxy.access, patience_seconds=0.5)
         node, in_sync = InMemory(store, folder), asyncio.Event()
         following = asyncio.create_task(_followed(node, store, in_sync))
         await in_sync.wait()
@@ -84,3 +86,29 @@ async def test_pods_that_come_together_are_answered_before_any_is_written_on(
         of_theirs = {what: count for what, count in asked.items() if what.split()[-1] in ("ipamhandles", "pods")}
         assert of_theirs == {"PATCH pods": len(pods), "DELETE ipamhandles": len(pods)}
         assert (asked["PUT ipamblocks"] <= MOST_BATCHES, asked["GET ipamblocks"]) == (True, 0)
+
+
+async def test_an_add_is_refused_and_a_del_journaled_before_a_silent_connection_is_given_up(
+    bed: Bed, tmp_path: Path
+) -> None:
+    """What they asked for may have been done; their addresses are given back when the datastore is heard again.
+
+    The handle of the ADD was made and names none: that it is nobody's any more is for the collector to say.
+    """
+    async with node_of(bed, tmp_path) as (node, proxy, [(gone, gone_uid), (name, uid), *_]):
+        await node.add("c1", gone, uid=gone_uid)
+        connection = cast(KubeStore, node.store)._client._connection
+        taken(proxy)
+        proxy.go_silent()
+        with pytest.raises(Unavailable):
+            await node.add("c2", name, uid=uid)
+        await node.delete("c1", gone, uid=gone_uid)
+        assert connection is not None and connection.usable
+        assert [pending.attachment.container_id for pending in node.journal.pending] == ["c2", "c1"]
+        await until(lambda: taken(proxy)["POST ipamhandles"] == 1)
+        proxy.cut()
+        cleaning = asyncio.create_task(node.cleanup.run())
+        await until(lambda: not node.journal.pending)
+        cleaning.cancel()
+        [(first, _)] = node.attacher.attached.values()
+        assert await node.addresses() == [str(address) for address in first.addresses]
