@@ -319,7 +319,8 @@ class Http2Connection(asyncio.Protocol):
         self._streams[stream.id] = stream
         pseudo = ((":method", method), (":path", path), (":scheme", "https"), (":authority", self._authority))
         self._h2.send_headers(stream.id, [*pseudo, *headers.items()], end_stream=not body)
-        self._flush()
+        if not body or self._h2.local_flow_control_window(stream.id) <= 0:  # else they leave with the body
+            self._flush()
         while body and not stream.ended:
             await self._wait_until(lambda: stream.ended or self._h2.local_flow_control_window(stream.id) > 0)
             if not stream.ended:

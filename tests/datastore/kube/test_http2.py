@@ -36,6 +36,23 @@ async def test_a_request_gets_its_answer() -> None:
         assert (response.status, response.headers["kind"], response.body) == (200, "echo", b"PUT /a?b=c body")
 
 
+async def test_a_request_and_its_body_are_sent_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each piece is a record of TLS and a system call, and an ADD waits for two such requests."""
+    sent: list[bytes] = []
+    async with connected(echo) as (connection, _):
+        await connection.request("GET", "/")
+        assert connection._transport
+        write = connection._transport.write
+
+        def note(data: bytes) -> None:
+            sent.append(bytes(data))
+            write(data)
+
+        monkeypatch.setattr(connection._transport, "write", note)
+        assert (await connection.request("PUT", "/a", body=b"body")).body == b"PUT /a body"
+    assert [b"body" in each for each in sent][:1] == [True]
+
+
 async def test_many_requests_are_answered_side_by_side() -> None:
     async with connected(echo) as (connection, _):
         answers = await asyncio.gather(*(connection.request("GET", f"/{n}") for n in range(500)))
