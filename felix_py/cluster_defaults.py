@@ -48,7 +48,13 @@ async def make_defaults(settings: Settings, store: Store, host: Sequence[Interfa
     made_by_kubeadm = await _read_kubeadm(store, missing) if on_kubernetes and missing else None
     types = [*(settings.cluster_type or "k8s,bgp").split(",")]
     types += [*(["kubeadm"] if made_by_kubeadm else []), *(["kdd"] if on_kubernetes else [])]
-    await _put_cluster_information(store, [kind.strip() for kind in types if kind.strip()])
+    cluster = await _put_cluster_information(store, [kind.strip() for kind in types if kind.strip()])
+    if cluster and cluster.is_incomplete:
+        log.warning(
+            "an import into the datastore is not complete: nothing is made beside it; when felixctl datastore migrate"
+            " import has ended, restart the agent if a default is missing"
+        )
+        return
     for resource in (
         FelixConfiguration.make("default", reportingInterval="0s", logSeverityScreen="Info", floatingIPs="Disabled"),
         BGPConfiguration.make("default", logSeverityScreen="Info", serviceLoadBalancerAggregation="Enabled"),
@@ -91,19 +97,18 @@ async def _read_kubeadm(store: Store, missing: Mapping[str, PoolDefaults]) -> Po
         return PodSubnets()
 
 
-async def _put_cluster_information(store: Store, types: Sequence[str]) -> None:
-    """Make what says that this is a cluster, or add what it lacks. One that cannot be read is left alone."""
+async def _put_cluster_information(store: Store, types: Sequence[str]) -> ClusterInformation | None:
+    """Make what says that this is a cluster, or add what it lacks, and return it; None: it cannot be read."""
     for _ in range(ATTEMPTS):
         try:
             found = await found_or_none(store.get(ClusterInformation, "default"))
         except BadRecord:
-            return
+            return None
         with contextlib.suppress(Conflict, AlreadyExists):
             if found is None:
-                await store.create(completed(ClusterInformation.make("default"), types))
-            elif (changed := completed(found, types)) != found:
-                await store.update(changed)
-            return
+                return await store.create(completed(ClusterInformation.make("default"), types))
+            changed = completed(found, types)
+            return found if changed == found else await store.update(changed)
     raise StartupError(f"write ClusterInformation default: lost {ATTEMPTS} races in a row")
 
 

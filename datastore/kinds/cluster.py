@@ -21,6 +21,10 @@ class ClusterInformationSpec(Spec):
     variant: str | None = None
 
 
+IMPORT_MARK = "felix-py/import"
+"""The annotation that stands here while an import into the datastore is not complete."""
+
+
 class ClusterInformation(Resource):
     """The one named `default`. Unless its `datastoreReady` is true, no address may be assigned."""
 
@@ -29,6 +33,11 @@ class ClusterInformation(Resource):
     SPEC: ClassVar[type[Spec]] = ClusterInformationSpec
     ALLOW_UNKNOWN: ClassVar[bool] = False
     spec: ClusterInformationSpec = Field(default_factory=ClusterInformationSpec)
+
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether an import into this datastore goes on, or ended half way: what is not there may still come."""
+        return IMPORT_MARK in self.annotations
 
 
 class FelixConfigurationSpec(Spec):

@@ -11,11 +11,10 @@ import typer
 from datastore.cas import ATTEMPTS
 from datastore.defaults import DEFAULT_URL
 from datastore.errors import Conflict, NotFound
-from datastore.kinds.cluster import ClusterInformation
+from datastore.kinds.cluster import IMPORT_MARK, ClusterInformation
 from datastore.store import Store
 from datastore.url import has_namespaces
 from felixctl.connection import previewing, reading, writing
-from felixctl.datastore.import_plan import MARK, is_incomplete
 from felixctl.datastore.migration_file import Migration, read_migration
 from felixctl.errors import CommandError, RejectedError, bounded
 from felixctl.options import Url
@@ -147,10 +146,11 @@ async def _set(store: Store, ready: bool) -> bool:
     for _ in range(ATTEMPTS):
         try:
             now = await store.get(ClusterInformation, "default")
-            if ready and is_incomplete(now):
+            if ready and now.is_incomplete:
                 raise CommandError(
                     f"{what}: an import into it is not complete, so addresses in use would be assigned again; import"
-                    f" the same file again, or, if it is given up, delete what was imported and the annotation {MARK}"
+                    " the same file again, or, if it is given up, delete what was imported and the annotation"
+                    f" {IMPORT_MARK}"
                 )
             if now.spec.datastore_ready is ready:
                 return False

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from datastore.errors import Invalid
-from datastore.kinds.cluster import ClusterInformation
-from datastore.kinds.node import OWN_PREFIX, Node
+from datastore.kinds.cluster import IMPORT_MARK, ClusterInformation
+from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.names import name_faults
 from datastore.record import Resource
@@ -26,8 +26,6 @@ from felixctl.resources import contents, view
 from felixctl.resources.manifests import Manifest
 from felixctl.resources.plan import kubernetes_labels
 
-MARK = f"{OWN_PREFIX}import"
-"""The annotation of a ClusterInformation whose datastore is not complete, since an import into it goes on."""
 INCOMPLETE = "incomplete"
 CLUSTER = key_for(ClusterInformation, "default", None)
 
@@ -60,11 +58,6 @@ class ImportPlan:
     """A sentence for each thing of the file that is not written as it stands there."""
 
 
-def is_incomplete(cluster: Resource) -> bool:
-    """Whether an import into this cluster's datastore is under way, or ended half way."""
-    return MARK in cluster.annotations
-
-
 def planned(migration: Migration, target: Target) -> ImportPlan:
     """Return what is still to be written. Raises RejectedError: this file may not be imported here, and why."""
     wanted, nodes, told, mistakes = _wanted(migration, target)
@@ -76,11 +69,11 @@ def planned(migration: Migration, target: Target) -> ImportPlan:
     if here is None:
         reject_if(_occupied(target, [key for key in target.present if _counts(key, target)]))
         begin = migration.cluster.with_spec(datastore_ready=False)
-        marked = begin.with_metadata(annotations={**begin.metadata.annotations, MARK: INCOMPLETE})
+        marked = begin.with_metadata(annotations={**begin.metadata.annotations, IMPORT_MARK: INCOMPLETE})
         return ImportPlan(marked, (*map(Create, missing), *nodes), True, tuple(told))
     assert isinstance(here, ClusterInformation)
     same = here.spec.cluster_guid == migration.cluster.spec.cluster_guid
-    if not is_incomplete(here):
+    if not here.is_incomplete:
         if same and not missing and not differing:
             return ImportPlan(None, (), False)
         reject_if(_occupied(target, [CLUSTER, *(key for key in target.present if _counts(key, target))]))
@@ -92,7 +85,7 @@ def completed(cluster: ClusterInformation) -> ClusterInformation:
     """Return it without the mark, wherever libcalico may have put that."""
     record = cluster.to_json()
     seen = view.shown({**record, "kind": ClusterInformation.KIND})
-    left = {key: text for key, text in (seen["metadata"].get("annotations") or {}).items() if key != MARK}
+    left = {key: text for key, text in (seen["metadata"].get("annotations") or {}).items() if key != IMPORT_MARK}
     return ClusterInformation.read(view.stored({**seen, "metadata": {**seen["metadata"], "annotations": left}}, record))
 
 

@@ -11,7 +11,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from datastore.cas import found_or_none
-from datastore.errors import AlreadyExists, Conflict, DatastoreError
+from datastore.errors import AlreadyExists, Conflict, DatastoreError, NotFound
 from datastore.kinds.cluster import ClusterInformation
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMConfig, IPAMHandle
 from datastore.kinds.namespace import Namespace
@@ -21,7 +21,7 @@ from datastore.record import Resource
 from datastore.resources import KINDS as MODELS
 from datastore.store import Create, Store, Update
 from datastore.watch import Key, key_of
-from felixctl.datastore.import_plan import ImportPlan, Target, completed, is_incomplete, not_kept, planned
+from felixctl.datastore.import_plan import ImportPlan, Target, completed, not_kept, planned
 from felixctl.datastore.ipam_section import CONFIGURATION, IpamState
 from felixctl.datastore.migration_file import KINDS, Migration, written
 from felixctl.errors import CommandError, RejectedError
@@ -44,7 +44,7 @@ async def export_text(store: Store) -> str:
     cluster = await found_or_none(store.get(ClusterInformation, "default"))
     if cluster is None:
         raise CommandError('export the datastore: it has no ClusterInformation "default", so it is no cluster\'s')
-    if is_incomplete(cluster):
+    if cluster.is_incomplete:
         raise CommandError("export the datastore: an import into it is not complete; import the same file again first")
     if cluster.spec.datastore_ready:
         raise CommandError(
@@ -110,7 +110,7 @@ async def _one_by_one(store: Store, plan: ImportPlan, found: list[Resource], tol
     total = len(plan.writes) + bool(plan.begin)
     try:
         if plan.begin:
-            found.append(await store.create(plan.begin))
+            found.append(await _begun(store, plan.begin))
         await _several_at_a_time(store, plan.writes, found, told)
         if plan.ends:
             cluster = await store.get(ClusterInformation, "default")
@@ -125,6 +125,16 @@ async def _one_by_one(store: Store, plan: ImportPlan, found: list[Resource], tol
             f"{error}; {done} of {total} were written before, and the datastore stays locked: import the same file"
             " again, and the rest is written"
         ) from error
+
+
+async def _begun(store: Store, cluster: ClusterInformation) -> ClusterInformation:
+    try:
+        return await store.create(cluster)
+    except NotFound as error:
+        raise CommandError(
+            f"{error}; the API server has no definitions of Calico's resources: kubectl apply -f manifests/crds.yaml,"
+            " and import again; nothing was written"
+        ) from None
 
 
 async def _several_at_a_time(

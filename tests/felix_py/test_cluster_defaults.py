@@ -9,7 +9,7 @@ import pytest
 
 from datastore.errors import Conflict, Forbidden, Unavailable
 from datastore.kinds.bgp import BGPConfiguration
-from datastore.kinds.cluster import ClusterInformation, FelixConfiguration
+from datastore.kinds.cluster import IMPORT_MARK, ClusterInformation, FelixConfiguration
 from datastore.kinds.config_map import ConfigMap
 from datastore.kinds.ipam import IPAMConfig
 from datastore.kinds.pools import IPPool
@@ -183,6 +183,15 @@ async def test_what_is_there_is_read_and_not_made_again() -> None:
     await make_defaults(settings_from(KUBERNETES), store, HOST)
     kinds = (ClusterInformation, FelixConfiguration, BGPConfiguration, IPAMConfig)
     assert store.calls == {**{f"get {kind.KIND}": 1 for kind in kinds}, "list IPPool": 1}
+
+
+async def test_nothing_is_made_beside_an_import_that_is_not_complete(caplog: pytest.LogCaptureFixture) -> None:
+    begun = ClusterInformation.make("default", annotations={IMPORT_MARK: "incomplete"}, datastore_ready=False)
+    store = MemoryStore(begun)
+    await make_defaults(settings_from({}), store, HOST)
+    assert {key.kind for key in store.objects} == {"ClusterInformation"}
+    assert "an import into the datastore is not complete" in caplog.text
+    assert not (await store.get(ClusterInformation, "default")).spec.datastore_ready
 
 
 def test_cluster_information_keeps_what_it_says_and_gets_what_it_lacks() -> None:

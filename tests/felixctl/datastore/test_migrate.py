@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from datastore.errors import Conflict, Unavailable
-from datastore.kinds.cluster import ClusterInformation
+from datastore.errors import Conflict, NotFound, Unavailable
+from datastore.kinds.cluster import IMPORT_MARK, ClusterInformation
 from datastore.kinds.ipam import IPAMHandle
 from datastore.kinds.namespace import Namespace
 from datastore.kinds.node import Node
@@ -18,7 +18,6 @@ from datastore.kinds.pools import IPPool
 from datastore.record import Resource
 from datastore.store import Listed, Write
 from datastore.watch import Key
-from felixctl.datastore.import_plan import MARK, is_incomplete
 from felixctl.datastore.migrate import export_text, import_into, import_plan
 from felixctl.datastore.migration_file import read_migration
 from felixctl.errors import CommandError, RejectedError
@@ -74,7 +73,7 @@ async def test_an_export_needs_a_locked_datastore() -> None:
     cluster = ClusterInformation.make("default", cluster_guid="0", datastore_ready=True)
     with pytest.raises(CommandError, match="it is not locked"):
         await export_text(MemoryStore(cluster))
-    begun = cluster.with_spec(datastore_ready=False).with_metadata(annotations={MARK: "incomplete"})
+    begun = cluster.with_spec(datastore_ready=False).with_metadata(annotations={IMPORT_MARK: "incomplete"})
     with pytest.raises(CommandError, match="an import into it is not complete"):
         await export_text(MemoryStore(begun))
 
@@ -160,7 +159,7 @@ async def test_an_import_that_ends_at_any_write_is_completed_by_the_same_file(he
         if at or heard:
             cluster = await cluster_of(store)
             assert not cluster.spec.datastore_ready, "no address is given while records are missing"
-            assert is_incomplete(cluster) or at == whole.writes - 1
+            assert cluster.is_incomplete or at == whole.writes - 1
         await import_into(store, MIGRATION, on_kubernetes=True)
         assert contents(store) == expected
     assert at == whole.writes
@@ -255,6 +254,15 @@ async def test_what_a_definition_does_not_keep_is_named() -> None:
     done = await import_into(store, MIGRATION, on_kubernetes=True)
     assert [sentence for sentence in done.told if sentence.startswith(lost)]
     assert (await import_into(store, MIGRATION, on_kubernetes=True)).written == [], "nor is it wanted again"
+
+
+async def test_definitions_that_are_missing_are_named_with_their_cure() -> None:
+    class Bare(Kubernetes):
+        async def write(self, *writes: Write) -> tuple[Resource | None, ...]:
+            raise NotFound("create: 404 page not found")
+
+    with pytest.raises(CommandError, match=r"404 page not found; .* kubectl apply -f manifests/crds\.yaml"):
+        await import_into(Bare(), MIGRATION, on_kubernetes=True)
 
 
 async def test_a_plan_writes_nothing() -> None:
