@@ -77,7 +77,7 @@ _THE_STORES_OWN = (
 
 def _pair(key: str, record: Resource, value: Json) -> Json:
     pair: Json = {"Key": key, "Value": value, "TTL": 0}
-    metadata = {k: v for k, v in record.to_json()["metadata"].items() if k not in _THE_STORES_OWN and v}
+    metadata = portable(view.of(record))["metadata"]  # as Calico's clients know it, nothing folded into an annotation
     if metadata.get("name") == _name_at(type(record), key):
         del metadata["name"]
     return {**pair, "Metadata": metadata} if metadata else pair
