@@ -39,7 +39,7 @@ class Search:
     context: HostContext
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Retry:
     """A search that found no free address in these blocks."""
 
@@ -87,6 +87,8 @@ class BlockFinder:
         self._owned: dict[tuple[str, int], _Owned] = {}
         self._last: dict[tuple[str, int], Network] = {}
         """The block that the last request got: most likely the one with room."""
+        self._promised: dict[_Retry, Network] = {}
+        """What was found for searches that have yet to ask for an address there."""
         self._occupied: frozenset[Network] = frozenset()
         """Blocks that were there when all were last read, whether or not a host claims them."""
         self._batches: Batcher[tuple[str, int], _Retry, Network] = Batcher(self._find_batch)
@@ -102,7 +104,11 @@ class BlockFinder:
             if cidr is not None and cidr not in tried and self._room(cidr, wanted) != 0:
                 self._last[wanted.host, wanted.version] = cidr
                 return cidr
-        return await self._batches.submit((wanted.host, wanted.version), _Retry(wanted, frozenset(tried)))
+        retry = _Retry(wanted, frozenset(tried))
+        try:
+            return await self._batches.submit((wanted.host, wanted.version), retry)
+        finally:
+            self._promised.pop(retry, None)
 
     def _known_own(self, wanted: Search) -> tuple[Network, ...]:
         """Return the host's blocks in these pools, as far as is known; worked out again when anything of it changes."""
@@ -123,7 +129,9 @@ class BlockFinder:
         return self._affinities.claimed(host) - leaving
 
     def _room(self, cidr: Network, wanted: Search) -> int | None:
-        return self._writer.room(cidr, wanted.host, wanted.reserved)
+        """Return how many addresses the block has for those that have not asked for them yet; None: it is not known."""
+        room = self._writer.room(cidr, wanted.host, wanted.reserved)
+        return room and max(0, room - sum(promised == cidr for promised in self._promised.values()))
 
     async def _find_batch(self, key: tuple[str, int], retries: Sequence[_Retry]) -> Sequence[Network | Exception]:
         host, version = key
@@ -136,7 +144,8 @@ class BlockFinder:
         found: list[Network | Exception] = []
         for retry in retries:
             try:
-                found.append(await self._find(retry, own))
+                self._promised[retry] = block = await self._find(retry, own)
+                found.append(block)
             except (IpamError, DatastoreError) as refusal:
                 found.append(refusal)
         return found

@@ -185,5 +185,6 @@ async def test_requests_that_come_together_ask_a_block_for_no_more_than_it_has(s
     await _report(store, allocator)
     given = await asyncio.gather(*(allocator.assign(pod(number)) for number in range(12)))
     assert len({one.ipv4 for one in given}) == 12
-    assert len((await store.list(BlockAffinity)).objects) == 3
     assert store.calls["get IPAMBlock"] == 0
+    assert store.calls["write IPAMHandle"] == 12  # none is counted back
+    assert len((await store.list(BlockAffinity)).objects) == 3
