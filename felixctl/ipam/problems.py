@@ -62,7 +62,7 @@ class Problems:
 
     def persisting(self, later: Problems) -> Problems:
         """Return what a later check found, too: a pod that was just starting or ending is no problem."""
-        pairs = {kind: (first, getattr(later, kind)) for kind, first in vars(self).items()}
+        pairs = {kind: (frozenset(first), getattr(later, kind)) for kind, first in vars(self).items()}
         return Problems(**{kind: tuple(s for s in second if s in first) for kind, (first, second) in pairs.items()})
 
 
@@ -149,7 +149,7 @@ def _origin(one: Allocation, records: IpamRecords) -> str:
     if pod is None:
         kind = one.attributes.get("type")
         return f"node {node} has no such tunnel any more" if kind else "it was assigned by hand, or by another program"
-    now = [e for e in records.endpoints if e.spec.pod == pod and e.namespace == namespace]
+    now = records.endpoints_of.get((namespace, pod))
     if now:
         instead = ", ".join(str(address) for endpoint in now for address in endpoint.addresses) or "no address"
         return f"pod {namespace}/{pod} was attached again and has {instead} now; its first release was lost"

@@ -69,6 +69,14 @@ class IpamRecords:
         }
 
     @cached_property
+    def endpoints_of(self) -> Mapping[tuple[str | None, str | None], Sequence[AnyEndpoint]]:
+        """The endpoints by their namespace and pod."""
+        found: dict[tuple[str | None, str | None], list[AnyEndpoint]] = {}
+        for endpoint in self.endpoints:
+            found.setdefault((endpoint.namespace, endpoint.spec.pod), []).append(endpoint)
+        return found
+
+    @cached_property
     def in_use(self) -> Mapping[Address, str]:
         return {**self.tunnels, **self.workloads}
 

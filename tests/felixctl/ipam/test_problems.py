@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from datastore.kinds.node import Node
 from datastore.names import IPAM
+from datastore.summaries import AnyEndpoint
 from felixctl.ipam.check_report import report
 from felixctl.ipam.problems import problems
 from tests.felixctl.ipam.cluster import BLOCKS, CLUSTER, ENDPOINTS
@@ -71,3 +73,22 @@ def test_a_problem_that_a_second_check_does_not_find_is_dropped() -> None:
     assert lacking.count
     assert lacking.persisting(problems(CLUSTER)).count == 0
     assert lacking.persisting(lacking) == lacking
+
+
+def test_a_cluster_with_many_problems_is_looked_through_a_few_times_and_not_once_for_each() -> None:
+    looks = 0
+
+    class Watched(list[AnyEndpoint]):
+        def __iter__(self) -> Iterator[AnyEndpoint]:
+            nonlocal looks
+            looks += 1
+            return super().__iter__()
+
+    def looks_for(blocks: int) -> int:
+        nonlocal looks
+        looks = 0
+        many = [BLOCKS[1].with_spec(cidr=f"10.70.{number}.0/26") for number in range(blocks)]
+        assert len(problems(replace(CLUSTER, blocks=many, endpoints=Watched(ENDPOINTS))).unused) >= blocks
+        return looks
+
+    assert looks_for(50) == looks_for(1)
