@@ -205,7 +205,15 @@ class Devices:
         Nothing happens when it is gone already. Raises KernelError: errno EEXIST where the new name is taken.
         """
         body = link_codec.state(index, up=False, name=new_name, group=group)
-        self._unless_absent(link_codec.SET_LINK, body, f"retire device {index} as {new_name}")
+        tried = f"retire device {index} as {new_name}"
+        try:
+            self._unless_absent(link_codec.SET_LINK, body, tried)
+        except KernelError as refused:
+            if refused.errno != errno.EBUSY:
+                raise
+            # Kernels before 6.2 rename no device that is up, and in one request the name comes first.
+            self._unless_absent(link_codec.SET_LINK, link_codec.state(index, up=False), f"bring device {index} down")
+            self._unless_absent(link_codec.SET_LINK, body, tried)
 
     def delete_group(self, group: int) -> None:
         """Delete every device of a group. It takes 15 to 35 ms however many they are: call it from a thread.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import errno
 from contextlib import closing
+from typing import Any
 
 import pytest
 
@@ -115,6 +116,24 @@ async def test_retiring_frees_the_name_and_drops_the_routes_at_once(
         assert devices.link(NAME) is not None
     assert devices.link("x0123456789abcd") is None
     assert pod.ip("-br link").split()[0] == "lo" and "eth0" not in pod.ip("-br link")
+
+
+def test_a_device_is_put_aside_by_a_kernel_that_renames_none_that_is_up(
+    devices: Devices, veth: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = devices._netlink.request
+
+    def of_an_older_kernel(kind: int, flags: int, body: bytes, tried: str) -> Any:
+        link = devices.link(NAME)
+        if tried.startswith("retire") and link is not None and link.up:
+            raise KernelError(f"{tried}: device or resource busy (EBUSY)", errno.EBUSY)
+        return request(kind, flags, body, tried)
+
+    devices.set_up(veth.index)
+    monkeypatch.setattr(devices._netlink, "request", of_an_older_kernel)
+    devices.retire(veth.index, "x0123456789abcd", group=7701)
+    retired = devices.link("x0123456789abcd")
+    assert retired is not None and (retired.index, retired.up, retired.group) == (veth.index, False, 7701)
 
 
 def test_removing_what_is_gone_raises_nothing(devices: Devices, veth: Link) -> None:
