@@ -182,12 +182,12 @@ class LabCluster:
 
     # Changes
 
-    async def add_pod(self, node: str, name: str, uid: str = "") -> RunningPod:
-        """Attach one more pod. Raises LabError."""
+    async def add_pod(self, node: str, name: str, uid: str = "", address: str = "") -> RunningPod:
+        """Attach one more pod; with `address` it asks for that one, from whosever block. Raises LabError."""
         if name in self.pods:
             raise LabError(f"add pod {name} on {node}: {self.pods[name].node} has a pod of that name already")
         try:
-            return await self.node(node).runtime.add(name, uid=uid)
+            return await self.node(node).runtime.add(name, uid=uid, address=address)
         except PluginError as error:
             raise LabError(str(error)) from None
 

@@ -55,7 +55,7 @@ async def _answer(cluster: LabCluster, request: Mapping[str, Any]) -> Any:
         case {"verb": "namespace_pid", "node": name}:
             return _namespace_pid(cluster, name)
         case {"verb": "pod add", "node": node, "pod": name}:
-            pod = await cluster.add_pod(node, name, request.get("uid", ""))
+            pod = await cluster.add_pod(node, name, request.get("uid", ""), request.get("address", ""))
             return {"name": pod.name, "node": pod.node, "addresses": list(pod.addresses)}
         case {"verb": "pod del", "pod": name}:
             return await cluster.delete_pod(name)

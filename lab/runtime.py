@@ -77,15 +77,18 @@ class ContainerRuntime:
             return False
         return True
 
-    async def add(self, name: str, namespace: str = "default", uid: str = "") -> RunningPod:
-        """Start a pod and attach it. uid: of the pod, where there is an API that has pods.
+    async def add(self, name: str, namespace: str = "default", uid: str = "", address: str = "") -> RunningPod:
+        """Start a pod and attach it. uid: of the pod, where there is an API that has pods. address: that it asks for.
 
         Raises PluginError, after the DEL that a runtime sends then too.
         """
         container = secrets.token_hex(32)
         process = await self._start_pod(container)
         try:
-            result = await self._chain("ADD", _arguments(name, namespace, container, uid))
+            asked = _arguments(name, namespace, container, uid)
+            if address:
+                asked["CNI_ARGS"] += f";IP={address}"
+            result = await self._chain("ADD", asked)
         except PluginError:
             with contextlib.suppress(PluginError):  # what this DEL cannot do, a later GC does
                 await self._chain("DEL", _arguments(name, namespace, container, uid))

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +170,31 @@ def no_invariant_is_violated(racks: Racks, figures: Figures, mode: str) -> None:
     racks.wait(racks.lab.settled, "every agent is settled and no invariant violated")
 
 
+def a_borrowed_address_is_reached_as_the_mode_says(racks: Racks, figures: Figures, mode: str) -> None:
+    """Also by the node whose block it lies in, and over a restart of an agent; no other's record says where it is."""
+    borrower, owner = list(racks.address)[-1], "n1"
+    address = str(list(ip_network(racks.blocks[owner][0]).hosts())[-1])
+    racks.lab.ask("pod add", node=borrower, pod="borrows", address=address)
+
+    def wrong() -> list[str]:
+        found = []
+        for node in racks.address.keys() - {borrower}:
+            [route] = json.loads(racks.lab.run(node, "ip", "-j", "route", "show", address)) or [{}]
+            device = "tunl0" if racks.tunnelled(mode, node, borrower) else "eth0"
+            if (route.get("dev"), route.get("protocol"), route.get("metric")) != (device, "81", 1030):
+                found.append(f"{node} to {address} of {borrower}: {route}")
+        return found
+
+    racks.wait(lambda: not wrong(), f"routes to a borrowed address are as {mode} says")
+    racks.lab.run("n1-1", "ping", "-c", str(PINGS), "-i", "0.3", "-W", "10", address)
+    racks.lab.ask("kill", node=owner, what="agent")
+    racks.wait(racks.lab.settled, "n1 has its agent again")
+    assert not wrong(), f"after a restart of the agent of {owner}: {wrong()}"
+    figures["borrowed"] = racks.lab.run(owner, "ip", "route", "show", address).strip()
+    racks.lab.ask("pod del", pod="borrows")
+    racks.wait(lambda: not racks.lab.run(owner, "ip", "route", "show", address), "the borrowed address is withdrawn")
+
+
 def a_killed_agent_costs_nothing(racks: Racks, figures: Figures, mode: str) -> None:
     def kill() -> None:
         racks.lab.ask("kill", node="n1", what="agent")
@@ -216,7 +242,7 @@ CLAIMS = (
 
 
 def short(racks: Racks, check: Callable[..., None]) -> None:
-    for claim in (*CLAIMS, no_invariant_is_violated):
+    for claim in (*CLAIMS, a_borrowed_address_is_reached_as_the_mode_says, no_invariant_is_violated):
         check(claim, "CrossSubnet")
 
 
@@ -224,6 +250,7 @@ def full(racks: Racks, check: Callable[..., None]) -> None:
     for claim in (*CLAIMS, neighbours_use_the_tunnel_only_if_the_mode_is_always, a_killed_agent_costs_nothing):
         check(claim, "CrossSubnet")
     check(a_live_switch_costs_nothing, "CrossSubnet", "Always")
+    check(a_borrowed_address_is_reached_as_the_mode_says, "Always")
     check(both_sides_of_the_router_see_the_tunnel, "Always")
     check(neighbours_use_the_tunnel_only_if_the_mode_is_always, "Always")
     add_routes_to_pods_on_the_router(racks)
