@@ -71,7 +71,6 @@ class Verbs:
         may have limited connectivity, if so. observe: called with each ADD before it is carried out, and with
         what the datastore says of its pod. namespaces: None where the datastore has none. known: what the agent's watch
         holds. held_back: why the datastore is not taken for the cluster's at present, if so.
-        given = Delegation(plugins, store, settings.node, known)
         """
         self._settings, self._journal, self._observe = settings, journal, observe
         self.locks = KeyedLock()
@@ -87,7 +86,7 @@ class Verbs:
         self._del = DelVerb(settings, attacher, devices, endpoints, self.cleanup, given)
         self._check = CheckVerb(settings, allocator, devices, endpoints, pod_mtu, given)
         self._gc = GcVerb(settings, store, attacher, devices, endpoints, self.cleanup, self.locks, given)
-        self._status = StatusVerb(settings, store, inability, limitation)
+        self._status = StatusVerb(settings, allocator.room, inability, limitation)
 
     def pending_handles(self) -> frozenset[str]:
         """Return the handles whose release is in the journal."""

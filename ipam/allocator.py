@@ -29,7 +29,7 @@ from ipam.block_finder import BlockFinder, Search
 from ipam.block_writer import BlockWriter, MissingBlock
 from ipam.errors import ClaimConflict, Contention, Exhausted, ForeignBlock, IpamError, NotEmpty, NotInPool, UnfitAddress
 from ipam.handle_release import HandleRelease
-from ipam.host_context import HostContext, HostContexts
+from ipam.host_context import HostContext, HostContexts, Room
 from ipam.names import affine_host, cidr_name
 from ipam.reserved import Reserved
 from net.address_range import lies_in
@@ -95,6 +95,19 @@ class Allocator:
     def avoid(self, hosts: Mapping[Address, str]) -> None:
         """Give no pod one of these addresses, each with whose it is, nor one of a block that holds one."""
         self._contexts.avoid(hosts)
+
+    def room(self, host: str) -> Room | None:
+        """Return what is known of the room that a host's pods have; None: no watch reports it yet. It asks nobody."""
+        context = self._contexts.known(host)
+        if context is None:
+            return None
+        return Room(
+            context.pools,
+            self._contexts.claimed() or (),
+            {one.network: self._writer.last_known(one.network) for one in context.affinities},
+            strict=context.strict,
+            claims=context.claims_blocks,
+        )
 
     async def assign(self, request: AddressesWanted) -> Assignment:
         """Assign all the addresses of a request, or none.

@@ -124,8 +124,7 @@ def test_a_device_is_put_aside_by_a_kernel_that_renames_none_that_is_up(
     request = devices._netlink.request
 
     def of_an_older_kernel(kind: int, flags: int, body: bytes, tried: str) -> Any:
-        link = devices.link(NAME)
-        if tried.startswith("retire") and link is not None and link.up:
+        if tried.startswith("retire") and (link := devices.link(NAME)) is not None and link.up:
             raise KernelError(f"{tried}: device or resource busy (EBUSY)", errno.EBUSY)
         return request(kind, flags, body, tried)
 
