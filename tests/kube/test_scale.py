@@ -1,0 +1,122 @@
+"""A real agent in a cluster of a thousand nodes: what it asks the API server for, and what it hears, counted.
+
+The other nodes and their pods are objects alone (tests/kube/crowd.py): an agent sees no more of them. The collector of
+leaks does not run, which reads the records of the whole cluster now and then. Times and sizes go to build/scale.json;
+only what is counted is judged.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.kube.cluster import KUBECONFIG, ROUTER, TREE, Cluster, cluster_of
+from tests.kube.roles import NODE as AGENTS
+from tests.scenarios.cluster import three_nodes, until
+
+NODES, PODS, MORE_PODS = 1000, 5000, 200
+REST_SECONDS, CHECK_SECONDS = 60, 5
+"""How long the agent is left alone; how often it checks its invariants meanwhile."""
+FILL_SECONDS = 300.0
+PAGES = ("curl", "-s", "--unix-socket", "/run/felix/status.sock")
+
+
+class Agent:
+    """The agent of n1, the one real node, as its machine and its API server see it."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    def pid(self) -> str:
+        return self._run("sh", "-c", "pgrep --ns $$ --nslist net -f -- '[-]m felix_py'").strip()
+
+    def end(self) -> None:
+        self._run("kill", "-9", self.pid())
+
+    def pss_kb(self) -> int:
+        [line] = [
+            one for one in self._run("cat", f"/proc/{self.pid()}/smaps_rollup").splitlines() if one.startswith("Pss:")
+        ]
+        return int(line.split()[1])
+
+    def cpu_seconds(self) -> float:
+        fields = self._run("cat", f"/proc/{self.pid()}/stat").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def connections(self) -> int:
+        """Return how many there are to the API server."""
+        found = self._run("ss", "-Htnp", "state", "established", "dst", ROUTER).splitlines()
+        return sum(f"pid={self.pid()}," in line for line in found)
+
+    def events(self) -> Counter[str]:
+        """Return what the watch has reported, by kind."""
+        found = [line.split('"') for line in self._metrics() if line.startswith("felix_datastore_events_total{")]
+        return Counter({kind: int(float(number.removeprefix("} "))) for _, kind, number in found})
+
+    def has_all(self) -> bool:
+        """Whether it is ready, and knows every node."""
+        lines = self._metrics()
+        return "felix_ready 1.0" in lines and f"felix_cluster_num_hosts {NODES + 1.0}" in lines
+
+    def _metrics(self) -> list[str]:
+        return self._run(*PAGES, "http://agent/metrics", check=False).splitlines()
+
+    def _run(self, *command: str, check: bool = True) -> str:
+        return self._cluster.lab.run("n1", *command, check=check)
+
+
+def crowd(cluster: Cluster, *arguments: object) -> None:
+    words = " ".join(map(str, arguments))
+    command = (
+        f"cd {TREE}; {sys.executable} -m tests.kube.crowd {KUBECONFIG} {words} >/tmp/crowd 2>&1; echo $? >/tmp/end"
+    )
+    cluster.lab.run("router", "sh", "-c", f"rm -f /tmp/end; ({command}) &")
+    until(lambda: cluster.lab.run("router", "cat", "/tmp/end", check=False), f"the crowd's {words}", FILL_SECONDS)
+    assert cluster.lab.run("router", "cat", "/tmp/end").strip() == "0", cluster.lab.run("router", "cat", "/tmp/crowd")
+
+
+@pytest.mark.long
+def test_among_a_thousand_nodes_an_agent_at_rest_asks_nothing_and_hears_nothing_of_others_pods(tmp_path: Path) -> None:
+    store = f"kubernetes://{KUBECONFIG}-{AGENTS}"
+    settings = {"FELIX_CHECKINTERVAL": str(CHECK_SECONDS), "FELIX_LEAKGRACEPERIOD": "0"}
+    spec = three_nodes(0, FELIX_DATASTORE=store, **settings)
+    figures: dict[str, float] = {"nodes": NODES, "pods": PODS}
+    with cluster_of(tmp_path, nodes=spec["nodes"][:1]) as cluster:
+        agent = Agent(cluster)
+        figures["pss_kb_alone"] = agent.pss_kb()
+        crowd(cluster, "fill", NODES, PODS)
+        until(agent.has_all, "the agent knows all nodes")
+
+        agent.end()
+        began = time.monotonic()
+        until(agent.has_all, "the agent is back and knows all nodes")
+        figures["seconds_from_its_end_to_ready"] = time.monotonic() - began
+        until(cluster.lab.settled, "no invariant is violated")
+        figures["pss_kb"] = agent.pss_kb()
+
+        asked, heard, cpu = cluster.requests(), agent.events(), agent.cpu_seconds()
+        time.sleep(REST_SECONDS)  # it is what does not happen that is looked for
+        renewed = cluster.requests() - asked
+        assert {one.partition(" ")[0] for one in renewed} <= {"watch"}, renewed
+        assert agent.events() == heard
+        assert agent.connections() == 1
+        figures["watches_renewed_a_minute"] = renewed.total() * 60 / REST_SECONDS
+        figures["cpu_percent_at_rest"] = 100 * (agent.cpu_seconds() - cpu) / REST_SECONDS
+
+        cpu = agent.cpu_seconds()
+        crowd(cluster, "pods", MORE_PODS)
+        cluster.make_pod("own", "n1")
+        until(lambda: agent.events()["WorkloadEndpoint"] > heard["WorkloadEndpoint"], "its own pod is reported")
+        new = agent.events() - heard
+        del new["WorkloadEndpoint"]
+        assert set(new) <= {"BlockAffinity"}, new
+        figures["events_of_blocks_claimed"] = new["BlockAffinity"]
+        figures["cpu_seconds_by_200_pods_elsewhere"] = agent.cpu_seconds() - cpu
+    (TREE / "build" / "scale.json").write_text(json.dumps(figures, indent=1) + "\n")
+    print(json.dumps(figures, indent=1))
