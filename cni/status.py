@@ -14,7 +14,7 @@ from cni.capacity import shortage
 from cni.host_local import delegates
 from cni.protocol import CniError, CniRequest, Code
 from cni.settings import CniSettings
-from ipam.host_context import Room
+from ipam.room import Room
 
 log = logging.getLogger("cni.status")
 

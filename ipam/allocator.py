@@ -29,9 +29,10 @@ from ipam.block_finder import BlockFinder, Search
 from ipam.block_writer import BlockWriter, MissingBlock
 from ipam.errors import ClaimConflict, Contention, Exhausted, ForeignBlock, IpamError, NotEmpty, NotInPool, UnfitAddress
 from ipam.handle_release import HandleRelease
-from ipam.host_context import HostContext, HostContexts, Room
+from ipam.host_context import HostContext, HostContexts
 from ipam.names import affine_host, cidr_name
 from ipam.reserved import Reserved
+from ipam.room import Room
 from net.address_range import lies_in
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 from datastore.cas import found_or_none
 from datastore.fields import Address, Interface, Network
 from datastore.group_commit import Batcher
-from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMConfig
+from datastore.kinds.ipam import BlockAffinity, IPAMConfig
 from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool, IPReservation
 from datastore.record import Resource
@@ -70,21 +70,6 @@ class HostContext:
         """Return why no pod may have this address, given as /32 or /128, in whatever pool it lies; None: it may."""
         kept = (*UNUSABLE.items(), *self.blocks_of_hosts.items())
         return next((f"it lies in {other}, {what}" for other, what in kept if lies_in(address, other)), None)
-
-
-@dataclass(frozen=True, slots=True)
-class Room:
-    """What a host knows, without asking anybody, of the room that its pods have.
-
-    claimed: the blocks of every host. own: the host's, each as it was last seen, None: not yet. strict, claims: as in
-    HostContext.
-    """
-
-    pools: tuple[IPPool, ...]
-    claimed: Collection[Network]
-    own: Mapping[Network, IPAMBlock | None]
-    strict: bool = False
-    claims: bool = True
 
 
 class _NodeFacts(NamedTuple):

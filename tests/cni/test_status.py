@@ -17,7 +17,7 @@ from datastore.kinds.pools import IPPool
 from datastore.store import Changed, InSync
 from ipam import block as blocks
 from ipam.allocator import AddressesWanted, Allocator
-from ipam.host_context import Room
+from ipam.room import Room
 from tests.cni.conftest import call, configuration
 from tests.cni.node import DUAL
 from tests.datastore.memory_store import MemoryStore
