@@ -23,6 +23,9 @@ def filtered_packets(leg: Leg, trace: NodeTrace) -> Iterator[Step]:
     effect = "they are lost on this node, though its routes are right"
     yield from _of_place(leg, _Place(trace.node, trace.node, effect), trace.kernel)
     yield from _untracked(leg, trace)
+    if trace.table_problem:
+        inspect = Command(trace.node, "nft list table inet felix")
+        yield leg.step(trace.node, "filter", StepState.DOUBTFUL, trace.table_problem, inspect=inspect)
 
 
 def filtered_in_pod(leg: Leg, pod: PodRecord, seen: PodFacts) -> Iterator[Step]:

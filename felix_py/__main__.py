@@ -41,10 +41,12 @@ from felix_py.forwarding import forward
 from felix_py.gc_tuning import apply
 from felix_py.host_watch import HostWatch
 from felix_py.identity import Identity, StartupError
+from felix_py.nat_outgoing import TABLE
 from felix_py.network_condition import NetworkCondition
 from felix_py.node_claim import this_host
 from felix_py.own_node import OwnNode
 from felix_py.pace import Pace
+from felix_py.packet_table import KernelPacketTable
 from felix_py.pages import StatusPages
 from felix_py.policy_watch import follow_policies
 from felix_py.settings import Settings, SettingsError, read_file, settings_from
@@ -128,6 +130,7 @@ async def _serve(settings: Settings, file: SettingsWatch) -> None:
             TunnelAddresses(store, allocator, identity.node, of_pod_cidrs=settings.use_pod_cidr),
             stack.enter_context(closing(Devices())),
         )
+        table = KernelPacketTable(TABLE, repair=settings.repair)
         known = Known(identity.node)
         agent = Agent(
             settings,
@@ -137,6 +140,7 @@ async def _serve(settings: Settings, file: SettingsWatch) -> None:
                 kernel,
                 sidecar,
                 tunnel,
+                table,
                 observe=partial(_observe, allocator, known),
                 avoid=allocator.avoid,
                 log_from=_keep_log_level if "log_level" in settings.model_fields_set else logs.set_level,

@@ -72,7 +72,7 @@ class AgentReporter:
             progress.attach_refused,
             progress.held_back,
             progress.identity,
-            tuple(progress.warnings),
+            self._warnings(),
         )
 
     def counts(self) -> AgentCounts:
@@ -94,8 +94,13 @@ class AgentReporter:
             route_repairs=writer.repairs,
             silent_changes=writer.silent_changes,
             held_back=bool(agent.progress.held_back),
-            warnings=len(agent.progress.warnings),
+            warnings=len(self._warnings()),
         )
+
+    def _warnings(self) -> tuple[str, ...]:
+        """Return what of this host is in the way of pods' packets."""
+        problem = self._agent.edges.table.problem
+        return (*self._agent.progress.warnings, *([problem] if problem else ()))
 
     async def sessions(self) -> tuple[SessionStatus, ...]:
         """Return the BGP sessions; none while the sidecar does not answer."""
@@ -153,6 +158,7 @@ class AgentReporter:
             as_number=self._as_number(),
             peers=peers,
             sidecar=sidecar,
+            table_problem=agent.edges.table.problem,
         )
 
     async def routes(self, within: Prefix | None) -> AsyncIterator[RouteStatus]:

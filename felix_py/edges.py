@@ -1,6 +1,7 @@
-"""What the agent's loop needs of the world, as Protocols: the kernel, the BGP sidecar, and the end of a tunnel.
+"""What the agent's loop needs of the world, as Protocols: the kernel, the BGP sidecar, the end of a tunnel, a table of
+nftables.
 
-The store is the fourth (`datastore.store.Store`). Each has a small honest fake in tests/felix_py/fakes.py.
+The store is the fifth (`datastore.store.Store`). Each has a small honest fake in tests/felix_py/fakes.py.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from datastore.store import Store, WatchEvent
 from felix_py.topics import Topic
 from kernel.events import KernelEvent, Refused
 from kernel.link_codec import InterfaceAddress, Link
+from kernel.nftables_table import OwnTable
 from kernel.route import NextHop, RouteSpec
 from net.prefix import Prefix
 
@@ -70,6 +72,20 @@ class PeersClient(Protocol):
         """Keep the connection until cancelled."""
 
 
+class PacketTable(Protocol):
+    """This node's own table of nftables. `felix_py.packet_table.KernelPacketTable` is the real one."""
+
+    @property
+    def problem(self) -> str:
+        """Why it is not as wanted, as a sentence; "" = it is."""
+
+    def apply(self, table: OwnTable | None) -> None:
+        """State what it should hold; None: there should be none. It does not wait."""
+
+    async def run(self) -> None:
+        """Keep it as wanted until cancelled."""
+
+
 class TunnelDevice(Protocol):
     """This node's end of a tunnel. `felix_py.tunnel_device.KernelTunnelDevice` is the real one."""
 
@@ -105,6 +121,7 @@ class Edges:
     kernel: Kernel
     peers: PeersClient
     tunnel: TunnelDevice
+    table: PacketTable
     observe: Callable[[WatchEvent], Topic | None] = lambda event: None
     avoid: Callable[[Mapping[Address, str]], None] = lambda hosts: None
     log_from: Callable[[str], None] = lambda level: None

@@ -6,12 +6,13 @@ documentation. Felix takes the same ones from its environment, as FELIX_ and the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import get_args
 
 from datastore.field_rules import OBEYED, FieldRules, NotObeyed, Rule, When
 from datastore.kinds.cluster import FelixConfiguration
-from felix_py.setting_types import LogLevelName, log_level
+from felix_py.setting_types import LogLevelName, log_level, nat_address, nat_device, nat_exclusions, port_range
 
 
 def _setting(name: str, what: str, *unless: object) -> NotObeyed:
@@ -35,6 +36,14 @@ def _level(text: object) -> str | None:
     return level if level in get_args(LogLevelName) else None
 
 
+def _is_refused_by(parse: Callable[[str], object], written: object) -> bool:
+    try:
+        parse(str(written))
+    except ValueError:
+        return True
+    return False
+
+
 def log_level_for(node: str, configurations: Mapping[str, FelixConfiguration]) -> str:
     """Return the level that FelixConfigurations set: the node's own, else the cluster's, else INFO."""
     for name in (f"node.{node}", "default"):
@@ -53,6 +62,26 @@ FIELDS: dict[str, Rule] = {
         "IPv6 is served where the node has an IPv6 address", "set IP6=none on a node without it", (True,)
     ),
     "spec.ipipMTU": OBEYED,
+    "spec.natOutgoingAddress": NotObeyed(
+        "packets of IPv4 get one IPv4 address",
+        "they get one of the device that they leave by",
+        when=When("any but an IPv4 address", partial(_is_refused_by, nat_address)),
+    ),
+    "spec.natPortRange": NotObeyed(
+        "it is no range of ports",
+        "any port is taken",
+        when=When("any but a port, or two as 1024:65535", partial(_is_refused_by, port_range)),
+    ),
+    "spec.natOutgoingExclusions": NotObeyed(
+        "there is no such choice",
+        "IPPoolsOnly applies",
+        when=When("any but IPPoolsOnly and IPPoolsAndHostIPs", partial(_is_refused_by, nat_exclusions)),
+    ),
+    "spec.iptablesNATOutgoingInterfaceFilter": NotObeyed(
+        "it is no name of a device",
+        "packets that leave by any device get another source",
+        when=When("any but a device's name, or its beginning and +", partial(_is_refused_by, nat_device)),
+    ),
     "spec.ipForwarding": NotObeyed("forwarding is always switched on", "it is on", ("Enabled",)),
     "spec.deviceRouteProtocol": _setting("FELIX_PROTOCOL", "the protocol number of pods' routes", 80),
     "spec.healthEnabled": NotObeyed("health is always served", "FELIX_HEALTHPORT=0 on a node ends it there", (True,)),
@@ -141,14 +170,6 @@ OTHER_FIELDS: dict[str, Rule] = {
         ),
     ),
     # NAT
-    **_group(
-        "source NAT is not implemented",
-        "packets leave with the pod's own address",
-        natOutgoingAddress=_ANY,
-        natPortRange=_ANY,
-        natOutgoingExclusions=_ANY,
-        iptablesNATOutgoingInterfaceFilter=_ANY,
-    ),
     **_group("floating IPs are not implemented", "no packet reaches a pod by one", floatingIPs="Disabled"),
     # Policy
     **_group(

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from enum import StrEnum
 from functools import partial
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -113,6 +113,40 @@ def log_level(text: object) -> object:
     return {"TRACE": "DEBUG", "FATAL": "CRITICAL"}.get(upper, upper) if isinstance(upper, str) else upper
 
 
+class NatExclusions(StrEnum):
+    """Where packets of a pool with natOutgoing go with the pod's own address."""
+
+    POOLS = "IPPoolsOnly"
+    POOLS_AND_HOSTS = "IPPoolsAndHostIPs"
+
+
+def nat_address(text: str) -> IPv4Address | None:
+    """Return the source address that packets get; None: one of the device that they leave by."""
+    found = None if text.lower() == "none" else fields.address(text)
+    if isinstance(found, IPv6Address) or (found is not None and (found.is_unspecified or found.is_multicast)):
+        raise ValueError
+    return found
+
+
+def port_range(text: str) -> tuple[int, int] | None:
+    """Return the first and the last port of `1024:65535`, or of one alone; None, for `none` and `0:0`: any."""
+    if text.lower() in ("none", "0", "0:0"):
+        return None
+    ports = [int(_matching(r"\d{1,5}", port)) for port in text.split(":")]
+    if len(ports) > 2 or not 0 < ports[0] <= ports[-1] < 1 << 16:
+        raise ValueError
+    return ports[0], ports[-1]
+
+
+def nat_exclusions(text: str) -> NatExclusions:
+    return NatExclusions(text)
+
+
+def nat_device(text: str) -> str:
+    """Return the name of a device, where `+` at the end stands for any ending; "": any."""
+    return "" if text.lower() in ("", "none") else _matching(r"[A-Za-z0-9:._-]{1,15}|[A-Za-z0-9:._-]{1,14}\+", text)
+
+
 NodeAddress: TypeAlias = Interface | Address | AddressChoice
 
 IPv4NodeAddress: TypeAlias = Annotated[NodeAddress, _of_text(partial(_node_address, 4))]
@@ -126,6 +160,10 @@ SocketFolder: TypeAlias = Annotated[Path, _of_text(_socket_folder)]
 FileMode: TypeAlias = Annotated[int, _of_text(lambda text: int(_matching("0?[0-7]{3}", text), 8))]
 StoreUrl: TypeAlias = Annotated[str, _of_text(_store)]
 Detection: TypeAlias = Annotated[Method, _of_text(Method.parse)]
+NatAddress: TypeAlias = Annotated[IPv4Address | None, _of_text(nat_address)]
+PortRange: TypeAlias = Annotated[tuple[int, int] | None, _of_text(port_range)]
+NatExclusion: TypeAlias = Annotated[NatExclusions, _of_text(nat_exclusions)]
+NatDevice: TypeAlias = Annotated[str, _of_text(nat_device)]
 AsNumber: TypeAlias = Annotated[int, _of_text(fields.as_number)]
 RouterId: TypeAlias = Annotated[IPv4Address | Literal["hash"], _of_text(_router_id)]
 PoolNetwork: TypeAlias = Annotated[Network | Literal["none"], _of_text(_pool_network)]

@@ -37,8 +37,13 @@ from felix_py.setting_types import (
     IPv6NodeAddress,
     LogLevel,
     NamespaceName,
+    NatAddress,
+    NatDevice,
+    NatExclusion,
+    NatExclusions,
     NodeName,
     PoolNetwork,
+    PortRange,
     RouterId,
     SelectorText,
     SocketFolder,
@@ -185,6 +190,18 @@ class Settings(_Group):
     mtu: int = _number("FELIX_MTU", 0, 0, 65535, "as the host's")
     ipip_mtu: int = _number(
         "FELIX_IPINIPMTU", 0, 0, 65535, "ipipMTU of FelixConfiguration, else what the host's leaves"
+    )
+    nat_outgoing_address: NatAddress = _setting(
+        "FELIX_NATOUTGOINGADDRESS", None, "an IPv4 address, or none: one of the device that packets leave by"
+    )
+    nat_port_range: PortRange = _setting(
+        "FELIX_NATPORTRANGE", None, "two ports from 1 to 65535 such as 1024:65535, or none: any"
+    )
+    nat_outgoing_exclusions: NatExclusion = _setting(
+        "FELIX_NATOUTGOINGEXCLUSIONS", NatExclusions.POOLS, "IPPoolsOnly or IPPoolsAndHostIPs"
+    )
+    nat_outgoing_device: NatDevice = _setting(
+        "FELIX_IPTABLESNATOUTGOINGINTERFACEFILTER", "", "a device's name, or its beginning and +; none: any device"
     )
     repair: bool = _setting("FELIX_REPAIR", True, _SWITCH)  # put right what others change in our routes
 

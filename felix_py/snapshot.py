@@ -63,6 +63,11 @@ class Pool:
     def exported(self) -> bool:
         return not self.resource.spec.disable_bgp_export
 
+    @property
+    def has_pods(self) -> bool:
+        """Whether its addresses may be pods', not services'."""
+        return "LoadBalancer" not in self.resource.spec.allowed_uses
+
 
 class Snapshot:
     """Every resource that matters to the node called `node`, and which of its endpoints changed."""

@@ -367,7 +367,8 @@ class NodeTrace:
     """The page /trace: what one node does with packets between two addresses, and what its agent wants for them.
 
     wanted: the routes that hold an address, the longest prefix first. announced: what leads to either address. repair:
-    whether the agent repairs foreign changes. as_number: this node's own; 0 = it does not speak BGP.
+    whether the agent repairs foreign changes. as_number: this node's own; 0 = it does not speak BGP. table_problem: why
+    the node's own table of nftables is not as it should be; "" = it is.
     """
 
     node: str
@@ -378,6 +379,7 @@ class NodeTrace:
     as_number: int | None = None
     peers: tuple[SessionStatus, ...] = ()
     sidecar: SidecarStatus = SidecarStatus(connected=True)
+    table_problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,9 +23,7 @@ POOL = FieldRules(
         "spec.vxlanMode": NotObeyed(
             "VXLAN is not implemented", "packets between nodes are routed without it", unless=("Never",)
         ),
-        "spec.natOutgoing": NotObeyed(
-            "source NAT is not implemented", "packets leave with the pod's own address", unless=(False,)
-        ),
+        "spec.natOutgoing": OBEYED,
         "spec.disabled": OBEYED,
         "spec.disableBGPExport": OBEYED,
         "spec.blockSize": OBEYED,

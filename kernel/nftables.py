@@ -25,7 +25,7 @@ def read_nftables(devices: Mapping[int, str]) -> list[Chain]:
 
     A module that is not loaded has none, and is not loaded for the question.
     """
-    if not LOADED.exists() and any(MODULES.glob("nf_tables.ko*")):
+    if not is_loaded():
         return []
     try:
         netlink = NetlinkSocket(codec.NETLINK_NETFILTER, receive_buffer=1 << 20)
@@ -35,6 +35,11 @@ def read_nftables(devices: Mapping[int, str]) -> list[Chain]:
         raise KernelError(f"read nftables: {explain(error.errno or 0)}", error.errno or 0) from None
     with closing(netlink):
         return _Reading(netlink, devices).chains()
+
+
+def is_loaded() -> bool:
+    """Whether the kernel has nftables now, without loading a module for the question."""
+    return LOADED.exists() or not any(MODULES.glob("nf_tables.ko*"))
 
 
 class _Reading:

@@ -102,6 +102,12 @@ def test_what_is_dropped_of_others_or_of_the_other_direction_is_not_shown() -> N
     assert list(filtered_packets(cluster.leg(), cluster.n1)) == []
 
 
+def test_a_table_of_the_nodes_own_that_is_not_as_it_should_be_is_a_doubt() -> None:
+    cluster = TwoNodes()
+    (step,) = filtered_packets(cluster.leg(), replace(cluster.n1, table_problem="natOutgoing is not carried out"))
+    assert (step.state, step.text) == (StepState.DOUBTFUL, "natOutgoing is not carried out")
+
+
 def test_a_full_table_of_connections_breaks_new_ones() -> None:
     cluster = filters(TwoNodes(), connections=4096, most_connections=4096)
     (step,) = filtered_packets(cluster.leg(), cluster.n1)

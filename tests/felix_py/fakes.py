@@ -18,6 +18,7 @@ from datastore.store import Changed, Gone, InSync, Interest, Unreadable, WatchEv
 from kernel.events import KernelEvent, LinkChanged, Refused, RouteChanged
 from kernel.link_codec import InterfaceAddress, Link
 from kernel.netlink import KernelError
+from kernel.nftables_table import OwnTable
 from kernel.route import NextHop, RouteSpec
 from net.prefix import Prefix, pack
 from tests.datastore.memory_store import MemoryStore
@@ -151,6 +152,20 @@ class FakePeers:
     def report(self, *events: SidecarEvent) -> None:
         for event in events:
             self._events.put_nowait(event)
+
+
+class FakePacketTable:
+    """Remembers what it was last asked to hold."""
+
+    def __init__(self) -> None:
+        self.stated: list[OwnTable | None] = []
+        self.problem = ""
+
+    def apply(self, table: OwnTable | None) -> None:
+        self.stated.append(table)
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
 
 
 class FakeTunnelDevice:

@@ -23,7 +23,7 @@ from ipam.names import affinity_name, cidr_name
 from kernel.link_codec import Link
 from kernel.route import BLACKHOLE, NextHop, RouteSpec
 from net.prefix import Prefix, pack
-from tests.felix_py.fakes import FakeKernel, FakePeers, FakeStore, FakeTunnelDevice
+from tests.felix_py.fakes import FakeKernel, FakePacketTable, FakePeers, FakeStore, FakeTunnelDevice
 
 CALI = Link(7, "cali0", up=True, carrier=True, mtu=1500, mac=bytes(6), kind="veth")
 BLOCK, POD, BORROWED = map(Prefix.parse, ("10.65.1.0/26", "10.65.1.2/32", "10.65.9.9/32"))
@@ -92,6 +92,7 @@ class FakeNode:
         self.kernel.reached[pack("192.0.2.2")] = NextHop(2, pack("192.0.2.2"))
         self.peers = FakePeers(self.deeds)
         self.tunnel = FakeTunnelDevice(self.deeds)
+        self.table = FakePacketTable()
         self.store = FakeStore(*(resources or (node(), pool(), affinity())))
         self.observed: list[WatchEvent] = []
         self.avoided: dict[Address, str] = {}
@@ -107,6 +108,7 @@ class FakeNode:
                 self.kernel,
                 self.peers,
                 self.tunnel,
+                self.table,
                 observe=self.observed.append,
                 avoid=self.avoided.update,
                 log_from=self.levels.append,

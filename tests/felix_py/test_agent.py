@@ -394,6 +394,30 @@ async def test_a_configured_mtu_of_the_tunnel_is_applied_when_it_changes(tmp_pat
         assert agent.pod_mtu() == 1400
 
 
+async def test_a_pool_that_asks_for_nat_has_it_while_it_asks(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path)
+    async with one.running():
+        assert one.table.stated and set(one.table.stated) == {None}
+        one.store.put(pool(natOutgoing=True))
+        await until(lambda: one.table.stated[-1] is not None)
+        before = one.table.stated[-1]
+        one.store.put(FelixConfiguration.make("default", natPortRange="1024:2047"))
+        await until(lambda: one.table.stated[-1] not in (None, before))
+        one.store.put(pool())
+        await until(lambda: one.table.stated[-1] is None)
+
+
+async def test_nodes_are_spared_of_nat_as_they_come(tmp_path: Path) -> None:
+    one = FakeNode(
+        tmp_path, node(), pool(natOutgoing=True), affinity(), FELIX_NATOUTGOINGEXCLUSIONS="IPPoolsAndHostIPs"
+    )
+    async with one.running():
+        before = one.table.stated[-1]
+        assert before is not None and len(before.sets) == 3
+        one.store.put(node("n2", "192.0.2.2/24"))
+        await until(lambda: one.table.stated[-1] != before)
+
+
 async def test_the_clusters_log_level_is_followed_at_once(tmp_path: Path) -> None:
     one = FakeNode(tmp_path)
     async with one.running():

@@ -40,7 +40,7 @@ from kernel.link_codec import Link
 from kernel.route import BLACKHOLE, NextHop, RouteSpec
 from net.prefix import Prefix, pack
 from tests.datastore.memory_store import MemoryStore
-from tests.felix_py.fakes import ETH0, FakeKernel, FakePeers, FakeTunnelDevice
+from tests.felix_py.fakes import ETH0, FakeKernel, FakePacketTable, FakePeers, FakeTunnelDevice
 
 CALI1 = Link(7, "cali1", up=True, carrier=True, mtu=1500, mac=bytes(6))
 POD, BLOCK = Prefix.parse("10.65.1.1/32"), Prefix.parse("10.65.1.0/26")
@@ -139,7 +139,7 @@ async def running(tmp_path: Any, *leftovers: tuple[Prefix, RouteSpec]) -> AsyncI
     identity = Identity("n1", Addresses(pack("192.0.2.1"), None))
     kernel, peers, tunnel = FakeKernel(leftovers, links=(ETH0, CALI1)), FakePeers(), FakeTunnelDevice()
     kernel.reached[N2] = NextHop(ETH0.index, N2)
-    agent = Agent(settings, identity, Edges(ResourcesOnce(), kernel, peers, tunnel))
+    agent = Agent(settings, identity, Edges(ResourcesOnce(), kernel, peers, tunnel, FakePacketTable()))
     work = asyncio.create_task(agent.run())
     try:
         async with asyncio.timeout(20):
@@ -253,6 +253,15 @@ async def test_the_tunnel_is_reported_when_something_is_wrong_with_it(tmp_path: 
     async with running(tmp_path) as found:
         found.tunnel.problem = "this kernel has no IPIP"
         assert (await found.reporter.status()).tunnels["ipip"].problem == "this kernel has no IPIP"
+
+
+async def test_nat_that_is_not_carried_out_reaches_status_metrics_and_traces(tmp_path: Any) -> None:
+    async with running(tmp_path) as found:
+        found.agent.edges.table.problem = "natOutgoing is not carried out"  # type: ignore[misc]
+        assert found.reporter.progress().warnings == ("natOutgoing is not carried out",)
+        assert found.reporter.counts().warnings == 1
+        trace = await found.reporter.trace(Prefix.host("127.0.0.1"), POD)
+        assert trace.table_problem == "natOutgoing is not carried out"
 
 
 async def test_a_trace_has_the_routes_that_hold_an_address_longest_first(tmp_path: Any) -> None:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from bgp.client import SidecarClient
-from felix_py.edges import Edges, Kernel, PeersClient, TunnelDevice
+from felix_py.edges import Edges, Kernel, PacketTable, PeersClient, TunnelDevice
+from felix_py.packet_table import KernelPacketTable
 from felix_py.tunnel_device import KernelTunnelDevice
 from kernel.rtnetlink import Rtnetlink
-from tests.felix_py.fakes import FakeKernel, FakePeers, FakeStore, FakeTunnelDevice
+from tests.felix_py.fakes import FakeKernel, FakePacketTable, FakePeers, FakeStore, FakeTunnelDevice
 
 
 def real(
-    kernel: Rtnetlink, peers: SidecarClient, tunnel: KernelTunnelDevice
-) -> tuple[Kernel, PeersClient, TunnelDevice]:
-    return kernel, peers, tunnel
+    kernel: Rtnetlink, peers: SidecarClient, tunnel: KernelTunnelDevice, table: KernelPacketTable
+) -> tuple[Kernel, PeersClient, TunnelDevice, PacketTable]:
+    return kernel, peers, tunnel, table
 
 
 async def test_fakes_stand_in_for_every_edge() -> None:
-    edges = Edges(FakeStore(), FakeKernel(), FakePeers(), FakeTunnelDevice())
+    edges = Edges(FakeStore(), FakeKernel(), FakePeers(), FakeTunnelDevice(), FakePacketTable())
     assert edges.peers.speaker is None
     assert edges.peers.announced == {}
     assert edges.tunnel.problem == ""

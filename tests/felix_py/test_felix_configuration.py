@@ -22,6 +22,12 @@ def test_the_mtu_of_ipip_is_obeyed() -> None:
     assert fields(ipipMTU=1400) == fields("node.n1", ipipMTU=1400) == []
 
 
+def test_the_options_of_nat_are_obeyed() -> None:
+    assert fields(natOutgoingAddress="192.0.2.77", natPortRange="1024:65535") == []
+    assert fields(natPortRange=5000, natOutgoingExclusions="IPPoolsAndHostIPs") == []
+    assert fields(iptablesNATOutgoingInterfaceFilter="eth+") == []
+
+
 @pytest.mark.parametrize("text", ["Debug", "info", "WARNING", "Trace", "Fatal", "None"])
 def test_a_log_level_is_obeyed(text: str) -> None:
     assert fields(logSeverityScreen=text) == []
@@ -43,6 +49,10 @@ def test_the_nodes_own_log_level_goes_before_the_clusters() -> None:
         {"interfacePrefix": "eni"},
         {"routeRefreshInterval": "90s"},
         {"ipv6Support": False},
+        {"natOutgoingAddress": "fd00::1"},
+        {"natPortRange": "2000:1000"},
+        {"natOutgoingExclusions": "Nothing"},
+        {"iptablesNATOutgoingInterfaceFilter": "eth+0"},
         {"ipForwarding": "Disabled"},
         {"deviceRouteProtocol": 3},
         {"healthEnabled": False},

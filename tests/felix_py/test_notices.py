@@ -46,7 +46,6 @@ NEEDED: Mapping[str, dict[str, Any]] = {
 NOTICED: Mapping[str, dict[str, dict[str, Any]]] = {
     "IPPool": {
         "vxlanMode": {"vxlanMode": "Always"},
-        "natOutgoing": {"natOutgoing": True},
         "namespaceSelector": {"namespaceSelector": "has(team)", "allowedUses": ["Workload"]},
         "allowedUses": {"allowedUses": ["LoadBalancer"]},
     },
@@ -93,6 +92,10 @@ NOTICED: Mapping[str, dict[str, dict[str, Any]]] = {
         "interfacePrefix": {"interfacePrefix": "eni"},
         "routeRefreshInterval": {"routeRefreshInterval": "90s"},
         "ipv6Support": {"ipv6Support": False},
+        "natOutgoingAddress": {"natOutgoingAddress": "fd00::1"},
+        "natPortRange": {"natPortRange": "2000:1000"},
+        "natOutgoingExclusions": {"natOutgoingExclusions": "Nothing"},
+        "iptablesNATOutgoingInterfaceFilter": {"iptablesNATOutgoingInterfaceFilter": "eth+0"},
         "ipForwarding": {"ipForwarding": "Disabled"},
         "deviceRouteProtocol": {"deviceRouteProtocol": 3},
         "healthEnabled": {"healthEnabled": False},

@@ -18,10 +18,10 @@ def fields(**spec: Any) -> list[str]:
     return [notice.field for notice in POOL.notices(IPPool.make("pods", **CIDR, **spec))]
 
 
-def test_a_pool_that_asks_for_nat_says_what_its_packets_do_instead() -> None:
-    (notice,) = POOL.notices(IPPool.make("pods", **CIDR, natOutgoing=True))
+def test_a_pool_that_asks_for_vxlan_says_what_its_packets_do_instead() -> None:
+    (notice,) = POOL.notices(IPPool.make("pods", **CIDR, vxlanMode="Always"))
     assert str(notice) == (
-        'IPPool "pods" spec.natOutgoing: source NAT is not implemented; packets leave with the pod\'s own address'
+        'IPPool "pods" spec.vxlanMode: VXLAN is not implemented; packets between nodes are routed without it'
     )
 
 
@@ -29,7 +29,7 @@ def test_a_pool_that_asks_for_nat_says_what_its_packets_do_instead() -> None:
     "spec",
     [
         {},
-        {"natOutgoing": False, "vxlanMode": "Never"},
+        {"natOutgoing": True, "vxlanMode": "Never"},
         {"ipipMode": "CrossSubnet", "disabled": True, "disableBGPExport": True, "blockSize": 27},
         {"nodeSelector": "rack == '1'", "assignmentMode": "Manual", "allowedUses": ["Workload", "Tunnel"]},
         {"namespaceSelector": "all()", "allowedUses": ["Workload"]},
@@ -49,11 +49,11 @@ def test_a_selector_of_namespaces_by_label_is_not_obeyed() -> None:
 
 
 def test_where_there_are_namespaces_a_selector_of_them_is_obeyed_and_the_rest_is_as_before() -> None:
-    spec: dict[str, Any] = {"namespaceSelector": "has(team)", "allowedUses": ["Workload"], "natOutgoing": True}
+    spec: dict[str, Any] = {"namespaceSelector": "has(team)", "allowedUses": ["Workload"], "vxlanMode": "Always"}
     pool = IPPool.make("a", cidr="10.0.0.0/16", **spec)
-    assert [one.field for one in pool_notices(pool, has_namespaces=True)] == ["spec.natOutgoing"]
+    assert [one.field for one in pool_notices(pool, has_namespaces=True)] == ["spec.vxlanMode"]
     assert {one.field for one in pool_notices(pool, has_namespaces=False)} == {
-        "spec.natOutgoing",
+        "spec.vxlanMode",
         "spec.namespaceSelector",
     }
 
