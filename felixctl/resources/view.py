@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any
-from uuid import UUID
 
 from datastore import fields
 from datastore.kinds.node import V3_FIELDS
@@ -82,22 +81,6 @@ def listed(kind: str, views: list[Json], revision: str | None = None) -> Json:
     return {"apiVersion": SHOWN, "kind": f"{kind}List", "metadata": metadata, "items": views}
 
 
-def swapped_uid(uid: str) -> str:
-    """Return the uid that Calico shows for a stored one, and back: the function is its own inverse.
-
-    Each byte's bits are reversed, except in the bytes that hold version and variant. A uid that is not one stays.
-    """
-    try:
-        octets = UUID(uid).bytes
-    except ValueError:
-        return uid
-    return str(UUID(bytes=bytes(b if i in (6, 8) else _reversed(b) for i, b in enumerate(octets))))
-
-
-def _reversed(octet: int) -> int:
-    return int(f"{octet:08b}"[::-1], 2)
-
-
 def _metadata_shown(metadata: Mapping[str, Any]) -> Json:
     """Return the metadata merged with the metadata that Calico stores in an annotation; the annotation wins."""
     own_annotations = dict(metadata.get("annotations") or {})
@@ -113,8 +96,6 @@ def _metadata_shown(metadata: Mapping[str, Any]) -> Json:
             "labels": {**(metadata.get("labels") or {}), **_texts(inner.get("labels"))},
             "annotations": {**own_annotations, **_texts(inner.get("annotations"))},
         }
-    if unfolded.get("uid"):
-        unfolded["uid"] = swapped_uid(unfolded["uid"])
     return _without_empty(unfolded)
 
 

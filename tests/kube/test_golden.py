@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+import yaml
 
 from datastore.kinds.ipam import IPAMBlock, IPAMHandle
 from datastore.kinds.node import Node
@@ -14,6 +15,7 @@ from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kube.client import ApiClient
 from datastore.kube.folded_metadata import unfolded
 from datastore.kube.paths import item
+from datastore.kube.uids import mirrored
 from datastore.record import CRD, ENCAPSULATED
 from datastore.resources import kind_named
 from ipam.allocator import AddressesWanted, Allocator
@@ -29,7 +31,7 @@ WRITTEN_BY_CALICO = (
     *("crs/bgppeers.yaml", "crs/blockaffinities.yaml", "crs/ipamblocks.yaml", "crs/ipamhandles.yaml"),
     *("startup/clusterinformations.yaml", "startup/felixconfigurations.yaml", "startup/ippools.yaml"),
 )
-SERVERS_OWN = ("resourceVersion", "uid", "creationTimestamp", "generation")
+SERVERS_OWN = ("resourceVersion", "uid", "creationTimestamp", "generation", "managedFields")
 
 
 def without_the_servers_own(record: dict[str, Any]) -> dict[str, Any]:
@@ -121,7 +123,6 @@ async def test_what_is_made_here_is_what_calico_makes(bed: Bed, path: str) -> No
         shown = without_the_servers_own({**record, "metadata": unfolded(record["metadata"])})
         await store.create(kind.read(shown))
         made = json.loads((await client.request("read", "GET", item(kind, CRD, record["metadata"]["name"]))).body)
-        made["metadata"].pop("managedFields")
         assert without_times(made) == without_times(record)
     await client.close()
     await store.close()
@@ -184,3 +185,30 @@ def test_felixctl_prints_what_calicoctl_printed(
     monkeypatch.setenv("KUBECONFIG", str(started_bed.control_plane.kubeconfig))
     felixctl = Felixctl("kubernetes://", monkeypatch, capsys)
     assert felixctl(*command.split()).out.split() == printed(path).split()
+
+
+@pytest.mark.parametrize(
+    ("word", "path"),
+    [
+        ("bgpconfig", "cli/get-bgpconfig.yaml"),
+        ("bgppeer", "cli/get-bgppeer.yaml"),
+        ("clusterinfo", "cli/get-clusterinfo.yaml"),
+        ("ippool", "cli/get-ippool.yaml"),
+    ],
+)
+def test_felixctl_prints_the_yaml_and_the_uids_of_calicoctl(
+    started_bed: Bed, word: str, path: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def uid(kind: str, name: str) -> str:
+        client = ApiClient(started_bed.access)
+        found = json.loads((await client.request("read", "GET", item(kind_named(kind), CRD, name))).body)
+        await client.close()
+        return str(found["metadata"]["uid"])
+
+    asyncio.run(started_bed.empty())
+    asyncio.run(load(started_bed))
+    monkeypatch.setenv("KUBECONFIG", str(started_bed.control_plane.kubeconfig))
+    shown = yaml.safe_load(Felixctl("kubernetes://", monkeypatch, capsys)("get", word, "-o", "yaml").out)["items"]
+    assert list(map(without_the_servers_own, shown)) == list(map(without_the_servers_own, records(path)))
+    for one in shown:
+        assert one["metadata"]["uid"] == mirrored(asyncio.run(uid(one["kind"], one["metadata"]["name"])))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from datastore.kube.uids import mirrored
 from felixctl import tables
 from felixctl.resources import kinds, view
 from felixctl.resources.documents import to_json, to_yaml
@@ -28,8 +29,12 @@ EMPTY = ("bgpfilter", "ipreservations", "kubecontrollersconfig", "gnp", "heps")
 
 
 def views(word: str, path: str | None) -> list[dict[str, Any]]:
+    """Return what is shown of custom resources: the store that reads them turns their UIDs around, but no Node's."""
     noun = kinds.noun(word)
     found = [view.shown(record) for record in (records(path) if path else [])]
+    for seen in found:
+        if seen["kind"] != "Node":
+            seen["metadata"]["uid"] = mirrored(seen["metadata"]["uid"])
     return sorted(found, key=lambda seen: kinds.order(noun, seen))
 
 

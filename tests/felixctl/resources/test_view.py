@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from datastore.errors import Invalid
 from datastore.kinds.bgp import BGPPeer
@@ -18,11 +17,6 @@ from felixctl.resources.kinds import NOUNS
 from tests.datastore.odd_records import odd_records
 from tests.felixctl.golden import records
 from tests.felixctl.resources.test_golden_resources import CRS
-
-
-@given(st.uuids().map(str))
-def test_the_shown_uid_is_its_own_inverse(uid: str) -> None:
-    assert view.swapped_uid(view.swapped_uid(uid)) == uid
 
 
 @pytest.mark.parametrize(
