@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from datastore.errors import BadRecord, Invalid
+from datastore.fields import network_or_address
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.names import IPAM, NETWORK, interface_name, workload_endpoint_name
 from datastore.record import ENCAPSULATED, V3
@@ -125,7 +126,7 @@ def endpoint_of(pod: Pod, prefix: str = "cali") -> WorkloadEndpoint:
             "ipNetworks": pod.addresses,
             "profiles": [f"kns.{metadata.namespace}", *([f"ksa.{metadata.namespace}.{account}"] if account else [])],
             "interfaceName": interface_name(metadata.namespace, metadata.name, prefix),
-            "allowedSourcePrefixes": _texts(metadata.annotations.get(ALLOWED_SOURCES)),
+            "allowedSourcePrefixes": _networks(metadata.annotations.get(ALLOWED_SOURCES)),
         },
     }
     for part, key in (("metadata", "creationTimestamp"), ("metadata", "deletionTimestamp")):
@@ -200,10 +201,20 @@ def _widened(text: str) -> str:
         raise BadRecord(f'read a pod: "{text[:80]}" is not an address') from None
 
 
-def _texts(written: str | None) -> list[str] | None:
-    """Return a JSON list of texts, or None where there is none."""
+def _networks(written: str | None) -> list[str] | None:
+    """Return the networks of a JSON list; None where it has none.
+
+    What is no network is left out: nobody acts on it, and it must not make unreadable what the pod uses.
+    """
     try:
         found = json.loads(written or "null")
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, list) and all(isinstance(text, str) for text in found) else None
+    return [text for text in found if _is_network(text)] or None if isinstance(found, list) else None
+
+
+def _is_network(text: object) -> bool:
+    try:
+        return isinstance(text, str) and bool(network_or_address(text))
+    except ValueError:
+        return False

@@ -85,6 +85,22 @@ def test_what_may_be_wrong_with_a_pod_is_left_to_its_reader(record: dict[str, An
 
 
 @pytest.mark.parametrize(
+    ("written", "networks"),
+    [
+        ('["10.0.0.0/8", "fd00::1"]', ["10.0.0.0/8", "fd00::1"]),
+        ('["10.0.0.0/8", "bogus", 3]', ["10.0.0.0/8"]),
+        ('["10.0.0.0/33"]', []),
+        ('{"a": 1}', []),
+        ("bogus", []),
+        ("", []),
+    ],
+)
+def test_sources_that_are_no_networks_leave_a_pod_readable(written: str, networks: list[str]) -> None:
+    found = endpoint(pod(podIP="10.0.0.1", annotations={ALLOWED_SOURCES: written}))
+    assert (list(found.spec.allowed_source_prefixes), list(found.spec.ip_networks)) == (networks, ["10.0.0.1/32"])
+
+
+@pytest.mark.parametrize(
     ("record", "networks"),
     [
         (pod(podIP="10.0.0.1", podIPs=[{"ip": "10.0.0.1"}, {"ip": "fd00::1"}]), ["10.0.0.1/32", "fd00::1/128"]),
