@@ -90,7 +90,8 @@ ANNOTATIONS: dict[str, NotObeyed] = {
     "ipAddrsNoIpam": NotObeyed("addresses without IPAM are not implemented", "the pod's ADD is refused with code 7"),
     "allowedSourcePrefixes": NotObeyed("source addresses of pods are not checked", "the pod may send from any address"),
 }
-
+SHAPING_PREFIX = "qos.projectcalico.org/"
+SHAPING = NotObeyed("traffic is not shaped", "the pod sends and receives at full speed")
 
 KNOWN_ANNOTATIONS = {
     *("ipAddrs", "ipv4pools", "ipv6pools", "ipFamilies", "hwAddr"),
@@ -111,13 +112,15 @@ def network_notices(network: NetworkConfig) -> tuple[Notice, ...]:
 
 def pod_notices(request: CniRequest) -> tuple[Notice, ...]:
     """Return which of Calico's annotations of a pod are not obeyed."""
-    written = (key.removeprefix(PREFIX) for key, text in request.annotations.items() if text and key.startswith(PREFIX))
+    present = [key for key, text in request.annotations.items() if text]
+    written = (key.removeprefix(PREFIX) for key in present if key.startswith(PREFIX))
     known = KNOWN_ANNOTATIONS - (_OF_POOLS if delegates(request) else set())
     rules = {**ANNOTATIONS, **dict.fromkeys(_OF_POOLS, _BY_PLUGIN)}
-    unread = ((name, rules.get(name, UNKNOWN)) for name in written if name not in known)
+    unread = [(f"{PREFIX}{name}", rules.get(name, UNKNOWN)) for name in written if name not in known]
+    shaping = [(key, SHAPING) for key in present if key.startswith(SHAPING_PREFIX)]
     return tuple(
-        Notice("Pod", f"{request.pod.namespace}/{request.pod.name}", f"{PREFIX}{name}", rule.reason, rule.effect)
-        for name, rule in unread
+        Notice("Pod", f"{request.pod.namespace}/{request.pod.name}", key, rule.reason, rule.effect)
+        for key, rule in (*unread, *shaping)
     )
 
 

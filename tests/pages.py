@@ -74,6 +74,7 @@ def notices_page() -> str:
         f"Where `ipam.type` is `host-local`, which reads the rest of `ipam`:\n\n{_table('member', _delegated())}"
     )
     pods = [(f"{PREFIX}{name}", rule) for name, rule in cni.ANNOTATIONS.items()]
+    pods.append((f"{cni.SHAPING_PREFIX}NAME", cni.SHAPING))
     parts.append(f"## Annotations of pods\n\n{_table('annotation', pods)}")
     parts.append(
         f"## Variables\n\nBeside these, `FELIX_` and the name of a field of FelixConfiguration in capitals.\n\n"

@@ -129,6 +129,8 @@ def test_annotations_of_a_pod_that_are_not_obeyed_are_named() -> None:
     assert len(pod_notices(add({f"{PREFIX}{name}": "x" for name in ANNOTATIONS}))) == len(ANNOTATIONS)
     (unknown,) = pod_notices(add({f"{PREFIX}podIP": "10.65.0.9/32", f"{PREFIX}nextYears": "x"}))
     assert (unknown.field, "does not know" in unknown.reason) == ("cni.projectcalico.org/nextYears", True)
+    (shaping,) = pod_notices(add({"qos.projectcalico.org/ingressBandwidth": "1M", "qos.projectcalico.org/none": ""}))
+    assert (shaping.field, shaping.reason) == ("qos.projectcalico.org/ingressBandwidth", "traffic is not shaped")
 
 
 @given(st.dictionaries(st.text(), st.none() | st.booleans() | st.integers() | st.lists(st.text())))
