@@ -64,6 +64,7 @@ class Noun:
 
 CALICO_ONLY = ("Profile",)
 """Kinds that calicoctl knows and felixctl does not: a profile is computed from Namespaces and accounts."""
+_CALICOS_WORDS = {word for kind in CALICO_ONLY for word in (kind.lower(), f"{kind.lower()}s")}
 
 
 class UnknownKindError(Exception):
@@ -75,6 +76,8 @@ def noun(word: str) -> Noun:
     try:
         return _BY_WORD[word.lower()]
     except KeyError:
+        if word.lower() in _CALICOS_WORDS:
+            raise UnknownKindError(_of_calico(word)) from None
         raise UnknownKindError(_unknown(word, _BY_WORD, [noun.plural for noun in NOUNS])) from None
 
 
@@ -84,9 +87,13 @@ def noun_of_kind(kind: str) -> Noun:
         if kind in (candidate.kind, candidate.stored_kind):
             return candidate
     if kind in CALICO_ONLY:
-        raise UnknownKindError(f"resource kind {kind!r} of Calico is not supported")
+        raise UnknownKindError(_of_calico(kind))
     kinds = [noun.kind for noun in NOUNS]
     raise UnknownKindError(_unknown(kind, kinds, kinds))
+
+
+def _of_calico(word: str) -> str:
+    return f"resource kind {word!r} of Calico is not supported"
 
 
 def _unknown(word: str, known: Iterable[str], listed: Sequence[str]) -> str:

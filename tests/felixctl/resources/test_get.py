@@ -55,6 +55,12 @@ def test_an_unknown_kind_ends_as_calicoctl_does(felixctl: Felixctl) -> None:
     )
 
 
+@pytest.mark.parametrize("word", ["profile", "Profiles"])
+def test_a_kind_of_calicos_alone_is_said_to_be_that(felixctl: Felixctl, word: str) -> None:
+    ended = felixctl("get", word)
+    assert (ended.status, ended.err) == (1, f"felixctl: resource kind '{word}' of Calico is not supported\n")
+
+
 def test_a_missing_object_ends_as_calicoctl_does(felixctl: Felixctl) -> None:
     felixctl("apply", "-f", "-", stdin=PEER)
     ended = felixctl("get", "node", "node-9")
