@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datastore.fields import address
 from datastore.kinds.namespace import Namespace
 from datastore.kinds.pools import IPPool
-from explain.records import ClusterRecords, PodRecord
+from explain.records import Assigned, ClusterRecords, PodRecord
 from explain.step import Command, Step, StepState
 from ipam.errors import IpamError
 from ipam.search import pools_for
@@ -25,8 +25,9 @@ ANNOTATION = "cni.projectcalico.org/"
 class AddressFacts:
     """What of the cluster a choice of pools depends on.
 
-    used: how many addresses of each pool are assigned. namespace: that of the pod; None: there is none.
-    has_namespaces: whether the datastore has any. ready: what ClusterInformation says; None: there is none.
+    used: how many addresses of each pool are assigned. assigned: to whom each is. namespace: that of the pod; None:
+    there is none. has_namespaces: whether the datastore has any. ready: what ClusterInformation says; None: there is
+    none.
     """
 
     pools: Sequence[IPPool]
@@ -35,6 +36,7 @@ class AddressFacts:
     namespace: Namespace | None = None
     has_namespaces: bool = False
     ready: bool | None = True
+    assigned: Mapping[str, Assigned] = field(default_factory=dict)
 
     @property
     def labels(self) -> Mapping[str, str]:
@@ -70,8 +72,10 @@ def _about_pod(facts: AddressFacts, pod: PodRecord) -> Iterator[Step]:
 
 def _about_families(facts: AddressFacts, pod: PodRecord) -> Iterator[Step]:
     try:
-        given = _names(pod.annotations.get(f"{ANNOTATION}ipAddrs"), "annotation ipAddrs of the pod")
-        wanted = _names(pod.annotations.get(f"{ANNOTATION}ipFamilies"), "annotation ipFamilies of the pod")
+        given = _names(pod.annotations.get(_ADDRESSES), f"annotation {_ADDRESSES} of the pod")
+        wanted = _names(pod.annotations.get(_FAMILIES), f"annotation {_FAMILIES} of the pod")
+        if others := sorted(set(wanted) - {"IPv4", "IPv6"}):
+            raise ValueError(f"annotation {_FAMILIES} of the pod names {', '.join(others)}, and may only IPv4 and IPv6")
         asked = {version: _asked(facts, pod, version) for version in (4, 6)}
     except ValueError as error:
         yield _step(pod, "annotation", StepState.BROKEN, str(error), "attaching it is refused", _get_pod(pod))
@@ -82,8 +86,7 @@ def _about_families(facts: AddressFacts, pod: PodRecord) -> Iterator[Step]:
             yield _step(pod, "annotation", StepState.BROKEN, why, "attaching it is refused", _get_pod(pod))
             return
     if given:
-        text = f"its annotation {ANNOTATION}ipAddrs asks for {', '.join(given)}, whatever pools are chosen by"
-        yield _step(pod, "annotation", StepState.OK, text, inspect=_get_pod(pod))
+        yield _about_given(facts, pod, given)
         return
     families = {int(pool.version) for pool in facts.pools}
     if not families:
@@ -91,11 +94,36 @@ def _about_families(facts: AddressFacts, pod: PodRecord) -> Iterator[Step]:
         yield _step(pod, "pool", StepState.BROKEN, text, effect, Command("", "felixctl get ippools"))
     for version, request in asked.items():
         meant = not wanted or f"IPv{version}" in wanted
-        if meant and (request or version in families):
-            yield from _about_family(facts, pod, version, request, families)
+        if meant and (request or wanted or version in families):
+            yield from _about_family(facts, pod, version, request, set() if wanted else families)
 
 
 _REFUSED = ("ipAddrsNoIpam", "floatingIPs")
+_ADDRESSES, _FAMILIES = f"{ANNOTATION}ipAddrs", f"{ANNOTATION}ipFamilies"
+
+
+def _about_given(facts: AddressFacts, pod: PodRecord, given: Sequence[str]) -> Step:
+    """Return what an annotation means that names the addresses themselves."""
+    asks, state = f"its annotation {_ADDRESSES} asks for", StepState.DOUBTFUL if pod.addresses else StepState.BROKEN
+    for text in given:
+        try:
+            wanted = address(text)
+        except ValueError as error:
+            return _step(pod, "annotation", state, f"{asks} {error}", "attaching it is refused", _get_pod(pod))
+        if not any(pool.allocatable and wanted in pool.network for pool in facts.pools):
+            why, inspect = (
+                f"{asks} {wanted}, which lies in no enabled pool",
+                Command("", "felixctl get ippools -o wide"),
+            )
+            return _step(pod, "annotation", state, why, "attaching it is refused", inspect)
+        holder = facts.assigned.get(str(wanted))
+        if holder and holder.pod != pod.title:
+            who = holder.pod or holder.tunnel_of or holder.handle or "somebody else"
+            why, inspect = f"{asks} {wanted}, which {who} has", Command("", f"felixctl ipam show --ip={wanted}")
+            return _step(pod, "annotation", state, why, "attaching it fails until that is released", inspect)
+    return _step(
+        pod, "annotation", StepState.OK, f"{asks} {', '.join(given)}, whatever pools are chosen by", "", _get_pod(pod)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +157,7 @@ def _names(text: str | None, whose: str) -> tuple[str, ...]:
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
-        raise ValueError(f"{whose} is {text}, and no JSON list of names")
+        raise ValueError(f"{whose} is {text}, and no JSON list of texts")
     return tuple(found)
 
 
@@ -159,7 +187,7 @@ def _about_family(
 
 
 def _without_pool(pod: PodRecord, version: int, why: str, families: set[int]) -> Step:
-    """Return what it means that no pool is left. Which families its network assigns only its node knows."""
+    """Return what it means that no pool is left. families: of the pools, where only its node knows which it gets."""
     inspect = Command("", "felixctl get ippools -o wide")
     if _of_version(pod, version):
         text = f"it keeps its IPv{version} address, and would get no other: {why}"

@@ -171,7 +171,9 @@ async def _read_pod(store: Store, asked: str, *, namespaces: bool) -> tuple[PodR
     records = await read_records(store)
     if ":" in asked or asked.replace(".", "").isdecimal() or asked in records.nodes:
         raise Unclear(f"why {asked}: of a node or an address, name the other end, too")
-    namespace, _, name = asked.rpartition("/")
+    namespace, slash, name = asked.rpartition("/")
+    if not name or "/" in namespace or (slash and not namespace):
+        raise Unclear(f"why {asked or repr(asked)}: a pod is NAMESPACE/NAME or NAME")
     found = pods_named(records, asked) or [PodRecord(namespace or DEFAULT_NAMESPACE, name, "", "", ())]
     pod = found[0]
     node = await found_or_none(store.get(Node, pod.node)) if pod.node else None
@@ -183,6 +185,7 @@ async def _read_pod(store: Store, asked: str, *, namespaces: bool) -> tuple[PodR
         namespace=await found_or_none(store.get(Namespace, pod.namespace)) if namespaces else None,
         has_namespaces=namespaces,
         ready=cluster.spec.datastore_ready if cluster else None,
+        assigned={text: one for block in records.blocks for text, one in block.assigned.items()},
     )
     return pod, facts
 

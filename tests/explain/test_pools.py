@@ -9,7 +9,7 @@ import pytest
 from datastore.kinds.namespace import Namespace
 from datastore.kinds.pools import IPPool
 from explain.pools import AddressFacts, about_addresses, used_addresses
-from explain.records import PodRecord
+from explain.records import Assigned, PodRecord
 from explain.step import Step, StepState
 from tests.explain.cluster import RECORDS
 
@@ -111,8 +111,35 @@ def test_what_keeps_a_pod_from_an_address_is_broken(changes: dict[str, Any], ask
 
 
 def test_an_address_that_is_asked_for_by_itself_comes_from_no_choice() -> None:
-    steps = about_addresses(FACTS, pod(ipAddrs='["10.9.9.9"]'))
-    assert steps[-1].text.endswith("ipAddrs asks for 10.9.9.9, whatever pools are chosen by")
+    held = facts(assigned={"10.1.0.9": Assigned("of-web", "shop/web")})
+    for known in (FACTS, held):
+        steps = about_addresses(known, pod(ipAddrs='["10.1.0.9"]'))
+        assert steps[-1].text.endswith("ipAddrs asks for 10.1.0.9, whatever pools are chosen by")
+        assert not broken(steps)
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        ("here", 'asks for "here" is not an IP address'),
+        ("10.9.9.9", "asks for 10.9.9.9, which lies in no enabled pool"),
+        ("10.5.0.9", "asks for 10.5.0.9, which lies in no enabled pool"),
+        ("10.1.0.9", "asks for 10.1.0.9, which shop/db has"),
+    ],
+)
+def test_an_address_that_is_asked_for_and_cannot_be_had_is_said_why(asked: str, sentence: str) -> None:
+    known = facts(assigned={"10.1.0.9": Assigned("of-db", "shop/db")})
+    [text] = broken(about_addresses(known, pod(ipAddrs=f'["{asked}"]')))
+    assert text.endswith(sentence)
+    running = about_addresses(known, pod("10.1.0.3", ipAddrs=f'["{asked}"]'))
+    assert (running[-1].state, running[-1].text) == (StepState.DOUBTFUL, text)
+
+
+def test_a_family_that_is_asked_for_needs_a_pool() -> None:
+    [text] = broken(about_addresses(FACTS, pod(ipFamilies='["IPv4", "IPv6"]')))
+    assert text.startswith("it gets no IPv6 address: no pool for IPv6")
+    [text] = broken(about_addresses(FACTS, pod(ipFamilies='["IPv5"]')))
+    assert text.endswith("ipFamilies of the pod names IPv5, and may only IPv4 and IPv6")
 
 
 def test_a_pod_with_an_address_is_told_whether_it_would_get_such_a_one_again() -> None:

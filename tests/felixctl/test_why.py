@@ -118,6 +118,18 @@ def test_a_node_or_an_address_needs_the_other_end(calicos: Felixctl, alone: str)
     assert (ended.status, "name the other end, too" in ended.err) == (2, True)
 
 
+@pytest.mark.parametrize("alone", ["", "a/b/c", "/web-1", "default/"])
+def test_what_is_no_pods_name_is_refused(calicos: Felixctl, alone: str) -> None:
+    ended = calicos("why", alone)
+    assert (ended.status, "a pod is NAMESPACE/NAME or NAME" in ended.err) == (2, True)
+
+
+def test_an_address_that_another_pod_has_is_said_to_be_its(calicos: Felixctl) -> None:
+    asks = """metadata: {annotations: {cni.projectcalico.org/ipAddrs: '["10.65.84.130"]'}}"""
+    assert calicos("patch", "wep", "node--1-k8s-web--1-eth0", "-p", asks).status == 0
+    assert "asks for 10.65.84.130, which default/web-3 has" in calicos("why", "web-1").out
+
+
 def test_a_pod_without_an_address_is_no_pod_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     records = replace(RECORDS, pods=[*RECORDS.pods, PodRecord("default", "new", "n1", "cali9", ())])
     with pytest.raises(typer.Exit):
