@@ -31,6 +31,7 @@ class RemoteBlocks:
         self._borrowed_of: dict[str, dict[Prefix, str]] = {}  # by the block's name: only blocks that have any
         self._pod_cidrs: dict[str, Sequence[Prefix]] = {}
         self._blocks: dict[Prefix, str] = {}
+        self._contested: set[Prefix] = set()  # claimed while another claim of them stood, as one that is out of date
         self._borrowed: dict[Prefix, str] = {}
         self._of_node: dict[str, set[Prefix]] = {}
 
@@ -91,9 +92,20 @@ class RemoteBlocks:
         if claim == before:
             return
         if before is not None and self._blocks.get(before[0]) == before[1]:  # else the next owner was reported first
-            self._set_node(self._blocks, before[0], None)
+            self._set_node(self._blocks, before[0], self._other_claimant(before[0]))
         if claim is not None:
+            if claim[0] in self._blocks:
+                self._contested.add(claim[0])
             self._set_node(self._blocks, *claim)
+
+    def _other_claimant(self, prefix: Prefix) -> str | None:
+        """Return whose a block is, by a claim that still stands when another of it has gone."""
+        if prefix not in self._contested:
+            return None
+        nodes = [node for claimed, node in self._claims.values() if claimed == prefix]
+        if len(nodes) < 2:
+            self._contested.discard(prefix)
+        return nodes[-1] if nodes else None
 
     def _set_borrowed(self, name: str, now: Mapping[Prefix, str]) -> None:
         before = self._borrowed_of.pop(name, {})

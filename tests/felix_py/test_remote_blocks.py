@@ -54,6 +54,23 @@ def test_a_claim_that_is_not_confirmed_or_gone_leads_nowhere() -> None:
     assert remote.prefixes() == set()
 
 
+def test_when_one_of_two_claims_goes_the_block_leads_where_the_other_says() -> None:
+    remote = RemoteBlocks("n1")
+    for host in ("n2", "n3"):  # whose is out of date nobody can say before one of them goes
+        remote.fold(Changed(affinity("10.65.2.0/26", host)))
+    remote.take_changed()
+    remote.fold(gone(affinity("10.65.2.0/26", "n3")))
+    assert (remote.node_of(REMOTE), remote.take_changed()) == ("n2", {REMOTE})
+    remote.fold(gone(affinity("10.65.2.0/26", "n2")))
+    assert (remote.node_of(REMOTE), remote.prefixes()) == (None, set())
+
+    both = RemoteBlocks("n1", use_pod_cidrs=True)
+    both.fold(Changed(Node.make("n2", podCIDRs=["10.65.2.0/26"])))
+    both.fold(Changed(affinity("10.65.2.0/26", "n2")))
+    both.fold(gone(affinity("10.65.2.0/26", "n2")))
+    assert both.node_of(REMOTE) == "n2"
+
+
 def test_an_address_that_another_node_borrowed_leads_there_until_it_is_given_back() -> None:
     remote = RemoteBlocks("n1")
     assert remote.fold(Changed(block("10.65.1.0/29", "n1", "n1", "n2")))
