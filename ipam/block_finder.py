@@ -241,7 +241,7 @@ class BlockFinder:
             taken = {*claimed, *own.usable, *self._occupied}
             likely = search.next_unclaimed(wanted.pools, wanted.host, wanted.reserved, self._now_ns(), taken)
             if likely is not None:
-                with suppress(ClaimConflict):
+                with suppress(ClaimConflict, BadRecord):  # what is there is known only from the list
                     return await self._claimed(wanted.host, likely)
         for _ in range(ATTEMPTS):
             known = await self._store.list(IPAMBlock)

@@ -141,6 +141,18 @@ async def test_a_block_without_an_affinity_is_in_the_way_of_one_claim_only() -> 
     assert block.network not in {cidr for one in given for cidr in one.blocks.values()}
 
 
+async def test_a_block_that_nobody_claims_and_nobody_can_read_is_in_nobodys_way() -> None:
+    store = MemoryStore(pool("pods", "10.65.0.0/28", block_size=30), config(), node("n1"), atomic=False)
+    await Allocator(store).assign(pod("old"))
+    [block] = (await store.list(IPAMBlock)).objects
+    [affinity] = (await store.list(BlockAffinity)).objects
+    await store.delete(affinity)
+    store.spoil(block)
+    allocator = Allocator(store)
+    await _report(store, allocator)
+    assert block.network not in (await allocator.assign(pod("new"))).blocks.values()
+
+
 async def test_behind_a_watch_a_full_block_is_read_again_after_a_while_or_if_no_other_is_left() -> None:
     moment = 10**18
     store = MemoryStore(pool("pods", "10.65.0.0/28", block_size=30), config(), node("n1"), atomic=False)
