@@ -113,6 +113,8 @@ class Cleanup:
         self._allocator, self._devices, self._endpoints = allocator, devices, endpoints
         self._journal, self._locks = journal, locks
         self._due = asyncio.Event()
+        self._refused: PendingRelease | None = None
+        """The journal's release that the datastore did not take last."""
 
     # At once
 
@@ -246,13 +248,19 @@ class Cleanup:
             log.warning("delete retired devices: %s; next try after the next DEL", error)
 
     async def _carry_out_journal(self) -> None:
-        """Try each journaled release once; one that cannot be carried out holds up no other."""
-        for pending in self._journal.pending:
+        """Try each journaled release once, until one finds the datastore away; the next time begins behind that one.
+
+        So one that cannot be carried out holds up no other, also where it alone is refused, for a lacking right say.
+        """
+        listed = self._journal.pending
+        first = listed.index(self._refused) + 1 if self._refused in listed else 0
+        for pending in (*listed[first:], *listed[:first]):
             try:
                 async with self._locks.hold(*lock_keys(*pending)):
                     # An ADD of the same container may have been first, and the handle is in use again.
                     await self._carry_out([pending] if pending in self._journal.pending else [])
             except Unavailable as error:
+                self._refused = pending
                 log.debug("the journal's %d releases: %s", len(self._journal.pending), error)
                 return
             except (DatastoreError, IpamError) as error:

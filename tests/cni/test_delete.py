@@ -10,15 +10,17 @@ from typing import Any
 
 import pytest
 
+from cni import delete
 from cni.delete import log
 from cni.journal import Journal
 from cni.locks import container_key
 from cni.pod_network import HOST_MAC
 from cni.protocol import Attachment
-from datastore.errors import Unavailable
+from datastore.errors import Forbidden, Unavailable
 from datastore.kinds.ipam import IPAMBlock, IPAMHandle
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.record import Resource
+from datastore.store import Write
 from ipam.allocator import AddressesWanted
 from ipam.errors import Contention
 from kernel.links import Devices
@@ -55,6 +57,32 @@ async def test_without_a_datastore_the_device_and_the_routes_go_and_the_release_
         await node.cleanup.release_journaled("c1")
         assert node.journal.pending == ()
         assert await node.holds_nothing()
+
+
+async def test_one_journaled_del_that_the_datastore_refuses_holds_up_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delete, "RETRY_SECONDS", 0.01)
+    async with in_memory(tmp_path) as node:
+        for number in range(4):
+            await node.add(f"c{number}", f"web-{number}")
+        node.switch.away = True
+        for number in range(4):
+            await node.delete(f"c{number}", f"web-{number}")
+        node.switch.away = False
+        carry_out, refused = node.store.write, list[Any]()
+
+        async def refuse(*writes: Write) -> Any:
+            if any(one.resource.name.endswith(("web--0-eth0", "web--2-eth0")) for one in writes):
+                refused.append(writes)
+                raise Forbidden("write on its pod: the role of this account lacks it (403)")
+            return await carry_out(*writes)
+
+        monkeypatch.setattr(node.store, "write", refuse)
+        cleaning = asyncio.create_task(node.cleanup.run())
+        await until(lambda: len(node.journal.pending) == 2 or len(refused) > 9)
+        cleaning.cancel()
+        assert [one.pod.name for one in node.journal.pending] == ["web-0", "web-2"]
 
 
 async def test_without_a_datastore_a_late_del_leaves_the_newer_containers_routes(tmp_path: Path) -> None:
