@@ -16,7 +16,7 @@ from typing import Any
 from cni.attacher import Attacher
 from cni.delegation import Delegation
 from cni.delete import Cleanup
-from cni.endpoint_owner import is_of
+from cni.endpoint_owner import is_of, without_giver
 from cni.endpoints import Endpoints
 from cni.host_local import HOST_LOCAL, delegates, refuse_wishes
 from cni.journal import PendingRelease
@@ -111,7 +111,7 @@ class AddVerb:
             pair = await self._devices.make(network, netns, (of_pod and of_pod.uid) or "")
             endpoint = self._endpoint(request, network, pair)
             if of_pod is not None:  # it is this very pod's, and no later one's
-                annotations = {**of_pod.annotations, **endpoint.annotations}
+                annotations = {**without_giver(of_pod.annotations), **endpoint.annotations}
                 endpoint = endpoint.with_metadata(uid=of_pod.uid, annotations=annotations)
             undo.push_async_callback(self._undo_attach, endpoint)
             await self._attach(endpoint, pair.index)

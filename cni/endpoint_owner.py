@@ -5,9 +5,11 @@ Pure.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from cni.protocol import Attachment, PodRef
 from datastore.kinds.pods import WorkloadEndpoint
-from datastore.names import NETWORK
+from datastore.names import IPAM, NETWORK
 
 MIRROR = "kubernetes.io/config.mirror"
 """Of a pod that shows one of a file of its node's: the UID that the kubelet calls that one by."""
@@ -28,3 +30,8 @@ def is_of(endpoint: WorkloadEndpoint, attachment: Attachment) -> bool:
 def is_of_pod(endpoint: WorkloadEndpoint, pod: PodRef) -> bool:
     """Whether an endpoint that is a pod is this very one, by its UID. Without one nothing is sure."""
     return bool(pod.uid) and pod.uid in (endpoint.metadata.uid, endpoint.annotations.get(MIRROR))
+
+
+def without_giver(annotations: Mapping[str, str]) -> dict[str, str]:
+    """Return a pod's annotations without what gave an older container's addresses: a newer one's may be of pools."""
+    return {key: text for key, text in annotations.items() if key != IPAM}

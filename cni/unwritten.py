@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
+from cni.endpoint_owner import without_giver
 from cni.endpoints import Endpoints
 from cni.known import Known
 from cni.pod_devices import OwnedLink, PodDevices
@@ -75,5 +76,5 @@ def unwritten(owned: Iterable[OwnedLink], pods: Iterable[WorkloadEndpoint]) -> l
 
 def _endpoint(owned: OwnedLink, pod: WorkloadEndpoint, networks: tuple[str, ...]) -> WorkloadEndpoint:
     spec = {"container_id": owned.attachment.container_id, "interface_name": owned.name, "ip_networks": networks}
-    annotations = {**pod.annotations, NETWORK: owned.attachment.network}
+    annotations = {**without_giver(pod.annotations), NETWORK: owned.attachment.network}
     return pod.with_spec(**spec).with_metadata(annotations=annotations, resource_version=None)

@@ -177,7 +177,7 @@ def attached_patch(endpoint: WorkloadEndpoint) -> dict[str, Any]:
         POD_IP: addresses[0] if addresses else "",
         POD_IPS: ",".join(addresses),
         CONTAINER_ID: endpoint.spec.container_id or "",
-        **{key: text for key, text in endpoint.annotations.items() if key == IPAM},
+        IPAM: endpoint.annotations.get(IPAM),  # none: what is noted of an older container goes
     }
     return {"metadata": {**_precondition(endpoint, revision=False), "annotations": annotations}}
 

@@ -11,11 +11,12 @@ from cni.protocol import Attachment
 from cni.unwritten import unwritten
 from datastore.kinds.ipam import IPAMBlock
 from datastore.kinds.pods import WorkloadEndpoint
+from datastore.names import IPAM
 from datastore.store import Changed
 from tests.cni.memory import InMemory, in_memory
 from tests.cni.node import DUAL, until
 from tests.cni.pod_store import PodStore
-from tests.cni.test_endpoint_writer import writing
+from tests.cni.test_endpoint_writer import ATTACHMENT, writing
 
 POD = WorkloadEndpoint.make("n1-k8s-web-eth0", "default", node="n1", pod="web").with_metadata(uid="u1")
 
@@ -70,6 +71,19 @@ async def test_the_next_agent_routes_to_such_a_pod_and_writes_on_it(tmp_path: Pa
         await node.delete(uid=uid)
         store.delete_pod()
         assert await node.holds_nothing()
+
+
+async def test_a_newer_container_is_not_said_to_have_its_addresses_from_where_an_older_one_had_them(
+    tmp_path: Path,
+) -> None:
+    """The network had addresses of `host-local` when the older one came; the configuration is another since."""
+    store = PodStore()
+    async with in_memory(tmp_path, store) as first:
+        await first.add(uid=store.make_pod(**{IPAM: "host-local"}))
+        [waiting] = [first.writer.of(ATTACHMENT)]
+        assert waiting is not None and IPAM not in waiting.annotations
+        [endpoint] = await (await restarted(first, store, tmp_path)).unwritten.take_up()
+        assert IPAM not in endpoint.annotations
 
 
 async def test_a_device_whose_addresses_were_released_or_cannot_be_read_is_left_alone(
