@@ -147,7 +147,8 @@ def _described(request: CniRequest) -> str:
 
 
 def _is_anothers(endpoint: WorkloadEndpoint, request: CniRequest) -> bool:
-    return endpoint.spec.container_id != request.attachment.container_id
+    """Whether an endpoint is another pod's; what a pod had in an older container it may get again."""
+    return (endpoint.namespace, endpoint.spec.pod) != request.pod[:2]
 
 
 def _decoded(out: bytes) -> dict[str, Any]:

@@ -190,6 +190,16 @@ async def test_an_address_that_another_pod_has_is_given_to_nobody(tmp_path: Path
     assert (tmp_path / "asked").read_text().split() == ["ADD", "DEL"]
 
 
+async def test_a_pods_newer_container_may_get_the_address_of_its_older_one(tmp_path: Path) -> None:
+    plugin(tmp_path, """echo '{"ips": [{"address": "10.9.0.2/24"}]}'""")
+    known = Known(NODE)
+    older: dict[str, Any] = {"node": NODE, "pod": asked().pod.name, "container_id": "c0"}
+    older["ip_networks"] = ["10.9.0.2/32"]  # in the pod's status until its kubelet writes it anew
+    known.observe(Changed(WorkloadEndpoint.make("n1-k8s-web-eth0", asked().pod.namespace, **older)))
+    delegation = Delegation(tmp_path, MemoryStore(Node.make(NODE)), NODE, known)
+    assert [str(one) for one in await delegation.add(asked(), 0)] == ["10.9.0.2"]
+
+
 async def test_a_plugin_that_hangs_is_ended(tmp_path: Path) -> None:
     plugin(tmp_path, "echo $$ > $(dirname $0)/pid; exec sleep 600")
     delegation = Delegation(tmp_path, MemoryStore(Node.make(NODE)), NODE, Known(NODE), seconds=0.5)
