@@ -82,6 +82,7 @@ def network_or_address(text: str) -> Network:
     return network(text) if "/" in text else ip_network(address(text))
 
 
+@lru_cache(maxsize=65536)
 def interface(text: str) -> Interface:
     """Return an address with the length of its subnet, `192.0.2.1/24`; without one it is a host's."""
     _refuse_zone(text)

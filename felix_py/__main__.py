@@ -41,9 +41,9 @@ from felix_py.forwarding import forward
 from felix_py.gc_tuning import apply
 from felix_py.host_watch import HostWatch
 from felix_py.identity import Identity, StartupError
-from felix_py.nat_outgoing import TABLE
 from felix_py.network_condition import NetworkCondition
 from felix_py.node_claim import this_host
+from felix_py.node_table import TABLE
 from felix_py.own_node import OwnNode
 from felix_py.pace import Pace
 from felix_py.packet_table import KernelPacketTable

@@ -34,7 +34,7 @@ from felix_py.files import read_text, write_text
 from felix_py.host import Host
 from felix_py.identity import Identity
 from felix_py.losses import RecordKey
-from felix_py.nat_outgoing import nat_options, wanted_table
+from felix_py.node_table import external_nodes, nat_options, node_addresses, wanted_table
 from felix_py.outputs import Due, Output, bring_in_line
 from felix_py.peering import Peering
 from felix_py.pool_surroundings import host_addresses, pool_notices
@@ -93,7 +93,7 @@ class Agent:
             Output("log level", Topic.FELIX, self._set_log_level, needed=False),
             Output("forwarding", on.FORWARDING, self._forward, needed=False),
             Output("pools", on.POOLS, self._look_at_pools, needed=False),
-            Output("NAT", on.NAT, self._state_nat, needed=False),
+            Output("NAT and the guard", on.NODE_TABLE, self._state_table, needed=False),
             Output("tunnel device", on.TUNNEL_DEVICE, self._apply_tunnel_device),
             Output("tunnel settings", on.TUNNEL_SETTINGS, routing.update_tunnels),
             Output("held routes", Topic.HELD, routing.writer.read_all),
@@ -255,11 +255,11 @@ class Agent:
         self.edges.avoid(host_addresses(self.snapshot, self.host, self.routing.writer.fib))
         self.log_notices(self.notices.put("pools", pool_notices(self.snapshot, self.host)))
 
-    async def _state_nat(self) -> None:
-        options = nat_options(self.settings, self.identity.node, self.snapshot.felix_configurations)
+    async def _state_table(self) -> None:
+        given = self.settings, self.identity.node, self.snapshot.felix_configurations
+        nodes = node_addresses(self.snapshot.nodes.values(), external_nodes(*given))
         tunnels = [IPIP.device] if self.routing.tunnel_wanted() else []
-        pools, nodes = self.snapshot.pools.values(), self.snapshot.nodes.values()
-        self.edges.table.apply(wanted_table(pools, nodes, options, tunnels))
+        self.edges.table.apply(wanted_table(self.snapshot.pools.values(), nodes, nat_options(*given), tunnels))
 
     async def _apply_tunnel_device(self) -> None:
         self.edges.tunnel.apply(self.routing.tunnel_mtu() if self.routing.tunnel_wanted() else 0)

@@ -12,7 +12,15 @@ from typing import get_args
 
 from datastore.field_rules import OBEYED, FieldRules, NotObeyed, Rule, When
 from datastore.kinds.cluster import FelixConfiguration
-from felix_py.setting_types import LogLevelName, log_level, nat_address, nat_device, nat_exclusions, port_range
+from felix_py.setting_types import (
+    LogLevelName,
+    log_level,
+    nat_address,
+    nat_device,
+    nat_exclusions,
+    networks,
+    port_range,
+)
 
 
 def _setting(name: str, what: str, *unless: object) -> NotObeyed:
@@ -82,6 +90,11 @@ FIELDS: dict[str, Rule] = {
         "packets that leave by any device get another source",
         when=When("any but a device's name, or its beginning and +", partial(_is_refused_by, nat_device)),
     ),
+    "spec.externalNodesList": NotObeyed(
+        "it is no list of networks or addresses",
+        "only packets of nodes are taken from the tunnel",
+        when=When("any but networks and addresses", lambda found: _is_refused_by(networks, ",".join(found))),
+    ),
     "spec.ipForwarding": NotObeyed("forwarding is always switched on", "it is on", ("Enabled",)),
     "spec.deviceRouteProtocol": _setting("FELIX_PROTOCOL", "the protocol number of pods' routes", 80),
     "spec.healthEnabled": NotObeyed("health is always served", "FELIX_HEALTHPORT=0 on a node ends it there", (True,)),
@@ -138,7 +151,6 @@ OTHER_FIELDS: dict[str, Rule] = {
         allowIPIPPacketsFromWorkloads=True,
         allowVXLANPacketsFromWorkloads=True,
     ),
-    **_group("the senders of IPIP packets are not checked", "every sender is accepted", externalNodesList=_ANY),
     **_group(
         "VXLAN is not implemented",
         "packets between nodes are routed without it",

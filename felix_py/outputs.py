@@ -1,7 +1,7 @@
 """What is brought in line after which change, in order.
 
 The order is the rule: a tunnel's device before the routes into it, every route in the kernel before a session or an
-announcement speaks of it. NAT comes before the routes by which packets could leave.
+announcement speaks of it. NAT comes before the routes by which packets could leave, the guard before the tunnel.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Output:
 
 TUNNEL_DEVICE = Topic.POOLS | Topic.OWN_NODE | Topic.FELIX | Topic.MTU | Topic.TUNNEL_DEVICES
 TUNNEL_SETTINGS = TUNNEL_DEVICE | Topic.NODES
-NAT = Topic.POOLS | Topic.NODES | Topic.OWN_NODE | Topic.FELIX
+NODE_TABLE = Topic.POOLS | Topic.NODES | Topic.OWN_NODE | Topic.FELIX
 TUNNEL_ROUTES = TUNNEL_SETTINGS | Topic.REMOTE_BLOCKS
 FORWARDING = Topic.POOLS | Topic.OWN_NODE
 POD_MTU = Topic.POOLS | Topic.FELIX | Topic.MTU

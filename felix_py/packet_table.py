@@ -24,6 +24,8 @@ FIRST_REST_SECONDS, LAST_REST_SECONDS = 0.01, 10.0
 """Between repairs that do not last: another program may be as stubborn."""
 
 
+WITHOUT = "natOutgoing is not carried out on this node, and its tunnel takes packets from anyone"
+
 _LACKING = (*ABSENT, errno.ENOENT)
 
 
@@ -110,7 +112,7 @@ class KernelPacketTable:
     def _failed(self, error: KernelError) -> None:
         lacking = ": this kernel lacks part of nftables (nf_tables, nft_masq, nft_nat, nft_fib_inet)"
         why = f"{error}{lacking if error.errno in _LACKING else ''}"
-        problem = f"natOutgoing is not carried out on this node: {why}; packets leave with the pod's own address"
+        problem = f"{WITHOUT}: {why}"
         if problem != self.problem:
             log.error("%s; it is tried again", problem)
         self.problem = problem

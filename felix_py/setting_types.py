@@ -138,6 +138,11 @@ def port_range(text: str) -> tuple[int, int] | None:
     return ports[0], ports[-1]
 
 
+def networks(text: str) -> tuple[Network, ...]:
+    """Return the networks and addresses of a list with commas between them."""
+    return tuple(fields.network_or_address(one.strip()) for one in text.split(",") if one.strip().lower() != "none")
+
+
 def nat_exclusions(text: str) -> NatExclusions:
     return NatExclusions(text)
 
@@ -163,6 +168,7 @@ Detection: TypeAlias = Annotated[Method, _of_text(Method.parse)]
 NatAddress: TypeAlias = Annotated[IPv4Address | None, _of_text(nat_address)]
 PortRange: TypeAlias = Annotated[tuple[int, int] | None, _of_text(port_range)]
 NatExclusion: TypeAlias = Annotated[NatExclusions, _of_text(nat_exclusions)]
+Networks: TypeAlias = Annotated[tuple[Network, ...], _of_text(networks)]
 NatDevice: TypeAlias = Annotated[str, _of_text(nat_device)]
 AsNumber: TypeAlias = Annotated[int, _of_text(fields.as_number)]
 RouterId: TypeAlias = Annotated[IPv4Address | Literal["hash"], _of_text(_router_id)]

@@ -41,6 +41,7 @@ from felix_py.setting_types import (
     NatDevice,
     NatExclusion,
     NatExclusions,
+    Networks,
     NodeName,
     PoolNetwork,
     PortRange,
@@ -202,6 +203,9 @@ class Settings(_Group):
     )
     nat_outgoing_device: NatDevice = _setting(
         "FELIX_IPTABLESNATOUTGOINGINTERFACEFILTER", "", "a device's name, or its beginning and +; none: any device"
+    )
+    external_nodes: Networks = _setting(
+        "FELIX_EXTERNALNODESCIDRLIST", (), "networks or addresses with commas between them, or none"
     )
     repair: bool = _setting("FELIX_REPAIR", True, _SWITCH)  # put right what others change in our routes
 

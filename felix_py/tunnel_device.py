@@ -3,9 +3,7 @@
 An edge: it is given the MTU that pools want, and makes device, address and the note on the Node match. Another kind
 gets an edge like this one.
 
-The kernel's tunl0 unpacks whatever protocol 4 brings, from anyone who can reach this node. Taking packets from known
-nodes only needs a packet filter (nftables: `ip protocol 4 ip saddr != @nodes drop`); its place is `_bring_up`,
-before the device is up.
+The kernel's tunl0 unpacks whatever protocol 4 brings; `felix_py/tunnel_guard.py` says from whom it may come.
 """
 
 from __future__ import annotations

@@ -27,12 +27,13 @@ _EXT_ACK_TEXT = 1
 
 
 class Message(NamedTuple):
-    """One netlink message, its header taken apart."""
+    """One netlink message, its header taken apart. port: of an event, that of the socket which made the change."""
 
     kind: int
     flags: int
     sequence: int
     body: bytes
+    port: int = 0
 
 
 class Answer(NamedTuple):
@@ -69,10 +70,10 @@ def messages(datagram: bytes) -> Iterator[Message]:
     """Yield the messages of what one recv returned."""
     offset, end = 0, len(datagram)
     while offset + 16 <= end:
-        length, kind, flags, sequence, _ = HEADER.unpack_from(datagram, offset)
+        length, kind, flags, sequence, port = HEADER.unpack_from(datagram, offset)
         if length < 16:
             return
-        yield Message(kind, flags, sequence, datagram[offset + 16 : offset + length])
+        yield Message(kind, flags, sequence, datagram[offset + 16 : offset + length], port)
         offset += (length + 3) & ~3
 
 

@@ -121,6 +121,24 @@ def changes(name: str, wanted: OwnTable | None, held: HeldTable | None) -> list[
     return found
 
 
+def as_held(name: str, table: OwnTable | None) -> HeldTable | None:
+    """Return what the kernel holds once a table is written."""
+    if table is None:
+        return None
+    return HeldTable(
+        0,
+        {
+            one.name: ChainHead(INET, name, one.name, one.hook, one.priority, drops=False, kind=one.kind)
+            for one in table.chains
+        },
+        {
+            one.name: [[(step.name, dict(step.attributes)) for step in program.expressions] for program in one.programs]
+            for one in table.chains
+        },
+        {one.name: HeldSet(one.size, one.intervals, one.elements) for one in table.sets},
+    )
+
+
 def removal(name: str) -> list[Request]:
     """Return the requests that remove a table, whatever it holds, and if it has just gone."""
     return [Request(NEW_TABLE, CREATE, text(1, name)), Request(DELETE_TABLE, 0, text(1, name))]

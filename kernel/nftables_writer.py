@@ -26,6 +26,7 @@ from kernel.nftables_table import (
     HeldTable,
     OwnTable,
     Request,
+    as_held,
     changes,
     held_flags,
     held_rule,
@@ -57,19 +58,30 @@ class NftablesWriter:
         except OSError as error:
             raise KernelError(f"open nftables: {explain(error.errno or 0)}", error.errno or 0) from None
         self._events.socket.setblocking(False)
+        self._held: HeldTable | None = None
+        self._knows = False  # what the kernel holds
 
     def close(self) -> None:
         for netlink in (self._requests, self._events):
             netlink.close()
 
     def bring_in_line(self, wanted: OwnTable | None) -> bool:
-        """Make the table as wanted, None = none; return whether something was to be done. Raises KernelError."""
-        requests = changes(self.name, wanted, self._read())
-        self._commit(requests)
+        """Make the table as wanted, None = none; return whether something was to be done. Raises KernelError.
+
+        It is read at first, and after a change by others: thousands of elements take their time.
+        """
+        self._was_changed()
+        if not self._knows:
+            self._held, self._knows = self._read(), True
+        requests = changes(self.name, wanted, self._held)
+        if requests:
+            self._knows = False
+            self._commit(requests)
+            self._held, self._knows = as_held(self.name, wanted), True
         return bool(requests)
 
     async def changed(self) -> AsyncGenerator[None]:
-        """Yield after each change of the table, by whomever, or where events of it may be lost.
+        """Yield after each change of the table by others, or where events of it may be lost.
 
         Read it from one task only.
         """
@@ -85,7 +97,8 @@ class NftablesWriter:
             loop.remove_reader(descriptor)
 
     def _was_changed(self) -> bool:
-        found = False
+        """Return whether others may have changed the table since this was last asked."""
+        found, own = False, self._requests.port
         for _ in range(_DATAGRAMS_PER_TURN):  # the rest makes the socket readable again at once
             try:
                 datagram = self._events.socket.recv(_RECEIVED_BYTES)
@@ -96,7 +109,8 @@ class NftablesWriter:
                     raise
                 found = True
                 continue
-            found = found or any(table_of(one.body) == self.name for one in messages(datagram))
+            found = found or any(one.port != own and table_of(one.body) == self.name for one in messages(datagram))
+        self._knows = self._knows and not found
         return found
 
     def _commit(self, requests: Sequence[Request]) -> None:

@@ -55,6 +55,7 @@ class FelixConfigurationSpec(Spec):
     nat_port_range: int | str | None = Field(default=None, alias="natPortRange")
     nat_outgoing_exclusions: str | None = Field(default=None, alias="natOutgoingExclusions")
     nat_outgoing_device: str | None = Field(default=None, alias="iptablesNATOutgoingInterfaceFilter")
+    external_nodes: fields.Items[str] = Field(default=(), alias="externalNodesList")
     ip_forwarding: Literal["Enabled", "Disabled"] = Field(default="Enabled", alias="ipForwarding")
     device_route_protocol: int | None = Field(default=None, alias="deviceRouteProtocol", ge=0, le=255)
     health_enabled: bool = Field(default=False, alias="healthEnabled")

@@ -58,7 +58,7 @@ FEATURES = (
     KernelFeature("TCP MD5", "TCP_MD5SIG", None, "BGP sessions with a password"),
     KernelFeature("ipip", "NET_IPIP", "ipip", "pools with ipipMode Always or CrossSubnet"),
     KernelFeature("vxlan", "VXLAN", "vxlan", "pools with vxlanMode, which is not obeyed yet"),
-    KernelFeature("nftables", "NF_TABLES", "nf_tables", "pools with natOutgoing"),
+    KernelFeature("nftables", "NF_TABLES", "nf_tables", "pools with natOutgoing or ipipMode"),
     KernelFeature("user namespaces", "USER_NS", None, "felixctl lab without root"),
 )
 SYSCTLS = (

@@ -569,11 +569,11 @@ async def test_a_watch_that_fails_is_begun_again_and_what_went_meanwhile_is_gone
         assert agent.snapshot.in_sync
 
 
-async def test_a_kernel_that_fails_for_a_while_ends_nothing(tmp_path: Path) -> None:
+async def test_a_kernel_that_fails_for_a_while_ends_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     one = FakeNode(tmp_path)
     one.kernel.failure = KernelError("write a batch: no buffer space (ENOBUFS)")
     async with one.running(ready=False) as agent:
-        await until(lambda: agent.progress.datastore_in_sync)
+        await until(lambda: "no buffer space (ENOBUFS)" in caplog.text)
         one.kernel.failure = None
         await agent.ready()
         assert one.kernel.held(BLOCK) == HOLE

@@ -95,6 +95,7 @@ NOTICED: Mapping[str, dict[str, dict[str, Any]]] = {
         "natOutgoingAddress": {"natOutgoingAddress": "fd00::1"},
         "natPortRange": {"natPortRange": "2000:1000"},
         "natOutgoingExclusions": {"natOutgoingExclusions": "Nothing"},
+        "externalNodesList": {"externalNodesList": ["anyone"]},
         "iptablesNATOutgoingInterfaceFilter": {"iptablesNATOutgoingInterfaceFilter": "eth+0"},
         "ipForwarding": {"ipForwarding": "Disabled"},
         "deviceRouteProtocol": {"deviceRouteProtocol": 3},

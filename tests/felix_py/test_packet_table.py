@@ -12,8 +12,8 @@ from typing import cast
 import pytest
 
 from datastore.backoff import Backoff
-from felix_py.nat_outgoing import TABLE
-from felix_py.packet_table import KernelPacketTable
+from felix_py.node_table import TABLE
+from felix_py.packet_table import WITHOUT, KernelPacketTable
 from kernel.netlink import KernelError
 from kernel.nftables_table import AddressSet, OwnTable
 from kernel.nftables_writer import NftablesWriter
@@ -133,10 +133,7 @@ async def test_what_is_refused_is_a_problem_until_it_is_done(caplog: pytest.LogC
     async with kept(kernel) as table:
         table.apply(ONE)
         await until(lambda: table.problem)
-        assert table.problem == (
-            "natOutgoing is not carried out on this node: write: not permitted (EPERM);"
-            " packets leave with the pod's own address"
-        )
+        assert table.problem == f"{WITHOUT}: write: not permitted (EPERM)"
         await until(lambda: kernel.held == ONE)
         assert table.problem == ""
     assert caplog.text.count("it is tried again") == 1, "once, not for each try"

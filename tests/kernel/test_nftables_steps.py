@@ -56,8 +56,8 @@ def test_nft_reads_a_rule_as_it_is_meant_and_the_kernel_holds_it_as_it_was_writt
     table = OwnTable((V4, V6), (chain,))
     with namespace("steps") as here:
         with inside(here.descriptor):
-            writer = NftablesWriter("own")
-        with closing(writer):
+            writer, reader = NftablesWriter("own"), NftablesWriter("own")
+        with closing(writer), closing(reader):
             assert writer.bring_in_line(table)
-            assert not writer.bring_in_line(table)
+            assert not reader.bring_in_line(table)
         assert f'\t\t{shown} comment "why"\n' in here.run("nft", "--stateless", "list", "ruleset")

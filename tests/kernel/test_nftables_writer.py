@@ -58,7 +58,8 @@ def test_networks_side_by_side_are_two_elements_and_each_can_go(here: Namespace,
     for elements in ([low, high], [low], [high], [low, high], []):
         table = replace(TABLE, sets=(replace(POOLS, elements=frozenset(elements)),))
         assert writer.bring_in_line(table)
-        assert not writer.bring_in_line(table)
+        with inside(here.descriptor), closing(NftablesWriter("own")) as reader:
+            assert not reader.bring_in_line(table)
 
 
 @pytest.mark.parametrize(
@@ -80,12 +81,41 @@ async def test_what_others_change_is_seen_and_put_right(here: Namespace, writer:
     wanted = shown(here)
     async with asyncio.timeout(20):
         changes = writer.changed()
-        await anext(changes)  # of our own
         nft(here, change + "\n")
         await anext(changes)
         await changes.aclose()
     assert writer.bring_in_line(TABLE)
     assert shown(here) == wanted
+
+
+def test_what_it_wrote_is_what_it_reads(here: Namespace, writer: NftablesWriter) -> None:
+    writer.bring_in_line(TABLE)
+    with inside(here.descriptor):
+        another = NftablesWriter("own")
+    with closing(another):
+        assert not another.bring_in_line(TABLE)
+
+
+async def test_its_own_changes_are_no_news(here: Namespace, writer: NftablesWriter) -> None:
+    changes = writer.changed()
+    waiting = asyncio.ensure_future(anext(changes))
+    for elements in (POOLS.elements, frozenset[tuple[bytes, bytes]]()):
+        writer.bring_in_line(replace(TABLE, sets=(replace(POOLS, elements=elements),)))
+    nft(here, "table inet other {\n}\n")
+    done, _ = await asyncio.wait([waiting], timeout=0.05)
+    assert not done
+    nft(here, "flush ruleset\n")
+    await asyncio.wait_for(waiting, 20)
+    await changes.aclose()
+
+
+def test_many_changes_of_others_at_once_are_put_right(here: Namespace, writer: NftablesWriter) -> None:
+    writer.bring_in_line(TABLE)
+    nft(here, "".join(f"add element inet own pools {{ 10.{n}.0.0/16 }}\n" for n in range(66, 166)))
+    assert writer.bring_in_line(TABLE)
+    nft(here, "flush ruleset\n")
+    assert writer.bring_in_line(replace(TABLE, sets=(replace(POOLS, elements=frozenset()),)))
+    assert "elements" not in shown(here)
 
 
 def test_what_is_beside_it_is_left_as_it_is(here: Namespace, writer: NftablesWriter) -> None:
