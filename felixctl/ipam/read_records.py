@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from datastore.cas import found_or_none
 from datastore.kinds.cluster import ClusterInformation
 from datastore.kinds.ipam import BlockAffinity
@@ -13,13 +15,16 @@ from felixctl.ipam.records import IpamRecords
 
 
 async def read_records(store: Store) -> IpamRecords:
-    """Return everything the check compares. Endpoints are read last, so a pod that arrives meanwhile is among them."""
+    """Return everything the check compares.
+
+    First the blocks, then their affinities: what these name is written before them, so it is among what is read after.
+    The rest is read at once: while an API server makes the list of pods it can make that of handles, too.
+    """
     blocks = await store.summarize(BLOCKS)
     affinities = await store.list(BlockAffinity)
-    pools = await store.list(IPPool)
-    handles = await store.summarize(HANDLES)
-    nodes = await store.list(Node)
-    endpoints = await store.summarize(ENDPOINTS)
+    pools, handles, nodes, endpoints = await asyncio.gather(
+        store.list(IPPool), store.summarize(HANDLES), store.list(Node), store.summarize(ENDPOINTS)
+    )
     return IpamRecords(
         blocks=blocks.objects,
         affinities=affinities.objects,
