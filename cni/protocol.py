@@ -17,6 +17,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, cast, get_args
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from ipam.names import pod_handle
+from net.mac import is_device_mac
 
 VERSIONS = ("0.3.1", "0.4.0", "1.0.0", "1.1.0")
 NEWEST = VERSIONS[-1]
@@ -34,7 +35,6 @@ _REQUIRED: Mapping[str, tuple[str, ...]] = {
     "CHECK": ("CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"),
 }
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*\Z")
-_MAC = re.compile(r"[0-9a-f][02468ace](:[0-9a-f]{2}){5}\Z")  # a multicast address cannot be a device's own
 LONGEST_LABEL_BYTES: Final = 255
 LONGEST_NAMES_BYTES: Final = LONGEST_LABEL_BYTES - len("felix ")
 """Of network, container id and device together: the label of a device (IFLA_IFALIAS) holds them behind our mark."""
@@ -510,8 +510,10 @@ def hardware_address(request: CniRequest) -> str:
     network = request.network
     wanted = request.annotations.get(PREFIX + "hwAddr") or network.runtime_config.get("mac")
     text = str(wanted or (request.args or {}).get("MAC", "")).lower()
-    if text and not _MAC.match(text):
-        raise CniError(Code.INVALID_CONFIGURATION, f"ADD: {text!r}, asked for as a MAC address, is not one")
+    if text and not is_device_mac(text):
+        raise CniError(
+            Code.INVALID_CONFIGURATION, f"ADD: {text!r}, asked for as a MAC address, is none that a device can have"
+        )
     return text
 
 

@@ -17,6 +17,7 @@ from explain.records import Assigned, ClusterRecords, PodRecord
 from explain.step import Command, Step, StepState
 from ipam.errors import IpamError
 from ipam.search import pools_for
+from net.mac import is_device_mac
 
 ANNOTATION = "cni.projectcalico.org/"
 
@@ -85,6 +86,11 @@ def _about_families(facts: AddressFacts, pod: PodRecord) -> Iterator[Step]:
             why = f"its annotation {ANNOTATION}{name} is {text}, which is not implemented"
             yield _step(pod, "annotation", StepState.BROKEN, why, "attaching it is refused", _get_pod(pod))
             return
+    mac = pod.annotations.get(f"{ANNOTATION}hwAddr", "")
+    if mac and not is_device_mac(mac):
+        why = f"its annotation {ANNOTATION}hwAddr is {mac}, a MAC address that no device can have"
+        yield _step(pod, "annotation", StepState.BROKEN, why, "attaching it is refused", _get_pod(pod))
+        return
     if given:
         yield _about_given(facts, pod, given)
         return

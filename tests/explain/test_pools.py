@@ -135,6 +135,12 @@ def test_an_address_that_is_asked_for_and_cannot_be_had_is_said_why(asked: str, 
     assert (running[-1].state, running[-1].text) == (StepState.DOUBTFUL, text)
 
 
+def test_a_mac_address_that_no_device_can_have_is_refused() -> None:
+    assert not broken(about_addresses(FACTS, pod(hwAddr="02:00:00:00:00:01")))
+    [text] = broken(about_addresses(FACTS, pod(hwAddr="01:00:5e:00:00:01")))
+    assert text.endswith("hwAddr is 01:00:5e:00:00:01, a MAC address that no device can have")
+
+
 def test_a_family_that_is_asked_for_needs_a_pool() -> None:
     [text] = broken(about_addresses(FACTS, pod(ipFamilies='["IPv4", "IPv6"]')))
     assert text.startswith("it gets no IPv6 address: no pool for IPv6")
