@@ -20,8 +20,8 @@ from kernel.nftables_writer import ABSENT, NftablesWriter
 log = logging.getLogger("felix.nftables")
 
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 1.0, 30.0
-FIRST_REST_SECONDS, LAST_REST_SECONDS = 0.01, 10.0
-"""Between repairs that do not last: another program may be as stubborn."""
+REST_SECONDS = 0.1
+"""Between two repairs: another program may be as stubborn."""
 
 
 WITHOUT = "natOutgoing is not carried out on this node, and its tunnel takes packets from anyone"
@@ -43,7 +43,6 @@ class KernelPacketTable:
         """backoff: between tries of what could not be done. repair: put right what others change."""
         self._name, self._open, self._repair = name, open_writer, repair
         self._backoff = backoff or Backoff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
-        self._rest = Backoff(FIRST_REST_SECONDS, LAST_REST_SECONDS)
         self._wanted: OwnTable | None = None
         self._due = asyncio.Event()
         self._known = self._stated = False  # ever, and since it was last brought in line
@@ -88,14 +87,12 @@ class KernelPacketTable:
             log.info("over: %s", self.problem)
         self.problem = ""
         self._backoff.reset()
-        if not changed:
-            self._rest.reset()
-        elif stated:
+        if changed and stated:
             log.info("table inet %s of nftables is as it should be", self._name)
-        else:
+        elif changed:
             self.repairs += 1
             log.warning("another program changed table inet %s of nftables; it is put right", self._name)
-            await asyncio.sleep(self._rest.next())
+            await asyncio.sleep(REST_SECONDS)
 
     def _write(self) -> bool:
         """Return whether something was to be done. Raises KernelError."""
