@@ -24,6 +24,7 @@ from datastore.store import Create, Delete, Store, Update, Write
 from ipam import batch
 from ipam import block as blocks
 from ipam.batch import Assign, AssignAny, BatchResult, Operation, Result, can_give, counted, is_fresh
+from ipam.counted_handles import CountedHandles
 from ipam.errors import Contention, HandleInUse, IpamError
 from ipam.handle_records import HandleRecords
 from ipam.names import cidr_name, handle_name, host_affinity
@@ -60,6 +61,7 @@ class BlockWriter:
         self._seen_ns: dict[Network, int] = {}
         self._cooling: set[Network] = set()
         self._asked: Counter[Network] = Counter()
+        self._counted = CountedHandles()
         self._coming: defaultdict[Network, set[asyncio.Future[None]]] = defaultdict(set)
         """The handles that are being written for an address of a block."""
         self._batches: Batcher[Network, Operation, Result] = Batcher(self._write_batch, self._gather)
@@ -91,6 +93,7 @@ class BlockWriter:
         """Take in a block that was read or claimed, unless this process has written or read a later one."""
         known = self._known.get(block.network)
         if known is None or known.spec.sequence_number < block.spec.sequence_number:
+            self._counted.doubt(block.network)
             self._learn(block)
 
     def seen_ns(self, cidr: Network, host: str) -> int:
@@ -136,12 +139,15 @@ class BlockWriter:
             before = known if guess else await found_or_none(self._store.get(IPAMBlock, cidr_name(str(cidr))))
             if before is None:
                 return [MissingBlock(f"there is no block {cidr}")] * len(operations)
+            if known is None or known.revision != before.revision:
+                self._counted.doubt(cidr)
             after = await self._applied(before, operations)
             if guess and (after.block is before or any(isinstance(result, Exception) for result in after.results)):
                 continue
             if after.block is before:
                 self._learn(before)
                 return after.results
+            await self._count_again(before, operations)
             if await self._commit(after, guess=attempt == 0):
                 return after.results
         raise Contention(f"write block {cidr}: lost {ATTEMPTS} races in a row; try again later")
@@ -216,16 +222,33 @@ class BlockWriter:
             if not foreseen:
                 return ()
         wanted = operation.count if isinstance(operation, AssignAny) else 1
-        with self._comes(cidr):
-            await self.count(operation.handle, str(cidr), wanted, fresh=operation.fresh)
-        try:
-            found = await self._batches.submit(cidr, replace(operation, fresh=False, counted_by_caller=True))
-        except (IpamError, MissingBlock):
-            await self._count_if_possible(str(cidr), {operation.handle: -wanted})
-            raise
+        with self._counted.ahead(cidr, operation.handle, wanted):
+            with self._comes(cidr):
+                await self.count(operation.handle, str(cidr), wanted, fresh=operation.fresh)
+            try:
+                found = await self._batches.submit(cidr, replace(operation, fresh=False, counted_by_caller=True))
+            except (IpamError, MissingBlock):
+                await self._count_if_possible(str(cidr), {operation.handle: -wanted})
+                raise
         if len(found) < wanted:
             await self._count_if_possible(str(cidr), {operation.handle: len(found) - wanted})
         return found
+
+    async def _count_again(self, before: IPAMBlock, operations: Sequence[Operation]) -> None:
+        """Have the handles count what they are to, where another wrote the block since they did."""
+        counting = (one.handle for one in operations if isinstance(one, Assign) and one.counted_by_caller)
+        doubted = self._counted.doubted(before.network, counting)
+        await asyncio.gather(*(self._count_one_again(before, handle) for handle in doubted))
+
+    async def _count_one_again(self, before: IPAMBlock, handle: str) -> None:
+        cidr = before.network
+        self.handles.forget(handle)
+        record = await self._handle(handle)
+        counted = record.spec.block.get(str(cidr), 0) if record else 0
+        missing = len(blocks.held_by(before, handle)) + self._counted.of(cidr, handle) - counted
+        if missing > 0:
+            await self.count(handle, str(cidr), missing, record)
+        self._counted.trust(cidr, handle)
 
     @contextmanager
     def _comes(self, cidr: Network) -> Iterator[None]:
