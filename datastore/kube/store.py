@@ -91,7 +91,8 @@ class KubeStore:
         return Listed(tuple(meant), tuple(one for one in found if isinstance(one, Unreadable)))
 
     async def summarize(self, summary: Summary[R, S]) -> Listed[S]:
-        found = await self._found(Interest(summary.kind), partial(summarized, summary))
+        small = summary.kind is not WorkloadEndpoint  # a pod has five thousand characters
+        found = await self._found(Interest(summary.kind), partial(summarized, summary), in_one_piece=small)
         kept = [one for one in found if not isinstance(one, (Resource, Unreadable)) and one is not None]
         kept.sort(key=lambda one: (one.namespace or "", one.name))
         return Listed(tuple(kept), tuple(one for one in found if isinstance(one, Unreadable)))
@@ -197,11 +198,13 @@ class KubeStore:
         await self._closed.wait()
         await readings.put(None)
 
-    async def _found(self, interest: Interest[Any], read: Callable[[msgspec.Raw], T]) -> Sequence[T]:
+    async def _found(
+        self, interest: Interest[Any], read: Callable[[msgspec.Raw], T], *, in_one_piece: bool = False
+    ) -> Sequence[T]:
         """Return what `read` makes of each object of an interest's kind, without those that are flagged as deleted."""
         path, what = collection(interest.kind, await self._group(), interest.namespace), f"list {interest.kind.PLURAL}"
         try:
-            found, _ = await list_all(self._client, what, path, selectors(interest), read)
+            found, _ = await list_all(self._client, what, path, selectors(interest), read, in_one_piece=in_one_piece)
         except NotFound:  # its definition is not installed: as libcalico, none
             return []
         for one in found:

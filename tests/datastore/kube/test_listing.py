@@ -9,11 +9,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from datastore.kinds.ipam import IPAMHandle
 from datastore.kinds.pools import IPPool
-from datastore.kube import listing
+from datastore.kube import client, listing
 from datastore.kube.client import ApiClient
 from datastore.kube.http2 import Response
 from datastore.kube.store import KubeStore
+from datastore.store import Listed
+from datastore.summaries import HANDLES
 from tests.kube.bed import Bed
 from tests.kube.faulty_proxy import faulty_proxy
 
@@ -70,6 +73,28 @@ async def test_the_next_page_is_made_while_one_is_decoded_and_others_get_their_t
     others.cancel()
     assert [asked for asked, _ in seen] == [2] * 6
     assert len({turn for _, turn in seen}) == 4  # of two portions a page
+
+
+@pytest.mark.parametrize("unanswered", [0, 1])
+async def test_handles_are_asked_in_one_piece_and_by_pages_if_none_comes_in_time(
+    bed: Bed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unanswered: int
+) -> None:
+    """Pages of handles cost a server eight times what a whole list does, which may be too long for it all the same."""
+    monkeypatch.setattr(listing, "PAGE_SIZE", 2)
+    writer = bed.open()
+    for n in range(3):
+        await writer.create(IPAMHandle.make(f"h{n}", handle_id=f"h{n}", block={"10.0.0.0/26": 1}, deleted=False))
+    async with faulty_proxy(bed.access(), tmp_path) as proxy:
+        reader = KubeStore(proxy.access)
+        await reader.get(IPAMHandle, "h0")
+        monkeypatch.setattr(client, "DEADLINE_SECONDS", 1.0 if unanswered else client.DEADLINE_SECONDS)
+        proxy.faults.never_answer = unanswered
+        handles = await writer.list(IPAMHandle)
+        assert await reader.summarize(HANDLES) == Listed(tuple(map(HANDLES.of, handles.objects)))
+        asked = [request.partition("ipamhandles")[2] for request in proxy.requests if "ipamhandles" in request]
+        assert [query.partition("&")[0] for query in asked] == ["/h0", *(["?limit=2"] * 2 if unanswered else [""])]
+        await reader.close()
+    await writer.close()
 
 
 async def test_what_is_taken_comes_with_the_revision_of_the_whole(bed: Bed) -> None:
