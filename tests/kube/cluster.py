@@ -57,6 +57,21 @@ class Cluster:
         uid = self.get("pod", name)["metadata"]["uid"]
         return str(self.lab.ask("pod add", node=node, pod=name, uid=uid)["addresses"][0])
 
+    def attach(self, name: str, node: str) -> None:
+        """Have a scheduled pod attached, tried again as a kubelet does while the answer is code 11."""
+        uid = self.get("pod", name)["metadata"]["uid"]
+
+        def attached() -> bool:
+            try:
+                self.lab.ask("pod add", node=node, pod=name, uid=uid)
+            except Refused as refused:
+                if "(code 11)" not in str(refused):
+                    raise
+                return False
+            return True
+
+        until(attached, f"{name} is attached to {node}")
+
     def remove(self, name: str) -> None:
         """Have a pod detached and deleted, as a kubelet does."""
         self.lab.ask("pod del", pod=name)
