@@ -3,7 +3,8 @@
 ADD and DEL beside Debian's plugins (`bench.kube_cni`), addresses beside bare creates by the same client
 (`bench.assigns`).
 
-The API server is a real one of this run's own; `make kube-assets` builds its programs, once.
+Each has a real API server of its own: what an agent makes in the first would be in the second's way. `make kube-assets`
+builds its programs, once.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         with api_server() as bed:
             rows, remarks = kube_cni.measure(bed, rounds)
+        with api_server() as bed:
             more_rows, more_remarks = assigns.measure(bed, rounds)
     except AssetsError as missing:
         raise SystemExit(f"bench kube: {missing}") from None
