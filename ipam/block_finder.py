@@ -87,8 +87,8 @@ class BlockFinder:
         self._owned: dict[tuple[str, int], _Owned] = {}
         self._last: dict[tuple[str, int], Network] = {}
         """The block that the last request got: most likely the one with room."""
-        self._promised: dict[_Retry, Network] = {}
-        """What was found for searches that have yet to ask for an address there."""
+        self._promised: dict[_Retry, Network | None] = {}
+        """What was found, or is being looked for, for searches that have yet to ask for an address there."""
         self._occupied: frozenset[Network] = frozenset()
         """Blocks that were there when all were last read, whether or not a host claims them."""
         self._batches: Batcher[tuple[str, int], _Retry, Network] = Batcher(self._find_batch)
@@ -105,6 +105,7 @@ class BlockFinder:
                 self._last[wanted.host, wanted.version] = cidr
                 return cidr
         retry = _Retry(wanted, frozenset(tried))
+        self._promised[retry] = None
         try:
             return await self._batches.submit((wanted.host, wanted.version), retry)
         finally:
@@ -144,7 +145,9 @@ class BlockFinder:
         found: list[Network | Exception] = []
         for retry in retries:
             try:
-                self._promised[retry] = block = await self._find(retry, own)
+                block = await self._find(retry, own)
+                if retry in self._promised:  # else it was cancelled, and asks for no address
+                    self._promised[retry] = block
                 found.append(block)
             except (IpamError, DatastoreError) as refusal:
                 found.append(refusal)

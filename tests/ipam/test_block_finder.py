@@ -8,7 +8,7 @@ import pytest
 
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock
 from datastore.kinds.pools import IPPool
-from datastore.store import Changed, InSync
+from datastore.store import Changed, InSync, R
 from ipam.affinities import Affinities
 from ipam.allocator import Allocator
 from ipam.block_finder import FULL_FOR_SECONDS, BlockFinder, Search
@@ -124,6 +124,32 @@ async def test_behind_a_watch_blocks_are_claimed_without_a_list_or_a_read_of_the
     for number in range(12):  # the watch reports none of the three claims
         await allocator.assign(pod(number))
     assert store.calls == {"write IPAMHandle": 12, "write IPAMBlock": 3 + 12, "write BlockAffinity": 6}
+
+
+async def test_what_is_found_for_a_search_that_was_cancelled_is_promised_to_nobody() -> None:
+    """Cancelled twice, as by a deadline and then by the end of the server, it does not wait for what is found."""
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    class Slow(MemoryStore):
+        async def create(self, resource: R) -> R:
+            if isinstance(resource, IPAMBlock):
+                begun.set()
+                await go_on.wait()
+            return await super().create(resource)
+
+    store = Slow(pool("pods", "10.65.0.0/24", block_size=30), config(), node("n1"))
+    allocator = Allocator(store)
+    await _report(store, allocator)
+    cancelled = asyncio.create_task(allocator.assign(pod(0)))
+    await begun.wait()
+    for _ in range(2):
+        cancelled.cancel()
+        await asyncio.sleep(0)
+    await asyncio.wait([cancelled])
+    go_on.set()
+    for number in range(1, 5):
+        await allocator.assign(pod(number))
+    assert len((await store.list(BlockAffinity)).objects) == 1
 
 
 async def test_a_block_without_an_affinity_is_in_the_way_of_one_claim_only() -> None:
