@@ -38,9 +38,9 @@ def is_up(held: NodeCondition | None) -> bool:
     return held is not None and held.status == UP.status and (held.reason != UP.reason or held == UP)
 
 
-def rival(node: str, held: NodeCondition | None) -> Notice:
+def rival(node: str, held: NodeCondition) -> Notice:
     """Return what is said of a program that takes back what this agent writes."""
-    shown = f"{held.status} ({held.reason}: {held.message})" if held else "nothing"
+    shown = f"{held.status} ({held.reason}: {held.message})"
     return Notice(
         "Node",
         node,
@@ -107,7 +107,7 @@ class NetworkCondition:
 
     def _wrote(self, before: Node) -> None:
         again, self._written_at = self._written_at is not None, self._clock()
-        if again:
+        if again and before.network_unavailable is not None:  # else the Node was made anew
             notice = rival(before.name, before.network_unavailable)
             self._agent.log_notices(self._agent.notices.put("network condition", [notice]))
         else:

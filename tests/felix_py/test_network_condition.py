@@ -98,6 +98,21 @@ async def test_what_a_cloud_says_is_taken_back_later_each_time_and_said(
         assert await condition.look() < pauses[3]
 
 
+async def test_a_node_that_was_made_anew_is_written_and_nobody_is_taken_for_a_rival(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path)
+    async with one.running() as agent:
+        condition = NetworkCondition(agent, lambda: True)
+        bare = await one.store.get(Node, "n1")
+        await condition.look()
+        await seen(one, UP)
+        await one.store.delete(await one.store.get(Node, "n1"))
+        one.store.put(await one.store.create(bare.with_metadata(resource_version=None, uid=None)))
+        await until(lambda: agent.snapshot.nodes["n1"].network_unavailable is None)
+        await condition.look()
+        assert await held(one) == UP
+        assert agent.notices.all() == ()
+
+
 async def test_a_node_that_another_wrote_meanwhile_is_written_when_the_watch_has_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -18,6 +18,7 @@ from datastore.errors import NotFound, Unavailable
 from datastore.kube import client
 from datastore.kube.access import read_access
 from datastore.kube.client import ApiClient
+from tests.felix_py.fakes import until
 from tests.kube.control_plane import kubeconfig
 from tests.kube.h2_server import Handler, Request, make_certificate, server_tls, serving
 
@@ -169,8 +170,7 @@ async def test_a_server_that_hangs_is_not_asked_again_until_something_is_heard_o
         assert kept is not None and kept.usable and kept.is_silent
         assert answers.seen == ["PUT /a"]
         go_on.set()
-        while kept.is_silent:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+        await until(lambda: kept is not None and not kept.is_silent)
         assert (await asking.request("try it", "PUT", "/c", b"{}")).body == b"fine"
         assert asking._connection is kept
         await asking.close()
@@ -187,8 +187,7 @@ async def test_a_silent_connection_is_given_up_in_the_end(tmp_path: Path, monkey
         asking = client_of(tmp_path, f"http://127.0.0.1:{server.port}", patience_seconds=0.3)
         with pytest.raises(Unavailable):
             await asking.request("try it", "PUT", "/a", b"{}")
-        while asking._judging:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+        await until(lambda: not asking._judging)
         assert (await asking.request("try it", "PUT", "/b", b"{}")).body == b"fine"
         await asking.close()
 
