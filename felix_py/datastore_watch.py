@@ -38,9 +38,7 @@ class DatastoreWatch:
 
     async def look(self) -> None:
         """Find out whether blocks are to be watched. What nothing wants is not removed, then, until they are known."""
-        if not self._blocks_wanted.is_set() and needs_blocks(
-            self._snapshot.pools.values(), alone=self._peering.is_alone
-        ):
+        if not self._blocks_wanted.is_set() and needs_blocks(self._snapshot.pools.values(), self._peering.is_alone):
             log.info("watching all IPAMBlocks: where nodes borrow addresses of each other no BGP session tells")
             self._blocks_wanted.set()
 

@@ -7,7 +7,7 @@ to tell.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from datastore.kinds.bgp import BGPConfiguration, BGPPeer
@@ -41,9 +41,11 @@ def watched(node: str, *, blocks: bool = False) -> tuple[type[Resource] | Intere
     )
 
 
-def needs_blocks(pools: Iterable[Pool], *, alone: bool) -> bool:
+def needs_blocks(pools: Iterable[Pool], alone: Callable[[], bool]) -> bool:
     """Whether borrowed addresses of a pool that wants a tunnel are learned from blocks alone.
 
-    alone: no other node announces anything to this one. Where no pool wants a tunnel, such an address has no route.
+    alone: whether no other node announces anything to this one, asked only where it matters: it looks at all sessions.
+    Where no pool wants a tunnel, such an address has no route.
     """
-    return any(IPIP.wanted_by(pool.resource) and (alone or not pool.exported) for pool in pools)
+    tunnelled = [pool for pool in pools if IPIP.wanted_by(pool.resource)]
+    return bool(tunnelled) and (not all(pool.exported for pool in tunnelled) or alone())

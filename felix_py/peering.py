@@ -64,7 +64,6 @@ class Peering:
         speaker, self.notices = self._speaker(owners, addresses)
         await self.client.configure(speaker)
 
-    @property
     def is_alone(self) -> bool:
         """Whether there are other nodes, and no session by which they could announce anything to this one."""
         speaker, _ = self._speaker()

@@ -37,4 +37,11 @@ def test_blocks_are_needed_where_tunnels_are_wanted_and_nobody_announces(
     needed: bool, alone: bool, spec: dict[str, Any]
 ) -> None:
     pools = [Pool(Prefix.parse("10.66.0.0/16"), pool("10.66.0.0/16")), Pool(Prefix.parse("10.65.0.0/16"), pool(**spec))]
-    assert needs_blocks(pools, alone=alone) is needed
+    assert needs_blocks(pools, lambda: alone) is needed
+
+
+def test_sessions_are_not_looked_at_where_no_pool_wants_a_tunnel() -> None:
+    def alone() -> bool:
+        raise AssertionError("all sessions were looked at, for one Node that changed")
+
+    assert not needs_blocks([Pool(Prefix.parse("10.65.0.0/16"), pool("10.65.0.0/16"))], alone)
