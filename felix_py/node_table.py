@@ -5,7 +5,7 @@ Pure.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from datastore.kinds.cluster import FelixConfiguration
@@ -62,20 +62,26 @@ def _applied(settings: Settings, name: str, node: str, configurations: Mapping[s
     return getattr(settings, name)
 
 
-def node_addresses(nodes: Iterable[Node], external: Iterable[Prefix]) -> tuple[Prefix, ...]:
-    """Return the addresses of nodes, both families, and the networks whose hosts count as nodes."""
+def node_addresses(nodes: Iterable[Node], external: Iterable[Prefix]) -> Iterator[Prefix]:
+    """Yield the addresses of nodes, both families, and the networks whose hosts count as nodes."""
     interfaces = (interface for node in nodes for interface in (node.ipv4, node.ipv6) if interface is not None)
-    return (*(Prefix.host(interface.ip.packed) for interface in interfaces), *external)
+    yield from (Prefix.host(interface.ip.packed) for interface in interfaces)
+    yield from external
 
 
 def wanted_table(
-    pools: Collection[Pool], nodes: Collection[Prefix], options: NatOptions, tunnels: Collection[str]
+    pools: Collection[Pool], nodes: Iterable[Prefix], options: NatOptions, tunnels: Collection[str]
 ) -> OwnTable | None:
-    """Return the table; None if there is nothing to do. tunnels: the devices of those of IPv4 that are in use."""
+    """Return the table; None if there is nothing to do.
+
+    nodes: looked at only where something depends on them, as they are many. tunnels: the devices of those of IPv4 that
+    are in use.
+    """
     sets: list[AddressSet] = []
     programs: list[Program] = []
+    hosts = tuple(nodes) if tunnels or options.spares_hosts else ()
     known = {
-        version: AddressSet(f"nodes_v{version}", size, ranges(one for one in nodes if len(one.packed) == size))
+        version: AddressSet(f"nodes_v{version}", size, ranges(one for one in hosts if len(one.packed) == size))
         for version, size in _SIZES.items()
     }
     for version, size in _SIZES.items():

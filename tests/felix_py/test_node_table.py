@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,25 +19,27 @@ from net.prefix import Prefix, pack, unpack
 
 NATTED, PLAIN = {"cidr": "10.65.0.0/16", "natOutgoing": True}, {"cidr": "10.66.0.0/16"}
 NATTED6 = {"cidr": "fd00:65::/64", "natOutgoing": True}
-NODES = node_addresses(
-    (
-        Node.make("n1", annotations={"projectcalico.org/IPv4Address": "192.0.2.1/24"}),
-        Node.make(
-            "n2",
-            annotations={
-                "projectcalico.org/IPv4Address": "192.0.2.2/24",
-                "projectcalico.org/IPv6Address": "2001:db8::2/64",
-            },
-        ),
-        Node.make("new"),
+NODES = (
+    Node.make("n1", annotations={"projectcalico.org/IPv4Address": "192.0.2.1/24"}),
+    Node.make(
+        "n2",
+        annotations={
+            "projectcalico.org/IPv4Address": "192.0.2.2/24",
+            "projectcalico.org/IPv6Address": "2001:db8::2/64",
+        },
     ),
-    [Prefix.parse("198.51.100.0/24")],
+    Node.make("new"),
 )
+OUTSIDE = (Prefix.parse("198.51.100.0/24"),)
 
 
 def table(*pools: dict[str, Any], options: NatOptions = NatOptions(), tunnels: tuple[str, ...] = ()) -> OwnTable | None:  # noqa: B008 - frozen
-    made = [IPPool.make(f"p{number}", **spec) for number, spec in enumerate(pools)]
-    return wanted_table([Pool(Prefix.parse(one.spec.cidr), one) for one in made], NODES, options, tunnels)
+    return wanted_table(pools_of(*pools), node_addresses(NODES, OUTSIDE), options, tunnels)
+
+
+def pools_of(*specs: dict[str, Any]) -> list[Pool]:
+    made = (IPPool.make(f"p{number}", **spec) for number, spec in enumerate(specs))
+    return [Pool(Prefix.parse(one.spec.cidr), one) for one in made]
 
 
 def sets(found: OwnTable | None) -> dict[str, list[str]]:
@@ -85,6 +88,14 @@ def test_addresses_of_nodes_are_spared_where_that_is_asked_for() -> None:
     assert found["nodes_v4"] == ["192.0.2.1-192.0.2.1", "192.0.2.2-192.0.2.2", "198.51.100.0-198.51.100.255"]
     assert found["nodes_v6"] == ["2001:db8::2-2001:db8::2"]
     assert [row.count("lookup") for row in programs(table(NATTED, options=NatOptions(spares_hosts=True)))] == [3]
+
+
+def test_no_node_is_looked_at_where_nothing_depends_on_their_addresses() -> None:
+    def addresses() -> Iterator[Prefix]:
+        raise AssertionError("every Node was looked at, for one that changed")
+        yield
+
+    assert wanted_table(pools_of(NATTED), addresses(), NatOptions(), ()) == table(NATTED)
 
 
 def test_what_the_host_sends_into_a_tunnel_gets_the_tunnels_address() -> None:

@@ -57,7 +57,7 @@ def received(places: tuple[Namespace, Namespace]) -> list[str]:
 
 @pytest.mark.parametrize("guarded", [False, True])
 def test_only_what_nodes_send_comes_in(places: tuple[Namespace, Namespace], guarded: bool) -> None:
-    known = node_addresses([node(), node("n2", f"{KNOWN}/24")], [])
+    known = tuple(node_addresses([node(), node("n2", f"{KNOWN}/24")], []))
     with inside(places[0].descriptor):
         writer = NftablesWriter(TABLE)
     with closing(writer):
@@ -66,7 +66,7 @@ def test_only_what_nodes_send_comes_in(places: tuple[Namespace, Namespace], guar
 
 
 def test_hosts_that_are_named_beside_the_nodes_come_in_too(places: tuple[Namespace, Namespace]) -> None:
-    known = node_addresses([node("n2", f"{KNOWN}/24")], [Prefix.parse("192.0.2.64/26")])
+    known = tuple(node_addresses([node("n2", f"{KNOWN}/24")], [Prefix.parse("192.0.2.64/26")]))
     with inside(places[0].descriptor):
         writer = NftablesWriter(TABLE)
     with closing(writer):
