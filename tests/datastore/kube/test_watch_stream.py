@@ -27,6 +27,7 @@ from tests.kube.faulty_proxy import FaultyProxy, faulty_proxy
 from tests.kube.h2_server import H2Server, Request, serving
 
 PATIENCE_SECONDS = 30.0
+LOST_AFTER_SECONDS = http2.LOST_AFTER_SECONDS  # as released: see `impatient`
 
 
 class Watcher:
@@ -103,6 +104,12 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "HEADERS_SECONDS", 2.0)
     monkeypatch.setattr(watch_stream, "SILENT_SECONDS", 2.0)
     monkeypatch.setattr(watch_stream, "LONGEST_PAUSE_SECONDS", 2.0)
+
+
+@pytest.fixture
+def patient(impatient: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a server of the test's own be silent for as long as one may be that is starting on a busy machine."""
+    monkeypatch.setattr(http2, "LOST_AFTER_SECONDS", LOST_AFTER_SECONDS)
 
 
 async def test_everything_there_is_comes_first_then_changes(bed: Bed, tmp_path: Path) -> None:
@@ -377,7 +384,7 @@ async def test_a_reader_that_stops_for_a_while_holds_up_nobody_and_misses_nothin
     assert await anext(watch, None) is None
 
 
-async def test_a_server_that_is_told_to_end_is_left_and_its_successor_found(tmp_path: Path) -> None:
+async def test_a_server_that_is_told_to_end_is_left_and_its_successor_found(tmp_path: Path, patient: None) -> None:
     folder = tmp_path / "own"
     folder.mkdir()
     with running(folder) as control_plane:
@@ -395,7 +402,7 @@ async def test_a_server_that_is_told_to_end_is_left_and_its_successor_found(tmp_
         await watcher.task
 
 
-async def test_a_server_that_keeps_sending_clients_away_is_watched_all_the_same(tmp_path: Path) -> None:
+async def test_a_server_that_keeps_sending_clients_away_is_watched_all_the_same(tmp_path: Path, patient: None) -> None:
     folder = tmp_path / "own"
     folder.mkdir()
     with running(folder, ("--goaway-chance=0.02",)) as control_plane:
@@ -413,7 +420,7 @@ async def test_a_server_that_keeps_sending_clients_away_is_watched_all_the_same(
 
 
 @pytest.mark.long
-async def test_a_cluster_that_was_set_back_to_a_backup_is_read_anew(tmp_path: Path) -> None:
+async def test_a_cluster_that_was_set_back_to_a_backup_is_read_anew(tmp_path: Path, patient: None) -> None:
     """Its revisions begin again where the backup was, far behind the one that the watch asks for."""
     folder = tmp_path / "own"
     folder.mkdir()
