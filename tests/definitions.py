@@ -1,4 +1,4 @@
-"""manifests/crds.yaml, made from the kinds of resource: `python -m tests.definitions` writes it.
+"""manifests/crds/crds.yaml, made from the kinds of resource: `python -m tests.definitions` writes it.
 
 A schema holds what the kind's reader demands; what it does not name is kept, as other versions of Calico write it.
 What needs more than one value is in RULES, in the API server's own language (CEL).
@@ -16,7 +16,7 @@ from datastore.kube.paths import is_custom
 from datastore.record import CRD, Resource
 from datastore.resources import KINDS
 
-PATH = Path(__file__).parents[1] / "manifests" / "crds.yaml"
+PATH = Path(__file__).parents[1] / "manifests" / "crds" / "crds.yaml"
 
 _HEAD = """\
 # Calico's custom resources in the group crd.projectcalico.org, as felix-py reads and writes them.
@@ -77,7 +77,7 @@ def definitions() -> Iterator[dict[str, Any]]:
 
 
 def text() -> str:
-    """Return manifests/crds.yaml."""
+    """Return manifests/crds/crds.yaml."""
     return _HEAD + "".join(f"---\n{yaml.safe_dump(each, sort_keys=False, width=118)}" for each in definitions())
 
 

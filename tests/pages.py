@@ -15,8 +15,9 @@ from cni.protocol import PREFIX
 from datastore.field_rules import NotObeyed, Rule
 from datastore.record import Resource
 from felix_py.notices import RULES
-from felix_py.settings import PoolDefaults, Settings
+from felix_py.settings import Settings, variables
 from felix_py.unread_variables import CALICOS
+from tests.meanings import MEANINGS
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -51,7 +52,7 @@ the agent starts; a setting that changes in it later is a notice that names it.
 one then (`felix_py/cluster_defaults.py`). On Kubernetes that is also when the pod subnet is read that kubeadm noted in
 the ConfigMap kube-system/kubeadm-config (`felix_py/kubeadm.py`).
 
-<!-- `python -m tests.pages` writes this page from felix_py/settings.py. -->
+<!-- `python -m tests.pages` writes this page from felix_py/settings.py and tests/meanings.py. -->
 """
 
 
@@ -92,27 +93,30 @@ def _delegated() -> Iterable[tuple[str, Rule]]:
 
 def settings_page() -> str:
     """Return docs/settings.md."""
-    pools = [(prefix, defaults) for prefix, defaults in _pools() if isinstance(defaults, PoolDefaults)]
-    rows = [row for prefix, group in [("", Settings()), *pools] for row in _settings(prefix, group)]
-    return f"{SETTINGS}\n{_markdown(('setting', 'default', 'allowed'), rows)}"
+    usual = defaults()
+    rows = [
+        (f"`{name}`", MEANINGS[name], f"`{usual[name]}`" if usual[name] else "", allowed)
+        for name, allowed in variables().items()
+    ]
+    return f"{SETTINGS}\n{_markdown(('setting', 'what it is for', 'default', 'allowed'), rows)}"
 
 
-def _pools() -> Iterable[tuple[str, object]]:
-    defaults = Settings()
-    return (("CALICO_IPV4POOL_", defaults.ipv4_pool), ("CALICO_IPV6POOL_", defaults.ipv6_pool))
+def defaults() -> dict[str, str]:
+    """Return the default of every setting, as it would be written."""
+    settings = Settings()
+    groups = (("", settings), ("CALICO_IPV4POOL_", settings.ipv4_pool), ("CALICO_IPV6POOL_", settings.ipv6_pool))
+    return {name: default for prefix, group in groups for name, default in _defaults(prefix, group)}
 
 
-def _settings(prefix: str, group: BaseModel) -> Iterable[tuple[str, ...]]:
+def _defaults(prefix: str, group: BaseModel) -> Iterable[tuple[str, str]]:
     for name, field in type(group).model_fields.items():
         if isinstance(field.validation_alias, str):
-            default = _default(getattr(group, name))
-            variable = f"`{prefix}{field.validation_alias}`"
-            yield variable, f"`{default}`" if default else "", field.description or ""
+            yield f"{prefix}{field.validation_alias}", _default(getattr(group, name))
 
 
 def _default(value: Any) -> str:
     match value:
-        case None:
+        case None | ():
             return ""
         case bool():
             return str(value).lower()

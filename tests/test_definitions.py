@@ -1,4 +1,4 @@
-"""manifests/crds.yaml says what the kinds say."""
+"""manifests/crds/crds.yaml says what the kinds say."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ async def _begun(store: Store, cluster: ClusterInformation) -> ClusterInformatio
         return await store.create(cluster)
     except NotFound as error:
         raise CommandError(
-            f"{error}; the API server has no definitions of Calico's resources: kubectl apply -f manifests/crds.yaml,"
+            f"{error}; the API server has no definitions of Calico's resources: kubectl apply -k manifests/crds,"
             " and import again; nothing was written"
         ) from None
 

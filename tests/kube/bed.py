@@ -28,7 +28,7 @@ from tests.kube.control_plane import ControlPlane, running
 
 R = TypeVar("R", bound=Resource)
 
-DEFINITIONS = Path(__file__).parents[2] / "manifests" / "crds.yaml"
+DEFINITIONS = Path(__file__).parents[2] / "manifests" / "crds" / "crds.yaml"
 
 
 _AT_ONCE = b'{"gracePeriodSeconds": 0}'

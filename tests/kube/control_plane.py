@@ -23,7 +23,7 @@ READY_SECONDS = 120.0
 LOOK_SECONDS = 0.05
 ADMIN_TOKEN = "admin"
 ACCOUNTS = ("felix-py-node", "felix-py-viewer")
-"""Accounts that have no right but what a test binds to them; the token of each is its name."""
+"""ServiceAccounts of kube-system, with the rights that a test gives them; the token of each is its name."""
 
 
 class ControlPlaneError(Exception):
@@ -96,7 +96,7 @@ class ControlPlane:
 
     def start(self) -> None:
         """Start both and wait until the API server is ready. Raises ControlPlaneError."""
-        accounts = "".join(f"{name},{name},{name}\n" for name in ACCOUNTS)
+        accounts = "".join(f"{name},{user_of(name)},{name}\n" for name in ACCOUNTS)
         (self.folder / "tokens.csv").write_text(f"{ADMIN_TOKEN},admin,admin,system:masters\n{accounts}")
         subprocess.run(
             ("openssl", "genrsa", "-out", str(self.folder / "accounts.key"), "2048"), check=True, capture_output=True
@@ -145,6 +145,11 @@ def kubeconfig(url: str, certificate: Path | None = None, token: str = ADMIN_TOK
         "users": [{"name": "admin", "user": {"token": token}}],
         "contexts": [{"name": "bed", "context": {"cluster": "bed", "user": "admin"}}],
     }
+
+
+def user_of(account: str) -> str:
+    """Return the user that one of ACCOUNTS is to the API server."""
+    return f"system:serviceaccount:kube-system:{account}"
 
 
 @contextmanager

@@ -1,11 +1,10 @@
-"""Accounts of the test bed that have the roles of their name in manifests/roles.yaml and nothing else."""
+"""The rights that an installation gives to accounts: manifests/base/roles.yaml and accounts.yaml, and nothing else."""
 
 from __future__ import annotations
 
 import json
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -13,32 +12,23 @@ from datastore.errors import AlreadyExists
 from datastore.kube.client import ApiClient
 from tests.kube.bed import Bed
 
-ROLES = Path(__file__).parents[2] / "manifests" / "roles.yaml"
+BASE = Path(__file__).parents[2] / "manifests" / "base"
 NODE = "felix-py-node"
-_PATH = "/apis/rbac.authorization.k8s.io/v1"
 
 
 async def install_roles(bed: Bed) -> None:
-    """Install the roles. Each ClusterRole is bound to the account that has its name, a Role to the agents'."""
+    """Install the accounts, the roles, and what gives these to those."""
     client = ApiClient(bed.access)
     try:
-        for role in yaml.safe_load_all(ROLES.read_text()):
-            with suppress(AlreadyExists):  # by an earlier test of this API server's
-                await _install(client, role)
+        for file in ("accounts.yaml", "roles.yaml"):
+            for record in yaml.safe_load_all((BASE / file).read_text()):
+                with suppress(AlreadyExists):  # by an earlier test of this API server's
+                    path = _collection(record["apiVersion"], record["kind"], record["metadata"].get("namespace"))
+                    await client.request(f"install {record['kind']}", "POST", path, json.dumps(record).encode())
     finally:
         await client.close()
 
 
-async def _install(client: ApiClient, role: dict[str, Any]) -> None:
-    kind, metadata = role["kind"], role["metadata"]
-    binding = {
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": f"{kind}Binding",
-        "metadata": metadata,
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": metadata["name"]},
-        "subjects": [{"kind": "User", "name": metadata["name"] if kind == "ClusterRole" else NODE}],
-    }
-    within = f"{_PATH}/namespaces/{metadata['namespace']}" if "namespace" in metadata else _PATH
-    for record in (role, binding):
-        path = f"{within}/{record['kind'].lower()}s"
-        await client.request(f"install {metadata['name']}", "POST", path, json.dumps(record).encode())
+def _collection(version: str, kind: str, namespace: str | None) -> str:
+    within = f"/namespaces/{namespace}" if namespace else ""
+    return f"/{'apis' if '/' in version else 'api'}/{version}{within}/{kind.lower()}s"

@@ -1,4 +1,4 @@
-"""What the roles in manifests/roles.yaml deny. What they allow is enough for agents: test_agents.py runs them so."""
+"""What manifests/base/roles.yaml denies. What it allows is enough for agents: test_agents.py runs them so."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from datastore.kube.client import ApiClient
 from datastore.kube.store import KubeStore
 from tests.felixctl.command import Felixctl
 from tests.kube.bed import Bed
+from tests.kube.control_plane import user_of
 from tests.kube.roles import NODE, install_roles
 
 VIEWER = "felix-py-viewer"
@@ -50,7 +51,7 @@ async def may(bed: Bed, account: str, what: str, namespace: str = "default") -> 
     review = {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SubjectAccessReview",
-        "spec": {"user": account, "resourceAttributes": attributes},
+        "spec": {"user": user_of(account), "resourceAttributes": attributes},
     }
     client = ApiClient(bed.access)
     try:

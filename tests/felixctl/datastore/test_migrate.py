@@ -261,7 +261,7 @@ async def test_definitions_that_are_missing_are_named_with_their_cure() -> None:
         async def write(self, *writes: Write) -> tuple[Resource | None, ...]:
             raise NotFound("create: 404 page not found")
 
-    with pytest.raises(CommandError, match=r"404 page not found; .* kubectl apply -f manifests/crds\.yaml"):
+    with pytest.raises(CommandError, match=r"404 page not found; .* kubectl apply -k manifests/crds"):
         await import_into(Bare(), MIGRATION, on_kubernetes=True)
 
 

@@ -1,0 +1,98 @@
+"""What is in manifests/ builds, and a real API server takes it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from felix_py.settings import settings_from, variables
+from tests.config_map import OF_THE_DAEMON_SET, OF_THE_POD
+from tests.kube.bed import Bed
+from tests.kube.kubectl import MANIFESTS, kubectl, kustomized, objects_of
+
+NODE = ("DaemonSet", "felix-py-node")
+
+
+@pytest.fixture(scope="module")
+def installed() -> dict[tuple[str, str], dict[str, Any]]:
+    return objects_of(kustomized(MANIFESTS))
+
+
+def pod_of(objects: dict[tuple[str, str], dict[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = objects[NODE]["spec"]["template"]["spec"]
+    return found
+
+
+def containers(pod: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {each["name"]: each for each in (*pod["initContainers"], *pod["containers"])}
+
+
+def settings_of(objects: dict[tuple[str, str], dict[str, Any]]) -> dict[str, str]:
+    found: dict[str, str] = objects["ConfigMap", "felix-py-config"]["data"]
+    return found
+
+
+def test_the_api_server_takes_an_installation_as_it_is(started_bed: Bed) -> None:
+    command = (
+        "apply",
+        "--server-side",
+        "--force-conflicts",
+        "--validate=strict",
+        "--dry-run=server",
+        "-k",
+        str(MANIFESTS),
+    )
+    said = kubectl(started_bed, *command)
+    assert "daemonset.apps/felix-py-node" in said
+
+
+def test_the_settings_are_all_there_and_allowed(installed: dict[tuple[str, str], dict[str, Any]]) -> None:
+    given = settings_of(installed)
+    assert given.keys() | set(OF_THE_POD) == variables().keys()
+    settings = settings_from({**given, "NODENAME": "n1"})
+    assert (settings.datastore, settings.notices) == ("kubernetes://", ())
+
+
+def test_the_mounts_and_probes_are_where_the_settings_say(installed: dict[tuple[str, str], dict[str, Any]]) -> None:
+    settings = settings_from(settings_of(installed))
+    pod = pod_of(installed)
+    agent = containers(pod)["agent"]
+    mounts = {mount["mountPath"] for mount in agent["volumeMounts"]}
+    folders = (settings.run_dir, settings.state_dir, settings.cni_conf_dir, settings.cni_bin_dir)
+    files = (settings.nodename_file, settings.mtu_file)
+    assert {*map(str, folders), *(str(file.parent) for file in files)} <= mounts
+    probes = [agent[f"{name}Probe"]["httpGet"] for name in ("startup", "liveness", "readiness")]
+    assert {(probe["host"], probe["port"]) for probe in probes} == {(settings.health_host, settings.health_port)}
+    assert len(folders) + len(files) + 2 == len(OF_THE_DAEMON_SET)
+
+
+def test_what_is_mounted_of_the_host_is_at_the_same_path(installed: dict[tuple[str, str], dict[str, Any]]) -> None:
+    pod = pod_of(installed)
+    host = {each["name"]: each["hostPath"]["path"] for each in pod["volumes"] if "hostPath" in each}
+    for container in containers(pod).values():
+        for mount in container["volumeMounts"]:
+            assert host.get(mount["name"], mount["mountPath"]) == mount["mountPath"], container["name"]
+
+
+def test_no_container_is_privileged_and_the_agent_alone_has_a_token(
+    installed: dict[tuple[str, str], dict[str, Any]],
+) -> None:
+    pod = pod_of(installed)
+    assert pod["automountServiceAccountToken"] is False
+    for name, container in containers(pod).items():
+        security = container["securityContext"]
+        assert security["capabilities"]["drop"] == ["ALL"], name
+        assert security["readOnlyRootFilesystem"] and not security["allowPrivilegeEscalation"], name
+        assert not security.get("privileged"), name
+        mounts = {mount["name"] for mount in container["volumeMounts"]}
+        assert ("api-access" in mounts) is (name == "agent"), name
+
+
+def test_each_account_of_a_binding_and_of_a_pod_is_there(installed: dict[tuple[str, str], dict[str, Any]]) -> None:
+    named = {pod_of(installed)["serviceAccountName"]}
+    for (kind, _), record in installed.items():
+        if kind.endswith("Binding"):
+            named |= {subject["name"] for subject in record["subjects"]}
+            assert (record["roleRef"]["kind"], record["roleRef"]["name"]) in installed
+    assert named == {name for kind, name in installed if kind == "ServiceAccount"}
