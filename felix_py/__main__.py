@@ -9,7 +9,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -30,7 +30,7 @@ from datastore.backoff import Backoff
 from datastore.errors import Unavailable
 from datastore.store import Store, WatchEvent
 from datastore.url import has_namespaces
-from felix_py import logs
+from felix_py import forward_accept, logs, node_table
 from felix_py.agent import Agent
 from felix_py.agent_status import AgentReporter
 from felix_py.autodetect import AutodetectionError
@@ -41,12 +41,11 @@ from felix_py.forwarding import forward
 from felix_py.gc_tuning import apply
 from felix_py.host_watch import HostWatch
 from felix_py.identity import Identity, StartupError
+from felix_py.kept_rules import KeptRules
 from felix_py.network_condition import NetworkCondition
 from felix_py.node_claim import this_host
-from felix_py.node_table import TABLE
 from felix_py.own_node import OwnNode
 from felix_py.pace import Pace
-from felix_py.packet_table import KernelPacketTable
 from felix_py.pages import StatusPages
 from felix_py.policy_watch import follow_policies
 from felix_py.settings import Settings, SettingsError, read_file, settings_from
@@ -59,6 +58,9 @@ from ipam.allocator import Allocator
 from ipam.collector import Collector
 from ipam.tunnels import TunnelAddresses
 from kernel.links import Devices
+from kernel.nftables_foreign_writer import ForeignChainWriter
+from kernel.nftables_table import Program
+from kernel.nftables_writer import NftablesWriter
 from kernel.rtnetlink import Rtnetlink
 
 log = logging.getLogger("felix")
@@ -130,7 +132,9 @@ async def _serve(settings: Settings, file: SettingsWatch) -> None:
             TunnelAddresses(store, allocator, identity.node, of_pod_cidrs=settings.use_pod_cidr),
             stack.enter_context(closing(Devices())),
         )
-        table = KernelPacketTable(TABLE, repair=settings.repair)
+        table = KeptRules(
+            node_table.TITLE, node_table.WITHOUT, partial(NftablesWriter, node_table.TABLE), repair=settings.repair
+        )
         known = Known(identity.node)
         agent = Agent(
             settings,
@@ -175,6 +179,7 @@ async def _serve(settings: Settings, file: SettingsWatch) -> None:
         condition = NetworkCondition(agent, lambda: reporter.progress().ready) if on_kubernetes else None
         async with _said_at_the_end(condition), asyncio.TaskGroup() as tasks:
             tasks.create_task(agent.run())
+            tasks.create_task(begun_again("accepting the packets of pods", _forward_accept(settings).run))
             if namespaces is not None:
                 tasks.create_task(begun_again("following the namespaces of pods", namespaces.follow))
             watch = HostWatch(agent, settings.cni_conf_dir)
@@ -201,6 +206,18 @@ async def _serve(settings: Settings, file: SettingsWatch) -> None:
                     report=lambda found: agent.log_notices(agent.notices.put("collector", found)),
                 )
                 tasks.create_task(begun_again("collecting what leaked", collector.run))
+
+
+def _forward_accept(settings: Settings) -> KeptRules[Sequence[Program]]:
+    kept: KeptRules[Sequence[Program]] = KeptRules(
+        forward_accept.TITLE,
+        forward_accept.WITHOUT,
+        partial(ForeignChainWriter, forward_accept.CHAINS),
+        repair=settings.repair,
+        needs_nftables=False,
+    )
+    kept.apply(forward_accept.accepting(settings.interface_prefix) if settings.forward_accept else None)
+    return kept
 
 
 @asynccontextmanager

@@ -73,7 +73,7 @@ class PeersClient(Protocol):
 
 
 class PacketTable(Protocol):
-    """This node's own table of nftables. `felix_py.packet_table.KernelPacketTable` is the real one."""
+    """This node's own table of nftables. `felix_py.kept_rules.KeptRules` is the real one."""
 
     @property
     def problem(self) -> str:

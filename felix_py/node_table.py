@@ -19,6 +19,8 @@ from kernel.nftables_table import AddressSet, OwnTable, Program, Range
 from net.prefix import Prefix
 
 TABLE = "felix"
+TITLE = f"table inet {TABLE} of nftables"
+WITHOUT = "natOutgoing is not carried out on this node, and its tunnel takes packets from anyone"
 _SIZES = {4: 4, 6: 16}  # the bytes of an address, by IP version
 
 _PARSERS: Mapping[str, Callable[[str], object]] = {

@@ -207,6 +207,7 @@ class Settings(_Group):
     external_nodes: Networks = _setting(
         "FELIX_EXTERNALNODESCIDRLIST", (), "networks or addresses with commas between them, or none"
     )
+    forward_accept: bool = _setting("FELIX_FORWARDACCEPT", True, _SWITCH)
     repair: bool = _setting("FELIX_REPAIR", True, _SWITCH)  # put right what others change in our routes
 
     health_host: Host = _setting("FELIX_HEALTHHOST", "127.0.0.1", "an address or a host's name")

@@ -36,9 +36,14 @@ ReadSet = Callable[[str], Elements]
 """Return the elements of a table's set, by its name."""
 
 
+def family_name(family: int) -> str:
+    """Return what nft calls a family of tables, by netlink's number."""
+    return _FAMILIES[family][0]
+
+
 def request(family: int = 0, **names: str) -> bytes:
-    """Return the body of a dump: of a family, of a table, or of one chain or set of it."""
-    kinds = {"table": 1, "chain": 2, "set_name": 2}
+    """Return the body of a question: about a family, a table, one chain or set of it, or the rules of a chain."""
+    kinds = {"table": 1, "chain": 2, "set_name": 2, "chain_name": 3}
     return _GENERIC.pack(family, 0, 0) + b"".join(text(kinds[key], name) for key, name in names.items())
 
 

@@ -12,13 +12,13 @@ from kernel.message import attribute
 from kernel.nftables_table import AddressSet, Expression, be
 
 _PAYLOAD_AT = {(4, "source"): 12, (4, "destination"): 16, (16, "source"): 8, (16, "destination"): 24}
-_NFPROTO, _L4PROTO, _OUT_NAME = 15, 16, 7
+_NFPROTO, _L4PROTO, _IN_NAME, _OUT_NAME = 15, 16, 6, 7
 _NETWORK_HEADER, _INVERTED = 1, 1
 _VERSIONS = {4: 2, 16: 10}
 _DEVICE_BYTES = 16
 _ADDRESS_TYPE, _OF_SOURCE, _AT_OUT_DEVICE, _LOCAL = 3, 1, 16, 2
 _MAP_ADDRESS, _PORTS_GIVEN, _FULLY_RANDOM = 1, 2, 16
-_DROP = 0
+_DROP, _ACCEPT = 0, 1
 
 
 def _load(key: int) -> Expression:
@@ -48,10 +48,19 @@ def is_in(end: str, of: AddressSet, *, inside: bool = True) -> tuple[Expression,
     return Expression("payload", place), Expression("lookup", ((1, of.name.encode() + b"\0"), (2, be(1)), *flags))
 
 
+def comes_by(device: str) -> tuple[Expression, ...]:
+    """Go on with packets that came by a device; one that ends in `*` stands for all that begin so."""
+    return _load(_IN_NAME), _compare(_device(device))
+
+
 def leaves_by(device: str) -> tuple[Expression, ...]:
     """Go on with packets that leave by a device; one that ends in `*` stands for all that begin so."""
-    begins = device.removesuffix("*").encode()
-    return _load(_OUT_NAME), _compare(begins if device.endswith("*") else begins.ljust(_DEVICE_BYTES, b"\0"))
+    return _load(_OUT_NAME), _compare(_device(device))
+
+
+def _device(name: str) -> bytes:
+    begins = name.removesuffix("*").encode()
+    return begins if name.endswith("*") else begins.ljust(_DEVICE_BYTES, b"\0")
 
 
 def from_own_address(*, of_out_device: bool) -> tuple[Expression, ...]:
@@ -66,7 +75,16 @@ def count() -> tuple[Expression, ...]:
 
 
 def drop() -> tuple[Expression, ...]:
-    return (Expression("immediate", ((1, be(0)), (2, attribute(2, attribute(1, be(_DROP)))))),)
+    return _end(_DROP)
+
+
+def accept() -> tuple[Expression, ...]:
+    """Let packets pass this chain, and all that is attached at this hook with it; others at the hook see them still."""
+    return _end(_ACCEPT)
+
+
+def _end(verdict: int) -> tuple[Expression, ...]:
+    return (Expression("immediate", ((1, be(0)), (2, attribute(2, attribute(1, be(verdict)))))),)
 
 
 def masquerade(ports: tuple[int, int] | None = None) -> tuple[Expression, ...]:

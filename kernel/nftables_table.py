@@ -19,11 +19,11 @@ from net.packet_filter import Hook
 INET = 1
 _SUBSYSTEM = 10
 (
-    NEW_TABLE, GET_TABLE, DELETE_TABLE, NEW_CHAIN, GET_CHAIN, _, NEW_RULE, GET_RULE, _, NEW_SET, GET_SET, _,
-    NEW_ELEMENTS, GET_ELEMENTS, DELETE_ELEMENTS,
+    NEW_TABLE, GET_TABLE, DELETE_TABLE, NEW_CHAIN, GET_CHAIN, DELETE_CHAIN, NEW_RULE, GET_RULE, DELETE_RULE,
+    NEW_SET, GET_SET, _, NEW_ELEMENTS, GET_ELEMENTS, DELETE_ELEMENTS,
 ) = (_SUBSYSTEM << 8 | number for number in range(15))  # fmt: skip
 _BATCH_BEGIN, _BATCH_END = 0x10, 0x11
-_APPEND = 0x800
+APPEND = 0x800
 _GENERIC = struct.Struct(">BBH")  # family, version, resource
 _ACCEPT = 1
 _INTERVALS, _INTERVAL_END = 4, 1
@@ -144,13 +144,13 @@ def removal(name: str) -> list[Request]:
     return [Request(NEW_TABLE, CREATE, text(1, name)), Request(DELETE_TABLE, 0, text(1, name))]
 
 
-def transaction(requests: Sequence[Request], first: int) -> bytes:
+def transaction(requests: Sequence[Request], first: int, family: int = INET) -> bytes:
     """Return the messages of one transaction, numbered from `first`: two more than there are requests.
 
     Each is acknowledged. All of them take effect at once, or none.
     """
     batch = _GENERIC.pack(0, 0, _SUBSYSTEM)
-    generic = _GENERIC.pack(INET, 0, 0)
+    generic = _GENERIC.pack(family, 0, 0)
     parts = [message(_BATCH_BEGIN, 0, first, batch)]
     for number, one in enumerate(requests, first + 1):
         parts.append(message(one.kind, one.flags | ACK, number, generic + one.body))
@@ -177,11 +177,11 @@ def _is_chain(wanted: AttachedChain, held: ChainHead, rules: Sequence[HeldRule])
     return (
         head == (wanted.kind, wanted.hook, wanted.priority, False)
         and len(rules) == len(wanted.programs)
-        and all(map(_is_rule, wanted.programs, rules))
+        and all(map(is_rule, wanted.programs, rules))
     )
 
 
-def _is_rule(wanted: Program, held: HeldRule) -> bool:
+def is_rule(wanted: Program, held: HeldRule) -> bool:
     """Whether the kernel's rule is the wanted one. It shows defaults and counters beside what was written."""
     return len(wanted.expressions) == len(held) and all(
         one.name == name and all(found.get(kind) == value for kind, value in one.attributes)
@@ -201,7 +201,7 @@ def _anew(of: str, table: OwnTable) -> Iterator[Request]:
         hook = nested(4, _number(1, _HOOKS[chain.hook]), attribute(2, struct.pack(">i", chain.priority)))
         yield Request(NEW_CHAIN, CREATE, name + text(3, chain.name) + hook + _number(5, _ACCEPT) + text(7, chain.kind))
         for program in chain.programs:
-            yield Request(NEW_RULE, CREATE | _APPEND, name + text(2, chain.name) + _program(program))
+            yield Request(NEW_RULE, CREATE | APPEND, name + text(2, chain.name) + rule_body(program))
 
 
 def _elements(kind: int, table: str, of: AddressSet, ranges: Iterable[Range]) -> Iterator[Request]:
@@ -221,7 +221,8 @@ def _element(bounds: Range, intervals: bool) -> Iterator[bytes]:
         yield nested(1, attribute(1, behind)) + _number(3, _INTERVAL_END)
 
 
-def _program(program: Program) -> bytes:
+def rule_body(program: Program) -> bytes:
+    """Return what of a rule's message is its own: its program and its comment."""
     comment = program.comment.encode() + b"\0"
     expressions = (
         nested(1, text(1, name), nested(2, *(attribute(kind, value) for kind, value in found)))

@@ -47,6 +47,7 @@ MEANINGS: Mapping[str, str] = {
     "FELIX_NATOUTGOINGEXCLUSIONS": "What they reach under their own addresses: pools alone, or nodes too.",
     "FELIX_IPTABLESNATOUTGOINGINTERFACEFILTER": "The only devices by which they leave under the node's address.",
     "FELIX_EXTERNALNODESCIDRLIST": "Hosts beside the nodes that may send packets through the tunnel.",
+    "FELIX_FORWARDACCEPT": "Whether packets of pods are accepted where the policy of iptables' chain FORWARD drops.",
     "FELIX_REPAIR": "Whether what other programs change in our routes and rules is put right.",
     "FELIX_HEALTHHOST": "Where probes and Prometheus find the agent: /healthz, /readyz, /metrics.",
     "FELIX_HEALTHPORT": "The port of these pages.",

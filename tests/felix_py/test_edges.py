@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from bgp.client import SidecarClient
 from felix_py.edges import Edges, Kernel, PacketTable, PeersClient, TunnelDevice
-from felix_py.packet_table import KernelPacketTable
+from felix_py.kept_rules import KeptRules
 from felix_py.tunnel_device import KernelTunnelDevice
+from kernel.nftables_table import OwnTable
 from kernel.rtnetlink import Rtnetlink
 from tests.felix_py.fakes import FakeKernel, FakePacketTable, FakePeers, FakeStore, FakeTunnelDevice
 
 
 def real(
-    kernel: Rtnetlink, peers: SidecarClient, tunnel: KernelTunnelDevice, table: KernelPacketTable
+    kernel: Rtnetlink, peers: SidecarClient, tunnel: KernelTunnelDevice, table: KeptRules[OwnTable]
 ) -> tuple[Kernel, PeersClient, TunnelDevice, PacketTable]:
     return kernel, peers, tunnel, table
 

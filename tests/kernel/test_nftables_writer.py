@@ -141,6 +141,6 @@ def test_a_kernel_without_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.EPROTONOSUPPORT, "no")
 
-    monkeypatch.setattr("kernel.nftables_writer.NetlinkSocket", refuse)
+    monkeypatch.setattr("kernel.nftables_connection.NetlinkSocket", refuse)
     with pytest.raises(KernelError, match=r"open nftables: .*\(EPROTONOSUPPORT\)"):
         NftablesWriter("own")

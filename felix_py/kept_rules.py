@@ -1,6 +1,6 @@
-"""This node's own table of nftables: kept as it is wanted, and put right when others change it.
+"""Rules of nftables that are ours: kept as they are wanted, and put right when others change them.
 
-An edge: it is given what the table should hold. Rules stay when the agent ends, as routes do: running pods need them.
+An edge: it is given what there should be. Rules stay when the agent ends, as routes do: running pods need them.
 """
 
 from __future__ import annotations
@@ -8,14 +8,14 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from typing import Generic, Protocol, TypeVar
 
 from datastore.backoff import Backoff
 from kernel.netlink import KernelError
 from kernel.nftables import is_loaded
-from kernel.nftables_table import OwnTable
-from kernel.nftables_writer import ABSENT, NftablesWriter
+from kernel.nftables_connection import ABSENT
 
 log = logging.getLogger("felix.nftables")
 
@@ -23,40 +23,59 @@ FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 1.0, 30.0
 REST_SECONDS = 0.1
 """Between two repairs: another program may be as stubborn."""
 
-
-WITHOUT = "natOutgoing is not carried out on this node, and its tunnel takes packets from anyone"
-
 _LACKING = (*ABSENT, errno.ENOENT)
 
+W = TypeVar("W")
+W_contra = TypeVar("W_contra", contravariant=True)
 
-class KernelPacketTable:
-    """The table. `problem` is the sentence for why it is not as wanted, or empty."""
+
+class RulesWriter(Protocol[W_contra]):
+    """What writes them. `kernel.nftables_writer.NftablesWriter` is one."""
+
+    def bring_in_line(self, wanted: W_contra | None) -> bool:
+        """Make them as wanted, None = none; return whether something was to be done. Raises KernelError."""
+
+    def changed(self) -> AsyncGenerator[None]:
+        """Yield after changes by others."""
+
+    def close(self) -> None: ...
+
+
+class KeptRules(Generic[W]):
+    """The rules. `problem` is the sentence for why they are not as wanted, or empty."""
 
     def __init__(
         self,
-        name: str,
-        open_writer: Callable[[str], NftablesWriter] = NftablesWriter,
+        title: str,
+        without: str,
+        open_writer: Callable[[], RulesWriter[W]],
         backoff: Backoff | None = None,
         *,
         repair: bool = True,
+        needs_nftables: bool = True,
     ) -> None:
-        """backoff: between tries of what could not be done. repair: put right what others change."""
-        self._name, self._open, self._repair = name, open_writer, repair
+        """title: what is kept, as log lines name it. without: what does not happen where it can't be.
+
+        backoff: between tries of what could not be done. repair: put right what others change. needs_nftables: whether
+        it is a problem that the kernel has none.
+        """
+        self._title, self._without, self._open, self._repair = title, without, open_writer, repair
         self._backoff = backoff or Backoff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
-        self._wanted: OwnTable | None = None
+        self._needs_nftables = needs_nftables
+        self._wanted: W | None = None
         self._due = asyncio.Event()
         self._known = self._stated = False  # ever, and since it was last brought in line
-        self._writer: NftablesWriter | None = None
+        self._writer: RulesWriter[W] | None = None
         self.problem = ""
         self.repairs = 0
 
-    def apply(self, table: OwnTable | None) -> None:
-        """State what the table should hold; None: there should be none. It does not wait."""
-        self._wanted, self._known, self._stated = table, True, True
+    def apply(self, wanted: W | None) -> None:
+        """State what there should be; None: nothing. It does not wait."""
+        self._wanted, self._known, self._stated = wanted, True, True
         self._due.set()
 
     async def run(self) -> None:
-        """Keep the table as wanted until cancelled; what could not be done is tried again."""
+        """Keep them as wanted until cancelled; what could not be done is tried again."""
         if self._known:
             self._due.set()
         followed = False
@@ -88,10 +107,10 @@ class KernelPacketTable:
         self.problem = ""
         self._backoff.reset()
         if changed and stated:
-            log.info("table inet %s of nftables is as it should be", self._name)
+            log.info("%s is as it should be", self._title)
         elif changed:
             self.repairs += 1
-            log.warning("another program changed table inet %s of nftables; it is put right", self._name)
+            log.warning("another program changed %s; it is put right", self._title)
             await asyncio.sleep(REST_SECONDS)
 
     def _write(self) -> bool:
@@ -99,22 +118,22 @@ class KernelPacketTable:
         if self._writer is None and self._wanted is None and not is_loaded():
             return False  # there is none, and no module is loaded to hear so
         try:
-            self._writer = self._writer or self._open(self._name)
+            self._writer = self._writer or self._open()
             return self._writer.bring_in_line(self._wanted)
         except KernelError as error:
-            if self._wanted is None and error.errno in ABSENT:
+            if error.errno in ABSENT and (self._wanted is None or not self._needs_nftables):
                 return False
             raise
 
     def _failed(self, error: KernelError) -> None:
         lacking = ": this kernel lacks part of nftables (nf_tables, nft_masq, nft_nat, nft_fib_inet)"
         why = f"{error}{lacking if error.errno in _LACKING else ''}"
-        problem = f"{WITHOUT}: {why}"
+        problem = f"{self._without}: {why}"
         if problem != self.problem:
             log.error("%s; it is tried again", problem)
         self.problem = problem
 
-    async def _follow(self, writer: NftablesWriter) -> None:
+    async def _follow(self, writer: RulesWriter[W]) -> None:
         async with aclosing(writer.changed()) as changes:
             async for _ in changes:
                 self._due.set()

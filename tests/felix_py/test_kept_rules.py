@@ -1,4 +1,4 @@
-"""The node's own table over a writer that is a small stand-in; with the real one in tests/kernel and the lab."""
+"""Rules of ours over a writer that is a small stand-in; with the real one in tests/kernel and the lab."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ import errno
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import cast
 
 import pytest
 
 from datastore.backoff import Backoff
-from felix_py.node_table import TABLE
-from felix_py.packet_table import WITHOUT, KernelPacketTable
+from felix_py.kept_rules import KeptRules
 from kernel.netlink import KernelError
 from kernel.nftables_table import AddressSet, OwnTable
-from kernel.nftables_writer import NftablesWriter
 from tests.felix_py.fakes import until
 
+TITLE, WITHOUT = "the table", "nothing is translated"
 ONE = OwnTable((AddressSet("one", 4, frozenset()),))
 OTHER = OwnTable((AddressSet("other", 4, frozenset()),))
 
@@ -33,12 +31,11 @@ class Kernel:
         self.asked: list[OwnTable | None] = []
         self._changed = asyncio.Event()
 
-    def open(self, name: str) -> NftablesWriter:
-        assert name == TABLE
+    def open(self) -> Kernel:
         if self.refusals:
             raise self.refusals.pop(0)
         self.opened += 1
-        return cast(NftablesWriter, self)
+        return self
 
     def close(self) -> None:
         self.closed += 1
@@ -66,8 +63,8 @@ class Kernel:
 
 
 @asynccontextmanager
-async def kept(kernel: Kernel, *, repair: bool = True) -> AsyncIterator[KernelPacketTable]:
-    table = KernelPacketTable(TABLE, kernel.open, Backoff(0.001, 0.002), repair=repair)
+async def kept(kernel: Kernel, *, repair: bool = True) -> AsyncIterator[KeptRules[OwnTable]]:
+    table: KeptRules[OwnTable] = KeptRules(TITLE, WITHOUT, kernel.open, Backoff(0.001, 0.002), repair=repair)
     task = asyncio.create_task(table.run())
     try:
         yield table
@@ -111,7 +108,7 @@ async def test_what_others_change_is_put_right_said_and_counted(caplog: pytest.L
             kernel.change(held)
             await until(partial(kernel.holds, ONE))
         await until(lambda: table.repairs == 16)
-    assert "another program changed table inet felix of nftables; it is put right" in caplog.text
+    assert "another program changed the table; it is put right" in caplog.text
 
 
 async def test_where_nothing_is_to_be_repaired_it_is_left() -> None:
@@ -152,7 +149,7 @@ async def test_a_kernel_that_lacks_it_is_a_problem_only_where_it_is_wanted() -> 
 
 async def test_a_task_that_is_begun_again_brings_in_line_what_was_stated() -> None:
     kernel = Kernel()
-    table = KernelPacketTable(TABLE, kernel.open)
+    table: KeptRules[OwnTable] = KeptRules(TITLE, WITHOUT, kernel.open)
     for _ in range(2):
         kernel.held = None
         task = asyncio.create_task(table.run())

@@ -1,0 +1,29 @@
+"""Which rules let packets of pods pass a host whose iptables drop what nobody accepts, as Docker and ufw leave them.
+
+Pure. As Calico's, they stand at the end of the chain FORWARD: what an administrator's rule drops stays dropped, and
+what only the chain's policy would drop passes. They go when the policy does. Other chains that drop, such as
+firewalld's or those of iptables-legacy, are named to the operator and left alone.
+"""
+
+from __future__ import annotations
+
+from kernel.nftables_foreign_chain import MARK, ForeignChain
+from kernel.nftables_steps import accept, comes_by, count, leaves_by
+from kernel.nftables_table import Program
+
+_IPV4, _IPV6 = 2, 10
+
+CHAINS = (ForeignChain(_IPV4, "filter", "FORWARD"), ForeignChain(_IPV6, "filter", "FORWARD"))
+"""The chains of iptables and ip6tables that see what a host forwards."""
+
+TITLE = "what iptables' chain FORWARD does with packets of pods"
+WITHOUT = "a host whose iptables drop what they do not accept does not forward the packets of pods"
+
+
+def accepting(prefix: str) -> tuple[Program, ...]:
+    """Return the rules that accept what comes from pods and what goes to them. prefix: of their devices' names."""
+    pods = f"{prefix}*"
+    return (
+        Program((*comes_by(pods), *count(), *accept()), f"{MARK}accept packets from pods"),
+        Program((*leaves_by(pods), *count(), *accept()), f"{MARK}accept packets to pods"),
+    )
