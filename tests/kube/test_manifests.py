@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from tests.kube.bed import Bed
 from tests.kube.kubectl import MANIFESTS, kubectl, kustomized, objects_of
 
 NODE = ("DaemonSet", "felix-py-node")
+OVERLAYS = sorted(path.parent for path in MANIFESTS.glob("overlays/*/kustomization.yaml"))
+COEXIST = MANIFESTS / "overlays" / "calico-coexist"
 
 
 @pytest.fixture(scope="module")
@@ -33,17 +36,10 @@ def settings_of(objects: dict[tuple[str, str], dict[str, Any]]) -> dict[str, str
     return found
 
 
-def test_the_api_server_takes_an_installation_as_it_is(started_bed: Bed) -> None:
-    command = (
-        "apply",
-        "--server-side",
-        "--force-conflicts",
-        "--validate=strict",
-        "--dry-run=server",
-        "-k",
-        str(MANIFESTS),
-    )
-    said = kubectl(started_bed, *command)
+@pytest.mark.parametrize("folder", [MANIFESTS, *OVERLAYS], ids=lambda folder: folder.name)
+def test_the_api_server_takes_what_a_folder_installs(started_bed: Bed, folder: Path) -> None:
+    strictly = ("--server-side", "--force-conflicts", "--validate=strict", "--dry-run=server")
+    said = kubectl(started_bed, "apply", *strictly, "-k", str(folder))
     assert "daemonset.apps/felix-py-node" in said
 
 
@@ -96,3 +92,38 @@ def test_each_account_of_a_binding_and_of_a_pod_is_there(installed: dict[tuple[s
             named |= {subject["name"] for subject in record["subjects"]}
             assert (record["roleRef"]["kind"], record["roleRef"]["name"]) in installed
     assert named == {name for kind, name in installed if kind == "ServiceAccount"}
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [
+        ("ipip", {"CALICO_IPV4POOL_IPIP": "Always"}),
+        ("cross-subnet", {"CALICO_IPV4POOL_IPIP": "CrossSubnet"}),
+        ("dual-stack", {"IP6": "autodetect", "CALICO_IPV6POOL_NAT_OUTGOING": "true"}),
+        ("calico-coexist", {"NO_DEFAULT_POOLS": "true"}),
+    ],
+)
+def test_an_overlay_changes_these_settings_alone(
+    installed: dict[tuple[str, str], dict[str, Any]], name: str, changed: dict[str, str]
+) -> None:
+    found = settings_of(objects_of(kustomized(MANIFESTS / "overlays" / name)))
+    assert found == settings_of(installed) | changed
+    assert settings_from(found).notices == ()
+
+
+def test_there_is_a_test_of_each_overlay() -> None:
+    assert [folder.name for folder in OVERLAYS] == ["calico-coexist", "cross-subnet", "dual-stack", "ipip"]
+
+
+def test_beside_calico_agents_run_where_they_are_asked_to_and_write_nothing_of_calicos() -> None:
+    objects = objects_of(kustomized(COEXIST))
+    assert pod_of(objects)["nodeSelector"] == {"kubernetes.io/os": "linux", "felix-py/node": "true"}
+    assert "CustomResourceDefinition" not in {kind for kind, _ in objects}
+    calicos = {"clusterinformations", "ippools"}
+    for rule in objects["ClusterRole", "felix-py-node"]["rules"]:
+        assert not calicos & {*rule["resources"]} or {*rule["verbs"]} == {"get", "list", "watch"}
+
+
+def test_calicos_network_is_set_aside_on_a_node_that_is_taken_over() -> None:
+    names = [container["name"] for container in pod_of(objects_of(kustomized(COEXIST)))["initContainers"]]
+    assert names == ["set-calico-aside", "install"]
