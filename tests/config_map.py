@@ -45,10 +45,10 @@ data:
 
 def text() -> str:
     """Return manifests/base/settings.yaml."""
-    return _HEAD + "".join(f"{line}\n" for line in _lines())
+    return _HEAD + "".join(f"{line}\n" for line in lines())
 
 
-def _lines() -> Iterator[str]:
+def lines() -> Iterator[str]:
     usual = defaults()
     for name, allowed in variables().items():
         if name not in OF_THE_POD:

