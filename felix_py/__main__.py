@@ -44,6 +44,7 @@ from felix_py.identity import Identity, StartupError
 from felix_py.kept_rules import KeptRules
 from felix_py.network_condition import NetworkCondition
 from felix_py.node_claim import this_host
+from felix_py.node_events import NodeEvents
 from felix_py.own_node import OwnNode
 from felix_py.pace import Pace
 from felix_py.pages import StatusPages
@@ -193,6 +194,8 @@ async def _serve(settings: Settings, file: SettingsWatch) -> None:
             if on_kubernetes:
                 policies = partial(follow_policies, store, agent.notices, agent.log_notices)
                 tasks.create_task(begun_again("watching the policies of Kubernetes", policies))
+                events = NodeEvents(agent, reporter.status)
+                tasks.create_task(begun_again("writing Events about the own Node", events.run))
             if condition is not None:
                 tasks.create_task(begun_again("keeping the Node's condition", condition.run))
             checking = partial(checks.run_periodically, settings.check_seconds)

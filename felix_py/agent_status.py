@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from heapq import merge
 from importlib.metadata import version
+from itertools import islice
 from typing import Any, Protocol, TypeVar
 
 from bgp.client import SidecarError
@@ -40,6 +41,8 @@ from net.prefix import Prefix, unpack
 T = TypeVar("T")
 
 SIDECAR_SECONDS = 2.0  # less than a page may take: one that hangs has its own line in the status
+MOST_REFUSED = 20  # routes of those that the kernel refuses: thousands are refused for one reason
+LOCKED = "ClusterInformation default says datastoreReady false: no new pod is given an address until it says true"
 PREFIXES_AT_ONCE = 25  # made into rows before other work of the loop has its turn, a millisecond
 PREFIXES_SORTED_AT_ONCE = 1000
 
@@ -73,6 +76,7 @@ class AgentReporter:
             progress.held_back,
             progress.identity,
             self._warnings(),
+            LOCKED if self._agent.snapshot.locked else "",
         )
 
     def counts(self) -> AgentCounts:
@@ -125,6 +129,10 @@ class AgentReporter:
             ),
             tunnels=self._tunnels(),
             routes={source.name.lower(): len(agent.routing.rib.wanted(source)) for source in Source},
+            refused_routes={
+                str(prefix): refused.text
+                for prefix, refused in islice(agent.routing.writer.refused.items(), MOST_REFUSED)
+            },
             unreachable_next_hops=tuple(agent.routing.unreachable_next_hops()),
             repairs=agent.routing.writer.repairs,
             peers=peers,

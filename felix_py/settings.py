@@ -377,6 +377,11 @@ def records_file(settings: Settings) -> Path:
     return settings.state_dir / "known-records"
 
 
+def events_file(settings: Settings) -> Path:
+    """Return where the agent notes what it said in Events about its Node."""
+    return settings.state_dir / "events"
+
+
 def passwords_file(settings: Settings) -> Path:
     """Return where the agent notes the passwords of sessions: in a folder that does not outlive the host's start."""
     return settings.run_dir / "bgp-passwords"

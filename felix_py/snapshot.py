@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from datastore.kinds.bgp import BGPConfiguration, BGPPeer
-from datastore.kinds.cluster import FelixConfiguration
+from datastore.kinds.cluster import ClusterInformation, FelixConfiguration
 from datastore.kinds.ipam import BlockAffinity
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
@@ -76,6 +76,8 @@ class Snapshot:
         """use_pod_cidrs: a Node's podCIDRs are blocks of that node, beside those that it claimed."""
         self.node, self.use_pod_cidrs = node, use_pod_cidrs
         self.in_sync = False
+        self.locked = False
+        """Whether an administrator forbids that addresses are given."""
         self.nodes: dict[str, Node] = {}
         self.pools: dict[str, Pool] = {}
         self.bgp_configurations: dict[str, BGPConfiguration] = {}
@@ -151,6 +153,8 @@ class Snapshot:
                 return self._update_own_blocks()
             case BlockAffinity():
                 return self._remove(BlockAffinity, name)
+            case ClusterInformation() if name == "default":
+                self.locked = not resource.spec.datastore_ready
         return Topic.NOTHING
 
     def _remove(self, kind: type[Resource], name: str) -> Topic:

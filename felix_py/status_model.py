@@ -20,7 +20,10 @@ UP, HELD_BACK = "up", "held back"
 
 @dataclass(frozen=True, slots=True)
 class AgentProgress:
-    """How far the agent has come since its start. warnings: what of the host keeps pods' packets from their way."""
+    """How far the agent has come since its start. warnings: what of the host keeps pods' packets from their way.
+
+    locked: why no address is given though this node is ready: an administrator's lock, which is no fault of a node.
+    """
 
     fib_read: bool = False
     datastore_in_sync: bool = False
@@ -31,6 +34,7 @@ class AgentProgress:
     held_back: str = ""
     identity: str = ""
     warnings: tuple[str, ...] = ()
+    locked: str = ""
 
     @property
     def ready(self) -> bool:
@@ -136,7 +140,10 @@ class InvariantReport:
 
 @dataclass(frozen=True, slots=True)
 class AgentStatus:
-    """The page /status. routes: how many each source wants; the routes themselves are on the page /routes."""
+    """The page /status. routes: how many each source wants; the routes themselves are on the page /routes.
+
+    refused_routes: the first of those that the kernel refuses, and its reasons.
+    """
 
     node: str
     version: str = ""
@@ -150,6 +157,7 @@ class AgentStatus:
     pods: tuple[PodStatus, ...] = ()
     tunnels: Mapping[str, TunnelStatus] = field(default_factory=dict)
     routes: Mapping[str, int] = field(default_factory=dict)
+    refused_routes: Mapping[str, str] = field(default_factory=dict)
     unreachable_next_hops: tuple[str, ...] = ()
     repairs: int = 0
     peers: tuple[SessionStatus, ...] = ()

@@ -96,6 +96,13 @@ class Node(Resource):
         return tuple(address for address in found if address is not None)
 
     @property
+    def ready(self) -> str:
+        """What the condition Ready says: `True`, `False` or `Unknown`; "" = nobody has said anything of it."""
+        return next(
+            (str(one.get("status") or "") for one in self._listed("conditions") if one.get("type") == "Ready"), ""
+        )
+
+    @property
     def network_condition(self) -> Mapping[str, Any] | None:
         """The record of the condition NetworkUnavailable; None: nobody has said anything of the node's network."""
         return next((one for one in self._listed("conditions") if one.get("type") == NETWORK_UNAVAILABLE), None)

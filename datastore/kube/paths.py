@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from datastore.kinds.config_map import ConfigMap
+from datastore.kinds.event import Event
 from datastore.kinds.ipam import IPAMConfig
 from datastore.kinds.namespace import Namespace
 from datastore.kinds.network_policy import KubernetesNetworkPolicy
@@ -25,6 +26,7 @@ _CORE: Mapping[type[Resource], str] = {
     WorkloadEndpoint: "pods",
     Namespace: "namespaces",
     ConfigMap: "configmaps",
+    Event: "events",
     Secret: "secrets",
     KubernetesNetworkPolicy: "networkpolicies",
 }
@@ -37,6 +39,11 @@ _NODE_FIELDS: Mapping[type[Resource], str] = {Node: "metadata.name", WorkloadEnd
 
 _OTHER_IN_V3: Mapping[type[Resource], tuple[str, str]] = {IPAMConfig: ("IPAMConfiguration", "ipamconfigurations")}
 """Kind and plural of what has another name where the v3 API is served itself."""
+
+
+def written_version(kind: type[Resource], group_version: str) -> str:
+    """Return the `apiVersion` that a record says. group_version: that of Calico's custom resources."""
+    return group_version if is_custom(kind) else kind.API_VERSION
 
 
 def kind_name(kind: type[Resource], group_version: str) -> str:

@@ -19,6 +19,7 @@ from datastore.cas import ATTEMPTS, found_or_none
 from datastore.errors import AlreadyExists, Conflict, DatastoreError, Invalid, NotFound, Unavailable
 from datastore.fields import time_text
 from datastore.kinds.config_map import ConfigMap
+from datastore.kinds.event import Event
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
 from datastore.kinds.namespace import Namespace
 from datastore.kinds.network_policy import KubernetesNetworkPolicy
@@ -31,7 +32,7 @@ from datastore.kube.folded_metadata import folded
 from datastore.kube.listing import list_all
 from datastore.kube.nodes import node_patch, other_changes
 from datastore.kube.objects import Interests, by_kind, is_meant, read_record, stored_entry, summarized
-from datastore.kube.paths import CORE, collection, item, kind_name, selectors
+from datastore.kube.paths import CORE, collection, item, kind_name, selectors, written_version
 from datastore.kube.pod_endpoints import PodEndpoints
 from datastore.kube.uids import mirrored
 from datastore.kube.watch_stream import WatchStream
@@ -64,6 +65,8 @@ _FLAGGED: Mapping[type[Resource], object] = {BlockAffinity: "true", IPAMBlock: T
 _MAY_BE_FLAGGED = (*_FLAGGED, IPAMHandle)
 """Those that libcalico flags. A handle that nobody wrote since it was read is deleted by one request here."""
 _NEVER_WRITTEN = (Namespace, ConfigMap, Secret, KubernetesNetworkPolicy)
+_NEVER_READ = (Event,)
+"""What is written without a look at what is there, which nobody has the right to."""
 _SERVERS_OWN = ("resourceVersion", "uid", "creationTimestamp")
 
 
@@ -129,6 +132,11 @@ class KubeStore:
 
     async def patch(self, kind: type[R], name: str, patch: Mapping[str, Any], namespace: str | None = None) -> R:
         what = f"patch {key_for(kind, name, namespace)}"
+        if kind in _NEVER_READ:
+            answer = await self._client.request(
+                what, "PATCH", item(kind, CORE, name, namespace), _encoded(patch), MERGE_PATCH
+            )
+            return read_record(kind, answer.body)
         before = await self._present(what, kind, name, namespace)
         after = _patched(what, before, patch)
         if isinstance(after, (Node, WorkloadEndpoint, *_NEVER_WRITTEN)):
@@ -312,17 +320,16 @@ class KubeStore:
 
     def _body(self, resource: Resource, *, fresh: bool = False) -> bytes:
         """Return the record as it is sent; fresh: without what the server alone writes."""
-        record = resource.to_json() | {
-            "apiVersion": self._group_version,
-            "kind": kind_name(type(resource), self._group_version),
-        }
+        kind = type(resource)
+        group_version = written_version(kind, self._group_version)
+        record = resource.to_json() | {"apiVersion": group_version, "kind": kind_name(kind, self._group_version)}
         if fresh:
             record["metadata"] = {k: v for k, v in record["metadata"].items() if k not in _SERVERS_OWN}
         elif uid := record["metadata"].get("uid"):
             record["metadata"]["uid"] = self._stored_uid(uid)
-        if self._group_version == CRD:
+        if group_version == CRD:
             now = time_text(time.time_ns()) if fresh else None
-            record["metadata"] = folded(type(resource), record["metadata"], now)
+            record["metadata"] = folded(kind, record["metadata"], now)
         return _encoded(record)
 
     def _stored_uid(self, uid: str | None) -> str | None:

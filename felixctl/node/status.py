@@ -31,6 +31,8 @@ def report(status: AgentStatus, now: float) -> Iterator[str]:
     yield from _family(4, [peer for peer in peers if ":" not in peer.address], none, now)
     yield from _family(6, [peer for peer in peers if ":" in peer.address], none, now)
     yield from _section("Of this host, in the way", status.progress.warnings, Colour.BAD)
+    refused = (f"{prefix}: {reason}" for prefix, reason in status.refused_routes.items())
+    yield from _section("Routes that the kernel refuses", refused, Colour.BAD)
     yield from _held_back(peers)
     yield from _refused(peers)
     yield from _near_limits(peers)
@@ -44,6 +46,8 @@ def _agent(status: AgentStatus) -> Iterator[str]:
     if not status.ready:
         reasons = "; ".join(status.progress.missing)
         yield from _line(f"It is not ready, and no pod can be attached: {reasons}.", Colour.DOUBTFUL)
+    if status.progress.locked:
+        yield from _line(f"The datastore is locked: {status.progress.locked}.", Colour.DOUBTFUL)
     if not status.sidecar.connected:
         problem = status.sidecar.problem or "it is not connected"
         yield from _line(f"Its BGP sidecar does not answer: {problem}.", Colour.BAD)

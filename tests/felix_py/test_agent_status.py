@@ -36,6 +36,7 @@ from felix_py.status_model import (
     SessionStatus,
     SidecarStatus,
 )
+from kernel.events import Refused
 from kernel.link_codec import Link
 from kernel.route import BLACKHOLE, NextHop, RouteSpec
 from net.prefix import Prefix, pack
@@ -270,3 +271,21 @@ async def test_a_trace_has_the_routes_that_hold_an_address_longest_first(tmp_pat
     assert [row.source for row in trace.wanted["10.65.1.1"]] == ["pods", "blocks"]
     assert trace.announced == (BLOCK,)
     assert trace.kernel.routes["127.0.0.1"] is not None, "read from the kernel that runs this test"
+
+
+async def test_what_the_kernel_refuses_is_told_with_its_reason_and_of_thousands_some(tmp_path: Any) -> None:
+    async with running(tmp_path) as found:
+        refusal = Refused(POD, RouteSpec(80, metric=1030), 19, "No such device (ENODEV)")
+        refused = {Prefix.parse(f"10.9.{high}.{low}/32"): refusal for high in range(2) for low in range(100)}
+        found.agent.routing.writer.refused.update(refused)
+        status = await found.reporter.status()
+        assert status.refused_routes["10.9.0.0/32"] == "No such device (ENODEV)"
+        assert len(status.refused_routes) == agent_status.MOST_REFUSED and found.reporter.counts().routes_refused == 200
+
+
+async def test_a_lock_is_told_and_makes_no_node_unready(tmp_path: Any) -> None:
+    async with running(tmp_path) as found:
+        assert found.reporter.progress().locked == ""
+        found.agent.snapshot.locked = True
+        progress = found.reporter.progress()
+        assert "datastoreReady false" in progress.locked and not progress.missing

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datastore.kinds.bgp import BGPConfiguration, BGPPeer
-from datastore.kinds.cluster import FelixConfiguration
+from datastore.kinds.cluster import ClusterInformation, FelixConfiguration
 from datastore.kinds.ipam import BlockAffinity
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
@@ -194,3 +194,14 @@ def test_endpoints_that_cannot_be_read_are_unknown_until_they_can_or_are_gone() 
     assert not one.fold(Gone(WorkloadEndpoint, "a", "default")) & Topic.IN_SYNC
     assert one.fold(Gone(WorkloadEndpoint, "b", "default")) & Topic.IN_SYNC
     assert not one.unreadable
+
+
+def test_an_administrators_lock_is_known_while_it_lasts() -> None:
+    snapshot = Snapshot("n1")
+    assert not snapshot.locked
+    snapshot.fold(Changed(ClusterInformation.make("default", datastore_ready=False)))
+    assert snapshot.locked
+    snapshot.fold(Changed(ClusterInformation.make("other", datastore_ready=True)))
+    assert snapshot.locked, "only the one named default counts"
+    snapshot.fold(Changed(ClusterInformation.make("default", datastore_ready=True)))
+    assert not snapshot.locked

@@ -84,6 +84,13 @@ async def test_an_agent_may_write_its_nodes_annotations_and_condition(with_roles
     assert await may(with_roles, NODE, "patch nodes/status")
 
 
+async def test_an_agent_may_write_events_where_those_about_nodes_are_and_read_none(with_roles: Bed) -> None:
+    assert await may(with_roles, NODE, "create events") and await may(with_roles, NODE, "patch events")
+    assert not await may(with_roles, NODE, "create events", "kube-system")
+    for verb in ("get", "list", "watch", "update", "delete"):
+        assert not await may(with_roles, NODE, f"{verb} events"), verb
+
+
 @pytest.mark.parametrize("verb", ["get", "list", "watch"])
 async def test_an_agent_may_read_the_secret_of_passwords_and_no_other(with_roles: Bed, verb: str) -> None:
     assert await may(with_roles, NODE, f"{verb} secrets bgp-secrets", "kube-system")

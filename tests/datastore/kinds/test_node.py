@@ -80,3 +80,12 @@ def test_a_status_without_conditions_gets_its_first(status: dict[str, object]) -
     odd = Node.read({"metadata": {"name": "n1"}, "status": status})
     assert odd.network_unavailable is None
     assert odd.with_network_unavailable(NodeCondition("False", "a", "b"), "").network_unavailable == ("False", "a", "b")
+
+
+def test_what_kubernetes_says_of_its_readiness() -> None:
+    def with_conditions(*conditions: object) -> Node:
+        return Node.read({**Node.make("n1").to_json(), "status": {"conditions": list(conditions)}})
+
+    assert with_conditions({"type": "Ready", "status": "Unknown"}).ready == "Unknown"
+    assert with_conditions({"type": "DiskPressure", "status": "False"}).ready == ""
+    assert Node.make("n1").ready == ""

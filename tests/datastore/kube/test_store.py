@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from datastore.errors import Conflict, Invalid, NotFound, Unavailable
+from datastore.errors import AlreadyExists, Conflict, Invalid, NotFound, Unavailable
+from datastore.kinds.event import Event
 from datastore.kinds.ipam import BlockAffinity, IPAMHandle
 from datastore.kinds.namespace import Namespace
 from datastore.kinds.node import Node, NodeCondition
@@ -241,3 +242,18 @@ async def test_a_deletion_that_another_finished_is_done(bed: Bed, monkeypatch: p
     assert len((await other.list(BlockAffinity)).objects) == again
     await store.close()
     await other.close()
+
+
+async def test_an_event_is_written_and_changed_without_a_look_at_what_is_there(bed: Bed, tmp_path: Path) -> None:
+    node = await bed.open().create(Node.make("n1"))
+    event = Event.about(node, "n1.a", "Warning", "BGPSessionDown", "192.0.2.2 is not up", 1, "2026-01-02T15:04:05Z")
+    async with faulty_proxy(bed.access(), tmp_path) as proxy:
+        store = KubeStore(proxy.access)
+        await store.create(event)
+        with pytest.raises(AlreadyExists):
+            await store.create(event)
+        proxy.requests.clear()
+        changed = await store.patch(Event, "n1.a", {"count": 2}, "default")
+        assert changed.to_json()["count"] == 2
+        assert proxy.requests == ["PATCH /api/v1/namespaces/default/events/n1.a"]
+        await store.close()

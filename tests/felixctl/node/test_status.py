@@ -139,3 +139,14 @@ def test_what_is_accepted_and_not_obeyed_is_listed_a_line_each() -> None:
     notice = Notice("IPPool", "default", "spec.natOutgoing", "not implemented", "packets keep their source")
     assert f"Accepted and not obeyed:\n  {notice}\n" in report(notices=[notice.to_json()])
     assert "obeyed" not in report()
+
+
+def test_a_locked_datastore_is_told_beside_a_ready_agent() -> None:
+    text = report(progress={"fib_read": True, "locked": "ClusterInformation default says datastoreReady false"})
+    assert "The datastore is locked: ClusterInformation default says datastoreReady false." in text
+    assert "locked" not in report()
+
+
+def test_routes_that_the_kernel_refuses_are_told_with_the_reason() -> None:
+    text = report(refused_routes={"10.65.1.7/32": "No such device (ENODEV)"})
+    assert "Routes that the kernel refuses:\n  10.65.1.7/32: No such device (ENODEV)\n" in text
