@@ -82,7 +82,9 @@ def page(bed: Bed) -> str:
 
 def _table(bed: Bed, account: str) -> str:
     here, elsewhere = (_rights(bed, account, where) - _rights(bed, NOBODY, where) for where in (HOME, ELSEWHERE))
-    rows = sorted({(*_shown(right), "everywhere" if right in elsewhere else f"in {HOME}") for right in here})
+    where = {right: f"in {HOME}" for right in here} | {right: f"in {ELSEWHERE}" for right in elsewhere}
+    where |= {right: "everywhere" for right in here & elsewhere}
+    rows = sorted((*_shown(right), place) for right, place in where.items())
     lines = [("what", "of these names", "verbs", "where"), ("---",) * 4, *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
