@@ -81,10 +81,10 @@ def page(bed: Bed) -> str:
 
 
 def _table(bed: Bed, account: str) -> str:
-    here, elsewhere = (_rights(bed, account, where) - _rights(bed, NOBODY, where) for where in (HOME, ELSEWHERE))
-    where = {right: f"in {HOME}" for right in here} | {right: f"in {ELSEWHERE}" for right in elsewhere}
-    where |= {right: "everywhere" for right in here & elsewhere}
-    rows = sorted((*_shown(right), place) for right, place in where.items())
+    nobody = {where: _rights(bed, NOBODY, where) for where in (HOME, ELSEWHERE)}
+    here, elsewhere = ({*map(_shown, _rights(bed, account, where) - nobody[where])} for where in (HOME, ELSEWHERE))
+    places = ((here & elsewhere, "everywhere"), (here - elsewhere, f"in {HOME}"), (elsewhere - here, f"in {ELSEWHERE}"))
+    rows = sorted((*right, place) for rights, place in places for right in rights)
     lines = [("what", "of these names", "verbs", "where"), ("---",) * 4, *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
