@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import os
 import resource
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from functools import partial
-from pathlib import Path
 
 import datastore
 from bgp.client import SidecarClient
@@ -51,6 +49,7 @@ from felix_py.pages import StatusPages
 from felix_py.policy_watch import follow_policies
 from felix_py.settings import Settings, SettingsError, read_file, settings_from
 from felix_py.settings_watch import SettingsWatch
+from felix_py.single_instance import single_instance
 from felix_py.startup import host_interfaces, start, write_node
 from felix_py.tasks import begun_again, reasons
 from felix_py.tunnel_device import KernelTunnelDevice
@@ -120,7 +119,7 @@ async def _run(settings: Settings, file: SettingsWatch, logging_to: logs.Countin
 
 async def _serve(settings: Settings, file: SettingsWatch) -> None:
     async with AsyncExitStack() as stack:
-        stack.enter_context(_single_instance(settings.run_dir))
+        stack.enter_context(single_instance(settings.run_dir))
         settings.state_dir.mkdir(parents=True, exist_ok=True)
         store = datastore.open(settings.datastore, PATIENCE_SECONDS)
         stack.push_async_callback(store.close)
@@ -253,19 +252,6 @@ def _report_unobeyed(agent: Agent, request: CniRequest) -> None:
     network = request.network
     agent.log_notices(agent.notices.put(f"network {network.name}", network_notices(network)))
     agent.log_notices(pod_notices(request))
-
-
-@contextmanager
-def _single_instance(run_dir: Path) -> Iterator[None]:
-    """Hold the lock of this node's agent: two would write each other's routes. Raises StartupError: another has it."""
-    run_dir.mkdir(parents=True, exist_ok=True)
-    with open(os.open(run_dir / "agent.lock", os.O_CREAT | os.O_RDWR, 0o600)) as lock:
-        os.fchmod(lock.fileno(), 0o600)  # who can open it can hold it
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StartupError(f"start the agent in {run_dir}: another agent is already running") from None
-        yield
 
 
 async def _start(settings: Settings, store: Store, kernel: Rtnetlink, allocator: Allocator) -> Identity:

@@ -243,6 +243,9 @@ class Devices:
     def set_up(self, index: int) -> None:
         self._netlink.request(link_codec.NEW_LINK, 0, link_codec.state(index, up=True), f"bring device {index} up")
 
+    def set_down(self, index: int) -> None:
+        self._netlink.request(link_codec.NEW_LINK, 0, link_codec.state(index, up=False), f"take device {index} down")
+
     def set_mtu(self, index: int, mtu: int) -> None:
         self._netlink.request(
             link_codec.SET_LINK, 0, link_codec.mtu(index, mtu), f"set the MTU of device {index} to {mtu}"

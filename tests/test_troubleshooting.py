@@ -1,4 +1,4 @@
-"""What docs/troubleshooting.md quotes is what felix-py says: each quoted piece is a text in its source.
+"""What docs/troubleshooting.md and docs/install.md quote is what felix-py says: each piece is a text in its source.
 
 Where a sentence varies, the page has …, and the source a value between two pieces of an f-string.
 """
@@ -14,7 +14,7 @@ import pytest
 from tests.layout.tree import PACKAGES
 
 TREE = Path(__file__).parents[1]
-PAGE = TREE / "docs" / "troubleshooting.md"
+PAGE, INSTALLING = TREE / "docs" / "troubleshooting.md", TREE / "docs" / "install.md"
 LEAST = 8
 """A quote's longest piece has so many characters: a shorter one would be found anywhere."""
 
@@ -32,13 +32,14 @@ def said() -> list[str]:
 
 def rows(page: str) -> list[list[str]]:
     """Return the cells of each line of the page's tables, without headings."""
-    lines = [line for line in page.splitlines() if line.startswith("|") and not line.startswith(("|---", "| seen"))]
+    symptoms = page[page.index("| seen") :].splitlines()
+    lines = [line for line in symptoms if line.startswith("|") and not line.startswith(("|---", "| seen"))]
     return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
 
 
 def quotes(page: str) -> list[str]:
     """Return what the page quotes of felix-py."""
-    return [quote for row in rows(page) for quote in re.findall(r"`([^`]+)`", row[1])]
+    return [quote for row in rows(page) for quote in re.findall(r"`([^`]+)`", row[-3])]
 
 
 def missing(quote: str, known: list[str]) -> list[str]:
@@ -48,9 +49,17 @@ def missing(quote: str, known: list[str]) -> list[str]:
 
 
 def test_each_quoted_sentence_is_in_the_source() -> None:
-    known = said()
-    found = {quote: pieces for quote in quotes(PAGE.read_text()) if (pieces := missing(quote, known))}
+    known, quoted = said(), quotes(PAGE.read_text()) + quotes(INSTALLING.read_text())
+    found = {quote: pieces for quote in quoted if (pieces := missing(quote, known))}
     assert not found
+
+
+def test_each_symptom_of_a_cluster_has_a_command_that_shows_it() -> None:
+    page = INSTALLING.read_text()
+    for row in rows(page):
+        assert len(row) == 5 and all(row), row
+        assert re.fullmatch(r"`kubectl [^`]+`", row[1]), row
+    assert all(max(map(len, quote.split("…"))) >= LEAST for quote in quotes(page))
 
 
 def test_each_row_has_a_symptom_a_quote_a_cause_and_a_cure() -> None:

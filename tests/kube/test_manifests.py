@@ -14,7 +14,7 @@ from tests.kube.kubectl import MANIFESTS, kubectl, kustomized, objects_of
 
 NODE = ("DaemonSet", "felix-py-node")
 OVERLAYS = sorted(path.parent for path in MANIFESTS.glob("overlays/*/kustomization.yaml"))
-COEXIST = MANIFESTS / "overlays" / "calico-coexist"
+COEXIST, UNINSTALL = MANIFESTS / "overlays" / "calico-coexist", MANIFESTS / "uninstall"
 
 
 @pytest.fixture(scope="module")
@@ -36,11 +36,11 @@ def settings_of(objects: dict[tuple[str, str], dict[str, Any]]) -> dict[str, str
     return found
 
 
-@pytest.mark.parametrize("folder", [MANIFESTS, *OVERLAYS], ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", [MANIFESTS, *OVERLAYS, UNINSTALL], ids=lambda folder: folder.name)
 def test_the_api_server_takes_what_a_folder_installs(started_bed: Bed, folder: Path) -> None:
     strictly = ("--server-side", "--force-conflicts", "--validate=strict", "--dry-run=server")
     said = kubectl(started_bed, "apply", *strictly, "-k", str(folder))
-    assert "daemonset.apps/felix-py-node" in said
+    assert "daemonset.apps/felix-py-" in said
 
 
 def test_the_settings_are_all_there_and_allowed(installed: dict[tuple[str, str], dict[str, Any]]) -> None:
