@@ -1,73 +1,15 @@
-"""What kubeconfig files say of a cluster and a user, and what of that must not be passed over or cannot be obeyed.
+"""What a kubeconfig says that must not be passed over: which context counts, and what cannot be obeyed.
 
-Pure. As for kubectl what stands first counts among several files, and paths are meant from the file that has them.
+Pure. The `kubernetes` package reads the rest.
 """
 
 from __future__ import annotations
 
-from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-
-from datastore.errors import Invalid
 
 _IMPERSONATION = ("as", "as-uid", "as-groups", "as-user-extra")
 _PROVIDERS = ("gcp", "oidc")
-_PATHS = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
-
-
-@dataclass(frozen=True, slots=True)
-class ConfigFile:
-    """One file, its text already decoded."""
-
-    folder: Path
-    content: object
-
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """What the files say of one context, paths absolute."""
-
-    context: str
-    cluster: Mapping[str, Any]
-    user: Mapping[str, Any]
-
-    @property
-    def plugin(self) -> str | None:
-        """The command whose output says who we are."""
-        found = self.user.get("exec")
-        return str(found.get("command")) if isinstance(found, Mapping) else None
-
-
-def choose(files: Sequence[ConfigFile], context: str | None) -> Chosen:
-    """Return what several files in their order say of a context, or of their current one.
-
-    Raises Invalid: it is not there, or something in it cannot be obeyed.
-    """
-    contents = [file.content for file in files]
-    name = context or current_context(contents)
-    if fault := context_fault(contents, name):
-        raise Invalid(fault)
-    named = _entry(files, "context", name) or {}
-    cluster, user = (_of_context(files, kind, name, named) for kind in ("cluster", "user"))
-    if not cluster.get("server"):
-        raise Invalid(f'the cluster "{named.get("cluster")}" of context "{name}" names no server')
-    if why := refusal(cluster, user):
-        raise Invalid(why)
-    return Chosen(name or "", cluster, user)
-
-
-def inline(stanza: Mapping[str, Any], name: str) -> bytes | None:
-    """Return what a cluster or a user holds itself instead of naming a file for it. Raises Invalid: it is no base64."""
-    written = stanza.get(f"{name}-data")
-    if not written:
-        return None
-    try:
-        return b64decode(str(written))
-    except ValueError as error:
-        raise Invalid(f"{name}-data is not base64: {error}") from None
 
 
 def current_context(files: Iterable[Any]) -> str | None:
@@ -89,6 +31,14 @@ def context_fault(files: Sequence[Any], chosen: str | None) -> str | None:
 MOST_NAMED = 20
 
 
+def _context_names(files: Iterable[Any]) -> Iterator[str]:
+    for config in files:
+        found = config.get("contexts") if isinstance(config, Mapping) else None
+        for entry in found if isinstance(found, list) else ():
+            if isinstance(entry, Mapping) and isinstance(name := entry.get("name"), str):
+                yield name
+
+
 def refusal(cluster: Mapping[str, Any], user: Mapping[str, Any]) -> str | None:
     """Return why a cluster cannot be used as this user says, or None."""
     if proxy := cluster.get("proxy-url"):
@@ -99,37 +49,3 @@ def refusal(cluster: Mapping[str, Any], user: Mapping[str, Any]) -> str | None:
     if provider and provider not in _PROVIDERS:
         return f'auth-provider "{provider}" is not supported: use a credential plugin (exec)'
     return None
-
-
-def _context_names(files: Iterable[Any]) -> Iterator[str]:
-    for config in files:
-        for entry in _entries(config, "context"):
-            if isinstance(name := entry.get("name"), str):
-                yield name
-
-
-def _of_context(files: Sequence[ConfigFile], kind: str, context: object, named: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the cluster or the user of a context; a context without a user is nobody's."""
-    name = named.get(kind)
-    if kind == "user" and not name:
-        return {}
-    found = _entry(files, kind, name)
-    if found is None:
-        raise Invalid(f'context "{context}" names the {kind} "{name}", which is not there')
-    return found
-
-
-def _entry(files: Iterable[ConfigFile], kind: str, name: object) -> Mapping[str, Any] | None:
-    """Return the first entry of a name, with its paths made absolute; None: there is none."""
-    for file in files:
-        for entry in _entries(file.content, kind):
-            if entry.get("name") == name:
-                found = entry.get(kind)
-                pairs = found.items() if isinstance(found, Mapping) else ()
-                return {key: str(file.folder / value) if key in _PATHS and value else value for key, value in pairs}
-    return None
-
-
-def _entries(content: object, kind: str) -> Iterator[Mapping[str, Any]]:
-    found = content.get(f"{kind}s") if isinstance(content, Mapping) else None
-    return (entry for entry in (found if isinstance(found, list) else ()) if isinstance(entry, Mapping))

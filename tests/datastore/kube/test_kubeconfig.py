@@ -1,13 +1,11 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from datastore.errors import Invalid
-from datastore.kube.kubeconfig import ConfigFile, choose, context_fault, current_context, inline, refusal
+from datastore.kube.kubeconfig import context_fault, current_context, refusal
 
 
 def test_the_first_file_that_names_a_context_decides_as_for_kubectl() -> None:
@@ -52,49 +50,3 @@ def test_a_context_that_is_not_there_names_those_that_are(
 ) -> None:
     found = context_fault(files, chosen)
     assert found is None if fault is None else re.search(fault, found or "")
-
-
-def config(folder: str, *, name: str = "a", cluster: object = None, user: object = None, **more: object) -> ConfigFile:
-    """Return a file with one context, whose cluster and user have its name too."""
-    found = {
-        "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
-        "clusters": [{"name": name, "cluster": cluster}],
-        "users": [{"name": name, "user": user}],
-        **more,
-    }
-    return ConfigFile(Path(folder), found)
-
-
-def test_what_stands_first_counts_and_paths_are_meant_from_their_file() -> None:
-    first = config("/one", user={"tokenFile": "token"}, clusters=[])
-    second = config("/two", cluster={"server": "https://two", "certificate-authority": "ca"}, user={"token": "no"})
-    found = choose([first, second], "a")
-    assert found.cluster == {"server": "https://two", "certificate-authority": "/two/ca"}
-    assert found.user == {"tokenFile": "/one/token"}
-
-
-def test_a_context_without_a_user_is_nobodys() -> None:
-    contexts = [{"name": "a", "context": {"cluster": "a"}}]
-    assert choose([config("/", cluster={"server": "s"}, contexts=contexts)], "a").user == {}
-
-
-@pytest.mark.parametrize(
-    ("file", "reason"),
-    [
-        (config("/", clusters=[]), 'context "a" names the cluster "a", which is not there'),
-        (config("/", cluster={"server": "s"}, users="none"), 'context "a" names the user "a", which is not there'),
-        (config("/", cluster={}), 'the cluster "a" of context "a" names no server'),
-        (config("/", cluster=None), 'the cluster "a" of context "a" names no server'),
-        (config("/", cluster={"server": "s"}, user={"as": "root"}), "as: acting as another user"),
-    ],
-)
-def test_a_context_that_cannot_be_used_is_refused_with_the_reason(file: ConfigFile, reason: str) -> None:
-    with pytest.raises(Invalid, match=reason):
-        choose([file], "a")
-
-
-def test_what_is_inline_is_base64() -> None:
-    assert inline({"client-key-data": "a2V5"}, "client-key") == b"key"
-    assert inline({"client-key-data": "", "client-key": "path"}, "client-key") is None
-    with pytest.raises(Invalid, match="client-key-data is not base64"):
-        inline({"client-key-data": "a2V"}, "client-key")
