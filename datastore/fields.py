@@ -132,6 +132,11 @@ def time_text(now_ns: int) -> str:
     return datetime.fromtimestamp(now_ns // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def micro_time_text(now_ns: int) -> str:
+    """Return a time as a Lease has it, in microseconds: `2026-01-02T15:04:05.000006Z`. now_ns: since 1970."""
+    return f"{time_text(now_ns)[:-1]}.{now_ns // 1000 % 10**6:06d}Z"
+
+
 _COMMUNITY = re.compile(r"(\d+):(\d+)(?::(\d+))?", re.ASCII)
 
 

@@ -199,7 +199,7 @@ async def _serve(settings: Settings, file: SettingsWatch) -> None:
                 tasks.create_task(begun_again("keeping the Node's condition", condition.run))
             checking = partial(checks.run_periodically, settings.check_seconds)
             tasks.create_task(begun_again("checking the invariants", checking))
-            if settings.leak_grace_seconds:
+            if settings.leak_grace_seconds and not on_kubernetes:  # there the controller does it, once for all nodes
                 collector = Collector(
                     store,
                     allocator,

@@ -216,6 +216,10 @@ class Settings(_Group):
     resync_seconds: float = _seconds("FELIX_ROUTEREFRESHINTERVAL", 300, "never")
     check_seconds: float = _seconds("FELIX_CHECKINTERVAL", 60, "only when asked")
     leak_grace_seconds: float = _seconds("FELIX_LEAKGRACEPERIOD", 900, "never")
+    controller_host: Host = _setting(
+        "FELIX_CONTROLLERHOST", "0.0.0.0", "an address or a host's name, of the controller's pages"
+    )
+    controller_port: int = _number("FELIX_CONTROLLERPORT", 9094, 0, 65535, "the controller serves no pages")
     log_level: LogLevel = _setting(
         "FELIX_LOGSEVERITYSCREEN",
         "INFO",

@@ -1,7 +1,7 @@
 """Releasing what leaked: one round reads the cluster, decides what is confirmed, and releases just that.
 
-Any agent may run it, several at once too. Each release names handle and sequence, so what was assigned again since the
-reading is left alone.
+On Kubernetes the controller runs it, on SQLite each agent; several at once do no harm. Each release names handle and
+sequence, so what was assigned again since the reading is left alone.
 """
 
 from __future__ import annotations

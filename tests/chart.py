@@ -60,16 +60,23 @@ _PULL_SECRETS = """\
       {{- end }}
 """
 
+
+def _places_of_pods(file: str, containers: int) -> tuple[Place, ...]:
+    """Return the places that the pods of every file have."""
+    marked = f"    metadata:\n      annotations:\n        {SETTINGS_MARK}: {_CHECKSUM}\n      labels:\n"
+    links = "      enableServiceLinks: false\n"
+    return (
+        Place(file, "image: felix-py\n", f"image: {_IMAGE}\n", containers),
+        Place(file, "imagePullPolicy: IfNotPresent", f"imagePullPolicy: {_PULL}", containers),
+        Place(file, "    metadata:\n      labels:\n", marked),
+        Place(file, links, f"{links}{_PULL_SECRETS}"),
+    )
+
+
 PLACES = (
     Place("roles.yaml", "resourceNames: [bgp-secrets]", "resourceNames: {{ toJson .Values.bgpSecrets }}"),
-    Place("node.yaml", "image: felix-py\n", f"image: {_IMAGE}\n", 3),
-    Place("node.yaml", "imagePullPolicy: IfNotPresent", f"imagePullPolicy: {_PULL}", 3),
-    Place(
-        "node.yaml",
-        "    metadata:\n      labels:\n",
-        f"    metadata:\n      annotations:\n        {SETTINGS_MARK}: {_CHECKSUM}\n      labels:\n",
-    ),
-    Place("node.yaml", "      enableServiceLinks: false\n", f"      enableServiceLinks: false\n{_PULL_SECRETS}"),
+    *_places_of_pods("node.yaml", 3),
+    *_places_of_pods("controller.yaml", 1),
     Place(
         "node.yaml",
         "      nodeSelector:\n        kubernetes.io/os: linux\n",

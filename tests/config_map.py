@@ -22,6 +22,9 @@ OF_THE_DAEMON_SET = (
 )
 """What stands in manifests/base/node.yaml too, as the path of a mount or in a probe."""
 
+OF_THE_DEPLOYMENT = ("FELIX_CONTROLLERHOST", "FELIX_CONTROLLERPORT")
+"""What stands in manifests/base/controller.yaml too."""
+
 GIVEN: Mapping[str, str] = {
     "FELIX_DATASTORE": "kubernetes://",
     "FELIX_CNICONFDIR": "/etc/cni/net.d",
@@ -30,8 +33,9 @@ GIVEN: Mapping[str, str] = {
 """What an installation needs otherwise than the default is."""
 
 _HEAD = """\
-# Every setting of the agent; the sidecar reads FELIX_LOGSEVERITYSCREEN. "" stands for the default.
+# Every setting of agent and controller; the sidecar reads FELIX_LOGSEVERITYSCREEN. "" stands for the default.
 # They are read at the start of a pod: after a change, kubectl -n kube-system rollout restart daemonset/felix-py-node
+# and deployment/felix-py-controller.
 # A value that is not allowed ends the agent with a sentence in its log that names it.
 # Written by `python -m tests.config_map`, from felix_py/settings.py and tests/meanings.py.
 apiVersion: v1
@@ -53,12 +57,16 @@ def lines() -> Iterator[str]:
     for name, allowed in variables().items():
         if name not in OF_THE_POD:
             shown = f"; default: {usual[name]}" if usual[name] else ""
-            tied = " The DaemonSet has it too: change both." if name in OF_THE_DAEMON_SET else ""
-            comment = f"{MEANINGS[name]}{tied} Allowed: {allowed}{shown}."
+            comment = f"{MEANINGS[name]}{_tied(name)} Allowed: {allowed}{shown}."
             yield from textwrap.wrap(
                 comment, 116, initial_indent="  # ", subsequent_indent="  # ", break_on_hyphens=False
             )
             yield f"  {name}: {json.dumps(GIVEN.get(name, ''))}"
+
+
+def _tied(name: str) -> str:
+    tied = {"DaemonSet": OF_THE_DAEMON_SET, "Deployment": OF_THE_DEPLOYMENT}
+    return next((f" The {kind} has it too: change both." for kind, names in tied.items() if name in names), "")
 
 
 if __name__ == "__main__":

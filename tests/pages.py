@@ -40,11 +40,15 @@ KubernetesNetworkPolicy.
 """
 
 SETTINGS = """\
-# Settings of the agent
+# Settings
+
+Of the agent and, on Kubernetes, of the controller, which reads the same variables and needs few of them: where the
+datastore is, `NAMESPACE` for its Lease, `FELIX_LEAKGRACEPERIOD`, the log level, and those that begin with
+`FELIX_CONTROLLER`. On SQLite each agent obeys `FELIX_LEAKGRACEPERIOD` itself.
 
 From the environment, else from a file with lines `NAME = value` (the one that `FELIX_CONFIG` names, which must be
 there, or `/etc/felix/felix.cfg`),
-else the default. An empty value counts as unset. A value that is not allowed ends the agent with exit code 2 and one
+else the default. An empty value counts as unset. A value that is not allowed ends the process with exit code 2 and one
 sentence. Variables of Calico's that are set and not read are listed in [notices.md](notices.md). The file is read when
 the agent starts; a setting that changes in it later is a notice that names it.
 

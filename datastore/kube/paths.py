@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode
 from datastore.kinds.config_map import ConfigMap
 from datastore.kinds.event import Event
 from datastore.kinds.ipam import IPAMConfig
+from datastore.kinds.lease import Lease
 from datastore.kinds.namespace import Namespace
 from datastore.kinds.network_policy import KubernetesNetworkPolicy
 from datastore.kinds.node import Node
@@ -29,9 +30,10 @@ _CORE: Mapping[type[Resource], str] = {
     Event: "events",
     Secret: "secrets",
     KubernetesNetworkPolicy: "networkpolicies",
+    Lease: "leases",
 }
 """Kinds that Calico has no resource for: they are read from objects of Kubernetes' own."""
-_GROUPS: Mapping[type[Resource], str] = {KubernetesNetworkPolicy: KubernetesNetworkPolicy.API_VERSION}
+_GROUPS: Mapping[type[Resource], str] = {kind: kind.API_VERSION for kind in (KubernetesNetworkPolicy, Lease)}
 """Group and version of those that are not in Kubernetes' core."""
 _NODE_FIELDS: Mapping[type[Resource], str] = {Node: "metadata.name", WorkloadEndpoint: "spec.nodeName"}
 """What selects the objects of a node, where the API server can."""
@@ -47,7 +49,7 @@ def written_version(kind: type[Resource], group_version: str) -> str:
 
 
 def kind_name(kind: type[Resource], group_version: str) -> str:
-    """Return the `kind` that a record of this group and version says."""
+    """Return the `kind` that a record says."""
     return _OTHER_IN_V3[kind][0] if group_version == V3 and kind in _OTHER_IN_V3 else kind.KIND
 
 

@@ -141,7 +141,7 @@ class KubeStore:
         after = _patched(what, before, patch)
         if isinstance(after, (Node, WorkloadEndpoint, *_NEVER_WRITTEN)):
             return await self.update(after)
-        if self._group_version == CRD and _concerns_what_is_folded(patch):
+        if written_version(kind, self._group_version) == CRD and _concerns_what_is_folded(patch):
             return await self._patch_by_updates(what, before, patch)
         path = item(kind, await self._group(), name, namespace)
         answer = await self._client.request(what, "PATCH", path, _encoded(patch), MERGE_PATCH)
@@ -304,7 +304,10 @@ class KubeStore:
 
     async def _remove(self, what: str, resource: Resource) -> None:
         path = item(type(resource), await self._group(), resource.name, resource.namespace)
-        stored = (("uid", self._stored_uid(resource.metadata.uid)), ("resourceVersion", resource.revision))
+        stored = (
+            ("uid", self._stored_uid(type(resource), resource.metadata.uid)),
+            ("resourceVersion", resource.revision),
+        )
         preconditions = {key: value for key, value in stored if value is not None}
         body = _encoded({"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": preconditions})
         await self._client.request(what, "DELETE", path, body)
@@ -320,20 +323,19 @@ class KubeStore:
 
     def _body(self, resource: Resource, *, fresh: bool = False) -> bytes:
         """Return the record as it is sent; fresh: without what the server alone writes."""
-        kind = type(resource)
-        group_version = written_version(kind, self._group_version)
-        record = resource.to_json() | {"apiVersion": group_version, "kind": kind_name(kind, self._group_version)}
+        kind, version = type(resource), written_version(type(resource), self._group_version)
+        record = resource.to_json() | {"apiVersion": version, "kind": kind_name(kind, self._group_version)}
         if fresh:
             record["metadata"] = {k: v for k, v in record["metadata"].items() if k not in _SERVERS_OWN}
         elif uid := record["metadata"].get("uid"):
-            record["metadata"]["uid"] = self._stored_uid(uid)
-        if group_version == CRD:
+            record["metadata"]["uid"] = self._stored_uid(kind, uid)
+        if version == CRD:
             now = time_text(time.time_ns()) if fresh else None
             record["metadata"] = folded(kind, record["metadata"], now)
         return _encoded(record)
 
-    def _stored_uid(self, uid: str | None) -> str | None:
-        return mirrored(uid) if uid and self._group_version == CRD else uid
+    def _stored_uid(self, kind: type[Resource], uid: str | None) -> str | None:
+        return mirrored(uid) if uid and written_version(kind, self._group_version) == CRD else uid
 
 
 def _require_writable(what: str, kind: type[Resource]) -> None:

@@ -16,6 +16,7 @@ from net.prefix import Prefix
 
 def test_a_time_is_written_as_kubernetes_writes_it() -> None:
     assert fields.time_text(1767366245_999999999) == "2026-01-02T15:04:05Z"
+    assert fields.micro_time_text(1767366245_000006999) == "2026-01-02T15:04:05.000006Z"
 
 
 @given(st.integers(1, 2**32 - 1))

@@ -26,6 +26,9 @@ WHO: Mapping[str, str] = {
         "The agent of each node. Its token is in the agent's container alone, for an hour at a time: neither the"
         " sidecar nor the host has one."
     ),
+    "felix-py-controller": (
+        "The controller, which gives back addresses and blocks of pods and nodes that are gone, once for the cluster."
+    ),
     "felix-py-viewer": (
         "Whoever looks: `felixctl get`, `ipam show`, `why`. No pod runs as it; a token of it for a person is"
         " `kubectl -n kube-system create token felix-py-viewer`."

@@ -14,15 +14,15 @@ from tests.kube.helm import helm
 from tests.kube.kubectl import MANIFESTS, kubectl, kustomized, objects_of
 
 RELEASE = ("felix-py", str(chart.CHART), "--namespace", "kube-system")
-AGENTS = ("DaemonSet", "felix-py-node")
+AGENTS, CONTROLLER = ("DaemonSet", "felix-py-node"), ("Deployment", "felix-py-controller")
 
 
 def rendered(*options: str) -> dict[tuple[str, str], dict[str, Any]]:
     return objects_of(helm("template", *RELEASE, "--include-crds", *options))
 
 
-def pod_of(objects: dict[tuple[str, str], dict[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = objects[AGENTS]["spec"]["template"]
+def pod_of(objects: dict[tuple[str, str], dict[str, Any]], owner: tuple[str, str] = AGENTS) -> dict[str, Any]:
+    found: dict[str, Any] = objects[owner]["spec"]["template"]
     return found
 
 
@@ -38,7 +38,8 @@ def test_helm_finds_no_fault_with_it() -> None:
 
 def test_with_its_default_values_it_is_what_kustomize_builds() -> None:
     found, built = rendered(), objects_of(kustomized(MANIFESTS))
-    assert pod_of(found)["metadata"].pop("annotations").keys() == {chart.SETTINGS_MARK}
+    for owner in (AGENTS, CONTROLLER):
+        assert pod_of(found, owner)["metadata"].pop("annotations").keys() == {chart.SETTINGS_MARK}
     assert found == built
 
 
@@ -55,7 +56,7 @@ def test_values_get_where_they_belong(tmp_path: Path) -> None:
     (tmp_path / "values.yaml").write_text(yaml.safe_dump(values))
     found = rendered("--values", str(tmp_path / "values.yaml"))
     pod = pod_of(found)["spec"]
-    containers = [*pod["initContainers"], *pod["containers"]]
+    containers = [*pod["initContainers"], *pod["containers"], *pod_of(found, CONTROLLER)["spec"]["containers"]]
     assert {each["image"] for each in containers} == {"registry.example/felix-py:1.2.3"}
     assert {each["imagePullPolicy"] for each in containers} == {"Always"}
     assert pod["imagePullSecrets"] == [{"name": "registry"}]

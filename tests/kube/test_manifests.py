@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from felix_py.settings import settings_from, variables
-from tests.config_map import OF_THE_DAEMON_SET, OF_THE_POD
+from tests.config_map import OF_THE_DAEMON_SET, OF_THE_DEPLOYMENT, OF_THE_POD
 from tests.kube.bed import Bed
 from tests.kube.kubectl import MANIFESTS, kubectl, kustomized, objects_of
 
-NODE = ("DaemonSet", "felix-py-node")
+NODE, CONTROLLER = ("DaemonSet", "felix-py-node"), ("Deployment", "felix-py-controller")
 OVERLAYS = sorted(path.parent for path in MANIFESTS.glob("overlays/*/kustomization.yaml"))
 COEXIST, UNINSTALL = MANIFESTS / "overlays" / "calico-coexist", MANIFESTS / "uninstall"
 
@@ -22,13 +22,13 @@ def installed() -> dict[tuple[str, str], dict[str, Any]]:
     return objects_of(kustomized(MANIFESTS))
 
 
-def pod_of(objects: dict[tuple[str, str], dict[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = objects[NODE]["spec"]["template"]["spec"]
+def pod_of(objects: dict[tuple[str, str], dict[str, Any]], owner: tuple[str, str] = NODE) -> dict[str, Any]:
+    found: dict[str, Any] = objects[owner]["spec"]["template"]["spec"]
     return found
 
 
 def containers(pod: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {each["name"]: each for each in (*pod["initContainers"], *pod["containers"])}
+    return {each["name"]: each for each in (*pod.get("initContainers", ()), *pod["containers"])}
 
 
 def settings_of(objects: dict[tuple[str, str], dict[str, Any]]) -> dict[str, str]:
@@ -41,6 +41,7 @@ def test_the_api_server_takes_what_a_folder_installs(started_bed: Bed, folder: P
     strictly = ("--server-side", "--force-conflicts", "--validate=strict", "--dry-run=server")
     said = kubectl(started_bed, "apply", *strictly, "-k", str(folder))
     assert "daemonset.apps/felix-py-" in said
+    assert ("deployment.apps/felix-py-controller" in said) is (folder not in (COEXIST, UNINSTALL))
 
 
 def test_the_settings_are_all_there_and_allowed(installed: dict[tuple[str, str], dict[str, Any]]) -> None:
@@ -61,6 +62,25 @@ def test_the_mounts_and_probes_are_where_the_settings_say(installed: dict[tuple[
     probes = [agent[f"{name}Probe"]["httpGet"] for name in ("startup", "liveness", "readiness")]
     assert {(probe["host"], probe["port"]) for probe in probes} == {(settings.health_host, settings.health_port)}
     assert len(folders) + len(files) + 2 == len(OF_THE_DAEMON_SET)
+
+
+def test_the_controllers_probes_are_where_the_settings_say(installed: dict[tuple[str, str], dict[str, Any]]) -> None:
+    controller = containers(pod_of(installed, CONTROLLER))["controller"]
+    ports = {controller[f"{name}Probe"]["httpGet"]["port"] for name in ("liveness", "readiness")}
+    assert ports == {controller["ports"][0]["containerPort"]} == {settings_from(settings_of(installed)).controller_port}
+    assert {"FELIX_CONTROLLERHOST", "NAMESPACE"} <= {each["name"] for each in controller["env"]}
+    assert len(OF_THE_DEPLOYMENT) == 2
+
+
+def test_the_controller_is_nobody_and_has_nothing_of_the_host_but_its_network(
+    installed: dict[tuple[str, str], dict[str, Any]],
+) -> None:
+    pod = pod_of(installed, CONTROLLER)
+    assert pod["securityContext"]["runAsNonRoot"]
+    security = containers(pod)["controller"]["securityContext"]
+    assert security["capabilities"] == {"drop": ["ALL"]}
+    assert security["readOnlyRootFilesystem"] and not security["allowPrivilegeEscalation"]
+    assert [list(each) for each in pod["volumes"]] == [["name", "projected"]]
 
 
 def test_what_is_mounted_of_the_host_is_at_the_same_path(installed: dict[tuple[str, str], dict[str, Any]]) -> None:
@@ -86,7 +106,7 @@ def test_no_container_is_privileged_and_the_agent_alone_has_a_token(
 
 
 def test_each_account_of_a_binding_and_of_a_pod_is_there(installed: dict[tuple[str, str], dict[str, Any]]) -> None:
-    named = {pod_of(installed)["serviceAccountName"]}
+    named = {pod_of(installed, owner)["serviceAccountName"] for owner in (NODE, CONTROLLER)}
     for (kind, _), record in installed.items():
         if kind.endswith("Binding"):
             named |= {subject["name"] for subject in record["subjects"]}

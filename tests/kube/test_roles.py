@@ -1,4 +1,6 @@
-"""What manifests/base/roles.yaml denies. What it allows is enough for agents: test_agents.py runs them so."""
+"""What manifests/base/roles.yaml denies. What it allows is enough: test_agents.py runs agents with their role, and
+test_controller.py controllers.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from datastore.kube.store import KubeStore
 from tests.felixctl.command import Felixctl
 from tests.kube.bed import Bed
 from tests.kube.control_plane import user_of
-from tests.kube.roles import NODE, install_roles
+from tests.kube.roles import CONTROLLER, NODE, install_roles
 
 VIEWER = "felix-py-viewer"
 DENIED_TO_NODES = (
@@ -27,6 +29,13 @@ DENIED_TO_NODES = (
     "create bgppeers.crd.projectcalico.org", "update bgpconfigurations.crd.projectcalico.org",
     "update ipamconfigs.crd.projectcalico.org", "delete clusterinformations.crd.projectcalico.org",
     "update globalnetworkpolicies.crd.projectcalico.org", "create clusterroles.rbac.authorization.k8s.io",
+)  # fmt: skip
+DENIED_TO_CONTROLLERS = (
+    "get secrets", "get configmaps", "create pods", "delete pods", "patch pods/status", "create pods/exec",
+    "update nodes", "patch nodes/status", "delete nodes", "get namespaces", "create serviceaccounts/token",
+    "create ippools.crd.projectcalico.org", "update ippools.crd.projectcalico.org",
+    "update clusterinformations.crd.projectcalico.org", "update ipamconfigs.crd.projectcalico.org",
+    "create leases.coordination.k8s.io", "update leases.coordination.k8s.io felix-py-controller",
 )  # fmt: skip
 DENIED_TO_VIEWERS = (
     "get secrets", "get configmaps", "patch nodes/status", "patch pods/status", "update namespaces",
@@ -103,6 +112,22 @@ async def test_an_agent_may_read_the_secret_of_passwords_and_no_other(with_roles
 @pytest.mark.parametrize("what", DENIED_TO_NODES)
 async def test_an_agent_may_not(with_roles: Bed, what: str) -> None:
     assert not await may(with_roles, NODE, what)
+
+
+@pytest.mark.parametrize("what", DENIED_TO_CONTROLLERS)
+async def test_a_controller_may_not(with_roles: Bed, what: str) -> None:
+    assert not await may(with_roles, CONTROLLER, what)
+
+
+async def test_a_controller_may_write_its_own_lease_and_no_other(with_roles: Bed) -> None:
+    for verb in ("get", "update"):
+        assert await may(
+            with_roles, CONTROLLER, f"{verb} leases.coordination.k8s.io felix-py-controller", "kube-system"
+        )
+        assert not await may(with_roles, CONTROLLER, f"{verb} leases.coordination.k8s.io scheduler", "kube-system")
+        assert not await may(with_roles, NODE, f"{verb} leases.coordination.k8s.io felix-py-controller", "kube-system")
+    assert await may(with_roles, CONTROLLER, "create leases.coordination.k8s.io", "kube-system")
+    assert not await may(with_roles, CONTROLLER, "delete leases.coordination.k8s.io felix-py-controller", "kube-system")
 
 
 @pytest.mark.parametrize("what", DENIED_TO_VIEWERS)

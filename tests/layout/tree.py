@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-PACKAGES = ("bgp", "cni", "datastore", "explain", "felix_py", "felixctl", "ipam", "kernel", "lab", "net")
+PACKAGES = ("bgp", "cni", "controller", "datastore", "explain", "felix_py", "felixctl", "ipam", "kernel", "lab", "net")
 """The packages that are shipped."""
 
 _FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)

@@ -5,13 +5,14 @@ from typing import Any
 import pytest
 
 from datastore.kinds.ipam import BlockAffinity, IPAMConfig
+from datastore.kinds.lease import Lease
 from datastore.kinds.namespace import Namespace
 from datastore.kinds.network_policy import KubernetesNetworkPolicy
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool
 from datastore.kinds.secret import Secret
-from datastore.kube.paths import collection, is_custom, item, kind_name, selectors, with_query
+from datastore.kube.paths import collection, is_custom, item, kind_name, selectors, with_query, written_version
 from datastore.record import CRD, V3
 from datastore.resources import KINDS
 from datastore.store import Interest
@@ -29,6 +30,8 @@ def test_custom_resources_are_in_calicos_group_and_the_rest_in_the_core() -> Non
     )
     assert item(Namespace, CRD, "red") == "/api/v1/namespaces/red"
     assert not is_custom(Namespace)
+    assert item(Lease, CRD, "a", "red") == "/apis/coordination.k8s.io/v1/namespaces/red/leases/a"
+    assert (written_version(Lease, CRD), written_version(IPPool, CRD)) == ("coordination.k8s.io/v1", CRD)
     assert [kind for kind in KINDS.values() if not is_custom(kind)] == [Node, WorkloadEndpoint]
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 
 from datastore.errors import AlreadyExists, Conflict, Invalid, NotFound, Unavailable
+from datastore.fields import micro_time_text
 from datastore.kinds.event import Event
 from datastore.kinds.ipam import BlockAffinity, IPAMHandle
+from datastore.kinds.lease import Lease
 from datastore.kinds.namespace import Namespace
 from datastore.kinds.node import Node, NodeCondition
 from datastore.kinds.pools import IPPool
@@ -134,6 +137,28 @@ async def test_a_definition_that_the_server_refuses_is_invalid_with_its_reason(b
     stored = await store.create(IPPool.make("a", cidr="10.0.0.0/16", block_size=26))
     with pytest.raises(Invalid, match="blockSize cannot be changed"):
         await store.update(stored.with_spec(block_size=28))
+    await store.close()
+
+
+async def test_a_lease_is_written_as_kubernetes_own_and_nothing_of_it_is_folded_away(bed: Bed) -> None:
+    store, client = bed.open(), ApiClient(bed.access)
+    now = micro_time_text(time.time_ns())
+    made = Lease.make("a-lease", "default", labels={"a": "b"}, holder="me", duration_seconds=15, renew_time=now)
+    stored = await store.create(made)
+    with pytest.raises(AlreadyExists):
+        await store.create(made)
+    taken = await store.update(stored.with_spec(holder="other").with_metadata(annotations={"c": "d"}))
+    with pytest.raises(Conflict):
+        await store.update(stored)
+    answer = await client.request("look", "GET", "/apis/coordination.k8s.io/v1/namespaces/default/leases/a-lease")
+    kept = json.loads(answer.body)
+    assert (kept["metadata"]["labels"], kept["metadata"]["annotations"]) == ({"a": "b"}, {"c": "d"})
+    assert kept["metadata"]["uid"] == taken.metadata.uid
+    assert kept["spec"] == {"holderIdentity": "other", "leaseDurationSeconds": 15, "renewTime": now}
+    await store.delete(taken)
+    with pytest.raises(NotFound):
+        await store.get(Lease, "a-lease", "default")
+    await client.close()
     await store.close()
 
 

@@ -1,0 +1,1 @@
+"""What is done once for a whole cluster on Kubernetes: by one process at a time, under a Lease."""

@@ -1,0 +1,100 @@
+"""`python -m controller`: the controller's process, from its settings to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from contextlib import AsyncExitStack
+from uuid import uuid4
+
+import datastore
+from controller.election import Candidate
+from controller.fenced_store import FencedStore
+from controller.leadership import Leadership
+from controller.pages import ControllerPages
+from controller.report import Report
+from datastore.url import has_namespaces
+from felix_py import logs
+from felix_py.settings import Settings, SettingsError, read_file, settings_from
+from felix_py.tasks import begun_again, reasons
+from felix_py.web import WebServer
+from ipam.allocator import Allocator
+from ipam.collector import Collector
+
+log = logging.getLogger("felix.controller")
+
+USAGE, FAILURE = 2, 1
+LEASE = "felix-py-controller"
+
+
+def main() -> int:
+    """Run the controller; return its exit code: 0 after SIGTERM, 1 if it cannot go on, 2 for a bad setting."""
+    try:
+        settings = settings_from(os.environ, read_file(os.environ.get("FELIX_CONFIG", "")))
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return USAGE
+    if not has_namespaces(settings.datastore):
+        wanted = "on a file of SQLite each agent collects what leaked, and no controller is needed; use kubernetes://"
+        print(f"setting FELIX_DATASTORE={settings.datastore!r}: {wanted}; it does not start", file=sys.stderr)
+        return USAGE
+    logging_to = logs.set_up(settings.log_level)
+    try:
+        asyncio.run(_run(settings, logging_to))
+    except Exception as failure:
+        for text, unforeseen in reasons(failure):
+            log.critical("%s; the controller ends", text, exc_info=unforeseen)
+        return FAILURE
+    return 0
+
+
+async def _run(settings: Settings, logging_to: logs.CountingHandler) -> None:
+    """Run until SIGTERM or SIGINT."""
+    work = asyncio.current_task()
+    assert work is not None
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, work.cancel)
+    counting = asyncio.create_task(logging_to.run())
+    try:
+        await _serve(settings)
+    except asyncio.CancelledError:
+        log.info("ending as asked")
+    finally:
+        counting.cancel()
+
+
+async def _serve(settings: Settings) -> None:
+    async with AsyncExitStack() as stack:
+        store = datastore.open(settings.datastore)
+        stack.push_async_callback(store.close)
+        leadership = Leadership(store, Candidate(LEASE, settings.namespace, _identity(settings)))
+        fenced = FencedStore(store, lambda: leadership.seconds_left)
+        web = WebServer(ControllerPages(lambda: _report(leadership)).by_path())
+        stack.push_async_callback(web.close)
+        if settings.controller_port:
+            await web.listen_tcp(settings.controller_host, settings.controller_port)
+
+        async def lead() -> None:
+            if not settings.leak_grace_seconds:
+                await asyncio.Event().wait()
+            collector = Collector(fenced, Allocator(fenced), grace_seconds=settings.leak_grace_seconds)
+            await begun_again("collecting what leaked", collector.run)
+
+        await leadership.run(lead)
+
+
+def _identity(settings: Settings) -> str:
+    """Return a name for this process alone: a pod is restarted under the same name."""
+    return f"{settings.hostname or socket.gethostname()}_{uuid4()}"
+
+
+def _report(leadership: Leadership) -> Report:
+    return Report(leadership.leads, leadership.leader, leadership.heard_seconds_ago)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,39 @@
+"""Which page of a controller answers what: probes and metrics.
+
+An edge that changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+
+from controller.metrics import CONTENT_TYPE, exposition
+from controller.report import Report
+from felix_py.web import Page, PageMakers, Query, text_page
+
+
+class ControllerPages:
+    def __init__(self, report: Callable[[], Report]) -> None:
+        self._report = report
+
+    def by_path(self) -> PageMakers:
+        return {
+            "/healthz": self._health,
+            "/liveness": self._health,
+            "/readyz": self._readiness,
+            "/readiness": self._readiness,
+            "/metrics": self._metrics,
+        }
+
+    async def _health(self, query: Query) -> Page:
+        return text_page(HTTPStatus.OK, "alive\n")  # a controller that cannot answer this is restarted
+
+    async def _readiness(self, query: Query) -> Page:
+        report = self._report()
+        if report.missing:
+            return text_page(HTTPStatus.SERVICE_UNAVAILABLE, f"not ready: {report.missing}\n")
+        return text_page(HTTPStatus.OK, f"ready, {report.role}\n")
+
+    async def _metrics(self, query: Query) -> Page:
+        return Page(HTTPStatus.OK, CONTENT_TYPE, exposition(self._report))

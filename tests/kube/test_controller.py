@@ -1,0 +1,189 @@
+"""Controllers as processes of their own, with the rights of their role, on a real API server."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from datastore.errors import NotFound
+from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
+from datastore.kinds.lease import Lease
+from datastore.kube.store import KubeStore
+from ipam.allocator import AddressesWanted, Allocator
+from tests.ipam.world import node, owners, pool
+from tests.kube.bed import Bed
+from tests.kube.roles import CONTROLLER, install_roles
+
+NAME, NAMESPACE = "felix-py-controller", "kube-system"
+PATIENCE_SECONDS = 60.0
+
+
+@dataclass
+class Controller:
+    """One process; `name` begins its identity."""
+
+    name: str
+    process: asyncio.subprocess.Process
+    port: int
+    log: Path
+
+    async def page(self, path: str) -> str:
+        def fetch() -> str:
+            with urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+                return str(answer.read().decode())
+
+        return await asyncio.to_thread(fetch)
+
+
+@dataclass
+class Cluster:
+    """An API server, its administrator's store, and controllers."""
+
+    bed: Bed
+    folder: Path
+    store: KubeStore
+
+    @asynccontextmanager
+    async def controller(self, name: str, **settings: str) -> AsyncIterator[Controller]:
+        """Run one; it is asked to end, unless it has ended."""
+        port, log = _free_port(), self.folder / f"{name}.log"
+        environment = {
+            **os.environ,
+            "FELIX_DATASTORE": f"kubernetes://{self.bed.control_plane.kubeconfig_of(CONTROLLER)}",
+            "HOSTNAME": name,
+            "FELIX_CONTROLLERHOST": "127.0.0.1",
+            "FELIX_CONTROLLERPORT": str(port),
+            "FELIX_LEAKGRACEPERIOD": "1",
+            **settings,
+        }
+        with log.open("ab") as output:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "controller", env=environment, stdout=output, stderr=output
+            )
+        try:
+            yield Controller(name, process, port, log)
+        finally:
+            if process.returncode is None:
+                process.terminate()
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    await process.wait()
+
+    async def lease(self) -> Lease | None:
+        try:
+            return await self.store.get(Lease, NAME, NAMESPACE)
+        except NotFound:
+            return None
+
+    async def leader(self) -> str:
+        """Return the name of who holds the Lease; "": nobody."""
+        lease = await self.lease()
+        return (lease.spec.holder or "").partition("_")[0] if lease else ""
+
+    async def until_leading(self, name: str) -> None:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while await self.leader() != name:  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+
+    async def until_held(self, wanted: set[str]) -> None:
+        """Wait until these handles and no others have addresses."""
+        found: set[str | None] = set()
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while (found := set((await owners(self.store)).values())) != wanted:  # noqa: ASYNC110
+                    await asyncio.sleep(0.1)
+        except TimeoutError:
+            logs = "\n".join(log.read_text() for log in self.folder.glob("*.log"))
+            pytest.fail(f"{found} have addresses and not {wanted}:\n{logs[-3000:]}")
+
+
+@pytest.fixture
+async def cluster(bed: Bed, tmp_path: Path) -> AsyncIterator[Cluster]:
+    await install_roles(bed)
+    found = Cluster(bed, tmp_path, bed.open())
+    # As one that was given back: who finds none waits until whoever may have had it has stopped.
+    if (lease := await found.lease()) is not None:
+        await found.store.delete(lease)
+    await found.store.create(Lease.make(NAME, NAMESPACE, holder="", duration_seconds=1))
+    await found.store.create(pool("pods", "10.65.0.0/24", block_size=28))
+    await found.store.create(node("n1"))
+    yield found
+    await found.store.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+async def leak(store: KubeStore, pod: str, host: str = "n1") -> None:
+    """Assign an address to a pod that there is not."""
+    attributes = {"namespace": "default", "pod": pod, "node": host}
+    await Allocator(store).assign(AddressesWanted(host, f"net.{pod}", attributes, ipv4=1))
+
+
+async def test_one_of_two_controllers_collects_and_the_other_takes_over_when_it_ends(cluster: Cluster) -> None:
+    await leak(cluster.store, "first")
+    async with cluster.controller("a") as first:
+        await cluster.until_leading("a")
+        async with cluster.controller("b") as second:
+            await cluster.until_held(set())
+            assert (await first.page("/readyz")).startswith("ready, leading as a_")
+            await _until(lambda: second.log.read_text(), "standing by")
+            assert (await second.page("/readyz")).startswith("ready, standing by for a_")
+            assert "felix_controller_leading 0.0" in await second.page("/metrics")
+            first.process.send_signal(signal.SIGTERM)
+            assert await first.process.wait() == 0
+            await cluster.until_leading("b")
+            await leak(cluster.store, "second")
+            await cluster.until_held(set())
+    assert await cluster.leader() == ""
+
+
+async def test_a_controller_that_was_stopped_and_goes_on_finds_another_in_its_place(cluster: Cluster) -> None:
+    async with cluster.controller("a") as first:
+        await cluster.until_leading("a")
+        async with cluster.controller("b"):
+            first.process.send_signal(signal.SIGSTOP)
+            await cluster.until_leading("b")
+            first.process.send_signal(signal.SIGCONT)
+            await _until(lambda: first.log.read_text(), "standing by: the Lease is held by b_")
+            assert "no longer leading" in first.log.read_text()
+            assert await cluster.leader() == "b"
+
+
+async def _until(text: Callable[[], str], wanted: str) -> None:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while wanted not in text():  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+
+
+async def test_addresses_and_blocks_of_a_node_that_is_gone_are_given_back(cluster: Cluster) -> None:
+    await leak(cluster.store, "of-a-node-that-is-gone", "n9")
+    async with cluster.controller("a"):
+        await cluster.until_held(set())
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            for kind in (IPAMBlock, BlockAffinity, IPAMHandle):
+                while (await cluster.store.list(kind)).objects:  # noqa: ASYNC110
+                    await asyncio.sleep(0.1)
+
+
+async def test_a_controller_without_rights_says_so_and_frees_nothing(cluster: Cluster) -> None:
+    await leak(cluster.store, "kept")
+    viewer = f"kubernetes://{cluster.bed.control_plane.kubeconfig_of('felix-py-viewer')}"
+    async with cluster.controller("a", FELIX_DATASTORE=viewer) as denied:
+        await _until(lambda: denied.log.read_text(), "the role of this account lacks it")
+        with pytest.raises(OSError, match="503"):
+            await denied.page("/readyz")
+    assert set((await owners(cluster.store)).values()) == {"net.kept"}
+    assert await cluster.leader() == ""
