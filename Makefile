@@ -12,6 +12,9 @@ DEBIAN := python3 python3-venv gcc libc6-dev make util-linux iproute2 iputils-pi
 ifneq ($(filter test,$(MAKECMDGOALS)),)
 DEBIAN += frr gobgpd iptables nftables openssl
 endif
+ifneq ($(filter test kube kube-test,$(MAKECMDGOALS)),)
+DEBIAN += buildah mmdebstrap
+endif
 ifneq ($(filter kube-test,$(MAKECMDGOALS)),)
 DEBIAN += openssl
 endif

@@ -1,7 +1,7 @@
-"""Puts the shim and the network's configuration on a host.
+"""Puts the network's configuration on a host.
 
 The runtime takes the node for ready as soon as it sees the configuration, so that comes last, when the agent
-serves. Both are written beside their place and renamed. At shutdown they stay: a runtime without a configuration
+serves. It is written beside its place and renamed. At shutdown it stays: a runtime without a configuration
 refuses DEL, and its pods stay in Terminating for ever.
 """
 
@@ -104,15 +104,6 @@ def from_template(text: str, *, node: str, mtu: int) -> dict[str, Any]:
 def comes_first(folder: Path) -> str | None:
     """Return the name of another network's file that a runtime takes instead of ours, for it sorts first."""
     return first_of(path.name for path in folder.glob("*"))
-
-
-def install_shim(source: Path, folder: Path = Path("/opt/cni/bin")) -> Path:
-    """Put the executable into the runtime's folder. One that is just being run is not disturbed."""
-    place = folder / BINARY
-    content = source.read_bytes()
-    if not place.exists() or place.read_bytes() != content:
-        replace(place, content, 0o755)
-    return place
 
 
 def install_conflist(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from cni.protocol import PodRef
 from datastore.names import interface_name
@@ -16,6 +17,8 @@ class CniSettings:
 
     node: str
     interface_prefix: str = "cali"
+    sysctls: Path = Path("/proc/sys")
+    """Where sysctls can be written: in a container not where they are read."""
     timeout_seconds: float = 60.0
     """An ADD, DEL or CHECK that takes longer is given up, and undone."""
     convergence_seconds: float = 2.0

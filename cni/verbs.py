@@ -75,7 +75,7 @@ class Verbs:
         self._settings, self._journal, self._observe = settings, journal, observe
         self.locks = KeyedLock()
         known = known or Known(settings.node)
-        devices, endpoints = devices or Veth(), Endpoints(store, settings.node, known, held_back)
+        devices, endpoints = devices or Veth(settings.sysctls), Endpoints(store, settings.node, known, held_back)
         self.endpoint_writer = endpoints.writer
         self.unwritten = UnwrittenPods(devices, endpoints, known, allocator)
         self.cleanup = Cleanup(settings, allocator, devices, endpoints, journal, self.locks)

@@ -12,6 +12,7 @@ import errno
 import hashlib
 import logging
 from contextlib import closing
+from pathlib import Path
 from typing import Final
 
 from cni.pod_devices import OwnedLink, VethPair
@@ -21,7 +22,7 @@ from kernel.link_codec import Link
 from kernel.links import Devices
 from kernel.netlink import KernelError
 from kernel.netns import CLONE_NEWNET, inside, is_current, kind_of
-from kernel.sysctl import read_sysctls, write_sysctls
+from kernel.sysctl import PROC_SYS, read_sysctls, write_sysctls
 
 log = logging.getLogger("cni.veth")
 
@@ -41,10 +42,13 @@ def netns_error(netns: int) -> str | None:
 
 
 class Veth:
-    """Pods' devices (cni.pod_devices) as veths of the network namespace that this was made in."""
+    """Pods' devices (cni.pod_devices) as veths of the network namespace that this was made in.
 
-    def __init__(self) -> None:
-        self._host = Devices()
+    sysctls: where they can be written.
+    """
+
+    def __init__(self, sysctls: Path = PROC_SYS) -> None:
+        self._host, self._sysctls = Devices(), sysctls
 
     def close(self) -> None:
         self._host.close()
@@ -71,9 +75,9 @@ class Veth:
         host = self._host.create_veth(network.host_name, netns, device, HOST_MAC, network.mtu)
         try:
             self._host.set_alias(host.index, label)
-            write_sysctls(network.host_sysctls, optional=OPTIONAL_SYSCTLS)
+            write_sysctls(network.host_sysctls, optional=OPTIONAL_SYSCTLS, root=self._sysctls)
             with inside(netns):
-                write_sysctls(network.pod_sysctls)
+                write_sysctls(network.pod_sysctls, root=self._sysctls)
                 with closing(Devices()) as pod:
                     end = _configure(pod, network)
         except BaseException:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from functools import partial
+from pathlib import Path
 
 import datastore
 from bgp.client import SidecarClient
@@ -148,7 +149,7 @@ async def _serve(settings: Settings, file: SettingsWatch) -> None:
                 observe=partial(_observe, allocator, known),
                 avoid=allocator.avoid,
                 log_from=_keep_log_level if "log_level" in settings.model_fields_set else logs.set_level,
-                forward=partial(forward, pod_prefix=settings.interface_prefix),
+                forward=partial(forward, pod_prefix=settings.interface_prefix, root=settings.proc_sys),
                 take_up=lambda: verbs.unwritten.take_up(),
             ),
         )
@@ -157,7 +158,7 @@ async def _serve(settings: Settings, file: SettingsWatch) -> None:
         on_kubernetes = has_namespaces(settings.datastore)
         namespaces = Namespaces(store) if on_kubernetes else None
         verbs = Verbs(
-            CniSettings(identity.node, settings.interface_prefix),
+            CniSettings(identity.node, settings.interface_prefix, settings.proc_sys),
             store,
             allocator,
             agent,
@@ -279,7 +280,7 @@ async def _serve_cni(
             tasks.create_task(begun_again("cleaning up after pods", verbs.cleanup.run))
             writing = partial(verbs.endpoint_writer.run, server.wait_until_quiet)
             tasks.create_task(begun_again("writing on pods what addresses they have", writing))
-            await _prove_that_pods_can_be_attached(agent)
+            await _prove_that_pods_can_be_attached(agent, settings.proc_sys)
             network = CniNetwork(settings, agent)
             await network.install()
             await watch.look()
@@ -289,10 +290,10 @@ async def _serve_cni(
         await server.stop()
 
 
-async def _prove_that_pods_can_be_attached(agent: Agent) -> None:
+async def _prove_that_pods_can_be_attached(agent: Agent, sysctls: Path) -> None:
     """Make a pod's device and remove it again, until it succeeds: without that the node is not ready."""
     backoff = Backoff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
-    while (why := why_no_device()) is not None:
+    while (why := why_no_device(sysctls)) is not None:
         agent.progress.attach_refused, pause = why, backoff.next()
         log.error("make a pod's device, as a test: %s; next try in %.1f s", why, pause)
         await asyncio.sleep(pause)

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from kernel.sysctl import read_sysctls, write_sysctls
+from kernel.sysctl import PROC_SYS, read_sysctls, write_sysctls
 
-_CONF = Path("/proc/sys/net/ipv6/conf")
+_CONF = PROC_SYS / "net/ipv6/conf"
 
 
 def forwarding(families: Collection[int], accept_ra: Mapping[str, str]) -> dict[str, str]:
@@ -26,7 +26,10 @@ def forwarding(families: Collection[int], accept_ra: Mapping[str, str]) -> dict[
     return wanted
 
 
-def forward(families: Collection[int], pod_prefix: str) -> None:
-    """Set them. pod_prefix: how the names of pods' devices begin; those listen to no router. Raises KernelError."""
+def forward(families: Collection[int], pod_prefix: str, root: Path = PROC_SYS) -> None:
+    """Set them. pod_prefix: how the names of pods' devices begin; those listen to no router. Raises KernelError.
+
+    root: where sysctls can be written.
+    """
     paths = (f"net/ipv6/conf/{one.name}/accept_ra" for one in _CONF.glob("*") if not one.name.startswith(pod_prefix))
-    write_sysctls(forwarding(families, read_sysctls(paths)))
+    write_sysctls(forwarding(families, read_sysctls(paths)), root=root)

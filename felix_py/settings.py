@@ -160,6 +160,11 @@ class Settings(_Group):
     state_dir: AbsolutePath = _setting("FELIX_STATE_DIR", Path("/var/lib/felix"), _PATH)
     cni_conf_dir: AbsolutePath | None = _setting("FELIX_CNICONFDIR", None, _PATH)
     cni_bin_dir: AbsolutePath = _setting("FELIX_CNIBINDIR", Path("/opt/cni/bin"), _PATH)
+    proc_sys: AbsolutePath = _setting(
+        "FELIX_PROCSYS",
+        Path("/proc/sys"),
+        f"{_PATH}: where sysctls can be written, as a container's own /proc/sys is read-only",
+    )
     cni_network_config: AbsolutePath | None = _setting("FELIX_CNINETWORKCONFIG", None, _PATH)
 
     ip: IPv4NodeAddress = _setting(

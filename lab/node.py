@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from cni.install import install_shim
+from cni.installer import install_shim
 from felix_py.status_json import from_json
 from felix_py.status_model import AgentStatus, InvariantReport, RoutesPage, RouteStatus
 from lab.node_namespace import NodeNamespace, kill

@@ -18,7 +18,7 @@ OF_THE_POD = ("NODENAME", "NAMESPACE", "HOSTNAME")
 
 OF_THE_DAEMON_SET = (
     *("CALICO_NODENAME_FILE", "FELIX_MTUFILE", "FELIX_RUN_DIR", "FELIX_STATE_DIR", "FELIX_CNICONFDIR"),
-    *("FELIX_CNIBINDIR", "FELIX_HEALTHHOST", "FELIX_HEALTHPORT"),
+    *("FELIX_CNIBINDIR", "FELIX_PROCSYS", "FELIX_HEALTHHOST", "FELIX_HEALTHPORT"),
 )
 """What stands in manifests/base/node.yaml too, as the path of a mount or in a probe."""
 
@@ -28,6 +28,7 @@ OF_THE_DEPLOYMENT = ("FELIX_CONTROLLERHOST", "FELIX_CONTROLLERPORT")
 GIVEN: Mapping[str, str] = {
     "FELIX_DATASTORE": "kubernetes://",
     "FELIX_CNICONFDIR": "/etc/cni/net.d",
+    "FELIX_PROCSYS": "/host/proc/sys",
     "IP": "autodetect",
 }
 """What an installation needs otherwise than the default is."""

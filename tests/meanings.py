@@ -25,6 +25,7 @@ MEANINGS: Mapping[str, str] = {
     "FELIX_STATE_DIR": "The folder of what outlives a restart: releases not yet written, what the cluster held.",
     "FELIX_CNICONFDIR": "Where the container runtime looks for networks; unset, the agent installs none.",
     "FELIX_CNIBINDIR": "Where the container runtime looks for plugins.",
+    "FELIX_PROCSYS": "Where the agent writes sysctls, in a folder `net`: a container cannot in /proc/sys.",
     "FELIX_CNINETWORKCONFIG": "A file with the network to install, in place of the one that the agent makes.",
     "IP": "The node's IPv4 address: this one; found anew at each start; or unset: what the Node has, else found.",
     "IP6": "The node's IPv6 address, as IP; pods get IPv6 addresses only where it has one.",

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import threading
 from pathlib import Path
 
 import pytest
 
-from cni.install import comes_first, conflist, from_template, install_conflist, install_shim
+from cni.install import comes_first, conflist, from_template, install_conflist
 from cni.protocol import VERSIONS
 
 
@@ -96,17 +95,6 @@ def test_a_template_of_calicos_manifests_is_filled_in() -> None:
 def test_a_template_that_cannot_be_used_is_one_sentence_with_the_cause(text: str, named: str) -> None:
     with pytest.raises(ValueError, match=named):
         from_template(text, node="n1", mtu=0)
-
-
-def test_a_shim_is_replaced_while_it_is_being_run(shim: Path, tmp_path: Path) -> None:
-    place = install_shim(shim, tmp_path / "bin")
-    running = subprocess.Popen([place], env={"CNI_COMMAND": "ADD"}, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    newer = tmp_path / "newer"
-    newer.write_bytes(shim.read_bytes() + b"newer")
-    assert install_shim(newer, tmp_path / "bin").read_bytes() == newer.read_bytes()
-    running.communicate(b"{}")
-    ended = subprocess.run([place], env={"CNI_COMMAND": "VERSION"}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
-    assert (ended.returncode, place.stat().st_mode & 0o777) == (0, 0o755)
 
 
 def test_a_reader_never_meets_half_a_configuration(tmp_path: Path) -> None:

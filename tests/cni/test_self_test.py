@@ -31,3 +31,14 @@ def test_the_capability_that_is_lacking_is_named(capability: str) -> None:
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert f"the agent lacks CAP_{capability}" in ran.stdout
+
+
+def test_sysctls_that_cannot_be_written_are_named_before_the_first_pod() -> None:
+    script = 'mount -o bind,ro /proc/sys /proc/sys && exec "$0" -c "$1"'
+    ran = subprocess.run(
+        ["unshare", "--mount", "--net", "sh", "-ec", script, sys.executable,
+         "from cni.self_test import why_no_device; print(why_no_device())"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert f"net/ipv4/conf/{NAME}/proxy_arp" in ran.stdout
+    assert "/proc/sys is mounted read-only" in ran.stdout

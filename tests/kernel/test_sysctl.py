@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -33,10 +34,18 @@ def test_a_sysctl_that_does_not_exist_is_an_error_unless_it_is_optional(pod: Nam
         assert read_sysctls(["net/ipv4/ip_forward"]) == {"net/ipv4/ip_forward": "1"}
 
 
-def read_only(code: str) -> str:
-    """Run Python in a mount namespace whose /proc/sys is read-only; return what it prints."""
-    script = 'mount -o bind,ro /proc/sys /proc/sys && exec "$0" -c "$1"'
-    command = ["unshare", "--mount", "sh", "-ec", script, sys.executable, f"from kernel.sysctl import *; {code}"]
+def read_only(code: str, mounts: str = "true") -> str:
+    """Run Python in a mount namespace whose /proc/sys is read-only; return what it prints. mounts: made before."""
+    script = f'{mounts} && mount -o bind,ro /proc/sys /proc/sys && exec "$0" -c "$1"'
+    command = [
+        "unshare",
+        "--mount",
+        "sh",
+        "-ec",
+        script,
+        sys.executable,
+        f"from kernel.netns import *; from kernel.sysctl import *; {code}",
+    ]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
@@ -51,3 +60,20 @@ except KernelError as error: print(error)
     )
     assert f"set sysctl {path} to 77" in refused
     assert "/proc/sys is mounted read-only" in refused
+
+
+def test_where_it_is_read_only_another_mount_of_it_serves_every_namespace(tmp_path: Path) -> None:
+    """As a container has it: /proc/sys/net of the host at another place."""
+    place = tmp_path / "net"
+    place.mkdir()
+    printed = read_only(
+        f"""
+with inside(new_network_namespace()):
+    write_sysctls({{"net/ipv4/ip_forward": "1"}}, root=Path({str(tmp_path)!r}))
+    print(read_sysctls(["net/ipv4/ip_forward"]))
+    write_sysctls({{"net/ipv4/ip_forward": "0"}}, root=Path({str(tmp_path)!r}))
+    print(read_sysctls(["net/ipv4/ip_forward"]))
+""",
+        f"mount --bind /proc/sys/net {place}",
+    )
+    assert printed.splitlines() == ["{'net/ipv4/ip_forward': '1'}", "{'net/ipv4/ip_forward': '0'}"]

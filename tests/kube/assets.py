@@ -76,7 +76,7 @@ def build(groups: Sequence[str]) -> None:
             raise AssetsError(f"KUBEBUILDER_ASSETS names {target}, which lacks {', '.join(missing)}")
         return
     target.mkdir(parents=True, exist_ok=True)
-    with _alone(target):
+    with alone(target):
         missing = [name for name in wanted if not (target / name).exists()]
         if not missing:
             return
@@ -160,7 +160,7 @@ def _work() -> Path:
 
 
 @contextmanager
-def _alone(target: Path) -> Iterator[None]:
+def alone(target: Path) -> Iterator[None]:
     """Hold the folder for this process: a second one waits, and then finds the work done."""
     with (target / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
