@@ -154,3 +154,10 @@ def test_beside_calico_agents_run_where_they_are_asked_to_and_write_nothing_of_c
 def test_calicos_network_is_set_aside_on_a_node_that_is_taken_over() -> None:
     names = [container["name"] for container in pod_of(objects_of(kustomized(COEXIST)))["initContainers"]]
     assert names == ["set-calico-aside", "install"]
+
+
+def test_monitoring_is_a_folder_of_its_own_and_has_the_dashboard_in_a_config_map() -> None:
+    made = objects_of(kustomized(MANIFESTS / "monitoring"))
+    assert {kind for kind, _ in made} == {"ConfigMap", "PrometheusRule", "Service", "ServiceMonitor"}
+    dashboard = made["ConfigMap", "felix-py-dashboard"]["data"]["felix-py.json"]
+    assert dashboard == (MANIFESTS / "monitoring" / "felix-py.json").read_text()

@@ -1,0 +1,84 @@
+"""manifests/monitoring: alerts and dashboard speak of metrics that exist, and of all of them."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from felix_py.settings import settings_from
+from tests import monitoring
+from tests.monitoring import FOLDER, metrics
+
+NAMES = {metric.name for metric in metrics()}
+[RULE] = yaml.safe_load_all((FOLDER / "alerts.yaml").read_text())
+ALERTS: list[dict[str, Any]] = [rule for group in RULE["spec"]["groups"] for rule in group["rules"]]
+DASHBOARD: dict[str, Any] = json.loads(monitoring.DASHBOARD.read_text())
+PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
+
+
+def named(expression: str) -> set[str]:
+    return set(re.findall(r"\bfelix_\w+", expression))
+
+
+def test_the_dashboard_follows_from_the_metrics() -> None:
+    assert monitoring.DASHBOARD.read_text() == monitoring.text(), "run: .venv/bin/python -m tests.monitoring"
+
+
+def test_every_metric_has_one_panel() -> None:
+    shown = [name for panel in PANELS for name in named(panel["targets"][0]["expr"])]
+    assert sorted(shown) == sorted(NAMES)
+
+
+def test_no_two_panels_lie_over_each_other() -> None:
+    cells = [
+        (x, y)
+        for panel in DASHBOARD["panels"]
+        for place in [panel["gridPos"]]
+        for x in range(place["x"], place["x"] + place["w"])
+        for y in range(place["y"], place["y"] + place["h"])
+    ]
+    assert len(set(cells)) == len(cells) and max(x for x, _ in cells) == 23
+
+
+def test_a_counter_is_shown_as_a_rate_and_by_its_own_labels() -> None:
+    [events] = [panel for panel in PANELS if panel["description"] == "felix_datastore_events_total"]
+    expected = 'sum by (node, kind) (rate(felix_datastore_events_total{node=~"$node"}[$__rate_interval]))'
+    assert events["targets"][0]["expr"] == expected
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
+def test_an_alert_is_about_metrics_and_labels_that_exist(alert: dict[str, Any]) -> None:
+    used = named(alert["expr"])
+    assert used <= NAMES and (used or alert["alert"] == "FelixAgentAway")
+    labels = {"node", *(label for metric in metrics() if metric.name in used for label in metric.labels)}
+    texts = alert["annotations"]["summary"] + alert["annotations"]["description"]
+    assert set(re.findall(r"\$labels\.(\w+)", texts)) <= labels
+    assert alert["labels"]["severity"] in ("critical", "warning", "info") and alert["for"]
+
+
+def test_what_makes_a_node_useless_has_an_alert() -> None:
+    watched = {name for alert in ALERTS for name in named(alert["expr"])}
+    assert {
+        "felix_ready",
+        "felix_bgp_session_up",
+        "felix_sidecar_connected",
+        "felix_datastore_held_back",
+        "felix_invariants_violated",
+        "felix_host_warnings",
+        "felix_routes_refused",
+    } <= watched
+
+
+def test_prometheus_is_sent_to_the_port_where_the_metrics_are() -> None:
+    service, monitor = yaml.safe_load_all((FOLDER / "scraping.yaml").read_text())
+    [port] = service["spec"]["ports"]
+    [endpoint] = monitor["spec"]["endpoints"]
+    assert port["port"] == settings_from({}).health_port
+    assert (endpoint["port"], endpoint["path"]) == (port["name"], "/metrics")
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    node = yaml.safe_load((FOLDER.parent / "base" / "node.yaml").read_text())
+    assert service["spec"]["selector"].items() <= node["spec"]["template"]["metadata"]["labels"].items()
