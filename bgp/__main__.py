@@ -13,21 +13,24 @@ from pathlib import Path
 
 from bgp import logs
 from bgp.exabgp_supervisor import ExaBGP
+from bgp.health import serving
 from bgp.protocol import Hello, encode
 from bgp.sidecar import Sidecar
 
-LEVEL, LEVELS = "FELIX_LOGSEVERITYSCREEN", ("debug", "info", "warning", "error")  # the agent's setting too
+LEVEL = "FELIX_LOGSEVERITYSCREEN"  # the agent's setting too
 
 
 def main() -> int:
     """Run the sidecar; return the process's exit code: 0 after SIGTERM, 1 if it cannot run, 2 for a bad setting."""
     options = _options()
-    level = os.environ.get(LEVEL, "").strip() or "info"
-    if level.lower() not in LEVELS:
-        allowed = " or ".join((", ".join(LEVELS[:-1]), LEVELS[-1]))
-        print(f"setting {LEVEL}={level!r}: not valid; use {allowed}; the sidecar does not start", file=sys.stderr)
+    text = os.environ.get(LEVEL, "").strip() or "info"
+    level = logs.LEVELS.get(text.lower())
+    if level is None:
+        *most, last = logs.LEVELS
+        allowed = f"{', '.join(most)} or {last}"
+        print(f"setting {LEVEL}={text!r}: not valid; use {allowed}; the sidecar does not start", file=sys.stderr)
         return 2
-    logs.set_up(level.upper())
+    logs.set_up(level)
     if options.leave:
         return _ask_to_leave(options.socket)
     options.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -47,7 +50,10 @@ def main() -> int:
 
 async def _run(options: argparse.Namespace) -> None:
     """Serve until SIGTERM or SIGINT, which end the sessions silently: peers keep our routes for the restart time."""
-    async with ExaBGP(options.state_dir, timeout_factor=options.timeout_factor) as exabgp:
+    async with (
+        serving(options.health_port),
+        ExaBGP(options.state_dir, timeout_factor=options.timeout_factor) as exabgp,
+    ):
         sidecar = Sidecar(exabgp, read_netstat=_read_netstat)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, sidecar.stop.set)
@@ -78,6 +84,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--socket", type=Path, default=Path("/run/felix/bgp.sock"), help="where the agent connects")
     parser.add_argument("--state-dir", type=Path, default=Path("/run/felix/bgp"), help="where ExaBGP's files lie")
     parser.add_argument("--timeout-factor", type=float, default=1.0, help="multiplies every deadline of ExaBGP")
+    parser.add_argument(
+        "--health-port", type=int, default=0, help="answer probes on this port of 127.0.0.1 (0: do not)"
+    )
     parser.add_argument("--leave", action="store_true", help="withdraw everything and end the running sidecar")
     return parser.parse_args()
 

@@ -4,8 +4,20 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Mapping
 
 from net.printable import escaped, one_line
+
+LEVELS: Mapping[str, int] = {
+    "trace": logging.DEBUG,
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+    "fatal": logging.CRITICAL,
+    "none": logging.CRITICAL + 1,
+}
+"""The levels that the agent's setting has, since both processes are given one."""
 
 
 class EscapingFormatter(logging.Formatter):
@@ -19,7 +31,7 @@ class EscapingFormatter(logging.Formatter):
         return escaped(super().format(record))
 
 
-def set_up(level: str) -> None:
+def set_up(level: int) -> None:
     """Send all logging of this process to standard error, from `level` on."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(EscapingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))

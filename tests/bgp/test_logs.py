@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import sys
 
-from bgp.logs import EscapingFormatter
+from bgp.logs import LEVELS, EscapingFormatter
+from felix_py.settings import Settings
 
 
 def test_what_a_peer_wrote_is_one_harmless_line() -> None:
@@ -21,3 +22,11 @@ def test_a_traceback_keeps_its_lines() -> None:
     text = EscapingFormatter("%(message)s").format(record)
     assert text.startswith("why\nTraceback")
     assert text.endswith(r"ValueError: \x07")
+
+
+def test_it_has_the_levels_of_the_agent() -> None:
+    names = Settings.model_fields["log_level"].description
+    assert names is not None and names.startswith(", ".join([*LEVELS][:-1]))
+    for name, level in LEVELS.items():
+        threshold = Settings.model_validate({"FELIX_LOGSEVERITYSCREEN": name}).log_level
+        assert level == (logging.CRITICAL + 1 if threshold == "NONE" else getattr(logging, threshold))

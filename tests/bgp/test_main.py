@@ -18,7 +18,7 @@ def test_a_bad_log_level_ends_it_with_2_and_one_sentence(tmp_path: Path) -> None
     )
     assert (ended.returncode, ended.stderr) == (
         2,
-        "setting FELIX_LOGSEVERITYSCREEN='loud': not valid; use debug, info, warning or error;"
+        "setting FELIX_LOGSEVERITYSCREEN='loud': not valid; use trace, debug, info, warning, error, fatal or none;"
         " the sidecar does not start\n",
     )
     assert not list(tmp_path.iterdir())

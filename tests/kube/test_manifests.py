@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bgp import health
 from felix_py.settings import settings_from, variables
 from tests.config_map import OF_THE_DAEMON_SET, OF_THE_DEPLOYMENT, OF_THE_POD
 from tests.kube.bed import Bed
@@ -87,6 +88,12 @@ def test_the_controller_is_nobody_and_has_nothing_of_the_host_but_its_network(
     assert security["capabilities"] == {"drop": ["ALL"]}
     assert security["readOnlyRootFilesystem"] and not security["allowPrivilegeEscalation"]
     assert [list(each) for each in pod["volumes"]] == [["name", "projected"]]
+
+
+def test_the_sidecar_is_probed_where_it_is_told_to_answer(installed: dict[tuple[str, str], dict[str, Any]]) -> None:
+    sidecar = containers(pod_of(installed))["sidecar"]
+    assert f"--health-port={sidecar['livenessProbe']['httpGet']['port']}" in sidecar["command"]
+    assert sidecar["livenessProbe"]["httpGet"]["host"] == health.HOST
 
 
 def test_what_is_mounted_of_the_host_is_at_the_same_path(installed: dict[tuple[str, str], dict[str, Any]]) -> None:
