@@ -24,6 +24,7 @@ TREE = Path(__file__).parents[1]
 BASE, CRDS = TREE / "manifests" / "base", TREE / "manifests" / "crds" / "crds.yaml"
 CHART = TREE / "charts" / "felix-py"
 NO_OBJECTS = ("kustomization.yaml",)
+OF_PODS = ("node.yaml", "controller.yaml")
 HAND_WRITTEN = ("templates/NOTES.txt",)
 
 _HEAD = "Written by `python -m tests.chart`, from manifests/base."
@@ -77,6 +78,7 @@ PLACES = (
     Place("roles.yaml", "resourceNames: [bgp-secrets]", "resourceNames: {{ toJson .Values.bgpSecrets }}"),
     *_places_of_pods("node.yaml", 3),
     *_places_of_pods("controller.yaml", 1),
+    Place("controller.yaml", "  replicas: 1\n", "  replicas: {{ .Values.controller.replicas }}\n"),
     Place(
         "node.yaml",
         "      nodeSelector:\n        kubernetes.io/os: linux\n",
@@ -117,9 +119,8 @@ def _template(path: Path) -> str:
     for place in PLACES:
         if place.file == path.name:
             text = place.filled(text)
-    for container in _containers():
-        if path.name == "node.yaml":
-            text = _with_resources(text, container)
+    for container in _containers(path.name) if path.name in OF_PODS else ():
+        text = _with_resources(text, container)
     return f"# {_HEAD}\n{text}"
 
 
@@ -127,22 +128,26 @@ def _with_resources(text: str, container: Mapping[str, Any]) -> str:
     """Return a template in which what a container asks for is a value."""
     before, name, after = text.partition(f"      - name: {container['name']}\n")
     block = textwrap.indent(yaml.safe_dump(container["resources"]), " " * 10)
-    place = Place("node.yaml", f"        resources:\n{block}", "")
-    start = after.find(place.text)
+    asked = f"        resources:\n{block}"
+    start = after.find(asked)
     if not name or start < 0:
-        raise ChartError(f"manifests/base/node.yaml: no resources of {container['name']}")
+        raise ChartError(f"manifests/base: no resources of {container['name']}, or not in yaml's own layout")
     value = f"        resources: {{{{- toYaml .Values.resources.{container['name']} | nindent 10 }}}}\n"
-    return f"{before}{name}{after[:start]}{value}{after[start + len(place.text) :]}"
+    return f"{before}{name}{after[:start]}{value}{after[start + len(asked) :]}"
 
 
-def _pod() -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load((BASE / "node.yaml").read_text())["spec"]["template"]["spec"]
+def _workload(file: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((BASE / file).read_text())["spec"]
     return found
 
 
-def _containers() -> list[dict[str, Any]]:
-    pod = _pod()
-    return [*pod["initContainers"], *pod["containers"]]
+def _containers(file: str) -> list[dict[str, Any]]:
+    pod = _workload(file)["template"]["spec"]
+    return [*pod.get("initContainers", ()), *pod["containers"]]
+
+
+def _all_containers() -> list[dict[str, Any]]:
+    return [container for file in OF_PODS for container in _containers(file)]
 
 
 def _about() -> str:
@@ -160,16 +165,18 @@ def _about() -> str:
 
 
 def _values() -> str:
-    pod = _pod()
-    usual = {container["name"]: container["resources"] for container in _containers()}
+    pod = _workload("node.yaml")["template"]["spec"]
+    usual = {container["name"]: container["resources"] for container in _all_containers()}
+    replicas = _workload("controller.yaml")["replicas"]
     parts: tuple[tuple[str, dict[str, Any]], ...] = (
         ("The image of all parts of felix-py.", {"image": {"repository": "felix-py", "tag": ""}}),
         (
             "Names of Secrets of kube-system for the image's registry, such as {name: registry}.",
             {"imagePullSecrets": []},
         ),
-        ("The nodes that felix-py runs on.", {"nodeSelector": pod["nodeSelector"]}),
+        ("The nodes that the agents run on.", {"nodeSelector": pod["nodeSelector"]}),
         ("All taints: a node is not ready before this runs.", {"tolerations": pod["tolerations"]}),
+        ("How many controllers wait to act; one does.", {"controller": {"replicas": replicas}}),
         ("What each container asks for.", {"resources": usual}),
         ("The Secrets of kube-system that hold passwords of BGP sessions.", {"bgpSecrets": ["bgp-secrets"]}),
     )
@@ -205,10 +212,15 @@ def _schema() -> dict[str, Any]:
             "imagePullSecrets": {"type": "array", "items": {"type": "object"}},
             "nodeSelector": {"type": "object", "additionalProperties": text},
             "tolerations": {"type": "array", "items": {"type": "object"}},
+            "controller": {
+                "type": "object",
+                "additionalProperties": False,
+                "properties": {"replicas": {"type": "integer", "minimum": 0}},
+            },
             "resources": {
                 "type": "object",
                 "additionalProperties": False,
-                "properties": {container["name"]: {"type": "object"} for container in _containers()},
+                "properties": {container["name"]: {"type": "object"} for container in _all_containers()},
             },
             "bgpSecrets": {"type": "array", "items": text, "minItems": 1},
             "settings": {"type": "object", "additionalProperties": False, "properties": settings},

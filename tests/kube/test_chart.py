@@ -49,7 +49,8 @@ def test_values_get_where_they_belong(tmp_path: Path) -> None:
         "imagePullSecrets": [{"name": "registry"}],
         "nodeSelector": {"felix-py/node": "true"},
         "tolerations": [],
-        "resources": {"agent": {"limits": {"memory": "1Gi"}}},
+        "controller": {"replicas": 2},
+        "resources": {"agent": {"limits": {"memory": "1Gi"}}, "controller": {"limits": {"memory": "2Gi"}}},
         "bgpSecrets": ["rack-a", "rack-b"],
         "settings": {"FELIX_MTU": "1400"},
     }
@@ -62,6 +63,9 @@ def test_values_get_where_they_belong(tmp_path: Path) -> None:
     assert pod["imagePullSecrets"] == [{"name": "registry"}]
     assert (pod["nodeSelector"]["felix-py/node"], pod["tolerations"]) == ("true", [])
     assert [each["resources"].get("limits") for each in pod["containers"]] == [{"memory": "1Gi"}, None]
+    controller = found[CONTROLLER]["spec"]
+    assert controller["replicas"] == 2
+    assert controller["template"]["spec"]["containers"][0]["resources"]["limits"] == {"memory": "2Gi"}
     assert found["Role", "felix-py-bgp-passwords"]["rules"][0]["resourceNames"] == ["rack-a", "rack-b"]
     assert found["ConfigMap", "felix-py-config"]["data"]["FELIX_MTU"] == "1400"
 
