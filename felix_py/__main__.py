@@ -52,6 +52,7 @@ from felix_py.settings import Settings, SettingsError, read_file, settings_from
 from felix_py.settings_watch import SettingsWatch
 from felix_py.single_instance import single_instance
 from felix_py.startup import host_interfaces, start, write_node
+from felix_py.status_port import StatusPort, shown_pages, why_unserved
 from felix_py.tasks import begun_again, reasons
 from felix_py.tunnel_device import KernelTunnelDevice
 from felix_py.web import WebServer
@@ -153,9 +154,10 @@ async def _serve(settings: Settings, file: SettingsWatch) -> None:
                 take_up=lambda: verbs.unwritten.take_up(),
             ),
         )
-        agent.log_notices(agent.notices.put("settings", settings.notices))
-        journal, notes = Journal(settings.state_dir / "released.journal"), Notes(settings.state_dir)
         on_kubernetes = has_namespaces(settings.datastore)
+        unserved = () if on_kubernetes else why_unserved(settings)
+        agent.log_notices(agent.notices.put("settings", (*settings.notices, *unserved)))
+        journal, notes = Journal(settings.state_dir / "released.journal"), Notes(settings.state_dir)
         namespaces = Namespaces(store) if on_kubernetes else None
         verbs = Verbs(
             CniSettings(identity.node, settings.interface_prefix, settings.proc_sys),
@@ -176,7 +178,8 @@ async def _serve(settings: Settings, file: SettingsWatch) -> None:
         server = CniServer(settings.run_dir / "cni.sock", verbs)
         reporter = AgentReporter(agent, sidecar.status, checks)
         pages = StatusPages(reporter)
-        await stack.enter_async_context(_web(settings, WebServer(pages.by_path(), Pace(server))))
+        pace = Pace(server)
+        await stack.enter_async_context(_web(settings, WebServer(pages.by_path(), pace)))
         condition = NetworkCondition(agent, lambda: reporter.progress().ready) if on_kubernetes else None
         async with _said_at_the_end(condition), asyncio.TaskGroup() as tasks:
             tasks.create_task(agent.run())
@@ -196,6 +199,9 @@ async def _serve(settings: Settings, file: SettingsWatch) -> None:
                 tasks.create_task(begun_again("watching the policies of Kubernetes", policies))
                 events = NodeEvents(agent, reporter.status)
                 tasks.create_task(begun_again("writing Events about the own Node", events.run))
+                if settings.status_port:
+                    port = _status_port(settings, agent, store, pages, pace)
+                    tasks.create_task(begun_again("serving the status to other machines", port.run))
             if condition is not None:
                 tasks.create_task(begun_again("keeping the Node's condition", condition.run))
             checking = partial(checks.run_periodically, settings.check_seconds)
@@ -300,11 +306,27 @@ async def _prove_that_pods_can_be_attached(agent: Agent, sysctls: Path) -> None:
     agent.progress.attach_refused = None
 
 
+def _status_port(settings: Settings, agent: Agent, store: Store, pages: StatusPages, pace: Pace) -> StatusPort:
+    from datastore.kube.reviews import AccessReviews
+    from datastore.kube.store import KubeStore
+    from felix_py.status_access import StatusAccess
+
+    assert isinstance(store, KubeStore), "as its URL says"
+    shown = shown_pages(pages.by_path())
+    access = StatusAccess(AccessReviews(store.client), shown)
+    return StatusPort(agent, lambda: WebServer(shown, pace, access.refusal), settings.status_port)
+
+
 @asynccontextmanager
 async def _web(settings: Settings, server: WebServer) -> AsyncIterator[None]:
     await server.listen_unix(settings.run_dir / "status.sock", settings.status_mode)
     if settings.health_port:
-        await server.listen_tcp(settings.health_host, settings.health_port)
+        try:
+            await server.listen_tcp(settings.health_host, settings.health_port)
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+            where = f"{settings.health_host} port {settings.health_port}"
+            log.warning("serve health on %s: %s; only the socket serves it", where, reason)
     try:
         yield
     finally:

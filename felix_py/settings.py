@@ -50,6 +50,7 @@ from felix_py.setting_types import (
     SocketFolder,
     StoreUrl,
 )
+from felix_py.status_model import STATUS_PORT
 from felix_py.unread_variables import obeyed_variables, unread_variables
 
 DEFAULT_FILE = Path("/etc/felix/felix.cfg")
@@ -217,6 +218,7 @@ class Settings(_Group):
 
     health_host: Host = _setting("FELIX_HEALTHHOST", "127.0.0.1", "an address or a host's name")
     health_port: int = _number("FELIX_HEALTHPORT", 9099, 0, 65535, "only the socket")
+    status_port: int = _number("FELIX_STATUSPORT", STATUS_PORT, 0, 65535, "none; it needs Kubernetes")
     status_mode: FileMode = _setting("FELIX_STATUSMODE", 0o666, "a file's mode in octal such as 0660")
     resync_seconds: float = _seconds("FELIX_ROUTEREFRESHINTERVAL", 300, "never")
     check_seconds: float = _seconds("FELIX_CHECKINTERVAL", 60, "only when asked")

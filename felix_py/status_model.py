@@ -17,6 +17,13 @@ from net.prefix import Prefix
 
 UP, HELD_BACK = "up", "held back"
 
+STATUS_PORT = 9098
+"""Where an agent serves its status to other machines, unless FELIX_STATUSPORT says otherwise."""
+STATUS_ROOT = "/felix"
+"""What its pages begin with there: the paths that a role's nonResourceURLs name."""
+STATUS_AUDIENCE, TOKEN_HEADER = "felix-py", "X-Felix-Token"
+"""For whom the token is that must be shown there, and in which header."""
+
 
 @dataclass(frozen=True, slots=True)
 class AgentProgress:

@@ -1,9 +1,12 @@
-"""A few read-only pages over HTTP, on a unix socket and on one TCP port: for probes, scrapers and felixctl.
+"""A few read-only pages over HTTP, on a unix socket and on TCP ports: for probes, scrapers and felixctl.
 
 An edge that does not know what it serves. GET and HEAD only, one request a connection. A page that is not made in one
 piece is sent without its length, and ends where the connection ends. Anybody on the machine may ask: so connections are
 few, the others wait in the kernel, all who ask for a page at once get one answer, and its work is done at a pace that
 leaves the loop to pods.
+
+Where not everybody may ask, `admit` decides. Strangers then have places of their own, of which one alone gets a few,
+and take none from those who are admitted.
 """
 
 from __future__ import annotations
@@ -13,7 +16,9 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,6 +33,8 @@ LEAST_SECONDS = 1.0  # that a connection may take while others wait
 WAITING = 128  # connections that the kernel keeps meanwhile
 REQUEST_SECONDS = 5.0  # for the request, for making a page, and for each piece of it that is sent
 REQUEST_BYTES = 1 << 14
+MOST_OF_ONE_STRANGER = 8  # connections from one address that are not admitted yet
+ANSWER_SECONDS = 60.0  # for all pieces of a page, where admission is asked for
 
 
 class Page(NamedTuple):
@@ -40,11 +47,26 @@ Query = Mapping[str, str]
 PageMakers = Mapping[str, Callable[[Query], Awaitable[Page]]]
 
 
+class PageRequest(NamedTuple):
+    """target: path and query. headers: by name in lower case. source: the address it came from."""
+
+    method: str
+    target: str
+    headers: Mapping[str, str]
+    source: str = ""
+
+
+Admit = Callable[[PageRequest], Awaitable[Page | None]]
+"""Return the refusal of a request, or None to have it answered."""
+
+
 class WebServer:
     """Serves pages by path; each is made for the query behind it."""
 
-    def __init__(self, pages: PageMakers, pace: Pace | None = None) -> None:
-        self._pages, self._pace = pages, pace or Pace()
+    def __init__(self, pages: PageMakers, pace: Pace | None = None, admit: Admit | None = None) -> None:
+        self._pages, self._pace, self._admit = pages, pace or Pace(), admit
+        self._admitted = asyncio.Semaphore(MOST_CONNECTIONS)
+        self._strangers: Counter[str] = Counter()
         self._listeners: list[socket.socket] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._making: dict[str, asyncio.Task[Page]] = {}
@@ -64,13 +86,10 @@ class WebServer:
         self._listen(listener)
 
     async def listen_tcp(self, host: str, port: int) -> None:
-        try:
-            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            for family, address in dict.fromkeys((one[0], one[4]) for one in found):
-                self._listen(socket.create_server(address, family=family))  # IPv6 without IPv4: that has its own
-        except OSError as error:
-            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
-            log.warning("serve health on %s port %d: %s; only the socket serves it", host, port, reason)
+        """Serve on each address of a host. Raises OSError: one of them cannot be had."""
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        for family, address in dict.fromkeys((one[0], one[4]) for one in found):
+            self._listen(socket.create_server(address, family=family))  # IPv6 without IPv4: that has its own
 
     async def close(self) -> None:
         for listener in self._listeners:
@@ -97,42 +116,67 @@ class WebServer:
         serving: dict[asyncio.Task[None], float] = {}  # by age
         while True:
             try:
-                connection, _ = await loop.sock_accept(listener)
+                connection, peer = await loop.sock_accept(listener)
             except OSError as error:
                 log.warning("accept a connection for a page: %s; next try in 0.1 s", error)
                 await asyncio.sleep(0.1)
+                continue
+            source = str(peer[0]) if isinstance(peer, tuple) else ""
+            if self._admit is not None and self._strangers[source] >= MOST_OF_ONE_STRANGER:
+                connection.close()
+                await asyncio.sleep(0)
                 continue
             while len(serving) >= MOST_CONNECTIONS:
                 oldest, since = next(iter(serving.items()))
                 await asyncio.wait(serving, timeout=since + LEAST_SECONDS - loop.time(), return_when="FIRST_COMPLETED")
                 if len(serving) >= MOST_CONNECTIONS and loop.time() >= since + LEAST_SECONDS:
                     oldest.cancel()
-            task = self._start(self._pace.run(self._serve(connection)))
+            task = self._start(self._pace.run(self._serve(connection, source, partial(_leave, serving))))
             serving[task] = loop.time()
-            task.add_done_callback(serving.pop)
+            task.add_done_callback(lambda done: serving.pop(done, None))
             await asyncio.sleep(0)
 
-    async def _serve(self, connection: socket.socket) -> None:
+    async def _serve(self, connection: socket.socket, source: str, leave: Callable[[], None]) -> None:
+        """leave: gives the place among those who wait to be admitted to another."""
         with (
             connection,
             contextlib.suppress(TimeoutError, OSError),
         ):  # a client that does not ask or read gets no answer
-            async with asyncio.timeout(REQUEST_SECONDS):
-                request = (await _request(connection)).decode("latin-1").partition("\r\n")[0]
-            page = await self._answer(request)
-            await _send(connection, _head(page))
-            if not request.startswith("HEAD "):
-                async for piece in _pieces(page.body):
-                    await _send(connection, piece)
+            if self._admit is None:
+                request = await _request(connection, source)
+                await _send_page(connection, request, await self._answer(request))
+                return
+            with self._as_stranger(source):
+                request = await _request(connection, source)
+                if (refusal := await self._admit(request)) is not None:
+                    await _send_page(connection, request, refusal)
+                    return
+                await self._admitted.acquire()
+                leave()
+            try:
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    await _send_page(connection, request, await self._answer(request))
+            finally:
+                self._admitted.release()
 
-    async def _answer(self, request: str) -> Page:
-        match request.split():
-            case ["GET" | "HEAD", target, _] if (make := self._pages.get(target.partition("?")[0])) is not None:
-                return await self._page(target, make)
-            case ["GET" | "HEAD", target, _]:
-                known = " ".join(sorted(self._pages))
-                return text_page(HTTPStatus.NOT_FOUND, f"no page {target}; pages: {known}\n")
-        return text_page(HTTPStatus.METHOD_NOT_ALLOWED, "only GET is answered\n")
+    @contextlib.contextmanager
+    def _as_stranger(self, source: str) -> Iterator[None]:
+        self._strangers[source] += 1
+        try:
+            yield
+        finally:
+            self._strangers[source] -= 1
+            if not self._strangers[source]:
+                del self._strangers[source]
+
+    async def _answer(self, request: PageRequest) -> Page:
+        if request.method not in ("GET", "HEAD"):
+            return text_page(HTTPStatus.METHOD_NOT_ALLOWED, "only GET is answered\n")
+        make = self._pages.get(request.target.partition("?")[0])
+        if make is None:
+            known = " ".join(sorted(self._pages))
+            return text_page(HTTPStatus.NOT_FOUND, f"no page {request.target}; pages: {known}\n")
+        return await self._page(request.target, make)
 
     async def _page(self, target: str, make: Callable[[Query], Awaitable[Page]]) -> Page:
         """Return the page, one for all who ask while it is made; why there is none, if it fails or takes too long."""
@@ -182,14 +226,42 @@ async def _coroutine(make: Callable[[Query], Awaitable[Page]], query: Query) -> 
     return await make(query)
 
 
-async def _request(connection: socket.socket) -> bytes:
-    """Return the head of a request. Raises ConnectionError: the client left without one, or it is endless."""
+async def _request(connection: socket.socket, source: str) -> PageRequest:
+    """Return a request's head.
+
+    Raises ConnectionError: the client left without one, or it is endless. Raises TimeoutError: it takes too long.
+    """
     loop, head = asyncio.get_running_loop(), b""
-    while b"\r\n\r\n" not in head:
-        found = await loop.sock_recv(connection, REQUEST_BYTES)
-        if not found or len(head := head + found) > REQUEST_BYTES:
-            raise ConnectionError("no request")
-    return head
+    async with asyncio.timeout(REQUEST_SECONDS):
+        while b"\r\n\r\n" not in head:
+            found = await loop.sock_recv(connection, REQUEST_BYTES)
+            if not found or len(head := head + found) > REQUEST_BYTES:
+                raise ConnectionError("no request")
+    return parse_request(head, source)
+
+
+def parse_request(head: bytes, source: str = "") -> PageRequest:
+    """Return what stands in a request's head; of one that is none, a method that nothing answers."""
+    first, *lines = head.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")
+    pairs = (line.partition(":") for line in lines)
+    headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
+    match first.split():
+        case [method, target, _]:
+            return PageRequest(method, target, headers, source)
+    return PageRequest("", "", headers, source)
+
+
+def _leave(serving: dict[asyncio.Task[None], float]) -> None:
+    """Take the task that runs out of those that are closed when others wait."""
+    if (task := asyncio.current_task()) is not None:
+        serving.pop(task, None)
+
+
+async def _send_page(connection: socket.socket, request: PageRequest, page: Page) -> None:
+    await _send(connection, _head(page))
+    if request.method != "HEAD":
+        async for piece in _pieces(page.body):
+            await _send(connection, piece)
 
 
 async def _send(connection: socket.socket, data: bytes) -> None:

@@ -11,7 +11,7 @@ from typing import TypeVar
 import datastore
 from datastore.errors import DatastoreError, Invalid
 from datastore.store import Store
-from datastore.url import SqliteFile, parse_url
+from datastore.url import SqliteFile, StoreAddress, parse_url
 from felixctl.errors import CommandError, RejectedError
 from felixctl.options import RefusedUrl
 from ipam.errors import IpamError
@@ -37,13 +37,18 @@ def previewing(url: str, work: Callable[[Store], Awaitable[T]]) -> T:
     return writing(IN_MEMORY if _missing_file(url) else url, work)
 
 
-def _missing_file(url: str) -> Path | None:
-    """Return the file that the URL names if it does not exist. Raises CommandError: there is no such URL."""
+def chosen(url: str) -> StoreAddress:
+    """Return the store that the URL names. Raises CommandError: there is none, or none could be chosen."""
     _reject_refused(url)
     try:
-        address = parse_url(url)
+        return parse_url(url)
     except Invalid as error:
         raise CommandError(str(error)) from None
+
+
+def _missing_file(url: str) -> Path | None:
+    """Return the file that the URL names if it does not exist. Raises CommandError: there is no such URL."""
+    address = chosen(url)
     return address.path if isinstance(address, SqliteFile) and address.path and not address.path.exists() else None
 
 

@@ -109,6 +109,21 @@ RunDir = Annotated[
     ),
 ]
 
+AgentsNamespace = Annotated[
+    str,
+    typer.Option(
+        "--agents-namespace",
+        envvar="NAMESPACE",
+        metavar="NAME",
+        help="Where the agents' pods are, to ask those of other nodes.",
+    ),
+]
+USUAL_NAMESPACE = "kube-system"
+OtherNode = Annotated[
+    str | None,
+    typer.Option("--node", metavar="NODE", help="Ask the agent of this node, through the Kubernetes API."),
+]
+
 
 class OutputFormat(StrEnum):
     """How a command prints what it found: for people, or for programs."""

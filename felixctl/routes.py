@@ -8,10 +8,20 @@ from typing import Annotated, Any
 
 import typer
 
-from felix_py.status_model import RouteStatus
+from datastore.defaults import DEFAULT_URL
+from felix_py.status_model import RoutesPage, RouteStatus
 from felixctl.errors import MISUSED, CommandError
-from felixctl.options import DEFAULT_RUN_DIR, Output, OutputFormat, RunDir
-from felixctl.status_client import read_routes
+from felixctl.options import (
+    DEFAULT_RUN_DIR,
+    USUAL_NAMESPACE,
+    AgentsNamespace,
+    OtherNode,
+    Output,
+    OutputFormat,
+    RunDir,
+    Url,
+)
+from felixctl.status_client import read_routes, routes_page, value_of
 from felixctl.tables import plain
 from felixctl.terminal import console, is_terminal, show
 from net.prefix import Prefix
@@ -38,10 +48,13 @@ def routes(
         str | None, typer.Option("-s", "--source", help="Only routes of pods, tunnels, static, learned or blocks.")
     ] = None,
     missing: Annotated[bool, typer.Option("--missing", help="Only routes the kernel does not hold.")] = False,
+    node: OtherNode = None,
     output: Output = OutputFormat.TEXT,
     run_dir: RunDir = DEFAULT_RUN_DIR,
+    url: Url = DEFAULT_URL,
+    agents_namespace: AgentsNamespace = USUAL_NAMESPACE,
 ) -> None:
-    """Show this node's routes: which source wants each, and whether the kernel holds it.
+    """Show this node's routes, or another's: which source wants each, and whether the kernel holds it.
 
     RIB against FIB, a line per prefix and source: [b]pods[/b] of this node, [b]tunnels[/b], [b]static[/b] routes to
     BGP peers (reachableBy), routes [b]learned[/b] from them, which FROM names, and this node's own [b]blocks[/b]
@@ -51,12 +64,11 @@ def routes(
     [dim]$[/dim] felixctl routes
     [dim]$[/dim] felixctl routes 10.65.3.7        [dim]# what leads there[/dim]
     [dim]$[/dim] felixctl routes --missing        [dim]# what should be in the kernel and is not[/dim]
+    [dim]$[/dim] felixctl routes --node n7        [dim]# of another node, through the Kubernetes API[/dim]
     """
-    rows = [
-        row
-        for row in read_routes(run_dir, _parsed(prefix))
-        if (source is None or row.source == source) and not (missing and row.in_fib)
-    ]
+    within = _parsed(prefix)
+    found = read_routes(run_dir, within) if node is None else _routes_of(node, within, url, agents_namespace)
+    rows = [row for row in found if (source is None or row.source == source) and not (missing and row.in_fib)]
     if output is OutputFormat.JSON:
         from felixctl.resources.documents import to_json
 
@@ -65,6 +77,13 @@ def routes(
         _show_boxes(rows)
     else:
         show(plain(HEADING, map(_cells, rows)))
+
+
+def _routes_of(node: str, within: Prefix | None, url: str, namespace: str) -> Sequence[RouteStatus]:
+    from felixctl.agents import agents_of
+
+    with agents_of(url, namespace, f"run felixctl routes on {node}") as agents:
+        return value_of(RoutesPage, f"the routes of {node}", agents.read_page(node, routes_page(within))).routes
 
 
 def _record(row: RouteStatus) -> dict[str, Any]:

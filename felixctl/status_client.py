@@ -29,15 +29,25 @@ def read_status(run_dir: Path) -> AgentStatus:
 
 def read_routes(run_dir: Path, prefix: Prefix | None = None) -> tuple[RouteStatus, ...]:
     """Return the routes the agent wants, of a prefix those that hold it or lie in it. Raises CommandError."""
-    return read_page(run_dir, "/routes" + (f"?prefix={prefix}" if prefix else ""), RoutesPage).routes
+    return read_page(run_dir, routes_page(prefix), RoutesPage).routes
+
+
+def routes_page(within: Prefix | None) -> str:
+    """Return the page of an agent's routes, or of those that hold a prefix or lie in it."""
+    return "/routes" + (f"?prefix={within}" if within else "")
 
 
 def read_page(run_dir: Path, page: str, value_type: type[T]) -> T:
     """Return a page of the agent as a value. Raises CommandError: no agent, or a malformed answer."""
+    return value_of(value_type, f"{page} of the agent at {run_dir / STATUS_SOCKET}", read_object(run_dir, page))
+
+
+def value_of(value_type: type[T], what: str, record: Mapping[str, Any]) -> T:
+    """Return what an agent sent as a value. Raises CommandError: it is none, as of an agent of another version."""
     try:
-        return from_json(value_type, read_object(run_dir, page))
+        return from_json(value_type, record)
     except ValueError as error:
-        raise CommandError(f"read {page} of the agent at {run_dir / STATUS_SOCKET}: {error}") from None
+        raise CommandError(f"read {what}: {error}") from None
 
 
 def read_object(run_dir: Path, page: str) -> Mapping[str, Any]:

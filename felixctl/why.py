@@ -3,14 +3,17 @@
 `felixctl why POD`: which pools a pod gets its addresses from, and what decides that.
 
 An edge: it reads the datastore's records and the agents' traces, has explain.why judge them, and prints the result.
-On a node only its own agent can be read, in a lab (`felixctl lab why`) those of all nodes.
+On Kubernetes the agents of all nodes are read through its API, in a lab (`felixctl lab why`) by the lab; elsewhere only
+this node's.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -25,7 +28,7 @@ from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool
 from datastore.store import Store
-from datastore.url import has_namespaces
+from datastore.url import KubernetesApi, has_namespaces
 from explain.ends import End, Unclear, ends_of, pods_named
 from explain.facts import ClusterFacts
 from explain.pools import AddressFacts, about_addresses, used_addresses
@@ -34,9 +37,9 @@ from explain.step import Command, Step, StepState, Verdict
 from explain.why import explain
 from felix_py.status_json import from_json
 from felix_py.status_model import NodeTrace
-from felixctl.connection import reading
+from felixctl.connection import chosen, reading
 from felixctl.errors import FAILED, MISUSED, CommandError
-from felixctl.options import DEFAULT_RUN_DIR, Output, OutputFormat, RunDir, Url
+from felixctl.options import DEFAULT_RUN_DIR, USUAL_NAMESPACE, AgentsNamespace, Output, OutputFormat, RunDir, Url
 from felixctl.resources.manifests import DEFAULT_NAMESPACE
 from felixctl.status_client import read_object, read_status
 from felixctl.terminal import Colour, painted, show
@@ -68,12 +71,14 @@ def why(
     output: Output = OutputFormat.TEXT,
     url: Url = DEFAULT_URL,
     run_dir: RunDir = DEFAULT_RUN_DIR,
+    agents_namespace: AgentsNamespace = USUAL_NAMESPACE,
 ) -> None:
     """Explain why two pods reach each other, or not; or of one pod, which pools its addresses come from.
 
     Follows a packet there and back: the datastore's records of both ends, then at each hop the route that its kernel
     would take, the source that put it there, the session it was learned over, routing rules, packet filters, devices,
-    neighbours, forwarding and MTU. Only this node's part is checked; run the same command on the others for theirs.
+    neighbours, forwarding and MTU. On Kubernetes the agents of all nodes on the way are asked, from wherever the API
+    can be reached; elsewhere only this node's, and the same command on the others shows their part.
 
     Of one pod alone, there or yet to come, it says what chooses its pools: its annotations, those of its Namespace, or
     the pools' selectors, each beside the labels that it is compared with.
@@ -87,17 +92,35 @@ def why(
     if other is None:
         _print_addresses(one, url, output)
         return
-    here = read_status(run_dir).node
+    with ExitStack() as stack:
+        here, read_page = _pages(url, run_dir, agents_namespace, f"run felixctl why {one} {other} there too", stack)
 
-    def read_page(node: str, page: str) -> Mapping[str, Any]:
-        if node != here:
-            raise CommandError(f"its agent answers on {node} only; run felixctl why {one} {other} there too")
-        return read_object(run_dir, page)
+        def command_line(command: Command) -> str:
+            return command.line if command.place in ("", here) else f"(in {command.place}) {command.line}"
 
-    def command_line(command: Command) -> str:
-        return command.line if command.place in ("", here) else f"(in {command.place}) {command.line}"
+        print_explanation(reading(url, read_records), one, other, read_page, command_line, output)
 
-    print_explanation(reading(url, read_records), one, other, read_page, command_line, output)
+
+def _pages(url: str, run_dir: Path, namespace: str, instead: str, stack: ExitStack) -> tuple[str, ReadPage]:
+    """Return the node this is, "" if it is none, and what reads the pages of nodes; `stack` ends that.
+
+    This node's are read from its socket. instead: what can be done where no other can be asked.
+    """
+    if not isinstance(chosen(url), KubernetesApi):
+        here = read_status(run_dir).node
+
+        def others(node: str, page: str) -> Mapping[str, Any]:
+            raise CommandError(f"its agent answers on {node} only; {instead}")
+    else:
+        from felixctl.agents import agents_of
+
+        others = stack.enter_context(agents_of(url, namespace, instead)).read_page
+        try:
+            here = read_status(run_dir).node
+        except CommandError:
+            here = ""
+
+    return here, lambda node, page: read_object(run_dir, page) if node == here else others(node, page)
 
 
 async def read_records(store: Store) -> ClusterRecords:

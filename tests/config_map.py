@@ -18,9 +18,9 @@ OF_THE_POD = ("NODENAME", "NAMESPACE", "HOSTNAME")
 
 OF_THE_DAEMON_SET = (
     *("CALICO_NODENAME_FILE", "FELIX_MTUFILE", "FELIX_RUN_DIR", "FELIX_STATE_DIR", "FELIX_CNICONFDIR"),
-    *("FELIX_CNIBINDIR", "FELIX_PROCSYS", "FELIX_HEALTHHOST", "FELIX_HEALTHPORT"),
+    *("FELIX_CNIBINDIR", "FELIX_PROCSYS", "FELIX_HEALTHHOST", "FELIX_HEALTHPORT", "FELIX_STATUSPORT"),
 )
-"""What stands in manifests/base/node.yaml too, as the path of a mount or in a probe."""
+"""What stands in manifests/base/node.yaml too, as the path of a mount, as a port or in a probe."""
 
 OF_THE_DEPLOYMENT = ("FELIX_CONTROLLERHOST", "FELIX_CONTROLLERPORT")
 """What stands in manifests/base/controller.yaml too."""

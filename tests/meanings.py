@@ -52,6 +52,7 @@ MEANINGS: Mapping[str, str] = {
     "FELIX_REPAIR": "Whether what other programs change in our routes and rules is put right.",
     "FELIX_HEALTHHOST": "Where probes and Prometheus find the agent: /healthz, /readyz, /metrics.",
     "FELIX_HEALTHPORT": "The port of these pages.",
+    "FELIX_STATUSPORT": "Where the agent shows its status to felixctl on other machines, on the node's addresses.",
     "FELIX_STATUSMODE": "Who on this host may ask the agent's socket for its status.",
     "FELIX_ROUTEREFRESHINTERVAL": "How often all routes are read, in case an event was lost.",
     "FELIX_CHECKINTERVAL": "How often the agent checks what must hold at all times.",

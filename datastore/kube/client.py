@@ -85,16 +85,27 @@ class ApiClient:
 
         Raises what `answers.refusal` says, and NoAnswer: no answer in time, or a lost one.
         """
+        headers = {"content-type": content_type} if body else {}
+        response = await self.answer(what, method, path, headers, body)
+        if response.status >= 300:
+            raise refusal(what, response.status, read_status(response.status, response.body))
+        return response
+
+    async def answer(
+        self, what: str, method: str, path: str, headers: Mapping[str, str], body: bytes = b""
+    ) -> Response:
+        """Return the answer to a request, also a refusal, which may be that of a program behind the API server.
+
+        headers: beside those of every request. Raises NoAnswer: no answer in time, or a lost one.
+        """
         try:
             async with asyncio.timeout(DEADLINE_SECONDS):
-                response = await self._until_answered(method, path, body, content_type)
+                response = await self._until_answered(method, path, headers, body)
                 if response.status == UNAUTHORIZED:
-                    response = await self._until_answered(method, path, body, content_type)
+                    response = await self._until_answered(method, path, headers, body)
         except (OSError, ssl.SSLError, ConnectionLost, Silent) as error:  # a TimeoutError is an OSError
             reason = str(error) or f"no answer within {DEADLINE_SECONDS:g} s"
             raise NoAnswer(f"{what}: {self._where}: {reason}") from None
-        if response.status >= 300:
-            raise refusal(what, response.status, read_status(response.status, response.body))
         return response
 
     @asynccontextmanager
@@ -140,14 +151,14 @@ class ApiClient:
         assert self._access, "it is read before there is a connection"
         return self._access
 
-    async def _until_answered(self, method: str, path: str, body: bytes, content_type: str) -> Response:
+    async def _until_answered(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response:
         """Return an answer. What was not carried out is sent again while there is time.
 
         Raises OSError, ConnectionLost, Silent, and DatastoreError: it can't be read where the server is and who we are.
         """
         now = asyncio.get_running_loop().time
         give_up_at, pause = now() + DEADLINE_SECONDS, FIRST_PAUSE_SECONDS
-        more = {"content-type": content_type} if body else {}
+        more = dict(headers)
         if method == "GET":
             more["accept-encoding"] = "gzip"  # which the server does to long lists: a tenth is sent
         while True:

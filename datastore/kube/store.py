@@ -83,6 +83,11 @@ class KubeStore:
     def atomic(self) -> bool:
         return False
 
+    @property
+    def client(self) -> ApiClient:
+        """The connection, for what only Kubernetes can be asked."""
+        return self._client
+
     async def get(self, kind: type[R], name: str, namespace: str | None = None) -> R:
         return await self._present(f"get {key_for(kind, name, namespace)}", kind, name, namespace)
 

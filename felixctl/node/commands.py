@@ -10,7 +10,17 @@ import typer
 
 from datastore.defaults import DEFAULT_URL
 from felixctl.errors import FAILED
-from felixctl.options import DEFAULT_RUN_DIR, Output, OutputFormat, RunDir, Url
+from felixctl.options import (
+    DEFAULT_RUN_DIR,
+    STATUS_SOCKET,
+    USUAL_NAMESPACE,
+    AgentsNamespace,
+    OtherNode,
+    Output,
+    OutputFormat,
+    RunDir,
+    Url,
+)
 from felixctl.terminal import show
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode="rich")
@@ -28,10 +38,13 @@ def node() -> None:
 
 @app.command()
 def status(
+    node: OtherNode = None,
     output: Output = OutputFormat.TEXT,
     run_dir: RunDir = DEFAULT_RUN_DIR,
+    url: Url = DEFAULT_URL,
+    agents_namespace: AgentsNamespace = USUAL_NAMESPACE,
 ) -> None:
-    """Show this node's agent and its BGP sessions: since when, and how many routes each way.
+    """Show this node's agent, or another's, and its BGP sessions: since when, and how many routes each way.
 
     Below are the sessions that are held back, the fields and settings that are not obeyed, and the invariants.
 
@@ -39,17 +52,27 @@ def status(
     are in [b]felixctl routes -o json[/b].
 
     [dim]$[/dim] felixctl node status
+    [dim]$[/dim] felixctl node status --node n7   [dim]# of another node, through the Kubernetes API[/dim]
     """
-    from felixctl.status_client import read_object, read_status
+    from felixctl.status_client import read_object, value_of
 
+    if node is None:
+        found = read_object(run_dir, "/status")
+    else:
+        from felixctl.agents import agents_of
+
+        with agents_of(url, agents_namespace, f"run felixctl node status on {node}") as agents:
+            found = agents.read_page(node, "/status")
     if output is OutputFormat.JSON:
         from felixctl.resources.documents import to_json
 
-        show(to_json(read_object(run_dir, "/status")))
+        show(to_json(found))
         return
+    from felix_py.status_model import AgentStatus
     from felixctl.node.status import report
 
-    show(*report(read_status(run_dir), now=time.time()))
+    where = f"the status of {node}" if node else f"/status of the agent at {run_dir / STATUS_SOCKET}"
+    show(*report(value_of(AgentStatus, where, found), now=time.time()))
 
 
 @app.command()

@@ -139,6 +139,17 @@ def test_sigterm_ends_it_with_0_once_it_is_ready(namespace: str, tmp_path: Path)
         assert "routes stay as they are" in output_of(process, 0)
 
 
+def test_a_port_of_health_that_cannot_be_had_is_a_warning(namespace: str, tmp_path: Path) -> None:
+    process = agent(namespace, tmp_path, FELIX_HEALTHHOST="192.0.2.99", FELIX_HEALTHPORT="9099")
+    assert process.stdout is not None
+    try:
+        said = "serve health on 192.0.2.99 port 9099: Cannot assign requested address; only the socket serves it"
+        assert any(said in line for line in process.stdout)
+    finally:
+        process.kill()
+        process.wait()
+
+
 def test_a_node_whose_address_is_on_its_loopback_takes_the_mtu_of_its_other_devices(
     namespace: str, tmp_path: Path
 ) -> None:

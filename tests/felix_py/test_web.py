@@ -14,7 +14,19 @@ from pathlib import Path
 import pytest
 
 from felix_py.pace import Pace
-from felix_py.web import MOST_CONNECTIONS, REQUEST_BYTES, Page, Query, WebServer, text_page
+from felix_py.web import (
+    MOST_CONNECTIONS,
+    MOST_OF_ONE_STRANGER,
+    REQUEST_BYTES,
+    Page,
+    PageMakers,
+    PageRequest,
+    Query,
+    WebServer,
+    parse_request,
+    text_page,
+)
+from tests.felix_py.fakes import until
 from tests.felix_py.test_pace import Attaching, turns
 
 
@@ -163,8 +175,99 @@ async def test_a_stale_socket_is_replaced_and_has_the_mode_asked_for(tmp_path: P
         assert (await ask(path, b"GET /hello HTTP/1.0\r\n\r\n"))[0].startswith("HTTP/1.1 200")
 
 
-async def test_a_port_that_is_taken_is_a_warning_and_no_end(caplog: pytest.LogCaptureFixture) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        await WebServer(PAGES).listen_tcp("127.0.0.1", port)
-    assert f"serve health on 127.0.0.1 port {port}: Address already in use; only the socket serves it" in caplog.text
+async def test_a_port_that_is_taken_is_an_error() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="Address already in use"):
+        await WebServer(PAGES).listen_tcp("127.0.0.1", taken.getsockname()[1])
+
+
+class Door:
+    """Admits whoever says `x-friend: yes`; keeps the others waiting where `shut`."""
+
+    def __init__(self) -> None:
+        self.opened, self.asked = asyncio.Event(), 0
+        self.opened.set()
+
+    async def admit(self, request: PageRequest) -> Page | None:
+        self.asked += 1
+        await self.opened.wait()
+        if request.headers.get("x-friend") == "yes":
+            return None
+        return text_page(HTTPStatus.FORBIDDEN, f"{request.source} is no friend\n")
+
+
+@asynccontextmanager
+async def guarded(door: Door, pages: PageMakers = PAGES) -> AsyncIterator[int]:
+    """Yield the port of a server that asks a door."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = int(free.getsockname()[1])
+    made = WebServer(pages, admit=door.admit)
+    await made.listen_tcp("127.0.0.1", port)
+    try:
+        yield port
+    finally:
+        await made.close()
+
+
+async def ask_at(port: int, friend: str = "yes", page: str = "/hello", source: str = "127.0.0.1") -> tuple[str, str]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(source, 0))
+    writer.write(f"GET {page} HTTP/1.1\r\nX-Friend:  {friend}\r\n\r\n".encode())
+    async with asyncio.timeout(20):
+        head, _, body = (await reader.read()).decode().partition("\r\n\r\n")
+    writer.close()
+    return head.partition("\r\n")[0], body
+
+
+async def test_who_is_not_admitted_hears_why_and_no_page_is_made() -> None:
+    async with guarded(Door()) as port:
+        assert await ask_at(port) == ("HTTP/1.1 200 OK", "hello \n")
+        assert await ask_at(port, "no") == ("HTTP/1.1 403 Forbidden", "127.0.0.1 is no friend\n")
+
+
+async def test_one_stranger_has_a_few_places_and_the_next_is_turned_away() -> None:
+    door = Door()
+    async with guarded(door) as port:
+        idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3 * MOST_OF_ONE_STRANGER)]
+        ended = [asyncio.create_task(reader.read()) for reader, _ in idle]
+        await until(lambda: sum(task.done() for task in ended) == 2 * MOST_OF_ONE_STRANGER)
+        assert (await ask_at(port, source="127.0.0.2"))[0] == "HTTP/1.1 200 OK", "another is not kept away by it"
+        for _, writer in idle:
+            writer.close()
+        for task in ended:
+            task.cancel()
+
+
+async def test_who_is_admitted_is_not_closed_for_strangers_that_wait() -> None:
+    """Nor does it take one of their places: its page comes to an end while more connect than are served at once."""
+    going_on, door = asyncio.Event(), Door()
+
+    async def slow(query: Query) -> Page:
+        async def body() -> AsyncIterator[bytes]:
+            yield b"begun "
+            await going_on.wait()
+            yield b"done"
+
+        return Page(HTTPStatus.OK, "text/plain", body())
+
+    async with guarded(door, {"/slow": slow}) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /slow HTTP/1.1\r\nx-friend: yes\r\n\r\n")
+        await reader.readuntil(b"begun ")
+        door.opened.clear()
+        strangers = [asyncio.create_task(ask_at(port, source=f"127.0.0.{10 + n}")) for n in range(2 * MOST_CONNECTIONS)]
+        await until(lambda: door.asked > 2 * MOST_CONNECTIONS)  # the oldest were closed for those that came later
+        going_on.set()
+        assert await reader.read() == b"done"
+        writer.close()
+        for stranger in strangers:
+            stranger.cancel()
+        await asyncio.gather(*strangers, return_exceptions=True)
+
+
+@pytest.mark.parametrize("head", [b"GET /hello HTTP/1.1", b"GET /hello HTTP/1.1\r\nno colon\r\n: nothing\r\nA:"])
+def test_odd_headers_are_no_reason_to_fail(head: bytes) -> None:
+    request = parse_request(head + b"\r\n\r\n", "192.0.2.1")
+    assert (request.method, request.target, request.source) == ("GET", "/hello", "192.0.2.1")
+
+
+def test_what_is_no_request_has_no_method() -> None:
+    assert parse_request(b"nonsense\r\nX-Friend: yes\r\n\r\n").method == ""

@@ -124,12 +124,16 @@ class ControlPlane:
                     raise ControlPlaneError(f"start {each.name}: {_end_of(each.log)}")
             time.sleep(LOOK_SECONDS)
 
+    def get(self, path: str, token: str) -> int:
+        """Return the status of what the bearer of a token gets. Raises URLError: it is refused, or nothing answers."""
+        context = ssl.create_default_context(cafile=str(self.certificate))
+        request = urllib.request.Request(f"{self.url}{path}", headers={"Authorization": f"Bearer {token}"})
+        with urllib.request.urlopen(request, timeout=5, context=context) as answer:
+            return int(answer.status)
+
     def _is_ready(self) -> bool:
         try:
-            context = ssl.create_default_context(cafile=str(self.certificate))
-            request = urllib.request.Request(f"{self.url}/readyz", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
-            with urllib.request.urlopen(request, timeout=5, context=context) as answer:
-                return bool(answer.status == 200)
+            return self.get("/readyz", ADMIN_TOKEN) == 200
         except (URLError, OSError):
             return False
 

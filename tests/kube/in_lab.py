@@ -1,8 +1,8 @@
 """A Kubernetes API for the nodes of a lab, run in its router: `python -m tests.kube.in_lab FOLDER ADDRESS NODE…`.
 
-All nodes see FOLDER. When `furnished` is in it, so are `kubeconfig` and that of the agents' account, and the API has
-Calico's definitions, the roles, a pool, and a Node for each NODE, as its kubelet would have made it. `pid` holds the
-process of the API server, which is started again when it ends. All runs until the lab ends.
+All nodes see FOLDER. When `furnished` is in it, so are `kubeconfig` and those of the agents' and viewers' accounts, and
+the API has Calico's definitions, the roles, a pool, and a Node for each NODE, as its kubelet would have made it. `pid`
+holds the process of the API server, which is started again when it ends. All runs until the lab ends.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool
 from tests.kube.bed import Bed
-from tests.kube.control_plane import ControlPlane
+from tests.kube.control_plane import ACCOUNTS, ControlPlane
 from tests.kube.roles import install_roles
 
 AUDIT = {
@@ -42,7 +42,8 @@ def main(folder: Path, address: str, nodes: list[str]) -> None:
     control_plane = ControlPlane(folder, flags, address)
     control_plane.start()
     asyncio.run(_furnish(Bed(control_plane), nodes))
-    control_plane.kubeconfig_of("felix-py-node")
+    for account in ACCOUNTS:
+        control_plane.kubeconfig_of(account)
     (folder / "furnished").touch()
     while True:
         (folder / "pid").write_text(str(control_plane.api_server.pid))

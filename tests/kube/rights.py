@@ -30,8 +30,8 @@ WHO: Mapping[str, str] = {
         "The controller, which gives back addresses and blocks of pods and nodes that are gone, once for the cluster."
     ),
     "felix-py-viewer": (
-        "Whoever looks: `felixctl get`, `ipam show`, `why`. No pod runs as it; a token of it for a person is"
-        " `kubectl -n kube-system create token felix-py-viewer`."
+        "Whoever looks: `felixctl get`, `ipam show`, `why`, `node status --all`. No pod runs as it; a token of it for a"
+        " person is `kubectl -n kube-system create token felix-py-viewer`."
     ),
 }
 """Who has an account, and why it may do what it may."""

@@ -52,7 +52,7 @@ def test_the_settings_are_all_there_and_allowed(installed: dict[tuple[str, str],
     assert (settings.datastore, settings.notices) == ("kubernetes://", ())
 
 
-def test_the_mounts_and_probes_are_where_the_settings_say(installed: dict[tuple[str, str], dict[str, Any]]) -> None:
+def test_mounts_ports_and_probes_are_where_the_settings_say(installed: dict[tuple[str, str], dict[str, Any]]) -> None:
     settings = settings_from(settings_of(installed))
     pod = pod_of(installed)
     agent = containers(pod)["agent"]
@@ -68,7 +68,8 @@ def test_the_mounts_and_probes_are_where_the_settings_say(installed: dict[tuple[
     assert {*map(str, folders), *(str(file.parent) for file in files)} <= mounts
     probes = [agent[f"{name}Probe"]["httpGet"] for name in ("startup", "liveness", "readiness")]
     assert {(probe["host"], probe["port"]) for probe in probes} == {(settings.health_host, settings.health_port)}
-    assert len(folders) + len(files) + 2 == len(OF_THE_DAEMON_SET)
+    assert [port["containerPort"] for port in agent["ports"] if port["name"] == "status"] == [settings.status_port]
+    assert len(folders) + len(files) + 3 == len(OF_THE_DAEMON_SET)
 
 
 def test_the_controllers_probes_are_where_the_settings_say(installed: dict[tuple[str, str], dict[str, Any]]) -> None:

@@ -17,14 +17,13 @@ from datastore.kube.store import KubeStore
 from tests.felixctl.command import Felixctl
 from tests.kube.bed import Bed
 from tests.kube.control_plane import user_of
-from tests.kube.roles import CONTROLLER, NODE, install_roles
+from tests.kube.roles import CONTROLLER, NODE, VIEWER, install_roles
 
-VIEWER = "felix-py-viewer"
 DENIED_TO_NODES = (
     "get secrets", "list secrets", "create pods", "delete pods", "update pods", "create pods/exec", "update nodes",
     "patch nodes", "update nodes/status", "delete nodes", "create nodes", "get configmaps", "get configmaps others",
     "list configmaps", "watch configmaps", "create namespaces", "update namespaces", "patch namespaces",
-    "delete namespaces", "create serviceaccounts/token",
+    "delete namespaces", "create serviceaccounts/token", "get pods/proxy", "get nodes/proxy",
     "delete ippools.crd.projectcalico.org", "update ippools.crd.projectcalico.org",
     "create bgppeers.crd.projectcalico.org", "update bgpconfigurations.crd.projectcalico.org",
     "update ipamconfigs.crd.projectcalico.org", "delete clusterinformations.crd.projectcalico.org",
@@ -38,7 +37,8 @@ DENIED_TO_CONTROLLERS = (
     "create leases.coordination.k8s.io", "update leases.coordination.k8s.io felix-py-controller",
 )  # fmt: skip
 DENIED_TO_VIEWERS = (
-    "get secrets", "get configmaps", "patch nodes/status", "patch pods/status", "update namespaces",
+    "get secrets", "get configmaps", "get pods/proxy", "create serviceaccounts/token", "get nodes/proxy",
+    "create tokenreviews.authentication.k8s.io", "patch nodes/status", "patch pods/status", "update namespaces",
     "create ippools.crd.projectcalico.org",
     "update ipamblocks.crd.projectcalico.org", "delete ipamhandles.crd.projectcalico.org",
 )  # fmt: skip
@@ -87,6 +87,20 @@ async def test_an_agent_may_read_what_kubeadm_noted_and_no_other_of_its_name(wit
     assert not await may(with_roles, NODE, "get configmaps coredns", "kube-system")
     assert not await may(with_roles, NODE, "list configmaps", "kube-system")
     assert not await may(with_roles, NODE, "get configmaps kubeadm-config")
+
+
+async def test_an_agent_may_ask_who_asks_for_its_status(with_roles: Bed) -> None:
+    assert await may(with_roles, NODE, "create tokenreviews.authentication.k8s.io")
+    assert await may(with_roles, NODE, "create subjectaccessreviews.authorization.k8s.io")
+
+
+async def test_a_viewer_reaches_the_agents_pods_and_gets_a_token_of_its_own_account_alone(with_roles: Bed) -> None:
+    assert await may(with_roles, VIEWER, "get pods/proxy", "kube-system")
+    assert not await may(with_roles, VIEWER, "create pods/proxy", "kube-system")
+    assert not await may(with_roles, VIEWER, "create pods/exec", "kube-system")
+    assert await may(with_roles, VIEWER, f"create serviceaccounts/token {VIEWER}", "kube-system")
+    assert not await may(with_roles, VIEWER, f"create serviceaccounts/token {NODE}", "kube-system")
+    assert not await may(with_roles, VIEWER, f"create serviceaccounts/token {VIEWER}")
 
 
 async def test_an_agent_may_write_its_nodes_annotations_and_condition(with_roles: Bed) -> None:

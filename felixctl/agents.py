@@ -1,0 +1,116 @@
+"""The agents of other nodes, asked through the Kubernetes API: without a shell in their pods or a way to the nodes.
+
+An edge. Whoever asks is known to the API server already. It passes requests on to an agent's pod, and gives a token of
+the read-only account for the agents alone, which each of them has the API server confirm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import datastore
+from datastore.errors import DatastoreError
+from datastore.url import KubernetesApi
+from felix_py.status_model import STATUS_AUDIENCE, STATUS_PORT, STATUS_ROOT, TOKEN_HEADER
+from felixctl.connection import chosen
+from felixctl.errors import MISUSED, CommandError
+
+if TYPE_CHECKING:
+    from datastore.kube.pod_pages import PodPages, ServingPod
+
+T = TypeVar("T")
+
+LABELS = "app.kubernetes.io/name=felix-py-node"
+ACCOUNT = "felix-py-viewer"
+PORT_NAME = "status"
+
+
+class Agents:
+    """Reads pages of agents, by node. Made by `agents_of`."""
+
+    def __init__(self, pages: PodPages, namespace: str, run: Callable[[Awaitable[Any]], Any]) -> None:
+        self._pages, self._namespace, self._run = pages, namespace, run
+        self._token = ""
+
+    def read_page(self, node: str, page: str) -> Mapping[str, Any]:
+        """Return a page of a node's agent. Raises CommandError: it cannot be read, and why."""
+        found: Mapping[str, Any] = self._run(self._read(node, page))
+        return found
+
+    async def _read(self, node: str, page: str) -> Mapping[str, Any]:
+        what = f"read {page.partition('?')[0]} of the agent on {node}"
+        try:
+            pods = await self._pages.pods(self._namespace, LABELS, node)
+            if (pod := serving(pods)) is None:
+                raise CommandError(f"{what}: {why_none(pods, self._namespace)}")
+            self._token = self._token or await self._pages.token(self._namespace, ACCOUNT, STATUS_AUDIENCE)
+            body = await self._pages.get(what, pod, port_of(pod), STATUS_ROOT + page, {TOKEN_HEADER: self._token})
+        except DatastoreError as error:
+            raise CommandError(str(error)) from None
+        return page_object(what, body)
+
+
+def serving(pods: Sequence[ServingPod]) -> ServingPod | None:
+    """Return the agent's pod of a node: the newest that runs, since one may be on its way out; None: none does."""
+    running = [pod for pod in pods if pod.phase == "Running" and pod.address and not pod.ends]
+    return max(running, key=lambda pod: (pod.created, pod.name), default=None)
+
+
+def why_none(pods: Sequence[ServingPod], namespace: str) -> str:
+    if not pods:
+        return (
+            f"no agent of felix-py runs there: no pod with the label {LABELS} in namespace {namespace} is on that node"
+        )
+    states = ", ".join(f"{pod.name} ({'ending' if pod.ends else pod.phase or 'unknown'})" for pod in pods)
+    return f"none of its pods runs: {states}"
+
+
+def port_of(pod: ServingPod) -> int:
+    """Return where an agent serves its status: the port that its pod names so, else the usual one."""
+    return pod.ports.get(PORT_NAME, STATUS_PORT)
+
+
+def page_object(what: str, body: bytes) -> Mapping[str, Any]:
+    """Return a page as the JSON object it is. Raises CommandError: it is none."""
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise CommandError(f"{what}: what it sent is not a JSON object")
+    return found
+
+
+@contextmanager
+def agents_of(url: str, namespace: str, instead: str) -> Iterator[Agents]:
+    """Yield the agents of a cluster, over one connection to its API server.
+
+    instead: what can be done where there is none. Raises CommandError: the datastore is no Kubernetes API.
+    """
+    require_kubernetes(url, instead)
+    from datastore.kube.pod_pages import PodPages
+    from datastore.kube.store import KubeStore
+
+    with asyncio.Runner() as runner:
+        store = datastore.open(url)
+        assert isinstance(store, KubeStore), "as its URL says"
+        try:
+            yield Agents(PodPages(store.client), namespace, lambda work: runner.run(_awaited(work)))
+        finally:
+            runner.run(store.close())
+
+
+async def _awaited(work: Awaitable[T]) -> T:
+    return await work
+
+
+def require_kubernetes(url: str, instead: str) -> None:
+    """Raises CommandError: other nodes' agents cannot be asked, or there is no such datastore."""
+    if not isinstance(chosen(url), KubernetesApi):
+        raise CommandError(
+            f"other nodes' agents are asked through the Kubernetes API, and the datastore is {url}: {instead}", MISUSED
+        )
