@@ -75,6 +75,7 @@ class AgentReporter:
             progress.attach_refused,
             progress.held_back,
             progress.identity,
+            progress.not_installed,
             self._warnings(),
             LOCKED if self._agent.snapshot.locked else "",
         )

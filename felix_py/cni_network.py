@@ -48,12 +48,18 @@ class CniNetwork:
         self._complaint = ""
 
     async def install(self) -> None:
-        """Install the conflist, again and again while the disk does not take it: pods that run are served meanwhile."""
-        backoff = Backoff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
+        """Install the conflist, again and again while the disk does not take it: pods that run are served meanwhile.
+
+        Until it is there, the agent is not ready, as its node is not. Later, what is there serves.
+        """
+        backoff, progress = Backoff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS), self._agent.progress
         while (folder := self._settings.cni_conf_dir) is not None:
+            progress.not_installed = self._complaint or f"the conflist is not in {folder} yet"
             if await self.look(folder):
                 break
+            progress.not_installed = self._complaint
             await asyncio.sleep(backoff.next())
+        progress.not_installed = ""
 
     async def keep(self) -> None:
         """Install it anew when what it follows from changes."""

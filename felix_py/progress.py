@@ -21,6 +21,8 @@ class Progress:
     """Why nothing that the datastore says is acted on; "" = it is."""
     identity: str = ""
     """What of this node's Node is not as this host is; "" = nothing."""
+    not_installed: str = ""
+    """Why the container runtime has not got our network's list yet; "" = it has, or is to have none from us."""
     warnings: tuple[str, ...] = ()
     """What of this host keeps pods' packets from their way, or pods from this network."""
     _wrote: asyncio.Event = field(default_factory=asyncio.Event)

@@ -40,6 +40,7 @@ class AgentProgress:
     attach_refused: str | None = None
     held_back: str = ""
     identity: str = ""
+    not_installed: str = ""
     warnings: tuple[str, ...] = ()
     locked: str = ""
 
@@ -58,6 +59,7 @@ class AgentProgress:
             (self.attach_refused is None, f"no pod's device can be made here: {self.attach_refused}"),
             (not self.held_back, self.held_back),
             (not self.identity, self.identity),
+            (not self.not_installed, self.not_installed),
         )
         return tuple(clause for done, clause in steps if not done)
 

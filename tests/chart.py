@@ -137,7 +137,7 @@ def _with_resources(text: str, container: Mapping[str, Any]) -> str:
 
 
 def _workload(file: str) -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load((BASE / file).read_text())["spec"]
+    found: dict[str, Any] = next(yaml.safe_load_all((BASE / file).read_text()))["spec"]
     return found
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
 import pytest
 
 from cni.protocol import VERSIONS
+from felix_py import cni_network
 from felix_py.cni_network import CniNetwork, given_network
 from felix_py.identity import StartupError
 from felix_py.settings import settings_from
 from tests.cni.test_chain import plugin, speaks
+from tests.felix_py.fakes import until
 from tests.felix_py.node import FakeNode
 
 
@@ -46,6 +49,26 @@ class Installed:
 
     def notices(self) -> list[str]:
         return [notice.reason for notice in self.agent.notices.all()]
+
+
+async def test_the_agent_is_not_ready_before_its_list_is_there_and_stays_so_when_it_cannot_be_written_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cni_network, "FIRST_RETRY_SECONDS", 0.01)
+    here = Installed(tmp_path)
+    here.folder.touch()  # no folder: nothing can be written into it
+    progress = here.agent.progress
+    installing = asyncio.create_task(here.network.install())
+    await until(lambda: "it is tried again" in progress.not_installed)
+    here.folder.unlink()
+    await installing
+    assert here.file.exists() and not progress.not_installed
+    plugin(here.bin, "portmap", speaks(*VERSIONS))
+    here.file.unlink()
+    here.folder.rmdir()
+    here.folder.touch()
+    assert not await here.network.look(here.folder)
+    assert not progress.not_installed
 
 
 async def test_a_plugin_that_comes_later_is_chained_and_one_that_goes_is_left_out(tmp_path: Path) -> None:

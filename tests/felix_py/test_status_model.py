@@ -41,6 +41,8 @@ def test_progress_names_what_is_missing_until_pods_may_be_attached() -> None:
     assert not AgentProgress(True, False, True).ready
     unable = AgentProgress(True, True, True, attach_refused="the agent lacks CAP_NET_ADMIN")
     assert unable.missing == ("no pod's device can be made here: the agent lacks CAP_NET_ADMIN",)
+    full = "install the conflist in /etc/cni/net.d: no space left on device"
+    assert AgentProgress(True, True, True, not_installed=full).missing == (full,)
 
 
 def test_a_session_is_up_held_back_or_neither() -> None:

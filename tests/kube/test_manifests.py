@@ -154,6 +154,7 @@ def test_beside_calico_agents_run_where_they_are_asked_to_and_write_nothing_of_c
     objects = objects_of(kustomized(COEXIST))
     assert pod_of(objects)["nodeSelector"] == {"kubernetes.io/os": "linux", "felix-py/node": "true"}
     assert "CustomResourceDefinition" not in {kind for kind, _ in objects}
+    assert not [name for _, name in objects if name == "felix-py-controller"]
     calicos = {"clusterinformations", "ippools"}
     for rule in objects["ClusterRole", "felix-py-node"]["rules"]:
         assert not calicos & {*rule["resources"]} or {*rule["verbs"]} == {"get", "list", "watch"}
