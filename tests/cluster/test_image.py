@@ -73,6 +73,7 @@ def test_the_image_has_its_name_its_user_and_no_shell_around_the_program(archive
     ("program", "says"),
     [
         ("felix-agent", "the agent ends"),
+        ("felix-controller", "controller"),
         ("felix-install", "mount the host's there"),
         ("felix-sidecar", "--state-dir"),
         ("felixctl", "Usage: felixctl"),
