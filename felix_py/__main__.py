@@ -320,17 +320,27 @@ def _status_port(settings: Settings, agent: Agent, store: Store, pages: StatusPa
 @asynccontextmanager
 async def _web(settings: Settings, server: WebServer) -> AsyncIterator[None]:
     await server.listen_unix(settings.run_dir / "status.sock", settings.status_mode)
-    if settings.health_port:
-        try:
-            await server.listen_tcp(settings.health_host, settings.health_port)
-        except OSError as error:
-            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
-            where = f"{settings.health_host} port {settings.health_port}"
-            log.warning("serve health on %s: %s; only the socket serves it", where, reason)
+    listening = asyncio.create_task(_listen(settings, server))
     try:
         yield
     finally:
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
         await server.close()
+
+
+async def _listen(settings: Settings, server: WebServer) -> None:
+    """Serve probes and scrapers as soon as the port can be had: a calico-node on its way out may still have it."""
+    backoff = Backoff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
+    while settings.health_port:
+        try:
+            await server.listen_tcp(settings.health_host, settings.health_port)
+            break
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+            where, pause = f"{settings.health_host} port {settings.health_port}", backoff.next()
+            log.warning("serve health on %s: %s; only the socket serves it; next try in %.1f s", where, reason, pause)
+            await asyncio.sleep(pause)
 
 
 if __name__ == "__main__":

@@ -86,10 +86,16 @@ class WebServer:
         self._listen(listener)
 
     async def listen_tcp(self, host: str, port: int) -> None:
-        """Serve on each address of a host. Raises OSError: one of them cannot be had."""
+        """Serve on each address of a host. Raises OSError: one of them cannot be had, and none is served."""
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        for family, address in dict.fromkeys((one[0], one[4]) for one in found):
-            self._listen(socket.create_server(address, family=family))  # IPv6 without IPv4: that has its own
+        with contextlib.ExitStack() as unless_all:
+            listeners = [
+                unless_all.enter_context(socket.create_server(address, family=family))  # IPv6 without IPv4: has its own
+                for family, address in dict.fromkeys((one[0], one[4]) for one in found)
+            ]
+            unless_all.pop_all()
+        for listener in listeners:
+            self._listen(listener)
 
     async def close(self) -> None:
         for listener in self._listeners:

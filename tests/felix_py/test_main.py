@@ -139,12 +139,22 @@ def test_sigterm_ends_it_with_0_once_it_is_ready(namespace: str, tmp_path: Path)
         assert "routes stay as they are" in output_of(process, 0)
 
 
-def test_a_port_of_health_that_cannot_be_had_is_a_warning(namespace: str, tmp_path: Path) -> None:
+def test_a_port_of_health_that_cannot_be_had_is_a_warning_and_asked_for_again(namespace: str, tmp_path: Path) -> None:
     process = agent(namespace, tmp_path, FELIX_HEALTHHOST="192.0.2.99", FELIX_HEALTHPORT="9099")
     assert process.stdout is not None
     try:
         said = "serve health on 192.0.2.99 port 9099: Cannot assign requested address; only the socket serves it"
-        assert any(said in line for line in process.stdout)
+        assert any(said in line and "next try in" in line for line in process.stdout)
+        for change in ("link set lo up", "address add 192.0.2.99/24 dev eth0"):
+            subprocess.run(["ip", "-n", namespace, *change.split()], check=True)
+        ask = (
+            "import urllib.request as r; print(r.urlopen('http://192.0.2.99:9099/healthz', timeout=5).read().decode())"
+        )
+        asking = ["ip", "netns", "exec", namespace, sys.executable, "-c", ask]
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while "alive" not in subprocess.run(asking, capture_output=True, text=True, check=False).stdout:
+            assert time.monotonic() < deadline, "the page is not served"
+            time.sleep(0.1)
     finally:
         process.kill()
         process.wait()
