@@ -21,6 +21,9 @@ endif
 ifneq ($(filter test test-kernel lab-ipip,$(MAKECMDGOALS)),)
 DEBIAN += qemu-system-x86 busybox-static kmod
 endif
+ifneq ($(filter kube test test-cluster kube-test kube-assets-nodes,$(MAKECMDGOALS)),)
+DEBIAN += openssl systemd iptables nftables busybox-static curl buildah mmdebstrap pkg-config libseccomp-dev
+endif
 ifneq ($(filter test test-runtimes test-runtimes-short,$(MAKECMDGOALS)),)
 DEBIAN += systemd containerd runc podman iptables busybox-static curl
 DEBIAN += $(if $(shell command -v go),,golang-go)
@@ -29,12 +32,19 @@ MISSING  := $(shell for p in $(DEBIAN); do \
               [ -n "$$(dpkg-query -W -f='$${db:Status-Status}' $$p 2>/dev/null | grep -x installed)" ] || echo $$p; done)
 INSTALL  := apt-get install -y --no-install-recommends $(MISSING)
 
-.PHONY: kube-assets kube-test lab lab-ipip lint bench clean setup packages \
-        test test-labs test-packages test-runtimes test-runtimes-short test-kernel
+.PHONY: kube kube-down kube-assets kube-assets-nodes kube-test lab lab-ipip lint bench clean setup packages \
+        test test-cluster test-labs test-packages test-runtimes test-runtimes-short test-kernel
 .DEFAULT_GOAL := lab
 
 lab: setup
 	@$(PY) -m felixctl lab run $(SPEC) --json build/lab.json --svg build/lab.svg
+
+# A real Kubernetes of three nodes on this machine, with felix-py from its own image and manifests. It stays.
+kube: kube-assets-nodes
+	@$(PY) -m tests.cluster up
+
+kube-down:
+	@[ ! -x $(PY) ] || $(PY) -m tests.cluster down
 
 # What most machines' kernels lack is shown under a stock Debian kernel in emulation, 15 to 25 times slower.
 VMRUN := tests/vm/vmrun --rw build
@@ -46,29 +56,38 @@ test-kernel: setup
 	$(VMRUN) --timeout 900 -- $(PY) -m tests.vm.ipip
 
 # Labs and container runtimes mostly wait and the rest mostly computes, so these parts of the tests run side by side.
-test: lint kube-assets
+test: lint kube-assets-nodes
 	@echo "labs, runtimes and packages are tested side by side; each prints its result at its end, after some minutes"
 	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target test-labs test-packages test-runtimes-short
+	@$(MAKE) --no-print-directory test-cluster
 	$(PY) -m felixctl lab run $(SPEC) --json build/lab.json --svg build/lab.svg
 	$(VMRUN) -- $(PY) -m tests.vm.ipip short
 
 LABS := tests/kube tests/lab tests/scenarios
 RUNTIMES := tests/runtimes
-KUBE := tests/kube tests/datastore
+KUBE := tests/kube tests/datastore tests/cluster
 
 test-labs: kube-assets
 	$(PY) -m pytest -q -m "not long" $(LABS)
 
+# Three nodes with kubelets, installed by the project's own image and manifests; without the long tests some minutes.
+test-cluster: kube-assets-nodes
+	$(PY) -m pytest -q -m "not long" tests/cluster
+
 # All that concerns the Kubernetes API, against a real one, with the tests marked `long` that `make test` leaves out.
-kube-test: kube-assets
+kube-test: kube-assets-nodes
 	$(PY) -m pytest -q $(KUBE)
 
 # etcd and the Kubernetes API server, compiled once into a cache outside the tree (or those that KUBEBUILDER_ASSETS names).
 kube-assets: setup
 	$(PY) -m tests.kube.assets api
 
+# The same with what nodes run: kubelet, containerd, kube-proxy and the controllers.
+kube-assets-nodes: setup
+	$(PY) -m tests.kube.assets api nodes
+
 test-packages: kube-assets
-	$(PY) -m pytest -q -m "not long" $(addprefix --ignore=,$(LABS) $(RUNTIMES))
+	$(PY) -m pytest -q -m "not long" $(addprefix --ignore=,$(LABS) $(RUNTIMES) tests/cluster)
 
 # Real container runtimes on plain machines that systemd runs, installed as docs/standalone.md says.
 test-runtimes: setup

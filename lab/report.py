@@ -35,10 +35,10 @@ _SOURCES = {
 }
 
 
-def show(console: Console, state: LabState, leftovers: Sequence[str] | None = None) -> None:
+def show(console: Console, state: LabState, leftovers: Sequence[str] | None = None, kind: str = "lab") -> None:
     """Print the page. With what a run that has ended left behind, it closes with the verdict."""
     console.print()
-    console.print(Panel.fit(_headline(state), border_style="blue", padding=(0, 2)))
+    console.print(Panel.fit(_headline(state, kind), border_style="blue", padding=(0, 2)))
     console.print(_nodes(state))
     if state.refused.pods:
         console.print(_refused(state))
@@ -51,9 +51,9 @@ def show(console: Console, state: LabState, leftovers: Sequence[str] | None = No
     console.print(_closing(state, leftovers))
 
 
-def _headline(state: LabState) -> Text:
+def _headline(state: LabState, kind: str) -> Text:
     sessions, pings = state.sessions, state.pings
-    line = Text.assemble(("lab ", "dim"), (state.name, "bold"), f"  {len(state.nodes)} nodes")
+    line = Text.assemble((f"{kind} ", "dim"), (state.name, "bold"), f"  {len(state.nodes)} nodes")
     line.append(f" · {len(state.pods)} pods")
     line.append(" · ").append(
         f"{sessions.established}/{sessions.expected} sessions",

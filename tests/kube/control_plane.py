@@ -24,6 +24,7 @@ LOOK_SECONDS = 0.05
 ADMIN_TOKEN = "admin"
 ACCOUNTS = ("felix-py-node", "felix-py-controller", "felix-py-viewer")
 """ServiceAccounts of kube-system, with the rights that a test gives them; the token of each is its name."""
+SERVICES = "10.96.0.0/16"
 
 
 class ControlPlaneError(Exception):
@@ -67,16 +68,53 @@ class Program:
             self.process.wait()
 
 
+def user_of(account: str) -> str:
+    """Return the user that one of ACCOUNTS is to the API server."""
+    return f"system:serviceaccount:kube-system:{account}"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where a control plane runs, and who it is for."""
+
+    url: str
+    """By which this process reaches the API server."""
+    listen: str
+    port: int
+    etcd_ports: tuple[int, int]
+    """For its clients, and for its peers."""
+    advertised: str = "192.0.2.254"
+    enter: Sequence[str] = ()
+    """The words that make a command run there."""
+    accounts: Sequence[str] = tuple(f"{name},{user_of(name)},{name}" for name in ACCOUNTS)
+    """Lines of its token file."""
+    pods_have_tokens: bool = False
+    """Where a controller-manager makes service accounts; without one no pod could be created."""
+
+
+def site_here(address: str = "127.0.0.1") -> Site:
+    """Return free ports of this namespace; the API server will listen at this address."""
+    port, client, peer = free_ports(3)
+    return Site(f"https://{address}:{port}", address, port, (client, peer))
+
+
 class ControlPlane:
     """etcd and the API server of one cluster without nodes."""
 
-    def __init__(self, folder: Path, flags: Sequence[str] = (), address: str = "127.0.0.1") -> None:
-        """flags: more of them for the API server. address: where it listens."""
+    def __init__(self, folder: Path, flags: Sequence[str] = (), site: Site | None = None) -> None:
+        """flags: more of them for the API server."""
         self.folder = folder
-        api, etcd, peer = _free_ports(3)
-        self.url = f"https://{address}:{api}"
-        self.etcd = Program("etcd", _etcd(folder, etcd, peer), folder)
-        self.api_server = Program("kube-apiserver", _api_server(folder, (address, api), etcd, flags), folder)
+        self.site = site or site_here()
+        self.etcd = self.make_program("etcd", *_etcd(folder, *self.site.etcd_ports))
+        self.api_server = self.make_program("kube-apiserver", *_api_server(folder, self.site, flags))
+
+    @property
+    def url(self) -> str:
+        return self.site.url
+
+    def make_program(self, name: str, *arguments: str) -> Program:
+        """Return a program of the test bed that runs where the control plane does; it is not started."""
+        return Program(name, [*self.site.enter, str(program(name)), *arguments], self.folder)
 
     @property
     def certificate(self) -> Path:
@@ -96,8 +134,8 @@ class ControlPlane:
 
     def start(self) -> None:
         """Start both and wait until the API server is ready. Raises ControlPlaneError."""
-        accounts = "".join(f"{name},{user_of(name)},{name}\n" for name in ACCOUNTS)
-        (self.folder / "tokens.csv").write_text(f"{ADMIN_TOKEN},admin,admin,system:masters\n{accounts}")
+        accounts = (f"{ADMIN_TOKEN},admin,admin,system:masters", *self.site.accounts)
+        (self.folder / "tokens.csv").write_text("".join(f"{line}\n" for line in accounts))
         subprocess.run(
             ("openssl", "genrsa", "-out", str(self.folder / "accounts.key"), "2048"), check=True, capture_output=True
         )
@@ -151,11 +189,6 @@ def kubeconfig(url: str, certificate: Path | None = None, token: str = ADMIN_TOK
     }
 
 
-def user_of(account: str) -> str:
-    """Return the user that one of ACCOUNTS is to the API server."""
-    return f"system:serviceaccount:kube-system:{account}"
-
-
 @contextmanager
 def running(folder: Path, flags: Sequence[str] = ()) -> Iterator[ControlPlane]:
     """A ready control plane, stopped at the end, also when it did not get ready."""
@@ -170,30 +203,30 @@ def running(folder: Path, flags: Sequence[str] = ()) -> Iterator[ControlPlane]:
 def _etcd(folder: Path, client: int, peer: int) -> list[str]:
     clients, peers = f"http://127.0.0.1:{client}", f"http://127.0.0.1:{peer}"
     return [
-        str(program("etcd")),
         *("--data-dir", str(folder / "etcd"), "--unsafe-no-fsync", "--log-level", "warn"),
         *("--listen-client-urls", clients, "--advertise-client-urls", clients),
         *("--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers, "--initial-cluster", f"default={peers}"),
     ]
 
 
-def _api_server(folder: Path, listen: tuple[str, int], etcd: int, flags: Sequence[str]) -> list[str]:
+def _api_server(folder: Path, site: Site, flags: Sequence[str]) -> list[str]:
     key = str(folder / "accounts.key")
     return [
-        str(program("kube-apiserver")),
-        f"--etcd-servers=http://127.0.0.1:{etcd}",
-        *(f"--bind-address={listen[0]}", "--advertise-address=192.0.2.254", f"--secure-port={listen[1]}"),
+        f"--etcd-servers=http://127.0.0.1:{site.etcd_ports[0]}",
+        *(f"--bind-address={site.listen}", f"--advertise-address={site.advertised}", f"--secure-port={site.port}"),
         f"--cert-dir={folder / 'certificates'}",
         *(f"--token-auth-file={folder / 'tokens.csv'}", "--authorization-mode=Node,RBAC"),
-        *("--enable-admission-plugins=NodeRestriction", "--disable-admission-plugins=ServiceAccount"),
-        "--service-cluster-ip-range=10.96.0.0/16",
+        "--enable-admission-plugins=NodeRestriction",
+        *(() if site.pods_have_tokens else ("--disable-admission-plugins=ServiceAccount",)),
+        f"--service-cluster-ip-range={SERVICES}",
         "--service-account-issuer=https://kubernetes.default.svc",
         *(f"--service-account-key-file={key}", f"--service-account-signing-key-file={key}"),
         *flags,
     ]
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Return ports of the loopback that nobody has just now."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for each in sockets:

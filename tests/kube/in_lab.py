@@ -15,7 +15,7 @@ from pathlib import Path
 from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool
 from tests.kube.bed import Bed
-from tests.kube.control_plane import ACCOUNTS, ControlPlane
+from tests.kube.control_plane import ACCOUNTS, ControlPlane, site_here
 from tests.kube.roles import install_roles
 
 AUDIT = {
@@ -39,7 +39,7 @@ async def _furnish(bed: Bed, nodes: list[str]) -> None:
 def main(folder: Path, address: str, nodes: list[str]) -> None:
     (folder / "audit-policy").write_text(json.dumps(AUDIT))
     flags = (f"--audit-policy-file={folder / 'audit-policy'}", f"--audit-log-path={folder / 'audit'}")
-    control_plane = ControlPlane(folder, flags, address)
+    control_plane = ControlPlane(folder, flags, site_here(address))
     control_plane.start()
     asyncio.run(_furnish(Bed(control_plane), nodes))
     for account in ACCOUNTS:

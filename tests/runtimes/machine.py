@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -21,6 +22,7 @@ TARGETS = "sysinit basic multi-user shutdown network network-online local-fs".sp
 UNITS = "/etc/systemd/system"
 JOURNAL = "systemd-journald.service systemd-journald.socket systemd-journald-dev-log.socket".split()  # noqa: SIM905
 ITS_SETTINGS = "[Journal]\nStorage=persistent\nReadKMsg=no\n"
+GATEWAY = "192.0.2.254"
 
 
 Found = TypeVar("Found")
@@ -35,35 +37,59 @@ def eventually(what: str, look: Callable[[], Found | None], patience_seconds: fl
     return found
 
 
-class Switch:
-    """A bridge in a network namespace of its own, which machines and their power cuts come and go from."""
+class NetworkNamespace:
+    """A network namespace without a machine, for programs of the tests. It ends with this process at the latest."""
 
     def __init__(self) -> None:
         self._holder = subprocess.Popen([*DIES_WITH_US, "unshare", "--net", "--", "sleep", "infinity"])
-        self._ports = 0
-        eventually("the switch's namespace", self._is_apart)
-        self._ip("link", "add", "br0", "up", "type", "bridge")
+        eventually("a network namespace", self._is_apart)
+        self.run("ip", "link", "set", "lo", "up")
 
-    def plug(self, pid: int, address: str) -> None:
-        """Give the network namespace of a process an eth0 with this address and a default route."""
-        self._ports += 1
-        port = f"port{self._ports}"
-        hardware = ":".join(["02:00", *(f"{int(part):02x}" for part in address.split("."))])  # a card keeps its own
-        peer = ["peer", "name", "eth0", "netns", str(pid), "address", hardware]
-        self._ip("link", "add", port, "up", "master", "br0", "type", "veth", *peer)
-        inside = ["nsenter", "--target", str(pid), "--net", "ip"]
-        for command in (f"addr add {address}/24 dev eth0", "link set eth0 up", "route add default via 192.0.2.254"):
-            subprocess.run([*inside, *command.split()], check=True)
+    @property
+    def pid(self) -> int:
+        """The process that holds it."""
+        return self._holder.pid
+
+    def inside(self) -> list[str]:
+        """Return the words that make a command run in it."""
+        return ["nsenter", "--target", str(self.pid), "--net", "--"]
+
+    def run(self, *command: str) -> None:
+        subprocess.run([*self.inside(), *command], check=True)
 
     def end(self) -> None:
         self._holder.kill()
         self._holder.wait()
 
     def _is_apart(self) -> bool:
-        return os.readlink(f"/proc/{self._holder.pid}/ns/net") != os.readlink("/proc/self/ns/net")
+        return os.readlink(f"/proc/{self.pid}/ns/net") != os.readlink("/proc/self/ns/net")
+
+
+class Switch:
+    """A bridge in a network namespace of its own, which machines and their power cuts come and go from."""
+
+    def __init__(self) -> None:
+        self._namespace = NetworkNamespace()
+        self._ports = 0
+        self._ip("link", "add", "br0", "up", "type", "bridge")
+
+    def plug(self, pid: int, address: str) -> None:
+        """Give the network namespace of a process an eth0 with this address and, but for GATEWAY's, a default route."""
+        self._ports += 1
+        port = f"port{self._ports}"
+        hardware = ":".join(["02:00", *(f"{int(part):02x}" for part in address.split("."))])  # a card keeps its own
+        peer = ["peer", "name", "eth0", "netns", str(pid), "address", hardware]
+        self._ip("link", "add", port, "up", "master", "br0", "type", "veth", *peer)
+        inside = ["nsenter", "--target", str(pid), "--net", "ip"]
+        route = [f"route add default via {GATEWAY}"] if address != GATEWAY else []
+        for command in (f"addr add {address}/24 dev eth0", "link set eth0 up", *route):
+            subprocess.run([*inside, *command.split()], check=True)
+
+    def end(self) -> None:
+        self._namespace.end()
 
     def _ip(self, *arguments: str) -> None:
-        subprocess.run(["nsenter", "--target", str(self._holder.pid), "--net", "ip", *arguments], check=True)
+        self._namespace.run("ip", *arguments)
 
 
 class Machine:
@@ -85,12 +111,25 @@ class Machine:
         self.write(f"{UNITS}/sysinit.target.d/journal.conf", f"[Unit]\nWants={' '.join(JOURNAL)}\n")
         self.write("/etc/systemd/journald.conf", ITS_SETTINGS)
 
+    @property
+    def pid(self) -> int:
+        """The first process of the running machine."""
+        assert self._first is not None
+        return self._first
+
     def boot(self) -> None:
+        self.power_on()
+        self.wait_until_up()
+
+    def power_on(self) -> None:
         name = f"{self.name}-{os.getpid()}"
         with self._log.open("ab") as log:
             self._boot = subprocess.Popen(
                 [*DIES_WITH_US, BOOT, name, self._disk, self.shared], stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
+
+    def wait_until_up(self) -> None:
+        """Return when systemd takes orders and the machine is on the switch."""
         self._first = eventually(f"{self.name} boots: {self._log.read_text()}", self._first_process)
         self._switch.plug(self._first, self.address)
 
@@ -102,7 +141,11 @@ class Machine:
         if self._boot is not None:
             self._boot.wait()
         self._first = self._boot = None
-        _remove_cgroups(f"felix-{self.name}-{os.getpid()}")
+        _remove_cgroups(_cgroup_of(self.name))
+
+    def discard(self) -> None:
+        """Remove the disk of a machine that is off."""
+        shutil.rmtree(self._disk)
 
     def write(self, path: str, text: str) -> None:
         place = self.path(path)
@@ -182,6 +225,15 @@ class Machine:
         return None
 
 
+def cgroups(name: str) -> list[Path]:
+    """Return the cgroups of this process's machines of this name."""
+    return _cgroups(_cgroup_of(name))
+
+
+def _cgroup_of(name: str) -> str:
+    return f"felix-{name}-{os.getpid()}"
+
+
 def _cgroups(name: str) -> list[Path]:
     return [path for path in Path("/sys/fs/cgroup").glob(f"**/{name}") if path.is_dir()]
 
@@ -197,7 +249,7 @@ def _remove_cgroups(name: str) -> None:
     eventually(f"the cgroups of {name} are removed", removed)
 
 
-def _remove_leftovers() -> None:
+def remove_leftovers() -> None:
     """Remove the cgroups of tests that were killed; everything else of theirs has ended with them."""
     for top in _cgroups("felix-*-*"):
         if not Path("/proc", top.name.rpartition("-")[2]).exists():
@@ -213,7 +265,7 @@ def _remove_folders(top: Path) -> None:
 @contextlib.contextmanager
 def machines(folder: Path, **addresses: str) -> Iterator[list[Machine]]:
     """Yield booted machines on one switch, with one folder /srv/felix; end all of them, whatever happens."""
-    _remove_leftovers()
+    remove_leftovers()
     shared = folder / "shared"
     shared.mkdir(parents=True)
     switch = Switch()

@@ -1,0 +1,110 @@
+"""The control plane of a cluster with nodes: what tests/kube starts, with controllers, in a namespace of its own.
+
+this host                    │ the switch's network
+─────────────────────────────┼──────────────────────────────────────────────────────
+kubectl ─► localhost:DOOR ───┼─► 192.0.2.250:6443 kube-apiserver ◄─ n1 … (kubelets)
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.kube.control_plane import SERVICES, ControlPlane, Program, Site, kubeconfig
+from tests.runtimes.machine import DIES_WITH_US, NetworkNamespace, Switch
+
+ADDRESS, PORT = "192.0.2.250", 6443
+PODS = "10.65.0.0/16"
+_FORWARDER = "/lib/systemd/systemd-socket-proxyd"
+_OFTEN = ("--kube-api-qps=500", "--kube-api-burst=1000")
+"""Controllers limit themselves to 20 requests a second unless told otherwise."""
+
+
+class ClusterControlPlane:
+    """etcd, API server, controller-manager and scheduler at ADDRESS, and a door to them on this host's loopback."""
+
+    def __init__(self, folder: Path, switch: Switch, nodes: Sequence[str]) -> None:
+        """nodes: who may have a kubelet; the token of each is its name."""
+        self._namespace = NetworkNamespace()
+        switch.plug(self._namespace.pid, ADDRESS)
+        self._door = Door(self._namespace, f"{ADDRESS}:{PORT}", folder / "door.log")
+        site = Site(
+            # The certificate that the API server makes for itself has this name, and no address of the loopback.
+            url=f"https://localhost:{self._door.port}",
+            listen="0.0.0.0",
+            port=PORT,
+            etcd_ports=(2379, 2380),
+            advertised=ADDRESS,
+            enter=(*DIES_WITH_US, *self._namespace.inside()),
+            accounts=tuple(f"{name},system:node:{name},{name},system:nodes" for name in nodes),
+            pods_have_tokens=True,
+        )
+        flags = ("--allow-privileged=true", "--kubelet-preferred-address-types=InternalIP")
+        self.api = ControlPlane(folder, flags, site)
+        self._folder = folder
+        self._controllers = self._make_controllers()
+
+    @property
+    def pid(self) -> int:
+        """A process in its network namespace."""
+        return self._namespace.pid
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The administrator's, for this host."""
+        return self.api.kubeconfig
+
+    def kubeconfig_of(self, token: str) -> str:
+        """Return the configuration of a client on the switch's network. The certificate is in it."""
+        configuration = kubeconfig(f"https://{ADDRESS}:{PORT}", self.api.certificate, token)
+        return json.dumps(configuration)
+
+    def start(self) -> None:
+        """Raises ControlPlaneError."""
+        self.api.start()
+        self._folder.joinpath("controllers").write_text(self.kubeconfig_of("admin"))
+        for program in self._controllers:
+            program.start()
+
+    def stop(self) -> None:
+        for program in self._controllers:
+            program.end()
+        self.api.stop()
+        self._door.close()
+        self._namespace.end()
+
+    def _make_controllers(self) -> tuple[Program, Program]:
+        configuration = str(self._folder / "controllers")
+        key, certificate = self._folder / "accounts.key", self.api.certificate
+        return (
+            self.api.make_program(
+                "kube-controller-manager",
+                *(f"--kubeconfig={configuration}", "--leader-elect=false", "--bind-address=127.0.0.1"),
+                *("--allocate-node-cidrs=true", f"--cluster-cidr={PODS}", f"--service-cluster-ip-range={SERVICES}"),
+                *(f"--service-account-private-key-file={key}", f"--root-ca-file={certificate}"),
+                *_OFTEN,
+            ),
+            self.api.make_program(
+                "kube-scheduler",
+                *(f"--kubeconfig={configuration}", "--leader-elect=false", "--bind-address=127.0.0.1"),
+                *_OFTEN,
+            ),
+        )
+
+
+class Door:
+    """A port of this host's loopback that leads to an address of another namespace, by systemd's forwarder."""
+
+    def __init__(self, namespace: NetworkNamespace, target: str, log: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listening, log.open("wb") as written:
+            self.port: int = listening.getsockname()[1]
+            forward = f"exec 3<&0 </dev/null; export LISTEN_PID=$$ LISTEN_FDS=1; exec {_FORWARDER} {target}"
+            command = [*DIES_WITH_US, *namespace.inside(), "sh", "-c", forward]
+            self._process = subprocess.Popen(command, stdin=listening.fileno(), stderr=written)
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
