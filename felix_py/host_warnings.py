@@ -11,19 +11,25 @@ from felix_py.status_model import Filtered, FilteredTraffic
 
 
 def warnings(
-    found: Iterable[Filtered], not_forwarding: Iterable[str], first_configuration: str, folder: object, installed: str
+    found: Iterable[Filtered],
+    not_forwarding: Iterable[str],
+    first_configuration: str,
+    folder: object,
+    installed: str,
+    missing_plugin: object = None,
 ) -> tuple[str, ...]:
     """Return the sentences, each once.
 
     not_forwarding: the sysctls of forwarding that are off, though there are pods of their family.
     first_configuration: another network's file that sorts before ours, "" = there is none; folder: where it is;
-    installed: our file.
+    installed: our file. missing_plugin: where our plugin is to be, and is not.
     """
     off = (
         f"this host forwards no packets of pods: {name} is 0; to turn it on: sysctl -w {name}=1"
         for name in not_forwarding
     )
-    return tuple(dict.fromkeys([*_filters(found), *off, *_overtaken(first_configuration, folder, installed)]))
+    overtaken = _overtaken(first_configuration, folder, installed)
+    return tuple(dict.fromkeys([*_filters(found), *off, *overtaken, *_without(missing_plugin)]))
 
 
 def _filters(found: Iterable[Filtered]) -> Iterator[str]:
@@ -43,4 +49,12 @@ def _overtaken(first: str, folder: object, installed: str) -> Iterator[str]:
         yield (
             f"another configuration comes first in {folder}: {first}; the container runtime attaches no pod to this"
             f" network ({installed}); remove the file, or give it a name that sorts behind"
+        )
+
+
+def _without(plugin: object) -> Iterator[str]:
+    if plugin is not None:
+        yield (
+            f"the container runtime has no plugin {plugin}, so no pod can be attached; felix-install puts it there, as"
+            " when this node's pod of felix-py-node is deleted and starts anew"
         )

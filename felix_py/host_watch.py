@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from bgp.speaker import Speaker
-from cni.configurations import CONFLIST
+from cni.configurations import BINARY, CONFLIST
 from cni.install import comes_first
 from cni.pod_network import ANYWHERE
 from felix_py.agent import Agent
@@ -77,7 +77,7 @@ class HostWatch:
         pods = list(self._pods())
         off = [name for name, value in self._switches(len(address) for address, _ in pods).items() if value == "0"]
         filtered = self._filtered(filters, pods, sessions)
-        found = warnings(filtered, off, first or "", self._conf_dir, CONFLIST)
+        found = warnings(filtered, off, first or "", self._conf_dir, CONFLIST, self._missing_plugin())
         for sentence in found:
             if sentence not in progress.warnings:
                 log.warning("%s", sentence)
@@ -85,6 +85,11 @@ class HostWatch:
             if sentence not in found:
                 log.info("over: %s", sentence)
         progress.warnings = found
+
+    def _missing_plugin(self) -> Path | None:
+        """Return where the runtime looks for our plugin, if it is not there."""
+        place = self._agent.settings.cni_bin_dir / BINARY
+        return None if self._conf_dir is None or place.exists() else place
 
     async def _sessions(self, names: Mapping[int, str]) -> list[CalledSession]:
         """Return this node's BGP sessions, with the devices towards their peers where they can be looked up."""

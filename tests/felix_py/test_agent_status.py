@@ -136,7 +136,7 @@ class Running:
 
 @asynccontextmanager
 async def running(tmp_path: Any, *leftovers: tuple[Prefix, RouteSpec]) -> AsyncIterator[Running]:
-    settings = settings_from({"FELIX_MTUFILE": str(tmp_path / "mtu")}, {})
+    settings = settings_from({"FELIX_MTUFILE": str(tmp_path / "mtu"), "FELIX_CNIBINDIR": str(tmp_path / "bin")}, {})
     identity = Identity("n1", Addresses(pack("192.0.2.1"), None))
     kernel, peers, tunnel = FakeKernel(leftovers, links=(ETH0, CALI1)), FakePeers(), FakeTunnelDevice()
     kernel.reached[N2] = NextHop(ETH0.index, N2)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bgp.speaker import LocalNode, Neighbour, Speaker
-from cni.configurations import CONFLIST
+from cni.configurations import BINARY, CONFLIST
 from felix_py.filter_facts import CalledSession
 from felix_py.host_watch import HostWatch, called_sessions
 from kernel.netlink import KernelError
@@ -112,6 +112,7 @@ async def test_a_configuration_that_comes_first_is_seen_whenever_it_appears(tmp_
     folder = tmp_path / "net.d"
     folder.mkdir()
     (folder / CONFLIST).write_text("{}")
+    plugin(tmp_path).touch()
     async with running(tmp_path) as found:
         watching = asyncio.create_task(HostWatch(found.agent, folder, FakeFilters(), 0.001, forwards).run())
         (folder / "05-bridge.conflist").write_text("{}")
@@ -119,6 +120,25 @@ async def test_a_configuration_that_comes_first_is_seen_whenever_it_appears(tmp_
         (folder / "05-bridge.conflist").unlink()
         await until(lambda: not found.agent.progress.warnings)
         watching.cancel()
+
+
+async def test_our_plugin_is_missed_where_the_runtime_looks_for_it_and_nowhere_else(tmp_path: Path) -> None:
+    place = plugin(tmp_path)
+    async with running(tmp_path) as found:
+        await HostWatch(found.agent, None, FakeFilters(), sysctls=forwards).look()
+        assert not found.agent.progress.warnings  # this agent installs nothing
+        watch = HostWatch(found.agent, tmp_path / "net.d", FakeFilters(), sysctls=forwards)
+        await watch.look()
+        assert f"the container runtime has no plugin {place}" in "".join(found.agent.progress.warnings)
+        place.touch()
+        await watch.look()
+        assert not found.agent.progress.warnings
+
+
+def plugin(folder: Path) -> Path:
+    """Return where the runtime of `running` has our plugin; make its folder."""
+    (folder / "bin").mkdir()
+    return folder / "bin" / BINARY
 
 
 def test_who_calls_whom_is_as_the_sessions_are_configured() -> None:
