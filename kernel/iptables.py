@@ -45,16 +45,16 @@ def _table(version: int, table: str) -> Iterator[Chain]:
     family, level = _FAMILIES[version]
     tried = f"read table {table} of {'iptables' if version == 4 else 'ip6tables'}-legacy"
     try:
-        raw = socket.socket(family, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.IPPROTO_RAW)
+        asking = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)  # one that is raw takes CAP_NET_RAW
     except OSError as error:
         raise KernelError(f"{tried}: {explain(error.errno or 0)}", error.errno or 0) from None
     name = table.encode().ljust(32, b"\0")
-    with closing(raw):
+    with closing(asking):
         for _ in range(_ATTEMPTS):
-            info = decode_info(_get(raw, level, _GET_INFO, name.ljust(INFO.size, b"\0"), tried))
+            info = decode_info(_get(asking, level, _GET_INFO, name.ljust(INFO.size, b"\0"), tried))
             header = name + info.size.to_bytes(4, "little")
             try:
-                answer = _get(raw, level, _GET_ENTRIES, header.ljust(ENTRIES_HEADER + info.size, b"\0"), tried)
+                answer = _get(asking, level, _GET_ENTRIES, header.ljust(ENTRIES_HEADER + info.size, b"\0"), tried)
             except KernelError as refused:
                 if refused.errno == errno.EAGAIN:
                     continue  # it changed between the two requests
@@ -64,10 +64,10 @@ def _table(version: int, table: str) -> Iterator[Chain]:
     raise KernelError(f"{tried}: changed during each of {_ATTEMPTS} attempts to read it", errno.EAGAIN)
 
 
-def _get(raw: socket.socket, level: int, option: int, request: bytes, tried: str) -> bytes:
+def _get(asking: socket.socket, level: int, option: int, request: bytes, tried: str) -> bytes:
     buffer = ctypes.create_string_buffer(request, len(request))
     length = ctypes.c_uint32(len(request))
-    if _libc.getsockopt(raw.fileno(), level, option, buffer, ctypes.byref(length)) != 0:
+    if _libc.getsockopt(asking.fileno(), level, option, buffer, ctypes.byref(length)) != 0:
         code = ctypes.get_errno()
         raise KernelError(f"{tried}: {explain(code)}", code)
     return buffer.raw[: length.value]

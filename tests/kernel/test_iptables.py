@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from kernel.iptables import read_iptables
@@ -40,6 +42,14 @@ def test_both_families_and_every_table_that_may_drop_are_read() -> None:
         assert "iptables-legacy raw OUTPUT output DROP" in found
         assert "ip6tables-legacy filter OWN -" in found
         assert not any(" nat " in line for line in found), "it may change addresses, and drops nothing"
+
+
+def test_reading_takes_no_capability_for_raw_sockets() -> None:
+    code = "from kernel.iptables import read_iptables; print(len(read_iptables()))"
+    with namespace("legacy") as here:
+        here.run("iptables-legacy", "-P", "FORWARD", "DROP")
+        dropped = here.run("capsh", "--drop=cap_net_raw", "--", "-c", f'"{sys.executable}" -c "{code}"')
+    assert dropped.strip() == "3"
 
 
 def test_what_may_not_be_read_is_an_error_that_says_so(
