@@ -9,29 +9,32 @@ RUN apt-get update \
  && apt-get install --yes --no-install-recommends gcc libc6-dev \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
-# What we depend on changes seldom, what we write often: the libraries have a layer of their own.
-COPY pyproject.toml constraints.txt ./
 ENV PIP_CONSTRAINT=/src/constraints.txt PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+# The libraries. Half of the Kubernetes client is its asynchronous twin, which nothing here imports, nor what only that
+# needs. Bytecode is never compared with its source: the root file system is read-only, and starts are to be quick.
+COPY pyproject.toml constraints.txt ./
 RUN python -m venv --without-pip /opt/felix \
  && python -m venv /opt/tools \
  && /opt/tools/bin/pip install --quiet hatchling \
  && python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" \
     > requirements.txt \
- && /opt/tools/bin/pip --python /opt/felix/bin/python install --quiet --no-compile --requirement requirements.txt
-# Half of the Kubernetes client is its asynchronous twin, which nothing here imports, nor what only that needs.
-RUN /opt/tools/bin/pip --python /opt/felix/bin/python uninstall --quiet --yes \
+ && /opt/tools/bin/pip --python /opt/felix/bin/python install --quiet --no-compile --requirement requirements.txt \
+ && /opt/tools/bin/pip --python /opt/felix/bin/python uninstall --quiet --yes \
     aiohappyeyeballs aiohttp aiohttp-retry aiosignal attrs frozenlist multidict propcache yarl \
- && rm -r /opt/felix/lib/python3.11/site-packages/kubernetes/aio
+ && rm -r /opt/felix/lib/python3.11/site-packages/kubernetes/aio \
+ && find /opt/felix/bin -type f -delete \
+ && /opt/felix/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/felix/lib
+# What is ours, apart from them: an upgrade fetches a layer of a few megabytes.
 COPY . .
 RUN /opt/tools/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheels . \
- && /opt/tools/bin/pip --python /opt/felix/bin/python install --quiet --no-compile --no-deps --no-index /wheels/*.whl \
- && find /opt/felix/bin -type f ! -name 'felix*' -delete \
- && python -m cni.build /opt/felix/libexec/felix-cni
-# Bytecode that is never compared with its source: the root file system is read-only, and starts are to be quick.
-RUN /opt/felix/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/felix/lib
+ && /opt/tools/bin/pip --python /opt/felix/bin/python install --quiet --no-compile --no-deps --no-index \
+    --prefix /ours /wheels/*.whl \
+ && /opt/felix/bin/python -m compileall -q --invalidation-mode unchecked-hash -s /ours -p /opt/felix /ours/lib \
+ && python -m cni.build /ours/libexec/felix-cni
 
 FROM docker.io/library/python:3.11-slim-bookworm
 COPY --from=build /opt/felix /opt/felix
+COPY --from=build /ours /opt/felix
 ENV PATH=/opt/felix/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     PYTHONDONTWRITEBYTECODE=1 PYTHONSAFEPATH=1 PYTHONUNBUFFERED=1
 # Nobody in particular. Installer, agent and sidecar run as root with few capabilities, and their pods say so.

@@ -39,10 +39,11 @@ def archive(tag: str = "dev", version: str = "") -> Path:
     """
     place = cache_folder() / "images"
     place.mkdir(parents=True, exist_ok=True)
-    archived = place / f"{_fingerprint(tag, version)}.tar"
     with alone(place):
-        if not archived.exists():
-            _build(f"{NAME}:{tag}", version, archived)
+        while not (archived := place / f"{(before := _fingerprint(tag, version))}.tar").exists():
+            _build(f"{NAME}:{tag}", version, fresh := place / "fresh.part")
+            if _fingerprint(tag, version) == before:  # else the tree was edited meanwhile
+                fresh.rename(archived)
         os.utime(archived)
         for old in sorted(place.glob("*.tar"), key=lambda one: one.stat().st_mtime)[:-KEPT_ARCHIVES]:
             old.unlink()
@@ -81,10 +82,8 @@ def _build(name: str, version: str, archived: Path) -> None:
         *("buildah", *_storage(), "bud", "--pull-never", "--layers", "--isolation=chroot", "--network=host"),
         *(*mounts, f"--label=version={version}", f"--tag={name}", "--quiet", str(TREE)),
     )
-    fresh = archived.with_suffix(".part")
-    fresh.unlink(missing_ok=True)
-    _run("buildah", *_storage(), "push", "--quiet", name, f"docker-archive:{fresh}:{name}")
-    fresh.rename(archived)
+    archived.unlink(missing_ok=True)
+    _run("buildah", *_storage(), "push", "--quiet", name, f"docker-archive:{archived}:{name}")
 
 
 def _make_base(base: str) -> None:
