@@ -53,7 +53,12 @@ def metrics() -> tuple[Metric, ...]:
     """Return every metric of the agent, as a scraper reads it."""
     session = SessionStatus("192.0.2.2", refused={"a": 1}, used={"a": 1}, limits={"a": 1})
     counts = AgentCounts(notices={"a": 1}, datastore_events={"a": 1})
-    families = text_string_to_metric_families(exposition(lambda: counts, [session]).decode())
+    return read(exposition(lambda: counts, [session]))
+
+
+def read(page: bytes) -> tuple[Metric, ...]:
+    """Return the metrics of a page that has a sample of each."""
+    families = text_string_to_metric_families(page.decode())
     return tuple(
         Metric(family.samples[0].name, family.documentation, family.type == "counter", tuple(family.samples[0].labels))
         for family in families

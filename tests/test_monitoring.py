@@ -9,13 +9,17 @@ from typing import Any
 import pytest
 import yaml
 
+from controller.metrics import exposition
+from controller.report import Report
 from felix_py.settings import settings_from
 from tests import monitoring
 from tests.monitoring import FOLDER, metrics
 
 NAMES = {metric.name for metric in metrics()}
+CONTROLLERS = {metric.name for metric in monitoring.read(exposition(lambda: Report(True, "a", 0.0)))}
 [RULE] = yaml.safe_load_all((FOLDER / "alerts.yaml").read_text())
 ALERTS: list[dict[str, Any]] = [rule for group in RULE["spec"]["groups"] for rule in group["rules"]]
+SCRAPING = FOLDER / "scraping.yaml"
 DASHBOARD: dict[str, Any] = json.loads(monitoring.DASHBOARD.read_text())
 PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 
@@ -53,7 +57,7 @@ def test_a_counter_is_shown_as_a_rate_and_by_its_own_labels() -> None:
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
 def test_an_alert_is_about_metrics_and_labels_that_exist(alert: dict[str, Any]) -> None:
     used = named(alert["expr"])
-    assert used <= NAMES and (used or alert["alert"] == "FelixAgentAway")
+    assert used <= NAMES | CONTROLLERS and (used or alert["alert"] == "FelixAgentAway")
     labels = {"node", *(label for metric in metrics() if metric.name in used for label in metric.labels)}
     texts = alert["annotations"]["summary"] + alert["annotations"]["description"]
     assert set(re.findall(r"\$labels\.(\w+)", texts)) <= labels
@@ -73,12 +77,22 @@ def test_what_makes_a_node_useless_has_an_alert() -> None:
     } <= watched
 
 
-def test_prometheus_is_sent_to_the_port_where_the_metrics_are() -> None:
-    service, monitor = yaml.safe_load_all((FOLDER / "scraping.yaml").read_text())
-    [port] = service["spec"]["ports"]
-    [endpoint] = monitor["spec"]["endpoints"]
-    assert port["port"] == settings_from({}).health_port
-    assert (endpoint["port"], endpoint["path"]) == (port["name"], "/metrics")
+@pytest.mark.parametrize(
+    ("name", "port", "file"),
+    [
+        ("felix-py-node", settings_from({}).health_port, "node.yaml"),
+        ("felix-py-controller", settings_from({}).controller_port, "controller.yaml"),
+    ],
+)
+def test_prometheus_is_sent_to_the_port_where_the_metrics_are(name: str, port: int, file: str) -> None:
+    found = {(one["kind"], one["metadata"]["name"]): one for one in yaml.safe_load_all(SCRAPING.read_text())}
+    service, monitor = found["Service", name], found["ServiceMonitor", name]
+    [served], [endpoint] = service["spec"]["ports"], monitor["spec"]["endpoints"]
+    assert (served["port"], endpoint["port"], endpoint["path"]) == (port, served["name"], "/metrics")
     assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
-    node = yaml.safe_load((FOLDER.parent / "base" / "node.yaml").read_text())
-    assert service["spec"]["selector"].items() <= node["spec"]["template"]["metadata"]["labels"].items()
+    [pods] = [
+        one
+        for one in yaml.safe_load_all((FOLDER.parent / "base" / file).read_text())
+        if one["kind"] in ("DaemonSet", "Deployment")
+    ]
+    assert service["spec"]["selector"].items() <= pods["spec"]["template"]["metadata"]["labels"].items()
