@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from felix_py.status_model import (
     TunnelStatus,
 )
 
+PAGE = Path(__file__).parents[2] / "docs" / "events.md"
 READY = AgentProgress(True, True, True)
 SIDECAR = SidecarStatus(connected=True)
 NOTICE = Notice("IPPool", "pods", "spec.vxlanMode", "VXLAN is not supported", "its routes are plain")
@@ -91,3 +93,9 @@ def test_without_the_sidecar_nobody_knows_of_sessions() -> None:
 def test_no_two_sorts_have_a_reason_in_common_and_each_is_one_word() -> None:
     reasons = [reason for trouble in Trouble for reason in (trouble.reason, trouble.over)]
     assert len(set(reasons)) == len(reasons) and all(reason.isalnum() for reason in reasons)
+
+
+def test_the_page_of_events_has_each_sort_with_its_time() -> None:
+    lines = [line.split("|") for line in PAGE.read_text().splitlines() if line.startswith("| `")]
+    found = [(row[1].strip(" `"), row[2].strip(), row[-2].strip(" `")) for row in lines]
+    assert found == [(one.reason, f"{one.least_seconds:.0f} s", one.over) for one in Trouble]
