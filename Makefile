@@ -12,7 +12,7 @@ DEBIAN := python3 python3-venv gcc libc6-dev make util-linux iproute2 iputils-pi
 ifneq ($(filter test,$(MAKECMDGOALS)),)
 DEBIAN += frr gobgpd iptables nftables openssl
 endif
-ifneq ($(filter test kube kube-test,$(MAKECMDGOALS)),)
+ifneq ($(filter image,$(MAKECMDGOALS)),)
 DEBIAN += buildah mmdebstrap
 endif
 ifneq ($(filter kube-test,$(MAKECMDGOALS)),)
@@ -32,12 +32,16 @@ MISSING  := $(shell for p in $(DEBIAN); do \
               [ -n "$$(dpkg-query -W -f='$${db:Status-Status}' $$p 2>/dev/null | grep -x installed)" ] || echo $$p; done)
 INSTALL  := apt-get install -y --no-install-recommends $(MISSING)
 
-.PHONY: kube kube-down kube-assets kube-assets-nodes kube-test lab lab-ipip lint bench clean setup packages \
+.PHONY: image kube kube-down kube-assets kube-assets-nodes kube-test lab lab-ipip lint bench clean setup packages \
         test test-cluster test-labs test-packages test-runtimes test-runtimes-short test-kernel
 .DEFAULT_GOAL := lab
 
 lab: setup
 	@$(PY) -m felixctl lab run $(SPEC) --json build/lab.json --svg build/lab.svg
+
+# The image as an archive, and the inventories (SBOM) of what is in it. Elsewhere: docker build, as in the Dockerfile.
+image: setup
+	$(PY) -m tests.cluster.image --out build
 
 # A real Kubernetes of three nodes on this machine, with felix-py from its own image and manifests. It stays.
 kube: kube-assets-nodes

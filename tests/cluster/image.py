@@ -1,4 +1,5 @@
 """The image of this tree, built without a registry: `python -m tests.cluster.image [TAG]` prints its archive's path.
+With `--out FOLDER` the archive and the inventories of what is in the image are written there.
 
 The base that the Dockerfile names is made from Debian's packages, under that very name. Images are kept outside the
 tree as archives that containerd and podman load, one for each content of the tree: nothing is built twice. It takes
@@ -7,6 +8,7 @@ root, and the packages buildah and mmdebstrap.
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import os
 import re
@@ -50,6 +52,16 @@ def archive(tag: str = "dev", version: str = "") -> Path:
     return archived
 
 
+def write_inventories(archived: Path, folder: Path) -> None:
+    """Write what packages of Python and of Debian are in an image, as CycloneDX. Raises ImageError."""
+    with alone(archived.parent):
+        loaded = _run("buildah", *_storage(), "pull", "--quiet", f"docker-archive:{archived}").split()[-1]
+        _run(
+            *("buildah", *_storage(), "bud", "--pull-never", *_building(), "--quiet", f"--build-arg=IMAGE={loaded}"),
+            *(f"--output=type=local,dest={folder}", str(TREE / "packaging" / "sbom")),
+        )
+
+
 def context_files(tree: Path = TREE) -> Iterator[Path]:
     """Yield the files that the image is made from, as .dockerignore lets them through."""
     yield tree / "Dockerfile"
@@ -77,10 +89,9 @@ def _build(name: str, version: str, archived: Path) -> None:
     for base in sorted(set(re.findall(r"^FROM (\S+/\S+)", (TREE / "Dockerfile").read_text(), re.MULTILINE))):
         _make_base(base)
     _say(f"building {name} (about half a minute; the first one some minutes)")
-    mounts = (f"--volume={path}:{path}:ro" for path in _OF_THE_HOST if Path(path).exists())
     _run(
-        *("buildah", *_storage(), "bud", "--pull-never", "--layers", "--isolation=chroot", "--network=host"),
-        *(*mounts, f"--label=version={version}", f"--tag={name}", "--quiet", str(TREE)),
+        *("buildah", *_storage(), "bud", "--pull-never", "--layers", *_building()),
+        *(f"--label=version={version}", f"--tag={name}", "--quiet", str(TREE)),
     )
     archived.unlink(missing_ok=True)
     _run("buildah", *_storage(), "push", "--quiet", name, f"docker-archive:{archived}:{name}")
@@ -112,6 +123,12 @@ def _storage() -> tuple[str, ...]:
     return (f"--root={cache_folder() / 'storage'}", f"--runroot={cache_folder() / 'storage-run'}")
 
 
+def _building() -> tuple[str, ...]:
+    """Return the options by which the steps of a build need no container runtime and reach what this machine does."""
+    mounts = (f"--volume={path}:{path}:ro" for path in _OF_THE_HOST if Path(path).exists())
+    return ("--isolation=chroot", "--network=host", *mounts)
+
+
 def _run(*command: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -125,8 +142,17 @@ def _say(text: str) -> None:
 
 
 def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.cluster.image")
+    parser.add_argument("tag", nargs="?", default="dev")
+    parser.add_argument("--out", type=Path, help="a folder for the archive and its inventories")
+    options = parser.parse_args(arguments)
     try:
-        print(archive(*arguments))
+        archived = archive(options.tag)
+        if options.out is not None:
+            options.out.mkdir(parents=True, exist_ok=True)
+            write_inventories(archived, options.out)
+            archived = Path(shutil.copy(archived, options.out / "felix-py.tar"))
+        print(archived)
     except ImageError as error:
         _say(str(error))
         return 1

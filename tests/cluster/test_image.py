@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import tarfile
 from collections.abc import Iterator
@@ -118,3 +119,22 @@ def test_a_start_compiles_nothing(root: Path) -> None:
     for source in (root / "opt/felix/lib/python3.11/site-packages/felix_py").rglob("*.py"):
         compiled = source.parent / "__pycache__" / f"{source.stem}.cpython-311.pyc"
         assert compiled.read_bytes()[4:8] == b"\x01\0\0\0", compiled  # PEP 552: by hash, not checked
+
+
+@pytest.mark.long
+def test_the_inventories_name_every_package_of_the_image(archived: Path, root: Path, tmp_path: Path) -> None:
+    image.write_inventories(archived, tmp_path)
+    listed = {kind: names(tmp_path / f"felix-py.{kind}.cdx.json") for kind in ("python", "debian")}
+    site = root / "opt/felix/lib/python3.11/site-packages"
+    assert listed["python"] == {canonical(one.name.partition("-")[0]) for one in site.glob("*.dist-info")}
+    status = (root / "var/lib/dpkg/status").read_text()
+    installed = {canonical(name) for name in re.findall(r"^Package: (.*)$", status, re.MULTILINE)}
+    assert installed <= listed["debian"]
+
+
+def names(inventory: Path) -> set[str]:
+    return {canonical(one["name"]) for one in json.loads(inventory.read_text())["components"]}
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
