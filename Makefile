@@ -15,14 +15,11 @@ endif
 ifneq ($(filter image,$(MAKECMDGOALS)),)
 DEBIAN += buildah mmdebstrap
 endif
-ifneq ($(filter kube-test,$(MAKECMDGOALS)),)
-DEBIAN += openssl
-endif
 ifneq ($(filter test test-kernel lab-ipip,$(MAKECMDGOALS)),)
 DEBIAN += qemu-system-x86 busybox-static kmod
 endif
 ifneq ($(filter kube test test-cluster kube-test kube-assets-nodes,$(MAKECMDGOALS)),)
-DEBIAN += openssl systemd iptables nftables busybox-static curl buildah mmdebstrap pkg-config libseccomp-dev
+DEBIAN += openssl systemd iptables nftables busybox-static curl procps buildah mmdebstrap pkg-config libseccomp-dev
 endif
 ifneq ($(filter test test-runtimes test-runtimes-short,$(MAKECMDGOALS)),)
 DEBIAN += systemd containerd runc podman iptables busybox-static curl

@@ -101,9 +101,16 @@ class Door:
     def __init__(self, namespace: NetworkNamespace, target: str, log: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listening, log.open("wb") as written:
             self.port: int = listening.getsockname()[1]
-            forward = f"exec 3<&0 </dev/null; export LISTEN_PID=$$ LISTEN_FDS=1; exec {_FORWARDER} {target}"
+            # As a service of systemd's it is started with SIGPIPE ignored: else a connection that breaks ends it.
+            forward = (
+                f"trap '' PIPE; exec 3<&0 </dev/null; export LISTEN_PID=$$ LISTEN_FDS=1; exec {_FORWARDER} {target}"
+            )
             command = [*DIES_WITH_US, *namespace.inside(), "sh", "-c", forward]
             self._process = subprocess.Popen(command, stdin=listening.fileno(), stderr=written)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def close(self) -> None:
         self._process.kill()
