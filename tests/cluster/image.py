@@ -23,7 +23,7 @@ from tests.kube.assets import alone, cache_folder
 
 TREE = Path(__file__).parent.parent.parent
 NAME = "localhost/felix-py"
-KEPT_ARCHIVES = 6
+KEPT_ARCHIVES, KEPT_LAYERS = 6, 200
 _BASE_PACKAGES = ("python3", "python3-venv", "ca-certificates")
 _LEFT_OUT = ("doc", "info", "locale", "man")
 _OF_THE_HOST = ("/etc/ssl/certs", "/etc/pip.conf")
@@ -55,9 +55,9 @@ def archive(tag: str = "dev", version: str = "") -> Path:
 def write_inventories(archived: Path, folder: Path) -> None:
     """Write what packages of Python and of Debian are in an image, as CycloneDX. Raises ImageError."""
     with alone(archived.parent):
-        loaded = _run("buildah", *_storage(), "pull", "--quiet", f"docker-archive:{archived}").split()[-1]
+        loaded = _run("buildah", *storage(), "pull", "--quiet", f"docker-archive:{archived}").split()[-1]
         _run(
-            *("buildah", *_storage(), "bud", "--pull-never", *_building(), "--quiet", f"--build-arg=IMAGE={loaded}"),
+            *("buildah", *storage(), "bud", "--pull-never", *_building(), "--quiet", f"--build-arg=IMAGE={loaded}"),
             *(f"--output=type=local,dest={folder}", str(TREE / "packaging" / "sbom")),
         )
 
@@ -90,16 +90,17 @@ def _build(name: str, version: str, archived: Path) -> None:
         _make_base(base)
     _say(f"building {name} (about half a minute; the first one some minutes)")
     _run(
-        *("buildah", *_storage(), "bud", "--pull-never", "--layers", *_building()),
+        *("buildah", *storage(), "bud", "--pull-never", "--layers", *_building()),
         *(f"--label=version={version}", f"--tag={name}", "--quiet", str(TREE)),
     )
     archived.unlink(missing_ok=True)
-    _run("buildah", *_storage(), "push", "--quiet", name, f"docker-archive:{archived}:{name}")
+    _run("buildah", *storage(), "push", "--quiet", name, f"docker-archive:{archived}:{name}")
+    forget_layers(KEPT_LAYERS)
 
 
 def _make_base(base: str) -> None:
     """Have an image of this name in our storage, unless there is one."""
-    buildah = ("buildah", *_storage())
+    buildah = ("buildah", *storage())
     there = subprocess.run((*buildah, "inspect", "--type=image", base), capture_output=True, check=False)
     if there.returncode == 0:
         return
@@ -118,9 +119,15 @@ def _make_base(base: str) -> None:
         _run(*buildah, "commit", "--quiet", "--rm", container, base)
 
 
-def _storage() -> tuple[str, ...]:
+def storage() -> tuple[str, ...]:
     """Return the options by which buildah leaves the machine's own images alone."""
     return (f"--root={cache_folder() / 'storage'}", f"--runroot={cache_folder() / 'storage-run'}")
+
+
+def forget_layers(kept: int) -> None:
+    """Once there are more layers than these, forget those that no image with a name has, what is cached among them."""
+    if len(_run("buildah", *storage(), "images", "--all", "--quiet").split()) > kept:
+        _run("buildah", *storage(), "rmi", "--prune")
 
 
 def _building() -> tuple[str, ...]:

@@ -63,6 +63,28 @@ def test_an_archive_of_unchanged_sources_is_not_built_again(archived: Path) -> N
     assert image.archive().stat().st_ino == before
 
 
+def test_layers_of_earlier_builds_are_forgotten_once_they_are_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "Dockerfile").write_text("FROM scratch AS build\nCOPY a /a\nFROM scratch\nCOPY --from=build /a /b\n")
+
+    def layers() -> int:
+        return len(buildah("images", "--all", "--quiet").split())
+
+    def buildah(*arguments: str) -> str:
+        return subprocess.check_output(("buildah", *image.storage(), *arguments), text=True)
+
+    for content in "12":
+        (tmp_path / "a").write_text(content)
+        buildah("bud", "--layers", "--quiet", "--tag=localhost/small", str(tmp_path))
+    before = layers()
+    image.forget_layers(before)
+    assert layers() == before
+    image.forget_layers(before - 1)
+    assert layers() == 1
+
+
 def test_the_image_has_its_name_its_user_and_no_shell_around_the_program(archived: Path) -> None:
     found = configuration(archived)
     assert found["names"] == ["localhost/felix-py:dev"]
