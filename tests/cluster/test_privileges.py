@@ -1,0 +1,96 @@
+"""Each capability that a container has is one that it needs: without it, it says which it lacks."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from tests.cluster.cluster import Cluster
+from tests.cluster.installation import AGENTS, NAMESPACE, TAG, apply, settle
+from tests.cluster.kubectl import KubectlError
+from tests.runtimes.machine import TREE
+
+SECTION = {"install": "initContainers", "agent": "containers", "sidecar": "containers"}
+NEEDED = {
+    ("agent", "NET_ADMIN"): "the agent lacks CAP_NET_ADMIN",
+    ("agent", "SYS_ADMIN"): "the agent lacks CAP_SYS_ADMIN",
+    ("sidecar", "NET_BIND_SERVICE"): "ports below 1024 need CAP_NET_BIND_SERVICE",
+    ("install", "DAC_OVERRIDE"): "this container needs the capability DAC_OVERRIDE",
+}
+"""What the container's log says where the capability is missing."""
+
+
+def test_the_page_on_installing_lists_them() -> None:
+    page = (TREE / "docs" / "install.md").read_text()
+    assert set(re.findall(r"^\| `(\w+)` \| `([A-Z_]+)` \|", page, re.MULTILINE)) == NEEDED.keys()
+
+
+def test_no_container_has_a_capability_that_is_not_listed_here(made: Cluster) -> None:
+    template = made.kubectl.get(AGENTS, f"--namespace={NAMESPACE}")["spec"]["template"]["spec"]
+    assert {
+        (container["name"], capability)
+        for section in ("initContainers", "containers")
+        for container in template[section]
+        for capability in container["securityContext"]["capabilities"].get("add", ())
+    } == NEEDED.keys()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("container", "capability"), NEEDED)
+def test_without_it_the_container_says_what_it_lacks(made: Cluster, container: str, capability: str) -> None:
+    with plugins_of_another_user(made), without(made, container, capability):
+        made.until(
+            f"{container} says that it lacks {capability}",
+            1,
+            lambda: any(NEEDED[container, capability] in log for log in logs(made, container, capability)),
+        )
+
+
+@contextmanager
+def plugins_of_another_user(made: Cluster) -> Iterator[None]:
+    """Have the runtime's folder on every node as the reference plugins' archive leaves it when root unpacks it."""
+    for node in made.nodes.values():
+        node.machine.run("chown", "1001", "/opt/cni/bin")
+        node.machine.run("rm", "--force", "/opt/cni/bin/felix")
+    try:
+        yield
+    finally:
+        for node in made.nodes.values():
+            node.machine.run("chown", "0", "/opt/cni/bin")
+
+
+@contextmanager
+def without(made: Cluster, container: str, capability: str) -> Iterator[None]:
+    """Take the capability from the container of all pods of the DaemonSet, for a time."""
+    change: dict[str, Any] = {"name": container, "securityContext": {"capabilities": {"drop": ["ALL", capability]}}}
+    template = made.kubectl.get(AGENTS, f"--namespace={NAMESPACE}")["spec"]["template"]["spec"]
+    (now,) = (each for each in template[SECTION[container]] if each["name"] == container)
+    kept = [one for one in now["securityContext"]["capabilities"]["add"] if one != capability]
+    change["securityContext"]["capabilities"]["add"] = kept or None
+    patch = {"spec": {"template": {"spec": {SECTION[container]: [change]}}}}
+    try:
+        made.kubectl("patch", AGENTS, f"--namespace={NAMESPACE}", f"--patch={json.dumps(patch)}")
+        yield
+    finally:
+        apply(made, TAG)
+        settle(made)
+
+
+def logs(made: Cluster, container: str, capability: str) -> Iterator[str]:
+    """Yield what a container says in each pod that is without the capability."""
+    for pod in made.kubectl.get("pods", f"--namespace={NAMESPACE}", "--selector=app.kubernetes.io/name=felix-py-node")[
+        "items"
+    ]:
+        (found,) = (each for each in pod["spec"][SECTION[container]] if each["name"] == container)
+        if capability in found["securityContext"]["capabilities"]["drop"]:
+            try:
+                yield made.kubectl(
+                    "logs", pod["metadata"]["name"], f"--namespace={NAMESPACE}", f"--container={container}"
+                )
+            except KubectlError:  # it has not started yet, or is just gone
+                continue
