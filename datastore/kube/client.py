@@ -47,6 +47,9 @@ _NOT_REACHED = "no connection to it could be made in time"
 GZIP = 16 + zlib.MAX_WBITS
 """As zlib's window size: a gzip header and trailer are expected."""
 
+JSON = "application/json"
+METADATA_ALONE = f"{JSON};as=PartialObjectMetadata;g=meta.k8s.io;v=v1,{JSON}"
+"""What is accepted by who knows the rest of the answer; a server that cannot do that sends all."""
 MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"  # of Kubernetes' own kinds only
 
@@ -79,13 +82,13 @@ class ApiClient:
         self._closed = False
 
     async def request(
-        self, what: str, method: str, path: str, body: bytes = b"", content_type: str = "application/json"
+        self, what: str, method: str, path: str, body: bytes = b"", content_type: str = JSON, accept: str = JSON
     ) -> Response:
-        """Return the answer to a request that succeeded. `what` names it in errors.
+        """Return the answer to a request that succeeded. `what` names it in errors. accept: the form of the answer.
 
         Raises what `answers.refusal` says, and NoAnswer: no answer in time, or a lost one.
         """
-        headers = {"content-type": content_type} if body else {}
+        headers = {"accept": accept, **({"content-type": content_type} if body else {})}
         response = await self.answer(what, method, path, headers, body)
         if response.status >= 300:
             raise refusal(what, response.status, read_status(response.status, response.body))
@@ -296,7 +299,7 @@ class ApiClient:
 
 
 def _headers(access: Access) -> Mapping[str, str]:
-    return {"accept": "application/json", "user-agent": "felix-py", **access.headers()}
+    return {"accept": JSON, "user-agent": "felix-py", **access.headers()}
 
 
 def _take_note(attempt: asyncio.Task[Any]) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias, TypeVar, cast
 
 import msgspec
+from pydantic import ValidationError
 
 from datastore.errors import BadRecord, Invalid
 from datastore.kinds.pods import WorkloadEndpoint
@@ -14,7 +15,7 @@ from datastore.kube.pods import endpoint_of, read_pod, summary_of_pod
 from datastore.kube.shallow import members
 from datastore.kube.uids import mirrored
 from datastore.names import workload_endpoint_name
-from datastore.record import CRD, Resource
+from datastore.record import CRD, Metadata, Resource
 from datastore.store import Interest, Named, Summary, Unreadable
 from datastore.watch import Key, key_for, key_of
 
@@ -70,24 +71,56 @@ def read_record(kind: type[R], raw: bytes | msgspec.Raw) -> R:
 
     Raises BadRecord.
     """
+    return _read(kind, _decoded(kind, raw))
+
+
+def read_written(sent: R, api_version: str, raw: bytes) -> R:
+    """Return an object that was written as it is stored now, by an answer that has its metadata, or all of it.
+
+    Raises BadRecord.
+    """
+    kind, answer = type(sent), _decoded(type(sent), raw)
+    match answer:
+        case {"kind": "PartialObjectMetadata", "metadata": dict(metadata)}:
+            try:
+                stored = Metadata.model_validate(_as_clients_know_it(metadata, api_version))
+            except ValidationError as error:
+                raise BadRecord(f'read the metadata of {kind.KIND} "{sent.name}": {error}') from None
+            return sent.model_copy(update={"metadata": stored})
+        case _:
+            return _read(kind, answer)
+
+
+def _decoded(kind: type[Resource], raw: bytes | msgspec.Raw) -> object:
+    """Raises BadRecord."""
     try:
-        record = msgspec.json.decode(raw)
+        return msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadRecord(f"read a {kind.KIND}: its text is not JSON: {error}") from None
     except RecursionError:
         raise BadRecord(f"read a {kind.KIND}: it is nested too deeply") from None
+
+
+def _read(kind: type[R], record: object) -> R:
+    """Raises BadRecord."""
     if isinstance(record, dict) and isinstance(record.get("metadata"), dict):
-        for name in _SERVERS_NOTES:
-            record["metadata"].pop(name, None)
         record = {"apiVersion": kind.API_VERSION, "kind": kind.KIND, **record}  # in a list, core objects have neither
-        if record["apiVersion"] == CRD:
-            record["metadata"] = unfolded(record["metadata"])
-            if isinstance(uid := record["metadata"].get("uid"), str):
-                record["metadata"]["uid"] = mirrored(uid)
+        record["metadata"] = _as_clients_know_it(record["metadata"], record["apiVersion"])
     try:
         return kind.read(record)
     except Invalid as error:
         raise BadRecord(str(error)) from None
+
+
+def _as_clients_know_it(stored: Mapping[str, Any], api_version: str) -> dict[str, Any]:
+    """Return an object's metadata without the server's own notes, and as clients of Calico's v3 API have it."""
+    metadata = {key: value for key, value in stored.items() if key not in _SERVERS_NOTES}
+    if api_version != CRD:
+        return metadata
+    metadata = unfolded(metadata)
+    if isinstance(uid := metadata.get("uid"), str):
+        metadata["uid"] = mirrored(uid)
+    return metadata
 
 
 def entry(kind: type[Resource], interests: Interests, raw: msgspec.Raw, *, gone: bool = False) -> Entry:

@@ -27,11 +27,18 @@ from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.secret import Secret
 from datastore.kube.access import Access
-from datastore.kube.client import MERGE_PATCH, PATIENCE_SECONDS, STRATEGIC_MERGE_PATCH, ApiClient
+from datastore.kube.client import (
+    JSON,
+    MERGE_PATCH,
+    METADATA_ALONE,
+    PATIENCE_SECONDS,
+    STRATEGIC_MERGE_PATCH,
+    ApiClient,
+)
 from datastore.kube.folded_metadata import folded
 from datastore.kube.listing import list_all
 from datastore.kube.nodes import node_patch, other_changes
-from datastore.kube.objects import Interests, by_kind, is_meant, read_record, stored_entry, summarized
+from datastore.kube.objects import Interests, by_kind, is_meant, read_record, read_written, stored_entry, summarized
 from datastore.kube.paths import CORE, collection, item, kind_name, selectors, written_version
 from datastore.kube.pod_endpoints import PodEndpoints
 from datastore.kube.uids import mirrored
@@ -64,6 +71,8 @@ _FLAGGED: Mapping[type[Resource], object] = {BlockAffinity: "true", IPAMBlock: T
 """Kinds whose objects are flagged as deleted before they are deleted, and the flag, as libcalico writes it."""
 _MAY_BE_FLAGGED = (*_FLAGGED, IPAMHandle)
 """Those that libcalico flags. A handle that nobody wrote since it was read is deleted by one request here."""
+_WRITTEN_OFTEN = (IPAMBlock, IPAMHandle)
+"""Kinds of which the server stores what it is sent, so that it need not send all of it back."""
 _NEVER_WRITTEN = (Namespace, ConfigMap, Secret, KubernetesNetworkPolicy)
 _NEVER_READ = (Event,)
 """What is written without a look at what is there, which nobody has the right to."""
@@ -115,12 +124,11 @@ class KubeStore:
         path = collection(kind, await self._group(), resource.namespace)
         body = self._body(resource, fresh=True)
         try:
-            answer = await self._client.request(what, "POST", path, body)
+            return await self._sent(what, "POST", path, resource, body)
         except AlreadyExists:
             if not await self._finish_deletion(what, resource):
                 raise
-            answer = await self._client.request(what, "POST", path, body)
-        return read_record(kind, answer.body)
+            return await self._sent(what, "POST", path, resource, body)
 
     async def update(self, resource: R) -> R:
         kind, what = type(resource), f"update {key_of(resource)}"
@@ -132,8 +140,7 @@ class KubeStore:
         if isinstance(resource, Node):
             return cast(R, await self._update_node(what, resource))
         path = item(kind, await self._group(), resource.name, resource.namespace)
-        answer = await self._client.request(what, "PUT", path, self._body(resource))
-        return read_record(kind, answer.body)
+        return await self._sent(what, "PUT", path, resource, self._body(resource))
 
     async def patch(self, kind: type[R], name: str, patch: Mapping[str, Any], namespace: str | None = None) -> R:
         what = f"patch {key_for(kind, name, namespace)}"
@@ -249,6 +256,12 @@ class KubeStore:
             return cast(R, await self._endpoints.get(what, name, namespace))
         answer = await self._client.request(what, "GET", item(kind, await self._group(), name, namespace))
         return read_record(kind, answer.body)
+
+    async def _sent(self, what: str, method: str, path: str, resource: R, body: bytes) -> R:
+        """Send a record and return it as it is stored then."""
+        accept = METADATA_ALONE if isinstance(resource, _WRITTEN_OFTEN) else JSON
+        answer = await self._client.request(what, method, path, body, accept=accept)
+        return read_written(resource, self._group_version, answer.body)
 
     async def _patch_by_updates(self, what: str, before: R, patch: Mapping[str, Any]) -> R:
         """Change labels or annotations, which stand in a text of their own. Raises Conflict: it names a revision."""

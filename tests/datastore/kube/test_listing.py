@@ -44,7 +44,9 @@ class Pages(ApiClient):
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    async def request(self, what: str, method: str, path: str, body: bytes = b"", content_type: str = "") -> Response:
+    async def request(
+        self, what: str, method: str, path: str, body: bytes = b"", content_type: str = "", accept: str = ""
+    ) -> Response:
         self.asked.append(path)
         more = "" if "continue" in path else "rest"
         record = {"metadata": {"continue": more, "resourceVersion": "7"}, "items": [1, 2, 3]}

@@ -11,8 +11,8 @@ from datastore.kinds.ipam import BlockAffinity, IPAMHandle
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool
-from datastore.kube.objects import by_kind, entry, is_meant, outline, read_record
-from datastore.record import CRD
+from datastore.kube.objects import by_kind, entry, is_meant, outline, read_record, read_written
+from datastore.record import CRD, V3
 from datastore.store import Interest, Unreadable
 from datastore.watch import Key
 
@@ -35,6 +35,31 @@ def test_an_object_is_read_without_the_servers_own_notes() -> None:
     noted = {**POOL, "metadata": {**POOL["metadata"], "managedFields": [{"manager": "x"}], "generation": 2}}  # type: ignore[dict-item]
     found = read_record(IPPool, raw(noted))
     assert found.to_json() == POOL
+
+
+SENT = IPAMHandle.make("h", handle_id="H", block={"10.0.0.0/26": 1})
+STORED_METADATA = {
+    "name": "h",
+    "uid": "9ba47ba5-c3ab-48d5-b6a3-83ba3cbd9fb1",
+    "resourceVersion": "7",
+    "managedFields": [{"manager": "x"}],
+    "annotations": {"projectcalico.org/metadata": '{"creationTimestamp":null,"labels":{"a":"b"}}'},
+}
+
+
+@pytest.mark.parametrize("api_version", [CRD, V3])
+def test_what_was_written_is_known_by_an_answer_with_metadata_alone_as_by_a_whole_one(api_version: str) -> None:
+    alone = {"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": STORED_METADATA}
+    whole = {**SENT.to_json(), "apiVersion": api_version, "metadata": STORED_METADATA}
+    written = read_written(SENT, api_version, json.dumps(alone).encode())
+    assert (written.revision, written.spec) == ("7", SENT.spec)
+    assert written.metadata == read_written(SENT, api_version, json.dumps(whole).encode()).metadata
+
+
+def test_metadata_that_cannot_be_read_is_a_bad_record() -> None:
+    odd = {"kind": "PartialObjectMetadata", "metadata": {"name": "h", "resourceVersion": 7}}
+    with pytest.raises(BadRecord, match='the metadata of IPAMHandle "h"'):
+        read_written(SENT, CRD, json.dumps(odd).encode())
 
 
 def test_a_core_object_of_a_list_gets_its_kind() -> None:

@@ -11,14 +11,14 @@ import pytest
 from datastore.errors import AlreadyExists, Conflict, Invalid, NotFound, Unavailable
 from datastore.fields import micro_time_text
 from datastore.kinds.event import Event
-from datastore.kinds.ipam import BlockAffinity, IPAMHandle
+from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
 from datastore.kinds.lease import Lease
 from datastore.kinds.namespace import Namespace
 from datastore.kinds.node import Node, NodeCondition
 from datastore.kinds.pools import IPPool
 from datastore.kube import watch_stream
 from datastore.kube.access import read_access
-from datastore.kube.client import STRATEGIC_MERGE_PATCH, ApiClient
+from datastore.kube.client import METADATA_ALONE, STRATEGIC_MERGE_PATCH, ApiClient
 from datastore.kube.store import KubeStore
 from datastore.record import CRD, Resource
 from datastore.store import Changed, InSync, Interest
@@ -45,6 +45,33 @@ async def test_a_block_and_its_affinity_are_flagged_before_they_are_deleted_and_
         path = f"/apis/{CRD}/{type(record).PLURAL}/{record.name}"
         assert proxy.requests == [f"{step} {path}" for step in steps]
         await store.close()
+
+
+BLOCK = IPAMBlock.make(
+    "10-0-0-0-30",
+    cidr="10.0.0.0/30",
+    affinity="host:n1",
+    strict_affinity=False,
+    sequence_number=1,
+    sequence_number_for_allocation={"0": 0},
+    allocations=[0, None, None, None],
+    unallocated=[1, 2, 3],
+    attributes=[{"handle_id": "h"}],
+)
+
+
+async def test_a_block_that_is_written_is_known_as_it_is_stored_though_only_its_metadata_is_sent_back(bed: Bed) -> None:
+    store, client = bed.open(), ApiClient(bed.access)
+    created = await store.create(BLOCK)
+    assert created == await store.get(IPAMBlock, BLOCK.name)
+    written = await store.update(created.with_spec(sequence_number=2, attributes=()))
+    assert written == await store.get(IPAMBlock, BLOCK.name) != created
+    path = f"/apis/{CRD}/ipamblocks/{BLOCK.name}"
+    whole = (await client.request("look", "GET", path)).body
+    answer = await client.request("write", "PUT", path, whole, accept=METADATA_ALONE)
+    assert json.loads(answer.body).keys() == {"kind", "apiVersion", "metadata"}
+    await client.close()
+    await store.close()
 
 
 async def test_a_handle_that_was_written_since_it_was_read_is_not_deleted(bed: Bed) -> None:
