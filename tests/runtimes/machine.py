@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import hashlib
 import os
 import shutil
@@ -234,8 +235,10 @@ def _cgroup_of(name: str) -> str:
     return f"felix-{name}-{os.getpid()}"
 
 
-def _cgroups(name: str) -> list[Path]:
-    return [path for path in Path("/sys/fs/cgroup").glob(f"**/{name}") if path.is_dir()]
+def _cgroups(pattern: str) -> list[Path]:
+    """Return the cgroups so named. Others may go while they are looked at, which `Path.glob` does not bear."""
+    folders = ((folder, names) for folder, names, _ in os.walk("/sys/fs/cgroup"))
+    return [Path(folder, name) for folder, names in folders for name in fnmatch.filter(names, pattern)]
 
 
 def _remove_cgroups(name: str) -> None:
