@@ -34,9 +34,11 @@ def felix_cluster(
         yield made
 
 
-def apply(made: Cluster, tag: str) -> None:
-    """Apply the manifests with the image of this tag."""
-    made.kubectl("apply", "--kustomize", str(_kustomization(made.folder, tag)))
+def apply(made: Cluster, tag: str, manifests: Path = MANIFESTS) -> Path:
+    """Apply manifests with the image of this tag; return the folder that does, to delete them by."""
+    folder = _kustomization(made.folder, tag, manifests)
+    made.kubectl("apply", "--kustomize", str(folder))
+    return folder
 
 
 def settle(made: Cluster) -> None:
@@ -44,14 +46,14 @@ def settle(made: Cluster) -> None:
     made.kubectl("rollout", "status", AGENTS, f"--namespace={NAMESPACE}", f"--timeout={SETTLE_SECONDS}s")
 
 
-def _kustomization(folder: Path, tag: str) -> Path:
-    """Return a folder in which kustomize finds our manifests with the image of this tag."""
-    place = folder / f"kustomization-{tag}"
+def _kustomization(folder: Path, tag: str, manifests: Path) -> Path:
+    """Return a folder in which kustomize finds manifests of ours with the image of this tag."""
+    place = folder / f"kustomization-{manifests.name}-{tag}"
     place.mkdir(exist_ok=True)
     wanted = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
-        "resources": [os.path.relpath(MANIFESTS, place)],
+        "resources": [os.path.relpath(manifests, place)],
         "images": [{"name": "felix-py", "newName": NAME, "newTag": tag}],
     }
     (place / "kustomization.yaml").write_text(json.dumps(wanted))
