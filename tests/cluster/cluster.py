@@ -25,7 +25,7 @@ from tests.cluster.control_plane import PODS, ClusterControlPlane
 from tests.cluster.image_store import prepare
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.node import ClusterNode
-from tests.runtimes.machine import GATEWAY, Machine, NetworkNamespace, Switch
+from tests.runtimes.machine import GATEWAY, Machine, NetworkNamespace, Switch, remove_leftovers
 
 OUTSIDE = "198.51.100.1"
 """An address beyond the nodes' gateway, which knows no route to pods."""
@@ -139,6 +139,7 @@ def cluster(
 
     folder: made for it, and removed. images: archives of them that all nodes have.
     """
+    remove_leftovers()
     (folder / "shared").mkdir(parents=True)
     with ExitStack() as ends:
         ends.callback(shutil.rmtree, folder)
