@@ -12,18 +12,17 @@ from contextlib import AsyncExitStack
 from uuid import uuid4
 
 import datastore
+from controller.collecting import Collecting
 from controller.election import Candidate
 from controller.fenced_store import FencedStore
 from controller.leadership import Leadership
 from controller.pages import ControllerPages
-from controller.report import Report
+from controller.report import Report, Work
 from datastore.url import has_namespaces
 from felix_py import logs
 from felix_py.settings import Settings, SettingsError, read_file, settings_from
-from felix_py.tasks import begun_again, reasons
+from felix_py.tasks import reasons
 from felix_py.web import WebServer
-from ipam.allocator import Allocator
-from ipam.collector import Collector
 
 log = logging.getLogger("felix.controller")
 
@@ -73,16 +72,21 @@ async def _serve(settings: Settings) -> None:
         stack.push_async_callback(store.close)
         leadership = Leadership(store, Candidate(LEASE, settings.namespace, _identity(settings)))
         fenced = FencedStore(store, lambda: leadership.seconds_left)
-        web = WebServer(ControllerPages(lambda: _report(leadership)).by_path())
+        work: list[Collecting] = []  # while this process leads
+        web = WebServer(ControllerPages(lambda: _report(leadership, work)).by_path())
         stack.push_async_callback(web.close)
         if settings.controller_port:
             await web.listen_tcp(settings.controller_host, settings.controller_port)
 
         async def lead() -> None:
-            if not settings.leak_grace_seconds:
-                await asyncio.Event().wait()
-            collector = Collector(fenced, Allocator(fenced), grace_seconds=settings.leak_grace_seconds)
-            await begun_again("collecting what leaked", collector.run)
+            collecting = Collecting(
+                fenced, grace_seconds=settings.leak_grace_seconds, hold_seconds=settings.loss_hold_seconds
+            )
+            work.append(collecting)
+            try:
+                await collecting.run()
+            finally:
+                work.clear()
 
         await leadership.run(lead)
 
@@ -92,8 +96,9 @@ def _identity(settings: Settings) -> str:
     return f"{settings.hostname or socket.gethostname()}_{uuid4()}"
 
 
-def _report(leadership: Leadership) -> Report:
-    return Report(leadership.leads, leadership.leader, leadership.heard_seconds_ago)
+def _report(leadership: Leadership, work: list[Collecting]) -> Report:
+    done = work[0].work if work else Work()
+    return Report(leadership.leads, leadership.leader, leadership.heard_seconds_ago, done)
 
 
 if __name__ == "__main__":

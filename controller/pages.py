@@ -33,7 +33,8 @@ class ControllerPages:
         report = self._report()
         if report.missing:
             return text_page(HTTPStatus.SERVICE_UNAVAILABLE, f"not ready: {report.missing}\n")
-        return text_page(HTTPStatus.OK, f"ready, {report.role}\n")
+        held = "".join(f"nothing is given back: {why}\n" for why in report.work.held)
+        return text_page(HTTPStatus.OK, f"ready, {report.role}\n{held}")
 
     async def _metrics(self, query: Query) -> Page:
         return Page(HTTPStatus.OK, CONTENT_TYPE, exposition(self._report))

@@ -5,20 +5,46 @@ Pure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from ipam.leaks import Collected
 
 PATIENCE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
+class Work:
+    """What a leader has given back, and what holds it up."""
+
+    addresses: int = 0
+    handles: int = 0
+    blocks: int = 0
+    held: tuple[str, ...] = ()
+    """Why nothing is given back, each a sentence; none: it is."""
+    last_round: float | None = None
+    """How long ago, in seconds, the last round over the whole cluster ended; None: none has yet."""
+    unreadable: int = 0
+    """Records of addresses that the last round could not read."""
+
+    def after(self, collected: Collected) -> Work:
+        return replace(
+            self,
+            addresses=self.addresses + len(collected.addresses),
+            handles=self.handles + len(collected.handles),
+            blocks=self.blocks + len(collected.blocks),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """leader: who holds the Lease, "" = nobody, or it is not known. heard: how long ago the store told so, in seconds;
-    None: it has not yet.
+    None: it has not yet. work: since it leads.
     """
 
     leads: bool
     leader: str
     heard: float | None
+    work: Work = Work()
 
     @property
     def missing(self) -> str:

@@ -223,6 +223,7 @@ class Settings(_Group):
     resync_seconds: float = _seconds("FELIX_ROUTEREFRESHINTERVAL", 300, "never")
     check_seconds: float = _seconds("FELIX_CHECKINTERVAL", 60, "only when asked")
     leak_grace_seconds: float = _seconds("FELIX_LEAKGRACEPERIOD", 900, "never")
+    loss_hold_seconds: float = _seconds("FELIX_LOSSHOLDPERIOD", 6 * 3600, "not at all")
     controller_host: Host = _setting(
         "FELIX_CONTROLLERHOST", "0.0.0.0", "an address or a host's name, of the controller's pages"
     )

@@ -10,6 +10,7 @@ released to its tail, so that the time before an address is assigned again is as
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from datastore.fields import Address, Network, time_text
@@ -17,6 +18,8 @@ from datastore.kinds.ipam import AllocationAttribute, IPAMBlock
 from datastore.summaries import AnyBlock
 from ipam.errors import AlreadyAssigned
 from ipam.names import WINDOWS_HANDLE, cidr_name, claim_time_ns, host_affinity, written_handle
+
+_NOBODY: Mapping[str, str] = MappingProxyType({})
 
 
 class Allocation(NamedTuple):
@@ -29,6 +32,8 @@ class Allocation(NamedTuple):
     block: Network
     released: bool = False
     """Released and cooling down: neither assigned nor free yet."""
+    alternate: Mapping[str, str] = _NOBODY
+    """The attributes of a second owner, to whom the first may hand it over, as a virtual machine that moves."""
 
 
 def new_block(cidr: Network, host: str, now_ns: int) -> IPAMBlock:
@@ -98,6 +103,7 @@ def allocations(block: AnyBlock) -> Iterator[Allocation]:
                 spec.sequence_number_for_allocation.get(str(ordinal), 0),
                 cidr,
                 attribute.released_at is not None,
+                attribute.alternate_owner or _NOBODY,
             )
 
 

@@ -9,36 +9,49 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 
 from datastore.cas import LOST_RACE
-from datastore.errors import BadRecord, DatastoreError
+from datastore.errors import BadRecord, DatastoreError, NotFound
 from datastore.fields import Network
 from datastore.kinds.ipam import BlockAffinity, IPAMHandle
 from datastore.kinds.node import Node
+from datastore.kinds.pods import WorkloadEndpoint
 from datastore.notices import Notice
-from datastore.store import Store, Unreadable
-from datastore.summaries import BLOCKS, ENDPOINTS, HANDLES, AnyHandle
+from datastore.store import Interest, Store, Unreadable
+from datastore.summaries import BLOCKS, ENDPOINTS, HANDLES, AnyBlock, AnyEndpoint, AnyHandle
 from ipam.allocator import Allocator
 from ipam.batch import Release
 from ipam.block import Allocation
 from ipam.errors import ClaimConflict, Contention, IpamError, NotEmpty, WrongOwner
-from ipam.leaks import Leaks, Suspects, find_leaks
+from ipam.leaks import Collected, Leaks, Suspects, find_leaks
 
 log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 15 * 60
+MOST_HOSTS = 20
+"""Of whose pods each node is asked for alone; beyond that all pods are read at once."""
+AT_ONCE = 64
+"""Addresses that are released at the same time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Collected:
-    """What one round released."""
+@dataclass(frozen=True)
+class ClusterReading:
+    """The records that one round goes by."""
 
-    addresses: tuple[Allocation, ...] = ()
-    handles: tuple[str, ...] = ()
-    blocks: tuple[Network, ...] = ()
+    blocks: Sequence[AnyBlock]
+    handles: Sequence[AnyHandle]
+    affinities: Sequence[BlockAffinity]
+    nodes: Sequence[Node]
+    endpoints: Sequence[AnyEndpoint]
+    unread: Sequence[Unreadable] = ()
+
+    @cached_property
+    def leaks(self) -> Leaks:
+        return find_leaks(self.blocks, self.handles, self.endpoints, self.nodes, self.affinities, self.unread)
 
 
 class Collector:
@@ -53,17 +66,23 @@ class Collector:
         now_ns: Callable[[], int] = time.monotonic_ns,
         paused: Callable[[], object] = lambda: False,
         report: Callable[[tuple[Notice, ...]], object] = lambda notices: None,
+        doubt: Callable[[ClusterReading], str] = lambda reading: "",
     ) -> None:
         """paused: whether what the store says is not to be acted on at present.
 
         report: gets a notice for each record of addresses that this round could not read.
+        doubt: why nothing of a reading is to be acted on; "": it is.
         """
         self._store = store
         self._allocator = allocator
-        self._grace_ns = int(grace_seconds * 10**9)
-        self._now_ns, self._paused, self._report = now_ns, paused, report
+        self.grace_seconds = grace_seconds
+        self._now_ns, self._paused, self._report, self._doubt = now_ns, paused, report, doubt
         self._suspects = Suspects()
-        self._pause_seconds = max(1.0, grace_seconds / 2)
+
+    @property
+    def pause_seconds(self) -> float:
+        """The time between two rounds."""
+        return max(1.0, self.grace_seconds / 2)
 
     async def run(self) -> None:
         """Run rounds until cancelled. A store that is away delays a round and ends nothing."""
@@ -72,19 +91,43 @@ class Collector:
                 if not self._paused():
                     await self.round()
             except (DatastoreError, IpamError) as failure:
-                log.warning("collect leaks: %s; next try in %g s", failure, self._pause_seconds)
-            await asyncio.sleep(self._pause_seconds)
+                log.warning("collect leaks: %s; next try in %g s", failure, self.pause_seconds)
+            await asyncio.sleep(self.pause_seconds)
 
     async def round(self) -> Collected:
         """Read the cluster once, and release what has looked leaked for the whole grace time."""
-        self._suspects, confirmed = self._suspects.update(await self._leaks(), self._now_ns(), self._grace_ns)
+        reading = await self._read()
+        self._suspects, confirmed = self._suspects.update(reading.leaks, self._now_ns(), self._grace_ns)
+        if self._doubt(reading):
+            return Collected()
         return Collected(
-            await self._release_addresses(confirmed.addresses),
+            await self._release_addresses(confirmed.addresses, reading),
             await self._delete_handles(confirmed.handles),
             await self._release_blocks(confirmed.blocks),
         )
 
-    async def _leaks(self) -> Leaks:
+    async def round_of(self, hosts: Collection[str]) -> Collected:
+        """Release what hosts that are no nodes any more have left, at once: those of them that have no pods either.
+
+        What pods of theirs borrowed elsewhere is left to the next whole round where another host has a part in it.
+        """
+        nodes, endpoints, unread = await self._of_hosts(hosts)
+        alive = {node.name for node in nodes} | {one.name for one in unread if one.kind is Node}
+        alive |= {one.spec.node for one in endpoints}
+        hosts = frozenset(hosts) - alive
+        if not hosts or any(one.kind is WorkloadEndpoint for one in unread):
+            return Collected()
+        blocks = await self._store.summarize(BLOCKS)
+        affinities = await self._store.list(BlockAffinity)
+        unread = (*unread, *blocks.unreadable)
+        leaks = ClusterReading(blocks.objects, (), affinities.objects, nodes, endpoints, unread).leaks.of_hosts(hosts)
+        return Collected(await self._release(leaks.addresses), blocks=await self._release_blocks(leaks.blocks))
+
+    @property
+    def _grace_ns(self) -> int:
+        return int(self.grace_seconds * 10**9)
+
+    async def _read(self) -> ClusterReading:
         # Endpoints last: a pod attached meanwhile is among them, so its address is no suspect.
         blocks = await self._store.summarize(BLOCKS)
         handles = await self._store.summarize(HANDLES)
@@ -94,22 +137,67 @@ class Collector:
         unread = (*blocks.unreadable, *nodes.unreadable, *endpoints.unreadable)
         of_addresses = (*blocks.unreadable, *handles.unreadable, *affinities.unreadable)
         self._report(tuple(map(_left_out, of_addresses)))
-        return find_leaks(blocks.objects, handles.objects, endpoints.objects, nodes.objects, affinities.objects, unread)
+        return ClusterReading(
+            blocks.objects, handles.objects, affinities.objects, nodes.objects, endpoints.objects, unread
+        )
 
-    async def _release_addresses(self, confirmed: Sequence[Allocation]) -> tuple[Allocation, ...]:
+    async def _of_hosts(
+        self, hosts: Collection[str]
+    ) -> tuple[Sequence[Node], Sequence[AnyEndpoint], Sequence[Unreadable]]:
+        """Return the Nodes of these names that there are now, their endpoints, and what of both cannot be read."""
+        nodes: list[Node] = []
+        unread: list[Unreadable] = []
+        for host in sorted(hosts):
+            try:
+                nodes.append(await self._store.get(Node, host))
+            except NotFound:
+                continue
+            except BadRecord as error:
+                unread.append(Unreadable(Node, host, None, str(error)))
+        if len(hosts) > MOST_HOSTS:
+            every = await self._store.summarize(ENDPOINTS)
+            return nodes, [one for one in every.objects if one.spec.node in hosts], [*unread, *every.unreadable]
+        endpoints: list[AnyEndpoint] = []
+        for host in sorted(hosts):
+            found = await self._store.list(Interest(WorkloadEndpoint, node=host))
+            endpoints += found.objects
+            unread += found.unreadable
+        return nodes, endpoints, unread
+
+    async def _release_addresses(
+        self, confirmed: Sequence[Allocation], reading: ClusterReading
+    ) -> tuple[Allocation, ...]:
         if not confirmed:
             return ()
-        # Read again: the pod may have been attached during the first reading.
-        leaked = {(one.address, one.sequence): one for one in (await self._leaks()).addresses}
-        released = []
-        for one in filter(None, (leaked.get((one.address, one.sequence)) for one in confirmed)):
-            with suppress(WrongOwner), self._reporting(f"release {one.address} of {one.handle}"):
-                if (await self._allocator.release([Release(one.address, one.handle, one.sequence)])).released:
-                    log.info(
-                        "release %s of %s: %s is gone", one.address, one.handle, one.attributes.get("pod", "its node")
-                    )
-                    released.append(one)
+        # Read again: since the first reading a pod may have been attached, or a Node made anew.
+        named = all("node" in one.attributes for one in confirmed)
+        if named and not any(one.alternate for one in confirmed):
+            hosts = {one.attributes["node"] for one in confirmed}
+            nodes, endpoints, unread = await self._of_hosts(hosts)
+            others = [node for node in reading.nodes if node.name not in hosts]
+            unread = (*unread, *(one for one in reading.unread if one.kind is not Node or one.name not in hosts))
+            again = ClusterReading(reading.blocks, (), reading.affinities, [*others, *nodes], endpoints, unread)
+        else:
+            again = await self._read()
+        leaked = self._suspects.update(again.leaks, self._now_ns(), self._grace_ns)[1].addresses
+        still = {(one.address, one.sequence) for one in leaked}
+        return await self._release([one for one in confirmed if (one.address, one.sequence) in still])
+
+    async def _release(self, leaked: Sequence[Allocation]) -> tuple[Allocation, ...]:
+        released: list[Allocation] = []
+        for first in range(0, len(leaked), AT_ONCE):
+            batch = leaked[first : first + AT_ONCE]
+            freed = await asyncio.gather(*map(self._released, batch))
+            released += [one for one, was in zip(batch, freed, strict=True) if was]
         return tuple(released)
+
+    async def _released(self, one: Allocation) -> bool:
+        """Release one address, if it is still assigned as it was; those of a block share its write."""
+        with suppress(WrongOwner), self._reporting(f"release {one.address} of {one.handle}"):
+            if (await self._allocator.release([Release(one.address, one.handle, one.sequence)])).released:
+                log.info("release %s of %s: %s is gone", one.address, one.handle, one.attributes.get("pod", "its node"))
+                return True
+        return False
 
     @contextmanager
     def _reporting(self, tried: str) -> Iterator[None]:
@@ -117,7 +205,7 @@ class Collector:
         try:
             yield
         except (BadRecord, Contention) as failure:
-            log.warning("%s: %s; next try in %g s", tried, failure, self._pause_seconds)
+            log.warning("%s: %s; next try in %g s", tried, failure, self.pause_seconds)
 
     async def _delete_handles(self, confirmed: Iterable[AnyHandle]) -> tuple[str, ...]:
         deleted = []

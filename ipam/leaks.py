@@ -34,7 +34,36 @@ class Leaks:
     handles: tuple[AnyHandle, ...] = ()
     """They count addresses, but no block holds one for them."""
     blocks: tuple[tuple[str, Network], ...] = ()
-    """Empty ones, with their hosts: of a host that has another, or that is gone."""
+    """Claims on them, with their hosts: on empty ones of a host that has another, and what a host that is gone has no
+    addresses in.
+    """
+    gone: frozenset[str] = frozenset()
+    """Hosts that are no nodes, and have claims or addresses: their empty blocks need no grace time either."""
+    assigned: int = 0
+    """How many addresses are assigned, leaked or not."""
+
+    def of_hosts(self, hosts: Collection[str]) -> Leaks:
+        """Return what is leaked of these hosts that are gone: only handles that no other host has an address under."""
+        others = {one.handle for one in self.addresses if one.attributes.get("node") not in hosts}
+        return Leaks(
+            tuple(one for one in self.addresses if one.handle not in others),
+            self.orphans,
+            blocks=tuple(claim for claim in self.blocks if claim[0] in hosts),
+            gone=self.gone & frozenset(hosts),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What one round released."""
+
+    addresses: tuple[Allocation, ...] = ()
+    handles: tuple[str, ...] = ()
+    blocks: tuple[Network, ...] = ()
+
+    @property
+    def anything(self) -> bool:
+        return bool(self.addresses or self.handles or self.blocks)
 
 
 def find_leaks(
@@ -49,9 +78,9 @@ def find_leaks(
 
     unread: records that are there and cannot be read. What they may stand for is not leaked.
     An address without namespace and pod is never leaked, unless it is a tunnel's: that is leaked when its node is gone
-    and has no other valid address.
+    and has no other valid address. One that names no node may be of the pod on any.
     """
-    blocks, unread = list(blocks), tuple(unread)
+    blocks, affinities, unread = list(blocks), list(affinities), tuple(unread)
     names = frozenset((*(node.name for node in nodes), *(one.name for one in unread if one.kind is Node)))
     assigned = [one for block in blocks for one in allocations(block) if not one.released]
     pods, unknown = _pods(endpoints), {(one.namespace, one.name) for one in unread if one.kind is WorkloadEndpoint}
@@ -61,15 +90,19 @@ def find_leaks(
     owners = {one.handle for one in (*used, *tunnels)}
     leaked = tuple(one for one in assigned if one.handle not in owners)
     held = {one.handle for one in assigned}
+    hosts = {one.attributes["node"] for one in assigned if "node" in one.attributes}
+    hosts |= {affinity.spec.node for affinity in affinities if affinity.spec.type == "host"}
     return Leaks(
         leaked,
-        frozenset(one.address for one in leaked if one.attributes.get("node") not in names),
+        frozenset(one.address for one in leaked if one.attributes.get("node", "") in hosts - names),
         tuple(
             handle
             for handle in handles
             if written_handle(handle.spec.handle_id) not in held and not _counts_in(handle, unread)
         ),
-        tuple(_idle_blocks(blocks, affinities, names)),
+        tuple(_idle_blocks(blocks, affinities, names, unread)),
+        frozenset(hosts - names),
+        len(assigned),
     )
 
 
@@ -100,7 +133,7 @@ class Suspects:
             leaks,
             addresses=tuple(one for one in leaks.addresses if one.handle not in young),
             handles=tuple(handle for handle in leaks.handles if _of_handle(handle) in old),
-            blocks=tuple(claim for claim in leaks.blocks if _of_block(*claim) in old),
+            blocks=tuple(claim for claim in leaks.blocks if claim[0] in leaks.gone or _of_block(*claim) in old),
         )
         return Suspects(since), confirmed
 
@@ -123,25 +156,31 @@ def _of_block(host: str, cidr: Network) -> Suspect:
     return Suspect(f"block {cidr} of {host}", "")
 
 
-Pods = Mapping[tuple[str | None, str | None, str], list[AnyEndpoint]]
+Pods = Mapping[tuple[str | None, str | None], list[AnyEndpoint]]
 
 
 def _pods(endpoints: Iterable[AnyEndpoint]) -> Pods:
-    found: dict[tuple[str | None, str | None, str], list[AnyEndpoint]] = {}
+    found: dict[tuple[str | None, str | None], list[AnyEndpoint]] = {}
     for endpoint in endpoints:
-        found.setdefault((endpoint.namespace, endpoint.spec.pod, endpoint.spec.node), []).append(endpoint)
+        found.setdefault((endpoint.namespace, endpoint.spec.pod), []).append(endpoint)
     return found
 
 
 def _may_be_used(one: Allocation, pods: Pods) -> bool:
-    """True unless the pod is gone. An endpoint that names no address yet may have any."""
-    if one.handle == WINDOWS_HANDLE or not {"pod", "namespace"} <= one.attributes.keys():
+    """True unless the pods of both its owners are gone."""
+    owners = (one.attributes, one.alternate) if one.alternate else (one.attributes,)
+    return one.handle == WINDOWS_HANDLE or any(_is_there(owner, one.address, pods) for owner in owners)
+
+
+def _is_there(owner: Mapping[str, str], address: Address, pods: Pods) -> bool:
+    """True unless it is a pod that is gone. An endpoint that names no address yet may have any."""
+    if not {"pod", "namespace"} <= owner.keys():
         return True
-    pod = (one.attributes["namespace"], one.attributes["pod"], one.attributes.get("node", ""))
-    for endpoint in pods.get(pod, ()):
-        addresses = endpoint.addresses
-        if not addresses or one.address in addresses:
-            return True
+    for endpoint in pods.get((owner["namespace"], owner["pod"]), ()):
+        if owner.get("node", endpoint.spec.node) == endpoint.spec.node:
+            addresses = endpoint.addresses
+            if not addresses or address in addresses:
+                return True
     return False
 
 
@@ -166,20 +205,27 @@ def _is_tunnel(one: Allocation) -> bool:
 
 
 def _idle_blocks(
-    blocks: Iterable[AnyBlock], affinities: Iterable[BlockAffinity], nodes: frozenset[str]
+    blocks: Iterable[AnyBlock],
+    affinities: Iterable[BlockAffinity],
+    nodes: frozenset[str],
+    unread: Iterable[Unreadable],
 ) -> Iterable[tuple[str, Network]]:
-    """Yield empty blocks that their hosts do not need. An existing host keeps its first one of each family."""
-    empty = {block.network: affine_host(block.spec.affinity) for block in blocks if is_empty(block)}
+    """Yield the claims that their hosts do not need. An existing host keeps its first empty block of each family."""
+    owners = {block.network: affine_host(block.spec.affinity) for block in blocks}
+    empty = {block.network for block in blocks if is_empty(block)}
+    unknown = {one.name for one in unread if one.kind is IPAMBlock}
     keeping: set[tuple[str, int]] = {
-        (host, block.network.version)
-        for block in blocks
-        if block.network not in empty and (host := affine_host(block.spec.affinity))
+        (host, cidr.version) for cidr, host in owners.items() if cidr not in empty and host is not None
     }
     for affinity in affinities:
         host, cidr = affinity.spec.node, affinity.network
-        if affinity.spec.type != "host" or empty.get(cidr) != host:
+        if affinity.spec.type != "host" or cidr_name(str(cidr)) in unknown:
             continue
-        if host in nodes and (host, cidr.version) not in keeping:
-            keeping.add((host, cidr.version))
-        else:
-            yield host, cidr
+        if host not in nodes:
+            if cidr in empty or owners.get(cidr) != host:
+                yield host, cidr
+        elif cidr in empty and owners[cidr] == host:
+            if (host, cidr.version) in keeping:
+                yield host, cidr
+            else:
+                keeping.add((host, cidr.version))

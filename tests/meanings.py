@@ -57,6 +57,7 @@ MEANINGS: Mapping[str, str] = {
     "FELIX_ROUTEREFRESHINTERVAL": "How often all routes are read, in case an event was lost.",
     "FELIX_CHECKINTERVAL": "How often the agent checks what must hold at all times.",
     "FELIX_LEAKGRACEPERIOD": "After how long an address that no pod has is given back: controller, or agent on SQLite.",
+    "FELIX_LOSSHOLDPERIOD": "For how long nothing is given back while most nodes or pods look gone (controller).",
     "FELIX_CONTROLLERHOST": "Where probes and Prometheus find the controller: /healthz, /readyz, /metrics.",
     "FELIX_CONTROLLERPORT": "The port of these pages.",
     "FELIX_LOGSEVERITYSCREEN": "What is logged, on standard error.",

@@ -45,6 +45,17 @@ async def test_a_pod_that_comes_in_time_keeps_its_address() -> None:
     assert await world.held() == ["net.slow"]
 
 
+async def test_a_pod_that_was_made_anew_keeps_its_new_address_and_its_old_one_is_released() -> None:
+    world = World()
+    attributes = {"namespace": "default", "pod": "web", "node": "n1"}
+    await world.allocator.assign(AddressesWanted("n1", "net.before", attributes, ipv4=1))
+    await world.collector.round()
+    await world.add("web")
+    world.now += 15 * MINUTE
+    await world.collector.round()
+    assert await world.held() == ["net.web"]
+
+
 async def test_an_address_assigned_again_starts_its_grace_time_again() -> None:
     world = World()
     await world.add("lost", endpoint=False, addresses=16)
@@ -75,6 +86,60 @@ async def test_addresses_of_a_node_that_is_gone_need_no_grace_time() -> None:
     world.now += 16 * MINUTE
     await world.collector.round()
     assert (await world.store.list(IPAMBlock)).objects == () == (await world.store.list(BlockAffinity)).objects
+
+
+async def test_a_node_that_is_gone_gives_back_all_in_two_rounds_of_its_own_and_no_other_loses_anything() -> None:
+    world = World()
+    await world.add("web")
+    await world.add("lost", endpoint=False)  # of a node that is there: only after the grace time
+    await world.add("gone", "n2", endpoint=False)
+    tunnel = {"node": "n2", "type": "ipipTunnelAddress"}
+    await world.allocator.assign(AddressesWanted("n2", "ipip-tunnel-addr-n2", tunnel, use="Tunnel"))
+    await world.remove_node("n2")
+    assert len((await world.collector.round_of({"n2"})).addresses) == 2
+    assert len((await world.collector.round_of({"n2"})).blocks) == 1
+    assert not (await world.collector.round_of({"n2"})).anything
+    assert await world.held() == ["net.lost", "net.web"]
+    assert {one.spec.node for one in (await world.store.list(BlockAffinity)).objects} == {"n1"}
+    assert await violations(world.store, {}) == []
+
+
+async def test_nothing_is_given_back_of_a_node_that_has_pods_or_was_made_anew() -> None:
+    world = World()
+    await world.add("web", "n2")
+    await world.add("gone", "n2", endpoint=False)
+    assert not (await world.collector.round_of({"n2"})).anything  # it is there
+    await world.remove_node("n2")
+    assert not (await world.collector.round_of({"n2"})).anything  # it has a pod
+    world.store.spoil((await world.store.list(WorkloadEndpoint)).objects[0])
+    assert not (await world.collector.round_of({"n2"})).anything  # it may have one
+    assert await world.held() == ["net.gone", "net.web"]
+
+
+async def test_a_node_that_is_made_anew_between_two_readings_keeps_what_it_has() -> None:
+    class Returning(MemoryStore):
+        async def get(self, kind: Any, name: str, namespace: str | None = None) -> Any:
+            if kind is Node and ("Node", "", name) not in self.objects:
+                await self.create(Node.make(name))
+            return await super().get(kind, name, namespace)
+
+    world = World()
+    await world.add("young", "n2", endpoint=False)
+    await world.remove_node("n2")
+    world.store.__class__ = Returning
+    assert not (await world.collector.round()).addresses
+    assert await world.held() == ["net.young"]
+
+
+async def test_a_reading_that_is_doubted_frees_nothing_and_its_suspects_grow_older() -> None:
+    world = World()
+    await world.add("lost", endpoint=False)
+    doubts = ["it looks wrong", "it looks wrong", ""]
+    collector = Collector(world.store, world.allocator, now_ns=lambda: world.now, doubt=lambda reading: doubts.pop(0))
+    await collector.round()
+    world.now += 15 * MINUTE
+    assert not (await collector.round()).anything
+    assert len((await collector.round()).addresses) == 1
 
 
 async def test_a_handle_that_a_crash_left_empty_is_deleted_after_the_grace_time() -> None:
@@ -110,7 +175,7 @@ async def test_the_collector_continues_after_the_store_was_away() -> None:
     looked = asyncio.Event()
     store = Away()
     collector = Collector(store, Allocator(store), grace_seconds=0)
-    collector._pause_seconds = 0
+    collector.grace_seconds = 0
     running = asyncio.create_task(collector.run())
     await looked.wait()
     running.cancel()

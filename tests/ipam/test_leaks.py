@@ -87,6 +87,68 @@ async def test_an_address_without_a_pods_name_never_leaks() -> None:
     assert await world.leaked() == []
 
 
+async def test_an_address_that_names_no_node_is_of_its_pod_wherever_that_is() -> None:
+    world = World()
+    attributes = {"namespace": "default", "pod": "web"}
+    await world.add("web", "n2")
+    [address] = await owners(world.store)
+    await world.allocator.release_handle("net.web")
+    await world.allocator.assign_address(address, AddressesWanted("n1", "net.web", attributes))
+    assert await world.leaked() == []
+    await world.store.delete((await world.store.list(WorkloadEndpoint)).objects[0])
+    leaks = await world.leaks()
+    assert [str(one.handle) for one in leaks.addresses] == ["net.web"]
+    assert leaks.orphans == frozenset()  # nothing says that its node is gone
+
+
+async def test_an_address_of_two_owners_leaks_when_both_are_gone() -> None:
+    world = World()
+    await world.add("from")
+    block = (await world.store.list(IPAMBlock)).objects[0]
+    other = {"namespace": "default", "pod": "to", "node": "n2"}
+    shared = block.spec.attributes[0].replace(alternate_owner=other)
+    await world.store.update(block.with_spec(attributes=(shared,)))
+    [source] = (await world.store.list(WorkloadEndpoint)).objects
+    await world.store.create(WorkloadEndpoint.make("n2-to", "default", node="n2", pod="to"))
+    await world.store.delete(source)
+    assert await world.leaked() == []
+    await world.store.delete((await world.store.list(WorkloadEndpoint)).objects[0])
+    assert await world.leaked() == ["net.from"]
+
+
+async def test_what_a_host_that_is_gone_claims_is_idle_unless_it_holds_addresses_or_cannot_be_read() -> None:
+    world = World()
+    await world.add("web", "n1", endpoint=False)
+    await world.add("db", "n2", endpoint=False)
+    await world.allocator.release_handle("net.web")
+    await world.store.create(
+        BlockAffinity.make("n1-b", node="n1", type="host", cidr="10.65.0.64/28", state="pending", deleted="false")
+    )
+    assert (await world.leaks()).blocks == ()
+    await world.remove_node("n1")
+    await world.remove_node("n2")
+    leaks = await world.leaks()
+    assert leaks.gone == {"n1", "n2"}
+    assert {host for host, _ in leaks.blocks} == {"n1"}
+    assert len(leaks.blocks) == 2
+    [empty] = [one for one in (await world.store.list(IPAMBlock)).objects if one.spec.affinity == "host:n1"]
+    world.store.spoil(empty)
+    records = [(await world.store.list(kind)).objects for kind in (IPAMBlock, BlockAffinity)]
+    unread = find_leaks(records[0], (), (), (), records[1], world.store.unreadable)  # type: ignore[arg-type]
+    assert [str(cidr) for _, cidr in unread.blocks] == ["10.65.0.64/28"]
+
+
+async def test_of_a_host_that_is_gone_only_handles_that_are_all_its_own_are_given_back() -> None:
+    world = World()
+    await world.add("own", "n2", endpoint=False)
+    for host in ("n1", "n2"):
+        attributes = {"namespace": "default", "pod": "both", "node": host}
+        await world.allocator.assign(AddressesWanted(host, "net.both", attributes, ipv4=1))
+    await world.remove_node("n2")
+    leaks = (await world.leaks()).of_hosts({"n2"})
+    assert [str(one.handle) for one in leaks.addresses] == ["net.own"]
+
+
 ALLOCATION = Allocation(ip_address("10.65.0.1"), "net.web", {}, 7, ip_network("10.65.0.0/28"))
 GRACE = 15 * MINUTE
 

@@ -16,9 +16,13 @@ from urllib.request import urlopen
 import pytest
 
 from datastore.errors import NotFound
+from datastore.kinds.cluster import ClusterInformation
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
 from datastore.kinds.lease import Lease
+from datastore.kinds.pods import WorkloadEndpoint
+from datastore.kube.client import ApiClient
 from datastore.kube.store import KubeStore
+from datastore.names import workload_endpoint_name
 from ipam.allocator import AddressesWanted, Allocator
 from tests.ipam.world import node, owners, pool
 from tests.kube.bed import Bed
@@ -78,6 +82,11 @@ class Cluster:
                 async with asyncio.timeout(PATIENCE_SECONDS):
                     await process.wait()
 
+    async def delete_node(self, name: str) -> None:
+        client = ApiClient(self.bed.access)
+        await client.request(f"delete {name}", "DELETE", f"/api/v1/nodes/{name}")
+        await client.close()
+
     async def lease(self) -> Lease | None:
         try:
             return await self.store.get(Lease, NAME, NAMESPACE)
@@ -116,6 +125,7 @@ async def cluster(bed: Bed, tmp_path: Path) -> AsyncIterator[Cluster]:
     await found.store.create(Lease.make(NAME, NAMESPACE, holder="", duration_seconds=1))
     await found.store.create(pool("pods", "10.65.0.0/24", block_size=28))
     await found.store.create(node("n1"))
+    await found.store.create(ClusterInformation.make("default", clusterGUID="a", datastoreReady=True))
     yield found
     await found.store.close()
 
@@ -168,14 +178,65 @@ async def _until(text: Callable[[], str], wanted: str) -> None:
             await asyncio.sleep(0.1)
 
 
-async def test_addresses_and_blocks_of_a_node_that_is_gone_are_given_back(cluster: Cluster) -> None:
-    await leak(cluster.store, "of-a-node-that-is-gone", "n9")
-    async with cluster.controller("a"):
-        await cluster.until_held(set())
+async def test_a_node_that_is_deleted_gives_back_its_blocks_and_one_that_is_made_anew_keeps_them(
+    cluster: Cluster,
+) -> None:
+    pods = {}
+    for host in ("n7", "n8", "n9"):
+        await cluster.store.create(node(host))
+        await leak(cluster.store, f"of-{host}", host)
+        [address] = await Allocator(cluster.store).held(f"net.of-{host}")
+        pods[host] = await cluster.store.create(
+            WorkloadEndpoint.make(
+                workload_endpoint_name(host, f"of-{host}"),
+                "default",
+                node=host,
+                pod=f"of-{host}",
+                ip_networks=[f"{address}/32"],
+            )
+        )
+    async with cluster.controller("a", FELIX_LEAKGRACEPERIOD="3600") as controller:
+        await cluster.until_leading("a")
+        await cluster.delete_node("n7")
+        await cluster.store.create(node("n7"))
+        await cluster.store.delete(pods["n7"])  # its address leaked, and has the grace time
+        await cluster.delete_node("n8")
+        await cluster.store.delete(pods["n8"])
+        await cluster.delete_node("n9")  # a pod of it is still there
+        await cluster.until_held({"net.of-n7", "net.of-n9"})
+        await cluster.store.delete(pods["n9"])
+        await cluster.until_held({"net.of-n7"})
         async with asyncio.timeout(PATIENCE_SECONDS):
             for kind in (IPAMBlock, BlockAffinity, IPAMHandle):
-                while (await cluster.store.list(kind)).objects:  # noqa: ASYNC110
+                while len((await cluster.store.list(kind)).objects) > 1:  # noqa: ASYNC110
                     await asyncio.sleep(0.1)
+        assert "felix_controller_released_addresses_total 2.0" in await controller.page("/metrics")
+
+
+async def test_while_the_datastore_is_locked_nothing_is_given_back(cluster: Cluster) -> None:
+    await leak(cluster.store, "lost")
+    held = await cluster.store.get(ClusterInformation, "default")
+    held = await cluster.store.update(held.with_spec(datastore_ready=False))
+    async with cluster.controller("a") as controller:
+        await _until(lambda: controller.log.read_text(), "nothing is given back: an administrator has locked")
+        assert "an administrator has locked the datastore" in await controller.page("/readyz")
+        assert set((await owners(cluster.store)).values()) == {"net.lost"}
+        await cluster.store.update(held.with_spec(datastore_ready=True))
+        await cluster.until_held(set())
+
+
+async def test_an_api_server_that_is_away_ends_leading_and_is_taken_up_again(cluster: Cluster) -> None:
+    async with cluster.controller("a") as controller:
+        await cluster.until_leading("a")
+        os.kill(cluster.bed.control_plane.api_server.pid, signal.SIGSTOP)
+        try:
+            await _until(
+                lambda: controller.log.read_text(), "no longer leading: the Lease could not be renewed in time"
+            )
+        finally:
+            os.kill(cluster.bed.control_plane.api_server.pid, signal.SIGCONT)
+        await leak(cluster.store, "lost")
+        await cluster.until_held(set())
 
 
 async def test_a_controller_without_rights_says_so_and_frees_nothing(cluster: Cluster) -> None:
