@@ -13,11 +13,12 @@ from uuid import uuid4
 
 import datastore
 from controller.collecting import Collecting
+from controller.configuration import OURS, enabled
 from controller.election import Candidate
 from controller.fenced_store import FencedStore
 from controller.leadership import Leadership
 from controller.pages import ControllerPages
-from controller.report import Report, Work
+from controller.report import NO_WORK, Report
 from datastore.url import has_namespaces
 from felix_py import logs
 from felix_py.settings import Settings, SettingsError, read_file, settings_from
@@ -79,9 +80,7 @@ async def _serve(settings: Settings) -> None:
             await web.listen_tcp(settings.controller_host, settings.controller_port)
 
         async def lead() -> None:
-            collecting = Collecting(
-                fenced, grace_seconds=settings.leak_grace_seconds, hold_seconds=settings.loss_hold_seconds
-            )
+            collecting = Collecting(fenced, grace_seconds=_grace(settings), hold_seconds=settings.loss_hold_seconds)
             work.append(collecting)
             try:
                 await collecting.run()
@@ -96,8 +95,19 @@ def _identity(settings: Settings) -> str:
     return f"{settings.hostname or socket.gethostname()}_{uuid4()}"
 
 
+def _grace(settings: Settings) -> float | None:
+    """Return what the environment says of the grace period; None: nothing, and the cluster's configuration counts."""
+    on, notices = enabled(os.environ)
+    for notice in notices:
+        log.warning("%s", notice)
+    if not on:
+        log.warning("ENABLED_CONTROLLERS has no %r in it: nothing is given back", OURS)
+        return 0.0
+    return settings.leak_grace_seconds if "leak_grace_seconds" in settings.model_fields_set else None
+
+
 def _report(leadership: Leadership, work: list[Collecting]) -> Report:
-    done = work[0].work if work else Work()
+    done = work[0].work if work else NO_WORK
     return Report(leadership.leads, leadership.leader, leadership.heard_seconds_ago, done)
 
 

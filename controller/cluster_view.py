@@ -5,16 +5,23 @@ Pure: events are folded in. A record that cannot be read is there.
 
 from __future__ import annotations
 
+from typing import Any
+
 from datastore.kinds.cluster import ClusterInformation
 from datastore.kinds.ipam import BlockAffinity
 from datastore.kinds.node import Node
+from datastore.kinds.passthrough import PASSTHROUGH
+from datastore.kinds.pools import IPPool
 from datastore.record import Resource
 from datastore.store import Changed, Gone, InSync, Interest, Unreadable, WatchEvent
 
-INTERESTS: tuple[type[Resource] | Interest[ClusterInformation], ...] = (
+KubeControllersConfiguration = PASSTHROUGH["KubeControllersConfiguration"]
+INTERESTS: tuple[type[Resource] | Interest[Any], ...] = (
     Node,
     BlockAffinity,
+    IPPool,
     Interest(ClusterInformation, name="default"),
+    Interest(KubeControllersConfiguration, name="default"),
 )
 UNREAD = "the datastore has not been read yet"
 
@@ -24,6 +31,9 @@ class ClusterView:
         """guid: of the cluster that this controller began with; None: it has not seen one yet."""
         self.guid = guid
         self.nodes: set[str] = set()
+        self.pools: dict[str, IPPool] = {}
+        self.configuration: Resource | None = None
+        """KubeControllersConfiguration `default`, as it was last read."""
         self._hosts: dict[str, str] = {}  # by the name of the affinity
         self._information: ClusterInformation | None = None
         self._in_sync = False
@@ -46,6 +56,14 @@ class ClusterView:
                 return affinity.spec.node not in self.nodes
             case Gone() if event.kind is BlockAffinity:
                 self._hosts.pop(event.name, None)
+            case Changed(resource=IPPool() as pool):
+                self.pools[pool.name] = pool
+            case Gone() if event.kind is IPPool:
+                self.pools.pop(event.name, None)
+            case Changed(resource=found) if isinstance(found, KubeControllersConfiguration):
+                self.configuration = found
+            case Gone() if event.kind is KubeControllersConfiguration:
+                self.configuration = None
             case Changed(resource=ClusterInformation() as information):
                 self._information = information
                 self.guid = self.guid or information.spec.cluster_guid

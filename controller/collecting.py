@@ -14,6 +14,8 @@ from contextlib import suppress
 from dataclasses import replace
 
 from controller.cluster_view import INTERESTS, UNREAD, ClusterView
+from controller.configuration import grace_seconds
+from controller.figures import figures
 from controller.losses import Doubt, lost_addresses, lost_hosts
 from controller.report import Work
 from datastore.backoff import Backoff
@@ -22,9 +24,9 @@ from datastore.notices import Notice
 from datastore.store import Store
 from felix_py.tasks import begun_again
 from ipam.allocator import Allocator
-from ipam.collector import ClusterReading, Collector
+from ipam.collector import Collector
 from ipam.errors import IpamError
-from ipam.leaks import Collected
+from ipam.leaks import ClusterReading, Collected
 
 log = logging.getLogger("felix.collecting")
 
@@ -41,22 +43,26 @@ class Collecting:
         self,
         store: Store,
         *,
-        grace_seconds: float,
+        grace_seconds: float | None,
         hold_seconds: float,
         settle_seconds: float = SETTLE_SECONDS,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """grace_seconds: 0: nothing is ever given back. hold_seconds: as of `Doubt`."""
+        """grace_seconds: 0: nothing is ever given back; None: as KubeControllersConfiguration says.
+
+        hold_seconds: as of `Doubt`.
+        """
+        self._setting = grace_seconds
         self._store, self._settle_seconds, self._now = store, settle_seconds, now
         self._collector = Collector(
             store,
             Allocator(store),
-            grace_seconds=grace_seconds,
             now_ns=lambda: int(now() * 10**9),
             report=self._note,
-            doubt=self._doubt_of_addresses,
+            doubt=self._judge,
         )
         self._view = ClusterView()
+        self._configure()
         self._of_hosts, self._of_addresses = Doubt(hold_seconds), Doubt(hold_seconds)
         self._went = asyncio.Event()
         self._one_round = asyncio.Lock()
@@ -81,8 +87,19 @@ class Collecting:
     async def _watch(self) -> None:
         self._view = ClusterView(self._view.guid)
         async for event in self._store.watch(*INTERESTS):
+            configuration = self._view.configuration
             if self._view.fold(event):
                 self._went.set()
+            if self._view.configuration is not configuration:
+                self._configure()
+
+    def _configure(self) -> None:
+        before = self._collector.grace_seconds
+        self._collector.grace_seconds, wrong = grace_seconds(self._view.configuration, self._setting)
+        if wrong:
+            log.warning("KubeControllersConfiguration default: %s", wrong)
+        if self._collector.grace_seconds != before:
+            log.info("what leaked is given back after %g s (0: never)", self._collector.grace_seconds)
 
     async def _whole_rounds(self) -> None:
         while True:
@@ -115,7 +132,7 @@ class Collecting:
 
     async def _until_allowed(self) -> None:
         """Wait until what the datastore says may be acted on."""
-        while why := self._view.paused if self._collector.grace_seconds else "FELIX_LEAKGRACEPERIOD is 0":
+        while why := self._view.paused or ("" if self._collector.grace_seconds else "the leak grace period is 0"):
             self._say("paused", why)
             await asyncio.sleep(LOOK_SECONDS)
         self._say("paused", "")
@@ -128,7 +145,7 @@ class Collecting:
             except (DatastoreError, IpamError) as failure:
                 log.warning("collect leaks: %s; next try in %g s", failure, pause)
                 return None
-        self._given_back = self._given_back.after(collected)
+        self._given_back = self._given_back.after(collected, self._view.pools.values())
         return collected
 
     def _doubt_of_hosts(self, hosts: frozenset[str]) -> str:
@@ -137,8 +154,10 @@ class Collecting:
         self._say("hosts", why)
         return why
 
-    def _doubt_of_addresses(self, reading: ClusterReading) -> str:
+    def _judge(self, reading: ClusterReading) -> str:
+        """Count what a whole round has read, and return why nothing of it is to be acted on; "": it is."""
         leaks = reading.leaks
+        self._given_back = replace(self._given_back, figures=figures(reading, self._view.pools.values()))
         self._of_addresses, why = self._of_addresses.looked(
             lost_addresses(len(leaks.addresses), leaks.assigned), self._now()
         )

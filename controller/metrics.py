@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from controller.report import Report
+from controller.figures import Counts, by_node
+from controller.report import Report, Work
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_LABELS = ("ippool", "node")
+F = TypeVar("F", GaugeMetricFamily, CounterMetricFamily)
 
 
 class ControllerMetrics(Collector):
@@ -33,6 +37,41 @@ class ControllerMetrics(Collector):
         for what in ("addresses", "handles", "blocks"):
             text = f"What was given back since this controller leads: {what}"
             yield CounterMetricFamily(f"felix_controller_released_{what}", text, value=getattr(work, what))
+        yield from _of_addresses(work)
+
+
+def _of_addresses(work: Work) -> Iterable[Metric]:
+    """Yield Calico's metrics of addresses: those of the last round."""
+    found = work.figures
+    for name, text, counts in (
+        ("ipam_allocations_in_use", "Assigned addresses", found.in_use),
+        ("ipam_allocations_borrowed", "Assigned addresses of blocks that are not the node's", found.borrowed),
+        ("ipam_blocks", "Blocks", found.blocks),
+        ("ipam_allocations_gc_candidates", "Addresses that look leaked", found.candidates),
+    ):
+        yield _by_pool_and_node(GaugeMetricFamily(name, text, labels=_LABELS), counts)
+    given_back = "Addresses that were given back"
+    counter = CounterMetricFamily("ipam_allocations_gc_reclamations", given_back, labels=_LABELS)
+    yield _by_pool_and_node(counter, work.reclaimed)
+    sizes = GaugeMetricFamily("ipam_ippool_size", "Addresses of a pool", labels=("ippool",))
+    for pool, size in found.sizes.items():
+        sizes.add_metric((pool,), size)
+    yield sizes
+    for name, text, counts in (
+        ("ipam_allocations_per_node", "Assigned addresses of a node", found.in_use),
+        ("ipam_allocations_borrowed_per_node", "Of those, from blocks that are not the node's", found.borrowed),
+        ("ipam_blocks_per_node", "Blocks of a node", found.blocks),
+    ):
+        family = GaugeMetricFamily(name, text, labels=("node",))
+        for node, count in by_node(counts).items():
+            family.add_metric((node,), count)
+        yield family
+
+
+def _by_pool_and_node(family: F, counts: Counts) -> F:
+    for (pool, node), count in sorted(counts.items()):
+        family.add_metric((pool, node), count)
+    return family
 
 
 def exposition(report: Callable[[], Report]) -> bytes:

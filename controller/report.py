@@ -5,8 +5,12 @@ Pure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 
+from controller.figures import NO_FIGURES, Counts, Figures, reclaimed
+from datastore.kinds.pools import IPPool
 from ipam.leaks import Collected
 
 PATIENCE_SECONDS = 30.0
@@ -25,14 +29,22 @@ class Work:
     """How long ago, in seconds, the last round over the whole cluster ended; None: none has yet."""
     unreadable: int = 0
     """Records of addresses that the last round could not read."""
+    figures: Figures = NO_FIGURES
+    """As of the last round."""
+    reclaimed: Counts = field(default_factory=Counter)
+    """The addresses that were given back, by pool and node."""
 
-    def after(self, collected: Collected) -> Work:
+    def after(self, collected: Collected, pools: Iterable[IPPool] = ()) -> Work:
         return replace(
             self,
+            reclaimed=Counter(self.reclaimed) + reclaimed(collected.addresses, pools),
             addresses=self.addresses + len(collected.addresses),
             handles=self.handles + len(collected.handles),
             blocks=self.blocks + len(collected.blocks),
         )
+
+
+NO_WORK = Work()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +56,7 @@ class Report:
     leads: bool
     leader: str
     heard: float | None
-    work: Work = Work()
+    work: Work = NO_WORK
 
     @property
     def missing(self) -> str:

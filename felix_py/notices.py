@@ -114,7 +114,10 @@ _STORED_ONLY: Mapping[str, FieldRules] = {
         whole=NotObeyed("host endpoints are not implemented", "it is stored, and no packet of the host is filtered")
     ),
     "KubeControllersConfiguration": FieldRules(
-        whole=NotObeyed("the controllers are not part of this version", "it is stored and has no effect")
+        whole=NotObeyed(
+            "the controller reads leakGracePeriod of the controller node alone, where FELIX_LEAKGRACEPERIOD is unset",
+            "the rest is stored and has no effect",
+        )
     ),
     "CalicoNodeStatus": FieldRules(
         whole=NotObeyed(

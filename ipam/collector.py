@@ -11,8 +11,6 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from functools import cached_property
 
 from datastore.cas import LOST_RACE
 from datastore.errors import BadRecord, DatastoreError, NotFound
@@ -22,36 +20,19 @@ from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.notices import Notice
 from datastore.store import Interest, Store, Unreadable
-from datastore.summaries import BLOCKS, ENDPOINTS, HANDLES, AnyBlock, AnyEndpoint, AnyHandle
+from datastore.summaries import BLOCKS, ENDPOINTS, HANDLES, AnyEndpoint, AnyHandle
 from ipam.allocator import Allocator
 from ipam.batch import Release
 from ipam.block import Allocation
 from ipam.errors import ClaimConflict, Contention, IpamError, NotEmpty, WrongOwner
-from ipam.leaks import Collected, Leaks, Suspects, find_leaks
+from ipam.leaks import GRACE_SECONDS, ClusterReading, Collected, Suspects
 
 log = logging.getLogger(__name__)
 
-GRACE_SECONDS = 15 * 60
 MOST_HOSTS = 20
 """Of whose pods each node is asked for alone; beyond that all pods are read at once."""
 AT_ONCE = 64
 """Addresses that are released at the same time."""
-
-
-@dataclass(frozen=True)
-class ClusterReading:
-    """The records that one round goes by."""
-
-    blocks: Sequence[AnyBlock]
-    handles: Sequence[AnyHandle]
-    affinities: Sequence[BlockAffinity]
-    nodes: Sequence[Node]
-    endpoints: Sequence[AnyEndpoint]
-    unread: Sequence[Unreadable] = ()
-
-    @cached_property
-    def leaks(self) -> Leaks:
-        return find_leaks(self.blocks, self.handles, self.endpoints, self.nodes, self.affinities, self.unread)
 
 
 class Collector:

@@ -6,8 +6,9 @@ is suspected from the first reading on, and confirmed only after it has looked s
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import NamedTuple
 
 from datastore.fields import Address, Network
@@ -21,6 +22,7 @@ from ipam.block import Allocation, allocations, is_empty
 from ipam.names import WINDOWS_HANDLE, affine_host, cidr_name, parse_pod_handle, written_handle
 
 TUNNEL_TYPE_SUFFIX = "TunnelAddress"
+GRACE_SECONDS = 15 * 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,22 @@ def find_leaks(
         frozenset(hosts - names),
         len(assigned),
     )
+
+
+@dataclass(frozen=True)
+class ClusterReading:
+    """The records that one round goes by."""
+
+    blocks: Sequence[AnyBlock]
+    handles: Sequence[AnyHandle]
+    affinities: Sequence[BlockAffinity]
+    nodes: Sequence[Node]
+    endpoints: Sequence[AnyEndpoint]
+    unread: Sequence[Unreadable] = ()
+
+    @cached_property
+    def leaks(self) -> Leaks:
+        return find_leaks(self.blocks, self.handles, self.endpoints, self.nodes, self.affinities, self.unread)
 
 
 class Suspect(NamedTuple):

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from controller.cluster_view import ClusterView
+from controller.cluster_view import ClusterView, KubeControllersConfiguration
 from datastore.kinds.cluster import IMPORT_MARK, ClusterInformation
 from datastore.kinds.ipam import BlockAffinity
 from datastore.kinds.node import Node
+from datastore.kinds.pools import IPPool
 from datastore.store import Changed, Gone, InSync, Unreadable, WatchEvent
 
 
@@ -79,3 +80,12 @@ def test_another_cluster_is_found_out_by_the_next_watch_too() -> None:
     view.fold(Changed(information(clusterGUID="b")))
     view.fold(InSync())
     assert "the cluster b instead of a" in view.paused
+
+
+def test_pools_and_the_configuration_are_known_until_they_are_gone() -> None:
+    pool, configuration = IPPool.make("a", cidr="10.0.0.0/16"), KubeControllersConfiguration.make("default")
+    view = view_of(Changed(pool), Changed(configuration))
+    assert (view.pools, view.configuration) == ({"a": pool}, configuration)
+    view.fold(Gone(IPPool, "a"))
+    view.fold(Gone(KubeControllersConfiguration, "default"))
+    assert (view.pools, view.configuration) == ({}, None)

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
+from controller.cluster_view import KubeControllersConfiguration
 from controller.collecting import Collecting
 from datastore.kinds.cluster import ClusterInformation
 from datastore.kinds.ipam import BlockAffinity
@@ -38,7 +39,7 @@ class Cluster:
 
     @asynccontextmanager
     async def collecting(
-        self, grace_seconds: float = 3600.0, hold_seconds: float = 3600.0
+        self, grace_seconds: float | None = 3600.0, hold_seconds: float = 3600.0
     ) -> AsyncIterator[Collecting]:
         work = Collecting(self.store, grace_seconds=grace_seconds, hold_seconds=hold_seconds, settle_seconds=0.01)
         running = asyncio.create_task(work.run())
@@ -119,12 +120,14 @@ async def test_when_most_nodes_go_at_once_nothing_is_given_back_until_they_are_b
         await until(lambda: _is_set(cluster.claims(), {"n0"}))
 
 
-@pytest.mark.parametrize("grace_seconds", [0.0])
-async def test_a_grace_time_of_0_gives_nothing_back(grace_seconds: float) -> None:
+@pytest.mark.parametrize(("setting", "written"), [(0.0, "15m"), (None, "0s")])
+async def test_a_grace_time_of_0_gives_nothing_back(setting: float | None, written: str) -> None:
     cluster = Cluster()
+    node_controller = {"node": {"leakGracePeriod": written}}
+    await cluster.store.create(KubeControllersConfiguration.make("default", controllers=node_controller))
     await cluster.assign("lost", "n1")
     await cluster.remove("n1")
-    async with cluster.collecting(grace_seconds) as work:
+    async with cluster.collecting(setting) as work:
         await until(lambda: _is(any("is 0" in why for why in work.work.held)))
         assert await cluster.claims() == {"n1"}
 
