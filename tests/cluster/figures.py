@@ -1,0 +1,45 @@
+"""The figures of a run of the long tests, for build/kube.json. A figure of a test that was not run is null."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from lab.state_model import PingCount
+from tests.runtimes.machine import TREE
+
+PLACE = TREE / "build" / "kube.json"
+NAMES = (
+    "nodes",
+    "pods",
+    "ready_seconds",
+    "connectivity",
+    "rolling_restart",
+    "upgrade",
+    "churn",
+    "ipam_problems",
+    "blocks_after_drain",
+    "leftovers",
+)
+
+
+class Figures:
+    """What the tests of one run have measured so far; each figure is written as soon as it is known."""
+
+    def __init__(self, place: Path = PLACE) -> None:
+        self._place = place
+        self._known: dict[str, Any] = dict.fromkeys(NAMES)
+        self._write()
+
+    def note(self, **figures: Any) -> None:
+        assert set(figures) <= set(NAMES), figures
+        self._known.update(figures)
+        self._write()
+
+    def note_pings(self, name: str, count: PingCount) -> None:
+        self.note(**{name: {"sent": count.sent, "lost": count.lost}})
+
+    def _write(self) -> None:
+        self._place.parent.mkdir(exist_ok=True)
+        self._place.write_text(json.dumps(self._known) + "\n")
