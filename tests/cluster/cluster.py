@@ -78,14 +78,6 @@ class Cluster:
             list(at_once.map(lambda node: node.start(self._store), self.nodes.values()))
         self.until("nodes are registered", len(self.names), lambda: len(self.kubectl.get("nodes")["items"]))
 
-    def replace(self, name: str) -> ClusterNode:
-        """Cut the power of a node; return another of its name and address, on an empty machine."""
-        self.nodes.pop(name).power_cut()
-        node = self._power_on(name)
-        node.wait_until_up()
-        node.start(self._store)
-        return node
-
     def load(self, archive: Path) -> None:
         """Have an archive of images on all nodes, and on those to come."""
         self._images.append(archive)

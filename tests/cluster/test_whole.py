@@ -22,10 +22,6 @@ from tests.cluster.workloads import deployment, service
 pytestmark = pytest.mark.long
 
 PODS = 30
-RECREATED = 20
-CHURNED, BATCH = 200, 25
-AWAY_SECONDS = 60
-AGENT = "felix-agent"
 
 
 @pytest.fixture(scope="module")
