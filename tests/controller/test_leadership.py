@@ -1,4 +1,4 @@
-"""Standing for election on a store in memory, in real time with short terms."""
+"""Standing for election on a store in memory, by a clock that is set by hand."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from datastore.record import Resource
 from tests.datastore.memory_store import MemoryStore
 
 R = TypeVar("R", bound=Resource)
-TERMS = Terms(duration_seconds=1, deadline_seconds=0.4, retry_seconds=0.05)
-PATIENCE_SECONDS = 20.0
+TERMS = Terms(duration_seconds=15, deadline_seconds=10.0, retry_seconds=0.01)
+PATIENCE_SECONDS = 60.0
 
 
 class Interrupted(MemoryStore):
@@ -27,7 +27,8 @@ class Interrupted(MemoryStore):
 
     def __init__(self, shared: MemoryStore) -> None:
         super().__init__()
-        self.objects, self._revisions, self.cut = shared.objects, shared._revisions, False
+        self.objects, self._revisions = shared.objects, shared._revisions
+        self.cut, self.refused = False, 0
 
     async def get(self, kind: type[R], name: str, namespace: str | None = None) -> R:
         self._require_line()
@@ -43,6 +44,7 @@ class Interrupted(MemoryStore):
 
     def _require_line(self) -> None:
         if self.cut:
+            self.refused += 1
             raise Unavailable("the line is cut")
 
 
@@ -51,10 +53,13 @@ class World:
     """Processes that stand for one Lease, and who of them is at work."""
 
     store: MemoryStore = field(default_factory=MemoryStore)
+    time: float = 0.0
     at_work: set[str] = field(default_factory=set)
     together: list[set[str]] = field(default_factory=list)
+    began: list[str] = field(default_factory=list)
 
     async def work(self, name: str) -> None:
+        self.began.append(name)
         self.at_work.add(name)
         if len(self.at_work) > 1:
             self.together.append(set(self.at_work))
@@ -65,7 +70,8 @@ class World:
 
     @asynccontextmanager
     async def standing(self, name: str, store: MemoryStore | None = None) -> AsyncIterator[Leadership]:
-        leadership = Leadership(store or self.store, Candidate("lease", "default", name, TERMS))
+        candidate = Candidate("lease", "default", name, TERMS)
+        leadership = Leadership(store or self.store, candidate, now=lambda: self.time)
         running = asyncio.create_task(leadership.run(lambda: self.work(name)))
         try:
             yield leadership
@@ -79,6 +85,18 @@ class World:
             while not holds():  # noqa: ASYNC110 - what it waits for is in other tasks' hands
                 await asyncio.sleep(0.01)
 
+    async def until_seen(self, *processes: Leadership) -> None:
+        """Wait until each has looked at the Lease, or renewed it, and done what followed."""
+        for _ in range(2):
+            self.time += 0.001
+            await self.until(lambda: all(one.heard_seconds_ago == 0.0 for one in processes))
+
+    async def elect(self, *processes: Leadership) -> None:
+        """Let the time pass after which whoever stands may take a Lease that nobody has renewed."""
+        await self.until_seen(*processes)
+        self.time += TERMS.duration_seconds
+        await self.until(lambda: self.at_work)
+
     async def lease(self) -> Lease:
         return await self.store.get(Lease, "lease", "default")
 
@@ -87,10 +105,13 @@ async def test_whoever_ends_gives_the_lease_back_after_its_work_and_the_next_one
     world = World()
     async with world.standing("b") as second:
         async with world.standing("a") as first:
-            await world.until(lambda: world.at_work)
+            await world.elect(first, second)
             leader, follower = (first, second) if world.at_work == {"a"} else (second, first)
             assert leader.leads
             assert not follower.leads
+        assert world.at_work <= {"b"}
+        await world.until_seen(second)
+        world.time += 1
         await world.until(lambda: world.at_work == {"b"})
         assert (await world.lease()).spec.holder == "b"
     assert (await world.lease()).spec.holder == ""
@@ -101,10 +122,15 @@ async def test_whoever_cannot_renew_has_stopped_before_the_next_one_begins_and_c
     world = World()
     line = Interrupted(world.store)
     async with world.standing("a", line) as first:
-        await world.until(lambda: world.at_work == {"a"})
-        async with world.standing("b"):
+        await world.elect(first)
+        async with world.standing("b") as second:
+            await world.until_seen(second)
             line.cut = True
-            await world.until(lambda: not first.leads)
+            world.time += TERMS.deadline_seconds + 1
+            await world.until(lambda: not world.at_work)
+            assert not first.leads
+            await world.until_seen(second)
+            world.time += TERMS.duration_seconds
             await world.until(lambda: world.at_work == {"b"})
             line.cut = False
             await world.until(lambda: first.leader == "b")
@@ -116,44 +142,47 @@ async def test_a_failure_that_passes_interrupts_nothing() -> None:
     world = World()
     line = Interrupted(world.store)
     async with world.standing("a", line) as first:
-        await world.until(lambda: world.at_work == {"a"})
-        before = (await world.lease()).revision
-        line.cut = True
-        await asyncio.sleep(2 * TERMS.retry_seconds)
+        await world.elect(first)
+        line.cut, failures = True, line.refused
+        await world.until(lambda: line.refused > failures + 2)
         line.cut = False
-        await world.until(lambda: next(iter(world.store.objects.values())).revision != before)
+        world.time += 1
+        await world.until(lambda: first.heard_seconds_ago == 0.0)
         assert first.leads
-        assert world.at_work == {"a"}
+        assert world.began == ["a"]
 
 
 async def test_whoever_finds_its_lease_deleted_stops_and_takes_it_again() -> None:
     world = World()
     async with world.standing("a") as first:
-        await world.until(lambda: world.at_work == {"a"})
+        await world.elect(first)
         await world.store.delete(await world.lease())
         await world.until(lambda: not world.at_work)
         assert not first.leads
-        await world.until(lambda: world.at_work == {"a"})
+        await world.elect(first)
+        assert world.began == ["a", "a"]
 
 
 async def test_what_ends_the_work_ends_the_process_and_gives_the_lease_back() -> None:
-    store = MemoryStore()
+    world = World(MemoryStore(Lease.make("lease", "default", holder="", duration_seconds=1)))
 
     async def work() -> None:
         raise RuntimeError("it broke")
 
+    leadership = Leadership(world.store, Candidate("lease", "default", "a", TERMS), now=lambda: world.time)
+    running = asyncio.create_task(leadership.run(work))
+    await world.until(lambda: leadership.heard_seconds_ago is not None)
+    world.time += 1
     with pytest.raises(RuntimeError, match="it broke"):
-        await Leadership(store, Candidate("lease", "default", "a", TERMS)).run(work)
-    assert (await store.get(Lease, "lease", "default")).spec.holder == ""
+        await running
+    assert (await world.lease()).spec.holder == ""
 
 
 async def test_it_says_how_long_ago_it_has_heard_of_the_lease() -> None:
-    store = MemoryStore()
-    leadership = Leadership(store, Candidate("lease", "default", "a", TERMS))
-    assert leadership.heard_seconds_ago is None
-    running = asyncio.create_task(leadership.run(asyncio.Event().wait))  # type: ignore[arg-type]
-    await World().until(lambda: leadership.heard_seconds_ago is not None)
-    running.cancel()
+    world = World()
+    async with world.standing("a") as leadership:
+        assert leadership.heard_seconds_ago is None
+        await world.until(lambda: leadership.heard_seconds_ago is not None)
 
 
 def test_the_clock_goes_forward() -> None:
