@@ -21,6 +21,7 @@ from felix_py.status_model import (
     RouteStatus,
     SessionStatus,
 )
+from felix_py.status_summary import summary_of
 from felix_py.web import Page, PageMakers, Query, text_page
 from kernel.netlink import KernelError
 from net.prefix import Prefix
@@ -66,6 +67,7 @@ class StatusPages:
             "/readiness": self._readiness,
             "/metrics": self._metrics,
             "/status": self._status,
+            "/summary": self._summary,
             "/routes": self._routes,
             "/invariants": self._invariants,
             "/trace": self._trace,
@@ -86,6 +88,9 @@ class StatusPages:
 
     async def _status(self, query: Query) -> Page:
         return _json_page(await self._reporter.status())
+
+    async def _summary(self, query: Query) -> Page:
+        return _json_page(summary_of(await self._reporter.status()))
 
     async def _invariants(self, query: Query) -> Page:
         try:

@@ -175,6 +175,27 @@ class AgentStatus:
     notices: tuple[Notice, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class NodeSummary:
+    """The page /summary: of one node among thousands what is looked at first, so it is small.
+
+    problems: the first of what is wrong, a sentence each, and problem_count how many there are; notices likewise.
+    """
+
+    node: str
+    version: str = ""
+    ready: bool = False
+    pods: int = 0
+    blocks: int = 0
+    sessions: int = 0
+    sessions_up: int = 0
+    sessions_held_back: int = 0
+    problems: tuple[str, ...] = ()
+    problem_count: int = 0
+    notices: tuple[Notice, ...] = ()
+    notice_count: int = 0
+
+
 class RouteIssue(StrEnum):
     """Why a route is not what its source wants it to be."""
 

@@ -92,7 +92,7 @@ def internal_addresses(node: Node | None) -> Iterable[str]:
 
 def shown_pages(by_path: PageMakers) -> PageMakers:
     """Return which of the agent's pages are shown over the network, by the paths that roles name."""
-    return {f"{STATUS_ROOT}{path}": by_path[path] for path in ("/status", "/routes", "/trace")}
+    return {f"{STATUS_ROOT}{path}": by_path[path] for path in ("/status", "/summary", "/routes", "/trace")}
 
 
 def why_unserved(settings: Settings) -> tuple[Notice, ...]:

@@ -93,6 +93,7 @@ def felixctl(
 
     [dim]$[/dim] felixctl lab up                  [dim]# a whole cluster on this machine[/dim]
     [dim]$[/dim] felixctl node status             [dim]# this node's BGP sessions[/dim]
+    [dim]$[/dim] felixctl node status --all       [dim]# of all nodes, through the Kubernetes API[/dim]
     [dim]$[/dim] felixctl routes                  [dim]# its routes, and the source of each[/dim]
     [dim]$[/dim] felixctl why web-0 db-0          [dim]# why they reach each other, or not[/dim]
     [dim]$[/dim] felixctl ipam show --show-blocks [dim]# how many addresses are in use[/dim]

@@ -10,7 +10,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import datastore
 from datastore.errors import DatastoreError
@@ -27,6 +27,18 @@ T = TypeVar("T")
 LABELS = "app.kubernetes.io/name=felix-py-node"
 ACCOUNT = "felix-py-viewer"
 PORT_NAME = "status"
+AT_ONCE = 64
+"""Nodes that are asked at one time: HTTP/2 connections of API servers have room for 100 requests or more."""
+
+OnProgress = Callable[[int, int], None]
+"""Take how many nodes have been asked, of how many."""
+
+
+class AgentPages(NamedTuple):
+    """pages: what the agents sent, by node. unasked: why there is nothing of a node."""
+
+    pages: dict[str, Mapping[str, Any]]
+    unasked: dict[str, str]
 
 
 class Agents:
@@ -41,17 +53,58 @@ class Agents:
         found: Mapping[str, Any] = self._run(self._read(node, page))
         return found
 
+    def read_all(self, page: str, on_progress: OnProgress) -> AgentPages:
+        """Return a page of every node's agent. Raises CommandError: it is not known which nodes there are."""
+        found: AgentPages = self._run(self._read_all(page, on_progress))
+        return found
+
     async def _read(self, node: str, page: str) -> Mapping[str, Any]:
-        what = f"read {page.partition('?')[0]} of the agent on {node}"
         try:
             pods = await self._pages.pods(self._namespace, LABELS, node)
-            if (pod := serving(pods)) is None:
-                raise CommandError(f"{what}: {why_none(pods, self._namespace)}")
-            self._token = self._token or await self._pages.token(self._namespace, ACCOUNT, STATUS_AUDIENCE)
-            body = await self._pages.get(what, pod, port_of(pod), STATUS_ROOT + page, {TOKEN_HEADER: self._token})
+            return await self._ask(node, pods, page)
         except DatastoreError as error:
             raise CommandError(str(error)) from None
-        return page_object(what, body)
+
+    async def _read_all(self, page: str, on_progress: OnProgress) -> AgentPages:
+        try:
+            nodes = await self._pages.nodes()
+            pods: dict[str, list[ServingPod]] = {node: [] for node in nodes}
+            for pod in await self._pages.pods(self._namespace, LABELS):
+                if pod.node:
+                    pods.setdefault(pod.node, []).append(pod)
+            await self._shown_token()
+        except DatastoreError as error:
+            raise CommandError(str(error)) from None
+        answers, places = AgentPages({}, {}), asyncio.Semaphore(AT_ONCE)
+
+        async def ask(node: str) -> None:
+            async with places:
+                try:
+                    answers.pages[node] = await self._ask(node, pods[node], page)
+                except (DatastoreError, CommandError) as error:
+                    answers.unasked[node] = str(error).removeprefix(f"{_what(node, page)}: ")
+            on_progress(len(answers.pages) + len(answers.unasked), len(pods))
+
+        async with asyncio.TaskGroup() as asking:
+            for node in sorted(pods):
+                asking.create_task(ask(node))
+        return answers
+
+    async def _ask(self, node: str, pods: Sequence[ServingPod], page: str) -> Mapping[str, Any]:
+        """Raises CommandError: no agent can be asked. Raises DatastoreError: it was, and its page is not the answer."""
+        what = _what(node, page)
+        if (pod := serving(pods)) is None:
+            raise CommandError(f"{what}: {why_none(pods, self._namespace)}")
+        headers = {TOKEN_HEADER: await self._shown_token()}
+        return page_object(what, await self._pages.get(what, pod, port_of(pod), STATUS_ROOT + page, headers))
+
+    async def _shown_token(self) -> str:
+        self._token = self._token or await self._pages.token(self._namespace, ACCOUNT, STATUS_AUDIENCE)
+        return self._token
+
+
+def _what(node: str, page: str) -> str:
+    return f"read {page.partition('?')[0]} of the agent on {node}"
 
 
 def serving(pods: Sequence[ServingPod]) -> ServingPod | None:

@@ -14,6 +14,7 @@ from urllib.parse import quote
 import msgspec
 
 from datastore.errors import Unavailable
+from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kube.answers import Status, refusal
 from datastore.kube.client import ApiClient
@@ -44,6 +45,7 @@ class _Metadata(msgspec.Struct, rename="camel"):
     namespace: str = ""
     creation_timestamp: str = ""
     deletion_timestamp: str | None = None
+    labels: dict[str, str] = {}
 
 
 class _PodStatus(msgspec.Struct, rename="camel"):
@@ -55,6 +57,10 @@ class _Pod(msgspec.Struct):
     metadata: _Metadata
     spec: _Spec
     status: _PodStatus = msgspec.field(default_factory=_PodStatus)
+
+
+class _Node(msgspec.Struct):
+    metadata: _Metadata
 
 
 class _TokenStatus(msgspec.Struct):
@@ -92,6 +98,11 @@ class PodPages:
         found, _ = await list_all(self._client, f"list the pods of {labels} in {namespace}", where, query, _serving)
         return found
 
+    async def nodes(self) -> list[str]:
+        """Return the nodes that run Linux, as agents do. Raises as a list."""
+        found, _ = await list_all(self._client, "list the nodes", collection(Node, CORE), {}, _linux_node)
+        return [name for name in found if name]
+
     async def token(self, namespace: str, account: str, audience: str) -> str:
         """Return a new token of a service account, for an audience alone. Raises as a request does."""
         what = f"ask for a token of the service account {namespace}/{account}"
@@ -114,6 +125,12 @@ class PodPages:
             raise refusal(what, answer.status, status)
         text = " ".join(answer.body[:LONGEST_REASON].decode(errors="replace").split())
         raise Unavailable(f"{what}: it answered {answer.status}: {text or 'without a reason'}")
+
+
+def _linux_node(raw: msgspec.Raw) -> str:
+    """Return a node's name; "": its kubelet says that it runs another system."""
+    metadata = msgspec.json.decode(raw, type=_Node).metadata
+    return metadata.name if metadata.labels.get("kubernetes.io/os", "linux") == "linux" else ""
 
 
 def _serving(raw: msgspec.Raw) -> ServingPod:

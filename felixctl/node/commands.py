@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from datastore.defaults import DEFAULT_URL
-from felixctl.errors import FAILED
+from felixctl.errors import FAILED, MISUSED, CommandError
 from felixctl.options import (
     DEFAULT_RUN_DIR,
     STATUS_SOCKET,
@@ -21,7 +24,7 @@ from felixctl.options import (
     RunDir,
     Url,
 )
-from felixctl.terminal import show
+from felixctl.terminal import console, show
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode="rich")
 
@@ -39,6 +42,9 @@ def node() -> None:
 @app.command()
 def status(
     node: OtherNode = None,
+    all_nodes: Annotated[
+        bool, typer.Option("--all", help="Ask the agents of all nodes, through the Kubernetes API.")
+    ] = False,
     output: Output = OutputFormat.TEXT,
     run_dir: RunDir = DEFAULT_RUN_DIR,
     url: Url = DEFAULT_URL,
@@ -51,9 +57,18 @@ def status(
     Root is not needed. Ends with 1 if no agent answers. [b]-o json[/b] prints the agent's whole status; the routes
     are in [b]felixctl routes -o json[/b].
 
+    Of all nodes it shows the counts first, then which could not be asked and why, which ends it with 1, and whatever
+    is wrong on the others.
+
     [dim]$[/dim] felixctl node status
     [dim]$[/dim] felixctl node status --node n7   [dim]# of another node, through the Kubernetes API[/dim]
+    [dim]$[/dim] felixctl node status --all       [dim]# what is wrong, and where[/dim]
     """
+    if all_nodes:
+        if node is not None:
+            raise CommandError("node status: --all and --node NODE exclude each other", MISUSED)
+        _print_all(output, url, agents_namespace)
+        return
     from felixctl.status_client import read_object, value_of
 
     if node is None:
@@ -73,6 +88,43 @@ def status(
 
     where = f"the status of {node}" if node else f"/status of the agent at {run_dir / STATUS_SOCKET}"
     show(*report(value_of(AgentStatus, where, found), now=time.time()))
+
+
+def _print_all(output: OutputFormat, url: str, namespace: str) -> None:
+    """Print what the agents of all nodes say; end with 1 if some could not be asked."""
+    from felix_py.status_model import NodeSummary
+    from felixctl.agents import agents_of
+    from felixctl.node.all_nodes import AllNodes, as_json, report
+    from felixctl.status_client import value_of
+
+    instead = "run felixctl node status on each node, or felixctl lab status for a lab"
+    with agents_of(url, namespace, instead) as agents, _progress() as on_progress:
+        answers = agents.read_all("/summary", on_progress)
+    summaries, unasked = [], dict(answers.unasked)
+    for name, page in answers.pages.items():
+        try:
+            summaries.append(value_of(NodeSummary, "its summary", page))
+        except CommandError as error:
+            unasked[name] = str(error)
+    found = AllNodes(summaries, unasked)
+    if output is OutputFormat.JSON:
+        from felixctl.resources.documents import to_json
+
+        show(to_json(as_json(found)))
+    else:
+        show(*report(found))
+    if unasked:
+        raise typer.Exit(FAILED)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    """Say on a terminal how many nodes have been asked."""
+    if not sys.stderr.isatty():
+        yield lambda done, wanted: None
+        return
+    with console(stderr=True).status("asking which nodes there are") as line:
+        yield lambda done, wanted: line.update(f"{done:,} of {wanted:,} nodes asked")
 
 
 @app.command()

@@ -30,9 +30,9 @@ def report(status: AgentStatus, now: float) -> Iterator[str]:
     none = "No IPv{} peers found." if status.sidecar.connected else "The IPv{} sessions are not known."
     yield from _family(4, [peer for peer in peers if ":" not in peer.address], none, now)
     yield from _family(6, [peer for peer in peers if ":" in peer.address], none, now)
-    yield from _section("Of this host, in the way", status.progress.warnings, Colour.BAD)
+    yield from section("Of this host, in the way", status.progress.warnings, Colour.BAD)
     refused = (f"{prefix}: {reason}" for prefix, reason in status.refused_routes.items())
-    yield from _section("Routes that the kernel refuses", refused, Colour.BAD)
+    yield from section("Routes that the kernel refuses", refused, Colour.BAD)
     yield from _held_back(peers)
     yield from _refused(peers)
     yield from _near_limits(peers)
@@ -101,12 +101,12 @@ def since(moment: float | None, now: float) -> str:
 
 def _held_back(peers: Iterable[SessionStatus]) -> Iterator[str]:
     lines = (f"{peer.address}: {peer.info}" for peer in peers if peer.is_held_back)
-    return _section("Sessions that are held back", lines, Colour.BAD)
+    return section("Sessions that are held back", lines, Colour.BAD)
 
 
 def _refused(peers: Iterable[SessionStatus]) -> Iterator[str]:
     lines = (f"{peer.address}: {count}, {reason}" for peer in peers for reason, count in sorted(peer.refused.items()))
-    return _section("Routes that are refused", lines, Colour.DOUBTFUL)
+    return section("Routes that are refused", lines, Colour.DOUBTFUL)
 
 
 def _near_limits(peers: Iterable[SessionStatus]) -> Iterator[str]:
@@ -116,14 +116,14 @@ def _near_limits(peers: Iterable[SessionStatus]) -> Iterator[str]:
         for of, used in peer.used.items()
         if of in peer.limits and used >= NEAR_LIMIT * peer.limits[of]
     )
-    return _section(f"Near a limit of the peer (annotation {PREFIX_LIMIT})", lines, Colour.DOUBTFUL)
+    return section(f"Near a limit of the peer (annotation {PREFIX_LIMIT})", lines, Colour.DOUBTFUL)
 
 
 def _not_obeyed(notices: Iterable[Notice]) -> Iterator[str]:
-    return _section("Accepted and not obeyed", map(str, notices), Colour.DOUBTFUL)
+    return section("Accepted and not obeyed", map(str, notices), Colour.DOUBTFUL)
 
 
-def _section(title: str, lines: Iterable[str], colour: Colour) -> Iterator[str]:
+def section(title: str, lines: Iterable[str], colour: Colour) -> Iterator[str]:
     """Yield lines under a title; nothing if there are none."""
     found = list(lines)
     if found:

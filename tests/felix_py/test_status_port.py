@@ -117,5 +117,6 @@ def test_where_there_is_no_kubernetes_a_port_that_was_asked_for_is_a_notice() ->
 
 
 def test_metrics_probes_and_checks_are_not_shown() -> None:
-    pages = ("/healthz", "/metrics", "/status", "/routes", "/trace", "/invariants")
-    assert set(shown_pages(dict.fromkeys(pages, hello))) == {"/felix/status", "/felix/routes", "/felix/trace"}
+    shown = ("/status", "/summary", "/routes", "/trace")
+    pages = dict.fromkeys((*shown, "/healthz", "/metrics", "/invariants"), hello)
+    assert set(shown_pages(pages)) == {f"/felix{page}" for page in shown}

@@ -39,6 +39,7 @@ def test_what_is_no_page_is_a_sentence(body: bytes) -> None:
     ("command", "instead"),
     [
         ("routes --node n2", "run felixctl routes on n2"),
+        ("node status --all", "run felixctl node status on each node, or felixctl lab status for a lab"),
         ("node status --node n2", "run felixctl node status on n2"),
     ],
 )
@@ -47,6 +48,11 @@ def test_without_kubernetes_it_says_what_can_be_done(felixctl: Felixctl, command
     assert ended.status == 2
     assert "other nodes' agents are asked through the Kubernetes API, and the datastore is sqlite://" in ended.err
     assert instead in ended.err
+
+
+def test_one_node_and_all_nodes_exclude_each_other(felixctl: Felixctl) -> None:
+    ended = felixctl("node", "status", "--all", "--node", "n2")
+    assert (ended.status, "exclude each other" in ended.err) == (2, True)
 
 
 def test_a_datastore_that_is_none_is_a_sentence(felixctl: Felixctl) -> None:

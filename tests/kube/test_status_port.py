@@ -7,6 +7,7 @@ router        the API server, and felixctl as on a machine that is no node
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -82,6 +83,32 @@ def test_a_viewer_sees_another_nodes_sessions_and_routes_from_anywhere(cluster: 
     found: Any = json.loads(cluster.felixctl("node status --node n3 -o json"))
     assert found["node"] == "n3"
     cluster.remove("shown")
+
+
+def test_all_nodes_are_seen_from_one_place(cluster: Watched) -> None:
+    def sound() -> bool:
+        return "3 nodes: 3 answered, 3 are ready, on 0 something is wrong." in cluster.felixctl("node status --all")
+
+    until(sound, "all is as it should be")
+    found = cluster.felixctl("node status --all")
+    assert "6 sessions: 6 up, 0 down, 0 held back." in found
+    assert [line.split()[:3] for line in found.splitlines() if line.startswith("n")] == [
+        [node, "yes", "2/2"] for node in cluster.lab.nodes
+    ]
+    cluster.run_agent("n3", "Failed")
+    cluster.lab.run("n1", "sh", "-c", "kill -STOP $(pgrep --ns $$ --nslist net -f -- '[-]m felix_py')")
+    try:
+        found = cluster.felixctl("node status --all")
+        assert "3 nodes: 1 answered" in found
+        assert "n3: none of its pods runs: felix-py-node-n3 (Failed)" in found
+        assert re.search(r"n1: .*: no answer within 10 s", found)
+        counts = json.loads(cluster.felixctl("node status --all -o json; echo status=$? >&2").partition("status=1")[0])
+        assert (counts["counts"]["nodes"], counts["counts"]["answered"]) == (3, 1)
+        assert [one["node"] for one in counts["unasked"]] == ["n1", "n3"]
+    finally:
+        cluster.lab.run("n1", "sh", "-c", "kill -CONT $(pgrep --ns $$ --nslist net -f -- '[-]m felix_py')")
+        cluster.run_agent("n3")
+    until(sound, "all is as it should be again")
 
 
 def test_why_asks_the_agents_of_both_ends(cluster: Watched) -> None:
