@@ -7,7 +7,7 @@ from collections.abc import Callable
 from ipaddress import ip_address, ip_network
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from datastore import fields
@@ -48,13 +48,14 @@ def test_only_a_prefix_length_may_stand_behind_the_slash(written: str) -> None:
             reading(written)
 
 
+@example("::ffff:0.0.0.0/96")
 @given(st.text(alphabet="0123456789./:abcdf%", max_size=20))
 def test_what_is_a_network_here_is_one_on_every_path_behind(text: str) -> None:
     try:
         found = fields.network_or_address(text)
     except ValueError:
         return
-    assert str(Prefix.parse(text)) == str(found)
+    assert fields.network(str(Prefix.parse(text))) == found  # `::ffff:0:0/96` has two spellings
 
 
 @pytest.mark.parametrize("written", ["9" * 400 + "h", "-" + "9" * 400 + "h", "2562048h"])
