@@ -129,7 +129,7 @@ def seconds(duration: str) -> float:
 
 def time_text(now_ns: int) -> str:
     """Return a time as Kubernetes writes it, in whole seconds: `2026-01-02T15:04:05Z`. now_ns: since 1970."""
-    return datetime.fromtimestamp(now_ns // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{datetime.fromtimestamp(now_ns // 10**9, UTC).replace(tzinfo=None).isoformat()}Z"
 
 
 def micro_time_text(now_ns: int) -> str:

@@ -54,7 +54,9 @@ def workload_endpoint_name(node: str, pod: str, orchestrator: str = "k8s", endpo
 
     Parts that make no name, such as a pod's name of 245 characters with dashes, are cut and hashed.
     """
-    return object_name("-".join(part.replace("-", "--") for part in (node, orchestrator, pod, endpoint)))
+    node, orchestrator = node.replace("-", "--"), orchestrator.replace("-", "--")
+    pod, endpoint = pod.replace("-", "--"), endpoint.replace("-", "--")
+    return object_name(f"{node}-{orchestrator}-{pod}-{endpoint}")
 
 
 def interface_name(namespace: str, pod: str, prefix: str = "cali", device: str = FIRST_DEVICE) -> str:

@@ -5,6 +5,7 @@ Exit status: 0 done; 1 it could not be done, or a check found something wrong; 2
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -20,6 +21,8 @@ from felixctl.options import Config, Context
 from felixctl.terminal import fail, prepare
 
 VERSION_OPTION = "--allow-version-mismatch"
+YOUNG_OBJECTS = 100_000
+"""How many objects are made between two searches for cycles: most are a command's result, and none is garbage."""
 WRITING_VERBS = dict.fromkeys(("apply", "create", "replace", "delete", "patch", "label"), "resources.write")
 MODULES = {
     "get": "resources.get",
@@ -110,6 +113,7 @@ def understood(arguments: Sequence[str]) -> list[str]:
 
 def main() -> None:
     """Run one command and end with its status."""
+    gc.set_threshold(YOUNG_OBJECTS)
     prepare()
     take(os.environ)
     try:

@@ -10,11 +10,9 @@ import asyncio
 import logging
 import random
 import ssl
-import zlib
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from datastore.errors import DatastoreError, Unavailable
 from datastore.kube.access import Access
@@ -44,14 +42,13 @@ ACCESS_SECONDS = 5.0
 """A connection is made by what was read at most so long ago: server and certificates may have been changed."""
 
 _NOT_REACHED = "no connection to it could be made in time"
-GZIP = 16 + zlib.MAX_WBITS
-"""As zlib's window size: a gzip header and trailer are expected."""
-
 JSON = "application/json"
 METADATA_ALONE = f"{JSON};as=PartialObjectMetadata;g=meta.k8s.io;v=v1,{JSON}"
 """What is accepted by who knows the rest of the answer; a server that cannot do that sends all."""
 MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"  # of Kubernetes' own kinds only
+
+Begin: TypeAlias = Callable[[Mapping[str, str]], Callable[[bytes], object]]
 
 
 class NoAnswer(Unavailable):
@@ -82,30 +79,47 @@ class ApiClient:
         self._closed = False
 
     async def request(
-        self, what: str, method: str, path: str, body: bytes = b"", content_type: str = JSON, accept: str = JSON
+        self,
+        what: str,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        content_type: str = JSON,
+        accept: str = JSON,
+        begin: Begin | None = None,
     ) -> Response:
         """Return the answer to a request that succeeded. `what` names it in errors. accept: the form of the answer.
+
+        begin: returns, for the headers of an answer that is no refusal, what takes its body while it arrives: a long
+        one is waited for as long as more of it comes. It is called again where the answer was lost and is asked anew.
 
         Raises what `answers.refusal` says, and NoAnswer: no answer in time, or a lost one.
         """
         headers = {"accept": accept, **({"content-type": content_type} if body else {})}
-        response = await self.answer(what, method, path, headers, body)
+        response = await self.answer(what, method, path, headers, body, begin)
         if response.status >= 300:
             raise refusal(what, response.status, read_status(response.status, response.body))
         return response
 
     async def answer(
-        self, what: str, method: str, path: str, headers: Mapping[str, str], body: bytes = b""
+        self,
+        what: str,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        begin: Begin | None = None,
     ) -> Response:
         """Return the answer to a request, also a refusal, which may be that of a program behind the API server.
 
         headers: beside those of every request. Raises NoAnswer: no answer in time, or a lost one.
         """
         try:
-            async with asyncio.timeout(DEADLINE_SECONDS):
-                response = await self._until_answered(method, path, headers, body)
+            async with asyncio.timeout(DEADLINE_SECONDS) as deadline:
+                begin = begin and _postponing(deadline, begin)
+                response = await self._until_answered(method, path, headers, body, begin)
                 if response.status == UNAUTHORIZED:
-                    response = await self._until_answered(method, path, headers, body)
+                    response = await self._until_answered(method, path, headers, body, begin)
         except (OSError, ssl.SSLError, ConnectionLost, Silent) as error:  # a TimeoutError is an OSError
             reason = str(error) or f"no answer within {DEADLINE_SECONDS:g} s"
             raise NoAnswer(f"{what}: {self._where}: {reason}") from None
@@ -154,7 +168,9 @@ class ApiClient:
         assert self._access, "it is read before there is a connection"
         return self._access
 
-    async def _until_answered(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response:
+    async def _until_answered(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes, begin: Begin | None
+    ) -> Response:
         """Return an answer. What was not carried out is sent again while there is time.
 
         Raises OSError, ConnectionLost, Silent, and DatastoreError: it can't be read where the server is and who we are.
@@ -169,8 +185,9 @@ class ApiClient:
             try:
                 connection = await self._connected()
                 access = self._known_access()
-                asking = connection.request(method, access.path + path, {**_headers(access), **more}, body)
-                response = _expanded(await self._while_alive(connection, asking))
+                sent = {**_headers(access), **more}
+                asking = connection.request(method, access.path + path, sent, body, begin)
+                response = await self._while_alive(connection, asking)
                 if response.status == UNAUTHORIZED:
                     await self._renew(access)
                 if response.status != TOO_MANY_REQUESTS:
@@ -302,17 +319,23 @@ def _headers(access: Access) -> Mapping[str, str]:
     return {"accept": JSON, "user-agent": "felix-py", **access.headers()}
 
 
+def _postponing(deadline: asyncio.Timeout, begin: Begin) -> Begin:
+    """Return what begins an answer, each part of which puts the deadline off."""
+
+    def begun(headers: Mapping[str, str]) -> Callable[[bytes], object]:
+        keep, now = begin(headers), asyncio.get_running_loop().time
+
+        def take(part: bytes) -> None:
+            if not deadline.expired():
+                deadline.reschedule(now() + DEADLINE_SECONDS)
+            keep(part)
+
+        return take
+
+    return begun
+
+
 def _take_note(attempt: asyncio.Task[Any]) -> None:
     """Have the failure of an attempt count as seen, whether or not anyone still waits for it."""
     if not attempt.cancelled():
         attempt.exception()
-
-
-def _expanded(response: Response) -> Response:
-    """Return an answer as it was before the server made it small. Raises ConnectionLost: it is damaged."""
-    if response.headers.get("content-encoding") != "gzip":
-        return response
-    try:
-        return replace(response, body=zlib.decompress(response.body, wbits=GZIP))
-    except zlib.error as error:
-        raise ConnectionLost(f"what it sent as gzip is none: {error}", may_have_run=True) from None

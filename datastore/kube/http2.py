@@ -21,6 +21,8 @@ import h2.exceptions
 import h2.settings
 import hyperframe.frame
 
+from datastore.kube.body import Body, DamagedBody
+
 STREAM_WINDOW = 1 << 20
 CONNECTION_WINDOW = 16 << 20  # streams whose reader is slow must not hold up the others
 PING_AFTER_SECONDS = 10.0
@@ -165,13 +167,30 @@ class Http2Connection(asyncio.Protocol):
         self._silent_at = self.received
 
     async def request(
-        self, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes = b""
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        begin: Callable[[Mapping[str, str]], Callable[[bytes], object]] | None = None,
     ) -> Response:
-        """Send a request and return its whole answer. Raises ConnectionLost."""
+        """Send a request and return its whole answer. Raises ConnectionLost.
+
+        begin: returns, for the headers of an answer that says 200, what takes its body while it arrives. The body that
+        is returned is empty then.
+        """
         async with self.stream(method, path, headers, body) as stream:
-            parts = []
-            while part := await self.read(stream):
-                parts.append(part)
+            parts: list[bytes] = []
+            keep = begin(stream.headers) if begin and stream.status == _OK else parts.append
+            answer = Body(stream.headers, keep)
+            try:
+                while part := await self.read(stream):
+                    answer.feed(part)
+                    if begin:
+                        await asyncio.sleep(0)  # what takes it may need a while for each part
+                answer.end()
+            except DamagedBody as damaged:
+                raise ConnectionLost(f"what it sent as gzip is none: {damaged}", may_have_run=True) from None
             return Response(stream.status, stream.headers, b"".join(parts))
 
     @asynccontextmanager

@@ -15,10 +15,12 @@ from typing import TypeVar
 import msgspec
 
 from datastore.kube.answers import Expired
-from datastore.kube.client import ApiClient, NoAnswer
-from datastore.kube.http2 import Response
+from datastore.kube.client import JSON, ApiClient, NoAnswer
+from datastore.kube.list_message import MEDIA_TYPE, ListMessage
 from datastore.kube.page import PAGE_SIZE, read_page
 from datastore.kube.paths import with_query
+from datastore.kube.pod_message import read_message
+from datastore.kube.pods import Pod
 
 T = TypeVar("T")
 
@@ -55,7 +57,7 @@ async def _by_pages(
     asked = _ask(client, what, path, query)
     try:
         while True:
-            page = read_page((await asked).body)
+            page = read_page(await asked)
             if rest := page.metadata.next:  # the server makes the next page while this one is decoded
                 asked = _ask(client, what, path, {**query, "continue": rest})
             page.items.reverse()
@@ -68,5 +70,45 @@ async def _by_pages(
         asked.cancel()
 
 
-def _ask(client: ApiClient, what: str, path: str, query: Mapping[str, str]) -> asyncio.Task[Response]:
-    return asyncio.create_task(client.request(what, "GET", with_query(path, query)))
+async def list_pods(
+    client: ApiClient, what: str, path: str, query: Mapping[str, str], take: Callable[[msgspec.Raw | Pod], T]
+) -> list[T]:
+    """Return what `take` makes of each pod, read while they arrive: none is kept as it was sent. Raises as a request.
+
+    They are asked in one piece, in protobuf. A server that sends something else, or no answer in time, is asked by
+    pages.
+    """
+    found: list[T] = []
+    arriving = ListMessage()
+
+    def begin(headers: Mapping[str, str]) -> Callable[[bytes], None]:
+        nonlocal arriving
+        if headers.get("content-type", "").partition(";")[0] != MEDIA_TYPE:
+            raise ValueError("it is not in protobuf")
+        found.clear()
+        arriving = ListMessage()
+        return take_part
+
+    def take_part(part: bytes) -> None:
+        found.extend(take(read_message(item)) for item in arriving.feed(part))
+
+    with suppress(NoAnswer, ValueError):
+        await client.request(what, "GET", with_query(path, query), accept=f"{MEDIA_TYPE},{JSON}", begin=begin)
+        arriving.end()
+        return found
+    return (await list_all(client, what, path, query, take))[0]
+
+
+def _ask(client: ApiClient, what: str, path: str, query: Mapping[str, str]) -> asyncio.Task[bytes]:
+    return asyncio.create_task(_answer(client, what, with_query(path, query)))
+
+
+async def _answer(client: ApiClient, what: str, path: str) -> bytes:
+    parts: list[bytes] = []
+
+    def begin(headers: Mapping[str, str]) -> Callable[[bytes], None]:
+        parts.clear()
+        return parts.append
+
+    await client.request(what, "GET", path, begin=begin)
+    return b"".join(parts)

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from datastore.errors import BadRecord, Invalid
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kube.folded_metadata import unfolded
-from datastore.kube.pods import endpoint_of, read_pod, summary_of_pod
+from datastore.kube.pods import Pod, endpoint_of, read_pod, summary_of_pod
 from datastore.kube.shallow import members
 from datastore.kube.uids import mirrored
 from datastore.names import workload_endpoint_name
@@ -21,6 +21,8 @@ from datastore.watch import Key, key_for, key_of
 
 Interests: TypeAlias = tuple[Interest[Any], ...]
 Entry: TypeAlias = tuple[Key, Resource | Unreadable | None]
+Raw: TypeAlias = msgspec.Raw | Pod
+"""An object as text, or a pod that was sent in another form."""
 
 
 _SERVERS_NOTES = ("managedFields", "generation")
@@ -58,9 +60,9 @@ def outline(raw: bytes | msgspec.Raw) -> Outline:
         return Outline(msgspec.json.decode(metadata, type=ObjectMetadata))
 
 
-def read_object(kind: type[Resource], raw: bytes | msgspec.Raw) -> Resource | None:
+def read_object(kind: type[Resource], raw: Raw) -> Resource | None:
     """Return what an object is as a resource; None: a pod without an endpoint. Raises BadRecord."""
-    if kind is WorkloadEndpoint:
+    if isinstance(raw, Pod) or kind is WorkloadEndpoint:
         pod = read_pod(raw)
         return endpoint_of(pod) if pod.has_endpoint else None
     return read_record(kind, raw)
@@ -129,27 +131,29 @@ def entry(kind: type[Resource], interests: Interests, raw: msgspec.Raw, *, gone:
     Raises msgspec.DecodeError: it is no object of Kubernetes'.
     """
     if gone:
-        return _key(kind, outline(raw)), None
+        return _key(kind, raw), None
     key, found = stored_entry(kind, raw)
     if isinstance(found, Resource) and (found.deleted or not any(is_meant(each, found) for each in interests)):
         return key, None
     return key, found
 
 
-def stored_entry(kind: type[Resource], raw: msgspec.Raw) -> Entry:
+def stored_entry(kind: type[Resource], raw: Raw) -> Entry:
     """Return an object whatever it is, also one that is flagged as deleted. Raises as `entry` does."""
     try:
         found = read_object(kind, raw)
     except BadRecord as error:
-        about = outline(raw)
-        key = _key(kind, about)
-        return key, Unreadable(kind, key.name, about.metadata.namespace, str(error))
-    return (_key(kind, outline(raw)) if found is None else key_of(found)), found
+        key = _key(kind, raw)
+        return key, Unreadable(kind, key.name, key.namespace or None, str(error))
+    return (_key(kind, raw) if found is None else key_of(found)), found
 
 
-def summarized(summary: Summary[R, S], raw: msgspec.Raw) -> S | Resource | Unreadable | None:
+def summarized(summary: Summary[R, S], raw: Raw) -> S | Resource | Unreadable | None:
     """Return what is kept of an object, or the object if it is flagged as deleted; None: a pod without an endpoint."""
-    kept = summary_of_pod(raw) if summary.kind is WorkloadEndpoint else summary.read(bytes(raw))
+    if isinstance(raw, Pod) or summary.kind is WorkloadEndpoint:
+        kept: object = summary_of_pod(raw)
+    else:
+        kept = summary.read(bytes(raw))
     if kept is not None:
         return cast(S, kept)
     found = stored_entry(summary.kind, raw)[1]
@@ -181,7 +185,10 @@ def _node(found: Resource) -> object:
     return at
 
 
-def _key(kind: type[Resource], about: Outline) -> Key:
+def _key(kind: type[Resource], raw: Raw) -> Key:
+    if isinstance(raw, Pod):
+        return key_for(kind, workload_endpoint_name(raw.spec.node_name, raw.metadata.name), raw.metadata.namespace)
+    about = outline(raw)
     name = about.metadata.name
     if kind is WorkloadEndpoint:
         name = workload_endpoint_name(msgspec.json.decode(about.spec, type=_PodSpec).node_name, name)

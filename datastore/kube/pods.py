@@ -27,7 +27,7 @@ _FINISHED = ("Succeeded", "Failed", "Completed")
 _LONGEST_LABEL = 63
 
 
-class _Metadata(msgspec.Struct, rename="camel"):
+class PodMetadata(msgspec.Struct, rename="camel", gc=False):
     name: str
     namespace: str
     uid: str = ""
@@ -38,28 +38,28 @@ class _Metadata(msgspec.Struct, rename="camel"):
     annotations: dict[str, str] = {}
 
 
-class _Spec(msgspec.Struct, rename="camel"):
+class PodSpec(msgspec.Struct, rename="camel", gc=False):
     node_name: str = ""
     host_network: bool = False
     service_account_name: str = ""
 
 
-class _Address(msgspec.Struct):
+class PodAddress(msgspec.Struct, gc=False):
     ip: str = ""
 
 
-class _Status(msgspec.Struct):
+class ReportedStatus(msgspec.Struct, gc=False):
     phase: str = ""
     pod_ip: str = msgspec.field(default="", name="podIP")
-    pod_ips: list[_Address] = msgspec.field(default_factory=list, name="podIPs")
+    pod_ips: list[PodAddress] = msgspec.field(default_factory=list, name="podIPs")
 
 
-class Pod(msgspec.Struct):
+class Pod(msgspec.Struct, gc=False):
     """The parts of a pod that say something about its endpoint."""
 
-    metadata: _Metadata
-    spec: _Spec = msgspec.field(default_factory=_Spec)
-    status: _Status = msgspec.field(default_factory=_Status)
+    metadata: PodMetadata
+    spec: PodSpec = msgspec.field(default_factory=PodSpec)
+    status: ReportedStatus = msgspec.field(default_factory=ReportedStatus)
 
     @property
     def has_endpoint(self) -> bool:
@@ -87,8 +87,10 @@ class Pod(msgspec.Struct):
         return next((written for source in sources if (written := [text for text in source if text])), [])
 
 
-def read_pod(body: bytes | msgspec.Raw) -> Pod:
+def read_pod(body: bytes | msgspec.Raw | Pod) -> Pod:
     """Raises BadRecord: it is no pod."""
+    if isinstance(body, Pod):
+        return body
     try:
         return msgspec.json.decode(body, type=Pod)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -139,7 +141,7 @@ def endpoint_of(pod: Pod, prefix: str = "cali") -> WorkloadEndpoint:
         raise BadRecord(str(error)) from None
 
 
-def summary_of_pod(body: bytes | msgspec.Raw, prefix: str = "cali") -> EndpointSummary | None:
+def summary_of_pod(body: bytes | msgspec.Raw | Pod, prefix: str = "cali") -> EndpointSummary | None:
     """Return what is kept of a pod's endpoint; None: it has none, or something that only `endpoint_of` can judge."""
     try:
         pod = read_pod(body)

@@ -13,8 +13,6 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, TypeAlias, TypeVar, cast
 
-import msgspec
-
 from datastore.cas import ATTEMPTS, found_or_none
 from datastore.errors import AlreadyExists, Conflict, DatastoreError, Invalid, NotFound, Unavailable
 from datastore.fields import time_text
@@ -36,9 +34,18 @@ from datastore.kube.client import (
     ApiClient,
 )
 from datastore.kube.folded_metadata import folded
-from datastore.kube.listing import list_all
+from datastore.kube.listing import list_all, list_pods
 from datastore.kube.nodes import node_patch, other_changes
-from datastore.kube.objects import Interests, by_kind, is_meant, read_record, read_written, stored_entry, summarized
+from datastore.kube.objects import (
+    Interests,
+    Raw,
+    by_kind,
+    is_meant,
+    read_record,
+    read_written,
+    stored_entry,
+    summarized,
+)
 from datastore.kube.paths import CORE, collection, item, kind_name, selectors, written_version
 from datastore.kube.pod_endpoints import PodEndpoints
 from datastore.kube.uids import mirrored
@@ -108,8 +115,7 @@ class KubeStore:
         return Listed(tuple(meant), tuple(one for one in found if isinstance(one, Unreadable)))
 
     async def summarize(self, summary: Summary[R, S]) -> Listed[S]:
-        small = summary.kind is not WorkloadEndpoint  # a pod has five thousand characters
-        found = await self._found(Interest(summary.kind), partial(summarized, summary), in_one_piece=small)
+        found = await self._found(Interest(summary.kind), partial(summarized, summary), in_one_piece=True)
         kept = [one for one in found if not isinstance(one, (Resource, Unreadable)) and one is not None]
         kept.sort(key=lambda one: (one.namespace or "", one.name))
         return Listed(tuple(kept), tuple(one for one in found if isinstance(one, Unreadable)))
@@ -219,12 +225,15 @@ class KubeStore:
         await readings.put(None)
 
     async def _found(
-        self, interest: Interest[Any], read: Callable[[msgspec.Raw], T], *, in_one_piece: bool = False
+        self, interest: Interest[Any], read: Callable[[Raw], T], *, in_one_piece: bool = False
     ) -> Sequence[T]:
         """Return what `read` makes of each object of an interest's kind, without those that are flagged as deleted."""
         path, what = collection(interest.kind, await self._group(), interest.namespace), f"list {interest.kind.PLURAL}"
+        query = selectors(interest)
+        if interest.kind is WorkloadEndpoint:
+            return await list_pods(self._client, what, path, query, read)
         try:
-            found, _ = await list_all(self._client, what, path, selectors(interest), read, in_one_piece=in_one_piece)
+            found, _ = await list_all(self._client, what, path, query, read, in_one_piece=in_one_piece)
         except NotFound:  # its definition is not installed: as libcalico, none
             return []
         for one in found:

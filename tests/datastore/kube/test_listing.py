@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -14,11 +15,17 @@ from datastore.kinds.pools import IPPool
 from datastore.kube import client, listing
 from datastore.kube.client import ApiClient
 from datastore.kube.http2 import Response
+from datastore.kube.list_message import MEDIA_TYPE
+from datastore.kube.page import PAGE_SIZE
+from datastore.kube.pods import Pod, read_pod
 from datastore.kube.store import KubeStore
 from datastore.store import Listed
 from datastore.summaries import HANDLES
+from tests.datastore.kube.test_client import Answers, client_of
+from tests.datastore.kube.test_list_message import field, message
 from tests.kube.bed import Bed
 from tests.kube.faulty_proxy import faulty_proxy
+from tests.kube.h2_server import Handler, Request, serving
 
 
 async def test_a_list_that_expires_between_its_pages_is_asked_in_one_piece(
@@ -44,13 +51,12 @@ class Pages(ApiClient):
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    async def request(
-        self, what: str, method: str, path: str, body: bytes = b"", content_type: str = "", accept: str = ""
-    ) -> Response:
+    async def request(self, what: str, method: str, path: str, *rest: Any, **named: Any) -> Response:
         self.asked.append(path)
         more = "" if "continue" in path else "rest"
         record = {"metadata": {"continue": more, "resourceVersion": "7"}, "items": [1, 2, 3]}
-        return Response(200, {}, json.dumps(record).encode())
+        named["begin"]({})(json.dumps(record).encode())
+        return Response(200, {}, b"")
 
 
 async def test_the_next_page_is_made_while_one_is_decoded_and_others_get_their_turn(
@@ -108,3 +114,87 @@ async def test_what_is_taken_comes_with_the_revision_of_the_whole(bed: Bed) -> N
     )
     assert names == ["p"] and int(revision) >= int(made.revision or 0)
     await store.close()
+
+
+def pod_messages(*names: str) -> bytes:
+    """Return a list of pods that have names and nothing else."""
+    return message(*(field(1, field(1, name.encode())) for name in names))
+
+
+async def names_listed(folder: Path, *steps: Handler) -> tuple[list[str], list[str]]:
+    """Return the names of the pods that such a server lists, and what it was asked."""
+    answers = Answers(*steps)
+    async with serving(answers) as server:
+        asking = client_of(folder, f"http://127.0.0.1:{server.port}")
+        found = await listing.list_pods(asking, "list", "/pods", {}, name_of)
+        await asking.close()
+    return found, [asked.removeprefix("GET ") for asked in answers.seen]
+
+
+def name_of(raw: msgspec.Raw | Pod) -> str:
+    return read_pod(raw).metadata.name
+
+
+async def in_messages(request: Request) -> None:
+    assert request.headers["accept"].startswith(MEDIA_TYPE)
+    await request.answer(200, pod_messages("a", "b"), content_type=MEDIA_TYPE)
+
+
+async def as_text(request: Request) -> None:
+    items = [{"metadata": {"name": name, "namespace": "n"}} for name in ("a", "b")]
+    await request.answer(200, json.dumps({"metadata": {}, "items": items}).encode(), content_type="application/json")
+
+
+async def damaged(request: Request) -> None:
+    await request.answer(200, pod_messages("old", "b")[:-9], content_type=MEDIA_TYPE)
+
+
+async def test_pods_are_asked_in_protobuf_and_in_one_piece(tmp_path: Path) -> None:
+    assert await names_listed(tmp_path, in_messages) == (["a", "b"], ["/pods"])
+
+
+@pytest.mark.parametrize("first", [as_text, damaged])
+async def test_a_server_that_sends_pods_in_another_form_is_asked_by_pages(tmp_path: Path, first: Handler) -> None:
+    pages = f"/pods?limit={PAGE_SIZE}"
+    assert await names_listed(tmp_path, first, as_text) == (["a", "b"], ["/pods", pages])
+
+
+async def test_a_long_list_is_waited_for_as_long_as_more_of_it_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "DEADLINE_SECONDS", 2.0)
+
+    async def slowly(request: Request) -> None:
+        request.begin(200, content_type=MEDIA_TYPE)
+        text = pod_messages("a", "b")
+        for at in range(0, len(text), 8):
+            await request.send(text[at : at + 8])
+            await asyncio.sleep(0.45)
+        request.finish()
+
+    assert await names_listed(tmp_path, slowly) == (["a", "b"], ["/pods"])
+
+
+@pytest.mark.parametrize("lost", [False, True])
+async def test_pods_are_taken_while_they_arrive_and_anew_where_the_rest_is_lost(tmp_path: Path, lost: bool) -> None:
+    taken = asyncio.Event()
+
+    async def halves(request: Request) -> None:
+        text = pod_messages("old", "b")
+        request.begin(200, content_type=MEDIA_TYPE)
+        await request.send(text[:-9])
+        await taken.wait()
+        if lost:
+            request.cut()
+        else:
+            await request.send(text[-9:])
+            request.finish()
+
+    def take(raw: msgspec.Raw | Pod) -> str:
+        taken.set()
+        return name_of(raw)
+
+    async with serving(Answers(halves, in_messages)) as server:
+        asking = client_of(tmp_path, f"http://127.0.0.1:{server.port}")
+        assert await listing.list_pods(asking, "list", "/pods", {}, take) == ["a" if lost else "old", "b"]
+        await asking.close()

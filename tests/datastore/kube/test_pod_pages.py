@@ -86,7 +86,9 @@ class Answering(ApiClient):
         self._answer = Response(status, {"content-type": content_type}, body)
         self.path = ""
 
-    async def answer(self, what: str, method: str, path: str, headers: object, body: bytes = b"") -> Response:
+    async def answer(
+        self, what: str, method: str, path: str, headers: object, body: bytes = b"", *more: object
+    ) -> Response:
         self.path = path
         return self._answer
 
