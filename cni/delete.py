@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 from cni.attacher import Attacher
 from cni.delegation import Delegation
@@ -21,6 +22,7 @@ from cni.locks import KeyedLock, lock_keys
 from cni.pod_devices import OwnedLink, PodDevices
 from cni.protocol import Attachment, CniError, CniRequest, Code, PodRef, describe
 from cni.settings import CniSettings
+from datastore.backoff import Backoff
 from datastore.errors import BadRecord, Conflict, DatastoreError, Unavailable
 from datastore.fields import Address
 from datastore.kinds.pods import WorkloadEndpoint
@@ -32,7 +34,8 @@ from kernel.netlink import KernelError
 
 log = logging.getLogger("cni.delete")
 
-RETRY_SECONDS = 1.0
+FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 1.0, 8.0
+"""The pauses between two tries to carry out the journal, while nothing of it can be."""
 MOST_DETACHED = 1024
 """How many attachments are remembered as detached: a runtime sends the second DEL of one soon."""
 GATHER_SECONDS = 0.2
@@ -230,15 +233,21 @@ class Cleanup:
 
     async def run(self) -> None:
         """Delete retired devices and carry out the journal: at start, after DELs, and until the datastore is back."""
+        now = asyncio.get_running_loop().time
+        backoff, due_at = Backoff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS), now()
         while True:
             self._due.clear()
             await self.delete_retired()
-            await self._carry_out_journal()
-            if self._journal.pending:
-                await asyncio.sleep(RETRY_SECONDS)
-            else:
-                await self._due.wait()
-                await asyncio.sleep(GATHER_SECONDS)
+            if now() >= due_at:
+                before = self._journal.pending
+                await self._carry_out_journal()
+                if not before or self._journal.pending != before:
+                    backoff.reset()
+                due_at = now() + (backoff.next() if self._journal.pending else 0.0)
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(due_at if self._journal.pending else None):
+                    await self._due.wait()
+                    await asyncio.sleep(GATHER_SECONDS)
 
     async def delete_retired(self) -> None:
         """Delete the devices that were put aside, in a thread."""
@@ -265,7 +274,10 @@ class Cleanup:
                 return
             except (DatastoreError, IpamError) as error:
                 log.warning(
-                    "release %s, from the journal: %s; next try in %g s", describe(*pending), error, RETRY_SECONDS
+                    "release %s, from the journal: %s; next try in about %g s at most",
+                    describe(*pending),
+                    error,
+                    LAST_RETRY_SECONDS,
                 )
 
     async def _carry_out(self, journaled: Iterable[PendingRelease]) -> None:

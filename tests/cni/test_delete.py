@@ -16,6 +16,7 @@ from cni.journal import Journal
 from cni.locks import container_key
 from cni.pod_network import HOST_MAC
 from cni.protocol import Attachment
+from datastore.backoff import JITTER, Backoff
 from datastore.errors import Forbidden, Unavailable
 from datastore.kinds.ipam import IPAMBlock, IPAMHandle
 from datastore.kinds.pods import WorkloadEndpoint
@@ -62,7 +63,7 @@ async def test_without_a_datastore_the_device_and_the_routes_go_and_the_release_
 async def test_one_journaled_del_that_the_datastore_refuses_holds_up_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delete, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(delete, "FIRST_RETRY_SECONDS", 0.01)
     async with in_memory(tmp_path) as node:
         for number in range(4):
             await node.add(f"c{number}", f"web-{number}")
@@ -83,6 +84,32 @@ async def test_one_journaled_del_that_the_datastore_refuses_holds_up_no_other(
         await until(lambda: len(node.journal.pending) == 2 or len(refused) > 9)
         cleaning.cancel()
         assert [one.pod.name for one in node.journal.pending] == ["web-0", "web-2"]
+
+
+async def test_the_journal_is_tried_more_rarely_while_nothing_of_it_can_be_carried_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+
+    class Hasty(Backoff):
+        def next(self) -> float:
+            pauses.append(super().next())
+            return pauses[-1] / 1000
+
+    monkeypatch.setattr(delete, "Backoff", Hasty)
+    async with in_memory(tmp_path) as node:
+        cleaning = asyncio.create_task(node.cleanup.run())
+        for _ in range(2):  # what was carried out lets the next one begin anew
+            pauses.clear()
+            await node.add()
+            node.switch.away = True
+            await node.delete()
+            await until(lambda: len(pauses) > 4)
+            node.switch.away = False
+            await until(lambda: not node.journal.pending)
+            for pause, least in zip(pauses, (1, 2, 4, 8, 8), strict=False):
+                assert least <= pause <= least * (1 + JITTER)
+        cleaning.cancel()
 
 
 async def test_without_a_datastore_a_late_del_leaves_the_newer_containers_routes(tmp_path: Path) -> None:
