@@ -77,6 +77,7 @@ test-cluster: kube-assets-nodes
 
 # All that concerns the Kubernetes API, against a real one, with the tests marked `long` that `make test` leaves out.
 kube-test: kube-assets-nodes
+	$(PY) -m tests.kube.assets kwok
 	$(PY) -m pytest -q $(KUBE)
 
 # etcd and the Kubernetes API server, compiled once into a cache outside the tree (or those that KUBEBUILDER_ASSETS names).

@@ -6,7 +6,7 @@ import json
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -137,10 +137,13 @@ class Cluster:
 
 
 @contextmanager
-def cluster_of(folder: Path, **more: Any) -> Iterator[Cluster]:
-    """Bring up three nodes whose agents have the node's role, and no more. more: what else the lab's spec has."""
+def cluster_of(folder: Path, programs: Iterable[str] = (), **more: Any) -> Iterator[Cluster]:
+    """Bring up three nodes whose agents have the node's role, and no more.
+
+    programs: which of the bed's the lab is to have beside those of an API. more: what else the lab's spec has.
+    """
     PROGRAMS.mkdir(parents=True, exist_ok=True)
-    for name in assets.GROUPS["api"]:
+    for name in (*assets.GROUPS["api"], *programs):
         if not (PROGRAMS / name).exists():
             shutil.copy2(assets.program(name), PROGRAMS / name)
     spec = three_nodes(pods=0, FELIX_DATASTORE=f"kubernetes://{KUBECONFIG}-{AGENTS}")

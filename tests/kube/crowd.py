@@ -1,7 +1,8 @@
-"""A large cluster's objects in the API of a lab, without machines: `python -m tests.kube.crowd KUBECONFIG VERB …`.
+"""A large cluster in the API of a lab, without machines: `python -m tests.kube.crowd KUBECONFIG VERB …`.
 
-`fill NODES PODS` writes what kubelets, a scheduler and Calico's agents have written of so many, but for handles;
-`pods COUNT` attaches more pods to the first node as its agent would.
+`fill NODES PODS` makes Nodes and a Deployment, whose pods Kubernetes' own scheduler and kwok bring to run
+(tests/kube/fake_nodes.py), and claims a block for each node as its agent does. `pods COUNT` attaches more pods to the
+first node as its agent would.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from datastore.errors import AlreadyExists, Unavailable
 from datastore.kinds.bgp import BGPConfiguration
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock
 from datastore.kinds.node import Node
@@ -26,9 +29,13 @@ from datastore.record import CRD, Resource
 from ipam.allocator import AddressesWanted, Allocator
 from ipam.block import assign, new_block
 from ipam.names import affinity_labels, affinity_name
+from tests.kube.fake_nodes import FAKE
+
+T = TypeVar("T")
 
 POOL = IPv4Network("10.65.0.0/16")
-AT_ONCE = 40
+AT_ONCE, LOOK_SECONDS = 40, 0.5
+DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
 CLAIMED_NS = 1767315600 * 10**9
 
 
@@ -43,15 +50,24 @@ def block_of(number: int) -> IPv4Network:
 
 def node(number: int) -> dict[str, Any]:
     address = f"198.18.{number // 250}.{1 + number % 250}/15"
-    metadata = {"name": host(number), "annotations": {"projectcalico.org/IPv4Address": address}}
+    annotations = {"projectcalico.org/IPv4Address": address, **FAKE}
+    labels = {"kubernetes.io/hostname": host(number), "kubernetes.io/os": "linux"}
+    metadata = {"name": host(number), "annotations": annotations, "labels": labels}
     return {"apiVersion": "v1", "kind": "Node", "metadata": metadata}
 
 
-def pod(name: str, on: str, address: str = "") -> dict[str, Any]:
-    """Return a pod; with an address, as the agent of its node left it."""
-    annotations = {f"cni.projectcalico.org/{key}": f"{address}/32" for key in ("podIP", "podIPs")} if address else {}
-    spec = {"nodeName": on, "automountServiceAccountToken": False, "containers": [{"name": "c", "image": "none"}]}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "annotations": annotations}, "spec": spec}
+CONTAINERS = {"automountServiceAccountToken": False, "containers": [{"name": "c", "image": "none"}]}
+
+
+def pod(name: str, on: str) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": {"nodeName": on, **CONTAINERS}}
+
+
+def deployment(pods: int) -> dict[str, Any]:
+    labels = {"app": "crowd"}
+    template = {"metadata": {"labels": labels}, "spec": CONTAINERS}
+    spec = {"replicas": pods, "selector": {"matchLabels": labels}, "template": template}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "crowd"}, "spec": spec}
 
 
 def affinity(number: int) -> BlockAffinity:
@@ -92,12 +108,18 @@ class Crowd:
         await asyncio.gather(*(self._post(Node, node(number)) for number in range(nodes)))
         await asyncio.gather(*(self._create(affinity(number)) for number in range(nodes)))
         await asyncio.gather(*(self._create(block(number, names[number])) for number in range(nodes)))
-        made = (
-            self._post(WorkloadEndpoint, pod(name, host(number), str(block_of(number)[position])))
-            for number in range(nodes)
-            for position, name in enumerate(names[number])
-        )
-        await asyncio.gather(*made)
+        body = json.dumps(deployment(pods)).encode()
+        await self._insist(lambda: self._client.request("create the Deployment", "POST", DEPLOYMENTS, body))
+        while (running := await self._running()) < pods:
+            print(f"{running} of {pods} pods run", flush=True)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _running(self) -> int:
+        try:
+            answer = await self._client.request("get the Deployment", "GET", f"{DEPLOYMENTS}/crowd")
+        except Unavailable:
+            return 0
+        return int(json.loads(answer.body)["status"].get("readyReplicas", 0))
 
     async def add_pods(self, count: int) -> None:
         """Attach pods to the first node."""
@@ -107,7 +129,8 @@ class Crowd:
     async def _attach(self, name: str, allocator: Allocator) -> None:
         on = host(0)
         await self._post(WorkloadEndpoint, pod(name, on))
-        [address] = (await allocator.assign(AddressesWanted(on, f"net.{name}", {"node": on, "pod": name}))).ipv4
+        wanted = AddressesWanted(on, f"net.{name}", {"node": on, "pod": name})
+        [address] = (await self._until_answered(lambda: allocator.assign(wanted))).ipv4
         endpoint = WorkloadEndpoint.make(
             f"{on}-k8s-{name}-eth0",
             namespace="default",
@@ -126,13 +149,25 @@ class Crowd:
         await self._store.close()
 
     async def _create(self, resource: Resource) -> None:
-        async with self._room:
-            await self._store.create(resource)
+        await self._insist(lambda: self._store.create(resource))
 
     async def _post(self, kind: type[Node | WorkloadEndpoint], record: dict[str, Any]) -> None:
+        path, body = collection(kind, CRD, "default"), json.dumps(record).encode()
+        await self._insist(lambda: self._client.request(f"create {kind.KIND}", "POST", path, body))
+
+    async def _insist(self, create: Callable[[], Awaitable[object]]) -> None:
+        """Create an object; one whose answer was lost may be there already."""
+        with suppress(AlreadyExists):
+            await self._until_answered(create)
+
+    async def _until_answered(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Return an answer, asking again while the API server is too busy to give one."""
         async with self._room:
-            path = collection(kind, CRD, "default")
-            await self._client.request(f"create {kind.KIND}", "POST", path, json.dumps(record).encode())
+            while True:
+                try:
+                    return await ask()
+                except Unavailable:
+                    await asyncio.sleep(LOOK_SECONDS)
 
 
 async def main(kubeconfig: Path, verb: str, *counts: str) -> None:
