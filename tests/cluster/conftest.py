@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.cluster.cluster import Cluster
 from tests.cluster.installation import felix_cluster
 from tests.cluster.leftovers import leftovers
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have the tests that share `made` run last: two clusters of one process would have cgroups of the same names."""
+    items.sort(key=lambda item: HERE in item.path.parents and "made" in getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture(scope="package")
