@@ -46,7 +46,7 @@ from felix_py.node_claim import this_host
 from felix_py.node_events import NodeEvents
 from felix_py.own_node import OwnNode
 from felix_py.pace import Pace
-from felix_py.pages import StatusPages
+from felix_py.pages import PROBES, StatusPages
 from felix_py.policy_watch import follow_policies
 from felix_py.settings import Settings, SettingsError, read_file, settings_from
 from felix_py.settings_watch import SettingsWatch
@@ -179,7 +179,8 @@ async def _serve(settings: Settings, file: SettingsWatch) -> None:
         reporter = AgentReporter(agent, sidecar.status, checks)
         pages = StatusPages(reporter)
         pace = Pace(server)
-        await stack.enter_async_context(_web(settings, WebServer(pages.by_path(), pace)))
+        probes = {path: pages.by_path()[path] for path in PROBES}
+        await stack.enter_async_context(_web(settings, WebServer(pages.by_path(), pace), WebServer(probes, pace)))
         condition = NetworkCondition(agent, lambda: reporter.progress().ready) if on_kubernetes else None
         async with _said_at_the_end(condition), asyncio.TaskGroup() as tasks:
             tasks.create_task(agent.run())
@@ -318,15 +319,16 @@ def _status_port(settings: Settings, agent: Agent, store: Store, pages: StatusPa
 
 
 @asynccontextmanager
-async def _web(settings: Settings, server: WebServer) -> AsyncIterator[None]:
-    await server.listen_unix(settings.run_dir / "status.sock", settings.status_mode)
-    listening = asyncio.create_task(_listen(settings, server))
+async def _web(settings: Settings, whole: WebServer, probes: WebServer) -> AsyncIterator[None]:
+    """Serve `whole` on the socket, whose mode says who may read it, and `probes` on the port of health."""
+    await whole.listen_unix(settings.run_dir / "status.sock", settings.status_mode)
+    listening = asyncio.create_task(_listen(settings, probes))
     try:
         yield
     finally:
         listening.cancel()
         await asyncio.gather(listening, return_exceptions=True)
-        await server.close()
+        await asyncio.gather(whole.close(), probes.close())
 
 
 async def _listen(settings: Settings, server: WebServer) -> None:

@@ -26,6 +26,8 @@ from felix_py.web import Page, PageMakers, Query, text_page
 from kernel.netlink import KernelError
 from net.prefix import Prefix
 
+PROBES = ("/healthz", "/liveness", "/readyz", "/readiness", "/metrics")
+"""What the health port serves, where anybody who reaches it may ask; all else is shown to who may read it."""
 ROWS_AT_ONCE = 500  # routes written to the socket in one piece
 _ROUTES = "routes ?prefix=PREFIX&limit=NUMBER"
 _TRACE = "trace ?to=ADDRESS&from=ADDRESS"

@@ -155,6 +155,8 @@ def test_a_port_of_health_that_cannot_be_had_is_a_warning_and_asked_for_again(na
         while "alive" not in subprocess.run(asking, capture_output=True, text=True, check=False).stdout:
             assert time.monotonic() < deadline, "the page is not served"
             time.sleep(0.1)
+        asking[-1] = ask.replace("/healthz", "/status")  # which is for who may read the socket, or is admitted
+        assert "404" in subprocess.run(asking, capture_output=True, text=True, check=False).stderr
     finally:
         process.kill()
         process.wait()
