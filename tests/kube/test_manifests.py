@@ -93,8 +93,9 @@ def test_the_controller_is_nobody_and_has_nothing_of_the_host_but_its_network(
 
 def test_the_sidecar_is_probed_where_it_is_told_to_answer(installed: dict[tuple[str, str], dict[str, Any]]) -> None:
     sidecar = containers(pod_of(installed))["sidecar"]
-    assert f"--health-port={sidecar['livenessProbe']['httpGet']['port']}" in sidecar["command"]
-    assert sidecar["livenessProbe"]["httpGet"]["host"] == health.HOST
+    for probe in ("startupProbe", "livenessProbe"):
+        assert f"--health-port={sidecar[probe]['httpGet']['port']}" in sidecar["command"]
+        assert sidecar[probe]["httpGet"]["host"] == health.HOST
 
 
 def test_what_is_mounted_of_the_host_is_at_the_same_path(installed: dict[tuple[str, str], dict[str, Any]]) -> None:
