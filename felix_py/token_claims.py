@@ -32,7 +32,8 @@ def claims_of(token: str) -> TokenClaims | None:
         return None
     written, expires = claims.get("aud"), claims.get("exp")
     audiences = written if isinstance(written, list) else [written]
-    return TokenClaims(
-        tuple(one for one in audiences if isinstance(one, str)),
-        float(expires) if isinstance(expires, int | float) and not isinstance(expires, bool) else None,
-    )
+    try:
+        until = float(expires) if isinstance(expires, int | float) and not isinstance(expires, bool) else None
+    except OverflowError:
+        return None
+    return TokenClaims(tuple(one for one in audiences if isinstance(one, str)), until)

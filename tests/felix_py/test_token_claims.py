@@ -27,3 +27,7 @@ def test_what_is_no_json_web_token_has_none(text: str) -> None:
 
 def test_claims_nested_without_end_are_none() -> None:
     assert claims_of(token_of(b"[" * 100_000)) is None
+
+
+def test_an_end_beyond_all_numbers_is_no_claim_of_the_api_servers() -> None:
+    assert claims_of(token(aud="felix-py", exp=10**400)) is None
