@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import signal
 import sys
 import time
@@ -50,10 +51,12 @@ def main(folder: Path, nodes: int, proxy_mode: str) -> int:
     signal.signal(signal.SIGTERM, _end)
     began = time.monotonic()
     try:
-        with alone(folder), felix_cluster(folder, nodes, proxy_mode, emit_progress) as made:
-            emit({"report": to_json(run_demo(made, began))})
-            while True:
-                signal.pause()
+        with alone(folder):
+            shutil.rmtree(folder, ignore_errors=True)  # of one that was killed, or whose machine was
+            with felix_cluster(folder, nodes, proxy_mode, emit_progress) as made:
+                emit({"report": to_json(run_demo(made, began))})
+                while True:
+                    signal.pause()
     except IsUp as error:
         emit({"failed": str(error)})
     except Exception as error:
