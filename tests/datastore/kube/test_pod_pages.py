@@ -57,6 +57,13 @@ async def test_pods_are_found_by_label_and_node_with_their_ports(bed: Bed, clien
     assert await pages.pods("default", "app=agent") == []
 
 
+async def test_nodes_of_another_system_than_linux_are_left_out(bed: Bed, client: ApiClient) -> None:
+    for name, labels in (("n1", {}), ("n2", {"kubernetes.io/os": "linux"}), ("n3", {"kubernetes.io/os": "windows"})):
+        record = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}}
+        await client.request("make a node", "POST", "/api/v1/nodes", json.dumps(record).encode())
+    assert await PodPages(client).nodes() == ["n1", "n2"]
+
+
 async def test_the_viewer_gets_a_token_of_its_own_account_and_of_no_other(bed: Bed, client: ApiClient) -> None:
     viewer = ApiClient(lambda: read_access(str(bed.control_plane.kubeconfig_of(VIEWER))))
     pages = PodPages(viewer)
