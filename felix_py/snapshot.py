@@ -161,6 +161,8 @@ class Snapshot:
         if kind is BlockAffinity:
             self.affinities.pop(name, None)
             return self._update_own_blocks()
+        if kind is ClusterInformation and name == "default":
+            self.locked = False
         tables: dict[type[Resource], tuple[dict[str, Any], Topic]] = {
             Node: (self.nodes, self._node_topic(name)),
             IPPool: (self.pools, Topic.POOLS),

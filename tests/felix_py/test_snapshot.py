@@ -202,6 +202,13 @@ def test_an_administrators_lock_is_known_while_it_lasts() -> None:
     snapshot.fold(Changed(ClusterInformation.make("default", datastore_ready=False)))
     assert snapshot.locked
     snapshot.fold(Changed(ClusterInformation.make("other", datastore_ready=True)))
+    snapshot.fold(Gone(ClusterInformation, "other", None))
     assert snapshot.locked, "only the one named default counts"
-    snapshot.fold(Changed(ClusterInformation.make("default", datastore_ready=True)))
-    assert not snapshot.locked
+    for end in (
+        Changed(ClusterInformation.make("default", datastore_ready=True)),
+        Gone(ClusterInformation, "default", None),
+    ):
+        snapshot.fold(end)
+        assert not snapshot.locked
+        snapshot.fold(Changed(ClusterInformation.make("default", datastore_ready=False)))
+        assert snapshot.locked
