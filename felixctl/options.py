@@ -113,7 +113,7 @@ AgentsNamespace = Annotated[
     str,
     typer.Option(
         "--agents-namespace",
-        envvar="NAMESPACE",
+        envvar="FELIX_AGENTSNAMESPACE",
         metavar="NAME",
         help="Where the agents' pods are, to ask those of other nodes.",
     ),
