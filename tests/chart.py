@@ -189,8 +189,14 @@ def _values() -> str:
 
 def _schema() -> dict[str, Any]:
     text = {"type": "string"}
+    tied = (*config_map.OF_THE_DAEMON_SET, *config_map.OF_THE_DEPLOYMENT)
     settings = {
-        name: {**text, "description": f"{MEANINGS[name]} Allowed: {allowed}."}
+        name: {
+            **text,
+            # Another value would be the program's alone, while probes, ports and mounts keep theirs.
+            **({"const": config_map.GIVEN.get(name, "")} if name in tied else {}),
+            "description": f"{MEANINGS[name]} Allowed: {allowed}.",
+        }
         for name, allowed in variables().items()
         if name not in config_map.OF_THE_POD
     }

@@ -67,7 +67,14 @@ def lines() -> Iterator[str]:
 
 def _tied(name: str) -> str:
     tied = {"DaemonSet": OF_THE_DAEMON_SET, "Deployment": OF_THE_DEPLOYMENT}
-    return next((f" The {kind} has it too: change both." for kind, names in tied.items() if name in names), "")
+    return next(
+        (
+            f" The {kind} has it too: change both (the chart has them fixed)."
+            for kind, names in tied.items()
+            if name in names
+        ),
+        "",
+    )
 
 
 if __name__ == "__main__":

@@ -77,7 +77,10 @@ def test_another_setting_makes_the_pods_anew() -> None:
     assert marks[0] != marks[1]
 
 
-@pytest.mark.parametrize("option", ["settings.FELIX_MTUU=1", "settings.FELIX_MTU=1400", "imagePullPolicy=Always"])
+@pytest.mark.parametrize(
+    "option",
+    ["settings.FELIX_MTUU=1", "settings.FELIX_MTU=1400", "imagePullPolicy=Always", "settings.FELIX_RUN_DIR=/run/x"],
+)
 def test_a_value_that_would_have_no_effect_is_refused(option: str) -> None:
     with pytest.raises(AssertionError, match="don't meet the specifications of the schema"):
         rendered("--set", option)
