@@ -44,6 +44,11 @@ def is_terminal() -> bool:
     return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
 
 
+def shows_progress() -> bool:
+    """Whether the standard error is a terminal: a line that changes is of no use elsewhere."""
+    return sys.stderr.isatty()
+
+
 def prepare() -> None:
     """Let a character that the output's encoding lacks be escaped, where it would end the command."""
     for stream in (sys.stdout, sys.stderr):

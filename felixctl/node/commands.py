@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,7 +23,7 @@ from felixctl.options import (
     RunDir,
     Url,
 )
-from felixctl.terminal import console, show
+from felixctl.terminal import console, show, shows_progress
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode="rich")
 
@@ -120,7 +119,7 @@ def _print_all(output: OutputFormat, url: str, namespace: str) -> None:
 @contextmanager
 def _progress() -> Iterator[Callable[[int, int], None]]:
     """Say on a terminal how many nodes have been asked."""
-    if not sys.stderr.isatty():
+    if not shows_progress():
         yield lambda done, wanted: None
         return
     with console(stderr=True).status("asking which nodes there are") as line:

@@ -50,16 +50,16 @@ def kept_as_written(felixctl: Felixctl, noun: Noun) -> None:
     created = felixctl("create", "-f", "-", stdin=document(noun))
     assert created.out == f"Successfully created 1 '{noun.kind}' resource(s)\n", created.err
     assert created.err.startswith(f'notice: {noun.kind} "{"default/" if noun.namespaced else ""}x"')
-    assert "it is stored" in created.err
+    assert "is stored" in created.err
     assert [spec(word) for word in noun.aliases] == [SPEC] * len(noun.aliases), "nothing added, nothing lost"
     shown = felixctl("get", noun.plural, "x", "-o", "yaml").out
-    assert "it is stored" in shown.splitlines()[0]
+    assert "is stored" in shown.splitlines()[0]
     for verb in ("apply", "replace"):
         again = felixctl(verb, "-f", "-", stdin=shown)
         assert (again.status, spec()) == (0, SPEC)
     assert felixctl("label", noun.plural, "x", "b=3").status == 0
     patched = felixctl("patch", noun.plural, "x", "-p", '{"spec": {"another": {"a": null}}}')
-    assert "it is stored" in patched.err
+    assert "is stored" in patched.err
     assert spec() == {**SPEC, "another": {"z": {"y": []}}}
     metadata = json.loads(felixctl("get", noun.plural, "x", "-o", "json").out)["metadata"]
     assert (metadata["labels"], metadata["annotations"]) == ({"z": "1", "a": "2", "b": "3"}, {"why": "kept"})
