@@ -30,7 +30,7 @@ MISSING  := $(shell for p in $(DEBIAN); do \
 INSTALL  := apt-get install -y --no-install-recommends $(MISSING)
 
 .PHONY: image kube kube-down kube-assets kube-assets-nodes kube-test lab lab-ipip lint bench clean setup packages \
-        test test-cluster test-labs test-packages test-runtimes test-runtimes-short test-kernel
+        test test-cluster test-kube test-labs test-packages test-runtimes test-runtimes-short test-kernel
 .DEFAULT_GOAL := lab
 
 lab: setup
@@ -58,18 +58,21 @@ test-kernel: setup
 
 # Labs and container runtimes mostly wait and the rest mostly computes, so these parts of the tests run side by side.
 test: lint kube-assets-nodes
-	@echo "labs, runtimes and packages are tested side by side; each prints its result at its end, after some minutes"
-	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target test-labs test-packages test-runtimes-short
+	@echo "labs, the Kubernetes API, runtimes and packages are tested side by side; each prints its result at its end, after some minutes"
+	@$(MAKE) --no-print-directory --jobs=4 --output-sync=target test-labs test-kube test-packages test-runtimes-short
 	@$(MAKE) --no-print-directory test-cluster
 	$(PY) -m felixctl lab run $(SPEC) --json build/lab.json --svg build/lab.svg
 	$(VMRUN) -- $(PY) -m tests.vm.ipip short
 
-LABS := tests/kube tests/lab tests/scenarios
+LABS := tests/lab tests/scenarios
 RUNTIMES := tests/runtimes
 KUBE := tests/kube tests/datastore tests/cluster
 
-test-labs: kube-assets
+test-labs: setup
 	$(PY) -m pytest -q -m "not long" $(LABS)
+
+test-kube: kube-assets
+	$(PY) -m pytest -q -m "not long" tests/kube
 
 # Three nodes with kubelets, installed by the project's own image and manifests; without the long tests some minutes.
 test-cluster: kube-assets-nodes
@@ -89,7 +92,7 @@ kube-assets-nodes: setup
 	$(PY) -m tests.kube.assets api nodes
 
 test-packages: kube-assets
-	$(PY) -m pytest -q -m "not long" $(addprefix --ignore=,$(LABS) $(RUNTIMES) tests/cluster)
+	$(PY) -m pytest -q -m "not long" $(addprefix --ignore=,$(LABS) $(RUNTIMES) tests/kube tests/cluster)
 
 # Real container runtimes on plain machines that systemd runs, installed as docs/standalone.md says.
 test-runtimes: setup
