@@ -78,6 +78,16 @@ class Cluster:
             list(at_once.map(lambda node: node.start(self._store), self.nodes.values()))
         self.until("nodes are registered", len(self.names), lambda: len(self.kubectl.get("nodes")["items"]))
 
+    def power_cut(self, name: str) -> None:
+        """End a node at once, for good."""
+        self.nodes.pop(name).power_cut()
+
+    def add(self, name: str) -> None:
+        """Have a node of this name, and of the address that goes with it, on an empty machine."""
+        node = self._power_on(name)
+        node.wait_until_up()
+        node.start(self._store)
+
     def load(self, archive: Path) -> None:
         """Have an archive of images on all nodes, and on those to come."""
         self._images.append(archive)

@@ -106,6 +106,10 @@ class ClusterNode:
     def restart(self, service: str) -> None:
         self.machine.run("systemctl", "restart", service)
 
+    def kill(self, *words: str) -> None:
+        """Kill -9 the processes whose command line has these words; a kubelet starts its containers again."""
+        self.machine.run("pkill", "--signal", "KILL", "--full", " ".join(words))
+
     def power_cut(self) -> None:
         """End everything at once, for good: its disk is removed, too."""
         self.machine.power_cut()

@@ -5,23 +5,33 @@ a 100 pps ping between pods of two nodes runs while agents are restarted, upgrad
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 
 import pytest
 
 from lab.state_model import PodState
-from tests.cluster.cluster import Cluster
+from tests.cluster.cluster import OUTSIDE, Cluster
 from tests.cluster.figures import Figures
-from tests.cluster.installation import AGENTS, NAMESPACE, felix_cluster, settle
+from tests.cluster.image import archive
+from tests.cluster.installation import AGENTS, NAMESPACE, apply, felix_cluster, settle
 from tests.cluster.leftovers import leftovers
+from tests.cluster.outside import telling_callers
 from tests.cluster.pings import lost, ping_all, running_pods
 from tests.cluster.stream import streaming
-from tests.cluster.workloads import deployment, service
+from tests.cluster.workloads import deployment, service, stateful_set
 
 pytestmark = pytest.mark.long
 
 PODS = 30
+RECREATED = 20
+CHURNED, BATCH = 200, 25
+AWAY_SECONDS = 60
+AGENT = "felix-agent"
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +75,101 @@ def test_a_rolling_restart_loses_no_packet(whole: Cluster, figures: Figures) -> 
     figures.note_pings("rolling_restart", stream.count)
     assert stream.count.sent > 100
     assert stream.count.lost == 0
+
+
+def test_an_upgrade_loses_no_packet(whole: Cluster, figures: Figures) -> None:
+    whole.load(archive("next", version="next"))
+    one, other = apart(whole)
+    with streaming(whole.kubectl, one, other.addresses[0]) as stream:
+        apply(whole, "next")
+        settle(whole)
+    figures.note_pings("upgrade", stream.count)
+    assert stream.count.sent > 100
+    assert stream.count.lost == 0
+
+
+def test_a_pod_reaches_the_outside_under_the_address_of_its_node(whole: Cluster) -> None:
+    one, _ = apart(whole)
+    with telling_callers(whole.outside) as port:
+        seen = whole.kubectl("exec", one.name, "--", "sh", "-c", f"nc -w 5 {OUTSIDE} {port} </dev/null")
+    assert seen.strip() == whole.nodes[one.node].address
+
+
+def test_pods_of_a_stateful_set_are_made_anew_in_place(whole: Cluster) -> None:
+    whole.kubectl.apply(stateful_set("db"), service("db"))
+    one, _ = apart(whole)
+    for _ in range(RECREATED):
+        whole.until("the pod is ready", 1, lambda: len(running_pods(whole.kubectl, "--selector=app=db")))
+        [db] = running_pods(whole.kubectl, "--selector=app=db")
+        assert ping_all(whole.kubectl, [one, db])[one.name], f"{one} does not reach {db}"
+        whole.kubectl("delete", "pod", db.name, "--wait")
+    whole.kubectl("delete", "statefulset", "db", "--cascade=foreground")
+
+
+def test_pods_that_come_and_go_leave_nothing_in_ipam(whole: Cluster, figures: Figures) -> None:
+    """Two hundred, while containerd and the kubelet of a node are started anew."""
+    for number in range(CHURNED // BATCH):
+        whole.kubectl.apply(deployment("churn", BATCH))
+        whole.until("pods are ready", BATCH, lambda: len(running_pods(whole.kubectl, "--selector=app=churn")))
+        whole.nodes[f"n{number % len(whole.names) + 1}"].restart(("containerd", "kubelet")[number % 2])
+        whole.kubectl("delete", "deployment", "churn", "--cascade=foreground")
+    figures.note(churn={"adds": CHURNED, "failed": failed_adds(whole)})
+    # With no time to end in, a pod is gone from the API before its DEL.
+    whole.until("nothing is wrong in IPAM", 1, lambda: not ipam_problems(whole))
+    figures.note(ipam_problems=ipam_problems(whole))
+
+
+def test_the_api_server_may_be_away_for_a_minute(whole: Cluster) -> None:
+    """Meanwhile an agent is killed, and started again by its kubelet: no running pod loses a packet."""
+    one, other = apart(whole)
+    api = whole.control_plane.api
+    with streaming(whole.kubectl, one, other.addresses[0]) as stream:
+        api.api_server.end()
+        whole.nodes[one.node].kill(AGENT)
+        time.sleep(AWAY_SECONDS)
+        api.api_server.start()
+        api.wait_until_ready()
+        settle(whole)
+    assert stream.count.lost == 0
+    assert stream.count.sent > AWAY_SECONDS * 10
+    whole.kubectl.apply(deployment("later", 3))
+    whole.until("pods are ready", 3, lambda: len(running_pods(whole.kubectl, "--selector=app=later")))
+    whole.kubectl("delete", "deployment", "later", "--cascade=foreground")
+
+
+def test_a_deleted_node_gives_back_its_blocks_and_another_takes_its_name(whole: Cluster, figures: Figures) -> None:
+    whole.kubectl("drain", "n3", "--ignore-daemonsets", "--force", "--timeout=120s")
+    whole.power_cut("n3")
+    whole.kubectl("delete", "node", "n3")
+    whole.until("blocks of n3 are given back", 1, lambda: not blocks_of(whole, "n3"))
+    figures.note(blocks_after_drain=blocks_of(whole, "n3"))
+    whole.add("n3")
+    whole.until("nodes are ready", len(whole.names), lambda: whole.kubectl.ready("nodes"))
+    settle(whole)
+    whole.kubectl.apply(deployment("again", 2, nodeName="n3"))
+    whole.until("pods are ready", 2, lambda: len(running_pods(whole.kubectl, "--selector=app=again")))
+    pods = [*running_pods(whole.kubectl, "--selector=app=again"), apart(whole)[0]]
+    whole.until("no ping is lost", 1, lambda: not lost(pods, ping_all(whole.kubectl, pods)))
+
+
+def blocks_of(made: Cluster, node: str) -> int:
+    """Return how many blocks a node has claimed."""
+    claims = made.kubectl.get("blockaffinities.crd.projectcalico.org")["items"]
+    return sum(claim["spec"]["node"] == node for claim in claims)
+
+
+def ipam_problems(made: Cluster) -> int:
+    """Return how many problems `felixctl ipam check` finds."""
+    check = [sys.executable, "-m", "felixctl", "ipam", "check"]
+    where = {**os.environ, "FELIX_DATASTORE": f"kubernetes://{made.kubectl.kubeconfig}"}
+    said = subprocess.run(check, env=where, capture_output=True, text=True, check=False).stdout
+    found = re.search(r"found (\d+) problems", said)
+    assert found, said
+    return int(found[1])
+
+
+def failed_adds(made: Cluster) -> int:
+    """Return how often the events say that our plugin did not attach a pod; a containerd that starts is not meant."""
+    events = made.kubectl.get("events", "--field-selector=reason=FailedCreatePodSandBox")["items"]
+    ours = [event for event in events if 'plugin type="felix"' in event["message"]]
+    return sum(event.get("count") or event.get("series", {}).get("count", 1) for event in ours)

@@ -22,6 +22,12 @@ def deployment(name: str, replicas: int, **spec: Any) -> Record:
     }
 
 
+def stateful_set(name: str) -> Record:
+    """Return one pod, NAME-0, that is made anew under the same name."""
+    made = deployment(name, 1)
+    return {**made, "kind": "StatefulSet", "spec": {**made["spec"], "serviceName": name}}
+
+
 def service(name: str, **spec: Any) -> Record:
     """Return the Service of a deployment's pods."""
     ports = [{"name": "http", "port": 80}]
