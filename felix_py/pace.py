@@ -31,6 +31,10 @@ class Pace:
         self._urgent = urgent
         self._one_step = asyncio.Lock()
 
+    def give_way_to(self, urgent: Urgent) -> None:
+        """Let this work go first from now on."""
+        self._urgent = urgent
+
     async def run(self, task: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine at this pace: each of its steps, from one wait to the next, in its turn."""
         return await _Steps(task, self._turn, self._end_turn)

@@ -26,8 +26,10 @@ from felix_py.web import Page, PageMakers, Query, text_page
 from kernel.netlink import KernelError
 from net.prefix import Prefix
 
-PROBES = ("/healthz", "/liveness", "/readyz", "/readiness", "/metrics")
+LIVENESS, READINESS = ("/healthz", "/liveness"), ("/readyz", "/readiness")
+PROBES = (*LIVENESS, *READINESS, "/metrics")
 """What the health port serves, where anybody who reaches it may ask; all else is shown to who may read it."""
+PAGES = (*PROBES, "/status", "/summary", "/routes", "/invariants", "/trace")
 ROWS_AT_ONCE = 500  # routes written to the socket in one piece
 _ROUTES = "routes ?prefix=PREFIX&limit=NUMBER"
 _TRACE = "trace ?to=ADDRESS&from=ADDRESS"
@@ -63,8 +65,8 @@ class StatusPages:
 
     def by_path(self) -> PageMakers:
         return {
-            "/healthz": self._health,
-            "/liveness": self._health,
+            "/healthz": alive,
+            "/liveness": alive,
             "/readyz": self._readiness,
             "/readiness": self._readiness,
             "/metrics": self._metrics,
@@ -74,9 +76,6 @@ class StatusPages:
             "/invariants": self._invariants,
             "/trace": self._trace,
         }
-
-    async def _health(self, query: Query) -> Page:
-        return text_page(HTTPStatus.OK, "alive\n")  # an agent that cannot answer this is restarted
 
     async def _readiness(self, query: Query) -> Page:
         progress = self._reporter.progress()
@@ -120,6 +119,10 @@ class StatusPages:
         except KernelError as error:
             text = f"trace {from_.address} to {to.address}: {error}\n"
             return text_page(HTTPStatus.SERVICE_UNAVAILABLE, text)
+
+
+async def alive(query: Query) -> Page:
+    return text_page(HTTPStatus.OK, "alive\n")  # an agent that cannot answer this is restarted
 
 
 async def routes_json(routes: AsyncIterator[RouteStatus], limit: int | None) -> AsyncIterator[bytes]:

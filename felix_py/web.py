@@ -71,6 +71,10 @@ class WebServer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._making: dict[str, asyncio.Task[Page]] = {}
 
+    def show(self, pages: PageMakers) -> None:
+        """Serve these from now on."""
+        self._pages = pages
+
     async def listen_unix(self, path: Path, mode: int) -> None:
         """Serve on a socket file, replacing a stale one. mode: who may connect, as of chmod."""
         path.parent.mkdir(parents=True, exist_ok=True)

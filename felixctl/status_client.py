@@ -70,7 +70,8 @@ def get_page(run_dir: Path, page: str) -> str:
         raise CommandError(f"read the agent's status at {path}: {_reason(error)}") from None
     head, _, body = answer.partition(b"\r\n\r\n")
     if b" 200 " not in head.partition(b"\r\n")[0] + b" ":
-        raise CommandError(f"read the agent's status at {path}: it answered {_first_line(head)}")
+        said = " ".join(body.decode(errors="replace").split())
+        raise CommandError(f"read the agent's status at {path}: it answered {_first_line(head)}{said and f': {said}'}")
     return body.decode(errors="replace")
 
 

@@ -139,6 +139,40 @@ def test_sigterm_ends_it_with_0_once_it_is_ready(namespace: str, tmp_path: Path)
         assert "routes stay as they are" in output_of(process, 0)
 
 
+def page_when(namespace: str, address: str, path: str, says: str) -> str:
+    """Return a page of the agent in a namespace, its status first, as soon as it says this."""
+    ask = f"import http.client as h; c = h.HTTPConnection({address!r}, timeout=5); c.request('GET', {path!r})"
+    ask += "; answer = c.getresponse(); print(answer.status, answer.read().decode())"
+    asking = ["ip", "netns", "exec", namespace, sys.executable, "-c", ask]
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while says not in (found := subprocess.run(asking, capture_output=True, text=True, check=False)).stdout:
+        assert time.monotonic() < deadline, (found.stdout, found.stderr)
+        time.sleep(0.1)
+    return found.stdout
+
+
+def test_an_agent_that_waits_for_the_api_server_is_alive_and_says_so(namespace: str, tmp_path: Path) -> None:
+    kubeconfig, health = tmp_path / "kubeconfig", "192.0.2.1:9099"
+    kubeconfig.write_text(
+        "{apiVersion: v1, kind: Config, current-context: c, users: [],"
+        " clusters: [{name: c, cluster: {server: 'https://127.0.0.1:1', insecure-skip-tls-verify: true}}],"
+        " contexts: [{name: c, context: {cluster: c, user: ''}}]}"
+    )
+    url = f"kubernetes://{kubeconfig}"
+    process = agent(namespace, tmp_path, FELIX_DATASTORE=url, FELIX_HEALTHHOST="192.0.2.1", FELIX_HEALTHPORT="9099")
+    try:
+        subprocess.run(["ip", "-n", namespace, "link", "set", "lo", "up"], check=True)
+        waits = page_when(namespace, health, "/readyz", "waiting for the API server: ")
+        assert waits.startswith("503 not ready: waiting for the API server: ") and "127.0.0.1:1" in waits
+        assert page_when(namespace, health, "/healthz", "alive").startswith("200")
+        command = [sys.executable, "-m", "felixctl", "node", "status", "--run-dir", str(tmp_path / "run")]
+        said = subprocess.run(command, capture_output=True, text=True, check=False).stderr
+        assert "waiting for the API server" in " ".join(said.split())
+    finally:
+        process.terminate()
+        assert "routes stay as they are" in output_of(process, 0)
+
+
 def test_a_port_of_health_that_cannot_be_had_is_a_warning_and_asked_for_again(namespace: str, tmp_path: Path) -> None:
     process = agent(namespace, tmp_path, FELIX_HEALTHHOST="192.0.2.99", FELIX_HEALTHPORT="9099")
     assert process.stdout is not None
@@ -147,16 +181,9 @@ def test_a_port_of_health_that_cannot_be_had_is_a_warning_and_asked_for_again(na
         assert any(said in line and "next try in" in line for line in process.stdout)
         for change in ("link set lo up", "address add 192.0.2.99/24 dev eth0"):
             subprocess.run(["ip", "-n", namespace, *change.split()], check=True)
-        ask = (
-            "import urllib.request as r; print(r.urlopen('http://192.0.2.99:9099/healthz', timeout=5).read().decode())"
-        )
-        asking = ["ip", "netns", "exec", namespace, sys.executable, "-c", ask]
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while "alive" not in subprocess.run(asking, capture_output=True, text=True, check=False).stdout:
-            assert time.monotonic() < deadline, "the page is not served"
-            time.sleep(0.1)
-        asking[-1] = ask.replace("/healthz", "/status")  # which is for who may read the socket, or is admitted
-        assert "404" in subprocess.run(asking, capture_output=True, text=True, check=False).stderr
+        health = "192.0.2.99:9099"
+        assert page_when(namespace, health, "/healthz", "alive").startswith("200")
+        page_when(namespace, health, "/status", "404")  # which is for who may read the socket, or is admitted
     finally:
         process.kill()
         process.wait()

@@ -81,6 +81,17 @@ async def test_while_something_is_urgent_few_steps_are_taken_and_all_soon_after(
     assert steps == 150
 
 
+async def test_what_becomes_urgent_later_goes_first_from_then_on() -> None:
+    pace, attaching = Pace(), Attaching()
+    assert await pace.run(asyncio.sleep(0, "before")) == "before"
+    pace.give_way_to(attaching)
+    after = asyncio.create_task(pace.run(asyncio.sleep(0, "after")))
+    await turns(20)
+    assert not after.done()
+    attaching.quiet.set()
+    assert await after == "after"
+
+
 async def test_what_stays_urgent_stops_no_task() -> None:
     assert await Pace(Attaching()).run(asyncio.sleep(0, "done")) == "done"
 

@@ -159,6 +159,15 @@ async def test_pages_wait_for_pods_that_are_being_attached(tmp_path: Path) -> No
     await made.close()
 
 
+async def test_other_pages_are_served_without_a_new_socket(tmp_path: Path) -> None:
+    path, made = tmp_path / "status.sock", WebServer({"/hello": broken})
+    await made.listen_unix(path, 0o660)
+    assert (await ask(path, b"GET /hello HTTP/1.0\r\n\r\n"))[0].startswith("HTTP/1.1 503")
+    made.show(PAGES)
+    assert (await ask(path, b"GET /hello HTTP/1.0\r\n\r\n"))[0].startswith("HTTP/1.1 200")
+    await made.close()
+
+
 async def test_a_client_that_leaves_without_a_request_ends_nothing(tmp_path: Path) -> None:
     async with server(tmp_path) as path:
         _, writer = await asyncio.open_unix_connection(path)

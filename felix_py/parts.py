@@ -1,0 +1,155 @@
+"""The agent's parts, put together: which of them there are with these settings, and what each is given of the others.
+
+An edge that waits for nothing: everything here is made, and nothing begun.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from bgp.client import SidecarClient
+from cni.journal import Journal
+from cni.known import Known
+from cni.namespaces import Namespaces
+from cni.notices import network_notices, pod_notices
+from cni.protocol import CniRequest
+from cni.server import CniServer
+from cni.settings import CniSettings
+from cni.verbs import Verbs
+from datastore.kinds.pods import WorkloadEndpoint
+from datastore.store import Store, WatchEvent
+from datastore.url import has_namespaces
+from felix_py import logs, node_table
+from felix_py.agent import Agent
+from felix_py.agent_status import AgentReporter
+from felix_py.checks import Checks
+from felix_py.edges import Edges
+from felix_py.forwarding import forward
+from felix_py.identity import Identity
+from felix_py.kept_rules import KeptRules
+from felix_py.network_condition import NetworkCondition
+from felix_py.settings import Settings
+from felix_py.tunnel_device import KernelTunnelDevice
+from ipam.allocator import Allocator
+from ipam.tunnels import TunnelAddresses
+from kernel.links import Devices
+from kernel.nftables_writer import NftablesWriter
+from kernel.rtnetlink import Rtnetlink
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What everything else stands on: the datastore, IPAM, and the kernel's sockets."""
+
+    store: Store
+    allocator: Allocator
+    kernel: Rtnetlink
+    devices: Devices
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The agent and what works with it. namespaces, condition: None where the datastore is not Kubernetes."""
+
+    ground: Ground
+    agent: Agent
+    namespaces: Namespaces | None
+    verbs: Verbs
+    server: CniServer
+    checks: Checks
+    reporter: AgentReporter
+    condition: NetworkCondition | None
+
+
+@contextmanager
+def ground_on(store: Store) -> Iterator[Ground]:
+    """Open what is needed beside a datastore. Raises KernelError."""
+    with closing(Rtnetlink()) as kernel, closing(Devices()) as devices:
+        yield Ground(store, Allocator(store), kernel, devices)
+
+
+def put_together(settings: Settings, ground: Ground, identity: Identity) -> Parts:
+    """Make the parts of the agent of this node."""
+    known = Known(identity.node)
+    sidecar = SidecarClient(settings.run_dir / "bgp.sock")
+    edges = _edges(settings, ground, identity.node, sidecar, known, lambda: verbs.unwritten.take_up())
+    agent = Agent(settings, identity, edges)
+    on_kubernetes = has_namespaces(settings.datastore)
+    namespaces = Namespaces(ground.store) if on_kubernetes else None
+    verbs = _verbs(ground, agent, namespaces, known)
+    checks = Checks(agent, verbs.pending_handles)
+    reporter = AgentReporter(agent, sidecar.status, checks)
+    return Parts(
+        ground,
+        agent,
+        namespaces,
+        verbs,
+        CniServer(settings.run_dir / "cni.sock", verbs),
+        checks,
+        reporter,
+        NetworkCondition(agent, lambda: reporter.progress().ready) if on_kubernetes else None,
+    )
+
+
+def _edges(
+    settings: Settings,
+    ground: Ground,
+    node: str,
+    sidecar: SidecarClient,
+    known: Known,
+    take_up: Callable[[], Awaitable[Sequence[WorkloadEndpoint]]],
+) -> Edges:
+    addresses = TunnelAddresses(ground.store, ground.allocator, node, of_pod_cidrs=settings.use_pod_cidr)
+    return Edges(
+        ground.store,
+        ground.kernel,
+        sidecar,
+        KernelTunnelDevice(addresses, ground.devices),
+        KeptRules(
+            node_table.TITLE, node_table.WITHOUT, partial(NftablesWriter, node_table.TABLE), repair=settings.repair
+        ),
+        observe=partial(_observe, ground.allocator, known),
+        avoid=ground.allocator.avoid,
+        log_from=_keep_log_level if "log_level" in settings.model_fields_set else logs.set_level,
+        forward=partial(forward, pod_prefix=settings.interface_prefix, root=settings.proc_sys),
+        take_up=take_up,
+    )
+
+
+def _verbs(ground: Ground, agent: Agent, namespaces: Namespaces | None, known: Known) -> Verbs:
+    settings = agent.settings
+    return Verbs(
+        CniSettings(agent.identity.node, settings.interface_prefix, settings.proc_sys),
+        ground.store,
+        ground.allocator,
+        agent,
+        Journal(settings.state_dir / "released.journal"),
+        pod_mtu=agent.pod_mtu,
+        inability=lambda: agent.progress.attach_refused,
+        limitation=agent.peering.limitation,
+        observe=partial(_report_unobeyed, agent),
+        namespaces=namespaces,
+        known=known,
+        held_back=lambda: agent.progress.held_back,
+        plugins=settings.cni_bin_dir,
+    )
+
+
+def _observe(allocator: Allocator, known: Known, event: WatchEvent) -> None:
+    """Have what pods wait for answered from the agent's watch."""
+    allocator.on_event(event)
+    known.observe(event)
+
+
+def _keep_log_level(level: str) -> None:
+    """Leave the level as this node's settings have it, whatever the cluster's say, as Felix does."""
+
+
+def _report_unobeyed(agent: Agent, request: CniRequest) -> None:
+    """Log what a network's configuration or a pod's annotations hold that is not obeyed."""
+    network = request.network
+    agent.log_notices(agent.notices.put(f"network {network.name}", network_notices(network)))
+    agent.log_notices(pod_notices(request))

@@ -1,0 +1,40 @@
+"""Which parts an agent has, put together over real sockets; none of them is begun."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import datastore
+from felix_py.identity import Addresses, Identity
+from felix_py.parts import Parts, ground_on, put_together
+from felix_py.settings import settings_from
+from net.prefix import pack
+
+
+@asynccontextmanager
+async def parts_of(url: str, folder: Path, **settings: str) -> AsyncIterator[Parts]:
+    """Return the parts of node n1's agent on this datastore, which need not be there."""
+    given = settings_from(
+        {"FELIX_DATASTORE": url, "FELIX_RUN_DIR": str(folder), "FELIX_STATE_DIR": str(folder), **settings}
+    )
+    store = datastore.open(url)
+    try:
+        with ground_on(store) as ground:
+            yield put_together(given, ground, Identity("n1", Addresses(pack("192.0.2.1"), None)))
+    finally:
+        await store.close()
+
+
+async def test_what_only_kubernetes_has_is_there_on_kubernetes_only(tmp_path: Path) -> None:
+    for url, on_kubernetes in (("sqlite:///:memory:", False), ("kubernetes:///nowhere", True)):
+        async with parts_of(url, tmp_path) as parts:
+            assert (parts.namespaces is not None, parts.condition is not None) == (on_kubernetes, on_kubernetes)
+
+
+async def test_an_agent_takes_up_what_the_plugin_left_and_gives_the_plugin_what_it_knows(tmp_path: Path) -> None:
+    async with parts_of("sqlite:///:memory:", tmp_path) as parts:
+        assert list(await parts.agent.edges.take_up()) == []
+        parts.agent.progress.attach_refused = "no veth in this kernel"
+        assert not parts.reporter.progress().ready
