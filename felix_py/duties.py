@@ -70,8 +70,7 @@ def _forward_accept(parts: Parts) -> KeptRules[Sequence[Program]]:
     kept: KeptRules[Sequence[Program]] = KeptRules(
         forward_accept.TITLE,
         forward_accept.WITHOUT,
-        partial(ForeignChainWriter, forward_accept.CHAINS),
-        repair=settings.repair,
+        partial(ForeignChainWriter, forward_accept.CHAINS, repair=settings.repair),
         needs_nftables=False,
     )
     kept.apply(forward_accept.accepting(settings.interface_prefix) if settings.forward_accept else None)

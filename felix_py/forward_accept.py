@@ -1,8 +1,11 @@
 """Which rules let packets of pods pass a host whose iptables drop what nobody accepts, as Docker and ufw leave them.
 
 Pure. As Calico's, they stand at the end of the chain FORWARD: what an administrator's rule drops stays dropped, and
-what only the chain's policy would drop passes. They go when the policy does. Other chains that drop, such as
-firewalld's or those of iptables-legacy, are named to the operator and left alone.
+what only the chain's policy would drop passes. They come when the policy begins to drop, and go when it ends.
+
+Other chains that drop, such as firewalld's, are named to the operator and left alone. So are those of iptables-legacy:
+the kernel takes such a table as a whole only, without an event when another writes it, under a lock that is a file of
+the host's, and from holders of CAP_NET_RAW. Its own program in the image would bring all that into the agent.
 """
 
 from __future__ import annotations

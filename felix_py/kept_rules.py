@@ -56,8 +56,8 @@ class KeptRules(Generic[W]):
     ) -> None:
         """title: what is kept, as log lines name it. without: what does not happen where it can't be.
 
-        backoff: between tries of what could not be done. repair: put right what others change. needs_nftables: whether
-        it is a problem that the kernel has none.
+        backoff: between tries of what could not be done. repair: look again when others changed something.
+        needs_nftables: whether it is a problem that the kernel has none.
         """
         self._title, self._without, self._open, self._repair = title, without, open_writer, repair
         self._backoff = backoff or Backoff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)

@@ -21,9 +21,15 @@ _NO_CHAIN = (errno.ENOENT, errno.EOPNOTSUPP, errno.EAFNOSUPPORT)  # or the kerne
 class ForeignChainWriter:
     """Our rules in these chains of this network namespace. Events are kept from the moment that it exists."""
 
-    def __init__(self, chains: Sequence[ForeignChain]) -> None:
-        """Raises KernelError: nftables is not to be had here."""
-        self._chains = chains
+    def __init__(self, chains: Sequence[ForeignChain], *, repair: bool = True) -> None:
+        """repair: put right what others did to our rules. Without it they are written when they become due, that is
+        when they are stated or when the chain begins to drop, and taken away when it no longer does.
+
+        Raises KernelError: nftables is not to be had here.
+        """
+        self._chains, self._repair = chains, repair
+        self._answered: dict[ForeignChain, tuple[Sequence[Program] | None, bool]] = {}
+        """What was wanted in each chain when it was last brought in line, and whether the chain dropped."""
         self._connection = NftablesConnection(self._concerns)
 
     def close(self) -> None:
@@ -36,10 +42,15 @@ class ForeignChainWriter:
         for chain in self._chains:
             head = self._head(chain)
             if head is None:
+                self._answered.pop(chain, None)
+                continue
+            asked = wanted, head.drops
+            if not self._repair and self._answered.get(chain) == asked:
                 continue
             if requests := changes(chain, wanted or (), head, self._marked(chain)):
                 self._connection.commit(requests, f"write rules into {_title(chain)}", chain.family)
                 changed = True
+            self._answered[chain] = asked
         return changed
 
     def changed(self) -> AsyncGenerator[None]:

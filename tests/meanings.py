@@ -49,7 +49,8 @@ MEANINGS: Mapping[str, str] = {
     "FELIX_IPTABLESNATOUTGOINGINTERFACEFILTER": "The only devices by which they leave under the node's address.",
     "FELIX_EXTERNALNODESCIDRLIST": "Hosts beside the nodes that may send packets through the tunnel.",
     "FELIX_FORWARDACCEPT": "Whether packets of pods are accepted where the policy of iptables' chain FORWARD drops.",
-    "FELIX_REPAIR": "Whether what other programs change in our routes and rules is put right.",
+    "FELIX_REPAIR": "Whether what other programs change in our routes and rules is put right. What is written as the"
+    " cluster or the host changes is written either way.",
     "FELIX_HEALTHHOST": "Where probes and Prometheus find the agent: /healthz, /readyz, /metrics.",
     "FELIX_HEALTHPORT": "The port of these pages.",
     "FELIX_STATUSPORT": "Where the agent shows its status to felixctl on other machines, on the node's addresses.",

@@ -84,6 +84,25 @@ def test_those_of_another_version_make_way(here: Namespace, writer: ForeignChain
     assert rules(here) == SHOWN
 
 
+def test_without_repair_they_come_and_go_with_what_the_chain_does_and_are_not_put_back(here: Namespace) -> None:
+    with inside(here.descriptor):
+        made = ForeignChainWriter(CHAINS, repair=False)
+    with closing(made) as writer:
+        assert not writer.bring_in_line(OURS)
+        for policy, shown in (("DROP", SHOWN), ("ACCEPT", []), ("DROP", SHOWN)):
+            here.run("iptables-nft", "-P", "FORWARD", policy)
+            writer.bring_in_line(OURS)
+            assert rules(here) == shown
+        here.run("iptables-nft", "-F", "FORWARD")
+        assert not writer.bring_in_line(OURS)
+        assert rules(here) == []
+        assert writer.bring_in_line(OURS[:1]), "other rules are stated"
+        here.run("nft", "flush", "ruleset")
+        assert not writer.bring_in_line(OURS[:1])
+        here.run("iptables-nft", "-P", "FORWARD", "DROP")
+        assert writer.bring_in_line(OURS[:1]), "it is another chain"
+
+
 @pytest.mark.parametrize(
     "change",
     [
