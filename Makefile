@@ -6,11 +6,16 @@ PY     := $(VENV)/bin/python
 PYTHON ?= /usr/bin/python3# Debian's: one that every user may read, as the lab also runs for ordinary users
 SPEC   ?= examples/three-nodes.yaml
 B      ?= fib cni
+SEED   ?= 1
+MINUTES ?= 1
 
 DEBIAN := python3 python3-venv gcc libc6-dev make util-linux iproute2 iputils-ping tcpdump bird2 \
           containernetworking-plugins
 ifneq ($(filter test,$(MAKECMDGOALS)),)
 DEBIAN += frr gobgpd iptables nftables openssl
+endif
+ifneq ($(filter faults,$(MAKECMDGOALS)),)
+DEBIAN += nftables
 endif
 ifneq ($(filter image,$(MAKECMDGOALS)),)
 DEBIAN += buildah mmdebstrap
@@ -29,7 +34,7 @@ MISSING  := $(shell for p in $(DEBIAN); do \
               [ -n "$$(dpkg-query -W -f='$${db:Status-Status}' $$p 2>/dev/null | grep -x installed)" ] || echo $$p; done)
 INSTALL  := apt-get install -y --no-install-recommends $(MISSING)
 
-.PHONY: image kube kube-down kube-assets kube-assets-nodes kube-test lab lab-ipip lint bench clean setup packages \
+.PHONY: faults image kube kube-down kube-assets kube-assets-nodes kube-test lab lab-ipip lint bench clean setup packages \
         test test-cluster test-kube test-labs test-packages test-runtimes test-runtimes-short test-kernel
 .DEFAULT_GOAL := lab
 
@@ -108,6 +113,10 @@ lint: setup
 
 bench: setup $(if $(filter kube,$(B)),kube-assets)
 	$(PY) -m bench $(B)
+
+# A lab under seeded faults: what each costs, and when all is in sync again. build/faults.txt is for a person.
+faults: setup
+	@$(PY) -m faults --seed $(SEED) --minutes $(MINUTES)
 
 clean:
 	rm -rf build $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

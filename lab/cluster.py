@@ -6,6 +6,7 @@ An edge that decides little: it starts, waits until what it started reports succ
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
@@ -207,15 +208,15 @@ class LabCluster:
         except PluginError as error:
             raise LabError(str(error)) from None
 
-    def kill(self, node: str, what: str) -> None:
-        """Kill -9 one program of a node, which is started again. Raises LabError."""
+    def kill(self, node: str, what: str, number: signal.Signals = signal.SIGKILL) -> None:
+        """Send a signal to one program of a node: kill -9, after which it is started again. Raises LabError."""
         speaker = self.speakers.get(node)
         if speaker and what in (speaker.name, ""):
-            done = speaker.kill()
+            done = speaker.kill(number)
         elif what == "exabgp":
-            done = self.node(node).kill_exabgp()
+            done = self.node(node).kill_exabgp(number)
         elif what in self.node(node).services:
-            done = self.node(node).services[what].kill()
+            done = self.node(node).services[what].kill(number)
         else:
             raise LabError(f"kill {what} on {node}: it may be agent, sidecar or exabgp (bird, frr or gobgp on a peer)")
         if not done:

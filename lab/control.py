@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -35,7 +36,7 @@ def _conversation(
         while line := await reader.readline():
             try:
                 answer = {"answer": await _answer(cluster, json.loads(line))}
-            except (LabError, ValueError, ConnectionError) as error:
+            except (LabError, ValueError, KeyError, ConnectionError) as error:
                 answer = {"failed": str(error)}
             writer.write(json.dumps(answer).encode() + b"\n")
             await writer.drain()
@@ -62,9 +63,11 @@ async def _answer(cluster: LabCluster, request: Mapping[str, Any]) -> Any:
         case {"verb": "gc", "node": node}:
             return await cluster.collect(node)
         case {"verb": "kill", "node": node, "what": what}:
-            return cluster.kill(node, what)
+            return cluster.kill(node, what, signal.Signals[request.get("signal", "SIGKILL")])
         case {"verb": "traffic start", "per_second": per_second}:
             return await cluster.traffic.start(list(cluster.pods.values()), per_second)
+        case {"verb": "traffic report", "since": since}:
+            return to_json(await cluster.traffic.report(since))
         case {"verb": "traffic stop"}:
             return await cluster.traffic.stop()
         case _:

@@ -65,11 +65,11 @@ class LabNode:
             return {}
         return answer
 
-    def kill_exabgp(self) -> bool:
-        """Kill the process that the sidecar runs for its sessions; the sidecar starts it again."""
+    def kill_exabgp(self, number: signal.Signals) -> bool:
+        """Send a signal to the process that the sidecar runs for its sessions, and starts again when it has ended."""
         mount = Path(f"/proc/{self.namespace.pid}/ns/mnt")
         mine = [pid for pid in _processes("bgp/exabgp_launcher.py") if Path(f"/proc/{pid}/ns/mnt").samefile(mount)]
-        return [kill(pid, signal.SIGKILL) for pid in mine] != []
+        return [kill(pid, number) for pid in mine] != []
 
 
 def _agent_environment(node: LabNodeSpec) -> dict[str, str]:

@@ -5,6 +5,7 @@ ours. A request and its answer are one JSON line each:
 
     {"ping": ["10.65.1.0"], "seconds": 1}        → {"answered": {"10.65.1.0": 0.21}}    (milliseconds)
     {"stream": "10.65.1.0", "per_second": 100}   → {"streaming": "10.65.1.0"}
+    {"report": 1043.2}                           → {"sent": 500, "unanswered": [1044.71]}   (monotonic seconds, both)
     {"stop": true}                               → {"sent": 812, "lost": 0}
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import io
 import json
 import os
 import select
@@ -35,6 +37,7 @@ class Echo:
     def __init__(self) -> None:
         self._sockets: dict[int, socket.socket] = {}
         self._sent: dict[int, float] = {}
+        self._given_up: list[float] = []
         self._sequence = 0
         self._ident = os.getpid() & 0xFFFF
         self.round_trips: dict[int, float] = {}
@@ -46,6 +49,8 @@ class Echo:
         packet = struct.pack("!BBHHH", kind, 0, 0, self._ident, self._sequence) + b"felix-lab-echo--"
         if kind == 8:
             packet = packet[:2] + checksum(packet) + packet[4:]
+        if self._sequence in self._sent:  # 65,536 packets ago
+            self._given_up.append(self._sent.pop(self._sequence))
         self._sent[self._sequence] = time.monotonic()
         with contextlib.suppress(OSError):  # no route yet: the missing reply says so
             self._socket(address).sendto(packet, (address, 0))
@@ -53,6 +58,10 @@ class Echo:
 
     def outstanding(self) -> int:
         return len(self._sent)
+
+    def unanswered(self, since: float = 0.0) -> list[float]:
+        """Return when the requests without a reply were sent, of those since a moment of the monotonic clock."""
+        return [round(sent, 4) for sent in (*self._given_up, *self._sent.values()) if sent >= since]
 
     def descriptors(self) -> list[socket.socket]:
         return list(self._sockets.values())
@@ -74,6 +83,7 @@ class Echo:
         """Start over. A stream of this pod fills this socket too, which then has no room for the next reply."""
         self.receive()
         self._sent.clear()
+        self._given_up.clear()
         self.round_trips.clear()
 
     def _socket(self, address: str) -> socket.socket:
@@ -114,20 +124,27 @@ def ping(echo: Echo, addresses: list[str], seconds: float) -> dict[str, float]:
     return {asked[sequence]: round(ms, 3) for sequence, ms in echo.round_trips.items()}
 
 
-def stream(echo: Echo, address: str, per_second: float, until: int) -> dict[str, int]:
-    """Ping `address` at a steady pace until descriptor `until` closes; return how many were sent and never answered."""
+def stream(echo: Echo, address: str, per_second: float, questions: io.FileIO, answers: io.FileIO) -> None:
+    """Ping `address` at a steady pace until `questions` ends; answer each with a report, its end with what was lost."""
     sent, started = 0, time.monotonic()
     while True:
         pause = max(0.0, started + sent / per_second - time.monotonic())
-        ready, _, _ = select.select([until, *(each.fileno() for each in echo.descriptors())], [], [], pause)
+        ready, _, _ = select.select([questions.fileno(), *map(socket.socket.fileno, echo.descriptors())], [], [], pause)
         echo.receive()
-        if until in ready:
-            break
+        if questions.fileno() in ready:
+            question = questions.readline()
+            if not question:
+                break
+            say(answers, {"sent": sent, "unanswered": echo.unanswered(float(question))})
         if time.monotonic() >= started + sent / per_second:
             echo.send(address)
             sent += 1
     await_replies(echo, GRACE_SECONDS)
-    return {"sent": sent, "lost": echo.outstanding()}
+    say(answers, {"sent": sent, "lost": len(echo.unanswered())})
+
+
+def say(pipe: io.FileIO, answer: dict[str, object]) -> None:
+    pipe.write(json.dumps(answer).encode() + b"\n")
 
 
 def await_replies(echo: Echo, seconds: float) -> None:
@@ -144,22 +161,31 @@ class Stream:
     """A child process that streams, so that the pod answers other requests meanwhile. It ends with its parent."""
 
     def __init__(self, address: str, per_second: float) -> None:
-        until, self._stop = os.pipe()
-        self._result, result = os.pipe()
+        questions, self._ask = os.pipe()
+        answers, answer = os.pipe()
         self._child = os.fork()
         if not self._child:
-            os.close(self._stop)
-            os.write(result, json.dumps(stream(Echo(), address, per_second, until)).encode())
+            os.close(self._ask)
+            stream(Echo(), address, per_second, io.FileIO(questions), io.FileIO(answer, "w"))
             os._exit(0)
-        os.close(until)
-        os.close(result)
+        os.close(questions)
+        os.close(answer)
+        self._answers = os.fdopen(answers)
 
-    def stop(self) -> dict[str, int]:
-        os.close(self._stop)
-        with os.fdopen(self._result) as result:
-            counts: dict[str, int] = json.load(result)
+    def report(self, since: float) -> dict[str, object]:
+        os.write(self._ask, f"{since}\n".encode())
+        return self._answer()
+
+    def stop(self) -> dict[str, object]:
+        os.close(self._ask)
+        counts = self._answer()
+        self._answers.close()
         os.waitpid(self._child, 0)
         return counts
+
+    def _answer(self) -> dict[str, object]:
+        said: dict[str, object] = json.loads(self._answers.readline())
+        return said
 
 
 def make_network_namespace(path: str) -> None:
@@ -184,8 +210,10 @@ def main() -> None:
             case {"stream": address, "per_second": per_second}:
                 running = Stream(address, per_second)
                 answer = {"streaming": address}
+            case {"report": since} if running:
+                answer = running.report(since)
             case {"stop": _} if running:
-                answer, running = {**running.stop()}, None
+                answer, running = running.stop(), None
             case request:
                 answer = {"failed": f"not a request: {request}"}
         print(json.dumps(answer), flush=True)

@@ -39,10 +39,10 @@ class Service:
             kill(self._process.pid, signal.SIGTERM)
             await self._process.wait()
 
-    def kill(self) -> bool:
-        """End the program at once; it is started again. False if it is not running just now."""
+    def kill(self, number: signal.Signals = signal.SIGKILL) -> bool:
+        """Send a signal, else end the program at once; it is started again. False if it is not running just now."""
         process = self._process
-        return process is not None and process.returncode is None and kill(process.pid, signal.SIGKILL)
+        return process is not None and process.returncode is None and kill(process.pid, number)
 
     @property
     def log(self) -> Path:

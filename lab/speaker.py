@@ -6,6 +6,7 @@ are up.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,9 +48,9 @@ class ForeignSpeaker:
         for service in self.services:
             service.start()
 
-    def kill(self) -> bool:
-        """Kill the program that has the sessions; it is started again. False if it is not running just now."""
-        return self.services[-1].kill()
+    def kill(self, number: signal.Signals) -> bool:
+        """Send a signal to the program that has the sessions; ended, it is started again. False: it is not running."""
+        return self.services[-1].kill(number)
 
     async def established(self) -> int:
         return await self._program.established(self.namespace)

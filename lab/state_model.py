@@ -62,6 +62,18 @@ class PingCount:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamReport:
+    """One pod's pings to another. sent: since it began. unanswered: when those were sent that have no answer yet, by
+    the monotonic clock: the last ones may be on their way.
+    """
+
+    source: str
+    target: str
+    sent: int = 0
+    unanswered: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class InvariantCount:
     """violated: a sentence each, with the node's name."""
 

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from lab.runtime import RunningPod
+from lab.state_model import StreamReport
 
 MOST_PACKETS_AT_ONCE = 4000  # more than two processors answer in time would count as lost
 
@@ -53,6 +54,7 @@ class Traffic:
 
     def __init__(self) -> None:
         self._streaming: list[RunningPod] = []
+        self._targets: dict[str, str] = {}
 
     async def start(self, pods: Sequence[RunningPod], per_second: float) -> None:
         """Start, in place of what was started before."""
@@ -62,10 +64,19 @@ class Traffic:
             if others:
                 await pod.ask({"stream": others[0].addresses[0], "per_second": per_second})
                 self._streaming.append(pod)
+                self._targets[pod.name] = others[0].name
 
     def forget(self, name: str) -> None:
         """A pod has ended, and its stream with it."""
         self._streaming = [pod for pod in self._streaming if pod.name != name]
+
+    async def report(self, since: float) -> tuple[StreamReport, ...]:
+        """Return how each stream fares; of its packets, those sent since a moment of the monotonic clock."""
+        answers = await asyncio.gather(*(pod.ask({"report": since}) for pod in self._streaming))
+        return tuple(
+            StreamReport(pod.name, self._targets[pod.name], answer["sent"], tuple(answer["unanswered"]))
+            for pod, answer in zip(self._streaming, answers, strict=True)
+        )
 
     async def stop(self) -> dict[str, int]:
         """End the traffic; return how many packets were sent and how many were lost, of all pods together."""

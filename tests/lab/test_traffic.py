@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from lab import traffic
 from lab.runtime import RunningPod
+from lab.state_model import StreamReport
 from lab.traffic import Traffic, ping_all, ping_matrix, pings
 
 
@@ -23,6 +24,8 @@ class FakePod:
         await asyncio.sleep(0)
         if "ping" in request:
             return {"answered": {address: 0.5 for address in request["ping"] if address in self.reaches}}
+        if "report" in request:
+            return {"sent": 8, "unanswered": [request["report"] + i for i in range(self.lost)]}
         return {"sent": 10, "lost": self.lost}
 
 
@@ -59,6 +62,13 @@ async def test_each_pod_streams_to_one_of_another_node() -> None:
     assert [pod.requests[-1]["stream"] for pod in (a, b, c)] == ["2", "3", "2"]
     assert await running.stop() == {"sent": 30, "lost": 2}
     assert await running.stop() == {"sent": 0, "lost": 0}
+
+
+async def test_a_report_says_of_each_stream_when_the_unanswered_were_sent() -> None:
+    a, b = FakePod("a", "n1", "1"), FakePod("b", "n2", "2", lost=2)
+    running = Traffic()
+    await running.start(pods(a, b), 100)
+    assert await running.report(7.5) == (StreamReport("a", "b", 8), StreamReport("b", "a", 8, (7.5, 8.5)))
 
 
 async def test_a_pod_that_has_ended_is_not_stopped_again() -> None:

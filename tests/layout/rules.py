@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 
 from tests.layout.duplicates import duplicates
-from tests.layout.tree import PACKAGES, Module, Tree
+from tests.layout.tree import PACKAGES, TOOLS, Module, Tree
 
 ARROWS: Mapping[str, frozenset[str]] = {
     name: frozenset(targets.split())
@@ -29,6 +29,7 @@ ARROWS: Mapping[str, frozenset[str]] = {
         "lab": "bgp cni datastore felix_py ipam kernel net",
         "felixctl": "bgp cni datastore explain felix_py ipam kernel lab net",
         "bench": "bgp cni datastore felix_py ipam kernel lab net tests",
+        "faults": "datastore felix_py lab net",
     }.items()
 }
 """Which packages a package may import."""
@@ -99,7 +100,7 @@ def packages_import_along_the_arrows(tree: Tree) -> Iterator[str]:
         allowed = {module.package, *ARROWS[module.package]}
         for found in module.imports:
             target, _, rest = found.name.partition(".")
-            if target in (*PACKAGES, "bench", "tests") and target not in allowed:
+            if target in (*PACKAGES, *TOOLS, "tests") and target not in allowed:
                 yield f"{module.path}:{found.line}: {module.package} may not import {found.name}"
             narrow = NARROW_ARROWS.get((module.package, target))
             if narrow is not None and rest.partition(".")[0] not in narrow:
@@ -108,17 +109,17 @@ def packages_import_along_the_arrows(tree: Tree) -> Iterator[str]:
 
 
 def imports_are_absolute(tree: Tree) -> Iterator[str]:
-    for module in tree.of(*PACKAGES, "bench", "tests"):
+    for module in tree.of(*PACKAGES, *TOOLS, "tests"):
         for found in module.imports:
             if found.name.startswith("."):
                 yield f"{module.path}:{found.line}: relative import"
 
 
 def private_names_are_not_imported(tree: Tree) -> Iterator[str]:
-    for module in tree.of(*PACKAGES, "bench"):
+    for module in tree.of(*PACKAGES, *TOOLS):
         for found in module.imports:
             name = found.name.rpartition(".")[2]
-            if name.startswith("_") and not name.startswith("__") and found.name.split(".")[0] in (*PACKAGES, "bench"):
+            if name.startswith("_") and not name.startswith("__") and found.name.split(".")[0] in (*PACKAGES, *TOOLS):
                 yield f"{module.path}:{found.line}: imports the private {found.name}"
 
 
@@ -188,7 +189,7 @@ def wholly_pure_packages_say_so(tree: Tree) -> Iterator[str]:
 
 
 def modules_say_what_they_are(tree: Tree) -> Iterator[str]:
-    for module in tree.of(*PACKAGES, "bench"):
+    for module in tree.of(*PACKAGES, *TOOLS):
         if not module.docstring and module.syntax.body:
             yield f"{module.path}: no docstring"
 
@@ -219,7 +220,7 @@ def attributes(defined: ast.ClassDef) -> set[str]:
 
 
 def classes_are_short(tree: Tree) -> Iterator[str]:
-    for module in tree.of(*PACKAGES, "bench"):
+    for module in tree.of(*PACKAGES, *TOOLS):
         for defined in module.classes:
             length = (defined.end_lineno or defined.lineno) - defined.lineno + 1
             if length > LONGEST_CLASS:
@@ -229,7 +230,7 @@ def classes_are_short(tree: Tree) -> Iterator[str]:
 def class_names_are_unique_where_they_meet(tree: Tree) -> Iterator[str]:
     """Two classes of one name must never both lie within what one file may import."""
     places: defaultdict[str, list[Module]] = defaultdict(list)
-    for module in tree.of(*PACKAGES, "bench"):
+    for module in tree.of(*PACKAGES, *TOOLS):
         for node in module.syntax.body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 places[node.name].append(module)
@@ -242,7 +243,7 @@ def class_names_are_unique_where_they_meet(tree: Tree) -> Iterator[str]:
 
 
 def no_lines_stand_twice(tree: Tree) -> Iterator[str]:
-    for found in duplicates(tree.of(*PACKAGES, "bench"), LEAST_DUPLICATE):
+    for found in duplicates(tree.of(*PACKAGES, *TOOLS), LEAST_DUPLICATE):
         yield f"{found.second}: {found.length} lines as at {found.first}"
 
 
@@ -260,7 +261,7 @@ def dependencies(tree: Tree) -> set[str]:
 
 def no_file_bears_the_name_of_a_library(tree: Tree) -> Iterator[str]:
     taken = set(sys.stdlib_module_names) | dependencies(tree)
-    for module in tree.of(*PACKAGES, "bench", "tests"):
+    for module in tree.of(*PACKAGES, *TOOLS, "tests"):
         name = module.path.split("/")[-2] if module.stem == "__init__" else module.stem
         if name in taken:
             yield f"{module.path}: {name} is the name of a library"
@@ -268,7 +269,7 @@ def no_file_bears_the_name_of_a_library(tree: Tree) -> Iterator[str]:
         yield f"{path.name}: a module beside the packages"
 
 
-_FOLDERS = "|".join((*PACKAGES, "bench", "docs", "examples", "packaging", "tests"))
+_FOLDERS = "|".join((*PACKAGES, *TOOLS, "docs", "examples", "packaging", "tests"))
 _PATH = re.compile(rf"(?<![\w/.$<-])(?:{_FOLDERS})/[\w./*-]*[\w*]/?")
 _PATH_IN_SOURCE = re.compile(rf"(?<![\w/.$<-])(?:{_FOLDERS})/[\w./*-]*\.(?:py|c|md|yaml)\b")
 _PLACEHOLDERS = re.compile(r"\b(PACKAGE|MODULE|SUB|NAME|FILE|VERB)\b|test_(MODULE|NAME)")
@@ -281,7 +282,7 @@ def named_paths_exist(tree: Tree) -> Iterator[str]:
         for pattern in ("*.md", "docs/*.md", "tests/**/*.md", "Makefile", "pyproject.toml", "Dockerfile")
         for path in sorted(tree.root.glob(pattern))
     ]
-    texts += [(module.path, module.source, _PATH_IN_SOURCE) for module in tree.of(*PACKAGES, "bench")]
+    texts += [(module.path, module.source, _PATH_IN_SOURCE) for module in tree.of(*PACKAGES, *TOOLS)]
     for name, text, pattern in texts:
         for number, line in enumerate(text.splitlines(), 1):
             for path in pattern.findall(line):
@@ -353,15 +354,15 @@ def pyproject_lists_every_package(tree: Tree) -> Iterator[str]:
         "hatch's wheel": (set(tool["hatch"]["build"]["targets"]["wheel"]["packages"]), set(PACKAGES)),
         "ruff's known-first-party": (
             set(tool["ruff"]["lint"]["isort"]["known-first-party"]),
-            {*PACKAGES, "bench", "tests"},
+            {*PACKAGES, *TOOLS, "tests"},
         ),
-        "mypy": (set(tool["mypy"]["packages"]), {*PACKAGES, "bench", "tests"}),
+        "mypy": (set(tool["mypy"]["packages"]), {*PACKAGES, *TOOLS, "tests"}),
     }
     for name, (found, wanted) in lists.items():
         if found != wanted:
             yield f"pyproject.toml: {name}: {sorted(found ^ wanted)} on one side only"
     for path in sorted(tree.root.glob("*/__init__.py")):
-        if path.parent.name not in (*PACKAGES, "bench", "tests"):
+        if path.parent.name not in (*PACKAGES, *TOOLS, "tests"):
             yield f"{path.parent.name}/: a package that tests/layout/tree.py does not know"
 
 

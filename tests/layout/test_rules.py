@@ -10,19 +10,21 @@ import pytest
 
 from tests.layout import rules
 from tests.layout.rules import RULES, Rule
-from tests.layout.tree import PACKAGES, Tree
+from tests.layout.tree import PACKAGES, TOOLS, Tree
 
 PYPROJECT = """
 [project]
 dependencies = ["pyyaml>=6.0"]
 optional-dependencies = { dev = ["pytest"] }
 [tool.hatch.build.targets.wheel]
-packages = [PACKAGES]
+packages = [SHIPPED]
 [tool.ruff.lint.isort]
-known-first-party = [PACKAGES, "bench", "tests"]
+known-first-party = [PACKAGES, "tests"]
 [tool.mypy]
-packages = [PACKAGES, "bench", "tests"]
-""".replace("PACKAGES", ", ".join(f'"{name}"' for name in PACKAGES))
+packages = [PACKAGES, "tests"]
+""".replace("PACKAGES", ", ".join(f'"{name}"' for name in (*PACKAGES, *TOOLS))).replace(
+    "SHIPPED", ", ".join(f'"{name}"' for name in PACKAGES)
+)
 
 GOOD: Mapping[str, str] = {
     "pyproject.toml": PYPROJECT,

@@ -14,6 +14,9 @@ from typing import NamedTuple
 PACKAGES = ("bgp", "cni", "controller", "datastore", "explain", "felix_py", "felixctl", "ipam", "kernel", "lab", "net")
 """The packages that are shipped."""
 
+TOOLS = ("bench", "faults")
+"""Those that run from a checkout only: they measure and try what is shipped."""
+
 _FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
 _DECLARED_PURE = re.compile(r"(?:^|(?<=[.:?] )|(?<=\n))(?:Pure|Sans-IO)(?=[.:,\n]|$| but for\b)")
@@ -98,10 +101,10 @@ class Tree:
 
     @cached_property
     def modules(self) -> Mapping[str, Module]:
-        """Return the modules of packages, bench and tests, by dotted name; a package stands for its `__init__`."""
+        """Return the modules of packages, tools and tests, by dotted name; a package stands for its `__init__`."""
         found = (
             Module(str(path.relative_to(self.root)), path.read_text())
-            for package in (*PACKAGES, "bench", "tests")
+            for package in (*PACKAGES, *TOOLS, "tests")
             for path in sorted((self.root / package).rglob("*.py"))
         )
         return {module.dotted: module for module in found}

@@ -1,0 +1,109 @@
+"""`python -m faults [--seed N] [--minutes M]`: a lab under seeded faults. Ends with 0 only if nothing failed.
+
+Writes build/faults.json for a machine, build/faults.txt for a person, and build/faults/NODE-PROGRAM.log.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from faults.inside import Order
+from faults.judge import failures, numbers
+from faults.record import Run
+from faults.schedule import schedule
+from faults.timeline import HEAD, timeline
+from felix_py.status_json import from_json, to_json
+from lab.host import HostError, RunningLab, start
+from lab.leftovers import final_leftovers, listing, namespaces_of
+from lab.paths import TREE
+from lab.state_model import LabState
+from lab.verdict import attributable, faults
+
+SPEC = Path(__file__).with_name("three-nodes.yaml")
+BUILD = TREE / "build"
+
+
+class RunFailed(Exception):
+    """A run did not get to its end; the message says why."""
+
+
+def main(words: Sequence[str]) -> int:
+    arguments = _arguments(words)
+    before = listing()
+    try:
+        running, state = start(SPEC, lambda what, done, wanted: None, stays=False)
+        own = namespaces_of(running.init_pid)
+        try:
+            run = _carry_out(running, state, arguments.seed, arguments.minutes)
+        finally:
+            running.end()
+    except (HostError, RunFailed) as error:
+        print(f"run faults of seed {arguments.seed}: {error}", file=sys.stderr)
+        return 1
+    left = tuple(f"left behind on the host: {text}" for text in attributable(final_leftovers(before, own)))
+    return _report(run, left)
+
+
+def _arguments(words: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m faults", description="Run a lab under seeded faults.")
+    parser.add_argument("--seed", type=int, default=1, help="which faults, in which order and where (%(default)s)")
+    parser.add_argument("--minutes", type=float, default=1.0, help="how many of them (%(default)s)")
+    return parser.parse_args(words)
+
+
+def _carry_out(lab: RunningLab, state: LabState, seed: int, minutes: float) -> Run:
+    """Make the faults inside the lab, and tell of each. Raises RunFailed."""
+    if broken := faults(state, []):
+        raise RunFailed(f"the lab did not come up: {'; '.join(broken)}")
+    print(f"seed {seed}, {minutes:g} min: {len(schedule(seed, minutes))} faults\n\n{HEAD}", flush=True)
+    command = [sys.executable, "-m", "faults.inside", str(lab.init_pid)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin and process.stdout
+        print(json.dumps(to_json(Order(seed, minutes, state.pods))), file=process.stdin, flush=True)
+        found = [run for line in process.stdout if (run := _take(json.loads(line)))]
+    if not found:
+        raise RunFailed(f"what makes the faults ended with status {process.returncode} and no record")
+    return found[0]
+
+
+def _take(message: dict[str, object]) -> Run | None:
+    """Show a line, keep a log, or return the record of the run."""
+    match message:
+        case {"line": line}:
+            print(line, flush=True)
+        case {"log": name, "text": str(text)}:
+            folder = BUILD / "faults"
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"{name}.log").write_text(text)
+        case {"run": run}:
+            return from_json(Run, run)
+    return None
+
+
+def _report(run: Run, left: Sequence[str]) -> int:
+    """Write both files, print what failed, and return the exit status."""
+    run = replace(run, leaks=(*run.leaks, *left))
+    BUILD.mkdir(exist_ok=True)
+    (BUILD / "faults.json").write_text(json.dumps(numbers(run), indent=2) + "\n")
+    failed = list(failures(run))
+    (BUILD / "faults.txt").write_text("\n".join([*timeline(run), *_verdict(run, failed)]) + "\n")
+    print("\n" + "\n".join(_verdict(run, failed)))
+    return 1 if failed else 0
+
+
+def _verdict(run: Run, failed: Sequence[str]) -> Iterator[str]:
+    yield from (f"✗ {text}" for text in failed)
+    if not failed:
+        yield "✓ nothing was lost that may not be, nothing leaked, no invariant was violated, no traceback was logged"
+    yield f"written to {BUILD}/faults.json and faults.txt, the logs to {BUILD}/faults/"
+    yield f"the same faults again: make faults SEED={run.seed} MINUTES={run.minutes:g}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

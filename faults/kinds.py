@@ -1,0 +1,49 @@
+"""Which faults there are: how long each lasts, and how many probes it may cost.
+
+Pure. What carries a fault out stands in the file of its family: processes.py, routes.py, links.py and so on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+NONE_LOST = 0
+LOST_BY_A_FOREIGN_CHANGE = 2
+ANY = None
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of fault.
+
+    most_lost: how many probes one fault of it may cost; None: as many as it does. lasts: between how many seconds and
+    how many, before it is undone. repaired_after: seconds that are set aside for all to be in sync again.
+    """
+
+    name: str
+    most_lost: int | None
+    lasts: tuple[float, float] = (0.0, 0.0)
+    repaired_after: float = 2.0
+
+    @property
+    def seconds(self) -> float:
+        """How much of a run one fault of this kind is expected to take at most."""
+        return self.lasts[1] + self.repaired_after
+
+    @property
+    def cheap(self) -> bool:
+        return self.seconds <= CHEAP_SECONDS
+
+
+CHEAP_SECONDS = 3.0  # what the shortest run has one of each kind of
+
+_ALL = (
+    Kind("kill agent", NONE_LOST),
+    Kind("kill sidecar", NONE_LOST),
+    Kind("kill exabgp", NONE_LOST),
+    Kind("stop agent", NONE_LOST, lasts=(0.3, 1.0)),
+    Kind("stop sidecar", NONE_LOST, lasts=(0.3, 1.0)),
+    Kind("stop exabgp", NONE_LOST, lasts=(0.3, 1.0)),
+)
+KINDS: Mapping[str, Kind] = {kind.name: kind for kind in _ALL}

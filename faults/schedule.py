@@ -1,0 +1,62 @@
+"""Which faults a run makes, in which order and where.
+
+Pure: a function of seed and minutes, so that a run can be repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from random import Random
+
+from faults.kinds import KINDS, Kind
+
+NODES = ("n1", "n2", "n3")
+QUIET_SECONDS = 0.3  # between two faults: what is lost then is no fault's
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault. node: where it is made. other: the other node, where a fault has two. seconds: how long it lasts.
+
+    choice: which one of several it meets, such as routes, by its remainder.
+    """
+
+    kind: str
+    node: str
+    other: str
+    seconds: float = 0.0
+    choice: int = 0
+
+
+def schedule(seed: int, minutes: float) -> tuple[Fault, ...]:
+    """Return the faults of a run, in order: one of each cheap kind, then rounds of all kinds, as many as fit in.
+
+    The times that kinds are expected to take are what fits; a slow machine takes longer for the same faults.
+    """
+    random = Random(seed)
+    left = minutes * 60
+    chosen = []
+    for kind in _kinds_in_turn(random):
+        if kind.seconds + QUIET_SECONDS > left:
+            break
+        left -= kind.seconds + QUIET_SECONDS
+        chosen.append(_fault(random, kind))
+    return tuple(chosen)
+
+
+def _kinds_in_turn(random: Random) -> Iterator[Kind]:
+    yield from _shuffled(random, (kind for kind in KINDS.values() if kind.cheap))
+    while True:
+        yield from _shuffled(random, KINDS.values())
+
+
+def _shuffled(random: Random, kinds: Iterable[Kind]) -> list[Kind]:
+    """Return the kinds in an order of chance, from an order that does not depend on the table's."""
+    by_name = sorted(kinds, key=lambda kind: kind.name)
+    return random.sample(by_name, len(by_name))
+
+
+def _fault(random: Random, kind: Kind) -> Fault:
+    node, other = random.sample(NODES, 2)
+    return Fault(kind.name, node, other, round(random.uniform(*kind.lasts), 2), random.randrange(1 << 16))
