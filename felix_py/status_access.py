@@ -31,6 +31,8 @@ REFUSED_SECONDS = 10.0
 """For how long one that is given does not count yet, for a token that was refused before."""
 MOST_KEPT = 512
 """Answers of each kind that are kept: a flood of refusals takes no place of others."""
+LEEWAY_SECONDS = 300.0
+"""For how long a token that says it has ended is asked about all the same: two clocks are never one."""
 REVIEW_SECONDS = 3.0
 """For both questions; less than a page may take."""
 
@@ -77,6 +79,9 @@ class StatusAccess:
                 f"{path}: a token for the audience {STATUS_AUDIENCE} is needed, in the header {TOKEN_HEADER}; felixctl"
                 f" node status --all asks for one, as kubectl create token --audience={STATUS_AUDIENCE} does"
             )
+        expires = claims.expires
+        if expires is None or expires + LEEWAY_SECONDS < self._epoch():
+            return _refused(f"{path}: the token {_ended(expires, self._epoch())}")
         question, now = _Question(hashlib.sha256(token.encode()).digest(), path), self._clock()
         if self._admitted.get(question, now):
             return None
@@ -89,7 +94,7 @@ class StatusAccess:
                     HTTPStatus.TOO_MANY_REQUESTS,
                     f"{path}: too many different tokens came from {request.source}, or from strangers; try again\n",
                 )
-            asking = asyncio.create_task(self._asked(question, token, claims.expires))
+            asking = asyncio.create_task(self._asked(question, token, expires, request.source))
             self._asking[question] = asking
             asking.add_done_callback(lambda done: self._answered(question, done))
         try:
@@ -109,17 +114,18 @@ class StatusAccess:
         if not asking.cancelled():
             asking.exception()  # those who still wait get it
 
-    async def _asked(self, question: _Question, token: str, expires: float | None) -> str:
+    async def _asked(self, question: _Question, token: str, expires: float, source: str) -> str:
         """Return why a request is refused, "" if it is not, and keep that. Raises DatastoreError and TimeoutError."""
         async with asyncio.timeout(REVIEW_SECONDS):
             subject = await self._reviews.bearer(token, STATUS_AUDIENCE)
             allowed = subject is not None and await self._reviews.may_get(subject, question.path)
         if allowed:
-            left = ADMITTED_SECONDS if expires is None else min(ADMITTED_SECONDS, expires - self._epoch())
-            self._admitted.put(question, True, self._clock() + left)
+            self._admitted.put(question, True, self._clock() + min(ADMITTED_SECONDS, expires - self._epoch()))
             return ""
-        why = f"{question.path}: the API server does not accept the token"
-        if subject is not None:
+        if subject is None:
+            why = f"{question.path}: the API server does not accept the token"
+            self._budget.was_in_vain(source, self._clock())
+        else:
             why = (
                 f"{question.path}: no role lets {subject.user} get it: ClusterRole felix-py-viewer, or a rule of your"
                 f" own with nonResourceURLs {question.path}"
@@ -127,6 +133,12 @@ class StatusAccess:
         log.info("%s", why)
         self._refused.put(question, why, self._clock() + REFUSED_SECONDS)
         return why
+
+
+def _ended(expires: float | None, now: float) -> str:
+    """Return what is wrong with the end that a token claims, in seconds of the epoch, and what to do."""
+    says = "does not say when it ends" if expires is None else f"ended {now - expires:.0f} s ago by this node's clock"
+    return f"{says}; ask for another, as kubectl create token --audience={STATUS_AUDIENCE} does"
 
 
 def _bearer(authorization: str) -> str:

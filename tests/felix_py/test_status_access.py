@@ -11,7 +11,7 @@ from datastore.errors import Forbidden, Unavailable
 from datastore.kube.reviews import Subject
 from felix_py import status_access
 from felix_py.question_budget import OF_STRANGERS
-from felix_py.status_access import ADMITTED_SECONDS, REFUSED_SECONDS, StatusAccess
+from felix_py.status_access import ADMITTED_SECONDS, LEEWAY_SECONDS, REFUSED_SECONDS, StatusAccess
 from felix_py.web import Page, PageRequest
 from tests.felix_py.tokens import token
 
@@ -139,10 +139,19 @@ async def test_all_who_show_one_token_at_once_are_one_question(access: StatusAcc
     assert api.asked == 1
 
 
+async def test_a_token_that_has_ended_long_ago_or_never_does_is_refused_and_nobody_asked(
+    access: StatusAccess, api: ApiServer, time: Time
+) -> None:
+    time.now = 10_000.0 + LEEWAY_SECONDS + 1
+    assert "the token ended 301 s ago by this node's clock" in said(await access.refusal(request()))[1]
+    assert "does not say when it ends" in said(await access.refusal(request(token(aud=["felix-py"]))))[1]
+    assert not api.asked
+
+
 async def test_a_flood_of_tokens_does_not_reach_the_api_server(access: StatusAccess, api: ApiServer) -> None:
     assert await access.refusal(request()) is None  # from the API server's address, as all that it passes on
     answers = [
-        said(await access.refusal(request(token(aud=["felix-py"], n=n), source=f"10.65.0.{n % 250}")))[0]
+        said(await access.refusal(request(token(aud=["felix-py"], exp=10_000, n=n), source=f"10.65.0.{n % 250}")))[0]
         for n in range(2000)
     ]
     assert api.asked <= 1 + OF_STRANGERS.at_once
@@ -151,6 +160,16 @@ async def test_a_flood_of_tokens_does_not_reach_the_api_server(access: StatusAcc
     other = token(aud=["felix-py"], exp=20_000)
     api.tokens.add(other)
     assert await access.refusal(request(other)) is None, "who is known is not kept away by the flood"
+
+
+async def test_a_flood_that_lasts_is_asked_about_ever_more_rarely(
+    access: StatusAccess, api: ApiServer, time: Time
+) -> None:
+    seconds = 1000
+    for n in range(seconds):
+        time.now = float(n)
+        await access.refusal(request(token(aud=["felix-py"], exp=10_000, n=n), source=f"10.65.0.{n % 250}"))
+    assert api.asked <= 2 * OF_STRANGERS.at_once + seconds * OF_STRANGERS.least_per_second
 
 
 @pytest.mark.parametrize("error", [Unavailable("review a token: it is away"), Forbidden("the role lacks it (403)")])
