@@ -6,12 +6,13 @@ An edge.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lab.host import ask_within
 from lab.node_namespace import NodeNamespace
 from lab.paths import STATUS_SOCKET
+from lab.state_model import PodState
 
 PAGE_SECONDS = 3.0  # a check of the invariants looks twice, half a second apart
 
@@ -21,10 +22,10 @@ class FaultError(Exception):
 
 
 class Cluster:
-    """The nodes by name."""
+    """The nodes by name, and the pods that stay while others come and go: they probe each other."""
 
-    def __init__(self, nodes: Mapping[str, NodeNamespace]) -> None:
-        self.nodes = nodes
+    def __init__(self, nodes: Mapping[str, NodeNamespace], pods: Sequence[PodState]) -> None:
+        self.nodes, self.pods = nodes, pods
 
     async def ask(self, verb: str, **request: Any) -> Any:
         """Put one request to the lab. Raises lab.host.HostError."""
@@ -47,7 +48,7 @@ class Cluster:
         return answer
 
 
-async def cluster_within(names: tuple[str, ...]) -> Cluster:
-    """Return the cluster of the lab that this process is in."""
+async def cluster_within(names: Sequence[str], pods: Sequence[PodState]) -> Cluster:
+    """Return the cluster of the lab that this process is in, and that began with these pods."""
     pids = [await asyncio.to_thread(ask_within, {"verb": "namespace_pid", "node": name}) for name in names]
-    return Cluster({name: NodeNamespace(name, pid) for name, pid in zip(names, pids, strict=True)})
+    return Cluster({name: NodeNamespace(name, pid) for name, pid in zip(names, pids, strict=True)}, pods)

@@ -48,7 +48,7 @@ class Order:
 
 async def run(order: Order) -> Run:
     """Make the faults of a run one after the other, and return its record."""
-    cluster = await cluster_within(NODES)
+    cluster = await cluster_within(NODES, order.pods)
     began = time.monotonic()
     probes, churn = Probes(cluster, began), Churn(cluster, order.seed)
     sync = Sync(cluster, churn, probes)
@@ -66,7 +66,7 @@ async def run(order: Order) -> Run:
     stuck = await churn.stop()
     for node in cluster.nodes:
         await cluster.ask("gc", node=node)
-    left = await leaks(cluster, order.pods)
+    left = await leaks(cluster)
     violated = await sync.violated()
     await asyncio.sleep(LAST_LOOK_SECONDS)
     pairs = await probes.read(time.monotonic())

@@ -45,5 +45,17 @@ _ALL = (
     Kind("stop agent", NONE_LOST, lasts=(0.3, 1.0)),
     Kind("stop sidecar", NONE_LOST, lasts=(0.3, 1.0)),
     Kind("stop exabgp", NONE_LOST, lasts=(0.3, 1.0)),
+    Kind("route deleted", LOST_BY_A_FOREIGN_CHANGE),
+    Kind("route replaced", LOST_BY_A_FOREIGN_CHANGE),
+    Kind("route added", LOST_BY_A_FOREIGN_CHANGE, lasts=(0.2, 0.5)),
+    Kind("route shadowed", ANY, lasts=(0.2, 0.5)),
+    Kind("table flushed", ANY, lasts=(0.2, 1.0)),
+    Kind("link down", ANY, lasts=(0.2, 2.0), repaired_after=5.0),
+    Kind("unplugged", ANY, lasts=(0.2, 2.0), repaired_after=5.0),
+    Kind("packets dropped", ANY, lasts=(0.5, 2.0), repaired_after=5.0),
+    Kind("mtu changed", ANY, lasts=(0.2, 1.0)),
+    Kind("device removed", ANY, lasts=(0.2, 1.0)),
+    Kind("device renamed", ANY, lasts=(0.2, 1.0)),
+    Kind("addresses flushed", ANY, lasts=(0.2, 1.0), repaired_after=5.0),
 )
 KINDS: Mapping[str, Kind] = {kind.name: kind for kind in _ALL}

@@ -24,10 +24,10 @@ LOGS = ("agent", "sidecar")
 _TRACEBACK = re.compile(r"^.*Traceback \(most recent call last\).*(?:\n.+){1,60}", re.MULTILINE)
 
 
-async def leaks(cluster: Cluster, pods: Sequence[PodState]) -> tuple[str, ...]:
-    """Return what belongs to none of these pods, a sentence each, once what goes away by itself has gone."""
+async def leaks(cluster: Cluster) -> tuple[str, ...]:
+    """Return what belongs to none of the pods that stayed, a sentence each, once what goes away by itself has gone."""
     deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
-    while found := [*await _in_the_datastore(pods), *await _on_the_nodes(cluster, pods)]:
+    while found := [*await _in_the_datastore(cluster.pods), *await _on_the_nodes(cluster)]:
         if asyncio.get_running_loop().time() > deadline:
             break
         await asyncio.sleep(0.2)
@@ -55,10 +55,10 @@ async def _in_the_datastore(pods: Sequence[PodState]) -> list[str]:
     ]
 
 
-async def _on_the_nodes(cluster: Cluster, pods: Sequence[PodState]) -> list[str]:
+async def _on_the_nodes(cluster: Cluster) -> list[str]:
     found: list[str] = []
     for node in cluster.nodes:
-        own = [pod for pod in pods if pod.node == node]
+        own = [pod for pod in cluster.pods if pod.node == node]
         found += (f"{node}: {text}" for text in await _on_a_node(cluster, node, own))
     return found
 
