@@ -25,6 +25,8 @@ from felix_py.status_model import (
     AgentCounts,
     AgentProgress,
     AgentStatus,
+    HostIssue,
+    HostWarning,
     InvariantReport,
     NodeTrace,
     PodStatus,
@@ -76,7 +78,7 @@ class AgentReporter:
             progress.held_back,
             progress.identity,
             progress.not_installed,
-            self._warnings(),
+            self._in_the_way(),
             LOCKED if self._agent.snapshot.locked else "",
         )
 
@@ -99,13 +101,14 @@ class AgentReporter:
             route_repairs=writer.repairs,
             silent_changes=writer.silent_changes,
             held_back=bool(agent.progress.held_back),
-            warnings=len(self._warnings()),
+            warnings=len(self._in_the_way()),
         )
 
-    def _warnings(self) -> tuple[str, ...]:
-        """Return what of this host is in the way of pods' packets."""
+    def _in_the_way(self) -> tuple[HostWarning, ...]:
+        """Return what of this host is in the way of pods."""
         problem = self._agent.edges.table.problem
-        return (*self._agent.progress.warnings, *([problem] if problem else ()))
+        table = (HostWarning(HostIssue.TABLE_REFUSED, problem),) if problem else ()
+        return (*self._agent.progress.in_the_way, *table)
 
     async def sessions(self) -> tuple[SessionStatus, ...]:
         """Return the BGP sessions; none while the sidecar does not answer."""

@@ -152,10 +152,11 @@ class Host:
             of_device.discard(address)
         else:
             of_device.add(address)
-        topic = Topic.NEXT_HOPS
-        if address.scope != LINK_SCOPE and address.index not in self._pods:
+        is_hosts, is_link_local = address.index not in self._pods, address.scope == LINK_SCOPE
+        topic = Topic.NOTHING if is_link_local and not is_hosts else Topic.NEXT_HOPS  # each pod's device gets one
+        if is_hosts and not is_link_local:
             topic |= Topic.ADDRESSES
-        if gone and (len(address.address) == 4 or (address.scope != LINK_SCOPE and address.index not in self._pods)):
+        if gone and (len(address.address) == 4 or (is_hosts and not is_link_local)):
             topic |= Topic.HELD
         if self._names.get(address.index) in self._tunnel_devices:
             topic |= Topic.TUNNEL_DEVICES

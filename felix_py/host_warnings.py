@@ -7,54 +7,64 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from felix_py.status_model import Filtered, FilteredTraffic
+from felix_py.status_model import Filtered, FilteredTraffic, HostIssue, HostWarning
 
 
-def warnings(
+def in_the_way(
     found: Iterable[Filtered],
     not_forwarding: Iterable[str],
     first_configuration: str,
     folder: object,
     installed: str,
     missing_plugin: object = None,
-) -> tuple[str, ...]:
+) -> tuple[HostWarning, ...]:
     """Return the sentences, each once.
 
     not_forwarding: the sysctls of forwarding that are off, though there are pods of their family.
     first_configuration: another network's file that sorts before ours, "" = there is none; folder: where it is;
     installed: our file. missing_plugin: where our plugin is to be, and is not.
     """
-    off = (
-        f"this host forwards no packets of pods: {name} is 0; to turn it on: sysctl -w {name}=1"
-        for name in not_forwarding
+    warnings = (
+        *_filters(found),
+        *map(_not_forwarding, not_forwarding),
+        *_overtaken(first_configuration, folder, installed),
+        *_without(missing_plugin),
     )
-    overtaken = _overtaken(first_configuration, folder, installed)
-    return tuple(dict.fromkeys([*_filters(found), *off, *overtaken, *_without(missing_plugin)]))
+    return tuple(dict.fromkeys(warnings))
 
 
-def _filters(found: Iterable[Filtered]) -> Iterator[str]:
+def _filters(found: Iterable[Filtered]) -> Iterator[HostWarning]:
     dropped = [(one, one.outcome.dropped) for one in found]
     for one, hit in dropped:
         if hit is None:
             continue
         if one.traffic is FilteredTraffic.BGP:
             accept = hit.accept_port(one.port)
-            yield f"a packet filter drops BGP (port {one.port}) with {one.destination}: {hit}; to accept it: {accept}"
+            text = f"a packet filter drops BGP (port {one.port}) with {one.destination}: {hit}; to accept it: {accept}"
+            yield HostWarning(HostIssue.BGP_FILTERED, text)
         else:
-            yield f"a packet filter drops packets of pods that this node forwards: {hit}; `{hit.shown_by}` shows it"
+            text = f"a packet filter drops packets of pods that this node forwards: {hit}; `{hit.shown_by}` shows it"
+            yield HostWarning(HostIssue.PODS_FILTERED, text)
 
 
-def _overtaken(first: str, folder: object, installed: str) -> Iterator[str]:
+def _not_forwarding(name: str) -> HostWarning:
+    text = f"this host forwards no packets of pods: {name} is 0; to turn it on: sysctl -w {name}=1"
+    return HostWarning(HostIssue.FORWARDING_OFF, text)
+
+
+def _overtaken(first: str, folder: object, installed: str) -> Iterator[HostWarning]:
     if first:
-        yield (
+        text = (
             f"another configuration comes first in {folder}: {first}; the container runtime attaches no pod to this"
             f" network ({installed}); remove the file, or give it a name that sorts behind"
         )
+        yield HostWarning(HostIssue.OTHER_NETWORK_FIRST, text)
 
 
-def _without(plugin: object) -> Iterator[str]:
+def _without(plugin: object) -> Iterator[HostWarning]:
     if plugin is not None:
-        yield (
+        text = (
             f"the container runtime has no plugin {plugin}, so no pod can be attached; felix-install puts it there, as"
             " when this node's pod of felix-py-node is deleted and starts anew"
         )
+        yield HostWarning(HostIssue.PLUGIN_MISSING, text)

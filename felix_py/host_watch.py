@@ -18,7 +18,7 @@ from cni.install import comes_first
 from cni.pod_network import ANYWHERE
 from felix_py.agent import Agent
 from felix_py.filter_facts import CalledSession, filtered_forwarding, filtered_sessions
-from felix_py.host_warnings import warnings
+from felix_py.host_warnings import in_the_way
 from felix_py.kernel_facts import packet_filters, with_devices
 from felix_py.rib import Source
 from felix_py.status_model import Filtered
@@ -77,14 +77,14 @@ class HostWatch:
         pods = list(self._pods())
         off = [name for name, value in self._switches(len(address) for address, _ in pods).items() if value == "0"]
         filtered = self._filtered(filters, pods, sessions)
-        found = warnings(filtered, off, first or "", self._conf_dir, CONFLIST, self._missing_plugin())
-        for sentence in found:
-            if sentence not in progress.warnings:
-                log.warning("%s", sentence)
-        for sentence in progress.warnings:
-            if sentence not in found:
-                log.info("over: %s", sentence)
-        progress.warnings = found
+        found = in_the_way(filtered, off, first or "", self._conf_dir, CONFLIST, self._missing_plugin())
+        for warning in found:
+            if warning not in progress.in_the_way:
+                log.warning("%s", warning)
+        for warning in progress.in_the_way:
+            if warning not in found:
+                log.info("over: %s", warning)
+        progress.in_the_way = found
 
     def _missing_plugin(self) -> Path | None:
         """Return where the runtime looks for our plugin, if it is not there."""

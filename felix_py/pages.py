@@ -79,7 +79,7 @@ class StatusPages:
 
     async def _readiness(self, query: Query) -> Page:
         progress = self._reporter.progress()
-        warnings = "".join(f"warning: {warning}\n" for warning in progress.warnings)
+        warnings = "".join(f"warning: {warning}\n" for warning in progress.in_the_way)
         if progress.missing:
             return text_page(HTTPStatus.SERVICE_UNAVAILABLE, f"not ready: {'; '.join(progress.missing)}\n{warnings}")
         return text_page(HTTPStatus.OK, f"ready\n{warnings}")

@@ -21,7 +21,12 @@ class Trouble(Enum):
     POD_ATTACHMENT = "PodsCannotAttach", "PodsCanAttach", 30.0
     LOCK = "DatastoreLocked", "DatastoreUnlocked", 60.0
     IDENTITY = "NodeIdentityConflict", "NodeIdentityRestored", 10.0
-    HOST = "HostInTheWay", "HostOutOfTheWay", 10.0
+    PODS_FILTERED = "PodPacketsDropped", "PodPacketsPass", 10.0
+    BGP_FILTERED = "BGPPacketsDropped", "BGPPacketsPass", 10.0
+    FORWARDING_OFF = "ForwardingOff", "ForwardingOn", 10.0
+    OTHER_NETWORK_FIRST = "OtherNetworkFirst", "OtherNetworkBehind", 10.0
+    PLUGIN_MISSING = "PluginMissing", "PluginInstalled", 10.0
+    TABLE_REFUSED = "NodeTableRefused", "NodeTableWritten", 10.0
     SIDECAR = "BGPSidecarAway", "BGPSidecarBack", 30.0
     SESSION = "BGPSessionDown", "BGPSessionUp", 60.0
     HELD_BACK = "BGPSessionHeldBack", "BGPSessionReleased", 10.0
@@ -99,8 +104,8 @@ def _of_routes(status: AgentStatus) -> Iterator[NodeProblem]:
 
 
 def _others(status: AgentStatus) -> Iterator[NodeProblem]:
-    for sentence in status.progress.warnings:
-        yield NodeProblem(Trouble.HOST, sentence, sentence)
+    for warning in status.progress.in_the_way:
+        yield NodeProblem(Trouble[warning.issue.name], warning.text, warning.text)
     for one in status.invariants.violated:
         yield NodeProblem(Trouble.INVARIANT, str(one.number), f"invariant {one.number} is violated: {one.text}")
     for notice in status.notices:

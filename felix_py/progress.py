@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
+from felix_py.status_model import HostWarning
+
 
 @dataclass(slots=True)
 class Progress:
@@ -23,7 +25,7 @@ class Progress:
     """What of this node's Node is not as this host is; "" = nothing."""
     not_installed: str = ""
     """Why the container runtime has not got our network's list yet; "" = it has, or is to have none from us."""
-    warnings: tuple[str, ...] = ()
+    in_the_way: tuple[HostWarning, ...] = ()
     """What of this host keeps pods' packets from their way, or pods from this network."""
     _wrote: asyncio.Event = field(default_factory=asyncio.Event)
 

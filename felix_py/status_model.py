@@ -25,9 +25,31 @@ STATUS_AUDIENCE, TOKEN_HEADER = "felix-py", "X-Felix-Token"
 """For whom the token is that must be shown there, and in which header."""
 
 
+class HostIssue(StrEnum):
+    """What of a host is in the way of pods."""
+
+    PODS_FILTERED = "packets of pods dropped"
+    BGP_FILTERED = "packets of BGP dropped"
+    FORWARDING_OFF = "forwarding off"
+    OTHER_NETWORK_FIRST = "another network first"
+    PLUGIN_MISSING = "plugin missing"
+    TABLE_REFUSED = "table of nftables refused"
+
+
+@dataclass(frozen=True, slots=True)
+class HostWarning:
+    """What keeps pods' packets from their way, or pods from this network, as a sentence with its cure."""
+
+    issue: HostIssue
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
 @dataclass(frozen=True, slots=True)
 class AgentProgress:
-    """How far the agent has come since its start. warnings: what of the host keeps pods' packets from their way.
+    """How far the agent has come since its start. in_the_way: what of the host keeps pods from their network.
 
     locked: why no address is given though this node is ready: an administrator's lock, which is no fault of a node.
     """
@@ -41,7 +63,7 @@ class AgentProgress:
     held_back: str = ""
     identity: str = ""
     not_installed: str = ""
-    warnings: tuple[str, ...] = ()
+    in_the_way: tuple[HostWarning, ...] = ()
     locked: str = ""
 
     @property

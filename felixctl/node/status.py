@@ -30,7 +30,7 @@ def report(status: AgentStatus, now: float) -> Iterator[str]:
     none = "No IPv{} peers found." if status.sidecar.connected else "The IPv{} sessions are not known."
     yield from _family(4, [peer for peer in peers if ":" not in peer.address], none, now)
     yield from _family(6, [peer for peer in peers if ":" in peer.address], none, now)
-    yield from section("Of this host, in the way", status.progress.warnings, Colour.BAD)
+    yield from section("Of this host, in the way", map(str, status.progress.in_the_way), Colour.BAD)
     refused = (f"{prefix}: {reason}" for prefix, reason in status.refused_routes.items())
     yield from section("Routes that the kernel refuses", refused, Colour.BAD)
     yield from _held_back(peers)

@@ -259,7 +259,7 @@ async def test_the_tunnel_is_reported_when_something_is_wrong_with_it(tmp_path: 
 async def test_nat_that_is_not_carried_out_reaches_status_metrics_and_traces(tmp_path: Any) -> None:
     async with running(tmp_path) as found:
         found.agent.edges.table.problem = "natOutgoing is not carried out"  # type: ignore[misc]
-        assert found.reporter.progress().warnings == ("natOutgoing is not carried out",)
+        assert list(map(str, found.reporter.progress().in_the_way)) == ["natOutgoing is not carried out"]
         assert found.reporter.counts().warnings == 1
         trace = await found.reporter.trace(Prefix.host("127.0.0.1"), POD)
         assert trace.table_problem == "natOutgoing is not carried out"

@@ -121,6 +121,12 @@ def test_the_last_ipv4_address_of_a_pods_device_takes_the_pods_route_along_and_i
     assert not one.fold(AddressChanged(link_local, gone=True)) & Topic.HELD
 
 
+def test_the_link_local_address_that_each_pods_device_gets_concerns_nothing() -> None:
+    one, on_pod = host([ETH0, CALI0]), InterfaceAddress(CALI0.index, pack("fe80::1"), 64, 10, 253)
+    assert [one.fold(AddressChanged(on_pod, gone)) for gone in (False, True)] == [Topic.NOTHING, Topic.NOTHING]
+    assert one.fold(AddressChanged(replace(on_pod, index=ETH0.index))) == Topic.NEXT_HOPS
+
+
 def test_an_ipv6_link_local_address_that_goes_with_its_device_costs_no_reading() -> None:
     link_local = InterfaceAddress(ETH0.index, pack("fe80::1"), 64, 10, 253)
     assert not host([ETH0]).fold(AddressChanged(link_local, gone=True)) & Topic.HELD

@@ -49,12 +49,12 @@ async def test_a_filter_that_drops_pods_packets_is_logged_once_and_when_it_is_ov
         watch = HostWatch(found.agent, None, filters, sysctls=forwards)
         await watch.look()
         await watch.look()
-        assert len(found.agent.progress.warnings) == 1
-        assert found.reporter.progress().warnings == found.agent.progress.warnings
-        assert (await found.reporter.status()).progress.warnings and found.reporter.counts().warnings == 1
+        assert len(found.agent.progress.in_the_way) == 1
+        assert found.reporter.progress().in_the_way == found.agent.progress.in_the_way
+        assert (await found.reporter.status()).progress.in_the_way and found.reporter.counts().warnings == 1
         filters.now = PacketFilters()
         await watch.look()
-        assert not found.reporter.progress().warnings
+        assert not found.reporter.progress().in_the_way
     lines = [record.getMessage() for record in caplog.records if record.name == "felix.host"]
     assert [line.partition(":")[0] for line in lines] == [
         "a packet filter drops packets of pods that this node forwards",
@@ -69,7 +69,7 @@ async def test_the_pods_own_device_and_the_one_towards_a_learned_block_are_asked
     chain = Chain("nft", "ip f", "forward", (Rule(conditions, Action.DROP),), Hook.FORWARD)
     async with running(tmp_path) as found:
         await HostWatch(found.agent, None, FakeFilters(PacketFilters((chain,))), sysctls=forwards).look()
-        assert len(found.agent.progress.warnings) == 1
+        assert len(found.agent.progress.in_the_way) == 1
 
 
 async def test_a_filter_of_a_device_cuts_off_the_sessions_whose_peers_it_leads_to(tmp_path: Any) -> None:
@@ -87,16 +87,16 @@ async def test_a_filter_of_a_device_cuts_off_the_sessions_whose_peers_it_leads_t
     async with running(tmp_path) as found:
         for look_up, cut_off in ((looked_up("eth1"), 1), (looked_up("eth0"), 0), (looked_up(None), 0), (refused, 0)):
             await HostWatch(found.agent, None, filters, sysctls=forwards, look_up=look_up).look()
-            assert sum("drops BGP" in line for line in found.agent.progress.warnings) == cut_off
+            assert sum("drops BGP" in line for line in map(str, found.agent.progress.in_the_way)) == cut_off
 
 
 async def test_forwarding_that_was_turned_off_is_said_for_families_that_pods_have(tmp_path: Any) -> None:
     async with running(tmp_path) as found:
         await HostWatch(found.agent, None, FakeFilters(), sysctls=lambda paths: dict.fromkeys(paths, "0")).look()
-        assert found.agent.progress.warnings == (
+        assert list(map(str, found.agent.progress.in_the_way)) == [
             "this host forwards no packets of pods: net.ipv4.ip_forward is 0; to turn it on:"
             " sysctl -w net.ipv4.ip_forward=1",
-        )
+        ]
 
 
 async def test_filters_that_cannot_be_read_are_said_once(tmp_path: Any, caplog: pytest.LogCaptureFixture) -> None:
@@ -116,9 +116,9 @@ async def test_a_configuration_that_comes_first_is_seen_whenever_it_appears(tmp_
     async with running(tmp_path) as found:
         watching = asyncio.create_task(HostWatch(found.agent, folder, FakeFilters(), 0.001, forwards).run())
         (folder / "05-bridge.conflist").write_text("{}")
-        await until(lambda: "05-bridge.conflist" in "".join(found.agent.progress.warnings))
+        await until(lambda: "05-bridge.conflist" in "".join(map(str, found.agent.progress.in_the_way)))
         (folder / "05-bridge.conflist").unlink()
-        await until(lambda: not found.agent.progress.warnings)
+        await until(lambda: not found.agent.progress.in_the_way)
         watching.cancel()
 
 
@@ -126,13 +126,13 @@ async def test_our_plugin_is_missed_where_the_runtime_looks_for_it_and_nowhere_e
     place = plugin(tmp_path)
     async with running(tmp_path) as found:
         await HostWatch(found.agent, None, FakeFilters(), sysctls=forwards).look()
-        assert not found.agent.progress.warnings  # this agent installs nothing
+        assert not found.agent.progress.in_the_way  # this agent installs nothing
         watch = HostWatch(found.agent, tmp_path / "net.d", FakeFilters(), sysctls=forwards)
         await watch.look()
-        assert f"the container runtime has no plugin {place}" in "".join(found.agent.progress.warnings)
+        assert f"the container runtime has no plugin {place}" in "".join(map(str, found.agent.progress.in_the_way))
         place.touch()
         await watch.look()
-        assert not found.agent.progress.warnings
+        assert not found.agent.progress.in_the_way
 
 
 def plugin(folder: Path) -> Path:

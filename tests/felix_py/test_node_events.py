@@ -15,7 +15,7 @@ from datastore.kinds.node import Node
 from datastore.record import Resource
 from felix_py.node_events import LOOK_SECONDS, SETTLING_SECONDS, NodeEvents, memory_of, unready_addresses
 from felix_py.node_messages import Moment
-from felix_py.status_model import AgentProgress, AgentStatus, SidecarStatus
+from felix_py.status_model import AgentProgress, AgentStatus, HostIssue, HostWarning, SidecarStatus
 from tests.felix_py.node import FakeNode, node
 
 R = TypeVar("R", bound=Resource)
@@ -26,7 +26,7 @@ class Watched:
 
     def __init__(self, one: FakeNode) -> None:
         self.one, self.seconds = one, 0.0
-        self.wrong: tuple[str, ...] = ()
+        self.wrong: tuple[HostWarning, ...] = ()
         self.start()
 
     def start(self) -> None:
@@ -34,11 +34,11 @@ class Watched:
         self.events = NodeEvents(self.one.agent, self.status, lambda: Moment(1.8e9 + self.seconds, self.seconds))
 
     async def status(self) -> AgentStatus:
-        progress = AgentProgress(True, True, True, warnings=self.wrong)
+        progress = AgentProgress(True, True, True, in_the_way=self.wrong)
         return AgentStatus("n1", progress=progress, sidecar=SidecarStatus(connected=True))
 
     async def look(self, *wrong: str, after: float = 11.0) -> float:
-        self.wrong = wrong
+        self.wrong = tuple(HostWarning(HostIssue.PODS_FILTERED, text) for text in wrong)
         self.seconds += after
         return await self.events.look()
 
@@ -58,9 +58,10 @@ async def test_a_problem_and_its_end_are_events_about_the_node(tmp_path: Path) -
     async with watched(tmp_path) as found:
         await found.look("ufw drops")
         await found.look("ufw drops")
-        assert await found.written() == [("HostInTheWay", "ufw drops", 1)]
+        assert await found.written() == [("PodPacketsDropped", "ufw drops", 1)]
         await found.look(after=SETTLING_SECONDS)
-        assert await found.written() == [("HostInTheWay", "ufw drops", 1), ("HostOutOfTheWay", "over: ufw drops", 1)]
+        begun, over = ("PodPacketsDropped", "ufw drops", 1), ("PodPacketsPass", "over: ufw drops", 1)
+        assert await found.written() == [begun, over]
         [first, second] = (await found.one.store.list(Event)).objects
         assert {first.to_json()["type"], second.to_json()["type"]} == {"Normal", "Warning"}
 
@@ -71,10 +72,10 @@ async def test_an_agent_that_starts_writes_nothing_twice_and_what_is_over_when_i
         await found.look("ufw drops")
         found.start()
         await found.look()
-        assert await found.written() == [("HostInTheWay", "ufw drops", 1)], "it has not looked at the host yet"
+        assert await found.written() == [("PodPacketsDropped", "ufw drops", 1)], "it has not looked at the host yet"
         await found.look("ufw drops")
         await found.look("ufw drops", after=SETTLING_SECONDS)
-        assert await found.written() == [("HostInTheWay", "ufw drops", 1)]
+        assert await found.written() == [("PodPacketsDropped", "ufw drops", 1)]
         await found.look()
         assert len(await found.written()) == 2
 
@@ -87,7 +88,7 @@ async def test_an_event_that_was_written_unheard_is_counted_and_not_doubled(tmp_
         found.start()
         await found.look("ufw drops")
         await found.look("ufw drops")
-        assert await found.written() == [("HostInTheWay", "ufw drops", 2)]
+        assert await found.written() == [("PodPacketsDropped", "ufw drops", 2)]
 
 
 async def test_an_event_that_the_server_has_forgotten_is_written_anew(tmp_path: Path) -> None:
@@ -97,7 +98,7 @@ async def test_an_event_that_the_server_has_forgotten_is_written_anew(tmp_path: 
         [event] = (await found.one.store.list(Event)).objects
         await found.one.store.delete(event)
         await found.look("ufw drops", after=1801)
-        assert await found.written() == [("HostInTheWay", "ufw drops", 1)]
+        assert await found.written() == [("PodPacketsDropped", "ufw drops", 1)]
 
 
 async def test_a_right_that_is_missing_is_said_once_and_the_event_follows_when_it_is_there(
@@ -116,7 +117,7 @@ async def test_a_right_that_is_missing_is_said_once_and_the_event_follows_when_i
         assert caplog.text.count("the role of this account lacks it") == 1
         monkeypatch.setattr(found.one.store, "create", create)
         await found.look("ufw drops")
-        assert await found.written() == [("HostInTheWay", "ufw drops", 1)]
+        assert await found.written() == [("PodPacketsDropped", "ufw drops", 1)]
 
 
 async def test_at_rest_nothing_is_asked_of_the_datastore(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

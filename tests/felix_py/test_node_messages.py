@@ -25,7 +25,7 @@ def session(number: int = 2) -> NodeProblem:
     return NodeProblem(Trouble.SESSION, f"192.0.2.{number}", f"the BGP session with 192.0.2.{number} is not up")
 
 
-HOST = NodeProblem(Trouble.HOST, "ufw drops", "ufw drops")
+HOST = NodeProblem(Trouble.PODS_FILTERED, "ufw drops", "ufw drops")
 
 
 class Life:

@@ -17,6 +17,8 @@ from felix_py.status_model import (
     AgentProgress,
     AgentStatus,
     BrokenInvariant,
+    HostIssue,
+    HostWarning,
     InvariantReport,
     KernelFacts,
     NodeTrace,
@@ -106,7 +108,8 @@ async def test_readiness_names_what_it_waits_for(path: str) -> None:
 
 
 async def test_readiness_names_what_of_the_host_is_in_the_way_and_is_not_lost_by_it() -> None:
-    page = await ask(FakeReporter(reached=replace(READY, warnings=("another configuration comes first",))), "/readyz")
+    warning = HostWarning(HostIssue.OTHER_NETWORK_FIRST, "another configuration comes first")
+    page = await ask(FakeReporter(reached=replace(READY, in_the_way=(warning,))), "/readyz")
     assert (page.status, await text(page)) == (
         HTTPStatus.OK,
         "ready\nwarning: another configuration comes first\n",

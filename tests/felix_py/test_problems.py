@@ -13,6 +13,8 @@ from felix_py.status_model import (
     AgentProgress,
     AgentStatus,
     BrokenInvariant,
+    HostIssue,
+    HostWarning,
     InvariantReport,
     SessionStatus,
     SidecarStatus,
@@ -49,7 +51,10 @@ def test_a_node_on_which_all_is_well_has_none() -> None:
         (status(ready(held_back="no cluster GUID")), Trouble.POD_ATTACHMENT, "", "no cluster GUID"),
         (status(ready(identity="n1 is another host's")), Trouble.IDENTITY, "", "n1 is another host's"),
         (status(ready(locked="datastoreReady false")), Trouble.LOCK, "", "datastoreReady false"),
-        (status(ready(warnings=("ufw drops",))), Trouble.HOST, "ufw drops", "ufw drops"),
+        *(
+            (status(ready(in_the_way=(HostWarning(issue, "it drops"),))), Trouble[issue.name], "it drops", "it drops")
+            for issue in HostIssue
+        ),
         (status(sidecar=SidecarStatus(problem="it hangs")), Trouble.SIDECAR, "", "does not answer: it hangs"),
         (status(refused_routes={"10.0.0.1/32": "ENODEV"}), Trouble.ROUTE, "10.0.0.1/32", "10.0.0.1/32: ENODEV"),
         (status(tunnels={"ipip": TunnelStatus("tunl0", problem="EPERM")}), Trouble.TUNNEL, "ipip", "tunl0: EPERM"),

@@ -10,6 +10,8 @@ from felix_py.status_model import (
     AgentProgress,
     AgentStatus,
     BrokenInvariant,
+    HostIssue,
+    HostWarning,
     InvariantReport,
     NodeSummary,
     PodStatus,
@@ -41,7 +43,7 @@ def test_what_is_wrong_is_in_it_and_what_is_not_obeyed_apart() -> None:
     notice = Notice("BGPPeer", "x", "spec.filters", "why", "what")
     status = AgentStatus(
         "n1",
-        progress=AgentProgress(warnings=("a filter drops packets",)),
+        progress=AgentProgress(in_the_way=(HostWarning(HostIssue.PODS_FILTERED, "a filter drops packets"),)),
         peers=(
             SessionStatus("192.0.2.2", "mesh", "start", info="Active"),
             SessionStatus("192.0.2.3", "node", "held back", info="a filter"),

@@ -12,7 +12,7 @@ from datastore.kube.access import read_access
 from datastore.kube.store import KubeStore
 from felix_py.node_events import SETTLING_SECONDS, NodeEvents
 from felix_py.node_messages import Moment
-from felix_py.status_model import AgentProgress, AgentStatus, SidecarStatus
+from felix_py.status_model import AgentProgress, AgentStatus, HostIssue, HostWarning, SidecarStatus
 from tests.felix_py.fakes import until
 from tests.felix_py.node import FakeNode
 from tests.kube.assets import program
@@ -34,11 +34,11 @@ async def test_what_is_wrong_and_that_it_is_over_is_seen_at_the_node(bed: Bed, t
     admin = bed.open()
     node = await admin.create(Node.make("n1"))
     agents = KubeStore(lambda: read_access(str(bed.control_plane.kubeconfig_of(NODE))))
-    warnings: tuple[str, ...] = (FOREIGN,)
+    warnings: tuple[HostWarning, ...] = (HostWarning(HostIssue.OTHER_NETWORK_FIRST, FOREIGN),)
     seconds = 0.0
 
     async def status() -> AgentStatus:
-        progress = AgentProgress(True, True, True, warnings=warnings)
+        progress = AgentProgress(True, True, True, in_the_way=warnings)
         return AgentStatus("n1", progress=progress, sidecar=SidecarStatus(connected=True))
 
     one = FakeNode(tmp_path)
@@ -51,7 +51,7 @@ async def test_what_is_wrong_and_that_it_is_over_is_seen_at_the_node(bed: Bed, t
         seconds = 11.0
         await events.look()
         [warning] = await described(bed)
-        assert warning.startswith("Warning HostInTheWay") and FOREIGN in warning
+        assert warning.startswith("Warning OtherNetworkFirst") and FOREIGN in warning
 
         (tmp_path / "events").unlink()
         again = NodeEvents(agent, status, lambda: Moment(1.8e9 + seconds, seconds))
@@ -64,6 +64,6 @@ async def test_what_is_wrong_and_that_it_is_over_is_seen_at_the_node(bed: Bed, t
         warnings, seconds = (), seconds + SETTLING_SECONDS
         await again.look()
         normal, _ = sorted(await described(bed))
-        assert normal.startswith("Normal HostOutOfTheWay") and f"over: {FOREIGN}" in normal
+        assert normal.startswith("Normal OtherNetworkBehind") and f"over: {FOREIGN}" in normal
     await agents.close()
     await admin.close()

@@ -117,8 +117,10 @@ def test_a_node_that_is_not_ready_says_what_it_waits_for() -> None:
 
 
 def test_what_of_the_host_is_in_the_way_is_listed() -> None:
-    printed = report(progress={"warnings": ["a packet filter drops", "another configuration comes first"]})
-    assert "Of this host, in the way:\n  a packet filter drops\n  another configuration comes first\n" in printed
+    issues = {"packets of pods dropped": "a packet filter drops", "another network first": "another comes first"}
+    there = [{"issue": issue, "text": text} for issue, text in issues.items()]
+    printed = report(progress={"in_the_way": there})
+    assert "Of this host, in the way:\n  a packet filter drops\n  another comes first\n" in printed
     assert "in the way" not in report()
 
 
