@@ -1,7 +1,7 @@
 """Who the API server is, and who we are to it: kubeconfig files and the service account of a pod.
 
-An edge: it reads files and the environment. The `kubernetes` package understands them; as importing it takes a third of
-a second, that happens when they are read.
+An edge: it reads files and the environment. The `kubernetes` package understands them; what of it does is imported when
+they are read.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from urllib.request import proxy_bypass
 
 from datastore.errors import Invalid, Unavailable
+from datastore.kube.credentials import readers
 from datastore.kube.kubeconfig import context_fault, current_context, refusal
 
 log = logging.getLogger(__name__)
@@ -63,16 +64,14 @@ def read_access(kubeconfig: str | None = None, context: str | None = None) -> Ac
     Raises Invalid: there is none, or it says nothing usable. Raises Unavailable: its certificates cannot be read, or
     its credential plugin gives nothing.
     """
-    from kubernetes import client, config
-
-    configuration = client.Configuration()
+    package = readers()
+    configuration = package.configuration()
     plugin = ""
     own = Path.home() / OWN
     named = kubeconfig or os.environ.get("KUBECONFIG") or (str(own) if own.exists() else None)
     try:
         if not named and IN_CLUSTER.exists():
-            loader: Any = config  # without types
-            loader.load_incluster_config(client_configuration=configuration)
+            package.incluster_config.load_incluster_config(client_configuration=configuration)
         elif named:
             plugin = _load(named, context, configuration)
         else:
@@ -93,9 +92,7 @@ _CURE = "; name a kubeconfig by KUBECONFIG, or in the datastore's URL: kubernete
 
 def _load(named: str, context: str | None, configuration: Any) -> str:
     """Fill in a configuration from kubeconfig files, and return the command of their credential plugin, if any."""
-    from kubernetes.config import kube_config
-
-    package: Any = kube_config  # without types
+    package = readers().kube_config
     files = package.KubeConfigMerger(named)
     if files.config is None:
         raise Invalid(f"there is no such file{_CURE}")
