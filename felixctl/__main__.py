@@ -1,4 +1,4 @@
-"""`felixctl`: the command line. Each noun or verb has its module, imported only when it is called for.
+"""`felixctl`: the command line.
 
 Exit status: 0 done; 1 it could not be done, or a check found something wrong; 2 the command was misused.
 """
@@ -8,107 +8,15 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Iterable, Sequence
-from importlib import import_module
-from typing import Annotated, Any
 
-import typer
-from typer.core import TyperGroup
-
-from felixctl.errors import MISUSED, CommandError
+from felixctl.command_line import understood
+from felixctl.direct import direct_command
+from felixctl.errors import CommandError
 from felixctl.host_settings import take
-from felixctl.options import Config, Context
 from felixctl.terminal import fail, prepare
 
-VERSION_OPTION = "--allow-version-mismatch"
 YOUNG_OBJECTS = 100_000
 """How many objects are made between two searches for cycles: most are a command's result, and none is garbage."""
-WRITING_VERBS = dict.fromkeys(("apply", "create", "replace", "delete", "patch", "label"), "resources.write")
-MODULES = {
-    "get": "resources.get",
-    **WRITING_VERBS,
-    "node": "node.commands",
-    "routes": "routes",
-    "why": "why",
-    "ipam": "ipam.commands",
-    "datastore": "datastore.commands",
-    "lab": "lab",
-    "version": "version",
-}
-
-
-class Commands(TyperGroup):
-    """The commands by name; the module of a command is imported when it is called for."""
-
-    def list_commands(self, ctx: Any) -> list[str]:
-        return list(MODULES)
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name not in MODULES:
-            return None
-        command: Any = typer.main.get_command(import_module(f"felixctl.{MODULES[cmd_name]}").app)
-        _add_shared_options(command)
-        if cmd_name in WRITING_VERBS:
-            return command.commands[cmd_name]
-        command.name = cmd_name  # a command made apart from its parent has none
-        return command
-
-
-def _add_shared_options(command: Any) -> None:
-    """Let every command that has a datastore have the options by which calicoctl's users name it."""
-    for child in getattr(command, "commands", {}).values():
-        _add_shared_options(child)
-    if any(param.name == "url" for param in command.params):
-        shared = typer.Typer(add_completion=False)
-        shared.command()(_shared_options)
-        options = typer.main.get_command(shared).params
-        for option in options:
-            option.expose_value = False
-        command.params.extend(options)
-
-
-def _shared_options(config: Config = None, context: Context = None) -> None: ...
-
-
-app = typer.Typer(
-    cls=Commands,
-    name="felixctl",
-    rich_markup_mode="rich",
-    no_args_is_help=True,
-    pretty_exceptions_show_locals=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="[dim]Exit status: 0 done; 1 not done, or a check found something wrong; 2 misused.[/dim]",
-)
-
-
-@app.callback()
-def felixctl(
-    allow_version_mismatch: Annotated[
-        bool,
-        typer.Option(VERSION_OPTION, hidden=True, help="For calicoctl's scripts; it is always so."),
-    ] = False,
-    config: Config = None,
-    context: Context = None,
-) -> None:
-    """See and change a felix-py cluster.
-
-    Resources are written and printed as calicoctl does. Each command explains itself: [b]felixctl get --help[/b].
-
-    [dim]$[/dim] felixctl lab up                  [dim]# a whole cluster on this machine[/dim]
-    [dim]$[/dim] felixctl node status             [dim]# this node's BGP sessions[/dim]
-    [dim]$[/dim] felixctl node status --all       [dim]# of all nodes, through the Kubernetes API[/dim]
-    [dim]$[/dim] felixctl routes                  [dim]# its routes, and the source of each[/dim]
-    [dim]$[/dim] felixctl why web-0 db-0          [dim]# why they reach each other, or not[/dim]
-    [dim]$[/dim] felixctl ipam show --show-blocks [dim]# how many addresses are in use[/dim]
-    """
-
-
-def understood(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments without calicoctl's option that may stand anywhere and asks for what is always so."""
-    if arguments[:1] == ["lab"]:
-        return list(arguments)
-    end = arguments.index("--") if "--" in arguments else len(arguments)
-    return [word for at, word in enumerate(arguments) if at > end or word != VERSION_OPTION]
 
 
 def main() -> None:
@@ -117,21 +25,16 @@ def main() -> None:
     prepare()
     take(os.environ)
     try:
-        _reject_bytes(sys.argv[1:])
-        app(args=understood(sys.argv[1:]), prog_name="felixctl")
+        words = understood(sys.argv[1:])
+        if run := direct_command(words, os.environ):
+            sys.exit(run())
+        from felixctl.app import app  # imported late: with typer it takes as long as a short command
+
+        app(args=words, prog_name="felixctl")
     except CommandError as error:
         for sentence in error.told():
             fail(sentence)
         sys.exit(error.status)
-
-
-def _reject_bytes(arguments: Iterable[str]) -> None:
-    """Raise CommandError for an argument that is no UTF-8: no name, label or patch can hold it."""
-    for argument in arguments:
-        try:
-            argument.encode()
-        except UnicodeEncodeError:
-            raise CommandError(f"argument {argument!a} is not UTF-8 text", MISUSED) from None
 
 
 if __name__ == "__main__":

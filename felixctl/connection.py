@@ -12,8 +12,8 @@ import datastore
 from datastore.errors import DatastoreError, Invalid
 from datastore.store import Store
 from datastore.url import SqliteFile, StoreAddress, parse_url
+from felixctl.datastore_choice import RefusedUrl
 from felixctl.errors import CommandError, RejectedError
-from felixctl.options import RefusedUrl
 from ipam.errors import IpamError
 from net.printable import one_line
 

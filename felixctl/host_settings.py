@@ -10,8 +10,10 @@ from pathlib import Path
 
 from felixctl.terminal import warn
 
-NAMES = ("FELIX_DATASTORE", "FELIX_RUN_DIR")
+DATASTORE, RUN_DIR = NAMES = ("FELIX_DATASTORE", "FELIX_RUN_DIR")
 USUAL = Path("/etc/felix/felix.cfg")
+DEFAULT_RUN_DIR = Path("/run/felix")
+STATUS_SOCKET = "status.sock"
 
 
 def take(environment: MutableMapping[str, str], usual: Path = USUAL) -> None:

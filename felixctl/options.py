@@ -1,4 +1,4 @@
-"""Options that several commands share. Every command imports it, so it imports nothing of ours."""
+"""Options that several commands share. Whoever parses a command line imports it, so it imports little of ours."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from felixctl.datastore_choice import GivenBy, chosen_url
+from felixctl.host_settings import DATASTORE, RUN_DIR, STATUS_SOCKET
 
 SHARED = ("config", "context")
 
@@ -41,69 +44,34 @@ Context = Annotated[
 ]
 
 
-class RefusedUrl(str):
-    """No datastore can be chosen; why is raised where it is opened, since not every call of a command needs one."""
-
-    __slots__ = ("error",)
-    error: Exception
-
-    @classmethod
-    def of(cls, error: Exception) -> RefusedUrl:
-        refused = cls("")
-        refused.error = error
-        return refused
-
-
 def _datastore(ctx: typer.Context, value: str) -> str:
     """Return the URL of the datastore: as given, else as calicoctl's settings have it."""
     if ctx.resilient_parsing:
         return value
-    from felixctl.errors import CommandError
-
-    try:
-        return _chosen(ctx, value)
-    except CommandError as error:
-        return RefusedUrl.of(error)
-
-
-def _chosen(ctx: typer.Context, value: str) -> str:
-    """Raises CommandError: what is asked for can't be done."""
     import os
-
-    from datastore.url import SqliteFile, parse_url
-    from felixctl import calico_settings
 
     options = {name: ctx.meta[key] for name in SHARED if (key := f"felixctl.{name}") in ctx.meta}
     source: Any = ctx.get_parameter_source("url")
-    if source is not None and source.name != "DEFAULT":
-        if source.name == "ENVIRONMENT":
-            calico_settings.overruled(value, os.environ)
-        return calico_settings.with_options(value, options)
-    if url := calico_settings.chosen(options, os.environ):
-        return url
-    if isinstance(usual := parse_url(value), SqliteFile) and usual.path:
-        calico_settings.hint(os.environ, usual.path)
-    return value
+    given_by = GivenBy.OPTION if source is None else GivenBy.__members__.get(source.name, GivenBy.OPTION)
+    return chosen_url(value, given_by, options, os.environ)
 
 
 Url = Annotated[
     str,
     typer.Option(
         "--datastore",
-        envvar="FELIX_DATASTORE",
+        envvar=DATASTORE,
         metavar="URL",
         callback=_datastore,
         help="The cluster's datastore, as the agents have it: [b]sqlite:///path/file.db[/b] or [b]kubernetes://[/b].",
     ),
 ]
 
-DEFAULT_RUN_DIR = Path("/run/felix")
-STATUS_SOCKET = "status.sock"
 RunDir = Annotated[
     Path,
     typer.Option(
         "--run-dir",
-        envvar="FELIX_RUN_DIR",
+        envvar=RUN_DIR,
         metavar="DIR",
         help=f"Where the agent keeps its sockets; its status is read from [b]{STATUS_SOCKET}[/b] in there.",
     ),

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from felix_py.status_json import from_json
 from felix_py.status_model import AgentStatus, RoutesPage, RouteStatus
 from felixctl.errors import CommandError
-from felixctl.options import STATUS_SOCKET
+from felixctl.host_settings import STATUS_SOCKET
 from net.prefix import Prefix
 
 T = TypeVar("T")

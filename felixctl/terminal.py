@@ -61,6 +61,16 @@ def show(*pieces: str) -> None:
     sys.stdout.write(shown(pieces))
 
 
+def flush() -> None:
+    """Write out what was shown. Raises BrokenPipeError: nobody reads it any more."""
+    sys.stdout.flush()
+
+
+def mute() -> None:
+    """Show nothing more, not even what waits to be written: nobody reads it any more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def warn(text: str) -> None:
     """Print text that ends its own lines to the standard error."""
     sys.stderr.write(escaped(text))

@@ -12,7 +12,7 @@ from typer import Context
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from felixctl.__main__ import app
+from felixctl.app import app
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

@@ -1,4 +1,4 @@
-"""`felixctl ipam check`: compare IPAM's records with what is used, write a report, repair what is safe."""
+"""What `felixctl ipam check` does: compare IPAM's records with what is used, write a report, repair what is safe."""
 
 from __future__ import annotations
 
@@ -9,19 +9,16 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-import typer
-
-from datastore.defaults import DEFAULT_URL
 from datastore.store import Store
 from felixctl.connection import reading, writing
-from felixctl.errors import FAILED, MISUSED, CommandError
+from felixctl.errors import CommandError
+from felixctl.host_settings import STATUS_SOCKET
 from felixctl.ipam.check_report import report
 from felixctl.ipam.problems import Problems, problems
 from felixctl.ipam.read_records import cluster_information, read_records
 from felixctl.ipam.records import IpamRecords
-from felixctl.options import DEFAULT_RUN_DIR, STATUS_SOCKET, RunDir, Url
 from felixctl.terminal import show
 from net.printable import one_line
 
@@ -36,50 +33,32 @@ Checked: TypeAlias = "tuple[IpamRecords, Problems, list[Repair]]"
 Check: TypeAlias = "Callable[[Store], Awaitable[Checked]]"
 
 
-def check(
-    show_all_ips: Annotated[
-        bool, typer.Option("--show-all-ips", help="List each address with its handle and its user.")
-    ] = False,
-    show_problem_ips: Annotated[
-        bool, typer.Option("--show-problem-ips", help="For calicoctl's scripts: what is wrong is always listed.")
-    ] = False,
-    output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", metavar="FILE", help="Write a report for [b]ipam release --from-report[/b]."),
-    ] = None,
-    fix: Annotated[bool, typer.Option("--fix", help="Show what can be repaired safely, ask, and repair it.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="With --fix: do not ask.")] = False,
-    run_dir: RunDir = DEFAULT_RUN_DIR,
-    url: Url = DEFAULT_URL,
-) -> None:
-    """Compare IPAM's records with what pods and nodes really use, and explain how differences came about.
+def checks_out(
+    url: str,
+    run_dir: Path,
+    *,
+    all_addresses: bool = False,
+    output: Path | None = None,
+    fix: bool = False,
+    ask: bool = True,
+) -> bool:
+    """Print what is wrong, and return whether nothing is, or nothing any more. Raises CommandError.
 
-    What does not agree is checked again a second later, since pods start and end meanwhile. Ends with 1 if
-    problems are found; with --fix, if any are left.
-
-    --fix repairs only what cannot take an address from a pod, each step by compare-and-swap. Addresses assigned
-    within the last five minutes are left alone. The endpoints of a node that was removed are deleted with all that
-    they keep, and so are those of this machine's node whose device is gone, as its agent and the kernel say.
-
-    [dim]$[/dim] felixctl ipam check && echo all well
-    [dim]$[/dim] felixctl ipam check --fix
-    [dim]$[/dim] felixctl ipam check -o leaks.json
+    run_dir: where this machine's agent has its sockets, if there is one. output: where to write a report for `ipam
+    release`. fix: repair what is safe, and ask before.
     """
-    if yes and not fix:
-        raise CommandError("ipam check: --yes is for --fix", MISUSED)
     checked = partial(_checked, run_dir=run_dir)
     records, found, plan = reading(url, checked)
-    show(report(records, found, all_addresses=show_all_ips))
+    show(report(records, found, all_addresses=all_addresses))
     if output:
         from felixctl.ipam import leak_report
-        from felixctl.version import client_version
+        from felixctl.versions import client_version
 
         written = leak_report.written(records, reading(url, cluster_information), client_version())
         _write(output, json.dumps(written, indent=2) + "\n")
     if fix and found.count:
-        found = _repair(url, checked, found, plan, yes)
-    if found.count:
-        raise typer.Exit(FAILED)
+        found = _repair(url, checked, found, plan, ask)
+    return not found.count
 
 
 async def _checked(store: Store, run_dir: Path) -> Checked:
@@ -113,7 +92,7 @@ def _write(path: Path, text: str) -> None:
         raise CommandError(f"write the report to {path}: {error.strerror}; nothing else was changed") from None
 
 
-def _repair(url: str, check_again: Check, found: Problems, plan: Sequence[Repair], yes: bool) -> Problems:
+def _repair(url: str, check_again: Check, found: Problems, plan: Sequence[Repair], ask: bool) -> Problems:
     """Show the plan, carry it out if confirmed, and return the problems that are left."""
     if not plan:
         show(
@@ -123,7 +102,7 @@ def _repair(url: str, check_again: Check, found: Problems, plan: Sequence[Repair
         return found
     steps = (f"  {number}. {one_line(step.sentence)}\n" for number, step in enumerate(plan, 1))
     show("\nWhat can be repaired safely:\n", *steps)
-    if not yes and not typer.confirm(f"Carry out these {len(plan)} repairs?", default=False):
+    if ask and not _confirmed(f"Carry out these {len(plan)} repairs?"):
         show("Nothing was changed.\n")
         return found
     from felixctl.ipam.repair_apply import carry_out
@@ -134,3 +113,9 @@ def _repair(url: str, check_again: Check, found: Problems, plan: Sequence[Repair
     hint = f"; felixctl ipam check --fix can repair {len(more)} more now" if more else ""
     show(f"{left.count} problems are left{hint}.\n")
     return left
+
+
+def _confirmed(question: str) -> bool:
+    import typer
+
+    return typer.confirm(question, default=False)

@@ -17,7 +17,7 @@ from felixctl.connection import reading, writing
 from felixctl.errors import MISUSED, CommandError
 from felixctl.ipam import usage
 from felixctl.ipam.arguments import address_option
-from felixctl.ipam.check import check
+from felixctl.ipam.check_command import check
 from felixctl.ipam.release import release
 from felixctl.ipam.split import split
 from felixctl.options import Url

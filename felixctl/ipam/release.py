@@ -103,7 +103,7 @@ async def _release_leaked(store: Store, reports: Sequence[Report], force: bool) 
     from felixctl.ipam import leak_report
     from felixctl.ipam.repair_apply import carry_out
     from felixctl.ipam.repair_plan import RecountHandle, ReleaseAddress, Repair
-    from felixctl.version import client_version
+    from felixctl.versions import client_version
 
     now = await cluster_information(store)
     if sentences := list(leak_report.objections(reports, now, client_version(), force=force)):

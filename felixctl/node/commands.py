@@ -12,17 +12,8 @@ import typer
 
 from datastore.defaults import DEFAULT_URL
 from felixctl.errors import FAILED, MISUSED, CommandError
-from felixctl.options import (
-    DEFAULT_RUN_DIR,
-    STATUS_SOCKET,
-    USUAL_NAMESPACE,
-    AgentsNamespace,
-    OtherNode,
-    Output,
-    OutputFormat,
-    RunDir,
-    Url,
-)
+from felixctl.host_settings import DEFAULT_RUN_DIR
+from felixctl.options import USUAL_NAMESPACE, AgentsNamespace, OtherNode, Output, OutputFormat, RunDir, Url
 from felixctl.terminal import console, show, shows_progress
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode="rich")
@@ -68,25 +59,21 @@ def status(
             raise CommandError("node status: --all and --node NODE exclude each other", MISUSED)
         _print_all(output, url, agents_namespace)
         return
-    from felixctl.status_client import read_object, value_of
+    from felixctl.node.print_status import own_status, print_status
 
     if node is None:
-        found = read_object(run_dir, "/status")
+        found, where = own_status(run_dir)
     else:
         from felixctl.agents import agents_of
 
         with agents_of(url, agents_namespace, f"run felixctl node status on {node}") as agents:
-            found = agents.read_page(node, "/status")
+            found, where = agents.read_page(node, "/status"), f"the status of {node}"
     if output is OutputFormat.JSON:
         from felixctl.resources.documents import to_json
 
         show(to_json(found))
         return
-    from felix_py.status_model import AgentStatus
-    from felixctl.node.status import report
-
-    where = f"the status of {node}" if node else f"/status of the agent at {run_dir / STATUS_SOCKET}"
-    show(*report(value_of(AgentStatus, where, found), now=time.time()))
+    print_status(found, where)
 
 
 def _print_all(output: OutputFormat, url: str, namespace: str) -> None:

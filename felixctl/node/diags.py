@@ -20,7 +20,7 @@ from felixctl.errors import CommandError
 from felixctl.node import redaction, requirements
 from felixctl.node.read_system import read_system
 from felixctl.status_client import get_page
-from felixctl.version import client_version
+from felixctl.versions import client_version
 
 COMMANDS = {
     "kernel/links.txt": ("ip", "-details", "-statistics", "link"),

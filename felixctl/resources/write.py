@@ -18,8 +18,9 @@ from datastore.url import has_namespaces
 from felixctl.completion import complete_kinds, complete_names
 from felixctl.connection import previewing, writing
 from felixctl.errors import MISUSED, CommandError, bounded
+from felixctl.host_settings import DEFAULT_RUN_DIR
 from felixctl.ipam.local_agent import sign_of_life
-from felixctl.options import DEFAULT_RUN_DIR, RunDir, Url
+from felixctl.options import RunDir, Url
 from felixctl.resources import patches, plan
 from felixctl.resources.apply import carry_out, change, preview, removal, remove
 from felixctl.resources.arguments import (

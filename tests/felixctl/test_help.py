@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import typer
 
-from felixctl.__main__ import app
+from felixctl.app import app
 
 PAGE = Path(__file__).parents[2] / "docs" / "calicoctl.md"
 ROOT: Any = typer.main.get_command(app)
