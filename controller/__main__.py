@@ -19,6 +19,7 @@ from controller.fenced_store import FencedStore
 from controller.leadership import Leadership
 from controller.pages import ControllerPages
 from controller.report import NO_WORK, Report
+from datastore.defaults import CONTROLLER_LEASE
 from datastore.url import has_namespaces
 from felix_py import logs
 from felix_py.settings import Settings, SettingsError, read_file, settings_from
@@ -28,7 +29,6 @@ from felix_py.web import WebServer
 log = logging.getLogger("felix.controller")
 
 USAGE, FAILURE = 2, 1
-LEASE = "felix-py-controller"
 
 
 def main() -> int:
@@ -36,11 +36,13 @@ def main() -> int:
     try:
         settings = settings_from(os.environ, read_file(os.environ.get("FELIX_CONFIG", "")))
     except SettingsError as error:
-        print(error, file=sys.stderr)
+        print(f"{error}; the controller does not start", file=sys.stderr)
         return USAGE
     if not has_namespaces(settings.datastore):
         wanted = "on a file of SQLite each agent collects what leaked, and no controller is needed; use kubernetes://"
-        print(f"setting FELIX_DATASTORE={settings.datastore!r}: {wanted}; it does not start", file=sys.stderr)
+        print(
+            f"setting FELIX_DATASTORE={settings.datastore!r}: {wanted}; the controller does not start", file=sys.stderr
+        )
         return USAGE
     logging_to = logs.set_up(settings.log_level)
     try:
@@ -71,13 +73,12 @@ async def _serve(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         store = datastore.open(settings.datastore)
         stack.push_async_callback(store.close)
-        leadership = Leadership(store, Candidate(LEASE, settings.namespace, _identity(settings)))
+        leadership = Leadership(store, Candidate(CONTROLLER_LEASE, settings.namespace, _identity(settings)))
         fenced = FencedStore(store, lambda: leadership.seconds_left)
         work: list[Collecting] = []  # while this process leads
         web = WebServer(ControllerPages(lambda: _report(leadership, work)).by_path())
-        stack.push_async_callback(web.close)
-        if settings.controller_port:
-            await web.listen_tcp(settings.controller_host, settings.controller_port)
+        meanwhile = "probes fail and nothing is scraped, but the work goes on"
+        await stack.enter_async_context(web.kept_on(settings.controller_host, settings.controller_port, meanwhile))
 
         async def lead() -> None:
             collecting = Collecting(fenced, grace_seconds=_grace(settings), hold_seconds=settings.loss_hold_seconds)

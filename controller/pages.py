@@ -10,6 +10,7 @@ from http import HTTPStatus
 
 from controller.metrics import CONTENT_TYPE, exposition
 from controller.report import Report
+from felix_py.probes import probe_pages
 from felix_py.web import Page, PageMakers, Query, text_page
 
 
@@ -18,16 +19,7 @@ class ControllerPages:
         self._report = report
 
     def by_path(self) -> PageMakers:
-        return {
-            "/healthz": self._health,
-            "/liveness": self._health,
-            "/readyz": self._readiness,
-            "/readiness": self._readiness,
-            "/metrics": self._metrics,
-        }
-
-    async def _health(self, query: Query) -> Page:
-        return text_page(HTTPStatus.OK, "alive\n")  # a controller that cannot answer this is restarted
+        return probe_pages(self._readiness, self._metrics)
 
     async def _readiness(self, query: Query) -> Page:
         report = self._report()

@@ -10,3 +10,6 @@ DEFAULT_AS_NUMBER = 64512
 
 DEFAULT_URL = "sqlite:///var/lib/felix/cluster.db"
 """Where the datastore is."""
+
+CONTROLLER_LEASE = "felix-py-controller"
+"""The Lease of the controller that acts, in the namespace of the agents."""

@@ -50,7 +50,7 @@ def main() -> int:
         file = SettingsWatch(partial(read_file, os.environ.get("FELIX_CONFIG", "")))
         settings = settings_from(os.environ, file.begun_with)
     except SettingsError as error:
-        print(error, file=sys.stderr)
+        print(f"{error}; the agent does not start", file=sys.stderr)
         return USAGE
     logging_to = logs.set_up(settings.log_level)
     _raise_descriptor_limit()

@@ -11,6 +11,7 @@ from http import HTTPStatus
 from typing import Protocol
 
 from felix_py.metrics import CONTENT_TYPE, exposition
+from felix_py.probes import PROBES, probe_pages
 from felix_py.status_json import to_json
 from felix_py.status_model import (
     AgentCounts,
@@ -26,9 +27,6 @@ from felix_py.web import Page, PageMakers, Query, text_page
 from kernel.netlink import KernelError
 from net.prefix import Prefix
 
-LIVENESS, READINESS = ("/healthz", "/liveness"), ("/readyz", "/readiness")
-PROBES = (*LIVENESS, *READINESS, "/metrics")
-"""What the health port serves, where anybody who reaches it may ask; all else is shown to who may read it."""
 PAGES = (*PROBES, "/status", "/summary", "/routes", "/invariants", "/trace")
 ROWS_AT_ONCE = 500  # routes written to the socket in one piece
 _ROUTES = "routes ?prefix=PREFIX&limit=NUMBER"
@@ -65,11 +63,7 @@ class StatusPages:
 
     def by_path(self) -> PageMakers:
         return {
-            "/healthz": alive,
-            "/liveness": alive,
-            "/readyz": self._readiness,
-            "/readiness": self._readiness,
-            "/metrics": self._metrics,
+            **probe_pages(self._readiness, self._metrics),
             "/status": self._status,
             "/summary": self._summary,
             "/routes": self._routes,
@@ -119,10 +113,6 @@ class StatusPages:
         except KernelError as error:
             text = f"trace {from_.address} to {to.address}: {error}\n"
             return text_page(HTTPStatus.SERVICE_UNAVAILABLE, text)
-
-
-async def alive(query: Query) -> Page:
-    return text_page(HTTPStatus.OK, "alive\n")  # an agent that cannot answer this is restarted
 
 
 async def routes_json(routes: AsyncIterator[RouteStatus], limit: int | None) -> AsyncIterator[bytes]:

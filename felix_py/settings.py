@@ -55,7 +55,6 @@ from felix_py.unread_variables import obeyed_variables, unread_variables
 
 DEFAULT_FILE = Path("/etc/felix/felix.cfg")
 _OWNERSHIP = Ownership()
-_ENDS = "the agent does not start"
 
 
 class SettingsError(Exception):
@@ -283,7 +282,7 @@ def settings_from(environment: Mapping[str, str], file: Mapping[str, str] | None
     if settings.protocol == settings.learned_protocol:
         raise SettingsError(
             f"settings FELIX_PROTOCOL and FELIX_LEARNEDPROTOCOL are both {settings.protocol}: "
-            f"local and learned routes must be distinguishable; {_ENDS}"
+            f"local and learned routes must be distinguishable"
         )
     unread = unread_variables(environment, {*known, *obeyed_variables(environment, settings.datastore, bool(asked))})
     if settings.ip6 is AddressChoice.NONE:  # then IPv6 is off, as FELIX_IPV6SUPPORT=false asks
@@ -296,7 +295,7 @@ def _calicos_store(environment: Mapping[str, str]) -> str | None:
     try:
         return store_url(given_by(environment))
     except Invalid as error:
-        raise SettingsError(f"{error}; {_ENDS}") from None
+        raise SettingsError(f"{error}") from None
 
 
 def _pool_defaults(prefix: str, model: type[PoolDefaults], written: Mapping[str, str]) -> PoolDefaults:
@@ -308,7 +307,7 @@ def _pool_defaults(prefix: str, model: type[PoolDefaults], written: Mapping[str,
     try:
         defaults.pool("default", cidr)
     except Invalid as error:
-        raise SettingsError(f"settings {prefix}…: they make no pool: {error}; {_ENDS}") from None
+        raise SettingsError(f"settings {prefix}…: they make no pool: {error}") from None
     return defaults
 
 
@@ -323,7 +322,7 @@ def _parsed(model: type[G], prefix: str, written: Mapping[str, str], values: Map
 
 def _refusal(name: str, text: str, allowed: str, reason: str = "") -> str:
     shown = text if len(text) <= 100 else f"{text[:97]}..."
-    return f"setting {name}={shown!r}: {reason if 0 < len(reason) < 200 else 'not valid'}; use {allowed}; {_ENDS}"
+    return f"setting {name}={shown!r}: {reason if 0 < len(reason) < 200 else 'not valid'}; use {allowed}"
 
 
 def read_file(named: str, usual: Path = DEFAULT_FILE) -> dict[str, str]:
@@ -338,7 +337,7 @@ def read_file(named: str, usual: Path = DEFAULT_FILE) -> dict[str, str]:
         if isinstance(error, FileNotFoundError) and not named:
             return {}
         reason = error.strerror if isinstance(error, OSError) else error
-        raise SettingsError(f"read settings from {path!r}: {reason}; {_ENDS}") from None
+        raise SettingsError(f"read settings from {path!r}: {reason}") from None
 
 
 def parse_file(content: bytes, source: str) -> dict[str, str]:
@@ -349,13 +348,13 @@ def parse_file(content: bytes, source: str) -> dict[str, str]:
     try:
         lines = content.decode().splitlines()
     except UnicodeDecodeError as error:
-        raise SettingsError(f"read settings from {source!r}: byte {error.start} is not UTF-8; {_ENDS}") from None
+        raise SettingsError(f"read settings from {source!r}: byte {error.start} is not UTF-8") from None
     found = {}
     for number, line in enumerate(lines, 1):
         text = line.partition("#")[0].strip()
         name, equals, value = text.partition("=")
         if text and not equals:
-            raise SettingsError(f"read settings from {source!r}: line {number} is not NAME = value: {text!r}; {_ENDS}")
+            raise SettingsError(f"read settings from {source!r}: line {number} is not NAME = value: {text!r}")
         if text:
             found[name.strip()] = value.strip()
     return found
@@ -373,10 +372,10 @@ def node_name(settings: Settings, stored: str, system: str) -> str:
         ("the host", system.strip().lower()),
     ):
         if text and not is_name(text):
-            raise SettingsError(f"name this node {text!r}, from {source}: not {_NAME}; set NODENAME; {_ENDS}")
+            raise SettingsError(f"name this node {text!r}, from {source}: not {_NAME}; set NODENAME")
         if text:
             return text
-    raise SettingsError(f"name this node: NODENAME, HOSTNAME and the host's name are all empty; set NODENAME; {_ENDS}")
+    raise SettingsError("name this node: NODENAME, HOSTNAME and the host's name are all empty; set NODENAME")
 
 
 def guid_file(settings: Settings) -> Path:

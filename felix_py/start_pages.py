@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from felix_py.pages import LIVENESS, PAGES, alive
+from felix_py.pages import PAGES
+from felix_py.probes import LIVENESS, alive
 from felix_py.web import Page, PageMakers, Query, text_page
 
 STARTS, ENDS = "the agent starts", "the agent ends"

@@ -47,7 +47,7 @@ def main() -> int:
     try:
         settings = settings_from(os.environ, read_file(os.environ.get("FELIX_CONFIG", "")))
     except SettingsError as error:
-        print(error, file=sys.stderr)
+        print(f"{error}; nothing is removed", file=sys.stderr)
         return 2
     try:
         with ExitStack() as stack:

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
+from datastore.backoff import Backoff
 from felix_py.pace import Pace
 
 log = logging.getLogger("felix.web")
@@ -34,6 +35,7 @@ WAITING = 128  # connections that the kernel keeps meanwhile
 REQUEST_SECONDS = 5.0  # for the request, for making a page, and for each piece of it that is sent
 REQUEST_BYTES = 1 << 14
 MOST_OF_ONE_STRANGER = 8  # connections from one address that are not admitted yet
+FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 1.0, 10.0
 ANSWER_SECONDS = 60.0  # for all pieces of a page, where admission is asked for
 
 
@@ -44,7 +46,8 @@ class Page(NamedTuple):
 
 
 Query = Mapping[str, str]
-PageMakers = Mapping[str, Callable[[Query], Awaitable[Page]]]
+PageMaker = Callable[[Query], Awaitable[Page]]
+PageMakers = Mapping[str, PageMaker]
 
 
 class PageRequest(NamedTuple):
@@ -100,6 +103,32 @@ class WebServer:
             unless_all.pop_all()
         for listener in listeners:
             self._listen(listener)
+
+    @contextlib.asynccontextmanager
+    async def kept_on(self, host: str, port: int, meanwhile: str) -> AsyncIterator[None]:
+        """Serve on a port, 0: on none, as soon as it can be had: a program on its way out may still have it.
+
+        meanwhile: what holds until then, for the log.
+        """
+        listening = asyncio.create_task(self._listen_when_free(host, port, meanwhile))
+        try:
+            yield
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+            await self.close()
+
+    async def _listen_when_free(self, host: str, port: int, meanwhile: str) -> None:
+        backoff = Backoff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
+        while port:
+            try:
+                await self.listen_tcp(host, port)
+                break
+            except OSError as error:
+                reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+                where, pause = f"{host} port {port}", backoff.next()
+                log.warning("serve health on %s: %s; %s; next try in %.1f s", where, reason, meanwhile, pause)
+                await asyncio.sleep(pause)
 
     async def close(self) -> None:
         for listener in self._listeners:
@@ -188,7 +217,7 @@ class WebServer:
             return text_page(HTTPStatus.NOT_FOUND, f"no page {request.target}; pages: {known}\n")
         return await self._page(request.target, make)
 
-    async def _page(self, target: str, make: Callable[[Query], Awaitable[Page]]) -> Page:
+    async def _page(self, target: str, make: PageMaker) -> Page:
         """Return the page, one for all who ask while it is made; why there is none, if it fails or takes too long."""
         query = dict(parse_qsl(target.partition("?")[2]))
         try:
@@ -232,7 +261,7 @@ async def _pieces(body: bytes | AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         yield piece
 
 
-async def _coroutine(make: Callable[[Query], Awaitable[Page]], query: Query) -> Page:
+async def _coroutine(make: PageMaker, query: Query) -> Page:
     return await make(query)
 
 

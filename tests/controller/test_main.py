@@ -22,4 +22,4 @@ def test_a_setting_that_cannot_be_used_ends_it_with_one_sentence(
     monkeypatch.setenv(variable, value)
     assert main() == 2
     [line] = capsys.readouterr().err.splitlines()
-    assert reason in line
+    assert reason in line and line.endswith("; the controller does not start")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from felix_py import web
 from felix_py.pace import Pace
 from felix_py.web import (
     MOST_CONNECTIONS,
@@ -82,6 +83,32 @@ async def test_a_page_in_pieces_is_sent_without_its_length_and_ends_with_the_con
         head, body = await ask(path, b"GET /long HTTP/1.1\r\nHost: felix\r\n\r\n")
     assert "Content-Length" not in head and "Connection: close" in head
     assert body == "0 1 2 "
+
+
+async def test_a_port_that_another_program_has_is_served_once_that_has_ended(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(web, "FIRST_RETRY_SECONDS", 0.01)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        serving = WebServer(PAGES).kept_on("127.0.0.1", port, "the work goes on")
+        await serving.__aenter__()
+        await until(lambda: "Address already in use; the work goes on; next try in" in caplog.text)
+    try:
+        async with asyncio.timeout(20):
+            while (connection := await _connected(port)) is None:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        connection.close()
+    finally:
+        await serving.__aexit__(None, None, None)
+    assert await _connected(port) is None
+
+
+async def _connected(port: int) -> asyncio.StreamWriter | None:
+    try:
+        return (await asyncio.open_connection("127.0.0.1", port))[1]
+    except OSError:
+        return None
 
 
 async def test_a_head_request_gets_no_body(tmp_path: Path) -> None:

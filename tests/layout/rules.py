@@ -37,7 +37,7 @@ ARROWS: Mapping[str, frozenset[str]] = {
 NARROW_ARROWS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("bgp", "datastore"): ("kinds", "record", "fields", "field_rules", "notices", "defaults"),
     ("explain", "felix_py"): ("status_model",),
-    ("controller", "felix_py"): ("logs", "settings", "tasks", "web"),
+    ("controller", "felix_py"): ("logs", "probes", "settings", "tasks", "web"),
     ("bench", "tests"): ("kube",),
 }
 """Of these packages, only these modules."""
