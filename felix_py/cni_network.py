@@ -1,7 +1,8 @@
 """The network that the agent installs for the container runtime, and its upkeep.
 
 What is written by hand into the installed file stays: it is written anew only when what is to be installed changes, and
-what was there is kept aside then.
+what was there is kept aside then. Without the file the node is not ready, so one that is removed is put back, if the
+plugin that it names is still there: who removes both takes the network from the host.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cni import chain
+from cni.configurations import BINARY, CONFLIST
 from cni.install import conflist, from_template, install_conflist
 from datastore.backoff import Backoff
 from datastore.notices import Notice
@@ -24,7 +26,9 @@ log = logging.getLogger("felix.cni_network")
 
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 1.0, 10.0
 LOOK_SECONDS = 10.0
-"""How often the runtime's folders are looked at."""
+"""How often the runtime's folders are looked at, and a conflist that is removed again and again is put back."""
+GLANCE_SECONDS = 1.0
+"""How often it is looked whether that is there."""
 
 
 def given_network(settings: Settings, node: str) -> Mapping[str, Any] | None:
@@ -62,16 +66,25 @@ class CniNetwork:
         progress.not_installed = ""
 
     async def keep(self) -> None:
-        """Install it anew when what it follows from changes."""
+        """Install it anew when what it follows from changes, or when somebody has removed it."""
+        put_back = False
         while (folder := self._settings.cni_conf_dir) is not None:
-            await asyncio.sleep(LOOK_SECONDS)
+            for _ in range(int(LOOK_SECONDS / GLANCE_SECONDS)):
+                await asyncio.sleep(GLANCE_SECONDS)
+                if self._was_removed(folder) and not put_back:
+                    break
+            put_back = self._was_removed(folder)
             await self.look(folder)
 
     async def look(self, folder: Path) -> bool:
         """Look once at what the conflist follows from; return whether the disk took what is to be installed."""
         try:
             wanted = await self._wanted()
-            if wanted != self._installed:
+            if removed := self._was_removed(folder):
+                log.warning(
+                    "%s was removed by somebody; it is put back, as without it no pod starts", folder / CONFLIST
+                )
+            if removed or wanted != self._installed:
                 install_conflist(wanted, folder, self._settings.state_dir / "installed.conflist")
                 self._installed = wanted
         except (StartupError, OSError) as error:
@@ -83,6 +96,11 @@ class CniNetwork:
         self._complaint = ""
         self._agent.log_notices(self._agent.notices.put("conflist", self._notices(wanted)))
         return True
+
+    def _was_removed(self, folder: Path) -> bool:
+        """Whether the installed file is gone, and the plugin is not."""
+        here = (folder / CONFLIST).exists() or not (self._settings.cni_bin_dir / BINARY).exists()
+        return self._installed is not None and not here
 
     async def _wanted(self) -> Mapping[str, Any]:
         """Return the conflist: the one a file gives, else one that asks for the families this node has."""

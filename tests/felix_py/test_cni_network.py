@@ -83,7 +83,7 @@ async def test_a_plugin_that_comes_later_is_chained_and_one_that_goes_is_left_ou
     assert here.types() == ["felix"]
 
 
-async def test_what_is_written_by_hand_or_removed_stays_so_until_the_list_changes(tmp_path: Path) -> None:
+async def test_what_is_written_by_hand_stays_so_until_the_list_changes(tmp_path: Path) -> None:
     here = Installed(tmp_path)
     await here.network.install()
     here.file.write_text("by hand")
@@ -93,6 +93,26 @@ async def test_what_is_written_by_hand_or_removed_stays_so_until_the_list_change
     await here.network.look(here.folder)
     assert here.types() == ["felix", "portmap"]
     assert (here.folder / "10-felix.conflist.before").read_text() == "by hand"
+
+
+async def test_a_list_that_somebody_removes_is_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(cni_network, "GLANCE_SECONDS", 0.01)
+    here = Installed(tmp_path)
+    (here.bin / "felix").touch()
+    await here.network.install()
+    keeping = asyncio.create_task(here.network.keep())
+    here.file.unlink()
+    await until(here.file.exists)
+    assert here.types() == ["felix"]
+    keeping.cancel()
+    assert "10-felix.conflist was removed by somebody; it is put back" in caplog.text
+
+
+async def test_a_list_that_is_removed_with_its_plugin_stays_away(tmp_path: Path) -> None:
+    here = Installed(tmp_path)
+    await here.network.install()
     here.file.unlink()
     await here.network.look(here.folder)
     assert not here.file.exists()
