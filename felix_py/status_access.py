@@ -127,7 +127,7 @@ class StatusAccess:
             self._budget.was_in_vain(source, self._clock())
         else:
             why = (
-                f"{question.path}: no role lets {subject.user} get it: ClusterRole felix-py-viewer, or a rule of your"
+                f"{question.path}: no role lets {subject.user} get it: ClusterRole felix-py-status, or a rule of your"
                 f" own with nonResourceURLs {question.path}"
             )
         log.info("%s", why)

@@ -1,7 +1,7 @@
 """The agents of other nodes, asked through the Kubernetes API: without a shell in their pods or a way to the nodes.
 
 An edge. Whoever asks is known to the API server already. It passes requests on to an agent's pod, and gives a token of
-the read-only account for the agents alone, which each of them has the API server confirm.
+an account that may read the agents' pages and nothing else, which each of them has the API server confirm.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LABELS = "app.kubernetes.io/name=felix-py-node"
-ACCOUNT = "felix-py-viewer"
+ACCOUNT = "felix-py-status"
 PORT_NAME = "status"
 AT_ONCE = 64
 """Nodes that are asked at one time: HTTP/2 connections of API servers have room for 100 requests or more."""

@@ -13,7 +13,7 @@ from typing import TypeAlias
 from datastore.defaults import DEFAULT_URL
 from felixctl.datastore_choice import GivenBy, chosen_url
 from felixctl.errors import FAILED
-from felixctl.host_settings import DATASTORE, DEFAULT_RUN_DIR, RUN_DIR
+from felixctl.host_settings import AGENTS_NAMESPACE, DATASTORE, DEFAULT_RUN_DIR, RUN_DIR, USUAL_NAMESPACE
 from felixctl.terminal import flush, mute
 
 COMPLETION = "_FELIXCTL_COMPLETE"
@@ -69,7 +69,8 @@ def _node_status(environment: Mapping[str, str]) -> bool:
 def _ipam_check(environment: Mapping[str, str]) -> bool:
     from felixctl.ipam.check import checks_out
 
-    return checks_out(_url(environment), _run_dir(environment))
+    namespace = environment.get(AGENTS_NAMESPACE) or USUAL_NAMESPACE
+    return checks_out(_url(environment), _run_dir(environment), agents_namespace=namespace)
 
 
 LINES: Mapping[tuple[str, ...], Command] = {

@@ -14,6 +14,8 @@ DATASTORE, RUN_DIR = NAMES = ("FELIX_DATASTORE", "FELIX_RUN_DIR")
 USUAL = Path("/etc/felix/felix.cfg")
 DEFAULT_RUN_DIR = Path("/run/felix")
 STATUS_SOCKET = "status.sock"
+AGENTS_NAMESPACE, USUAL_NAMESPACE = "FELIX_AGENTSNAMESPACE", "kube-system"
+"""Where the pods of agents and controller are; not a setting of theirs, who know it."""
 
 
 def take(environment: MutableMapping[str, str], usual: Path = USUAL) -> None:

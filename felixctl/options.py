@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from felixctl.datastore_choice import GivenBy, chosen_url
-from felixctl.host_settings import DATASTORE, RUN_DIR, STATUS_SOCKET
+from felixctl.host_settings import AGENTS_NAMESPACE, DATASTORE, RUN_DIR, STATUS_SOCKET
 
 SHARED = ("config", "context")
 
@@ -81,12 +81,11 @@ AgentsNamespace = Annotated[
     str,
     typer.Option(
         "--agents-namespace",
-        envvar="FELIX_AGENTSNAMESPACE",
+        envvar=AGENTS_NAMESPACE,
         metavar="NAME",
-        help="Where the agents' pods are, to ask those of other nodes.",
+        help="Where the pods of agents and controller are.",
     ),
 ]
-USUAL_NAMESPACE = "kube-system"
 OtherNode = Annotated[
     str | None,
     typer.Option("--node", metavar="NODE", help="Ask the agent of this node, through the Kubernetes API."),

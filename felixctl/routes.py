@@ -11,9 +11,8 @@ import typer
 from datastore.defaults import DEFAULT_URL
 from felix_py.status_model import RoutesPage, RouteStatus
 from felixctl.errors import MISUSED, CommandError
-from felixctl.host_settings import DEFAULT_RUN_DIR
+from felixctl.host_settings import DEFAULT_RUN_DIR, USUAL_NAMESPACE
 from felixctl.options import (
-    USUAL_NAMESPACE,
     AgentsNamespace,
     OtherNode,
     Output,

@@ -39,8 +39,8 @@ from felix_py.status_json import from_json
 from felix_py.status_model import NodeTrace
 from felixctl.connection import chosen, reading
 from felixctl.errors import FAILED, MISUSED, CommandError
-from felixctl.host_settings import DEFAULT_RUN_DIR
-from felixctl.options import USUAL_NAMESPACE, AgentsNamespace, Output, OutputFormat, RunDir, Url
+from felixctl.host_settings import DEFAULT_RUN_DIR, USUAL_NAMESPACE
+from felixctl.options import AgentsNamespace, Output, OutputFormat, RunDir, Url
 from felixctl.resources.manifests import DEFAULT_NAMESPACE
 from felixctl.status_client import read_object, read_status
 from felixctl.terminal import Colour, painted, show

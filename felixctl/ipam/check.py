@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from datastore.store import Store
-from felixctl.connection import reading, writing
+from datastore.url import KubernetesApi
+from felixctl.connection import chosen, reading, writing
 from felixctl.errors import CommandError
-from felixctl.host_settings import STATUS_SOCKET
+from felixctl.host_settings import STATUS_SOCKET, USUAL_NAMESPACE
 from felixctl.ipam.check_report import report
 from felixctl.ipam.problems import Problems, problems
 from felixctl.ipam.read_records import cluster_information, read_records
 from felixctl.ipam.records import IpamRecords
-from felixctl.terminal import show
+from felixctl.terminal import show, warn
 from net.printable import one_line
 
 if TYPE_CHECKING:  # what only a cluster with problems needs is imported late
@@ -37,6 +38,7 @@ def checks_out(
     url: str,
     run_dir: Path,
     *,
+    agents_namespace: str = USUAL_NAMESPACE,
     all_addresses: bool = False,
     output: Path | None = None,
     fix: bool = False,
@@ -50,6 +52,8 @@ def checks_out(
     checked = partial(_checked, run_dir=run_dir)
     records, found, plan = reading(url, checked)
     show(report(records, found, all_addresses=all_addresses))
+    if isinstance(chosen(url), KubernetesApi):
+        _say_who_collects(url, agents_namespace)
     if output:
         from felixctl.ipam import leak_report
         from felixctl.versions import client_version
@@ -59,6 +63,13 @@ def checks_out(
     if fix and found.count:
         found = _repair(url, checked, found, plan, ask)
     return not found.count
+
+
+def _say_who_collects(url: str, namespace: str) -> None:
+    """Say which controller acts, where no script that reads calicoctl's report looks."""
+    from felixctl.leader import read_leader
+
+    warn(one_line(f"{reading(url, lambda store: read_leader(store, namespace)).sentence}.") + "\n")
 
 
 async def _checked(store: Store, run_dir: Path) -> Checked:

@@ -9,8 +9,8 @@ import typer
 
 from datastore.defaults import DEFAULT_URL
 from felixctl.errors import FAILED, MISUSED, CommandError
-from felixctl.host_settings import DEFAULT_RUN_DIR
-from felixctl.options import RunDir, Url
+from felixctl.host_settings import DEFAULT_RUN_DIR, USUAL_NAMESPACE
+from felixctl.options import AgentsNamespace, RunDir, Url
 
 
 def check(
@@ -28,6 +28,7 @@ def check(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="With --fix: do not ask.")] = False,
     run_dir: RunDir = DEFAULT_RUN_DIR,
     url: Url = DEFAULT_URL,
+    agents_namespace: AgentsNamespace = USUAL_NAMESPACE,
 ) -> None:
     """Compare IPAM's records with what pods and nodes really use, and explain how differences came about.
 
@@ -46,5 +47,13 @@ def check(
 
     if yes and not fix:
         raise CommandError("ipam check: --yes is for --fix", MISUSED)
-    if not checks_out(url, run_dir, all_addresses=show_all_ips, output=output, fix=fix, ask=not yes):
+    if not checks_out(
+        url,
+        run_dir,
+        agents_namespace=agents_namespace,
+        all_addresses=show_all_ips,
+        output=output,
+        fix=fix,
+        ask=not yes,
+    ):
         raise typer.Exit(FAILED)

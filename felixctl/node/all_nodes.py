@@ -14,6 +14,7 @@ from datastore.notices import Notice
 from felix_py.status_json import to_json
 from felix_py.status_model import NodeSummary
 from felixctl.errors import bounded
+from felixctl.leader import Leader
 from felixctl.node.status import section
 from felixctl.tables import plain
 from felixctl.terminal import Colour, painted
@@ -29,6 +30,7 @@ HEADING = ("NODE", "READY", "SESSIONS", "PODS", "BLOCKS", "VERSION")
 class AllNodes:
     """What the agents of a cluster answered. unasked: why a node's agent gave no answer, by node."""
 
+    leader: Leader
     summaries: Sequence[NodeSummary] = ()
     unasked: Mapping[str, str] = field(default_factory=dict)
 
@@ -37,6 +39,7 @@ def as_json(found: AllNodes) -> dict[str, Any]:
     """Return it for programs."""
     return {
         "counts": _counts(found),
+        "controller": found.leader.to_json(),
         "nodes": [to_json(one) for one in found.summaries],
         "unasked": [{"node": node, "reason": reason} for node, reason in sorted(found.unasked.items())],
     }
@@ -86,6 +89,7 @@ def _summary(found: AllNodes) -> Iterator[str]:
     if versions:
         of = ", ".join(f"{version} on {count:,}" for version, count in versions.most_common())
         yield one_line(f"felix-py {of}.") + "\n"
+    yield painted(one_line(f"{found.leader.sentence}.") + "\n", found.leader.colour)
 
 
 def _row(one: NodeSummary) -> tuple[str, ...]:

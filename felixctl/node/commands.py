@@ -12,8 +12,8 @@ import typer
 
 from datastore.defaults import DEFAULT_URL
 from felixctl.errors import FAILED, MISUSED, CommandError
-from felixctl.host_settings import DEFAULT_RUN_DIR
-from felixctl.options import USUAL_NAMESPACE, AgentsNamespace, OtherNode, Output, OutputFormat, RunDir, Url
+from felixctl.host_settings import DEFAULT_RUN_DIR, USUAL_NAMESPACE
+from felixctl.options import AgentsNamespace, OtherNode, Output, OutputFormat, RunDir, Url
 from felixctl.terminal import console, show, shows_progress
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode="rich")
@@ -80,6 +80,8 @@ def _print_all(output: OutputFormat, url: str, namespace: str) -> None:
     """Print what the agents of all nodes say; end with 1 if some could not be asked."""
     from felix_py.status_model import NodeSummary
     from felixctl.agents import agents_of
+    from felixctl.connection import reading
+    from felixctl.leader import read_leader
     from felixctl.node.all_nodes import AllNodes, as_json, report
     from felixctl.status_client import value_of
 
@@ -92,7 +94,7 @@ def _print_all(output: OutputFormat, url: str, namespace: str) -> None:
             summaries.append(value_of(NodeSummary, "its summary", page))
         except CommandError as error:
             unasked[name] = str(error)
-    found = AllNodes(summaries, unasked)
+    found = AllNodes(reading(url, lambda store: read_leader(store, namespace)), summaries, unasked)
     if output is OutputFormat.JSON:
         from felixctl.resources.documents import to_json
 

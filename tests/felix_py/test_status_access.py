@@ -16,7 +16,7 @@ from felix_py.web import Page, PageRequest
 from tests.felix_py.tokens import token
 
 GOOD = token(aud=["felix-py"], exp=10_000)
-VIEWER = Subject("system:serviceaccount:kube-system:felix-py-viewer", "u1", ("system:serviceaccounts",))
+KNOWN = Subject("system:serviceaccount:kube-system:felix-py-status", "u1", ("system:serviceaccounts",))
 
 
 class ApiServer:
@@ -32,10 +32,10 @@ class ApiServer:
         await asyncio.sleep(60 if self.hangs else 0)
         if self.error:
             raise self.error
-        return VIEWER if token in self.tokens and audience == "felix-py" else None
+        return KNOWN if token in self.tokens and audience == "felix-py" else None
 
     async def may_get(self, subject: Subject, url: str) -> bool:
-        return subject == VIEWER and url in self.allowed
+        return subject == KNOWN and url in self.allowed
 
 
 class Time:
@@ -99,7 +99,7 @@ async def test_a_token_that_somebody_made_up_is_refused(access: StatusAccess) ->
 async def test_who_has_no_role_is_refused_by_name_and_page(access: StatusAccess) -> None:
     status, text = said(await access.refusal(request(path="/felix/routes")))
     assert status == 403
-    assert f"no role lets {VIEWER.user} get it" in text and "nonResourceURLs /felix/routes" in text
+    assert f"no role lets {KNOWN.user} get it" in text and "nonResourceURLs /felix/routes" in text
 
 
 async def test_who_was_admitted_costs_nothing_for_a_minute_and_is_looked_at_again(

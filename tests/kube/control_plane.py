@@ -22,7 +22,7 @@ from tests.kube.assets import program
 READY_SECONDS = 120.0
 LOOK_SECONDS = 0.05
 ADMIN_TOKEN = "admin"
-ACCOUNTS = ("felix-py-node", "felix-py-controller", "felix-py-viewer")
+ACCOUNTS = ("felix-py-node", "felix-py-controller", "felix-py-viewer", "felix-py-status")
 """ServiceAccounts of kube-system, with the rights that a test gives them; the token of each is its name."""
 SERVICES = "10.96.0.0/16"
 

@@ -31,7 +31,11 @@ WHO: Mapping[str, str] = {
     ),
     "felix-py-viewer": (
         "Whoever looks: `felixctl get`, `ipam show`, `why`, `node status --all`. No pod runs as it; a token of it for a"
-        " person is `kubectl -n kube-system create token felix-py-viewer`."
+        " person is `kubectl -n kube-system create token felix-py-viewer`. It cannot get itself another one."
+    ),
+    "felix-py-status": (
+        "Tokens that felixctl shows to agents, which ask whether this account may get the page: a viewer gets them for"
+        " ten minutes, and they are good for nothing else. No pod runs as it."
     ),
 }
 """Who has an account, and why it may do what it may."""

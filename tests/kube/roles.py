@@ -13,7 +13,7 @@ from datastore.kube.client import ApiClient
 from tests.kube.bed import Bed
 
 BASE = Path(__file__).parents[2] / "manifests" / "base"
-NODE, CONTROLLER, VIEWER = "felix-py-node", "felix-py-controller", "felix-py-viewer"
+NODE, CONTROLLER, VIEWER, STATUS = "felix-py-node", "felix-py-controller", "felix-py-viewer", "felix-py-status"
 
 
 async def install_roles(bed: Bed) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from datastore.names import workload_endpoint_name
 from ipam.allocator import AddressesWanted, Allocator
 from tests.ipam.world import node, owners, pool
 from tests.kube.bed import Bed
-from tests.kube.roles import CONTROLLER, install_roles
+from tests.kube.roles import CONTROLLER, VIEWER, install_roles
 
 NAME, NAMESPACE = "felix-py-controller", "kube-system"
 PATIENCE_SECONDS = 60.0
@@ -174,6 +175,35 @@ async def test_one_of_two_controllers_collects_and_the_other_takes_over_when_it_
     assert await cluster.leader() == ""
 
 
+async def test_a_controller_whose_port_another_program_has_works_all_the_same_and_serves_it_later(
+    cluster: Cluster,
+) -> None:
+    await leak(cluster.store, "lost")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        async with cluster.controller("a", FELIX_CONTROLLERPORT=str(port)) as controller:
+            await cluster.until_held(set())
+            await _until(lambda: controller.log.read_text(), "Address already in use; probes fail")
+            other.close()
+            controller.port = port
+            await controller.until_page("/readyz", "ready, leading as a_")
+
+
+async def test_a_viewer_sees_who_leads(cluster: Cluster) -> None:
+    async def said() -> str:
+        url = f"kubernetes://{cluster.bed.control_plane.kubeconfig_of(VIEWER)}"
+        command = (sys.executable, "-m", "felixctl", "ipam", "check", "--datastore", url)
+        process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE)
+        out, err = await process.communicate()
+        assert out.decode().endswith("Check complete; found 0 problems.\n")
+        return err.decode()
+
+    assert "No controller acts: nobody holds the Lease kube-system/felix-py-controller; " in await said()
+    async with cluster.controller("a"):
+        await cluster.until_leading("a")
+        assert (await said()).startswith("The controller a acts since ")
+
+
 async def test_a_controller_that_was_stopped_and_goes_on_finds_another_in_its_place(cluster: Cluster) -> None:
     async with cluster.controller("a") as first:
         await cluster.until_leading("a")
@@ -255,7 +285,7 @@ async def test_an_api_server_that_is_away_ends_leading_and_is_taken_up_again(clu
 
 async def test_a_controller_without_rights_says_so_and_frees_nothing(cluster: Cluster) -> None:
     await leak(cluster.store, "kept")
-    viewer = f"kubernetes://{cluster.bed.control_plane.kubeconfig_of('felix-py-viewer')}"
+    viewer = f"kubernetes://{cluster.bed.control_plane.kubeconfig_of(VIEWER)}"
     async with cluster.controller("a", FELIX_DATASTORE=viewer) as denied:
         await _until(lambda: denied.log.read_text(), "the role of this account lacks it")
         await denied.until_page("/readyz", "503 not ready")

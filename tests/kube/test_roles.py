@@ -17,7 +17,8 @@ from datastore.kube.store import KubeStore
 from tests.felixctl.command import Felixctl
 from tests.kube.bed import Bed
 from tests.kube.control_plane import user_of
-from tests.kube.roles import CONTROLLER, NODE, VIEWER, install_roles
+from tests.kube.kubectl import kubectl
+from tests.kube.roles import CONTROLLER, NODE, STATUS, VIEWER, install_roles
 
 DENIED_TO_NODES = (
     "get secrets", "list secrets", "create pods", "delete pods", "update pods", "create pods/exec", "update nodes",
@@ -42,6 +43,7 @@ DENIED_TO_VIEWERS = (
     "create ippools.crd.projectcalico.org",
     "update ipamblocks.crd.projectcalico.org", "delete ipamhandles.crd.projectcalico.org",
 )  # fmt: skip
+LISTED = ("auth", "can-i", "--list", "--namespace", "kube-system", "--as")
 
 
 @pytest.fixture(scope="module")
@@ -94,13 +96,29 @@ async def test_an_agent_may_ask_who_asks_for_its_status(with_roles: Bed) -> None
     assert await may(with_roles, NODE, "create subjectaccessreviews.authorization.k8s.io")
 
 
-async def test_a_viewer_reaches_the_agents_pods_and_gets_a_token_of_its_own_account_alone(with_roles: Bed) -> None:
+async def test_a_viewer_reaches_the_agents_pods_and_gets_tokens_for_their_status_alone(with_roles: Bed) -> None:
     assert await may(with_roles, VIEWER, "get pods/proxy", "kube-system")
     assert not await may(with_roles, VIEWER, "create pods/proxy", "kube-system")
     assert not await may(with_roles, VIEWER, "create pods/exec", "kube-system")
-    assert await may(with_roles, VIEWER, f"create serviceaccounts/token {VIEWER}", "kube-system")
-    assert not await may(with_roles, VIEWER, f"create serviceaccounts/token {NODE}", "kube-system")
-    assert not await may(with_roles, VIEWER, f"create serviceaccounts/token {VIEWER}")
+    assert await may(with_roles, VIEWER, f"create serviceaccounts/token {STATUS}", "kube-system")
+    for account in (NODE, CONTROLLER, VIEWER):
+        assert not await may(with_roles, VIEWER, f"create serviceaccounts/token {account}", "kube-system")
+    assert not await may(with_roles, VIEWER, f"create serviceaccounts/token {STATUS}")
+
+
+async def test_an_account_of_the_agents_pages_may_get_these_and_no_token(with_roles: Bed) -> None:
+    nobody = set(kubectl(with_roles, *LISTED, user_of("an-account-without-any-role")).splitlines())
+    own = {line for line in kubectl(with_roles, *LISTED, user_of(STATUS)).splitlines() if line not in nobody}
+    assert [line.split() for line in own] == [["[/felix/*]", "[]", "[get]"]]
+
+
+async def test_a_viewer_sees_which_controller_leads_and_no_other_lease(with_roles: Bed) -> None:
+    assert await may(with_roles, VIEWER, "get leases.coordination.k8s.io felix-py-controller", "kube-system")
+    assert not await may(with_roles, VIEWER, "get leases.coordination.k8s.io scheduler", "kube-system")
+    for verb in ("update", "delete", "create"):
+        assert not await may(
+            with_roles, VIEWER, f"{verb} leases.coordination.k8s.io felix-py-controller", "kube-system"
+        )
 
 
 async def test_an_agent_may_write_its_nodes_annotations_and_condition(with_roles: Bed) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from tests.kube.cluster import KUBECONFIG, Cluster, cluster_of
 from tests.kube.control_plane import user_of
-from tests.kube.roles import NODE, VIEWER
+from tests.kube.roles import NODE, STATUS, VIEWER
 from tests.scenarios.cluster import until
 
 PORT = 9098
@@ -126,9 +126,11 @@ def test_nobody_else_sees_anything(cluster: Watched) -> None:
     assert cluster.ask("n1", "/felix/status").startswith(
         "403 /felix/status: a token for the audience felix-py is needed"
     )
-    api = cluster.kubectl("create", "token", VIEWER, "-n", "kube-system").strip()
+    api = cluster.kubectl("create", "token", STATUS, "-n", "kube-system").strip()
     assert cluster.ask("n1", "/felix/status", f"Authorization: Bearer {api}").startswith("403 ")
-    ours = cluster.kubectl("create", "token", VIEWER, "-n", "kube-system", "--audience", "felix-py").strip()
+    viewer = cluster.kubectl("create", "token", VIEWER, "-n", "kube-system", "--audience", "felix-py").strip()
+    assert "no role lets" in cluster.ask("n1", "/felix/status", f"X-Felix-Token: {viewer}")
+    ours = cluster.kubectl("create", "token", STATUS, "-n", "kube-system", "--audience", "felix-py").strip()
     assert cluster.ask("n1", "/felix/status", f"Authorization: Bearer {ours}").startswith("200 ")
     assert cluster.ask("n1", "/felix/status", f"X-Felix-Token: {ours[:-4]}AAAA").startswith(
         "403 /felix/status: the API server does not accept the token"
@@ -140,18 +142,17 @@ def test_nobody_else_sees_anything(cluster: Watched) -> None:
 
 
 def test_who_lacks_a_right_hears_which(cluster: Watched) -> None:
-    assert "ask for a token of the service account kube-system/felix-py-viewer: " in cluster.felixctl(
+    assert "ask for a token of the service account kube-system/felix-py-status: " in cluster.felixctl(
         "routes --node n2", account=NODE
     )
-    role = ("clusterrole", VIEWER)
+    role = ("clusterrole", STATUS)
     rules = cluster.get(*role)["rules"]
-    kept = [rule for rule in rules if "nonResourceURLs" not in rule]
-    change = [{"op": "replace", "path": "/rules", "value": kept}]
+    change = [{"op": "replace", "path": "/rules", "value": []}]
     cluster.kubectl("patch", *role, "--type=json", "-p", json.dumps(change))
     try:
         until(lambda: "no role lets" in cluster.felixctl("routes --node n2"), "the right is gone")
         said = cluster.felixctl("routes --node n2")
-        assert f"no role lets {user_of(VIEWER)} get it" in said
+        assert f"no role lets {user_of(STATUS)} get it" in said
     finally:
         change = [{"op": "replace", "path": "/rules", "value": rules}]
         cluster.kubectl("patch", *role, "--type=json", "-p", json.dumps(change))
@@ -160,8 +161,9 @@ def test_who_lacks_a_right_hears_which(cluster: Watched) -> None:
 
 def test_what_kubectl_can_say_of_the_right(cluster: Watched) -> None:
     asked = ("auth", "can-i", "get", "/felix/status", "--as")
-    assert cluster.kubectl(*asked, user_of(VIEWER), check=False) == "yes\n"
-    assert cluster.kubectl(*asked, user_of(NODE), check=False) == "no\n"
+    assert cluster.kubectl(*asked, user_of(STATUS), check=False) == "yes\n"
+    for account in (NODE, VIEWER):
+        assert cluster.kubectl(*asked, user_of(account), check=False) == "no\n"
 
 
 def test_a_node_without_an_agent_is_named_with_the_reason(cluster: Watched) -> None:

@@ -14,7 +14,7 @@ from datastore.kube.client import ApiClient
 from datastore.kube.http2 import Response
 from datastore.kube.pod_pages import PodPages, ServingPod
 from tests.kube.bed import Bed
-from tests.kube.roles import NODE, VIEWER, install_roles
+from tests.kube.roles import NODE, STATUS, VIEWER, install_roles
 
 
 @pytest.fixture
@@ -64,12 +64,13 @@ async def test_nodes_of_another_system_than_linux_are_left_out(bed: Bed, client:
     assert await PodPages(client).nodes() == ["n1", "n2"]
 
 
-async def test_the_viewer_gets_a_token_of_its_own_account_and_of_no_other(bed: Bed, client: ApiClient) -> None:
+async def test_the_viewer_gets_a_token_for_the_agents_pages_and_no_other(bed: Bed, client: ApiClient) -> None:
     viewer = ApiClient(lambda: read_access(str(bed.control_plane.kubeconfig_of(VIEWER))))
     pages = PodPages(viewer)
-    assert await pages.token("kube-system", VIEWER, "felix-py")
-    with pytest.raises(Forbidden, match=f"ask for a token of the service account kube-system/{NODE}: "):
-        await pages.token("kube-system", NODE, "felix-py")
+    assert await pages.token("kube-system", STATUS, "felix-py")
+    for account in (NODE, VIEWER):
+        with pytest.raises(Forbidden, match=f"ask for a token of the service account kube-system/{account}: "):
+            await pages.token("kube-system", account, "felix-py")
     await viewer.close()
 
 
