@@ -66,7 +66,7 @@ class Leadership:
 
     @property
     def heard_seconds_ago(self) -> float | None:
-        """How long ago the store told what the Lease is; None: it has not yet."""
+        """How long ago the store told what the Lease is, and took what was to be written; None: it has not yet."""
         return None if self._heard_at is None else self._now() - self._heard_at
 
     async def run(self, work: Callable[[], Awaitable[None]]) -> None:
@@ -122,6 +122,7 @@ class Leadership:
                 except LOST_RACE as lost:
                     log.info("%s; the Lease is read again", lost)
                     await self._look()
+                self._heard_at = self._now()
         except (DatastoreError, TimeoutError) as failure:
             reason = str(failure) or f"no answer within {seconds:g} s"
             until = f"; without, this process acts for {self.seconds_left:.0f} s more" if self.leads else ""
@@ -131,14 +132,12 @@ class Leadership:
         asked_at = self._now()
         if (lease := self._candidate.write(asked_at, self._wall_ns())) is not None:
             stored = await (self._store.update(lease) if lease.revision else self._store.create(lease))
-            self._heard_at = self._now()
-            self._candidate = self._candidate.wrote(stored, asked_at, self._heard_at)
+            self._candidate = self._candidate.wrote(stored, asked_at, self._now())
 
     async def _look(self) -> None:
         reading = self._store.get(Lease, self._candidate.name, self._candidate.namespace)
         lease = await found_or_none(reading)
-        self._heard_at = self._now()
-        self._candidate = self._candidate.saw(lease, self._heard_at)
+        self._candidate = self._candidate.saw(lease, self._now())
 
     async def _pause(self) -> None:
         await asyncio.sleep(self._candidate.terms.retry_seconds * (1 + JITTER * self._randomly()))

@@ -49,8 +49,8 @@ NO_WORK = Work()
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """leader: who holds the Lease, "" = nobody, or it is not known. heard: how long ago the store told so, in seconds;
-    None: it has not yet. work: since it leads.
+    """leader: who holds the Lease, "" = nobody, or it is not known. heard: how long ago the store told so and took
+    what was to be written, in seconds; None: it has not yet. work: since it leads.
     """
 
     leads: bool
@@ -62,9 +62,9 @@ class Report:
     def missing(self) -> str:
         """What keeps this controller from being ready; "" = nothing. Standing by is being ready."""
         if self.heard is None:
-            return "the Lease could not be read yet"
+            return "the Lease could not be read, or taken, yet"
         if self.heard > PATIENCE_SECONDS:
-            return f"the Lease could not be read for {self.heard:.0f} s"
+            return f"the Lease could not be read, or written, for {self.heard:.0f} s"
         return ""
 
     @property

@@ -28,7 +28,7 @@ from datastore.names import workload_endpoint_name
 from ipam.allocator import AddressesWanted, Allocator
 from tests.ipam.world import node, owners, pool
 from tests.kube.bed import Bed
-from tests.kube.roles import CONTROLLER, VIEWER, install_roles
+from tests.kube.roles import CONTROLLER, NODE, VIEWER, install_roles
 
 NAME, NAMESPACE = "felix-py-controller", "kube-system"
 PATIENCE_SECONDS = 60.0
@@ -285,9 +285,10 @@ async def test_an_api_server_that_is_away_ends_leading_and_is_taken_up_again(clu
 
 async def test_a_controller_without_rights_says_so_and_frees_nothing(cluster: Cluster) -> None:
     await leak(cluster.store, "kept")
-    viewer = f"kubernetes://{cluster.bed.control_plane.kubeconfig_of(VIEWER)}"
-    async with cluster.controller("a", FELIX_DATASTORE=viewer) as denied:
-        await _until(lambda: denied.log.read_text(), "the role of this account lacks it")
-        await denied.until_page("/readyz", "503 not ready")
+    for account in (NODE, VIEWER):  # one may not read the Lease, one may not write it
+        other = f"kubernetes://{cluster.bed.control_plane.kubeconfig_of(account)}"
+        async with cluster.controller(account, FELIX_DATASTORE=other) as denied:
+            await _until(lambda log=denied.log: log.read_text(), "the role of this account lacks it")  # type: ignore[misc]
+            await denied.until_page("/readyz", "503 not ready")
     assert set((await owners(cluster.store)).values()) == {"net.kept"}
     assert await cluster.leader() == ""
