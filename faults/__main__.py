@@ -19,6 +19,7 @@ from faults.record import Run
 from faults.schedule import schedule
 from faults.timeline import HEAD, timeline
 from felix_py.status_json import from_json, to_json
+from lab import wall_clock
 from lab.host import HostError, RunningLab, start
 from lab.leftovers import final_leftovers, listing, namespaces_of
 from lab.paths import TREE
@@ -37,7 +38,7 @@ def main(words: Sequence[str]) -> int:
     arguments = _arguments(words)
     before = listing()
     try:
-        running, state = start(SPEC, lambda what, done, wanted: None, stays=False)
+        running, state = start(SPEC, lambda what, done, wanted: None, stays=False, preload=wall_clock.build())
         own = namespaces_of(running.init_pid)
         try:
             run = _carry_out(running, state, arguments.seed, arguments.minutes)

@@ -57,5 +57,11 @@ _ALL = (
     Kind("device removed", ANY, lasts=(0.2, 1.0)),
     Kind("device renamed", ANY, lasts=(0.2, 1.0)),
     Kind("addresses flushed", ANY, lasts=(0.2, 1.0), repaired_after=5.0),
+    Kind("datastore locked", NONE_LOST, lasts=(0.5, 2.0), repaired_after=1.0),
+    Kind("datastore read-only", NONE_LOST, lasts=(1.0, 2.0), repaired_after=5.0),
+    Kind("datastore full", NONE_LOST, lasts=(0.5, 2.0), repaired_after=1.0),
+    Kind("datastore replaced", NONE_LOST),
+    Kind("datastore exchanged", NONE_LOST, lasts=(0.5, 2.0), repaired_after=3.0),
+    Kind("clock jumped", NONE_LOST, lasts=(0.5, 1.0)),
 )
 KINDS: Mapping[str, Kind] = {kind.name: kind for kind in _ALL}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 
-from faults import devices, links, processes, routes
+from faults import clock, devices, links, processes, routes, store
 from faults.cluster import Cluster
 from faults.schedule import Fault
 
@@ -31,4 +31,10 @@ MAKERS: Mapping[str, Maker] = {
     "device removed": devices.removed,
     "device renamed": devices.renamed,
     "addresses flushed": devices.addresses_flushed,
+    "datastore locked": store.locked,
+    "datastore read-only": store.read_only,
+    "datastore full": store.full,
+    "datastore replaced": store.replaced,
+    "datastore exchanged": store.exchanged,
+    "clock jumped": clock.jumped,
 }

@@ -21,6 +21,7 @@ from lab.node_namespace import ROUTER
 from lab.paths import CONTROL_SOCKET, TREE
 from lab.progress import emit, emit_progress
 from lab.spec import LabSpec, parse
+from lab.wall_clock import PRELOAD
 
 LOG = "/var/log/lab.log"
 BINDS = (TREE, Path(sys.prefix), Path(sys.base_prefix))
@@ -31,6 +32,8 @@ def main() -> int:
     spec = parse(order["spec"])
     try:
         become_sandbox(BINDS, dies_with_parent=order["dies_with_parent"])
+        if order["preload"]:
+            Path(PRELOAD).write_text(order["preload"] + "\n")
         os.dup2(os.open(LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
         return _supervise(spec, order)
     except NamespaceError as error:

@@ -95,11 +95,12 @@ def start(
     stays: bool,
     give_up_seconds: float = GIVE_UP_SECONDS,
     ipip: str | None = None,
+    preload: Path | None = None,
 ) -> tuple[RunningLab, LabState]:
     """Start a lab and return it with its first state, when its pods reach one another or the time is over.
 
     A lab that does not stay dies with this process, however that ends. `ipip` is for all IPv4 pools, whatever the spec
-    says. Raises HostError and SpecError.
+    says; `preload` is a library of the tree that all programs of the lab load first. Raises HostError and SpecError.
     """
     started = time.monotonic()
     text = _read(spec_file) if ipip is None else with_ipip(_read(spec_file), ipip)
@@ -113,6 +114,7 @@ def start(
         "started": started,
         "give_up_seconds": give_up_seconds,
         "dies_with_parent": not stays,
+        "preload": str(preload or ""),
     }
     process = _launch(spec.name, order)
     try:

@@ -1,22 +1,20 @@
 """A node's wall clock jumps by an hour, forth and back: no packet and no session is lost, and pods come and go.
 
-What its processes take for the wall clock is shifted by wall_clock.c; the monotonic clock goes on as it did.
+What its processes take for the wall clock is shifted by lab/wall_clock.c; the monotonic clock goes on as it did.
 """
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import yaml
 
+from lab.wall_clock import PRELOAD, SHIFT, build
 from tests.scenarios.cluster import NAMES, Lab, lab_of, three_nodes, until
 
-BUILD = Path(__file__).parents[2] / "build"
 KEEPALIVE_SECONDS = 1
 QUICK_SESSIONS = [
     {
@@ -36,13 +34,10 @@ QUICK_SESSIONS = [
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A lab whose sessions end after three seconds without a keepalive, and whose programs all have the shim."""
-    shim = BUILD / "wall_clock.so"
-    shim.parent.mkdir(exist_ok=True)
-    source = Path(__file__).with_name("wall_clock.c")
-    subprocess.run(["gcc", "-O2", "-Wall", "-shared", "-fPIC", "-o", shim, source, "-ldl"], check=True)
+    """A lab whose sessions end after three seconds without a keepalive, and whose programs all load the library."""
+    library = build()
     with lab_of(three_nodes(), tmp_path_factory.mktemp("clock")) as lab:
-        lab.run("n1", "sh", "-c", f"echo {shim} > /etc/ld.so.preload")
+        lab.run("n1", "sh", "-c", f"echo {library} > {PRELOAD}")
         text = yaml.safe_dump_all(QUICK_SESSIONS)
         lab.run("n1", "sh", "-c", f"{sys.executable} -m felixctl apply -f - <<'END'\n{text}\nEND")
         for node in NAMES:
@@ -72,13 +67,13 @@ def live_for(lab: Lab, seconds: int) -> None:
 def test_a_wall_clock_that_jumps_loses_no_packet_and_no_session(lab: Lab, hours: int) -> None:
     before = sessions(lab)
     lab.ask("traffic start", per_second=100)
-    lab.run("n1", "sh", "-c", f"echo {hours * 3600} > /run/wall-clock-shift")
+    lab.run("n1", "sh", "-c", f"echo {hours * 3600} > {SHIFT}")
     ahead = int(lab.run("n1", "date", "+%s")) - time.time()
     assert abs(ahead - hours * 3600) < 60
     lab.ask("pod add", node="n1", pod="late")
     live_for(lab, 4 * 3 * KEEPALIVE_SECONDS)
     lab.ask("pod del", pod="late")
-    lab.run("n1", "rm", "/run/wall-clock-shift")
+    lab.run("n1", "rm", SHIFT)
     live_for(lab, 2 * 3 * KEEPALIVE_SECONDS)
     traffic = lab.ask("traffic stop")
     assert traffic["sent"] > 1000
