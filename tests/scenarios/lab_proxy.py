@@ -53,7 +53,10 @@ def run(place: str, command: list[str]) -> dict[str, Any]:
 
 
 def fetch(place: str, page: str) -> dict[str, Any]:
-    """Read a page from the agent's socket, which lies in the place's own /run: reached through its root."""
+    """Read a page from the agent's socket, which lies in the place's own /run: reached through its root.
+
+    An agent that is busy or ends refuses with a sentence, which is no page.
+    """
     holder = ask_within({"verb": "namespace_pid", "node": place})
     with socket.socket(socket.AF_UNIX) as connection:
         try:
@@ -62,7 +65,8 @@ def fetch(place: str, page: str) -> dict[str, Any]:
             printed = b"".join(iter(lambda: connection.recv(65536), b""))
         except OSError:
             return {}
-    return dict(json.loads(printed.partition(b"\r\n\r\n")[2] or b"{}"))
+    head, _, body = printed.partition(b"\r\n\r\n")
+    return dict(json.loads(body)) if b" 200 " in head.partition(b"\r\n")[0] else {}
 
 
 main()
