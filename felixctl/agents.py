@@ -26,7 +26,8 @@ T = TypeVar("T")
 
 LABELS = "app.kubernetes.io/name=felix-py-node"
 ACCOUNT = "felix-py-status"
-PORT_NAME = "status"
+PORT = "felix-py/status-port"
+"""The annotation of an agent's pod that says where it serves its status."""
 AT_ONCE = 64
 """Nodes that are asked at one time: HTTP/2 connections of API servers have room for 100 requests or more."""
 
@@ -123,8 +124,9 @@ def why_none(pods: Sequence[ServingPod], namespace: str) -> str:
 
 
 def port_of(pod: ServingPod) -> int:
-    """Return where an agent serves its status: the port that its pod names so, else the usual one."""
-    return pod.ports.get(PORT_NAME, STATUS_PORT)
+    """Return where an agent serves its status: as its pod says, else at the usual port."""
+    said = pod.annotations.get(PORT, "")
+    return int(said) if said.isascii() and said.isdigit() and 0 < int(said[:6]) < 1 << 16 else STATUS_PORT
 
 
 def page_object(what: str, body: bytes) -> Mapping[str, Any]:

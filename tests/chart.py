@@ -25,7 +25,7 @@ BASE, CRDS = TREE / "manifests" / "base", TREE / "manifests" / "crds" / "crds.ya
 CHART = TREE / "charts" / "felix-py"
 NO_OBJECTS = ("kustomization.yaml",)
 OF_PODS = ("node.yaml", "controller.yaml")
-HAND_WRITTEN = ("templates/NOTES.txt",)
+HAND_WRITTEN = ("templates/NOTES.txt", "templates/namespace.yaml")
 
 _HEAD = "Written by `python -m tests.chart`, from manifests/base."
 _CHECKSUM = '{{ include (print $.Template.BasePath "/settings.yaml") . | sha256sum }}'
@@ -62,21 +62,23 @@ _PULL_SECRETS = """\
 """
 
 
-def _places_of_pods(file: str, containers: int) -> tuple[Place, ...]:
-    """Return the places that the pods of every file have."""
-    marked = f"    metadata:\n      annotations:\n        {SETTINGS_MARK}: {_CHECKSUM}\n      labels:\n"
+def _places_of_pods(file: str, containers: int, *, annotated: bool = False) -> tuple[Place, ...]:
+    """Return the places that the pods of every file have. annotated: whether they have annotations of their own."""
+    annotations = "    metadata:\n      annotations:\n"
+    unmarked, rest = (annotations, "") if annotated else ("    metadata:\n      labels:\n", "      labels:\n")
+    marked = f"{annotations}        {SETTINGS_MARK}: {_CHECKSUM}\n{rest}"
     links = "      enableServiceLinks: false\n"
     return (
         Place(file, "image: felix-py\n", f"image: {_IMAGE}\n", containers),
         Place(file, "imagePullPolicy: IfNotPresent", f"imagePullPolicy: {_PULL}", containers),
-        Place(file, "    metadata:\n      labels:\n", marked),
+        Place(file, unmarked, marked),
         Place(file, links, f"{links}{_PULL_SECRETS}"),
     )
 
 
 PLACES = (
     Place("roles.yaml", "resourceNames: [bgp-secrets]", "resourceNames: {{ toJson .Values.bgpSecrets }}"),
-    *_places_of_pods("node.yaml", 3),
+    *_places_of_pods("node.yaml", 3, annotated=True),
     *_places_of_pods("controller.yaml", 1),
     Place("controller.yaml", "  replicas: 1\n", "  replicas: {{ .Values.controller.replicas }}\n"),
     Place(
@@ -206,32 +208,35 @@ def _schema() -> dict[str, Any]:
         "additionalProperties": False,
         "properties": {
             "global": {"type": "object"},
-            "image": {
-                "type": "object",
-                "additionalProperties": False,
-                "properties": {
-                    "repository": {**text, "minLength": 1},
-                    "tag": text,
-                    "pullPolicy": {"enum": ["Always", "IfNotPresent", "Never"]},
-                },
-            },
-            "imagePullSecrets": {"type": "array", "items": {"type": "object"}},
+            "image": _object(
+                repository={**text, "minLength": 1},
+                tag=text,
+                pullPolicy={"enum": ["Always", "IfNotPresent", "Never"]},
+            ),
+            "imagePullSecrets": {"type": "array", "items": _object(name={**text, "minLength": 1})},
             "nodeSelector": {"type": "object", "additionalProperties": text},
-            "tolerations": {"type": "array", "items": {"type": "object"}},
-            "controller": {
-                "type": "object",
-                "additionalProperties": False,
-                "properties": {"replicas": {"type": "integer", "minimum": 0}},
+            "tolerations": {
+                "type": "array",
+                "items": _object(
+                    key=text, operator=text, value=text, effect=text, tolerationSeconds={"type": "integer"}
+                ),
             },
-            "resources": {
-                "type": "object",
-                "additionalProperties": False,
-                "properties": {container["name"]: {"type": "object"} for container in _all_containers()},
-            },
+            "controller": _object(replicas={"type": "integer", "minimum": 0}),
+            "resources": _object(
+                **{
+                    container["name"]: _object(limits={"type": "object"}, requests={"type": "object"})
+                    for container in _all_containers()
+                }
+            ),
             "bgpSecrets": {"type": "array", "items": text, "minItems": 1},
-            "settings": {"type": "object", "additionalProperties": False, "properties": settings},
+            "settings": _object(**settings),
         },
     }
+
+
+def _object(**properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema of an object that has these properties and no others."""
+    return {"type": "object", "additionalProperties": False, "properties": properties}
 
 
 def main() -> None:

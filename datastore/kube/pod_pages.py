@@ -6,7 +6,7 @@ asks is shown a token in another one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -26,18 +26,8 @@ TOKEN_SECONDS = 600
 LONGEST_REASON = 500
 
 
-class _Port(msgspec.Struct, rename="camel"):
-    name: str = ""
-    container_port: int = 0
-
-
-class _Container(msgspec.Struct):
-    ports: list[_Port] = []
-
-
 class _Spec(msgspec.Struct, rename="camel"):
     node_name: str = ""
-    containers: list[_Container] = []
 
 
 class _Metadata(msgspec.Struct, rename="camel"):
@@ -46,6 +36,7 @@ class _Metadata(msgspec.Struct, rename="camel"):
     creation_timestamp: str = ""
     deletion_timestamp: str | None = None
     labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
 
 
 class _PodStatus(msgspec.Struct, rename="camel"):
@@ -73,12 +64,12 @@ class _TokenRequest(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class ServingPod:
-    """A pod that may serve pages. ports: by the names that its containers give them. created: to the second."""
+    """A pod that may serve pages; its annotations say where. created: to the second."""
 
     namespace: str
     name: str
     node: str
-    ports: Mapping[str, int]
+    annotations: Mapping[str, str]
     phase: str = ""
     address: str = ""
     created: str = ""
@@ -135,12 +126,11 @@ def _linux_node(raw: msgspec.Raw) -> str:
 
 def _serving(raw: msgspec.Raw) -> ServingPod:
     pod = msgspec.json.decode(raw, type=_Pod)
-    ports: Sequence[_Port] = [port for container in pod.spec.containers for port in container.ports]
     return ServingPod(
         pod.metadata.namespace,
         pod.metadata.name,
         pod.spec.node_name,
-        {port.name: port.container_port for port in ports},
+        pod.metadata.annotations,
         pod.status.phase,
         pod.status.pod_ip,
         pod.metadata.creation_timestamp,

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from datastore.kube.pod_pages import ServingPod
-from felixctl.agents import page_object, port_of, serving, why_none
+from felixctl.agents import PORT, page_object, port_of, serving, why_none
 from felixctl.errors import CommandError
 from tests.felixctl.command import Felixctl
 
 OLD = ServingPod("kube-system", "a-1", "n1", {}, "Running", "192.0.2.1", "2026-01-01T00:00:00Z")
-NEW = ServingPod("kube-system", "a-0", "n1", {"status": 9198}, "Running", "192.0.2.1", "2026-01-02T00:00:00Z")
+NEW = ServingPod("kube-system", "a-0", "n1", {PORT: "9198"}, "Running", "192.0.2.1", "2026-01-02T00:00:00Z")
 ENDING = ServingPod("kube-system", "a-2", "n1", {}, "Running", "192.0.2.1", "2026-01-03T00:00:00Z", ends=True)
 PENDING = ServingPod("kube-system", "a-3", "n1", {}, "Pending", "", "2026-01-04T00:00:00Z")
 
@@ -22,6 +24,8 @@ def test_the_newest_that_runs_is_asked() -> None:
 
 def test_the_port_is_the_one_that_the_pod_names_else_the_usual() -> None:
     assert (port_of(NEW), port_of(OLD)) == (9198, 9098)
+    for nonsense in ("", "0", "-1", "65536", "919800000", "²", "a port"):
+        assert port_of(replace(NEW, annotations={PORT: nonsense})) == 9098, nonsense
 
 
 def test_why_none_is_asked_names_what_there_is() -> None:

@@ -34,9 +34,13 @@ def summary(number: int) -> NodeSummary:
 
 def pod(number: int) -> dict[str, Any]:
     port = NOBODYS if number % 100 == 8 else PORT
-    container = {"name": "agent", "image": "none", "ports": [{"name": "status", "containerPort": port}]}
+    container = {"name": "agent", "image": "none"}
     spec = {"nodeName": host(number), "automountServiceAccountToken": False, "containers": [container]}
-    metadata = {"name": name_of(number), "labels": {"app.kubernetes.io/name": "felix-py-node"}}
+    metadata = {
+        "name": name_of(number),
+        "labels": {"app.kubernetes.io/name": "felix-py-node"},
+        "annotations": {"felix-py/status-port": str(port)},
+    }
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
 

@@ -33,13 +33,14 @@ def test_the_chart_is_as_the_base_makes_it() -> None:
 
 
 def test_helm_finds_no_fault_with_it() -> None:
-    assert "0 chart(s) failed" in helm("lint", "--strict", str(chart.CHART))
+    assert "0 chart(s) failed" in helm("lint", "--strict", "--namespace", "kube-system", str(chart.CHART))
 
 
 def test_with_its_default_values_it_is_what_kustomize_builds() -> None:
     found, built = rendered(), objects_of(kustomized(MANIFESTS))
     for owner in (AGENTS, CONTROLLER):
-        assert pod_of(found, owner)["metadata"].pop("annotations").keys() == {chart.SETTINGS_MARK}
+        del pod_of(found, owner)["metadata"]["annotations"][chart.SETTINGS_MARK]
+    del pod_of(found, CONTROLLER)["metadata"]["annotations"]
     assert found == built
 
 
@@ -79,11 +80,27 @@ def test_another_setting_makes_the_pods_anew() -> None:
 
 @pytest.mark.parametrize(
     "option",
-    ["settings.FELIX_MTUU=1", "settings.FELIX_MTU=1400", "imagePullPolicy=Always", "settings.FELIX_RUN_DIR=/run/x"],
+    [
+        *(
+            "settings.FELIX_MTUU=1",
+            "settings.FELIX_MTU=1400",
+            "imagePullPolicy=Always",
+            "settings.FELIX_RUN_DIR=/run/x",
+        ),
+        *("imagePullSecrets[0].nme=registry", "tolerations[0].keys=a", "resources.agent.limit.memory=1Gi"),
+        *("imagePullPolicy=Always", "image.name=felix", "controller.replica=2"),
+    ],
 )
 def test_a_value_that_would_have_no_effect_is_refused(option: str) -> None:
     with pytest.raises(AssertionError, match="don't meet the specifications of the schema"):
         rendered("--set", option)
+
+
+@pytest.mark.parametrize("options", [(), ("--namespace", "networking")])
+def test_another_namespace_than_its_manifests_name_is_refused_in_one_sentence(options: tuple[str, ...]) -> None:
+    with pytest.raises(AssertionError, match="felix-py runs in the namespace kube-system, and not in") as refused:
+        helm("template", "felix-py", str(chart.CHART), *options)
+    assert "install it with --namespace kube-system" in str(refused.value)
 
 
 def test_the_api_server_takes_it(started_bed: Bed) -> None:

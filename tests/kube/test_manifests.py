@@ -68,16 +68,41 @@ def test_mounts_ports_and_probes_are_where_the_settings_say(installed: dict[tupl
     assert {*map(str, folders), *(str(file.parent) for file in files)} <= mounts
     probes = [agent[f"{name}Probe"]["httpGet"] for name in ("startup", "liveness", "readiness")]
     assert {(probe["host"], probe["port"]) for probe in probes} == {(settings.health_host, settings.health_port)}
-    assert [port["containerPort"] for port in agent["ports"] if port["name"] == "status"] == [settings.status_port]
+    said = installed[NODE]["spec"]["template"]["metadata"]["annotations"]["felix-py/status-port"]
+    assert said == str(settings.status_port)
     assert len(folders) + len(files) + 3 == len(OF_THE_DAEMON_SET)
 
 
 def test_the_controllers_probes_are_where_the_settings_say(installed: dict[tuple[str, str], dict[str, Any]]) -> None:
     controller = containers(pod_of(installed, CONTROLLER))["controller"]
-    ports = {controller[f"{name}Probe"]["httpGet"]["port"] for name in ("liveness", "readiness")}
-    assert ports == {controller["ports"][0]["containerPort"]} == {settings_from(settings_of(installed)).controller_port}
+    ports = {controller[f"{name}Probe"]["httpGet"]["port"] for name in ("startup", "liveness", "readiness")}
+    assert ports == {settings_from(settings_of(installed)).controller_port}
     assert {"FELIX_CONTROLLERHOST", "NAMESPACE"} <= {each["name"] for each in controller["env"]}
     assert len(OF_THE_DEPLOYMENT) == 2
+
+
+def test_no_port_of_the_host_is_declared_for_which_a_users_pod_would_be_evicted(
+    installed: dict[tuple[str, str], dict[str, Any]],
+) -> None:
+    for owner in (NODE, CONTROLLER):
+        pod = pod_of(installed, owner)
+        assert pod["hostNetwork"]
+        assert not [name for name, container in containers(pod).items() if "ports" in container]
+
+
+def test_no_two_controllers_are_on_one_node(installed: dict[tuple[str, str], dict[str, Any]]) -> None:
+    [rule] = pod_of(installed, CONTROLLER)["affinity"]["podAntiAffinity"][
+        "requiredDuringSchedulingIgnoredDuringExecution"
+    ]
+    labels = installed[CONTROLLER]["spec"]["template"]["metadata"]["labels"]
+    assert rule["topologyKey"] == "kubernetes.io/hostname"
+    assert rule["labelSelector"]["matchLabels"].items() <= labels.items()
+
+
+def test_the_next_pod_is_replaced_when_the_one_before_has_stayed_ready(
+    installed: dict[tuple[str, str], dict[str, Any]],
+) -> None:
+    assert [installed[owner]["spec"]["minReadySeconds"] for owner in (NODE, CONTROLLER)] == [5, 5]
 
 
 def test_the_controller_is_nobody_and_has_nothing_of_the_host_but_its_network(
@@ -157,6 +182,8 @@ def test_beside_calico_agents_run_where_they_are_asked_to_and_write_nothing_of_c
     assert "CustomResourceDefinition" not in {kind for kind, _ in objects}
     assert not [name for _, name in objects if name == "felix-py-controller"]
     calicos = {"clusterinformations", "ippools"}
+    roles = {each["roleRef"]["name"] for (kind, _), each in objects.items() if kind == "ClusterRoleBinding"}
+    assert roles == {"felix-py-node", "felix-py-status", "felix-py-viewer"}
     for rule in objects["ClusterRole", "felix-py-node"]["rules"]:
         assert not calicos & {*rule["resources"]} or {*rule["verbs"]} == {"get", "list", "watch"}
 

@@ -29,15 +29,15 @@ class Watched(Cluster):
 
     def make_agent(self, node: str) -> None:
         """Have the API show the agent of a node as the pod of a DaemonSet that its kubelet runs."""
-        ports = [{"name": "status", "containerPort": PORT, "hostPort": PORT}]
         spec = {
             "nodeName": node,
             "hostNetwork": True,
             "automountServiceAccountToken": False,
-            "containers": [{"name": "agent", "image": "none", "ports": ports}],
+            "containers": [{"name": "agent", "image": "none"}],
         }
         labels = {"app.kubernetes.io/name": "felix-py-node"}
         metadata = {"name": f"felix-py-node-{node}", "namespace": "kube-system", "labels": labels}
+        metadata["annotations"] = {"felix-py/status-port": str(PORT)}
         self.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
         self.run_agent(node)
 

@@ -27,13 +27,12 @@ async def client(bed: Bed) -> AsyncIterator[ApiClient]:
 
 async def make(bed: Bed, client: ApiClient, name: str, node: str, address: str = "", **labels: str) -> None:
     """Have an agent's pod on a node, whose kubelet says that it runs at this address."""
-    port = {"name": "status", "containerPort": 9098}
     spec = {
         "nodeName": node,
         "automountServiceAccountToken": False,
-        "containers": [{"name": "sidecar", "image": "none"}, {"name": "agent", "image": "none", "ports": [port]}],
+        "containers": [{"name": "sidecar", "image": "none"}, {"name": "agent", "image": "none"}],
     }
-    metadata = {"name": name, "labels": labels}
+    metadata = {"name": name, "labels": labels, "annotations": {"felix-py/status-port": "9098"}}
     record = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
     await bed.put(WorkloadEndpoint, json.dumps(record).encode(), "kube-system")
     if address:
@@ -42,7 +41,7 @@ async def make(bed: Bed, client: ApiClient, name: str, node: str, address: str =
         await client.request("run", "PATCH", path, json.dumps(status).encode(), "application/merge-patch+json")
 
 
-async def test_pods_are_found_by_label_and_node_with_their_ports(bed: Bed, client: ApiClient) -> None:
+async def test_pods_are_found_by_label_and_node_with_their_annotations(bed: Bed, client: ApiClient) -> None:
     await make(bed, client, "a-1", "n1", "192.0.2.1", app="agent")
     await make(bed, client, "a-2", "n2", app="agent")
     await make(bed, client, "other", "n1", app="other")
@@ -52,7 +51,7 @@ async def test_pods_are_found_by_label_and_node_with_their_ports(bed: Bed, clien
         ("a-1", "n1", "Running", "192.0.2.1", False),
         ("a-2", "n2", "Pending", "", False),
     ]
-    assert found[0].ports == {"status": 9098} and found[0].created
+    assert found[0].annotations == {"felix-py/status-port": "9098"} and found[0].created
     assert [pod.name for pod in await pages.pods("kube-system", "app=agent", "n2")] == ["a-2"]
     assert await pages.pods("default", "app=agent") == []
 
