@@ -1,13 +1,12 @@
 """Strings with a meaning in records: addresses, CIDRs, AS numbers, durations, selectors.
 
-Pure. A record keeps the string as it was written; the annotated types here check it, and the functions beside them
-turn it into a value. Each raises ValueError with a sentence about the string.
+Pure, and without pydantic. A record keeps the string as it was written; `datastore.field_types` checks it, and the
+functions here turn it into a value. Each raises ValueError with a sentence about the string.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
 from ipaddress import (
@@ -21,19 +20,11 @@ from ipaddress import (
     ip_interface,
     ip_network,
 )
-from typing import Annotated, TypeAlias, TypeVar
-
-from pydantic import AfterValidator, BeforeValidator, Strict
-
-from datastore import selector
+from typing import TypeAlias
 
 Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
 Interface: TypeAlias = IPv4Interface | IPv6Interface
-
-T = TypeVar("T")
-Items: TypeAlias = Annotated[tuple[T, ...], Strict(False)]
-"""A list outside, a tuple inside. Only the list itself is taken leniently, its items are not."""
 
 
 @lru_cache(maxsize=65536)
@@ -161,29 +152,3 @@ def peer_address(text: str) -> tuple[Address, int | None]:
     if port is not None and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
         raise ValueError(f'"{text}" has no port between 1 and 65535')
     return address(host), None if port is None else int(port)
-
-
-def _read_by(reading: Callable[[T], object]) -> Callable[[T], T]:
-    """Return a validator that rejects what `reading` rejects, and keeps the value as it was written."""
-
-    def check(written: T) -> T:
-        reading(written)
-        return written
-
-    return check
-
-
-def _no_null(mapping: object) -> object:
-    return {} if mapping is None else mapping
-
-
-Cidr: TypeAlias = Annotated[str, AfterValidator(_read_by(network))]
-CidrOrAddress: TypeAlias = Annotated[str, AfterValidator(_read_by(network_or_address))]
-AddressText: TypeAlias = Annotated[str, AfterValidator(_read_by(address))]
-PeerText: TypeAlias = Annotated[str, AfterValidator(_read_by(peer_address))]
-AsNumber: TypeAlias = Annotated[int | str, BeforeValidator(_read_by(as_number))]
-Community: TypeAlias = Annotated[str, AfterValidator(_read_by(community))]
-Duration: TypeAlias = Annotated[str, AfterValidator(_read_by(seconds))]
-SelectorText: TypeAlias = Annotated[str, AfterValidator(_read_by(selector.parse))]
-StringMap: TypeAlias = Annotated[dict[str, str], BeforeValidator(_no_null)]
-"""Labels and the like: `null` outside is none."""

@@ -19,6 +19,9 @@ NETWORK: Final = "felix-py/network"
 IPAM: Final = "felix-py/ipam"
 """The annotation that names the plugin which gave an endpoint its addresses, where they are in no IPAM block."""
 
+ENCAPSULATED: Final = "projectcalico.org/metadata"
+"""The annotation in which libcalico keeps an object's own labels and annotations."""
+
 _LONGEST = 253
 _NAME = re.compile(rf"[a-z0-9._-]{{1,{_LONGEST}}}", re.ASCII)
 _HASH_DIGITS = 11

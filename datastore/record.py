@@ -14,13 +14,11 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from datastore.errors import Invalid
-from datastore.fields import Items, StringMap
+from datastore.field_types import Items, StringMap
+from datastore.names import ENCAPSULATED
 
 CRD = "crd.projectcalico.org/v1"
 V3 = "projectcalico.org/v3"
-
-ENCAPSULATED = "projectcalico.org/metadata"
-"""The annotation in which libcalico keeps an object's own labels and annotations."""
 
 
 class Record(BaseModel):

@@ -22,13 +22,12 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from datastore.errors import AlreadyExists, BadRecord, Conflict, Invalid, NotFound, Unavailable
 from datastore.fields import time_text
 from datastore.merge_patch import merged
 from datastore.notifier import ChangeNotifier
-from datastore.record import Resource
 from datastore.sqlite_connection import ConnectionThread, snapshot, transaction
 from datastore.store import (
     Create,
@@ -46,6 +45,9 @@ from datastore.store import (
 )
 from datastore.watch import ChangeSet, Key, Reported, key_for, key_of
 
+if TYPE_CHECKING:  # pydantic comes with it, and who reads summaries needs none
+    from datastore.record import Resource
+
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
@@ -53,7 +55,7 @@ POLL_SECONDS_WITHOUT_INOTIFY = 0.1
 HISTORY = 10_000
 _TRIM_EVERY = 256
 
-R = TypeVar("R", bound=Resource)
+R = TypeVar("R", bound="Resource")
 S = TypeVar("S", bound=Named)
 T = TypeVar("T")
 
@@ -101,7 +103,7 @@ class SqliteStore:
 
     async def summarize(self, summary: Summary[R, S]) -> Listed[S]:
         selecting = partial(_summarize_all, summary=summary)
-        return await self._reader.run(f"summarize {summary.kind.PLURAL}", selecting)
+        return await self._reader.run(f"summarize {summary.kind_name}", selecting)
 
     async def create(self, resource: R) -> R:
         (stored,) = await self.write(Create(resource))
@@ -213,7 +215,8 @@ def _select(connection: sqlite3.Connection, key: Key) -> str | None:
 
 
 def _select_all(connection: sqlite3.Connection, interest: Interest[R]) -> Listed[R]:
-    return _listed(_read(key, interest.kind, text) for key, text in _rows(connection, interest))
+    found = _rows(connection, interest.kind.KIND, *_matching([interest]))
+    return _listed(_read(key, interest.kind, text) for key, text in found)
 
 
 def _summarize_all(connection: sqlite3.Connection, summary: Summary[Any, S]) -> Listed[S]:
@@ -222,7 +225,7 @@ def _summarize_all(connection: sqlite3.Connection, summary: Summary[Any, S]) -> 
 
 
 def _summaries(connection: sqlite3.Connection, summary: Summary[Any, S]) -> Iterator[S | Unreadable]:
-    for key, text in _rows(connection, Interest(summary.kind)):
+    for key, text in _rows(connection, summary.kind_name, "kind = ?", [summary.kind_name]):
         if (kept := summary.read(text)) is not None:
             yield kept
             continue
@@ -230,12 +233,14 @@ def _summaries(connection: sqlite3.Connection, summary: Summary[Any, S]) -> Iter
         yield found if isinstance(found, Unreadable) else summary.of(found)
 
 
-def _rows(connection: sqlite3.Connection, interest: Interest[Any]) -> Iterator[tuple[Key, str]]:
-    where, values = _matching([interest])
+def _rows(
+    connection: sqlite3.Connection, kind_name: str, where: str, values: Sequence[str]
+) -> Iterator[tuple[Key, str]]:
+    """Yield the records of one kind that meet an SQL condition."""
     rows = connection.execute(
         f"SELECT namespace, name, record FROM object WHERE NOT deleted AND ({where}) ORDER BY namespace, name", values
     )
-    return ((Key(interest.kind.KIND, namespace, name), text) for namespace, name, text in rows)
+    return ((Key(kind_name, namespace, name), text) for namespace, name, text in rows)
 
 
 def _listed(found: Iterable[T | Unreadable]) -> Listed[T]:

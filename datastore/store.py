@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 from datastore.errors import BadRecord
-from datastore.record import Resource
 
-R = TypeVar("R", bound=Resource)
-R_co = TypeVar("R_co", bound=Resource, covariant=True)
+if TYPE_CHECKING:  # pydantic comes with it, and who reads summaries needs none
+    from datastore.record import Resource
+
+R = TypeVar("R", bound="Resource")
+R_co = TypeVar("R_co", bound="Resource", covariant=True)
 S = TypeVar("S", bound="Named")
 T_co = TypeVar("T_co", covariant=True)
 
@@ -84,11 +86,18 @@ class Named(Protocol):
 class Summary(Generic[R, S]):
     """What is kept of each object of a kind by whoever looks at all of them, and how it is read."""
 
-    kind: type[R]
+    kind_name: str
+    """`Resource.KIND` of the kind."""
+    find_kind: Callable[[], type[R]]
+    """Return the kind. Its module may be imported only then: most records are read without it."""
     read: Callable[[str | bytes], S | None]
     """Read the record's text. None: it is not plainly valid, or flagged as deleted; the kind's own reader decides."""
     of: Callable[[R], S]
     """Sum up an object that was read in full."""
+
+    @property
+    def kind(self) -> type[R]:
+        return self.find_kind()
 
 
 @dataclass(frozen=True, slots=True)

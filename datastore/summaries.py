@@ -9,17 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address
-from typing import Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import msgspec
 
 from datastore.fields import Address, Network, network
-from datastore.kinds.ipam import AllocationAttribute, IPAMBlock, IPAMBlockSpec, IPAMHandle
-from datastore.kinds.pods import WorkloadEndpoint
-from datastore.names import IPAM, NETWORK
-from datastore.record import ENCAPSULATED
+from datastore.names import ENCAPSULATED, IPAM, NETWORK
 from datastore.store import Summary
 from net.prefix import pack
+
+if TYPE_CHECKING:  # pydantic comes with them, and what is plainly valid needs none
+    from datastore.kinds.cluster import ClusterInformation
+    from datastore.kinds.ipam import AllocationAttribute, IPAMBlock, IPAMBlockSpec, IPAMHandle
+    from datastore.kinds.pods import WorkloadEndpoint
 
 
 class Owner(msgspec.Struct, frozen=True, gc=False):
@@ -138,9 +140,25 @@ class EndpointSummary(msgspec.Struct, frozen=True, gc=False):
         return {key: text for key, text in kept.items() if text is not None}
 
 
-AnyBlock: TypeAlias = IPAMBlock | BlockSummary
-AnyHandle: TypeAlias = IPAMHandle | HandleSummary
-AnyEndpoint: TypeAlias = WorkloadEndpoint | EndpointSummary
+class ClusterSummary(msgspec.Struct, frozen=True, gc=False):
+    """A ClusterInformation: what `felixctl version` says of the cluster."""
+
+    name: str
+    calico_version: str | None
+    cluster_type: str | None
+
+    @classmethod
+    def of(cls, information: ClusterInformation) -> ClusterSummary:
+        return cls(information.name, information.spec.calico_version, information.spec.cluster_type)
+
+    @property
+    def namespace(self) -> None:
+        return None
+
+
+AnyBlock: TypeAlias = "IPAMBlock | BlockSummary"
+AnyHandle: TypeAlias = "IPAMHandle | HandleSummary"
+AnyEndpoint: TypeAlias = "WorkloadEndpoint | EndpointSummary"
 
 
 def single_address(text: str) -> Address:
@@ -188,6 +206,19 @@ class _HandleRecord(_CustomRecord, kw_only=True, gc=False):
     kind: Literal["IPAMHandle"] | None = None
 
 
+class _ClusterRecordSpec(msgspec.Struct, rename="camel", gc=False):
+    cluster_guid: str | None = msgspec.field(default=None, name="clusterGUID")
+    cluster_type: str | None = None
+    calico_version: str | None = None
+    datastore_ready: bool = False
+    variant: str | None = None
+
+
+class _ClusterRecord(_CustomRecord, kw_only=True, gc=False):
+    spec: _ClusterRecordSpec = msgspec.field(default_factory=_ClusterRecordSpec)
+    kind: Literal["ClusterInformation"] | None = None
+
+
 class _EndpointRecordSpec(msgspec.Struct, rename="camel", gc=False):
     node: str
     orchestrator: str = "k8s"
@@ -215,6 +246,7 @@ class _EndpointRecord(msgspec.Struct, gc=False):
 _BLOCK = msgspec.json.Decoder(_BlockRecord)
 _HANDLE = msgspec.json.Decoder(_HandleRecord)
 _ENDPOINT = msgspec.json.Decoder(_EndpointRecord)
+_CLUSTER = msgspec.json.Decoder(_ClusterRecord)
 _ODD = (msgspec.DecodeError, UnicodeError, RecursionError, ValueError)
 
 
@@ -262,6 +294,39 @@ def _endpoint(text: str | bytes) -> EndpointSummary | None:
     )
 
 
-BLOCKS = Summary(IPAMBlock, _block, BlockSummary.of)
-HANDLES = Summary(IPAMHandle, _handle, HandleSummary.of)
-ENDPOINTS = Summary(WorkloadEndpoint, _endpoint, EndpointSummary.of)
+def _cluster(text: str | bytes) -> ClusterSummary | None:
+    try:
+        record = _CLUSTER.decode(text)
+    except _ODD:
+        return None
+    return ClusterSummary(record.metadata.name, record.spec.calico_version, record.spec.cluster_type)
+
+
+def _blocks() -> type[IPAMBlock]:
+    from datastore.kinds.ipam import IPAMBlock
+
+    return IPAMBlock
+
+
+def _handles() -> type[IPAMHandle]:
+    from datastore.kinds.ipam import IPAMHandle
+
+    return IPAMHandle
+
+
+def _endpoints() -> type[WorkloadEndpoint]:
+    from datastore.kinds.pods import WorkloadEndpoint
+
+    return WorkloadEndpoint
+
+
+def _clusters() -> type[ClusterInformation]:
+    from datastore.kinds.cluster import ClusterInformation
+
+    return ClusterInformation
+
+
+BLOCKS = Summary("IPAMBlock", _blocks, _block, BlockSummary.of)
+HANDLES = Summary("IPAMHandle", _handles, _handle, HandleSummary.of)
+ENDPOINTS = Summary("WorkloadEndpoint", _endpoints, _endpoint, EndpointSummary.of)
+CLUSTERS = Summary("ClusterInformation", _clusters, _cluster, ClusterSummary.of)

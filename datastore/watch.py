@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from datastore.record import Resource
 from datastore.store import Changed, Gone, Unreadable, WatchEvent
+
+if TYPE_CHECKING:  # pydantic comes with it
+    from datastore.record import Resource
 
 
 class Key(NamedTuple):

@@ -20,16 +20,16 @@ def client_version() -> str:
 
 
 def _cluster(url: str) -> str:
-    from datastore.errors import NotFound
-    from datastore.kinds.cluster import ClusterInformation
     from datastore.store import Store
+    from datastore.summaries import CLUSTERS
     from felixctl.connection import reading
 
     async def work(store: Store) -> str:
-        try:
-            spec = (await store.get(ClusterInformation, "default")).spec
-        except NotFound:
+        listed = await store.summarize(CLUSTERS)
+        found = [one for one in listed.objects if one.name == "default"]
+        if not found:
+            listed.complete()
             return "Cluster Version:   unknown: no agent has started with this datastore yet\n"
-        return f"Cluster Version:   {spec.calico_version or ''}\nCluster Type:      {spec.cluster_type or ''}\n"
+        return f"Cluster Version:   {found[0].calico_version or ''}\nCluster Type:      {found[0].cluster_type or ''}\n"
 
     return reading(url, work)

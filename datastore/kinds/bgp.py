@@ -11,7 +11,8 @@ from pydantic import Field, model_validator
 
 from datastore import fields, selector
 from datastore.defaults import DEFAULT_AS_NUMBER
-from datastore.fields import Address, AddressText, AsNumber, Cidr, Community, Duration, Items, PeerText, SelectorText
+from datastore.field_types import AddressText, AsNumber, Cidr, Community, Duration, Items, PeerText, SelectorText
+from datastore.fields import Address
 from datastore.record import Record, Resource, Spec
 
 Port = Annotated[int, Field(ge=1, le=65535)]

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from datastore import fields
+from datastore.field_types import Duration, Items
 from datastore.record import Resource, Spec
 
 
@@ -48,14 +48,14 @@ class FelixConfigurationSpec(Spec):
 
     log_severity_screen: str = Field(default="Info", alias="logSeverityScreen")
     interface_prefix: str = Field(default="cali", alias="interfacePrefix")
-    route_refresh_interval: fields.Duration = Field(default="90s", alias="routeRefreshInterval")
+    route_refresh_interval: Duration = Field(default="90s", alias="routeRefreshInterval")
     ipv6_support: bool = Field(default=True, alias="ipv6Support")
     ipip_mtu: int = Field(default=0, alias="ipipMTU", ge=0, le=65535)  # 0: what the host's MTU leaves
     nat_outgoing_address: str | None = Field(default=None, alias="natOutgoingAddress")
     nat_port_range: int | str | None = Field(default=None, alias="natPortRange")
     nat_outgoing_exclusions: str | None = Field(default=None, alias="natOutgoingExclusions")
     nat_outgoing_device: str | None = Field(default=None, alias="iptablesNATOutgoingInterfaceFilter")
-    external_nodes: fields.Items[str] = Field(default=(), alias="externalNodesList")
+    external_nodes: Items[str] = Field(default=(), alias="externalNodesList")
     ip_forwarding: Literal["Enabled", "Disabled"] = Field(default="Enabled", alias="ipForwarding")
     device_route_protocol: int | None = Field(default=None, alias="deviceRouteProtocol", ge=0, le=255)
     health_enabled: bool = Field(default=False, alias="healthEnabled")

@@ -9,7 +9,8 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from datastore.fields import Cidr, Items, Network, network
+from datastore.field_types import Cidr, Items
+from datastore.fields import Network, network
 from datastore.record import Record, Resource, Spec
 
 

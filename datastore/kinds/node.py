@@ -14,7 +14,8 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeVar
 from pydantic import Field
 
 from datastore import fields
-from datastore.fields import Items, Network
+from datastore.field_types import Items
+from datastore.fields import Network
 from datastore.record import V3, Resource, Spec
 
 V = TypeVar("V")

@@ -11,7 +11,7 @@ from typing import ClassVar, Self
 from pydantic import Field, model_validator
 
 from datastore import fields
-from datastore.fields import CidrOrAddress, Items
+from datastore.field_types import CidrOrAddress, Items
 from datastore.record import V3, Resource, Spec
 
 

@@ -15,7 +15,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from datastore import selector
-from datastore.fields import Cidr, Items, Network, SelectorText, interface, network
+from datastore.field_types import Cidr, Items, SelectorText
+from datastore.fields import Network, interface, network
 from datastore.record import Resource, Spec
 
 EncapsulationMode = Literal["Never", "Always", "CrossSubnet"]

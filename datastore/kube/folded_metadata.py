@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMConfig, IPAMHandle
-from datastore.record import ENCAPSULATED, Resource
+from datastore.names import ENCAPSULATED
+from datastore.record import Resource
 
 Json: TypeAlias = dict[str, Any]
 

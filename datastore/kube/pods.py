@@ -16,8 +16,8 @@ import msgspec
 from datastore.errors import BadRecord, Invalid
 from datastore.fields import network_or_address
 from datastore.kinds.pods import WorkloadEndpoint
-from datastore.names import IPAM, NETWORK, interface_name, workload_endpoint_name
-from datastore.record import ENCAPSULATED, V3
+from datastore.names import ENCAPSULATED, IPAM, NETWORK, interface_name, workload_endpoint_name
+from datastore.record import V3
 from datastore.summaries import EndpointSpec, EndpointSummary, single_address
 
 ANNOTATION = "cni.projectcalico.org/"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from datastore.fields import Address, Network
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
@@ -221,7 +222,7 @@ def _mistaken(records: IpamRecords) -> Iterator[str]:
             )
 
 
-Fault = tuple[BlockAffinity | AnyBlock, str]
+Fault: TypeAlias = "tuple[BlockAffinity | AnyBlock, str]"
 
 
 def affinity_faults(records: IpamRecords) -> Iterator[Fault]:

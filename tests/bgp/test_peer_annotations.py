@@ -7,11 +7,10 @@ import pytest
 from bgp.peer_annotations import (
     ACCEPT_DEFAULT_ROUTE,
     ACCEPT_INSIDE_SUBNET,
-    PREFIX_LIMIT,
     annotation_notices,
     import_policy,
 )
-from bgp.speaker import ImportPolicy
+from bgp.speaker import PREFIX_LIMIT, ImportPolicy
 from datastore.kinds.bgp import BGPConfiguration, BGPPeer
 
 

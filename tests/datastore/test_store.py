@@ -681,7 +681,7 @@ async def test_what_no_summary_is_read_of_is_left_to_the_kinds_reader(shared: Sh
     store = shared.open()
     await make_unreadable(store, "bad")
     await store.create(pool("good"))
-    found = await store.summarize(Summary(IPPool, lambda text: None, lambda one: PoolName(one.name)))
+    found = await store.summarize(Summary("IPPool", lambda: IPPool, lambda text: None, lambda one: PoolName(one.name)))
     assert found.objects == (PoolName("good"),)
     assert [(one.kind, one.name) for one in found.unreadable] == [(IPPool, "bad")]
 

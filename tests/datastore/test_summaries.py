@@ -1,4 +1,4 @@
-"""What is kept of blocks, handles and endpoints: what their own reader would have, or nothing."""
+"""What is kept of blocks, handles, endpoints and the cluster: what their own reader would have, or nothing."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ import pytest
 from hypothesis import given
 
 from datastore.errors import Invalid
+from datastore.kinds.cluster import ClusterInformation
 from datastore.kinds.ipam import IPAMBlock, IPAMHandle
 from datastore.kinds.pods import WorkloadEndpoint
-from datastore.names import NETWORK
-from datastore.record import ENCAPSULATED
+from datastore.names import ENCAPSULATED, NETWORK
 from datastore.store import Summary
-from datastore.summaries import BLOCKS, ENDPOINTS, HANDLES, single_address
+from datastore.summaries import BLOCKS, CLUSTERS, ENDPOINTS, HANDLES, single_address
 from ipam.block import allocations, faults, is_empty
 from tests.datastore.odd_records import REAL, odd_texts
 
-SUMMARIES: tuple[Summary[Any, Any], ...] = (BLOCKS, HANDLES, ENDPOINTS)
+SUMMARIES: tuple[Summary[Any, Any], ...] = (BLOCKS, HANDLES, ENDPOINTS, CLUSTERS)
 HANDLE = IPAMHandle.make("net.c1", handle_id="net.C1", block={"10.65.0.0/26": 1}, deleted=False)
+CLUSTER = ClusterInformation.make("default", calico_version="v3.32.1", cluster_type="k8s,bgp", datastore_ready=True)
 ENDPOINT = WorkloadEndpoint.make(
     "n1-k8s-a-eth0",
     "red",
@@ -36,7 +37,7 @@ ENDPOINT = WorkloadEndpoint.make(
 def test_what_calico_wrote_is_read_without_the_kinds_reader(summary: Summary[Any, Any]) -> None:
     kind = summary.kind
     objects = [kind.read(record) for record in REAL if record["kind"] == kind.KIND]
-    objects += [one for one in (HANDLE, ENDPOINT) if isinstance(one, kind)]
+    objects += [one for one in (HANDLE, ENDPOINT, CLUSTER) if isinstance(one, kind)]
     assert objects and [summary.read(one.to_text()) for one in objects] == [summary.of(one) for one in objects]
 
 

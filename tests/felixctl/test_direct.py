@@ -24,9 +24,9 @@ from tests.felixctl.ipam.cluster import store_all
 PARSERS = ("typer", "rich", "argparse")
 HEAVY = ("yaml", "kubernetes", "pyroute2", "h2", "google.protobuf")
 UNNEEDED = {
-    ("version", "--client"): (*PARSERS, *HEAVY, "asyncio", "msgspec", "sqlite3"),
-    ("version",): (*PARSERS, *HEAVY),
-    ("node", "status"): (*PARSERS, *HEAVY, "asyncio", "msgspec", "sqlite3"),
+    ("version", "--client"): (*PARSERS, *HEAVY, "asyncio", "msgspec", "pydantic", "sqlite3"),
+    ("version",): (*PARSERS, *HEAVY, "pydantic"),
+    ("node", "status"): (*PARSERS, *HEAVY, "asyncio", "msgspec", "pydantic", "sqlite3"),
     ("ipam", "check"): (*PARSERS, *HEAVY, "datastore.kinds.bgp", "felix_py.status_model", "felixctl.ipam.leak_report",
                         "felixctl.ipam.repair_plan"),
 }  # fmt: skip

@@ -16,7 +16,8 @@ from datastore.kube.client import ApiClient
 from datastore.kube.folded_metadata import unfolded
 from datastore.kube.paths import item
 from datastore.kube.uids import mirrored
-from datastore.record import CRD, ENCAPSULATED
+from datastore.names import ENCAPSULATED
+from datastore.record import CRD
 from datastore.resources import kind_named
 from ipam.allocator import AddressesWanted, Allocator
 from tests.felixctl.command import Felixctl

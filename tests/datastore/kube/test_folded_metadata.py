@@ -11,7 +11,7 @@ from datastore.kinds.bgp import BGPPeer
 from datastore.kinds.ipam import IPAMHandle
 from datastore.kinds.passthrough import PASSTHROUGH
 from datastore.kube.folded_metadata import folded, unfolded
-from datastore.record import ENCAPSULATED
+from datastore.names import ENCAPSULATED
 from datastore.resources import kind_named
 from tests.felixctl.golden import records
 
