@@ -21,23 +21,17 @@ from pathlib import Path
 
 from lab.leftovers import namespaces_of
 from lab.progress import OnProgress
-from tests.cluster.control_plane import PODS, ClusterControlPlane
+from tests.cluster.addresses import GATEWAY_6, Addresses
+from tests.cluster.control_plane import ClusterControlPlane
 from tests.cluster.image_store import prepare
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.node import ClusterNode
 from tests.runtimes.machine import GATEWAY, Machine, NetworkNamespace, Switch, remove_leftovers
 
-OUTSIDE = "198.51.100.1"
-"""An address beyond the nodes' gateway, which knows no route to pods."""
+OUTSIDE, OUTSIDE_6 = "198.51.100.1", "2001:db8:51::1"
+"""Addresses beyond the nodes' gateway, which knows no route to pods."""
 PATIENCE_SECONDS = 300.0
 _LOOK_SECONDS = 0.2
-_KUBEADM = {
-    "apiVersion": "v1",
-    "kind": "ConfigMap",
-    "metadata": {"name": "kubeadm-config", "namespace": "kube-system"},
-    "data": {"ClusterConfiguration": f"kind: ClusterConfiguration\nnetworking:\n  podSubnet: {PODS}\n"},
-}
-"""What kubeadm notes of the clusters that it makes."""
 
 
 class ClusterError(Exception):
@@ -48,17 +42,27 @@ class Cluster:
     """Nodes n1, n2, …, of which none has a network for pods until something is installed."""
 
     def __init__(
-        self, folder: Path, nodes: int, proxy_mode: str, images: Sequence[Path], on_progress: OnProgress
+        self,
+        folder: Path,
+        nodes: int,
+        proxy_mode: str,
+        images: Sequence[Path],
+        addresses: Addresses,
+        on_progress: OnProgress,
     ) -> None:
         self._images = [*images]
         self.names = tuple(f"n{number}" for number in range(1, nodes + 1))
         self.nodes: dict[str, ClusterNode] = {}
         self.folder, self._proxy_mode, self.progress = folder, proxy_mode, on_progress
+        self._addresses = addresses
         self._switch = Switch()
         self.outside = NetworkNamespace()
         self._switch.plug(self.outside.pid, GATEWAY)
         self.outside.run("ip", "addr", "add", OUTSIDE, "dev", "lo")
-        self.control_plane = ClusterControlPlane(folder, self._switch, self.names)
+        if addresses.dual_stack:
+            self.outside.run("ip", "addr", "add", f"{GATEWAY_6}/64", "dev", "eth0", "nodad")
+            self.outside.run("ip", "addr", "add", OUTSIDE_6, "dev", "lo")
+        self.control_plane = ClusterControlPlane(folder, self._switch, self.names, addresses)
         self.kubectl = Kubectl(self.control_plane.kubeconfig)
 
     def start(self) -> None:
@@ -70,7 +74,7 @@ class Cluster:
             self._power_on(name)
         self.control_plane.start()
         self.progress("the control plane is ready", 1, 1)
-        self.kubectl.apply(_KUBEADM)
+        self.kubectl.apply(_kubeadm(self._addresses))
         for number, node in enumerate(self.nodes.values()):
             self.progress("nodes have booted", number, len(self.names))
             node.wait_until_up()
@@ -123,8 +127,9 @@ class Cluster:
                 list(at_once.map(lambda node: node.power_cut(), self.nodes.values()))
 
     def _power_on(self, name: str) -> ClusterNode:
-        machine = Machine(name, _address(name), self.folder, self.folder / "shared", self._switch)
-        self.nodes[name] = node = ClusterNode(machine, self.control_plane, self._proxy_mode)
+        address, *_ = self._addresses.of_node(name)
+        machine = Machine(name, address, self.folder, self.folder / "shared", self._switch)
+        self.nodes[name] = node = ClusterNode(machine, self.control_plane, self._addresses, self._proxy_mode)
         node.power_on()
         return node
 
@@ -135,6 +140,7 @@ def cluster(
     nodes: int = 3,
     proxy_mode: str = "iptables",
     images: Sequence[Path] = (),
+    dual_stack: bool = False,
     on_progress: OnProgress = lambda *_: None,
 ) -> Iterator[Cluster]:
     """Yield a cluster whose nodes wait for a network; end it, whatever happens.
@@ -145,11 +151,17 @@ def cluster(
     (folder / "shared").mkdir(parents=True)
     with ExitStack() as ends:
         ends.callback(shutil.rmtree, folder)
-        made = Cluster(folder, nodes, proxy_mode, images, on_progress)
+        made = Cluster(folder, nodes, proxy_mode, images, Addresses(dual_stack), on_progress)
         ends.callback(made.stop)
         made.start()
         yield made
 
 
-def _address(name: str) -> str:
-    return f"192.0.2.{name.removeprefix('n')}"
+def _kubeadm(addresses: Addresses) -> dict[str, object]:
+    """Return what kubeadm notes of a cluster that it makes."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "kubeadm-config", "namespace": "kube-system"},
+        "data": {"ClusterConfiguration": f"kind: ClusterConfiguration\nnetworking:\n  podSubnet: {addresses.pods}\n"},
+    }

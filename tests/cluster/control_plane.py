@@ -13,11 +13,11 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.kube.control_plane import SERVICES, ControlPlane, Program, Site, kubeconfig
+from tests.cluster.addresses import Addresses
+from tests.kube.control_plane import ControlPlane, Program, Site, kubeconfig
 from tests.runtimes.machine import DIES_WITH_US, NetworkNamespace, Switch
 
 ADDRESS, PORT = "192.0.2.250", 6443
-PODS = "10.65.0.0/16"
 _FORWARDER = "/lib/systemd/systemd-socket-proxyd"
 _OFTEN = ("--kube-api-qps=500", "--kube-api-burst=1000")
 """Controllers limit themselves to 20 requests a second unless told otherwise."""
@@ -26,8 +26,9 @@ _OFTEN = ("--kube-api-qps=500", "--kube-api-burst=1000")
 class ClusterControlPlane:
     """etcd, API server, controller-manager and scheduler at ADDRESS, and a door to them on this host's loopback."""
 
-    def __init__(self, folder: Path, switch: Switch, nodes: Sequence[str]) -> None:
+    def __init__(self, folder: Path, switch: Switch, nodes: Sequence[str], addresses: Addresses) -> None:
         """nodes: who may have a kubelet; the token of each is its name."""
+        self._addresses = addresses
         self._namespace = NetworkNamespace()
         switch.plug(self._namespace.pid, ADDRESS)
         self._door = Door(self._namespace, f"{ADDRESS}:{PORT}", folder / "door.log")
@@ -42,7 +43,10 @@ class ClusterControlPlane:
             accounts=tuple(f"{name},system:node:{name},{name},system:nodes" for name in nodes),
             pods_have_tokens=True,
         )
-        flags = ("--allow-privileged=true", "--kubelet-preferred-address-types=InternalIP")
+        flags = (
+            *("--allow-privileged=true", "--kubelet-preferred-address-types=InternalIP"),
+            f"--service-cluster-ip-range={addresses.services}",
+        )
         self.api = ControlPlane(folder, flags, site)
         self._folder = folder
         self._controllers = self._make_controllers()
@@ -77,13 +81,14 @@ class ClusterControlPlane:
         self._namespace.end()
 
     def _make_controllers(self) -> tuple[Program, Program]:
-        configuration = str(self._folder / "controllers")
+        configuration, addresses = str(self._folder / "controllers"), self._addresses
         key, certificate = self._folder / "accounts.key", self.api.certificate
         return (
             self.api.make_program(
                 "kube-controller-manager",
                 *(f"--kubeconfig={configuration}", "--leader-elect=false", "--bind-address=127.0.0.1"),
-                *("--allocate-node-cidrs=true", f"--cluster-cidr={PODS}", f"--service-cluster-ip-range={SERVICES}"),
+                "--allocate-node-cidrs=true",
+                *(f"--cluster-cidr={addresses.pods}", f"--service-cluster-ip-range={addresses.services}"),
                 *(f"--service-account-private-key-file={key}", f"--root-ca-file={certificate}"),
                 *_OFTEN,
             ),

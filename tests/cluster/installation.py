@@ -27,11 +27,16 @@ def felix_cluster(
     on_progress("the image is built", 0, 1)
     image = archive(TAG)
     on_progress("the image is built", 1, 1)
-    with cluster(folder, nodes, proxy_mode, (image,), on_progress) as made:
+    with cluster(folder, nodes, proxy_mode, (image,), on_progress=on_progress) as made:
         apply(made, TAG)
-        made.until("nodes are ready", nodes, lambda: made.kubectl.ready("nodes"))
-        settle(made)
+        wait_until_ready(made)
         yield made
+
+
+def wait_until_ready(made: Cluster) -> None:
+    """Return when every node is Ready, and every agent and sidecar."""
+    made.until("nodes are ready", len(made.names), lambda: made.kubectl.ready("nodes"))
+    settle(made)
 
 
 def apply(made: Cluster, tag: str, manifests: Path = MANIFESTS) -> Path:

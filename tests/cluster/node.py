@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
-from tests.cluster.control_plane import PODS, ClusterControlPlane
+from tests.cluster.addresses import GATEWAY_6, Addresses
+from tests.cluster.control_plane import ClusterControlPlane
 from tests.cluster.image_store import copy
 from tests.kube import assets
 from tests.runtimes.containerd import SOCKET
@@ -77,10 +79,15 @@ _STAND_INS = {
 class ClusterNode:
     """One node. Its services log to /var/log/NAME.log there."""
 
-    def __init__(self, machine: Machine, control_plane: ClusterControlPlane, proxy_mode: str = "iptables") -> None:
+    def __init__(
+        self, machine: Machine, control_plane: ClusterControlPlane, addresses: Addresses, proxy_mode: str = "iptables"
+    ) -> None:
         self.machine = machine
         self.name, self.address = machine.name, machine.address
-        _write_services(machine, control_plane, proxy_mode)
+        self.addresses = addresses.of_node(machine.name)
+        self._pods = addresses.pods
+        _write_services(machine, control_plane, self.addresses)
+        self._write_proxy(proxy_mode)
 
     def power_on(self) -> None:
         """Have the machine boot. Call it in the main thread: the machine ends with its thread."""
@@ -90,6 +97,9 @@ class ClusterNode:
         """Return when the machine has booted; none of Kubernetes is started."""
         self.machine.wait_until_up()
         self.machine.sh("\n".join(f"mount --bind /opt/sys/{name} /proc/sys/{name}" for name in _STAND_INS))
+        for address in self.addresses[1:]:
+            self.machine.run("ip", "address", "add", f"{address}/64", "dev", "eth0", "nodad")
+            self.machine.run("ip", "route", "add", "default", "via", GATEWAY_6)
 
     def start(self, images: Path) -> None:
         """Start the services, in order, with the images of a store."""
@@ -106,6 +116,12 @@ class ClusterNode:
     def restart(self, service: str) -> None:
         self.machine.run("systemctl", "restart", service)
 
+    def set_proxy_mode(self, mode: str) -> None:
+        """Have another kube-proxy, which removes the rules of the one before."""
+        self._write_proxy(mode)
+        self.machine.run("systemctl", "daemon-reload")
+        self.restart("kube-proxy")
+
     def kill(self, *words: str) -> None:
         """Kill -9 the processes whose command line has these words; a kubelet starts its containers again."""
         self.machine.run("pkill", "--signal", "KILL", "--full", " ".join(words))
@@ -118,9 +134,19 @@ class ClusterNode:
     def log(self, service: str) -> str:
         return self.machine.path(f"/var/log/{service}.log").read_text(errors="replace")
 
+    def _write_proxy(self, mode: str) -> None:
+        _write_service(
+            self.machine,
+            "kube-proxy",
+            f"--kubeconfig={_CONFIGURATION}/kube-proxy.conf --proxy-mode={mode}",
+            f"--hostname-override={self.name} --cluster-cidr={self._pods}",
+            # These are settings of the whole machine, which is this host.
+            "--conntrack-max-per-core=0 --conntrack-tcp-timeout-established=0 --conntrack-tcp-timeout-close-wait=0",
+        )
 
-def _write_services(machine: Machine, control_plane: ClusterControlPlane, proxy_mode: str) -> None:
-    name, address = machine.name, machine.address
+
+def _write_services(machine: Machine, control_plane: ClusterControlPlane, addresses: Sequence[str]) -> None:
+    name = machine.name
     plugins = machine.path("/opt/cni/bin")
     plugins.mkdir(parents=True, exist_ok=True)
     for plugin in OF_KUBERNETES:
@@ -131,25 +157,17 @@ def _write_services(machine: Machine, control_plane: ClusterControlPlane, proxy_
     machine.write(f"{_CONFIGURATION}/kubelet", json.dumps(_KUBELET))
     machine.write(f"{_CONFIGURATION}/kubelet.conf", control_plane.kubeconfig_of(name))
     machine.write(f"{_CONFIGURATION}/kube-proxy.conf", control_plane.kubeconfig_of("admin"))
-    services = {
-        "containerd": (),
-        "kubelet": (
-            f"--config={_CONFIGURATION}/kubelet --kubeconfig={_CONFIGURATION}/kubelet.conf",
-            f"--hostname-override={name} --node-ip={address} --cert-dir=/var/lib/kubelet/pki",
-        ),
-        "kube-proxy": (
-            f"--kubeconfig={_CONFIGURATION}/kube-proxy.conf --proxy-mode={proxy_mode}",
-            f"--hostname-override={name} --cluster-cidr={PODS}",
-            # These are settings of the whole machine, which is this host.
-            "--conntrack-max-per-core=0 --conntrack-tcp-timeout-established=0 --conntrack-tcp-timeout-close-wait=0",
-        ),
-    }
-    for service, arguments in services.items():
-        machine.write(f"{UNITS}/{service}.service", _unit(service, *arguments))
+    _write_service(machine, "containerd")
+    _write_service(
+        machine,
+        "kubelet",
+        f"--config={_CONFIGURATION}/kubelet --kubeconfig={_CONFIGURATION}/kubelet.conf",
+        f"--hostname-override={name} --node-ip={','.join(addresses)} --cert-dir=/var/lib/kubelet/pki",
+    )
 
 
-def _unit(service: str, *arguments: str) -> str:
-    return f"""[Service]
+def _write_service(machine: Machine, service: str, *arguments: str) -> None:
+    unit = f"""[Service]
 ExecStart={" ".join((str(assets.program(service)), *arguments))}
 Environment=PATH={assets.folder()}:{SEARCH_PATH}
 StandardOutput=append:/var/log/{service}.log
@@ -160,3 +178,4 @@ Restart=always
 RestartSec=1
 LimitNOFILE=20000
 """
+    machine.write(f"{UNITS}/{service}.service", unit)

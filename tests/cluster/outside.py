@@ -18,7 +18,7 @@ def telling_callers(namespace: NetworkNamespace) -> Iterator[int]:
     descriptor = os.open(f"/proc/{namespace.pid}/ns/net", os.O_RDONLY)
     try:
         with inside(descriptor):
-            listening = socket.create_server(("0.0.0.0", 0))
+            listening = socket.create_server(("", 0), family=socket.AF_INET6, dualstack_ipv6=True)
     finally:
         os.close(descriptor)
     thread = threading.Thread(target=_serve, args=(listening,))
@@ -34,6 +34,6 @@ def telling_callers(namespace: NetworkNamespace) -> Iterator[int]:
 def _serve(listening: socket.socket) -> None:
     with suppress(OSError):  # it has been shut down
         while True:
-            connection, (address, _) = listening.accept()
+            connection, (address, *_) = listening.accept()
             with connection:
-                connection.sendall(f"{address}\n".encode())
+                connection.sendall(f"{address.removeprefix('::ffff:')}\n".encode())

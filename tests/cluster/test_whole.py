@@ -5,10 +5,6 @@ a 100 pps ping between pods of two nodes runs while agents are restarted, upgrad
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 
@@ -18,10 +14,11 @@ from lab.state_model import PodState
 from tests.cluster.cluster import OUTSIDE, Cluster
 from tests.cluster.figures import Figures
 from tests.cluster.image import archive
-from tests.cluster.installation import AGENTS, NAMESPACE, apply, felix_cluster, settle
+from tests.cluster.installation import AGENTS, NAMESPACE, apply, felix_cluster, settle, wait_until_ready
+from tests.cluster.ipam import blocks_of, ipam_problems
 from tests.cluster.leftovers import leftovers
 from tests.cluster.outside import telling_callers
-from tests.cluster.pings import lost, ping_all, running_pods
+from tests.cluster.pings import lost, ping_all, running_pods, unanswered
 from tests.cluster.stream import streaming
 from tests.cluster.workloads import deployment, service, stateful_set
 
@@ -62,9 +59,9 @@ def apart(made: Cluster) -> tuple[PodState, PodState]:
 
 def test_thirty_pods_reach_one_another(whole: Cluster, figures: Figures) -> None:
     pods = running_pods(whole.kubectl)
-    sent = PODS * (PODS - 1)
-    whole.until("pings are answered", sent, lambda: sent - lost(pods, ping_all(whole.kubectl, pods)))
-    figures.note(connectivity={"sent": sent, "lost": lost(pods, ping_all(whole.kubectl, pods))})
+    missing = unanswered(pods, ping_all(whole.kubectl, pods))
+    figures.note(connectivity={"sent": PODS * (PODS - 1), "lost": len(missing)})
+    assert missing == []
 
 
 def test_a_rolling_restart_loses_no_packet(whole: Cluster, figures: Figures) -> None:
@@ -144,28 +141,11 @@ def test_a_deleted_node_gives_back_its_blocks_and_another_takes_its_name(whole: 
     whole.until("blocks of n3 are given back", 1, lambda: not blocks_of(whole, "n3"))
     figures.note(blocks_after_drain=blocks_of(whole, "n3"))
     whole.add("n3")
-    whole.until("nodes are ready", len(whole.names), lambda: whole.kubectl.ready("nodes"))
-    settle(whole)
+    wait_until_ready(whole)
     whole.kubectl.apply(deployment("again", 2, nodeName="n3"))
     whole.until("pods are ready", 2, lambda: len(running_pods(whole.kubectl, "--selector=app=again")))
     pods = [*running_pods(whole.kubectl, "--selector=app=again"), apart(whole)[0]]
     whole.until("no ping is lost", 1, lambda: not lost(pods, ping_all(whole.kubectl, pods)))
-
-
-def blocks_of(made: Cluster, node: str) -> int:
-    """Return how many blocks a node has claimed."""
-    claims = made.kubectl.get("blockaffinities.crd.projectcalico.org")["items"]
-    return sum(claim["spec"]["node"] == node for claim in claims)
-
-
-def ipam_problems(made: Cluster) -> int:
-    """Return how many problems `felixctl ipam check` finds."""
-    check = [sys.executable, "-m", "felixctl", "ipam", "check"]
-    where = {**os.environ, "FELIX_DATASTORE": f"kubernetes://{made.kubectl.kubeconfig}"}
-    said = subprocess.run(check, env=where, capture_output=True, text=True, check=False).stdout
-    found = re.search(r"found (\d+) problems", said)
-    assert found, said
-    return int(found[1])
 
 
 def failed_adds(made: Cluster) -> int:
