@@ -22,6 +22,13 @@ def deployment(name: str, replicas: int, **spec: Any) -> Record:
     }
 
 
+def daemon_set(name: str, **spec: Any) -> Record:
+    """Return one such pod on each node."""
+    made = deployment(name, 1, **spec)
+    del made["spec"]["replicas"]
+    return {**made, "kind": "DaemonSet"}
+
+
 def stateful_set(name: str) -> Record:
     """Return one pod, NAME-0, that is made anew under the same name."""
     made = deployment(name, 1)
