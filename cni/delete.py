@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 
 from cni.attacher import Attacher
@@ -141,7 +141,7 @@ class Cleanup:
         """
         attachment, pod = pending
         has_no_other = await self._delete_endpoint(pending, read)
-        freed = await self.release_handle(attachment.handle)
+        freed = await self.release_handle(attachment.handle, read.addresses if read else ())
         if not has_no_other or attachment.device != FIRST_DEVICE or _accounts_for(freed, read):
             return freed is not None
         legacy = await self.release_handle(legacy_pod_handle(pod.namespace, pod.name))
@@ -161,10 +161,13 @@ class Cleanup:
         """Whether this process has detached all of an attachment, and no ADD of it has begun since."""
         return attachment in self._detached
 
-    async def release_handle(self, handle: str) -> list[Address] | None:
-        """Release what blocks that can be read hold for a handle and return it; None: more is left, which is logged."""
+    async def release_handle(self, handle: str, expected: Collection[Address] = ()) -> list[Address] | None:
+        """Release what blocks that can be read hold for a handle and return it; None: more is left, which is logged.
+
+        expected: what is known to be assigned under it.
+        """
         try:
-            return await self._allocator.release_handle(handle)
+            return await self._allocator.release_handle(handle, expected)
         except BadRecord as unread:
             log.warning(
                 "release %s: %s; what it holds there stays assigned, and is collected when the record can be read",

@@ -61,6 +61,10 @@ class Batcher(Generic[BatchKey, Item, Result]):
                 await asyncio.wait([result])
             raise
 
+    def waiting(self, key: BatchKey) -> int:
+        """Return how many wait for the next batch that starts."""
+        return len(self._waiting.get(key, ()))
+
     async def _run(self, key: BatchKey) -> None:
         try:
             while key in self._waiting:

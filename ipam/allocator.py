@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_network
@@ -27,8 +27,19 @@ from ipam.affinities import Affinities
 from ipam.batch import AssignAny, AssignExactly, Operation, Release, Result
 from ipam.block_finder import BlockFinder, Search
 from ipam.block_writer import BlockWriter, MissingBlock
-from ipam.errors import ClaimConflict, Contention, Exhausted, ForeignBlock, IpamError, NotEmpty, NotInPool, UnfitAddress
+from ipam.errors import (
+    ClaimConflict,
+    Contention,
+    Exhausted,
+    ForeignBlock,
+    HandleInUse,
+    IpamError,
+    NotEmpty,
+    NotInPool,
+    UnfitAddress,
+)
 from ipam.handle_release import HandleRelease
+from ipam.held_addresses import HeldAddresses
 from ipam.host_context import HostContext, HostContexts
 from ipam.names import affine_host, cidr_name
 from ipam.reserved import Reserved
@@ -83,7 +94,8 @@ class Allocator:
         self._contexts = HostContexts(store, self._affinities)
         self._writer = BlockWriter(store, now_ns, self._contexts.cooldown_seconds)
         self._finder = BlockFinder(store, self._affinities, self._contexts, self._writer, now_ns)
-        self._handles = HandleRelease(store, self._writer, self._release_from)
+        self._held = HeldAddresses(self._writer, self._affinities, self._contexts)
+        self._handles = HandleRelease(store, self._writer, self._held, self._release_from)
 
     def on_event(self, event: WatchEvent) -> None:
         """Take in an event of the agent's watch: from its InSync on, settings and pools are cached between requests.
@@ -117,6 +129,7 @@ class Allocator:
         Contention. After DatastoreError or a cancellation something may have been assigned: release the handle.
         """
         context = await self._contexts.of(request.node)
+        self._require_new(request)
         taken: dict[Address, Network] = {}
         try:
             for version, count in ((4, request.ipv4), (6, request.ipv6)):
@@ -138,6 +151,7 @@ class Allocator:
         HandleInUse, ClaimConflict, Contention.
         """
         context = await self._contexts.of(request.node)
+        self._require_new(request)
         wanted = ip_network(address)
         pool = search.pool_of((pool for pool in context.pools if pool.allocatable), wanted)
         if pool is None:
@@ -161,13 +175,13 @@ class Allocator:
 
     async def held(self, handle: str) -> dict[Address, Network]:
         """Return the addresses assigned under a handle, each with its block. Raises BadRecord: a block's."""
+        found = {} if self._store.atomic else await self._held.under(handle)
         try:
-            record = await self._handles.read(handle)
-            cidrs = [network(cidr) for cidr in record.spec.block] if record else []
+            record = await self._writer.handles.read(handle)
+            cidrs = {network(cidr) for cidr in record.spec.block} if record else set()
         except BadRecord:
-            cidrs = await self._handles.holding(handle)
-        found: dict[Address, Network] = {}
-        for cidr in cidrs:
+            cidrs = set(await self._handles.holding(handle))
+        for cidr in cidrs | set(found.values()):
             block = await self._block(cidr)
             if block:
                 found |= {blocks.address_of(block, ordinal): block.network for ordinal in blocks.held_by(block, handle)}
@@ -191,12 +205,13 @@ class Allocator:
             tuple(one.address for one in wanted if one.address not in freed),
         )
 
-    async def release_handle(self, handle: str) -> list[Address]:
+    async def release_handle(self, handle: str, expected: Collection[Address] = ()) -> list[Address]:
         """Release whatever is assigned under a handle and return it. An unknown handle is no error: it has nothing.
 
-        Raises BadRecord: a block of it cannot be read; what others hold is released all the same.
+        expected: what is known to be assigned under it, which may save reading its record. Raises BadRecord: a block of
+        it cannot be read; what others hold is released all the same.
         """
-        return await self._handles.release(handle)
+        return await self._handles.release(handle, expected)
 
     async def release_affinity(
         self, host: str, cidr: Network | None = None, *, must_be_empty: bool = False
@@ -220,9 +235,10 @@ class Allocator:
     async def adopt(self, host: str) -> None:
         """Bring the host's own affinities up to date when its agent starts: all labels, no claim half done.
 
-        Its blocks are read, so that its first pod need not wait for that.
+        Its blocks are read, so that its first pod need not wait for that, and a release finds what no handle counts.
         """
         adopted = await self._affinities.adopt(host)
+        self._held.adopt(host, adopted)
         for block in await asyncio.gather(*map(self._block, adopted), return_exceptions=True):
             if isinstance(block, IPAMBlock):
                 self._writer.take_in(block)
@@ -240,6 +256,11 @@ class Allocator:
             raise refused[0]
         return released
 
+    def _require_new(self, request: AddressesWanted) -> None:
+        """Refuse a handle that was to be new, if a block holds something for it that no record counts."""
+        if request.fresh and not self._store.atomic and self._writer.held(request.handle):
+            raise HandleInUse(request.handle)
+
     async def _assign_family(
         self, request: AddressesWanted, version: int, count: int, context: HostContext, taken: dict[Address, Network]
     ) -> None:
@@ -256,7 +277,7 @@ class Allocator:
         wanted = Search(request.node, version, pools, context.reserved(version), context)
         before = len(taken)
         try:
-            await self._from_own_blocks(request, wanted, count, taken)
+            await self._from_host_blocks(request, wanted, count, taken)
             return
         except Exhausted as shortfall:
             reason = str(shortfall)
@@ -269,7 +290,7 @@ class Allocator:
                 f" found {got} of {count} IPv{version} addresses: {reason}"
             )
 
-    async def _from_own_blocks(
+    async def _from_host_blocks(
         self, request: AddressesWanted, wanted: Search, count: int, taken: dict[Address, Network]
     ) -> None:
         """Take `count` addresses from the host's blocks, claiming more as needed. Raises BlockLimit, Exhausted."""

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias, TypeGuard
+from typing import NamedTuple, TypeAlias, TypeGuard
 
 from datastore.fields import Address
 from datastore.kinds.ipam import IPAMBlock, IPAMHandle
 from ipam import block as blocks
-from ipam.errors import ForeignBlock, IpamError, WrongOwner
+from ipam.errors import ForeignBlock, HandleInUse, IpamError, WrongOwner
 from ipam.names import handle_name, host_affinity, written_handle
 from ipam.reserved import Reserved
 
@@ -29,9 +29,9 @@ class AssignAny:
     only_for: str | None = None
     """A host: if the block is not this host's, nothing is assigned and the result is ForeignBlock."""
     fresh: bool = False
-    """If there is a record of the handle already, nothing is assigned and the result is HandleInUse."""
+    """If the block holds something for the handle, or it has a record, nothing is assigned: HandleInUse."""
     counted_by_caller: bool = False
-    """Who has written the handle itself, before the block."""
+    """Who writes the handle itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,8 @@ class Release:
     address: Address
     handle: str | None = None
     sequence: int | None = None
+    counted_by_caller: bool = False
+    """Whose handle does not count it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,14 @@ Result: TypeAlias = tuple[Address, ...]
 """The addresses that were assigned, or released. Releasing a free address is no error and yields none."""
 
 
+class Written(NamedTuple):
+    """What the block's write did for one operation."""
+
+    addresses: Result
+    sequence: int
+    """That of the addresses, if they were assigned."""
+
+
 @dataclass(frozen=True, slots=True)
 class BatchResult:
     """One block after a batch, the results in the operations' order, and what its handles must count."""
@@ -85,6 +95,13 @@ class BatchResult:
     """The handles that were read already."""
     fresh: frozenset[str] = frozenset()
     """The handles that are to be new."""
+
+    sequence: int = 0
+    """That of the addresses that are assigned."""
+
+    @property
+    def written(self) -> tuple[Written | Exception, ...]:
+        return tuple(one if isinstance(one, Exception) else Written(one, self.sequence) for one in self.results)
 
     @property
     def deletes_block(self) -> bool:
@@ -107,12 +124,13 @@ def apply(block: IPAMBlock, operations: Sequence[Operation], now_ns: int, cooldo
             results.append(refusal)
             continue
         results.append(result)
-        if handle is not None and count and (isinstance(operation, Release) or not operation.counted_by_caller):
+        if handle is not None and count and not operation.counted_by_caller:
             handles[handle] = handles.get(handle, 0) + count
     written = any(result for result in results if not isinstance(result, Exception))
     read = {one.handle: one.record for one in operations if isinstance(one, ReleaseHandle) and one.record}
     fresh = frozenset(one.handle for one in operations if is_fresh(one))
-    return BatchResult(blocks.with_next_sequence(state) if written else block, tuple(results), handles, read, fresh)
+    after = blocks.with_next_sequence(state) if written else block
+    return BatchResult(after, tuple(results), handles, read, fresh, block.spec.sequence_number)
 
 
 def can_give(block: IPAMBlock, operation: Assign) -> bool:
@@ -161,10 +179,12 @@ def _apply_one(
     match operation:
         case AssignAny(handle, attributes, count, reserved, only_for):
             _require_affinity(block, only_for, handle)
+            _require_new(block, operation)
             after, ordinals = blocks.assign(block, count, handle, attributes, reserved.ordinals(block.network))
             return after, _addresses(block, ordinals), handle, len(ordinals)
         case AssignExactly(handle, attributes, address, only_for):
             _require_affinity(block, only_for, handle)
+            _require_new(block, operation)
             after = blocks.assign_at(block, blocks.ordinal_of(block, address), handle, attributes)
             return after, (address,), handle, 1
         case ReleaseHandle(handle):
@@ -199,6 +219,11 @@ def _require_affinity(block: IPAMBlock, host: str | None, handle: str) -> None:
     if host is not None and block.spec.affinity != host_affinity(host):
         owner = block.spec.affinity or "no host"
         raise ForeignBlock(f"assign {handle} on node {host} from block {block.network}: it belongs to {owner}")
+
+
+def _require_new(block: IPAMBlock, operation: Assign) -> None:
+    if operation.fresh and blocks.holds_for(block, operation.handle):
+        raise HandleInUse(operation.handle)
 
 
 def _addresses(block: IPAMBlock, ordinals: Sequence[int]) -> Result:

@@ -107,6 +107,17 @@ def allocations(block: AnyBlock) -> Iterator[Allocation]:
             )
 
 
+def holds_for(block: AnyBlock, handle: str) -> bool:
+    """True if an address is assigned under a handle."""
+    return any(
+        owner.handle_id is not None
+        and owner.handle_id.startswith(handle)  # it is asked often, and most owners are others
+        and written_handle(owner.handle_id) == handle
+        and owner.released_at is None
+        for owner in block.spec.attributes
+    )
+
+
 def held_by(block: IPAMBlock, handle: str) -> tuple[int, ...]:
     """Return the ordinals assigned under a handle."""
     held = {

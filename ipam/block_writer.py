@@ -1,39 +1,31 @@
 """Writing blocks: one compare-and-swap for all operations that wait for the same block.
 
-A handle counts an address before the block assigns it and until the block has taken it back, so a crash may leave a
-handle that counts too much, never an address that no handle names. Where the store has transactions, handles and block
-are written together and nothing is left at all.
+Where the store has transactions, handles and block are written together and a crash leaves nothing. Elsewhere each
+assignment is two writes (ipam.separate_writes), and a release is the block's write and then the handle's: a crash may
+leave a handle that counts too much, or an address in a block of its host that no handle counts, which a release finds.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack
 
 from datastore.cas import ATTEMPTS, LOST_RACE, found_or_none
-from datastore.errors import BadRecord, DatastoreError
-from datastore.fields import Network
+from datastore.errors import BadRecord
+from datastore.fields import Address, Network
 from datastore.group_commit import Batcher, to_its_end
-from datastore.kinds.ipam import IPAMBlock, IPAMHandle
+from datastore.kinds.ipam import IPAMBlock
 from datastore.record import Resource
-from datastore.store import Create, Delete, Store, Update, Write
+from datastore.store import Delete, Store, Update, Write
 from ipam import batch
 from ipam import block as blocks
-from ipam.batch import Assign, AssignAny, BatchResult, Operation, Result, can_give, counted, is_fresh
-from ipam.counted_handles import CountedHandles
-from ipam.errors import Contention, HandleInUse, IpamError
-from ipam.handle_records import HandleRecords
-from ipam.names import cidr_name, handle_name, host_affinity
+from ipam.batch import Assign, AssignAny, BatchResult, Operation, Result, Written, can_give, counted, is_fresh
+from ipam.errors import Contention, HandleInUse
+from ipam.handle_writer import HandleWriter, handle_write
+from ipam.names import cidr_name, host_affinity
 from ipam.reserved import Reserved
-
-log = logging.getLogger(__name__)
-
-GATHER_SECONDS = 1.0
-"""How long the write of a block waits at most for those whose handles are being written by then: one may hang."""
+from ipam.separate_writes import SeparateWrites
 
 
 class MissingBlock(Exception):
@@ -55,16 +47,13 @@ class BlockWriter:
         self._store = store
         self._now_ns = now_ns
         self._cooldown_seconds = cooldown_seconds
-        self.handles = HandleRecords()
-        """Where handles are written on their own: as this process last wrote them."""
+        self.handles = HandleWriter(store)
         self._known: dict[Network, IPAMBlock] = {}
         self._seen_ns: dict[Network, int] = {}
         self._cooling: set[Network] = set()
         self._asked: Counter[Network] = Counter()
-        self._counted = CountedHandles()
-        self._coming: defaultdict[Network, set[asyncio.Future[None]]] = defaultdict(set)
-        """The handles that are being written for an address of a block."""
-        self._batches: Batcher[Network, Operation, Result] = Batcher(self._write_batch, self._gather)
+        self._batches: Batcher[Network, Operation, Written] = Batcher(self._write_batch, self._gather)
+        self._separate = SeparateWrites(self.handles, self._batches.submit, self._batches.waiting)
 
     async def submit(self, cidr: Network, operation: Operation) -> Result:
         """Return the addresses assigned or released.
@@ -74,12 +63,29 @@ class BlockWriter:
         """
         wanted = operation.count if isinstance(operation, AssignAny) else 0
         self._asked[cidr] += wanted
-        try:
+        with ExitStack() as asked:
+            asked.callback(self._answered, cidr, wanted)
             if self._store.atomic or not isinstance(operation, Assign):
-                return await self._batches.submit(cidr, operation)
-            return await to_its_end(self._assign_in_order(cidr, operation))
-        finally:
-            self._asked[cidr] -= wanted
+                return (await self._batches.submit(cidr, operation)).addresses
+            return await to_its_end(self._assign(cidr, operation, asked.close))
+
+    def _answered(self, cidr: Network, wanted: int) -> None:
+        self._asked[cidr] -= wanted
+
+    async def _assign(self, cidr: Network, operation: Assign, answered: Callable[[], None]) -> Result:
+        """Assign where handle and block are two writes; a handle is not written for what the block will not give."""
+        known = self._known.get(cidr)
+        if known is None or not can_give(known, operation):
+            await self.look(cidr, operation.only_for)
+            known = self._known.get(cidr)
+            if known is None:
+                raise MissingBlock(f"there is no block {cidr} any more")
+            [foreseen] = (await self._applied(known, [operation])).results
+            if isinstance(foreseen, Exception):
+                raise foreseen
+            if not foreseen:
+                return ()
+        return await self._separate.assign(cidr, operation, answered)
 
     async def look(self, cidr: Network, host: str | None = None) -> None:
         """Read the block, for `last_known`. Raises MissingBlock, ForeignBlock: it is not this host's, BadRecord."""
@@ -89,11 +95,18 @@ class BlockWriter:
         """Return the block as this process last wrote or read it; a hint, since other processes write it too."""
         return self._known.get(cidr)
 
+    def held(self, handle: str) -> dict[Address, Network]:
+        """Return what the blocks that this process wrote or read hold for a handle, each address with its block."""
+        holding = [block for block in self._known.values() if blocks.holds_for(block, handle)]
+        return {
+            blocks.address_of(one, ordinal): one.network for one in holding for ordinal in blocks.held_by(one, handle)
+        }
+
     def take_in(self, block: IPAMBlock) -> None:
         """Take in a block that was read or claimed, unless this process has written or read a later one."""
         known = self._known.get(block.network)
         if known is None or known.spec.sequence_number < block.spec.sequence_number:
-            self._counted.doubt(block.network)
+            self._separate.doubt(block.network)
             self._learn(block)
 
     def seen_ns(self, cidr: Network, host: str) -> int:
@@ -111,7 +124,11 @@ class BlockWriter:
         free = blocks.free_count(block, reserved.ordinals(cidr)) if block.spec.unallocated else 0
         return None if not free and cidr in self._cooling else max(0, free - self._asked[cidr])
 
-    async def _write_batch(self, cidr: Network, operations: Sequence[Operation]) -> Sequence[Result | Exception]:
+    def under_way(self, cidr: Network) -> int:
+        """Return how many assignments from the block are under way, where handles are written on their own."""
+        return self._separate.gathering.count(cidr)
+
+    async def _write_batch(self, cidr: Network, operations: Sequence[Operation]) -> Sequence[Written | Exception]:
         """Carry all out but those whose handle, which was to be new, is in use."""
         used: frozenset[str] = frozenset()
         while True:
@@ -121,9 +138,11 @@ class BlockWriter:
             except _HandlesInUse as found:
                 used |= found.handles
                 continue
-            return [_in_use(one.handle) if is_fresh(one) and one.handle in used else next(done) for one in operations]
+            return [
+                HandleInUse(one.handle) if is_fresh(one) and one.handle in used else next(done) for one in operations
+            ]
 
-    async def _write_all(self, cidr: Network, operations: Sequence[Operation]) -> Sequence[Result | Exception]:
+    async def _write_all(self, cidr: Network, operations: Sequence[Operation]) -> Sequence[Written | Exception]:
         """Carry all out. Raises _HandlesInUse; nothing was done then."""
         try:
             return await self._written(cidr, operations)
@@ -131,7 +150,7 @@ class BlockWriter:
             self._known.pop(cidr, None)
             raise
 
-    async def _written(self, cidr: Network, operations: Sequence[Operation]) -> Sequence[Result | Exception]:
+    async def _written(self, cidr: Network, operations: Sequence[Operation]) -> Sequence[Written | Exception]:
         """Carry all out on the block as it was last known, or else as it is read; so are refusals and full blocks."""
         for attempt in range(ATTEMPTS):
             known = self._known.pop(cidr, None) if attempt else self._known.get(cidr)
@@ -140,16 +159,16 @@ class BlockWriter:
             if before is None:
                 return [MissingBlock(f"there is no block {cidr}")] * len(operations)
             if known is None or known.revision != before.revision:
-                self._counted.doubt(cidr)
+                self._separate.doubt(cidr)
             after = await self._applied(before, operations)
             if guess and (after.block is before or any(isinstance(result, Exception) for result in after.results)):
                 continue
             if after.block is before:
                 self._learn(before)
-                return after.results
-            await self._count_again(before, operations)
+                return after.written
+            await self._separate.count_again(before, operations)
             if await self._commit(after, guess=attempt == 0):
-                return after.results
+                return after.written
         raise Contention(f"write block {cidr}: lost {ATTEMPTS} races in a row; try again later")
 
     def _learn(self, block: IPAMBlock) -> None:
@@ -157,6 +176,9 @@ class BlockWriter:
         self._known[cidr] = block
         self._seen_ns[cidr] = self._now_ns()
         (self._cooling.add if blocks.cools_down(block) else self._cooling.discard)(cidr)
+
+    async def _gather(self, cidr: Network) -> None:
+        await self._separate.gathering.enough(cidr)
 
     async def _applied(self, before: IPAMBlock, operations: Sequence[Operation]) -> BatchResult:
         cooldown = await self._cooldown_seconds() if batch.needs_cooldown(before, operations) else 0
@@ -191,7 +213,7 @@ class BlockWriter:
         for handle, change in after.handles.items():
             known = after.records.get(handle)
             try:
-                record = known if guess and (known or change > 0) else await self._handle(handle)
+                record = known if guess and (known or change > 0) else await self.handles.read(handle)
             except BadRecord:
                 if handle in after.fresh:
                     used.add(handle)
@@ -200,133 +222,13 @@ class BlockWriter:
                 continue  # the block says what is assigned; Allocator.release_handle removes such a record
             if record is not None and handle in after.fresh:
                 used.add(handle)
-            writes += _handle_write(record, counted(record, handle, after.block.spec.cidr, change))
+            writes += handle_write(record, counted(record, handle, after.block.spec.cidr, change))
         if used:
             raise _HandlesInUse(frozenset(used))
         return writes
 
-    async def _assign_in_order(self, cidr: Network, operation: Assign) -> Result:
-        """Assign where a handle is written on its own: it counts first, while others do and while blocks are written.
-
-        What the block then does not give is counted back, but not if the store did not answer: it may have given it.
-        """
-        known = self._known.get(cidr)
-        if known is None or not can_give(known, operation):
-            await self.look(cidr, operation.only_for)
-            known = self._known.get(cidr)
-            if known is None:
-                raise MissingBlock(f"there is no block {cidr} any more")
-            [foreseen] = (await self._applied(known, [operation])).results
-            if isinstance(foreseen, Exception):
-                raise foreseen
-            if not foreseen:
-                return ()
-        wanted = operation.count if isinstance(operation, AssignAny) else 1
-        with self._counted.ahead(cidr, operation.handle, wanted):
-            with self._comes(cidr):
-                await self.count(operation.handle, str(cidr), wanted, fresh=operation.fresh)
-            try:
-                found = await self._batches.submit(cidr, replace(operation, fresh=False, counted_by_caller=True))
-            except (IpamError, MissingBlock):
-                await self._count_if_possible(str(cidr), {operation.handle: -wanted})
-                raise
-        if len(found) < wanted:
-            await self._count_if_possible(str(cidr), {operation.handle: len(found) - wanted})
-        return found
-
-    async def _count_again(self, before: IPAMBlock, operations: Sequence[Operation]) -> None:
-        """Have the handles count what they are to, where another wrote the block since they did."""
-        counting = (one.handle for one in operations if isinstance(one, Assign) and one.counted_by_caller)
-        doubted = self._counted.doubted(before.network, counting)
-        await asyncio.gather(*(self._count_one_again(before, handle) for handle in doubted))
-
-    async def _count_one_again(self, before: IPAMBlock, handle: str) -> None:
-        cidr = before.network
-        self.handles.forget(handle)
-        record = await self._handle(handle)
-        counted = record.spec.block.get(str(cidr), 0) if record else 0
-        missing = len(blocks.held_by(before, handle)) + self._counted.of(cidr, handle) - counted
-        if missing > 0:
-            await self.count(handle, str(cidr), missing, record)
-        self._counted.trust(cidr, handle)
-
-    @contextmanager
-    def _comes(self, cidr: Network) -> Iterator[None]:
-        """Let the block's next write know of an operation that is about to be submitted."""
-        coming: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._coming[cidr].add(coming)
-        try:
-            yield
-        finally:
-            self._coming[cidr].discard(coming)
-            coming.set_result(None)
-
-    async def _gather(self, cidr: Network) -> None:
-        """Wait for the operations that are coming: to write a block costs several times what a handle does."""
-        if coming := self._coming[cidr]:
-            await asyncio.wait(tuple(coming), timeout=GATHER_SECONDS)
-
     async def _commit_in_order(self, after: BatchResult, write: Update | Delete) -> Resource | None:
-        """Write the block, then the handles that lose; those that gain were written by `_assign_in_order`."""
+        """Write the block, then the handles that lose; those that gain are written by `SeparateWrites`."""
         (written,) = await self._store.write(write)
-        await self._count_if_possible(after.block.spec.cidr, after.handles, after.records)
+        await self.handles.count_if_possible(after.block.spec.cidr, after.handles, after.records)
         return written
-
-    async def _count_if_possible(
-        self, cidr: str, changes: Mapping[str, int], records: Mapping[str, IPAMHandle] | None = None
-    ) -> None:
-        """Count all at once. What cannot be counted is left to the leak collector."""
-        counts = (self.count(handle, cidr, change, (records or {}).get(handle)) for handle, change in changes.items())
-        for handle, failure in zip(changes, await asyncio.gather(*counts, return_exceptions=True), strict=True):
-            if failure is not None and not isinstance(failure, DatastoreError | Contention):
-                raise failure
-            if failure is not None:
-                log.warning(
-                    "count handle %s down for block %s: %s; the leak collector will correct it", handle, cidr, failure
-                )
-
-    async def count(
-        self, handle: str, cidr: str, change: int, known: IPAMHandle | None = None, *, fresh: bool = False
-    ) -> None:
-        """Change how many addresses a handle counts in a block. Raises HandleInUse: it was to be new."""
-        for attempt in range(ATTEMPTS):
-            guess = attempt == 0 and (known is not None or change > 0)  # as in _handle_writes
-            try:
-                record = (known or self.handles.get(handle)) if guess else await self._handle(handle)
-            except BadRecord:
-                if fresh:
-                    raise _in_use(handle) from None
-                raise
-            self.handles.forget(handle)
-            if fresh and record is not None:
-                raise _in_use(handle)
-            try:
-                (written,) = await self._store.write(*_handle_write(record, counted(record, handle, cidr, change))) or (
-                    None,
-                )
-            except LOST_RACE:
-                continue
-            if isinstance(written, IPAMHandle):
-                self.handles.put(written)
-            return
-        raise Contention(f"count {change:+} for handle {handle} in {cidr}: lost {ATTEMPTS} races in a row")
-
-    async def _handle(self, handle: str) -> IPAMHandle | None:
-        return await found_or_none(self._store.get(IPAMHandle, handle_name(handle)))
-
-
-def _in_use(handle: str) -> HandleInUse:
-    return HandleInUse(f"assign {handle}: something is assigned under this handle already")
-
-
-def _handle_write(before: IPAMHandle | None, after: IPAMHandle | None) -> list[Write]:
-    """Return the write, if any, that turns one record into the other."""
-    match before, after:
-        case None, IPAMHandle():
-            return [Create(after)]
-        case IPAMHandle(), None:
-            return [Delete(before)]
-        case IPAMHandle(), IPAMHandle():
-            return [Update(after)]
-        case _:
-            return []

@@ -1,7 +1,8 @@
-"""Handles that count addresses which their block does not assign yet.
+"""Handles that count, or are about to count, addresses which their block does not assign yet.
 
 To who reads handles and blocks meanwhile, such a handle looks idle. Whoever deletes it writes the block first, so that
-the assignment under way loses its race: what was counted before another wrote the block is to be looked at again.
+the assignment under way loses its race: what was counted before another wrote the block is to be looked at again, when
+the handle's own write has been heard of.
 """
 
 from __future__ import annotations

@@ -38,6 +38,9 @@ class AlreadyAssigned(IpamError):
 class HandleInUse(IpamError):
     """Addresses may be assigned under the handle already, and it was to be new."""
 
+    def __init__(self, handle: str) -> None:
+        super().__init__(f"assign {handle}: something is assigned under this handle already")
+
 
 class ForeignBlock(IpamError):
     """The address lies in a block of another host, and borrowing is forbidden."""

@@ -1,17 +1,18 @@
 """Releasing a handle: what its blocks hold for it, and its record.
 
 Where handles are written together with blocks, each block's write has the handle's too. Elsewhere the blocks go first
-and the handle is deleted last, by one request.
+and the handle is deleted last, by one request. There a block may hold what no handle counts (ipam.separate_writes), so
+the host's own blocks are looked into as well, as this process knows them, and read if it does not.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 
-from datastore.cas import ATTEMPTS, LOST_RACE, found_or_none
+from datastore.cas import ATTEMPTS, LOST_RACE
 from datastore.errors import BadRecord
 from datastore.fields import Address, Network, network
 from datastore.kinds.ipam import IPAMBlock, IPAMHandle
@@ -20,6 +21,7 @@ from ipam import block as blocks
 from ipam.batch import Operation, ReleaseHandle, Result
 from ipam.block_writer import BlockWriter
 from ipam.errors import Contention
+from ipam.held_addresses import HeldAddresses
 from ipam.names import handle_name
 
 log = logging.getLogger(__name__)
@@ -29,51 +31,62 @@ class HandleRelease:
     """The handles of one store, as one process releases them."""
 
     def __init__(
-        self, store: Store, writer: BlockWriter, release_from: Callable[[Network, Operation], Awaitable[Result]]
+        self,
+        store: Store,
+        writer: BlockWriter,
+        held: HeldAddresses,
+        release_from: Callable[[Network, Operation], Awaitable[Result]],
     ) -> None:
         """release_from: releases in one block; nothing where there is no such block."""
-        self._store, self._writer, self._release_from = store, writer, release_from
+        self._store, self._writer, self._held, self._release_from = store, writer, held, release_from
 
-    async def release(self, handle: str) -> list[Address]:
+    async def release(self, handle: str, expected: Collection[Address]) -> list[Address]:
         """Release whatever is assigned under a handle and return it. An unknown handle is no error: it has nothing.
 
-        Raises BadRecord: a block of it cannot be read; what others hold is released all the same.
+        expected: what is known to be assigned under it; where the host's own blocks hold all of that, its record is not
+        read. Raises BadRecord: a block of it cannot be read; what others hold is released all the same.
         """
-        known = self._writer.handles.get(handle)
+        known = self._writer.handles.records.get(handle)
+        held = {} if self._store.atomic else await self._held.under(handle)
+        if known is None and expected and held.keys() >= set(expected):
+            return await self._release_unread(handle, set(held.values()))
         try:
-            record = known or await self.read(handle)
+            record = known or await self._writer.handles.read(handle)
         except BadRecord as unread:
             log.warning("%s; it is removed, and what blocks hold for it is released", unread)
-            return await self._release_unread(handle)
-        if record is None:
-            return []
+            return await self._release_unread(handle, await self.holding(handle))
         if self._store.atomic:
-            return await self._release_at_once(record)
-        return await self._release_in_order(record, remembered=known is not None)
+            return await self._release_at_once(record) if record else []
+        uncounted = set(held.values())
+        if record is None and not self._held.of_a_host:
+            uncounted |= set(await self.holding(handle))
+        return await self._release_in_order(handle, record, uncounted, remembered=known is not None)
 
     async def _release_at_once(self, record: IPAMHandle) -> list[Address]:
         """Release a handle where it is written together with its blocks."""
         operation = ReleaseHandle(record.spec.handle_id, record)
-        found = await asyncio.gather(*(self._release_from(network(cidr), operation) for cidr in record.spec.block))
-        if not all(found):
+        found = await self._released(operation, map(network, record.spec.block))
+        if not all(found.values()):
             await self._delete_empty_handle(record)
-        return [address for released in found for address in released]
+        return _all(found)
 
-    async def _release_in_order(self, record: IPAMHandle | None, remembered: bool) -> list[Address]:
+    async def _release_in_order(
+        self, handle: str, record: IPAMHandle | None, uncounted: Collection[Network], remembered: bool
+    ) -> list[Address]:
         """Release a handle's blocks, and then delete it, if it is still as it was known or read before.
 
         What it counts and no block holds is left to the leak collector: an assignment may be between its two writes.
+        uncounted: blocks that hold something for it, whether or not it counts them.
         """
         freed: list[Address] = []
         for _ in range(ATTEMPTS):
+            counts = {network(cidr): count for cidr, count in record.spec.block.items()} if record else {}
+            self._writer.handles.records.forget(handle)
+            found = await self._released(ReleaseHandle(handle, record, counted_by_caller=True), {*counts, *uncounted})
+            freed += _all(found)
             if record is None:
                 return freed
-            handle, counts = record.spec.handle_id, dict(record.spec.block)
-            self._writer.handles.forget(handle)
-            operation = ReleaseHandle(handle, record, counted_by_caller=True)
-            found = await asyncio.gather(*(self._release_from(network(cidr), operation) for cidr in counts))
-            freed += [address for released in found for address in released]
-            held = {cidr: len(released) for cidr, released in zip(counts, found, strict=True)}
+            held = {cidr: len(found[cidr]) for cidr in counts}
             changed = remembered and held != counts
             if held == counts:
                 try:
@@ -83,19 +96,25 @@ class HandleRelease:
                     changed = True
             for cidr, released in held.items():
                 if released:
-                    await self._writer.count(handle, cidr, -released)
+                    await self._writer.handles.count(handle, str(cidr), -released)
             if not changed:
                 return freed
-            record, remembered = await self.read(handle), False  # what it counts by now is released as well
+            record, remembered = await self._writer.handles.read(handle), False  # what it counts by now goes as well
+            uncounted = ()
         raise Contention(f"release what is assigned under a handle: lost {ATTEMPTS} races in a row")
 
-    async def _release_unread(self, handle: str) -> list[Address]:
-        """Release a handle whose record cannot be read, and remove the record."""
-        cidrs = await self.holding(handle)
-        found = await asyncio.gather(*(self._release_from(cidr, ReleaseHandle(handle)) for cidr in cidrs))
+    async def _release_unread(self, handle: str, cidrs: Iterable[Network]) -> list[Address]:
+        """Release what these blocks hold for a handle, and then delete it, whatever its record says."""
+        found = await self._released(ReleaseHandle(handle, counted_by_caller=not self._store.atomic), cidrs)
         with suppress(*LOST_RACE):
             await self._store.delete(IPAMHandle.make(handle_name(handle), handle_id=handle, block={}))
-        return [address for released in found for address in released]
+        return _all(found)
+
+    async def _released(self, operation: ReleaseHandle, cidrs: Iterable[Network]) -> dict[Network, Result]:
+        """Return what each of these blocks held for the handle and does no more."""
+        wanted = list(cidrs)
+        found = await asyncio.gather(*(self._release_from(cidr, operation) for cidr in wanted))
+        return dict(zip(wanted, found, strict=True))
 
     async def holding(self, handle: str) -> list[Network]:
         """Return the blocks that hold addresses for a handle, found without its record."""
@@ -110,5 +129,6 @@ class HandleRelease:
         with suppress(*LOST_RACE):
             await self._store.delete(read)
 
-    async def read(self, handle: str) -> IPAMHandle | None:
-        return await found_or_none(self._store.get(IPAMHandle, handle_name(handle)))
+
+def _all(found: Mapping[Network, Result]) -> list[Address]:
+    return [address for released in found.values() for address in released]

@@ -206,6 +206,11 @@ class HostContexts:
         """Return a host's affinities: as the watch has reported them by now, else read anew."""
         return (await self.of(host)).affinities if self._in_sync else await self._affinities.of_host(host)
 
+    def reported(self, host: str) -> set[Network]:
+        """Return the blocks that the host has claimed, as the watch has reported them by now; none without a watch."""
+        context = self.known(host)
+        return {one.network for one in context.affinities} if context else set()
+
     def claimed(self) -> Collection[Network] | None:
         """Return every block that a host has claimed, as the watch has reported it by now; None: there is no watch."""
         return self._reported.claimed.keys() if self._in_sync else None

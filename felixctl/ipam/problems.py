@@ -78,8 +78,8 @@ def problems(records: IpamRecords) -> Problems:
             for handle in records.leaks.handles
         ),
         lost_handles=tuple(
-            f"handle {handle} of {sum(held.values())} addresses is missing: it was deleted by hand,"
-            " or the records were restored in part"
+            f"handle {handle} of {sum(held.values())} addresses is missing: an assignment is under way or was"
+            " interrupted, it was deleted by hand, or the records were restored in part"
             for handle, held in lost_handles(records).items()
         ),
         broken_blocks=(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+from collections.abc import Collection
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from cni.pod_network import HOST_MAC
 from cni.protocol import Attachment
 from datastore.backoff import JITTER, Backoff
 from datastore.errors import Forbidden, Unavailable
+from datastore.fields import Address
 from datastore.kinds.ipam import IPAMBlock, IPAMHandle
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.record import Resource
@@ -358,12 +360,12 @@ async def test_a_journaled_del_never_takes_the_address_of_the_container_that_ret
         release = node.serving.release_handle
         begun, go_on, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
-        async def slowly(handle: str) -> Any:
+        async def slowly(handle: str, expected: Collection[Address] = ()) -> Any:
             if begun.is_set():
-                return await release(handle)
+                return await release(handle, expected)
             begun.set()
             await go_on.wait()
-            released = await release(handle)
+            released = await release(handle, expected)
             ended.set()
             return released
 
@@ -418,10 +420,10 @@ async def test_a_journaled_del_that_cannot_be_carried_out_holds_up_no_other(
         await node.delete_without_datastore(stuck, pod)
         release = node.serving.release_handle
 
-        async def refuse(handle: str) -> Any:
+        async def refuse(handle: str, expected: Collection[Address] = ()) -> Any:
             if handle.endswith(stuck.container):
                 raise Contention("release: lost every race")
-            return await release(handle)
+            return await release(handle, expected)
 
         monkeypatch.setattr(node.serving, "release_handle", refuse)
         cleaning = asyncio.create_task(node.verbs.cleanup.run())

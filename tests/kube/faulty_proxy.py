@@ -122,13 +122,14 @@ class FaultyProxy:
         elif "watch=1" in request.path:
             await self._watch(request, upstream, headers)
         else:
-            self.requests.append(f"{request.method} {request.path}")
+            asked = f"{request.method} {request.path}"
+            self.requests.append(asked)
             if request.method != "GET" and faults.loses_the_request():
                 request.cut()
                 return
             more = {key: text for key, text in request.headers.items() if key == "content-type"}
             response = await upstream.request(request.method, request.path, headers | more, request.body)
-            if request.method != "GET" and faults.loses_the_answer(self.requests[-1]):
+            if request.method != "GET" and faults.loses_the_answer(asked):
                 request.cut()
             else:
                 await request.answer(response.status, response.body)

@@ -83,6 +83,10 @@ async def test_the_first_pod_after_an_agents_restart_costs_no_read(bed: Bed, tmp
         assert taken(proxy) == {"POST ipamhandles": 1, "PUT ipamblocks": 1}
         await allocator.release_handle(pod(0).handle)
         assert taken(proxy) == {"GET ipamhandles": 1, "PUT ipamblocks": 1, "DELETE ipamhandles": 1}
+        known = await allocator.held(pod(1).handle)
+        taken(proxy)
+        await allocator.release_handle(pod(1).handle, expected=known)  # as its endpoint tells
+        assert taken(proxy) == {"PUT ipamblocks": 1, "DELETE ipamhandles": 1}
         following.cancel()
         await store.close()
     await owner.close()

@@ -22,10 +22,13 @@ from datastore.fields import Address
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock
 from datastore.record import Resource
 from datastore.store import Interest, Listed, Named, Store, Summary, Write
+from ipam import block as blocks
 from ipam.affinities import Affinities
 from ipam.allocator import AddressesWanted, Allocator
+from ipam.batch import Release
 from ipam.collector import Collector
 from ipam.errors import IpamError
+from ipam.names import host_affinity
 from tests.datastore.memory_store import MemoryStore
 from tests.ipam.world import config, node, pool, violations
 
@@ -118,7 +121,7 @@ class ManyProcesses(RuleBasedStateMachine):
         self.processes = {host: self.started() for host in HOSTS}
         self.in_use: dict[Address, str] = {}
         self.unsure: set[str] = set()
-        self.handles = 0
+        self.host_of: dict[str, str] = {}
 
     def made_truth(self) -> Store:
         """Return the store of all processes: a pool, three nodes and no address."""
@@ -159,8 +162,8 @@ class ManyProcesses(RuleBasedStateMachine):
 
     @rule(host=st.sampled_from(HOSTS), count=st.sampled_from((1, 1, 1, 3)))
     def assign(self, host: str, count: int) -> None:
-        self.handles += 1
-        request = AddressesWanted(host, f"net.h{self.handles}", {"node": host}, ipv4=count)
+        request = AddressesWanted(host, f"net.h{len(self.host_of)}", {"node": host}, ipv4=count)
+        self.host_of[request.handle] = host
         self.start(host, "assign", request.handle, lambda allocator: allocator.assign(request))
 
     @precondition(lambda self: self.in_use)
@@ -172,6 +175,13 @@ class ManyProcesses(RuleBasedStateMachine):
         self.in_use = {address: owner for address, owner in self.in_use.items() if owner != handle}
         self.unsure.add(handle)
         self.start(host, "release", handle, lambda allocator: allocator.release_handle(handle))
+
+    @precondition(lambda self: self.unsure)
+    @rule(which=st.integers(0, 100))
+    def release_what_failed(self, which: int) -> None:
+        """As a runtime does after an ADD that failed, by the agent of the node."""
+        handle = sorted(self.unsure)[which % len(self.unsure)]
+        self.start(self.host_of[handle], "release", handle, lambda allocator: allocator.release_handle(handle))
 
     @rule(host=st.sampled_from(HOSTS), owner=st.sampled_from(HOSTS), must_be_empty=st.booleans())
     def give_up_blocks(self, host: str, owner: str, must_be_empty: bool) -> None:
@@ -222,15 +232,17 @@ class ManyProcesses(RuleBasedStateMachine):
         except DatastoreError:
             return
 
-    @rule(host=st.sampled_from(HOSTS), carried_out=st.booleans())
-    def kill(self, host: str, carried_out: bool) -> None:
-        """End a process at once, the write it waits for having arrived or not, and start it again."""
+    @rule(host=st.sampled_from(HOSTS), which=st.integers(0, 3), carried_out=st.booleans(), adopts=st.booleans())
+    def kill(self, host: str, which: int, carried_out: bool, adopts: bool) -> None:
+        """End a process at once, one of the writes it waits for having arrived or none, and start it again."""
         killed = self.processes[host]
-        if carried_out and killed.store.calls:
-            self.run(self.carry_out_unheard(killed.store.calls[0]))
+        if calls := killed.store.calls if carried_out else ():
+            self.run(self.carry_out_unheard(calls[which % len(calls)]))
         self.unsure |= {what for kind, what in killed.running.values() if kind != "give up"}
         self.bury(killed)
         self.processes[host] = self.started()
+        if adopts:
+            self.start(host, "give up", host, lambda allocator: allocator.adopt(host))
 
     def bury(self, killed: Process) -> None:
         """Let the coroutines of a dead process end without another word to the store."""
@@ -295,11 +307,24 @@ class ManyProcesses(RuleBasedStateMachine):
         assert self.run(violations(self.witness(), self.in_use)) == []
 
     async def tidy(self, store: Store) -> None:
-        allocator = Allocator(store, now_ns=self.clock)
-        for handle in sorted(self.unsure):
-            await allocator.release_handle(handle)
+        """Do what agents that start anew, the runtime's DELs and the collector do."""
         for host in HOSTS:
-            await allocator.adopt(host)
+            agent = Allocator(store, now_ns=self.clock)
+            await agent.adopt(host)
+            for handle in sorted(self.unsure):
+                if self.host_of[handle] == host:
+                    await agent.release_handle(handle)
+        await self.collect(store)
+
+    async def collect(self, store: Store) -> None:
+        """Release as the collector does what no DEL found: only in a block that is not its node's any more."""
+        allocator = Allocator(store, now_ns=self.clock)
+        for block in (await store.list(IPAMBlock)).objects:
+            for left in blocks.allocations(block):
+                if left.address not in self.in_use:
+                    assert not store.atomic
+                    assert block.spec.affinity != host_affinity(left.attributes["node"]), f"no DEL found {left}"
+                    await allocator.release([Release(left.address, left.handle, left.sequence)])
         await Collector(store, allocator, grace_seconds=0, now_ns=self.clock).round()
 
 

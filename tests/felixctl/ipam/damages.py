@@ -134,7 +134,7 @@ DAMAGES: list[tuple[Damage, str, str, bool]] = [
     (attach_again, "unused", "pod default/db-1 was attached again and has 10.65.84.140 now", True),
     (disable_pool, "outside", "pool default-ipv4-ippool was disabled", False),
     (lose_allocation, "unassigned", "it was released while in use", True),
-    (lose_handle, "lost_handles", "is missing: it was deleted by hand", True),
+    (lose_handle, "lost_handles", "is missing: an assignment is under way or was interrupted", True),
     (idle_handle, "idle_handles", "handle gone owns no address: an assignment or a release was interrupted", True),
     (miscount, "miscounts", "counts 3 in 10.65.77.0/26, 1 in 10.65.84.128/26, and the blocks hold 1 in", True),
     (free_and_taken, "broken_blocks", "assigned and free at once: [7]", True),
