@@ -58,18 +58,24 @@ class Fib:
     held: dict[Prefix, RouteSpec] = field(default_factory=dict)
     conflicting: dict[Prefix, RouteSpec] = field(default_factory=dict)
     foreign: dict[Prefix, dict[int, RouteSpec]] = field(default_factory=dict)
+    _devices: set[int] = field(default_factory=set)
+    """What routes with our metric have led through since the table was last read: most devices, none ever did."""
+    _foreign_by_device: dict[int, set[tuple[Prefix, int]]] = field(default_factory=dict)
 
     def load(self, dump: Iterable[tuple[Prefix, RouteSpec]]) -> set[Prefix]:
         """Take a whole dump for the truth; return the prefixes where it differs from what we believed."""
         before = self.held
-        self.held, self.conflicting, self.foreign = {}, {}, {}
+        self.held, self.conflicting, self.foreign, self._foreign_by_device = {}, {}, {}, {}
         for prefix, spec in dump:
             if self.ownership.has(spec):
                 self.held[prefix] = spec
             elif spec.metric == self.ownership.metric and prefix not in before:
                 self.conflicting[prefix] = spec
             elif spec.metric != self.ownership.metric:
-                self.foreign.setdefault(prefix, {})[spec.metric] = spec
+                self._put_foreign(prefix, spec)
+        self._devices = {
+            hop.device for table in (self.held, self.conflicting) for s in table.values() for hop in s.hops
+        }
         return {prefix for prefix in before.keys() | self.held.keys() if before.get(prefix) != self.held.get(prefix)}
 
     def fold(self, event: RouteChanged) -> Prefix | None:
@@ -77,6 +83,7 @@ class Fib:
         if event.spec.metric != self.ownership.metric:
             self._fold_foreign(event)
             return None
+        self._devices.update(hop.device for hop in event.spec.hops)
         prefix, known = event.prefix, self.held.get(event.prefix)
         if event.gone:
             if self.conflicting.pop(prefix, None) is None and known is None:
@@ -96,9 +103,18 @@ class Fib:
     def forget_device(self, device: int, among: Iterable[Prefix] | None = None) -> set[Prefix]:
         """Drop the routes through a device that went down or away: the kernel removes IPv4 ones without an event.
 
-        among: the prefixes that can have led through the device; None: any of the table's. Return those whose route is
-        to be looked at again. Of other programs' routes that have other hops too, only the hop is dropped.
+        among: the prefixes that can have led through the device; None: any of the table's, which is looked through if
+        any route ever did. Return those whose route is to be looked at again. Of other programs' routes that have
+        other hops too, only the hop is dropped.
         """
+        for prefix, metric in tuple(self._foreign_by_device.get(device, ())):
+            spec = self.foreign[prefix][metric]
+            rest = _without(device, spec)
+            self._fold_foreign(RouteChanged(prefix, rest or spec, gone=rest is None))
+        if device not in self._devices:
+            return set()
+        if among is None:
+            self._devices.discard(device)
         lost = _through(device, self.held, among)
         for prefix in lost:
             del self.held[prefix]
@@ -106,15 +122,13 @@ class Fib:
         for prefix in in_our_way:
             if (rest := _without(device, self.conflicting.pop(prefix))) is not None:
                 self.conflicting[prefix] = rest
-        for metric, prefix in self._foreign_through(device, among):
-            spec = self.foreign[prefix][metric]
-            rest = _without(device, spec)
-            self._fold_foreign(RouteChanged(prefix, rest or spec, gone=rest is None))
         return lost | in_our_way
 
     def carried_out(self, plan: Plan) -> None:
         """Take over what a plan changes."""
         self.held.update(plan.put)
+        distinct = {id(spec): spec for _, spec in plan.put}  # of a full table a few: its routes share them
+        self._devices.update(hop.device for spec in distinct.values() for hop in spec.hops)
         for prefix, _ in plan.remove:
             self.held.pop(prefix, None)
 
@@ -125,23 +139,22 @@ class Fib:
         else:
             self.held[prefix] = before
 
-    def _foreign_through(self, device: int, among: Iterable[Prefix] | None) -> list[tuple[int, Prefix]]:
-        looked_at = self.foreign if among is None else [prefix for prefix in among if prefix in self.foreign]
-        return [
-            (metric, prefix)
-            for prefix in looked_at
-            for metric, spec in self.foreign[prefix].items()
-            if any(hop.device == device for hop in spec.hops)
-        ]
-
     def _fold_foreign(self, event: RouteChanged) -> None:
-        beside = self.foreign.setdefault(event.prefix, {})
-        if event.gone:
-            beside.pop(event.spec.metric, None)
-        else:
-            beside[event.spec.metric] = event.spec
-        if not beside:
-            del self.foreign[event.prefix]
+        prefix, metric = event.prefix, event.spec.metric
+        before = self.foreign.get(prefix, {}).pop(metric, None)
+        for device in {hop.device for hop in before.hops} if before else ():
+            self._foreign_by_device[device].discard((prefix, metric))
+            if not self._foreign_by_device[device]:
+                del self._foreign_by_device[device]
+        if not event.gone:
+            self._put_foreign(prefix, event.spec)
+        elif not self.foreign.get(prefix, True):
+            del self.foreign[prefix]
+
+    def _put_foreign(self, prefix: Prefix, spec: RouteSpec) -> None:
+        self.foreign.setdefault(prefix, {})[spec.metric] = spec
+        for hop in spec.hops:
+            self._foreign_by_device.setdefault(hop.device, set()).add((prefix, spec.metric))
 
     def overriding(self, prefix: Prefix) -> RouteSpec | None:
         """Return the foreign route that wins over ours for the same prefix, if there is one."""

@@ -6,6 +6,7 @@ devices. Like it, it also knows what no event can have reported yet: the device 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 
 from felix_py.autodetect import EXCLUDED
@@ -27,7 +28,10 @@ class Host:
     def __init__(self, own: Collection[bytes], pod_prefix: str, tunnel_devices: Collection[str] = ()) -> None:
         self._own, self._pod_prefix, self._tunnel_devices = frozenset(own), pod_prefix, frozenset(tunnel_devices)
         self._links: dict[int, Link] = {}
-        self._addresses: dict[int, set[InterfaceAddress]] = {}
+        self._addresses: dict[int, set[InterfaceAddress]] = {}  # of the host's own devices
+        self._pods_addresses: dict[int, set[InterfaceAddress]] = {}
+        self._found: Counter[bytes] = Counter()  # on how many devices each address is
+        self._carriers: frozenset[int] = frozenset()  # the host's devices that have the node's addresses
         self._names: dict[int, str] = {}
         self._up: dict[str, int] = {}
         self._pods: set[int] = set()  # indices: a pod's device stays one when DEL renames it
@@ -47,16 +51,16 @@ class Host:
     @property
     def addresses(self) -> list[InterfaceAddress]:
         """Every address of the host's own devices; pods' are left out."""
-        return [each for index, found in self._addresses.items() if index not in self._pods for each in found]
+        return [each for found in self._addresses.values() for each in found]
 
     def load(self, links: Iterable[Link], addresses: Iterable[InterfaceAddress]) -> Topic:
         """Take a whole reading for the truth; return what that may concern."""
         self._changed |= set(self._names.values())
         self._links = {link.index: link for link in links}
         self._pods = {index for index, link in self._links.items() if index in self._pods or self.is_pods(link.name)}
-        self._addresses = {}
+        self._addresses, self._pods_addresses, self._found = {}, {}, Counter()
         for address in addresses:
-            self._addresses.setdefault(address.index, set()).add(address)
+            self._put_address(address)
         self._names.clear()
         self._names.update((index, link.name) for index, link in self._links.items())
         self._up.clear()
@@ -79,7 +83,7 @@ class Host:
 
     def has(self, address: bytes) -> bool:
         """Whether an address is one of this host's."""
-        return any(one.address == address for of_device in self._addresses.values() for one in of_device)
+        return address in self._found
 
     def owns(self, addresses: Collection[bytes]) -> Topic:
         """Take these for the node's addresses from now on; return what that concerns."""
@@ -114,7 +118,8 @@ class Host:
             del self._up[before.name]
         if gone:
             self._names.pop(link.index, None)
-            self._addresses.pop(link.index, None)
+            for address in tuple(self._addresses_of(link.index)):
+                self._remove_address(address)
         else:
             self._links[link.index] = link
             self._names[link.index] = link.name
@@ -126,7 +131,7 @@ class Host:
         pods = Topic.PODS if changed else Topic.NOTHING
         if self._is_only_pods(link, before, gone):
             return pods
-        topic = pods | self._update_mtu()
+        topic = pods | self._update_mtu(link.index)
         if names & self._tunnel_devices:
             topic |= Topic.TUNNEL_DEVICES
         if before is None or gone or (before.up, before.carrier) != (link.up, link.carrier):
@@ -140,6 +145,8 @@ class Host:
             self._pods.discard(link.index)
         elif self.is_pods(link.name):
             self._pods.add(link.index)
+            if not known and (found := self._addresses.pop(link.index, None)):
+                self._pods_addresses[link.index] = found
         return known or (before is None and self.is_pods(link.name))
 
     def _fold_address(self, address: InterfaceAddress, gone: bool) -> Topic:
@@ -147,11 +154,10 @@ class Host:
         it, and with the last one all of the device, a pod's too. No route sends from an IPv6 link-local address, which
         goes with each device that goes down.
         """
-        of_device = self._addresses.setdefault(address.index, set())
         if gone:
-            of_device.discard(address)
+            self._remove_address(address)
         else:
-            of_device.add(address)
+            self._put_address(address)
         is_hosts, is_link_local = address.index not in self._pods, address.scope == LINK_SCOPE
         topic = Topic.NOTHING if is_link_local and not is_hosts else Topic.NEXT_HOPS  # each pod's device gets one
         if is_hosts and not is_link_local:
@@ -162,20 +168,50 @@ class Host:
             topic |= Topic.TUNNEL_DEVICES
         return topic | self._update_mtu() if address.address in self._own else topic
 
-    def _update_mtu(self) -> Topic:
+    def _addresses_of(self, index: int) -> Collection[InterfaceAddress]:
+        return (self._pods_addresses if index in self._pods else self._addresses).get(index, ())
+
+    def _put_address(self, address: InterfaceAddress) -> None:
+        kept = self._pods_addresses if address.index in self._pods else self._addresses
+        of_device = kept.setdefault(address.index, set())
+        if address not in of_device:
+            of_device.add(address)
+            self._found[address.address] += 1
+
+    def _remove_address(self, address: InterfaceAddress) -> None:
+        kept = self._pods_addresses if address.index in self._pods else self._addresses
+        of_device = kept.get(address.index, set())
+        if address not in of_device:
+            return
+        of_device.discard(address)
+        if not of_device:
+            del kept[address.index]
+        self._found[address.address] -= 1
+        if not self._found[address.address]:
+            del self._found[address.address]
+
+    def _update_mtu(self, index: int | None = None) -> Topic:
+        """Find out the host's MTU. index: the device that changed, if it was one: most are none that it depends on."""
+        if index is not None and self._carriers and index not in self._carriers and not self._carries(index):
+            return Topic.NOTHING
+        self._carriers = frozenset(index for index in self._addresses if self._carries(index))
         before, self.mtu = self.mtu, self._smallest_mtu()
         return Topic.NOTHING if self.mtu == before else Topic.MTU
+
+    def _carries(self, index: int) -> bool:
+        """Whether a device of the host other than its loopback has an address of the node's."""
+        link = self._links.get(index)
+        own = (one.address in self._own for one in self._addresses.get(index, ()))
+        return link is not None and link.name != "lo" and any(own)
 
     def _smallest_mtu(self) -> int:
         """Return the MTU of the devices that carry the node's addresses, the smallest.
 
         A node whose address is on its loopback, as routed hosts have it, sends by any other device that is up.
         """
-        links = {i: link for i, link in self._links.items() if i not in self._pods and link.name != "lo"}
-        carriers = {
-            index
-            for index, addresses in self._addresses.items()
-            if index in links and any(one.address in self._own for one in addresses)
-        }
-        used = carriers or {index for index, link in links.items() if link.up and not EXCLUDED.fullmatch(link.name)}
-        return min((links[index].mtu for index in used), default=DEFAULT_MTU)
+        used = [self._links[index] for index in self._carriers] or [
+            link
+            for index, link in self._links.items()
+            if link.up and index not in self._pods and link.name != "lo" and not EXCLUDED.fullmatch(link.name)
+        ]
+        return min((link.mtu for link in used), default=DEFAULT_MTU)

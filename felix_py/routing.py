@@ -59,11 +59,8 @@ class Routing:
 
     async def state_pods(self) -> None:
         """State the routes of the pods that changed, or whose device did."""
-        endpoints, devices = self._snapshot.endpoints, self._host.take_changed()
-        keys = self._snapshot.take_changed()
-        if devices:
-            keys |= {key for key, endpoint in endpoints.items() if endpoint.device in devices}
-        for key in keys:
+        endpoints = self._snapshot.endpoints
+        for key in self._snapshot.take_changed() | self._snapshot.on_devices(self._host.take_changed()):
             self.pods.update(self.rib, key, endpoints.get(key), self._host.up)
 
     async def state_blocks(self) -> None:
@@ -151,8 +148,8 @@ class Routing:
         names = {link.name, self._host.names.get(link.index, link.name)}
         among: list[Prefix] | None = None
         if self._snapshot.in_sync and self._host.was_pods(link):
-            pods = [pod for pod in self._snapshot.endpoints.values() if pod.device in names]
-            among = [address for pod in pods for address in pod.addresses]
+            endpoints = self._snapshot.endpoints
+            among = [address for key in self._snapshot.on_devices(names) for address in endpoints[key].addresses]
         self.writer.lost_device(link.index, among)
         self.pods.forget_device(link.index)
 

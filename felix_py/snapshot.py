@@ -6,6 +6,7 @@ made or ended itself. Until the datastore has reported them back, an older event
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -85,6 +86,7 @@ class Snapshot:
         self.felix_configurations: dict[str, FelixConfiguration] = {}
         self.affinities: dict[str, BlockAffinity] = {}  # this node's
         self.endpoints: dict[EndpointKey, Endpoint] = {}
+        self._by_device: dict[str, set[EndpointKey]] = {}
         self.unreadable: set[EndpointKey] = set()  # whose record says nothing: their pods may be any
         self._own_blocks: tuple[Prefix, ...] = ()
         self._changed: set[EndpointKey] = set()
@@ -221,13 +223,22 @@ class Snapshot:
 
     def _set_endpoint(self, key: EndpointKey, endpoint: Endpoint | None) -> Topic:
         before = self.endpoints.pop(key, None)
+        if before is not None:
+            self._by_device[before.device].discard(key)
+            if not self._by_device[before.device]:
+                del self._by_device[before.device]
         if endpoint is not None:
             self.endpoints[key] = endpoint
+            self._by_device.setdefault(endpoint.device, set()).add(key)
         if before == endpoint:
             return Topic.NOTHING
         self._changed.add(key)
         addresses = [address for one in (before, endpoint) if one is not None for address in one.addresses]
         return Topic.PODS if all(map(self.in_own_block, addresses)) else Topic.PODS | Topic.BORROWED
+
+    def on_devices(self, names: Iterable[str]) -> set[EndpointKey]:
+        """Return the endpoints whose device has one of these names."""
+        return {key for name in names for key in self._by_device.get(name, ())}
 
     def take_changed(self) -> set[EndpointKey]:
         """Return the endpoints that came, changed or went since this was last asked."""

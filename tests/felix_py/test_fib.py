@@ -111,7 +111,16 @@ def test_a_device_that_goes_takes_the_routes_of_others_along_but_for_their_other
     assert not fib.conflicting
     assert fib.foreign == {POD: {5: wide._replace(hops=(NextHop(8),))}}
     assert fib.forget_device(8, among=[BLOCK]) == set()
-    assert POD in fib.foreign
+    assert not fib.foreign
+
+
+def test_a_device_whose_routes_were_written_or_came_by_events_takes_them_along_too() -> None:
+    fib = Fib()
+    fib.carried_out(Plan(put=[(POD, DEVICE)]))
+    fib.fold(event(BLOCK, RouteSpec(4, hops=(NextHop(8), NextHop(8)), metric=0)))
+    fib.fold(event(REMOTE, RouteSpec(4, hops=(NextHop(9),), metric=1030)))
+    assert [fib.forget_device(device) for device in (7, 8, 9, 7)] == [{POD}, set(), {REMOTE}, set()]
+    assert not fib.held and not fib.foreign and not fib.conflicting
 
 
 prefixes = st.sampled_from([Prefix.parse(f"10.65.{n}.0/26") for n in range(4)] + [POD, Prefix.parse("fd00::1/128")])

@@ -8,7 +8,7 @@ from dataclasses import replace
 from bgp.speaker import LearnedPath
 from datastore.record import Resource
 from datastore.store import Changed, InSync
-from felix_py.fib import Ownership
+from felix_py.fib import Ownership, Plan
 from felix_py.host import Host
 from felix_py.routing import Routing
 from felix_py.snapshot import Endpoint, Snapshot
@@ -85,7 +85,9 @@ async def test_a_pods_device_that_is_lost_costs_that_pods_routes_only() -> None:
     one.snapshot.attach(Endpoint.of(endpoint()))
     await one.routing.state_pods()
     await one.routing.write()
-    one.routing.writer.fib.held[REMOTE] = DEVICE  # through the same device, but no address of its pod
+    one.routing.writer.fib.carried_out(
+        Plan(put=[(REMOTE, DEVICE)])
+    )  # through the same device, but no address of its pod
     one.routing.lost_device(CALI)
     assert set(one.routing.writer.fib.held) == {REMOTE}
 
@@ -94,14 +96,14 @@ async def test_the_end_of_a_device_that_del_put_out_of_the_way_costs_no_look_at_
     one = Routes()
     retired = replace(CALI, name="felix7", up=False)
     one.host.fold(LinkChanged(retired))
-    one.routing.writer.fib.held[REMOTE] = DEVICE
+    one.routing.writer.fib.carried_out(Plan(put=[(REMOTE, DEVICE)]))
     one.routing.lost_device(retired)
     assert set(one.routing.writer.fib.held) == {REMOTE}
 
 
 async def test_a_device_of_the_host_that_is_lost_may_have_carried_any_route() -> None:
     one = Routes()
-    one.routing.writer.fib.held[REMOTE] = LEARNED
+    one.routing.writer.fib.carried_out(Plan(put=[(REMOTE, LEARNED)]))
     one.routing.lost_device(ETH0)
     assert not one.routing.writer.fib.held
 
@@ -109,7 +111,7 @@ async def test_a_device_of_the_host_that_is_lost_may_have_carried_any_route() ->
 async def test_before_the_endpoints_are_known_a_pods_device_may_have_carried_any_route() -> None:
     one = Routes()
     one.snapshot.in_sync = False
-    one.routing.writer.fib.held[POD] = DEVICE
+    one.routing.writer.fib.carried_out(Plan(put=[(POD, DEVICE)]))
     one.routing.lost_device(CALI)
     assert not one.routing.writer.fib.held
 
