@@ -6,7 +6,7 @@
 
 FROM docker.io/library/python:3.11-slim-bookworm AS build
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends gcc libc6-dev \
+ && apt-get install --yes --no-install-recommends gcc musl-tools \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 ENV PIP_CONSTRAINT=/src/constraints.txt PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1

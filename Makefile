@@ -9,7 +9,7 @@ B      ?= fib cni
 SEED   ?= 1
 MINUTES ?= 1
 
-DEBIAN := python3 python3-venv gcc libc6-dev make util-linux iproute2 iputils-ping tcpdump bird2 \
+DEBIAN := python3 python3-venv gcc libc6-dev musl-tools make util-linux iproute2 iputils-ping tcpdump bird2 \
           containernetworking-plugins
 ifneq ($(filter test,$(MAKECMDGOALS)),)
 DEBIAN += frr gobgpd iptables nftables openssl

@@ -1,33 +1,39 @@
-"""Builds the shim: `python -m cni.build OUT`. Static, so that it runs on any host of this processor."""
+"""Builds the shim: `python -m cni.build OUT`. Static, so that it runs on any host of this processor.
+
+Against musl where that is there: it starts in half of the time that glibc takes to set itself up in a static program,
+and the runtime starts the shim for each pod and verb.
+"""
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 SOURCE = Path(__file__).with_name("shim.c")
+COMPILERS = ("musl-gcc", "gcc")
 FLAGS = ("-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-s")
 
 
-def build(out: Path, compiler: str = "gcc") -> bool:
-    """Compile the shim to `out`, if it is older than its source; return whether it was.
+def build(out: Path, compilers: Sequence[str] = COMPILERS, flags: Sequence[str] = FLAGS) -> bool:
+    """Compile the shim to `out` by the first of these compilers that is there; return whether it was.
 
-    Written beside it and renamed: a runtime may be executing the old one.
-    Raises RuntimeError: the compiler is missing or refused.
+    It is not if `out` is newer than what it is made from. Written beside it and renamed: a runtime may be executing
+    the old one. Raises RuntimeError: no compiler is there, or it refused.
     """
-    if out.exists() and out.stat().st_mtime >= SOURCE.stat().st_mtime:
+    if out.exists() and out.stat().st_mtime >= max(path.stat().st_mtime for path in (SOURCE, Path(__file__))):
         return False
+    compiler = next(filter(shutil.which, compilers), None)
+    if compiler is None:
+        missing = " and no ".join(compilers)
+        raise RuntimeError(f"build {out}: there is no {missing}; install one with: apt install gcc musl-tools")
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
         fresh = Path(folder) / out.name
-        try:
-            ran = subprocess.run([compiler, *FLAGS, "-o", fresh, SOURCE], capture_output=True, text=True, check=False)
-        except FileNotFoundError:
-            raise RuntimeError(
-                f"build {out}: there is no {compiler}; install it with: apt install gcc libc6-dev"
-            ) from None
+        ran = subprocess.run([compiler, *flags, "-o", fresh, SOURCE], capture_output=True, text=True, check=False)
         if ran.returncode:
             raise RuntimeError(f"build {out} from {SOURCE}: {compiler} refused: {ran.stderr.strip()}")
         fresh.rename(out)

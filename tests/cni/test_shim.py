@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -14,10 +15,24 @@ from pathlib import Path
 
 import pytest
 
+from cni.build import build
 from cni.protocol import VERSIONS, unpack_request
 from tests.cni.conftest import Run, call, configuration, finish
 
 Agent = Callable[[socket.socket], None]
+
+SANITIZED = ("-std=c11", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+
+
+@pytest.fixture(scope="module", name="shim", params=["as it is shipped", "sanitized"])
+def compiled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shim, and once more with AddressSanitizer and UBSan, which end it without an answer where it does wrong."""
+    out = tmp_path_factory.mktemp("shim") / "felix"
+    if request.param == "sanitized":
+        build(out, compilers=("gcc",), flags=SANITIZED)
+    else:
+        build(out)
+    return out
 
 
 @contextmanager
@@ -299,7 +314,40 @@ def test_a_socket_path_too_long_is_an_error_of_the_environment(start: Run) -> No
     assert (ended.status, ended.code) == (1, 4)
 
 
-def test_the_shim_is_static_and_short(shim: Path) -> None:
+def garbage(seed: int) -> bytes:
+    """Return input as nobody sends it: pieces of the real thing, cut, doubled and mixed with any bytes."""
+    chance = random.Random(seed)
+    parts = [b'"cniVersion"', b'"felix_socket":"', b":", b'"', b"\\", b"\0", b"{", b"1.1.0", b"/" * 5000]
+    pieces = [chance.choice([*parts, chance.randbytes(chance.randrange(200))]) for _ in range(chance.randrange(60))]
+    return b"".join(pieces) * chance.choice([1, 1, 1, 50])
+
+
+@pytest.mark.parametrize("verb", ["ADD", "DEL", "STATUS", "VERSION"])
+def test_whatever_the_runtime_sends_one_object_or_success_is_the_answer(start: Run, tmp_path: Path, verb: str) -> None:
+    (tmp_path / "deletes").mkdir()
+    for seed in range(25):
+        ended = finish(start(call(verb, CNI_ARGS="\x01\xff" * seed, CNI_NETNS="/" * seed)), garbage(seed))
+        assert ended.status == (0 if verb in ("VERSION", "DEL") else 1) or ended.code in (4, 11), f"seed {seed}"
+        assert ended.stdout == b"" if (verb, ended.status) == ("DEL", 0) else ended.document, f"seed {seed}"
+
+
+def test_whatever_the_agent_sends_is_passed_on_or_an_error(start: Run, tmp_path: Path) -> None:
+    for seed in range(25):
+        reply = garbage(seed) + (b"\n" if seed % 2 else b"")
+
+        def serve(connection: socket.socket, reply: bytes = reply) -> None:
+            receive(connection)
+            connection.sendall(reply)
+
+        with agent(tmp_path, serve):
+            ended = finish(start(call("ADD")), configuration())
+        (tmp_path / "cni.sock").unlink()
+        whole = len(reply) >= 2 and reply.endswith(b"\n")
+        assert ended.stdout == (reply[1:] if len(reply) > 2 else b"") if whole else ended.code == 11, f"seed {seed}"
+
+
+def test_the_shim_is_static_and_short(tmp_path: Path) -> None:
+    build(shim := tmp_path / "felix")
     source = Path(__file__).parents[2] / "cni" / "shim.c"
     assert len(source.read_text().splitlines()) <= 340
     assert b"INTERP" not in subprocess.run(["readelf", "-lW", shim], capture_output=True, check=True).stdout
