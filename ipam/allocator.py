@@ -187,13 +187,20 @@ class Allocator:
                 found |= {blocks.address_of(block, ordinal): block.network for ordinal in blocks.held_by(block, handle)}
         return found
 
-    async def release(self, addresses: Iterable[Address | Release], handle: str | None = None) -> Released:
+    async def release(
+        self,
+        addresses: Iterable[Address | Release],
+        handle: str | None = None,
+        pools: Sequence[IPPool] | None = None,
+    ) -> Released:
         """Release addresses; with a handle or a sequence only if they are still assigned that way.
 
-        An address that is not assigned is reported, not refused. Raises WrongOwner after all others have been released.
+        pools: as they were read a moment ago; None: they are read. An address that is not assigned is reported, not
+        refused. Raises WrongOwner after all others have been released.
         """
         wanted = dict.fromkeys(one if isinstance(one, Release) else Release(one, handle) for one in addresses)
-        pools = (await self._store.list(IPPool)).objects
+        if pools is None:
+            pools = (await self._store.list(IPPool)).objects
         results = await asyncio.gather(*(self._release_one(one, pools) for one in wanted), return_exceptions=True)
         freed: set[Address] = set()
         for result in results:

@@ -18,6 +18,7 @@ from datastore.fields import Network
 from datastore.kinds.ipam import BlockAffinity, IPAMHandle
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
+from datastore.kinds.pools import IPPool
 from datastore.notices import Notice
 from datastore.store import Interest, Store, Unreadable
 from datastore.summaries import BLOCKS, ENDPOINTS, HANDLES, AnyEndpoint, AnyHandle
@@ -166,16 +167,17 @@ class Collector:
 
     async def _release(self, leaked: Sequence[Allocation]) -> tuple[Allocation, ...]:
         released: list[Allocation] = []
+        pools = (await self._store.list(IPPool)).objects if leaked else ()
         for first in range(0, len(leaked), AT_ONCE):
             batch = leaked[first : first + AT_ONCE]
-            freed = await asyncio.gather(*map(self._released, batch))
+            freed = await asyncio.gather(*(self._released(one, pools) for one in batch))
             released += [one for one, was in zip(batch, freed, strict=True) if was]
         return tuple(released)
 
-    async def _released(self, one: Allocation) -> bool:
+    async def _released(self, one: Allocation, pools: Sequence[IPPool]) -> bool:
         """Release one address, if it is still assigned as it was; those of a block share its write."""
         with suppress(WrongOwner), self._reporting(f"release {one.address} of {one.handle}"):
-            if (await self._allocator.release([Release(one.address, one.handle, one.sequence)])).released:
+            if (await self._allocator.release([Release(one.address, one.handle, one.sequence)], pools=pools)).released:
                 log.info("release %s of %s: %s is gone", one.address, one.handle, one.attributes.get("pod", "its node"))
                 return True
         return False

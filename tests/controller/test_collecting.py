@@ -82,8 +82,9 @@ async def test_what_a_node_has_is_given_back_once_its_last_pod_is_gone() -> None
     await cluster.assign("web", "n1")
     endpoint = await cluster.store.create(WorkloadEndpoint.make("n1-web", "default", node="n1", pod="web"))
     async with cluster.collecting():
+        reads = cluster.store.calls["get Node"] + 2
         await cluster.remove("n1")
-        await asyncio.sleep(0.1)
+        await until(lambda: _is(cluster.store.calls["get Node"] > reads))  # a first time it left it alone
         assert await cluster.claims() == {"n1"}
         await cluster.store.delete(endpoint)
         await until(lambda: _is_set(cluster.claims(), set()))

@@ -7,11 +7,14 @@ import time
 from inspect import signature
 from typing import Any
 
+import pytest
+
 from datastore.errors import Unavailable
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.notices import Notice
+from ipam import collector
 from ipam.allocator import AddressesWanted, Allocator
 from ipam.batch import Release
 from ipam.collector import Collector
@@ -30,6 +33,19 @@ async def test_a_leak_is_released_only_after_the_grace_time() -> None:
         assert await world.held() == held
     assert [handle.name for handle in (await world.store.list(IPAMHandle)).objects] == ["net.web"]
     assert await violations(world.store, {}) == []
+
+
+async def test_pools_are_read_once_for_however_many_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collector, "AT_ONCE", 2)
+    world = World()
+    await world.add("web")
+    for number in range(5):
+        await world.add(f"lost-{number}", endpoint=False)
+    await world.collector.round()
+    world.now += 15 * MINUTE
+    before = world.store.calls["list IPPool"]
+    assert len((await world.collector.round()).addresses) == 5
+    assert world.store.calls["list IPPool"] - before == 1
 
 
 async def test_a_pod_that_comes_in_time_keeps_its_address() -> None:
