@@ -9,17 +9,22 @@ import signal
 import socket
 import sys
 from contextlib import AsyncExitStack
+from functools import partial
 from uuid import uuid4
 
 import datastore
 from controller.collecting import Collecting
 from controller.configuration import OURS, enabled
+from controller.configuration_keeper import ConfigurationKeeper
 from controller.election import Candidate
 from controller.fenced_store import FencedStore
 from controller.leadership import Leadership
 from controller.pages import ControllerPages
 from controller.report import NO_WORK, Report
+from controller.running_config import Running
 from datastore.defaults import CONTROLLER_LEASE
+from datastore.kube.pod_pages import PodPages
+from datastore.kube.store import KubeStore
 from datastore.url import has_namespaces
 from felix_py import logs
 from felix_py.settings import Settings, SettingsError, read_file, settings_from
@@ -29,6 +34,8 @@ from felix_py.web import WebServer
 log = logging.getLogger("felix.controller")
 
 USAGE, FAILURE = 2, 1
+CALICOS = "k8s-app=calico-kube-controllers"
+"""The label of Calico's own, by its manifests and by its operator, whatever the namespace."""
 
 
 def main() -> int:
@@ -72,16 +79,20 @@ async def _run(settings: Settings, logging_to: logs.CountingHandler) -> None:
 async def _serve(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         store = datastore.open(settings.datastore)
+        assert isinstance(store, KubeStore), "as its URL says"
         stack.push_async_callback(store.close)
         leadership = Leadership(store, Candidate(CONTROLLER_LEASE, settings.namespace, _identity(settings)))
         fenced = FencedStore(store, lambda: leadership.seconds_left)
+        keeper = ConfigurationKeeper(fenced, _running(settings), partial(_rival, PodPages(store.client)))
         work: list[Collecting] = []  # while this process leads
         web = WebServer(ControllerPages(lambda: _report(leadership, work)).by_path())
         meanwhile = "probes fail and nothing is scraped, but the work goes on"
         await stack.enter_async_context(web.kept_on(settings.controller_host, settings.controller_port, meanwhile))
 
         async def lead() -> None:
-            collecting = Collecting(fenced, grace_seconds=_grace(settings), hold_seconds=settings.loss_hold_seconds)
+            collecting = Collecting(
+                fenced, grace_seconds=_grace(settings), hold_seconds=settings.loss_hold_seconds, keep=keeper.keep
+            )
             work.append(collecting)
             try:
                 await collecting.run()
@@ -105,6 +116,18 @@ def _grace(settings: Settings) -> float | None:
         log.warning("ENABLED_CONTROLLERS has no %r in it: nothing is given back", OURS)
         return 0.0
     return settings.leak_grace_seconds if "leak_grace_seconds" in settings.model_fields_set else None
+
+
+def _running(settings: Settings) -> Running:
+    """Return what the status of the cluster's configuration says of this process."""
+    collects, _ = enabled(os.environ)
+    return Running.of(os.environ, collects=collects, port=settings.controller_port, log_level=str(settings.log_level))
+
+
+async def _rival(pages: PodPages) -> str:
+    """Return a pod of Calico's kube-controllers that has not ended, by its namespace and name; "": there is none."""
+    pods = await pages.pods(None, CALICOS)
+    return next((f"{pod.namespace}/{pod.name}" for pod in pods if pod.phase not in ("Succeeded", "Failed")), "")
 
 
 def _report(leadership: Leadership, work: list[Collecting]) -> Report:

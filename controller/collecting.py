@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 from controller.cluster_view import INTERESTS, UNREAD, ClusterView
 from controller.configuration import grace_seconds
@@ -21,6 +22,7 @@ from controller.report import Work
 from datastore.backoff import Backoff
 from datastore.errors import DatastoreError
 from datastore.notices import Notice
+from datastore.record import Resource
 from datastore.store import Store
 from felix_py.tasks import begun_again
 from ipam.allocator import Allocator
@@ -35,6 +37,9 @@ SETTLE_SECONDS = 2.0
 LONGEST_PAUSE_SECONDS = 300.0
 LOOK_SECONDS = 1.0
 
+KeepConfiguration = Callable[[Resource | None, float], Awaitable[None]]
+"""Take the configuration as it is, None: there is none, and the grace period in seconds."""
+
 
 class Collecting:
     """One leader's work, from nothing known to its end."""
@@ -45,14 +50,15 @@ class Collecting:
         *,
         grace_seconds: float | None,
         hold_seconds: float,
+        keep: KeepConfiguration | None = None,
         settle_seconds: float = SETTLE_SECONDS,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         """grace_seconds: 0: nothing is ever given back; None: as KubeControllersConfiguration says.
 
-        hold_seconds: as of `Doubt`.
+        hold_seconds: as of `Doubt`. keep: has KubeControllersConfiguration as it is to be; None: nobody has.
         """
-        self._setting = grace_seconds
+        self._setting, self._keep, self._configured = grace_seconds, keep, asyncio.Event()
         self._store, self._settle_seconds, self._now = store, settle_seconds, now
         self._collector = Collector(
             store,
@@ -83,15 +89,31 @@ class Collecting:
             tasks.create_task(begun_again("watching nodes and their claims", self._watch))
             tasks.create_task(begun_again("collecting what leaked", self._whole_rounds))
             tasks.create_task(begun_again("giving back what nodes left", self._rounds_of_nodes))
+            if self._keep is not None:
+                keeping = partial(self._keep_configuration, self._keep)
+                tasks.create_task(begun_again("keeping KubeControllersConfiguration", keeping))
 
     async def _watch(self) -> None:
         self._view = ClusterView(self._view.guid)
         async for event in self._store.watch(*INTERESTS):
-            configuration = self._view.configuration
+            configuration, paused = self._view.configuration, self._view.paused
             if self._view.fold(event):
                 self._went.set()
             if self._view.configuration is not configuration:
                 self._configure()
+                self._configured.set()
+            elif self._view.paused != paused:
+                self._configured.set()
+
+    async def _keep_configuration(self, keep: KeepConfiguration) -> None:
+        """Have the configuration kept after each change of it, and now and then: who else writes it comes and goes."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LONGEST_PAUSE_SECONDS):
+                    await self._configured.wait()
+            self._configured.clear()
+            if not self._view.paused:
+                await keep(self._view.configuration, self._collector.grace_seconds)
 
     def _configure(self) -> None:
         before = self._collector.grace_seconds

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from datastore.errors import Unavailable
 from datastore.record import Resource
-from datastore.store import Interest, Listed, Named, Store, Summary, WatchEvent, Write
+from datastore.store import Interest, Listed, Named, StatusStore, Summary, WatchEvent, Write
 
 R = TypeVar("R", bound=Resource)
 S = TypeVar("S", bound=Named)
@@ -26,7 +26,7 @@ class NotLeading(Unavailable):
 class FencedStore:
     """seconds_left: for how long this process leads at least; 0: it does not."""
 
-    def __init__(self, store: Store, seconds_left: Callable[[], float]) -> None:
+    def __init__(self, store: StatusStore, seconds_left: Callable[[], float]) -> None:
         self._store, self._seconds_left = store, seconds_left
 
     @property
@@ -50,6 +50,10 @@ class FencedStore:
 
     async def update(self, resource: R) -> R:
         return await self._within(f"update {resource.KIND} {resource.name}", lambda: self._store.update(resource))
+
+    async def update_status(self, resource: R) -> R:
+        what = f"update the status of {resource.KIND} {resource.name}"
+        return await self._within(what, lambda: self._store.update_status(resource))
 
     async def patch(self, kind: type[R], name: str, patch: Mapping[str, Any], namespace: str | None = None) -> R:
         return await self._within(f"patch {kind.KIND} {name}", lambda: self._store.patch(kind, name, patch, namespace))

@@ -195,3 +195,13 @@ class Store(Protocol):
 
     async def close(self) -> None:
         """Release files and threads; watches end, and every later call raises Unavailable."""
+
+
+class StatusStore(Store, Protocol):
+    """A store that may keep what an object says of itself apart from what users write in it."""
+
+    async def update_status(self, resource: R) -> R:
+        """Replace the `status` of an object, where its definition keeps that apart, elsewhere the whole.
+
+        Raises as `update`.
+        """

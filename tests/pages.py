@@ -43,10 +43,12 @@ SETTINGS = """\
 # Settings
 
 Of the agent and, on Kubernetes, of the controller, which reads the same variables and needs few of them: where the
-datastore is, `NAMESPACE` for its Lease, `FELIX_LEAKGRACEPERIOD`, `FELIX_LOSSHOLDPERIOD`, the log level, and those that
-begin with `FELIX_CONTROLLER`. Where `FELIX_LEAKGRACEPERIOD` is unset, leakGracePeriod of KubeControllersConfiguration
-counts. Of Calico's variables the controller also obeys `ENABLED_CONTROLLERS`: `node` is what it has. On SQLite each
-agent obeys `FELIX_LEAKGRACEPERIOD` itself.
+datastore is, `NAMESPACE` for its Lease, `FELIX_LEAKGRACEPERIOD`, `FELIX_LOSSHOLDPERIOD`, the log level, and those
+that begin with `FELIX_CONTROLLER`. Where `FELIX_LEAKGRACEPERIOD` is unset, leakGracePeriod of
+KubeControllersConfiguration counts. The controller makes that object where there is none, as Calico's does, and says
+in its status with what it runs; where a pod of calico-kube-controllers runs it does neither. Of Calico's variables
+the controller also obeys `ENABLED_CONTROLLERS`: `node` is what it has. On SQLite each agent obeys
+`FELIX_LEAKGRACEPERIOD` itself.
 
 From the environment, else from a file with lines `NAME = value` (the one that `FELIX_CONFIG` names, which must be
 there, or `/etc/felix/felix.cfg`),

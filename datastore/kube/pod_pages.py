@@ -82,11 +82,16 @@ class PodPages:
     def __init__(self, client: ApiClient) -> None:
         self._client = client
 
-    async def pods(self, namespace: str, labels: str, node: str | None = None) -> list[ServingPod]:
-        """Return the pods of a namespace that have these labels (`a=b,c=d`), or those on one node. Raises as a list."""
+    async def pods(self, namespace: str | None, labels: str, node: str | None = None) -> list[ServingPod]:
+        """Return the pods that have these labels (`a=b,c=d`), or those on one node. Raises as a list.
+
+        namespace: None: whatever it is.
+        """
         query = {"labelSelector": labels, **({"fieldSelector": f"spec.nodeName={node}"} if node else {})}
         where = collection(WorkloadEndpoint, CORE, namespace)
-        found, _ = await list_all(self._client, f"list the pods of {labels} in {namespace}", where, query, _serving)
+        found, _ = await list_all(
+            self._client, f"list the pods of {labels} in {namespace or 'all namespaces'}", where, query, _serving
+        )
         return found
 
     async def nodes(self) -> list[str]:

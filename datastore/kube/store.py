@@ -148,6 +148,14 @@ class KubeStore:
         path = item(kind, await self._group(), resource.name, resource.namespace)
         return await self._sent(what, "PUT", path, resource, self._body(resource))
 
+    async def update_status(self, resource: R) -> R:
+        what = f"update the status of {key_of(resource)}"
+        path = item(type(resource), await self._group(), resource.name, resource.namespace)
+        try:
+            return await self._sent(what, "PUT", f"{path}/status", resource, self._body(resource))
+        except NotFound:  # its definition keeps none apart, or it is gone, as the update finds out
+            return await self.update(resource)
+
     async def patch(self, kind: type[R], name: str, patch: Mapping[str, Any], namespace: str | None = None) -> R:
         what = f"patch {key_for(kind, name, namespace)}"
         if kind in _NEVER_READ:

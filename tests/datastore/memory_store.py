@@ -77,6 +77,9 @@ class MemoryStore:
     async def update(self, resource: R) -> R:
         return cast(R, (await self.write(Update(resource)))[0])
 
+    async def update_status(self, resource: R) -> R:
+        return await self.update(resource)
+
     async def patch(self, kind: type[R], name: str, patch: Mapping[str, Any], namespace: str | None = None) -> R:
         self._require_open()
         key = key_for(kind, name, namespace)

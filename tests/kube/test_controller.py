@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -17,6 +18,9 @@ from urllib.request import urlopen
 
 import pytest
 
+from controller.cluster_view import KubeControllersConfiguration
+from controller.running_config import DEFAULTS
+from datastore.cas import found_or_none
 from datastore.errors import NotFound
 from datastore.kinds.cluster import ClusterInformation
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
@@ -25,13 +29,18 @@ from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kube.client import ApiClient
 from datastore.kube.store import KubeStore
 from datastore.names import workload_endpoint_name
+from datastore.record import Resource
 from ipam.allocator import AddressesWanted, Allocator
 from tests.ipam.world import node, owners, pool
 from tests.kube.bed import Bed
+from tests.kube.kubectl import kubectl
 from tests.kube.roles import CONTROLLER, NODE, VIEWER, install_roles
 
 NAME, NAMESPACE = "felix-py-controller", "kube-system"
 PATIENCE_SECONDS = 60.0
+DEFINITION = "kubecontrollersconfigurations.crd.projectcalico.org"
+SUBRESOURCE = '{"op": "add", "path": "/spec/versions/0/subresources", "value": {"status": {}}}'
+NO_SUBRESOURCE = '{"op": "remove", "path": "/spec/versions/0/subresources"}'
 
 
 @dataclass
@@ -187,6 +196,50 @@ async def test_a_controller_whose_port_another_program_has_works_all_the_same_an
             other.close()
             controller.port = port
             await controller.until_page("/readyz", "ready, leading as a_")
+
+
+async def test_the_clusters_configuration_is_made_and_its_status_kept_wherever_its_definition_keeps_that(
+    cluster: Cluster,
+) -> None:
+    async def until_status(leak_grace_period: str) -> Resource:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                found = await found_or_none(cluster.store.get(KubeControllersConfiguration, "default"))
+                status = (found.model_extra or {}).get("status", {}) if found else {}
+                node = status.get("runningConfig", {}).get("controllers", {}).get("node", {})
+                if found and node.get("leakGracePeriod") == leak_grace_period:
+                    return found
+                await asyncio.sleep(0.1)
+
+    async with cluster.controller("a", FELIX_LEAKGRACEPERIOD=""):
+        made = await until_status("15m0s")
+        assert made.spec.to_json() == DEFAULTS
+        await cluster.store.delete(made)
+        made = await until_status("15m0s")
+    kubectl(cluster.bed, "patch", "crd", DEFINITION, "--type=json", "--patch", f"[{SUBRESOURCE}]")
+    try:
+        spec = {"controllers": {"node": {"leakGracePeriod": "30m"}}, "new": 1}
+        written = made.to_json() | {"status": {}, "spec": spec}
+        await cluster.store.update(KubeControllersConfiguration.read(written))
+        async with cluster.controller("b", FELIX_LEAKGRACEPERIOD=""):
+            found = await until_status("30m0s")
+            assert found.spec.to_json() == spec
+    finally:
+        kubectl(cluster.bed, "patch", "crd", DEFINITION, "--type=json", "--patch", f"[{NO_SUBRESOURCE}]")
+
+
+async def test_beside_calicos_kube_controllers_its_configuration_is_left_alone(cluster: Cluster) -> None:
+    await cluster.bed.make_namespace("calico-system")
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "calico-kube-controllers-1", "labels": {"k8s-app": "calico-kube-controllers"}},
+        "spec": {"automountServiceAccountToken": False, "containers": [{"name": "c", "image": "none"}]},
+    }
+    await cluster.bed.put(WorkloadEndpoint, json.dumps(pod).encode(), "calico-system")
+    async with cluster.controller("a") as controller:
+        await _until(lambda: controller.log.read_text(), "kube-controllers runs (calico-system/calico-kube-contr")
+    assert await found_or_none(cluster.store.get(KubeControllersConfiguration, "default")) is None
 
 
 async def test_a_viewer_sees_who_leads(cluster: Cluster) -> None:

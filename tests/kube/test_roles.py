@@ -35,6 +35,8 @@ DENIED_TO_CONTROLLERS = (
     "update nodes", "patch nodes/status", "delete nodes", "get namespaces", "create serviceaccounts/token",
     "create ippools.crd.projectcalico.org", "update ippools.crd.projectcalico.org",
     "update clusterinformations.crd.projectcalico.org", "update ipamconfigs.crd.projectcalico.org",
+    "delete kubecontrollersconfigurations.crd.projectcalico.org",
+    "patch kubecontrollersconfigurations/status.crd.projectcalico.org",
     "create leases.coordination.k8s.io", "update leases.coordination.k8s.io felix-py-controller",
 )  # fmt: skip
 DENIED_TO_VIEWERS = (
