@@ -28,7 +28,7 @@ from ipam.allocator import AddressesWanted
 from ipam.errors import Contention
 from kernel.links import Devices
 from kernel.netns import inside
-from tests.cni.memory import in_memory
+from tests.cni.memory import InMemory, in_memory
 from tests.cni.node import NODE, on_a_node, serving_node, until
 from tests.datastore.memory_store import MemoryStore
 
@@ -222,6 +222,31 @@ async def test_a_block_that_cannot_be_read_keeps_its_addresses_and_no_pod_alive(
         assert "stays assigned, and is collected when the record can be read" in caplog.text
         left = await node.endpoints(), node.attacher.attached, node.devices.made, node.journal.pending
         assert left == ([], {}, {}, ())
+
+
+async def test_a_del_of_a_pod_from_before_a_restart_reads_no_handle(tmp_path: Path) -> None:
+    store = MemoryStore(atomic=False)
+    async with in_memory(tmp_path, store) as before:
+        await before.add()
+        node = InMemory(store, tmp_path)
+        await node.allocator.adopt(NODE)
+        store.calls.clear()
+        await node.delete()
+        asked = {what: count for what, count in store.calls.items() if what.endswith(("IPAMBlock", "IPAMHandle"))}
+        assert asked == {"write IPAMBlock": 1, "write IPAMHandle": 1}
+        assert await node.addresses() == []
+
+
+async def test_an_address_of_which_only_the_block_was_written_goes_with_its_del(tmp_path: Path) -> None:
+    store = MemoryStore(atomic=False)
+    async with in_memory(tmp_path, store) as before:
+        await before.add()
+        [handle] = (await store.list(IPAMHandle)).objects
+        await store.delete(handle)  # as if the agent had been killed before it was written
+        node = InMemory(store, tmp_path)
+        await node.allocator.adopt(NODE)
+        await node.delete()
+        assert await node.addresses() == []
 
 
 # In real namespaces

@@ -126,3 +126,18 @@ async def test_a_caller_cancelled_meanwhile_waits_for_the_end_of_the_work() -> N
     with pytest.raises(asyncio.CancelledError):
         await caller
     assert done == ["work"]
+
+
+async def test_how_many_wait_for_the_next_batch_is_known() -> None:
+    doubler = Doubler()
+    doubler.may_end.clear()
+    first = asyncio.create_task(doubler.batches.submit("a", 2))
+    await asyncio.sleep(0)
+    assert doubler.batches.waiting("a") == 1
+    await asyncio.sleep(0)
+    assert doubler.batches.waiting("a") == 0
+    others = [asyncio.create_task(doubler.batches.submit("a", number)) for number in (4, 6)]
+    await asyncio.sleep(0)
+    assert (doubler.batches.waiting("a"), doubler.batches.waiting("b")) == (2, 0)
+    doubler.may_end.set()
+    await asyncio.gather(first, *others)
