@@ -117,7 +117,7 @@ class Allocator:
         return Room(
             context.pools,
             self._contexts.claimed() or (),
-            {one.network: self._writer.last_known(one.network) for one in context.affinities},
+            {one.network: self._writer.known.get(one.network) for one in context.affinities},
             strict=context.strict,
             claims=context.claims_blocks,
         )
@@ -265,7 +265,7 @@ class Allocator:
 
     def _require_new(self, request: AddressesWanted) -> None:
         """Refuse a handle that was to be new, if a block holds something for it that no record counts."""
-        if request.fresh and not self._store.atomic and self._writer.held(request.handle):
+        if request.fresh and not self._store.atomic and self._writer.known.held(request.handle):
             raise HandleInUse(request.handle)
 
     async def _assign_family(
@@ -359,7 +359,7 @@ class Allocator:
 
     async def _release_unselected(self, cidr: Network) -> None:
         """Release a block that has just become empty, if its pool no longer selects its host."""
-        block = self._writer.last_known(cidr)
+        block = self._writer.known.get(cidr)
         host = affine_host(block.spec.affinity) if block and blocks.is_empty(block) else None
         if host is None:
             return

@@ -118,6 +118,12 @@ def holds_for(block: AnyBlock, handle: str) -> bool:
     )
 
 
+def holders(block: AnyBlock) -> frozenset[str]:
+    """Return the handles under which addresses are assigned."""
+    owners = (owner for owner in block.spec.attributes if owner.released_at is None)
+    return frozenset(handle for owner in owners if (handle := written_handle(owner.handle_id)) is not None)
+
+
 def held_by(block: IPAMBlock, handle: str) -> tuple[int, ...]:
     """Return the ordinals assigned under a handle."""
     held = {

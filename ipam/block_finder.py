@@ -254,7 +254,7 @@ class BlockFinder:
         unseen = [
             cidr
             for cidr in search.own_blocks(own.usable, wanted.pools)
-            if cidr not in own.looked_at and self._writer.seen_ns(cidr, wanted.host) <= before_ns
+            if cidr not in own.looked_at and self._writer.known.seen_ns(cidr, wanted.host) <= before_ns
         ]
         own.looked_at.update(unseen)
         looks = (self._writer.look(cidr, wanted.host) for cidr in unseen)

@@ -13,17 +13,17 @@ from contextlib import ExitStack
 
 from datastore.cas import ATTEMPTS, LOST_RACE, found_or_none
 from datastore.errors import BadRecord
-from datastore.fields import Address, Network
+from datastore.fields import Network
 from datastore.group_commit import Batcher, to_its_end
 from datastore.kinds.ipam import IPAMBlock
 from datastore.record import Resource
 from datastore.store import Delete, Store, Update, Write
 from ipam import batch
-from ipam import block as blocks
 from ipam.batch import Assign, AssignAny, BatchResult, Operation, Result, Written, can_give, counted, is_fresh
 from ipam.errors import Contention, HandleInUse
 from ipam.handle_writer import HandleWriter, handle_write
-from ipam.names import cidr_name, host_affinity
+from ipam.known_blocks import KnownBlocks
+from ipam.names import cidr_name
 from ipam.reserved import Reserved
 from ipam.separate_writes import SeparateWrites
 
@@ -48,9 +48,7 @@ class BlockWriter:
         self._now_ns = now_ns
         self._cooldown_seconds = cooldown_seconds
         self.handles = HandleWriter(store)
-        self._known: dict[Network, IPAMBlock] = {}
-        self._seen_ns: dict[Network, int] = {}
-        self._cooling: set[Network] = set()
+        self.known = KnownBlocks()
         self._asked: Counter[Network] = Counter()
         self._batches: Batcher[Network, Operation, Written] = Batcher(self._write_batch, self._gather)
         self._separate = SeparateWrites(self.handles, self._batches.submit, self._batches.waiting)
@@ -59,7 +57,7 @@ class BlockWriter:
         """Return the addresses assigned or released.
 
         Raises MissingBlock, and the IpamError that refuses the operation. After DatastoreError the operation may have
-        been carried out or not: read the handle to find out.
+        been carried out or not: release the handle, whatever it counts.
         """
         wanted = operation.count if isinstance(operation, AssignAny) else 0
         self._asked[cidr] += wanted
@@ -74,10 +72,10 @@ class BlockWriter:
 
     async def _assign(self, cidr: Network, operation: Assign, answered: Callable[[], None]) -> Result:
         """Assign where handle and block are two writes; a handle is not written for what the block will not give."""
-        known = self._known.get(cidr)
+        known = self.known.get(cidr)
         if known is None or not can_give(known, operation):
             await self.look(cidr, operation.only_for)
-            known = self._known.get(cidr)
+            known = self.known.get(cidr)
             if known is None:
                 raise MissingBlock(f"there is no block {cidr} any more")
             [foreseen] = (await self._applied(known, [operation])).results
@@ -88,41 +86,20 @@ class BlockWriter:
         return await self._separate.assign(cidr, operation, answered)
 
     async def look(self, cidr: Network, host: str | None = None) -> None:
-        """Read the block, for `last_known`. Raises MissingBlock, ForeignBlock: it is not this host's, BadRecord."""
+        """Read the block, so that it is known. Raises MissingBlock, ForeignBlock: it is not this host's, BadRecord."""
         await self._batches.submit(cidr, AssignAny("", {}, 0, Reserved(), host))
-
-    def last_known(self, cidr: Network) -> IPAMBlock | None:
-        """Return the block as this process last wrote or read it; a hint, since other processes write it too."""
-        return self._known.get(cidr)
-
-    def held(self, handle: str) -> dict[Address, Network]:
-        """Return what the blocks that this process wrote or read hold for a handle, each address with its block."""
-        holding = [block for block in self._known.values() if blocks.holds_for(block, handle)]
-        return {
-            blocks.address_of(one, ordinal): one.network for one in holding for ordinal in blocks.held_by(one, handle)
-        }
 
     def take_in(self, block: IPAMBlock) -> None:
         """Take in a block that was read or claimed, unless this process has written or read a later one."""
-        known = self._known.get(block.network)
+        known = self.known.get(block.network)
         if known is None or known.spec.sequence_number < block.spec.sequence_number:
             self._separate.doubt(block.network)
             self._learn(block)
 
-    def seen_ns(self, cidr: Network, host: str) -> int:
-        """Return when the block was last known to be this host's; 0: it is not known as such."""
-        block = self._known.get(cidr)
-        return self._seen_ns[cidr] if block and block.spec.affinity == host_affinity(host) else 0
-
     def room(self, cidr: Network, host: str, reserved: Reserved) -> int | None:
         """Return how many addresses a host may hope for, but for those that others wait for; None: it is not known."""
-        block = self._known.get(cidr)
-        if block is None:
-            return None
-        if block.spec.affinity != host_affinity(host):
-            return 0
-        free = blocks.free_count(block, reserved.ordinals(cidr)) if block.spec.unallocated else 0
-        return None if not free and cidr in self._cooling else max(0, free - self._asked[cidr])
+        free = self.known.free(cidr, host, reserved)
+        return free and max(0, free - self._asked[cidr])
 
     def under_way(self, cidr: Network) -> int:
         """Return how many assignments from the block are under way, where handles are written on their own."""
@@ -147,13 +124,13 @@ class BlockWriter:
         try:
             return await self._written(cidr, operations)
         except BaseException:
-            self._known.pop(cidr, None)
+            self.known.pop(cidr)
             raise
 
     async def _written(self, cidr: Network, operations: Sequence[Operation]) -> Sequence[Written | Exception]:
         """Carry all out on the block as it was last known, or else as it is read; so are refusals and full blocks."""
         for attempt in range(ATTEMPTS):
-            known = self._known.pop(cidr, None) if attempt else self._known.get(cidr)
+            known = self.known.pop(cidr) if attempt else self.known.get(cidr)
             guess = known is not None and attempt == 0
             before = known if guess else await found_or_none(self._store.get(IPAMBlock, cidr_name(str(cidr))))
             if before is None:
@@ -172,10 +149,7 @@ class BlockWriter:
         raise Contention(f"write block {cidr}: lost {ATTEMPTS} races in a row; try again later")
 
     def _learn(self, block: IPAMBlock) -> None:
-        cidr = block.network
-        self._known[cidr] = block
-        self._seen_ns[cidr] = self._now_ns()
-        (self._cooling.add if blocks.cools_down(block) else self._cooling.discard)(cidr)
+        self.known.put(block, self._now_ns())
 
     async def _gather(self, cidr: Network) -> None:
         await self._separate.gathering.enough(cidr)
@@ -198,7 +172,7 @@ class BlockWriter:
                 written = await self._commit_in_order(after, write)
         except LOST_RACE:
             return False
-        self._known.pop(after.block.network, None)
+        self.known.pop(after.block.network)
         if isinstance(written, IPAMBlock):
             self._learn(written)
         return True

@@ -37,11 +37,11 @@ class HeldAddresses:
         """Return what they hold for a handle, each with its block; those that cannot be read are passed over."""
         if self._host is not None:
             await self._read_unknown(self._host)
-        return self._writer.held(handle)
+        return self._writer.known.held(handle)
 
     async def _read_unknown(self, host: str) -> None:
         own = self._adopted | self._affinities.claimed(host) | self._contexts.reported(host)
-        unknown = [cidr for cidr in own if self._writer.last_known(cidr) is None]
+        unknown = [cidr for cidr in own if self._writer.known.get(cidr) is None]
         looks = map(self._writer.look, unknown)
         for cidr, failure in zip(unknown, await asyncio.gather(*looks, return_exceptions=True), strict=True):
             match failure:
