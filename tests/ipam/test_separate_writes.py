@@ -9,9 +9,10 @@ import pytest
 
 from datastore.errors import Invalid, Unavailable
 from datastore.kinds.ipam import IPAMBlock, IPAMHandle
-from datastore.store import Update
+from datastore.store import Create, Update
 from ipam.allocator import Allocator
 from ipam.block import with_next_sequence
+from ipam.collector import Collector
 from ipam.errors import HandleInUse
 from tests.datastore.memory_store import MemoryStore
 from tests.ipam.faulty_store import FaultyStore
@@ -171,3 +172,30 @@ async def test_a_handle_that_was_deleted_as_idle_meanwhile_is_written_again() ->
     in_use = {address: str(handle) for address, handle in (await owners(store)).items()}
     assert in_use[given.ipv4[0]] == NEXT.handle
     assert await violations(store, in_use) == []
+
+
+async def test_a_handle_that_another_wrote_first_costs_the_address_and_the_next_try_has_one() -> None:
+    """As `ipam check --fix` does where it meets the address without its handle."""
+    store = FaultyStore()
+    allocator = await owned(store)
+    store.held_back[HANDLE] = asyncio.Event()
+    assigning = asyncio.create_task(allocator.assign(NEXT))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    [block] = (await store.list(IPAMBlock)).objects
+    assert NEXT.handle in (await owners(store)).values()
+    await MemoryStore.write(
+        store,
+        Update(with_next_sequence(block)),
+        Create(IPAMHandle.make(NEXT.handle, handle_id=NEXT.handle, block={block.spec.cidr: 1}, deleted=False)),
+    )
+    store.held_back[HANDLE].set()
+    with pytest.raises(HandleInUse):
+        await assigning
+    assert list((await owners(store)).values()) == ["net.pod-first"]
+    await allocator.release_handle(NEXT.handle)
+    [address] = (await allocator.assign(replace(NEXT, fresh=False))).ipv4
+    assert (await owners(store))[address] == NEXT.handle
+    await allocator.release_handle(NEXT.handle)
+    await Collector(store, allocator, grace_seconds=0).round()
+    assert await only_the_first_is_left(store)
