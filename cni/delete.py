@@ -137,8 +137,15 @@ class Cleanup:
 
         read: the endpoint as it was read a moment ago, if it was. What the attachment's own handle does not account for
         may be under the handle of old releases of Calico, which goes as well then, unless the pod is another
-        container's by now. A record that cannot be read keeps no pod alive.
+        container's by now. A record that cannot be read keeps no pod alive. Raises Unavailable also if the datastore is
+        not taken for the cluster's, before or by the end: what was not found there is still assigned in the cluster's.
         """
+        self._endpoints.require_cluster()
+        nothing_left = await self._release(pending, read)
+        self._endpoints.require_cluster()
+        return nothing_left
+
+    async def _release(self, pending: PendingRelease, read: WorkloadEndpoint | None) -> bool:
         attachment, pod = pending
         has_no_other = await self._delete_endpoint(pending, read)
         freed = await self.release_handle(attachment.handle, read.addresses if read else ())

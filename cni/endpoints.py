@@ -15,7 +15,7 @@ from cni.endpoint_writer import EndpointWriter
 from cni.known import Known
 from cni.protocol import Attachment, CniError, Code, PodRef, describe
 from datastore.cas import ATTEMPTS, found_or_none
-from datastore.errors import AlreadyExists, BadRecord, Conflict, DatastoreError, NotFound
+from datastore.errors import AlreadyExists, BadRecord, Conflict, DatastoreError, NotFound, Unavailable
 from datastore.group_commit import Batcher
 from datastore.kinds.cluster import ClusterInformation
 from datastore.kinds.node import Node
@@ -154,6 +154,11 @@ class Endpoints:
                 f"its {FIRST_DEVICE}, since its record is the pod itself; make network {attachment.network} the pod's "
                 "first, or give it another plugin; nothing was attached",
             )
+
+    def require_cluster(self) -> None:
+        """Raises Unavailable: the datastore is not taken for the cluster's: what it lacks is not gone."""
+        if why := self._held_back():
+            raise Unavailable(why)
 
     async def require_ready(self) -> None:
         """Refuse while the datastore is held by an administrator, for an upgrade say, as every client of Calico's does.

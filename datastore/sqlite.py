@@ -19,6 +19,7 @@ import threading
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,7 +29,7 @@ from datastore.errors import AlreadyExists, BadRecord, Conflict, Invalid, NotFou
 from datastore.fields import time_text
 from datastore.merge_patch import merged
 from datastore.notifier import ChangeNotifier
-from datastore.sqlite_connection import ConnectionThread, snapshot, transaction
+from datastore.sqlite_connection import ConnectionThread, FileIdentity, snapshot, transaction
 from datastore.store import (
     Create,
     Delete,
@@ -67,6 +68,7 @@ class _Position:
     revision: int
     generation: int
     data_version: int
+    file: FileIdentity | None
 
 
 class SqliteStore:
@@ -81,6 +83,7 @@ class SqliteStore:
         self._writer = ConnectionThread(path, "writer", existed)
         # A database in memory belongs to its connection, so there is one.
         self._reader = ConnectionThread(path, "reader", existed) if path else self._writer
+        self._read_by_watches: dict[object, FileIdentity | None] = {}
         self._closed = False
 
     @property
@@ -89,7 +92,7 @@ class SqliteStore:
 
     async def get(self, kind: type[R], name: str, namespace: str | None = None) -> R:
         key = key_for(kind, name, namespace)
-        text = await self._reader.run(f"get {key}", partial(_select, key=key))
+        text = await self._reader.run(f"get {key}", partial(_select, key=key), self._is_known)
         if text is None:
             raise NotFound(f"get {key}: there is none")
         try:
@@ -99,11 +102,12 @@ class SqliteStore:
 
     async def list(self, what: type[R] | Interest[R]) -> Listed[R]:
         interest = interest_in(what)
-        return await self._reader.run(f"list {interest.kind.PLURAL}", partial(_select_all, interest=interest))
+        selecting = partial(_select_all, interest=interest)
+        return await self._reader.run(f"list {interest.kind.PLURAL}", selecting, self._is_known)
 
     async def summarize(self, summary: Summary[R, S]) -> Listed[S]:
         selecting = partial(_summarize_all, summary=summary)
-        return await self._reader.run(f"summarize {summary.kind_name}", selecting)
+        return await self._reader.run(f"summarize {summary.kind_name}", selecting, self._is_known)
 
     async def create(self, resource: R) -> R:
         (stored,) = await self.write(Create(resource))
@@ -120,12 +124,12 @@ class SqliteStore:
 
     async def write(self, *writes: Write) -> tuple[Resource | None, ...]:
         what = ", ".join(f"{type(write).__name__.lower()} {key_of(write.resource)}" for write in writes)
-        return await self._writer.run(what, partial(self._commit, decide=lambda _: writes))
+        return await self._writer.run(what, partial(self._commit, decide=lambda _: writes), self._is_known)
 
     async def patch(self, kind: type[R], name: str, patch: Mapping[str, Any], namespace: str | None = None) -> R:
         key = key_for(kind, name, namespace)
         decide = partial(_patched, kind=kind, key=key, patch=patch)
-        (stored,) = await self._writer.run(f"patch {key}", partial(self._commit, decide=decide))
+        (stored,) = await self._writer.run(f"patch {key}", partial(self._commit, decide=decide), self._is_known)
         assert isinstance(stored, kind)
         return stored
 
@@ -134,7 +138,7 @@ class SqliteStore:
         reported = Reported()
         position: _Position | None = None
         away = False
-        with self._notifier.listen() as notified:
+        with self._notifier.listen() as notified, self._knowing() as knows:
             while not self._closed:
                 notified.clear()
                 try:
@@ -154,12 +158,30 @@ class SqliteStore:
                 if position is None:
                     yield InSync()
                 position = latest
+                await asyncio.sleep(0)  # whoever follows judges what was read before others act on it
+                knows(latest.file)
                 await self._wait_for_change(notified, position)
 
     async def close(self) -> None:
         self._closed = True
         self._notifier.wake()
         await asyncio.gather(self._reader.close(), self._writer.close())
+
+    @contextmanager
+    def _knowing(self) -> Iterator[Callable[[FileIdentity | None], None]]:
+        """Yield what a watch calls with each file that it has read, while it lasts."""
+        watch = object()
+        try:
+            yield partial(self._read_by_watches.__setitem__, watch)
+        finally:
+            self._read_by_watches.pop(watch, None)
+
+    def _is_known(self, file: FileIdentity | None) -> bool:
+        """Whether every watch has read this file. Before that nobody can say whether it is of the same cluster."""
+        if all(read == file for read in self._read_by_watches.copy().values()):
+            return True
+        self._notifier.notify()
+        return False
 
     async def _wait_for_change(self, notified: asyncio.Event, position: _Position) -> None:
         """Return when there may be something new: after a notification, or when polling finds a change of the file."""
@@ -201,7 +223,7 @@ class SqliteStore:
         generation = self._reader.generation
         with snapshot(connection):
             data_version = _data_version(connection)  # before the revision: a commit in between must not be missed
-            latest = _Position(_latest_revision(connection), generation, data_version)
+            latest = _Position(_latest_revision(connection), generation, data_version, self._reader.file)
             if since is None or since.generation != generation or not _logged(connection, since, latest):
                 return latest, ChangeSet(True, _everything(connection, interests))
             return latest, ChangeSet(False, _changes(connection, interests, since.revision))

@@ -27,6 +27,8 @@ LOCK_WAIT_SECONDS = 1.0
 LOG_BYTES = 16 << 20  # what the write-ahead log shrinks to after a stopped reader made it grow
 
 T = TypeVar("T")
+FileIdentity = tuple[int, int]
+"""A filesystem's device and an inode."""
 
 
 class ConnectionThread:
@@ -36,19 +38,25 @@ class ConnectionThread:
         self._path = path
         self._existed = existed
         self._connection: sqlite3.Connection | None = None
-        self._file: tuple[int, int] | None = None
+        self.file: FileIdentity | None = None
+        """What the connection has open: another once the file was replaced."""
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"sqlite-{name}")
         self.generation = 0
         """How often a file was opened. Revisions of two generations must not be compared."""
 
-    async def run(self, what: str, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Return what `work` does with the connection, on the thread.
+    async def run(
+        self,
+        what: str,
+        work: Callable[[sqlite3.Connection], T],
+        is_known: Callable[[FileIdentity | None], bool] = lambda file: True,
+    ) -> T:
+        """Return what `work` does with the connection, on the thread. is_known: whether this file may be worked on.
 
         Raises Unavailable: it was not possible within the time there is. Raises Invalid: it never will be.
         """
         deadline = time.monotonic() + LOCK_WAIT_SECONDS
         try:
-            future = self._executor.submit(self._run_until, what, work, deadline)
+            future = self._executor.submit(self._run_until, what, work, is_known, deadline)
         except RuntimeError:
             raise Unavailable(f"{what} in {self._path or 'memory'}: the store is closed") from None
         return await asyncio.wrap_future(future)
@@ -60,11 +68,22 @@ class ConnectionThread:
         self._executor.shutdown(wait=True)
         self._drop()
 
-    def _run_until(self, what: str, work: Callable[[sqlite3.Connection], T], deadline: float) -> T:
+    def _run_until(
+        self,
+        what: str,
+        work: Callable[[sqlite3.Connection], T],
+        is_known: Callable[[FileIdentity | None], bool],
+        deadline: float,
+    ) -> T:
         pause = 0.0002
         while True:
             try:
-                return work(self._open())
+                connection = self._open()
+                if not is_known(self.file):
+                    raise Unavailable(
+                        f"{what} in {self._path}: the file was replaced and is read anew; nothing was done, try again"
+                    )
+                return work(connection)
             except sqlite3.Error as error:
                 if _is_busy(error) and time.monotonic() < deadline:
                     # SQLite's own waiting grows to 100 ms a step, far more than a write takes.
@@ -76,13 +95,13 @@ class ConnectionThread:
                 raise _translate_error(what, self._path, error) from error
 
     def _open(self) -> sqlite3.Connection:
-        if self._path is not None and self._file is not None and self._file != _identity(self._path):
+        if self._path is not None and self.file is not None and self.file != _identity(self._path):
             self._drop()  # the file was removed or replaced: what is written to the old one would be lost
         if self._connection is None:
             if self._path is not None and not self._existed.is_set() and not os.path.exists(self._path):
                 _create(self._path)
             self._connection = _connect(self._path)
-            self._file = _identity(self._path) if self._path is not None else None
+            self.file = _identity(self._path) if self._path is not None else None
             self._existed.set()
             self.generation += 1
         return self._connection
@@ -90,10 +109,10 @@ class ConnectionThread:
     def _drop(self) -> None:
         if self._connection is not None:
             self._connection.close()
-        self._connection = self._file = None
+        self._connection = self.file = None
 
 
-def _identity(path: str) -> tuple[int, int] | None:
+def _identity(path: str) -> FileIdentity | None:
     try:
         found = os.stat(path)
     except OSError:

@@ -62,6 +62,41 @@ async def test_without_a_datastore_the_device_and_the_routes_go_and_the_release_
         assert await node.holds_nothing()
 
 
+async def test_what_is_not_taken_for_the_clusters_datastore_is_released_in_later(tmp_path: Path) -> None:
+    """It may hold nothing of the pod: what is released there would stay assigned in the cluster's own."""
+    async with in_memory(tmp_path) as node:
+        await node.add()
+        node.held_back = "the datastore has another cluster"
+        await node.delete()
+        assert (node.attacher.attached, node.devices.made) == ({}, {})
+        assert [pending.attachment.container_id for pending in node.journal.pending] == ["c1"]
+        with pytest.raises(Unavailable, match="another cluster"):
+            await node.cleanup.release_journaled("c1")
+        assert await node.addresses()
+        node.held_back = ""
+        await node.cleanup.release_journaled("c1")
+        assert await node.holds_nothing()
+
+
+async def test_what_another_clusters_datastore_lacked_by_the_end_of_a_release_is_released_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with in_memory(tmp_path) as node:
+        await node.add()
+
+        async def meet_another_cluster(*asked: object) -> list[Address]:
+            node.held_back = "the datastore has another cluster"
+            return []
+
+        with monkeypatch.context() as patched:
+            patched.setattr(node.allocator, "release_handle", meet_another_cluster)
+            await node.delete()
+        assert [pending.attachment.container_id for pending in node.journal.pending] == ["c1"]
+        node.held_back = ""
+        await node.cleanup.release_journaled("c1")
+        assert await node.holds_nothing()
+
+
 async def test_one_journaled_del_that_the_datastore_refuses_holds_up_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

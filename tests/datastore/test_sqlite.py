@@ -325,15 +325,43 @@ async def test_a_restored_file_is_reported_from_the_start(store: Store, path: Pa
     backup = path.with_name("backup")
     copy(path, backup)
     lost = await store.create(pool("lost"))
+    other = datastore.open(f"sqlite://{path}")
     async with watching(store, IPPool) as watch:
         await events_until_in_sync(watch)
         for file in path.parent.glob("felix.db-*"):
             file.unlink()
         backup.rename(path)
         assert await next_event(watch) == Gone(IPPool, "lost", None, lost)
-        anew = await store.create(pool("new"))
+        anew = await other.create(pool("new"))
         assert await next_event(watch) == Changed(anew)
         assert (await store.list(IPPool)).objects == (kept, anew)
+    await other.close()
+
+
+async def test_nothing_is_asked_of_a_file_that_the_watch_has_not_read(store: Store, path: Path) -> None:
+    """It may be another cluster's: whoever released an address there would leave it assigned here."""
+    kept = await store.create(pool("kept"))
+    stranger = datastore.open(f"sqlite://{path}.stranger")
+    found = await stranger.create(pool("found"))
+    await stranger.close()
+    other = datastore.open(f"sqlite://{path}")
+    async with watching(store, IPPool) as watch:
+        await events_until_in_sync(watch)
+        changed = await store.update(mark(kept, "1"))
+        assert await next_event(watch) == Changed(changed)
+        for file in path.parent.glob("felix.db-*"):
+            file.unlink()
+        path.with_name(f"{path.name}.stranger").rename(path)
+        for ask in (store.list(IPPool), store.get(IPPool, "kept"), store.delete(changed)):
+            with pytest.raises(Unavailable, match="the file was replaced and is read anew"):
+                await ask
+        events = [await next_event(watch), await next_event(watch)]
+        assert Changed(found) in events
+        assert Gone(IPPool, "kept", None, changed) in events
+        anew = await other.create(pool("new"))
+        assert await next_event(watch) == Changed(anew)
+        assert (await store.list(IPPool)).objects == (found, anew)
+    await other.close()
 
 
 async def test_a_record_that_cannot_be_read_hides_no_other(store: Store, path: Path) -> None:
