@@ -1,4 +1,6 @@
-"""`python -m faults [--seed N] [--minutes M]`: a lab under seeded faults. Ends with 0 only if nothing failed.
+"""`python -m faults [--seed N] [--minutes M] [--only KIND]…`: a lab under seeded faults.
+
+Ends with 0 only if nothing failed.
 
 Writes build/faults.json for a machine, build/faults.txt for a person, and build/faults/NODE-PROGRAM.log.
 """
@@ -15,16 +17,17 @@ from pathlib import Path
 
 from faults.inside import Order
 from faults.judge import failures, numbers
+from faults.kinds import KINDS
 from faults.record import Run
 from faults.schedule import schedule
 from faults.timeline import HEAD, timeline
 from felix_py.status_json import from_json, to_json
 from lab import wall_clock
 from lab.host import HostError, RunningLab, start
-from lab.leftovers import final_leftovers, listing, namespaces_of
+from lab.leftovers import listing, namespaces_of
 from lab.paths import TREE
 from lab.state_model import LabState
-from lab.verdict import attributable, faults
+from lab.verdict import faults
 
 SPEC = Path(__file__).with_name("three-nodes.yaml")
 BUILD = TREE / "build"
@@ -36,37 +39,39 @@ class RunFailed(Exception):
 
 def main(words: Sequence[str]) -> int:
     arguments = _arguments(words)
-    before = listing()
     try:
         running, state = start(SPEC, lambda what, done, wanted: None, stays=False, preload=wall_clock.build())
         own = namespaces_of(running.init_pid)
         try:
-            run = _carry_out(running, state, arguments.seed, arguments.minutes)
+            order = Order(arguments.seed, arguments.minutes, tuple(arguments.only), state.pods)
+            run = _carry_out(running, order, state)
         finally:
             running.end()
     except (HostError, RunFailed) as error:
         print(f"run faults of seed {arguments.seed}: {error}", file=sys.stderr)
         return 1
-    left = tuple(f"left behind on the host: {text}" for text in attributable(final_leftovers(before, own)))
-    return _report(run, left)
+    left = [each for each in listing().processes.values() if own.intersection(each.namespaces)]
+    return _report(run, [f"process {each.pid} has outlived the lab: {each.command}" for each in left])
 
 
 def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m faults", description="Run a lab under seeded faults.")
     parser.add_argument("--seed", type=int, default=1, help="which faults, in which order and where (%(default)s)")
     parser.add_argument("--minutes", type=float, default=1.0, help="how many of them (%(default)s)")
+    parser.add_argument("--only", action="append", choices=sorted(KINDS), default=[], help="choose from these kinds")
     return parser.parse_args(words)
 
 
-def _carry_out(lab: RunningLab, state: LabState, seed: int, minutes: float) -> Run:
+def _carry_out(lab: RunningLab, order: Order, state: LabState) -> Run:
     """Make the faults inside the lab, and tell of each. Raises RunFailed."""
     if broken := faults(state, []):
         raise RunFailed(f"the lab did not come up: {'; '.join(broken)}")
-    print(f"seed {seed}, {minutes:g} min: {len(schedule(seed, minutes))} faults\n\n{HEAD}", flush=True)
+    count = len(schedule(order.seed, order.minutes, order.only))
+    print(f"seed {order.seed}, {order.minutes:g} min: {count} faults\n\n{HEAD}", flush=True)
     command = [sys.executable, "-m", "faults.inside", str(lab.init_pid)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin and process.stdout
-        print(json.dumps(to_json(Order(seed, minutes, state.pods))), file=process.stdin, flush=True)
+        print(json.dumps(to_json(order)), file=process.stdin, flush=True)
         found = [run for line in process.stdout if (run := _take(json.loads(line)))]
     if not found:
         raise RunFailed(f"what makes the faults ended with status {process.returncode} and no record")

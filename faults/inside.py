@@ -39,10 +39,11 @@ LAST_LOOK_SECONDS = 1.2  # a packet may be held back for a second while a neighb
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to do. pods: those that the lab began with, which probe each other."""
+    """What to do. only: see `schedule`. pods: those that the lab began with, which probe each other."""
 
     seed: int = 0
     minutes: float = 0.0
+    only: tuple[str, ...] = ()
     pods: tuple[PodState, ...] = ()
 
 
@@ -57,12 +58,14 @@ async def run(order: Order) -> Run:
     await asyncio.sleep(WARM_UP_SECONDS)
     trouble = await sync.wait(time.monotonic())
     made: list[Window] = []
-    for fault in () if trouble else schedule(order.seed, order.minutes):
+    for fault in () if trouble else schedule(order.seed, order.minutes, order.only):
         await asyncio.sleep(QUIET_SECONDS)
         window = await _make(cluster, sync, fault, began)
         pairs = await probes.read(began + window.began)
         made.append(window)
         _show(Run(order.seed, order.minutes, 0.0, windows=tuple(made), pairs=pairs))
+        if window.trouble:  # the next fault would be blamed for what this one has left
+            break
     stuck = await churn.stop()
     for node in cluster.nodes:
         await cluster.ask("gc", node=node)

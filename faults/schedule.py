@@ -5,7 +5,7 @@ Pure: a function of seed and minutes, so that a run can be repeated.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from random import Random
 
@@ -29,15 +29,17 @@ class Fault:
     choice: int = 0
 
 
-def schedule(seed: int, minutes: float) -> tuple[Fault, ...]:
+def schedule(seed: int, minutes: float, only: Collection[str] = ()) -> tuple[Fault, ...]:
     """Return the faults of a run, in order: one of each cheap kind, then rounds of all kinds, as many as fit in.
 
-    The times that kinds are expected to take are what fits; a slow machine takes longer for the same faults.
+    The times that kinds are expected to take are what fits; a slow machine takes longer for the same faults. only: the
+    names of the kinds to choose from; none: all.
     """
+    kinds = [kind for kind in KINDS.values() if not only or kind.name in only]
     random = Random(seed)
     left = minutes * 60
     chosen = []
-    for kind in _kinds_in_turn(random):
+    for kind in _kinds_in_turn(random, kinds):
         if kind.seconds + QUIET_SECONDS > left:
             break
         left -= kind.seconds + QUIET_SECONDS
@@ -45,10 +47,10 @@ def schedule(seed: int, minutes: float) -> tuple[Fault, ...]:
     return tuple(chosen)
 
 
-def _kinds_in_turn(random: Random) -> Iterator[Kind]:
-    yield from _shuffled(random, (kind for kind in KINDS.values() if kind.cheap))
+def _kinds_in_turn(random: Random, kinds: Collection[Kind]) -> Iterator[Kind]:
+    yield from _shuffled(random, (kind for kind in kinds if kind.cheap))
     while True:
-        yield from _shuffled(random, KINDS.values())
+        yield from _shuffled(random, kinds)
 
 
 def _shuffled(random: Random, kinds: Iterable[Kind]) -> list[Kind]:

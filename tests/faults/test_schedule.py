@@ -48,5 +48,10 @@ def test_five_minutes_have_each_kind(seed: int) -> None:
     assert {fault.kind for fault in schedule(seed, 5)} == set(KINDS)
 
 
+@given(SEEDS)
+def test_a_run_can_be_of_chosen_kinds_only(seed: int) -> None:
+    assert {fault.kind for fault in schedule(seed, 1, ["kill agent", "unplugged"])} == {"kill agent", "unplugged"}
+
+
 def test_seeds_differ() -> None:
     assert len({schedule(seed, 1) for seed in range(20)}) == 20
