@@ -113,8 +113,8 @@ def measure(rounds: int) -> list[Row]:
     rows = []
     with tempfile.TemporaryDirectory(prefix="felix-bench-") as name:
         folder = Path(name)
-        (folder / "run").mkdir()
-        with beside("--routes", str(folder / "run" / "bgp.sock")), agent(folder) as ours:
+        (folder / "run" / "bgp").mkdir(parents=True)
+        with beside("--routes", str(folder / "run" / "bgp" / "bgp.sock")), agent(folder) as ours:
             wait_for_routes()
             add(ours)
             for title, pages in PAGES.items():

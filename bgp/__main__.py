@@ -34,6 +34,7 @@ def main() -> int:
     if options.leave:
         return _ask_to_leave(options.socket)
     options.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    options.state_dir.chmod(0o700)  # a kubelet that makes it lets everybody in
     options.socket.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     with (options.state_dir / "lock").open("w") as lock:
         try:
@@ -81,7 +82,7 @@ def _ask_to_leave(socket_path: Path) -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bgp", description="Own this node's BGP sessions.")
-    parser.add_argument("--socket", type=Path, default=Path("/run/felix/bgp.sock"), help="where the agent connects")
+    parser.add_argument("--socket", type=Path, default=Path("/run/felix/bgp/bgp.sock"), help="where the agent connects")
     parser.add_argument("--state-dir", type=Path, default=Path("/run/felix/bgp"), help="where ExaBGP's files lie")
     parser.add_argument("--timeout-factor", type=float, default=1.0, help="multiplies every deadline of ExaBGP")
     parser.add_argument(

@@ -74,7 +74,7 @@ def ground_on(store: Store) -> Iterator[Ground]:
 def put_together(settings: Settings, ground: Ground, identity: Identity) -> Parts:
     """Make the parts of the agent of this node."""
     known = Known(identity.node)
-    sidecar = SidecarClient(settings.run_dir / "bgp.sock")
+    sidecar = SidecarClient(settings.run_dir / "bgp" / "bgp.sock")
     edges = _edges(settings, ground, identity.node, sidecar, known, lambda: verbs.unwritten.take_up())
     agent = Agent(settings, identity, edges)
     on_kubernetes = has_namespaces(settings.datastore)

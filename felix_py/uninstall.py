@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import fcntl
+import json
 import os
 import shutil
 import sys
@@ -19,6 +20,7 @@ from functools import partial
 from pathlib import Path
 
 from cni.configurations import BINARY, CONFLIST
+from cni.host_local import HOST_LOCAL
 from cni.install import KEPT
 from cni.veth import Veth
 from felix_py.encap.ipip import IPIP
@@ -39,6 +41,8 @@ CALICOS = "10-calico.conflist"
 CALICOS_ASIDE = f"{CALICOS}.before-felix-py"
 """As manifests/overlays/calico-coexist names what calico-node writes anew when it comes back."""
 USUAL_CNI_CONF_DIR = Path("/etc/cni/net.d")
+HOST_LOCAL_DATA = Path("/var/lib/cni/networks")
+"""Where host-local notes addresses, unless ipam.dataDir says otherwise."""
 MOST_NAMED = 10  # pods in one refusal
 
 
@@ -61,8 +65,16 @@ def main() -> int:
     if failed:
         print(f"left on this host: {', '.join(failed)}; see above, and run this again", file=sys.stderr)
         return 1
-    print("nothing of felix-py is left on this host")
+    empty = ", ".join(str(folder) for folder in _folders(settings) if folder.is_dir() and not any(folder.iterdir()))
+    but = f" but empty folders, which are mounted here and so stay: {empty}" if empty else ""
+    print(f"nothing of felix-py is left on this host{but}")
     return 0
+
+
+def _folders(settings: Settings) -> tuple[Path, ...]:
+    """Return felix-py's own folders, and those that it may share with Calico."""
+    shared = (settings.nodename_file.parent, settings.mtu_file.parent)
+    return tuple(dict.fromkeys((settings.state_dir, settings.run_dir, *shared)))
 
 
 def _refuse_beside_a_sidecar(run_dir: Path) -> None:
@@ -103,6 +115,8 @@ def _steps(settings: Settings) -> Iterator[tuple[str, Callable[[], bool]]]:
     networks = settings.cni_conf_dir or USUAL_CNI_CONF_DIR
     with_calico = (networks / CALICOS).exists()  # its node is here again: what both use is its own
     calicos = (settings.nodename_file, settings.mtu_file)
+    if not with_calico and (noted := _host_local(networks / CONFLIST)) is not None:
+        yield f"{noted}, which {HOST_LOCAL} noted", partial(_folder, noted)
     files = (networks / CONFLIST, networks / KEPT, networks / CALICOS_ASIDE, settings.cni_bin_dir / BINARY)
     for path in (*files, *(() if with_calico else calicos)):
         yield str(path), partial(_file, path)
@@ -118,6 +132,20 @@ def _steps(settings: Settings) -> Iterator[tuple[str, Callable[[], bool]]]:
         yield str(folder), partial(_empty_folder, folder)
 
 
+def _host_local(conflist: Path) -> Path | None:
+    """Return where `host-local` notes the addresses of our network, as what is installed says; None: nowhere."""
+    try:
+        document = json.loads(conflist.read_text())
+    except (OSError, ValueError, RecursionError):
+        return None
+    match document:
+        case {"name": str(name), "plugins": [{"type": str(plugin), "ipam": {"type": str(ipam)} as how}, *_]} if (
+            plugin == BINARY and ipam == HOST_LOCAL and name not in ("", ".", "..") and "/" not in name
+        ):
+            return Path(str(how.get("dataDir") or HOST_LOCAL_DATA)) / name
+    return None
+
+
 def _file(path: Path) -> bool:
     try:
         path.unlink()
@@ -127,18 +155,24 @@ def _file(path: Path) -> bool:
 
 
 def _folder(folder: Path) -> bool:
+    """Remove a folder with what is in it; one that is mounted here, as in a container, is emptied."""
     if not folder.exists():
         return False
-    shutil.rmtree(folder)
-    return True
+    held = list(folder.iterdir())
+    for each in held:
+        if each.is_dir() and not each.is_symlink():
+            shutil.rmtree(each)
+        else:
+            each.unlink()
+    return _empty_folder(folder) or bool(held)
 
 
 def _empty_folder(folder: Path) -> bool:
-    """Remove a folder unless others have something in it."""
+    """Remove a folder unless others have something in it, or it is mounted here."""
     try:
         folder.rmdir()
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTEMPTY):
+        if error.errno in (errno.ENOENT, errno.ENOTEMPTY, errno.EBUSY):
             return False
         raise
     return True

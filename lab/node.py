@@ -21,7 +21,14 @@ from lab.service import Service
 from lab.spec import LabNodeSpec
 from lab.timescale import TIMESCALE
 
-_SIDECAR = ("--socket", "/run/felix/bgp.sock", "--state-dir", "/run/felix/bgp", "--timeout-factor", f"{TIMESCALE:g}")
+_SIDECAR = (
+    "--socket",
+    "/run/felix/bgp/bgp.sock",
+    "--state-dir",
+    "/run/felix/bgp",
+    "--timeout-factor",
+    f"{TIMESCALE:g}",
+)
 _PYTHON = {"PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 
 

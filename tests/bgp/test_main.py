@@ -42,6 +42,7 @@ def test_a_second_sidecar_in_one_place_does_not_start(tmp_path: Path) -> None:
         "--state-dir",
         str(tmp_path / "bgp"),
     ]
+    (tmp_path / "bgp").mkdir(mode=0o755)  # as a kubelet makes it
     first = subprocess.Popen(command)
     try:
         deadline = time.monotonic() + 60
@@ -52,6 +53,7 @@ def test_a_second_sidecar_in_one_place_does_not_start(tmp_path: Path) -> None:
         assert second.returncode == 1
         assert "another sidecar runs with this directory" in second.stderr
         assert (tmp_path / "bgp.sock").stat().st_mode & 0o777 == 0o600
+        assert (tmp_path / "bgp").stat().st_mode & 0o777 == 0o700
     finally:
         first.terminate()
         first.wait()

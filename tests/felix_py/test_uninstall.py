@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -55,7 +56,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def uninstall(host: Namespace, folder: Path) -> subprocess.CompletedProcess[str]:
+def uninstall(host: Namespace, folder: Path, within: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
     environment = {
         "PATH": os.environ["PATH"],
         "FELIX_RUN_DIR": f"{folder}/run",
@@ -65,7 +66,7 @@ def uninstall(host: Namespace, folder: Path) -> subprocess.CompletedProcess[str]
         "FELIX_CNICONFDIR": f"{folder}/net.d",
         "FELIX_CNIBINDIR": f"{folder}/bin",
     }
-    command = ["ip", "netns", "exec", host.name, sys.executable, "-m", "felix_py.uninstall"]
+    command = ["ip", "netns", "exec", host.name, *within, sys.executable, "-m", "felix_py.uninstall"]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
@@ -83,6 +84,27 @@ def test_nothing_of_ours_is_left_and_all_of_others(host: Namespace, folder: Path
     assert "10.66.0.0/26" in routes and "10.67.0.0/26" in routes
     assert host.run("nft", "list", "tables").split("\n")[:-1] == ["table inet others"]
     assert "10.65.9.9" not in host.ip("addr show dev tunl0") and "UP" not in host.ip("link show dev tunl0")
+
+
+def test_of_folders_that_are_mounted_as_in_a_container_the_contents_go(host: Namespace, folder: Path) -> None:
+    mounted = ("state", "run", "calico")
+    binds = "; ".join(f"mount --bind {folder}/{name} {folder}/{name}" for name in mounted)
+    ended = uninstall(host, folder, ("unshare", "--mount", "sh", "-ec", f'{binds}; exec "$@"', "sh"))
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert files(folder) == {"bin/portmap", "net.d/99-loopback.conf"}
+    assert all(not [*(folder / name).iterdir()] for name in mounted)
+    assert ended.stdout.endswith(f"and so stay: {folder}/state, {folder}/run, {folder}/calico\n")
+
+
+def test_what_host_local_noted_of_our_network_goes_and_of_others_stays(host: Namespace, folder: Path) -> None:
+    data = folder / "networks"
+    for name in ("ours/10.0.0.2", "others/10.1.0.2"):
+        (data / name).parent.mkdir(parents=True)
+        (data / name).touch()
+    plugin = {"type": "felix", "ipam": {"type": "host-local", "dataDir": str(data)}}
+    (folder / "net.d" / CONFLIST).write_text(json.dumps({"name": "ours", "plugins": [plugin]}))
+    assert uninstall(host, folder).returncode == 0
+    assert [path.name for path in data.iterdir()] == ["others"]
 
 
 def test_a_second_time_there_is_nothing_to_do(host: Namespace, folder: Path) -> None:

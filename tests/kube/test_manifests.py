@@ -132,6 +132,18 @@ def test_what_is_mounted_of_the_host_is_at_the_same_path(installed: dict[tuple[s
                 assert host.get(mount["name"], mount["mountPath"]) == mount["mountPath"], container["name"]
 
 
+def test_the_sidecar_sees_its_own_folder_alone(installed: dict[tuple[str, str], dict[str, Any]]) -> None:
+    mounts = containers(pod_of(installed))["sidecar"]["volumeMounts"]
+    assert [mount["mountPath"] for mount in mounts] == ["/run/felix/bgp", "/tmp"]
+
+
+def test_uninstalling_sees_of_the_host_what_it_removes(installed: dict[tuple[str, str], dict[str, Any]]) -> None:
+    uninstall = pod_of(objects_of(kustomized(UNINSTALL)), ("DaemonSet", "felix-py-uninstall"))
+    removed = {volume["hostPath"]["path"] for volume in uninstall["volumes"]}
+    of_agents = {each["hostPath"]["path"] for each in pod_of(installed)["volumes"] if "hostPath" in each}
+    assert removed == of_agents - {"/proc/sys/net", "/run/felix/bgp"}
+
+
 def test_no_container_is_privileged_and_the_agent_alone_has_a_token(
     installed: dict[tuple[str, str], dict[str, Any]],
 ) -> None:

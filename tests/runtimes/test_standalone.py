@@ -37,7 +37,7 @@ def test_an_agent_that_is_killed_is_started_again_and_the_sidecar_stays(nodes: l
     eventually("another agent runs", lambda: show(nodes[0], "felix-agent", "MainPID") not in ("0", agent))
     wait_until_served(nodes[0])
     assert show(nodes[0], "felix-sidecar", "MainPID") == sidecar
-    assert nodes[0].live_path("/run/felix/bgp.sock").is_socket()
+    assert nodes[0].live_path("/run/felix/bgp/bgp.sock").is_socket()
 
 
 def test_a_sidecar_that_is_killed_is_started_again(nodes: list[Machine]) -> None:
