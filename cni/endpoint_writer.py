@@ -16,7 +16,7 @@ from typing import TypeAlias
 from cni.endpoint_owner import is_of
 from cni.protocol import Attachment
 from datastore.backoff import Backoff
-from datastore.errors import BadRecord, DatastoreError, NotFound, Unavailable
+from datastore.errors import BadRecord, DatastoreError, Forbidden, NotFound, Unavailable
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.store import Store
 
@@ -25,6 +25,8 @@ log = logging.getLogger("cni.endpoints")
 PATIENCE_SECONDS = 0.05
 """How long a write waits for verbs that are under way."""
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 1.0, 60.0
+AWAY_SECONDS = 8.0
+"""The last while the datastore is away: ten seconds after it is back, all that waits is to be written."""
 
 _Key: TypeAlias = tuple[str | None, str]
 
@@ -33,7 +35,8 @@ _Key: TypeAlias = tuple[str | None, str]
 class _Waiting:
     endpoint: WorkloadEndpoint
     due: float = 0.0
-    backoff: Backoff = field(default_factory=lambda: Backoff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS))
+    refused: Backoff = field(default_factory=lambda: Backoff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS))
+    away: Backoff = field(default_factory=lambda: Backoff(FIRST_RETRY_SECONDS, AWAY_SECONDS))
 
 
 class EndpointWriter:
@@ -105,7 +108,8 @@ class EndpointWriter:
         except BadRecord:
             pass  # it is written: what else its pod holds cannot be read
         except DatastoreError as failure:
-            pause = waiting.backoff.next()
+            refused = isinstance(failure, Forbidden) or not isinstance(failure, Unavailable)
+            pause = (waiting.refused if refused else waiting.away).next()
             waiting.due = asyncio.get_running_loop().time() + pause
             log.warning(
                 "write the addresses of %s on its pod: %s; it is attached all the same; next try in %.1f s",

@@ -108,9 +108,29 @@ async def test_a_write_that_fails_is_repeated_and_its_pod_stays_attached(
         assert store.written == ["c1"]
 
 
+@pytest.mark.parametrize(("failure", "last"), [(Unavailable("away"), 0.02), (Forbidden("its role lacks it"), 0.04)])
+async def test_a_datastore_that_is_away_is_looked_for_more_often_than_one_that_refuses(
+    tmp_path: Path, failure: Exception, last: float, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for pause, seconds in (("FIRST_RETRY_SECONDS", 0.01), ("AWAY_SECONDS", 0.02), ("LAST_RETRY_SECONDS", 0.04)):
+        monkeypatch.setattr(endpoint_writer, pause, seconds)
+
+    def pauses() -> list[float]:
+        failed = (record.args for record in caplog.records if "next try" in record.msg)
+        return [float(str(args[-1])) for args in failed if isinstance(args, tuple)]
+
+    async with on_pods(tmp_path) as (node, store, uid):
+        await node.add(uid=uid)
+        store.refusal = failure
+        caplog.clear()
+        async with writing(node):
+            await until(lambda: len(pauses()) > 5)
+    assert last <= max(pauses()) <= last * 1.1
+
+
 async def test_what_waits_is_written_as_soon_as_something_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However long it would have waited: what kept it from being written may be over."""
-    for pause in ("FIRST_RETRY_SECONDS", "LAST_RETRY_SECONDS"):
+    for pause in ("FIRST_RETRY_SECONDS", "LAST_RETRY_SECONDS", "AWAY_SECONDS"):
         monkeypatch.setattr(endpoint_writer, pause, 3600)
     async with on_pods(tmp_path) as (node, store, uid):
         await node.add(uid=uid)
