@@ -2,7 +2,7 @@
 
 Every write is one transaction under the file's write lock, and every stored version has its revision: a number that
 grows by one with each write of any object. A log of revisions tells watchers what changed since their last reading.
-Reads and writes are on threads of their own, each with one connection (datastore.sqlite_connection).
+Reads and writes have a connection each, and a thread for what may take long (datastore.sqlite_connection).
 
 The file is in WAL mode with `synchronous=NORMAL`: a process may be killed at any instruction and nothing that was
 acknowledged is lost. After a power failure or a crash of the kernel the file is whole, but the last writes before it
@@ -55,10 +55,14 @@ POLL_SECONDS = 1.0
 POLL_SECONDS_WITHOUT_INOTIFY = 0.1
 HISTORY = 10_000
 _TRIM_EVERY = 256
+MOST_SMALL = 20
+"""Records that are written, or read because they changed, without a thread: some 50 µs each."""
 
 R = TypeVar("R", bound="Resource")
 S = TypeVar("S", bound=Named)
 T = TypeVar("T")
+Decide = Callable[[sqlite3.Connection], Sequence[Write]]
+"""Returns what to write, by what the store holds; called again where the file was locked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,7 @@ class SqliteStore:
 
     async def get(self, kind: type[R], name: str, namespace: str | None = None) -> R:
         key = key_for(kind, name, namespace)
-        text = await self._reader.run(f"get {key}", partial(_select, key=key), self._is_known)
+        text = await self._reader.run_small(f"get {key}", partial(_select, key=key), self._is_known)
         if text is None:
             raise NotFound(f"get {key}: there is none")
         try:
@@ -124,13 +128,19 @@ class SqliteStore:
 
     async def write(self, *writes: Write) -> tuple[Resource | None, ...]:
         what = ", ".join(f"{type(write).__name__.lower()} {key_of(write.resource)}" for write in writes)
-        return await self._writer.run(what, partial(self._commit, decide=lambda _: writes), self._is_known)
+        return await self._write(what, lambda _: writes, small=len(writes) <= MOST_SMALL)
 
     async def patch(self, kind: type[R], name: str, patch: Mapping[str, Any], namespace: str | None = None) -> R:
         key = key_for(kind, name, namespace)
         decide = partial(_patched, kind=kind, key=key, patch=patch)
-        (stored,) = await self._writer.run(f"patch {key}", partial(self._commit, decide=decide), self._is_known)
+        (stored,) = await self._write(f"patch {key}", decide)
         assert isinstance(stored, kind)
+        return stored
+
+    async def _write(self, what: str, decide: Decide, *, small: bool = True) -> tuple[Resource | None, ...]:
+        run = self._writer.run_small if small else self._writer.run
+        stored = await run(what, partial(self._commit, decide=decide), self._is_known)
+        self._writer.committed()
         return stored
 
     async def watch(self, *interests: type[Resource] | Interest[Any]) -> AsyncIterator[WatchEvent]:
@@ -143,7 +153,8 @@ class SqliteStore:
                 notified.clear()
                 try:
                     reading = partial(self._read_changes, interests=wanted, since=position)
-                    latest, changes = await self._reader.run("watch", reading)
+                    run = self._reader.run_small if await self._is_near(position) else self._reader.run
+                    latest, changes = await run("watch", reading)
                 except Unavailable as error:
                     if not away and not self._closed:
                         log.warning("%s; the watch continues when it is back", error)
@@ -161,6 +172,13 @@ class SqliteStore:
                 await asyncio.sleep(0)  # whoever follows judges what was read before others act on it
                 knows(latest.file)
                 await self._wait_for_change(notified, position)
+
+    async def _is_near(self, position: _Position | None) -> bool:
+        """Whether a watcher has few changes to read. Raises Unavailable."""
+        if position is None:
+            return False
+        latest = await self._reader.run_small("watch", _latest_revision)
+        return abs(latest - position.revision) <= MOST_SMALL
 
     async def close(self) -> None:
         self._closed = True
@@ -189,16 +207,14 @@ class SqliteStore:
             if await _set_within(notified, POLL_SECONDS if self._notifier.works else POLL_SECONDS_WITHOUT_INOTIFY):
                 return
             try:
-                version = await self._reader.run("poll", _data_version)
+                version = await self._reader.run_small("poll", _data_version)
             except Unavailable:
                 return
             if version != position.data_version or self._reader.generation != position.generation:
                 return
 
-    def _commit(
-        self, connection: sqlite3.Connection, decide: Callable[[sqlite3.Connection], Sequence[Write]]
-    ) -> tuple[Resource | None, ...]:
-        """Decide and carry out the writes in one transaction, then notify the watchers. Runs on the writer's thread."""
+    def _commit(self, connection: sqlite3.Connection, decide: Decide) -> tuple[Resource | None, ...]:
+        """Decide and carry out the writes in one transaction, then notify the watchers."""
         with transaction(connection):
             writes = decide(connection)
             first = _latest_revision(connection)
@@ -219,7 +235,7 @@ class SqliteStore:
     def _read_changes(
         self, connection: sqlite3.Connection, interests: Sequence[Interest[Any]], since: _Position | None
     ) -> tuple[_Position, ChangeSet]:
-        """Return what is new for a watcher at `since`, and its position then. Runs on the reader's thread."""
+        """Return what is new for a watcher at `since`, and its position then."""
         generation = self._reader.generation
         with snapshot(connection):
             data_version = _data_version(connection)  # before the revision: a commit in between must not be missed

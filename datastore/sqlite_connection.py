@@ -1,34 +1,48 @@
 """A connection to the embedded store's file: its thread, how it is opened, and what its errors mean.
 
-What can only block is on a thread of its own. A lock that another process holds is waited for until a deadline, then
-the work raises Unavailable.
+Small work is done where it is asked for: it takes less time than handing it to a thread and back. What may take long is
+on the connection's own thread: large readings, opening the file, writing the log back into it, and whatever waits for
+a lock that another process holds. That is waited for until a deadline, then the work raises Unavailable. Any other
+commit is a write into the page cache, and waits for no disk.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import random
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
-from typing import TypeVar
+from functools import partial
+from operator import eq
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from datastore.errors import DatastoreError, Invalid, Unavailable
+
+log = logging.getLogger(__name__)
 
 SCHEMA = 1
 APPLICATION = 0x66656C78  # "felx": marks the file as a datastore of felix-py, in its header
 MODE = 0o600  # of the file; SQLite gives its -wal and -shm the same
 LOCK_WAIT_SECONDS = 1.0
 LOG_BYTES = 16 << 20  # what the write-ahead log shrinks to after a stopped reader made it grow
+COMMITS_A_CHECKPOINT = 100  # of some pages each: about as often as SQLite itself would
 
 T = TypeVar("T")
 FileIdentity = tuple[int, int]
 """A filesystem's device and an inode."""
+IsKnown = Callable[[FileIdentity | None], bool]
+"""Whether a file may be worked on."""
+
+
+def _any(file: FileIdentity | None) -> bool:
+    return True
 
 
 class ConnectionThread:
@@ -41,6 +55,10 @@ class ConnectionThread:
         self.file: FileIdentity | None = None
         """What the connection has open: another once the file was replaced."""
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"sqlite-{name}")
+        self._last: Future[Any] | None = None
+        """What the thread was last given: when it is done, the thread is idle."""
+        self._commits = 0
+        self._closed = False
         self.generation = 0
         """How often a file was opened. Revisions of two generations must not be compared."""
 
@@ -48,20 +66,66 @@ class ConnectionThread:
         self,
         what: str,
         work: Callable[[sqlite3.Connection], T],
-        is_known: Callable[[FileIdentity | None], bool] = lambda file: True,
+        is_known: IsKnown = _any,
     ) -> T:
         """Return what `work` does with the connection, on the thread. is_known: whether this file may be worked on.
 
         Raises Unavailable: it was not possible within the time there is. Raises Invalid: it never will be.
         """
+        return await asyncio.wrap_future(self._submit(what, work, is_known))
+
+    async def run_small(self, what: str, work: Callable[[sqlite3.Connection], T], is_known: IsKnown = _any) -> T:
+        """Return what `work`, which takes a fraction of a millisecond, does with the connection. Raises as `run`.
+
+        It is done at once, unless the thread has something to do, the file is not open, or it is locked. Others have
+        their turn before this returns: what they ask for meanwhile can be gathered.
+        """
+        if not self._is_free or not is_known(self.file):
+            return await self.run(what, work, is_known)
+        try:
+            assert self._connection is not None
+            done = work(self._connection)
+        except sqlite3.Error as error:
+            if not _is_busy(error):
+                self._drop()
+                raise _translate_error(what, self._path, error) from error
+            return await self.run(what, work, is_known)
+        await asyncio.sleep(0)
+        return done
+
+    def committed(self) -> None:
+        """Count a commit; now and then have the log written back into the file, on the thread: it waits for the disk.
+
+        To be called where the work is asked for.
+        """
+        self._commits += 1
+        if self._commits % COMMITS_A_CHECKPOINT == 0 and self._path is not None:
+            with suppress(Unavailable):  # the store is closed
+                same_file = partial(eq, self.file)
+                self._submit("write its log back", _checkpoint, same_file).add_done_callback(_complain)
+
+    @property
+    def _is_free(self) -> bool:
+        """Whether the connection is there, nobody uses it, and its file is still the one that has the name."""
+        idle = self._last is None or self._last.done()
+        return (
+            idle
+            and not self._closed
+            and self._connection is not None
+            and (self._path is None or self.file == _identity(self._path))
+        )
+
+    def _submit(self, what: str, work: Callable[[sqlite3.Connection], T], is_known: IsKnown) -> Future[T]:
         deadline = time.monotonic() + LOCK_WAIT_SECONDS
         try:
             future = self._executor.submit(self._run_until, what, work, is_known, deadline)
         except RuntimeError:
             raise Unavailable(f"{what} in {self._path or 'memory'}: the store is closed") from None
-        return await asyncio.wrap_future(future)
+        self._last = future
+        return future
 
     async def close(self) -> None:
+        self._closed = True
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
@@ -72,7 +136,7 @@ class ConnectionThread:
         self,
         what: str,
         work: Callable[[sqlite3.Connection], T],
-        is_known: Callable[[FileIdentity | None], bool],
+        is_known: IsKnown,
         deadline: float,
     ) -> T:
         pause = 0.0002
@@ -187,6 +251,21 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute(f"PRAGMA journal_size_limit={LOG_BYTES}")
+    connection.execute("PRAGMA wal_autocheckpoint=0")  # a commit does not wait for the disk: see `committed`
+
+
+def _complain(written: Future[None]) -> None:
+    if not written.cancelled() and (failure := written.exception()) is not None:
+        log.warning("%s; its log grows until it can be done", failure)
+
+
+def _checkpoint(connection: sqlite3.Connection) -> None:
+    """Write what no reader needs any more of the log into the file. It waits for nobody but the disk.
+
+    The first commit into a log that begins anew waits for the disk as well: let it be this one.
+    """
+    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    connection.execute(f"PRAGMA user_version={SCHEMA}")
 
 
 def _restrict(path: str) -> None:

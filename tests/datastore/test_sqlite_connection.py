@@ -19,7 +19,7 @@ from datastore.errors import Invalid, Unavailable
 from datastore.kinds.ipam import IPAMHandle
 from datastore.kinds.pools import IPPool
 from datastore.sqlite import SqliteStore
-from datastore.sqlite_connection import ConnectionThread, snapshot, transaction
+from datastore.sqlite_connection import COMMITS_A_CHECKPOINT, ConnectionThread, snapshot, transaction
 from datastore.store import Store
 from tests.datastore.test_store import handle, pool
 
@@ -51,6 +51,60 @@ async def test_work_waits_for_a_lock_until_its_deadline_and_nothing_is_done_then
         other.execute("ROLLBACK")
         assert await thread.run("read", count) == 0
     await thread.close()
+
+
+def where(connection: sqlite3.Connection) -> int:
+    """Do nothing with the connection; return the thread that has it."""
+    return threading.get_ident()
+
+
+async def test_small_work_is_done_at_once_and_large_on_the_thread(path: Path) -> None:
+    thread, here = ConnectionThread(str(path), "test", threading.Event()), threading.get_ident()
+    assert await thread.run_small("read", where) != here, "the file is not open yet"
+    assert await thread.run_small("read", where) == here
+    assert await thread.run("read", where) != here
+    await thread.close()
+
+
+async def test_small_work_waits_behind_what_the_thread_has_to_do(path: Path) -> None:
+    thread, go_on, done = ConnectionThread(str(path), "test", threading.Event()), threading.Event(), list[str]()
+
+    def hold(connection: sqlite3.Connection) -> None:
+        assert go_on.wait(10)
+        done.append("large")
+
+    large = asyncio.create_task(thread.run("hold", hold))
+    await asyncio.sleep(0)
+    small = asyncio.create_task(thread.run_small("read", lambda connection: done.append("small")))
+    await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.gather(large, small)
+    assert done == ["large", "small"]
+    await thread.close()
+
+
+async def test_small_work_that_meets_a_lock_waits_for_it_on_the_thread(path: Path) -> None:
+    thread = ConnectionThread(str(path), "test", threading.Event())
+    await thread.run("make it", count)
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        write = asyncio.create_task(thread.run_small("write", lambda one: one.execute("DELETE FROM object")))
+        await asyncio.sleep(0)
+        assert not write.done(), "the loop goes on meanwhile"
+        other.execute("ROLLBACK")
+        await write
+    await thread.close()
+
+
+async def test_the_log_is_written_back_now_and_then(store: Store, path: Path) -> None:
+    """SQLite is told not to do that itself, within a commit."""
+    await store.create(handle("first"))
+    before = path.stat().st_size
+    for number in range(1, COMMITS_A_CHECKPOINT):
+        await store.create(handle(str(number)))
+    async with asyncio.timeout(10):
+        while path.stat().st_size == before:  # noqa: ASYNC110 - a file sets no event
+            await asyncio.sleep(0.01)
 
 
 async def test_a_file_that_vanished_is_not_made_again(path: Path) -> None:
