@@ -12,6 +12,8 @@ from typing import Any
 
 import yaml
 
+from datastore.kinds.ipam import IPAMHandle
+from datastore.kube.handle_table import COLUMNS
 from datastore.kube.paths import is_custom
 from datastore.record import CRD, Resource
 from datastore.resources import KINDS
@@ -70,10 +72,23 @@ def definitions() -> Iterator[dict[str, Any]]:
                     },
                     "scope": "Namespaced" if kind.NAMESPACED else "Cluster",
                     "versions": [
-                        {"name": version, "served": True, "storage": True, "schema": {"openAPIV3Schema": _schema(kind)}}
+                        {
+                            "name": version,
+                            "served": True,
+                            "storage": True,
+                            "schema": {"openAPIV3Schema": _schema(kind)},
+                            **({"additionalPrinterColumns": list(_handle_columns())} if kind is IPAMHandle else {}),
+                        }
                     ],
                 },
             }
+
+
+def _handle_columns() -> Iterator[dict[str, Any]]:
+    """Yield the columns of a table of handles, which is all that is read of many (datastore.kube.handle_table)."""
+    for name, path in COLUMNS.items():
+        kind = "boolean" if name == "Deleted" else "string"
+        yield {"name": name, "type": kind, "jsonPath": path, **({"priority": 1} if name == "Revision" else {})}
 
 
 def text() -> str:

@@ -32,9 +32,10 @@ from datastore.kube.client import (
     PATIENCE_SECONDS,
     STRATEGIC_MERGE_PATCH,
     ApiClient,
+    NoAnswer,
 )
 from datastore.kube.folded_metadata import folded
-from datastore.kube.listing import list_all, list_pods
+from datastore.kube.listing import list_all, list_handles, list_pods
 from datastore.kube.nodes import node_patch, other_changes
 from datastore.kube.objects import (
     Interests,
@@ -115,7 +116,15 @@ class KubeStore:
         return Listed(tuple(meant), tuple(one for one in found if isinstance(one, Unreadable)))
 
     async def summarize(self, summary: Summary[R, S]) -> Listed[S]:
-        found = await self._found(Interest(summary.kind), partial(summarized, summary), in_one_piece=True)
+        in_one_piece = True
+        if summary.kind is IPAMHandle:
+            try:
+                path = collection(IPAMHandle, await self._group())
+                if (handles := await list_handles(self._client, "list ipamhandles", path)) is not None:
+                    return cast(Listed[S], Listed(tuple(handles)))
+            except NoAnswer:  # so many of them: by pages
+                in_one_piece = False
+        found = await self._found(Interest(summary.kind), partial(summarized, summary), in_one_piece=in_one_piece)
         kept = [one for one in found if not isinstance(one, (Resource, Unreadable)) and one is not None]
         kept.sort(key=lambda one: (one.namespace or "", one.name))
         return Listed(tuple(kept), tuple(one for one in found if isinstance(one, Unreadable)))

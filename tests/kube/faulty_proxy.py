@@ -127,12 +127,13 @@ class FaultyProxy:
             if request.method != "GET" and faults.loses_the_request():
                 request.cut()
                 return
-            more = {key: text for key, text in request.headers.items() if key == "content-type"}
+            more = {key: text for key, text in request.headers.items() if key in ("accept", "content-type")}
             response = await upstream.request(request.method, request.path, headers | more, request.body)
             if request.method != "GET" and faults.loses_the_answer(asked):
                 request.cut()
             else:
-                await request.answer(response.status, response.body)
+                form = response.headers.get("content-type", "application/json")
+                await request.answer(response.status, response.body, content_type=form)
 
     async def _watch(self, request: Request, upstream: Http2Connection, headers: dict[str, str]) -> None:
         from_the_start = "sendInitialEvents" in request.path

@@ -84,7 +84,7 @@ async def test_the_next_page_is_made_while_one_is_decoded_and_others_get_their_t
 
 
 @pytest.mark.parametrize("unanswered", [0, 1])
-async def test_handles_are_asked_in_one_piece_and_by_pages_if_none_comes_in_time(
+async def test_handles_are_asked_as_one_table_and_by_pages_if_none_comes_in_time(
     bed: Bed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unanswered: int
 ) -> None:
     """Pages of handles cost a server eight times what a whole list does, which may be too long for it all the same."""
@@ -100,7 +100,9 @@ async def test_handles_are_asked_in_one_piece_and_by_pages_if_none_comes_in_time
         handles = await writer.list(IPAMHandle)
         assert await reader.summarize(HANDLES) == Listed(tuple(map(HANDLES.of, handles.objects)))
         asked = [request.partition("ipamhandles")[2] for request in proxy.requests if "ipamhandles" in request]
-        assert [query.partition("&")[0] for query in asked] == ["/h0", *(["?limit=2"] * 2 if unanswered else [""])]
+        table = ["?includeObject=None&limit=1", "?includeObject=None"]
+        pages = ["?limit=2", "?limit=2"]
+        assert [query.partition("&continue")[0] for query in asked] == ["/h0", *(pages if unanswered else table)]
         await reader.close()
     await writer.close()
 
@@ -114,6 +116,19 @@ async def test_what_is_taken_comes_with_the_revision_of_the_whole(bed: Bed) -> N
     )
     assert names == ["p"] and int(revision) >= int(made.revision or 0)
     await store.close()
+
+
+async def with_other_columns(request: Request) -> None:
+    await request.answer(200, b'{"columnDefinitions": [{"name": "Name"}, {"name": "Age"}], "rows": []}')
+
+
+async def test_a_table_without_our_columns_is_asked_for_no_more_than_one_row(tmp_path: Path) -> None:
+    answers = Answers(with_other_columns)
+    async with serving(answers) as server:
+        asking = client_of(tmp_path, f"http://127.0.0.1:{server.port}")
+        assert await listing.list_handles(asking, "list", "/handles") is None
+        await asking.close()
+    assert answers.seen == ["GET /handles?includeObject=None&limit=1"]
 
 
 def pod_messages(*names: str) -> bytes:
