@@ -1,4 +1,4 @@
-"""`python -m faults [--seed N] [--minutes M] [--only KIND]…`: a lab under seeded faults.
+"""`python -m faults [--seed N] [--minutes M] [--only KIND]… [--busy]`: a lab under seeded faults.
 
 Ends with 0 only if nothing failed.
 
@@ -51,7 +51,7 @@ def main(words: Sequence[str]) -> int:
         print(f"run faults of seed {arguments.seed}: {error}", file=sys.stderr)
         return 1
     left = [each for each in listing().processes.values() if own.intersection(each.namespaces)]
-    return _report(run, [f"process {each.pid} has outlived the lab: {each.command}" for each in left])
+    return _report(run, arguments.busy, [f"process {each.pid} has outlived the lab: {each.command}" for each in left])
 
 
 def _arguments(words: Sequence[str]) -> argparse.Namespace:
@@ -59,6 +59,11 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="which faults, in which order and where (%(default)s)")
     parser.add_argument("--minutes", type=float, default=1.0, help="how many of them (%(default)s)")
     parser.add_argument("--only", action="append", choices=sorted(KINDS), default=[], help="choose from these kinds")
+    parser.add_argument(
+        "--busy",
+        action="store_true",
+        help="other work has the processors too: what changes of routes cost is not judged",
+    )
     return parser.parse_args(words)
 
 
@@ -92,12 +97,12 @@ def _take(message: dict[str, object]) -> Run | None:
     return None
 
 
-def _report(run: Run, left: Sequence[str]) -> int:
+def _report(run: Run, busy: bool, left: Sequence[str]) -> int:
     """Write both files, print what failed, and return the exit status."""
     run = replace(run, leaks=(*run.leaks, *left))
     BUILD.mkdir(exist_ok=True)
     (BUILD / "faults.json").write_text(json.dumps(numbers(run), indent=2) + "\n")
-    failed = list(failures(run))
+    failed = list(failures(run, busy=busy))
     (BUILD / "faults.txt").write_text("\n".join([*timeline(run), *_verdict(run, failed)]) + "\n")
     print("\n" + "\n".join(_verdict(run, failed)))
     return 1 if failed else 0

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from faults.kinds import KINDS
+from faults.kinds import ANY, KINDS, LOST_BY_A_FOREIGN_CHANGE
 from faults.record import Run, Window
 
 BETWEEN = "between faults"
@@ -57,14 +57,20 @@ def numbers(run: Run) -> dict[str, Any]:
     }
 
 
-def failures(run: Run) -> Iterator[str]:
-    """Yield what a run must not have, a sentence each."""
+def failures(run: Run, *, busy: bool = False) -> Iterator[str]:
+    """Yield what a run must not have, a sentence each.
+
+    busy: other work has the processors too. Then an agent that puts a route right may have to wait for one, so that
+    what a foreign change cost is reported and not judged.
+    """
     lost = losses(run)
     if not run.windows or run.trouble:
         yield f"no fault was made: {run.trouble or 'none fits into the time'}"
     for number, (window, pairs) in enumerate(zip(run.windows, lost, strict=False), 1):
         fault, count = window.fault, sum(pairs.values())
         most = KINDS[fault.kind].most_lost
+        if busy and most == LOST_BY_A_FOREIGN_CHANGE:
+            most = ANY
         if most is not None and count > most:
             yield f"fault {number}, {fault.kind} on {fault.node}: {count} probes were lost; at most {most} may be"
         if window.trouble:

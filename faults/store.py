@@ -13,13 +13,14 @@ from pathlib import Path
 
 import datastore
 from datastore.kinds.node import Node
-from faults.cluster import Cluster
+from faults.cluster import Cluster, FaultError
 from faults.schedule import Fault
 from lab.paths import DATASTORE
 
 FILE = Path(DATASTORE.removeprefix("sqlite://"))
 _COPY, _STRANGER, _ASIDE = (FILE.with_name(f"{name}.db") for name in ("copy", "stranger", "aside"))
 _PARTS = ("", "-wal", "-shm")
+_ATTEMPTS = 20
 
 
 @asynccontextmanager
@@ -45,10 +46,10 @@ async def full(cluster: Cluster, fault: Fault) -> AsyncIterator[str]:
     """Leave the filesystem no room beyond what it holds."""
     with closing(_connect(FILE)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # else writes find room in the old log
-    found = os.statvfs("/")
-    await _set_size(cluster, fault.node, (found.f_blocks - found.f_bfree) * found.f_frsize)
+    before = os.statvfs("/")
+    await _leave_no_room(cluster, fault.node)
     yield f"no room in the filesystem of {FILE} for {fault.seconds} s"
-    await _set_size(cluster, fault.node, found.f_blocks * found.f_frsize)
+    await _set_size(cluster, fault.node, before.f_blocks * before.f_frsize)
 
 
 @asynccontextmanager
@@ -78,6 +79,19 @@ async def exchanged(cluster: Cluster, fault: Fault) -> AsyncIterator[str]:
     _move(_ASIDE, FILE)
     for part in _files(_STRANGER):
         part.unlink()
+
+
+async def _leave_no_room(cluster: Cluster, node: str) -> None:
+    """Set the size to what is held. It is refused if somebody writes meanwhile. Raises FaultError."""
+    for left in reversed(range(_ATTEMPTS)):
+        found = os.statvfs("/")
+        try:
+            await _set_size(cluster, node, (found.f_blocks - found.f_bfree) * found.f_frsize)
+        except FaultError:
+            if not left:
+                raise
+        else:
+            return
 
 
 async def _set_size(cluster: Cluster, node: str, size: int) -> None:

@@ -36,6 +36,14 @@ def test_a_run_as_it_should_be_has_no_failure() -> None:
     assert not list(failures(record()))
 
 
+def test_on_a_busy_machine_what_a_foreign_change_cost_is_not_judged() -> None:
+    changed = replace(KILL, fault=replace(KILL.fault, kind="route deleted"))
+    run = replace(record(2.5, 2.6, 2.7), windows=(changed, STOP))
+    assert list(failures(run)) == ["fault 1, route deleted on n1: 3 probes were lost; at most 2 may be"]
+    assert not list(failures(run, busy=True))
+    assert list(failures(record(2.5), busy=True))
+
+
 @pytest.mark.parametrize(
     ("run", "sentence"),
     [
