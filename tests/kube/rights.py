@@ -19,6 +19,7 @@ from tests.kube.roles import BASE, install_roles
 PAGE = Path(__file__).parents[2] / "docs" / "rbac.md"
 
 HOME, ELSEWHERE = "kube-system", "default"
+VERBS = ("get", "list", "watch", "create", "update", "patch", "delete")
 NOBODY = "an-account-without-any-role"
 
 WHO: Mapping[str, str] = {
@@ -105,7 +106,8 @@ def _shown(right: Right) -> tuple[str, ...]:
     resource = re.sub(r"\.(crd\.)?projectcalico\.org$", " of Calico", right.resource)
     kind, _, group = resource.partition(".")
     what = right.url or (f"{kind} of {group}" if group else kind)
-    return what, right.names.replace(" ", ", "), right.verbs.replace(" ", ", ")
+    verbs = sorted(right.verbs.split(), key=VERBS.index)  # those of several roles come in any order
+    return what, right.names.replace(" ", ", "), ", ".join(verbs)
 
 
 def main() -> None:
