@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
 from typing import TypeVar
 
 from felix_py.status_model import AgentStatus, InvariantReport, RoutesPage
+from felixctl.errors import CommandError
 from felixctl.status_client import read_page
 from lab.state_model import InvariantCount, LabState, NodeState, PingCount, SessionCount
 from tests.cluster.cluster import Cluster
@@ -25,6 +28,15 @@ def agent_status(node: ClusterNode) -> AgentStatus:
     return agent_page(node, "/status", AgentStatus)
 
 
+def agents_ready(made: Cluster) -> int:
+    """Return how many agents answer, and are ready."""
+    ready = 0
+    for node in made.nodes.values():
+        with suppress(CommandError):  # it is starting
+            ready += agent_status(node).ready
+    return ready
+
+
 def sessions_up(made: Cluster) -> int:
     """Return how many sessions are up, counted at both ends."""
     return sum(peer.is_up for node in made.nodes.values() for peer in agent_status(node).peers)
@@ -33,6 +45,12 @@ def sessions_up(made: Cluster) -> int:
 def mesh(made: Cluster) -> int:
     """Return how many sessions a full mesh of the nodes has, counted at both ends."""
     return len(made.nodes) * (len(made.nodes) - 1)
+
+
+def pod_routes(node: ClusterNode) -> list[str]:
+    """Return the addresses that a node's kernel routes to pods of its own."""
+    routes = json.loads(node.machine.run("ip", "-json", "route", "show", "proto", "80"))
+    return [route["dst"] for route in routes if route.get("dev", "").startswith("cali")]
 
 
 def cluster_state(made: Cluster, seconds: dict[str, float]) -> LabState:

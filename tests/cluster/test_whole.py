@@ -27,8 +27,6 @@ pytestmark = pytest.mark.long
 PODS = 30
 RECREATED = 20
 CHURNED, BATCH = 200, 25
-AWAY_SECONDS = 60
-AGENT = "felix-agent"
 
 
 @pytest.fixture(scope="module")
@@ -114,24 +112,6 @@ def test_pods_that_come_and_go_leave_nothing_in_ipam(whole: Cluster, figures: Fi
     # With no time to end in, a pod is gone from the API before its DEL.
     whole.until("nothing is wrong in IPAM", 1, lambda: not ipam_problems(whole))
     figures.note(ipam_problems=ipam_problems(whole))
-
-
-def test_the_api_server_may_be_away_for_a_minute(whole: Cluster) -> None:
-    """Meanwhile an agent is killed, and started again by its kubelet: no running pod loses a packet."""
-    one, other = apart(whole)
-    api = whole.control_plane.api
-    with streaming(whole.kubectl, one, other.addresses[0]) as stream:
-        api.api_server.end()
-        whole.nodes[one.node].kill(AGENT)
-        time.sleep(AWAY_SECONDS)
-        api.api_server.start()
-        api.wait_until_ready()
-        settle(whole)
-    assert stream.count.lost == 0
-    assert stream.count.sent > AWAY_SECONDS * 10
-    whole.kubectl.apply(deployment("later", 3))
-    whole.until("pods are ready", 3, lambda: len(running_pods(whole.kubectl, "--selector=app=later")))
-    whole.kubectl("delete", "deployment", "later", "--cascade=foreground")
 
 
 def test_a_deleted_node_gives_back_its_blocks_and_another_takes_its_name(whole: Cluster, figures: Figures) -> None:
