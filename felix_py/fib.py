@@ -72,6 +72,7 @@ class Fib:
             elif spec.metric == self.ownership.metric and prefix not in before:
                 self.conflicting[prefix] = spec
             elif spec.metric != self.ownership.metric:
+                self._forget_foreign(prefix, spec.metric)  # IPv6 has fe80::/64 of one metric on every device
                 self._put_foreign(prefix, spec)
         self._devices = {
             hop.device for table in (self.held, self.conflicting) for s in table.values() for hop in s.hops
@@ -140,16 +141,20 @@ class Fib:
             self.held[prefix] = before
 
     def _fold_foreign(self, event: RouteChanged) -> None:
-        prefix, metric = event.prefix, event.spec.metric
+        prefix = event.prefix
+        self._forget_foreign(prefix, event.spec.metric)
+        if not event.gone:
+            self._put_foreign(prefix, event.spec)
+        elif not self.foreign.get(prefix, True):
+            del self.foreign[prefix]
+
+    def _forget_foreign(self, prefix: Prefix, metric: int) -> None:
+        """Drop what is known under a prefix and metric, and that its devices lead there."""
         before = self.foreign.get(prefix, {}).pop(metric, None)
         for device in {hop.device for hop in before.hops} if before else ():
             self._foreign_by_device[device].discard((prefix, metric))
             if not self._foreign_by_device[device]:
                 del self._foreign_by_device[device]
-        if not event.gone:
-            self._put_foreign(prefix, event.spec)
-        elif not self.foreign.get(prefix, True):
-            del self.foreign[prefix]
 
     def _put_foreign(self, prefix: Prefix, spec: RouteSpec) -> None:
         self.foreign.setdefault(prefix, {})[spec.metric] = spec

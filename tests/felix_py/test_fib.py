@@ -125,6 +125,19 @@ def test_a_device_whose_routes_were_written_or_came_by_events_takes_them_along_t
 
 prefixes = st.sampled_from([Prefix.parse(f"10.65.{n}.0/26") for n in range(4)] + [POD, Prefix.parse("fd00::1/128")])
 wanted_specs = st.sampled_from([HOLE, DEVICE, LEARNED, UNRESOLVED])
+
+
+def test_devices_may_go_in_any_order_that_the_kernel_lists_with_one_prefix_and_metric() -> None:
+    """Every device that is up has fe80::/64 of metric 256."""
+    link_local = Prefix.parse("fe80::/64")
+    routes = [RouteSpec(2, hops=(NextHop(device),), metric=256) for device in (7, 8)]
+    for order in ((7, 8), (8, 7)):
+        fib = Fib(OURS)
+        fib.load((link_local, spec) for spec in routes)
+        assert [fib.forget_device(device) for device in order] == [set(), set()]
+        assert not fib.foreign
+
+
 foreign_specs = st.sampled_from(
     [RouteSpec(3, hops=(NextHop(9),), metric=0), RouteSpec(80, hops=(NextHop(9),), metric=1024)]
 )
