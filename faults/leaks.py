@@ -21,7 +21,7 @@ from lab.state_model import PodState
 
 PATIENCE_SECONDS = 10.0  # devices are deleted in the background
 LOGS = ("agent", "sidecar")
-_TRACEBACK = re.compile(r"^.*Traceback \(most recent call last\).*(?:\n.+){1,60}", re.MULTILINE)
+_TRACEBACK = re.compile(r"^.*Traceback \(most recent call last\).*(?:(?:\n[ \t].*)+\n.*)?", re.MULTILINE)
 
 
 async def leaks(cluster: Cluster) -> tuple[str, ...]:
