@@ -69,7 +69,7 @@ test: lint kube-assets-nodes
 	$(PY) -m felixctl lab run $(SPEC) --json build/lab.json --svg build/lab.svg
 	$(VMRUN) -- $(PY) -m tests.vm.ipip short
 
-LABS := tests/lab tests/scenarios
+LABS := tests/faults tests/lab tests/scenarios
 RUNTIMES := tests/runtimes
 KUBE := tests/kube tests/datastore tests/cluster
 
