@@ -172,7 +172,8 @@ def _empty_folder(folder: Path) -> bool:
     try:
         folder.rmdir()
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTEMPTY, errno.EBUSY):
+        # A mounted one is EBUSY, and EROFS first where what it is mounted in is a container's own, which is read-only.
+        if error.errno in (errno.ENOENT, errno.ENOTEMPTY, errno.EBUSY, errno.EROFS):
             return False
         raise
     return True

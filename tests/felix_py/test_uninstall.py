@@ -86,9 +86,13 @@ def test_nothing_of_ours_is_left_and_all_of_others(host: Namespace, folder: Path
     assert "10.65.9.9" not in host.ip("addr show dev tunl0") and "UP" not in host.ip("link show dev tunl0")
 
 
-def test_of_folders_that_are_mounted_as_in_a_container_the_contents_go(host: Namespace, folder: Path) -> None:
+@pytest.mark.parametrize("around", ["rw", "ro"])
+def test_of_folders_that_are_mounted_as_in_a_container_the_contents_go(
+    host: Namespace, folder: Path, around: str
+) -> None:
     mounted = ("state", "run", "calico")
-    binds = "; ".join(f"mount --bind {folder}/{name} {folder}/{name}" for name in mounted)
+    binds = "; ".join(f"mount --bind {folder}/{name} {folder}/{name}" for name in (*mounted, "net.d", "bin"))
+    binds += f"; mount --rbind {folder} {folder}; mount -o remount,bind,{around} {folder}; cd {folder}"
     ended = uninstall(host, folder, ("unshare", "--mount", "sh", "-ec", f'{binds}; exec "$@"', "sh"))
     assert (ended.returncode, ended.stderr) == (0, "")
     assert files(folder) == {"bin/portmap", "net.d/99-loopback.conf"}
