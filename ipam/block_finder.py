@@ -116,7 +116,7 @@ class BlockFinder:
         for cidr in (last, *own) if last in own else own:
             if cidr is not None and cidr not in tried and self._room(cidr, wanted) != 0:
                 self._last[wanted.host, wanted.version] = cidr
-                self._look_ahead(wanted, cidr, own)
+                self._claim_ahead(wanted, cidr, own)
                 return cidr
         retry = _Retry(wanted, frozenset(tried))
         self._promised[retry] = None
@@ -125,7 +125,7 @@ class BlockFinder:
         finally:
             self._promised.pop(retry, None)
 
-    def _look_ahead(self, wanted: Search, cidr: Network, own: tuple[Network, ...]) -> None:
+    def _claim_ahead(self, wanted: Search, cidr: Network, own: tuple[Network, ...]) -> None:
         """Have another block claimed, once for the blocks there are, if those under way will not all find room here.
 
         A claim is three requests, one after the other, for which all of them would wait.

@@ -30,7 +30,7 @@ from ipam.collector import Collector
 from ipam.errors import IpamError
 from ipam.names import host_affinity
 from tests.datastore.memory_store import MemoryStore
-from tests.ipam.world import config, node, pool, violations
+from tests.ipam.world import config, node, owners, pool, violations
 
 R = TypeVar("R", bound=Resource)
 S = TypeVar("S", bound=Named)
@@ -193,7 +193,7 @@ class ManyProcesses(RuleBasedStateMachine):
     def a_minute_passes(self) -> None:
         self.now += 61 * 10**9
 
-    @rule(host=st.sampled_from(HOSTS), which=st.integers(0, 3), steps=st.integers(1, 8))
+    @rule(host=st.sampled_from(HOSTS), which=st.integers(0, 3), steps=st.integers(1, 16))
     def go_on(self, host: str, which: int, steps: int) -> None:
         for _ in range(steps):
             self.step(host, which)
@@ -427,4 +427,29 @@ def test_a_claim_is_not_confirmed_over_a_release_that_has_begun() -> None:
     world.finish("n2", watched=True)
     world.finish("n1", watched=True)
     assert len(world.in_use) == 1
+    world.close()
+
+
+@pytest.mark.parametrize("written", ["neither", "the handle", "the block"])
+@pytest.mark.parametrize("again", ["a new agent", "the same"])
+def test_of_an_assignment_of_which_one_write_is_done_nothing_is_left(written: str, again: str) -> None:
+    """The agent is killed between the two, or hears of neither; then the runtime's DEL comes."""
+    world = InOrder()
+    for _ in range(2):  # the first claims the block
+        world.finish("n1")
+        world.assign("n1", 1)
+    world.finish("n1", before_writing=True)
+    calls = world.processes["n1"].store.calls
+    assert len(calls) == 2 and all(call.writes for call in calls)
+    which = ["the handle", "the block"].index(written) if written != "neither" else 0
+    if again == "a new agent":
+        world.kill("n1", which, carried_out=written != "neither", adopts=True)
+    else:
+        world.no_answer("n1", which, carried_out=written != "neither")
+        world.no_answer("n1", 0, carried_out=False)
+    world.finish("n1")
+    world.release_what_failed(0)
+    world.finish("n1")
+    assert len(world.run(owners(world.truth))) == 1
+    world.all_comes_to_rest()
     world.close()
