@@ -7,7 +7,6 @@ found by all the others.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -28,8 +27,6 @@ from ipam.host_context import HostContext, HostContexts
 from ipam.names import affine_host
 from ipam.reserved import Reserved
 
-log = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True, slots=True)
 class Search:
@@ -44,18 +41,12 @@ class Search:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Retry:
-    """A search that found no free address in these blocks.
-
-    ahead: it is for those that come next, and ends without a block where one is not to be had by a claim alone.
-    """
+    """A search that found no free address in these blocks."""
 
     search: Search
     tried: frozenset[Network]
-    ahead: bool = False
 
 
-CLAIM_AHEAD = 16
-"""How many addresses a host has left when it claims its next block ahead, if as many pods are under way."""
 COLLISIONS = 3
 """How many blocks that turn out to be others' are passed over before all are listed."""
 FULL_FOR_SECONDS = 10
@@ -98,8 +89,6 @@ class BlockFinder:
         self._owned: dict[tuple[str, int], _Owned] = {}
         self._last: dict[tuple[str, int], Network] = {}
         """The block that the last request got: most likely the one with room."""
-        self._ahead_of: dict[tuple[str, int], tuple[Network, ...]] = {}
-        """For which of the host's blocks another was claimed ahead, or none was to be had."""
         self._promised: dict[_Retry, Network | None] = {}
         """What was found, or is being looked for, for searches that have yet to ask for an address there."""
         self._occupied: frozenset[Network] = frozenset()
@@ -116,7 +105,6 @@ class BlockFinder:
         for cidr in (last, *own) if last in own else own:
             if cidr is not None and cidr not in tried and self._room(cidr, wanted) != 0:
                 self._last[wanted.host, wanted.version] = cidr
-                self._claim_ahead(wanted, cidr, own)
                 return cidr
         retry = _Retry(wanted, frozenset(tried))
         self._promised[retry] = None
@@ -124,21 +112,6 @@ class BlockFinder:
             return await self._batches.submit((wanted.host, wanted.version), retry)
         finally:
             self._promised.pop(retry, None)
-
-    def _claim_ahead(self, wanted: Search, cidr: Network, own: tuple[Network, ...]) -> None:
-        """Have another block claimed, once for the blocks there are, if those under way will not all find room here.
-
-        A claim is three requests, one after the other, for which all of them would wait.
-        """
-        key = wanted.host, wanted.version
-        left = self._room(cidr, wanted)
-        if left is None or left >= min(CLAIM_AHEAD, self._writer.under_way(cidr)) or self._ahead_of.get(key) is own:
-            return
-        if self._contexts.claimed() is None or any(self._room(one, wanted) != 0 for one in own if one != cidr):
-            return
-        self._ahead_of[key] = own
-        claiming = asyncio.ensure_future(self._batches.submit(key, _Retry(wanted, frozenset(own), ahead=True)))
-        claiming.add_done_callback(_without_result)
 
     def _known_own(self, wanted: Search) -> tuple[Network, ...]:
         """Return the host's blocks in these pools, as far as is known; worked out again when anything of it changes."""
@@ -174,7 +147,7 @@ class BlockFinder:
         found: list[Network | Exception] = []
         for retry in retries:
             try:
-                block = await (self._find_ahead if retry.ahead else self._find)(retry, own)
+                block = await self._find(retry, own)
                 if retry in self._promised:  # else it was cancelled, and asks for no address
                     self._promised[retry] = block
                 found.append(block)
@@ -222,17 +195,6 @@ class BlockFinder:
             borrowing = "; strictAffinity forbids borrowing" if wanted.context.strict else ""
             names = ", ".join(f"{pool.name} {pool.network}" for pool in wanted.pools)
             raise refusal or Exhausted(f"no address and no block is free in {names}{borrowing}")
-        own.usable.add(found)
-        own.latest = found
-        return found
-
-    async def _find_ahead(self, retry: _Retry, own: _OwnBlocks) -> Network:
-        """Claim a block for those that come next. Raises BlockLimit, Exhausted: there is none, or it may not be."""
-        wanted = retry.search
-        refusal = _why_no_claim(wanted, len(own.usable))
-        found = None if refusal else await self._claim_unclaimed(wanted, own)
-        if found is None:
-            raise refusal or Exhausted(f"no block is left that node {wanted.host} could claim ahead")
         own.usable.add(found)
         own.latest = found
         return found
@@ -341,9 +303,3 @@ def _why_no_claim(wanted: Search, owned: int) -> IpamError | None:
     if not wanted.context.claims_blocks:
         return Exhausted("the node's blocks are full, and autoAllocateBlocks forbids claiming another")
     return None
-
-
-def _without_result(claiming: asyncio.Future[Network]) -> None:
-    """Take in the end of a claim ahead. Who needs a block later meets what stood in its way, and says it."""
-    if not claiming.cancelled() and (failure := claiming.exception()):
-        log.debug("claim a block ahead: %s", failure)

@@ -101,10 +101,6 @@ class BlockWriter:
         free = self.known.free(cidr, host, reserved)
         return free and max(0, free - self._asked[cidr])
 
-    def under_way(self, cidr: Network) -> int:
-        """Return how many assignments from the block are under way, where handles are written on their own."""
-        return self._separate.gathering.count(cidr)
-
     async def _write_batch(self, cidr: Network, operations: Sequence[Operation]) -> Sequence[Written | Exception]:
         """Carry all out but those whose handle, which was to be new, is in use."""
         used: frozenset[str] = frozenset()

@@ -41,10 +41,6 @@ class Gathering:
             if not self._under_way[cidr]:
                 del self._under_way[cidr]
 
-    def count(self, cidr: Network) -> int:
-        """Return how many are under way."""
-        return self._under_way[cidr]
-
     async def enough(self, cidr: Network) -> None:
         """Return when enough of them wait for the block."""
         if self._are_enough(cidr):

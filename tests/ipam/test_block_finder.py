@@ -10,7 +10,7 @@ from datastore.kinds.ipam import BlockAffinity, IPAMBlock
 from datastore.kinds.pools import IPPool
 from datastore.store import Changed, InSync, R
 from ipam.affinities import Affinities
-from ipam.allocator import Allocator, Assignment
+from ipam.allocator import Allocator
 from ipam.block_finder import FULL_FOR_SECONDS, BlockFinder, Search
 from ipam.block_writer import BlockWriter
 from ipam.errors import BlockLimit, Exhausted
@@ -227,49 +227,6 @@ async def test_requests_that_come_together_ask_a_block_for_no_more_than_it_has(s
     assert store.calls["get IPAMBlock"] == 0
     assert store.calls["write IPAMHandle"] == 12  # none is counted back
     assert len((await store.list(BlockAffinity)).objects) == 3
-
-
-async def _with_few_left(store: FaultyStore) -> tuple[Allocator, asyncio.Event, list[asyncio.Task[Assignment]]]:
-    """Return an allocator behind a watch, and pods under way that leave one address in its host's only block."""
-    await Allocator(store).assign(pod("first"))
-    allocator, may_write = Allocator(store), asyncio.Event()
-    await allocator.adopt("n1")
-    await _report(store, allocator)
-    store.held_back["Update IPAMBlock"] = may_write
-    others = []
-    for number in range(6):
-        others.append(asyncio.create_task(allocator.assign(pod(number))))
-        for _ in range(30):
-            await asyncio.sleep(0)
-    return allocator, may_write, others
-
-
-async def test_the_next_block_is_claimed_while_those_under_way_are_served_by_the_last() -> None:
-    store = FaultyStore("10.65.0.0/24", block_size=29)
-    allocator, may_write, others = await _with_few_left(store)
-    assert len((await store.list(BlockAffinity)).objects) == 2
-    may_write.set()
-    given = await asyncio.gather(*others, *(allocator.assign(pod(number)) for number in range(10, 13)))
-    assert len({cidr for one in given for cidr in one.blocks.values()}) == 2
-    assert store.calls["list IPAMBlock"] == 0
-
-
-async def test_no_block_is_claimed_ahead_beyond_what_a_host_may_own() -> None:
-    store = FaultyStore("10.65.0.0/24", block_size=29)
-    await store.create(config(max_blocks_per_host=1))
-    _, may_write, others = await _with_few_left(store)
-    may_write.set()
-    await asyncio.gather(*others)
-    assert len((await store.list(BlockAffinity)).objects) == 1
-
-
-async def test_pods_that_come_one_after_the_other_have_no_block_claimed_ahead() -> None:
-    store = FaultyStore("10.65.0.0/24", block_size=29)
-    allocator = Allocator(store)
-    await _report(store, allocator)
-    for number in range(8):
-        await allocator.assign(pod(number))
-    assert len((await store.list(BlockAffinity)).objects) == 1
 
 
 async def test_what_turns_out_to_be_anothers_is_passed_over_without_a_list() -> None:

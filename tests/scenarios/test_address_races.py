@@ -193,7 +193,7 @@ class ManyProcesses(RuleBasedStateMachine):
     def a_minute_passes(self) -> None:
         self.now += 61 * 10**9
 
-    @rule(host=st.sampled_from(HOSTS), which=st.integers(0, 3), steps=st.integers(1, 16))
+    @rule(host=st.sampled_from(HOSTS), which=st.integers(0, 3), steps=st.integers(1, 8))
     def go_on(self, host: str, which: int, steps: int) -> None:
         for _ in range(steps):
             self.step(host, which)
