@@ -20,7 +20,7 @@ endif
 ifneq ($(filter image,$(MAKECMDGOALS)),)
 DEBIAN += buildah mmdebstrap
 endif
-ifneq ($(filter test test-kernel lab-ipip,$(MAKECMDGOALS)),)
+ifneq ($(filter test test-kernel test-kernel-short lab-ipip,$(MAKECMDGOALS)),)
 DEBIAN += qemu-system-x86 busybox-static kmod
 endif
 ifneq ($(filter kube test test-cluster kube-test kube-assets-nodes,$(MAKECMDGOALS)),)
@@ -35,7 +35,8 @@ MISSING  := $(shell for p in $(DEBIAN); do \
 INSTALL  := apt-get install -y --no-install-recommends $(MISSING)
 
 .PHONY: faults image kube kube-down kube-assets kube-assets-nodes kube-test lab lab-ipip lint bench clean setup packages \
-        test test-cluster test-kube test-labs test-packages test-runtimes test-runtimes-short test-kernel
+        test test-cluster test-kube test-labs test-packages test-runtimes test-runtimes-short test-kernel \
+        test-kernel-short
 .DEFAULT_GOAL := lab
 
 lab: setup
@@ -61,13 +62,15 @@ lab-ipip: setup
 test-kernel: setup
 	$(VMRUN) --timeout 900 -- $(PY) -m tests.vm.ipip
 
+test-kernel-short: setup
+	$(VMRUN) -- $(PY) -m tests.vm.ipip short
+
 # Labs and container runtimes mostly wait and the rest mostly computes, so these parts of the tests run side by side.
 test: lint kube-assets-nodes
 	@echo "labs, the Kubernetes API, runtimes and packages are tested side by side; each prints its result at its end, after some minutes"
 	@$(MAKE) --no-print-directory --jobs=4 --output-sync=target test-labs test-kube test-packages test-runtimes-short
-	@$(MAKE) --no-print-directory test-cluster
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-cluster test-kernel-short
 	$(PY) -m felixctl lab run $(SPEC) --json build/lab.json --svg build/lab.svg
-	$(VMRUN) -- $(PY) -m tests.vm.ipip short
 
 LABS := tests/faults tests/lab tests/scenarios
 RUNTIMES := tests/runtimes
