@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import sqlite3
 import threading
 import time
@@ -29,7 +30,7 @@ from datastore.errors import AlreadyExists, BadRecord, Conflict, Invalid, NotFou
 from datastore.fields import time_text
 from datastore.merge_patch import merged
 from datastore.notifier import ChangeNotifier
-from datastore.sqlite_connection import ConnectionThread, FileIdentity, snapshot, transaction
+from datastore.sqlite_connection import ConnectionThread, FileIdentity, ReadOnly, snapshot, transaction
 from datastore.store import (
     Create,
     Delete,
@@ -139,7 +140,14 @@ class SqliteStore:
 
     async def _write(self, what: str, decide: Decide, *, small: bool = True) -> tuple[Resource | None, ...]:
         run = self._writer.run_small if small else self._writer.run
-        stored = await run(what, partial(self._commit, decide=decide), self._is_known)
+        commit = partial(self._commit, decide=decide)
+        try:
+            stored = await run(what, commit, self._is_known)
+        except ReadOnly:
+            if not os.access(self._where, os.W_OK):
+                raise
+            await self._reader.reopen()  # what it opened while the file was read-only, SQLite shares with the writer
+            stored = await run(what, commit, self._is_known)
         self._writer.committed()
         return stored
 

@@ -41,6 +41,10 @@ IsKnown = Callable[[FileIdentity | None], bool]
 """Whether a file may be worked on."""
 
 
+class ReadOnly(Unavailable):
+    """What this process has open of the file can't be written, though by now the file itself may be."""
+
+
 def _any(file: FileIdentity | None) -> bool:
     return True
 
@@ -115,10 +119,17 @@ class ConnectionThread:
             and (self._path is None or self.file == _identity(self._path))
         )
 
+    async def reopen(self) -> None:
+        """Have whoever needs the file next open it anew. Raises Unavailable: the store is closed."""
+        await asyncio.wrap_future(self._hand_over("open the file anew", self._drop))
+
     def _submit(self, what: str, work: Callable[[sqlite3.Connection], T], is_known: IsKnown) -> Future[T]:
         deadline = time.monotonic() + LOCK_WAIT_SECONDS
+        return self._hand_over(what, partial(self._run_until, what, work, is_known, deadline))
+
+    def _hand_over(self, what: str, work: Callable[[], T]) -> Future[T]:
         try:
-            future = self._executor.submit(self._run_until, what, work, is_known, deadline)
+            future = self._executor.submit(work)
         except RuntimeError:
             raise Unavailable(f"{what} in {self._path or 'memory'}: the store is closed") from None
         self._last = future
@@ -341,7 +352,7 @@ def _translate_error(what: str, path: str | None, error: sqlite3.Error) -> Datas
         case sqlite3.SQLITE_CANTOPEN:
             return Unavailable(f"{tried}: {_why_it_cannot_be_opened(path or '')}; try again when that is put right")
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
-            return Unavailable(f"{tried}: the file can't be written ({error}); check its owner and mode")
+            return ReadOnly(f"{tried}: the file can't be written ({error}); check its owner and mode")
         case sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CORRUPT:
             return Invalid(f"{tried}: the file is not a readable datastore ({error}); restore it or move it away")
         case _:

@@ -246,13 +246,64 @@ def test_a_full_disk_is_named_and_what_was_there_stays() -> None:
 
         asyncio.run(main())
     """
-    inside = 'mount -t tmpfs -o size=400k tmpfs /mnt && exec "$@"'
-    done = subprocess.run(
-        ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", inside, "sh", sys.executable, "-c",
-         textwrap.dedent(script)],
-        capture_output=True, text=True, cwd=Path(__file__).parent.parent.parent, timeout=60, check=False,
-    )  # fmt: skip
+    done = _in_own_mounts("mount -t tmpfs -o size=400k tmpfs /mnt", script)
     assert done.returncode == 0, done.stderr
     full, names = done.stdout.splitlines()
     assert 'create IPAMHandle "h' in full and "/mnt/felix.db: the disk is full" in full
     assert names == "['first', 'second']"
+
+
+def test_a_file_that_was_read_only_at_the_start_is_written_when_it_can_be() -> None:
+    """In a mount namespace of its own, where another process has the file open all the time."""
+    script = """
+        import asyncio, subprocess, sys
+        import datastore
+        from datastore.errors import Unavailable
+        from datastore.kinds.pools import IPPool
+
+        OTHER = (
+            "import sqlite3, sys; there = sqlite3.connect('/mnt/felix.db');"
+            "there.execute('SELECT * FROM object').fetchone(); print(flush=True); sys.stdin.read()"
+        )
+        PIPES = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+
+        def mount(*words):
+            subprocess.run(("mount", *words), check=True)
+
+        async def main():
+            store = datastore.open("sqlite:///mnt/felix.db")
+            await store.create(IPPool.make("first", cidr="10.0.0.0/16"))
+            with subprocess.Popen((sys.executable, "-c", OTHER), **PIPES) as other:
+                other.stdout.readline()
+                await store.close()
+                mount("--bind", "/mnt", "/mnt")
+                mount("-o", "remount,bind,ro", "/mnt")
+                store = datastore.open("sqlite:///mnt/felix.db")
+                print([pool.name for pool in (await store.list(IPPool)).objects])
+                try:
+                    await store.create(IPPool.make("refused", cidr="10.2.0.0/16"))
+                except Unavailable as error:
+                    print(error)
+                subprocess.run(("umount", "--lazy", "/mnt"), check=True)
+                await store.create(IPPool.make("second", cidr="10.1.0.0/16"))
+                print([pool.name for pool in (await store.list(IPPool)).objects])
+                await store.close()
+                other.stdin.close()
+
+        asyncio.run(main())
+    """
+    done = _in_own_mounts("mount -t tmpfs tmpfs /mnt", script)
+    assert done.returncode == 0, done.stderr
+    before, refusal, after = done.stdout.splitlines()
+    assert before == "['first']"
+    assert "/mnt/felix.db: the file can't be written" in refusal
+    assert after == "['first', 'second']"
+
+
+def _in_own_mounts(prepare: str, script: str) -> subprocess.CompletedProcess[str]:
+    """Run a script of Python behind a command of the shell, in a mount namespace of its own."""
+    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", f'{prepare} && exec "$@"', "sh"]
+    return subprocess.run(
+        [*command, sys.executable, "-c", textwrap.dedent(script)],
+        capture_output=True, text=True, cwd=Path(__file__).parent.parent.parent, timeout=60, check=False,
+    )  # fmt: skip
