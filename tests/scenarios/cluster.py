@@ -64,12 +64,26 @@ class Lab:
 
     def settled(self) -> bool:
         """True if every agent is ready, all its sessions are up, and no invariant is violated."""
+        return not self.unsettled()
+
+    def unsettled(self) -> list[str]:
+        """Return what keeps the lab from being settled."""
+        found: list[str] = []
         for node in self.nodes:
             status = self.page(node, "status")
             peers = [peer["state"] for peer in status.get("peers", ())]
             if not status.get("ready") or peers != ["up"] * (len(self.nodes) - 1):
-                return False
-        return not any(self.page(node, "invariants").get("violated", True) for node in self.nodes)
+                found.append(f"{node}: {json.dumps(status)[:3000]}")
+        if not found:  # only then do the agents look at the same records
+            violated = {node: self.page(node, "invariants").get("violated", "no answer") for node in self.nodes}
+            found += [f"{node}: violated: {what}" for node, what in violated.items() if what]
+        return found
+
+    def wait_until_settled(self, after: str) -> None:
+        try:
+            until(self.settled, f"the lab has settled after {after}")
+        except AssertionError as late:
+            raise AssertionError(f"{late}; {'; '.join(self.unsettled()) or 'it has now'}") from None
 
     def lost_pings(self) -> list[str]:
         """Have every pod ping every other; return the pairs that failed."""

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 import pytest
 
-from tests.scenarios.cluster import NAMES, Lab, Refused, lab_of, three_nodes, until
+from tests.scenarios.cluster import NAMES, Lab, Refused, lab_of, three_nodes
 
 PARTS = ("agent", "sidecar", "exabgp")
 
@@ -33,7 +33,7 @@ def test_pings_between_nodes_lose_no_packet_while_parts_are_killed(lab: Lab) -> 
     for parts in (*((part,) for part in PARTS), PARTS):
         for part in parts:
             kill(lab, "n1", part)
-        until(lab.settled, f"the lab has settled after {', '.join(parts)} of n1 were killed")
+        lab.wait_until_settled(f"{', '.join(parts)} of n1 were killed")
     traffic = lab.ask("traffic stop")
     assert traffic["sent"] > 300
     assert traffic["lost"] == 0
@@ -44,7 +44,7 @@ def test_after_200_attachments_with_kills_at_random_points_nothing_is_violated_o
     with ThreadPoolExecutor(1) as killer:
         attached = attach_and_detach(lab, second, killer)
     second.disconnect()
-    until(lab.settled, "the lab has settled after the last kill")
+    lab.wait_until_settled("the last kill")
     for node in NAMES:
         lab.ask("gc", node=node)
     assert not lab.lost_pings()
