@@ -11,8 +11,22 @@ from typing import Any, NamedTuple
 from felix_py.status_json import to_json
 from lab.state_model import LabState, Refusals
 
-SHARED_FOLDERS = ("/tmp", "/dev/shm")
-"""Any program may write here at any moment: what is new there is reported, but cannot be attributed to the lab."""
+LAB_FILES = (
+    "/run/felix",
+    "/run/netns/cni-",
+    "/run/bird.",
+    "/run/frr",
+    "/run/gobgpd.",
+    "/run/lab.sock",
+    "/run/wall-clock-shift",
+    "/etc/cni/",
+    "/opt/cni/",
+    "/var/lib/felix",
+    "/var/lib/calico",
+    "/var/lib/cni",
+)
+"""How the paths begin that a lab's programs write. Any other new file is reported, but may be another program's: the
+first iptables of a host makes /run/xtables.lock."""
 
 
 STAGES = ("up", "established", "reachable", "total")
@@ -68,4 +82,5 @@ def faults(state: LabState, leftovers: Iterable[str]) -> list[str]:
 
 def attributable(leftovers: Iterable[str]) -> list[str]:
     """Return the leftovers that no other program of this host would make."""
-    return [left for left in leftovers if not left.startswith(tuple(f"file {folder}/" for folder in SHARED_FOLDERS))]
+    of_labs = tuple(f"file {path}" for path in LAB_FILES)
+    return [left for left in leftovers if left.startswith(of_labs) or not left.startswith("file ")]
