@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from felix_py.status_json import to_json
 from lab.state_model import LabState, Refusals
 
-LAB_FILES = (
+LAB_PATHS = (
     "/run/felix",
     "/run/netns/cni-",
     "/run/bird.",
@@ -20,13 +20,14 @@ LAB_FILES = (
     "/run/lab.sock",
     "/run/wall-clock-shift",
     "/etc/cni/",
+    "/mnt",
     "/opt/cni/",
     "/var/lib/felix",
     "/var/lib/calico",
     "/var/lib/cni",
 )
-"""How the paths begin that a lab's programs write. Any other new file is reported, but may be another program's: the
-first iptables of a host makes /run/xtables.lock."""
+"""How the paths begin that a lab's programs write or mount on. Any other new file or mount is reported, but may be
+another program's: the first iptables of a host makes /run/xtables.lock, who builds an image mounts its layers."""
 
 
 STAGES = ("up", "established", "reachable", "total")
@@ -82,5 +83,5 @@ def faults(state: LabState, leftovers: Iterable[str]) -> list[str]:
 
 def attributable(leftovers: Iterable[str]) -> list[str]:
     """Return the leftovers that no other program of this host would make."""
-    of_labs = tuple(f"file {path}" for path in LAB_FILES)
-    return [left for left in leftovers if left.startswith(of_labs) or not left.startswith("file ")]
+    of_labs = tuple(f"{what} {path}" for what in ("file", "mount") for path in LAB_PATHS)
+    return [left for left in leftovers if left.startswith(of_labs) or not left.startswith(("file ", "mount "))]

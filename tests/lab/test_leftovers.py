@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 from lab.leftovers import HostListing, Process, leftovers, listing
 from lab.verdict import attributable
@@ -60,8 +61,9 @@ def test_links_and_files_are_left_behind() -> None:
     assert leftovers(host(), after) == ["link cali1", "file /run/felix"]
 
 
-def test_a_new_file_that_no_lab_writes_is_reported_but_not_attributed_to_the_lab() -> None:
+def test_what_no_lab_writes_or_mounts_is_reported_but_not_attributed_to_the_lab() -> None:
     written = {"/dev/shm/x", "/run/felix", "/run/xtables.lock", "/tmp/x"}
-    found = leftovers(host(), host(files=written))
-    assert found == [f"file {path}" for path in sorted(written)]
-    assert attributable(found) == ["file /run/felix"]
+    mounted = {"/mnt (/)", "/srv/images/overlay/9/merged (/)"}
+    found = leftovers(host(), replace(host(files=written), mounts=frozenset(mounted)))
+    assert found == [*(f"mount {each}" for each in sorted(mounted)), *(f"file {path}" for path in sorted(written))]
+    assert attributable(found) == ["mount /mnt (/)", "file /run/felix"]
