@@ -34,7 +34,7 @@ MISSING  := $(shell for p in $(DEBIAN); do \
               [ -n "$$(dpkg-query -W -f='$${db:Status-Status}' $$p 2>/dev/null | grep -x installed)" ] || echo $$p; done)
 INSTALL  := apt-get install -y --no-install-recommends $(MISSING)
 
-.PHONY: faults image kube kube-down kube-assets kube-assets-nodes kube-test lab lab-ipip lint bench clean setup packages \
+.PHONY: faults image kube kube-down kube-assets kube-assets-nodes kube-test lab lab-ipip lint bench bench-check clean setup packages \
         test test-cluster test-kube test-labs test-packages test-runtimes test-runtimes-short test-kernel \
         test-kernel-short
 .DEFAULT_GOAL := lab
@@ -114,8 +114,13 @@ lint: setup
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 
-bench: setup $(if $(filter kube,$(B)),kube-assets)
+# Beside what people use today, or B=all: tables, and build/bench/NAME.json and NAME.svg.
+bench: setup $(if $(filter kube cli all,$(B)),kube-assets)
 	$(PY) -m bench $(B)
+
+# What the benches have found, beside the goals of bench/goals.py.
+bench-check: setup
+	@$(PY) -m bench.check
 
 # A lab under seeded faults: what each costs, and when all is in sync again. build/faults.txt is for a person.
 faults: setup

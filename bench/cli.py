@@ -20,17 +20,15 @@ from tempfile import TemporaryDirectory
 
 from bench import full_cluster
 from bench.api_server import api_server
-from bench.result import Row, duration, report
+from bench.result import Row, duration, report, rounds_of
 from tests.kube.assets import AssetsError
 
-LEAST_ROUNDS = 5
 TREE = Path(__file__).parents[1]
 PYTHON = (sys.executable, "-c", "pass")
 FELIXCTL = (sys.executable, "-m", "felixctl")
 BARE_READ = (sys.executable, "-m", "bench.bare_read")
 PYTHON_NAME, BARE_NAME = "python -c pass", "bare read"
 REMARKS = (
-    "goals: ipam check <= 1 s and <= 100 MB; version and node status <= 60 ms, get nodes <= 100 ms",
     "calicoctl 3.32.1 on another machine, so no ratio: ipam check of as many addresses 1.96 s and 217 MB;"
     " version and get nodes 37 to 53 ms",
 )
@@ -110,13 +108,13 @@ def full_clusters() -> Iterator[tuple[str, str]]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    rounds = max(LEAST_ROUNDS, int(arguments[0])) if arguments else LEAST_ROUNDS
+    rounds = rounds_of(arguments)
     try:
         with full_clusters() as (file, api):
             rows = measure(file, api, rounds)
     except AssetsError as missing:
         raise SystemExit(f"bench cli: {missing}") from None
-    report("cli", rows, REMARKS)
+    report("cli", rows, rounds, REMARKS)
     return 0
 
 

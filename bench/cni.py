@@ -17,15 +17,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from bench.processor_time import spent_ms
-from bench.result import Row, duration, report
+from bench.result import Row, duration, rate, report, rounds_of
 from cni.build import build
 from kernel.links import Devices
 from kernel.netns import new_network_namespace, unshare_network
@@ -34,8 +35,10 @@ TREE = Path(__file__).parents[1]
 SHIM = TREE / "build" / "felix-cni"
 PEERS = Path("/usr/lib/cni")
 PEER_NAME = "ptp + host-local"
-ALONE, BATCHES, AT_ONCE = 30, 4, 10
-LEAST_ROUNDS = 5
+VERBS = ("ADD", "DEL")
+ALONE = 30
+BATCHES = {10: 4, 50: 1}
+"""How many are started together, and how often in a round."""
 START_SECONDS = 30.0
 
 
@@ -112,23 +115,39 @@ def alone(plugin: Plugin, verb: str, all_pods: list[PodNetns], configuration: in
     return found
 
 
-def at_once(
-    plugin: Plugin, verb: str, all_pods: list[PodNetns], configuration: int, out: int, together: int = AT_ONCE
-) -> list[float]:
-    """Return the milliseconds of each call, ten or as many as given started together."""
-    found = []
-    for first in range(0, len(all_pods), together):
-        started: dict[int, float] = {}
-        for pod in all_pods[first : first + together]:
-            start = time.perf_counter()
-            started[call(plugin, verb, pod, configuration, out)] = start
-        while started:
-            process, status = os.wait()
-            if process not in started:
-                raise RuntimeError("the agent ended while it was measured")
-            found.append((time.perf_counter() - started.pop(process)) * 1e3)
-            _ended(status, plugin, verb, out)
-    return found
+def at_once(plugin: Plugin, verb: str, all_pods: list[PodNetns], configuration: int, out: int) -> float:
+    """Start one call for each pod together; return the calls a second until the last has ended."""
+    start = time.perf_counter()
+    started = {call(plugin, verb, pod, configuration, out) for pod in all_pods}
+    while started:
+        process, status = os.wait()
+        if process not in started:
+            raise RuntimeError("a process that serves the calls ended while it was measured")
+        started.remove(process)
+        _ended(status, plugin, verb, out)
+    return len(all_pods) / (time.perf_counter() - start)
+
+
+def rates(
+    plugin: Plugin, scheduled: Callable[[int], AbstractContextManager[list[PodNetns]]], together: int, times: int
+) -> dict[str, float]:
+    """Return the medians of ADDs/s and DELs/s. scheduled: makes so many pods for the time they are needed."""
+    found = defaultdict(list)
+    with files(plugin) as ready_made:
+        for _ in range(times):
+            with scheduled(together) as ready:
+                for verb in VERBS:
+                    found[f"CNI {verb}s/s, {together} at once"].append(at_once(plugin, verb, ready, *ready_made))
+    return {name: median(each) for name, each in found.items()}
+
+
+@contextmanager
+def files(plugin: Plugin) -> Iterator[tuple[int, int]]:
+    """Make the files of a plugin's calls: its configuration for standard input, and where it prints."""
+    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out:
+        given.write(json.dumps(plugin.network).encode())
+        given.flush()
+        yield given.fileno(), out.fileno()
 
 
 def _ended(status: int, plugin: Plugin, verb: str, out: int) -> None:
@@ -140,19 +159,27 @@ def _ended(status: int, plugin: Plugin, verb: str, out: int) -> None:
 def one_round(plugin: Plugin) -> dict[str, float]:
     """Return the medians of one round, by what was measured."""
     found: dict[str, float] = {}
-    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out:
-        given.write(json.dumps(plugin.network).encode())
-        given.flush()
-        modes: list[tuple[str, int, Callable[..., list[float]]]] = [
-            ("alone", ALONE, alone),
-            ("ten at once", AT_ONCE * BATCHES, at_once),
-        ]
-        for mode, count, run in modes:
-            with pods(count) as ready:
-                for verb in ("ADD", "DEL"):
-                    before = plugin.processor_ms()
-                    found[f"CNI {verb} {mode}"] = median(run(plugin, verb, ready, given.fileno(), out.fileno()))
-                    found[f"CNI {verb} {mode}, processor time"] = (plugin.processor_ms() - before) / count
+    with files(plugin) as ready_made, pods(ALONE) as ready:
+        found["CNI VERSION"] = median(alone(plugin, "VERSION", ready, *ready_made))
+        for verb in VERBS:
+            before = plugin.processor_ms()
+            found[f"CNI {verb} alone"] = median(alone(plugin, verb, ready, *ready_made))
+            found[f"CNI {verb} alone, processor time"] = (plugin.processor_ms() - before) / ALONE
+    for together, times in BATCHES.items():
+        before = plugin.processor_ms()
+        found |= rates(plugin, pods, together, times)
+        spent = plugin.processor_ms() - before
+        found[f"CNI ADD and DEL, {together} at once, processor time"] = spent / (together * times)
+    return found
+
+
+def rows(ours: Sequence[Mapping[str, float]], theirs: Sequence[Mapping[str, float]]) -> list[Row]:
+    """Return a row for each thing that was measured in all rounds: rates in calls a second, durations in ms."""
+    found = []
+    for name in ours[0]:
+        both = [one[name] for one in ours], [one[name] for one in theirs]
+        is_rate = "s/s" in name
+        found.append(rate(name, *both, PEER_NAME, "/s") if is_rate else duration(name, *both, PEER_NAME, "ms"))
     return found
 
 
@@ -213,10 +240,7 @@ def measure(rounds: int) -> list[Row]:
                     measured = one_round(plugin)
                     if number:
                         found[plugin.name].append(measured)
-    mine, theirs = found[ours.name], found[PEER_NAME]
-    return [
-        duration(name, [one[name] for one in mine], [one[name] for one in theirs], PEER_NAME, "ms") for name in mine[0]
-    ]
+    return rows(found[ours.name], found[PEER_NAME])
 
 
 def be_a_node() -> None:
@@ -228,12 +252,12 @@ def be_a_node() -> None:
 
 
 def main(arguments: list[str]) -> int:
-    rounds = max(LEAST_ROUNDS, int(arguments[0])) if arguments else LEAST_ROUNDS
+    rounds = rounds_of(arguments)
     if not (PEERS / "ptp").exists():
         print("bench cni: Debian's plugins are missing; install containernetworking-plugins", file=sys.stderr)
         return 1
     be_a_node()
-    report("cni", measure(rounds))
+    report("cni", measure(rounds), rounds)
     return 0
 
 

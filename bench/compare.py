@@ -56,14 +56,16 @@ class RowComparison:
 
 
 def comparisons(rounds: Sequence[tuple[Rows, Rows]]) -> Iterator[RowComparison]:
-    """Compare the rows that the old and the new checkout of each round have in common."""
+    """Compare the rows with a peer that the old and the new checkout of each round have in common."""
     shared = [name for name in rounds[0][1] if all(name in rows for pair in rounds for rows in pair)]
     for name in shared:
         pairs = [(old[name], new[name]) for old, new in rounds]
         first = pairs[0][1]
         more_is_better = first.unit.endswith("/s")
         ours = [_ratio(old.ours, new.ours, more_is_better) for old, new in pairs]
-        peers = [_ratio(old.peer, new.peer, more_is_better) for old, new in pairs]
+        peers = [_ratio(old.peer, new.peer, more_is_better) for old, new in pairs if old.peer and new.peer]
+        if len(peers) < len(pairs):
+            continue
         yield RowComparison(
             name,
             first.unit,

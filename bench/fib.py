@@ -27,7 +27,7 @@ from pathlib import Path as File
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from bench.result import duration, rate, report
+from bench.result import duration, rate, report, rounds_of
 from bgp.speaker import LearnedPath, LearnedPaths
 from felix_py.fib import Fib, Ownership
 from felix_py.gc_tuning import apply
@@ -42,7 +42,6 @@ from kernel.route import BLACKHOLE, RouteSpec
 from kernel.rtnetlink import Rtnetlink
 from net.prefix import Prefix, pack
 
-ROUNDS = 5
 PEER = "BIRD 2"
 GATEWAYS = 32
 ROUTE_GROUPS = {4: 1 << 6, 16: 1 << 10}
@@ -287,7 +286,7 @@ def main(arguments: Sequence[str]) -> None:
         case ["--ours", size, count]:
             asyncio.run(our_side(Load(int(size), int(count))))
         case _:
-            compare(max(ROUNDS, int(arguments[0])) if arguments else ROUNDS)
+            compare(rounds_of(arguments))
 
 
 def compare(rounds: int) -> None:
@@ -305,7 +304,7 @@ def compare(rounds: int) -> None:
             rows.append(rate(f"{verb} {load.title}", a, b, PEER, "routes/s"))
             a, b = ([1e6 * spent.processor_seconds / load.count for spent in side] for side in (mine, theirs))
             rows.append(duration(f"{verb} {load.title}, processor", a, b, PEER, "µs/route"))
-    report("fib", rows)
+    report("fib", rows, rounds)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from pathlib import Path
 from statistics import median
 
 from bench.cni import START_SECONDS, Plugin, agent, alone, pods
-from bench.result import Row, duration, report
+from bench.result import Row, duration, report, rounds_of
 from bgp.protocol import LINE_LIMIT, Hello, Learned, ReplayEnd, StatusReply, cut, decode, encode
 from bgp.speaker import LearnedPath
 from kernel.links import Devices
@@ -31,7 +31,7 @@ from kernel.netlink import KernelError
 from kernel.netns import new_network_namespace, unshare_network
 from net.prefix import Prefix, pack
 
-ROUNDS, CALLS = 5, 20
+CALLS = 20
 CLIENTS, ROUTES = 100, 20_000
 PAGES = {
     "/status": ["/status"],
@@ -140,9 +140,9 @@ def main(arguments: Sequence[str]) -> int:
         case ["--clients", path, *pages]:
             asyncio.run(ask_for_ever(path, pages))
         case _:
-            rounds = int(arguments[0]) if arguments else ROUNDS
+            rounds = rounds_of(arguments)
             _make_host()
-            report("flood", measure(rounds))
+            report("flood", measure(rounds), rounds)
     return 0
 
 

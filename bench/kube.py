@@ -15,14 +15,12 @@ from collections.abc import Sequence
 from bench import assigns, kube_cni
 from bench.api_server import api_server
 from bench.cni import PEERS, be_a_node
-from bench.result import report
+from bench.result import report, rounds_of
 from tests.kube.assets import AssetsError
-
-LEAST_ROUNDS = 5
 
 
 def main(arguments: Sequence[str]) -> int:
-    rounds = max(LEAST_ROUNDS, int(arguments[0])) if arguments else LEAST_ROUNDS
+    rounds = rounds_of(arguments)
     if not (PEERS / "ptp").exists():
         print("bench kube: Debian's plugins are missing; install containernetworking-plugins", file=sys.stderr)
         return 1
@@ -34,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
             more_rows, more_remarks = assigns.measure(bed, rounds)
     except AssetsError as missing:
         raise SystemExit(f"bench kube: {missing}") from None
-    report("kube", [*rows, *more_rows], [*remarks, *more_remarks])
+    report("kube", [*rows, *more_rows], rounds, [*remarks, *more_remarks])
     return 0
 
 

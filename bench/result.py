@@ -1,4 +1,4 @@
-"""What a benchmark found: rows of ours beside a peer's, written to build/bench/NAME.json and shown as a table."""
+"""What a benchmark found: rows of ours beside a peer's, in build/bench/NAME.json, as a table, and as a picture."""
 
 from __future__ import annotations
 
@@ -11,31 +11,63 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
+from bench.picture import Bar, bars
+
 FOLDER = Path(__file__).parent.parent / "build" / "bench"
+
+
+LEAST_ROUNDS = 5
+"""A figure of fewer rounds is a trial, and `make bench-check` does not take it for one."""
+
+
+def rounds_of(arguments: Sequence[str]) -> int:
+    """Return how many rounds a command line asks for, by its first word."""
+    return int(arguments[0]) if arguments else LEAST_ROUNDS
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One measurement. ratio > 1: ours is better."""
+    """One measurement. ratio > 1: ours is better. min, max: of ours, among all rounds.
+
+    Where nothing was measured beside it, peer and ratio are None and peer_name is empty.
+    """
 
     name: str
     ours: float
-    peer: float
+    peer: float | None
     peer_name: str
     unit: str
-    ratio: float
+    ratio: float | None
+    min: float | None = None
+    max: float | None = None
 
 
 def rate(name: str, ours: Sequence[float], peer: Sequence[float], peer_name: str, unit: str) -> Row:
     """Return the row of a rate, more of which is better: the medians of all rounds, and their ratio."""
-    a, b = median(ours), median(peer)
-    return Row(name, round(a, 3), round(b, 3), peer_name, unit, round(a / b, 2))
+    return _row(name, ours, median(peer), peer_name, unit, median(ours) / median(peer))
 
 
 def duration(name: str, ours: Sequence[float], peer: Sequence[float], peer_name: str, unit: str) -> Row:
     """Return the row of a duration, less of which is better: the medians of all rounds, and their ratio."""
-    a, b = median(ours), median(peer)
-    return Row(name, round(a, 3), round(b, 3), peer_name, unit, round(b / a, 2))
+    return _row(name, ours, median(peer), peer_name, unit, median(peer) / median(ours))
+
+
+def figure(name: str, ours: Sequence[float], unit: str) -> Row:
+    """Return the row of what was counted or measured with nothing beside it: the median of all rounds."""
+    return _row(name, ours, None, "", unit, None)
+
+
+def _row(name: str, ours: Sequence[float], peer: float | None, peer_name: str, unit: str, ratio: float | None) -> Row:
+    return Row(
+        name,
+        round(median(ours), 3),
+        peer and round(peer, 3),
+        peer_name,
+        unit,
+        ratio and round(ratio, 2),
+        round(min(ours), 3),
+        round(max(ours), 3),
+    )
 
 
 def machine() -> str:
@@ -48,7 +80,7 @@ def machine() -> str:
     return f"{os.cpu_count()} × {model}, Linux {platform.release()}, Python {platform.python_version()}"
 
 
-def report(name: str, rows: Iterable[Row], remarks: Sequence[str] = ()) -> None:
+def report(name: str, rows: Iterable[Row], rounds: int, remarks: Sequence[str] = ()) -> None:
     """Write the rows where a machine finds them, and print them for a person, with remarks that are no comparison.
 
     Raises ValueError: two rows have one name, so that `compare` would show only one of them.
@@ -58,20 +90,27 @@ def report(name: str, rows: Iterable[Row], remarks: Sequence[str] = ()) -> None:
         raise ValueError(f"bench {name}: several rows are called {', '.join(twice)}")
     FOLDER.mkdir(parents=True, exist_ok=True)
     path = FOLDER / f"{name}.json"
-    path.write_text(
-        json.dumps(
-            {"name": name, "machine": machine(), "rows": [asdict(row) for row in found], "remarks": list(remarks)},
-            indent=2,
-        )
-        + "\n"
-    )
+    written = {
+        "name": name,
+        "machine": machine(),
+        "rounds": rounds,
+        "rows": [asdict(row) for row in found],
+        "remarks": list(remarks),
+    }
+    path.write_text(json.dumps(written, indent=2) + "\n")
+    compared = [Bar(row.name, row.ratio, _figures(row)) for row in found if row.ratio]
+    path.with_suffix(".svg").write_text(bars(f"bench {name}: {rounds} rounds on {machine()}", compared))
+    print(f"{machine()}, {rounds} rounds")
+    if rounds < LEAST_ROUNDS:
+        print(f"a trial: {LEAST_ROUNDS} rounds make a figure")
     width = max(len(row.name) for row in found)
-    print(f"{machine()}")
     for row in found:
-        print(
-            f"{row.name:{width}}  ours {row.ours:12,.4g} {row.unit}  {row.peer_name} {row.peer:12,.4g} {row.unit}"
-            f"  ratio {row.ratio:.2f}"
-        )
+        print(f"{row.name:{width}}  {_figures(row)}")
     for remark in remarks:
         print(remark)
-    print(f"written to {path}")
+    print(f"written to {path} and {path.with_suffix('.svg').name}")
+
+
+def _figures(row: Row) -> str:
+    ours = f"ours {row.ours:12,.4g} {row.unit}"
+    return ours if row.ratio is None else f"{ours}  {row.peer_name} {row.peer:12,.4g} {row.unit}  ratio {row.ratio:.2f}"

@@ -1,4 +1,4 @@
-"""What a benchmark leaves behind for `compare` and for a person."""
+"""What a benchmark leaves behind for `compare`, for the goals, and for a person."""
 
 from __future__ import annotations
 
@@ -8,19 +8,40 @@ from pathlib import Path
 import pytest
 
 from bench import result
-from bench.result import duration, report
+from bench.result import duration, figure, rate, report
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(result, "FOLDER", tmp_path)
+    return tmp_path
+
+
+def test_a_row_has_the_median_and_the_extremes_of_ours_beside_the_peers_median() -> None:
+    row = duration("ADD", [2, 4, 9], [8, 8, 80], "ptp", "ms")
+    assert (row.ours, row.min, row.max, row.peer, row.ratio) == (4, 2, 9, 8, 2.0)
+    assert rate("put", [2, 4, 9], [8, 8, 80], "BIRD", "/s").ratio == 0.5
+
+
+def test_what_was_counted_alone_has_no_ratio() -> None:
+    row = figure("writes", [0, 0, 3], "")
+    assert (row.ours, row.max, row.peer, row.ratio) == (0, 3, None, None)
 
 
 def test_two_rows_of_one_name_are_refused_as_compare_would_show_only_one() -> None:
     row = duration("ADD", [1], [2], "ptp", "ms")
     with pytest.raises(ValueError, match="several rows are called ADD"):
-        report("twice", [row, row])
+        report("twice", [row, row], 5)
 
 
-def test_remarks_stand_beside_the_rows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(result, "FOLDER", tmp_path)
-    report("one", [duration("ADD", [1], [2], "ptp", "ms")], ["measured elsewhere"])
-    assert json.loads((tmp_path / "one.json").read_text())["remarks"] == ["measured elsewhere"]
+def test_remarks_stand_beside_the_rows(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report("one", [duration("ADD", [1], [2], "ptp", "ms"), figure("writes", [0], "")], 5, ["measured elsewhere"])
+    assert json.loads((folder / "one.json").read_text())["remarks"] == ["measured elsewhere"]
     assert "measured elsewhere" in capsys.readouterr().out
+    assert "ADD" in (folder / "one.svg").read_text()
+
+
+def test_fewer_rounds_than_make_a_figure_are_called_a_trial(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report("one", [duration("ADD", [1], [2], "ptp", "ms")], 1)
+    assert json.loads((folder / "one.json").read_text())["rounds"] == 1
+    assert "a trial" in capsys.readouterr().out

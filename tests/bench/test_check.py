@@ -1,0 +1,76 @@
+"""Goals beside reports: what falls short is said, and what is missing is not taken for good."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import check, result
+from bench.check import judged, table
+from bench.goals import GOALS, Goal, at_least, at_most
+from bench.result import Row, duration, figure, report
+
+
+def report_of(row: Row, rounds: int = 5) -> dict[str, Any]:
+    return {"machine": "m", "rounds": rounds, "rows": [asdict(row)]}
+
+
+ADD = duration("ADD", [2, 3, 4], [9], "ptp", "ms")
+
+
+@pytest.mark.parametrize(
+    ("goal", "state"),
+    [
+        (at_least("cni", "ADD", 3), "met"),
+        (at_least("cni", "ADD", 3.01), "fell short"),
+        (at_most("cni", "ADD", 3), "met"),
+        (at_most("cni", "ADD", 2.9), "fell short"),
+        (at_least("cni", "DEL", 1), "not measured"),
+    ],
+)
+def test_a_goal_is_a_ratio_to_reach_or_a_figure_not_to_pass(goal: Goal, state: str) -> None:
+    assert judged(goal, report_of(ADD)).state == state
+
+
+def test_a_count_of_none_meets_the_goal_of_none() -> None:
+    assert judged(at_most("restart", "writes", 0), report_of(figure("writes", [0, 0], ""))).state == "met"
+    assert judged(at_most("restart", "writes", 0), report_of(figure("writes", [0, 1, 1], ""))).state == "fell short"
+
+
+def test_a_trial_of_few_rounds_is_no_figure() -> None:
+    found = judged(at_least("cni", "ADD", 3), report_of(ADD, rounds=1))
+    assert (found.state, found.found) == ("not measured", "1 rounds, where 5 make a figure")
+
+
+def test_a_bench_that_has_not_run_is_named_with_its_command() -> None:
+    assert judged(at_least("cni", "ADD", 3), None).found == "run make bench B=cni"
+
+
+def test_the_table_has_a_line_for_each_goal_and_counts_them() -> None:
+    goals = [at_least("cni", "ADD", 3), at_least("cni", "ADD", 4), at_most("mesh", "up", 1)]
+    reports = {"cni": report_of(ADD)}
+    *lines, counted = table([judged(goal, reports.get(goal.bench)) for goal in goals])
+    assert [line.split("  ")[0].strip() for line in lines] == ["met", "fell short", "not measured"]
+    assert "ratio 3.00: 3 ms (2 to 4), ptp 9" in lines[0]
+    assert counted == "1 met, 1 fell short, 1 not measured"
+
+
+def test_the_check_fails_while_a_single_goal_is_not_met(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(result, "FOLDER", tmp_path)
+    monkeypatch.setattr(check, "GOALS", (at_least("cni", "ADD", 3),))
+    assert check.main() == 1
+    report("cni", [ADD], 5)
+    assert check.main() == 0
+    report("cni", [ADD], 4)
+    assert check.main() == 1
+    assert capsys.readouterr().out.count("1 not measured") == 2
+
+
+def test_each_goal_is_a_ratio_or_a_figure_and_no_row_has_two() -> None:
+    assert all((goal.least_ratio is None) != (goal.most is None) for goal in GOALS)
+    assert len({(goal.bench, goal.row) for goal in GOALS}) == len(GOALS)
