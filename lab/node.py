@@ -74,9 +74,8 @@ class LabNode:
 
     def kill_exabgp(self, number: signal.Signals) -> bool:
         """Send a signal to the process that the sidecar runs for its sessions, and starts again when it has ended."""
-        mount = Path(f"/proc/{self.namespace.pid}/ns/mnt")
-        mine = [pid for pid in _processes("bgp/exabgp_launcher.py") if Path(f"/proc/{pid}/ns/mnt").samefile(mount)]
-        return [kill(pid, number) for pid in mine] != []
+        mine = [pid for pid in _processes("bgp/exabgp_launcher.py") if _share_mounts(pid, self.namespace.pid)]
+        return sum(kill(pid, number) for pid in mine) > 0
 
 
 def _agent_environment(node: LabNodeSpec) -> dict[str, str]:
@@ -91,6 +90,14 @@ def _agent_environment(node: LabNodeSpec) -> dict[str, str]:
         "FELIX_CNICONFDIR": "/etc/cni/net.d",
         **dict(node.settings),
     }
+
+
+def _share_mounts(pid: int, other: int) -> bool:
+    """Whether two processes are in one mount namespace; False if one has just ended."""
+    try:
+        return Path(f"/proc/{pid}/ns/mnt").samefile(f"/proc/{other}/ns/mnt")
+    except OSError:
+        return False
 
 
 def _processes(words: str) -> Iterable[int]:

@@ -68,15 +68,19 @@ class Lab:
 
     def unsettled(self) -> list[str]:
         """Return what keeps the lab from being settled."""
+        if found := self.unready():
+            return found
+        violated = {node: self.page(node, "invariants").get("violated", "no answer") for node in self.nodes}
+        return [f"{node}: violated: {what}" for node, what in violated.items() if what]
+
+    def unready(self) -> list[str]:
+        """Return the agents that are not ready, or not with all their sessions up."""
         found: list[str] = []
         for node in self.nodes:
             status = self.page(node, "status")
             peers = [peer["state"] for peer in status.get("peers", ())]
             if not status.get("ready") or peers != ["up"] * (len(self.nodes) - 1):
                 found.append(f"{node}: {json.dumps(status)[:3000]}")
-        if not found:  # only then do the agents look at the same records
-            violated = {node: self.page(node, "invariants").get("violated", "no answer") for node in self.nodes}
-            found += [f"{node}: violated: {what}" for node, what in violated.items() if what]
         return found
 
     def wait_until_settled(self, after: str) -> None:
