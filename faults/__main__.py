@@ -51,7 +51,8 @@ def main(words: Sequence[str]) -> int:
         print(f"run faults of seed {arguments.seed}: {error}", file=sys.stderr)
         return 1
     left = [each for each in listing().processes.values() if own.intersection(each.namespaces)]
-    return _report(run, arguments.busy, [f"process {each.pid} has outlived the lab: {each.command}" for each in left])
+    outlived = [f"process {each.pid} has outlived the lab: {each.command}" for each in left]
+    return _report(run, arguments.busy, arguments.only, outlived)
 
 
 def _arguments(words: Sequence[str]) -> argparse.Namespace:
@@ -97,23 +98,31 @@ def _take(message: dict[str, object]) -> Run | None:
     return None
 
 
-def _report(run: Run, busy: bool, left: Sequence[str]) -> int:
+def _report(run: Run, busy: bool, only: Sequence[str], left: Sequence[str]) -> int:
     """Write both files, print what failed, and return the exit status."""
     run = replace(run, leaks=(*run.leaks, *left))
     BUILD.mkdir(exist_ok=True)
     (BUILD / "faults.json").write_text(json.dumps(numbers(run), indent=2) + "\n")
     failed = list(failures(run, busy=busy))
-    (BUILD / "faults.txt").write_text("\n".join([*timeline(run), *_verdict(run, failed)]) + "\n")
-    print("\n" + "\n".join(_verdict(run, failed)))
+    verdict = [*_verdict(failed), f"the same faults again: {same_again(run.seed, run.minutes, only)}"]
+    (BUILD / "faults.txt").write_text("\n".join([*timeline(run), *verdict]) + "\n")
+    print("\n" + "\n".join(verdict))
     return 1 if failed else 0
 
 
-def _verdict(run: Run, failed: Sequence[str]) -> Iterator[str]:
+def _verdict(failed: Sequence[str]) -> Iterator[str]:
     yield from (f"✗ {text}" for text in failed)
     if not failed:
         yield "✓ nothing was lost that may not be, nothing leaked, no invariant was violated, no traceback was logged"
     yield f"written to {BUILD}/faults.json and faults.txt, the logs to {BUILD}/faults/"
-    yield f"the same faults again: make faults SEED={run.seed} MINUTES={run.minutes:g}"
+
+
+def same_again(seed: int, minutes: float, only: Sequence[str]) -> str:
+    """Return the command that makes the same faults."""
+    if not only:
+        return f"make faults SEED={seed} MINUTES={minutes:g}"
+    kinds = "".join(f" --only '{kind}'" for kind in only)
+    return f".venv/bin/python -m faults --seed {seed} --minutes {minutes:g}{kinds}"
 
 
 if __name__ == "__main__":
