@@ -13,3 +13,6 @@ DEFAULT_URL = "sqlite:///var/lib/felix/cluster.db"
 
 CONTROLLER_LEASE = "felix-py-controller"
 """The Lease of the controller that acts, in the namespace of the agents."""
+
+DEFAULT_NAMESPACE = "default"
+"""Where an object is whose namespace nobody says."""

@@ -30,7 +30,8 @@ from datastore.errors import AlreadyExists, BadRecord, Conflict, Invalid, NotFou
 from datastore.fields import time_text
 from datastore.merge_patch import merged
 from datastore.notifier import ChangeNotifier
-from datastore.sqlite_connection import ConnectionThread, FileIdentity, ReadOnly, snapshot, transaction
+from datastore.sqlite_connection import ConnectionThread
+from datastore.sqlite_file import FileIdentity, ReadOnly, snapshot, transaction
 from datastore.store import (
     Create,
     Delete,

@@ -19,7 +19,7 @@ from typing import Annotated, Any
 import typer
 
 from datastore.cas import found_or_none
-from datastore.defaults import DEFAULT_URL
+from datastore.defaults import DEFAULT_NAMESPACE, DEFAULT_URL
 from datastore.kinds.bgp import BGPConfiguration
 from datastore.kinds.cluster import ClusterInformation
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock
@@ -41,7 +41,6 @@ from felixctl.connection import chosen, reading
 from felixctl.errors import FAILED, MISUSED, CommandError
 from felixctl.host_settings import DEFAULT_RUN_DIR, USUAL_NAMESPACE
 from felixctl.options import AgentsNamespace, Output, OutputFormat, RunDir, Url
-from felixctl.resources.manifests import DEFAULT_NAMESPACE
 from felixctl.status_client import read_object, read_status
 from felixctl.terminal import Colour, painted, show
 from net.printable import one_line

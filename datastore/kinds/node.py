@@ -16,6 +16,7 @@ from pydantic import Field
 from datastore import fields
 from datastore.field_types import Items
 from datastore.fields import Network
+from datastore.node_fields import V3_FIELDS
 from datastore.record import V3, Resource, Spec
 
 V = TypeVar("V")
@@ -32,25 +33,6 @@ TUNNEL_ANNOTATIONS: Mapping[TunnelKind, str] = {
     "wireguard": f"{ANNOTATION_PREFIX}IPv4WireguardInterfaceAddr",
     "wireguard-v6": f"{ANNOTATION_PREFIX}IPv6WireguardInterfaceAddr",
 }
-
-V3_FIELDS: Mapping[str, tuple[str, ...]] = {
-    "IPv4Address": ("spec", "bgp", "ipv4Address"),
-    "IPv6Address": ("spec", "bgp", "ipv6Address"),
-    "ASNumber": ("spec", "bgp", "asNumber"),
-    "RouteReflectorClusterID": ("spec", "bgp", "routeReflectorClusterID"),
-    "IPv4IPIPTunnelAddr": ("spec", "bgp", "ipv4IPIPTunnelAddr"),
-    "IPv4VXLANTunnelAddr": ("spec", "ipv4VXLANTunnelAddr"),
-    "IPv6VXLANTunnelAddr": ("spec", "ipv6VXLANTunnelAddr"),
-    "VXLANTunnelMACAddr": ("spec", "vxlanTunnelMACAddr"),
-    "VXLANTunnelMACAddrV6": ("spec", "vxlanTunnelMACAddrV6"),
-    "IPv4WireguardInterfaceAddr": ("spec", "wireguard", "interfaceIPv4Address"),
-    "IPv6WireguardInterfaceAddr": ("spec", "wireguard", "interfaceIPv6Address"),
-    "Interfaces": ("spec", "interfaces"),
-    "WireguardPublicKey": ("status", "wireguardPublicKey"),
-    "WireguardPublicKeyV6": ("status", "wireguardPublicKeyV6"),
-}
-"""Where the v3 form of a Node has what the core form has in an annotation, named here without its prefix."""
-
 
 NETWORK_UNAVAILABLE = "NetworkUnavailable"
 """The type of the condition by which a node's network says whether it is there; the scheduler goes by its status."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from datastore.kinds.node import V3_FIELDS
+from datastore.node_fields import V3_FIELDS
 from datastore.record import Resource
 from felixctl.resources import view
 from felixctl.resources.manifests import Manifest, not_text

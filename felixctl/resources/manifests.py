@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from datastore.defaults import DEFAULT_NAMESPACE
 from datastore.record import Resource
 from datastore.resources import KINDS
 from felixctl.errors import RejectedError
@@ -19,7 +20,6 @@ from felixctl.resources.view import Json
 from felixctl.resources.written_numbers import as_written
 from felixctl.resources.yes_no import settled
 
-DEFAULT_NAMESPACE = "default"
 _OUR_GROUPS = tuple(version.partition("/")[0] for version in (view.SHOWN, view.STORED))
 
 

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from datastore import fields
-from datastore.kinds.node import V3_FIELDS
-from datastore.record import Resource
+from datastore.node_fields import V3_FIELDS
+
+if TYPE_CHECKING:  # pydantic comes with it, and a record is shown without
+    from datastore.record import Resource
 
 Json = dict[str, Any]
 

@@ -1,4 +1,4 @@
-"""The file: another program's, a spoilt one, a lock that is not released, a full disk; each named with its reason."""
+"""A connection to the file: a lock that is not released, a spoilt file, a full disk; each named with its reason."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ import pytest
 import datastore
 from datastore.errors import Invalid, Unavailable
 from datastore.kinds.ipam import IPAMHandle
-from datastore.kinds.pools import IPPool
-from datastore.sqlite import SqliteStore
-from datastore.sqlite_connection import COMMITS_A_CHECKPOINT, ConnectionThread, snapshot, transaction
+from datastore.sqlite_connection import COMMITS_A_CHECKPOINT, ConnectionThread
+from datastore.sqlite_file import snapshot, transaction
 from datastore.store import Store
-from tests.datastore.test_store import handle, pool
+from tests.datastore.test_store import handle
 
 
 @pytest.fixture
@@ -148,55 +147,6 @@ async def test_a_transaction_that_fails_leaves_nothing(path: Path) -> None:
     await thread.close()
     with pytest.raises(Unavailable, match="the store is closed"):
         await thread.run("read", changes)
-
-
-def make_other_program(path: Path) -> None:
-    with sqlite3.connect(path) as connection:
-        connection.execute("CREATE TABLE bookmarks (url TEXT)")
-    connection.close()
-
-
-def make_newer_schema(path: Path) -> None:
-    async def make() -> None:
-        store = SqliteStore(str(path))
-        await store.list(IPPool)
-        await store.close()
-
-    asyncio.run(make())
-    with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA user_version=99")
-    connection.close()
-
-
-@pytest.mark.parametrize(
-    ("spoil", "error", "sentence"),
-    [
-        (lambda path: path.write_text("not a database at all\n" * 100), Invalid, "not a readable datastore"),
-        (make_other_program, Invalid, "SQLite database of another program"),
-        (make_newer_schema, Invalid, "has schema 99, written by a newer felix-py"),
-        (Path.mkdir, Unavailable, "it is a folder, not a file"),
-        (lambda path: path.parent.rmdir(), Unavailable, r"the folder .* does not exist"),
-    ],
-)  # fmt: skip
-def test_a_file_that_is_no_datastore_is_named_with_the_reason(
-    path: Path, spoil: object, error: type[Exception], sentence: str
-) -> None:
-    path = path.parent / "folder" / path.name
-    path.parent.mkdir()
-    assert callable(spoil)
-    spoil(path)
-    before = path.read_bytes() if path.is_file() else None
-
-    async def verbs() -> None:
-        store = datastore.open(f"sqlite://{path}")
-        for verb in (store.list(IPPool), store.create(pool())):
-            with pytest.raises(error, match=sentence) as raised:
-                await verb
-            assert str(path) in str(raised.value)
-        await store.close()
-
-    asyncio.run(verbs())
-    assert (path.read_bytes() if path.is_file() else None) == before
 
 
 async def test_a_spoilt_file_is_named_and_others_are_not_harmed(store: Store, path: Path) -> None:

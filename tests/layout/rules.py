@@ -48,7 +48,12 @@ SIDECAR_WITHOUT = frozenset({"pydantic", "datastore", "pyroute2", "yaml", "rich"
 """What `python -m bgp` does not load, so that it stays small."""
 
 DOORS: Mapping[str, tuple[str, ...]] = {
-    "sqlite3": ("datastore/sqlite.py", "datastore/sqlite_connection.py"),
+    "sqlite3": (
+        "datastore/sqlite.py",
+        "datastore/sqlite_connection.py",
+        "datastore/sqlite_file.py",
+        "datastore/sqlite_records.py",
+    ),
     "kubernetes": ("datastore/kube/access.py",),
     "h2": ("datastore/kube/http2.py",),
     "msgspec": ("datastore/kube/", "datastore/summaries.py"),

@@ -1,0 +1,26 @@
+"""Where the two forms of a Node, Kubernetes' and Calico's, have the same value.
+
+Pure, and of the standard library only: a table of nodes is printed without their kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+V3_FIELDS: Mapping[str, tuple[str, ...]] = {
+    "IPv4Address": ("spec", "bgp", "ipv4Address"),
+    "IPv6Address": ("spec", "bgp", "ipv6Address"),
+    "ASNumber": ("spec", "bgp", "asNumber"),
+    "RouteReflectorClusterID": ("spec", "bgp", "routeReflectorClusterID"),
+    "IPv4IPIPTunnelAddr": ("spec", "bgp", "ipv4IPIPTunnelAddr"),
+    "IPv4VXLANTunnelAddr": ("spec", "ipv4VXLANTunnelAddr"),
+    "IPv6VXLANTunnelAddr": ("spec", "ipv6VXLANTunnelAddr"),
+    "VXLANTunnelMACAddr": ("spec", "vxlanTunnelMACAddr"),
+    "VXLANTunnelMACAddrV6": ("spec", "vxlanTunnelMACAddrV6"),
+    "IPv4WireguardInterfaceAddr": ("spec", "wireguard", "interfaceIPv4Address"),
+    "IPv6WireguardInterfaceAddr": ("spec", "wireguard", "interfaceIPv6Address"),
+    "Interfaces": ("spec", "interfaces"),
+    "WireguardPublicKey": ("status", "wireguardPublicKey"),
+    "WireguardPublicKeyV6": ("status", "wireguardPublicKeyV6"),
+}
+"""Where the v3 form of a Node has what the core form has in an annotation, named here without its prefix."""
