@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 from urllib.parse import parse_qs, unquote
 
 from datastore.errors import Invalid
 
 
-@dataclass(frozen=True, slots=True)
-class SqliteFile:
+class SqliteFile(NamedTuple):
     """`sqlite:///path/to/file.db`, or `sqlite:///:memory:`, which has no path."""
 
     path: Path | None
 
 
-@dataclass(frozen=True, slots=True)
-class KubernetesApi:
+class KubernetesApi(NamedTuple):
     """`kubernetes://`, or `kubernetes:///path/to/kubeconfig?context=NAME`.
 
     Without a path, KUBECONFIG, ~/.kube/config, or a pod's service account say where the API server is.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum, auto
+from pathlib import Path
 
+from datastore.errors import Invalid
 from felixctl.errors import CommandError
 
 
@@ -54,3 +56,14 @@ def _chosen(url: str, source: GivenBy, options: Mapping[str, str], environment: 
     if isinstance(usual := parse_url(url), SqliteFile) and usual.path:
         calico_settings.hint(environment, usual.path)
     return url
+
+
+def existing_file(url: str) -> Path | None:
+    """Return the file that is the datastore, if one is and it is there."""
+    from datastore.url import SqliteFile, parse_url
+
+    try:
+        address = parse_url(url)
+    except Invalid:
+        return None
+    return address.path if isinstance(address, SqliteFile) and address.path and address.path.exists() else None

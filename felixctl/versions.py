@@ -2,34 +2,82 @@
 
 from __future__ import annotations
 
+import os
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from typing import NamedTuple
+
+from felixctl.datastore_choice import existing_file
 from felixctl.terminal import show
+
+DISTRIBUTION = "felix-py"
+
+
+class ClusterVersion(NamedTuple):
+    """What the cluster's ClusterInformation says."""
+
+    calico_version: str | None
+    cluster_type: str | None
 
 
 def print_versions(url: str, *, client_alone: bool = False) -> None:
     """Raises CommandError: the datastore cannot be read."""
     show(f"Client Version:    {client_version()}\n")
     if not client_alone:
-        show(_cluster(url))
+        show(_told(_cluster_in_file(url) or _cluster(url)))
 
 
 def client_version() -> str:
     """Return this client's own version, as it stands in what it writes."""
-    from importlib.metadata import version as version_of  # imported late: it brings the parser of e-mail along
+    found = next(_installed(DISTRIBUTION, sys.path), None)
+    if found is None:
+        from importlib.metadata import version  # imported late: it brings the parser of e-mail along
 
-    return f"v{version_of('felix-py')}"
+        found = version(DISTRIBUTION)
+    return f"v{found}"
 
 
-def _cluster(url: str) -> str:
+def _installed(distribution: str, folders: Iterable[str]) -> Iterator[str]:
+    """Yield the versions that are installed of a distribution, by the names of the folders that say so (PEP 376)."""
+    name = re.compile(rf"{re.escape(distribution.replace('-', '_'))}-(.+)\.dist-info")
+    for folder in folders:
+        with suppress(OSError):
+            yield from (found[1] for entry in os.listdir(folder or ".") if (found := name.fullmatch(entry)))
+
+
+def _told(cluster: ClusterVersion | None) -> str:
+    if cluster is None:
+        return "Cluster Version:   unknown: no agent has started with this datastore yet\n"
+    return f"Cluster Version:   {cluster.calico_version or ''}\nCluster Type:      {cluster.cluster_type or ''}\n"
+
+
+def _cluster_in_file(url: str) -> ClusterVersion | None:
+    """Return what a file plainly says; None: the store is to be asked."""
+    path = existing_file(url)
+    if path is None:
+        return None
+    from datastore.sqlite_records import kept_of_all
+
+    for record in kept_of_all(path, "ClusterInformation", None, lambda record: record) or ():
+        if record["metadata"]["name"] == "default":
+            spec = record.get("spec", {})
+            return ClusterVersion(spec.get("calicoVersion"), spec.get("clusterType"))
+    return None
+
+
+def _cluster(url: str) -> ClusterVersion | None:
     from datastore.store import Store
     from datastore.summaries import CLUSTERS
     from felixctl.connection import reading
 
-    async def work(store: Store) -> str:
+    async def work(store: Store) -> ClusterVersion | None:
         listed = await store.summarize(CLUSTERS)
         found = [one for one in listed.objects if one.name == "default"]
         if not found:
             listed.complete()
-            return "Cluster Version:   unknown: no agent has started with this datastore yet\n"
-        return f"Cluster Version:   {found[0].calico_version or ''}\nCluster Type:      {found[0].cluster_type or ''}\n"
+            return None
+        return ClusterVersion(found[0].calico_version, found[0].cluster_type)
 
     return reading(url, work)

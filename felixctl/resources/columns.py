@@ -8,16 +8,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 View = Mapping[str, Any]
 Cell = Callable[[View, int], str]
 """Return a cell of a resource's row, given the cluster's AS number."""
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(NamedTuple):
     """One column of a table: its heading and how to read its cell."""
 
     heading: str

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
+from typing import NamedTuple
 
 from datastore.defaults import DEFAULT_AS_NUMBER
 from felixctl.resources.columns import (
@@ -41,8 +40,7 @@ from felixctl.resources.columns import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Noun:
+class Noun(NamedTuple):
     """One kind of resource as the command line knows it."""
 
     kind: str
@@ -97,20 +95,34 @@ def _of_calico(word: str) -> str:
 
 
 def _unknown(word: str, known: Iterable[str], listed: Sequence[str]) -> str:
+    from difflib import get_close_matches  # imported late: only a mistake needs it
+
     near = get_close_matches(word, list(known), n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(listed)}"
     return f"resource kind {word!r} is not known: {hint}"
 
 
+def columns(noun: Noun, *, wide: bool, namespaces: bool = False) -> tuple[Column, ...]:
+    """Return the columns of a table; with `namespaces`, that column comes first (for kinds that have one)."""
+    found = noun.wide if wide else noun.columns
+    return (Column("NAMESPACE", field_at("metadata", "namespace")), *found) if namespaces and noun.namespaced else found
+
+
+def row(columns: Iterable[Column], view: View, cluster_as: int) -> tuple[str, ...]:
+    """Return the cells of a resource's line."""
+    return tuple([column.cell(view, cluster_as) for column in columns])
+
+
+def headings(columns: Iterable[Column]) -> tuple[str, ...]:
+    return tuple(column.heading for column in columns)
+
+
 def table(
     noun: Noun, views: Iterable[View], *, wide: bool, namespaces: bool = False, cluster_as: int = DEFAULT_AS_NUMBER
 ) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Return heading and rows; with `namespaces`, that column comes first (for kinds that have one)."""
-    columns = noun.wide if wide else noun.columns
-    if namespaces and noun.namespaced:
-        columns = (Column("NAMESPACE", field_at("metadata", "namespace")), *columns)
-    rows = [tuple(column.cell(view, cluster_as) for column in columns) for view in views]
-    return tuple(column.heading for column in columns), rows
+    """Return headings and rows."""
+    shown = columns(noun, wide=wide, namespaces=namespaces)
+    return headings(shown), [row(shown, view, cluster_as) for view in views]
 
 
 def order(noun: Noun, view: View) -> tuple[str | float, ...]:

@@ -25,7 +25,7 @@ PARSERS = ("typer", "rich", "argparse")
 HEAVY = ("yaml", "kubernetes", "pyroute2", "h2", "google.protobuf")
 UNNEEDED = {
     ("version", "--client"): (*PARSERS, *HEAVY, "asyncio", "msgspec", "pydantic", "sqlite3"),
-    ("version",): (*PARSERS, *HEAVY, "pydantic"),
+    ("version",): (*PARSERS, *HEAVY, "asyncio", "msgspec", "pydantic", "dataclasses", "importlib.metadata"),
     ("node", "status"): (*PARSERS, *HEAVY, "asyncio", "msgspec", "pydantic", "sqlite3"),
     ("ipam", "check"): (*PARSERS, *HEAVY, "datastore.kinds.bgp", "felix_py.status_model", "felixctl.ipam.leak_report",
                         "felixctl.ipam.repair_plan"),
@@ -46,7 +46,12 @@ def status() -> bytes:
     return answered(to_json(AgentStatus("n1", "1.0")))
 
 
-@pytest.mark.parametrize("line", direct.LINES, ids=" ".join)
+TABLES = tuple(("get", word, *options) for word in ("nodes", "wep") for options in direct.TABLES)
+LINES = (*direct.LINES, *TABLES)
+UNNEEDED |= dict.fromkeys(TABLES, (*PARSERS, *HEAVY, "asyncio", "msgspec", "pydantic", "dataclasses"))
+
+
+@pytest.mark.parametrize("line", LINES, ids=" ".join)
 def test_a_line_is_answered_as_by_typer(
     line: tuple[str, ...], felixctl: Felixctl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -62,10 +67,11 @@ def test_a_line_is_answered_as_by_typer(
     directly = answer()
     assert direct.direct_command(line, os.environ) is not None and directly.out
     monkeypatch.setattr(direct, "LINES", {})
-    assert answer() == directly
+    monkeypatch.setattr(direct, "TABLES", {})
+    assert direct.direct_command(line, os.environ) is None and answer() == directly
 
 
-@pytest.mark.parametrize("line", direct.LINES, ids=" ".join)
+@pytest.mark.parametrize("line", LINES, ids=" ".join)
 def test_a_line_imports_nothing_that_it_does_not_need(line: tuple[str, ...], tmp_path: Path) -> None:
     cluster(tmp_path)
     code = (
@@ -84,7 +90,18 @@ def test_a_line_imports_nothing_that_it_does_not_need(line: tuple[str, ...], tmp
 
 
 def test_what_is_not_word_for_word_such_a_line_is_typers() -> None:
-    for line in (["version", "--help"], ["version", "--datastore", "x"], ["ipam"], ["ipam", "check", "--fix"], []):
+    for line in (
+        ["version", "--help"],
+        ["version", "--datastore", "x"],
+        ["ipam"],
+        ["ipam", "check", "--fix"],
+        [],
+        ["get"],
+        ["get", "nodez"],
+        ["get", "nodes", "n1"],
+        ["get", "nodes", "-o", "yaml"],
+        ["get", "--help"],
+    ):
         assert direct.direct_command(line, {}) is None
     assert direct.direct_command(["ipam", "check"], {}) is not None
     assert direct.direct_command(["ipam", "check"], {direct.COMPLETION: "complete_bash"}) is None

@@ -1,0 +1,50 @@
+"""Print a kind as a table: of its plain records where the datastore is a file, else of what the store reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from datastore.defaults import DEFAULT_AS_NUMBER
+from datastore.sqlite_records import kept_of_all
+from felixctl.datastore_choice import existing_file
+from felixctl.resources import kinds, view
+from felixctl.resources.kinds import Noun
+from felixctl.resources.view import Json
+from felixctl.tables import plain
+from felixctl.terminal import show
+
+CLUSTERS_AS_IN = "BGPConfiguration"
+
+
+class TableRow(NamedTuple):
+    """A row of a table, and what the table is sorted by."""
+
+    order: tuple[str | float, ...]
+    cells: tuple[str, ...]
+
+
+def print_table(url: str, noun: Noun, within: str | None, *, wide: bool, namespaces: bool) -> None:
+    """Raises CommandError. within: the namespace of kinds that have one; None: all of them."""
+    path = existing_file(url)
+    text = _of_file(path, noun, within if noun.namespaced else None, wide, namespaces) if path else None
+    if text is not None:
+        show(text)
+        return
+    from felixctl.resources.print_resources import Asked, print_resources  # imported late: pydantic comes with it
+
+    print_resources(url, [Asked(noun, ())], within, "wide" if wide else "ps", namespaces=namespaces)
+
+
+def _of_file(path: Path, noun: Noun, namespace: str | None, wide: bool, namespaces: bool) -> str | None:
+    """Return the table; None: the store is to be asked."""
+    if noun.kind == "Node" and wide and kept_of_all(path, CLUSTERS_AS_IN, None, lambda record: record) != []:
+        return None
+    columns = kinds.columns(noun, wide=wide, namespaces=namespaces)
+
+    def row(record: Json) -> TableRow:
+        shown = view.shown({**record, "kind": noun.stored_kind})
+        return TableRow(kinds.order(noun, shown), kinds.row(columns, shown, DEFAULT_AS_NUMBER))
+
+    rows = kept_of_all(path, noun.stored_kind, namespace, row)
+    return None if rows is None else plain(kinds.headings(columns), (one.cells for one in sorted(rows)))

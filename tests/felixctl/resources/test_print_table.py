@@ -1,0 +1,63 @@
+"""Tables of plain records: what the store would have had printed, and by the store where one is not plainly valid."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datastore.resources import read
+from felixctl.resources import print_table
+from felixctl.resources.kinds import NOUNS, Noun
+from tests.datastore.odd_records import REAL
+from tests.felixctl.command import Felixctl
+from tests.felixctl.golden import printed
+from tests.felixctl.ipam.cluster import store_all
+
+
+@pytest.fixture
+def calicos_records(felixctl: Felixctl, tmp_path: Path) -> Felixctl:
+    """Of each object that a real Calico wrote, one record."""
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for record in REAL:
+        found[record["kind"], record["metadata"].get("namespace"), record["metadata"]["name"]] = record
+    store_all(tmp_path, map(read, found.values()))
+    return felixctl
+
+
+@pytest.mark.parametrize("noun", NOUNS, ids=lambda noun: noun.kind)
+def test_each_kinds_table_is_the_same_from_the_store(
+    calicos_records: Felixctl, noun: Noun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [("get", noun.plural, *options) for options in ((), ("-A",), ("-o", "wide"), ("-o", "wide", "-A"))]
+    quickly = [calicos_records(*line) for line in lines]
+    monkeypatch.setattr(print_table, "existing_file", lambda url: None)
+    assert quickly == [calicos_records(*line) for line in lines]
+    assert all(ended.status == 0 and ended.out for ended in quickly)
+
+
+def test_a_record_that_cannot_be_read_is_named_and_the_others_are_printed(
+    felixctl: Felixctl, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    felixctl("apply", "-f", "-", stdin=printed("cli/after-add-nodes.yaml"))
+    whole = felixctl("get", "nodes").out
+    with closing(sqlite3.connect(tmp_path / "cluster.db")) as connection, connection:
+        connection.execute("UPDATE object SET record = '{}' WHERE name = 'node-2'")
+    ended = felixctl("get", "nodes")
+    assert ended.out.split() == [word for word in whole.split() if word != "node-2"]
+    assert "Node: metadata is required; it is ignored until it is written again" in caplog.text
+
+
+def test_nodes_show_the_clusters_as_where_there_is_a_configuration(felixctl: Felixctl) -> None:
+    felixctl("apply", "-f", "-", stdin=printed("cli/get-node.yaml"))
+    assert "(64512)" in felixctl("get", "nodes", "-o", "wide").out
+    felixctl("apply", "-f", "-", stdin=printed("cli/get-bgpconfig.yaml").replace("64512", "64999"))
+    assert "(64999)" in felixctl("get", "nodes", "-o", "wide").out
+
+
+def test_a_file_that_is_not_there_is_named(felixctl: Felixctl, tmp_path: Path) -> None:
+    ended = felixctl("get", "nodes")
+    assert (ended.status, f"open the datastore {tmp_path}/cluster.db: there is no such file" in ended.err) == (1, True)
