@@ -23,7 +23,7 @@ from cni.pod_devices import OwnedLink, PodDevices
 from cni.protocol import Attachment, CniError, CniRequest, Code, PodRef, describe
 from cni.settings import CniSettings
 from datastore.backoff import Backoff
-from datastore.errors import BadRecord, Conflict, DatastoreError, Unavailable
+from datastore.errors import BadRecord, Conflict, DatastoreError, Forbidden, Unavailable
 from datastore.fields import Address
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.names import FIRST_DEVICE, IPAM
@@ -36,6 +36,8 @@ log = logging.getLogger("cni.delete")
 
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 1.0, 8.0
 """The pauses between two tries to carry out the journal, while nothing of it can be."""
+AWAY_SECONDS = 2.0
+"""The last while the datastore is away, which watches look for as often: a node tries one release each time."""
 MOST_DETACHED = 1024
 """How many attachments are remembered as detached: a runtime sends the second DEL of one soon."""
 GATHER_SECONDS = 0.2
@@ -244,16 +246,18 @@ class Cleanup:
     async def run(self) -> None:
         """Delete retired devices and carry out the journal: at start, after DELs, and until the datastore is back."""
         now = asyncio.get_running_loop().time
-        backoff, due_at = Backoff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS), now()
+        refused, away = (Backoff(FIRST_RETRY_SECONDS, last) for last in (LAST_RETRY_SECONDS, AWAY_SECONDS))
+        due_at = now()
         while True:
             self._due.clear()
             await self.delete_retired()
             if now() >= due_at:
                 before = self._journal.pending
-                await self._carry_out_journal()
+                is_away = not await self._carry_out_journal()
                 if not before or self._journal.pending != before:
-                    backoff.reset()
-                due_at = now() + (backoff.next() if self._journal.pending else 0.0)
+                    refused.reset()
+                    away.reset()
+                due_at = now() + ((away if is_away else refused).next() if self._journal.pending else 0.0)
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(due_at if self._journal.pending else None):
                     await self._due.wait()
@@ -266,10 +270,11 @@ class Cleanup:
         except KernelError as error:
             log.warning("delete retired devices: %s; next try after the next DEL", error)
 
-    async def _carry_out_journal(self) -> None:
+    async def _carry_out_journal(self) -> bool:
         """Try each journaled release once, until one finds the datastore away; the next time begins behind that one.
 
         So one that cannot be carried out holds up no other, also where it alone is refused, for a lacking right say.
+        Return whether none found the datastore away.
         """
         listed = self._journal.pending
         first = listed.index(self._refused) + 1 if self._refused in listed else 0
@@ -281,7 +286,7 @@ class Cleanup:
             except Unavailable as error:
                 self._refused = pending
                 log.debug("the journal's %d releases: %s", len(self._journal.pending), error)
-                return
+                return isinstance(error, Forbidden)
             except (DatastoreError, IpamError) as error:
                 log.warning(
                     "release %s, from the journal: %s; next try in about %g s at most",
@@ -289,6 +294,7 @@ class Cleanup:
                     error,
                     LAST_RETRY_SECONDS,
                 )
+        return True
 
     async def _carry_out(self, journaled: Iterable[PendingRelease]) -> None:
         """Release what is journaled, with its container's lock held; what fails stays journaled, and its error rises.

@@ -41,7 +41,7 @@ USAGE, FAILURE = 2, 1
 MOST_DESCRIPTORS = 65536
 PATIENCE_SECONDS = 0.9
 """With a datastore that says nothing: a container runtime hears within a second that it is to come again."""
-FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 1.0, 5.0
+FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 1.0, 2.0
 """The last: a node is to serve again within ten seconds after an API server that was away."""
 
 
