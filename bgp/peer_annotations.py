@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from bgp.speaker import DEFAULT_PREFIX_LIMIT, PREFIX_LIMIT, ImportPolicy
+from bgp.annotations import ACCEPT_DEFAULT_ROUTE, ACCEPT_INSIDE_SUBNET, PREFIX, PREFIX_LIMIT
+from bgp.speaker import DEFAULT_PREFIX_LIMIT, ImportPolicy
 from datastore.field_rules import NotObeyed, notice_of
 from datastore.kinds.bgp import BGPConfiguration, BGPPeer
 from datastore.notices import Notice
 
-PREFIX = "felix-py/"
-ACCEPT_DEFAULT_ROUTE = f"{PREFIX}accept-default-route"
-ACCEPT_INSIDE_SUBNET = f"{PREFIX}accept-inside-node-subnet"
 MOST_PREFIXES = 10_000_000
 
 _SWITCHES = {"true": True, "false": False}

@@ -18,8 +18,6 @@ Origin = Literal["igp", "egp", "incomplete", "invalid"]
 
 # As a Calico node sends it: 2^31 - 1 - 1024, the mirror of its kernel routes' metric. The usual 100 would lose.
 LOCAL_PREFERENCE = 2147482623
-PREFIX_LIMIT = "felix-py/prefix-limit"
-"""The annotation of a BGPPeer or BGPConfiguration that says how many prefixes a peer may send."""
 DEFAULT_PREFIX_LIMIT = 20000  # a cluster of 5,000 nodes, each with some blocks and borrowed addresses
 
 

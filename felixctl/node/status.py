@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
-from bgp.speaker import PREFIX_LIMIT
+from bgp.annotations import PREFIX_LIMIT
 from datastore.notices import Notice
 from felix_py.status_model import AgentStatus, InvariantReport, SessionStatus
 from felixctl.tables import bordered

@@ -1,18 +1,23 @@
-"""Print a kind as a table: of its plain records where the datastore is a file, else of what the store reads."""
+"""Print a kind as a table, from as little as it shows: plain records of a file, summaries of pods, else the objects."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from datastore.defaults import DEFAULT_AS_NUMBER
 from datastore.sqlite_records import kept_of_all
+from datastore.url import has_namespaces
 from felixctl.datastore_choice import existing_file
 from felixctl.resources import kinds, view
 from felixctl.resources.kinds import Noun
 from felixctl.resources.view import Json
 from felixctl.tables import plain
 from felixctl.terminal import show
+
+if TYPE_CHECKING:  # only pods of an API server are read as summaries
+    from datastore.summaries import EndpointSummary
 
 CLUSTERS_AS_IN = "BGPConfiguration"
 
@@ -28,6 +33,8 @@ def print_table(url: str, noun: Noun, within: str | None, *, wide: bool, namespa
     """Raises CommandError. within: the namespace of kinds that have one; None: all of them."""
     path = existing_file(url)
     text = _of_file(path, noun, within if noun.namespaced else None, wide, namespaces) if path else None
+    if text is None and noun.kind == "WorkloadEndpoint" and within is None and not wide and has_namespaces(url):
+        text = _of_pods(url, noun, namespaces)
     if text is not None:
         show(text)
         return
@@ -48,3 +55,28 @@ def _of_file(path: Path, noun: Noun, namespace: str | None, wide: bool, namespac
 
     rows = kept_of_all(path, noun.stored_kind, namespace, row)
     return None if rows is None else plain(kinds.headings(columns), (one.cells for one in sorted(rows)))
+
+
+def _of_pods(url: str, noun: Noun, namespaces: bool) -> str:
+    """Return the table of all pods, which an API server sends as quickly as nothing else. Raises CommandError."""
+    from datastore.summaries import ENDPOINTS
+    from felixctl.connection import reading
+
+    found = reading(url, lambda store: store.summarize(ENDPOINTS)).objects
+    columns = kinds.columns(noun, wide=False, namespaces=namespaces)
+    views = sorted(map(shown_summary, found), key=partial(kinds.order, noun))
+    return plain(kinds.headings(columns), (kinds.row(columns, one, DEFAULT_AS_NUMBER) for one in views))
+
+
+def shown_summary(endpoint: EndpointSummary) -> Json:
+    """Return what the short table shows of a pod's endpoint."""
+    spec = endpoint.spec
+    return {
+        "metadata": {"name": endpoint.name, "namespace": endpoint.namespace},
+        "spec": {
+            "pod": spec.pod,
+            "node": spec.node,
+            "ipNetworks": [f"{address}/{address.max_prefixlen}" for address in endpoint.addresses],
+            "interfaceName": spec.interface_name,
+        },
+    }

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bgp.peer_annotations import (
-    ACCEPT_DEFAULT_ROUTE,
-    ACCEPT_INSIDE_SUBNET,
-    annotation_notices,
-    import_policy,
-)
-from bgp.speaker import PREFIX_LIMIT, ImportPolicy
+from bgp.annotations import ACCEPT_DEFAULT_ROUTE, ACCEPT_INSIDE_SUBNET, PREFIX_LIMIT
+from bgp.peer_annotations import annotation_notices, import_policy
+from bgp.speaker import ImportPolicy
 from datastore.kinds.bgp import BGPConfiguration, BGPPeer
 
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bgp.annotations import ACCEPT_DEFAULT_ROUTE
 from bgp.passwords import KnownSecret, KnownSecrets
-from bgp.peer_annotations import ACCEPT_DEFAULT_ROUTE
 from bgp.sessions import router_id_of, secrets_named, speaker_of
 from bgp.speaker import ImportPolicy, Neighbour, Speaker
 from datastore.kinds.bgp import BGPConfiguration, BGPPeer

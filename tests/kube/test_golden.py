@@ -188,6 +188,18 @@ def test_felixctl_prints_what_calicoctl_printed(
     assert felixctl(*command.split()).out.split() == printed(path).split()
 
 
+def test_the_pods_of_all_namespaces_are_printed_as_those_of_one(
+    started_bed: Bed, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asyncio.run(started_bed.empty())
+    asyncio.run(load(started_bed))
+    monkeypatch.setenv("KUBECONFIG", str(started_bed.control_plane.kubeconfig))
+    heading, *rows = Felixctl("kubernetes://", monkeypatch, capsys)("get", "wep", "-A").out.split("\n")
+    golden = printed("cli/after-add-workloadendpoints.txt").split("\n")
+    assert heading.split() == ["NAMESPACE", *golden[0].split()]
+    assert [row.split() for row in rows if row] == [["default", *row.split()] for row in golden[1:] if row]
+
+
 @pytest.mark.parametrize(
     ("word", "path"),
     [

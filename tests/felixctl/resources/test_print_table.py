@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from datastore.kinds.pods import WorkloadEndpoint
 from datastore.resources import read
-from felixctl.resources import print_table
+from datastore.summaries import ENDPOINTS
+from felixctl.resources import kinds, print_table, view
 from felixctl.resources.kinds import NOUNS, Noun
 from tests.datastore.odd_records import REAL
 from tests.felixctl.command import Felixctl
@@ -61,3 +63,15 @@ def test_nodes_show_the_clusters_as_where_there_is_a_configuration(felixctl: Fel
 def test_a_file_that_is_not_there_is_named(felixctl: Felixctl, tmp_path: Path) -> None:
     ended = felixctl("get", "nodes")
     assert (ended.status, f"open the datastore {tmp_path}/cluster.db: there is no such file" in ended.err) == (1, True)
+
+
+def test_a_summary_of_a_pods_endpoint_has_all_that_the_short_table_shows() -> None:
+    endpoints = [read(record) for record in REAL if record["kind"] == "WorkloadEndpoint"]
+    noun = kinds.noun("wep")
+    for endpoint in endpoints:
+        assert isinstance(endpoint, WorkloadEndpoint)
+        summary, whole = print_table.shown_summary(ENDPOINTS.of(endpoint)), view.of(endpoint)
+        columns = kinds.columns(noun, wide=False, namespaces=True)
+        assert kinds.row(columns, summary, 64512) == kinds.row(columns, whole, 64512)
+        assert kinds.order(noun, summary) == kinds.order(noun, whole)
+    assert endpoints
