@@ -6,6 +6,7 @@ may use its container's id again, so none may be left for later than the start.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from pathlib import Path
 
@@ -16,6 +17,8 @@ log = logging.getLogger("cni.notes")
 
 FOLDER = "deletes"
 """Within the agent's state folder."""
+AT_ONCE = 8
+"""How many notes are carried out at once: the time that each may take runs while it waits for those of its pod."""
 
 
 class Notes:
@@ -27,20 +30,35 @@ class Notes:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     async def carry_out(self, verbs: RequestHandler) -> None:
-        """Carry all out, oldest first; what fails is logged, and tried again at the next start. Raises OSError."""
-        noted = [(path.stat().st_mtime_ns, path) for path in self._folder.iterdir()]
-        for _, path in sorted(noted):
-            request = _read(path)
-            if request is None:
-                path.unlink()
-                continue
-            try:
-                await verbs.run(request, None)
-            except Exception as error:
-                log.error("DEL noted in %s: %s; tried again when the agent starts", path, error)
-                continue
-            log.info("DEL %s: carried out from its note", describe(request.attachment, request.pod))
-            path.unlink()
+        """Carry all out, those of one pod oldest first; what fails is logged, and tried again at the next start.
+
+        An agent that was away for long finds many, as a kubelet tries each pod again and again: some are carried out
+        side by side, as requests of a runtime are. Raises ExceptionGroup of OSError.
+        """
+        noted = sorted((path.stat().st_mtime_ns, path) for path in self._folder.iterdir())
+        waiting = (path for _, path in noted)
+
+        async def carry_out_next_ones() -> None:
+            for path in waiting:
+                await _carry_out_one(path, verbs)
+
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(AT_ONCE):
+                tasks.create_task(carry_out_next_ones())
+
+
+async def _carry_out_one(path: Path, verbs: RequestHandler) -> None:
+    request = _read(path)
+    if request is None:
+        path.unlink()
+        return
+    try:
+        await verbs.run(request, None)
+    except Exception as error:
+        log.error("DEL noted in %s: %s; tried again when the agent starts", path, error)
+        return
+    log.info("DEL %s: carried out from its note", describe(request.attachment, request.pod))
+    path.unlink()
 
 
 def _read(path: Path) -> CniRequest | None:

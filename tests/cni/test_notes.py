@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from cni.notes import Notes
@@ -38,6 +39,22 @@ async def test_notes_are_carried_out_and_removed_and_what_fails_stays(tmp_path: 
     await notes.carry_out(verbs)
     assert verbs.done == ["c1", "c3"]
     assert [path.name for path in (tmp_path / "deletes").iterdir()] == ["c2"]
+
+
+async def test_notes_are_carried_out_side_by_side(tmp_path: Path) -> None:
+    meeting = asyncio.Barrier(3)
+
+    class Meeting(Recorder):
+        async def run(self, request: CniRequest, netns: int | None) -> dict[str, object] | None:
+            await meeting.wait()
+            return await super().run(request, netns)
+
+    notes, verbs = Notes(tmp_path), Meeting()
+    for container in ("c1", "c2", "c3"):
+        note(tmp_path, container)
+    async with asyncio.timeout(30):  # one after the other, the first would wait for ever
+        await notes.carry_out(verbs)
+    assert sorted(verbs.done) == ["c1", "c2", "c3"]
 
 
 async def test_what_is_no_note_of_a_del_is_dropped(tmp_path: Path) -> None:
