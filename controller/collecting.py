@@ -68,6 +68,7 @@ class Collecting:
             doubt=self._judge,
         )
         self._view = ClusterView()
+        self._grace_changed = asyncio.Event()
         self._configure()
         self._of_hosts, self._of_addresses = Doubt(hold_seconds), Doubt(hold_seconds)
         self._went = asyncio.Event()
@@ -121,14 +122,19 @@ class Collecting:
         if wrong:
             log.warning("KubeControllersConfiguration default: %s", wrong)
         if self._collector.grace_seconds != before:
+            self._grace_changed.set()
             log.info("what leaked is given back after %g s (0: never)", self._collector.grace_seconds)
 
     async def _whole_rounds(self) -> None:
+        """Look at the whole cluster, at the pace that the grace period asks for, and at once when that changes."""
         while True:
             await self._until_allowed()
+            self._grace_changed.clear()
             if await self._round(self._collector.round, self._collector.pause_seconds) is not None:
                 self._last_round = self._now()
-            await asyncio.sleep(self._collector.pause_seconds)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._collector.pause_seconds):
+                    await self._grace_changed.wait()
 
     async def _rounds_of_nodes(self) -> None:
         """Try again, later each time, where pods of a node that is gone are there yet, or others use its addresses."""

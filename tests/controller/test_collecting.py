@@ -133,6 +133,22 @@ async def test_a_grace_time_of_0_gives_nothing_back(setting: float | None, writt
         assert await cluster.claims() == {"n1"}
 
 
+async def test_a_shorter_grace_time_is_obeyed_before_the_pause_of_the_longer_one_is_over() -> None:
+    cluster = Cluster()
+    await cluster.assign("lost", "n1")
+    written = KubeControllersConfiguration.make("default", controllers={"node": {"leakGracePeriod": "15m"}})
+    kept = await cluster.store.create(written)
+    async with cluster.collecting(None, hold_seconds=0) as work:
+        await until(lambda: _is(work.work.last_round is not None))
+        assert await owners(cluster.store)
+        await cluster.store.update(kept.with_spec(controllers={"node": {"leakGracePeriod": "1s"}}))
+        await until(lambda: _is_set(_addresses(cluster), set()))
+
+
+async def _addresses(cluster: Cluster) -> set[str]:
+    return set(map(str, await owners(cluster.store)))
+
+
 async def _is(value: object) -> object:
     return value
 
