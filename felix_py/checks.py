@@ -29,7 +29,7 @@ Concern = tuple[tuple[Endpoint, ...], tuple[BlockAffinity, ...]]
 
 
 class Checks:
-    """The invariants of one node. leaving: the handles whose release this node has journaled."""
+    """The invariants of one node. leaving: the handles that need no endpoint, as their release is to come."""
 
     def __init__(
         self,

@@ -17,7 +17,8 @@ import datastore
 from cni.attacher import FakeAttacher
 from cni.journal import Journal
 from cni.locks import lock_keys
-from cni.protocol import CniError, CniRequest, Code, parse
+from cni.pod_devices import FakePodDevices, OwnedLink
+from cni.protocol import Attachment, CniError, CniRequest, Code, parse
 from cni.settings import CniSettings
 from cni.verbs import LEFT, Verbs, pod_namespace, translated
 from cni.veth import Veth
@@ -28,6 +29,7 @@ from kernel.netlink import KernelError
 from kernel.netns import new_network_namespace
 from tests.cni.conftest import call, configuration, open_namespaces
 from tests.cni.node import on_a_node, serving_node
+from tests.datastore.memory_store import MemoryStore
 
 KNOWN: list[tuple[Exception, int]] = [
     (Unavailable("the store is away"), 11),
@@ -49,6 +51,20 @@ def test_every_known_error_has_a_code_and_says_what_was_tried(error: Exception, 
         raise error
     assert caught.value.code == code
     assert caught.value.sentence.startswith(f"ADD default/web-1: {error}")
+
+
+@pytest.mark.parametrize("are_pods", [True, False])
+def test_a_container_that_is_still_there_needs_no_endpoint_where_those_are_pods(tmp_path: Path, are_pods: bool) -> None:
+    attachment = Attachment("net", "c1", "eth0")
+
+    class OneDevice(FakePodDevices):
+        def owned(self) -> list[OwnedLink]:
+            return [OwnedLink(7, "cali1", attachment)]
+
+    store = MemoryStore(atomic=not are_pods)
+    journal = Journal(tmp_path / "journal")
+    verbs = Verbs(CniSettings("n1"), store, Allocator(store), FakeAttacher(), journal, OneDevice())
+    assert verbs.leaving_handles() == ({attachment.handle} if are_pods else set())
 
 
 def test_an_error_that_has_a_code_already_and_an_unknown_one_pass_unchanged() -> None:
