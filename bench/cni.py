@@ -21,17 +21,18 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
+from ipaddress import IPv4Interface
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from bench.agent_environment import ADDRESS, AGENT, TREE, environment
 from bench.processor_time import spent_ms
 from bench.result import Row, duration, rate, report, rounds_of
 from cni.build import build
 from kernel.links import Devices
 from kernel.netns import new_network_namespace, unshare_network
 
-TREE = Path(__file__).parents[1]
 SHIM = TREE / "build" / "felix-cni"
 PEERS = Path("/usr/lib/cni")
 PEER_NAME = "ptp + host-local"
@@ -183,34 +184,24 @@ def rows(ours: Sequence[Mapping[str, float]], theirs: Sequence[Mapping[str, floa
     return found
 
 
+def shim(folder: Path, agent: int) -> Plugin:
+    """Return our plugin, whose agent has its files in `folder`."""
+    network = {
+        "cniVersion": "1.0.0",
+        "name": "bench",
+        "type": "felix",
+        "felix_state_dir": str(folder / "state"),
+    }
+    return Plugin("felix-py", SHIM, network, {"FELIX_CNI_SOCKET": str(folder / "run" / "cni.sock")}, agent)
+
+
 @contextmanager
-def agent(folder: Path, datastore: str = "") -> Iterator[Plugin]:
+def agent(folder: Path, datastore: str = "", address: str = ADDRESS) -> Iterator[Plugin]:
     """Run the agent on a node of its own, and yield when its socket answers. Without a datastore it has a file."""
     build(SHIM)
-    environment = {
-        "PATH": os.environ["PATH"],
-        "PYTHONPATH": str(TREE),
-        "NODENAME": "bench",
-        "IP": "192.0.2.10/24",
-        "CALICO_IPV4POOL_CIDR": "10.65.0.0/16",
-        "CALICO_NODENAME_FILE": str(folder / "nodename"),
-        "FELIX_MTUFILE": str(folder / "mtu"),
-        "FELIX_DATASTORE": datastore or f"sqlite://{folder}/cluster.db",
-        "FELIX_RUN_DIR": str(folder / "run"),
-        "FELIX_STATE_DIR": str(folder / "state"),
-        "FELIX_HEALTHPORT": "0",
-        "FELIX_MTU": "1500",
-        "FELIX_LOGSEVERITYSCREEN": "WARNING",
-    }
     with open(folder / "agent.log", "wb") as log:
-        running = subprocess.Popen([sys.executable, "-m", "felix_py"], env=environment, stderr=log, cwd=folder)
-    ours = Plugin(
-        "felix-py",
-        SHIM,
-        {"cniVersion": "1.0.0", "name": "bench", "type": "felix"},
-        {"FELIX_CNI_SOCKET": str(folder / "run" / "cni.sock")},
-        running.pid,
-    )
+        running = subprocess.Popen(AGENT, env=environment(folder, datastore, address=address), stderr=log, cwd=folder)
+    ours = shim(folder, running.pid)
     try:
         end = time.monotonic() + START_SECONDS
         while not (folder / "run" / "cni.sock").exists():
@@ -243,12 +234,12 @@ def measure(rounds: int) -> list[Row]:
     return rows(found[ours.name], found[PEER_NAME])
 
 
-def be_a_node() -> None:
+def be_a_node(address: str = ADDRESS) -> None:
     """Move to a network namespace of this run's own, with the address of a node."""
     unshare_network()
     with closing(Devices()) as devices:
         devices.set_up(1)
-        devices.add_address(1, bytes((192, 0, 2, 10)), 24)
+        devices.add_address(1, IPv4Interface(address).ip.packed, 24)
 
 
 def main(arguments: list[str]) -> int:

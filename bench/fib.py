@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -27,6 +26,9 @@ from pathlib import Path as File
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+from bench.bird_control import connect
+from bench.patience import PATIENCE_SECONDS
+from bench.processor_time import processor_seconds
 from bench.result import duration, rate, report, rounds_of
 from bgp.speaker import LearnedPath, LearnedPaths
 from felix_py.fib import Fib, Ownership
@@ -45,7 +47,6 @@ from net.prefix import Prefix, pack
 PEER = "BIRD 2"
 GATEWAYS = 32
 ROUTE_GROUPS = {4: 1 << 6, 16: 1 << 10}
-PATIENCE_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -170,12 +171,6 @@ def ours(load: Load) -> Turn:
             listener.close()
 
 
-def processor_seconds(pid: int) -> float:
-    """Return the time a process has spent so far, its own and the kernel's for it, in all of its threads."""
-    tasks = File(f"/proc/{pid}/task").glob("*/schedstat")
-    return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
-
-
 async def our_side(load: Load) -> None:
     """Be the agent as far as routes go: what it learns goes through RIB and FIB, and its own events come back."""
     apply()
@@ -227,7 +222,7 @@ def bird(load: Load) -> Turn:
         control_path, pid_path = f"{folder}/bird.ctl", File(folder) / "bird.pid"
         child = _within(netns, ["bird", "-f", "-c", f"{folder}/bird.conf", "-s", control_path, "-P", str(pid_path)])
         try:
-            control = _bird_control(control_path)
+            control = connect(control_path)
             spent = []
             for command in ("enable static1", "disable static1"):
                 before, started = processor_seconds(child.pid), time.perf_counter()
@@ -251,21 +246,6 @@ protocol kernel kernel1 {{ metric 1030; {family} {{ import none; export all; }};
 protocol static static1 {{ disabled; {family};
 {routes}}}
 """
-
-
-def _bird_control(path: str) -> socket.socket:
-    control = socket.socket(socket.AF_UNIX)
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        try:
-            control.connect(path)
-        except OSError:
-            if time.monotonic() > deadline:
-                raise SystemExit("BIRD did not open its control socket in time") from None
-            time.sleep(0.05)
-        else:
-            control.recv(4096)  # its greeting
-            return control
 
 
 def _text(address: bytes) -> str:

@@ -1,0 +1,81 @@
+"""Two hosts that measurements need: a node, and beyond its eth0 a host that has the addresses of all its peers.
+
+node 198.18.N.1/16  eth0 ───── eth0  198.18.1.1, 198.18.1.2, … one for each peer
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from typing import IO, NamedTuple
+
+from kernel.links import Devices
+from kernel.netlink import KernelError
+from kernel.netns import inside, new_network_namespace
+from net.prefix import pack
+
+LENGTH = 16
+DIALLED_BY_NODE, DIALLED_BY_PEERS = "198.18.9.1", "198.18.0.1"
+"""Addresses of the node. Of two nodes the one whose address sorts behind, as text, dials, as in Calico's mesh."""
+_IN_A_ROW = 200
+
+
+class Hosts(NamedTuple):
+    """The descriptors of both network namespaces."""
+
+    node: int
+    far: int
+
+
+def peer_addresses(count: int) -> list[str]:
+    return [f"198.18.{1 + number // _IN_A_ROW}.{1 + number % _IN_A_ROW}" for number in range(count)]
+
+
+@contextmanager
+def two_hosts(node_address: str, peers: Sequence[str]) -> Iterator[Hosts]:
+    """Make both; they end with their descriptors and the processes inside."""
+    try:
+        hosts = Hosts(new_network_namespace(), new_network_namespace())
+    except KernelError as refused:
+        raise SystemExit(f"{refused}; run this as root, or under `unshare -Urn`") from None
+    try:
+        with inside(hosts.node), closing(Devices()) as devices:
+            devices.set_up(1)
+            eth0 = devices.create_veth("eth0", hosts.far, "eth0", b"\x02" * 6)
+            devices.add_address(eth0.index, pack(node_address), LENGTH)
+        with inside(hosts.far), closing(Devices()) as devices:
+            devices.set_up(1)
+            far = devices.link("eth0")
+            assert far is not None
+            devices.set_up(far.index)
+            for address in peers:
+                devices.add_address(far.index, pack(address), LENGTH)
+        yield hosts
+    finally:
+        os.close(hosts.node)
+        os.close(hosts.far)
+
+
+def start_within(
+    netns: int, command: Sequence[str], *, environment: Mapping[str, str] | None = None, log: IO[bytes] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a program in a network namespace, with pipes for its input and output. The process becomes the program."""
+    return subprocess.Popen(
+        ["nsenter", f"--net=/proc/self/fd/{netns}", *command],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        env=environment,
+        pass_fds=(netns,),
+    )
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Have a program end, and wait until it has."""
+    process.terminate()
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe:
+            pipe.close()
