@@ -34,7 +34,7 @@ MISSING  := $(shell for p in $(DEBIAN); do \
               [ -n "$$(dpkg-query -W -f='$${db:Status-Status}' $$p 2>/dev/null | grep -x installed)" ] || echo $$p; done)
 INSTALL  := apt-get install -y --no-install-recommends $(MISSING)
 
-.PHONY: faults image kube kube-down kube-assets kube-assets-nodes kube-test lab lab-ipip lint bench bench-check clean setup packages \
+.PHONY: faults soak image kube kube-down kube-assets kube-assets-nodes kube-test lab lab-ipip lint bench bench-check clean setup packages \
         test test-cluster test-kube test-labs test-packages test-runtimes test-runtimes-short test-kernel \
         test-kernel-short
 .DEFAULT_GOAL := lab
@@ -125,6 +125,11 @@ bench-check: setup
 # A lab under seeded faults: what each costs, and when all is in sync again. build/faults.txt is for a person.
 faults: setup
 	@$(PY) -m faults --seed $(SEED) --minutes $(MINUTES)
+
+# Pods and addresses that come and go for an hour, or MINUTES, beside crashes: nothing may grow.
+soak: MINUTES = 60
+soak: setup
+	@$(PY) -m soak --minutes $(MINUTES)
 
 clean:
 	rm -rf build $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

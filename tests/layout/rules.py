@@ -30,6 +30,7 @@ ARROWS: Mapping[str, frozenset[str]] = {
         "felixctl": "bgp cni datastore explain felix_py ipam kernel lab net",
         "bench": "bgp cni datastore felix_py ipam kernel lab net tests",
         "faults": "datastore felix_py lab net",
+        "soak": "bench cni datastore ipam kernel lab net",
     }.items()
 }
 """Which packages a package may import."""

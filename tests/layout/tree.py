@@ -14,7 +14,7 @@ from typing import NamedTuple
 PACKAGES = ("bgp", "cni", "controller", "datastore", "explain", "felix_py", "felixctl", "ipam", "kernel", "lab", "net")
 """The packages that are shipped."""
 
-TOOLS = ("bench", "faults")
+TOOLS = ("bench", "faults", "soak")
 """Those that run from a checkout only: they measure and try what is shipped."""
 
 _FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)

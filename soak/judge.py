@@ -1,0 +1,86 @@
+"""Does anything grow that must stay as it is? What was seen in the middle of a run beside what was seen at its end.
+
+Pure. A start is no measure: caches fill and files get their size. What is held at the quietest moment of each part is
+compared, so that a request under way is not taken for growth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+MIDDLE, END = (0.4, 0.6), (0.8, 1.0)
+"""Which of the looks are compared, as shares of all."""
+
+
+class Slack(NamedTuple):
+    """What counts as no growth: a share of what there was, and what is too little to say anything."""
+
+    share: float
+    least: float
+
+
+SLACK: Mapping[str, Slack] = {
+    "memory of the agent, MiB": Slack(0.05, 4),
+    "descriptors of the agent": Slack(0.0, 4),
+    "SQLite file, KiB": Slack(0.1, 2048),  # the names of the last 10,000 changes among it
+    "write-ahead log of SQLite, KiB": Slack(0.1, 8192),  # written back whenever it has some 4 MiB
+    "log of the agent, KiB": Slack(0.0, 2),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """One thing over a run."""
+
+    name: str
+    middle: float
+    end: float
+
+    @property
+    def grew(self) -> bool:
+        share, least = SLACK[self.name]
+        return self.end > self.middle + max(share * self.middle, least)
+
+    def __str__(self) -> str:
+        return f"{'✗' if self.grew else '✓'} {self.name}: {self.middle:,.1f} in the middle, {self.end:,.1f} at the end"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run's record. samples: one look each, by the names of SLACK.
+
+    left: what belongs to no pod any more, a sentence each. failed: what a program could not do.
+    """
+
+    seconds: float
+    pods: int
+    addresses: int
+    crashes: int
+    samples: tuple[Mapping[str, float], ...] = ()
+    left: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+
+
+def growth(run: Run) -> list[Growth]:
+    """Return what each thing did. Raises ValueError: there are not five looks."""
+    return [Growth(name, _least(run, name, MIDDLE), _least(run, name, END)) for name in SLACK]
+
+
+def _least(run: Run, name: str, part: tuple[float, float]) -> float:
+    first, last = (round(len(run.samples) * share) for share in part)
+    return min(sample[name] for sample in run.samples[first:last])
+
+
+def failures(run: Run, grown: Sequence[Growth]) -> Iterator[str]:
+    """Yield what a run must not have, a sentence each."""
+    yield from (f"grows: {each.name}" for each in grown if each.grew)
+    yield from (f"left behind: {text}" for text in run.left)
+    yield from run.failed
+    if not run.pods:
+        yield "no pod came or went"
+    if not run.addresses:
+        yield "no address was assigned or released"
+    if not run.crashes:
+        yield "nothing was killed"

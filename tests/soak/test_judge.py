@@ -1,0 +1,44 @@
+"""What counts as growth, and what a run must not have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from soak.judge import SLACK, Run, failures, growth
+
+MEMORY = "memory of the agent, MiB"
+
+
+def a_run(memory: Callable[[int], float], pods: int = 1, left: tuple[str, ...] = ()) -> Run:
+    """Return a run of a hundred looks, in which only memory changes."""
+    samples = tuple(dict.fromkeys(SLACK, 100.0) | {MEMORY: memory(look)} for look in range(100))
+    return Run(3600, pods, addresses=1, crashes=1, samples=samples, left=left)
+
+
+def wrong(run: Run) -> list[str]:
+    return list(failures(run, growth(run)))
+
+
+def test_what_fills_before_the_middle_is_no_growth() -> None:
+    assert wrong(a_run(lambda look: min(look, 40))) == []
+
+
+def test_what_still_grows_behind_the_middle_is_told() -> None:
+    assert wrong(a_run(lambda look: 100 + look)) == [f"grows: {MEMORY}"]
+
+
+def test_peaks_at_the_end_are_no_growth_while_it_falls_back_between_them() -> None:
+    assert wrong(a_run(lambda look: 1000 if look % 2 else 50)) == []
+
+
+@pytest.mark.parametrize("name", SLACK)
+def test_anything_that_is_twice_as_much_at_the_end_is_told(name: str) -> None:
+    samples = tuple(dict.fromkeys(SLACK, 1e5) | {name: 1e5 if look < 70 else 2e5} for look in range(100))
+    assert wrong(Run(3600, 1, 1, 1, samples)) == [f"grows: {name}"]
+
+
+def test_a_run_in_which_nothing_happened_or_something_is_left_fails() -> None:
+    assert wrong(a_run(lambda look: 50, pods=0)) == ["no pod came or went"]
+    assert wrong(a_run(lambda look: 50, left=("handle x",))) == ["left behind: handle x"]
