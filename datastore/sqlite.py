@@ -262,8 +262,8 @@ def _select(connection: sqlite3.Connection, key: Key) -> str | None:
 
 
 def _select_all(connection: sqlite3.Connection, interest: Interest[R]) -> Listed[R]:
-    found = _rows(connection, interest.kind.KIND, *_matching([interest]))
-    return _listed(_read(key, interest.kind, text) for key, text in found)
+    kind, found = interest.kind, _rows(connection, *_matching([interest]))
+    return _listed(_read(Key(kind.KIND, namespace, name), kind, text) for namespace, name, text in found)
 
 
 def _summarize_all(connection: sqlite3.Connection, summary: Summary[Any, S]) -> Listed[S]:
@@ -272,22 +272,19 @@ def _summarize_all(connection: sqlite3.Connection, summary: Summary[Any, S]) -> 
 
 
 def _summaries(connection: sqlite3.Connection, summary: Summary[Any, S]) -> Iterator[S | Unreadable]:
-    for key, text in _rows(connection, summary.kind_name, "kind = ?", [summary.kind_name]):
+    for namespace, name, text in _rows(connection, "kind = ?", [summary.kind_name]):
         if (kept := summary.read(text)) is not None:
             yield kept
             continue
-        found = _read(key, summary.kind, text)
+        found = _read(Key(summary.kind_name, namespace, name), summary.kind, text)
         yield found if isinstance(found, Unreadable) else summary.of(found)
 
 
-def _rows(
-    connection: sqlite3.Connection, kind_name: str, where: str, values: Sequence[str]
-) -> Iterator[tuple[Key, str]]:
-    """Yield the records of one kind that meet an SQL condition."""
-    rows = connection.execute(
+def _rows(connection: sqlite3.Connection, where: str, values: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+    """Yield namespace, name and record of the objects that meet an SQL condition."""
+    return connection.execute(
         f"SELECT namespace, name, record FROM object WHERE NOT deleted AND ({where}) ORDER BY namespace, name", values
     )
-    return ((Key(kind_name, namespace, name), text) for namespace, name, text in rows)
 
 
 def _listed(found: Iterable[T | Unreadable]) -> Listed[T]:

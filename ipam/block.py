@@ -9,7 +9,7 @@ released to its tail, so that the time before an address is assigned again is as
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -105,6 +105,11 @@ def allocations(block: AnyBlock) -> Iterator[Allocation]:
                 attribute.released_at is not None,
                 attribute.alternate_owner or _NOBODY,
             )
+
+
+def assigned_in(blocks: Iterable[AnyBlock]) -> tuple[Allocation, ...]:
+    """Return the addresses that are assigned, block by block: not those that cool down after a release."""
+    return tuple([one for block in blocks for one in allocations(block) if not one.released])
 
 
 def holds_for(block: AnyBlock, handle: str) -> bool:

@@ -18,7 +18,7 @@ from datastore.kinds.pods import WorkloadEndpoint
 from datastore.names import workload_endpoint_name
 from datastore.store import Unreadable
 from datastore.summaries import AnyBlock, AnyEndpoint, AnyHandle
-from ipam.block import Allocation, allocations, is_empty
+from ipam.block import Allocation, assigned_in, is_empty
 from ipam.names import WINDOWS_HANDLE, affine_host, cidr_name, parse_pod_handle, written_handle
 
 TUNNEL_TYPE_SUFFIX = "TunnelAddress"
@@ -75,16 +75,18 @@ def find_leaks(
     nodes: Iterable[Node],
     affinities: Iterable[BlockAffinity] = (),
     unread: Iterable[Unreadable] = (),
+    assigned: Sequence[Allocation] | None = None,
 ) -> Leaks:
     """Return what looks leaked in this reading of the cluster.
 
-    unread: records that are there and cannot be read. What they may stand for is not leaked.
+    unread: records that are there and cannot be read. What they may stand for is not leaked. assigned: what
+    `assigned_in` returns for the blocks, by whoever has it.
     An address without namespace and pod is never leaked, unless it is a tunnel's: that is leaked when its node is gone
     and has no other valid address. One that names no node may be of the pod on any.
     """
     blocks, affinities, unread = list(blocks), list(affinities), tuple(unread)
     names = frozenset((*(node.name for node in nodes), *(one.name for one in unread if one.kind is Node)))
-    assigned = [one for block in blocks for one in allocations(block) if not one.released]
+    assigned = assigned_in(blocks) if assigned is None else assigned
     pods, unknown = _pods(endpoints), {(one.namespace, one.name) for one in unread if one.kind is WorkloadEndpoint}
     used = [one for one in assigned if not _is_tunnel(one) and (_may_be_used(one, pods) or _may_be_of(one, unknown))]
     living = names | {one.attributes["node"] for one in used if "node" in one.attributes}

@@ -20,7 +20,7 @@ from datastore.names import IPAM
 from datastore.record import Resource
 from datastore.store import Unreadable
 from datastore.summaries import AnyBlock, AnyEndpoint, AnyHandle
-from ipam.block import Allocation, allocations
+from ipam.block import Allocation, assigned_in
 from ipam.leaks import Leaks, find_leaks
 from ipam.names import WINDOWS_HANDLE
 
@@ -43,7 +43,7 @@ class IpamRecords:
     @cached_property
     def allocations(self) -> tuple[Allocation, ...]:
         """The assigned addresses, block by block, without those that cool down after a release."""
-        return tuple(one for block in self.blocks for one in allocations(block) if not one.released)
+        return assigned_in(self.blocks)
 
     @cached_property
     def tunnels(self) -> Mapping[Address, str]:
@@ -87,7 +87,9 @@ class IpamRecords:
 
     @cached_property
     def leaks(self) -> Leaks:
-        return find_leaks(self.blocks, self.handles, self.endpoints, self.nodes, unread=self.unread)
+        return find_leaks(
+            self.blocks, self.handles, self.endpoints, self.nodes, unread=self.unread, assigned=self.allocations
+        )
 
     @cached_property
     def counts(self) -> Mapping[str, Mapping[str, int]]:

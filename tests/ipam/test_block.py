@@ -108,6 +108,7 @@ def test_a_released_address_cools_down_as_long_as_the_cluster_says() -> None:
     assert blocks.held_by(block, "h") == ()
     assert not blocks.is_empty(block)
     assert [allocation.released for allocation in blocks.allocations(block)] == [True, True]
+    assert blocks.assigned_in([block]) == ()
     with pytest.raises(AlreadyAssigned, match="cools down"):
         blocks.assign_at(block, 0, "other", {})
     assert blocks.free_cooled_down(block, NOW + 59 * 10**9, 60) is block

@@ -9,7 +9,7 @@ from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from ipam.allocator import AddressesWanted, Allocator
-from ipam.block import Allocation
+from ipam.block import Allocation, assigned_in
 from ipam.collector import Collector
 from ipam.leaks import Leaks, Suspects, find_leaks
 from tests.datastore.memory_store import MemoryStore
@@ -136,6 +136,14 @@ async def test_what_a_host_that_is_gone_claims_is_idle_unless_it_holds_addresses
     records = [(await world.store.list(kind)).objects for kind in (IPAMBlock, BlockAffinity)]
     unread = find_leaks(records[0], (), (), (), records[1], world.store.unreadable)  # type: ignore[arg-type]
     assert [str(cidr) for _, cidr in unread.blocks] == ["10.65.0.64/28"]
+
+
+async def test_who_has_the_assigned_addresses_already_gets_the_same_leaks() -> None:
+    world = World()
+    await world.add("a", endpoint=False)
+    blocks = (await world.store.list(IPAMBlock)).objects
+    assert find_leaks(blocks, (), (), (), assigned=assigned_in(blocks)) == find_leaks(blocks, (), (), ())
+    assert find_leaks(blocks, (), (), ()).assigned == len(assigned_in(blocks)) == 1
 
 
 async def test_of_a_host_that_is_gone_only_handles_that_are_all_its_own_are_given_back() -> None:
