@@ -18,7 +18,7 @@ def test_the_rate_of_nodes_is_from_the_first_beginning_to_the_last_end() -> None
 
 
 def test_a_short_run_on_a_real_api_server_has_every_row_once_and_counts_one_create_each(bed: Bed) -> None:
-    rows, remarks = measure(bed, rounds=1, count=60)
+    rows, remarks = measure(bed, rounds=1, count=12)
     assert len({row.name for row in rows}) == len(rows) == 5 * len(PLACES)
     counted = [remark for remark in remarks if remark.startswith("requests per assignment")]
     assert len(counted) == len(PLACES)
