@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from felix_py.status_json import from_json, to_json
@@ -43,6 +43,7 @@ st.register_type_strategy(
 
 @pytest.mark.parametrize("form", [AgentStatus, RoutesPage, NodeTrace, InvariantReport, SessionStatus])
 def test_every_page_is_read_back_as_it_was_written(form: type[Any]) -> None:
+    @settings(max_examples=30)  # each of the larger pages holds dozens of rows of every kind
     @given(st.from_type(form))
     def round_trip(value: Any) -> None:
         assert from_json(form, json.loads(json.dumps(to_json(value)))) == value
