@@ -24,8 +24,9 @@ from tests.ipam.worker import work
 from tests.ipam.world import config, node, pool, violations
 
 HOSTS = ("n1", "n2", "n3", "n4")
-OPERATIONS = 10_000
-KILLS = 50
+OPERATIONS, KILLS = 4_000, 50
+PATIENCE_OPERATIONS = 10_000
+"""Within these, workers without compare-and-swap have lost an address or given one twice."""
 
 CLEAN_FORKS = multiprocessing.get_context("forkserver")
 CLEAN_FORKS.set_forkserver_preload(["tests.ipam.worker"])
@@ -185,7 +186,7 @@ def test_the_same_without_compare_and_swap_loses_addresses_or_gives_them_twice(t
     cluster = Cluster(tmp_path, blind=True)
     try:
         wrong: list[str] = []
-        while not wrong and cluster.operations < OPERATIONS:
+        while not wrong and cluster.operations < PATIENCE_OPERATIONS:
             cluster.listen_until(cluster.operations + 100)
             wrong = cluster.wrong_now()
         assert wrong != []
