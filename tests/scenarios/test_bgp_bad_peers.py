@@ -194,7 +194,7 @@ async def test_an_agent_that_does_not_read_loses_nothing_and_costs_no_session(fa
             writer.write(encode(message))
         await b.agent.configure(mesh(2, [1]))
         wide = single_updates(2, 3000)
-        for _ in range(3):
+        for _ in range(2):
             await b.agent.announce(wide)
             await a.wait_for_peer(2, state="up", learned=3000)
             await b.agent.announce({})
