@@ -108,7 +108,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def patient(impatient: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a server of the test's own be silent for as long as one may be that is starting on a busy machine."""
+    """Let a server be silent for as long as one may be that is starting on a busy machine."""
     monkeypatch.setattr(http2, "LOST_AFTER_SECONDS", LOST_AFTER_SECONDS)
 
 
@@ -384,22 +384,17 @@ async def test_a_reader_that_stops_for_a_while_holds_up_nobody_and_misses_nothin
     assert await anext(watch, None) is None
 
 
-async def test_a_server_that_is_told_to_end_is_left_and_its_successor_found(tmp_path: Path, patient: None) -> None:
-    folder = tmp_path / "own"
-    folder.mkdir()
-    with running(folder) as control_plane:
-        own = Bed(control_plane)
-        await own.install_definitions()
-        writer, reader = own.open(), KubeStore(own.access)
-        watcher = Watcher(reader, IPPool)
-        await writer.create(pool("before"))
-        await same_as_listed(writer, watcher)
-        await asyncio.to_thread(control_plane.restart_api_server, in_order=True)
-        await writer.create(pool("after", 1))
-        await same_as_listed(writer, watcher)
-        await reader.close()
-        await writer.close()
-        await watcher.task
+async def test_a_server_that_is_told_to_end_is_left_and_its_successor_found(bed: Bed, patient: None) -> None:
+    writer, reader = bed.open(), KubeStore(bed.access)
+    watcher = Watcher(reader, IPPool)
+    await writer.create(pool("before"))
+    await same_as_listed(writer, watcher)
+    await asyncio.to_thread(bed.control_plane.restart_api_server, in_order=True)
+    await writer.create(pool("after", 1))
+    await same_as_listed(writer, watcher)
+    await reader.close()
+    await writer.close()
+    await watcher.task
 
 
 async def test_a_server_that_keeps_sending_clients_away_is_watched_all_the_same(tmp_path: Path, patient: None) -> None:
