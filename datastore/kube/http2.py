@@ -18,6 +18,7 @@ import h2.errors
 import h2.events
 import h2.exceptions
 import h2.settings
+import hpack
 import hyperframe.frame
 
 from datastore.kube.body import Body, DamagedBody
@@ -40,6 +41,13 @@ _OPEN_AFTER_GOAWAY = {
     **h2.connection.H2ConnectionStateMachine._transitions,
     (_OPEN, h2.connection.ConnectionInputs.RECV_GOAWAY): (None, _OPEN),
 }
+
+
+class _PlainEncoder(hpack.Encoder):
+    """Writes header fields without Huffman's code, which takes longer in Python than the bytes that it saves."""
+
+    def encode(self, headers: Any, huffman: bool = False) -> bytes:
+        return super().encode(headers, huffman=False)
 
 
 class NoHttp2(OSError):
@@ -140,7 +148,13 @@ class Http2Connection(asyncio.Protocol):
 
     def __init__(self, authority: str) -> None:
         self._authority = authority
-        self._h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True, header_encoding="utf-8"))
+        # What h2 would make of header fields they are already, but for a token, which it writes out in each request, so
+        # that none can guess it by adding fields (RFC 7541 §7.1). Here no one else can, and each time takes 0.5 ms.
+        configuration = h2.config.H2Configuration(
+            client_side=True, header_encoding="utf-8", normalize_outbound_headers=False
+        )
+        self._h2 = h2.connection.H2Connection(configuration)
+        self._h2.encoder = _PlainEncoder()
         self._h2.state_machine._transitions = _OPEN_AFTER_GOAWAY
         self._streams: dict[int, AnswerStream] = {}
         self._transport: asyncio.Transport | None = None
@@ -337,7 +351,8 @@ class Http2Connection(asyncio.Protocol):
         await self._wait_until(self._may_open)
         stream.id = self._h2.get_next_available_stream_id()
         self._streams[stream.id] = stream
-        pseudo = ((":method", method), (":path", path), (":scheme", "https"), (":authority", self._authority))
+        once = hpack.NeverIndexedHeaderTuple(":path", path)  # it would take the place of what each request has
+        pseudo = ((":method", method), once, (":scheme", "https"), (":authority", self._authority))
         self._h2.send_headers(stream.id, [*pseudo, *headers.items()], end_stream=not body)
         if not body or self._h2.local_flow_control_window(stream.id) <= 0:  # else they leave with the body
             self._flush()

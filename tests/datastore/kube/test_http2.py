@@ -36,21 +36,42 @@ async def test_a_request_gets_its_answer() -> None:
         assert (response.status, response.headers["kind"], response.body) == (200, "echo", b"PUT /a?b=c body")
 
 
+def pieces_written(connection: Http2Connection, monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """Return a list to which what the connection writes from now on is added, piece by piece."""
+    written: list[bytes] = []
+    assert connection._transport
+    write = connection._transport.write
+
+    def note(data: bytes) -> None:
+        written.append(bytes(data))
+        write(data)
+
+    monkeypatch.setattr(connection._transport, "write", note)
+    return written
+
+
 async def test_a_request_and_its_body_are_sent_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each piece is a record of TLS and a system call, and an ADD waits for two such requests."""
-    sent: list[bytes] = []
     async with connected(echo) as (connection, _):
         await connection.request("GET", "/")
-        assert connection._transport
-        write = connection._transport.write
-
-        def note(data: bytes) -> None:
-            sent.append(bytes(data))
-            write(data)
-
-        monkeypatch.setattr(connection._transport, "write", note)
+        written = pieces_written(connection, monkeypatch)
         assert (await connection.request("PUT", "/a", body=b"body")).body == b"PUT /a body"
-    assert [b"body" in each for each in sent][:1] == [True]
+    assert [b"body" in each for each in written][:1] == [True]
+
+
+async def test_a_token_is_written_once_however_many_paths_follow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of a service account has a thousand letters, and to code them takes longer than all else of a request."""
+    token = {"authorization": f"Bearer {'t' * 1000}"}
+
+    async def show(request: Request) -> None:
+        await request.answer(200, request.headers["authorization"].encode())
+
+    async with connected(show) as (connection, _):
+        written = pieces_written(connection, monkeypatch)
+        for number in range(100):
+            answer = await connection.request("GET", f"/apis/{'long' * 20}/{number}", token)
+            assert answer.body.decode() == token["authorization"]
+    assert b"".join(written).count(token["authorization"].encode()) == 1
 
 
 async def test_many_requests_are_answered_side_by_side() -> None:
