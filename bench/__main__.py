@@ -11,7 +11,7 @@ import sys
 
 from bench import compare
 
-WITH_GOALS = ("fib", "cni", "kube", "mesh", "repair", "restart", "memory", "cli")
+WITH_GOALS = ("fib", "cni", "kube", "mesh", "repair", "restart", "memory", "cli", "growth")
 OTHERS = ("flood", "watch")
 
 

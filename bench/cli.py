@@ -20,6 +20,7 @@ from tempfile import TemporaryDirectory
 
 from bench import full_cluster
 from bench.api_server import api_server
+from bench.cni import agent, be_a_node
 from bench.result import Row, duration, report, rounds_of
 from tests.kube.assets import AssetsError
 
@@ -68,21 +69,26 @@ class Runs:
 def commands(file: str, api: str) -> Iterator[Command]:
     yield Command("version --client", ("version", "--client"), file)
     yield Command("version", ("version",), file)
+    yield Command("node status", ("node", "status"), file)
     yield Command("get nodes", ("get", "nodes"), file)
     yield Command("get wep -A", ("get", "wep", "-A"), file)
     for where, url in (("SQLite", file), ("Kubernetes", api)):
         yield Command(f"ipam check on {where}", ("ipam", "check"), url, (*BARE_READ, url), BARE_NAME)
 
 
-def measure(file: str, api: str, rounds: int) -> list[Row]:
-    """Run all commands, each beside its peer, one round more than is counted: the first warms up."""
+def measure(file: str, api: str, run_dir: Path, rounds: int) -> list[Row]:
+    """Run all commands, each beside its peer, one round more than is counted: the first warms up.
+
+    run_dir: where the agent of this node has its sockets.
+    """
     ours: dict[str, Runs] = defaultdict(Runs)
     theirs: dict[str, Runs] = defaultdict(Runs)
     wanted = list(commands(file, api))
+    base = {"PATH": os.environ["PATH"], "PYTHONPATH": str(TREE), "FELIX_RUN_DIR": str(run_dir)}
     with open(os.devnull, "wb") as nothing:
         for number in range(rounds + 1):
             for one in wanted:
-                environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(TREE), "FELIX_DATASTORE": one.datastore}
+                environment = base | {"FELIX_DATASTORE": one.datastore}
                 mine, peers = (ours[one.name], theirs[one.name]) if number else (Runs(), Runs())
                 mine.run((*FELIXCTL, *one.arguments), environment, nothing.fileno())
                 peers.run(one.peer, environment, nothing.fileno())
@@ -109,9 +115,10 @@ def full_clusters() -> Iterator[tuple[str, str]]:
 
 def main(arguments: Sequence[str]) -> int:
     rounds = rounds_of(arguments)
+    be_a_node()
     try:
-        with full_clusters() as (file, api):
-            rows = measure(file, api, rounds)
+        with full_clusters() as (file, api), TemporaryDirectory(prefix="felix-bench-") as folder, agent(Path(folder)):
+            rows = measure(file, api, Path(folder, "run"), rounds)
     except AssetsError as missing:
         raise SystemExit(f"bench cli: {missing}") from None
     report("cli", rows, rounds, REMARKS)

@@ -1,4 +1,4 @@
-"""Routes into the kernel: our RIB, FIB and writer beside BIRD's. `python -m bench.fib [ROUNDS]`
+"""Routes into the kernel: our RIB, FIB and writer beside BIRD's, and a bare loop. `python -m bench.fib [ROUNDS]`
 
     fresh network namespace: eth0 192.0.2.1/24 2001:db8::1/64, all routes through 32 gateways on it
 
@@ -6,7 +6,8 @@ The clock runs from the start command until a third party, a netlink socket of t
 in or out. BIRD: `enable` (later `disable`) of the static protocol that has the routes, from there through its table to
 a kernel protocol that is up. Ours: a line on standard input, then the mapping that the sidecar's client hands over goes
 through next hop resolution, RIB, plan and batches, as in the agent, which also listens to the kernel's events.
-Configuration and start are not measured. The two alternate within each round, and who goes first alternates by round.
+Configuration and start are not measured. The bare loop (`bench.bare_loop`) only sends the messages that we send. They
+take turns within each round, and the order alternates by round.
 
 The processor time of each process, the kernel's work for it included, is reported beside the rate: it is the steadier
 figure on a busy machine.
@@ -44,7 +45,7 @@ from kernel.route import BLACKHOLE, RouteSpec
 from kernel.rtnetlink import Rtnetlink
 from net.prefix import Prefix, pack
 
-PEER = "BIRD 2"
+PEER, BARE = "BIRD 2", "bare loop"
 GATEWAYS = 32
 ROUTE_GROUPS = {4: 1 << 6, 16: 1 << 10}
 
@@ -145,16 +146,25 @@ class Listener:
 
 
 def ours(load: Load) -> Turn:
+    return of_a_process(load, "bench.fib", "--ours")
+
+
+def bare(load: Load) -> Turn:
+    return of_a_process(load, "bench.bare_loop")
+
+
+def of_a_process(load: Load, *side: str) -> Turn:
+    """Run one side, a module and its words, in a process of its own."""
     with namespace() as netns:
         listener = Listener(netns, load.size)
-        command = [sys.executable, "-m", "bench.fib", "--ours", str(load.size), str(load.count)]
+        command = [sys.executable, "-m", *side, str(load.size), str(load.count)]
         child = _within(netns, command)
         assert child.stdin is not None and child.stdout is not None
         try:
             spent = []
             for _ in ("put", "remove"):
                 if child.stdout.readline() != b"ready\n":
-                    raise SystemExit("our side of the benchmark ended early; its message is above")
+                    raise SystemExit(f"{side[0]} ended early; its message is above")
                 before, started = processor_seconds(child.pid), time.perf_counter()
                 child.stdin.write(b"go\n")
                 child.stdin.flush()
@@ -163,7 +173,7 @@ def ours(load: Load) -> Turn:
                 spent.append(Spent(seconds, processor_seconds(child.pid) - before))
             child.stdin.close()
             if child.wait(PATIENCE_SECONDS) != 0:
-                raise SystemExit("our side of the benchmark failed; its message is above")
+                raise SystemExit(f"{side[0]} failed; its message is above")
             return Turn(*spent)
         finally:
             child.kill()
@@ -192,25 +202,26 @@ async def our_side(load: Load) -> None:
         following = asyncio.create_task(follow())
         await asyncio.sleep(0)
 
-        await asyncio.to_thread(_wait_for_start)
+        await asyncio.to_thread(wait_for_start)
         learned.resolved(rib, {hop: kernel.resolve(hop.address) for hop in learned.unknown(wanted.values())})
         learned.put(rib, wanted)
         await writer.write()
         print("done", flush=True)
 
-        await asyncio.to_thread(_wait_for_start)
+        await asyncio.to_thread(wait_for_start)
         learned.remove(rib, list(wanted))
         await writer.write()
         print("done", flush=True)
 
         # A thread's time is counted while it lives, so the threads stay until that has been read.
-        await asyncio.to_thread(_wait_for_start)
+        await asyncio.to_thread(wait_for_start)
         following.cancel()
         if writer.refused or writer.fib.held or rib.wanted(Source.LEARNED):
             raise SystemExit("our side did not write all of its routes")
 
 
-def _wait_for_start() -> None:
+def wait_for_start() -> None:
+    """Say that this side is ready, and wait until the clock starts."""
     print("ready", flush=True)
     sys.stdin.readline()
 
@@ -272,9 +283,9 @@ def main(arguments: Sequence[str]) -> None:
 def compare(rounds: int) -> None:
     rows = []
     for load in LOADS:
-        found: dict[str, list[Turn]] = {"ours": [], "bird": []}
+        found: dict[str, list[Turn]] = {"ours": [], "bird": [], "bare": []}
         for number in range(rounds):
-            turns = [("ours", ours), ("bird", bird)]
+            turns = [("ours", ours), ("bird", bird), ("bare", bare)]
             for name, run in turns if number % 2 == 0 else reversed(turns):
                 found[name].append(run(load))
             print(f"{load.title}: round {number + 1} of {rounds} done", file=sys.stderr)
@@ -284,6 +295,8 @@ def compare(rounds: int) -> None:
             rows.append(rate(f"{verb} {load.title}", a, b, PEER, "routes/s"))
             a, b = ([1e6 * spent.processor_seconds / load.count for spent in side] for side in (mine, theirs))
             rows.append(duration(f"{verb} {load.title}, processor", a, b, PEER, "µs/route"))
+            a, b = ([load.count / turn[field].seconds for turn in found[name]] for name in ("ours", "bare"))
+            rows.append(rate(f"{verb} {load.title}, beside the same messages sent bare", a, b, BARE, "routes/s"))
     report("fib", rows, rounds)
 
 

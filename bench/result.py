@@ -80,8 +80,10 @@ def machine() -> str:
     return f"{os.cpu_count()} × {model}, Linux {platform.release()}, Python {platform.python_version()}"
 
 
-def report(name: str, rows: Iterable[Row], rounds: int, remarks: Sequence[str] = ()) -> None:
+def report(name: str, rows: Iterable[Row], rounds: int, remarks: Sequence[str] = (), *, picture: str = "") -> None:
     """Write the rows where a machine finds them, and print them for a person, with remarks that are no comparison.
+
+    picture: an SVG, where bars of the ratios would not show it.
 
     Raises ValueError: two rows have one name, so that `compare` would show only one of them.
     """
@@ -99,7 +101,8 @@ def report(name: str, rows: Iterable[Row], rounds: int, remarks: Sequence[str] =
     }
     path.write_text(json.dumps(written, indent=2) + "\n")
     compared = [Bar(row.name, row.ratio, _figures(row)) for row in found if row.ratio]
-    path.with_suffix(".svg").write_text(bars(f"bench {name}: {rounds} rounds on {machine()}", compared))
+    title = f"bench {name}: {rounds} rounds on {machine()}"
+    path.with_suffix(".svg").write_text(picture or bars(title, compared))
     print(f"{machine()}, {rounds} rounds")
     if rounds < LEAST_ROUNDS:
         print(f"a trial: {LEAST_ROUNDS} rounds make a figure")

@@ -34,11 +34,13 @@ def rows(rounds: int, many: tuple[int, int] = (10, 10_000), singles: tuple[int, 
     ours, theirs = by_turns(rounds, lambda: seconds_into_fib(Ours, *many), lambda: seconds_into_fib(Bird, *many), name)
     yield duration(name, ours, theirs, Bird.name, "s")
     name = "{} peers × {} single updates into the FIB".format(*singles)
-    for dead, ending in ((0, ""), (1, ", one more peer dead")):
-        ours, theirs = by_turns(
-            rounds,
-            lambda: seconds_into_fib(Ours, *singles, single=True, dead=dead),  # noqa: B023 - called within the round
-            lambda: seconds_into_fib(Bird, *singles, single=True, dead=dead),  # noqa: B023
-            name + ending,
-        )
-        yield duration(name + ending, ours, theirs, Bird.name, "s")
+    with_dead = f"{name}, one more peer dead"
+    alive, theirs = by_turns(rounds, lambda: _singles(Ours, singles), lambda: _singles(Bird, singles), name)
+    yield duration(name, alive, theirs, Bird.name, "s")
+    ours, theirs = by_turns(rounds, lambda: _singles(Ours, singles, 1), lambda: _singles(Bird, singles, 1), with_dead)
+    yield duration(with_dead, ours, theirs, Bird.name, "s")
+    yield duration(f"{with_dead}, beside none dead", ours, alive, "none dead", "s")
+
+
+def _singles(rival: type[Ours] | type[Bird], singles: tuple[int, int], dead: int = 0) -> float:
+    return seconds_into_fib(rival, *singles, single=True, dead=dead)

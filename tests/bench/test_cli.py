@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 
 from bench import full_cluster
 from bench.cli import Runs, commands, measure
+from bench.rig import rig
+from bench.routers import Ours
 
 
 async def filled(folder: Path) -> str:
@@ -17,9 +20,12 @@ async def filled(folder: Path) -> str:
     return f"sqlite://{folder}/cluster.db"
 
 
-async def test_each_command_has_its_rows_beside_its_peers(tmp_path: Path) -> None:
-    url = await filled(tmp_path)
-    rows = measure(url, url, rounds=1)
+def test_each_command_has_its_rows_beside_its_peers(tmp_path: Path) -> None:
+    url = asyncio.run(filled(tmp_path))
+    with rig(Ours, 1) as made:
+        made.start()
+        made.router.ready()
+        rows = measure(url, url, made.router.folder / "run", rounds=1)
     assert len({row.name for row in rows}) == len(rows) == 2 * len(list(commands(url, url))) + 2
     assert [row.unit for row in rows if "memory" in row.name] == ["MB"] * 2
     assert all(row.ours > 0 and row.ratio for row in rows)
