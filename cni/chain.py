@@ -86,7 +86,11 @@ def versions_of(executable: Path) -> frozenset[str]:
     ended = subprocess.run(
         [executable], input=asked, env=environment, capture_output=True, timeout=ANSWER_SECONDS, check=False
     )
-    match json.loads(ended.stdout):
+    try:
+        answer = json.loads(ended.stdout)
+    except RecursionError:
+        answer = None
+    match answer:
         case {"supportedVersions": [*spoken]} if all(isinstance(one, str) for one in spoken):
             return frozenset(spoken)
         case _:

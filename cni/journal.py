@@ -68,14 +68,16 @@ def _line(pending: PendingRelease) -> bytes:
 
 
 def _read(path: Path) -> list[PendingRelease]:
-    """Read the complete lines; one that a crash cut short was never acknowledged."""
+    """Read the lines that are whole; one that a crash cut short was never acknowledged, and no other is ours."""
     if not path.exists():
         return []
     found = []
     for line in path.read_bytes().splitlines():
         try:
-            network, container_id, device, namespace, pod, uid = json.loads(line)
-        except ValueError:
+            names = json.loads(line)
+        except (ValueError, RecursionError):
             continue
-        found.append(PendingRelease(Attachment(network, container_id, device), PodRef(namespace, pod, uid)))
+        match names:
+            case [str(network), str(container), str(device), str(namespace), str(pod), str(uid)]:
+                found.append(PendingRelease(Attachment(network, container, device), PodRef(namespace, pod, uid)))
     return found

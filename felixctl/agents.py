@@ -7,7 +7,6 @@ an account that may read the agents' pages and nothing else, which each of them 
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -18,6 +17,7 @@ from datastore.url import KubernetesApi
 from felix_py.status_model import STATUS_AUDIENCE, STATUS_PORT, STATUS_ROOT, TOKEN_HEADER
 from felixctl.connection import chosen
 from felixctl.errors import MISUSED, CommandError
+from felixctl.status_client import page_object
 
 if TYPE_CHECKING:
     from datastore.kube.pod_pages import PodPages, ServingPod
@@ -127,17 +127,6 @@ def port_of(pod: ServingPod) -> int:
     """Return where an agent serves its status: as its pod says, else at the usual port."""
     said = pod.annotations.get(PORT, "")
     return int(said) if said.isascii() and said.isdigit() and 0 < int(said[:6]) < 1 << 16 else STATUS_PORT
-
-
-def page_object(what: str, body: bytes) -> Mapping[str, Any]:
-    """Return a page as the JSON object it is. Raises CommandError: it is none."""
-    try:
-        found = json.loads(body)
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise CommandError(f"{what}: what it sent is not a JSON object")
-    return found
 
 
 @contextmanager

@@ -52,13 +52,18 @@ def value_of(value_type: type[T], what: str, record: Mapping[str, Any]) -> T:
 
 def read_object(run_dir: Path, page: str) -> Mapping[str, Any]:
     """Return a page of the agent as the JSON object it sent. Raises CommandError: no agent, or no such object."""
+    return page_object(f"read the agent's status at {run_dir / STATUS_SOCKET}", get_page(run_dir, page))
+
+
+def page_object(what: str, body: str | bytes) -> Mapping[str, Any]:
+    """Return a page as the JSON object it is. Raises CommandError: it is none."""
     try:
-        answer = json.loads(get_page(run_dir, page))
-    except ValueError:
-        answer = None
-    if not isinstance(answer, dict):
-        raise CommandError(f"read the agent's status at {run_dir / STATUS_SOCKET}: what it sent is not a JSON object")
-    return answer
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise CommandError(f"{what}: what it sent is not a JSON object")
+    return found
 
 
 def get_page(run_dir: Path, page: str) -> str:

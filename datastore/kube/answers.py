@@ -37,7 +37,7 @@ def read_status(code: int, body: bytes) -> Status:
     """Return what a refusal says; a body that is no Status is its message."""
     try:
         return msgspec.json.decode(body, type=Status)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Status(message=body[:200].decode(errors="replace").strip(), code=code)
 
 

@@ -149,5 +149,5 @@ def _status(headers: Mapping[str, Any], body: bytes) -> Status | None:
         return None
     try:
         return msgspec.json.decode(body, type=Status)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None

@@ -89,7 +89,7 @@ def read(text: str, place: str) -> Report:
             frozenset(_leaked(found["allocations"] or {})),
             frozenset(map(_text, found["leakedHandles"] or ())),
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ReportError(
             f"read {place}: it is no report of `ipam check -o` ({type(error).__name__}: {error})"
         ) from None

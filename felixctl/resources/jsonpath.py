@@ -175,7 +175,7 @@ def _literal(text: str) -> Any:
         return _unquoted(text)
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise TemplateError(f'filter: {text!r} is no value; quote a text, as in "{text}"') from None
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from pathlib import Path
+
+import pytest
 
 from bgp.client import Connected, Disconnected, SidecarClient
 from bgp.decision import DecisionStep
 from bgp.events import AnnouncedPath, UpdateReceived
-from bgp.protocol import Converged, Hello, Problem, ReplayEnd, decode, encode
+from bgp.protocol import Converged, GetStatus, Hello, Problem, ReplayEnd, decode, encode
 from bgp.speaker import Attributes
 from net.prefix import Prefix, pack
 from tests.bgp.fabric import Agent, mesh, until
@@ -82,3 +85,40 @@ async def test_an_observer_is_told_every_path_and_what_became_of_it(tmp_path: Pa
         assert (best.peer, best.in_use, best.attributes.local_preference) == (PEER, True, 200)
         assert (other.peer, other.lost_at) == ("192.0.2.3", DecisionStep.LOCAL_PREFERENCE)
         assert await one.agent.paths(Prefix.parse("10.66.0.0/26")) == ()
+
+
+def nonsense(seed: int) -> list[bytes]:
+    """Whole lines that no client of ours sends: noise, and nesting without end."""
+    noise = random.Random(seed).randbytes(50_000).replace(b"\n", b"")
+    return [noise + b"\n", b"[" * 100_000 + b"\n", encode(Hello("observer")) + b'{"paths":' * 20_000 + b"\n"]
+
+
+def unending(seed: int) -> list[bytes]:
+    """What keeps a connection open: lines that do not end, and questions whose answers nobody reads."""
+    noise = random.Random(seed).randbytes(50_000).replace(b"\n", b"")
+    return [b"", noise, encode(Hello("agent"))[:9], encode(Hello("observer")) + encode(GetStatus()) * 2000]
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_whatever_others_send_the_agent_is_served(
+    tmp_path: Path, seed: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def other(sent: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_unix_connection(str(tmp_path / "bgp.sock"))
+        writer.write(sent)
+        return reader, writer
+
+    async with serving(tmp_path) as (exabgp, _, one):
+        one.start_agent()
+        await until(lambda: one.replayed, "the agent's replay")
+        others = [await other(sent) for sent in unending(seed)]
+        for reader, writer in [await other(sent) for sent in nonsense(seed)]:
+            assert isinstance(decode((await reader.read()).splitlines()[-1]), Problem)
+            writer.close()
+        await one.agent.configure(mesh(1, [2]))
+        await until(lambda: exabgp.speakers, "the agent's configuration")
+        assert (await SidecarClient(tmp_path / "bgp.sock").status())["agent"] is True
+        assert Disconnected() not in one.events
+        for _, writer in others:
+            writer.transport.abort()
+    assert not [record for record in caplog.records if record.exc_info]

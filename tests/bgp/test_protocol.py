@@ -90,6 +90,8 @@ def test_what_is_encoded_decodes_to_the_same_line_by_line(message: protocol.Side
         b'{"withdraw": ["10.0.0.0/33"]}',
         b'{"configure": {}}',
         b'{"replay_end": "yes"}',
+        b"[" * 100_000,
+        b'{"announce":' * 50_000,
     ],
 )
 def test_anything_else_is_refused_with_one_kind_of_error(line: bytes) -> None:

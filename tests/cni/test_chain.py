@@ -59,7 +59,13 @@ def test_the_list_has_only_versions_that_every_plugin_speaks(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"), [("no", "for its versions"), ("{}", "it answers"), (speaks("0.1.0"), "speaks 0.1.0 only")]
+    ("answer", "said"),
+    [
+        ("no", "for its versions"),
+        ("{}", "it answers"),
+        ("[" * 9999, "it answers"),
+        (speaks("0.1.0"), "speaks 0.1.0 only"),
+    ],
 )
 def test_a_plugin_that_cannot_be_used_is_left_out_and_named(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, answer: str, said: str

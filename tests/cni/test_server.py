@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import socket
 from pathlib import Path
 from typing import Any
@@ -139,3 +140,42 @@ async def test_a_connection_that_brings_many_descriptors_is_dropped_at_once(tmp_
             await asyncio.get_running_loop().sock_recv(sender, 1)
     await server.stop()
     assert (handler.requests, len(os.listdir("/proc/self/fd"))) == ([], before)
+
+
+def hostile(seed: int) -> list[bytes]:
+    """Requests as no shim sends them: noise, and good ones that are cut short, damaged, or nested without end."""
+    noise, good = random.Random(seed), message()
+    damaged = bytearray(good)
+    for _ in range(5):
+        damaged[noise.randrange(len(good))] = noise.randrange(256)
+    cut = good[: noise.randrange(len(good))]
+    return [b"", noise.randbytes(50_000), cut, bytes(damaged), message(stdin=b"[" * 50_000), b"\0" * 5000, b"A=" * 9000]
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_whatever_others_send_a_request_is_answered_meanwhile(tmp_path: Path, seed: int) -> None:
+    server = CniServer(tmp_path / "cni.sock", FakeHandler({"cniVersion": "1.0.0"}))
+    before = len(os.listdir("/proc/self/fd"))
+    await server.start()
+    others = []
+    for sent in hostile(seed):
+        for half_open in (False, True):
+            other = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            other.connect(str(tmp_path / "cni.sock"))
+            socket.send_fds(other, [sent or b"x"], [0])
+            if not half_open:
+                other.shutdown(socket.SHUT_WR)
+            others.append(other)
+    reader, writer = await asyncio.open_unix_connection(tmp_path / "cni.sock")
+    writer.write(message())
+    writer.write_eof()
+    assert await reader.read() == b'\0{"cniVersion":"1.0.0"}\n'
+    writer.close()
+    for other in others:
+        other.shutdown(socket.SHUT_WR)
+        other.setblocking(False)
+        status, *body = await asyncio.get_running_loop().sock_recv(other, 65536)
+        assert status in (0, 1) and isinstance(json.loads(bytes(body)), dict)
+        other.close()
+    await server.stop()
+    assert len(os.listdir("/proc/self/fd")) == before

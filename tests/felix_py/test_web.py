@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import random
 import socket
 import stat
 from collections.abc import AsyncIterator
@@ -307,3 +309,40 @@ def test_odd_headers_are_no_reason_to_fail(head: bytes) -> None:
 
 def test_what_is_no_request_has_no_method() -> None:
     assert parse_request(b"nonsense\r\nX-Friend: yes\r\n\r\n").method == ""
+
+
+def odd_requests(seed: int) -> list[bytes]:
+    """What no client of ours sends: noise, and a good request that is damaged, cut short, or asks for odd things."""
+    noise, good = random.Random(seed), b"GET /hello?name=x HTTP/1.1\r\nHost: felix\r\nAccept: */*\r\n\r\n"
+    damaged = bytearray(good)
+    for _ in range(5):
+        damaged[noise.randrange(len(good))] = noise.randrange(256)
+    return [
+        noise.randbytes(5000),
+        noise.randbytes(500) + b"\r\n\r\n",
+        bytes(damaged) + b"\r\n\r\n",
+        good[: noise.randrange(len(good))],
+        b"GET /hello?" + b"&%ff=%" * 1000 + b" HTTP/1.1\r\n\r\n",
+        b"GET //[::1/hello HTTP/1.1\r\n\r\n",
+        b"\r\n" * 500,
+    ]
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_whatever_others_send_a_page_is_served(
+    tmp_path: Path, seed: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with server(tmp_path) as path:
+        others = []
+        for sent in odd_requests(seed):
+            _, writer = await asyncio.open_unix_connection(path)
+            writer.write(sent)
+            others.append(writer)
+        assert await ask(path, b"GET /hello?name=x HTTP/1.0\r\n\r\n") == (
+            "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 8\r\nConnection: close",
+            "hello x\n",
+        )
+        for writer in others:
+            writer.transport.abort()
+    gc.collect()  # a task that failed and that nobody asked is logged when it goes
+    assert not [record for record in caplog.records if record.exc_info]

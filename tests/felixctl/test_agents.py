@@ -7,8 +7,7 @@ from dataclasses import replace
 import pytest
 
 from datastore.kube.pod_pages import ServingPod
-from felixctl.agents import PORT, page_object, port_of, serving, why_none
-from felixctl.errors import CommandError
+from felixctl.agents import PORT, port_of, serving, why_none
 from tests.felixctl.command import Felixctl
 
 OLD = ServingPod("kube-system", "a-1", "n1", {}, "Running", "192.0.2.1", "2026-01-01T00:00:00Z")
@@ -31,12 +30,6 @@ def test_the_port_is_the_one_that_the_pod_names_else_the_usual() -> None:
 def test_why_none_is_asked_names_what_there_is() -> None:
     assert why_none([ENDING, PENDING], "kube-system") == "none of its pods runs: a-2 (ending), a-3 (Pending)"
     assert "no pod with the label app.kubernetes.io/name=felix-py-node in namespace felix" in why_none([], "felix")
-
-
-@pytest.mark.parametrize("body", [b"", b"[]", b"not JSON", b"\xff", b"[" * 100_000])
-def test_what_is_no_page_is_a_sentence(body: bytes) -> None:
-    with pytest.raises(CommandError, match="read it: what it sent is not a JSON object"):
-        page_object("read it", body)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from felixctl.errors import CommandError
+from felixctl.status_client import page_object
 from tests.felixctl.agent import agent, answered
 from tests.felixctl.command import Felixctl
 
@@ -26,9 +28,16 @@ def test_an_agent_that_has_ended_is_a_sentence(felixctl: Felixctl, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    "answer", [b"", b"HTTP/1.1 500 Oops\r\n\r\n", answered(["no", "object"]), b"HTTP/1.1 200 OK\r\n\r\nnot JSON"]
+    "answer",
+    [b"", b"HTTP/1.1 500 Oops\r\n\r\n", answered(["no", "object"]), b"HTTP/1.1 200 OK\r\n\r\n" + b"[" * 100_000],
 )
 def test_a_malformed_answer_is_a_sentence(felixctl: Felixctl, tmp_path: Path, answer: bytes) -> None:
     with agent(tmp_path, answer):
         ended = felixctl("node", "status", "--run-dir", str(tmp_path))
     assert (ended.status, ended.err.startswith("felixctl: read the agent's status at ")) == (1, True)
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"not JSON", b"\xff", b"[" * 100_000])
+def test_what_is_no_page_is_a_sentence(body: bytes) -> None:
+    with pytest.raises(CommandError, match="read it: what it sent is not a JSON object"):
+        page_object("read it", body)

@@ -33,7 +33,7 @@ def test_a_refusal_is_what_its_code_and_reason_say(code: int, body: bytes, error
     assert str(refused).startswith("get IPPool: ")
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[1]", b'{"message": 5}', b"\xff\xfe"])
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[1]", b'{"message": 5}', b"\xff\xfe", b"[" * 100_000])
 def test_a_body_that_is_no_status_is_its_own_message(body: bytes) -> None:
     assert read_status(502, body).code == 502
     assert "get" in str(refusal("get", 502, read_status(502, body)))

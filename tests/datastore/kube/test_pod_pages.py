@@ -115,6 +115,7 @@ async def test_a_page_is_as_the_pod_sent_it() -> None:
         ("text/plain", b"/felix/status: the API server\n does not accept the token\n", "does not accept the token"),
         ("text/plain", b"", "without a reason"),
         ("application/json", b"[]", r"\[\]"),
+        ("application/json", b"[" * 100_000, r"\[\[\["),
         ("text/html", b"\xff" * 100_000, "answered 403"),
     ],
 )

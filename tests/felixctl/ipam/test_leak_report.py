@@ -82,7 +82,7 @@ def test_an_address_in_use_again_is_not_released_by_an_old_report(damaged: Felix
     assert "in use" in damaged("ipam", "show", "--ip", "10.65.77.7").out
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": 3}', "null"])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": 3}', "null", "[" * 100_000])
 def test_what_is_no_report_is_refused(damaged: Felixctl, tmp_path: Path, text: str) -> None:
     (tmp_path / "a.json").write_text(text)
     ended = damaged("ipam", "release", "--from-report", str(tmp_path / "a.json"))
