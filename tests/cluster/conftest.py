@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.cluster import Cluster
+from tests.cluster.figures import Figures
 from tests.cluster.installation import felix_cluster
 from tests.cluster.leftovers import leftovers
 
@@ -20,9 +21,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="package")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def figures() -> Figures:
+    return Figures()
+
+
+@pytest.fixture(scope="package")
+def made(tmp_path_factory: pytest.TempPathFactory, figures: Figures) -> Iterator[Cluster]:
     """Three Ready nodes; when they have ended, nothing is left of them."""
     with felix_cluster(tmp_path_factory.mktemp("clusters") / "one") as made:
         namespaces = made.namespaces()
         yield made
-    assert leftovers(made, namespaces) == []
+        namespaces |= made.namespaces()  # of nodes that came later
+    left = leftovers(made, namespaces)
+    if figures.has_any:
+        figures.note(leftovers=left)
+    assert left == []

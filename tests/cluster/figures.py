@@ -25,21 +25,24 @@ NAMES = (
 
 
 class Figures:
-    """What the tests of one run have measured so far; each figure is written as soon as it is known."""
+    """What the tests of one run have measured so far; each figure is written as soon as it is known.
+
+    The first one takes the place of all that earlier runs wrote.
+    """
 
     def __init__(self, place: Path = PLACE) -> None:
         self._place = place
         self._known: dict[str, Any] = dict.fromkeys(NAMES)
-        self._write()
+
+    @property
+    def has_any(self) -> bool:
+        return any(figure is not None for figure in self._known.values())
 
     def note(self, **figures: Any) -> None:
         assert set(figures) <= set(NAMES), figures
         self._known.update(figures)
-        self._write()
+        self._place.parent.mkdir(exist_ok=True)
+        self._place.write_text(json.dumps(self._known) + "\n")
 
     def note_pings(self, name: str, count: PingCount) -> None:
         self.note(**{name: {"sent": count.sent, "lost": count.lost}})
-
-    def _write(self) -> None:
-        self._place.parent.mkdir(exist_ok=True)
-        self._place.write_text(json.dumps(self._known) + "\n")

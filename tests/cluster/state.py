@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import TypeVar
 
@@ -30,16 +31,18 @@ def agent_status(node: ClusterNode) -> AgentStatus:
 
 def agents_ready(made: Cluster) -> int:
     """Return how many agents answer, and are ready."""
-    ready = 0
-    for node in made.nodes.values():
-        with suppress(CommandError):  # it is starting
-            ready += agent_status(node).ready
-    return ready
+    return sum(status.ready for status in _statuses(made))
 
 
 def sessions_up(made: Cluster) -> int:
-    """Return how many sessions are up, counted at both ends."""
-    return sum(peer.is_up for node in made.nodes.values() for peer in agent_status(node).peers)
+    """Return how many sessions are up, counted at both ends, of the agents that answer."""
+    return sum(peer.is_up for status in _statuses(made) for peer in status.peers)
+
+
+def _statuses(made: Cluster) -> Iterator[AgentStatus]:
+    for node in made.nodes.values():
+        with suppress(CommandError):  # it is starting
+            yield agent_status(node)
 
 
 def mesh(made: Cluster) -> int:

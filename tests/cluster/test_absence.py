@@ -12,15 +12,16 @@ import os
 import re
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from lab.state_model import PodState
 from tests.cluster.cluster import Cluster
 from tests.cluster.installation import NAMESPACE, settle
-from tests.cluster.ipam import address_problems
+from tests.cluster.ipam import address_problems, collecting_soon, ipam_problems
 from tests.cluster.pings import running_pods
 from tests.cluster.plugin import kill_sandbox, try_add, waiting_releases
 from tests.cluster.state import agents_ready, mesh, pod_routes, sessions_up
@@ -40,6 +41,7 @@ ALONE = {"automountServiceAccountToken": False}
 OURS, STAYING = "--selector=app in (steady, hit, coming, going)", "--selector=app in (steady, hit, coming)"
 
 Absence = Callable[[Cluster], AbstractContextManager[None]]
+Look = Callable[[], bool]
 
 
 @contextmanager
@@ -88,13 +90,20 @@ def test_running_pods_lose_nothing_and_the_others_are_made_up_for(
             made.until("DELs wait on each node", len(nodes), lambda: sum(waiting_releases(nodes[n]) > 0 for n in nodes))
             assert {name: try_add(node).get("code") for name, node in nodes.items()} == dict.fromkeys(nodes, TRY_AGAIN)
             time.sleep(max(0.0, began + AWAY_SECONDS - time.monotonic()))
-        seconds = wait_until_converged(made)
+        back = datetime.now(UTC)
+        seconds = first_times(made, {**ours(made), **of_kubernetes(made)})
+    in_line = back + timedelta(seconds=max(seconds[each] for each in ours(made)))
     with capsys.disabled():
-        print(f" [{absence.__name__}: converged after {seconds}]", end="")
+        print(f"\n{absence.__name__}, seconds after it was over: {_listed(seconds)};", end=" ")
+        print(f"of the pods that were coming: {_listed(times_of_coming(made, back))}", end=" ")
+    settle(made)
+    assert refused_since(made, in_line) == []
     assert max(announced_pauses(made, "n1")) < CONVERGED_SECONDS
     assert stream.count.lost == 0
     assert stream.count.sent > AWAY_SECONDS * 10
     made.until("all addresses are whose they should be", 1, lambda: not address_problems(made))
+    with collecting_soon(made):
+        made.until("nothing is wrong in IPAM", 1, lambda: not ipam_problems(made))
     routed = [address for node in nodes.values() for address in pod_routes(node)]
     assert len(routed) == len(set(routed))
     assert {pod.addresses[0] for pod in running_pods(made.kubectl, OURS)} <= set(routed)
@@ -111,19 +120,66 @@ def start(made: Cluster) -> tuple[dict[str, PodState], dict[str, PodState]]:
     return steady, hit
 
 
-def wait_until_converged(made: Cluster) -> str:
-    """Return after how many seconds agents had made up for everything, and pods were what is wanted."""
-    nodes, back = made.nodes.values(), time.monotonic()
-    made.until("DELs have been carried out", 1, lambda: not any(map(waiting_releases, nodes)))
-    made.until("agents are ready", len(nodes), lambda: agents_ready(made))
-    made.until("sessions are up", mesh(made), lambda: sessions_up(made))
-    agents = time.monotonic() - back
-    made.until("pods are gone", 1, lambda: not made.kubectl.get("pods", "--selector=app=going")["items"])
-    wanted = 2 * len(nodes) + CHURNED
-    made.until("pods are ready", wanted, lambda: len(running_pods(made.kubectl, STAYING)))
-    pods = time.monotonic() - back
-    settle(made)
-    return f"{agents:.1f} s (agents), {pods:.1f} s (pods)"
+def ours(made: Cluster) -> dict[str, Look]:
+    """Return how it is seen that agents have made up for each thing."""
+    nodes = made.nodes.values()
+    return {
+        "DELs carried out": lambda: not any(map(waiting_releases, nodes)),
+        "agents ready": lambda: agents_ready(made) == len(nodes),
+        "sessions up": lambda: sessions_up(made) == mesh(made),
+    }
+
+
+def of_kubernetes(made: Cluster) -> dict[str, Look]:
+    """Return the same of pods. Whoever makes and starts them hears of the API server again after pauses of its own."""
+    wanted = 2 * len(made.nodes) + CHURNED
+    return {
+        "pods gone": lambda: not made.kubectl.get("pods", "--selector=app=going")["items"],
+        "pods ready": lambda: len(running_pods(made.kubectl, STAYING)) == wanted,
+    }
+
+
+def first_times(made: Cluster, looks: Mapping[str, Look]) -> dict[str, float]:
+    """Return after how many seconds from now each is so for the first time; at once they need not be."""
+    began, found = time.monotonic(), dict[str, float]()
+
+    def seen() -> int:
+        for what, look in looks.items():
+            if what not in found and look():
+                found[what] = time.monotonic() - began
+        return len(found)
+
+    made.until(f"each of {', '.join(looks)}", len(looks), seen)
+    return found
+
+
+def times_of_coming(made: Cluster, since: datetime) -> dict[str, float]:
+    """Return in seconds when the last of the pods that were coming got to each step, as the API server has it.
+
+    made: by the controllers. scheduled: by the scheduler. begun: by its kubelet. ready: started, with its address.
+    """
+    steps: dict[str, list[str]] = {"made": [], "scheduled": [], "begun": [], "ready": []}
+    for pod in made.kubectl.get("pods", "--selector=app=coming")["items"]:
+        when = {one["type"]: one["lastTransitionTime"] for one in pod["status"]["conditions"]}
+        steps["made"].append(pod["metadata"]["creationTimestamp"])
+        steps["scheduled"].append(when["PodScheduled"])
+        steps["begun"].append(pod["status"]["startTime"])
+        steps["ready"].append(when["Ready"])
+    return {step: (datetime.fromisoformat(max(times)) - since).total_seconds() for step, times in steps.items()}
+
+
+def refused_since(made: Cluster, moment: datetime) -> list[str]:
+    """Return the lines of agents' logs about requests of runtimes that they refused, from the second after a moment."""
+    following = (moment + timedelta(seconds=1)).isoformat(timespec="seconds")
+    log = made.kubectl(
+        *("logs", "--selector=app.kubernetes.io/name=felix-py-node", f"--namespace={NAMESPACE}"),
+        *("--container=agent", "--tail=-1", f"--since-time={following}"),
+    )
+    return [line for line in log.splitlines() if re.search(r"\(code \d+\)$", line)]
+
+
+def _listed(seconds: Mapping[str, float]) -> str:
+    return ", ".join(f"{what} {passed:.1f}" for what, passed in seconds.items())
 
 
 def announced_pauses(made: Cluster, node: str) -> list[float]:

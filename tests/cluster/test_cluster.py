@@ -25,3 +25,4 @@ def test_every_pod_reaches_every_other_and_the_service_they_are(made: Cluster) -
     address = made.kubectl.get("service", "web")["spec"]["clusterIP"]
     for node in made.nodes.values():
         assert node.machine.run("curl", "--silent", "--max-time", "5", f"http://{address}").startswith("web-")
+    made.kubectl("delete", "deployment,service", "web", "--cascade=foreground")

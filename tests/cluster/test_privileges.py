@@ -40,14 +40,23 @@ def test_no_container_has_a_capability_that_is_not_listed_here(made: Cluster) ->
     } == NEEDED.keys()
 
 
+@pytest.fixture(scope="module")
+def changed(made: Cluster) -> Iterator[Cluster]:
+    """The cluster, whose DaemonSet has all its capabilities before and after."""
+    yield made
+    apply(made, TAG)
+    settle(made)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize(("container", "capability"), NEEDED)
-def test_without_it_the_container_says_what_it_lacks(made: Cluster, container: str, capability: str) -> None:
-    with plugins_of_another_user(made), without(made, container, capability):
-        made.until(
+def test_without_it_the_container_says_what_it_lacks(changed: Cluster, container: str, capability: str) -> None:
+    with plugins_of_another_user(changed):
+        keep_all_but(changed, container, capability)
+        changed.until(
             f"{container} says that it lacks {capability}",
             1,
-            lambda: any(NEEDED[container, capability] in log for log in logs(made, container, capability)),
+            lambda: any(NEEDED[container, capability] in log for log in logs(changed, container, capability)),
         )
 
 
@@ -64,21 +73,17 @@ def plugins_of_another_user(made: Cluster) -> Iterator[None]:
             node.machine.run("chown", "0", "/opt/cni/bin")
 
 
-@contextmanager
-def without(made: Cluster, container: str, capability: str) -> Iterator[None]:
-    """Take the capability from the container of all pods of the DaemonSet, for a time."""
-    change: dict[str, Any] = {"name": container, "securityContext": {"capabilities": {"drop": ["ALL", capability]}}}
-    template = made.kubectl.get(AGENTS, f"--namespace={NAMESPACE}")["spec"]["template"]["spec"]
-    (now,) = (each for each in template[SECTION[container]] if each["name"] == container)
-    kept = [one for one in now["securityContext"]["capabilities"]["add"] if one != capability]
-    change["securityContext"]["capabilities"]["add"] = kept or None
-    patch = {"spec": {"template": {"spec": {SECTION[container]: [change]}}}}
-    try:
-        made.kubectl("patch", AGENTS, f"--namespace={NAMESPACE}", f"--patch={json.dumps(patch)}")
-        yield
-    finally:
-        apply(made, TAG)
-        settle(made)
+def keep_all_but(made: Cluster, without: str, lacking: str) -> None:
+    """Have the DaemonSet's pods, one after the other, with what is needed but one capability of one container."""
+    sections: dict[str, list[dict[str, Any]]] = {}
+    for container, section in SECTION.items():
+        lacks = [lacking] if container == without else []
+        added = [name for of, name in NEEDED if of == container and name not in lacks]
+        capabilities = {"drop": ["ALL", *lacks], "add": added or None}
+        change = {"name": container, "securityContext": {"capabilities": capabilities}}
+        sections.setdefault(section, []).append(change)
+    patch = {"spec": {"template": {"spec": sections}}}
+    made.kubectl("patch", AGENTS, f"--namespace={NAMESPACE}", f"--patch={json.dumps(patch)}")
 
 
 def logs(made: Cluster, container: str, capability: str) -> Iterator[str]:

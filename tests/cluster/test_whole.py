@@ -14,9 +14,8 @@ from lab.state_model import PodState
 from tests.cluster.cluster import OUTSIDE, Cluster
 from tests.cluster.figures import Figures
 from tests.cluster.image import archive
-from tests.cluster.installation import AGENTS, NAMESPACE, apply, felix_cluster, settle, wait_until_ready
-from tests.cluster.ipam import blocks_of, ipam_problems
-from tests.cluster.leftovers import leftovers
+from tests.cluster.installation import AGENTS, NAMESPACE, apply, settle, wait_until_ready
+from tests.cluster.ipam import address_problems, blocks_of, collecting_soon, ipam_problems
 from tests.cluster.outside import telling_callers
 from tests.cluster.pings import lost, ping_all, running_pods, unanswered
 from tests.cluster.stream import streaming
@@ -24,39 +23,31 @@ from tests.cluster.workloads import deployment, service, stateful_set
 
 pytestmark = pytest.mark.long
 
-PODS = 30
+PODS, WEB = 30, "--selector=app=web"
 RECREATED = 20
 CHURNED, BATCH = 200, 25
 
 
 @pytest.fixture(scope="module")
-def figures() -> Figures:
-    return Figures()
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory, figures: Figures) -> Iterator[Cluster]:
-    """Three Ready nodes with thirty pods that serve `web`."""
-    with felix_cluster(tmp_path_factory.mktemp("clusters") / "whole") as made:
-        namespaces = made.namespaces()
-        began = time.monotonic()
-        made.kubectl.apply(deployment("web", PODS), service("web"))
-        made.until("pods are ready", PODS, lambda: len(running_pods(made.kubectl)))
-        figures.note(nodes=len(made.names), pods=PODS, ready_seconds=round(time.monotonic() - began, 1))
-        yield made
-    left = leftovers(made, namespaces)
-    figures.note(leftovers=left)
-    assert left == []
+def whole(made: Cluster, figures: Figures) -> Iterator[Cluster]:
+    """The cluster with thirty pods that serve `web`."""
+    figures.note(nodes=len(made.names), pods=PODS)
+    began = time.monotonic()
+    made.kubectl.apply(deployment("web", PODS), service("web"))
+    made.until("pods are ready", PODS, lambda: len(running_pods(made.kubectl, WEB)))
+    figures.note(ready_seconds=round(time.monotonic() - began, 1))
+    yield made
+    made.kubectl("delete", "deployment,service", "web", "again", "--ignore-not-found", "--cascade=foreground")
 
 
 def apart(made: Cluster) -> tuple[PodState, PodState]:
     """Return a pod of n1 and one of n2."""
-    pods = {pod.node: pod for pod in running_pods(made.kubectl)}
+    pods = {pod.node: pod for pod in running_pods(made.kubectl, WEB)}
     return pods["n1"], pods["n2"]
 
 
 def test_thirty_pods_reach_one_another(whole: Cluster, figures: Figures) -> None:
-    pods = running_pods(whole.kubectl)
+    pods = running_pods(whole.kubectl, WEB)
     missing = unanswered(pods, ping_all(whole.kubectl, pods))
     figures.note(connectivity={"sent": PODS * (PODS - 1), "lost": len(missing)})
     assert missing == []
@@ -98,19 +89,22 @@ def test_pods_of_a_stateful_set_are_made_anew_in_place(whole: Cluster) -> None:
         [db] = running_pods(whole.kubectl, "--selector=app=db")
         assert ping_all(whole.kubectl, [one, db])[one.name], f"{one} does not reach {db}"
         whole.kubectl("delete", "pod", db.name, "--wait")
-    whole.kubectl("delete", "statefulset", "db", "--cascade=foreground")
+    whole.kubectl("delete", "statefulset,service", "db", "--cascade=foreground")
 
 
 def test_pods_that_come_and_go_leave_nothing_in_ipam(whole: Cluster, figures: Figures) -> None:
     """Two hundred, while containerd and the kubelet of a node are started anew."""
+    failed_before = failed_adds(whole)
     for number in range(CHURNED // BATCH):
         whole.kubectl.apply(deployment("churn", BATCH))
         whole.until("pods are ready", BATCH, lambda: len(running_pods(whole.kubectl, "--selector=app=churn")))
         whole.nodes[f"n{number % len(whole.names) + 1}"].restart(("containerd", "kubelet")[number % 2])
         whole.kubectl("delete", "deployment", "churn", "--cascade=foreground")
-    figures.note(churn={"adds": CHURNED, "failed": failed_adds(whole)})
+    figures.note(churn={"adds": CHURNED, "failed": failed_adds(whole) - failed_before})
     # With no time to end in, a pod is gone from the API before its DEL.
-    whole.until("nothing is wrong in IPAM", 1, lambda: not ipam_problems(whole))
+    whole.until("all addresses are whose they should be", 1, lambda: not address_problems(whole))
+    with collecting_soon(whole):
+        whole.until("nothing is wrong in IPAM", 1, lambda: not ipam_problems(whole))
     figures.note(ipam_problems=ipam_problems(whole))
 
 
