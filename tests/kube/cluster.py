@@ -148,9 +148,23 @@ def cluster_of(folder: Path, programs: Iterable[str] = (), **more: Any) -> Itera
             shutil.copy2(assets.program(name), PROGRAMS / name)
     spec = three_nodes(pods=0, FELIX_DATASTORE=f"kubernetes://{KUBECONFIG}-{AGENTS}")
     with lab_of({**spec, **more}, folder, give_up_seconds=0.1) as lab:
+        # Without an API to be found an agent ends, and is started anew and anew: most of what such a lab cost.
+        for node in lab.nodes:
+            until(lambda node=node: _is_signalled(lab, node, "SIGSTOP"), f"the agent of {node} waits")  # type: ignore[misc]
         command = f"setsid {sys.executable} -m tests.kube.in_lab {FOLDER} {ROUTER} {' '.join(lab.nodes)}"
         within = f"cd {TREE}; KUBEBUILDER_ASSETS={PROGRAMS} {command} >{FOLDER}/log 2>&1 &"
         lab.run("router", "sh", "-ec", f"mkdir -p {FOLDER}; {within}")
         until(lambda: lab.run("router", "sh", "-c", f"ls {FOLDER}/furnished", check=False), "the API is furnished")
+        for node in lab.nodes:
+            until(lambda node=node: _is_signalled(lab, node, "SIGKILL"), f"the agent of {node} starts anew")  # type: ignore[misc]
         until(lab.settled, "the agents are ready and their sessions are up")
         yield Cluster(lab)
+
+
+def _is_signalled(lab: Lab, node: str, signal: str) -> bool:
+    """Send a signal to the agent of a node; False if it has ended, and is about to be started again."""
+    try:
+        lab.ask("kill", node=node, what="agent", signal=signal)
+    except Refused:
+        return False
+    return True
