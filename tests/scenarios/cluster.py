@@ -19,6 +19,7 @@ from lab.host import RunningLab, start
 from lab.timescale import TIMESCALE
 
 PATIENCE_SECONDS = 60.0 * TIMESCALE
+LONGEST_STEP_SECONDS = 0.5 * TIMESCALE
 
 
 class Refused(Exception):
@@ -109,11 +110,19 @@ def start_proxy(running: RunningLab) -> subprocess.Popen[str]:
 
 
 def until(holds: Callable[[], object], what: str, seconds: float = PATIENCE_SECONDS, step: float = 0.05) -> None:
-    """Wait for a condition, polling every `step` seconds; after `seconds` the test fails."""
+    """Wait for a condition; after `seconds` the test fails.
+
+    Between two looks lie `step` seconds, and as long as a look took up to LONGEST_STEP_SECONDS: what a look costs is
+    taken from what is waited for.
+    """
     deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
-        time.sleep(step)
+    while True:
+        began = time.monotonic()
+        if holds():
+            return
+        now = time.monotonic()
+        assert now < deadline, f"not within {seconds:g} s: {what}"
+        time.sleep(max(step, min(now - began, LONGEST_STEP_SECONDS)))
 
 
 @contextmanager
