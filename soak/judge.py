@@ -25,7 +25,7 @@ SLACK: Mapping[str, Slack] = {
     "memory of the agent, MiB": Slack(0.05, 4),
     "descriptors of the agent": Slack(0.0, 4),
     "SQLite file, KiB": Slack(0.1, 2048),  # the names of the last 10,000 changes among it
-    "write-ahead log of SQLite, KiB": Slack(0.1, 8192),  # written back whenever it has some 4 MiB
+    "write-ahead log of SQLite, KiB": Slack(0.1, 40 << 10),  # cut to 16 MiB when it is begun anew; readers delay that
     "log of the agent, KiB": Slack(0.0, 2),
 }
 

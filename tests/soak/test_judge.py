@@ -35,7 +35,7 @@ def test_peaks_at_the_end_are_no_growth_while_it_falls_back_between_them() -> No
 
 @pytest.mark.parametrize("name", SLACK)
 def test_anything_that_is_twice_as_much_at_the_end_is_told(name: str) -> None:
-    samples = tuple(dict.fromkeys(SLACK, 1e5) | {name: 1e5 if look < 70 else 2e5} for look in range(100))
+    samples = tuple(dict.fromkeys(SLACK, 1e6) | {name: 1e6 if look < 70 else 2e6} for look in range(100))
     assert wrong(Run(3600, 1, 1, 1, samples)) == [f"grows: {name}"]
 
 
