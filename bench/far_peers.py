@@ -55,6 +55,7 @@ class FarPeers:
         }
         self._sessions: dict[str, asyncio.StreamWriter] = {}
         self._told = False
+        self._listens = asyncio.Event()
 
     async def listen(self) -> None:
         await asyncio.start_server(self._accept, "0.0.0.0", 179, backlog=1024)
@@ -71,12 +72,16 @@ class FarPeers:
         await self._speak(writer.get_extra_info("sockname")[0], reader, writer)
 
     async def _dial(self, address: str) -> None:
+        """Dial for as long as this process lives. One finds out when the node listens: many would keep it busy."""
+        if address != self._addresses[0]:
+            await self._listens.wait()
         while True:
             try:
                 reader, writer = await asyncio.open_connection(self._node, 179, local_addr=(address, 0))
             except OSError:
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
+            self._listens.set()
             await self._speak(address, reader, writer)
             await asyncio.sleep(_RETRY_SECONDS)
 
