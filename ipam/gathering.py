@@ -1,8 +1,8 @@
 """When the next write of a block is worth while: writing a block costs several times what a handle does.
 
 Of the assignments under way some wait for the block. Others have theirs and wait for a handle, as those that came with
-them will, and when they have it the next pods come. So the write waits until enough of all wait for it; who is under
-way alone waits for nobody.
+them will, and when they have it the next pods come. So the write waits until enough of all wait for it, and then for
+those who are about to join them; who is under way alone waits for nobody.
 """
 
 from __future__ import annotations
@@ -16,6 +16,12 @@ from datastore.fields import Network
 
 SHARE = 0.5
 """Which part of those under way has to wait for a block before it is written: two groups, one at either write."""
+TURNS = 5
+"""For how many turns of the event loop a write is open when enough wait for it.
+
+Those whom the write before has answered come again within three. Without them there would be two groups for good, each
+with a write of its own.
+"""
 PATIENCE_SECONDS = 1.0
 """How long a write waits at most: a handle may hang."""
 
@@ -42,7 +48,13 @@ class Gathering:
                 del self._under_way[cidr]
 
     async def enough(self, cidr: Network) -> None:
-        """Return when enough of them wait for the block."""
+        """Return when enough of them wait for the block, and those who are about to."""
+        await self._until_enough(cidr)
+        if self._under_way[cidr] > 1:
+            for _ in range(TURNS):
+                await asyncio.sleep(0)
+
+    async def _until_enough(self, cidr: Network) -> None:
         if self._are_enough(cidr):
             return
         news = self._news[cidr]

@@ -8,17 +8,17 @@ import pytest
 
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock
 from datastore.kinds.pools import IPPool
-from datastore.store import Changed, InSync, R
+from datastore.store import Changed, R
 from ipam.affinities import Affinities
 from ipam.allocator import Allocator
 from ipam.block_finder import FULL_FOR_SECONDS, BlockFinder, Search
 from ipam.block_writer import BlockWriter
 from ipam.errors import BlockLimit, Exhausted
-from ipam.host_context import CONTEXT_KINDS, HostContext, HostContexts
+from ipam.host_context import HostContext, HostContexts
 from ipam.reserved import Reserved
 from tests.datastore.memory_store import MemoryStore
 from tests.ipam.faulty_store import FaultyStore
-from tests.ipam.world import POD, config, node, pod, pool
+from tests.ipam.world import POD, config, node, pod, pool, report
 
 NOW = 10**18
 
@@ -109,19 +109,10 @@ async def test_a_block_that_was_full_is_looked_at_again_before_another_is_claime
     assert len((await store.list(BlockAffinity)).objects) == 2
 
 
-async def _report(store: MemoryStore, allocator: Allocator) -> None:
-    """Tell the allocator what the store holds by now, as a watch does; nobody tells it what comes later."""
-    async for event in store.watch(*CONTEXT_KINDS):
-        allocator.on_event(event)
-        if isinstance(event, InSync):
-            break
-    store.calls.clear()
-
-
 async def test_behind_a_watch_blocks_are_claimed_without_a_list_or_a_read_of_the_full_ones() -> None:
     store = MemoryStore(pool("pods", "10.65.0.0/24", block_size=30), config(), node("n1"), atomic=False)
     allocator = Allocator(store)
-    await _report(store, allocator)
+    await report(store, allocator)
     for number in range(12):  # the watch reports none of the three claims
         await allocator.assign(pod(number))
     assert store.calls == {"write IPAMHandle": 12, "write IPAMBlock": 3 + 12, "write BlockAffinity": 6}
@@ -140,7 +131,7 @@ async def test_what_is_found_for_a_search_that_was_cancelled_is_promised_to_nobo
 
     store = Slow(pool("pods", "10.65.0.0/24", block_size=30), config(), node("n1"))
     allocator = Allocator(store)
-    await _report(store, allocator)
+    await report(store, allocator)
     cancelled = asyncio.create_task(allocator.assign(pod(0)))
     await begun.wait()
     for _ in range(2):
@@ -161,7 +152,7 @@ async def test_a_block_without_an_affinity_is_in_the_way_of_one_claim_only() -> 
     await store.update(block.with_spec(affinity=None))
     await store.delete(affinity)
     allocator = Allocator(store)
-    await _report(store, allocator)
+    await report(store, allocator)
     given = [await allocator.assign(pod(number)) for number in range(5)]
     assert store.calls["list IPAMBlock"] == 0
     assert len((await store.list(BlockAffinity)).objects) == 2
@@ -176,7 +167,7 @@ async def test_a_block_that_nobody_claims_and_nobody_can_read_is_in_nobodys_way(
     await store.delete(affinity)
     store.spoil(block)
     allocator = Allocator(store)
-    await _report(store, allocator)
+    await report(store, allocator)
     assert block.network not in (await allocator.assign(pod("new"))).blocks.values()
 
 
@@ -184,7 +175,7 @@ async def test_behind_a_watch_a_full_block_is_read_again_after_a_while_or_if_no_
     moment = 10**18
     store = MemoryStore(pool("pods", "10.65.0.0/28", block_size=30), config(), node("n1"), atomic=False)
     allocator = Allocator(store, now_ns=lambda: moment)
-    await _report(store, allocator)
+    await report(store, allocator)
     first, *_ = [await allocator.assign(pod(number)) for number in range(4)]
     await Allocator(store).release_handle(pod(0).handle)  # by another process
     assert (await allocator.assign(pod(4))).blocks != first.blocks
@@ -205,7 +196,7 @@ async def test_behind_a_watch_a_full_block_is_read_again_after_a_while_or_if_no_
 async def test_a_claim_of_this_process_counts_until_it_is_found_lost_or_a_release_of_it_is_reported() -> None:
     store = MemoryStore(pool("pods", "10.65.0.0/24", block_size=30), config(), node("n1"), atomic=False)
     allocator = Allocator(store)
-    await _report(store, allocator)
+    await report(store, allocator)
     [lost] = (await allocator.assign(pod(1))).blocks.values()
     await Allocator(store).release_handle(pod(1).handle)
     await Allocator(store).release_affinity("n1")
@@ -221,7 +212,7 @@ async def test_a_claim_of_this_process_counts_until_it_is_found_lost_or_a_releas
 async def test_requests_that_come_together_ask_a_block_for_no_more_than_it_has(store: MemoryStore) -> None:
     await store.update((await store.get(IPPool, "pods")).with_spec(block_size=30))
     allocator = Allocator(store)
-    await _report(store, allocator)
+    await report(store, allocator)
     given = await asyncio.gather(*(allocator.assign(pod(number)) for number in range(12)))
     assert len({one.ipv4 for one in given}) == 12
     assert store.calls["get IPAMBlock"] == 0
@@ -232,7 +223,7 @@ async def test_requests_that_come_together_ask_a_block_for_no_more_than_it_has(s
 async def test_what_turns_out_to_be_anothers_is_passed_over_without_a_list() -> None:
     store = FaultyStore("10.65.0.0/24", block_size=30)
     allocator = Allocator(store)
-    await _report(store, allocator)
+    await report(store, allocator)
     other = await Allocator(store).assign(pod("other", "n1"))
     await Allocator(store).release_affinity("n1")  # it has no owner now, and is there
     store.calls.clear()

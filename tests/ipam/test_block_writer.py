@@ -26,7 +26,7 @@ from ipam.errors import (
 )
 from ipam.reserved import Reserved
 from tests.datastore.memory_store import MemoryStore
-from tests.ipam.world import POD, node, owners, pod, pool, violations
+from tests.ipam.world import POD, node, owners, pod, pool, report, violations
 
 
 async def test_fifty_pods_at_once_cost_at_most_four_block_writes(store: MemoryStore, allocator: Allocator) -> None:
@@ -181,6 +181,28 @@ async def test_handles_go_out_while_the_block_is_written_and_their_addresses_go_
     store.may_write_blocks.set()
     await asyncio.gather(first, *others)
     assert store.written == ["Create IPAMHandle"] * 10 + ["Update IPAMBlock"] * 2
+
+
+async def test_callers_whom_one_write_answers_are_in_the_next_one_together() -> None:
+    """With those who waited meanwhile: else there are two groups for good, and twice as many writes."""
+    store = _Watched(pool("pods", "10.65.0.0/24"), node("n1"))
+    allocator = await _owned(store)
+    await report(store, allocator)
+    store.written.clear()
+
+    async def assign_in_turn(caller: int) -> None:
+        for number in range(4):
+            await allocator.assign(pod(f"{caller}-{number}"))
+
+    store.may_write_blocks.clear()
+    first = [asyncio.create_task(assign_in_turn(caller)) for caller in range(4)]
+    await store.has_written(4)
+    others = [asyncio.create_task(assign_in_turn(caller)) for caller in range(4, 8)]
+    await store.has_written(8)
+    store.may_write_blocks.set()
+    await asyncio.gather(*first, *others)
+    assert store.written.count("Create IPAMHandle") == 8 * 4
+    assert store.written.count("Update IPAMBlock") == 4
 
 
 async def test_after_a_lost_race_for_the_block_no_handle_is_written_again() -> None:

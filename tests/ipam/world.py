@@ -10,12 +10,12 @@ from datastore.fields import Address
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMConfig, IPAMHandle
 from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool
-from datastore.store import (
-    Store,
-)
+from datastore.store import InSync, Store
 from ipam import block as blocks
-from ipam.allocator import AddressesWanted
+from ipam.allocator import AddressesWanted, Allocator
+from ipam.host_context import CONTEXT_KINDS
 from ipam.names import affine_host
+from tests.datastore.memory_store import MemoryStore
 
 POD = AddressesWanted("n1", "net.pod")
 
@@ -35,6 +35,15 @@ def config(**spec: Any) -> IPAMConfig:
 def pod(number: int | str, host: str = "n1") -> AddressesWanted:
     """Return what a pod needs: one IPv4 address."""
     return AddressesWanted(host, f"net.pod-{number}", {"pod": f"pod-{number}", "node": host})
+
+
+async def report(store: MemoryStore, allocator: Allocator) -> None:
+    """Tell the allocator what the store holds by now, as a watch does; nobody tells it what comes later."""
+    async for event in store.watch(*CONTEXT_KINDS):
+        allocator.on_event(event)
+        if isinstance(event, InSync):
+            break
+    store.calls.clear()
 
 
 async def owners(store: Store) -> dict[Address, str | None]:
