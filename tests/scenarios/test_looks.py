@@ -1,6 +1,6 @@
 """What one change costs an agent does not grow with what is there: entries of tables that are looked at are counted.
 
-Pods, devices and routes are 100, and then 10,000, of each.
+Pods, devices and routes are 100, and then 100,000, of each.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tests.felix_py.fakes import until
 from tests.felix_py.node import CALI, REMOTE, FakeNode, affinity, endpoint, node, pool
 from tests.looks import Looks, counted_tables
 
-LEAST, FEW, MANY = 50, 100, 10_000
+LEAST, FEW, MANY = 50, 100, 100_000
 FIRST_DEVICE = 1000
 """The index of the first pod's device."""
 NEW = FIRST_DEVICE + 10 * MANY
