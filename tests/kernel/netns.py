@@ -26,7 +26,9 @@ class Namespace:
         subprocess.run(["ip", "-n", self.name, "-batch", "-"], input=lines, text=True, check=True, capture_output=True)
 
     def run(self, *words: str) -> str:
-        return _run("ip", "netns", "exec", self.name, *words)
+        """Run a command inside. The lock that iptables takes is the namespace's own: /run is the host's."""
+        lock = f"XTABLES_LOCKFILE=/run/netns/{self.name}"
+        return _run("env", lock, "ip", "netns", "exec", self.name, *words)
 
 
 @contextmanager
