@@ -22,8 +22,9 @@ from datastore.store import Store
 
 log = logging.getLogger("cni.endpoints")
 
-PATIENCE_SECONDS = 0.05
-"""How long a write waits for verbs that are under way."""
+PAUSE_SECONDS, PATIENCE_SECONDS = 0.02, 0.2
+"""How long no verb is to have been under way before a write, which would share the API server with the next of several
+ADDs; and for how long a write waits for that."""
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 1.0, 60.0
 AWAY_SECONDS = 8.0
 """The last while the datastore is away: ten seconds after it is back, all that waits is to be written."""
@@ -66,8 +67,8 @@ class EndpointWriter:
         while self._writing is not None and is_of(self._writing.endpoint, attachment):
             await self._written.wait()
 
-    async def run(self, quiet: Callable[[], Awaitable[None]]) -> None:
-        """Write what waits, until cancelled. quiet: returns when no verb is being carried out."""
+    async def run(self, quiet_for: Callable[[float], Awaitable[None]]) -> None:
+        """Write what waits, until cancelled. quiet_for: returns when no verb was carried out for so many seconds."""
         now = asyncio.get_running_loop().time
         while True:
             self._some.clear()
@@ -80,7 +81,7 @@ class EndpointWriter:
                 continue
             with suppress(TimeoutError):
                 async with asyncio.timeout(PATIENCE_SECONDS):
-                    await quiet()
+                    await quiet_for(PAUSE_SECONDS)
             if self._waiting.get(_key(first.endpoint)) is first:
                 await self._write(first)
 

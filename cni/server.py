@@ -58,6 +58,7 @@ class CniServer:
         self._serving: set[asyncio.Task[None]] = set()
         self._quiet = asyncio.Event()
         self._quiet.set()
+        self._accepted = 0
         self._accepting: asyncio.Task[None] | None = None
 
     @property
@@ -67,6 +68,14 @@ class CniServer:
 
     async def wait_until_quiet(self) -> None:
         await self._quiet.wait()
+
+    async def wait_until_quiet_for(self, seconds: float) -> None:
+        """Return when no request has been served for so long."""
+        before = -1
+        while before != self._accepted:
+            await self._quiet.wait()
+            before = self._accepted
+            await asyncio.sleep(seconds)
 
     async def start(self, first: Callable[[], Awaitable[None]] | None = None) -> None:
         """Listen, also where a socket was left behind. Raises OSError: another process is listening there.
@@ -123,6 +132,7 @@ class CniServer:
                 continue
             task = asyncio.create_task(self._serve(connection))
             self._serving.add(task)
+            self._accepted += 1
             self._quiet.clear()
             task.add_done_callback(self._served)
 

@@ -32,7 +32,7 @@ async def serve_cni(parts: Parts, look_at_host: Callable[[], Awaitable[None]]) -
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(begun_again("cleaning up after pods", verbs.cleanup.run))
-            writing = partial(verbs.endpoint_writer.run, server.wait_until_quiet)
+            writing = partial(verbs.endpoint_writer.run, server.wait_until_quiet_for)
             tasks.create_task(begun_again("writing on pods what addresses they have", writing))
             await _prove_that_pods_can_be_attached(agent, agent.settings.proc_sys)
             network = CniNetwork(agent.settings, agent)

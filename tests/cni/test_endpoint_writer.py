@@ -19,7 +19,7 @@ from tests.cni.pod_store import PodStore
 ATTACHMENT = Attachment("k8s-pod-network", "c1", "eth0")
 
 
-async def at_once() -> None:
+async def at_once(_: float) -> None:
     """Return, as if no verb was being carried out."""
 
 
@@ -203,7 +203,7 @@ async def test_a_write_waits_for_verbs_but_not_for_ever(tmp_path: Path) -> None:
     never = asyncio.Event()
     waited = 0
 
-    async def quiet() -> None:
+    async def quiet_for(_: float) -> None:
         nonlocal waited
         assert store.written == ["c1"][:waited]
         waited += 1
@@ -212,7 +212,7 @@ async def test_a_write_waits_for_verbs_but_not_for_ever(tmp_path: Path) -> None:
     async with on_pods(tmp_path) as (node, store, uid):
         await node.add(uid=uid)
         await node.add("c2", "web-2", uid=store.make_pod("web-2"))
-        task = asyncio.create_task(node.writer.run(quiet))
+        task = asyncio.create_task(node.writer.run(quiet_for))
         await until(lambda: len(store.written) == 2)
         task.cancel()
     assert waited == 2
