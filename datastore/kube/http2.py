@@ -148,7 +148,7 @@ class Http2Connection(asyncio.Protocol):
 
     def __init__(self, authority: str) -> None:
         self._authority = authority
-        # What h2 would make of header fields they are already, but for a token, which it writes out in each request, so
+        # What h2 would make of header fields `_send` does, but for a token, which it writes out in each request, so
         # that none can guess it by adding fields (RFC 7541 §7.1). Here no one else can, and each time takes 0.5 ms.
         configuration = h2.config.H2Configuration(
             client_side=True, header_encoding="utf-8", normalize_outbound_headers=False
@@ -353,7 +353,8 @@ class Http2Connection(asyncio.Protocol):
         self._streams[stream.id] = stream
         once = hpack.NeverIndexedHeaderTuple(":path", path)  # it would take the place of what each request has
         pseudo = ((":method", method), once, (":scheme", "https"), (":authority", self._authority))
-        self._h2.send_headers(stream.id, [*pseudo, *headers.items()], end_stream=not body)
+        fields = ((name.lower(), value) for name, value in headers.items())  # RFC 9113 §8.2
+        self._h2.send_headers(stream.id, [*pseudo, *fields], end_stream=not body)
         if not body or self._h2.local_flow_control_window(stream.id) <= 0:  # else they leave with the body
             self._flush()
         while body and not stream.ended:

@@ -74,6 +74,14 @@ async def test_a_token_is_written_once_however_many_paths_follow(monkeypatch: py
     assert b"".join(written).count(token["authorization"].encode()) == 1
 
 
+async def test_the_name_of_a_header_field_is_sent_in_small_letters() -> None:
+    async def show(request: Request) -> None:
+        await request.answer(200, request.headers["x-felix-token"].encode())
+
+    async with connected(show) as (connection, _):
+        assert (await connection.request("GET", "/", {"X-Felix-Token": "abc"})).body == b"abc"
+
+
 async def test_many_requests_are_answered_side_by_side() -> None:
     async with connected(echo) as (connection, _):
         answers = await asyncio.gather(*(connection.request("GET", f"/{n}") for n in range(500)))
