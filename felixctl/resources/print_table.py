@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from datastore.defaults import DEFAULT_AS_NUMBER
 from datastore.sqlite_records import kept_of_all
-from datastore.url import has_namespaces
 from felixctl.datastore_choice import existing_file
 from felixctl.resources import kinds, view
 from felixctl.resources.kinds import Noun
@@ -33,7 +32,7 @@ def print_table(url: str, noun: Noun, within: str | None, *, wide: bool, namespa
     """Raises CommandError. within: the namespace of kinds that have one; None: all of them."""
     path = existing_file(url)
     text = _of_file(path, noun, within if noun.namespaced else None, wide, namespaces) if path else None
-    if text is None and noun.kind == "WorkloadEndpoint" and within is None and not wide and has_namespaces(url):
+    if text is None and noun.kind == "WorkloadEndpoint" and within is None and not wide and _is_api_server(url):
         text = _of_pods(url, noun, namespaces)
     if text is not None:
         show(text)
@@ -41,6 +40,14 @@ def print_table(url: str, noun: Noun, within: str | None, *, wide: bool, namespa
     from felixctl.resources.print_resources import Asked, print_resources  # imported late: pydantic comes with it
 
     print_resources(url, [Asked(noun, ())], within, "wide" if wide else "ps", namespaces=namespaces)
+
+
+def _is_api_server(url: str) -> bool:
+    """Raises CommandError: no store is named."""
+    from datastore.url import KubernetesApi
+    from felixctl.connection import chosen
+
+    return isinstance(chosen(url), KubernetesApi)
 
 
 def _of_file(path: Path, noun: Noun, namespace: str | None, wide: bool, namespaces: bool) -> str | None:

@@ -65,6 +65,20 @@ def test_a_file_that_is_not_there_is_named(felixctl: Felixctl, tmp_path: Path) -
     assert (ended.status, f"open the datastore {tmp_path}/cluster.db: there is no such file" in ended.err) == (1, True)
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "reason"),
+    [("DATASTORE_TYPE", "etcdv3", "no store in etcd"), ("FELIX_DATASTORE", "foo://x", 'open datastore "foo://x"')],
+)
+def test_a_store_that_there_is_not_is_named_for_pods_as_for_other_kinds(
+    felixctl: Felixctl, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, reason: str
+) -> None:
+    monkeypatch.delenv("FELIX_DATASTORE", raising=False)
+    monkeypatch.setenv(variable, value)
+    of_nodes, of_pods = felixctl("get", "nodes"), felixctl("get", "wep", "-A")
+    assert (of_pods.status, of_pods.err) == (of_nodes.status, of_nodes.err)
+    assert of_pods.status == 1 and reason in of_pods.err
+
+
 def test_a_summary_of_a_pods_endpoint_has_all_that_the_short_table_shows() -> None:
     endpoints = [read(record) for record in REAL if record["kind"] == "WorkloadEndpoint"]
     noun = kinds.noun("wep")
