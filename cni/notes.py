@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict
 from pathlib import Path
 
-from cni.protocol import CniError, CniRequest, describe, parse, unpack_request
+from cni.protocol import CniError, CniRequest, PodRef, describe, parse, unpack_request
 from cni.server import RequestHandler
 
 log = logging.getLogger("cni.notes")
@@ -18,7 +19,7 @@ log = logging.getLogger("cni.notes")
 FOLDER = "deletes"
 """Within the agent's state folder."""
 AT_ONCE = 8
-"""How many notes are carried out at once: the time that each may take runs while it waits for those of its pod."""
+"""Of how many pods notes are carried out at once."""
 
 
 class Notes:
@@ -32,26 +33,28 @@ class Notes:
     async def carry_out(self, verbs: RequestHandler) -> None:
         """Carry all out, those of one pod oldest first; what fails is logged, and tried again at the next start.
 
-        An agent that was away for long finds many, as a kubelet tries each pod again and again: some are carried out
-        side by side, as requests of a runtime are. Raises ExceptionGroup of OSError.
+        An agent that was away for long finds many, as a kubelet tries each pod again and again: those of some pods are
+        carried out side by side, as requests of a runtime are. Raises OSError, when all that could be done is done.
         """
-        noted = sorted((path.stat().st_mtime_ns, path) for path in self._folder.iterdir())
-        waiting = (path for _, path in noted)
+        of_pods: defaultdict[PodRef, list[tuple[Path, CniRequest]]] = defaultdict(list)
+        for _, path in sorted((path.stat().st_mtime_ns, path) for path in self._folder.iterdir()):
+            if (request := _read(path)) is not None:
+                of_pods[request.pod].append((path, request))
+            else:
+                path.unlink()
+        waiting = iter(of_pods.values())
 
         async def carry_out_next_ones() -> None:
-            for path in waiting:
-                await _carry_out_one(path, verbs)
+            for notes in waiting:
+                for path, request in notes:
+                    await _carry_out(path, request, verbs)
 
-        async with asyncio.TaskGroup() as tasks:
-            for _ in range(AT_ONCE):
-                tasks.create_task(carry_out_next_ones())
+        ended = await asyncio.gather(*(carry_out_next_ones() for _ in range(AT_ONCE)), return_exceptions=True)
+        for failure in filter(None, ended):
+            raise failure
 
 
-async def _carry_out_one(path: Path, verbs: RequestHandler) -> None:
-    request = _read(path)
-    if request is None:
-        path.unlink()
-        return
+async def _carry_out(path: Path, request: CniRequest, verbs: RequestHandler) -> None:
     try:
         await verbs.run(request, None)
     except Exception as error:

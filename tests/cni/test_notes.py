@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from cni.notes import Notes
+import pytest
+
+from cni.notes import AT_ONCE, Notes
 from cni.protocol import CniError, CniRequest, Code
 from tests.cni.conftest import call
 from tests.cni.node import on_a_node, serving_node
@@ -25,8 +27,10 @@ class Recorder:
         return None
 
 
-def note(folder: Path, container: str, verb: str = "DEL", name: str = "") -> None:
-    environment = call(verb, CNI_CONTAINERID=container, CNI_NETNS="/n")
+def note(folder: Path, container: str, verb: str = "DEL", name: str = "", pod: str = "") -> None:
+    """pod: its name, else that of the container."""
+    asked = f"K8S_POD_NAMESPACE=default;K8S_POD_NAME={pod or container};K8S_POD_INFRA_CONTAINER_ID={container}"
+    environment = call(verb, CNI_CONTAINERID=container, CNI_NETNS="/n", CNI_ARGS=asked)
     packed = b"".join(f"{key}={value}\0".encode() for key, value in environment.items())
     stdin = b'{"cniVersion":"1.0.0","name":"net"}'
     (folder / "deletes" / (name or container)).write_bytes(packed + b"\0" + stdin)
@@ -55,6 +59,43 @@ async def test_notes_are_carried_out_side_by_side(tmp_path: Path) -> None:
     async with asyncio.timeout(30):  # one after the other, the first would wait for ever
         await notes.carry_out(verbs)
     assert sorted(verbs.done) == ["c1", "c2", "c3"]
+
+
+async def test_notes_of_one_pod_are_carried_out_one_after_the_other_and_keep_no_other_waiting(tmp_path: Path) -> None:
+    other_is_done = asyncio.Event()
+
+    class Slow(Recorder):
+        async def run(self, request: CniRequest, netns: int | None) -> dict[str, object] | None:
+            if request.pod.name == "other":
+                other_is_done.set()
+            else:
+                await other_is_done.wait()
+            return await super().run(request, netns)
+
+    notes, verbs = Notes(tmp_path), Slow()
+    for number in range(2 * AT_ONCE):
+        note(tmp_path, f"c{number}", pod="crashing")
+    note(tmp_path, "last", pod="other")
+    async with asyncio.timeout(30):  # all at once at one pod, those of the other would wait for ever
+        await notes.carry_out(verbs)
+    assert verbs.done == ["last", *(f"c{number}" for number in range(2 * AT_ONCE))]
+
+
+async def test_a_note_that_cannot_be_removed_cuts_no_other_short(tmp_path: Path) -> None:
+    class Removing(Recorder):
+        async def run(self, request: CniRequest, netns: int | None) -> dict[str, object] | None:
+            if request.pod.name == "first":
+                (tmp_path / "deletes" / "c1").unlink()
+            else:
+                await asyncio.sleep(0)
+            return await super().run(request, netns)
+
+    notes, verbs = Notes(tmp_path), Removing()
+    note(tmp_path, "c1", pod="first")
+    note(tmp_path, "c2", pod="second")
+    with pytest.raises(FileNotFoundError):
+        await notes.carry_out(verbs)
+    assert (sorted(verbs.done), list((tmp_path / "deletes").iterdir())) == (["c1", "c2"], [])
 
 
 async def test_what_is_no_note_of_a_del_is_dropped(tmp_path: Path) -> None:
