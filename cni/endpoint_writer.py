@@ -22,7 +22,7 @@ from datastore.store import Store
 
 log = logging.getLogger("cni.endpoints")
 
-PAUSE_SECONDS, PATIENCE_SECONDS = 0.02, 0.2
+PAUSE_SECONDS, PATIENCE_SECONDS = 0.02, 0.1
 """How long no verb is to have been under way before a write, which would share the API server with the next of several
 ADDs; and for how long a write waits for that."""
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 1.0, 60.0

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import socket
 import struct
@@ -58,7 +59,8 @@ class CniServer:
         self._serving: set[asyncio.Task[None]] = set()
         self._quiet = asyncio.Event()
         self._quiet.set()
-        self._accepted = 0
+        self._quiet_since = -math.inf
+        """When the last request was answered, by the loop's clock."""
         self._accepting: asyncio.Task[None] | None = None
 
     @property
@@ -71,11 +73,11 @@ class CniServer:
 
     async def wait_until_quiet_for(self, seconds: float) -> None:
         """Return when no request has been served for so long."""
-        before = -1
-        while before != self._accepted:
+        now = asyncio.get_running_loop().time
+        await self._quiet.wait()
+        while (left := self._quiet_since + seconds - now()) > 0:
+            await asyncio.sleep(left)
             await self._quiet.wait()
-            before = self._accepted
-            await asyncio.sleep(seconds)
 
     async def start(self, first: Callable[[], Awaitable[None]] | None = None) -> None:
         """Listen, also where a socket was left behind. Raises OSError: another process is listening there.
@@ -132,13 +134,13 @@ class CniServer:
                 continue
             task = asyncio.create_task(self._serve(connection))
             self._serving.add(task)
-            self._accepted += 1
             self._quiet.clear()
             task.add_done_callback(self._served)
 
     def _served(self, task: asyncio.Task[None]) -> None:
         self._serving.discard(task)
         if not self._serving:
+            self._quiet_since = asyncio.get_running_loop().time()
             self._quiet.set()
 
     async def _serve(self, connection: socket.socket) -> None:
