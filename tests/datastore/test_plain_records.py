@@ -42,6 +42,12 @@ def test_what_calico_wrote_is_plainly_valid(record: dict[str, Any]) -> None:
     assert plain_record(record["kind"], text) == json.loads(text)
 
 
+def test_a_number_that_no_float_can_be_is_left_to_the_kinds_reader() -> None:
+    text = '{"apiVersion":"crd.projectcalico.org/v1","kind":"Tier","metadata":{"name":"a"},"spec":{"order":%s}}'
+    assert plain_record("Tier", text % "1e99") is not None
+    assert plain_record("Tier", text % "1e999") is None
+
+
 @given(odd_texts())
 def test_what_is_taken_of_any_text_is_what_its_kinds_reader_writes_back(text: str) -> None:
     for kind_name in SHAPES:
