@@ -89,14 +89,17 @@ class Verbs:
         self._gc = GcVerb(settings, store, attacher, devices, endpoints, self.cleanup, self.locks, given)
         self._status = StatusVerb(settings, allocator.room, inability, limitation)
 
-    def leaving_handles(self) -> frozenset[str]:
-        """Return the handles that need no endpoint: their release is in the journal, or a DEL is yet to come.
+    def pending_handles(self) -> frozenset[str]:
+        """Return the handles whose release is in the journal."""
+        return frozenset(pending.attachment.handle for pending in self._journal.pending)
 
-        Where endpoints are pods, one that is deleted without time to end in is gone before its container is.
+    def outliving_handles(self) -> frozenset[str]:
+        """Return the handles of containers that are there, where those may outlive their endpoint.
+
+        They may where that is a pod: one that is deleted without time to end in is gone before its container is.
         """
-        pending = {one.attachment.handle for one in self._journal.pending}
         there = self._devices.owned() if self._endpoints.are_pods else ()
-        return frozenset(pending.union(one.attachment.handle for one in there))
+        return frozenset(one.attachment.handle for one in there)
 
     async def run(self, request: CniRequest, netns: int | None) -> dict[str, Any] | None:
         """Carry out one request; return what is to be printed. Raises CniError; any other exception is a bug."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 
 from datastore.errors import DatastoreError
@@ -18,27 +19,39 @@ from felix_py.invariants import INVARIANTS, Local, NodeRecords, Violation, looki
 from felix_py.own_blocks import BlocksRead, concerning, read_blocks
 from felix_py.snapshot import Endpoint
 from felix_py.status_model import BrokenInvariant, InvariantReport
+from ipam.names import parse_pod_handle
 from kernel.netlink import KernelError
 
 log = logging.getLogger("felix.checks")
 
 SECOND_LOOK_SECONDS = 0.5
+DEL_SECONDS = 600.0
+"""How long a DEL is waited for after the endpoint of a container has gone: one that never comes is a leak."""
 
 Concern = tuple[tuple[Endpoint, ...], tuple[BlockAffinity, ...]]
 """What of a node's records has to agree with its blocks."""
 
 
 class Checks:
-    """The invariants of one node. leaving: the handles that need no endpoint, as their release is to come."""
+    """The invariants of one node.
+
+    pending: the handles whose release this node has journaled. outliving: those of containers that are there, where
+    they may be there for a while without an endpoint.
+    """
 
     def __init__(
         self,
         agent: Agent,
-        leaving: Callable[[], frozenset[str]],
+        pending: Callable[[], frozenset[str]],
+        outliving: Callable[[], frozenset[str]] = frozenset,
         second_look_seconds: float = SECOND_LOOK_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._agent, self._leaving = agent, leaving
-        self._second_look_seconds = second_look_seconds
+        """clock: seconds from any beginning."""
+        self._agent, self._pending, self._outliving = agent, pending, outliving
+        self._second_look_seconds, self._clock = second_look_seconds, clock
+        self._outlived: dict[str, float] = {}
+        """The handles of containers that are there without an endpoint, and since when they have been seen so."""
         self._last: list[Violation] = []
         self._blocks: BlocksRead | None = None
         self._read_for: Concern | None = None
@@ -94,6 +107,14 @@ class Checks:
             self._blocks = self._read_for = None
             log.warning("check what blocks hold for this node: %s; the rest is checked", error)
 
+    def _awaiting_del(self) -> frozenset[str]:
+        """Return the handles of containers whose endpoint has gone not long ago."""
+        now = self._clock()
+        containers = {endpoint.container_id for endpoint in self._agent.snapshot.endpoints.values()}
+        without = (handle for handle in self._outliving() if parse_pod_handle(handle)[1] not in containers)
+        self._outlived = {handle: self._outlived.get(handle, now) for handle in without}
+        return frozenset(handle for handle, since in self._outlived.items() if now < since + DEL_SECONDS)
+
     async def _look(self) -> list[Violation]:
         agent, routing, snapshot = self._agent, self._agent.routing, self._agent.snapshot
         kernel = agent.edges.kernel
@@ -107,7 +128,7 @@ class Checks:
             affinities=tuple(snapshot.affinities.values()),
             pod_cidrs=snapshot.own_pod_cidrs(),
             node=snapshot.nodes.get(snapshot.node),
-            leaving=self._leaving(),
+            leaving=self._pending() | self._awaiting_del(),
         )
         local = Local(
             node=snapshot.node,

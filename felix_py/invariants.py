@@ -36,7 +36,7 @@ class NodeRecords:
     """What the datastore has of one node.
 
     endpoints: its pods. blocks: its own, and those that it has borrowed an address from. affinities: its own.
-    pod_cidrs: the blocks that Kubernetes gave it, where they are used. leaving: handles whose release is to come.
+    pod_cidrs: the blocks that Kubernetes gave it, where they are used. leaving: handles whose release is to come soon.
     endpoints_known: whether each of its endpoints could be read; while one could not, what seems to belong to none may
     be its. blocks_known: whether any block could be read; unknown: blocks
     that could not, and addresses of no known block.

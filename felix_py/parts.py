@@ -80,7 +80,7 @@ def put_together(settings: Settings, ground: Ground, identity: Identity) -> Part
     on_kubernetes = has_namespaces(settings.datastore)
     namespaces = Namespaces(ground.store) if on_kubernetes else None
     verbs = _verbs(ground, agent, namespaces, known)
-    checks = Checks(agent, verbs.leaving_handles)
+    checks = Checks(agent, verbs.pending_handles, verbs.outliving_handles)
     reporter = AgentReporter(agent, sidecar.status, checks)
     return Parts(
         ground,

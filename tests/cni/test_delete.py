@@ -402,7 +402,7 @@ async def test_a_del_without_a_datastore_succeeds_and_is_carried_out_later(shim:
         await node.delete(pod)
         await node.delete(pod)
         assert len(node.journal.pending) == 1
-        assert node.verbs.leaving_handles() == {f"k8s-pod-network.{pod.container}"}
+        assert node.verbs.pending_handles() == {f"k8s-pod-network.{pod.container}"}
         assert len(await node.host_routes()) == 1
         assert await node.assigned(pod)
         cleaning = asyncio.create_task(node.clean_up())

@@ -54,7 +54,7 @@ def test_every_known_error_has_a_code_and_says_what_was_tried(error: Exception, 
 
 
 @pytest.mark.parametrize("are_pods", [True, False])
-def test_a_container_that_is_still_there_needs_no_endpoint_where_those_are_pods(tmp_path: Path, are_pods: bool) -> None:
+def test_a_container_may_outlive_its_endpoint_where_that_is_a_pod(tmp_path: Path, are_pods: bool) -> None:
     attachment = Attachment("net", "c1", "eth0")
 
     class OneDevice(FakePodDevices):
@@ -64,7 +64,7 @@ def test_a_container_that_is_still_there_needs_no_endpoint_where_those_are_pods(
     store = MemoryStore(atomic=not are_pods)
     journal = Journal(tmp_path / "journal")
     verbs = Verbs(CniSettings("n1"), store, Allocator(store), FakeAttacher(), journal, OneDevice())
-    assert verbs.leaving_handles() == ({attachment.handle} if are_pods else set())
+    assert verbs.outliving_handles() == ({attachment.handle} if are_pods else set())
 
 
 def test_an_error_that_has_a_code_already_and_an_unknown_one_pass_unchanged() -> None:

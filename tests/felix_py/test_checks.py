@@ -8,13 +8,16 @@ from pathlib import Path
 import pytest
 
 from datastore.kinds.ipam import IPAMBlock
-from felix_py.checks import Checks
+from felix_py.checks import DEL_SECONDS, Checks
 from felix_py.snapshot import Endpoint
 from kernel.netlink import KernelError
 from net.prefix import Prefix
 from tests.felix_py.fakes import until
 from tests.felix_py.node import BLOCK, HOLE, FakeNode, affinity, endpoint, node, pool
+from tests.felix_py.test_invariants import CONTAINER
 from tests.felix_py.test_invariants import block as made_block
+
+HANDLE = f"net.{CONTAINER}"
 
 
 def sound(folder: Path) -> FakeNode:
@@ -27,7 +30,7 @@ async def test_a_sound_node_violates_nothing_and_its_blocks_are_read_once_for_ea
     async with one.running() as agent:
         await until(lambda: one.peers.announced)
         asked = one.store.calls.copy()
-        checks = Checks(agent, frozenset, 0)
+        checks = Checks(agent, frozenset, second_look_seconds=0)
         for _ in range(2):
             report = await checks.run()
             assert (report.checked, report.violated) == (8, ())
@@ -38,7 +41,7 @@ async def test_at_rest_the_datastore_is_not_asked_and_after_a_pod_it_is(tmp_path
     one = sound(tmp_path)
     async with one.running() as agent:
         await until(lambda: one.peers.announced)
-        checks = Checks(agent, frozenset, 0)
+        checks = Checks(agent, frozenset, second_look_seconds=0)
         await checks.run(anew=False)
         asked = one.store.calls.copy()
         for _ in range(3):
@@ -54,7 +57,7 @@ async def test_a_datastore_that_does_not_answer_violates_nothing(tmp_path: Path)
     one = sound(tmp_path)
     async with one.running() as agent:
         await until(lambda: one.peers.announced)
-        checks = Checks(agent, frozenset, 0)
+        checks = Checks(agent, frozenset, second_look_seconds=0)
         one.store.away = True
         assert not (await checks.run()).violated
         one.store.away = False
@@ -67,11 +70,30 @@ async def test_what_persists_is_reported_and_logged_once(tmp_path: Path, caplog:
     async with one.running() as agent:
         await until(lambda: one.peers.announced)
         one.kernel.routes[Prefix.parse("10.65.7.0/26"), 1030] = HOLE
-        checks = Checks(agent, frozenset, 0)
+        checks = Checks(agent, frozenset, second_look_seconds=0)
         for _ in range(2):
             assert {found.number for found in (await checks.run()).violated} == {3, 5}
         assert caplog.text.count("invariant 3 is violated: blackhole 10.65.7.0/26") == 1
         assert checks.violations == 2
+
+
+async def test_a_container_without_its_pod_is_a_leak_if_no_del_comes_for_long(tmp_path: Path) -> None:
+    now, there = 0.0, {HANDLE}
+    one = FakeNode(tmp_path, node(), pool(), affinity(), made_block())
+    async with one.running() as agent:
+        await until(lambda: one.peers.announced)
+        checks = Checks(agent, frozenset, lambda: frozenset(there), second_look_seconds=0, clock=lambda: now)
+        texts = []
+        for seconds in (0.0, DEL_SECONDS - 1, DEL_SECONDS):
+            now = seconds
+            texts.append([found.text for found in (await checks.run()).violated])
+        assert texts[:2] == [[], []]
+        assert texts[2] == [f"address 10.65.1.1/32 is allocated to {HANDLE} (pod web), which no endpoint has"]
+        there.clear()
+        now = 2 * DEL_SECONDS
+        await checks.run()
+        there.add(HANDLE)
+        assert not (await checks.run()).violated, "it is another container by then"
 
 
 async def test_what_is_gone_at_the_second_look_is_no_violation(tmp_path: Path) -> None:
@@ -79,7 +101,7 @@ async def test_what_is_gone_at_the_second_look_is_no_violation(tmp_path: Path) -
     async with one.running() as agent:
         await until(lambda: one.peers.announced)
         del one.kernel.routes[BLOCK, 1030]
-        running = asyncio.create_task(Checks(agent, frozenset, 0.01).run())
+        running = asyncio.create_task(Checks(agent, frozenset, second_look_seconds=0.01).run())
         await until(lambda: one.kernel.dumps == 2)
         one.kernel.routes[BLOCK, 1030] = HOLE
         assert (await running).violated == ()
@@ -91,7 +113,7 @@ async def test_a_look_that_fails_is_tried_again_and_ends_nothing(tmp_path: Path)
         await until(lambda: one.peers.announced)
         one.kernel.link_failures.append(KernelError("read the devices: they changed"))
         before = one.kernel.dumps
-        running = asyncio.create_task(Checks(agent, frozenset, 0).run_periodically(0.001))
+        running = asyncio.create_task(Checks(agent, frozenset, second_look_seconds=0).run_periodically(0.001))
         await until(lambda: one.kernel.dumps > before + 2)
         assert not running.done()
         assert not one.kernel.link_failures

@@ -97,7 +97,7 @@ async def _live_through(found: list[Any]) -> None:
 async def _look(agent: Agent) -> None:
     """Bring everything in line, check it, and make each page."""
     await bring_in_line(agent.outputs, Topic.EVERYTHING)
-    checks = Checks(agent, frozenset, 0)
+    checks = Checks(agent, frozenset, second_look_seconds=0)
     assert not [found for found in (await checks.run()).violated if "it cannot be checked" in found.text]
 
     async def sidecar_report() -> dict[str, Any]:
