@@ -39,7 +39,8 @@ def judged(goal: Goal, report: Mapping[str, Any] | None) -> Judged:
     row = next((Row(**each) for each in report["rows"] if each["name"] == goal.row), None)
     if row is None:
         return Judged(goal, "not measured", "the report has no such row")
-    reached = row.ratio if goal.most is None else row.ours
+    figure = row.max if goal.most == 0 else row.ours  # none at all is meant of every round
+    reached = row.ratio if goal.most is None else figure
     if reached is None:
         return Judged(goal, "not measured", "the row has no ratio")
     met = reached <= goal.most if goal.most is not None else reached >= round(goal.least_ratio or 0, 2)

@@ -78,19 +78,24 @@ class Soak:
                 last_ready = now
             elif now >= last_ready + pause:
                 self._crash()
+                last_ready = now
             time.sleep(seconds / LOOKS)
 
     def end(self) -> tuple[int, list[str]]:
         """End the pods and the callers; return how many calls of the plugin succeeded, and what failed."""
         succeeded, failed = 0, []
         for process in self._pods:
-            said, _ = process.communicate()
+            try:
+                said, _ = process.communicate(timeout=PATIENCE_SECONDS)
+            except subprocess.TimeoutExpired:
+                failed.append(f"a process of pods was not done with them within {PATIENCE_SECONDS:g} s")
+                continue
             if process.returncode:
                 failed.append(f"a process of pods ended with status {process.returncode}")
                 continue
             found = json.loads(said)
             succeeded += found["succeeded"]
-            failed += [f"{number} × {text}" for text, number in found["refused"].items()]
+            failed += [found["refused"]] if found["refused"] else []
         for process in self._addresses:
             process.communicate()
             if process.returncode:

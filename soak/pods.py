@@ -1,8 +1,8 @@
 """`python -m soak.pods FOLDER`: pods come and go on the node that has its files there, one call after the other.
 
 What the plugin says to try again later is tried again, as a kubelet does, and an ADD that failed is followed by a DEL.
-When standard input ends all pods are deleted, and a line of JSON says how many calls succeeded and what else was
-answered.
+When standard input ends all pods are deleted, and a line of JSON says how many calls succeeded. Any other answer ends
+it at once, and is told there.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import os
 import select
 import sys
 import time
-from collections import Counter
 from pathlib import Path
 
 from bench.cni import Plugin, PodNetns, call, files, shim
@@ -23,14 +22,17 @@ MOST_PODS = 8
 PAUSE_SECONDS = 0.05
 
 
+class CallRefused(Exception):
+    """The plugin answered something else than to try again later."""
+
+
 class Runtime:
-    """The pods of one process. succeeded: its calls. refused: other answers than to try again later."""
+    """The pods of one process. succeeded: its calls."""
 
     def __init__(self, plugin: Plugin, configuration: int, out: int) -> None:
         self._plugin, self._configuration, self._out = plugin, configuration, out
         self._pods: list[PodNetns] = []
         self.succeeded = 0
-        self.refused: Counter[str] = Counter()
 
     def step(self) -> None:
         """Add a pod, and delete the oldest when there are many."""
@@ -55,6 +57,7 @@ class Runtime:
             time.sleep(PAUSE_SECONDS)
 
     def _called(self, verb: str, pod: PodNetns) -> bool:
+        """Call the plugin; return whether it succeeded, else it is to be tried again. Raises CallRefused."""
         os.ftruncate(self._out, 0)
         os.lseek(self._out, 0, os.SEEK_SET)
         _, status = os.waitpid(call(self._plugin, verb, pod, self._configuration, self._out), 0)
@@ -63,7 +66,7 @@ class Runtime:
             return True
         answer = json.loads(os.pread(self._out, 1 << 16, 0) or b"{}")
         if answer.get("code") != TRY_AGAIN:
-            self.refused[f"{verb}: {answer.get('msg', f'ended with status {status}')}"] += 1
+            raise CallRefused(f"{verb}: {answer.get('msg', f'ended with status {status}')}")
         return False
 
 
@@ -71,10 +74,14 @@ def main(folder: Path) -> None:
     plugin = shim(folder, agent=0)
     with files(plugin) as (configuration, out):
         runtime = Runtime(plugin, configuration, out)
-        while not select.select([sys.stdin], [], [], 0)[0]:
-            runtime.step()
-        runtime.delete_all()
-    print(json.dumps({"succeeded": runtime.succeeded, "refused": dict(runtime.refused)}))
+        refused = ""
+        try:
+            while not select.select([sys.stdin], [], [], 0)[0]:
+                runtime.step()
+            runtime.delete_all()
+        except CallRefused as refusal:
+            refused = str(refusal)
+    print(json.dumps({"succeeded": runtime.succeeded, "refused": refused}))
 
 
 if __name__ == "__main__":
