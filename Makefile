@@ -69,7 +69,7 @@ test-kernel-short: setup
 # emulated kernel takes all the processors it gets, and is given up after a time: it has one other part beside it.
 test: kube-assets-nodes
 	@echo "lint, labs, packages, the Kubernetes API and runtimes are tested side by side; each prints its result at its end, after some minutes"
-	@$(MAKE) --no-print-directory --jobs=4 --output-sync=target lint test-labs test-packages test-kube test-runtimes-short
+	@$(MAKE) --no-print-directory --jobs=5 --output-sync=target test-labs test-kube test-packages test-runtimes-short lint
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-cluster test-kernel-short
 	$(PY) -m felixctl lab run $(SPEC) --json build/lab.json --svg build/lab.svg
 
