@@ -47,6 +47,7 @@ class HandleRelease:
         read. Raises BadRecord: a block of it cannot be read; what others hold is released all the same.
         """
         known = self._writer.handles.records.get(handle)
+        looks_into_own = self._held.of_a_host  # it may become one while this waits
         held = {} if self._store.atomic else await self._held.under(handle)
         if known is None and expected and held.keys() >= set(expected):
             return await self._release_unread(handle, set(held.values()))
@@ -58,7 +59,7 @@ class HandleRelease:
         if self._store.atomic:
             return await self._release_at_once(record) if record else []
         uncounted = set(held.values())
-        if record is None and not self._held.of_a_host:
+        if record is None and not looks_into_own:
             uncounted |= set(await self.holding(handle))
         return await self._release_in_order(handle, record, uncounted, remembered=known is not None)
 

@@ -414,6 +414,21 @@ def test_a_release_that_may_not_go_on_takes_back_only_a_mark_that_still_stands()
     world.close()
 
 
+def test_a_release_that_begins_before_its_agent_knows_its_blocks_finds_what_no_handle_counts() -> None:
+    world = InOrder()
+    world.assign("n2", 1)
+    world.go_on("n2", which=0, steps=7)  # the block is claimed
+    world.go_on("n2", which=1, steps=4)  # and written, while the handle's write waits
+    world.kill("n2", which=0, carried_out=False, adopts=True)
+    world.release_what_failed(0)
+    [block] = world.run(world.truth.list(IPAMBlock)).objects
+    assert [left.handle for left in blocks.allocations(block)] == ["net.h0"]
+    world.finish("n2")
+    [block] = world.run(world.truth.list(IPAMBlock)).objects
+    assert list(blocks.allocations(block)) == []
+    world.close()
+
+
 def test_a_claim_is_not_confirmed_over_a_release_that_has_begun() -> None:
     world = ManyProcesses()
     world.assign("n1", 1)
