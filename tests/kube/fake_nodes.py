@@ -21,12 +21,17 @@ _STAGES = Path(__file__).with_name("stages.yaml")
 _CONTROLLERS = "deployment-controller,replicaset-controller,node-lifecycle-controller,garbage-collector-controller"
 _OFTEN = ("--kube-api-qps=500", "--kube-api-burst=1000")
 """Controllers limit themselves to 20 requests a second unless told otherwise."""
+_SILENT_FOR = "--node-monitor-grace-period=1h"
+"""Longer than kwok is silent on a busy machine.
+
+Pods of a node that was not ready are never said to be ready again: only kubelets do that.
+"""
 
 
 def programs(folder: Path, kubeconfig: Path) -> list[Program]:
     alone = (f"--kubeconfig={kubeconfig}", "--leader-elect=false", "--bind-address=127.0.0.1", *_OFTEN)
     arguments: dict[str, Sequence[str]] = {
-        "kube-controller-manager": (*alone, f"--controllers={_CONTROLLERS}"),
+        "kube-controller-manager": (*alone, f"--controllers={_CONTROLLERS}", _SILENT_FOR),
         "kube-scheduler": alone,
         "kwok": (
             *(f"--kubeconfig={kubeconfig}", f"--config={_STAGES}", "--v=WARN"),
