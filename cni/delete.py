@@ -253,7 +253,7 @@ class Cleanup:
             await self.delete_retired()
             if now() >= due_at:
                 before = self._journal.pending
-                is_away = not await self._carry_out_journal()
+                is_away = await self._carry_out_journal()
                 if not before or self._journal.pending != before:
                     refused.reset()
                     away.reset()
@@ -274,7 +274,7 @@ class Cleanup:
         """Try each journaled release once, until one finds the datastore away; the next time begins behind that one.
 
         So one that cannot be carried out holds up no other, also where it alone is refused, for a lacking right say.
-        Return whether none found the datastore away.
+        Return whether the datastore is away.
         """
         listed = self._journal.pending
         first = listed.index(self._refused) + 1 if self._refused in listed else 0
@@ -286,7 +286,7 @@ class Cleanup:
             except Unavailable as error:
                 self._refused = pending
                 log.debug("the journal's %d releases: %s", len(self._journal.pending), error)
-                return isinstance(error, Forbidden)
+                return not isinstance(error, Forbidden)
             except (DatastoreError, IpamError) as error:
                 log.warning(
                     "release %s, from the journal: %s; next try in about %g s at most",
@@ -294,7 +294,7 @@ class Cleanup:
                     error,
                     LAST_RETRY_SECONDS,
                 )
-        return True
+        return False
 
     async def _carry_out(self, journaled: Iterable[PendingRelease]) -> None:
         """Release what is journaled, with its container's lock held; what fails stays journaled, and its error rises.

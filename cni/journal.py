@@ -8,6 +8,7 @@ rename to remove. It knows neither datastore nor kernel.
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Collection
 from pathlib import Path
@@ -15,6 +16,8 @@ from typing import NamedTuple
 
 from cni.files import replace, sync_folder
 from cni.protocol import Attachment, PodRef
+
+log = logging.getLogger("cni.journal")
 
 
 class PendingRelease(NamedTuple):
@@ -68,7 +71,7 @@ def _line(pending: PendingRelease) -> bytes:
 
 
 def _read(path: Path) -> list[PendingRelease]:
-    """Read the lines that are whole; one that a crash cut short was never acknowledged, and no other is ours."""
+    """Read the lines that are whole. One that a crash cut short was never acknowledged; any other is logged."""
     if not path.exists():
         return []
     found = []
@@ -80,4 +83,6 @@ def _read(path: Path) -> list[PendingRelease]:
         match names:
             case [str(network), str(container), str(device), str(namespace), str(pod), str(uid)]:
                 found.append(PendingRelease(Attachment(network, container, device), PodRef(namespace, pod, uid)))
+            case _:
+                log.error("%s: a line that is no release is passed over: %.200s", path, line.decode(errors="replace"))
     return found

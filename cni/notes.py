@@ -34,7 +34,8 @@ class Notes:
         """Carry all out, those of one pod oldest first; what fails is logged, and tried again at the next start.
 
         An agent that was away for long finds many, as a kubelet tries each pod again and again: those of some pods are
-        carried out side by side, as requests of a runtime are. Raises OSError, when all that could be done is done.
+        carried out side by side, as requests of a runtime are. Raises OSError, after the last: notes
+        that were carried out stay.
         """
         of_pods: defaultdict[PodRef, list[tuple[Path, CniRequest]]] = defaultdict(list)
         for _, path in sorted((path.stat().st_mtime_ns, path) for path in self._folder.iterdir()):
@@ -42,16 +43,21 @@ class Notes:
                 of_pods[request.pod].append((path, request))
             else:
                 path.unlink()
-        waiting = iter(of_pods.values())
+        waiting, kept = iter(of_pods.values()), list[str]()
 
         async def carry_out_next_ones() -> None:
             for notes in waiting:
                 for path, request in notes:
-                    await _carry_out(path, request, verbs)
+                    try:
+                        await _carry_out(path, request, verbs)
+                    except OSError as error:
+                        kept.append(str(error))
 
-        ended = await asyncio.gather(*(carry_out_next_ones() for _ in range(AT_ONCE)), return_exceptions=True)
-        for failure in filter(None, ended):
-            raise failure
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(AT_ONCE):
+                tasks.create_task(carry_out_next_ones())
+        if kept:
+            raise OSError(f"remove the notes of DELs that were carried out: {'; '.join(kept)}")
 
 
 async def _carry_out(path: Path, request: CniRequest, verbs: RequestHandler) -> None:

@@ -46,13 +46,19 @@ def test_a_line_cut_short_loses_only_itself(tmp_path: Path, cut: int) -> None:
 @pytest.mark.parametrize(
     "line", [b"7", b"{}", b"[1, 2, 3, 4, 5, 6]", b'"abcdef"', b"[" * 100_000, b"\0" * 4096, b"\xff"]
 )
-def test_a_line_that_is_not_ours_loses_only_itself(tmp_path: Path, line: bytes) -> None:
+def test_a_line_that_is_not_ours_loses_only_itself(
+    tmp_path: Path, line: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     path = tmp_path / "released.journal"
     Journal(path).add(pending(1))
     with path.open("ab") as file:
         file.write(line + b"\n")
     Journal(path).add(pending(2))
     assert Journal(path).pending == (pending(1), pending(2))
+    is_json = line in (b"7", b"{}", b"[1, 2, 3, 4, 5, 6]", b'"abcdef"')
+    assert (
+        f"{path}: a line that is no release is passed over: {line.decode(errors='replace')}" in caplog.text
+    ) == is_json
 
 
 def test_nothing_that_was_acknowledged_is_lost_by_a_kill(tmp_path: Path) -> None:
