@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from bench.result import Row, duration
 from bench.rig import by_turns, rig
@@ -22,8 +23,8 @@ def rows(rounds: int, counts: tuple[int, ...] = COUNTS) -> Iterator[Row]:
             name = f"{count} sessions up that {'they' if they_dial else 'we'} dial"
             ours, theirs = by_turns(
                 rounds,
-                lambda: seconds_until_up(Ours, count, they_dial=they_dial),  # noqa: B023 - called within the round
-                lambda: seconds_until_up(Bird, count, they_dial=they_dial),  # noqa: B023
+                partial(seconds_until_up, Ours, count, they_dial=they_dial),
+                partial(seconds_until_up, Bird, count, they_dial=they_dial),
                 name,
             )
             yield duration(name, ours, theirs, Bird.name, "s")

@@ -82,6 +82,6 @@ def faults(state: LabState, leftovers: Iterable[str]) -> list[str]:
 
 
 def attributable(leftovers: Iterable[str]) -> list[str]:
-    """Return the leftovers that no other program of this host would make."""
+    """Return the leftovers that are held against the lab, not against another program of this host."""
     of_labs = tuple(f"{what} {path}" for what in ("file", "mount") for path in LAB_PATHS)
     return [left for left in leftovers if left.startswith(of_labs) or not left.startswith(("file ", "mount "))]

@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -150,13 +151,13 @@ def cluster_of(folder: Path, programs: Iterable[str] = (), **more: Any) -> Itera
     with lab_of({**spec, **more}, folder, give_up_seconds=0.1) as lab:
         # Without an API to be found an agent ends, and is started anew and anew: most of what such a lab cost.
         for node in lab.nodes:
-            until(lambda node=node: _is_signalled(lab, node, "SIGSTOP"), f"the agent of {node} waits")  # type: ignore[misc]
+            until(partial(_is_signalled, lab, node, "SIGSTOP"), f"the agent of {node} waits")
         command = f"setsid {sys.executable} -m tests.kube.in_lab {FOLDER} {ROUTER} {' '.join(lab.nodes)}"
         within = f"cd {TREE}; KUBEBUILDER_ASSETS={PROGRAMS} {command} >{FOLDER}/log 2>&1 &"
         lab.run("router", "sh", "-ec", f"mkdir -p {FOLDER}; {within}")
         until(lambda: lab.run("router", "sh", "-c", f"ls {FOLDER}/furnished", check=False), "the API is furnished")
         for node in lab.nodes:
-            until(lambda node=node: _is_signalled(lab, node, "SIGKILL"), f"the agent of {node} starts anew")  # type: ignore[misc]
+            until(partial(_is_signalled, lab, node, "SIGKILL"), f"the agent of {node} starts anew")
         until(lab.settled, "the agents are ready and their sessions are up")
         yield Cluster(lab)
 
