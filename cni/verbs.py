@@ -6,7 +6,7 @@ What the verbs do is in add.py, delete.py, check.py, collect.py and status.py.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -27,11 +27,12 @@ from cni.protocol import CniError, CniRequest, Code, describe, version_answer
 from cni.settings import DEFAULT_MTU, CniSettings
 from cni.status import StatusVerb
 from cni.unwritten import UnwrittenPods
-from cni.veth import HOST, Veth, netns_error
+from cni.veth import HOST, Veth, netns_error, owned_link
 from datastore.errors import BadRecord, Conflict, Invalid, NotFound, Unavailable
 from datastore.store import Store
 from ipam.allocator import Allocator
 from ipam.errors import BadPool, Contention, IpamError, NoPools, NotInPool, UnfitAddress
+from kernel.link_codec import Link
 from kernel.netlink import KernelError
 from kernel.netns import CLONE_NEWNET, kind_of
 
@@ -93,13 +94,14 @@ class Verbs:
         """Return the handles whose release is in the journal."""
         return frozenset(pending.attachment.handle for pending in self._journal.pending)
 
-    def outliving_handles(self) -> frozenset[str]:
-        """Return the handles of containers that are there, where those may outlive their endpoint.
+    def outliving_handles(self, links: Iterable[Link]) -> frozenset[str]:
+        """Return the handles of the containers of these devices, where those may outlive their endpoint.
 
         They may where that is a pod: one that is deleted without time to end in is gone before its container is.
         """
-        there = self._devices.owned() if self._endpoints.are_pods else ()
-        return frozenset(one.attachment.handle for one in there)
+        if not self._endpoints.are_pods:
+            return frozenset()
+        return frozenset(owned.attachment.handle for owned in map(owned_link, links) if owned)
 
     async def run(self, request: CniRequest, netns: int | None) -> dict[str, Any] | None:
         """Carry out one request; return what is to be printed. Raises CniError; any other exception is a bug."""

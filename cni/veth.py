@@ -91,7 +91,7 @@ class Veth:
         present = self._host.link(network.host_name)
         if present is None:
             return
-        owned = _owned(present)
+        owned = owned_link(present)
         if owned is not None and owned.attachment == network.attachment:
             # Its other end is in the container, under the name that is about to be made.
             await asyncio.to_thread(self._delete, present.index)
@@ -104,18 +104,18 @@ class Veth:
 
     def owned_by(self, attachment: Attachment, name: str) -> OwnedLink | None:
         link = self._host.link(name)
-        usual = _owned(link) if link else None
+        usual = owned_link(link) if link else None
         if usual and usual.attachment == attachment:
             return usual
         return next((one for one in self.owned() if one.attachment == attachment), None)
 
     def holder(self, name: str) -> Attachment | None:
         link = self._host.link(name)
-        owned = _owned(link) if link else None
+        owned = owned_link(link) if link else None
         return owned.attachment if owned else None
 
     def owned(self) -> list[OwnedLink]:
-        return [owned for link in self._host.links().values() if (owned := _owned(link))]
+        return [owned for link in self._host.links().values() if (owned := owned_link(link))]
 
     def retire(self, owned: OwnedLink) -> None:
         name = _retired_name(owned.index, owned.attachment.container_id)
@@ -150,7 +150,7 @@ class Veth:
         host = self._host.link(name)
         if host is None:
             return None, [f"there is no device {name} on the host"]
-        owned = _owned(host)
+        owned = owned_link(host)
         if owned is not None and owned.attachment != network.attachment:
             return None, [f"{name} leads to {owned.attachment.device} of container {owned.attachment.container_id}"]
         with inside(netns), closing(Devices()) as pod:
@@ -217,7 +217,8 @@ def _label(attachment: Attachment, pod_uid: str) -> str:
     return longer if pod_uid and len(longer.encode()) <= LONGEST_LABEL_BYTES else label
 
 
-def _owned(link: Link) -> OwnedLink | None:
+def owned_link(link: Link) -> OwnedLink | None:
+    """Return a device as what bears our label; None: it bears none, or is retired."""
     match link.alias.split(" "):
         case [mark, network, container_id, device, *uid] if mark == _LABEL and link.group != RETIRED_GROUP:
             return OwnedLink(link.index, link.name, Attachment(network, container_id, device), link.peer, *uid[:1])

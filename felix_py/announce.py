@@ -19,7 +19,8 @@ from net.prefix import Prefix
 class Announceable:
     """What this node may have to announce.
 
-    addresses: of its pods and tunnels, each a /32 or /128. node: its own, the next hops.
+    addresses: of its pods and tunnels, each a /32 or /128; those in its blocks may be left out. node: its own, the next
+    hops.
     """
 
     blocks: tuple[Prefix, ...]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from datastore.errors import DatastoreError
 from datastore.kinds.ipam import BlockAffinity
@@ -20,6 +20,7 @@ from felix_py.own_blocks import BlocksRead, concerning, read_blocks
 from felix_py.snapshot import Endpoint
 from felix_py.status_model import BrokenInvariant, InvariantReport
 from ipam.names import parse_pod_handle
+from kernel.link_codec import Link
 from kernel.netlink import KernelError
 
 log = logging.getLogger("felix.checks")
@@ -35,15 +36,15 @@ Concern = tuple[tuple[Endpoint, ...], tuple[BlockAffinity, ...]]
 class Checks:
     """The invariants of one node.
 
-    pending: the handles whose release this node has journaled. outliving: those of containers that are there, where
-    they may be there for a while without an endpoint.
+    pending: the handles whose release this node has journaled. outliving: of this host's devices, those of containers
+    that may be there for a while without an endpoint.
     """
 
     def __init__(
         self,
         agent: Agent,
         pending: Callable[[], frozenset[str]],
-        outliving: Callable[[], frozenset[str]] = frozenset,
+        outliving: Callable[[Iterable[Link]], frozenset[str]] = lambda links: frozenset(),
         second_look_seconds: float = SECOND_LOOK_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -107,17 +108,18 @@ class Checks:
             self._blocks = self._read_for = None
             log.warning("check what blocks hold for this node: %s; the rest is checked", error)
 
-    def _awaiting_del(self) -> frozenset[str]:
+    def _awaiting_del(self, links: Iterable[Link]) -> frozenset[str]:
         """Return the handles of containers whose endpoint has gone not long ago."""
         now = self._clock()
         containers = {endpoint.container_id for endpoint in self._agent.snapshot.endpoints.values()}
-        without = (handle for handle in self._outliving() if parse_pod_handle(handle)[1] not in containers)
+        without = (handle for handle in self._outliving(links) if parse_pod_handle(handle)[1] not in containers)
         self._outlived = {handle: self._outlived.get(handle, now) for handle in without}
         return frozenset(handle for handle, since in self._outlived.items() if now < since + DEL_SECONDS)
 
     async def _look(self) -> list[Violation]:
         agent, routing, snapshot = self._agent, self._agent.routing, self._agent.snapshot
         kernel = agent.edges.kernel
+        links = kernel.links().values()
         held = {prefix: spec for prefix, spec in await kernel.dump() if routing.ownership.has(spec)}
         records = NodeRecords(
             endpoints=tuple(snapshot.endpoints.values()),
@@ -128,13 +130,13 @@ class Checks:
             affinities=tuple(snapshot.affinities.values()),
             pod_cidrs=snapshot.own_pod_cidrs(),
             node=snapshot.nodes.get(snapshot.node),
-            leaving=self._pending() | self._awaiting_del(),
+            leaving=self._pending() | self._awaiting_del(links),
         )
         local = Local(
             node=snapshot.node,
             rib=routing.rib,
             held=held,
-            devices={link.name: index for index, link in kernel.links().items()},
+            devices={link.name: link.index for link in links},
             announced=frozenset(agent.peering.client.announced),
             exportable=frozenset(agent.peering.exportable()),
             foreign_touched=routing.writer.foreign_touched,

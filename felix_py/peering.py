@@ -108,10 +108,10 @@ class Peering:
         snapshot = self._snapshot
         own = snapshot.nodes.get(self._identity.node)
         tunnel = own.tunnel_address(IPIP.kind) if own else None
-        of_pods = (address for endpoint in snapshot.endpoints.values() for address in endpoint.addresses)
+        of_tunnel = (Prefix.host(tunnel.packed),) if tunnel else ()
         return Announceable(
             snapshot.own_blocks(),
-            (*of_pods, Prefix.host(tunnel.packed)) if tunnel else tuple(of_pods),
+            (*snapshot.addresses_apart(), *of_tunnel),
             tuple(snapshot.pools.values()),
             self.addresses(),
         )

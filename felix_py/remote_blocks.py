@@ -34,6 +34,7 @@ class RemoteBlocks:
         self._contested: set[Prefix] = set()  # claimed while another claim of them stood, as one that is out of date
         self._borrowed: dict[Prefix, str] = {}
         self._of_node: dict[str, set[Prefix]] = {}
+        self._leading: dict[Prefix, str] = {}
 
     def fold(self, event: WatchEvent) -> bool:
         """Take in one watch event; return True if there is something in `changed`."""
@@ -57,16 +58,16 @@ class RemoteBlocks:
         node = self._borrowed.get(prefix) or self._blocks.get(prefix)
         return None if node == self.own else node
 
-    def prefixes(self) -> set[Prefix]:
-        """Return everything that leads to another node."""
-        return set().union(*self._of_node.values())
+    def leading(self) -> Mapping[Prefix, str]:
+        """Return everything that leads to another node, and to which; always the same mapping, kept current."""
+        return self._leading
 
     def mark_node(self, node: str) -> None:
         """Count what leads to a node as changed: something about the node is new."""
         self.changed |= self._of_node.get(node, set())
 
     def mark_all(self) -> None:
-        self.changed |= self.prefixes()
+        self.changed.update(self._leading)
 
     def take_changed(self) -> set[Prefix]:
         taken, self.changed = self.changed, set()
@@ -130,8 +131,10 @@ class RemoteBlocks:
             self._of_node[before].discard(prefix)
             if not self._of_node[before]:
                 del self._of_node[before]
+            del self._leading[prefix]
         if after is not None:
             self._of_node.setdefault(after, set()).add(prefix)
+            self._leading[prefix] = after
 
 
 def borrowed_addresses(block: IPAMBlock) -> dict[Prefix, str]:

@@ -89,6 +89,7 @@ class Snapshot:
         self._by_device: dict[str, set[EndpointKey]] = {}
         self.unreadable: set[EndpointKey] = set()  # whose record says nothing: their pods may be any
         self._own_blocks: tuple[Prefix, ...] = ()
+        self._apart: dict[EndpointKey, tuple[Prefix, ...]] = {}  # the addresses of endpoints in no own block
         self._changed: set[EndpointKey] = set()
         self._attached: dict[EndpointKey, str] = {}  # container ids that the watch has yet to report back
         self._detached: dict[EndpointKey, str] = {}
@@ -181,7 +182,11 @@ class Snapshot:
     def _update_own_blocks(self) -> Topic:
         confirmed = (Prefix.parse(one.spec.cidr) for one in self.affinities.values() if one.confirmed)
         before, self._own_blocks = self._own_blocks, tuple(sorted({*confirmed, *self.own_pod_cidrs()}))
-        return Topic.NOTHING if before == self._own_blocks else Topic.BLOCKS
+        if before == self._own_blocks:
+            return Topic.NOTHING
+        for key in tuple(self._apart if set(before) <= set(self._own_blocks) else self.endpoints):
+            self._note_apart(key)
+        return Topic.BLOCKS
 
     def attach(self, endpoint: Endpoint) -> Topic:
         """Take in a pod that this agent is attaching, before the datastore has it."""
@@ -222,7 +227,7 @@ class Snapshot:
         return Topic.NOTHING if key in self._attached else self._set_endpoint(key, None)
 
     def _set_endpoint(self, key: EndpointKey, endpoint: Endpoint | None) -> Topic:
-        before = self.endpoints.pop(key, None)
+        before, was_apart = self.endpoints.pop(key, None), key in self._apart
         if before is not None:
             self._by_device[before.device].discard(key)
             if not self._by_device[before.device]:
@@ -233,8 +238,16 @@ class Snapshot:
         if before == endpoint:
             return Topic.NOTHING
         self._changed.add(key)
-        addresses = [address for one in (before, endpoint) if one is not None for address in one.addresses]
-        return Topic.PODS if all(map(self.in_own_block, addresses)) else Topic.PODS | Topic.BORROWED
+        self._note_apart(key)
+        return Topic.PODS | Topic.BORROWED if was_apart or key in self._apart else Topic.PODS
+
+    def _note_apart(self, key: EndpointKey) -> None:
+        endpoint = self.endpoints.get(key)
+        apart = () if endpoint is None else tuple(a for a in endpoint.addresses if not self.in_own_block(a))
+        if apart:
+            self._apart[key] = apart
+        else:
+            self._apart.pop(key, None)
 
     def on_devices(self, names: Iterable[str]) -> set[EndpointKey]:
         """Return the endpoints whose device has one of these names."""
@@ -253,6 +266,10 @@ class Snapshot:
     def own_blocks(self) -> tuple[Prefix, ...]:
         """Return this node's confirmed blocks, in order."""
         return self._own_blocks
+
+    def addresses_apart(self) -> tuple[Prefix, ...]:
+        """Return the addresses of this node's pods that lie in none of its blocks."""
+        return tuple(address for found in self._apart.values() for address in found)
 
     def in_own_block(self, address: Prefix) -> bool:
         return any(block.contains(address) for block in self._own_blocks)

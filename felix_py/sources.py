@@ -88,6 +88,8 @@ class LearnedRoutes:
     def __init__(self, ownership: Ownership) -> None:
         self._ownership = ownership
         self._routes: dict[Prefix, LearnedPaths] = {}
+        self._by_paths: dict[LearnedPaths, dict[Prefix, None]] = {}
+        """The destinations of the routes with these paths, in the order in which they came."""
         self._hops: dict[NextHopKey, NextHop | None] = {}
         self._specs: dict[LearnedPaths, RouteSpec] = {}
         self._covering: set[Prefix] = set()  # every prefix that a next hop lies in
@@ -99,7 +101,7 @@ class LearnedRoutes:
 
     def next_hops(self) -> set[NextHopKey]:
         """Return every next hop in use."""
-        return {NextHopKey.of(path) for paths in set(self._routes.values()) for path in paths}
+        return {NextHopKey.of(path) for paths in self._by_paths for path in paths}
 
     def known(self) -> set[NextHopKey]:
         """Return every next hop that was ever resolved, reachable or not."""
@@ -128,10 +130,8 @@ class LearnedRoutes:
         affected = {paths for paths in self._specs if any(NextHopKey.of(path) in moved for path in paths)}
         for paths in affected:
             del self._specs[paths]
-        if affected:
-            for prefix, paths in self._routes.items():
-                if paths in affected:
-                    rib.put(Source.LEARNED, prefix, self._spec(paths))
+            if destinations := self._by_paths.get(paths):
+                rib.put_all(Source.LEARNED, dict.fromkeys(destinations, self._spec(paths)))
 
     def _forget_unused(self, coming: Collection[NextHopKey]) -> None:
         """Forget the next hops that no route has: peers decide how many there are in the course of time.
@@ -141,20 +141,36 @@ class LearnedRoutes:
         used = self.next_hops() | set(coming)
         self._hops = {next_hop: hop for next_hop, hop in self._hops.items() if next_hop in used}
         self._covering = {prefix for next_hop in self._hops for prefix in covering(next_hop.found_by)}
-        paths = set(self._routes.values())
-        self._specs = {each: spec for each, spec in self._specs.items() if each in paths}
+        self._specs = {paths: spec for paths, spec in self._specs.items() if paths in self._by_paths}
         self._forget_at = KEPT_NEXT_HOPS + 2 * len(self._hops)
 
     def put(self, rib: Rib, routes: Mapping[Prefix, LearnedPaths]) -> None:
         """State routes; their next hops have been resolved. Where only the peer differs, the RIB does not change."""
+        wanted: dict[Prefix, RouteSpec] = {}
+        known, last = self._routes.get, None
+        for prefix, paths in routes.items():
+            before = known(prefix)
+            if before is not None and before != paths:
+                self._leave(prefix, before)
+            if paths is not last:  # one object for all that were learned together
+                last, spec, destinations = paths, self._spec(paths), self._by_paths.setdefault(paths, {})
+            destinations[prefix] = None
+            wanted[prefix] = spec
         self._routes.update(routes)
-        spec_of = self._spec
-        rib.put_all(Source.LEARNED, {prefix: spec_of(paths) for prefix, paths in routes.items()})
+        rib.put_all(Source.LEARNED, wanted)
 
     def remove(self, rib: Rib, prefixes: Iterable[Prefix]) -> None:
         for prefix in prefixes:
-            self._routes.pop(prefix, None)
+            if (paths := self._routes.pop(prefix, None)) is not None:
+                self._leave(prefix, paths)
             rib.remove(Source.LEARNED, prefix)
+
+    def _leave(self, prefix: Prefix, paths: LearnedPaths) -> None:
+        """Take in that a destination has these paths no more."""
+        destinations = self._by_paths[paths]
+        del destinations[prefix]
+        if not destinations:
+            del self._by_paths[paths]
 
     def unreachable(self) -> set[NextHopKey]:
         return {next_hop for next_hop in self.next_hops() if self._hops.get(next_hop) is None}

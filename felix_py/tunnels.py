@@ -171,17 +171,15 @@ class TunnelRoutes:
             else:
                 rib.put(Source.TUNNELS, prefix, spec)
 
-    def owners(self) -> dict[Prefix, str]:
+    def owners(self) -> Mapping[Prefix, str]:
         """Return the node that each block of another node belongs to, by the datastore; borrowed addresses likewise,
-        where it reports them."""
-        found = {prefix: self._remote_blocks.node_of(prefix) for prefix in self._remote_blocks.prefixes()}
-        return {prefix: node for prefix, node in found.items() if node is not None}
+        where it reports them. Always the same mapping, kept current."""
+        return self._remote_blocks.leading()
 
     def waiting(self) -> list[str]:
         """Return the nodes whose end of the tunnel is not ready yet, though routes are to lead there."""
-        prefixes = self._remote_blocks.prefixes()
-        nodes = {self._remote_blocks.node_of(prefix) for prefix in prefixes if self.settings.mode(prefix) != "Never"}
-        return sorted(node for node in nodes if node and (end := self._ends.get(node)) and not end.ready)
+        nodes = {node for prefix, node in self.owners().items() if self.settings.mode(prefix) != "Never"}
+        return sorted(node for node in nodes if (end := self._ends.get(node)) and not end.ready)
 
     def _spec(self, prefix: Prefix) -> RouteSpec | None:
         """Return the route to a block or an address. One that rests on what peers announce is theirs to withdraw."""

@@ -17,7 +17,7 @@ import datastore
 from cni.attacher import FakeAttacher
 from cni.journal import Journal
 from cni.locks import lock_keys
-from cni.pod_devices import FakePodDevices, OwnedLink
+from cni.pod_devices import FakePodDevices
 from cni.protocol import Attachment, CniError, CniRequest, Code, parse
 from cni.settings import CniSettings
 from cni.verbs import LEFT, Verbs, pod_namespace, translated
@@ -25,6 +25,7 @@ from cni.veth import Veth
 from datastore.errors import Conflict, Invalid, Unavailable
 from ipam.allocator import Allocator
 from ipam.errors import BadPool, Contention, Exhausted, NoPools, NotInPool, UnfitAddress
+from kernel.link_codec import Link
 from kernel.netlink import KernelError
 from kernel.netns import new_network_namespace
 from tests.cni.conftest import call, configuration, open_namespaces
@@ -57,14 +58,12 @@ def test_every_known_error_has_a_code_and_says_what_was_tried(error: Exception, 
 def test_a_container_may_outlive_its_endpoint_where_that_is_a_pod(tmp_path: Path, are_pods: bool) -> None:
     attachment = Attachment("net", "c1", "eth0")
 
-    class OneDevice(FakePodDevices):
-        def owned(self) -> list[OwnedLink]:
-            return [OwnedLink(7, "cali1", attachment)]
-
+    link = Link(7, "cali1", up=True, carrier=True, mtu=1500, mac=bytes(6), alias="felix net c1 eth0")
+    hosts = Link(2, "eth0", up=True, carrier=True, mtu=1500, mac=bytes(6))
     store = MemoryStore(atomic=not are_pods)
     journal = Journal(tmp_path / "journal")
-    verbs = Verbs(CniSettings("n1"), store, Allocator(store), FakeAttacher(), journal, OneDevice())
-    assert verbs.outliving_handles() == ({attachment.handle} if are_pods else set())
+    verbs = Verbs(CniSettings("n1"), store, Allocator(store), FakeAttacher(), journal, FakePodDevices())
+    assert verbs.outliving_handles([hosts, link]) == ({attachment.handle} if are_pods else set())
 
 
 def test_an_error_that_has_a_code_already_and_an_unknown_one_pass_unchanged() -> None:

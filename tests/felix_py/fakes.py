@@ -47,7 +47,7 @@ class FakeKernel:
         self.refused: dict[Prefix, str] = {}  # what it does not take, and why
         self.reached: dict[bytes, NextHop] = {}
         self.batches: list[tuple[Routes, Routes]] = []
-        self.dumps = 0
+        self.dumps = self.listings = 0
         self.open = asyncio.Event()  # cleared: a batch hangs before it is carried out
         self.open.set()
         self.failure: KernelError | None = None
@@ -85,6 +85,7 @@ class FakeKernel:
         return self.reached.get(address)
 
     def links(self) -> Mapping[int, Link]:
+        self.listings += 1
         if self.link_failures:
             raise self.link_failures.pop()
         return dict(self.devices)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from datastore.kinds.ipam import IPAMBlock
 from felix_py.checks import DEL_SECONDS, Checks
 from felix_py.snapshot import Endpoint
+from kernel.link_codec import Link
 from kernel.netlink import KernelError
 from net.prefix import Prefix
 from tests.felix_py.fakes import until
@@ -82,7 +84,7 @@ async def test_a_container_without_its_pod_is_a_leak_if_no_del_comes_for_long(tm
     one = FakeNode(tmp_path, node(), pool(), affinity(), made_block())
     async with one.running() as agent:
         await until(lambda: one.peers.announced)
-        checks = Checks(agent, frozenset, lambda: frozenset(there), second_look_seconds=0, clock=lambda: now)
+        checks = Checks(agent, frozenset, lambda links: frozenset(there), second_look_seconds=0, clock=lambda: now)
         texts = []
         for seconds in (0.0, DEL_SECONDS - 1, DEL_SECONDS):
             now = seconds
@@ -94,6 +96,20 @@ async def test_a_container_without_its_pod_is_a_leak_if_no_del_comes_for_long(tm
         await checks.run()
         there.add(HANDLE)
         assert not (await checks.run()).violated, "it is another container by then"
+
+
+async def test_a_check_lists_the_devices_once_also_for_those_of_containers(tmp_path: Path) -> None:
+    one, seen = sound(tmp_path), list[str]()
+
+    def outliving(links: Iterable[Link]) -> frozenset[str]:
+        seen.extend(link.name for link in links)
+        return frozenset()
+
+    async with one.running() as agent:
+        await until(lambda: one.peers.announced)
+        listed = one.kernel.listings
+        assert not (await Checks(agent, frozenset, outliving, second_look_seconds=0).run()).violated
+        assert (one.kernel.listings - listed, seen) == (1, ["eth0"])
 
 
 async def test_what_is_gone_at_the_second_look_is_no_violation(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from kernel.link_codec import InterfaceAddress, Link
 from kernel.route import NextHop, RouteSpec
 from net.prefix import Prefix, pack
 from tests.felix_py.fakes import until
-from tests.felix_py.node import CALI, REMOTE, FakeNode, affinity, endpoint, node, pool
+from tests.felix_py.node import CALI, LEARNED, REMOTE, FakeNode, affinity, endpoint, node, pool
 from tests.looks import Looks, counted_tables
 
 LEAST, FEW, MANY = 50, 100, 100_000
@@ -32,8 +32,9 @@ FIRST_DEVICE = 1000
 NEW = FIRST_DEVICE + 10 * MANY
 LINK_SCOPE = 253
 BY_N2: LearnedPaths = (LearnedPath(pack("192.0.2.2"), "192.0.2.2"),)
-ADDRESS = "10.159.0.7/32"
+ADDRESS, BORROWED = "10.159.0.7/32", "10.190.0.7/32"
 """Of the pod that comes and goes; its node has 10.128.0.0/11."""
+N3 = pack("192.0.2.3")
 
 
 def host(base: int, number: int, bits: int = 32) -> Prefix:
@@ -49,11 +50,15 @@ def link_local(index: int) -> InterfaceAddress:
 
 
 class Loaded:
-    """An agent among so many pods of its own, their devices, routes of its peers, and of another daemon."""
+    """An agent among so many pods of its own, their devices, routes of its peers, and of another daemon.
+
+    Other nodes have a block for each ten of them, as it takes long to make more.
+    """
 
     def __init__(self, folder: Path, many: int) -> None:
         self.many = many
-        records = node(), node("n2", "192.0.2.2/24"), pool("10.128.0.0/10"), affinity("10.128.0.0/11")
+        blocks = (affinity(str(host(0x0AA10000, number, 26)), "n2") for number in range(many // 10))
+        records = node(), node("n2", "192.0.2.2/24"), pool("10.128.0.0/10"), affinity("10.128.0.0/11"), *blocks
         of_bird = RouteSpec(12, hops=(NextHop(2, pack("192.0.2.3")),), metric=32)
         routes = [(host(0x1E000000, number, 24), of_bird) for number in range(many)]
         self.one = FakeNode(folder, *records, routes=routes)
@@ -92,8 +97,16 @@ class Loaded:
 
 
 async def a_pod_comes_and_goes(there: Loaded, agent: Agent) -> None:
+    await _comes_and_goes(there, agent, ADDRESS)
+
+
+async def a_pod_with_a_borrowed_address_comes_and_goes(there: Loaded, agent: Agent) -> None:
+    await _comes_and_goes(there, agent, BORROWED)
+
+
+async def _comes_and_goes(there: Loaded, agent: Agent, address: str) -> None:
     """With the events that its device makes, and what the datastore says of it."""
-    pod, link, kernel = endpoint(ADDRESS, "new", "new"), pod_link(NEW), there.one.kernel
+    pod, link, kernel = endpoint(address, "new", "new"), pod_link(NEW), there.one.kernel
     pod = pod.with_spec(interface_name=link.name)
     on_link = RouteChanged(Prefix.parse("fe80::/64"), RouteSpec(2, hops=(NextHop(NEW),), metric=256))
     there.report(kernel.set_link(replace(link, up=False, carrier=False)), kernel.set_link(link))
@@ -101,14 +114,15 @@ async def a_pod_comes_and_goes(there: Loaded, agent: Agent) -> None:
     there.report(AddressChanged(link_local(NEW)), on_link)
     there.one.store.put(pod)
     await there.rest()
-    assert kernel.held(Prefix.parse(ADDRESS))
+    assert kernel.held(Prefix.parse(address))
+    assert (Prefix.parse(address) in there.one.peers.announced) == (address == BORROWED)
     await agent.detach(pod)
     retired = replace(link, name="xretired", up=False, carrier=False)
     there.report(on_link._replace(gone=True), AddressChanged(link_local(NEW), gone=True))
     there.report(kernel.set_link(retired), kernel.set_link(retired, gone=True))
     there.one.store.remove(pod)
     await there.rest()
-    assert not kernel.held(Prefix.parse(ADDRESS))
+    assert not kernel.held(Prefix.parse(address))
 
 
 async def an_update_comes_and_is_withdrawn(there: Loaded, agent: Agent) -> None:
@@ -117,6 +131,22 @@ async def an_update_comes_and_is_withdrawn(there: Loaded, agent: Agent) -> None:
     await until(lambda: there.one.kernel.held(REMOTE))
     there.one.peers.report(Withdrawn((REMOTE,)))
     await until(lambda: not there.one.kernel.held(REMOTE))
+    await there.rest()
+
+
+async def a_next_hop_of_few_routes_moves(there: Loaded, agent: Agent) -> None:
+    """To another device, as a route of the host's says."""
+    del agent
+    kernel, of_host = there.one.kernel, RouteSpec(3, hops=(NextHop(2),), metric=50)
+    kernel.reached[N3] = NextHop(2, N3)
+    there.one.peers.report(Learned({REMOTE: (LearnedPath(N3, "192.0.2.3"),)}))
+    await until(lambda: kernel.held(REMOTE))
+    kernel.reached[N3] = NextHop(3, N3)
+    there.report(kernel.foreign_put(Prefix.parse("198.51.100.0/24"), of_host))
+    await until(lambda: kernel.held(REMOTE) == LEARNED._replace(hops=(NextHop(3, N3),)))
+    there.report(kernel.foreign_remove(Prefix.parse("198.51.100.0/24"), of_host.metric))
+    there.one.peers.report(Withdrawn((REMOTE,)))
+    await until(lambda: not kernel.held(REMOTE))
     await there.rest()
 
 
@@ -154,6 +184,8 @@ async def a_record_of_another_node_changes(there: Loaded, agent: Agent) -> None:
 Change = Callable[[Loaded, Agent], Awaitable[None]]
 CHANGES: tuple[Change, ...] = (
     a_pod_comes_and_goes,
+    a_pod_with_a_borrowed_address_comes_and_goes,
+    a_next_hop_of_few_routes_moves,
     an_update_comes_and_is_withdrawn,
     another_program_takes_routes_away,
     a_device_of_the_host_comes_and_goes,
