@@ -18,6 +18,17 @@ class Expired(Unavailable):
     """The server has forgotten the revision, or the place in a list, that was asked for."""
 
 
+class NotNow(Unavailable):
+    """The server is there, and says that it cannot serve this now, for it is busy or what it needs is away.
+
+    retry_after_seconds: how long it asks to wait; 0: it does not say.
+    """
+
+    def __init__(self, reason: str, retry_after_seconds: float = 0.0) -> None:
+        super().__init__(reason)
+        self.retry_after_seconds = retry_after_seconds
+
+
 class Status(msgspec.Struct):
     """Kubernetes' `Status` object, which every refusal is."""
 
@@ -47,6 +58,11 @@ def retry_after(headers: Mapping[str, str], status: Status) -> float:
     return float(given) if given.isdigit() else status.retry_after_seconds
 
 
+def is_not_now(code: int) -> bool:
+    """Whether a status is about the server's state, which may change by itself, and not about what was asked."""
+    return code == TOO_MANY_REQUESTS or 500 <= code <= 599
+
+
 def refusal(what: str, code: int, status: Status) -> DatastoreError:
     """Return the error that a refusal of `what` is raised as."""
     said = f"{what}: {status.message or 'the API server gave no reason'}"
@@ -67,5 +83,7 @@ def refusal(what: str, code: int, status: Status) -> DatastoreError:
             return Unavailable(f"{said}; the API server does not accept who we are (401)")
         case 403:
             return Forbidden(f"{said}; the role of this account lacks it (403)")
+        case _ if is_not_now(code):
+            return NotNow(f"{said} ({code})", status.retry_after_seconds)
         case _:
             return Unavailable(f"{said} ({code})")

@@ -16,13 +16,14 @@ from contextlib import aclosing
 import msgspec
 
 from datastore.errors import DatastoreError, Forbidden, NotFound
-from datastore.kube.answers import FORBIDDEN, GONE, Status, read_status, refusal, retry_after
+from datastore.kube.answers import FORBIDDEN, GONE, NotNow, Status, is_not_now, read_status, refusal, retry_after
 from datastore.kube.client import ApiClient, NoAnswer
 from datastore.kube.http2 import ConnectionLost
 from datastore.kube.listing import list_all
 from datastore.kube.objects import Entry, Interests, entry, outline
 from datastore.kube.paths import collection, selectors, with_query
 from datastore.kube.shallow import members
+from datastore.kube.watch_pauses import Failure, WatchPauses
 from datastore.record import Resource
 from datastore.store import Interest
 from datastore.watch import ChangeSet
@@ -33,9 +34,6 @@ SHORTEST_SECONDS, LONGEST_SECONDS = 300, 600
 """How long the server is asked to keep a watch before it ends it."""
 SILENT_SECONDS = 150.0
 """How long a watch may bring nothing, not even the bookmark of each minute, before it is begun again."""
-FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 30.0
-LONGEST_LOST_SECONDS = 2.0
-"""The longest pause where the server gave no answer; until there is a connection all streams wait together."""
 HELD_SECONDS = 1.0
 """A watch that lasted so long has worked: what ends it later is the first failure."""
 _INITIAL_EVENTS_END = "k8s.io/initial-events-end"
@@ -66,13 +64,7 @@ class _NoStreamingList(Exception):
 class _Refused(Exception):
     """The watch was refused, or ended by an error of the server's."""
 
-    def __init__(self, reason: str, retry_after_seconds: float = 0.0) -> None:
-        super().__init__(reason)
-        self.retry_after_seconds = retry_after_seconds
 
-
-_FIRST_PAUSES = {True: FIRST_PAUSE_SECONDS, False: FIRST_PAUSE_SECONDS}
-"""After no answer, and after an answer: a server that was away for long has refused nothing yet when it is back."""
 _FAILURES = (OSError, ssl.SSLError, ConnectionLost, DatastoreError, msgspec.DecodeError, _Expired, _Refused)
 
 
@@ -87,7 +79,7 @@ class WatchStream:
         self._group_version, self._path = group_version, ""
         self._revision = ""
         self._lists_in_streams = True
-        self._pauses = dict(_FIRST_PAUSES)
+        self._pauses = WatchPauses()
         self._away = False
 
     async def readings(self) -> AsyncGenerator[ChangeSet, None]:
@@ -111,7 +103,7 @@ class WatchStream:
                     raise
                 failure = error
             if now() - begun >= HELD_SECONDS:
-                self._pauses = dict(_FIRST_PAUSES)
+                self._pauses.reset()
             else:
                 failure = failure or _Refused("the server ended the watch as soon as it began")
             if isinstance(failure, _Expired):
@@ -190,7 +182,10 @@ class WatchStream:
             raise _NoStreamingList
         if code == FORBIDDEN and self._asked.name is not None:
             raise refusal(self._what, code, status)
-        raise _Refused(f"{status.message or 'no reason given'} ({code})", wait_seconds or status.retry_after_seconds)
+        said = f"{status.message or 'no reason given'} ({code})"
+        if is_not_now(code):
+            raise NotNow(said, wait_seconds or status.retry_after_seconds)
+        raise _Refused(said)
 
     async def _list(self) -> ChangeSet:
         """Return all objects, by pages. A kind that the server does not know has none."""
@@ -216,11 +211,17 @@ class WatchStream:
             missing = " (are Calico's custom resource definitions installed?)" if isinstance(failure, NotFound) else ""
             log.warning("%s: %s%s; it is tried again", self._what, str(failure) or "nothing came in time", missing)
         self._away = True
-        lost = isinstance(failure, OSError | ConnectionLost | NoAnswer)
-        wait = self._pauses[lost] * random.uniform(0.5, 1.5)
-        self._pauses[lost] = min(self._pauses[lost] * 2, LONGEST_LOST_SECONDS if lost else LONGEST_PAUSE_SECONDS)
-        if isinstance(failure, _Refused):
-            wait = max(wait, min(failure.retry_after_seconds, LONGEST_PAUSE_SECONDS))
-        await asyncio.sleep(wait)
-        if lost:
+        kind = _kind_of(failure)
+        await asyncio.sleep(self._pauses.after(kind, failure.retry_after_seconds if isinstance(failure, NotNow) else 0))
+        if kind is Failure.LOST:
             await self._client.reconnected()
+
+
+def _kind_of(failure: Exception) -> Failure:
+    match failure:
+        case OSError() | ConnectionLost() | NoAnswer():
+            return Failure.LOST
+        case NotNow():
+            return Failure.NOT_NOW
+        case _:
+            return Failure.REFUSED

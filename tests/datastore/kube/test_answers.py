@@ -5,7 +5,7 @@ import json
 import pytest
 
 from datastore.errors import AlreadyExists, Conflict, DatastoreError, Forbidden, Invalid, NotFound, Unavailable
-from datastore.kube.answers import read_status, refusal
+from datastore.kube.answers import NotNow, read_status, refusal
 
 
 def status(code: int, reason: str = "", message: str = "because", **more: object) -> bytes:
@@ -23,8 +23,9 @@ def status(code: int, reason: str = "", message: str = "because", **more: object
         (400, status(400, "BadRequest"), Invalid),
         (401, status(401, "Unauthorized"), Unavailable),
         (403, status(403, "Forbidden"), Forbidden),
-        (500, status(500, "InternalError"), Unavailable),
-        (503, b"no JSON", Unavailable),
+        (500, status(500, "InternalError"), NotNow),
+        (429, status(429, "TooManyRequests"), NotNow),
+        (503, b"no JSON", NotNow),
     ],
 )
 def test_a_refusal_is_what_its_code_and_reason_say(code: int, body: bytes, error: type[DatastoreError]) -> None:

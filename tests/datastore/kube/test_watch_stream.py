@@ -16,7 +16,7 @@ from datastore.errors import Forbidden
 from datastore.kinds.bgp import BGPPeer
 from datastore.kinds.pools import IPPool
 from datastore.kinds.secret import Secret
-from datastore.kube import client, http2, listing, watch_stream
+from datastore.kube import client, http2, listing, watch_pauses, watch_stream
 from datastore.kube.access import read_access
 from datastore.kube.store import KubeStore
 from datastore.record import Resource
@@ -103,7 +103,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http2, "LOST_AFTER_SECONDS", 1.0)
     monkeypatch.setattr(client, "HEADERS_SECONDS", 2.0)
     monkeypatch.setattr(watch_stream, "SILENT_SECONDS", 2.0)
-    monkeypatch.setattr(watch_stream, "LONGEST_PAUSE_SECONDS", 2.0)
+    monkeypatch.setattr(watch_pauses, "LONGEST_PAUSE_SECONDS", 2.0)
 
 
 @pytest.fixture
@@ -319,7 +319,7 @@ async def test_a_server_that_ends_each_watch_at_once_is_asked_ever_more_seldom(t
     async with watching_a_server(tmp_path, end) as (_, watcher, _):
         await watcher.until(lambda: watcher.in_sync)
         await eventually(lambda: len(times) > 4)
-    shortest = sum(watch_stream.FIRST_PAUSE_SECONDS * 2**n / 2 for n in range(4))
+    shortest = sum(watch_pauses.FIRST_PAUSE_SECONDS * 2**n / 2 for n in range(4))
     assert times[4] - times[0] >= shortest
 
 
