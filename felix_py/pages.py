@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator, Sequence
 from http import HTTPStatus
 from typing import Protocol
 
-from felix_py.metrics import CONTENT_TYPE, exposition
+from felix_py.exposition import CONTENT_TYPE, exposition
+from felix_py.metrics import metrics
 from felix_py.probes import PROBES, probe_pages
 from felix_py.status_json import to_json
 from felix_py.status_model import (
@@ -79,7 +80,8 @@ class StatusPages:
         return text_page(HTTPStatus.OK, f"ready\n{warnings}")
 
     async def _metrics(self, query: Query) -> Page:
-        return Page(HTTPStatus.OK, CONTENT_TYPE, exposition(self._reporter.counts, await self._reporter.sessions()))
+        sessions = await self._reporter.sessions()
+        return Page(HTTPStatus.OK, CONTENT_TYPE, exposition(metrics(self._reporter.counts(), sessions)))
 
     async def _status(self, query: Query) -> Page:
         return _json_page(await self._reporter.status())
