@@ -19,18 +19,17 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from ipaddress import IPv4Interface
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from bench.agent_environment import ADDRESS, AGENT, TREE, environment
+from bench.hosts import have_address
 from bench.processor_time import spent_ms
 from bench.result import Row, duration, rate, report, rounds_of
 from cni.build import build
-from kernel.links import Devices
 from kernel.netns import new_network_namespace, unshare_network
 
 SHIM = TREE / "build" / "felix-cni"
@@ -237,9 +236,7 @@ def measure(rounds: int) -> list[Row]:
 def be_a_node(address: str = ADDRESS) -> None:
     """Move to a network namespace of this run's own, with the address of a node."""
     unshare_network()
-    with closing(Devices()) as devices:
-        devices.set_up(1)
-        devices.add_address(1, IPv4Interface(address).ip.packed, 24)
+    have_address(address)
 
 
 def main(arguments: list[str]) -> int:

@@ -1,6 +1,8 @@
-"""Two hosts that measurements need: a node, and beyond its eth0 a host that has the addresses of all its peers.
+"""The hosts that measurements need: a node, and beyond its eth0 a host that has the addresses of all its peers.
 
 node 198.18.N.1/16  eth0 ───── eth0  198.18.1.1, 198.18.1.2, … one for each peer
+
+Or a node alone, which has its address on its loopback device.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ import os
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from ipaddress import ip_interface
 from typing import IO, NamedTuple
 
 from kernel.links import Devices
@@ -31,6 +34,26 @@ class Hosts(NamedTuple):
 
 def peer_addresses(count: int) -> list[str]:
     return [f"198.18.{1 + number // _IN_A_ROW}.{1 + number % _IN_A_ROW}" for number in range(count)]
+
+
+@contextmanager
+def a_host(address: str) -> Iterator[int]:
+    """Make a node alone and yield the descriptor of its network namespace. address: with its length, `192.0.2.1/24`."""
+    netns = new_network_namespace()
+    try:
+        with inside(netns):
+            have_address(address)
+        yield netns
+    finally:
+        os.close(netns)
+
+
+def have_address(address: str) -> None:
+    """Give this thread's network namespace the address of a node."""
+    interface = ip_interface(address)
+    with closing(Devices()) as devices:
+        devices.set_up(1)
+        devices.add_address(1, interface.ip.packed, interface.network.prefixlen)
 
 
 @contextmanager

@@ -5,8 +5,8 @@
     calls    no agent       eight callers of IPAM
     dying    no agent, -9   eight callers of IPAM     all on one SQLite file
 
-Ends with 0 only if nothing grows from the middle of the run to its end, nothing fails, and nothing is left when the
-last pod is gone. Writes build/soak.json.
+Ends with 0 only if nothing grows from the middle of the run to its end, nothing fails, nothing is left when the last
+pod is gone, and an hour saw as much as it is to. Writes build/soak.json.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,7 +29,7 @@ from datastore.kinds.ipam import IPAMBlock, IPAMHandle
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from lab.paths import TREE
-from soak.judge import Run, failures, growth
+from soak.judge import LEAST_ADDRESSES, LEAST_PODS, Run, failures, growth
 from soak.node import SoakNode
 
 LONGEST_PAUSE_SECONDS = 20.0  # between crashes
@@ -40,17 +40,22 @@ CALLS, DYING = "calls", "dying"
 class Soak:
     """A run under way. killed and dying are killed all the time."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        """stack: ends what is started here, also where something after it cannot be started."""
+        self._stack = stack
         self._file = folder / "cluster.db"
         self._url = f"sqlite://{self._file}"
         asyncio.run(self._make_nodes())
-        self._steady = SoakNode("steady", "192.0.2.1", folder / "steady", self._url)
-        self._killed = SoakNode("killed", "192.0.2.2", folder / "killed", self._url)
+        self._steady = self._node("steady", "192.0.2.1/24", folder)
+        self._killed = self._node("killed", "192.0.2.2/24", folder)
         self._pods: list[subprocess.Popen[str]] = []
         self._addresses: list[subprocess.Popen[str]] = []
         self._counts = folder / "addresses.log"
         self.crashes = 0
         self.samples: list[dict[str, float]] = []
+
+    def _node(self, name: str, address: str, folder: Path) -> SoakNode:
+        return self._stack.enter_context(closing(SoakNode(name, address, folder / name, self._url)))
 
     async def _make_nodes(self) -> None:
         store = datastore.open(self._url)
@@ -64,7 +69,7 @@ class Soak:
         self._steady.wait_until_ready()
         self._killed.wait_until_ready()
         for node in (self._steady, self._steady, self._killed):
-            self._pods.append(_process("soak.pods", str(node.folder), stdout=subprocess.PIPE))
+            self._pods.append(self._process("soak.pods", str(node.folder), stdout=subprocess.PIPE))
         self._addresses = [self._callers(CALLS), self._callers(DYING)]
 
     def go_on(self, seconds: float) -> None:
@@ -115,24 +120,22 @@ class Soak:
             time.sleep(0.2)
         return found
 
-    def close(self) -> None:
-        for process in (*self._pods, *self._addresses):
-            process.kill()
-            process.wait()
-        for node in (self._steady, self._killed):
-            node.close()
-
     def _crash(self) -> None:
         """Kill an agent, and a process that calls IPAM."""
         self._killed.kill()
-        self._addresses[1].kill()
-        self._addresses[1].wait()
+        _kill(self._addresses[1])
         self._addresses[1] = self._callers(DYING)
         self.crashes += 2
 
     def _callers(self, node: str) -> subprocess.Popen[str]:
         with self._counts.open("ab") as counts:
-            return _process("soak.addresses", self._url, node, stdout=counts.fileno())
+            return self._process("soak.addresses", self._url, node, stdout=counts.fileno())
+
+    def _process(self, module: str, *arguments: str, stdout: int) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", module, *arguments]
+        process = subprocess.Popen(command, cwd=TREE, stdin=subprocess.PIPE, stdout=stdout, text=True)
+        self._stack.callback(_kill, process)
+        return process
 
     def _look(self) -> dict[str, float]:
         pid, log = self._steady.pid, self._steady.log
@@ -165,9 +168,9 @@ class Soak:
         return [f"{node.name}: device {name}" for node in (self._steady, self._killed) for name in node.devices()]
 
 
-def _process(module: str, *arguments: str, stdout: int) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", module, *arguments]
-    return subprocess.Popen(command, cwd=TREE, stdin=subprocess.PIPE, stdout=stdout, text=True)
+def _kill(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.wait()
 
 
 def _tracebacks(log: str) -> Iterator[str]:
@@ -176,13 +179,10 @@ def _tracebacks(log: str) -> Iterator[str]:
 
 @contextmanager
 def soaking() -> Iterator[Soak]:
-    with TemporaryDirectory(prefix="felix-soak-") as folder:
-        soak = Soak(Path(folder))
-        try:
-            soak.start()
-            yield soak
-        finally:
-            soak.close()
+    with TemporaryDirectory(prefix="felix-soak-") as folder, ExitStack() as stack:
+        soak = Soak(Path(folder), stack)
+        soak.start()
+        yield soak
 
 
 def run(seconds: float) -> Run:
@@ -204,7 +204,8 @@ def main(words: Sequence[str]) -> int:
     (TREE / "build").mkdir(exist_ok=True)
     (TREE / "build" / "soak.json").write_text(json.dumps({**asdict(found), "wrong": wrong}, indent=2) + "\n")
     counts = f"{found.pods:,} ADDs and DELs, {found.addresses:,} operations of IPAM, {found.crashes} crashes"
-    print(f"{minutes:g} min: {counts}")
+    wanted = f"; an hour is to have {LEAST_PODS:,} and {LEAST_ADDRESSES:,} at least"
+    print(f"{minutes:g} min: {counts}{wanted if found.is_full else ''}")
     print("\n".join(map(str, grown)))
     print("\n".join(f"✗ {text}" for text in wrong) or "✓ nothing failed, and nothing was left behind")
     print(f"written to {TREE}/build/soak.json")

@@ -12,13 +12,12 @@ from contextlib import closing
 from pathlib import Path
 
 from bench.agent_environment import AGENT, environment
-from bench.hosts import end, start_within
+from bench.hosts import end, have_address, start_within
 from bench.patience import PATIENCE_SECONDS
 from cni.build import build
 from kernel.links import Devices
 from kernel.netns import inside, new_network_namespace
 from lab.paths import SHIM
-from net.prefix import pack
 
 
 class SoakNode:
@@ -30,10 +29,9 @@ class SoakNode:
         folder.mkdir()
         (folder / "state" / "deletes").mkdir(parents=True)
         self.netns = new_network_namespace()
-        with inside(self.netns), closing(Devices()) as devices:
-            devices.set_up(1)
-            devices.add_address(1, pack(address), 24)
-        self._environment = {**environment(folder, datastore, address=f"{address}/24"), "NODENAME": name}
+        with inside(self.netns):
+            have_address(address)
+        self._environment = {**environment(folder, datastore, address=address), "NODENAME": name}
         self._log = self.log.open("ab")
         self._agent = self._started()
 

@@ -5,8 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
 
 from lab.paths import TREE
+from soak.__main__ import Soak
 
 
 def test_pods_and_addresses_come_and_go_beside_crashes_and_nothing_grows_or_is_left() -> None:
@@ -17,3 +22,17 @@ def test_pods_and_addresses_come_and_go_beside_crashes_and_nothing_grows_or_is_l
     found = json.loads((TREE / "build" / "soak.json").read_text())
     assert min(found["pods"], found["addresses"], found["crashes"]) > 0
     assert found["wrong"] == []
+
+
+def test_a_second_node_that_cannot_be_made_leaves_no_first_one_behind(tmp_path: Path) -> None:
+    (tmp_path / "killed").mkdir()
+    before = children()
+    with pytest.raises(FileExistsError), ExitStack() as stack:
+        Soak(tmp_path, stack)
+    assert (tmp_path / "steady" / "agent.log").exists(), "the first one was started"
+    assert children() == before
+
+
+def children() -> set[str]:
+    """Return the numbers of the processes that this one has started and that have not been waited for."""
+    return {number for task in Path("/proc/self/task").iterdir() for number in (task / "children").read_text().split()}
