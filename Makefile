@@ -35,8 +35,8 @@ MISSING  := $(shell for p in $(DEBIAN); do \
 INSTALL  := apt-get install -y --no-install-recommends $(MISSING)
 
 .PHONY: faults soak image kube kube-down kube-assets kube-assets-nodes kube-test lab lab-ipip lint bench bench-check clean setup packages \
-        test test-cluster test-kube test-labs test-packages test-runtimes test-runtimes-short test-kernel \
-        test-kernel-short
+        test test-cluster test-datastore test-kube test-labs test-machines test-packages test-runtimes \
+        test-runtimes-short test-kernel test-kernel-short
 .DEFAULT_GOAL := lab
 
 lab: setup
@@ -65,17 +65,18 @@ test-kernel: setup
 test-kernel-short: setup
 	$(VMRUN) -- $(PY) -m tests.vm.ipip short
 
-# Labs and container runtimes mostly wait and the rest mostly computes, so these parts of the tests run side by side. The
-# emulated kernel takes all the processors it gets, and is given up after a time: it has one other part beside it.
+# Labs, container runtimes and clusters mostly wait and the rest mostly computes, so these parts of the tests run side by
+# side. The emulated kernel takes all the processors it gets, and is given up after a time: it has one other part beside it.
 test: kube-assets-nodes
-	@echo "lint, labs, packages, the Kubernetes API and runtimes are tested side by side; each prints its result at its end, after some minutes"
-	@$(MAKE) --no-print-directory --jobs=5 --output-sync=target test-labs test-kube test-packages test-runtimes-short lint
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-cluster test-kernel-short
+	@echo "lint, labs, packages, the Kubernetes API and machines are tested side by side; each prints its result at its end, after some minutes"
+	@$(MAKE) --no-print-directory --jobs=5 --output-sync=target test-labs test-kube test-packages test-machines lint
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-datastore test-kernel-short
 	$(PY) -m felixctl lab run $(SPEC) --json build/lab.json --svg build/lab.svg
 
 LABS := tests/faults tests/lab tests/scenarios
 RUNTIMES := tests/runtimes
 KUBE := tests/kube tests/datastore tests/cluster
+STORES := tests/bench tests/datastore
 
 test-labs: setup
 	$(PY) -m pytest -q -m "not long" $(LABS)
@@ -100,8 +101,17 @@ kube-assets: setup
 kube-assets-nodes: setup
 	$(PY) -m tests.kube.assets api nodes
 
-test-packages: kube-assets
-	$(PY) -m pytest -q -m "not long" $(addprefix --ignore=,$(LABS) $(RUNTIMES) tests/kube tests/cluster)
+test-packages: setup
+	$(PY) -m pytest -q -m "not long" $(addprefix --ignore=,$(LABS) $(RUNTIMES) $(STORES) tests/kube tests/cluster)
+
+# The packages whose tests have an API server of their own.
+test-datastore: kube-assets
+	$(PY) -m pytest -q -m "not long" $(STORES)
+
+# Machines that systemd runs, first without Kubernetes and then with it.
+test-machines:
+	@$(MAKE) --no-print-directory test-runtimes-short
+	@$(MAKE) --no-print-directory test-cluster
 
 # Real container runtimes on plain machines that systemd runs, installed as docs/standalone.md says.
 test-runtimes: setup
