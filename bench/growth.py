@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlite3
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import AbstractContextManager, ExitStack, closing
 from pathlib import Path
 from statistics import median, quantiles
 
@@ -18,7 +18,7 @@ from bench.result import Row, duration, figure, report, rounds_of
 from bench.rig import Rig, rig
 from bench.routers import Ours
 
-LEARNED = (0, 10_000, 100_000)
+LEARNED, OF_EACH_PEER = (0, 10_000, 100_000), 10_000  # of one peer more than 20,000 are refused
 CALLS = 20
 PODS, IN_A_GROUP = 250, 25
 TOGETHER = (10, 50)
@@ -29,15 +29,21 @@ def dels(rounds: int, learned: Sequence[int] = LEARNED) -> dict[int, list[float]
     """Return the median milliseconds of a DEL in each round, by how many routes the node has learned."""
     found: dict[int, list[float]] = {routes: [] for routes in learned}
     with ExitStack() as stack:
-        nodes = {routes: _plugin(stack.enter_context(rig(Ours, 1, routes=routes)), routes) for routes in learned}
+        nodes = {routes: _plugin(stack.enter_context(_learning(routes)), routes) for routes in learned}
         for number in range(rounds + 1):
             for routes in learned if number % 2 else reversed(learned):
                 with files(nodes[routes]) as ready_made, pods(CALLS) as ready:
-                    alone(nodes[routes], "ADD", ready, *ready_made)
+                    at_once(nodes[routes], "ADD", ready, *ready_made)
                     took = median(alone(nodes[routes], "DEL", ready, *ready_made))
                 if number:  # the round before the first warms up
                     found[routes].append(took)
     return found
+
+
+def _learning(routes: int) -> AbstractContextManager[Rig[Ours]]:
+    """Return a rig whose far peers announce so many routes together."""
+    peers = max(1, routes // OF_EACH_PEER)
+    return rig(Ours, peers, routes=routes // peers)
 
 
 def _plugin(made: Rig[Ours], routes: int) -> Plugin:
@@ -48,14 +54,16 @@ def _plugin(made: Rig[Ours], routes: int) -> Plugin:
 def adds(rounds: int, count: int = PODS, size: int = IN_A_GROUP) -> list[list[float]]:
     """Return for each round the median milliseconds of an ADD, for one group of pods after the other."""
     found = []
+    groups = [slice(first, first + size) for first in range(0, count, size)]
     with rig(Ours, 1) as made:
         plugin = _plugin(made, 0)
         for number in range(rounds + 1):
             with files(plugin) as ready_made, pods(count) as ready:
                 took = alone(plugin, "ADD", ready, *ready_made)
-                alone(plugin, "DEL", ready, *ready_made)
+                for group in groups:
+                    at_once(plugin, "DEL", ready[group], *ready_made)
             if number:
-                found.append([median(took[first : first + size]) for first in range(0, count, size)])
+                found.append([median(took[group]) for group in groups])
     return found
 
 

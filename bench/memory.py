@@ -2,23 +2,29 @@
 
 `python -m bench.memory [ROUNDS]`: a node with 10,000 learned routes and 250 pods; and the agent alone in a cluster with
 12,800 pods on other nodes, beside itself in an empty one. Memory is PSS: what processes share counts once in all.
+
+All rest in the same minutes, as what rests is in nobody's way. The agents alone are started anew in each round; the
+full node is one, and is looked at when they have ended, so that they share nothing with it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench import full_cluster
-from bench.at_rest import percent
-from bench.cni import agent, be_a_node
+from bench.at_rest import SETTLING_SECONDS, percent
+from bench.cni import Plugin, agent
 from bench.full_node import PODS, ROUTES, full_nodes
+from bench.hosts import a_host
 from bench.result import Row, duration, figure, report, rounds_of
-from bench.rig import by_turns
 from bench.routers import Bird
+from kernel.netns import inside
 
 REST_SECONDS = 60  # in which the agent checks its invariants once
 ADDRESS = "192.0.2.200/24"  # which no node of the full cluster has
@@ -34,44 +40,56 @@ def pss_mib(processes: Iterable[int]) -> float:
     return found / 1024
 
 
-def one_node(rounds: int, routes: int = ROUTES, count: int = PODS, rest: float = REST_SECONDS) -> list[Row]:
-    """Return what a node takes, started anew in each round."""
+def measure(
+    rounds: int,
+    routes: int = ROUTES,
+    count: int = PODS,
+    nodes: int = full_cluster.NODES,
+    rest: float = REST_SECONDS,
+    settling: float = SETTLING_SECONDS,
+) -> list[Row]:
+    """Return what a full node takes, and what an agent alone takes with so many nodes full of pods elsewhere."""
     all_three: list[float] = []
     birds: list[float] = []
-    at_rest: list[float] = []
-    for number in range(rounds):
-        with full_nodes(routes, count) as (ours, theirs):
-            at_rest += percent([[ours.router.agent]], rest)
+    at_rest: list[Sequence[float]] = []
+    alone: list[Sequence[float]] = []
+    with TemporaryDirectory(prefix="felix-bench-") as folder, full_nodes(routes, count) as (ours, theirs):
+        full = Path(folder, "full.db")
+        asyncio.run(full_cluster.write_file(full, nodes))
+        for number in range(rounds):
+            with _agent_alone(f"sqlite://{full}") as among_many, _agent_alone("") as among_none:
+                time.sleep(settling)
+                resting = [ours.router.agent, among_many.agent, among_none.agent]
+                at_rest.append(percent([[process] for process in resting], rest))
+                alone.append([pss_mib([process]) for process in resting[1:]])
             all_three.append(pss_mib(ours.router.processes()))
             birds.append(pss_mib(theirs.router.processes()))
-        print(f"memory: round {number + 1} of {rounds} done", file=sys.stderr)
+            print(f"memory: round {number + 1} of {rounds} done", file=sys.stderr)
+    own, many_at_rest, none_at_rest = zip(*at_rest, strict=True)
+    many, none = zip(*alone, strict=True)
     name = f"{routes:,} routes and {count} pods"
+    elsewhere = f"{nodes * full_cluster.ADDRESSES // full_cluster.NODES:,} pods on other nodes"
     return [
         duration(f"memory of all three, {name}", all_three, birds, Bird.name, "MiB"),
-        figure(f"CPU of the agent at rest, {name}", at_rest, "%"),
+        figure(f"CPU of the agent at rest, {name}", own, "%"),
+        duration(f"memory of the agent, {elsewhere}", many, none, "no other pods", "MiB"),
+        duration(f"CPU of the agent at rest, {elsewhere}", many_at_rest, none_at_rest, "no other pods", "%"),
     ]
 
 
-def elsewhere(rounds: int, nodes: int = full_cluster.NODES) -> Row:
-    """Return what the agent takes where all pods are on other nodes, beside itself where there are none."""
-    with TemporaryDirectory(prefix="felix-bench-") as folder:
-        path = Path(folder, "full.db")
-        asyncio.run(full_cluster.write_file(path, nodes))
-        full, empty = by_turns(rounds, lambda: _agent_alone(f"sqlite://{path}"), lambda: _agent_alone(""), "elsewhere")
-    count = nodes * full_cluster.ADDRESSES // full_cluster.NODES
-    return duration(f"memory of the agent, {count:,} pods on other nodes", full, empty, "no other pods", "MiB")
-
-
-def _agent_alone(url: str) -> float:
-    with TemporaryDirectory(prefix="felix-bench-") as folder, agent(Path(folder), url, ADDRESS) as plugin:
-        return pss_mib([plugin.agent])
+@contextmanager
+def _agent_alone(url: str) -> Iterator[Plugin]:
+    """Run an agent on a host of its own; without a datastore it has a file, in which there is nobody else."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="felix-bench-")))
+        with inside(stack.enter_context(a_host(ADDRESS))):
+            plugin = stack.enter_context(agent(folder, url, ADDRESS))
+        yield plugin
 
 
 def main(arguments: Sequence[str]) -> int:
     rounds = rounds_of(arguments)
-    rows = one_node(rounds)
-    be_a_node(ADDRESS)
-    report("memory", [*rows, elsewhere(rounds)], rounds)
+    report("memory", measure(rounds), rounds)
     return 0
 
 

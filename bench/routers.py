@@ -109,18 +109,27 @@ class Ours:
         self._wait(lambda status: _is_settled(status, learned, pods))
 
     def _wait(self, enough: Callable[[dict[str, Any]], bool]) -> None:
-        """Look at the agent's status until it is enough. Raises SystemExit: it takes too long."""
+        """Look at the agent's status until it is enough. Raises SystemExit: it takes too long.
+
+        Looks take half of the time at most: with 100,000 routes each costs agent and sidecar a tenth of a second.
+        """
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while not enough(status := self._page("/status")):
-            if time.monotonic() > deadline:
+        while True:
+            began = time.monotonic()
+            if enough(status := self._page("/status")):
+                return
+            looked = time.monotonic()
+            if looked > deadline:
                 log = (self.folder / "programs.log").read_text(errors="replace")
                 raise SystemExit(f"felix-py does not settle: {json.dumps(status)[:2000]}; its log ends: {log[-2000:]}")
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(max(_LOOK_SECONDS, looked - began))
 
     def stop(self) -> None:
-        for program in (self._agent, self._sidecar):
-            if program:
-                end(program)
+        programs = [program for program in (self._agent, self._sidecar) if program]
+        for program in programs:
+            program.terminate()
+        for program in programs:
+            end(program)
         self._log.close()
 
     def _start_agent(self) -> None:
