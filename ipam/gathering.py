@@ -14,8 +14,8 @@ from contextlib import contextmanager, suppress
 
 from datastore.fields import Network
 
-SHARE = 0.5
-"""Which part of those under way has to wait for a block before it is written: two groups, one at either write."""
+LATE = 1 / 4
+"""Which part of those under way a write does not wait for, and one at least: one request may take long."""
 TURNS = 5
 """For how many turns of the event loop a write is open when enough wait for it.
 
@@ -68,7 +68,9 @@ class Gathering:
             del self._news[cidr]
 
     def _are_enough(self, cidr: Network) -> bool:
-        return self._waiting(cidr) >= SHARE * self._under_way[cidr]
+        under_way = self._under_way[cidr]
+        late = max(1, int(LATE * under_way))
+        return self._waiting(cidr) >= max(1, under_way - late)
 
     def _tell(self, cidr: Network) -> None:
         if cidr in self._news:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
 
 import pytest
 
@@ -17,20 +18,24 @@ async def test_who_is_under_way_alone_waits_for_nobody() -> None:
         gathered.enough(BLOCK).send(None)
 
 
-async def test_a_write_waits_until_half_of_all_wait_for_it() -> None:
-    waiting = 1
+@pytest.mark.parametrize(("under_way", "enough"), [(2, 1), (3, 2), (4, 3), (8, 6), (17, 13), (50, 38)])
+async def test_a_write_waits_for_three_quarters_of_all_and_of_a_few_for_all_but_one(
+    under_way: int, enough: int
+) -> None:
+    waiting = 0
     gathered = Gathering(lambda cidr: waiting)
-    others = [gathered.under_way(BLOCK) for _ in range(3)]
-    for one in others:
-        one.__enter__()
-    enough = asyncio.create_task(gathered.enough(BLOCK))
-    await asyncio.sleep(0)
-    assert not enough.done()
-    waiting = 2
-    with gathered.under_way(BLOCK):
-        await enough
-    for one in others:
-        one.__exit__(None, None, None)
+    with ExitStack() as all_of_them:
+        for _ in range(under_way):
+            all_of_them.enter_context(gathered.under_way(BLOCK))
+        waiting = enough - 1
+        writing = asyncio.create_task(gathered.enough(BLOCK))
+        for _ in range(gathering.TURNS + 2):
+            await asyncio.sleep(0)
+        assert not writing.done()
+        waiting = enough
+        with gathered.under_way(BLOCK):
+            pass  # who comes and goes has it look again
+        await writing
     assert not gathered._under_way
 
 
