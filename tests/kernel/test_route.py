@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kernel import route as route_module
 from kernel.message import messages, number
 from kernel.route import (
     BLACKHOLE,
@@ -21,12 +22,14 @@ from kernel.route import (
     decode_route,
     dump_request,
     ip_route_text,
+    put_envelope,
     put_message,
     remove_envelope,
 )
 from net.prefix import Prefix, pack
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
+MOST_KEPT = 1024
 NAMES = {2: "eth0", 7: "cali12ab"}
 
 
@@ -112,6 +115,19 @@ def test_a_removal_names_protocol_and_metric_but_no_hop() -> None:
     assert decode_route(sent.body) == DecodedRoute(
         prefix, RouteSpec(81, 1030, RouteKind.UNSPECIFIED, scope=255), MAIN_TABLE
     )
+
+
+def test_what_is_kept_of_pods_that_came_and_went_is_bounded() -> None:
+    pod, removals = Prefix.parse("10.65.1.2/32"), set[int]()
+    for device in range(1, 5000):
+        spec = RouteSpec(80, 1030, hops=(NextHop(device),), scope=LINK_SCOPE)
+        [sent] = messages(put_message(1, pod, spec))
+        reported = sent.body[:12] + number(15, MAIN_TABLE) + sent.body[12:]  # the kernel names the table first
+        assert decode_route(reported) == DecodedRoute(pod, spec, MAIN_TABLE)
+        removals.add(id(remove_envelope(spec, 4, 32)))
+    assert len(removals) == 1, "a removal does not depend on the device"
+    assert put_envelope.cache_info().currsize <= MOST_KEPT
+    assert 0 < len(route_module._read) <= MOST_KEPT
 
 
 def test_a_removal_that_would_take_anybodys_route_is_refused() -> None:
