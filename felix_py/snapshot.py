@@ -212,14 +212,24 @@ class Snapshot:
         if resource.spec.node != self.node:
             return Topic.NOTHING
         endpoint = Endpoint.of(resource)
-        awaited = self._attached.get(endpoint.key)
-        if awaited is not None and awaited != endpoint.container_id:
-            return Topic.NOTHING  # of the sandbox before the one just attached
+        if self._is_of_the_one_before(endpoint):
+            return Topic.NOTHING
         if self._detached.get(endpoint.key) == endpoint.container_id:
             return Topic.NOTHING  # of the one just detached
         self._attached.pop(endpoint.key, None)
         self._detached.pop(endpoint.key, None)
         return self._set_endpoint(endpoint.key, endpoint)
+
+    def _is_of_the_one_before(self, endpoint: Endpoint) -> bool:
+        """Whether a report is of the sandbox before the one just attached.
+
+        On a pod that may be so of the addresses alone: its status has them until its kubelet has written the new ones.
+        """
+        if (awaited := self._attached.get(endpoint.key)) is None:
+            return False
+        if endpoint.container_id != awaited:
+            return True
+        return bool(endpoint.addresses) and {*endpoint.addresses} != {*self.endpoints[endpoint.key].addresses}
 
     def _endpoint_gone(self, key: EndpointKey, last: Resource | None) -> Topic:
         if not isinstance(last, WorkloadEndpoint) or last.spec.container_id == self._detached.get(key):

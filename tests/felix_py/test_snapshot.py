@@ -59,6 +59,17 @@ def test_late_events_of_the_old_sandbox_do_not_undo_an_attach() -> None:
     assert snapshot.endpoints[KEY].container_id == "new"
 
 
+def test_addresses_of_the_old_sandbox_under_the_new_ones_name_do_not_undo_an_attach() -> None:
+    """A pod's status has them until its kubelet has written the new ones, after the agent has named the container."""
+    snapshot = Snapshot("n1")
+    snapshot.attach(Endpoint.of(endpoint("new", "10.65.1.9/32")))
+    assert snapshot.fold(Changed(endpoint("new", "10.65.1.2/32"))) == Topic.NOTHING
+    assert snapshot.endpoints[KEY].addresses == (Prefix.parse("10.65.1.9/32"),)
+    assert snapshot.awaits(KEY)
+    snapshot.fold(Changed(endpoint("new", "10.65.1.9/32")))
+    assert not snapshot.awaits(KEY)
+
+
 def test_once_the_datastore_has_reported_an_attach_back_it_decides() -> None:
     snapshot = Snapshot("n1")
     snapshot.attach(Endpoint.of(endpoint("new")))
