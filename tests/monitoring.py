@@ -13,8 +13,7 @@ from typing import Any, NamedTuple
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from felix_py import metrics as agent
-from felix_py.exposition import exposition
+from felix_py.metrics import exposition
 from felix_py.status_model import AgentCounts, SessionStatus
 
 FOLDER = Path(__file__).parents[1] / "manifests" / "monitoring"
@@ -54,7 +53,7 @@ def metrics() -> tuple[Metric, ...]:
     """Return every metric of the agent, as a scraper reads it."""
     session = SessionStatus("192.0.2.2", refused={"a": 1}, used={"a": 1}, limits={"a": 1})
     counts = AgentCounts(notices={"a": 1}, datastore_events={"a": 1})
-    return read(exposition(agent.metrics(counts, [session])))
+    return read(exposition(lambda: counts, [session]))
 
 
 def read(page: bytes) -> tuple[Metric, ...]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from felix_py.exposition import exposition
-from felix_py.metrics import metrics
+from felix_py.metrics import exposition
 from felix_py.status_model import AgentCounts, SessionStatus
 
 COUNTS = AgentCounts(
@@ -12,7 +11,7 @@ COUNTS = AgentCounts(
 
 
 def lines(counts: AgentCounts = COUNTS) -> list[str]:
-    return exposition(metrics(counts)).decode().splitlines()
+    return exposition(lambda: counts).decode().splitlines()
 
 
 def test_these_are_all_the_metrics_there_are() -> None:
@@ -65,7 +64,7 @@ def test_sessions_are_counted_by_peer() -> None:
     session = SessionStatus(
         "192.0.2.9", state="up", learned=5, refused={"default route": 1}, used={"paths": 6}, limits={"paths": 20000}
     )
-    written = exposition(metrics(COUNTS, [session, SessionStatus("192.0.2.8", state="held back")])).decode()
+    written = exposition(lambda: COUNTS, [session, SessionStatus("192.0.2.8", state="held back")]).decode()
     assert [line for line in written.splitlines() if line.startswith("felix_bgp")] == [
         'felix_bgp_session_up{peer="192.0.2.9"} 1.0',
         'felix_bgp_session_up{peer="192.0.2.8"} 0.0',
