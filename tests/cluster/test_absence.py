@@ -38,6 +38,8 @@ AGENT = "felix-agent"
 TRY_AGAIN = 11
 ALONE = {"automountServiceAccountToken": False}
 """A kubelet asks for a pod's token after longer and longer pauses, up to minutes after the API server is back."""
+TOO_SLOW = ("no answer within", "it answers neither", "no connection to it could be made in time")
+"""How an agent says that it did not hear of the API server in time, which has much to do after an absence."""
 OURS, STAYING = "--selector=app in (steady, hit, coming, going)", "--selector=app in (steady, hit, coming)"
 
 Absence = Callable[[Cluster], AbstractContextManager[None]]
@@ -93,11 +95,14 @@ def test_running_pods_lose_nothing_and_the_others_are_made_up_for(
         back = datetime.now(UTC)
         seconds = first_times(made, {**ours(made), **of_kubernetes(made)})
     in_line = back + timedelta(seconds=max(seconds[each] for each in ours(made)))
+    settle(made)
+    refused = refused_since(made, in_line)
+    excused = [line for line in refused if any(reason in line for reason in TOO_SLOW)]
     with capsys.disabled():
         print(f"\n{absence.__name__}, seconds after it was over: {_listed(seconds)};", end=" ")
         print(f"of the pods that were coming: {_listed(times_of_coming(made, back))}", end=" ")
-    settle(made)
-    assert refused_since(made, in_line) == []
+        print("".join(f"\nrefused later, as the API server was too slow: {line}" for line in excused), end=" ")
+    assert [line for line in refused if line not in excused] == []
     assert max(announced_pauses(made, "n1")) < CONVERGED_SECONDS
     assert stream.count.lost == 0
     assert stream.count.sent > AWAY_SECONDS * 10
@@ -169,17 +174,13 @@ def times_of_coming(made: Cluster, since: datetime) -> dict[str, float]:
 
 
 def refused_since(made: Cluster, moment: datetime) -> list[str]:
-    """Return the lines of agents' logs about requests of runtimes that they refused, from the second after a moment.
-
-    Not where the API server, which then has much to do, did not answer in time.
-    """
+    """Return the lines of agents' logs about requests of runtimes that they refused, from the second after a moment."""
     following = (moment + timedelta(seconds=1)).isoformat(timespec="seconds")
     log = made.kubectl(
         *("logs", "--selector=app.kubernetes.io/name=felix-py-node", f"--namespace={NAMESPACE}"),
         *("--container=agent", "--tail=-1", f"--since-time={following}"),
     )
-    refused = (line for line in log.splitlines() if re.search(r"\(code \d+\)\"?$", line))
-    return [line for line in refused if "the API server at" not in line]
+    return [line for line in log.splitlines() if re.search(r"\(code \d+\)\"?$", line)]
 
 
 def _listed(seconds: Mapping[str, float]) -> str:
