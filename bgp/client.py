@@ -10,7 +10,6 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -167,8 +166,7 @@ class SidecarClient:
                 await self._receive(decode(line))
         finally:
             statement.cancel()
-            with suppress(asyncio.CancelledError, OSError):
-                await statement
+            await asyncio.gather(statement, return_exceptions=True)  # raises only if this task is cancelled meanwhile
 
     async def _receive(self, message: SidecarMessage) -> None:
         """Pass one line on as an event; before the end of a complete replay, withdraw what it did not repeat."""

@@ -87,6 +87,23 @@ async def test_what_a_new_connection_does_not_repeat_is_withdrawn_before_the_end
         writer.close()
 
 
+@pytest.mark.parametrize("turns", range(12))
+async def test_it_ends_when_it_is_asked_to_just_as_the_sidecar_ends(tmp_path: Path, turns: int) -> None:
+    """As both do when their pod is deleted. turns: of the loop in between, of which some find it closing."""
+    script = Script()
+    async with await asyncio.start_unix_server(script.accept, tmp_path / "bgp.sock"):
+        running = asyncio.create_task(SidecarClient(tmp_path / "bgp.sock").run())
+        reader, writer = await script.connections.get()
+        await read(reader, 1)
+        writer.close()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        running.cancel()
+        async with asyncio.timeout(30):
+            await asyncio.wait([running])
+        assert running.cancelled()
+
+
 async def test_before_convergence_nothing_is_withdrawn(tmp_path: Path) -> None:
     async with connected(tmp_path) as (client, script):
         _, writer = await script.connections.get()
