@@ -11,6 +11,7 @@ import ssl
 import subprocess
 import time
 import urllib.request
+from base64 import b64decode, b64encode
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -169,11 +170,22 @@ class ControlPlane:
         with urllib.request.urlopen(request, timeout=5, context=context) as answer:
             return int(answer.status)
 
+    def stored(self) -> list[str]:
+        """Return the names of all objects, as etcd has them: /registry/pods/default/web. It listens on the loopback."""
+        all_keys = {"key": _encoded("/registry/"), "range_end": _encoded("/registry0"), "keys_only": True}
+        url = f"http://127.0.0.1:{self.site.etcd_ports[0]}/v3/kv/range"
+        with urllib.request.urlopen(url, json.dumps(all_keys).encode(), timeout=30) as answer:
+            return [b64decode(found["key"]).decode() for found in json.load(answer).get("kvs", ())]
+
     def _is_ready(self) -> bool:
         try:
             return self.get("/readyz", ADMIN_TOKEN) == 200
         except (URLError, OSError):
             return False
+
+
+def _encoded(key: str) -> str:
+    return b64encode(key.encode()).decode()
 
 
 def kubeconfig(url: str, certificate: Path | None = None, token: str = ADMIN_TOKEN) -> dict[str, object]:
