@@ -134,6 +134,11 @@ class Agent:
         """Return when the datastore is in sync and the kernel has what it asks for: pods may be attached."""
         await self.progress.wait()
 
+    @property
+    def changes(self) -> int:
+        """How often something changed that concerns anything here; pods that come and go may not count."""
+        return self._due.added
+
     # Folds in
 
     def _fold_record(self, event: StoreEvent) -> Topic:

@@ -2,7 +2,8 @@
 
 An edge: it reads the kernel, asks the predicates twice, and reports. Of the datastore it takes what the agent's
 snapshot holds, and reads the node's few blocks: whenever somebody asks, and else only if pods or claims of the node
-have changed since. At rest a check costs the datastore nothing.
+have changed since. At rest a check costs the datastore nothing, and as long as nothing at all has changed since a check
+found nothing, the kernel is read at a lower rate still: for what changed without an event.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from datastore.errors import DatastoreError
 from datastore.kinds.ipam import BlockAffinity
@@ -29,8 +31,20 @@ SECOND_LOOK_SECONDS = 0.5
 DEL_SECONDS = 600.0
 """How long a DEL is waited for after the endpoint of a container has gone: one that never comes is a leak."""
 
+AT_REST_SECONDS = 300.0
+"""How long what was found sound is taken for sound while nothing changes."""
+
 Concern = tuple[tuple[Endpoint, ...], tuple[BlockAffinity, ...]]
 """What of a node's records has to agree with its blocks."""
+
+
+class _Sound(NamedTuple):
+    """What there was when nothing was found wrong. at: a time of the checks' clock."""
+
+    at: float
+    changes: int
+    concern: Concern
+    pending: frozenset[str]
 
 
 class Checks:
@@ -56,6 +70,7 @@ class Checks:
         self._last: list[Violation] = []
         self._blocks: BlocksRead | None = None
         self._read_for: Concern | None = None
+        self._sound: _Sound | None = None
 
     @property
     def violations(self) -> int:
@@ -68,8 +83,11 @@ class Checks:
     async def run(self, *, anew: bool = True) -> InvariantReport:
         """Look; if something is wrong look again, and report what persists. Raises KernelError.
 
-        anew: read blocks even if they were found right and nothing here has changed since.
+        anew: look, and read blocks, even if all was found right and nothing here has changed since.
         """
+        if not anew and self._is_as_it_was_found():
+            return self.last_report()
+        sound = _Sound(self._clock(), self._agent.changes, self._concern(), self._pending())
         if anew or self._last or self._read_for != self._concern():
             await self._read_blocks()
         found = await self._look()
@@ -79,7 +97,7 @@ class Checks:
             found = persisting(found, await self._look())
         for violation in set(found) - set(self._last):
             log.error("invariant %d is violated: %s", violation.number, violation.text)
-        self._last = found
+        self._last, self._sound = found, None if found else sound
         return self.last_report()
 
     async def run_periodically(self, seconds: float) -> None:
@@ -93,6 +111,13 @@ class Checks:
                 log.warning("check the invariants: %s; next try in %g s", error, seconds)
             except Exception:
                 log.exception("check the invariants; next try in %g s", seconds)
+
+    def _is_as_it_was_found(self) -> bool:
+        """Whether nothing was wrong not long ago, and nothing has changed or comes due since."""
+        sound = self._sound
+        if sound is None or self._outlived or self._clock() >= sound.at + AT_REST_SECONDS:
+            return False
+        return sound == _Sound(sound.at, self._agent.changes, self._concern(), self._pending())
 
     def _concern(self) -> Concern:
         snapshot = self._agent.snapshot

@@ -64,14 +64,16 @@ async def bring_in_line(outputs: tuple[Output, ...], due: Topic) -> None:
 
 
 class Due:
-    """The topics that changed and are not brought in line yet."""
+    """The topics that changed and are not brought in line yet. added: how often any did, those of bursts included."""
 
     def __init__(self) -> None:
+        self.added = 0
         self._topics = self._later = Topic.NOTHING
         self._some = asyncio.Event()
 
     def add(self, topic: Topic) -> None:
         if topic:
+            self.added += 1
             self._topics |= topic
             self._some.set()
 
@@ -79,6 +81,7 @@ class Due:
         """Add a topic that changes in bursts, once for all that come within these seconds."""
         if not self._later:
             asyncio.get_running_loop().call_later(seconds, self._add_later)
+        self.added += 1
         self._later |= topic
 
     def _add_later(self) -> None:

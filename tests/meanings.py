@@ -56,7 +56,9 @@ MEANINGS: Mapping[str, str] = {
     "FELIX_STATUSPORT": "Where the agent shows its status to felixctl on other machines, on the node's addresses.",
     "FELIX_STATUSMODE": "Who on this host may ask the agent's socket for its status.",
     "FELIX_ROUTEREFRESHINTERVAL": "How often all routes are read, in case an event was lost.",
-    "FELIX_CHECKINTERVAL": "How often the agent checks what must hold at all times.",
+    "FELIX_CHECKINTERVAL": (
+        "How often the agent checks what must hold at all times. While nothing changes it does so each five minutes."
+    ),
     "FELIX_LEAKGRACEPERIOD": "After how long an address that no pod has is given back: controller, or agent on SQLite.",
     "FELIX_LOSSHOLDPERIOD": "For how long nothing is given back while most nodes or pods look gone (controller).",
     "FELIX_CONTROLLERHOST": "Where probes and Prometheus find the controller: /healthz, /readyz, /metrics.",

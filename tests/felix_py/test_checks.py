@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from datastore.kinds.ipam import IPAMBlock
-from felix_py.checks import DEL_SECONDS, Checks
+from felix_py.checks import AT_REST_SECONDS, DEL_SECONDS, Checks
 from felix_py.snapshot import Endpoint
 from kernel.link_codec import Link
 from kernel.netlink import KernelError
+from kernel.route import RouteSpec
 from net.prefix import Prefix
 from tests.felix_py.fakes import until
 from tests.felix_py.node import BLOCK, HOLE, FakeNode, affinity, endpoint, node, pool
@@ -130,7 +131,34 @@ async def test_a_look_that_fails_is_tried_again_and_ends_nothing(tmp_path: Path)
         one.kernel.link_failures.append(KernelError("read the devices: they changed"))
         before = one.kernel.dumps
         running = asyncio.create_task(Checks(agent, frozenset, second_look_seconds=0).run_periodically(0.001))
-        await until(lambda: one.kernel.dumps > before + 2)
+        await until(lambda: one.kernel.dumps > before)
         assert not running.done()
         assert not one.kernel.link_failures
         running.cancel()
+
+
+async def test_at_rest_the_kernel_is_read_at_a_low_rate_and_after_any_change_at_the_next_check(tmp_path: Path) -> None:
+    now, one = 0.0, sound(tmp_path)
+    async with one.running() as agent:
+        await until(lambda: one.peers.announced)
+        checks = Checks(agent, frozenset, second_look_seconds=0, clock=lambda: now)
+
+        async def dumps() -> int:
+            """Return how often three checks read the routes."""
+            before = one.kernel.dumps
+            for _ in range(3):
+                assert not (await checks.run(anew=False)).violated
+            return one.kernel.dumps - before
+
+        assert await dumps() == 1
+        now = AT_REST_SECONDS
+        assert await dumps() == 1, "it is long ago"
+        changes = agent.changes
+        one.kernel.report(one.kernel.foreign_put(Prefix.parse("198.51.100.0/24"), RouteSpec(3, 50)))
+        await until(lambda: agent.changes > changes)
+        assert await dumps() == 1, "something changed"
+        del one.kernel.routes[BLOCK, 1030]
+        assert not (await checks.run(anew=False)).violated, "nobody said so"
+        now = 2 * AT_REST_SECONDS
+        assert (await checks.run(anew=False)).violated
+        assert (await checks.run(anew=False)).violated, "what is wrong is looked at each time"
