@@ -11,6 +11,7 @@ from bgp.speaker import AsPathSegment, Attributes
 from net.family import Family
 from net.prefix import Prefix, unpack
 
+_PEERS_PER_LINE = 100
 _PREFIXES_PER_LINE = 100  # a longer line gains nothing, and is one answer for all that is on it
 
 
@@ -27,12 +28,20 @@ def withdraw(routes: Mapping[Prefix, Attributes], to: Sequence[str] = ()) -> lis
     return _grouped("withdraw", routes, to)
 
 
-def end_of_rib(peer: str, families: Iterable[Family]) -> list[str]:
-    """Return the line per family that ends our routes for one peer (RFC 4724 §2).
+def end_of_rib(families: Mapping[str, Iterable[Family]]) -> list[str]:
+    """Return the line per family that ends our routes for peers (RFC 4724 §2), each given with its families.
 
     To be sent after every PeerUp, behind the answers to all announcements.
     """
-    return [f"neighbor {peer} announce eor {family} unicast" for family in families]
+    peers: dict[Family, list[str]] = {}
+    for peer, spoken in families.items():
+        for family in spoken:
+            peers.setdefault(family, []).append(peer)
+    return [
+        f"{_selector(part)}announce eor {family} unicast"
+        for family, told in peers.items()
+        for part in _parts(told, _PEERS_PER_LINE)
+    ]
 
 
 def ask_for_routes(peer: str, families: Iterable[Family]) -> list[str]:
@@ -44,12 +53,16 @@ def _grouped(verb: str, routes: Mapping[Prefix, Attributes], to: Sequence[str]) 
     groups: dict[tuple[Attributes, int], list[str]] = {}
     for prefix, attributes in routes.items():
         groups.setdefault((attributes, prefix.bits), []).append(str(prefix))
-    selector = "".join(f"{', ' if i else ''}neighbor {peer} " for i, peer in enumerate(to))
     return [
-        f"{selector}{verb} attributes {_attribute_text(attributes)} nlri {' '.join(part)}"
+        f"{_selector(to)}{verb} attributes {_attribute_text(attributes)} nlri {' '.join(part)}"
         for (attributes, _), prefixes in groups.items()
         for part in _parts(prefixes, _PREFIXES_PER_LINE)
     ]
+
+
+def _selector(peers: Sequence[str]) -> str:
+    """Return how a line begins that is for these peers; for none, it is for all."""
+    return "".join(f"{', ' if i else ''}neighbor {peer} " for i, peer in enumerate(peers))
 
 
 def _parts(prefixes: Sequence[str], size: int) -> Iterator[Sequence[str]]:

@@ -19,7 +19,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NoReturn
 
 VERSION = "5.0.15"
@@ -32,7 +32,12 @@ HANDSHAKE_SECONDS = 3.0  # how long a connection attempt counts as fresh
 FRESH_WAIT_MS, OLD_WAIT_MS = 10, 200  # between two looks at a fresh, and at an older, attempt
 COMMANDS_SECONDS = 0.005  # commands worked off per turn of the loop
 MESSAGES_PER_VISIT = 32
+TURN_SECONDS = 0.02  # after which a turn handles one message of each peer, so that no flood keeps commands waiting
+READ_BYTES = 65536
+CONNECTIONS_WAITING = 4096  # beyond these the kernel drops what comes, and a peer tries again seconds later
 RECONNECT_SECONDS = 5  # the longest pause between two attempts to connect
+
+UPDATE_PARAMETERS = ("self", "neighbor", "direction", "update", "negotiated", "header", "body")
 
 # Path attributes (RFC 4271 §4.3): the bits of their flags, and by code which of the first two each has.
 OPTIONAL, TRANSITIVE, PARTIAL, EXTENDED_LENGTH = 0x80, 0x40, 0x20, 0x10
@@ -44,6 +49,14 @@ FLAGS = {
 }
 OF_INTERNAL_PEERS, OF_TWO_OCTET_PEERS = (LOCAL_PREF, ORIGINATOR_ID, CLUSTER_LIST), (17, 18)
 HOLD_PREFIXES = (MP_REACH, MP_UNREACH)
+# What an UPDATE may have that is handed on as it came: by code how many bytes one value has.
+MED, COMMUNITIES, LARGE_COMMUNITIES, LAST_ORIGIN = 4, 8, 32, 2
+PLAIN = {
+    **dict.fromkeys((ORIGIN, AS_PATH), 1),
+    **dict.fromkeys((NEXT_HOP, MED, LOCAL_PREF, COMMUNITIES, ORIGINATOR_ID, CLUSTER_LIST), 4),
+    LARGE_COMMUNITIES: 12,
+}
+OF_ONE_VALUE = (ORIGIN, NEXT_HOP, MED, LOCAL_PREF, ORIGINATOR_ID)
 SEGMENT_KINDS = (1, 2)  # AS_SET and AS_SEQUENCE; those of confederations come from none of our peers (RFC 5065 §5)
 
 
@@ -110,14 +123,17 @@ def patch(commands: int, events: int) -> None:
     """Replace the methods below. Raises UnknownReleaseError before anything was replaced."""
     from exabgp.bgp import timer
     from exabgp.bgp.message import Message  # noqa: F401  (its import order matters to ExaBGP)
+    from exabgp.bgp.message.update import Update
     from exabgp.bgp.message.update.attribute import MPRNLRI, MPURNLRI, Attributes
     from exabgp.bgp.neighbor import Neighbor
     from exabgp.reactor import delay
+    from exabgp.reactor.api.command import announce
     from exabgp.reactor.api.processes import Processes
     from exabgp.reactor.api.response import json as response_json
     from exabgp.reactor.asynchronous import ASYNC
     from exabgp.reactor.listener import Listener
     from exabgp.reactor.loop import Reactor
+    from exabgp.reactor.network.connection import Connection
     from exabgp.reactor.peer import Peer
     from exabgp.util import cache
     from exabgp.version import version
@@ -138,10 +154,15 @@ def patch(commands: int, events: int) -> None:
             ("self", "local_ip", "peer_ip", "local_port", "use_md5", "md5_base64", "ttl_in"),
             send_gtsm_ttl(Listener._listen),
         ),
+        (Listener, "incoming", ("self",), accept_all),
+        (Listener, "new_connections", ("self",), take_up_connections),
+        (Connection, "_reader", ("self", "number"), read_ahead(Connection._reader)),
         (Neighbor, "remove_self", ("self", "changes"), copy_prefix_only(Neighbor.remove_self)),
         (ASYNC, "run", ("self",), run_commands(ASYNC.run)),
         (Processes, "_start", ("self", "process"), use_pipes(commands, events)),
         (delay.Delay, "increase", ("self",), increase_capped(delay.Delay.increase)),
+        (Update, "unpack_message", ("data", "direction", "negotiated"), keep_plain(Update.unpack_message)),
+        (response_json.JSON, "update", UPDATE_PARAMETERS, hand_on_plain(response_json.JSON.update)),
         (Attributes, "parse", ("self", "data", "direction", "negotiated"), parse_as_rfc_7606(Attributes.parse)),
         (MPRNLRI, "unpack", ("data", "direction", "negotiated"), ignore_other_families(MPRNLRI.unpack)),
         (MPURNLRI, "unpack", ("data", "direction", "negotiated"), ignore_other_families(MPURNLRI.unpack)),
@@ -161,6 +182,7 @@ def patch(commands: int, events: int) -> None:
         setattr(owner, name, replacement)
     for module in (timer, delay, cache):
         setattr(module, "time", MonotonicClock)  # noqa: B010  (mypy knows these modules too well)
+    announce.match_neighbors = find_peers
     response_json.socket = FixedHostName(socket.gethostname())
     sort_attributes_as_rfc_7606()
 
@@ -195,6 +217,8 @@ def wait_for_io(reactor: Any, sleeptime: int) -> Iterator[int]:
     """
     import select
 
+    for process in reactor.processes._process.values():
+        process.stdin.send()
     watched = select.POLLIN | select.POLLPRI | select.POLLHUP | select.POLLERR
     if reactor.listener:
         for listening in reactor.listener._sockets:
@@ -234,6 +258,7 @@ def active_peers(reactor: Any) -> set[str]:
     As released every peer is visited in every turn, busy or not: 7 to 10 % of a core for 100 idle sessions.
     """
     now = time.monotonic()
+    reactor.felix_turn_ends = now + TURN_SECONDS
     everyone = now - getattr(reactor, "felix_visited", 0.0) >= TIMERS_SECONDS
     if everyone:
         reactor.felix_visited = now
@@ -271,16 +296,48 @@ def visit(released: Callable[[Any], int]) -> Callable[[Any], int]:
             peer.felix_attempt = time.monotonic()
         action = released(peer)
         for _ in range(MESSAGES_PER_VISIT - 1):
-            if action != ACTION.NOW or not peer.established():
+            if action != ACTION.NOW or not peer.established() or time.monotonic() > peer.reactor.felix_turn_ends:
                 break
             action = released(peer)
-        if action == ACTION.NOW and peer.fsm == FSM.OPENCONFIRM:
+        if action == ACTION.NOW and peer.fsm == FSM.OPENCONFIRM and not was_read_ahead(peer):
             # It waits for the peer's first keepalive: the poll set shows it, no need to spin.
             action = ACTION.LATER
         peer.felix_unfinished = action == ACTION.NOW
         return action
 
     return run
+
+
+def read_ahead(released: Callable[[Any, int], Iterator[bytes]]) -> Callable[[Any, int], Iterator[bytes]]:
+    """Return Connection._reader that reads all there is at once.
+
+    As released each message costs two looks at the socket and two reads.
+    """
+
+    def read(connection: Any, number: int) -> Iterator[bytes]:
+        there = connection.__dict__.setdefault("felix_there", bytearray())
+        while len(there) < number:
+            try:
+                more = connection.io.recv(READ_BYTES) if connection.io else b""
+            except BlockingIOError:
+                yield b""
+                continue
+            except OSError:
+                more = b""
+            if not more:
+                yield from released(connection, number)  # which finds that the connection has ended, and raises
+                return
+            there += more
+        message = bytes(there[:number])
+        del there[:number]
+        yield message
+
+    return read
+
+
+def was_read_ahead(peer: Any) -> bool:
+    """Whether there is more from a peer that the poll set no longer shows."""
+    return bool(peer.proto and getattr(peer.proto.connection, "felix_there", b""))
 
 
 def nothing_pending(reactor: Any) -> bool:
@@ -375,6 +432,62 @@ def check_incoming_ttl(released: Callable[[Any, Any], Any]) -> Callable[[Any, An
     return handle_connection
 
 
+def accept_all(listener: Any) -> bool:
+    """Listener.incoming that accepts whatever waits; return whether there is a connection to be taken up.
+
+    As released it accepts one in each turn of the loop, and what does not fit into the queue meanwhile is dropped.
+    """
+    from exabgp.logger import log
+
+    for listening in listener._sockets if listener.serving else ():
+        try:
+            while True:
+                accepted, _ = listening.accept()
+                listener._accepted[accepted] = accepted
+        except BlockingIOError:
+            pass  # none waits any more
+        except OSError as refused:
+            log.critical(lambda refused=refused: str(refused), "network")
+    return bool(listener._accepted)
+
+
+def take_up_connections(listener: Any) -> Iterator[None]:
+    """Listener.new_connections that finds the peer of each connection by both of its addresses.
+
+    As released it compares each connection with every peer, and leaves the others when one has no peer.
+    """
+    import uuid
+
+    from exabgp.reactor.listener import set_accepted_ttl
+
+    reactor = listener._reactor
+    by_addresses = {
+        (peer.neighbor["peer-address"].top(), peer.neighbor["local-address"].top()): peer
+        for peer in reactor._peers.values()
+    }
+    for connection in listener._connected():
+        peer = by_addresses.get((connection.local, connection.peer))  # ExaBGP has the peer's in `local`
+        if peer is None:
+            refusal = connection.notification(6, 3, "no session configured for the peer")
+            reactor.asynchronous.schedule(str(uuid.uuid1()), "sending notification (6,3)", refusal)
+        else:
+            set_accepted_ttl(connection, peer.neighbor)
+            peer.handle_connection(connection)  # one that the session's state forbids is closed
+        yield
+
+
+def find_peers(names: Iterable[str], descriptions: Sequence[Sequence[str]]) -> list[str]:
+    """Return the names of the peers that a command is for, each described by `neighbor ADDRESS`; all if by nothing.
+
+    As released each name is searched for each description, which is most of what it costs to tell each of many peers
+    the end of our routes.
+    """
+    if not descriptions:
+        return list(names)
+    described = {description[0] for description in descriptions}
+    return [name for name in names if " ".join(name.split(" ", 2)[:2]) in described]
+
+
 def send_gtsm_ttl(released: Callable[..., None]) -> Callable[..., None]:
     """Return Listener._listen whose sockets answer with the TTL that peers with TTL security ask for.
 
@@ -384,6 +497,7 @@ def send_gtsm_ttl(released: Callable[..., None]) -> Callable[..., None]:
     from exabgp.reactor.network.tcp import GTSM_SENDING_TTL, set_sending_ttl
 
     def listen(listener: Any, local_ip: Any, peer_ip: Any, *more: Any) -> None:
+        listener._backlog = CONNECTIONS_WAITING
         released(listener, local_ip, peer_ip, *more)
         for listening, (address, *_) in listener._sockets.items():
             family = AFI.ipv6 if listening.family == socket.AF_INET6 else AFI.ipv4
@@ -487,6 +601,108 @@ def is_as_path(value: bytes, asn_bytes: int) -> bool:
     return position == len(value)
 
 
+class PlainUpdate:
+    """An UPDATE that is handed on as it came, in place of ExaBGP's own object."""
+
+    ID = 2
+    TYPE = bytes([ID])
+    EOR = False
+    nlris: tuple[()] = ()
+    attributes: tuple[()] = ()
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+
+
+def keep_plain(released: Callable[..., Any]) -> Any:
+    """Return Update.unpack_message that leaves it to the sidecar to decode what is plain.
+
+    That takes ExaBGP and JSON most of the time that a flood of updates lasts. Everything else is decoded as released,
+    so that ExaBGP answers what ends a session.
+    """
+    from exabgp.bgp.message.direction import Direction
+    from exabgp.protocol.family import AFI, SAFI
+
+    def unpack_message(cls: Any, data: bytes, direction: int, negotiated: Any) -> Any:
+        may_be = (
+            direction == Direction.IN and negotiated.asn4 and not negotiated.addpath.receive(AFI.ipv4, SAFI.unicast)
+        )
+        if may_be and is_plain(data, external=negotiated.local_as != negotiated.peer_as):
+            return PlainUpdate(data)
+        return released(data, direction, negotiated)
+
+    return classmethod(unpack_message)
+
+
+def hand_on_plain(released: Callable[..., str]) -> Callable[..., str]:
+    """Return JSON.update that writes a plain UPDATE as `update PEER HEX`, its body in hexadecimal digits."""
+
+    def update(encoder: Any, neighbor: Any, direction: str, update: Any, *more: Any) -> str:
+        if isinstance(update, PlainUpdate):
+            return f"update {neighbor['peer-address']} {update.body.hex()}"
+        return released(encoder, neighbor, direction, update, *more)
+
+    return update
+
+
+def is_plain(data: bytes, *, external: bool) -> bool:
+    """Whether an UPDATE has nothing but IPv4 networks, with attributes that are right and of the usual kinds.
+
+    Both ends have four-octet AS numbers, and there is no path identifier (RFC 7911). An end-of-RIB is not plain.
+    """
+    withdrawn_end = 2 + int.from_bytes(data[:2])
+    begin = withdrawn_end + 2
+    end = begin + int.from_bytes(data[withdrawn_end:begin])
+    if end > len(data) or not are_networks(data, 2, withdrawn_end) or not are_networks(data, end, len(data)):
+        return False
+    if end == len(data):  # nothing is announced
+        return begin == end and withdrawn_end > 2
+    return are_plain_attributes(data[begin:end], external=external)
+
+
+def are_networks(data: bytes, position: int, end: int) -> bool:
+    """Whether these bytes are IPv4 networks, each as its length and as many bytes as that takes (RFC 4271 §4.3)."""
+    while position < end:
+        length = data[position]
+        if length > 32:
+            return False
+        position += 1 + (length + 7 >> 3)
+    return position == end
+
+
+def are_plain_attributes(data: bytes, *, external: bool) -> bool:
+    """Whether path attributes are right, each there once, none of others than PLAIN, and the mandatory ones there."""
+    seen, position = set[int](), 0
+    while position < len(data):
+        flags, code, begin, end = attribute_at(data, position)
+        size = PLAIN.get(code)
+        if size is None or end > len(data) or code in seen or (external and code in OF_INTERNAL_PEERS):
+            return False
+        if flags & ~EXTENDED_LENGTH != FLAGS[code] or (begin == end and code != AS_PATH) or (end - begin) % size:
+            return False
+        if code in OF_ONE_VALUE and end - begin != size:
+            return False
+        if code == ORIGIN and data[begin] > LAST_ORIGIN:
+            return False
+        if code == AS_PATH and not is_plain_as_path(data[begin:end]):
+            return False
+        seen.add(code)
+        position = end
+    return seen.issuperset((ORIGIN, AS_PATH, NEXT_HOP))
+
+
+def is_plain_as_path(value: bytes) -> bool:
+    """Whether it is right, of four-octet numbers, none of which is 0 (RFC 7607 §2)."""
+    if not is_as_path(value, 4):
+        return False
+    position = 0
+    while position < len(value):
+        begin, position = position + 2, position + 2 + value[position + 1] * 4
+        if any(value[number : number + 4] == bytes(4) for number in range(begin, position, 4)):
+            return False
+    return True
+
+
 def ignore_other_families(released: Callable[..., Any]) -> Any:
     """Return the unpack of MP_REACH_NLRI or MP_UNREACH_NLRI that passes over a family that was not negotiated.
 
@@ -504,19 +720,44 @@ def ignore_other_families(released: Callable[..., Any]) -> Any:
     return classmethod(unpack)
 
 
+class LinesOfATurn:
+    """The pipe that events and answers are written to. What one turn of the loop says is written at once, at its end.
+
+    As released each line is a write of its own, and wakes its reader.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._pipe = os.fdopen(descriptor, "wb", buffering=0)
+        self._lines: list[bytes] = []
+
+    def write(self, line: bytes) -> None:
+        self._lines.append(line)
+
+    def flush(self) -> None:
+        """ExaBGP's, after each line."""
+
+    def send(self) -> None:
+        """Write all of it; wait while the pipe is full. Raises OSError: nobody reads it any more."""
+        left = memoryview(b"".join(self._lines))
+        self._lines.clear()
+        while left:
+            left = left[self._pipe.write(left) :]
+
+
 class InheritedPipes:
     """Our two pipe ends, where ExaBGP expects the child it would have started."""
 
     def __init__(self, commands: int, events: int, orderly: Callable[[], bool]) -> None:
         os.set_blocking(commands, False)
         self.stdout = os.fdopen(commands, "rb", buffering=0)
-        self.stdin = os.fdopen(events, "wb")
+        self.stdin = LinesOfATurn(events)
         self._orderly = orderly
 
     def poll(self) -> None:
         """A child's exit status; ours never is one: that the sidecar is gone shows by the end of its pipe."""
 
     def terminate(self) -> None:
+        self.stdin.send()
         if not self._orderly():
             os.kill(os.getpid(), signal.SIGTERM)
 

@@ -22,6 +22,7 @@ from bgp.exabgp_errors import LOAD_FAILED, exit_cause, printable
 from bgp.exabgp_json import LineBuffer, answer
 from bgp.repeated_lines import RepeatedLines
 from bgp.speaker import Neighbour
+from bgp.update import UPDATE
 
 TERMINATE_SECONDS = 2.0
 PIPE_BYTES = 1 << 20  # ExaBGP stops, timers and all, while its output pipe is full
@@ -43,9 +44,10 @@ class ConfigurationRefused(ExaBGPError):
 class ExaBGPProcess:
     """A process started with `start` and stopped with `end`.
 
-    decode: returns the event in a line that begins with `{`, or None. Raises ValueError, LookupError or TypeError: the
-    line is malformed; it is logged and skipped.
-    answer_seconds: how long a batch may go without one answer before the process counts as hanging. It may be changed.
+    decode: returns the event in a line that begins with `{` or `update `, or None. Raises ValueError, LookupError or
+    TypeError: the line is malformed; it is logged and skipped.
+    answer_seconds: how long a batch may go without an answer or an event before the process counts as hanging: while
+    peers send much, answers come late. It may be changed.
     """
 
     def __init__(self, decode: Decode, events: asyncio.Queue[SpeakerEvent], answer_seconds: float) -> None:
@@ -194,12 +196,13 @@ class ExaBGPProcess:
         if accepted is not None:
             self._answers.append(accepted)
             self._progress.set()
-        elif line.startswith(b"{"):
+        elif line.startswith((b"{", UPDATE)):
             self._on_event(line)
         else:
             self._answer_text.append(line)
 
     def _on_event(self, line: bytes) -> None:
+        self._progress.set()
         try:
             event = self._decode(line)
         except (ValueError, LookupError, TypeError) as error:

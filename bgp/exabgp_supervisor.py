@@ -36,7 +36,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
-from bgp import exabgp_config, exabgp_json
+from bgp import exabgp_config, update
 from bgp.events import SpeakerEvent, SpeakerStopped
 from bgp.exabgp_errors import configuration_error
 from bgp.exabgp_process import ConfigurationRefused, Decode, ExaBGPError, ExaBGPProcess
@@ -66,7 +66,7 @@ class ExaBGP:
         self,
         state_dir: Path,
         *,
-        decode: Decode = exabgp_json.event,
+        decode: Decode = update.event,
         answer_seconds: float = ANSWER_SECONDS,
         idle_seconds: float = IDLE_SECONDS,
         timeout_factor: float = 1.0,

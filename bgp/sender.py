@@ -89,9 +89,10 @@ class Sender:
                 rib.answered(batch)
         for address in rib.need_full_table():
             await self._send(rib.full_table(address), to=[address])
-        for address, pending in due.items():
-            if rib.needs_end_of_rib(address, pending):
-                await self._write(end_of_rib(address, pending.families))
+        ended = {address: pending for address, pending in due.items() if rib.needs_end_of_rib(address, pending)}
+        if ended:
+            await self._write(end_of_rib({address: pending.families for address, pending in ended.items()}))
+            for address, pending in ended.items():
                 rib.end_of_rib_sent(address, pending)
 
     async def _send(self, batch: Batch, to: Sequence[str]) -> None:

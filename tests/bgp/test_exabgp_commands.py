@@ -34,8 +34,8 @@ def test_a_command_names_the_peers_it_is_for() -> None:
     assert exabgp_commands.withdraw(routes, to=["10.9.0.2", "fd09::3"]) == [
         f"neighbor 10.9.0.2 , neighbor fd09::3 withdraw {words}"
     ]
-    assert exabgp_commands.end_of_rib("fd09::3", ("ipv4", "ipv6")) == [
-        "neighbor fd09::3 announce eor ipv4 unicast",
+    assert exabgp_commands.end_of_rib({"10.9.0.2": ["ipv4"], "fd09::3": ["ipv4", "ipv6"]}) == [
+        "neighbor 10.9.0.2 , neighbor fd09::3 announce eor ipv4 unicast",
         "neighbor fd09::3 announce eor ipv6 unicast",
     ]
 

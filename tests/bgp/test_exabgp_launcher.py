@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import math
 import os
 import select
 import signal
@@ -135,6 +137,7 @@ def reactor(*peers: Any, listening: tuple[socket.socket, ...] = (), commands_wai
         _peers={str(number): each for number, each in enumerate(peers)},
         listener=SimpleNamespace(_sockets=dict.fromkeys(listening)),
         asynchronous=SimpleNamespace(ready=lambda: not commands_wait),
+        processes=SimpleNamespace(_process={}),
     )
 
 
@@ -257,6 +260,7 @@ def actions(*of_released: int, state: int | None = None) -> Any:
     said = iter(of_released)
     one = a_peer(generator=object())
     one.fsm = state
+    one.reactor = SimpleNamespace(felix_turn_ends=math.inf)
     one.run = exabgp_launcher.visit(lambda _: next(said))
     one.left = said
     return one
@@ -282,6 +286,117 @@ def test_waiting_for_the_first_keepalive_does_not_spin() -> None:
     one = actions(ACTION.NOW, state=FSM.OPENCONFIRM)
     one.established = lambda: False
     assert one.run(one) == ACTION.LATER
+
+
+def test_what_was_read_ahead_is_not_waited_for() -> None:
+    from exabgp.bgp.fsm import FSM
+    from exabgp.reactor.peer import ACTION
+
+    one = actions(ACTION.NOW, state=FSM.OPENCONFIRM)
+    one.established = lambda: False
+    one.proto = SimpleNamespace(connection=SimpleNamespace(felix_there=bytearray(b"a keepalive")))
+    assert one.run(one) == ACTION.NOW
+
+
+def test_a_flood_keeps_the_turn_short() -> None:
+    from exabgp.reactor.peer import ACTION
+
+    busy = actions(*[ACTION.NOW] * 100)
+    busy.reactor.felix_turn_ends = -math.inf
+    assert busy.run(busy) == ACTION.NOW
+    assert len(list(busy.left)) == 99
+    assert busy.felix_unfinished
+
+
+# Connection._reader
+
+
+def test_messages_that_came_together_are_read_at_once() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        connection = SimpleNamespace(io=ours)
+        read = exabgp_launcher.read_ahead(lambda connection, number: iter([b"the end"]))
+        theirs.send(b"one message")
+        assert next(read(connection, 3)) == b"one"
+        with pytest.raises(BlockingIOError):
+            ours.recv(1)
+        assert next(read(connection, 8)) == b" message"
+        waiting = read(connection, 5)
+        assert next(waiting) == b""
+        theirs.send(b"parts")
+        assert next(waiting) == b"parts"
+        theirs.close()
+        assert list(read(connection, 1)) == [b"the end"]
+
+
+# Listener.incoming, new_connections
+
+
+def test_all_that_wait_are_accepted_at_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening, contextlib.ExitStack() as ending:
+        listening.setblocking(False)
+        for _ in range(3):
+            ending.enter_context(socket.create_connection(listening.getsockname()))
+        listener = SimpleNamespace(serving=True, _sockets={listening: None}, _accepted={})
+        assert exabgp_launcher.accept_all(listener)
+        assert len(listener._accepted) == 3
+        for accepted in listener._accepted:
+            ending.enter_context(accepted)
+        listener._accepted = {}
+        assert not exabgp_launcher.accept_all(listener)
+
+
+def test_each_connection_goes_to_the_peer_with_both_of_its_addresses() -> None:
+    def text(address: str) -> Any:
+        return SimpleNamespace(top=lambda: address)
+
+    def connection(peer: str, own: str) -> Any:
+        return SimpleNamespace(local=peer, peer=own, io=None, notification=lambda *_: None)
+
+    taken, refused = list[Any](), list[Any]()
+    neighbor = {"peer-address": text("192.0.2.2"), "local-address": text("192.0.2.1")}
+    neighbor |= dict.fromkeys(("incoming-ttl", "outgoing-ttl"))
+    world = SimpleNamespace(
+        _peers={"2": SimpleNamespace(neighbor=neighbor, handle_connection=taken.append)},
+        asynchronous=SimpleNamespace(schedule=lambda *work: refused.append(work)),
+    )
+    known, stranger = connection("192.0.2.2", "192.0.2.1"), connection("192.0.2.3", "192.0.2.1")
+    elsewhere = connection("192.0.2.2", "198.51.100.1")
+    listener = SimpleNamespace(_reactor=world, _connected=lambda: iter([stranger, elsewhere, known]))
+    list(exabgp_launcher.take_up_connections(listener))
+    assert taken == [known]
+    assert len(refused) == 2
+
+
+# Commands for some peers
+
+
+def test_a_command_is_for_the_peers_it_names() -> None:
+    names = [f"neighbor {each} local-ip 10.9.0.1 local-as 64512" for each in ("10.9.0.2", "10.9.0.20", "fd09::2")]
+    assert exabgp_launcher.find_peers(names, []) == names
+    assert exabgp_launcher.find_peers(names, [["neighbor 10.9.0.2"], ["neighbor fd09::2"]]) == [names[0], names[2]]
+    assert exabgp_launcher.find_peers(names, [["neighbor 10.9.0.3"]]) == []
+
+
+# The pipe of events and answers
+
+
+def test_the_lines_of_a_turn_are_written_together_and_in_order() -> None:
+    reading, writing = os.pipe()
+    lines = exabgp_launcher.LinesOfATurn(writing)
+    os.set_blocking(reading, False)
+    for line in (b"one\n", b"two\n"):
+        lines.write(line)
+        lines.flush()
+    with pytest.raises(BlockingIOError):
+        os.read(reading, 1)
+    lines.send()
+    assert os.read(reading, 100) == b"one\ntwo\n"
+    os.close(reading)
+    lines.write(b"three\n")
+    with pytest.raises(BrokenPipeError):
+        lines.send()
 
 
 # ASYNC.run

@@ -49,3 +49,9 @@ async def test_lines_that_a_peer_causes_are_counted_and_not_all_logged(caplog: p
         process._on_stderr(b"[Errno 107] Transport endpoint is not connected")
         process._on_line(b'{"type": %d' % port)
     assert 2 <= len(caplog.records) <= 20
+
+
+async def test_a_process_that_reports_on_peers_does_not_count_as_hanging() -> None:
+    process = ExaBGPProcess(exabgp_json.event, asyncio.Queue(), 1.0)
+    process._on_line(json.dumps(UP).encode())
+    assert process._progress.is_set()

@@ -55,7 +55,7 @@ def network() -> Iterator[None]:
 async def test_two_exabgps_exchange_a_prefix_of_each_family(tmp_path: Path) -> None:
     async with mesh(tmp_path, 1, 2) as (one, two):
         assert await one.exabgp.send(exabgp_commands.announce(OURS)) == [True, True]
-        assert await one.exabgp.send(exabgp_commands.end_of_rib(address(2), ("ipv4", "ipv6"))) == [True, True]
+        assert await one.exabgp.send(exabgp_commands.end_of_rib({address(2): ("ipv4", "ipv6")})) == [True, True]
         await two.wait_for(EndOfRib(address(1), "ipv6"))
         assert two.routes(1) == OURS
         assert await one.exabgp.send(exabgp_commands.withdraw(OURS)) == [True, True]
@@ -427,7 +427,7 @@ async def test_an_end_of_rib_accepted_before_a_reload_is_sent_after_it(tmp_path:
         for _ in range(20):
             before = len(two.events)
             # In one batch: the reload comes between the queue and the wire.
-            ends = exabgp_commands.end_of_rib(address(2), ("ipv4", "ipv6"))
+            ends = exabgp_commands.end_of_rib({address(2): ("ipv4", "ipv6")})
             assert await one.exabgp.send([*ends, "reload"]) == [True] * 3
             await two.wait_for(EndOfRib(address(1), "ipv4"), after=before)
             await two.wait_for(EndOfRib(address(1), "ipv6"), after=before)

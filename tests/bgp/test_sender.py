@@ -69,6 +69,14 @@ async def test_every_new_session_gets_its_end_of_rib_and_only_one() -> None:
         assert await bench.lines() == []
 
 
+async def test_many_sessions_are_told_the_end_of_rib_by_one_command() -> None:
+    bench = SenderBench(2, 3)
+    bench.ribs.replace({})
+    bench.up(PEER)
+    bench.up(OTHER)
+    assert await bench.lines() == [f"neighbor {PEER} , neighbor {OTHER} announce eor ipv4 unicast"]
+
+
 async def test_a_session_that_ended_before_its_end_of_rib_gets_none() -> None:
     bench = SenderBench(2)
     bench.up()

@@ -1,0 +1,232 @@
+"""Plain UPDATEs decoded here and by ExaBGP, whose answer is the right one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bgp import exabgp_json
+from bgp.events import AnnouncedPath, EndOfRib, SpeakerEvent, UpdateReceived, WithdrawnPath
+from bgp.exabgp_launcher import is_plain
+from bgp.speaker import AsPathSegment, Attributes
+from bgp.update import event, received
+from net.prefix import Prefix, pack
+from tests.bgp.raw_peer import BOTH, EXTENDED, OPTIONAL, WELL_KNOWN, attribute, networks, update
+
+PEER = "192.0.2.2"
+HEADER = 19
+ORIGIN, AS_PATH = attribute(WELL_KNOWN, 1, b"\0"), attribute(WELL_KNOWN, 2, b"\2\1\0\0\xfd\xe9")
+NEXT_HOP = attribute(WELL_KNOWN, 3, bytes((192, 0, 2, 2)))
+MANDATORY = ORIGIN + AS_PATH + NEXT_HOP
+NETWORKS = networks("10.65.1.0/26", "10.65.2.64/26", "192.0.2.9", "10.0.0.0/8", "0.0.0.0/0")
+
+ORACLE = """
+import sys
+from collections import defaultdict
+from types import SimpleNamespace
+from bgp import exabgp_launcher
+exabgp_launcher.keep_plain = lambda released: classmethod(lambda cls, *given: released(*given))
+exabgp_launcher.patch(0, 1)
+from exabgp.bgp.message.action import Action
+from exabgp.bgp.message import Update
+from exabgp.bgp.message.direction import Direction
+from exabgp.bgp.message.notification import Notify
+from exabgp.bgp.message.update.attribute import Attribute
+from exabgp.environment import getenv
+from exabgp.logger import log
+from exabgp.reactor.api.response import Response
+log.init(getenv())
+neighbor = type("Neighbor", (defaultdict,), {"uid": 1})(lambda: "192.0.2.2", {"local-as": 64512, "peer-as": 64512})
+for line in sys.stdin:
+    peer_as, body = line.split()
+    negotiated = SimpleNamespace(
+        local_as=64512, peer_as=int(peer_as), asn4=True, families=[(1, 1), (2, 1)], nexthop=[], neighbor=neighbor,
+        addpath=SimpleNamespace(receive=lambda afi, safi: False), cached_attributes=None, cached_wire=b"", aigp=False,
+    )
+    try:
+        update = Update.unpack_message(bytes.fromhex(body), Direction.IN, negotiated)
+    except Notify:
+        print(flush=True)
+        continue
+    if Attribute.CODE.INTERNAL_TREAT_AS_WITHDRAW in update.attributes:
+        for nlri in update.nlris:
+            nlri.action = Action.WITHDRAW
+    print(Response.JSON("5").update(neighbor, "receive", update, None, b"", b""), flush=True)
+"""
+"""Decodes like the ExaBGP that the launcher runs, but for handing plain messages on: a line of JSON for each message,
+an empty one where it would end the session."""
+
+Ask = Callable[[bytes, bool], SpeakerEvent | None]
+
+
+@pytest.fixture(scope="module")
+def ask() -> Iterator[Ask]:
+    """What ExaBGP makes of the body of an UPDATE, from a peer of another AS or not."""
+    oracle = subprocess.Popen(
+        [sys.executable, "-c", ORACLE],
+        cwd=Path(__file__).parents[2],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert oracle.stdin is not None and oracle.stdout is not None
+
+    def decoded(body: bytes, external: bool) -> SpeakerEvent | None:
+        assert oracle.stdin is not None and oracle.stdout is not None
+        oracle.stdin.write(f"{65001 if external else 64512} {body.hex()}\n")
+        oracle.stdin.flush()
+        line = oracle.stdout.readline()
+        assert line, "the oracle ended; its message is above"
+        return exabgp_json.event(line.encode()) if line.strip() else None
+
+    yield decoded
+    with suppress(BrokenPipeError):
+        oracle.stdin.close()
+    oracle.wait()
+    oracle.stdout.close()
+
+
+def body(attributes: bytes = b"", announced: bytes = b"", withdrawn: bytes = b"") -> bytes:
+    return update(attributes, announced, withdrawn)[HEADER:]
+
+
+# What is decoded
+
+
+def test_prefixes_of_one_update_share_their_attributes() -> None:
+    [first, second] = received(PEER, body(MANDATORY, networks("10.65.1.0/26", "10.65.2.0/26"))).announced
+    assert first.attributes is second.attributes
+    assert first == AnnouncedPath(
+        Prefix.parse("10.65.1.0/26"),
+        0,
+        Attributes(pack(PEER), local_preference=None, as_path=(AsPathSegment("sequence", (65001,)),)),
+    )
+
+
+def test_bits_behind_a_length_do_not_count() -> None:
+    told = received(PEER, body(MANDATORY, bytes([26, 10, 65, 1, 63])))
+    assert told.announced[0].prefix == Prefix.parse("10.65.1.0/26")
+
+
+def test_a_line_of_a_plain_update_is_told_apart_from_json() -> None:
+    withdrawal = body(withdrawn=networks("10.65.1.0/26"))
+    assert event(f"update {PEER} {withdrawal.hex()}".encode()) == UpdateReceived(
+        PEER, withdrawn=(WithdrawnPath(Prefix.parse("10.65.1.0/26"), 0),)
+    )
+    eor = {"afi": "ipv4", "safi": "unicast"}
+    line = str({"type": "update", "neighbor": {"address": {"peer": PEER}, "message": {"eor": eor}}}).replace("'", '"')
+    assert event(line.encode()) == EndOfRib(PEER, "ipv4")
+
+
+@pytest.mark.parametrize("line", [b"update ", b"update 192.0.2.2 0", b"update 192.0.2.2 zz", b"update 1 2 3"])
+def test_a_malformed_line_is_refused(line: bytes) -> None:
+    with pytest.raises((ValueError, LookupError, TypeError)):
+        event(line)
+
+
+# What is plain
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        body(),  # an end-of-RIB
+        body(MANDATORY),
+        body(ORIGIN + AS_PATH, NETWORKS),
+        body(AS_PATH + NEXT_HOP, NETWORKS),
+        body(MANDATORY + ORIGIN, NETWORKS),
+        body(attribute(WELL_KNOWN, 1, b"\3") + AS_PATH + NEXT_HOP, NETWORKS),
+        body(attribute(WELL_KNOWN, 1, b"\0\0") + AS_PATH + NEXT_HOP, NETWORKS),
+        body(attribute(BOTH, 1, b"\0") + AS_PATH + NEXT_HOP, NETWORKS),
+        body(ORIGIN + attribute(WELL_KNOWN, 2, b"\2\1\0\0\0\0") + NEXT_HOP, NETWORKS),
+        body(ORIGIN + attribute(WELL_KNOWN, 2, b"\2\1\xfd\xe9") + NEXT_HOP, NETWORKS),
+        body(ORIGIN + AS_PATH + attribute(WELL_KNOWN, 3, bytes(8)), NETWORKS),
+        body(MANDATORY + attribute(OPTIONAL, 4, b"\0\7"), NETWORKS),
+        body(MANDATORY + attribute(BOTH | 0x20, 8, bytes(4)), NETWORKS),
+        body(MANDATORY + attribute(BOTH, 8, bytes(3)), NETWORKS),
+        body(MANDATORY + attribute(BOTH, 8, b""), NETWORKS),
+        body(MANDATORY + attribute(BOTH, 0x63, b"\1"), NETWORKS),
+        body(MANDATORY + attribute(OPTIONAL, 14, bytes(5)), NETWORKS),
+        body(MANDATORY, NETWORKS)[:-2],
+        body(MANDATORY, b"\x21" + bytes(5)),
+        body(withdrawn=b"\x18\x0a"),
+        b"\0\5\0\0",
+        b"\0",
+    ],
+)
+def test_what_is_unusual_or_wrong_is_left_to_exabgp(other: bytes) -> None:
+    assert is_plain(body(MANDATORY, NETWORKS), external=False)
+    assert not is_plain(other, external=False)
+
+
+def test_what_only_internal_peers_may_send_is_plain_of_those_only() -> None:
+    for code in (5, 9, 10):
+        flags = WELL_KNOWN if code == 5 else OPTIONAL
+        message = body(MANDATORY + attribute(flags, code, bytes((0, 0, 0, 9))), NETWORKS)
+        assert is_plain(message, external=False)
+        assert not is_plain(message, external=True)
+
+
+# Both decoders
+
+VALUES = st.integers(0, 4).flatmap(lambda count: st.binary(min_size=4 * count, max_size=4 * count))
+SEGMENTS = st.lists(
+    st.builds(
+        lambda kind, numbers: bytes([kind, len(numbers) // 4]) + numbers, st.sampled_from((1, 2)), VALUES.filter(bool)
+    ),
+    max_size=3,
+).map(b"".join)
+USUAL = {
+    1: (WELL_KNOWN, st.sampled_from((b"\0", b"\1", b"\2"))),
+    2: (WELL_KNOWN, SEGMENTS),
+    3: (WELL_KNOWN, st.binary(min_size=4, max_size=4)),
+    4: (OPTIONAL, st.binary(min_size=4, max_size=4)),
+    5: (WELL_KNOWN, st.binary(min_size=4, max_size=4)),
+    8: (BOTH, VALUES),
+    9: (OPTIONAL, st.binary(min_size=4, max_size=4)),
+    10: (OPTIONAL, VALUES),
+    32: (BOTH, st.integers(0, 2).flatmap(lambda count: st.binary(min_size=12 * count, max_size=12 * count))),
+}
+MANDATORY_CODES = (1, 2, 3)
+
+
+@st.composite
+def attributes(draw: st.DrawFn) -> bytes:
+    """Attributes that are mostly right: the mandatory ones, some others, in any order, now and then something odd."""
+    codes = [*MANDATORY_CODES, *draw(st.lists(st.sampled_from([4, 5, 8, 9, 10, 32]), max_size=4, unique=True))]
+    written = []
+    for code in draw(st.permutations(codes)):
+        flags, value = USUAL[code]
+        written.append(attribute(flags | draw(st.sampled_from((0, 0, EXTENDED))), code, draw(value)))
+    if draw(st.integers(0, 9)) == 0:
+        position = draw(st.integers(0, len(written)))
+        odd = attribute(draw(st.sampled_from((WELL_KNOWN, OPTIONAL, BOTH))), draw(st.integers(1, 40)), draw(VALUES))
+        written.insert(position, odd)
+    return b"".join(written)
+
+
+NLRI = st.lists(
+    st.builds(
+        lambda length, address: bytes([length]) + address[: (length + 7) // 8],
+        st.integers(0, 32),
+        st.binary(min_size=4, max_size=4),
+    ),
+    max_size=4,
+).map(b"".join)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(attributes=attributes(), announced=NLRI, withdrawn=NLRI, external=st.booleans())
+def test_a_plain_update_says_what_exabgp_says(
+    ask: Ask, attributes: bytes, announced: bytes, withdrawn: bytes, external: bool
+) -> None:
+    message = body(attributes if announced else b"", announced, withdrawn)
+    if is_plain(message, external=external):
+        assert received(PEER, message) == ask(message, external)
