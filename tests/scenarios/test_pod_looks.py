@@ -22,8 +22,8 @@ from tests.datastore.memory_store import MemoryStore
 from tests.felix_py.fakes import until
 from tests.looks import counted_tables
 
-LEAST, FEW, MANY = 10, 20, 500
-"""The pods of MANY fill seven blocks and have an eighth."""
+LEAST, FEW, MANY = 10, 20, 200
+"""The pods of MANY fill three blocks and have a fourth."""
 
 
 class Cost(NamedTuple):
