@@ -78,6 +78,7 @@ GOALS = (
     at_least("kube", "CNI ADDs/s, 10 at once, beside Calico's", 10),
     at_least("kube", "CNI ADDs/s, 50 at once, beside Calico's", 10),
     at_most("kube", "requests for one ADD", 3),
+    at_most("kube", "requests before the answer of one ADD", 2),
     at_most("kube", "requests for one DEL", 3),
     at_least("kube", "assigns, one node", 0.6),
     at_least("kube", "assigns, three nodes", 0.6),

@@ -72,13 +72,13 @@ class FaultyProxy:
         self.faults = Faults()
         self.requests: list[str] = []
         """METHOD PATH of what was passed on."""
-        self._server, self._kubeconfig = server, kubeconfig_path
+        self._server, self.kubeconfig = server, kubeconfig_path
         self._asleep = 0
         self._truncate = asyncio.Event()
         self._released = asyncio.Event()
 
     def access(self) -> Access:
-        return read_access(str(self._kubeconfig))
+        return read_access(str(self.kubeconfig))
 
     def cut(self) -> None:
         """End every connection."""
@@ -187,11 +187,13 @@ async def _read_until(upstream: Http2Connection, stream: object, ended: asyncio.
     """Return the next part of a stream, or nothing when `ended` is set first."""
     reading = asyncio.ensure_future(upstream.read(stream))  # type: ignore[arg-type]
     ending = asyncio.ensure_future(ended.wait())
-    done, pending = await asyncio.wait((reading, ending), return_when=asyncio.FIRST_COMPLETED)
-    for each in pending:
-        each.cancel()
-    await asyncio.gather(*pending, return_exceptions=True)
-    return reading.result() if reading in done else b""
+    try:
+        done, _ = await asyncio.wait((reading, ending), return_when=asyncio.FIRST_COMPLETED)
+        return reading.result() if reading in done else b""
+    finally:
+        reading.cancel()
+        ending.cancel()
+        await asyncio.gather(reading, ending, return_exceptions=True)
 
 
 @asynccontextmanager
