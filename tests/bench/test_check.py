@@ -10,7 +10,7 @@ import pytest
 
 from bench import check, result
 from bench.check import judged, table
-from bench.goals import GOALS, Goal, at_least, at_most
+from bench.goals import GOALS, Goal, at_least, at_most, counted
 from bench.result import Row, duration, figure, report
 
 
@@ -43,6 +43,13 @@ def test_a_count_of_none_meets_the_goal_of_none() -> None:
 def test_a_trial_of_few_rounds_is_no_figure() -> None:
     found = judged(at_least("cni", "ADD", 3), report_of(ADD, rounds=1))
     assert (found.state, found.found) == ("not measured", "1 rounds, where 5 make a figure")
+
+
+def test_what_is_counted_needs_one_run_of_its_test() -> None:
+    goal = counted("connections", 1)
+    assert judged(goal, report_of(figure("connections", [1], ""), rounds=1)).state == "met"
+    assert judged(goal, report_of(figure("connections", [2], ""), rounds=1)).state == "fell short"
+    assert judged(goal, None).found == "run pytest tests/kube/test_scale.py"
 
 
 def test_a_bench_that_has_not_run_is_named_with_its_command() -> None:

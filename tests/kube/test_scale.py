@@ -1,8 +1,8 @@
 """A real agent in a cluster of a thousand nodes: what it asks the API server for, and what it hears, counted.
 
 The other nodes have no machines: kwok reports for them as kubelets do and has their pods run, which Kubernetes' own
-controllers make and its scheduler places (tests/kube/fake_nodes.py). Times and sizes go to build/scale.json; only what
-is counted is judged.
+controllers make and its scheduler places (tests/kube/fake_nodes.py). Times and sizes go to build/scale.json, and beside
+what was counted into build/bench/scale.json, where `make bench-check` finds it; only what is counted is judged.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.result import figure, report
 from lab.timescale import TIMESCALE
 from tests.kube import assets
 from tests.kube.cluster import FOLDER, KUBECONFIG, ROUTER, TREE, Cluster, cluster_of
@@ -127,7 +128,11 @@ def test_among_a_thousand_nodes_an_agent_at_rest_asks_nothing_and_hears_nothing_
         assert {one.partition(" ")[0] for one in renewed} <= {"watch"}, renewed
         reported = agent.events() - heard
         assert set(reported) <= {"Node"}, reported
-        assert agent.connections() == 1
+        figures["requests_in_a_minute_at_rest_but_for_watches"] = sum(
+            count for what, count in renewed.items() if not what.startswith("watch ")
+        )
+        figures["connections_to_the_API_server"] = agent.connections()
+        assert figures["connections_to_the_API_server"] == 1
         figures["reports_of_nodes_heard_a_minute"] = reported.total() * 60 / REST_SECONDS
         figures["watches_renewed_a_minute"] = renewed.total() * 60 / REST_SECONDS
         figures["cpu_percent_at_rest"] = 100 * (agent.cpu_seconds() - cpu) / REST_SECONDS
@@ -140,6 +145,7 @@ def test_among_a_thousand_nodes_an_agent_at_rest_asks_nothing_and_hears_nothing_
         del new["WorkloadEndpoint"], new["Node"]
         assert set(new) <= {"BlockAffinity"}, new
         figures["events_of_blocks_claimed"] = new["BlockAffinity"]
+        figures["events_by_200_pods_elsewhere_but_for_blocks_claimed"] = new.total() - new["BlockAffinity"]
         figures["cpu_seconds_by_200_pods_elsewhere"] = agent.cpu_seconds() - cpu
     (TREE / "build" / "scale.json").write_text(json.dumps(figures, indent=1) + "\n")
-    print(json.dumps(figures, indent=1))
+    report("scale", [figure(name.replace("_", " "), [value], "") for name, value in figures.items()], rounds=1)
