@@ -10,7 +10,8 @@ _NEW_OBJECTS, _YOUNG_ROUNDS, _MIDDLE_ROUNDS = 50_000, 20, 50
 
 
 def apply() -> None:
-    """Leave what exists by now (modules, classes) out of the search for good, and search less often."""
+    """Leave what exists by now (modules, classes) out of the search for good, and search from now on, but seldom."""
     gc.collect()
     gc.freeze()
+    gc.enable()
     gc.set_threshold(_NEW_OBJECTS, _YOUNG_ROUNDS, _MIDDLE_ROUNDS)

@@ -109,7 +109,7 @@ def test_each_program_is_on_the_path_and_loads_what_it_needs(root: Path, program
 
 
 def test_the_kubernetes_client_loads_without_its_asynchronous_twin(root: Path) -> None:
-    ended = run(root, "/opt/felix/bin/python", "-c", "import kubernetes, datastore.kube.access, felix_py.__main__")
+    ended = run(root, "/opt/felix/bin/python", "-c", "import kubernetes, datastore.kube.access, felix_py.process")
     assert (ended.returncode, ended.stderr) == (0, "")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.felix_py.test_main import agent, host
+from tests.felix_py.test_process import agent, host
 
 __all__ = ["host"]
 

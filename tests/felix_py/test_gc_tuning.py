@@ -8,7 +8,8 @@ import sys
 
 def test_what_exists_is_out_of_the_search_and_the_search_is_rare() -> None:
     program = (
-        "import gc; from felix_py.gc_tuning import apply; apply(); print(gc.get_threshold(), gc.get_freeze_count() > 0)"
+        "import gc; from felix_py.gc_tuning import apply; gc.disable(); apply(); "
+        "print(gc.get_threshold(), gc.get_freeze_count() > 0, gc.isenabled())"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout == "(50000, 20, 50) True\n"
+    assert done.stdout == "(50000, 20, 50) True True\n"
