@@ -63,7 +63,7 @@ test-kernel: setup
 	$(VMRUN) --timeout 900 -- $(PY) -m tests.vm.ipip
 
 test-kernel-short: setup
-	$(VMRUN) -- $(PY) -m tests.vm.ipip short
+	$(VMRUN) --timeout 900 -- $(PY) -m tests.vm.ipip short
 
 # Labs, container runtimes and clusters mostly wait and the rest mostly computes, so these parts of the tests run side by
 # side. The emulated kernel takes all the processors it gets, and is given up after a time: it has one other part beside it.
