@@ -34,9 +34,11 @@ def main() -> int:
     if options.leave:
         return _ask_to_leave(options.socket)
     options.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    options.state_dir.chmod(0o700)  # a kubelet that makes it lets everybody in
+    if options.state_dir.stat().st_uid == os.geteuid():  # else its owner has decided who comes in
+        options.state_dir.chmod(0o700)  # a kubelet that makes it lets everybody in
     options.socket.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    with (options.state_dir / "lock").open("w") as lock:
+    # Only read: the file may be of a sidecar that ran as another user.
+    with open(os.open(options.state_dir / "lock", os.O_RDONLY | os.O_CREAT, 0o644)) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

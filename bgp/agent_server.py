@@ -74,7 +74,7 @@ class AgentServer:
     async def listening(self, socket_path: Path) -> AsyncIterator[None]:
         with suppress(FileNotFoundError):
             socket_path.unlink()
-        mask = os.umask(0o177)
+        mask = os.umask(0o117)  # its group may connect: an agent that is another user
         try:
             server = await asyncio.start_unix_server(self._accept, socket_path, limit=LINE_LIMIT)
         finally:

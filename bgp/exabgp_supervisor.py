@@ -86,7 +86,7 @@ class ExaBGP:
 
     async def __aenter__(self) -> Self:
         self._dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._envfile.write_text("")
+        write_private(self._envfile, "")
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -321,9 +321,12 @@ def _without(missing: Collection[str], seconds: float) -> str:
 
 
 def write_private(path: Path, text: str) -> Path:
-    """Write a file that only its owner may read, from the first moment on; return its path."""
+    """Write a file that only its owner and its group may read, from the first moment on; return its path.
+
+    In the group is an agent that is another user: it collects what is asked for by `felixctl node diags`.
+    """
     path.unlink(missing_ok=True)
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640), "w") as file:
         file.write(text)
     return path
 

@@ -1,22 +1,26 @@
 """`felix-install`, the program of the init container: puts the shim where the host's container runtime runs plugins.
 
+With `--shared-folder FOLDER --group ID` it then lets a group into a folder of the host's (cni/shared_folder.py).
+
 An edge. The shim is written beside its place and renamed: a runtime that starts pods meanwhile runs the old one or
 the new one. What was at its place, an old shim, another program or a symbolic link, is replaced; all else stays.
 """
 
 from __future__ import annotations
 
+import argparse
 import errno
 import fcntl
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from cni.configurations import BINARY
 from cni.files import replace
+from cni.shared_folder import share
 
 SHIM = Path(sys.prefix, "libexec", "felix-cni")
 """Where the image has it, beside the programs of its virtual environment."""
@@ -33,8 +37,30 @@ _CURES = {
 }
 
 
-def main() -> int:
-    """Install the shim; return the process's exit code: 0 it is there, 1 it could not be put there."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Install the shim, and share a folder if asked to; return the process's exit code: 0 it is done, 1 it is not."""
+    options = _options(arguments)
+    if (ended := _install()) or options.shared_folder is None:
+        return ended
+    try:
+        share(options.shared_folder, options.group)
+    except OSError as error:
+        print(f"let the group {options.group} into {options.shared_folder}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="felix-install", description="Put felix-py's plugin onto a host.")
+    parser.add_argument("--shared-folder", type=Path, metavar="FOLDER", help="a folder to let a group into")
+    parser.add_argument("--group", type=int, metavar="ID", help="that group; its folder's owner is in it")
+    options = parser.parse_args(arguments)
+    if (options.shared_folder is None) != (options.group is None):
+        parser.error("--shared-folder and --group go together")
+    return options
+
+
+def _install() -> int:
     folder = Path(os.environ.get(SETTING, "").strip() or USUAL_FOLDER)
     place = folder / BINARY
     try:

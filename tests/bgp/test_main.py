@@ -52,7 +52,7 @@ def test_a_second_sidecar_in_one_place_does_not_start(tmp_path: Path) -> None:
         second = subprocess.run(command, capture_output=True, text=True)
         assert second.returncode == 1
         assert "another sidecar runs with this directory" in second.stderr
-        assert (tmp_path / "bgp.sock").stat().st_mode & 0o777 == 0o600
+        assert (tmp_path / "bgp.sock").stat().st_mode & 0o777 == 0o660
         assert (tmp_path / "bgp").stat().st_mode & 0o777 == 0o700
     finally:
         first.terminate()

@@ -97,7 +97,7 @@ def test_the_image_has_its_name_its_user_and_no_shell_around_the_program(archive
     [
         ("felix-agent", "the agent ends"),
         ("felix-controller", "controller"),
-        ("felix-install", "mount the host's there"),
+        ("felix-install", "--shared-folder"),
         ("felix-sidecar", "--state-dir"),
         ("felixctl", "Usage: felixctl"),
     ],
@@ -106,6 +106,16 @@ def test_each_program_is_on_the_path_and_loads_what_it_needs(root: Path, program
     ended = run(root, program, "--help")
     assert says in ended.stdout + ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_the_interpreter_of_the_sidecar_alone_may_have_a_low_port(archived: Path) -> None:
+    with tarfile.open(archived) as archive:
+        (described,) = json.load(archive.extractfile("manifest.json") or pytest.fail("no manifest"))
+        capable = []
+        for layer in described["Layers"]:
+            with tarfile.open(fileobj=archive.extractfile(layer)) as files:
+                capable += [one.name for one in files if "SCHILY.xattr.security.capability" in one.pax_headers]
+    assert capable == ["opt/felix/bin/python-bgp"]
 
 
 def test_the_kubernetes_client_loads_without_its_asynchronous_twin(root: Path) -> None:

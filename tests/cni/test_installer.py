@@ -66,23 +66,23 @@ def an_older_shim(place: Path) -> None:
 def test_whatever_was_there_is_replaced_and_nothing_else(folder: Path, before: Callable[[Path], None]) -> None:
     place = folder / "felix"
     before(place)
-    assert main() == 0
+    assert main([]) == 0
     assert (place.is_symlink(), place.stat().st_mode & 0o7777, answers(place)) == (False, 0o755, True)
     if (folder / "bridge").exists():
         assert (folder / "bridge").read_text() == "another plugin"
 
 
 def test_a_shim_that_is_there_is_not_written_again(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main() == 0
+    assert main([]) == 0
     first = (folder / "felix").stat()
-    assert main() == 0
+    assert main([]) == 0
     assert (folder / "felix").stat().st_ino == first.st_ino
     assert "it was there already" in capsys.readouterr().out
 
 
 def test_what_a_killed_installer_left_is_removed(folder: Path) -> None:
     (folder / ".felix.x1y2z3").write_text("half")
-    assert main() == 0
+    assert main([]) == 0
     assert os.listdir(folder) == ["felix"]
 
 
@@ -125,7 +125,7 @@ def test_a_disk_that_refuses_is_one_sentence_with_its_cure(
         raise OSError(code, os.strerror(code), str(folder))
 
     monkeypatch.setattr(installer, "install_shim", refuse)
-    assert main() == 1
+    assert main([]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert str(folder / "felix") in line
     assert os.strerror(code) in line
@@ -134,7 +134,7 @@ def test_a_disk_that_refuses_is_one_sentence_with_its_cure(
 
 def test_a_folder_of_our_plugins_name_is_left_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "felix").mkdir()
-    assert main() == 1
+    assert main([]) == 1
     assert "remove it on the host" in capsys.readouterr().err
     assert os.listdir(folder) == ["felix"]
 
@@ -143,9 +143,22 @@ def test_a_folder_that_is_not_mounted_is_not_made(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FELIX_CNIBINDIR", str(folder / "elsewhere"))
-    assert main() == 1
+    assert main([]) == 1
     assert "mount the host's there" in capsys.readouterr().err
     assert os.listdir(folder) == []
+
+
+def test_a_group_is_let_into_a_folder_once_the_shim_is_there(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (shared := tmp_path / "shared").mkdir(mode=0o700)
+    options = [f"--shared-folder={shared}", f"--group={os.getgid()}"]
+    assert main(options) == 0
+    assert answers(folder / "felix")
+    assert shared.stat().st_mode & 0o777 == 0o770
+    shared.rmdir()
+    assert main(options) == 1
+    assert f"into {shared}: " in capsys.readouterr().err
 
 
 def test_a_shim_of_another_processor_is_not_installed(
@@ -155,6 +168,6 @@ def test_a_shim_of_another_processor_is_not_installed(
     foreign.write_bytes(b"\x7fELF of another machine")
     foreign.chmod(0o755)
     monkeypatch.setattr(installer, "SHIM", foreign)
-    assert main() == 1
+    assert main([]) == 1
     assert os.uname().machine in capsys.readouterr().err
     assert os.listdir(folder) == []

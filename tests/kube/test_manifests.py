@@ -137,6 +137,19 @@ def test_the_sidecar_sees_its_own_folder_alone(installed: dict[tuple[str, str], 
     assert [mount["mountPath"] for mount in mounts] == ["/run/felix/bgp", "/tmp"]
 
 
+def test_the_sidecar_is_not_root_and_all_are_in_its_group(installed: dict[tuple[str, str], dict[str, Any]]) -> None:
+    pod = pod_of(installed)
+    security = containers(pod)["sidecar"]["securityContext"]
+    assert security["runAsNonRoot"] and security["runAsUser"]
+    group = security["runAsGroup"]
+    assert group in pod["securityContext"]["supplementalGroups"]
+    install = containers(pod)["install"]
+    assert f"--group={group}" in install["command"]
+    [shared] = [word.partition("=")[2] for word in install["command"] if word.startswith("--shared-folder=")]
+    for name in ("install", "sidecar"):
+        assert shared in {mount["mountPath"] for mount in containers(pod)[name]["volumeMounts"]}
+
+
 def test_uninstalling_sees_of_the_host_what_it_removes(installed: dict[tuple[str, str], dict[str, Any]]) -> None:
     uninstall = pod_of(objects_of(kustomized(UNINSTALL)), ("DaemonSet", "felix-py-uninstall"))
     removed = {volume["hostPath"]["path"] for volume in uninstall["volumes"]}
