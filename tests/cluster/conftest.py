@@ -16,8 +16,16 @@ HERE = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Have the tests that share `made` run last: two clusters of one process would have cgroups of the same names."""
-    items.sort(key=lambda item: HERE in item.path.parents and "made" in getattr(item, "fixturenames", ()))
+    """Have the tests that share `made` run last, and of these the one that takes felix-py from it.
+
+    Two clusters of one process would have cgroups of the same names.
+    """
+
+    def place(item: pytest.Item) -> int:
+        fixtures = getattr(item, "fixturenames", ()) if HERE in item.path.parents else ()
+        return ("made" in fixtures) + ("spent" in fixtures)
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="package")
@@ -36,3 +44,9 @@ def made(tmp_path_factory: pytest.TempPathFactory, figures: Figures) -> Iterator
     if figures.has_any:
         figures.note(leftovers=left)
     assert left == []
+
+
+@pytest.fixture
+def spent(made: Cluster) -> Cluster:
+    """The same cluster for the last test of all, after which it has no felix-py any more."""
+    return made

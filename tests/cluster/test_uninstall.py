@@ -2,43 +2,41 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from tests.cluster.cluster import Cluster
-from tests.cluster.installation import MANIFESTS, NAMESPACE, TAG, apply, felix_cluster
+from tests.cluster.installation import MANIFESTS, NAMESPACE, TAG, apply
 from tests.cluster.pings import running_pods
 from tests.cluster.workloads import deployment
 
 pytestmark = pytest.mark.long
 
 UNINSTALL = "daemonset/felix-py-uninstall"
-PODS = 4
+PODS = 9
 FILES = ("/opt/cni/bin/felix", "/etc/cni/net.d/10-felix.conflist", "/var/lib/felix", "/var/lib/calico", "/run/felix")
 
 
-def test_nothing_is_left_on_a_node(tmp_path: Path) -> None:
-    with felix_cluster(tmp_path / "cluster", nodes=1) as made:
-        made.kubectl.apply(deployment("web", PODS))
-        made.until("pods are ready", PODS, lambda: len(running_pods(made.kubectl)))
-        assert all(left_on(made, name) for name in made.names)
-        made.kubectl("delete", "daemonset/felix-py-node", "deployment/felix-py-controller", f"--namespace={NAMESPACE}")
-        installed = apply(made, TAG, MANIFESTS / "uninstall")
-        made.until("nodes refuse, as pods are attached", len(made.names), lambda: refusals(made))
-        installed_again = apply(made, TAG)
-        made.kubectl("delete", "--kustomize", str(installed))
-        made.kubectl("rollout", "status", "daemonset/felix-py-node", f"--namespace={NAMESPACE}", "--timeout=120s")
-        drain = ("--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=120s")
-        made.kubectl("drain", "--selector=kubernetes.io/os=linux", *drain)
-        made.kubectl("delete", "daemonset/felix-py-node", "deployment/felix-py-controller", f"--namespace={NAMESPACE}")
-        apply(made, TAG, MANIFESTS / "uninstall")
-        made.kubectl("rollout", "status", UNINSTALL, f"--namespace={NAMESPACE}", "--timeout=180s")
-        assert [left_on(made, name) for name in made.names] == [[] for _ in made.names]
-        made.kubectl("delete", "--kustomize", str(installed))
-        made.kubectl("delete", "--ignore-not-found", "--kustomize", str(installed_again))
-        kinds = "pods,daemonsets,deployments,configmaps,serviceaccounts,roles,rolebindings"
-        made.until("all is gone", 1, lambda: "felix" not in made.kubectl("get", kinds, f"--namespace={NAMESPACE}"))
+def test_nothing_is_left_on_a_node(spent: Cluster) -> None:
+    made = spent
+    made.kubectl.apply(deployment("web", PODS))
+    made.until("pods are ready", PODS, lambda: len(running_pods(made.kubectl)))
+    assert all(left_on(made, name) for name in made.names)
+    made.kubectl("delete", "daemonset/felix-py-node", "deployment/felix-py-controller", f"--namespace={NAMESPACE}")
+    installed = apply(made, TAG, MANIFESTS / "uninstall")
+    made.until("nodes refuse, as pods are attached", len(made.names), lambda: refusals(made))
+    installed_again = apply(made, TAG)
+    made.kubectl("delete", "--kustomize", str(installed))
+    made.kubectl("rollout", "status", "daemonset/felix-py-node", f"--namespace={NAMESPACE}", "--timeout=120s")
+    drain = ("--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=120s")
+    made.kubectl("drain", "--selector=kubernetes.io/os=linux", *drain)
+    made.kubectl("delete", "daemonset/felix-py-node", "deployment/felix-py-controller", f"--namespace={NAMESPACE}")
+    apply(made, TAG, MANIFESTS / "uninstall")
+    made.kubectl("rollout", "status", UNINSTALL, f"--namespace={NAMESPACE}", "--timeout=180s")
+    assert [left_on(made, name) for name in made.names] == [[] for _ in made.names]
+    made.kubectl("delete", "--kustomize", str(installed))
+    made.kubectl("delete", "--ignore-not-found", "--kustomize", str(installed_again))
+    kinds = "pods,daemonsets,deployments,configmaps,serviceaccounts,roles,rolebindings"
+    made.until("all is gone", 1, lambda: "felix" not in made.kubectl("get", kinds, f"--namespace={NAMESPACE}"))
 
 
 def refusals(made: Cluster) -> int:
