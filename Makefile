@@ -17,6 +17,9 @@ endif
 ifneq ($(filter faults,$(MAKECMDGOALS)),)
 DEBIAN += nftables
 endif
+ifneq ($(filter bench test-kube test-datastore,$(MAKECMDGOALS)),)
+DEBIAN += openssl
+endif
 ifneq ($(filter image,$(MAKECMDGOALS)),)
 DEBIAN += buildah mmdebstrap
 endif
