@@ -39,15 +39,17 @@ class Share(NamedTuple):
 class Usage:
     """What the stored paths of one peer use. Those that are rejected count too: they are kept for other rules."""
 
-    __slots__ = ("_next_hops", "_paths", "_values")
+    __slots__ = ("_latest", "_latest_values", "_next_hops", "_paths", "_values")
 
     def __init__(self) -> None:
         self._paths = self._values = 0
         self._next_hops = Counter[bytes]()
+        self._latest: Attributes | None = None  # those of all prefixes of an UPDATE are one object, counted once
+        self._latest_values = 0
 
     def exceeded(self, before: Attributes | None, now: Attributes, prefix_limit: int) -> RejectReason | None:
         """Return which limit a path would exceed that takes the place of `before`, or of nothing."""
-        values = values_of(now)
+        values = self._values_of(now)
         if values > VALUES_OF_A_PATH:
             return RejectReason.TOO_LONG
         if before is None and self._paths >= prefix_limit:
@@ -68,8 +70,13 @@ class Usage:
                 del self._next_hops[before.next_hop]
         if now is not None:
             self._paths += 1
-            self._values += values_of(now)
+            self._values += self._values_of(now)
             self._next_hops[now.next_hop] += 1
+
+    def _values_of(self, attributes: Attributes) -> int:
+        if attributes is not self._latest:
+            self._latest, self._latest_values = attributes, values_of(attributes)
+        return self._latest_values
 
     def shares(self, prefix_limit: int) -> Iterator[Share]:
         yield Share("paths", self._paths, prefix_limit)
