@@ -291,14 +291,21 @@ def visit(released: Callable[[Any], int]) -> Callable[[Any], int]:
     from exabgp.bgp.fsm import FSM
     from exabgp.reactor.peer import ACTION
 
+    def handle(peer: Any) -> int:
+        """Handle one message. ExaBGP says of one with a discarded attribute that there was none."""
+        before = bytes_taken(peer)
+        action = released(peer)
+        more = action == ACTION.LATER and was_read_ahead(peer) and bytes_taken(peer) != before
+        return ACTION.NOW if more else action
+
     def run(peer: Any) -> int:
         if peer.generator is None:
             peer.felix_attempt = time.monotonic()
-        action = released(peer)
+        action = handle(peer)
         for _ in range(MESSAGES_PER_VISIT - 1):
             if action != ACTION.NOW or not peer.established() or time.monotonic() > peer.reactor.felix_turn_ends:
                 break
-            action = released(peer)
+            action = handle(peer)
         if action == ACTION.NOW and peer.fsm == FSM.OPENCONFIRM and not was_read_ahead(peer):
             # It waits for the peer's first keepalive: the poll set shows it, no need to spin.
             action = ACTION.LATER
@@ -330,9 +337,15 @@ def read_ahead(released: Callable[[Any, int], Iterator[bytes]]) -> Callable[[Any
             there += more
         message = bytes(there[:number])
         del there[:number]
+        connection.felix_taken = getattr(connection, "felix_taken", 0) + number
         yield message
 
     return read
+
+
+def bytes_taken(peer: Any) -> int:
+    """Return how much of what a peer sent has been handled in this connection."""
+    return getattr(peer.proto.connection, "felix_taken", 0) if peer.proto else 0
 
 
 def was_read_ahead(peer: Any) -> bool:

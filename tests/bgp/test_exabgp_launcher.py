@@ -298,6 +298,22 @@ def test_what_was_read_ahead_is_not_waited_for() -> None:
     assert one.run(one) == ACTION.NOW
 
 
+def test_what_comes_behind_a_message_that_exabgp_discards_is_handled_at_once() -> None:
+    from exabgp.reactor.peer import ACTION
+
+    one = actions()
+    connection = SimpleNamespace(felix_there=bytearray(b"more"), felix_taken=0)
+    one.proto = SimpleNamespace(connection=connection)
+    said = iter((4, 0))
+
+    def handled(peer: Any) -> int:
+        connection.felix_taken += next(said)
+        return int(ACTION.LATER)
+
+    assert exabgp_launcher.visit(handled)(one) == ACTION.LATER
+    assert list(said) == []
+
+
 def test_a_flood_keeps_the_turn_short() -> None:
     from exabgp.reactor.peer import ACTION
 
