@@ -137,7 +137,7 @@ class Agent:
     @property
     def changes(self) -> int:
         """How often something changed that concerns anything here; pods that come and go may not count."""
-        return self._due.added
+        return self._due.added + self.routing.writer.foreign_changes
 
     # Folds in
 

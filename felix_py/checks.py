@@ -39,7 +39,7 @@ Concern = tuple[tuple[Endpoint, ...], tuple[BlockAffinity, ...]]
 
 
 class _Sound(NamedTuple):
-    """What there was when nothing was found wrong. at: a time of the checks' clock."""
+    """What there was when all was looked at, and nothing found wrong. at: a time of the checks' clock."""
 
     at: float
     changes: int
@@ -97,7 +97,7 @@ class Checks:
             found = persisting(found, await self._look())
         for violation in set(found) - set(self._last):
             log.error("invariant %d is violated: %s", violation.number, violation.text)
-        self._last, self._sound = found, None if found else sound
+        self._last, self._sound = found, None if found or self._blocks is None else sound
         return self.last_report()
 
     async def run_periodically(self, seconds: float) -> None:

@@ -51,6 +51,7 @@ class FibWriter:
         self._retry: asyncio.TimerHandle | None = None
         self.refused: dict[Prefix, Refused] = {}
         self.repairs = self.puts = self.removes = self.silent_changes = 0
+        self.foreign_changes = 0  # of routes of ours, put right or not
         self._read_before = False
         self.foreign_touched: list[str] = []  # foreign routes that a write of ours hit: must stay empty
 
@@ -131,6 +132,7 @@ class FibWriter:
         wanted = self._rib.best(prefix)
         if wanted == self.fib.held.get(prefix):
             return False
+        self.foreign_changes += 1
         self.repairs += repair
         log.warning(
             "route %s was %s by another program; %s",

@@ -23,9 +23,16 @@ from tests.felix_py.test_invariants import block as made_block
 HANDLE = f"net.{CONTAINER}"
 
 
-def sound(folder: Path) -> FakeNode:
+def sound(folder: Path, *, repair: str = "true") -> FakeNode:
     block = made_block().with_spec(allocations=(None,) * 64, unallocated=tuple(range(64)), attributes=())
-    return FakeNode(folder, node(), pool(), affinity(), block)
+    return FakeNode(folder, node(), pool(), affinity(), block, FELIX_REPAIR=repair)
+
+
+async def change_without_record(one: FakeNode) -> None:
+    """Have another program put a route; return when the agent has heard of it and has followed."""
+    changes = one.agent.changes
+    one.kernel.report(one.kernel.foreign_put(Prefix.parse("198.51.100.0/24"), RouteSpec(3, 50)))
+    await until(lambda: one.agent.changes >= changes + 2)  # at once, and when the burst is over
 
 
 async def test_a_sound_node_violates_nothing_and_its_blocks_are_read_once_for_each_who_asks(tmp_path: Path) -> None:
@@ -48,7 +55,10 @@ async def test_at_rest_the_datastore_is_not_asked_and_after_a_pod_it_is(tmp_path
         await checks.run(anew=False)
         asked = one.store.calls.copy()
         for _ in range(3):
+            await change_without_record(one)
+            dumps = one.kernel.dumps
             assert not (await checks.run(anew=False)).violated
+            assert one.kernel.dumps == dumps + 1, "it looks"
         assert one.store.calls == asked
         agent.snapshot.attach(Endpoint.of(endpoint()))
         texts = [found.text for found in (await checks.run(anew=False)).violated]
@@ -66,6 +76,29 @@ async def test_a_datastore_that_does_not_answer_violates_nothing(tmp_path: Path)
         one.store.away = False
         await one.store.delete(await one.store.get(IPAMBlock, "10-65-1-0-26"))
         assert [found.number for found in (await checks.run()).violated] == [3]
+
+
+async def test_blocks_that_could_not_be_read_are_no_sound_ones_and_are_read_at_the_next_check(tmp_path: Path) -> None:
+    one = sound(tmp_path)
+    async with one.running() as agent:
+        await until(lambda: one.peers.announced)
+        await one.store.delete(await one.store.get(IPAMBlock, "10-65-1-0-26"))
+        checks = Checks(agent, frozenset, second_look_seconds=0, clock=lambda: 0.0)
+        one.store.away = True
+        assert not (await checks.run(anew=False)).violated
+        one.store.away = False
+        assert [found.number for found in (await checks.run(anew=False)).violated] == [3]
+
+
+async def test_with_repair_off_a_route_of_ours_that_is_deleted_is_reported_at_the_next_check(tmp_path: Path) -> None:
+    one = sound(tmp_path, repair="false")
+    async with one.running() as agent:
+        await until(lambda: one.peers.announced)
+        checks = Checks(agent, frozenset, second_look_seconds=0, clock=lambda: 0.0)
+        assert not (await checks.run(anew=False)).violated
+        one.kernel.report(one.kernel.foreign_remove(BLOCK))
+        await until(lambda: BLOCK not in agent.routing.writer.fib.held)
+        assert 5 in {found.number for found in (await checks.run(anew=False)).violated}
 
 
 async def test_what_persists_is_reported_and_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -132,8 +165,10 @@ async def test_a_look_that_fails_is_tried_again_and_ends_nothing(tmp_path: Path)
         before = one.kernel.dumps
         running = asyncio.create_task(Checks(agent, frozenset, second_look_seconds=0).run_periodically(0.001))
         await until(lambda: one.kernel.dumps > before)
-        assert not running.done()
         assert not one.kernel.link_failures
+        await change_without_record(one)
+        await until(lambda: one.kernel.dumps > before + 1)
+        assert not running.done()
         running.cancel()
 
 
@@ -153,9 +188,7 @@ async def test_at_rest_the_kernel_is_read_at_a_low_rate_and_after_any_change_at_
         assert await dumps() == 1
         now = AT_REST_SECONDS
         assert await dumps() == 1, "it is long ago"
-        changes = agent.changes
-        one.kernel.report(one.kernel.foreign_put(Prefix.parse("198.51.100.0/24"), RouteSpec(3, 50)))
-        await until(lambda: agent.changes > changes)
+        await change_without_record(one)
         assert await dumps() == 1, "something changed"
         del one.kernel.routes[BLOCK, 1030]
         assert not (await checks.run(anew=False)).violated, "nobody said so"
