@@ -111,7 +111,7 @@ class Peering:
         of_tunnel = (Prefix.host(tunnel.packed),) if tunnel else ()
         return Announceable(
             snapshot.own_blocks(),
-            (*snapshot.addresses_apart(), *of_tunnel),
+            (*snapshot.addresses_outside_own_blocks(), *of_tunnel),
             tuple(snapshot.pools.values()),
             self.addresses(),
         )

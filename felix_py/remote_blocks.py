@@ -1,4 +1,4 @@
-"""Where the other nodes' pods are: their blocks, and the single addresses that lie apart from their block's node.
+"""Where the other nodes' pods are: their blocks, and the borrowed addresses, which lead elsewhere than their block.
 
 Pure: no I/O, no clock, no logging. Records are folded into these small maps as they come, and none is kept: the cost
 of a change is the size of the change. Blocks themselves are reported only where no peer announces such single
@@ -8,6 +8,7 @@ addresses: see `interests`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock
 from datastore.kinds.node import Node
@@ -34,7 +35,8 @@ class RemoteBlocks:
         self._contested: set[Prefix] = set()  # claimed while another claim of them stood, as one that is out of date
         self._borrowed: dict[Prefix, str] = {}
         self._of_node: dict[str, set[Prefix]] = {}
-        self._leading: dict[Prefix, str] = {}
+        self._owners: dict[Prefix, str] = {}
+        self._owners_view = MappingProxyType(self._owners)
 
     def fold(self, event: WatchEvent) -> bool:
         """Take in one watch event; return True if there is something in `changed`."""
@@ -58,16 +60,16 @@ class RemoteBlocks:
         node = self._borrowed.get(prefix) or self._blocks.get(prefix)
         return None if node == self.own else node
 
-    def leading(self) -> Mapping[Prefix, str]:
-        """Return everything that leads to another node, and to which; always the same mapping, kept current."""
-        return self._leading
+    def owners(self) -> Mapping[Prefix, str]:
+        """Return everything that leads to another node, and to which; always the same view, kept current."""
+        return self._owners_view
 
     def mark_node(self, node: str) -> None:
         """Count what leads to a node as changed: something about the node is new."""
         self.changed |= self._of_node.get(node, set())
 
     def mark_all(self) -> None:
-        self.changed.update(self._leading)
+        self.changed.update(self._owners)
 
     def take_changed(self) -> set[Prefix]:
         taken, self.changed = self.changed, set()
@@ -131,10 +133,10 @@ class RemoteBlocks:
             self._of_node[before].discard(prefix)
             if not self._of_node[before]:
                 del self._of_node[before]
-            del self._leading[prefix]
+            del self._owners[prefix]
         if after is not None:
             self._of_node.setdefault(after, set()).add(prefix)
-            self._leading[prefix] = after
+            self._owners[prefix] = after
 
 
 def borrowed_addresses(block: IPAMBlock) -> dict[Prefix, str]:

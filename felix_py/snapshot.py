@@ -89,7 +89,7 @@ class Snapshot:
         self._by_device: dict[str, set[EndpointKey]] = {}
         self.unreadable: set[EndpointKey] = set()  # whose record says nothing: their pods may be any
         self._own_blocks: tuple[Prefix, ...] = ()
-        self._apart: dict[EndpointKey, tuple[Prefix, ...]] = {}  # the addresses of endpoints in no own block
+        self._outside_own_blocks: dict[EndpointKey, tuple[Prefix, ...]] = {}
         self._changed: set[EndpointKey] = set()
         self._attached: dict[EndpointKey, str] = {}  # container ids that the watch has yet to report back
         self._detached: dict[EndpointKey, str] = {}
@@ -184,8 +184,8 @@ class Snapshot:
         before, self._own_blocks = self._own_blocks, tuple(sorted({*confirmed, *self.own_pod_cidrs()}))
         if before == self._own_blocks:
             return Topic.NOTHING
-        for key in tuple(self._apart if set(before) <= set(self._own_blocks) else self.endpoints):
-            self._note_apart(key)
+        for key in tuple(self._outside_own_blocks if set(before) <= set(self._own_blocks) else self.endpoints):
+            self._note_outside(key)
         return Topic.BLOCKS
 
     def attach(self, endpoint: Endpoint) -> Topic:
@@ -237,7 +237,7 @@ class Snapshot:
         return Topic.NOTHING if key in self._attached else self._set_endpoint(key, None)
 
     def _set_endpoint(self, key: EndpointKey, endpoint: Endpoint | None) -> Topic:
-        before, was_apart = self.endpoints.pop(key, None), key in self._apart
+        before, was_outside = self.endpoints.pop(key, None), key in self._outside_own_blocks
         if before is not None:
             self._by_device[before.device].discard(key)
             if not self._by_device[before.device]:
@@ -248,16 +248,16 @@ class Snapshot:
         if before == endpoint:
             return Topic.NOTHING
         self._changed.add(key)
-        self._note_apart(key)
-        return Topic.PODS | Topic.BORROWED if was_apart or key in self._apart else Topic.PODS
+        self._note_outside(key)
+        return Topic.PODS | Topic.BORROWED if was_outside or key in self._outside_own_blocks else Topic.PODS
 
-    def _note_apart(self, key: EndpointKey) -> None:
+    def _note_outside(self, key: EndpointKey) -> None:
         endpoint = self.endpoints.get(key)
-        apart = () if endpoint is None else tuple(a for a in endpoint.addresses if not self.in_own_block(a))
-        if apart:
-            self._apart[key] = apart
+        outside = () if endpoint is None else tuple(a for a in endpoint.addresses if not self.in_own_block(a))
+        if outside:
+            self._outside_own_blocks[key] = outside
         else:
-            self._apart.pop(key, None)
+            self._outside_own_blocks.pop(key, None)
 
     def on_devices(self, names: Iterable[str]) -> set[EndpointKey]:
         """Return the endpoints whose device has one of these names."""
@@ -277,9 +277,9 @@ class Snapshot:
         """Return this node's confirmed blocks, in order."""
         return self._own_blocks
 
-    def addresses_apart(self) -> tuple[Prefix, ...]:
+    def addresses_outside_own_blocks(self) -> tuple[Prefix, ...]:
         """Return the addresses of this node's pods that lie in none of its blocks."""
-        return tuple(address for found in self._apart.values() for address in found)
+        return tuple(address for found in self._outside_own_blocks.values() for address in found)
 
     def in_own_block(self, address: Prefix) -> bool:
         return any(block.contains(address) for block in self._own_blocks)

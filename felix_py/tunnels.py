@@ -173,8 +173,8 @@ class TunnelRoutes:
 
     def owners(self) -> Mapping[Prefix, str]:
         """Return the node that each block of another node belongs to, by the datastore; borrowed addresses likewise,
-        where it reports them. Always the same mapping, kept current."""
-        return self._remote_blocks.leading()
+        where it reports them. Always the same view, kept current."""
+        return self._remote_blocks.owners()
 
     def waiting(self) -> list[str]:
         """Return the nodes whose end of the tunnel is not ready yet, though routes are to lead there."""

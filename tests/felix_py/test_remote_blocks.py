@@ -22,7 +22,7 @@ def test_a_confirmed_block_leads_to_its_node_and_an_own_one_nowhere() -> None:
     assert remote.take_changed() == {REMOTE}
     assert remote.node_of(REMOTE) == "n2"
     assert not remote.fold(Changed(affinity("10.65.1.0/26", "n1")))
-    assert remote.leading() == {REMOTE: "n2"}
+    assert remote.owners() == {REMOTE: "n2"}
 
 
 def test_what_kubernetes_gave_a_node_leads_there_where_it_is_used() -> None:
@@ -30,12 +30,12 @@ def test_what_kubernetes_gave_a_node_leads_there_where_it_is_used() -> None:
     assert not RemoteBlocks("n1").fold(Changed(node))
     remote = RemoteBlocks("n1", use_pod_cidrs=True)
     assert remote.fold(Changed(node))
-    assert set(remote.leading()) == {Prefix.parse("10.244.2.0/24"), Prefix.parse("fd00:2::/64")}
+    assert set(remote.owners()) == {Prefix.parse("10.244.2.0/24"), Prefix.parse("fd00:2::/64")}
     remote.fold(Changed(node.with_spec(pod_cidrs=("10.244.3.0/24",))))
-    assert set(remote.leading()) == {Prefix.parse("10.244.3.0/24")}
+    assert set(remote.owners()) == {Prefix.parse("10.244.3.0/24")}
     assert remote.node_of(Prefix.parse("10.244.3.0/24")) == "n2"
     remote.fold(Gone(Node, "n2", None, node))
-    assert not remote.leading()
+    assert not remote.owners()
 
 
 def test_the_same_again_changes_nothing() -> None:
@@ -51,7 +51,7 @@ def test_a_claim_that_is_not_confirmed_or_gone_leads_nowhere() -> None:
     remote.fold(Changed(affinity("10.65.2.0/26", "n2")))
     remote.fold(gone(affinity("10.65.2.0/26", "n2")))
     assert remote.node_of(REMOTE) is None
-    assert not remote.leading()
+    assert not remote.owners()
 
 
 def test_when_one_of_two_claims_goes_the_block_leads_where_the_other_says() -> None:
@@ -62,7 +62,7 @@ def test_when_one_of_two_claims_goes_the_block_leads_where_the_other_says() -> N
     remote.fold(gone(affinity("10.65.2.0/26", "n3")))
     assert (remote.node_of(REMOTE), remote.take_changed()) == ("n2", {REMOTE})
     remote.fold(gone(affinity("10.65.2.0/26", "n2")))
-    assert (remote.node_of(REMOTE), remote.leading()) == (None, {})
+    assert (remote.node_of(REMOTE), remote.owners()) == (None, {})
 
     both = RemoteBlocks("n1", use_pod_cidrs=True)
     both.fold(Changed(Node.make("n2", podCIDRs=["10.65.2.0/26"])))
@@ -86,7 +86,7 @@ def test_a_block_that_is_gone_takes_its_borrowed_addresses_along() -> None:
     lent = block("10.65.1.0/29", "n1", "n1", "n2")
     remote.fold(Changed(lent))
     remote.fold(gone(lent))
-    assert not remote.leading()
+    assert not remote.owners()
 
 
 def test_what_leads_to_a_node_can_be_marked_as_changed() -> None:

@@ -105,17 +105,17 @@ def test_detaching_an_old_sandbox_leaves_the_new_one() -> None:
     assert snapshot.endpoints[KEY].container_id == "new"
 
 
-def test_an_address_is_apart_while_no_block_of_this_node_has_it() -> None:
+def test_an_address_is_outside_own_blocks_while_none_of_them_has_it() -> None:
     snapshot, own = Snapshot("n1"), affinity("10.65.1.0/26")
     assert snapshot.attach(Endpoint.of(endpoint("a"))) & Topic.BORROWED
-    assert snapshot.addresses_apart() == (Prefix.parse("10.65.1.2/32"),)
+    assert snapshot.addresses_outside_own_blocks() == (Prefix.parse("10.65.1.2/32"),)
     snapshot.fold(Changed(own))
-    assert snapshot.addresses_apart() == ()
+    assert snapshot.addresses_outside_own_blocks() == ()
     assert snapshot.attach(Endpoint.of(endpoint("b", "10.65.1.3/32"))) == Topic.PODS
     snapshot.fold(Gone(BlockAffinity, own.name, None, own))
-    assert snapshot.addresses_apart() == (Prefix.parse("10.65.1.3/32"),)
+    assert snapshot.addresses_outside_own_blocks() == (Prefix.parse("10.65.1.3/32"),)
     assert snapshot.detach(KEY, "b") & Topic.BORROWED
-    assert snapshot.addresses_apart() == ()
+    assert snapshot.addresses_outside_own_blocks() == ()
 
 
 def test_only_confirmed_affinities_of_this_node_are_own_blocks() -> None:

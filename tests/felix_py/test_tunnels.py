@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
 from typing import Any
 
 from hypothesis import given
@@ -336,3 +337,4 @@ def test_it_knows_the_owners_of_other_nodes_blocks_without_any_tunnel() -> None:
     world.put(affinity("10.65.2.0/26", "n2"), affinity("10.65.1.0/26", "n1"))
     assert owners == {Prefix.parse("10.65.2.0/26"): "n2"}
     assert world.tunnels.owners() is owners, "it is not made anew for each change"
+    assert not isinstance(owners, MutableMapping)
