@@ -93,6 +93,7 @@ class Snapshot:
         self._changed: set[EndpointKey] = set()
         self._attached: dict[EndpointKey, str] = {}  # container ids that the watch has yet to report back
         self._detached: dict[EndpointKey, str] = {}
+        self._before: dict[EndpointKey, frozenset[Prefix]] = {}  # meanwhile: the addresses of the sandboxes before
 
     def fold(self, event: WatchEvent) -> Topic:
         """Take in one watch event; return what it concerns."""
@@ -190,6 +191,7 @@ class Snapshot:
 
     def attach(self, endpoint: Endpoint) -> Topic:
         """Take in a pod that this agent is attaching, before the datastore has it."""
+        self._note_before(endpoint.key, self.endpoints.get(endpoint.key))
         self._attached[endpoint.key] = endpoint.container_id
         self._detached.pop(endpoint.key, None)
         self._changed.add(endpoint.key)  # even if it is the same: its device may be another
@@ -200,6 +202,7 @@ class Snapshot:
         known = self.endpoints.get(key)
         if known is not None and known.container_id != container_id:
             return Topic.NOTHING
+        self._note_before(key, known)
         self._attached.pop(key, None)
         self._detached[key] = container_id
         return self._set_endpoint(key, None)
@@ -212,29 +215,43 @@ class Snapshot:
         if resource.spec.node != self.node:
             return Topic.NOTHING
         endpoint = Endpoint.of(resource)
-        if self._is_of_the_one_before(endpoint):
+        key, container_id = endpoint.key, endpoint.container_id
+        if self._attached.get(key, container_id) != container_id:
+            self._note_before(key, endpoint)
+            return Topic.NOTHING  # of a sandbox before the one just attached
+        if key in self._attached and self._has_addresses_of_before(endpoint):
             return Topic.NOTHING
-        if self._detached.get(endpoint.key) == endpoint.container_id:
+        if self._detached.get(key) == container_id:
             return Topic.NOTHING  # of the one just detached
-        self._attached.pop(endpoint.key, None)
-        self._detached.pop(endpoint.key, None)
-        return self._set_endpoint(endpoint.key, endpoint)
+        self._await_no_more(key)
+        return self._set_endpoint(key, endpoint)
 
-    def _is_of_the_one_before(self, endpoint: Endpoint) -> bool:
-        """Whether a report is of the sandbox before the one just attached.
+    def _note_before(self, key: EndpointKey, endpoint: Endpoint | None) -> None:
+        addresses = () if endpoint is None else endpoint.addresses
+        self._before[key] = self._before.get(key, frozenset()).union(addresses)
 
-        On a pod that may be so of the addresses alone: its status has them until its kubelet has written the new ones.
+    def _has_addresses_of_before(self, endpoint: Endpoint) -> bool:
+        """Whether a report names the awaited container, and yet has only addresses of the sandboxes before it.
+
+        A pod's status has them until its kubelet has written the new ones. Any other address is the datastore's word.
         """
-        if (awaited := self._attached.get(endpoint.key)) is None:
-            return False
-        if endpoint.container_id != awaited:
-            return True
-        return bool(endpoint.addresses) and {*endpoint.addresses} != {*self.endpoints[endpoint.key].addresses}
+        reported, attached = {*endpoint.addresses}, {*self.endpoints[endpoint.key].addresses}
+        return bool(reported) and reported != attached and reported <= self._before[endpoint.key]
+
+    def _await_no_more(self, key: EndpointKey) -> None:
+        self._attached.pop(key, None)
+        self._detached.pop(key, None)
+        self._before.pop(key, None)
 
     def _endpoint_gone(self, key: EndpointKey, last: Resource | None) -> Topic:
-        if not isinstance(last, WorkloadEndpoint) or last.spec.container_id == self._detached.get(key):
-            self._detached.pop(key, None)  # else it is the end of a sandbox before the one detached
-        return Topic.NOTHING if key in self._attached else self._set_endpoint(key, None)
+        """Take in the end of an endpoint; of one just attached only if it is its own, not that of a sandbox before."""
+        awaited = self._attached.get(key, self._detached.get(key))
+        is_awaited = isinstance(last, WorkloadEndpoint) and last.spec.container_id == awaited
+        if key in self._attached and not is_awaited:
+            return Topic.NOTHING
+        if is_awaited or not isinstance(last, WorkloadEndpoint):
+            self._await_no_more(key)
+        return self._set_endpoint(key, None)
 
     def _set_endpoint(self, key: EndpointKey, endpoint: Endpoint | None) -> Topic:
         before, was_outside = self.endpoints.pop(key, None), key in self._outside_own_blocks

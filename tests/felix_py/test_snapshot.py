@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from datastore.kinds.bgp import BGPConfiguration, BGPPeer
 from datastore.kinds.cluster import ClusterInformation, FelixConfiguration
 from datastore.kinds.ipam import BlockAffinity
@@ -59,14 +61,63 @@ def test_late_events_of_the_old_sandbox_do_not_undo_an_attach() -> None:
     assert snapshot.endpoints[KEY].container_id == "new"
 
 
-def test_addresses_of_the_old_sandbox_under_the_new_ones_name_do_not_undo_an_attach() -> None:
-    """A pod's status has them until its kubelet has written the new ones, after the agent has named the container."""
+OLD, NEW = endpoint("old", "10.65.1.2/32"), endpoint("new", "10.65.1.9/32")
+STALE = endpoint("new", "10.65.1.2/32")
+"""A pod's status until its kubelet has written the new addresses, after the agent has named the container."""
+
+
+def attached_after_another(*, detached: bool = False, reported_late: bool = False) -> Snapshot:
+    """Return a snapshot that awaits NEW, where OLD was before."""
     snapshot = Snapshot("n1")
-    snapshot.attach(Endpoint.of(endpoint("new", "10.65.1.9/32")))
-    assert snapshot.fold(Changed(endpoint("new", "10.65.1.2/32"))) == Topic.NOTHING
-    assert snapshot.endpoints[KEY].addresses == (Prefix.parse("10.65.1.9/32"),)
+    if not reported_late:
+        snapshot.fold(Changed(OLD))
+    if detached:
+        snapshot.detach(KEY, "old")
+    snapshot.attach(Endpoint.of(NEW))
+    if reported_late:
+        snapshot.fold(Changed(OLD))
+    return snapshot
+
+
+@pytest.mark.parametrize("how", [{}, {"detached": True}, {"reported_late": True}])
+def test_addresses_of_the_old_sandbox_under_the_new_ones_name_do_not_undo_an_attach(how: dict[str, bool]) -> None:
+    snapshot = attached_after_another(**how)
+    assert snapshot.fold(Changed(STALE)) == Topic.NOTHING
+    assert snapshot.endpoints[KEY] == Endpoint.of(NEW)
     assert snapshot.awaits(KEY)
-    snapshot.fold(Changed(endpoint("new", "10.65.1.9/32")))
+    snapshot.fold(Changed(NEW))
+    assert not snapshot.awaits(KEY)
+    assert snapshot.fold(Changed(STALE)) & Topic.PODS, "it is the datastore's word by now"
+
+
+def test_addresses_of_any_sandbox_before_do_not_undo_an_attach() -> None:
+    snapshot = attached_after_another()
+    snapshot.attach(Endpoint.of(endpoint("newer", "10.65.1.20/32")))
+    for late in ("10.65.1.2/32", "10.65.1.9/32"):
+        assert snapshot.fold(Changed(endpoint("newer", late))) == Topic.NOTHING
+
+
+def test_addresses_that_no_sandbox_before_had_are_believed_at_once() -> None:
+    snapshot, other = attached_after_another(), endpoint("new", "10.65.1.77/32")
+    assert snapshot.fold(Changed(other)) & Topic.PODS
+    assert snapshot.endpoints[KEY] == Endpoint.of(other)
+    assert not snapshot.awaits(KEY)
+
+
+def test_a_new_sandbox_may_have_the_addresses_of_the_old_one() -> None:
+    snapshot = Snapshot("n1")
+    snapshot.fold(Changed(OLD))
+    snapshot.attach(Endpoint.of(STALE))
+    snapshot.fold(Changed(STALE))
+    assert not snapshot.awaits(KEY)
+
+
+def test_the_end_of_the_awaited_sandbox_ends_the_wait() -> None:
+    snapshot = attached_after_another()
+    snapshot.fold(Changed(STALE))
+    assert snapshot.fold(Gone(WorkloadEndpoint, KEY.name, KEY.namespace, OLD)) == Topic.NOTHING
+    assert snapshot.fold(Gone(WorkloadEndpoint, KEY.name, KEY.namespace, STALE)) & Topic.PODS
+    assert KEY not in snapshot.endpoints
     assert not snapshot.awaits(KEY)
 
 
