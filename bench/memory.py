@@ -3,8 +3,9 @@
 `python -m bench.memory [ROUNDS]`: a node with 10,000 learned routes and 250 pods; and the agent alone in a cluster with
 12,800 pods on other nodes, beside itself in an empty one. Memory is PSS: what processes share counts once in all.
 
-All rest in the same minutes, as what rests is in nobody's way. The agents alone are started anew in each round; the
-full node is one, and is looked at when they have ended, so that they share nothing with it.
+All rest in the same minutes, to save time; what disturbs the machine then disturbs all of a round. The agents alone are
+started anew in each round; the full node is one, and is looked at when they have ended, so that they share nothing with
+it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench import full_cluster
-from bench.at_rest import SETTLING_SECONDS, percent
+from bench.at_rest import REST_SECONDS, SETTLING_SECONDS, percent
 from bench.cni import Plugin, agent
 from bench.full_node import PODS, ROUTES, full_nodes
 from bench.hosts import a_host
@@ -26,7 +27,6 @@ from bench.result import Row, duration, figure, report, rounds_of
 from bench.routers import Bird
 from kernel.netns import inside
 
-REST_SECONDS = 60  # in which the agent checks its invariants once
 ADDRESS = "192.0.2.200/24"  # which no node of the full cluster has
 
 
