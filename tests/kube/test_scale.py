@@ -2,7 +2,8 @@
 
 The other nodes have no machines: kwok reports for them as kubelets do and has their pods run, which Kubernetes' own
 controllers make and its scheduler places (tests/kube/fake_nodes.py). Times and sizes go to build/scale.json, and beside
-what was counted into build/bench/scale.json, where `make bench-check` finds it; only what is counted is judged.
+what was counted into build/bench/scale.json, where `make bench-check` finds it; only what is counted is judged. Both
+are written before it is, so that what falls short is found there too.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.result import FOLDER as REPORTS
 from bench.result import figure, report
 from lab.timescale import TIMESCALE
 from tests.kube import assets
@@ -27,7 +29,7 @@ from tests.scenarios.cluster import three_nodes, until
 
 NODES, PODS, MORE_PODS = 1000, 5000, 200
 REST_SECONDS, CHECK_SECONDS = 60, 5
-"""How long the agent is left alone; how often it checks its invariants meanwhile."""
+"""How long nothing of the cluster's is changed; how often the agent checks its invariants meanwhile."""
 FILL_SECONDS = 900.0 * TIMESCALE  # on two idle cores it takes two minutes, on busy ones as long as it gets
 PAGES = ("curl", "-s", "--unix-socket", "/run/felix/status.sock")
 
@@ -43,6 +45,10 @@ class Agent:
 
     def end(self) -> None:
         self._run("kill", "-9", self.pid())
+
+    def put_foreign_route(self, metric: int) -> None:
+        """Change what no record is about: the next check of the invariants looks at all, as at rest few do."""
+        self._run("ip", "route", "add", "blackhole", "198.51.100.0/24", "metric", str(metric))
 
     def pss_kb(self) -> int:
         [line] = [
@@ -106,6 +112,7 @@ def test_among_a_thousand_nodes_an_agent_at_rest_asks_nothing_and_hears_nothing_
     settings = {"FELIX_CHECKINTERVAL": str(CHECK_SECONDS), "FELIX_LEAKGRACEPERIOD": "0"}
     spec = three_nodes(0, FELIX_DATASTORE=store, **settings)
     figures: dict[str, float] = {"nodes": NODES, "pods": PODS}
+    (REPORTS / "scale.json").unlink(missing_ok=True)
     with cluster_of(tmp_path, programs, nodes=spec["nodes"][:1]) as cluster:
         agent = Agent(cluster)
         figures["pss_kb_alone"] = agent.pss_kb()
@@ -123,16 +130,15 @@ def test_among_a_thousand_nodes_an_agent_at_rest_asks_nothing_and_hears_nothing_
         figures["pss_kb"] = agent.pss_kb()
 
         asked, heard, cpu = cluster.requests(), agent.events(), agent.cpu_seconds()
-        time.sleep(REST_SECONDS)  # it is what does not happen that is looked for
+        for number in range(REST_SECONDS // CHECK_SECONDS):
+            agent.put_foreign_route(metric=number + 1)
+            time.sleep(CHECK_SECONDS)  # it is what does not happen that is looked for
         renewed = cluster.requests() - asked
-        assert {one.partition(" ")[0] for one in renewed} <= {"watch"}, renewed
         reported = agent.events() - heard
-        assert set(reported) <= {"Node"}, reported
         figures["requests_in_a_minute_at_rest_but_for_watches"] = sum(
             count for what, count in renewed.items() if not what.startswith("watch ")
         )
         figures["connections_to_the_API_server"] = agent.connections()
-        assert figures["connections_to_the_API_server"] == 1
         figures["reports_of_nodes_heard_a_minute"] = reported.total() * 60 / REST_SECONDS
         figures["watches_renewed_a_minute"] = renewed.total() * 60 / REST_SECONDS
         figures["cpu_percent_at_rest"] = 100 * (agent.cpu_seconds() - cpu) / REST_SECONDS
@@ -143,9 +149,12 @@ def test_among_a_thousand_nodes_an_agent_at_rest_asks_nothing_and_hears_nothing_
         until(lambda: agent.events()["WorkloadEndpoint"] > heard["WorkloadEndpoint"], "its own pod is reported")
         new = agent.events() - heard
         del new["WorkloadEndpoint"], new["Node"]
-        assert set(new) <= {"BlockAffinity"}, new
         figures["events_of_blocks_claimed"] = new["BlockAffinity"]
         figures["events_by_200_pods_elsewhere_but_for_blocks_claimed"] = new.total() - new["BlockAffinity"]
         figures["cpu_seconds_by_200_pods_elsewhere"] = agent.cpu_seconds() - cpu
     (TREE / "build" / "scale.json").write_text(json.dumps(figures, indent=1) + "\n")
     report("scale", [figure(name.replace("_", " "), [value], "") for name, value in figures.items()], rounds=1)
+    assert {one.partition(" ")[0] for one in renewed} <= {"watch"}, renewed
+    assert set(reported) <= {"Node"}, reported
+    assert figures["connections_to_the_API_server"] == 1
+    assert set(new) <= {"BlockAffinity"}, new
