@@ -19,7 +19,7 @@ class Expired(Unavailable):
 
 
 class NotNow(Unavailable):
-    """The server is there, and says that it cannot serve this now, for it is busy or what it needs is away.
+    """The server is there, and says that it cannot serve this now, as when what it needs is away.
 
     retry_after_seconds: how long it asks to wait; 0: it does not say.
     """
@@ -27,6 +27,10 @@ class NotNow(Unavailable):
     def __init__(self, reason: str, retry_after_seconds: float = 0.0) -> None:
         super().__init__(reason)
         self.retry_after_seconds = retry_after_seconds
+
+
+class TooMany(NotNow):
+    """It serves fewer than ask it: who asks again soon keeps it so."""
 
 
 class Status(msgspec.Struct):
@@ -58,9 +62,11 @@ def retry_after(headers: Mapping[str, str], status: Status) -> float:
     return float(given) if given.isdigit() else status.retry_after_seconds
 
 
-def is_not_now(code: int) -> bool:
-    """Whether a status is about the server's state, which may change by itself, and not about what was asked."""
-    return code == TOO_MANY_REQUESTS or 500 <= code <= 599
+def not_now(code: int, said: str, retry_after_seconds: float) -> NotNow | None:
+    """Return the error of a status that is about the server's state, which may change by itself; None: it is not."""
+    if code == TOO_MANY_REQUESTS:
+        return TooMany(said, retry_after_seconds)
+    return NotNow(said, retry_after_seconds) if 500 <= code <= 599 else None
 
 
 def refusal(what: str, code: int, status: Status) -> DatastoreError:
@@ -83,7 +89,6 @@ def refusal(what: str, code: int, status: Status) -> DatastoreError:
             return Unavailable(f"{said}; the API server does not accept who we are (401)")
         case 403:
             return Forbidden(f"{said}; the role of this account lacks it (403)")
-        case _ if is_not_now(code):
-            return NotNow(f"{said} ({code})", status.retry_after_seconds)
         case _:
-            return Unavailable(f"{said} ({code})")
+            said = f"{said} ({code})"
+            return not_now(code, said, status.retry_after_seconds) or Unavailable(said)

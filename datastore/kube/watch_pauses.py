@@ -25,6 +25,8 @@ class Failure(Enum):
     """There was no answer, or it broke off."""
     NOT_NOW = auto()
     """The server cannot serve it at present."""
+    TOO_MANY = auto()
+    """The server serves fewer than ask it, which asking seldom alone mends."""
     REFUSED = auto()
     """It is not served until somebody changes something, or it was served and ended at once."""
 
@@ -44,9 +46,10 @@ class WatchPauses:
     def after(self, failure: Failure, retry_after_seconds: float = 0.0) -> float:
         """Return how long to pause after one more failure: half to one and a half times what its turn is.
 
-        retry_after_seconds: how long the server asks to wait, which is obeyed up to LONGEST_PAUSE_SECONDS.
+        retry_after_seconds: how long the server asks to wait, which is obeyed up to LONGEST_PAUSE_SECONDS. It tells all
+        the same, so what makes them differ is added.
         """
         longest = {Failure.LOST: LONGEST_LOST_SECONDS, Failure.NOT_NOW: LONGEST_NOT_NOW_SECONDS}
         pause = self._next[failure]
         self._next[failure] = min(pause * 2, longest.get(failure, LONGEST_PAUSE_SECONDS))
-        return max(pause * (0.5 + self._randomly()), min(retry_after_seconds, LONGEST_PAUSE_SECONDS))
+        return max(pause / 2, min(retry_after_seconds, LONGEST_PAUSE_SECONDS)) + pause * self._randomly()

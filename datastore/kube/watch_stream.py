@@ -16,7 +16,7 @@ from contextlib import aclosing
 import msgspec
 
 from datastore.errors import DatastoreError, Forbidden, NotFound
-from datastore.kube.answers import FORBIDDEN, GONE, NotNow, Status, is_not_now, read_status, refusal, retry_after
+from datastore.kube.answers import FORBIDDEN, GONE, NotNow, Status, TooMany, not_now, read_status, refusal, retry_after
 from datastore.kube.client import ApiClient, NoAnswer
 from datastore.kube.http2 import ConnectionLost
 from datastore.kube.listing import list_all
@@ -183,9 +183,7 @@ class WatchStream:
         if code == FORBIDDEN and self._asked.name is not None:
             raise refusal(self._what, code, status)
         said = f"{status.message or 'no reason given'} ({code})"
-        if is_not_now(code):
-            raise NotNow(said, wait_seconds or status.retry_after_seconds)
-        raise _Refused(said)
+        raise not_now(code, said, wait_seconds or status.retry_after_seconds) or _Refused(said)
 
     async def _list(self) -> ChangeSet:
         """Return all objects, by pages. A kind that the server does not know has none."""
@@ -221,6 +219,8 @@ def _kind_of(failure: Exception) -> Failure:
     match failure:
         case OSError() | ConnectionLost() | NoAnswer():
             return Failure.LOST
+        case TooMany():
+            return Failure.TOO_MANY
         case NotNow():
             return Failure.NOT_NOW
         case _:

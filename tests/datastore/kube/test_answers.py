@@ -5,7 +5,7 @@ import json
 import pytest
 
 from datastore.errors import AlreadyExists, Conflict, DatastoreError, Forbidden, Invalid, NotFound, Unavailable
-from datastore.kube.answers import NotNow, read_status, refusal
+from datastore.kube.answers import NotNow, TooMany, read_status, refusal
 
 
 def status(code: int, reason: str = "", message: str = "because", **more: object) -> bytes:
@@ -24,7 +24,7 @@ def status(code: int, reason: str = "", message: str = "because", **more: object
         (401, status(401, "Unauthorized"), Unavailable),
         (403, status(403, "Forbidden"), Forbidden),
         (500, status(500, "InternalError"), NotNow),
-        (429, status(429, "TooManyRequests"), NotNow),
+        (429, status(429, "TooManyRequests"), TooMany),
         (503, b"no JSON", NotNow),
     ],
 )

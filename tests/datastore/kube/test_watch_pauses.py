@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from datastore.kube.watch_pauses import (
     FIRST_PAUSE_SECONDS,
@@ -14,6 +16,7 @@ from datastore.kube.watch_pauses import (
 LONGEST = {
     Failure.LOST: LONGEST_LOST_SECONDS,
     Failure.NOT_NOW: LONGEST_NOT_NOW_SECONDS,
+    Failure.TOO_MANY: LONGEST_PAUSE_SECONDS,
     Failure.REFUSED: LONGEST_PAUSE_SECONDS,
 }
 
@@ -41,7 +44,19 @@ def test_pauses_after_one_kind_of_failure_do_not_lengthen_those_after_another() 
 
 @pytest.mark.parametrize(("asked", "obeyed"), [(7.0, 7.0), (3600.0, LONGEST_PAUSE_SECONDS)])
 def test_the_server_is_obeyed_within_reason(asked: float, obeyed: float) -> None:
-    assert WatchPauses().after(Failure.NOT_NOW, asked) == obeyed
+    assert WatchPauses(randomly=lambda: 0.0).after(Failure.NOT_NOW, asked) == obeyed
+
+
+@given(st.floats(0, 60), st.integers(0, 10))
+def test_nobody_comes_earlier_than_asked_and_no_two_together(asked: float, failed: int) -> None:
+    first, second = WatchPauses(randomly=lambda: 0.25), WatchPauses(randomly=lambda: 0.75)
+    for _ in range(failed):
+        first.after(Failure.TOO_MANY)
+        second.after(Failure.TOO_MANY)
+    turn = min(FIRST_PAUSE_SECONDS * 2**failed, LONGEST_PAUSE_SECONDS)
+    earlier, later = first.after(Failure.TOO_MANY, asked), second.after(Failure.TOO_MANY, asked)
+    assert min(asked, LONGEST_PAUSE_SECONDS) <= earlier
+    assert later - earlier == pytest.approx(turn / 2)
 
 
 def test_what_has_worked_begins_anew() -> None:

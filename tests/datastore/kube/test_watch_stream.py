@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from tests.kube.h2_server import H2Server, Request, serving
 
 PATIENCE_SECONDS = 30.0
 LOST_AFTER_SECONDS = http2.LOST_AFTER_SECONDS  # as released: see `impatient`
+LONGEST_PAUSE_SECONDS = watch_pauses.LONGEST_PAUSE_SECONDS
 
 
 class Watcher:
@@ -336,6 +338,35 @@ async def test_a_watch_that_is_refused_for_a_time_is_asked_for_after_it(tmp_path
     async with watching_a_server(tmp_path, refuse) as (_, watcher, _):
         await watcher.until(lambda: watcher.in_sync)
     assert times[1] - times[0] >= 1.0
+
+
+@pytest.mark.parametrize(
+    ("status", "longest"),
+    [(429, LONGEST_PAUSE_SECONDS), (503, watch_pauses.LONGEST_NOT_NOW_SECONDS)],
+    ids=["too many", "not now"],
+)
+async def test_only_a_server_that_sheds_no_load_is_asked_again_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, longest: float
+) -> None:
+    pauses: list[float] = []
+
+    class Noted(watch_pauses.WatchPauses):
+        def after(self, failure: watch_pauses.Failure, retry_after_seconds: float = 0.0) -> float:
+            pauses.append(super().after(failure, retry_after_seconds))
+            return 0.0
+
+    monkeypatch.setattr(watch_stream, "WatchPauses", partial(Noted, lambda: 0.5))
+    monkeypatch.setattr(watch_pauses, "LONGEST_PAUSE_SECONDS", LONGEST_PAUSE_SECONDS)
+
+    async def refuse(request: Request) -> None:
+        if len(pauses) < 40:
+            await request.answer(status, b"{}")
+            return
+        await say_what_there_is(request)
+
+    async with watching_a_server(tmp_path, refuse) as (_, watcher, _):
+        await watcher.until(lambda: watcher.in_sync)
+    assert max(pauses) == longest
 
 
 async def test_a_watch_that_brings_nothing_not_even_bookmarks_is_begun_from_the_whole(tmp_path: Path) -> None:
