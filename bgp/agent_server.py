@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bgp.agent_feed import AgentFeed
+from bgp.group_access import group_comes_in
 from bgp.path_report import path_reports
 from bgp.protocol import (
     LINE_LIMIT,
@@ -74,7 +75,7 @@ class AgentServer:
     async def listening(self, socket_path: Path) -> AsyncIterator[None]:
         with suppress(FileNotFoundError):
             socket_path.unlink()
-        mask = os.umask(0o117)  # its group may connect: an agent that is another user
+        mask = os.umask(0o117 if group_comes_in(socket_path.parent) else 0o177)
         try:
             server = await asyncio.start_unix_server(self._accept, socket_path, limit=LINE_LIMIT)
         finally:

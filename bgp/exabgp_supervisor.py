@@ -40,6 +40,7 @@ from bgp import exabgp_config, update
 from bgp.events import SpeakerEvent, SpeakerStopped
 from bgp.exabgp_errors import configuration_error
 from bgp.exabgp_process import ConfigurationRefused, Decode, ExaBGPError, ExaBGPProcess
+from bgp.group_access import group_comes_in
 from bgp.speaker import LocalNode, Speaker
 
 LAUNCHER = Path(__file__).with_name("exabgp_launcher.py")
@@ -282,7 +283,8 @@ class ExaBGP:
 
     @property
     def _envfile(self) -> Path:
-        return self._dir / "exabgp.env"
+        # Not exabgp.env: a sidecar of an earlier version is root without DAC_OVERRIDE, and writes into that one.
+        return self._dir / "empty.env"
 
 
 def without_sessions_to_recreate(before: Speaker, after: Speaker) -> Speaker:
@@ -321,12 +323,13 @@ def _without(missing: Collection[str], seconds: float) -> str:
 
 
 def write_private(path: Path, text: str) -> Path:
-    """Write a file that only its owner and its group may read, from the first moment on; return its path.
+    """Write a file that only its owner may read, from the first moment on; return its path.
 
-    In the group is an agent that is another user: it collects what is asked for by `felixctl node diags`.
+    So may a group that has the folder: an agent in it collects what is asked for by `felixctl node diags`.
     """
     path.unlink(missing_ok=True)
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640), "w") as file:
+    mode = 0o640 if group_comes_in(path.parent) else 0o600
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
         file.write(text)
     return path
 

@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 
 def test_a_bad_log_level_ends_it_with_2_and_one_sentence(tmp_path: Path) -> None:
     ended = subprocess.run(
@@ -32,7 +34,9 @@ def test_a_sidecar_that_does_not_run_cannot_leave(tmp_path: Path) -> None:
     assert ended.stderr.startswith(f"ask the sidecar on {tmp_path}/bgp.sock to leave: ")
 
 
-def test_a_second_sidecar_in_one_place_does_not_start(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("folder", "socket"), [(0o700, 0o600), (0o755, 0o600), (0o770, 0o660)], ids=oct)
+def test_a_second_sidecar_in_one_place_does_not_start(tmp_path: Path, folder: int, socket: int) -> None:
+    tmp_path.chmod(folder)
     command = [
         sys.executable,
         "-m",
@@ -52,8 +56,10 @@ def test_a_second_sidecar_in_one_place_does_not_start(tmp_path: Path) -> None:
         second = subprocess.run(command, capture_output=True, text=True)
         assert second.returncode == 1
         assert "another sidecar runs with this directory" in second.stderr
-        assert (tmp_path / "bgp.sock").stat().st_mode & 0o777 == 0o660
+        assert (tmp_path / "bgp.sock").stat().st_mode & 0o777 == socket
         assert (tmp_path / "bgp").stat().st_mode & 0o777 == 0o700
+        # A version before this one is root without DAC_OVERRIDE, and opens this file for writing.
+        assert not (tmp_path / "bgp" / "exabgp.env").exists()
     finally:
         first.terminate()
         first.wait()

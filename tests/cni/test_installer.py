@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
 import threading
 from collections.abc import Callable
@@ -156,7 +157,7 @@ def test_a_group_is_let_into_a_folder_once_the_shim_is_there(
     assert main(options) == 0
     assert answers(folder / "felix")
     assert shared.stat().st_mode & 0o777 == 0o770
-    shared.rmdir()
+    shutil.rmtree(shared)
     assert main(options) == 1
     assert f"into {shared}: " in capsys.readouterr().err
 
