@@ -27,6 +27,7 @@ from bgp.update import UPDATE
 TERMINATE_SECONDS = 2.0
 PIPE_BYTES = 1 << 20  # ExaBGP stops, timers and all, while its output pipe is full
 KEPT_STDERR_LINES = 50
+EVENTS_FACTOR = 10  # how many times `answer_seconds` events alone keep a batch waiting
 
 Decode: TypeAlias = Callable[[bytes], SpeakerEvent | None]
 
@@ -47,7 +48,7 @@ class ExaBGPProcess:
     decode: returns the event in a line that begins with `{` or `update `, or None. Raises ValueError, LookupError or
     TypeError: the line is malformed; it is logged and skipped.
     answer_seconds: how long a batch may go without an answer or an event before the process counts as hanging: while
-    peers send much, answers come late. It may be changed.
+    peers send much, answers come late, but not EVENTS_FACTOR times as late. It may be changed.
     """
 
     def __init__(self, decode: Decode, events: asyncio.Queue[SpeakerEvent], answer_seconds: float) -> None:
@@ -231,14 +232,21 @@ class ExaBGPProcess:
             log.warning("%s", text)
 
     async def _receive(self, count: int) -> list[bool]:
+        clock = asyncio.get_running_loop().time
+        answered, since = len(self._answers), clock()
         while len(self._answers) < count:
+            if len(self._answers) > answered:
+                answered, since = len(self._answers), clock()
             self._progress.clear()
             if self.ended.is_set():
                 raise ExaBGPError(f"wait for ExaBGP's answers: it ended, {count - len(self._answers)} are missing")
+            longest = EVENTS_FACTOR * self.answer_seconds
+            left = since + longest - clock()
             try:
-                await asyncio.wait_for(self._progress.wait(), self.answer_seconds)
+                await asyncio.wait_for(self._progress.wait(), min(self.answer_seconds, left))
             except TimeoutError:
-                self.kill(f"no answer came for {self.answer_seconds:g} s")
+                waited = self.answer_seconds if left > self.answer_seconds else longest
+                self.kill(f"no answer came for {waited:g} s")
                 await self.ended.wait()
         self._answers_pending -= count
         return [self._answers.popleft() for _ in range(count)]

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import sys
 
 import pytest
 
 from bgp import exabgp_json
 from bgp.events import PeerUp, SpeakerEvent, SpeakerStarted
-from bgp.exabgp_process import ExaBGPProcess
+from bgp.exabgp_process import EVENTS_FACTOR, ExaBGPError, ExaBGPProcess
 
 UP = {"type": "state", "neighbor": {"address": {"local": "192.0.2.1", "peer": "192.0.2.2"}, "state": "up"}}
+PATIENCE = 30.0
+REPORTS_AND_NEVER_ANSWERS = """
+import os, sys
+events = int(sys.argv[sys.argv.index("--events") + 1])
+while True:
+    os.write(events, b'{"of": "a peer"}\\n' * 100)
+"""
 
 
 async def test_a_session_that_is_up_before_the_first_answer_is_reported_after_the_start() -> None:
@@ -55,3 +64,19 @@ async def test_a_process_that_reports_on_peers_does_not_count_as_hanging() -> No
     process = ExaBGPProcess(exabgp_json.event, asyncio.Queue(), 1.0)
     process._on_line(json.dumps(UP).encode())
     assert process._progress.is_set()
+
+
+async def test_a_process_that_reports_on_peers_and_never_answers_does() -> None:
+    events: asyncio.Queue[SpeakerEvent] = asyncio.Queue()
+    process = ExaBGPProcess(lambda _: PeerUp("192.0.2.2") if events.empty() else None, events, 0.1)
+    await process.start([sys.executable, "-c", REPORTS_AND_NEVER_ANSWERS], os.environ)
+    try:
+        process.mark_ready()
+        async with asyncio.timeout(PATIENCE):
+            while await events.get() == SpeakerStarted():
+                pass  # it has begun to report
+            with pytest.raises(ExaBGPError, match="it ended, 1 are missing"):
+                await process.ask(["version"])
+    finally:
+        await process.end()
+    assert process.exit_reason() == (f"killed, because no answer came for {EVENTS_FACTOR * 0.1:g} s", False)
