@@ -318,25 +318,29 @@ def visit(released: Callable[[Any], int]) -> Callable[[Any], int]:
 def read_ahead(released: Callable[[Any, int], Iterator[bytes]]) -> Callable[[Any, int], Iterator[bytes]]:
     """Return Connection._reader that reads all there is at once.
 
-    As released each message costs two looks at the socket and two reads.
+    As released each message costs two looks at the socket and two reads. What is waited for, and what ends the
+    connection, is as released.
     """
+    from exabgp.reactor.network.error import LostConnection, error
+    from exabgp.util.errstr import errstr
 
     def read(connection: Any, number: int) -> Iterator[bytes]:
-        there = connection.__dict__.setdefault("felix_there", bytearray())
-        while len(there) < number:
+        unread = connection.__dict__.setdefault("felix_unread", bytearray())
+        while len(unread) < number:
             try:
                 more = connection.io.recv(READ_BYTES) if connection.io else b""
-            except BlockingIOError:
-                yield b""
-                continue
-            except OSError:
-                more = b""
+            except OSError as reason:
+                if reason.errno in error.block:
+                    yield b""
+                    continue
+                connection.close()
+                raise LostConnection(f"issue reading on the socket: {errstr(reason)}") from None
             if not more:
                 yield from released(connection, number)  # which finds that the connection has ended, and raises
                 return
-            there += more
-        message = bytes(there[:number])
-        del there[:number]
+            unread += more
+        message = bytes(unread[:number])
+        del unread[:number]
         connection.felix_taken = getattr(connection, "felix_taken", 0) + number
         yield message
 
@@ -350,7 +354,7 @@ def bytes_taken(peer: Any) -> int:
 
 def was_read_ahead(peer: Any) -> bool:
     """Whether there is more from a peer that the poll set no longer shows."""
-    return bool(peer.proto and getattr(peer.proto.connection, "felix_there", b""))
+    return bool(peer.proto and getattr(peer.proto.connection, "felix_unread", b""))
 
 
 def nothing_pending(reactor: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import math
 import os
 import select
@@ -294,7 +295,7 @@ def test_what_was_read_ahead_is_not_waited_for() -> None:
 
     one = actions(ACTION.NOW, state=FSM.OPENCONFIRM)
     one.established = lambda: False
-    one.proto = SimpleNamespace(connection=SimpleNamespace(felix_there=bytearray(b"a keepalive")))
+    one.proto = SimpleNamespace(connection=SimpleNamespace(felix_unread=bytearray(b"a keepalive")))
     assert one.run(one) == ACTION.NOW
 
 
@@ -302,7 +303,7 @@ def test_what_comes_behind_a_message_that_exabgp_discards_is_handled_at_once() -
     from exabgp.reactor.peer import ACTION
 
     one = actions()
-    connection = SimpleNamespace(felix_there=bytearray(b"more"), felix_taken=0)
+    connection = SimpleNamespace(felix_unread=bytearray(b"more"), felix_taken=0)
     one.proto = SimpleNamespace(connection=connection)
     said = iter((4, 0))
 
@@ -344,6 +345,40 @@ def test_messages_that_came_together_are_read_at_once() -> None:
         assert next(waiting) == b"parts"
         theirs.close()
         assert list(read(connection, 1)) == [b"the end"]
+
+
+def connection_that_receives(*received: bytes | OSError) -> Any:
+    said = iter(received)
+
+    def recv(_: int) -> bytes:
+        more = next(said)
+        if isinstance(more, OSError):
+            raise more
+        return more
+
+    def close() -> None:
+        connection.io = None
+
+    connection = SimpleNamespace(io=SimpleNamespace(recv=recv), close=close)
+    return connection
+
+
+@pytest.mark.parametrize("passing", [errno.ENOMEM, errno.ENOBUFS, errno.EINTR, errno.EBUSY, errno.EAGAIN])
+def test_an_error_that_passes_loses_nothing_of_what_was_read(passing: int) -> None:
+    connection = connection_that_receives(b"AB", OSError(passing, "later"), b"CDEF")
+    read = exabgp_launcher.read_ahead(lambda connection, number: iter([b"not these"]))
+    assert list(read(connection, 4)) == [b"", b"ABCD"]
+
+
+@pytest.mark.parametrize("name", ["ECONNRESET", "ETIMEDOUT", "EHOSTUNREACH"])
+def test_an_error_that_ends_a_connection_is_named(name: str) -> None:
+    from exabgp.reactor.network.error import LostConnection
+
+    connection = connection_that_receives(b"AB", OSError(getattr(errno, name), "gone"))
+    read = exabgp_launcher.read_ahead(lambda connection, number: iter([b"not these"]))
+    with pytest.raises(LostConnection, match=name):
+        list(read(connection, 4))
+    assert connection.io is None
 
 
 # Listener.incoming, new_connections
