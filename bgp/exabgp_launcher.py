@@ -20,6 +20,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import ModuleType
 from typing import Any, NoReturn
 
 VERSION = "5.0.15"
@@ -140,7 +141,7 @@ def patch(commands: int, events: int) -> None:
 
     if version != VERSION:
         raise UnknownReleaseError(f"patch ExaBGP {version}: the patches are written for {VERSION}; it is not started")
-    replacements: list[tuple[type, str, tuple[str, ...], Callable[..., Any]]] = [
+    replacements: list[tuple[type | ModuleType, str, tuple[str, ...], Callable[..., Any]]] = [
         (Reactor, "_wait_for_io", ("self", "sleeptime"), wait_for_io),
         (Reactor, "active_peers", ("self",), active_peers),
         (Reactor, "_pending_adjribout", ("self",), nothing_pending),
@@ -160,6 +161,7 @@ def patch(commands: int, events: int) -> None:
         (Neighbor, "remove_self", ("self", "changes"), copy_prefix_only(Neighbor.remove_self)),
         (ASYNC, "run", ("self",), run_commands(ASYNC.run)),
         (Processes, "_start", ("self", "process"), use_pipes(commands, events)),
+        (announce, "match_neighbors", ("peers", "descriptions"), find_peers),
         (delay.Delay, "increase", ("self",), increase_capped(delay.Delay.increase)),
         (Update, "unpack_message", ("data", "direction", "negotiated"), keep_plain(Update.unpack_message)),
         (response_json.JSON, "update", UPDATE_PARAMETERS, hand_on_plain(response_json.JSON.update)),
@@ -182,7 +184,6 @@ def patch(commands: int, events: int) -> None:
         setattr(owner, name, replacement)
     for module in (timer, delay, cache):
         setattr(module, "time", MonotonicClock)  # noqa: B010  (mypy knows these modules too well)
-    announce.match_neighbors = find_peers
     response_json.socket = FixedHostName(socket.gethostname())
     sort_attributes_as_rfc_7606()
 
@@ -489,20 +490,20 @@ def take_up_connections(listener: Any) -> Iterator[None]:
             reactor.asynchronous.schedule(str(uuid.uuid1()), "sending notification (6,3)", refusal)
         else:
             set_accepted_ttl(connection, peer.neighbor)
-            peer.handle_connection(connection)  # one that the session's state forbids is closed
+            peer.handle_connection(connection)  # one that it does not keep is closed with its last reference
         yield
 
 
-def find_peers(names: Iterable[str], descriptions: Sequence[Sequence[str]]) -> list[str]:
+def find_peers(peers: Iterable[str], descriptions: Sequence[Sequence[str]]) -> list[str]:
     """Return the names of the peers that a command is for, each described by `neighbor ADDRESS`; all if by nothing.
 
     As released each name is searched for each description, which is most of what it costs to tell each of many peers
     the end of our routes.
     """
     if not descriptions:
-        return list(names)
+        return list(peers)
     described = {description[0] for description in descriptions}
-    return [name for name in names if " ".join(name.split(" ", 2)[:2]) in described]
+    return [name for name in peers if " ".join(name.split(" ", 2)[:2]) in described]
 
 
 def send_gtsm_ttl(released: Callable[..., None]) -> Callable[..., None]:

@@ -65,6 +65,8 @@ def test_the_installed_exabgp_is_the_one_the_launcher_knows() -> None:
         "from exabgp.reactor.loop import Reactor; Reactor._wait_for_io = lambda self, seconds: None",
         "from exabgp.reactor.peer import Peer; Peer.run = lambda self, more: None",
         "import exabgp.bgp.timer; exabgp.bgp.timer.time = None",
+        "from exabgp.bgp.message import Message; from exabgp.reactor.api.command import announce\n"
+        "announce.match_neighbors = lambda peers: peers",
     ],
 )
 def test_an_exabgp_that_differs_is_not_touched(unlike: str) -> None:

@@ -62,6 +62,31 @@ async def test_two_exabgps_exchange_a_prefix_of_each_family(tmp_path: Path) -> N
         await two.wait_until(lambda: not two.routes(1))
 
 
+async def test_an_end_of_rib_for_several_peers_reaches_each_of_them_and_no_other(tmp_path: Path) -> None:
+    async with mesh(tmp_path, 1, 2, 3, 4) as (one, two, three, four):
+        end = f"neighbor {address(2)} , neighbor {address(3)} announce eor ipv4 unicast"
+        assert await one.exabgp.send([end]) == [True]
+        await two.wait_for(EndOfRib(address(1), "ipv4"))
+        await three.wait_for(EndOfRib(address(1), "ipv4"))
+        # What comes behind it shows that none was under way to the fourth.
+        assert await one.exabgp.send(exabgp_commands.announce(OURS)) == [True, True]
+        await four.wait_until(lambda: four.routes(1) == OURS)
+        assert not any(isinstance(event, EndOfRib) for event in four.events)
+
+
+async def test_a_second_connection_of_a_peer_whose_session_is_up_is_closed(tmp_path: Path) -> None:
+    async with node(tmp_path) as one:
+        await one.exabgp.reload(speaker(1, 2))
+        await one.wait_for(SpeakerStarted())
+        async with peer(2, of=1):
+            await one.wait_for(PeerUp(address(2)))
+            reader, writer = await asyncio.open_connection(address(1), 179, local_addr=(address(2), 0))
+            with contextlib.closing(writer):
+                async with asyncio.timeout(PATIENCE):
+                    assert await reader.read() == b""
+            assert one.is_up(2)
+
+
 async def test_a_route_announced_before_the_session_is_up_arrives_with_it(tmp_path: Path) -> None:
     async with node(tmp_path / "1") as one, node(tmp_path / "2") as two:
         await one.exabgp.reload(speaker(1, 2))
