@@ -19,6 +19,9 @@ NETWORK: Final = "felix-py/network"
 IPAM: Final = "felix-py/ipam"
 """The annotation that names the plugin which gave an endpoint its addresses, where they are in no IPAM block."""
 
+POD_IPS: Final = "cni.projectcalico.org/podIPs"
+"""The annotation in which an agent writes a container's addresses on its pod, whose status has them later."""
+
 ENCAPSULATED: Final = "projectcalico.org/metadata"
 """The annotation in which libcalico keeps an object's own labels and annotations."""
 

@@ -16,12 +16,12 @@ import msgspec
 from datastore.errors import BadRecord, Invalid
 from datastore.fields import network_or_address
 from datastore.kinds.pods import WorkloadEndpoint
-from datastore.names import ENCAPSULATED, IPAM, NETWORK, interface_name, workload_endpoint_name
+from datastore.names import ENCAPSULATED, IPAM, NETWORK, POD_IPS, interface_name, workload_endpoint_name
 from datastore.record import V3
 from datastore.summaries import EndpointSpec, EndpointSummary, single_address
 
 ANNOTATION = "cni.projectcalico.org/"
-POD_IP, POD_IPS, CONTAINER_ID = f"{ANNOTATION}podIP", f"{ANNOTATION}podIPs", f"{ANNOTATION}containerID"
+POD_IP, CONTAINER_ID = f"{ANNOTATION}podIP", f"{ANNOTATION}containerID"
 ALLOWED_SOURCES = f"{ANNOTATION}allowedSourcePrefixes"
 _FINISHED = ("Succeeded", "Failed", "Completed")
 _LONGEST_LABEL = 63

@@ -35,6 +35,11 @@ class PodStore(MemoryStore):
         assert isinstance(found, WorkloadEndpoint)
         return found
 
+    def report(self, *addresses: str, name: str = "web-1") -> None:
+        """Have the pod's status show these addresses."""
+        pod = self.pod(name)
+        self._put(pod.with_spec(ip_networks=addresses), pod)
+
     def delete_pod(self, name: str = "web-1") -> None:
         del self.objects[_key(name)]
 

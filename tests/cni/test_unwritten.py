@@ -8,10 +8,10 @@ import pytest
 
 from cni.pod_devices import OwnedLink
 from cni.protocol import Attachment
-from cni.unwritten import unwritten
+from cni.unwritten import misreported, unwritten
 from datastore.kinds.ipam import IPAMBlock
 from datastore.kinds.pods import WorkloadEndpoint
-from datastore.names import IPAM
+from datastore.names import IPAM, POD_IPS
 from datastore.store import Changed
 from tests.cni.memory import InMemory, in_memory
 from tests.cni.node import DUAL, until
@@ -43,6 +43,24 @@ def test_a_device_whose_pod_does_not_name_its_container_is_unwritten(
     assert unwritten([owned], [pod]) == ([(owned, pod)] if is_unwritten else [])
 
 
+@pytest.mark.parametrize(
+    ("written", "reported", "is_misreported"),
+    [
+        ("10.65.0.9/32", ("10.65.0.2/32",), True),  # the status is of the container before
+        ("10.65.0.9/32", ("10.65.0.9/32",), False),
+        ("10.65.0.9/32,fd65::9/128", ("10.65.0.9/32",), False),  # of a kubelet that reports one IP version
+        ("10.65.0.9/32", (), False),  # it is over, or has given its address back
+        ("", ("10.65.0.2/32",), False),
+    ],
+)
+def test_a_device_is_misreported_whose_pod_has_an_address_that_was_not_written_with_its_containers_name(
+    written: str, reported: tuple[str, ...], is_misreported: bool
+) -> None:
+    pod = POD.with_spec(container_id="c1", ip_networks=reported).with_metadata(annotations={POD_IPS: written})
+    assert misreported([device()], [pod]) == ([(device(), pod)] if is_misreported else [])
+    assert misreported([device("c2")], [pod]) == []
+
+
 async def restarted(before: InMemory, store: PodStore, folder: Path) -> InMemory:
     """The next agent of the node: the devices and the store are as they were, and its watch has reported all."""
     node = InMemory(store, folder)
@@ -71,6 +89,26 @@ async def test_the_next_agent_routes_to_such_a_pod_and_writes_on_it(tmp_path: Pa
         await node.delete(uid=uid)
         store.delete_pod()
         assert await node.holds_nothing()
+
+
+async def test_the_next_agent_routes_to_what_is_assigned_while_the_status_is_of_the_container_before(
+    tmp_path: Path,
+) -> None:
+    store = PodStore()
+    async with in_memory(tmp_path, store) as first:
+        uid = store.make_pod(**{POD_IPS: "10.65.0.200/32"})
+        result = await first.add(uid=uid)
+        async with writing(first):
+            await until(lambda: store.written == ["c1"])
+        assigned = store.pod().spec.ip_networks
+        node = await restarted(first, store, tmp_path)
+        assert await node.unwritten.take_up() == [], "an annotation that another wrote is not believed"
+        store.report("10.99.0.2/32")
+        [endpoint] = await (await restarted(first, store, tmp_path)).unwritten.take_up()
+        assert endpoint.spec.ip_networks == assigned
+        assert [str(one) for one in assigned] == [ip["address"] for ip in result["ips"]]
+        assert endpoint.spec.container_id == "c1"
+        assert store.written == ["c1"], "there is nothing to write"
 
 
 async def test_a_newer_container_is_not_said_to_have_its_addresses_from_where_an_older_one_had_them(

@@ -90,6 +90,14 @@ def test_addresses_of_the_old_sandbox_under_the_new_ones_name_do_not_undo_an_att
     assert snapshot.fold(Changed(STALE)) & Topic.PODS, "it is the datastore's word by now"
 
 
+def test_a_pod_that_is_taken_up_keeps_its_addresses_while_the_status_is_of_the_sandbox_before() -> None:
+    snapshot = Snapshot("n1")
+    snapshot.fold(Changed(STALE))
+    snapshot.attach(Endpoint.of(NEW))
+    assert snapshot.fold(Changed(STALE)) == Topic.NOTHING
+    assert snapshot.endpoints[KEY] == Endpoint.of(NEW)
+
+
 def test_addresses_of_any_sandbox_before_do_not_undo_an_attach() -> None:
     snapshot = attached_after_another()
     snapshot.attach(Endpoint.of(endpoint("newer", "10.65.1.20/32")))

@@ -9,9 +9,9 @@ import pytest
 from datastore.errors import Conflict, Invalid, NotFound
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kube.client import MERGE_PATCH
-from datastore.kube.pods import POD_IP, POD_IPS
+from datastore.kube.pods import POD_IP
 from datastore.kube.store import KubeStore
-from datastore.names import interface_name, workload_endpoint_name
+from datastore.names import POD_IPS, interface_name, workload_endpoint_name
 from tests.kube.bed import Bed
 
 

@@ -13,7 +13,8 @@ from datastore.kube.list_message import MEDIA_TYPE, ListMessage
 from datastore.kube.page import read_page
 from datastore.kube.paths import CORE, collection, item
 from datastore.kube.pod_message import read_message
-from datastore.kube.pods import CONTAINER_ID, POD_IP, POD_IPS, read_pod
+from datastore.kube.pods import CONTAINER_ID, POD_IP, read_pod
+from datastore.names import POD_IPS
 from tests.kube.bed import Bed
 
 SPEC = {"nodeName": "n1", "automountServiceAccountToken": False, "containers": [{"name": "c", "image": "i"}]}
