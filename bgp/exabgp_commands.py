@@ -12,6 +12,7 @@ from net.family import Family
 from net.prefix import Prefix, unpack
 
 _PEERS_PER_LINE = 100
+_ANSWERED_EACH = 10  # so few peers have a line each: ExaBGP passes in silence over one on a longer line that is not up
 _PREFIXES_PER_LINE = 100  # a longer line gains nothing, and is one answer for all that is on it
 
 
@@ -29,8 +30,9 @@ def withdraw(routes: Mapping[Prefix, Attributes], to: Sequence[str] = ()) -> lis
 
 
 def end_of_rib(families: Mapping[str, Iterable[Family]]) -> list[str]:
-    """Return the line per family that ends our routes for peers (RFC 4724 §2), each given with its families.
+    """Return the lines that end our routes in a family for peers (RFC 4724 §2), each given with its families.
 
+    A line each for a few peers, whose answer shows that one is not up any more; one for each hundred of many.
     To be sent after every PeerUp, behind the answers to all announcements.
     """
     peers: dict[Family, list[str]] = {}
@@ -40,7 +42,7 @@ def end_of_rib(families: Mapping[str, Iterable[Family]]) -> list[str]:
     return [
         f"{_selector(part)}announce eor {family} unicast"
         for family, told in peers.items()
-        for part in _parts(told, _PEERS_PER_LINE)
+        for part in _parts(told, _PEERS_PER_LINE if len(told) > _ANSWERED_EACH else 1)
     ]
 
 

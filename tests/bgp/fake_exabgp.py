@@ -28,15 +28,17 @@ class Clock:
 
 
 class FakeExaBGP:
-    """Answers `done` to every line while it runs. `dies_at` is a part of the line under which it dies, once.
+    """Answers `done` to every line while it runs, `error` to those `refused`.
 
-    It does not load what has one of the `unacceptable` sessions, and nothing while it `refuses`.
+    `dies_at` is a part of the line under which it dies, once. It does not load what has one of the `unacceptable`
+    sessions, and nothing while it `refuses`.
     """
 
     def __init__(self) -> None:
         self.waiting: asyncio.Queue[SpeakerEvent] = asyncio.Queue()
         self.lines: list[str] = []
         self.speakers: list[Speaker] = []
+        self.refused: set[str] = set()
         self.refuses: str | None = None
         self.dies_at: str | None = None
         self.unacceptable: dict[str, str] = {}  # address and reason
@@ -56,7 +58,7 @@ class FakeExaBGP:
                 self.dies_at = None
                 raise ExaBGPError("died")
             self.lines.append(line)
-        return [True] * len(lines)
+        return [line not in self.refused for line in lines]
 
     async def reload(self, speaker: Speaker) -> None:
         if self.refuses is not None:

@@ -34,9 +34,17 @@ def test_a_command_names_the_peers_it_is_for() -> None:
     assert exabgp_commands.withdraw(routes, to=["10.9.0.2", "fd09::3"]) == [
         f"neighbor 10.9.0.2 , neighbor fd09::3 withdraw {words}"
     ]
+
+
+def test_few_peers_have_an_end_of_rib_each_and_many_share_one() -> None:
     assert exabgp_commands.end_of_rib({"10.9.0.2": ["ipv4"], "fd09::3": ["ipv4", "ipv6"]}) == [
-        "neighbor 10.9.0.2 , neighbor fd09::3 announce eor ipv4 unicast",
+        "neighbor 10.9.0.2 announce eor ipv4 unicast",
+        "neighbor fd09::3 announce eor ipv4 unicast",
         "neighbor fd09::3 announce eor ipv6 unicast",
+    ]
+    many = [f"10.9.0.{number}" for number in range(11)]
+    assert exabgp_commands.end_of_rib({peer: ["ipv4"] for peer in many}) == [
+        f"{' , '.join(f'neighbor {peer}' for peer in many)} announce eor ipv4 unicast"
     ]
 
 

@@ -70,11 +70,26 @@ async def test_every_new_session_gets_its_end_of_rib_and_only_one() -> None:
 
 
 async def test_many_sessions_are_told_the_end_of_rib_by_one_command() -> None:
+    numbers = range(2, 22)
+    bench = SenderBench(*numbers)
+    bench.ribs.replace({})
+    peers = [each.address for each in neighbours(*numbers)]
+    for each in peers:
+        bench.up(each)
+    [eor] = await bench.lines()
+    assert set(eor.split()) >= set(peers)
+
+
+async def test_an_end_of_rib_that_a_session_did_not_get_is_logged_with_its_peer(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     bench = SenderBench(2, 3)
     bench.ribs.replace({})
     bench.up(PEER)
     bench.up(OTHER)
-    assert await bench.lines() == [f"neighbor {PEER} , neighbor {OTHER} announce eor ipv4 unicast"]
+    bench.exabgp.refused.add(end(OTHER))
+    assert await bench.lines() == [end(PEER), end(OTHER)]
+    assert [OTHER in message and PEER not in message for message in caplog.messages] == [True]
 
 
 async def test_a_session_that_ended_before_its_end_of_rib_gets_none() -> None:
