@@ -14,6 +14,7 @@ import argparse
 import copy
 import ctypes
 import inspect
+import math
 import os
 import signal
 import socket
@@ -28,7 +29,7 @@ UNKNOWN_RELEASE = 78  # exit code, known to bgp/exabgp_errors.py
 
 PARENT_DEATH_SIGNAL = 1  # prctl(2)
 
-TIMERS_SECONDS = 0.5  # every peer is visited at least this often: ExaBGP's timers count whole seconds
+TIMERS_SECONDS, SAFETY_SECONDS = 0.5, 30.0  # between two visits of a peer for its timers: at least, and at most
 HANDSHAKE_SECONDS = 3.0  # how long a connection attempt counts as fresh
 FRESH_WAIT_MS, OLD_WAIT_MS = 10, 200  # between two looks at a fresh, and at an older, attempt
 COMMANDS_SECONDS = 0.005  # commands worked off per turn of the loop
@@ -132,6 +133,7 @@ def patch(commands: int, events: int) -> None:
     from exabgp.reactor.api.processes import Processes
     from exabgp.reactor.api.response import json as response_json
     from exabgp.reactor.asynchronous import ASYNC
+    from exabgp.reactor.keepalive import KA
     from exabgp.reactor.listener import Listener
     from exabgp.reactor.loop import Reactor
     from exabgp.reactor.network.connection import Connection
@@ -146,6 +148,7 @@ def patch(commands: int, events: int) -> None:
         (Reactor, "active_peers", ("self",), active_peers),
         (Reactor, "_pending_adjribout", ("self",), nothing_pending),
         (Peer, "run", ("self",), visit(Peer.run)),
+        (KA, "__init__", ("self", "session", "proto"), show_timer(KA.__init__)),
         (Peer, "reconfigure", ("self", "restart_neighbor"), keep_queues(Peer.reconfigure)),
         (Peer, "reestablish", ("self", "restart_neighbor"), define_anew(Peer.reestablish)),
         (Peer, "handle_connection", ("self", "connection"), check_incoming_ttl(Peer.handle_connection)),
@@ -240,8 +243,12 @@ def poll_milliseconds(reactor: Any, sleeptime: int) -> int:
     if not sleeptime or not reactor.asynchronous.ready():
         return 0
     now = time.monotonic()
-    wait = min(sleeptime, int(TIMERS_SECONDS * 1000))
-    for peer in reactor._peers.values():
+    if now >= getattr(reactor, "felix_due_at", 0.0):
+        reactor.felix_due_at = min(map(due_at, filter(is_up, reactor._peers.values())), default=math.inf)
+    wait = int(min(sleeptime, max(0, (reactor.felix_due_at - now) * 1000) + 1))
+    for peer in (
+        reactor._peers[key] for key in getattr(reactor, "felix_busy", reactor._peers) if key in reactor._peers
+    ):
         if peer.established() or (peer.neighbor["passive"] and not peer.proto):
             continue
         if peer.generator is None and peer._delay.backoff():
@@ -254,27 +261,75 @@ def poll_milliseconds(reactor: Any, sleeptime: int) -> int:
 
 
 def active_peers(reactor: Any) -> set[str]:
-    """Return the peers that have something to do; all of them every half second, for their timers.
+    """Return the peers that have something to do; all of them now and then, for their timers.
 
-    As released every peer is visited in every turn, busy or not: 7 to 10 % of a core for 100 idle sessions.
+    As released every peer is visited in every turn, busy or not: 7 to 10 % of a core for 100 idle sessions. A look at
+    all of them costs as well: there is one after commands and new connections, and each half second; in the turns
+    between, those are looked at that had something to do, or have it by their socket.
     """
-    now = time.monotonic()
+    now, peers = time.monotonic(), reactor._peers
     reactor.felix_turn_ends = now + TURN_SECONDS
-    everyone = now - getattr(reactor, "felix_visited", 0.0) >= TIMERS_SECONDS
-    if everyone:
-        reactor.felix_visited = now
     ready: set[int] = getattr(reactor, "felix_ready", set())
-    return {key for key, peer in reactor._peers.items() if has_work(peer, ready, everyone)}
+    looked_at: Iterable[str] = peers
+    if stirred(reactor, now):
+        reactor.felix_look_at = now + TIMERS_SECONDS
+        reactor.felix_sockets = {peer.socket(): key for key, peer in peers.items()}
+    else:
+        by_socket = reactor.felix_sockets
+        by_socket.update({peers[key].socket(): key for key in reactor.felix_busy if key in peers})
+        looked_at = reactor.felix_busy | {by_socket[each] for each in ready if each in by_socket}
+    reactor.felix_busy = {key for key in looked_at if key in peers and has_work(peers[key], ready, now)}
+    return set(reactor.felix_busy)
 
 
-def has_work(peer: Any, ready: set[int], everyone: bool) -> bool:
+def stirred(reactor: Any, now: float) -> bool:
+    """Whether any peer may have something to do by now."""
+    commanded = getattr(reactor.asynchronous, "felix_ran", False)
+    known, reactor.felix_known = getattr(reactor, "felix_known", -1), len(reactor._peers)
+    reactor.asynchronous.felix_ran = False
+    return commanded or known != reactor.felix_known or now >= getattr(reactor, "felix_look_at", 0.0)
+
+
+def is_up(peer: Any) -> bool:
+    up: bool = peer.established()
+    return up
+
+
+def due_at(peer: Any) -> float:
+    """Return when a peer is to be visited for its timers; at once if it never was."""
+    moment: float = getattr(peer, "felix_due_at", 0.0)
+    return moment
+
+
+def next_due(peer: Any, now: float) -> float:
+    """Return when a timer of a peer that was just visited is over. They count whole seconds, so many are at once."""
+    hold, keepalive = peer.recv_timer, getattr(peer, "felix_send_timer", None)
+    ends = [now + SAFETY_SECONDS]
+    if hold and hold.holdtime:
+        ends.append(hold.last_read + hold.holdtime + 1)
+    if keepalive and keepalive.keepalive:
+        ends.append(keepalive.last_sent + keepalive.keepalive)
+    return float(max(now + TIMERS_SECONDS, min(ends)))
+
+
+def show_timer(released: Callable[[Any, Any, Any], None]) -> Callable[[Any, Any, Any], None]:
+    """Return KA.__init__ that leaves its timer with the peer, for the function above."""
+
+    def init(keepalives: Any, session: Any, proto: Any) -> None:
+        released(keepalives, session, proto)
+        proto.peer.felix_send_timer = keepalives.send_timer
+
+    return init
+
+
+def has_work(peer: Any, ready: set[int], now: float) -> bool:
     if peer.stopping():
         return True
     if peer.neighbor["passive"] and not peer.proto:
         return False
     neighbor = peer.neighbor
     return bool(
-        everyone
+        now >= due_at(peer)
         or not peer.established()
         or getattr(peer, "felix_unfinished", True)
         or peer._teardown
@@ -311,6 +366,7 @@ def visit(released: Callable[[Any], int]) -> Callable[[Any], int]:
             # It waits for the peer's first keepalive: the poll set shows it, no need to spin.
             action = ACTION.LATER
         peer.felix_unfinished = action == ACTION.NOW
+        peer.felix_due_at = next_due(peer, time.monotonic())
         return action
 
     return run
@@ -401,6 +457,7 @@ def run_commands(released: Callable[[Any], bool]) -> Callable[[Any], bool]:
 
     def run(asynchronous: Any) -> bool:
         deadline = time.monotonic() + COMMANDS_SECONDS
+        asynchronous.felix_ran = bool(asynchronous._async) or getattr(asynchronous, "felix_ran", False)
         while asynchronous._async and time.monotonic() < deadline:
             uid, callback = asynchronous._async.popleft()
             if not inspect.isgenerator(callback):

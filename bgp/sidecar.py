@@ -47,7 +47,7 @@ log = logging.getLogger("bgp")
 
 # A burst of events is folded in portions, so that the agent's socket and the timers get their turn.
 EVENTS_PER_TURN = 200
-TICK_SECONDS = 0.5
+TICK_SECONDS = 2.0  # what it looks for lasts minutes, and with many peers each look costs
 # A configuration that ExaBGP did not get (a full disk, a check that took too long) is tried again this much later.
 LOAD_AGAIN_SECONDS = 15.0
 ALL_SENT_SECONDS = 10.0

@@ -165,6 +165,8 @@ def a_peer(*, established: bool = True, passive: bool = False, attempt_seconds_a
         generator=more.get("generator", object()),
         felix_attempt=time.monotonic() - attempt_seconds_ago,
         felix_unfinished=more.get("unfinished", False),
+        felix_due_at=time.monotonic() + more.get("due_in", 3600.0),
+        recv_timer=None,
         _teardown=more.get("teardown"),
         _neighbor=more.get("redefined"),
         _delay=SimpleNamespace(backoff=lambda: "backoff" in more, _time=time.monotonic() + more.get("backoff", 0)),
@@ -194,9 +196,9 @@ def test_a_new_connection_ends_the_wait() -> None:
 @pytest.mark.parametrize(
     ("peers", "milliseconds"),
     [
-        ([], exabgp_launcher.TIMERS_SECONDS * 1000),
-        ([{}], exabgp_launcher.TIMERS_SECONDS * 1000),
-        ([{"established": False, "passive": True}], exabgp_launcher.TIMERS_SECONDS * 1000),
+        ([], 1000),
+        ([{}], 1000),
+        ([{"established": False, "passive": True}], 1000),
         ([{}, {"established": False}], exabgp_launcher.FRESH_WAIT_MS),
         ([{"established": False, "attempt_seconds_ago": 10.0}], exabgp_launcher.OLD_WAIT_MS),
         ([{"established": False, "passive": True, "proto": "accepted"}], exabgp_launcher.FRESH_WAIT_MS),
@@ -224,11 +226,31 @@ def visited(world: Any) -> set[str]:
 
 
 def test_an_idle_peer_is_visited_for_its_timers_only() -> None:
-    world = reactor(a_peer())
-    assert visited(world) == {"0"}
-    assert visited(world) == set()
-    world.felix_visited -= exabgp_launcher.TIMERS_SECONDS
-    assert visited(world) == {"0"}
+    assert visited(reactor(a_peer())) == set()
+    assert visited(reactor(a_peer(due_in=-1.0))) == {"0"}
+
+
+def test_the_wait_ends_when_a_peer_is_due() -> None:
+    wait = exabgp_launcher.poll_milliseconds(reactor(a_peer(due_in=0.4), a_peer()), 1000)
+    assert 0 < wait <= 401
+
+
+@pytest.mark.parametrize(
+    ("hold_time", "last_read", "last_sent", "due"),
+    [
+        (90, 600, 590, 620.0),
+        (90, 515, 599, 606.0),
+        (90, 500, 500, 600.75),
+        (0, 0, 0, 630.25),
+        (65535, 600, 600, 630.25),
+    ],
+)
+def test_a_peer_is_due_when_a_timer_of_its_is_over(hold_time: int, last_read: int, last_sent: int, due: float) -> None:
+    one = SimpleNamespace(
+        recv_timer=SimpleNamespace(holdtime=hold_time, last_read=last_read),
+        felix_send_timer=SimpleNamespace(keepalive=hold_time // 3, last_sent=last_sent),
+    )
+    assert exabgp_launcher.next_due(one, 600.25) == due
 
 
 @pytest.mark.parametrize(
@@ -247,8 +269,30 @@ def test_an_idle_peer_is_visited_for_its_timers_only() -> None:
 )
 def test_a_peer_with_something_to_do_is_visited_at_once(reason: dict[str, Any]) -> None:
     world = reactor(a_peer(), a_peer(**reason))
-    visited(world)
     world.felix_ready = {9}
+    assert visited(world) == {"1"}
+
+
+def test_idle_peers_are_looked_at_again_after_a_command_and_each_half_second_only() -> None:
+    world = reactor(a_peer(), a_peer(socket=9))
+    assert visited(world) == set()
+    world._peers["0"].neighbor.eor = ["ipv4"]
+    world.felix_ready = {9}
+    assert visited(world) == {"1"}
+    world.asynchronous.felix_ran = True
+    assert visited(world) == {"0", "1"}
+    world.felix_ready = set()
+    assert visited(world) == {"0"}
+    world._peers["1"].neighbor.eor = ["ipv4"]
+    assert visited(world) == {"0"}
+    world.felix_look_at = 0.0
+    assert visited(world) == {"0", "1"}
+
+
+def test_a_new_peer_is_looked_at_at_once() -> None:
+    world = reactor(a_peer())
+    assert visited(world) == set()
+    world._peers["1"] = a_peer(established=False)
     assert visited(world) == {"1"}
 
 
