@@ -328,8 +328,9 @@ def write_private(path: Path, text: str) -> Path:
     So may a group that has the folder: an agent in it collects what is asked for by `felixctl node diags`.
     """
     path.unlink(missing_ok=True)
-    mode = 0o640 if group_comes_in(path.parent) else 0o600
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        if group_comes_in(path.parent):
+            os.fchmod(file.fileno(), 0o640)  # whatever the umask is
         file.write(text)
     return path
 
