@@ -25,18 +25,21 @@ from typing import Any, TypeVar
 from datastore.errors import Unavailable
 from datastore.sqlite_file import (
     LOCK_WAIT_SECONDS,
+    LOG_BYTES,
     SCHEMA,
     FileIdentity,
     connect,
     create,
     identity,
     is_busy,
+    log_size,
     translated,
 )
 
 log = logging.getLogger(__name__)
 
 COMMITS_A_CHECKPOINT = 100  # of some pages each: about as often as SQLite itself would
+RESTART_MS = 50  # for which writers wait for readers, where the log is too long
 
 T = TypeVar("T")
 IsKnown = Callable[[FileIdentity | None], bool]
@@ -101,10 +104,15 @@ class ConnectionThread:
         To be called where the work is asked for.
         """
         self._commits += 1
-        if self._commits % COMMITS_A_CHECKPOINT == 0 and self._path is not None:
+        if self._path is not None and (self._commits % COMMITS_A_CHECKPOINT == 0 or self._found_long_log):
             with suppress(Unavailable):  # the store is closed
                 same_file = partial(eq, self.file)
                 self._submit("write its log back", _checkpoint, same_file).add_done_callback(_complain)
+
+    @property
+    def _found_long_log(self) -> bool:
+        """Whether this is the first commit, and who came before ended without writing back a log that is too long."""
+        return self._commits == 1 and log_size(str(self._path)) > LOG_BYTES
 
     @property
     def _is_free(self) -> bool:
@@ -193,7 +201,15 @@ def _complain(written: Future[None]) -> None:
 def _checkpoint(connection: sqlite3.Connection) -> None:
     """Write what no reader needs any more of the log into the file. It waits for nobody but the disk.
 
-    The first commit into a log that begins anew waits for the disk as well: let it be this one.
+    A log begins anew only with a commit that finds all of it written back and nobody reading from it. Where somebody
+    always reads, that never comes by itself: once the log is too long, writers wait for readers, who then find all they
+    need in the file. The first commit into a log that begins anew waits for the disk as well: let it be this one.
     """
-    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    _, pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    if pages * connection.execute("PRAGMA page_size").fetchone()[0] > LOG_BYTES:
+        connection.execute(f"PRAGMA busy_timeout={RESTART_MS}")
+        try:
+            connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+        finally:
+            connection.execute("PRAGMA busy_timeout=0")
     connection.execute(f"PRAGMA user_version={SCHEMA}")

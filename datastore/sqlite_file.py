@@ -18,7 +18,7 @@ SCHEMA = 1
 APPLICATION = 0x66656C78  # "felx": marks the file as a datastore of felix-py, in its header
 MODE = 0o600  # of the file; SQLite gives its -wal and -shm the same
 LOCK_WAIT_SECONDS = 1.0
-LOG_BYTES = 16 << 20  # what the write-ahead log shrinks to after a stopped reader made it grow
+LOG_BYTES = 16 << 20  # of the write-ahead log; a longer one is begun anew as soon as its readers let it
 
 FileIdentity = tuple[int, int]
 """A filesystem's device and an inode."""
@@ -34,6 +34,14 @@ def identity(path: str) -> FileIdentity | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
+
+
+def log_size(path: str) -> int:
+    """Return the length of the write-ahead log, which a file that nobody has open lacks."""
+    try:
+        return os.stat(f"{path}-wal").st_size
+    except OSError:
+        return 0
 
 
 def create(path: str) -> None:

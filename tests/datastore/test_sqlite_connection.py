@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import operator
 import sqlite3
 import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import AsyncIterator
-from contextlib import closing
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ import datastore
 from datastore.errors import Invalid, Unavailable
 from datastore.kinds.ipam import IPAMHandle
 from datastore.sqlite_connection import COMMITS_A_CHECKPOINT, ConnectionThread
-from datastore.sqlite_file import snapshot, transaction
+from datastore.sqlite_file import LOG_BYTES, log_size, snapshot, transaction
 from datastore.store import Store
 from tests.datastore.test_store import handle
 
@@ -104,6 +105,70 @@ async def test_the_log_is_written_back_now_and_then(store: Store, path: Path) ->
     async with asyncio.timeout(10):
         while path.stat().st_size == before:  # noqa: ASYNC110 - a file sets no event
             await asyncio.sleep(0.01)
+
+
+RECORD = "x" * 100_000
+MOST_COMMITS = 2_000
+"""Of a record each, they are twelve times what the log is to hold."""
+
+
+def put(connection: sqlite3.Connection) -> None:
+    with transaction(connection):
+        connection.execute("INSERT OR REPLACE INTO change VALUES (1, 0, '', '', ?)", (RECORD,))
+
+
+@contextmanager
+def somebody_always_reads(path: Path) -> Iterator[None]:
+    """Two readers take turns, and each begins before the other ends."""
+    ended = threading.Event()
+
+    def read() -> None:
+        with closing(sqlite3.connect(path)) as one, closing(sqlite3.connect(path)) as other:
+            while not ended.wait(0.005):
+                other.execute("BEGIN")
+                other.execute("SELECT count(*) FROM change").fetchone()
+                one.rollback()
+                one, other = other, one
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+async def test_a_log_that_is_too_long_begins_anew_though_somebody_always_reads(path: Path) -> None:
+    thread = ConnectionThread(str(path), "test", threading.Event())
+    commits = 0
+
+    async def commit_while_log_is(compare: Callable[[int, int], bool]) -> None:
+        nonlocal commits
+        while compare(log_size(str(path)), LOG_BYTES):
+            await thread.run("put", put)
+            thread.committed()
+            commits += 1
+            assert commits < MOST_COMMITS, f"the log has {log_size(str(path)):,} bytes"
+
+    await thread.run("make it", count)
+    with somebody_always_reads(path):
+        await commit_while_log_is(operator.le)
+        await commit_while_log_is(operator.gt)
+    await thread.close()
+
+
+async def test_who_commits_once_begins_a_long_log_anew_that_others_have_left(path: Path) -> None:
+    reader, *writers = (
+        ConnectionThread(str(path), "test", threading.Event()) for _ in range(1 + 2 * COMMITS_A_CHECKPOINT)
+    )
+    await reader.run("keep it open", count)  # the last to close the file would write the log back
+    for writer in writers:
+        await writer.run("put", put)
+        writer.committed()
+        await writer.close()
+    assert log_size(str(path)) <= 2 * LOG_BYTES
+    await reader.close()
 
 
 async def test_a_file_that_vanished_is_not_made_again(path: Path) -> None:
