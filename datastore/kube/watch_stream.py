@@ -192,6 +192,7 @@ class WatchStream:
             return entry(self._kind, self._interests, raw)
 
         found, self._revision = await list_all(self._client, self._what, self._path, selectors(self._asked), read)
+        self._lists_in_streams = True  # to be tried when all is read anew: the server may only have failed once
         return ChangeSet(True, found)
 
     @property

@@ -306,6 +306,29 @@ async def say_what_there_is(request: Request) -> None:
     await request.wait()
 
 
+async def test_a_server_that_once_refused_to_send_a_list_in_a_stream_is_asked_for_one_again(tmp_path: Path) -> None:
+    """It answers 500 where it has none, and just so where it only failed."""
+    failed = expired = False
+
+    async def answer(request: Request) -> None:
+        nonlocal failed, expired
+        if not failed:
+            failed = True
+            await request.answer(500, b"{}")
+        elif "watch=1" not in request.path:
+            await request.answer(200, b'{"metadata": {"resourceVersion": "7"}, "items": []}')
+        elif not expired:
+            expired = True
+            await request.answer(410, b"{}")
+        else:
+            await say_what_there_is(request)
+
+    async with watching_a_server(tmp_path, answer) as (_, watcher, asked):
+        await watcher.until(lambda: watcher.in_sync)
+        await eventually(lambda: len(asked) == 4)
+    assert ["sendInitialEvents" in path for path in asked] == [True, False, False, True]
+
+
 @pytest.mark.parametrize("status", [200, 410])
 async def test_a_server_that_ends_each_watch_at_once_is_asked_ever_more_seldom(tmp_path: Path, status: int) -> None:
     """Without a pause it would be thousands of times a second, and a list each time."""
