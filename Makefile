@@ -26,7 +26,7 @@ endif
 ifneq ($(filter test test-kernel test-kernel-short lab-ipip,$(MAKECMDGOALS)),)
 DEBIAN += qemu-system-x86 busybox-static kmod
 endif
-ifneq ($(filter kube test test-cluster kube-test kube-assets-nodes,$(MAKECMDGOALS)),)
+ifneq ($(filter kube test test-cluster kube-test kube-test-nodes kube-assets-nodes,$(MAKECMDGOALS)),)
 DEBIAN += openssl systemd iptables nftables busybox-static curl procps buildah mmdebstrap pkg-config libseccomp-dev
 endif
 ifneq ($(filter test test-runtimes test-runtimes-short,$(MAKECMDGOALS)),)
@@ -37,7 +37,8 @@ MISSING  := $(shell for p in $(DEBIAN); do \
               [ -n "$$(dpkg-query -W -f='$${db:Status-Status}' $$p 2>/dev/null | grep -x installed)" ] || echo $$p; done)
 INSTALL  := apt-get install -y --no-install-recommends $(MISSING)
 
-.PHONY: faults soak image kube kube-down kube-assets kube-assets-nodes kube-test lab lab-ipip lint bench bench-check clean setup packages \
+.PHONY: faults soak image kube kube-down kube-assets kube-assets-nodes kube-test kube-test-api kube-test-nodes \
+        lab lab-ipip lint bench bench-check clean setup packages \
         test test-cluster test-datastore test-kube test-labs test-machines test-packages test-runtimes \
         test-runtimes-short test-kernel test-kernel-short
 .DEFAULT_GOAL := lab
@@ -79,6 +80,7 @@ test: kube-assets-nodes
 LABS := tests/faults tests/lab tests/scenarios
 RUNTIMES := tests/runtimes
 KUBE := tests/kube tests/datastore tests/cluster
+SCALE := tests/kube/test_scale.py
 STORES := tests/bench tests/datastore
 
 test-labs: setup
@@ -91,10 +93,23 @@ test-kube: kube-assets
 test-cluster: kube-assets-nodes
 	$(PY) -m pytest -q -m "not long" tests/cluster
 
-# All that concerns the Kubernetes API, against a real one, with the tests marked `long` that `make test` leaves out.
+# All that concerns the Kubernetes API, against a real one, with the tests marked `long` that `make test` leaves out. The
+# nodes mostly wait for kubelets, so the rest runs beside them, but for the thousand nodes, whose figures are of a machine
+# of their own. Each line says which part it is of.
 kube-test: kube-assets-nodes
 	$(PY) -m tests.kube.assets kwok
-	$(PY) -m pytest -q $(KUBE)
+	@$(MAKE) --no-print-directory --jobs=2 kube-test-nodes kube-test-api
+	$(PY) -m pytest $(SCALE)
+
+kube-test-nodes: PART = tests/cluster
+kube-test-api: PART = $(filter-out tests/cluster,$(KUBE)) --ignore=$(SCALE)
+
+# Interrupted, the one that writes the lines has to last until the clusters have ended.
+kube-test-nodes kube-test-api: SHELL := /bin/bash
+kube-test-nodes: kube-assets-nodes
+kube-test-api: kube-assets
+kube-test-nodes kube-test-api:
+	@set -o pipefail; $(PY) -m pytest --no-header --color=no $(PART) | (trap '' INT; exec sed -u 's/^/$(@:kube-test-%=%) | /')
 
 # etcd and the Kubernetes API server, compiled once into a cache outside the tree (or those that KUBEBUILDER_ASSETS names).
 kube-assets: setup
