@@ -117,6 +117,10 @@ class Cluster:
         except NotFound:
             return None
 
+    async def delete_lease(self) -> None:
+        if (lease := await self.lease()) is not None:
+            await self.store.delete(lease)
+
     async def leader(self) -> str:
         """Return the name of who holds the Lease; "": nobody."""
         lease = await self.lease()
@@ -144,8 +148,7 @@ async def cluster(bed: Bed, tmp_path: Path) -> AsyncIterator[Cluster]:
     await install_roles(bed)
     found = Cluster(bed, tmp_path, bed.open())
     # As one that was given back: who finds none waits until whoever may have had it has stopped.
-    if (lease := await found.lease()) is not None:
-        await found.store.delete(lease)
+    await found.delete_lease()
     await found.store.create(Lease.make(NAME, NAMESPACE, holder="", duration_seconds=1))
     await found.store.create(pool("pods", "10.65.0.0/24", block_size=28))
     await found.store.create(node("n1"))
@@ -337,8 +340,10 @@ async def test_an_api_server_that_is_away_ends_leading_and_is_taken_up_again(clu
 
 
 async def test_a_controller_without_rights_says_so_and_frees_nothing(cluster: Cluster) -> None:
+    """One may not read the Lease. One may not write it, which it is to do at once where there is none."""
     await leak(cluster.store, "kept")
-    for account in (NODE, VIEWER):  # one may not read the Lease, one may not write it
+    await cluster.delete_lease()
+    for account in (NODE, VIEWER):
         other = f"kubernetes://{cluster.bed.control_plane.kubeconfig_of(account)}"
         async with cluster.controller(account, FELIX_DATASTORE=other) as denied:
             await _until(lambda log=denied.log: log.read_text(), "the role of this account lacks it")  # type: ignore[misc]

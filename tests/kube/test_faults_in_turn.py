@@ -73,7 +73,7 @@ async def write_anything(chance: random.Random, store: Store) -> None:
 
 
 async def delay(proxy: FaultyProxy, bed: Bed) -> None:
-    proxy.faults.delay_seconds = 0.3
+    proxy.faults.delay_seconds = 0.1
     proxy.cut()
 
 
