@@ -6,9 +6,10 @@ is suspected from the first reading on, and confirmed only after it has looked s
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 from typing import NamedTuple
 
 from datastore.fields import Address, Network
@@ -19,6 +20,7 @@ from datastore.names import workload_endpoint_name
 from datastore.store import Unreadable
 from datastore.summaries import AnyBlock, AnyEndpoint, AnyHandle
 from ipam.block import Allocation, assigned_in, is_empty
+from ipam.matching import Matching, match
 from ipam.names import WINDOWS_HANDLE, affine_host, cidr_name, parse_pod_handle, written_handle
 
 TUNNEL_TYPE_SUFFIX = "TunnelAddress"
@@ -75,26 +77,29 @@ def find_leaks(
     nodes: Iterable[Node],
     affinities: Iterable[BlockAffinity] = (),
     unread: Iterable[Unreadable] = (),
-    assigned: Sequence[Allocation] | None = None,
+    matching: Matching | None = None,
 ) -> Leaks:
     """Return what looks leaked in this reading of the cluster.
 
-    unread: records that are there and cannot be read. What they may stand for is not leaked. assigned: what
-    `assigned_in` returns for the blocks, by whoever has it.
+    unread: records that are there and cannot be read. What they may stand for is not leaked. matching: what the blocks
+    have assigned beside what the endpoints have, by whoever has it.
     An address without namespace and pod is never leaked, unless it is a tunnel's: that is leaked when its node is gone
     and has no other valid address. One that names no node may be of the pod on any.
     """
-    blocks, affinities, unread = list(blocks), list(affinities), tuple(unread)
+    blocks, endpoints, affinities, unread = list(blocks), list(endpoints), list(affinities), tuple(unread)
+    if matching is None:
+        matching = match(assigned_in(blocks), {address: one for one in endpoints for address in one.addresses})
+    matched, rest, _ = matching
     names = frozenset((*(node.name for node in nodes), *(one.name for one in unread if one.kind is Node)))
-    assigned = assigned_in(blocks) if assigned is None else assigned
-    pods, unknown = _pods(endpoints), {(one.namespace, one.name) for one in unread if one.kind is WorkloadEndpoint}
-    used = [one for one in assigned if not _is_tunnel(one) and (_may_be_used(one, pods) or _may_be_of(one, unknown))]
-    living = names | {one.attributes["node"] for one in used if "node" in one.attributes}
-    tunnels = [one for one in assigned if _is_tunnel(one) and one.attributes.get("node") in living]
-    owners = {one.handle for one in (*used, *tunnels)}
-    leaked = tuple(one for one in assigned if one.handle not in owners)
-    held = {one.handle for one in assigned}
-    hosts = {one.attributes["node"] for one in assigned if "node" in one.attributes}
+    pods = _pods(endpoints, {_pod(owner) for one in rest for owner in (one.attributes, one.alternate)})
+    unknown = {(one.namespace, one.name) for one in unread if one.kind is WorkloadEndpoint}
+    used = [one for one in rest if not _is_tunnel(one) and (_may_be_used(one, pods) or _may_be_of(one, unknown))]
+    living = names | _nodes(matched) | _nodes(used)
+    tunnels = [one for one in rest if _is_tunnel(one) and one.attributes.get("node") in living]
+    owners = {one.handle for one in chain(matched, used, tunnels)}
+    leaked = tuple(one for one in rest if one.handle not in owners)
+    held = owners.union(one.handle for one in rest)
+    hosts = _nodes(matched) | _nodes(rest)
     hosts |= {affinity.spec.node for affinity in affinities if affinity.spec.type == "host"}
     return Leaks(
         leaked,
@@ -106,7 +111,7 @@ def find_leaks(
         ),
         tuple(_idle_blocks(blocks, affinities, names, unread)),
         frozenset(hosts - names),
-        len(assigned),
+        len(matched) + len(rest),
     )
 
 
@@ -179,11 +184,21 @@ def _of_block(host: str, cidr: Network) -> Suspect:
 Pods = Mapping[tuple[str | None, str | None], list[AnyEndpoint]]
 
 
-def _pods(endpoints: Iterable[AnyEndpoint]) -> Pods:
+def _pods(endpoints: Iterable[AnyEndpoint], wanted: Container[tuple[str | None, str | None]]) -> Pods:
     found: dict[tuple[str | None, str | None], list[AnyEndpoint]] = {}
     for endpoint in endpoints:
-        found.setdefault((endpoint.namespace, endpoint.spec.pod), []).append(endpoint)
+        pod = (endpoint.namespace, endpoint.spec.pod)
+        if pod in wanted:
+            found.setdefault(pod, []).append(endpoint)
     return found
+
+
+def _pod(owner: Mapping[str, str]) -> tuple[str | None, str | None]:
+    return owner.get("namespace"), owner.get("pod")
+
+
+def _nodes(assigned: Iterable[Allocation]) -> set[str]:
+    return {one.attributes["node"] for one in assigned if "node" in one.attributes}
 
 
 def _may_be_used(one: Allocation, pods: Pods) -> bool:

@@ -35,21 +35,22 @@ def _lines(records: IpamRecords, found: Problems, everything: bool) -> Iterator[
     yield from (f"  {pool.spec.cidr}" for pool in records.active_pools)
     yield f"Found {len(records.active_pools)} active IP pools."
     yield from ("", "Loading all nodes.")
-    yield from _owners(records.tunnels, everything)
+    if everything:
+        yield from _owners(records.tunnels)
     yield f"Found {len(records.tunnels)} node tunnel IPs."
     yield from ("", "Loading all service load balancer IPs.", "Found 0 service load balancer(s).")
     yield from ("", "Loading all workload endpoints.")
-    yield from _owners(records.workloads, everything)
-    yield f"Found {len(records.workloads)} workload IPs."
-    yield f"Workloads and nodes are using {len(records.in_use)} IPs."
+    if everything:
+        yield from _owners(records.workloads)
+    yield f"Found {len(records.endpoint_of)} workload IPs."
+    yield f"Workloads and nodes are using {records.in_use_count} IPs."
     yield from ("", "Loading all handles")
     yield from _busiest(records.allocations)
     yield from _findings(records, found)
 
 
-def _owners(owners: Mapping[Address, str], everything: bool) -> Iterator[str]:
-    if everything:
-        yield from (f"  {address} belongs to {owner}" for address, owner in owners.items())
+def _owners(owners: Mapping[Address, str]) -> Iterator[str]:
+    return (f"  {address} belongs to {owner}" for address, owner in owners.items())
 
 
 def _busiest(found: Iterable[Allocation]) -> Iterator[str]:

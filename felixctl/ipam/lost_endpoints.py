@@ -27,18 +27,20 @@ class LostEndpoint(NamedTuple):
 
 def lost_endpoints(records: IpamRecords) -> Iterator[LostEndpoint]:
     """Yield the endpoints of nodes that were removed, and those whose device is gone."""
+    nodes, without_device = records.node_names, records.without_device
     for endpoint in records.endpoints:
-        if endpoint.spec.node not in records.node_names:
+        if endpoint.spec.node not in nodes:
             yield LostEndpoint(endpoint, f"its node {endpoint.spec.node} was removed")
-        elif (endpoint.namespace, endpoint.name) in records.without_device:
+        elif without_device and (endpoint.namespace, endpoint.name) in without_device:
             device = endpoint.spec.interface_name or "device"
             yield LostEndpoint(endpoint, f"its {device} is gone from node {endpoint.spec.node}, so its DEL was lost")
 
 
 def sentences(records: IpamRecords) -> Iterator[str]:
     """Yield a sentence for each endpoint of a pod that is gone: what it keeps."""
-    handles = {one.address: one.handle for one in records.allocations}
-    for endpoint, reason in lost_endpoints(records):
+    lost = list(lost_endpoints(records))
+    handles = {one.address: one.handle for one in records.allocations} if lost else {}
+    for endpoint, reason in lost:
         kept = (f"{address} of {handles.get(address) or 'no handle'}" for address in endpoint.addresses)
         yield f"{workload_title(endpoint)} keeps {', '.join(kept) or 'no address'}: {reason}"
 

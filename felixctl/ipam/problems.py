@@ -15,7 +15,7 @@ from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import overlap
 from datastore.names import FIRST_DEVICE, workload_endpoint_name
-from datastore.summaries import AnyBlock, AnyEndpoint, AnyHandle
+from datastore.summaries import AnyBlock, AnyHandle
 from felixctl.ipam import lost_endpoints
 from felixctl.ipam.records import IpamRecords, attributes_text, workload_title
 from ipam.block import Allocation, allocations, faults
@@ -95,7 +95,7 @@ def problems(records: IpamRecords) -> Problems:
             f" {_counts(records.counts[written])}: a count after a release or an assignment was lost"
             for written, handle in miscounted(records).items()
         ),
-        shared=tuple(_shared(records.endpoints)),
+        shared=tuple(_shared(records)),
         mistaken=tuple(_mistaken(records)),
         endpoints=tuple(lost_endpoints.sentences(records)),
         affinities=tuple(sentence for _, sentence in affinity_faults(records)),
@@ -125,8 +125,8 @@ def _unused(records: IpamRecords) -> Iterator[str]:
 
 def unused(records: IpamRecords) -> Iterator[Allocation]:
     """Yield what is assigned and not in use. What a pod may have whose endpoint cannot be read is not among it."""
-    for one in records.allocations:
-        if one.address not in records.in_use and one.handle != WINDOWS_HANDLE and not _may_be_unread(one, records):
+    for one in records.matching.rest:
+        if not records.is_in_use(one.address) and one.handle != WINDOWS_HANDLE and not _may_be_unread(one, records):
             yield one
 
 
@@ -158,7 +158,7 @@ def _origin(one: Allocation, records: IpamRecords) -> str:
 
 
 def _outside(records: IpamRecords) -> Iterator[str]:
-    for address, owner in records.in_use.items():
+    for address, owner in records.unmatched_in_use.items():
         if address not in records.assigned and not records.is_in_a_pool(address):
             disabled = [pool.name for pool in records.pools if address in pool.network]
             why = f"pool {disabled[0]} was disabled" if disabled else "its pool was deleted, or never was"
@@ -177,15 +177,17 @@ def unassigned(records: IpamRecords) -> dict[Address, str]:
     """Return the addresses in use that lie in an active pool and are not assigned, each with its user."""
     return {
         address: owner
-        for address, owner in records.in_use.items()
+        for address, owner in records.unmatched_in_use.items()
         if address not in records.assigned and records.is_in_a_pool(address)
     }
 
 
 def lost_handles(records: IpamRecords) -> dict[str, Mapping[str, int]]:
     """Return the handles that blocks name and that have no record, with what they should count."""
-    names = {*(handle.name for handle in records.handles), *records.unread_names(IPAMHandle)}
-    return {handle: held for handle, held in records.counts.items() if handle_name(handle) not in names}
+    names = {handle.name for handle in records.handles}
+    unnamed = {handle: held for handle, held in records.counts.items() if handle not in names}  # most are names
+    names.update(records.unread_names(IPAMHandle))
+    return {handle: held for handle, held in unnamed.items() if handle_name(handle) not in names}
 
 
 def miscounted(records: IpamRecords) -> dict[str, AnyHandle]:
@@ -194,7 +196,7 @@ def miscounted(records: IpamRecords) -> dict[str, AnyHandle]:
         written: handle
         for handle in records.handles
         if (written := written_handle(handle.spec.handle_id) or "") in records.counts
-        and dict(handle.spec.block) != dict(records.counts[written])
+        and handle.spec.block != records.counts[written]
     }
 
 
@@ -202,9 +204,11 @@ def _counts(held: Mapping[str, int]) -> str:
     return ", ".join(f"{count} in {cidr}" for cidr, count in sorted(held.items()))
 
 
-def _shared(endpoints: Iterable[AnyEndpoint]) -> Iterator[str]:
+def _shared(records: IpamRecords) -> Iterator[str]:
+    if sum(len(endpoint.addresses) for endpoint in records.endpoints) == len(records.endpoint_of):
+        return  # each has one user
     owners: dict[Address, str] = {}
-    for endpoint in endpoints:
+    for endpoint in records.endpoints:
         name = f"{endpoint.namespace}/{endpoint.name}"
         for address in endpoint.addresses:
             if owners.setdefault(address, name) != name:
@@ -212,7 +216,7 @@ def _shared(endpoints: Iterable[AnyEndpoint]) -> Iterator[str]:
 
 
 def _mistaken(records: IpamRecords) -> Iterator[str]:
-    for one in records.allocations:
+    for one in records.matching.rest:
         user = records.endpoint_of.get(one.address)
         holder = (one.attributes.get("namespace"), one.attributes.get("pod"))
         if user and all(holder) and holder != (user.namespace, user.spec.pod):

@@ -22,6 +22,7 @@ from datastore.store import Unreadable
 from datastore.summaries import AnyBlock, AnyEndpoint, AnyHandle
 from ipam.block import Allocation, assigned_in
 from ipam.leaks import Leaks, find_leaks
+from ipam.matching import Matching, match
 from ipam.names import WINDOWS_HANDLE
 
 
@@ -56,6 +57,11 @@ class IpamRecords:
         }
 
     @cached_property
+    def matching(self) -> Matching:
+        """The addresses that are assigned beside those that endpoints have."""
+        return match(self.allocations, self.endpoint_of)
+
+    @cached_property
     def workloads(self) -> Mapping[Address, str]:
         """The addresses of pods, each with the endpoint that has it."""
         return {address: workload_title(endpoint) for address, endpoint in self.endpoint_of.items()}
@@ -78,7 +84,21 @@ class IpamRecords:
 
     @cached_property
     def in_use(self) -> Mapping[Address, str]:
+        """The addresses of tunnels and pods, each with its user."""
         return {**self.tunnels, **self.workloads}
+
+    @cached_property
+    def unmatched_in_use(self) -> Mapping[Address, str]:
+        """Those of `in_use` that are not assigned to the pod that has them."""
+        users = self.matching.users
+        return {**self.tunnels, **{address: workload_title(endpoint) for address, endpoint in users.items()}}
+
+    @property
+    def in_use_count(self) -> int:
+        return len({**self.tunnels, **self.endpoint_of})
+
+    def is_in_use(self, address: Address) -> bool:
+        return address in self.endpoint_of or address in self.tunnels
 
     @cached_property
     def node_names(self) -> frozenset[str]:
@@ -88,7 +108,7 @@ class IpamRecords:
     @cached_property
     def leaks(self) -> Leaks:
         return find_leaks(
-            self.blocks, self.handles, self.endpoints, self.nodes, unread=self.unread, assigned=self.allocations
+            self.blocks, self.handles, self.endpoints, self.nodes, unread=self.unread, matching=self.matching
         )
 
     @cached_property

@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from hypothesis import example, given
+from hypothesis import strategies as st
+
 from datastore.kinds.node import Node
+from datastore.kinds.pods import WorkloadEndpoint
 from datastore.names import IPAM
 from datastore.summaries import AnyEndpoint
 from felixctl.ipam.check_report import report
 from felixctl.ipam.problems import problems
+from felixctl.ipam.records import IpamRecords
+from ipam.matching import Matching
 from tests.felixctl.ipam.cluster import BLOCKS, CLUSTER, ENDPOINTS
 
 
@@ -92,3 +98,38 @@ def test_a_cluster_with_many_problems_is_looked_through_a_few_times_and_not_once
         return looks
 
     assert looks_for(50) == looks_for(1)
+
+
+class Unmatched(IpamRecords):
+    """The same records, looked at as if no address were plainly in order."""
+
+    @property
+    def matching(self) -> Matching:
+        return Matching((), self.allocations, self.endpoint_of)
+
+
+CHANGES = ("none", "gone", "node", "namespace", "address", "no address")
+
+
+def changed(endpoint: WorkloadEndpoint, change: str) -> Iterator[WorkloadEndpoint]:
+    if change == "node":
+        yield endpoint.with_spec(node="node-2")
+    elif change == "namespace":
+        yield endpoint.with_metadata(namespace="other")
+    elif change == "address":
+        yield endpoint.with_spec(ip_networks=ENDPOINTS[0].spec.ip_networks)
+    elif change == "no address":
+        yield endpoint.with_spec(ip_networks=())
+    elif change == "none":
+        yield endpoint
+
+
+@given(st.lists(st.sampled_from(CHANGES), min_size=len(ENDPOINTS), max_size=len(ENDPOINTS)), st.sets(st.integers(0, 3)))
+@example(["none"] * len(ENDPOINTS), set())
+def test_addresses_that_are_plainly_in_order_need_no_second_look(changes: list[str], left_out: set[int]) -> None:
+    endpoints = [one for before, how in zip(ENDPOINTS, changes, strict=True) for one in changed(before, how)]
+    blocks = [block for number, block in enumerate(BLOCKS) if number not in left_out]
+    records = replace(CLUSTER, endpoints=endpoints, blocks=blocks)
+    every = Unmatched(blocks, CLUSTER.pools, CLUSTER.nodes, endpoints, CLUSTER.handles, CLUSTER.affinities)
+    assert problems(records) == problems(every)
+    assert report(records, problems(records)) == report(every, problems(every))
