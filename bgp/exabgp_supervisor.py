@@ -43,7 +43,7 @@ from bgp.exabgp_process import ConfigurationRefused, Decode, ExaBGPError, ExaBGP
 from bgp.group_access import group_comes_in
 from bgp.speaker import LocalNode, Speaker
 
-LAUNCHER = Path(__file__).with_name("exabgp_launcher.py")
+LAUNCHER = Path(__file__).with_name("exabgp_launcher") / "__main__.py"
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 10.0  # between two starts, doubling
 START_SECONDS = 30.0  # until the first answer: many nodes may start at once on one machine

@@ -1,7 +1,7 @@
 """What ExaBGP's output says of peers: plain UPDATEs as they came from the wire, everything else in its JSON.
 
-Sans-IO. Which UPDATEs are plain is decided by bgp/exabgp_launcher.py: their attributes are right, so nothing is checked
-here. ExaBGP's own decoder and bgp/exabgp_json.py are what this is tested against.
+Sans-IO. Which UPDATEs are plain is decided by bgp/exabgp_launcher/plain_updates.py: their attributes are right, so
+nothing is checked here. ExaBGP's own decoder and bgp/exabgp_json.py are what this is tested against.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ class LabNode:
 
     def kill_exabgp(self, number: signal.Signals) -> bool:
         """Send a signal to the process that the sidecar runs for its sessions, and starts again when it has ended."""
-        mine = [pid for pid in _processes("bgp/exabgp_launcher.py") if _share_mounts(pid, self.namespace.pid)]
+        mine = [pid for pid in _processes("bgp/exabgp_launcher/__main__.py") if _share_mounts(pid, self.namespace.pid)]
         return sum(kill(pid, number) for pid in mine) > 0
 
 

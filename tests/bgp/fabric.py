@@ -222,7 +222,7 @@ class Node(Agent):
         for pid in map(int, children):
             with suppress(OSError):
                 words = Path(f"/proc/{pid}/cmdline").read_bytes()
-                if b"exabgp_launcher.py" in words and b"--validate" not in words:
+                if b"exabgp_launcher" in words and b"--validate" not in words:
                     return pid
         return None
 

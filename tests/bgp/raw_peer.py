@@ -11,6 +11,7 @@ from net.prefix import Prefix, pack
 
 OPEN, UPDATE, KEEPALIVE = 1, 2, 4
 WELL_KNOWN, OPTIONAL, BOTH, EXTENDED = 0x40, 0x80, 0xC0, 0x10
+HEADER_BYTES = 19
 CAPABILITIES = bytes([1, 4, 0, 1, 0, 1, 1, 4, 0, 2, 0, 1])  # IPv4 and IPv6 unicast
 
 
@@ -33,6 +34,11 @@ def networks(*prefixes: str) -> bytes:
 def update(attributes: bytes = b"", announced: bytes = b"", withdrawn: bytes = b"") -> bytes:
     lengths = struct.pack("!H", len(withdrawn)), struct.pack("!H", len(attributes))
     return message(UPDATE, lengths[0] + withdrawn + lengths[1] + attributes + announced)
+
+
+def update_body(attributes: bytes = b"", announced: bytes = b"", withdrawn: bytes = b"") -> bytes:
+    """Return what of an UPDATE stands behind the header that all messages have."""
+    return update(attributes, announced, withdrawn)[HEADER_BYTES:]
 
 
 @contextlib.asynccontextmanager

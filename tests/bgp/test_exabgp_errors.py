@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bgp.exabgp_errors import UNKNOWN_RELEASE, configuration_error, exit_cause, printable
-from bgp.exabgp_launcher import UNKNOWN_RELEASE as LAUNCHERS
+from bgp.exabgp_launcher.__main__ import UNKNOWN_RELEASE as LAUNCHERS
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_an_end_has_a_cause_and_is_final_or_not(exit_code: int, stderr: list[str
 
 
 def test_the_launchers_exit_code_is_the_one_read_here() -> None:
-    """Two constants: the launcher imports nothing of ours."""
+    """Two constants: the launcher imports nothing of ours but its own package."""
     assert LAUNCHERS == UNKNOWN_RELEASE
 
 

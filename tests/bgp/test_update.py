@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 
 from bgp import exabgp_json
 from bgp.events import AnnouncedPath, EndOfRib, SpeakerEvent, UpdateReceived, WithdrawnPath
-from bgp.exabgp_launcher import is_plain
+from bgp.exabgp_launcher.plain_updates import is_plain
 from bgp.speaker import AsPathSegment, Attributes
 from bgp.update import event, received
 from net.prefix import Prefix, pack
-from tests.bgp.raw_peer import BOTH, EXTENDED, OPTIONAL, WELL_KNOWN, attribute, networks, update
+from tests.bgp.raw_peer import BOTH, EXTENDED, OPTIONAL, WELL_KNOWN, attribute, networks
+from tests.bgp.raw_peer import update_body as body
 
 PEER = "192.0.2.2"
-HEADER = 19
 ORIGIN, AS_PATH = attribute(WELL_KNOWN, 1, b"\0"), attribute(WELL_KNOWN, 2, b"\2\1\0\0\xfd\xe9")
 NEXT_HOP = attribute(WELL_KNOWN, 3, bytes((192, 0, 2, 2)))
 MANDATORY = ORIGIN + AS_PATH + NEXT_HOP
@@ -31,9 +31,9 @@ ORACLE = """
 import sys
 from collections import defaultdict
 from types import SimpleNamespace
-from bgp import exabgp_launcher
-exabgp_launcher.keep_plain = lambda released: classmethod(lambda cls, *given: released(*given))
-exabgp_launcher.patch(0, 1)
+from bgp.exabgp_launcher import plain_updates, replacements
+plain_updates.keep_plain = lambda released: classmethod(lambda cls, *given: released(*given))
+replacements.patch(0, 1)
 from exabgp.bgp.message.action import Action
 from exabgp.bgp.message import Update
 from exabgp.bgp.message.direction import Direction
@@ -93,10 +93,6 @@ def ask() -> Iterator[Ask]:
     oracle.stdout.close()
 
 
-def body(attributes: bytes = b"", announced: bytes = b"", withdrawn: bytes = b"") -> bytes:
-    return update(attributes, announced, withdrawn)[HEADER:]
-
-
 # What is decoded
 
 
@@ -129,49 +125,6 @@ def test_a_line_of_a_plain_update_is_told_apart_from_json() -> None:
 def test_a_malformed_line_is_refused(line: bytes) -> None:
     with pytest.raises((ValueError, LookupError, TypeError)):
         event(line)
-
-
-# What is plain
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        body(),  # an end-of-RIB
-        body(MANDATORY),
-        body(ORIGIN + AS_PATH, NETWORKS),
-        body(AS_PATH + NEXT_HOP, NETWORKS),
-        body(MANDATORY + ORIGIN, NETWORKS),
-        body(attribute(WELL_KNOWN, 1, b"\3") + AS_PATH + NEXT_HOP, NETWORKS),
-        body(attribute(WELL_KNOWN, 1, b"\0\0") + AS_PATH + NEXT_HOP, NETWORKS),
-        body(attribute(BOTH, 1, b"\0") + AS_PATH + NEXT_HOP, NETWORKS),
-        body(ORIGIN + attribute(WELL_KNOWN, 2, b"\2\1\0\0\0\0") + NEXT_HOP, NETWORKS),
-        body(ORIGIN + attribute(WELL_KNOWN, 2, b"\2\1\xfd\xe9") + NEXT_HOP, NETWORKS),
-        body(ORIGIN + AS_PATH + attribute(WELL_KNOWN, 3, bytes(8)), NETWORKS),
-        body(MANDATORY + attribute(OPTIONAL, 4, b"\0\7"), NETWORKS),
-        body(MANDATORY + attribute(BOTH | 0x20, 8, bytes(4)), NETWORKS),
-        body(MANDATORY + attribute(BOTH, 8, bytes(3)), NETWORKS),
-        body(MANDATORY + attribute(BOTH, 8, b""), NETWORKS),
-        body(MANDATORY + attribute(BOTH, 0x63, b"\1"), NETWORKS),
-        body(MANDATORY + attribute(OPTIONAL, 14, bytes(5)), NETWORKS),
-        body(MANDATORY, NETWORKS)[:-2],
-        body(MANDATORY, b"\x21" + bytes(5)),
-        body(withdrawn=b"\x18\x0a"),
-        b"\0\5\0\0",
-        b"\0",
-    ],
-)
-def test_what_is_unusual_or_wrong_is_left_to_exabgp(other: bytes) -> None:
-    assert is_plain(body(MANDATORY, NETWORKS), external=False)
-    assert not is_plain(other, external=False)
-
-
-def test_what_only_internal_peers_may_send_is_plain_of_those_only() -> None:
-    for code in (5, 9, 10):
-        flags = WELL_KNOWN if code == 5 else OPTIONAL
-        message = body(MANDATORY + attribute(flags, code, bytes((0, 0, 0, 9))), NETWORKS)
-        assert is_plain(message, external=False)
-        assert not is_plain(message, external=True)
 
 
 # Both decoders

@@ -59,7 +59,7 @@ DOORS: Mapping[str, tuple[str, ...]] = {
     "h2": ("datastore/kube/http2.py",),
     "msgspec": ("datastore/kube/", "datastore/summaries.py"),
     "pyroute2": ("kernel/", "lab/topology.py"),  # the lab's cables are not a node's kernel
-    "exabgp": ("bgp/exabgp_launcher.py",),
+    "exabgp": ("bgp/exabgp_launcher/",),
     "inotify_simple": ("datastore/notifier.py",),
     "typer": ("felixctl/",),
     "prometheus_client": ("felix_py/metrics.py", "controller/metrics.py"),

@@ -167,7 +167,7 @@ async def test_what_is_over_a_limit_is_refused_and_asked_for_when_more_may_come(
 
 
 async def test_a_thousand_single_updates_arrive_after_another_peer_has_died(fabric: Fabric) -> None:
-    """A stock ExaBGP sleeps in each turn once a peer's socket was closed: tests/bgp/test_exabgp_launcher.py."""
+    """A stock ExaBGP sleeps in each turn once a peer's socket was closed: tests/bgp/exabgp_launcher/test_visits.py."""
     async with node(fabric, 1) as a, node(fabric, 2) as b, node(fabric, 3) as c:
         await a.agent.configure(mesh(1, [2, 3]))
         await a.agent.announce({})

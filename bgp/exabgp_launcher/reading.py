@@ -1,0 +1,58 @@
+"""How what a peer sends is read from its socket: all there is at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from bgp.exabgp_launcher.replacement import ReplacedFunction, Replacement
+
+READ_BYTES = 65536
+
+
+def replacements() -> list[Replacement]:
+    from exabgp.reactor.network.connection import Connection
+
+    return [ReplacedFunction(Connection, "_reader", ("self", "number"), read_ahead(Connection._reader))]
+
+
+def read_ahead(released: Callable[[Any, int], Iterator[bytes]]) -> Callable[[Any, int], Iterator[bytes]]:
+    """Return Connection._reader that reads all there is at once.
+
+    As released each message costs two looks at the socket and two reads. What is waited for, and what ends the
+    connection, is as released.
+    """
+    from exabgp.reactor.network.error import LostConnection, error
+    from exabgp.util.errstr import errstr
+
+    def read(connection: Any, number: int) -> Iterator[bytes]:
+        unread = connection.__dict__.setdefault("felix_unread", bytearray())
+        while len(unread) < number:
+            try:
+                more = connection.io.recv(READ_BYTES) if connection.io else b""
+            except OSError as reason:
+                if reason.errno in error.block:
+                    yield b""
+                    continue
+                connection.close()
+                raise LostConnection(f"issue reading on the socket: {errstr(reason)}") from None
+            if not more:
+                yield from released(connection, number)  # which finds that the connection has ended, and raises
+                return
+            unread += more
+        message = bytes(unread[:number])
+        del unread[:number]
+        connection.felix_taken = getattr(connection, "felix_taken", 0) + number
+        yield message
+
+    return read
+
+
+def bytes_taken(peer: Any) -> int:
+    """Return how much of what a peer sent has been handled in this connection."""
+    return getattr(peer.proto.connection, "felix_taken", 0) if peer.proto else 0
+
+
+def was_read_ahead(peer: Any) -> bool:
+    """Whether there is more from a peer that the poll set no longer shows."""
+    return bool(peer.proto and getattr(peer.proto.connection, "felix_unread", b""))

@@ -1,0 +1,74 @@
+"""ExaBGP's program as it is started."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bgp import exabgp_supervisor
+from bgp.events import SpeakerStopped
+from tests.bgp.exabgp_launcher.in_python import ROOT
+from tests.bgp.exabgp_nodes import PATIENCE, address, node, speaker
+
+
+async def test_another_release_is_not_started_and_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: None
+) -> None:
+    other = tmp_path / "exabgp_launcher.py"
+    other.write_text(
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+        "from bgp.exabgp_launcher import __main__ as launcher, replacements\n"
+        "replacements.VERSION = '5.0.14'\n"
+        "launcher.main()\n"
+    )
+    monkeypatch.setattr(exabgp_supervisor, "LAUNCHER", other)
+    async with node(tmp_path) as one:
+        await one.exabgp.reload(speaker(1, 2))
+        await one.wait_for(
+            SpeakerStopped(
+                "it ended with exit code 78, last stderr line: "
+                "patch ExaBGP 5.0.15: the patches are written for 5.0.14; it is not started",
+                final=True,
+            )
+        )
+
+
+def test_exabgp_ends_with_its_sidecar_and_frees_the_port(tmp_path: Path, network: None) -> None:
+    sidecar = subprocess.Popen(
+        [
+            *(sys.executable, "-c"),
+            "import asyncio, sys\n"
+            "from pathlib import Path\n"
+            "from bgp.exabgp_supervisor import ExaBGP\n"
+            "from bgp.events import SpeakerStarted\n"
+            "from tests.bgp.exabgp_nodes import speaker\n"
+            "async def main():\n"
+            "    async with ExaBGP(Path(sys.argv[1])) as exabgp:\n"
+            "        await exabgp.reload(speaker(1, 2))\n"
+            "        async for event in exabgp.events():\n"
+            "            if event == SpeakerStarted(): print(exabgp.pid, flush=True)\n"
+            "asyncio.run(main())",
+            str(tmp_path),
+        ],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert sidecar.stdout is not None
+        pid = int(sidecar.stdout.readline())
+        exabgp = os.pidfd_open(pid)
+    finally:
+        sidecar.send_signal(signal.SIGKILL)
+        sidecar.wait()
+        assert sidecar.stdout is not None
+        sidecar.stdout.close()
+    assert select.select([exabgp], [], [], PATIENCE)[0], f"ExaBGP {pid} outlived its sidecar"
+    os.close(exabgp)
+    socket.create_server((address(1), 179)).close()
