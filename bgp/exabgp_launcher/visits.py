@@ -27,6 +27,7 @@ def replacements() -> list[Replacement]:
         ReplacedFunction(Reactor, "active_peers", ("self",), active_peers),
         ReplacedFunction(Peer, "run", ("self",), visit(Peer.run)),
         ReplacedFunction(KA, "__init__", ("self", "session", "proto"), show_timer(KA.__init__)),
+        ReplacedFunction(KA, "__call__", ("self",), send_whole(KA.__call__)),
     ]
 
 
@@ -60,9 +61,7 @@ def poll_milliseconds(reactor: Any, sleeptime: int) -> int:
     if not sleeptime or not reactor.asynchronous.ready():
         return 0
     now = time.monotonic()
-    if now >= getattr(reactor, "felix_due_at", 0.0):
-        reactor.felix_due_at = min(map(due_at, filter(is_up, reactor._peers.values())), default=math.inf)
-    wait = int(min(sleeptime, max(0, (reactor.felix_due_at - now) * 1000) + 1))
+    wait = int(min(sleeptime, max(0, (first_due_at(reactor) - now) * 1000) + 1))
     for peer in (
         reactor._peers[key] for key in getattr(reactor, "felix_busy", reactor._peers) if key in reactor._peers
     ):
@@ -81,14 +80,15 @@ def active_peers(reactor: Any) -> set[str]:
     """Return the peers that have something to do; all of them now and then, for their timers.
 
     As released every peer is visited in every turn, busy or not: 7 to 10 % of a core for 100 idle sessions. A look at
-    all of them costs as well: there is one after commands and new connections, and each half second; in the turns
-    between, those are looked at that had something to do, or have it by their socket.
+    all of them costs as well: there is one after commands and new connections, when a timer is over, and each half
+    second; in the turns between, those are looked at that had something to do, or have it by their socket.
     """
     now, peers = time.monotonic(), reactor._peers
     reactor.felix_turn_ends = now + TURN_SECONDS
     ready: set[int] = getattr(reactor, "felix_ready", set())
     looked_at: Iterable[str] = peers
-    if stirred(reactor, now):
+    all_are = stirred(reactor, now)
+    if all_are:
         reactor.felix_look_at = now + TIMERS_SECONDS
         reactor.felix_sockets = {peer.socket(): key for key, peer in peers.items()}
     else:
@@ -96,6 +96,10 @@ def active_peers(reactor: Any) -> set[str]:
         by_socket.update({peers[key].socket(): key for key in reactor.felix_busy if key in peers})
         looked_at = reactor.felix_busy | {by_socket[each] for each in ready if each in by_socket}
     reactor.felix_busy = {key for key in looked_at if key in peers and has_work(peers[key], ready, now)}
+    if all_are:
+        # Of those that are visited now, the visit adds when they are due next.
+        idle = (peer for key, peer in peers.items() if key not in reactor.felix_busy and peer.established())
+        reactor.felix_due_at = min(map(due_at, idle), default=math.inf)
     return set(reactor.felix_busy)
 
 
@@ -104,12 +108,17 @@ def stirred(reactor: Any, now: float) -> bool:
     commanded = getattr(reactor.asynchronous, "felix_ran", False)
     known, reactor.felix_known = getattr(reactor, "felix_known", -1), len(reactor._peers)
     reactor.asynchronous.felix_ran = False
-    return commanded or known != reactor.felix_known or now >= getattr(reactor, "felix_look_at", 0.0)
+    return (
+        commanded
+        or known != reactor.felix_known
+        or now >= min(getattr(reactor, "felix_look_at", 0.0), first_due_at(reactor))
+    )
 
 
-def is_up(peer: Any) -> bool:
-    up: bool = peer.established()
-    return up
+def first_due_at(reactor: Any) -> float:
+    """Return a moment before which no timer of an idle session is over: all are looked at then."""
+    moment: float = getattr(reactor, "felix_due_at", math.inf)
+    return moment
 
 
 def due_at(peer: Any) -> float:
@@ -126,6 +135,8 @@ def next_due(peer: Any, now: float) -> float:
         ends.append(hold.last_read + hold.holdtime + 1)
     if keepalive and keepalive.keepalive:
         ends.append(keepalive.last_sent + keepalive.keepalive)
+    if getattr(keepalive, "felix_unsent", False):
+        ends.append(now)
     return float(max(now + TIMERS_SECONDS, min(ends)))
 
 
@@ -137,6 +148,25 @@ def show_timer(released: Callable[[Any, Any, Any], None]) -> Callable[[Any, Any,
         proto.peer.felix_send_timer = keepalives.send_timer
 
     return init
+
+
+def send_whole(released: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return KA.__call__ that has ended with a keepalive once it is sent, and notes whether it could be.
+
+    As released the call after that ends with it, and sends none: of a peer that is only visited when its timer is
+    over, each second keepalive would be left out.
+    """
+
+    def call(keepalives: Any) -> Any:
+        timer = keepalives.send_timer
+        began = getattr(timer, "felix_unsent", False)
+        result = released(keepalives)
+        if began or result is not False:
+            result = released(keepalives)
+        timer.felix_unsent = result is not False
+        return result
+
+    return call
 
 
 def has_work(peer: Any, ready: set[int], now: float) -> bool:
@@ -184,6 +214,7 @@ def visit(released: Callable[[Any], int]) -> Callable[[Any], int]:
             action = ACTION.LATER
         peer.felix_unfinished = action == ACTION.NOW
         peer.felix_due_at = next_due(peer, time.monotonic())
+        peer.reactor.felix_due_at = min(first_due_at(peer.reactor), peer.felix_due_at)
         return action
 
     return run

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from bgp.exabgp_launcher import visits
+from tests.bgp.exabgp_launcher.in_python import patched
 
 
 def reactor(*peers: Any, listening: tuple[socket.socket, ...] = (), commands_wait: bool = False) -> Any:
@@ -108,8 +109,69 @@ def test_an_idle_peer_is_visited_for_its_timers_only() -> None:
 
 
 def test_the_wait_ends_when_a_peer_is_due() -> None:
-    wait = visits.poll_milliseconds(reactor(a_peer(due_in=0.4), a_peer()), 1000)
-    assert 0 < wait <= 401
+    world = reactor(a_peer(due_in=0.4), a_peer())
+    assert visited(world) == set()
+    assert 0 < visits.poll_milliseconds(world, 1000) <= 401
+
+
+def test_a_peer_that_is_due_is_visited_although_all_were_looked_at_just_before() -> None:
+    world = reactor(a_peer(), a_peer())
+    assert visited(world) == set()
+    one = world._peers["1"]
+    one.felix_due_at = world.felix_due_at = time.monotonic() - 0.001
+    assert world.felix_look_at > time.monotonic()
+    assert visited(world) == {"1"}
+
+
+def test_a_session_that_came_up_last_is_waited_for_by_its_first_timer() -> None:
+    world = reactor(a_peer(established=False))
+    assert visited(world) == {"0"}
+    one = world._peers["0"]
+    one.reactor, one.established = world, lambda: True
+    one.recv_timer = SimpleNamespace(holdtime=3, last_read=int(time.monotonic()) - 3)
+    visits.visit(lambda _: 2)(one)
+    assert world.felix_due_at == one.felix_due_at < time.monotonic() + 1.1
+
+
+def test_a_keepalive_is_sent_each_time_although_the_peer_is_visited_for_that_only() -> None:
+    """Two sessions: of the other the socket takes nothing at first, and it is visited again soon."""
+    done = patched("""
+import time
+moment = [1000.0]
+time.monotonic = lambda: moment[0]
+from types import SimpleNamespace
+from exabgp.bgp.message import _NOP
+from exabgp.environment import getenv
+from exabgp.logger import log
+log.init(getenv())
+from exabgp.reactor.keepalive import KA
+from bgp.exabgp_launcher.visits import next_due
+sent, blocked = [], [False]
+def new_keepalive():
+    while blocked[0]:
+        yield _NOP
+    sent.append(moment[0])
+    yield _NOP
+    yield "a keepalive"
+peer = SimpleNamespace(recv_timer=None)
+negotiated = SimpleNamespace(holdtime=SimpleNamespace(keepalive=lambda: 30))
+keepalives = KA(
+    lambda: "peer",
+    SimpleNamespace(peer=peer, new_keepalive=new_keepalive, negotiated=negotiated),
+)
+for _ in range(4):
+    moment[0] = next_due(peer, moment[0])
+    assert keepalives() is False
+assert sent == [1030.0, 1060.0, 1090.0, 1120.0], sent
+blocked[0] = True
+moment[0] = next_due(peer, moment[0])
+keepalives()
+assert (moment[0], next_due(peer, moment[0])) == (1150.0, 1150.5)
+blocked[0], moment[0] = False, 1150.5
+keepalives()
+assert sent[4:] == [1150.5], sent
+""")
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(
