@@ -55,12 +55,21 @@ def find_peers(peers: Iterable[str], descriptions: Sequence[Sequence[str]]) -> l
     """Return the names of the peers that a command is for, each described by `neighbor ADDRESS`; all if by nothing.
 
     As released each name is searched for each description, which is most of what it costs to tell each of many peers
-    the end of our routes.
+    the end of our routes; and one that is not up any more is passed over in silence. Who that is among others is
+    logged; a command that is for nobody is answered with an error.
     """
+    from exabgp.logger import log
+
     if not descriptions:
         return list(peers)
     described = {description[0] for description in descriptions}
-    return [name for name in peers if " ".join(name.split(" ", 2)[:2]) in described]
+    by_description = {name: " ".join(name.split(" ", 2)[:2]) for name in peers}
+    found = [name for name, description in by_description.items() if description in described]
+    missing = described.difference(by_description.values())
+    if found and missing:
+        text = f"{', '.join(sorted(missing))}: not up; of a command for {len(described)} sessions they get nothing"
+        log.error(lambda: text, "api")
+    return found
 
 
 def copy_prefix_only(released: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:

@@ -49,7 +49,9 @@ def accept_all(listener: Any) -> bool:
 def take_up_connections(listener: Any) -> Iterator[None]:
     """Listener.new_connections that finds the peer of each connection by both of its addresses.
 
-    As released it compares each connection with every peer, and leaves the others when one has no peer.
+    As released it compares each connection with every peer, and leaves the others when one has no peer. One that its
+    peer refuses, as there is another already, is closed with its last reference, without the NOTIFICATION of RFC 4271
+    §6.8 (Cease, connection collision resolution: RFC 4486 §4).
     """
     import uuid
 
@@ -64,10 +66,11 @@ def take_up_connections(listener: Any) -> Iterator[None]:
         peer = by_addresses.get((connection.local, connection.peer))  # ExaBGP has the peer's in `local`
         if peer is None:
             refusal = connection.notification(6, 3, "no session configured for the peer")
-            reactor.asynchronous.schedule(str(uuid.uuid1()), "sending notification (6,3)", refusal)
         else:
             set_accepted_ttl(connection, peer.neighbor)
-            peer.handle_connection(connection)  # one that it does not keep is closed with its last reference
+            refusal = peer.handle_connection(connection)
+        if refusal is not None:
+            reactor.asynchronous.schedule(str(uuid.uuid1()), "refusing a connection", refusal)
         yield
 
 

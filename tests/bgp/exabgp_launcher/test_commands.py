@@ -13,11 +13,16 @@ import pytest
 from bgp.exabgp_launcher import commands
 
 
-def test_a_command_is_for_the_peers_it_names() -> None:
+def test_a_command_is_for_the_peers_it_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = list[str]()
+    monkeypatch.setattr("exabgp.logger.log.error", lambda text, source: said.append(text()))
     names = [f"neighbor {each} local-ip 10.9.0.1 local-as 64512" for each in ("10.9.0.2", "10.9.0.20", "fd09::2")]
     assert commands.find_peers(names, []) == names
     assert commands.find_peers(names, [["neighbor 10.9.0.2"], ["neighbor fd09::2"]]) == [names[0], names[2]]
     assert commands.find_peers(names, [["neighbor 10.9.0.3"]]) == []
+    assert said == []
+    assert commands.find_peers(names, [["neighbor 10.9.0.3"], ["neighbor 10.9.0.2"]]) == [names[0]]
+    assert said == ["neighbor 10.9.0.3: not up; of a command for 2 sessions they get nothing"]
 
 
 def asynchronous(*callbacks: Iterator[None]) -> Any:
