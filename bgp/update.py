@@ -6,7 +6,7 @@ nothing is checked here. ExaBGP's own decoder and bgp/exabgp_json.py are what th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import lru_cache
 
 from bgp import exabgp_json
@@ -15,11 +15,18 @@ from bgp.speaker import AsPathSegment, Attributes, Origin
 from net.prefix import Prefix
 
 UPDATE = b"update "
-"""How the line of a plain UPDATE begins: `update PEER HEX`, the message's body in hexadecimal digits."""
+"""How the line of a plain UPDATE begins: `update PEER PATH_IDS HEX`.
+
+PATH_IDS: the families whose prefixes have path identifiers (RFC 7911), with a comma between two, or `-`. HEX: the
+message's body in hexadecimal digits.
+"""
 
 _ORIGINS: tuple[Origin, ...] = ("igp", "egp", "incomplete")
 _AS_SET = 1
 _EXTENDED_LENGTH = 0x10
+_MP_REACH, _MP_UNREACH = 14, 15
+_NEXT_HOP_AT = 4  # in MP_REACH_NLRI, behind the family and the length of the next hop
+_UNSPECIFIED = bytes(16)
 
 
 def event(line: bytes) -> SpeakerEvent | None:
@@ -29,27 +36,67 @@ def event(line: bytes) -> SpeakerEvent | None:
     """
     if not line.startswith(UPDATE):
         return exabgp_json.event(line)
-    _, peer, body = line.decode("ascii").split(" ")
-    return received(peer, bytes.fromhex(body))
+    _, peer, path_ids, body = line.decode("ascii").split(" ")
+    return received(peer, bytes.fromhex(body), path_ids.split(","))
 
 
-def received(peer: str, body: bytes) -> UpdateReceived:
-    """Return what a plain UPDATE says (RFC 4271 §4.3). Raises IndexError: it is cut."""
+def received(peer: str, body: bytes, path_ids: Collection[str] = ()) -> UpdateReceived:
+    """Return what a plain UPDATE says (RFC 4271 §4.3, RFC 4760). Raises IndexError: it is cut.
+
+    path_ids: the families whose prefixes have path identifiers.
+    """
     withdrawn_end = 2 + int.from_bytes(body[:2])
     begin = withdrawn_end + 2
     end = begin + int.from_bytes(body[withdrawn_end:begin])
-    announced: tuple[AnnouncedPath, ...] = ()
+    written, reached, unreached = _without_ipv6(body[begin:end])
+    with_ids = "ipv4" in path_ids
+    announced: list[AnnouncedPath] = []
     if end < len(body):
-        attributes = _attributes(body[begin:end])
-        announced = tuple(AnnouncedPath(prefix, 0, attributes) for prefix in _prefixes(body[end:]))
-    withdrawn = tuple(WithdrawnPath(prefix, 0) for prefix in _prefixes(body[2:withdrawn_end]))
-    return UpdateReceived(peer, announced, withdrawn)
+        attributes = _attributes(written)
+        announced += [AnnouncedPath(*path, attributes) for path in _paths(body[end:], 4, with_ids)]
+    withdrawn = [WithdrawnPath(*path) for path in _paths(body[2:withdrawn_end], 4, with_ids)]
+    with_ids = "ipv6" in path_ids
+    if reached:
+        networks = _NEXT_HOP_AT + reached[3] + 1
+        attributes = _attributes(written, _next_hop(reached[_NEXT_HOP_AT : networks - 1]))
+        announced += [AnnouncedPath(*path, attributes) for path in _paths(reached[networks:], 16, with_ids)]
+    withdrawn += [WithdrawnPath(*path) for path in _paths(unreached[3:], 16, with_ids)]
+    return UpdateReceived(peer, tuple(announced), tuple(withdrawn))
 
 
-def _prefixes(data: bytes) -> list[Prefix]:
-    """Return IPv4 networks; what is set behind a length does not count."""
-    found, position = list[Prefix](), 0
+def _without_ipv6(attributes: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return path attributes without the two that hold prefixes, and the values of these: empty where there is none."""
+    if bytes([_MP_REACH]) not in attributes and bytes([_MP_UNREACH]) not in attributes:
+        return attributes, b"", b""
+    others, held = b"", {_MP_REACH: b"", _MP_UNREACH: b""}
+    position = 0
+    for code, value, end in _values(attributes):
+        if code in held:
+            held[code] = value
+        else:
+            others += attributes[position:end]
+        position = end
+    return others, held[_MP_REACH], held[_MP_UNREACH]
+
+
+def _next_hop(addresses: bytes) -> bytes:
+    """Return the global address of an IPv6 next hop, behind which a link-local one may stand (RFC 2545 §3).
+
+    A router without a global address on the link sends `::` in its place.
+    """
+    return addresses[16:] if len(addresses) > 16 and addresses[:16] == _UNSPECIFIED else addresses[:16]
+
+
+def _paths(data: bytes, size: int, with_ids: bool) -> list[tuple[Prefix, int]]:
+    """Return networks and their path identifiers, 0 where there are none.
+
+    What is set behind a length does not count. size: how many bytes an address has.
+    """
+    found, position, path_id = list[tuple[Prefix, int]](), 0, 0
     while position < len(data):
+        if with_ids:
+            path_id = int.from_bytes(data[position : position + 4])
+            position += 4
         length = data[position]
         begin = position + 1
         position = begin + (length + 7 >> 3)
@@ -57,17 +104,17 @@ def _prefixes(data: bytes) -> list[Prefix]:
         beyond = -length & 7
         if beyond and packed[-1] & ((1 << beyond) - 1):
             packed = packed[:-1] + bytes([packed[-1] >> beyond << beyond])
-        found.append(Prefix(packed.ljust(4, b"\0"), length))
+        found.append((Prefix(packed.ljust(size, b"\0"), length), path_id))
     return found
 
 
 @lru_cache(maxsize=4096)
-def _attributes(data: bytes) -> Attributes:
-    """Return path attributes; routes of the same bytes share the object."""
-    values = dict(_values(data))
+def _attributes(data: bytes, next_hop: bytes = b"") -> Attributes:
+    """Return path attributes; routes of the same bytes share the object. next_hop: that of MP_REACH_NLRI."""
+    values = {code: value for code, value, _ in _values(data)}
     med, preference = values.get(4), values.get(5)
     return Attributes(
-        next_hop=values[3],
+        next_hop=next_hop or values[3],
         local_preference=int.from_bytes(preference) if preference is not None else None,
         origin=_ORIGINS[values[1][0]],
         as_path=tuple(_segments(values[2])),
@@ -79,13 +126,13 @@ def _attributes(data: bytes) -> Attributes:
     )
 
 
-def _values(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield code and value of each path attribute."""
+def _values(data: bytes) -> Iterator[tuple[int, bytes, int]]:
+    """Yield code and value of each path attribute, and where it ends."""
     position = 0
     while position < len(data):
         begin = position + (4 if data[position] & _EXTENDED_LENGTH else 3)
         end = begin + int.from_bytes(data[position + 2 : begin])
-        yield data[position + 1], data[begin:end]
+        yield data[position + 1], data[begin:end], end
         position = end
 
 

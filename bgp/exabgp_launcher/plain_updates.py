@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Collection
+from typing import Any, NamedTuple
 
 from bgp.exabgp_launcher.path_attributes import (
     AS_PATH,
@@ -14,6 +14,8 @@ from bgp.exabgp_launcher.path_attributes import (
     LARGE_COMMUNITIES,
     LOCAL_PREF,
     MED,
+    MP_REACH,
+    MP_UNREACH,
     NEXT_HOP,
     OF_INTERNAL_PEERS,
     ORIGIN,
@@ -24,14 +26,29 @@ from bgp.exabgp_launcher.path_attributes import (
 from bgp.exabgp_launcher.replacement import ReplacedFunction, Replacement
 
 PLAIN = {
-    **dict.fromkeys((ORIGIN, AS_PATH), 1),
+    **dict.fromkeys((ORIGIN, AS_PATH, MP_REACH, MP_UNREACH), 1),
     **dict.fromkeys((NEXT_HOP, MED, LOCAL_PREF, COMMUNITIES, ORIGINATOR_ID, CLUSTER_LIST), 4),
     LARGE_COMMUNITIES: 12,
 }
 """The attributes that a plain UPDATE may have: by code how many bytes one value has."""
 OF_ONE_VALUE = (ORIGIN, NEXT_HOP, MED, LOCAL_PREF, ORIGINATOR_ID)
 LAST_ORIGIN = 2
+IPV6_UNICAST = b"\0\2\1"  # AFI and SAFI (RFC 4760 §3)
+NEXT_HOP_AT = 4  # in MP_REACH_NLRI, behind the family and the length of the next hop
+LINK_LOCAL = b"\xfe\x80"
 JSON_PARAMETERS = ("self", "neighbor", "direction", "update", "negotiated", "header", "body")
+
+
+class Session(NamedTuple):
+    """What was negotiated that decides how an UPDATE is read.
+
+    external: whether the peer is of another AS. ipv6: whether IPv6 unicast is exchanged. path_ids: of which families
+    the prefixes come with path identifiers (RFC 7911), `ipv4` and `ipv6`.
+    """
+
+    external: bool
+    ipv6: bool
+    path_ids: tuple[str, ...] = ()
 
 
 def replacements() -> list[Replacement]:
@@ -55,8 +72,9 @@ class PlainUpdate:
     nlris: tuple[()] = ()
     attributes: tuple[()] = ()
 
-    def __init__(self, body: bytes) -> None:
+    def __init__(self, body: bytes, path_ids: Collection[str]) -> None:
         self.body = body
+        self.path_ids = path_ids
 
 
 def keep_plain(released: Callable[..., Any]) -> Any:
@@ -66,71 +84,123 @@ def keep_plain(released: Callable[..., Any]) -> Any:
     so that ExaBGP answers what ends a session.
     """
     from exabgp.bgp.message.direction import Direction
-    from exabgp.protocol.family import AFI, SAFI
 
     def unpack_message(cls: Any, data: bytes, direction: int, negotiated: Any) -> Any:
-        may_be = (
-            direction == Direction.IN and negotiated.asn4 and not negotiated.addpath.receive(AFI.ipv4, SAFI.unicast)
-        )
-        if may_be and is_plain(data, external=negotiated.local_as != negotiated.peer_as):
-            return PlainUpdate(data)
+        if direction == Direction.IN and negotiated.asn4:
+            session = getattr(negotiated, "felix_session", None)
+            if session is None:
+                session = negotiated.felix_session = session_of(negotiated)
+            if is_plain(data, session):
+                return PlainUpdate(data, session.path_ids)
         return released(data, direction, negotiated)
 
     return classmethod(unpack_message)
 
 
+def session_of(negotiated: Any) -> Session:
+    from exabgp.protocol.family import AFI, SAFI
+
+    families = {"ipv4": AFI.ipv4, "ipv6": AFI.ipv6}
+    return Session(
+        external=negotiated.local_as != negotiated.peer_as,
+        ipv6=(AFI.ipv6, SAFI.unicast) in negotiated.families,
+        path_ids=tuple(name for name, afi in families.items() if negotiated.addpath.receive(afi, SAFI.unicast)),
+    )
+
+
 def hand_on_plain(released: Callable[..., str]) -> Callable[..., str]:
-    """Return JSON.update that writes a plain UPDATE as `update PEER HEX`, its body in hexadecimal digits."""
+    """Return JSON.update that writes a plain UPDATE as `update PEER PATH_IDS HEX`.
+
+    PATH_IDS: of which families the prefixes come with path identifiers, with a comma between two; `-`: of none. HEX:
+    the message's body in hexadecimal digits.
+    """
 
     def update(encoder: Any, neighbor: Any, direction: str, update: Any, *more: Any) -> str:
         if isinstance(update, PlainUpdate):
-            return f"update {neighbor['peer-address']} {update.body.hex()}"
+            path_ids = ",".join(update.path_ids) or "-"
+            return f"update {neighbor['peer-address']} {path_ids} {update.body.hex()}"
         return released(encoder, neighbor, direction, update, *more)
 
     return update
 
 
-def is_plain(data: bytes, *, external: bool) -> bool:
-    """Whether an UPDATE has nothing but IPv4 networks, with attributes that are right and of the usual kinds.
+def is_plain(data: bytes, session: Session) -> bool:
+    """Whether an UPDATE has nothing but IPv4 and IPv6 networks, with attributes that are right and of the usual kinds.
 
-    Both ends have four-octet AS numbers, and there is no path identifier (RFC 7911). An end-of-RIB is not plain.
+    Both ends have four-octet AS numbers. An end-of-RIB is not plain.
     """
     withdrawn_end = 2 + int.from_bytes(data[:2])
     begin = withdrawn_end + 2
     end = begin + int.from_bytes(data[withdrawn_end:begin])
-    if end > len(data) or not are_networks(data, 2, withdrawn_end) or not are_networks(data, end, len(data)):
+    path_ids = "ipv4" in session.path_ids
+    if end > len(data) or not are_networks(data, 2, withdrawn_end, 32, path_ids=path_ids):
         return False
-    if end == len(data):  # nothing is announced
-        return begin == end and withdrawn_end > 2
-    return are_plain_attributes(data[begin:end], external=external)
+    if not are_networks(data, end, len(data), 32, path_ids=path_ids):
+        return False
+    codes = plain_attributes(data[begin:end], session)
+    if codes is None:
+        return False
+    announces = end < len(data)
+    if announces and NEXT_HOP not in codes:
+        return False
+    if codes & {NEXT_HOP, MP_REACH} and not codes.issuperset((ORIGIN, AS_PATH)):
+        return False
+    return announces or withdrawn_end > 2 or bool(codes & {MP_REACH, MP_UNREACH})
 
 
-def are_networks(data: bytes, position: int, end: int) -> bool:
-    """Whether these bytes are IPv4 networks, each as its length and as many bytes as that takes (RFC 4271 §4.3)."""
+def are_networks(data: bytes, position: int, end: int, longest: int, *, path_ids: bool) -> bool:
+    """Whether these bytes are networks, each as its length and as many bytes as that takes (RFC 4271 §4.3).
+
+    longest: how many bits an address has. path_ids: whether four bytes stand before each (RFC 7911 §3).
+    """
+    before = 4 if path_ids else 0
     while position < end:
+        position += before
+        if position >= end:
+            return False
         length = data[position]
-        if length > 32:
+        if length > longest:
             return False
         position += 1 + (length + 7 >> 3)
     return position == end
 
 
-def are_plain_attributes(data: bytes, *, external: bool) -> bool:
-    """Whether path attributes are right, each there once, none of others than PLAIN, and the mandatory ones there."""
+def plain_attributes(data: bytes, session: Session) -> set[int] | None:
+    """Return the codes of path attributes that are right, each there once, and none of others than PLAIN; else None."""
     seen, position = set[int](), 0
     while position < len(data):
         flags, code, begin, end = attribute_at(data, position)
         size = PLAIN.get(code)
-        if size is None or end > len(data) or code in seen or (external and code in OF_INTERNAL_PEERS):
-            return False
+        if size is None or end > len(data) or code in seen or (session.external and code in OF_INTERNAL_PEERS):
+            return None
         if flags & ~EXTENDED_LENGTH != FLAGS[code] or (begin == end and code != AS_PATH) or (end - begin) % size:
-            return False
+            return None
         if code in OF_ONE_VALUE and end - begin != size:
-            return False
+            return None
         if code == ORIGIN and data[begin] > LAST_ORIGIN:
-            return False
+            return None
         if code == AS_PATH and not is_as_path(data[begin:end], 4, may_hold_zero=False):
-            return False
+            return None
+        if code in (MP_REACH, MP_UNREACH) and not holds_ipv6(code, data[begin:end], session):
+            return None
         seen.add(code)
         position = end
-    return seen.issuperset((ORIGIN, AS_PATH, NEXT_HOP))
+    return seen
+
+
+def holds_ipv6(code: int, value: bytes, session: Session) -> bool:
+    """Whether MP_REACH_NLRI or MP_UNREACH_NLRI has IPv6 networks and nothing unusual (RFC 4760 §3, 4; RFC 2545 §3).
+
+    The next hop is one address, or a link-local one stands behind another.
+    """
+    if not session.ipv6 or value[:3] != IPV6_UNICAST:
+        return False
+    begin = 3
+    if code == MP_REACH:
+        begin = NEXT_HOP_AT + (value[3] if len(value) > 3 else 0) + 1
+        next_hops = value[NEXT_HOP_AT : begin - 1]
+        if len(next_hops) not in (16, 32):
+            return False
+        if len(next_hops) == 32 and (next_hops[:2] == LINK_LOCAL or next_hops[16:18] != LINK_LOCAL):
+            return False
+    return begin < len(value) and are_networks(value, begin, len(value), 128, path_ids="ipv6" in session.path_ids)

@@ -13,6 +13,7 @@ OPEN, UPDATE, KEEPALIVE = 1, 2, 4
 WELL_KNOWN, OPTIONAL, BOTH, EXTENDED = 0x40, 0x80, 0xC0, 0x10
 HEADER_BYTES = 19
 CAPABILITIES = bytes([1, 4, 0, 1, 0, 1, 1, 4, 0, 2, 0, 1])  # IPv4 and IPv6 unicast
+ADD_PATH = bytes([69, 8, 0, 1, 1, 2, 0, 2, 1, 2])  # it sends several paths of each (RFC 7911 §4)
 
 
 def message(kind: int, body: bytes) -> bytes:
@@ -42,10 +43,12 @@ def update_body(attributes: bytes = b"", announced: bytes = b"", withdrawn: byte
 
 
 @contextlib.asynccontextmanager
-async def raw_peer(own: str, of: str, asn: int) -> AsyncIterator[asyncio.StreamWriter]:
+async def raw_peer(
+    own: str, of: str, asn: int, capabilities: bytes = CAPABILITIES
+) -> AsyncIterator[asyncio.StreamWriter]:
     """Dial a speaker from an address of ours, and bring the session up; what it sends is thrown away."""
     reader, writer = await asyncio.open_connection(of, 179, local_addr=(own, 0))
-    capabilities = CAPABILITIES + bytes([65, 4]) + asn.to_bytes(4)
+    capabilities += bytes([65, 4]) + asn.to_bytes(4)
     options = bytes([2, len(capabilities)]) + capabilities
     opening = struct.pack("!BHH", 4, asn, 90) + pack(own)[-4:] + bytes([len(options)]) + options
     writer.write(message(OPEN, opening) + message(KEEPALIVE, b""))

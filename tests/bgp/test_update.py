@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bgp import exabgp_json
 from bgp.events import AnnouncedPath, EndOfRib, SpeakerEvent, UpdateReceived, WithdrawnPath
-from bgp.exabgp_launcher.plain_updates import is_plain
+from bgp.exabgp_launcher.plain_updates import Session, is_plain
 from bgp.speaker import AsPathSegment, Attributes
 from bgp.update import event, received
 from net.prefix import Prefix, pack
@@ -45,10 +45,12 @@ from exabgp.reactor.api.response import Response
 log.init(getenv())
 neighbor = type("Neighbor", (defaultdict,), {"uid": 1})(lambda: "192.0.2.2", {"local-as": 64512, "peer-as": 64512})
 for line in sys.stdin:
-    peer_as, body = line.split()
+    peer_as, path_ids, body = line.split()
+    receives = {1: "ipv4" in path_ids, 2: "ipv6" in path_ids}
     negotiated = SimpleNamespace(
         local_as=64512, peer_as=int(peer_as), asn4=True, families=[(1, 1), (2, 1)], nexthop=[], neighbor=neighbor,
-        addpath=SimpleNamespace(receive=lambda afi, safi: False), cached_attributes=None, cached_wire=b"", aigp=False,
+        addpath=SimpleNamespace(receive=lambda afi, safi, of=receives: of[int(afi)]),
+        cached_attributes=None, cached_wire=b"", aigp=False,
     )
     try:
         update = Update.unpack_message(bytes.fromhex(body), Direction.IN, negotiated)
@@ -63,12 +65,12 @@ for line in sys.stdin:
 """Decodes like the ExaBGP that the launcher runs, but for handing plain messages on: a line of JSON for each message,
 an empty one where it would end the session."""
 
-Ask = Callable[[bytes, bool], SpeakerEvent | None]
+Ask = Callable[[bytes, Session], SpeakerEvent | None]
 
 
 @pytest.fixture(scope="module")
 def ask() -> Iterator[Ask]:
-    """What ExaBGP makes of the body of an UPDATE, from a peer of another AS or not."""
+    """What ExaBGP makes of the body of an UPDATE in a session."""
     oracle = subprocess.Popen(
         [sys.executable, "-c", ORACLE],
         cwd=Path(__file__).parents[2],
@@ -78,9 +80,10 @@ def ask() -> Iterator[Ask]:
     )
     assert oracle.stdin is not None and oracle.stdout is not None
 
-    def decoded(body: bytes, external: bool) -> SpeakerEvent | None:
+    def decoded(body: bytes, session: Session) -> SpeakerEvent | None:
         assert oracle.stdin is not None and oracle.stdout is not None
-        oracle.stdin.write(f"{65001 if external else 64512} {body.hex()}\n")
+        path_ids = ",".join(session.path_ids) or "-"
+        oracle.stdin.write(f"{65001 if session.external else 64512} {path_ids} {body.hex()}\n")
         oracle.stdin.flush()
         line = oracle.stdout.readline()
         assert line, "the oracle ended; its message is above"
@@ -94,6 +97,24 @@ def ask() -> Iterator[Ask]:
 
 
 # What is decoded
+
+
+def test_ipv6_has_its_own_next_hop_and_shares_the_rest() -> None:
+    hops = pack("fd09::1") + pack("fe80::1")
+    reach = attribute(OPTIONAL, 14, b"\0\2\1" + bytes([len(hops)]) + hops + b"\0" + networks("fd00:65::/122"))
+    told = received(PEER, body(MANDATORY + reach, networks("10.65.1.0/26")))
+    assert [(str(each.prefix), each.attributes.next_hop) for each in told.announced] == [
+        ("10.65.1.0/26", pack(PEER)),
+        ("fd00:65::/122", pack("fd09::1")),
+    ]
+    assert received(PEER, body(reach + MANDATORY)).announced[0].attributes is told.announced[1].attributes
+
+
+def test_path_identifiers_are_read_of_the_families_that_have_them() -> None:
+    unreach = attribute(OPTIONAL, 15, b"\0\2\1" + networks("fd00:65::/122"))
+    message = body(unreach, withdrawn=bytes((0, 0, 1, 0)) + networks("10.65.1.0/26"))
+    withdrawn = (WithdrawnPath(Prefix.parse("10.65.1.0/26"), 256), WithdrawnPath(Prefix.parse("fd00:65::/122"), 0))
+    assert event(f"update {PEER} ipv4 {message.hex()}".encode()) == UpdateReceived(PEER, withdrawn=withdrawn)
 
 
 def test_prefixes_of_one_update_share_their_attributes() -> None:
@@ -113,7 +134,7 @@ def test_bits_behind_a_length_do_not_count() -> None:
 
 def test_a_line_of_a_plain_update_is_told_apart_from_json() -> None:
     withdrawal = body(withdrawn=networks("10.65.1.0/26"))
-    assert event(f"update {PEER} {withdrawal.hex()}".encode()) == UpdateReceived(
+    assert event(f"update {PEER} - {withdrawal.hex()}".encode()) == UpdateReceived(
         PEER, withdrawn=(WithdrawnPath(Prefix.parse("10.65.1.0/26"), 0),)
     )
     eor = {"afi": "ipv4", "safi": "unicast"}
@@ -121,7 +142,7 @@ def test_a_line_of_a_plain_update_is_told_apart_from_json() -> None:
     assert event(line.encode()) == EndOfRib(PEER, "ipv4")
 
 
-@pytest.mark.parametrize("line", [b"update ", b"update 192.0.2.2 0", b"update 192.0.2.2 zz", b"update 1 2 3"])
+@pytest.mark.parametrize("line", [b"update ", b"update 192.0.2.2 - 0", b"update 192.0.2.2 - zz", b"update 1 2 3 4"])
 def test_a_malformed_line_is_refused(line: bytes) -> None:
     with pytest.raises((ValueError, LookupError, TypeError)):
         event(line)
@@ -151,9 +172,12 @@ MANDATORY_CODES = (1, 2, 3)
 
 
 @st.composite
-def attributes(draw: st.DrawFn) -> bytes:
+def attributes(draw: st.DrawFn, next_hop: bool) -> bytes:
     """Attributes that are mostly right: the mandatory ones, some others, in any order, now and then something odd."""
-    codes = [*MANDATORY_CODES, *draw(st.lists(st.sampled_from([4, 5, 8, 9, 10, 32]), max_size=4, unique=True))]
+    codes = [
+        *(MANDATORY_CODES if next_hop else MANDATORY_CODES[:2]),
+        *draw(st.lists(st.sampled_from([4, 5, 8, 9, 10, 32]), max_size=4, unique=True)),
+    ]
     written = []
     for code in draw(st.permutations(codes)):
         flags, value = USUAL[code]
@@ -165,21 +189,51 @@ def attributes(draw: st.DrawFn) -> bytes:
     return b"".join(written)
 
 
-NLRI = st.lists(
-    st.builds(
-        lambda length, address: bytes([length]) + address[: (length + 7) // 8],
-        st.integers(0, 32),
-        st.binary(min_size=4, max_size=4),
-    ),
-    max_size=4,
-).map(b"".join)
+@st.composite
+def nlri(draw: st.DrawFn, size: int, path_ids: bool) -> bytes:
+    """Some networks, of addresses of `size` bytes, with path identifiers or without, and seldom the other way round."""
+    with_ids = path_ids != (draw(st.integers(0, 19)) == 0)
+    found = b""
+    for length in draw(st.lists(st.integers(0, 8 * size), max_size=4)):
+        found += draw(st.binary(min_size=4, max_size=4)) if with_ids else b""
+        found += bytes([length]) + draw(st.binary(min_size=size, max_size=size))[: (length + 7) // 8]
+    return found
+
+
+SESSIONS = st.builds(
+    Session,
+    external=st.booleans(),
+    ipv6=st.just(True),
+    path_ids=st.sampled_from([(), ("ipv4",), ("ipv6",), ("ipv4", "ipv6")]),
+)
+GLOBAL_ADDRESSES = st.one_of(
+    st.binary(min_size=16, max_size=16), st.sampled_from([bytes(16), pack("fd09::1"), pack("fe80::1")])
+)
+NEXT_HOPS = st.builds(
+    lambda one, other: one + other, GLOBAL_ADDRESSES, st.sampled_from([b"", b"", pack("fe80::2"), pack("fd09::2")])
+)
+IPV6 = b"\0\2\1"
+
+
+@st.composite
+def messages(draw: st.DrawFn, session: Session) -> bytes:
+    """The body of an UPDATE with prefixes of one family or of both, most of them announced."""
+    ids4, ids6 = ("ipv4" in session.path_ids), ("ipv6" in session.path_ids)
+    announced, withdrawn, others = draw(nlri(4, ids4)), draw(nlri(4, ids4)), b""
+    announced6, withdrawn6 = draw(nlri(16, ids6)), draw(nlri(16, ids6))
+    if announced or announced6 or draw(st.booleans()):
+        others = draw(attributes(next_hop=bool(announced) or draw(st.integers(0, 4)) == 0))
+    if announced6:
+        next_hop = draw(NEXT_HOPS)
+        others += attribute(OPTIONAL | EXTENDED, 14, IPV6 + bytes([len(next_hop)]) + next_hop + b"\0" + announced6)
+    if withdrawn6:
+        others = attribute(OPTIONAL | EXTENDED, 15, IPV6 + withdrawn6) + others
+    return body(others, announced, withdrawn)
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(attributes=attributes(), announced=NLRI, withdrawn=NLRI, external=st.booleans())
-def test_a_plain_update_says_what_exabgp_says(
-    ask: Ask, attributes: bytes, announced: bytes, withdrawn: bytes, external: bool
-) -> None:
-    message = body(attributes if announced else b"", announced, withdrawn)
-    if is_plain(message, external=external):
-        assert received(PEER, message) == ask(message, external)
+@given(data=st.data(), session=SESSIONS)
+def test_a_plain_update_says_what_exabgp_says(ask: Ask, data: st.DataObject, session: Session) -> None:
+    message = data.draw(messages(session))
+    if is_plain(message, session):
+        assert received(PEER, message, session.path_ids) == ask(message, session)
