@@ -1,4 +1,7 @@
-"""Which pod is a node's agent, and what is said where none can be asked; tests/kube/test_status_port.py asks them."""
+"""Which pod is a node's agent, and what is said where none can be asked.
+
+tests/kube/three_nodes/test_status_port.py asks them.
+"""
 
 from __future__ import annotations
 

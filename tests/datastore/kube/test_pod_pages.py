@@ -1,4 +1,7 @@
-"""Pages of pods through a real API server. What reaches a pod is shown in tests/kube/test_status_port.py."""
+"""Pages of pods through a real API server.
+
+What reaches a pod is shown in tests/kube/three_nodes/test_status_port.py.
+"""
 
 from __future__ import annotations
 

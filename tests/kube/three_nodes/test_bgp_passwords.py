@@ -1,7 +1,4 @@
-"""Passwords of BGP sessions from Secrets of a real API: TCP MD5 by the kernels of three nodes and of a real BIRD.
-
-n1, n2, n3 ── tor     one subnet: the nodes' mesh, and a BIRD with an AS of its own that each node peers with
-"""
+"""Passwords of BGP sessions from Secrets of a real API: TCP MD5 by the kernels of three nodes and of a real BIRD."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.kube.cluster import KUBECONFIG, Cluster, cluster_of
+from tests.kube.cluster import KUBECONFIG, Cluster
 from tests.kube.roles import NODE
 from tests.scenarios.cluster import until
 
@@ -73,17 +70,18 @@ def reference(key: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
-    peers = [{"name": "tor", "speaker": "bird", "as": 64600, "networks": ["203.0.113.0/24"]}]
-    with cluster_of(tmp_path_factory.mktemp("lab"), peers=peers) as found:
-        secured = Secured(found.lab)
-        secured.store_secret(**VALUES)
-        mesh = {"metadata": {"name": "default"}, "spec": {"nodeMeshPassword": reference("mesh")}}
-        secured.apply({"apiVersion": "crd.projectcalico.org/v1", "kind": "BGPConfiguration", **mesh})
-        secured.set_bird(VALUES["rack1"])
-        secured.peer_with_tor()
-        until(lambda: secured.mesh_is("up") and secured.state(TOR) == "up", "all sessions are up")
-        yield secured
+def cluster(cluster: Cluster) -> Iterator[Secured]:
+    secured = Secured(cluster.lab)
+    secured.store_secret(**VALUES)
+    mesh = {"metadata": {"name": "default"}, "spec": {"nodeMeshPassword": reference("mesh")}}
+    secured.apply({"apiVersion": "crd.projectcalico.org/v1", "kind": "BGPConfiguration", **mesh})
+    secured.set_bird(VALUES["rack1"])
+    secured.peer_with_tor()
+    until(lambda: secured.mesh_is("up") and secured.state(TOR) == "up", "all sessions are up")
+    yield secured
+    secured.kubectl("delete", "bgppeers.crd.projectcalico.org", "tor")
+    secured.kubectl("delete", "bgpconfigurations.crd.projectcalico.org", "default")
+    until(lambda: not secured.signed() and secured.lab.settled(), "the mesh is up without passwords")
 
 
 def test_the_mesh_and_a_bird_have_the_passwords_of_their_keys(cluster: Secured) -> None:

@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
-from tests.kube.cluster import Cluster, cluster_of
+from tests.kube.cluster import Cluster
 from tests.scenarios.cluster import Refused, until
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with cluster_of(tmp_path_factory.mktemp("lab")) as found:
-        yield found
 
 
 def test_pods_of_a_real_api_reach_each_other(cluster: Cluster) -> None:

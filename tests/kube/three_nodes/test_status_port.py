@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.kube.cluster import KUBECONFIG, Cluster, cluster_of
+from tests.kube.cluster import KUBECONFIG, Cluster
 from tests.kube.control_plane import user_of
 from tests.kube.roles import NODE, STATUS, VIEWER
 from tests.scenarios.cluster import until
@@ -64,12 +64,12 @@ class Watched(Cluster):
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    with cluster_of(tmp_path_factory.mktemp("lab")) as found:
-        watched = Watched(found.lab)
-        for node in watched.lab.nodes:
-            watched.make_agent(node)
-        yield watched
+def cluster(cluster: Cluster) -> Iterator[Watched]:
+    watched = Watched(cluster.lab)
+    for node in watched.lab.nodes:
+        watched.make_agent(node)
+    yield watched
+    watched.kubectl("delete", "pods", "--all", "--force", "--grace-period=0", "-n", "kube-system")
 
 
 def test_a_viewer_sees_another_nodes_sessions_and_routes_from_anywhere(cluster: Watched) -> None:
