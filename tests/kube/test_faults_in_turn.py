@@ -29,7 +29,7 @@ from tests.datastore.kube.test_watch_stream import Watcher
 from tests.kube.bed import Bed
 from tests.kube.faulty_proxy import Faults, FaultyProxy, faulty_proxy
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS, LISTED_ANEW_SECONDS = 60.0, 1.0
 KINDS: tuple[type[Resource], ...] = (IPPool, BGPPeer, BlockAffinity, IPAMHandle, Node, WorkloadEndpoint, Namespace)
 NUMBERS = range(4)
 
@@ -154,11 +154,12 @@ async def listed(store: Store) -> Mapping[tuple[str, str], str | None]:
 async def same_as_listed(store: Store, watcher: Watcher) -> float:
     """Wait until the watcher has what a fresh list returns; return for how many seconds."""
     now = asyncio.get_running_loop().time
-    begun, expected = now(), await listed(store)
+    begun = now()
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while watcher.objects != expected:
-            await asyncio.sleep(0.02)
-            expected = await listed(store) if now() - begun > 1 else expected
+        while watcher.objects != (expected := await listed(store)):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LISTED_ANEW_SECONDS):
+                    await watcher.until(lambda: watcher.objects == expected)
     return now() - begun
 
 
