@@ -37,8 +37,8 @@ MISSING  := $(shell for p in $(DEBIAN); do \
               [ -n "$$(dpkg-query -W -f='$${db:Status-Status}' $$p 2>/dev/null | grep -x installed)" ] || echo $$p; done)
 INSTALL  := apt-get install -y --no-install-recommends $(MISSING)
 
-.PHONY: faults soak image kube kube-down kube-assets kube-assets-nodes kube-test kube-test-api kube-test-nodes \
-        lab lab-ipip lint bench bench-check clean setup packages \
+.PHONY: faults soak image kube kube-down kube-assets kube-assets-nodes kube-test kube-test-api kube-test-labs \
+        kube-test-nodes lab lab-ipip lint bench bench-check clean setup packages \
         test test-cluster test-datastore test-kube test-labs test-machines test-packages test-runtimes \
         test-runtimes-short test-kernel test-kernel-short
 .DEFAULT_GOAL := lab
@@ -81,6 +81,7 @@ LABS := tests/faults tests/lab tests/scenarios
 RUNTIMES := tests/runtimes
 KUBE := tests/kube tests/datastore tests/cluster
 SCALE := tests/kube/test_scale.py
+KUBE_LABS := tests/kube/three_nodes tests/kube/test_many_agents.py tests/kube/test_pod_cidrs.py
 STORES := tests/bench tests/datastore
 
 test-labs: setup
@@ -94,21 +95,22 @@ test-cluster: kube-assets-nodes
 	$(PY) -m pytest -q -m "not long" tests/cluster
 
 # All that concerns the Kubernetes API, against a real one, with the tests marked `long` that `make test` leaves out. The
-# nodes mostly wait for kubelets, so the rest runs beside them, but for the thousand nodes, whose figures are of a machine
-# of their own. Each line says which part it is of.
+# nodes mostly wait for kubelets, so the rest runs beside them, in two parts that take about as long as each other, but for
+# the thousand nodes, whose figures are of a machine of their own. Each line says which part it is of.
 kube-test: kube-assets-nodes
 	$(PY) -m tests.kube.assets kwok
-	@$(MAKE) --no-print-directory --jobs=2 kube-test-nodes kube-test-api
+	@$(MAKE) --no-print-directory --jobs=3 kube-test-nodes kube-test-labs kube-test-api
 	$(PY) -m pytest $(SCALE)
 
 kube-test-nodes: PART = tests/cluster
-kube-test-api: PART = $(filter-out tests/cluster,$(KUBE)) --ignore=$(SCALE)
+kube-test-labs: PART = $(filter-out tests/cluster tests/kube,$(KUBE)) $(KUBE_LABS)
+kube-test-api: PART = tests/kube $(addprefix --ignore=,$(SCALE) $(KUBE_LABS))
 
 # Interrupted, the one that writes the lines has to last until the clusters have ended.
-kube-test-nodes kube-test-api: SHELL := /bin/bash
+kube-test-nodes kube-test-labs kube-test-api: SHELL := /bin/bash
 kube-test-nodes: kube-assets-nodes
-kube-test-api: kube-assets
-kube-test-nodes kube-test-api:
+kube-test-labs kube-test-api: kube-assets
+kube-test-nodes kube-test-labs kube-test-api:
 	@set -o pipefail; $(PY) -m pytest --no-header --color=no $(PART) | (trap '' INT; exec sed -u 's/^/$(@:kube-test-%=%) | /')
 
 # etcd and the Kubernetes API server, compiled once into a cache outside the tree (or those that KUBEBUILDER_ASSETS names).
