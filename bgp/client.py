@@ -10,9 +10,10 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
+
+from msgspec import Struct
 
 from bgp.path_report import PathReport
 from bgp.protocol import (
@@ -49,13 +50,11 @@ LAST_RETRY_SECONDS = 2.0
 ANSWER_SECONDS = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Connected:
+class Connected(Struct, frozen=True):
     """A sidecar answers. A replay of all it has learned follows, up to ReplayEnd."""
 
 
-@dataclass(frozen=True, slots=True)
-class Disconnected:
+class Disconnected(Struct, frozen=True):
     """The sidecar is away. What it had learned holds until a later connection withdraws it."""
 
 

@@ -6,36 +6,33 @@ little, so each event is what the peer sent.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
+
+from msgspec import Struct
 
 from bgp.speaker import Attributes
 from net.family import Family
 from net.prefix import Prefix
 
 
-@dataclass(frozen=True, slots=True)
-class PeerConnected:
+class PeerConnected(Struct, frozen=True):
     """A TCP connection to or from this peer is established; BGP has not begun, and may never."""
 
     peer: str
 
 
-@dataclass(frozen=True, slots=True)
-class PeerUp:
+class PeerUp(Struct, frozen=True):
     peer: str
 
 
-@dataclass(frozen=True, slots=True)
-class PeerDown:
+class PeerDown(Struct, frozen=True):
     """The session, or an attempt at it, is over. No withdrawals follow: its routes are ours to keep or not."""
 
     peer: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class GracefulRestart:
+class GracefulRestart(Struct, frozen=True):
     """The graceful-restart capability of an OPEN (RFC 4724 §3).
 
     `restarting` is the Restart State bit; `families` says of each whether its forwarding state was preserved.
@@ -46,8 +43,7 @@ class GracefulRestart:
     families: tuple[tuple[Family, bool], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class PeerOpen:
+class PeerOpen(Struct, frozen=True):
     """The peer's OPEN. It comes before the `PeerUp` of the same session.
 
     `add_path` lists the families in which the peer is willing to send several paths. `refresh`: whether it sends its
@@ -77,8 +73,7 @@ class WithdrawnPath(NamedTuple):
     path_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class UpdateReceived:
+class UpdateReceived(Struct, frozen=True):
     """One UPDATE. Withdrawals count first: a message may hold both (RFC 4271 §3.1).
 
     `error` says that ExaBGP found the attributes malformed and made the announcements withdrawals (RFC 7606).
@@ -90,14 +85,12 @@ class UpdateReceived:
     error: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class EndOfRib:
+class EndOfRib(Struct, frozen=True):
     peer: str
     family: Family
 
 
-@dataclass(frozen=True, slots=True)
-class RouteRefresh:
+class RouteRefresh(Struct, frozen=True):
     """The peer asks for our routes again (`query`), or marks `begin` and `end` of its own (RFC 7313)."""
 
     peer: str
@@ -105,8 +98,7 @@ class RouteRefresh:
     subtype: str
 
 
-@dataclass(frozen=True, slots=True)
-class SpeakerStarted:
+class SpeakerStarted(Struct, frozen=True):
     """An ExaBGP process runs, the first or a later one: no session yet, and none of our announcements.
 
     `problem` is a sentence: what of the configuration it does not have yet; empty if nothing.
@@ -115,8 +107,7 @@ class SpeakerStarted:
     problem: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class SpeakerStopped:
+class SpeakerStopped(Struct, frozen=True):
     """ExaBGP ended: every session is gone, without a `PeerDown` each. `reason` is a sentence.
 
     `final`: it would end so again before the configuration or the node changes; it is tried rarely.

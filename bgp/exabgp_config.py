@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
-from dataclasses import replace
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from bgp.exabgp_errors import printable
 from bgp.speaker import HeldBackSession, Neighbour, Speaker

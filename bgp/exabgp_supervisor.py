@@ -32,9 +32,10 @@ import socket
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator, Collection, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Self
+
+from msgspec.structs import replace
 
 from bgp import exabgp_config, update
 from bgp.events import SpeakerEvent, SpeakerStopped

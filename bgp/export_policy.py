@@ -7,8 +7,9 @@ group today and get every route; filters and route reflection are to add groups 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from bgp.speaker import Attributes, Neighbour
 from net.prefix import Prefix
@@ -28,7 +29,6 @@ def export_unchanged(group: ExportGroup, prefix: Prefix, attributes: Attributes)
     return attributes
 
 
-@dataclass(frozen=True, slots=True)
-class ExportPolicy:
+class ExportPolicy(Struct, frozen=True):
     group_of: Callable[[Neighbour], ExportGroup] = export_group
     exported: Callable[[ExportGroup, Prefix, Attributes], Attributes | None] = export_unchanged

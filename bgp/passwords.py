@@ -23,6 +23,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from bgp.exabgp_config import LONGEST_KEY_BYTES
 from datastore.kinds.bgp import Password
 from datastore.record import is_name
@@ -43,8 +45,7 @@ class KnownSecret:
     trouble: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class KnownSecrets:
+class KnownSecrets(Struct, frozen=True):
     """Those of the namespace that passwords are in, by name."""
 
     namespace: str

@@ -6,8 +6,9 @@ Pure: no I/O, no clock, no logging.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from bgp.decision import CandidatePath, DecisionStep, lost_at
 from bgp.import_policy import RejectReason
@@ -16,8 +17,7 @@ from bgp.speaker import Attributes
 from net.prefix import Prefix
 
 
-@dataclass(frozen=True, slots=True)
-class PathReport:
+class PathReport(Struct, frozen=True):
     """One path of one peer. It is in use, unless it was rejected or lost at a step of the decision.
 
     stale: kept over a restart, and not repeated since (RFC 4724).

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal, TypeAlias
+
+from msgspec import Struct
 
 from bgp.path_report import PathReport
 from bgp.speaker import Attributes, LearnedPath, LearnedPaths, Speaker, announcements_from_json, announcements_to_json
@@ -24,8 +25,7 @@ SHOWN = 32  # bytes of a line that is refused: before what a session holds, a pa
 Role = Literal["agent", "observer", "leave"]
 
 
-@dataclass(frozen=True, slots=True)
-class Hello:
+class Hello(Struct, frozen=True):
     """The first line of a connection. An observer asks with GetStatus and Paths; `leave` ends the sidecar for good.
 
     Of two agents the one that `started` later is served, however often the other comes back; it is a time on the
@@ -36,76 +36,63 @@ class Hello:
     started: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Configure:
+class Configure(Struct, frozen=True):
     speaker: Speaker
 
 
-@dataclass(frozen=True, slots=True)
-class Announce:
+class Announce(Struct, frozen=True):
     routes: Mapping[Prefix, Attributes]
 
 
-@dataclass(frozen=True, slots=True)
-class Withdraw:
+class Withdraw(Struct, frozen=True):
     prefixes: tuple[Prefix, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Complete:
+class Complete(Struct, frozen=True):
     """Everything the agent wants announced was sent on this connection: what was not is withdrawn."""
 
 
-@dataclass(frozen=True, slots=True)
-class Learned:
+class Learned(Struct, frozen=True):
     """Prefixes and their best paths, lowest next hop first. Replaces what was learned of them before."""
 
     routes: Mapping[Prefix, LearnedPaths]
 
 
-@dataclass(frozen=True, slots=True)
-class Withdrawn:
+class Withdrawn(Struct, frozen=True):
     prefixes: tuple[Prefix, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ReplayEnd:
+class ReplayEnd(Struct, frozen=True):
     """All that was learned so far has been sent; what the agent holds beyond it may go only if `converged`."""
 
     converged: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Converged:
+class Converged(Struct, frozen=True):
     """Every configured session has sent its end-of-RIB, or its time is over. Sent once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """Something the agent asked for could not be done; the sentence says what and why."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class GetStatus:
+class GetStatus(Struct, frozen=True):
     """An observer asks for the sidecar's report."""
 
 
-@dataclass(frozen=True, slots=True)
-class StatusReply:
+class StatusReply(Struct, frozen=True):
     report: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Paths:
+class Paths(Struct, frozen=True):
     """An observer asks for every path of every peer to one prefix."""
 
     prefix: Prefix
 
 
-@dataclass(frozen=True, slots=True)
-class PathsReply:
+class PathsReply(Struct, frozen=True):
     prefix: Prefix
     paths: tuple[PathReport, ...]
 

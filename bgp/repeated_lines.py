@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 WINDOW_SECONDS = 60.0
 LINES_PER_WINDOW = 5
@@ -16,8 +17,7 @@ KINDS = 100
 _NUMBERS = re.compile(r"0[xX][0-9a-fA-F]+|[0-9a-fA-F]*\d[0-9a-fA-F]*")
 
 
-@dataclass(slots=True)
-class _Window:
+class _Window(Struct):
     until: float
     written: int = 0
     counted: int = 0

@@ -27,9 +27,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from bgp.decision import CandidatePath, learned_paths
 from bgp.events import EndOfRib, PeerConnected, PeerDown, PeerEvent, PeerOpen, PeerUp, RouteRefresh, UpdateReceived
@@ -65,8 +66,7 @@ class ReceivedPath(NamedTuple):
     reject_reason: RejectReason | None
 
 
-@dataclass(slots=True)
-class PeerSession:
+class PeerSession(Struct):
     """One neighbour, its session and its routes.
 
     since: when `state` changed last. stale_until: when stale routes are dropped. we_restarted: the last session ended

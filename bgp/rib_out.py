@@ -8,8 +8,9 @@ group is made only when the last was answered.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
 from itertools import islice
+
+from msgspec import Struct, field
 
 from bgp.export_policy import ExportGroup, ExportPolicy
 from bgp.speaker import Attributes, Neighbour
@@ -20,8 +21,7 @@ from net.prefix import Prefix
 END_OF_RIB_MARGIN_SECONDS = 20.0
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(Struct, frozen=True):
     """One step from sent to wanted. `withdraw` has the attributes that were announced."""
 
     announce: Mapping[Prefix, Attributes] = field(default_factory=dict)
@@ -31,8 +31,7 @@ class Batch:
         return bool(self.announce or self.withdraw)
 
 
-@dataclass(frozen=True, slots=True)
-class Lacking:
+class Lacking(Struct, frozen=True):
     """A member whose ExaBGP neighbour does not have what the group was sent, but `has`.
 
     when_up: the neighbour is only certain to exist in ExaBGP once its session is up, for a reload makes it.
@@ -42,16 +41,14 @@ class Lacking:
     when_up: bool
 
 
-@dataclass(frozen=True, slots=True)
-class PendingEndOfRib:
+class PendingEndOfRib(Struct, frozen=True):
     """A session that is up since `since` and has not had its end-of-RIB in these families."""
 
     since: float
     families: tuple[Family, ...]
 
 
-@dataclass(slots=True)
-class Member:
+class Member(Struct):
     """One neighbour of a group, and what of the group's table is still to be brought to it."""
 
     neighbour: Neighbour

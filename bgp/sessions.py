@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from typing import Literal, NamedTuple, TypedDict
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from bgp.exabgp_config import LONGEST_HOLD_SECONDS, LONGEST_RESTART_SECONDS
 from bgp.notices import held_back
@@ -38,8 +40,7 @@ _NO_PASSWORD = "its sessions are not brought up until the password is there"
 _OLD_PASSWORD = "its sessions go on with the password last read"
 
 
-@dataclass(frozen=True)
-class PeeringInputs:
+class PeeringInputs(Struct, frozen=True):
     """Every node, and what is agreed among them."""
 
     nodes: tuple[Node, ...]

@@ -25,9 +25,10 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
+
+from msgspec.structs import replace
 
 from bgp.agent_server import AgentServer
 from bgp.events import PeerDown, PeerUp, SpeakerEvent, SpeakerStarted, SpeakerStopped, UpdateReceived

@@ -7,8 +7,10 @@ text of its peer's address everywhere; next hops and router ids are packed bytes
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, NamedTuple, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from net.family import Family
 from net.prefix import Prefix, pack, unpack
@@ -21,8 +23,7 @@ LOCAL_PREFERENCE = 2147482623
 DEFAULT_PREFIX_LIMIT = 20000  # a cluster of 5,000 nodes, each with some blocks and borrowed addresses
 
 
-@dataclass(frozen=True, slots=True)
-class ImportPolicy:
+class ImportPolicy(Struct, frozen=True):
     """What one peer may send. Filters by peer are to be part of it.
 
     prefix_limit: how many paths are kept; bgp/limits.py derives its other limits. own_as_allowed: how often our own AS
@@ -36,8 +37,7 @@ class ImportPolicy:
     inside_subnet: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Neighbour:
+class Neighbour(Struct, frozen=True):
     """One session as configured. Exactly one end of each is passive: two that dial collide for seconds."""
 
     address: str
@@ -56,7 +56,7 @@ class Neighbour:
     import_policy: ImportPolicy = ImportPolicy()
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "families": list(self.families)}
+        return {**asdict(self), "families": list(self.families), "import_policy": asdict(self.import_policy)}
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Neighbour:
@@ -65,12 +65,11 @@ class Neighbour:
 
     def __repr__(self) -> str:
         # The password must not reach a log through a value that is printed.
-        shown = (f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.name != "password")
+        shown = (f"{name}={value!r}" for name, value in asdict(self).items() if name != "password")
         return f"Neighbour({', '.join(shown)}, password={'***' if self.password else None})"
 
 
-@dataclass(frozen=True, slots=True)
-class LocalNode:
+class LocalNode(Struct, frozen=True):
     """What every learned route is compared with: who this node is, and which networks are its own.
 
     hosts: the addresses of all nodes and of all peers. connected: the networks that this node's addresses are in.
@@ -115,8 +114,7 @@ class LocalNode:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class HeldBackSession:
+class HeldBackSession(Struct, frozen=True):
     """A session that is configured and must not come up, because part of its configuration cannot be honoured."""
 
     address: str
@@ -125,8 +123,7 @@ class HeldBackSession:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Speaker:
+class Speaker(Struct, frozen=True):
     """This node as a BGP speaker: its identity, where it listens, and its sessions."""
 
     name: str
@@ -176,8 +173,7 @@ class UnknownAttribute(NamedTuple):
     value: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Attributes:
+class Attributes(Struct, frozen=True):
     """The path attributes of an announcement; prefixes that share them share the object.
 
     `next_hop` is empty where a peer sent none, `origin` None likewise: what that means the import
@@ -206,10 +202,10 @@ class Attributes:
     def to_json(self) -> dict[str, Any]:
         """Return only what differs from the default: a RIB-out is mostly next hops."""
         record: dict[str, Any] = {"next_hop": unpack(self.next_hop) if self.next_hop else ""}
-        for field in fields(self)[1:]:
-            value = getattr(self, field.name)
-            if value != field.default:
-                record[field.name] = _PLAIN.get(field.name, _same)(value)
+        for name, default in _DEFAULTS:
+            value = getattr(self, name)
+            if value != default:
+                record[name] = _PLAIN.get(name, _same)(value)
         return record
 
     @classmethod
@@ -249,6 +245,7 @@ def _same(value: Any) -> Any:
     return value
 
 
+_DEFAULTS = tuple(zip(Attributes.__struct_fields__[1:], Attributes.__struct_defaults__, strict=True))
 _PLAIN: dict[str, Callable[[Any], Any]] = {
     "as_path": lambda path: [[kind, list(numbers)] for kind, numbers in path],
     "originator_id": unpack,

@@ -10,8 +10,9 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from cni.attacher import Attacher
 from cni.delegation import Delegation

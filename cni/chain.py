@@ -11,9 +11,10 @@ import logging
 import os
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct
 
 from cni.host_local import HOST_LOCAL
 from cni.protocol import VERSIONS
@@ -30,8 +31,7 @@ OURS: Final = "felix"
 ANSWER_SECONDS: Final = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class PluginChain:
+class PluginChain(Struct, frozen=True):
     """What stands behind our plugin."""
 
     plugins: tuple[str, ...] = ()

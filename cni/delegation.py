@@ -12,9 +12,10 @@ import logging
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from cni.host_local import HOST_LOCAL, addresses_given, with_pod_cidrs
 from cni.known import Known

@@ -10,8 +10,9 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import TypeAlias
+
+from msgspec import Struct, field
 
 from cni.endpoint_owner import is_of
 from cni.protocol import Attachment
@@ -32,8 +33,7 @@ AWAY_SECONDS = 8.0
 _Key: TypeAlias = tuple[str | None, str]
 
 
-@dataclass(slots=True, eq=False)
-class _Waiting:
+class _Waiting(Struct, eq=False):
     endpoint: WorkloadEndpoint
     due: float = 0.0
     refused: Backoff = field(default_factory=lambda: Backoff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS))

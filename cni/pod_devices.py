@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import count
 from typing import Protocol
+
+from msgspec import Struct
 
 from cni.pod_network import HOST_MAC, PodNetwork
 from cni.protocol import Attachment
 
 
-@dataclass(frozen=True, slots=True)
-class VethPair:
+class VethPair(Struct, frozen=True):
     """A pair of devices as it reads back."""
 
     index: int
@@ -21,8 +21,7 @@ class VethPair:
     mtu: int
 
 
-@dataclass(frozen=True, slots=True)
-class OwnedLink:
+class OwnedLink(Struct, frozen=True):
     """A host's end that bears our label."""
 
     index: int

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final, NamedTuple
+
+from msgspec import Struct
 
 from cni.protocol import Address, Attachment, CniError, CniRequest, Code, hardware_address
 from datastore.names import FIRST_DEVICE
@@ -47,8 +48,7 @@ class PodRoute(NamedTuple):
     gateway: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class PodNetwork:
+class PodNetwork(Struct, frozen=True):
     """All that the kernel is to hold of one attachment, but for the host's routes, which are the agent's."""
 
     attachment: Attachment
@@ -230,8 +230,7 @@ def _route_text(route: PodRoute, device: str) -> str:
 # Compared
 
 
-@dataclass(frozen=True, slots=True)
-class FoundNetwork:
+class FoundNetwork(Struct, frozen=True):
     """What was read back of a pod's network."""
 
     host: Link

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import IntEnum
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Annotated, Any, Final, Literal, NamedTuple, cast, get_args
 
+from msgspec import Struct, field
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from ipam.names import pod_handle
@@ -218,8 +218,7 @@ class NetworkConfig(_Section):
         return self.args.get("cni") or {}
 
 
-@dataclass(frozen=True, slots=True)
-class AddressRequest:
+class AddressRequest(Struct, frozen=True):
     """Which addresses a pod is to get: this many of each family from these pools, or exactly `addresses`."""
 
     ipv4: int
@@ -237,8 +236,7 @@ class AddressRequest:
         return (versions.count(4), versions.count(6)) == (self.ipv4, self.ipv6)
 
 
-@dataclass(frozen=True, slots=True)
-class CniRequest:
+class CniRequest(Struct, frozen=True):
     """One call of the plugin, checked."""
 
     verb: Verb
@@ -560,8 +558,7 @@ class CniInterface(NamedTuple):
         return members
 
 
-@dataclass(frozen=True, slots=True)
-class CniResult:
+class CniResult(Struct, frozen=True):
     """What an ADD made: the host's end, the container's end, and the addresses on the latter, primary first."""
 
     host: CniInterface

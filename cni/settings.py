@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from cni.protocol import PodRef
 from datastore.names import interface_name
@@ -11,8 +12,7 @@ from datastore.names import interface_name
 DEFAULT_MTU = 1500
 
 
-@dataclass(frozen=True, slots=True)
-class CniSettings:
+class CniSettings(Struct, frozen=True):
     """This node's name, how its pods' devices are called, and how long a verb may take."""
 
     node: str

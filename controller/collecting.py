@@ -11,8 +11,9 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
+
+from msgspec.structs import replace
 
 from controller.cluster_view import INTERESTS, UNREAD, ClusterView
 from controller.configuration import grace_seconds

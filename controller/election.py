@@ -10,8 +10,10 @@ is made as nobody's, and waited for like any other. One that was given back says
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from datastore.fields import micro_time_text
 from datastore.kinds.lease import Lease
@@ -32,8 +34,7 @@ class Terms(NamedTuple):
 TERMS = Terms()
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(Struct, frozen=True):
     """What one process knows of the Lease. All times are seconds of its own clock, which goes on while it is stopped.
 
     identity: of this process alone, not of those before it under its name.

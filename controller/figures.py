@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import TypeAlias
+
+from msgspec import Struct, field
 
 from datastore.fields import Network
 from datastore.kinds.pools import IPPool
@@ -24,8 +25,7 @@ Counts: TypeAlias = Mapping[tuple[str, str], int]
 """By pool and node."""
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
+class Figures(Struct, frozen=True):
     in_use: Counts = field(default_factory=dict)
     borrowed: Counts = field(default_factory=dict)
     """Of those, the ones from a block that is not the node's."""

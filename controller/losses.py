@@ -7,8 +7,10 @@ can look; what is gone all that time is gone. Those who shrink clusters like tha
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 MANY_HOSTS = 5
 """Fewer may well go at once."""
@@ -37,8 +39,7 @@ def lost_addresses(leaked: int, assigned: int) -> Lost:
     return Lost("assigned addresses are of pods or nodes that are gone", leaked, assigned, MANY_ADDRESSES)
 
 
-@dataclass(frozen=True, slots=True)
-class Doubt:
+class Doubt(Struct, frozen=True):
     """Since when one kind of loss has been suspicious."""
 
     hold_seconds: float

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from controller.figures import NO_FIGURES, Counts, Figures, reclaimed
 from datastore.kinds.pools import IPPool
@@ -16,8 +18,7 @@ from ipam.leaks import Collected
 PATIENCE_SECONDS = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(Struct, frozen=True):
     """What a leader has given back, and what holds it up."""
 
     addresses: int = 0
@@ -47,8 +48,7 @@ class Work:
 NO_WORK = Work()
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True):
     """leader: who holds the Lease, "" = nobody, or it is not known. heard: how long ago the store told so and took
     what was to be written, in seconds; None: it has not yet. work: since it leads.
     """

@@ -6,8 +6,9 @@ Pure. Both are as Calico's kube-controllers has them, so that it finds all it ne
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from controller.cluster_view import KubeControllersConfiguration
 from datastore.record import Resource
@@ -40,8 +41,7 @@ _LEVELS = {"CRITICAL": "Fatal"}
 """Calico's words for levels, where they are others than ours."""
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
+class Running(Struct, frozen=True):
     """What a controller runs with, but for what changes. collects: whether it is switched on. port: 0: none."""
 
     collects: bool

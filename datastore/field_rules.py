@@ -7,18 +7,17 @@ rule covers what is nested below its field, so that tables name nested fields on
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
+from msgspec import Struct, field
 from pydantic import BaseModel
 
 from datastore.notices import Notice
 from datastore.record import Resource
 
 
-@dataclass(frozen=True, slots=True)
-class Obeyed:
+class Obeyed(Struct, frozen=True):
     """The field has the effect that Calico documents, or records a fact that requires no action."""
 
 
@@ -29,8 +28,7 @@ class When(NamedTuple):
     holds: Callable[[Any], bool]
 
 
-@dataclass(frozen=True, slots=True)
-class NotObeyed:
+class NotObeyed(Struct, frozen=True):
     """The field is accepted and stored, and has no effect. reason and effect as in `Notice`.
 
     unless: values that match what is done anyway; they yield no notice.
@@ -52,8 +50,7 @@ OBEYED = Obeyed()
 UNKNOWN = NotObeyed("this version does not know the field", "it has no effect")
 
 
-@dataclass(frozen=True, slots=True)
-class FieldRules:
+class FieldRules(Struct, frozen=True):
     """What becomes of an object of one kind.
 
     fields: a rule for each field of the spec by its path (`spec.password`), list indices left out.

@@ -7,12 +7,13 @@ counts them, and shows them in its status; felixctl prints those of what it has 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import asdict
 
-@dataclass(frozen=True, slots=True, order=True)
-class Notice:
+
+class Notice(Struct, frozen=True, order=True):
     """kind: a resource's kind, or "Setting" for a variable of the environment or the settings file.
 
     name: the object's name (`namespace/name` where it has one), or the variable's.

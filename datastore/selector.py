@@ -10,9 +10,10 @@ import hashlib
 import re
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import NoReturn, Protocol
+
+from msgspec import Struct
 
 Labels = Mapping[str, str]
 
@@ -30,8 +31,7 @@ class Selector(Protocol):
     def matches(self, labels: Labels) -> bool: ...
 
 
-@dataclass(frozen=True, slots=True)
-class All:
+class All(Struct, frozen=True):
     """`all()`, and the empty text."""
 
     def matches(self, labels: Labels) -> bool:
@@ -41,8 +41,7 @@ class All:
         return "all()"
 
 
-@dataclass(frozen=True, slots=True)
-class Global:
+class Global(Struct, frozen=True):
     """`global()`: matches like `all()`. Which fields may use it is decided by their kinds."""
 
     def matches(self, labels: Labels) -> bool:
@@ -52,8 +51,7 @@ class Global:
         return "global()"
 
 
-@dataclass(frozen=True, slots=True)
-class Has:
+class Has(Struct, frozen=True):
     label: str
 
     def matches(self, labels: Labels) -> bool:
@@ -63,8 +61,7 @@ class Has:
         return f"has({self.label})"
 
 
-@dataclass(frozen=True, slots=True)
-class LabelComparison:
+class LabelComparison(Struct, frozen=True):
     """`label operator "value"`. Only `!=` holds for a label that is absent."""
 
     label: str
@@ -81,8 +78,7 @@ class LabelComparison:
         return f"{self.label} {self.operator} {_quoted(self.value)}"
 
 
-@dataclass(frozen=True, slots=True)
-class Membership:
+class Membership(Struct, frozen=True):
     """`label in {…}`, or `not in`, which holds for a label that is absent."""
 
     label: str
@@ -97,8 +93,7 @@ class Membership:
         return f"{self.label} {'not in' if self.negated else 'in'} {{{values}}}"
 
 
-@dataclass(frozen=True, slots=True)
-class Not:
+class Not(Struct, frozen=True):
     operand: Selector
 
     def matches(self, labels: Labels) -> bool:
@@ -108,8 +103,7 @@ class Not:
         return f"!{self.operand}"
 
 
-@dataclass(frozen=True, slots=True)
-class And:
+class And(Struct, frozen=True):
     operands: tuple[Selector, ...]
 
     def matches(self, labels: Labels) -> bool:
@@ -119,8 +113,7 @@ class And:
         return f"({' && '.join(map(str, self.operands))})"
 
 
-@dataclass(frozen=True, slots=True)
-class Or:
+class Or(Struct, frozen=True):
     operands: tuple[Selector, ...]
 
     def matches(self, labels: Labels) -> bool:

@@ -21,10 +21,11 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from msgspec import Struct
 
 from datastore.errors import AlreadyExists, BadRecord, Conflict, Invalid, NotFound, Unavailable
 from datastore.fields import time_text
@@ -67,8 +68,7 @@ Decide = Callable[[sqlite3.Connection], Sequence[Write]]
 """Returns what to write, by what the store holds; called again where the file was locked."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Position:
+class _Position(Struct, frozen=True):
     """Up to where a watcher has read."""
 
     revision: int

@@ -8,8 +8,9 @@ Calico does before it deletes one) is absent for every reader, and a create may 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
+
+from msgspec import Struct, field
 
 from datastore.errors import BadRecord
 
@@ -22,8 +23,7 @@ S = TypeVar("S", bound="Named")
 T_co = TypeVar("T_co", covariant=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Interest(Generic[R_co]):
+class Interest(Struct, Generic[R_co], frozen=True):
     """The objects of one kind, or those of them that meet every condition that is set.
 
     The store filters: an object that no longer meets the conditions is reported as gone.
@@ -48,8 +48,7 @@ def interest_in(what: type[R] | Interest[R]) -> Interest[R]:
     return what if isinstance(what, Interest) else Interest(what)
 
 
-@dataclass(frozen=True, slots=True)
-class Unreadable:
+class Unreadable(Struct, frozen=True):
     """A stored record that is not valid for its kind. `reason` is a sentence that names object and field."""
 
     kind: type[Resource]
@@ -58,8 +57,7 @@ class Unreadable:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Listed(Generic[T_co]):
+class Listed(Struct, Generic[T_co], frozen=True):
     """What a list found, by namespace and name."""
 
     objects: tuple[T_co, ...]
@@ -82,8 +80,7 @@ class Named(Protocol):
     def namespace(self) -> str | None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Summary(Generic[R, S]):
+class Summary(Struct, Generic[R, S], frozen=True):
     """What is kept of each object of a kind by whoever looks at all of them, and how it is read."""
 
     kind_name: str
@@ -100,22 +97,19 @@ class Summary(Generic[R, S]):
         return self.find_kind()
 
 
-@dataclass(frozen=True, slots=True)
-class Create:
+class Create(Struct, frozen=True):
     """Create this object; revision, uid and times in its metadata are ignored."""
 
     resource: Resource
 
 
-@dataclass(frozen=True, slots=True)
-class Update:
+class Update(Struct, frozen=True):
     """Replace the object, if its revision is still the one that this copy was read with."""
 
     resource: Resource
 
 
-@dataclass(frozen=True, slots=True)
-class Delete:
+class Delete(Struct, frozen=True):
     """Remove the object, if its revision is still this one's; without a revision, whatever it is."""
 
     resource: Resource
@@ -124,15 +118,13 @@ class Delete:
 Write: TypeAlias = Create | Update | Delete
 
 
-@dataclass(frozen=True, slots=True)
-class Changed:
+class Changed(Struct, frozen=True):
     """The object exists, in this state: it is new, was written, or was read at the start of the watch."""
 
     resource: Resource
 
 
-@dataclass(frozen=True, slots=True)
-class Gone:
+class Gone(Struct, frozen=True):
     """The object no longer exists, or no longer meets the interest. `last` is its state last reported by this watch."""
 
     kind: type[Resource]
@@ -141,8 +133,7 @@ class Gone:
     last: Resource | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class InSync:
+class InSync(Struct, frozen=True):
     """Everything that existed when the watch began has been reported. It comes once."""
 
 

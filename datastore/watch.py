@@ -7,8 +7,9 @@ there is; the difference is found here, the same for every store.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import Struct
 
 from datastore.store import Changed, Gone, Unreadable, WatchEvent
 
@@ -35,8 +36,7 @@ def key_of(resource: Resource) -> Key:
     return key_for(type(resource), resource.name, resource.namespace)
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeSet:
+class ChangeSet(Struct, frozen=True):
     """One reading of the store, in order; None for an object that is gone or that the watch is not interested in.
 
     A record that cannot be read is unknown: neither there nor gone.

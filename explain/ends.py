@@ -5,7 +5,7 @@ Pure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from explain.records import ClusterRecords, PodRecord
 from net.prefix import Prefix
@@ -15,8 +15,7 @@ class Unclear(ValueError):
     """The question has no answer as it was put; the message says what to ask instead."""
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(Struct, frozen=True):
     """asked: as it was put. node: where packets for its address should arrive, "" = outside of the cluster."""
 
     asked: str

@@ -6,7 +6,8 @@ Pure.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from explain.ends import End
 from explain.records import ClusterRecords
@@ -16,8 +17,7 @@ from felix_py.status_model import NodeTrace
 _IP_COMMANDS = {4: "ip", 6: "ip -6"}
 
 
-@dataclass(frozen=True, slots=True)
-class ClusterFacts:
+class ClusterFacts(Struct, frozen=True):
     """What the datastore says, and what each node's agent read.
 
     traces: by node. unseen: why a node has no trace, by node.
@@ -28,8 +28,7 @@ class ClusterFacts:
     unseen: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Leg:
+class Leg(Struct, frozen=True):
     """The way of a packet from start to goal. direction: "there" or "back"."""
 
     facts: ClusterFacts

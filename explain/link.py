@@ -6,7 +6,8 @@ Pure.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from explain.device import device_faults
 from explain.facts import Leg
@@ -16,8 +17,7 @@ from explain.step import Command, Step, StepState
 from felix_py.status_model import DeviceFacts, NodeTrace
 
 
-@dataclass(frozen=True, slots=True)
-class Onward:
+class Onward(Struct, frozen=True):
     """Where a node sends the packet. node: the one it should arrive at next, "" = out of the cluster.
 
     gateway: the next hop, or the goal itself where that is on the link.

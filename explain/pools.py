@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from datastore.fields import address
 from datastore.kinds.namespace import Namespace
@@ -22,8 +23,7 @@ from net.mac import is_device_mac
 ANNOTATION = "cni.projectcalico.org/"
 
 
-@dataclass(frozen=True, slots=True)
-class AddressFacts:
+class AddressFacts(Struct, frozen=True):
     """What of the cluster a choice of pools depends on.
 
     used: how many addresses of each pool are assigned. assigned: to whom each is. namespace: that of the pod; None:
@@ -132,8 +132,7 @@ def _about_given(facts: AddressFacts, pod: PodRecord, given: Sequence[str]) -> S
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
+class _Request(Struct, frozen=True):
     """The pools that an annotation names, and what is said of it."""
 
     pools: tuple[str, ...]

@@ -6,8 +6,9 @@ Pure.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from ipaddress import ip_interface
+
+from msgspec import Struct, field
 
 from datastore.kinds.bgp import BGPConfiguration
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock
@@ -20,8 +21,7 @@ from ipam.names import affine_host
 from net.prefix import Prefix
 
 
-@dataclass(frozen=True, slots=True)
-class PodRecord:
+class PodRecord(Struct, frozen=True):
     """A pod's workload endpoint; node: "" for one that is on none. annotations: the pod's."""
 
     namespace: str
@@ -29,7 +29,7 @@ class PodRecord:
     node: str
     device: str
     addresses: tuple[str, ...]
-    annotations: Mapping[str, str] = field(default_factory=dict, compare=False)
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def given_by(self) -> str:
@@ -41,8 +41,7 @@ class PodRecord:
         return f"{self.namespace}/{self.pod}"
 
 
-@dataclass(frozen=True, slots=True)
-class Assigned:
+class Assigned(Struct, frozen=True):
     """Who an address is assigned to, as its block says."""
 
     handle: str
@@ -50,8 +49,7 @@ class Assigned:
     tunnel_of: str = ""  # a node, if it is a tunnel's
 
 
-@dataclass(frozen=True, slots=True)
-class BlockRecord:
+class BlockRecord(Struct, frozen=True):
     """owner: the node it is affine to. confirmed: that node's affinity is confirmed. assigned: by address."""
 
     prefix: Prefix
@@ -60,8 +58,7 @@ class BlockRecord:
     assigned: Mapping[str, Assigned]
 
 
-@dataclass(frozen=True, slots=True)
-class PoolRecord:
+class PoolRecord(Struct, frozen=True):
     """exported: what lies in it is announced over BGP."""
 
     name: str
@@ -70,8 +67,7 @@ class PoolRecord:
     exported: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class ClusterRecords:
+class ClusterRecords(Struct, frozen=True):
     """nodes: their own addresses, by name. mesh: every node peers with every other."""
 
     pods: Sequence[PodRecord] = ()

@@ -6,8 +6,9 @@ Pure.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class StepState(StrEnum):
@@ -19,16 +20,14 @@ class StepState(StrEnum):
     UNSEEN = "unseen"
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(Struct, frozen=True):
     """A command line, and the node or pod to run it in; "" is wherever felixctl reaches the datastore."""
 
     place: str
     line: str
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """One fact on the way of a packet.
 
     direction: "records", "there" or "back". where: a node, a pod, or two of them. about: a word that scripts can rely
@@ -47,8 +46,7 @@ class Step:
     partly: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """reachable: nothing that could be seen is broken. first: the step that decides it."""
 
     reachable: bool

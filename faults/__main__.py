@@ -12,8 +12,9 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from faults.inside import Order
 from faults.judge import failures, numbers

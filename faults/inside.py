@@ -15,7 +15,8 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from faults.churn import Churn
 from faults.cluster import Cluster, FaultError, cluster_within
@@ -37,8 +38,7 @@ WARM_UP_SECONDS = 1.0
 LAST_LOOK_SECONDS = 1.2  # a packet may be held back for a second while a neighbour is looked for
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(Struct, frozen=True):
     """What to do. only: see `schedule`. pods: those that the lab began with, which probe each other."""
 
     seed: int = 0

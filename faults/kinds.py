@@ -6,15 +6,15 @@ Pure. What carries a fault out stands in the file of its family: processes.py, r
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 NONE_LOST = 0
 LOST_BY_A_FOREIGN_CHANGE = 2
 ANY = None
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(Struct, frozen=True):
     """One kind of fault.
 
     most_lost: how many probes one fault of it may cost; None: as many as it does. lasts: between how many seconds and

@@ -6,7 +6,8 @@ An edge: the pods' own processes send them (lab/pod.py), each to the next pod of
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from faults.cluster import Cluster
 from faults.record import Pair
@@ -18,8 +19,7 @@ FLOW_SECONDS = 0.3  # for so long every probe has been answered when probes flow
 ON_ITS_WAY_SECONDS = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class _Streams:
+class _Streams(Struct, frozen=True):
     streams: tuple[StreamReport, ...] = ()
 
 

@@ -5,13 +5,12 @@ Pure. Times are seconds since the run began.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from faults.schedule import Fault
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(Struct, frozen=True):
     """One fault and what came of it.
 
     began: when it was about to be made. undone: when nothing kept anybody from repairing it any more. ended: when all
@@ -30,8 +29,7 @@ class Window:
         return self.ended - self.undone
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(Struct, frozen=True):
     """A pod that probes another. lost_at: when the probes were sent that were never answered."""
 
     source: str
@@ -44,8 +42,7 @@ class Pair:
         return f"{self.source} → {self.target}"
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     """A whole run. operations: how many ADDs and DELs succeeded. checked: how many invariants were looked at.
 
     trouble: why no fault could be made; "" = they were. leaks, violated, tracebacks: a sentence each. refusals: what

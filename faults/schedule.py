@@ -6,8 +6,9 @@ Pure: a function of seed and minutes, so that a run can be repeated.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
 from random import Random
+
+from msgspec import Struct
 
 from faults.kinds import KINDS, Kind
 
@@ -15,8 +16,7 @@ NODES = ("n1", "n2", "n3")
 QUIET_SECONDS = 0.3  # between two faults: what is lost then is no fault's
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Struct, frozen=True):
     """One fault. node: where it is made. other: the other node, where a fault has two. seconds: how long it lasts.
 
     choice: which one of several it meets, such as routes, by its remainder.

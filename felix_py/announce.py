@@ -7,7 +7,8 @@ block is covered by the block, any other pod address inside a pool goes out on i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from bgp.speaker import Attributes
 from felix_py.identity import Addresses
@@ -15,8 +16,7 @@ from felix_py.snapshot import Pool
 from net.prefix import Prefix
 
 
-@dataclass(frozen=True, slots=True)
-class Announceable:
+class Announceable(Struct, frozen=True):
     """What this node may have to announce.
 
     addresses: of its pods and tunnels, each a /32 or /128; those in its blocks may be left out. node: its own, the next

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from datastore.fields import Address, Interface, Network, network_or_address
 
@@ -25,8 +26,7 @@ class AutodetectionError(Exception):
     """No address fits the method; the sentence says which."""
 
 
-@dataclass(frozen=True, slots=True)
-class HostInterface:
+class HostInterface(Struct, frozen=True):
     """One device of the host, with its addresses and their prefix lengths."""
 
     name: str
@@ -34,8 +34,7 @@ class HostInterface:
     addresses: tuple[Interface, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Method:
+class Method(Struct, frozen=True):
     """How to find the node's address. `text` is the method as written; which other fields count depends on `kind`."""
 
     text: str

@@ -7,8 +7,9 @@ The store is the fifth (`datastore.store.Store`). Each has a small honest fake i
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from bgp.client import SidecarEvent
 from bgp.speaker import Attributes, Speaker
@@ -108,8 +109,7 @@ async def _nothing() -> Sequence[WorkloadEndpoint]:
     return ()
 
 
-@dataclass(frozen=True, slots=True)
-class Edges:
+class Edges(Struct, frozen=True):
     """observe: is given every event of the store too: the allocator, which so needs no watch of its own.
     avoid: is given the addresses of hosts, and whose each is: the allocator, which gives them to no pod.
     log_from: is given the log level that FelixConfiguration sets.

@@ -9,8 +9,9 @@ with another metric lies beside ours and is never written over.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from felix_py.rib import Rib
 from kernel.events import RouteChanged
@@ -29,8 +30,7 @@ class Ownership(NamedTuple):
         return spec.metric == self.metric and spec.protocol in (self.local, self.learned)
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """One batch: routes to put, then routes to remove; `replaced` is what puts take the place of."""
 
     put: Sequence[tuple[Prefix, RouteSpec]] = ()
@@ -45,8 +45,7 @@ class Plan:
         return {prefix: self.replaced.get(prefix) for prefix, _ in self.put} | dict(self.remove)
 
 
-@dataclass(slots=True)
-class Fib:
+class Fib(Struct):
     """The kernel's routes as far as they concern us.
 
     held         ours, as last read or written

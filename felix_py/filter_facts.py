@@ -6,8 +6,10 @@ Pure: chains and routes are handed in.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from felix_py.status_model import DeviceFacts, Filtered, FilteredTraffic
 from net.ip_route import IpRoute
@@ -19,8 +21,7 @@ BGP_PORT = 179
 _EPHEMERAL = 40000  # some port that a caller may have
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
+class Way(Struct, frozen=True):
     """A node's part of the way between two addresses. routes: those to each. pods: devices of those that are pods here.
 
     devices: by name.

@@ -5,9 +5,10 @@ Pure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Literal, NamedTuple
+
+from msgspec import Struct
 
 from net.prefix import Prefix
 
@@ -22,8 +23,7 @@ class Addresses(NamedTuple):
         return self.ipv4 if prefix.family == "ipv4" else self.ipv6
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Struct, frozen=True):
     """The node's name and addresses. router_id: as set, None = the IPv4 address."""
 
     node: str

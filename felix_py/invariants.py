@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock
 from datastore.kinds.node import Node
@@ -31,8 +32,7 @@ class Violation(NamedTuple):
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class NodeRecords:
+class NodeRecords(Struct, frozen=True):
     """What the datastore has of one node.
 
     endpoints: its pods. blocks: its own, and those that it has borrowed an address from. affinities: its own.
@@ -57,8 +57,7 @@ class NodeRecords:
         return self.blocks_known and not any(one.contains(prefix) for one in self.unknown)
 
 
-@dataclass(frozen=True, slots=True)
-class Local:
+class Local(Struct, frozen=True):
     """What one node wants, holds and announces."""
 
     node: str
@@ -67,7 +66,7 @@ class Local:
     devices: Mapping[str, int]
     announced: frozenset[Prefix]
     exportable: frozenset[Prefix]  # what may be announced: confirmed blocks and borrowed addresses of exported pools
-    foreign_touched: Sequence[str] = field(default=())  # foreign routes that a write of ours hit
+    foreign_touched: Sequence[str] = ()  # foreign routes that a write of ours hit
     ownership: Ownership = field(default_factory=Ownership)
 
 

@@ -6,8 +6,9 @@ Pure. Precedence and format are those of Calico's start-up: of a list with comma
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
+
+from msgspec import Struct
 
 from datastore import fields
 from datastore.fields import Network
@@ -16,8 +17,7 @@ NAMESPACE, NAME, KEY = "kube-system", "kubeadm-config", "ClusterConfiguration"
 """Where the note stands: the namespace and name of a ConfigMap, and the key in it."""
 
 
-@dataclass(frozen=True, slots=True)
-class PodSubnets:
+class PodSubnets(Struct, frozen=True):
     """The networks that a cluster's pods are to have; None: it says none of this family."""
 
     ipv4: IPv4Network | None = None

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from datastore.kinds.cluster import ClusterInformation
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock
@@ -45,8 +46,7 @@ class RecordKey(NamedTuple):
         return self.kind == WorkloadEndpoint.KIND
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(Struct, frozen=True):
     """What an agent knew of its cluster. records: each with its pod's device, "" for those that are no endpoints."""
 
     guid: str = ""

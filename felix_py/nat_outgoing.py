@@ -8,7 +8,8 @@ back through it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kernel.nftables_steps import (
     count,
@@ -28,8 +29,7 @@ _IPV4_BYTES = 4
 _SOURCE_NAT = 100  # where iptables and nft have it among the chains at that hook
 
 
-@dataclass(frozen=True, slots=True)
-class NatOptions:
+class NatOptions(Struct, frozen=True):
     """address: the source that packets of IPv4 get; None = one of the device that they leave by. ports: None = any.
 
     device: the one by which packets must leave, as nft writes it; "" = any.

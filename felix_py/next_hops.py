@@ -10,8 +10,9 @@ nowhere if that peer is not on link.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from bgp.speaker import LearnedPath, LearnedPaths
 from felix_py.fib import Fib
@@ -43,8 +44,7 @@ class NextHopKey(NamedTuple):
         return self.peer or self.address
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(Struct, frozen=True):
     """What there is to reach a next hop by. The same content gives the same way, in whatever order it came.
 
     ask: the kernel's answer for an address, by routes that are not learned. is_own: whether an address is this host's.

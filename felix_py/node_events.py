@@ -13,7 +13,8 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from datastore.backoff import Backoff
 from datastore.errors import AlreadyExists, DatastoreError, NotFound

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Literal, NamedTuple
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from datastore.kinds.event import LONGEST_MESSAGE
 from felix_py.problems import NodeProblem, Trouble
@@ -36,8 +38,7 @@ class Moment(NamedTuple):
     steady: float
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(Struct, frozen=True):
     """An Event: why, of which subjects and in which words it was written, how often, and when last, since 1970.
 
     lasts: it is of a problem that is not over. uid: of the Node that it is about.
@@ -61,8 +62,7 @@ class Told:
         return hashlib.sha256(repr((self.uid, self.key)).encode()).hexdigest()[:16]
 
 
-@dataclass(frozen=True, slots=True)
-class DueEvent:
+class DueEvent(Struct, frozen=True):
     """An Event that is to be written. told: what will have been said then. ends: the one that it ends."""
 
     told: Told
@@ -73,8 +73,7 @@ class DueEvent:
         return "Warning" if self.ends is None else "Normal"
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
+class Memory(Struct, frozen=True):
     """What was said. since: from when on the steady clock each problem was there, by sort and subject."""
 
     told: Mapping[Key, Told] = field(default_factory=dict)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from felix_py.topics import Topic
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(Struct, frozen=True):
     """One part of the world. apply: brings it in line with what was folded in; it may run at any time, and again.
 
     needed: whether those behind it must not go on after its failure.

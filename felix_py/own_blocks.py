@@ -6,8 +6,9 @@ An edge to the datastore. Which blocks those are is decided by `concerning`.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from ipaddress import ip_network
+
+from msgspec import Struct
 
 from datastore.cas import found_or_none
 from datastore.errors import BadRecord
@@ -21,16 +22,14 @@ from ipam.search import block_around, pool_of
 from net.prefix import Prefix
 
 
-@dataclass(frozen=True, slots=True)
-class Concerning:
+class Concerning(Struct, frozen=True):
     """cidrs: this node's blocks, and those that its pods' addresses lie in. homeless: addresses that lie in no pool."""
 
     cidrs: frozenset[Network]
     homeless: frozenset[Prefix]
 
 
-@dataclass(frozen=True, slots=True)
-class BlocksRead:
+class BlocksRead(Struct, frozen=True):
     """What was found. unknown: blocks and addresses of which nothing can be said."""
 
     blocks: tuple[IPAMBlock, ...] = ()

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from functools import partial
+
+from msgspec import Struct
 
 from bgp.client import SidecarClient
 from cni.journal import Journal
@@ -40,8 +41,7 @@ from kernel.nftables_writer import NftablesWriter
 from kernel.rtnetlink import Rtnetlink
 
 
-@dataclass(frozen=True, slots=True)
-class Ground:
+class Ground(Struct, frozen=True):
     """What everything else stands on: the datastore, IPAM, and the kernel's sockets."""
 
     store: Store
@@ -50,8 +50,7 @@ class Ground:
     devices: Devices
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
+class Parts(Struct, frozen=True):
     """The agent and what works with it. namespaces, condition: None where the datastore is not Kubernetes."""
 
     ground: Ground

@@ -6,8 +6,9 @@ Pure. A problem has a subject, by which it is the same one a minute later, whate
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 from felix_py.status_model import AgentStatus, SessionStatus
 
@@ -39,8 +40,7 @@ class Trouble(Enum):
         self.reason, self.over, self.least_seconds = reason, over, least_seconds
 
 
-@dataclass(frozen=True, slots=True)
-class NodeProblem:
+class NodeProblem(Struct, frozen=True):
     """One thing that is wrong. text: a sentence without a full stop."""
 
     trouble: Trouble

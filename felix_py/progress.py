@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from felix_py.status_model import HostWarning
 
 
-@dataclass(slots=True)
-class Progress:
+class Progress(Struct):
     """Each step is done once, but for the connection to the sidecar, which comes and goes."""
 
     fib_read: bool = False

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError
 
 from datastore.calico_settings import given_by, store_url
 from datastore.defaults import DEFAULT_URL
@@ -233,7 +233,7 @@ class Settings(_Group):
         "trace, debug, info, warning, error, fatal or none; unset: FelixConfiguration's, else info",
     )
 
-    notices: tuple[Notice, ...] = ()
+    notices: tuple[InstanceOf[Notice], ...] = ()
     """Variables of the environment that are set and not read."""
 
 

@@ -7,8 +7,9 @@ made or ended itself. Until the datastore has reported them back, an older event
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+from msgspec import Struct
 
 from datastore.kinds.bgp import BGPConfiguration, BGPPeer
 from datastore.kinds.cluster import ClusterInformation, FelixConfiguration
@@ -28,8 +29,7 @@ class EndpointKey(NamedTuple):
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(Struct, frozen=True):
     """One pod of this node: what its routes are made of."""
 
     key: EndpointKey
@@ -53,8 +53,7 @@ class Endpoint:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Pool:
+class Pool(Struct, frozen=True):
     """A pool with its network parsed."""
 
     prefix: Prefix

@@ -1,17 +1,19 @@
 """Frozen values to JSON and back, by the types of their fields.
 
-Pure. It takes text, numbers, `None`, tuples, mappings, prefixes (as text), enumerations and dataclasses with slots of
-these. Reading ignores unknown keys, and gives a missing one its default: agent and reader may be of different versions.
+Pure. It takes text, numbers, `None`, tuples, mappings, prefixes (as text), enumerations and Structs of these.
+Reading ignores unknown keys, and gives a missing one its default: agent and reader may be of different versions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import StrEnum
 from functools import cache
 from types import NoneType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin
+
+from msgspec import Struct
+from msgspec.structs import fields
 
 from net.prefix import Prefix
 
@@ -30,7 +32,7 @@ def to_json(value: Any) -> Any:
             return {str(key): to_json(item) for key, item in value.items()}
         case str() | int() | float() | None:
             return value
-    names: tuple[str, ...] = value.__slots__  # quicker than dataclasses.fields, which counts in a large table
+    names: tuple[str, ...] = value.__struct_fields__  # quicker than structs.fields, which counts in a large table
     return {name: to_json(getattr(value, name)) for name in names}
 
 
@@ -56,8 +58,8 @@ def _reader(form: Any) -> _Reader:
         return _optional_reader(_reader(inner))
     if form is Prefix:
         return lambda record: Prefix.parse(_checked(record, str))
-    if is_dataclass(form):
-        return _dataclass_reader(form)
+    if issubclass(form, Struct):
+        return _struct_reader(form)
     if issubclass(form, StrEnum):
         return lambda record: form(record)
     if form is float:
@@ -83,9 +85,8 @@ def _optional_reader(inner: _Reader) -> _Reader:
     return lambda record: None if record is None else inner(record)
 
 
-def _dataclass_reader(form: Any) -> _Reader:
-    hints = get_type_hints(form)
-    readers = [(field.name, _reader(hints[field.name]), _is_required(field)) for field in fields(form)]
+def _struct_reader(form: type[Struct]) -> _Reader:
+    readers = [(field.name, _reader(field.type), field.required) for field in fields(form)]
 
     def read(record: Any) -> Any:
         found = {}
@@ -100,7 +101,3 @@ def _dataclass_reader(form: Any) -> _Reader:
         return form(**found)
 
     return read
-
-
-def _is_required(field: Field[Any]) -> bool:
-    return field.default is MISSING and field.default_factory is MISSING

@@ -7,8 +7,9 @@ agent makes no text for a screen: what is shown as a sentence becomes one by `st
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 from datastore.notices import Notice
 from net.ip_route import IpRoute
@@ -36,8 +37,7 @@ class HostIssue(StrEnum):
     TABLE_REFUSED = "table of nftables refused"
 
 
-@dataclass(frozen=True, slots=True)
-class HostWarning:
+class HostWarning(Struct, frozen=True):
     """What keeps pods' packets from their way, or pods from this network, as a sentence with its cure."""
 
     issue: HostIssue
@@ -47,8 +47,7 @@ class HostWarning:
         return self.text
 
 
-@dataclass(frozen=True, slots=True)
-class AgentProgress:
+class AgentProgress(Struct, frozen=True):
     """How far the agent has come since its start. in_the_way: what of the host keeps pods from their network.
 
     locked: why no address is given though this node is ready: an administrator's lock, which is no fault of a node.
@@ -86,8 +85,7 @@ class AgentProgress:
         return tuple(clause for done, clause in steps if not done)
 
 
-@dataclass(frozen=True, slots=True)
-class PodStatus:
+class PodStatus(Struct, frozen=True):
     """A pod of this node that has routes."""
 
     namespace: str
@@ -96,8 +94,7 @@ class PodStatus:
     addresses: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class TunnelStatus:
+class TunnelStatus(Struct, frozen=True):
     """This node's end of the tunnels of one kind. pools: the mode of each pool that wants them, by its network.
 
     waits_for: nodes whose end is not ready, though routes are to lead there. problem: why the device is not as wanted.
@@ -112,8 +109,7 @@ class TunnelStatus:
     problem: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class SessionStatus:
+class SessionStatus(Struct, frozen=True):
     """A BGP session of this node.
 
     kind: mesh, node or global. state: up, start, or held back, which is not to come up since something of it is not
@@ -147,30 +143,26 @@ class SessionStatus:
         return self.state == HELD_BACK
 
 
-@dataclass(frozen=True, slots=True)
-class SidecarStatus:
+class SidecarStatus(Struct, frozen=True):
     """Whether the BGP sidecar answers; problem: why not, or what it complains of."""
 
     connected: bool = False
     problem: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class BrokenInvariant:
+class BrokenInvariant(Struct, frozen=True):
     number: int
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class InvariantReport:
+class InvariantReport(Struct, frozen=True):
     """The last check of the invariants: how many were checked, and which were violated."""
 
     checked: int = 0
     violated: tuple[BrokenInvariant, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class AgentStatus:
+class AgentStatus(Struct, frozen=True):
     """The page /status. routes: how many each source wants; the routes themselves are on the page /routes.
 
     refused_routes: the first of those that the kernel refuses, and its reasons.
@@ -197,8 +189,7 @@ class AgentStatus:
     notices: tuple[Notice, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class NodeSummary:
+class NodeSummary(Struct, frozen=True):
     """The page /summary: of one node among thousands what is looked at first, so it is small.
 
     problems: the first of what is wrong, a sentence each, and problem_count how many there are; notices likewise.
@@ -232,8 +223,7 @@ class RouteIssue(StrEnum):
     WAITS_FOR_REMOVAL = "waits for removal"
 
 
-@dataclass(frozen=True, slots=True)
-class RouteNote:
+class RouteNote(Struct, frozen=True):
     """An issue and its particulars.
 
     next_hops: those that are not reachable. source: the one that wins. protocol, metric: of the foreign route. detail:
@@ -269,8 +259,7 @@ class RouteNote:
                 return "no source wants this route; kept until it is removed"
 
 
-@dataclass(frozen=True, slots=True)
-class RouteStatus:
+class RouteStatus(Struct, frozen=True):
     """A route that a source of the agent wants, and what became of it.
 
     source: pods, tunnels, static, learned or blocks; "" for a route of ours in the kernel that no source wants. best:
@@ -290,16 +279,14 @@ class RouteStatus:
         return self.route.prefix
 
 
-@dataclass(frozen=True, slots=True)
-class RoutesPage:
+class RoutesPage(Struct, frozen=True):
     """The page /routes: what was asked for, by source and prefix. complete: False where the limit cut it off."""
 
     routes: tuple[RouteStatus, ...] = ()
     complete: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceFacts:
+class DeviceFacts(Struct, frozen=True):
     """A network device. carrier: its link is up. forwarding: whether it forwards for others, by IP version.
 
     reverse_path: how it checks the source of IPv4 packets that come in by it (rp_filter): 0 not, 1 strictly, 2 loosely.
@@ -324,8 +311,7 @@ class DeviceFacts:
         return self.up and self.carrier
 
 
-@dataclass(frozen=True, slots=True)
-class NeighbourFacts:
+class NeighbourFacts(Struct, frozen=True):
     """Where the packets for a next hop go. mac: "" = not known.
 
     unanswered: it was asked for, in vain. asked: it is being asked for.
@@ -339,8 +325,7 @@ class NeighbourFacts:
     asked: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Passage:
+class Passage(Struct, frozen=True):
     """What the kernel does with a packet between the two that comes in by a device, rules and sources counted.
 
     table: of the route. rule: the rule that leads to it, or that ends the packet's way; "" = one that every system
@@ -364,8 +349,7 @@ class FilteredTraffic(StrEnum):
     BGP = "BGP"
 
 
-@dataclass(frozen=True, slots=True)
-class Filtered:
+class Filtered(Struct, frozen=True):
     """Packets that this node's packet filters drop, or may drop. For BGP, the two are this node and a peer.
 
     port: the one that BGP's caller dials.
@@ -378,8 +362,7 @@ class Filtered:
     port: int = 179
 
 
-@dataclass(frozen=True, slots=True)
-class PodFacts:
+class PodFacts(Struct, frozen=True):
     """What was read in a pod's own namespace: its device, its route to the other end, and that route's next hop.
 
     filtered: what packet filters of its own drop, or may drop. unread: what of them could not be read, a sentence each.
@@ -392,8 +375,7 @@ class PodFacts:
     unread: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class KernelFacts:
+class KernelFacts(Struct, frozen=True):
     """What this node's kernel does with packets between two addresses. routes and pods are by address.
 
     pods: those of the two that are pods here whose namespace could be entered. filtered: of the packet filters only
@@ -422,8 +404,7 @@ class KernelFacts:
         return next((device for device in self.devices if address in device.addresses), None)
 
 
-@dataclass(frozen=True, slots=True)
-class NodeTrace:
+class NodeTrace(Struct, frozen=True):
     """The page /trace: what one node does with packets between two addresses, and what its agent wants for them.
 
     wanted: the routes that hold an address, the longest prefix first. announced: what leads to either address. repair:
@@ -442,8 +423,7 @@ class NodeTrace:
     table_problem: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class AgentCounts:
+class AgentCounts(Struct, frozen=True):
     """The numbers behind the page /metrics. notices, datastore_events: by kind.
 
     Events, puts, removes, repairs and silent changes are counted from the agent's start.

@@ -8,11 +8,11 @@ from __future__ import annotations
 import binascii
 import json
 from base64 import urlsafe_b64decode
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class TokenClaims:
+class TokenClaims(Struct, frozen=True):
     """audiences: whom the token is for. expires: seconds of the epoch; None: it does not say."""
 
     audiences: tuple[str, ...] = ()

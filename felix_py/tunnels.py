@@ -9,8 +9,9 @@ to `RemoteTunnel`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from bgp.speaker import LearnedPaths
 from datastore.kinds.node import Node
@@ -34,8 +35,7 @@ class TunnelPool(NamedTuple):
     mode: Mode
 
 
-@dataclass(frozen=True, slots=True)
-class TunnelSettings:
+class TunnelSettings(Struct, frozen=True):
     """What the routes to all nodes have in common.
 
     subnet: this node's, by the length of its address; None without one. device: an index, 0 while it is not up.

@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct
 
 from datastore.cas import found_or_none
 from datastore.defaults import CONTROLLER_LEASE
@@ -28,8 +29,7 @@ LABEL = "app.kubernetes.io/name=felix-py-controller"
 NOTHING_FREED = "what pods and nodes that are gone have left is not given back"
 
 
-@dataclass(frozen=True, slots=True)
-class Leader:
+class Leader(Struct, frozen=True):
     """namespace: of the Lease. lease: None: there is none, or it could not be read. unread: why it could not.
 
     renewed: whether somebody renews it.

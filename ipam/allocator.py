@@ -12,8 +12,9 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_network
+
+from msgspec import Struct, field
 
 from datastore.cas import ATTEMPTS, found_or_none
 from datastore.errors import BadRecord, DatastoreError
@@ -49,8 +50,7 @@ from net.address_range import lies_in
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class AddressesWanted:
+class AddressesWanted(Struct, frozen=True):
     """A request for addresses, assigned under one handle."""
 
     node: str
@@ -67,8 +67,7 @@ class AddressesWanted:
     """The handle is to be new: what has been assigned under it before makes the request fail by HandleInUse."""
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
+class Assignment(Struct, frozen=True):
     """The addresses a request was assigned, and the block that each is from."""
 
     ipv4: tuple[IPv4Address, ...] = ()
@@ -76,8 +75,7 @@ class Assignment:
     blocks: Mapping[Address, Network] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Released:
+class Released(Struct, frozen=True):
     """The addresses that a release freed, and those that were not assigned."""
 
     released: tuple[Address, ...] = ()

@@ -7,8 +7,9 @@ the others untouched.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias, TypeGuard
+
+from msgspec import Struct, field
 
 from datastore.fields import Address
 from datastore.kinds.ipam import IPAMBlock, IPAMHandle
@@ -18,8 +19,7 @@ from ipam.names import handle_name, host_affinity, written_handle
 from ipam.reserved import Reserved
 
 
-@dataclass(frozen=True, slots=True)
-class AssignAny:
+class AssignAny(Struct, frozen=True):
     """Assign up to `count` addresses, fewer if there are fewer."""
 
     handle: str
@@ -34,8 +34,7 @@ class AssignAny:
     """Who writes the handle itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class AssignExactly:
+class AssignExactly(Struct, frozen=True):
     """Assign this one address."""
 
     handle: str
@@ -46,8 +45,7 @@ class AssignExactly:
     counted_by_caller: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Release:
+class Release(Struct, frozen=True):
     """Release this address, if it is still assigned under this handle and with this sequence (None: any)."""
 
     address: Address
@@ -57,8 +55,7 @@ class Release:
     """Whose handle does not count it."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReleaseHandle:
+class ReleaseHandle(Struct, frozen=True):
     """Release whatever the block holds under a handle; `record` is the handle as it was read.
 
     counted_by_caller: who writes the handle itself, when all its blocks are done.
@@ -83,8 +80,7 @@ class Written(NamedTuple):
     """That of the addresses, if they were assigned."""
 
 
-@dataclass(frozen=True, slots=True)
-class BatchResult:
+class BatchResult(Struct, frozen=True):
     """One block after a batch, the results in the operations' order, and what its handles must count."""
 
     block: IPAMBlock

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from datastore.cas import ATTEMPTS, LOST_RACE
 from datastore.errors import BadRecord, DatastoreError
@@ -28,8 +29,7 @@ from ipam.names import affine_host
 from ipam.reserved import Reserved
 
 
-@dataclass(frozen=True, slots=True)
-class Search:
+class Search(Struct, frozen=True):
     """One request's search for a block in these pools."""
 
     host: str
@@ -39,8 +39,7 @@ class Search:
     context: HostContext
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Retry:
+class _Retry(Struct, frozen=True, eq=False):
     """A search that found no free address in these blocks."""
 
     search: Search
@@ -53,8 +52,7 @@ FULL_FOR_SECONDS = 10
 """For how long a block that was full counts as full, unless there is no other way: finding out costs a read."""
 
 
-@dataclass(slots=True)
-class _OwnBlocks:
+class _OwnBlocks(Struct):
     """The host's blocks of one family, as one batch of searches learns about them."""
 
     affinities: Mapping[Network, BlockAffinity]

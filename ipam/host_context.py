@@ -7,8 +7,9 @@ come together. It is a hint either way: what is decided from it is settled by co
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias, TypeVar
+
+from msgspec import Struct, field
 
 from datastore.cas import found_or_none
 from datastore.fields import Address, Interface, Network
@@ -32,8 +33,7 @@ _DEFAULT = "default"
 _ALWAYS = {version: Reserved.of(UNUSABLE, version) for version in (4, 6)}
 
 
-@dataclass(frozen=True, slots=True)
-class HostContext:
+class HostContext(Struct, frozen=True):
     """Everything that a choice of addresses on one host depends on, but for the blocks themselves."""
 
     config: IPAMConfig | None

@@ -5,7 +5,7 @@ Pure. A hint: other processes write blocks too, which a write that compares revi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from datastore.fields import Address, Network
 from datastore.kinds.ipam import IPAMBlock
@@ -14,8 +14,7 @@ from ipam.names import host_affinity
 from ipam.reserved import Reserved
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
+class _Known(Struct, frozen=True):
     block: IPAMBlock
     seen_ns: int
     handles: frozenset[str]

@@ -7,10 +7,12 @@ is suspected from the first reading on, and confirmed only after it has looked s
 from __future__ import annotations
 
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 from typing import NamedTuple
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from datastore.fields import Address, Network
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock
@@ -27,8 +29,7 @@ TUNNEL_TYPE_SUFFIX = "TunnelAddress"
 GRACE_SECONDS = 15 * 60
 
 
-@dataclass(frozen=True, slots=True)
-class Leaks:
+class Leaks(Struct, frozen=True):
     """What is still allocated to pods and nodes that no longer exist."""
 
     addresses: tuple[Allocation, ...] = ()
@@ -57,8 +58,7 @@ class Leaks:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Collected:
+class Collected(Struct, frozen=True):
     """What one round released."""
 
     addresses: tuple[Allocation, ...] = ()
@@ -115,8 +115,7 @@ def find_leaks(
     )
 
 
-@dataclass(frozen=True)
-class ClusterReading:
+class ClusterReading(Struct, frozen=True, dict=True):
     """The records that one round goes by."""
 
     blocks: Sequence[AnyBlock]
@@ -138,8 +137,7 @@ class Suspect(NamedTuple):
     version: str
 
 
-@dataclass(frozen=True, slots=True)
-class Suspects:
+class Suspects(Struct, frozen=True):
     """What has looked leaked in every reading since, each with the time of the first."""
 
     since_ns: Mapping[Suspect, int] = field(default_factory=dict)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from datastore.fields import Network
 from net.address_range import address_range
 
 
-@dataclass(frozen=True, slots=True)
-class Reserved:
+class Reserved(Struct, frozen=True):
     """The reserved addresses of one family, as ranges in ascending order that neither touch nor overlap."""
 
     firsts: tuple[int, ...] = ()

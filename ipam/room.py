@@ -6,7 +6,8 @@ Pure.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from datastore.fields import Network
 from datastore.kinds.ipam import IPAMBlock
@@ -15,8 +16,7 @@ from ipam import block as blocks
 from net.address_range import lies_in
 
 
-@dataclass(frozen=True, slots=True)
-class Room:
+class Room(Struct, frozen=True):
     """claimed: the blocks of every host. own: the host's, each as it was last seen, None: not yet.
 
     strict: whether hosts assign from their own blocks only. claims: whether they claim more as they need them.

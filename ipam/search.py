@@ -7,8 +7,9 @@ same moment seldom want the same block.
 from __future__ import annotations
 
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from random import Random
+
+from msgspec import Struct
 
 from datastore.fields import Network, network
 from datastore.kinds.ipam import IPAMBlock, IPAMConfig
@@ -87,8 +88,7 @@ def block_limit(config: IPAMConfig | None) -> int:
     return (config.spec.max_blocks_per_host if config else 0) or DEFAULT_MAX_BLOCKS
 
 
-@dataclass(frozen=True, slots=True)
-class Candidates:
+class Candidates(Struct, frozen=True):
     """A block to claim, or else the blocks that may be taken over, in this order."""
 
     claim: Network | None = None

@@ -20,7 +20,8 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from datastore.errors import DatastoreError, Unavailable
 from datastore.fields import Network

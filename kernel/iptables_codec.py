@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kernel.xt_match import action_of, conditions_of
 from net.packet_filter import Action, Chain, Condition, Field, Hook, Rule
@@ -26,8 +27,7 @@ _IN, _OUT, _SOURCE, _DESTINATION, _FRAGMENT, _PROTOCOL = 0x01, 0x02, 0x08, 0x10,
 _RETURN = -5
 
 
-@dataclass(frozen=True, slots=True)
-class TableInfo:
+class TableInfo(Struct, frozen=True):
     """Where the built-in chains of a table begin and end, by hook; size: of all entries, in bytes."""
 
     starts: Mapping[Hook, int]
@@ -43,8 +43,7 @@ def decode_info(answer: bytes) -> TableInfo:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(Struct, frozen=True):
     """One rule with its place. verdict: of a standard target; None: the target has a name. head: a chain begins."""
 
     offset: int

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import socket
 import struct
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kernel.message import attribute, attributes, nested, number, text
 from net.prefix import Prefix
@@ -31,8 +32,7 @@ _ADDRESS = struct.Struct("=BBBBI")  # family, length, flags, scope, index
 _NEIGHBOUR = struct.Struct("=BBHiHBB")  # family, pads, index, state, flags, type
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(Struct, frozen=True):
     """One network device. kind: "veth", "bridge" …, "" = physical.
 
     peer: the index of a veth's other end, in that one's namespace; 0 = none.
@@ -51,8 +51,7 @@ class Link:
     alias: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class InterfaceAddress:
+class InterfaceAddress(Struct, frozen=True):
     """One address of a device. scope: 0 global, 253 link, 254 host."""
 
     index: int
@@ -62,8 +61,7 @@ class InterfaceAddress:
     scope: int
 
 
-@dataclass(frozen=True, slots=True)
-class NeighbourEntry:
+class NeighbourEntry(Struct, frozen=True):
     """One entry of the neighbour table (ARP, NDP)."""
 
     index: int

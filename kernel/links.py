@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from kernel import link_codec, rule
 from kernel.link_codec import InterfaceAddress, Link, NeighbourEntry

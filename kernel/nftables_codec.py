@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kernel.message import attributes, text
 from kernel.xt_match import action_of, conditions_of
@@ -47,8 +48,7 @@ def request(family: int = 0, **names: str) -> bytes:
     return _GENERIC.pack(family, 0, 0) + b"".join(text(kinds[key], name) for key, name in names.items())
 
 
-@dataclass(frozen=True, slots=True)
-class ChainHead:
+class ChainHead(Struct, frozen=True):
     """A chain without its rules. family: as netlink numbers it. kind: filter, nat or route. devices: of its hook."""
 
     family: int
@@ -135,8 +135,7 @@ def decode_elements(bodies: Iterable[bytes]) -> Elements:
     return intervals
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
+class _Held(Struct, frozen=True):
     """What a register holds: a field of the packet, or, with field None, something that is not read."""
 
     field: Field | None = None

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from kernel.message import ACK, CREATE, attribute, attributes, message, nested, text
 from kernel.nftables_codec import ChainHead, Elements
@@ -49,8 +50,7 @@ class Program(NamedTuple):
     comment: str
 
 
-@dataclass(frozen=True, slots=True)
-class AddressSet:
+class AddressSet(Struct, frozen=True):
     """A set of addresses of one family. intervals: elements are networks, not single addresses."""
 
     name: str
@@ -59,8 +59,7 @@ class AddressSet:
     intervals: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class AttachedChain:
+class AttachedChain(Struct, frozen=True):
     """A chain that sees packets at a hook, and lets them pass unless a rule says otherwise. kind: filter or nat."""
 
     name: str
@@ -70,8 +69,7 @@ class AttachedChain:
     programs: tuple[Program, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class OwnTable:
+class OwnTable(Struct, frozen=True):
     """All that a table holds."""
 
     sets: tuple[AddressSet, ...] = ()
@@ -88,8 +86,7 @@ HeldExpression = tuple[str, Mapping[int, bytes]]
 HeldRule = Sequence[HeldExpression]
 
 
-@dataclass(frozen=True, slots=True)
-class HeldTable:
+class HeldTable(Struct, frozen=True):
     """What the kernel holds of a table: its chains, their rules, and its sets, by name. flags: 0 = it is in force."""
 
     flags: int = 0

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kernel.message import attributes
 from net.prefix import Prefix
@@ -25,8 +26,7 @@ _IN_DEVICE, _OUT_DEVICE = 3, 17
 _OTHER_SELECTORS = {10: "fwmark", 12: "tun_id", 19: "l3mdev", 22: "ipproto", 23: "sport", 24: "dport", 20: "uidrange"}
 
 
-@dataclass(frozen=True, slots=True)
-class PolicyRule:
+class PolicyRule(Struct, frozen=True):
     """source, destination None: any. device: by which packets come in, "" = any. others: selectors that are not read.
 
     table: 0 where the action is not to look into one.

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from lab.paths import TREE
 from lab.spec import LabSpec, about, parse
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
+class Example(Struct, frozen=True):
     """One file of examples/: its name as `felixctl lab run` takes it in the tree, what it holds, what it shows."""
 
     file: str

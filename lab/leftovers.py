@@ -10,8 +10,9 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from lab.node_namespace import LAB_VARIABLE
 from lab.verdict import attributable
@@ -24,8 +25,7 @@ _NS_GET_USERNS = 0xB701  # ioctl_ns(2)
 _OF_MODULES = {"tunl0"}  # in every network namespace from the moment that the kernel loads ipip, and not to be deleted
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
+class Process(Struct, frozen=True):
     """One process. PIDs are used again, so it is identified by its start time too. marked: it is a lab's."""
 
     pid: int
@@ -36,8 +36,7 @@ class Process:
     marked: bool = False  # by its environment, or its command line
 
 
-@dataclass(frozen=True, slots=True)
-class HostListing:
+class HostListing(Struct, frozen=True):
     """The host at one moment, as far as this user can see it."""
 
     processes: Mapping[tuple[int, str], Process]

@@ -6,9 +6,10 @@ import asyncio
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+
+from msgspec import Struct
 
 from lab.namespaces import SEARCH_PATH
 
@@ -16,8 +17,7 @@ ROUTER = "router"  # joins the subnets
 LAB_VARIABLE = "FELIX_LAB"  # in the environment of all that a lab starts
 
 
-@dataclass(frozen=True, slots=True)
-class NodeNamespace:
+class NodeNamespace(Struct, frozen=True):
     """A node, speaker or router. pid: the process that holds its namespaces."""
 
     name: str

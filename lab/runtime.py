@@ -13,9 +13,10 @@ import secrets
 import signal
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from lab.node_namespace import NodeNamespace, kill
 
@@ -33,8 +34,7 @@ class PluginError(Exception):
         self.code, self.reason = code, message
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class RunningPod:
+class RunningPod(Struct, frozen=True, eq=False):
     """An attached pod: who it is, what the plugins answered, and the process that lives in it."""
 
     name: str

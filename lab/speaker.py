@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from lab import bird, frr, gobgp
 from lab.node_namespace import NodeNamespace
@@ -17,8 +18,7 @@ from lab.service import Service
 from lab.spec import LabNodeSpec, PeerSpec
 
 
-@dataclass(frozen=True, slots=True)
-class SpeakerProgram:
+class SpeakerProgram(Struct, frozen=True):
     """What one of those files offers."""
 
     package: str

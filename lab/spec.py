@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
@@ -24,6 +23,7 @@ from itertools import combinations, product
 from typing import Any, TypeVar
 
 import yaml
+from msgspec import Struct
 
 from datastore.defaults import DEFAULT_AS_NUMBER
 
@@ -41,8 +41,7 @@ class SpecError(ValueError):
     """The spec cannot be built; the message says which key, and what it may hold."""
 
 
-@dataclass(frozen=True, slots=True)
-class Subnet:
+class Subnet(Struct, frozen=True):
     """One bridge. The router has the last address of each family and joins it to the other subnets."""
 
     name: str
@@ -53,16 +52,14 @@ class Subnet:
         return tuple(_interface(network, network.num_addresses - 2) for network in self.networks)
 
 
-@dataclass(frozen=True, slots=True)
-class ExpectedRefusal:
+class ExpectedRefusal(Struct, frozen=True):
     """How many of a node's pods the plugin is expected to refuse, and words of the error it gives."""
 
     pods: int
     error: str
 
 
-@dataclass(frozen=True, slots=True)
-class LabNodeSpec:
+class LabNodeSpec(Struct, frozen=True):
     """One node of the cluster: its place on a subnet, its agent's environment, and how many pods it starts with."""
 
     name: str
@@ -74,8 +71,7 @@ class LabNodeSpec:
     refusal: ExpectedRefusal | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PeerSpec:
+class PeerSpec(Struct, frozen=True):
     """A real BIRD, FRR or GoBGP that every node peers with, outside the cluster."""
 
     name: str
@@ -99,8 +95,7 @@ class PeerSpec:
                     yield SpeakerSession(node.name, ours, theirs, multihop=far)
 
 
-@dataclass(frozen=True, slots=True)
-class SpeakerSession:
+class SpeakerSession(Struct, frozen=True):
     """One session of a speaker with a node, from the speaker's side. multihop: it is EBGP to another subnet."""
 
     node: str
@@ -109,8 +104,7 @@ class SpeakerSession:
     multihop: bool
 
 
-@dataclass(frozen=True, slots=True)
-class LabSpec:
+class LabSpec(Struct, frozen=True):
     """A whole lab. `resources` are records as `felixctl apply` takes them, pools and peers among them."""
 
     name: str

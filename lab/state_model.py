@@ -6,13 +6,13 @@ Pure. They travel as JSON (felix_py.status_json).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from felix_py.status_model import RouteStatus, SessionStatus
 
 
-@dataclass(frozen=True, slots=True)
-class NodeState:
+class NodeState(Struct, frozen=True):
     name: str
     addresses: tuple[str, ...] = ()
     as_number: int | None = None
@@ -22,15 +22,13 @@ class NodeState:
     routes: tuple[RouteStatus, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class PodState:
+class PodState(Struct, frozen=True):
     name: str
     node: str
     addresses: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class RefusedPod:
+class RefusedPod(Struct, frozen=True):
     """A pod that the plugin refused, as expected: with this CNI error code."""
 
     name: str
@@ -39,30 +37,26 @@ class RefusedPod:
     error: str
 
 
-@dataclass(frozen=True, slots=True)
-class Refusals:
+class Refusals(Struct, frozen=True):
     """expected: how many pods each node is to refuse, by its name."""
 
     expected: Mapping[str, int] = field(default_factory=dict)
     pods: tuple[RefusedPod, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class SessionCount:
+class SessionCount(Struct, frozen=True):
     """Each session counts at both ends."""
 
     expected: int = 0
     established: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class PingCount:
+class PingCount(Struct, frozen=True):
     sent: int = 0
     lost: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class StreamReport:
+class StreamReport(Struct, frozen=True):
     """One pod's pings to another. sent: since it began. unanswered: when those were sent that have no answer yet, by
     the monotonic clock: the last ones may be on their way.
     """
@@ -73,16 +67,14 @@ class StreamReport:
     unanswered: tuple[float, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class InvariantCount:
+class InvariantCount(Struct, frozen=True):
     """violated: a sentence each, with the node's name."""
 
     checked: int = 0
     violated: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class LabState:
+class LabState(Struct, frozen=True):
     """matrix: round trips in milliseconds, by pod and other pod. seconds: when each stage was reached.
 
     troubles: programs that have ended, a sentence each.

@@ -5,15 +5,14 @@ Pure. Tables of routes and netlink use packed values (kernel.route); this one is
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from net.prefix import Prefix
 
 FORWARDING_KINDS = ("unicast", "local")
 
 
-@dataclass(frozen=True, slots=True)
-class IpHop:
+class IpHop(Struct, frozen=True):
     """One next hop. device: by name, "" = the kernel finds it. gateway: "" = the destination is on the device's link.
 
     onlink: take the gateway as reachable on the device though no route covers it. weight counts only beside others.
@@ -35,8 +34,7 @@ class IpHop:
         return " ".join(parts)
 
 
-@dataclass(frozen=True, slots=True)
-class IpRoute:
+class IpRoute(Struct, frozen=True):
     """A route of a kernel's table. kind: the kernel's name of its type, such as `unicast` or `blackhole`.
 
     protocol: who put it there (RTPROT_*). link_scope: `scope link`, of IPv4 only. source: the address to send from,

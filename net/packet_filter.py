@@ -7,9 +7,11 @@ other programs are not read. So a condition holds, does not hold, or may hold fo
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from net.prefix import Prefix, unpack
 
@@ -72,8 +74,7 @@ class Action(StrEnum):
         return self in (Action.DROP, Action.REJECT)
 
 
-@dataclass(frozen=True, slots=True)
-class Packet:
+class Packet(Struct, frozen=True):
     """The first packet of a connection, or an answer to it. Devices: None = not known, "" = there is none.
 
     source, protocol and ports: None = any. tracked: its connection has been looked up.
@@ -136,8 +137,7 @@ def state_bits(bits: int) -> bytes:
     return bits.to_bytes(4, "little")
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(Struct, frozen=True):
     """A field lies in one of these ranges, or, if inverted, in none. mask: what of the field counts; empty: all of it.
 
     Bounds shorter than the field are compared with its beginning. field None: a condition that is not read, named so.
@@ -212,8 +212,7 @@ def _value_text(looked_at: Field, value: bytes) -> str:
     return "0x" + value.hex()
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """target: the chain to go to, or what an action that is not read is called."""
 
     conditions: tuple[Condition, ...]
@@ -237,8 +236,7 @@ class Rule:
         return " ".join([*map(str, self.conditions), what])
 
 
-@dataclass(frozen=True, slots=True)
-class Chain:
+class Chain(Struct, frozen=True):
     """tool: the command that shows and changes it. table: as that command names it. versions: of IP, that it sees.
 
     hook: where it is attached; None: other chains lead to it. drops: its policy, for what no rule decides. devices: of
@@ -267,8 +265,7 @@ class Chain:
         return any(device.startswith(one[:-1]) if one.endswith("*") else device == one for one in self.devices)
 
 
-@dataclass(frozen=True, slots=True)
-class FilterHit:
+class FilterHit(Struct, frozen=True):
     """What drops a packet, or may. rule: "" = the chain's policy.
 
     chain: the attached one. within: the chain that holds the rule, where it is another, which that one leads to.
@@ -309,8 +306,7 @@ class FilterHit:
         return f"{self.tool} table {self.table}, chain {self.chain}{within}, {what}"
 
 
-@dataclass(frozen=True, slots=True)
-class FilterOutcome:
+class FilterOutcome(Struct, frozen=True):
     """dropped: what drops the packet. partly: rules before let some packets pass. doubts: what may drop it."""
 
     dropped: FilterHit | None = None
@@ -318,12 +314,11 @@ class FilterOutcome:
     doubts: tuple[FilterHit, ...] = ()
 
 
-@dataclass(frozen=True)
-class PacketFilters:
+class PacketFilters(Struct, frozen=True, dict=True):
     """The chains of a kernel that can drop packets. unread: why some of them could not be read, a sentence each."""
 
     chains: tuple[Chain, ...] = ()
-    unread: tuple[str, ...] = field(default=())
+    unread: tuple[str, ...] = ()
 
     @cached_property
     def _by_name(self) -> Mapping[tuple[str, str, str], Chain]:

@@ -10,6 +10,9 @@ from functools import partial
 from types import MethodType
 from typing import Any, TypeVar
 
+from msgspec import Struct
+from msgspec.structs import force_setattr
+
 from tests.layout.tree import PACKAGES
 
 K = TypeVar("K")
@@ -127,7 +130,8 @@ class _Instruments:
                     before = getattr(found, name)
                     after = self.instrument(before, f"{type(found).__name__}.{name}")
                     if after is not before:
-                        object.__setattr__(found, name, after)
+                        put: Callable[..., None] = force_setattr if isinstance(found, Struct) else object.__setattr__
+                        put(found, name, after)
 
 
 def _attributes(found: object) -> Iterable[str]:

@@ -10,11 +10,12 @@ import logging
 import os
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import proxy_bypass
+
+from msgspec import Struct
 
 from datastore.errors import Invalid, Unavailable
 from datastore.kube.credentials import readers
@@ -27,8 +28,7 @@ OWN = Path(".kube/config")
 """In the home folder."""
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(Struct, frozen=True):
     """How to reach one API server."""
 
     host: str

@@ -9,7 +9,6 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from typing import Any
 
 import h2.config
@@ -20,6 +19,7 @@ import h2.exceptions
 import h2.settings
 import hpack
 import hyperframe.frame
+from msgspec import Struct
 
 from datastore.kube.body import Body, DamagedBody
 
@@ -71,8 +71,7 @@ class ConnectionLost(Exception):
         self.may_have_run = may_have_run
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(Struct, frozen=True):
     status: int
     headers: Mapping[str, str]
     body: bytes

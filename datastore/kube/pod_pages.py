@@ -7,11 +7,11 @@ asks is shown a token in another one.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
+from msgspec import Struct
 
 from datastore.errors import Unavailable
 from datastore.kinds.node import Node
@@ -62,8 +62,7 @@ class _TokenRequest(msgspec.Struct):
     status: _TokenStatus
 
 
-@dataclass(frozen=True, slots=True)
-class ServingPod:
+class ServingPod(Struct, frozen=True):
     """A pod that may serve pages; its annotations say where. created: to the second."""
 
     namespace: str

@@ -6,10 +6,10 @@ An edge. Both are questions that only the API server can answer; each costs it a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TypeVar
 
 import msgspec
+from msgspec import Struct, field
 
 from datastore.errors import Unavailable
 from datastore.kube.client import ApiClient
@@ -20,8 +20,7 @@ TOKENS = "/apis/authentication.k8s.io/v1/tokenreviews"
 ACCESS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(Struct, frozen=True):
     """Somebody whom the API server knows, in its own words."""
 
     user: str

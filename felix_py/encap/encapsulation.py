@@ -6,8 +6,9 @@ Pure: no I/O, no clock, no logging.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from msgspec import Struct
 
 from datastore.kinds.cluster import FelixConfiguration
 from datastore.kinds.node import TunnelKind
@@ -16,8 +17,7 @@ from datastore.kinds.pools import IPPool
 Mode: TypeAlias = Literal["Never", "Always", "CrossSubnet"]
 
 
-@dataclass(frozen=True, slots=True)
-class Encapsulation:
+class Encapsulation(Struct, frozen=True):
     """One kind of tunnel.
 
     kind: as IPAM and the Node's annotations call it. overhead: bytes that it adds to a packet. version: the IP version

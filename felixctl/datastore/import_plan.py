@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from datastore.errors import Invalid
 from datastore.kinds.cluster import IMPORT_MARK, ClusterInformation
@@ -30,8 +31,7 @@ INCOMPLETE = "incomplete"
 CLUSTER = key_for(ClusterInformation, "default", None)
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """The datastore that is imported into, as it is."""
 
     present: Mapping[Key, Resource]
@@ -44,8 +44,7 @@ class Target:
         return self.namespaces is not None
 
 
-@dataclass(frozen=True, slots=True)
-class ImportPlan:
+class ImportPlan(Struct, frozen=True):
     """The writes that are missing; none: the file's contents are there."""
 
     begin: ClusterInformation | None

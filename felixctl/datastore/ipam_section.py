@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeVar
+
+from msgspec import Struct
 
 from datastore.errors import Invalid
 from datastore.fields import network
@@ -33,8 +34,7 @@ _CONFIG_NAMES = {"strictAffinity": "strict_affinity", "autoAllocateBlocks": "aut
 _LISTS = ("allocations", "unallocated", "attributes")
 
 
-@dataclass(frozen=True, slots=True)
-class IpamState:
+class IpamState(Struct, frozen=True):
     """All that IPAM has written, and the endpoints that the addresses are for."""
 
     blocks: tuple[IPAMBlock, ...] = ()

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from datastore.errors import Invalid
 from datastore.kinds.cluster import ClusterInformation
@@ -33,8 +34,7 @@ KINDS = (
 """What the first section has, in calicoctl's order; what it leaves out, last."""
 
 
-@dataclass(frozen=True, slots=True)
-class Migration:
+class Migration(Struct, frozen=True):
     """What a file says: resources as they are written in it, the cluster that they are of, and IPAM's records."""
 
     resources: Sequence[Manifest]

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import reduce
 from typing import Any
+
+from msgspec import Struct
 
 from datastore import fields
 from datastore.kinds.cluster import ClusterInformation
@@ -26,8 +27,7 @@ class ReportError(Exception):
     """The text is no report; the message names it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True):
     """What a release needs of a report."""
 
     place: str

@@ -7,9 +7,11 @@ there its address counts as used, its handle and its block stay, and no collecto
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from datastore.fields import Address, Network
 from datastore.summaries import AnyEndpoint
@@ -52,8 +54,7 @@ def without_lost(records: IpamRecords) -> IpamRecords:
     return replace(records, endpoints=left) if lost else records
 
 
-@dataclass(frozen=True)
-class Holdings:
+class Holdings(Struct, frozen=True, dict=True):
     """What one node has in the datastore."""
 
     node: str

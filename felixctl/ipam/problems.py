@@ -7,8 +7,10 @@ what to do about it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from datastore.fields import Address, Network
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
@@ -30,8 +32,7 @@ from ipam.names import (
 )
 
 
-@dataclass(frozen=True)
-class Problems:
+class Problems(Struct, frozen=True):
     """What is wrong, a sentence each, by kind."""
 
     unused: tuple[str, ...]
@@ -59,11 +60,11 @@ class Problems:
 
     @property
     def count(self) -> int:
-        return sum(map(len, vars(self).values()))
+        return sum(map(len, asdict(self).values()))
 
     def persisting(self, later: Problems) -> Problems:
         """Return what a later check found, too: a pod that was just starting or ending is no problem."""
-        pairs = {kind: (frozenset(first), getattr(later, kind)) for kind, first in vars(self).items()}
+        pairs = {kind: (frozenset(first), getattr(later, kind)) for kind, first in asdict(self).items()}
         return Problems(**{kind: tuple(s for s in second if s in first) for kind, (first, second) in pairs.items()})
 
 

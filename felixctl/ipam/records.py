@@ -6,11 +6,12 @@ Pure.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, groupby
 from operator import attrgetter
 from typing import get_args
+
+from msgspec import Struct
 
 from datastore.fields import Address
 from datastore.kinds.ipam import BlockAffinity
@@ -26,8 +27,7 @@ from ipam.matching import Matching, match
 from ipam.names import WINDOWS_HANDLE
 
 
-@dataclass(frozen=True)
-class IpamRecords:
+class IpamRecords(Struct, frozen=True, dict=True):
     """Everything that the check compares, as it was read."""
 
     blocks: Sequence[AnyBlock]

@@ -8,7 +8,8 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from datastore.cas import ATTEMPTS, LOST_RACE, found_or_none
 from datastore.errors import DatastoreError, NotFound
@@ -40,8 +41,7 @@ from ipam.errors import Contention, IpamError
 from ipam.names import cidr_name, handle_name
 
 
-@dataclass(frozen=True, slots=True)
-class RepairResult:
+class RepairResult(Struct, frozen=True):
     """What became of one repair."""
 
     repair: Repair

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from datastore.fields import Address, Network
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
@@ -29,15 +31,13 @@ ENDPOINT_DELAY_SECONDS = 5 * 60
 """An address assigned more recently may be that of a pod whose endpoint is not written yet."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReleaseAddress:
+class ReleaseAddress(Struct, frozen=True):
     """Release an address, if it is still assigned as it was."""
 
     release: Release
 
 
-@dataclass(frozen=True, slots=True)
-class AssignAddress:
+class AssignAddress(Struct, frozen=True):
     """Assign an address to the pod that uses it, if it is unassigned."""
 
     address: Address
@@ -46,53 +46,46 @@ class AssignAddress:
     attributes: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class RecountHandle:
+class RecountHandle(Struct, frozen=True):
     """Make a handle's record count what blocks hold for it: the blocks it names, and these."""
 
     handle: str
     blocks: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class RewriteBlock:
+class RewriteBlock(Struct, frozen=True):
     """Rewrite a block's record so that its fields agree with each other."""
 
     cidr: Network
 
 
-@dataclass(frozen=True, slots=True)
-class CompleteClaim:
+class CompleteClaim(Struct, frozen=True):
     """Finish a claim that was interrupted, or drop it if the block is another node's."""
 
     affinity: BlockAffinity
 
 
-@dataclass(frozen=True, slots=True)
-class LabelAffinity:
+class LabelAffinity(Struct, frozen=True):
     """Give an affinity the labels that it is listed by."""
 
     affinity: BlockAffinity
 
 
-@dataclass(frozen=True, slots=True)
-class WriteAffinity:
+class WriteAffinity(Struct, frozen=True):
     """Write the affinity that a block's record names."""
 
     host: str
     cidr: Network
 
 
-@dataclass(frozen=True, slots=True)
-class ReleaseBlock:
+class ReleaseBlock(Struct, frozen=True):
     """Release a block that is empty or does not exist."""
 
     host: str
     cidr: Network
 
 
-@dataclass(frozen=True, slots=True)
-class DeleteEndpoint:
+class DeleteEndpoint(Struct, frozen=True):
     """Delete the endpoint of a pod that is gone, if it is still as it was read."""
 
     endpoint: AnyEndpoint
@@ -111,8 +104,7 @@ Action: TypeAlias = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Repair:
+class Repair(Struct, frozen=True):
     """One step of the plan, and the sentence that is shown for it."""
 
     sentence: str

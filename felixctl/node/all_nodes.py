@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from datastore.notices import Notice
 from felix_py.status_json import to_json
@@ -26,8 +27,7 @@ MOST_NAMED = 5
 HEADING = ("NODE", "READY", "SESSIONS", "PODS", "BLOCKS", "VERSION")
 
 
-@dataclass(frozen=True, slots=True)
-class AllNodes:
+class AllNodes(Struct, frozen=True):
     """What the agents of a cluster answered. unasked: why a node's agent gave no answer, by node."""
 
     leader: Leader

@@ -12,9 +12,10 @@ import subprocess
 import tarfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from felixctl.errors import CommandError
 from felixctl.node import redaction, requirements
@@ -53,8 +54,7 @@ COMMAND_SECONDS = 10.0
 _FIRST_WHOLE_LINE = re.compile(r"\A[^\n]*+\n?(?:[ \t][^\n]*+\n|\n)*")
 
 
-@dataclass(slots=True)
-class Archive:
+class Archive(Struct):
     """The files of the archive, and what could not be read."""
 
     files: dict[str, str] = field(default_factory=dict)

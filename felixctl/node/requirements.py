@@ -6,7 +6,8 @@ Pure: what was read of the system is handed in.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from felixctl.node import runtime_requirements
 from felixctl.node.findings import Availability, Finding
@@ -15,8 +16,7 @@ from felixctl.tables import plain
 from net.printable import one_line
 
 
-@dataclass(frozen=True, slots=True)
-class KernelFeature:
+class KernelFeature(Struct, frozen=True):
     """An option of the kernel's build, or a module."""
 
     name: str
@@ -27,8 +27,7 @@ class KernelFeature:
     required: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Sysctl:
+class Sysctl(Struct, frozen=True):
     path: str
     accepted: tuple[str, ...]
     purpose: str
@@ -41,8 +40,7 @@ class Sysctl:
         return self.path.replace("/", ".")
 
 
-@dataclass(frozen=True, slots=True)
-class Dependency:
+class Dependency(Struct, frozen=True):
     """A program found by PATH, or a Python package."""
 
     name: str
@@ -82,8 +80,7 @@ LIBRARIES = (
 NOTHING_KNOWN = HostFiles()
 
 
-@dataclass(frozen=True, slots=True)
-class System:
+class System(Struct, frozen=True):
     """What was read of one node."""
 
     release: str

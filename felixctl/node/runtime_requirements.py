@@ -6,8 +6,9 @@ Pure: what was read of the host is handed in.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from cni.configurations import BINARY, CONFLIST, first_of
 from cni.pod_network import ANYWHERE
@@ -20,8 +21,7 @@ POD_DEVICE = "cali0"
 BGP_PORT, SOME_PORT = 179, 40000
 
 
-@dataclass(frozen=True, slots=True)
-class Runtime:
+class Runtime(Struct, frozen=True):
     """A container runtime that was found, and where it looks for configurations and plugins."""
 
     name: str
@@ -29,8 +29,7 @@ class Runtime:
     plugin_dirs: tuple[str, ...] = (USUAL_PLUGIN_DIR,)
 
 
-@dataclass(frozen=True, slots=True)
-class HostFiles:
+class HostFiles(Struct, frozen=True):
     """plugin: whether ours can be run. configurations: the files' names in conf_dir; None = there is no such folder.
 
     filters: None = they were not read.

@@ -8,7 +8,8 @@ possessively: Python 3.11.2 then takes in what the last, failed turn had read.)
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from felixctl.node.secret_names import refers
 
@@ -85,8 +86,7 @@ _PROSE = frozenset(
 """Words that follow the name in a sentence."""
 
 
-@dataclass(frozen=True, slots=True)
-class Name:
+class Name(Struct, frozen=True):
     """A name in a text, with what its place says about its value."""
 
     start: int

@@ -11,8 +11,9 @@ import json
 import operator
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+from msgspec import Struct
 
 from net.printable import json_escaped
 
@@ -21,34 +22,29 @@ class TemplateError(ValueError):
     """The text is no template; the message names the place and the reason."""
 
 
-@dataclass(frozen=True, slots=True)
-class Names:
+class Names(Struct, frozen=True):
     """The values under these names."""
 
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Wildcard:
+class Wildcard(Struct, frozen=True):
     """All items of a list, all values of a mapping."""
 
 
-@dataclass(frozen=True, slots=True)
-class Elements:
+class Elements(Struct, frozen=True):
     """Elements of a list by their numbers, from the end if negative."""
 
     chosen: int | slice
 
 
-@dataclass(frozen=True, slots=True)
-class Descendants:
+class Descendants(Struct, frozen=True):
     """The values under a name, at any depth."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Filter:
+class Filter(Struct, frozen=True):
     """The items for which a query finds a value that compares so; without a comparison, any value."""
 
     path: Query
@@ -60,8 +56,7 @@ Segment: TypeAlias = Names | Wildcard | Elements | Descendants | Filter
 Query: TypeAlias = tuple[Segment, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
+class Range(Struct, frozen=True):
     """Parts repeated for each value that a query finds."""
 
     path: Query

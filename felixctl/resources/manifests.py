@@ -6,8 +6,9 @@ Pure. What is wrong with one document does not hide what is wrong with the other
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from datastore.defaults import DEFAULT_NAMESPACE
 from datastore.record import Resource
@@ -23,8 +24,7 @@ from felixctl.resources.yes_no import settled
 _OUR_GROUPS = tuple(version.partition("/")[0] for version in (view.SHOWN, view.STORED))
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectKey:
+class ObjectKey(Struct, frozen=True):
     """Which object is meant: its kind, namespace and name."""
 
     noun: Noun
@@ -40,8 +40,7 @@ class ObjectKey:
         return f'{self.noun.kind} "{self.name}"{within}'
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(Struct, frozen=True):
     """One resource as written in a file, and the place in it."""
 
     key: ObjectKey
@@ -49,8 +48,7 @@ class Manifest:
     place: str
 
 
-@dataclass(frozen=True, slots=True)
-class FileContents:
+class FileContents(Struct, frozen=True):
     """What files say: the resources in them, a sentence for each mistake, and one for each document left out."""
 
     manifests: list[Manifest]

@@ -6,8 +6,9 @@ Pure. Everything is checked before anything is written, and all mistakes are rep
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
+
+from msgspec import Struct
 
 from datastore.errors import Invalid
 from datastore.kinds.bgp import BGPConfiguration
@@ -30,8 +31,7 @@ R = TypeVar("R", bound=Resource)
 Existing = Mapping[ObjectKey, Resource]
 
 
-@dataclass(frozen=True, slots=True)
-class ClusterState:
+class ClusterState(Struct, frozen=True):
     """What of the cluster a change is checked against."""
 
     existing: Existing

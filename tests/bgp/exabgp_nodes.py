@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from bgp.events import (
     PeerDown,
@@ -58,7 +59,7 @@ def speaker(own: int, *peers: int) -> Speaker:
 
 
 def with_neighbour(of: Speaker, **changes: object) -> Speaker:
-    return replace(of, neighbours=tuple(replace(each, **changes) for each in of.neighbours))  # type: ignore[arg-type]
+    return replace(of, neighbours=tuple(replace(each, **changes) for each in of.neighbours))
 
 
 class ExaBGPNode:

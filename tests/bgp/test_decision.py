@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from bgp.decision import MAX_EQUAL_PATHS, CandidatePath, DecisionStep, best_paths, learned_paths, lost_at
 from bgp.speaker import LOCAL_PREFERENCE, AsPathSegment, Attributes, LearnedPath
@@ -37,7 +37,7 @@ def winner(*paths: CandidatePath) -> tuple[bytes, ...]:
 
 
 def against_plain(external: bool = False, **changes: object) -> tuple[bytes, ...]:
-    return winner(candidate(replace(PLAIN, next_hop=HOP_A, **changes), external), candidate(PLAIN, external))  # type: ignore[arg-type]
+    return winner(candidate(replace(PLAIN, next_hop=HOP_A, **changes), external), candidate(PLAIN, external))
 
 
 def test_higher_local_preference_wins_over_everything_else() -> None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import get_args
 
 import pytest
+from msgspec import Struct
 
 from bgp.events import PeerEvent, PeerUp, SpeakerEvent, SpeakerStarted, SpeakerStopped
 
 
 @pytest.mark.parametrize("kind", get_args(PeerEvent))
-def test_every_event_of_a_peer_begins_with_the_peers_address(kind: type) -> None:
-    assert dataclasses.fields(kind)[0].name == "peer"
+def test_every_event_of_a_peer_begins_with_the_peers_address(kind: type[Struct]) -> None:
+    assert kind.__struct_fields__[0] == "peer"
 
 
 def test_events_of_the_speaker_are_those_of_peers_and_its_own_start_and_stop() -> None:
@@ -21,5 +21,5 @@ def test_events_of_the_speaker_are_those_of_peers_and_its_own_start_and_stop() -
 
 def test_an_event_does_not_change() -> None:
     up = PeerUp("192.0.2.2")
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError):
         up.peer = "192.0.2.3"  # type: ignore[misc]

@@ -10,10 +10,10 @@ import random
 import signal
 import socket
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from bgp import events, exabgp_commands, exabgp_supervisor
 from bgp.events import (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from bgp.export_policy import ExportPolicy
 from bgp.speaker import Attributes, Neighbour

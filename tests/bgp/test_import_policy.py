@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from bgp.import_policy import ImportFilter, RejectReason
 from bgp.speaker import AsPathSegment, Attributes, ImportPolicy, LocalNode, Neighbour

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from bgp.decision import DecisionStep
 from bgp.events import AnnouncedPath, PeerDown, PeerOpen, PeerUp, UpdateReceived

@@ -117,7 +117,7 @@ def test_a_field_of_a_session_that_is_not_known_is_refused_and_not_left_out() ->
     """It may be one without which the session must not come up, as a password is; and the refusal tells no value."""
     told = json.loads(protocol.encode(protocol.Configure(SPEAKER)))
     told["configure"]["neighbours"][0]["better_password"] = "s3cret"
-    with pytest.raises(ValueError, match="unexpected keyword argument 'better_password'") as refused:
+    with pytest.raises(ValueError, match="Unexpected keyword argument 'better_password'") as refused:
         protocol.decode(json.dumps(told).encode())
     assert "s3cret" not in str(refused.value)
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from msgspec.structs import replace
 
 from bgp.export_policy import ExportGroup, ExportPolicy
 from bgp.rib_out import Batch, RibOut, RibsOut, latest_end_of_rib

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from bgp.exabgp_process import ExaBGPError
 from bgp.export_policy import EVERY_PEER, ExportGroup, ExportPolicy

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from bgp.events import AnnouncedPath, EndOfRib, PeerDown, PeerUp, SpeakerStarted, SpeakerStopped, UpdateReceived
 from bgp.protocol import Problem

@@ -6,13 +6,13 @@ import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from cni.pod_network import (
     GATEWAY,

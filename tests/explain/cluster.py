@@ -7,8 +7,10 @@ a ── n1 (192.0.2.1) ──── n2 (192.0.2.2) ── b
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from explain.ends import ends_of
 from explain.facts import ClusterFacts, Leg
@@ -90,8 +92,7 @@ def with_route(
     return replace(trace, kernel=kernel, wanted={**trace.wanted, address: tuple(wanted)}, **more)
 
 
-@dataclass
-class TwoNodes:
+class TwoNodes(Struct):
     """unseen: nodes whose agent does not answer."""
 
     n1: NodeTrace = field(default_factory=lambda: node_trace(1, 2))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from explain.ends import End, Unclear, ends_of
 from explain.records import PodRecord

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from explain.link import Onward, arrival_device, link
 from explain.step import StepState

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-import dataclasses
 import re
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from datastore.kinds.namespace import Namespace
 from datastore.kinds.pools import IPPool
@@ -25,12 +25,12 @@ WEB = PodRecord("shop", "web", "n1", "cali1", ())
 
 
 def facts(**changes: Any) -> AddressFacts:
-    return dataclasses.replace(FACTS, **changes)
+    return replace(FACTS, **changes)
 
 
 def pod(*addresses: str, node: str = "n1", **annotations: str) -> PodRecord:
     named = {f"cni.projectcalico.org/{name}": text for name, text in annotations.items()}
-    return dataclasses.replace(WEB, addresses=addresses, node=node, annotations=named)
+    return replace(WEB, addresses=addresses, node=node, annotations=named)
 
 
 def by_place(steps: tuple[Step, ...]) -> dict[str, str]:

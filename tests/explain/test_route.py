@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from explain.route import chosen_route, onward, route_fault, route_origin
 from felix_py.status_model import RouteIssue, RouteNote, RouteStatus

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from faults.judge import BETWEEN, failures, losses, numbers
 from faults.record import Run

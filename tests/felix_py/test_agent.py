@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from bgp.client import Connected, Disconnected
 from bgp.protocol import Converged, Learned, Problem, ReplayEnd, Withdrawn

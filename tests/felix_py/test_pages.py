@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from felix_py.pages import ROWS_AT_ONCE, StatusPages
 from felix_py.status_json import from_json

@@ -5,9 +5,8 @@ tests/kube/three_nodes/test_status_port.py asks them.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from datastore.kube.pod_pages import ServingPod
 from felixctl.agents import PORT, port_of, serving, why_none

@@ -26,7 +26,7 @@ HEAVY = ("yaml", "kubernetes", "pyroute2", "h2", "google.protobuf")
 UNNEEDED = {
     ("version", "--client"): (*PARSERS, *HEAVY, "asyncio", "msgspec", "pydantic", "sqlite3"),
     ("version",): (*PARSERS, *HEAVY, "asyncio", "msgspec", "pydantic", "dataclasses", "importlib.metadata"),
-    ("node", "status"): (*PARSERS, *HEAVY, "asyncio", "msgspec", "pydantic", "sqlite3", "bgp.speaker"),
+    ("node", "status"): (*PARSERS, *HEAVY, "asyncio", "dataclasses", "pydantic", "sqlite3", "bgp.speaker"),
     ("ipam", "check"): (*PARSERS, *HEAVY, "datastore.kinds.bgp", "felix_py.status_model", "felixctl.ipam.leak_report",
                         "felixctl.ipam.repair_plan"),
 }  # fmt: skip

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import pytest
 import typer
+from msgspec.structs import replace
 
 from explain.records import PodRecord
 from explain.step import Command

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from datastore.kinds.ipam import IPAMHandle
 from ipam.allocator import Allocator

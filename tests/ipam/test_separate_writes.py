@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from datastore.errors import Invalid, Unavailable
 from datastore.kinds.ipam import IPAMBlock, IPAMHandle

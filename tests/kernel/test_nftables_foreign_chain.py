@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from kernel.message import Message, attribute, text
 from kernel.nftables_codec import ChainHead

@@ -6,9 +6,9 @@ import asyncio
 import errno
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from kernel.netlink import KernelError
 from kernel.netns import inside

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from felix_py.status_model import RouteStatus, SessionStatus
 from lab.state_model import (

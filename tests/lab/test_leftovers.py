@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from lab.leftovers import HostListing, Process, leftovers, listing
 from lab.verdict import attributable

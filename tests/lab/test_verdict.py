@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from lab.state_model import InvariantCount, PingCount, SessionCount
 from lab.verdict import attributable, faults, run_numbers

@@ -57,7 +57,6 @@ DOORS: Mapping[str, tuple[str, ...]] = {
     ),
     "kubernetes": ("datastore/kube/access.py",),
     "h2": ("datastore/kube/http2.py",),
-    "msgspec": ("datastore/kube/", "datastore/summaries.py"),
     "pyroute2": ("kernel/", "lab/topology.py"),  # the lab's cables are not a node's kernel
     "exabgp": ("bgp/exabgp_launcher/",),
     "inotify_simple": ("datastore/notifier.py",),

@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from bgp.import_policy import RejectReason
 from bgp.protocol import Configure, Hello, Learned, Problem, ReplayEnd, Withdrawn, decode, encode

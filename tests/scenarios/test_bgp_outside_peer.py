@@ -7,10 +7,10 @@ agent ── sidecar ── ExaBGP  AS 64512 ═════ AS 65001  BIRD
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from bgp.import_policy import RejectReason
 from net.prefix import Prefix

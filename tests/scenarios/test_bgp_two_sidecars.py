@@ -7,10 +7,10 @@ agent a ── sidecar a ── ExaBGP ═════ ExaBGP ── sidecar b �
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from bgp.speaker import Attributes, LearnedPath, Speaker
 from net.prefix import Prefix, pack

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
@@ -100,7 +100,7 @@ def test_a_cluster_with_many_problems_is_looked_through_a_few_times_and_not_once
     assert looks_for(50) == looks_for(1)
 
 
-class Unmatched(IpamRecords):
+class Unmatched(IpamRecords, frozen=True):
     """The same records, looked at as if no address were plainly in order."""
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from datastore.fields import address
 from felixctl.ipam.records import attributes_text, workload_title

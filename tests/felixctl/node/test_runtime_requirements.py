@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from felixctl.node.findings import Availability, Finding
 from felixctl.node.runtime_requirements import HostFiles, Runtime, containerd, crio, findings, podman
