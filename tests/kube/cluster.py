@@ -131,7 +131,10 @@ class Cluster:
         self.lab.run("router", "sh", "-ec", f"kill -{name} $(cat {FOLDER}/pid)")
 
     def requests(self) -> Counter[str]:
-        """Return how often agents asked for what, as the API server's audit log has it: `create ipamhandles`."""
+        """Return how often agents asked for what, as the API server's audit log has it: `create ipamhandles`.
+
+        The log leaves out who administers the cluster.
+        """
         lines = self.lab.run("router", "cat", f"{FOLDER}/audit").splitlines()
         ours = [one for one in map(json.loads, lines) if one.get("userAgent") == "felix-py" and "objectRef" in one]
         return Counter(f"{one['verb']} {one['objectRef']['resource']}" for one in ours)
