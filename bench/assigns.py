@@ -33,7 +33,7 @@ from datastore.kube.store import KubeStore
 from datastore.names import NETWORK
 from datastore.store import Gone, InSync
 from felix_py import gc_tuning
-from felix_py.interests import watched
+from felix_py.cluster.interests import watched
 from ipam.allocator import AddressesWanted, Allocator
 from ipam.names import attribute_time, handle_name, pod_handle
 from tests.kube.bed import Bed

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 
 from bench.fib import Load, wait_for_start
-from felix_py.fib import Ownership
+from felix_py.routes.fib import Ownership
 from kernel.links import Devices
 from kernel.message import ACK
 from kernel.netlink import NetlinkSocket

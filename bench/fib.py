@@ -32,11 +32,11 @@ from bench.patience import PATIENCE_SECONDS
 from bench.processor_time import processor_seconds
 from bench.result import duration, rate, report, rounds_of
 from bgp.speaker import LearnedPath, LearnedPaths
-from felix_py.fib import Fib, Ownership
 from felix_py.gc_tuning import apply
-from felix_py.rib import Rib, Source
-from felix_py.sources import LearnedRoutes
-from felix_py.writer import FibWriter
+from felix_py.routes.fib import Fib, Ownership
+from felix_py.routes.rib import Rib, Source
+from felix_py.routes.sources import LearnedRoutes
+from felix_py.routes.writer import FibWriter
 from kernel.events import RouteChanged
 from kernel.links import Devices
 from kernel.netlink import KernelError, NetlinkSocket

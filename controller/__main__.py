@@ -27,9 +27,9 @@ from datastore.kube.pod_pages import PodPages
 from datastore.kube.store import KubeStore
 from datastore.url import has_namespaces
 from felix_py import logs
-from felix_py.settings import Settings, SettingsError, read_file, settings_from
+from felix_py.configuration.settings import Settings, SettingsError, read_file, settings_from
+from felix_py.pages.web import WebServer
 from felix_py.tasks import reasons
-from felix_py.web import WebServer
 
 log = logging.getLogger("felix.controller")
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from http import HTTPStatus
 
 from controller.report import Report
-from felix_py.probes import probe_pages
-from felix_py.web import Page, PageMakers, Query, text_page
+from felix_py.pages.probes import probe_pages
+from felix_py.pages.web import Page, PageMakers, Query, text_page
 
 
 class ControllerPages:

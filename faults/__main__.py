@@ -22,7 +22,7 @@ from faults.kinds import KINDS
 from faults.record import Run
 from faults.schedule import schedule
 from faults.timeline import HEAD, timeline
-from felix_py.status_json import from_json, to_json
+from felix_py.status.status_json import from_json, to_json
 from lab import wall_clock
 from lab.host import HostError, RunningLab, start
 from lab.leftovers import listing, namespaces_of

@@ -11,7 +11,7 @@ import time
 from faults.churn import Churn
 from faults.cluster import Cluster
 from faults.probes import Probes
-from felix_py.status_json import from_json
+from felix_py.status.status_json import from_json
 from felix_py.status_model import AgentStatus, InvariantReport
 
 PATIENCE_SECONDS = 45.0

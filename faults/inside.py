@@ -28,7 +28,7 @@ from faults.probes import Probes
 from faults.record import Run, Window
 from faults.schedule import NODES, QUIET_SECONDS, Fault, schedule
 from faults.timeline import details, line
-from felix_py.status_json import from_json, to_json
+from felix_py.status.status_json import from_json, to_json
 from lab.host import HostError
 from lab.namespaces import NEWIPC, NEWNET, NEWNS, NEWPID, NEWUSER, NEWUTS, enter
 from lab.progress import emit

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from faults.cluster import Cluster
 from faults.record import Pair
-from felix_py.status_json import from_json
+from felix_py.status.status_json import from_json
 from lab.state_model import StreamReport
 
 PER_SECOND = 100

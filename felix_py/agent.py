@@ -22,26 +22,26 @@ from datastore.notices import Notice
 from datastore.store import WatchEvent as StoreEvent
 from datastore.url import has_namespaces
 from felix_py import outputs as on
-from felix_py.bgp_secrets import BgpSecrets
-from felix_py.current_notices import CurrentNotices
-from felix_py.datastore_watch import DatastoreWatch
+from felix_py.cluster.datastore_watch import DatastoreWatch
+from felix_py.cluster.losses import RecordKey
+from felix_py.cluster.records import Records
+from felix_py.configuration.felix_configuration import log_level_for
+from felix_py.configuration.settings import Settings, passwords_file
 from felix_py.edges import Edges
 from felix_py.encap.encapsulation import pod_mtu
 from felix_py.encap.ipip import IPIP
-from felix_py.felix_configuration import log_level_for
-from felix_py.fib import Ownership
 from felix_py.files import read_text, write_text
-from felix_py.host import Host
+from felix_py.host.host import Host
 from felix_py.identity import Identity
-from felix_py.losses import RecordKey
-from felix_py.node_table import external_nodes, nat_options, node_addresses, wanted_table
+from felix_py.notices.current_notices import CurrentNotices
+from felix_py.notices.pool_surroundings import host_addresses, pool_notices
 from felix_py.outputs import Due, Output, bring_in_line
-from felix_py.peering import Peering
-from felix_py.pool_surroundings import host_addresses, pool_notices
+from felix_py.packet_filter.node_table import external_nodes, nat_options, node_addresses, wanted_table
+from felix_py.peering.bgp_secrets import BgpSecrets
+from felix_py.peering.peering import Peering
 from felix_py.progress import Progress
-from felix_py.records import Records
-from felix_py.routing import Routing
-from felix_py.settings import Settings, passwords_file
+from felix_py.routes.fib import Ownership
+from felix_py.routes.routing import Routing
 from felix_py.snapshot import Endpoint, EndpointKey, Snapshot
 from felix_py.tasks import begun_again, reasons
 from felix_py.topics import Topic

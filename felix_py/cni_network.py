@@ -19,8 +19,8 @@ from cni.install import conflist, from_template, install_conflist
 from datastore.backoff import Backoff
 from datastore.notices import Notice
 from felix_py.agent import Agent
+from felix_py.configuration.settings import Settings
 from felix_py.identity import StartupError
-from felix_py.settings import Settings
 
 log = logging.getLogger("felix.cni_network")
 

@@ -10,21 +10,21 @@ from functools import partial
 from typing import NamedTuple
 
 from datastore.url import has_namespaces
-from felix_py import forward_accept
+from felix_py.cluster.policy_watch import follow_policies
 from felix_py.cni_service import serve_cni
-from felix_py.host_watch import HostWatch
-from felix_py.kept_rules import KeptRules
-from felix_py.node_claim import this_host
-from felix_py.node_events import NodeEvents
-from felix_py.own_node import OwnNode
+from felix_py.configuration.settings_watch import SettingsWatch
+from felix_py.node.node_claim import this_host
+from felix_py.node.node_events import NodeEvents
+from felix_py.node.own_node import OwnNode
 from felix_py.pace import Pace
-from felix_py.pages import StatusPages
+from felix_py.packet_filter import forward_accept
+from felix_py.packet_filter.kept_rules import KeptRules
+from felix_py.packet_path.host_watch import HostWatch
+from felix_py.pages.pages import StatusPages
+from felix_py.pages.status_port import StatusPort, shown_pages
+from felix_py.pages.web import WebServer
 from felix_py.parts import Parts
-from felix_py.policy_watch import follow_policies
-from felix_py.settings_watch import SettingsWatch
-from felix_py.startup import host_interfaces, write_node
-from felix_py.status_port import StatusPort, shown_pages
-from felix_py.web import WebServer
+from felix_py.startup.startup import host_interfaces, write_node
 from ipam.collector import Collector
 from kernel.nftables_foreign_writer import ForeignChainWriter
 from kernel.nftables_table import Program
@@ -100,7 +100,7 @@ def _collector(parts: Parts) -> Collector:
 def _status_port(parts: Parts, pace: Pace) -> StatusPort:
     from datastore.kube.reviews import AccessReviews
     from datastore.kube.store import KubeStore
-    from felix_py.status_access import StatusAccess
+    from felix_py.pages.status_access import StatusAccess
 
     store, agent = parts.ground.store, parts.agent
     assert isinstance(store, KubeStore), "as its URL says"

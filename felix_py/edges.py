@@ -74,7 +74,7 @@ class PeersClient(Protocol):
 
 
 class PacketTable(Protocol):
-    """This node's own table of nftables. `felix_py.kept_rules.KeptRules` is the real one."""
+    """This node's own table of nftables. `felix_py.packet_filter.kept_rules.KeptRules` is the real one."""
 
     @property
     def problem(self) -> str:
@@ -88,7 +88,7 @@ class PacketTable(Protocol):
 
 
 class TunnelDevice(Protocol):
-    """This node's end of a tunnel. `felix_py.tunnel_device.KernelTunnelDevice` is the real one."""
+    """This node's end of a tunnel. `felix_py.encap.tunnel_device.KernelTunnelDevice` is the real one."""
 
     @property
     def address(self) -> str | None:

@@ -16,8 +16,8 @@ from msgspec import Struct, field
 
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock
 from datastore.kinds.node import Node
-from felix_py.fib import Ownership
-from felix_py.rib import Rib, Source
+from felix_py.routes.fib import Ownership
+from felix_py.routes.rib import Rib, Source
 from felix_py.snapshot import Endpoint
 from ipam.block import Allocation, allocations
 from ipam.names import affine_host

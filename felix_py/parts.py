@@ -23,17 +23,18 @@ from cni.verbs import Verbs
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.store import Store, WatchEvent
 from datastore.url import has_namespaces
-from felix_py import logs, node_table
+from felix_py import logs
 from felix_py.agent import Agent
-from felix_py.agent_status import AgentReporter
 from felix_py.checks import Checks
+from felix_py.configuration.settings import Settings
 from felix_py.edges import Edges
-from felix_py.forwarding import forward
+from felix_py.encap.tunnel_device import KernelTunnelDevice
 from felix_py.identity import Identity
-from felix_py.kept_rules import KeptRules
-from felix_py.network_condition import NetworkCondition
-from felix_py.settings import Settings
-from felix_py.tunnel_device import KernelTunnelDevice
+from felix_py.node.network_condition import NetworkCondition
+from felix_py.packet_filter import node_table
+from felix_py.packet_filter.kept_rules import KeptRules
+from felix_py.packet_path.forwarding import forward
+from felix_py.status.agent_status import AgentReporter
 from ipam.allocator import Allocator
 from ipam.tunnels import TunnelAddresses
 from kernel.links import Devices

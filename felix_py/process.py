@@ -18,21 +18,21 @@ from datastore.errors import Unavailable
 from datastore.url import has_namespaces
 from felix_py import logs
 from felix_py.agent import Agent
-from felix_py.autodetect import AutodetectionError
 from felix_py.cni_network import given_network
+from felix_py.configuration.settings import Settings, SettingsError, read_file, settings_from
+from felix_py.configuration.settings_watch import SettingsWatch
 from felix_py.duties import duties
 from felix_py.gc_tuning import apply
+from felix_py.host.autodetect import AutodetectionError
 from felix_py.identity import Identity, StartupError
-from felix_py.local_pages import LocalPages
-from felix_py.network_condition import NetworkCondition
-from felix_py.pages import StatusPages
+from felix_py.node.network_condition import NetworkCondition
+from felix_py.pages.local_pages import LocalPages
+from felix_py.pages.pages import StatusPages
+from felix_py.pages.start_pages import STARTS, StartPages
+from felix_py.pages.status_port import why_unserved
 from felix_py.parts import Ground, ground_on, put_together
-from felix_py.settings import Settings, SettingsError, read_file, settings_from
-from felix_py.settings_watch import SettingsWatch
-from felix_py.single_instance import single_instance
-from felix_py.start_pages import STARTS, StartPages
-from felix_py.startup import start
-from felix_py.status_port import why_unserved
+from felix_py.startup.single_instance import single_instance
+from felix_py.startup.startup import start
 from felix_py.tasks import begun_again, reasons
 
 log = logging.getLogger("felix")

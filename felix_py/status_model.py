@@ -1,7 +1,7 @@
 """What the agent says of itself, as values: its status, its routes, and what this node's kernel does with a packet.
 
-Pure. Pages serve these values as JSON, and felixctl, explain and the lab read them back (felix_py.status_json). The
-agent makes no text for a screen: what is shown as a sentence becomes one by `str` where it is shown.
+Pure. Pages serve these values as JSON, and felixctl, explain and the lab read them back (felix_py.status.status_json).
+The agent makes no text for a screen: what is shown as a sentence becomes one by `str` where it is shown.
 """
 
 from __future__ import annotations

@@ -23,13 +23,13 @@ from cni.configurations import BINARY, CONFLIST
 from cni.host_local import HOST_LOCAL
 from cni.install import KEPT
 from cni.veth import Veth
+from felix_py.configuration.settings import Settings, SettingsError, read_file, settings_from
 from felix_py.encap.ipip import IPIP
-from felix_py.fib import Ownership
-from felix_py.forward_accept import CHAINS
 from felix_py.identity import StartupError
-from felix_py.node_table import TABLE
-from felix_py.settings import Settings, SettingsError, read_file, settings_from
-from felix_py.single_instance import single_instance
+from felix_py.packet_filter.forward_accept import CHAINS
+from felix_py.packet_filter.node_table import TABLE
+from felix_py.routes.fib import Ownership
+from felix_py.startup.single_instance import single_instance
 from kernel.links import Devices
 from kernel.netlink import KernelError
 from kernel.nftables_connection import ABSENT

@@ -131,7 +131,7 @@ def status(
     lab: Lab = None, as_json: Annotated[bool, typer.Option("--json", help="Print plain values.")] = False
 ) -> None:
     """Report on a lab that is up, as it is now."""
-    from felix_py.status_json import from_json
+    from felix_py.status.status_json import from_json
     from lab.report import show
     from lab.state_model import LabState
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from felix_py.status_json import from_json
+from felix_py.status.status_json import from_json
 from felix_py.status_model import AgentStatus, RoutesPage, RouteStatus
 from felixctl.errors import CommandError
 from felixctl.host_settings import STATUS_SOCKET

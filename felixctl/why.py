@@ -35,7 +35,7 @@ from explain.pools import AddressFacts, about_addresses, used_addresses
 from explain.records import ClusterRecords, PodRecord, cluster_records
 from explain.step import Command, Step, StepState, Verdict
 from explain.why import explain
-from felix_py.status_json import from_json
+from felix_py.status.status_json import from_json
 from felix_py.status_model import NodeTrace
 from felixctl.connection import chosen, reading
 from felixctl.errors import FAILED, MISUSED, CommandError

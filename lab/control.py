@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from felix_py.status_json import to_json
+from felix_py.status.status_json import to_json
 from lab.cluster import LabCluster, LabError
 from lab.progress import emit
 from lab.state import cluster_state

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from cni.build import build
-from felix_py.status_json import from_json
+from felix_py.status.status_json import from_json
 from lab.namespaces import NEWIPC, NEWNET, NEWNS, NEWPID, NEWUSER, NEWUTS, SEARCH_PATH, enter
 from lab.paths import CONTROL_SOCKET, DATASTORE, SHIM
 from lab.progress import OnProgress

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cni.installer import install_shim
-from felix_py.status_json import from_json
+from felix_py.status.status_json import from_json
 from felix_py.status_model import AgentStatus, InvariantReport, RoutesPage, RouteStatus
 from lab.node_namespace import NodeNamespace, kill
 from lab.paths import DATASTORE, SHIM, STATUS_SOCKET

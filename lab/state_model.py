@@ -1,6 +1,6 @@
 """What a lab is doing, as values: what its control socket answers, and what the report and the verdict are made of.
 
-Pure. They travel as JSON (felix_py.status_json).
+Pure. They travel as JSON (felix_py.status.status_json).
 """
 
 from __future__ import annotations

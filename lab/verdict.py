@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from felix_py.status_json import to_json
+from felix_py.status.status_json import to_json
 from lab.state_model import LabState, Refusals
 
 LAB_PATHS = (

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from felix_py.settings import variables
+from felix_py.configuration.settings import variables
 from tests import config_map
 from tests.meanings import MEANINGS
 

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from felix_py.settings import variables
+from felix_py.configuration.settings import variables
 from tests.meanings import MEANINGS
 from tests.pages import defaults
 
@@ -38,7 +38,7 @@ _HEAD = """\
 # They are read at the start of a pod: after a change, kubectl -n kube-system rollout restart daemonset/felix-py-node
 # and deployment/felix-py-controller.
 # A value that is not allowed ends the agent with a sentence in its log that names it.
-# Written by `python -m tests.config_map`, from felix_py/settings.py and tests/meanings.py.
+# Written by `python -m tests.config_map`, from felix_py/configuration/settings.py and tests/meanings.py.
 apiVersion: v1
 kind: ConfigMap
 metadata:

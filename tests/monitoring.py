@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from felix_py.metrics import exposition
+from felix_py.pages.metrics import exposition
 from felix_py.status_model import AgentCounts, SessionStatus
 
 FOLDER = Path(__file__).parents[1] / "manifests" / "monitoring"

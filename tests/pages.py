@@ -14,9 +14,9 @@ from cni import notices as cni
 from cni.protocol import PREFIX
 from datastore.field_rules import NotObeyed, Rule
 from datastore.record import Resource
-from felix_py.notices import RULES
-from felix_py.settings import Settings, variables
-from felix_py.unread_variables import CALICOS
+from felix_py.configuration.settings import Settings, variables
+from felix_py.configuration.unread_variables import CALICOS
+from felix_py.notices.unobeyed_fields import RULES
 from tests.meanings import MEANINGS
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -57,10 +57,10 @@ sentence. Variables of Calico's that are set and not read are listed in [notices
 the agent starts; a setting that changes in it later is a notice that names it.
 
 `CALICO_IPV4POOL_…` and `CALICO_IPV6POOL_…` count only at a start that finds no pool of their family, and make the first
-one then (`felix_py/cluster_defaults.py`). On Kubernetes that is also when the pod subnet is read that kubeadm noted in
-the ConfigMap kube-system/kubeadm-config (`felix_py/kubeadm.py`).
+one then (`felix_py/startup/cluster_defaults.py`). On Kubernetes that is also when the pod subnet is read that kubeadm
+noted in the ConfigMap kube-system/kubeadm-config (`felix_py/startup/kubeadm.py`).
 
-<!-- `python -m tests.pages` writes this page from felix_py/settings.py and tests/meanings.py. -->
+<!-- `python -m tests.pages` writes this page from felix_py/configuration/settings.py and tests/meanings.py. -->
 """
 
 

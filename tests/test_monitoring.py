@@ -11,7 +11,7 @@ import yaml
 
 from controller.metrics import exposition
 from controller.report import Report
-from felix_py.settings import settings_from
+from felix_py.configuration.settings import settings_from
 from tests import monitoring
 from tests.monitoring import FOLDER, metrics
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from felix_py.settings import variables
+from felix_py.configuration.settings import variables
 from tests import config_map
 from tests.meanings import MEANINGS
 from tests.pages import DOCS, notices_page, settings_page

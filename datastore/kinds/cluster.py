@@ -43,7 +43,7 @@ class ClusterInformation(Resource):
 class FelixConfigurationSpec(Spec):
     """Some of Felix's many fields; the others are kept as written.
 
-    felix_py.felix_configuration says which of them are obeyed.
+    felix_py.configuration.felix_configuration says which of them are obeyed.
     """
 
     log_severity_screen: str = Field(default="Info", alias="logSeverityScreen")

@@ -101,8 +101,8 @@ def import_(
 
     [dim]$[/dim] felixctl datastore migrate import -f cluster.yaml --datastore kubernetes://
     """
+    from felixctl import notices
     from felixctl.datastore import migrate as work  # imported late: to lock needs none of it
-    from felixctl.resources import notices
 
     migration, on_kubernetes = _read(file), has_namespaces(url)
     if dry_run:

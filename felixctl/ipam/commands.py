@@ -110,7 +110,7 @@ def configure(
         raise CommandError("ipam configure: nothing to change; see felixctl ipam configure --help", MISUSED)
     written = writing(url, lambda store: _configure(store, spec))
     print_out("".join(f"Successfully set {field} to: {_text(value)}\n" for field, value in spec.items()))
-    from felixctl.resources import notices  # imported late: the rules of every kind come with it
+    from felixctl import notices  # imported late: the rules of every kind come with it
 
     warn(notices.as_lines([written]))
 

@@ -26,7 +26,7 @@ EndpointKey = tuple[str | None, str]
 
 async def sign_of_life(store: Store, node: Node, run_dir: Path) -> str | None:
     """Return what shows that a node is alive, as a clause; None: nothing does, and its agent does not answer."""
-    from felix_py.node_claim import ANSWER_SECONDS, HostMark, answers  # imported late: few commands ask
+    from felix_py.node.node_claim import ANSWER_SECONDS, HostMark, answers  # imported late: few commands ask
 
     if seen := _seen(node, run_dir):
         return seen

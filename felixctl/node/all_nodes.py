@@ -12,7 +12,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from datastore.notices import Notice
-from felix_py.status_json import to_json
+from felix_py.status.status_json import to_json
 from felix_py.status_model import NodeSummary
 from felixctl.errors import bounded
 from felixctl.leader import Leader

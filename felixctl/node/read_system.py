@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from cni.configurations import BINARY
-from felix_py.kernel_facts import packet_filters
+from felix_py.packet_path.kernel_facts import packet_filters
 from felixctl.errors import CommandError
 from felixctl.node import requirements
 from felixctl.node.requirements import System

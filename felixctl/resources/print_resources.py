@@ -104,7 +104,7 @@ def _chosen(asked: Asked, found: Iterable[Resource], selector: Selector) -> list
 
 
 def _notices(chosen: Iterable[Shown], url: str) -> str:
-    from felixctl.resources import notices  # imported late: the rules of every kind come with it
+    from felixctl import notices  # imported late: the rules of every kind come with it
 
     return notices.as_comments((shown.resource for shown in chosen), has_namespaces=has_namespaces(url))
 

@@ -270,7 +270,7 @@ def _edit(url: str, key: ObjectKey, edit: Callable[[Json], Json]) -> list[Resour
 
 def _show_notices(written: Sequence[Resource], not_taken: Sequence[str], url: str) -> None:
     """Print what of the written resources is not obeyed. That is no error: the command ends with 0."""
-    from felixctl.resources import notices  # imported late: the rules of every kind come with it
+    from felixctl import notices  # imported late: the rules of every kind come with it
 
     told = "".join(f"notice: {one_line(sentence)}\n" for sentence in bounded(not_taken))
     warn(told + notices.as_lines(written, has_namespaces=has_namespaces(url)))

@@ -6,7 +6,7 @@ import logging
 import sys
 
 from bgp.logs import LEVELS, EscapingFormatter
-from felix_py.settings import Settings
+from felix_py.configuration.settings import Settings
 
 
 def test_what_a_peer_wrote_is_one_harmless_line() -> None:

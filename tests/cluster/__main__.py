@@ -19,7 +19,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from felix_py.status_json import from_json
+from felix_py.status.status_json import from_json
 from lab.node_namespace import kill
 from lab.report import show
 from lab.verdict import faults

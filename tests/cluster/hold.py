@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from felix_py.status_json import to_json
+from felix_py.status.status_json import to_json
 from lab.progress import emit, emit_progress
 from tests.cluster.demo import run_demo
 from tests.cluster.installation import felix_cluster

@@ -20,14 +20,13 @@ from datastore.kinds.pools import IPPool
 from datastore.record import Resource
 from datastore.store import Gone, InSync, Unreadable
 from datastore.watch import key_of
-from felix_py.routing import RouteRefused
+from felix_py.routes.routing import RouteRefused
 from kernel.events import AddressChanged, EventsLost, LinkChanged, RouteChanged
 from kernel.link_codec import InterfaceAddress, Link
 from kernel.netlink import KernelError
 from kernel.route import NextHop, RouteSpec
 from net.prefix import Prefix, pack
-from tests.felix_py.fakes import ADDRESS, ETH0, until
-from tests.felix_py.node import (
+from tests.felix_py.fake_node import (
     BLOCK,
     BORROWED,
     CALI,
@@ -42,6 +41,7 @@ from tests.felix_py.node import (
     node,
     pool,
 )
+from tests.felix_py.fakes import ADDRESS, ETH0, until
 
 FROM_N2 = Learned({REMOTE: (LearnedPath(pack("192.0.2.2"), "192.0.2.2"),)})
 

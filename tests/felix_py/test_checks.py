@@ -15,8 +15,8 @@ from kernel.link_codec import Link
 from kernel.netlink import KernelError
 from kernel.route import RouteSpec
 from net.prefix import Prefix
+from tests.felix_py.fake_node import BLOCK, HOLE, FakeNode, affinity, endpoint, node, pool
 from tests.felix_py.fakes import until
-from tests.felix_py.node import BLOCK, HOLE, FakeNode, affinity, endpoint, node, pool
 from tests.felix_py.test_invariants import CONTAINER
 from tests.felix_py.test_invariants import block as made_block
 

@@ -11,11 +11,11 @@ import pytest
 from cni.protocol import VERSIONS
 from felix_py import cni_network
 from felix_py.cni_network import CniNetwork, given_network
+from felix_py.configuration.settings import settings_from
 from felix_py.identity import StartupError
-from felix_py.settings import settings_from
 from tests.cni.test_chain import plugin, speaks
+from tests.felix_py.fake_node import FakeNode
 from tests.felix_py.fakes import until
-from tests.felix_py.node import FakeNode
 
 
 class Installed:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from felix_py.configuration.settings_watch import SettingsWatch
 from felix_py.duties import duties
 from felix_py.pace import Pace
-from felix_py.settings_watch import SettingsWatch
 from tests.felix_py.test_parts import parts_of
 
 EVERYWHERE = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bgp.client import SidecarClient
 from felix_py.edges import Edges, Kernel, PacketTable, PeersClient, TunnelDevice
-from felix_py.kept_rules import KeptRules
-from felix_py.tunnel_device import KernelTunnelDevice
+from felix_py.encap.tunnel_device import KernelTunnelDevice
+from felix_py.packet_filter.kept_rules import KeptRules
 from kernel.nftables_table import OwnTable
 from kernel.rtnetlink import Rtnetlink
 from tests.felix_py.fakes import FakeKernel, FakePacketTable, FakePeers, FakeStore, FakeTunnelDevice

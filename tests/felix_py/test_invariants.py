@@ -19,7 +19,7 @@ from felix_py.invariants import (
     persisting,
     violations,
 )
-from felix_py.rib import Rib, Source
+from felix_py.routes.rib import Rib, Source
 from felix_py.snapshot import Endpoint, EndpointKey
 from kernel.route import BLACKHOLE, NextHop, RouteSpec
 from net.prefix import Prefix

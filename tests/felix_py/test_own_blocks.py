@@ -10,7 +10,7 @@ from felix_py.own_blocks import concerning, read_blocks
 from felix_py.snapshot import Snapshot
 from net.prefix import Prefix
 from tests.datastore.memory_store import MemoryStore
-from tests.felix_py.node import affinity, block, endpoint, pool
+from tests.felix_py.fake_node import affinity, block, endpoint, pool
 
 
 def snapshot_of(*resources: Resource) -> Snapshot:

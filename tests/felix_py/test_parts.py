@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import datastore
+from felix_py.configuration.settings import settings_from
 from felix_py.identity import Addresses, Identity
 from felix_py.parts import Parts, ground_on, put_together
-from felix_py.settings import settings_from
 from net.prefix import pack
 
 

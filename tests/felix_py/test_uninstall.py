@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cni.configurations import BINARY, CONFLIST
-from felix_py.single_instance import single_instance
+from felix_py.startup.single_instance import single_instance
 from felix_py.uninstall import CALICOS, CALICOS_ASIDE
 from tests.kernel.netns import Namespace, namespace
 

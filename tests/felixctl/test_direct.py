@@ -14,7 +14,7 @@ from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool
 from datastore.record import Resource
-from felix_py.status_json import to_json
+from felix_py.status.status_json import to_json
 from felix_py.status_model import AgentStatus
 from felixctl import direct
 from tests.felixctl.agent import agent, answered

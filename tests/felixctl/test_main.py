@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from datastore.defaults import DEFAULT_URL
-from felix_py.settings import Settings
+from felix_py.configuration.settings import Settings
 from felixctl.app import MODULES
 from tests.felixctl.command import Felixctl
 from tests.felixctl.resources.examples import pool

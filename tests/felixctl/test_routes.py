@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from felix_py.status_json import to_json
+from felix_py.status.status_json import to_json
 from felix_py.status_model import RouteIssue, RouteNote, RoutesPage, RouteStatus
 from felixctl.routes import summary
 from net.ip_route import IpHop, IpRoute

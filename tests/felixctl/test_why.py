@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from explain.records import PodRecord
 from explain.step import Command
-from felix_py.status_json import to_json
+from felix_py.status.status_json import to_json
 from felixctl.errors import FAILED, MISUSED, CommandError
 from felixctl.options import OutputFormat
 from felixctl.why import print_explanation

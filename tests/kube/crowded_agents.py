@@ -16,7 +16,7 @@ from typing import Any
 
 from datastore.kube.access import Access, read_access
 from datastore.kube.client import MERGE_PATCH, ApiClient
-from felix_py.status_json import to_json
+from felix_py.status.status_json import to_json
 from felix_py.status_model import NodeSummary
 from tests.kube.crowd import AT_ONCE, host
 

@@ -11,7 +11,7 @@ from datastore.kinds.ipam import BlockAffinity
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kube.store import KubeStore
 from datastore.store import Changed, InSync, WatchEvent
-from felix_py.interests import watched
+from felix_py.cluster.interests import watched
 from ipam.allocator import Allocator
 from tests.ipam.world import config, node, pod, pool
 from tests.kube.bed import Bed

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bgp import health
-from felix_py.settings import settings_from, variables
+from felix_py.configuration.settings import settings_from, variables
 from tests.config_map import OF_THE_DAEMON_SET, OF_THE_DEPLOYMENT, OF_THE_POD
 from tests.kube.bed import Bed
 from tests.kube.kubectl import MANIFESTS, kubectl, kustomized, objects_of

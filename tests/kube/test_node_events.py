@@ -11,11 +11,11 @@ from msgspec.structs import replace
 from datastore.kinds.node import Node
 from datastore.kube.access import read_access
 from datastore.kube.store import KubeStore
-from felix_py.node_events import SETTLING_SECONDS, NodeEvents
-from felix_py.node_messages import Moment
+from felix_py.node.node_events import SETTLING_SECONDS, NodeEvents
+from felix_py.node.node_messages import Moment
 from felix_py.status_model import AgentProgress, AgentStatus, HostIssue, HostWarning, SidecarStatus
+from tests.felix_py.fake_node import FakeNode
 from tests.felix_py.fakes import until
-from tests.felix_py.node import FakeNode
 from tests.kube.assets import program
 from tests.kube.bed import Bed
 from tests.kube.roles import NODE, install_roles

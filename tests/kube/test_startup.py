@@ -17,8 +17,8 @@ from datastore.kube.access import read_access
 from datastore.kube.client import MERGE_PATCH, ApiClient
 from datastore.kube.store import KubeStore
 from datastore.record import CRD
-from felix_py.settings import Settings, settings_from
-from felix_py.startup import start
+from felix_py.configuration.settings import Settings, settings_from
+from felix_py.startup.startup import start
 from tests.felix_py.fakes import FakeKernel
 from tests.kube.bed import Bed
 from tests.kube.faulty_proxy import faulty_proxy

@@ -38,7 +38,7 @@ ARROWS: Mapping[str, frozenset[str]] = {
 NARROW_ARROWS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("bgp", "datastore"): ("kinds", "record", "fields", "field_rules", "notices", "defaults"),
     ("explain", "felix_py"): ("status_model",),
-    ("controller", "felix_py"): ("logs", "probes", "settings", "tasks", "web"),
+    ("controller", "felix_py"): ("configuration.settings", "logs", "pages.probes", "pages.web", "tasks"),
     ("bench", "tests"): ("kube",),
 }
 """Of these packages, only these modules."""
@@ -61,7 +61,7 @@ DOORS: Mapping[str, tuple[str, ...]] = {
     "exabgp": ("bgp/exabgp_launcher/",),
     "inotify_simple": ("datastore/notifier.py",),
     "typer": ("felixctl/",),
-    "prometheus_client": ("felix_py/metrics.py", "controller/metrics.py"),
+    "prometheus_client": ("felix_py/pages/metrics.py", "controller/metrics.py"),
 }
 """The one place that may import each thing from outside."""
 
@@ -108,9 +108,44 @@ def packages_import_along_the_arrows(tree: Tree) -> Iterator[str]:
             if target in (*PACKAGES, *TOOLS, "tests") and target not in allowed:
                 yield f"{module.path}:{found.line}: {module.package} may not import {found.name}"
             narrow = NARROW_ARROWS.get((module.package, target))
-            if narrow is not None and rest.partition(".")[0] not in narrow:
+            if narrow is not None and not any(f"{rest}.".startswith(f"{name}.") for name in narrow):
                 may = ", ".join(f"{target}.{name}" for name in narrow)
                 yield f"{module.path}:{found.line}: {module.package} may not import {found.name}, only {may}"
+
+
+def folders_of_a_package_import_one_way(tree: Tree) -> Iterator[str]:
+    """Files that lie in the package itself may stand above some of its folders and below others."""
+    for package in PACKAGES:
+        imports = _imports_between_folders(tree, package)
+        for folder in sorted(imports):
+            if folder in (reached := _reached(folder, imports)):
+                yield f"{package}/{folder} is imported by what it imports: {', '.join(sorted(reached - {folder}))}"
+
+
+def _imports_between_folders(tree: Tree, package: str) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = defaultdict(set)
+    for module in tree.of(package):
+        targets = (tree.find(imported.name) for imported in module.imports)
+        others = {_folder(target) for target in targets if target and target.package == package}
+        found[_folder(module)] |= others - {_folder(module)}
+    found.pop("", None)
+    return found
+
+
+def _folder(module: Module) -> str:
+    """Return the folder of its package that a module is in; none for a file of the package itself."""
+    inner = module.path.split("/")[1:-1]
+    return inner[0] if inner else ""
+
+
+def _reached(start: str, imports: Mapping[str, set[str]]) -> set[str]:
+    reached: set[str] = set()
+    left = {start}
+    while left:
+        new = imports.get(left.pop(), set()) - reached - {""}
+        reached |= new
+        left |= new
+    return reached
 
 
 def imports_are_absolute(tree: Tree) -> Iterator[str]:
@@ -373,6 +408,7 @@ def pyproject_lists_every_package(tree: Tree) -> Iterator[str]:
 
 RULES: tuple[Rule, ...] = (
     packages_import_along_the_arrows,
+    folders_of_a_package_import_one_way,
     imports_are_absolute,
     private_names_are_not_imported,
     the_sidecars_process_stays_small,

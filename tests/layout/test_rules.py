@@ -81,6 +81,15 @@ BAD = [
         {"explain/why.py": source("import felix_py.agent")},
         "explain may not import felix_py.agent, only felix_py.status_model",
     ),
+    Bad(
+        rules.folders_of_a_package_import_one_way,
+        {
+            "felix_py/routes/rib.py": source("from felix_py.host.devices import Devices"),
+            "felix_py/host/devices.py": source("def late():\n    from felix_py.cluster.records import Records"),
+            "felix_py/cluster/records.py": source("import felix_py.routes.rib"),
+        },
+        "felix_py/cluster is imported by what it imports: host, routes",
+    ),
     Bad(rules.imports_are_absolute, {"kernel/links.py": source("from . import netlink")}, "kernel/links.py:2"),
     Bad(
         rules.private_names_are_not_imported,
@@ -126,16 +135,16 @@ BAD = [
     ),
     Bad(
         rules.pure_files_reach_no_io_and_no_clock,
-        {"felix_py/fib.py": source("from kernel.rtnetlink import Rtnetlink", PURE_)},
-        "felix_py/fib.py: pure, but felix_py.fib > kernel.rtnetlink imports time (line 3)",
+        {"felix_py/routes/fib.py": source("from kernel.rtnetlink import Rtnetlink", PURE_)},
+        "felix_py/routes/fib.py: pure, but felix_py.routes.fib > kernel.rtnetlink imports time (line 3)",
     ),
     Bad(
         rules.pure_files_reach_no_io_and_no_clock,
         {
-            "felix_py/fib.py": source("def f():\n    from felix_py.plan import Plan", PURE_),
+            "felix_py/routes/fib.py": source("def f():\n    from felix_py.plan import Plan", PURE_),
             "felix_py/plan.py": source("from kernel.rtnetlink import Rtnetlink"),
         },
-        "felix_py.fib > felix_py.plan > kernel.rtnetlink imports time",
+        "felix_py.routes.fib > felix_py.plan > kernel.rtnetlink imports time",
     ),
     Bad(
         rules.pure_files_reach_no_io_and_no_clock,
@@ -144,7 +153,11 @@ BAD = [
     ),
     Bad(
         rules.pure_files_reach_no_io_and_no_clock,
-        {"felix_py/settings.py": source("def read_file(): open('x')\ndef f(): open('y')", "Pure but for `read_file`.")},
+        {
+            "felix_py/configuration/settings.py": source(
+                "def read_file(): open('x')\ndef f(): open('y')", "Pure but for `read_file`."
+            )
+        },
         "calls open (line 3)",
     ),
     Bad(
@@ -191,8 +204,8 @@ BAD = [
     Bad(rules.no_file_bears_the_name_of_a_library, {"setup.py": ""}, "setup.py: a module beside the packages"),
     Bad(
         rules.named_paths_exist,
-        {"docs/architecture.md": "Routes\nare `felix_py/rib.py`'s."},
-        "docs/architecture.md:2: names felix_py/rib.py, which does not exist",
+        {"docs/architecture.md": "Routes\nare `felix_py/routes/rib.py`'s."},
+        "docs/architecture.md:2: names felix_py/routes/rib.py, which does not exist",
     ),
     Bad(rules.named_paths_exist, {"README.md": "see [this](docs/lab.svg)"}, "README.md:1: names docs/lab.svg"),
     Bad(

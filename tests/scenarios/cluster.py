@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from felix_py.status_json import to_json
+from felix_py.status.status_json import to_json
 from lab.host import RunningLab, start
 from lab.timescale import TIMESCALE
 

@@ -16,13 +16,13 @@ from datastore.errors import Invalid
 from datastore.resources import KINDS, read
 from datastore.store import Changed, Gone, Unreadable
 from felix_py.agent import Agent
-from felix_py.agent_status import AgentReporter
 from felix_py.checks import Checks
 from felix_py.outputs import bring_in_line
-from felix_py.status_json import to_json
+from felix_py.status.agent_status import AgentReporter
+from felix_py.status.status_json import to_json
 from felix_py.topics import Topic
 from tests.datastore.odd_records import odd_texts
-from tests.felix_py.node import FakeNode, affinity, endpoint, node, pool
+from tests.felix_py.fake_node import FakeNode, affinity, endpoint, node, pool
 
 TEXTS = st.sampled_from(
     [

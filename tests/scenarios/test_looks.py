@@ -22,8 +22,8 @@ from kernel.events import AddressChanged, KernelEvent, LinkChanged, RouteChanged
 from kernel.link_codec import InterfaceAddress, Link
 from kernel.route import NextHop, RouteSpec
 from net.prefix import Prefix, pack
+from tests.felix_py.fake_node import CALI, LEARNED, REMOTE, FakeNode, affinity, endpoint, node, pool
 from tests.felix_py.fakes import until
-from tests.felix_py.node import CALI, LEARNED, REMOTE, FakeNode, affinity, endpoint, node, pool
 from tests.looks import Looks, counted_tables
 
 LEAST, FEW, MANY = 50, 100, 100_000

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from felix_py.filter_facts import CalledSession, filtered_sessions
-from felix_py.kernel_facts import packet_filters
+from felix_py.packet_path.filter_facts import CalledSession, filtered_sessions
+from felix_py.packet_path.kernel_facts import packet_filters
 from kernel.netns import inside
 from net.packet_filter import FORWARDED, FilterOutcome, Packet, PacketFilters
 from net.prefix import pack

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from felix_py.status_json import from_json
+from felix_py.status.status_json import from_json
 from felix_py.status_model import RoutesPage
 from tests.scenarios.cluster import Lab, lab_of, three_nodes, until
 

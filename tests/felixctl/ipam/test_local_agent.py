@@ -10,9 +10,9 @@ import pytest
 
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
-from felix_py import node_claim
-from felix_py.node_claim import HostMark, answer, marked
-from felix_py.status_json import to_json
+from felix_py.node import node_claim
+from felix_py.node.node_claim import HostMark, answer, marked
+from felix_py.status.status_json import to_json
 from felix_py.status_model import RouteIssue, RouteNote, RoutesPage, RouteStatus
 from felixctl.ipam.local_agent import sign_of_life, without_device
 from net.ip_route import IpRoute

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from datastore.notices import Notice
-from felix_py.status_json import from_json
+from felix_py.status.status_json import from_json
 from felix_py.status_model import AgentStatus
 from felixctl.node import status
 from tests.felixctl.agent import agent, answered

@@ -1,0 +1,1 @@
+"""What the cluster says, as far as this node needs it: followed, judged and folded."""

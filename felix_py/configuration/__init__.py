@@ -1,0 +1,1 @@
+"""This process's settings, and what becomes of Felix's."""

@@ -1,0 +1,39 @@
+"""Says when the settings file is not what the agent was started with: it is read at the start only."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from datastore.notices import Notice
+from felix_py.agent import Agent
+from felix_py.configuration.settings import SettingsError
+
+LOOK_SECONDS = 10.0
+
+
+class SettingsWatch:
+    """The settings file as it was at the start, and as it is."""
+
+    def __init__(self, read: Callable[[], Mapping[str, str]]) -> None:
+        """Read it. Raises SettingsError."""
+        self._read, self.begun_with = read, read()
+
+    async def run(self, agent: Agent) -> None:
+        """Look at it again and again, and note in the agent each setting that is not obeyed yet."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            agent.log_notices(agent.notices.put("settings file", self.notices()))
+
+    def notices(self) -> tuple[Notice, ...]:
+        """Read it once more; return what of it is not obeyed yet."""
+        try:
+            now = self._read()
+        except SettingsError as error:
+            return (Notice("Setting", "the settings file", "", str(error), "what it held at the start applies"),)
+        before = self.begun_with
+        return tuple(
+            Notice("Setting", name, "", "the file is read when the agent starts", "restart it to obey a change")
+            for name in sorted(now.keys() | before.keys())
+            if now.get(name) != before.get(name)
+        )

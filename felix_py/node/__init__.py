@@ -1,0 +1,1 @@
+"""This node's Node: who holds it, and what is said of it there."""

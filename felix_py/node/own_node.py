@@ -1,0 +1,118 @@
+"""Whether this node is still who its Node says: its addresses are on this host, and its Node is there.
+
+An edge: it looks every few seconds at what the agent knows, and has the Node written anew when something is wrong for
+two looks; what cannot be put right is in log, readiness and status.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from datastore.errors import DatastoreError
+from datastore.notices import Notice
+from felix_py.agent import Agent
+from felix_py.host.autodetect import AutodetectionError
+from felix_py.identity import StartupError
+from felix_py.node.node_claim import QUESTION, HostMark, answer
+from kernel.netlink import KernelError
+from net.prefix import unpack
+
+log = logging.getLogger("felix.node")
+
+FORGET_SECONDS = 600.0  # how long another host's claim is shown
+LOOK_SECONDS = 2.0  # an address that is taken and put back at once, as a DHCP renewal does, is no change
+
+
+class OwnNode:
+    """Watches over one agent's own Node."""
+
+    def __init__(
+        self,
+        agent: Agent,
+        write: Callable[[], Awaitable[None]],
+        host: HostMark,
+        look_seconds: float = LOOK_SECONDS,
+    ) -> None:
+        """write: writes this node's addresses to its Node, as at the start. host: this one."""
+        self._agent, self._write, self._host, self._look_seconds = agent, write, host, look_seconds
+        self._were_here: set[bytes] = set()
+        self._wrong_before = ""
+        self._claimed_at: float | None = None
+
+    async def run(self) -> None:
+        while True:
+            await self.answer_claims()
+            if self._agent.progress.first_write:
+                await self.look()
+            await asyncio.sleep(self._look_seconds)
+
+    async def answer_claims(self) -> None:
+        """Answer another host that starts with this node's name, and say so as long as it goes on trying."""
+        agent, now = self._agent, asyncio.get_running_loop().time()
+        node = agent.snapshot.nodes.get(agent.identity.node)
+        try:
+            claimant = await answer(agent.edges.store, node, self._host) if node else None
+        except DatastoreError as error:
+            log.warning("answer a claim to the Node %s: %s", agent.identity.node, error)
+            return
+        if claimant == QUESTION:
+            return
+        if claimant is not None:
+            self._claimed_at = now
+            agent.log_notices(agent.notices.put("claims", [_rival(agent.identity.node, claimant)]))
+        elif self._claimed_at is not None and now - self._claimed_at > FORGET_SECONDS:
+            self._claimed_at = None
+            agent.notices.put("claims", ())
+
+    async def look(self) -> None:
+        """Look once; act on what was wrong the last time too."""
+        agent = self._agent
+        if agent.progress.held_back:
+            return
+        wrong, self._wrong_before = self.wrong(), self._wrong_before
+        if wrong and wrong == self._wrong_before:
+            await self._put_right(wrong)
+        elif not wrong and agent.progress.identity:
+            log.warning("the Node %s is as this host is again", agent.identity.node)
+            agent.progress.identity = ""
+        self._wrong_before = wrong
+
+    def wrong(self) -> str:
+        """Return what is wrong, as a sentence; "" = nothing.
+
+        A family none of whose addresses was ever on a device, as behind a cloud's address translation, is as it should
+        be.
+        """
+        agent = self._agent
+        if agent.identity.node not in agent.snapshot.nodes:
+            return f"there is no Node {agent.identity.node} in the datastore: its blocks reach no other node"
+        if HostMark.of(agent.snapshot.nodes[agent.identity.node]) not in (None, self._host):
+            return f"the Node {agent.identity.node} is another host's by now: both use its name and its blocks"
+        addresses = [address for address in agent.peering.addresses() if address]
+        self._were_here.update(filter(agent.host.has, addresses))
+        for address in addresses:
+            if not agent.host.has(address) and any(len(one) == len(address) for one in self._were_here):
+                return f"the node's address {unpack(address)} is on no device of this host"
+        return ""
+
+    async def _put_right(self, wrong: str) -> None:
+        problem = wrong
+        try:
+            await self._write()
+        except (StartupError, AutodetectionError, DatastoreError, KernelError) as error:
+            problem = f"{wrong}; write it anew: {error}"
+        if problem != self._agent.progress.identity:
+            log.error("%s; trying to put it right every %g s", problem, self._look_seconds)
+        self._agent.progress.identity = problem
+
+
+def _rival(node: str, claimant: str) -> Notice:
+    return Notice(
+        "Node",
+        node,
+        "",
+        f"the host {claimant} was started as this node too",
+        "its agent does not run; give it a NODENAME of its own",
+    )

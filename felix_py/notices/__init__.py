@@ -1,0 +1,1 @@
+"""What is accepted and not obeyed, or obeyed and worth knowing."""

@@ -1,0 +1,1 @@
+"""Our rules of nftables: which there are to be, and their upkeep."""

@@ -1,0 +1,1 @@
+"""From settings to an identity: what happens before the agent's loop."""

@@ -1,0 +1,124 @@
+"""A node whose address or Node goes is found out, put right or said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from datastore.kinds.node import Node
+from felix_py.host.autodetect import AutodetectionError
+from felix_py.node.node_claim import CLAIM, HOST, QUESTION, HostMark
+from felix_py.node.own_node import OwnNode
+from kernel.events import AddressChanged
+from kernel.link_codec import InterfaceAddress
+from net.prefix import pack
+from tests.felix_py.fake_node import BLOCK, FakeNode, affinity, node, pool
+from tests.felix_py.fakes import ADDRESS, until
+
+HERE, ELSEWHERE = HostMark("disk-1", "boot-1"), HostMark("disk-2", "boot-2")
+MOVED = InterfaceAddress(2, pack("192.0.2.11"), 24, 2, 0)
+
+
+async def test_an_address_that_moves_is_written_to_the_node_and_the_next_hop_follows(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path)
+    written: list[str] = []
+
+    async def write() -> None:
+        written.append("node")
+        one.store.put(node("n1", "192.0.2.11/24"))
+
+    async with one.running() as agent:
+        own = OwnNode(agent, write, HERE)
+        await own.look()
+        await until(lambda: BLOCK in one.peers.announced)
+        one.kernel.report(AddressChanged(ADDRESS, gone=True), AddressChanged(MOVED))
+        await until(lambda: agent.host.has(MOVED.address))
+        await own.look()
+        assert not written, "an address that comes back at once has not moved"
+        await own.look()
+        assert (written, agent.progress.identity) == (
+            ["node"],
+            "the node's address 192.0.2.1 is on no device of this host",
+        )
+        await until(lambda: one.peers.announced[BLOCK].next_hop == MOVED.address)
+        await own.look()
+        assert not agent.progress.identity
+
+
+async def test_a_node_that_was_deleted_is_written_anew(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path)
+
+    async def write() -> None:
+        one.store.put(node())
+
+    async with one.running() as agent:
+        own = OwnNode(agent, write, HERE)
+        one.store.remove(node())
+        await until(lambda: not agent.snapshot.nodes)
+        await own.look()
+        await own.look()
+        await until(lambda: agent.snapshot.nodes)
+
+
+async def test_what_cannot_be_put_right_is_said_once_and_makes_the_node_unready(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = FakeNode(tmp_path)
+
+    async def write() -> None:
+        raise AutodetectionError("no device that is up has one that fits")
+
+    async with one.running() as agent:
+        own = OwnNode(agent, write, HERE)
+        await own.look()
+        one.kernel.report(AddressChanged(ADDRESS, gone=True))
+        await until(lambda: not agent.host.has(ADDRESS.address))
+        for _ in range(4):
+            await own.look()
+        assert agent.progress.identity.endswith("write it anew: no device that is up has one that fits")
+        assert caplog.text.count("192.0.2.1 is on no device") == 1
+
+
+async def test_an_address_that_never_was_on_the_host_is_as_it_should_be(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path)
+    one.kernel.device_addresses = [MOVED]
+    async with one.running() as agent:
+        assert not OwnNode(agent, agent.ready, HERE).wrong()
+
+
+async def test_one_familys_address_that_never_was_on_the_host_is_no_fault_of_the_others(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path)
+    behind_nat = node("n1", "203.0.113.5/32").with_data(IPv6Address="2001:db8::1/64")
+    one.kernel.device_addresses = [InterfaceAddress(2, pack("2001:db8::1"), 64, 10, 0)]
+    async with one.running() as agent:
+        one.store.put(behind_nat)
+        await until(lambda: agent.snapshot.nodes["n1"].ipv6 is not None)
+        assert not OwnNode(agent, agent.ready, HERE).wrong()
+
+
+async def test_another_host_that_starts_as_this_node_is_answered_and_said(tmp_path: Path) -> None:
+    claimed = node(**{HOST: str(HERE), CLAIM: f"box-2 {ELSEWHERE} 77"})
+    one = FakeNode(tmp_path, claimed, pool(), affinity())
+    async with one.running() as agent:
+        await OwnNode(agent, agent.ready, HERE).answer_claims()
+        assert CLAIM not in (await one.store.get(Node, "n1")).metadata.annotations
+        [notice] = agent.notices.all()
+        assert str(notice).startswith('Node "n1": the host box-2 was started as this node too')
+
+
+async def test_a_command_that_asks_whether_it_lives_is_answered_and_nothing_is_said(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path, node(**{HOST: str(HERE), CLAIM: f"{QUESTION} 77"}), pool(), affinity())
+    async with one.running() as agent:
+        await OwnNode(agent, agent.ready, HERE).answer_claims()
+        assert CLAIM not in (await one.store.get(Node, "n1")).metadata.annotations
+        assert agent.notices.all() == ()
+
+
+async def test_a_claim_to_a_node_that_is_another_hosts_is_left_to_that_one(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path, node(**{HOST: str(ELSEWHERE), CLAIM: f"box-3 {HERE} 77"}), pool(), affinity())
+    async with one.running() as agent:
+        own = OwnNode(agent, agent.ready, HERE)
+        await own.answer_claims()
+        assert CLAIM in (await one.store.get(Node, "n1")).metadata.annotations
+        assert own.wrong().startswith("the Node n1 is another host's by now")

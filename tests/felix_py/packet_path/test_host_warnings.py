@@ -1,0 +1,51 @@
+"""The sentences on what of a host is in the way."""
+
+from __future__ import annotations
+
+from felix_py.packet_path.host_warnings import in_the_way
+from felix_py.status_model import Filtered, FilteredTraffic, HostIssue, HostWarning
+from net.packet_filter import FilterHit, FilterOutcome
+
+HIT = FilterHit("iptables-legacy", "filter", "FORWARD")
+
+
+def filtered(traffic: FilteredTraffic, outcome: FilterOutcome, destination: str = "10.65.2.0") -> Filtered:
+    return Filtered("10.65.1.1", destination, traffic, outcome)
+
+
+def test_both_directions_of_one_chain_are_one_sentence_with_the_chain_and_the_command_that_shows_it() -> None:
+    there = filtered(FilteredTraffic.ENDS, FilterOutcome(HIT))
+    (warning,) = in_the_way([there, filtered(FilteredTraffic.ENDS, FilterOutcome(HIT), "10.65.1.1")], [], "", "", "")
+    assert warning == HostWarning(
+        HostIssue.PODS_FILTERED,
+        "a packet filter drops packets of pods that this node forwards: iptables-legacy table filter, chain FORWARD,"
+        " policy drop; `iptables-legacy -t filter -S FORWARD` shows it",
+    )
+
+
+def test_each_session_that_is_cut_off_is_named_with_the_cure() -> None:
+    (warning,) = in_the_way([filtered(FilteredTraffic.BGP, FilterOutcome(HIT), "192.0.2.2")], [], "", "", "")
+    sentence = str(warning)
+    assert warning.issue is HostIssue.BGP_FILTERED
+    assert sentence.startswith("a packet filter drops BGP (port 179) with 192.0.2.2: iptables-legacy table filter")
+    assert sentence.endswith(
+        "to accept it: iptables-legacy -t filter -I FORWARD -p tcp -m multiport --ports 179 -j ACCEPT"
+    )
+
+
+def test_doubts_are_left_to_why() -> None:
+    assert in_the_way([filtered(FilteredTraffic.ENDS, FilterOutcome(doubts=(HIT,)))], [], "", "", "") == ()
+
+
+def test_another_networks_file_is_named_with_its_folder_and_ours() -> None:
+    (warning,) = in_the_way([], [], "05-bridge.conflist", "/etc/cni/net.d", "10-felix.conflist")
+    sentence = str(warning)
+    assert warning.issue is HostIssue.OTHER_NETWORK_FIRST
+    assert sentence.startswith("another configuration comes first in /etc/cni/net.d: 05-bridge.conflist; the container")
+    assert "10-felix.conflist" in sentence
+
+
+def test_forwarding_that_is_off_and_a_plugin_that_is_missing_are_sorts_of_their_own() -> None:
+    off, missing = in_the_way([], ["net.ipv4.ip_forward"], "", "", "", "/opt/cni/bin/felix-cni")
+    assert (off.issue, "sysctl -w net.ipv4.ip_forward=1" in off.text) == (HostIssue.FORWARDING_OFF, True)
+    assert (missing.issue, "/opt/cni/bin/felix-cni" in missing.text) == (HostIssue.PLUGIN_MISSING, True)

@@ -1,0 +1,25 @@
+"""The pages on a node's own socket, before there is an agent, with it, and after it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from felix_py.configuration.settings import settings_from
+from felix_py.pages.local_pages import LocalPages
+from felix_py.pages.pages import StatusPages
+from tests.felix_py.pages.test_pages import FakeReporter
+from tests.felix_py.pages.test_web import ask
+from tests.felix_py.test_pace import Attaching
+
+READY = b"GET /readyz HTTP/1.0\r\n\r\n"
+
+
+async def test_they_are_there_from_the_first_moment_to_the_last(tmp_path: Path) -> None:
+    pages = LocalPages(settings_from({"FELIX_RUN_DIR": str(tmp_path), "FELIX_HEALTHPORT": "0"}))
+    socket, at_rest = tmp_path / "status.sock", Attaching()
+    at_rest.quiet.set()
+    async with pages.served():
+        assert (await ask(socket, READY))[1] == "not ready: the agent starts\n"
+        with pages.showing(StatusPages(FakeReporter()).by_path(), at_rest):
+            assert (await ask(socket, READY))[1] == "ready\n"
+        assert (await ask(socket, READY))[1] == "not ready: the agent ends\n"
