@@ -14,31 +14,23 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from cni.addresses import Address
 from cni.attacher import Attacher
+from cni.attachment import Attachment, PodRef, describe
 from cni.delegation import Delegation
 from cni.delete import Cleanup
 from cni.endpoint_owner import is_of, without_giver
 from cni.endpoints import Endpoints
+from cni.errors import CniError, Code
 from cni.host_local import HOST_LOCAL, delegates, refuse_wishes
 from cni.journal import PendingRelease
 from cni.namespaces import Namespaces
 from cni.pod_devices import PodDevices, VethPair
 from cni.pod_network import PodNetwork, gateway_of, requested_network
-from cni.protocol import (
-    Address,
-    AddressRequest,
-    Attachment,
-    CniError,
-    CniInterface,
-    CniRequest,
-    CniResult,
-    Code,
-    PodRef,
-    address_request,
-    describe,
-    render,
-)
+from cni.request import CniRequest
+from cni.result import CniInterface, CniResult, render
 from cni.settings import CniSettings
+from cni.wishes import AddressRequest, address_request
 from datastore.errors import BadRecord, Unavailable
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.names import IPAM, NETWORK, workload_endpoint_name

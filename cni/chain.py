@@ -17,7 +17,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from cni.host_local import HOST_LOCAL
-from cni.protocol import VERSIONS
+from cni.request import VERSIONS
 
 log = logging.getLogger("cni.chain")
 

@@ -6,22 +6,17 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterable
 
+from cni.addresses import Address
+from cni.attachment import Attachment, PodRef, describe
 from cni.delegation import Delegation
 from cni.endpoint_owner import is_of
 from cni.endpoints import Endpoints
+from cni.errors import CniError, Code
 from cni.host_local import delegates
 from cni.pod_devices import PodDevices
 from cni.pod_network import PodNetwork, requested_network
-from cni.protocol import (
-    Address,
-    Attachment,
-    CniError,
-    CniRequest,
-    Code,
-    PodRef,
-    addresses_of,
-    describe,
-)
+from cni.request import CniRequest
+from cni.result import addresses_of
 from cni.settings import CniSettings
 from datastore.errors import BadRecord
 from datastore.kinds.pods import WorkloadEndpoint

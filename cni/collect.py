@@ -8,14 +8,16 @@ from collections.abc import Iterable, Iterator
 from msgspec.structs import replace
 
 from cni.attacher import Attacher
+from cni.attachment import Attachment, PodRef, describe
 from cni.delegation import Delegation
 from cni.delete import Cleanup
 from cni.endpoints import Endpoints
+from cni.errors import CniError, Code
 from cni.host_local import delegates
 from cni.journal import PendingRelease
 from cni.locks import KeyedLock, container_key, lock_keys
 from cni.pod_devices import PodDevices
-from cni.protocol import Attachment, CniError, CniRequest, Code, PodRef, describe
+from cni.request import CniRequest
 from cni.settings import CniSettings
 from datastore.errors import BadRecord
 from datastore.kinds.ipam import IPAMBlock

@@ -17,9 +17,12 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
+from cni.addresses import Address
+from cni.attachment import describe
+from cni.errors import CniError, Code
 from cni.host_local import HOST_LOCAL, addresses_given, with_pod_cidrs
 from cni.known import Known
-from cni.protocol import Address, CniError, CniRequest, Code, Verb, describe
+from cni.request import CniRequest, Verb
 from datastore.cas import found_or_none
 from datastore.errors import DatastoreError
 from datastore.fields import Network

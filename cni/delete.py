@@ -14,13 +14,15 @@ from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 
 from cni.attacher import Attacher
+from cni.attachment import Attachment, PodRef, describe
 from cni.delegation import Delegation
 from cni.endpoints import Endpoints
+from cni.errors import CniError, Code
 from cni.host_local import delegates
 from cni.journal import Journal, PendingRelease
 from cni.locks import KeyedLock, lock_keys
 from cni.pod_devices import OwnedLink, PodDevices
-from cni.protocol import Attachment, CniError, CniRequest, Code, PodRef, describe
+from cni.request import CniRequest
 from cni.settings import CniSettings
 from datastore.backoff import Backoff
 from datastore.errors import BadRecord, Conflict, DatastoreError, Forbidden, Unavailable

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cni.protocol import Attachment, PodRef
+from cni.attachment import Attachment, PodRef
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.names import IPAM, NETWORK
 

@@ -14,8 +14,8 @@ from typing import TypeAlias
 
 from msgspec import Struct, field
 
+from cni.attachment import Attachment
 from cni.endpoint_owner import is_of
-from cni.protocol import Attachment
 from datastore.backoff import Backoff
 from datastore.errors import BadRecord, DatastoreError, Forbidden, NotFound, Unavailable
 from datastore.kinds.pods import WorkloadEndpoint

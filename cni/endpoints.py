@@ -10,10 +10,11 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from cni.attachment import Attachment, PodRef, describe
 from cni.endpoint_owner import is_of, is_of_pod
 from cni.endpoint_writer import EndpointWriter
+from cni.errors import CniError, Code
 from cni.known import Known
-from cni.protocol import Attachment, CniError, Code, PodRef, describe
 from datastore.cas import ATTEMPTS, found_or_none
 from datastore.errors import AlreadyExists, BadRecord, Conflict, DatastoreError, NotFound, Unavailable
 from datastore.group_commit import Batcher

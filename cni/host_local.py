@@ -9,7 +9,10 @@ from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from typing import Any, Final
 
-from cni.protocol import REFUSED_ANNOTATIONS, Address, CniError, CniRequest, Code, refuse_annotations
+from cni.addresses import Address
+from cni.errors import CniError, Code
+from cni.request import CniRequest
+from cni.wishes import REFUSED_ANNOTATIONS, refuse_annotations
 from datastore.fields import Network
 
 HOST_LOCAL: Final = "host-local"

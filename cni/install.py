@@ -20,7 +20,7 @@ from cni.chain import PLUGINS, PluginChain
 from cni.configurations import BINARY, CONFLIST, first_of
 from cni.files import replace
 from cni.host_local import HOST_LOCAL
-from cni.protocol import NetworkConfig
+from cni.network_config import NetworkConfig
 
 KEPT = CONFLIST + ".before"
 

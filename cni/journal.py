@@ -14,8 +14,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
+from cni.attachment import Attachment, PodRef
 from cni.files import replace, sync_folder
-from cni.protocol import Attachment, PodRef
 
 log = logging.getLogger("cni.journal")
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Hashable
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from cni.protocol import Attachment, PodRef
+from cni.attachment import Attachment, PodRef
 
 
 def container_key(attachment: Attachment) -> Hashable:

@@ -11,8 +11,11 @@ import logging
 from collections import defaultdict
 from pathlib import Path
 
-from cni.protocol import CniError, CniRequest, PodRef, describe, parse, unpack_request
+from cni.attachment import PodRef, describe
+from cni.errors import CniError
+from cni.request import CniRequest, parse
 from cni.server import RequestHandler
+from cni.shim_message import unpack_request
 
 log = logging.getLogger("cni.notes")
 

@@ -6,7 +6,9 @@ Pure. A pod's annotations are reported as far as the runtime passes them on.
 from __future__ import annotations
 
 from cni.host_local import HOST_LOCAL, delegates
-from cni.protocol import PREFIX, CniRequest, NetworkConfig
+from cni.network_config import NetworkConfig
+from cni.request import CniRequest
+from cni.wishes import PREFIX
 from datastore.field_rules import OBEYED, UNKNOWN, FieldRules, NotObeyed, When
 from datastore.notices import Notice
 

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from cni.attachment import Attachment
 from cni.pod_network import HOST_MAC, PodNetwork
-from cni.protocol import Attachment
 
 
 class VethPair(Struct, frozen=True):

@@ -14,7 +14,11 @@ from typing import Final, NamedTuple
 
 from msgspec import Struct
 
-from cni.protocol import Address, Attachment, CniError, CniRequest, Code, hardware_address
+from cni.addresses import Address
+from cni.attachment import Attachment
+from cni.errors import CniError, Code
+from cni.request import CniRequest
+from cni.wishes import hardware_address
 from datastore.names import FIRST_DEVICE
 from kernel.link_codec import InterfaceAddress, Link, link_local
 from kernel.route import LINK_SCOPE, NextHop, RouteSpec

@@ -19,7 +19,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol
 
-from cni.protocol import CniError, CniRequest, Code, encode_reply, parse, render_error, unpack_request, version_of
+from cni.errors import CniError, Code
+from cni.request import CniRequest, parse, version_of
+from cni.result import render_error
+from cni.shim_message import encode_reply, unpack_request
 
 log = logging.getLogger("cni.server")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from cni.protocol import PodRef
+from cni.attachment import PodRef
 from datastore.names import interface_name
 
 DEFAULT_MTU = 1500

@@ -11,8 +11,9 @@ import logging
 from collections.abc import Callable
 
 from cni.capacity import shortage
+from cni.errors import CniError, Code
 from cni.host_local import delegates
-from cni.protocol import CniError, CniRequest, Code
+from cni.request import CniRequest
 from cni.settings import CniSettings
 from ipam.room import Room
 

@@ -13,17 +13,20 @@ from typing import Any, Final
 
 from cni.add import AddVerb
 from cni.attacher import Attacher
+from cni.attachment import describe
 from cni.check import CheckVerb
 from cni.collect import GcVerb
 from cni.delegation import Delegation
 from cni.delete import Cleanup, DelVerb
 from cni.endpoints import Endpoints
+from cni.errors import CniError, Code
 from cni.journal import Journal
 from cni.known import Known
 from cni.locks import KeyedLock, lock_keys
 from cni.namespaces import Namespaces
 from cni.pod_devices import PodDevices
-from cni.protocol import CniError, CniRequest, Code, describe, version_answer
+from cni.request import CniRequest
+from cni.result import version_answer
 from cni.settings import DEFAULT_MTU, CniSettings
 from cni.status import StatusVerb
 from cni.unwritten import UnwrittenPods

@@ -15,9 +15,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
+from cni.attachment import LONGEST_LABEL_BYTES, Attachment
 from cni.pod_devices import OwnedLink, VethPair
 from cni.pod_network import ANYWHERE, HOST_MAC, OPTIONAL_SYSCTLS, FoundNetwork, PodNetwork, differences, ip_commands
-from cni.protocol import LONGEST_LABEL_BYTES, Attachment
 from kernel.link_codec import Link
 from kernel.links import Devices
 from kernel.netlink import KernelError

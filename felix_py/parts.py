@@ -16,7 +16,7 @@ from cni.journal import Journal
 from cni.known import Known
 from cni.namespaces import Namespaces
 from cni.notices import network_notices, pod_notices
-from cni.protocol import CniRequest
+from cni.request import CniRequest
 from cni.server import CniServer
 from cni.settings import CniSettings
 from cni.verbs import Verbs

@@ -31,6 +31,15 @@ def is_safe(text: str) -> bool:
     return _NEVER.search(text) is None
 
 
+def is_text(text: str) -> bool:
+    """Whether a text is Unicode, without halves of characters or bytes that were none."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def json_escaped(json: str) -> str:
     """Return JSON that means the same and commands nothing."""
     return _NEVER.sub(_json_escape, json)

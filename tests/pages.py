@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from bgp.notices import REFLECTOR, UNREADABLE
 from cni import notices as cni
-from cni.protocol import PREFIX
+from cni.wishes import PREFIX
 from datastore.field_rules import NotObeyed, Rule
 from datastore.record import Resource
 from felix_py.configuration.settings import Settings, variables

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from cni.build import build
+from cni.errors import CniError
+from cni.request import CniRequest, parse
 
 CONTAINER = "c4719afa76fa448b5eca99e6736885846501d17956f2fcb2de5c916d723f3a87"
 
@@ -46,6 +48,19 @@ def call(verb: str, **more: str) -> dict[str, str]:
 
 def configuration(version: str = "1.1.0", **more: Any) -> dict[str, Any]:
     return {"cniVersion": version, "name": "k8s-pod-network", "type": "felix"} | more
+
+
+def add_request(**network: Any) -> CniRequest:
+    """Return an ADD with more members in its network's configuration."""
+    return parse(call("ADD", CNI_NETNS="/run/netns/a"), json.dumps(configuration(**network)).encode())
+
+
+def refused(environment: dict[str, str], stdin: Any) -> CniError:
+    """Return why a call is refused."""
+    data = stdin if isinstance(stdin, bytes) else json.dumps(stdin).encode()
+    with pytest.raises(CniError) as caught:
+        parse(environment, data)
+    return caught.value
 
 
 @pytest.fixture(scope="session")

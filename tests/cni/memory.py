@@ -25,7 +25,7 @@ from cni.known import Known
 from cni.locks import KeyedLock
 from cni.namespaces import Namespaces
 from cni.pod_devices import FakePodDevices
-from cni.protocol import CniRequest, Verb, parse
+from cni.request import CniRequest, Verb, parse
 from cni.settings import CniSettings
 from cni.unwritten import UnwrittenPods
 from datastore.kinds.cluster import ClusterInformation

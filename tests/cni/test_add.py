@@ -12,10 +12,11 @@ import pytest
 
 from cni.add import log
 from cni.attacher import FakeAttacher
+from cni.errors import CniError
 from cni.namespaces import Namespaces
+from cni.network_config import ANNOTATIONS
 from cni.pod_devices import FakePodDevices
 from cni.pod_network import HOST_MAC
-from cni.protocol import ANNOTATIONS, CniError
 from cni.verbs import translated
 from datastore.errors import Unavailable
 from datastore.kinds.cluster import ClusterInformation

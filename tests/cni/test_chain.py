@@ -16,7 +16,7 @@ import pytest
 
 from cni.chain import PLUGINS, PluginChain, found_in, lacking, marks, versions_of
 from cni.install import conflist
-from cni.protocol import VERSIONS
+from cni.request import VERSIONS
 from kernel.links import Devices
 from kernel.netns import inside
 from net.prefix import pack

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from cni.addresses import Address
+from cni.attachment import Attachment, PodRef
 from cni.check import record_differences
-from cni.protocol import Address, Attachment, PodRef
 from cni.settings import CniSettings
 from datastore.kinds.ipam import IPAMBlock, IPAMHandle
 from datastore.kinds.pods import WorkloadEndpoint

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from cni.attachment import Attachment
 from cni.collect import stale_attachments
-from cni.protocol import Attachment
 from datastore.kinds.ipam import IPAMBlock, IPAMHandle
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.record import Resource

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from cni.delegation import Delegation
+from cni.errors import CniError
 from cni.known import Known
-from cni.protocol import CniError, CniRequest
+from cni.request import CniRequest
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool

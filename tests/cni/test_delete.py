@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from cni import delete
+from cni.attachment import Attachment
 from cni.delete import log
 from cni.journal import Journal
 from cni.locks import container_key
 from cni.pod_network import HOST_MAC
-from cni.protocol import Attachment
 from datastore.backoff import JITTER, Backoff
 from datastore.errors import Forbidden, Unavailable
 from datastore.fields import Address

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from cni.attachment import Attachment, PodRef
 from cni.endpoint_owner import MIRROR, is_of, is_of_pod
-from cni.protocol import Attachment, PodRef
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.names import NETWORK
 

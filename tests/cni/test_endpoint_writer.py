@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from cni import endpoint_writer
-from cni.protocol import Attachment, CniError
+from cni.attachment import Attachment
+from cni.errors import CniError
 from datastore.errors import Forbidden, Unavailable
 from tests.cni.memory import InMemory, in_memory
 from tests.cni.node import until

@@ -9,9 +9,10 @@ from contextlib import asynccontextmanager
 import pytest
 
 import datastore
+from cni.attachment import Attachment, PodRef
 from cni.endpoints import Endpoints
+from cni.errors import CniError
 from cni.known import Known
-from cni.protocol import Attachment, CniError, PodRef
 from datastore.kinds.cluster import ClusterInformation
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint

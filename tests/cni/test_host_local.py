@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from cni.errors import CniError
 from cni.host_local import addresses_given, delegates, refuse_wishes, with_pod_cidrs
-from cni.protocol import ANNOTATIONS, CniError, CniRequest, parse
+from cni.network_config import ANNOTATIONS
+from cni.request import CniRequest, parse
 from datastore.fields import Network
 from tests.cni.conftest import call, configuration
 

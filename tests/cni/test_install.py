@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cni.install import comes_first, conflist, from_template, install_conflist
-from cni.protocol import VERSIONS
+from cni.request import VERSIONS
 
 
 def test_the_configuration_is_what_old_and_new_libraries_read(tmp_path: Path) -> None:

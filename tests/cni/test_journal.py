@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from cni.attachment import Attachment, PodRef
 from cni.journal import Journal, PendingRelease
-from cni.protocol import Attachment, PodRef
 
 
 def pending(number: int) -> PendingRelease:
@@ -64,7 +64,7 @@ def test_a_line_that_is_not_ours_loses_only_itself(
 def test_nothing_that_was_acknowledged_is_lost_by_a_kill(tmp_path: Path) -> None:
     path = tmp_path / "released.journal"
     program = (
-        "import sys; from pathlib import Path; from cni.journal import *; from cni.protocol import *\n"
+        "import sys; from pathlib import Path; from cni.journal import *; from cni.attachment import *\n"
         "journal = Journal(Path(sys.argv[1]))\n"
         "for n in range(100000):\n"
         "    journal.add(PendingRelease(Attachment('net', f'c{n}', 'eth0'), PodRef('default', f'pod-{n}')))\n"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from cni.attachment import PodRef
 from cni.endpoint_owner import MIRROR
 from cni.known import Known
-from cni.protocol import PodRef
 from datastore.kinds.cluster import ClusterInformation
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint

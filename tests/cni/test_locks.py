@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from cni.attachment import Attachment, PodRef
 from cni.locks import KeyedLock, lock_keys
-from cni.protocol import Attachment, PodRef
 
 
 async def test_holders_of_one_key_follow_each_other_in_order_and_others_do_not_wait() -> None:

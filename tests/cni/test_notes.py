@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from cni.errors import CniError, Code
 from cni.notes import AT_ONCE, Notes
-from cni.protocol import CniError, CniRequest, Code
+from cni.request import CniRequest
 from tests.cni.conftest import call
 from tests.cni.node import on_a_node, serving_node
 

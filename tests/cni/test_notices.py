@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from cni.install import conflist
+from cni.network_config import ANNOTATIONS as POD_ANNOTATIONS
+from cni.network_config import NetworkConfig
 from cni.notices import ANNOTATIONS, NETWORK, network_notices, pod_notices
-from cni.protocol import ANNOTATIONS as POD_ANNOTATIONS
-from cni.protocol import PREFIX, CniRequest, NetworkConfig, parse
+from cni.request import CniRequest, parse
+from cni.wishes import PREFIX
 from datastore.field_rules import Obeyed
 from tests.cni.conftest import call, configuration
 

@@ -6,9 +6,9 @@ from ipaddress import ip_address
 
 import pytest
 
+from cni.attachment import Attachment
 from cni.pod_devices import FakePodDevices, PodDevices
 from cni.pod_network import PodNetwork, pod_network
-from cni.protocol import Attachment
 from kernel.netlink import KernelError
 
 NAME = "cali0761ccbeace"

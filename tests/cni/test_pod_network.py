@@ -14,6 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from cni.addresses import Address
+from cni.attachment import Attachment
+from cni.errors import CniError
 from cni.pod_network import (
     GATEWAY,
     GATEWAY6,
@@ -26,7 +29,7 @@ from cni.pod_network import (
     pod_network,
     requested_network,
 )
-from cni.protocol import Address, Attachment, CniError, parse
+from cni.request import parse
 from kernel.link_codec import InterfaceAddress, Link
 from kernel.links import Devices
 from kernel.netns import inside

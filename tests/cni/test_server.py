@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from cni.protocol import CniError, CniRequest, Code
+from cni.errors import CniError, Code
+from cni.request import CniRequest
 from cni.server import CniServer, respond
 from tests.cni.conftest import call
 from tests.cni.node import on_a_node, serving_node, until

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cni.protocol import PodRef
+from cni.attachment import PodRef
 from cni.settings import CniSettings
 
 

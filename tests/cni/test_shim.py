@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from cni.build import build
-from cni.protocol import VERSIONS, unpack_request
+from cni.request import VERSIONS
+from cni.shim_message import unpack_request
 from tests.cni.conftest import Run, call, configuration, finish
 
 Agent = Callable[[socket.socket], None]

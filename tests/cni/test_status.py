@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from cni.capacity import shortage
-from cni.protocol import CniError, parse
+from cni.errors import CniError
+from cni.request import parse
 from cni.settings import CniSettings
 from cni.status import StatusVerb, log
 from datastore.kinds.node import Node

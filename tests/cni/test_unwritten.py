@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from cni.attachment import Attachment
 from cni.pod_devices import OwnedLink
-from cni.protocol import Attachment
 from cni.unwritten import misreported, unwritten
 from datastore.kinds.ipam import IPAMBlock
 from datastore.kinds.pods import WorkloadEndpoint

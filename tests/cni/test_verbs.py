@@ -15,10 +15,12 @@ import pytest
 
 import datastore
 from cni.attacher import FakeAttacher
+from cni.attachment import Attachment
+from cni.errors import CniError, Code
 from cni.journal import Journal
 from cni.locks import lock_keys
 from cni.pod_devices import FakePodDevices
-from cni.protocol import Attachment, CniError, CniRequest, Code, parse
+from cni.request import CniRequest, parse
 from cni.settings import CniSettings
 from cni.verbs import LEFT, Verbs, pod_namespace, translated
 from cni.veth import Veth

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from cni.attachment import Attachment
 from cni.pod_network import HOST_MAC, PodNetwork, pod_network
-from cni.protocol import Attachment
 from cni.veth import Veth, netns_error
 from kernel.links import Devices
 from kernel.netlink import KernelError

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cni.protocol import VERSIONS
+from cni.request import VERSIONS
 from felix_py import cni_network
 from felix_py.cni_network import CniNetwork, given_network
 from felix_py.configuration.settings import settings_from

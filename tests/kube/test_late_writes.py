@@ -11,7 +11,7 @@ from typing import cast
 import pytest
 
 from cni import endpoint_writer
-from cni.protocol import Attachment
+from cni.attachment import Attachment
 from datastore.errors import Unavailable
 from datastore.kinds.cluster import ClusterInformation
 from datastore.kinds.pods import WorkloadEndpoint

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from net.printable import escaped, is_safe, json_escaped, one_line, yaml_escaped
+from net.printable import escaped, is_safe, is_text, json_escaped, one_line, yaml_escaped
 
 COMMANDS = "\x1b]0;title\x07 \x9b2J \x7f\r\b \u202eevil\u2066 \u200b \u2028 \ufeff \U000e0041"
 
@@ -27,6 +27,15 @@ def test_whatever_is_escaped_is_safe_and_can_be_encoded(text: str) -> None:
     assert "\n" not in one_line(text)
     escaped(text).encode()
     assert escaped(escaped(text)) == escaped(text)
+
+
+@given(st.binary())
+def test_text_is_what_was_bytes_of_utf_8(data: bytes) -> None:
+    try:
+        expected = data.decode() is not None
+    except UnicodeDecodeError:
+        expected = False
+    assert is_text(data.decode(errors="surrogateescape")) is expected
 
 
 @pytest.mark.parametrize("text", [COMMANDS, "a\x85b\u2029", "plain"])
