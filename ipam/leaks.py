@@ -107,7 +107,9 @@ def find_leaks(
         tuple(
             handle
             for handle in handles
-            if written_handle(handle.spec.handle_id) not in held and not _counts_in(handle, unread)
+            if handle.spec.handle_id not in held
+            and written_handle(handle.spec.handle_id) not in held
+            and not _counts_in(handle, unread)
         ),
         tuple(_idle_blocks(blocks, affinities, names, unread)),
         frozenset(hosts - names),

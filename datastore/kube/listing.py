@@ -21,8 +21,7 @@ from datastore.kube.handle_table import TABLE, has_columns, read_table
 from datastore.kube.list_message import MEDIA_TYPE, ListMessage
 from datastore.kube.page import PAGE_SIZE, read_page
 from datastore.kube.paths import with_query
-from datastore.kube.pod_message import read_message
-from datastore.kube.pods import Pod
+from datastore.kube.pod_message import PodMessage
 from datastore.summaries import HandleSummary
 
 T = TypeVar("T")
@@ -74,7 +73,7 @@ async def _by_pages(
 
 
 async def list_pods(
-    client: ApiClient, what: str, path: str, query: Mapping[str, str], take: Callable[[msgspec.Raw | Pod], T]
+    client: ApiClient, what: str, path: str, query: Mapping[str, str], take: Callable[[msgspec.Raw | PodMessage], T]
 ) -> list[T]:
     """Return what `take` makes of each pod, read while they arrive: none is kept as it was sent. Raises as a request.
 
@@ -93,7 +92,7 @@ async def list_pods(
         return take_part
 
     def take_part(part: bytes) -> None:
-        found.extend(take(read_message(item)) for item in arriving.feed(part))
+        found.extend(take(PodMessage(item)) for item in arriving.feed(part))
 
     with suppress(NoAnswer, ValueError):
         await client.request(what, "GET", with_query(path, query), accept=f"{MEDIA_TYPE},{JSON}", begin=begin)

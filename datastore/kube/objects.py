@@ -11,17 +11,19 @@ from pydantic import ValidationError
 from datastore.errors import BadRecord, Invalid
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kube.folded_metadata import unfolded
-from datastore.kube.pods import Pod, endpoint_of, read_pod, summary_of_pod
+from datastore.kube.pod_message import PodMessage
+from datastore.kube.pods import endpoint_of, read_pod, summary_of_pod
 from datastore.kube.shallow import members
 from datastore.kube.uids import mirrored
 from datastore.names import workload_endpoint_name
 from datastore.record import CRD, Metadata, Resource
 from datastore.store import Interest, Named, Summary, Unreadable
+from datastore.summaries import EndpointSummary
 from datastore.watch import Key, key_for, key_of
 
 Interests: TypeAlias = tuple[Interest[Any], ...]
 Entry: TypeAlias = tuple[Key, Resource | Unreadable | None]
-Raw: TypeAlias = msgspec.Raw | Pod
+Raw: TypeAlias = msgspec.Raw | PodMessage
 """An object as text, or a pod that was sent in another form."""
 
 
@@ -62,8 +64,8 @@ def outline(raw: bytes | msgspec.Raw) -> Outline:
 
 def read_object(kind: type[Resource], raw: Raw) -> Resource | None:
     """Return what an object is as a resource; None: a pod without an endpoint. Raises BadRecord."""
-    if isinstance(raw, Pod) or kind is WorkloadEndpoint:
-        pod = read_pod(raw)
+    if isinstance(raw, PodMessage) or kind is WorkloadEndpoint:
+        pod = raw.pod() if isinstance(raw, PodMessage) else read_pod(raw)
         return endpoint_of(pod) if pod.has_endpoint else None
     return read_record(kind, raw)
 
@@ -150,14 +152,24 @@ def stored_entry(kind: type[Resource], raw: Raw) -> Entry:
 
 def summarized(summary: Summary[R, S], raw: Raw) -> S | Resource | Unreadable | None:
     """Return what is kept of an object, or the object if it is flagged as deleted; None: a pod without an endpoint."""
-    if isinstance(raw, Pod) or summary.kind is WorkloadEndpoint:
-        kept: object = summary_of_pod(raw)
+    kept: object
+    if isinstance(raw, PodMessage):
+        kept = summary_of_pod(raw.outline())
+    elif summary.kind is WorkloadEndpoint:
+        kept = _summary_of_text(raw)
     else:
         kept = summary.read(bytes(raw))
     if kept is not None:
         return cast(S, kept)
     found = stored_entry(summary.kind, raw)[1]
     return summary.of(found) if isinstance(found, summary.kind) and not found.deleted else found
+
+
+def _summary_of_text(raw: msgspec.Raw) -> EndpointSummary | None:
+    try:
+        return summary_of_pod(read_pod(raw).outline)
+    except BadRecord:
+        return None
 
 
 def is_meant(interest: Interest[Any], found: Resource) -> bool:
@@ -186,8 +198,9 @@ def _node(found: Resource) -> object:
 
 
 def _key(kind: type[Resource], raw: Raw) -> Key:
-    if isinstance(raw, Pod):
-        return key_for(kind, workload_endpoint_name(raw.spec.node_name, raw.metadata.name), raw.metadata.namespace)
+    if isinstance(raw, PodMessage):
+        pod = raw.outline()
+        return key_for(kind, workload_endpoint_name(pod.node, pod.name), pod.namespace)
     about = outline(raw)
     name = about.metadata.name
     if kind is WorkloadEndpoint:

@@ -1,17 +1,19 @@
 """Pods as the API server sends them in protobuf: a third of the work for it and for us, compared with JSON.
 
 Pure. Of Kubernetes' definition (k8s.io/api/core/v1/generated.proto) it has the fields that `Pod` has; a reader passes
-over all others.
+over all others. It takes longer to ask the message for its fields than to parse it, so a summary asks for few.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache, lru_cache
 from typing import Any
 
+import msgspec
+
 from datastore.fields import time_text
-from datastore.kube.pods import Pod, PodAddress, PodMetadata, PodSpec, ReportedStatus
+from datastore.kube.pods import Pod, PodAddress, PodMetadata, PodOutline, PodSpec, ReportedStatus
 
 _STRING, _BOOL, _INT64, _MESSAGE = 9, 8, 3, 11
 _OPTIONAL, _REPEATED = 1, 3
@@ -48,24 +50,48 @@ _FIELDS: dict[str, tuple[tuple[str, int, int | str, int], ...]] = {
 """Name, number, type, and whether there may be several."""
 
 
-def read_message(message: bytes) -> Pod:
-    """Raises ValueError: it is no pod in protobuf."""
-    pod = _parser()(message)
-    metadata, spec, status = pod.metadata, pod.spec, pod.status
-    return Pod(
-        PodMetadata(
+class PodMessage(msgspec.Struct, frozen=True, gc=False):
+    """A pod as it was sent. Both of what it says raise ValueError: it is no pod in protobuf."""
+
+    sent: bytes
+
+    def outline(self) -> PodOutline:
+        pod = _parser()(self.sent)
+        metadata, spec, status = pod.metadata, pod.spec, pod.status
+        return PodOutline(
             metadata.name,
             metadata.namespace,
-            metadata.uid,
             metadata.resource_version,
-            _time(metadata.created.seconds) if metadata.HasField("created") else None,
-            _time(metadata.deleted.seconds) if metadata.HasField("deleted") else None,
-            {entry.key: entry.value for entry in metadata.labels},
-            {entry.key: entry.value for entry in metadata.annotations},
-        ),
-        PodSpec(spec.node_name, spec.host_network, spec.service_account_name),
-        ReportedStatus(status.phase, status.pod_ip, [PodAddress(address.ip) for address in status.pod_ips]),
-    )
+            metadata.HasField("deleted"),
+            _texts(metadata.annotations),
+            spec.node_name,
+            spec.host_network,
+            status.phase,
+            status.pod_ip,
+            [address.ip for address in status.pod_ips],
+        )
+
+    def pod(self) -> Pod:
+        pod = _parser()(self.sent)
+        metadata, spec, status = pod.metadata, pod.spec, pod.status
+        return Pod(
+            PodMetadata(
+                metadata.name,
+                metadata.namespace,
+                metadata.uid,
+                metadata.resource_version,
+                _time(metadata.created.seconds) if metadata.HasField("created") else None,
+                _time(metadata.deleted.seconds) if metadata.HasField("deleted") else None,
+                _texts(metadata.labels),
+                _texts(metadata.annotations),
+            ),
+            PodSpec(spec.node_name, spec.host_network, spec.service_account_name),
+            ReportedStatus(status.phase, status.pod_ip, [PodAddress(address.ip) for address in status.pod_ips]),
+        )
+
+
+def _texts(entries: Iterable[Any]) -> dict[str, str]:
+    return {entry.key: entry.value for entry in entries}
 
 
 @lru_cache(maxsize=4096)

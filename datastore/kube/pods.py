@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from ipaddress import ip_interface
 from typing import Any
 
@@ -54,6 +54,37 @@ class ReportedStatus(msgspec.Struct, gc=False):
     pod_ips: list[PodAddress] = msgspec.field(default_factory=list, name="podIPs")
 
 
+class PodOutline(msgspec.Struct, frozen=True, gc=False):
+    """The parts of a pod that the summary of its endpoint is made of."""
+
+    name: str
+    namespace: str
+    revision: str
+    is_ending: bool
+    annotations: Mapping[str, str]
+    node: str
+    host_network: bool
+    phase: str
+    ip: str
+    ips: Sequence[str]
+    """The addresses that its status has, and before them the one that older servers had alone."""
+
+    @property
+    def has_endpoint(self) -> bool:
+        """Whether the pod has a network of its own on a node, or will have."""
+        return bool(self.node) and not self.host_network
+
+    @property
+    def written_addresses(self) -> list[str]:
+        """Its addresses as they are written, with or without a length; none once it has given them back."""
+        if self.phase in _FINISHED or (self.is_ending and self.annotations.get(POD_IP) == ""):
+            return []
+        if reported := [text for text in self.ips if text] or ([self.ip] if self.ip else []):
+            return reported
+        sources = (self.annotations.get(POD_IPS, "").split(","), [self.annotations.get(POD_IP, "")])
+        return next((written for source in sources if (written := [text for text in source if text])), [])
+
+
 class Pod(msgspec.Struct, gc=False):
     """The parts of a pod that say something about its endpoint."""
 
@@ -62,35 +93,34 @@ class Pod(msgspec.Struct, gc=False):
     status: ReportedStatus = msgspec.field(default_factory=ReportedStatus)
 
     @property
+    def outline(self) -> PodOutline:
+        metadata, spec, status = self.metadata, self.spec, self.status
+        return PodOutline(
+            metadata.name,
+            metadata.namespace,
+            metadata.resource_version,
+            metadata.deletion_timestamp is not None,
+            metadata.annotations,
+            spec.node_name,
+            spec.host_network,
+            status.phase,
+            status.pod_ip,
+            [address.ip for address in status.pod_ips],
+        )
+
+    @property
     def has_endpoint(self) -> bool:
         """Whether the pod has a network of its own on a node, or will have."""
-        return bool(self.spec.node_name) and not self.spec.host_network
+        return self.outline.has_endpoint
 
     @property
     def addresses(self) -> list[str]:
-        """The pod's addresses as /32 and /128; none once it has given them back."""
-        return [_widened(text) for text in self.written_addresses]
-
-    @property
-    def written_addresses(self) -> list[str]:
-        """Its addresses as they are written, with or without a length."""
-        annotations = self.metadata.annotations
-        returned = self.metadata.deletion_timestamp is not None and annotations.get(POD_IP) == ""
-        if self.status.phase in _FINISHED or returned:
-            return []
-        sources = (
-            [address.ip for address in self.status.pod_ips],
-            [self.status.pod_ip],
-            annotations.get(POD_IPS, "").split(","),
-            [annotations.get(POD_IP, "")],
-        )
-        return next((written for source in sources if (written := [text for text in source if text])), [])
+        """The pod's addresses as /32 and /128; none once it has given them back. Raises BadRecord."""
+        return [_widened(text) for text in self.outline.written_addresses]
 
 
-def read_pod(body: bytes | msgspec.Raw | Pod) -> Pod:
+def read_pod(body: bytes | msgspec.Raw) -> Pod:
     """Raises BadRecord: it is no pod."""
-    if isinstance(body, Pod):
-        return body
     try:
         return msgspec.json.decode(body, type=Pod)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -141,24 +171,22 @@ def endpoint_of(pod: Pod, prefix: str = "cali") -> WorkloadEndpoint:
         raise BadRecord(str(error)) from None
 
 
-def summary_of_pod(body: bytes | msgspec.Raw | Pod, prefix: str = "cali") -> EndpointSummary | None:
+def summary_of_pod(pod: PodOutline) -> EndpointSummary | None:
     """Return what is kept of a pod's endpoint; None: it has none, or something that only `endpoint_of` can judge."""
+    annotations = pod.annotations
+    if not pod.has_endpoint or not pod.namespace or ALLOWED_SOURCES in annotations or ENCAPSULATED in annotations:
+        return None
     try:
-        pod = read_pod(body)
         addresses = tuple(map(single_address, pod.written_addresses))
-    except (BadRecord, ValueError):
+    except ValueError:
         return None
-    metadata, spec = pod.metadata, pod.spec
-    name, annotations = workload_endpoint_name(spec.node_name, metadata.name), metadata.annotations
-    if not pod.has_endpoint or not metadata.namespace or ALLOWED_SOURCES in annotations or ENCAPSULATED in annotations:
-        return None
-    device = interface_name(metadata.namespace, metadata.name, prefix)
+    device = interface_name(pod.namespace, pod.name)
     return EndpointSummary(
-        name,
-        metadata.namespace,
-        metadata.resource_version,
+        workload_endpoint_name(pod.node, pod.name),
+        pod.namespace,
+        pod.revision,
         addresses,
-        EndpointSpec(spec.node_name, metadata.name, "eth0", annotations.get(CONTAINER_ID), device),
+        EndpointSpec(pod.node, pod.name, "eth0", annotations.get(CONTAINER_ID), device),
         annotations.get(NETWORK),
         annotations.get(IPAM),
     )

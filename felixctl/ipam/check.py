@@ -74,8 +74,8 @@ def _say_who_collects(url: str, namespace: str) -> None:
 
 
 async def _checked(store: Store, run_dir: Path) -> Checked:
-    """Return the records, and the problems and repairs that two checks agree on."""
-    records = await _records(store, run_dir)
+    """Return the records, and the problems and repairs that two checks agree on, the second in the order of writes."""
+    records = await _records(store, run_dir, at_once=True)
     first = problems(records)
     if not first.count:
         return records, first, []
@@ -88,8 +88,8 @@ async def _checked(store: Store, run_dir: Path) -> Checked:
     return records, first.persisting(problems(records)), repair_plan.agreed(plan, later)
 
 
-async def _records(store: Store, run_dir: Path) -> IpamRecords:
-    records = await read_records(store)
+async def _records(store: Store, run_dir: Path, *, at_once: bool = False) -> IpamRecords:
+    records = await read_records(store, at_once=at_once)
     if not (run_dir / STATUS_SOCKET).exists():
         return records
     from felixctl.ipam.local_agent import without_device  # imported late: it takes as long as a hundred endpoints

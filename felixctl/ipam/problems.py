@@ -193,9 +193,10 @@ def lost_handles(records: IpamRecords) -> dict[str, Mapping[str, int]]:
 
 def miscounted(records: IpamRecords) -> dict[str, AnyHandle]:
     """Return the handles that count something, and not what the blocks hold, as blocks write them."""
+    odd = [one for one in records.handles if records.counts.get(one.spec.handle_id) != one.spec.block]  # most are right
     return {
         written: handle
-        for handle in records.handles
+        for handle in odd
         if (written := written_handle(handle.spec.handle_id) or "") in records.counts
         and handle.spec.block != records.counts[written]
     }

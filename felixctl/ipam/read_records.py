@@ -14,16 +14,27 @@ from datastore.summaries import BLOCKS, ENDPOINTS, HANDLES
 from felixctl.ipam.records import IpamRecords
 
 
-async def read_records(store: Store) -> IpamRecords:
+async def read_records(store: Store, *, at_once: bool = False) -> IpamRecords:
     """Return everything the check compares.
 
     First the blocks, then their affinities: what these name is written before them, so it is among what is read after.
     The rest is read at once: while an API server makes the list of pods it can make that of handles, too.
+
+    at_once: so is all, which is sooner. What is written meanwhile may then seem amiss: who finds something reads again.
     """
-    blocks = await store.summarize(BLOCKS)
-    affinities = await store.list(BlockAffinity)
-    pools, handles, nodes, endpoints = await asyncio.gather(
-        store.list(IPPool), store.summarize(HANDLES), store.list(Node), store.summarize(ENDPOINTS)
+    blocks_read = asyncio.create_task(store.summarize(BLOCKS))
+    if not at_once:
+        await blocks_read
+    affinities_read = asyncio.create_task(store.list(BlockAffinity))
+    if not at_once:
+        await affinities_read
+    endpoints, handles, blocks, affinities, nodes, pools = await asyncio.gather(
+        store.summarize(ENDPOINTS),
+        store.summarize(HANDLES),
+        blocks_read,
+        affinities_read,
+        store.list(Node),
+        store.list(IPPool),
     )
     return IpamRecords(
         blocks=blocks.objects,

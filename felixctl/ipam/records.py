@@ -63,16 +63,17 @@ class IpamRecords(Struct, frozen=True, dict=True):
 
     @cached_property
     def workloads(self) -> Mapping[Address, str]:
-        """The addresses of pods, each with the endpoint that has it."""
-        return {address: workload_title(endpoint) for address, endpoint in self.endpoint_of.items()}
+        """The addresses of pods, each with the endpoint that has it, by namespace and pod."""
+        return _titles(self.endpoint_of)
 
     @cached_property
     def endpoint_of(self) -> Mapping[Address, AnyEndpoint]:
-        return {
-            address: endpoint
-            for endpoint in sorted(self.endpoints, key=_namespace_and_pod)
-            for address in endpoint.addresses
-        }
+        """The addresses of endpoints; one that several have is the last's, by namespace and pod."""
+        found = {address: one for one in self.endpoints for address in one.addresses}
+        if len(found) == sum(len(one.addresses) for one in self.endpoints):
+            return found
+        ordered = sorted(self.endpoints, key=_namespace_and_pod)
+        return {address: one for one in ordered for address in one.addresses}
 
     @cached_property
     def endpoints_of(self) -> Mapping[tuple[str | None, str | None], Sequence[AnyEndpoint]]:
@@ -90,8 +91,7 @@ class IpamRecords(Struct, frozen=True, dict=True):
     @cached_property
     def unmatched_in_use(self) -> Mapping[Address, str]:
         """Those of `in_use` that are not assigned to the pod that has them."""
-        users = self.matching.users
-        return {**self.tunnels, **{address: workload_title(endpoint) for address, endpoint in users.items()}}
+        return {**self.tunnels, **_titles(self.matching.users)}
 
     @property
     def in_use_count(self) -> int:
@@ -157,6 +157,11 @@ def workload_title(endpoint: AnyEndpoint) -> str:
 
 def _namespace_and_pod(endpoint: AnyEndpoint) -> tuple[str, str]:
     return (endpoint.namespace or "", endpoint.spec.pod or "")
+
+
+def _titles(users: Mapping[Address, AnyEndpoint]) -> dict[Address, str]:
+    ordered = sorted(users.items(), key=lambda one: _namespace_and_pod(one[1]))
+    return {address: workload_title(endpoint) for address, endpoint in ordered}
 
 
 def attributes_text(one: Allocation) -> str:

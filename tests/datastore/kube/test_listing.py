@@ -17,7 +17,8 @@ from datastore.kube.client import ApiClient
 from datastore.kube.http2 import Response
 from datastore.kube.list_message import MEDIA_TYPE
 from datastore.kube.page import PAGE_SIZE
-from datastore.kube.pods import Pod, read_pod
+from datastore.kube.pod_message import PodMessage
+from datastore.kube.pods import read_pod
 from datastore.kube.store import KubeStore
 from datastore.store import Listed
 from datastore.summaries import HANDLES
@@ -146,8 +147,8 @@ async def names_listed(folder: Path, *steps: Handler) -> tuple[list[str], list[s
     return found, [asked.removeprefix("GET ") for asked in answers.seen]
 
 
-def name_of(raw: msgspec.Raw | Pod) -> str:
-    return read_pod(raw).metadata.name
+def name_of(raw: msgspec.Raw | PodMessage) -> str:
+    return raw.outline().name if isinstance(raw, PodMessage) else read_pod(raw).metadata.name
 
 
 async def in_messages(request: Request) -> None:
@@ -205,7 +206,7 @@ async def test_pods_are_taken_while_they_arrive_and_anew_where_the_rest_is_lost(
             await request.send(text[-9:])
             request.finish()
 
-    def take(raw: msgspec.Raw | Pod) -> str:
+    def take(raw: msgspec.Raw | PodMessage) -> str:
         taken.set()
         return name_of(raw)
 

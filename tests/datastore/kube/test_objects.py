@@ -11,9 +11,10 @@ from datastore.kinds.ipam import BlockAffinity, IPAMHandle
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool
-from datastore.kube.objects import by_kind, entry, is_meant, outline, read_record, read_written
+from datastore.kube.objects import by_kind, entry, is_meant, outline, read_record, read_written, summarized
 from datastore.record import CRD, V3
 from datastore.store import Interest, Unreadable
+from datastore.summaries import ENDPOINTS
 from datastore.watch import Key
 
 
@@ -141,3 +142,8 @@ def test_whatever_an_object_holds_it_has_a_name(spec: object) -> None:
     key, found = entry(IPPool, (Interest(IPPool),), written)
     assert key.name == "odd" and isinstance(found, Unreadable)
     assert entry(IPPool, (), written, gone=True) == (key, None)
+
+
+@pytest.mark.parametrize("record", [{}, {"metadata": {"name": "w", "namespace": "red", "labels": {"a": 3}}}])
+def test_of_a_pod_that_cannot_be_read_nothing_is_summed_up(record: dict[str, Any]) -> None:
+    assert isinstance(summarized(ENDPOINTS, raw(record)), Unreadable)

@@ -12,7 +12,7 @@ from datastore.kube.client import MERGE_PATCH, ApiClient
 from datastore.kube.list_message import MEDIA_TYPE, ListMessage
 from datastore.kube.page import read_page
 from datastore.kube.paths import CORE, collection, item
-from datastore.kube.pod_message import read_message
+from datastore.kube.pod_message import PodMessage
 from datastore.kube.pods import CONTAINER_ID, POD_IP, read_pod
 from datastore.names import POD_IPS
 from tests.kube.bed import Bed
@@ -44,11 +44,12 @@ async def test_pods_in_protobuf_say_what_they_say_in_json(bed: Bed) -> None:
     messages = ListMessage().feed((await client.request("list", "GET", path, accept=MEDIA_TYPE)).body)
     await client.close()
     pods = [read_pod(text) for text in texts]
-    assert [read_message(message) for message in messages] == pods
+    assert [PodMessage(message).pod() for message in messages] == pods
+    assert [PodMessage(message).outline() for message in messages] == [pod.outline for pod in pods]
     [full] = [pod for pod in pods if pod.metadata.name == "full"]
     assert full.metadata.deletion_timestamp and full.metadata.labels and full.addresses  # else little was compared
 
 
 def test_what_is_no_message_is_an_error() -> None:
     with pytest.raises(ValueError, match="it is no pod"):
-        read_message(b'{"kind":"Pod"}')
+        PodMessage(b'{"kind":"Pod"}').outline()

@@ -66,7 +66,7 @@ def test_the_endpoint_of_a_pod_is_the_one_that_calicoctl_prints() -> None:
     ],
 )
 def test_what_is_kept_of_a_pods_endpoint_is_kept_of_the_pod(record: dict[str, Any]) -> None:
-    kept = summary_of_pod(json.dumps(record).encode())
+    kept = summary_of_pod(read_pod(json.dumps(record).encode()).outline)
     assert kept == EndpointSummary.of(endpoint(record))
 
 
@@ -76,12 +76,10 @@ def test_what_is_kept_of_a_pods_endpoint_is_kept_of_the_pod(record: dict[str, An
         pod(podIP="nowhere"),
         pod(hostNetwork=True, podIP="192.0.2.1"),
         pod(annotations={ALLOWED_SOURCES: '["10.0.0.0/33"]'}),
-        pod(labels={"a": 3}),
-        {},
     ],
 )
 def test_what_may_be_wrong_with_a_pod_is_left_to_its_reader(record: dict[str, Any]) -> None:
-    assert summary_of_pod(json.dumps(record).encode()) is None
+    assert summary_of_pod(read_pod(json.dumps(record).encode()).outline) is None
 
 
 @pytest.mark.parametrize(

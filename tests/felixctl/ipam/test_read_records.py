@@ -49,3 +49,9 @@ async def test_blocks_come_first_and_what_takes_long_is_read_at_once() -> None:
     await read_records(store)
     together = {"IPPool", "IPAMHandle", "Node", "WorkloadEndpoint"}
     assert store.rounds == [{"IPAMBlock"}, {"BlockAffinity"}, together]
+
+
+async def test_a_first_look_reads_everything_at_once() -> None:
+    store = SlowStore()
+    await read_records(store, at_once=True)
+    assert store.rounds == [{"IPAMBlock", "BlockAffinity", "IPPool", "IPAMHandle", "Node", "WorkloadEndpoint"}]
