@@ -267,17 +267,24 @@ def _select_all(connection: sqlite3.Connection, interest: Interest[R]) -> Listed
 
 
 def _summarize_all(connection: sqlite3.Connection, summary: Summary[Any, S]) -> Listed[S]:
-    found = _summaries(connection, summary)
+    found = [*_summaries(connection, summary)]
+    found.sort(key=lambda one: (one.namespace or "", one.name))
     return _listed(found)
 
 
 def _summaries(connection: sqlite3.Connection, summary: Summary[Any, S]) -> Iterator[S | Unreadable]:
-    for namespace, name, text in _rows(connection, "kind = ?", [summary.kind_name]):
+    """Yield them as they lie in the file: in the order of names each page of it would be read several times."""
+    found = connection.execute(
+        "SELECT namespace, name, record FROM object"
+        " WHERE rowid IN (SELECT rowid FROM object WHERE kind = ?) AND NOT deleted",
+        [summary.kind_name],
+    )
+    for namespace, name, text in found:
         if (kept := summary.read(text)) is not None:
             yield kept
             continue
-        found = _read(Key(summary.kind_name, namespace, name), summary.kind, text)
-        yield found if isinstance(found, Unreadable) else summary.of(found)
+        odd = _read(Key(summary.kind_name, namespace, name), summary.kind, text)
+        yield odd if isinstance(odd, Unreadable) else summary.of(odd)
 
 
 def _rows(connection: sqlite3.Connection, where: str, values: Sequence[str]) -> Iterator[tuple[str, str, str]]:
