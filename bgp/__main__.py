@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import fcntl
+import logging
 import os
 import signal
 import socket
@@ -17,7 +18,15 @@ from bgp.health import serving
 from bgp.protocol import Hello, encode
 from bgp.sidecar import Sidecar
 
+log = logging.getLogger("bgp")
+
 LEVEL = "FELIX_LOGSEVERITYSCREEN"  # the agent's setting too
+COMPARE = "FELIX_BGPCOMPAREDECODERS"
+SWITCH = {
+    **dict.fromkeys(("true", "t", "yes", "y", "on", "1"), True),
+    **dict.fromkeys(("", "false", "f", "no", "n", "off", "0"), False),
+}
+"""What a switch may be, as the agent reads it."""
 
 
 def main() -> int:
@@ -27,9 +36,10 @@ def main() -> int:
     level = logs.LEVELS.get(text.lower())
     if level is None:
         *most, last = logs.LEVELS
-        allowed = f"{', '.join(most)} or {last}"
-        print(f"setting {LEVEL}={text!r}: not valid; use {allowed}; the sidecar does not start", file=sys.stderr)
-        return 2
+        return _refuse(LEVEL, text, f"{', '.join(most)} or {last}")
+    compare = SWITCH.get(os.environ.get(COMPARE, "").strip().lower())
+    if compare is None:
+        return _refuse(COMPARE, os.environ[COMPARE], "true or false")
     logs.set_up(level)
     if options.leave:
         return _ask_to_leave(options.socket)
@@ -47,15 +57,22 @@ def main() -> int:
                 file=sys.stderr,
             )
             return 1
-        asyncio.run(_run(options))
+        asyncio.run(_run(options, compare_decoders=compare))
     return 0
 
 
-async def _run(options: argparse.Namespace) -> None:
+def _refuse(setting: str, text: str, allowed: str) -> int:
+    print(f"setting {setting}={text!r}: not valid; use {allowed}; the sidecar does not start", file=sys.stderr)
+    return 2
+
+
+async def _run(options: argparse.Namespace, *, compare_decoders: bool) -> None:
     """Serve until SIGTERM or SIGINT, which end the sessions silently: peers keep our routes for the restart time."""
+    if compare_decoders:
+        log.warning("%s is on: ExaBGP decodes each UPDATE too, and what differs is reported here", COMPARE)
     async with (
         serving(options.health_port),
-        ExaBGP(options.state_dir, timeout_factor=options.timeout_factor) as exabgp,
+        ExaBGP(options.state_dir, timeout_factor=options.timeout_factor, compare_decoders=compare_decoders) as exabgp,
     ):
         sidecar = Sidecar(exabgp, read_netstat=_read_netstat)
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -77,12 +77,14 @@ class UpdateReceived(Struct, frozen=True):
     """One UPDATE. Withdrawals count first: a message may hold both (RFC 4271 §3.1).
 
     `error` says that ExaBGP found the attributes malformed and made the announcements withdrawals (RFC 7606).
+    `disagreement` is a sentence where both decoders were asked and differ; the rest is ExaBGP's answer then.
     """
 
     peer: str
     announced: tuple[AnnouncedPath, ...] = ()
     withdrawn: tuple[WithdrawnPath, ...] = ()
     error: str | None = None
+    disagreement: str | None = None
 
 
 class EndOfRib(Struct, frozen=True):

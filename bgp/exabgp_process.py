@@ -22,7 +22,7 @@ from bgp.exabgp_errors import LOAD_FAILED, exit_cause, printable
 from bgp.exabgp_json import LineBuffer, answer
 from bgp.repeated_lines import RepeatedLines
 from bgp.speaker import Neighbour
-from bgp.update import UPDATE
+from bgp.update import COMPARE, UPDATE
 
 TERMINATE_SECONDS = 2.0
 PIPE_BYTES = 1 << 20  # ExaBGP stops, timers and all, while its output pipe is full
@@ -45,8 +45,8 @@ class ConfigurationRefused(ExaBGPError):
 class ExaBGPProcess:
     """A process started with `start` and stopped with `end`.
 
-    decode: returns the event in a line that begins with `{` or `update `, or None. Raises ValueError, LookupError or
-    TypeError: the line is malformed; it is logged and skipped.
+    decode: returns the event in a line that begins with `{`, `update ` or `compare `, or None. Raises ValueError,
+    LookupError or TypeError: the line is malformed; it is logged and skipped.
     answer_seconds: how long a batch may go without an answer or an event before the process counts as hanging: while
     peers send much, answers come late, but not EVENTS_FACTOR times as late. It may be changed.
     """
@@ -197,7 +197,7 @@ class ExaBGPProcess:
         if accepted is not None:
             self._answers.append(accepted)
             self._progress.set()
-        elif line.startswith((b"{", UPDATE)):
+        elif line.startswith((b"{", UPDATE, COMPARE)):
             self._on_event(line)
         else:
             self._answer_text.append(line)

@@ -61,7 +61,8 @@ class ExaBGP:
     """One ExaBGP process in the current network namespace, started again when it dies.
 
     Use as `async with ExaBGP(state_dir) as exabgp`; nothing runs before the first `reload`.
-    timeout_factor: how many times longer than usual ExaBGP may take, for crowded machines.
+    timeout_factor: how many times longer than usual ExaBGP may take, for crowded machines. compare_decoders: whether
+    ExaBGP decodes each UPDATE, also those that are decoded here, so that what differs is found.
     """
 
     def __init__(
@@ -72,8 +73,10 @@ class ExaBGP:
         answer_seconds: float = ANSWER_SECONDS,
         idle_seconds: float = IDLE_SECONDS,
         timeout_factor: float = 1.0,
+        compare_decoders: bool = False,
     ) -> None:
         self._dir = state_dir
+        self._compare = ("--compare",) if compare_decoders else ()
         self._decode = decode
         self._timeout_factor = timeout_factor
         self._answer_seconds = answer_seconds * timeout_factor
@@ -246,7 +249,7 @@ class ExaBGP:
                 missing = missing_addresses(self._wanted.listen)
                 present = tuple(each for each in self._wanted.listen if each not in missing)
                 await process.start(
-                    [sys.executable, "-I", str(LAUNCHER), str(self._conf)],
+                    [sys.executable, "-I", str(LAUNCHER), str(self._conf), *self._compare],
                     self._environment(replace(self._wanted, listen=present or self._wanted.listen)),
                 )
                 if await process.answers():

@@ -72,7 +72,8 @@ class PeerSession(Struct):
     since: when `state` changed last. stale_until: when stale routes are dropped. we_restarted: the last session ended
     because our own ExaBGP did. eor_pending: families of this session without end-of-RIB. in_sync: all have had theirs
     once, in any session. dropped: announcements of this session that are not stored, by reason. usage: what its routes
-    use of its limits. warned: whether it was said that a limit is near.
+    use of its limits. warned: whether it was said that a limit is near. disagreements: how many of its UPDATEs the two
+    decoders read differently.
     """
 
     neighbour: Neighbour
@@ -91,6 +92,7 @@ class PeerSession(Struct):
     dropped: Counter[RejectReason] = field(default_factory=Counter)
     usage: Usage = field(default_factory=Usage)
     warned: bool = False
+    disagreements: int = 0
 
     @property
     def external(self) -> bool:
@@ -278,6 +280,8 @@ class RibIn:
             self._drop(peer, [PathKey(prefix, path_id)])
         if update.error is not None:
             peer.dropped[RejectReason.MALFORMED] += 1
+        if update.disagreement is not None:
+            peer.disagreements += 1
         filtered: Attributes | None = None
         reason: RejectReason | None = None
         for prefix, path_id, attributes in update.announced:

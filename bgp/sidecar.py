@@ -40,7 +40,7 @@ from bgp.rib_in import PeerSession, RibIn, SessionState
 from bgp.rib_out import RibsOut
 from bgp.sender import Sender
 from bgp.speaker import Attributes, HeldBackSession, ImportPolicy, LocalNode, Neighbour, Speaker
-from bgp.status_report import held_back_row, session_row
+from bgp.status_report import disagreements, held_back_row, session_row
 from bgp.tcp_md5 import SignatureCounters
 from net.prefix import Prefix, unpack
 
@@ -152,6 +152,8 @@ class Sidecar:
                 self._on_session(event, now)
             case _:
                 self.rib_in.fold(event, now)
+        if isinstance(event, UpdateReceived) and event.disagreement is not None:
+            self._log(event.peer, logging.ERROR, event.disagreement, now)
         self._pass_on_changes()
         if not isinstance(event, UpdateReceived):
             self.sender.wake()
@@ -334,11 +336,9 @@ class Sidecar:
 
     def _likely_reason(self, peer: PeerSession) -> str:
         """Return why a session may be down, as far as signatures and silence tell."""
-        return self._signatures.likely_reason(
-            self._clock(),
-            has_password=peer.neighbour.password is not None,
-            dials=peer.state is SessionState.DOWN and not peer.neighbour.passive,
-        )
+        has_password = peer.neighbour.password is not None
+        dials = peer.state is SessionState.DOWN and not peer.neighbour.passive
+        return self._signatures.likely_reason(self._clock(), has_password=has_password, dials=dials)
 
     def report(self) -> dict[str, Any]:
         """Return what status shows; times are seconds since the epoch."""
@@ -350,7 +350,7 @@ class Sidecar:
             "name": speaker.name if speaker else None,
             "router_id": unpack(speaker.router_id) if speaker else None,
             "running": self.sender.running,
-            "problem": self._problem or self._lacking,
+            "problem": self._problem or self._lacking or disagreements(peers),
             "agent": self._server.has_agent,
             "complete": self.ribs_out.complete,
             "converged": self.converged,

@@ -37,6 +37,7 @@ def session_row(
         "refused": {str(reason): count for reason, count in peer.rejected().items()},
         "used": {share.of: share.used for share in peer.shares()},
         "limits": {share.of: share.limit for share in peer.shares()},
+        "disagreements": peer.disagreements,
     }
 
 
@@ -57,7 +58,20 @@ def held_back_row(session: HeldBackSession, since: float) -> dict[str, Any]:
         "refused": {},
         "used": {},
         "limits": {},
+        "disagreements": 0,
     }
+
+
+def disagreements(peers: Mapping[str, PeerSession]) -> str:
+    """Return which peers sent UPDATEs that the two decoders read differently, as a sentence; empty if none did."""
+    counts = {address: peer.disagreements for address, peer in peers.items() if peer.disagreements}
+    if not counts:
+        return ""
+    names = ", ".join(sorted(counts))
+    return (
+        f"ExaBGP and the sidecar read {sum(counts.values())} UPDATE(s) differently, of {names}; what "
+        "ExaBGP says counts while FELIX_BGPCOMPAREDECODERS is on, and the sidecar's log has both"
+    )
 
 
 def _info(peer: PeerSession, likely_reason: str) -> str:

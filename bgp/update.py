@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from functools import lru_cache
 
+from msgspec.structs import replace
+
 from bgp import exabgp_json
 from bgp.events import AnnouncedPath, SpeakerEvent, UpdateReceived, WithdrawnPath
 from bgp.speaker import AsPathSegment, Attributes, Origin
@@ -20,6 +22,9 @@ UPDATE = b"update "
 PATH_IDS: the families whose prefixes have path identifiers (RFC 7911), with a comma between two, or `-`. HEX: the
 message's body in hexadecimal digits.
 """
+
+COMPARE = b"compare "
+"""How the line of one begins that ExaBGP has decoded as well: `compare PEER PATH_IDS HEX JSON`."""
 
 _ORIGINS: tuple[Origin, ...] = ("igp", "egp", "incomplete")
 _AS_SET = 1
@@ -34,10 +39,36 @@ def event(line: bytes) -> SpeakerEvent | None:
 
     Raises ValueError, LookupError, TypeError: the line is malformed.
     """
+    if line.startswith(COMPARE):
+        return compared(line)
     if not line.startswith(UPDATE):
         return exabgp_json.event(line)
     _, peer, path_ids, body = line.decode("ascii").split(" ")
     return received(peer, bytes.fromhex(body), path_ids.split(","))
+
+
+def compared(line: bytes) -> UpdateReceived:
+    """Return what ExaBGP says of a plain UPDATE, and whether `received` says the same.
+
+    Raises ValueError, LookupError, TypeError: the line is malformed, or ExaBGP says that it is no UPDATE at all.
+    """
+    _, peer, path_ids, body, written = line.split(b" ", 4)
+    right = exabgp_json.event(written)
+    try:
+        ours = received(peer.decode(), bytes.fromhex(body.decode()), path_ids.decode().split(","))
+    except (ValueError, LookupError) as error:
+        difference = repr(error)
+    else:
+        if ours == right:
+            return ours
+        difference = str(ours)
+    if not isinstance(right, UpdateReceived):
+        raise ValueError(f"it is plain, and ExaBGP makes {right} of it")
+    disagreement = (
+        f"decode the UPDATE {body.decode()} of {peer.decode()}, path identifiers of {path_ids.decode()}: ExaBGP makes "
+        f"{right} of it, the sidecar {difference}; what ExaBGP says counts"
+    )
+    return replace(right, disagreement=disagreement)
 
 
 def received(peer: str, body: bytes, path_ids: Collection[str] = ()) -> UpdateReceived:

@@ -116,7 +116,8 @@ class SessionStatus(Struct, frozen=True):
     supported. since: seconds of the epoch at which it came into this state. info: the state in the words of RFC 4271
     §8.2.2, or why it is held back. as_number: the peer's, as configured; 0 = unknown. refused: how many of its routes
     were not taken, by reason. used, limits: what the peer uses of each limit on it, by what is limited. stale: routes
-    of before it went away, kept until it is back or its restart time is over.
+    of before it went away, kept until it is back or its restart time is over. disagreements: how many of its UPDATEs
+    ExaBGP and the sidecar read differently, where both were asked.
     """
 
     address: str
@@ -133,6 +134,7 @@ class SessionStatus(Struct, frozen=True):
     refused: Mapping[str, int] = field(default_factory=dict)
     used: Mapping[str, int] = field(default_factory=dict)
     limits: Mapping[str, int] = field(default_factory=dict)
+    disagreements: int = 0
 
     @property
     def is_up(self) -> bool:

@@ -34,7 +34,8 @@ GIVEN: Mapping[str, str] = {
 """What an installation needs otherwise than the default is."""
 
 _HEAD = """\
-# Every setting of agent and controller; the sidecar reads FELIX_LOGSEVERITYSCREEN. "" stands for the default.
+# Every setting of agent and controller; the sidecar reads FELIX_LOGSEVERITYSCREEN
+# and FELIX_BGPCOMPAREDECODERS. "" stands for the default.
 # They are read at the start of a pod: after a change, kubectl -n kube-system rollout restart daemonset/felix-py-node
 # and deployment/felix-py-controller.
 # A value that is not allowed ends the agent with a sentence in its log that names it.

@@ -65,6 +65,10 @@ MEANINGS: Mapping[str, str] = {
     "FELIX_CONTROLLERHOST": "Where probes and Prometheus find the controller: /healthz, /readyz, /metrics.",
     "FELIX_CONTROLLERPORT": "The port of these pages.",
     "FELIX_LOGSEVERITYSCREEN": "What is logged, on standard error.",
+    "FELIX_BGPCOMPAREDECODERS": (
+        "Whether ExaBGP decodes each UPDATE of a peer as well, and the sidecar reports what it reads differently: a"
+        " search for faults, which costs several times the processor time of an UPDATE."
+    ),
     **{f"CALICO_IPV4POOL_{name}": meaning for name, meaning in _POOL.items()},
     **{f"CALICO_IPV6POOL_{name}": meaning for name, meaning in _POOL.items() if name != "IPIP"},
 }

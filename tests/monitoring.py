@@ -51,7 +51,7 @@ class Metric(NamedTuple):
 
 def metrics() -> tuple[Metric, ...]:
     """Return every metric of the agent, as a scraper reads it."""
-    session = SessionStatus("192.0.2.2", refused={"a": 1}, used={"a": 1}, limits={"a": 1})
+    session = SessionStatus("192.0.2.2", refused={"a": 1}, used={"a": 1}, limits={"a": 1}, disagreements=1)
     counts = AgentCounts(notices={"a": 1}, datastore_events={"a": 1})
     return read(exposition(lambda: counts, [session]))
 

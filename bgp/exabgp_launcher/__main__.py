@@ -30,6 +30,7 @@ def main() -> NoReturn:
     parser.add_argument("configuration")
     parser.add_argument("--commands", type=int, help="descriptor ExaBGP reads commands from")
     parser.add_argument("--events", type=int, help="descriptor ExaBGP writes answers and events to")
+    parser.add_argument("--compare", action="store_true", help="decode also what the sidecar decodes")
     parser.add_argument("--validate", action="store_true", help="read the configuration and end")
     options = parser.parse_args()
     die_with_parent()
@@ -37,7 +38,7 @@ def main() -> NoReturn:
     if options.validate:
         validate(options.configuration)
     try:
-        patch(options.commands, options.events)
+        patch(options.commands, options.events, compare=options.compare)
     except UnknownReleaseError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(UNKNOWN_RELEASE)

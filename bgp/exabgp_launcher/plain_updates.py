@@ -51,13 +51,17 @@ class Session(NamedTuple):
     path_ids: tuple[str, ...] = ()
 
 
-def replacements() -> list[Replacement]:
+def replacements(*, compare: bool) -> list[Replacement]:
+    """compare: whether ExaBGP decodes plain UPDATEs as well, so that the sidecar can compare."""
     from exabgp.bgp.message.update import Update
     from exabgp.reactor.api.response.json import JSON
 
     return [
         ReplacedFunction(
-            Update, "unpack_message", ("data", "direction", "negotiated"), keep_plain(Update.unpack_message)
+            Update,
+            "unpack_message",
+            ("data", "direction", "negotiated"),
+            keep_plain(Update.unpack_message, compare=compare),
         ),
         ReplacedFunction(JSON, "update", JSON_PARAMETERS, hand_on_plain(JSON.update)),
     ]
@@ -77,13 +81,15 @@ class PlainUpdate:
         self.path_ids = path_ids
 
 
-def keep_plain(released: Callable[..., Any]) -> Any:
+def keep_plain(released: Callable[..., Any], *, compare: bool) -> Any:
     """Return Update.unpack_message that leaves it to the sidecar to decode what is plain.
 
     That takes ExaBGP and JSON most of the time that a flood of updates lasts. Everything else is decoded as released,
-    so that ExaBGP answers what ends a session.
+    so that ExaBGP answers what ends a session. compare: what is plain is decoded as released too, and kept beside that.
     """
     from exabgp.bgp.message.direction import Direction
+    from exabgp.bgp.message.notification import Notify
+    from exabgp.logger import log
 
     def unpack_message(cls: Any, data: bytes, direction: int, negotiated: Any) -> Any:
         if direction == Direction.IN and negotiated.asn4:
@@ -91,8 +97,19 @@ def keep_plain(released: Callable[..., Any]) -> Any:
             if session is None:
                 session = negotiated.felix_session = session_of(negotiated)
             if is_plain(data, session):
-                return PlainUpdate(data, session.path_ids)
+                plain = PlainUpdate(data, session.path_ids)
+                return plain if not compare else with_plain(plain, direction, negotiated)
         return released(data, direction, negotiated)
+
+    def with_plain(plain: PlainUpdate, direction: int, negotiated: Any) -> Any:
+        try:
+            decoded = released(plain.body, direction, negotiated)
+        except Notify as refusal:
+            text = f"ExaBGP ends the session for an UPDATE that is plain: {refusal}: {plain.body.hex()}"
+            log.error(lambda: text, "parser")
+            raise
+        decoded.felix_plain = plain
+        return decoded
 
     return classmethod(unpack_message)
 
@@ -112,14 +129,17 @@ def hand_on_plain(released: Callable[..., str]) -> Callable[..., str]:
     """Return JSON.update that writes a plain UPDATE as `update PEER PATH_IDS HEX`.
 
     PATH_IDS: of which families the prefixes come with path identifiers, with a comma between two; `-`: of none. HEX:
-    the message's body in hexadecimal digits.
+    the message's body in hexadecimal digits. One that ExaBGP has decoded as well: `compare PEER PATH_IDS HEX JSON`.
     """
 
     def update(encoder: Any, neighbor: Any, direction: str, update: Any, *more: Any) -> str:
-        if isinstance(update, PlainUpdate):
-            path_ids = ",".join(update.path_ids) or "-"
-            return f"update {neighbor['peer-address']} {path_ids} {update.body.hex()}"
-        return released(encoder, neighbor, direction, update, *more)
+        plain = update if isinstance(update, PlainUpdate) else getattr(update, "felix_plain", None)
+        if plain is None:
+            return released(encoder, neighbor, direction, update, *more)
+        words = f"{neighbor['peer-address']} {','.join(plain.path_ids) or '-'} {plain.body.hex()}"
+        if plain is update:
+            return f"update {words}"
+        return f"compare {words} {released(encoder, neighbor, direction, update, *more)}"
 
     return update
 

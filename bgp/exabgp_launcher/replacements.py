@@ -22,8 +22,11 @@ class UnknownReleaseError(Exception):
     """This ExaBGP is not the one that the replacements were written for."""
 
 
-def patch(commands_descriptor: int, events_descriptor: int) -> None:
-    """Make all replacements. Raises UnknownReleaseError before anything was replaced."""
+def patch(commands_descriptor: int, events_descriptor: int, *, compare: bool = False) -> None:
+    """Make all replacements. Raises UnknownReleaseError before anything was replaced.
+
+    compare: whether ExaBGP decodes those UPDATEs as well that the sidecar decodes.
+    """
     from exabgp.bgp.message import Message  # noqa: F401  (its import order matters to ExaBGP)
     from exabgp.version import version
 
@@ -38,7 +41,7 @@ def patch(commands_descriptor: int, events_descriptor: int) -> None:
         *sidecar_pipes.replacements(commands_descriptor, events_descriptor),
         *host_name.replacements(),
         *monotonic_clock.replacements(),
-        *plain_updates.replacements(),
+        *plain_updates.replacements(compare=compare),
         *attribute_errors.replacements(),
     ]
     for each in replacements:

@@ -233,6 +233,8 @@ class Settings(_Group):
         "trace, debug, info, warning, error, fatal or none; unset: FelixConfiguration's, else info",
     )
 
+    compare_decoders: bool = _setting("FELIX_BGPCOMPAREDECODERS", False, _SWITCH)  # read by the sidecar too
+
     notices: tuple[InstanceOf[Notice], ...] = ()
     """Variables of the environment that are set and not read."""
 

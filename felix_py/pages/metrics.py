@@ -62,13 +62,20 @@ def _of_sessions(sessions: Sequence[SessionStatus]) -> Iterable[Metric]:
     )
     used = GaugeMetricFamily("felix_bgp_peer_used", "What a peer uses of its limits", labels=("peer", "of"))
     limit = GaugeMetricFamily("felix_bgp_peer_limit", "What a peer may use", labels=("peer", "of"))
+    disagreements = CounterMetricFamily(
+        "felix_bgp_decoder_disagreements",
+        "UPDATEs of a peer that ExaBGP and the sidecar read differently",
+        labels=("peer",),
+    )
     for session in sessions:
+        if session.disagreements:
+            disagreements.add_metric((session.address,), session.disagreements)
         up.add_metric((session.address,), session.is_up)
         learned.add_metric((session.address,), session.learned)
         for family, counted in ((refused, session.refused), (used, session.used), (limit, session.limits)):
             for label, count in counted.items():
                 family.add_metric((session.address, label), count)
-    yield from (up, learned, refused, used, limit)
+    yield from (up, learned, refused, used, limit, disagreements)
 
 
 def exposition(counts: Callable[[], AgentCounts], sessions: Sequence[SessionStatus] = ()) -> bytes:

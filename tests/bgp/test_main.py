@@ -10,20 +10,33 @@ from pathlib import Path
 
 import pytest
 
+from bgp.__main__ import SWITCH
+from felix_py.configuration.settings import settings_from
 
-def test_a_bad_log_level_ends_it_with_2_and_one_sentence(tmp_path: Path) -> None:
+
+@pytest.mark.parametrize(
+    ("setting", "value", "allowed"),
+    [
+        ("FELIX_LOGSEVERITYSCREEN", "loud", "trace, debug, info, warning, error, fatal or none"),
+        ("FELIX_BGPCOMPAREDECODERS", "perhaps", "true or false"),
+    ],
+)
+def test_a_bad_setting_ends_it_with_2_and_one_sentence(tmp_path: Path, setting: str, value: str, allowed: str) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "bgp", "--socket", str(tmp_path / "bgp.sock"), "--state-dir", str(tmp_path / "bgp")],
-        env={**os.environ, "FELIX_LOGSEVERITYSCREEN": "loud"},
+        env={**os.environ, setting: value},
         capture_output=True,
         text=True,
     )
-    assert (ended.returncode, ended.stderr) == (
-        2,
-        "setting FELIX_LOGSEVERITYSCREEN='loud': not valid; use trace, debug, info, warning, error, fatal or none;"
-        " the sidecar does not start\n",
-    )
+    said = f"setting {setting}={value!r}: not valid; use {allowed}; the sidecar does not start\n"
+    assert (ended.returncode, ended.stderr) == (2, said)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("text", ["true", "False", " yes ", "no", "1", "0", "on", "off", "t", "f", "y", "n", ""])
+def test_agent_and_sidecar_read_a_switch_alike(text: str) -> None:
+    settings = settings_from({"FELIX_BGPCOMPAREDECODERS": text})
+    assert SWITCH[text.strip().lower()] is settings.compare_decoders
 
 
 def test_a_sidecar_that_does_not_run_cannot_leave(tmp_path: Path) -> None:

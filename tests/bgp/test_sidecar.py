@@ -48,6 +48,22 @@ async def test_a_configuration_that_exabgp_refuses_is_reported_to_the_agent(tmp_
         assert sidecar.report()["problem"] == ""
 
 
+async def test_updates_that_the_decoders_read_differently_are_counted_logged_and_a_problem(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(tmp_path) as (_, sidecar, one):
+        one.start_agent()
+        await one.agent.configure(mesh(1, [2]))
+        await until(lambda: address(2) in sidecar.rib_in.peers, "the peer")
+        assert sidecar.report()["problem"] == ""
+        sidecar.on_event(PeerUp(address(2)))
+        sidecar.on_event(UpdateReceived(address(2), disagreement="decode the UPDATE 00: they differ"))
+        report = sidecar.report()
+        assert [row["disagreements"] for row in report["peers"]] == [1]
+        assert report["problem"].startswith(f"ExaBGP and the sidecar read 1 UPDATE(s) differently, of {address(2)};")
+        assert "decode the UPDATE 00: they differ" in caplog.messages
+
+
 async def test_one_peer_that_cannot_be_rendered_is_held_back_and_the_others_come_up(tmp_path: Path) -> None:
     async with serving(tmp_path) as (exabgp, sidecar, one):
         one.start_agent()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -32,7 +33,7 @@ import sys
 from collections import defaultdict
 from types import SimpleNamespace
 from bgp.exabgp_launcher import plain_updates, replacements
-plain_updates.keep_plain = lambda released: classmethod(lambda cls, *given: released(*given))
+plain_updates.keep_plain = lambda released, **_: classmethod(lambda cls, *given: released(*given))
 replacements.patch(0, 1)
 from exabgp.bgp.message.action import Action
 from exabgp.bgp.message import Update
@@ -146,6 +147,38 @@ def test_a_line_of_a_plain_update_is_told_apart_from_json() -> None:
 def test_a_malformed_line_is_refused(line: bytes) -> None:
     with pytest.raises((ValueError, LookupError, TypeError)):
         event(line)
+
+
+# Both decoders at run time
+
+
+def compare_line(message: bytes, prefix: str) -> bytes:
+    """Return the line of a withdrawal that ExaBGP read as one of this prefix."""
+    said = {"update": {"withdraw": {"ipv4 unicast": [{"nlri": prefix}]}}}
+    written = {"type": "update", "neighbor": {"address": {"peer": PEER}, "message": said}}
+    return f"compare {PEER} - {message.hex()} {json.dumps(written)}".encode()
+
+
+def test_where_both_decoders_agree_the_event_is_the_usual_one() -> None:
+    withdrawal = body(withdrawn=networks("10.65.1.0/26"))
+    assert event(compare_line(withdrawal, "10.65.1.0/26")) == received(PEER, withdrawal)
+
+
+def test_where_the_decoders_differ_exabgps_answer_counts_and_both_are_told() -> None:
+    withdrawal = body(withdrawn=networks("10.65.1.0/26"))
+    told = event(compare_line(withdrawal, "10.65.2.0/26"))
+    assert isinstance(told, UpdateReceived) and told.disagreement is not None
+    assert told.withdrawn == (WithdrawnPath(Prefix.parse("10.65.2.0/26"), 0),)
+    assert told.disagreement.startswith(
+        f"decode the UPDATE {withdrawal.hex()} of {PEER}, path identifiers of -: ExaBGP"
+    )
+    cut = event(compare_line(b"\0\1\0\0\0", "10.65.2.0/26"))
+    assert isinstance(cut, UpdateReceived) and cut.disagreement is not None
+
+
+def test_what_exabgp_takes_for_no_update_is_refused() -> None:
+    with pytest.raises(ValueError, match="ExaBGP makes None of it"):
+        event(f"compare {PEER} - 00000000 {{}}".encode())
 
 
 # Both decoders

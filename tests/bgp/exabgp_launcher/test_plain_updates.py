@@ -122,6 +122,25 @@ def test_prefixes_are_read_with_path_identifiers_where_they_have_them() -> None:
     assert not is_plain(body(MANDATORY, bytes(4)), both)
 
 
+async def test_exabgp_decodes_what_is_plain_too_where_that_is_asked_for(tmp_path: Path, network: None) -> None:
+    lines = list[bytes]()
+
+    def decode(line: bytes) -> SpeakerEvent | None:
+        lines.append(line)
+        return event(line)
+
+    message = update(MANDATORY + reach(), NETWORKS)
+    async with node(tmp_path, decode=decode, compare_decoders=True) as one:
+        await one.exabgp.reload(speaker(1, 2))
+        await one.wait_for(SpeakerStarted())
+        async with raw_peer(address(2), address(1), AS) as writer:
+            writer.write(message)
+            await one.wait_for(lambda event: isinstance(event, UpdateReceived) and len(event.announced) == 8)
+    [line] = (line for line in lines if line.startswith(b"compare 10.9.0.2 - " + message[HEADER_BYTES:].hex().encode()))
+    told = event(line)
+    assert isinstance(told, UpdateReceived) and told.disagreement is None
+
+
 @pytest.mark.parametrize(
     ("capabilities", "path_ids", "before"),
     [(CAPABILITIES, b"-", b""), (CAPABILITIES + ADD_PATH, b"ipv4,ipv6", bytes(4))],

@@ -34,6 +34,7 @@ def test_these_are_all_the_metrics_there_are() -> None:
         "felix_bgp_routes_refused gauge",
         "felix_bgp_peer_used gauge",
         "felix_bgp_peer_limit gauge",
+        "felix_bgp_decoder_disagreements_total counter",
         "felix_route_puts_total counter",
         "felix_route_removes_total counter",
         "felix_route_repairs_total counter",
@@ -57,12 +58,18 @@ def test_what_the_datastore_reports_is_counted_by_kind() -> None:
 
 
 def test_each_metric_says_what_it_counts() -> None:
-    assert sum(line.startswith("# HELP") and len(line.split()) > 4 for line in lines()) == 22
+    assert sum(line.startswith("# HELP") and len(line.split()) > 4 for line in lines()) == 23
 
 
 def test_sessions_are_counted_by_peer() -> None:
     session = SessionStatus(
-        "192.0.2.9", state="up", learned=5, refused={"default route": 1}, used={"paths": 6}, limits={"paths": 20000}
+        "192.0.2.9",
+        state="up",
+        learned=5,
+        refused={"default route": 1},
+        used={"paths": 6},
+        limits={"paths": 20000},
+        disagreements=3,
     )
     written = exposition(lambda: COUNTS, [session, SessionStatus("192.0.2.8", state="held back")]).decode()
     assert [line for line in written.splitlines() if line.startswith("felix_bgp")] == [
@@ -73,4 +80,5 @@ def test_sessions_are_counted_by_peer() -> None:
         'felix_bgp_routes_refused{peer="192.0.2.9",reason="default route"} 1.0',
         'felix_bgp_peer_used{of="paths",peer="192.0.2.9"} 6.0',
         'felix_bgp_peer_limit{of="paths",peer="192.0.2.9"} 20000.0',
+        'felix_bgp_decoder_disagreements_total{peer="192.0.2.9"} 3.0',
     ]
