@@ -6,8 +6,9 @@ nothing is checked here. ExaBGP's own decoder and bgp/exabgp_json.py are what th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import lru_cache
+from itertools import repeat
 
 from msgspec.structs import replace
 
@@ -82,22 +83,26 @@ def received(peer: str, body: bytes, path_ids: Collection[str] = ()) -> UpdateRe
     written, reached, unreached = _without_ipv6(body[begin:end])
     with_ids = "ipv4" in path_ids
     announced: list[AnnouncedPath] = []
+    withdrawn: list[WithdrawnPath] = []
     if end < len(body):
         attributes = _attributes(written)
-        announced += [AnnouncedPath(*path, attributes) for path in _paths(body[end:], 4, with_ids)]
-    withdrawn = [WithdrawnPath(*path) for path in _paths(body[2:withdrawn_end], 4, with_ids)]
+        announced = [AnnouncedPath(prefix, number, attributes) for prefix, number in _paths(body[end:], 4, with_ids)]
+    if withdrawn_end > 2:
+        withdrawn = [WithdrawnPath(*path) for path in _paths(body[2:withdrawn_end], 4, with_ids)]
     with_ids = "ipv6" in path_ids
     if reached:
-        networks = _NEXT_HOP_AT + reached[3] + 1
-        attributes = _attributes(written, _next_hop(reached[_NEXT_HOP_AT : networks - 1]))
-        announced += [AnnouncedPath(*path, attributes) for path in _paths(reached[networks:], 16, with_ids)]
-    withdrawn += [WithdrawnPath(*path) for path in _paths(unreached[3:], 16, with_ids)]
+        begin = _NEXT_HOP_AT + reached[3] + 1
+        attributes = _attributes(written, _next_hop(reached[_NEXT_HOP_AT : begin - 1]))
+        paths = _paths(reached[begin:], 16, with_ids)
+        announced += [AnnouncedPath(prefix, number, attributes) for prefix, number in paths]
+    if unreached:
+        withdrawn += [WithdrawnPath(*path) for path in _paths(unreached[3:], 16, with_ids)]
     return UpdateReceived(peer, tuple(announced), tuple(withdrawn))
 
 
 def _without_ipv6(attributes: bytes) -> tuple[bytes, bytes, bytes]:
     """Return path attributes without the two that hold prefixes, and the values of these: empty where there is none."""
-    if bytes([_MP_REACH]) not in attributes and bytes([_MP_UNREACH]) not in attributes:
+    if _MP_REACH not in attributes and _MP_UNREACH not in attributes:  # no byte of it is their code
         return attributes, b"", b""
     others, held = b"", {_MP_REACH: b"", _MP_UNREACH: b""}
     position = 0
@@ -118,16 +123,29 @@ def _next_hop(addresses: bytes) -> bytes:
     return addresses[16:] if len(addresses) > 16 and addresses[:16] == _UNSPECIFIED else addresses[:16]
 
 
-def _paths(data: bytes, size: int, with_ids: bool) -> list[tuple[Prefix, int]]:
-    """Return networks and their path identifiers, 0 where there are none.
+def _paths(data: bytes, size: int, with_ids: bool) -> Iterator[tuple[Prefix, int]]:
+    """Yield networks and their path identifiers, 0 where there are none. size: how many bytes an address has."""
+    path_ids: Iterable[int] = repeat(0)
+    if with_ids:
+        data, path_ids = _without_path_ids(data)
+    return zip(_prefixes(data, size), path_ids, strict=False)
 
-    What is set behind a length does not count. size: how many bytes an address has.
-    """
-    found, position, path_id = list[tuple[Prefix, int]](), 0, 0
+
+def _without_path_ids(data: bytes) -> tuple[bytes, list[int]]:
+    """Return networks without the four bytes before each, and the numbers that these are (RFC 7911 §3)."""
+    networks, path_ids, position = bytearray(), list[int](), 0
     while position < len(data):
-        if with_ids:
-            path_id = int.from_bytes(data[position : position + 4])
-            position += 4
+        begin = position + 4
+        path_ids.append(int.from_bytes(data[position:begin]))
+        position = begin + 1 + (data[begin] + 7 >> 3)
+        networks += data[begin:position]
+    return bytes(networks), path_ids
+
+
+def _prefixes(data: bytes, size: int) -> list[Prefix]:
+    """Return networks; what is set behind a length does not count."""
+    found, position = list[Prefix](), 0
+    while position < len(data):
         length = data[position]
         begin = position + 1
         position = begin + (length + 7 >> 3)
@@ -135,7 +153,7 @@ def _paths(data: bytes, size: int, with_ids: bool) -> list[tuple[Prefix, int]]:
         beyond = -length & 7
         if beyond and packed[-1] & ((1 << beyond) - 1):
             packed = packed[:-1] + bytes([packed[-1] >> beyond << beyond])
-        found.append((Prefix(packed.ljust(size, b"\0"), length), path_id))
+        found.append(Prefix(packed.ljust(size, b"\0"), length))
     return found
 
 
