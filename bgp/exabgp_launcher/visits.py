@@ -128,7 +128,10 @@ def due_at(peer: Any) -> float:
 
 
 def next_due(peer: Any, now: float) -> float:
-    """Return when a timer of a peer that was just visited is over. They count whole seconds, so many are at once."""
+    """Return when a timer of a peer that was just visited is over, rounded up to TIMERS_SECONDS.
+
+    Then all peers are looked at: those of many are to be at the same moments.
+    """
     hold, keepalive = peer.recv_timer, getattr(peer, "felix_send_timer", None)
     ends = [now + SAFETY_SECONDS]
     if hold and hold.holdtime:
@@ -137,7 +140,7 @@ def next_due(peer: Any, now: float) -> float:
         ends.append(keepalive.last_sent + keepalive.keepalive)
     if getattr(keepalive, "felix_unsent", False):
         ends.append(now)
-    return float(max(now + TIMERS_SECONDS, min(ends)))
+    return math.ceil(max(now + TIMERS_SECONDS, min(ends)) / TIMERS_SECONDS) * TIMERS_SECONDS
 
 
 def show_timer(released: Callable[[Any, Any, Any], None]) -> Callable[[Any, Any, Any], None]:
