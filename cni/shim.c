@@ -37,6 +37,7 @@
 #define SUPPORTED "\"0.3.1\",\"0.4.0\",\"1.0.0\",\"1.1.0\"" /* tests/cni/test_shim.py ties these to protocol.VERSIONS */
 #define NEWEST "1.1.0"
 #define SECONDS 75       /* the agent gives up, and undoes what it did, after 60 */
+#define AGENT_SECONDS 5  /* an agent that was ended to be replaced is back by then */
 #define STATUS_SECONDS 5 /* a runtime that waits for STATUS starts no pod meanwhile */
 #define LIMIT (8u << 20) /* more input than any runtime sends */
 #define NOTES 1000       /* DELs that may be noted, each of */
@@ -54,6 +55,8 @@ static char version[32] = NEWEST;     /* the version the caller speaks, for erro
 static int away = TRY_AGAIN;          /* the code for "the agent does not answer" */
 static volatile sig_atomic_t answering; /* from here on standard output is in use */
 static const char *tried = "felix-cni";
+static const char *again = "try again later";
+static int looks; /* how often more, each tenth of a second, an agent is looked for that does not listen yet */
 static char stop_object[200];
 
 static int milliseconds_left(void)
@@ -199,7 +202,9 @@ static int connect_agent(const char *path)
     struct timeval limit = {.tv_sec = left / 1000, .tv_usec = left % 1000 * 1000 + 1}; /* 0 would mean for ever */
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit); /* bounds connect on a full backlog as well */
     while (connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
-        if (errno != EINTR) {
+        if ((errno == ENOENT || errno == ECONNREFUSED) && looks > 0 && milliseconds_left())
+            looks--, poll(NULL, 0, 100);
+        else if (errno != EINTR) {
             int reason = errno;
             close(fd);
             return errno = reason, -1;
@@ -257,7 +262,7 @@ static int without_agent(const char *path, const struct text *request)
         return fd;
     }
     fail(away, "%s: the felix-py agent on this node does not answer on %s (%s), which FELIX_CNI_SOCKET or felix_socket "
-         "in the network's configuration may set; try again later", tried, path, why);
+         "in the network's configuration may set; %s", tried, path, why, again);
 }
 
 /* Send everything, the namespace's descriptor with the first byte. An agent that hangs up early has answered. */
@@ -326,12 +331,14 @@ int main(void)
     append(&request, input.bytes, input.length);
 
     const char *path = configured("FELIX_CNI_SOCKET", "\"felix_socket\"", FELIX_SOCKET);
+    if (!strcmp(verb, "ADD")) /* cni/verbs.py has what these words are to a kubelet */
+        again = "the network is not ready; try again later", looks = 10 * AGENT_SECONDS;
     int fd = connect_agent(path);
     if (fd < 0)
         fd = without_agent(path, &request);
     send_all(fd, &request, descriptor);
     shutdown(fd, SHUT_WR);
     if (read_all(fd, &reply) < 0 || reply.length < 2 || reply.bytes[reply.length - 1] != '\n')
-        fail(away, "%s: the felix-py agent ended or took too long before it had answered; try again later", tried);
+        fail(away, "%s: the felix-py agent ended or took too long before it had answered; %s", tried, again);
     answer(reply.bytes + 1, reply.length == 2 ? 0 : reply.length - 1, reply.bytes[0]);
 }

@@ -31,7 +31,7 @@ from cni.settings import DEFAULT_MTU, CniSettings
 from cni.status import StatusVerb
 from cni.unwritten import UnwrittenPods
 from cni.veth import HOST, Veth, netns_error, owned_link
-from datastore.errors import BadRecord, Conflict, Invalid, NotFound, Unavailable
+from datastore.errors import BadRecord, Conflict, Forbidden, Invalid, NotFound, Unavailable
 from datastore.store import Store
 from ipam.allocator import Allocator
 from ipam.errors import BadPool, Contention, IpamError, NoPools, NotInPool, UnfitAddress
@@ -46,6 +46,8 @@ LEFT: Final = {
     "GC": "what is gone stays gone, and the next GC removes the rest",
 }
 """What a verb that fails leaves."""
+NOT_READY: Final = "the network is not ready"
+"""A kubelet tries a pod again 1 to 1.5 s after an error with these words, and 10 to 15 s after any other."""
 
 
 class Verbs:
@@ -118,7 +120,7 @@ class Verbs:
                     await self._gc.run(request)
             case "ADD":
                 self._observe(request)
-                async with self._exclusively(request):
+                async with self._asked_again_soon(), self._exclusively(request):
                     return await self._add.run(request, pod_namespace(request, netns))
             case "DEL":
                 async with self._exclusively(request):
@@ -129,6 +131,18 @@ class Verbs:
                 async with self._exclusively(request):
                     await self._check.run(request, pod_namespace(request, netns))
         return None
+
+    @asynccontextmanager
+    async def _asked_again_soon(self) -> AsyncIterator[None]:
+        """Have a kubelet ask again soon where the datastore is away, but not so often that it costs the node much."""
+        try:
+            yield
+        except CniError as refused:
+            away = isinstance(refused.__cause__, Unavailable) and not isinstance(refused.__cause__, Forbidden)
+            if not away:
+                raise
+            await asyncio.sleep(self._settings.away_seconds)
+            raise CniError(refused.code, f"{refused.sentence}; {NOT_READY}") from refused.__cause__
 
     @asynccontextmanager
     async def _exclusively(self, request: CniRequest) -> AsyncIterator[None]:

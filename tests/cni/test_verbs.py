@@ -22,9 +22,9 @@ from cni.locks import lock_keys
 from cni.pod_devices import FakePodDevices
 from cni.request import CniRequest, parse
 from cni.settings import CniSettings
-from cni.verbs import LEFT, Verbs, pod_namespace, translated
+from cni.verbs import LEFT, NOT_READY, Verbs, pod_namespace, translated
 from cni.veth import Veth
-from datastore.errors import Conflict, Invalid, Unavailable
+from datastore.errors import Conflict, Forbidden, Invalid, Unavailable
 from ipam.allocator import Allocator
 from ipam.errors import BadPool, Contention, Exhausted, NoPools, NotInPool, UnfitAddress
 from kernel.link_codec import Link
@@ -81,14 +81,16 @@ def request(verb: str, **environment: str) -> CniRequest:
 
 @asynccontextmanager
 async def verbs(
-    timeout_seconds: float = 60, observe: Callable[[CniRequest], None] = lambda request: None
+    timeout_seconds: float = 60,
+    observe: Callable[[CniRequest], None] = lambda request: None,
+    away_seconds: float = 0.0,
 ) -> AsyncIterator[Verbs]:
     """The verbs over an empty store in memory."""
     store, veth = datastore.open("sqlite:///:memory:"), Veth()
     with TemporaryDirectory() as folder, closing(veth):
         journal = Journal(Path(folder) / "released.journal")
         yield Verbs(
-            CniSettings("n1", timeout_seconds=timeout_seconds),
+            CniSettings("n1", timeout_seconds=timeout_seconds, away_seconds=away_seconds),
             store,
             Allocator(store),
             FakeAttacher(),
@@ -152,6 +154,50 @@ async def test_a_request_that_takes_too_long_says_what_it_left(verb: str) -> Non
         os.close(netns)
     assert refused.value.sentence.endswith(f"not done within 0.05 s; {LEFT[verb]}; try again later")
     assert ("undone" in refused.value.sentence) == (verb == "ADD")
+
+
+@pytest.mark.parametrize(
+    ("verb", "error", "soon"),
+    [
+        ("ADD", Unavailable("it is away"), True),
+        ("ADD", Forbidden("the role lacks it"), False),
+        ("ADD", NoPools("no pool"), False),
+        ("CHECK", Unavailable("it is away"), False),
+    ],
+)
+async def test_a_kubelet_is_to_ask_again_soon_for_what_an_absence_hinders(
+    verb: str, error: Exception, soon: bool
+) -> None:
+    async def fail(*_: object) -> None:
+        raise error
+
+    async with verbs(away_seconds=0.05) as serving:
+        serving._add.run = serving._check.run = fail  # type: ignore[method-assign, assignment]
+        began, netns = asyncio.get_running_loop().time(), new_network_namespace()
+        with pytest.raises(CniError) as refused:
+            await serving.run(request(verb), netns)
+        os.close(netns)
+    assert (NOT_READY in refused.value.sentence) == soon
+    assert not soon or asyncio.get_running_loop().time() - began >= 0.05
+
+
+async def test_an_answer_that_is_held_keeps_no_other_request_waiting() -> None:
+    failed = asyncio.Event()
+
+    async def fail(*_: object) -> None:
+        failed.set()
+        raise Unavailable("it is away")
+
+    async with verbs(away_seconds=3600) as serving:
+        serving._add.run = fail  # type: ignore[method-assign, assignment]
+        netns = new_network_namespace()
+        held = asyncio.create_task(serving.run(request("ADD"), netns))
+        await failed.wait()
+        await serving.run(request("DEL"), None)
+        assert not held.done()
+        held.cancel()
+        await asyncio.gather(held, return_exceptions=True)
+        os.close(netns)
 
 
 @on_a_node
