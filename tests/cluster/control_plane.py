@@ -11,6 +11,7 @@ import json
 import socket
 import subprocess
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 from tests.cluster.addresses import Addresses
@@ -19,6 +20,21 @@ from tests.runtimes.machine import DIES_WITH_US, NetworkNamespace, Switch
 
 ADDRESS, PORT = "192.0.2.250", 6443
 _FORWARDER = "/lib/systemd/systemd-socket-proxyd"
+_AUDIT = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived"],
+    "rules": [
+        {
+            "level": "Metadata",
+            "userGroups": ["system:nodes"],
+            "verbs": ["watch"],
+            "resources": [{"group": "", "resources": ["pods"]}],
+        },
+        {"level": "None"},
+    ],
+}
+"""Of all requests only those by which kubelets hear of their pods are noted."""
 _OFTEN = ("--kube-api-qps=500", "--kube-api-burst=1000")
 """Controllers limit themselves to 20 requests a second unless told otherwise."""
 
@@ -43,12 +59,15 @@ class ClusterControlPlane:
             accounts=tuple(f"{name},system:node:{name},{name},system:nodes" for name in nodes),
             pods_have_tokens=True,
         )
+        self._folder, self._audit = folder, folder / "audit"
+        policy = folder / "audit-policy"
+        policy.write_text(json.dumps(_AUDIT))
         flags = (
             *("--allow-privileged=true", "--kubelet-preferred-address-types=InternalIP"),
             f"--service-cluster-ip-range={addresses.services}",
+            *(f"--audit-policy-file={policy}", f"--audit-log-path={self._audit}"),
         )
         self.api = ControlPlane(folder, flags, site)
-        self._folder = folder
         self._controllers = self._make_controllers()
 
     @property
@@ -65,6 +84,16 @@ class ClusterControlPlane:
         """Return the configuration of a client on the switch's network. The certificate is in it."""
         configuration = kubeconfig(f"https://{ADDRESS}:{PORT}", self.api.certificate, token)
         return json.dumps(configuration)
+
+    def began_watching(self, since: datetime) -> dict[str, datetime]:
+        """Return when the kubelet of each node that has done so since a moment began to hear of its pods."""
+        began: dict[str, datetime] = {}
+        for line in self._audit.read_text().splitlines():
+            event = json.loads(line)
+            at = datetime.fromisoformat(event["stageTimestamp"])
+            if event["stage"] == "ResponseStarted" and event["responseStatus"]["code"] == 200 and at >= since:
+                began.setdefault(event["user"]["username"].removeprefix("system:node:"), at)
+        return began
 
     def start(self) -> None:
         """Raises ControlPlaneError."""

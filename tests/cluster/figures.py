@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ NAMES = (
     "rolling_restart",
     "upgrade",
     "churn",
+    "absence",
     "ipam_problems",
     "blocks_after_drain",
     "leftovers",
@@ -43,6 +45,11 @@ class Figures:
         self._known.update(figures)
         self._place.parent.mkdir(exist_ok=True)
         self._place.write_text(json.dumps(self._known) + "\n")
+
+    def note_absence(self, name: str, seconds: Mapping[str, float]) -> None:
+        """seconds: after how many, since an absence was over, each thing was as it should be."""
+        rounded = {what: round(passed, 1) for what, passed in seconds.items()}
+        self.note(absence={**(self._known["absence"] or {}), name: rounded})
 
     def note_pings(self, name: str, count: PingCount) -> None:
         self.note(**{name: {"sent": count.sent, "lost": count.lost}})
