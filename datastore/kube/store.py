@@ -94,6 +94,7 @@ class KubeStore:
         self._client = ApiClient(read_access, patience_seconds)
         self._endpoints = PodEndpoints(self._client)
         self._group_version, self._group_is_served = "", False
+        self._asking_for_groups = asyncio.Lock()
         self._closed = asyncio.Event()
 
     @property
@@ -358,11 +359,12 @@ class KubeStore:
 
     async def _group(self) -> str:
         """Return the group and version of Calico's resources here: its own v3 where nothing else is served."""
-        if not self._group_is_served:  # the definitions may be installed later
-            answer = await self._client.request("read the API's groups", "GET", "/apis")
-            groups = {group.get("name") for group in json.loads(answer.body).get("groups", ())}
-            crd, v3 = (version.partition("/")[0] in groups for version in (CRD, V3))
-            self._group_version, self._group_is_served = V3 if v3 and not crd else CRD, crd or v3
+        async with self._asking_for_groups:  # many verbs may be the first, and one answer is enough for all
+            if not self._group_is_served:  # the definitions may be installed later
+                answer = await self._client.request("read the API's groups", "GET", "/apis")
+                groups = {group.get("name") for group in json.loads(answer.body).get("groups", ())}
+                crd, v3 = (version.partition("/")[0] in groups for version in (CRD, V3))
+                self._group_version, self._group_is_served = V3 if v3 and not crd else CRD, crd or v3
         return self._group_version
 
     def _body(self, resource: Resource, *, fresh: bool = False) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from pathlib import Path
@@ -228,9 +229,9 @@ async def test_a_cluster_that_serves_the_new_group_alone_is_written_in_it(tmp_pa
     async with serving(handle) as server:
         path.write_text(json.dumps(kubeconfig(f"http://127.0.0.1:{server.port}")))
         store = KubeStore(lambda: read_access(str(path)))
-        await store.list(IPPool)
+        await asyncio.gather(store.list(IPPool), store.list(IPPool))  # both want to know the group
         await store.close()
-    assert seen == ["/apis", "/apis/projectcalico.org/v3/ippools?limit=500"]
+    assert seen == ["/apis", *2 * ["/apis/projectcalico.org/v3/ippools?limit=500"]]
 
 
 async def test_a_deletion_that_was_begun_is_finished_by_who_reads(bed: Bed, tmp_path: Path) -> None:
