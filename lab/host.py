@@ -14,9 +14,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from cni.build import build
 from felix_py.status.status_json import from_json
@@ -35,13 +36,12 @@ class HostError(Exception):
     """A lab could not be started, found or asked; the message says why."""
 
 
-@dataclass(slots=True)
-class RunningLab:
+class RunningLab(Struct):
     """init_pid: the first process of its PID namespace, as the host numbers it."""
 
     name: str
     init_pid: int
-    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    process: subprocess.Popen[bytes] | None = None
 
     def end(self) -> None:
         """Kill the first process, and wait until the kernel has ended all others with it."""

@@ -16,6 +16,8 @@ from typing import NoReturn
 if __name__ == "__main__":
     # -I keeps out what a user's folder and environment hold; the folder that this file is installed in is not among it.
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+    # ExaBGP speaks no TLS. asyncio asks whether its interpreter has ssl, and OpenSSL takes 1.3 MB.
+    sys.modules["ssl"] = None  # type: ignore[assignment]
 
 from bgp.exabgp_launcher.host_name import set_host_name
 from bgp.exabgp_launcher.replacements import UnknownReleaseError, patch
