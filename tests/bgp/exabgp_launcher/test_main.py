@@ -12,10 +12,35 @@ from pathlib import Path
 
 import pytest
 
-from bgp import exabgp_supervisor
+from bgp import exabgp_config, exabgp_supervisor
 from bgp.events import SpeakerStopped
-from tests.bgp.exabgp_launcher.in_python import ROOT
+from tests.bgp.exabgp_launcher.in_python import ROOT, patched
 from tests.bgp.exabgp_nodes import PATIENCE, address, node, speaker
+
+
+def test_no_folder_of_a_user_or_the_environment_gives_it_code(tmp_path: Path) -> None:
+    configuration = tmp_path / "exabgp.conf"
+    configuration.write_text(exabgp_config.render(speaker(1, 2)))
+    for name in ("bgp", "exabgp", "argparse"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(99)")
+    started = subprocess.run(
+        [sys.executable, "-I", str(exabgp_supervisor.LAUNCHER), "--validate", str(configuration)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert started.returncode == 0, started.stderr
+
+
+def test_of_ours_exabgps_process_loads_this_package_only() -> None:
+    done = patched("""
+import sys
+ours = {name for name in sys.modules if name.split(".")[0] in ("bgp", "net", "datastore", "felix_py")}
+assert not {name for name in ours if name != "bgp" and not name.startswith("bgp.exabgp_launcher")}, ours
+assert not {"pydantic", "msgspec"} & set(sys.modules)
+""")
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 async def test_another_release_is_not_started_and_is_named(
