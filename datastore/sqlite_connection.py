@@ -3,7 +3,7 @@
 Small work is done where it is asked for: it takes less time than handing it to a thread and back. What may take long is
 on the connection's own thread: large readings, opening the file, writing the log back into it, and whatever waits for
 a lock that another process holds. That is waited for until a deadline, then the work raises Unavailable. Any other
-commit is a write into the page cache, and waits for no disk.
+commit is a write into the page cache, and waits for no disk, unless the log has become much too long.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from datastore.errors import Unavailable
 from datastore.sqlite_file import (
     LOCK_WAIT_SECONDS,
     LOG_BYTES,
+    LONGEST_LOG_BYTES,
     SCHEMA,
     FileIdentity,
     connect,
@@ -39,7 +40,10 @@ from datastore.sqlite_file import (
 log = logging.getLogger(__name__)
 
 COMMITS_A_CHECKPOINT = 100  # of some pages each: about as often as SQLite itself would
-RESTART_MS = 50  # for which writers wait for readers, where the log is too long
+MOST_PASSES = 4  # over a log that is too long: each has what was committed during the one before
+WAIT_SECONDS = 0.05  # for which writers wait for readers, where the log is too long
+FAR_BEHIND = 0.1
+"""Where so large a share of the log cannot be written back, a reader is far behind: it will not end soon."""
 
 T = TypeVar("T")
 IsKnown = Callable[[FileIdentity | None], bool]
@@ -202,14 +206,43 @@ def _checkpoint(connection: sqlite3.Connection) -> None:
     """Write what no reader needs any more of the log into the file. It waits for nobody but the disk.
 
     A log begins anew only with a commit that finds all of it written back and nobody reading from it. Where somebody
-    always reads, that never comes by itself: once the log is too long, writers wait for readers, who then find all they
-    need in the file. The first commit into a log that begins anew waits for the disk as well: let it be this one.
+    always reads, that never comes by itself: writers are made to wait for readers, who then find all they need in the
+    file. The first commit into a log that begins anew waits for the disk: let it be this one, or whoever is quicker.
     """
-    _, pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-    if pages * connection.execute("PRAGMA page_size").fetchone()[0] > LOG_BYTES:
-        connection.execute(f"PRAGMA busy_timeout={RESTART_MS}")
-        try:
-            connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
-        finally:
-            connection.execute("PRAGMA busy_timeout=0")
-    connection.execute(f"PRAGMA user_version={SCHEMA}")
+    longest_pass = 0.0
+    for _ in range(MOST_PASSES):
+        begun = time.monotonic()
+        _, pages, written = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        longest_pass = max(longest_pass, time.monotonic() - begun)
+        length = pages * connection.execute("PRAGMA page_size").fetchone()[0]
+        if length <= LOG_BYTES:
+            break
+        if may_begin_anew(length, (pages - written) / pages, longest_pass):
+            _begin_anew(connection)
+            break
+    try:
+        connection.execute(f"PRAGMA user_version={SCHEMA}")
+    except sqlite3.Error as error:
+        if not is_busy(error):
+            raise
+
+
+def may_begin_anew(length: int, left: float, pass_seconds: float) -> bool:
+    """Whether writers are made to wait, so that a log that is too long begins anew.
+
+    length: its bytes. left: the share of it that is not written back. pass_seconds: what writing back has just taken.
+
+    Where much is left a reader is far behind, stopped perhaps, and they would wait in vain. Where anything is left they
+    wait for the disk as well: only for one that is quick, unless the log is much too long.
+    """
+    if left >= FAR_BEHIND:
+        return False
+    return left == 0 or pass_seconds < WAIT_SECONDS or length > LONGEST_LOG_BYTES
+
+
+def _begin_anew(connection: sqlite3.Connection) -> None:
+    connection.execute(f"PRAGMA busy_timeout={1000 * WAIT_SECONDS:.0f}")
+    try:
+        connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+    finally:
+        connection.execute("PRAGMA busy_timeout=0")

@@ -18,7 +18,8 @@ SCHEMA = 1
 APPLICATION = 0x66656C78  # "felx": marks the file as a datastore of felix-py, in its header
 MODE = 0o600  # of the file; SQLite gives its -wal and -shm the same
 LOCK_WAIT_SECONDS = 1.0
-LOG_BYTES = 16 << 20  # of the write-ahead log; a longer one is begun anew as soon as its readers let it
+LOG_BYTES = 16 << 20  # of the write-ahead log; a longer one is begun anew as soon as that costs writers nothing
+LONGEST_LOG_BYTES = 8 * LOG_BYTES  # a longer one is begun anew though writers wait for the disk
 
 FileIdentity = tuple[int, int]
 """A filesystem's device and an inode."""

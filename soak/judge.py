@@ -29,7 +29,7 @@ SLACK: Mapping[str, Slack] = {
     "memory of the agent, MiB": Slack(0.05, 4),
     "descriptors of the agent": Slack(0.0, 4),
     "SQLite file, KiB": Slack(0.1, 2048),  # the names of the last 10,000 changes among it
-    "write-ahead log of SQLite, KiB": Slack(0.1, 40 << 10),  # cut to 16 MiB when it is begun anew; readers delay that
+    "write-ahead log of SQLite, KiB": Slack(0.1, 128 << 10),  # begun anew at 16 MiB, at 128 where that is dear
     "log of the agent, KiB": Slack(0.0, 16),  # some warnings of a busy machine; a line for each call is more in seconds
 }
 

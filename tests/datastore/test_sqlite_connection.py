@@ -18,8 +18,8 @@ import pytest
 import datastore
 from datastore.errors import Invalid, Unavailable
 from datastore.kinds.ipam import IPAMHandle
-from datastore.sqlite_connection import COMMITS_A_CHECKPOINT, ConnectionThread
-from datastore.sqlite_file import LOG_BYTES, log_size, snapshot, transaction
+from datastore.sqlite_connection import COMMITS_A_CHECKPOINT, ConnectionThread, may_begin_anew
+from datastore.sqlite_file import LOG_BYTES, LONGEST_LOG_BYTES, log_size, snapshot, transaction
 from datastore.store import Store
 from tests.datastore.test_store import handle
 
@@ -108,8 +108,8 @@ async def test_the_log_is_written_back_now_and_then(store: Store, path: Path) ->
 
 
 RECORD = "x" * 100_000
-MOST_COMMITS = 2_000
-"""Of a record each, they are twelve times what the log is to hold."""
+MOST_COMMITS = 5_000
+"""Of a record each, they are several times what the longest log is to hold."""
 
 
 def put(connection: sqlite3.Connection) -> None:
@@ -169,6 +169,46 @@ async def test_who_commits_once_begins_a_long_log_anew_that_others_have_left(pat
         await writer.close()
     assert log_size(str(path)) <= 2 * LOG_BYTES
     await reader.close()
+
+
+async def test_writers_wait_for_no_reader_that_is_far_behind(path: Path) -> None:
+    """They would wait in vain, each time that somebody has the log written back."""
+    thread = ConnectionThread(str(path), "test", threading.Event())
+    done: list[str] = []
+    await thread.run("look", lambda connection: connection.set_trace_callback(done.append))
+    with closing(sqlite3.connect(path)) as stopped:
+        stopped.execute("BEGIN")
+        stopped.execute("SELECT count(*) FROM change").fetchone()
+        while log_size(str(path)) < 2 * LOG_BYTES:
+            await thread.run("put", put)
+            thread.committed()
+        await thread.run("be done", count)
+        assert "PRAGMA wal_checkpoint(PASSIVE)" in done
+        assert "PRAGMA wal_checkpoint(RESTART)" not in done
+    for _ in range(COMMITS_A_CHECKPOINT):
+        await thread.run("put", put)
+        thread.committed()
+    await thread.run("be done", count)
+    assert "PRAGMA wal_checkpoint(RESTART)" in done
+    await thread.close()
+
+
+SLOW, QUICK = 0.7, 0.001
+
+
+@pytest.mark.parametrize(
+    ("length", "left", "pass_seconds", "may"),
+    [
+        (LOG_BYTES + 1, 0.0, SLOW, True),
+        (LOG_BYTES + 1, 0.01, QUICK, True),
+        (LOG_BYTES + 1, 0.01, SLOW, False),
+        (LONGEST_LOG_BYTES + 1, 0.01, SLOW, True),
+        (LONGEST_LOG_BYTES + 1, 0.5, QUICK, False),
+    ],
+    ids=["nothing to write", "a quick disk", "a slow disk", "much too long", "a reader far behind"],
+)
+def test_writers_wait_where_it_is_cheap_or_needed(length: int, left: float, pass_seconds: float, may: bool) -> None:
+    assert may_begin_anew(length, left, pass_seconds) is may
 
 
 async def test_a_file_that_vanished_is_not_made_again(path: Path) -> None:
