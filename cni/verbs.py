@@ -19,7 +19,7 @@ from cni.collect import GcVerb
 from cni.delegation import Delegation
 from cni.delete import Cleanup, DelVerb
 from cni.endpoints import Endpoints
-from cni.errors import CniError, Code
+from cni.errors import CniError, Code, NotReady
 from cni.journal import Journal
 from cni.known import Known
 from cni.locks import KeyedLock, lock_keys
@@ -120,8 +120,9 @@ class Verbs:
                     await self._gc.run(request)
             case "ADD":
                 self._observe(request)
-                async with self._asked_again_soon(), self._exclusively(request):
-                    return await self._add.run(request, pod_namespace(request, netns))
+                with self._asked_again_soon():
+                    async with self._exclusively(request):
+                        return await self._add.run(request, pod_namespace(request, netns))
             case "DEL":
                 async with self._exclusively(request):
                     await self._del.run(
@@ -132,8 +133,8 @@ class Verbs:
                     await self._check.run(request, pod_namespace(request, netns))
         return None
 
-    @asynccontextmanager
-    async def _asked_again_soon(self) -> AsyncIterator[None]:
+    @contextmanager
+    def _asked_again_soon(self) -> Iterator[None]:
         """Have a kubelet ask again soon where the datastore is away, but not so often that it costs the node much."""
         try:
             yield
@@ -141,8 +142,8 @@ class Verbs:
             away = isinstance(refused.__cause__, Unavailable) and not isinstance(refused.__cause__, Forbidden)
             if not away:
                 raise
-            await asyncio.sleep(self._settings.away_seconds)
-            raise CniError(refused.code, f"{refused.sentence}; {NOT_READY}") from refused.__cause__
+            sentence, seconds = f"{refused.sentence}; {NOT_READY}", self._settings.away_seconds
+            raise NotReady(refused.code, sentence, seconds) from refused.__cause__
 
     @asynccontextmanager
     async def _exclusively(self, request: CniRequest) -> AsyncIterator[None]:
