@@ -77,7 +77,8 @@ class UpdateReceived(Struct, frozen=True):
     """One UPDATE. Withdrawals count first: a message may hold both (RFC 4271 §3.1).
 
     `error` says that ExaBGP found the attributes malformed and made the announcements withdrawals (RFC 7606).
-    `disagreement` is a sentence where both decoders were asked and differ; the rest is ExaBGP's answer then.
+    `disagreement` is a sentence where both decoders were asked and differ; the rest is ExaBGP's answer then,
+    or ours where ExaBGP makes no UPDATE of the message.
     """
 
     peer: str

@@ -70,7 +70,7 @@ def disagreements(peers: Mapping[str, PeerSession]) -> str:
     names = ", ".join(sorted(counts))
     return (
         f"ExaBGP and the sidecar read {sum(counts.values())} UPDATE(s) differently, of {names}; what "
-        "ExaBGP says counts while FELIX_BGPCOMPAREDECODERS is on, and the sidecar's log has both"
+        "ExaBGP says counts while FELIX_BGPCOMPAREDECODERS is on, and the sidecar's log has the difference"
     )
 
 

@@ -6,11 +6,11 @@ nothing is checked here. ExaBGP's own decoder and bgp/exabgp_json.py are what th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import lru_cache
-from itertools import repeat
+from itertools import chain, repeat, zip_longest
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from bgp import exabgp_json
 from bgp.events import AnnouncedPath, SpeakerEvent, UpdateReceived, WithdrawnPath
@@ -27,6 +27,8 @@ message's body in hexadecimal digits.
 COMPARE = b"compare "
 """How the line of one begins that ExaBGP has decoded as well: `compare PEER PATH_IDS HEX JSON`."""
 
+_LONGEST_MESSAGE = 2 * 4096  # hexadecimal digits in a log line: all of a message that is not extended (RFC 8654)
+_LONGEST_ANSWER = 1000  # characters
 _ORIGINS: tuple[Origin, ...] = ("igp", "egp", "incomplete")
 _AS_SET = 1
 _EXTENDED_LENGTH = 0x10
@@ -51,25 +53,63 @@ def event(line: bytes) -> SpeakerEvent | None:
 def compared(line: bytes) -> UpdateReceived:
     """Return what ExaBGP says of a plain UPDATE, and whether `received` says the same.
 
-    Raises ValueError, LookupError, TypeError: the line is malformed, or ExaBGP says that it is no UPDATE at all.
+    Where ExaBGP makes no UPDATE of it, what `received` says counts, as where ExaBGP is not asked. Raises ValueError:
+    neither makes one of it.
     """
-    _, peer, path_ids, body, written = line.split(b" ", 4)
-    right = exabgp_json.event(written)
-    try:
-        ours = received(peer.decode(), bytes.fromhex(body.decode()), path_ids.decode().split(","))
-    except (ValueError, LookupError) as error:
-        difference = repr(error)
-    else:
-        if ours == right:
+    _, peer, path_ids, body, written = line.decode().split(" ", 4)
+    exabgps = _answer(lambda: exabgp_json.event(written.encode()))
+    ours = _answer(lambda: received(peer, bytes.fromhex(body), path_ids.split(",")))
+    match exabgps, ours:
+        case UpdateReceived(), UpdateReceived() if exabgps == ours:
             return ours
-        difference = str(ours)
-    if not isinstance(right, UpdateReceived):
-        raise ValueError(f"it is plain, and ExaBGP makes {right} of it")
+        case UpdateReceived(), _:
+            right, counts = exabgps, "ExaBGP"
+        case _, UpdateReceived():
+            right, counts = ours, "the sidecar"
+        case _:
+            raise ValueError(f"ExaBGP makes {exabgps!r} of it, the sidecar {ours!r}")
+    one, other = (_cut(text, _LONGEST_ANSWER) for text in _difference(exabgps, ours))
     disagreement = (
-        f"decode the UPDATE {body.decode()} of {peer.decode()}, path identifiers of {path_ids.decode()}: ExaBGP makes "
-        f"{right} of it, the sidecar {difference}; what ExaBGP says counts"
+        f"decode an UPDATE of {peer}: ExaBGP makes {one} of it, the sidecar {other}; what {counts} says counts; "
+        f"path identifiers of {path_ids}, the message: {_cut(body, _LONGEST_MESSAGE)}"
     )
     return replace(right, disagreement=disagreement)
+
+
+def _answer(decode: Callable[[], SpeakerEvent | None]) -> SpeakerEvent | Exception | None:
+    try:
+        return decode()
+    except (ValueError, LookupError, TypeError) as error:
+        return error
+
+
+def _difference(exabgps: object, ours: object) -> tuple[str, str]:
+    """Return two answers that differ in words: of two UPDATEs how many paths, and the first that is not the same."""
+    if not (isinstance(exabgps, UpdateReceived) and isinstance(ours, UpdateReceived)):
+        return _words(exabgps), _words(ours)
+    pairs = chain(zip_longest(exabgps.announced, ours.announced), zip_longest(exabgps.withdrawn, ours.withdrawn))
+    one, other = next(((one, other) for one, other in pairs if one != other), (None, None))
+    if isinstance(one, AnnouncedPath) and isinstance(other, AnnouncedPath) and one[:2] == other[:2]:
+        theirs, mine = asdict(one.attributes), asdict(other.attributes)
+        name = next(name for name, value in theirs.items() if value != mine[name])
+        prefix = f"of {one.prefix} {name}"
+        return f"{_words(exabgps)}, {prefix} {theirs[name]}", f"{_words(ours)}, {prefix} {mine[name]}"
+    return f"{_words(exabgps)}, {_path(one)}", f"{_words(ours)}, {_path(other)}"
+
+
+def _words(answer: object) -> str:
+    if not isinstance(answer, UpdateReceived):
+        return repr(answer)
+    error = f" (error: {answer.error})" if answer.error else ""
+    return f"{len(answer.announced)} announced and {len(answer.withdrawn)} withdrawn{error}"
+
+
+def _path(path: AnnouncedPath | WithdrawnPath | None) -> str:
+    return f"of these {path.prefix} with identifier {path.path_id}" if path else "no more"
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[:length]}... ({len(text)} characters)"
 
 
 def received(peer: str, body: bytes, path_ids: Collection[str] = ()) -> UpdateReceived:

@@ -151,34 +151,75 @@ def test_a_malformed_line_is_refused(line: bytes) -> None:
 
 # Both decoders at run time
 
+CUT = b"\0\0\0\1\x40\0"  # an announcement whose only attribute ends behind its first byte
 
-def compare_line(message: bytes, prefix: str) -> bytes:
-    """Return the line of a withdrawal that ExaBGP read as one of this prefix."""
-    said = {"update": {"withdraw": {"ipv4 unicast": [{"nlri": prefix}]}}}
-    written = {"type": "update", "neighbor": {"address": {"peer": PEER}, "message": said}}
+
+def compare_line(message: bytes, said: dict[str, object]) -> bytes:
+    """Return the line of a message of which ExaBGP said this."""
+    written = {"type": "update", "neighbor": {"address": {"peer": PEER}, "message": {"update": said}}}
     return f"compare {PEER} - {message.hex()} {json.dumps(written)}".encode()
+
+
+def withdrawal_line(message: bytes, *prefixes: str) -> bytes:
+    return compare_line(message, {"withdraw": {"ipv4 unicast": [{"nlri": prefix} for prefix in prefixes]}})
+
+
+def disagreement(line: bytes) -> str:
+    told = event(line)
+    assert isinstance(told, UpdateReceived) and told.disagreement is not None
+    return told.disagreement
 
 
 def test_where_both_decoders_agree_the_event_is_the_usual_one() -> None:
     withdrawal = body(withdrawn=networks("10.65.1.0/26"))
-    assert event(compare_line(withdrawal, "10.65.1.0/26")) == received(PEER, withdrawal)
+    assert event(withdrawal_line(withdrawal, "10.65.1.0/26")) == received(PEER, withdrawal)
 
 
 def test_where_the_decoders_differ_exabgps_answer_counts_and_both_are_told() -> None:
     withdrawal = body(withdrawn=networks("10.65.1.0/26"))
-    told = event(compare_line(withdrawal, "10.65.2.0/26"))
-    assert isinstance(told, UpdateReceived) and told.disagreement is not None
+    line = withdrawal_line(withdrawal, "10.65.2.0/26")
+    told = event(line)
+    assert isinstance(told, UpdateReceived)
     assert told.withdrawn == (WithdrawnPath(Prefix.parse("10.65.2.0/26"), 0),)
-    assert told.disagreement.startswith(
-        f"decode the UPDATE {withdrawal.hex()} of {PEER}, path identifiers of -: ExaBGP"
+    assert disagreement(line) == (
+        f"decode an UPDATE of {PEER}: ExaBGP makes 0 announced and 1 withdrawn, of these 10.65.2.0/26 with identifier "
+        "0 of it, the sidecar 0 announced and 1 withdrawn, of these 10.65.1.0/26 with identifier 0; what ExaBGP says "
+        f"counts; path identifiers of -, the message: {withdrawal.hex()}"
     )
-    cut = event(compare_line(b"\0\1\0\0\0", "10.65.2.0/26"))
-    assert isinstance(cut, UpdateReceived) and cut.disagreement is not None
+    assert "the sidecar IndexError" in disagreement(withdrawal_line(CUT, "10.65.2.0/26"))
 
 
-def test_what_exabgp_takes_for_no_update_is_refused() -> None:
-    with pytest.raises(ValueError, match="ExaBGP makes None of it"):
-        event(f"compare {PEER} - 00000000 {{}}".encode())
+def test_the_first_path_that_differs_is_told_and_of_its_attributes_the_first() -> None:
+    fewer = disagreement(withdrawal_line(body(withdrawn=networks("10.65.1.0/26", "10.65.2.0/26")), "10.65.1.0/26"))
+    assert "ExaBGP makes 0 announced and 1 withdrawn, no more of it" in fewer
+    assert "0 announced and 2 withdrawn, of these 10.65.2.0/26 with identifier 0;" in fewer
+    said = {
+        "attribute": {"origin": "igp", "as-path": {"0": {"element": "as-sequence", "value": [65001]}}, "med": 7},
+        "announce": {"ipv4 unicast": {"192.0.2.2": [{"nlri": "10.65.1.0/26"}]}},
+    }
+    med = disagreement(compare_line(body(MANDATORY, networks("10.65.1.0/26")), said))
+    assert "of 10.65.1.0/26 med 7 of it" in med and "of 10.65.1.0/26 med None;" in med
+
+
+def test_a_disagreement_over_the_longest_message_is_a_line_that_can_be_read() -> None:
+    prefixes = [f"10.{number >> 8}.{number & 255}.0/24" for number in range(16_000)]
+    line = withdrawal_line(body(withdrawn=networks(*prefixes)), *prefixes[:-1])
+    assert len(disagreement(line)) < 12_000
+    assert "of these 10.62.127.0/24 with identifier 0" in disagreement(line)
+
+
+def test_where_exabgp_takes_it_for_no_update_the_sidecars_answer_counts() -> None:
+    withdrawal = body(withdrawn=networks("10.65.1.0/26"))
+    for written in ("{}", "not JSON"):
+        line = f"compare {PEER} - {withdrawal.hex()} {written}".encode()
+        told = event(line)
+        assert isinstance(told, UpdateReceived) and told.withdrawn == received(PEER, withdrawal).withdrawn
+        assert "what the sidecar says counts" in disagreement(line)
+
+
+def test_what_neither_takes_for_an_update_is_refused() -> None:
+    with pytest.raises(ValueError, match="ExaBGP makes None of it, the sidecar IndexError"):
+        event(f"compare {PEER} - {CUT.hex()} {{}}".encode())
 
 
 # Both decoders
