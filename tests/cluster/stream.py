@@ -13,7 +13,7 @@ from tests.cluster.kubectl import Kubectl
 PER_SECOND = 100
 _LOG, _PID = "/tmp/stream.log", "/tmp/stream.pid"
 _COUNTERS = "grep ^Icmp: /proc/net/snmp"
-_SUMMARY = re.compile(r"(\d+) packets transmitted")
+_SUMMARY = re.compile(r"(\d+) packets transmitted, \d+ packets received, (?:(\d+) duplicates, )?")
 
 
 @dataclass
@@ -25,9 +25,10 @@ class Stream:
 
 @contextmanager
 def streaming(kubectl: Kubectl, pod: PodState, address: str) -> Iterator[Stream]:
-    """Have a pod ping an address meanwhile, and nothing else. It needs the API server for its beginning and end only.
+    """Have a pod ping an address of IPv4 meanwhile, and nothing else. Its beginning and end need the API server.
 
-    What its kernel has heard is counted: on a busy machine ping is late, and hears of a fifth of a second at most.
+    What its kernel has heard is counted: on a busy machine ping is late, and hears of a fifth of a second at most. But
+    only ping knows which answers came twice.
     """
     ping = f"{_COUNTERS}; ping -i {1 / PER_SECOND} {address} >{_LOG} 2>&1 & echo $! >{_PID}"
     before = kubectl("exec", pod.name, "--", "sh", "-c", ping)
@@ -35,10 +36,18 @@ def streaming(kubectl: Kubectl, pod: PodState, address: str) -> Iterator[Stream]
     yield stream
     end = f"kill -STOP $(cat {_PID}); sleep 1; kill -INT $(cat {_PID}); kill -CONT $(cat {_PID}); sleep 1"
     said = kubectl("exec", pod.name, "--", "sh", "-c", f"{end}; tail -n 5 {_LOG}; {_COUNTERS}")
+    stream.count = counted(before, said)
+
+
+def counted(before: str, said: str) -> PingCount:
+    """Return what became of all pings. before: the kernel's counters then; said: ping's last lines, and these counters.
+
+    An answer that came twice makes good no ping that was lost.
+    """
     summary = _SUMMARY.search(said)
     assert summary, f"ping did not end: {said}"
-    sent, received = int(summary[1]), _answers(said) - _answers(before)
-    stream.count = PingCount(sent, sent - received)
+    sent, duplicates = int(summary[1]), int(summary[2] or 0)
+    return PingCount(sent, sent - (_answers(said) - _answers(before) - duplicates))
 
 
 def _answers(said: str) -> int:
