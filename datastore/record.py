@@ -144,21 +144,24 @@ class Resource(Record):
         except ValidationError as error:
             raise Invalid(_message(cls, record, error)) from None
         except UnicodeEncodeError as error:  # half of a surrogate pair, which pydantic cannot quote in its refusal
-            raise Invalid(f"read a {cls.KIND}: {ascii(error.object)[:80]} is not Unicode text") from None
+            raise Invalid(f"{cls.KIND}: {ascii(error.object)[:80]} is not Unicode text") from None
 
     @classmethod
-    def read_text(cls, text: str | bytes) -> Self:
-        """Return the object that a JSON text holds; as `read`, and three times as fast as decoding first."""
+    def read_text(cls, text: str | bytes, name: str = "") -> Self:
+        """Return the object that a JSON text holds; as `read`, and three times as fast as decoding first.
+
+        name: what a refusal calls the object where the text does not say it.
+        """
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
             try:
                 record = json.loads(text)
             except ValueError:
-                raise Invalid(f"read a {cls.KIND}: its text is not JSON") from None
+                raise Invalid(f"{_subject(cls, name)}: its text is not JSON") from None
             except RecursionError:
-                raise Invalid(f"read a {cls.KIND}: its text is nested too deeply") from None
-            raise Invalid(_message(cls, record, error)) from None
+                raise Invalid(f"{_subject(cls, name)}: its text is nested too deeply") from None
+            raise Invalid(_message(cls, record, error, name)) from None
 
     def to_text(self) -> str:
         """Return the record as JSON, keys in one order: equal objects, equal text."""
@@ -251,14 +254,18 @@ def _extras(record: Record, path: str) -> list[str]:
     return found
 
 
-def _message(kind: type[Resource], record: object, error: ValidationError) -> str:
+def _subject(kind: type[Resource], name: str) -> str:
+    return f'{kind.KIND} "{name}"' if name else kind.KIND
+
+
+def _message(kind: type[Resource], record: object, error: ValidationError, name: str = "") -> str:
     """Return what is wrong with the record, one clause for each error."""
     match record:
-        case {"metadata": {"name": str(name)}}:
-            subject = f'{kind.KIND} "{name}"'
+        case {"metadata": {"name": str(written)}}:
+            name = written
         case _:
-            subject = kind.KIND
-    return f"{subject}: {'; '.join(dict.fromkeys(map(_clause, error.errors())))}"
+            pass
+    return f"{_subject(kind, name)}: {'; '.join(dict.fromkeys(map(_clause, error.errors())))}"
 
 
 def _clause(error: Any) -> str:

@@ -332,7 +332,7 @@ def _matching(interests: Iterable[Interest[Any]]) -> tuple[str, list[str]]:
 def _read(key: Key, kind: type[R], text: str) -> R | Unreadable:
     """Return the object; a record that was written under other rules must not hide all others."""
     try:
-        return kind.read_text(text)
+        return kind.read_text(text, key.name)
     except Invalid as error:
         log.error("%s; it is ignored until it is written again", error)
         return Unreadable(kind, key.name, key.namespace or None, str(error))

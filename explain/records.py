@@ -21,8 +21,8 @@ from ipam.names import affine_host
 from net.prefix import Prefix
 
 
-class PodRecord(Struct, frozen=True):
-    """A pod's workload endpoint; node: "" for one that is on none. annotations: the pod's."""
+class PodRecord(Struct, frozen=True, eq=False):
+    """A pod's workload endpoint; node: "" for one that is on none. annotations: the pod's, no part of what it is."""
 
     namespace: str
     pod: str
@@ -30,6 +30,16 @@ class PodRecord(Struct, frozen=True):
     device: str
     addresses: tuple[str, ...]
     annotations: Mapping[str, str] = field(default_factory=dict)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PodRecord) and self._identity == other._identity
+
+    def __hash__(self) -> int:
+        return hash(self._identity)
+
+    @property
+    def _identity(self) -> tuple[object, ...]:
+        return self.namespace, self.pod, self.node, self.device, self.addresses
 
     @property
     def given_by(self) -> str:

@@ -100,9 +100,9 @@ def _decoded(kind: type[Resource], raw: bytes | msgspec.Raw) -> object:
     try:
         return msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadRecord(f"read a {kind.KIND}: its text is not JSON: {error}") from None
+        raise BadRecord(f"read {kind.KIND}: its text is not JSON: {error}") from None
     except RecursionError:
-        raise BadRecord(f"read a {kind.KIND}: it is nested too deeply") from None
+        raise BadRecord(f"read {kind.KIND}: it is nested too deeply") from None
 
 
 def _read(kind: type[R], record: object) -> R:
@@ -146,7 +146,8 @@ def stored_entry(kind: type[Resource], raw: Raw) -> Entry:
         found = read_object(kind, raw)
     except BadRecord as error:
         key = _key(kind, raw)
-        return key, Unreadable(kind, key.name, key.namespace or None, str(error))
+        reason = str(error) if f'"{key.name}"' in str(error) else f"{key}: {error}"
+        return key, Unreadable(kind, key.name, key.namespace or None, reason)
     return (_key(kind, raw) if found is None else key_of(found)), found
 
 

@@ -48,7 +48,7 @@ def written(records: IpamRecords, cluster: ClusterInformation | None, version: s
     return {
         "version": version,
         "clusterGUID": (cluster and cluster.spec.cluster_guid) or "",
-        "datastoreLocked": not (cluster and cluster.spec.datastore_ready),
+        "datastoreLocked": cluster is not None and not cluster.spec.datastore_ready,
         "clusterInformationRevision": (cluster and cluster.revision) or "",
         "clusterType": (cluster and cluster.spec.cluster_type) or "",
         "allocations": found,

@@ -12,7 +12,7 @@ from typing import TypeAlias
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from datastore.fields import Address, Network
+from datastore.fields import Address
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import overlap
@@ -86,8 +86,8 @@ def problems(records: IpamRecords) -> Problems:
         broken_blocks=(
             *(f"block {block.spec.cidr}: {fault}" for block in records.blocks for fault in faults(block)),
             *(
-                f"block {inner}: it lies in block {outer}, so both may assign one address"
-                for outer, inner in nested([block.network for block in records.blocks])
+                f"block {_title(inner)}: it lies in block {_title(outer)}, so both may assign one address"
+                for outer, inner in nested(records.blocks)
             ),
             *(record.reason for record in records.unread),
         ),
@@ -103,14 +103,23 @@ def problems(records: IpamRecords) -> Problems:
     )
 
 
-def nested(networks: Iterable[Network]) -> Iterator[tuple[Network, Network]]:
-    """Yield the networks that lie in another one, each behind the widest that holds it."""
-    outer: Network | None = None
-    for network in sorted(networks, key=lambda one: (one.version, int(one.network_address), one.prefixlen)):
-        if outer is not None and overlap(outer, network):
-            yield outer, network
+def nested(blocks: Iterable[AnyBlock]) -> Iterator[tuple[AnyBlock, AnyBlock]]:
+    """Yield the blocks that lie in another one, each behind the widest that holds it."""
+    outer: AnyBlock | None = None
+    for block in sorted(blocks, key=_place):
+        if outer is not None and overlap(outer.network, block.network):
+            yield outer, block
         else:
-            outer = network
+            outer = block
+
+
+def _place(block: AnyBlock) -> tuple[int, int, int, str]:
+    network = block.network
+    return network.version, int(network.network_address), network.prefixlen, block.name
+
+
+def _title(block: AnyBlock) -> str:
+    return f"{block.network} ({block.name})"
 
 
 def _unused(records: IpamRecords) -> Iterator[str]:

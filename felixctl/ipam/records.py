@@ -72,7 +72,7 @@ class IpamRecords(Struct, frozen=True, dict=True):
         found = {address: one for one in self.endpoints for address in one.addresses}
         if len(found) == sum(len(one.addresses) for one in self.endpoints):
             return found
-        ordered = sorted(self.endpoints, key=_namespace_and_pod)
+        ordered = sorted(self.endpoints, key=_order)
         return {address: one for one in ordered for address in one.addresses}
 
     @cached_property
@@ -155,12 +155,13 @@ def workload_title(endpoint: AnyEndpoint) -> str:
     return f"Workload({endpoint.namespace}/{endpoint.name})"
 
 
-def _namespace_and_pod(endpoint: AnyEndpoint) -> tuple[str, str]:
-    return (endpoint.namespace or "", endpoint.spec.pod or "")
+def _order(endpoint: AnyEndpoint) -> tuple[str, str, str]:
+    """Return the order of endpoints, down to the name: two readings bring them in one order."""
+    return (endpoint.namespace or "", endpoint.spec.pod or "", endpoint.name)
 
 
 def _titles(users: Mapping[Address, AnyEndpoint]) -> dict[Address, str]:
-    ordered = sorted(users.items(), key=lambda one: _namespace_and_pod(one[1]))
+    ordered = sorted(users.items(), key=lambda one: (_order(one[1]), one[0].version, int(one[0])))
     return {address: workload_title(endpoint) for address, endpoint in ordered}
 
 

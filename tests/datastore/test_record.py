@@ -101,6 +101,14 @@ def test_an_invalid_record_is_refused_with_object_and_field(making: Callable[[],
     assert sentence in str(refused.value)
 
 
+@pytest.mark.parametrize("text", ["{", "[]", '{"spec": {}}', '{"metadata": {}}', "[" * 100_000])
+def test_a_text_that_does_not_say_its_name_is_refused_by_the_given_one(text: str) -> None:
+    with pytest.raises(Invalid, match=r'^IPPool "p": '):
+        IPPool.read_text(text, "p")
+    with pytest.raises(Invalid, match=r'^IPPool "q": '):
+        IPPool.read_text('{"metadata": {"name": "q"}}', "p")
+
+
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000])
 def test_a_text_that_is_nested_too_deeply_is_invalid(text: str) -> None:
     with pytest.raises(Invalid):

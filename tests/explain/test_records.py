@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from datastore.kinds.bgp import BGPConfiguration
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock
 from datastore.kinds.node import Node
@@ -96,3 +98,10 @@ def test_an_address_is_found_by_whoever_has_it() -> None:
     assert records.pod_of("10.65.1.1") and not records.pod_of("10.65.1.3")
     assert records.block_of("10.65.1.3") and not records.block_of("10.65.1.4")
     assert records.node_of("192.0.2.1") is None and records.pool_of("10.65.1.1") is None
+
+
+def test_a_pod_is_the_same_whatever_its_annotations() -> None:
+    plain = PodRecord("default", "a", "n1", "cali1", ("10.65.1.1",))
+    noted = replace(plain, annotations={"note": "new"})
+    assert {plain, noted} == {plain}
+    assert plain != replace(plain, device="cali2")

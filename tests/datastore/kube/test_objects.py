@@ -101,6 +101,7 @@ def test_a_pod_is_its_endpoint_and_one_without_is_gone() -> None:
 def test_a_pod_that_cannot_be_read_is_named_as_its_endpoint() -> None:
     key, found = entry(WorkloadEndpoint, ALL_PODS, raw({**POD, "status": {"podIP": "nowhere"}}))
     assert key.name == "n1-k8s-w-eth0" and isinstance(found, Unreadable)
+    assert key.name in found.reason
 
 
 AFFINITY = BlockAffinity.make("x", labels={"a": "1"}, state="pending", node="n1", cidr="10.0.0.0/26", deleted="false")

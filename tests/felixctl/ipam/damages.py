@@ -141,7 +141,12 @@ DAMAGES: list[tuple[Damage, str, str, bool]] = [
     (lose_from_queue, "broken_blocks", "neither assigned nor free", True),
     (unknown_owner, "broken_blocks", "allocations name attributes that do not exist: [9]", True),
     (owner_lost_in_use, "broken_blocks", "allocations name attributes that do not exist: [0]", False),
-    (overlapping_block, "broken_blocks", "block 10.65.77.32/28: it lies in block 10.65.77.0/26", False),
+    (
+        overlapping_block,
+        "broken_blocks",
+        "block 10.65.77.32/28 (10-65-77-32-28): it lies in block 10.65.77.0/26 (10-65-77-0-26)",
+        False,
+    ),
     (lose_affinity, "affinities", "it names node node-3, which has no affinity for it", True),
     (lose_block, "affinities", "there is no such block", True),
     (half_claim, "affinities", "it is pending: a claim or a release was interrupted", True),

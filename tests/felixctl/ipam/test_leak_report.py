@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from datastore.kinds.cluster import ClusterInformation
+from felixctl.ipam import leak_report
 from tests.felixctl.command import Felixctl
-from tests.felixctl.ipam.cluster import DB, DB_HANDLE, ENDPOINTS
+from tests.felixctl.ipam.cluster import CLUSTER, DB, DB_HANDLE, ENDPOINTS
 
 
 def report(felixctl: Felixctl, path: Path) -> dict[str, object]:
@@ -35,6 +37,13 @@ def test_a_report_has_calicoctls_fields(damaged: Felixctl, tmp_path: Path) -> No
     assert (entry["inUse"], entry["owners"], entry["handle"], entry["node"]) == (False, [], DB_HANDLE, "node-3")
     [entry] = allocations["10.65.84.128"]
     assert (entry["inUse"], entry["owners"]) == (True, ["Workload(default/node--1-k8s-web--1-eth0)"])
+
+
+def test_a_report_on_a_datastore_without_cluster_information_is_made_under_no_lock() -> None:
+    assert leak_report.written(CLUSTER, None, "v1")["datastoreLocked"] is False
+    for ready in (True, False):
+        cluster = ClusterInformation.make("default", datastoreReady=ready)
+        assert leak_report.written(CLUSTER, cluster, "v1")["datastoreLocked"] is not ready
 
 
 def test_a_release_by_report_needs_a_lock_and_the_same_cluster(damaged: Felixctl, tmp_path: Path) -> None:

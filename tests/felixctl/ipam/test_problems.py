@@ -74,6 +74,25 @@ def test_a_block_that_contradicts_itself_is_a_problem() -> None:
     assert sentence.startswith("block 10.65.77.0/26: ")
 
 
+def test_two_blocks_of_one_network_are_told_apart_by_name() -> None:
+    twin = BLOCKS[1].with_metadata(name="copy")
+    for blocks in ([*BLOCKS, twin], [twin, *BLOCKS]):
+        assert problems(replace(CLUSTER, blocks=blocks)).broken_blocks == (
+            "block 10.65.77.0/26 (copy): it lies in block 10.65.77.0/26 (10-65-77-0-26),"
+            " so both may assign one address",
+        )
+
+
+def test_the_order_of_problems_does_not_follow_the_reading() -> None:
+    second = ENDPOINTS[0].with_metadata(name=f"{ENDPOINTS[0].name}-x").with_spec(ip_networks=("198.51.100.1/32",))
+    third = ENDPOINTS[0].with_metadata(name=f"{ENDPOINTS[0].name}-y").with_spec(ip_networks=("198.51.100.0/32",))
+    one, other = (
+        problems(replace(CLUSTER, endpoints=[*ENDPOINTS, *twins])) for twins in ((second, third), (third, second))
+    )
+    assert [sentence.split()[0] for sentence in one.outside] == ["198.51.100.1", "198.51.100.0"]
+    assert one.outside == other.outside
+
+
 def test_a_problem_that_a_second_check_does_not_find_is_dropped() -> None:
     lacking = problems(replace(CLUSTER, endpoints=[]))
     assert lacking.count
