@@ -34,6 +34,8 @@ SHORTEST_SECONDS, LONGEST_SECONDS = 300, 600
 """How long the server is asked to keep a watch before it ends it."""
 SILENT_SECONDS = 150.0
 """How long a watch may bring nothing, not even the bookmark of each minute, before it is begun again."""
+BY_PAGES_SECONDS = 3600.0
+"""How long a server that has no streaming lists is not asked for one: it may be replaced by one that has them."""
 HELD_SECONDS = 1.0
 """A watch that lasted so long has worked: what ends it later is the first failure."""
 _INITIAL_EVENTS_END = "k8s.io/initial-events-end"
@@ -58,7 +60,11 @@ class _Expired(Exception):
 
 
 class _NoStreamingList(Exception):
-    """The server does not send all objects in a watch."""
+    """The server does not send all objects in a watch. lasting: it has no such lists, rather than fails now."""
+
+    def __init__(self, *, lasting: bool) -> None:
+        super().__init__()
+        self.lasting = lasting
 
 
 class _Refused(Exception):
@@ -78,7 +84,8 @@ class WatchStream:
         self._asked = interests[0] if len(interests) == 1 else Interest(kind)
         self._group_version, self._path = group_version, ""
         self._revision = ""
-        self._lists_in_streams = True
+        self._next_by_pages = False
+        self._by_pages_until = 0.0
         self._pauses = WatchPauses()
         self._away = False
 
@@ -95,8 +102,10 @@ class WatchStream:
                 async with aclosing(self._until_it_ends()) as found:
                     async for reading in found:
                         yield reading
-            except _NoStreamingList:
-                self._lists_in_streams = False
+            except _NoStreamingList as refused:
+                self._next_by_pages = True
+                if refused.lasting:
+                    self._by_pages_until = now() + BY_PAGES_SECONDS
                 continue
             except _FAILURES as error:
                 if isinstance(error, Forbidden) and self._asked.name is not None:
@@ -112,7 +121,8 @@ class WatchStream:
                 await self._pause_after(failure)
 
     async def _until_it_ends(self) -> AsyncGenerator[ChangeSet, None]:
-        if not self._revision and not self._lists_in_streams:
+        by_pages = self._next_by_pages or asyncio.get_running_loop().time() < self._by_pages_until
+        if not self._revision and by_pages:
             yield await self._list()
         initial: list[Entry] | None = None if self._revision else []  # the objects of a list that is being sent
         async with aclosing(self._events(self._query())) as events:
@@ -179,7 +189,7 @@ class WatchStream:
         if code == GONE or status.reason == "Expired":
             raise _Expired(f"{status.message or 'the revision asked for is too old'}; all is read anew")
         if "sendInitialEvents" in query and code in (400, 422, 500):
-            raise _NoStreamingList
+            raise _NoStreamingList(lasting=code != 500)
         if code == FORBIDDEN and self._asked.name is not None:
             raise refusal(self._what, code, status)
         said = f"{status.message or 'no reason given'} ({code})"
@@ -192,7 +202,7 @@ class WatchStream:
             return entry(self._kind, self._interests, raw)
 
         found, self._revision = await list_all(self._client, self._what, self._path, selectors(self._asked), read)
-        self._lists_in_streams = True  # to be tried when all is read anew: the server may only have failed once
+        self._next_by_pages = False  # a stream is tried when all is read anew: the server may only have failed once
         return ChangeSet(True, found)
 
     @property
@@ -213,6 +223,7 @@ class WatchStream:
         kind = _kind_of(failure)
         await asyncio.sleep(self._pauses.after(kind, failure.retry_after_seconds if isinstance(failure, NotNow) else 0))
         if kind is Failure.LOST:
+            self._by_pages_until = 0.0  # another server may answer
             await self._client.reconnected()
 
 

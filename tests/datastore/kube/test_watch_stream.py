@@ -329,6 +329,38 @@ async def test_a_server_that_once_refused_to_send_a_list_in_a_stream_is_asked_fo
     assert ["sendInitialEvents" in path for path in asked] == [True, False, False, True]
 
 
+@pytest.mark.parametrize("status", [400, 422])
+@pytest.mark.parametrize("change", ["none", "time", "connection"])
+async def test_a_server_that_has_no_lists_in_streams_is_asked_for_one_again_after_long_or_a_new_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, change: str
+) -> None:
+    if change == "time":
+        monkeypatch.setattr(watch_stream, "BY_PAGES_SECONDS", 0.0)
+    watches = 0
+
+    async def answer(request: Request) -> None:
+        nonlocal watches
+        if "sendInitialEvents" in request.path:
+            await request.answer(status, b"{}")
+        elif "watch=1" not in request.path:
+            await request.answer(200, b'{"metadata": {"resourceVersion": "7"}, "items": []}')
+        else:
+            watches += 1
+            if watches == 1 and change == "connection":
+                request.cut()
+            elif watches <= (2 if change == "connection" else 1):
+                await request.answer(410, b"{}")
+            else:
+                await say_what_there_is(request)
+
+    last = 3 if change == "connection" else 2
+    async with watching_a_server(tmp_path, answer) as (_, watcher, asked):
+        await watcher.until(lambda: watcher.in_sync)
+        await eventually(lambda: watches == last)
+    assert sum("sendInitialEvents" in path for path in asked) == (1 if change == "none" else 2)
+    assert sum("watch=1" not in path for path in asked) == 2
+
+
 @pytest.mark.parametrize("status", [200, 410])
 async def test_a_server_that_ends_each_watch_at_once_is_asked_ever_more_seldom(tmp_path: Path, status: int) -> None:
     """Without a pause it would be thousands of times a second, and a list each time."""
