@@ -121,7 +121,7 @@ def down(name: Annotated[str | None, typer.Argument(help="Which lab, if several 
     from lab.host import find
 
     with _lab_errors():
-        running = find(name)
+        running = find(name, "felixctl lab down NAME")
         running.end()
     terminal.show(f"lab {running.name} has ended\n")
 

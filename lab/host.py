@@ -170,8 +170,8 @@ def running_labs() -> list[RunningLab]:
     return sorted(found, key=lambda lab: lab.name)
 
 
-def find(name: str | None) -> RunningLab:
-    """Return the lab of that name, or the only one. Raises HostError."""
+def find(name: str | None, said_by: str = "--lab NAME") -> RunningLab:
+    """Return the lab of that name, or the only one. said_by: how the command is told the name. Raises HostError."""
     up = running_labs()
     names = ", ".join(lab.name for lab in up)
     if name is not None:
@@ -184,7 +184,7 @@ def find(name: str | None) -> RunningLab:
         case []:
             raise HostError("no lab is up; felixctl lab up SPEC brings one up")
         case _:
-            raise HostError(f"several labs are up: {names}; say which with --lab NAME")
+            raise HostError(f"several labs are up: {names}; say which with {said_by}")
 
 
 def execute(lab: RunningLab, name: str, command: list[str]) -> int:

@@ -14,7 +14,7 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, PlainValidator
+from pydantic import AfterValidator, BeforeValidator, PlainValidator
 
 from datastore import fields, selector
 from datastore.errors import Invalid
@@ -152,6 +152,15 @@ def nat_device(text: str) -> str:
     return "" if text.lower() in ("", "none") else _matching(r"[A-Za-z0-9:._-]{1,15}|[A-Za-z0-9:._-]{1,14}\+", text)
 
 
+def _pod_mtu(mtu: int) -> int:
+    """0: as the host's."""
+    if 0 < mtu < 68:
+        raise ValueError("IPv4 needs 68 at least (RFC 791)")
+    if not 0 <= mtu <= 65535:
+        raise ValueError
+    return mtu
+
+
 NodeAddress: TypeAlias = Interface | Address | AddressChoice
 
 IPv4NodeAddress: TypeAlias = Annotated[NodeAddress, _of_text(partial(_node_address, 4))]
@@ -168,6 +177,7 @@ Detection: TypeAlias = Annotated[Method, _of_text(Method.parse)]
 NatAddress: TypeAlias = Annotated[IPv4Address | None, _of_text(nat_address)]
 PortRange: TypeAlias = Annotated[tuple[int, int] | None, _of_text(port_range)]
 NatExclusion: TypeAlias = Annotated[NatExclusions, _of_text(nat_exclusions)]
+PodMtu: TypeAlias = Annotated[int, AfterValidator(_pod_mtu)]
 Networks: TypeAlias = Annotated[tuple[Network, ...], _of_text(networks)]
 NatDevice: TypeAlias = Annotated[str, _of_text(nat_device)]
 AsNumber: TypeAlias = Annotated[int, _of_text(fields.as_number)]

@@ -41,6 +41,7 @@ from felix_py.configuration.setting_types import (
     NatExclusions,
     Networks,
     NodeName,
+    PodMtu,
     PoolNetwork,
     PortRange,
     RouterId,
@@ -193,7 +194,7 @@ class Settings(_Group):
     interface_prefix: DevicePrefix = _setting(
         "FELIX_INTERFACEPREFIX", "cali", "1 to 4 letters, digits, dots, dashes and underscores"
     )
-    mtu: int = _number("FELIX_MTU", 0, 0, 65535, "as the host's")
+    mtu: PodMtu = _setting("FELIX_MTU", 0, "a number from 68 to 65535, or 0: as the host's")
     ipip_mtu: int = _number(
         "FELIX_IPINIPMTU", 0, 0, 65535, "ipipMTU of FelixConfiguration, else what the host's leaves"
     )

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from lab import host
 from tests.felixctl.command import Felixctl
 
 
@@ -29,3 +32,12 @@ def test_a_spec_that_is_none_is_a_sentence(felixctl: Felixctl, tmp_path: Path) -
     (tmp_path / "lab.yaml").write_text("nodes: many\n")
     ended = felixctl("lab", "up", str(tmp_path / "lab.yaml"))
     assert (ended.status, ended.out, ended.err.startswith("felixctl: nodes: ")) == (1, "", True)
+
+
+def test_of_several_labs_the_command_says_how_it_is_told_which(
+    felixctl: Felixctl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host, "running_labs", lambda: [host.RunningLab("a", 1), host.RunningLab("b", 2)])
+    for command, told in ((("down",), "felixctl lab down NAME"), (("status",), "--lab NAME")):
+        ended = felixctl("lab", *command)
+        assert (ended.status, f"several labs are up: a, b; say which with {told}\n" in ended.err) == (1, True)

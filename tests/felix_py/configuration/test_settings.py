@@ -96,6 +96,9 @@ def test_a_bad_setting_is_refused_with_its_value_and_what_is_allowed(name: str, 
     ("name", "value", "reason"),
     [
         ("FELIX_STATUSMODE", "rw", "not valid"),
+        ("FELIX_MTU", "67", "IPv4 needs 68 at least (RFC 791)"),
+        ("FELIX_MTU", "65536", "not valid"),
+        ("FELIX_MTU", "-1", "not valid"),
         ("AS", "0", "0 is reserved (RFC 7607)"),
         ("CALICO_ROUTER_ID", "0.0.0.0", "0.0.0.0 is reserved (RFC 6286)"),
         (
@@ -115,6 +118,11 @@ def test_a_refusal_says_what_is_wrong_where_there_is_more_to_say(name: str, valu
     with pytest.raises(SettingsError) as refusal:
         settings_from({name: value})
     assert f": {reason}; use " in str(refusal.value)
+
+
+@pytest.mark.parametrize("mtu", [0, 68, 65535])
+def test_an_mtu_that_ipv4_can_have_is_taken(mtu: int) -> None:
+    assert settings_from({"FELIX_MTU": str(mtu)}).mtu == mtu
 
 
 def test_values_that_exclude_each_other_are_refused() -> None:
