@@ -12,7 +12,8 @@ from net.family import Family
 from net.prefix import Prefix, unpack
 
 _PEERS_PER_LINE = 100
-_ANSWERED_EACH = 10  # so few peers have a line each: ExaBGP passes in silence over one on a longer line that is not up
+# So few have a line each: one for several is answered with success if one of them is up, and the others are logged.
+_ANSWERED_EACH = 10
 _PREFIXES_PER_LINE = 100  # a longer line gains nothing, and is one answer for all that is on it
 
 

@@ -34,7 +34,7 @@
 #ifndef FELIX_STATE
 #define FELIX_STATE "/var/lib/felix"
 #endif
-#define SUPPORTED "\"0.3.1\",\"0.4.0\",\"1.0.0\",\"1.1.0\"" /* tests/cni/test_shim.py ties these to protocol.VERSIONS */
+#define SUPPORTED "\"0.3.1\",\"0.4.0\",\"1.0.0\",\"1.1.0\"" /* as VERSIONS in cni/request.py: a test ties them */
 #define NEWEST "1.1.0"
 #define SECONDS 75       /* the agent gives up, and undoes what it did, after 60 */
 #define AGENT_SECONDS 5  /* an agent that was ended to be replaced is back by then */

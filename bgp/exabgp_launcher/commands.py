@@ -55,8 +55,8 @@ def find_peers(peers: Iterable[str], descriptions: Sequence[Sequence[str]]) -> l
     """Return the names of the peers that a command is for, each described by `neighbor ADDRESS`; all if by nothing.
 
     As released each name is searched for each description, which is most of what it costs to tell each of many peers
-    the end of our routes; and one that is not up any more is passed over in silence. Who that is among others is
-    logged; a command that is for nobody is answered with an error.
+    the end of our routes; and one that is not among `peers` any more, not configured or not up, is passed over in
+    silence. Who that is among others is logged; a command that is for nobody is answered with an error.
     """
     from exabgp.logger import log
 
@@ -67,7 +67,8 @@ def find_peers(peers: Iterable[str], descriptions: Sequence[Sequence[str]]) -> l
     found = [name for name, description in by_description.items() if description in described]
     missing = described.difference(by_description.values())
     if found and missing:
-        text = f"{', '.join(sorted(missing))}: not up; of a command for {len(described)} sessions they get nothing"
+        names = ", ".join(sorted(missing))
+        text = f"{names}: not configured, or not up; of a command for {len(described)} sessions they get nothing"
         log.error(lambda: text, "api")
     return found
 

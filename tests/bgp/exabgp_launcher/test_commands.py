@@ -22,7 +22,7 @@ def test_a_command_is_for_the_peers_it_names(monkeypatch: pytest.MonkeyPatch) ->
     assert commands.find_peers(names, [["neighbor 10.9.0.3"]]) == []
     assert said == []
     assert commands.find_peers(names, [["neighbor 10.9.0.3"], ["neighbor 10.9.0.2"]]) == [names[0]]
-    assert said == ["neighbor 10.9.0.3: not up; of a command for 2 sessions they get nothing"]
+    assert said == ["neighbor 10.9.0.3: not configured, or not up; of a command for 2 sessions they get nothing"]
 
 
 def asynchronous(*callbacks: Iterator[None]) -> Any:
