@@ -40,8 +40,8 @@ def attempts(log: str) -> Iterator[Attempt]:
             asked[pod] = moment
 
 
-def pauses(made: Sequence[Attempt]) -> list[float]:
-    """Return after how many seconds each a kubelet asked again for what had been refused."""
+def pauses(made: Sequence[Attempt], words: str = "") -> list[float]:
+    """Return after how many seconds each a kubelet asked again for what had been refused with these words."""
     by_pod: dict[str, list[Attempt]] = {}
     for one in made:
         by_pod.setdefault(one.pod, []).append(one)
@@ -49,5 +49,5 @@ def pauses(made: Sequence[Attempt]) -> list[float]:
         (after.asked - before.answered).total_seconds()
         for of_pod in by_pod.values()
         for before, after in pairwise(of_pod)
-        if before.refusal
+        if before.refusal and words in before.refusal
     ]

@@ -33,4 +33,5 @@ def test_each_answer_is_one_attempt() -> None:
 
 
 def test_a_pause_is_between_a_refusal_and_the_next_question() -> None:
-    assert pauses(list(attempts(LOG))) == [1.25]
+    assert pauses(list(attempts(LOG))) == pauses(list(attempts(LOG)), "failed (add)") == [1.25]
+    assert pauses(list(attempts(LOG)), "no space left") == []
