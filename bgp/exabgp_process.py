@@ -170,7 +170,8 @@ class ExaBGPProcess:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self.ended.wait(), TERMINATE_SECONDS)
             if not self.ended.is_set():
-                self._process.kill()
+                with contextlib.suppress(ProcessLookupError):  # it has ended, and its output is still being read
+                    self._process.kill()
             await self._waiter
         for transport in self._transports:
             transport.close()

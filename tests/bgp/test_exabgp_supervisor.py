@@ -74,19 +74,6 @@ async def test_an_end_of_rib_for_several_peers_reaches_each_of_them_and_no_other
         assert not any(isinstance(event, EndOfRib) for event in four.events)
 
 
-async def test_a_second_connection_of_a_peer_whose_session_is_up_is_closed(tmp_path: Path) -> None:
-    async with node(tmp_path) as one:
-        await one.exabgp.reload(speaker(1, 2))
-        await one.wait_for(SpeakerStarted())
-        async with peer(2, of=1):
-            await one.wait_for(PeerUp(address(2)))
-            reader, writer = await asyncio.open_connection(address(1), 179, local_addr=(address(2), 0))
-            with contextlib.closing(writer):
-                async with asyncio.timeout(PATIENCE):
-                    assert await reader.read() == b""
-            assert one.is_up(2)
-
-
 async def test_a_route_announced_before_the_session_is_up_arrives_with_it(tmp_path: Path) -> None:
     async with node(tmp_path / "1") as one, node(tmp_path / "2") as two:
         await one.exabgp.reload(speaker(1, 2))
