@@ -32,11 +32,3 @@ class CniError(Exception):
         """code: ours, or that of a plugin which was asked."""
         super().__init__(sentence)
         self.code, self.sentence, self.details = code, sentence, details
-
-
-class NotReady(CniError):
-    """The verb may succeed within seconds. Whoever asked is told to ask again soon, but only after `held_seconds`."""
-
-    def __init__(self, code: Code | int, sentence: str, held_seconds: float) -> None:
-        super().__init__(code, sentence)
-        self.held_seconds = held_seconds

@@ -1,10 +1,9 @@
 """The agent's socket: the shim's requests in, answers out.
 
 Root only. A request is complete when the shim has shut its sending side; the answer is one piece, then the
-connection closes. Descriptors that came along are closed when the work for it is over, however it ends. A shim that
+connection closes. Descriptors that came along are closed when the request is over, however it ends. A shim that
 goes away early does not disturb its request: an ADD is completed all the same, and the runtime's DEL, which must
-follow a failed ADD, or its repeated ADD, finds it so. An answer that is held is no work that others give way to, and
-a server that stops sends it at once.
+follow a failed ADD, or its repeated ADD, finds it so.
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from cni.errors import CniError, Code, NotReady
+from cni.errors import CniError, Code
 from cni.request import CniRequest, parse, version_of
 from cni.result import render_error
 from cni.shim_message import encode_reply, unpack_request
@@ -38,28 +37,20 @@ class RequestHandler(Protocol):
     async def run(self, request: CniRequest, netns: int | None) -> dict[str, object] | None: ...
 
 
-class CniAnswer(NamedTuple):
-    """What the shim is to be sent, and for how long it is to be held before."""
-
-    reply: bytes
-    held_seconds: float = 0.0
-
-
-async def respond(verbs: RequestHandler, message: bytes, netns: int | None) -> CniAnswer:
+async def respond(verbs: RequestHandler, message: bytes, netns: int | None) -> bytes:
     """Return the answer to one request, an error object if it failed for whatever reason."""
     version = version_of(b"")
     try:
         environment, stdin = unpack_request(message)
         version = version_of(stdin)
-        return CniAnswer(encode_reply(0, await verbs.run(parse(environment, stdin), netns)))
+        return encode_reply(0, await verbs.run(parse(environment, stdin), netns))
     except CniError as error:
         log.warning("%s (code %d)", error.sentence, error.code)
-        held_seconds = error.held_seconds if isinstance(error, NotReady) else 0.0
-        return CniAnswer(encode_reply(1, render_error(error, version)), held_seconds)
+        return encode_reply(1, render_error(error, version))
     except Exception as error:
         log.exception("a CNI request failed unexpectedly")
         sentence = f"unexpected error in the agent ({type(error).__name__}: {error}); its log has the traceback"
-        return CniAnswer(encode_reply(1, render_error(CniError(Code.UNEXPECTED, sentence), version)))
+        return encode_reply(1, render_error(CniError(Code.UNEXPECTED, sentence), version))
 
 
 class CniServer:
@@ -69,25 +60,22 @@ class CniServer:
         self._path, self._verbs = Path(path), verbs
         self._listener: socket.socket | None = None
         self._serving: set[asyncio.Task[None]] = set()
-        self._working: set[socket.socket] = set()
-        """The connections whose answer is not held."""
-        self._stopping = asyncio.Event()
         self._quiet = asyncio.Event()
         self._quiet.set()
         self._quiet_since = -math.inf
-        """When the work for the last request was done, by the loop's clock."""
+        """When the last request was answered, by the loop's clock."""
         self._accepting: asyncio.Task[None] | None = None
 
     @property
     def is_quiet(self) -> bool:
-        """Whether no request is being worked on."""
-        return not self._working
+        """Whether no request is being served."""
+        return not self._serving
 
     async def wait_until_quiet(self) -> None:
         await self._quiet.wait()
 
     async def wait_until_quiet_for(self, seconds: float) -> None:
-        """Return when no request has been worked on for so long."""
+        """Return when no request has been served for so long."""
         now = asyncio.get_running_loop().time
         await self._quiet.wait()
         while (left := self._quiet_since + seconds - now()) > 0:
@@ -121,14 +109,12 @@ class CniServer:
                 listener.close()
                 raise
         self._listener = listener
-        self._stopping.clear()
         self._accepting = asyncio.create_task(self._accept(listener), name="cni accept")
 
     async def stop(self) -> None:
-        """Take no more requests, let those in flight end within their time, and undo what does not; hold no answer."""
+        """Take no more requests, let those in flight end within their time, and undo what does not."""
         if self._accepting is None or self._listener is None:
             return
-        self._stopping.set()
         self._accepting.cancel()
         await asyncio.gather(self._accepting, return_exceptions=True)
         self._listener.close()
@@ -151,51 +137,34 @@ class CniServer:
                 continue
             task = asyncio.create_task(self._serve(connection))
             self._serving.add(task)
-            self._working.add(connection)
             self._quiet.clear()
-            task.add_done_callback(self._serving.discard)
+            task.add_done_callback(self._served)
 
-    def _end_work(self, connection: socket.socket) -> None:
-        if connection not in self._working:
-            return  # its answer was held
-        self._working.remove(connection)
-        if not self._working:
+    def _served(self, task: asyncio.Task[None]) -> None:
+        self._serving.discard(task)
+        if not self._serving:
             self._quiet_since = asyncio.get_running_loop().time()
             self._quiet.set()
 
-    async def _hold(self, seconds: float) -> None:
-        """Return after so long, or when the server stops."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
-
     async def _serve(self, connection: socket.socket) -> None:
+        descriptors: list[int] = []
         with connection:
             try:
                 _require_root(connection)
-                answer = await self._answer(connection)
-                if answer.held_seconds:
-                    self._end_work(connection)
-                    await self._hold(answer.held_seconds)
+                async with asyncio.timeout(REQUEST_SECONDS):
+                    message = await _receive(connection, descriptors)
+                if len(message) > LIMIT:
+                    sentence = f"the network configuration is longer than {LIMIT} bytes; nothing was done"
+                    answer = encode_reply(1, render_error(CniError(Code.IO_FAILURE, sentence), version_of(b"")))
+                else:
+                    answer = await respond(self._verbs, message, descriptors[0] if descriptors else None)
                 async with asyncio.timeout(REQUEST_SECONDS):  # a shim that was stopped does not read
-                    await asyncio.get_running_loop().sock_sendall(connection, answer.reply)
+                    await asyncio.get_running_loop().sock_sendall(connection, answer)
             except (OSError, TimeoutError) as error:
                 log.warning("a CNI request on %s was dropped: %s", self._path, error or "it did not arrive in time")
             finally:
-                self._end_work(connection)
-
-    async def _answer(self, connection: socket.socket) -> CniAnswer:
-        descriptors: list[int] = []
-        try:
-            async with asyncio.timeout(REQUEST_SECONDS):
-                message = await _receive(connection, descriptors)
-            if len(message) > LIMIT:
-                sentence = f"the network configuration is longer than {LIMIT} bytes; nothing was done"
-                return CniAnswer(encode_reply(1, render_error(CniError(Code.IO_FAILURE, sentence), version_of(b""))))
-            return await respond(self._verbs, message, descriptors[0] if descriptors else None)
-        finally:
-            for descriptor in descriptors:
-                os.close(descriptor)
+                for descriptor in descriptors:
+                    os.close(descriptor)
 
 
 async def _is_answered(path: Path) -> bool:

@@ -21,8 +21,6 @@ class CniSettings(Struct, frozen=True):
     """Where sysctls can be written: in a container not where they are read."""
     timeout_seconds: float = 60.0
     """An ADD, DEL or CHECK that takes longer is given up, and undone."""
-    away_seconds: float = 3.0
-    """For how long an ADD is held that is refused as the datastore is away: a kubelet then asks again soon."""
     convergence_seconds: float = 2.0
     """How long CHECK waits for routes that are still being written."""
 

@@ -37,7 +37,6 @@
 #define SUPPORTED "\"0.3.1\",\"0.4.0\",\"1.0.0\",\"1.1.0\"" /* as VERSIONS in cni/request.py: a test ties them */
 #define NEWEST "1.1.0"
 #define SECONDS 75       /* the agent gives up, and undoes what it did, after 60 */
-#define AGENT_SECONDS 5  /* an agent that was ended to be replaced is back by then */
 #define STATUS_SECONDS 5 /* a runtime that waits for STATUS starts no pod meanwhile */
 #define LIMIT (8u << 20) /* more input than any runtime sends */
 #define NOTES 1000       /* DELs that may be noted, each of */
@@ -56,7 +55,6 @@ static int away = TRY_AGAIN;          /* the code for "the agent does not answer
 static volatile sig_atomic_t answering; /* from here on standard output is in use */
 static const char *tried = "felix-cni";
 static const char *again = "try again later";
-static int looks; /* how often more, each tenth of a second, an agent is looked for that does not listen yet */
 static char stop_object[200];
 
 static int milliseconds_left(void)
@@ -202,9 +200,7 @@ static int connect_agent(const char *path)
     struct timeval limit = {.tv_sec = left / 1000, .tv_usec = left % 1000 * 1000 + 1}; /* 0 would mean for ever */
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit); /* bounds connect on a full backlog as well */
     while (connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
-        if ((errno == ENOENT || errno == ECONNREFUSED) && looks > 0 && milliseconds_left())
-            looks--, poll(NULL, 0, 100);
-        else if (errno != EINTR) {
+        if (errno != EINTR) {
             int reason = errno;
             close(fd);
             return errno = reason, -1;
@@ -332,7 +328,7 @@ int main(void)
 
     const char *path = configured("FELIX_CNI_SOCKET", "\"felix_socket\"", FELIX_SOCKET);
     if (!strcmp(verb, "ADD")) /* cni/verbs.py has what these words are to a kubelet */
-        again = "the network is not ready; try again later", looks = 10 * AGENT_SECONDS;
+        again = "the network is not ready; try again later";
     int fd = connect_agent(path);
     if (fd < 0)
         fd = without_agent(path, &request);

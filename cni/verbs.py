@@ -19,7 +19,7 @@ from cni.collect import GcVerb
 from cni.delegation import Delegation
 from cni.delete import Cleanup, DelVerb
 from cni.endpoints import Endpoints
-from cni.errors import CniError, Code, NotReady
+from cni.errors import CniError, Code
 from cni.journal import Journal
 from cni.known import Known
 from cni.locks import KeyedLock, lock_keys
@@ -135,15 +135,14 @@ class Verbs:
 
     @contextmanager
     def _asked_again_soon(self) -> Iterator[None]:
-        """Have a kubelet ask again soon where the datastore is away, but not so often that it costs the node much."""
+        """Say what makes a kubelet ask again soon, where the datastore is away."""
         try:
             yield
         except CniError as refused:
             away = isinstance(refused.__cause__, Unavailable) and not isinstance(refused.__cause__, Forbidden)
             if not away:
                 raise
-            sentence, seconds = f"{refused.sentence}; {NOT_READY}", self._settings.away_seconds
-            raise NotReady(refused.code, sentence, seconds) from refused.__cause__
+            raise CniError(refused.code, f"{refused.sentence}; {NOT_READY}") from refused.__cause__
 
     @asynccontextmanager
     async def _exclusively(self, request: CniRequest) -> AsyncIterator[None]:

@@ -47,7 +47,7 @@ from net.prefix import Prefix
 from tests.cni.conftest import Ended, call, configuration
 
 NODE = "n1"
-SETTINGS = CniSettings(NODE, away_seconds=0.01)
+SETTINGS = CniSettings(NODE)
 DUAL: dict[str, Any] = {"ipam": {"assign_ipv4": True, "assign_ipv6": True}}
 _numbers = itertools.count(1)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from cni.errors import CniError, Code, NotReady
+from cni.errors import CniError, Code
 from cni.request import CniRequest
 from cni.server import CniServer, respond
 from tests.cni.conftest import call
@@ -38,7 +38,7 @@ def message(verb: str = "DEL", stdin: bytes = b'{"cniVersion":"1.0.0","name":"ne
 
 
 async def answered(handler: FakeHandler, sent: bytes) -> tuple[int, dict[str, Any] | None]:
-    status, *body = (await respond(handler, sent, 7)).reply
+    status, *body = await respond(handler, sent, 7)
     return status, json.loads(bytes(body)) if bytes(body).strip() else None
 
 
@@ -91,41 +91,6 @@ async def test_a_server_that_stops_lets_a_request_in_flight_end(tmp_path: Path) 
     assert await reader.read() == b'\0{"cniVersion":"1.0.0"}\n'
     await stopping
     writer.close()
-
-
-async def test_an_answer_is_held_for_as_long_as_the_verb_says(tmp_path: Path) -> None:
-    held_seconds = 0.2
-    server = CniServer(tmp_path / "cni.sock", FakeHandler(NotReady(Code.TRY_AGAIN, "it is away", held_seconds)))
-    await server.start()
-    reader, writer = await asyncio.open_unix_connection(tmp_path / "cni.sock")
-    began = asyncio.get_running_loop().time()
-    writer.write(message())
-    writer.write_eof()
-    assert b"it is away" in await reader.read()
-    assert asyncio.get_running_loop().time() - began >= held_seconds
-    writer.close()
-    await server.stop()
-
-
-async def test_an_answer_that_is_held_is_no_work_and_a_server_that_stops_sends_it_at_once(tmp_path: Path) -> None:
-    handler = FakeHandler(NotReady(Code.TRY_AGAIN, "it is away", 3600))
-    server = CniServer(tmp_path / "cni.sock", handler)
-    before = len(os.listdir("/proc/self/fd"))
-    await server.start()
-    sender = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    sender.connect(str(tmp_path / "cni.sock"))
-    socket.send_fds(sender, [message()], [0])
-    sender.shutdown(socket.SHUT_WR)
-    sender.setblocking(False)
-    await until(lambda: handler.requests != [])
-    await server.wait_until_quiet()
-    listener_and_both_ends = 3
-    assert len(os.listdir("/proc/self/fd")) == before + listener_and_both_ends  # not the descriptor that came along
-    with pytest.raises(BlockingIOError):
-        sender.recv(1)
-    await server.stop()
-    assert b"it is away" in sender.recv(65536)
-    sender.close()
 
 
 async def test_it_is_quiet_for_as_long_as_no_request_came_and_ended(

@@ -16,7 +16,7 @@ import pytest
 import datastore
 from cni.attacher import FakeAttacher
 from cni.attachment import Attachment
-from cni.errors import CniError, Code, NotReady
+from cni.errors import CniError, Code
 from cni.journal import Journal
 from cni.locks import lock_keys
 from cni.pod_devices import FakePodDevices
@@ -81,16 +81,14 @@ def request(verb: str, **environment: str) -> CniRequest:
 
 @asynccontextmanager
 async def verbs(
-    timeout_seconds: float = 60,
-    observe: Callable[[CniRequest], None] = lambda request: None,
-    away_seconds: float = 0.0,
+    timeout_seconds: float = 60, observe: Callable[[CniRequest], None] = lambda request: None
 ) -> AsyncIterator[Verbs]:
     """The verbs over an empty store in memory."""
     store, veth = datastore.open("sqlite:///:memory:"), Veth()
     with TemporaryDirectory() as folder, closing(veth):
         journal = Journal(Path(folder) / "released.journal")
         yield Verbs(
-            CniSettings("n1", timeout_seconds=timeout_seconds, away_seconds=away_seconds),
+            CniSettings("n1", timeout_seconds=timeout_seconds),
             store,
             Allocator(store),
             FakeAttacher(),
@@ -171,15 +169,13 @@ async def test_a_kubelet_is_to_ask_again_soon_for_what_an_absence_hinders(
     async def fail(*_: object) -> None:
         raise error
 
-    async with verbs(away_seconds=3) as serving:
+    async with verbs() as serving:
         serving._add.run = serving._check.run = fail  # type: ignore[method-assign, assignment]
         netns = new_network_namespace()
         with pytest.raises(CniError) as refused:
             await serving.run(request(verb), netns)
         os.close(netns)
     assert (NOT_READY in refused.value.sentence) == soon
-    held_seconds = refused.value.held_seconds if isinstance(refused.value, NotReady) else 0
-    assert held_seconds == (3 if soon else 0)
 
 
 @on_a_node
