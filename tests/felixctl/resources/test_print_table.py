@@ -50,7 +50,7 @@ def test_a_record_that_cannot_be_read_is_named_and_the_others_are_printed(
         connection.execute("UPDATE object SET record = '{}' WHERE name = 'node-2'")
     ended = felixctl("get", "nodes")
     assert ended.out.split() == [word for word in whole.split() if word != "node-2"]
-    assert "Node: metadata is required; it is ignored until it is written again" in caplog.text
+    assert 'Node "node-2": metadata is required; it is ignored until it is written again' in caplog.text
 
 
 def test_nodes_show_the_clusters_as_where_there_is_a_configuration(felixctl: Felixctl) -> None:
