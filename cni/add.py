@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
@@ -87,7 +88,7 @@ class AddVerb:
         if present is not None and former is not None and (result := self._repeat(request, present, former, netns)):
             return result
         async with AsyncExitStack() as undo:
-            undo.push_async_callback(self._undo_release, PendingRelease(attachment, pod))
+            undo.push_async_exit(partial(self._undo_release, PendingRelease(attachment, pod)))
             if wanted is None:
                 addresses = await self._delegation.add(request, netns)
                 undo.push_async_callback(self._undo_delegated, request)
@@ -250,9 +251,15 @@ class AddVerb:
             profiles=[f"kns.{pod.namespace}"],
         )
 
-    async def _undo_release(self, pending: PendingRelease) -> None:
+    async def _undo_release(
+        self, pending: PendingRelease, _: object, failure: BaseException | None, *__: object
+    ) -> None:
+        """failure: why. Of a write that it cut short nobody hears whether it is carried out, or when."""
         try:
-            await self._cleanup.release_or_journal(pending)
+            if await self._cleanup.release_or_journal(pending) and isinstance(
+                failure, Unavailable | asyncio.CancelledError
+            ):
+                self._cleanup.repeat(pending)
         except Exception:
             log.exception("undo ADD %s: release its addresses; the collector will release them", describe(*pending))
 

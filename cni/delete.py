@@ -22,6 +22,7 @@ from cni.host_local import delegates
 from cni.journal import Journal, PendingRelease
 from cni.locks import KeyedLock, lock_keys
 from cni.pod_devices import OwnedLink, PodDevices
+from cni.repeated_releases import RepeatedReleases
 from cni.request import CniRequest
 from cni.settings import CniSettings
 from datastore.backoff import Backoff
@@ -89,7 +90,11 @@ class DelVerb:
         if failure is not None and present is not None and IPAM not in present.annotations:
             log.warning("%s; its addresses were not that plugin's to give, and it goes all the same", failure)
             failure = None
-        if await self._cleanup.release_or_journal(PendingRelease(attachment, pod), present) and failure is None:
+        pending = PendingRelease(attachment, pod)
+        released = await self._cleanup.release_or_journal(pending, present)
+        if released and owned is None and (present is None or present.spec.container_id != attachment.container_id):
+            self._cleanup.repeat(pending)  # nothing shows that its ADD has heard of what it asked for
+        if released and failure is None:
             self._cleanup.detached(attachment)
         if failure is not None:
             raise failure
@@ -114,8 +119,10 @@ class Cleanup:
         endpoints: Endpoints,
         journal: Journal,
         locks: KeyedLock,
+        repeated: RepeatedReleases | None,
     ) -> None:
-        self._settings = settings
+        """repeated: None where no write is carried out after its client has ended."""
+        self._settings, self._repeated = settings, repeated
         self._detached: OrderedDict[Attachment, None] = OrderedDict()
         self._allocator, self._devices, self._endpoints = allocator, devices, endpoints
         self._journal, self._locks = journal, locks
@@ -239,9 +246,24 @@ class Cleanup:
             self._due.set()
             return False
 
+    def repeat(self, *releases: PendingRelease) -> None:
+        """Have releases carried out once more when no write of their ADDs can be under way any longer."""
+        if self._repeated is not None:
+            self._repeated.put(releases)
+
     async def release_journaled(self, container_id: str) -> None:
-        """Carry out what the journal holds of a container, whose lock is held. Raises DatastoreError, IpamError."""
+        """Carry out what the journals hold of a container, whose lock is held, for the last time: it is used again.
+
+        Raises DatastoreError, IpamError.
+        """
         await self._carry_out(self._journal.pending_of(container_id))
+        if self._repeated is not None:
+            try:
+                self._repeated.forget(container_id)
+            except OSError as error:
+                raise Unavailable(
+                    f"take the releases that were to be repeated out of their journal: {error}"
+                ) from error
 
     # In the background
 
@@ -311,6 +333,7 @@ class Cleanup:
                 done.append(pending)
         finally:
             if done:
+                self.repeat(*done)
                 try:
                     self._journal.remove(done)
                 except OSError as error:

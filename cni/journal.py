@@ -1,4 +1,4 @@
-"""Releases that DELs could not carry out, written to disk while the datastore is away.
+"""Releases that are to be carried out later, written to disk: when the datastore is back, or once more after a time.
 
 A DEL succeeds although the datastore does not answer; what it could not release is written here, synced, and
 carried out when the datastore is back, or at the next start. One JSON line each: appended to add, the file replaced by
@@ -37,7 +37,7 @@ class Journal:
 
     @property
     def pending(self) -> tuple[PendingRelease, ...]:
-        """Every release not yet carried out, oldest first."""
+        """Every release in it, oldest first."""
         return tuple(self._pending)
 
     def pending_of(self, container_id: str) -> tuple[PendingRelease, ...]:

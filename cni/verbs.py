@@ -25,6 +25,7 @@ from cni.known import Known
 from cni.locks import KeyedLock, lock_keys
 from cni.namespaces import Namespaces
 from cni.pod_devices import PodDevices
+from cni.repeated_releases import RepeatedReleases
 from cni.request import CniRequest
 from cni.result import version_answer
 from cni.settings import DEFAULT_MTU, CniSettings
@@ -70,13 +71,15 @@ class Verbs:
         known: Known | None = None,
         held_back: Callable[[], str] = lambda: "",
         plugins: Path = Path("/opt/cni/bin"),
+        repeated: Journal | None = None,
     ) -> None:
         """pod_mtu: what a pod gets at present, unless its network says otherwise.
 
         inability: why no pod's device can be made here, if so, which is STATUS's error. limitation: why pods that run
         may have limited connectivity, if so. observe: called with each ADD before it is carried out, and with
         what the datastore says of its pod. namespaces: None where the datastore has none. known: what the agent's watch
-        holds. held_back: why the datastore is not taken for the cluster's at present, if so.
+        holds. held_back: why the datastore is not taken for the cluster's at present, if so. repeated: the journal of
+        releases that are repeated; None where the datastore carries out no write whose client has ended.
         """
         self._settings, self._journal, self._observe = settings, journal, observe
         self.locks = KeyedLock()
@@ -85,7 +88,8 @@ class Verbs:
         self._devices, self._endpoints = devices, endpoints
         self.endpoint_writer = endpoints.writer
         self.unwritten = UnwrittenPods(devices, endpoints, known, allocator)
-        self.cleanup = Cleanup(settings, allocator, devices, endpoints, journal, self.locks)
+        self.repeated = RepeatedReleases(repeated, self.locks) if repeated is not None else None
+        self.cleanup = Cleanup(settings, allocator, devices, endpoints, journal, self.locks, self.repeated)
         given = Delegation(plugins, store, settings.node, known)
         self._add = AddVerb(
             settings, allocator, attacher, devices, endpoints, self.cleanup, pod_mtu, observe, namespaces, given
@@ -96,8 +100,9 @@ class Verbs:
         self._status = StatusVerb(settings, allocator.room, inability, limitation)
 
     def pending_handles(self) -> frozenset[str]:
-        """Return the handles whose release is in the journal."""
-        return frozenset(pending.attachment.handle for pending in self._journal.pending)
+        """Return the handles whose release is in a journal."""
+        repeated = self.repeated.pending if self.repeated else ()
+        return frozenset(pending.attachment.handle for pending in (*self._journal.pending, *repeated))
 
     def outliving_handles(self, links: Iterable[Link]) -> frozenset[str]:
         """Return the handles of the containers of these devices, where those may outlive their endpoint.

@@ -135,6 +135,7 @@ def _verbs(ground: Ground, agent: Agent, namespaces: Namespaces | None, known: K
         known=known,
         held_back=lambda: agent.progress.held_back,
         plugins=settings.cni_bin_dir,
+        repeated=None if ground.store.atomic else Journal(settings.state_dir / "repeated.journal"),
     )
 
 

@@ -25,6 +25,7 @@ from cni.known import Known
 from cni.locks import KeyedLock
 from cni.namespaces import Namespaces
 from cni.pod_devices import FakePodDevices
+from cni.repeated_releases import RepeatedReleases
 from cni.request import CniRequest, Verb, parse
 from cni.settings import CniSettings
 from cni.unwritten import UnwrittenPods
@@ -65,7 +66,9 @@ class InMemory:
         endpoints = Endpoints(switched, NODE, self.known, lambda: self.held_back)
         self.writer = endpoints.writer
         self.unwritten = UnwrittenPods(self.devices, endpoints, self.known, allocator)
-        self.cleanup = Cleanup(settings, allocator, self.devices, endpoints, self.journal, KeyedLock())
+        locks = KeyedLock()
+        self.repeated = None if store.atomic else RepeatedReleases(Journal(folder / "repeated.journal"), locks)
+        self.cleanup = Cleanup(settings, allocator, self.devices, endpoints, self.journal, locks, self.repeated)
         self.observed: list[CniRequest] = []
         given = Delegation(plugins, switched, NODE, self.known)
         self._add = AddVerb(

@@ -32,6 +32,8 @@ class Faults:
     repeat_events: bool = False
     hold_watches_of: set[str] = field(default_factory=set)
     """The plurals of kinds whose events are held back, so that others overtake them."""
+    hold_write: str = ""
+    """The beginning of the METHOD PATH of a write that is held back, once, and carried out although its client left."""
     too_many_requests: int = 0
     """How many requests are answered by 429 with Retry-After: 1."""
     lose_answer_to: str = ""
@@ -57,6 +59,13 @@ class Faults:
     def loses_the_request(self) -> bool:
         """Whether the write that has come is lost before it is carried out."""
         return self._loses("lose_requests")
+
+    def holds(self, write: str) -> bool:
+        """Whether the write that has come is held back."""
+        if self.hold_write and write.startswith(self.hold_write):
+            self.hold_write = ""
+            return True
+        return False
 
     def _loses(self, what: str) -> bool:
         left: int = getattr(self, what)
@@ -127,6 +136,8 @@ class FaultyProxy:
             if request.method != "GET" and faults.loses_the_request():
                 request.cut()
                 return
+            if faults.holds(asked):
+                await self._released.wait()
             more = {key: text for key, text in request.headers.items() if key in ("accept", "content-type")}
             response = await upstream.request(request.method, request.path, headers | more, request.body)
             if request.method != "GET" and faults.loses_the_answer(asked):

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import cast
 
 import pytest
 
-from cni import endpoint_writer
+from cni import endpoint_writer, repeated_releases
 from cni.attachment import Attachment
 from datastore.errors import Unavailable
 from datastore.kinds.cluster import ClusterInformation
 from datastore.kinds.pods import WorkloadEndpoint
+from datastore.kube import client
 from datastore.kube.store import KubeStore
 from datastore.names import workload_endpoint_name
+from datastore.record import CRD
 from datastore.store import InSync, Interest
 from ipam.host_context import CONTEXT_KINDS
 from tests.cni.memory import InMemory, in_memory
@@ -59,6 +61,11 @@ async def node_of(bed: Bed, folder: Path) -> AsyncIterator[tuple[InMemory, Fault
         yield node, proxy, others
         following.cancel()
         await store.close()
+
+
+async def until_addresses(node: InMemory, are: Callable[[list[str]], bool]) -> None:
+    while not are(await node.addresses()):  # noqa: ASYNC110  (others write the block, which sets no event)
+        await asyncio.sleep(0.01)
 
 
 async def test_pods_that_come_together_are_answered_before_any_is_written_on(
@@ -112,3 +119,42 @@ async def test_an_add_is_refused_and_a_del_journaled_before_a_silent_connection_
         cleaning.cancel()
         [(first, _)] = node.attacher.attached.values()
         assert await node.addresses() == [str(address) for address in first.addresses]
+
+
+@pytest.mark.parametrize("ended", ["refused", "killed", "killed and the datastore away"])
+async def test_an_address_that_is_assigned_after_its_del_is_released(
+    bed: Bed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ended: str
+) -> None:
+    """The API server keeps the block's write back from its client and carries it out when all others are done."""
+    monkeypatch.setattr(repeated_releases, "LATE_WRITE_SECONDS", 0.0)
+    async with node_of(bed, tmp_path) as (node, proxy, [(name, uid), *_]):
+        before = await node.addresses()
+        proxy.faults.hold_write = f"PUT /apis/{CRD}/ipamblocks"
+        with monkeypatch.context() as patience:
+            patience.setattr(client, "DEADLINE_SECONDS", 0.5 if ended == "refused" else 600.0)
+            adding = asyncio.create_task(node.add("c1", name, uid=uid))
+            await until(lambda: not proxy.faults.hold_write)
+            if ended == "refused":
+                with pytest.raises(Unavailable):
+                    await adding
+        if ended != "refused":
+            node = InMemory(node.store, tmp_path)  # which knows nothing of the ADD
+            node.switch.away = ended != "killed"
+            await node.delete("c1", name, uid=uid)
+            node.switch.away = False
+        assert node.repeated is not None
+        cleaning = asyncio.create_task(node.cleanup.run())
+        await until(lambda: not node.journal.pending)
+        assert [one.attachment.container_id for one in node.repeated.pending] == ["c1"]
+        assert await node.addresses() == before
+
+        proxy.release()
+        await until_addresses(node, lambda found: found != before)
+        after = InMemory(node.store, tmp_path)  # started anew before it was time
+        assert after.repeated is not None
+        repeating = asyncio.create_task(after.repeated.run(after.cleanup.release))
+        await until_addresses(node, lambda found: found == before)
+        await until(lambda: after.repeated is not None and not after.repeated.pending)
+        for task in (cleaning, repeating, adding):
+            task.cancel()
+        await asyncio.gather(cleaning, repeating, adding, return_exceptions=True)

@@ -1,0 +1,94 @@
+"""Releases that are carried out once more, as a write of their ADD may have landed after the first time.
+
+An API server goes on with a request whose client has gone, a minute by default (its --request-timeout): for as long as
+etcd does not answer, say. So a DEL may find nothing of an assignment that is there a moment later, and that nobody has
+heard of. Its release is repeated when that time is over; it is on disk until then, for the agent after this one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
+
+from cni.attachment import describe
+from cni.journal import Journal, PendingRelease
+from cni.locks import KeyedLock, lock_keys
+from datastore.errors import DatastoreError
+from ipam.errors import IpamError
+
+log = logging.getLogger("cni.repeated_releases")
+
+LATE_WRITE_SECONDS = 60.0
+"""So long an API server may still carry out a write after its client was told nothing."""
+
+
+class RepeatedReleases:
+    """The releases of one process that are due again. Each time counts from when it was last carried out, or read."""
+
+    def __init__(self, journal: Journal, locks: KeyedLock) -> None:
+        """journal: of these alone."""
+        self._journal, self._locks = journal, locks
+        self._due: dict[PendingRelease, float] = {}
+        """When each is due, in the event loop's time."""
+        self._added = asyncio.Event()
+
+    @property
+    def pending(self) -> tuple[PendingRelease, ...]:
+        return self._journal.pending
+
+    def put(self, releases: Collection[PendingRelease]) -> None:
+        """Have releases that were just carried out repeated. One that the disk refuses is not, which is logged."""
+        for one in releases:
+            try:
+                self._journal.add(one)
+            except OSError as error:
+                log.error(
+                    "journal that the release of %s is to be repeated: %s; what its ADD may still be given is released "
+                    "by the leak collector",
+                    describe(*one),
+                    error,
+                )
+                continue
+            self._put_off(one)
+
+    def forget(self, container_id: str) -> None:
+        """Repeat none of a container that is attached again, as its handle is in use then. Raises OSError."""
+        releases = self._journal.pending_of(container_id)
+        self._journal.remove(releases)
+        for one in releases:
+            self._due.pop(one, None)
+
+    async def run(self, release: Callable[[PendingRelease], Awaitable[object]]) -> None:
+        """Repeat what is due, until cancelled. release: carries one out, and may raise DatastoreError or IpamError."""
+        for one in self._journal.pending:
+            if one not in self._due:  # by the process before this one, or before this task failed
+                self._put_off(one)
+        while True:
+            self._added.clear()
+            for one in [one for one, at in self._due.items() if at <= _now()]:
+                await self._repeat(one, release)
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(min(self._due.values(), default=None)):
+                    await self._added.wait()
+
+    def _put_off(self, one: PendingRelease) -> None:
+        self._due[one] = _now() + LATE_WRITE_SECONDS
+        self._added.set()
+
+    async def _repeat(self, one: PendingRelease, release: Callable[[PendingRelease], Awaitable[object]]) -> None:
+        async with self._locks.hold(*lock_keys(*one)):
+            if one not in self._due:
+                return  # its container was attached again meanwhile
+            try:
+                await release(one)
+                self._journal.remove([one])
+                del self._due[one]
+            except (DatastoreError, IpamError, OSError) as error:
+                log.warning("release %s once more: %s; next try in %g s", describe(*one), error, LATE_WRITE_SECONDS)
+                self._put_off(one)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
