@@ -88,7 +88,8 @@ class ClusterControlPlane:
     def began_watching(self, since: datetime) -> dict[str, datetime]:
         """Return when the kubelet of each node that has done so since a moment began to hear of its pods."""
         began: dict[str, datetime] = {}
-        for line in self._audit.read_text().splitlines():
+        lines, _, _ = self._audit.read_text().rpartition("\n")  # what follows is not whole yet
+        for line in lines.splitlines():
             event = json.loads(line)
             at = datetime.fromisoformat(event["stageTimestamp"])
             if event["stage"] == "ResponseStarted" and event["responseStatus"]["code"] == 200 and at >= since:

@@ -135,8 +135,9 @@ class Cluster:
 
         The log leaves out who administers the cluster.
         """
-        lines = self.lab.run("router", "cat", f"{FOLDER}/audit").splitlines()
-        ours = [one for one in map(json.loads, lines) if one.get("userAgent") == "felix-py" and "objectRef" in one]
+        lines, _, _ = self.lab.run("router", "cat", f"{FOLDER}/audit").rpartition("\n")  # what follows is not whole yet
+        events = map(json.loads, lines.splitlines())
+        ours = [one for one in events if one.get("userAgent") == "felix-py" and "objectRef" in one]
         return Counter(f"{one['verb']} {one['objectRef']['resource']}" for one in ours)
 
 
