@@ -103,8 +103,7 @@ def start(
     says; `preload` is a library of the tree that all programs of the lab load first. Raises HostError and SpecError.
     """
     started = time.monotonic()
-    text = _read(spec_file) if ipip is None else with_ipip(_read(spec_file), ipip)
-    spec = parse(text)
+    text, spec = _read(spec_file, ipip)
     _require_kernel_and_packages(spec)
     if stays and spec.name in {lab.name for lab in running_labs()}:
         raise HostError(f"bring up lab {spec.name}: it is up already; end it with `felixctl lab down {spec.name}`")
@@ -262,11 +261,17 @@ def _build_shim() -> None:
         raise HostError(f"{error}; the lab needs {SHIM}, which `make` builds too") from None
 
 
-def _read(path: Path) -> str:
+def _read(path: Path, ipip: str | None) -> tuple[str, LabSpec]:
+    """Return a spec's text and what it says. Raises SpecError, with the file's name."""
     try:
-        return path.read_text()
+        text = path.read_text()
+        if ipip is not None:
+            text = with_ipip(text, ipip)
+        return text, parse(text)
     except OSError as error:
         raise SpecError(f"read the lab's spec {path}: {error.strerror}") from None
+    except SpecError as error:
+        raise SpecError(f"{path}: {error}") from None
 
 
 def _wait(descriptor: int) -> None:

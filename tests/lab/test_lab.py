@@ -168,6 +168,7 @@ def test_a_bad_spec_ends_with_its_sentence_and_status_1(tmp_path: Path) -> None:
         ran = felixctl("lab", "run", path)
         assert ran.returncode == 1
         assert sentence in ran.stderr
+        assert str(path) in ran.stderr
         assert "Traceback" not in ran.stderr
 
 
