@@ -8,6 +8,7 @@ the check lists, by the same client in a process of its own, and looks at nothin
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import os
 import sys
 import time
@@ -23,6 +24,7 @@ from bench.api_server import api_server
 from bench.cni import agent, be_a_node
 from bench.result import Row, duration, report, rounds_of
 from tests.kube.assets import AssetsError
+from tests.kube.bed import Bed
 
 TREE = Path(__file__).parents[1]
 PYTHON = (sys.executable, "-c", "pass")
@@ -108,9 +110,18 @@ def full_clusters() -> Iterator[tuple[str, str]]:
     with TemporaryDirectory(prefix="felix-bench-") as folder, api_server() as bed:
         path = Path(folder, "cluster.db")
         print(f"writing {full_cluster.ADDRESSES:,} pods to an SQLite file and to an API server", file=sys.stderr)
-        asyncio.run(full_cluster.write_file(path))
-        asyncio.run(full_cluster.write_api(bed))
+        # By a process of its own: what this one has at most is the least that its children seem to have.
+        writing = multiprocessing.get_context("fork").Process(target=_write, args=(path, bed))
+        writing.start()
+        writing.join()
+        if writing.exitcode:
+            raise SystemExit("bench cli: the pods could not be written; the message is above")
         yield f"sqlite://{path}", f"kubernetes://{bed.control_plane.kubeconfig}"
+
+
+def _write(path: Path, bed: Bed) -> None:
+    asyncio.run(full_cluster.write_file(path))
+    asyncio.run(full_cluster.write_api(bed))
 
 
 def main(arguments: Sequence[str]) -> int:
