@@ -56,6 +56,16 @@ def have_address(address: str) -> None:
         devices.add_address(1, interface.ip.packed, interface.network.prefixlen)
 
 
+def _know_neighbours(peers: Sequence[str], mac: bytes) -> None:
+    """Let this network namespace know for good that all peers have this MAC.
+
+    All namespaces of a machine share the room for neighbours that are found out, 1,024, and several nodes rest side by
+    side: sessions beyond that many never came up.
+    """
+    known = "".join(f"neigh add {peer} lladdr {mac.hex(':')} dev eth0 nud permanent\n" for peer in peers)
+    subprocess.run(["ip", "-batch", "-"], input=known, text=True, check=True)
+
+
 @contextmanager
 def two_hosts(node_address: str, peers: Sequence[str]) -> Iterator[Hosts]:
     """Make both; they end with their descriptors and the processes inside."""
@@ -75,6 +85,8 @@ def two_hosts(node_address: str, peers: Sequence[str]) -> Iterator[Hosts]:
             devices.set_up(far.index)
             for address in peers:
                 devices.add_address(far.index, pack(address), LENGTH)
+        with inside(hosts.node):
+            _know_neighbours(peers, far.mac)
         yield hosts
     finally:
         os.close(hosts.node)
