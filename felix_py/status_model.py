@@ -35,6 +35,7 @@ class HostIssue(StrEnum):
     OTHER_NETWORK_FIRST = "another network first"
     PLUGIN_MISSING = "plugin missing"
     TABLE_REFUSED = "table of nftables refused"
+    NEIGHBOUR_TABLE = "neighbour table too small"
 
 
 class HostWarning(Struct, frozen=True):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from felix_py.packet_path.neighbour_room import NeighbourRoom
 from felix_py.status_model import Filtered, FilteredTraffic, HostIssue, HostWarning
 
 
@@ -17,18 +18,21 @@ def in_the_way(
     folder: object,
     installed: str,
     missing_plugin: object = None,
+    crowded: Iterable[NeighbourRoom] = (),
 ) -> tuple[HostWarning, ...]:
     """Return the sentences, each once.
 
     not_forwarding: the sysctls of forwarding that are off, though there are pods of their family.
     first_configuration: another network's file that sorts before ours, "" = there is none; folder: where it is;
-    installed: our file. missing_plugin: where our plugin is to be, and is not.
+    installed: our file. missing_plugin: where our plugin is to be, and is not. crowded: where the kernel keeps fewer
+    neighbours than this node needs.
     """
     warnings = (
         *_filters(found),
         *map(_not_forwarding, not_forwarding),
         *_overtaken(first_configuration, folder, installed),
         *_without(missing_plugin),
+        *map(_crowded, crowded),
     )
     return tuple(dict.fromkeys(warnings))
 
@@ -68,3 +72,12 @@ def _without(plugin: object) -> Iterator[HostWarning]:
             " when this node's pod of felix-py-node is deleted and starts anew"
         )
         yield HostWarning(HostIssue.PLUGIN_MISSING, text)
+
+
+def _crowded(room: NeighbourRoom) -> HostWarning:
+    enough = 1 << (2 * room.needed - 1).bit_length()
+    text = (
+        f"this host's kernel keeps {room.most:,} neighbours at most ({room.sysctl}), and its pods and the BGP peers on"
+        f" its links are {room.needed:,}: packets to some are lost; to keep more: sysctl -w {room.sysctl}={enough}"
+    )
+    return HostWarning(HostIssue.NEIGHBOUR_TABLE, text)

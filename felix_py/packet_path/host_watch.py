@@ -1,4 +1,4 @@
-"""Watches what of the host keeps pods' packets from their way: packet filters, and another network's configuration.
+"""Watches what of the host keeps pods' packets from their way: packet filters, sysctls, another network's file.
 
 An edge: it reads, logs what is new and what is over, and leaves the sentences in the agent's progress, from which
 readiness, status and metrics have them. Nothing of the host is changed.
@@ -17,9 +17,11 @@ from cni.configurations import BINARY, CONFLIST
 from cni.install import comes_first
 from cni.pod_network import ANYWHERE
 from felix_py.agent import Agent
+from felix_py.packet_path import neighbour_room
 from felix_py.packet_path.filter_facts import CalledSession, filtered_forwarding, filtered_sessions
 from felix_py.packet_path.host_warnings import in_the_way
 from felix_py.packet_path.kernel_facts import packet_filters, with_devices
+from felix_py.packet_path.neighbour_room import NeighbourRoom
 from felix_py.routes.rib import Source
 from felix_py.status_model import Filtered
 from kernel.netlink import KernelError
@@ -77,7 +79,8 @@ class HostWatch:
         pods = list(self._pods())
         off = [name for name, value in self._switches(len(address) for address, _ in pods).items() if value == "0"]
         filtered = self._filtered(filters, pods, sessions)
-        found = in_the_way(filtered, off, first or "", self._conf_dir, CONFLIST, self._missing_plugin())
+        crowded = self._crowded(sessions)
+        found = in_the_way(filtered, off, first or "", self._conf_dir, CONFLIST, self._missing_plugin(), crowded)
         for warning in found:
             if warning not in progress.in_the_way:
                 log.warning("%s", warning)
@@ -85,6 +88,12 @@ class HostWatch:
             if warning not in found:
                 log.info("over: %s", warning)
         progress.in_the_way = found
+
+    def _crowded(self, sessions: Iterable[CalledSession]) -> Iterator[NeighbourRoom]:
+        agent = self._agent
+        limits = self._read_sysctls(neighbour_room.SYSCTLS.values())
+        pods = [address.packed for pod in agent.snapshot.endpoints.values() for address in pod.addresses]
+        return neighbour_room.too_small(limits, [session.peer for session in sessions], pods, agent.host.addresses)
 
     def _missing_plugin(self) -> Path | None:
         """Return where the runtime looks for our plugin, if it is not there."""

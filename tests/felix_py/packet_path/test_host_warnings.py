@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from felix_py.packet_path.host_warnings import in_the_way
+from felix_py.packet_path.neighbour_room import NeighbourRoom
 from felix_py.status_model import Filtered, FilteredTraffic, HostIssue, HostWarning
 from net.packet_filter import FilterHit, FilterOutcome
 
@@ -49,3 +50,11 @@ def test_forwarding_that_is_off_and_a_plugin_that_is_missing_are_sorts_of_their_
     off, missing = in_the_way([], ["net.ipv4.ip_forward"], "", "", "", "/opt/cni/bin/felix-cni")
     assert (off.issue, "sysctl -w net.ipv4.ip_forward=1" in off.text) == (HostIssue.FORWARDING_OFF, True)
     assert (missing.issue, "/opt/cni/bin/felix-cni" in missing.text) == (HostIssue.PLUGIN_MISSING, True)
+
+
+def test_a_neighbour_table_that_is_too_small_is_named_with_a_size_that_lasts() -> None:
+    room = NeighbourRoom("net.ipv4.neigh.default.gc_thresh3", 1024, 1100)
+    (warning,) = in_the_way([], [], "", "", "", crowded=[room])
+    assert warning.issue is HostIssue.NEIGHBOUR_TABLE
+    assert "keeps 1,024 neighbours at most (net.ipv4.neigh.default.gc_thresh3)" in warning.text
+    assert warning.text.endswith("sysctl -w net.ipv4.neigh.default.gc_thresh3=4096")

@@ -26,8 +26,12 @@ NO_FILTERS = PacketFilters()
 LOCAL = LocalNode(64512, pack("192.0.2.1"))
 
 
-def forwards(paths: Iterable[str]) -> Mapping[str, str]:
-    return dict.fromkeys(paths, "1")
+def host(forwards: str, neighbours: str) -> Callable[[Iterable[str]], Mapping[str, str]]:
+    """Return what reads sysctls of a host that forwards, "1", or does not, and keeps so many neighbours."""
+    return lambda paths: {path: neighbours if "neigh" in path else forwards for path in paths}
+
+
+forwards = host("1", "1024")
 
 
 @dataclass
@@ -92,11 +96,18 @@ async def test_a_filter_of_a_device_cuts_off_the_sessions_whose_peers_it_leads_t
 
 async def test_forwarding_that_was_turned_off_is_said_for_families_that_pods_have(tmp_path: Any) -> None:
     async with running(tmp_path) as found:
-        await HostWatch(found.agent, None, FakeFilters(), sysctls=lambda paths: dict.fromkeys(paths, "0")).look()
+        await HostWatch(found.agent, None, FakeFilters(), sysctls=host("0", "1024")).look()
         assert list(map(str, found.agent.progress.in_the_way)) == [
             "this host forwards no packets of pods: net.ipv4.ip_forward is 0; to turn it on:"
             " sysctl -w net.ipv4.ip_forward=1",
         ]
+
+
+async def test_a_neighbour_table_that_is_too_small_for_pod_and_peer_is_said_until_it_is_larger(tmp_path: Any) -> None:
+    async with running(tmp_path) as found:
+        for most, warnings in (("1", 1), ("2", 0)):
+            await HostWatch(found.agent, None, FakeFilters(), sysctls=host("1", most)).look()
+            assert sum("neighbours at most" in str(one) for one in found.agent.progress.in_the_way) == warnings
 
 
 async def test_filters_that_cannot_be_read_are_said_once(tmp_path: Any, caplog: pytest.LogCaptureFixture) -> None:
