@@ -49,6 +49,7 @@ async def serve_routes(path: str) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):
             hello = decode(await reader.readline())
+            writer.write(encode(Hello("sidecar")))
             answer = encode(StatusReply({})) if hello == Hello("observer") else b""
             for portion in () if answer else cut(routes):
                 writer.write(encode(Learned(portion)))

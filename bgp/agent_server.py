@@ -1,5 +1,7 @@
 """The sidecar's unix socket: one agent is served, observers get answers, and `leave` ends the sidecar.
 
+Whoever speaks another version of the protocol is told so and served nothing; `leave` is obeyed of every version.
+
 However long an agent does not read, what waits for it is at most one mark per prefix: the routes themselves are looked
 up in RIB-in when they are written. So a stalled reader costs no session and no memory worth naming, and loses nothing.
 """
@@ -35,6 +37,8 @@ from bgp.protocol import (
     decode,
     encode,
 )
+from bgp.protocol_version import VERSION, difference
+from bgp.repeated_lines import RepeatedLines
 from bgp.rib_in import RibIn
 from bgp.speaker import Attributes, Speaker
 from net.prefix import Prefix
@@ -66,6 +70,7 @@ class AgentServer:
         self._served = served
         self._link: AgentLink | None = None
         self._leaving = False
+        self._repeated = RepeatedLines()
 
     @property
     def has_agent(self) -> bool:
@@ -105,23 +110,32 @@ class AgentServer:
             async with asyncio.timeout(HELLO_SECONDS):
                 hello = decode(await reader.readline())
             match hello:
-                case Hello("agent", started):
-                    await self._serve_agent(started, reader, writer)
-                case Hello("observer"):
-                    await self._serve_observer(reader, writer)
                 case Hello("leave"):
                     self._leaving = True
                     self._close_link()
                     await self._served.leave()
+                case Hello("agent" | "observer", version=version) if found := difference(version, VERSION):
+                    raise ValueError(found)
+                case Hello("agent", started):
+                    writer.write(encode(Hello("sidecar")))
+                    await self._serve_agent(started, reader, writer)
+                case Hello("observer"):
+                    writer.write(encode(Hello("sidecar")))
+                    await self._serve_observer(reader, writer)
                 case other:
-                    raise ValueError(f"a connection begins with hello, not with {type(other).__name__}")
+                    raise ValueError(f"a connection begins with a client's hello, not with {type(other).__name__}")
         except TimeoutError:
-            log.warning("connection closed: no line within %g s", HELLO_SECONDS)
+            self._warn(f"connection closed: no line within {HELLO_SECONDS:g} s")
         except (ValueError, ConnectionError) as error:
-            log.warning("connection closed: %s", error)
+            self._warn(f"connection closed: {error}")
             writer.write(encode(Problem(str(error))))
         finally:
             writer.close()
+
+    def _warn(self, line: str) -> None:
+        """Log a line that whoever may connect can cause as often as they like: an agent that is refused comes back."""
+        for text in self._repeated.admit(line, asyncio.get_running_loop().time()):
+            log.warning("%s", text)
 
     async def _serve_observer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while line := await reader.readline():

@@ -37,6 +37,7 @@ from bgp.protocol import (
     decode,
     encode,
 )
+from bgp.protocol_version import UNSTATED, VERSION, difference
 from bgp.replay import ReplayTracker
 from bgp.speaker import Attributes, Speaker
 from net.prefix import Prefix
@@ -58,11 +59,26 @@ class Disconnected(Struct, frozen=True):
     """The sidecar is away. What it had learned holds until a later connection withdraws it."""
 
 
-SidecarEvent: TypeAlias = Connected | Learned | Withdrawn | ReplayEnd | Converged | Problem | Disconnected
+class VersionDiffers(Struct, frozen=True):
+    """The sidecar speaks another version of the protocol: nothing was stated to it, and what it had learned holds.
+
+    text: a sentence, which has what to do. It is said once until there is a connection again.
+    """
+
+    text: str
+
+
+SidecarEvent: TypeAlias = (
+    Connected | Learned | Withdrawn | ReplayEnd | Converged | Problem | Disconnected | VersionDiffers
+)
 
 
 class SidecarError(Exception):
     """The sidecar could not answer a question; the text has the reason."""
+
+
+class OtherVersionError(Exception):
+    """The sidecar speaks another version of the protocol; the text says which, and what to do."""
 
 
 class SidecarClient:
@@ -72,6 +88,7 @@ class SidecarClient:
         self._path = str(socket_path)
         self._started = time.monotonic_ns()
         self._served = False
+        self._difference = ""  # of the versions, as it was reported
         self._replay = ReplayTracker()
         self._speaker: Speaker | None = None
         self._wanted: Mapping[Prefix, Attributes] | None = None
@@ -127,10 +144,11 @@ class SidecarClient:
                 reader, writer = await asyncio.open_unix_connection(self._path, limit=LINE_LIMIT)
                 try:
                     writer.write(encode(Hello("observer")) + encode(question))
+                    await _expect_own_version(reader)
                     return decode(await reader.readline())
                 finally:
                     writer.close()
-        except (OSError, TimeoutError, ValueError) as error:
+        except (OSError, TimeoutError, ValueError, OtherVersionError) as error:
             raise SidecarError(f"ask the sidecar on {self._path} for {subject}: {error}") from error
 
     async def run(self) -> None:
@@ -144,19 +162,35 @@ class SidecarClient:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LAST_RETRY_SECONDS)
                 continue
-            self._served = False
-            self._replay.connected()
-            await self._events.put(Connected())
+            self._served = connected = False
             try:
+                await _write(writer, Hello("agent", self._started))
+                await _expect_own_version(reader)
+                connected = True
+                await self._begin()
                 await self._converse(reader, writer)
+            except OtherVersionError as error:
+                await self._report_difference(str(error))
             except (OSError, ValueError) as error:
                 log.warning("connection to the sidecar on %s: %s; connecting again", self._path, error)
             finally:
                 writer.close()
-            await self._events.put(Disconnected())
-            # Closed before its replay: an agent that started later is connected. Come back more slowly.
+            if connected:
+                await self._events.put(Disconnected())
+            # Closed before its replay: its version is another, or an agent that started later is connected. Come back
+            # more slowly.
             pause = FIRST_RETRY_SECONDS if self._served else min(2 * pause, LAST_RETRY_SECONDS)
             await asyncio.sleep(pause)
+
+    async def _begin(self) -> None:
+        self._difference = ""
+        self._replay.connected()
+        await self._events.put(Connected())
+
+    async def _report_difference(self, text: str) -> None:
+        if text != self._difference:
+            self._difference = text
+            await self._events.put(VersionDiffers(text))
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         statement = asyncio.create_task(self._state(writer))
@@ -191,10 +225,9 @@ class SidecarClient:
             await self._events.put(Withdrawn(gone))
 
     async def _state(self, writer: asyncio.StreamWriter) -> None:
-        """Send hello, then the difference from what this connection has stated to what is wanted, until cancelled."""
+        """Send the difference from what this connection has stated to what is wanted, until cancelled."""
         stated_speaker: Speaker | None = None
         stated: Mapping[Prefix, Attributes] | None = None
-        await _write(writer, Hello("agent", self._started))
         while True:
             self._wake.clear()
             speaker, wanted = self._speaker, self._wanted
@@ -205,6 +238,32 @@ class SidecarClient:
                 await _state_routes(writer, stated, wanted)
                 stated = wanted
             await self._wake.wait()
+
+
+async def _expect_own_version(reader: asyncio.StreamReader) -> None:
+    """Read the first line that a sidecar sends. Raises OtherVersionError; ConnectionError: there is none."""
+    line = await reader.readline()
+    if not line:
+        raise ConnectionError("it was closed before the sidecar said which version it speaks")
+    if found := _version_problem(line):
+        raise OtherVersionError(found)
+
+
+def _version_problem(line: bytes) -> str | None:
+    """Return what is said of the sidecar that begins with this line; None: it is of this version.
+
+    One of before versions were stated begins with what the agent, or the question, is for.
+    """
+    try:
+        first = decode(line)
+    except ValueError:
+        return difference(VERSION, UNSTATED)
+    match first:
+        case Hello("sidecar", version=version):
+            return difference(VERSION, version)
+        case Problem(text):
+            return text
+    return difference(VERSION, UNSTATED)
 
 
 async def _state_routes(

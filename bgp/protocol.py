@@ -2,6 +2,9 @@
 
 Sans-IO. The agent states its speaker and its announcements, and marks when they are complete; the sidecar replays what
 it has learned, marks the end of that, and goes on with changes. An observer asks for the status and for paths.
+
+Before anything else each end says which version of the protocol it speaks (bgp/protocol_version.py). The two lines
+that takes, Hello and Problem, are the same in every version.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from typing import Any, Literal, TypeAlias
 from msgspec import Struct
 
 from bgp.path_report import PathReport
+from bgp.protocol_version import UNSTATED, VERSION
 from bgp.speaker import Attributes, LearnedPath, LearnedPaths, Speaker, announcements_from_json, announcements_to_json
 from net.prefix import Prefix, pack, unpack
 
@@ -22,18 +26,20 @@ LINE_LIMIT = 16 * 1024 * 1024
 PER_LINE = 1000
 SHOWN = 32  # bytes of a line that is refused: before what a session holds, a password among it
 
-Role = Literal["agent", "observer", "leave"]
+Role = Literal["agent", "observer", "leave", "sidecar"]
 
 
 class Hello(Struct, frozen=True):
-    """The first line of a connection. An observer asks with GetStatus and Paths; `leave` ends the sidecar for good.
+    """The first line of each end. An observer asks with GetStatus and Paths; `leave` ends the sidecar for good.
 
-    Of two agents the one that `started` later is served, however often the other comes back; it is a time on the
-    machine's monotonic clock, in nanoseconds.
+    The sidecar answers an agent and an observer with its own, or with a Problem and the end of the connection. Of two
+    agents the one that `started` later is served, however often the other comes back; it is a time on the machine's
+    monotonic clock, in nanoseconds.
     """
 
     role: Role
     started: int = 0
+    version: int = VERSION
 
 
 class Configure(Struct, frozen=True):
@@ -136,8 +142,8 @@ def cut(routes: Mapping[Prefix, Any]) -> Iterator[dict[Prefix, Any]]:
 
 def _to_json(message: SidecarMessage) -> dict[str, Any]:
     match message:
-        case Hello(role, started):
-            return {"hello": role, "started": started}
+        case Hello(role, started, version):
+            return {"hello": role, "started": started, "version": version}
         case Configure(speaker):
             return {"configure": speaker.to_json()}
         case Announce(routes):
@@ -168,8 +174,8 @@ def _to_json(message: SidecarMessage) -> dict[str, Any]:
 
 def _from_json(record: dict[str, Any]) -> SidecarMessage:
     match record:
-        case {"hello": ("agent" | "observer" | "leave") as role, "started": int(started)}:
-            return Hello(role, started)
+        case {"hello": ("agent" | "observer" | "leave" | "sidecar") as role, **more}:
+            return Hello(role, int(more.get("started", 0)), int(more.get("version", UNSTATED)))
         case {"configure": speaker}:
             return Configure(Speaker.from_json(speaker))
         case {"announce": groups}:

@@ -110,7 +110,7 @@ class LocalNode(Struct, frozen=True):
             hosts=frozenset(map(pack, record["hosts"])),
             connected=tuple(map(Prefix.parse, record["connected"])),
             owners=tuple((Prefix.parse(prefix), tuple(map(pack, found))) for prefix, found in record["owners"]),
-            nodes=frozenset(map(pack, record.get("nodes", ()))),  # an agent of before an upgrade sends none
+            nodes=frozenset(map(pack, record["nodes"])),
         )
 
 

@@ -13,7 +13,7 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 
-from bgp.client import Connected, Disconnected, SidecarEvent
+from bgp.client import Connected, Disconnected, SidecarEvent, VersionDiffers
 from bgp.protocol import Converged, Learned, Problem, ReplayEnd, Withdrawn
 from datastore.backoff import Backoff
 from datastore.errors import Unavailable
@@ -198,7 +198,7 @@ class Agent:
     def _on_peers_event(self, event: SidecarEvent) -> None:
         match event:
             case Connected():
-                self.progress.sidecar_connected = True
+                self.progress.sidecar_connected, self.progress.sidecar_differs = True, False
                 self.peering.connected()
             case Learned(routes=routes):
                 self.routing.learn(routes)
@@ -209,6 +209,10 @@ class Agent:
                 self.routing.all_learned()
             case Problem(text=text):
                 log.warning("the sidecar reports: %s", text)
+            case VersionDiffers(text=text):
+                log.error("connect to the sidecar: %s", text)
+                self.progress.sidecar_differs = True
+                self.peering.disconnected()
             case Disconnected():
                 self.progress.sidecar_connected = False
                 self.peering.disconnected()

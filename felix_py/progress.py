@@ -16,6 +16,8 @@ class Progress(Struct):
     datastore_in_sync: bool = False
     first_write: bool = False
     sidecar_connected: bool = False
+    sidecar_differs: bool = False
+    """Whether the sidecar that runs speaks another version of the protocol."""
     learned_settled: bool = False
     attach_refused: str | None = "it has not been tried yet"
     """Why no pod's device can be made here; None once one has been."""

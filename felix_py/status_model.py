@@ -440,6 +440,7 @@ class AgentCounts(Struct, frozen=True):
     routes_unresolved: int = 0
     ready: bool = False
     sidecar_connected: bool = False
+    sidecar_differs: bool = False
     invariants_violated: int = 0
     notices: Mapping[str, int] = field(default_factory=dict)
     datastore_events: Mapping[str, int] = field(default_factory=dict)

@@ -25,6 +25,7 @@ ROWS: Mapping[str, tuple[str, ...]] = {
     "Is all well?": (
         "felix_ready",
         "felix_sidecar_connected",
+        "felix_sidecar_differs",
         "felix_bgp_session_up",
         "felix_datastore_held_back",
         "felix_invariants_violated",

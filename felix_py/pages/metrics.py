@@ -30,6 +30,7 @@ class AgentMetrics(Collector):
             ("felix_blocks", "Confirmed blocks of this node", counts.blocks),
             ("felix_ready", "1 once pods may be attached", counts.ready),
             ("felix_sidecar_connected", "1 while the BGP sidecar is connected", counts.sidecar_connected),
+            ("felix_sidecar_differs", "1 while the sidecar speaks another protocol version", counts.sidecar_differs),
             ("felix_datastore_held_back", "1 while what the datastore says is not acted on", counts.held_back),
             ("felix_host_warnings", "What of the host keeps pods' packets from their way", counts.warnings),
             ("felix_invariants_violated", "Invariants violated at the last check", counts.invariants_violated),

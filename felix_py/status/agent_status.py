@@ -93,6 +93,7 @@ class AgentReporter:
             routes_unresolved=sum(1 for _ in agent.routing.rib.unresolved()),
             ready=self.progress().ready,
             sidecar_connected=agent.progress.sidecar_connected,
+            sidecar_differs=agent.progress.sidecar_differs,
             invariants_violated=len(self._checks.last_report().violated),
             notices=Counter(notice.kind for notice in agent.notices.all()),
             datastore_events=dict(agent.watch.records.counts),

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from bgp.client import Connected, Disconnected, SidecarClient
 from bgp.decision import DecisionStep
 from bgp.events import AnnouncedPath, UpdateReceived
-from bgp.protocol import Converged, GetStatus, Hello, Problem, ReplayEnd, decode, encode
+from bgp.protocol import Complete, Configure, Converged, GetStatus, Hello, Problem, ReplayEnd, decode, encode
+from bgp.protocol_version import UNSTATED, VERSION, difference
 from bgp.speaker import Attributes
 from net.prefix import Prefix, pack
 from tests.bgp.fabric import Agent, mesh, until
@@ -24,7 +27,7 @@ async def test_of_two_agents_the_newer_is_served_even_if_the_older_does_not_read
     async with serving(tmp_path) as (_, sidecar, one):
         reader, writer = await asyncio.open_unix_connection(str(tmp_path / "bgp.sock"))
         writer.write(encode(Hello("agent", started=1)))
-        assert decode(await reader.readline()) == ReplayEnd(converged=False)
+        assert [decode(await reader.readline()) for _ in range(2)] == [Hello("sidecar"), ReplayEnd(converged=False)]
         one.start_agent()
         await until(lambda: one.replayed, "the newer agent's replay")
         assert await reader.read() == b""
@@ -47,6 +50,41 @@ async def test_an_agent_that_was_let_go_does_not_take_over_again_while_the_newer
             await newer.stop_agent()
         one.replayed = False
         await until(lambda: one.replayed, "the older one to be served when it is the only one")
+
+
+@pytest.mark.parametrize("version", [UNSTATED, VERSION + 1])
+@pytest.mark.parametrize("role", ["agent", "observer"])
+async def test_who_speaks_another_version_is_told_so_and_served_nothing(
+    tmp_path: Path, role: Literal["agent", "observer"], version: int
+) -> None:
+    async with serving(tmp_path) as (exabgp, _, one):
+        one.start_agent()
+        await one.agent.configure(mesh(1, [2]))
+        await until(lambda: exabgp.speakers, "the reload")
+        reader, writer = await asyncio.open_unix_connection(str(tmp_path / "bgp.sock"))
+        for message in (Hello(role, time.monotonic_ns(), version), Configure(mesh(1, [3])), Complete(), GetStatus()):
+            writer.write(encode(message))
+        assert decode(await reader.readline()) == Problem(str(difference(version, VERSION)))
+        assert await reader.read() == b""
+        writer.close()
+        assert [event for event in one.events if not isinstance(event, Connected | ReplayEnd)] == []
+        assert exabgp.speakers == [mesh(1, [2])]
+
+
+async def test_an_agent_that_does_not_say_which_version_it_speaks_is_of_the_release_before(tmp_path: Path) -> None:
+    async with serving(tmp_path):
+        reader, writer = await asyncio.open_unix_connection(str(tmp_path / "bgp.sock"))
+        writer.write(b'{"hello":"agent","started":7}\n')
+        assert decode(await reader.readline()) == Problem(str(difference(UNSTATED, VERSION)))
+        writer.close()
+
+
+async def test_leave_is_obeyed_of_every_version(tmp_path: Path) -> None:
+    async with serving(tmp_path) as (_, sidecar, _one):
+        _, writer = await asyncio.open_unix_connection(str(tmp_path / "bgp.sock"))
+        writer.write(b'{"hello":"leave","started":0}\n')
+        await until(sidecar.stop.is_set, "the sidecar to end")
+        writer.close()
 
 
 async def test_observers_disturb_nobody(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bgp.client import Connected, Disconnected, SidecarClient, SidecarError, SidecarEvent
+from bgp.client import Connected, Disconnected, SidecarClient, SidecarError, SidecarEvent, VersionDiffers
 from bgp.protocol import (
     Announce,
     Complete,
@@ -27,6 +27,7 @@ from bgp.protocol import (
     decode,
     encode,
 )
+from bgp.protocol_version import UNSTATED, VERSION, difference
 from bgp.speaker import LearnedPath
 from net.prefix import Prefix, pack
 from tests.bgp.fabric import mesh, routes
@@ -36,12 +37,14 @@ PATHS = (LearnedPath(pack("192.0.2.2"), "192.0.2.2"),)
 
 
 class Script:
-    """A sidecar's socket: each connection is handed to the test."""
+    """A sidecar's socket: each connection is handed to the test, after these first lines."""
 
     def __init__(self) -> None:
+        self.first = encode(Hello("sidecar"))
         self.connections: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(self.first)
         await self.connections.put((reader, writer))
 
 
@@ -133,6 +136,45 @@ async def test_everything_is_stated_on_each_connection_and_differences_after_tha
         await client.announce(routes(1, str(TWO)))
         assert await read(reader, 2) == [Withdraw((ONE,)), Announce(routes(1, str(TWO)))]
         writer.close()
+
+
+@pytest.mark.parametrize(
+    ("first", "said"),
+    [
+        (encode(Hello("sidecar", version=VERSION + 1)), difference(VERSION, VERSION + 1)),
+        (encode(ReplayEnd(converged=True)), difference(VERSION, UNSTATED)),
+        (b'{"of": "another version"}\n', difference(VERSION, UNSTATED)),
+        (encode(Problem("restart the agent")), "restart the agent"),
+    ],
+)
+async def test_to_a_sidecar_of_another_version_nothing_is_stated_and_that_is_said_once(
+    tmp_path: Path, first: bytes, said: str
+) -> None:
+    async with connected(tmp_path) as (client, script):
+        await client.configure(mesh(1, [2]))
+        await client.announce({})
+        reader, writer = await script.connections.get()
+        writer.write(encode(Learned({ONE: PATHS})) + encode(ReplayEnd(converged=True)))
+        assert await next_events(client, 3) == [Connected(), Learned({ONE: PATHS}), ReplayEnd(converged=True)]
+        script.first = first
+        writer.close()
+        for _ in range(2):
+            reader, writer = await script.connections.get()
+            assert isinstance(decode(await reader.readline()), Hello)
+            assert await reader.read() == b""
+            writer.close()
+        script.first = encode(Hello("sidecar"))
+        assert await next_events(client, 3) == [Disconnected(), VersionDiffers(said), Connected()]
+        reader, writer = await script.connections.get()
+        assert isinstance((await read(reader, 2))[1], Configure)
+        writer.close()
+
+
+async def test_a_question_to_a_sidecar_of_another_version_says_what_to_do(tmp_path: Path) -> None:
+    async with connected(tmp_path) as (client, script):
+        script.first = encode(Hello("sidecar", version=VERSION + 1)) + encode(StatusReply({}))
+        with pytest.raises(SidecarError, match="restart the agent, which is of the older release"):
+            await client.status()
 
 
 async def test_a_line_that_no_sidecar_sends_ends_the_connection(tmp_path: Path) -> None:

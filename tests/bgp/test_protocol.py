@@ -51,7 +51,9 @@ reports = st.builds(
     st.none() | st.sampled_from(DecisionStep),
 )
 messages = st.one_of(
-    st.builds(protocol.Hello, st.sampled_from(["agent", "observer", "leave"]), st.integers(0)),
+    st.builds(
+        protocol.Hello, st.sampled_from(["agent", "observer", "leave", "sidecar"]), st.integers(0), st.integers(0)
+    ),
     st.just(protocol.Configure(SPEAKER)),
     st.builds(protocol.Announce, st.dictionaries(prefixes, attributes)),
     st.builds(protocol.Withdraw, st.lists(prefixes).map(tuple)),
@@ -84,7 +86,7 @@ def test_what_is_encoded_decodes_to_the_same_line_by_line(message: protocol.Side
         b"7",
         b"{}",
         b'{"hello": "stranger", "started": 0}',
-        b'{"hello": "agent"}',
+        b'{"hello": "agent", "version": "newest"}',
         b'{"learned": 7}',
         b'{"learned": [[["192.0.2.1"], ["10.0.0.1/8"]]]}',
         b'{"withdraw": ["10.0.0.0/33"]}',
@@ -97,20 +99,6 @@ def test_what_is_encoded_decodes_to_the_same_line_by_line(message: protocol.Side
 def test_anything_else_is_refused_with_one_kind_of_error(line: bytes) -> None:
     with pytest.raises(ValueError, match="not a line of the sidecar's protocol"):
         protocol.decode(line)
-
-
-SESSION_FIELDS = (
-    "address local_address peer_as local_as kind is_node passive families port password hold_time restart_time ttl_hops"
-    " import_policy"
-)
-
-
-def test_a_session_is_told_in_fields_that_sidecars_of_the_version_before_know() -> None:
-    """Those refuse a line with any other, and run on as they were: a new one must be left out where it says nothing."""
-    told = json.loads(protocol.encode(protocol.Configure(SPEAKER)))["configure"]
-    assert list(told["neighbours"][0]) == SESSION_FIELDS.split()
-    assert told["neighbours"][0]["password"] == "s3cret"
-    assert list(told) == ["name", "router_id", "listen", "port", "neighbours", "local", "held_back"]
 
 
 def test_a_field_of_a_session_that_is_not_known_is_refused_and_not_left_out() -> None:

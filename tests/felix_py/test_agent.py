@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from bgp.client import Connected, Disconnected
+from bgp.client import Connected, Disconnected, VersionDiffers
 from bgp.protocol import Converged, Learned, Problem, ReplayEnd, Withdrawn
 from bgp.speaker import LearnedPath
 from datastore.errors import Unavailable
@@ -150,6 +150,20 @@ async def test_while_the_sidecar_is_away_its_routes_stay(tmp_path: Path) -> None
         await until(lambda: one.kernel.held(REMOTE))
         one.peers.report(Disconnected())
         await until(lambda: not one.agent.progress.sidecar_connected)
+        assert one.kernel.held(REMOTE) == LEARNED
+
+
+async def test_while_the_sidecar_is_of_another_version_its_routes_stay_and_it_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = FakeNode(tmp_path)
+    async with one.running():
+        one.peers.report(Connected(), FROM_N2, ReplayEnd(True), Disconnected(), VersionDiffers("restart the sidecar"))
+        await until(lambda: one.agent.progress.sidecar_differs)
+        assert "connect to the sidecar: restart the sidecar" in caplog.text
+        assert one.kernel.held(REMOTE) == LEARNED
+        one.peers.report(Connected(), ReplayEnd(False))
+        await until(lambda: not one.agent.progress.sidecar_differs)
         assert one.kernel.held(REMOTE) == LEARNED
 
 

@@ -212,7 +212,7 @@ async def test_an_agent_that_does_not_read_loses_nothing_and_costs_no_session(fa
                     case Withdrawn(prefixes):
                         for prefix in prefixes:
                             del learned_so_far[prefix]
-                    case ReplayEnd():
+                    case Hello() | ReplayEnd():
                         pass
         writer.close()
 

@@ -24,6 +24,7 @@ def test_these_are_all_the_metrics_there_are() -> None:
         "felix_blocks gauge",
         "felix_ready gauge",
         "felix_sidecar_connected gauge",
+        "felix_sidecar_differs gauge",
         "felix_datastore_held_back gauge",
         "felix_host_warnings gauge",
         "felix_invariants_violated gauge",
@@ -58,7 +59,7 @@ def test_what_the_datastore_reports_is_counted_by_kind() -> None:
 
 
 def test_each_metric_says_what_it_counts() -> None:
-    assert sum(line.startswith("# HELP") and len(line.split()) > 4 for line in lines()) == 23
+    assert sum(line.startswith("# HELP") and len(line.split()) > 4 for line in lines()) == 24
 
 
 def test_sessions_are_counted_by_peer() -> None:
