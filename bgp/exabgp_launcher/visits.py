@@ -58,7 +58,7 @@ def wait_for_io(reactor: Any, sleeptime: int) -> Iterator[int]:
 
 def poll_milliseconds(reactor: Any, sleeptime: int) -> int:
     """Return for how many milliseconds nothing can become due, unless a descriptor says so."""
-    if not sleeptime or not reactor.asynchronous.ready():
+    if not sleeptime or not reactor.asynchronous.ready() or was_stirred(reactor):
         return 0
     now = time.monotonic()
     wait = int(min(sleeptime, max(0, (first_due_at(reactor) - now) * 1000) + 1))
@@ -105,7 +105,7 @@ def active_peers(reactor: Any) -> set[str]:
 
 def stirred(reactor: Any, now: float) -> bool:
     """Whether any peer may have something to do by now."""
-    commanded = getattr(reactor.asynchronous, "felix_ran", False)
+    commanded = was_stirred(reactor)
     known, reactor.felix_known = getattr(reactor, "felix_known", -1), len(reactor._peers)
     reactor.asynchronous.felix_ran = False
     return (
@@ -113,6 +113,14 @@ def stirred(reactor: Any, now: float) -> bool:
         or known != reactor.felix_known
         or now >= min(getattr(reactor, "felix_look_at", 0.0), first_due_at(reactor))
     )
+
+
+def was_stirred(reactor: Any) -> bool:
+    """Whether a command or a new connection was worked off since peers were last looked at.
+
+    A peer that dialled waits for our OPEN then, and by its socket nothing would be seen of it.
+    """
+    return bool(getattr(reactor.asynchronous, "felix_ran", False))
 
 
 def first_due_at(reactor: Any) -> float:

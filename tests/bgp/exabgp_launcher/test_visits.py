@@ -103,6 +103,16 @@ def visited(world: Any) -> set[str]:
     return visits.active_peers(world)
 
 
+def test_a_peer_whose_connection_was_taken_up_is_looked_at_before_the_loop_waits_again() -> None:
+    """It waits for our OPEN, and its socket is in no poll set yet."""
+    world = reactor(a_peer(established=False, passive=True))
+    assert visited(world) == set()
+    world.asynchronous.felix_ran, world._peers["0"].proto = True, "accepted"
+    assert visits.poll_milliseconds(world, 1000) == 0
+    assert visited(world) == {"0"}
+    assert visits.poll_milliseconds(world, 1000) == visits.FRESH_WAIT_MS
+
+
 def test_an_idle_peer_is_visited_for_its_timers_only() -> None:
     assert visited(reactor(a_peer())) == set()
     assert visited(reactor(a_peer(due_in=-1.0))) == {"0"}
