@@ -99,6 +99,7 @@ class _Reported:
         self.nodes: dict[str, _NodeFacts] = {}
         self.affinities: dict[str, dict[str, BlockAffinity]] = {}
         """By host, and by name."""
+        self._blocks_of_nodes: dict[str, Networks] | None = None  # None: since the pools changed nobody has asked
         self.claimed: dict[Network, set[str]] = {}
         """Every block that has an affinity, with their names."""
         self._hosts: dict[str, str] = {}
@@ -111,7 +112,7 @@ class _Reported:
                 facts = _NodeFacts.of(resource)
                 before, self.nodes[name] = self.nodes.get(name), facts
                 moved = facts.interfaces != (before.interfaces if before else ())
-                return EVERY_HOST if moved else (name,)
+                return EVERY_HOST if moved and self._update_blocks_of(name) else (name,)
             case BlockAffinity():
                 before_host = self._remove_affinity(name)
                 host = self._hosts[name] = resource.spec.node
@@ -120,6 +121,7 @@ class _Reported:
                 return tuple({host, before_host or host})
             case IPPool():
                 self.pools[name] = resource
+                self._blocks_of_nodes = None
             case IPReservation():
                 self.reservations[name] = resource
             case IPAMConfig():
@@ -141,7 +143,32 @@ class _Reported:
         if kind not in tables:
             return None
         tables[kind].pop(name, None)
+        if kind is Node:
+            return EVERY_HOST if self._update_blocks_of(name) else (name,)
+        if kind is IPPool:
+            self._blocks_of_nodes = None
         return EVERY_HOST
+
+    def blocks_of_nodes(self) -> Iterable[Networks]:
+        """Return of each Node the blocks that hold an address of it; of most there is none."""
+        if self._blocks_of_nodes is None:
+            found = {name: self._blocks_of(name) for name in self.nodes}
+            self._blocks_of_nodes = {name: blocks for name, blocks in found.items() if blocks}
+        return self._blocks_of_nodes.values()
+
+    def _update_blocks_of(self, name: str) -> bool:
+        """Look at one Node that came, moved or went; return whether the blocks that are left alone may be others."""
+        known = self._blocks_of_nodes
+        if known is None:
+            return True
+        before, now = known.pop(name, {}), self._blocks_of(name)
+        if now:
+            known[name] = now
+        return before != now
+
+    def _blocks_of(self, name: str) -> Networks:
+        node = self.nodes.get(name)
+        return _blocks_of_node(name, node.interfaces, _by_name(self.pools)) if node else {}
 
     def _remove_affinity(self, name: str) -> str | None:
         host = self._hosts.pop(name, None)
@@ -229,7 +256,7 @@ class HostContexts:
             _by_name(reported.reservations),
             node.labels if node else {},
             tuple(one for one in _by_name(reported.affinities.get(host, {})) if is_listed(one, host)),
-            self._blocks_of_hosts(pools, {name: one.interfaces for name, one in reported.nodes.items()}),
+            self._blocks_of_hosts(pools, reported.blocks_of_nodes()),
         )
 
     async def _read(self, host: str, waiting: Sequence[None]) -> Sequence[HostContext]:
@@ -241,19 +268,23 @@ class HostContexts:
             (await self._store.list(IPReservation)).objects,
             nodes[host].labels if host in nodes else {},
             tuple(await self._affinities.of_host(host)),
-            self._blocks_of_hosts(pools, {name: one.interfaces for name, one in nodes.items()}),
+            self._blocks_of_hosts(pools, (_blocks_of_node(name, one.interfaces, pools) for name, one in nodes.items())),
         )
         return [context] * len(waiting)
 
-    def _blocks_of_hosts(self, pools: Iterable[IPPool], interfaces: Mapping[str, tuple[Interface, ...]]) -> Networks:
+    def _blocks_of_hosts(self, pools: Iterable[IPPool], of_nodes: Iterable[Networks]) -> Networks:
         """Return the blocks that hold an address of a node or another host, and whose it is."""
-        found = dict(self._avoided)
-        for name, of_node in interfaces.items():
-            found |= interface_addresses(of_node, f'Node "{name}"')
-        return blocks_of_hosts(pools, found)
+        found = dict(blocks_of_hosts(pools, self._avoided))
+        for blocks in of_nodes:
+            found |= blocks
+        return found
 
     async def _config(self) -> IPAMConfig | None:
         return await found_or_none(self._store.get(IPAMConfig, _DEFAULT))
+
+
+def _blocks_of_node(name: str, interfaces: Iterable[Interface], pools: Iterable[IPPool]) -> Networks:
+    return blocks_of_hosts(pools, interface_addresses(interfaces, f'Node "{name}"'))
 
 
 def _by_name(records: Mapping[str, R]) -> tuple[R, ...]:

@@ -97,6 +97,24 @@ async def test_a_node_that_comes_into_a_pool_or_leaves_it_is_known_at_once() -> 
     assert not (await contexts.of("n1")).blocks_of_hosts
 
 
+async def test_a_node_outside_the_pools_is_nothing_to_other_hosts_wherever_it_moves() -> None:
+    contexts = HostContexts(MemoryStore(), Affinities(MemoryStore(), lambda: 0))
+    for resource in (pool("pods", "10.65.0.0/16"), node("n1"), node("n2").with_data(IPv4Address="192.0.2.2/24")):
+        contexts.on_event(Changed(resource))
+    contexts.on_event(InSync())
+    known = await contexts.of("n1")
+    contexts.on_event(Changed(node("n2").with_data(IPv4Address="192.0.2.3/24")))
+    contexts.on_event(Changed(node("n3").with_data(IPv4Address="198.51.100.3/24")))
+    contexts.on_event(Gone(Node, "n2"))
+    assert await contexts.of("n1") is known
+    contexts.on_event(Changed(node("n3").with_data(IPv4Address="10.65.0.3/32")))
+    assert set((await contexts.of("n1")).blocks_of_hosts) == {ip_network("10.65.0.0/26")}
+    contexts.on_event(Gone(IPPool, "pods"))
+    assert not (await contexts.of("n1")).blocks_of_hosts
+    contexts.on_event(Changed(pool("pods", "10.65.0.0/16")))
+    assert set((await contexts.of("n1")).blocks_of_hosts) == {ip_network("10.65.0.0/26")}
+
+
 async def test_requests_that_come_together_share_one_reading() -> None:
     store = MemoryStore(pool("pods", "10.65.0.0/16"), node("n1", rack="a"))
     contexts = HostContexts(store, Affinities(store, lambda: 0))
