@@ -129,13 +129,15 @@ class ImportFilter:
 
 def _within_connected(local: LocalNode) -> frozenset[Prefix]:
     """Return every network that holds a host of `local` and is narrower than the connected network that holds it."""
-    found = set()
+    found: set[Prefix] = set()
     for address in local.hosts:
         host = Prefix.host(address)
-        lengths = [one.length for one in local.connected if PrefixSet([one]).contains(host)]
-        if lengths:
-            number = int.from_bytes(address)
-            for length in range(min(lengths) + 1, host.bits + 1):
-                kept = number >> (host.bits - length) << (host.bits - length)
-                found.add(Prefix(kept.to_bytes(len(address)), length))
+        lengths = [one.length for one in local.connected if one.contains(host)]
+        number = int.from_bytes(address)
+        for length in range(host.bits, min(lengths, default=host.bits), -1):
+            kept = number >> (host.bits - length) << (host.bits - length)
+            network = Prefix(kept.to_bytes(len(address)), length)
+            if network in found:
+                break  # another host is in it, and so in all that are wider
+            found.add(network)
     return frozenset(found)

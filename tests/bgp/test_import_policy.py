@@ -138,6 +138,18 @@ def test_what_would_hide_the_connected_way_to_a_node_or_peer_is_rejected(narrow:
     assert reason is RejectReason.HIDES_HOST
 
 
+def test_each_network_between_a_host_and_the_connected_network_is_rejected_and_no_other() -> None:
+    at = ("10.0.0.1", "10.0.0.2", "10.0.3.1", "10.1.0.1", "172.16.0.1")
+    inner, outer = Prefix.parse("10.0.0.0/22"), Prefix.parse("10.0.0.0/14")
+    crowded = ImportFilter(replace(LOCAL, hosts=frozenset(map(pack, at)), connected=(inner, outer), pools=()))
+    for length in range(8, 33):
+        for address in (*at, "10.0.0.3", "10.0.2.1", "10.2.0.1", "172.16.0.2"):
+            prefix = Prefix.of(f"{address}/{length}")
+            hides = length > outer.length and any(prefix.contains(Prefix.host(host)) for host in at[:4])
+            found = crowded.prefix(prefix, Attributes(pack(ROUTER_AT)), NODE)
+            assert (found is RejectReason.HIDES_HOST) == hides, prefix
+
+
 @pytest.mark.parametrize("other", ["192.0.2.0/24", "192.0.0.0/16", "198.51.100.7/32"])
 def test_a_connected_network_what_is_wider_and_hosts_elsewhere_are_accepted(other: str) -> None:
     assert reason_for(other, ROUTER, next_hop=ROUTER_AT, as_path=through(65001)) is None
