@@ -20,9 +20,9 @@ from datastore.kinds.pools import IPPool
 from datastore.names import IPAM
 from datastore.record import Resource
 from datastore.store import Changed, Gone, InSync, Unreadable, WatchEvent
+from felix_py.cluster.subnets import Subnets
 from felix_py.topics import Topic
 from net.prefix import Prefix
-
 
 class EndpointKey(NamedTuple):
     namespace: str
@@ -79,6 +79,7 @@ class Snapshot:
         self.locked = False
         """Whether an administrator forbids that addresses are given."""
         self.nodes: dict[str, Node] = {}
+        self.subnets = Subnets()
         self.pools: dict[str, Pool] = {}
         self.bgp_configurations: dict[str, BGPConfiguration] = {}
         self.peers: dict[str, BGPPeer] = {}
@@ -136,6 +137,7 @@ class Snapshot:
                 before, self.nodes[name] = self.nodes.get(name), resource
                 if before is not None and _data(before) == _data(resource):
                     return Topic.NOTHING
+                self.subnets.put(name, (resource.ipv4, resource.ipv6))
                 blocks = self._update_own_blocks() if name == self.node else Topic.NOTHING
                 return self._node_topic(name) | blocks
             case IPPool():
@@ -166,6 +168,8 @@ class Snapshot:
             return self._update_own_blocks()
         if kind is ClusterInformation and name == "default":
             self.locked = False
+        if kind is Node:
+            self.subnets.put(name)
         tables: dict[type[Resource], tuple[dict[str, Any], Topic]] = {
             Node: (self.nodes, self._node_topic(name)),
             IPPool: (self.pools, Topic.POOLS),

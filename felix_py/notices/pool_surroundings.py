@@ -23,7 +23,8 @@ _DEFAULT_ROUTES = (Prefix(bytes(4), 0), Prefix(bytes(16), 0))
 
 def pool_notices(snapshot: Snapshot, host: Host) -> tuple[Notice, ...]:
     """Return a notice for each network that a pool overlaps and should not."""
-    known = cluster_networks(snapshot.nodes.values(), snapshot.bgp_configurations.values())
+    nodes = (snapshot.nodes[name] for name in snapshot.subnets.examples())
+    known = cluster_networks(nodes, snapshot.bgp_configurations.values())
     own = {interface.network: f"the network of {device} on this host" for interface, device in _own(snapshot, host)}
     pools = [pool.resource for pool in snapshot.pools.values()]
     return tuple(
