@@ -18,11 +18,16 @@ from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool
 from datastore.names import IPAM
+from datastore.node_fields import V3_FIELDS
 from datastore.record import Resource
 from datastore.store import Changed, Gone, InSync, Unreadable, WatchEvent
 from felix_py.cluster.subnets import Subnets
 from felix_py.topics import Topic
 from net.prefix import Prefix
+
+_V3_PARTS = frozenset(path[1] for path in V3_FIELDS.values() if path[0] == "spec")
+"""Of the spec of a Node in its v3 form: what the core form has in annotations."""
+
 
 class EndpointKey(NamedTuple):
     namespace: str
@@ -319,4 +324,5 @@ def _data(node: Node) -> object:
     """Return what of a node matters here: a heartbeat in its status must not re-render every session."""
     metadata = node.metadata
     calico = {k: v for k, v in (metadata.annotations or {}).items() if k.startswith("projectcalico.org/")}
-    return calico, dict(metadata.labels or {}), node.spec.pod_cidr, node.spec.pod_cidrs
+    in_v3_form = {key: value for key, value in (node.spec.model_extra or {}).items() if key in _V3_PARTS}
+    return calico, in_v3_form, dict(metadata.labels or {}), node.spec.pod_cidr, node.spec.pod_cidrs

@@ -199,6 +199,14 @@ def test_a_heartbeat_of_a_node_does_not_concern_the_sessions() -> None:
     assert snapshot.fold(Gone(Node, "n2")) == Topic.NODES
 
 
+def test_a_node_in_its_v3_form_that_moves_concerns_the_sessions() -> None:
+    snapshot = Snapshot("n1")
+    assert snapshot.fold(Changed(Node.make("n2", bgp={"ipv4Address": "192.0.2.2/24"}))) == Topic.NODES
+    same = Node.make("n2", bgp={"ipv4Address": "192.0.2.2/24"}, taints=[{"key": "cordoned"}])
+    assert snapshot.fold(Changed(same)) == Topic.NOTHING
+    assert snapshot.fold(Changed(Node.make("n2", bgp={"ipv4Address": "192.0.2.9/24"}))) == Topic.NODES
+
+
 def test_everything_is_due_when_the_datastore_is_in_sync_for_the_first_time() -> None:
     snapshot = Snapshot("n1")
     assert snapshot.fold(InSync()) == Topic.EVERYTHING & ~Topic.HELD
