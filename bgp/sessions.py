@@ -74,6 +74,9 @@ class PeeringInputs(Struct, frozen=True):
         node = self.node_at(str(peer.address))
         return peer.as_number or (self.cluster_as if node is None else self.as_of(node))
 
+    def node(self, name: str) -> Node | None:
+        return next((node for node in self.nodes if node.name == name), None)
+
     def node_at(self, address: str) -> Node | None:
         return next((node for node in self.nodes if address in addresses(node).values()), None)
 
@@ -126,7 +129,7 @@ def speaker_of(
     BGPPeer without source address has its own. `secrets` are those that passwords are in, where the datastore has some.
     """
     inputs = PeeringInputs(tuple(nodes), bgp_configuration, node_configurations or {}, tuple(interfaces))
-    own = next((node for node in inputs.nodes if node.name == node_name), None)
+    own = inputs.node(node_name)
     in_order = sorted(peers, key=lambda peer: (not peer.is_global, peer.name))
     candidates = () if own is None else tuple(_candidates(own, inputs, in_order, secrets))
     chosen: dict[str, _Candidate] = {}
@@ -186,10 +189,10 @@ def router_id_of(node_name: str, node: Node | None, setting: IPv4Address | Liter
 def addresses(node: Node) -> dict[Family, str]:
     """Return the addresses at which a node speaks BGP, in canonical text."""
     found: dict[Family, str] = {}
-    if node.ipv4 is not None:
-        found["ipv4"] = str(node.ipv4.ip)
-    if node.ipv6 is not None:
-        found["ipv6"] = str(node.ipv6.ip)
+    if (ipv4 := node.ipv4) is not None:
+        found["ipv4"] = str(ipv4.ip)
+    if (ipv6 := node.ipv6) is not None:
+        found["ipv6"] = str(ipv6.ip)
     return found
 
 
@@ -225,6 +228,19 @@ def _candidate(neighbour: Neighbour, peer: BGPPeer | None, password: SessionPass
     return _Candidate(replace(neighbour, password=password.text), peer, password.held_back, password)
 
 
+def has_session(
+    node_name: str,
+    nodes: Iterable[Node],
+    bgp_configuration: BGPConfiguration | None,
+    peers: Iterable[BGPPeer],
+    node_configurations: Mapping[str, BGPConfiguration] | None = None,
+) -> bool:
+    """Whether any session of this node is configured, be it one that must not come up."""
+    inputs = PeeringInputs(tuple(nodes), bgp_configuration, node_configurations or {})
+    own = inputs.node(node_name)
+    return own is not None and any(True for _ in _candidates(own, inputs, tuple(peers), None))
+
+
 def secrets_named(
     node_name: str,
     nodes: Iterable[Node],
@@ -234,7 +250,7 @@ def secrets_named(
 ) -> dict[str, frozenset[str]]:
     """Return the Secrets that the passwords of this node's sessions are in, and which keys of them."""
     inputs = PeeringInputs(tuple(nodes), bgp_configuration, node_configurations or {})
-    own = next((node for node in inputs.nodes if node.name == node_name), None)
+    own = inputs.node(node_name)
     if own is None:
         return {}
     asked = [peer.spec.password for peer in peers if peer.spec.password and _has_session(own, inputs, peer)]

@@ -35,7 +35,7 @@ from felix_py.host.host import Host
 from felix_py.identity import Identity
 from felix_py.notices.current_notices import CurrentNotices
 from felix_py.notices.pool_surroundings import host_addresses, pool_notices
-from felix_py.outputs import Due, Output, bring_in_line
+from felix_py.outputs import Due, Output, bring_in_line, rest_seconds
 from felix_py.packet_filter.node_table import external_nodes, nat_options, node_addresses, wanted_table
 from felix_py.peering.bgp_secrets import BgpSecrets
 from felix_py.peering.peering import Peering
@@ -79,7 +79,7 @@ class Agent:
             wake=lambda: self._due.add(Topic.ROUTES),
             tunnel_mtu=settings.ipip_mtu,
         )
-        folds = (edges.observe, self.routing.tunnels.fold, self._fold_record)
+        folds = (edges.observe, self._fold_blocks, self._fold_record)
         records = Records(settings, folds, self._due, self.progress, self.notices, self._runs)
         self.watch = DatastoreWatch(edges.store, self.snapshot, self.peering, records)
         self.outputs = self._outputs()
@@ -145,6 +145,10 @@ class Agent:
         topic = self.snapshot.fold(event) | self.watch.fold(event)
         self.progress.datastore_in_sync = self.snapshot.in_sync
         return topic
+
+    def _fold_blocks(self, event: StoreEvent) -> Topic:
+        topic = self.routing.tunnels.fold(event)
+        return topic | Topic.OWNERS if topic and self.peering.goes_by_owners else topic
 
     def _runs(self, key: RecordKey, device: str) -> bool:
         """Whether the pod of an endpoint still runs here: it has its device, and its end or successor is not ours."""
@@ -239,6 +243,8 @@ class Agent:
                     self._due.add(due | Topic.HELD)
                 else:
                     asyncio.get_running_loop().call_later(pause, self._due.add, due)
+            if due & on.OF_ALL_NODES:
+                self._due.rest(on.OF_ALL_NODES, rest_seconds(len(self.snapshot.nodes)))
 
     async def _read_routes_periodically(self) -> None:
         """The safety net under the events: a whole dump at a slow pace. Where nothing is repaired there is none."""

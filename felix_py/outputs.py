@@ -33,10 +33,10 @@ TUNNEL_ROUTES = TUNNEL_SETTINGS | Topic.REMOTE_BLOCKS
 FORWARDING = Topic.POOLS | Topic.OWN_NODE
 POD_MTU = Topic.POOLS | Topic.FELIX | Topic.MTU
 POOLS = Topic.POOLS | Topic.NODES | Topic.OWN_NODE | Topic.BGP | Topic.NEXT_HOPS | Topic.ADDRESSES
-SESSIONS = (
-    Topic.BGP | Topic.PASSWORDS | Topic.NODES | Topic.BLOCKS | Topic.REMOTE_BLOCKS | Topic.POOLS | Topic.ADDRESSES
-)
-INTERESTS = Topic.POOLS | Topic.NODES | Topic.BGP
+OF_ALL_NODES = Topic.NODES | Topic.OWNERS
+"""What follows from these is worked out of all Nodes or claims, and each of the cluster changes them."""
+SESSIONS = OF_ALL_NODES | Topic.OWN_NODE | Topic.BGP | Topic.PASSWORDS | Topic.BLOCKS | Topic.POOLS | Topic.ADDRESSES
+INTERESTS = Topic.POOLS | Topic.NODES | Topic.OWN_NODE | Topic.BGP
 STATIC_ROUTES = Topic.BGP | Topic.OWN_NODE | Topic.NEXT_HOPS | Topic.ADDRESSES
 ANNOUNCEMENTS = Topic.BORROWED | Topic.BLOCKS | Topic.POOLS | Topic.OWN_NODE
 # Whatever is announced is written first, or the write under way is waited for.
@@ -63,19 +63,43 @@ async def bring_in_line(outputs: tuple[Output, ...], due: Topic) -> None:
         raise failed
 
 
+REST_FOR_EACH_NODE_SECONDS, LONGEST_REST_SECONDS = 0.001, 1.0
+
+
+def rest_seconds(nodes: int) -> float:
+    """Return how long what was worked out of all Nodes stays as it is, whatever changes of them meanwhile.
+
+    One that comes alone is acted on at once. Of thousands that come one by one, all of a while cost what one does.
+    """
+    return min(REST_FOR_EACH_NODE_SECONDS * nodes, LONGEST_REST_SECONDS)
+
+
 class Due:
     """The topics that changed and are not brought in line yet. added: how often any did, those of bursts included."""
 
     def __init__(self) -> None:
         self.added = 0
-        self._topics = self._later = Topic.NOTHING
+        self._topics = self._later = self._resting = Topic.NOTHING
         self._some = asyncio.Event()
 
     def add(self, topic: Topic) -> None:
         if topic:
             self.added += 1
-            self._topics |= topic
+            self._put(topic)
+
+    def _put(self, topic: Topic) -> None:
+        self._topics |= topic
+        if topic & ~self._resting:
             self._some.set()
+
+    def rest(self, topics: Topic, seconds: float) -> None:
+        """Keep these topics due for so many seconds, whatever adds them."""
+        self._resting |= topics
+        asyncio.get_running_loop().call_later(seconds, self._end_rest, topics)
+
+    def _end_rest(self, topics: Topic) -> None:
+        self._resting &= ~topics
+        self._put(self._topics & topics)
 
     def add_later(self, topic: Topic, seconds: float) -> None:
         """Add a topic that changes in bursts, once for all that come within these seconds."""
@@ -89,12 +113,12 @@ class Due:
         self.add(later)
 
     async def wait(self) -> None:
-        """Return when a topic was added since this last returned."""
+        """Return when a topic that does not rest was added, or its rest is over, since this last returned."""
         await self._some.wait()
         self._some.clear()
 
     def take(self, among: Topic = Topic.EVERYTHING) -> Topic:
-        """Return the due topics among these; the others stay due."""
-        taken = self._topics & among
-        self._topics &= ~among
+        """Return the due topics among these; the others, and those that rest, stay due."""
+        taken = self._topics & among & ~self._resting
+        self._topics &= ~taken
         return taken

@@ -17,6 +17,7 @@ class Topic(Flag):
     BORROWED = auto()  # an address of a pod here that lies in no block of this node came or went
     BLOCKS = auto()  # this node's blocks
     REMOTE_BLOCKS = auto()  # where the addresses of other nodes' pods are
+    OWNERS = auto()  # the same, where routes of a peer that is no node are judged by it
     POOLS = auto()
     NODES = auto()  # addresses, annotations and labels of any node
     OWN_NODE = auto()
@@ -35,6 +36,7 @@ class Topic(Flag):
         | BORROWED
         | BLOCKS
         | REMOTE_BLOCKS
+        | OWNERS
         | POOLS
         | NODES
         | OWN_NODE

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from ipaddress import ip_interface
 
-from bgp.sessions import secrets_named, speaker_of
+from bgp.sessions import has_session, secrets_named, speaker_of
 from bgp.speaker import Attributes, Speaker
 from datastore.notices import Notice
 from felix_py.edges import PeersClient
@@ -66,8 +66,20 @@ class Peering:
 
     def is_alone(self) -> bool:
         """Whether there are other nodes, and no session by which they could announce anything to this one."""
-        speaker, _ = self._speaker()
-        return len(self._snapshot.nodes) > 1 and not (speaker.neighbours or speaker.held_back)
+        snapshot = self._snapshot
+        return len(snapshot.nodes) > 1 and not has_session(
+            self._identity.node,
+            snapshot.nodes.values(),
+            snapshot.bgp_configurations.get("default"),
+            snapshot.peers.values(),
+            snapshot.node_bgp_configurations(),
+        )
+
+    @property
+    def goes_by_owners(self) -> bool:
+        """Whether a session is with a peer that is no node, whose routes are judged by the owners of their blocks."""
+        speaker = self.client.speaker
+        return speaker is not None and bool(speaker.local.nodes)
 
     def _speaker(
         self, owners: Mapping[Prefix, str] | None = None, addresses: Iterable[InterfaceAddress] = ()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bgp.annotations import ACCEPT_DEFAULT_ROUTE
 from bgp.passwords import KnownSecret, KnownSecrets
-from bgp.sessions import router_id_of, secrets_named, speaker_of
+from bgp.sessions import has_session, router_id_of, secrets_named, speaker_of
 from bgp.speaker import ImportPolicy, Neighbour, Speaker
 from datastore.kinds.bgp import BGPConfiguration, BGPPeer
 from datastore.kinds.node import Node
@@ -41,6 +41,7 @@ def sessions(name: str, cluster: list[Node], *peers: BGPPeer, **settings: Any) -
 
 FOREVER = "2562047h"  # the longest duration
 NO_MESH = {"nodeToNodeMeshEnabled": False}
+MESHLESS = BGPConfiguration.make("default", nodeToNodeMeshEnabled=False)
 
 
 @pytest.mark.parametrize(("name", "expected"), [("kube-master", "25.79.212.8"), ("Testrobin123", "207.94.5.27")])
@@ -278,6 +279,31 @@ def test_a_session_without_source_address_starts_where_the_kernel_would_start_it
     made, _ = speaker_of("n1", nodes(1, 2), None, [wanted], interfaces=interfaces)
     assert {each.address: each.local_address for each in made.neighbours}[peer.split(":")[0]] == source
     assert made.listen == ("10.0.0.1",)
+
+
+@pytest.mark.parametrize(
+    ("name", "peers", "configuration", "has_some"),
+    [
+        ("n1", [], None, True),
+        ("n1", [], MESHLESS, False),
+        ("n9", [], None, False),
+        ("n1", [BGPPeer.make("rr", peerIP="192.0.2.99")], MESHLESS, True),
+        (
+            "n1",
+            [BGPPeer.make("rr", node="n2", peerIP="192.0.2.99")],
+            MESHLESS,
+            False,
+        ),
+        ("n1", [BGPPeer.make("held", peerIP="192.0.2.99", filters=["none"])], None, True),
+    ],
+)
+def test_whether_a_node_has_a_session_is_known_without_all_of_them(
+    name: str, peers: list[BGPPeer], configuration: BGPConfiguration | None, has_some: bool
+) -> None:
+    cluster = nodes(1, 2)
+    assert has_session(name, cluster, configuration, peers) == has_some
+    made, _ = speaker_of(name, cluster, configuration, peers)
+    assert bool(made.neighbours or made.held_back) == has_some
 
 
 def test_owners_are_known_where_a_peer_is_no_node_and_every_host_and_connected_network_always() -> None:

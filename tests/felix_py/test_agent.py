@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from datastore.kinds.pools import IPPool
 from datastore.record import Resource
 from datastore.store import Gone, InSync, Unreadable
 from datastore.watch import key_of
+from felix_py import agent as agent_module
 from felix_py.routes.routing import RouteRefused
 from kernel.events import AddressChanged, EventsLost, LinkChanged, RouteChanged
 from kernel.link_codec import InterfaceAddress, Link
@@ -44,6 +46,12 @@ from tests.felix_py.fake_node import (
 from tests.felix_py.fakes import ADDRESS, ETH0, until
 
 FROM_N2 = Learned({REMOTE: (LearnedPath(pack("192.0.2.2"), "192.0.2.2"),)})
+
+
+def states(one: FakeNode, peer: str) -> bool:
+    """Whether a session with a peer is among those that were stated last."""
+    speaker = one.peers.speaker
+    return speaker is not None and any(session.address == peer for session in speaker.neighbours)
 
 
 async def test_a_nodes_pod_cidr_is_its_block_where_that_is_set(tmp_path: Path) -> None:
@@ -551,6 +559,50 @@ async def test_an_output_that_fails_over_a_record_is_tried_again_and_ends_nothin
         one.store.put(affinity("10.65.3.0/26"))
         await until(lambda: tries)
         await until(lambda: Prefix.parse("10.65.3.0/26") in one.peers.announced)
+
+
+async def test_nodes_that_come_while_what_follows_from_nodes_rests_are_acted_on_when_the_rest_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests: list[int] = []
+
+    def rest_seconds(nodes: int) -> float:
+        rests.append(nodes)
+        return 0.01
+
+    monkeypatch.setattr(agent_module, "rest_seconds", rest_seconds)
+    one = FakeNode(tmp_path)
+    async with one.running():
+        for number in (2, 3, 4):
+            one.store.put(node(f"n{number}", f"192.0.2.{number}/24"))
+            await until(partial(states, one, f"192.0.2.{number}"))
+    assert rests[0] == 1  # the Node that there was
+
+
+async def test_where_no_peer_is_judged_by_owners_a_claim_of_another_node_is_nothing_to_the_sessions(
+    tmp_path: Path,
+) -> None:
+    def owned() -> set[Prefix]:
+        return {prefix for prefix, _ in one.peers.speaker.local.owners} if one.peers.speaker else set()
+
+    def block(number: int) -> Prefix:
+        return Prefix.parse(f"10.65.{number}.0/26")
+
+    one = FakeNode(tmp_path, node(), node("n2", "192.0.2.2/24"), pool(), affinity())
+    async with one.running() as agent:
+        await until(lambda: BLOCK in one.peers.announced)
+        stated = one.deeds.count("configure")
+        one.store.put(affinity("10.65.2.0/26", "n2"))
+        await until(lambda: block(2) in agent.routing.tunnels.owners())
+        await agent.attach(endpoint(str(BORROWED)), CALI.index)
+        await until(lambda: BORROWED in one.peers.announced)  # by the pass in which the claim would be acted on, too
+        assert one.deeds.count("configure") == stated
+        one.store.put(BGPPeer.make("reflector", peerIP="192.0.2.9", asNumber=64512))
+        await until(lambda: owned() == {block(2)})
+        one.store.put(affinity("10.65.3.0/26", "n2"))
+        await until(lambda: owned() == {block(2), block(3)})
+        one.store.remove(affinity("10.65.2.0/26", "n2"))
+        await until(lambda: owned() == {block(3)})
 
 
 async def test_losing_the_datastore_cuts_no_pod_off_and_is_said(

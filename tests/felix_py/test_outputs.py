@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from felix_py.outputs import ANNOUNCEMENTS, ROUTES, Due, Output, bring_in_line
+from felix_py.outputs import ANNOUNCEMENTS, ROUTES, Due, Output, bring_in_line, rest_seconds
 from felix_py.topics import Topic
 
 
@@ -114,3 +114,43 @@ async def test_a_burst_is_added_once() -> None:
     due.add_later(Topic.NEXT_HOPS, 0.001)
     await due.wait()
     assert due.take() == Topic.NEXT_HOPS
+
+
+async def test_what_rests_stays_due_whatever_adds_it_and_holds_nothing_else_up() -> None:
+    due = Due()
+    due.rest(Topic.NODES, 3600)
+    due.add(Topic.NODES)
+    waiting = asyncio.create_task(due.wait())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    due.add(Topic.NODES | Topic.POOLS)
+    await waiting
+    assert due.take() == Topic.POOLS
+    assert due.take() == Topic.NOTHING
+
+
+async def test_what_was_added_while_it_rested_is_handed_out_once_when_the_rest_is_over() -> None:
+    due = Due()
+    due.rest(Topic.NODES, 0.001)
+    for _ in range(3):
+        due.add(Topic.NODES)
+    await due.wait()
+    assert due.take() == Topic.NODES
+    due.add(Topic.NODES)
+    await due.wait()
+    assert due.take() == Topic.NODES
+
+
+async def test_a_rest_in_which_nothing_came_wakes_nobody() -> None:
+    due, over = Due(), asyncio.Event()
+    waiting = asyncio.create_task(due.wait())
+    due.rest(Topic.NODES, 0.001)
+    asyncio.get_running_loop().call_later(0.002, over.set)
+    await over.wait()
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    waiting.cancel()
+
+
+def test_a_rest_is_short_among_few_nodes_and_a_second_among_thousands() -> None:
+    assert [rest_seconds(nodes) for nodes in (0, 3, 100, 1000, 5000)] == [0.0, 0.003, 0.1, 1.0, 1.0]
