@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from bgp.exabgp_launcher.replacement import ReplacedFunction, Replacement
+from bgp.exabgp_launcher.second_connections import settle
 
 CONNECTIONS_WAITING = 4096  # beyond these the kernel drops what comes, and a peer tries again seconds later
 RECONNECT_SECONDS = 5  # the longest pause between two attempts to connect
@@ -21,7 +22,9 @@ def replacements() -> list[Replacement]:
     return [
         ReplacedFunction(Listener, "incoming", ("self",), accept_all),
         ReplacedFunction(Listener, "new_connections", ("self",), take_up_connections),
-        ReplacedFunction(Peer, "handle_connection", ("self", "connection"), check_incoming_ttl(Peer.handle_connection)),
+        ReplacedFunction(
+            Peer, "handle_connection", ("self", "connection"), check_incoming_ttl(settle(Peer.handle_connection))
+        ),
         ReplacedFunction(Listener, "_listen", LISTEN_PARAMETERS, send_gtsm_ttl(Listener._listen)),
         ReplacedFunction(Delay, "increase", ("self",), increase_capped(Delay.increase)),
     ]

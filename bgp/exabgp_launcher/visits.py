@@ -152,11 +152,12 @@ def next_due(peer: Any, now: float) -> float:
 
 
 def show_timer(released: Callable[[Any, Any, Any], None]) -> Callable[[Any, Any, Any], None]:
-    """Return KA.__init__ that leaves its timer with the peer, for the function above."""
+    """Return KA.__init__ that leaves its timer with the peer, for the function above, and notes when it came up."""
 
     def init(keepalives: Any, session: Any, proto: Any) -> None:
         released(keepalives, session, proto)
         proto.peer.felix_send_timer = keepalives.send_timer
+        proto.felix_up_at = time.monotonic()
 
     return init
 

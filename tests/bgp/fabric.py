@@ -77,14 +77,26 @@ class Fabric:
         ip("-n", hub, "link", "add", "br0", "type", "bridge")
         ip("-n", hub, "link", "set", "br0", "up")
         for node in self._nodes:
-            inside = self.namespace(node)
-            ip("netns", "add", inside)
-            ip("-n", inside, "link", "set", "lo", "up")
-            ip("-n", inside, "link", "add", "eth0", "type", "veth", "peer", "name", f"p{node}", "netns", hub)
-            ip("-n", hub, "link", "set", f"p{node}", "master", "br0", "up")
-            ip("-n", inside, "address", "add", f"{address(node)}/24", "dev", "eth0")
-            ip("-n", inside, "address", "add", f"fd99::{node}/64", "dev", "eth0", "nodad")
-            ip("-n", inside, "link", "set", "eth0", "up")
+            self._add(node)
+
+    def _add(self, node: int) -> None:
+        hub, inside = self.namespace(0), self.namespace(node)
+        ip("netns", "add", inside)
+        ip("-n", inside, "link", "set", "lo", "up")
+        ip("-n", inside, "link", "add", "eth0", "type", "veth", "peer", "name", f"p{node}", "netns", hub)
+        ip("-n", hub, "link", "set", f"p{node}", "master", "br0", "up")
+        ip("-n", inside, "address", "add", f"{address(node)}/24", "dev", "eth0")
+        ip("-n", inside, "address", "add", f"fd99::{node}/64", "dev", "eth0", "nodad")
+        ip("-n", inside, "link", "set", "eth0", "up")
+
+    def cut_off(self, node: int) -> None:
+        """Take a node's power: of what it sends from here on, FIN and RST among it, nothing arrives."""
+        ip("-n", self.namespace(0), "link", "delete", f"p{node}")
+
+    def power_on(self, node: int) -> None:
+        """Begin anew with a node that was cut off and whose processes are gone: its kernel knows no connection."""
+        ip("netns", "delete", self.namespace(node))
+        self._add(node)
 
     def _remove(self) -> None:
         for process in self._processes:

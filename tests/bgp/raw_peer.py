@@ -9,10 +9,11 @@ from collections.abc import AsyncIterator
 
 from net.prefix import Prefix, pack
 
-OPEN, UPDATE, KEEPALIVE = 1, 2, 4
+OPEN, UPDATE, NOTIFICATION, KEEPALIVE = 1, 2, 3, 4
 WELL_KNOWN, OPTIONAL, BOTH, EXTENDED = 0x40, 0x80, 0xC0, 0x10
 HEADER_BYTES = 19
 CAPABILITIES = bytes([1, 4, 0, 1, 0, 1, 1, 4, 0, 2, 0, 1])  # IPv4 and IPv6 unicast
+GRACEFUL_RESTART = bytes([64, 6, 0, 120, 0, 1, 1, 0x80])  # 120 s, IPv4 unicast preserved (RFC 4724 §3)
 ADD_PATH = bytes([69, 8, 0, 1, 1, 2, 0, 2, 1, 2])  # it sends several paths of each (RFC 7911 §4)
 
 
@@ -42,16 +43,20 @@ def update_body(attributes: bytes = b"", announced: bytes = b"", withdrawn: byte
     return update(attributes, announced, withdrawn)[HEADER_BYTES:]
 
 
+def opening(own: str, asn: int, capabilities: bytes = CAPABILITIES) -> bytes:
+    """Return an OPEN whose BGP identifier is the address."""
+    capabilities += bytes([65, 4]) + asn.to_bytes(4)
+    options = bytes([2, len(capabilities)]) + capabilities
+    return message(OPEN, struct.pack("!BHH", 4, asn, 90) + pack(own)[-4:] + bytes([len(options)]) + options)
+
+
 @contextlib.asynccontextmanager
 async def raw_peer(
     own: str, of: str, asn: int, capabilities: bytes = CAPABILITIES
 ) -> AsyncIterator[asyncio.StreamWriter]:
     """Dial a speaker from an address of ours, and bring the session up; what it sends is thrown away."""
     reader, writer = await asyncio.open_connection(of, 179, local_addr=(own, 0))
-    capabilities += bytes([65, 4]) + asn.to_bytes(4)
-    options = bytes([2, len(capabilities)]) + capabilities
-    opening = struct.pack("!BHH", 4, asn, 90) + pack(own)[-4:] + bytes([len(options)]) + options
-    writer.write(message(OPEN, opening) + message(KEEPALIVE, b""))
+    writer.write(opening(own, asn, capabilities) + message(KEEPALIVE, b""))
     await reader.readexactly(19)
     reading = asyncio.create_task(reader.read())
     try:

@@ -130,6 +130,22 @@ async def test_bird_is_killed_and_we_keep_its_routes_until_it_has_said_them_all_
         await until(lambda: bird.routes() == {OURS: 0}, "BIRD to learn ours again")
 
 
+async def test_a_node_that_lost_its_power_is_let_in_again_before_the_hold_time_of_its_old_session_is_over(
+    fabric: Fabric, bird: Bird
+) -> None:
+    async with exchanging(fabric, bird) as ours:
+        fabric.cut_off(3)
+        bird.kill()
+        fabric.power_on(3)
+        assert (await ours.peers())[address(3)]["state"] == "up", "nobody has told us that it is gone"
+        bird.start(THEIRS, recover=True)
+        await ours.wait_for_peer(3, state="up", flaps=1, stale=0)
+        log = (fabric.directory / "sidecar1.log").read_text()
+        assert "the peer has connected anew, so it has restarted; 1 of its routes are stale" in log
+        assert not withdrawn(ours)
+        await until(lambda: bird.routes() == {OURS: 0}, "BIRD to learn ours again")
+
+
 async def test_bird_ends_in_order_and_its_routes_go_at_once(fabric: Fabric, bird: Bird) -> None:
     async with exchanging(fabric, bird) as ours:
         bird.terminate()
