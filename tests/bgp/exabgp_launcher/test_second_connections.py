@@ -20,13 +20,14 @@ from tests.bgp.raw_peer import (
     GRACEFUL_RESTART,
     KEEPALIVE,
     NOTIFICATION,
+    OPEN,
     message,
     opening,
     raw_peer,
 )
 
 COLLIDED = (NOTIFICATION, b"\6\7")  # RFC 4486 §4
-HIGHER = "10.99.0.1"  # a BGP identifier, beside 10.9.0.1 of ours
+LOWER, HIGHER = "10.0.0.1", "10.99.0.1"  # BGP identifiers, beside 10.9.0.1 of ours
 
 
 class Dialled:
@@ -43,6 +44,12 @@ class Dialled:
         header = await self._reader.readexactly(19)
         body = await self._reader.readexactly(int.from_bytes(header[16:18]) - 19)
         return header[18], body[:2]
+
+    async def types(self, count: int) -> list[int]:
+        return [(await self.receive())[0] for _ in range(count)]
+
+    async def ended(self) -> bool:
+        return await self._reader.read() == b""
 
 
 @contextlib.asynccontextmanager
@@ -61,6 +68,41 @@ async def waiting(directory: Path) -> AsyncIterator[ExaBGPNode]:
         await one.exabgp.reload(speaker(1, 2))
         await one.wait_for(SpeakerStarted())
         yield one
+
+
+async def test_one_that_loses_in_open_confirm_is_told_so(tmp_path: Path, network: None) -> None:
+    async with waiting(tmp_path) as one, dialled() as first:
+        first.send(opening(HIGHER, AS))
+        assert await first.types(2) == [OPEN, KEEPALIVE]
+        async with dialled() as second:
+            second.send(opening(HIGHER, AS) + message(KEEPALIVE, b""))
+            assert await first.receive() == COLLIDED
+            assert await first.ended()
+            assert await second.types(2) == [OPEN, KEEPALIVE]
+            await one.wait_for(PeerUp(address(2)))
+
+
+async def test_one_that_loses_in_open_sent_is_told_so(tmp_path: Path, network: None) -> None:
+    async with waiting(tmp_path) as one, dialled() as first:
+        assert await first.types(1) == [OPEN]
+        async with dialled() as second:
+            second.send(opening(HIGHER, AS) + message(KEEPALIVE, b""))
+            assert await first.receive() == COLLIDED
+            assert await first.ended()
+            await one.wait_for(PeerUp(address(2)))
+
+
+async def test_the_first_one_stays_and_the_second_is_told_where_our_identifier_is_higher(
+    tmp_path: Path, network: None
+) -> None:
+    async with waiting(tmp_path) as one, dialled() as first:
+        first.send(opening(LOWER, AS))
+        assert await first.types(2) == [OPEN, KEEPALIVE]
+        async with dialled() as second:
+            assert await second.receive() == COLLIDED
+            assert await second.ended()
+            first.send(message(KEEPALIVE, b""))
+            await one.wait_for(PeerUp(address(2)))
 
 
 async def test_a_peer_that_restarts_gracefully_is_let_in_while_its_old_session_is_up(
