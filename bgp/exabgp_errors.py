@@ -41,7 +41,12 @@ def configuration_error(stderr: str) -> str:
     """Return the reason in what ExaBGP's check of a file printed, in one line and without a key that it may quote."""
     _, _, reason = stderr.rpartition("is not a valid config file:")
     lines = [printable(line.strip()) for line in (reason or stderr).splitlines() if line.strip()]
-    return ", ".join("md5-password …" if "md5-password" in line else line for line in lines)
+    return ", ".join(map(without_key, lines))
+
+
+def without_key(line: str) -> str:
+    """Return a line, or what is left of it where it quotes a password of the configuration."""
+    return "md5-password …" if "md5-password" in line else line
 
 
 def printable(text: str) -> str:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from bgp.events import SpeakerEvent, SpeakerStarted
-from bgp.exabgp_errors import LOAD_FAILED, exit_cause, printable
+from bgp.exabgp_errors import LOAD_FAILED, exit_cause, printable, without_key
 from bgp.exabgp_json import LineBuffer, answer
 from bgp.repeated_lines import RepeatedLines
 from bgp.speaker import Neighbour
@@ -216,7 +216,7 @@ class ExaBGPProcess:
             self._events_before_ready.append(event)
 
     def _on_stderr(self, raw: bytes) -> None:
-        line = printable(raw.decode(errors="replace").rstrip())
+        line = without_key(printable(raw.decode(errors="replace").rstrip()))
         self._stderr.append(line)
         # That a neighbour lacks a family is configured, and ExaBGP repeats it for every announcement.
         expected = self._ending or "is not configured on neighbor" in line
@@ -224,7 +224,7 @@ class ExaBGPProcess:
             log.debug("ExaBGP: %s", line)
         else:
             self._warn(f"ExaBGP: {line}")
-        if LOAD_FAILED in line:
+        if LOAD_FAILED in line and self.ready:  # at its start it ends by itself
             self.kill("it could not read its configuration again, after which no reload works")
 
     def _warn(self, line: str) -> None:

@@ -17,7 +17,8 @@
 
 An address that the node does not have, of several, is left out until it has it, and SpeakerStarted says so: ExaBGP
 itself would end, and one family would cost the other its sessions.
-A file that ExaBGP's own check refuses is never put in place: it changes no state, `reload` raises.
+A file that ExaBGP refuses changes no state, and `reload` raises: the first process refuses it itself, as `reload` waits
+for its first answer; a later file is never put in place before it has passed ExaBGP's own check.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ import sys
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator, Collection, Sequence
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 from msgspec.structs import replace
 
@@ -84,6 +85,7 @@ class ExaBGP:
         self._events: asyncio.Queue[SpeakerEvent] = asyncio.Queue()
         self._wanted = NO_SPEAKER
         self._running: ExaBGPProcess | None = None
+        self._first: ExaBGPProcess | None = None
         self._batch = asyncio.Lock()  # held for one batch of commands and its answers
         self._file = asyncio.Lock()  # held while the file changes, and while a new process reads it
         self._changed = asyncio.Event()
@@ -100,6 +102,8 @@ class ExaBGP:
             self._supervisor.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._supervisor
+        if self._first:
+            await self._first.end()  # a supervisor that is cancelled before it begins has ended nothing
 
     @property
     def pid(self) -> int | None:
@@ -137,12 +141,15 @@ class ExaBGP:
                 self._wanted = speaker
                 return
             try:
+                if self._supervisor is None:
+                    first = await self._start_first(text, speaker)
+                    self._wanted = speaker
+                    self._supervisor = asyncio.create_task(self._supervise(first), name="ExaBGP's supervisor")
+                    return
                 await self._put_in_place(text, speaker)
                 self._wanted = speaker
                 self._changed.set()
-                if self._supervisor is None:
-                    self._supervisor = asyncio.create_task(self._supervise(), name="ExaBGP's supervisor")
-                elif self._running is not None:
+                if self._running is not None:
                     await self._carry_over(self._running, before, speaker)
             except OSError as error:
                 self._wanted = before
@@ -187,6 +194,21 @@ class ExaBGP:
         # The next process must find the whole of it, whatever became of this one.
         self._write(exabgp_config.render(after))
 
+    async def _start_first(self, text: str, speaker: Speaker) -> Life:
+        """Start the first process without a check before it, as nothing runs that a bad file could break.
+
+        A check takes as long as a start. What ends before its first answer is told by one whether it was the file.
+        """
+        write_private(self._conf, text)
+        life = await self._start(speaker)
+        self._first = life.process
+        if not life.answers:
+            await life.process.end()
+            if refusal := await self._refusal(self._conf, speaker):
+                self._conf.unlink()
+                raise _refused(speaker, refusal, "it is not started")
+        return life
+
     async def _put_in_place(self, text: str, speaker: Speaker) -> None:
         """Have ExaBGP check the file before it gets its name: one that it refuses breaks every later reload."""
         candidate = self._dir / "exabgp.conf.new"
@@ -194,10 +216,7 @@ class ExaBGP:
         refusal = await self._refusal(candidate, speaker)
         if refusal:
             candidate.unlink()
-            raise ConfigurationRefused(
-                f"configure ExaBGP with {len(speaker.neighbours)} sessions: {refusal}; "
-                f"the configuration before it stays in force"
-            )
+            raise _refused(speaker, refusal, "the configuration before it stays in force")
         if self._running is None:
             candidate.rename(self._conf)
 
@@ -222,47 +241,56 @@ class ExaBGP:
             ) from None
         return None if process.returncode == 0 else configuration_error(printed.decode(errors="replace"))
 
-    async def _supervise(self) -> None:
+    async def _supervise(self, life: Life) -> None:
         pause, reported = FIRST_PAUSE_SECONDS, ""
         clock = asyncio.get_running_loop().time
         while True:
             started = clock()
-            process = await self._run_once()
+            await self._attend(life)
             if self._changed.is_set() or clock() - started > LONGEST_PAUSE_SECONDS:
                 pause, reported = FIRST_PAUSE_SECONDS, ""
-            reason, final = process.exit_reason()
+            reason, final = life.process.exit_reason()
             rest = LONGEST_PAUSE_SECONDS if final else pause
-            if reason != reported or process.ready:
+            if reason != reported or life.process.ready:
                 reported = reason
                 log.error("run ExaBGP: %s; next try in %.1f s", reason, rest)
                 self._events.put_nowait(SpeakerStopped(reason, final))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), rest)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-
-    async def _run_once(self) -> ExaBGPProcess:
-        """Run one process until it ends; return it for its exit reason."""
-        process = ExaBGPProcess(self._decode, self._events, START_SECONDS * self._timeout_factor)
-        try:
             async with self._file:
                 self._changed.clear()
-                missing = missing_addresses(self._wanted.listen)
-                present = tuple(each for each in self._wanted.listen if each not in missing)
-                await process.start(
-                    [sys.executable, "-I", str(LAUNCHER), str(self._conf), *self._compare],
-                    self._environment(replace(self._wanted, listen=present or self._wanted.listen)),
-                )
-                if await process.answers():
-                    self._running, process.answer_seconds = process, self._answer_seconds
-                    process.mark_ready(_without(missing, self._idle_seconds))
-            if self._running:
-                await self._watch(process, missing)
+                life = await self._start(self._wanted)
+
+    async def _start(self, speaker: Speaker) -> Life:
+        """Start a process with the file that is in place; return when it answers or has ended."""
+        process = ExaBGPProcess(self._decode, self._events, START_SECONDS * self._timeout_factor)
+        missing = missing_addresses(speaker.listen)
+        present = tuple(each for each in speaker.listen if each not in missing)
+        try:
+            await process.start(
+                [sys.executable, "-I", str(LAUNCHER), str(self._conf), *self._compare],
+                self._environment(replace(speaker, listen=present or speaker.listen)),
+            )
+            return Life(process, missing, await process.answers())
         except OSError as error:
             process.fail(f"its process could not be started: {error.strerror}")
+            return Life(process, missing, answers=False)
+        except BaseException:
+            await process.end()
+            raise
+
+    async def _attend(self, life: Life) -> None:
+        """Return when a process has ended, and all its output has been read."""
+        process = life.process
+        try:
+            if life.answers:
+                self._running, process.answer_seconds = process, self._answer_seconds
+                process.mark_ready(_without(life.missing, self._idle_seconds))
+                await self._watch(process, life.missing)
         finally:
             self._running = None
             await process.end()
-        return process
 
     async def _watch(self, process: ExaBGPProcess, missing: tuple[str, ...]) -> None:
         """Return when the process ended; end it if it does not answer while idle, or the node has what was missing."""
@@ -289,6 +317,18 @@ class ExaBGP:
     def _envfile(self) -> Path:
         # Not exabgp.env: a sidecar of an earlier version is root without DAC_OVERRIDE, and writes into that one.
         return self._dir / "empty.env"
+
+
+class Life(NamedTuple):
+    """A process that was started. missing: on which addresses it does not listen, as the node has them not."""
+
+    process: ExaBGPProcess
+    missing: tuple[str, ...]
+    answers: bool
+
+
+def _refused(speaker: Speaker, refusal: str, instead: str) -> ConfigurationRefused:
+    return ConfigurationRefused(f"configure ExaBGP with {len(speaker.neighbours)} sessions: {refusal}; {instead}")
 
 
 def without_sessions_to_recreate(before: Speaker, after: Speaker) -> Speaker:

@@ -60,6 +60,14 @@ async def test_lines_that_a_peer_causes_are_counted_and_not_all_logged(caplog: p
     assert 2 <= len(caplog.records) <= 20
 
 
+async def test_a_password_that_it_quotes_is_in_no_log_and_no_reason(caplog: pytest.LogCaptureFixture) -> None:
+    process = ExaBGPProcess(exabgp_json.event, asyncio.Queue(), 1.0)
+    for line in (b"could not load/reload configuration", b'line 7: md5-password "s3cret";'):
+        process._on_stderr(line)
+    assert process.exit_reason() == ("it refuses its configuration: md5-password …", True)
+    assert "ExaBGP: md5-password …" in caplog.text and "s3cret" not in caplog.text
+
+
 async def test_a_process_that_reports_on_peers_does_not_count_as_hanging() -> None:
     process = ExaBGPProcess(exabgp_json.event, asyncio.Queue(), 1.0)
     process._on_line(json.dumps(UP).encode())

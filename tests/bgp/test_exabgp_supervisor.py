@@ -25,7 +25,7 @@ from bgp.events import (
     SpeakerStopped,
     UpdateReceived,
 )
-from bgp.exabgp_process import ExaBGPError
+from bgp.exabgp_process import ConfigurationRefused, ExaBGPError
 from bgp.exabgp_supervisor import ExaBGP
 from bgp.speaker import Speaker
 from net.prefix import Prefix
@@ -44,6 +44,8 @@ from tests.bgp.exabgp_nodes import (
     with_neighbour,
 )
 from tests.bgp.network import ip, own_network
+from tests.felix_py.fakes import until
+from tests.processes import children
 
 
 @pytest.fixture(autouse=True)
@@ -211,12 +213,55 @@ async def test_a_full_disk_is_reported_and_leaves_the_sessions_alone(
 
 
 async def test_nothing_starts_with_a_refused_configuration(tmp_path: Path) -> None:
+    before = children()
     async with node(tmp_path) as one:
-        with pytest.raises(ExaBGPError):
+        with pytest.raises(ConfigurationRefused, match=r"holdtime must be .*at least 3 seconds.*it is not started"):
             await one.exabgp.reload(with_neighbour(speaker(1, 2), hold_time=1))
-        assert one.exabgp.pid is None
+        assert one.exabgp.pid is None and children() == before
+        assert not (tmp_path / "exabgp.conf").exists()
         await one.exabgp.reload(speaker(1, 2))
         await one.wait_for(SpeakerStarted())
+        assert one.events == [SpeakerStarted()]
+
+
+async def test_the_first_process_is_its_own_check_of_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def check(*_: object) -> str:
+        raise AssertionError("an interpreter is started for a check")
+
+    monkeypatch.setattr(ExaBGP, "_refusal", check)
+    async with mesh(tmp_path, 1, 2):
+        pass
+
+
+async def test_a_first_start_that_is_given_up_leaves_no_process(tmp_path: Path) -> None:
+    before = children()
+    async with node(tmp_path) as one:
+        starting = asyncio.create_task(one.exabgp.reload(speaker(1, 2)))
+        await until(lambda: children() != before)
+        starting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+        assert children() == before
+
+
+async def test_what_has_just_started_ends_with_its_context(tmp_path: Path) -> None:
+    before = children()
+    async with node(tmp_path) as one:
+        await one.exabgp.reload(speaker(1, 2))
+        assert children() != before
+    assert children() == before
+
+
+async def test_a_file_that_is_spoilt_under_a_running_process_is_refused_at_the_next_start(tmp_path: Path) -> None:
+    async with mesh(tmp_path, 1, 2) as (one, _):
+        assert one.exabgp.pid
+        (tmp_path / "1" / "exabgp.conf").write_text("neighbor {")
+        os.kill(one.exabgp.pid, signal.SIGKILL)
+        killed = await one.wait_for(SpeakerStopped("it was ended by SIGKILL"))
+        refused = await one.wait_for(lambda event: isinstance(event, SpeakerStopped), after=killed)
+        stopped = one.events[refused - 1]
+        assert isinstance(stopped, SpeakerStopped) and stopped.final
+        assert stopped.reason.startswith("it refuses its configuration: ")
 
 
 async def test_a_reload_that_fails_all_the_same_is_cured_by_a_restart(

@@ -12,6 +12,7 @@ import pytest
 
 from lab.paths import TREE
 from soak.__main__ import Soak
+from tests.processes import children
 
 
 def test_pods_and_addresses_come_and_go_beside_crashes_and_nothing_grows_or_is_left() -> None:
@@ -31,8 +32,3 @@ def test_a_second_node_that_cannot_be_made_leaves_no_first_one_behind(tmp_path: 
         Soak(tmp_path, stack)
     assert (tmp_path / "steady" / "agent.log").exists(), "the first one was started"
     assert children() == before
-
-
-def children() -> set[str]:
-    """Return the numbers of the processes that this one has started and that have not been waited for."""
-    return {number for task in Path("/proc/self/task").iterdir() for number in (task / "children").read_text().split()}
