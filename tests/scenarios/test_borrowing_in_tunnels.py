@@ -24,13 +24,15 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     spec = {
         "subnets": [{"name": "rack1", "ipv4": "192.0.2.0/24"}, {"name": "rack2", "ipv4": "198.51.100.0/24"}],
         "nodes": [{"name": name, "subnet": rack} for name, rack in NODES.items()],
-        "pods": 1,
+        "pods": 0,  # before there are tunnels none would reach another, and the lab would wait for it
         "pools": [{"name": "pods", "cidr": "10.65.0.0/16", "natOutgoing": False}],
     }
     with lab_of(spec, tmp_path_factory.mktemp("lab")) as lab:
         for node in lab.nodes:
             lab.run(node, "sh", "-c", "ip link show tunl0 || ip link add tunl0 type bridge")
         change_pool(lab, ipipMode="CrossSubnet")
+        for node in lab.nodes:
+            lab.ask("pod add", node=node, pod=f"{node}-1")
         until(lambda: all(lab.page(node, "status")["tunnels"]["ipip"]["up"] for node in lab.nodes), "tunnels are up")
         yield lab
 
