@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
+import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -23,7 +26,7 @@ def replacements() -> list[Replacement]:
     from exabgp.reactor.peer import Peer
 
     return [
-        ReplacedFunction(Reactor, "_wait_for_io", ("self", "sleeptime"), wait_for_io),
+        ReplacedFunction(Reactor, "_wait_for_io", ("self", "sleeptime"), until_a_signal(wait_for_io)),
         ReplacedFunction(Reactor, "active_peers", ("self",), active_peers),
         ReplacedFunction(Peer, "run", ("self",), visit(Peer.run)),
         ReplacedFunction(KA, "__init__", ("self", "session", "proto"), show_timer(KA.__init__)),
@@ -54,6 +57,25 @@ def wait_for_io(reactor: Any, sleeptime: int) -> Iterator[int]:
             ready.add(descriptor)
     # The loop only looks up peers by what is yielded here, and forgets them again: active_peers does that better.
     yield from ()
+
+
+def until_a_signal(wait: Callable[[Any, int], Iterator[int]]) -> Callable[[Any, int], Iterator[int]]:
+    """Return a wait that a signal ends as well, also one that came just before it.
+
+    As released a poll goes on when the signal's handler has run, and what is told to end does so up to a second later.
+    """
+    import select
+
+    signals, written = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(written, warn_on_full_buffer=False)
+
+    def wait_for_io_or_signal(reactor: Any, sleeptime: int) -> Iterator[int]:
+        reactor._poller.register(signals, select.POLLIN)
+        yield from wait(reactor, sleeptime)
+        with contextlib.suppress(BlockingIOError):
+            os.read(signals, 4096)
+
+    return wait_for_io_or_signal
 
 
 def poll_milliseconds(reactor: Any, sleeptime: int) -> int:

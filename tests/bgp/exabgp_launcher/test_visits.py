@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bgp.exabgp_launcher import visits
-from tests.bgp.exabgp_launcher.in_python import patched
+from tests.bgp.exabgp_launcher.in_python import in_python, patched
 
 
 def reactor(*peers: Any, listening: tuple[socket.socket, ...] = (), commands_wait: bool = False) -> Any:
@@ -72,6 +72,30 @@ def test_a_new_connection_ends_the_wait() -> None:
         world = reactor(listening=(listening,))
         list(visits.wait_for_io(world, 3_600_000))
         assert world.felix_ready == {listening.fileno()}
+
+
+def test_a_signal_ends_the_wait_and_one_that_came_just_before_does() -> None:
+    done = in_python("""
+import os, select, signal
+from types import SimpleNamespace
+from bgp.exabgp_launcher import visits
+wait = visits.until_a_signal(visits.wait_for_io)
+forever = 3_600_000
+world = SimpleNamespace(
+    _poller=select.poll(), _peers={}, listener=None,
+    asynchronous=SimpleNamespace(ready=lambda: True), processes=SimpleNamespace(_process={}),
+)
+heard = []
+signal.signal(signal.SIGALRM, lambda *_: heard.append("during"))
+signal.signal(signal.SIGTERM, lambda *_: heard.append("before"))
+signal.setitimer(signal.ITIMER_REAL, 0.05)
+assert list(wait(world, forever)) == []
+os.kill(os.getpid(), signal.SIGTERM)
+assert list(wait(world, forever)) == []
+assert heard == ["during", "before"]
+assert list(wait(world, 1)) == [] and not world.felix_ready, "one signal ends one wait"
+""")
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(
