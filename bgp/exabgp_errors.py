@@ -11,6 +11,9 @@ from collections.abc import Sequence
 
 LOAD_FAILED = "could not load/reload configuration"
 UNKNOWN_RELEASE = 78  # the launcher's exit code where ExaBGP is not the release that it was written for
+OTHER_VERSION = 79  # the launcher's, where it speaks another version with its sidecar
+# Python's where the launcher's file is not there, and argparse's where it does not know an argument of ours.
+NOT_UNDERSTOOD = 2
 
 # What ExaBGP prints after "could not listen on ADDRESS:PORT", by its first word.
 _BIND_FAILURES = {
@@ -25,6 +28,8 @@ def exit_cause(exit_code: int | None, stderr: Sequence[str]) -> tuple[str, bool]
 
     exit_code: negative for a signal, as subprocess has it.
     """
+    if found := other_release(exit_code, stderr):
+        return found, True
     printed = "\n".join(stderr)
     if refused := re.search(r"could not listen on (\S+):(\d+), (.*?)\)?$", printed, re.MULTILINE):
         address, port, why = refused.groups()
@@ -35,6 +40,19 @@ def exit_cause(exit_code: int | None, stderr: Sequence[str]) -> tuple[str, bool]
         return f"it was ended by {signal.Signals(-exit_code).name}", False
     last = f", last stderr line: {stderr[-1]}" if stderr else ""
     return f"it ended with exit code {exit_code}{last}", exit_code == UNKNOWN_RELEASE
+
+
+def other_release(exit_code: int | None, stderr: Sequence[str]) -> str | None:
+    """Return why the launcher that is installed does not serve this sidecar; None: it ended of something else."""
+    last = printable(stderr[-1]) if stderr else "it says no more"
+    if exit_code == OTHER_VERSION:
+        return last
+    if exit_code == NOT_UNDERSTOOD:
+        return (
+            f"another release than the sidecar's is installed ({last}): restart the sidecar "
+            "(systemctl restart felix-sidecar); ExaBGP is not started"
+        )
+    return None
 
 
 def configuration_error(stderr: str) -> str:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from bgp.events import SpeakerEvent, SpeakerStarted
-from bgp.exabgp_errors import LOAD_FAILED, exit_cause, printable, without_key
+from bgp.exabgp_errors import LOAD_FAILED, exit_cause, other_release, printable, without_key
 from bgp.exabgp_json import LineBuffer, answer
 from bgp.repeated_lines import RepeatedLines
 from bgp.speaker import Neighbour
@@ -40,6 +40,10 @@ class ExaBGPError(Exception):
 
 class ConfigurationRefused(ExaBGPError):
     """ExaBGP has checked a configuration and does not accept it, for a session or as a whole."""
+
+
+class OtherReleaseInstalled(ExaBGPError):
+    """The launcher that is installed is of another release than this sidecar: nothing that it starts can be used."""
 
 
 class ExaBGPProcess:
@@ -191,6 +195,10 @@ class ExaBGPProcess:
         if self._exit_reason:
             return self._exit_reason, False
         return exit_cause(self.exit_code, self._stderr)
+
+    def is_outdated(self) -> bool:
+        """Whether it ended as another release is installed than that of this sidecar."""
+        return not self._exit_reason and other_release(self.exit_code, self._stderr) is not None
 
     def _on_line(self, line: bytes) -> None:
         """Sort one line of output: an answer, an event, or text that belongs to an answer."""

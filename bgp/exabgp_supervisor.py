@@ -5,6 +5,7 @@
     idle         reload                                    starting
     starting     the first answer                          running      SpeakerStarted, then events received before
     starting     process ends, or no answer in time        pausing      SpeakerStopped, once per reason
+    starting     another release is installed by now       pausing      SpeakerStopped, and `outdated`
     running      reload, same addresses and port           running      (the file is read again)
     running      reload, other addresses or port           pausing      SpeakerStopped: killed for that
     running      its sessions are not those configured     pausing      SpeakerStopped: killed for that
@@ -40,8 +41,9 @@ from msgspec.structs import replace
 
 from bgp import exabgp_config, update
 from bgp.events import SpeakerEvent, SpeakerStopped
-from bgp.exabgp_errors import configuration_error
-from bgp.exabgp_process import ConfigurationRefused, Decode, ExaBGPError, ExaBGPProcess
+from bgp.exabgp_errors import configuration_error, other_release
+from bgp.exabgp_launcher.protocol_version import VERSION
+from bgp.exabgp_process import ConfigurationRefused, Decode, ExaBGPError, ExaBGPProcess, OtherReleaseInstalled
 from bgp.group_access import group_comes_in
 from bgp.speaker import LocalNode, Speaker
 
@@ -63,7 +65,8 @@ class ExaBGP:
 
     Use as `async with ExaBGP(state_dir) as exabgp`; nothing runs before the first `reload`.
     timeout_factor: how many times longer than usual ExaBGP may take, for crowded machines. compare_decoders: whether
-    ExaBGP decodes each UPDATE, also those that are decoded here, so that what differs is found.
+    ExaBGP decodes each UPDATE, also those that are decoded here, so that what differs is found. `outdated` is set once
+    no ExaBGP runs, and none can be started, as another release than this one is installed.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class ExaBGP:
         timeout_factor: float = 1.0,
         compare_decoders: bool = False,
     ) -> None:
+        self.outdated = asyncio.Event()
         self._dir = state_dir
         self._compare = ("--compare",) if compare_decoders else ()
         self._decode = decode
@@ -133,7 +137,8 @@ class ExaBGP:
         """Make ExaBGP's sessions those of `speaker`; start it the first time. Unchanged sessions do not flap.
 
         Raises ExaBGPError, a sentence: ExaBGP did not get the configuration; what ran before runs on.
-        Raises ConfigurationRefused: it got and does not accept it; `refused_sessions` finds what of it.
+        Raises ConfigurationRefused: it got and does not accept it; `refused_sessions` finds what of it. Raises
+        OtherReleaseInstalled: it cannot be asked any more.
         """
         async with self._file:
             before, text = self._wanted, exabgp_config.render(speaker)
@@ -221,9 +226,12 @@ class ExaBGP:
             candidate.rename(self._conf)
 
     async def _refusal(self, candidate: Path, speaker: Speaker) -> str | None:
-        """Return why ExaBGP does not accept a file, None if it does. Raises ExaBGPError: it came to no end."""
+        """Return why ExaBGP does not accept a file, None if it does.
+
+        Raises ExaBGPError: it came to no end; OtherReleaseInstalled: it was not asked.
+        """
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", str(LAUNCHER), "--validate", str(candidate)),
+            *launcher("--validate", str(candidate)),
             env={**os.environ, **self._environment(speaker)},
             stdin=DEVNULL,
             stdout=DEVNULL,
@@ -239,7 +247,12 @@ class ExaBGP:
                 f"configure ExaBGP: its check of the file did not end within {seconds:.0f} s; "
                 f"the configuration before it stays in force"
             ) from None
-        return None if process.returncode == 0 else configuration_error(printed.decode(errors="replace"))
+        said = printed.decode(errors="replace")
+        if differs := other_release(process.returncode, said.splitlines()):
+            if self._running is None:
+                self.outdated.set()
+            raise OtherReleaseInstalled(f"configure ExaBGP: {differs}; the configuration before it stays in force")
+        return None if process.returncode == 0 else configuration_error(said)
 
     async def _supervise(self, life: Life) -> None:
         pause, reported = FIRST_PAUSE_SECONDS, ""
@@ -250,6 +263,8 @@ class ExaBGP:
             if self._changed.is_set() or clock() - started > LONGEST_PAUSE_SECONDS:
                 pause, reported = FIRST_PAUSE_SECONDS, ""
             reason, final = life.process.exit_reason()
+            if life.process.is_outdated():
+                self.outdated.set()
             rest = LONGEST_PAUSE_SECONDS if final else pause
             if reason != reported or life.process.ready:
                 reported = reason
@@ -269,7 +284,7 @@ class ExaBGP:
         present = tuple(each for each in speaker.listen if each not in missing)
         try:
             await process.start(
-                [sys.executable, "-I", str(LAUNCHER), str(self._conf), *self._compare],
+                launcher(str(self._conf), *self._compare),
                 self._environment(replace(speaker, listen=present or speaker.listen)),
             )
             return Life(process, missing, await process.answers())
@@ -329,6 +344,11 @@ class Life(NamedTuple):
 
 def _refused(speaker: Speaker, refusal: str, instead: str) -> ConfigurationRefused:
     return ConfigurationRefused(f"configure ExaBGP with {len(speaker.neighbours)} sessions: {refusal}; {instead}")
+
+
+def launcher(*arguments: str) -> list[str]:
+    """Return the command that starts ExaBGP's program, of whatever release is installed by now."""
+    return [sys.executable, "-I", str(LAUNCHER), "--protocol", str(VERSION), *arguments]
 
 
 def without_sessions_to_recreate(before: Speaker, after: Speaker) -> Speaker:

@@ -30,7 +30,10 @@ SWITCH = {
 
 
 def run() -> int:
-    """Run the sidecar; return the process's exit code: 0 after SIGTERM, 1 if it cannot run, 2 for a bad setting."""
+    """Run the sidecar; return the process's exit code: 0 after SIGTERM, 1 if it cannot run, 2 for a bad setting.
+
+    1 too where another release was installed meanwhile, which is to be started in its place.
+    """
     options = _options()
     text = os.environ.get(LEVEL, "").strip() or "info"
     level = logs.LEVELS.get(text.lower())
@@ -57,8 +60,8 @@ def run() -> int:
                 file=sys.stderr,
             )
             return 1
-        asyncio.run(_run(options, compare_decoders=compare))
-    return 0
+        outdated = asyncio.run(_run(options, compare_decoders=compare))
+    return 1 if outdated else 0
 
 
 def _refuse(setting: str, text: str, allowed: str) -> int:
@@ -66,8 +69,12 @@ def _refuse(setting: str, text: str, allowed: str) -> int:
     return 2
 
 
-async def _run(options: argparse.Namespace, *, compare_decoders: bool) -> None:
-    """Serve until SIGTERM or SIGINT, which end the sessions silently: peers keep our routes for the restart time."""
+async def _run(options: argparse.Namespace, *, compare_decoders: bool) -> bool:
+    """Serve until SIGTERM or SIGINT, which end the sessions silently: peers keep our routes for the restart time.
+
+    Or until another release is installed by which alone ExaBGP can be started; return whether that was why. Meanwhile
+    the agent keeps what was learned: running on, it would be withdrawn when its time as stale is over.
+    """
     if compare_decoders:
         log.warning("%s is on: ExaBGP decodes each UPDATE too, and what differs is reported here", COMPARE)
     async with (
@@ -77,7 +84,18 @@ async def _run(options: argparse.Namespace, *, compare_decoders: bool) -> None:
         sidecar = Sidecar(exabgp, read_netstat=_read_netstat)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, sidecar.stop.set)
-        await sidecar.serve(options.socket)
+        ending = asyncio.create_task(_end_when_outdated(exabgp, sidecar))
+        try:
+            await sidecar.serve(options.socket)
+        finally:
+            ending.cancel()
+        return exabgp.outdated.is_set()
+
+
+async def _end_when_outdated(exabgp: ExaBGP, sidecar: Sidecar) -> None:
+    await exabgp.outdated.wait()
+    log.error("ExaBGP does not run, and this release can start none: the sidecar ends, to be started anew")
+    sidecar.stop.set()
 
 
 def _read_netstat() -> str:

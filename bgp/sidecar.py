@@ -16,6 +16,8 @@ what was learned stays as stale, what is announced is announced again. It knows 
     any           an agent connects, or disconnects    as it was     a replay, or nothing
     any           `leave`                              ended         everything is withdrawn first, and given time
     any           SIGTERM or SIGINT                    ended         silently: peers keep our routes for a while
+    any           ExaBGP cannot be started any more,   ended         silently, to be started anew (bgp/process.py)
+                  as another release is installed
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""ExaBGP's program: `python -I .../exabgp_launcher/__main__.py --commands 5 --events 6 exabgp.conf`.
+"""ExaBGP's program: `python -I .../exabgp_launcher/__main__.py --protocol 1 --commands 5 --events 6 exabgp.conf`.
 
 Another release than the replacements are written for is not started: the program ends with UNKNOWN_RELEASE and a
-sentence on stderr. `--validate` only reads a configuration and ends.
+sentence on stderr. Nor is anything done for a sidecar that speaks another version than `--protocol` says. `--validate`
+only reads a configuration and ends.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ if __name__ == "__main__":
     sys.modules["ssl"] = None  # type: ignore[assignment]
 
 from bgp.exabgp_launcher.host_name import set_host_name
+from bgp.exabgp_launcher.protocol_version import end_for_another_version
 from bgp.exabgp_launcher.replacements import UnknownReleaseError, patch
 
 UNKNOWN_RELEASE = 78  # exit code, known to bgp/exabgp_errors.py
@@ -28,7 +30,9 @@ PARENT_DEATH_SIGNAL = 1  # prctl(2)
 
 
 def main() -> NoReturn:
+    end_for_another_version(sys.argv[1:])
     parser = argparse.ArgumentParser(description="Run ExaBGP with felix-py's patches.")
+    parser.add_argument("--protocol", type=int, help="the version that the sidecar speaks")
     parser.add_argument("configuration")
     parser.add_argument("--commands", type=int, help="descriptor ExaBGP reads commands from")
     parser.add_argument("--events", type=int, help="descriptor ExaBGP writes answers and events to")

@@ -1,7 +1,7 @@
-"""A line of each kind between agent and sidecar, as this tree writes it.
+"""A line of each kind between agent and sidecar, and between sidecar and ExaBGP, as this tree writes it.
 
-`python -m tests.bgp.protocol_samples` records them for the version that bgp/protocol_version.py names. What an earlier
-version wrote is not written over: a line that has changed is another version.
+`python -m tests.bgp.protocol_samples` records them for the versions that bgp/protocol_version.py and the launcher's
+name. What was recorded is not written over: a line that has changed is another version.
 """
 
 from __future__ import annotations
@@ -10,8 +10,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from bgp import protocol
 from bgp.decision import DecisionStep
+from bgp.exabgp_commands import announce, ask_for_routes, end_of_rib, withdraw
+from bgp.exabgp_config import environment, render
+from bgp.exabgp_launcher.plain_updates import PlainUpdate, hand_on_plain
+from bgp.exabgp_launcher.protocol_version import VERSION as OF_LAUNCHER
+from bgp.exabgp_launcher.replacements import VERSION as EXABGP
+from bgp.exabgp_supervisor import launcher
 from bgp.import_policy import RejectReason
 from bgp.path_report import PathReport
 from bgp.protocol_version import VERSION
@@ -98,17 +106,45 @@ def lines() -> str:
     return b"".join(map(protocol.encode, messages())).decode()
 
 
-def recorded(version: int) -> Path:
-    return FOLDER / f"agent-{version}.jsonl"
+def exabgp_lines() -> str:
+    """Return what passes between the sidecar and ExaBGP, of each kind: as it is started, told, and as it answers.
+
+    ExaBGP's own lines are those of its release, which is named.
+    """
+    mapped = replace(NEIGHBOUR, address="fd09::2", local_address="fd09::1", families=("ipv6",), restart_time=0)
+    speaker = replace(SPEAKER, neighbours=(NEIGHBOUR, mapped))
+    settings = environment(speaker, user="felix", envfile=Path("/run/empty.env"))
+    update = PlainUpdate(b"\0\1", ("ipv4", "ipv6"))
+    return "\n".join(
+        (
+            f"ExaBGP {EXABGP}",
+            *launcher("exabgp.conf", "--validate", "--compare", "--commands", "5", "--events", "6")[3:],
+            *(f"{name}={value}" for name, value in settings.items()),
+            render(speaker),
+            *announce({PREFIX: ATTRIBUTES}, to=[NEIGHBOUR.address]),
+            *withdraw({PREFIX: ATTRIBUTES}),
+            *end_of_rib({NEIGHBOUR.address: ("ipv4", "ipv6")}),
+            *ask_for_routes(NEIGHBOUR.address, ("ipv4",)),
+            hand_on_plain(lambda *_: "{}")(None, {"peer-address": NEIGHBOUR.address}, "receive", update),
+            "",
+        )
+    )
+
+
+def recorded(between: str, version: int) -> Path:
+    """between: `agent` or `exabgp`, with which the sidecar speaks it."""
+    return FOLDER / f"{between}-{version}.txt"
 
 
 def main() -> int:
-    path = recorded(VERSION)
-    if path.exists() and path.read_text() != lines():
-        print(f"{path}: it is what version {VERSION} writes: raise VERSION in bgp/protocol_version.py", file=sys.stderr)
-        return 1
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(lines())
+    for path, text, where in (
+        (recorded("agent", VERSION), lines(), "bgp/protocol_version.py"),
+        (recorded("exabgp", OF_LAUNCHER), exabgp_lines(), "bgp/exabgp_launcher/protocol_version.py"),
+    ):
+        if path.exists() and path.read_text() != text:
+            print(f"{path}: recorded otherwise for this version: raise VERSION in {where}", file=sys.stderr)
+            return 1
+        path.write_text(text)
     return 0
 
 

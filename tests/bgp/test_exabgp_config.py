@@ -3,14 +3,13 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 from bgp import exabgp_config
-from bgp.exabgp_supervisor import LAUNCHER, own_name
+from bgp.exabgp_supervisor import launcher, own_name
 from bgp.speaker import LocalNode, Neighbour, Speaker
 from net.prefix import pack
 
@@ -41,7 +40,7 @@ def validate(text: str, directory: Path) -> subprocess.CompletedProcess[str]:
     file.write_text(text)
     settings = exabgp_config.environment(speaker(), user=own_name(), envfile=directory / "none")
     return subprocess.run(
-        [sys.executable, "-I", LAUNCHER, "--validate", file],
+        launcher("--validate", str(file)),
         env={**os.environ, **settings},
         capture_output=True,
         text=True,

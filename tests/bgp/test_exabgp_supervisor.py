@@ -25,7 +25,7 @@ from bgp.events import (
     SpeakerStopped,
     UpdateReceived,
 )
-from bgp.exabgp_process import ConfigurationRefused, ExaBGPError
+from bgp.exabgp_process import ConfigurationRefused, ExaBGPError, OtherReleaseInstalled
 from bgp.exabgp_supervisor import ExaBGP
 from bgp.speaker import Speaker
 from net.prefix import Prefix
@@ -314,6 +314,25 @@ async def test_whatever_dies_while_sessions_change_the_last_configuration_wins(t
         assert await one.exabgp.send(exabgp_commands.announce(OURS)) == [True, True]
         await two.wait_until(lambda: two.is_up(1) and two.routes(1) == OURS)
         await three.wait_until(lambda: three.is_up(1) and three.routes(1) == OURS)
+
+
+@pytest.mark.parametrize("changed", ["VERSION", "LAUNCHER"])
+async def test_once_another_release_is_installed_exabgp_runs_on_and_is_not_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str
+) -> None:
+    """To what is installed, a sidecar that was started before it is one of another version; or it finds no launcher."""
+    async with mesh(tmp_path, 1, 2) as (one, _):
+        monkeypatch.setattr(exabgp_supervisor, changed, {"VERSION": 0, "LAUNCHER": tmp_path / "gone.py"}[changed])
+        with pytest.raises(OtherReleaseInstalled, match=r"restart the sidecar.*the configuration before it stays"):
+            await one.exabgp.reload(speaker(1, 2, 3))
+        assert one.is_up(2)
+        assert one.exabgp.pid
+        assert not one.exabgp.outdated.is_set()
+        os.kill(one.exabgp.pid, signal.SIGKILL)
+        killed = await one.wait_for(SpeakerStopped("it was ended by SIGKILL"))
+        stopped = await one.wait_for(lambda event: isinstance(event, SpeakerStopped), after=killed)
+        assert "restart the sidecar" in str(one.events[stopped - 1])
+        assert one.exabgp.outdated.is_set()
 
 
 async def test_commands_for_an_exabgp_that_is_gone_are_an_error_not_a_wait(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 from bgp.process import SWITCH
 from felix_py.configuration.settings import settings_from
+from tests.bgp.fabric import Agent, mesh
 
 
 @pytest.mark.parametrize(
@@ -37,6 +39,28 @@ def test_a_bad_setting_ends_it_with_2_and_one_sentence(tmp_path: Path, setting: 
 def test_agent_and_sidecar_read_a_switch_alike(text: str) -> None:
     settings = settings_from({"FELIX_BGPCOMPAREDECODERS": text})
     assert SWITCH[text.strip().lower()] is settings.compare_decoders
+
+
+async def test_a_sidecar_of_another_release_than_is_installed_ends_to_be_started_anew(tmp_path: Path) -> None:
+    older = (
+        "import sys; from bgp import exabgp_supervisor; exabgp_supervisor.VERSION = 0;"
+        "from bgp.process import run; sys.exit(run())"
+    )
+    places = ["--socket", str(tmp_path / "bgp.sock"), "--state-dir", str(tmp_path / "bgp")]
+    sidecar = await asyncio.create_subprocess_exec(sys.executable, "-c", older, *places, stderr=subprocess.PIPE)
+    agent = Agent(tmp_path / "bgp.sock")
+    try:
+        agent.start_agent()
+        await agent.agent.configure(mesh(1, [2]))
+        async with asyncio.timeout(60):
+            _, said = await sidecar.communicate()
+        assert sidecar.returncode == 1
+        assert b"the sidecar speaks version 0 of what passes between it and ExaBGP" in said
+    finally:
+        await agent.stop_agent()
+        if sidecar.returncode is None:
+            sidecar.kill()
+            await sidecar.wait()
 
 
 def test_a_sidecar_that_does_not_run_cannot_leave(tmp_path: Path) -> None:

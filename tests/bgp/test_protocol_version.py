@@ -27,7 +27,7 @@ def test_the_older_one_is_to_be_started_anew_and_named(agent: int, sidecar: int,
 
 
 def test_a_line_that_is_written_otherwise_than_it_was_recorded_is_another_version() -> None:
-    path = recorded(VERSION)
+    path = recorded("agent", VERSION)
     assert lines() == path.read_text(), (
         "a line between agent and sidecar has changed, and one of each release may meet: raise VERSION in "
         "bgp/protocol_version.py, then run python -m tests.bgp.protocol_samples"

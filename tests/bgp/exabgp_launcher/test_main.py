@@ -24,7 +24,7 @@ def test_no_folder_of_a_user_or_the_environment_gives_it_code(tmp_path: Path) ->
     for name in ("bgp", "exabgp", "argparse"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit(99)")
     started = subprocess.run(
-        [sys.executable, "-I", str(exabgp_supervisor.LAUNCHER), "--validate", str(configuration)],
+        exabgp_supervisor.launcher("--validate", str(configuration)),
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
         capture_output=True,
