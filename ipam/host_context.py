@@ -7,6 +7,7 @@ come together. It is a hint either way: what is decided from it is settled by co
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from msgspec import Struct, field
@@ -275,8 +276,8 @@ class HostContexts:
     def _blocks_of_hosts(self, pools: Iterable[IPPool], of_nodes: Iterable[Networks]) -> Networks:
         """Return the blocks that hold an address of a node or another host, and whose it is."""
         found = dict(blocks_of_hosts(pools, self._avoided))
-        for blocks in of_nodes:
-            found |= blocks
+        for network, whose in chain.from_iterable(blocks.items() for blocks in of_nodes):
+            found.setdefault(network, whose)
         return found
 
     async def _config(self) -> IPAMConfig | None:

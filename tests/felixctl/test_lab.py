@@ -29,9 +29,10 @@ def test_a_lab_that_is_not_up_is_a_sentence(felixctl: Felixctl) -> None:
 
 
 def test_a_spec_that_is_none_is_a_sentence(felixctl: Felixctl, tmp_path: Path) -> None:
-    (tmp_path / "lab.yaml").write_text("nodes: many\n")
-    ended = felixctl("lab", "up", str(tmp_path / "lab.yaml"))
-    assert (ended.status, ended.out, ended.err.startswith("felixctl: nodes: ")) == (1, "", True)
+    file = tmp_path / "lab.yaml"
+    file.write_text("nodes: many\n")
+    ended = felixctl("lab", "up", str(file))
+    assert (ended.status, ended.out, ended.err.startswith(f"felixctl: {file}: nodes: ")) == (1, "", True)
 
 
 def test_of_several_labs_the_command_says_how_it_is_told_which(
