@@ -87,7 +87,8 @@ def test_nothing_is_printed_past_the_doors() -> None:
 @pytest.fixture
 def evil(felixctl: Felixctl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Felixctl:
     """A cluster whose records hold a command in whatever may be any text."""
-    monkeypatch.setattr(check, "RECHECK_SECONDS", 0)
+    for pause in ("RECHECK_SECONDS", "NODE_RETURN_SECONDS"):
+        monkeypatch.setattr(check, pause, 0)
     attributes = {"handle_id": EVIL, "secondary": {"node": EVIL, "pod": EVIL, "namespace": EVIL, EVIL: EVIL}}
     pod: dict[str, Any] = {
         "pod": EVIL,

@@ -29,7 +29,7 @@ def test_an_archive_holds_status_kernel_logs_and_records(felixctl: Felixctl, tmp
     log = tmp_path / "mine.log"
     log.write_text('level=INFO msg="started"\nmd5-password "hunter2";\nurl=https://me:hunter2@h/x token: hunter2\n')
     path = tmp_path / "n1.tar.gz"
-    with agent(tmp_path, answered(STATUS)):
+    with agent(tmp_path, *[answered(STATUS)] * len(diags.PAGES)):
         ended = felixctl("node", "diags", "-o", str(path), "--log", str(log), "--run-dir", str(tmp_path))
     assert ended.status == 0
     found = files(path)
