@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bgp.exabgp_launcher.protocol_version import VERSION
 from tests.bgp.exabgp_launcher.in_python import in_python, patched
 
 
@@ -28,10 +29,10 @@ def test_no_resolver_is_asked_at_start(tmp_path: Path) -> None:
         "socket.getfqdn = socket.gethostbyaddr = asked\n"
         "from bgp.exabgp_launcher import __main__ as launcher\n"
         "{}"
-        f"sys.argv = ['exabgp_launcher', '--validate', {str(empty)!r}]\n"
+        f"sys.argv = ['exabgp_launcher', '--protocol', '{VERSION}', '--validate', {str(empty)!r}]\n"
         "launcher.main()"
     )
-    assert in_python(run.format("")).returncode != 99
+    assert in_python(run.format("")).returncode == 1, "it gets as far as to find the file empty"
     # And without the replacement it is: the test means something.
     without = "launcher.set_host_name = lambda: None\n"
     assert in_python(run.format(without)).returncode == 99
