@@ -24,7 +24,7 @@ from lab.state_model import PodState
 from tests.cluster.attempts import Attempt, attempts, pauses
 from tests.cluster.cluster import Cluster
 from tests.cluster.figures import Figures
-from tests.cluster.installation import NAMESPACE, settle
+from tests.cluster.installation import NAMESPACE, settle, wait_until_ready
 from tests.cluster.ipam import address_problems, collecting_soon, ipam_problems
 from tests.cluster.pings import running_pods
 from tests.cluster.plugin import kill_sandbox, try_add, waiting_releases
@@ -79,7 +79,13 @@ def etcd_stopped(made: Cluster) -> Iterator[None]:
 
 @pytest.fixture
 def churning(made: Cluster) -> Iterator[Cluster]:
-    """The cluster, which has nothing of this test's before and after."""
+    """The cluster, which has nothing of this test's before and after.
+
+    The agent that is to be killed is in a new pod, as kubelets start again at once what has not ended lately: the tests
+    before have killed agents often, and each doubles the pause, up to five minutes.
+    """
+    made.kubectl("delete", "pods", *agent_of("n1"))
+    wait_until_ready(made)
     yield made
     made.kubectl("delete", "daemonset,deployment", OURS, "--cascade=foreground")
 
@@ -225,9 +231,14 @@ def _listed(seconds: Mapping[str, float]) -> str:
     return ", ".join(f"{what} {passed:.1f}" for what, passed in seconds.items())
 
 
+def agent_of(node: str) -> tuple[str, str, str]:
+    """Return what names the pod of a node's agent to kubectl."""
+    on_it, ours = f"--field-selector=spec.nodeName={node}", "--selector=app.kubernetes.io/name=felix-py-node"
+    return f"--namespace={NAMESPACE}", on_it, ours
+
+
 def announced_pauses(made: Cluster, node: str) -> list[float]:
     """Return after how many seconds each the agent of a node that waits for the API server says it tries again."""
-    on_it = (f"--field-selector=spec.nodeName={node}", "--selector=app.kubernetes.io/name=felix-py-node")
-    [pod] = made.kubectl.get("pods", f"--namespace={NAMESPACE}", *on_it)["items"]
+    [pod] = made.kubectl.get("pods", *agent_of(node))["items"]
     log = made.kubectl("logs", pod["metadata"]["name"], f"--namespace={NAMESPACE}", "--container=agent")
     return [float(seconds) for seconds in re.findall(r"start up: .*; next try in ([0-9.]+) s", log)]
