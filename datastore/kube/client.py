@@ -114,14 +114,17 @@ class ApiClient:
 
         headers: beside those of every request. Raises NoAnswer: no answer in time, or a lost one.
         """
+        losses: list[ConnectionLost] = []
         try:
             async with asyncio.timeout(DEADLINE_SECONDS) as deadline:
                 begin = begin and _postponing(deadline, begin)
-                response = await self._until_answered(method, path, headers, body, begin)
+                response = await self._until_answered(method, path, headers, body, begin, losses)
                 if response.status == UNAUTHORIZED:
-                    response = await self._until_answered(method, path, headers, body, begin)
+                    response = await self._until_answered(method, path, headers, body, begin, losses)
         except (OSError, ssl.SSLError, ConnectionLost, Silent) as error:  # a TimeoutError is an OSError
             reason = str(error) or f"no answer within {DEADLINE_SECONDS:g} s"
+            if losses and losses[-1] is not error:
+                reason = f"{reason}; before that, {losses[-1]}"
             raise NoAnswer(f"{what}: {self._where}: {reason}") from None
         return response
 
@@ -169,11 +172,18 @@ class ApiClient:
         return self._access
 
     async def _until_answered(
-        self, method: str, path: str, headers: Mapping[str, str], body: bytes, begin: Begin | None
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        begin: Begin | None,
+        losses: list[ConnectionLost],
     ) -> Response:
         """Return an answer. What was not carried out is sent again while there is time.
 
-        Raises OSError, ConnectionLost, Silent, and DatastoreError: it can't be read where the server is and who we are.
+        losses: takes what ended a try. Raises OSError, ConnectionLost, Silent, DatastoreError: it can't be read where
+        the server is and who we are.
         """
         now = asyncio.get_running_loop().time
         give_up_at, pause = now() + DEADLINE_SECONDS, FIRST_PAUSE_SECONDS
@@ -196,6 +206,7 @@ class ApiClient:
                 if now() + wait > give_up_at:
                     return response
             except ConnectionLost as lost:
+                losses.append(lost)
                 if self._closed or (lost.may_have_run and method != "GET") or now() + wait > give_up_at:
                     raise
             await asyncio.sleep(wait)

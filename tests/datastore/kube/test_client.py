@@ -43,6 +43,10 @@ async def cut(request: Request) -> None:
     request.cut()
 
 
+async def never(request: Request) -> None:
+    await request.wait()
+
+
 async def refuse(request: Request) -> None:
     request.reset(h2.errors.ErrorCodes.REFUSED_STREAM)
 
@@ -115,10 +119,6 @@ async def test_a_refusal_is_raised_as_what_it_is(tmp_path: Path) -> None:
 
 async def test_no_answer_in_time_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "DEADLINE_SECONDS", 0.3)
-
-    async def never(request: Request) -> None:
-        await request.wait()
-
     with pytest.raises(Unavailable, match="no answer within"):
         await ask(tmp_path, Answers(never))
 
@@ -245,6 +245,14 @@ async def test_a_server_that_always_breaks_the_connection_is_said_to_do_that(
     monkeypatch.setattr(client, "DEADLINE_SECONDS", 4.0)
     with pytest.raises(Unavailable, match="the server closed the connection"):
         await ask(tmp_path, Answers(*[cut] * 100))
+
+
+async def test_what_ended_the_try_before_is_said_where_there_is_no_time_for_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "DEADLINE_SECONDS", 4.0)
+    with pytest.raises(Unavailable, match="no answer within 4 s; before that, the server closed the connection"):
+        await ask(tmp_path, Answers(cut, never))
 
 
 async def test_a_server_that_speaks_http1_is_named_at_once(tmp_path: Path) -> None:
