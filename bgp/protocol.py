@@ -129,7 +129,7 @@ def decode(line: bytes) -> SidecarMessage:
     """Raises ValueError: the line is not one of ours."""
     try:
         return _from_json(json.loads(line))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ValueError(f"not a line of the sidecar's protocol: {line[:SHOWN]!r}: {error!r}") from error
 
 

@@ -87,6 +87,7 @@ def test_what_is_encoded_decodes_to_the_same_line_by_line(message: protocol.Side
         b"{}",
         b'{"hello": "stranger", "started": 0}',
         b'{"hello": "agent", "version": "newest"}',
+        b'{"hello": "agent", "version": 1e400}',
         b'{"learned": 7}',
         b'{"learned": [[["192.0.2.1"], ["10.0.0.1/8"]]]}',
         b'{"withdraw": ["10.0.0.0/33"]}',
