@@ -47,19 +47,21 @@ class Records:
         self._progress, self._notices = progress, notices
         self._losses = Losses(read_note(settings), runs)
         self._some = asyncio.Event()
+        self._note, self._note_is_due = "", asyncio.Event()
         self.counts: Counter[str] = Counter()
         """How many events the watch has had of each kind."""
 
     @property
     def waiting(self) -> bool:
-        """Whether something was taken in and is not folded yet."""
-        return self._some.is_set()
+        """Whether something was taken in and is not folded yet, or not written down."""
+        return self._some.is_set() or self._note_is_due.is_set()
 
     async def follow(self, events: AsyncIterator[WatchEvent]) -> None:
         """Take in events and fold them. A failure of either ends both: what was taken in is read anew, then."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.watch(events))
             tasks.create_task(self.fold_readings())
+            tasks.create_task(self.write_notes())
 
     async def watch(self, events: AsyncIterator[WatchEvent]) -> None:
         """Take in events. The first ones, up to InSync, are all there is, whatever was reported before."""
@@ -76,6 +78,15 @@ class Records:
             self._some.clear()
             self._fold_reading()
 
+    async def write_notes(self) -> None:
+        """Write down what is known, until cancelled; of several notes the last. It waits for the disk: for a thread."""
+        while True:
+            await self._note_is_due.wait()
+            note = self._note
+            await asyncio.to_thread(write_text, records_file(self._settings), note)
+            if note == self._note:
+                self._note_is_due.clear()
+
     def _fold_reading(self) -> None:
         """Fold in what the store reported at once, unless it is a loss of the datastore itself."""
         losses, before = self._losses, self._losses.held_back
@@ -90,7 +101,8 @@ class Records:
         if losses.guid != known:
             write_text(guid_file(self._settings), losses.guid)
         if (note := losses.note()) is not None:
-            write_text(records_file(self._settings), note.to_text())
+            self._note = note.to_text()
+            self._note_is_due.set()
 
     def fold(self, event: WatchEvent) -> None:
         """Fold in an event. What a fold cannot use is left out, with a notice."""

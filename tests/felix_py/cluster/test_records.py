@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from datastore.kinds.cluster import ClusterInformation
 from datastore.kinds.node import Node
 from datastore.store import Changed, Gone, InSync, WatchEvent
-from felix_py.cluster.losses import Losses
+from felix_py.cluster.losses import Losses, Note
 from felix_py.cluster.records import Records, read_note
 from felix_py.configuration.settings import settings_from
 from felix_py.notices.current_notices import CurrentNotices
@@ -43,10 +44,11 @@ class Watching:
 
     async def take(self, *events: WatchEvent) -> None:
         """Have these events reported in one reading, and folded."""
-        folding = asyncio.create_task(self.records.fold_readings())
+        working = [asyncio.create_task(work()) for work in (self.records.fold_readings, self.records.write_notes)]
         await self.records.watch(_each(events))
         await until(lambda: not self.records.waiting)
-        folding.cancel()
+        for task in working:
+            task.cancel()
 
 
 async def _each(events: Iterable[WatchEvent]) -> AsyncIterator[WatchEvent]:
@@ -90,6 +92,38 @@ async def test_a_disk_that_takes_no_note_keeps_nothing_from_being_folded(tmp_pat
     one = Watching(tmp_path / "state")
     await one.take(*all_there())
     assert one.folded == all_there()
+
+
+async def test_events_are_folded_while_the_disk_takes_a_note_and_the_newest_note_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, may_end, notes = threading.Event(), threading.Event(), list[str]()
+
+    def slowly(path: Path, text: str) -> None:
+        begun.set()
+        assert may_end.wait(30)
+        notes.append(text)
+
+    one = Watching(tmp_path)
+    await one.take(Changed(CLUSTER), InSync())
+    reported: asyncio.Queue[WatchEvent] = asyncio.Queue()
+
+    async def reports() -> AsyncIterator[WatchEvent]:
+        while True:
+            yield await reported.get()
+
+    monkeypatch.setattr("felix_py.cluster.records.write_text", slowly)
+    following = asyncio.create_task(one.records.follow(reports()))
+    events: list[WatchEvent] = [Changed(CLUSTER), InSync(), *map(Changed, NODES)]
+    for event in events:
+        reported.put_nowait(event)
+        await until(lambda event=event: event in one.folded)  # type: ignore[misc]
+        await until(lambda: begun.is_set() or len(one.folded) < 6)
+    may_end.set()
+    await until(lambda: not one.records.waiting)
+    following.cancel()
+    known = [len(Note.of(text, "ours").records) for text in notes]
+    assert len(known) == 2 and known[0] < known[1]
 
 
 async def test_what_went_while_the_watch_was_broken_is_gone(tmp_path: Path) -> None:
