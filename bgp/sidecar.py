@@ -10,7 +10,7 @@ what was learned stays as stale, what is announced is announced again. It knows 
     loading       ExaBGP refused some sessions of it   loading       those are held back, the others loaded
     loading       it refused all, or a full disk       converging    Problem; loaded again in 15 s; what ran runs on
     converging    every peer: end-of-RIB, or its time  converged     Converged, once while the sidecar runs
-    any           Configure                            as it was     loaded in the background; the latest one wins
+    any           Configure                            as it was     loaded when loads rest no more; the latest one wins
     any           ExaBGP started                       as it was     routes turn stale; everything is announced again
     any           ExaBGP stopped                       as it was     routes turn stale; Problem if it is final
     any           an agent connects, or disconnects    as it was     a replay, or nothing
@@ -37,6 +37,7 @@ from bgp.events import PeerDown, PeerUp, SpeakerEvent, SpeakerStarted, SpeakerSt
 from bgp.exabgp_config import renderable
 from bgp.exabgp_process import ConfigurationRefused, ExaBGPError
 from bgp.export_policy import ExportPolicy
+from bgp.load_times import LOAD_AGAIN_SECONDS, Loads
 from bgp.repeated_lines import RepeatedLines
 from bgp.rib_in import PeerSession, RibIn, SessionState
 from bgp.rib_out import RibsOut
@@ -51,8 +52,6 @@ log = logging.getLogger("bgp")
 # A burst of events is folded in portions, so that the agent's socket and the timers get their turn.
 EVENTS_PER_TURN = 200
 TICK_SECONDS = 2.0  # what it looks for lasts minutes, and with many peers each look costs
-# A configuration that ExaBGP did not get (a full disk, a check that took too long) is tried again this much later.
-LOAD_AGAIN_SECONDS = 15.0
 ALL_SENT_SECONDS = 10.0
 LEAVE_SECONDS = 1.0  # between the last withdrawal given to ExaBGP and its end
 
@@ -90,7 +89,6 @@ class Sidecar:
         self.sender = Sender(self.ribs_out, exabgp.send, clock)
         self._exabgp = exabgp
         self._clock, self._wall_clock = clock, wall_clock
-        self._load_again_seconds = load_again_seconds
         self._signatures, self._read_netstat = SignatureCounters(), read_netstat
         self._server = AgentServer(self)
         self._problem = ""
@@ -101,7 +99,7 @@ class Sidecar:
         self._loaded: Speaker | None = None
         self._refused: dict[Neighbour, str] = {}  # what ExaBGP did not accept, and why
         self._peers_known = False
-        self._reload = asyncio.Event()
+        self._loads = Loads(self._load_and_announce, lambda: len(self.rib_in.peers), load_again_seconds)
 
     async def serve(self, socket_path: Path) -> None:
         async with self._server.listening(socket_path):
@@ -110,7 +108,7 @@ class Sidecar:
                 for job in (
                     self._read_events(),
                     self.sender.run(),
-                    self._load_when_configured(),
+                    self._loads.run(),
                     self._tick_periodically(),
                     self.stop.wait(),
                 )
@@ -237,7 +235,7 @@ class Sidecar:
             self._speaker_since = self._clock()
         self._speaker = speaker
         self._set_neighbours([peer.neighbour for peer in self.rib_in.peers.values()])
-        self._reload.set()
+        self._loads.ask()
 
     def _set_neighbours(self, neighbours: Iterable[Neighbour], new: Collection[str] = ()) -> None:
         assert self._speaker is not None, "neighbours come with a speaker"
@@ -246,17 +244,10 @@ class Sidecar:
         self.ribs_out.set_neighbours(known, new)
         self._pass_on_changes()
 
-    async def _load_when_configured(self) -> None:
-        again: asyncio.TimerHandle | None = None  # one at most: each load is a check by a process of its own
-        while True:
-            await self._reload.wait()
-            self._reload.clear()
-            if again is not None:
-                again.cancel()
-            again = None
-            if not await self.load():
-                again = asyncio.get_running_loop().call_later(self._load_again_seconds, self._reload.set)
-            self.sender.wake()
+    async def _load_and_announce(self) -> bool:
+        loaded = await self.load()
+        self.sender.wake()
+        return loaded
 
     async def load(self) -> bool:
         """Make ExaBGP's sessions those of the speaker last configured; False if that failed.
@@ -281,7 +272,7 @@ class Sidecar:
                 if isinstance(error, ConfigurationRefused) and await self._leave_out_refused(speaker):
                     return True
                 if str(error) != self._problem:
-                    log.error("%s; next try in %g s", error, self._load_again_seconds)
+                    log.error("%s; next try in %g s", error, self._loads.again_seconds)
                     self._report_problem(str(error))
                 return False
             finally:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
-from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -108,32 +106,6 @@ async def test_a_session_that_exabgp_refuses_is_held_back_alone_until_it_is_anot
         other = replace(bad, hold_time=30)
         await one.agent.configure(replace(speaker, neighbours=(good, other)))
         await until(lambda: exabgp.speakers[-1].neighbours == (good, other), "the next configuration")
-
-
-async def test_one_retry_at_a_time_is_waited_for_however_many_configurations_failed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    hour, handles, loop = 3600.0, list[asyncio.TimerHandle](), asyncio.get_running_loop()
-    released = loop.call_later
-
-    def call_later(delay: float, *call: Any, **more: Any) -> asyncio.TimerHandle:
-        handle = released(delay, *call, **more)
-        if delay == hour:
-            handles.append(handle)
-        return handle
-
-    monkeypatch.setattr(loop, "call_later", call_later)
-    async with serving(tmp_path, load_again_seconds=hour) as (exabgp, _, one):
-        one.start_agent()
-        exabgp.refuses = "write exabgp.conf: No space left on device"
-        for number in range(3, 8):
-            await one.agent.configure(mesh(1, [2, number]))
-            await until(lambda number=number: len(handles) == number - 2, "the next try to be due")  # type: ignore[misc]
-        assert [handle.cancelled() for handle in handles] == [True, True, True, True, False]
-        exabgp.refuses = None
-        await one.agent.configure(mesh(1, [2]))
-        await until(lambda: exabgp.speakers, "the reload")
-        assert all(handle.cancelled() for handle in handles)
 
 
 async def test_a_peer_that_goes_and_comes_back_before_the_reload_is_still_up(tmp_path: Path) -> None:
