@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -19,36 +18,33 @@ def replacements() -> list[Replacement]:
     from exabgp.reactor.asynchronous import ASYNC
 
     return [
-        ReplacedFunction(ASYNC, "run", ("self",), run_commands(ASYNC.run)),
+        ReplacedFunction(ASYNC, "run", ("self",), run_commands),
         ReplacedFunction(announce, "match_neighbors", ("peers", "descriptions"), find_peers),
         ReplacedFunction(Neighbor, "remove_self", ("self", "changes"), copy_prefix_only(Neighbor.remove_self)),
     ]
 
 
-def run_commands(released: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    """Return ASYNC.run that works commands off for some milliseconds instead of fifty steps."""
+def run_commands(asynchronous: Any) -> bool:
+    """ASYNC.run that works commands off for some milliseconds instead of fifty steps; all of them are generators.
+
+    As released it makes an event loop of asyncio each time, for coroutines that ExaBGP has none of.
+    """
     from exabgp.logger import log
 
-    def run(asynchronous: Any) -> bool:
-        deadline = time.monotonic() + COMMANDS_SECONDS
-        asynchronous.felix_ran = bool(asynchronous._async) or getattr(asynchronous, "felix_ran", False)
-        while asynchronous._async and time.monotonic() < deadline:
-            uid, callback = asynchronous._async.popleft()
-            if not inspect.isgenerator(callback):
-                asynchronous._async.appendleft((uid, callback))
-                return released(asynchronous)
-            try:
-                for _ in callback:
-                    if time.monotonic() >= deadline:
-                        asynchronous._async.appendleft((uid, callback))
-                        return True
-            except Exception as exc:
-                failure = f"async | {uid} | {exc}"
-                log.error(lambda failure=failure: failure, "reactor")
-                asynchronous._notify_error(uid)
-        return bool(asynchronous._async)
-
-    return run
+    deadline = time.monotonic() + COMMANDS_SECONDS
+    asynchronous.felix_ran = bool(asynchronous._async) or getattr(asynchronous, "felix_ran", False)
+    while asynchronous._async and time.monotonic() < deadline:
+        uid, callback = asynchronous._async.popleft()
+        try:
+            for _ in callback:
+                if time.monotonic() >= deadline:
+                    asynchronous._async.appendleft((uid, callback))
+                    return True
+        except Exception as exc:
+            failure = f"async | {uid} | {exc}"
+            log.error(lambda failure=failure: failure, "reactor")
+            asynchronous._notify_error(uid)
+    return bool(asynchronous._async)
 
 
 def find_peers(peers: Iterable[str], descriptions: Sequence[Sequence[str]]) -> list[str]:

@@ -42,7 +42,7 @@ def test_more_commands_than_fifty_steps_are_worked_off_per_turn(monkeypatch: pyt
         done.append(number)
 
     queue = asynchronous(*map(command, range(200)))
-    assert not commands.run_commands(lambda _: False)(queue)
+    assert not commands.run_commands(queue)
     assert done == list(range(200))
 
 
@@ -57,7 +57,7 @@ def test_a_command_that_takes_long_goes_on_in_the_next_turn(monkeypatch: pytest.
             yield
 
     queue, turns = asynchronous(long()), 1
-    while commands.run_commands(lambda _: False)(queue):
+    while commands.run_commands(queue):
         turns += 1
     assert steps == list(range(20))
     assert turns > 1
@@ -77,7 +77,7 @@ def test_a_command_that_fails_is_answered_and_the_next_one_done(monkeypatch: pyt
 
     queue = asynchronous(wrong(), right())
     queue._notify_error = done.append
-    commands.run_commands(lambda _: False)(queue)
+    commands.run_commands(queue)
     assert done == ["command 0", "right"]
 
 

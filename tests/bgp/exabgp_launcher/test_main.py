@@ -43,6 +43,19 @@ assert not {"pydantic", "msgspec"} & set(sys.modules)
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_neither_asyncio_nor_a_debugger_nor_exabgps_other_programs_are_loaded(tmp_path: Path) -> None:
+    configuration = tmp_path / "exabgp.conf"
+    configuration.write_text("nonsense")
+    python, *words = exabgp_supervisor.launcher("--commands", "0", "--events", "1", str(configuration))
+    ended = subprocess.run(
+        [python, "-X", "importtime", *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    assert 'invalid syntax line 1: "nonsense"' in ended.stderr
+    loaded = {line.rpartition("|")[2].strip() for line in ended.stderr.splitlines() if line.startswith("import time:")}
+    assert {"exabgp.application.server", "exabgp.reactor.asynchronous", "exabgp.debug.intercept"} <= loaded
+    assert not loaded & {"asyncio", "ssl", "pdb", "bdb", "exabgp.application.cli", "exabgp.application.healthcheck"}
+
+
 async def test_another_release_is_not_started_and_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: None
 ) -> None:
