@@ -66,6 +66,13 @@ class ReceivedPath(NamedTuple):
     reject_reason: RejectReason | None
 
 
+class AcceptedPath(NamedTuple):
+    """One path that takes part in the decision, and its identifier among its peer's."""
+
+    path_id: int
+    path: CandidatePath
+
+
 class PeerSession(Struct):
     """One neighbour, its session and its routes.
 
@@ -156,7 +163,11 @@ class RibIn:
         self.peers: dict[str, PeerSession] = {}
         self.changed: set[Prefix] = set()
         self.withdrawn: set[Prefix] = set()
-        self._accepted: dict[Prefix, dict[tuple[str, int], CandidatePath]] = {}
+        self._accepted: dict[Prefix, tuple[AcceptedPath, ...]] = {}
+        # Prefixes of one UPDATE come one after the other, and are most of a table: they share what was made last.
+        self._last_received = ReceivedPath(Attributes(b""), None)
+        self._last_accepted: tuple[AcceptedPath, ...] = ()
+        self._last_decided: tuple[tuple[AcceptedPath, ...], LearnedPaths] = (), ()
         self._filter: ImportFilter | None = None
 
     def configure(self, neighbours: Iterable[Neighbour], local: LocalNode, now: float) -> None:
@@ -238,7 +249,10 @@ class RibIn:
 
     def learned_paths(self, prefix: Prefix) -> LearnedPaths:
         """Return the best paths to a prefix; empty where there is none."""
-        return learned_paths(self._accepted.get(prefix, {}).values())
+        accepted = self._accepted.get(prefix, ())
+        if accepted is not self._last_decided[0]:
+            self._last_decided = accepted, learned_paths(each.path for each in accepted)
+        return self._last_decided[1]
 
     def _up(self, peer: PeerSession, now: float) -> None:
         self._enter(peer, SessionState.UP, now)
@@ -309,17 +323,30 @@ class RibIn:
             self._drop(peer, [key])
             return
         peer.usage.replace(before, attributes)
-        peer.routes[key] = ReceivedPath(attributes, reason)
+        received = ReceivedPath(attributes, reason)
+        if received != self._last_received:
+            self._last_received = received
+        peer.routes[key] = self._last_received
         peer.stale.discard(key)
         if reason is None:
-            paths = self._accepted.setdefault(key.prefix, {})
-            paths[peer.neighbour.address, key.path_id] = CandidatePath(
-                attributes, peer.external, peer.neighbour.address
-            )
-            self.changed.add(key.prefix)
-            self.withdrawn.discard(key.prefix)
+            self._accept(peer, key, attributes)
         else:
             self._unaccept(peer, key)
+
+    def _accept(self, peer: PeerSession, key: PathKey, attributes: Attributes) -> None:
+        only = (AcceptedPath(key.path_id, CandidatePath(attributes, peer.external, peer.neighbour.address)),)
+        if only != self._last_accepted:
+            self._last_accepted = only
+        others = self._others(peer, key)
+        self._accepted[key.prefix] = (*others, *only) if others else self._last_accepted
+        self.changed.add(key.prefix)
+        self.withdrawn.discard(key.prefix)
+
+    def _others(self, peer: PeerSession, key: PathKey) -> tuple[AcceptedPath, ...]:
+        """Return the accepted paths to a prefix but the one with this key of this peer."""
+        known = self._accepted.get(key.prefix, ())
+        address, path_id = peer.neighbour.address, key.path_id
+        return tuple([each for each in known if each.path_id != path_id or each.path.peer != address])
 
     def _drop(self, peer: PeerSession, keys: Iterable[PathKey]) -> None:
         for key in keys:
@@ -329,13 +356,16 @@ class RibIn:
                 self._unaccept(peer, key)
 
     def _unaccept(self, peer: PeerSession, key: PathKey) -> None:
-        paths = self._accepted.get(key.prefix, {})
-        if paths.pop((peer.neighbour.address, key.path_id), None) is not None:
-            self.changed.add(key.prefix)
-            if not paths:
-                del self._accepted[key.prefix]
-                if len(self.withdrawn) < WITHDRAWN_KEPT:
-                    self.withdrawn.add(key.prefix)
+        left = self._others(peer, key)
+        if len(left) == len(self._accepted.get(key.prefix, ())):
+            return
+        self.changed.add(key.prefix)
+        if left:
+            self._accepted[key.prefix] = left
+            return
+        del self._accepted[key.prefix]
+        if len(self.withdrawn) < WITHDRAWN_KEPT:
+            self.withdrawn.add(key.prefix)
 
     def _mark_stale(self, peer: PeerSession, families: Collection[Family], until: float) -> None:
         peer.stale |= {key for key in peer.routes if key.prefix.family in families}

@@ -98,6 +98,20 @@ def test_an_announcement_replaces_and_a_withdrawal_removes() -> None:
     assert not rib.prefixes()
 
 
+def test_prefixes_of_one_update_share_all_that_is_kept_of_their_path() -> None:
+    rib = rib_in(A, B)
+    come_up(rib)
+    come_up(rib, B)
+    prefixes = [Prefix.parse(f"10.65.{number}.0/26") for number in range(100)]
+    rib.fold(announces(A, *prefixes), 0)
+    assert len({id(received) for received in rib.peers[A].routes.values()}) == 1
+    assert len({id(accepted) for accepted in rib._accepted.values()}) == 1
+    rib.fold(announces(B, prefixes[0]), 0)
+    assert [next_hops(rib, prefix) for prefix in prefixes[:2]] == [(pack(A), pack(B)), (pack(A),)]
+    rib.fold(withdraws(A, *prefixes), 0)
+    assert {prefix: next_hops(rib, prefix) for prefix in rib.prefixes()} == {prefixes[0]: (pack(B),)}
+
+
 def test_withdrawals_of_one_update_come_before_its_announcements() -> None:
     rib = with_route()
     rib.fold(replace(announces(A, ONE), withdrawn=(WithdrawnPath(ONE, 0),)), 0)
