@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import re
-import sys
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from typing import NamedTuple
 
+from felix_py.release import installed_release
 from felixctl.datastore_choice import existing_file
 from felixctl.terminal import show
-
-DISTRIBUTION = "felix-py"
 
 
 class ClusterVersion(NamedTuple):
@@ -31,20 +25,7 @@ def print_versions(url: str, *, client_alone: bool = False) -> None:
 
 def client_version() -> str:
     """Return this client's own version, as it stands in what it writes."""
-    found = next(_installed(DISTRIBUTION, sys.path), None)
-    if found is None:
-        from importlib.metadata import version  # imported late: it brings the parser of e-mail along
-
-        found = version(DISTRIBUTION)
-    return f"v{found}"
-
-
-def _installed(distribution: str, folders: Iterable[str]) -> Iterator[str]:
-    """Yield the versions that are installed of a distribution, by the names of the folders that say so (PEP 376)."""
-    name = re.compile(rf"{re.escape(distribution.replace('-', '_'))}-(.+)\.dist-info")
-    for folder in folders:
-        with suppress(OSError):
-            yield from (found[1] for entry in os.listdir(folder or ".") if (found := name.fullmatch(entry)))
+    return f"v{installed_release()}"
 
 
 def _told(cluster: ClusterVersion | None) -> str:

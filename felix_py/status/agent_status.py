@@ -9,7 +9,6 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from heapq import merge
-from importlib.metadata import version
 from itertools import islice
 from typing import Any, Protocol, TypeVar
 
@@ -18,6 +17,7 @@ from felix_py.agent import Agent
 from felix_py.encap.ipip import IPIP
 from felix_py.packet_path.host_watch import called_sessions
 from felix_py.packet_path.kernel_facts import NAMESPACES, kernel_facts
+from felix_py.release import installed_release
 from felix_py.routes.next_hops import NextHopKey
 from felix_py.routes.rib import Source, candidates, is_resolved
 from felix_py.status.status_json import from_json
@@ -65,6 +65,7 @@ class AgentReporter:
     ) -> None:
         """sidecar_report: returns the sidecar's own report, or raises SidecarError."""
         self._agent, self._sidecar_report, self._checks = agent, sidecar_report, checks
+        self._release = installed_release()  # that this process runs: another may be installed meanwhile
 
     def progress(self) -> AgentProgress:
         progress = self._agent.progress
@@ -120,7 +121,7 @@ class AgentReporter:
         sidecar, peers = await self._sessions()
         return AgentStatus(
             node=node.node,
-            version=version("felix-py"),
+            version=self._release,
             addresses=tuple(unpack(address) for address in agent.peering.addresses() if address),
             ready=self.progress().ready,
             progress=self.progress(),
