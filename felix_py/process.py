@@ -1,4 +1,4 @@
-"""The agent's process, from its settings to its end."""
+"""The agent's process, from its start to its end."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import logging
 import os
 import resource
 import signal
-import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
@@ -19,7 +18,7 @@ from datastore.url import has_namespaces
 from felix_py import logs
 from felix_py.agent import Agent
 from felix_py.cni_network import given_network
-from felix_py.configuration.settings import Settings, SettingsError, read_file, settings_from
+from felix_py.configuration.settings import Settings, read_file
 from felix_py.configuration.settings_watch import SettingsWatch
 from felix_py.duties import duties
 from felix_py.gc_tuning import apply
@@ -37,7 +36,7 @@ from felix_py.tasks import begun_again, reasons
 
 log = logging.getLogger("felix")
 
-USAGE, FAILURE = 2, 1
+FAILURE = 1
 MOST_DESCRIPTORS = 65536
 PATIENCE_SECONDS = 0.9
 """With a datastore that says nothing: a container runtime hears within a second that it is to come again."""
@@ -45,19 +44,17 @@ FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 1.0, 2.0
 """The last: a node is to serve again within ten seconds after an API server that was away."""
 
 
-def run() -> int:
-    """Run the agent; return the process's exit code: 0 after SIGTERM, 1 if it cannot go on, 2 for a bad setting."""
-    try:
-        file = SettingsWatch(partial(read_file, os.environ.get("FELIX_CONFIG", "")))
-        settings = settings_from(os.environ, file.begun_with)
-    except SettingsError as error:
-        print(f"{error}; the agent does not start", file=sys.stderr)
-        return USAGE
+def run(settings: Settings, file: Mapping[str, str]) -> int:
+    """Run the agent; return the process's exit code: 0 after SIGTERM, 1 if it cannot go on.
+
+    file: what of the settings the file says.
+    """
+    watch = SettingsWatch(partial(read_file, os.environ.get("FELIX_CONFIG", "")), file)
     logging_to = logs.set_up(settings.log_level)
     _raise_descriptor_limit()
     apply()
     try:
-        asyncio.run(_until_asked_to_end(settings, file, logging_to))
+        asyncio.run(_until_asked_to_end(settings, watch, logging_to))
     except (StartupError, AutodetectionError) as error:
         log.critical("%s; the agent ends", error)
         return FAILURE

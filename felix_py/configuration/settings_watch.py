@@ -15,9 +15,9 @@ LOOK_SECONDS = 10.0
 class SettingsWatch:
     """The settings file as it was at the start, and as it is."""
 
-    def __init__(self, read: Callable[[], Mapping[str, str]]) -> None:
-        """Read it. Raises SettingsError."""
-        self._read, self.begun_with = read, read()
+    def __init__(self, read: Callable[[], Mapping[str, str]], begun_with: Mapping[str, str]) -> None:
+        """read: raises SettingsError. begun_with: what it held at the start."""
+        self._read, self._begun_with = read, begun_with
 
     async def run(self, agent: Agent) -> None:
         """Look at it again and again, and note in the agent each setting that is not obeyed yet."""
@@ -31,7 +31,7 @@ class SettingsWatch:
             now = self._read()
         except SettingsError as error:
             return (Notice("Setting", "the settings file", "", str(error), "what it held at the start applies"),)
-        before = self.begun_with
+        before = self._begun_with
         return tuple(
             Notice("Setting", name, "", "the file is read when the agent starts", "restart it to obey a change")
             for name in sorted(now.keys() | before.keys())

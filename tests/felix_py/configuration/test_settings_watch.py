@@ -15,7 +15,7 @@ def test_a_setting_that_changes_is_a_notice_until_it_is_as_it_was(tmp_path: Path
         return [notice.name for notice in watch.notices()]
 
     file.write_text("FELIX_MTU = 1400\nFELIX_METRIC = 77\n")
-    watch = SettingsWatch(lambda: read_file(str(file)))
+    watch = SettingsWatch(lambda: read_file(str(file)), read_file(str(file)))
     assert named() == []
     file.write_text("# said otherwise\nFELIX_METRIC=77\nFELIX_MTU=1400\n")
     assert named() == []
