@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from inotify_simple import INotify, flags
+from inotify_simple import Event, INotify, flags
 
 log = logging.getLogger(__name__)
 
@@ -22,9 +22,12 @@ log = logging.getLogger(__name__)
 class ChangeNotifier:
     """The notifications of one store in this process: sent from any thread, received on the loop."""
 
-    def __init__(self, path: Path | None) -> None:
-        """`path` is the file to touch; without one, notifications stay in this process."""
-        self._path = path
+    def __init__(self, path: Path | None, database: Path | None = None) -> None:
+        """`path` is the file to touch; without one, notifications stay in this process.
+
+        database: a file in the same folder. That another is moved into its place wakes listeners, too.
+        """
+        self._path, self._database = path, database
         self._inotify: INotify | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listeners: set[asyncio.Event] = set()
@@ -89,9 +92,13 @@ class ChangeNotifier:
 
     def _on_inotify(self) -> None:
         assert self._inotify is not None and self._path is not None
-        events = self._inotify.read(timeout=0)
-        if any(event.name == self._path.name or event.mask & flags.Q_OVERFLOW for event in events):
+        if any(map(self._concerns, self._inotify.read(timeout=0))):
             self.wake()
+
+    def _concerns(self, event: Event) -> bool:
+        assert self._path is not None
+        replaced = self._database is not None and event.name == self._database.name and event.mask & flags.MOVED_TO
+        return bool(replaced or event.name == self._path.name or event.mask & flags.Q_OVERFLOW)
 
     def _close(self) -> None:
         if self._inotify is not None and self._loop is not None:

@@ -22,6 +22,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -54,7 +55,8 @@ if TYPE_CHECKING:  # pydantic comes with it, and who reads summaries needs none
 
 log = logging.getLogger(__name__)
 
-POLL_SECONDS = 1.0
+POLL_SECONDS, LONGEST_POLL_SECONDS = 1.0, 8.0
+"""Where commits are told by inotify: a second after a change, and twice as long after each look that found none."""
 POLL_SECONDS_WITHOUT_INOTIFY = 0.1
 HISTORY = 10_000
 _TRIM_EVERY = 256
@@ -84,7 +86,7 @@ class SqliteStore:
         """Without a path the store is in memory, and this object's own. `history` is how many changes are logged."""
         self._where = path or "memory"
         self._history = history
-        self._notifier = ChangeNotifier(Path(f"{path}.notify") if path else None)
+        self._notifier = ChangeNotifier(Path(f"{path}.notify"), Path(path)) if path else ChangeNotifier(None)
         existed = threading.Event()  # set for good once one of the threads has opened the file
         self._writer = ConnectionThread(path, "writer", existed)
         # A database in memory belongs to its connection, so there is one.
@@ -212,8 +214,9 @@ class SqliteStore:
 
     async def _wait_for_change(self, notified: asyncio.Event, position: _Position) -> None:
         """Return when there may be something new: after a notification, or when polling finds a change of the file."""
-        while not self._closed:
-            if await _set_within(notified, POLL_SECONDS if self._notifier.works else POLL_SECONDS_WITHOUT_INOTIFY):
+        pauses = _pauses() if self._notifier.works else repeat(POLL_SECONDS_WITHOUT_INOTIFY)
+        for pause in pauses:
+            if self._closed or await _set_within(notified, pause):
                 return
             try:
                 version = await self._reader.run_small("poll", _data_version)
@@ -501,6 +504,17 @@ def _data_version(connection: sqlite3.Connection) -> int:
     """Return a number that changes when another connection has committed."""
     version: int = connection.execute("PRAGMA data_version").fetchone()[0]
     return version
+
+
+def _pauses() -> Iterator[float]:
+    """Yield the pauses between polls since the last change that was told, in seconds.
+
+    A commit that is not told is one whose writer died right after it, and that is seldom long after another.
+    """
+    pause = POLL_SECONDS
+    while True:
+        yield pause
+        pause = min(2 * pause, LONGEST_POLL_SECONDS)
 
 
 async def _set_within(event: asyncio.Event, seconds: float) -> bool:

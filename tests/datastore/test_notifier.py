@@ -31,6 +31,21 @@ async def test_a_notification_wakes_the_listeners_of_another_process(tmp_path: P
         assert await woken(notified)
 
 
+async def test_a_file_that_takes_the_databases_place_wakes_listeners_and_no_other_does(tmp_path: Path) -> None:
+    notifier, last = ChangeNotifier(tmp_path / "db.notify", tmp_path / "db"), ChangeNotifier(tmp_path / "last")
+    for name in ("restored", "other", "db-wal"):
+        (tmp_path / name).touch()
+    with notifier.listen() as notified, last.listen() as all_is_read:
+        (tmp_path / "restored").rename(tmp_path / "db")
+        assert await woken(notified)
+        (tmp_path / "db").write_text("changed")
+        (tmp_path / "db").chmod(0o600)
+        (tmp_path / "other").rename(tmp_path / "another")
+        last.notify()
+        assert await woken(all_is_read)
+        assert not notified.is_set()
+
+
 async def test_every_listener_is_woken_and_one_that_left_no_more(tmp_path: Path) -> None:
     notifier = ChangeNotifier(tmp_path / "db.notify")
     with notifier.listen() as stays:

@@ -109,6 +109,33 @@ async def test_a_commit_whose_writer_died_before_notifying_is_found_by_polling(s
         assert isinstance(event, Changed) and event.resource.annotations == {"mark": "1"}
 
 
+async def test_a_watcher_that_is_told_of_commits_polls_ever_more_rarely_after_each(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    enough = asyncio.Event()
+
+    async def nothing_is_told(notified: asyncio.Event, seconds: float) -> bool:
+        pauses.append(seconds)
+        if len(pauses) < 6:
+            return False
+        enough.set()
+        await notified.wait()
+        return True
+
+    monkeypatch.setattr("datastore.sqlite._set_within", nothing_is_told)
+    async with watching(store, IPPool) as watch:
+        await events_until_in_sync(watch)
+        for name in ("a", "b"):
+            coming = asyncio.ensure_future(next_event(watch))
+            await asyncio.wait_for(enough.wait(), 30)
+            assert pauses == [1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
+            written = await store.create(pool(name))
+            assert await coming == Changed(written)
+            pauses.clear()
+            enough.clear()
+
+
 async def test_without_inotify_changes_are_found_by_polling(
     store: Store, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
