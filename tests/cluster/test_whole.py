@@ -6,6 +6,7 @@ a 100 pps ping between pods of two nodes runs while agents are restarted, upgrad
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -92,15 +93,20 @@ def test_pods_of_a_stateful_set_are_made_anew_in_place(whole: Cluster) -> None:
     whole.kubectl("delete", "statefulset,service", "db", "--cascade=foreground")
 
 
-def test_pods_that_come_and_go_leave_nothing_in_ipam(whole: Cluster, figures: Figures) -> None:
+def test_pods_that_come_and_go_leave_nothing_in_ipam(
+    whole: Cluster, figures: Figures, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Two hundred, while containerd and the kubelet of a node are started anew."""
-    failed_before = failed_adds(whole)
+    before = failed_adds(whole)
     for number in range(CHURNED // BATCH):
         whole.kubectl.apply(deployment("churn", BATCH))
         whole.until("pods are ready", BATCH, lambda: len(running_pods(whole.kubectl, "--selector=app=churn")))
         whole.nodes[f"n{number % len(whole.names) + 1}"].restart(("containerd", "kubelet")[number % 2])
         whole.kubectl("delete", "deployment", "churn", "--cascade=foreground")
-    figures.note(churn={"adds": CHURNED, "failed": failed_adds(whole) - failed_before})
+    failed = failed_adds(whole) - before
+    figures.note(churn={"adds": CHURNED, "failed": failed.total()})
+    with capsys.disabled():
+        print("".join(f"\nfailed {times} times: {message}" for message, times in failed.items()), end=" ")
     # With no time to end in, a pod is gone from the API before its DEL.
     whole.until("all addresses are whose they should be", 1, lambda: not address_problems(whole))
     with collecting_soon(whole):
@@ -122,8 +128,11 @@ def test_a_deleted_node_gives_back_its_blocks_and_another_takes_its_name(whole: 
     whole.until("no ping is lost", 1, lambda: not lost(pods, ping_all(whole.kubectl, pods)))
 
 
-def failed_adds(made: Cluster) -> int:
-    """Return how often the events say that our plugin did not attach a pod; a containerd that starts is not meant."""
+def failed_adds(made: Cluster) -> Counter[str]:
+    """Return how often our plugin did not attach a pod, by what events say; a containerd that starts is not meant."""
     events = made.kubectl.get("events", "--field-selector=reason=FailedCreatePodSandBox")["items"]
-    ours = [event for event in events if 'plugin type="felix"' in event["message"]]
-    return sum(event.get("count") or event.get("series", {}).get("count", 1) for event in ours)
+    found = Counter[str]()
+    for event in events:
+        if 'plugin type="felix"' in event["message"]:
+            found[event["message"]] += event.get("count") or event.get("series", {}).get("count", 1)
+    return found
