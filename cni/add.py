@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
@@ -31,7 +31,7 @@ from cni.pod_network import PodNetwork, gateway_of, requested_network
 from cni.request import CniRequest
 from cni.result import CniInterface, CniResult, render
 from cni.settings import CniSettings
-from cni.wishes import AddressRequest, address_request
+from cni.wishes import WITHOUT_IPAM, AddressRequest, address_request, asks_without_ipam
 from datastore.errors import BadRecord, Unavailable
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.names import IPAM, NETWORK, workload_endpoint_name
@@ -92,6 +92,9 @@ class AddVerb:
             if wanted is None:
                 addresses = await self._delegation.add(request, netns)
                 undo.push_async_callback(self._undo_delegated, request)
+            elif not wanted.reserved:
+                self._endpoints.require_unused(pod, wanted.addresses)
+                addresses = wanted.addresses
             else:
                 kept = await self._addresses_kept(attachment, present, wanted) if former == attachment else ()
                 addresses = kept or await self._assign_anew(request, wanted)
@@ -110,7 +113,7 @@ class AddVerb:
             undo.push_async_callback(self._undo_attach, endpoint)
             await self._attach(endpoint, pair.index)
             result = _rendered(request, network, pair)
-            await self._endpoints.put(endpoint, at_once=wanted is None)
+            await self._endpoints.put(endpoint, at_once=wanted is None or not wanted.reserved)
             undo.pop_all()
         listed = ", ".join(map(str, addresses))
         log.info("ADD %s: %s on %s", describe(attachment, pod), listed, network.host_name)
@@ -238,7 +241,7 @@ class AddVerb:
         return WorkloadEndpoint.make(
             workload_endpoint_name(self._settings.node, pod.name, endpoint=attachment.device),
             namespace=pod.namespace,
-            annotations={NETWORK: attachment.network, **({IPAM: HOST_LOCAL} if delegates(request) else {})},
+            annotations={NETWORK: attachment.network, **_giver(request)},
             labels={"projectcalico.org/namespace": pod.namespace, "projectcalico.org/orchestrator": "k8s"},
             node=self._settings.node,
             orchestrator="k8s",
@@ -285,10 +288,17 @@ class AddVerb:
 
 def _wanted(request: CniRequest) -> AddressRequest | None:
     """Return which addresses the pod is to get; None: those that another plugin gives. Raises CniError (7)."""
-    if delegates(request):
+    if delegates(request) and not asks_without_ipam(request):
         refuse_wishes(request)
         return None
     return address_request(request)
+
+
+def _giver(request: CniRequest) -> Mapping[str, str]:
+    """Return the annotation that says what gave a pod its addresses, none where IPAM's blocks do."""
+    if asks_without_ipam(request):
+        return {IPAM: WITHOUT_IPAM}
+    return {IPAM: HOST_LOCAL} if delegates(request) else {}
 
 
 def _rendered(request: CniRequest, network: PodNetwork, pair: VethPair) -> dict[str, Any]:

@@ -18,9 +18,10 @@ from cni.pod_network import PodNetwork, requested_network
 from cni.request import CniRequest
 from cni.result import addresses_of
 from cni.settings import CniSettings
+from cni.wishes import WITHOUT_IPAM
 from datastore.errors import BadRecord
 from datastore.kinds.pods import WorkloadEndpoint
-from datastore.names import NETWORK
+from datastore.names import IPAM, NETWORK
 from ipam.allocator import Allocator
 
 log = logging.getLogger("cni.check")
@@ -53,13 +54,13 @@ class CheckVerb:
         listed = addresses_of(previous, attachment.device) or ()
         try:
             endpoint = await self._endpoints.read(attachment, pod)
-            recorded = endpoint.addresses if endpoint else ()
-            reserved = recorded if delegates(request) else await self._allocator.held(attachment.handle)
+            recorded, giver = (endpoint.addresses, endpoint.annotations.get(IPAM)) if endpoint else ((), None)
+            reserved = recorded if giver or delegates(request) else await self._allocator.held(attachment.handle)
             differences = record_differences(attachment, pod, endpoint, reserved)
         except BadRecord as unread:  # that says nothing about the pod's traffic
             log.warning("CHECK %s: %s; the kernel is compared with prevResult", describe(attachment, pod), unread)
-            recorded, differences = listed, []
-        if delegates(request):
+            recorded, giver, differences = listed, None, []
+        if delegates(request) and giver != WITHOUT_IPAM:
             await self._delegation.check(request, netns)
         if not differences:
             name = self._settings.host_name(pod, attachment.device)

@@ -27,7 +27,6 @@ from datastore.cas import found_or_none
 from datastore.errors import DatastoreError
 from datastore.fields import Network
 from datastore.kinds.node import Node
-from datastore.kinds.pods import WorkloadEndpoint
 from datastore.store import Store
 
 log = logging.getLogger("cni.delegation")
@@ -85,13 +84,12 @@ class Delegation:
 
     def _require_unused(self, request: CniRequest, addresses: tuple[Address, ...]) -> None:
         """Raises ValueError: the plugin gave what another pod has, as it does when its files were lost."""
-        for other in self._known.endpoints():
-            if _is_anothers(other, request) and (twice := set(other.addresses) & set(addresses)):
-                raise ValueError(
-                    f"it gave {', '.join(map(str, twice))}, which pod {other.namespace}/{other.spec.pod} has; what it "
-                    f"knows of network {request.network.name} (/var/lib/cni/networks, unless ipam.dataDir says "
-                    "otherwise) must outlive the agent's container; nothing was attached, and the next try gets another"
-                )
+        if held := self._known.held_by_others(request.pod, addresses):
+            raise ValueError(
+                f"it gave {held}; what it knows of network {request.network.name} (/var/lib/cni/networks, unless "
+                "ipam.dataDir says otherwise) must outlive the agent's container; nothing was attached, and the next "
+                "try gets another"
+            )
 
     async def _run(
         self, verb: Verb, request: CniRequest, document: Mapping[str, Any], netns: int | None = None
@@ -148,11 +146,6 @@ class Delegation:
 
 def _described(request: CniRequest) -> str:
     return describe(request.attachment, request.pod)
-
-
-def _is_anothers(endpoint: WorkloadEndpoint, request: CniRequest) -> bool:
-    """Whether an endpoint is another pod's; what a pod had in an older container it may get again."""
-    return (endpoint.namespace, endpoint.spec.pod) != request.pod[:2]
 
 
 def _decoded(out: bytes) -> dict[str, Any]:

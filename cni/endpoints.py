@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 
+from cni.addresses import Address
 from cni.attachment import Attachment, PodRef, describe
 from cni.endpoint_owner import is_of, is_of_pod
 from cni.endpoint_writer import EndpointWriter
@@ -154,6 +155,15 @@ class Endpoints:
                 f"ADD {describe(attachment, pod)}: on Kubernetes a pod has one attachment to networks of this plugin, "
                 f"its {FIRST_DEVICE}, since its record is the pod itself; make network {attachment.network} the pod's "
                 "first, or give it another plugin; nothing was attached",
+            )
+
+    def require_unused(self, pod: PodRef, addresses: Collection[Address]) -> None:
+        """Raises CniError (7): another pod of this node has one of these addresses, which nothing reserves."""
+        if held := self._known.held_by_others(pod, addresses):
+            raise CniError(
+                Code.INVALID_CONFIGURATION,
+                f"ADD of pod {pod.namespace}/{pod.name}: its annotation asks for {held}; packets would reach one of "
+                "the two; nothing was attached",
             )
 
     def require_cluster(self) -> None:

@@ -6,8 +6,9 @@ the name before. What this process wrote itself is known before the watch report
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
+from cni.addresses import Address
 from cni.attachment import PodRef
 from cni.endpoint_owner import is_of_pod
 from datastore.kinds.cluster import ClusterInformation
@@ -57,6 +58,16 @@ class Known:
     def endpoints(self) -> Iterable[WorkloadEndpoint]:
         """Return this node's endpoints as the watch reported them."""
         return self._endpoints.values()
+
+    def held_by_others(self, pod: PodRef, addresses: Collection[Address]) -> str:
+        """Return, as a clause, which of these addresses another pod of this node has, and which pod; empty: none.
+
+        What a pod has in an older container it may get again.
+        """
+        for other in self._endpoints.values():
+            if (other.namespace, other.spec.pod) != pod[:2] and (twice := {*other.addresses}.intersection(addresses)):
+                return f"{', '.join(map(str, twice))}, which pod {other.namespace}/{other.spec.pod} has"
+        return ""
 
     def _put(self, resource: Resource) -> None:
         match resource:

@@ -46,6 +46,12 @@ class ContainerSettings(_Section):
     allow_ip_forwarding: Flag = False
 
 
+class FeatureControl(_Section):
+    """`feature_control`: what annotations of pods may ask for here."""
+
+    ip_addrs_no_ipam: Flag = False
+
+
 class _Wishes(_Section):
     """What `runtimeConfig` and `args.cni` may ask for, to check their types once."""
 
@@ -100,6 +106,7 @@ class NetworkConfig(_Section):
     mtu: Annotated[int, Field(ge=0, le=65535)] = 0
     ipam: IpamSection = IpamSection()
     container_settings: ContainerSettings = ContainerSettings()
+    feature_control: FeatureControl = FeatureControl()
     args: Annotated[Mapping[str, Any], _shaped(_Args)] = Field(default_factory=dict)
     runtime_config: Annotated[Mapping[str, Any], _shaped(_Wishes)] = Field(default_factory=dict, alias="runtimeConfig")
     prev_result: Annotated[Mapping[str, Any], _shaped(_Result)] | None = Field(default=None, alias="prevResult")

@@ -8,8 +8,8 @@ from __future__ import annotations
 from cni.host_local import HOST_LOCAL, delegates
 from cni.network_config import NetworkConfig
 from cni.request import CniRequest
-from cni.wishes import PREFIX
-from datastore.field_rules import OBEYED, UNKNOWN, FieldRules, NotObeyed, When
+from cni.wishes import PREFIX, WITHOUT_IPAM
+from datastore.field_rules import OBEYED, UNKNOWN, FieldRules, NotObeyed
 from datastore.notices import Notice
 
 _BY_AGENT = NotObeyed("the plugin only forwards requests to the node's agent", "the agent's settings apply")
@@ -29,6 +29,8 @@ NETWORK = FieldRules(
         "ipam.ipv6_pools": OBEYED,
         "container_settings": OBEYED,
         "container_settings.allow_ip_forwarding": OBEYED,
+        "feature_control": OBEYED,
+        "feature_control.ip_addrs_no_ipam": OBEYED,
         "args": OBEYED,
         "runtimeConfig": OBEYED,
         "prevResult": OBEYED,
@@ -43,10 +45,8 @@ NETWORK = FieldRules(
         "num_queues": NotObeyed("a pod's device has one queue each way", "it has one", unless=(1,)),
         "policy": NotObeyed("policies are not enforced", "no packet is filtered"),
         "include_default_routes": NotObeyed("a pod always has a default route", "it has one", unless=(True,)),
-        "feature_control": NotObeyed(
-            "floating IPs and addresses without IPAM are not implemented",
-            "pods get addresses from IPAM only",
-            when=When("a feature that is on", lambda features: any(map(_is_on, _values(features)))),
+        "feature_control.floating_ips": NotObeyed(
+            "floating IPs are not implemented", "no packet reaches a pod by one", unless=(False, "false")
         ),
         "device_type": NotObeyed("a pod's device is a veth", "it gets one", unless=("veth",)),
         "readiness_gates": NotObeyed("STATUS and ADD report whether the agent is ready", "no other URL is asked"),
@@ -89,14 +89,13 @@ DELEGATED = FieldRules(
 
 ANNOTATIONS: dict[str, NotObeyed] = {
     "floatingIPs": NotObeyed("floating IPs are not implemented", "the pod's ADD is refused with code 7"),
-    "ipAddrsNoIpam": NotObeyed("addresses without IPAM are not implemented", "the pod's ADD is refused with code 7"),
     "allowedSourcePrefixes": NotObeyed("source addresses of pods are not checked", "the pod may send from any address"),
 }
 SHAPING_PREFIX = "qos.projectcalico.org/"
 SHAPING = NotObeyed("traffic is not shaped", "the pod sends and receives at full speed")
 
 KNOWN_ANNOTATIONS = {
-    *("ipAddrs", "ipv4pools", "ipv6pools", "ipFamilies", "hwAddr"),
+    *("ipAddrs", WITHOUT_IPAM, "ipv4pools", "ipv6pools", "ipFamilies", "hwAddr"),
     *("podIP", "podIPs", "containerID"),  # which Calico writes
 }
 
@@ -124,11 +123,3 @@ def pod_notices(request: CniRequest) -> tuple[Notice, ...]:
         Notice("Pod", f"{request.pod.namespace}/{request.pod.name}", key, rule.reason, rule.effect)
         for key, rule in (*unread, *shaping)
     )
-
-
-def _values(features: object) -> tuple[object, ...]:
-    return tuple(features.values()) if isinstance(features, dict) else (features,)
-
-
-def _is_on(value: object) -> bool:
-    return value not in (False, None, "false", "")

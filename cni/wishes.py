@@ -16,11 +16,15 @@ from net.printable import is_text
 
 PREFIX = "cni.projectcalico.org/"
 
-REFUSED_ANNOTATIONS: Final = {"ipAddrsNoIpam": "addresses without IPAM", "floatingIPs": "floating IPs"}
+REFUSED_ANNOTATIONS: Final = {"floatingIPs": "floating IPs"}
+WITHOUT_IPAM: Final = "ipAddrsNoIpam"
 
 
 class AddressRequest(Struct, frozen=True):
-    """Which addresses a pod is to get: this many of each family from these pools, or exactly `addresses`."""
+    """Which addresses a pod is to get: this many of each family from these pools, or exactly `addresses`.
+
+    reserved: whether blocks are to say so. Otherwise nothing keeps others from getting them too.
+    """
 
     ipv4: int
     ipv6: int
@@ -28,6 +32,7 @@ class AddressRequest(Struct, frozen=True):
     ipv6_pools: tuple[str, ...] = ()
     addresses: tuple[Address, ...] = ()
     ipv6_first: bool = False
+    reserved: bool = True
 
     def is_met_by(self, addresses: tuple[Address, ...]) -> bool:
         """Whether these addresses are as many of each family, or those that are asked for."""
@@ -44,6 +49,8 @@ def address_request(request: CniRequest) -> AddressRequest:
     """
     network, notes = request.network, request.annotations
     refuse_annotations(request, REFUSED_ANNOTATIONS)
+    if asks_without_ipam(request):
+        return _without_ipam(request)
     ipv4, ipv6, first = network.ipam.assign_ipv4, network.ipam.assign_ipv6, False
     if families := _listed(notes, "ipFamilies"):
         if set(families) - {"IPv4", "IPv6"}:
@@ -69,6 +76,44 @@ def address_request(request: CniRequest) -> AddressRequest:
         addresses=tuple(dict.fromkeys(map(read_address, given))),
         ipv6_first=first,
     )
+
+
+def asks_without_ipam(request: CniRequest) -> bool:
+    """Whether a pod names addresses that nothing is to give, whichever IPAM its network has.
+
+    Raises CniError (7): its annotation cannot be understood.
+    """
+    return bool(_listed(request.annotations, WITHOUT_IPAM))
+
+
+def _without_ipam(request: CniRequest) -> AddressRequest:
+    """Raises CniError (7): its network does not allow that, or the addresses are not one of each family at most."""
+    network, notes = request.network, request.annotations
+    asked = f"ADD: annotation {PREFIX}{WITHOUT_IPAM} {notes[PREFIX + WITHOUT_IPAM]}"
+    if not network.feature_control.ip_addrs_no_ipam:
+        raise CniError(
+            Code.INVALID_CONFIGURATION,
+            f"{asked}: network {network.name!r} does not allow addresses without IPAM: set "
+            "feature_control.ip_addrs_no_ipam to true in its configuration, or have IPAM reserve them with the "
+            f"annotation {PREFIX}ipAddrs",
+        )
+    if _listed(notes, "ipAddrs"):
+        raise CniError(
+            Code.INVALID_CONFIGURATION,
+            f"{asked}: {PREFIX}ipAddrs {notes[PREFIX + 'ipAddrs']} asks for other ones; remove one of the two",
+        )
+    addresses = tuple(map(read_address, _listed(notes, WITHOUT_IPAM)))
+    versions = [address.version for address in addresses]
+    if len(set(versions)) < len(versions):
+        raise CniError(Code.INVALID_CONFIGURATION, f"{asked}: it may name one address of each family")
+    if unfit := [str(each) for each in addresses if not _is_a_hosts(each)]:
+        raise CniError(Code.INVALID_CONFIGURATION, f"{asked}: no pod can have {', '.join(unfit)}")
+    return AddressRequest(versions.count(4), versions.count(6), addresses=addresses, reserved=False)
+
+
+def _is_a_hosts(address: Address) -> bool:
+    """Whether packets to an address go to one host, beyond its own link."""
+    return not (address.is_multicast or address.is_loopback or address.is_unspecified or address.is_link_local)
 
 
 def refuse_annotations(request: CniRequest, refused: Mapping[str, str]) -> None:

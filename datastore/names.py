@@ -17,7 +17,8 @@ NETWORK: Final = "felix-py/network"
 """The annotation that names an endpoint's CNI network, which Calico's records do not."""
 
 IPAM: Final = "felix-py/ipam"
-"""The annotation that names the plugin which gave an endpoint its addresses, where they are in no IPAM block."""
+"""The annotation that names what gave an endpoint its addresses, where they are in no IPAM block: a plugin, or an
+annotation of the pod's own."""
 
 POD_IPS: Final = "cni.projectcalico.org/podIPs"
 """The annotation in which an agent writes a container's addresses on its pod, whose status has them later."""

@@ -74,6 +74,7 @@ def _about_pod(facts: AddressFacts, pod: PodRecord) -> Iterator[Step]:
 def _about_families(facts: AddressFacts, pod: PodRecord) -> Iterator[Step]:
     try:
         given = _names(pod.annotations.get(_ADDRESSES), f"annotation {_ADDRESSES} of the pod")
+        unreserved = _names(pod.annotations.get(_WITHOUT_IPAM), f"annotation {_WITHOUT_IPAM} of the pod")
         wanted = _names(pod.annotations.get(_FAMILIES), f"annotation {_FAMILIES} of the pod")
         if others := sorted(set(wanted) - {"IPv4", "IPv6"}):
             raise ValueError(f"annotation {_FAMILIES} of the pod names {', '.join(others)}, and may only IPv4 and IPv6")
@@ -81,15 +82,17 @@ def _about_families(facts: AddressFacts, pod: PodRecord) -> Iterator[Step]:
     except ValueError as error:
         yield _step(pod, "annotation", StepState.BROKEN, str(error), "attaching it is refused", _get_pod(pod))
         return
-    for name in _REFUSED:
-        if text := pod.annotations.get(ANNOTATION + name):
-            why = f"its annotation {ANNOTATION}{name} is {text}, which is not implemented"
-            yield _step(pod, "annotation", StepState.BROKEN, why, "attaching it is refused", _get_pod(pod))
-            return
+    if text := pod.annotations.get(_FLOATING):
+        why = f"its annotation {_FLOATING} is {text}, which is not implemented"
+        yield _step(pod, "annotation", StepState.BROKEN, why, "attaching it is refused", _get_pod(pod))
+        return
     mac = pod.annotations.get(f"{ANNOTATION}hwAddr", "")
     if mac and not is_device_mac(mac):
         why = f"its annotation {ANNOTATION}hwAddr is {mac}, a MAC address that no device can have"
         yield _step(pod, "annotation", StepState.BROKEN, why, "attaching it is refused", _get_pod(pod))
+        return
+    if unreserved:
+        yield _about_unreserved(pod, unreserved, given)
         return
     if given:
         yield _about_given(facts, pod, given)
@@ -104,7 +107,7 @@ def _about_families(facts: AddressFacts, pod: PodRecord) -> Iterator[Step]:
             yield from _about_family(facts, pod, version, request, set() if wanted else families)
 
 
-_REFUSED = ("ipAddrsNoIpam", "floatingIPs")
+_FLOATING, _WITHOUT_IPAM = f"{ANNOTATION}floatingIPs", f"{ANNOTATION}ipAddrsNoIpam"
 _ADDRESSES, _FAMILIES = f"{ANNOTATION}ipAddrs", f"{ANNOTATION}ipFamilies"
 
 
@@ -130,6 +133,18 @@ def _about_given(facts: AddressFacts, pod: PodRecord, given: Sequence[str]) -> S
     return _step(
         pod, "annotation", StepState.OK, f"{asks} {', '.join(given)}, whatever pools are chosen by", "", _get_pod(pod)
     )
+
+
+def _about_unreserved(pod: PodRecord, unreserved: Sequence[str], given: Sequence[str]) -> Step:
+    """Return what an annotation means that names addresses which IPAM is not to know of."""
+    asks = f"its annotation {_WITHOUT_IPAM} asks for {', '.join(unreserved)}"
+    if given:
+        why = f"{asks}, and {_ADDRESSES} for {', '.join(given)}"
+        return _step(pod, "annotation", StepState.BROKEN, why, "attaching it is refused", _get_pod(pod))
+    if not pod.addresses:
+        why, effect = f"{asks}, past IPAM", "attaching it is refused unless the network's feature_control allows it"
+        return _step(pod, "annotation", StepState.DOUBTFUL, why, effect, _get_pod(pod))
+    return _step(pod, "annotation", StepState.OK, f"{asks}, which nothing reserves for it", "", _get_pod(pod))
 
 
 class _Request(Struct, frozen=True):

@@ -25,7 +25,9 @@ from datastore.kinds.namespace import Namespace
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool
+from datastore.names import IPAM
 from datastore.record import Resource
+from datastore.store import Changed
 from kernel.links import Devices
 from kernel.netlink import KernelError
 from kernel.netns import inside
@@ -88,6 +90,30 @@ async def test_what_the_datastore_says_of_a_pod_is_refused_where_it_cannot_be_ob
             await node.add()
         assert refused.value.code == 7
         assert await node.addresses() == []
+
+
+async def test_a_pod_gets_addresses_past_ipam_where_its_network_allows_it(tmp_path: Path) -> None:
+    """Nothing is assigned, its record says so, CHECK and DEL take it so, and no second pod of the node gets them."""
+    asked = {ANNOTATIONS: {"cni.projectcalico.org/ipAddrsNoIpam": '["10.65.7.7"]'}}
+    allowed: dict[str, Any] = {"runtimeConfig": asked, "feature_control": {"ip_addrs_no_ipam": True}}
+    async with in_memory(tmp_path) as node:
+        with pytest.raises(CniError, match="does not allow addresses without IPAM") as refused:
+            await node.add(runtimeConfig=asked)
+        assert refused.value.code == 7
+        result = await node.add(**allowed)
+        assert [ip["address"] for ip in result["ips"]] == ["10.65.7.7/32"]
+        assert await node.addresses() == []
+        [endpoint] = await node.endpoints()
+        assert endpoint.annotations[IPAM] == "ipAddrsNoIpam"
+        assert await node.add(**allowed) == result
+        await node.check(result, **allowed)
+        node.known.observe(Changed(endpoint))
+        with pytest.raises(CniError, match=r"10\.65\.7\.7, which pod default/web-1 has") as refused:
+            await node.add("c2", "web-2", **allowed)
+        assert refused.value.code == 7
+        assert len(node.devices.made) == 1
+        await node.delete()
+        assert await node.holds_nothing()
 
 
 async def test_the_namespace_of_a_pod_chooses_pools_by_its_labels_and_annotations(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from cni.errors import CniError, Code
 from cni.network_config import ANNOTATIONS
-from cni.wishes import address_request, hardware_address
+from cni.request import CniRequest
+from cni.wishes import AddressRequest, address_request, asks_without_ipam, hardware_address
 from tests.cni.conftest import add_request
 
 
@@ -69,7 +70,6 @@ def test_an_address_can_be_asked_for_by_name(network: dict[str, Any]) -> None:
         {"runtimeConfig": {ANNOTATIONS: {"cni.projectcalico.org/ipv4pools": "pool1"}}},
         {"runtimeConfig": {ANNOTATIONS: {"cni.projectcalico.org/ipv4pools": "[1]"}}},
         {"runtimeConfig": {ANNOTATIONS: {"cni.projectcalico.org/ipFamilies": '["IPv5"]'}}},
-        {"runtimeConfig": {ANNOTATIONS: {"cni.projectcalico.org/ipAddrsNoIpam": '["10.0.0.9"]'}}},
         {"runtimeConfig": {ANNOTATIONS: {"cni.projectcalico.org/floatingIPs": '["10.0.0.9"]'}}},
         {"runtimeConfig": {"ips": ["10.0.0.999"]}},
         {"ipam": {"assign_ipv4": "false"}},
@@ -78,6 +78,43 @@ def test_an_address_can_be_asked_for_by_name(network: dict[str, Any]) -> None:
 def test_a_wish_that_cannot_be_understood_is_code_7(network: dict[str, Any]) -> None:
     with pytest.raises(CniError) as caught:
         address_request(add_request(**network))
+    assert caught.value.code == Code.INVALID_CONFIGURATION
+
+
+ALLOWED = {"feature_control": {"ip_addrs_no_ipam": True}}
+
+
+def without_ipam(asked: str, network: dict[str, Any], **more: str) -> CniRequest:
+    annotations = {"ipAddrsNoIpam": asked, **more}
+    notes = {f"cni.projectcalico.org/{name}": text for name, text in annotations.items()}
+    return add_request(**network, runtimeConfig={ANNOTATIONS: notes})
+
+
+def test_addresses_without_ipam_are_taken_as_they_are_where_the_network_allows_it() -> None:
+    asked = without_ipam('["192.0.2.9", "2001:db8::9/128"]', ALLOWED)
+    assert address_request(asked) == AddressRequest(
+        1, 1, addresses=(ip_address("192.0.2.9"), ip_address("2001:db8::9")), reserved=False
+    )
+    assert asks_without_ipam(asked)
+    assert not asks_without_ipam(without_ipam("[]", ALLOWED))
+    assert address_request(without_ipam("[]", ALLOWED)).reserved
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (without_ipam('["192.0.2.9"]', {}), "does not allow addresses without IPAM: set feature_control"),
+        (without_ipam('["192.0.2.9"]', {"feature_control": {"ip_addrs_no_ipam": "false"}}), "does not allow"),
+        (without_ipam('["192.0.2.9", "192.0.2.10"]', ALLOWED), "one address of each family"),
+        (without_ipam('["192.0.2.9"]', ALLOWED, ipAddrs='["10.65.0.9"]'), "asks for other ones; remove one"),
+        (without_ipam('["224.0.0.9"]', ALLOWED), "no pod can have 224.0.0.9"),
+        (without_ipam('["127.0.0.9"]', ALLOWED), "no pod can have 127.0.0.9"),
+        (without_ipam("192.0.2.9", ALLOWED), "is not a JSON list"),
+    ],
+)
+def test_addresses_without_ipam_that_a_pod_cannot_have_are_code_7(asked: CniRequest, said: str) -> None:
+    with pytest.raises(CniError, match=said) as caught:
+        address_request(asked)
     assert caught.value.code == Code.INVALID_CONFIGURATION
 
 

@@ -135,6 +135,18 @@ def test_an_address_that_is_asked_for_and_cannot_be_had_is_said_why(asked: str, 
     assert (running[-1].state, running[-1].text) == (StepState.DOUBTFUL, text)
 
 
+def test_an_address_past_ipam_is_doubtful_until_the_pod_has_it() -> None:
+    asked = {"ipAddrsNoIpam": '["192.0.2.9"]'}
+    waiting = about_addresses(FACTS, pod(**asked))[-1]
+    assert waiting.state is StepState.DOUBTFUL
+    assert waiting.text.endswith("ipAddrsNoIpam asks for 192.0.2.9, past IPAM")
+    assert waiting.effect == "attaching it is refused unless the network's feature_control allows it"
+    running = about_addresses(FACTS, pod("192.0.2.9", **asked))[-1]
+    assert running.state is StepState.OK
+    [text] = broken(about_addresses(FACTS, pod(ipAddrs='["10.1.0.9"]', **asked)))
+    assert text.endswith("ipAddrs for 10.1.0.9")
+
+
 def test_a_mac_address_that_no_device_can_have_is_refused() -> None:
     assert not broken(about_addresses(FACTS, pod(hwAddr="02:00:00:00:00:01")))
     [text] = broken(about_addresses(FACTS, pod(hwAddr="01:00:5e:00:00:01")))
