@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from lab.state_model import LabState
 from tests.cluster.cluster import Cluster
@@ -16,8 +17,7 @@ NAME = "web"
 _GET = "printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 3 {} 80"
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceState:
+class ServiceState(Struct, frozen=True):
     """answered: from how many nodes and pods it was reached, of so many asked."""
 
     name: str
@@ -26,8 +26,9 @@ class ServiceState:
     answered: int
 
 
-@dataclass(frozen=True, slots=True)
-class ClusterReport:
+class ClusterReport(Struct, frozen=True):
+    """What `hold` tells the command that began it, as JSON."""
+
     state: LabState
     services: tuple[ServiceState, ...]
     kubeconfig: str
