@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from functools import partial
 from typing import Any
 
@@ -35,7 +35,7 @@ from felix_py.host.host import Host
 from felix_py.identity import Identity
 from felix_py.notices.current_notices import CurrentNotices
 from felix_py.notices.pool_surroundings import host_addresses, pool_notices
-from felix_py.outputs import Due, Output, bring_in_line, rest_seconds
+from felix_py.outputs import Due, FailedOutput, Output, bring_in_line, rest_seconds
 from felix_py.packet_filter.node_table import external_nodes, nat_options, node_addresses, wanted_table
 from felix_py.peering.bgp_secrets import BgpSecrets
 from felix_py.peering.peering import Peering
@@ -224,27 +224,33 @@ class Agent:
     # Outputs
 
     async def _reconcile_when_due(self) -> None:
-        """Bring in line what is due. What fails is tried again; if the kernel did, what it holds is read anew first."""
-        backoff = Backoff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
+        """Bring in line what is due. What fails is tried again, later each time until it has worked."""
+        backoff, failed = Backoff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS), Topic.NOTHING
         while True:
             await self._due.wait()
             due = self._due.take(Topic.EVERYTHING if self.snapshot.in_sync else Topic.BEFORE_SYNC)
-            try:
-                await bring_in_line(self.outputs, due)
+            failures = await bring_in_line(self.outputs, due)
+            failed = failed | due if failures else failed & ~due
+            if failures:
+                await self._try_again(failures, due, backoff.next())
+            elif not failed:
                 backoff.reset()
-            except Exception as failure:
-                pause = backoff.next()
-                what = "; ".join(getattr(failure, "__notes__", ()))
-                for text, unforeseen in reasons(failure):
-                    line = "a part of the world is not in line: %s (%s); next try in %.1f s"
-                    log.error(line, text, what, pause, exc_info=unforeseen)
-                if isinstance(failure, KernelError):
-                    await asyncio.sleep(pause)  # what it did not take is due at once
-                    self._due.add(due | Topic.HELD)
-                else:
-                    asyncio.get_running_loop().call_later(pause, self._due.add, due)
             if due & on.OF_ALL_NODES:
                 self._due.rest(on.OF_ALL_NODES, rest_seconds(len(self.snapshot.nodes)))
+
+    async def _try_again(self, failures: Sequence[FailedOutput], due: Topic, pause: float) -> None:
+        """Have all of it due again after a pause, which only what others need and the kernel did not take keeps up.
+
+        What the kernel holds is read anew first, then.
+        """
+        for output, error in failures:
+            for text, unforeseen in reasons(error):
+                log.error("bring in line %s: %s; next try in %.1f s", output.name, text, pause, exc_info=unforeseen)
+        if any(output.needed and isinstance(error, KernelError) for output, error in failures):
+            await asyncio.sleep(pause)  # what it did not take is due at once
+            self._due.add(due | Topic.HELD)
+        else:
+            asyncio.get_running_loop().call_later(pause, self._due.add, due)
 
     async def _read_routes_periodically(self) -> None:
         """The safety net under the events: a whole dump at a slow pace. Where nothing is repaired there is none."""
@@ -324,7 +330,8 @@ class Agent:
     async def _reconcile_pods(self, topic: Topic) -> None:
         """Bring in line what pods wait for. The rest, announcements of borrowed addresses, is left to the loop."""
         self._due.add(topic & ~Topic.PODS)
-        await bring_in_line(self.outputs, Topic.PODS)
+        for _, error in await bring_in_line(self.outputs, Topic.PODS):
+            raise error
 
     def pod_families(self) -> frozenset[int]:
         """Return the IP versions that pods get: those in which there is a pool, and this node has an address."""

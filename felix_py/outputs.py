@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -43,24 +44,26 @@ ANNOUNCEMENTS = Topic.BORROWED | Topic.BLOCKS | Topic.POOLS | Topic.OWN_NODE
 ROUTES = Topic.ROUTES | Topic.HELD | Topic.NEXT_HOPS | Topic.PODS | TUNNEL_ROUTES | STATIC_ROUTES | ANNOUNCEMENTS
 
 
-async def bring_in_line(outputs: tuple[Output, ...], due: Topic) -> None:
-    """Apply what depends on any of these topics, in order. Raises what an output raises, with a note that names it:
+class FailedOutput(NamedTuple):
+    """What an output raised."""
 
-    at once, or when all are through if the others do not need it.
-    """
-    failed: Exception | None = None
+    output: Output
+    error: Exception
+
+
+async def bring_in_line(outputs: tuple[Output, ...], due: Topic) -> list[FailedOutput]:
+    """Apply what depends on any of these topics, in order, up to one that fails and is needed; return what failed."""
+    failures: list[FailedOutput] = []
     bits = due.value  # plain integers: `&` of two flags makes an object, and this runs for every event of the kernel
     for output in outputs:
         if output.on.value & bits:
             try:
                 await output.apply()
             except Exception as error:
-                error.add_note(f"while bringing in line: {output.name}")
+                failures.append(FailedOutput(output, error))
                 if output.needed:
-                    raise
-                failed = error
-    if failed is not None:
-        raise failed
+                    break
+    return failures
 
 
 REST_FOR_EACH_NODE_SECONDS, LONGEST_REST_SECONDS = 0.001, 1.0

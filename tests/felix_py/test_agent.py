@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from bgp.client import Connected, Disconnected, VersionDiffers
 from bgp.protocol import Converged, Learned, Problem, ReplayEnd, Withdrawn
 from bgp.speaker import LearnedPath
+from datastore.backoff import Backoff
 from datastore.errors import Unavailable
 from datastore.kinds.bgp import BGPPeer
 from datastore.kinds.cluster import ClusterInformation, FelixConfiguration
@@ -45,6 +46,7 @@ from tests.felix_py.fake_node import (
 )
 from tests.felix_py.fakes import ADDRESS, ETH0, until
 
+LONGER_THAN_THE_TEST_SECONDS = 3600.0
 FROM_N2 = Learned({REMOTE: (LearnedPath(pack("192.0.2.2"), "192.0.2.2"),)})
 
 
@@ -646,15 +648,32 @@ async def test_a_kernel_that_fails_for_a_while_ends_nothing(tmp_path: Path, capl
         assert one.kernel.dumps > 1
 
 
-async def test_a_host_that_cannot_be_made_to_forward_has_its_routes_all_the_same(tmp_path: Path) -> None:
+async def test_a_host_that_cannot_be_made_to_forward_has_its_routes_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also those that come while it is waited for the next try, which does not come any sooner for that."""
+    resets: list[Backoff] = []
+
+    class Watched(Backoff):
+        def reset(self) -> None:
+            resets.append(self)
+
     def refuse(families: frozenset[int]) -> None:
         raise KernelError("set sysctl net/ipv4/ip_forward to 1: read-only file system (EROFS)")
 
+    monkeypatch.setattr(agent_module, "FIRST_RETRY_SECONDS", LONGER_THAN_THE_TEST_SECONDS)
+    monkeypatch.setattr(agent_module, "LAST_RETRY_SECONDS", LONGER_THAN_THE_TEST_SECONDS)
+    monkeypatch.setattr(agent_module, "Backoff", Watched)
     one = FakeNode(tmp_path)
     one.agent.edges = replace(one.agent.edges, forward=refuse)
     async with one.running():
         await until(lambda: BLOCK in one.peers.announced)
         assert one.kernel.held(BLOCK) == HOLE
+        await until(lambda: "bring in line forwarding: set sysctl net/ipv4/ip_forward to 1: read-only" in caplog.text)
+        resets.clear()
+        one.peers.report(Connected(), FROM_N2, ReplayEnd(True))
+        await until(lambda: one.kernel.held(REMOTE) == LEARNED)
+        assert not resets
 
 
 async def test_events_of_the_kernel_that_cannot_be_taken_in_are_followed_anew(tmp_path: Path) -> None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-import pytest
-
-from felix_py.outputs import ANNOUNCEMENTS, ROUTES, Due, Output, bring_in_line, rest_seconds
+from felix_py.outputs import ANNOUNCEMENTS, ROUTES, Due, FailedOutput, Output, bring_in_line, rest_seconds
 from felix_py.topics import Topic
 
 
@@ -61,29 +59,40 @@ async def test_an_output_that_waits_holds_up_the_ones_after_it() -> None:
     assert done == ["routes", "announcements"]
 
 
-async def test_an_output_that_fails_is_named_and_ends_the_pass() -> None:
-    done: list[str] = []
-
+def refusing(name: str, why: str, *, needed: bool = True) -> Output:
     async def fail() -> None:
-        raise OSError("no buffer space")
+        raise OSError(why)
 
-    outputs = (Output("routes", Topic.BLOCKS, fail), recorder(done)("announcements", Topic.BLOCKS))
-    with pytest.raises(OSError, match="no buffer space") as failed:
-        await bring_in_line(outputs, Topic.BLOCKS)
-    assert failed.value.__notes__ == ["while bringing in line: routes"]
+    return Output(name, Topic.BLOCKS, fail, needed)
+
+
+def told(failures: list[FailedOutput]) -> list[tuple[str, str]]:
+    return [(output.name, str(error)) for output, error in failures]
+
+
+async def test_an_output_that_fails_ends_the_pass() -> None:
+    done: list[str] = []
+    outputs = (refusing("routes", "no buffer space"), recorder(done)("announcements", Topic.BLOCKS))
+    assert told(await bring_in_line(outputs, Topic.BLOCKS)) == [("routes", "no buffer space")]
     assert not done
 
 
 async def test_an_output_that_no_other_needs_does_not_keep_the_others_back() -> None:
     done: list[str] = []
-
-    async def fail() -> None:
-        raise OSError("disk full")
-
-    outputs = (Output("pod MTU", Topic.BLOCKS, fail, needed=False), recorder(done)("announcements", Topic.BLOCKS))
-    with pytest.raises(OSError, match="disk full"):
-        await bring_in_line(outputs, Topic.BLOCKS)
+    outputs = (refusing("pod MTU", "disk full", needed=False), recorder(done)("announcements", Topic.BLOCKS))
+    assert told(await bring_in_line(outputs, Topic.BLOCKS)) == [("pod MTU", "disk full")]
     assert done == ["announcements"]
+
+
+async def test_each_output_that_fails_is_told_of() -> None:
+    outputs = (
+        refusing("forwarding", "read-only", needed=False),
+        refusing("pod MTU", "disk full", needed=False),
+        refusing("routes", "no buffer space"),
+        refusing("announcements", "not reached"),
+    )
+    found = told(await bring_in_line(outputs, Topic.BLOCKS))
+    assert found == [("forwarding", "read-only"), ("pod MTU", "disk full"), ("routes", "no buffer space")]
 
 
 async def test_what_is_not_taken_stays_due() -> None:
