@@ -42,10 +42,15 @@ class Notes:
         """
         of_pods: defaultdict[PodRef, list[tuple[Path, CniRequest]]] = defaultdict(list)
         for _, path in sorted((path.stat().st_mtime_ns, path) for path in self._folder.iterdir()):
-            if (request := _read(path)) is not None:
-                of_pods[request.pod].append((path, request))
-            else:
-                path.unlink()
+            try:
+                if (request := _read(path)) is not None:
+                    of_pods[request.pod].append((path, request))
+                else:
+                    path.unlink()
+            except OSError as error:
+                log.error(
+                    "%s: %s; if it is the note of a DEL, what it is about is found by the leak collector", path, error
+                )
         waiting, kept = iter(of_pods.values()), list[str]()
 
         async def carry_out_next_ones() -> None:

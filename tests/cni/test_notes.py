@@ -108,6 +108,15 @@ async def test_what_is_no_note_of_a_del_is_dropped(tmp_path: Path) -> None:
     assert (verbs.done, list((tmp_path / "deletes").iterdir())) == ([], [])
 
 
+async def test_what_cannot_be_read_cuts_no_other_short(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    notes, verbs = Notes(tmp_path), Recorder()
+    (tmp_path / "deletes" / "lost+found").mkdir()
+    note(tmp_path, "c1")
+    await notes.carry_out(verbs)
+    assert (verbs.done, [path.name for path in (tmp_path / "deletes").iterdir()]) == (["c1"], ["lost+found"])
+    assert "deletes/lost+found'; if it is the note of a DEL" in caplog.text
+
+
 @on_a_node
 async def test_a_del_while_the_agent_is_away_succeeds_and_is_carried_out_at_its_next_start(
     shim: Path, tmp_path: Path
