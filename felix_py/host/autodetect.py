@@ -92,16 +92,16 @@ def detect(
     method: Method,
     version: int,
     interfaces: Sequence[HostInterface],
-    source_towards: Callable[[str], str | None],
+    source_towards: Callable[[int, str], str | None],
     stored: Interface | None = None,
     internal: Collection[Address] = (),
     warn: Callable[[str], None] = lambda text: None,
 ) -> Interface:
     """Return the node's address of IP version 4 or 6, with the prefix length it has on its device.
 
-    source_towards: the kernel's source address towards a destination, None if there is no way. stored: the address that
-    the Node has; it is kept while it fits. internal: what Kubernetes knows as the node's InternalIPs. warn: is
-    given a sentence on several devices that fit, and which was chosen.
+    source_towards: the kernel's source address of an IP version towards a destination, which may be a host's name; None
+    if there is no way. stored: the address that the Node has; it is kept while it fits. internal: what Kubernetes knows
+    as the node's InternalIPs. warn: is given a sentence on several devices that fit, and which was chosen.
     Raises AutodetectionError.
     """
     usable = [
@@ -129,13 +129,13 @@ def detect(
                 if any(a.version == n.version and a.ip in n for n in method.networks)
             ]
         case "can-reach":
-            source = source_towards(method.destination)
+            source = source_towards(version, method.destination)
             found = [(i.name, a) for i in usable for a in i.addresses if str(a.ip) == source]
         case "kubernetes-internal-ip":
             found = [(i.name, a) for i in usable for a in i.addresses if a.ip in internal]
     if stored is not None and stored in {address for _, address in found}:
         return stored
-    by_default = source_towards(OUTSIDE[version]) if len({name for name, _ in found}) > 1 else None
+    by_default = source_towards(version, OUTSIDE[version]) if len({name for name, _ in found}) > 1 else None
     return _chosen(found, method.text, version, by_default, warn)
 
 

@@ -71,12 +71,12 @@ async def _join(
         log.error(
             "nearly everything that was known of the cluster is gone from the datastore: nothing is written to it"
         )
-        return addresses_for(settings, None, interfaces)
+        return await asyncio.to_thread(addresses_for, settings, None, interfaces)
     try:
         ipv4, ipv6 = await write_node(settings, store, name, interfaces)
     except BadRecord as unread:  # pods that run must not pay for it: what the Node says is asked for later
         log.error("%s; the agent starts with this host's addresses and leaves the Node as it is", unread)
-        ipv4, ipv6 = addresses_for(settings, None, interfaces)
+        ipv4, ipv6 = await asyncio.to_thread(addresses_for, settings, None, interfaces)
     await make_defaults(settings, store, [address for i in interfaces for address in i.addresses])
     return ipv4, ipv6
 
@@ -123,7 +123,7 @@ async def write_node(
         if stored is not None and not is_this_host(HostMark.of(stored), own, _is_here(stored, interfaces)):
             await _claim(store, stored, own)
             continue
-        ipv4, ipv6 = addresses_for(settings, stored, interfaces)
+        ipv4, ipv6 = await asyncio.to_thread(addresses_for, settings, stored, interfaces)
         known = {stored.ipv4, stored.ipv6} if stored else set()
         if not settings.disable_node_ip_check and {ipv4, ipv6} - known - {None}:  # what we had already is ours
             refuse_duplicates(name, (ipv4, ipv6), (await store.list(Node)).objects)
@@ -143,7 +143,7 @@ def addresses_for(
 ) -> tuple[IPv4Interface | None, IPv6Interface | None]:
     """Return the addresses that this node is to have. stored: its Node, as far as it is known.
 
-    Raises StartupError, AutodetectionError.
+    It may take long, as a host's name is looked up. Raises StartupError, AutodetectionError.
     """
     ipv4 = _address(settings.ip, settings.ip_autodetection_method, 4, stored, interfaces)
     ipv6 = _address(settings.ip6, settings.ip6_autodetection_method, 6, stored, interfaces)
@@ -195,15 +195,18 @@ def _address(
             return next(there, ip_interface(address))
 
 
-def _source_towards(destination: str) -> str | None:
-    """Return the address the kernel would send from: asked by connecting a UDP socket, which sends nothing."""
-    family = socket.AF_INET6 if ":" in destination else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
+def _source_towards(version: int, destination: str) -> str | None:
+    """Return the address of this IP version that the kernel would send from.
+
+    It is asked by connecting a UDP socket, which sends nothing; the name of a host is looked up first.
+    """
+    family = socket.AF_INET6 if version == 6 else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.connect((destination, 9))
-        except OSError:
-            return None
-        return str(probe.getsockname()[0])
+            return str(probe.getsockname()[0])
+    except OSError:
+        return None
 
 
 def refuse_duplicates(name: str, own: Iterable[Interface | None], nodes: Iterable[Node]) -> None:

@@ -21,7 +21,7 @@ POD = interface("cali0123456789a", "169.254.7.7/32")
 
 
 def found(method: str, *interfaces: HostInterface, version: int = 4, source: str | None = None) -> str:
-    return str(detect(Method.parse(method), version, interfaces, lambda destination: source))
+    return str(detect(Method.parse(method), version, interfaces, lambda version, destination: source))
 
 
 def test_first_found_keeps_host_bits_and_length_and_skips_what_is_never_a_nodes() -> None:
@@ -39,8 +39,11 @@ def test_several_addresses_of_one_device_count_as_its_first() -> None:
 def test_of_two_devices_that_fit_the_default_routes_is_taken_and_both_are_named() -> None:
     said: list[str] = []
     method = Method.parse("first-found")
-    assert str(detect(method, 4, [ETH0, ETH1], lambda to: "198.51.100.1", None, warn=said.append)) == "198.51.100.1/25"
-    assert str(detect(method, 4, [ETH0, ETH1], lambda to: None, None, warn=said.append)) == "192.0.2.1/24"
+    assert (
+        str(detect(method, 4, [ETH0, ETH1], lambda version, to: "198.51.100.1", None, warn=said.append))
+        == "198.51.100.1/25"
+    )
+    assert str(detect(method, 4, [ETH0, ETH1], lambda version, to: None, None, warn=said.append)) == "192.0.2.1/24"
     assert "2 devices fit (192.0.2.1/24 on eth0, 198.51.100.1/25 on eth1); 198.51.100.1/25 is taken" in said[0]
     assert len(said) == 2
 
@@ -48,18 +51,18 @@ def test_of_two_devices_that_fit_the_default_routes_is_taken_and_both_are_named(
 def test_the_address_that_the_node_has_is_kept_while_it_fits() -> None:
     method, said = Method.parse("first-found"), list[str]()
     stored = ip_interface("198.51.100.1/25")
-    assert detect(method, 4, [ETH0, ETH1], lambda to: "192.0.2.1", stored, warn=said.append) == stored
+    assert detect(method, 4, [ETH0, ETH1], lambda version, to: "192.0.2.1", stored, warn=said.append) == stored
     assert not said
     gone = ip_interface("203.0.113.1/24")
-    assert str(detect(method, 4, [ETH0], lambda to: None, gone, warn=said.append)) == "192.0.2.1/24"
+    assert str(detect(method, 4, [ETH0], lambda version, to: None, gone, warn=said.append)) == "192.0.2.1/24"
 
 
 def test_the_address_that_kubernetes_knows_is_taken_from_its_device() -> None:
     method, internal = Method.parse("kubernetes-internal-ip"), [ip_address("198.51.100.1"), ip_address("fd00::1")]
-    assert str(detect(method, 4, [ETH0, ETH1], lambda to: None, None, internal)) == "198.51.100.1/25"
-    assert str(detect(method, 6, [ETH0, ETH1], lambda to: None, None, internal)) == "fd00::1/64"
+    assert str(detect(method, 4, [ETH0, ETH1], lambda version, to: None, None, internal)) == "198.51.100.1/25"
+    assert str(detect(method, 6, [ETH0, ETH1], lambda version, to: None, None, internal)) == "fd00::1/64"
     with pytest.raises(AutodetectionError, match="by kubernetes-internal-ip: no device that is up has one that fits"):
-        detect(method, 4, [ETH0, ETH1], lambda to: None)
+        detect(method, 4, [ETH0, ETH1], lambda version, to: None)
 
 
 def test_a_device_that_is_down_does_not_count() -> None:
@@ -78,6 +81,13 @@ def test_a_device_that_is_down_does_not_count() -> None:
 )
 def test_methods_that_choose(method: str, address: str) -> None:
     assert found(method, LO, ETH0, ETH1) == address
+
+
+def test_can_reach_asks_for_the_way_to_a_host_in_the_family_that_is_wanted() -> None:
+    ways = {(4, "router.example"): "192.0.2.1", (6, "router.example"): "fd00::1"}
+    method = Method.parse("can-reach=router.example")
+    given = [detect(method, version, [ETH0], lambda version, host: ways[version, host]) for version in (4, 6)]
+    assert list(map(str, given)) == ["192.0.2.1/24", "fd00::1/64"]
 
 
 def test_can_reach_takes_the_kernels_source_address() -> None:
