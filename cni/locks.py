@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Hashable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 
 from cni.attachment import Attachment, PodRef
 
@@ -27,23 +27,31 @@ class KeyedLock:
     @asynccontextmanager
     async def hold(self, *keys: Hashable) -> AsyncIterator[None]:
         """Hold the locks of all keys. Callers name keys of different sorts in one order, or they deadlock."""
-        async with AsyncExitStack() as held:
+        held: list[Hashable] = []
+        try:
             for key in keys:
-                await held.enter_async_context(self._hold_one(key))
+                await self._take(key)
+                held.append(key)
             yield
+        finally:
+            for key in reversed(held):
+                self._locks[key][0].release()
+                self._leave(key)
 
     def users(self, key: Hashable) -> int:
         """Return how many hold or await a key's lock."""
         return self._locks[key][1] if key in self._locks else 0
 
-    @asynccontextmanager
-    async def _hold_one(self, key: Hashable) -> AsyncIterator[None]:
-        lock, users = self._locks.get(key, (asyncio.Lock(), 0))
-        self._locks[key] = (lock, users + 1)
+    async def _take(self, key: Hashable) -> None:
+        lock, users = self._locks.get(key) or (asyncio.Lock(), 0)
+        self._locks[key] = lock, users + 1
         try:
-            async with lock:
-                yield
-        finally:
-            lock, users = self._locks.pop(key)
-            if users > 1:
-                self._locks[key] = (lock, users - 1)
+            await lock.acquire()
+        except BaseException:
+            self._leave(key)
+            raise
+
+    def _leave(self, key: Hashable) -> None:
+        lock, users = self._locks.pop(key)
+        if users > 1:
+            self._locks[key] = lock, users - 1

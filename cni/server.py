@@ -29,6 +29,8 @@ log = logging.getLogger("cni.server")
 LIMIT = 8 << 20
 REQUEST_SECONDS = 10.0
 STOP_SECONDS = 10.0
+PAUSE_SECONDS = 0.1
+"""Before a connection is accepted again, after one could not be."""
 
 
 class RequestHandler(Protocol):
@@ -39,18 +41,17 @@ class RequestHandler(Protocol):
 
 async def respond(verbs: RequestHandler, message: bytes, netns: int | None) -> bytes:
     """Return the answer to one request, an error object if it failed for whatever reason."""
-    version = version_of(b"")
+    stdin = b""
     try:
         environment, stdin = unpack_request(message)
-        version = version_of(stdin)
         return encode_reply(0, await verbs.run(parse(environment, stdin), netns))
     except CniError as error:
         log.warning("%s (code %d)", error.sentence, error.code)
-        return encode_reply(1, render_error(error, version))
+        return encode_reply(1, render_error(error, version_of(stdin)))
     except Exception as error:
         log.exception("a CNI request failed unexpectedly")
         sentence = f"unexpected error in the agent ({type(error).__name__}: {error}); its log has the traceback"
-        return encode_reply(1, render_error(CniError(Code.UNEXPECTED, sentence), version))
+        return encode_reply(1, render_error(CniError(Code.UNEXPECTED, sentence), version_of(stdin)))
 
 
 class CniServer:
@@ -64,7 +65,8 @@ class CniServer:
         self._quiet.set()
         self._quiet_since = -math.inf
         """When the last request was answered, by the loop's clock."""
-        self._accepting: asyncio.Task[None] | None = None
+        self._again: asyncio.TimerHandle | None = None
+        """When connections are accepted again, after one could not be."""
 
     @property
     def is_quiet(self) -> bool:
@@ -109,14 +111,15 @@ class CniServer:
                 listener.close()
                 raise
         self._listener = listener
-        self._accepting = asyncio.create_task(self._accept(listener), name="cni accept")
+        asyncio.get_running_loop().add_reader(listener, self._accept, listener)
 
     async def stop(self) -> None:
         """Take no more requests, let those in flight end within their time, and undo what does not."""
-        if self._accepting is None or self._listener is None:
+        if self._listener is None:
             return
-        self._accepting.cancel()
-        await asyncio.gather(self._accepting, return_exceptions=True)
+        if self._again is not None:
+            self._again.cancel()
+        asyncio.get_running_loop().remove_reader(self._listener)
         self._listener.close()
         self._path.unlink(missing_ok=True)
         if self._serving:
@@ -124,17 +127,22 @@ class CniServer:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
-        self._accepting = self._listener = None
+        self._listener = self._again = None
 
-    async def _accept(self, listener: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
+    def _accept(self, listener: socket.socket) -> None:
+        """Serve all who wait to be accepted, in one turn of the loop: fifty may come at once."""
         while True:
             try:
-                connection, _ = await loop.sock_accept(listener)
+                connection, _ = listener.accept()
+            except BlockingIOError:
+                return
             except OSError as error:
-                log.warning("accept a CNI request on %s: %s; next try in 0.1 s", self._path, error)
-                await asyncio.sleep(0.1)
-                continue
+                loop = asyncio.get_running_loop()
+                log.warning("accept a CNI request on %s: %s; next try in %g s", self._path, error, PAUSE_SECONDS)
+                loop.remove_reader(listener)
+                self._again = loop.call_later(PAUSE_SECONDS, loop.add_reader, listener, self._accept, listener)
+                return
+            connection.setblocking(False)
             task = asyncio.create_task(self._serve(connection))
             self._serving.add(task)
             self._quiet.clear()
@@ -151,15 +159,13 @@ class CniServer:
         with connection:
             try:
                 _require_root(connection)
-                async with asyncio.timeout(REQUEST_SECONDS):
-                    message = await _receive(connection, descriptors)
+                message = await _receive(connection, descriptors)
                 if len(message) > LIMIT:
                     sentence = f"the network configuration is longer than {LIMIT} bytes; nothing was done"
                     answer = encode_reply(1, render_error(CniError(Code.IO_FAILURE, sentence), version_of(b"")))
                 else:
                     answer = await respond(self._verbs, message, descriptors[0] if descriptors else None)
-                async with asyncio.timeout(REQUEST_SECONDS):  # a shim that was stopped does not read
-                    await asyncio.get_running_loop().sock_sendall(connection, answer)
+                await _send(connection, answer)
             except (OSError, TimeoutError) as error:
                 log.warning("a CNI request on %s was dropped: %s", self._path, error or "it did not arrive in time")
             finally:
@@ -183,20 +189,32 @@ def _require_root(connection: socket.socket) -> None:
 
 
 async def _receive(connection: socket.socket, descriptors: list[int]) -> bytes:
-    """Read until the shim shuts its sending side; collect the descriptors that came along, for the caller to close."""
+    """Read until the shim shuts its sending side; collect the descriptors that came along, for the caller to close.
+
+    Raises TimeoutError: it did not within REQUEST_SECONDS. It usually has, before it is read for the first time.
+    """
     message = bytearray()
-    while True:
+    if not _has_all(connection, message, descriptors):
+        async with asyncio.timeout(REQUEST_SECONDS):
+            while not _has_all(connection, message, descriptors):
+                await _readable(connection)
+    return bytes(message)
+
+
+def _has_all(connection: socket.socket, message: bytearray, descriptors: list[int]) -> bool:
+    """Read what is there; return whether that was the end, or more than a request may be."""
+    while len(message) <= LIMIT:
         try:
             chunk, received, _, _ = socket.recv_fds(connection, 65536, 4, socket.MSG_CMSG_CLOEXEC)
         except BlockingIOError:
-            await _readable(connection)
-            continue
+            return False
         descriptors += received
         message += chunk
         if len(descriptors) > 1:
             raise OSError("more than one descriptor came with it, so it is not the shim's")
-        if not chunk or len(message) > LIMIT:
-            return bytes(message)
+        if not chunk:
+            break
+    return True
 
 
 async def _readable(connection: socket.socket) -> None:
@@ -212,3 +230,14 @@ async def _readable(connection: socket.socket) -> None:
         await ready
     finally:
         loop.remove_reader(connection)
+
+
+async def _send(connection: socket.socket, answer: bytes) -> None:
+    """Send the answer. Raises TimeoutError: a shim that was stopped does not read."""
+    try:
+        sent = connection.send(answer)
+    except BlockingIOError:
+        sent = 0
+    if sent < len(answer):
+        async with asyncio.timeout(REQUEST_SECONDS):
+            await asyncio.get_running_loop().sock_sendall(connection, answer[sent:])

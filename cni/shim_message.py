@@ -8,10 +8,12 @@ from typing import Any
 
 from cni.errors import CniError, Code
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
 
 def encode_reply(status: int, document: Mapping[str, Any] | None) -> bytes:
     """Return the shim's answer: the exit status, one JSON object or nothing, and the newline that ends it."""
-    body = b"" if document is None else json.dumps(document, separators=(",", ":")).encode()
+    body = b"" if document is None else _encode(document).encode()
     return bytes((status,)) + body + b"\n"
 
 

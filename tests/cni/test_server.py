@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import random
@@ -125,6 +126,28 @@ async def test_it_is_quiet_for_as_long_as_no_request_came_and_ended(
     assert not waiting.done()
     await server.wait_until_quiet_for(0)
     waiting.cancel()
+    await server.stop()
+
+
+async def test_a_connection_that_cannot_be_accepted_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    accept, failures = socket.socket.accept, [OSError(errno.EMFILE, "too many open files")]
+
+    def accept_or_fail(listener: socket.socket) -> tuple[socket.socket, Any]:
+        if failures:
+            raise failures.pop()
+        return accept(listener)
+
+    server = CniServer(tmp_path / "cni.sock", FakeHandler({"cniVersion": "1.0.0"}))
+    await server.start()
+    monkeypatch.setattr(socket.socket, "accept", accept_or_fail)
+    reader, writer = await asyncio.open_unix_connection(tmp_path / "cni.sock")
+    writer.write(message())
+    writer.write_eof()
+    assert await reader.read() == b'\0{"cniVersion":"1.0.0"}\n'
+    assert (failures, "too many open files; next try in 0.1 s" in caplog.text) == ([], True)
+    writer.close()
     await server.stop()
 
 
