@@ -114,6 +114,8 @@ def network_notices(network: NetworkConfig) -> tuple[Notice, ...]:
 def pod_notices(request: CniRequest) -> tuple[Notice, ...]:
     """Return which of Calico's annotations of a pod are not obeyed."""
     present = [key for key, text in request.annotations.items() if text]
+    if not present:
+        return ()
     written = (key.removeprefix(PREFIX) for key in present if key.startswith(PREFIX))
     known = KNOWN_ANNOTATIONS - (_OF_POOLS if delegates(request) else set())
     rules = {**ANNOTATIONS, **dict.fromkeys(_OF_POOLS, _BY_PLUGIN)}

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, Final, Literal, get_args
+from functools import lru_cache
+from typing import Any, Final, Literal, NamedTuple, get_args
 
 from msgspec import Struct, field
 from pydantic import ValidationError
@@ -35,6 +36,10 @@ _DEVICE = re.compile(r"[^\s/:%]{1,15}\Z")  # the kernel takes % for a template
 
 _UNDOING: Final = ("DEL", "GC")
 """Verbs that need the network's name and the environment only: a mistake in the rest must not keep a pod alive."""
+
+KEPT_CONFIGURATIONS: Final = 16
+MOST_KEPT_BYTES: Final = 16 << 10
+"""Of a configuration that is kept as it was read."""
 
 DEEPEST: Final = 100
 """How many lists and objects may stand inside each other: no configuration comes near, and Python's own limit does."""
@@ -72,6 +77,14 @@ class CniRequest(Struct, frozen=True):
         return {**self.network.annotations, **self.stored_annotations}
 
 
+class _Configuration(NamedTuple):
+    """What standard input says. It must not be changed: calls with the same input share it."""
+
+    document: Mapping[str, Any]
+    version: str
+    network: NetworkConfig
+
+
 def version_of(stdin: bytes) -> str:
     """Return the version to answer in: the input's if it can be read and is ours, else the newest."""
     try:
@@ -92,10 +105,9 @@ def parse(environment: Mapping[str, str], stdin: bytes) -> CniRequest:
     container, device = environment.get("CNI_CONTAINERID", ""), environment.get("CNI_IFNAME", "")
     if verb not in _UNDOING:  # what has no such name was never attached: there is nothing to undo
         _check_names(verb, container, device)
-    document = _document(verb, stdin)
-    version = _version(verb, document)
     args = _args(verb, environment.get("CNI_ARGS", ""))
-    network = _network(verb, document)
+    read = _read_again if len(stdin) <= MOST_KEPT_BYTES and verb != "GC" else _read
+    document, version, network = read(verb, stdin)
     attachment = Attachment(network.name, container, device)
     if verb not in _UNDOING:
         _check_label(verb, attachment)
@@ -116,6 +128,16 @@ def parse(environment: Mapping[str, str], stdin: bytes) -> CniRequest:
         may_be_host=environment.get("CNI_NETNS_OVERRIDE", "").upper() in {"1", "TRUE"},
         document=document,
     )
+
+
+def _read(verb: Verb, stdin: bytes) -> _Configuration:
+    """Return what standard input says. Raises CniError with code 6, 1 or 7."""
+    document = _document(verb, stdin)
+    return _Configuration(document, _version(verb, document), _network(verb, document))
+
+
+_read_again = lru_cache(KEPT_CONFIGURATIONS)(_read)
+"""The same. The pods of a node differ in the environment of their calls, and most of them in nothing else."""
 
 
 def _check_names(verb: Verb, container: str, device: str) -> None:

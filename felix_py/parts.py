@@ -15,8 +15,6 @@ from bgp.client import SidecarClient
 from cni.journal import Journal
 from cni.known import Known
 from cni.namespaces import Namespaces
-from cni.notices import network_notices, pod_notices
-from cni.request import CniRequest
 from cni.server import CniServer
 from cni.settings import CniSettings
 from cni.verbs import Verbs
@@ -31,6 +29,7 @@ from felix_py.edges import Edges
 from felix_py.encap.tunnel_device import KernelTunnelDevice
 from felix_py.identity import Identity
 from felix_py.node.network_condition import NetworkCondition
+from felix_py.notices.request_notices import RequestNotices
 from felix_py.packet_filter import node_table
 from felix_py.packet_filter.kept_rules import KeptRules
 from felix_py.packet_path.forwarding import forward
@@ -130,7 +129,7 @@ def _verbs(ground: Ground, agent: Agent, namespaces: Namespaces | None, known: K
         pod_mtu=agent.pod_mtu,
         inability=lambda: agent.progress.attach_refused,
         limitation=agent.peering.limitation,
-        observe=partial(_report_unobeyed, agent),
+        observe=RequestNotices(agent.notices, agent.log_notices).observe,
         namespaces=namespaces,
         known=known,
         held_back=lambda: agent.progress.held_back,
@@ -147,10 +146,3 @@ def _observe(allocator: Allocator, known: Known, event: WatchEvent) -> None:
 
 def _keep_log_level(level: str) -> None:
     """Leave the level as this node's settings have it, whatever the cluster's say, as Felix does."""
-
-
-def _report_unobeyed(agent: Agent, request: CniRequest) -> None:
-    """Log what a network's configuration or a pod's annotations hold that is not obeyed."""
-    network = request.network
-    agent.log_notices(agent.notices.put(f"network {network.name}", network_notices(network)))
-    agent.log_notices(pod_notices(request))

@@ -9,7 +9,7 @@ import pytest
 
 from cni.attachment import Attachment, PodRef, describe
 from cni.errors import CniError, Code
-from cni.request import VERSIONS, CniRequest, parse
+from cni.request import MOST_KEPT_BYTES, VERSIONS, CniRequest, parse
 from cni.result import version_answer
 from tests.cni.conftest import CONTAINER, add_request, call, configuration, refused
 
@@ -155,3 +155,26 @@ def test_a_malformed_list_never_counts_as_empty(listed: Any) -> None:
 def test_version_needs_no_configuration() -> None:
     request = parse({"CNI_COMMAND": "VERSION"}, b'{"cniVersion": "0.4.0"}')
     assert version_answer(request.version) == {"cniVersion": "0.4.0", "supportedVersions": list(VERSIONS)}
+
+
+def test_calls_with_the_same_configuration_share_it_and_others_do_not() -> None:
+    one, other = (call(verb, CNI_NETNS="/n") for verb in ("ADD", "CHECK"))
+    stdin = json.dumps(configuration()).encode()
+    first, again = parse(one, stdin), parse(one | {"CNI_CONTAINERID": "c2"}, stdin)
+    assert first.network is again.network and first.document is again.document
+    assert (first.attachment.container_id, again.attachment.container_id) == (CONTAINER, "c2")
+    assert parse(one, json.dumps(configuration(mtu=1300)).encode()).network.mtu == 1300
+    assert parse(other, stdin).verb == "CHECK"
+
+
+def test_a_configuration_that_is_refused_is_refused_again() -> None:
+    for _ in range(2):
+        assert refused(call("ADD", CNI_NETNS="/n"), configuration(mtu=-1)).code == Code.INVALID_CONFIGURATION
+
+
+def test_what_is_large_or_differs_with_each_call_is_not_kept() -> None:
+    large = json.dumps(configuration(note="x" * MOST_KEPT_BYTES)).encode()
+    gc = json.dumps(configuration() | {"cni.dev/valid-attachments": []}).encode()
+    for verb, stdin in (("ADD", large), ("GC", gc)):
+        first, again = (parse(call(verb, CNI_NETNS="/n"), stdin) for _ in range(2))
+        assert first == again and first.document is not again.document
