@@ -75,11 +75,9 @@ class AddVerb:
         self._endpoints.require_room(attachment, pod)
         await self._cleanup.release_journaled(attachment.container_id)
         self._cleanup.attaches(attachment)
-        _, present, request = await asyncio.gather(
-            self._endpoints.require_ready(),
-            self._endpoint_of(attachment, pod),
-            self._with_namespace(request),
-        )
+        await self._endpoints.require_ready()
+        present = await self._endpoint_of(attachment, pod)
+        request = await self._with_namespace(request)
         if present is not None:
             request = replace(request, stored_annotations=present.annotations)
             self._observe(request)

@@ -11,6 +11,7 @@ import asyncio
 import errno
 import hashlib
 import logging
+import os
 from contextlib import closing
 from pathlib import Path
 from typing import Final
@@ -72,14 +73,15 @@ class Veth:
     def _make(self, network: PodNetwork, netns: int, pod_uid: str) -> VethPair:
         device = network.attachment.device
         label = _label(network.attachment, pod_uid)
-        host = self._host.create_veth(network.host_name, netns, device, HOST_MAC, network.mtu)
+        mac = network.mac or _any_mac()
+        host = self._host.create_veth(network.host_name, netns, device, HOST_MAC, network.mtu, mac)
         try:
-            self._host.set_alias(host.index, label)
-            write_sysctls(network.host_sysctls, optional=OPTIONAL_SYSCTLS, root=self._sysctls)
+            rest = self._host.label(host, label, network.host_sysctls)
+            write_sysctls(rest, optional=OPTIONAL_SYSCTLS, root=self._sysctls)
             with inside(netns):
                 write_sysctls(network.pod_sysctls, root=self._sysctls)
                 with closing(Devices()) as pod:
-                    end = _configure(pod, network)
+                    end = _configure(pod, network, _other_end(host, device, mac))
         except BaseException:
             self._put_aside(host)
             raise
@@ -191,15 +193,25 @@ def _leads_out(pod: Devices, address: bytes) -> bool:
     return True
 
 
-def _configure(pod: Devices, network: PodNetwork) -> Link:
-    """Give the container's end all that it is to have, from inside its namespace."""
+def _any_mac() -> bytes:
+    """Return a MAC as the kernel would choose it: of one device, locally administered, else random."""
+    first, *others = os.urandom(6)
+    return bytes((first & 0xFC | 0x02, *others))
+
+
+def _other_end(host: Link, device: str, mac: bytes) -> Link | None:
+    """Return the container's end as it was made; None: kernels before 5.1 say no index of it that is the host's too."""
+    return Link(host.peer, device, False, False, host.mtu, mac, peer=host.index) if host.peer else None
+
+
+def _configure(pod: Devices, network: PodNetwork, made: Link | None) -> Link:
+    """Give the container's end all that it is to have, from inside its namespace. made: as far as that is known."""
     device = network.attachment.device
-    end = pod.link(device)
+    end = made or pod.link(device)
     if end is None:
         raise KernelError(f"configure {device} in the container: there is no such device", errno.ENODEV)
     return pod.configure_interface(
         end,
-        mac=network.mac,
         addresses=network.prefixes,
         neighbours=[(gateway, HOST_MAC) for gateway in network.neighbours],
         routes=network.route_specs(end.index),

@@ -131,15 +131,18 @@ def plain(name: str, kind: str) -> bytes:
     return _LINK.pack(0, 0, 0, 0, 0, 0) + text(_NAME, name) + nested(_INFO, text(_INFO_KIND, kind))
 
 
-def veth(name: str, mac: bytes, mtu: int, peer_name: str, peer_namespace: int) -> bytes:
+def veth(name: str, mac: bytes, mtu: int, peer_name: str, peer_namespace: int, peer_mac: bytes = b"") -> bytes:
     """Return the body that makes a veth, up, whose other end is created in the namespace of that descriptor.
 
-    One queue each: with more, the driver cuts them down to what a veth can use and waits for RCU twice.
+    One queue each: with more, the driver cuts them down to what a veth can use and waits for RCU twice. peer_mac b"":
+    the kernel chooses.
     """
     queues = number(_TX_QUEUES, 1) + number(_RX_QUEUES, 1)
     size = number(_MTU, mtu) if mtu else b""
-    peer = _LINK.pack(0, 0, 0, 0, 0, 0) + text(_NAME, peer_name) + size + number(_NAMESPACE, peer_namespace) + queues
-    info = nested(_INFO, text(_INFO_KIND, "veth"), nested(_INFO_DATA, nested(_VETH_PEER, peer)))
+    hardware = attribute(_MAC, peer_mac) if peer_mac else b""
+    peer = text(_NAME, peer_name) + size + hardware + number(_NAMESPACE, peer_namespace) + queues
+    end = nested(_VETH_PEER, _LINK.pack(0, 0, 0, 0, 0, 0) + peer)
+    info = nested(_INFO, text(_INFO_KIND, "veth"), nested(_INFO_DATA, end))
     return _LINK.pack(0, 0, 0, 0, UP, UP) + text(_NAME, name) + size + attribute(_MAC, mac) + queues + info
 
 

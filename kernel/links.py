@@ -12,12 +12,13 @@ Nothing here awaits: a namespace belongs to the thread, and no other task may ru
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from kernel import link_codec, rule
+from kernel.device_sysctls import SET_NEIGHBOUR_TABLE, divided
 from kernel.link_codec import InterfaceAddress, Link, NeighbourEntry
 from kernel.message import ACK, CREATE, ECHO, EXCLUSIVE, REPLACE, explain, message
 from kernel.netlink import NO_SUCH_TABLE, KernelError, NetlinkSocket
@@ -145,14 +146,17 @@ class Devices:
 
     # Making and configuring
 
-    def create_veth(self, name: str, netns: int, peer_name: str, mac: bytes, mtu: int = 0) -> Link:
+    def create_veth(
+        self, name: str, netns: int, peer_name: str, mac: bytes, mtu: int = 0, peer_mac: bytes = b""
+    ) -> Link:
         """Make a veth: `name` here, up, with this MAC; its other end, `peer_name`, created down in netns.
 
-        mtu 0: the kernel's default. Return this end as it reads back. Raises KernelError: errno EEXIST where one
-        of the names is taken (FileExistsError's number; the peer's name may be meant).
+        mtu 0: the kernel's default. peer_mac b"": the kernel chooses. Return this end as it reads back. Raises
+        KernelError: errno EEXIST where one of the names is taken (FileExistsError's number; the peer's name may be
+        meant).
         """
         tried = f"create veth {name} with peer {peer_name}"
-        body = link_codec.veth(name, mac, mtu, peer_name, netns)
+        body = link_codec.veth(name, mac, mtu, peer_name, netns, peer_mac)
         echoed = self._netlink.request(link_codec.NEW_LINK, CREATE | EXCLUSIVE | ECHO, body, tried)
         # Kernels before 6.2 do not echo what they made.
         made = link_codec.decode_link(echoed[0].body) if echoed else self.link(name)
@@ -163,11 +167,24 @@ class Devices:
             made = replace(made, mac=mac)
         return made
 
+    def label(self, link: Link, alias: str, sysctls: Mapping[str, str]) -> Mapping[str, str]:
+        """Give a device its alias, which outlives renaming, and what netlink can set of its sysctls, in one batch.
+
+        Return the other sysctls, which are not written. Raises KernelError.
+        """
+        index, name = link.index, link.name
+        attributes, neighbours, rest = divided(index, name, sysctls)
+        body = link_codec.alias(index, alias) + attributes
+        steps = [_Step(f"label device {name} {alias!r} and set its sysctls", link_codec.SET_LINK, 0, body)]
+        if neighbours:
+            steps.append(_Step(f"set the proxy_delay of {name}", SET_NEIGHBOUR_TABLE, 0, neighbours))
+        self._all_or_error(steps, [])
+        return rest
+
     def configure_interface(
         self,
         link: Link,
         *,
-        mac: bytes = b"",
         mtu: int = 0,
         addresses: Iterable[Prefix] = (),
         neighbours: Iterable[tuple[bytes, bytes]] = (),
@@ -175,14 +192,12 @@ class Devices:
     ) -> Link:
         """Bring lo and a device up and give the device its addresses, neighbours and routes, in one batch.
 
-        mac b"" and mtu 0: as they are. neighbours: permanent entries, address and MAC. Routes go last, in their order.
+        mtu 0: as it is. neighbours: permanent entries, address and MAC. Routes go last, in their order.
         Return the device as it is now. Raises KernelError: the sentence names the first step refused; what else
         succeeded stays.
         """
         index, name = link.index, link.name
         steps = []
-        if mac:
-            steps.append(_Step(f"set the MAC of {name}", link_codec.SET_LINK, 0, link_codec.mac(index, mac)))
         if mtu:
             steps.append(_Step(f"set the MTU of {name} to {mtu}", link_codec.SET_LINK, 0, link_codec.mtu(index, mtu)))
         steps += [
@@ -198,7 +213,7 @@ class Devices:
             body = link_codec.neighbour(index, address, hardware)
             steps.append(_Step(tried, link_codec.NEW_NEIGHBOUR, CREATE | REPLACE, body))
         self._all_or_error(steps, [(f"put route {prefix} dev {name}", prefix, spec) for prefix, spec in routes])
-        return replace(link, up=True, mac=mac or link.mac, mtu=mtu or link.mtu)
+        return replace(link, up=True, mtu=mtu or link.mtu)
 
     def retire(self, index: int, new_name: str, group: int) -> None:
         """Put a device out of the way in one request: down, renamed, and into a group that `delete_group` deletes.
@@ -255,10 +270,6 @@ class Devices:
     def set_mac(self, index: int, mac: bytes) -> None:
         tried = f"set the MAC of device {index} to {mac.hex(':')}"
         self._netlink.request(link_codec.SET_LINK, 0, link_codec.mac(index, mac), tried)
-
-    def set_alias(self, index: int, alias: str) -> None:
-        """Set a device's alias, which outlives renaming."""
-        self._netlink.request(link_codec.SET_LINK, 0, link_codec.alias(index, alias), f"label device {index} {alias!r}")
 
     def rename(self, index: int, name: str) -> None:
         self._netlink.request(

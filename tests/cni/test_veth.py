@@ -6,6 +6,7 @@ import asyncio
 from contextlib import closing
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -13,6 +14,7 @@ from msgspec.structs import replace
 from cni.attachment import Attachment
 from cni.pod_network import HOST_MAC, PodNetwork, pod_network
 from cni.veth import Veth, netns_error
+from kernel.link_codec import Link
 from kernel.links import Devices
 from kernel.netlink import KernelError
 from kernel.netns import inside
@@ -89,6 +91,32 @@ async def test_a_made_pair_differs_only_in_the_route_that_is_the_agents() -> Non
         assert inspected == made
         assert differences == [f"the host has no route 10.65.0.1/32 dev {NAME}"]
         assert [owned.attachment for owned in veth.owned()] == [network().attachment]
+
+
+@on_a_node
+async def test_where_the_kernel_says_no_index_of_the_other_end_it_is_looked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    create = Devices.create_veth
+
+    def of_an_older_kernel(devices: Devices, *given: Any) -> Link:
+        return replace(create(devices, *given), peer=0)
+
+    monkeypatch.setattr(Devices, "create_veth", of_an_older_kernel)
+    with closing(Veth()) as veth, closing(Sandbox()) as pod:
+        made = await veth.make(network(), pod.netns)
+        end = pod.device()
+        assert end and (end.up, end.mac.hex(":")) == (True, made.mac)
+
+
+@on_a_node
+async def test_each_pods_end_has_a_mac_of_its_own_unless_one_is_asked_for() -> None:
+    asked = replace(network("c3", "eth2"), host_name="caliother2", mac=b"\x02\0\0\0\0\x07")
+    others = [network("c1"), replace(network("c2", "eth1"), host_name="caliother1")]
+    with closing(Veth()) as veth, closing(Sandbox()) as pod:
+        macs = [(await veth.make(one, pod.netns)).mac for one in (*others, asked)]
+    assert (len(set(macs)), macs[2]) == (3, "02:00:00:00:00:07")
+    assert [int(mac[:2], 16) & 0x03 for mac in macs] == [0x02] * 3  # locally administered, and of one device
 
 
 @on_a_node

@@ -11,6 +11,7 @@ from contextlib import closing
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from kernel.events import KernelEvent, LinkChanged, RouteChanged
 from kernel.link_codec import Link
@@ -19,6 +20,7 @@ from kernel.netlink import KernelError
 from kernel.netns import inside
 from kernel.route import LINK_SCOPE, NextHop, RouteSpec
 from kernel.rtnetlink import Rtnetlink
+from kernel.sysctl import read_sysctls, write_sysctls
 from net.prefix import Prefix, pack
 from tests.kernel.netns import Namespace, namespace
 
@@ -42,6 +44,39 @@ def test_the_peer_of_a_veth_is_born_in_the_other_namespace(veth: Link, node: Nam
     assert "numtxqueues 1 numrxqueues 1" in node.ip(f"-d link show {NAME}")
 
 
+def test_both_ends_of_a_veth_are_known_without_reading_them(devices: Devices, pod: Namespace) -> None:
+    made = devices.create_veth(NAME, pod.descriptor, "eth7", MAC, mtu=1440, peer_mac=OTHER_MAC)
+    with inside(pod.descriptor), closing(Devices()) as there:
+        end = there.link("eth7")
+    assert end is not None
+    assert (made.peer, made.index, made.mtu) == (end.index, end.peer, end.mtu)
+    assert (end.mac, end.name) == (OTHER_MAC, "eth7")
+
+
+def test_a_label_comes_with_the_sysctls_that_netlink_sets_and_the_others_are_left(
+    devices: Devices, veth: Link, node: Namespace
+) -> None:
+    settable = {
+        f"net/ipv4/conf/{NAME}/route_localnet": "1",
+        f"net/ipv4/neigh/{NAME}/proxy_delay": "0",
+        f"net/ipv4/conf/{NAME}/proxy_arp": "1",
+        f"net/ipv4/conf/{NAME}/forwarding": "1",
+    }
+    others = {f"net/ipv4/conf/{NAME}/rp_filter": "2", f"net/ipv6/conf/{NAME}/accept_ra": "0"}
+    with inside(node.descriptor):
+        write_sysctls({path: "80" if path.endswith("proxy_delay") else "0" for path in settable})
+        before = read_sysctls([*settable, *others])
+        assert devices.label(veth, "whose it is", settable | others) == others
+        assert read_sysctls([*settable, *others]) == before | settable
+    assert devices.links()[veth.index].alias == "whose it is"
+
+
+def test_a_device_that_cannot_be_labelled_is_named(devices: Devices, veth: Link) -> None:
+    devices.delete(veth.index)
+    with pytest.raises(KernelError, match=f"^label device {NAME} 'mine' and set its sysctls: .*ENODEV"):
+        devices.label(veth, "mine", {})
+
+
 def test_a_configured_interface_reads_back_as_it_was_meant(veth: Link, pod: Namespace) -> None:
     with inside(pod.descriptor), closing(Devices()) as devices:
         born = devices.link("eth0")
@@ -53,15 +88,14 @@ def test_a_configured_interface_reads_back_as_it_was_meant(veth: Link, pod: Name
         ]
         link = devices.configure_interface(
             born,
-            mac=OTHER_MAC,
             mtu=1400,
             addresses=[HOST, HOST6],
             neighbours=[(GATEWAY, MAC), (GATEWAY6, MAC)],
             routes=routes,
         )
-        assert (link.up, link.mac, link.mtu, link.peer) == (True, OTHER_MAC, 1400, veth.index)
+        assert (link.up, link.mac, link.mtu, link.peer) == (True, born.mac, 1400, veth.index)
         read = devices.link("eth0")
-        assert read is not None and (read.up, read.mac, read.mtu) == (True, OTHER_MAC, 1400)
+        assert read is not None and (read.up, read.mac, read.mtu) == (True, born.mac, 1400)
         given = {Prefix(one.address, one.length) for one in devices.addresses(link.index) if one.scope == 0}
         assert given == {HOST, HOST6}
         permanent = {one.address: one.mac for one in devices.neighbours(link.index) if one.permanent}
@@ -159,7 +193,7 @@ def test_single_changes_are_seen_by_ip(devices: Devices, veth: Link, node: Names
     devices.set_mtu(veth.index, 1300)
     devices.set_mac(veth.index, OTHER_MAC)
     devices.rename(veth.index, "calinew")
-    devices.set_alias(veth.index, "whose it is")
+    devices.label(replace(veth, name="calinew"), "whose it is", {})
     shown = node.ip("addr show calinew")
     assert (
         "inet 10.65.1.7/32" in shown and "inet6 fd00:65::7/128" in shown and "tentative" not in shown.split("fe80")[0]
