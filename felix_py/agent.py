@@ -168,7 +168,8 @@ class Agent:
             case RouteChanged(own=True):
                 self.routing.writer.own_change(event)
             case RouteChanged():
-                if not self.routing.writer.foreign_change(event, repair=self.settings.repair):
+                concerns_ours = self.routing.writer.foreign_change(event, repair=self.settings.repair)
+                if not concerns_ours and self.host.is_way(event):
                     self._changed_host(Topic.NEXT_HOPS)
             case LinkChanged(link=link):
                 if self.host.takes_routes_along(event):

@@ -31,7 +31,7 @@ from kernel.route import (
     put_envelope,
     remove_envelope,
 )
-from kernel.socket_filter import without_own
+from kernel.socket_filter import attach_events_filter
 from net.prefix import Prefix, unpack
 
 BATCH = 300  # about a millisecond inside the kernel, all of it within one send()
@@ -58,7 +58,7 @@ class Rtnetlink:
         self._own = (self._requests.port, self._bulk.port)
         self._events = NetlinkSocket(groups=_GROUPS, receive_buffer=receive_buffer)
         self._events.socket.setblocking(False)
-        without_own(self._events.socket, self._own)
+        attach_events_filter(self._events.socket, self._own)
         self._dumping = asyncio.Lock()
 
     def close(self) -> None:

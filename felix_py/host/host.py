@@ -11,11 +11,14 @@ from collections.abc import Collection, Iterable, Mapping
 
 from felix_py.host.autodetect import EXCLUDED
 from felix_py.topics import Topic
-from kernel.events import AddressChanged, LinkChanged
+from kernel.events import AddressChanged, LinkChanged, RouteChanged
 from kernel.link_codec import InterfaceAddress, Link
 from kernel.route import LINK_SCOPE
+from net.prefix import Prefix
 
 DEFAULT_MTU = 1500
+LINK_LOCAL = Prefix.parse("fe80::/64")
+"""To this the kernel has a route by each device that speaks IPv6 (RFC 4862 §5.3)."""
 
 
 class Host:
@@ -105,6 +108,11 @@ class Host:
         """
         before = self._links.get(event.link.index)
         return event.gone if before is None else before.up and (event.gone or not event.link.up)
+
+    def is_way(self, event: RouteChanged) -> bool:
+        """Whether a route may be this host's way to others: any but what comes and goes with each pod's device."""
+        devices = {hop.device for hop in event.spec.hops}
+        return event.prefix != LINK_LOCAL or not devices or not devices <= self._pods
 
     def was_pods(self, link: Link) -> bool:
         """Whether a device is a pod's, or was before DEL renamed it."""

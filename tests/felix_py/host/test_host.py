@@ -11,9 +11,10 @@ from msgspec.structs import replace
 
 from felix_py.host.host import Host
 from felix_py.topics import Topic
-from kernel.events import AddressChanged, LinkChanged
+from kernel.events import AddressChanged, LinkChanged, RouteChanged
 from kernel.link_codec import InterfaceAddress, Link
-from net.prefix import pack
+from kernel.route import NextHop, RouteSpec
+from net.prefix import Prefix, pack
 
 OWN = pack("192.0.2.1")
 LO = Link(1, "lo", up=True, carrier=True, mtu=65536, mac=b"")
@@ -86,6 +87,25 @@ def test_a_pods_device_stays_one_when_it_is_put_out_of_the_way() -> None:
     assert one.fold(LinkChanged(retired)) == Topic.PODS
     assert one.fold(LinkChanged(retired, gone=True)) == Topic.NOTHING
     assert one.fold(LinkChanged(replace(ETH1, index=7))) & Topic.NEXT_HOPS
+
+
+@pytest.mark.parametrize(
+    ("destination", "device", "is_way"),
+    [
+        ("fe80::/64", CALI0.index, False),
+        ("fe80::/64", ETH0.index, True),
+        ("2001:db8::/64", CALI0.index, True),
+        ("0.0.0.0/0", ETH0.index, True),
+    ],
+)
+def test_a_route_is_a_way_unless_it_comes_and_goes_with_a_pods_device(
+    destination: str, device: int, is_way: bool
+) -> None:
+    one = host([LO, ETH0, CALI0])
+    spec = RouteSpec(2, 256, hops=(NextHop(device),))
+    for gone in (False, True):
+        assert one.is_way(RouteChanged(Prefix.parse(destination), spec, gone)) == is_way
+    assert one.is_way(RouteChanged(Prefix.parse(destination), spec._replace(hops=())))
 
 
 def test_a_device_of_the_host_concerns_next_hops_when_it_comes_goes_or_changes_carrier() -> None:
