@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from urllib.parse import quote
@@ -51,6 +50,8 @@ def create(path: str) -> None:
     So a file without our mark was made by somebody else, or is what an accident left of a datastore. Whoever took it
     for an empty one would report every object as gone.
     """
+    import threading  # imported late: who only reads a file needs none
+
     made = f"{path}.{os.getpid()}-{threading.get_ident()}.new"
     try:
         os.close(os.open(made, os.O_CREAT | os.O_EXCL | os.O_WRONLY, MODE))

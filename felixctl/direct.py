@@ -15,6 +15,7 @@ from datastore.defaults import DEFAULT_NAMESPACE, DEFAULT_URL
 from felixctl.datastore_choice import GivenBy, chosen_url
 from felixctl.errors import FAILED
 from felixctl.host_settings import AGENTS_NAMESPACE, DATASTORE, DEFAULT_RUN_DIR, RUN_DIR, USUAL_NAMESPACE
+from felixctl.lean_imports import load_msgspec
 from felixctl.terminal import flush, mute
 
 if TYPE_CHECKING:  # only who asks for a table needs the kinds
@@ -72,6 +73,7 @@ def _client_version(environment: Mapping[str, str]) -> bool:
 
 
 def _node_status(environment: Mapping[str, str]) -> bool:
+    load_msgspec()
     from felixctl.node.print_status import own_status, print_status
 
     print_status(*own_status(_run_dir(environment)))
@@ -79,6 +81,7 @@ def _node_status(environment: Mapping[str, str]) -> bool:
 
 
 def _ipam_check(environment: Mapping[str, str]) -> bool:
+    load_msgspec()
     from felixctl.ipam.check import checks_out
 
     namespace = environment.get(AGENTS_NAMESPACE) or USUAL_NAMESPACE

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from felix_py.release import installed_release
 from felixctl.datastore_choice import existing_file
+from felixctl.lean_imports import expect_pydantic
 from felixctl.terminal import show
 
 
@@ -49,6 +50,7 @@ def _cluster_in_file(url: str) -> ClusterVersion | None:
 
 
 def _cluster(url: str) -> ClusterVersion | None:
+    expect_pydantic()
     from datastore.store import Store
     from datastore.summaries import CLUSTERS
     from felixctl.connection import reading

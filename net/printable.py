@@ -6,29 +6,33 @@ Pure, and of the standard library only.
 from __future__ import annotations
 
 import re
+from functools import cache
 
 _UNSAFE = (
     "\x00-\x08\x0b-\x1f\x7f-\x9f"  # controls, but tab and newline
     "\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff"
     "\ud800-\udfff"  # halves of a surrogate pair, which no encoding has
 )
-_NEVER = re.compile(f"[{_UNSAFE}]")
-_NOT_IN_A_LINE = re.compile(f"[{_UNSAFE}\t\n]")
 
 
 def escaped(text: str) -> str:
     """Return a text that commands nothing: ESC becomes `\\x1b`. Its newlines and tabs stay."""
-    return _NEVER.sub(_written, text)
+    return text if is_plain(text.replace("\n", "").replace("\t", "")) else _never().sub(_written, text)
 
 
 def one_line(text: str) -> str:
     """Return a text as a part of one line: its newlines and tabs are escaped too."""
-    return _NOT_IN_A_LINE.sub(_written, text)
+    return text if is_plain(text) else _not_in_a_line().sub(_written, text)
+
+
+def is_plain(text: str) -> bool:
+    """Whether a text is printable ASCII in one line, as nearly all are; that is seen at once."""
+    return text.isascii() and text.isprintable()
 
 
 def is_safe(text: str) -> bool:
     """Whether a text holds nothing that `escaped` escapes."""
-    return _NEVER.search(text) is None
+    return _never().search(text) is None
 
 
 def is_text(text: str) -> bool:
@@ -42,12 +46,23 @@ def is_text(text: str) -> bool:
 
 def json_escaped(json: str) -> str:
     """Return JSON that means the same and commands nothing."""
-    return _NEVER.sub(_json_escape, json)
+    return _never().sub(_json_escape, json)
 
 
 def yaml_escaped(yaml: str) -> str:
     """Return YAML that means the same and commands nothing. What it escapes must be in double quotes."""
-    return _NEVER.sub(_yaml_escape, yaml)
+    return _never().sub(_yaml_escape, yaml)
+
+
+@cache
+def _never() -> re.Pattern[str]:
+    """Compiled for the first text that is not plain, which most short commands never meet."""
+    return re.compile(f"[{_UNSAFE}]")
+
+
+@cache
+def _not_in_a_line() -> re.Pattern[str]:
+    return re.compile(f"[{_UNSAFE}\t\n]")
 
 
 def _written(found: re.Match[str]) -> str:

@@ -26,7 +26,8 @@ HEAVY = ("yaml", "kubernetes", "pyroute2", "h2", "google.protobuf")
 UNNEEDED = {
     ("version", "--client"): (*PARSERS, *HEAVY, "asyncio", "msgspec", "pydantic", "sqlite3"),
     ("version",): (*PARSERS, *HEAVY, "asyncio", "msgspec", "pydantic", "dataclasses", "importlib.metadata"),
-    ("node", "status"): (*PARSERS, *HEAVY, "asyncio", "dataclasses", "pydantic", "sqlite3", "bgp.speaker"),
+    ("node", "status"): (*PARSERS, *HEAVY, "asyncio", "dataclasses", "pydantic", "sqlite3", "bgp.speaker",
+                         "inspect"),
     ("ipam", "check"): (*PARSERS, *HEAVY, "datastore.kinds.bgp", "felix_py.status_model", "felixctl.ipam.leak_report",
                         "felixctl.ipam.repair_plan"),
 }  # fmt: skip
@@ -75,9 +76,9 @@ def test_a_line_is_answered_as_by_typer(
 def test_a_line_imports_nothing_that_it_does_not_need(line: tuple[str, ...], tmp_path: Path) -> None:
     cluster(tmp_path)
     code = (
-        "import sys\nfrom felixctl.__main__ import main\n"
+        "import sys\nfrom felixctl import __main__ as program\nprogram.end_at_once = sys.exit\n"
         f"sys.argv = {['felixctl', *line]}\n"
-        "try: main()\n"
+        "try: program.main()\n"
         "except SystemExit as end: print('ended:', end.code)\n"
         f"print('loaded:', *(name for name in {UNNEEDED[line]} if name in sys.modules))"
     )
@@ -113,6 +114,17 @@ def test_an_empty_variable_says_nothing(felixctl: Felixctl, monkeypatch: pytest.
     assert (directly.status, "/run/felix/status.sock" in directly.err) == (1, True)
     monkeypatch.setattr(direct, "LINES", {})
     assert felixctl("node", "status") == directly
+
+
+def test_what_a_command_holds_is_not_given_back_one_by_one_at_its_end() -> None:
+    code = (
+        "import atexit, sys\nfrom felixctl.__main__ import main\n"
+        "atexit.register(print, 'torn down')\nsys.argv = ['felixctl', 'version', '--client']\nmain()"
+    )
+    environment = {"PATH": os.environ["PATH"]}
+    ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr, len(ended.stdout.splitlines())) == (0, "", 1)
+    assert ended.stdout.startswith("Client Version: ")
 
 
 def test_who_has_read_enough_of_it_ends_it_without_a_word(tmp_path: Path) -> None:

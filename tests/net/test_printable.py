@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from net.printable import escaped, is_safe, is_text, json_escaped, one_line, yaml_escaped
+from net.printable import escaped, is_plain, is_safe, is_text, json_escaped, one_line, yaml_escaped
 
 COMMANDS = "\x1b]0;title\x07 \x9b2J \x7f\r\b \u202eevil\u2066 \u200b \u2028 \ufeff \U000e0041"
 
@@ -27,6 +27,18 @@ def test_whatever_is_escaped_is_safe_and_can_be_encoded(text: str) -> None:
     assert "\n" not in one_line(text)
     escaped(text).encode()
     assert escaped(escaped(text)) == escaped(text)
+
+
+@given(st.text(st.characters(exclude_categories=[])))
+def test_what_is_plain_is_a_part_of_a_line_as_it_is(text: str) -> None:
+    if is_plain(text):
+        assert is_safe(text) and not {"\n", "\t"} & set(text)
+    assert one_line(text) == text or not is_plain(text)
+
+
+def test_most_text_is_plain() -> None:
+    assert is_plain("10.65.0.1/32, web-0 (n1)") and is_plain("")
+    assert not any(map(is_plain, ("a\n", "a\tb", "\x1b[2J", "\x7f", "é", "\ud800")))
 
 
 @given(st.binary())
