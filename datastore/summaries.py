@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -140,6 +140,17 @@ class EndpointSummary(msgspec.Struct, frozen=True, gc=False):
         return {key: text for key, text in kept.items() if text is not None}
 
 
+class EndpointRow(NamedTuple):
+    """What the short table of endpoints shows of one, and its name, in the order of the table; "" = it has none."""
+
+    namespace: str
+    pod: str
+    name: str
+    node: str
+    networks: str
+    interface: str
+
+
 class ClusterSummary(msgspec.Struct, frozen=True, gc=False):
     """A ClusterInformation: what `felixctl version` says of the cluster."""
 
@@ -163,15 +174,18 @@ AnyEndpoint: TypeAlias = "WorkloadEndpoint | EndpointSummary"
 
 def single_address(text: str) -> Address:
     """Return the address that a record writes as /32 or /128. Raises ValueError: it may be something else."""
-    if ":" in text:
-        return IPv6Address(pack(text.removesuffix("/128")))
-    return IPv4Address(pack(text.removesuffix("/32")))
+    packed = _packed(text)
+    return IPv4Address(packed) if len(packed) == 4 else IPv6Address(packed)
+
+
+def _packed(text: str) -> bytes:
+    return pack(text.removesuffix("/128" if ":" in text else "/32"))
 
 
 # What follows has every field of the kinds, so that what is not valid is found out; only some are kept.
 
 
-class _Metadata(msgspec.Struct, rename="camel", gc=False):
+class RecordMetadata(msgspec.Struct, rename="camel", gc=False):
     name: Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9._-]{1,253}\Z")]
     namespace: str | None = None
     resource_version: str | None = None
@@ -183,14 +197,14 @@ class _Metadata(msgspec.Struct, rename="camel", gc=False):
     finalizers: list[str] = []
 
 
-class _CustomRecord(msgspec.Struct, gc=False):
-    metadata: _Metadata
+class CustomRecord(msgspec.Struct, gc=False):
+    metadata: RecordMetadata
     api_version: Literal["crd.projectcalico.org/v1", "projectcalico.org/v3"] | None = msgspec.field(
         default=None, name="apiVersion"
     )
 
 
-class _BlockRecord(_CustomRecord, kw_only=True, gc=False):
+class _BlockRecord(CustomRecord, kw_only=True, gc=False):
     spec: BlockSpec
     kind: Literal["IPAMBlock"] | None = None
 
@@ -201,7 +215,7 @@ class _HandleRecordSpec(msgspec.Struct, gc=False):
     deleted: bool = False
 
 
-class _HandleRecord(_CustomRecord, kw_only=True, gc=False):
+class _HandleRecord(CustomRecord, kw_only=True, gc=False):
     spec: _HandleRecordSpec
     kind: Literal["IPAMHandle"] | None = None
 
@@ -214,7 +228,7 @@ class _ClusterRecordSpec(msgspec.Struct, rename="camel", gc=False):
     variant: str | None = None
 
 
-class _ClusterRecord(_CustomRecord, kw_only=True, gc=False):
+class _ClusterRecord(CustomRecord, kw_only=True, gc=False):
     spec: _ClusterRecordSpec = msgspec.field(default_factory=_ClusterRecordSpec)
     kind: Literal["ClusterInformation"] | None = None
 
@@ -237,7 +251,7 @@ class _EndpointRecordSpec(msgspec.Struct, rename="camel", gc=False):
 
 
 class _EndpointRecord(msgspec.Struct, gc=False):
-    metadata: _Metadata
+    metadata: RecordMetadata
     spec: _EndpointRecordSpec
     kind: Literal["WorkloadEndpoint"] | None = None
     api_version: Literal["projectcalico.org/v3"] | None = msgspec.field(default=None, name="apiVersion")
@@ -247,7 +261,8 @@ _BLOCK = msgspec.json.Decoder(_BlockRecord)
 _HANDLE = msgspec.json.Decoder(_HandleRecord)
 _ENDPOINT = msgspec.json.Decoder(_EndpointRecord)
 _CLUSTER = msgspec.json.Decoder(_ClusterRecord)
-_ODD = (msgspec.DecodeError, UnicodeError, RecursionError, ValueError)
+ODD = (msgspec.DecodeError, UnicodeError, RecursionError, ValueError)
+"""What a decoder raises for a text that is not plainly valid."""
 
 
 def _block(text: str | bytes) -> BlockSummary | None:
@@ -255,7 +270,7 @@ def _block(text: str | bytes) -> BlockSummary | None:
         record = _BLOCK.decode(text)
         block = BlockSummary(record.metadata.name, record.spec)
         addresses = block.network.num_addresses
-    except _ODD:
+    except ODD:
         return None
     return None if block.spec.deleted or len(block.spec.allocations) != addresses else block
 
@@ -263,7 +278,7 @@ def _block(text: str | bytes) -> BlockSummary | None:
 def _handle(text: str | bytes) -> HandleSummary | None:
     try:
         record = _HANDLE.decode(text)
-    except _ODD:
+    except ODD:
         return None
     metadata, spec = record.metadata, record.spec
     if spec.deleted:
@@ -271,14 +286,38 @@ def _handle(text: str | bytes) -> HandleSummary | None:
     return HandleSummary(metadata.name, metadata.resource_version, HandleSpec(spec.handle_id, spec.block))
 
 
-def _endpoint(text: str | bytes) -> EndpointSummary | None:
+def endpoint_row(text: str) -> EndpointRow | None:
+    """Return what a table shows of an endpoint's record; None: it is not plainly valid."""
     try:
-        record = _ENDPOINT.decode(text)
-        addresses = tuple(map(single_address, record.spec.ip_networks))
-    except _ODD:
+        metadata, spec = _plain_endpoint(text)
+        for written in spec.ip_networks:
+            _packed(written)
+    except ODD:
         return None
+    return EndpointRow(
+        metadata.namespace or "",
+        spec.pod or "",
+        metadata.name,
+        spec.node,
+        ",".join(spec.ip_networks),
+        spec.interface_name or "",
+    )
+
+
+def _plain_endpoint(text: str | bytes) -> tuple[RecordMetadata, _EndpointRecordSpec]:
+    """Raises one of ODD: it is not plainly valid."""
+    record = _ENDPOINT.decode(text)
     metadata, spec = record.metadata, record.spec
     if not metadata.namespace or spec.allowed_source_prefixes:
+        raise ValueError("only its reader can judge it")
+    return metadata, spec
+
+
+def _endpoint(text: str | bytes) -> EndpointSummary | None:
+    try:
+        metadata, spec = _plain_endpoint(text)
+        addresses = tuple(map(single_address, spec.ip_networks))
+    except ODD:
         return None
     annotations = metadata.annotations or {}
     if ENCAPSULATED in annotations:
@@ -297,7 +336,7 @@ def _endpoint(text: str | bytes) -> EndpointSummary | None:
 def _cluster(text: str | bytes) -> ClusterSummary | None:
     try:
         record = _CLUSTER.decode(text)
-    except _ODD:
+    except ODD:
         return None
     return ClusterSummary(record.metadata.name, record.spec.calico_version, record.spec.cluster_type)
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 
-from net.printable import one_line
+from net.printable import is_plain, one_line
 
 GAP = 3
 """How many spaces follow the longest cell of a plain column."""
@@ -19,14 +19,14 @@ _NUMBER = re.compile(r"[-+]?[0-9]+(\.[0-9]+)?(e[-+][0-9]+)?")
 
 def plain(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return columns without borders, each cell padded (the last one too), and a final empty line."""
-    table = [tuple(map(one_line, row)) for row in (heading, *rows)]
-    widths = _widths(table)
-    return "".join(_plain_line(row, widths) for row in table) + "\n"
+    table = _in_lines([tuple(heading), *map(tuple, rows)])
+    line = "".join(f"%-{width + GAP}s" for width in _widths(table)) + "\n"
+    return "".join([line % row for row in table]) + "\n"
 
 
 def bordered(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a table in `+--+` borders: heading centred and in capitals, numbers right, text left."""
-    body = [tuple(map(one_line, row)) for row in rows]
+    body = _in_lines([tuple(row) for row in rows])
     widths = _widths([heading, *body])
     rule = "+" + "+".join("-" * (width + 2) for width in widths) + "+\n"
     centred = (_centred(cell.upper(), width) for cell, width in zip(heading, widths, strict=True))
@@ -34,8 +34,11 @@ def bordered(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return rule + _bordered_line(centred) + rule + "".join(lines) + rule
 
 
-def _plain_line(row: Sequence[str], widths: Sequence[int]) -> str:
-    return "".join(cell.ljust(width + GAP) for cell, width in zip(row, widths, strict=True)) + "\n"
+def _in_lines(table: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Return the rows with each cell in its line. That nearly always all are is seen of all at once."""
+    if is_plain("".join(map("".join, table))):
+        return table
+    return [tuple(map(one_line, row)) for row in table]
 
 
 def _widths(table: Sequence[Sequence[str]]) -> list[int]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from datastore.defaults import DEFAULT_AS_NUMBER
-from datastore.sqlite_records import kept_of_all
+from datastore.sqlite_records import PlainRecords, kept_of_all, read_plainly
 from felixctl.datastore_choice import existing_file
+from felixctl.lean_imports import expect_pydantic, load_msgspec
 from felixctl.resources import kinds, view
+from felixctl.resources.columns import Column
 from felixctl.resources.kinds import Noun
 from felixctl.resources.view import Json
 from felixctl.tables import plain
@@ -19,6 +22,8 @@ if TYPE_CHECKING:  # only pods of an API server are read as summaries
     from datastore.summaries import EndpointSummary
 
 CLUSTERS_AS_IN = "BGPConfiguration"
+MANY_ENDPOINTS = 1500
+"""Of so many, decoding and looking at each takes longer than the import of a quicker decoder."""
 
 
 class TableRow(NamedTuple):
@@ -33,10 +38,12 @@ def print_table(url: str, noun: Noun, within: str | None, *, wide: bool, namespa
     path = existing_file(url)
     text = _of_file(path, noun, within if noun.namespaced else None, wide, namespaces) if path else None
     if text is None and noun.kind == "WorkloadEndpoint" and within is None and not wide and _is_api_server(url):
+        expect_pydantic()
         text = _of_pods(url, noun, namespaces)
     if text is not None:
         show(text)
         return
+    expect_pydantic()
     from felixctl.resources.print_resources import Asked, print_resources  # imported late: pydantic comes with it
 
     print_resources(url, [Asked(noun, ())], within, "wide" if wide else "ps", namespaces=namespaces)
@@ -56,12 +63,33 @@ def _of_file(path: Path, noun: Noun, namespace: str | None, wide: bool, namespac
         return None
     columns = kinds.columns(noun, wide=wide, namespaces=namespaces)
 
+    def cells(records: PlainRecords) -> list[tuple[str, ...]]:
+        if noun.kind == "WorkloadEndpoint" and not wide and records.count(noun.stored_kind) >= MANY_ENDPOINTS:
+            return _endpoint_cells(records, namespace, namespaces)
+        return _cells(records, noun, columns, namespace)
+
+    found = read_plainly(path, cells)
+    return None if found is None else plain(kinds.headings(columns), found)
+
+
+def _cells(
+    records: PlainRecords, noun: Noun, columns: Sequence[Column], namespace: str | None
+) -> list[tuple[str, ...]]:
     def row(record: Json) -> TableRow:
         shown = view.shown({**record, "kind": noun.stored_kind})
         return TableRow(kinds.order(noun, shown), kinds.row(columns, shown, DEFAULT_AS_NUMBER))
 
-    rows = kept_of_all(path, noun.stored_kind, namespace, row)
-    return None if rows is None else plain(kinds.headings(columns), (one.cells for one in sorted(rows)))
+    return [one.cells for one in sorted(records.kept(noun.stored_kind, row, namespace))]
+
+
+def _endpoint_cells(records: PlainRecords, namespace: str | None, namespaces: bool) -> list[tuple[str, ...]]:
+    load_msgspec()
+    from datastore.summaries import ENDPOINTS, endpoint_row
+
+    rows = sorted(records.all(ENDPOINTS.kind_name, endpoint_row, namespace))
+    if namespaces:
+        return [(one.namespace, one.pod, one.node, one.networks, one.interface) for one in rows]
+    return [(one.pod, one.node, one.networks, one.interface) for one in rows]
 
 
 def _of_pods(url: str, noun: Noun, namespaces: bool) -> str:

@@ -12,7 +12,7 @@ from datastore.kinds.ipam import IPAMHandle
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.plain_records import Json
-from datastore.sqlite_records import kept_of_all
+from datastore.sqlite_records import PlainRecords, kept_of_all, read_plainly
 from tests.felixctl.ipam.cluster import store_all
 
 
@@ -41,6 +41,18 @@ def test_each_record_of_a_kind_is_kept_of_one_namespace_or_of_all(path: Path) ->
 
 def test_what_is_flagged_as_deleted_is_absent(path: Path) -> None:
     assert kept_of_all(path, "IPAMHandle", None, name) == ["there"]
+
+
+def test_what_is_written_meanwhile_is_not_seen(path: Path) -> None:
+    def work(records: PlainRecords) -> list[list[str]]:
+        before = records.kept("Node", name)
+        with closing(sqlite3.connect(path)) as other, other:
+            other.execute("DELETE FROM object")
+        return [before, records.kept("Node", name), records.all("Node", str.upper)]
+
+    found = read_plainly(path, work)
+    assert found and found[:2] == [["n1"], ["n1"]] and '"NAME":"N1"' in found[2][0]
+    assert read_plainly(path, lambda records: records.count("Node")) == 0
 
 
 def test_the_store_is_to_be_asked_where_one_record_is_odd(path: Path) -> None:

@@ -14,7 +14,7 @@ from datastore.kinds.ipam import IPAMBlock, IPAMHandle
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.names import ENCAPSULATED, NETWORK
 from datastore.store import Summary
-from datastore.summaries import BLOCKS, CLUSTERS, ENDPOINTS, HANDLES, single_address
+from datastore.summaries import BLOCKS, CLUSTERS, ENDPOINTS, HANDLES, EndpointRow, endpoint_row, single_address
 from ipam.block import allocations, faults, is_empty
 from tests.datastore.odd_records import REAL, odd_texts
 
@@ -48,6 +48,24 @@ def test_what_is_kept_of_any_text_is_what_the_kinds_reader_makes_of_it(text: str
             assert kept == summary.of(summary.kind.read_text(text))
 
 
+def row_of(endpoint: WorkloadEndpoint) -> EndpointRow:
+    spec = endpoint.spec
+    place = endpoint.namespace or "", spec.pod or "", endpoint.name
+    return EndpointRow(*place, spec.node, ",".join(spec.ip_networks), spec.interface_name or "")
+
+
+def test_what_a_table_shows_of_what_calico_wrote_is_read_without_the_kinds_reader() -> None:
+    endpoints = [WorkloadEndpoint.read(record) for record in REAL if record["kind"] == "WorkloadEndpoint"]
+    endpoints.append(ENDPOINT)
+    assert [endpoint_row(one.to_text()) for one in endpoints] == [*map(row_of, endpoints)]
+
+
+@given(odd_texts())
+def test_what_a_table_shows_of_any_text_is_what_the_kinds_reader_makes_of_it(text: str) -> None:
+    if (row := endpoint_row(text)) is not None:
+        assert row == row_of(WorkloadEndpoint.read_text(text))
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -65,7 +83,7 @@ def test_an_endpoint_with_anything_wrong_in_it_is_left_to_its_reader(field: str,
     text = json.dumps(record)
     with pytest.raises(Invalid):
         WorkloadEndpoint.read_text(text)
-    assert ENDPOINTS.read(text) is None
+    assert ENDPOINTS.read(text) is None and endpoint_row(text) is None
 
 
 def test_a_block_without_a_slot_for_each_address_is_left_to_its_reader() -> None:

@@ -41,6 +41,17 @@ def test_each_kinds_table_is_the_same_from_the_store(
     assert all(ended.status == 0 and ended.out for ended in quickly)
 
 
+@pytest.mark.parametrize("options", [(), ("-A",), ("-n", "default")])
+def test_many_endpoints_are_shown_as_few_are(
+    calicos_records: Felixctl, options: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = calicos_records("get", "wep", *options)
+    monkeypatch.setattr(print_table, "MANY_ENDPOINTS", 1)
+    monkeypatch.setattr(view, "shown", None)  # no record is taken apart
+    assert calicos_records("get", "wep", *options) == few
+    assert len(few.out.splitlines()) > 3
+
+
 def test_a_record_that_cannot_be_read_is_named_and_the_others_are_printed(
     felixctl: Felixctl, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
