@@ -6,6 +6,10 @@ Pure, and of the standard library only: a table of nodes is printed without thei
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
+
+PREFIX = "projectcalico.org/"
+"""Of the annotations in which a core Node has Calico's values."""
 
 V3_FIELDS: Mapping[str, tuple[str, ...]] = {
     "IPv4Address": ("spec", "bgp", "ipv4Address"),
@@ -24,3 +28,22 @@ V3_FIELDS: Mapping[str, tuple[str, ...]] = {
     "WireguardPublicKeyV6": ("status", "wireguardPublicKeyV6"),
 }
 """Where the v3 form of a Node has what the core form has in an annotation, named here without its prefix."""
+
+TUNNEL_FIELDS: Mapping[str, int] = {
+    "IPv4IPIPTunnelAddr": 4,
+    "IPv4VXLANTunnelAddr": 4,
+    "IPv6VXLANTunnelAddr": 6,
+    "IPv4WireguardInterfaceAddr": 4,
+    "IPv6WireguardInterfaceAddr": 6,
+}
+"""Those that name the address of a tunnel, and its IP version."""
+
+
+def written_value(name: str, annotations: Mapping[str, str], spec: Mapping[str, Any] | None) -> str:
+    """Return a value as it is written in an annotation, or else in a v3 Node's spec; "" = in neither."""
+    if written := annotations.get(PREFIX + name):
+        return written
+    found: Any = spec
+    for key in V3_FIELDS[name][1:]:
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return str(found) if found else ""

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from datastore.fields import Address, Network, time_text
-from datastore.kinds.ipam import AllocationAttribute, IPAMBlock
 from datastore.summaries import AnyBlock
 from ipam.errors import AlreadyAssigned
 from ipam.names import WINDOWS_HANDLE, cidr_name, claim_time_ns, host_affinity, written_handle
+
+if TYPE_CHECKING:  # pydantic comes with it, and who only looks at summaries of blocks needs none
+    from datastore.kinds.ipam import AllocationAttribute, IPAMBlock
 
 _NOBODY: Mapping[str, str] = MappingProxyType({})
 
@@ -41,6 +43,8 @@ def new_block(cidr: Network, host: str, now_ns: int) -> IPAMBlock:
 
     Its sequence starts at the time, never at 0: a release meant for an earlier life of the block must not match.
     """
+    from datastore.kinds.ipam import IPAMBlock
+
     return IPAMBlock.make(
         cidr_name(str(cidr)),
         cidr=str(cidr),
@@ -232,6 +236,8 @@ def faults(block: AnyBlock, now_ns: int | None = None) -> tuple[str, ...]:
 
 def _taken(block: IPAMBlock, ordinals: Sequence[int], handle: str, attributes: Mapping[str, str]) -> IPAMBlock:
     """Assign free ordinals; owners that are the same down to the last attribute share one entry."""
+    from datastore.kinds.ipam import AllocationAttribute
+
     spec = block.spec
     owners = spec.attributes
     index = next((i for i, owner in enumerate(owners) if _is_owner(owner, handle, attributes)), len(owners))
@@ -270,6 +276,8 @@ def _freed(block: IPAMBlock, ordinals: Sequence[int]) -> IPAMBlock:
 
 
 def _cooling_down(block: IPAMBlock, ordinals: Sequence[int], now_ns: int) -> IPAMBlock:
+    from datastore.kinds.ipam import AllocationAttribute
+
     spec = block.spec
     no_owner, cooling = len(spec.attributes), set(ordinals)
     return block.with_spec(

@@ -15,12 +15,10 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from datastore.fields import Address, Network
-from datastore.kinds.ipam import BlockAffinity, IPAMBlock
-from datastore.kinds.node import Node
-from datastore.kinds.pods import WorkloadEndpoint
 from datastore.names import workload_endpoint_name
+from datastore.plain_claims import NODE, AnyAffinity, AnyNode
 from datastore.store import Unreadable
-from datastore.summaries import AnyBlock, AnyEndpoint, AnyHandle
+from datastore.summaries import BLOCKS, ENDPOINTS, AnyBlock, AnyEndpoint, AnyHandle
 from ipam.block import Allocation, assigned_in, is_empty
 from ipam.matching import Matching, match
 from ipam.names import WINDOWS_HANDLE, affine_host, cidr_name, parse_pod_handle, written_handle
@@ -74,8 +72,8 @@ def find_leaks(
     blocks: Iterable[AnyBlock],
     handles: Iterable[AnyHandle],
     endpoints: Iterable[AnyEndpoint],
-    nodes: Iterable[Node],
-    affinities: Iterable[BlockAffinity] = (),
+    nodes: Iterable[AnyNode],
+    affinities: Iterable[AnyAffinity] = (),
     unread: Iterable[Unreadable] = (),
     matching: Matching | None = None,
 ) -> Leaks:
@@ -90,9 +88,9 @@ def find_leaks(
     if matching is None:
         matching = match(assigned_in(blocks), {address: one for one in endpoints for address in one.addresses})
     matched, rest, _ = matching
-    names = frozenset((*(node.name for node in nodes), *(one.name for one in unread if one.kind is Node)))
+    names = frozenset((*(node.name for node in nodes), *(one.name for one in unread if one.kind.KIND == NODE)))
     pods = _pods(endpoints, {_pod(owner) for one in rest for owner in (one.attributes, one.alternate)})
-    unknown = {(one.namespace, one.name) for one in unread if one.kind is WorkloadEndpoint}
+    unknown = {(one.namespace, one.name) for one in unread if ENDPOINTS.kind_name == one.kind.KIND}
     used = [one for one in rest if not _is_tunnel(one) and (_may_be_used(one, pods) or _may_be_of(one, unknown))]
     living = names | _nodes(matched) | _nodes(used)
     tunnels = [one for one in rest if _is_tunnel(one) and one.attributes.get("node") in living]
@@ -122,8 +120,8 @@ class ClusterReading(Struct, frozen=True, dict=True):
 
     blocks: Sequence[AnyBlock]
     handles: Sequence[AnyHandle]
-    affinities: Sequence[BlockAffinity]
-    nodes: Sequence[Node]
+    affinities: Sequence[AnyAffinity]
+    nodes: Sequence[AnyNode]
     endpoints: Sequence[AnyEndpoint]
     unread: Sequence[Unreadable] = ()
 
@@ -232,7 +230,7 @@ def _may_be_of(one: Allocation, unknown: Collection[tuple[str | None, str]]) -> 
 def _counts_in(handle: AnyHandle, unread: Iterable[Unreadable]) -> bool:
     """Whether a handle counts addresses in a block that cannot be read."""
     cidrs = {cidr_name(cidr) for cidr in handle.spec.block}
-    return any(one.kind is IPAMBlock and one.name in cidrs for one in unread)
+    return any(BLOCKS.kind_name == one.kind.KIND and one.name in cidrs for one in unread)
 
 
 def _is_tunnel(one: Allocation) -> bool:
@@ -241,14 +239,14 @@ def _is_tunnel(one: Allocation) -> bool:
 
 def _idle_blocks(
     blocks: Iterable[AnyBlock],
-    affinities: Iterable[BlockAffinity],
+    affinities: Iterable[AnyAffinity],
     nodes: frozenset[str],
     unread: Iterable[Unreadable],
 ) -> Iterable[tuple[str, Network]]:
     """Yield the claims that their hosts do not need. An existing host keeps its first empty block of each family."""
     owners = {block.network: affine_host(block.spec.affinity) for block in blocks}
     empty = {block.network for block in blocks if is_empty(block)}
-    unknown = {one.name for one in unread if one.kind is IPAMBlock}
+    unknown = {one.name for one in unread if BLOCKS.kind_name == one.kind.KIND}
     keeping: set[tuple[str, int]] = {
         (host, cidr.version) for cidr, host in owners.items() if cidr not in empty and host is not None
     }

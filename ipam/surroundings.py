@@ -13,7 +13,8 @@ from typing import Final, NamedTuple
 from datastore.fields import Address, Interface, Network, network
 from datastore.kinds.bgp import BGPConfiguration
 from datastore.kinds.node import Node
-from datastore.kinds.pools import IPPool, overlap
+from datastore.kinds.pools import IPPool
+from datastore.pool_rules import overlap
 from ipam.search import block_around, pool_of
 
 UNUSABLE: Final[Mapping[Network, str]] = {

@@ -16,14 +16,14 @@ from pydantic import Field
 from datastore import fields
 from datastore.field_types import Items
 from datastore.fields import Network
-from datastore.node_fields import V3_FIELDS
+from datastore.node_fields import PREFIX, written_value
 from datastore.record import V3, Resource, Spec
 
 V = TypeVar("V")
 
 TunnelKind = Literal["ipip", "vxlan", "vxlan-v6", "wireguard", "wireguard-v6"]
 
-ANNOTATION_PREFIX = "projectcalico.org/"
+ANNOTATION_PREFIX = PREFIX
 OWN_PREFIX = "felix-py/"
 """Of annotations that Calico does not read."""
 TUNNEL_ANNOTATIONS: Mapping[TunnelKind, str] = {
@@ -142,6 +142,11 @@ class Node(Resource):
         return found if found is not None and found.version == (6 if kind.endswith("v6") else 4) else None
 
     @property
+    def tunnel_addresses(self) -> tuple[IPv4Address | IPv6Address, ...]:
+        """The addresses of all its tunnels."""
+        return tuple(found for kind in TUNNEL_ANNOTATIONS if (found := self.tunnel_address(kind)) is not None)
+
+    @property
     def labels(self) -> Mapping[str, str]:
         """Kubernetes' labels and those only Calico knows; Kubernetes' win."""
         return {**_json_texts(self.metadata.annotations.get(f"{ANNOTATION_PREFIX}labels")), **super().labels}
@@ -157,15 +162,8 @@ class Node(Resource):
         return self.with_metadata(annotations=kept)
 
     def _value(self, name: str, reading: Callable[[str], V]) -> V | None:
-        written = self.metadata.annotations.get(ANNOTATION_PREFIX + name) or self._in_v3_form(name)
-        return _read(reading, str(written)) if written else None
-
-    def _in_v3_form(self, name: str) -> object:
-        """Return a value of the spec that a v3 Node has and a core Node does not."""
-        at: Any = self.spec.model_extra
-        for key in V3_FIELDS[name][1:]:
-            at = at.get(key) if isinstance(at, Mapping) else None
-        return at
+        written = written_value(name, self.metadata.annotations, self.spec.model_extra)
+        return _read(reading, written) if written else None
 
 
 def _read(reading: Callable[[str], V], text: str) -> V | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from functools import partial
-from ipaddress import IPv4Network
 from itertools import chain, islice, takewhile
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -17,14 +16,11 @@ from pydantic import AfterValidator, Field, model_validator
 from datastore import selector
 from datastore.field_types import Cidr, Items, SelectorText
 from datastore.fields import Network, interface, network
+from datastore.pool_rules import USUAL_BLOCK_SIZE, link_local_within, misfit, overlap
 from datastore.record import Resource, Spec
 
 EncapsulationMode = Literal["Never", "Always", "CrossSubnet"]
 Use = Literal["Workload", "Tunnel", "LoadBalancer"]
-
-_BLOCK_SIZES = {4: range(20, 33), 6: range(116, 129)}
-_USUAL_BLOCK_SIZE = {4: 26, 6: 122}
-_LINK_LOCAL = (network("169.254.0.0/16"), network("fe80::/10"))
 
 
 class IPPoolSpec(Spec):
@@ -64,20 +60,14 @@ class IPPoolSpec(Spec):
 
     @model_validator(mode="after")
     def _holds_a_block(self) -> Self:
-        cidr = network(self.cidr)
-        sizes = _BLOCK_SIZES[cidr.version]
-        size = _USUAL_BLOCK_SIZE[cidr.version] if self.block_size is None else self.block_size
-        if size not in sizes:
-            raise ValueError(f"blockSize {size} is not between {sizes[0]} and {sizes[-1]} (IPv{cidr.version})")
-        if size < cidr.prefixlen and not self.disabled:
-            raise ValueError(f"cidr {cidr} is smaller than one block of /{size}: set a larger blockSize or cidr")
+        if reason := misfit(network(self.cidr), self.block_size, disabled=self.disabled):
+            raise ValueError(reason)
         return self
 
     @model_validator(mode="after")
     def _is_not_link_local(self) -> Self:
-        for reserved in _LINK_LOCAL:
-            if overlap(network(self.cidr), reserved):
-                raise ValueError(f"cidr {self.cidr} overlaps {reserved}, which is link-local")
+        if reserved := link_local_within(network(self.cidr)):
+            raise ValueError(f"cidr {self.cidr} overlaps {reserved}, which is link-local")
         return self
 
     @model_validator(mode="after")
@@ -122,7 +112,7 @@ class IPPool(Resource):
     @property
     def block_size(self) -> int:
         """The length of this pool's blocks in bits: what is written, else 26 or 122."""
-        return self.spec.block_size or _USUAL_BLOCK_SIZE[self.network.version]
+        return self.spec.block_size or USUAL_BLOCK_SIZE[self.network.version]
 
     @property
     def allocatable(self) -> bool:
@@ -173,13 +163,6 @@ class IPReservation(Resource):
     def networks(self) -> tuple[Network, ...]:
         """What automatic assignment leaves out; single addresses as /32 and /128."""
         return tuple(map(_reserved, self.spec.reserved_cidrs))
-
-
-def overlap(one: Network, other: Network) -> bool:
-    """Whether two networks share an address; families never do."""
-    if isinstance(one, IPv4Network):
-        return isinstance(other, IPv4Network) and one.overlaps(other)
-    return not isinstance(other, IPv4Network) and one.overlaps(other)
 
 
 def overlapping_pools(pools: Iterable[IPPool]) -> Iterator[str]:

@@ -1,38 +1,17 @@
-"""What `felixctl ipam check` does: compare IPAM's records with what is used, write a report, repair what is safe."""
+"""What `felixctl ipam check` does: look at a file once, which is enough where all is well in it; else ask the store."""
 
 from __future__ import annotations
 
-import asyncio
-import json
-import time
-from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
 
-from msgspec.structs import replace
-
-from datastore.store import Store
-from datastore.url import KubernetesApi
-from felixctl.connection import chosen, reading, writing
-from felixctl.errors import CommandError
-from felixctl.host_settings import STATUS_SOCKET, USUAL_NAMESPACE
+from felixctl.datastore_choice import existing_file
+from felixctl.host_settings import USUAL_NAMESPACE
 from felixctl.ipam.check_report import report
-from felixctl.ipam.problems import Problems, problems
-from felixctl.ipam.read_records import cluster_information, read_records
-from felixctl.ipam.records import IpamRecords
-from felixctl.terminal import show, warn
-from net.printable import one_line
-
-if TYPE_CHECKING:  # what only a cluster with problems needs is imported late
-    from felixctl.ipam.repair_plan import Repair
-
-RECHECK_SECONDS = 1.0
-NODE_RETURN_SECONDS = 6.0
-"""How long a node that lives may take to write a Node anew that was deleted."""
-
-Checked: TypeAlias = "tuple[IpamRecords, Problems, list[Repair]]"
-Check: TypeAlias = "Callable[[Store], Awaitable[Checked]]"
+from felixctl.ipam.lost_devices import with_lost_devices
+from felixctl.ipam.problems import problems
+from felixctl.ipam.read_file import read_file
+from felixctl.lean_imports import expect_pydantic
+from felixctl.terminal import show
 
 
 def checks_out(
@@ -50,84 +29,29 @@ def checks_out(
     run_dir: where this machine's agent has its sockets, if there is one. output: where to write a report for `ipam
     release`. fix: repair what is safe, and ask before.
     """
-    checked = partial(_checked, run_dir=run_dir)
-    records, found, plan = reading(url, checked)
-    show(report(records, found, all_addresses=all_addresses))
-    if isinstance(chosen(url), KubernetesApi):
-        _say_who_collects(url, agents_namespace)
-    if output:
-        from felixctl.ipam import leak_report
-        from felixctl.versions import client_version
+    if output is None and (text := _of_sound_file(url, run_dir, all_addresses)):
+        show(text)
+        return True
+    expect_pydantic()
+    from felixctl.ipam.store_check import store_checks_out  # imported late: event loop and pydantic come with it
 
-        written = leak_report.written(records, reading(url, cluster_information), client_version())
-        _write(output, json.dumps(written, indent=2) + "\n")
-    if fix and found.count:
-        found = _repair(url, checked, found, plan, ask)
-    return not found.count
-
-
-def _say_who_collects(url: str, namespace: str) -> None:
-    """Say which controller acts, where no script that reads calicoctl's report looks."""
-    from felixctl.leader import read_leader
-
-    warn(one_line(f"{reading(url, lambda store: read_leader(store, namespace)).sentence}.") + "\n")
+    return store_checks_out(
+        url,
+        run_dir,
+        agents_namespace=agents_namespace,
+        all_addresses=all_addresses,
+        output=output,
+        fix=fix,
+        ask=ask,
+    )
 
 
-async def _checked(store: Store, run_dir: Path) -> Checked:
-    """Return the records, and the problems and repairs that two checks agree on, the second in the order of writes."""
-    records = await _records(store, run_dir, at_once=True)
-    first = problems(records)
-    if not first.count:
-        return records, first, []
-    from felixctl.ipam import repair_plan
-
-    plan = repair_plan.planned(records, time.time_ns())
-    await asyncio.sleep(NODE_RETURN_SECONDS if first.endpoints else RECHECK_SECONDS)
-    records = await _records(store, run_dir)
-    later = repair_plan.planned(records, time.time_ns())
-    return records, first.persisting(problems(records)), repair_plan.agreed(plan, later)
-
-
-async def _records(store: Store, run_dir: Path, *, at_once: bool = False) -> IpamRecords:
-    records = await read_records(store, at_once=at_once)
-    if not (run_dir / STATUS_SOCKET).exists():
-        return records
-    from felixctl.ipam.local_agent import without_device  # imported late: it takes as long as a hundred endpoints
-
-    return replace(records, without_device=without_device(records.endpoints, run_dir))
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text)
-    except OSError as error:
-        raise CommandError(f"write the report to {path}: {error.strerror}; nothing else was changed") from None
-
-
-def _repair(url: str, check_again: Check, found: Problems, plan: Sequence[Repair], ask: bool) -> Problems:
-    """Show the plan, carry it out if confirmed, and return the problems that are left."""
-    if not plan:
-        show(
-            "None of these can be repaired safely now: an address assigned within five minutes may belong to a pod"
-            " that is starting; everything else needs your decision.\n"
-        )
-        return found
-    steps = (f"  {number}. {one_line(step.sentence)}\n" for number, step in enumerate(plan, 1))
-    show("\nWhat can be repaired safely:\n", *steps)
-    if ask and not _confirmed(f"Carry out these {len(plan)} repairs?"):
-        show("Nothing was changed.\n")
-        return found
-    from felixctl.ipam.repair_apply import carry_out
-
-    for done in writing(url, lambda store: carry_out(store, plan)):
-        show(f"  {one_line(done.sentence)}\n")
-    _, left, more = reading(url, check_again)
-    hint = f"; felixctl ipam check --fix can repair {len(more)} more now" if more else ""
-    show(f"{left.count} problems are left{hint}.\n")
-    return left
-
-
-def _confirmed(question: str) -> bool:
-    import typer
-
-    return typer.confirm(question, default=False)
+def _of_sound_file(url: str, run_dir: Path, all_addresses: bool) -> str | None:
+    """Return what is printed of a file in which all is well at first sight; None: the store is to be asked."""
+    path = existing_file(url)
+    records = read_file(path) if path else None
+    if records is None:
+        return None
+    records = with_lost_devices(records, run_dir)
+    found = problems(records)
+    return None if found.count else report(records, found, all_addresses=all_addresses)

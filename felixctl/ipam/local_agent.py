@@ -9,9 +9,9 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from datastore.fields import Address
-from datastore.kinds.node import Node
 from datastore.store import Store
 from datastore.summaries import AnyEndpoint
 from felix_py.status_model import RouteIssue
@@ -19,6 +19,9 @@ from felixctl.errors import CommandError
 from felixctl.status_client import read_routes, read_status
 from felixctl.terminal import warn
 from net.prefix import Prefix
+
+if TYPE_CHECKING:  # pydantic comes with it, and who asks for devices needs none
+    from datastore.kinds.node import Node
 
 EndpointKey = tuple[str | None, str]
 """An endpoint's namespace and name."""

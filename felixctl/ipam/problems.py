@@ -7,17 +7,15 @@ what to do about it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from datastore.fields import Address
-from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
-from datastore.kinds.pods import WorkloadEndpoint
-from datastore.kinds.pools import overlap
+from datastore.fields import Address, Network
 from datastore.names import FIRST_DEVICE, workload_endpoint_name
-from datastore.summaries import AnyBlock, AnyHandle
+from datastore.plain_claims import AFFINITY, AnyAffinity
+from datastore.pool_rules import overlap
+from datastore.summaries import BLOCKS, ENDPOINTS, HANDLES, AnyBlock, AnyHandle
 from felixctl.ipam import lost_endpoints
 from felixctl.ipam.records import IpamRecords, attributes_text, workload_title
 from ipam.block import Allocation, allocations, faults
@@ -99,7 +97,7 @@ def problems(records: IpamRecords) -> Problems:
         shared=tuple(_shared(records)),
         mistaken=tuple(_mistaken(records)),
         endpoints=tuple(lost_endpoints.sentences(records)),
-        affinities=tuple(sentence for _, sentence in affinity_faults(records)),
+        affinities=tuple(sentence for _, sentence in (*claim_faults(records), *unclaimed(records))),
     )
 
 
@@ -145,7 +143,7 @@ def _may_be_unread(one: Allocation, records: IpamRecords) -> bool:
     node, pod, namespace = (one.attributes.get(key, "") for key in ("node", "pod", "namespace"))
     first = workload_endpoint_name(node, pod)
     return any(
-        record.kind is WorkloadEndpoint
+        ENDPOINTS.kind_name == record.kind.KIND
         and record.namespace == namespace
         and (record.name == first or record.name.startswith(first.removesuffix(FIRST_DEVICE)))
         for record in records.unread
@@ -196,7 +194,7 @@ def lost_handles(records: IpamRecords) -> dict[str, Mapping[str, int]]:
     """Return the handles that blocks name and that have no record, with what they should count."""
     names = {handle.name for handle in records.handles}
     unnamed = {handle: held for handle, held in records.counts.items() if handle not in names}  # most are names
-    names.update(records.unread_names(IPAMHandle))
+    names.update(records.unread_names(HANDLES.kind_name))
     return {handle: held for handle, held in unnamed.items() if handle_name(handle) not in names}
 
 
@@ -237,26 +235,37 @@ def _mistaken(records: IpamRecords) -> Iterator[str]:
             )
 
 
-Fault: TypeAlias = "tuple[BlockAffinity | AnyBlock, str]"
-
-
-def affinity_faults(records: IpamRecords) -> Iterator[Fault]:
-    """Yield what is wrong between affinities and blocks: the record that is, and a sentence."""
-    blocks = {block.network: block for block in records.blocks}
-    unread, unread_blocks = records.unread_names(BlockAffinity), records.unread_names(IPAMBlock)
-    claims = {(one.spec.node, one.network): one for one in records.affinities if one.spec.type == "host"}
-    for (host, cidr), affinity in claims.items():
-        if cidr_name(str(cidr)) in unread_blocks:
+def claim_faults(records: IpamRecords) -> Iterator[tuple[AnyAffinity, str]]:
+    """Yield the affinities that are half done or contradicted by their block, each with a sentence."""
+    blocks = _by_network(records)
+    unread = records.unread_names(BLOCKS.kind_name)
+    for (host, cidr), affinity in _claims(records).items():
+        if cidr_name(str(cidr)) in unread:
             continue
         if sentence := _affinity_fault(affinity, blocks.get(cidr), records):
             yield affinity, f"affinity of node {host} for {cidr}: {sentence}"
-    for cidr, block in blocks.items():
+
+
+def unclaimed(records: IpamRecords) -> Iterator[tuple[AnyBlock, str]]:
+    """Yield the blocks of nodes that have no affinity for them, each with a sentence."""
+    claims = _claims(records)
+    unread = records.unread_names(AFFINITY)
+    for cidr, block in _by_network(records).items():
         owner = affine_host(block.spec.affinity)
         if owner and (owner, cidr) not in claims and affinity_name(owner, str(cidr)) not in unread:
             yield block, f"block {cidr}: it names node {owner}, which has no affinity for it, so no node announces it"
 
 
-def _affinity_fault(affinity: BlockAffinity, block: AnyBlock | None, records: IpamRecords) -> str | None:
+def _by_network(records: IpamRecords) -> dict[Network, AnyBlock]:
+    return {block.network: block for block in records.blocks}
+
+
+def _claims(records: IpamRecords) -> dict[tuple[str, Network], AnyAffinity]:
+    """Return the affinities of hosts, by host and block."""
+    return {(one.spec.node, one.network): one for one in records.affinities if one.spec.type == "host"}
+
+
+def _affinity_fault(affinity: AnyAffinity, block: AnyBlock | None, records: IpamRecords) -> str | None:
     host, cidr = affinity.spec.node, affinity.network
     owner = affine_host(block.spec.affinity) if block else None
     if host not in records.node_names:

@@ -9,16 +9,12 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from itertools import chain, groupby
 from operator import attrgetter
-from typing import get_args
 
 from msgspec import Struct
 
 from datastore.fields import Address
-from datastore.kinds.ipam import BlockAffinity
-from datastore.kinds.node import Node, TunnelKind
-from datastore.kinds.pools import IPPool
 from datastore.names import IPAM
-from datastore.record import Resource
+from datastore.plain_claims import NODE, AnyAffinity, AnyNode, AnyPool
 from datastore.store import Unreadable
 from datastore.summaries import AnyBlock, AnyEndpoint, AnyHandle
 from ipam.block import Allocation, assigned_in
@@ -31,11 +27,11 @@ class IpamRecords(Struct, frozen=True, dict=True):
     """Everything that the check compares, as it was read."""
 
     blocks: Sequence[AnyBlock]
-    pools: Sequence[IPPool]
-    nodes: Sequence[Node]
+    pools: Sequence[AnyPool]
+    nodes: Sequence[AnyNode]
     endpoints: Sequence[AnyEndpoint]
     handles: Sequence[AnyHandle]
-    affinities: Sequence[BlockAffinity]
+    affinities: Sequence[AnyAffinity]
     without_device: Collection[tuple[str | None, str]] = ()
     """Namespace and name of each endpoint whose device is known to be gone."""
     unread: Sequence[Unreadable] = ()
@@ -49,12 +45,7 @@ class IpamRecords(Struct, frozen=True, dict=True):
     @cached_property
     def tunnels(self) -> Mapping[Address, str]:
         """The addresses of tunnels, each with the node that has it."""
-        return {
-            address: f"Node({node.name})"
-            for node in self.nodes
-            for kind in get_args(TunnelKind)
-            if (address := node.tunnel_address(kind)) is not None
-        }
+        return {address: f"Node({node.name})" for node in self.nodes for address in node.tunnel_addresses}
 
     @cached_property
     def matching(self) -> Matching:
@@ -103,7 +94,7 @@ class IpamRecords(Struct, frozen=True, dict=True):
     @cached_property
     def node_names(self) -> frozenset[str]:
         """The nodes that there are, also those whose record cannot be read."""
-        return frozenset((*(node.name for node in self.nodes), *self.unread_names(Node)))
+        return frozenset((*(node.name for node in self.nodes), *self.unread_names(NODE)))
 
     @cached_property
     def leaks(self) -> Leaks:
@@ -136,15 +127,15 @@ class IpamRecords(Struct, frozen=True, dict=True):
             )
         )
 
-    def unread_of(self, *kinds: type[Resource]) -> list[str]:
+    def unread_of(self, *kind_names: str) -> list[str]:
         """Return a sentence for each record of these kinds that cannot be read."""
-        return [record.reason for record in self.unread if record.kind in kinds]
+        return [record.reason for record in self.unread if record.kind.KIND in kind_names]
 
-    def unread_names(self, kind: type[Resource]) -> frozenset[str]:
-        return frozenset(record.name for record in self.unread if record.kind is kind)
+    def unread_names(self, kind_name: str) -> frozenset[str]:
+        return frozenset(record.name for record in self.unread if kind_name == record.kind.KIND)
 
     @property
-    def active_pools(self) -> list[IPPool]:
+    def active_pools(self) -> list[AnyPool]:
         return [pool for pool in self.pools if not pool.spec.disabled]
 
     def is_in_a_pool(self, address: Address) -> bool:

@@ -10,9 +10,9 @@ import typer
 
 from datastore.defaults import DEFAULT_URL
 from datastore.fields import Address
-from datastore.kinds.node import Node
-from datastore.kinds.pods import WorkloadEndpoint
+from datastore.plain_claims import NODE
 from datastore.store import Store
+from datastore.summaries import ENDPOINTS
 from felixctl.connection import writing
 from felixctl.errors import MISUSED, CommandError
 from felixctl.ipam.arguments import address_option
@@ -83,7 +83,7 @@ async def _release(store: Store, addresses: Sequence[Address], force: bool) -> s
 async def _in_use(store: Store) -> Mapping[Address, str]:
     """Return the addresses that pods and nodes use. Raises CommandError: a record can't be read, and may name one."""
     records = await read_records(store)
-    if unread := records.unread_of(WorkloadEndpoint, Node):
+    if unread := records.unread_of(ENDPOINTS.kind_name, NODE):
         raise CommandError((*unread, "so it is not known what is in use; nothing was released"))
     return records.in_use
 

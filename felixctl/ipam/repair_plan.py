@@ -20,7 +20,7 @@ from datastore.names import NETWORK
 from datastore.store import Create, Delete, Update, Write
 from datastore.summaries import AnyBlock, AnyEndpoint, AnyHandle
 from felixctl.ipam.lost_endpoints import Holdings, lost_endpoints, without_lost
-from felixctl.ipam.problems import affinity_faults, lost_handles, miscounted, unassigned, unused
+from felixctl.ipam.problems import claim_faults, lost_handles, miscounted, unassigned, unclaimed, unused
 from felixctl.ipam.records import IpamRecords
 from ipam.batch import Release
 from ipam.block import Allocation, address_of, allocations, faults, with_next_sequence
@@ -117,9 +117,9 @@ def planned(records: IpamRecords, now_ns: int) -> list[Repair]:
     There are none while an endpoint can't be read: the addresses that its pod uses look unused. Any other record that
     can't be read holds up only what depends on it.
     """
-    if records.unread_of(WorkloadEndpoint):
+    if records.unread_of(WorkloadEndpoint.KIND):
         return []
-    blocks_are_known = not records.unread_of(IPAMBlock)
+    blocks_are_known = not records.unread_of(IPAMBlock.KIND)
     rest = without_lost(records)
     lost = list(lost_endpoints(records))
     leaked = list(_releasable(rest, now_ns, {address for one in lost for address in one.endpoint.addresses}))
@@ -150,7 +150,7 @@ def of_node(node: str, records: IpamRecords) -> list[Repair]:
     leaked = [one for one in rest.leaks.addresses if one.address in mine]
     freed = {one.address for one in leaked}
     blocks = {block.network: block for block in records.blocks}
-    unread = records.unread_names(IPAMBlock)
+    unread = records.unread_names(IPAMBlock.KIND)
     return [
         *map(_deletion, held.endpoints),
         *map(_release, leaked),
@@ -218,10 +218,8 @@ def consistent(block: IPAMBlock, in_use: Container[Address]) -> IPAMBlock | None
 
 def _of_affinities(records: IpamRecords, freed: Container[Address]) -> Iterator[Repair]:
     blocks = {block.network: block for block in records.blocks}
-    for record, _ in affinity_faults(records):
-        if not isinstance(record, BlockAffinity):
-            yield from _of_unclaimed(record, records, freed)
-            continue
+    for record, _ in claim_faults(records):
+        assert isinstance(record, BlockAffinity)  # who repairs it has read it in full
         host, cidr = record.spec.node, record.network
         block = blocks.get(cidr)
         node_exists = host in records.node_names
@@ -238,6 +236,8 @@ def _of_affinities(records: IpamRecords, freed: Container[Address]) -> Iterator[
             yield Repair(f"finish the claim of node {host} for block {cidr}", CompleteClaim(record))
         else:
             yield Repair(f"label the affinity of node {host} for block {cidr}", LabelAffinity(record))
+    for unclaimed_block, _ in unclaimed(records):
+        yield from _of_unclaimed(unclaimed_block, records, freed)
 
 
 def labelled(affinity: BlockAffinity) -> BlockAffinity:

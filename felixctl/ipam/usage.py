@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from datastore.fields import Address
 from datastore.kinds.ipam import IPAMBlock, IPAMConfig
-from datastore.kinds.pools import IPPool, overlap
+from datastore.kinds.pools import IPPool
+from datastore.pool_rules import overlap
 from felixctl.tables import bordered
 from ipam.block import Allocation, allocations
 from ipam.names import WINDOWS_HANDLE, affine_host

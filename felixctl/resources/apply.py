@@ -178,7 +178,7 @@ async def _give_back(store: Store, node: str, *, everything: bool) -> tuple[list
 
     records = await read_records(store)
     steps = of_node(node, records)
-    unread = records.unread_of(WorkloadEndpoint)
+    unread = records.unread_of(WorkloadEndpoint.KIND)
     if not everything or unread:
         empty = {block.network for block in records.blocks if is_empty(block)}
         steps = [step for step in steps if isinstance(step.action, ReleaseBlock) and step.action.cidr in empty]

@@ -15,8 +15,9 @@ from datastore.kinds.bgp import BGPConfiguration
 from datastore.kinds.bgp_limits import beyond_limits
 from datastore.kinds.ipam import IPAMBlock
 from datastore.kinds.node import Node
-from datastore.kinds.pools import IPPool, forbidden_changes, misfitting_blocks, overlap, overlapping_pools
+from datastore.kinds.pools import IPPool, forbidden_changes, misfitting_blocks, overlapping_pools
 from datastore.names import name_faults
+from datastore.pool_rules import overlap
 from datastore.record import Resource
 from datastore.store import Create, Delete, Update, Write
 from felixctl.errors import RejectedError

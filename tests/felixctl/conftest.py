@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from datastore.resources import read
-from felixctl.ipam import check
+from felixctl.ipam import store_check
 from tests.felixctl.command import Felixctl
 from tests.felixctl.golden import printed, records
 from tests.felixctl.ipam.cluster import DB, calico_records, store_all
@@ -36,7 +36,7 @@ def calicos(felixctl: Felixctl, tmp_path: Path) -> Felixctl:
 @pytest.fixture
 def damaged(felixctl: Felixctl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Felixctl:
     """A cluster in which pod db-1 went without its release."""
-    monkeypatch.setattr(check, "RECHECK_SECONDS", 0)
+    monkeypatch.setattr(store_check, "RECHECK_SECONDS", 0)
     store_all(tmp_path, calico_records())
     felixctl("apply", "-f", "-", stdin=printed("cli/after-add-workloadendpoints.yaml"))
     felixctl("delete", "wep", DB)

@@ -17,7 +17,7 @@ from datastore.kinds.ipam import IPAMBlock, IPAMHandle
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool
-from felixctl.ipam import check
+from felixctl.ipam import store_check
 from felixctl.terminal import Colour, console, fail, painted, show, shown, warn
 from net.printable import is_safe
 from tests.felixctl.command import Felixctl
@@ -88,7 +88,7 @@ def test_nothing_is_printed_past_the_doors() -> None:
 def evil(felixctl: Felixctl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Felixctl:
     """A cluster whose records hold a command in whatever may be any text."""
     for pause in ("RECHECK_SECONDS", "NODE_RETURN_SECONDS"):
-        monkeypatch.setattr(check, pause, 0)
+        monkeypatch.setattr(store_check, pause, 0)
     attributes = {"handle_id": EVIL, "secondary": {"node": EVIL, "pod": EVIL, "namespace": EVIL, EVIL: EVIL}}
     pod: dict[str, Any] = {
         "pod": EVIL,

@@ -17,9 +17,9 @@ from datastore.kinds.pools import (
     IPReservation,
     forbidden_changes,
     misfitting_blocks,
-    overlap,
     overlapping_pools,
 )
+from datastore.pool_rules import overlap
 from datastore.record import Resource
 
 

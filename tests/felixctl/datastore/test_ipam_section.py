@@ -13,11 +13,11 @@ from felixctl.datastore.ipam_section import IpamState, portable, read_section, s
 from felixctl.errors import RejectedError
 from felixctl.resources import view
 from tests.felixctl.golden import records
-from tests.felixctl.ipam.cluster import BLOCKS, CLUSTER, ENDPOINTS
+from tests.felixctl.ipam.cluster import AFFINITIES, BLOCKS, ENDPOINTS
 
 STATE = IpamState(
     tuple(BLOCKS),
-    tuple(CLUSTER.affinities),
+    tuple(AFFINITIES),
     tuple(IPAMHandle.read(record) for record in records("crs/ipamhandles.yaml")),
     IPAMConfig.read(records("crs/ipamconfigs.yaml")[0]),
     tuple(ENDPOINTS),

@@ -37,13 +37,14 @@ ENDPOINTS = [
     WorkloadEndpoint.read(item)
     for item in yaml.load(printed("cli/after-add-workloadendpoints.yaml"), Loader=TextDates)["items"]
 ]
+AFFINITIES = [BlockAffinity.read(record) for record in records("crs/blockaffinities.yaml")]
 CLUSTER = IpamRecords(
     blocks=BLOCKS,
     pools=POOLS,
     nodes=[Node.read(record) for record in records("crs/nodes.yaml")],
     endpoints=ENDPOINTS,
     handles=[IPAMHandle.read(record) for record in records("crs/ipamhandles.yaml")],
-    affinities=[BlockAffinity.read(record) for record in records("crs/blockaffinities.yaml")],
+    affinities=AFFINITIES,
 )
 PATHS = ("ippools", "ipamblocks", "ipamhandles", "nodes", "blockaffinities", "clusterinformations")
 DB_HANDLE = "k8s-pod-network.68150cfc45bd62a7a166bb670b0a71ae123ece23eecdfe60aaf0a84e0bcb703d"

@@ -11,14 +11,14 @@ import datastore
 from datastore.kinds.ipam import IPAMHandle
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.store import Create
-from felixctl.ipam import check
+from felixctl.ipam import store_check
 from felixctl.ipam.read_records import read_records
 from tests.felixctl.command import Felixctl
 from tests.felixctl.ipam.cluster import DB_HANDLE, garble
 
 
 def test_a_check_that_finds_problems_ends_with_1(calicos: Felixctl, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(check, "RECHECK_SECONDS", 0)
+    monkeypatch.setattr(store_check, "RECHECK_SECONDS", 0)
     calicos("delete", "wep", "node--3-k8s-db--1-eth0")
     ended = calicos("ipam", "check")
     assert ended.status == 1

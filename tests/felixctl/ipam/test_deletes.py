@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from felixctl.ipam import check
+from felixctl.ipam import store_check
 from felixctl.resources import apply
 from tests.felixctl.agent import agent, answered
 from tests.felixctl.command import Felixctl
@@ -61,7 +61,7 @@ def test_what_a_node_left_is_given_back_later(calicos: Felixctl, monkeypatch: py
     assert calicos("delete", "node", "node-1", "--release").status == 1, "there is no such node"
     assert "release block 10.65.84.128/26" in calicos("delete", "node", "node-1", "--release", "-s").out
     calicos("delete", "node", "node-3")
-    monkeypatch.setattr(check, "NODE_RETURN_SECONDS", 0)
+    monkeypatch.setattr(store_check, "NODE_RETURN_SECONDS", 0)
     ended = calicos("ipam", "check")
     assert (ended.status, "keeps 10.65.77.7 of k8s-pod-network." in ended.out) == (1, True)
     assert "its node node-3 was removed\nFound 1 endpoints of pods that are gone.\n" in ended.out

@@ -1,0 +1,63 @@
+"""The records of a first look at a file: those that the store reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import datastore
+from felixctl.ipam import check, store_check
+from felixctl.ipam.check_report import report
+from felixctl.ipam.problems import problems
+from felixctl.ipam.read_file import read_file
+from felixctl.ipam.read_records import read_records
+from tests.felixctl.command import Felixctl
+from tests.felixctl.ipam.cluster import garble
+
+
+async def test_of_calicos_records_both_make_the_same(calicos: Felixctl, tmp_path: Path) -> None:
+    found = read_file(tmp_path / "cluster.db")
+    store = datastore.open(f"sqlite://{tmp_path}/cluster.db")
+    by_store = await read_records(store)
+    await store.close()
+    assert found
+    for name in ("blocks", "pools", "nodes", "endpoints", "handles", "affinities"):
+        assert [one.name for one in getattr(found, name)] == [one.name for one in getattr(by_store, name)]
+    assert [*found.blocks, *found.handles] == [*by_store.blocks, *by_store.handles]
+    assert [*found.endpoints] == [*by_store.endpoints]
+    assert (found.tunnels, found.assigned, found.leaks) == (by_store.tunnels, by_store.assigned, by_store.leaks)
+    for everything in (False, True):
+        texts = [report(one, problems(one), all_addresses=everything) for one in (found, by_store)]
+        assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "field"),
+    [
+        ("IPPool", "default-ipv4-ippool", "$.spec.cidr"),
+        ("Node", "node-1", "$.metadata"),
+        ("IPAMBlock", "10-65-84-128-26", "$.spec.cidr"),
+        ("BlockAffinity", "node-1-10-65-84-128-26", "$.spec.node"),
+        ("WorkloadEndpoint", "node--1-k8s-web--1-eth0", "$.spec.ipNetworks"),
+    ],
+)
+def test_where_one_is_odd_the_store_is_asked(
+    calicos: Felixctl, tmp_path: Path, kind: str, name: str, field: str
+) -> None:
+    path = tmp_path / "cluster.db"
+    assert read_file(path)
+    garble(tmp_path, kind, name, field)
+    assert read_file(path) is None
+
+
+def test_a_sound_file_is_looked_at_once_and_the_store_would_say_the_same(
+    calicos: Felixctl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [("ipam", "check", *options) for options in ((), ("--show-all-ips",), ("--fix", "--yes"))]
+    with monkeypatch.context() as patch:
+        patch.setattr(check, "read_file", lambda path: None)
+        by_store = [calicos(*line) for line in lines]
+    monkeypatch.setattr(store_check, "store_checks_out", None)
+    assert [calicos(*line) for line in lines] == by_store
+    assert all(ended.status == 0 and ended.out for ended in by_store)
