@@ -47,7 +47,7 @@ from datastore.kube.objects import (
     stored_entry,
     summarized,
 )
-from datastore.kube.paths import CORE, collection, item, kind_name, selectors, written_version
+from datastore.kube.paths import CORE, collection, is_custom, item, kind_name, selectors, written_version
 from datastore.kube.pod_endpoints import PodEndpoints
 from datastore.kube.uids import mirrored
 from datastore.kube.watch_stream import WatchStream
@@ -246,7 +246,8 @@ class KubeStore:
         self, interest: Interest[Any], read: Callable[[Raw], T], *, in_one_piece: bool = False
     ) -> Sequence[T]:
         """Return what `read` makes of each object of an interest's kind, without those that are flagged as deleted."""
-        path, what = collection(interest.kind, await self._group(), interest.namespace), f"list {interest.kind.PLURAL}"
+        group = await self._group() if is_custom(interest.kind) else CORE  # the longest list waits for no other answer
+        path, what = collection(interest.kind, group, interest.namespace), f"list {interest.kind.PLURAL}"
         query = selectors(interest)
         if interest.kind is WorkloadEndpoint:
             return await list_pods(self._client, what, path, query, read)

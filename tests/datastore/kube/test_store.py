@@ -15,6 +15,7 @@ from datastore.kinds.event import Event
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
 from datastore.kinds.lease import Lease
 from datastore.kinds.namespace import Namespace
+from datastore.kinds.network_policy import KubernetesNetworkPolicy
 from datastore.kinds.node import Node, NodeCondition
 from datastore.kinds.pools import IPPool
 from datastore.kube import watch_stream
@@ -23,6 +24,7 @@ from datastore.kube.client import METADATA_ALONE, STRATEGIC_MERGE_PATCH, ApiClie
 from datastore.kube.store import KubeStore
 from datastore.record import CRD, Resource
 from datastore.store import Changed, InSync, Interest
+from datastore.summaries import ENDPOINTS
 from tests.kube.bed import Bed
 from tests.kube.control_plane import kubeconfig
 from tests.kube.faulty_proxy import faulty_proxy
@@ -232,6 +234,22 @@ async def test_a_cluster_that_serves_the_new_group_alone_is_written_in_it(tmp_pa
         await asyncio.gather(store.list(IPPool), store.list(IPPool))  # both want to know the group
         await store.close()
     assert seen == ["/apis", *2 * ["/apis/projectcalico.org/v3/ippools?limit=500"]]
+
+
+async def test_kubernetes_own_objects_are_listed_without_asking_for_the_groups(tmp_path: Path) -> None:
+    seen = []
+
+    async def handle(request: Request) -> None:
+        seen.append(request.path.partition("?")[0])
+        await request.answer(200, b'{"metadata": {}, "items": []}')
+
+    path = tmp_path / "config"
+    async with serving(handle) as server:
+        path.write_text(json.dumps(kubeconfig(f"http://127.0.0.1:{server.port}")))
+        store = KubeStore(lambda: read_access(str(path)))
+        await asyncio.gather(store.list(Node), store.summarize(ENDPOINTS), store.list(KubernetesNetworkPolicy))
+        await store.close()
+    assert {*seen} == {"/api/v1/nodes", "/api/v1/pods", "/apis/networking.k8s.io/v1/networkpolicies"}
 
 
 async def test_a_deletion_that_was_begun_is_finished_by_who_reads(bed: Bed, tmp_path: Path) -> None:
