@@ -1,5 +1,9 @@
 """ADD: a pod gets addresses, a device, its routes and its record, in this order.
 
+Where the datastore has transactions, the record is written in that of the addresses, if the pod has none yet. So the
+device's MAC is chosen before there is one. An agent that is killed then leaves a record without a device, which shows
+the runtime's DEL, or a repeated ADD, what is left.
+
 What was done is undone in reverse if a later step fails. A repeated ADD is answered with the first one's result.
 """
 
@@ -8,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
@@ -31,14 +35,17 @@ from cni.pod_network import PodNetwork, gateway_of, requested_network
 from cni.request import CniRequest
 from cni.result import CniInterface, CniResult, render
 from cni.settings import CniSettings
-from cni.wishes import WITHOUT_IPAM, AddressRequest, address_request, asks_without_ipam
+from cni.veth import any_mac
+from cni.wishes import WITHOUT_IPAM, AddressRequest, address_request, asks_without_ipam, hardware_address
 from datastore.errors import BadRecord, Unavailable
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.names import IPAM, NETWORK, workload_endpoint_name
+from datastore.store import Create
 from ipam.allocator import AddressesWanted, Allocator
-from ipam.errors import HandleInUse
+from ipam.errors import CompanionRefused, HandleInUse
 from ipam.names import attribute_time
 from kernel.netlink import KernelError
+from net.prefix import Prefix
 
 log = logging.getLogger("cni.add")
 
@@ -85,6 +92,8 @@ class AddVerb:
         former = self._former(request, present)
         if present is not None and former is not None and (result := self._repeat(request, present, former, netns)):
             return result
+        mac = hardware_address(request) or any_mac().hex(":")
+        draft, is_written = self._draft(request, mac), False
         async with AsyncExitStack() as undo:
             undo.push_async_exit(partial(self._undo_release, PendingRelease(attachment, pod)))
             if wanted is None:
@@ -95,8 +104,9 @@ class AddVerb:
                 addresses = wanted.addresses
             else:
                 kept = await self._addresses_kept(attachment, present, wanted) if former == attachment else ()
-                addresses = kept or await self._assign_anew(request, wanted)
-            network = self._network(request, addresses)
+                creation = self._endpoints.creation(draft) if present is None else None
+                is_written, addresses = (False, kept) if kept else await self._assign_anew(request, wanted, creation)
+            network = replace(self._network(request, addresses), mac=bytes.fromhex(mac.replace(":", "")))
             if present is not None:  # of an older container, whose DEL is late, or this one's before it lost its device
                 await self._attacher.detach(present)
             if former is not None and former != attachment:  # the network had another name then
@@ -104,14 +114,15 @@ class AddVerb:
             undo.callback(self._undo_make, attachment, network.host_name)
             of_pod = present.metadata if present is not None and self._endpoints.are_pods else None
             pair = await self._devices.make(network, netns, (of_pod and of_pod.uid) or "")
-            endpoint = self._endpoint(request, network, pair)
+            endpoint = _with_addresses(draft, addresses)
             if of_pod is not None:  # it is this very pod's, and no later one's
                 annotations = {**without_giver(of_pod.annotations), **endpoint.annotations}
                 endpoint = endpoint.with_metadata(uid=of_pod.uid, annotations=annotations)
             undo.push_async_callback(self._undo_attach, endpoint)
             await self._attach(endpoint, pair.index)
             result = _rendered(request, network, pair)
-            await self._endpoints.put(endpoint, at_once=wanted is None or not wanted.reserved)
+            if not is_written:
+                await self._endpoints.put(endpoint, at_once=wanted is None or not wanted.reserved)
             undo.pop_all()
         listed = ", ".join(map(str, addresses))
         log.info("ADD %s: %s on %s", describe(attachment, pod), listed, network.host_name)
@@ -185,19 +196,29 @@ class AddVerb:
             request, self._settings.host_name(request.pod, request.attachment.device), addresses, self._pod_mtu()
         )
 
-    async def _assign_anew(self, request: CniRequest, wanted: AddressRequest) -> tuple[Address, ...]:
+    async def _assign_anew(
+        self, request: CniRequest, wanted: AddressRequest, creation: Create | None
+    ) -> tuple[bool, tuple[Address, ...]]:
         """Reserve every address wanted, and release what an ADD reserved that was killed before it wrote the endpoint.
 
-        After an error some may be reserved, which the caller releases by handle.
+        creation: of the endpoint without its addresses, if it may be written with them. Return whether it is, and the
+        addresses. After an error some may be reserved, which the caller releases by handle.
         """
+        if wanted.addresses:  # asked for one by one
+            creation = None
         try:
-            return await self._assign(request, wanted, fresh=True)
+            return creation is not None, await self._assign(request, wanted, creation, fresh=True)
+        except CompanionRefused as there:
+            log.info("ADD %s: %s; it is written when the pod is attached", _name(request), there)
+            return await self._assign_anew(request, wanted, None)
         except HandleInUse as leftover:
-            log.info("ADD %s: %s; it is released first", describe(request.attachment, request.pod), leftover)
+            log.info("ADD %s: %s; it is released first", _name(request), leftover)
             await self._cleanup.release_handle(request.attachment.handle)
-            return await self._assign(request, wanted, fresh=False)
+            return False, await self._assign(request, wanted, None, fresh=False)
 
-    async def _assign(self, request: CniRequest, wanted: AddressRequest, *, fresh: bool) -> tuple[Address, ...]:
+    async def _assign(
+        self, request: CniRequest, wanted: AddressRequest, creation: Create | None, *, fresh: bool
+    ) -> tuple[Address, ...]:
         pod = request.pod
         asked = AddressesWanted(
             node=self._settings.node,
@@ -215,6 +236,7 @@ class AddVerb:
             use="Workload",
             namespace_labels=request.namespace_labels,
             fresh=fresh,
+            companion=partial(_creation_of, creation, wanted) if creation else None,
         )
         if wanted.addresses:
             for address in wanted.addresses:
@@ -222,7 +244,7 @@ class AddVerb:
                 asked = replace(asked, fresh=False)
             return wanted.addresses
         got = await self._allocator.assign(asked)
-        return (*got.ipv6, *got.ipv4) if wanted.ipv6_first else (*got.ipv4, *got.ipv6)
+        return _in_order((*got.ipv4, *got.ipv6), wanted)
 
     async def _attach(self, endpoint: WorkloadEndpoint, device: int) -> None:
         try:
@@ -234,7 +256,8 @@ class AddVerb:
                 Code.KERNEL, f"attach {endpoint.namespace}/{endpoint.spec.pod}: {error}; everything is undone"
             ) from error
 
-    def _endpoint(self, request: CniRequest, network: PodNetwork, pair: VethPair) -> WorkloadEndpoint:
+    def _draft(self, request: CniRequest, mac: str) -> WorkloadEndpoint:
+        """Return the endpoint without its addresses."""
         attachment, pod = request.attachment, request.pod
         return WorkloadEndpoint.make(
             workload_endpoint_name(self._settings.node, pod.name, endpoint=attachment.device),
@@ -246,9 +269,8 @@ class AddVerb:
             pod=pod.name,
             endpoint=attachment.device,
             containerID=attachment.container_id,
-            interfaceName=network.host_name,
-            ipNetworks=[str(prefix) for prefix in network.prefixes],
-            mac=pair.mac,
+            interfaceName=self._settings.host_name(pod, attachment.device),
+            mac=mac,
             profiles=[f"kns.{pod.namespace}"],
         )
 
@@ -282,6 +304,26 @@ class AddVerb:
             log.exception(
                 "undo ADD: detach %s/%s; the agent removes the routes later", endpoint.namespace, endpoint.name
             )
+
+
+def _name(request: CniRequest) -> str:
+    return describe(request.attachment, request.pod)
+
+
+def _with_addresses(draft: WorkloadEndpoint, addresses: Iterable[Address]) -> WorkloadEndpoint:
+    return draft.with_spec(ip_networks=tuple(str(Prefix.host(address.packed)) for address in addresses))
+
+
+def _creation_of(creation: Create, wanted: AddressRequest, addresses: Iterable[Address]) -> Create:
+    """Return what writes an endpoint that is complete now."""
+    endpoint = creation.resource
+    assert isinstance(endpoint, WorkloadEndpoint)
+    return Create(_with_addresses(endpoint, _in_order(addresses, wanted)))
+
+
+def _in_order(addresses: Iterable[Address], wanted: AddressRequest) -> tuple[Address, ...]:
+    """Return a pod's addresses, the family first that its network puts first."""
+    return tuple(sorted(addresses, key=lambda address: address.version, reverse=wanted.ipv6_first))
 
 
 def _wanted(request: CniRequest) -> AddressRequest | None:

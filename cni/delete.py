@@ -31,7 +31,7 @@ from datastore.fields import Address
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.names import FIRST_DEVICE, IPAM
 from ipam.allocator import Allocator
-from ipam.errors import Contention, IpamError
+from ipam.errors import CompanionRefused, Contention, IpamError
 from ipam.names import legacy_pod_handle
 from kernel.netlink import KernelError
 
@@ -142,7 +142,7 @@ class Cleanup:
             self._due.set()
 
     async def release(self, pending: PendingRelease, read: WorkloadEndpoint | None = None) -> bool:
-        """Delete the endpoint, unless it is another attachment's, and only then release the addresses.
+        """Delete the endpoint, unless it is another attachment's, and release the addresses then, or at the same time.
 
         Return whether nothing is left.
 
@@ -158,12 +158,28 @@ class Cleanup:
 
     async def _release(self, pending: PendingRelease, read: WorkloadEndpoint | None) -> bool:
         attachment, pod = pending
-        has_no_other = await self._delete_endpoint(pending, read)
-        freed = await self.release_handle(attachment.handle, read.addresses if read else ())
+        has_no_other = True
+        freed: list[Address] | None = await self._release_together(pending, read)
+        if not freed:
+            has_no_other = await self._delete_endpoint(pending, read)
+            freed = await self.release_handle(attachment.handle, read.addresses if read else ())
         if not has_no_other or attachment.device != FIRST_DEVICE or _accounts_for(freed, read):
             return freed is not None
         legacy = await self.release_handle(legacy_pod_handle(pod.namespace, pod.name))
         return freed is not None and legacy is not None
+
+    async def _release_together(self, pending: PendingRelease, read: WorkloadEndpoint | None) -> list[Address]:
+        """Delete an attachment's endpoint in one transaction with its addresses, and return those; nothing: not done.
+
+        It is not done where the store has no transactions, another has written meanwhile, or a record cannot be read.
+        """
+        deletion = self._endpoints.deletion(read, *pending) if read else None
+        if read is None or deletion is None:
+            return []
+        try:
+            return await self._allocator.release_handle(pending.attachment.handle, companion=deletion)
+        except (BadRecord, CompanionRefused):
+            return []
 
     def detached(self, attachment: Attachment) -> None:
         """Remember that nothing is left of an attachment."""

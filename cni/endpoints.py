@@ -83,6 +83,20 @@ class Endpoints:
         self._known.wrote(endpoint)
         self.writer.put(endpoint)
 
+    def creation(self, endpoint: WorkloadEndpoint) -> Create | None:
+        """Return what writes an endpoint that is new in the transaction that assigns its addresses.
+
+        None: it is written by `put`, later.
+        """
+        return None if self.are_pods else Create(endpoint)
+
+    def deletion(self, endpoint: WorkloadEndpoint, attachment: Attachment, pod: PodRef) -> Delete | None:
+        """Return what deletes an attachment's endpoint, as it was read, in the transaction that releases its addresses.
+
+        None: it is to be deleted before, or is another's.
+        """
+        return None if self.are_pods or not self.belongs(endpoint, attachment, pod) else Delete(endpoint)
+
     async def _put(self, endpoint: WorkloadEndpoint) -> None:
         for _ in range(ATTEMPTS):
             try:

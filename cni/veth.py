@@ -73,7 +73,7 @@ class Veth:
     def _make(self, network: PodNetwork, netns: int, pod_uid: str) -> VethPair:
         device = network.attachment.device
         label = _label(network.attachment, pod_uid)
-        mac = network.mac or _any_mac()
+        mac = network.mac or any_mac()
         host = self._host.create_veth(network.host_name, netns, device, HOST_MAC, network.mtu, mac)
         try:
             rest = self._host.label(host, label, network.host_sysctls)
@@ -193,7 +193,7 @@ def _leads_out(pod: Devices, address: bytes) -> bool:
     return True
 
 
-def _any_mac() -> bytes:
+def any_mac() -> bytes:
     """Return a MAC as the kernel would choose it: of one device, locally administered, else random."""
     first, *others = os.urandom(6)
     return bytes((first & 0xFC | 0x02, *others))

@@ -198,9 +198,11 @@ class Snapshot:
         return Topic.BLOCKS
 
     def attach(self, endpoint: Endpoint) -> Topic:
-        """Take in a pod that this agent is attaching, before the datastore has it."""
-        self._note_before(endpoint.key, self.endpoints.get(endpoint.key))
-        self._attached[endpoint.key] = endpoint.container_id
+        """Take in a pod that this agent is attaching, whether or not the watch has reported it."""
+        known = self.endpoints.get(endpoint.key)
+        if known != endpoint or endpoint.key in self._attached:  # else it has been reported already
+            self._note_before(endpoint.key, known)
+            self._attached[endpoint.key] = endpoint.container_id
         self._detached.pop(endpoint.key, None)
         self._changed.add(endpoint.key)  # even if it is the same: its device may be another
         return self._set_endpoint(endpoint.key, endpoint)

@@ -21,7 +21,7 @@ from datastore.errors import BadRecord, DatastoreError
 from datastore.fields import Address, Network, network
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock
 from datastore.kinds.pools import IPPool, Use
-from datastore.store import Store, WatchEvent
+from datastore.store import Store, WatchEvent, Write
 from ipam import block as blocks
 from ipam import search
 from ipam.affinities import Affinities
@@ -65,6 +65,11 @@ class AddressesWanted(Struct, frozen=True):
     namespace_labels: Mapping[str, str] | None = None
     fresh: bool = False
     """The handle is to be new: what has been assigned under it before makes the request fail by HandleInUse."""
+    companion: Callable[[Result], Write] | None = None
+    """Returns what is written in one transaction with the last of these addresses, for a store that has transactions.
+
+    It is called when they are chosen, and must not fail.
+    """
 
 
 class Assignment(Struct, frozen=True):
@@ -73,6 +78,15 @@ class Assignment(Struct, frozen=True):
     ipv4: tuple[IPv4Address, ...] = ()
     ipv6: tuple[IPv6Address, ...] = ()
     blocks: Mapping[Address, Network] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, found: Mapping[Address, Network]) -> Assignment:
+        """Return the assignment of these addresses, each with its block."""
+        return cls(
+            tuple(address for address in found if isinstance(address, IPv4Address)),
+            tuple(address for address in found if isinstance(address, IPv6Address)),
+            found,
+        )
 
 
 class Released(Struct, frozen=True):
@@ -124,7 +138,8 @@ class Allocator:
         """Assign all the addresses of a request, or none.
 
         Not idempotent: a second call assigns more. Raises NoPools, BadPool, BlockLimit, Exhausted, HandleInUse,
-        Contention. After DatastoreError or a cancellation something may have been assigned: release the handle.
+        CompanionRefused, Contention. After DatastoreError or a cancellation something may have been assigned: release
+        the handle.
         """
         context = await self._contexts.of(request.node)
         self._require_new(request)
@@ -136,14 +151,10 @@ class Allocator:
         except BaseException:
             await asyncio.shield(self._undo(request, tuple(taken)))
             raise
-        return Assignment(
-            tuple(address for address in taken if isinstance(address, IPv4Address)),
-            tuple(address for address in taken if isinstance(address, IPv6Address)),
-            taken,
-        )
+        return Assignment.of(taken)
 
     async def assign_address(self, address: Address, request: AddressesWanted) -> Assignment:
-        """Assign this one address to the request's handle; the request's counts and pools are ignored.
+        """Assign this one address to the request's handle; the request's counts, pools and companion are ignored.
 
         Not idempotent. Raises NotInPool, UnfitAddress, AlreadyAssigned, ForeignBlock (affinity is strict),
         HandleInUse, ClaimConflict, Contention.
@@ -165,10 +176,7 @@ class Allocator:
             except MissingBlock:
                 self._writer.take_in(await self._affinities.claim(request.node, cidr))
                 continue
-            found = {address: cidr}
-            if isinstance(address, IPv4Address):
-                return Assignment(ipv4=(address,), blocks=found)
-            return Assignment(ipv6=(address,), blocks=found)
+            return Assignment.of({address: cidr})
         raise Contention(f"assign {address} to {request.handle}: its block was deleted {ATTEMPTS} times in a row")
 
     async def held(self, handle: str) -> dict[Address, Network]:
@@ -210,13 +218,17 @@ class Allocator:
             tuple(one.address for one in wanted if one.address not in freed),
         )
 
-    async def release_handle(self, handle: str, expected: Collection[Address] = ()) -> list[Address]:
+    async def release_handle(
+        self, handle: str, expected: Collection[Address] = (), companion: Write | None = None
+    ) -> list[Address]:
         """Release whatever is assigned under a handle and return it. An unknown handle is no error: it has nothing.
 
-        expected: what is known to be assigned under it, which may save reading its record. Raises BadRecord: a block of
-        it cannot be read; what others hold is released all the same.
+        expected: what is known to be assigned under it, which may save reading its record. companion: what is written
+        in one transaction with the first address that is released, if one is, for a store that has transactions. Raises
+        BadRecord: a block of it cannot be read; what others hold is released all the same. Raises CompanionRefused, and
+        with a companion BadRecord where the handle cannot be read: nothing was done then.
         """
-        return await self._handles.release(handle, expected)
+        return await self._handles.release(handle, expected, companion)
 
     async def release_affinity(
         self, host: str, cidr: Network | None = None, *, must_be_empty: bool = False
@@ -304,7 +316,7 @@ class Allocator:
         for _ in range(ATTEMPTS):
             cidr = await self._finder.next(wanted, tried)
             tried.add(cidr)
-            operation = _assign(request, missing, wanted.reserved, request.fresh and not taken, request.node)
+            operation = _assign(request, missing, wanted.reserved, taken, request.node)
             try:
                 found = await self._writer.submit(cidr, operation)
             except (MissingBlock, ForeignBlock, BadRecord):
@@ -328,7 +340,7 @@ class Allocator:
             if not blocks.has_free(block, wanted.reserved.ordinals(block.network)):
                 continue
             with suppress(MissingBlock):
-                operation = _assign(request, missing - got, wanted.reserved, request.fresh and not taken)
+                operation = _assign(request, missing - got, wanted.reserved, taken)
                 found = await self._writer.submit(block.network, operation)
                 taken |= dict.fromkeys(found, block.network)
                 got += len(found)
@@ -381,6 +393,21 @@ class Allocator:
 
 
 def _assign(
-    request: AddressesWanted, count: int, reserved: Reserved, fresh: bool, only_for: str | None = None
+    request: AddressesWanted,
+    count: int,
+    reserved: Reserved,
+    taken: Collection[Address],
+    only_for: str | None = None,
 ) -> AssignAny:
-    return AssignAny(request.handle, request.attributes, count, reserved, only_for, fresh)
+    """Return what asks a block for addresses. taken: those that the request has already."""
+    before, companion = tuple(taken), request.companion
+    are_last = len(before) + count == request.ipv4 + request.ipv6
+    return AssignAny(
+        request.handle,
+        request.attributes,
+        count,
+        reserved,
+        only_for,
+        request.fresh and not before,
+        companion=(lambda found: companion((*before, *found))) if companion and are_last else None,
+    )

@@ -6,17 +6,21 @@ the others untouched.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias, TypeGuard
 
 from msgspec import Struct, field
 
 from datastore.fields import Address
 from datastore.kinds.ipam import IPAMBlock, IPAMHandle
+from datastore.store import Write
 from ipam import block as blocks
 from ipam.errors import ForeignBlock, HandleInUse, IpamError, WrongOwner
 from ipam.names import handle_name, host_affinity, written_handle
 from ipam.reserved import Reserved
+
+Result: TypeAlias = tuple[Address, ...]
+"""The addresses that were assigned, or released. Releasing a free address is no error and yields none."""
 
 
 class AssignAny(Struct, frozen=True):
@@ -32,6 +36,8 @@ class AssignAny(Struct, frozen=True):
     """If the block holds something for the handle, or it has a record, nothing is assigned: HandleInUse."""
     counted_by_caller: bool = False
     """Who writes the handle itself."""
+    companion: Callable[[Result], Write] | None = None
+    """Returns what is to be written in the same transaction, if the block gives all that is wanted."""
 
 
 class AssignExactly(Struct, frozen=True):
@@ -58,18 +64,18 @@ class Release(Struct, frozen=True):
 class ReleaseHandle(Struct, frozen=True):
     """Release whatever the block holds under a handle; `record` is the handle as it was read.
 
-    counted_by_caller: who writes the handle itself, when all its blocks are done.
+    counted_by_caller: who writes the handle itself, when all its blocks are done. companion: what is to be written in
+    the same transaction, if the block holds something.
     """
 
     handle: str
     record: IPAMHandle | None = None
     counted_by_caller: bool = False
+    companion: Write | None = None
 
 
 Assign: TypeAlias = AssignAny | AssignExactly
 Operation: TypeAlias = Assign | Release | ReleaseHandle
-Result: TypeAlias = tuple[Address, ...]
-"""The addresses that were assigned, or released. Releasing a free address is no error and yields none."""
 
 
 class Written(NamedTuple):
@@ -91,6 +97,8 @@ class BatchResult(Struct, frozen=True):
     """The handles that were read already."""
     fresh: frozenset[str] = frozenset()
     """The handles that are to be new."""
+    companions: Mapping[str, Write] = field(default_factory=dict)
+    """What else is written, by the handle of the operation that asks for it."""
 
     sequence: int = 0
     """That of the addresses that are assigned."""
@@ -113,6 +121,7 @@ def apply(block: IPAMBlock, operations: Sequence[Operation], now_ns: int, cooldo
     state = blocks.free_cooled_down(block, now_ns, cooldown_seconds)
     results: list[Result | Exception] = []
     handles: dict[str, int] = {}
+    companions: dict[str, Write] = {}
     for operation in operations:
         try:
             state, result, handle, count = _apply_one(state, operation, now_ns, cooldown_seconds)
@@ -122,11 +131,13 @@ def apply(block: IPAMBlock, operations: Sequence[Operation], now_ns: int, cooldo
         results.append(result)
         if handle is not None and count and not operation.counted_by_caller:
             handles[handle] = handles.get(handle, 0) + count
+        if handle is not None and (companion := _companion(operation, result)):
+            companions[handle] = companion
     written = any(result for result in results if not isinstance(result, Exception))
     read = {one.handle: one.record for one in operations if isinstance(one, ReleaseHandle) and one.record}
     fresh = frozenset(one.handle for one in operations if is_fresh(one))
     after = blocks.with_next_sequence(state) if written else block
-    return BatchResult(after, tuple(results), handles, read, fresh, block.spec.sequence_number)
+    return BatchResult(after, tuple(results), handles, read, fresh, companions, block.spec.sequence_number)
 
 
 def can_give(block: IPAMBlock, operation: Assign) -> bool:
@@ -143,6 +154,11 @@ def can_give(block: IPAMBlock, operation: Assign) -> bool:
 def is_fresh(operation: Operation) -> TypeGuard[Assign]:
     """Whether an operation is refused where its handle is in use."""
     return isinstance(operation, Assign) and operation.fresh
+
+
+def has_companion(operation: Operation) -> bool:
+    """Whether something else is to be written together with an operation."""
+    return isinstance(operation, AssignAny | ReleaseHandle) and operation.companion is not None
 
 
 def needs_cooldown(block: IPAMBlock, operations: Sequence[Operation]) -> bool:
@@ -189,6 +205,16 @@ def _apply_one(
             return after, _addresses(block, ordinals), handle, -len(ordinals)
         case Release():
             return _release(block, operation, now_ns, cooldown_seconds)
+
+
+def _companion(operation: Operation, result: Result) -> Write | None:
+    """Return what is written together with an operation that has this result."""
+    match operation:
+        case AssignAny(count=count, companion=make) if make is not None and len(result) == count:
+            return make(result)
+        case ReleaseHandle(companion=write) if result:
+            return write
+    return None
 
 
 def _release(

@@ -8,19 +8,31 @@ leave a handle that counts too much, or an address in a block of its host that n
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack
 
 from datastore.cas import ATTEMPTS, LOST_RACE, found_or_none
 from datastore.errors import BadRecord
 from datastore.fields import Network
 from datastore.group_commit import Batcher, to_its_end
-from datastore.kinds.ipam import IPAMBlock
+from datastore.kinds.ipam import IPAMBlock, IPAMHandle
 from datastore.record import Resource
-from datastore.store import Delete, Store, Update, Write
+from datastore.store import Create, Delete, Store, Update, Write
+from datastore.watch import key_of
 from ipam import batch
-from ipam.batch import Assign, AssignAny, BatchResult, Operation, Result, Written, can_give, counted, is_fresh
-from ipam.errors import Contention, HandleInUse
+from ipam.batch import (
+    Assign,
+    AssignAny,
+    BatchResult,
+    Operation,
+    Result,
+    Written,
+    can_give,
+    counted,
+    has_companion,
+    is_fresh,
+)
+from ipam.errors import CompanionRefused, Contention, HandleInUse, IpamError
 from ipam.handle_writer import HandleWriter, handle_write
 from ipam.known_blocks import KnownBlocks
 from ipam.names import cidr_name
@@ -32,12 +44,19 @@ class MissingBlock(Exception):
     """There is no such block (any more)."""
 
 
-class _HandlesInUse(Exception):
-    """These handles were to be new, and are not."""
+class _Refused(Exception):
+    """Some operations cannot be carried out whatever becomes of the block, and nothing was written."""
 
-    def __init__(self, handles: frozenset[str]) -> None:
-        super().__init__(", ".join(sorted(handles)))
-        self.handles = handles
+    def __init__(self, reasons: Mapping[str, HandleInUse | CompanionRefused]) -> None:
+        """reasons: by handle."""
+        super().__init__("; ".join(map(str, reasons.values())))
+        self.reasons = reasons
+
+    def reason(self, operation: Operation) -> IpamError | None:
+        """Return why an operation cannot be carried out; None: it can, as far as is known."""
+        reason = self.reasons.get(operation.handle) if operation.handle is not None else None
+        concerned = is_fresh(operation) if isinstance(reason, HandleInUse) else has_companion(operation)
+        return reason if concerned else None
 
 
 class BlockWriter:
@@ -102,21 +121,18 @@ class BlockWriter:
         return free and max(0, free - self._asked[cidr])
 
     async def _write_batch(self, cidr: Network, operations: Sequence[Operation]) -> Sequence[Written | Exception]:
-        """Carry all out but those whose handle, which was to be new, is in use."""
-        used: frozenset[str] = frozenset()
-        while True:
-            left = [one for one in operations if not (is_fresh(one) and one.handle in used)]
+        """Carry all out but those whose handle, which was to be new, is in use, or whose companion is refused."""
+        results: dict[int, Written | Exception] = {}
+        while len(results) < len(operations):
+            left = {number: one for number, one in enumerate(operations) if number not in results}
             try:
-                done = iter(await self._write_all(cidr, left) if left else ())
-            except _HandlesInUse as found:
-                used |= found.handles
-                continue
-            return [
-                HandleInUse(one.handle) if is_fresh(one) and one.handle in used else next(done) for one in operations
-            ]
+                results |= zip(left, await self._write_all(cidr, [*left.values()]), strict=True)
+            except _Refused as found:
+                results |= {number: why for number, one in left.items() if (why := found.reason(one))}
+        return [results[number] for number in range(len(operations))]
 
     async def _write_all(self, cidr: Network, operations: Sequence[Operation]) -> Sequence[Written | Exception]:
-        """Carry all out. Raises _HandlesInUse; nothing was done then."""
+        """Carry all out. Raises _Refused; nothing was done then."""
         try:
             return await self._written(cidr, operations)
         except BaseException:
@@ -155,33 +171,65 @@ class BlockWriter:
         return batch.apply(before, operations, self._now_ns(), cooldown)
 
     async def _commit(self, after: BatchResult, guess: bool) -> bool:
-        """Write block and handles; False if another writer was faster. A guess may rest on records read earlier.
+        """Write block, handles and companions; False if another writer was faster.
 
-        Raises _HandlesInUse: a handle that was to be new is not, and nothing is written.
+        A guess may rest on records read earlier. Raises _Refused: nothing is written.
         """
         write = Delete(after.block) if after.deletes_block else Update(after.block)
         try:
             if self._store.atomic:
-                handles = await self._handle_writes(after, guess)
-                *_, written = await self._store.write(*handles, write)
+                written = await self._commit_together(after, write, guess)
             else:
                 written = await self._commit_in_order(after, write)
         except LOST_RACE:
+            await self._require_possible(after.companions)
             return False
         self.known.pop(after.block.network)
         if isinstance(written, IPAMBlock):
             self._learn(written)
         return True
 
+    async def _commit_together(self, after: BatchResult, write: Update | Delete, guess: bool) -> Resource | None:
+        handles = await self._handle_writes(after, guess)
+        *others, written = await self._store.write(*handles, *after.companions.values(), write)
+        for handle in after.handles:
+            self.handles.records.forget(handle)
+        for other in others:
+            if isinstance(other, IPAMHandle):
+                self.handles.records.put(other)
+        return written
+
+    async def _require_possible(self, companions: Mapping[str, Write]) -> None:
+        """Raises _Refused: the store would not take some of these, whatever else is written."""
+        refused = {
+            handle: CompanionRefused(handle, str(key_of(write.resource)))
+            for handle, write in companions.items()
+            if not await self._is_possible(write)
+        }
+        if refused:
+            raise _Refused(refused)
+
+    async def _is_possible(self, write: Write) -> bool:
+        resource = write.resource
+        try:
+            there = await found_or_none(self._store.get(type(resource), resource.name, resource.namespace))
+        except BadRecord:
+            return False
+        if isinstance(write, Create):
+            return there is None
+        return there is not None and resource.revision in (None, there.revision)
+
     async def _handle_writes(self, after: BatchResult, guess: bool) -> list[Write]:
         """Return the writes of the handles' records.
 
-        When guessing, handles whose count grows are assumed new, and handles already read unchanged: most are.
+        When guessing, handles are assumed to be as they were last read or written here, and others to be new: most are.
+        Raises _Refused: a handle that was to be new is not.
         """
         writes: list[Write] = []
         used: set[str] = set()
         for handle, change in after.handles.items():
-            known = after.records.get(handle)
+            remembered = None if handle in after.fresh else self.handles.records.get(handle)
+            known = after.records.get(handle) or remembered
             try:
                 record = known if guess and (known or change > 0) else await self.handles.read(handle)
             except BadRecord:
@@ -194,7 +242,7 @@ class BlockWriter:
                 used.add(handle)
             writes += handle_write(record, counted(record, handle, after.block.spec.cidr, change))
         if used:
-            raise _HandlesInUse(frozenset(used))
+            raise _Refused({handle: HandleInUse(handle) for handle in used})
         return writes
 
     async def _commit_in_order(self, after: BatchResult, write: Update | Delete) -> Resource | None:

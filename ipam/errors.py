@@ -42,6 +42,13 @@ class HandleInUse(IpamError):
         super().__init__(f"assign {handle}: something is assigned under this handle already")
 
 
+class CompanionRefused(IpamError):
+    """What was to be written together with addresses cannot be written; of the addresses nothing was done either."""
+
+    def __init__(self, handle: str, companion: str) -> None:
+        super().__init__(f"write {companion} with the addresses of {handle}: it was written by another meanwhile")
+
+
 class ForeignBlock(IpamError):
     """The address lies in a block of another host, and borrowing is forbidden."""
 

@@ -16,7 +16,7 @@ from datastore.cas import ATTEMPTS, LOST_RACE
 from datastore.errors import BadRecord
 from datastore.fields import Address, Network, network
 from datastore.kinds.ipam import IPAMBlock, IPAMHandle
-from datastore.store import Store
+from datastore.store import Store, Write
 from ipam import block as blocks
 from ipam.batch import Operation, ReleaseHandle, Result
 from ipam.block_writer import BlockWriter
@@ -40,11 +40,15 @@ class HandleRelease:
         """release_from: releases in one block; nothing where there is no such block."""
         self._store, self._writer, self._held, self._release_from = store, writer, held, release_from
 
-    async def release(self, handle: str, expected: Collection[Address]) -> list[Address]:
+    async def release(
+        self, handle: str, expected: Collection[Address], companion: Write | None = None
+    ) -> list[Address]:
         """Release whatever is assigned under a handle and return it. An unknown handle is no error: it has nothing.
 
         expected: what is known to be assigned under it; where the host's own blocks hold all of that, its record is not
-        read. Raises BadRecord: a block of it cannot be read; what others hold is released all the same.
+        read. companion: what is written with the first block that is, where they are written together. Raises
+        BadRecord: a block of it cannot be read; what others hold is released all the same. Raises CompanionRefused, and
+        with a companion BadRecord where its record cannot be read: nothing was done then.
         """
         known = self._writer.handles.records.get(handle)
         looks_into_own = self._held.of_a_host  # it may become one while this waits
@@ -54,22 +58,42 @@ class HandleRelease:
         try:
             record = known or await self._writer.handles.read(handle)
         except BadRecord as unread:
+            if companion is not None:
+                raise
             log.warning("%s; it is removed, and what blocks hold for it is released", unread)
             return await self._release_unread(handle, await self.holding(handle))
         if self._store.atomic:
-            return await self._release_at_once(record) if record else []
+            return await self._release_at_once(record, companion) if record else []
         uncounted = set(held.values())
         if record is None and not looks_into_own:
             uncounted |= set(await self.holding(handle))
         return await self._release_in_order(handle, record, uncounted, remembered=known is not None)
 
-    async def _release_at_once(self, record: IPAMHandle) -> list[Address]:
-        """Release a handle where it is written together with its blocks."""
-        operation = ReleaseHandle(record.spec.handle_id, record)
-        found = await self._released(operation, map(network, record.spec.block))
-        if not all(found.values()):
-            await self._delete_empty_handle(record)
-        return _all(found)
+    async def _release_at_once(self, record: IPAMHandle, companion: Write | None) -> list[Address]:
+        """Release a handle where it is written together with its blocks, which go one after the other."""
+        handle, records = record.spec.handle_id, self._writer.handles.records
+        freed: list[Address] = []
+        done: set[str] = set()
+        unread: BadRecord | None = None
+        left: IPAMHandle | None = record
+        while left is not None and (cidrs := left.spec.block.keys() - done):
+            cidr = min(cidrs)
+            records.forget(handle)
+            operation = ReleaseHandle(handle, left, companion=None if freed else companion)
+            try:
+                released = await self._release_from(network(cidr), operation)
+            except BadRecord as found:
+                unread, released = found, ()
+            if released:
+                freed += released
+                left = records.get(handle)
+            else:
+                done.add(cidr)
+        if unread is not None:
+            raise unread
+        if left is not None:
+            await self._delete_empty_handle(left)
+        return freed
 
     async def _release_in_order(
         self, handle: str, record: IPAMHandle | None, uncounted: Collection[Network], remembered: bool

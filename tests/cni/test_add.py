@@ -27,12 +27,12 @@ from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool
 from datastore.names import IPAM
 from datastore.record import Resource
-from datastore.store import Changed
+from datastore.store import Changed, Write
 from kernel.links import Devices
 from kernel.netlink import KernelError
 from kernel.netns import inside
 from tests.cni.conftest import configuration
-from tests.cni.memory import in_memory
+from tests.cni.memory import InMemory, in_memory
 from tests.cni.node import DUAL, NODE, Sandbox, on_a_node, serving_node, take_down
 from tests.datastore.memory_store import MemoryStore
 
@@ -225,6 +225,61 @@ async def test_a_datastore_that_goes_away_in_the_middle_costs_nothing(tmp_path: 
         await node.delete()
         await node.cleanup.release_journaled("c1")
         assert node.journal.pending == ()
+        assert await node.holds_nothing()
+
+
+async def test_an_add_is_one_transaction_and_its_del_is_one(tmp_path: Path) -> None:
+    store = MemoryStore()
+    async with in_memory(tmp_path, store) as node:
+        await node.add("first", "web-0")  # claims a block
+        store.transactions.clear()
+        store.calls.clear()
+        await node.add()
+        assert store.transactions == [["Create IPAMHandle", "Create WorkloadEndpoint", "Update IPAMBlock"]]
+        store.transactions.clear()
+        await node.delete()
+        assert store.transactions == [["Delete IPAMHandle", "Delete WorkloadEndpoint", "Update IPAMBlock"]]
+        assert store.calls["get IPAMHandle"] == store.calls["get IPAMBlock"] == 0
+
+
+@pytest.mark.parametrize("network", [{}, DUAL])
+async def test_an_add_that_was_killed_before_it_had_a_device_is_found_by_the_next_verb(
+    tmp_path: Path, network: dict[str, Any]
+) -> None:
+    """Its record and its addresses are there together."""
+    async with in_memory(tmp_path) as killed:
+        first = await killed.add(**network)
+        begun_anew = InMemory(killed.store, tmp_path)  # without its device and route
+        assert [one["address"] for one in (await begun_anew.add(**network))["ips"]] == [
+            one["address"] for one in first["ips"]
+        ]
+        await begun_anew.delete()
+        assert await begun_anew.holds_nothing()
+        await killed.add("c2", **network)
+        begun_anew = InMemory(killed.store, tmp_path)
+        await begun_anew.delete("c2")
+        assert await begun_anew.holds_nothing()
+
+
+async def test_an_endpoint_that_comes_while_addresses_are_chosen_is_the_older_containers(tmp_path: Path) -> None:
+    class Overtaken(MemoryStore):
+        """Another writes the pod's endpoint just before this one does."""
+
+        overtaken = False
+
+        async def write(self, *writes: Write) -> tuple[Resource | None, ...]:
+            for write in writes:
+                if isinstance(write.resource, WorkloadEndpoint) and not self.overtaken:
+                    self.overtaken = True
+                    await self.create(write.resource.with_spec(container_id="older", ip_networks=()))
+            return await super().write(*writes)
+
+    async with in_memory(tmp_path, Overtaken()) as node:
+        [address] = (await node.add())["ips"]
+        [endpoint] = await node.endpoints()
+        assert (endpoint.spec.container_id, endpoint.spec.ip_networks) == ("c1", (address["address"],))
+        assert len(await node.addresses()) == 1
+        await node.delete()
         assert await node.holds_nothing()
 
 

@@ -84,7 +84,7 @@ async def test_what_another_clusters_datastore_lacked_by_the_end_of_a_release_is
     async with in_memory(tmp_path) as node:
         await node.add()
 
-        async def meet_another_cluster(*asked: object) -> list[Address]:
+        async def meet_another_cluster(*asked: object, **more: object) -> list[Address]:
             node.held_back = "the datastore has another cluster"
             return []
 
@@ -249,6 +249,7 @@ async def test_a_record_that_cannot_be_read_keeps_no_pod_alive(
         await node.delete("c2", "web-2")
         [record] = (await store.list(kind)).objects
         store.spoil(record)
+        node = InMemory(store, tmp_path)  # which has written nothing, so it has to read
         with caplog.at_level("WARNING"):
             await node.delete()
         assert record.name in caplog.text

@@ -41,6 +41,8 @@ class MemoryStore:
         self.atomic = atomic
         self.compares = compares
         self.calls: Counter[str] = Counter()
+        self.transactions: list[list[str]] = []
+        """What was written together, as `Create IPAMHandle`; refused ones too."""
         self.objects: dict[Key, Resource] = {}
         self.unreadable: tuple[Unreadable, ...] = ()
         self._revisions = itertools.count(1)
@@ -96,6 +98,7 @@ class MemoryStore:
 
     async def write(self, *writes: Write) -> tuple[Resource | None, ...]:
         self._require_open()
+        self.transactions.append([f"{type(write).__name__} {type(write.resource).KIND}" for write in writes])
         before = dict(self.objects)
         try:
             return tuple(self._carry_out(write) for write in writes)

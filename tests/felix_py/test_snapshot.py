@@ -230,6 +230,20 @@ def test_a_pod_attached_again_as_it_was_is_looked_at_again() -> None:
     assert snapshot.take_changed() == {KEY}
 
 
+def test_a_pod_whose_record_was_there_before_it_was_attached_is_awaited_no_more() -> None:
+    """Where its record is written with its addresses the watch may report it first; nothing follows then."""
+    snapshot = Snapshot("n1")
+    snapshot.fold(Changed(endpoint("a")))
+    snapshot.attach(Endpoint.of(endpoint("a")))
+    assert not snapshot.awaits(KEY)
+    snapshot.attach(Endpoint.of(endpoint("b", "10.65.1.3/32")))
+    assert snapshot.awaits(KEY)
+    snapshot.attach(Endpoint.of(endpoint("b", "10.65.1.3/32")))
+    assert snapshot.awaits(KEY)
+    snapshot.fold(Changed(endpoint("b", "10.65.1.3/32")))
+    assert not snapshot.awaits(KEY)
+
+
 def test_each_kind_concerns_its_own_topic_and_its_end_does_too() -> None:
     snapshot = Snapshot("n1")
     for resource, topic in (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
@@ -11,15 +12,18 @@ from msgspec.structs import replace
 
 import datastore
 from datastore.errors import Conflict
+from datastore.fields import Address
 from datastore.kinds.ipam import IPAMBlock, IPAMHandle
+from datastore.kinds.pods import WorkloadEndpoint
 from datastore.record import Resource
-from datastore.store import Update, Write
+from datastore.store import Create, Update, Write
 from ipam import block as blocks
-from ipam.allocator import Allocator, Assignment
+from ipam.allocator import AddressesWanted, Allocator, Assignment
 from ipam.batch import AssignAny
 from ipam.block_writer import BlockWriter, MissingBlock
 from ipam.errors import (
     AlreadyAssigned,
+    CompanionRefused,
     Contention,
     HandleInUse,
     WrongOwner,
@@ -75,6 +79,62 @@ async def test_a_handle_that_is_to_be_new_and_is_not_spoils_no_other(store: Memo
     assert sorted(map(str, (await owners(store)).values())) == ["net.pod-1", "net.pod-2", "net.pod-3"]
     in_use = {address: str(handle) for address, handle in (await owners(store)).items()}
     assert await violations(store, in_use) == []
+
+
+async def test_what_is_written_with_addresses_is_there_when_they_are() -> None:
+    store = MemoryStore(pool("pods", "10.65.0.0/16"), pool("six", "fd65::/48"), node("n1"))
+    allocator = Allocator(store)
+    await allocator.assign(replace(pod(0), ipv6=1))
+    store.transactions.clear()
+    given = await allocator.assign(replace(_with_endpoint(1), ipv6=1, fresh=True))
+    assert store.transactions == [
+        ["Create IPAMHandle", "Update IPAMBlock"],
+        ["Update IPAMHandle", "Create WorkloadEndpoint", "Update IPAMBlock"],
+    ]
+    [endpoint] = (await store.list(WorkloadEndpoint)).objects
+    assert endpoint.addresses == (*given.ipv4, *given.ipv6)
+
+
+async def test_what_cannot_be_written_with_addresses_spoils_no_others() -> None:
+    store = MemoryStore(pool("pods", "10.65.0.0/16"), node("n1"))
+    allocator = Allocator(store)
+    await allocator.assign(_with_endpoint(1))
+    again = replace(_with_endpoint(1), handle="net.other")
+    given = await asyncio.gather(
+        *map(allocator.assign, (again, _with_endpoint(2), pod(3), replace(pod(2), fresh=True))), return_exceptions=True
+    )
+    assert [type(one) for one in given] == [CompanionRefused, Assignment, Assignment, HandleInUse]
+    in_use = {address: str(handle) for address, handle in (await owners(store)).items()}
+    assert sorted(in_use.values()) == ["net.pod-1", "net.pod-2", "net.pod-3"]
+    assert {one.addresses[0]: f"net.{one.spec.pod}" for one in (await store.list(WorkloadEndpoint)).objects} == {
+        address: handle for address, handle in in_use.items() if handle != "net.pod-3"
+    }
+    assert await violations(store, in_use) == []
+
+
+async def test_what_is_written_with_addresses_survives_a_lost_race_for_their_block() -> None:
+    store = MemoryStore(pool("pods", "10.65.0.0/16"), node("n1"))
+    ours, theirs = Allocator(store), Allocator(store)
+    await ours.assign(pod(1))
+    await theirs.assign(pod(2))
+    await ours.assign(_with_endpoint(3))
+    [endpoint] = (await store.list(WorkloadEndpoint)).objects
+    assert {str(handle) for handle in (await owners(store)).values()} == {"net.pod-1", "net.pod-2", "net.pod-3"}
+    assert (await owners(store))[endpoint.addresses[0]] == "net.pod-3"
+
+
+def _with_endpoint(number: int) -> AddressesWanted:
+    """Return what a pod needs whose endpoint is written with its address."""
+
+    def made(addresses: Sequence[Address]) -> Create:
+        networks = [f"{address}/{address.max_prefixlen}" for address in addresses]
+        return Create(
+            WorkloadEndpoint.make(
+                f"n1-k8s-{number}-eth0", "default", node="n1", pod=f"pod-{number}", ipNetworks=networks
+            )
+        )
+
+    return replace(pod(number), companion=made)
 
 
 async def test_a_new_handle_may_gain_addresses_of_both_families(store: MemoryStore, allocator: Allocator) -> None:
