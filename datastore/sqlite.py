@@ -19,7 +19,7 @@ import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import repeat
@@ -91,8 +91,13 @@ class SqliteStore:
         self._writer = ConnectionThread(path, "writer", existed)
         # A database in memory belongs to its connection, so there is one.
         self._reader = ConnectionThread(path, "reader", existed) if path else self._writer
+        self._give_way: Callable[[], Awaitable[None]] | None = None
         self._read_by_watches: dict[object, FileIdentity | None] = {}
         self._closed = False
+
+    def give_way_to(self, others: Callable[[], Awaitable[None]]) -> None:
+        """Have watches read what has changed only when this returns, from now on: what is waited for goes first."""
+        self._give_way = others
 
     @property
     def atomic(self) -> bool:
@@ -183,6 +188,8 @@ class SqliteStore:
                 await asyncio.sleep(0)  # whoever follows judges what was read before others act on it
                 knows(latest.file)
                 await self._wait_for_change(notified, position)
+                if self._give_way is not None:
+                    await self._give_way()
 
     async def _is_near(self, position: _Position | None) -> bool:
         """Whether a watcher has few changes to read. Raises Unavailable."""

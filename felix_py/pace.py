@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Generator
+from contextlib import suppress
 from typing import Any, Generic, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -22,6 +23,14 @@ class Urgent(Protocol):
     def is_quiet(self) -> bool: ...
 
     async def wait_until_quiet(self) -> None: ...
+
+
+async def give_way(urgent: Urgent, seconds: float) -> None:
+    """Return when nothing goes on that goes first, after so many seconds at most."""
+    if not urgent.is_quiet:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await urgent.wait_until_quiet()
 
 
 class Pace:
@@ -41,13 +50,10 @@ class Pace:
 
     async def _turn(self) -> None:
         await self._one_step.acquire()
-        if self._urgent is None or self._urgent.is_quiet:
+        if self._urgent is None:
             return
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                await self._urgent.wait_until_quiet()
-        except TimeoutError:
-            return
+            await give_way(self._urgent, PATIENCE_SECONDS)
         except BaseException:
             self._one_step.release()
             raise

@@ -30,6 +30,7 @@ from felix_py.encap.tunnel_device import KernelTunnelDevice
 from felix_py.identity import Identity
 from felix_py.node.network_condition import NetworkCondition
 from felix_py.notices.request_notices import RequestNotices
+from felix_py.pace import give_way
 from felix_py.packet_filter import node_table
 from felix_py.packet_filter.kept_rules import KeptRules
 from felix_py.packet_path.forwarding import forward
@@ -39,6 +40,9 @@ from ipam.tunnels import TunnelAddresses
 from kernel.links import Devices
 from kernel.nftables_writer import NftablesWriter
 from kernel.rtnetlink import Rtnetlink
+
+PATIENCE_SECONDS = 0.005
+"""For which an event of the kernel or the datastore waits while pods are attached: each is to be acted on soon."""
 
 
 class Ground(Struct, frozen=True):
@@ -81,12 +85,14 @@ def put_together(settings: Settings, ground: Ground, identity: Identity) -> Part
     verbs = _verbs(ground, agent, namespaces, known)
     checks = Checks(agent, verbs.pending_handles, verbs.outliving_handles)
     reporter = AgentReporter(agent, sidecar.status, checks)
+    server = CniServer(settings.run_dir / "cni.sock", verbs)
+    _give_way_to(server, ground, on_kubernetes=on_kubernetes)
     return Parts(
         ground,
         agent,
         namespaces,
         verbs,
-        CniServer(settings.run_dir / "cni.sock", verbs),
+        server,
         checks,
         reporter,
         NetworkCondition(agent, lambda: reporter.progress().ready) if on_kubernetes else None,
@@ -136,6 +142,17 @@ def _verbs(ground: Ground, agent: Agent, namespaces: Namespaces | None, known: K
         plugins=settings.cni_bin_dir,
         repeated=None if ground.store.atomic else Journal(settings.state_dir / "repeated.journal"),
     )
+
+
+def _give_way_to(server: CniServer, ground: Ground, *, on_kubernetes: bool) -> None:
+    """Have what changed looked at when pods' requests are answered, not in the middle of them."""
+    waiting = partial(give_way, server, PATIENCE_SECONDS)
+    ground.kernel.give_way_to(waiting)
+    if not on_kubernetes:  # an API server's watch is told, and reads nothing
+        from datastore.sqlite import SqliteStore
+
+        assert isinstance(ground.store, SqliteStore), "as its URL says"
+        ground.store.give_way_to(waiting)
 
 
 def _observe(allocator: Allocator, known: Known, event: WatchEvent) -> None:

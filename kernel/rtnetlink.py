@@ -10,7 +10,7 @@ import asyncio
 import errno
 import struct
 import threading
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 
 from kernel.events import EventsLost, KernelEvent, Refused, decode_events
@@ -60,11 +60,16 @@ class Rtnetlink:
         self._events.socket.setblocking(False)
         attach_events_filter(self._events.socket, self._own)
         self._dumping = asyncio.Lock()
+        self._give_way: Callable[[], Awaitable[None]] | None = None
 
     def close(self) -> None:
         self._writer.shutdown()
         for netlink in (self._requests, self._dumps, self._bulk, self._events):
             netlink.close()
+
+    def give_way_to(self, others: Callable[[], Awaitable[None]]) -> None:
+        """Read events only when this returns, from now on: what is waited for goes first."""
+        self._give_way = others
 
     async def dump(self, protocols: Collection[int] | None = None) -> list[tuple[Prefix, RouteSpec]]:
         """Return the main table's routes, both families; with `protocols`, only those with one of these numbers.
@@ -151,20 +156,13 @@ class Rtnetlink:
 
         Read it from one task only. It ends when the object is closed.
         """
-        loop = asyncio.get_running_loop()
-        netlink = self._events.socket
-        readable = asyncio.Event()
-        descriptor = netlink.fileno()
-        loop.add_reader(descriptor, readable.set)
-        try:
-            while netlink.fileno() >= 0:
-                await readable.wait()
-                readable.clear()
-                batch = self._read_events()
-                if batch:
-                    yield batch
-        finally:
-            loop.remove_reader(descriptor)
+        while self._events.socket.fileno() >= 0:
+            await _until_readable(self._events.socket.fileno())
+            if self._give_way is not None:
+                await self._give_way()
+            batch = self._read_events()
+            if batch:
+                yield batch
 
     def _read_events(self) -> list[KernelEvent]:
         found: list[KernelEvent] = []
@@ -182,6 +180,17 @@ class Rtnetlink:
                 continue
             decode_events(datagram, own, found)
         return found
+
+
+async def _until_readable(descriptor: int) -> None:
+    """Return when there is something to read. The loop looks at the descriptor only meanwhile."""
+    loop = asyncio.get_running_loop()
+    readable = asyncio.Event()
+    loop.add_reader(descriptor, readable.set)
+    try:
+        await readable.wait()
+    finally:
+        loop.remove_reader(descriptor)
 
 
 def _write_batches(

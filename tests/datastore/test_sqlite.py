@@ -165,6 +165,27 @@ def commit_without_notification(path: Path, name: str, text: str) -> None:
     connection.close()
 
 
+async def test_a_watch_reads_what_changed_when_others_have_had_their_way(path: Path) -> None:
+    begun, over = asyncio.Event(), asyncio.Event()
+
+    async def others() -> None:
+        begun.set()
+        await over.wait()
+
+    store = SqliteStore(str(path))
+    async with watching(store, IPPool) as watch:
+        await events_until_in_sync(watch)
+        store.give_way_to(others)
+        reading = asyncio.ensure_future(next_event(watch))
+        first = await store.create(pool("first"))
+        await begun.wait()
+        assert not reading.done()
+        second = await store.update(first.with_spec(disabled=True))
+        over.set()
+        assert await reading == Changed(second)  # read once, after both writes
+    await store.close()
+
+
 async def test_a_watcher_that_slept_longer_than_the_log_reaches_gets_everything_it_missed(path: Path) -> None:
     store = SqliteStore(str(path), history=10)
     kept, gone = await store.create(pool("kept")), await store.create(pool("gone"))

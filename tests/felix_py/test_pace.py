@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from felix_py.pace import Pace
+from felix_py.pace import Pace, give_way
 
 
 class Attaching:
@@ -125,3 +125,15 @@ async def test_a_time_limit_within_a_task_holds() -> None:
         return "never"
 
     assert await Pace().run(work()) == "over"
+
+
+async def test_who_gives_way_waits_until_it_is_quiet_or_has_waited_long_enough() -> None:
+    attaching = Attaching()
+    waiting = asyncio.create_task(give_way(attaching, 3600))
+    await turns(5)
+    assert not waiting.done()
+    attaching.quiet.set()
+    await waiting
+    await give_way(attaching, 3600)
+    attaching.quiet.clear()
+    await give_way(attaching, 0.001)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
+import pytest
+
 import datastore
+from datastore.kinds.pools import IPPool
+from datastore.store import InSync
 from felix_py.configuration.settings import settings_from
 from felix_py.identity import Addresses, Identity
 from felix_py.parts import Parts, ground_on, put_together
+from kernel.links import Devices
 from net.prefix import pack
+from tests.cni.node import on_a_node
 
 
 @asynccontextmanager
@@ -38,3 +45,27 @@ async def test_an_agent_takes_up_what_the_plugin_left_and_gives_the_plugin_what_
         assert list(await parts.agent.edges.take_up()) == []
         parts.agent.progress.attach_refused = "no veth in this kernel"
         assert not parts.reporter.progress().ready
+
+
+@on_a_node
+async def test_what_the_kernel_and_the_file_report_waits_for_pods_that_are_attached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited_for: list[object] = []
+
+    async def give_way(urgent: object, seconds: float) -> None:
+        waited_for.append((urgent, seconds < 0.02))
+
+    monkeypatch.setattr("felix_py.parts.give_way", give_way)
+    async with parts_of(f"sqlite://{tmp_path}/cluster.db", tmp_path) as parts, asyncio.timeout(20):
+        of_file, of_kernel = parts.ground.store.watch(IPPool), parts.ground.kernel.events()
+        while not isinstance(await anext(of_file), InSync):
+            pass
+        await parts.ground.store.create(IPPool.make("pods", cidr="10.65.0.0/16"))
+        await anext(of_file)
+        assert set(waited_for) == {(parts.server, True)}
+        waited_for.clear()
+        with closing(Devices()) as devices:
+            devices.add_address(1, pack("192.0.2.7"), 32)
+        await anext(of_kernel)
+        assert set(waited_for) == {(parts.server, True)}

@@ -310,6 +310,24 @@ async def test_nothing_is_lost_between_subscription_and_dump(kernel: Rtnetlink, 
     assert [event.gone for event in routes_changed(received, BLOCK)] == [False, True]
 
 
+async def test_events_are_read_when_others_have_had_their_way(kernel: Rtnetlink, node: Namespace) -> None:
+    begun, over = asyncio.Event(), asyncio.Event()
+
+    async def others() -> None:
+        begun.set()
+        await over.wait()
+
+    kernel.give_way_to(others)
+    reading = asyncio.ensure_future(anext(kernel.events()))
+    node.ip(f"route add blackhole {BLOCK}")
+    await begun.wait()
+    node.ip(f"route add blackhole {BLOCK6}")
+    assert not reading.done()
+    over.set()
+    read = [event.prefix for event in await reading if isinstance(event, RouteChanged)]
+    assert [prefix for prefix in read if prefix in (BLOCK, BLOCK6)] == [BLOCK, BLOCK6]
+
+
 async def test_the_loop_turns_between_batches(kernel: Rtnetlink) -> None:
     turns = 0
 
