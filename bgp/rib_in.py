@@ -156,12 +156,14 @@ class PeerSession(Struct):
 class RibIn:
     """The routes of all peers, by peer and by prefix. `changed` collects the prefixes whose paths changed.
 
+    active: the addresses of the peers that something happened to. Who reads either empties it.
     withdrawn: the prefixes that had a path since the sidecar started and have none, WITHDRAWN_KEPT at most.
     """
 
     def __init__(self) -> None:
         self.peers: dict[str, PeerSession] = {}
         self.changed: set[Prefix] = set()
+        self.active: set[str] = set()
         self.withdrawn: set[Prefix] = set()
         self._accepted: dict[Prefix, tuple[AcceptedPath, ...]] = {}
         # Prefixes of one UPDATE come one after the other, and are most of a table: they share what was made last.
@@ -185,6 +187,7 @@ class RibIn:
                 self.peers[address] = PeerSession(neighbour, configured_at=now, since=now)
             elif peer.neighbour != neighbour or not same_rules:
                 peer.neighbour = neighbour
+                self.active.add(address)
                 self._filter_again(peer, import_filter)
 
     def fold(self, event: PeerEvent, now: float) -> None:
@@ -192,6 +195,7 @@ class RibIn:
         peer = self.peers.get(event.peer)
         if peer is None:
             return
+        self.active.add(event.peer)
         match event:
             case PeerConnected():
                 self._enter(peer, SessionState.CONNECTED, now)
@@ -230,14 +234,16 @@ class RibIn:
         """Drop the stale routes whose time is over."""
         for peer in self.peers.values():
             if peer.stale_until is not None and peer.stale_until <= now:
+                self.active.add(peer.neighbour.address)
                 self._drop_stale(peer, FAMILIES)
 
     def converged(self, now: float) -> bool:
         return all(peer.converged(now) for peer in self.peers.values())
 
-    def owing_routes(self) -> list[PeerSession]:
-        """Return the peers that are to be asked for their routes again, and count what is refused from then on anew."""
-        found = [peer for peer in self.peers.values() if peer.owes_routes()]
+    def owing_routes(self, among: Iterable[str]) -> list[PeerSession]:
+        """Return those of these that are to be asked for their routes again, and count what is refused next anew."""
+        known = (self.peers.get(address) for address in among)
+        found = [peer for peer in known if peer is not None and peer.owes_routes()]
         for peer in found:
             for reason in LIFTED_BY_WITHDRAWALS:
                 del peer.dropped[reason]

@@ -207,11 +207,12 @@ class Sidecar:
 
     def _watch_limits(self, now: float) -> None:
         """Say which peers come near to a limit, and ask those for the rest that have come away from one."""
-        for address, peer in self.rib_in.peers.items():
-            if warning := peer.new_warning():
+        active, self.rib_in.active = self.rib_in.active, set()
+        for address in active & self.rib_in.peers.keys():
+            if warning := self.rib_in.peers[address].new_warning():
                 beyond = "what is beyond is refused, and the annotation felix-py/prefix-limit of its BGPPeer sets them"
                 self._log(address, logging.WARNING, f"{address} uses {warning}; {beyond}", now)
-        for peer in self.rib_in.owing_routes():
+        for peer in self.rib_in.owing_routes(active):
             address = peer.neighbour.address
             room = f"{address} is asked for its routes again: there is room for those refused"
             self._log(address, logging.INFO, room, now)

@@ -8,7 +8,9 @@ import pytest
 from msgspec.structs import replace
 
 from bgp.events import AnnouncedPath, EndOfRib, PeerDown, PeerUp, SpeakerStarted, SpeakerStopped, UpdateReceived
+from bgp.limits import Share
 from bgp.protocol import Problem
+from bgp.rib_in import PeerSession
 from bgp.sidecar import Sidecar, exabgps_part
 from bgp.speaker import Attributes, ImportPolicy, LearnedPath
 from bgp.tcp_md5 import RECENTLY_SECONDS
@@ -211,6 +213,32 @@ async def test_while_a_session_is_down_the_kernels_counters_of_signatures_are_wa
     clock.now += RECENTLY_SECONDS
     sidecar.tick()
     assert "password" not in info(), "what was counted while it was up says nothing"
+
+
+async def test_a_tick_asks_for_the_limits_of_those_peers_only_that_something_happened_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+    shares = PeerSession.shares
+
+    def asking(peer: PeerSession) -> tuple[Share, ...]:
+        asked.append(peer.neighbour.address)
+        return shares(peer)
+
+    monkeypatch.setattr(PeerSession, "shares", asking)
+    sidecar = Sidecar(FakeExaBGP(), clock=Clock())
+    sidecar.configure(mesh(1, [2, 3]))
+    await sidecar.load()
+    for number in (2, 3):
+        sidecar.on_event(PeerUp(address(number)))
+    sidecar.tick()
+    assert set(asked) == {address(2), address(3)}
+    asked.clear()
+    sidecar.tick()
+    assert asked == []
+    sidecar.on_event(EndOfRib(address(3), "ipv4"))
+    sidecar.tick()
+    assert set(asked) == {address(3)}
 
 
 def test_what_exabgp_does_not_read_is_no_reason_for_a_reload() -> None:
