@@ -10,8 +10,10 @@ _NEW_OBJECTS, _YOUNG_ROUNDS, _MIDDLE_ROUNDS = 50_000, 20, 50
 
 
 def apply() -> None:
-    """Leave what exists by now (modules, classes) out of the search for good, and search from now on, but seldom."""
-    gc.collect()
+    """Leave what exists by now (modules, classes) out of the search for good, and search from now on, but seldom.
+
+    What imports leave behind stays with it, 0.2 MB: to look for that took a twelfth of a start.
+    """
     gc.freeze()
     gc.enable()
     gc.set_threshold(_NEW_OBJECTS, _YOUNG_ROUNDS, _MIDDLE_ROUNDS)

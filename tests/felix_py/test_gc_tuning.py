@@ -6,10 +6,11 @@ import subprocess
 import sys
 
 
-def test_what_exists_is_out_of_the_search_and_the_search_is_rare() -> None:
+def test_what_exists_is_out_of_the_search_without_one_and_the_search_is_rare() -> None:
     program = (
-        "import gc; from felix_py.gc_tuning import apply; gc.disable(); apply(); "
-        "print(gc.get_threshold(), gc.get_freeze_count() > 0, gc.isenabled())"
+        "import gc; from felix_py.gc_tuning import apply; gc.disable(); searches = []; "
+        "gc.callbacks.append(lambda *_: searches.append(1)); apply(); "
+        "print(gc.get_threshold(), gc.get_freeze_count() > 0, gc.isenabled(), searches)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout == "(50000, 20, 50) True True\n"
+    assert done.stdout == "(50000, 20, 50) True True []\n"
