@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from datastore.errors import DatastoreError
 from datastore.plain_records import Json, plain_record
@@ -46,6 +46,19 @@ class PlainRecords:
             if (kept := read(text)) is None:
                 raise OddRecord
             found.append(kept)
+        return found
+
+    def by_kind(self, readers: Mapping[str, Callable[[str], object | None]]) -> dict[str, list[Any]]:
+        """Return what each kind's reader makes of its records, in no order; else as `all`.
+
+        The file is gone through once, from its beginning to its end: that takes half of what to find each record takes.
+        """
+        found: dict[str, list[Any]] = {kind_name: [] for kind_name in readers}
+        for kind_name, text in self._connection.execute("SELECT kind, record FROM object WHERE NOT deleted"):
+            if kind_name in readers:
+                if (kept := readers[kind_name](text)) is None:
+                    raise OddRecord
+                found[kind_name].append(kept)
         return found
 
     def kept(self, kind_name: str, keep: Callable[[Json], T], namespace: str | None = None) -> list[T]:

@@ -6,7 +6,7 @@ is suspected from the first reading on, and confirmed only after it has looked s
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import chain
 from typing import NamedTuple
@@ -92,12 +92,13 @@ def find_leaks(
     pods = _pods(endpoints, {_pod(owner) for one in rest for owner in (one.attributes, one.alternate)})
     unknown = {(one.namespace, one.name) for one in unread if ENDPOINTS.kind_name == one.kind.KIND}
     used = [one for one in rest if not _is_tunnel(one) and (_may_be_used(one, pods) or _may_be_of(one, unknown))]
-    living = names | _nodes(matched) | _nodes(used)
+    of_matched = _nodes(matched)
+    living = names | of_matched | _nodes(used)
     tunnels = [one for one in rest if _is_tunnel(one) and one.attributes.get("node") in living]
     owners = {one.handle for one in chain(matched, used, tunnels)}
     leaked = tuple(one for one in rest if one.handle not in owners)
     held = owners.union(one.handle for one in rest)
-    hosts = _nodes(matched) | _nodes(rest)
+    hosts = of_matched | _nodes(rest)
     hosts |= {affinity.spec.node for affinity in affinities if affinity.spec.type == "host"}
     return Leaks(
         leaked,
@@ -182,9 +183,9 @@ def _of_block(host: str, cidr: Network) -> Suspect:
 Pods = Mapping[tuple[str | None, str | None], list[AnyEndpoint]]
 
 
-def _pods(endpoints: Iterable[AnyEndpoint], wanted: Container[tuple[str | None, str | None]]) -> Pods:
+def _pods(endpoints: Iterable[AnyEndpoint], wanted: Collection[tuple[str | None, str | None]]) -> Pods:
     found: dict[tuple[str | None, str | None], list[AnyEndpoint]] = {}
-    for endpoint in endpoints:
+    for endpoint in endpoints if wanted else ():
         pod = (endpoint.namespace, endpoint.spec.pod)
         if pod in wanted:
             found.setdefault(pod, []).append(endpoint)

@@ -87,7 +87,7 @@ def legacy_pod_handle(namespace: str, pod: str) -> str:
 
 def written_handle(handle: str | None) -> str | None:
     """Return a block's handle without the carriage return and the rubbish that some old records have behind it."""
-    return None if handle is None else handle.partition("\r")[0]
+    return handle.partition("\r")[0] if handle and "\r" in handle else handle
 
 
 def claim_time_ns(text: str) -> int:

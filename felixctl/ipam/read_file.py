@@ -13,8 +13,13 @@ from datastore.sqlite_records import PlainRecords, read_plainly
 from datastore.summaries import BLOCKS, ENDPOINTS, HANDLES
 from felixctl.ipam.records import IpamRecords
 
+READERS = {
+    **{summary.kind_name: summary.read for summary in (BLOCKS, ENDPOINTS, HANDLES)},
+    POOL: plain_pool,
+    NODE: plain_node,
+    AFFINITY: plain_affinity,
+}
 _NAME = attrgetter("name")
-_NAMESPACE_AND_NAME = attrgetter("namespace", "name")
 
 
 def read_file(path: Path) -> IpamRecords | None:
@@ -23,11 +28,13 @@ def read_file(path: Path) -> IpamRecords | None:
 
 
 def _records(file: PlainRecords) -> IpamRecords:
+    """Blocks, pools and nodes come by name, as they are printed; the rest in no order."""
+    found = file.by_kind(READERS)
     return IpamRecords(
-        blocks=sorted(file.all(BLOCKS.kind_name, BLOCKS.read), key=_NAME),
-        pools=sorted(file.all(POOL, plain_pool), key=_NAME),
-        nodes=sorted(file.all(NODE, plain_node), key=_NAME),
-        endpoints=sorted(file.all(ENDPOINTS.kind_name, ENDPOINTS.read), key=_NAMESPACE_AND_NAME),
-        handles=sorted(file.all(HANDLES.kind_name, HANDLES.read), key=_NAME),
-        affinities=sorted(file.all(AFFINITY, plain_affinity), key=_NAME),
+        blocks=sorted(found[BLOCKS.kind_name], key=_NAME),
+        pools=sorted(found[POOL], key=_NAME),
+        nodes=sorted(found[NODE], key=_NAME),
+        endpoints=found[ENDPOINTS.kind_name],
+        handles=found[HANDLES.kind_name],
+        affinities=found[AFFINITY],
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,6 +38,16 @@ def test_each_record_of_a_kind_is_kept_of_one_namespace_or_of_all(path: Path) ->
     assert sorted(kept_of_all(path, "WorkloadEndpoint", None, name) or ()) == ["n1-k8s-a-eth0", "n1-k8s-b-eth0"]
     assert kept_of_all(path, "WorkloadEndpoint", "red", name) == ["n1-k8s-a-eth0"]
     assert kept_of_all(path, "Tier", None, name) == []
+
+
+def test_the_records_of_several_kinds_are_read_at_once_and_of_no_other(path: Path) -> None:
+    def work(records: PlainRecords) -> dict[str, list[Any]]:
+        return records.by_kind({"Node": len, "IPAMHandle": lambda text: "gone" in text, "Tier": str.upper})
+
+    found = read_plainly(path, work)
+    assert found and found.keys() == {"Node", "IPAMHandle", "Tier"}
+    assert (len(found["Node"]), found["IPAMHandle"], found["Tier"]) == (1, [False], [])
+    assert read_plainly(path, lambda records: records.by_kind({"Node": lambda text: None})) is None
 
 
 def test_what_is_flagged_as_deleted_is_absent(path: Path) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import pytest
 
 import datastore
+from datastore import sqlite_records
+from datastore.sqlite_file import connect
 from felixctl.ipam import check, store_check
 from felixctl.ipam.check_report import report
 from felixctl.ipam.problems import problems
@@ -23,13 +26,29 @@ async def test_of_calicos_records_both_make_the_same(calicos: Felixctl, tmp_path
     await store.close()
     assert found
     for name in ("blocks", "pools", "nodes", "endpoints", "handles", "affinities"):
-        assert [one.name for one in getattr(found, name)] == [one.name for one in getattr(by_store, name)]
-    assert [*found.blocks, *found.handles] == [*by_store.blocks, *by_store.handles]
-    assert [*found.endpoints] == [*by_store.endpoints]
+        assert sorted(one.name for one in getattr(found, name)) == [one.name for one in getattr(by_store, name)]
+    assert [*found.blocks] == [*by_store.blocks]
+    assert sorted(found.handles, key=lambda one: one.name) == [*by_store.handles]
+    assert sorted(found.endpoints, key=lambda one: (one.namespace, one.name)) == [*by_store.endpoints]
     assert (found.tunnels, found.assigned, found.leaks) == (by_store.tunnels, by_store.assigned, by_store.leaks)
     for everything in (False, True):
         texts = [report(one, problems(one), all_addresses=everything) for one in (found, by_store)]
         assert texts[0] == texts[1]
+
+
+def test_the_file_is_gone_through_once(calicos: Felixctl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def traced(path: str) -> sqlite3.Connection:
+        connection = connect(path)
+        connection.set_trace_callback(asked.append)
+        return connection
+
+    monkeypatch.setattr(sqlite_records, "connect", traced)
+    assert read_file(tmp_path / "cluster.db")
+    assert [statement for statement in asked if "FROM object" in statement] == [
+        "SELECT kind, record FROM object WHERE NOT deleted"
+    ]
 
 
 @pytest.mark.parametrize(
