@@ -12,6 +12,8 @@ import logging
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
+from itertools import islice
+from typing import NamedTuple
 
 from cni.attacher import Attacher
 from cni.attachment import Attachment, PodRef, describe
@@ -43,8 +45,18 @@ AWAY_SECONDS = 2.0
 """The last while the datastore is away, which watches look for as often: a node tries one release each time."""
 MOST_DETACHED = 1024
 """How many attachments are remembered as detached: a runtime sends the second DEL of one soon."""
+AT_ONCE = 8
+"""How many journaled releases are carried out side by side."""
 GATHER_SECONDS = 0.2
 """How long retired devices wait for more: the kernel deletes many in the time of one."""
+
+
+class _Seen(NamedTuple):
+    """present: a pod's endpoint, as far as it is known. routed: the one whose routes go, as far as there is one."""
+
+    present: WorkloadEndpoint | None
+    routed: WorkloadEndpoint | None
+    unlabelled_is_ours: bool
 
 
 class DelVerb:
@@ -62,8 +74,11 @@ class DelVerb:
         self._settings, self._attacher, self._devices = settings, attacher, devices
         self._endpoints, self._cleanup, self._delegation = endpoints, cleanup, delegation
 
-    async def run(self, request: CniRequest, netns: int | None) -> None:
+    async def run(self, request: CniRequest, netns: int | None, *, noted: bool = False) -> None:
         """Detach; the device's name in the container is free at once. netns: None if the runtime has it no more.
+
+        noted: the DEL has succeeded before this process began, so nobody waits for its release, which is journaled, and
+        many may come together. A device without a label is gone with its namespace by now.
 
         Raises CniError: the release was neither performed nor journaled (11), or not by the plugin that gave the
         addresses (its code).
@@ -73,15 +88,9 @@ class DelVerb:
         owned = self._devices.owned_by(attachment, name)
         if owned is None and self._cleanup.has_detached(attachment):  # runtimes send each DEL twice
             return
-        unlabelled_is_ours, present = False, None
-        try:
-            present = await self._endpoints.of(attachment, pod)
-            unlabelled_is_ours = present is None or self._endpoints.belongs(present, attachment, pod)
-            ours = self._cleanup.routed(attachment, pod, present)
-        except (Unavailable, BadRecord):
-            ours = self._cleanup.presumed(attachment, pod)
-        if ours is not None:
-            await self._attacher.detach(ours)
+        present, routed, unlabelled_is_ours = await self._seen(attachment, pod, asks=not noted)
+        if routed is not None:
+            await self._attacher.detach(routed)
         if owned is not None:
             await self._remove(owned, netns)
         elif unlabelled_is_ours:
@@ -91,7 +100,9 @@ class DelVerb:
             log.warning("%s; its addresses were not that plugin's to give, and it goes all the same", failure)
             failure = None
         pending = PendingRelease(attachment, pod)
-        released = await self._cleanup.release_or_journal(pending, present)
+        if noted:
+            self._cleanup.journal(pending, "its DEL came while no agent listened")
+        released = not noted and await self._cleanup.release_or_journal(pending, present)
         if released and owned is None and (present is None or present.spec.container_id != attachment.container_id):
             self._cleanup.repeat(pending)  # nothing shows that its ADD has heard of what it asked for
         if released and failure is None:
@@ -99,6 +110,15 @@ class DelVerb:
         if failure is not None:
             raise failure
         log.info("DEL %s: done", describe(attachment, pod))
+
+    async def _seen(self, attachment: Attachment, pod: PodRef, *, asks: bool) -> _Seen:
+        """asks: whether the datastore is asked."""
+        if asks:
+            with suppress(Unavailable, BadRecord):
+                present = await self._endpoints.of(attachment, pod)
+                is_ours = present is None or self._endpoints.belongs(present, attachment, pod)
+                return _Seen(present, self._cleanup.routed(attachment, pod, present), is_ours)
+        return _Seen(None, self._cleanup.presumed(attachment, pod), unlabelled_is_ours=False)
 
     async def _remove(self, owned: OwnedLink, netns: int | None) -> None:
         if netns is None:  # its other end cannot be renamed, nor can the next plugin of this container wait for us
@@ -250,17 +270,21 @@ class Cleanup:
         try:
             return await self.release(pending, read)
         except (Unavailable, Conflict, Contention) as why:
-            try:
-                self._journal.add(pending)
-            except OSError as error:
-                raise CniError(
-                    Code.TRY_AGAIN,
-                    f"release {describe(*pending)}: the datastore did not take it ({why}), nor did the journal "
-                    f"({error}); its device is gone, its addresses are not; try again later",
-                ) from error
+            self.journal(pending, f"the datastore did not take it ({why})")
             log.warning("release %s: %s; journaled, to be done when the datastore is back", describe(*pending), why)
-            self._due.set()
             return False
+
+    def journal(self, pending: PendingRelease, why: str) -> None:
+        """Have a release carried out from the journal. why: not at once. Raises CniError (11): the disk refuses too."""
+        try:
+            self._journal.add(pending)
+        except OSError as error:
+            raise CniError(
+                Code.TRY_AGAIN,
+                f"release {describe(*pending)}: {why}, nor did the journal take it ({error}); its device is gone, its "
+                "addresses are not; try again later",
+            ) from error
+        self._due.set()
 
     def repeat(self, *releases: PendingRelease) -> None:
         """Have releases carried out once more when no write of their ADDs can be under way any longer."""
@@ -314,27 +338,42 @@ class Cleanup:
         """Try each journaled release once, until one finds the datastore away; the next time begins behind that one.
 
         So one that cannot be carried out holds up no other, also where it alone is refused, for a lacking right say.
-        Return whether the datastore is away.
+        The first is tried alone, as long as that may be all that is tried; the others side by side, as an agent that
+        was away for long finds many. Return whether the datastore is away.
         """
         listed = self._journal.pending
         first = listed.index(self._refused) + 1 if self._refused in listed else 0
-        for pending in (*listed[first:], *listed[:first]):
-            try:
-                async with self._locks.hold(*lock_keys(*pending)):
-                    # An ADD of the same container may have been first, and the handle is in use again.
-                    await self._carry_out([pending] if pending in self._journal.pending else [])
-            except Unavailable as error:
-                self._refused = pending
-                log.debug("the journal's %d releases: %s", len(self._journal.pending), error)
-                return not isinstance(error, Forbidden)
-            except (DatastoreError, IpamError) as error:
-                log.warning(
-                    "release %s, from the journal: %s; next try in about %g s at most",
-                    describe(*pending),
-                    error,
-                    LAST_RETRY_SECONDS,
-                )
-        return False
+        waiting, stops = iter((*listed[first:], *listed[:first])), list[Unavailable]()
+
+        async def try_next_ones(most: int | None = None) -> None:
+            for pending in islice(waiting, most):
+                if not stops and (stop := await self._try(pending)) is not None:
+                    stops.append(stop)
+
+        await try_next_ones(1)
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(AT_ONCE):
+                tasks.create_task(try_next_ones())
+        return any(not isinstance(stop, Forbidden) for stop in stops)
+
+    async def _try(self, pending: PendingRelease) -> Unavailable | None:
+        """Carry out a journaled release, if it can be; return what keeps the others from being tried as well."""
+        try:
+            async with self._locks.hold(*lock_keys(*pending)):
+                # An ADD of the same container may have been first, and the handle is in use again.
+                await self._carry_out([pending] if pending in self._journal.pending else [])
+        except Unavailable as error:
+            self._refused = pending
+            log.debug("the journal's %d releases: %s", len(self._journal.pending), error)
+            return error
+        except (DatastoreError, IpamError) as error:
+            log.warning(
+                "release %s, from the journal: %s; next try in about %g s at most",
+                describe(*pending),
+                error,
+                LAST_RETRY_SECONDS,
+            )
+        return None
 
     async def _carry_out(self, journaled: Iterable[PendingRelease]) -> None:
         """Release what is journaled, with its container's lock held; what fails stays journaled, and its error rises.

@@ -1,28 +1,31 @@
-"""DELs that the shim noted on disk while no agent listened, carried out before the agent takes requests.
+"""DELs that the shim noted on disk while no agent listened, taken up before the agent takes requests.
 
-One file each, as the shim would have sent it; `note` in shim.c writes them. A runtime that takes a pod for gone
-may use its container's id again, so none may be left for later than the start.
+One file each, as the shim would have sent it; `note` in shim.c writes them. A runtime that takes a pod for gone may use
+its container's id again, so none may be left for later than the start: what the datastore is to be told is in the
+journal then, which an ADD of that container carries out first.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections import defaultdict
 from pathlib import Path
+from typing import Protocol
 
-from cni.attachment import PodRef, describe
+from cni.attachment import describe
 from cni.errors import CniError
 from cni.request import CniRequest, parse
-from cni.server import RequestHandler
 from cni.shim_message import unpack_request
 
 log = logging.getLogger("cni.notes")
 
 FOLDER = "deletes"
 """Within the agent's state folder."""
-AT_ONCE = 8
-"""Of how many pods notes are carried out at once."""
+
+
+class NotedDelHandler(Protocol):
+    """Takes noted DELs up: cni.verbs.Verbs."""
+
+    async def take_up(self, request: CniRequest) -> None: ...
 
 
 class Notes:
@@ -33,53 +36,48 @@ class Notes:
         self._folder = state_dir / FOLDER
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    async def carry_out(self, verbs: RequestHandler) -> None:
-        """Carry all out, those of one pod oldest first; what fails is logged, and tried again at the next start.
+    async def take_up(self, verbs: NotedDelHandler) -> None:
+        """Take all up, oldest first; what fails is logged, and tried again at the next start.
 
-        An agent that was away for long finds many, as a kubelet tries each pod again and again: those of some pods are
-        carried out side by side, as requests of a runtime are. Raises OSError, after the last: notes
-        that were carried out stay.
+        An agent that was away for long finds many, as a kubelet tries each pod again and again, and pods that are to be
+        attached wait meanwhile: so nothing is asked of the datastore. Raises OSError, after the last: notes that were
+        taken up stay, and would be once more, when their containers' ids may be in use again.
         """
-        of_pods: defaultdict[PodRef, list[tuple[Path, CniRequest]]] = defaultdict(list)
-        for _, path in sorted((path.stat().st_mtime_ns, path) for path in self._folder.iterdir()):
+        kept = []
+        for _, path in sorted((path.lstat().st_mtime_ns, path) for path in self._folder.iterdir()):
             try:
-                if (request := _read(path)) is not None:
-                    of_pods[request.pod].append((path, request))
-                else:
+                request = _read(path)
+                if request is None:
                     path.unlink()
             except OSError as error:
                 log.error(
                     "%s: %s; if it is the note of a DEL, what it is about is found by the leak collector", path, error
                 )
-        waiting, kept = iter(of_pods.values()), list[str]()
-
-        async def carry_out_next_ones() -> None:
-            for notes in waiting:
-                for path, request in notes:
-                    try:
-                        await _carry_out(path, request, verbs)
-                    except OSError as error:
-                        kept.append(str(error))
-
-        async with asyncio.TaskGroup() as tasks:
-            for _ in range(AT_ONCE):
-                tasks.create_task(carry_out_next_ones())
+                continue
+            if request is not None and await _taken_up(path, request, verbs):
+                try:
+                    path.unlink()
+                except OSError as error:
+                    kept.append(str(error))
         if kept:
-            raise OSError(f"remove the notes of DELs that were carried out: {'; '.join(kept)}")
+            raise OSError(f"remove the notes of DELs that were taken up: {'; '.join(kept)}")
 
 
-async def _carry_out(path: Path, request: CniRequest, verbs: RequestHandler) -> None:
+async def _taken_up(path: Path, request: CniRequest, verbs: NotedDelHandler) -> bool:
     try:
-        await verbs.run(request, None)
+        await verbs.take_up(request)
     except Exception as error:
         log.error("DEL noted in %s: %s; tried again when the agent starts", path, error)
-        return
-    log.info("DEL %s: carried out from its note", describe(request.attachment, request.pod))
-    path.unlink()
+        return False
+    log.info("DEL %s: taken up from its note", describe(request.attachment, request.pod))
+    return True
 
 
 def _read(path: Path) -> CniRequest | None:
-    """Return the request of a note; None if there is none, as in a file that its shim could not finish."""
+    """Return the request of a note; None if there is none, as in a file that its shim could not finish.
+
+    Raises OSError: it cannot be read.
+    """
     if path.name.startswith("."):
         return None
     try:

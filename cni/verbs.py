@@ -138,6 +138,14 @@ class Verbs:
                     await self._check.run(request, pod_namespace(request, netns))
         return None
 
+    async def take_up(self, request: CniRequest) -> None:
+        """Carry out a DEL that succeeded while no agent listened: its device and routes go, its release is journaled.
+
+        Raises CniError as `run` does.
+        """
+        async with self._exclusively(request):
+            await self._del.run(request, None, noted=True)
+
     @contextmanager
     def _asked_again_soon(self) -> Iterator[None]:
         """Say what makes a kubelet ask again soon, where the datastore is away."""

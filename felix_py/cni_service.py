@@ -28,7 +28,7 @@ async def serve_cni(parts: Parts, look_at_host: Callable[[], Awaitable[None]]) -
     """Serve until cancelled. look_at_host: notes what of the host is in the way of pods. Raises OSError."""
     agent, server, verbs = parts.agent, parts.server, parts.verbs
     await agent.ready()
-    await server.start(partial(Notes(agent.settings.state_dir).carry_out, verbs))
+    await server.start(partial(Notes(agent.settings.state_dir).take_up, verbs))
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(begun_again("cleaning up after pods", verbs.cleanup.run))

@@ -92,6 +92,9 @@ class InMemory:
     async def delete(self, container: str = "c1", pod: str = "web-1", **network: Any) -> None:
         await self._del.run(request("DEL", container, pod, **network), NETNS)
 
+    async def take_up(self, container: str = "c1", pod: str = "web-1", **network: Any) -> None:
+        await self._del.run(request("DEL", container, pod, **network), None, noted=True)
+
     async def check(self, result: dict[str, Any], container: str = "c1", pod: str = "web-1", **network: Any) -> None:
         await self._check.run(request("CHECK", container, pod, prevResult=result, **network), NETNS)
 

@@ -298,7 +298,7 @@ async def serving_node(
         for pool in pools or (IPPool.make("four", cidr="10.65.0.0/16"), IPPool.make("six", cidr="fd65::/48")):
             await store.create(pool)
     here = NodeUnderTest(shim, folder, store, settings)
-    await here.server.start(partial(here.notes.carry_out, here.verbs))
+    await here.server.start(partial(here.notes.take_up, here.verbs))
     try:
         yield here
     finally:

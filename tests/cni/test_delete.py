@@ -97,6 +97,44 @@ async def test_what_another_clusters_datastore_lacked_by_the_end_of_a_release_is
         assert await node.holds_nothing()
 
 
+async def test_a_del_that_was_noted_asks_the_datastore_nothing_before_its_release_from_the_journal(
+    tmp_path: Path,
+) -> None:
+    async with in_memory(tmp_path) as node:
+        await node.add()
+        node.switch.calls_left = 7
+        await node.take_up()
+        assert node.switch.calls_left == 7
+        assert not node.attacher.attached
+        assert not node.devices.made
+        node.switch.calls_left = None
+        assert len(await node.addresses()) == 1
+        await node.cleanup.release_journaled("c1")
+        assert await node.holds_nothing()
+
+
+async def test_journaled_releases_are_carried_out_side_by_side_once_the_datastore_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with in_memory(tmp_path) as node:
+        for number in range(4):
+            await node.add(f"c{number}", f"web-{number}")
+            await node.take_up(f"c{number}", f"web-{number}")
+        release, meeting, begun = node.allocator.release_handle, asyncio.Barrier(3), list[str]()
+
+        async def wait_for_the_others(handle: str, expected: Collection[Address] = ()) -> list[Address]:
+            begun.append(handle)
+            if len(begun) > 1:  # the first is tried alone
+                await meeting.wait()
+            return await release(handle, expected)
+
+        monkeypatch.setattr(node.allocator, "release_handle", wait_for_the_others)
+        cleaning = asyncio.create_task(node.cleanup.run())
+        await until(lambda: not node.journal.pending)  # one after the other, the second would wait for ever
+        cleaning.cancel()
+        assert await node.holds_nothing()
+
+
 async def test_one_journaled_del_that_the_datastore_refuses_holds_up_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,14 +1,13 @@
-"""What the shim noted while no agent listened is carried out at the start, before a request is."""
+"""What the shim noted while no agent listened is taken up at the start, before a request is served."""
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import pytest
 
 from cni.errors import CniError, Code
-from cni.notes import AT_ONCE, Notes
+from cni.notes import Notes
 from cni.request import CniRequest
 from tests.cni.conftest import call
 from tests.cni.node import on_a_node, serving_node
@@ -20,12 +19,10 @@ class Recorder:
     def __init__(self, *refused: str) -> None:
         self.refused, self.done = refused, list[str]()
 
-    async def run(self, request: CniRequest, netns: int | None) -> dict[str, object] | None:
-        assert netns is None
+    async def take_up(self, request: CniRequest) -> None:
         if request.attachment.container_id in self.refused:
             raise CniError(Code.TRY_AGAIN, "refused by the test")
         self.done.append(request.attachment.container_id)
-        return None
 
 
 def note(folder: Path, container: str, verb: str = "DEL", name: str = "", pod: str = "") -> None:
@@ -37,65 +34,27 @@ def note(folder: Path, container: str, verb: str = "DEL", name: str = "", pod: s
     (folder / "deletes" / (name or container)).write_bytes(packed + b"\0" + stdin)
 
 
-async def test_notes_are_carried_out_and_removed_and_what_fails_stays(tmp_path: Path) -> None:
+async def test_notes_are_taken_up_and_removed_and_what_fails_stays(tmp_path: Path) -> None:
     notes, verbs = Notes(tmp_path), Recorder("c2")
     for container in ("c1", "c2", "c3"):
         note(tmp_path, container)
-    await notes.carry_out(verbs)
+    await notes.take_up(verbs)
     assert verbs.done == ["c1", "c3"]
     assert [path.name for path in (tmp_path / "deletes").iterdir()] == ["c2"]
 
 
-async def test_notes_are_carried_out_side_by_side(tmp_path: Path) -> None:
-    meeting = asyncio.Barrier(3)
-
-    class Meeting(Recorder):
-        async def run(self, request: CniRequest, netns: int | None) -> dict[str, object] | None:
-            await meeting.wait()
-            return await super().run(request, netns)
-
-    notes, verbs = Notes(tmp_path), Meeting()
-    for container in ("c1", "c2", "c3"):
-        note(tmp_path, container)
-    async with asyncio.timeout(30):  # one after the other, the first would wait for ever
-        await notes.carry_out(verbs)
-    assert sorted(verbs.done) == ["c1", "c2", "c3"]
-
-
-async def test_notes_of_one_pod_are_carried_out_one_after_the_other_and_keep_no_other_waiting(tmp_path: Path) -> None:
-    other_is_done = asyncio.Event()
-
-    class Slow(Recorder):
-        async def run(self, request: CniRequest, netns: int | None) -> dict[str, object] | None:
-            if request.pod.name == "other":
-                other_is_done.set()
-            else:
-                await other_is_done.wait()
-            return await super().run(request, netns)
-
-    notes, verbs = Notes(tmp_path), Slow()
-    for number in range(2 * AT_ONCE):
-        note(tmp_path, f"c{number}", pod="crashing")
-    note(tmp_path, "last", pod="other")
-    async with asyncio.timeout(30):  # all at once at one pod, those of the other would wait for ever
-        await notes.carry_out(verbs)
-    assert verbs.done == ["last", *(f"c{number}" for number in range(2 * AT_ONCE))]
-
-
 async def test_a_note_that_cannot_be_removed_cuts_no_other_short(tmp_path: Path) -> None:
     class Removing(Recorder):
-        async def run(self, request: CniRequest, netns: int | None) -> dict[str, object] | None:
+        async def take_up(self, request: CniRequest) -> None:
             if request.pod.name == "first":
                 (tmp_path / "deletes" / "c1").unlink()
-            else:
-                await asyncio.sleep(0)
-            return await super().run(request, netns)
+            await super().take_up(request)
 
     notes, verbs = Notes(tmp_path), Removing()
     note(tmp_path, "c1", pod="first")
     note(tmp_path, "c2", pod="second")
     with pytest.raises(OSError, match="deletes/c1"):
-        await notes.carry_out(verbs)
+        await notes.take_up(verbs)
     assert (sorted(verbs.done), list((tmp_path / "deletes").iterdir())) == (["c1", "c2"], [])
 
 
@@ -104,7 +63,7 @@ async def test_what_is_no_note_of_a_del_is_dropped(tmp_path: Path) -> None:
     (tmp_path / "deletes" / "cut-short").write_bytes(b"CNI_COMMAND=DEL")
     note(tmp_path, "c1", name=".4711")  # a shim was killed while it wrote
     note(tmp_path, "c2", verb="ADD")
-    await notes.carry_out(verbs)
+    await notes.take_up(verbs)
     assert (verbs.done, list((tmp_path / "deletes").iterdir())) == ([], [])
 
 
@@ -112,7 +71,7 @@ async def test_what_cannot_be_read_cuts_no_other_short(tmp_path: Path, caplog: p
     notes, verbs = Notes(tmp_path), Recorder()
     (tmp_path / "deletes" / "lost+found").mkdir()
     note(tmp_path, "c1")
-    await notes.carry_out(verbs)
+    await notes.take_up(verbs)
     assert (verbs.done, [path.name for path in (tmp_path / "deletes").iterdir()]) == (["c1"], ["lost+found"])
     assert "deletes/lost+found'; if it is the note of a DEL" in caplog.text
 
@@ -129,4 +88,5 @@ async def test_a_del_while_the_agent_is_away_succeeds_and_is_carried_out_at_its_
         assert await node.assigned(pod)
     async with serving_node(shim, tmp_path, url=f"sqlite://{tmp_path}/cluster.db") as node:
         assert list((tmp_path / "deletes").iterdir()) == []
+        await node.clean_up()
         assert await node.holds_nothing()
