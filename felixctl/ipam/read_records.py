@@ -28,14 +28,20 @@ async def read_records(store: Store, *, at_once: bool = False) -> IpamRecords:
     affinities_read = asyncio.create_task(store.list(BlockAffinity))
     if not at_once:
         await affinities_read
-    endpoints, handles, blocks, affinities, nodes, pools = await asyncio.gather(
-        store.summarize(ENDPOINTS),
-        store.summarize(HANDLES),
+    readings = (
+        asyncio.create_task(store.summarize(ENDPOINTS)),
+        asyncio.create_task(store.summarize(HANDLES)),
         blocks_read,
         affinities_read,
-        store.list(Node),
-        store.list(IPPool),
+        asyncio.create_task(store.list(Node)),
+        asyncio.create_task(store.list(IPPool)),
     )
+    try:
+        endpoints, handles, blocks, affinities, nodes, pools = await asyncio.gather(*readings)
+    finally:
+        for reading in readings:  # where one has failed, nothing of the others is wanted
+            reading.cancel()
+        await asyncio.gather(*readings, return_exceptions=True)
     return IpamRecords(
         blocks=blocks.objects,
         affinities=affinities.objects,

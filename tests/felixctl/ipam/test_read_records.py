@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TypeVar
 
+import pytest
+
+from datastore.errors import Unavailable
 from datastore.record import Resource
 from datastore.store import Interest, Listed, Named, Summary, interest_in
 from felixctl.ipam.read_records import read_records
@@ -55,3 +58,14 @@ async def test_a_first_look_reads_everything_at_once() -> None:
     store = SlowStore()
     await read_records(store, at_once=True)
     assert store.rounds == [{"IPAMBlock", "BlockAffinity", "IPPool", "IPAMHandle", "Node", "WorkloadEndpoint"}]
+
+
+async def test_when_one_reading_fails_the_others_have_ended_too() -> None:
+    class Away(SlowStore):
+        async def summarize(self, summary: Summary[R, S]) -> Listed[S]:
+            raise Unavailable("the API server does not answer")
+
+    before = asyncio.all_tasks()
+    with pytest.raises(Unavailable, match="does not answer"):
+        await read_records(Away(), at_once=True)
+    assert asyncio.all_tasks() == before
