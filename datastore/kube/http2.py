@@ -6,6 +6,7 @@ An edge. Nothing is tried again here: a connection that fails ends all that is u
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -29,6 +30,9 @@ PING_AFTER_SECONDS = 10.0
 LOST_AFTER_SECONDS = 25.0
 """How long a connection may be silent, pings included, before it counts as lost."""
 
+
+# hpack logs each header field at DEBUG, and our token is one.
+logging.getLogger(hpack.__name__).setLevel(logging.WARNING)
 
 # h2 describes each frame for a log that is off, which is a quarter of what receiving one takes.
 hyperframe.frame.Frame.__repr__ = object.__repr__  # type: ignore[method-assign]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -72,6 +73,13 @@ async def test_a_token_is_written_once_however_many_paths_follow(monkeypatch: py
             answer = await connection.request("GET", f"/apis/{'long' * 20}/{number}", token)
             assert answer.body.decode() == token["authorization"]
     assert b"".join(written).count(token["authorization"].encode()) == 1
+
+
+async def test_a_token_is_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with connected(echo) as (connection, _):
+        await connection.request("GET", "/a", {"authorization": "Bearer of-the-test"})
+    assert "of-the-test" not in caplog.text
 
 
 async def test_the_name_of_a_header_field_is_sent_in_small_letters() -> None:
