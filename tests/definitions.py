@@ -133,7 +133,9 @@ def _structural(described: Mapping[str, Any], named: Mapping[str, Any]) -> dict[
     if isinstance(of := described.get("additionalProperties"), dict):
         found["additionalProperties"] = _structural(of, named)
     elif found.get("type") == "object":
-        found |= {"properties": {k: _structural(v, named) for k, v in described.get("properties", {}).items()}}
+        # Of none there is no mention: the API server keeps none, and who applies them again would not agree with it.
+        if fields := {k: _structural(v, named) for k, v in described.get("properties", {}).items()}:
+            found["properties"] = fields
         found["x-kubernetes-preserve-unknown-fields"] = True
         if required := described.get("required"):
             found["required"] = list(required)

@@ -106,3 +106,10 @@ def test_another_namespace_than_its_manifests_name_is_refused_in_one_sentence(op
 def test_the_api_server_takes_it(started_bed: Bed) -> None:
     text = helm("template", *RELEASE)
     kubectl(started_bed, "apply", "--server-side", "--validate=strict", "--dry-run=server", "-f", "-", text=text)
+
+
+def test_definitions_that_kubectl_has_applied_are_no_conflict_for_helm(started_bed: Bed) -> None:
+    """helm applies those of its chart as the manager `helm` when it installs: what is there is to be the same."""
+    definitions = str(chart.CRDS)
+    kubectl(started_bed, "apply", "-f", definitions)
+    kubectl(started_bed, "apply", "--server-side", "--field-manager=helm", "-f", definitions)
