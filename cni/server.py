@@ -23,6 +23,7 @@ from cni.errors import CniError, Code
 from cni.request import CniRequest, parse, version_of
 from cni.result import render_error
 from cni.shim_message import encode_reply, unpack_request
+from ipam.arrivals import Arrivals
 
 log = logging.getLogger("cni.server")
 
@@ -57,8 +58,9 @@ async def respond(verbs: RequestHandler, message: bytes, netns: int | None) -> b
 class CniServer:
     """Listens at `path` from start() to stop(); requests run side by side, as far as `verbs` lets them."""
 
-    def __init__(self, path: Path | str, verbs: RequestHandler) -> None:
-        self._path, self._verbs = Path(path), verbs
+    def __init__(self, path: Path | str, verbs: RequestHandler, arrivals: Arrivals | None = None) -> None:
+        """arrivals: where each request is counted, from when its shim has connected."""
+        self._path, self._verbs, self._arrivals = Path(path), verbs, arrivals or Arrivals()
         self._listener: socket.socket | None = None
         self._serving: set[asyncio.Task[None]] = set()
         self._quiet = asyncio.Event()
@@ -156,7 +158,7 @@ class CniServer:
 
     async def _serve(self, connection: socket.socket) -> None:
         descriptors: list[int] = []
-        with connection:
+        with connection, self._arrivals.one():
             try:
                 _require_root(connection)
                 message = await _receive(connection, descriptors)

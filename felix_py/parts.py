@@ -85,7 +85,7 @@ def put_together(settings: Settings, ground: Ground, identity: Identity) -> Part
     verbs = _verbs(ground, agent, namespaces, known)
     checks = Checks(agent, verbs.pending_handles, verbs.outliving_handles)
     reporter = AgentReporter(agent, sidecar.status, checks)
-    server = CniServer(settings.run_dir / "cni.sock", verbs)
+    server = CniServer(settings.run_dir / "cni.sock", verbs, ground.allocator.arrivals)
     _give_way_to(server, ground, on_kubernetes=on_kubernetes)
     return Parts(
         ground,

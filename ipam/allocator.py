@@ -25,6 +25,7 @@ from datastore.store import Store, WatchEvent, Write
 from ipam import block as blocks
 from ipam import search
 from ipam.affinities import Affinities
+from ipam.arrivals import Arrivals
 from ipam.batch import AssignAny, AssignExactly, Operation, Release, Result
 from ipam.block_finder import BlockFinder, Search
 from ipam.block_writer import BlockWriter, MissingBlock
@@ -101,10 +102,12 @@ class Allocator:
 
     def __init__(self, store: Store, *, now_ns: Callable[[], int] = time.time_ns) -> None:
         self._store = store
+        self.arrivals = Arrivals()
+        """Where whoever takes requests in counts each; else each is taken to be alone."""
         self._now_ns = now_ns
         self._affinities = Affinities(store, now_ns)
         self._contexts = HostContexts(store, self._affinities)
-        self._writer = BlockWriter(store, now_ns, self._contexts.cooldown_seconds)
+        self._writer = BlockWriter(store, now_ns, self._contexts.cooldown_seconds, self.arrivals)
         self._finder = BlockFinder(store, self._affinities, self._contexts, self._writer, now_ns)
         self._held = HeldAddresses(self._writer, self._affinities, self._contexts)
         self._handles = HandleRelease(store, self._writer, self._held, self._release_from)

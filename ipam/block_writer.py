@@ -20,6 +20,7 @@ from datastore.record import Resource
 from datastore.store import Create, Delete, Store, Update, Write
 from datastore.watch import key_of
 from ipam import batch
+from ipam.arrivals import Arrivals
 from ipam.batch import (
     Assign,
     AssignAny,
@@ -62,8 +63,15 @@ class _Refused(Exception):
 class BlockWriter:
     """The blocks of one store, as one process changes them."""
 
-    def __init__(self, store: Store, now_ns: Callable[[], int], cooldown_seconds: Callable[[], Awaitable[int]]) -> None:
-        self._store = store
+    def __init__(
+        self,
+        store: Store,
+        now_ns: Callable[[], int],
+        cooldown_seconds: Callable[[], Awaitable[int]],
+        arrivals: Arrivals | None = None,
+    ) -> None:
+        """arrivals: of the requests that this process is asked; None: each is taken to be alone."""
+        self._store, self._arrivals = store, arrivals or Arrivals()
         self._now_ns = now_ns
         self._cooldown_seconds = cooldown_seconds
         self.handles = HandleWriter(store)
@@ -164,6 +172,9 @@ class BlockWriter:
         self.known.put(block, self._now_ns())
 
     async def _gather(self, cidr: Network) -> None:
+        if self._store.atomic:
+            await self._arrivals.lull()
+            return
         await self._separate.gathering.enough(cidr)
 
     async def _applied(self, before: IPAMBlock, operations: Sequence[Operation]) -> BatchResult:

@@ -199,7 +199,7 @@ class NodeUnderTest:
             plugins=folder / "plugins",
         )
         self.notes = Notes(folder)
-        self.server = CniServer(folder / "cni.sock", self.verbs)
+        self.server = CniServer(folder / "cni.sock", self.verbs, self.serving.arrivals)
         self._sandboxes: list[Sandbox] = []
 
     def sandbox(self, pod: str | None = None, container: str | None = None) -> Sandbox:
