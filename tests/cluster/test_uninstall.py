@@ -35,7 +35,8 @@ def test_nothing_is_left_on_a_node(spent: Cluster) -> None:
     assert [left_on(made, name) for name in made.names] == [[] for _ in made.names]
     made.kubectl("delete", "--kustomize", str(installed))
     made.kubectl("delete", "--ignore-not-found", "--kustomize", str(installed_again))
-    kinds = "pods,daemonsets,deployments,configmaps,serviceaccounts,roles,rolebindings"
+    made.kubectl("delete", "lease", "felix-py-controller", f"--namespace={NAMESPACE}")
+    kinds = "pods,daemonsets,deployments,configmaps,serviceaccounts,roles,rolebindings,leases"
     made.until("all is gone", 1, lambda: "felix" not in made.kubectl("get", kinds, f"--namespace={NAMESPACE}"))
 
 

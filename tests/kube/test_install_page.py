@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -14,6 +15,7 @@ from tests.kube.kubectl import MANIFESTS, kustomized, objects_of
 
 TREE = MANIFESTS.parent
 PAGE = (TREE / "docs" / "install.md").read_text()
+EXAMPLES = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 COMMANDS = [
     shlex.split(command, comments=True)
     for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
@@ -22,13 +24,24 @@ COMMANDS = [
 
 
 def test_a_kustomization_of_ones_own_has_its_image_and_its_pool(tmp_path: Path) -> None:
-    [example] = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
-    (tmp_path / "felix-py").symlink_to(TREE)
-    (tmp_path / "kustomization.yaml").write_text(example.replace("felix-py/manifests", _relative(tmp_path), 1))
-    objects = objects_of(kustomized(tmp_path))
+    objects = built(EXAMPLES[0], tmp_path)
     containers = objects["DaemonSet", "felix-py-node"]["spec"]["template"]["spec"]["containers"]
     assert {each["image"] for each in containers} == {"registry.example/felix-py:0.1.0"}
     assert objects["ConfigMap", "felix-py-config"]["data"]["CALICO_IPV4POOL_CIDR"] == "10.65.0.0/16"
+
+
+def test_what_uninstalls_has_the_same_image(tmp_path: Path) -> None:
+    pod = built(EXAMPLES[1], tmp_path)["DaemonSet", "felix-py-uninstall"]["spec"]["template"]["spec"]
+    assert {each["image"] for each in (*pod["initContainers"], *pod["containers"])} == {
+        "registry.example/felix-py:0.1.0"
+    }
+
+
+def built(example: str, folder: Path) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return the objects of an example, put into a folder."""
+    at_its_place = re.sub(r"(\.\./)?felix-py/manifests", _relative(folder), example, count=1)
+    (folder / "kustomization.yaml").write_text(at_its_place)
+    return objects_of(kustomized(folder))
 
 
 def _relative(folder: Path) -> str:
@@ -36,15 +49,24 @@ def _relative(folder: Path) -> str:
     return "/".join(".." for _ in folder.resolve().parts[1:]) + str(MANIFESTS)
 
 
-def test_the_command_of_helm_renders() -> None:
-    [install] = [command for command in COMMANDS if command[0] == "helm"]
-    asked = [str(TREE / "charts" / "felix-py") if word.endswith("charts/felix-py") else word for word in install[2:]]
-    found = objects_of(helm("template", *asked))
-    assert found["ConfigMap", "felix-py-config"]["data"]["CALICO_IPV4POOL_CIDR"] == "10.65.0.0/16"
+def test_the_commands_of_helm_render() -> None:
+    install, upgrade = (
+        rendered(command) for command in COMMANDS if command[:2] in (["helm", "install"], ["helm", "upgrade"])
+    )
+    assert install["ConfigMap", "felix-py-config"]["data"]["CALICO_IPV4POOL_CIDR"] == "10.65.0.0/16"
+    containers = upgrade["DaemonSet", "felix-py-node"]["spec"]["template"]["spec"]["containers"]
+    assert {each["image"] for each in containers} == {"felix-py:0.2.0"}
+
+
+def rendered(command: list[str]) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return what is installed by a command of helm, where nothing was installed before."""
+    words = (word for word in command[2:] if word != "--reset-then-reuse-values")
+    asked = [str(TREE / "charts" / "felix-py") if word.endswith("charts/felix-py") else word for word in words]
+    return objects_of(helm("template", *asked))
 
 
 def test_each_folder_that_is_applied_is_there() -> None:
-    folders = re.findall(r"-k (manifests\S*?)[`,\s]", PAGE)
+    folders = re.findall(r"-k (?:felix-py/)?(manifests\S*?)[`,\s]", PAGE)
     assert folders and all((TREE / folder / "kustomization.yaml").exists() for folder in folders)
 
 
