@@ -44,7 +44,8 @@ def routes(
         str | None, typer.Argument(help="Only routes that hold this address or network, or lie in it.")
     ] = None,
     source: Annotated[
-        str | None, typer.Option("-s", "--source", help="Only routes of pods, tunnels, static, learned or blocks.")
+        str | None,
+        typer.Option("-s", "--source", help="Only routes of pods, tunnels, static, learned, blocks or none."),
     ] = None,
     missing: Annotated[bool, typer.Option("--missing", help="Only routes the kernel does not hold.")] = False,
     node: OtherNode = None,
@@ -66,8 +67,10 @@ def routes(
     [dim]$[/dim] felixctl routes --node n7        [dim]# of another node, through the Kubernetes API[/dim]
     """
     within = _parsed(prefix)
+    if source is not None and source not in (known := (*_STYLES, NO_SOURCE)):
+        raise CommandError(f"routes -s {source}: that is no source; use one of {', '.join(known)}", MISUSED)
     found = read_routes(run_dir, within) if node is None else _routes_of(node, within, url, agents_namespace)
-    rows = [row for row in found if (source is None or row.source == source) and not (missing and row.in_fib)]
+    rows = [row for row in found if (source is None or _source(row) == source) and not (missing and row.in_fib)]
     if output is OutputFormat.JSON:
         from felixctl.resources.documents import to_json
 
@@ -85,6 +88,11 @@ def _routes_of(node: str, within: Prefix | None, url: str, namespace: str) -> Se
         return value_of(RoutesPage, f"the routes of {node}", agents.read_page(node, routes_page(within))).routes
 
 
+def _source(row: RouteStatus) -> str:
+    """Return the source as it is shown; a route that the kernel holds and nobody wants has none."""
+    return row.source or NO_SOURCE
+
+
 def _record(row: RouteStatus) -> dict[str, Any]:
     return {
         "prefix": str(row.prefix),
@@ -99,7 +107,7 @@ def _record(row: RouteStatus) -> dict[str, Any]:
 def _cells(row: RouteStatus) -> tuple[str, ...]:
     held = "yes" if row.in_fib else "no"
     from_peers = ", ".join(row.peers)
-    cells = (str(row.prefix), row.source or NO_SOURCE, held, row.route.without_prefix, from_peers, _note(row))
+    cells = (str(row.prefix), _source(row), held, row.route.without_prefix, from_peers, _note(row))
     return tuple(map(one_line, cells))
 
 
@@ -134,7 +142,7 @@ def _show_boxes(rows: Sequence[RouteStatus]) -> None:
 
 def summary(rows: Sequence[RouteStatus]) -> str:
     """Return the counts in one line: `5 routes: 2 pods, 3 learned; 1 not in the kernel`."""
-    counts = Counter(row.source or NO_SOURCE for row in rows)
+    counts = Counter(map(_source, rows))
     absent = sum(not row.in_fib for row in rows)
     parts = ", ".join(f"{count} {source}" for source, count in counts.items())
     return f"{len(rows)} routes{': ' if parts else ''}{parts}" + (f"; {absent} not in the kernel" if absent else "")

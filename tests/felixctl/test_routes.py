@@ -50,14 +50,23 @@ def test_a_route_names_its_source_its_peers_and_whether_the_kernel_holds_it(feli
         ((), ["10.65.1.7/32", "10.65.2.0/26", "10.65.3.0/26", "10.65.1.0/26"]),
         (("--missing",), ["10.65.3.0/26"]),
         (("-s", "pods"), ["10.65.1.7/32"]),
+        (("-s", "none"), ["10.65.9.0/26"]),
     ],
 )
 def test_routes_can_be_chosen(
     felixctl: Felixctl, tmp_path: Path, arguments: tuple[str, ...], prefixes: list[str]
 ) -> None:
-    with agent(tmp_path, answered(to_json(RoutesPage(ROUTES)))):
+    shown = (*ROUTES, route("10.65.9.0/26", "")) if "none" in arguments else ROUTES
+    with agent(tmp_path, answered(to_json(RoutesPage(shown)))):
         ended = felixctl("routes", *arguments, "-o", "json", "--run-dir", str(tmp_path))
     assert [row["prefix"] for row in json.loads(ended.out)] == prefixes
+
+
+def test_a_source_that_there_is_not_is_refused(felixctl: Felixctl, tmp_path: Path) -> None:
+    with agent(tmp_path, answered(to_json(RoutesPage(ROUTES)))):
+        ended = felixctl("routes", "-s", "pod", "--run-dir", str(tmp_path))
+    assert (ended.status, ended.out) == (2, "")
+    assert "routes -s pod: that is no source; use one of pods, tunnels, static, learned, blocks, none" in ended.err
 
 
 def test_the_agent_is_asked_for_the_routes_of_a_prefix(felixctl: Felixctl, tmp_path: Path) -> None:
