@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
@@ -73,6 +74,8 @@ R = TypeVar("R", bound=Resource)
 T = TypeVar("T")
 S = TypeVar("S", bound=Named)
 
+log = logging.getLogger(__name__)
+
 _Readings: TypeAlias = asyncio.Queue[tuple[type[Resource], ChangeSet] | Exception | None]
 
 _FLAGGED: Mapping[type[Resource], object] = {BlockAffinity: "true", IPAMBlock: True}
@@ -114,7 +117,10 @@ class KubeStore:
         found = await self._found(interest, lambda raw: stored_entry(interest.kind, raw)[1])
         objects = [one for one in found if isinstance(one, interest.kind)]
         meant = sorted((one for one in objects if is_meant(interest, one)), key=key_of)
-        return Listed(tuple(meant), tuple(one for one in found if isinstance(one, Unreadable)))
+        unreadable = tuple(one for one in found if isinstance(one, Unreadable))
+        for record in unreadable:
+            log.error("%s; it is ignored until it is written again", record.reason)
+        return Listed(tuple(meant), unreadable)
 
     async def summarize(self, summary: Summary[R, S]) -> Listed[S]:
         in_one_piece = True

@@ -16,7 +16,7 @@ from felixctl.resources.columns import Column
 from felixctl.resources.kinds import Noun
 from felixctl.resources.view import Json
 from felixctl.tables import plain
-from felixctl.terminal import show
+from felixctl.terminal import show, warn
 
 if TYPE_CHECKING:  # only pods of an API server are read as summaries
     from datastore.summaries import EndpointSummary
@@ -97,9 +97,10 @@ def _of_pods(url: str, noun: Noun, namespaces: bool) -> str:
     from datastore.summaries import ENDPOINTS
     from felixctl.connection import reading
 
-    found = reading(url, lambda store: store.summarize(ENDPOINTS)).objects
+    found = reading(url, lambda store: store.summarize(ENDPOINTS))
+    warn("".join(f"{record.reason}; it is left out\n" for record in found.unreadable))
     columns = kinds.columns(noun, wide=False, namespaces=namespaces)
-    views = sorted(map(shown_summary, found), key=partial(kinds.order, noun))
+    views = sorted(map(shown_summary, found.objects), key=partial(kinds.order, noun))
     return plain(kinds.headings(columns), (kinds.row(columns, one, DEFAULT_AS_NUMBER) for one in views))
 
 
