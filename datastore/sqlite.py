@@ -79,6 +79,20 @@ class _Position(Struct, frozen=True):
     file: FileIdentity | None
 
 
+class _Wanted(Struct, frozen=True):
+    """What a watch is interested in, as it asks the file for it."""
+
+    kinds: Mapping[str, type[Resource]]
+    where: str
+    """The SQL condition that an object meets an interest."""
+    values: Sequence[str]
+    """Of the condition."""
+
+    @classmethod
+    def by(cls, interests: Sequence[Interest[Any]]) -> _Wanted:
+        return cls({interest.kind.KIND: interest.kind for interest in interests}, *_matching(interests))
+
+
 class SqliteStore:
     """The datastore in one file; see `datastore.store.Store` for its verbs."""
 
@@ -160,7 +174,7 @@ class SqliteStore:
         return stored
 
     async def watch(self, *interests: type[Resource] | Interest[Any]) -> AsyncIterator[WatchEvent]:
-        wanted = [interest_in(interest) for interest in interests]
+        wanted = _Wanted.by([interest_in(interest) for interest in interests])
         reported = Reported()
         position: _Position | None = None
         away = False
@@ -168,9 +182,7 @@ class SqliteStore:
             while not self._closed:
                 notified.clear()
                 try:
-                    reading = partial(self._read_changes, interests=wanted, since=position)
-                    run = self._reader.run_small if await self._is_near(position) else self._reader.run
-                    latest, changes = await run("watch", reading)
+                    latest, changes = await self._news(wanted, position)
                 except Unavailable as error:
                     if not away and not self._closed:
                         log.warning("%s; the watch continues when it is back", error)
@@ -191,12 +203,13 @@ class SqliteStore:
                 if self._give_way is not None:
                     await self._give_way()
 
-    async def _is_near(self, position: _Position | None) -> bool:
-        """Whether a watcher has few changes to read. Raises Unavailable."""
-        if position is None:
-            return False
-        latest = await self._reader.run_small("watch", _latest_revision)
-        return abs(latest - position.revision) <= MOST_SMALL
+    async def _news(self, wanted: _Wanted, since: _Position | None) -> tuple[_Position, ChangeSet]:
+        """Return what is new for a watcher at `since`, and its position then. Raises Unavailable."""
+        if since is not None:
+            few = await self._reader.run_small("watch", partial(self._read_few, wanted=wanted, since=since))
+            if few is not None:
+                return few
+        return await self._reader.run("watch", partial(self._read_all, wanted=wanted, since=since))
 
     async def close(self) -> None:
         self._closed = True
@@ -239,29 +252,44 @@ class SqliteStore:
             first = _latest_revision(connection)
             revision = first
             stored: list[Resource | None] = []
+            changes: list[tuple[int, bool, str, str, str]] = []
             for write in writes:
                 resource, changed = _carry_out(connection, write, revision + 1)
                 stored.append(resource)
                 if changed:
                     revision += 1
-                    _log_change(connection, revision, key_of(write.resource), gone=resource is None)
+                    changes.append((revision, resource is None, *key_of(write.resource)))
+            _log_changes(connection, changes)
             if revision // _TRIM_EVERY != first // _TRIM_EVERY:
                 connection.execute("DELETE FROM change WHERE revision <= ?", (revision - self._history,))
         if revision != first:
             self._notifier.notify()
         return tuple(stored)
 
-    def _read_changes(
-        self, connection: sqlite3.Connection, interests: Sequence[Interest[Any]], since: _Position | None
+    def _read_all(
+        self, connection: sqlite3.Connection, wanted: _Wanted, since: _Position | None
     ) -> tuple[_Position, ChangeSet]:
-        """Return what is new for a watcher at `since`, and its position then."""
-        generation = self._reader.generation
+        """Return what is new for a watcher at `since`, or everything, and its position then."""
         with snapshot(connection):
-            data_version = _data_version(connection)  # before the revision: a commit in between must not be missed
-            latest = _Position(_latest_revision(connection), generation, data_version, self._reader.file)
-            if since is None or since.generation != generation or not _logged(connection, since, latest):
-                return latest, ChangeSet(True, _everything(connection, interests))
-            return latest, ChangeSet(False, _changes(connection, interests, since.revision))
+            latest = self._position(connection)
+            if since is None or not _logged(connection, since, latest):
+                return latest, ChangeSet(True, _everything(connection, wanted))
+            return latest, ChangeSet(False, _changes(connection, wanted, since.revision))
+
+    def _read_few(
+        self, connection: sqlite3.Connection, wanted: _Wanted, since: _Position
+    ) -> tuple[_Position, ChangeSet] | None:
+        """Return what is new for a watcher at `since`, and its position then; None: that may be much."""
+        with snapshot(connection):
+            latest = self._position(connection)
+            is_near = abs(latest.revision - since.revision) <= MOST_SMALL
+            if not is_near or not _logged(connection, since, latest):
+                return None
+            return latest, ChangeSet(False, _changes(connection, wanted, since.revision))
+
+    def _position(self, connection: sqlite3.Connection) -> _Position:
+        data_version = _data_version(connection)  # before the revision: a commit in between must not be missed
+        return _Position(_latest_revision(connection), self._reader.generation, data_version, self._reader.file)
 
 
 def _select(connection: sqlite3.Connection, key: Key) -> str | None:
@@ -396,7 +424,7 @@ def _create(connection: sqlite3.Connection, key: Key, resource: Resource, row: _
         uid=str(uuid.uuid4()),
         creation_timestamp=time_text(time.time_ns()),
     )
-    _put(connection, key, stored, revision)
+    _put(connection, key, stored, stored.to_text(), revision)
     return stored
 
 
@@ -407,10 +435,13 @@ def _update(
         raise Invalid(f"update {key}: it has no resourceVersion to compare: update what was read from the store")
     _compare("update", key, resource, row)
     assert row is not None
-    if resource.to_text() == row.record:
-        return resource, False  # as in Kubernetes, where nothing new is no new revision
     stored = resource.with_metadata(resource_version=str(revision), uid=row.uid, creation_timestamp=row.created)
-    _put(connection, key, stored, revision)
+    text = stored.to_text()
+    # A text that differs in more than its revision has most likely another length: nothing is to be compared then.
+    as_long = len(text) - len(str(revision)) == len(row.record) - len(str(row.revision))
+    if as_long and resource.to_text() == row.record:
+        return resource, False  # as in Kubernetes, where nothing new is no new revision
+    _put(connection, key, stored, text, revision)
     return stored, True
 
 
@@ -431,7 +462,7 @@ def _compare(verb: str, key: Key, resource: Resource, row: _Row | None) -> None:
         raise Conflict(f"{verb} {key}: it was deleted and created again since it was read; read it again")
 
 
-def _put(connection: sqlite3.Connection, key: Key, stored: Resource, revision: int) -> None:
+def _put(connection: sqlite3.Connection, key: Key, stored: Resource, text: str, revision: int) -> None:
     connection.execute(
         "INSERT INTO object (kind, namespace, name, revision, uid, created, deleted, labels, record)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (kind, namespace, name) DO UPDATE SET"
@@ -444,15 +475,14 @@ def _put(connection: sqlite3.Connection, key: Key, stored: Resource, revision: i
             stored.metadata.creation_timestamp,
             stored.deleted,
             json.dumps(dict(stored.labels)),
-            stored.to_text(),
+            text,
         ),
     )
 
 
-def _log_change(connection: sqlite3.Connection, revision: int, key: Key, *, gone: bool) -> None:
-    connection.execute(
-        "INSERT INTO change (revision, gone, kind, namespace, name) VALUES (?, ?, ?, ?, ?)", (revision, gone, *key)
-    )
+def _log_changes(connection: sqlite3.Connection, changes: Iterable[tuple[int, bool, str, str, str]]) -> None:
+    """Log for each its revision, whether its object is gone, and which that is."""
+    connection.executemany("INSERT INTO change (revision, gone, kind, namespace, name) VALUES (?, ?, ?, ?, ?)", changes)
 
 
 def _latest_revision(connection: sqlite3.Connection) -> int:
@@ -462,49 +492,42 @@ def _latest_revision(connection: sqlite3.Connection) -> int:
 
 def _logged(connection: sqlite3.Connection, since: _Position, latest: _Position) -> bool:
     """Whether the log still holds every change after `since`."""
+    if since.generation != latest.generation:
+        return False
     if since.revision == latest.revision:
         return True
     oldest: int = connection.execute("SELECT min(revision) FROM change").fetchone()[0]
     return oldest <= since.revision + 1 and since.revision < latest.revision
 
 
-def _everything(
-    connection: sqlite3.Connection, interests: Sequence[Interest[Any]]
-) -> list[tuple[Key, Resource | Unreadable | None]]:
-    where, values = _matching(interests)
+def _everything(connection: sqlite3.Connection, wanted: _Wanted) -> list[tuple[Key, Resource | Unreadable | None]]:
     rows = connection.execute(
-        f"SELECT kind, namespace, name, record FROM object WHERE NOT deleted AND ({where})"
+        f"SELECT kind, namespace, name, record FROM object WHERE NOT deleted AND ({wanted.where})"
         " ORDER BY kind, namespace, name",
-        values,
+        wanted.values,
     )
-    kinds = _kinds(interests)
-    return [(key := Key(*row[:3]), _read(key, kinds[key.kind], row[3])) for row in rows]
+    return [(key := Key(*row[:3]), _read(key, wanted.kinds[key.kind], row[3])) for row in rows]
 
 
 def _changes(
-    connection: sqlite3.Connection, interests: Sequence[Interest[Any]], since: int
+    connection: sqlite3.Connection, wanted: _Wanted, since: int
 ) -> list[tuple[Key, Resource | Unreadable | None]]:
     """Return what changed after revision `since`, in order: the newest state of each object of these kinds.
 
     None where it is gone, or does not meet the interests (any more).
     """
-    where, values = _matching(interests)
-    kinds = _kinds(interests)
+    kinds = wanted.kinds
     rows = connection.execute(
-        f"SELECT kind, namespace, name, change.gone, NOT object.deleted AND ({where}), object.record"
+        f"SELECT kind, namespace, name, change.gone, NOT object.deleted AND ({wanted.where}), object.record"
         " FROM change LEFT JOIN object USING (kind, namespace, name, revision)"
         f" WHERE change.revision > ? AND kind IN ({', '.join('?' * len(kinds))}) ORDER BY change.revision",
-        (*values, since, *sorted(kinds)),
+        (*wanted.values, since, *sorted(kinds)),
     )
     return [
         (key := Key(kind, namespace, name), _read(key, kinds[key.kind], record) if matches else None)
         for kind, namespace, name, gone, matches, record in rows
         if gone or record is not None  # else a later change of the same object follows
     ]
-
-
-def _kinds(interests: Iterable[Interest[Any]]) -> Mapping[str, type[Resource]]:
-    return {interest.kind.KIND: interest.kind for interest in interests}
 
 
 def _data_version(connection: sqlite3.Connection) -> int:

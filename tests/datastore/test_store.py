@@ -311,6 +311,17 @@ async def test_an_update_that_changes_nothing_is_no_new_revision(store: Store) -
     assert (await store.update(first)).revision == first.revision
 
 
+async def test_an_update_that_changes_anything_is_a_new_revision_however_long_it_is(store: Store) -> None:
+    """Some texts are as long as the one before, and some revisions have a digit more."""
+    before = await store.create(pool())
+    for text in ("1", "2", "33", *map(str, range(4, 14))):
+        after = await store.update(mark(before, text))
+        assert after.revision != before.revision
+        assert (await store.update(after)).revision == after.revision
+        assert (await store.get(IPPool, after.name)) == after
+        before = after
+
+
 async def test_an_update_of_what_was_deleted_and_created_again_is_a_conflict(store: Store) -> None:
     first = await store.create(pool())
     await store.delete(first)
