@@ -181,6 +181,7 @@ endif
 # PIP_CONSTRAINT instead of -c: it binds the build backend's environment too.
 $(VENV)/.installed: pyproject.toml constraints.txt | packages
 	umask 022; [ -x $(PY) ] || $(PYTHON) -m venv $(VENV)
+	@echo "installing the Python packages that constraints.txt pins: a minute, on a busy machine some"
 	umask 022; PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(PY) -m pip install -q --disable-pip-version-check -e '.[dev]'
 	@touch $@
 

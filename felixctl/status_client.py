@@ -86,7 +86,7 @@ def _reason(error: OSError) -> str:
         case FileNotFoundError():
             return (
                 "there is no such socket, so no agent runs here;"
-                " start it (python -m felix_py), or name its folder by --run-dir"
+                " start it (python -m felix_py), name its folder by --run-dir, or, on Kubernetes, its node by --node"
             )
         case ConnectionRefusedError():
             return "no process listens, so the agent has ended; start it again"
