@@ -1,8 +1,9 @@
 """What reads credentials in the `kubernetes` package, imported without the rest of that package.
 
-It would import all that it has, and two libraries of OAuth for the one provider that needs them: a third of a second
-and 20 MB, which every agent and every command would pay. Here stand-ins take the places of what reading credentials
-names and rarely calls. They are in those places only meanwhile, and where one is called, the real thing is imported.
+It would import all that it has, two libraries of OAuth for the one provider that needs them, and a client of HTTP that
+is of no use for reading a file: a third of a second and 20 MB, which every agent and every command would pay. Here
+stand-ins take the places of what reading credentials names and rarely calls. They are in those places only meanwhile,
+and where one is called, the real thing is imported.
 """
 
 from __future__ import annotations
@@ -70,11 +71,13 @@ def _standing_in(package: Sequence[str]) -> Iterator[None]:
         [f"{folder}/client" for folder in package],
         ApiClient=_later("kubernetes.client", "ApiClient"),
     )
+    util = _StandIn("urllib3.util", retry=_StandIn("urllib3.util.retry", Retry=object))  # an annotation names it
     stand_ins = [
         _StandIn("kubernetes", package, client=client),
         client,
         _StandIn("oauthlib", oauth2=_StandIn("oauthlib.oauth2")),
         _StandIn("oauthlib.oauth2"),
+        _StandIn("urllib3", util=util),
         _StandIn("requests_oauthlib", OAuth2Session=_later("requests_oauthlib", "OAuth2Session")),
     ]
     taken = {module.__name__: module for module in stand_ins if module.__name__ not in sys.modules}

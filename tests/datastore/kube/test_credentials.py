@@ -37,7 +37,15 @@ def written(folder: Path, record: object) -> str:
 
 
 def test_who_reads_credentials_imports_nothing_that_reading_does_not_need(tmp_path: Path) -> None:
-    unneeded = ("oauthlib", "requests_oauthlib", "requests", "pydantic", "kubernetes.client.api_client", "kubernetes")
+    unneeded = (
+        "oauthlib",
+        "requests_oauthlib",
+        "requests",
+        "pydantic",
+        "kubernetes.client.api_client",
+        "kubernetes",
+        "urllib3",
+    )
     code = f"{READ}print('loaded:', *(name for name in {unneeded} if name in sys.modules))"
     printed = python(code, written(tmp_path, kubeconfig("http://api.example")))
     assert printed == f"{{'authorization': 'Bearer {ADMIN_TOKEN}'}}\nloaded:\n"
@@ -48,6 +56,14 @@ def test_the_whole_package_can_be_imported_before_and_after(tmp_path: Path) -> N
     whole = "from kubernetes import client, watch; assert client.CoreV1Api and watch.Watch\n"
     last = "import requests_oauthlib, oauthlib.oauth2; assert requests_oauthlib.OAuth2Session().token == {}"
     assert python(whole + READ + last, path) == python(READ + whole + last, path)
+
+
+def test_a_name_and_a_password_are_shown_as_ever(tmp_path: Path) -> None:
+    record: dict[str, Any] = dict(kubeconfig("http://api.example"))
+    record["users"][0]["user"] = {"username": "ann", "password": "secret"}
+    shown = base64.b64encode(b"ann:secret").decode()
+    last = "import urllib3; assert urllib3.PoolManager and urllib3.util.retry.Retry(3).total == 3"
+    assert python(READ + last, written(tmp_path, record)) == f"{{'authorization': 'Basic {shown}'}}\n"
 
 
 @pytest.fixture
