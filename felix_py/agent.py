@@ -320,7 +320,7 @@ class Agent:
             raise Unavailable(self.progress.held_back)
         pod = Endpoint.of(endpoint)
         self.host.attached(pod.device, device)
-        await self._reconcile_pods(self.snapshot.attach(pod))
+        await self._reconcile_pods(self.snapshot.attach(pod, self.edges.claimed))
         self.routing.require(pod)
 
     async def detach(self, endpoint: WorkloadEndpoint) -> None:

@@ -114,6 +114,7 @@ class Edges(Struct, frozen=True):
     avoid: is given the addresses of hosts, and whose each is: the allocator, which gives them to no pod.
     log_from: is given the log level that FelixConfiguration sets.
     forward: lets packets of these IP versions through the host. Raises KernelError.
+    claimed: returns the blocks that this agent has claimed, which the watch may have yet to report.
     take_up: returns, once, the endpoints that the agent before attached and did not write. Raises Unavailable.
     """
 
@@ -126,4 +127,5 @@ class Edges(Struct, frozen=True):
     avoid: Callable[[Mapping[Address, str]], None] = lambda hosts: None
     log_from: Callable[[str], None] = lambda level: None
     forward: Callable[[frozenset[int]], None] = lambda families: None
+    claimed: Callable[[], Collection[Prefix]] = tuple
     take_up: Callable[[], Awaitable[Sequence[WorkloadEndpoint]]] = _nothing

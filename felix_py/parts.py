@@ -40,6 +40,7 @@ from ipam.tunnels import TunnelAddresses
 from kernel.links import Devices
 from kernel.nftables_writer import NftablesWriter
 from kernel.rtnetlink import Rtnetlink
+from net.prefix import Prefix
 
 PATIENCE_SECONDS = 0.005
 """For which an event of the kernel or the datastore waits while pods are attached: each is to be acted on soon."""
@@ -120,6 +121,7 @@ def _edges(
         avoid=ground.allocator.avoid,
         log_from=_keep_log_level if "log_level" in settings.model_fields_set else logs.set_level,
         forward=partial(forward, pod_prefix=settings.interface_prefix, root=settings.proc_sys),
+        claimed=partial(_claimed, ground.allocator, node),
         take_up=take_up,
     )
 
@@ -159,6 +161,11 @@ def _observe(allocator: Allocator, known: Known, event: WatchEvent) -> None:
     """Have what pods wait for answered from the agent's watch."""
     allocator.on_event(event)
     known.observe(event)
+
+
+def _claimed(allocator: Allocator, node: str) -> tuple[Prefix, ...]:
+    """Return the blocks that a node's agent has claimed; others may have released some since."""
+    return tuple(Prefix(one.network_address.packed, one.prefixlen) for one in allocator.claimed(node))
 
 
 def _keep_log_level(level: str) -> None:

@@ -6,7 +6,7 @@ made or ended itself. Until the datastore has reported them back, an older event
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, NamedTuple
 
 from msgspec import Struct
@@ -98,6 +98,7 @@ class Snapshot:
         self._changed: set[EndpointKey] = set()
         self._attached: dict[EndpointKey, str] = {}  # container ids that the watch has yet to report back
         self._detached: dict[EndpointKey, str] = {}
+        self._claimed: Collection[Prefix] = ()  # by this agent, as long as an endpoint is awaited that may be in one
         self._before: dict[EndpointKey, frozenset[Prefix]] = {}  # meanwhile: the addresses of the sandboxes before
 
     def fold(self, event: WatchEvent) -> Topic:
@@ -197,12 +198,18 @@ class Snapshot:
             self._note_outside(key)
         return Topic.BLOCKS
 
-    def attach(self, endpoint: Endpoint) -> Topic:
-        """Take in a pod that this agent is attaching, whether or not the watch has reported it."""
+    def attach(self, endpoint: Endpoint, claimed: Callable[[], Collection[Prefix]] = tuple) -> Topic:
+        """Take in a pod that this agent is attaching, whether or not the watch has reported it.
+
+        claimed: returns the blocks that this agent has claimed. The watch reports a claim before the endpoint for which
+        it was made: until then no address in these is borrowed.
+        """
         known = self.endpoints.get(endpoint.key)
         if known != endpoint or endpoint.key in self._attached:  # else it has been reported already
             self._note_before(endpoint.key, known)
             self._attached[endpoint.key] = endpoint.container_id
+            if not all(map(self.in_own_block, endpoint.addresses)):
+                self._claimed = claimed()
         self._detached.pop(endpoint.key, None)
         self._changed.add(endpoint.key)  # even if it is the same: its device may be another
         return self._set_endpoint(endpoint.key, endpoint)
@@ -234,7 +241,16 @@ class Snapshot:
         if self._detached.get(key) == container_id:
             return Topic.NOTHING  # of the one just detached
         self._await_no_more(key)
-        return self._set_endpoint(key, endpoint)
+        topic = self._set_endpoint(key, endpoint)
+        return topic | self._claim_is_over(key) if self._claimed else topic
+
+    def _claim_is_over(self, key: EndpointKey) -> Topic:
+        """Take an endpoint that was reported for a borrower unless the watch has reported its block."""
+        before = self._outside_own_blocks.get(key)
+        self._note_outside(key)
+        if not self._attached:
+            self._claimed = ()
+        return Topic.NOTHING if self._outside_own_blocks.get(key) == before else Topic.BORROWED
 
     def _note_before(self, key: EndpointKey, endpoint: Endpoint | None) -> None:
         addresses = () if endpoint is None else endpoint.addresses
@@ -280,7 +296,9 @@ class Snapshot:
 
     def _note_outside(self, key: EndpointKey) -> None:
         endpoint = self.endpoints.get(key)
-        outside = () if endpoint is None else tuple(a for a in endpoint.addresses if not self.in_own_block(a))
+        addresses = () if endpoint is None else endpoint.addresses
+        claimed = self._claimed if key in self._attached else ()
+        outside = tuple(a for a in addresses if not self.in_own_block(a) and not _lies_in(a, claimed))
         if outside:
             self._outside_own_blocks[key] = outside
         else:
@@ -309,7 +327,7 @@ class Snapshot:
         return tuple(address for found in self._outside_own_blocks.values() for address in found)
 
     def in_own_block(self, address: Prefix) -> bool:
-        return any(block.contains(address) for block in self._own_blocks)
+        return _lies_in(address, self._own_blocks)
 
     def node_bgp_configurations(self) -> dict[str, BGPConfiguration]:
         """Return the BGP configurations that are for one node, by the node's name."""
@@ -320,6 +338,10 @@ class Snapshot:
     def pool_prefixes(self) -> tuple[Prefix, ...]:
         """Return the networks of all pools, disabled ones too: their addresses are still pods'."""
         return tuple(sorted(pool.prefix for pool in self.pools.values()))
+
+
+def _lies_in(address: Prefix, blocks: Iterable[Prefix]) -> bool:
+    return any(block.contains(address) for block in blocks)
 
 
 def _data(node: Node) -> object:

@@ -106,6 +106,7 @@ class Allocator:
         """Where whoever takes requests in counts each; else each is taken to be alone."""
         self._now_ns = now_ns
         self._affinities = Affinities(store, now_ns)
+        self.claimed = self._affinities.claimed
         self._contexts = HostContexts(store, self._affinities)
         self._writer = BlockWriter(store, now_ns, self._contexts.cooldown_seconds, self.arrivals)
         self._finder = BlockFinder(store, self._affinities, self._contexts, self._writer, now_ns)

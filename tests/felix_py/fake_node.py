@@ -97,6 +97,7 @@ class FakeNode:
         self.observed: list[WatchEvent] = []
         self.avoided: dict[Address, str] = {}
         self.levels: list[str] = []
+        self.claimed: list[Prefix] = []
         self.left: list[WorkloadEndpoint] = []
         """What the agent before attached and did not write on."""
         self.mtu_file = folder / "mtu"
@@ -112,6 +113,7 @@ class FakeNode:
                 observe=self.observed.append,
                 avoid=self.avoided.update,
                 log_from=self.levels.append,
+                claimed=lambda: self.claimed,
                 take_up=self._take_up,
             ),
         )

@@ -238,6 +238,18 @@ async def test_a_borrowed_address_is_announced_by_the_loop_after_its_route(tmp_p
         await until(lambda: BORROWED not in one.peers.announced)
 
 
+async def test_a_pod_in_a_block_that_was_just_claimed_for_it_is_not_announced_as_a_borrower(tmp_path: Path) -> None:
+    one, block = FakeNode(tmp_path), Prefix.parse("10.65.3.0/26")
+    one.claimed.append(block)
+    async with one.running() as agent:
+        await agent.attach(endpoint("10.65.3.2/32"), CALI.index)
+        await agent.attach(endpoint("10.65.9.9/32", "c2", "web-2"), CALI.index)
+        await until(lambda: BORROWED in one.peers.announced)
+        one.store.put(affinity(str(block)))  # the watch reports it a moment later
+        await until(lambda: block in one.peers.announced)
+    assert "announce 10.65.3.2/32" not in one.deeds
+
+
 async def test_while_the_route_of_a_borrowed_address_is_on_its_way_the_address_is_not_announced(tmp_path: Path) -> None:
     one = FakeNode(tmp_path)
     async with one.running() as agent:

@@ -10,13 +10,15 @@ from pathlib import Path
 import pytest
 
 import datastore
+from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool
 from datastore.store import InSync
 from felix_py.configuration.settings import settings_from
 from felix_py.identity import Addresses, Identity
 from felix_py.parts import Parts, ground_on, put_together
+from ipam.allocator import AddressesWanted
 from kernel.links import Devices
-from net.prefix import pack
+from net.prefix import Prefix, pack
 from tests.cni.node import on_a_node
 
 
@@ -45,6 +47,14 @@ async def test_an_agent_takes_up_what_the_plugin_left_and_gives_the_plugin_what_
         assert list(await parts.agent.edges.take_up()) == []
         parts.agent.progress.attach_refused = "no veth in this kernel"
         assert not parts.reporter.progress().ready
+
+
+async def test_an_agent_knows_what_it_has_claimed_before_its_watch_does(tmp_path: Path) -> None:
+    async with parts_of("sqlite:///:memory:", tmp_path) as parts:
+        await parts.ground.store.create(IPPool.make("pods", cidr="10.65.0.0/26"))
+        await parts.ground.store.create(Node.make("n1"))
+        await parts.ground.allocator.assign(AddressesWanted("n1", "net.pod"))
+        assert parts.agent.edges.claimed() == (Prefix.parse("10.65.0.0/26"),)
 
 
 @on_a_node

@@ -177,6 +177,35 @@ def test_an_address_is_outside_own_blocks_while_none_of_them_has_it() -> None:
     assert snapshot.addresses_outside_own_blocks() == ()
 
 
+CLAIMED = Prefix.parse("10.65.1.0/26")
+
+
+def test_an_address_in_a_block_that_was_just_claimed_for_it_is_not_borrowed() -> None:
+    snapshot = Snapshot("n1")
+    assert snapshot.attach(Endpoint.of(endpoint("a")), lambda: [CLAIMED]) == Topic.PODS
+    assert snapshot.addresses_outside_own_blocks() == ()
+    assert snapshot.fold(Changed(affinity(str(CLAIMED)))) == Topic.BLOCKS
+    assert snapshot.fold(Changed(endpoint("a"))) == Topic.NOTHING
+    assert snapshot.addresses_outside_own_blocks() == ()
+
+
+def test_a_claim_that_was_not_reported_before_its_endpoint_is_none() -> None:
+    snapshot, address = Snapshot("n1"), Prefix.parse("10.65.1.2/32")
+    snapshot.attach(Endpoint.of(endpoint("a")), lambda: [CLAIMED])
+    assert snapshot.fold(Changed(endpoint("a"))) == Topic.BORROWED
+    assert snapshot.addresses_outside_own_blocks() == (address,)
+    assert snapshot.attach(Endpoint.of(endpoint("b", "10.65.9.9/32")), lambda: [CLAIMED]) & Topic.BORROWED
+
+
+def test_whether_a_block_was_claimed_is_asked_only_of_addresses_outside_own_blocks() -> None:
+    def asked() -> list[Prefix]:
+        raise AssertionError("asked")
+
+    snapshot = Snapshot("n1")
+    snapshot.fold(Changed(affinity(str(CLAIMED))))
+    assert snapshot.attach(Endpoint.of(endpoint("a")), asked) == Topic.PODS
+
+
 def test_only_confirmed_affinities_of_this_node_are_own_blocks() -> None:
     snapshot = Snapshot("n1")
     for event in (

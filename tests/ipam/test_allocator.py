@@ -49,6 +49,13 @@ async def test_an_assigned_address_is_recorded_with_block_affinity_and_handle(
     assert await violations(store, dict.fromkeys(given.ipv4, "net.pod")) == []
 
 
+async def test_what_was_claimed_for_a_node_is_known_before_any_watch_reports_it(allocator: Allocator) -> None:
+    assert not allocator.claimed("n1")
+    given = await allocator.assign(POD)
+    assert allocator.claimed("n1") == {*given.blocks.values()}
+    assert not allocator.claimed("n2")
+
+
 async def test_a_second_node_gets_a_block_of_its_own(store: MemoryStore, allocator: Allocator) -> None:
     one, two = await allocator.assign(pod(1)), await allocator.assign(pod(2, "n2"))
     assert set(one.blocks.values()).isdisjoint(two.blocks.values())
