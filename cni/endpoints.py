@@ -61,8 +61,10 @@ class Endpoints:
         return self.writer.of(attachment) or await self.get(pod, attachment.device)
 
     async def of(self, attachment: Attachment, pod: PodRef) -> WorkloadEndpoint | None:
-        """Return the same, as the watch holds it if the watch knows this very pod. Raises BadRecord."""
+        """Return the same, as the watch holds it if the watch knows this very pod or container. Raises BadRecord."""
         known = self.writer.of(attachment) or self._known.endpoint(pod, attachment.device)
+        if known is None and not self.are_pods:
+            known = self._known.attached(attachment, pod)
         return known or await self.get(pod, attachment.device)
 
     async def put(self, endpoint: WorkloadEndpoint, *, at_once: bool = False) -> None:

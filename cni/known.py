@@ -1,7 +1,7 @@
 """What the agent's watch holds of what an ADD or a DEL asks for: so neither costs a request.
 
-An answer is given only where it is sure to be about the very pod that is meant, which its UID says: a pod may have had
-the name before. What this process wrote itself is known before the watch reports it back.
+An answer is given only where it is sure to be about the very pod that is meant, which its UID says, or its container: a
+pod may have had the name before. What this process wrote itself is known before the watch reports it back.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from cni.addresses import Address
-from cni.attachment import PodRef
-from cni.endpoint_owner import is_of_pod
+from cni.attachment import Attachment, PodRef
+from cni.endpoint_owner import is_of, is_of_pod
 from datastore.kinds.cluster import ClusterInformation
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
@@ -49,11 +49,21 @@ class Known:
 
     def endpoint(self, pod: PodRef, device: str) -> WorkloadEndpoint | None:
         """Return the endpoint of this very pod, without a revision, since others write pods too; None: read it."""
-        key = pod.namespace, workload_endpoint_name(self._node_name, pod.name, endpoint=device)
+        key = self._key(pod, device)
         found = self._written.get(key) or self._endpoints.get(key)
         if found is None or not is_of_pod(found, pod):
             return None
         return found.with_metadata(resource_version=None)
+
+    def attached(self, attachment: Attachment, pod: PodRef) -> WorkloadEndpoint | None:
+        """Return the endpoint that names this attachment's container, as it was last reported; None: read it.
+
+        Who writes or deletes it finds out by its revision whether it still is so.
+        """
+        found = self._endpoints.get(self._key(pod, attachment.device))
+        if found is None or found.spec.container_id != attachment.container_id:
+            return None
+        return found if is_of(found, attachment) else None
 
     def endpoints(self) -> Iterable[WorkloadEndpoint]:
         """Return this node's endpoints as the watch reported them."""
@@ -68,6 +78,9 @@ class Known:
             if (other.namespace, other.spec.pod) != pod[:2] and (twice := {*other.addresses}.intersection(addresses)):
                 return f"{', '.join(map(str, twice))}, which pod {other.namespace}/{other.spec.pod} has"
         return ""
+
+    def _key(self, pod: PodRef, device: str) -> _Key:
+        return pod.namespace, workload_endpoint_name(self._node_name, pod.name, endpoint=device)
 
     def _put(self, resource: Resource) -> None:
         match resource:

@@ -23,7 +23,7 @@ from datastore.fields import Address
 from datastore.kinds.ipam import IPAMBlock, IPAMHandle
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.record import Resource
-from datastore.store import Write
+from datastore.store import Changed, Write
 from ipam.allocator import AddressesWanted
 from ipam.errors import Contention
 from kernel.links import Devices
@@ -349,6 +349,35 @@ async def test_an_address_of_which_only_the_block_was_written_goes_with_its_del(
         await node.allocator.adopt(NODE)
         await node.delete()
         assert await node.addresses() == []
+
+
+async def test_a_del_reads_nothing_that_the_watch_has_reported(tmp_path: Path) -> None:
+    store = MemoryStore()
+    async with in_memory(tmp_path, store) as node:
+        await node.add()
+        [endpoint] = await node.endpoints()
+        node.known.observe(Changed(endpoint))
+        store.calls.clear()
+        await node.delete()
+        assert [kind for kind in (WorkloadEndpoint, IPAMHandle, IPAMBlock) if store.calls[f"get {kind.KIND}"]] == []
+        assert await node.holds_nothing()
+
+
+@pytest.mark.parametrize("gone", [False, True])
+async def test_a_watch_that_lags_behind_lets_a_del_take_nothing_of_a_newer_container(
+    tmp_path: Path, gone: bool
+) -> None:
+    async with in_memory(tmp_path) as node:
+        await node.add("old")
+        [endpoint] = await node.endpoints()
+        if gone:
+            await node.store.delete(endpoint)
+        else:
+            await node.add("new")
+        node.known.observe(Changed(endpoint))
+        await node.delete("old")
+        assert [one.spec.container_id for one in await node.endpoints()] == ([] if gone else ["new"])
+        assert len(await node.addresses()) == (0 if gone else 1)
 
 
 # In real namespaces

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from cni.attachment import PodRef
+from cni.attachment import Attachment, PodRef
 from cni.endpoint_owner import MIRROR
 from cni.known import Known
 from datastore.kinds.cluster import ClusterInformation
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
-from datastore.names import workload_endpoint_name
+from datastore.names import NETWORK, workload_endpoint_name
 from datastore.store import Changed, Gone, Unreadable
 
 NAME = workload_endpoint_name("n1", "db-0")
@@ -58,6 +58,16 @@ def test_what_was_written_counts_until_it_is_reported_or_deleted() -> None:
     watch.wrote(endpoint("old", "c3"))
     watch.observe(Changed(endpoint("new")))
     assert watch.endpoint(OLD, "eth0") is None
+
+
+def test_an_attachment_is_answered_for_by_its_network_container_and_device_and_with_a_revision() -> None:
+    ours, pod = Attachment("net", "c1", "eth0"), PodRef("default", "db-0")
+    named = endpoint("any", "c1", annotations={NETWORK: "net"})
+    assert known(named).attached(ours, pod) == named
+    for other in (ours._replace(container_id="c2"), ours._replace(network="other"), ours._replace(device="eth1")):
+        assert known(named).attached(other, pod) is None
+    assert known(endpoint("any")).attached(ours, pod) is None  # it may be any container's
+    assert known().attached(ours, pod) is None
 
 
 def test_what_is_gone_or_cannot_be_read_is_not_known() -> None:
