@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
+from msgspec.structs import replace
+
 from datastore.cas import found_or_none
-from datastore.errors import BadRecord, Conflict, DatastoreError
+from datastore.errors import BadRecord, Conflict, DatastoreError, Forbidden, NotFound
 from datastore.kinds.bgp import BGPConfiguration
 from datastore.kinds.ipam import IPAMBlock
+from datastore.kinds.namespace import Namespace
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool
@@ -51,18 +55,21 @@ class Done(NamedTuple):
     not_taken: list[str]
 
 
-async def preview(store: Store, batch: FileContents, decide: Decision) -> Preview:
+async def preview(store: Store, batch: FileContents, decide: Decision, *, on_kubernetes: bool = False) -> Preview:
     """Return what is to be written for the files' contents as things are."""
-    state = await _cluster_state(store, [one.key for one in batch.manifests])
+    keys = [one.key for one in batch.manifests]
+    state = await _cluster_state(store, keys)
+    if on_kubernetes:
+        state = replace(state, namespaces=await _namespaces(store, keys))
     steps = plan.decided(batch, state, decide)
     return Preview(steps, plan.not_taken(batch.manifests, state, steps))
 
 
-async def carry_out(store: Store, batch: FileContents, decide: Decision) -> Done:
+async def carry_out(store: Store, batch: FileContents, decide: Decision, *, on_kubernetes: bool = False) -> Done:
     """Write what is decided about the files' contents."""
 
     async def once() -> Done:
-        steps, not_taken = await preview(store, batch, decide)
+        steps, not_taken = await preview(store, batch, decide, on_kubernetes=on_kubernetes)
         return Done(await _write(store, steps), not_taken)
 
     return await _retried(once)
@@ -255,3 +262,14 @@ async def _cluster_state(store: Store, keys: Sequence[ObjectKey]) -> ClusterStat
         nodes=(await store.list(Node)).objects if addressing else (),
         bgp=(await store.list(BGPConfiguration)).objects if addressing else (),
     )
+
+
+async def _namespaces(store: Store, keys: Iterable[ObjectKey]) -> frozenset[str]:
+    """Return the Namespaces that are there of those that are meant; one that cannot be read is taken to be."""
+    found = set()
+    for name in {key.namespace for key in keys if key.namespace is not None}:
+        with suppress(NotFound):
+            with suppress(Forbidden, BadRecord):
+                await store.get(Namespace, name)
+            found.add(name)
+    return frozenset(found)

@@ -5,7 +5,7 @@ Pure. Everything is checked before anything is written, and all mistakes are rep
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from msgspec import Struct
@@ -33,13 +33,18 @@ Existing = Mapping[ObjectKey, Resource]
 
 
 class ClusterState(Struct, frozen=True):
-    """What of the cluster a change is checked against."""
+    """What of the cluster a change is checked against.
+
+    namespaces: those of the Namespaces that are meant which are there; None: the datastore has none, nor Nodes that are
+    Kubernetes' to make.
+    """
 
     existing: Existing
     pools: Sequence[IPPool] = ()
     blocks: Sequence[IPAMBlock] = ()
     nodes: Sequence[Node] = ()
     bgp: Sequence[BGPConfiguration] = ()
+    namespaces: frozenset[str] | None = None
 
 
 Decision = Callable[[Sequence[Manifest], ClusterState], list[Write]]
@@ -126,6 +131,7 @@ def _step(one: Manifest, state: ClusterState) -> Create | Update | None:
     old = state.existing.get(one.key)
     new = resource(one, old)
     if old is None:
+        _reject_if(f"{one.place}: {one.key}: {why}" for why in _lacking_of_kubernetes(one.key, state.namespaces))
         return Create(new)
     if new.with_metadata(resource_version=old.revision).to_json() == old.to_json():
         return None
@@ -137,6 +143,16 @@ def _step(one: Manifest, state: ClusterState) -> Create | Update | None:
             ]
         )
     return Update(new)
+
+
+def _lacking_of_kubernetes(key: ObjectKey, namespaces: Collection[str] | None) -> Iterator[str]:
+    """Yield what has to be there before an object can be made."""
+    if namespaces is None:
+        return
+    if key.namespace is not None and key.namespace not in namespaces:
+        yield f"there is no Namespace {key.namespace}: create it first"
+    if key.model is Node:
+        yield "there is no such Node, and on Kubernetes its kubelet makes it"
 
 
 def created(items: Sequence[Manifest], state: ClusterState, *, skip_existing: bool = False) -> list[Write]:

@@ -241,12 +241,12 @@ def label(
 def _write(verb: str, batch: FileContents, url: str, decide: Decision, *, dry_run: bool) -> None:
     if dry_run:
         with _mistakes_of(batch):
-            planned = previewing(url, lambda store: preview(store, batch, decide))
+            planned = previewing(url, lambda store: preview(store, batch, decide, on_kubernetes=has_namespaces(url)))
         show(plan.would_do(planned.steps, len(batch.manifests)))
         _show_notices([step.resource for step in planned.steps], planned.not_taken, url)
         return
     with _mistakes_of(batch):
-        done = writing(url, lambda store: carry_out(store, batch, decide))
+        done = writing(url, lambda store: carry_out(store, batch, decide, on_kubernetes=has_namespaces(url)))
     show(plan.result(verb, [one.key for one in batch.manifests]))
     _show_notices(done.written, done.not_taken, url)
 

@@ -58,10 +58,26 @@ def test_whatever_is_written_is_applied_or_rejected_in_sentences(
         assert view.of(step.resource)["kind"] == kind
 
 
-def manifest(kind: str, name: str, **spec: Any) -> Manifest:
+def manifest(kind: str, name: str, namespace: str | None = None, /, **spec: Any) -> Manifest:
     body = {"apiVersion": view.SHOWN, "kind": kind, "metadata": {"name": name}, "spec": spec}
-    [one] = manifests_in([Document("f", body)]).manifests
+    [one] = manifests_in([Document("f", body)], namespace).manifests
     return one
+
+
+def test_what_kubernetes_has_to_make_first_is_missed_before_anything_is_written() -> None:
+    items = [
+        manifest("IPPool", "pods", cidr="10.65.0.0/16"),
+        manifest("NetworkSet", "a", "shop"),
+        manifest("NetworkSet", "b", "store"),
+        manifest("Node", "n9"),
+    ]
+    assert len(plan.applied(items, ClusterState({}))) == len(items)
+    with pytest.raises(RejectedError) as rejected:
+        plan.applied(items, ClusterState({}, namespaces=frozenset({"store"})))
+    assert rejected.value.sentences == (
+        'f: NetworkSet "a" of namespace shop: there is no Namespace shop: create it first',
+        'f: Node "n9": there is no such Node, and on Kubernetes its kubelet makes it',
+    )
 
 
 def test_an_old_overlap_does_not_forbid_another_change() -> None:
