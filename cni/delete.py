@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
-from itertools import islice
+from operator import attrgetter
 from typing import NamedTuple
 
 from cni.attacher import Attacher
@@ -22,7 +22,7 @@ from cni.endpoints import Endpoints
 from cni.errors import CniError, Code
 from cni.host_local import delegates
 from cni.journal import Journal, PendingRelease
-from cni.locks import KeyedLock, lock_keys
+from cni.locks import KeyedLock, container_key, pod_key
 from cni.pod_devices import OwnedLink, PodDevices
 from cni.repeated_releases import RepeatedReleases
 from cni.request import CniRequest
@@ -146,7 +146,7 @@ class Cleanup:
         self._detached: OrderedDict[Attachment, None] = OrderedDict()
         self._allocator, self._devices, self._endpoints = allocator, devices, endpoints
         self._journal, self._locks = journal, locks
-        self._due = asyncio.Event()
+        self._due, self._room = asyncio.Event(), asyncio.Semaphore(AT_ONCE)
         self._refused: PendingRelease | None = None
         """The journal's release that the datastore did not take last."""
 
@@ -296,7 +296,8 @@ class Cleanup:
 
         Raises DatastoreError, IpamError.
         """
-        await self._carry_out(self._journal.pending_of(container_id))
+        for error in (await self._carry_out(self._journal.pending_of(container_id), [])).values():
+            raise error
         if self._repeated is not None:
             try:
                 self._repeated.forget(container_id)
@@ -338,54 +339,76 @@ class Cleanup:
         """Try each journaled release once, until one finds the datastore away; the next time begins behind that one.
 
         So one that cannot be carried out holds up no other, also where it alone is refused, for a lacking right say.
-        The first is tried alone, as long as that may be all that is tried; the others side by side, as an agent that
-        was away for long finds many. Return whether the datastore is away.
+        The first is tried alone, as it may be all that is tried; the others side by side, as an agent that was away for
+        long finds many. Return whether the datastore is away.
         """
-        listed = self._journal.pending
+        if not (listed := self._journal.pending):
+            return False
         first = listed.index(self._refused) + 1 if self._refused in listed else 0
-        waiting, stops = iter((*listed[first:], *listed[:first])), list[Unavailable]()
-
-        async def try_next_ones(most: int | None = None) -> None:
-            for pending in islice(waiting, most):
-                if not stops and (stop := await self._try(pending)) is not None:
-                    stops.append(stop)
-
-        await try_next_ones(1)
-        async with asyncio.TaskGroup() as tasks:
-            for _ in range(AT_ONCE):
-                tasks.create_task(try_next_ones())
+        ordered = (*listed[first:], *listed[:first])
+        stops = list[Unavailable]()
+        await self._try(ordered[:1], stops)
+        if not stops:
+            of_pods: defaultdict[tuple[str, str], list[PendingRelease]] = defaultdict(list)
+            for pending in ordered[1:]:
+                of_pods[pending.pod[:2]].append(pending)
+            async with asyncio.TaskGroup() as tasks:
+                for of_pod in of_pods.values():
+                    tasks.create_task(self._try(of_pod, stops))
         return any(not isinstance(stop, Forbidden) for stop in stops)
 
-    async def _try(self, pending: PendingRelease) -> Unavailable | None:
-        """Carry out a journaled release, if it can be; return what keeps the others from being tried as well."""
+    async def _try(self, of_pod: Sequence[PendingRelease], stops: list[Unavailable]) -> None:
+        """Carry out a pod's journaled releases, as far as they can be. stops: what keeps others from being tried."""
+        attachments = sorted((one.attachment for one in of_pod), key=attrgetter("container_id"))
+        keys = (*dict.fromkeys(map(container_key, attachments)), pod_key(of_pod[0].pod))
         try:
-            async with self._locks.hold(*lock_keys(*pending)):
+            async with self._locks.hold(*keys):
                 # An ADD of the same container may have been first, and the handle is in use again.
-                await self._carry_out([pending] if pending in self._journal.pending else [])
-        except Unavailable as error:
-            self._refused = pending
-            log.debug("the journal's %d releases: %s", len(self._journal.pending), error)
-            return error
-        except (DatastoreError, IpamError) as error:
-            log.warning(
-                "release %s, from the journal: %s; next try in about %g s at most",
-                describe(*pending),
-                error,
-                LAST_RETRY_SECONDS,
-            )
-        return None
+                journaled = set(self._journal.pending)
+                failed = await self._carry_out([one for one in of_pod if one in journaled], stops)
+        except Unavailable as unwritten:
+            stops.append(unwritten)
+            return
+        for pending, error in failed.items():
+            if isinstance(error, Unavailable):
+                self._refused = pending
+                log.debug("the journal's %d releases: %s", len(self._journal.pending), error)
+            else:
+                log.warning(
+                    "release %s, from the journal: %s; next try in about %g s at most",
+                    describe(*pending),
+                    error,
+                    LAST_RETRY_SECONDS,
+                )
 
-    async def _carry_out(self, journaled: Iterable[PendingRelease]) -> None:
-        """Release what is journaled, with its container's lock held; what fails stays journaled, and its error rises.
+    async def _carry_out(
+        self, journaled: Iterable[PendingRelease], stops: list[Unavailable]
+    ) -> dict[PendingRelease, DatastoreError | IpamError]:
+        """Release what is journaled, side by side, with its locks held; return what failed, which stays journaled.
 
-        Raises Unavailable too when the journal cannot be written: a release that stays in it would be repeated, on a
-        handle that is in use by then, if its container went on.
+        stops: gets each error that says that the datastore is away; once there is one, nothing more is tried. Raises
+        Unavailable when the journal cannot be written: a release that stays in it would be repeated, on a handle that
+        is in use by then, if its container went on.
         """
-        done = []
+        done, failed = list[PendingRelease](), dict[PendingRelease, DatastoreError | IpamError]()
+
+        async def carry_out(pending: PendingRelease) -> None:
+            async with self._room:
+                if stops:
+                    return
+                try:
+                    await self.release(pending)
+                except (DatastoreError, IpamError) as error:
+                    failed[pending] = error
+                    if isinstance(error, Unavailable):
+                        stops.append(error)
+                else:
+                    done.append(pending)
+
         try:
-            for pending in journaled:
-                await self.release(pending)
-                done.append(pending)
+            async with asyncio.TaskGroup() as tasks:
+                for pending in journaled:
+                    tasks.create_task(carry_out(pending))
         finally:
             if done:
                 self.repeat(*done)
@@ -393,6 +416,7 @@ class Cleanup:
                     self._journal.remove(done)
                 except OSError as error:
                     raise Unavailable(f"take {len(done)} releases out of the journal: {error}") from error
+        return failed
 
 
 def _accounts_for(freed: Sequence[Address] | None, endpoint: WorkloadEndpoint | None) -> bool:

@@ -13,9 +13,13 @@ def container_key(attachment: Attachment) -> Hashable:
     return "container", attachment.container_id
 
 
+def pod_key(pod: PodRef) -> Hashable:
+    return "pod", pod.namespace, pod.name
+
+
 def lock_keys(attachment: Attachment, pod: PodRef) -> tuple[Hashable, Hashable]:
     """Return what a verb locks: the container, then the pod, whose sandboxes share device name and endpoint."""
-    return container_key(attachment), ("pod", pod.namespace, pod.name)
+    return container_key(attachment), pod_key(pod)
 
 
 class KeyedLock:

@@ -113,13 +113,15 @@ async def test_a_del_that_was_noted_asks_the_datastore_nothing_before_its_releas
         assert await node.holds_nothing()
 
 
+@pytest.mark.parametrize("pods", [("web-0", "web-1", "web-2", "web-3"), ("web-0", "web-1", "web-1", "web-1")])
 async def test_journaled_releases_are_carried_out_side_by_side_once_the_datastore_is_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pods: Sequence[str]
 ) -> None:
+    """Also those of one pod, of which a kubelet made one sandbox after the other."""
     async with in_memory(tmp_path) as node:
-        for number in range(4):
-            await node.add(f"c{number}", f"web-{number}")
-            await node.take_up(f"c{number}", f"web-{number}")
+        for number, pod in enumerate(pods):
+            await node.add(f"c{number}", pod)
+            await node.take_up(f"c{number}", pod)
         release, meeting, begun = node.allocator.release_handle, asyncio.Barrier(3), list[str]()
 
         async def wait_for_the_others(handle: str, expected: Collection[Address] = ()) -> list[Address]:
