@@ -158,8 +158,8 @@ class CniServer:
 
     async def _serve(self, connection: socket.socket) -> None:
         descriptors: list[int] = []
-        with connection, self._arrivals.one():
-            try:
+        try:
+            with connection, self._arrivals.one():
                 _require_root(connection)
                 message = await _receive(connection, descriptors)
                 if len(message) > LIMIT:
@@ -168,11 +168,11 @@ class CniServer:
                 else:
                     answer = await respond(self._verbs, message, descriptors[0] if descriptors else None)
                 await _send(connection, answer)
-            except (OSError, TimeoutError) as error:
-                log.warning("a CNI request on %s was dropped: %s", self._path, error or "it did not arrive in time")
-            finally:
-                for descriptor in descriptors:
-                    os.close(descriptor)
+        except (OSError, TimeoutError) as error:
+            log.warning("a CNI request on %s was dropped: %s", self._path, error or "it did not arrive in time")
+        finally:  # after the connection, for whose end the shim waits
+            for descriptor in descriptors:
+                os.close(descriptor)
 
 
 async def _is_answered(path: Path) -> bool:
