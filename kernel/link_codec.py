@@ -10,7 +10,7 @@ import struct
 
 from msgspec import Struct
 
-from kernel.message import attribute, attributes, nested, number, text
+from kernel.message import attribute, attributes, chosen, nested, number, text
 from net.prefix import Prefix
 
 NEW_LINK, DELETE_LINK, GET_LINK, SET_LINK = 16, 17, 18, 19
@@ -23,6 +23,7 @@ PERMANENT = 0x80  # NUD_PERMANENT
 _INCOMPLETE, _FAILED = 0x01, 0x20  # NUD_INCOMPLETE, NUD_FAILED
 
 _MAC, _NAME, _MTU, _PEER, _INFO, _ALIAS, _GROUP, _NAMESPACE = 1, 3, 4, 5, 18, 20, 27, 28
+_OF_LINK = frozenset((_MAC, _NAME, _MTU, _PEER, _INFO, _ALIAS, _GROUP))
 _EXTENSIONS, _TX_QUEUES, _RX_QUEUES = 29, 31, 32
 _INFO_KIND, _INFO_DATA, _VETH_PEER = 1, 2, 1
 _SKIP_STATISTICS = 8  # RTEXT_FILTER_SKIP_STATS: unused here, and most of the bytes
@@ -79,7 +80,7 @@ def decode_link(body: bytes) -> Link | None:
     family, _, _, index, flags, _ = _LINK.unpack_from(body)
     if family != 0:
         return None  # AF_BRIDGE: a port that leaves a bridge is reported as deleted, yet the device stays
-    found = dict(attributes(body, _LINK.size))
+    found = chosen(body, _LINK.size, _OF_LINK)
     return Link(
         index,
         _string(found.get(_NAME, b"")),

@@ -4,7 +4,23 @@ from __future__ import annotations
 
 import struct
 
-from kernel.message import DONE, ERROR, Message, answer, attribute, attributes, explain, message, messages, number, text
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kernel.message import (
+    DONE,
+    ERROR,
+    Message,
+    answer,
+    attribute,
+    attributes,
+    chosen,
+    explain,
+    message,
+    messages,
+    number,
+    text,
+)
 
 EXPLANATION = text(1, "Nexthop has invalid gateway")
 
@@ -34,6 +50,17 @@ def test_messages_and_attributes_stop_at_what_is_cut_off() -> None:
     assert list(attributes(attribute(1, b"abc") + number(4, 9)[:3])) == [(1, b"abc")]
     assert list(attributes(bytes(8))) == []
     assert list(messages(bytes(16))) == []
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 40), st.binary(max_size=9))), st.binary(max_size=9), st.sets(st.integers(0, 40))
+)
+def test_what_is_chosen_of_the_attributes_is_what_all_of_them_say(
+    written: list[tuple[int, bytes]], rest: bytes, kinds: set[int]
+) -> None:
+    body = b"head" + b"".join(attribute(kind | 0x8000, payload) for kind, payload in written) + rest
+    every = dict(attributes(body, 4))
+    assert chosen(body, 4, kinds) == {kind: every[kind] for kind in every.keys() & kinds}
 
 
 def test_an_errno_is_explained_with_its_name() -> None:
