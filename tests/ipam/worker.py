@@ -1,5 +1,7 @@
 """One process of the many that share a file: it assigns and releases until it is killed, and says so beforehand.
 
+Each handle has an endpoint, which is written with the last of its addresses and deleted with the first.
+
 Each line it writes to the pipe is whole (shorter than PIPE_BUF): `assign H` and `release H` before the store is asked,
 `got H ADDRESS…`, `none H`, `done H` after it has answered.
 """
@@ -10,18 +12,23 @@ import asyncio
 import os
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from random import Random
 
 import datastore
+from datastore.cas import found_or_none
 from datastore.errors import Conflict, DatastoreError
+from datastore.fields import Address
+from datastore.kinds.pods import WorkloadEndpoint
 from datastore.record import Resource
 from datastore.sqlite import SqliteStore
-from datastore.store import Create, Store, Write
+from datastore.store import Create, Delete, Store, Write
 from ipam.allocator import AddressesWanted, Allocator
 from ipam.errors import IpamError
 from ipam.host_context import CONTEXT_KINDS
 
 AT_ONCE = 3
+NAMESPACE = "default"
 HOLD = 14
 """How many handles each of the concurrent requesters keeps: all together a little less than the pool."""
 
@@ -55,8 +62,11 @@ async def _work(
 
     async def assign(handle: str, count: int) -> None:
         say(f"assign {handle}")
+        wanted = AddressesWanted(
+            host, handle, {"node": host}, ipv4=count, ipv6=count - 1, companion=partial(_created, host, handle)
+        )
         try:
-            given = await allocator.assign(AddressesWanted(host, handle, {"node": host}, ipv4=count, ipv6=count - 1))
+            given = await allocator.assign(wanted)
         except (IpamError, DatastoreError):
             say(f"none {handle}")
         else:
@@ -65,7 +75,7 @@ async def _work(
     async def release(handle: str) -> None:
         say(f"release {handle}")
         try:
-            await allocator.release_handle(handle)
+            await release_with_endpoint(store, allocator, handle)
         except (IpamError, DatastoreError):
             say(f"none {handle}")
         else:
@@ -91,6 +101,17 @@ async def _work(
             group.create_task(requester(number))
 
 
+async def release_with_endpoint(store: Store, allocator: Allocator, handle: str) -> None:
+    """Release a handle, whatever of it was written."""
+    endpoint = await found_or_none(store.get(WorkloadEndpoint, handle, NAMESPACE))
+    await allocator.release_handle(handle, companion=None if endpoint is None else Delete(endpoint))
+
+
+def _created(host: str, handle: str, addresses: Sequence[Address]) -> Create:
+    networks = [f"{address}/{address.max_prefixlen}" for address in addresses]
+    return Create(WorkloadEndpoint.make(handle, NAMESPACE, node=host, containerID=handle, ipNetworks=networks))
+
+
 class BlindStore(SqliteStore):
     """The embedded store without its compare-and-swap: what another process wrote meanwhile is overwritten."""
 
@@ -102,5 +123,5 @@ class BlindStore(SqliteStore):
     async def _of_now(self, write: Write) -> Write:
         if isinstance(write, Create):
             return write
-        revision = (await self.get(type(write.resource), write.resource.name)).revision
+        revision = (await self.get(type(write.resource), write.resource.name, write.resource.namespace)).revision
         return type(write)(write.resource.with_metadata(resource_version=revision))

@@ -12,6 +12,7 @@ import asyncio
 import multiprocessing
 import os
 import sqlite3
+from collections.abc import Iterable
 from ipaddress import ip_address
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -19,9 +20,11 @@ from random import Random
 
 import datastore
 from datastore.fields import Address
+from datastore.kinds.pods import WorkloadEndpoint
+from datastore.store import Store
 from ipam.allocator import Allocator
-from tests.ipam.worker import work
-from tests.ipam.world import config, node, pool, violations
+from tests.ipam.worker import release_with_endpoint, work
+from tests.ipam.world import config, node, owners, pool, violations
 
 HOSTS = ("n1", "n2", "n3", "n4")
 OPERATIONS, KILLS = 4_000, 50
@@ -137,7 +140,8 @@ class Cluster:
     async def _wrong_in(self, file: Path, in_use: dict[Address, str], *, quiet: bool) -> list[str]:
         store = datastore.open(f"sqlite:///{file}")
         try:
-            return await violations(store, in_use, quiet=quiet)
+            wrong = await violations(store, in_use, quiet=quiet)
+            return wrong + await _wrong_endpoints(store, in_use.values() if quiet else ())
         finally:
             await store.close()
 
@@ -152,7 +156,7 @@ class Cluster:
         store = datastore.open(f"sqlite:///{self.file}")
         allocator = Allocator(store)
         for handle in sorted(set[str]().union(*self.unsure.values())):
-            await allocator.release_handle(handle)
+            await release_with_endpoint(store, allocator, handle)
         for host in HOSTS:
             await allocator.adopt(host)
         await store.close()
@@ -192,6 +196,17 @@ def test_the_same_without_compare_and_swap_loses_addresses_or_gives_them_twice(t
         assert wrong != []
     finally:
         cluster.close()
+
+
+async def _wrong_endpoints(store: Store, in_use: Iterable[str]) -> list[str]:
+    """Return what endpoints have that is not theirs, and which handles in use lack theirs."""
+    held, endpoints = await owners(store), (await store.list(WorkloadEndpoint)).objects
+    return [
+        f"endpoint {one.name} has {address}, which is assigned to {held.get(address)}"
+        for one in endpoints
+        for address in one.addresses
+        if held.get(address) != one.name
+    ] + [f"{handle} has no endpoint" for handle in {*in_use} - {one.name for one in endpoints}]
 
 
 def _host(handle: str) -> str:
