@@ -604,7 +604,9 @@ async def test_where_no_peer_is_judged_by_owners_a_claim_of_another_node_is_noth
 
     one = FakeNode(tmp_path, node(), node("n2", "192.0.2.2/24"), pool(), affinity())
     async with one.running() as agent:
-        await until(lambda: BLOCK in one.peers.announced)
+        await asyncio.sleep(2 * agent_module.HOST_SECONDS)  # what its addresses are due for is due before this timer
+        await agent.attach(endpoint("10.65.9.8/32", "before", "before"), CALI.index)
+        await until(lambda: Prefix.parse("10.65.9.8/32") in one.peers.announced)  # the last of what was due by then
         stated = one.deeds.count("configure")
         one.store.put(affinity("10.65.2.0/26", "n2"))
         await until(lambda: block(2) in agent.routing.tunnels.owners())
