@@ -15,7 +15,7 @@ from datastore.fields import address
 from datastore.kinds.namespace import Namespace
 from datastore.kinds.pools import IPPool
 from explain.records import Assigned, ClusterRecords, PodRecord
-from explain.step import Command, Step, StepState
+from explain.step import Command, Step, StepState, Verdict
 from ipam.errors import IpamError
 from ipam.search import pools_for
 from net.mac import is_device_mac
@@ -271,6 +271,16 @@ def _why(pod: PodRecord, pool: IPPool, asked: _Request | None) -> str:
 
 def _of_version(pod: PodRecord, version: int) -> list[str]:
     return [text for text in pod.addresses if address(text).version == version]
+
+
+def verdict_on(pod: PodRecord, steps: Sequence[Step]) -> Verdict:
+    """Return what the first broken step means; where none is, what the last one says of the pod itself."""
+    first = next((step for step in steps if step.state is StepState.BROKEN), None)
+    if first is not None:
+        effect = f"; {first.effect}" if first.effect else ""
+        return Verdict(False, f"{first.where}: {first.text}{effect}", first)
+    last = next((step for step in reversed(steps) if step.where == pod.title), steps[-1])
+    return Verdict(True, f"{last.where}: {last.text}")
 
 
 def used_addresses(records: ClusterRecords) -> Mapping[str, int]:

@@ -182,8 +182,9 @@ def why(
 
     [dim]$[/dim] felixctl lab exec n2 -- sysctl -w net.ipv4.ip_forward=0; felixctl lab why n1-1 n2-1
     """
+    from felixctl.cluster_records import read_cluster
     from felixctl.connection import reading
-    from felixctl.why import print_explanation, read_records
+    from felixctl.why import print_explanation
     from lab.host import HostError, ask_within
     from lab.paths import DATASTORE
 
@@ -198,7 +199,7 @@ def why(
 
     with _lab_errors():
         _find(lab).enter()
-    records = reading(DATASTORE, read_records)
+    records = reading(DATASTORE, read_cluster)
     inside = f"felixctl lab exec{f' --lab {lab}' if lab else ''}"
     anywhere = next(iter(sorted(records.nodes)), "NODE")
 

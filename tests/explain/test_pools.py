@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from datastore.kinds.namespace import Namespace
 from datastore.kinds.pools import IPPool
-from explain.pools import AddressFacts, about_addresses, used_addresses
+from explain.pools import AddressFacts, about_addresses, used_addresses, verdict_on
 from explain.records import Assigned, PodRecord
 from explain.step import Step, StepState
 from tests.explain.cluster import RECORDS
@@ -184,6 +184,15 @@ def test_a_pod_yet_to_come_is_told_what_it_would_get_on_a_node_that_the_pool_sel
     assert steps[0].text == "there is no such pod on a node: this is what it would get"
     assert by_place(steps)["pool rack"] == '10.3.0.0/24: nodeSelector rack == "b" selects its node'
     assert steps[-1].text == "it gets its IPv4 address from prod, then rack, where 512 are not assigned"
+
+
+def test_the_verdict_is_what_is_said_of_the_pod_or_what_first_keeps_it_from_an_address() -> None:
+    judged = verdict_on(WEB, about_addresses(FACTS, WEB))
+    assert judged.reachable and judged.sentence.startswith("shop/web: it gets its IPv4 address from prod")
+    locked = facts(ready=False)
+    judged = verdict_on(WEB, about_addresses(locked, WEB))
+    assert not judged.reachable and judged.first in about_addresses(locked, WEB)
+    assert judged.sentence.endswith("; attaching a pod fails until felixctl datastore unlock")
 
 
 def test_the_addresses_in_use_are_counted_by_pool() -> None:
