@@ -160,7 +160,7 @@ def write(archive: Archive, path: Path) -> None:
                 entry.size, entry.mtime, entry.mode = len(content), int(time.time()), 0o600
                 tar.addfile(entry, io.BytesIO(content))
     except OSError as error:
-        raise CommandError(f"write {path}: {error.strerror}; nothing was collected") from None
+        raise CommandError(f"write {path}: {error.strerror}; nothing was collected; name another place by -o") from None
 
 
 def summary(archive: Archive, path: Path) -> str:

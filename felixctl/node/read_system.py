@@ -53,9 +53,14 @@ def read_system(config: Path | None = None, root: Path = Path("/"), conf_dir: st
         sysctls={one.path: text for one in requirements.SYSCTLS if (text := _text(root / "proc/sys" / one.path))},
         programs={one.name for one in requirements.PROGRAMS if shutil.which(one.name)}
         | {one.name for one in requirements.LIBRARIES if find_spec(one.name)},
-        fixed_sysctls=_is_read_only(root / "proc/sys/net"),
+        fixed_sysctls=_is_read_only(_written_sysctls(root) / "net"),
         host=_host(root, conf_dir),
     )
+
+
+def _written_sysctls(root: Path) -> Path:
+    """Return where the agent of this host, or of this container, writes sysctls."""
+    return Path(os.environ.get("FELIX_PROCSYS") or root / "proc/sys")
 
 
 def _is_read_only(path: Path) -> bool:

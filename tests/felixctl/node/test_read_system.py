@@ -6,6 +6,8 @@ import gzip
 import os
 from pathlib import Path
 
+import pytest
+
 from felixctl.node import read_system
 from felixctl.node.findings import Availability
 from felixctl.node.runtime_requirements import Runtime
@@ -46,6 +48,16 @@ def test_shim_configurations_and_runtimes_are_found_where_they_are(tmp_path: Pat
     host = read_system.read_system(root=tmp_path).host
     assert (host.plugin, host.configurations) == (True, ("10-felix.conflist",))
     assert host.runtimes == (Runtime("containerd", "/etc/cni/other"), Runtime("CRI-O"))
+
+
+@pytest.mark.parametrize(("setting", "fixed"), [("", True), ("/host/proc/sys", False)])
+def test_sysctls_are_fixed_where_the_agent_cannot_write_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str, fixed: bool
+) -> None:
+    """A container's /proc/sys is read-only, and the agent has the host's at another place."""
+    monkeypatch.setenv("FELIX_PROCSYS", setting)
+    monkeypatch.setattr(read_system, "_is_read_only", lambda path: path == tmp_path / "proc/sys/net")
+    assert read_system.read_system(root=tmp_path).fixed_sysctls is fixed
 
 
 def test_without_any_of_them_nothing_is_claimed(tmp_path: Path) -> None:
