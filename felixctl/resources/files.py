@@ -13,6 +13,7 @@ from felixctl.resources.manifests import FileContents, manifests_in
 from net.printable import one_line
 
 SUFFIXES = (".yaml", ".yml", ".json")
+_STANDARD_INPUT = "standard input"
 
 
 def read_manifests(
@@ -34,7 +35,8 @@ def read_manifests(
     batch = manifests_in(documents, namespace, skip_unsupported=skip_unsupported)
     batch.mistakes[:0] = [mistake for reading in readings for mistake in reading.mistakes]
     if not (skip_empty or batch.manifests or batch.mistakes or batch.skipped):
-        raise CommandError(f"read {', '.join(files)}: there is no resource in it, so nothing was written")
+        named = ", ".join(_STANDARD_INPUT if file == "-" else file for file in files)
+        raise CommandError(f"read {named}: there is no resource in it, so nothing was written")
     return batch
 
 
@@ -45,7 +47,7 @@ def skipped(batch: FileContents) -> str:
 
 def _readings(file: str, recursive: bool) -> Iterator[Reading]:
     if file == "-":
-        yield _reading("standard input", sys.stdin.buffer.read)
+        yield _reading(_STANDARD_INPUT, sys.stdin.buffer.read)
         return
     for path in _paths(Path(file), recursive):
         yield _reading(str(path), path.read_bytes)

@@ -53,7 +53,7 @@ def test_calicoctls_own_yaml_applies_and_prints_as_it_was(felixctl: Felixctl) ->
         ("- 3", "found 3 where a resource should be"),
         ("a: 1\na: 2", "key 'a' is given twice"),
         ("spec: {}", "apiVersion and kind are missing"),
-        ("", "there is no resource in it"),
+        ("", "read standard input: there is no resource in it"),
         (PEER.replace("BGPPeer", "BGPPear"), "resource kind 'BGPPear' is not known: did you mean 'BGPPeer'?"),
         (PEER.replace("v3", "v4"), "apiVersion 'projectcalico.org/v4' is not known for BGPPeer"),
         (PEER.replace("name: tor-1", "labels: {}"), "metadata.name is missing"),
