@@ -237,7 +237,7 @@ async def test_a_handle_without_addresses_is_gone_after_its_release(store: Memor
     assert left == (["net.pod-1"] if store.atomic else ["net.empty", "net.pod-1"])
 
 
-async def test_what_was_read_is_cached_until_the_watch_reports_a_change(tmp_path: Path) -> None:
+async def test_a_pool_that_the_watch_reports_as_disabled_gives_nothing_more(tmp_path: Path) -> None:
     store = datastore.open(f"sqlite://{tmp_path}/addresses.db")
     await store.create(pool("pods", "10.65.0.0/16"))
     allocator = Allocator(store)
