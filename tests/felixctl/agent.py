@@ -20,15 +20,22 @@ def agent(run_dir: Path, *answers: bytes) -> Iterator[list[bytes]]:
 
         def serve() -> None:
             for answer in answers:
-                connection, _ = listener.accept()
+                try:
+                    connection, _ = listener.accept()
+                except OSError:  # nobody asks any more
+                    return
                 with connection:
                     requests.append(connection.recv(1 << 16))
                     connection.sendall(answer)
 
-        thread = threading.Thread(target=serve, daemon=True)
+        thread = threading.Thread(target=serve)
         thread.start()
-        yield requests
-        thread.join(5)
+        try:
+            yield requests
+        finally:
+            # Whoever still accepts when the socket is closed may do so on another test's, which has its number by then.
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
 
 
 def answered(status: object, line: str = "HTTP/1.1 200 OK") -> bytes:
