@@ -172,7 +172,8 @@ class ExaBGPProcess:
                 with contextlib.suppress(ProcessLookupError):
                     self._process.terminate()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self.ended.wait(), TERMINATE_SECONDS)
+                    async with asyncio.timeout(TERMINATE_SECONDS):
+                        await self.ended.wait()
             if not self.ended.is_set():
                 with contextlib.suppress(ProcessLookupError):  # it has ended, and its output is still being read
                     self._process.kill()
@@ -252,7 +253,8 @@ class ExaBGPProcess:
             longest = EVENTS_FACTOR * self.answer_seconds
             left = since + longest - clock()
             try:
-                await asyncio.wait_for(self._progress.wait(), min(self.answer_seconds, left))
+                async with asyncio.timeout(min(self.answer_seconds, left)):
+                    await self._progress.wait()
             except TimeoutError:
                 waited = self.answer_seconds if left > self.answer_seconds else longest
                 self.kill(f"no answer came for {waited:g} s")
@@ -273,7 +275,8 @@ class ExaBGPProcess:
         self._commands.close()
         for reader in self._readers:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(reader.ended.wait(), TERMINATE_SECONDS)
+                async with asyncio.timeout(TERMINATE_SECONDS):
+                    await reader.ended.wait()
         self.ended.set()
         self._progress.set()
 

@@ -239,7 +239,8 @@ class ExaBGP:
         )
         seconds = VALIDATE_SECONDS * self._timeout_factor
         try:
-            _, printed = await asyncio.wait_for(process.communicate(), seconds)
+            async with asyncio.timeout(seconds):
+                _, printed = await process.communicate()
         except TimeoutError:
             process.kill()
             await process.wait()
@@ -271,7 +272,8 @@ class ExaBGP:
                 log.error("run ExaBGP: %s; next try in %.1f s", reason, rest)
                 self._events.put_nowait(SpeakerStopped(reason, final))
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), rest)
+                async with asyncio.timeout(rest):
+                    await self._changed.wait()
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
             async with self._file:
                 self._changed.clear()
@@ -311,7 +313,8 @@ class ExaBGP:
         """Return when the process ended; end it if it does not answer while idle, or the node has what was missing."""
         while not process.ended.is_set():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.ended.wait(), self._idle_seconds)
+                async with asyncio.timeout(self._idle_seconds):
+                    await process.ended.wait()
                 return
             async with self._batch:
                 await process.answers()

@@ -323,7 +323,8 @@ class Sidecar:
         self.announce_exactly({})
         if self.sender.running:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self.sender.all_sent(), ALL_SENT_SECONDS)
+                async with asyncio.timeout(ALL_SENT_SECONDS):
+                    await self.sender.all_sent()
             await asyncio.sleep(LEAVE_SECONDS)
         log.info("all announcements withdrawn; ending")
         self.stop.set()

@@ -43,6 +43,18 @@ async def test_the_decoder_that_is_handed_in_makes_the_events() -> None:
     assert [events.get_nowait() for _ in range(events.qsize())] == [SpeakerStarted(), PeerUp("{anything}")]
 
 
+async def test_a_wait_for_answers_ends_when_it_is_cancelled_while_something_comes() -> None:
+    """Else a sidecar that is told to end would go on for ever."""
+    process = ExaBGPProcess(exabgp_json.event, asyncio.Queue(), PATIENCE)
+    waiting = asyncio.create_task(process._receive(1))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    process._progress.set()
+    waiting.cancel()
+    await asyncio.wait([waiting], timeout=PATIENCE / 2)
+    assert waiting.cancelled()
+
+
 async def test_a_malformed_line_is_skipped() -> None:
     events: asyncio.Queue[SpeakerEvent] = asyncio.Queue()
     process = ExaBGPProcess(exabgp_json.event, events, 1.0)
