@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kubernetes.config import incluster_config
 
 from datastore.errors import Invalid, Unavailable
 from datastore.kube import access
 from datastore.kube.access import read_access
 from datastore.kube.client import ApiClient
+from datastore.kube.credentials import readers
 from tests.kube.bed import Bed
 from tests.kube.control_plane import ADMIN_TOKEN, kubeconfig
 from tests.kube.h2_server import Request, make_certificate, server_tls, serving
@@ -81,8 +81,9 @@ def in_a_pod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bed: Bed) -> Path:
     (account / "token").write_text("first\n")
     (account / "ca.crt").write_bytes(bed.control_plane.certificate.read_bytes())
     monkeypatch.setattr(access, "IN_CLUSTER", account)
-    monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(account / "token"))
-    monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(account / "ca.crt"))
+    in_cluster = readers().incluster_config
+    monkeypatch.setattr(in_cluster, "SERVICE_TOKEN_FILENAME", str(account / "token"))
+    monkeypatch.setattr(in_cluster, "SERVICE_CERT_FILENAME", str(account / "ca.crt"))
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", bed.control_plane.url.rpartition(":")[2])
     monkeypatch.setenv("HOME", str(tmp_path))
