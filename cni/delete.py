@@ -74,35 +74,26 @@ class DelVerb:
         self._settings, self._attacher, self._devices = settings, attacher, devices
         self._endpoints, self._cleanup, self._delegation = endpoints, cleanup, delegation
 
-    async def run(self, request: CniRequest, netns: int | None, *, noted: bool = False) -> None:
+    async def run(self, request: CniRequest, netns: int | None) -> None:
         """Detach; the device's name in the container is free at once. netns: None if the runtime has it no more.
-
-        noted: the DEL has succeeded before this process began, so nobody waits for its release, which is journaled, and
-        many may come together. A device without a label is gone with its namespace by now.
 
         Raises CniError: the release was neither performed nor journaled (11), or not by the plugin that gave the
         addresses (its code).
         """
         attachment, pod = request.attachment, request.pod
-        name = self._settings.host_name(pod, attachment.device)
-        owned = self._devices.owned_by(attachment, name)
+        owned = self._owned(request)
         if owned is None and self._cleanup.has_detached(attachment):  # runtimes send each DEL twice
             return
-        present, routed, unlabelled_is_ours = await self._seen(attachment, pod, asks=not noted)
-        if routed is not None:
-            await self._attacher.detach(routed)
-        if owned is not None:
-            await self._remove(owned, netns)
-        elif unlabelled_is_ours:
-            self._cleanup.retire_unlabelled(name)
+        present, routed, unlabelled_is_ours = await self._seen(attachment, pod)
+        await self._detach(routed, owned, netns)
+        if owned is None and unlabelled_is_ours:
+            self._cleanup.retire_unlabelled(self._settings.host_name(pod, attachment.device))
         failure = await self._delegation.delete(request) if delegates(request) else None
         if failure is not None and present is not None and IPAM not in present.annotations:
             log.warning("%s; its addresses were not that plugin's to give, and it goes all the same", failure)
             failure = None
         pending = PendingRelease(attachment, pod)
-        if noted:
-            self._cleanup.journal(pending, "its DEL came while no agent listened")
-        released = not noted and await self._cleanup.release_or_journal(pending, present)
+        released = await self._cleanup.release_or_journal(pending, present)
         if released and owned is None and (present is None or present.spec.container_id != attachment.container_id):
             self._cleanup.repeat(pending)  # nothing shows that its ADD has heard of what it asked for
         if released and failure is None:
@@ -111,14 +102,37 @@ class DelVerb:
             raise failure
         log.info("DEL %s: done", describe(attachment, pod))
 
-    async def _seen(self, attachment: Attachment, pod: PodRef, *, asks: bool) -> _Seen:
-        """asks: whether the datastore is asked."""
-        if asks:
-            with suppress(Unavailable, BadRecord):
-                present = await self._endpoints.of(attachment, pod)
-                is_ours = present is None or self._endpoints.belongs(present, attachment, pod)
-                return _Seen(present, self._cleanup.routed(attachment, pod, present), is_ours)
+    async def take_up(self, request: CniRequest, releases: list[PendingRelease]) -> None:
+        """Detach a container whose DEL succeeded before this process began, without asking the datastore.
+
+        releases: takes what is to be journaled for it. Nobody waits for its release, and many may come together. A
+        device without a label is gone with its namespace by now. Raises CniError: the plugin that gave the addresses
+        did not release them.
+        """
+        attachment, pod = request.attachment, request.pod
+        await self._detach(self._cleanup.presumed(attachment, pod), self._owned(request), None)
+        failure = await self._delegation.delete(request) if delegates(request) else None
+        releases.append(PendingRelease(attachment, pod))
+        if failure is not None:
+            raise failure
+
+    def _owned(self, request: CniRequest) -> OwnedLink | None:
+        name = self._settings.host_name(request.pod, request.attachment.device)
+        return self._devices.owned_by(request.attachment, name)
+
+    async def _seen(self, attachment: Attachment, pod: PodRef) -> _Seen:
+        with suppress(Unavailable, BadRecord):
+            present = await self._endpoints.of(attachment, pod)
+            is_ours = present is None or self._endpoints.belongs(present, attachment, pod)
+            return _Seen(present, self._cleanup.routed(attachment, pod, present), is_ours)
         return _Seen(None, self._cleanup.presumed(attachment, pod), unlabelled_is_ours=False)
+
+    async def _detach(self, routed: WorkloadEndpoint | None, owned: OwnedLink | None, netns: int | None) -> None:
+        """Take away a container's routes and its device, as far as there are any."""
+        if routed is not None:
+            await self._attacher.detach(routed)
+        if owned is not None:
+            await self._remove(owned, netns)
 
     async def _remove(self, owned: OwnedLink, netns: int | None) -> None:
         if netns is None:  # its other end cannot be renamed, nor can the next plugin of this container wait for us
@@ -270,19 +284,20 @@ class Cleanup:
         try:
             return await self.release(pending, read)
         except (Unavailable, Conflict, Contention) as why:
-            self.journal(pending, f"the datastore did not take it ({why})")
+            self.journal([pending], f"the datastore did not take it ({why})")
             log.warning("release %s: %s; journaled, to be done when the datastore is back", describe(*pending), why)
             return False
 
-    def journal(self, pending: PendingRelease, why: str) -> None:
-        """Have a release carried out from the journal. why: not at once. Raises CniError (11): the disk refuses too."""
+    def journal(self, releases: Sequence[PendingRelease], why: str) -> None:
+        """Have releases carried out from the journal. why: not at once. Raises CniError (11): the disk refuses too."""
         try:
-            self._journal.add(pending)
+            self._journal.add(*releases)
         except OSError as error:
+            others = f" and of {len(releases) - 1} more" if len(releases) > 1 else ""
             raise CniError(
                 Code.TRY_AGAIN,
-                f"release {describe(*pending)}: {why}, nor did the journal take it ({error}); its device is gone, its "
-                "addresses are not; try again later",
+                f"release {describe(*releases[0])}{others}: {why}, nor did the journal take it ({error}); its device "
+                "is gone, its addresses are not; try again later",
             ) from error
         self._due.set()
 

@@ -43,19 +43,20 @@ class Journal:
     def pending_of(self, container_id: str) -> tuple[PendingRelease, ...]:
         return tuple(one for one in self._pending if one.attachment.container_id == container_id)
 
-    def add(self, pending: PendingRelease) -> None:
-        """Write `pending` to disk before this returns. Raises OSError: the disk refused; it is not in the journal."""
-        if pending in self._pending:
+    def add(self, *releases: PendingRelease) -> None:
+        """Write releases to disk, together, before this returns. Raises OSError: the disk refused; none is added."""
+        new = [one for one in releases if one not in self._pending]
+        if not new:
             return
-        new = not self._path.exists()
+        is_first = not self._path.exists()
         with open(self._path, "ab") as file:
-            # A line that a crash cut short must not swallow this one.
-            file.write(b"\n" + _line(pending))
+            # A line that a crash cut short must not swallow the next.
+            file.write(b"\n" + b"".join(map(_line, new)))
             file.flush()
             os.fsync(file.fileno())
-        if new:
+        if is_first:
             sync_folder(self._path.parent)
-        self._pending[pending] = None
+        self._pending.update(dict.fromkeys(new))
 
     def remove(self, done: Collection[PendingRelease]) -> None:
         """Take out what has been carried out. Raises OSError: the disk refused; everything stays in the journal."""

@@ -6,7 +6,7 @@ What the verbs do is in add.py, delete.py, check.py, collect.py and status.py.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +20,7 @@ from cni.delegation import Delegation
 from cni.delete import Cleanup, DelVerb
 from cni.endpoints import Endpoints
 from cni.errors import CniError, Code
-from cni.journal import Journal
+from cni.journal import Journal, PendingRelease
 from cni.known import Known
 from cni.locks import KeyedLock, lock_keys
 from cni.namespaces import Namespaces
@@ -138,13 +138,17 @@ class Verbs:
                     await self._check.run(request, pod_namespace(request, netns))
         return None
 
-    async def take_up(self, request: CniRequest) -> None:
-        """Carry out a DEL that succeeded while no agent listened: its device and routes go, its release is journaled.
+    async def take_up(self, request: CniRequest, releases: list[PendingRelease]) -> None:
+        """Carry out a DEL that succeeded while no agent listened, but for its release: its device and routes go.
 
-        Raises CniError as `run` does.
+        releases: takes what is to be journaled then. Raises CniError as `run` does.
         """
         async with self._exclusively(request):
-            await self._del.run(request, None, noted=True)
+            await self._del.take_up(request, releases)
+
+    def journal(self, releases: Sequence[PendingRelease]) -> None:
+        """Have the releases of DELs that were taken up carried out. Raises CniError (11): the disk refuses."""
+        self.cleanup.journal(releases, "its DEL came while no agent listened")
 
     @contextmanager
     def _asked_again_soon(self) -> Iterator[None]:

@@ -6,6 +6,7 @@ which tolerates another node having been quicker. Follows calico-node's start-up
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import secrets
@@ -55,12 +56,12 @@ async def make_defaults(settings: Settings, store: Store, host: Sequence[Interfa
             " import has ended, restart the agent if a default is missing"
         )
         return
-    for resource in (
+    settings_of_cluster = (
         FelixConfiguration.make("default", reportingInterval="0s", logSeverityScreen="Info", floatingIPs="Disabled"),
         BGPConfiguration.make("default", logSeverityScreen="Info", serviceLoadBalancerAggregation="Enabled"),
         IPAMConfig.make("default", strictAffinity=False, autoAllocateBlocks=True, maxBlocksPerHost=0),
-    ):
-        await _create_unless_there(store, resource)
+    )
+    await asyncio.gather(*(_create_unless_there(store, resource) for resource in settings_of_cluster))
     if missing and not listed.objects and read_note(settings).has_pools:
         log.error("make a pool: there are none, and there were when the agent last ran; none is made; apply one")
     elif not listed.unreadable:

@@ -83,8 +83,8 @@ async def _join(
 
 async def _is_lost(store: Store, note: Note) -> bool:
     there = set[RecordKey]()
-    for kind in sorted({key.kind for key in note.written_by_people} & KINDS.keys()):
-        listed = await store.list(KINDS[kind])
+    kinds = sorted({key.kind for key in note.written_by_people} & KINDS.keys())
+    for kind, listed in zip(kinds, await asyncio.gather(*(store.list(KINDS[kind]) for kind in kinds)), strict=True):
         there.update(RecordKey(kind, one.namespace or "", one.name) for one in listed.objects)
         there.update(RecordKey(kind, one.namespace or "", one.name) for one in listed.unreadable)
     return note.is_lost(there)

@@ -20,7 +20,7 @@ from cni.check import CheckVerb
 from cni.delegation import Delegation
 from cni.delete import Cleanup, DelVerb
 from cni.endpoints import Endpoints
-from cni.journal import Journal
+from cni.journal import Journal, PendingRelease
 from cni.known import Known
 from cni.locks import KeyedLock
 from cni.namespaces import Namespaces
@@ -93,7 +93,9 @@ class InMemory:
         await self._del.run(request("DEL", container, pod, **network), NETNS)
 
     async def take_up(self, container: str = "c1", pod: str = "web-1", **network: Any) -> None:
-        await self._del.run(request("DEL", container, pod, **network), None, noted=True)
+        releases = list[PendingRelease]()
+        await self._del.take_up(request("DEL", container, pod, **network), releases)
+        self.cleanup.journal(releases, "its DEL came while no agent listened")
 
     async def check(self, result: dict[str, Any], container: str = "c1", pod: str = "web-1", **network: Any) -> None:
         await self._check.run(request("CHECK", container, pod, prevResult=result, **network), NETNS)

@@ -88,5 +88,15 @@ def test_a_release_that_the_disk_refuses_is_not_in_the_journal(tmp_path: Path) -
     journal = Journal(tmp_path / "released.journal")
     (tmp_path / "released.journal").symlink_to("/dev/full")
     with pytest.raises(OSError, match="No space left"):
-        journal.add(pending(1))
+        journal.add(pending(1), pending(2))
     assert journal.pending == ()
+
+
+def test_many_are_written_with_one_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, synced = tmp_path / "released.journal", list[int]()
+    journal = Journal(path)
+    journal.add(pending(1))
+    monkeypatch.setattr(os, "fsync", synced.append)
+    journal.add(*map(pending, range(100)))
+    assert len(synced) == 1
+    assert Journal(path).pending == (pending(1), pending(0), *map(pending, range(2, 100)))
