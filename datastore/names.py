@@ -13,6 +13,9 @@ from typing import Final
 FIRST_DEVICE: Final = "eth0"
 """A container's end in the network that its pod is known by; what else a container has is named with its device."""
 
+USUAL_PREFIX: Final = "cali"
+"""With which the names of pods' devices begin, unless FELIX_INTERFACEPREFIX of the node says otherwise."""
+
 NETWORK: Final = "felix-py/network"
 """The annotation that names an endpoint's CNI network, which Calico's records do not."""
 
@@ -22,6 +25,9 @@ annotation of the pod's own."""
 
 POD_IPS: Final = "cni.projectcalico.org/podIPs"
 """The annotation in which an agent writes a container's addresses on its pod, whose status has them later."""
+
+DEVICE: Final = "felix-py/device"
+"""The annotation that names a pod's device on its node, where FELIX_INTERFACEPREFIX makes it another than usual."""
 
 ENCAPSULATED: Final = "projectcalico.org/metadata"
 """The annotation in which libcalico keeps an object's own labels and annotations."""
@@ -66,7 +72,7 @@ def workload_endpoint_name(node: str, pod: str, orchestrator: str = "k8s", endpo
     return object_name(f"{node}-{orchestrator}-{pod}-{endpoint}")
 
 
-def interface_name(namespace: str, pod: str, prefix: str = "cali", device: str = FIRST_DEVICE) -> str:
+def interface_name(namespace: str, pod: str, prefix: str = USUAL_PREFIX, device: str = FIRST_DEVICE) -> str:
     """Return the name of a pod's device on its node. For the first it depends on the pod's name alone, as Calico's."""
     end = f"{namespace}.{pod}" if device == FIRST_DEVICE else f"{namespace}.{pod}/{device}"
     return prefix + hashlib.sha1(end.encode(errors="surrogateescape"), usedforsecurity=False).hexdigest()[:11]

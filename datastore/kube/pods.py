@@ -16,7 +16,16 @@ import msgspec
 from datastore.errors import BadRecord, Invalid
 from datastore.fields import network_or_address
 from datastore.kinds.pods import WorkloadEndpoint
-from datastore.names import ENCAPSULATED, IPAM, NETWORK, POD_IPS, interface_name, workload_endpoint_name
+from datastore.names import (
+    DEVICE,
+    ENCAPSULATED,
+    IPAM,
+    NETWORK,
+    POD_IPS,
+    USUAL_PREFIX,
+    interface_name,
+    workload_endpoint_name,
+)
 from datastore.record import V3
 from datastore.summaries import EndpointSpec, EndpointSummary, single_address
 
@@ -127,7 +136,7 @@ def read_pod(body: bytes | msgspec.Raw) -> Pod:
         raise BadRecord(f"read a pod: {error}") from None
 
 
-def endpoint_of(pod: Pod, prefix: str = "cali") -> WorkloadEndpoint:
+def endpoint_of(pod: Pod) -> WorkloadEndpoint:
     """Return the endpoint of a pod that has one. Raises BadRecord: an address of it is none."""
     metadata, spec = pod.metadata, pod.spec
     account = spec.service_account_name
@@ -157,7 +166,7 @@ def endpoint_of(pod: Pod, prefix: str = "cali") -> WorkloadEndpoint:
             "serviceAccountName": account or None,
             "ipNetworks": pod.addresses,
             "profiles": [f"kns.{metadata.namespace}", *([f"ksa.{metadata.namespace}.{account}"] if account else [])],
-            "interfaceName": interface_name(metadata.namespace, metadata.name, prefix),
+            "interfaceName": _device(metadata.namespace, metadata.name, metadata.annotations),
             "allowedSourcePrefixes": _networks(metadata.annotations.get(ALLOWED_SOURCES)),
         },
     }
@@ -180,7 +189,7 @@ def summary_of_pod(pod: PodOutline) -> EndpointSummary | None:
         addresses = tuple(map(single_address, pod.written_addresses))
     except ValueError:
         return None
-    device = interface_name(pod.namespace, pod.name)
+    device = _device(pod.namespace, pod.name, annotations)
     return EndpointSummary(
         workload_endpoint_name(pod.node, pod.name),
         pod.namespace,
@@ -202,12 +211,14 @@ def pod_of_endpoint(name: str) -> str | None:
 
 def attached_patch(endpoint: WorkloadEndpoint) -> dict[str, Any]:
     """Return the patch that writes an endpoint's addresses on its pod, if it is still that pod."""
-    addresses = endpoint.spec.ip_networks
+    addresses, device = endpoint.spec.ip_networks, endpoint.spec.interface_name
+    is_usual = device == interface_name(endpoint.namespace or "", endpoint.spec.pod or "")
     annotations = {
         POD_IP: addresses[0] if addresses else "",
         POD_IPS: ",".join(addresses),
         CONTAINER_ID: endpoint.spec.container_id or "",
         IPAM: endpoint.annotations.get(IPAM),  # none: what is noted of an older container goes
+        DEVICE: None if is_usual else device,
     }
     return {"metadata": {**_precondition(endpoint, revision=False), "annotations": annotations}}
 
@@ -217,6 +228,13 @@ def detached_patch(endpoint: WorkloadEndpoint) -> dict[str, Any]:
     container = endpoint.spec.container_id  # so that who knows that container's end does not take it for another's
     annotations = {POD_IP: "", POD_IPS: "", **({CONTAINER_ID: container} if container else {})}
     return {"metadata": {**_precondition(endpoint, revision=True), "annotations": annotations}}
+
+
+def _device(namespace: str, pod: str, annotations: Mapping[str, str]) -> str:
+    """Return the name of a pod's device: the one that was noted, if this pod's can have it, or the usual one."""
+    noted = annotations.get(DEVICE)
+    digits = interface_name(namespace, pod, prefix="")
+    return noted if noted and re.fullmatch(rf"[\w.-]{{1,4}}{digits}", noted, re.ASCII) else USUAL_PREFIX + digits
 
 
 def _precondition(endpoint: WorkloadEndpoint, *, revision: bool) -> Mapping[str, str]:

@@ -6,7 +6,7 @@ import json
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -142,16 +142,21 @@ class Cluster:
 
 
 @contextmanager
-def cluster_of(folder: Path, programs: Iterable[str] = (), **more: Any) -> Iterator[Cluster]:
+def cluster_of(
+    folder: Path, programs: Iterable[str] = (), settings_of: Mapping[str, Mapping[str, str]] = {}, **more: Any
+) -> Iterator[Cluster]:
     """Bring up three nodes whose agents have the node's role, and no more.
 
-    programs: which of the bed's the lab is to have beside those of an API. more: what else the lab's spec has.
+    programs: which of the bed's the lab is to have beside those of an API. settings_of: a node, by its name, beside
+    those of all. more: what else the lab's spec has.
     """
     PROGRAMS.mkdir(parents=True, exist_ok=True)
     for name in (*assets.GROUPS["api"], *programs):
         if not (PROGRAMS / name).exists():
             shutil.copy2(assets.program(name), PROGRAMS / name)
     spec = three_nodes(pods=0, FELIX_DATASTORE=f"kubernetes://{KUBECONFIG}-{AGENTS}")
+    for node in spec["nodes"]:
+        node["settings"] = {**node["settings"], **settings_of.get(node["name"], {})}
     with lab_of({**spec, **more}, folder, give_up_seconds=0.1) as lab:
         # Without an API to be found an agent ends, and is started anew and anew: most of what such a lab cost.
         for node in lab.nodes:

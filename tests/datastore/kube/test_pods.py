@@ -21,7 +21,7 @@ from datastore.kube.pods import (
     read_pod,
     summary_of_pod,
 )
-from datastore.names import IPAM, NETWORK, workload_endpoint_name
+from datastore.names import DEVICE, IPAM, NETWORK, interface_name, workload_endpoint_name
 from datastore.summaries import EndpointSummary
 
 CALICO = Path(__file__).parents[2] / "fixtures" / "calico"
@@ -61,6 +61,7 @@ def test_the_endpoint_of_a_pod_is_the_one_that_calicoctl_prints() -> None:
     [
         pod(podIP="10.0.0.1", podIPs=[{"ip": "10.0.0.1"}, {"ip": "fd00::1"}], labels={"a": "b"}),
         pod(annotations={"cni.projectcalico.org/podIP": "10.0.0.1/32", CONTAINER_ID: "c" * 64, NETWORK: "other"}),
+        pod(annotations={DEVICE: interface_name("red", "web-0", "tap")}),
         pod("Succeeded", podIP="10.0.0.1"),
         pod(),
     ],
@@ -169,6 +170,7 @@ def test_attaching_writes_addresses_and_container_on_the_very_pod() -> None:
         "cni.projectcalico.org/podIPs": "10.0.0.1/32,fd00::1/128",
         "cni.projectcalico.org/containerID": "c1",
         IPAM: None,
+        DEVICE: None,
     }
     assert attached_patch(found) == {"metadata": {"uid": "u1", "annotations": written}}
 
@@ -179,6 +181,18 @@ def test_attaching_writes_which_plugin_gave_the_addresses() -> None:
     assert attached_patch(given)["metadata"]["annotations"][IPAM] == "host-local"
     assert attached_patch(found)["metadata"]["annotations"][IPAM] is None  # as of an older container, perhaps
     assert NETWORK not in attached_patch(given)["metadata"]["annotations"]
+
+
+def test_a_device_that_is_named_otherwise_than_usual_is_the_pods_for_every_reader() -> None:
+    ours = interface_name("red", "web-0", "tap")
+    made = endpoint(pod()).with_spec(interface_name=ours)
+    written = attached_patch(made)["metadata"]["annotations"]
+    assert endpoint(pod(annotations=written | {IPAM: ""})).spec.interface_name == ours
+
+
+@pytest.mark.parametrize("noted", ["eth0", interface_name("red", "web-1"), interface_name("red", "web-0", "12345"), ""])
+def test_no_pod_can_name_a_device_that_is_none_of_its_own(noted: str) -> None:
+    assert endpoint(pod(annotations={DEVICE: noted})).spec.interface_name == interface_name("red", "web-0")
 
 
 def test_detaching_empties_the_addresses_if_nobody_wrote_since() -> None:

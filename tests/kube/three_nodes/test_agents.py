@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -24,7 +25,7 @@ def test_pods_of_a_real_api_reach_each_other(cluster: Cluster) -> None:
         cluster.remove(name)
     assert cluster.get("ipamhandles")["items"] == []
     for node in lab.nodes:
-        until(lambda node=node: " dev cali" not in lab.routes(node), "the pods' routes are gone")  # type: ignore[misc]
+        until(lambda node=node: not re.search(" dev (cali|tap)", lab.routes(node)), "the pods' routes are gone")  # type: ignore[misc]
 
 
 def test_a_pods_annotations_are_read_from_the_api(cluster: Cluster) -> None:
@@ -56,13 +57,17 @@ def test_a_node_says_whether_its_pods_get_a_network(cluster: Cluster) -> None:
     until(cluster.lab.settled, "the agent is back")
 
 
-def test_what_an_agent_finds_after_its_end_is_what_it_left(cluster: Cluster) -> None:
+@pytest.mark.parametrize(("node", "prefix"), [("n1", "cali"), ("n3", "tap")])
+def test_what_an_agent_finds_after_its_end_is_what_it_left(cluster: Cluster, node: str, prefix: str) -> None:
+    """Also where the pod's record has to say how its device is called."""
     lab = cluster.lab
-    cluster.add("left", "n1")
-    before = lab.routes("n1")
-    lab.ask("kill", node="n1", what="agent")
+    address = cluster.add("left", node)
+    until(lambda: cluster.address_on("left"), "the pod is written to")
+    before = lab.routes(node)
+    assert f"{address} dev {prefix}" in before
+    lab.ask("kill", node=node, what="agent")
     until(lab.settled, "the agent is back")
-    assert lab.routes("n1") == before
+    assert lab.routes(node) == before
     cluster.remove("left")
 
 
