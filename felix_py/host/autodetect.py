@@ -100,8 +100,9 @@ def detect(
     """Return the node's address of IP version 4 or 6, with the prefix length it has on its device.
 
     source_towards: the kernel's source address of an IP version towards a destination, which may be a host's name; None
-    if there is no way. stored: the address that the Node has; it is kept while it fits. internal: what Kubernetes knows
-    as the node's InternalIPs. warn: is given a sentence on several devices that fit, and which was chosen.
+    if there is no way. stored: the address that the Node has; it is kept while it fits, with the length it has now.
+    internal: what Kubernetes knows as the node's InternalIPs. warn: is given a sentence on several devices that fit,
+    and which was chosen.
     Raises AutodetectionError.
     """
     usable = [
@@ -133,8 +134,9 @@ def detect(
             found = [(i.name, a) for i in usable for a in i.addresses if str(a.ip) == source]
         case "kubernetes-internal-ip":
             found = [(i.name, a) for i in usable for a in i.addresses if a.ip in internal]
-    if stored is not None and stored in {address for _, address in found}:
-        return stored
+    same = [address for _, address in found if stored is not None and address.ip == stored.ip]
+    if same:
+        return stored if stored in same else same[0]  # the length may have changed
     by_default = source_towards(version, OUTSIDE[version]) if len({name for name, _ in found}) > 1 else None
     return _chosen(found, method.text, version, by_default, warn)
 

@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import NamedTuple
 
 from datastore.errors import DatastoreError
+from datastore.fields import Interface
+from datastore.kinds.node import Node
 from datastore.notices import Notice
 from felix_py.agent import Agent
+from felix_py.configuration.setting_types import AddressChoice, NodeAddress
+from felix_py.configuration.settings import Settings
 from felix_py.host.autodetect import AutodetectionError
-from felix_py.identity import StartupError
+from felix_py.identity import Addresses, StartupError
 from felix_py.node.node_claim import QUESTION, HostMark, answer
+from kernel.link_codec import InterfaceAddress
 from kernel.netlink import KernelError
 from net.prefix import unpack
 
@@ -86,16 +92,22 @@ class OwnNode:
         be.
         """
         agent = self._agent
-        if agent.identity.node not in agent.snapshot.nodes:
+        node = agent.snapshot.nodes.get(agent.identity.node)
+        if node is None:
             return f"there is no Node {agent.identity.node} in the datastore: its blocks reach no other node"
-        if HostMark.of(agent.snapshot.nodes[agent.identity.node]) not in (None, self._host):
-            return f"the Node {agent.identity.node} is another host's by now: both use its name and its blocks"
+        if HostMark.of(node) not in (None, self._host):
+            return f"the Node {node.name} is another host's by now: both use its name and its blocks"
+        if lost := lost_families(node, agent.identity.addresses):
+            return (
+                f"the Node {node.name} has no {' and no '.join(lost)} address any more: its blocks reach no other node"
+            )
         addresses = [address for address in agent.peering.addresses() if address]
         self._were_here.update(filter(agent.host.has, addresses))
         for address in addresses:
             if not agent.host.has(address) and any(len(one) == len(address) for one in self._were_here):
                 return f"the node's address {unpack(address)} is on no device of this host"
-        return ""
+        found = next(other_lengths(node, agent.settings, agent.host.addresses), None)
+        return "" if found is None else f"the node's address {found.stored} has the length /{found.length} on this host"
 
     async def _put_right(self, wrong: str) -> None:
         problem = wrong
@@ -106,6 +118,34 @@ class OwnNode:
         if problem != self._agent.progress.identity:
             log.error("%s; trying to put it right every %g s", problem, self._look_seconds)
         self._agent.progress.identity = problem
+
+
+def lost_families(node: Node, addresses: Addresses) -> list[str]:
+    """Return of which families a Node has no address, though the agent began with one: it was made anew, or edited."""
+    pairs = (("IPv4", addresses.ipv4, node.ipv4), ("IPv6", addresses.ipv6, node.ipv6))
+    return [family for family, begun_with, stored in pairs if begun_with is not None and stored is None]
+
+
+class OtherLength(NamedTuple):
+    """An address of the node's, as its Node has it, and the length that it has on the host."""
+
+    stored: Interface
+    length: int
+
+
+def other_lengths(node: Node, settings: Settings, host: Iterable[InterfaceAddress]) -> Iterator[OtherLength]:
+    """Yield the addresses of the node that the host has with other lengths, where the setting leaves these to it."""
+    host = list(host)
+    for setting, stored in ((settings.ip, node.ipv4), (settings.ip6, node.ipv6)):
+        if stored is not None and _leaves_length_to_host(setting):
+            lengths = [one.length for one in host if one.address == stored.packed]
+            if lengths and stored.network.prefixlen not in lengths:
+                yield OtherLength(stored, lengths[0])
+
+
+def _leaves_length_to_host(setting: NodeAddress) -> bool:
+    """Whether it is an address without a length, or one is detected, and none that is kept as it is written."""
+    return setting is AddressChoice.DETECT or not isinstance(setting, AddressChoice | Interface)
 
 
 def _rival(node: str, claimant: str) -> Notice:

@@ -57,6 +57,12 @@ def test_the_address_that_the_node_has_is_kept_while_it_fits() -> None:
     assert str(detect(method, 4, [ETH0], lambda version, to: None, gone, warn=said.append)) == "192.0.2.1/24"
 
 
+def test_the_address_that_the_node_has_is_kept_when_its_subnet_has_another_length() -> None:
+    eth0 = interface("eth0", "192.0.2.9/24", "192.0.2.1/25")
+    stored = ip_interface("192.0.2.1/24")
+    assert str(detect(Method.parse("first-found"), 4, [eth0], lambda version, to: None, stored)) == "192.0.2.1/25"
+
+
 def test_the_address_that_kubernetes_knows_is_taken_from_its_device() -> None:
     method, internal = Method.parse("kubernetes-internal-ip"), [ip_address("198.51.100.1"), ip_address("fd00::1")]
     assert str(detect(method, 4, [ETH0, ETH1], lambda version, to: None, None, internal)) == "198.51.100.1/25"

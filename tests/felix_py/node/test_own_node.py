@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from datastore.errors import Unavailable
 from datastore.kinds.node import Node
 from felix_py.host.autodetect import AutodetectionError
 from felix_py.node.node_claim import CLAIM, HOST, QUESTION, HostMark
@@ -59,6 +60,49 @@ async def test_a_node_that_was_deleted_is_written_anew(tmp_path: Path) -> None:
         await own.look()
         await own.look()
         await until(lambda: agent.snapshot.nodes)
+
+
+async def test_a_node_that_was_made_anew_without_our_annotations_gets_them_back(tmp_path: Path) -> None:
+    """As a kubelet makes it: while it is away nobody else can."""
+    one = FakeNode(tmp_path)
+
+    async def write() -> None:
+        if not agent.snapshot.nodes:
+            raise Unavailable("on Kubernetes its kubelet creates it, and has not done so yet")
+        one.store.put(node())
+
+    async with one.running() as agent:
+        own = OwnNode(agent, write, HERE)
+        one.store.remove(node())
+        await until(lambda: not agent.snapshot.nodes)
+        await own.look()
+        await own.look()
+        one.store.put(Node.make("n1"))
+        await until(lambda: agent.snapshot.nodes)
+        await own.look()
+        await own.look()
+        assert agent.progress.identity.startswith("the Node n1 has no IPv4 address any more")
+        await until(lambda: own.wrong() == "")
+        await own.look()
+        assert not agent.progress.identity
+
+
+@pytest.mark.parametrize(
+    ("setting", "follows"),
+    [("autodetect", True), ("192.0.2.1", True), ("192.0.2.1/24", False), ("", False)],
+)
+async def test_a_subnet_that_grows_is_written_to_the_node_unless_its_length_was_given(
+    tmp_path: Path, setting: str, follows: bool
+) -> None:
+    one = FakeNode(tmp_path, IP=setting)
+    wider = InterfaceAddress(2, ADDRESS.address, 22, 2, 0)
+    async with one.running() as agent:
+        own = OwnNode(agent, agent.ready, HERE)
+        assert not own.wrong()
+        one.kernel.report(AddressChanged(ADDRESS, gone=True), AddressChanged(wider))
+        await until(lambda: [each.length for each in agent.host.addresses] == [22])
+        said = "the node's address 192.0.2.1/24 has the length /22 on this host"
+        assert own.wrong() == (said if follows else "")
 
 
 async def test_what_cannot_be_put_right_is_said_once_and_makes_the_node_unready(
