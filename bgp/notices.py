@@ -5,12 +5,14 @@ Pure. For the agent and felixctl only: it reads pydantic resources, which the si
 
 from __future__ import annotations
 
+from bgp.annotations import PREFIX as OUR_PREFIX
 from bgp.passwords import NOT_READ
+from bgp.peer_annotations import UNKNOWN as UNKNOWN_ANNOTATION
 from bgp.peer_annotations import annotation_notices
 from datastore import fields
 from datastore.field_rules import OBEYED, FieldRules, NotObeyed, Rule, When, notice_of
 from datastore.kinds.bgp import BGPConfiguration, BGPPeer
-from datastore.kinds.node import Node
+from datastore.kinds.node import CALICOS_ANNOTATIONS, Node
 from datastore.notices import Notice
 
 _PREFIX = "projectcalico.org/"
@@ -30,7 +32,10 @@ def configuration_notices(configuration: BGPConfiguration, *, has_secrets: bool 
     """Return what is set and not obeyed. has_secrets: whether the datastore has the Secrets that passwords are in."""
     rules = NODE_CONFIGURATION if configuration.name.startswith("node.") else CONFIGURATION
     notices = _without_secrets(rules.notices(configuration), has_secrets=has_secrets)
-    return (*notices, *annotation_notices(configuration)) if configuration.name == "default" else notices
+    if rules is CONFIGURATION:
+        return (*notices, *annotation_notices(configuration)) if configuration.name == "default" else notices
+    ours = (name for name in configuration.metadata.annotations if name.startswith(OUR_PREFIX))
+    return (*notices, *(notice_of(configuration, f"metadata.annotations[{name}]", OF_DEFAULT) for name in ours))
 
 
 def peer_notices(peer: BGPPeer, *, has_secrets: bool = False) -> tuple[Notice, ...]:
@@ -44,7 +49,7 @@ def _without_secrets(notices: tuple[Notice, ...], *, has_secrets: bool) -> tuple
 
 
 def node_notices(node: Node) -> tuple[Notice, ...]:
-    """Return which of a Node's annotations for BGP are not obeyed, or hold a value that can't be read."""
+    """Return which of a Node's annotations are not obeyed, are not known, or hold a value that can't be read."""
     read = {
         "IPv4Address": node.ipv4,
         "IPv6Address": node.ipv6,
@@ -58,7 +63,9 @@ def node_notices(node: Node) -> tuple[Notice, ...]:
     ]
     if node.cluster_id is not None:
         notices.append(notice_of(node, f"{_PREFIX}RouteReflectorClusterID", REFLECTOR))
-    return tuple(notices)
+    written = (name for name in node.metadata.annotations if name.startswith(_PREFIX))
+    unknown = (name for name in written if name not in CALICOS_ANNOTATIONS)
+    return (*notices, *(notice_of(node, name, UNKNOWN_ANNOTATION) for name in unknown))
 
 
 def _out_of_range(least: int, most: int) -> When:
@@ -169,13 +176,12 @@ CONFIGURATION = FieldRules(
     read_names=("default", "node."),
 )
 
+OF_DEFAULT = NotObeyed("it is read from the BGPConfiguration default only", "the value there applies")
+
 NODE_CONFIGURATION = FieldRules(
     {
         **CONFIGURATION.fields,
-        **dict.fromkeys(
-            ("spec.nodeMeshPassword.secretKeyRef.key", "spec.nodeMeshMaxRestartTime"),
-            NotObeyed("it is read from the BGPConfiguration default only", "the value there applies"),
-        ),
+        **dict.fromkeys(("spec.nodeMeshPassword.secretKeyRef.key", "spec.nodeMeshMaxRestartTime"), OF_DEFAULT),
     }
 )
 

@@ -18,7 +18,7 @@ MOST_PREFIXES = 10_000_000
 _SWITCHES = {"true": True, "false": False}
 _NO_SWITCH = NotObeyed('the value is neither "true" nor "false"', "it counts as false")
 _NO_LIMIT = NotObeyed(f"the value is no number from 1 to {MOST_PREFIXES}", "it counts as absent")
-_UNKNOWN = NotObeyed("this version does not know the annotation", "it has no effect")
+UNKNOWN = NotObeyed("this version does not know the annotation", "it has no effect")
 
 
 def import_policy(peer: BGPPeer | None, configuration: BGPConfiguration | None) -> ImportPolicy:
@@ -41,7 +41,7 @@ def annotation_notices(resource: BGPPeer | BGPConfiguration) -> Iterator[Notice]
         elif name in (ACCEPT_DEFAULT_ROUTE, ACCEPT_INSIDE_SUBNET):
             rule = None if _switch(value) is not None else _NO_SWITCH
         else:
-            rule = _UNKNOWN if name.startswith(PREFIX) else None
+            rule = UNKNOWN if name.startswith(PREFIX) else None
         if rule is not None:
             yield notice_of(resource, f"metadata.annotations[{name}]", rule)
 

@@ -7,7 +7,7 @@ without. The rules are Calico's, so that both ends of a session come to the same
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from typing import Literal, NamedTuple, TypedDict
 
@@ -35,6 +35,7 @@ _NO_LOCAL_ADDRESS = NotObeyed("this node has no address of that family", "it mak
 _OVERRIDDEN = NotObeyed("an earlier BGPPeer configures a session with the same address", "that one applies")
 _OWN_ADDRESS = NotObeyed("it is this node's own address, and no other node has the peering", "no session is made")
 _NO_SUCH_NODE = NotObeyed("no node has labels that match", "no session is made until one has")
+_NO_NODE_OF_THAT_NAME = NotObeyed("there is no node of that name", "no session is made until there is one")
 _NO_REMOTE_SIDE = NotObeyed("neither peerIP nor peerSelector is set", "no session is made")
 _NO_PASSWORD = "its sessions are not brought up until the password is there"
 _OLD_PASSWORD = "its sessions go on with the password last read"
@@ -119,7 +120,7 @@ def speaker_of(
     interfaces: Iterable[IPv4Interface | IPv6Interface] = (),
     secrets: KnownSecrets | None = None,
 ) -> tuple[Speaker, tuple[Notice, ...]]:
-    """Return this node as a BGP speaker, and which BGPPeers yield no session here although they name this node.
+    """Return this node as a BGP speaker, and which BGPPeers yield no session although they name this node, or none.
 
     There is one session per address: a BGPPeer wins over the mesh, an earlier BGPPeer (global ones first, then by name)
     over a later one. A session that must not come up takes its address all the same: the mesh does not take its place.
@@ -152,6 +153,7 @@ def speaker_of(
     notices = {
         *_overridden(candidates, chosen),
         *_without_session(own, inputs, in_order),
+        *_of_no_node(inputs.nodes, in_order),
         *(_password_notices(chosen.values(), inputs) if secrets is not None else ()),
     }
     return speaker, tuple(sorted(notices))
@@ -308,6 +310,19 @@ def _without_session(own: Node | None, inputs: PeeringInputs, peers: Iterable[BG
             yield notice_of(peer, "", _NO_REMOTE_SIDE)
         elif not any(peer.leads_to(node.labels) for node in inputs.nodes):
             yield notice_of(peer, "spec.peerSelector", _NO_SUCH_NODE)
+
+
+def _of_no_node(nodes: Collection[Node], peers: Collection[BGPPeer]) -> Iterator[Notice]:
+    """Yield a notice for each BGPPeer that is no node's, as one with a typing error: of every node, as none has it."""
+    names = {node.name for node in nodes}
+    selecting = {peer.spec.node_selector: peer for peer in peers if peer.spec.node_selector}
+    labels = [(node.name, node.labels) for node in nodes] if selecting else []  # made up anew for each look
+    unmatched = {text for text, peer in selecting.items() if not any(peer.starts_at(*each) for each in labels)}
+    for peer in peers:
+        if peer.spec.node and peer.spec.node not in names:
+            yield notice_of(peer, "spec.node", _NO_NODE_OF_THAT_NAME)
+        elif peer.spec.node_selector in unmatched:
+            yield notice_of(peer, "spec.nodeSelector", _NO_SUCH_NODE)
 
 
 def _mesh(own: Node, inputs: PeeringInputs) -> Iterator[Neighbour]:

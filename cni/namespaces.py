@@ -6,7 +6,7 @@ a new Namespace, is read, once for all requests that wait for it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from datastore.cas import found_or_none
 from datastore.group_commit import Batcher
@@ -17,8 +17,9 @@ from datastore.store import Changed, Gone, Store, Unreadable, WatchEvent
 class Namespaces:
     """Answers from what `follow` keeps, and from the datastore where it keeps nothing."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, observe: Callable[[WatchEvent], object] = lambda event: None) -> None:
+        """observe: is given each event of the watch."""
+        self._store, self._observe = store, observe
         self._known: dict[str, Namespace] = {}
         self._reads: Batcher[str, None, Namespace | None] = Batcher(self._read)
 
@@ -31,6 +32,7 @@ class Namespaces:
         try:
             async for event in self._store.watch(Namespace):
                 self._fold(event)
+                self._observe(event)
         finally:
             self._known.clear()  # what changes now is not reported
 

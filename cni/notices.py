@@ -1,4 +1,4 @@
-"""Which members of a network's configuration and which annotations of a pod are not obeyed.
+"""Which members of a network's configuration and which annotations of pods and Namespaces are not obeyed.
 
 Pure. A pod's annotations are reported as far as the runtime passes them on.
 """
@@ -9,7 +9,8 @@ from cni.host_local import HOST_LOCAL, delegates
 from cni.network_config import NetworkConfig
 from cni.request import CniRequest
 from cni.wishes import PREFIX, WITHOUT_IPAM
-from datastore.field_rules import OBEYED, UNKNOWN, FieldRules, NotObeyed
+from datastore.field_rules import OBEYED, UNKNOWN, FieldRules, NotObeyed, notice_of
+from datastore.kinds.namespace import Namespace
 from datastore.notices import Notice
 
 _BY_AGENT = NotObeyed("the plugin only forwards requests to the node's agent", "the agent's settings apply")
@@ -101,6 +102,8 @@ KNOWN_ANNOTATIONS = {
 
 
 _OF_POOLS = {"ipv4pools", "ipv6pools", "ipFamilies"}
+_OF_NAMESPACES = {"ipv4pools", "ipv6pools"}
+_OF_PODS = NotObeyed("it is read from pods only", "no pod of the Namespace gets what it asks for")
 
 
 def network_notices(network: NetworkConfig) -> tuple[Notice, ...]:
@@ -124,4 +127,16 @@ def pod_notices(request: CniRequest) -> tuple[Notice, ...]:
     return tuple(
         Notice("Pod", f"{request.pod.namespace}/{request.pod.name}", key, rule.reason, rule.effect)
         for key, rule in (*unread, *shaping)
+    )
+
+
+def namespace_notices(namespace: Namespace) -> tuple[Notice, ...]:
+    """Return which of Calico's annotations of a Namespace are not obeyed."""
+    present = (key for key, text in namespace.metadata.annotations.items() if text and key.startswith(PREFIX))
+    names = (key.removeprefix(PREFIX) for key in present)
+    of_pods = KNOWN_ANNOTATIONS | ANNOTATIONS.keys()
+    return tuple(
+        notice_of(namespace, f"{PREFIX}{name}", _OF_PODS if name in of_pods else UNKNOWN)
+        for name in names
+        if name not in _OF_NAMESPACES
     )

@@ -34,6 +34,7 @@ from felix_py.files import read_text, write_text
 from felix_py.host.host import Host
 from felix_py.identity import Identity
 from felix_py.notices.current_notices import CurrentNotices
+from felix_py.notices.node_configurations import of_no_node
 from felix_py.notices.pool_surroundings import host_addresses, pool_notices
 from felix_py.outputs import Due, FailedOutput, Output, bring_in_line, rest_seconds
 from felix_py.packet_filter.node_table import external_nodes, nat_options, node_addresses, wanted_table
@@ -93,6 +94,7 @@ class Agent:
             Output("log level", Topic.FELIX, self._set_log_level, needed=False),
             Output("forwarding", on.FORWARDING, self._forward, needed=False),
             Output("pools", on.POOLS, self._look_at_pools, needed=False),
+            Output("configurations of nodes", on.CONFIGURATIONS, self._look_at_configurations, needed=False),
             Output("NAT and the guard", on.NODE_TABLE, self._state_table, needed=False),
             Output("tunnel device", on.TUNNEL_DEVICE, self._apply_tunnel_device),
             Output("tunnel settings", on.TUNNEL_SETTINGS, routing.update_tunnels),
@@ -276,6 +278,13 @@ class Agent:
         """Say which pools overlap what they should not, and have no pod given an address of a host."""
         self.edges.avoid(host_addresses(self.snapshot, self.host, self.routing.writer.fib))
         self.log_notices(self.notices.put("pools", pool_notices(self.snapshot, self.host)))
+
+    async def _look_at_configurations(self) -> None:
+        snapshot = self.snapshot
+        found = of_no_node(
+            snapshot.nodes, (*snapshot.bgp_configurations.values(), *snapshot.felix_configurations.values())
+        )
+        self.log_notices(self.notices.put("configurations", found))
 
     async def _state_table(self) -> None:
         given = self.settings, self.identity.node, self.snapshot.felix_configurations

@@ -82,8 +82,9 @@ def put_together(settings: Settings, ground: Ground, identity: Identity) -> Part
     edges = _edges(settings, ground, identity.node, sidecar, known, lambda: verbs.unwritten.take_up())
     agent = Agent(settings, identity, edges)
     on_kubernetes = has_namespaces(settings.datastore)
-    namespaces = Namespaces(ground.store) if on_kubernetes else None
-    verbs = _verbs(ground, agent, namespaces, known)
+    asked = RequestNotices(agent.notices, agent.log_notices)
+    namespaces = Namespaces(ground.store, asked.fold) if on_kubernetes else None
+    verbs = _verbs(ground, agent, namespaces, known, asked)
     checks = Checks(agent, verbs.pending_handles, verbs.outliving_handles)
     reporter = AgentReporter(agent, sidecar.status, checks)
     server = CniServer(settings.run_dir / "cni.sock", verbs, ground.allocator.arrivals)
@@ -126,7 +127,7 @@ def _edges(
     )
 
 
-def _verbs(ground: Ground, agent: Agent, namespaces: Namespaces | None, known: Known) -> Verbs:
+def _verbs(ground: Ground, agent: Agent, namespaces: Namespaces | None, known: Known, asked: RequestNotices) -> Verbs:
     settings = agent.settings
     return Verbs(
         CniSettings(agent.identity.node, settings.interface_prefix, settings.proc_sys),
@@ -137,7 +138,7 @@ def _verbs(ground: Ground, agent: Agent, namespaces: Namespaces | None, known: K
         pod_mtu=agent.pod_mtu,
         inability=lambda: agent.progress.attach_refused,
         limitation=agent.peering.limitation,
-        observe=RequestNotices(agent.notices, agent.log_notices).observe,
+        observe=asked.observe,
         namespaces=namespaces,
         known=known,
         held_back=lambda: agent.progress.held_back,

@@ -16,7 +16,7 @@ from pydantic import Field
 from datastore import fields
 from datastore.field_types import Items
 from datastore.fields import Network
-from datastore.node_fields import PREFIX, written_value
+from datastore.node_fields import PREFIX, V3_FIELDS, written_value
 from datastore.record import V3, Resource, Spec
 
 V = TypeVar("V")
@@ -24,6 +24,10 @@ V = TypeVar("V")
 TunnelKind = Literal["ipip", "vxlan", "vxlan-v6", "wireguard", "wireguard-v6"]
 
 ANNOTATION_PREFIX = PREFIX
+CALICOS_ANNOTATIONS = frozenset(
+    f"{ANNOTATION_PREFIX}{name}" for name in (*V3_FIELDS, "labels", "annotations", "kube-labels", "metadata")
+)
+"""All that Calico has: a Node's values, and libcalico's notes for itself."""
 OWN_PREFIX = "felix-py/"
 """Of annotations that Calico does not read."""
 TUNNEL_ANNOTATIONS: Mapping[TunnelKind, str] = {

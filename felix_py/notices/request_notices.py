@@ -1,6 +1,7 @@
-"""What of a network's configuration and of a pod's annotations is not obeyed, told with the ADD that asks for it.
+"""What of a network's configuration and of the annotations of pods and Namespaces is not obeyed.
 
-Pure: no I/O, no clock, no logging.
+Pure: no I/O, no clock, no logging. Of a pod it is told with the ADD that asks for it, of a Namespace when the watch
+reports it.
 """
 
 from __future__ import annotations
@@ -8,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cni.network_config import NetworkConfig
-from cni.notices import network_notices, pod_notices
+from cni.notices import namespace_notices, network_notices, pod_notices
 from cni.request import CniRequest
+from datastore.kinds.namespace import Namespace
 from datastore.notices import Notice
+from datastore.store import Changed, Gone, WatchEvent
 from felix_py.notices.current_notices import CurrentNotices
 
 
@@ -28,3 +31,11 @@ class RequestNotices:
             self._network = network
             self._tell(self._current.put(f"network {network.name}", network_notices(network)))
         self._tell(pod_notices(request))
+
+    def fold(self, event: WatchEvent) -> None:
+        """Take in an event of the watch of Namespaces. One that cannot be read is as it was."""
+        match event:
+            case Changed(resource=Namespace() as namespace):
+                self._tell(self._current.put(f"Namespace {namespace.name}", namespace_notices(namespace)))
+            case Gone():
+                self._current.put(f"Namespace {event.name}", ())

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from bgp.annotations import PREFIX_LIMIT
 from bgp.notices import FILTER, PEER, configuration_notices, held_back, node_notices, peer_notices
 from datastore.kinds.bgp import BGPConfiguration, BGPFilter, BGPPeer
 from datastore.kinds.node import Node
+from datastore.node_fields import V3_FIELDS
 
 PASSWORD = {"secretKeyRef": {"name": "bgp", "key": "rack1"}}
 
@@ -108,6 +110,21 @@ def test_what_start_up_writes_is_obeyed() -> None:
 def test_of_a_nodes_configuration_the_port_alone_is_obeyed() -> None:
     written = BGPConfiguration.make("node.n1", listenPort=1179, bindMode="NodeIP", nodeMeshMaxRestartTime="60s")
     assert [notice.field for notice in configuration_notices(written)] == ["spec.nodeMeshMaxRestartTime"]
+
+
+def test_what_all_peers_may_send_is_not_said_by_a_nodes_configuration() -> None:
+    annotations = {PREFIX_LIMIT: "50000", "team": "net"}
+    (notice,) = configuration_notices(BGPConfiguration.make("node.n1", annotations=annotations))
+    assert (notice.field, notice.effect) == (f"metadata.annotations[{PREFIX_LIMIT}]", "the value there applies")
+
+
+def test_an_annotation_of_a_node_that_calico_does_not_have_is_named() -> None:
+    known = {name: "x" for name in V3_FIELDS if not name.startswith("IPv") and name != "ASNumber"}
+    written = Node.make("n1", annotations={"example.org/IPv4Adress": "x"}).with_data(
+        IPv4Adress="192.0.2.1/24", labels="{}", **known | {"RouteReflectorClusterID": ""}
+    )
+    (notice,) = node_notices(written)
+    assert (notice.field, notice.effect) == ("projectcalico.org/IPv4Adress", "it has no effect")
 
 
 def test_a_configuration_of_another_name_has_no_effect_at_all() -> None:

@@ -244,6 +244,18 @@ def test_a_selector_that_no_node_matches_yields_a_notice() -> None:
     assert notices("n1", nodes(1, 2), BGPPeer.make("all", peerSelector="all()")) == []
 
 
+def test_a_peer_that_is_no_nodes_yields_a_notice_on_every_node() -> None:
+    cluster = [node("n1", "10.0.0.1", labels={"rack": "a"}), *nodes(2)]
+    misspelt = BGPPeer.make("misspelt", node="n11", peerIP="192.0.2.99", asNumber=65001)
+    elsewhere = BGPPeer.make("elsewhere", nodeSelector="rack == 'aa'", peerIP="192.0.2.99", asNumber=65001)
+    others = BGPPeer.make("others", nodeSelector="rack == 'a'", peerIP="192.0.2.98", asNumber=65001)
+    for name in ("n1", "n2"):
+        assert notices(name, cluster, misspelt, elsewhere, others) == [
+            ("elsewhere", "spec.nodeSelector"),
+            ("misspelt", "spec.node"),
+        ]
+
+
 def test_a_peer_without_an_as_number_has_that_of_the_node_there_else_the_clusters() -> None:
     cluster = [*nodes(1), node("own", "10.0.0.2", ASNumber="65100")]
     router = BGPPeer.make("router", peerIP="192.0.2.99")

@@ -14,10 +14,11 @@ from pydantic import BaseModel
 from cni.install import conflist
 from cni.network_config import ANNOTATIONS as POD_ANNOTATIONS
 from cni.network_config import NetworkConfig
-from cni.notices import ANNOTATIONS, NETWORK, network_notices, pod_notices
+from cni.notices import ANNOTATIONS, NETWORK, namespace_notices, network_notices, pod_notices
 from cni.request import CniRequest, parse
 from cni.wishes import PREFIX
 from datastore.field_rules import Obeyed
+from datastore.kinds.namespace import Namespace
 from tests.cni.conftest import call, configuration
 
 # The plugin's part of Calico's manifest.
@@ -135,6 +136,17 @@ def test_annotations_of_a_pod_that_are_not_obeyed_are_named() -> None:
     assert (unknown.field, "does not know" in unknown.reason) == ("cni.projectcalico.org/nextYears", True)
     (shaping,) = pod_notices(add({"qos.projectcalico.org/ingressBandwidth": "1M", "qos.projectcalico.org/none": ""}))
     assert (shaping.field, shaping.reason) == ("qos.projectcalico.org/ingressBandwidth", "traffic is not shaped")
+
+
+def test_annotations_of_a_namespace_that_are_not_obeyed_are_named() -> None:
+    pools = {f"{PREFIX}ipv4pools": '["red"]', f"{PREFIX}ipv6pools": '["red6"]', "app": "web"}
+    assert namespace_notices(Namespace.make("red", annotations=pools)) == ()
+    others = {f"{PREFIX}ipv4Pools": '["red"]', f"{PREFIX}ipAddrs": '["10.65.0.9"]', f"{PREFIX}hwAddr": ""}
+    found = namespace_notices(Namespace.make("red", annotations=others))
+    assert [(one.kind, one.name, one.field.removeprefix(PREFIX), one.reason) for one in found] == [
+        ("Namespace", "red", "ipv4Pools", "this version does not know the field"),
+        ("Namespace", "red", "ipAddrs", "it is read from pods only"),
+    ]
 
 
 @given(st.dictionaries(st.text(), st.none() | st.booleans() | st.integers() | st.lists(st.text())))

@@ -8,7 +8,9 @@ from typing import Any
 from cni.network_config import ANNOTATIONS
 from cni.request import CniRequest, parse
 from cni.wishes import PREFIX
+from datastore.kinds.namespace import Namespace
 from datastore.notices import Notice
+from datastore.store import Changed, Gone
 from felix_py.notices.current_notices import CurrentNotices
 from felix_py.notices.request_notices import RequestNotices
 from tests.cni.conftest import call, configuration
@@ -52,3 +54,15 @@ def test_a_pod_is_told_of_with_each_of_its_requests() -> None:
     for _ in range(2):
         told.requests.observe(request(runtimeConfig={ANNOTATIONS: {f"{PREFIX}floatingIPs": '["192.0.2.7"]'}}))
     assert told.lines == [f"Pod {PREFIX}floatingIPs"] * 2
+
+
+def test_a_namespace_is_told_of_until_it_says_nothing_of_the_kind() -> None:
+    told = Told()
+    misspelt = Namespace.make("red", annotations={f"{PREFIX}ipv4Pools": '["red"]'})
+    for _ in range(2):
+        told.requests.fold(Changed(misspelt))
+    told.requests.fold(Changed(Namespace.make("red")))
+    told.requests.fold(Changed(misspelt))
+    told.requests.fold(Gone(Namespace, "red", None))
+    told.requests.fold(Changed(misspelt))
+    assert told.lines == [f"Namespace {PREFIX}ipv4Pools"] * 3
