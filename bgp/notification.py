@@ -36,11 +36,14 @@ _MEANINGS = {
 
 # How ExaBGP reports the end of a session in which no NOTIFICATION passed.
 _SILENT_ENDS = ("closing connection", "graceful restarted negotiated", "closing outgoing connection")
+_TAKEN_OUT = "stop, message [removed]"  # how it reports the end of one that its configuration has no more
 _NOTIFICATION = re.compile(r"notification (sent|received) \((\d+), ?(\d+)\)")
 
 
 def explain(reason: str) -> str:
     """Return a phrase for status and logs. Other text, the peer's or ExaBGP's, is made printable and cut short."""
+    if reason == _TAKEN_OUT:
+        return "it was taken out of ExaBGP's configuration"
     found = _NOTIFICATION.search(reason)
     if found is None:
         return "".join(c if c.isprintable() else "?" for c in reason[:200]) or "ended without a reason"

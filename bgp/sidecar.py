@@ -43,7 +43,7 @@ from bgp.rib_in import PeerSession, RibIn, SessionState
 from bgp.rib_out import RibsOut
 from bgp.sender import Sender
 from bgp.speaker import Attributes, HeldBackSession, ImportPolicy, LocalNode, Neighbour, Speaker
-from bgp.status_report import disagreements, held_back_row, session_row
+from bgp.status_report import disagreements, session_rows, steady_epoch
 from bgp.tcp_md5 import SignatureCounters
 from net.prefix import Prefix, unpack
 
@@ -88,7 +88,7 @@ class Sidecar:
         self.ribs_out = RibsOut(export_policy)
         self.sender = Sender(self.ribs_out, exabgp.send, clock)
         self._exabgp = exabgp
-        self._clock, self._wall_clock = clock, wall_clock
+        self._clock, self._wall_clock, self._epoch = clock, wall_clock, wall_clock() - clock()
         self._signatures, self._read_netstat = SignatureCounters(), read_netstat
         self._server = AgentServer(self)
         self._problem = ""
@@ -338,9 +338,8 @@ class Sidecar:
     def report(self) -> dict[str, Any]:
         """Return what status shows; times are seconds since the epoch."""
         speaker = self._speaker
-        epoch = self._wall_clock() - self._clock()
+        self._epoch = steady_epoch(self._epoch, self._wall_clock() - self._clock())
         peers = self.rib_in.peers
-        held_back = speaker.held_back if speaker else ()
         return {
             "name": speaker.name if speaker else None,
             "router_id": unpack(speaker.router_id) if speaker else None,
@@ -350,13 +349,14 @@ class Sidecar:
             "complete": self.ribs_out.complete,
             "converged": self.converged,
             "learned": len(self.rib_in.prefixes()),
-            "peers": [
-                *(
-                    session_row(peer, self.ribs_out.sent_to(name), peer.since + epoch, self._likely_reason(peer))
-                    for name, peer in peers.items()
-                ),
-                *(held_back_row(session, self._speaker_since + epoch) for session in held_back),
-            ],
+            "peers": session_rows(
+                peers,
+                speaker.held_back if speaker else (),
+                sent_to=self.ribs_out.sent_to,
+                likely_reason=self._likely_reason,
+                held_back_since=self._speaker_since,
+                epoch=self._epoch,
+            ),
         }
 
 

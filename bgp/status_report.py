@@ -5,20 +5,59 @@ Pure: no I/O, no clock, no logging.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bgp.rib_in import PeerSession, SessionState
 from bgp.speaker import Attributes, HeldBackSession
 from net.prefix import Prefix
 
+STEP_SECONDS = 1.0
+
+
+def steady_epoch(known: float, found: float) -> float:
+    """Return when the monotonic clock was 0, in seconds since the epoch: as known, unless the wall clock was set.
+
+    Two clocks are never read at one moment, and by what lies between, a session would seem to have come up anew.
+    """
+    return found if abs(found - known) >= STEP_SECONDS else known
+
+
+def session_rows(
+    peers: Mapping[str, PeerSession],
+    held_back: Sequence[HeldBackSession],
+    *,
+    sent_to: Callable[[str], Mapping[Prefix, Attributes]],
+    likely_reason: Callable[[PeerSession], str],
+    held_back_since: float,
+    epoch: float,
+) -> list[dict[str, Any]]:
+    """Return every session, those that ExaBGP has first.
+
+    One that is to be held back is shown as it is until ExaBGP has ended it: meanwhile it carries routes, and whoever
+    reads "held back" may take it for gone. sent_to: what a peer is announced. epoch: when the clock of the moments
+    given was 0.
+    """
+    reasons = {session.address: session.reason for session in held_back}
+    return [
+        *(
+            session_row(peer, sent_to(name), peer.since + epoch, likely_reason(peer), reasons.get(name, ""))
+            for name, peer in peers.items()
+        ),
+        *(held_back_row(each, held_back_since + epoch) for each in held_back if each.address not in peers),
+    ]
+
 
 def session_row(
-    peer: PeerSession, announced: Mapping[Prefix, Attributes], since: float, likely_reason: str = ""
+    peer: PeerSession,
+    announced: Mapping[Prefix, Attributes],
+    since: float,
+    likely_reason: str = "",
+    held_back: str = "",
 ) -> dict[str, Any]:
-    """Return one session. `announced` of it counts the routes of the families both ends speak.
+    """Return one session that ExaBGP has. `announced` of it counts the routes of the families both ends speak.
 
-    likely_reason: why it may be down, if it is.
+    likely_reason: why it may be down, if it is. held_back: why it must not be up, where ExaBGP is yet to end it.
     """
     up = peer.state is SessionState.UP
     families = peer.families if up else ()
@@ -28,7 +67,7 @@ def session_row(
         "as_number": peer.neighbour.peer_as,
         "state": "up" if up else "start",
         "since": round(since, 3),
-        "info": _info(peer, likely_reason),
+        "info": _info(peer, likely_reason) + (f"; it is about to be held back: {held_back}" if held_back else ""),
         "learned": sum(received.reject_reason is None for received in peer.routes.values()),
         "announced": sum(prefix.family in families for prefix in announced),
         "stale": len(peer.stale),
@@ -42,7 +81,7 @@ def session_row(
 
 
 def held_back_row(session: HeldBackSession, since: float) -> dict[str, Any]:
-    """Return a session that must not come up, in the shape of those that may."""
+    """Return a session that must not come up, and that ExaBGP does not have, in the shape of those that may."""
     return {
         "address": session.address,
         "kind": session.kind,

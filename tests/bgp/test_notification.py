@@ -16,6 +16,7 @@ from bgp.notification import explain, is_more_informative, is_silent
         ("notification received (6,99)", "session ceased (NOTIFICATION 6/99 received)"),
         ("notification received (42,1)", "unknown error (NOTIFICATION 42/1 received)"),
         ("closing connection", "closing connection"),
+        ("stop, message [removed]", "it was taken out of ExaBGP's configuration"),
         ("", "ended without a reason"),
     ],
 )

@@ -12,7 +12,7 @@ from bgp.limits import Share
 from bgp.protocol import Problem
 from bgp.rib_in import PeerSession
 from bgp.sidecar import Sidecar, exabgps_part
-from bgp.speaker import Attributes, ImportPolicy, LearnedPath
+from bgp.speaker import Attributes, HeldBackSession, ImportPolicy, LearnedPath
 from bgp.tcp_md5 import RECENTLY_SECONDS
 from net.prefix import Prefix, pack
 from tests.bgp.fabric import address, mesh, routes, until
@@ -126,6 +126,27 @@ async def test_a_peer_that_goes_and_comes_back_before_the_reload_is_still_up(tmp
         assert sidecar.report()["peers"][0]["state"] == "up"
 
 
+async def test_a_session_is_held_back_once_exabgp_has_ended_it_and_not_before(tmp_path: Path) -> None:
+    def rows() -> list[tuple[str, str]]:
+        return [(row["state"], row["info"]) for row in sidecar.report()["peers"]]
+
+    async with serving(tmp_path, load_again_seconds=0.01) as (exabgp, sidecar, one):
+        one.start_agent()
+        speaker = mesh(1, [2])
+        await one.agent.configure(speaker)
+        await until(lambda: exabgp.speakers, "the reload")
+        exabgp.come_up()
+        await until(lambda: rows() == [("up", "Established")], "the session")
+        exabgp.refuses = "write exabgp.conf: No space left on device"
+        held_back = (HeldBackSession(PEER, 64512, "mesh", "there is no Secret"),)
+        await one.agent.configure(replace(speaker, neighbours=(), held_back=held_back))
+        await until(lambda: sidecar.report()["problem"] == exabgp.refuses, "the refusal")
+        assert rows() == [("up", "Established; it is about to be held back: there is no Secret")]
+        exabgp.refuses = None
+        await until(lambda: rows() == [("held back", "there is no Secret")], "the end of the session")
+        assert exabgp.speakers[-1].neighbours == ()
+
+
 async def test_without_peers_everything_is_settled_once_that_is_known(tmp_path: Path) -> None:
     async with serving(tmp_path) as (_, _, one):
         one.start_agent()
@@ -213,6 +234,24 @@ async def test_while_a_session_is_down_the_kernels_counters_of_signatures_are_wa
     clock.now += RECENTLY_SECONDS
     sidecar.tick()
     assert "password" not in info(), "what was counted while it was up says nothing"
+
+
+async def test_a_session_is_up_since_the_same_moment_however_far_apart_the_two_clocks_are_read() -> None:
+    clock, wall = Clock(), Clock()
+    sidecar = Sidecar(FakeExaBGP(), clock=clock, wall_clock=wall)
+    sidecar.configure(mesh(1, [2]))
+    await sidecar.load()
+    sidecar.on_event(PeerUp(PEER))
+
+    def since() -> float:
+        [peer] = sidecar.report()["peers"]
+        return float(peer["since"])
+
+    before = since()
+    wall.now += 0.004
+    assert since() == before
+    wall.now += 3600
+    assert since() > before, "the wall clock was set"
 
 
 async def test_a_tick_asks_for_the_limits_of_those_peers_only_that_something_happened_to(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bgp.events import PeerConnected, PeerDown, PeerOpen, PeerUp
 from bgp.rib_in import RibIn
 from bgp.speaker import Attributes, HeldBackSession, LocalNode, Neighbour
-from bgp.status_report import held_back_row, session_row
+from bgp.status_report import STEP_SECONDS, held_back_row, session_row, session_rows, steady_epoch
 from net.prefix import Prefix, pack
 
 PEER = "192.0.2.2"
@@ -57,3 +57,30 @@ def test_a_session_that_is_held_back_has_the_shape_of_the_others_and_its_reason(
     row = held_back_row(HeldBackSession(PEER, 65001, "global", "BGP filters are not implemented"), 7)
     assert row.keys() == session_row(rib_in().peers[PEER], {}, 0).keys()
     assert (row["state"], row["info"]) == ("held back", "BGP filters are not implemented")
+
+
+def test_a_session_that_exabgp_is_yet_to_end_is_one_row_that_says_so() -> None:
+    rib, held_back = rib_in(), (HeldBackSession(PEER, 64512, "mesh", "there is no Secret"),)
+    rib.fold(PeerUp(PEER), 1)
+
+    def rows() -> list[tuple[str, str, float]]:
+        made = session_rows(
+            rib.peers,
+            held_back,
+            sent_to=lambda address: {},
+            likely_reason=lambda peer: "",
+            held_back_since=5,
+            epoch=100,
+        )
+        return [(row["state"], row["info"], row["since"]) for row in made if row["address"] == PEER]
+
+    assert rows() == [("up", "Established; it is about to be held back: there is no Secret", 101)]
+    rib.configure([WAITS], LocalNode(64512, pack("192.0.2.1")), 6)
+    assert rows() == [("held back", "there is no Secret", 105)]
+
+
+def test_a_wall_clock_that_was_set_moves_the_epoch_and_the_moment_between_two_clocks_does_not() -> None:
+    known = 1_796_031_805.0
+    assert steady_epoch(known, known + 0.02) == steady_epoch(known, known - 0.02) == known
+    assert steady_epoch(known, known + STEP_SECONDS) == known + STEP_SECONDS
+    assert steady_epoch(known, known - 3600) == known - 3600
