@@ -43,8 +43,9 @@ def render(
         routes = "".join(f" route {network} blackhole;" for network in announced)
         parts.append(f"protocol static {{ {family};{routes} }}\n")
     parts += [
-        f"protocol bgp {protocol_name(each.name)} {{ local {each.local} as {each.local_as}; "
-        f"neighbor {each.neighbour} as {each.neighbour_as}; {each.options} graceful restart on; "
+        f"protocol bgp {protocol_name(each.name)} {{ debug {{ states, events }}; "
+        f"local {each.local} as {each.local_as}; neighbor {each.neighbour} as {each.neighbour_as}; "
+        f"{each.options} graceful restart on; "
         f"{each.family} {{ import all; next hop self; export where source = RTS_STATIC; {each.channel} }}; }}\n"
         for each in sessions
     ]

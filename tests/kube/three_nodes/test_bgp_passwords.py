@@ -45,6 +45,21 @@ class Secured(Cluster):
     def state(self, address: str, node: str = "n1") -> str:
         return str(self.sessions(node).get(address, {}).get("state"))
 
+    def since(self) -> dict[str, float]:
+        """Return when each session of n1 came into its state, in seconds since the epoch."""
+        return {address: session["since"] for address, session in self.sessions().items()}
+
+    def came_up_after(self, moment: float, address: str) -> bool:
+        session = self.sessions().get(address, {})
+        return session.get("state") == "up" and session["since"] > moment
+
+    def ends_told(self) -> str:
+        """Return what n1's sidecar and BIRD have told of sessions of n1 of late, and how those are."""
+        told = "grep -F bgp_n1_ /var/log/bird.log | tail -n 40; birdc -s /run/bird.ctl show protocols all bgp_n1_v4"
+        sidecar = self.lab.run("n1", "tail", "-n", "40", "/var/log/sidecar.log")
+        bird = self.lab.run("tor", "sh", "-c", told)
+        return f"n1 has {self.sessions()}\nits sidecar says:\n{sidecar}\nBIRD says:\n{bird}"
+
     def mesh_is(self, state: str) -> bool:
         return all(
             self.state(address, node) == state
@@ -63,6 +78,12 @@ class Secured(Cluster):
 
     def node_status(self) -> str:
         return self.lab.run("n1", "sh", "-c", f"exec 2>&1\n{FELIXCTL} node status")
+
+
+def no_session_of_n1_has_ended(cluster: Secured, before: dict[str, float]) -> None:
+    """Fail with what both ends say if a session is not in its state since the same moment as before."""
+    since = cluster.since()
+    assert since == before, cluster.ends_told()
 
 
 def reference(key: str) -> dict[str, Any]:
@@ -124,21 +145,23 @@ def test_a_secret_that_is_gone_ends_its_sessions_with_the_reason(cluster: Secure
 def test_a_right_that_is_lost_ends_no_session_and_is_a_notice_until_it_returns(cluster: Secured) -> None:
     """A session whose key changes meanwhile is obeyed, with what was read before."""
     binding = cluster.get("rolebinding", "felix-py-bgp-passwords", "-n", "kube-system")
-    before = {address: session["since"] for address, session in cluster.sessions().items()}
+    before = cluster.since()
     cluster.kubectl("delete", "rolebinding", "felix-py-bgp-passwords", "-n", "kube-system")
     cluster.signal_api_server("KILL")  # rights are looked at when a watch begins
     until(lambda: any("cannot be read any more" in notice for notice in cluster.notices()), "the lost right is told")
-    assert {address: session["since"] for address, session in cluster.sessions().items()} == before
+    no_session_of_n1_has_ended(cluster, before)
     assert "its sessions go on with the password last read" in cluster.node_status()
     cluster.lab.ask("kill", node="n1", what="agent")
     until(lambda: any("cannot be read any more" in notice for notice in cluster.notices()), "so does the next agent")
     until(cluster.sessions, "it has its sidecar's status")
-    assert {address: session["since"] for address, session in cluster.sessions().items()} == before
+    no_session_of_n1_has_ended(cluster, before)
     cluster.peer_with_tor("mesh")
     cluster.set_bird(VALUES["mesh"])
-    until(lambda: cluster.state(TOR) == "up" and cluster.sessions()[TOR]["since"] != before[TOR], "another key")
+    until(lambda: cluster.came_up_after(before[TOR], TOR), "another key")
+    with_mesh_key = cluster.since()[TOR]
     cluster.peer_with_tor()
     cluster.set_bird(VALUES["rack1"])
+    until(lambda: cluster.came_up_after(with_mesh_key, TOR), "its own key again")
     record = {**binding, "metadata": {"name": binding["metadata"]["name"], "namespace": "kube-system"}}
     cluster.apply(record)
     until(lambda: not any("cannot be read" in notice for notice in cluster.notices()), "the right is back")
@@ -146,7 +169,7 @@ def test_a_right_that_is_lost_ends_no_session_and_is_a_notice_until_it_returns(c
 
 
 def test_neither_an_agent_nor_a_sidecar_that_starts_anew_changes_a_password(cluster: Secured) -> None:
-    before = {address: session["since"] for address, session in cluster.sessions().items()}
+    before = cluster.since()
     cluster.signal_api_server("STOP")
     try:
         cluster.lab.ask("kill", node="n1", what="agent")
@@ -155,7 +178,7 @@ def test_neither_an_agent_nor_a_sidecar_that_starts_anew_changes_a_password(clus
         cluster.signal_api_server("CONT")
     until(lambda: cluster.lab.page("n1", "status").get("ready"), "the agent is back")
     until(cluster.sessions, "it has its sidecar's status")
-    assert {address: session["since"] for address, session in cluster.sessions().items()} == before
+    no_session_of_n1_has_ended(cluster, before)
     cluster.lab.ask("kill", node="n1", what="sidecar")
     until(lambda: set(cluster.sessions()) == set(before), "the sidecar is configured")
     until(lambda: cluster.mesh_is("up") and cluster.state(TOR) == "up", "all sessions are up again")
