@@ -113,6 +113,18 @@ def answer(reply: Message) -> Answer:
     return Answer(reply.sequence, code, explanation)
 
 
+def take_failures(datagram: bytes, last: int, failures: list[Answer]) -> bool:
+    """Append the failures among the answers to a batch; return whether the answer to number `last` is there."""
+    for reply in messages(datagram):
+        if reply.kind in (ERROR, DONE):
+            result = answer(reply)
+            if result.errno:
+                failures.append(result)
+            if result.sequence == last:
+                return True
+    return False
+
+
 def _echoed(body: bytes) -> int:
     """Return how long the request is that an uncapped error repeats after its errno."""
     length: int = HEADER.unpack_from(body, 4)[0]

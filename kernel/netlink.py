@@ -10,14 +10,27 @@ import errno
 import socket
 from collections.abc import Iterator
 
-from kernel.message import ACK, DONE, DUMP, DUMP_INTERRUPTED, ERROR, Answer, Message, answer, explain, message, messages
+from kernel.message import (
+    ACK,
+    DONE,
+    DUMP,
+    DUMP_INTERRUPTED,
+    ERROR,
+    Answer,
+    Message,
+    answer,
+    explain,
+    message,
+    messages,
+    take_failures,
+)
 
 NETLINK_ROUTE = 0  # the family of routes, devices and addresses
 _NETLINK = 270  # SOL_NETLINK
 _CAP_ACK, _EXT_ACK, _STRICT_CHECK = 10, 11, 12
 _SEND_FORCE, _RECEIVE_FORCE = 32, 33  # SO_SNDBUFFORCE, SO_RCVBUFFORCE
 _BUFFER = 8 << 20
-_CHUNK = 1 << 17
+CHUNK = 1 << 17  # more than any datagram of answers
 _DUMP_ATTEMPTS = 8
 
 NO_SUCH_TABLE = (errno.ENOENT, errno.EAFNOSUPPORT, errno.EOPNOTSUPP)
@@ -72,16 +85,10 @@ class NetlinkSocket:
         if not requests:
             return []
         self.socket.send(requests)
-        failures = []
-        while True:
-            for reply in messages(self.socket.recv(_CHUNK)):
-                if reply.kind not in (ERROR, DONE):
-                    continue
-                result = answer(reply)
-                if result.errno:
-                    failures.append(result)
-                if reply.sequence == last:
-                    return failures
+        failures: list[Answer] = []
+        while not take_failures(self.socket.recv(CHUNK), last, failures):
+            pass
+        return failures
 
     def request(self, kind: int, flags: int, body: bytes, tried: str) -> list[Message]:
         """Carry out one request and return the messages that came with its acknowledgement.
@@ -92,7 +99,7 @@ class NetlinkSocket:
         self.socket.send(message(kind, flags | ACK, sequence, body))
         found = []
         while True:
-            for reply in messages(self.socket.recv(_CHUNK)):
+            for reply in messages(self.socket.recv(CHUNK)):
                 if reply.sequence != sequence:
                     continue
                 if reply.kind != ERROR:
@@ -123,7 +130,7 @@ class NetlinkSocket:
         finished = False
         try:
             while not finished:
-                part = [item for item in messages(self.socket.recv(_CHUNK)) if item.sequence == sequence]
+                part = [item for item in messages(self.socket.recv(CHUNK)) if item.sequence == sequence]
                 if part and part[-1].kind in (ERROR, DONE):
                     finished = True
                     result = answer(part.pop())
@@ -133,7 +140,7 @@ class NetlinkSocket:
         finally:
             # A socket carries one dump at a time (EBUSY), so this one is read to its end.
             while not finished:
-                finished = any(item.kind in (ERROR, DONE) for item in messages(self.socket.recv(_CHUNK)))
+                finished = any(item.kind in (ERROR, DONE) for item in messages(self.socket.recv(CHUNK)))
 
 
 def _grow(netlink: socket.socket, force: int, plain: int, size: int) -> None:

@@ -9,14 +9,16 @@ from __future__ import annotations
 import asyncio
 import errno
 import struct
-import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator
+from itertools import chain, islice
+from typing import TypeAlias
 
+from kernel.batch_writer import BatchWriter
 from kernel.events import EventsLost, KernelEvent, Refused, decode_events
 from kernel.link_codec import InterfaceAddress, Link
 from kernel.links import read_addresses, read_links
-from kernel.message import ACK, explain
+from kernel.message import ACK, Answer, explain
 from kernel.netlink import NO_SUCH_TABLE, KernelError, NetlinkSocket
 from kernel.route import (
     GET_ROUTE,
@@ -35,12 +37,15 @@ from kernel.socket_filter import attach_events_filter
 from net.prefix import Prefix, unpack
 
 BATCH = 300  # about a millisecond inside the kernel, all of it within one send()
+AHEAD = 4  # batches that wait to be sent: what the loop does meanwhile must not keep the kernel waiting
 # Each batch counts from 1: a socket carries one at a time, and reads all of its answers.
 _SEQUENCES = [struct.pack("=I", number) for number in range(1, BATCH + 1)]
 _DATAGRAMS_PER_TURN = 256
 _EVENT_BYTES = 1 << 16
 # Subscriptions are bits of the address a socket is bound to: links, IPv4 addresses and routes, IPv6 the same.
 _GROUPS = sum(1 << group - 1 for group in (1, 5, 7, 9, 11))
+
+Batch: TypeAlias = list[tuple[Prefix, RouteSpec]]
 
 
 class Rtnetlink:
@@ -53,8 +58,8 @@ class Rtnetlink:
         """
         self._requests = NetlinkSocket()
         self._dumps = NetlinkSocket()
-        self._bulk = NetlinkSocket()
-        self._writer = ThreadPoolExecutor(1, "netlink")  # send() does a batch's work, and lets go of the GIL meanwhile
+        self._bulk = BatchWriter()
+        self._one_at_a_time = asyncio.Lock()
         self._own = (self._requests.port, self._bulk.port)
         self._events = NetlinkSocket(groups=_GROUPS, receive_buffer=receive_buffer)
         self._events.socket.setblocking(False)
@@ -63,7 +68,6 @@ class Rtnetlink:
         self._give_way: Callable[[], Awaitable[None]] | None = None
 
     def close(self) -> None:
-        self._writer.shutdown()
         for netlink in (self._requests, self._dumps, self._bulk, self._events):
             netlink.close()
 
@@ -102,8 +106,8 @@ class Rtnetlink:
         """Write routes, then remove routes; return those the kernel refused. The others are in place by then.
 
         A put replaces whatever has its prefix and metric. A remove takes only what has its protocol and metric, and is
-        not refused when that is gone already. Large ones are written by a thread, and the loop goes on meanwhile;
-        when cancelled, batches not yet begun are left out.
+        not refused when that is gone already. Many are written by a thread: the loop goes on, and the next ones are
+        taken and encoded, meanwhile. When cancelled, batches not yet begun are left out.
         """
         refused = await self._write(put, put_envelope, ())
         return refused + await self._write(remove, remove_envelope, (errno.ESRCH,))
@@ -114,17 +118,25 @@ class Rtnetlink:
         envelope_of: Callable[[RouteSpec, int, int], Envelope],
         ignored_errnos: tuple[int, ...],
     ) -> list[Refused]:
-        waiting = routes if isinstance(routes, (list, tuple)) else list(routes)
-        if len(waiting) <= BATCH:  # a pod's few: no detour through a thread
-            return _write_batches(self._requests, waiting, envelope_of, ignored_errnos)
-        cancelled = threading.Event()
-        future = self._writer.submit(_write_batches, self._bulk, waiting, envelope_of, ignored_errnos, cancelled)
-        try:
-            return await asyncio.wrap_future(future)
-        except asyncio.CancelledError:
-            cancelled.set()
-            wait([future])  # for the batch under way, a millisecond: nothing may be written after this
-            raise
+        batches = _batches(routes)
+        first, second = next(batches, []), next(batches, [])
+        if not second:  # a pod's few: no detour through a thread
+            return _refused(first, self._requests.batch(_encode(first, envelope_of), len(first)), ignored_errnos)
+        refused: list[Refused] = []
+        under_way: deque[tuple[Batch, asyncio.Future[list[Answer]]]] = deque()
+        async with self._one_at_a_time:
+            try:
+                for batch in chain((first, second), batches):
+                    under_way.append((batch, self._bulk.submit(_encode(batch, envelope_of), len(batch))))
+                    if len(under_way) > AHEAD:
+                        written, answered = under_way.popleft()
+                        refused += _refused(written, await answered, ignored_errnos)
+                for written, answered in under_way:
+                    refused += _refused(written, await answered, ignored_errnos)
+            except BaseException:
+                self._bulk.give_up()  # nothing may be written after this
+                raise
+        return refused
 
     def resolve(self, address: bytes, avoid: Collection[int] = ()) -> NextHop | None:
         """Return how this node reaches an address: the device and the gateway, which is the address itself on link.
@@ -193,24 +205,19 @@ async def _until_readable(descriptor: int) -> None:
         loop.remove_reader(descriptor)
 
 
-def _write_batches(
-    netlink: NetlinkSocket,
-    routes: Sequence[tuple[Prefix, RouteSpec]],
-    envelope_of: Callable[[RouteSpec, int, int], Envelope],
-    ignored_errnos: tuple[int, ...],
-    cancelled: threading.Event | None = None,
-) -> list[Refused]:
-    """Write routes, a batch at a time, and return the refused ones; an errno in `ignored_errnos` is none."""
-    refused = []
-    for start in range(0, len(routes), BATCH):
-        if cancelled is not None and cancelled.is_set():
-            break
-        batch = routes[start : start + BATCH]
-        for failure in netlink.batch(_encode(batch, envelope_of), len(batch)):
-            if failure.errno not in ignored_errnos:
-                prefix, spec = batch[failure.sequence - 1]
-                refused.append(Refused(prefix, spec, failure.errno, explain(failure.errno, failure.text)))
-    return refused
+def _batches(routes: Iterable[tuple[Prefix, RouteSpec]]) -> Iterator[Batch]:
+    left = iter(routes)
+    while batch := list(islice(left, BATCH)):
+        yield batch
+
+
+def _refused(batch: Batch, failures: Iterable[Answer], ignored_errnos: tuple[int, ...]) -> list[Refused]:
+    """Return what the kernel refused of a batch; an errno in `ignored_errnos` is no refusal."""
+    return [
+        Refused(*batch[failure.sequence - 1], failure.errno, explain(failure.errno, failure.text))
+        for failure in failures
+        if failure.errno not in ignored_errnos
+    ]
 
 
 def _encode(batch: Iterable[tuple[Prefix, RouteSpec]], envelope_of: Callable[[RouteSpec, int, int], Envelope]) -> bytes:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from kernel.message import (
     DONE,
     ERROR,
+    Answer,
     Message,
     answer,
     attribute,
@@ -19,6 +20,7 @@ from kernel.message import (
     message,
     messages,
     number,
+    take_failures,
     text,
 )
 
@@ -42,6 +44,17 @@ def test_an_error_that_repeats_the_request_brings_them_behind_it() -> None:
 
 def test_the_end_of_a_dump_may_be_an_error_with_an_explanation() -> None:
     assert answer(Message(DONE, 0x200, 7, struct.pack("=i", -2) + EXPLANATION)) == (7, 2, "Nexthop has invalid gateway")
+
+
+def test_the_failures_of_a_batch_are_those_up_to_its_last_answer() -> None:
+    def reply(sequence: int, errno: int) -> bytes:
+        return struct.pack("=IHHIIi", 36, ERROR, 0x100, sequence, 0, -errno) + bytes(16)
+
+    failures: list[Answer] = []
+    assert not take_failures(reply(2, 19) + message(24, 0, 3, b""), 3, failures)
+    assert take_failures(reply(3, 0), 3, failures)
+    assert take_failures(reply(3, 3) + reply(1, 19), 3, failures)
+    assert [(one.sequence, one.errno) for one in failures] == [(2, 19), (3, 3)]
 
 
 def test_messages_and_attributes_stop_at_what_is_cut_off() -> None:

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import AsyncIterator, Callable
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing
 
 import pytest
 
+from kernel.batch_writer import BatchWriter
 from kernel.events import AddressChanged, EventsLost, KernelEvent, LinkChanged, RouteChanged
 from kernel.links import Devices
 from kernel.netns import inside
 from kernel.route import BLACKHOLE, NextHop, RouteSpec, ip_route_text
-from kernel.rtnetlink import Rtnetlink
+from kernel.rtnetlink import AHEAD, BATCH, Rtnetlink
 from net.prefix import Prefix, pack
 from tests.kernel.netns import Namespace
 
@@ -185,6 +187,33 @@ async def test_nothing_is_written_any_more_after_a_write_was_given_up(kernel: Rt
     assert begun < len(many)
     assert await kernel.apply([], many) == []
     assert await kernel.dump([80]) == []
+
+
+async def test_of_many_routes_the_next_are_taken_while_some_are_written_but_not_all(
+    kernel: Rtnetlink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go, send = threading.Event(), BatchWriter._send
+    most, taken = (AHEAD + 1) * BATCH, 0
+
+    def held_back(self: BatchWriter) -> None:
+        assert go.wait(20)
+        send(self)
+
+    def routes() -> Iterator[tuple[Prefix, RouteSpec]]:
+        nonlocal taken
+        for number in range(2 * most):
+            taken += 1
+            yield Prefix.host(bytes((10, 9, number >> 8, number & 255))), DROP
+
+    monkeypatch.setattr(BatchWriter, "_send", held_back)
+    writing = asyncio.create_task(kernel.apply(routes()))
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert taken == most
+    assert await kernel.dump([80]) == []
+    go.set()
+    assert await writing == []
+    assert len(await kernel.dump([80])) == taken == 2 * most
 
 
 async def test_a_namespace_without_any_route_has_an_empty_dump(pod: Namespace) -> None:
