@@ -9,14 +9,14 @@ nowhere if that peer is not on link.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from msgspec import Struct
 
 from bgp.speaker import LearnedPath, LearnedPaths
 from felix_py.routes.fib import Fib
-from felix_py.routes.rib import Rib, Source, candidates, is_resolved
+from felix_py.routes.rib import Rib, Source, is_resolved
 from kernel.route import UNICAST, NextHop, RouteSpec
 from net.prefix import Prefix, pack, unpack
 
@@ -73,13 +73,15 @@ class Table(Struct, frozen=True):
             return None
         if (static := self._static(Prefix.host(address))) is not None:
             return _hop(static, address)
-        host = self._of_host(address)
+        prefixes = tuple(covering(address))
+        host = self._of_host(prefixes)
         if (hop := _direct(host, address)) is not None:
             return hop
-        for prefix in covering(address):
+        ours = self.rib.in_use(Source.LEARNED)
+        for prefix in prefixes:
             if self.fib.overriding(prefix):
                 break
-            local = [spec for source, spec in candidates(self.rib, prefix) if source is not Source.LEARNED]
+            local = (table[prefix] for table in ours if prefix in table)
             if (resolved := next(filter(is_resolved, local), None)) is not None:
                 return _hop(resolved, address)
             if prefix in self.learned and prefix not in passed:
@@ -95,7 +97,7 @@ class Table(Struct, frozen=True):
         """
         if self.is_own(address):
             return None
-        hop = _direct(self._of_host(address), address) or self.ask(address)
+        hop = _direct(self._of_host(covering(address)), address) or self.ask(address)
         return hop if hop is not None and hop.gateway == address else None
 
     def _static(self, host: Prefix) -> RouteSpec | None:
@@ -103,9 +105,9 @@ class Table(Struct, frozen=True):
         spec = self.rib.wanted(Source.STATIC).get(host)
         return spec if spec is not None and is_resolved(spec) and not self.fib.overriding(host) else None
 
-    def _of_host(self, address: bytes) -> RouteSpec | None:
-        """Return the host's own route for an address, of those that go before ours."""
-        return next((spec for prefix in covering(address) if (spec := self.fib.overriding(prefix))), None)
+    def _of_host(self, prefixes: Iterable[Prefix]) -> RouteSpec | None:
+        """Return the host's own route for an address in all of these, of those that go before ours."""
+        return next((spec for prefix in prefixes if (spec := self.fib.overriding(prefix))), None)
 
     def _through(self, prefix: Prefix, passed: frozenset[Prefix]) -> NextHop | None:
         """Return the first way that a learned route leads, never through itself."""

@@ -6,7 +6,8 @@ shared objects, so that a hundred thousand learned routes cost a dictionary and 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from enum import IntEnum
 
 from kernel.route import UNICAST, RouteSpec
@@ -49,18 +50,26 @@ class Rib:
     def put_all(self, source: Source, wanted: Mapping[Prefix, RouteSpec]) -> None:
         """State many routes of one source; its others stay."""
         table = self._tables[source]
-        known = table.get
-        self.changed.update({prefix: None for prefix, spec in wanted.items() if known(prefix) != spec})
+        if table.keys().isdisjoint(wanted):  # the first time: no route is compared
+            self.changed.update(dict.fromkeys(wanted))
+        else:
+            known = table.get
+            self.changed.update({prefix: None for prefix, spec in wanted.items() if known(prefix) != spec})
         table.update(wanted)
 
     def remove(self, source: Source, prefix: Prefix) -> None:
-        if self._tables[source].pop(prefix, None) is not None:
-            self.changed[prefix] = None
+        self.remove_all(source, (prefix,))
+
+    def remove_all(self, source: Source, prefixes: Iterable[Prefix]) -> None:
+        """Take back the routes of one source for these prefixes; those it has none for are no change."""
+        table, changed = self._tables[source], self.changed
+        for prefix in prefixes:
+            if table.pop(prefix, None) is not None:
+                changed[prefix] = None
 
     def state(self, source: Source, wanted: Mapping[Prefix, RouteSpec]) -> None:
         """Make `wanted` all that the source wants; the difference is found here."""
-        for prefix in self._tables[source].keys() - wanted.keys():
-            self.remove(source, prefix)
+        self.remove_all(source, self._tables[source].keys() - wanted.keys())
         self.put_all(source, wanted)
 
     def best(self, prefix: Prefix) -> RouteSpec | None:
@@ -79,14 +88,14 @@ class Rib:
                 return source
         return None
 
-    def take_changed(self) -> Collection[Prefix]:
+    def take_changed(self) -> AbstractSet[Prefix]:
         """Return the prefixes for which something else is wanted since this was last asked."""
         taken, self.changed = self.changed, {}
         return taken.keys()
 
-    def in_use(self) -> tuple[Mapping[Prefix, RouteSpec], ...]:
-        """Return the tables that are not empty, the strongest source first."""
-        return tuple(table for table in self._tables if table)
+    def in_use(self, without: Source | None = None) -> tuple[Mapping[Prefix, RouteSpec], ...]:
+        """Return the tables that are not empty, the strongest source first; `without` that of one source."""
+        return tuple(table for source, table in enumerate(self._tables) if table and source != without)
 
     def wanted(self, source: Source) -> Mapping[Prefix, RouteSpec]:
         return self._tables[source]

@@ -115,7 +115,8 @@ class LearnedRoutes:
 
     def unknown(self, learned: Iterable[LearnedPaths]) -> set[NextHopKey]:
         """Return the next hops that were never resolved."""
-        return {NextHopKey.of(path) for paths in set(learned) for path in paths} - self._hops.keys()
+        distinct = {id(paths): paths for paths in learned}.values()  # what was learned together shares one object
+        return {NextHopKey.of(path) for paths in set(distinct) for path in paths} - self._hops.keys()
 
     def resolved(self, rib: Rib, answers: Mapping[NextHopKey, NextHop | None]) -> None:
         """Take in how next hops are reached now; routes whose way changed are stated again."""
@@ -146,24 +147,26 @@ class LearnedRoutes:
 
     def put(self, rib: Rib, routes: Mapping[Prefix, LearnedPaths]) -> None:
         """State routes; their next hops have been resolved. Where only the peer differs, the RIB does not change."""
-        wanted: dict[Prefix, RouteSpec] = {}
-        known, last = self._routes.get, None
-        for prefix, paths in routes.items():
-            before = known(prefix)
-            if before is not None and before != paths:
+        for prefix in self._routes.keys() & routes.keys():
+            if (before := self._routes[prefix]) != routes[prefix]:
                 self._leave(prefix, before)
-            if paths is not last:  # one object for all that were learned together
-                last, spec, destinations = paths, self._spec(paths), self._by_paths.setdefault(paths, {})
+        wanted: dict[Prefix, RouteSpec] = {}
+        seen: dict[int, tuple[RouteSpec, dict[Prefix, None]]] = {}  # by identity: what was learned together shares one
+        for prefix, paths in routes.items():
+            found = seen.get(id(paths))
+            if found is None:
+                found = seen[id(paths)] = self._spec(paths), self._by_paths.setdefault(paths, {})
+            wanted[prefix], destinations = found
             destinations[prefix] = None
-            wanted[prefix] = spec
         self._routes.update(routes)
         rib.put_all(Source.LEARNED, wanted)
 
     def remove(self, rib: Rib, prefixes: Iterable[Prefix]) -> None:
-        for prefix in prefixes:
+        gone = list(prefixes)
+        for prefix in gone:
             if (paths := self._routes.pop(prefix, None)) is not None:
                 self._leave(prefix, paths)
-            rib.remove(Source.LEARNED, prefix)
+        rib.remove_all(Source.LEARNED, gone)
 
     def _leave(self, prefix: Prefix, paths: LearnedPaths) -> None:
         """Take in that a destination has these paths no more."""

@@ -60,6 +60,17 @@ def test_many_routes_of_a_source_are_added_to_its_others() -> None:
     assert dict(rib.wanted(Source.LEARNED)) == {BLOCK: LEARNED, REMOTE: LEARNED}
 
 
+def test_of_many_routes_of_a_source_only_those_that_are_others_have_changed() -> None:
+    rib = Rib()
+    rib.put_all(Source.LEARNED, {BLOCK: LEARNED, REMOTE: LEARNED})
+    rib.take_changed()
+    rib.put_all(Source.LEARNED, {POD: LEARNED, BLOCK: LEARNED._replace(), REMOTE: UNRESOLVED})
+    assert list(rib.take_changed()) == [POD, REMOTE]
+    rib.remove_all(Source.LEARNED, [REMOTE, Prefix.parse("10.66.0.0/26"), BLOCK])
+    assert list(rib.take_changed()) == [REMOTE, BLOCK]
+    assert dict(rib.wanted(Source.LEARNED)) == {POD: LEARNED}
+
+
 def test_changes_are_taken_in_the_order_in_which_they_came() -> None:
     rib = Rib()
     prefixes = [Prefix.parse(f"10.65.{n}.0/26") for n in (9, 1, 5, 3)]

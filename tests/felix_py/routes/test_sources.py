@@ -128,6 +128,20 @@ def test_of_several_next_hops_those_that_are_reached_are_used() -> None:
     assert best.hops == (NextHop(2, ROUTER),)
 
 
+def test_a_next_hop_that_one_route_leaves_and_another_takes_at_once_moves_the_other() -> None:
+    rib, learned = Rib(), LearnedRoutes(Ownership())
+    other, remote = pack("192.0.2.2"), Prefix.parse("10.66.0.0/26")
+    by_router, by_other = (LearnedPath(ROUTER, "192.0.2.1"),), (LearnedPath(other, "192.0.2.2"),)
+    learned.resolved(rib, {VIA_ROUTER: NextHop(2, ROUTER), NextHopKey(other): NextHop(2, other)})
+    learned.put(rib, {BLOCK: by_router})
+    learned.put(rib, {remote: by_router, BLOCK: by_other})
+    learned.resolved(rib, {VIA_ROUTER: NextHop(3, ROUTER)})
+    assert rib.wanted(Source.LEARNED)[remote].hops == (NextHop(3, ROUTER),)
+    assert rib.wanted(Source.LEARNED)[BLOCK].hops == (NextHop(2, other),)
+    learned.remove(rib, [BLOCK, remote])
+    assert not learned.next_hops()
+
+
 def test_what_is_withdrawn_is_not_wanted_any_more() -> None:
     rib, learned = Rib(), LearnedRoutes(Ownership())
     learned.resolved(rib, {VIA_ROUTER: NextHop(2, ROUTER)})
