@@ -4,8 +4,8 @@
 
 The clock runs from the start command until a third party, a netlink socket of this process, has counted the last route
 in or out. BIRD: `enable` (later `disable`) of the static protocol that has the routes, from there through its table to
-a kernel protocol that is up. Ours: a line on standard input, then the mapping that the sidecar's client hands over goes
-through next hop resolution, RIB, plan and batches, as in the agent, which also listens to the kernel's events.
+a kernel protocol that is up. Ours: a line on standard input, then what the sidecar's client hands over, line by line,
+goes through next hop resolution, RIB, plan and batches, as in the agent, which also listens to the kernel's events.
 Configuration and start are not measured. The bare loop (`bench.bare_loop`) only sends the messages that we send. They
 take turns within each round, and the order alternates by round.
 
@@ -20,7 +20,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path as File
@@ -31,12 +31,13 @@ from bench.bird_control import connect
 from bench.patience import PATIENCE_SECONDS
 from bench.processor_time import processor_seconds
 from bench.result import duration, rate, report, rounds_of
+from bgp.protocol import Learned, Withdrawn, cut
 from bgp.speaker import LearnedPath, LearnedPaths
 from felix_py.gc_tuning import apply
-from felix_py.routes.fib import Fib, Ownership
-from felix_py.routes.rib import Rib, Source
-from felix_py.routes.sources import LearnedRoutes
-from felix_py.routes.writer import FibWriter
+from felix_py.host.host import Host
+from felix_py.routes.fib import Ownership
+from felix_py.routes.routing import Routing
+from felix_py.snapshot import Snapshot
 from kernel.events import RouteChanged
 from kernel.links import Devices
 from kernel.netlink import KernelError, NetlinkSocket
@@ -182,41 +183,53 @@ def of_a_process(load: Load, *side: str) -> Turn:
 
 
 async def our_side(load: Load) -> None:
-    """Be the agent as far as routes go: what it learns goes through RIB and FIB, and its own events come back."""
+    """Be the agent as far as routes go: it hears of them in the client's portions, and its own events come back."""
     apply()
-    ownership, rib, wanted = Ownership(), Rib(), load.table()
+    host, due = Host([], "cali"), asyncio.Event()
     with closing(Rtnetlink()) as kernel:
-        learned = LearnedRoutes(ownership)
-        writer = FibWriter(kernel, rib, Fib(ownership), lambda: None)
-        writer.allow_removal(ownership.learned)
+        host.load(kernel.links().values(), kernel.addresses())
+        routing = Routing(Ownership(), kernel, Snapshot("bench"), host, due.set)
+        routing.all_learned()
+        wanted = load.table()
 
         async def follow() -> None:
             async for batch in kernel.events():
                 for event in batch:
                     if isinstance(event, RouteChanged):
                         if event.own:
-                            writer.own_change(event)
+                            routing.writer.own_change(event)
                         else:
-                            writer.foreign_change(event, repair=True)
+                            routing.writer.foreign_change(event, repair=True)
 
-        following = asyncio.create_task(follow())
-        await asyncio.sleep(0)
+        async def write_when_due() -> None:
+            while True:
+                await due.wait()
+                due.clear()
+                await routing.write()
 
-        await asyncio.to_thread(wait_for_start)
-        learned.resolved(rib, {hop: kernel.resolve(hop.address) for hop in learned.unknown(wanted.values())})
-        learned.put(rib, wanted)
-        await writer.write()
-        print("done", flush=True)
+        async def hear(events: Iterable[Learned | Withdrawn]) -> None:
+            """Take these in as the agent does, at the start command, and return when all is written."""
+            await asyncio.to_thread(wait_for_start)
+            for event in events:
+                match event:
+                    case Learned(routes):
+                        routing.learn(routes)
+                    case Withdrawn(prefixes):
+                        routing.withdraw(prefixes)
+                await asyncio.sleep(0)
+            await routing.write()
+            print("done", flush=True)
 
-        await asyncio.to_thread(wait_for_start)
-        learned.remove(rib, list(wanted))
-        await writer.write()
-        print("done", flush=True)
+        tasks = [asyncio.create_task(follow()), asyncio.create_task(write_when_due())]
+        await hear(list(map(Learned, cut(wanted))))
+        await hear([Withdrawn(tuple(portion)) for portion in cut(wanted)])
 
         # A thread's time is counted while it lives, so the threads stay until that has been read.
         await asyncio.to_thread(wait_for_start)
-        following.cancel()
-        if writer.refused or writer.fib.held or rib.wanted(Source.LEARNED):
+        for task in tasks:
+            task.cancel()
+        writer = routing.writer
+        if writer.refused or writer.fib.held or writer.puts != load.count or writer.removes != load.count:
             raise SystemExit("our side did not write all of its routes")
 
 

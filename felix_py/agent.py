@@ -201,6 +201,7 @@ class Agent:
     async def _watch_peers(self) -> None:
         async for event in self.edges.peers.events():
             self._on_peers_event(event)
+            await asyncio.sleep(0)  # of a full table many wait: pods have their turn, and the kernel the first ones
 
     def _on_peers_event(self, event: SidecarEvent) -> None:
         match event:

@@ -32,8 +32,11 @@ class Kernel(Protocol):
     async def dump(self) -> Routes:
         """Return the main table's routes, both families. Raises KernelError."""
 
-    async def apply(self, put: Routes, remove: Routes = ()) -> list[Refused]:
-        """Put routes, then remove routes; return those the kernel refused."""
+    async def apply(
+        self, put: Iterable[tuple[Prefix, RouteSpec]], remove: Iterable[tuple[Prefix, RouteSpec]] = ()
+    ) -> list[Refused]:
+        """Put routes, then remove routes; return those the kernel refused. Of many the next are taken while some are
+        written, so what works them out is hidden behind the kernel's own work."""
 
     def events(self) -> AsyncIterator[list[KernelEvent]]:
         """Yield what changed since this object was made, as many events at a time as were waiting."""

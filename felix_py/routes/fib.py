@@ -8,7 +8,9 @@ with another metric lies beside ours and is never written over.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from itertools import islice
 from typing import NamedTuple
 
 from msgspec import Struct, field
@@ -17,6 +19,8 @@ from felix_py.routes.rib import Rib
 from kernel.events import RouteChanged
 from kernel.route import UNICAST, RouteSpec
 from net.prefix import Prefix
+
+PORTION = 1000  # prefixes that are planned at a time: a millisecond, in which nothing else goes on
 
 
 class Ownership(NamedTuple):
@@ -162,7 +166,9 @@ class Fib(Struct):
 
     def overriding(self, prefix: Prefix) -> RouteSpec | None:
         """Return the foreign route that wins over ours for the same prefix, if there is one."""
-        better = [spec for metric, spec in self.foreign.get(prefix, {}).items() if metric < self.ownership.metric]
+        if prefix not in self.foreign:
+            return None
+        better = [spec for metric, spec in self.foreign[prefix].items() if metric < self.ownership.metric]
         return min(better, key=lambda spec: spec.metric) if better else None
 
 
@@ -207,10 +213,70 @@ def steps(
                 continue
             if now.protocol in removable or (now.protocol == fib.ownership.learned and prefix in withdrawn):
                 remove.append((prefix, now))
+        elif now is None:
+            if prefix not in conflicting:
+                put.append((prefix, best))
         elif best is not now and best != now and prefix not in conflicting:
-            if early and now is not None and best.protocol != local and (now.protocol == local or now.mtu):
+            if early and best.protocol != local and (now.protocol == local or now.mtu):
                 continue  # a tunnel of before a restart: until the datastore is in sync, to replace it is to remove it
             put.append((prefix, best))
-            if now is not None:
-                replaced[prefix] = now
+            replaced[prefix] = now
     return Plan(put, remove, replaced)
+
+
+class Round:
+    """What one write brings to the kernel of what is due: planned a portion at a time, as the kernel takes it.
+
+    Of all that is due, puts come before removals. What the kernel takes counts as held from then on: a foreign change
+    that comes meanwhile is then seen as one.
+    """
+
+    def __init__(
+        self,
+        rib: Rib,
+        fib: Fib,
+        due: Collection[Prefix],
+        removable: Collection[int],
+        withdrawn: AbstractSet[Prefix] = frozenset(),
+        portion: int = PORTION,
+    ) -> None:
+        """removable, withdrawn: as of `steps`. portion: how many prefixes are planned at a time."""
+        self._rib, self._fib, self._removable, self._portion = rib, fib, removable, portion
+        self.due, self.withdrawn = due, withdrawn
+        self._unwanted: list[Prefix] = []
+        self.plans: list[Plan] = []
+        """What was taken so far."""
+
+    def puts(self) -> Iterator[tuple[Prefix, RouteSpec]]:
+        """Yield the routes to put, for one reader."""
+        due = list(self.due)
+        tables = sorted(self._rib.in_use(), key=len, reverse=True)  # the largest has most of what is wanted
+        if all(table.keys().isdisjoint(due) for table in tables):
+            self._unwanted = due  # all of a full table that is withdrawn: the first ones go at once
+            return
+        for plan in self._plans(due):
+            self._unwanted += [prefix for prefix, _ in plan.remove]
+            yield from self._take(Plan(plan.put, (), plan.replaced)).put
+
+    def removals(self) -> Iterator[tuple[Prefix, RouteSpec]]:
+        """Yield the routes to remove, for one reader, when `puts` has been read to its end.
+
+        One that has come to be wanted again meanwhile stays: it is due anew.
+        """
+        for plan in self._plans(self._unwanted):
+            yield from self._take(Plan((), plan.remove)).remove
+
+    def before(self) -> dict[Prefix, RouteSpec | None]:
+        """Return what the kernel held of each prefix that was taken so far."""
+        return {prefix: spec for plan in self.plans for prefix, spec in plan.before().items()}
+
+    def _plans(self, prefixes: Iterable[Prefix]) -> Iterator[Plan]:
+        left = iter(prefixes)
+        while portion := list(islice(left, self._portion)):
+            yield steps(self._rib, self._fib, portion, self._removable, self.withdrawn)
+
+    def _take(self, plan: Plan) -> Plan:
+        if plan:
+            self._fib.carried_out(plan)
+            self.plans.append(plan)
+        return plan

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 
 from datastore.backoff import Backoff
 from felix_py.edges import Kernel
-from felix_py.routes.fib import Fib, Plan, steps
+from felix_py.routes.fib import Fib, Plan, Round
 from felix_py.routes.rib import Rib
 from kernel.events import Refused, RouteChanged
 from kernel.route import RouteSpec, ip_route_text
@@ -92,25 +93,24 @@ class FibWriter:
         """Bring what is due to the kernel. Callers that come while a batch runs share the next one."""
         async with self._one_batch:
             due = self._take_due()
-            plan = steps(self._rib, self.fib, due, self._removable, self._withdrawn)
-            self._withdrawn.difference_update(due)
+            one = Round(self._rib, self.fib, due, self._removable, due & self._withdrawn)
+            self._withdrawn -= one.withdrawn
             for prefix in self.refused.keys() & due:
                 del self.refused[prefix]
-            if not plan:
-                return
-            self.fib.carried_out(plan)  # before it is: a foreign change that comes meanwhile is then seen as one
             try:
-                refused = await self._kernel.apply(plan.put, plan.remove)
+                refused = await self._kernel.apply(one.puts(), one.removals())
             except BaseException:  # cancelled half way: how far it got is unknown
-                self._write_again(plan)
+                self._write_again(one)
                 raise
-            self._log(plan, {refusal.prefix for refusal in refused})
+            if not one.plans:
+                return
+            self._log(one.plans, {refusal.prefix for refusal in refused})
             if refused:
-                self._retry_later(refused, plan)
+                self._retry_later(refused, one)
             else:
                 self._backoff.reset()
 
-    def _take_due(self) -> Iterable[Prefix]:
+    def _take_due(self) -> AbstractSet[Prefix]:
         wanted = self._rib.take_changed()
         if not self._pending:
             return wanted
@@ -159,14 +159,14 @@ class FibWriter:
         """Try the refused routes with the next batch: something changed that may let them in."""
         self._mark(self.refused)
 
-    def _write_again(self, plan: Plan) -> None:
-        before = plan.before()
-        for prefix, spec in before.items():
+    def _write_again(self, failed: Round) -> None:
+        for prefix, spec in failed.before().items():
             self.fib.refuse(prefix, spec)
-        self._mark(before)
+        self._withdrawn |= failed.withdrawn
+        self._mark(failed.due)
 
-    def _retry_later(self, refused: Iterable[Refused], plan: Plan) -> None:
-        before = plan.before()
+    def _retry_later(self, refused: Iterable[Refused], written: Round) -> None:
+        before = written.before()
         delay = self._backoff.next()
         for refusal in refused:
             self.refused[refusal.prefix] = refusal
@@ -180,18 +180,19 @@ class FibWriter:
         self._retry = None
         self.retry_refused()
 
-    def _log(self, plan: Plan, refused: set[Prefix]) -> None:
-        self.puts += len(plan.put)
-        self.removes += len(plan.remove)
-        size = len(plan.put) + len(plan.remove)
-        level = logging.INFO if size <= LOGGED_ONE_BY_ONE else logging.DEBUG
+    def _log(self, plans: Collection[Plan], refused: set[Prefix]) -> None:
+        put, removed = sum(len(plan.put) for plan in plans), sum(len(plan.remove) for plan in plans)
+        self.puts += put
+        self.removes += removed
+        level = logging.INFO if put + removed <= LOGGED_ONE_BY_ONE else logging.DEBUG
         if log.isEnabledFor(level):
-            for verb, routes in (("replace", plan.put), ("del", plan.remove)):
-                for prefix, spec in routes:
-                    if prefix not in refused:
-                        log.log(level, "ip route %s %s", verb, self._text(prefix, spec))
-        if size > LOGGED_ONE_BY_ONE:
-            log.info("wrote %d routes: %d put, %d removed", size, len(plan.put), len(plan.remove))
+            for plan in plans:
+                for verb, routes in (("replace", plan.put), ("del", plan.remove)):
+                    for prefix, spec in routes:
+                        if prefix not in refused:
+                            log.log(level, "ip route %s %s", verb, self._text(prefix, spec))
+        if put + removed > LOGGED_ONE_BY_ONE:
+            log.info("wrote %d routes: %d put, %d removed", put + removed, put, removed)
 
     def _text(self, prefix: Prefix, spec: RouteSpec) -> str:
         return ip_route_text(prefix, spec, self._names)

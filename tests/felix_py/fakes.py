@@ -58,24 +58,34 @@ class FakeKernel:
         self.dumps += 1
         return [(prefix, spec) for (prefix, _), spec in self.routes.items()]
 
-    async def apply(self, put: Routes, remove: Routes = ()) -> list[Refused]:
-        await self.open.wait()
-        if self.failure is not None:
-            raise self.failure
-        self.batches.append((put, remove))
+    async def apply(
+        self, put: Iterable[tuple[Prefix, RouteSpec]], remove: Iterable[tuple[Prefix, RouteSpec]] = ()
+    ) -> list[Refused]:
         refused = []
-        for prefix, spec in put:
+        puts = await self._taken(put)
+        for prefix, spec in puts:
             if prefix in self.refused:
                 refused.append(Refused(prefix, spec, errno.ENETUNREACH, self.refused[prefix]))
             else:
                 self.routes[prefix, spec.metric] = spec
                 self.deeds.append(f"put {prefix}")
-        for prefix, spec in remove:
+        removals = await self._taken(remove)
+        for prefix, spec in removals:
             held = self.routes.get((prefix, spec.metric))
             if held is not None and held.protocol == spec.protocol:
                 del self.routes[prefix, spec.metric]
             self.deeds.append(f"remove {prefix}")
+        if puts or removals:
+            self.batches.append((puts, removals))
         return refused
+
+    async def _taken(self, routes: Iterable[tuple[Prefix, RouteSpec]]) -> Routes:
+        taken = list(routes)
+        if taken:
+            await self.open.wait()
+            if self.failure is not None:
+                raise self.failure
+        return taken
 
     async def events(self) -> AsyncIterator[list[KernelEvent]]:
         while True:

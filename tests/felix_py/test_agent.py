@@ -153,6 +153,18 @@ async def test_what_a_peer_withdraws_is_removed(tmp_path: Path) -> None:
         await until(lambda: one.kernel.held(REMOTE) is None)
 
 
+async def test_between_two_lines_of_the_sidecar_the_loop_turns(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path)
+    async with one.running() as agent:
+        seen, paths = set(), next(iter(FROM_N2.routes.values()))
+        lines = [Learned({Prefix.parse(f"10.66.{n}.0/26"): paths}) for n in range(4)]
+        one.peers.report(*lines)
+        while len(agent.routing.learned.routes) < len(lines):
+            await asyncio.sleep(0)
+            seen.add(len(agent.routing.learned.routes))
+        assert seen >= {1, 2, 3, 4}
+
+
 async def test_while_the_sidecar_is_away_its_routes_stay(tmp_path: Path) -> None:
     one = FakeNode(tmp_path)
     async with one.running():

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from felix_py.routes.fib import Fib, Ownership, Plan, steps
+from felix_py.routes.fib import Fib, Ownership, Plan, Round, steps
 from felix_py.routes.rib import Rib, Source
 from kernel.events import RouteChanged
 from kernel.route import BLACKHOLE, NextHop, RouteSpec
@@ -163,6 +163,54 @@ def test_any_kernel_becomes_what_is_wanted_in_one_batch_and_foreign_routes_stay(
     assert ours == fib.held == {p: best for p in rib.prefixes() if (best := rib.best(p)) is not None}
     assert {p: spec for p, spec in kernel.dump() if not OURS.has(spec)} == foreign
     assert not steps(rib, fib, rib.prefixes() | fib.held.keys(), ALL)
+
+
+@given(
+    wanted=st.dictionaries(st.tuples(st.sampled_from(list(Source)), prefixes), wanted_specs),
+    held=st.dictionaries(prefixes, held_specs),
+    portion=st.integers(1, 3),
+)
+def test_planned_in_portions_the_steps_are_the_same_and_puts_come_before_removals(
+    wanted: dict[tuple[Source, Prefix], RouteSpec], held: dict[Prefix, RouteSpec], portion: int
+) -> None:
+    rib, fib = Rib(), Fib()
+    fib.load(held.items())
+    for (source, prefix), spec in wanted.items():
+        rib.put(source, prefix, spec)
+    due = dict.fromkeys([*rib.take_changed(), *held]).keys()
+    whole = steps(rib, fib, due, ALL)
+    one = Round(rib, fib, due, ALL, portion=portion)
+    assert list(one.puts()) == whole.put
+    assert fib.held == held | dict(whole.put), "nothing is removed yet"
+    assert list(one.removals()) == whole.remove
+    assert one.before() == whole.before()
+    assert not steps(rib, fib, due, ALL)
+
+
+def test_what_is_not_taken_yet_is_neither_planned_nor_held() -> None:
+    rib, fib = Rib(), Fib()
+    rib.put_all(Source.LEARNED, {BLOCK: LEARNED, REMOTE: LEARNED})
+    one = Round(rib, fib, rib.take_changed(), ALL, portion=1)
+    assert next(puts := one.puts()) == (BLOCK, LEARNED)
+    assert fib.held == {BLOCK: LEARNED}
+    assert one.before() == {BLOCK: None}
+    rib.put(Source.TUNNELS, REMOTE, HOLE)
+    assert list(puts) == [(REMOTE, HOLE)]
+
+
+def test_a_route_that_is_wanted_again_before_it_is_removed_stays() -> None:
+    rib, fib = Rib(), Fib()
+    fib.load([(BLOCK, LEARNED), (REMOTE, LEARNED)])
+    rib.put(Source.PODS, POD, DEVICE)
+    for due in ((BLOCK, REMOTE), (BLOCK, REMOTE, POD)):
+        one = Round(rib, fib, due, ALL)
+        puts = list(one.puts())
+        rib.put(Source.LEARNED, BLOCK, LEARNED)
+        removals = one.removals()
+        assert list(removals) == [(REMOTE, LEARNED)]
+        assert puts == [(POD, DEVICE)] * (POD in due)
+        fib.load([(BLOCK, LEARNED), (REMOTE, LEARNED)])
+        rib.remove(Source.LEARNED, BLOCK)
 
 
 def test_a_dump_shows_where_belief_and_kernel_differ() -> None:

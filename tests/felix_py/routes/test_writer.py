@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import pytest
 
 from datastore.backoff import Backoff
-from felix_py.routes.fib import Fib
+from felix_py.routes.fib import PORTION, Fib
 from felix_py.routes.rib import Rib, Source
 from felix_py.routes.writer import LOGGED_ONE_BY_ONE, FibWriter
 from kernel.events import RouteChanged
@@ -230,6 +230,35 @@ async def test_a_batch_that_fails_is_due_again_and_the_error_rises() -> None:
     one.kernel.failure = None
     await one.write_when_woken()
     assert one.kernel.held(POD) == DEVICE
+
+
+async def test_after_a_failure_what_was_not_planned_yet_and_what_was_withdrawn_is_due_too() -> None:
+    one = Writing([(REMOTE, LEARNED)], removable=())
+    await one.writer.read_all()
+    many = {Prefix.parse(f"10.{n >> 8}.{n & 255}.0/26"): LEARNED for n in range(3 * PORTION)}
+    one.rib.put_all(Source.LEARNED, many)
+    one.writer.withdrawn([REMOTE])
+    one.kernel.failure = KernelError("write a batch: no buffer space (ENOBUFS)")
+    with pytest.raises(KernelError):
+        await one.writer.write()
+    one.kernel.failure = None
+    await one.write_when_woken()
+    assert {prefix for prefix, _ in one.kernel.routes} == many.keys()
+    assert one.writer.fib.held == many
+
+
+async def test_what_is_withdrawn_while_it_is_put_is_removed_next() -> None:
+    one = Writing(removable=())
+    one.rib.put(Source.LEARNED, REMOTE, LEARNED)
+    one.kernel.open.clear()
+    writing = asyncio.create_task(one.writer.write())
+    await until(lambda: REMOTE in one.writer.fib.held)
+    one.rib.remove(Source.LEARNED, REMOTE)
+    one.writer.withdrawn([REMOTE])
+    one.kernel.open.set()
+    await writing
+    await one.write_when_woken()
+    assert one.kernel.deeds == [f"put {REMOTE}", f"remove {REMOTE}"]
 
 
 async def test_callers_that_come_during_a_batch_share_the_next_one() -> None:
