@@ -15,6 +15,7 @@ from kernel.links import Devices
 from kernel.message import ACK
 from kernel.netlink import NetlinkSocket
 from kernel.route import Envelope, NextHop, RouteSpec, put_envelope, remove_envelope
+from kernel.route_order import in_easy_order
 from kernel.rtnetlink import BATCH
 from net.prefix import Prefix
 
@@ -29,7 +30,7 @@ def routes(load: Load) -> list[Route]:
     ours, table = Ownership(), load.table()
     hops = {path.next_hop for (path,) in table.values()}
     specs = {hop: RouteSpec(ours.learned, ours.metric, hops=(NextHop(eth0.index, hop),)) for hop in hops}
-    return [(prefix, specs[path.next_hop]) for prefix, (path,) in table.items()]
+    return [(prefix, specs[table[prefix][0].next_hop]) for prefix in in_easy_order(table)]
 
 
 def messages(portion: Sequence[Route], envelope_of: Callable[[RouteSpec, int, int], Envelope]) -> bytes:

@@ -18,6 +18,7 @@ from msgspec import Struct, field
 from felix_py.routes.rib import Rib
 from kernel.events import RouteChanged
 from kernel.route import UNICAST, RouteSpec
+from kernel.route_order import in_easy_order
 from net.prefix import Prefix
 
 PORTION = 1000  # prefixes that are planned at a time: a millisecond, in which nothing else goes on
@@ -249,7 +250,7 @@ class Round:
 
     def puts(self) -> Iterator[tuple[Prefix, RouteSpec]]:
         """Yield the routes to put, for one reader."""
-        due = list(self.due)
+        due = in_easy_order(self.due)
         tables = sorted(self._rib.in_use(), key=len, reverse=True)  # the largest has most of what is wanted
         if all(table.keys().isdisjoint(due) for table in tables):
             self._unwanted = due  # all of a full table that is withdrawn: the first ones go at once
