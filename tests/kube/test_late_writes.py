@@ -28,7 +28,8 @@ from tests.kube.bed import Bed
 from tests.kube.faulty_proxy import FaultyProxy, faulty_proxy
 from tests.kube.test_requests import MOST_BATCHES, taken
 
-COUNT = 50
+FEW, MANY = 3, 50
+"""Pods that wait on a node, of which one is attached before a test begins."""
 
 
 async def _followed(node: InMemory, store: KubeStore, in_sync: asyncio.Event) -> None:
@@ -41,11 +42,13 @@ async def _followed(node: InMemory, store: KubeStore, in_sync: asyncio.Event) ->
 
 
 @asynccontextmanager
-async def node_of(bed: Bed, folder: Path) -> AsyncIterator[tuple[InMemory, FaultyProxy, list[tuple[str, str]]]]:
+async def node_of(
+    bed: Bed, folder: Path, count: int = FEW
+) -> AsyncIterator[tuple[InMemory, FaultyProxy, list[tuple[str, str]]]]:
     """A node, the proxy between it and the API server, and the pods that wait there: name and UID of each."""
     owner = bed.open()
     async with in_memory(folder, owner), faulty_proxy(bed.access(), folder) as proxy:
-        for number in range(COUNT):
+        for number in range(count):
             name = f"web-{number}"
             pod = WorkloadEndpoint.make(workload_endpoint_name(NODE, name), "default", node=NODE, pod=name)
             await owner.create(pod)
@@ -73,7 +76,7 @@ async def test_pods_that_come_together_are_answered_before_any_is_written_on(
 ) -> None:
     """Two requests each before the answer, and one after it, though the answer to one of those is lost."""
     monkeypatch.setattr(endpoint_writer, "FIRST_RETRY_SECONDS", 0.01)
-    async with node_of(bed, tmp_path) as (node, proxy, pods):
+    async with node_of(bed, tmp_path, MANY) as (node, proxy, pods):
         results = await asyncio.gather(*(node.add(f"c-{name}", name, uid=uid) for name, uid in pods))
         spent = taken(proxy)
         assert spent.pop("PUT ipamblocks") <= MOST_BATCHES
