@@ -33,13 +33,13 @@ ifneq ($(filter test test-runtimes test-runtimes-short,$(MAKECMDGOALS)),)
 DEBIAN += systemd containerd runc podman iptables busybox-static curl
 DEBIAN += $(if $(shell command -v go),,golang-go)
 endif
-MISSING  := $(shell for p in $(DEBIAN); do \
-              [ -n "$$(dpkg-query -W -f='$${db:Status-Status}' $$p 2>/dev/null | grep -x installed)" ] || echo $$p; done)
+MISSING  := $(filter-out $(shell dpkg-query -W -f='$${Package} $${db:Status-Status}\n' $(DEBIAN) 2>/dev/null \
+              | sed -n 's/ installed$$//p'),$(DEBIAN))
 INSTALL  := apt-get install -y --no-install-recommends $(MISSING)
 
 .PHONY: faults soak image kube kube-down kube-assets kube-assets-nodes kube-test kube-test-api kube-test-labs \
         kube-test-nodes lab lab-ipip lint bench bench-check clean setup packages \
-        test test-cluster test-datastore test-kube test-labs test-machines test-packages test-runtimes \
+        test test-bgp test-cluster test-datastore test-faults test-kube test-labs test-machines test-packages test-runtimes \
         test-runtimes-short test-kernel test-kernel-short
 .DEFAULT_GOAL := lab
 
@@ -70,14 +70,16 @@ test-kernel-short: setup
 	$(VMRUN) --timeout 900 -- $(PY) -m tests.vm.ipip short
 
 # Labs, container runtimes and clusters mostly wait and the rest mostly computes, so these parts of the tests run side by
-# side. The emulated kernel takes all the processors it gets, and is given up after a time: it has one other part beside it.
+# side, five at a time: the sixth begins when lint has ended. The emulated kernel takes all the processors it gets, and is
+# given up after a time, so it has only one other part beside it, and that mostly waits.
 test: kube-assets-nodes
 	@echo "lint, labs, packages, the Kubernetes API and machines are tested side by side; each prints its result at its end, after some minutes"
-	@$(MAKE) --no-print-directory --jobs=5 --output-sync=target test-labs test-kube test-packages test-machines lint
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-datastore test-kernel-short
+	@$(MAKE) --no-print-directory --jobs=5 --output-sync=target \
+	  test-labs test-kube test-packages test-machines lint test-datastore
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-kernel-short test-faults test-bgp
 	$(PY) -m felixctl lab run $(SPEC) --json build/lab.json --svg build/lab.svg
 
-LABS := tests/faults tests/lab tests/scenarios
+LABS := tests/lab tests/scenarios
 RUNTIMES := tests/runtimes
 KUBE := tests/kube tests/datastore tests/cluster
 SCALE := tests/kube/test_scale.py
@@ -86,6 +88,12 @@ STORES := tests/bench tests/datastore
 
 test-labs: setup
 	$(PY) -m pytest -q -m "not long" $(LABS)
+
+test-faults: setup
+	$(PY) -m pytest -q -m "not long" tests/faults
+
+test-bgp: setup
+	$(PY) -m pytest -q -m "not long" tests/bgp
 
 test-kube: kube-assets
 	$(PY) -m pytest -q -m "not long" tests/kube
@@ -122,7 +130,8 @@ kube-assets-nodes: setup
 	$(PY) -m tests.kube.assets api nodes
 
 test-packages: setup
-	$(PY) -m pytest -q -m "not long" $(addprefix --ignore=,$(LABS) $(RUNTIMES) $(STORES) tests/kube tests/cluster)
+	$(PY) -m pytest -q -m "not long" $(addprefix --ignore=,$(LABS) $(RUNTIMES) $(STORES) \
+	  tests/bgp tests/cluster tests/faults tests/kube)
 
 # The packages whose tests have an API server of their own.
 test-datastore: kube-assets
@@ -178,11 +187,14 @@ ifneq ($(strip $(MISSING)),)
 	fi
 endif
 
-# PIP_CONSTRAINT instead of -c: it binds the build backend's environment too.
+# PIP_CONSTRAINT instead of -c: it binds the build backend's environment too. pip would compile on one processor; half of
+# the Kubernetes client is its asynchronous twin, which nothing imports.
 $(VENV)/.installed: pyproject.toml constraints.txt | packages
 	umask 022; [ -x $(PY) ] || $(PYTHON) -m venv $(VENV)
 	@echo "installing the Python packages that constraints.txt pins: a minute, on a busy machine some"
-	umask 022; PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(PY) -m pip install -q --disable-pip-version-check -e '.[dev]'
+	umask 022; PIP_CONSTRAINT=$(CURDIR)/constraints.txt \
+	  $(PY) -m pip install -q --disable-pip-version-check --no-compile -e '.[dev]'
+	umask 022; $(PY) -m compileall -q -j 0 -x /kubernetes/aio/ $(VENV)/lib
 	@touch $@
 
 # The lab sees the tree read-only: what is not compiled before is compiled again by each of its processes.
