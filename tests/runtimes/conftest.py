@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.runtimes import libraries
 from tests.runtimes.handbook import commands
 from tests.runtimes.machine import Machine, eventually, machines
 
@@ -16,7 +17,10 @@ SETTINGS = "FELIX_DATASTORE=sqlite:///srv/felix/cluster.db\n"  # what both nodes
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Machine]]:
     """Two machines, installed as docs/standalone.md says, that are nodes of one cluster."""
     with machines(tmp_path_factory.mktemp("machines"), n1="192.0.2.1", n2="192.0.2.2") as both:
+        brought = libraries.bring(both[0])
         install(both[0])
+        if not brought:
+            libraries.keep(both[0])
         install(both[1], like=both[0])
         for machine in both:
             start(machine)

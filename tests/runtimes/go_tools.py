@@ -22,6 +22,7 @@ OLDEST_THAT_FETCHES = (1, 21)
 """From this version on, Go fetches by itself the version that a module asks for."""
 
 
+@cache
 def libcni() -> list[Path]:
     """Return the client of libcni, and cnitool."""
     made = [BUILT / "libcni", BUILT / "cnitool"]

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+import datastore
+from datastore.kinds.ipam import IPAMBlock
 from tests.runtimes.client import OURS, Libcni, address
 from tests.runtimes.go_tools import libcni
 from tests.runtimes.machine import Machine, eventually
@@ -34,8 +37,17 @@ def runtime(node: Machine) -> Iterator[Libcni]:
     made.end()
 
 
-def allocated(machine: Machine) -> str:
-    return machine.run("felixctl", "ipam", "show", "--show-blocks")
+def allocated(machine: Machine) -> Mapping[str, Sequence[int | None]]:
+    """Return what each block has given away, which `felixctl ipam show` would take half a second to say."""
+
+    async def read() -> Mapping[str, Sequence[int | None]]:
+        store = datastore.open(f"sqlite:///{machine.shared}/cluster.db")
+        try:
+            return {block.name: block.spec.allocations for block in (await store.list(IPAMBlock)).objects}
+        finally:
+            await store.close()
+
+    return asyncio.run(read())
 
 
 def test_an_attachment_carries_traffic_and_its_result_names_the_gateway(runtime: Libcni) -> None:
