@@ -15,8 +15,6 @@ from explain.records import PodRecord
 from explain.step import Command, Step, StepState
 from felix_py.status_model import DeviceFacts, NodeTrace, PodFacts
 
-_NOT_ENTERED = "the node's agent could not enter its namespace"
-
 
 def largest_packet(leg: Leg) -> int:
     """Return the largest packet that the start sends, in bytes; 0 if that is not known."""
@@ -32,7 +30,7 @@ def leaving(leg: Leg, pod: PodRecord) -> Iterator[Step]:
         return
     seen = trace.kernel.pods.get(leg.start.address)
     if seen is None:
-        yield leg.step(pod.title, "pod", StepState.UNSEEN, _NOT_ENTERED)
+        yield _unseen(leg, trace, pod, leg.start.address)
     elif not seen.device.up:
         yield _down(leg, pod, seen.device, "nothing leaves the pod, nothing reaches it")
     elif seen.route is None or not seen.route.forwards:
@@ -77,13 +75,19 @@ def arriving(leg: Leg, trace: NodeTrace, outer: DeviceFacts, pod: PodRecord, siz
     """Yield whether a packet of up to `size` bytes gets from the node's end of a veth into the pod."""
     seen = trace.kernel.pods.get(leg.goal.address)
     if seen is None:
-        yield leg.step(pod.title, "pod", StepState.UNSEEN, _NOT_ENTERED)
+        yield _unseen(leg, trace, pod, leg.goal.address)
     elif not seen.device.up:
         yield _down(leg, pod, seen.device, "nothing reaches the pod")
     else:
         yield from too_narrow(leg, (trace.node, outer), (pod.title, seen.device), pod.pod, size)
         yield leg.step(pod.title, "pod", StepState.OK, f"{leg.goal.address} arrives by {seen.device.name}")
         yield from filtered_in_pod(leg, pod, seen)
+
+
+def _unseen(leg: Leg, trace: NodeTrace, pod: PodRecord, address: str) -> Step:
+    reason = trace.kernel.unentered.get(address)  # an agent of an earlier version gives none
+    text = "the node's agent could not enter its namespace" + (f": {reason}" if reason else "")
+    return leg.step(pod.title, "pod", StepState.UNSEEN, text)
 
 
 def _down(leg: Leg, pod: PodRecord, device: DeviceFacts, effect: str) -> Step:

@@ -381,9 +381,9 @@ class PodFacts(Struct, frozen=True):
 class KernelFacts(Struct, frozen=True):
     """What this node's kernel does with packets between two addresses. routes and pods are by address.
 
-    pods: those of the two that are pods here whose namespace could be entered. filtered: of the packet filters only
-    what drops something. unread: what decides about packets and could not be read, a sentence each. connections,
-    most_connections: of the connection tracking; 0 = it is not used.
+    pods: those of the two that are pods here whose namespace could be entered. unentered: why those of the others could
+    not be, a phrase each. filtered: of the packet filters only what drops something. unread: what decides about packets
+    and could not be read, a sentence each. connections, most_connections: of the connection tracking; 0 = it is unused.
     """
 
     routes: Mapping[str, IpRoute | None] = field(default_factory=dict)
@@ -395,6 +395,7 @@ class KernelFacts(Struct, frozen=True):
     unread: tuple[str, ...] = ()
     connections: int = 0
     most_connections: int = 0
+    unentered: Mapping[str, str] = field(default_factory=dict)
 
     def device(self, name: str) -> DeviceFacts | None:
         return next((device for device in self.devices if device.name == name), None)

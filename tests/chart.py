@@ -80,6 +80,7 @@ PLACES = (
     Place("roles.yaml", "resourceNames: [bgp-secrets]", "resourceNames: {{ toJson .Values.bgpSecrets }}"),
     *_places_of_pods("node.yaml", 3, annotated=True),
     *_places_of_pods("controller.yaml", 1),
+    Place("node.yaml", "mountPropagation: HostToContainer", "mountPropagation: {{ .Values.mountPropagation }}"),
     Place("controller.yaml", "  replicas: 1\n", "  replicas: {{ .Values.controller.replicas }}\n"),
     Place(
         "node.yaml",
@@ -171,13 +172,20 @@ def _values() -> str:
     usual = {container["name"]: container["resources"] for container in _all_containers()}
     replicas = _workload("controller.yaml")["replicas"]
     parts: tuple[tuple[str, dict[str, Any]], ...] = (
-        ("The image of all parts of felix-py.", {"image": {"repository": "felix-py", "tag": ""}}),
+        (
+            "The image of all parts of felix-py.",
+            {"image": {"repository": "felix-py", "tag": ""}},
+        ),
         (
             "Names of Secrets of kube-system for the image's registry, such as {name: registry}.",
             {"imagePullSecrets": []},
         ),
         ("The nodes that the agents run on.", {"nodeSelector": pod["nodeSelector"]}),
         ("All taints: a node is not ready before this runs.", {"tolerations": pod["tolerations"]}),
+        (
+            "None where the host's mounts are private: then `felixctl why` sees no pods that start after the agent.",
+            {"mountPropagation": "HostToContainer"},
+        ),
         ("How many controllers wait to act; one does.", {"controller": {"replicas": replicas}}),
         ("What each container asks for.", {"resources": usual}),
         ("The Secrets of kube-system that hold passwords of BGP sessions.", {"bgpSecrets": ["bgp-secrets"]}),
@@ -221,6 +229,7 @@ def _schema() -> dict[str, Any]:
                     key=text, operator=text, value=text, effect=text, tolerationSeconds={"type": "integer"}
                 ),
             },
+            "mountPropagation": {"enum": ["HostToContainer", "None"]},
             "controller": _object(replicas={"type": "integer", "minimum": 0}),
             "resources": _object(
                 **{

@@ -1,8 +1,8 @@
 """What this node's kernel does with packets between two addresses, read on request.
 
 An edge that changes nothing. It works in the calling thread, which enters a pod's namespace and returns: call it
-in a thread of its own. A pod can be read where its namespace has a name in /run/netns, as container runtimes give it
-one; others are left out.
+in a thread of its own. A pod can be read where its namespace has a name in /var/run/netns, as container runtimes give
+it one; of others it is said why not.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from kernel.iptables import read_iptables
 from kernel.link_codec import InterfaceAddress, Link, NeighbourEntry
 from kernel.links import Devices
 from kernel.netlink import KernelError
-from kernel.netns import inside
+from kernel.netns import CLONE_NEWNET, inside, kind_of
 from kernel.nftables import read_nftables
 from kernel.route import RouteKind, RouteSpec, ip_route
 from kernel.rule import deciding
@@ -36,7 +36,8 @@ from net.ip_route import IpRoute
 from net.packet_filter import Chain, PacketFilters
 from net.prefix import Prefix, unpack
 
-NAMESPACES = Path("/run/netns")
+NAMESPACES = Path("/var/run/netns")
+"""As iproute2 and the container runtimes write it; nearly everywhere /var/run is a link to /run."""
 LINK_LOCAL_SCOPE = 253
 
 # A lookup that ends at such a route is answered by its error and not by the route (IPv4).
@@ -79,7 +80,7 @@ def kernel_facts(
     return KernelFacts(
         routes,
         devices,
-        {address: facts for address, facts in read.items() if facts is not None},
+        {address: facts for address, facts in read.items() if isinstance(facts, PodFacts)},
         passages,
         neighbours,
         (
@@ -89,6 +90,7 @@ def kernel_facts(
         ),
         filters.unread,
         *_tracked_connections(),
+        {address: reason for address, reason in read.items() if isinstance(reason, str)},
     )
 
 
@@ -221,26 +223,43 @@ def _longest(here: Devices, address: bytes, kind: RouteKind) -> tuple[Prefix, Ro
     return max(dead_ends, key=lambda entry: entry[0].length, default=None)
 
 
-def _pod_facts(ends: tuple[bytes, bytes], address: bytes, host_index: int, namespaces: Path) -> PodFacts | None:
-    """Return what the namespace of one of two ends does with packets between them; None if none can be entered.
+def _pod_facts(ends: tuple[bytes, bytes], address: bytes, host_index: int, namespaces: Path) -> PodFacts | str:
+    """Return what the namespace of one of two ends does with packets between them; why not, if none can be entered.
 
     ends: the first begins. host_index: of the other end of its veth; 0 = there is none. While a pod that had
     the address before is being removed, two namespaces have it.
     """
+    others = strangers = 0
+    refused = ""
     for file in sorted(namespaces.glob("*")):
         try:
             netns = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             continue  # its pod has just ended
         try:
+            if kind_of(netns) != CLONE_NEWNET:
+                strangers += 1
+                continue
             with inside(netns), closing(Devices()) as pod:
                 if (found := _in_pod(pod, ends, address, host_index)) is not None:
                     return found
-        except KernelError:
-            continue  # not a namespace, or one that this process may not enter
+            others += 1
+        except KernelError as error:
+            refused = f"{file}: {error}"
         finally:
             os.close(netns)
-    return None
+    return refused or _not_there(namespaces, others, strangers)
+
+
+def _not_there(folder: Path, others: int, strangers: int) -> str:
+    """Return why no namespace was found. others: that are another pod's. strangers: files that are no namespaces."""
+    found = f"none of the {others} network namespaces in {folder} has its address"
+    if not others:
+        found = f"{folder} has no network namespaces"
+    if not strangers:
+        return found
+    container = "as where a container's mount of it does not follow the host's (mountPropagation: HostToContainer)"
+    return f"{found}, and {strangers} files that are none, {container}"
 
 
 def _in_pod(pod: Devices, ends: tuple[bytes, bytes], address: bytes, host_index: int) -> PodFacts | None:

@@ -50,8 +50,19 @@ def test_a_pod_without_route_or_with_a_device_that_is_down_lets_nothing_out() ->
 
 def test_a_pod_that_cannot_be_entered_is_out_of_sight() -> None:
     (step,) = leaving(starting(None).leg(), POD_A)
-    assert step.state is StepState.UNSEEN
+    assert (step.state, step.text) == (StepState.UNSEEN, "the node's agent could not enter its namespace")
     assert list(leaving(TwoNodes(unseen=("n1",)).leg(), POD_A)) == [], "its node is named instead"
+
+
+def test_why_a_pod_could_not_be_entered_is_said_at_both_ends() -> None:
+    cluster = TwoNodes()
+    cluster.n1, cluster.n2 = (
+        replace(node, kernel=replace(node.kernel, pods={}, unentered={A: "why a", B: "why b"}))
+        for node in (cluster.n1, cluster.n2)
+    )
+    (start,) = leaving(cluster.leg(), POD_A)
+    (goal,) = arriving(cluster.leg(), cluster.n2, DeviceFacts("cali2"), POD_B, 1500)
+    assert [step.text.partition("namespace: ")[2] for step in (start, goal)] == ["why a", "why b"]
 
 
 def test_a_packet_arrives_by_the_pods_device() -> None:

@@ -50,6 +50,7 @@ def test_values_get_where_they_belong(tmp_path: Path) -> None:
         "imagePullSecrets": [{"name": "registry"}],
         "nodeSelector": {"felix-py/node": "true"},
         "tolerations": [],
+        "mountPropagation": "None",
         "controller": {"replicas": 2},
         "resources": {"agent": {"limits": {"memory": "1Gi"}}, "controller": {"limits": {"memory": "2Gi"}}},
         "bgpSecrets": ["rack-a", "rack-b"],
@@ -63,6 +64,8 @@ def test_values_get_where_they_belong(tmp_path: Path) -> None:
     assert {each["imagePullPolicy"] for each in containers} == {"Always"}
     assert pod["imagePullSecrets"] == [{"name": "registry"}]
     assert (pod["nodeSelector"]["felix-py/node"], pod["tolerations"]) == ("true", [])
+    (agent,) = (each for each in pod["containers"] if each["name"] == "agent")
+    assert {each.get("mountPropagation") for each in agent["volumeMounts"]} == {"None", None}
     assert [each["resources"].get("limits") for each in pod["containers"]] == [{"memory": "1Gi"}, None]
     controller = found[CONTROLLER]["spec"]
     assert controller["replicas"] == 2
@@ -88,7 +91,7 @@ def test_another_setting_makes_the_pods_anew() -> None:
             "settings.FELIX_RUN_DIR=/run/x",
         ),
         *("imagePullSecrets[0].nme=registry", "tolerations[0].keys=a", "resources.agent.limit.memory=1Gi"),
-        *("imagePullPolicy=Always", "image.name=felix", "controller.replica=2"),
+        *("imagePullPolicy=Always", "image.name=felix", "controller.replica=2", "mountPropagation=Bidirectional"),
     ],
 )
 def test_a_value_that_would_have_no_effect_is_refused(option: str) -> None:

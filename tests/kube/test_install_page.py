@@ -15,7 +15,7 @@ from tests.kube.kubectl import MANIFESTS, kustomized, objects_of
 
 TREE = MANIFESTS.parent
 PAGE = (TREE / "docs" / "install.md").read_text()
-EXAMPLES = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+PRIVATE_MOUNTS, OWN, UNINSTALLATION = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 COMMANDS = [
     shlex.split(command, comments=True)
     for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
@@ -24,14 +24,23 @@ COMMANDS = [
 
 
 def test_a_kustomization_of_ones_own_has_its_image_and_its_pool(tmp_path: Path) -> None:
-    objects = built(EXAMPLES[0], tmp_path)
+    objects = built(OWN, tmp_path)
     containers = objects["DaemonSet", "felix-py-node"]["spec"]["template"]["spec"]["containers"]
     assert {each["image"] for each in containers} == {"registry.example/felix-py:0.1.0"}
     assert objects["ConfigMap", "felix-py-config"]["data"]["CALICO_IPV4POOL_CIDR"] == "10.65.0.0/16"
 
 
+def test_where_mounts_are_private_a_patch_more_leaves_the_namespaces_without_propagation(tmp_path: Path) -> None:
+    pod = built(OWN + PRIVATE_MOUNTS, tmp_path)["DaemonSet", "felix-py-node"]["spec"]["template"]["spec"]
+    (agent,) = (each for each in pod["containers"] if each["name"] == "agent")
+    changed = [mount for mount in agent["volumeMounts"] if "mountPropagation" in mount]
+    assert [(mount["mountPath"], mount["mountPropagation"], mount["readOnly"]) for mount in changed] == [
+        ("/var/run/netns", "None", True)
+    ]
+
+
 def test_what_uninstalls_has_the_same_image(tmp_path: Path) -> None:
-    pod = built(EXAMPLES[1], tmp_path)["DaemonSet", "felix-py-uninstall"]["spec"]["template"]["spec"]
+    pod = built(UNINSTALLATION, tmp_path)["DaemonSet", "felix-py-uninstall"]["spec"]["template"]["spec"]
     assert {each["image"] for each in (*pod["initContainers"], *pod["containers"])} == {
         "registry.example/felix-py:0.1.0"
     }

@@ -9,6 +9,7 @@ import pytest
 
 from bgp import health
 from felix_py.configuration.settings import settings_from, variables
+from felix_py.packet_path.kernel_facts import NAMESPACES
 from tests.config_map import OF_THE_DAEMON_SET, OF_THE_DEPLOYMENT, OF_THE_POD
 from tests.kube.bed import Bed
 from tests.kube.kubectl import MANIFESTS, kubectl, kustomized, objects_of
@@ -154,7 +155,23 @@ def test_uninstalling_sees_of_the_host_what_it_removes(installed: dict[tuple[str
     uninstall = pod_of(objects_of(kustomized(UNINSTALL)), ("DaemonSet", "felix-py-uninstall"))
     removed = {volume["hostPath"]["path"] for volume in uninstall["volumes"]}
     of_agents = {each["hostPath"]["path"] for each in pod_of(installed)["volumes"] if "hostPath" in each}
-    assert removed == of_agents - {"/proc/sys/net", "/run/felix/bgp"}
+    assert removed == of_agents - {"/proc/sys/net", "/run/felix/bgp", str(NAMESPACES)}
+
+
+def test_the_agent_alone_sees_the_namespaces_of_pods_and_those_that_are_named_later(
+    installed: dict[tuple[str, str], dict[str, Any]],
+) -> None:
+    pod = pod_of(installed)
+    mounts = [
+        (name, mount)
+        for name, container in containers(pod).items()
+        for mount in container["volumeMounts"]
+        if mount["mountPath"] == str(NAMESPACES)
+    ]
+    ((name, mount),) = mounts
+    assert (name, mount["readOnly"], mount["mountPropagation"]) == ("agent", True, "HostToContainer")
+    (volume,) = (each for each in pod["volumes"] if each["name"] == mount["name"])
+    assert volume["hostPath"]["type"] == "DirectoryOrCreate", "before the first pod since boot there is none"
 
 
 def test_no_container_is_privileged_and_the_agent_alone_has_a_token(

@@ -109,17 +109,30 @@ def test_the_node_decides_whether_ipv6_is_forwarded(node: Namespace, of_node: st
 def test_a_pod_is_read_in_its_own_namespace(node: Namespace) -> None:
     found = facts(node, "10.65.2.1", {POD: "cali1"})
     (pod,) = found.pods.values()
+    assert found.unentered == {}
     assert (pod.device.name, pod.device.mtu, pod.device.addresses) == ("eth0", 1440, ("10.65.1.1",))
     assert pod.route and str(pod.route).startswith("0.0.0.0/0 via 169.254.1.1 dev eth0")
 
 
-def test_a_pod_whose_namespace_has_no_name_is_left_out(node: Namespace, tmp_path: Path) -> None:
-    assert facts(node, "10.65.2.1", {POD: "cali1"}, tmp_path).pods == {}
+def test_a_pod_whose_namespace_has_no_name_is_left_out_and_it_is_said_why(node: Namespace, tmp_path: Path) -> None:
+    found = facts(node, "10.65.2.1", {POD: "cali1"}, tmp_path)
+    assert (found.pods, found.unentered) == ({}, {"10.65.1.1": f"{tmp_path} has no network namespaces"})
 
 
-def test_a_file_that_is_no_namespace_is_passed_over(node: Namespace, tmp_path: Path) -> None:
+def test_a_file_that_is_no_namespace_is_passed_over_and_counted(node: Namespace, tmp_path: Path) -> None:
+    """So is what a runtime names after a container has got the folder, where its mount does not follow the host's."""
     (tmp_path / "odd").write_text("")
-    assert facts(node, "10.65.2.1", {POD: "cali1"}, tmp_path).pods == {}
+    found = facts(node, "10.65.2.1", {POD: "cali1"}, tmp_path)
+    assert found.pods == {}
+    assert "has no network namespaces, and 1 files that are none, as where" in found.unentered["10.65.1.1"]
+
+
+def test_a_pod_that_none_of_the_namespaces_is_of_is_left_out(node: Namespace, tmp_path: Path) -> None:
+    (node_name,) = (path.name for path in NAMESPACES.glob("felix-facts-*") if "pod" not in path.name)
+    (tmp_path / "node").symlink_to(NAMESPACES / node_name)
+    found = facts(node, "10.65.2.1", {POD: "cali1"}, tmp_path)
+    assert found.pods == {}
+    assert found.unentered["10.65.1.1"] == f"none of the 1 network namespaces in {tmp_path} has its address"
 
 
 def test_of_two_namespaces_with_one_address_the_pods_own_is_the_other_end_of_its_device(node: Namespace) -> None:
