@@ -52,7 +52,7 @@ class Place:
         return text.replace(self.text, self.template)
 
 
-_IMAGE = '"{{ .Values.image.repository }}{{ with .Values.image.tag }}:{{ . }}{{ end }}"'
+_IMAGE = '"{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}"'
 _PULL = "{{ .Values.image.pullPolicy }}"
 
 _PULL_SECRETS = """\
@@ -173,7 +173,7 @@ def _values() -> str:
     replicas = _workload("controller.yaml")["replicas"]
     parts: tuple[tuple[str, dict[str, Any]], ...] = (
         (
-            "The image of all parts of felix-py.",
+            "The image of all parts of felix-py. Without a tag it is that of the chart's appVersion.",
             {"image": {"repository": "felix-py", "tag": ""}},
         ),
         (

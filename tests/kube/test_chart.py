@@ -14,6 +14,7 @@ from tests.kube.helm import helm
 from tests.kube.kubectl import MANIFESTS, kubectl, kustomized, objects_of
 
 RELEASE = ("felix-py", str(chart.CHART), "--namespace", "kube-system")
+APP_VERSION = yaml.safe_load((chart.CHART / "Chart.yaml").read_text())["appVersion"]
 AGENTS, CONTROLLER = ("DaemonSet", "felix-py-node"), ("Deployment", "felix-py-controller")
 
 
@@ -24,6 +25,11 @@ def rendered(*options: str) -> dict[tuple[str, str], dict[str, Any]]:
 def pod_of(objects: dict[tuple[str, str], dict[str, Any]], owner: tuple[str, str] = AGENTS) -> dict[str, Any]:
     found: dict[str, Any] = objects[owner]["spec"]["template"]
     return found
+
+
+def containers_of(objects: dict[tuple[str, str], dict[str, Any]], owner: tuple[str, str]) -> list[dict[str, Any]]:
+    spec = pod_of(objects, owner)["spec"]
+    return [*spec.get("initContainers", ()), *spec["containers"]]
 
 
 def test_the_chart_is_as_the_base_makes_it() -> None:
@@ -40,6 +46,10 @@ def test_with_its_default_values_it_is_what_kustomize_builds() -> None:
     found, built = rendered(), objects_of(kustomized(MANIFESTS))
     for owner in (AGENTS, CONTROLLER):
         del pod_of(found, owner)["metadata"]["annotations"][chart.SETTINGS_MARK]
+        for container in containers_of(found, owner):
+            name, _, tag = container["image"].partition(":")
+            assert tag == APP_VERSION, "never :latest, of which a node may have any"
+            container["image"] = name
     del pod_of(found, CONTROLLER)["metadata"]["annotations"]
     assert found == built
 
@@ -59,7 +69,7 @@ def test_values_get_where_they_belong(tmp_path: Path) -> None:
     (tmp_path / "values.yaml").write_text(yaml.safe_dump(values))
     found = rendered("--values", str(tmp_path / "values.yaml"))
     pod = pod_of(found)["spec"]
-    containers = [*pod["initContainers"], *pod["containers"], *pod_of(found, CONTROLLER)["spec"]["containers"]]
+    containers = [*containers_of(found, AGENTS), *containers_of(found, CONTROLLER)]
     assert {each["image"] for each in containers} == {"registry.example/felix-py:1.2.3"}
     assert {each["imagePullPolicy"] for each in containers} == {"Always"}
     assert pod["imagePullSecrets"] == [{"name": "registry"}]

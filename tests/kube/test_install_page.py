@@ -15,6 +15,7 @@ from tests.kube.kubectl import MANIFESTS, kustomized, objects_of
 
 TREE = MANIFESTS.parent
 PAGE = (TREE / "docs" / "install.md").read_text()
+VERSION = yaml.safe_load((TREE / "charts" / "felix-py" / "Chart.yaml").read_text())["appVersion"]
 PRIVATE_MOUNTS, OWN, UNINSTALLATION = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 COMMANDS = [
     shlex.split(command, comments=True)
@@ -64,7 +65,9 @@ def test_the_commands_of_helm_render() -> None:
     )
     assert install["ConfigMap", "felix-py-config"]["data"]["CALICO_IPV4POOL_CIDR"] == "10.65.0.0/16"
     containers = upgrade["DaemonSet", "felix-py-node"]["spec"]["template"]["spec"]["containers"]
-    assert {each["image"] for each in containers} == {"felix-py:0.2.0"}
+    assert {each["image"] for each in containers} == {f"felix-py:{VERSION}"}
+    (init,) = install["DaemonSet", "felix-py-node"]["spec"]["template"]["spec"]["initContainers"]
+    assert init["image"] == f"registry.example/felix-py:{VERSION}"
 
 
 def rendered(command: list[str]) -> dict[tuple[str, str], dict[str, Any]]:
