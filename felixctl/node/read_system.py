@@ -77,13 +77,19 @@ def _host(root: Path, conf_dir: str) -> HostFiles:
         conf_dir,
         plugin=plugin.is_file() and os.access(plugin, os.X_OK),
         configurations=tuple(path.name for path in folder.iterdir()) if _may_list(folder) else None,
-        runtimes=tuple(_runtimes(root)),
+        runtimes=tuple(_runtimes(root)) or (None if _is_container(root) else ()),
         filters=_filters(),
     )
 
 
 def _may_list(folder: Path) -> bool:
     return folder.is_dir() and os.access(folder, os.R_OK | os.X_OK)
+
+
+def _is_container(root: Path) -> bool:
+    """Whether this runs in a container: in a pod by what kubelets set, else by what docker and podman leave in each."""
+    marks = (root / ".dockerenv", root / "run/.containerenv")
+    return "KUBERNETES_SERVICE_HOST" in os.environ or any(mark.exists() for mark in marks)
 
 
 def _runtimes(root: Path) -> Iterator[Runtime]:

@@ -32,14 +32,14 @@ class Runtime(Struct, frozen=True):
 class HostFiles(Struct, frozen=True):
     """plugin: whether ours can be run. configurations: the files' names in conf_dir; None = there is no such folder.
 
-    filters: None = they were not read.
+    runtimes: None = this is a container, which sees none of the host's. filters: None = they were not read.
     """
 
     conf_dir: str = USUAL_CONF_DIR
     plugin_dir: str = USUAL_PLUGIN_DIR
     plugin: bool = False
     configurations: tuple[str, ...] | None = None
-    runtimes: tuple[Runtime, ...] = ()
+    runtimes: tuple[Runtime, ...] | None = ()
     filters: PacketFilters | None = None
 
 
@@ -82,7 +82,7 @@ def findings(host: HostFiles) -> Iterator[Finding]:
     """Yield what was found, in the order in which it is listed."""
     yield _plugin(host)
     yield _configuration(host)
-    yield from _runtimes(host)
+    yield from _runtimes(host, host.runtimes)
     yield from _filters(host.filters)
 
 
@@ -104,13 +104,15 @@ def _configuration(host: HostFiles) -> Finding:
     return Finding("CNI configuration", state, purpose, True, detail)
 
 
-def _runtimes(host: HostFiles) -> Iterator[Finding]:
+def _runtimes(host: HostFiles, runtimes: tuple[Runtime, ...] | None) -> Iterator[Finding]:
     purpose = "runs pods"
-    if not host.runtimes:
+    if not runtimes:
         looked = ", ".join(f"/{path}" for path in SOCKETS.values())
-        detail = f"no {looked}, and no podman"
-        yield Finding("container runtime", Availability.MISSING, purpose, False, detail)
-    for runtime in host.runtimes:
+        state, detail = Availability.MISSING, f"no {looked}, and no podman"
+        if runtimes is None:
+            state, detail = Availability.UNKNOWN, f"this container does not see the host's {looked}; look on the host"
+        yield Finding("container runtime", state, purpose, False, detail)
+    for runtime in runtimes or ():
         cures = []
         if runtime.conf_dir != host.conf_dir:
             cures.append(f"it looks for configurations in {runtime.conf_dir}; ours is in {host.conf_dir}")

@@ -60,7 +60,24 @@ def test_sysctls_are_fixed_where_the_agent_cannot_write_them(
     assert read_system.read_system(root=tmp_path).fixed_sysctls is fixed
 
 
-def test_without_any_of_them_nothing_is_claimed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mark", ["KUBERNETES_SERVICE_HOST", ".dockerenv", "run/.containerenv"])
+def test_in_a_container_it_is_not_known_which_runtime_the_host_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mark: str
+) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    if mark.isupper():
+        monkeypatch.setenv(mark, "10.96.0.1")
+    else:
+        (tmp_path / mark).parent.mkdir(exist_ok=True)
+        (tmp_path / mark).touch()
+    assert read_system.read_system(root=tmp_path).host.runtimes is None
+    (tmp_path / "run/containerd").mkdir(parents=True)
+    (tmp_path / "run/containerd/containerd.sock").touch()
+    assert read_system.read_system(root=tmp_path).host.runtimes == (Runtime("containerd"),), "it is mounted"
+
+
+def test_without_any_of_them_nothing_is_claimed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     host = read_system.read_system(root=tmp_path).host
     assert (host.plugin, host.configurations, host.runtimes) == (False, None, ())
 

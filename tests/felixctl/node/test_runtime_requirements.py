@@ -42,6 +42,12 @@ def test_a_host_without_runtime_is_told_and_fails_nothing() -> None:
     assert (none.state, none.fails) == (Availability.MISSING, False)
 
 
+def test_what_a_container_does_not_see_is_not_said_to_be_missing() -> None:
+    unseen = found(replace(GOOD, runtimes=None), "container runtime")
+    assert (unseen.state, unseen.fails) == (Availability.UNKNOWN, False)
+    assert unseen.detail.startswith("this container does not see the host's /run/containerd/containerd.sock")
+
+
 @pytest.mark.parametrize(
     ("runtime", "words"),
     [
