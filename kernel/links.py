@@ -88,17 +88,21 @@ class Devices:
 
     def routes(self) -> list[tuple[Prefix, RouteSpec]]:
         """Return the main table's routes, both families. For a namespace with few; Rtnetlink.dump is for a node's."""
-        routes = []
-        for size in (4, 16):
-            try:
-                found = self._netlink.dump(GET_ROUTE, dump_request(size), "read the routes")
-            except KernelError as refused:
-                if refused.errno in NO_SUCH_TABLE:
-                    continue
-                raise
-            decoded = (decode_route(item.body) for item in found)
-            routes += [(route.prefix, route.spec) for route in decoded if route and route.table == MAIN_TABLE]
-        return routes
+        every = (route for size in (4, 16) for route in self._routes(size, MAIN_TABLE))
+        return [(route.prefix, route.spec) for route in every if route.table == MAIN_TABLE]
+
+    def routes_of_all_tables(self, size: int) -> list[DecodedRoute]:
+        """Return the routes of a family, by its addresses' bytes, with the table of each. Raises KernelError."""
+        return self._routes(size, 0)
+
+    def _routes(self, size: int, table: int) -> list[DecodedRoute]:
+        try:
+            found = self._netlink.dump(GET_ROUTE, dump_request(size, table=table), "read the routes")
+        except KernelError as refused:
+            if refused.errno in NO_SUCH_TABLE:
+                return []
+            raise
+        return [route for item in found if (route := decode_route(item.body)) is not None]
 
     def route_to(self, address: bytes) -> tuple[Prefix, RouteSpec] | None:
         """Return the route that carries an address, as the main table has it; None if there is none."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from msgspec import Struct, field
 
 from felixctl.errors import CommandError
-from felixctl.node import redaction, requirements
+from felixctl.node import kernel_tables, redaction, requirements
 from felixctl.node.read_system import read_system
 from felixctl.status_client import get_page
 from felixctl.versions import client_version
@@ -76,7 +76,7 @@ def collect(run_dir: Path, url: str, logs: Sequence[Path], root: Path = Path("/"
     for name, page in PAGES.items():
         archive.add(name, partial(get_page, run_dir, page))
     for name, command in COMMANDS.items():
-        archive.add(name, partial(_output, command))
+        archive.add(name, partial(_output, name, command))
     for counter in COUNTERS:
         archive.add(f"proc/{counter}", (root / "proc" / counter).read_text)
     for path in (*logs, *_found(root, LOGS), *sorted((run_dir / "bgp").glob("*.conf"))):
@@ -101,11 +101,14 @@ def _about() -> str:
     )
 
 
-def _output(command: Sequence[str]) -> str:
+def _output(name: str, command: Sequence[str]) -> str:
     try:
         ended = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
     except FileNotFoundError:
-        raise CommandError(f"{command[0]} is not installed") from None
+        folder, _, table = name.removesuffix(".txt").partition("/")
+        if folder != "kernel":
+            raise CommandError(f"{command[0]} is not installed") from None
+        return f"# {command[0]} is not installed; this was read without it\n{kernel_tables.listed(table)}"
     if ended.returncode:
         raise CommandError(f"{' '.join(command)} ended with {ended.returncode}: {ended.stderr.strip()[:200]}")
     return ended.stdout

@@ -65,7 +65,7 @@ SYSCTLS = (
     Sysctl("net/ipv4/conf/all/rp_filter", ("0", "2"), "pods whose replies take another path than the requests"),
 )
 PROGRAMS = (
-    Dependency("ip", "felixctl lab and node diags"),
+    Dependency("ip", "felixctl lab"),
     Dependency("ping", "felixctl lab"),
     Dependency("unshare", "felixctl lab"),
     Dependency("nsenter", "felixctl lab exec"),

@@ -53,6 +53,18 @@ def test_what_could_not_be_read_is_listed_and_the_rest_is_there(felixctl: Felixc
     assert (ended.status, "File exists" in ended.err) == (1, True)
 
 
+def test_the_kernels_tables_are_there_without_the_programs_that_list_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in the agent's container."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    archive = diags.collect(tmp_path, "sqlite:///nowhere/c.db", [], root=tmp_path)
+    kernel = {name for name in diags.COMMANDS if name.startswith("kernel/")}
+    assert kernel <= archive.files.keys()
+    assert "# ip is not installed; this was read without it\n1: lo " in archive.files["kernel/links.txt"]
+    assert "logs/journal.txt: journalctl is not installed" in archive.unread
+
+
 def test_the_last_whole_lines_of_a_long_log_are_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a line that was cut, a secret could be left without its name."""
     monkeypatch.setattr(diags, "LONGEST_LOG", 26)
