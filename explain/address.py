@@ -97,12 +97,16 @@ def _without_pod(end: End, block: BlockRecord | None, pool: PoolRecord | None) -
         text = f"address {end.address} is assigned under handle {assigned.handle}, and no endpoint has it"
         return _step(end, "address", StepState.DOUBTFUL, text, inspect=inspect)
     if block:
-        text = f"address {end.address} of block {block.prefix} ({block.owner}) is not assigned"
+        text = f"address {end.address} of {_named(block)} is not assigned"
         return _step(end, "address", StepState.DOUBTFUL, text, inspect=inspect)
     if pool:
         text = f"address {end.address} of pool {pool.name} lies in no block: no node has claimed it"
         return _step(end, "address", StepState.DOUBTFUL, text, inspect=inspect)
     return _step(end, "address", StepState.UNSEEN, f"{end.address} is outside of every pool and no node's")
+
+
+def _named(block: BlockRecord) -> str:
+    return f"block {block.prefix} {f'of {block.owner}' if block.owner else 'that no node has'}"
 
 
 def _of_pod(records: ClusterRecords, end: End, pod: PodRecord, block: BlockRecord | None) -> Iterator[Step]:
@@ -119,8 +123,10 @@ def _of_pod(records: ClusterRecords, end: End, pod: PodRecord, block: BlockRecor
         text = f"{end.address} on {pod.node} is not assigned in any block: another pod may get it too"
         yield _step(end, "address", StepState.DOUBTFUL, text, inspect=inspect)
         return
-    owner = f"block {block.prefix} of {block.owner}"
-    if block.owner != pod.node:
+    owner = _named(block)
+    if block.owner is None:
+        owner = f"of {owner}"
+    elif block.owner != pod.node:
         owner = f"borrowed from {owner}"
     elif not block.confirmed:
         text = f"{pod.node}'s affinity for block {block.prefix} is not confirmed: it is not announced yet"

@@ -40,6 +40,15 @@ def test_an_address_of_another_nodes_block_is_borrowed() -> None:
     assert "borrowed from block 10.65.1.0/26 of n1" in steps(replace(RECORDS, pods=pods), "a")[0].text
 
 
+def test_a_block_without_a_node_as_after_its_pool_was_deleted_is_no_nodes() -> None:
+    blocks = (replace(RECORDS.blocks[0], owner=None, confirmed=False), *RECORDS.blocks[1:])
+    [step] = steps(replace(RECORDS, blocks=blocks), "a")
+    assert (step.state, step.text) == (
+        StepState.OK,
+        "10.65.1.1 on n1, of block 10.65.1.0/26 that no node has, pool pods",
+    )
+
+
 def test_a_block_that_is_not_confirmed_is_a_doubt() -> None:
     blocks = (replace(RECORDS.blocks[0], confirmed=False), *RECORDS.blocks[1:])
     first, second = steps(replace(RECORDS, blocks=blocks), "a")
@@ -74,7 +83,7 @@ def test_a_tunnels_address_is_as_it_should_be() -> None:
 def test_addresses_that_no_pod_has_are_told_apart() -> None:
     texts = [steps(RECORDS, asked)[0].text for asked in ("10.65.2.9", "10.65.9.9", "198.51.100.1")]
     assert texts == [
-        "address 10.65.2.9 of block 10.65.2.0/26 (n2) is not assigned",
+        "address 10.65.2.9 of block 10.65.2.0/26 of n2 is not assigned",
         "address 10.65.9.9 of pool pods lies in no block: no node has claimed it",
         "198.51.100.1 is outside of every pool and no node's",
     ]
