@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 FIRST_DEVICE: Final = "eth0"
@@ -38,6 +38,8 @@ _HASH_DIGITS = 11
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _SUBDOMAIN = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*", re.ASCII)
 _NAMESPACE = re.compile(_LABEL, re.ASCII)
+_LABEL_TEXT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", re.ASCII)
+_LABEL_WORDS = 'at most 63 letters, digits, "-", "_" and ".", with a letter or a digit at both ends'
 
 
 def name_faults(name: str, namespace: str | None) -> Iterator[str]:
@@ -52,6 +54,18 @@ def name_faults(name: str, namespace: str | None) -> Iterator[str]:
             f'metadata.namespace "{namespace}" is no namespace: at most 63 lower-case letters, digits and "-",'
             " with a letter or a digit at both ends"
         )
+
+
+def label_faults(labels: Mapping[str, str]) -> Iterator[str]:
+    """Yield what Kubernetes says against new labels, by key. A key that is none can be named by no selector."""
+    for key, value in labels.items():
+        prefix, slash, name = key.rpartition("/")
+        if not _LABEL_TEXT.fullmatch(name) or (
+            slash and not (len(prefix) <= _LONGEST and _SUBDOMAIN.fullmatch(prefix))
+        ):
+            yield f'metadata.labels "{key}" is no key of a label: {_LABEL_WORDS}, after a DNS name and "/" or without'
+        if value and not _LABEL_TEXT.fullmatch(value):
+            yield f'metadata.labels.{key} "{value}" is no value of a label: {_LABEL_WORDS}, or none'
 
 
 def object_name(text: str) -> str:

@@ -16,7 +16,7 @@ from datastore.kinds.bgp_limits import beyond_limits
 from datastore.kinds.ipam import IPAMBlock
 from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool, forbidden_changes, misfitting_blocks, overlapping_pools
-from datastore.names import name_faults
+from datastore.names import label_faults, name_faults
 from datastore.pool_rules import overlap
 from datastore.record import Resource
 from datastore.store import Create, Delete, Update, Write
@@ -66,11 +66,18 @@ def resource(one: Manifest, old: Resource | None) -> Resource:
             sentences += forbidden_changes(old, new)
             known = set(beyond_limits(old))
             sentences += (sentence for sentence in beyond_limits(new) if sentence not in known)
+        sentences += (f"{one.key}: {fault}" for fault in label_faults(_new_labels(one, old)))
         if isinstance(new, Node):
             sentences += _malformed_annotations(new)
             sentences += kubernetes_labels(one, new)
     _reject_if(f"{one.place}: {sentence}" for sentence in sentences)
     return new
+
+
+def _new_labels(one: Manifest, old: Resource | None) -> dict[str, str]:
+    """Return the labels that were written and are not there. Those that are stored already are left alone."""
+    written: dict[str, str] = contents.cleaned(one.written)["metadata"].get("labels") or {}
+    return {key: value for key, value in written.items() if old is None or old.labels.get(key) != value}
 
 
 def _malformed_annotations(node: Node) -> Iterator[str]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datastore.names import interface_name, name_faults, object_name, workload_endpoint_name
+from datastore.names import interface_name, label_faults, name_faults, object_name, workload_endpoint_name
 from datastore.record import is_name
 
 
@@ -24,6 +24,26 @@ def test_kubernetes_takes_no_other_names(name: str) -> None:
 def test_a_namespace_is_a_dns_label(namespace: str) -> None:
     assert [fault.partition(" ")[0] for fault in name_faults("a", namespace)] == ["metadata.namespace"]
     assert not [*name_faults("a", "kube-system"), *name_faults("a", "a" * 63)]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("rack", "a"), ("a" * 63, ""), ("example.org/Rack_1.b", "A-1"), ("node-role.kubernetes.io/control-plane", "")],
+)
+def test_kubernetes_takes_these_labels(key: str, value: str) -> None:
+    assert list(label_faults({key: value})) == []
+
+
+@pytest.mark.parametrize("key", ["", "a b", "-a", "a" * 64, "/a", "example.org/", "Example.org/a", "a/b/c", "a\n", "ä"])
+def test_kubernetes_takes_no_other_keys_of_labels(key: str) -> None:
+    [fault] = label_faults({key: "a"})
+    assert fault.startswith(f'metadata.labels "{key}" is no key of a label: at most 63 letters')
+
+
+@pytest.mark.parametrize("value", ["a b", "a,b", "a" * 64, "-", "a\n", "ä"])
+def test_kubernetes_takes_no_other_values_of_labels(value: str) -> None:
+    [fault] = label_faults({"rack": value})
+    assert fault.startswith(f'metadata.labels.rack "{value}" is no value of a label')
 
 
 names = st.text("abz019-", min_size=1, max_size=20)

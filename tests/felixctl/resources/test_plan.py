@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from datastore.kinds.bgp import BGPPeer
 from datastore.kinds.node import Node
@@ -137,6 +138,16 @@ def test_a_new_object_has_a_name_that_kubernetes_takes_and_an_old_one_is_left_al
         plan.applied([one], ClusterState({}))
     old = IPPool.make("a_b", cidr="10.0.0.0/16")
     assert plan.applied([manifest("IPPool", "a_b", cidr="10.0.0.0/16", natOutgoing=True)], ClusterState({one.key: old}))
+
+
+def test_a_label_that_kubernetes_does_not_take_is_left_alone_where_it_is_there() -> None:
+    plain = manifest("IPPool", "a", cidr="10.0.0.0/16", natOutgoing=True)
+    one = replace(plain, written={**plain.written, "metadata": {"name": "a", "labels": {"rack a": "b"}}})
+    with pytest.raises(RejectedError, match=r'IPPool "a": metadata\.labels "rack a" is no key of a label'):
+        plan.applied([one], ClusterState({}))
+    old = IPPool.make("a", cidr="10.0.0.0/16", labels={"rack a": "b"})
+    [step] = plan.applied([one], ClusterState({one.key: old}, pools=[old]))
+    assert isinstance(step, Update)
 
 
 def test_an_object_that_is_as_written_needs_no_write() -> None:

@@ -150,6 +150,13 @@ def test_labels_are_set_changed_and_removed(felixctl: Felixctl) -> None:
     assert "rack" not in json.loads(felixctl("get", "node", "node-1", "-o", "json").out)["metadata"]["labels"]
 
 
+def test_a_label_that_kubernetes_would_not_take_is_refused(felixctl: Felixctl) -> None:
+    felixctl("apply", "-f", "-", stdin=pool("b", "10.2.0.0/16"))
+    refused = felixctl("label", "ippool", "b", "rack a=b")
+    assert refused.status == 1
+    assert 'IPPool "b": metadata.labels "rack a" is no key of a label' in refused.err
+
+
 def test_a_patch_changes_and_removes_fields(felixctl: Felixctl) -> None:
     felixctl("apply", "-f", "-", stdin=pool("a", "10.1.0.0/16", "  natOutgoing: true\n"))
     ended = felixctl("patch", "ippool", "a", "-p", '{"spec": {"natOutgoing": null, "disabled": true}}')
