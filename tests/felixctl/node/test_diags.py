@@ -8,6 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from datastore.errors import Forbidden
+from datastore.kinds.bgp import BGPPeer
+from datastore.record import Resource
+from datastore.sqlite import SqliteStore
+from datastore.store import Listed
 from felixctl.node import diags
 from tests.felixctl.agent import agent, answered
 from tests.felixctl.command import Felixctl
@@ -78,6 +83,25 @@ def test_a_record_that_cannot_be_read_is_listed(felixctl: Felixctl, tmp_path: Pa
     garble(tmp_path, "IPPool", "a", "$.spec.cidr")
     ended = felixctl("node", "diags", "-o", str(tmp_path / "a.tar.gz"), "--run-dir", str(tmp_path))
     assert 'datastore: IPPool "a": spec.cidr' in ended.out
+
+
+def test_a_kind_that_may_not_be_listed_is_told_and_the_others_are_there(
+    felixctl: Felixctl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The account of an agent may list no CalicoNodeStatus."""
+    felixctl("apply", "-f", "-", stdin=pool("a", "10.1.0.0/16") + "---\n" + PEER)
+    everything = SqliteStore.list
+
+    async def refusing(self: SqliteStore, what: type[Resource]) -> Listed[Resource]:
+        if what is BGPPeer:
+            raise Forbidden("list bgppeers: not this account (403)")
+        return await everything(self, what)
+
+    monkeypatch.setattr(SqliteStore, "list", refusing)
+    ended = felixctl("node", "diags", "-o", str(tmp_path / "a.tar.gz"), "--run-dir", str(tmp_path))
+    assert "  datastore: list bgppeers: not this account (403)\n" in ended.out
+    found = files(tmp_path / "a.tar.gz")
+    assert "datastore/IPPool.yaml" in found and "datastore/BGPPeer.yaml" not in found
 
 
 def test_the_peers_of_the_cluster_are_in_the_archive(felixctl: Felixctl, tmp_path: Path) -> None:
