@@ -27,6 +27,9 @@ PLUGINS: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 """As in Calico's manifests, in the order of the list."""
 
+SERVES: Final = {"portmap": "hostPort", "bandwidth": "bandwidth limit"}
+"""What a pod may ask for that a plugin does."""
+
 OURS: Final = "felix"
 ANSWER_SECONDS: Final = 10.0
 
@@ -37,6 +40,10 @@ class PluginChain(Struct, frozen=True):
     plugins: tuple[str, ...] = ()
     versions: tuple[str, ...] = VERSIONS
     """Those of the specification that every plugin of the list speaks."""
+
+    def lacking(self) -> tuple[str, ...]:
+        """Return the reference plugins that are not there, or cannot be asked for their versions."""
+        return tuple(name for name in PLUGINS if name not in self.plugins)
 
 
 Marks = tuple[tuple[int, int, int] | None, ...]

@@ -18,6 +18,7 @@ from cni.configurations import BINARY, CONFLIST
 from cni.install import conflist, from_template, install_conflist
 from datastore.backoff import Backoff
 from datastore.notices import Notice
+from datastore.url import has_namespaces
 from felix_py.agent import Agent
 from felix_py.configuration.settings import Settings
 from felix_py.identity import StartupError
@@ -123,13 +124,19 @@ class CniNetwork:
         )
 
     def _notices(self, wanted: Mapping[str, Any]) -> Iterator[Notice]:
-        for name in chain.lacking(wanted, self._settings.cni_bin_dir):
-            reason = f"its plugin {name} is not in {self._settings.cni_bin_dir}"
+        settings = self._settings
+        for name in chain.lacking(wanted, settings.cni_bin_dir):
+            reason = f"its plugin {name} is not in {settings.cni_bin_dir}"
             yield Notice("Setting", "FELIX_CNINETWORKCONFIG", "", reason, "no pod is attached until it is there")
+        if settings.cni_network_config is None and has_namespaces(settings.datastore):
+            for name in self._behind.lacking():
+                served = chain.SERVES[name]
+                reason = f"{name} cannot be used there, which {served} of pods needs"
+                yield Notice("Setting", "FELIX_CNIBINDIR", "", reason, f"no pod of this node gets its {served}")
 
 
 def _described(behind: chain.PluginChain, folder: Path) -> str:
-    lacking = [name for name in chain.PLUGINS if name not in behind.plugins]
+    lacking = behind.lacking()
     without = f"; {' and '.join(lacking)} cannot be used in {folder}" if lacking else ""
     listed = " and ".join(behind.plugins) or "nothing"
     return f"the network's list has {listed} behind our plugin, in versions {', '.join(behind.versions)}{without}"

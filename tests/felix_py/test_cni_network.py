@@ -21,7 +21,7 @@ from tests.felix_py.fakes import until
 class Installed:
     """An agent's network in folders of this test."""
 
-    def __init__(self, folder: Path, template: str | None = None) -> None:
+    def __init__(self, folder: Path, template: str | None = None, **more: str) -> None:
         self.folder, self.bin = folder / "net.d", folder / "bin"
         self.bin.mkdir()
         given = {}
@@ -35,6 +35,7 @@ class Installed:
                 "FELIX_CNIBINDIR": str(self.bin),
                 "FELIX_STATE_DIR": str(folder),
                 **given,
+                **more,
             }
         )
         self.agent = FakeNode(folder).agent
@@ -128,6 +129,16 @@ async def test_a_list_that_somebody_gave_is_followed_as_it_is_and_what_it_lacks_
     here.template.write_text(text.replace(', {"type": "tuning"}', ""))
     await here.network.look(here.folder)
     assert (here.types(), here.notices()) == (["felix"], [])
+
+
+async def test_on_kubernetes_what_pods_may_ask_of_plugins_that_are_not_there_is_a_notice(tmp_path: Path) -> None:
+    here = Installed(tmp_path, FELIX_DATASTORE="kubernetes://")
+    plugin(here.bin, "bandwidth", speaks(*VERSIONS))
+    await here.network.install()
+    assert here.notices() == ["portmap cannot be used there, which hostPort of pods needs"]
+    plugin(here.bin, "portmap", speaks(*VERSIONS))
+    await here.network.look(here.folder)
+    assert here.notices() == []
 
 
 async def test_a_list_that_becomes_unusable_is_named_once_and_the_installed_one_stays(
