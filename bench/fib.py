@@ -33,7 +33,7 @@ from bench.processor_time import processor_seconds
 from bench.result import duration, rate, report, rounds_of
 from bgp.protocol import Learned, Withdrawn, cut
 from bgp.speaker import LearnedPath, LearnedPaths
-from felix_py.gc_tuning import apply
+from felix_py import gc_tuning, thread_turns
 from felix_py.host.host import Host
 from felix_py.routes.fib import Ownership
 from felix_py.routes.routing import Routing
@@ -184,7 +184,8 @@ def of_a_process(load: Load, *side: str) -> Turn:
 
 async def our_side(load: Load) -> None:
     """Be the agent as far as routes go: it hears of them in the client's portions, and its own events come back."""
-    apply()
+    gc_tuning.apply()
+    thread_turns.apply()
     host, due = Host([], "cali"), asyncio.Event()
     with closing(Rtnetlink()) as kernel:
         host.load(kernel.links().values(), kernel.addresses())

@@ -15,13 +15,12 @@ import datastore
 from datastore.backoff import Backoff
 from datastore.errors import Unavailable
 from datastore.url import has_namespaces
-from felix_py import logs
+from felix_py import gc_tuning, logs, thread_turns
 from felix_py.agent import Agent
 from felix_py.cni_network import given_network
 from felix_py.configuration.settings import Settings, read_file
 from felix_py.configuration.settings_watch import SettingsWatch
 from felix_py.duties import duties
-from felix_py.gc_tuning import apply
 from felix_py.host.autodetect import AutodetectionError
 from felix_py.identity import Identity, StartupError
 from felix_py.node.network_condition import NetworkCondition
@@ -52,7 +51,8 @@ def run(settings: Settings, file: Mapping[str, str]) -> int:
     watch = SettingsWatch(partial(read_file, os.environ.get("FELIX_CONFIG", "")), file)
     logging_to = logs.set_up(settings.log_level)
     _raise_descriptor_limit()
-    apply()
+    gc_tuning.apply()
+    thread_turns.apply()
     try:
         asyncio.run(_until_asked_to_end(settings, watch, logging_to))
     except (StartupError, AutodetectionError) as error:
