@@ -130,6 +130,7 @@ def build_root(binds: Iterable[Path]) -> None:
         (root / name).mkdir(parents=True)
     for name in ("tmp", "run"):
         (root / name).mkdir(mode=0o1777 if name == "tmp" else 0o755)
+    (root / "var/run").symlink_to("/run")  # as everywhere: runtimes and iproute2 call the folder of namespaces so
     for name in SYSTEM_FOLDERS:
         _show_system_folder(Path("/", name), root)
     for folder in _outermost(binds):
