@@ -16,6 +16,9 @@ from queue import Empty, SimpleQueue
 from kernel.message import Answer, take_failures
 from kernel.netlink import CHUNK, NetlinkSocket
 
+ANSWER_BYTES = 832
+"""What the kernel counts for one failure that waits to be read, whatever its length."""
+
 
 class _Batch:
     """One batch, from when it is handed over until its answers are read. error: the kernel took nothing of it."""
@@ -33,6 +36,8 @@ class BatchWriter:
         """Raises OSError: netlink sockets are not to be had here."""
         self._netlink = NetlinkSocket()
         self.port = self._netlink.port
+        self.room = self._netlink.socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // ANSWER_BYTES
+        """How many failures the kernel keeps until they are read; a user namespace may get less than it asks for."""
         self._to_send: SimpleQueue[_Batch | threading.Event | None] = SimpleQueue()
         self._unanswered: deque[_Batch] = deque()
         self._thread: threading.Thread | None = None

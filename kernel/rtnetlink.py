@@ -59,6 +59,8 @@ class Rtnetlink:
         self._requests = NetlinkSocket()
         self._dumps = NetlinkSocket()
         self._bulk = BatchWriter()
+        # Each route of what is not read yet may be refused; the batch that is handed over last counts, too.
+        self._ahead = max(0, min(AHEAD, self._bulk.room // BATCH - 1))
         self._one_at_a_time = asyncio.Lock()
         self._own = (self._requests.port, self._bulk.port)
         self._events = NetlinkSocket(groups=_GROUPS, receive_buffer=receive_buffer)
@@ -128,7 +130,7 @@ class Rtnetlink:
             try:
                 for batch in chain((first, second), batches):
                     under_way.append((batch, self._bulk.submit(_encode(batch, envelope_of), len(batch))))
-                    if len(under_way) > AHEAD:
+                    if len(under_way) > self._ahead:
                         written, answered = under_way.popleft()
                         refused += _refused(written, await answered, ignored_errnos)
                 for written, answered in under_way:

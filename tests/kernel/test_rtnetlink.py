@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing
@@ -374,3 +375,22 @@ async def test_the_loop_turns_between_batches(kernel: Rtnetlink) -> None:
 
 def test_devices_and_kernel_live_in_the_namespace_they_were_made_in(devices: Devices, kernel: Rtnetlink) -> None:
     assert devices.links() == kernel.links()
+
+
+async def test_all_are_refused_one_by_one_where_the_socket_has_room_for_few_answers(
+    node: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a user namespace with Debian's limit (net.core.rmem_max): 512 failures that nobody has read yet."""
+
+    def grow(netlink: socket.socket, force: int, plain: int, size: int) -> None:
+        netlink.setsockopt(socket.SOL_SOCKET, plain, 212_992)
+
+    monkeypatch.setattr("kernel.netlink._grow", grow)
+    with inside(node.descriptor):
+        made = Rtnetlink()
+    nowhere = RouteSpec(80, 1030, hops=(NextHop(0, pack("198.51.100.1")),))
+    routes = [(Prefix((n << 6).to_bytes(4), 26), nowhere) for n in range(AHEAD * BATCH + BATCH + 1)]
+    with closing(made):
+        refused = await made.apply(routes)
+        assert [one.prefix for one in refused] == [prefix for prefix, _ in routes]
+        assert await made.apply([], routes) == []
