@@ -32,19 +32,25 @@ class Fault(Struct, frozen=True):
 def schedule(seed: int, minutes: float, only: Collection[str] = ()) -> tuple[Fault, ...]:
     """Return the faults of a run, in order: one of each cheap kind, then rounds of all kinds, as many as fit in.
 
-    The times that kinds are expected to take are what fits; a slow machine takes longer for the same faults. only: the
-    names of the kinds to choose from; none: all.
+    What fits follows from how long each lasts and what its kind is expected to take after it; a slow machine takes
+    longer for the same faults, a fast one less. only: the names of the kinds to choose from; none: all.
     """
     kinds = [kind for kind in KINDS.values() if not only or kind.name in only]
     random = Random(seed)
     left = minutes * 60
     chosen = []
     for kind in _kinds_in_turn(random, kinds):
-        if kind.seconds + QUIET_SECONDS > left:
+        fault = _fault(random, kind)
+        left -= expected_seconds(fault)
+        if left < 0:
             break
-        left -= kind.seconds + QUIET_SECONDS
-        chosen.append(_fault(random, kind))
+        chosen.append(fault)
     return tuple(chosen)
+
+
+def expected_seconds(fault: Fault) -> float:
+    """Return how much of a run a fault is expected to take, with the pause before it."""
+    return QUIET_SECONDS + fault.seconds + KINDS[fault.kind].repaired_after
 
 
 def _kinds_in_turn(random: Random, kinds: Collection[Kind]) -> Iterator[Kind]:

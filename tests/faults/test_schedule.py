@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faults.kinds import KINDS
-from faults.schedule import NODES, QUIET_SECONDS, schedule
+from faults.schedule import NODES, expected_seconds, schedule
 
 SEEDS = st.integers(-(1 << 40), 1 << 40)
 MINUTES = st.floats(0, 10)
@@ -34,8 +34,14 @@ def test_each_fault_is_one_that_can_be_made(seed: int, minutes: float) -> None:
 
 @given(SEEDS, MINUTES)
 def test_the_faults_fit_into_the_minutes(seed: int, minutes: float) -> None:
-    expected = sum(KINDS[fault.kind].seconds + QUIET_SECONDS for fault in schedule(seed, minutes))
+    expected = sum(map(expected_seconds, schedule(seed, minutes)))
     assert expected <= minutes * 60 + 1e-6
+
+
+@given(SEEDS, MINUTES)
+def test_no_time_is_left_for_one_more_fault(seed: int, minutes: float) -> None:
+    count = len(schedule(seed, minutes))
+    assert sum(map(expected_seconds, schedule(seed, minutes + 1)[: count + 1])) > minutes * 60
 
 
 @given(SEEDS)
