@@ -30,9 +30,9 @@ def report(status: AgentStatus, now: float) -> Iterator[str]:
     none = "No IPv{} peers found." if status.sidecar.connected else "The IPv{} sessions are not known."
     yield from _family(4, [peer for peer in peers if ":" not in peer.address], none, now)
     yield from _family(6, [peer for peer in peers if ":" in peer.address], none, now)
-    yield from section("Of this host, in the way", map(str, status.progress.in_the_way), Colour.BAD)
+    yield from section("Problems of this host", map(str, status.progress.in_the_way), Colour.BAD)
     refused = (f"{prefix}: {reason}" for prefix, reason in status.refused_routes.items())
-    yield from section("Routes that the kernel refuses", refused, Colour.BAD)
+    yield from section("Routes refused by the kernel", refused, Colour.BAD)
     yield from _held_back(peers)
     yield from _refused(peers)
     yield from _near_limits(peers)
@@ -101,12 +101,12 @@ def since(moment: float | None, now: float) -> str:
 
 def _held_back(peers: Iterable[SessionStatus]) -> Iterator[str]:
     lines = (f"{peer.address}: {peer.info}" for peer in peers if peer.is_held_back)
-    return section("Sessions that are held back", lines, Colour.BAD)
+    return section("Sessions held back", lines, Colour.BAD)
 
 
 def _refused(peers: Iterable[SessionStatus]) -> Iterator[str]:
     lines = (f"{peer.address}: {count}, {reason}" for peer in peers for reason, count in sorted(peer.refused.items()))
-    return section("Routes that are refused", lines, Colour.DOUBTFUL)
+    return section("Routes refused from peers", lines, Colour.DOUBTFUL)
 
 
 def _near_limits(peers: Iterable[SessionStatus]) -> Iterator[str]:

@@ -91,7 +91,7 @@ def test_a_peer_near_a_limit_is_named_with_the_annotation_that_sets_it() -> None
 def test_routes_refused_for_several_reasons_are_counted_together_and_each_is_named() -> None:
     printed = report(peers=[peer("192.0.2.2", refused={"own AS": 2, "default route": 1})])
     assert "| Established |       2 |         1 |       3 |" in printed
-    assert "Routes that are refused:\n  192.0.2.2: 1, default route\n  192.0.2.2: 2, own AS\n" in printed
+    assert "Routes refused from peers:\n  192.0.2.2: 1, default route\n  192.0.2.2: 2, own AS\n" in printed
 
 
 def test_stale_routes_of_a_peer_that_restarts_are_counted() -> None:
@@ -120,8 +120,8 @@ def test_what_of_the_host_is_in_the_way_is_listed() -> None:
     issues = {"packets of pods dropped": "a packet filter drops", "another network first": "another comes first"}
     there = [{"issue": issue, "text": text} for issue, text in issues.items()]
     printed = report(progress={"in_the_way": there})
-    assert "Of this host, in the way:\n  a packet filter drops\n  another comes first\n" in printed
-    assert "in the way" not in report()
+    assert "Problems of this host:\n  a packet filter drops\n  another comes first\n" in printed
+    assert "Problems of this host" not in report()
 
 
 def test_a_problem_of_the_sidecar_is_shown() -> None:
@@ -132,7 +132,7 @@ def test_a_problem_of_the_sidecar_is_shown() -> None:
 def test_a_session_that_is_held_back_is_listed_with_the_reason() -> None:
     reason = "filters are not supported"
     printed = report(peers=[peer("192.0.2.2"), peer("192.0.2.9", "held back", info=reason)])
-    assert f"Sessions that are held back:\n  192.0.2.9: {reason}\n" in printed
+    assert f"Sessions held back:\n  192.0.2.9: {reason}\n" in printed
     assert "| held back |" in printed
     assert "held back" not in report()
 
@@ -151,4 +151,4 @@ def test_a_locked_datastore_is_told_beside_a_ready_agent() -> None:
 
 def test_routes_that_the_kernel_refuses_are_told_with_the_reason() -> None:
     text = report(refused_routes={"10.65.1.7/32": "No such device (ENODEV)"})
-    assert "Routes that the kernel refuses:\n  10.65.1.7/32: No such device (ENODEV)\n" in text
+    assert "Routes refused by the kernel:\n  10.65.1.7/32: No such device (ENODEV)\n" in text
