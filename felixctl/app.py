@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from felixctl.command_line import VERSION_OPTION
+from felixctl.help_text import unwrapped
 from felixctl.options import Config, Context
 
 WRITING_VERBS = dict.fromkeys(("apply", "create", "replace", "delete", "patch", "label"), "resources.write")
@@ -36,10 +37,17 @@ class Commands(TyperGroup):
             return None
         command: Any = typer.main.get_command(import_module(f"felixctl.{MODULES[cmd_name]}").app)
         _add_shared_options(command)
+        _unwrap_help(command)
         if cmd_name in WRITING_VERBS:
             return command.commands[cmd_name]
         command.name = cmd_name  # a command made apart from its parent has none
         return command
+
+
+def _unwrap_help(command: Any) -> None:
+    for child in getattr(command, "commands", {}).values():
+        _unwrap_help(child)
+    command.help = unwrapped(command.help or "")
 
 
 def _add_shared_options(command: Any) -> None:
@@ -73,12 +81,14 @@ app = typer.Typer(
 def felixctl(
     allow_version_mismatch: Annotated[
         bool,
-        typer.Option(VERSION_OPTION, hidden=True, help="For calicoctl's scripts; it is always so."),
+        typer.Option(
+            VERSION_OPTION, hidden=True, help="Accepted for scripts written for calicoctl; versions may always differ."
+        ),
     ] = False,
     config: Config = None,
     context: Context = None,
 ) -> None:
-    """See and change a felix-py cluster.
+    """Inspect and change a felix-py cluster.
 
     Resources are written and printed as calicoctl does. Each command explains itself: [b]felixctl get --help[/b].
 

@@ -34,7 +34,7 @@ pods = typer.Typer(help="Attach and detach pods of a lab that is up.", no_args_i
 app.add_typer(pods, name="pod")
 
 SpecFile = Annotated[Path, typer.Argument(help="The lab's YAML file, as in examples/.")]
-Lab = Annotated[str | None, typer.Option("--lab", help="Which lab, if several are up.")]
+Lab = Annotated[str | None, typer.Option("--lab", help="The lab to use, if several are up.")]
 GiveUp = Annotated[float, typer.Option("--give-up", help="Stop waiting after so many seconds, and report.")]
 Ipip = Annotated[str | None, typer.Option("--ipip", help="ipipMode of all IPv4 pools: Always, CrossSubnet or Never.")]
 Json = Annotated[Path | None, typer.Option("--json", help="Write the numbers of the run to this file.")]
@@ -116,7 +116,7 @@ def up(spec: SpecFile, give_up: GiveUp = GIVE_UP_SECONDS, ipip: Ipip = None) -> 
 
 
 @app.command()
-def down(name: Annotated[str | None, typer.Argument(help="Which lab, if several are up.")] = None) -> None:
+def down(name: Annotated[str | None, typer.Argument(help="The lab to use, if several are up.")] = None) -> None:
     """End a lab by killing its first process; the kernel removes the rest."""
     from lab.host import find
 
@@ -127,9 +127,7 @@ def down(name: Annotated[str | None, typer.Argument(help="Which lab, if several 
 
 
 @app.command()
-def status(
-    lab: Lab = None, as_json: Annotated[bool, typer.Option("--json", help="Print plain values.")] = False
-) -> None:
+def status(lab: Lab = None, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Report on a lab that is up, as it is now."""
     from felix_py.status.status_json import from_json
     from lab.report import show
@@ -172,13 +170,13 @@ def kill(
 @app.command()
 def why(
     one: Annotated[str, typer.Argument(metavar="A", help="A pod (namespace/name or name), a node, or an address.")],
-    other: Annotated[str, typer.Argument(metavar="B", help="The other one.")],
+    other: Annotated[str, typer.Argument(metavar="B", help="Where A's packets go.")],
     output: Output = OutputFormat.TEXT,
     lab: Lab = None,
 ) -> None:
     """Explain why two pods reach each other, or which step is the first that is broken, on all nodes.
 
-    Ends with 0 if nothing is broken, with 1 if something is.
+    Exit status: 0 if nothing is found broken, 1 if something is.
 
     [dim]$[/dim] felixctl lab exec n2 -- sysctl -w net.ipv4.ip_forward=0; felixctl lab why n1-1 n2-1
     """

@@ -29,7 +29,7 @@ Config = Annotated[
         metavar="FILE",
         callback=_remember,
         is_eager=True,
-        help="calicoctl's configuration; without it [b]/etc/calico/calicoctl.cfg[/b], then its variables.",
+        help="calicoctl's configuration file, else [b]/etc/calico/calicoctl.cfg[/b], else its environment variables.",
     ),
 ]
 Context = Annotated[
@@ -39,7 +39,7 @@ Context = Annotated[
         metavar="NAME",
         callback=_remember,
         is_eager=True,
-        help="The context of the kubeconfig, without it its current one.",
+        help="The kubeconfig context to use, if not the current one.",
     ),
 ]
 
@@ -73,7 +73,7 @@ RunDir = Annotated[
         "--run-dir",
         envvar=RUN_DIR,
         metavar="DIR",
-        help=f"Where the agent keeps its sockets; its status is read from [b]{STATUS_SOCKET}[/b] in there.",
+        help=f"The folder of the agent's sockets; its status is read from [b]{STATUS_SOCKET}[/b].",
     ),
 ]
 
@@ -83,7 +83,7 @@ AgentsNamespace = Annotated[
         "--agents-namespace",
         envvar=AGENTS_NAMESPACE,
         metavar="NAME",
-        help="Where the pods of agents and controller are.",
+        help="The namespace of the agents' and the controller's pods.",
     ),
 ]
 OtherNode = Annotated[

@@ -41,13 +41,13 @@ _STYLES = {"pods": "green", "tunnels": "magenta", "static": "blue", "learned": "
 @app.command()
 def routes(
     prefix: Annotated[
-        str | None, typer.Argument(help="Only routes that hold this address or network, or lie in it.")
+        str | None, typer.Argument(help="Only routes that contain this address or network, or lie inside it.")
     ] = None,
     source: Annotated[
         str | None,
         typer.Option("-s", "--source", help="Only routes of pods, tunnels, static, learned, blocks or none."),
     ] = None,
-    missing: Annotated[bool, typer.Option("--missing", help="Only routes the kernel does not hold.")] = False,
+    missing: Annotated[bool, typer.Option("--missing", help="Only routes that the kernel lacks.")] = False,
     node: OtherNode = None,
     output: Output = OutputFormat.TEXT,
     run_dir: RunDir = DEFAULT_RUN_DIR,
@@ -56,10 +56,10 @@ def routes(
 ) -> None:
     """Show this node's routes, or another's: which source wants each, and whether the kernel holds it.
 
-    RIB against FIB, a line per prefix and source: [b]pods[/b] of this node, [b]tunnels[/b], [b]static[/b] routes to
-    BGP peers (reachableBy), routes [b]learned[/b] from them, which FROM names, and this node's own [b]blocks[/b]
-    (blackholes, so that packets to an unassigned address are not sent out). The first of these wins where several have
-    a route for one prefix; a note says why a route is not in the kernel.
+    Compares RIB and FIB, one line per prefix and source. The sources, strongest first, are the [b]pods[/b] of this
+    node, [b]tunnels[/b], [b]static[/b] routes to BGP peers (reachableBy), routes [b]learned[/b] from the peer in column
+    FROM, and this node's own [b]blocks[/b]: blackholes, so that packets to unassigned addresses are not sent out. A
+    note says why a route is not in the kernel.
 
     [dim]$[/dim] felixctl routes
     [dim]$[/dim] felixctl routes 10.65.3.7        [dim]# what leads there[/dim]

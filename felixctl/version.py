@@ -15,7 +15,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 
 @app.command()
 def version(
-    client: Annotated[bool, typer.Option("--client", help="Only this client; needs no datastore.")] = False,
+    client: Annotated[bool, typer.Option("--client", help="Only this client's version; needs no datastore.")] = False,
     url: Url = DEFAULT_URL,
 ) -> None:
     """Print the versions of this client and of the cluster.

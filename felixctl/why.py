@@ -40,8 +40,10 @@ ReadPage = Callable[[str, str], Mapping[str, Any]]
 """Return a page of a node's agent, by node and page. Raises CommandError: it cannot be read, and why."""
 
 One = Annotated[str, typer.Argument(metavar="A", help="A pod (namespace/name or name), a node, or an address.")]
-Other = Annotated[str, typer.Argument(metavar="B", help="The other one.")]
-OtherIfAny = Annotated[str | None, typer.Argument(metavar="[B]", help="The other one. Without it, A is a pod.")]
+Other = Annotated[str, typer.Argument(metavar="B", help="Where A's packets go.")]
+OtherIfAny = Annotated[
+    str | None, typer.Argument(metavar="B", help="Where A's packets go. Without it, A must be a pod.")
+]
 
 
 @app.command()
@@ -57,13 +59,13 @@ def why(
 
     Follows a packet there and back: the datastore's records of both ends, then at each hop the route that its kernel
     would take, the source that put it there, the session it was learned over, routing rules, packet filters, devices,
-    neighbours, forwarding and MTU. On Kubernetes the agents of all nodes on the way are asked, from wherever the API
-    can be reached; elsewhere only this node's, and the same command on the others shows their part.
+    neighbours, forwarding and MTU. On Kubernetes it asks the agents of all nodes on the way, from wherever the API can
+    be reached. Elsewhere it asks this node's agent; run the same command on the other nodes for their part.
 
-    Of one pod alone, there or yet to come, it says what chooses its pools: its annotations, those of its Namespace, or
-    the pools' selectors, each beside the labels that it is compared with.
+    With one pod, which need not exist yet, it says what chooses its pools: its annotations, those of its Namespace, or
+    the pools' selectors next to the labels that they are compared with.
 
-    Ends with 0 if nothing that can be seen is broken, with 1 if something is.
+    Exit status: 0 if nothing is found broken, 1 if something is.
 
     [dim]$[/dim] felixctl why web-0 db-0
     [dim]$[/dim] felixctl why default/web-0 10.65.2.66 -o json

@@ -30,7 +30,7 @@ app.add_typer(migrate, name="migrate")
 
 @app.callback()
 def datastore() -> None:
-    """Lock the datastore while address records are repaired, unlock it, and take all of it to another.
+    """Lock and unlock the datastore, and migrate to another one.
 
     [dim]$[/dim] felixctl datastore lock
     [dim]$[/dim] felixctl ipam check -o leaks.json; felixctl ipam release --from-report leaks.json
@@ -40,10 +40,10 @@ def datastore() -> None:
 
 @migrate.callback()
 def migrate_group() -> None:
-    """Take a cluster along to another datastore: from SQLite to Kubernetes, back, or from a Calico in etcd.
+    """Migrate to another datastore: from SQLite to Kubernetes or back, or from Calico on etcd.
 
-    The old datastore is locked and exported, the new one imported into, before an agent uses it. Then the agents are
-    started with the new one, and it is unlocked.
+    Lock and export the old datastore, import into the new one before an agent uses it, restart the agents with the new
+    one, and unlock it.
 
     [dim]$[/dim] felixctl datastore migrate lock
     [dim]$[/dim] felixctl datastore migrate export > cluster.yaml
@@ -75,8 +75,8 @@ def unlock(url: Url = DEFAULT_URL) -> None:
 def export(url: Url = DEFAULT_URL) -> None:
     """Print all that the datastore has of the cluster, as calicoctl's export does, for import.
 
-    The datastore must be locked. Left out are only what each datastore has of its own (revisions, uids, times) and
-    Secrets; workload endpoints are in it for a datastore without pods.
+    The datastore must be locked. The export leaves out Secrets and what each datastore assigns itself (revisions, uids,
+    times); it includes workload endpoints, for a datastore without pods.
 
     [dim]$[/dim] felixctl datastore migrate export > cluster.yaml
     """
@@ -95,9 +95,10 @@ def import_(
 ) -> None:
     """Write what export printed, felixctl's or calicoctl's, into an empty datastore, and leave that locked.
 
-    On Kubernetes its definitions must be there, Nodes are those that there are, and pods are the endpoints: what has
-    none of its name is named and left out. If it ends half way, give the same file again: what is there already is
-    compared with it, and the rest is written. Until all is there, nothing unlocks the datastore.
+    On Kubernetes the definitions must be installed. Nodes and pods are the cluster's own there: records of nodes and
+    endpoints without a Node or Pod of that name are listed and left out. If the import ends half way, run it again with
+    the same file: what is there already is compared with the file, and the rest is written. Until everything is there,
+    the datastore cannot be unlocked.
 
     [dim]$[/dim] felixctl datastore migrate import -f cluster.yaml --datastore kubernetes://
     """

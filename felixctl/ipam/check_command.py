@@ -18,26 +18,29 @@ def check(
         bool, typer.Option("--show-all-ips", help="List each address with its handle and its user.")
     ] = False,
     show_problem_ips: Annotated[
-        bool, typer.Option("--show-problem-ips", help="For calicoctl's scripts: what is wrong is always listed.")
+        bool,
+        typer.Option(
+            "--show-problem-ips", help="Accepted for scripts written for calicoctl; problems are always listed."
+        ),
     ] = False,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", metavar="FILE", help="Write a report for [b]ipam release --from-report[/b]."),
     ] = None,
     fix: Annotated[bool, typer.Option("--fix", help="Show what can be repaired safely, ask, and repair it.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="With --fix: do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="With --fix: do not ask for confirmation.")] = False,
     run_dir: RunDir = DEFAULT_RUN_DIR,
     url: Url = DEFAULT_URL,
     agents_namespace: AgentsNamespace = USUAL_NAMESPACE,
 ) -> None:
     """Compare IPAM's records with what pods and nodes really use, and explain how differences came about.
 
-    What does not agree is checked again a second later, since pods start and end meanwhile. Ends with 1 if
-    problems are found; with --fix, if any are left.
+    Differences are checked again a second later, since pods start and end meanwhile. Exit status: 1 if problems are
+    found; with [b]--fix[/b], if any are left.
 
-    --fix repairs only what cannot take an address from a pod, each step by compare-and-swap. Addresses assigned
-    within the last five minutes are left alone. The endpoints of a node that was removed are deleted with all that
-    they keep, and so are those of this machine's node whose device is gone, as its agent and the kernel say.
+    [b]--fix[/b] repairs only what cannot take an address from a pod, each step by compare-and-swap. Addresses assigned
+    within the last five minutes are left alone. Endpoints of a node that was removed are deleted with all that they
+    hold, and so are those on this machine's node whose device is gone according to its agent and the kernel.
 
     [dim]$[/dim] felixctl ipam check && echo all well
     [dim]$[/dim] felixctl ipam check --fix

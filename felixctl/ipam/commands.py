@@ -43,7 +43,7 @@ class Persistence(StrEnum):
 
 @app.callback()
 def ipam() -> None:
-    """See who has which addresses, and check that the records agree.
+    """Show who has which addresses, and check that the records agree.
 
     [dim]$[/dim] felixctl ipam show --show-blocks           [dim]# how full pools and blocks are[/dim]
     [dim]$[/dim] felixctl ipam show --ip 10.65.84.128       [dim]# who has it[/dim]
@@ -53,14 +53,12 @@ def ipam() -> None:
 
 @app.command()
 def show(
-    show_blocks: Annotated[bool, typer.Option("--show-blocks", help="A row for each block of a pool, too.")] = False,
-    ip: Annotated[str | None, typer.Option("--ip", metavar="ADDRESS", help="Who has this address.")] = None,
+    show_blocks: Annotated[bool, typer.Option("--show-blocks", help="Add a row for each block.")] = False,
+    ip: Annotated[str | None, typer.Option("--ip", metavar="ADDRESS", help="Show who has this address.")] = None,
     show_borrowed: Annotated[
-        bool, typer.Option("--show-borrowed", help="Addresses that nodes have from blocks of others.")
+        bool, typer.Option("--show-borrowed", help="List addresses that nodes borrow from others' blocks.")
     ] = False,
-    show_configuration: Annotated[
-        bool, typer.Option("--show-configuration", help="The settings of all nodes.")
-    ] = False,
+    show_configuration: Annotated[bool, typer.Option("--show-configuration", help="Show the IPAM settings.")] = False,
     url: Url = DEFAULT_URL,
 ) -> None:
     """Show how full pools are, who has an address, or who borrows from whom.
@@ -81,7 +79,8 @@ app.command()(split)
 @app.command()
 def configure(
     strict_affinity: Annotated[
-        Switch | None, typer.Option("--strictaffinity", help="Whether no node may borrow from another's blocks.")
+        Switch | None,
+        typer.Option("--strictaffinity", help="Whether nodes are forbidden to borrow from each other's blocks."),
     ] = None,
     max_blocks: Annotated[int | None, typer.Option("--max-blocks-per-host", help="0: the default limit of 20.")] = None,
     cooldown: Annotated[
@@ -90,7 +89,7 @@ def configure(
     ] = None,
     persistence: Annotated[
         Persistence | None,
-        typer.Option("--kubevirt-ip-persistence", help="Whether virtual machines keep theirs (for KubeVirt)."),
+        typer.Option("--kubevirt-ip-persistence", help="Whether KubeVirt virtual machines keep their addresses."),
     ] = None,
     url: Url = DEFAULT_URL,
 ) -> None:

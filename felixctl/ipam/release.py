@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # imported late: this module is loaded for each `felixctl ipa
 def release(
     ips: Annotated[
         list[str] | None,
-        typer.Option("--ip", metavar="ADDRESS", help="Which; may be given several times.", show_default=False),
+        typer.Option("--ip", metavar="ADDRESS", help="The address to release; may be repeated.", show_default=False),
     ] = None,
     reports: Annotated[
         list[Path] | None,
@@ -42,7 +42,8 @@ def release(
     force: Annotated[
         bool,
         typer.Option(
-            "--force", help="Even an address in use; even by a report of another version, or written while unlocked."
+            "--force",
+            help="Also release addresses in use, or by a report of another version or one written while unlocked.",
         ),
     ] = False,
     url: Url = DEFAULT_URL,

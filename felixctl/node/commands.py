@@ -21,7 +21,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode="
 
 @app.callback()
 def node() -> None:
-    """See how this node is doing.
+    """Show the state of this node.
 
     [dim]$[/dim] felixctl node status         [dim]# its BGP sessions[/dim]
     [dim]$[/dim] felixctl node checksystem    [dim]# before the first start: what does it lack?[/dim]
@@ -40,15 +40,15 @@ def status(
     url: Url = DEFAULT_URL,
     agents_namespace: AgentsNamespace = USUAL_NAMESPACE,
 ) -> None:
-    """Show this node's agent, or another's, and its BGP sessions: since when, and how many routes each way.
+    """Show the agent of this node, or of others, and its BGP sessions: since when, and how many routes each way.
 
-    Below are the sessions that are held back, the fields and settings that are not obeyed, and the invariants.
+    Below the sessions it lists those held back and why, fields and settings that are not obeyed, and violated
+    invariants. [b]-o json[/b] prints the agent's whole status; the routes are in [b]felixctl routes -o json[/b].
 
-    Root is not needed. Ends with 1 if no agent answers. [b]-o json[/b] prints the agent's whole status; the routes
-    are in [b]felixctl routes -o json[/b].
+    With [b]--all[/b] it shows totals first, then the nodes that could not be asked and why, and whatever is wrong on
+    the others.
 
-    Of all nodes it shows the counts first, then which could not be asked and why, which ends it with 1, and whatever
-    is wrong on the others.
+    Does not need root. Exit status: 1 if an agent does not answer.
 
     [dim]$[/dim] felixctl node status
     [dim]$[/dim] felixctl node status --node n7   [dim]# of another node, through the Kubernetes API[/dim]
@@ -119,7 +119,9 @@ def _progress() -> Iterator[Callable[[int, int], None]]:
 def checksystem(
     kernel_config: Annotated[
         Path | None,
-        typer.Option("--kernel-config", metavar="FILE", help="The kernel's configuration, if it is somewhere else."),
+        typer.Option(
+            "--kernel-config", metavar="FILE", help="The kernel's configuration file, if it is not in the usual place."
+        ),
     ] = None,
     conf_dir: Annotated[
         str,
@@ -152,13 +154,17 @@ def checksystem(
 def diags(
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="FILE", help="Where to; else here, named by host and time."),
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="The archive to write; by default in this folder, named after host and time.",
+        ),
     ] = None,
-    logs: Annotated[
-        list[Path] | None, typer.Option("--log", metavar="FILE", help="A log file in a place of your own.")
-    ] = None,
+    logs: Annotated[list[Path] | None, typer.Option("--log", metavar="FILE", help="A log file to include.")] = None,
     log_dir: Annotated[
-        list[Path] | None, typer.Option("--log-dir", metavar="DIR", help="A folder of log files, as calicoctl has it.")
+        list[Path] | None,
+        typer.Option("--log-dir", metavar="DIR", help="A folder of log files to include, as for calicoctl."),
     ] = None,
     run_dir: RunDir = DEFAULT_RUN_DIR,
     url: Url = DEFAULT_URL,

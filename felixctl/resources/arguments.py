@@ -15,7 +15,7 @@ Kind = Annotated[
     str,
     typer.Argument(
         metavar="KIND",
-        help="What to work on: nodes, ippools, bgppeers, workloadendpoints …",
+        help="The kind of resource: nodes, ippools, bgppeers, workloadendpoints …",
         show_default=False,
         autocompletion=complete_kinds,
     ),
@@ -23,7 +23,7 @@ Kind = Annotated[
 Name = Annotated[str, typer.Argument(metavar="NAME", autocompletion=complete_names)]
 Names = Annotated[
     list[str] | None,
-    typer.Argument(metavar="NAME", help="Only these; all if none is given.", autocompletion=complete_names),
+    typer.Argument(metavar="NAME", help="Only these resources; by default all.", autocompletion=complete_names),
 ]
 Files = Annotated[
     list[str] | None,
@@ -36,20 +36,18 @@ Files = Annotated[
         show_default=False,
     ),
 ]
-Recursive = Annotated[bool, typer.Option("-R", "--recursive", help="Folders in folders, too.")]
-SkipEmpty = Annotated[
-    bool, typer.Option("--skip-empty", help="Files and folders without a resource in them are no error.")
-]
+Recursive = Annotated[bool, typer.Option("-R", "--recursive", help="Include subfolders.")]
+SkipEmpty = Annotated[bool, typer.Option("--skip-empty", help="Accept files and folders that contain no resource.")]
 SkipUnsupported = Annotated[
     bool,
     typer.Option(
         "--skip-unsupported",
-        help="Leave out, and name, documents of kinds that are not supported or that only IPAM writes.",
+        help="Skip and list documents of unsupported kinds and of kinds that only IPAM writes.",
     ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check, and print what would be written.")]
 Namespace = Annotated[
-    str | None, typer.Option("-n", "--namespace", help="For kinds that have one; else [b]default[/b].")
+    str | None, typer.Option("-n", "--namespace", help="The namespace of namespaced kinds; else [b]default[/b].")
 ]
 AllNamespaces = Annotated[bool, typer.Option("-A", "-a", "--all-namespaces", help="All namespaces at once.")]
 

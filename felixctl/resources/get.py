@@ -26,7 +26,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 def get(
     kind: Annotated[
         str | None,
-        typer.Argument(metavar="KIND", help="What to get, with names or all.", autocompletion=complete_kinds),
+        typer.Argument(metavar="KIND", help="The kind of resource.", autocompletion=complete_kinds),
     ] = None,
     names: Names = None,
     files: Files = None,
@@ -45,7 +45,10 @@ def get(
     labels: Annotated[
         str | None,
         typer.Option(
-            "-l", "--selector", metavar="LABELS", help="Only those with these labels: [b]rack=a,!old[/b] or has(rack)."
+            "-l",
+            "--selector",
+            metavar="LABELS",
+            help="Only resources with these labels: [b]rack=a,!old[/b] or has(rack).",
         ),
     ] = None,
     namespace: Namespace = None,

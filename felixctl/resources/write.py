@@ -55,11 +55,12 @@ def apply(
     skip_unsupported: SkipUnsupported = False,
     url: Url = DEFAULT_URL,
 ) -> None:
-    """Make resources as a file describes them: new ones are created, others changed.
+    """Make the datastore match a file: create resources that are new, change the others.
 
-    Everything is checked first: if one resource is wrong, all mistakes are reported and [b]nothing[/b] is written. A
-    resource with a [b]resourceVersion[/b] is written only if it has not been changed since. What is written and not
-    obeyed is reported, too, and is no error, and so is what a file does not decide, such as [b]status[/b].
+    Everything is checked first: if any resource is wrong, all mistakes are reported and [b]nothing[/b] is written. A
+    resource with a [b]resourceVersion[/b] is written only if it has not been changed since. Fields that
+    felix-py does not obey are written and reported, and so are those that a file does not decide, such as
+    [b]status[/b].
 
     [dim]$[/dim] felixctl apply -f pools.yaml --dry-run
     [dim]$[/dim] felixctl apply -f pools.yaml
@@ -80,7 +81,7 @@ def create(
     skip_unsupported: SkipUnsupported = False,
     url: Url = DEFAULT_URL,
 ) -> None:
-    """Create resources from a file; it is an error if one exists already.
+    """Create resources from a file; fails if one exists already.
 
     [dim]$[/dim] felixctl create -f peer.yaml
     """
@@ -98,7 +99,7 @@ def replace(
     skip_unsupported: SkipUnsupported = False,
     url: Url = DEFAULT_URL,
 ) -> None:
-    """Change existing resources as a file describes them; it is an error if one does not exist.
+    """Change existing resources as a file describes them; fails if one does not exist.
 
     [dim]$[/dim] felixctl replace -f peer.yaml
     """
@@ -110,7 +111,7 @@ def replace(
 def delete(
     kind: Annotated[
         str | None,
-        typer.Argument(metavar="KIND", help="What to delete, with names.", autocompletion=complete_kinds),
+        typer.Argument(metavar="KIND", help="The kind of resource.", autocompletion=complete_kinds),
     ] = None,
     names: Annotated[list[str] | None, typer.Argument(metavar="NAME", autocompletion=complete_names)] = None,
     files: Files = None,
@@ -119,26 +120,31 @@ def delete(
     namespace: Namespace = None,
     dry_run: DryRun = False,
     skip_missing: Annotated[
-        bool, typer.Option("-s", "--skip-not-exists", help="What does not exist is no error.")
+        bool, typer.Option("-s", "--skip-not-exists", help="Ignore resources that do not exist.")
     ] = False,
     skip_unsupported: SkipUnsupported = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Even a pool whose addresses are in use, or a node that is alive.")
+        bool, typer.Option("--force", help="Also delete a pool whose addresses are in use, or a node that is alive.")
     ] = False,
     release: Annotated[
         bool,
-        typer.Option("--release", help="With a node that is gone for good, its endpoints, addresses and blocks, too."),
+        typer.Option(
+            "--release", help="Also release the endpoints, addresses and blocks of a node that is gone for good."
+        ),
     ] = False,
     run_dir: RunDir = DEFAULT_RUN_DIR,
     url: Url = DEFAULT_URL,
 ) -> None:
     """Delete resources by name, or those that a file lists.
 
-    If one of them does not exist, none is deleted. A pool is disabled first and its blocks are released; while
-    addresses of it are in use that would cut pods off, so it is refused without [b]--force[/b]. A node that is alive,
-    as this machine's agent knows from its BGP session, is refused, too. The empty blocks of a node are released with
-    it; what else it holds is named, or given back by [b]--release[/b]. With [b]--dry-run[/b] all of these checks are
-    made, and the resources are listed without what they hold.
+    If one of them does not exist, nothing is deleted. With [b]--dry-run[/b] all checks are made and the resources are
+    listed.
+
+    A pool is disabled first, and its blocks are released. While its addresses are in use this is refused, because it
+    would cut pods off; [b]--force[/b] does it all the same.
+
+    A node that is alive, as this machine's agent knows from its BGP session, is refused too. The empty blocks of a node
+    are released with it; what else it holds is listed, and released by [b]--release[/b].
 
     [dim]$[/dim] felixctl delete bgppeer tor-1
     [dim]$[/dim] felixctl delete node n3 --release
@@ -220,7 +226,9 @@ def label(
     kind: Kind,
     name: Name,
     labels: Annotated[list[str], typer.Argument(metavar="KEY=VALUE", help="With --remove, keys alone.")],
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Change a label that has another value.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Allow changing the value of an existing label.")
+    ] = False,
     remove: Annotated[bool, typer.Option("--remove", help="Remove these labels.")] = False,
     namespace: Namespace = None,
     url: Url = DEFAULT_URL,
