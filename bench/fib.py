@@ -206,6 +206,7 @@ async def our_side(load: Load) -> None:
             while True:
                 await due.wait()
                 due.clear()
+                await routing.hear_out()
                 await routing.write()
 
         async def hear(events: Iterable[Learned | Withdrawn]) -> None:

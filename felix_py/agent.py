@@ -106,6 +106,7 @@ class Agent:
             Output("blackholes", Topic.BLOCKS, routing.state_blocks),
             Output("tunnel routes", on.TUNNEL_ROUTES, routing.state_tunnels),
             Output("stale routes", Topic.IN_SYNC, self._allow_local_removal),
+            Output("tables that are coming", Topic.ROUTES, routing.hear_out),
             Output("routes", on.ROUTES, routing.write),
             Output("pod MTU", on.POD_MTU, self._write_pod_mtu, needed=False),
             Output("readiness", Topic.IN_SYNC, self.progress.wrote_first),
@@ -201,7 +202,7 @@ class Agent:
     async def _watch_peers(self) -> None:
         async for event in self.edges.peers.events():
             self._on_peers_event(event)
-            await asyncio.sleep(0)  # of a full table many wait: pods have their turn, and the kernel the first ones
+            await asyncio.sleep(0)  # of a full table many wait: pods have their turn
 
     def _on_peers_event(self, event: SidecarEvent) -> None:
         match event:

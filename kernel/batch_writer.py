@@ -1,7 +1,8 @@
 """Batches of netlink requests, sent by a thread one right after the other: the kernel does not wait for the loop.
 
-An edge. The kernel carries a batch out within send(), without the interpreter's lock. Between two batches the thread
-needs that lock only to take the next one: what the kernel answers is read by the loop, when it comes to that.
+An edge. The kernel carries batches out within sendmsg(), without the interpreter's lock. Between two calls the thread
+needs that lock only to take the next ones. While the loop computes it waits for it, half a millisecond in the agent, so
+it takes all that wait by then. What the kernel answers is read by the loop, when it comes to that.
 """
 
 from __future__ import annotations
@@ -10,14 +11,17 @@ import asyncio
 import socket
 import threading
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 
 from kernel.message import Answer, take_failures
 from kernel.netlink import CHUNK, NetlinkSocket
 
 ANSWER_BYTES = 832
 """What the kernel counts for one failure that waits to be read, whatever its length."""
+TOGETHER = 1 << 18
+"""How many bytes of batches go into one call: a few thousand routes, some 20 ms in the kernel."""
 
 
 class _Batch:
@@ -38,7 +42,11 @@ class BatchWriter:
         self.port = self._netlink.port
         self.room = self._netlink.socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // ANSWER_BYTES
         """How many failures the kernel keeps until they are read; a user namespace may get less than it asks for."""
-        self._to_send: SimpleQueue[_Batch | threading.Event | None] = SimpleQueue()
+        # The kernel takes nothing of what is longer than this buffer.
+        self._together = min(TOGETHER, self._netlink.socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // 2)
+        self._waiting: deque[_Batch] = deque()
+        self._taking = threading.Lock()  # batches out of those that wait
+        self._to_do: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._unanswered: deque[_Batch] = deque()
         self._thread: threading.Thread | None = None
 
@@ -46,7 +54,7 @@ class BatchWriter:
         """Return when the batch under way is carried out; those behind it are left out."""
         self.give_up()
         if self._thread is not None:
-            self._to_send.put(None)
+            self._to_do.put(None)
             self._thread.join()
         self._netlink.close()
 
@@ -57,42 +65,55 @@ class BatchWriter:
         """
         loop = asyncio.get_running_loop()
         if self._thread is None:
-            self._thread = threading.Thread(target=self._send, name="netlink", daemon=True)
+            self._thread = threading.Thread(target=self._work, name="netlink", daemon=True)
             self._thread.start()
         if not self._unanswered:
             loop.add_reader(self._netlink.socket.fileno(), self._read)
         batch = _Batch(requests, last, loop.create_future())
         self._unanswered.append(batch)
-        self._to_send.put(batch)
+        self._waiting.append(batch)
+        self._to_do.put(self._send_waiting)
         return batch.answered
 
     def give_up(self) -> None:
-        """Leave out the batches that are not begun; return when the one under way is carried out, in milliseconds."""
+        """Leave out the batches that are not begun; return when those under way are carried out, in milliseconds."""
         self._stop()
         self._read()
         while self._unanswered:
             self._next().cancel()
 
-    def _send(self) -> None:
-        send = self._netlink.socket.send
-        while (item := self._to_send.get()) is not None:
-            if isinstance(item, threading.Event):
-                item.set()
-                continue
-            try:
-                send(item.requests)
-            except OSError as failed:
-                item.error = failed
-                item.answered.get_loop().call_soon_threadsafe(self._read)
+    def _work(self) -> None:
+        while (do := self._to_do.get()) is not None:
+            do()
+
+    def _send_waiting(self) -> None:
+        """Send batches that wait, as many as one call may. It is called once for each, so there may be none left."""
+        batches = self._take()
+        if not batches:
+            return
+        try:
+            self._netlink.socket.sendmsg([batch.requests for batch in batches])
+        except OSError as failed:
+            for batch in batches:
+                batch.error = failed
+            batches[0].answered.get_loop().call_soon_threadsafe(self._read)
+
+    def _take(self) -> list[_Batch]:
+        taken: list[_Batch] = []
+        room = self._together
+        with self._taking:
+            while self._waiting and (not taken or len(self._waiting[0].requests) <= room):
+                room -= len(self._waiting[0].requests)
+                taken.append(self._waiting.popleft())
+        return taken
 
     def _stop(self) -> None:
         """Take back what the thread has not begun, and return when it has nothing under way."""
         if self._unanswered:
-            with suppress(Empty):
-                while True:
-                    self._to_send.get_nowait()
+            with self._taking:
+                self._waiting.clear()
             idle = threading.Event()
-            self._to_send.put(idle)
+            self._to_do.put(idle.set)
             idle.wait()
 
     def _read(self) -> None:

@@ -36,8 +36,8 @@ from kernel.route import (
 from kernel.socket_filter import attach_events_filter
 from net.prefix import Prefix, unpack
 
-BATCH = 300  # about a millisecond inside the kernel, all of it within one send()
-AHEAD = 4  # batches that wait to be sent: what the loop does meanwhile must not keep the kernel waiting
+BATCH = 300  # about two milliseconds inside the kernel
+AHEAD = 16  # batches that wait to be sent: what the loop does meanwhile must not keep the kernel waiting
 # Each batch counts from 1: a socket carries one at a time, and reads all of its answers.
 _SEQUENCES = [struct.pack("=I", number) for number in range(1, BATCH + 1)]
 _DATAGRAMS_PER_TURN = 256

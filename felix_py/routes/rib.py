@@ -47,15 +47,17 @@ class Rib:
             table[prefix] = spec
             self.changed[prefix] = None
 
-    def put_all(self, source: Source, wanted: Mapping[Prefix, RouteSpec]) -> None:
-        """State many routes of one source; its others stay."""
+    def put_all(self, source: Source, wanted: Mapping[Prefix, RouteSpec]) -> AbstractSet[Prefix]:
+        """State many routes of one source; its others stay. Return which of these prefixes it had a route for."""
         table = self._tables[source]
-        if table.keys().isdisjoint(wanted):  # the first time: no route is compared
+        known = table.keys() & wanted.keys()
+        if known:
+            before = table.get
+            self.changed.update({prefix: None for prefix, spec in wanted.items() if before(prefix) != spec})
+        else:  # the first time: no route is compared
             self.changed.update(dict.fromkeys(wanted))
-        else:
-            known = table.get
-            self.changed.update({prefix: None for prefix, spec in wanted.items() if known(prefix) != spec})
         table.update(wanted)
+        return known
 
     def remove(self, source: Source, prefix: Prefix) -> None:
         self.remove_all(source, (prefix,))

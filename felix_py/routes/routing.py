@@ -5,9 +5,11 @@ An edge: it asks the kernel how next hops are reached, and writes. What each sou
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
 
+from bgp.protocol import PER_LINE
 from bgp.speaker import LearnedPaths
 from felix_py.edges import Kernel
 from felix_py.encap.ipip import IPIP
@@ -22,9 +24,12 @@ from felix_py.routes.writer import FibWriter
 from felix_py.snapshot import Endpoint, Snapshot
 from kernel.link_codec import Link
 from kernel.route import NextHop
+from kernel.route_order import has_easy_order
 from net.prefix import Prefix
 
 log = logging.getLogger("felix.routing")
+
+LULL_TURNS = 4  # of the loop: a line that has come is heard within three
 
 
 class RouteRefused(Exception):
@@ -136,6 +141,18 @@ class Routing:
             log.error("remove stale routes: WorkloadEndpoint %s cannot be read; none is removed until it can", names)
             return
         self.writer.allow_removal(self.ownership.local)
+
+    async def hear_out(self) -> None:
+        """Return when, of an IPv4 table that is being heard, no more has come for some turns of the loop.
+
+        A full line is most likely followed by another, and what is due together is less work for the kernel
+        (`kernel.route_order`). Whatever is fewer, or is there in full, does not wait.
+        """
+        while (heard := len(self.rib.changed)) >= PER_LINE and has_easy_order(next(reversed(self.rib.changed))):
+            for _ in range(LULL_TURNS):
+                await asyncio.sleep(0)
+            if len(self.rib.changed) == heard:
+                return
 
     async def write(self) -> None:
         """Write what is due. Next hops that lie in what changed are looked at again first: ways may lead through it."""

@@ -147,9 +147,6 @@ class LearnedRoutes:
 
     def put(self, rib: Rib, routes: Mapping[Prefix, LearnedPaths]) -> None:
         """State routes; their next hops have been resolved. Where only the peer differs, the RIB does not change."""
-        for prefix in self._routes.keys() & routes.keys():
-            if (before := self._routes[prefix]) != routes[prefix]:
-                self._leave(prefix, before)
         wanted: dict[Prefix, RouteSpec] = {}
         seen: dict[int, tuple[RouteSpec, dict[Prefix, None]]] = {}  # by identity: what was learned together shares one
         for prefix, paths in routes.items():
@@ -158,8 +155,10 @@ class LearnedRoutes:
                 found = seen[id(paths)] = self._spec(paths), self._by_paths.setdefault(paths, {})
             wanted[prefix], destinations = found
             destinations[prefix] = None
+        for prefix in rib.put_all(Source.LEARNED, wanted):
+            if (before := self._routes[prefix]) != routes[prefix]:
+                self._leave(prefix, before)
         self._routes.update(routes)
-        rib.put_all(Source.LEARNED, wanted)
 
     def remove(self, rib: Rib, prefixes: Iterable[Prefix]) -> None:
         gone = list(prefixes)

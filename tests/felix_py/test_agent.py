@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from bgp.client import Connected, Disconnected, VersionDiffers
-from bgp.protocol import Converged, Learned, Problem, ReplayEnd, Withdrawn
+from bgp.protocol import PER_LINE, Converged, Learned, Problem, ReplayEnd, Withdrawn, cut
 from bgp.speaker import LearnedPath
 from datastore.backoff import Backoff
 from datastore.errors import Unavailable
@@ -163,6 +163,20 @@ async def test_between_two_lines_of_the_sidecar_the_loop_turns(tmp_path: Path) -
             await asyncio.sleep(0)
             seen.add(len(agent.routing.learned.routes))
         assert seen >= {1, 2, 3, 4}
+
+
+async def test_a_table_that_comes_line_by_line_is_written_as_one_and_no_pod_waits_for_it(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path)
+    paths = next(iter(FROM_N2.routes.values()))
+    table = {Prefix((n << 6).to_bytes(4), 26): paths for n in range(10 * PER_LINE)}
+    async with one.running() as agent:
+        one.peers.report(*map(Learned, cut(table)))
+        await until(lambda: bool(agent.routing.rib.changed))
+        await agent.attach(endpoint(), CALI.index)
+        heard = len(agent.routing.learned.routes)
+        assert heard < len(table)
+        await until(lambda: one.kernel.held(list(table)[-1]) is not None)
+        assert [len(put) for put, _ in one.kernel.batches[-2:]] == [heard + 1, len(table) - heard]
 
 
 async def test_while_the_sidecar_is_away_its_routes_stay(tmp_path: Path) -> None:

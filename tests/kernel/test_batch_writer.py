@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import socket
 import struct
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from typing import Any
 
 import pytest
 
-from kernel.batch_writer import BatchWriter
+from kernel.batch_writer import TOGETHER, BatchWriter
 from kernel.message import ACK
 from kernel.netns import inside
 from kernel.route import BLACKHOLE, NextHop, RouteSpec, put_envelope
@@ -50,6 +52,32 @@ async def test_each_batch_has_its_own_failures(writer: BatchWriter, kernel: Rtne
         "10.2.0.1/32",
         "10.3.0.1/32",
     }
+
+
+async def test_batches_that_wait_are_sent_together_as_many_as_one_call_may(
+    writer: BatchWriter, kernel: Rtnetlink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go, work, take = threading.Event(), BatchWriter._work, BatchWriter._take
+    taken: list[int] = []
+
+    def held_back(self: BatchWriter) -> None:
+        assert go.wait(20)
+        work(self)
+
+    def counted(self: BatchWriter) -> list[Any]:
+        found = take(self)
+        taken.append(len(found))
+        return found
+
+    monkeypatch.setattr(BatchWriter, "_work", held_back)
+    monkeypatch.setattr(BatchWriter, "_take", counted)
+    batches = [requests(number, [DROP] * (COUNT - 1) + [NOWHERE]) for number in range(40)]
+    answered = [writer.submit(batch, COUNT) for batch in batches]
+    go.set()
+    assert [[one.sequence for one in await each] for each in answered] == [[COUNT]] * len(batches)
+    most = TOGETHER // len(batches[0])
+    assert [count for count in taken if count] == [most, most, len(batches) - 2 * most]
+    assert len(await kernel.dump([80])) == len(batches) * (COUNT - 1)
 
 
 async def test_what_is_given_up_is_not_written_and_what_comes_then_is(writer: BatchWriter, kernel: Rtnetlink) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernel.route_order import FEW, in_easy_order
+from kernel.route_order import FEW, has_easy_order, in_easy_order
 from net.prefix import Prefix
 
 
@@ -20,6 +20,7 @@ def test_the_same_prefixes_are_there_and_those_of_ipv6_as_they_came(four: int, s
     ordered = in_easy_order(given_ones)
     assert sorted(ordered) == sorted(given_ones)
     assert [prefix for prefix in ordered if prefix.bits == 128] == of_six
+    assert all(has_easy_order(prefix) == (prefix.bits == 32) for prefix in ordered)
 
 
 def test_of_many_in_the_order_of_addresses_each_beginning_is_spread_over_all() -> None:

@@ -193,12 +193,12 @@ async def test_nothing_is_written_any_more_after_a_write_was_given_up(kernel: Rt
 async def test_of_many_routes_the_next_are_taken_while_some_are_written_but_not_all(
     kernel: Rtnetlink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    go, send = threading.Event(), BatchWriter._send
+    go, work = threading.Event(), BatchWriter._work
     most, taken = (AHEAD + 1) * BATCH, 0
 
     def held_back(self: BatchWriter) -> None:
         assert go.wait(20)
-        send(self)
+        work(self)
 
     def routes() -> Iterator[tuple[Prefix, RouteSpec]]:
         nonlocal taken
@@ -206,7 +206,7 @@ async def test_of_many_routes_the_next_are_taken_while_some_are_written_but_not_
             taken += 1
             yield Prefix.host(bytes((10, 9, number >> 8, number & 255))), DROP
 
-    monkeypatch.setattr(BatchWriter, "_send", held_back)
+    monkeypatch.setattr(BatchWriter, "_work", held_back)
     writing = asyncio.create_task(kernel.apply(routes()))
     for _ in range(100):
         await asyncio.sleep(0)

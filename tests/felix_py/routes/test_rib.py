@@ -55,7 +55,7 @@ def test_many_routes_of_a_source_are_added_to_its_others() -> None:
     rib = Rib()
     rib.put(Source.LEARNED, BLOCK, LEARNED)
     rib.take_changed()
-    rib.put_all(Source.LEARNED, {REMOTE: LEARNED})
+    assert rib.put_all(Source.LEARNED, {REMOTE: LEARNED}) == set()
     assert set(rib.take_changed()) == {REMOTE}
     assert dict(rib.wanted(Source.LEARNED)) == {BLOCK: LEARNED, REMOTE: LEARNED}
 
@@ -64,7 +64,8 @@ def test_of_many_routes_of_a_source_only_those_that_are_others_have_changed() ->
     rib = Rib()
     rib.put_all(Source.LEARNED, {BLOCK: LEARNED, REMOTE: LEARNED})
     rib.take_changed()
-    rib.put_all(Source.LEARNED, {POD: LEARNED, BLOCK: LEARNED._replace(), REMOTE: UNRESOLVED})
+    stated = {POD: LEARNED, BLOCK: LEARNED._replace(), REMOTE: UNRESOLVED}
+    assert rib.put_all(Source.LEARNED, stated) == {BLOCK, REMOTE}
     assert list(rib.take_changed()) == [POD, REMOTE]
     rib.remove_all(Source.LEARNED, [REMOTE, Prefix.parse("10.66.0.0/26"), BLOCK])
     assert list(rib.take_changed()) == [REMOTE, BLOCK]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import asyncio
+from collections.abc import Collection, Sequence
 
 from msgspec.structs import replace
 
+from bgp.protocol import PER_LINE
 from bgp.speaker import LearnedPath
 from datastore.record import Resource
 from datastore.store import Changed, InSync
 from felix_py.host.host import Host
 from felix_py.routes.fib import Ownership, Plan
-from felix_py.routes.routing import Routing
+from felix_py.routes.routing import LULL_TURNS, Routing
 from felix_py.snapshot import Endpoint, Snapshot
 from kernel.events import LinkChanged
 from kernel.link_codec import Link
@@ -79,6 +81,34 @@ async def test_what_is_learned_is_resolved_by_the_kernel_and_wakes() -> None:
     assert one.routing.unreachable_next_hops() == ["192.0.2.2"]
     one.routing.withdraw([REMOTE])
     assert not one.routing.unreachable_next_hops()
+
+
+async def heard_meanwhile(one: Routes, lines: Sequence[Sequence[Prefix]], turns: int) -> int:
+    """Learn a line, then one in every so many turns of the loop; return how many were by the end of `hear_out`."""
+    paths = (LearnedPath(pack("192.0.2.2"), "192.0.2.2"),)
+    one.routing.learn(dict.fromkeys(lines[0], paths))
+    hearing = asyncio.create_task(one.routing.hear_out())
+    heard = 1
+    for line in lines[1:]:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        if hearing.done():
+            break
+        one.routing.learn(dict.fromkeys(line, paths))
+        heard += 1
+    await hearing
+    return heard
+
+
+async def test_a_large_ipv4_table_is_heard_out_as_long_as_its_lines_come_one_after_the_other() -> None:
+    ipv4 = [[Prefix(((line * PER_LINE + n) << 6).to_bytes(4), 26) for n in range(PER_LINE)] for line in range(5)]
+    ipv6 = [[Prefix(prefix.packed + bytes(12), 26) for prefix in line] for line in ipv4]
+    single = [line[:1] for line in ipv4]
+    assert await heard_meanwhile(Routes(), ipv4, turns=1) == 5
+    assert await heard_meanwhile(Routes(), ipv4, turns=LULL_TURNS - 1) == 5
+    assert await heard_meanwhile(Routes(), ipv4, turns=LULL_TURNS + 2) == 1
+    assert await heard_meanwhile(Routes(), ipv6, turns=1) == 1
+    assert await heard_meanwhile(Routes(), single, turns=1) == 1
 
 
 async def test_a_pods_device_that_is_lost_costs_that_pods_routes_only() -> None:
