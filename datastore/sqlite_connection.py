@@ -21,6 +21,7 @@ from contextlib import suppress
 from functools import partial
 from operator import eq
 from typing import Any, TypeVar
+from weakref import ReferenceType, ref
 
 from datastore.errors import Unavailable
 from datastore.sqlite_file import (
@@ -64,8 +65,8 @@ class ConnectionThread:
         self.file: FileIdentity | None = None
         """What the connection has open: another once the file was replaced."""
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"sqlite-{name}")
-        self._last: Future[Any] | None = None
-        """What the thread was last given: when it is done, the thread is idle."""
+        self._last: ReferenceType[Future[Any]] | None = None
+        """What the thread was last given: when it is done, the thread is idle. What came of it is not kept."""
         self._commits = 0
         self._closed = False
         self.generation = 0
@@ -121,9 +122,9 @@ class ConnectionThread:
     @property
     def _is_free(self) -> bool:
         """Whether the connection is there, nobody uses it, and its file is still the one that has the name."""
-        idle = self._last is None or self._last.done()
+        last = None if self._last is None else self._last()
         return (
-            idle
+            (last is None or last.done())
             and not self._closed
             and self._connection is not None
             and (self._path is None or self.file == identity(self._path))
@@ -142,7 +143,7 @@ class ConnectionThread:
             future = self._executor.submit(work)
         except RuntimeError:
             raise Unavailable(f"{what} in {self._path or 'memory'}: the store is closed") from None
-        self._last = future
+        self._last = ref(future)
         return future
 
     async def close(self) -> None:

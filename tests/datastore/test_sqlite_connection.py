@@ -12,6 +12,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from weakref import ref
 
 import pytest
 
@@ -80,6 +81,16 @@ async def test_small_work_waits_behind_what_the_thread_has_to_do(path: Path) -> 
     go_on.set()
     await asyncio.gather(large, small)
     assert done == ["large", "small"]
+    await thread.close()
+
+
+async def test_what_was_read_last_is_not_kept(path: Path) -> None:
+    """All endpoints of a cluster are tens of megabytes, and nobody may ask the idle thread for anything for minutes."""
+    thread = ConnectionThread(str(path), "test", threading.Event())
+    last = ref(await thread.run("read", lambda connection: frozenset({"an endpoint"})))
+    async with asyncio.timeout(10):
+        while last() is not None:  # noqa: ASYNC110 - nothing tells that an object is freed
+            await asyncio.sleep(0)
     await thread.close()
 
 
