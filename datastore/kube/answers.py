@@ -11,11 +11,15 @@ from datastore.errors import AlreadyExists, Conflict, DatastoreError, Forbidden,
 
 GONE = 410
 """The revision asked for is older than what the server remembers: list again."""
-UNAUTHORIZED, FORBIDDEN, TOO_MANY_REQUESTS = 401, 403, 429
+UNAUTHORIZED, FORBIDDEN, NOT_FOUND, TOO_MANY_REQUESTS = 401, 403, 404, 429
 
 
 class Expired(Unavailable):
     """The server has forgotten the revision, or the place in a list, that was asked for."""
+
+
+class NotServed(NotFound):
+    """The server knows no such kind in that group: its definition is not installed, or in another group."""
 
 
 class NotNow(Unavailable):
@@ -73,6 +77,8 @@ def refusal(what: str, code: int, status: Status) -> DatastoreError:
     """Return the error that a refusal of `what` is raised as."""
     said = f"{what}: {status.message or 'the API server gave no reason'}"
     match code:
+        case 404 if status.reason != "NotFound":  # a plain text, where an object that is missing has a Status
+            return NotServed(said)
         case 404:
             return NotFound(said)
         case 410:

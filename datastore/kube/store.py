@@ -36,6 +36,7 @@ from datastore.kube.client import (
     NoAnswer,
 )
 from datastore.kube.folded_metadata import folded
+from datastore.kube.http2 import Response
 from datastore.kube.listing import list_all, list_handles, list_pods
 from datastore.kube.nodes import node_patch, other_changes
 from datastore.kube.objects import (
@@ -50,10 +51,11 @@ from datastore.kube.objects import (
 )
 from datastore.kube.paths import CORE, collection, is_custom, item, kind_name, selectors, written_version
 from datastore.kube.pod_endpoints import PodEndpoints
+from datastore.kube.served_group import ServedGroup
 from datastore.kube.uids import mirrored
 from datastore.kube.watch_stream import WatchStream
 from datastore.merge_patch import merged
-from datastore.record import CRD, V3, Resource
+from datastore.record import CRD, Resource
 from datastore.store import (
     Create,
     Delete,
@@ -96,8 +98,7 @@ class KubeStore:
     def __init__(self, read_access: Callable[[], Access], patience_seconds: float = PATIENCE_SECONDS) -> None:
         self._client = ApiClient(read_access, patience_seconds)
         self._endpoints = PodEndpoints(self._client)
-        self._group_version, self._group_is_served = "", False
-        self._asking_for_groups = asyncio.Lock()
+        self._group = ServedGroup(self._client)
         self._closed = asyncio.Event()
 
     @property
@@ -143,14 +144,12 @@ class KubeStore:
         _require_writable(what, kind)
         if isinstance(resource, Node):
             raise Unavailable(f"{what}: on Kubernetes its kubelet creates it, and has not done so yet")
-        path = collection(kind, await self._group(), resource.namespace)
-        body = self._body(resource, fresh=True)
         try:
-            return await self._sent(what, "POST", path, resource, body)
+            return await self._create(what, resource)
         except AlreadyExists:
             if not await self._finish_deletion(what, resource):
                 raise
-            return await self._sent(what, "POST", path, resource, body)
+            return await self._create(what, resource)
 
     async def update(self, resource: R) -> R:
         kind, what = type(resource), f"update {key_of(resource)}"
@@ -161,14 +160,12 @@ class KubeStore:
             return cast(R, await self._endpoints.attach(what, resource))
         if isinstance(resource, Node):
             return cast(R, await self._update_node(what, resource))
-        path = item(kind, await self._group(), resource.name, resource.namespace)
-        return await self._sent(what, "PUT", path, resource, self._body(resource))
+        return await self._replace(what, resource)
 
     async def update_status(self, resource: R) -> R:
         what = f"update the status of {key_of(resource)}"
-        path = item(type(resource), await self._group(), resource.name, resource.namespace)
         try:
-            return await self._sent(what, "PUT", f"{path}/status", resource, self._body(resource))
+            return await self._replace(what, resource, "/status")
         except NotFound:  # its definition keeps none apart, or it is gone, as the update finds out
             return await self.update(resource)
 
@@ -183,11 +180,14 @@ class KubeStore:
         after = _patched(what, before, patch)
         if isinstance(after, (Node, WorkloadEndpoint, *_NEVER_WRITTEN)):
             return await self.update(after)
-        if written_version(kind, self._group_version) == CRD and _concerns_what_is_folded(patch):
+        if written_version(kind, self._group.version) == CRD and _concerns_what_is_folded(patch):
             return await self._patch_by_updates(what, before, patch)
-        path = item(kind, await self._group(), name, namespace)
-        answer = await self._client.request(what, "PATCH", path, _encoded(patch), MERGE_PATCH)
-        return read_record(kind, answer.body)
+
+        async def send(group: str) -> Response:
+            path = item(kind, group, name, namespace)
+            return await self._client.request(what, "PATCH", path, _encoded(patch), MERGE_PATCH)
+
+        return read_record(kind, (await self._group.send(send)).body)
 
     async def delete(self, resource: Resource) -> None:
         kind, what = type(resource), f"delete {key_of(resource)}"
@@ -252,13 +252,16 @@ class KubeStore:
         self, interest: Interest[Any], read: Callable[[Raw], T], *, in_one_piece: bool = False
     ) -> Sequence[T]:
         """Return what `read` makes of each object of an interest's kind, without those that are flagged as deleted."""
-        group = await self._group() if is_custom(interest.kind) else CORE  # the longest list waits for no other answer
-        path, what = collection(interest.kind, group, interest.namespace), f"list {interest.kind.PLURAL}"
-        query = selectors(interest)
-        if interest.kind is WorkloadEndpoint:
-            return await list_pods(self._client, what, path, query, read)
-        try:
-            found, _ = await list_all(self._client, what, path, query, read, in_one_piece=in_one_piece)
+        kind, what, query = interest.kind, f"list {interest.kind.PLURAL}", selectors(interest)
+        if kind is WorkloadEndpoint:
+            return await list_pods(self._client, what, collection(kind, CORE, interest.namespace), query, read)
+
+        async def ask(group: str) -> list[T]:
+            path = collection(kind, group, interest.namespace)
+            return (await list_all(self._client, what, path, query, read, in_one_piece=in_one_piece))[0]
+
+        try:  # what is Kubernetes' own is asked for without a look at the groups
+            found = await (self._group.send(ask) if is_custom(kind) else ask(CORE))
         except NotFound:  # its definition is not installed: as libcalico, none
             return []
         for one in found:
@@ -288,14 +291,34 @@ class KubeStore:
         """Return an object, also one that is flagged as deleted. Raises NotFound."""
         if kind is WorkloadEndpoint:
             return cast(R, await self._endpoints.get(what, name, namespace))
-        answer = await self._client.request(what, "GET", item(kind, await self._group(), name, namespace))
-        return read_record(kind, answer.body)
 
-    async def _sent(self, what: str, method: str, path: str, resource: R, body: bytes) -> R:
+        async def ask(group: str) -> Response:
+            return await self._client.request(what, "GET", item(kind, group, name, namespace))
+
+        return read_record(kind, (await self._group.send(ask)).body)
+
+    async def _create(self, what: str, resource: R) -> R:
+        async def send(group: str) -> R:
+            path = collection(type(resource), group, resource.namespace)
+            return await self._sent(what, "POST", path, resource, group)
+
+        return await self._group.send(send)
+
+    async def _replace(self, what: str, resource: R, part: str = "") -> R:
+        """part: what of the object is written alone, such as `/status`."""
+
+        async def send(group: str) -> R:
+            path = item(type(resource), group, resource.name, resource.namespace) + part
+            return await self._sent(what, "PUT", path, resource, group)
+
+        return await self._group.send(send)
+
+    async def _sent(self, what: str, method: str, path: str, resource: R, group: str) -> R:
         """Send a record and return it as it is stored then."""
+        body = _body(resource, group, fresh=method == "POST")
         accept = METADATA_ALONE if isinstance(resource, _WRITTEN_OFTEN) else JSON
         answer = await self._client.request(what, method, path, body, accept=accept)
-        return read_written(resource, self._group_version, answer.body)
+        return read_written(resource, group, answer.body)
 
     async def _patch_by_updates(self, what: str, before: R, patch: Mapping[str, Any]) -> R:
         """Change labels or annotations, which stand in a text of their own. Raises Conflict: it names a revision."""
@@ -355,40 +378,36 @@ class KubeStore:
                 raise
 
     async def _remove(self, what: str, resource: Resource) -> None:
-        path = item(type(resource), await self._group(), resource.name, resource.namespace)
-        stored = (
-            ("uid", self._stored_uid(type(resource), resource.metadata.uid)),
-            ("resourceVersion", resource.revision),
-        )
-        preconditions = {key: value for key, value in stored if value is not None}
-        body = _encoded({"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": preconditions})
-        await self._client.request(what, "DELETE", path, body)
+        kind = type(resource)
 
-    async def _group(self) -> str:
-        """Return the group and version of Calico's resources here: its own v3 where nothing else is served."""
-        async with self._asking_for_groups:  # many verbs may be the first, and one answer is enough for all
-            if not self._group_is_served:  # the definitions may be installed later
-                answer = await self._client.request("read the API's groups", "GET", "/apis")
-                groups = {group.get("name") for group in json.loads(answer.body).get("groups", ())}
-                crd, v3 = (version.partition("/")[0] in groups for version in (CRD, V3))
-                self._group_version, self._group_is_served = V3 if v3 and not crd else CRD, crd or v3
-        return self._group_version
+        async def send(group: str) -> None:
+            stored = (
+                ("uid", _stored_uid(kind, resource.metadata.uid, group)),
+                ("resourceVersion", resource.revision),
+            )
+            preconditions = {key: value for key, value in stored if value is not None}
+            body = _encoded({"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": preconditions})
+            await self._client.request(what, "DELETE", item(kind, group, resource.name, resource.namespace), body)
 
-    def _body(self, resource: Resource, *, fresh: bool = False) -> bytes:
-        """Return the record as it is sent; fresh: without what the server alone writes."""
-        kind, version = type(resource), written_version(type(resource), self._group_version)
-        record = resource.to_json() | {"apiVersion": version, "kind": kind_name(kind, self._group_version)}
-        if fresh:
-            record["metadata"] = {k: v for k, v in record["metadata"].items() if k not in _SERVERS_OWN}
-        elif uid := record["metadata"].get("uid"):
-            record["metadata"]["uid"] = self._stored_uid(kind, uid)
-        if version == CRD:
-            now = time_text(time.time_ns()) if fresh else None
-            record["metadata"] = folded(kind, record["metadata"], now)
-        return _encoded(record)
+        await self._group.send(send)
 
-    def _stored_uid(self, kind: type[Resource], uid: str | None) -> str | None:
-        return mirrored(uid) if uid and written_version(kind, self._group_version) == CRD else uid
+
+def _body(resource: Resource, group: str, *, fresh: bool = False) -> bytes:
+    """Return the record as it is sent. group: of Calico's resources. fresh: without what the server alone writes."""
+    kind, version = type(resource), written_version(type(resource), group)
+    record = resource.to_json() | {"apiVersion": version, "kind": kind_name(kind, group)}
+    if fresh:
+        record["metadata"] = {k: v for k, v in record["metadata"].items() if k not in _SERVERS_OWN}
+    elif uid := record["metadata"].get("uid"):
+        record["metadata"]["uid"] = _stored_uid(kind, uid, group)
+    if version == CRD:
+        now = time_text(time.time_ns()) if fresh else None
+        record["metadata"] = folded(kind, record["metadata"], now)
+    return _encoded(record)
+
+
+def _stored_uid(kind: type[Resource], uid: str | None, group: str) -> str | None:
+    return mirrored(uid) if uid and written_version(kind, group) == CRD else uid
 
 
 def _require_writable(what: str, kind: type[Resource]) -> None:

@@ -10,18 +10,31 @@ import asyncio
 import logging
 import random
 import ssl
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing
 
 import msgspec
 
-from datastore.errors import DatastoreError, Forbidden, NotFound
-from datastore.kube.answers import FORBIDDEN, GONE, NotNow, Status, TooMany, not_now, read_status, refusal, retry_after
+from datastore.errors import DatastoreError, Forbidden
+from datastore.kube.answers import (
+    FORBIDDEN,
+    GONE,
+    NOT_FOUND,
+    NotNow,
+    NotServed,
+    Status,
+    TooMany,
+    not_now,
+    read_status,
+    refusal,
+    retry_after,
+)
 from datastore.kube.client import ApiClient, NoAnswer
 from datastore.kube.http2 import ConnectionLost
 from datastore.kube.listing import list_all
 from datastore.kube.objects import Entry, Interests, entry, outline
 from datastore.kube.paths import collection, selectors, with_query
+from datastore.kube.served_group import ServedGroup
 from datastore.kube.shallow import members
 from datastore.kube.watch_pauses import Failure, WatchPauses
 from datastore.record import Resource
@@ -78,11 +91,11 @@ class WatchStream:
     """One kind, from now on: the objects that any of `interests` means. The server filters where there is only one."""
 
     def __init__(
-        self, client: ApiClient, kind: type[Resource], interests: Interests, group_version: Callable[[], Awaitable[str]]
+        self, client: ApiClient, kind: type[Resource], interests: Interests, served_group: ServedGroup
     ) -> None:
         self._client, self._kind, self._interests = client, kind, interests
         self._asked = interests[0] if len(interests) == 1 else Interest(kind)
-        self._group_version, self._path = group_version, ""
+        self._served_group, self._path = served_group, ""
         self._revision = ""
         self._next_by_pages = False
         self._by_pages_until = 0.0
@@ -96,9 +109,10 @@ class WatchStream:
         """
         now = asyncio.get_running_loop().time
         while True:
-            begun, failure = now(), None
+            begun, failure, group = now(), None, ""
             try:
-                self._path = collection(self._kind, await self._group_version(), self._asked.namespace)
+                group = await self._served_group()
+                self._ask_at(collection(self._kind, group, self._asked.namespace))
                 async with aclosing(self._until_it_ends()) as found:
                     async for reading in found:
                         yield reading
@@ -115,10 +129,17 @@ class WatchStream:
                 self._pauses.reset()
             else:
                 failure = failure or _Refused("the server ended the watch as soon as it began")
-            if isinstance(failure, _Expired):
+            if isinstance(failure, NotServed):
+                self._served_group.forget(group)
+            if isinstance(failure, (_Expired, NotServed)):
                 self._revision = ""
             if failure:
                 await self._pause_after(failure)
+
+    def _ask_at(self, path: str) -> None:
+        """Ask for the objects at this path. A revision says nothing about those of another group."""
+        if path != self._path:
+            self._path, self._revision = path, ""
 
     async def _until_it_ends(self) -> AsyncGenerator[ChangeSet, None]:
         by_pages = self._next_by_pages or asyncio.get_running_loop().time() < self._by_pages_until
@@ -193,6 +214,8 @@ class WatchStream:
         if code == FORBIDDEN and self._asked.name is not None:
             raise refusal(self._what, code, status)
         said = f"{status.message or 'no reason given'} ({code})"
+        if code == NOT_FOUND:
+            raise NotServed(said)
         raise not_now(code, said, wait_seconds or status.retry_after_seconds) or _Refused(said)
 
     async def _list(self) -> ChangeSet:
@@ -217,7 +240,7 @@ class WatchStream:
 
     async def _pause_after(self, failure: Exception) -> None:
         if not self._away:
-            missing = " (are Calico's custom resource definitions installed?)" if isinstance(failure, NotFound) else ""
+            missing = " (are Calico's custom resource definitions installed?)" if isinstance(failure, NotServed) else ""
             log.warning("%s: %s%s; it is tried again", self._what, str(failure) or "nothing came in time", missing)
         self._away = True
         kind = _kind_of(failure)
