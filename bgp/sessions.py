@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_address
 from typing import Literal, NamedTuple, TypedDict
 
 from msgspec import Struct, field
@@ -37,6 +37,9 @@ _OWN_ADDRESS = NotObeyed("it is this node's own address, and no other node has t
 _NO_SUCH_NODE = NotObeyed("no node has labels that match", "no session is made until one has")
 _NO_NODE_OF_THAT_NAME = NotObeyed("there is no node of that name", "no session is made until there is one")
 _NO_REMOTE_SIDE = NotObeyed("neither peerIP nor peerSelector is set", "no session is made")
+_KNOWN_BY_ITS_ADDRESS = NotObeyed(
+    "a node expects the sessions of another from its address", "those with nodes start from this node's address"
+)
 _NO_PASSWORD = "its sessions are not brought up until the password is there"
 _OLD_PASSWORD = "its sessions go on with the password last read"
 
@@ -153,6 +156,7 @@ def speaker_of(
     notices = {
         *_overridden(candidates, chosen),
         *_without_session(own, inputs, in_order),
+        *_from_another_source(chosen.values(), inputs),
         *_of_no_node(inputs.nodes, in_order),
         *(_password_notices(chosen.values(), inputs) if secrets is not None else ()),
     }
@@ -310,6 +314,15 @@ def _without_session(own: Node | None, inputs: PeeringInputs, peers: Iterable[BG
             yield notice_of(peer, "", _NO_REMOTE_SIDE)
         elif not any(peer.leads_to(node.labels) for node in inputs.nodes):
             yield notice_of(peer, "spec.peerSelector", _NO_SUCH_NODE)
+
+
+def _from_another_source(chosen: Iterable[_Candidate], inputs: PeeringInputs) -> Iterator[Notice]:
+    """Yield a notice for each BGPPeer without source address one of whose sessions the kernel would start elsewhere."""
+    for neighbour, peer, *_ in chosen:
+        if peer is not None and peer.spec.source_address == "None" and neighbour.is_node:
+            source = inputs.source_to(ip_address(neighbour.address))
+            if source not in (None, neighbour.local_address):
+                yield notice_of(peer, "spec.sourceAddress", _KNOWN_BY_ITS_ADDRESS)
 
 
 def _of_no_node(nodes: Collection[Node], peers: Collection[BGPPeer]) -> Iterator[Notice]:

@@ -33,7 +33,8 @@ A field that this version does not know yields a notice too. So does the `cidr` 
 subnet, a network of this host, a range of services that BGPConfiguration names, or addresses that no pod can have:
 `felixctl apply` refuses a new one, and of one that is there no block that holds an address of a host is claimed.
 
-So does a BGPPeer from which no session follows, as when `node` or `nodeSelector` means no node, and a configuration
+So does a BGPPeer from which no session follows, as when `node` or `nodeSelector` means no node, or whose sessions with
+nodes can't start from another address, as `sourceAddress: None` would have it; and a configuration
 `node.NAME` of which there is no node; an annotation `projectcalico.org/…` of the own Node, or `cni.projectcalico.org/…`
 of a Namespace, that nothing reads; and such an annotation `felix-py/…` of a BGPPeer or a BGPConfiguration.
 

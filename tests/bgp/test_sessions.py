@@ -293,6 +293,20 @@ def test_a_session_without_source_address_starts_where_the_kernel_would_start_it
     assert made.listen == ("10.0.0.1",)
 
 
+@pytest.mark.parametrize("spec", [{"peerSelector": "all()"}, {"peerIP": "10.0.0.2"}], ids=["selector", "address"])
+@pytest.mark.parametrize(
+    ("asked", "interface", "is_noticed"),
+    [("None", "10.0.0.100/25", True), ("None", "10.0.0.1/24", False), ("UseNodeIP", "10.0.0.100/25", False)],
+)
+def test_a_session_with_a_node_that_is_to_have_no_source_address_yields_a_notice_where_it_would_be_another(
+    spec: dict[str, Any], asked: str, interface: str, is_noticed: bool
+) -> None:
+    wanted = BGPPeer.make("near", sourceAddress=asked, **spec)
+    made, found = speaker_of("n1", nodes(1, 2), MESHLESS, [wanted], interfaces=[ip_interface(interface)])
+    assert [each.local_address for each in made.neighbours] == ["10.0.0.1"]
+    assert [(one.name, one.field) for one in found] == [("near", "spec.sourceAddress")] * is_noticed
+
+
 @pytest.mark.parametrize(
     ("name", "peers", "configuration", "has_some"),
     [
