@@ -116,12 +116,12 @@ def up(spec: SpecFile, give_up: GiveUp = GIVE_UP_SECONDS, ipip: Ipip = None) -> 
 
 
 @app.command()
-def down(name: Annotated[str | None, typer.Argument(help="The lab to use, if several are up.")] = None) -> None:
+def down(name: Annotated[str | None, typer.Argument(help="The same as --lab.")] = None, lab: Lab = None) -> None:
     """End a lab by killing its first process; the kernel removes the rest."""
-    from lab.host import find
-
+    if name and lab and name != lab:
+        raise CommandError(f"{name} and --lab {lab} are two labs: give one of them; nothing was ended")
     with _lab_errors():
-        running = find(name, "felixctl lab down NAME")
+        running = _find(lab or name)
         running.end()
     terminal.show(f"lab {running.name} has ended\n")
 

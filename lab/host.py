@@ -106,7 +106,7 @@ def start(
     text, spec = _read(spec_file, ipip)
     _require_kernel_and_packages(spec)
     if stays and spec.name in {lab.name for lab in running_labs()}:
-        raise HostError(f"bring up lab {spec.name}: it is up already; end it with `felixctl lab down {spec.name}`")
+        raise HostError(f"bring up lab {spec.name}: it is up; end it with `felixctl lab down --lab {spec.name}`")
     _build_shim()
     order = {
         "spec": text,
@@ -169,8 +169,8 @@ def running_labs() -> list[RunningLab]:
     return sorted(found, key=lambda lab: lab.name)
 
 
-def find(name: str | None, said_by: str = "--lab NAME") -> RunningLab:
-    """Return the lab of that name, or the only one. said_by: how the command is told the name. Raises HostError."""
+def find(name: str | None) -> RunningLab:
+    """Return the lab of that name, or the only one. Raises HostError."""
     up = running_labs()
     names = ", ".join(lab.name for lab in up)
     if name is not None:
@@ -183,7 +183,7 @@ def find(name: str | None, said_by: str = "--lab NAME") -> RunningLab:
         case []:
             raise HostError("no lab is up; felixctl lab up SPEC brings one up")
         case _:
-            raise HostError(f"several labs are up: {names}; say which with {said_by}")
+            raise HostError(f"several labs are up: {names}; say which with --lab NAME")
 
 
 def execute(lab: RunningLab, name: str, command: list[str]) -> int:
