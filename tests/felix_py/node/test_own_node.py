@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from datastore.errors import Unavailable
 from datastore.kinds.node import Node
+from felix_py.agent import Agent
 from felix_py.host.autodetect import AutodetectionError
 from felix_py.node.node_claim import CLAIM, HOST, QUESTION, HostMark
 from felix_py.node.own_node import OwnNode
@@ -47,18 +51,27 @@ async def test_an_address_that_moves_is_written_to_the_node_and_the_next_hop_fol
         assert not agent.progress.identity
 
 
-async def test_a_node_that_was_deleted_is_written_anew(tmp_path: Path) -> None:
-    one = FakeNode(tmp_path)
-
-    async def write() -> None:
-        one.store.put(node())
-
+@asynccontextmanager
+async def after_its_deletion(
+    one: FakeNode, write: Callable[[Agent], Awaitable[None]]
+) -> AsyncIterator[tuple[Agent, OwnNode]]:
+    """Yield a node's agent, and what has found out that the Node was deleted and called `write`."""
     async with one.running() as agent:
-        own = OwnNode(agent, write, HERE)
+        own = OwnNode(agent, partial(write, agent), HERE)
         one.store.remove(node())
         await until(lambda: not agent.snapshot.nodes)
         await own.look()
         await own.look()
+        yield agent, own
+
+
+async def test_a_node_that_was_deleted_is_written_anew(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path)
+
+    async def write(_: Agent) -> None:
+        one.store.put(node())
+
+    async with after_its_deletion(one, write) as (agent, _):
         await until(lambda: agent.snapshot.nodes)
 
 
@@ -66,17 +79,12 @@ async def test_a_node_that_was_made_anew_without_our_annotations_gets_them_back(
     """As a kubelet makes it: while it is away nobody else can."""
     one = FakeNode(tmp_path)
 
-    async def write() -> None:
+    async def write(agent: Agent) -> None:
         if not agent.snapshot.nodes:
             raise Unavailable("on Kubernetes its kubelet creates it, and has not done so yet")
         one.store.put(node())
 
-    async with one.running() as agent:
-        own = OwnNode(agent, write, HERE)
-        one.store.remove(node())
-        await until(lambda: not agent.snapshot.nodes)
-        await own.look()
-        await own.look()
+    async with after_its_deletion(one, write) as (agent, own):
         one.store.put(Node.make("n1"))
         await until(lambda: agent.snapshot.nodes)
         await own.look()
