@@ -11,6 +11,7 @@ from cni.request import CniRequest
 from cni.wishes import PREFIX, WITHOUT_IPAM
 from datastore.field_rules import OBEYED, UNKNOWN, FieldRules, NotObeyed, notice_of
 from datastore.kinds.namespace import Namespace
+from datastore.kinds.node import OWN_PREFIX
 from datastore.notices import Notice
 
 _BY_AGENT = NotObeyed("the plugin only forwards requests to the node's agent", "the agent's settings apply")
@@ -131,12 +132,13 @@ def pod_notices(request: CniRequest) -> tuple[Notice, ...]:
 
 
 def namespace_notices(namespace: Namespace) -> tuple[Notice, ...]:
-    """Return which of Calico's annotations of a Namespace are not obeyed."""
-    present = (key for key, text in namespace.metadata.annotations.items() if text and key.startswith(PREFIX))
-    names = (key.removeprefix(PREFIX) for key in present)
+    """Return which of Calico's annotations of a Namespace are not obeyed. In our name it has none."""
+    present = [key for key, text in namespace.metadata.annotations.items() if text]
+    names = (key.removeprefix(PREFIX) for key in present if key.startswith(PREFIX))
     of_pods = KNOWN_ANNOTATIONS | ANNOTATIONS.keys()
-    return tuple(
+    calicos = (
         notice_of(namespace, f"{PREFIX}{name}", _OF_PODS if name in of_pods else UNKNOWN)
         for name in names
         if name not in _OF_NAMESPACES
     )
+    return (*calicos, *(notice_of(namespace, key, UNKNOWN) for key in present if key.startswith(OWN_PREFIX)))

@@ -36,7 +36,7 @@ subnet, a network of this host, a range of services that BGPConfiguration names,
 So does a BGPPeer from which no session follows, as when `node` or `nodeSelector` means no node, or whose sessions with
 nodes can't start from another address, as `sourceAddress: None` would have it; and a configuration
 `node.NAME` of which there is no node; an annotation `projectcalico.org/…` of the own Node, or `cni.projectcalico.org/…`
-of a Namespace, that nothing reads; and such an annotation `felix-py/…` of a BGPPeer or a BGPConfiguration.
+of a Namespace, that nothing reads; and such an annotation `felix-py/…` of any object but a pod.
 
 Kubernetes' own NetworkPolicies are not enforced either: on Kubernetes each agent has a notice of every one, as
 KubernetesNetworkPolicy.

@@ -30,6 +30,8 @@ CALICOS_ANNOTATIONS = frozenset(
 """All that Calico has: a Node's values, and libcalico's notes for itself."""
 OWN_PREFIX = "felix-py/"
 """Of annotations that Calico does not read."""
+HOST, CLAIM = f"{OWN_PREFIX}host", f"{OWN_PREFIX}claim"
+"""Those of a Node: which host it is of, and which other host that was started as the same node wants an answer."""
 TUNNEL_ANNOTATIONS: Mapping[TunnelKind, str] = {
     "ipip": f"{ANNOTATION_PREFIX}IPv4IPIPTunnelAddr",
     "vxlan": f"{ANNOTATION_PREFIX}IPv4VXLANTunnelAddr",

@@ -19,13 +19,12 @@ from typing import NamedTuple, Self
 
 from datastore.cas import found_or_none
 from datastore.errors import Conflict
-from datastore.kinds.node import OWN_PREFIX, Node
+from datastore.kinds.node import CLAIM, HOST, Node
 from datastore.store import Store
 from felix_py.files import read_text, write_text
 
 log = logging.getLogger("felix.node_claim")
 
-HOST, CLAIM = f"{OWN_PREFIX}host", f"{OWN_PREFIX}claim"
 ANSWER_SECONDS, POLL_SECONDS = 6.0, 0.5
 QUESTION = "?"
 """Stands for the host name in a claim of a command that only asks whether the agent lives."""

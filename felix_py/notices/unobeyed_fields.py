@@ -6,15 +6,16 @@ rules for an object. Every field of every kind has a rule: a test fails for a ne
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from bgp import notices as bgp
-from datastore.field_rules import OBEYED, FieldRules, NotObeyed, When
+from bgp.peer_annotations import UNKNOWN as UNKNOWN_ANNOTATION
+from datastore.field_rules import OBEYED, FieldRules, NotObeyed, When, notice_of
 from datastore.kinds.bgp import BGPConfiguration, BGPFilter, BGPPeer
-from datastore.kinds.cluster import ClusterInformation, FelixConfiguration
+from datastore.kinds.cluster import IMPORT_MARK, ClusterInformation, FelixConfiguration
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMConfig, IPAMHandle
 from datastore.kinds.network_policy import KubernetesNetworkPolicy
-from datastore.kinds.node import Node
+from datastore.kinds.node import CLAIM, HOST, OWN_PREFIX, Node
 from datastore.kinds.passthrough import PASSTHROUGH
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool, IPReservation
@@ -29,6 +30,10 @@ def notices_of(resource: Resource, *, has_namespaces: bool = False) -> tuple[Not
 
     has_namespaces: whether its datastore has Namespaces, with labels, and the Secrets in them: as Kubernetes has.
     """
+    return (*_of_kind(resource, has_namespaces=has_namespaces), *_of_own_annotations(resource))
+
+
+def _of_kind(resource: Resource, *, has_namespaces: bool) -> tuple[Notice, ...]:
     match resource:
         case IPPool():
             return ipam.pool_notices(resource, has_namespaces=has_namespaces)
@@ -42,6 +47,21 @@ def notices_of(resource: Resource, *, has_namespaces: bool = False) -> tuple[Not
             return (*NODE.notices(resource), *bgp.node_notices(resource))
         case _:
             return RULES[type(resource)].notices(resource)
+
+
+def _of_own_annotations(resource: Resource) -> Iterator[Notice]:
+    """Yield a notice for each annotation in our name that nothing reads on an object of this kind."""
+    if isinstance(resource, _JUDGED_ELSEWHERE):
+        return
+    known = _OWN_ANNOTATIONS.get(type(resource), ())
+    for name in resource.metadata.annotations:
+        if name.startswith(OWN_PREFIX) and name not in known:
+            yield notice_of(resource, f"metadata.annotations[{name}]", UNKNOWN_ANNOTATION)
+
+
+_OWN_ANNOTATIONS: Mapping[type[Resource], tuple[str, ...]] = {Node: (HOST, CLAIM), ClusterInformation: (IMPORT_MARK,)}
+_JUDGED_ELSEWHERE = (BGPPeer, BGPConfiguration, WorkloadEndpoint)
+"""By `bgp.notices`; and programs alone write an endpoint."""
 
 
 def _names_other_profiles(profiles: tuple[str, ...]) -> bool:

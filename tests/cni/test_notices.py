@@ -147,6 +147,8 @@ def test_annotations_of_a_namespace_that_are_not_obeyed_are_named() -> None:
         ("Namespace", "red", "ipv4Pools", "this version does not know the field"),
         ("Namespace", "red", "ipAddrs", "it is read from pods only"),
     ]
+    (ours,) = namespace_notices(Namespace.make("red", annotations={"felix-py/pools": "red"}))
+    assert ours.field == "felix-py/pools"
 
 
 @given(st.dictionaries(st.text(), st.none() | st.booleans() | st.integers() | st.lists(st.text())))

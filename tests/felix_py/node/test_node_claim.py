@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from datastore.kinds.node import Node
+from datastore.kinds.node import CLAIM, HOST, Node
 from felix_py.node import node_claim
-from felix_py.node.node_claim import CLAIM, HOST, HostMark, answer, answers, is_free, is_this_host, marked, this_host
+from felix_py.node.node_claim import HostMark, answer, answers, is_free, is_this_host, marked, this_host
 from tests.datastore.memory_store import MemoryStore
 
 FIRST, SECOND = HostMark("disk-1", "boot-1:5"), HostMark("disk-2", "boot-2:5")

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from datastore.errors import Unavailable
-from datastore.kinds.node import Node
+from datastore.kinds.node import CLAIM, HOST, Node
 from felix_py.agent import Agent
 from felix_py.host.autodetect import AutodetectionError
-from felix_py.node.node_claim import CLAIM, HOST, QUESTION, HostMark
+from felix_py.node.node_claim import QUESTION, HostMark
 from felix_py.node.own_node import OwnNode
 from kernel.events import AddressChanged
 from kernel.link_codec import InterfaceAddress

@@ -13,7 +13,8 @@ from bgp.notices import NODE_CONFIGURATION
 from datastore.errors import Invalid
 from datastore.field_rules import FieldRules, NotObeyed, Obeyed
 from datastore.kinds.bgp import BGPConfiguration
-from datastore.kinds.node import Node
+from datastore.kinds.cluster import IMPORT_MARK, ClusterInformation
+from datastore.kinds.node import CLAIM, HOST, Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.record import Record, Resource
 from datastore.resources import KINDS, read
@@ -201,6 +202,26 @@ def test_what_a_node_has_of_kubernetes_is_no_slip() -> None:
     assert notices_of(node) == ()
     (notice,) = notices_of(node.with_data(RouteReflectorClusterID="244.0.0.1"))
     assert notice.field == "projectcalico.org/RouteReflectorClusterID"
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS.keys() - {WorkloadEndpoint.KIND}))
+def test_an_annotation_of_ours_that_nothing_reads_is_noticed_whatever_the_kind(kind: str) -> None:
+    written = make(KINDS[kind], "default", {})
+    slip = written.with_metadata(annotations={"felix-py/no-such": "x", "example.org/other": "x"})
+    more = [one for one in notices_of(slip) if one not in notices_of(written)]
+    assert [one.field for one in more] == ["metadata.annotations[felix-py/no-such]"]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        Node.make("n1", annotations={HOST: "disk-1 boot-1", CLAIM: "box-2 disk-2 boot-2 77"}),
+        ClusterInformation.make("default", annotations={IMPORT_MARK: "incomplete"}),
+    ],
+    ids=lambda written: written.KIND,
+)
+def test_an_annotation_that_we_write_ourselves_yields_nothing(written: Resource) -> None:
+    assert notices_of(written) == ()
 
 
 def test_an_endpoint_as_our_plugin_writes_it_yields_nothing() -> None:
