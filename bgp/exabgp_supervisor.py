@@ -33,7 +33,7 @@ import pwd
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -133,9 +133,11 @@ class ExaBGP:
                 raise ExaBGPError(f"send {len(lines)} commands to ExaBGP: it is not running")
             return await self._running.ask(lines)
 
-    async def reload(self, speaker: Speaker) -> None:
+    async def reload(self, speaker: Speaker, in_vain: Callable[[], bool] = lambda: False) -> bool:
         """Make ExaBGP's sessions those of `speaker`; start it the first time. Unchanged sessions do not flap.
 
+        in_vain: asked once ExaBGP has checked them, which takes a while; if it says so, what runs is left as it is, and
+        False returned.
         Raises ExaBGPError, a sentence: ExaBGP did not get the configuration; what ran before runs on.
         Raises ConfigurationRefused: it got and does not accept it; `refused_sessions` finds what of it. Raises
         OtherReleaseInstalled: it cannot be asked any more.
@@ -144,18 +146,21 @@ class ExaBGP:
             before, text = self._wanted, exabgp_config.render(speaker)
             if text == exabgp_config.render(before) and self._environment(speaker) == self._environment(before):
                 self._wanted = speaker
-                return
+                return True
             try:
                 if self._supervisor is None:
                     first = await self._start_first(text, speaker)
                     self._wanted = speaker
                     self._supervisor = asyncio.create_task(self._supervise(first), name="ExaBGP's supervisor")
-                    return
+                    return True
                 await self._put_in_place(text, speaker)
+                if self._running is not None and in_vain():
+                    return False
                 self._wanted = speaker
                 self._changed.set()
                 if self._running is not None:
                     await self._carry_over(self._running, before, speaker)
+                return True
             except OSError as error:
                 self._wanted = before
                 raise ExaBGPError(f"write {self._conf}: {error.strerror}; ExaBGP's sessions stay as they are") from None

@@ -11,6 +11,7 @@ what was learned stays as stale, what is announced is announced again. It knows 
     loading       it refused all, or a full disk       converging    Problem; loaded again in 15 s; what ran runs on
     converging    every peer: end-of-RIB, or its time  converged     Converged, once while the sidecar runs
     any           Configure                            as it was     loaded when loads rest no more; the latest one wins
+    any           Configure that undoes one under way  as it was     what would end a session in vain is not carried out
     any           ExaBGP started                       as it was     routes turn stale; everything is announced again
     any           ExaBGP stopped                       as it was     routes turn stale; Problem if it is final
     any           an agent connects, or disconnects    as it was     a replay, or nothing
@@ -37,12 +38,13 @@ from bgp.events import PeerDown, PeerUp, SpeakerEvent, SpeakerStarted, SpeakerSt
 from bgp.exabgp_config import renderable
 from bgp.exabgp_process import ConfigurationRefused, ExaBGPError
 from bgp.export_policy import ExportPolicy
+from bgp.load_changes import changing, ends_in_vain, exabgps_part
 from bgp.load_times import LOAD_AGAIN_SECONDS, Loads
 from bgp.repeated_lines import RepeatedLines
 from bgp.rib_in import PeerSession, RibIn, SessionState
 from bgp.rib_out import RibsOut
 from bgp.sender import Sender
-from bgp.speaker import Attributes, HeldBackSession, ImportPolicy, LocalNode, Neighbour, Speaker
+from bgp.speaker import Attributes, HeldBackSession, Neighbour, Speaker
 from bgp.status_report import disagreements, session_rows, steady_epoch
 from bgp.tcp_md5 import SignatureCounters
 from net.prefix import Prefix, unpack
@@ -61,7 +63,7 @@ class SpeakerProcess(Protocol):
 
     def events(self) -> AsyncIterator[SpeakerEvent]: ...
     async def send(self, lines: Sequence[str]) -> list[bool]: ...
-    async def reload(self, speaker: Speaker) -> None: ...
+    async def reload(self, speaker: Speaker, in_vain: Callable[[], bool]) -> bool: ...
     async def refused_sessions(self, speaker: Speaker) -> dict[str, str]: ...
 
 
@@ -268,7 +270,9 @@ class Sidecar:
             new = {neighbour.address for neighbour in wanted.neighbours if neighbour not in unchanged}
             self._set_neighbours((*speaker.neighbours, *leaving), new)
             try:
-                await self._exabgp.reload(speaker)
+                if not await self._exabgp.reload(speaker, lambda: ends_in_vain(self._loaded, wanted, self._speaker)):
+                    log.info("ExaBGP keeps the sessions that it has: the configuration has changed meanwhile")
+                    return True
             except ExaBGPError as error:
                 if isinstance(error, ConfigurationRefused) and await self._leave_out_refused(speaker):
                     return True
@@ -352,6 +356,7 @@ class Sidecar:
             "peers": session_rows(
                 peers,
                 speaker.held_back if speaker else (),
+                changing=changing(self._loaded, speaker),
                 sent_to=self.ribs_out.sent_to,
                 likely_reason=self._likely_reason,
                 held_back_since=self._speaker_since,
@@ -372,11 +377,3 @@ def without_sessions(speaker: Speaker, refused: Mapping[Neighbour, str]) -> Spea
         neighbours=tuple(each for each in speaker.neighbours if each not in refused),
         held_back=(*speaker.held_back, *held_back),
     )
-
-
-def exabgps_part(speaker: Speaker) -> Speaker:
-    """Return the speaker without what ExaBGP does not need to know: a change of that is no reload."""
-    neighbours = tuple(
-        replace(neighbour, kind="mesh", is_node=True, import_policy=ImportPolicy()) for neighbour in speaker.neighbours
-    )
-    return replace(speaker, neighbours=neighbours, local=LocalNode(0, speaker.router_id), held_back=())

@@ -27,6 +27,7 @@ def session_rows(
     peers: Mapping[str, PeerSession],
     held_back: Sequence[HeldBackSession],
     *,
+    changing: Mapping[str, str],
     sent_to: Callable[[str], Mapping[Prefix, Attributes]],
     likely_reason: Callable[[PeerSession], str],
     held_back_since: float,
@@ -35,13 +36,13 @@ def session_rows(
     """Return every session, those that ExaBGP has first.
 
     One that is to be held back is shown as it is until ExaBGP has ended it: meanwhile it carries routes, and whoever
-    reads "held back" may take it for gone. sent_to: what a peer is announced. epoch: when the clock of the moments
-    given was 0.
+    reads "held back" may take it for gone. changing: what becomes of those that ExaBGP has otherwise than they are
+    wanted. sent_to: what a peer is announced. epoch: when the clock of the moments given was 0.
     """
-    reasons = {session.address: session.reason for session in held_back}
+    soon = {**changing, **{each.address: f"it is about to be held back: {each.reason}" for each in held_back}}
     return [
         *(
-            session_row(peer, sent_to(name), peer.since + epoch, likely_reason(peer), reasons.get(name, ""))
+            session_row(peer, sent_to(name), peer.since + epoch, likely_reason(peer), soon.get(name, ""))
             for name, peer in peers.items()
         ),
         *(held_back_row(each, held_back_since + epoch) for each in held_back if each.address not in peers),
@@ -53,11 +54,11 @@ def session_row(
     announced: Mapping[Prefix, Attributes],
     since: float,
     likely_reason: str = "",
-    held_back: str = "",
+    soon: str = "",
 ) -> dict[str, Any]:
     """Return one session that ExaBGP has. `announced` of it counts the routes of the families both ends speak.
 
-    likely_reason: why it may be down, if it is. held_back: why it must not be up, where ExaBGP is yet to end it.
+    likely_reason: why it may be down, if it is. soon: what becomes of it with ExaBGP's next load.
     """
     up = peer.state is SessionState.UP
     families = peer.families if up else ()
@@ -67,7 +68,7 @@ def session_row(
         "as_number": peer.neighbour.peer_as,
         "state": "up" if up else "start",
         "since": round(since, 3),
-        "info": _info(peer, likely_reason) + (f"; it is about to be held back: {held_back}" if held_back else ""),
+        "info": _info(peer, likely_reason) + (f"; {soon}" if soon else ""),
         "learned": sum(received.reject_reason is None for received in peer.routes.values()),
         "announced": sum(prefix.family in families for prefix in announced),
         "stale": len(peer.stale),

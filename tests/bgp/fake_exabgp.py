@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -31,7 +31,7 @@ class FakeExaBGP:
     """Answers `done` to every line while it runs, `error` to those `refused`.
 
     `dies_at` is a part of the line under which it dies, once. It does not load what has one of the `unacceptable`
-    sessions, and nothing while it `refuses`.
+    sessions, and nothing while it `refuses`. `checks` counts what it was given; a check lasts until it `may_end`.
     """
 
     def __init__(self) -> None:
@@ -42,6 +42,9 @@ class FakeExaBGP:
         self.refuses: str | None = None
         self.dies_at: str | None = None
         self.unacceptable: dict[str, str] = {}  # address and reason
+        self.checks = 0
+        self.may_end = asyncio.Event()
+        self.may_end.set()
 
     def emit(self, *events: SpeakerEvent) -> None:
         for event in events:
@@ -60,14 +63,19 @@ class FakeExaBGP:
             self.lines.append(line)
         return [line not in self.refused for line in lines]
 
-    async def reload(self, speaker: Speaker) -> None:
+    async def reload(self, speaker: Speaker, in_vain: Callable[[], bool]) -> bool:
+        self.checks += 1
+        await self.may_end.wait()
         if self.refuses is not None:
             raise ExaBGPError(self.refuses)
         if await self.refused_sessions(speaker):
             raise ConfigurationRefused("configure ExaBGP: no")
         if not self.speakers:
             self.emit(SpeakerStarted())
+        elif in_vain():
+            return False
         self.speakers.append(speaker)
+        return True
 
     async def refused_sessions(self, speaker: Speaker) -> dict[str, str]:
         addresses = {each.address for each in speaker.neighbours}

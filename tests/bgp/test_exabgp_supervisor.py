@@ -141,6 +141,16 @@ async def test_a_changed_session_comes_back_with_the_change(tmp_path: Path) -> N
         assert opened[-1].hold_time == 33
 
 
+async def test_what_is_in_vain_by_the_end_of_its_check_changes_nothing(tmp_path: Path) -> None:
+    async with mesh(tmp_path, 1, 2) as (one, _):
+        before, file = len(one.events), (tmp_path / "1" / "exabgp.conf").read_bytes()
+        assert not await one.exabgp.reload(with_neighbour(speaker(1, 2), hold_time=33), lambda: True)
+        assert (tmp_path / "1" / "exabgp.conf").read_bytes() == file
+        assert await one.exabgp.reload(speaker(1, 2), lambda: True)
+        assert await one.exabgp.send(["version"]) == [True]
+        assert not any(map(gone(2), one.events[before:]))
+
+
 async def test_a_passive_session_made_active_dials(tmp_path: Path) -> None:
     # ExaBGP forgets to, unless the session was gone in between.
     async with node(tmp_path / "1") as one, node(tmp_path / "2") as two:

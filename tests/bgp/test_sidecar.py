@@ -11,14 +11,19 @@ from bgp.events import AnnouncedPath, EndOfRib, PeerDown, PeerUp, SpeakerStarted
 from bgp.limits import Share
 from bgp.protocol import Problem
 from bgp.rib_in import PeerSession
-from bgp.sidecar import Sidecar, exabgps_part
-from bgp.speaker import Attributes, HeldBackSession, ImportPolicy, LearnedPath
+from bgp.sidecar import Sidecar
+from bgp.speaker import Attributes, HeldBackSession, LearnedPath
 from bgp.tcp_md5 import RECENTLY_SECONDS
 from net.prefix import Prefix, pack
 from tests.bgp.fabric import address, mesh, routes, until
 from tests.bgp.fake_exabgp import PEER, Clock, FakeExaBGP, serving
 
 BLOCK = "10.65.1.0/26"
+
+
+def configured(sidecar: Sidecar) -> set[str]:
+    """Return the addresses of the sessions that were configured last."""
+    return {each.address for each in sidecar._speaker.neighbours} if sidecar._speaker else set()
 
 
 async def test_a_change_of_import_policy_alone_is_no_reload(tmp_path: Path) -> None:
@@ -145,6 +150,64 @@ async def test_a_session_is_held_back_once_exabgp_has_ended_it_and_not_before(tm
         exabgp.refuses = None
         await until(lambda: rows() == [("held back", "there is no Secret")], "the end of the session")
         assert exabgp.speakers[-1].neighbours == ()
+
+
+async def test_a_session_that_is_to_have_another_password_says_so_until_it_has(tmp_path: Path) -> None:
+    def info() -> str:
+        [peer] = sidecar.report()["peers"]
+        return str(peer["info"])
+
+    async with serving(tmp_path) as (exabgp, sidecar, one):
+        one.start_agent()
+        speaker = mesh(1, [2])
+        await one.agent.configure(speaker)
+        await until(lambda: exabgp.speakers, "the reload")
+        exabgp.come_up()
+        await until(lambda: info() == "Established", "the session")
+        exabgp.may_end.clear()
+        await one.agent.configure(replace(speaker, neighbours=(replace(speaker.neighbours[0], password="s3cret"),)))
+        await until(lambda: info() == "Established; it is about to come up anew with another password", "the hint")
+        exabgp.may_end.set()
+        await until(lambda: info() == "Established", "the load")
+
+
+@pytest.mark.parametrize("overtaken", ["held back", "changed"])
+async def test_a_load_that_would_end_a_session_in_vain_is_not_carried_out(tmp_path: Path, overtaken: str) -> None:
+    """As when the Secret of a password is deleted and stored again while ExaBGP checks what follows from the first."""
+    async with serving(tmp_path) as (exabgp, sidecar, one):
+        one.start_agent()
+        speaker = mesh(1, [2, 3])
+        await one.agent.configure(speaker)
+        await until(lambda: exabgp.speakers, "the reload")
+        exabgp.come_up()
+        await until(lambda: sidecar.report()["peers"][0]["state"] == "up", "the session")
+        exabgp.may_end.clear()
+        two, *others = speaker.neighbours
+        changed = () if overtaken == "held back" else (replace(two, password="an0ther"),)
+        await one.agent.configure(replace(speaker, neighbours=(*changed, *others)))
+        await until(lambda: exabgp.checks == 2, "the check")
+        latest = replace(speaker, neighbours=(two, *mesh(1, [4]).neighbours))
+        await one.agent.configure(latest)
+        await until(lambda: configured(sidecar) == {PEER, address(4)}, "the one that overtakes")
+        exabgp.may_end.set()
+        await until(lambda: exabgp.speakers[-1] == latest, "the next load")
+        assert exabgp.speakers == [speaker, latest]
+
+
+async def test_a_load_that_was_overtaken_and_ends_nothing_in_vain_is_carried_out(tmp_path: Path) -> None:
+    """Else none would ever be while configurations come faster than ExaBGP checks them."""
+    async with serving(tmp_path) as (exabgp, sidecar, one):
+        one.start_agent()
+        await one.agent.configure(mesh(1, [2]))
+        await until(lambda: exabgp.speakers, "the reload")
+        exabgp.may_end.clear()
+        await one.agent.configure(mesh(1, [2, 3]))
+        await until(lambda: exabgp.checks == 2, "the check")
+        await one.agent.configure(mesh(1, [2, 3, 4]))
+        await until(lambda: len(configured(sidecar)) == 3, "the one that overtakes")
+        exabgp.may_end.set()
+        await until(lambda: len(exabgp.speakers) == 3, "both")
+        assert exabgp.speakers == [mesh(1, [2]), mesh(1, [2, 3]), mesh(1, [2, 3, 4])]
 
 
 async def test_without_peers_everything_is_settled_once_that_is_known(tmp_path: Path) -> None:
@@ -278,14 +341,6 @@ async def test_a_tick_asks_for_the_limits_of_those_peers_only_that_something_hap
     sidecar.on_event(EndOfRib(address(3), "ipv4"))
     sidecar.tick()
     assert set(asked) == {address(3)}
-
-
-def test_what_exabgp_does_not_read_is_no_reason_for_a_reload() -> None:
-    speaker = mesh(1, [2])
-    [peer] = speaker.neighbours
-    same = replace(peer, kind="node", is_node=False, import_policy=ImportPolicy(7))
-    assert exabgps_part(replace(speaker, neighbours=(same,))) == exabgps_part(speaker)
-    assert exabgps_part(replace(speaker, neighbours=(replace(peer, hold_time=30),))) != exabgps_part(speaker)
 
 
 async def test_a_session_that_comes_and_goes_does_not_grow_the_log(caplog: pytest.LogCaptureFixture) -> None:

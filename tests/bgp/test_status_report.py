@@ -67,6 +67,7 @@ def test_a_session_that_exabgp_is_yet_to_end_is_one_row_that_says_so() -> None:
         made = session_rows(
             rib.peers,
             held_back,
+            changing={},
             sent_to=lambda address: {},
             likely_reason=lambda peer: "",
             held_back_since=5,
