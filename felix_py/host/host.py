@@ -56,6 +56,12 @@ class Host:
         """Every address of the host's own devices; pods' are left out."""
         return [each for found in self._addresses.values() for each in found]
 
+    @property
+    def addresses_up(self) -> set[bytes]:
+        """The addresses of those of the host's own devices that are up."""
+        up = set(self._up.values())
+        return {each.address for each in self.addresses if each.index in up}
+
     def load(self, links: Iterable[Link], addresses: Iterable[InterfaceAddress]) -> Topic:
         """Take a whole reading for the truth; return what that may concern."""
         self._changed |= set(self._names.values())

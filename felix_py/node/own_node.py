@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from datastore.errors import DatastoreError
-from datastore.fields import Interface
+from datastore.fields import Address, Interface
 from datastore.kinds.node import Node
 from datastore.notices import Notice
 from felix_py.agent import Agent
@@ -107,7 +107,13 @@ class OwnNode:
             if not agent.host.has(address) and any(len(one) == len(address) for one in self._were_here):
                 return f"the node's address {unpack(address)} is on no device of this host"
         found = next(other_lengths(node, agent.settings, agent.host.addresses), None)
-        return "" if found is None else f"the node's address {found.stored} has the length /{found.length} on this host"
+        if found is not None:
+            return f"the node's address {found.stored} has the length /{found.length} on this host"
+        internal = next(other_internal_addresses(node, agent.settings, agent.host.addresses_up), None)
+        if internal is not None:
+            stored, now = internal
+            return f"the node's address {stored} is no InternalIP of its Node any more, and {now} is one"
+        return ""
 
     async def _put_right(self, wrong: str) -> None:
         problem = wrong
@@ -141,6 +147,29 @@ def other_lengths(node: Node, settings: Settings, host: Iterable[InterfaceAddres
             lengths = [one.length for one in host if one.address == stored.packed]
             if lengths and stored.network.prefixlen not in lengths:
                 yield OtherLength(stored, lengths[0])
+
+
+class OtherInternalAddress(NamedTuple):
+    """An address of the node's, as its Node has it, and the one that Kubernetes knows as the node's by now."""
+
+    stored: Interface
+    now: Address
+
+
+def other_internal_addresses(node: Node, settings: Settings, host: Collection[bytes]) -> Iterator[OtherInternalAddress]:
+    """Yield the addresses that are to be the Node's InternalIPs and are none any more. host: those on devices up here.
+
+    One that is not on this host, as when a kubelet says it before the host has it, is waited for.
+    """
+    for setting, method, stored in (
+        (settings.ip, settings.ip_autodetection_method, node.ipv4),
+        (settings.ip6, settings.ip6_autodetection_method, node.ipv6),
+    ):
+        if stored is None or setting is not AddressChoice.DETECT or method.kind != "kubernetes-internal-ip":
+            continue
+        internal = [one for one in node.internal_addresses if one.version == stored.version and one.packed in host]
+        if internal and stored.ip not in internal:
+            yield OtherInternalAddress(stored, internal[0])
 
 
 def _leaves_length_to_host(setting: NodeAddress) -> bool:

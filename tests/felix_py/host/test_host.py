@@ -141,6 +141,11 @@ def test_the_last_ipv4_address_of_a_pods_device_takes_the_pods_route_along_and_i
     assert not one.fold(AddressChanged(link_local, gone=True)) & Topic.HELD
 
 
+def test_the_addresses_of_devices_that_are_down_are_none_to_be_reached_by() -> None:
+    down, elsewhere = replace(ETH1, up=False), InterfaceAddress(3, pack("198.51.100.1"), 24, 2, 0)
+    assert host([ETH0, down], [ON_ETH0, elsewhere]).addresses_up == {OWN}
+
+
 def test_the_link_local_address_that_each_pods_device_gets_concerns_nothing() -> None:
     one, on_pod = host([ETH0, CALI0]), InterfaceAddress(CALI0.index, pack("fe80::1"), 64, 10, 253)
     assert [one.fold(AddressChanged(on_pod, gone)) for gone in (False, True)] == [Topic.NOTHING, Topic.NOTHING]

@@ -113,6 +113,39 @@ async def test_a_subnet_that_grows_is_written_to_the_node_unless_its_length_was_
         assert own.wrong() == (said if follows else "")
 
 
+def with_internal(*addresses: str) -> Node:
+    known = [{"type": "InternalIP", "address": address} for address in addresses]
+    return Node.read({**node().to_json(), "status": {"addresses": known}})
+
+
+@pytest.mark.parametrize(
+    ("settings", "follows"),
+    [
+        ({"IP": "autodetect", "IP_AUTODETECTION_METHOD": "kubernetes-internal-ip"}, True),
+        ({"IP": "autodetect"}, False),
+        ({"IP_AUTODETECTION_METHOD": "kubernetes-internal-ip"}, False),
+    ],
+    ids=["followed", "another method", "the Node's is kept"],
+)
+async def test_an_internal_ip_that_changes_is_followed_though_the_old_address_is_still_there(
+    tmp_path: Path, settings: dict[str, str], follows: bool
+) -> None:
+    one = FakeNode(tmp_path, with_internal("192.0.2.1"), pool(), affinity(), routes=(), **settings)
+    async with one.running() as agent:
+        own = OwnNode(agent, agent.ready, HERE)
+        assert not own.wrong()
+        one.store.put(with_internal("192.0.2.11"))
+        await until(lambda: str(agent.snapshot.nodes["n1"].internal_addresses[0]) == "192.0.2.11")
+        assert not own.wrong(), "the host does not have it yet"
+        one.kernel.report(AddressChanged(MOVED))
+        await until(lambda: agent.host.has(MOVED.address))
+        said = "the node's address 192.0.2.1/24 is no InternalIP of its Node any more, and 192.0.2.11 is one"
+        assert own.wrong() == (said if follows else "")
+        one.store.put(with_internal("192.0.2.11", "192.0.2.1"))
+        await until(lambda: len(agent.snapshot.nodes["n1"].internal_addresses) == 2)
+        assert not own.wrong()
+
+
 async def test_what_cannot_be_put_right_is_said_once_and_makes_the_node_unready(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
