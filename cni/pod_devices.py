@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from itertools import count
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from cni.attachment import Attachment
 from cni.pod_network import HOST_MAC, PodNetwork
+
+LABEL: Final = "felix"
+"""How the label of a pod's device begins, which a space and whose it is follow."""
 
 
 class VethPair(Struct, frozen=True):

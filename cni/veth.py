@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from cni.attachment import LONGEST_LABEL_BYTES, Attachment
-from cni.pod_devices import OwnedLink, VethPair
+from cni.pod_devices import LABEL, OwnedLink, VethPair
 from cni.pod_network import ANYWHERE, HOST_MAC, OPTIONAL_SYSCTLS, FoundNetwork, PodNetwork, differences, ip_commands
 from kernel.link_codec import Link
 from kernel.links import Devices
@@ -31,7 +31,6 @@ RETIRED_GROUP: Final = 0x46454C
 """The group of devices that DELs put aside; no other program uses the number."""
 
 HOST: Final = "is the node's own network namespace"
-_LABEL = "felix"
 
 
 def netns_error(netns: int) -> str | None:
@@ -224,7 +223,7 @@ def _pair(host: Link, end: Link) -> VethPair:
 
 def _label(attachment: Attachment, pod_uid: str) -> str:
     """Return the label of a device; without the pod's UID where names that long leave it no room."""
-    label = " ".join((_LABEL, *attachment))
+    label = " ".join((LABEL, *attachment))
     longer = f"{label} {pod_uid}"
     return longer if pod_uid and len(longer.encode()) <= LONGEST_LABEL_BYTES else label
 
@@ -232,7 +231,7 @@ def _label(attachment: Attachment, pod_uid: str) -> str:
 def owned_link(link: Link) -> OwnedLink | None:
     """Return a device as what bears our label; None: it bears none, or is retired."""
     match link.alias.split(" "):
-        case [mark, network, container_id, device, *uid] if mark == _LABEL and link.group != RETIRED_GROUP:
+        case [mark, network, container_id, device, *uid] if mark == LABEL and link.group != RETIRED_GROUP:
             return OwnedLink(link.index, link.name, Attachment(network, container_id, device), link.peer, *uid[:1])
         case _:
             return None

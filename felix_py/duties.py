@@ -13,6 +13,7 @@ from datastore.url import has_namespaces
 from felix_py.cluster.policy_watch import follow_policies
 from felix_py.cni_service import serve_cni
 from felix_py.configuration.settings_watch import SettingsWatch
+from felix_py.host.pod_names import prefixes
 from felix_py.node.node_claim import this_host
 from felix_py.node.node_events import NodeEvents
 from felix_py.node.own_node import OwnNode
@@ -73,7 +74,8 @@ def _forward_accept(parts: Parts) -> KeptRules[Sequence[Program]]:
         partial(ForeignChainWriter, forward_accept.CHAINS, repair=settings.repair),
         needs_nftables=False,
     )
-    kept.apply(forward_accept.accepting(settings.interface_prefix) if settings.forward_accept else None)
+    begin = prefixes(parts.ground.kernel.links().values(), settings.interface_prefix)
+    kept.apply(forward_accept.accepting(*begin) if settings.forward_accept else None)
     return kept
 
 

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 
 from felix_py.host.autodetect import EXCLUDED
+from felix_py.host.pod_names import is_pods
 from felix_py.topics import Topic
 from kernel.events import AddressChanged, LinkChanged, RouteChanged
 from kernel.link_codec import InterfaceAddress, Link
@@ -66,7 +67,7 @@ class Host:
         """Take a whole reading for the truth; return what that may concern."""
         self._changed |= set(self._names.values())
         self._links = {link.index: link for link in links}
-        self._pods = {index for index, link in self._links.items() if index in self._pods or self.is_pods(link.name)}
+        self._pods = {index for index, link in self._links.items() if index in self._pods or self.is_pods(link)}
         self._addresses, self._pods_addresses, self._found = {}, {}, Counter()
         for address in addresses:
             self._put_address(address)
@@ -104,8 +105,8 @@ class Host:
         taken, self._changed = self._changed, set()
         return taken
 
-    def is_pods(self, name: str) -> bool:
-        return name.startswith(self._pod_prefix)
+    def is_pods(self, link: Link) -> bool:
+        return is_pods(link, self._pod_prefix)
 
     def takes_routes_along(self, event: LinkChanged) -> bool:
         """Whether a device, with this event, goes down or away that routes may lead through: one that was up.
@@ -122,7 +123,7 @@ class Host:
 
     def was_pods(self, link: Link) -> bool:
         """Whether a device is a pod's, or was before DEL renamed it."""
-        return link.index in self._pods or self.is_pods(link.name)
+        return link.index in self._pods or self.is_pods(link)
 
     def _fold_link(self, link: Link, gone: bool) -> Topic:
         before = self._links.pop(link.index, None)
@@ -157,11 +158,11 @@ class Host:
         known = link.index in self._pods
         if gone:
             self._pods.discard(link.index)
-        elif self.is_pods(link.name):
+        elif self.is_pods(link):
             self._pods.add(link.index)
             if not known and (found := self._addresses.pop(link.index, None)):
                 self._pods_addresses[link.index] = found
-        return known or (before is None and self.is_pods(link.name))
+        return known or (before is None and self.is_pods(link))
 
     def _fold_address(self, address: InterfaceAddress, gone: bool) -> Topic:
         """Take in an address. With one that goes the kernel drops IPv4 routes without an event: those that send from

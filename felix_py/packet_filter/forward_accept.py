@@ -23,10 +23,10 @@ TITLE = "what iptables' chain FORWARD does with packets of pods"
 WITHOUT = "a host whose iptables drop what they do not accept does not forward the packets of pods"
 
 
-def accepting(prefix: str) -> tuple[Program, ...]:
-    """Return the rules that accept what comes from pods and what goes to them. prefix: of their devices' names."""
-    pods = f"{prefix}*"
-    return (
-        Program((*comes_by(pods), *count(), *accept()), f"{MARK}accept packets from pods"),
-        Program((*leaves_by(pods), *count(), *accept()), f"{MARK}accept packets to pods"),
+def accepting(*prefixes: str) -> tuple[Program, ...]:
+    """Return the rules that accept what comes from pods and what goes to them. prefixes: of their devices' names."""
+    return tuple(
+        Program((*passes_by(f"{prefix}*"), *count(), *accept()), f"{MARK}accept packets {way} pods")
+        for prefix in prefixes
+        for passes_by, way in ((comes_by, "from"), (leaves_by, "to"))
     )

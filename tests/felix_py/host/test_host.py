@@ -73,6 +73,14 @@ def test_a_pods_device_concerns_pods_alone() -> None:
     assert host().fold(LinkChanged(CALI0)) == Topic.PODS
 
 
+def test_a_pods_device_from_before_the_setting_changed_concerns_pods_alone() -> None:
+    labelled = replace(CALI0, name="fx0", mtu=900, alias="felix pods c1 eth0")
+    assert host().fold(LinkChanged(labelled)) == Topic.PODS
+    routed = Host([pack("127.0.0.1")], "cali")
+    routed.load([LO, ETH0, labelled], [])
+    assert routed.mtu == ETH0.mtu, "packets to others leave by none of pods' devices"
+
+
 def test_the_events_of_a_pod_that_was_just_attached_concern_nothing() -> None:
     one = host()
     one.attached("cali0", 7)
@@ -242,7 +250,7 @@ def test_event_by_event_is_what_one_reading_at_the_end_shows(history: list[LinkC
                 if any(other.name == link.name and other.index != link.index for other in there.values()):
                     continue
                 before = there.pop(link.index, None)
-                if before is not None and one.is_pods(before.name) and not one.is_pods(link.name):
+                if before is not None and one.is_pods(before) and not one.is_pods(link):
                     there[link.index] = before  # a pod's device stays one, whatever it is renamed to: see above
                     continue
                 if gone:

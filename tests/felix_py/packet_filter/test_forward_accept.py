@@ -27,9 +27,9 @@ def host() -> Iterator[Namespace]:
         yield made
 
 
-def accept_on(host: Namespace, prefix: str = "cali") -> None:
+def accept_on(host: Namespace, *prefixes: str) -> None:
     with inside(host.descriptor), closing(ForeignChainWriter(CHAINS)) as writer:
-        writer.bring_in_line(accepting(prefix))
+        writer.bring_in_line(accepting(*(prefixes or ("cali",))))
 
 
 def passes(host: Namespace, packet: Packet) -> bool:
@@ -54,3 +54,10 @@ def test_a_rule_that_drops_is_obeyed(host: Namespace) -> None:
 def test_devices_of_pods_are_those_of_the_setting(host: Namespace) -> None:
     accept_on(host, "pod")
     assert [passes(host, packet) for packet in (THERE, Packet(A, B, "pod1", "eth0"))] == [False, True]
+
+
+def test_devices_of_pods_from_before_the_setting_changed_pass_as_well(host: Namespace) -> None:
+    accept_on(host, "pod", "cali")
+    assert [passes(host, packet) for packet in (THERE, BACK, Packet(A, B, "pod1", "eth0"), TRANSIT)] == [
+        *(True, True, True, False)
+    ]
