@@ -40,7 +40,7 @@ MEANINGS: Mapping[str, str] = {
     "FELIX_PROTOCOL": "The routing protocol number that marks our routes to pods, blocks and tunnels.",
     "FELIX_LEARNEDPROTOCOL": "The one that marks routes learned from peers.",
     "FELIX_METRIC": "The metric of all our routes, which no other program's may have.",
-    "FELIX_INTERFACEPREFIX": "How the names of pods' devices begin.",
+    "FELIX_INTERFACEPREFIX": "How the names of pods' devices begin, and no others here. Pods that run keep theirs.",
     "FELIX_MTU": "The MTU of pods.",
     "FELIX_IPINIPMTU": "The MTU of the IPIP device.",
     "FELIX_NATOUTGOINGADDRESS": "The address under which pods of pools with natOutgoing reach the outside.",

@@ -17,6 +17,7 @@ from cni.configurations import BINARY, CONFLIST
 from cni.install import comes_first
 from cni.pod_network import ANYWHERE
 from felix_py.agent import Agent
+from felix_py.host.pod_names import prefix_notices
 from felix_py.packet_path import neighbour_room
 from felix_py.packet_path.filter_facts import CalledSession, filtered_forwarding, filtered_sessions
 from felix_py.packet_path.host_warnings import in_the_way
@@ -81,6 +82,7 @@ class HostWatch:
         filtered = self._filtered(filters, pods, sessions)
         crowded = self._crowded(sessions)
         found = in_the_way(filtered, off, first or "", self._conf_dir, CONFLIST, self._missing_plugin(), crowded)
+        agent.log_notices(agent.notices.put("devices", prefix_notices(names.values(), agent.settings.interface_prefix)))
         for warning in found:
             if warning not in progress.in_the_way:
                 log.warning("%s", warning)

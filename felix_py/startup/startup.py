@@ -32,6 +32,7 @@ from felix_py.configuration.settings import Settings, SettingsError, guid_file, 
 from felix_py.edges import Kernel
 from felix_py.files import read_text, write_text
 from felix_py.host.autodetect import HostInterface, Method, detect
+from felix_py.host.pod_names import why_refused
 from felix_py.identity import Addresses, Identity, StartupError
 from felix_py.node.node_claim import HostMark, is_free, is_this_host, marked, this_host
 from felix_py.startup.cluster_defaults import make_defaults
@@ -50,6 +51,8 @@ async def start(settings: Settings, store: Store, kernel: Kernel) -> Identity:
         raise StartupError(str(error)) from None
     await _require_same_cluster(settings, store)
     interfaces = host_interfaces(kernel)
+    if refused := why_refused(interfaces, settings.interface_prefix):
+        raise StartupError(refused)
     ipv4, ipv6 = await _join(settings, store, name, interfaces)
     write_text(settings.nodename_file, name)
     log.info("this is node %s with %s", name, " and ".join(str(a) for a in (ipv4, ipv6) if a))

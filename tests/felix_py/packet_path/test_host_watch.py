@@ -15,10 +15,11 @@ from bgp.speaker import LocalNode, Neighbour, Speaker
 from cni.configurations import BINARY, CONFLIST
 from felix_py.packet_path.filter_facts import CalledSession
 from felix_py.packet_path.host_watch import HostWatch, called_sessions
+from kernel.events import LinkChanged
 from kernel.netlink import KernelError
 from net.packet_filter import Action, Chain, Condition, Field, Hook, PacketFilters, Rule, device_name
 from net.prefix import pack
-from tests.felix_py.status.test_agent_status import running
+from tests.felix_py.status.test_agent_status import CALI1, running
 
 DROPPING = PacketFilters((Chain("nft", "ip f", "forward", hook=Hook.FORWARD, drops=True),))
 
@@ -144,6 +145,18 @@ async def test_our_plugin_is_missed_where_the_runtime_looks_for_it_and_nowhere_e
         place.touch()
         await watch.look()
         assert not found.agent.progress.in_the_way
+
+
+async def test_a_device_that_is_taken_for_a_pods_is_a_notice_while_it_is_there(tmp_path: Any) -> None:
+    async with running(tmp_path) as found:
+        agent, watch = found.agent, HostWatch(found.agent, None, FakeFilters(), sysctls=forwards)
+        await watch.look()
+        [notice] = [one for one in agent.notices.all() if one.name == "FELIX_INTERFACEPREFIX"]
+        assert "such as that of cali1" in notice.reason
+        found.kernel.report(LinkChanged(CALI1, gone=True))
+        await until(lambda: CALI1.index not in agent.host.names)
+        await watch.look()
+        assert notice not in agent.notices.all()
 
 
 def plugin(folder: Path) -> Path:

@@ -153,6 +153,13 @@ async def test_another_nodes_address_ends_the_start_before_anything_is_written(t
     assert (await start(settings(tmp_path, DISABLE_NODE_IP_CHECK="true"), store, FakeKernel())).node == "n1"
 
 
+async def test_a_prefix_that_the_hosts_devices_have_ends_the_start_before_anything_is_written(tmp_path: Path) -> None:
+    store = MemoryStore()
+    with pytest.raises(StartupError, match="FELIX_INTERFACEPREFIX=eth: the host's own eth0 would be taken for"):
+        await start(settings(tmp_path, FELIX_INTERFACEPREFIX="eth"), store, FakeKernel())
+    assert not store.objects
+
+
 async def test_a_node_without_any_address_ends_the_start(tmp_path: Path) -> None:
     with pytest.raises(StartupError, match="IP and IP6 are both none"):
         await start(settings(tmp_path, IP="none"), MemoryStore(), FakeKernel())
