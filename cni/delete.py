@@ -311,8 +311,9 @@ class Cleanup:
 
         Raises DatastoreError, IpamError.
         """
-        for error in (await self._carry_out(self._journal.pending_of(container_id), [])).values():
-            raise error
+        if pending := self._journal.pending_of(container_id):
+            for error in (await self._carry_out(pending, [])).values():
+                raise error
         if self._repeated is not None:
             try:
                 self._repeated.forget(container_id)

@@ -41,6 +41,8 @@ class Batcher(Generic[BatchKey, Item, Result]):
         self._serve, self._gather = serve, gather
         self._waiting: dict[BatchKey, list[tuple[Item, asyncio.Future[Result]]]] = {}
         self._serving: dict[BatchKey, asyncio.Task[None]] = {}
+        self._served: dict[BatchKey, asyncio.Future[None]] = {}
+        """Done when the batch that is under way is."""
 
     async def submit(self, key: BatchKey, item: Item) -> Result:
         """Return the result from the next batch that starts; a result that is an exception is raised.
@@ -53,12 +55,11 @@ class Batcher(Generic[BatchKey, Item, Result]):
         if key not in self._serving:
             self._serving[key] = asyncio.create_task(self._run(key), name=f"batches of {key}")
         try:
-            return await asyncio.shield(result)
+            return await result
         except asyncio.CancelledError:
-            if any(waiting is result for _, waiting in self._waiting.get(key, ())):
-                result.cancel()
-            else:
-                await asyncio.wait([result])
+            begun = all(waiting is not result for _, waiting in self._waiting.get(key, ()))
+            if result.cancelled() and begun and key in self._served:
+                await asyncio.wait([self._served[key]])
             raise
 
     def waiting(self, key: BatchKey) -> int:
@@ -71,7 +72,11 @@ class Batcher(Generic[BatchKey, Item, Result]):
                 if self._gather:
                     await self._gather(key)
                 submitted = self._waiting.pop(key)
-                await self._serve_batch(key, [(item, result) for item, result in submitted if not result.done()])
+                self._served[key] = asyncio.get_running_loop().create_future()
+                try:
+                    await self._serve_batch(key, [(item, result) for item, result in submitted if not result.done()])
+                finally:
+                    self._served.pop(key).set_result(None)
         finally:
             del self._serving[key]
             for _, result in self._waiting.pop(key, ()):

@@ -68,6 +68,8 @@ class ConnectionThread:
         self._last: ReferenceType[Future[Any]] | None = None
         """What the thread was last given: when it is done, the thread is idle. What came of it is not kept."""
         self._commits = 0
+        self._had_its_turn = False
+        """Whether small work was done in this turn of the loop."""
         self._closed = False
         self.generation = 0
         """How often a file was opened. Revisions of two generations must not be compared."""
@@ -87,8 +89,8 @@ class ConnectionThread:
     async def run_small(self, what: str, work: Callable[[sqlite3.Connection], T], is_known: IsKnown = _any) -> T:
         """Return what `work`, which takes a fraction of a millisecond, does with the connection. Raises as `run`.
 
-        It is done at once, unless the thread has something to do, the file is not open, or it is locked. Others have
-        their turn before this returns: what they ask for meanwhile can be gathered.
+        It is done at once, unless the thread has something to do, the file is not open, or it is locked. Of several in
+        one turn of the loop only the first returns in it: others have their turn, too.
         """
         if not self._is_free or not is_known(self.file):
             return await self.run(what, work, is_known)
@@ -100,8 +102,15 @@ class ConnectionThread:
                 self._drop()
                 raise translated(what, self._path, error) from error
             return await self.run(what, work, is_known)
-        await asyncio.sleep(0)
+        if self._had_its_turn:
+            await asyncio.sleep(0)
+        else:
+            self._had_its_turn = True
+            asyncio.get_running_loop().call_soon(self._end_turn)
         return done
+
+    def _end_turn(self) -> None:
+        self._had_its_turn = False
 
     def committed(self) -> None:
         """Count a commit; now and then have the log written back into the file, on the thread: it waits for the disk.

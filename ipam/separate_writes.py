@@ -92,8 +92,8 @@ class SeparateWrites:
     async def count_again(self, before: IPAMBlock, operations: Sequence[Operation]) -> None:
         """Have the handles count what they are to, where another wrote the block since they did."""
         counting = (one.handle for one in operations if isinstance(one, Assign) and one.counted_by_caller)
-        doubted = self._counted.doubted(before.network, counting)
-        await asyncio.gather(*(self._count_one_again(before, handle) for handle in doubted))
+        if doubted := self._counted.doubted(before.network, counting):
+            await asyncio.gather(*(self._count_one_again(before, handle) for handle in doubted))
 
     async def _count_one_again(self, before: IPAMBlock, handle: str) -> None:
         if unheard := self._unheard.get(handle):

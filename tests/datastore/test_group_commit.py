@@ -89,6 +89,25 @@ async def test_a_caller_cancelled_during_the_batch_waits_for_its_end() -> None:
     assert doubler.served == [[2]]
 
 
+async def test_a_caller_cancelled_during_the_batch_does_not_wait_for_the_next() -> None:
+    doubler = Doubler()
+    doubler.may_end.clear()
+    leaving = asyncio.create_task(doubler.batches.submit("a", 2))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    next_one = asyncio.create_task(doubler.batches.submit("a", 4))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    await asyncio.sleep(0)
+    doubler.may_end.set()
+    doubler.may_end.clear()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    assert not next_one.done()
+    doubler.may_end.set()
+    assert (await next_one, doubler.served) == (8, [[2], [4]])
+
+
 async def test_a_batch_is_closed_only_when_those_that_were_coming_have_come() -> None:
     come, served = asyncio.Event(), list[Sequence[int]]()
 

@@ -67,6 +67,24 @@ async def test_small_work_is_done_at_once_and_large_on_the_thread(path: Path) ->
     await thread.close()
 
 
+async def test_of_small_work_in_one_turn_of_the_loop_the_first_alone_lets_nobody_else_have_a_turn(path: Path) -> None:
+    thread, done = ConnectionThread(str(path), "test", threading.Event()), list[str]()
+
+    async def other() -> None:
+        done.append("other")
+
+    await thread.run("make it", count)
+    for _ in range(2):
+        others = asyncio.create_task(other())
+        await thread.run_small("read", lambda connection: done.append("first"))
+        await thread.run_small("read", lambda connection: done.append("second"))
+        done.append("end")
+        await others
+        await asyncio.sleep(0)
+    assert done == ["first", "second", "other", "end"] * 2
+    await thread.close()
+
+
 async def test_small_work_waits_behind_what_the_thread_has_to_do(path: Path) -> None:
     thread, go_on, done = ConnectionThread(str(path), "test", threading.Event()), threading.Event(), list[str]()
 
