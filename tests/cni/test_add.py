@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import subprocess
+from collections.abc import Coroutine, Generator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -27,7 +28,8 @@ from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool
 from datastore.names import IPAM
 from datastore.record import Resource
-from datastore.store import Changed, Write
+from datastore.store import Changed, InSync, Write
+from ipam.host_context import CONTEXT_KINDS
 from kernel.links import Devices
 from kernel.netlink import KernelError
 from kernel.netns import inside
@@ -35,6 +37,31 @@ from tests.cni.conftest import configuration
 from tests.cni.memory import InMemory, in_memory
 from tests.cni.node import DUAL, NODE, Sandbox, on_a_node, serving_node, take_down
 from tests.datastore.memory_store import MemoryStore
+from tests.datastore.test_store import events_until_in_sync, watching
+
+
+class Waits:
+    """Awaits a coroutine, and counts how often that waits."""
+
+    def __init__(self, work: Coroutine[Any, Any, dict[str, Any]]) -> None:
+        self._work, self.count = work, 0
+
+    def __await__(self) -> Generator[Any, Any, dict[str, Any]]:
+        try:
+            while True:
+                yield self._work.send(None)
+                self.count += 1
+        except StopIteration as end:
+            return cast(dict[str, Any], end.value)
+
+
+async def follow(node: InMemory) -> None:
+    """Have a node's watch report all there is by now."""
+    async with watching(node.store, *CONTEXT_KINDS, ClusterInformation, WorkloadEndpoint) as watch:
+        for event in (*await events_until_in_sync(watch), InSync()):
+            node.allocator.on_event(event)
+            node.known.observe(event)
+
 
 # Over fakes
 
@@ -236,10 +263,31 @@ async def test_an_add_is_one_transaction_and_its_del_is_one(tmp_path: Path) -> N
         store.calls.clear()
         await node.add()
         assert store.transactions == [["Create IPAMHandle", "Create WorkloadEndpoint", "Update IPAMBlock"]]
+        assert store.calls["get WorkloadEndpoint"] == 0
         store.transactions.clear()
         await node.delete()
         assert store.transactions == [["Delete IPAMHandle", "Delete WorkloadEndpoint", "Update IPAMBlock"]]
         assert store.calls["get IPAMHandle"] == store.calls["get IPAMBlock"] == 0
+
+
+async def test_an_add_that_is_alone_waits_once_for_what_it_writes(tmp_path: Path) -> None:
+    async with in_memory(tmp_path) as node:
+        await follow(node)
+        await node.add("first", "web-0")  # claims a block
+        await follow(node)
+        add = Waits(node.add())
+        assert (await add)["ips"]
+        assert add.count == 1
+
+
+async def test_an_add_repeated_before_the_watch_has_reported_the_first_changes_nothing(tmp_path: Path) -> None:
+    async with in_memory(tmp_path) as node:
+        await follow(node)
+        first, [endpoint] = await node.add(), await node.endpoints()
+        assert await node.add() == first
+        assert (await node.endpoints(), len(await node.addresses())) == ([endpoint], 1)
+        await follow(node)
+        assert await node.add() == first
 
 
 @pytest.mark.parametrize("network", [{}, DUAL])
