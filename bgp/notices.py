@@ -5,6 +5,8 @@ Pure. For the agent and felixctl only: it reads pydantic resources, which the si
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from bgp.annotations import PREFIX as OUR_PREFIX
 from bgp.passwords import NOT_READ
 from bgp.peer_annotations import UNKNOWN as UNKNOWN_ANNOTATION
@@ -32,10 +34,32 @@ def configuration_notices(configuration: BGPConfiguration, *, has_secrets: bool 
     """Return what is set and not obeyed. has_secrets: whether the datastore has the Secrets that passwords are in."""
     rules = NODE_CONFIGURATION if configuration.name.startswith("node.") else CONFIGURATION
     notices = _without_secrets(rules.notices(configuration), has_secrets=has_secrets)
-    if rules is CONFIGURATION:
-        return (*notices, *annotation_notices(configuration)) if configuration.name == "default" else notices
-    ours = (name for name in configuration.metadata.annotations if name.startswith(OUR_PREFIX))
-    return (*notices, *(notice_of(configuration, f"metadata.annotations[{name}]", OF_DEFAULT) for name in ours))
+    if rules is NODE_CONFIGURATION:
+        return (*notices, *(notice_of(configuration, field, OF_DEFAULT) for field in _of_the_cluster(configuration)))
+    if configuration.name != "default":
+        return notices
+    return (*notices, *_of_no_mesh(configuration), *annotation_notices(configuration))
+
+
+def _of_the_cluster(configuration: BGPConfiguration) -> Iterator[str]:
+    """Yield what a node's configuration sets and the cluster's alone is asked for, beside what the table has."""
+    for name, field in (("node_to_node_mesh_enabled", "nodeToNodeMeshEnabled"), ("as_number", "asNumber")):
+        if name in configuration.spec.model_fields_set:
+            yield f"spec.{field}"
+    for name in configuration.metadata.annotations:
+        if name.startswith(OUR_PREFIX):
+            yield f"metadata.annotations[{name}]"
+
+
+def _of_no_mesh(configuration: BGPConfiguration) -> Iterator[Notice]:
+    """Yield a notice for what is set for the mesh where there is none."""
+    spec = configuration.spec
+    if not spec.node_to_node_mesh_enabled:
+        of_mesh = {
+            "nodeMeshPassword": spec.node_mesh_password,
+            "nodeMeshMaxRestartTime": spec.node_mesh_max_restart_time,
+        }
+        yield from (notice_of(configuration, f"spec.{field}", NO_MESH) for field, value in of_mesh.items() if value)
 
 
 def peer_notices(peer: BGPPeer, *, has_secrets: bool = False) -> tuple[Notice, ...]:
@@ -176,6 +200,7 @@ CONFIGURATION = FieldRules(
     read_names=("default", "node."),
 )
 
+NO_MESH = NotObeyed("nodeToNodeMeshEnabled is false", "there is no mesh that it could be for")
 OF_DEFAULT = NotObeyed("it is read from the BGPConfiguration default only", "the value there applies")
 
 NODE_CONFIGURATION = FieldRules(

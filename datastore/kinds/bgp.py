@@ -70,41 +70,6 @@ class BGPConfigurationSpec(Spec):
     ipv4_normal_route_priority: RoutePriority = Field(default=1024, alias="ipv4NormalRoutePriority")
     ipv6_normal_route_priority: RoutePriority = Field(default=1024, alias="ipv6NormalRoutePriority")
 
-    @model_validator(mode="after")
-    def _severity_is_known(self) -> Self:
-        known = ("trace", "debug", "info", "warning", "error", "fatal")
-        if self.log_severity_screen.lower() not in known:
-            raise ValueError(f'logSeverityScreen "{self.log_severity_screen}" is not one of {", ".join(known)}')
-        return self
-
-    @model_validator(mode="after")
-    def _communities_are_used_and_known(self) -> Self:
-        if self.communities and not self.prefix_advertisements:
-            raise ValueError("communities without prefixAdvertisements have no effect")
-        names = {community.name for community in self.communities}
-        for advertisement in self.prefix_advertisements:
-            for name in advertisement.communities:
-                if name not in names:
-                    try:
-                        fields.community(name)
-                    except ValueError:
-                        raise ValueError(
-                            f'prefixAdvertisements of {advertisement.cidr}: community "{name}" is neither'
-                            " a value such as 64512:100 nor named in communities"
-                        ) from None
-        return self
-
-    @model_validator(mode="after")
-    def _mesh_settings_have_a_mesh(self) -> Self:
-        if not self.node_to_node_mesh_enabled:
-            for field, value in (
-                ("nodeMeshPassword", self.node_mesh_password),
-                ("nodeMeshMaxRestartTime", self.node_mesh_max_restart_time),
-            ):
-                if value is not None:
-                    raise ValueError(f"{field} has no effect while nodeToNodeMeshEnabled is false")
-        return self
-
 
 class BGPConfiguration(Resource):
     """`default` for the cluster, `node.NAME` for what differs on one node (never mesh or AS)."""
@@ -124,14 +89,6 @@ class BGPConfiguration(Resource):
         """How long a mesh peer may take to restart; None: the BGP speaker's default."""
         written = self.spec.node_mesh_max_restart_time
         return None if written is None else fields.seconds(written)
-
-    @model_validator(mode="after")
-    def _a_node_leaves_the_cluster_alone(self) -> Self:
-        if self.metadata.name.startswith("node."):
-            for alias, name in (("nodeToNodeMeshEnabled", "node_to_node_mesh_enabled"), ("asNumber", "as_number")):
-                if name in self.spec.model_fields_set:
-                    raise ValueError(f'spec.{alias} is only honoured on "default"')
-        return self
 
 
 class BGPPeerSpec(Spec):

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from datastore.errors import Invalid
 from datastore.kinds.bgp import BGPConfiguration
-from datastore.kinds.bgp_limits import beyond_limits
+from datastore.kinds.bgp_refusals import refusals
 from datastore.kinds.ipam import IPAMBlock
 from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool, forbidden_changes, misfitting_blocks, overlapping_pools
@@ -61,11 +61,11 @@ def resource(one: Manifest, old: Resource | None) -> Resource:
         sentences += [f"{one.key}: {_unknown_field(new, path)}" for path in new.unknown_fields()]
         if old is None:
             sentences += (f"{one.key}: {fault}" for fault in name_faults(one.key.name, one.key.namespace))
-            sentences += beyond_limits(new)
+            sentences += refusals(new)
         else:
             sentences += forbidden_changes(old, new)
-            known = set(beyond_limits(old))
-            sentences += (sentence for sentence in beyond_limits(new) if sentence not in known)
+            known = set(refusals(old))
+            sentences += (sentence for sentence in refusals(new) if sentence not in known)
         sentences += (f"{one.key}: {fault}" for fault in label_faults(_new_labels(one, old)))
         if isinstance(new, Node):
             sentences += _malformed_annotations(new)

@@ -112,6 +112,20 @@ def test_of_a_nodes_configuration_the_port_alone_is_obeyed() -> None:
     assert [notice.field for notice in configuration_notices(written)] == ["spec.nodeMeshMaxRestartTime"]
 
 
+def test_what_a_nodes_configuration_says_of_the_whole_mesh_is_named() -> None:
+    written = BGPConfiguration.make("node.n1", nodeToNodeMeshEnabled=False, asNumber=64513)
+    found = {notice.field: notice.effect for notice in configuration_notices(written)}
+    assert found == dict.fromkeys(("spec.nodeToNodeMeshEnabled", "spec.asNumber"), "the value there applies")
+
+
+def test_what_is_set_for_a_mesh_that_is_switched_off_is_named() -> None:
+    of_mesh: dict[str, Any] = {"nodeMeshPassword": PASSWORD, "nodeMeshMaxRestartTime": "60s"}
+    off = BGPConfiguration.make("default", nodeToNodeMeshEnabled=False, **of_mesh)
+    named = ["spec.nodeMeshPassword", "spec.nodeMeshMaxRestartTime"]
+    assert [notice.field for notice in configuration_notices(off, has_secrets=True)] == named
+    assert configuration_notices(BGPConfiguration.make("default", **of_mesh), has_secrets=True) == ()
+
+
 def test_what_all_peers_may_send_is_not_said_by_a_nodes_configuration() -> None:
     annotations = {PREFIX_LIMIT: "50000", "team": "net"}
     (notice,) = configuration_notices(BGPConfiguration.make("node.n1", annotations=annotations))

@@ -33,20 +33,6 @@ REFUSED = [
     (lambda: BGPPeer.make("p", as_number=1.1), "spec.asNumber 1.1 is a decimal number"),
     (lambda: BGPPeer.make("p", filters="gold"), 'spec.filters "gold" is not a list'),
     (lambda: BGPPeer.make("p", node=3), "spec.node 3 is not a text"),
-    (lambda: BGPConfiguration.make("node.n1", as_number=64513), 'spec.asNumber is only honoured on "default"'),
-    (lambda: BGPConfiguration.make("default", communities=[{"name": "a", "value": "1:2"}]), "prefixAdvertisements"),
-    (
-        lambda: BGPConfiguration.make(
-            "default", prefix_advertisements=[{"cidr": "10.0.0.0/16", "communities": ["gold"]}]
-        ),
-        'community "gold" is neither',
-    ),
-    (
-        lambda: BGPConfiguration.make(
-            "default", nodeToNodeMeshEnabled=False, nodeMeshMaxRestartTime="60s"
-        ),
-        "nodeMeshMaxRestartTime has no effect",
-    ),
     (lambda: BGPPeer.make("rack1", peer_ip="10.0.0.999"), 'BGPPeer "rack1": spec.peerIP "10.0.0.999" is not an IP'),
     (lambda: BGPPeer.make("p", peer_ip="10.0.0.9:99999"), "no port between 1 and 65535"),
     (lambda: BGPPeer.make("p", node="n1", node_selector="all()"), "node and nodeSelector exclude each other"),

@@ -1,4 +1,4 @@
-"""Values that no BGP session can have: each is named, and the record that has it is read all the same."""
+"""What no BGP session can have or follow from: each is named, and the record that has it is read all the same."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from datastore.kinds.bgp import BGPConfiguration, BGPPeer
-from datastore.kinds.bgp_limits import beyond_limits
+from datastore.kinds.bgp_refusals import refusals
 from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool
 
@@ -31,16 +31,45 @@ from datastore.kinds.pools import IPPool
     ],
 )
 def test_what_no_session_can_have_is_named(spec: dict[str, Any], clause: str) -> None:
-    [sentence] = beyond_limits(BGPPeer.make("p", **spec))
+    [sentence] = refusals(BGPPeer.make("p", **spec))
     assert sentence.startswith('BGPPeer "p": ')
     assert clause in sentence
 
 
 def test_the_limits_of_the_mesh_and_of_nodes_are_the_same() -> None:
     mesh = BGPConfiguration.make("default", asNumber=23456, nodeMeshMaxRestartTime="2h")
-    assert len(list(beyond_limits(mesh))) == 2
+    assert len(list(refusals(mesh))) == 2
     node = Node.make("n1").with_data(IPv4Address="0.0.0.0/24", IPv6Address="ff02::1/64", ASNumber="23456")
-    assert len(list(beyond_limits(node))) == 3
+    assert len(list(refusals(node))) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "spec", "clause"),
+    [
+        ("default", {"logSeverityScreen": "Notice"}, 'spec.logSeverityScreen "Notice" is not one of trace, debug'),
+        ("default", {"communities": [{"name": "a", "value": "1:2"}]}, "no effect without prefixAdvertisements"),
+        (
+            "default",
+            {"prefixAdvertisements": [{"cidr": "10.0.0.0/16", "communities": ["gold"]}]},
+            'of 10.0.0.0/16: community "gold" is neither a value',
+        ),
+        (
+            "default",
+            {"nodeToNodeMeshEnabled": False, "nodeMeshPassword": {"secretKeyRef": {"name": "bgp", "key": "mesh"}}},
+            "spec.nodeMeshPassword has no effect while nodeToNodeMeshEnabled is false",
+        ),
+        ("default", {"nodeToNodeMeshEnabled": False, "nodeMeshMaxRestartTime": "60s"}, "nodeMeshMaxRestartTime has no"),
+        ("node.n1", {"asNumber": 64513}, 'spec.asNumber is only honoured on "default"'),
+        ("node.n1", {"nodeToNodeMeshEnabled": False}, "spec.nodeToNodeMeshEnabled is only honoured"),
+    ],
+)
+def test_what_has_no_effect_is_named_and_the_rest_of_the_record_is_read(
+    name: str, spec: dict[str, Any], clause: str
+) -> None:
+    """As kubectl stores it: else a mesh that is switched off would come up."""
+    [sentence] = refusals(BGPConfiguration.make(name, **spec))
+    assert sentence.startswith(f'BGPConfiguration "{name}": ')
+    assert clause in sentence
 
 
 @pytest.mark.parametrize(
@@ -50,9 +79,17 @@ def test_the_limits_of_the_mesh_and_of_nodes_are_the_same() -> None:
         BGPPeer.make("p", peerIP="169.254.0.1", localASNumber=1, keepaliveTime="1s", maxRestartTime="1s"),
         BGPPeer.make("p"),
         BGPConfiguration.make("default"),
+        BGPConfiguration.make("node.n1", listenPort=1790),
+        BGPConfiguration.make(
+            "default",
+            logSeverityScreen="info",
+            communities=[{"name": "gold", "value": "64512:100"}],
+            prefixAdvertisements=[{"cidr": "10.0.0.0/16", "communities": ["gold", "64512:7", "64512:7:7"]}],
+            nodeMeshMaxRestartTime="60s",
+        ),
         Node.make("n1").with_data(IPv4Address="192.0.2.1/24", IPv6Address="fe80::1/64"),
         IPPool.make("a", cidr="10.0.0.0/16"),
     ],
 )
 def test_what_a_session_can_have_is_not(sound: BGPPeer) -> None:
-    assert list(beyond_limits(sound)) == []
+    assert list(refusals(sound)) == []

@@ -1,25 +1,28 @@
-"""Values that a record may hold and no BGP session can have.
+"""What a record may hold, and no BGP session can have or follow from.
 
-Pure. They are refused where they are written; a record that has one, from an older version or another program, is read
-all the same, and costs no more than its own session.
+Pure. It is refused where it is written. A record that has it, from another program such as kubectl or from an older
+version, is read all the same, and costs no more than its own session: an agent that knew nothing of the rest would
+bring up a mesh that is switched off, or in another AS.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from datastore import fields
 from datastore.fields import Address
-from datastore.kinds.bgp import BGPConfiguration, BGPPeer
+from datastore.kinds.bgp import BGPConfiguration, BGPConfigurationSpec, BGPPeer
 from datastore.kinds.node import Node
 from datastore.record import Resource
 
 LONGEST_HOLD_SECONDS = 65535  # what fits into the OPEN's 16 bits (RFC 4271 §4.2)
 LONGEST_RESTART_SECONDS = 4095  # twelve bits (RFC 4724 §3)
 AS_TRANS = 23456
+_LEVELS = ("trace", "debug", "info", "warning", "error", "fatal")
 
 
-def beyond_limits(resource: Resource) -> Iterator[str]:
-    """Yield a sentence for each value of a resource that no BGP session can have."""
+def refusals(resource: Resource) -> Iterator[str]:
+    """Yield a sentence for each thing in a resource that is refused where it is written."""
     clauses: Iterator[str]
     match resource:
         case BGPPeer():
@@ -50,6 +53,47 @@ def _of_configuration(configuration: BGPConfiguration) -> Iterator[str]:
     written = configuration.spec.node_mesh_max_restart_time
     yield from _restart("spec.nodeMeshMaxRestartTime", written, configuration.mesh_restart_seconds)
     yield from _system("spec.asNumber", configuration.as_number)
+    if configuration.spec.log_severity_screen.lower() not in _LEVELS:
+        yield f'spec.logSeverityScreen "{configuration.spec.log_severity_screen}" is not one of {", ".join(_LEVELS)}'
+    yield from _communities(configuration.spec)
+    yield from _of_the_cluster_alone(configuration)
+
+
+def _communities(spec: BGPConfigurationSpec) -> Iterator[str]:
+    if spec.communities and not spec.prefix_advertisements:
+        yield "spec.communities have no effect without prefixAdvertisements"
+    names = {community.name for community in spec.communities}
+    for advertisement in spec.prefix_advertisements:
+        for name in advertisement.communities:
+            if name not in names and not _is_community(name):
+                yield (
+                    f'spec.prefixAdvertisements of {advertisement.cidr}: community "{name}" is neither a value such as'
+                    " 64512:100 nor named in communities"
+                )
+
+
+def _is_community(text: str) -> bool:
+    try:
+        fields.community(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _of_the_cluster_alone(configuration: BGPConfiguration) -> Iterator[str]:
+    """Yield what a node sets for the whole mesh, and what the cluster sets for a mesh that it does not have."""
+    spec = configuration.spec
+    if configuration.name.startswith("node."):
+        for alias, name in (("nodeToNodeMeshEnabled", "node_to_node_mesh_enabled"), ("asNumber", "as_number")):
+            if name in spec.model_fields_set:
+                yield f'spec.{alias} is only honoured on "default"'
+    elif not spec.node_to_node_mesh_enabled:
+        for alias, value in (
+            ("nodeMeshPassword", spec.node_mesh_password),
+            ("nodeMeshMaxRestartTime", spec.node_mesh_max_restart_time),
+        ):
+            if value is not None:
+                yield f"spec.{alias} has no effect while nodeToNodeMeshEnabled is false"
 
 
 def _of_node(node: Node) -> Iterator[str]:
