@@ -34,6 +34,10 @@ class RejectReason(StrEnum):
         "inside a pool, from a peer that is no node, and not by way of the node that has this block"
         " (have the peer keep the next hop, or peer with nodes by peerSelector)"
     )
+    OF_SERVICES = (
+        "inside a range of services, which each node reaches by its own kube-proxy (BGPConfiguration default:"
+        " serviceClusterIPs, serviceExternalIPs, serviceLoadBalancerIPs)"
+    )
     HIDES_HOST = "would hide the connected way to a node or peer (change it at the peer)"
     INSIDE_SUBNET = "inside the subnet of this node (annotation felix-py/accept-inside-node-subnet)"
     OVER_LIMIT = "over the prefix limit (annotation felix-py/prefix-limit)"
@@ -57,7 +61,7 @@ class ImportFilter:
     def __init__(self, local: LocalNode) -> None:
         self.local = local
         self._own_blocks = PrefixSet(local.own_blocks)
-        self._pools = PrefixSet(local.pools)
+        self._pools, self._services = PrefixSet(local.pools), PrefixSet(local.services)
         self._covering_hosts = _within_connected(local)
         self._connected, self._subnets = frozenset(local.connected), PrefixSet(local.connected)
         self._owners = dict(local.owners)
@@ -116,6 +120,8 @@ class ImportFilter:
             return RejectReason.OWN_BLOCK
         if in_pool and not (neighbour.is_node or by_its_owner):
             return RejectReason.POOL_FROM_OUTSIDE
+        if not in_pool and self._services.contains(prefix):
+            return RejectReason.OF_SERVICES
         if prefix in self._covering_hosts:
             return RejectReason.HIDES_HOST
         if not in_pool and not neighbour.import_policy.inside_subnet and self._is_inside_subnet(prefix):

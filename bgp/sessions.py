@@ -92,6 +92,11 @@ class PeeringInputs(Struct, frozen=True):
     def mesh_password(self) -> Password | None:
         return None if self.configuration is None else self.configuration.spec.node_mesh_password
 
+    def services(self) -> tuple[Prefix, ...]:
+        """Return the ranges of services, in order."""
+        found = () if self.configuration is None else self.configuration.service_ranges()
+        return tuple(sorted({Prefix.of(str(cidr)) for _, cidr in found}))
+
     def has_mesh(self) -> bool:
         return self.configuration is None or self.configuration.spec.node_to_node_mesh_enabled
 
@@ -150,7 +155,7 @@ def speaker_of(
         listen=() if own is None else tuple(addresses(own).values()),
         port=inputs.port_of(node_name),
         neighbours=tuple(each.neighbour for each in chosen.values() if each.held_back is None),
-        local=replace(local, own_blocks=tuple(own_blocks), pools=tuple(pools)),
+        local=replace(local, own_blocks=tuple(own_blocks), pools=tuple(pools), services=inputs.services()),
         held_back=tuple(each.as_held_back() for each in chosen.values() if each.held_back is not None),
     )
     notices = {

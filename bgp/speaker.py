@@ -74,6 +74,7 @@ class LocalNode(Struct, frozen=True):
 
     hosts: the addresses of all nodes and of all peers. connected: the networks that this node's addresses are in.
     owners: which node's addresses a block or a borrowed address of another node leads to. nodes: those of all others.
+    services: the ranges of services that nodes announce.
     """
 
     own_as: int
@@ -85,6 +86,7 @@ class LocalNode(Struct, frozen=True):
     connected: tuple[Prefix, ...] = ()
     owners: tuple[tuple[Prefix, tuple[bytes, ...]], ...] = ()
     nodes: frozenset[bytes] = frozenset()
+    services: tuple[Prefix, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -97,6 +99,7 @@ class LocalNode(Struct, frozen=True):
             "connected": list(map(str, self.connected)),
             "owners": [[str(prefix), list(map(unpack, addresses))] for prefix, addresses in self.owners],
             "nodes": sorted(map(unpack, self.nodes)),
+            "services": list(map(str, self.services)),
         }
 
     @classmethod
@@ -111,6 +114,7 @@ class LocalNode(Struct, frozen=True):
             connected=tuple(map(Prefix.parse, record["connected"])),
             owners=tuple((Prefix.parse(prefix), tuple(map(pack, found))) for prefix, found in record["owners"]),
             nodes=frozenset(map(pack, record["nodes"])),
+            services=tuple(map(Prefix.parse, record["services"])),
         )
 
 

@@ -83,14 +83,9 @@ def node_subnets(nodes: Iterable[Node]) -> Networks:
 def service_ranges(configurations: Iterable[BGPConfiguration]) -> Networks:
     """Return the ranges of services that are announced."""
     return {
-        network(entry.cidr): f'{field} of BGPConfiguration "{one.name}"'
+        cidr: f'{field} of BGPConfiguration "{one.name}"'
         for one in configurations
-        for field, entries in (
-            ("serviceClusterIPs", one.spec.service_cluster_ips),
-            ("serviceExternalIPs", one.spec.service_external_ips),
-            ("serviceLoadBalancerIPs", one.spec.service_load_balancer_ips),
-        )
-        for entry in entries
+        for field, cidr in one.service_ranges()
     }
 
 

@@ -5,6 +5,7 @@ Pure. Strings are kept as they were written; the properties parse them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -12,7 +13,7 @@ from pydantic import Field, model_validator
 from datastore import fields, selector
 from datastore.defaults import DEFAULT_AS_NUMBER
 from datastore.field_types import AddressText, AsNumber, Cidr, Community, Duration, Items, PeerText, SelectorText
-from datastore.fields import Address
+from datastore.fields import Address, Network, network
 from datastore.record import Record, Resource, Spec
 
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -89,6 +90,16 @@ class BGPConfiguration(Resource):
         """How long a mesh peer may take to restart; None: the BGP speaker's default."""
         written = self.spec.node_mesh_max_restart_time
         return None if written is None else fields.seconds(written)
+
+    def service_ranges(self) -> Iterator[tuple[str, Network]]:
+        """Yield the ranges of services that nodes of Calico announce, each with the field that names it."""
+        spec = self.spec
+        for field, ranges in (
+            ("serviceClusterIPs", spec.service_cluster_ips),
+            ("serviceExternalIPs", spec.service_external_ips),
+            ("serviceLoadBalancerIPs", spec.service_load_balancer_ips),
+        ):
+            yield from ((field, network(one.cidr)) for one in ranges)
 
 
 class BGPPeerSpec(Spec):

@@ -70,6 +70,7 @@ LOCAL = LocalNode(
     connected=(PREFIX,),
     owners=((PREFIX, (PEER,)),),
     nodes=frozenset({PEER}),
+    services=(PREFIX,),
 )
 SPEAKER = Speaker("n1", OWN, ("192.0.2.1",), 179, (NEIGHBOUR,), LOCAL, (HELD_BACK,))
 

@@ -27,6 +27,7 @@ LOCAL = LocalNode(
     connected=(Prefix.parse("192.0.2.0/24"),),
     nodes=frozenset(map(pack, (PEER, "198.51.100.7"))),
     owners=((Prefix.parse("10.65.2.0/26"), (pack(PEER),)), (Prefix.parse("10.65.1.7/32"), (pack(PEER),))),
+    services=(Prefix.parse("10.96.0.0/12"), Prefix.parse("203.0.113.0/24"), Prefix.parse("fd00:96::/112")),
 )
 
 
@@ -45,7 +46,9 @@ def through(*numbers: int) -> tuple[AsPathSegment, ...]:
 def test_each_reason_says_what_would_change_it_and_is_in_the_documents(reason: RejectReason) -> None:
     ends_with_what_changes_it = re.fullmatch(r".+ \(([^()]+)\)", reason)
     assert ends_with_what_changes_it
-    assert re.search("at the peer|annotation|setting|BGPPeer|IPPool|peerSelector", ends_with_what_changes_it[1])
+    assert re.search(
+        "at the peer|annotation|setting|BGP(Peer|Configuration)|IPPool|peerSelector", ends_with_what_changes_it[1]
+    )
     assert f"- {reason}\n" in PAGE.read_text()
 
 
@@ -101,6 +104,17 @@ def test_a_router_may_lead_anywhere_but_into_a_pool() -> None:
     assert reason_for("172.20.0.0/16", ROUTER, as_path=through(65001)) is None
     assert reason_for("10.65.3.0/26", ROUTER, as_path=through(65001)) is RejectReason.POOL_FROM_OUTSIDE
     assert reason_for("10.0.0.0/8", ROUTER, as_path=through(65001)) is None
+
+
+@pytest.mark.parametrize("neighbour", [NODE, ROUTER])
+def test_services_are_left_to_kube_proxy_whoever_announces_them(neighbour: Neighbour) -> None:
+    """As nodes of Calico announce them: each whole range, and single addresses of it."""
+    through_it: dict[str, Any] = {"next_hop": PEER, "as_path": through(65001)}
+    for inside in ("10.96.0.0/12", "10.96.0.1/32", "203.0.113.7/32"):
+        assert reason_for(inside, neighbour, **through_it) is RejectReason.OF_SERVICES
+    assert reason_for("fd00:96::a/128", neighbour, "fd99::2", as_path=through(65001)) is RejectReason.OF_SERVICES
+    for around in ("10.0.0.0/8", "10.112.0.0/12"):
+        assert reason_for(around, neighbour, **through_it) is None
 
 
 def test_an_external_path_names_an_as() -> None:

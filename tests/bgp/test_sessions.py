@@ -73,6 +73,12 @@ def test_the_mesh_is_every_other_node_of_the_family() -> None:
     assert not sessions("bare", cluster)
 
 
+def test_the_import_filter_is_told_of_the_ranges_of_services() -> None:
+    ranges = {"serviceClusterIPs": "10.96.0.0/12", "serviceExternalIPs": "fd00:96::/112"}
+    local = speaker("n1", nodes(1, 2), **{field: [{"cidr": cidr}] for field, cidr in ranges.items()}).local
+    assert local.services == (Prefix.parse("10.96.0.0/12"), Prefix.parse("fd00:96::/112"))
+
+
 def test_defaults_of_a_mesh_session() -> None:
     [mesh] = sessions("n1", nodes(1, 2)).values()
     assert mesh == Neighbour("10.0.0.2", "10.0.0.1", 64512, 64512, passive=True, families=("ipv4",))
