@@ -95,6 +95,8 @@ class _Reported:
 
     def __init__(self) -> None:
         self.configs: dict[str, IPAMConfig] = {}
+        self.unread_configs: set[str] = set()
+        """Of which nothing is known."""
         self.pools: dict[str, IPPool] = {}
         self.reservations: dict[str, IPReservation] = {}
         self.nodes: dict[str, _NodeFacts] = {}
@@ -127,6 +129,7 @@ class _Reported:
                 self.reservations[name] = resource
             case IPAMConfig():
                 self.configs[name] = resource
+                self.unread_configs.discard(name)
             case _:
                 return None
         return EVERY_HOST
@@ -144,11 +147,21 @@ class _Reported:
         if kind not in tables:
             return None
         tables[kind].pop(name, None)
+        if kind is IPAMConfig:
+            self.unread_configs.discard(name)
         if kind is Node:
             return EVERY_HOST if self._update_blocks_of(name) else (name,)
         if kind is IPPool:
             self._blocks_of_nodes = None
         return EVERY_HOST
+
+    def keep(self, kind: type[Resource], name: str) -> Concerned | None:
+        """Take in that a record cannot be read: what was known of it holds, but a pool gives no more addresses."""
+        if kind is IPPool:
+            return self.remove(kind, name)
+        if kind is IPAMConfig and name not in self.configs:
+            self.unread_configs.add(name)
+        return None
 
     def blocks_of_nodes(self) -> Iterable[Networks]:
         """Return of each Node the blocks that hold an address of it; of most there is none."""
@@ -212,8 +225,10 @@ class HostContexts:
                 self._in_sync = True
             case Changed(resource=resource):
                 concerned = self._reported.put(resource)
-            case Gone() | Unreadable():
+            case Gone():
                 concerned = self._reported.remove(event.kind, event.name)
+            case Unreadable():
+                concerned = self._reported.keep(event.kind, event.name)
         if concerned == EVERY_HOST:
             self._cache.clear()
         for host in concerned or ():
@@ -223,8 +238,10 @@ class HostContexts:
         return self.known(host) or await self._reads.submit(host, None)
 
     def known(self, host: str) -> HostContext | None:
-        """Return what a watch reports; None: there is none, or it is not in sync yet."""
-        if not self._in_sync:
+        """Return what a watch reports; None: there is none, it is not in sync yet, or knows no settings: to go by the
+        usual ones could break the cluster's.
+        """
+        if not self._in_sync or _DEFAULT in self._reported.unread_configs:
             return None
         if host not in self._cache:
             self._cache[host] = self._as_reported(host)

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock
 from datastore.kinds.node import Node
+from datastore.kinds.pools import IPPool
 from datastore.notices import Notice
 from datastore.record import Resource
 from datastore.store import Changed, Gone, Unreadable, WatchEvent
@@ -47,9 +48,10 @@ class CurrentNotices:
                 return self._put(origin, tuple(dict.fromkeys(found))) if found or origin in self._by_origin else ()
             case Unreadable(kind, name, namespace, reason):
                 shown = f"{namespace}/{name}" if namespace else name
-                unread = Notice(
-                    kind.KIND, shown, "", f"it cannot be read: {reason}", "what was known of it still holds"
-                )
+                effect = "what was known of it still holds"
+                if kind is IPPool:
+                    effect += ", but pods get no more addresses of it"
+                unread = Notice(kind.KIND, shown, "", f"it cannot be read: {reason}", effect)
                 return self._put((kind.KIND, namespace or "", name), (unread,))
             case Gone():
                 self._put((event.kind.KIND, event.namespace or "", event.name), ())

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from ipaddress import ip_network
+from typing import TypeVar
 
 import pytest
 
+from datastore.errors import BadRecord
 from datastore.kinds.ipam import BlockAffinity, IPAMConfig
 from datastore.kinds.node import Node
-from datastore.kinds.pools import IPPool
+from datastore.kinds.pools import IPPool, IPReservation
+from datastore.record import Resource
 from datastore.store import Changed, Gone, InSync, Unreadable
 from ipam.affinities import Affinities
 from ipam.allocator import AddressesWanted, Allocator
@@ -17,6 +20,8 @@ from ipam.errors import NoPools
 from ipam.host_context import CONTEXT_KINDS, HostContext, HostContexts
 from tests.datastore.memory_store import MemoryStore
 from tests.ipam.world import config, node, pool
+
+R = TypeVar("R", bound=Resource)
 
 
 def request(number: int) -> AddressesWanted:
@@ -132,6 +137,43 @@ async def test_the_configuration_and_a_nodes_labels_are_as_they_were_reported_la
     contexts.on_event(Changed(node("n1", rack="b")))
     contexts.on_event(Gone(IPAMConfig, "default"))
     assert ((await contexts.of("n1")).node_labels, await contexts.cooldown_seconds()) == ({"rack": "b"}, 0)
+
+
+async def test_what_was_known_of_a_record_holds_while_it_cannot_be_read() -> None:
+    reserved = IPReservation.make("router", reservedCIDRs=["10.65.0.1"])
+    contexts = HostContexts(MemoryStore(), Affinities(MemoryStore(), lambda: 0))
+    for resource in (config(strict_affinity=True), reserved, node("n1", rack="a")):
+        contexts.on_event(Changed(resource))
+    contexts.on_event(InSync())
+    before = await contexts.of("n1")
+    assert before.strict and before.reservations == (reserved,) and before.node_labels == {"rack": "a"}
+    for resource in (config(), reserved, node("n1")):
+        contexts.on_event(Unreadable(type(resource), resource.name, None, "it cannot be read"))
+    assert await contexts.of("n1") == before
+    for resource in (config(), reserved, node("n1")):
+        contexts.on_event(Gone(type(resource), resource.name))
+    after = await contexts.of("n1")
+    assert not after.strict and not after.reservations and not after.node_labels
+
+
+async def test_settings_that_could_never_be_read_are_not_taken_for_the_usual_ones() -> None:
+    class Damaged(MemoryStore):
+        async def get(self, kind: type[R], name: str, namespace: str | None = None) -> R:
+            if kind is IPAMConfig:
+                raise BadRecord('IPAMConfig "default": spec.strictAffinity "yes" is not true or false')
+            return await super().get(kind, name, namespace)
+
+    store = Damaged(pool("pods", "10.65.0.0/16"), node("n1"))
+    allocator = Allocator(store)
+    allocator.on_event(Changed(pool("pods", "10.65.0.0/16")))
+    allocator.on_event(Unreadable(IPAMConfig, "default", None, "it cannot be read"))
+    allocator.on_event(InSync())
+    with pytest.raises(BadRecord, match="strictAffinity"):
+        await allocator.assign(request(1))
+    assert allocator.room("n1") is None
+    assert await allocator.release_handle("net.1") == []
+    allocator.on_event(Changed(config()))
+    assert (await allocator.assign(request(1))).ipv4
 
 
 def test_without_a_configuration_blocks_are_claimed_and_borrowed_from() -> None:
