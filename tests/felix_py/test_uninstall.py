@@ -7,15 +7,20 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from cni.configurations import BINARY, CONFLIST
+from felix_py.packet_filter.forward_accept import CHAINS, accepting
 from felix_py.startup.single_instance import single_instance
 from felix_py.uninstall import CALICOS, CALICOS_ASIDE
+from kernel.netns import inside
+from kernel.nftables_foreign_writer import ForeignChainWriter
 from tests.kernel.netns import Namespace, namespace
 
+IPTABLES = ("iptables-nft", "ip6tables-nft")
 RULES = """\
 add table inet felix
 add chain inet felix nat_outgoing { type nat hook postrouting priority 100; }
@@ -37,10 +42,16 @@ def host() -> Iterator[Namespace]:
             "addr add 10.65.9.9/32 dev tunl0\nlink set tunl0 up\n"
             "route add blackhole 10.65.1.0/26 proto 80 metric 1030\n"
             "route add 10.65.2.0/26 via 192.0.2.2 proto 81 metric 1030\n"
+            "route add blackhole fd00:65::/122 proto 80 metric 1030\n"
             "route add 10.66.0.0/26 via 192.0.2.2 proto 80 metric 1024\n"
             "route add 10.67.0.0/26 via 192.0.2.2 proto 12\n"
         )
         subprocess.run(["ip", "netns", "exec", made.name, "nft", "-f", "-"], input=RULES, text=True, check=True)
+        with inside(made.descriptor), closing(ForeignChainWriter(CHAINS)) as forward:
+            for tool in IPTABLES:
+                made.run(tool, "-P", "FORWARD", "DROP")
+                made.run(tool, "-A", "FORWARD", "-i", "docker0", "-j", "ACCEPT")
+            assert forward.bring_in_line(accepting("cali"))
         yield made
 
 
@@ -82,7 +93,11 @@ def test_nothing_of_ours_is_left_and_all_of_others(host: Namespace, folder: Path
     routes = host.ip("route show")
     assert "10.65." not in routes
     assert "10.66.0.0/26" in routes and "10.67.0.0/26" in routes
-    assert host.run("nft", "list", "tables").split("\n")[:-1] == ["table inet others"]
+    assert "fd00:65::" not in host.ip("-6 route show")
+    tables = host.run("nft", "list", "tables").splitlines()
+    assert set(tables) == {"table inet others", "table ip filter", "table ip6 filter"}
+    for tool in IPTABLES:
+        assert host.run(tool, "-S", "FORWARD") == "-P FORWARD DROP\n-A FORWARD -i docker0 -j ACCEPT\n"
     assert "10.65.9.9" not in host.ip("addr show dev tunl0") and "UP" not in host.ip("link show dev tunl0")
 
 
