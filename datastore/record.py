@@ -112,7 +112,7 @@ class Resource(Record):
     ) -> Self:
         """Return a new object with these fields of its spec, by their outside or their Python names.
 
-        Raises Invalid: as `read`. Raises TypeError: the kind has no such field.
+        Raises Invalid: as `read`, and for a fault. Raises TypeError: the kind has no such field.
         """
         fields = cls.SPEC.model_fields
         outside = {field.alias or python for python, field in fields.items()}
@@ -120,7 +120,7 @@ class Resource(Record):
         if not cls.ALLOW_UNKNOWN and (unknown := written.keys() - outside):
             raise TypeError(f"{cls.KIND} has no field {', '.join(sorted(unknown))}")
         metadata = {"name": name, "namespace": namespace, "labels": labels, "annotations": annotations}
-        return cls.read(
+        made = cls.read(
             {
                 "apiVersion": cls.API_VERSION,
                 "kind": cls.KIND,
@@ -132,6 +132,9 @@ class Resource(Record):
                 "spec": {key: value for key, value in written.items() if value is not None},
             }
         )
+        if made.fault:
+            raise Invalid(f"{_subject(cls, name)}: {made.fault}")
+        return made
 
     @classmethod
     def read(cls, record: object) -> Self:
@@ -179,6 +182,11 @@ class Resource(Record):
     def revision(self) -> str | None:
         """The store's version of this object; None if it comes from no store."""
         return self.metadata.resource_version
+
+    @property
+    def fault(self) -> str:
+        """What is refused where it is written, as a clause; the rest of a record that has it counts all the same."""
+        return ""
 
     @property
     def deleted(self) -> bool:

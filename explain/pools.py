@@ -193,7 +193,7 @@ def _about_family(
         yield Step("records", f"pool {pool.name}", "pool", StepState.OK, text, "", _get_pool(pool))
     try:
         chosen = pools_for(
-            pools if pod.node else [pool.with_spec(node_selector="all()") for pool in pools],
+            pools if pod.node else [one if one.fault else one.with_spec(node_selector="all()") for one in pools],
             version,
             requested=asked.pools if asked else (),
             node=pod.node or "any",
@@ -243,7 +243,9 @@ def _outcome(facts: AddressFacts, pod: PodRecord, version: int, chosen: Sequence
 def _why_not(facts: AddressFacts, pod: PodRecord, pool: IPPool, asked: _Request | None) -> str:
     """Return why a pod gets no address of a pool; "" if it does."""
     spec, refused = pool.spec, ""
-    if not pool.allocatable:
+    if pool.fault:
+        refused = f"nothing is assigned from it until it is corrected: {pool.fault}"
+    elif not pool.allocatable:
         refused = "it is disabled" if spec.disabled else "nothing is assigned from it: it is refused or being deleted"
     elif pool.network.prefixlen > pool.block_size:
         refused = f"it is smaller than one block (/{pool.block_size})"

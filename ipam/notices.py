@@ -7,13 +7,16 @@ mistake of a user's, and yield no notice.
 from __future__ import annotations
 
 from datastore import selector
-from datastore.field_rules import OBEYED, FieldRules, NotObeyed, When
+from datastore.field_rules import OBEYED, FieldRules, NotObeyed, When, notice_of
 from datastore.kinds.pools import IPPool
 from datastore.notices import Notice
 
 
 def _selects_by_label(text: str) -> bool:
-    return str(selector.parse(text)) != "all()"
+    try:
+        return str(selector.parse(text)) != "all()"
+    except selector.SelectorError:
+        return False  # a fault of the pool's
 
 
 POOL = FieldRules(
@@ -46,7 +49,10 @@ POOL = FieldRules(
 def pool_notices(pool: IPPool, *, has_namespaces: bool) -> tuple[Notice, ...]:
     """Return what a pool sets and what is not obeyed, where the datastore has Namespaces, or where it has none."""
     found = POOL.notices(pool)
-    return tuple(one for one in found if one.field != "spec.namespaceSelector") if has_namespaces else found
+    if has_namespaces:
+        found = tuple(one for one in found if one.field != "spec.namespaceSelector")
+    fault = (notice_of(pool, "", NotObeyed(pool.fault, "no more addresses come from it")),) if pool.fault else ()
+    return (*fault, *found)
 
 
 RESERVATION = FieldRules({"spec.reservedCIDRs": OBEYED})

@@ -57,8 +57,12 @@ def pools_for(
                 "namespace; change the selector or, on Kubernetes, the labels of the namespace"
             )
     if not candidates:
+        faulty = (
+            f"; {pool.name} is not used: {pool.fault}" for pool in pools if pool.version == version and pool.fault
+        )
         raise NoPools(
             f"no pool for IPv{version} on node {node}: none is enabled and selects it; add or enable an IPPool"
+            + "".join(faulty)
         )
     fit = tuple(pool for pool in candidates if pool.allows(use))
     if not fit:

@@ -43,7 +43,7 @@ def tunnel_pools(kind: TunnelKind, node: Node, pools: Iterable[IPPool]) -> tuple
         pool
         for pool in pools
         if pool.version == version_of(kind)
-        and pool.allocatable
+        and pool.enabled
         and pool.allows("Tunnel")
         and pool.selects_node(node.labels)
         and _encapsulates(pool, kind)

@@ -38,8 +38,10 @@ nodes can't start from another address, as `sourceAddress: None` would have it; 
 `node.NAME` of which there is no node; an annotation `projectcalico.org/…` of the own Node, or `cni.projectcalico.org/…`
 of a Namespace, that nothing reads; and such an annotation `felix-py/…` of any object but a pod.
 
-What felixctl refuses to write and kubectl does not is read all the same, and yields a notice: what a BGPConfiguration
-sets for the mesh while `nodeToNodeMeshEnabled` is false; and what one named `node.NAME` sets for the whole cluster.
+What felixctl refuses to write and kubectl does not is read all the same, and yields a notice: what is wrong with
+selectors and uses of an IPPool, which gives no more addresses then, while those that are given are routed as before;
+what a BGPConfiguration sets for the mesh while `nodeToNodeMeshEnabled` is false; and what one named `node.NAME` sets
+for the whole cluster.
 
 Kubernetes' own NetworkPolicies are not enforced either: on Kubernetes each agent has a notice of every one, as
 KubernetesNetworkPolicy.

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from functools import partial
+from functools import lru_cache, partial
 from itertools import chain, islice, takewhile
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from datastore import selector
-from datastore.field_types import Cidr, Items, SelectorText
+from datastore.field_types import Cidr, Items
 from datastore.fields import Network, interface, network
 from datastore.pool_rules import USUAL_BLOCK_SIZE, link_local_within, misfit, overlap
 from datastore.record import Resource, Spec
@@ -31,8 +31,8 @@ class IPPoolSpec(Spec):
     disabled: bool = False
     disable_bgp_export: bool = Field(default=False, alias="disableBGPExport")
     block_size: int | None = Field(default=None, alias="blockSize")
-    node_selector: SelectorText = Field(default="all()", alias="nodeSelector")
-    namespace_selector: SelectorText | None = Field(default=None, alias="namespaceSelector")
+    node_selector: str = Field(default="all()", alias="nodeSelector")
+    namespace_selector: str | None = Field(default=None, alias="namespaceSelector")
     allowed_uses: Items[Use] = Field(default=("Workload", "Tunnel"), alias="allowedUses")
     assignment_mode: Literal["Automatic", "Manual"] = Field(default="Automatic", alias="assignmentMode")
 
@@ -70,28 +70,6 @@ class IPPoolSpec(Spec):
             raise ValueError(f"cidr {self.cidr} overlaps {reserved}, which is link-local")
         return self
 
-    @model_validator(mode="after")
-    def _uses_are_compatible(self) -> Self:
-        if "LoadBalancer" in self.allowed_uses:
-            if len(set(self.allowed_uses)) > 1:
-                raise ValueError("allowedUses LoadBalancer can't be combined with other uses")
-            if self.ipip_mode != "Never" or self.vxlan_mode != "Never":
-                raise ValueError("allowedUses LoadBalancer needs ipipMode and vxlanMode Never")
-            if str(selector.parse(self.node_selector)) != "all()":
-                raise ValueError("allowedUses LoadBalancer needs nodeSelector all()")
-            if self.disable_bgp_export:
-                raise ValueError("disableBGPExport is not allowed with allowedUses LoadBalancer")
-        if self.namespace_selector is not None and "Tunnel" in self.allowed_uses:
-            raise ValueError("namespaceSelector is not allowed with the use Tunnel: set allowedUses to [Workload]")
-        return self
-
-    @model_validator(mode="after")
-    def _selectors_are_not_global(self) -> Self:
-        for field, text in (("nodeSelector", self.node_selector), ("namespaceSelector", self.namespace_selector)):
-            if text is not None and "global()" in str(selector.parse(text)):
-                raise ValueError(f"{field} {text!r} must not use global()")
-        return self
-
 
 class IPPool(Resource):
     KIND: ClassVar[str] = "IPPool"
@@ -115,9 +93,24 @@ class IPPool(Resource):
         return self.spec.block_size or USUAL_BLOCK_SIZE[self.network.version]
 
     @property
-    def allocatable(self) -> bool:
-        """Whether new addresses may come from it: it is enabled, not being deleted, and not refused by its status."""
+    def enabled(self) -> bool:
+        """Whether it is to give new addresses: it is not disabled, not being deleted, and not refused by its status."""
         return not self.spec.disabled and self.metadata.deletion_timestamp is None and not self._refused
+
+    @property
+    def allocatable(self) -> bool:
+        """Whether new addresses may come from it."""
+        return self.enabled and not self.fault
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with who may have addresses of it. What has some keeps them, and is routed to all the same."""
+        spec = self.spec
+        is_tunnelled = spec.ipip_mode != "Never" or spec.vxlan_mode != "Never"
+        uses = tuple(spec.allowed_uses)
+        return _fault(spec.node_selector, spec.namespace_selector) or _fault_of_uses(
+            uses, spec.node_selector, is_tunnelled, spec.disable_bgp_export, spec.namespace_selector is not None
+        )
 
     @property
     def _refused(self) -> bool:
@@ -132,10 +125,48 @@ class IPPool(Resource):
 
     def selects_node(self, labels: selector.Labels) -> bool:
         """Whether a node with these labels may use it; an empty nodeSelector selects all."""
-        return selector.parse(self.spec.node_selector).matches(labels)
+        return _selects(self.spec.node_selector, labels)
 
     def selects_namespace(self, labels: selector.Labels) -> bool:
-        return self.spec.namespace_selector is None or selector.parse(self.spec.namespace_selector).matches(labels)
+        return self.spec.namespace_selector is None or _selects(self.spec.namespace_selector, labels)
+
+
+def _selects(text: str, labels: selector.Labels) -> bool:
+    """Return whether a selector matches; what is none matches all: nobody's block is given back for a typing error."""
+    try:
+        return selector.parse(text).matches(labels)
+    except selector.SelectorError:
+        return True
+
+
+@lru_cache
+def _fault(node_selector: str, namespace_selector: str | None) -> str:
+    for field, text in (("nodeSelector", node_selector), ("namespaceSelector", namespace_selector)):
+        try:
+            if text is not None and "global()" in str(selector.parse(text)):
+                return f"{field} {text!r} must not use global()"
+        except selector.SelectorError as error:
+            return f"spec.{field} {error}"
+    return ""
+
+
+@lru_cache
+def _fault_of_uses(
+    uses: tuple[Use, ...], node_selector: str, is_tunnelled: bool, is_not_exported: bool, has_namespaces: bool
+) -> str:
+    """Return the same for sound selectors. has_namespaces: whether there is a namespaceSelector."""
+    if "LoadBalancer" in uses:
+        if len(set(uses)) > 1:
+            return "allowedUses LoadBalancer can't be combined with other uses"
+        if is_tunnelled:
+            return "allowedUses LoadBalancer needs ipipMode and vxlanMode Never"
+        if str(selector.parse(node_selector)) != "all()":
+            return "allowedUses LoadBalancer needs nodeSelector all()"
+        if is_not_exported:
+            return "disableBGPExport is not allowed with allowedUses LoadBalancer"
+    if has_namespaces and "Tunnel" in uses:
+        return "namespaceSelector is not allowed with the use Tunnel: set allowedUses to [Workload]"
+    return ""
 
 
 def _reserved(text: str) -> Network:

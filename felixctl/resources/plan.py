@@ -12,10 +12,10 @@ from msgspec import Struct
 
 from datastore.errors import Invalid
 from datastore.kinds.bgp import BGPConfiguration
-from datastore.kinds.bgp_refusals import refusals
 from datastore.kinds.ipam import IPAMBlock
 from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool, forbidden_changes, misfitting_blocks, overlapping_pools
+from datastore.kinds.refusals import refusals
 from datastore.names import label_faults, name_faults
 from datastore.pool_rules import overlap
 from datastore.record import Resource

@@ -115,7 +115,7 @@ def test_a_text_that_is_nested_too_deeply_is_invalid(text: str) -> None:
         IPPool.read_text(text)
 
 
-@pytest.mark.parametrize("spec", [{"cidr": "\ud800"}, {"cidr": "10.65.0.0/16", "nodeSelector": "\ud800"}])
+@pytest.mark.parametrize("spec", [{"cidr": "\ud800"}, {"cidr": "10.65.0.0/16", "ipipMode": "\ud800"}])
 def test_a_text_with_half_of_a_surrogate_pair_is_invalid(spec: dict[str, str]) -> None:
     with pytest.raises(Invalid):
         IPPool.read({"kind": "IPPool", "metadata": {"name": "odd"}, "spec": spec})

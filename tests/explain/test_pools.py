@@ -42,7 +42,8 @@ def broken(steps: tuple[Step, ...]) -> list[str]:
 
 
 def test_each_pool_says_by_which_selector_it_is_chosen_or_not() -> None:
-    steps = about_addresses(FACTS, WEB)
+    odd = IPPool.make("odd", cidr="10.6.0.0/24").with_spec(node_selector="global()")
+    steps = about_addresses(facts(pools=(*FACTS.pools, odd)), WEB)
     assert by_place(steps) == {
         "Namespace shop": "its labels: env=prod, team=web",
         "pool prod": "10.1.0.0/24: nodeSelector all() selects node n1,"
@@ -51,6 +52,8 @@ def test_each_pool_says_by_which_selector_it_is_chosen_or_not() -> None:
         "pool rack": '10.3.0.0/24: its nodeSelector rack == "b" does not select node n1',
         "pool named": "10.4.0.0/24: only an annotation chooses it (assignmentMode Manual)",
         "pool off": "10.5.0.0/24: it is disabled",
+        "pool odd": "10.6.0.0/24: nothing is assigned from it until it is corrected: nodeSelector 'global()' must"
+        " not use global()",
         "shop/web": "it gets its IPv4 address from prod, where 256 are not assigned",
     }
     assert not broken(steps)
@@ -184,6 +187,8 @@ def test_a_pod_yet_to_come_is_told_what_it_would_get_on_a_node_that_the_pool_sel
     assert steps[0].text == "there is no such pod on a node: this is what it would get"
     assert by_place(steps)["pool rack"] == '10.3.0.0/24: nodeSelector rack == "b" selects its node'
     assert steps[-1].text == "it gets its IPv4 address from prod, then rack, where 512 are not assigned"
+    alone = about_addresses(facts(pools=(RACK.with_spec(node_selector="has(rack"),)), pod(node=""))
+    assert "rack is not used: spec.nodeSelector" in broken(alone)[-1]
 
 
 def test_the_verdict_is_what_is_said_of_the_pod_or_what_first_keeps_it_from_an_address() -> None:

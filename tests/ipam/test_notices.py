@@ -58,6 +58,14 @@ def test_where_there_are_namespaces_a_selector_of_them_is_obeyed_and_the_rest_is
     }
 
 
+def test_a_pool_that_gives_no_more_addresses_for_a_fault_says_so() -> None:
+    faulty = IPPool.make("pods", **CIDR).with_spec(namespace_selector="has(", allowed_uses=("Workload",))
+    for has_namespaces in (False, True):
+        (notice,) = pool_notices(faulty, has_namespaces=has_namespaces)
+        assert "namespaceSelector selector 'has('" in notice.reason
+        assert notice.effect == "no more addresses come from it"
+
+
 def test_a_pool_for_load_balancers_is_not_obeyed() -> None:
     assert fields(allowedUses=["LoadBalancer"]) == ["spec.allowedUses"]
 

@@ -51,6 +51,15 @@ def test_where_the_namespace_is_what_no_pool_selects_the_sentence_says_so() -> N
         chosen(blue, use="Tunnel")
 
 
+def test_a_pool_with_a_fault_is_passed_over_and_named_where_there_is_no_other() -> None:
+    faulty = PODS.with_spec(node_selector="has(rack")
+    assert chosen(faulty, pool("other", "10.1.0.0/24")) == ["other"]
+    with pytest.raises(
+        NoPools, match=r"add or enable an IPPool; pods is not used: spec\.nodeSelector selector 'has\(rack'"
+    ):
+        chosen(faulty)
+
+
 def test_requesting_a_pool_overrides_selectors_and_mode_but_not_disabled() -> None:
     other = pool("other", "10.1.0.0/24", node_selector='rack == "a"', assignment_mode="Manual")
     off = pool("off", "10.2.0.0/24", disabled=True)

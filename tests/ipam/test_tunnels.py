@@ -15,7 +15,7 @@ from datastore.kinds.pools import IPPool
 from datastore.store import Unreadable
 from datastore.watch import key_of
 from ipam.allocator import AddressesWanted, Allocator
-from ipam.errors import Exhausted
+from ipam.errors import BadPool, Exhausted
 from ipam.tunnel_pools import tunnel_handle
 from ipam.tunnels import TunnelAddresses
 from tests.datastore.memory_store import MemoryStore
@@ -121,6 +121,17 @@ async def test_a_full_pool_is_a_sentence_that_names_the_tunnel() -> None:
     await Allocator(store).assign(AddressesWanted("n1", "net.pod"))
     with pytest.raises(Exhausted, match="ipip-tunnel-addr-n1 on node n1"):
         await tunnels(store).update()
+
+
+async def test_an_address_is_not_released_because_its_pool_has_a_fault() -> None:
+    store = MemoryStore(IPIP, node("n1"))
+    given = await tunnels(store).update(["ipip"])
+    [only] = (await store.list(IPPool)).objects
+    await store.update(only.with_spec(node_selector="has(rack"))
+    assert await tunnels(store).update(["ipip"]) == given
+    fresh = MemoryStore(IPIP.with_spec(node_selector="has(rack"), node("n1"))
+    with pytest.raises(BadPool, match=r"10\.65\.0\.0/24 was asked for"):
+        await tunnels(fresh).update(["ipip"])
 
 
 async def test_an_address_is_not_released_because_its_pool_cannot_be_read() -> None:

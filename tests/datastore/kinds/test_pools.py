@@ -41,6 +41,28 @@ def test_a_pool_that_is_disabled_refused_or_being_deleted_gives_no_addresses() -
     assert not IPPool.read(record).with_metadata(deletion_timestamp="2026-11-22T20:18:32Z").allocatable
 
 
+FAULTY = [
+    {"nodeSelector": "has(rack"}, {"nodeSelector": "global()"}, {"namespaceSelector": "has("},
+    {"namespaceSelector": "all()"}, {"allowedUses": ["LoadBalancer", "Workload"]},
+    {"allowedUses": ["LoadBalancer"], "disableBGPExport": True},
+    {"allowedUses": ["LoadBalancer"], "ipipMode": "Always"},
+    {"allowedUses": ["LoadBalancer"], "nodeSelector": "has(rack)"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("spec", FAULTY, ids=str)
+def test_a_fault_costs_a_pool_new_addresses_and_nothing_else(spec: dict[str, Any]) -> None:
+    """As kubectl stores it: pods that have addresses of it need its tunnel, its NAT and their blocks all the same."""
+    with pytest.raises(Invalid):
+        IPPool.make("p", cidr="10.0.0.0/16", **spec)
+    written = {"metadata": {"name": "p"}, "spec": {"cidr": "10.0.0.0/16", "ipipMode": "CrossSubnet", **spec}}
+    pool = IPPool.read(written)
+    assert pool.fault and pool.enabled and not pool.allocatable
+    assert pool.spec.ipip_mode != "Never" and pool.to_json() == written
+    assert pool.selects_node({"rack": "a"}), "blocks are not given back for it"
+    assert not pool.with_spec(node_selector=None, namespace_selector=None, allowed_uses=None).fault
+
+
 def test_each_overlapping_pool_is_named_once_with_the_widest() -> None:
     pools = [
         IPPool.make(name, cidr=cidr)

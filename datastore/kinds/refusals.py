@@ -1,8 +1,8 @@
-"""What a record may hold, and no BGP session can have or follow from.
+"""What is refused where it is written, and read all the same.
 
-Pure. It is refused where it is written. A record that has it, from another program such as kubectl or from an older
-version, is read all the same, and costs no more than its own session: an agent that knew nothing of the rest would
-bring up a mesh that is switched off, or in another AS.
+Pure. A record that has it, from another program such as kubectl or from an older version, costs no more than what is
+wrong: one session, or new addresses of one pool. An agent that knew nothing of the rest would bring up a mesh that is
+switched off, or send what goes to a pool's pods without its tunnel.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def refusals(resource: Resource) -> Iterator[str]:
         case Node():
             clauses = _of_node(resource)
         case _:
-            return
+            clauses = filter(None, (resource.fault,))
     yield from (f'{resource.KIND} "{resource.name}": {clause}' for clause in clauses)
 
 

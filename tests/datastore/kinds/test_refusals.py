@@ -1,4 +1,4 @@
-"""What no BGP session can have or follow from: each is named, and the record that has it is read all the same."""
+"""What is refused where it is written: each is named, and the record that has it is read all the same."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from datastore.kinds.bgp import BGPConfiguration, BGPPeer
-from datastore.kinds.bgp_refusals import refusals
 from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool
+from datastore.kinds.refusals import refusals
 
 
 @pytest.mark.parametrize(
@@ -70,6 +70,12 @@ def test_what_has_no_effect_is_named_and_the_rest_of_the_record_is_read(
     [sentence] = refusals(BGPConfiguration.make(name, **spec))
     assert sentence.startswith(f'BGPConfiguration "{name}": ')
     assert clause in sentence
+
+
+def test_a_pool_with_a_fault_is_named() -> None:
+    pool = IPPool.read({"metadata": {"name": "p"}, "spec": {"cidr": "10.0.0.0/16", "nodeSelector": "has(rack"}})
+    [sentence] = refusals(pool)
+    assert sentence.startswith("IPPool \"p\": spec.nodeSelector selector 'has(rack'")
 
 
 @pytest.mark.parametrize(
