@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datastore import selector
 from datastore.field_rules import OBEYED, FieldRules, NotObeyed, When, notice_of
-from datastore.kinds.pools import IPPool
+from datastore.kinds.pools import IPPool, IPReservation
 from datastore.notices import Notice
 
 
@@ -56,6 +56,15 @@ def pool_notices(pool: IPPool, *, has_namespaces: bool) -> tuple[Notice, ...]:
 
 
 RESERVATION = FieldRules({"spec.reservedCIDRs": OBEYED})
+
+
+def reservation_notices(reservation: IPReservation) -> tuple[Notice, ...]:
+    """Return what of a reservation is not obeyed."""
+    found = RESERVATION.notices(reservation)
+    if not reservation.fault:
+        return found
+    return (notice_of(reservation, "", NotObeyed(reservation.fault, "the other entries are reserved")), *found)
+
 
 CONFIGURATION = FieldRules(
     {

@@ -9,9 +9,9 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from functools import lru_cache, partial
 from itertools import chain, islice, takewhile
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from datastore import selector
 from datastore.field_types import Cidr, Items
@@ -174,13 +174,8 @@ def _reserved(text: str) -> Network:
     return interface(text).network
 
 
-def _check_reserved(text: str) -> str:
-    _reserved(text)
-    return text
-
-
 class IPReservationSpec(Spec):
-    reserved_cidrs: Items[Annotated[str, AfterValidator(_check_reserved)]] = Field(default=(), alias="reservedCIDRs")
+    reserved_cidrs: Items[str] = Field(default=(), alias="reservedCIDRs")
 
 
 class IPReservation(Resource):
@@ -192,8 +187,22 @@ class IPReservation(Resource):
 
     @property
     def networks(self) -> tuple[Network, ...]:
-        """What automatic assignment leaves out; single addresses as /32 and /128."""
-        return tuple(map(_reserved, self.spec.reserved_cidrs))
+        """What automatic assignment leaves out; single addresses as /32 and /128. What is no network is passed over."""
+        return tuple(found for _, found in self._read_entries() if not isinstance(found, ValueError))
+
+    @property
+    def fault(self) -> str:
+        faults = (
+            f"spec.reservedCIDRs[{n}] {found}" for n, found in self._read_entries() if isinstance(found, ValueError)
+        )
+        return "; ".join(faults)
+
+    def _read_entries(self) -> Iterator[tuple[int, Network | ValueError]]:
+        for number, text in enumerate(self.spec.reserved_cidrs):
+            try:
+                yield number, _reserved(text)
+            except ValueError as error:
+                yield number, error
 
 
 def overlapping_pools(pools: Iterable[IPPool]) -> Iterator[str]:

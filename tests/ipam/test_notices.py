@@ -8,7 +8,7 @@ import pytest
 
 from datastore.kinds.ipam import IPAMConfig
 from datastore.kinds.pools import IPPool, IPReservation
-from ipam.notices import CONFIGURATION, POOL, RESERVATION, pool_notices
+from ipam.notices import CONFIGURATION, POOL, pool_notices, reservation_notices
 
 CIDR: dict[str, Any] = {"cidr": "10.65.0.0/16"}
 REQUIRED: dict[str, Any] = {"strictAffinity": False, "autoAllocateBlocks": True}
@@ -70,8 +70,11 @@ def test_a_pool_for_load_balancers_is_not_obeyed() -> None:
     assert fields(allowedUses=["LoadBalancer"]) == ["spec.allowedUses"]
 
 
-def test_reservations_are_obeyed() -> None:
-    assert RESERVATION.notices(IPReservation.make("printers", reservedCIDRs=["10.65.0.0/28"])) == ()
+def test_of_reservations_only_what_is_no_network_is_not_obeyed() -> None:
+    printers = IPReservation.make("printers", reservedCIDRs=["10.65.0.0/28"])
+    assert reservation_notices(printers) == ()
+    (notice,) = reservation_notices(printers.with_spec(reserved_cidrs=("10.65.0.0/28", "10.65.0.300")))
+    assert notice.reason.startswith('spec.reservedCIDRs[1] "10.65.0.300"')
 
 
 def test_of_the_configuration_only_the_addresses_of_virtual_machines_are_not_obeyed() -> None:

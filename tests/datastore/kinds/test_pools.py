@@ -167,6 +167,16 @@ def test_a_zero_value_is_as_good_as_absent(field: str, value: Any) -> None:
     assert IPPool.make("p", cidr="10.65.0.0/16", **{field: value}).spec == IPPool.make("p", cidr="10.65.0.0/16").spec
 
 
+def test_a_reservation_with_an_entry_that_is_no_network_reserves_the_others() -> None:
+    """As kubectl stores it."""
+    written = {"metadata": {"name": "r"}, "spec": {"reservedCIDRs": ["10.65.0.300", "10.65.0.1", "x"]}}
+    reserved = IPReservation.read(written)
+    assert list(map(str, reserved.networks)) == ["10.65.0.1/32"]
+    assert (
+        reserved.fault.startswith('spec.reservedCIDRs[0] "10.65.0.300"') and "; spec.reservedCIDRs[2]" in reserved.fault
+    )
+
+
 def test_bits_beyond_the_length_of_a_reservation_are_masked() -> None:
     reserved = IPReservation.make("r", reserved_cidrs=["10.65.9.7/24", "10.65.1.1"])
     assert list(map(str, reserved.networks)) == ["10.65.9.0/24", "10.65.1.1/32"]
