@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict, defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections import OrderedDict
+from collections.abc import Collection, Sequence
 from contextlib import suppress
-from operator import attrgetter
 from typing import NamedTuple
 
 from cni.attacher import Attacher
@@ -22,31 +21,30 @@ from cni.endpoints import Endpoints
 from cni.errors import CniError, Code
 from cni.host_local import delegates
 from cni.journal import Journal, PendingRelease
-from cni.locks import KeyedLock, container_key, pod_key
+from cni.journaled_releases import LAST_RETRY_SECONDS, HandleNames, JournaledReleases
+from cni.locks import KeyedLock
 from cni.pod_devices import OwnedLink, PodDevices
 from cni.repeated_releases import RepeatedReleases
 from cni.request import CniRequest
 from cni.settings import CniSettings
 from datastore.backoff import Backoff
-from datastore.errors import BadRecord, Conflict, DatastoreError, Forbidden, Unavailable
+from datastore.errors import BadRecord, Conflict, Unavailable
 from datastore.fields import Address
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.names import FIRST_DEVICE, IPAM
 from ipam.allocator import Allocator
-from ipam.errors import CompanionRefused, Contention, IpamError
+from ipam.errors import CompanionRefused, Contention
 from ipam.names import legacy_pod_handle
 from kernel.netlink import KernelError
 
 log = logging.getLogger("cni.delete")
 
-FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 1.0, 8.0
-"""The pauses between two tries to carry out the journal, while nothing of it can be."""
+FIRST_RETRY_SECONDS = 1.0
+"""The pause before the journal is tried again, of which nothing could be carried out; then they grow."""
 AWAY_SECONDS = 2.0
 """The last while the datastore is away, which watches look for as often: a node tries one release each time."""
 MOST_DETACHED = 1024
 """How many attachments are remembered as detached: a runtime sends the second DEL of one soon."""
-AT_ONCE = 8
-"""How many journaled releases are carried out side by side."""
 GATHER_SECONDS = 0.2
 """How long retired devices wait for more: the kernel deletes many in the time of one."""
 
@@ -154,53 +152,69 @@ class Cleanup:
         journal: Journal,
         locks: KeyedLock,
         repeated: RepeatedReleases | None,
+        handle_names: HandleNames | None = None,
     ) -> None:
-        """repeated: None where no write is carried out after its client has ended."""
+        """repeated: None where no write is carried out after its client has ended.
+
+        handle_names: None where a handle is read as fast as it is listed.
+        """
         self._settings, self._repeated = settings, repeated
         self._detached: OrderedDict[Attachment, None] = OrderedDict()
         self._allocator, self._devices, self._endpoints = allocator, devices, endpoints
-        self._journal, self._locks = journal, locks
-        self._due, self._room = asyncio.Event(), asyncio.Semaphore(AT_ONCE)
-        self._refused: PendingRelease | None = None
-        """The journal's release that the datastore did not take last."""
+        self._journal = journal
+        self._retired, self._due = asyncio.Event(), asyncio.Event()
+        """Set when there is a device to be deleted, a release to be carried out."""
+        self._journaled = JournaledReleases(
+            journal,
+            locks,
+            endpoints,
+            self.release,
+            lambda done: self.repeat(*done),
+            allocator.unrecorded,
+            handle_names,
+        )
 
     # At once
 
     def retire(self, owned: OwnedLink) -> None:
         """Take a device out of the way; it is deleted in the background."""
         self._devices.retire(owned)
-        self._due.set()
+        self._retired.set()
 
     def retire_unlabelled(self, name: str) -> None:
         if self._devices.retire_unlabelled(name):
-            self._due.set()
+            self._retired.set()
 
-    async def release(self, pending: PendingRelease, read: WorkloadEndpoint | None = None) -> bool:
+    async def release(
+        self, pending: PendingRelease, read: WorkloadEndpoint | None = None, asked: set[str] | None = None
+    ) -> bool:
         """Delete the endpoint, unless it is another attachment's, and release the addresses then, or at the same time.
 
         Return whether nothing is left.
 
         read: the endpoint as it was read a moment ago, if it was. What the attachment's own handle does not account for
         may be under the handle of old releases of Calico, which goes as well then, unless the pod is another
-        container's by now. A record that cannot be read keeps no pod alive. Raises Unavailable also if the datastore is
-        not taken for the cluster's, before or by the end: what was not found there is still assigned in the cluster's.
+        container's by now. asked: such handles, which are not looked for again; it takes the one that is looked for. A
+        record that cannot be read keeps no pod alive. Raises Unavailable also if the datastore is not taken for the
+        cluster's, before or by the end: what was not found there is still assigned in the cluster's.
         """
         self._endpoints.require_cluster()
-        nothing_left = await self._release(pending, read)
+        nothing_left = await self._release(pending, read, set() if asked is None else asked)
         self._endpoints.require_cluster()
         return nothing_left
 
-    async def _release(self, pending: PendingRelease, read: WorkloadEndpoint | None) -> bool:
+    async def _release(self, pending: PendingRelease, read: WorkloadEndpoint | None, asked: set[str]) -> bool:
         attachment, pod = pending
         has_no_other = True
         freed: list[Address] | None = await self._release_together(pending, read)
         if not freed:
             has_no_other = await self._delete_endpoint(pending, read)
             freed = await self.release_handle(attachment.handle, read.addresses if read else ())
-        if not has_no_other or attachment.device != FIRST_DEVICE or _accounts_for(freed, read):
+        legacy = legacy_pod_handle(pod.namespace, pod.name)
+        if not has_no_other or attachment.device != FIRST_DEVICE or legacy in asked or _accounts_for(freed, read):
             return freed is not None
-        legacy = await self.release_handle(legacy_pod_handle(pod.namespace, pod.name))
-        return freed is not None and legacy is not None
+        asked.add(legacy)  # before the answer: if there is none, this release is the one that is repeated
+        return await self.release_handle(legacy) is not None and freed is not None
 
     async def _release_together(self, pending: PendingRelease, read: WorkloadEndpoint | None) -> list[Address]:
         """Delete an attachment's endpoint in one transaction with its addresses, and return those; nothing: not done.
@@ -312,7 +326,7 @@ class Cleanup:
         Raises DatastoreError, IpamError.
         """
         if pending := self._journal.pending_of(container_id):
-            for error in (await self._carry_out(pending, [])).values():
+            for error in (await self._journaled.carry_out(pending, [])).values():
                 raise error
         if self._repeated is not None:
             try:
@@ -326,15 +340,26 @@ class Cleanup:
 
     async def run(self) -> None:
         """Delete retired devices and carry out the journal: at start, after DELs, and until the datastore is back."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._delete_what_is_retired())
+            tasks.create_task(self._carry_out_what_is_journaled())
+
+    async def _delete_what_is_retired(self) -> None:
+        while True:
+            self._retired.clear()
+            await self.delete_retired()
+            await self._retired.wait()
+            await asyncio.sleep(GATHER_SECONDS)
+
+    async def _carry_out_what_is_journaled(self) -> None:
         now = asyncio.get_running_loop().time
         refused, away = (Backoff(FIRST_RETRY_SECONDS, last) for last in (LAST_RETRY_SECONDS, AWAY_SECONDS))
         due_at = now()
         while True:
             self._due.clear()
-            await self.delete_retired()
             if now() >= due_at:
                 before = self._journal.pending
-                is_away = await self._carry_out_journal()
+                is_away = await self._journaled.carry_out_all()
                 if not before or self._journal.pending != before:
                     refused.reset()
                     away.reset()
@@ -350,89 +375,6 @@ class Cleanup:
             await asyncio.to_thread(self._devices.delete_retired)
         except KernelError as error:
             log.warning("delete retired devices: %s; next try after the next DEL", error)
-
-    async def _carry_out_journal(self) -> bool:
-        """Try each journaled release once, until one finds the datastore away; the next time begins behind that one.
-
-        So one that cannot be carried out holds up no other, also where it alone is refused, for a lacking right say.
-        The first is tried alone, as it may be all that is tried; the others side by side, as an agent that was away for
-        long finds many. Return whether the datastore is away.
-        """
-        if not (listed := self._journal.pending):
-            return False
-        first = listed.index(self._refused) + 1 if self._refused in listed else 0
-        ordered = (*listed[first:], *listed[:first])
-        stops = list[Unavailable]()
-        await self._try(ordered[:1], stops)
-        if not stops:
-            of_pods: defaultdict[tuple[str, str], list[PendingRelease]] = defaultdict(list)
-            for pending in ordered[1:]:
-                of_pods[pending.pod[:2]].append(pending)
-            async with asyncio.TaskGroup() as tasks:
-                for of_pod in of_pods.values():
-                    tasks.create_task(self._try(of_pod, stops))
-        return any(not isinstance(stop, Forbidden) for stop in stops)
-
-    async def _try(self, of_pod: Sequence[PendingRelease], stops: list[Unavailable]) -> None:
-        """Carry out a pod's journaled releases, as far as they can be. stops: what keeps others from being tried."""
-        attachments = sorted((one.attachment for one in of_pod), key=attrgetter("container_id"))
-        keys = (*dict.fromkeys(map(container_key, attachments)), pod_key(of_pod[0].pod))
-        try:
-            async with self._locks.hold(*keys):
-                # An ADD of the same container may have been first, and the handle is in use again.
-                journaled = set(self._journal.pending)
-                failed = await self._carry_out([one for one in of_pod if one in journaled], stops)
-        except Unavailable as unwritten:
-            stops.append(unwritten)
-            return
-        for pending, error in failed.items():
-            if isinstance(error, Unavailable):
-                self._refused = pending
-                log.debug("the journal's %d releases: %s", len(self._journal.pending), error)
-            else:
-                log.warning(
-                    "release %s, from the journal: %s; next try in about %g s at most",
-                    describe(*pending),
-                    error,
-                    LAST_RETRY_SECONDS,
-                )
-
-    async def _carry_out(
-        self, journaled: Iterable[PendingRelease], stops: list[Unavailable]
-    ) -> dict[PendingRelease, DatastoreError | IpamError]:
-        """Release what is journaled, side by side, with its locks held; return what failed, which stays journaled.
-
-        stops: gets each error that says that the datastore is away; once there is one, nothing more is tried. Raises
-        Unavailable when the journal cannot be written: a release that stays in it would be repeated, on a handle that
-        is in use by then, if its container went on.
-        """
-        done, failed = list[PendingRelease](), dict[PendingRelease, DatastoreError | IpamError]()
-
-        async def carry_out(pending: PendingRelease) -> None:
-            async with self._room:
-                if stops:
-                    return
-                try:
-                    await self.release(pending)
-                except (DatastoreError, IpamError) as error:
-                    failed[pending] = error
-                    if isinstance(error, Unavailable):
-                        stops.append(error)
-                else:
-                    done.append(pending)
-
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                for pending in journaled:
-                    tasks.create_task(carry_out(pending))
-        finally:
-            if done:
-                self.repeat(*done)
-                try:
-                    self._journal.remove(done)
-                except OSError as error:
-                    raise Unavailable(f"take {len(done)} releases out of the journal: {error}") from error
-        return failed
 
 
 def _accounts_for(freed: Sequence[Address] | None, endpoint: WorkloadEndpoint | None) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 
 from cni.addresses import Address
@@ -22,7 +22,7 @@ from datastore.group_commit import Batcher
 from datastore.kinds.cluster import ClusterInformation
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
-from datastore.names import FIRST_DEVICE, NETWORK, workload_endpoint_name
+from datastore.names import FIRST_DEVICE, NETWORK, POD_IPS, workload_endpoint_name
 from datastore.store import Create, Delete, Store, Update
 
 log = logging.getLogger("cni.endpoints")
@@ -73,6 +73,15 @@ class Endpoints:
         Never where pods are the endpoints: those are there before their devices.
         """
         return not self.are_pods and not self._known.has_endpoint(pod, device)
+
+    async def left_by(self, attachments: Iterable[Attachment], pod: PodRef) -> WorkloadEndpoint | None:
+        """Get the endpoint of a pod these attachments of which end: of none of them anything is written later.
+
+        Raises BadRecord.
+        """
+        for attachment in attachments:
+            await self.writer.drop(attachment)
+        return await self.get(pod, FIRST_DEVICE)
 
     async def put(self, endpoint: WorkloadEndpoint, *, at_once: bool = False) -> None:
         """Write an endpoint, over any of the same name, readable or not: its container is the newest.
@@ -127,6 +136,8 @@ class Endpoints:
                 return present is None
             self._known.deletes(present)
             await self.writer.drop(attachment)
+            if self.are_pods and not _is_written_on(present):  # as after an ADD that was refused
+                return True
             try:
                 await self._writes.submit(_ALL, Delete(present))
                 return True
@@ -244,3 +255,8 @@ class Endpoints:
         except DatastoreError as refusal:
             return refusal
         return None
+
+
+def _is_written_on(pod: WorkloadEndpoint) -> bool:
+    """Whether a pod that is its endpoint shows an attachment; one that has finished does not show its addresses."""
+    return bool(pod.spec.container_id or pod.spec.ip_networks or pod.annotations.get(POD_IPS))

@@ -39,18 +39,18 @@ class RepeatedReleases:
         return self._journal.pending
 
     def put(self, releases: Collection[PendingRelease]) -> None:
-        """Have releases that were just carried out repeated. One that the disk refuses is not, which is logged."""
+        """Have releases that were just carried out repeated. If the disk refuses, none is, which is logged."""
+        try:
+            self._journal.add(*releases)
+        except OSError as error:
+            log.error(
+                "journal that the release of %s is to be repeated: %s; what its ADD may still be given is released "
+                "by the leak collector",
+                ", ".join(describe(*one) for one in releases),
+                error,
+            )
+            return
         for one in releases:
-            try:
-                self._journal.add(one)
-            except OSError as error:
-                log.error(
-                    "journal that the release of %s is to be repeated: %s; what its ADD may still be given is released "
-                    "by the leak collector",
-                    describe(*one),
-                    error,
-                )
-                continue
             self._put_off(one)
 
     def forget(self, container_id: str) -> None:

@@ -21,6 +21,7 @@ from cni.delete import Cleanup, DelVerb
 from cni.endpoints import Endpoints
 from cni.errors import CniError, Code
 from cni.journal import Journal, PendingRelease
+from cni.journaled_releases import HandleNames
 from cni.known import Known
 from cni.locks import KeyedLock, lock_keys
 from cni.namespaces import Namespaces
@@ -72,6 +73,7 @@ class Verbs:
         held_back: Callable[[], str] = lambda: "",
         plugins: Path = Path("/opt/cni/bin"),
         repeated: Journal | None = None,
+        handle_names: HandleNames | None = None,
     ) -> None:
         """pod_mtu: what a pod gets at present, unless its network says otherwise.
 
@@ -79,7 +81,8 @@ class Verbs:
         may have limited connectivity, if so. observe: called with each ADD before it is carried out, and with
         what the datastore says of its pod. namespaces: None where the datastore has none. known: what the agent's watch
         holds. held_back: why the datastore is not taken for the cluster's at present, if so. repeated: the journal of
-        releases that are repeated; None where the datastore carries out no write whose client has ended.
+        releases that are repeated; None where the datastore carries out no write whose client has ended. handle_names:
+        None where a handle is read as fast as it is listed.
         """
         self._settings, self._journal, self._observe = settings, journal, observe
         self.locks = KeyedLock()
@@ -89,7 +92,9 @@ class Verbs:
         self.endpoint_writer = endpoints.writer
         self.unwritten = UnwrittenPods(devices, endpoints, known, allocator)
         self.repeated = RepeatedReleases(repeated, self.locks) if repeated is not None else None
-        self.cleanup = Cleanup(settings, allocator, devices, endpoints, journal, self.locks, self.repeated)
+        self.cleanup = Cleanup(
+            settings, allocator, devices, endpoints, journal, self.locks, self.repeated, handle_names
+        )
         given = Delegation(plugins, store, settings.node, known)
         self._add = AddVerb(
             settings, allocator, attacher, devices, endpoints, self.cleanup, pod_mtu, observe, namespaces, given

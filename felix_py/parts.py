@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from bgp.client import SidecarClient
 from cni.journal import Journal
+from cni.journaled_releases import HandleNames
 from cni.known import Known
 from cni.namespaces import Namespaces
 from cni.server import CniServer
@@ -144,7 +145,18 @@ def _verbs(ground: Ground, agent: Agent, namespaces: Namespaces | None, known: K
         held_back=lambda: agent.progress.held_back,
         plugins=settings.cni_bin_dir,
         repeated=None if ground.store.atomic else Journal(settings.state_dir / "repeated.journal"),
+        handle_names=_handle_names(ground.store),
     )
+
+
+def _handle_names(store: Store) -> HandleNames | None:
+    """Return what lists the names of all handles, where to read one is a request of its own."""
+    if store.atomic:
+        return None
+    from datastore.kube.handle_names import handle_names
+    from datastore.kube.store import KubeStore
+
+    return partial(handle_names, store) if isinstance(store, KubeStore) else None
 
 
 def _give_way_to(server: CniServer, ground: Ground, *, on_kubernetes: bool) -> None:

@@ -112,6 +112,7 @@ class Allocator:
         self._finder = BlockFinder(store, self._affinities, self._contexts, self._writer, now_ns)
         self._held = HeldAddresses(self._writer, self._affinities, self._contexts)
         self._handles = HandleRelease(store, self._writer, self._held, self._release_from)
+        self.unrecorded = self._writer.handles.unrecorded
 
     def on_event(self, event: WatchEvent) -> None:
         """Take in an event of the agent's watch: from its InSync on, settings and pools are cached between requests.

@@ -55,8 +55,9 @@ class HandleRelease:
         held = {} if self._store.atomic else await self._held.under(handle)
         if known is None and expected and held.keys() >= set(expected):
             return await self._release_unread(handle, set(held.values()))
+        is_unrecorded = known is None and self._writer.handles.unrecorded.take(handle)
         try:
-            record = known or await self._writer.handles.read(handle)
+            record = None if is_unrecorded else known or await self._writer.handles.read(handle)
         except BadRecord as unread:
             if companion is not None:
                 raise

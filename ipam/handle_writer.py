@@ -18,6 +18,7 @@ from ipam.batch import counted
 from ipam.errors import Contention, HandleInUse
 from ipam.handle_records import HandleRecords
 from ipam.names import handle_name
+from ipam.unrecorded_handles import UnrecordedHandles
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ class HandleWriter:
         self._store = store
         self.records = HandleRecords()
         """As this process last wrote them."""
+        self.unrecorded = UnrecordedHandles()
 
     async def read(self, handle: str) -> IPAMHandle | None:
         """Return what there is of a handle. Raises BadRecord."""
@@ -38,6 +40,7 @@ class HandleWriter:
         self, handle: str, cidr: str, change: int, known: IPAMHandle | None = None, *, fresh: bool = False
     ) -> None:
         """Change how many addresses a handle counts in a block. Raises HandleInUse: it was to be new."""
+        self.unrecorded.writes(handle)
         for attempt in range(ATTEMPTS):
             guess = attempt == 0 and (known is not None or change > 0)  # most handles that gain are new
             try:

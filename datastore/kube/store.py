@@ -98,7 +98,7 @@ class KubeStore:
     def __init__(self, read_access: Callable[[], Access], patience_seconds: float = PATIENCE_SECONDS) -> None:
         self._client = ApiClient(read_access, patience_seconds)
         self._endpoints = PodEndpoints(self._client)
-        self._group = ServedGroup(self._client)
+        self.group = ServedGroup(self._client)
         self._closed = asyncio.Event()
 
     @property
@@ -127,7 +127,7 @@ class KubeStore:
         in_one_piece = True
         if summary.kind is IPAMHandle:
             try:
-                path = collection(IPAMHandle, await self._group())
+                path = collection(IPAMHandle, await self.group())
                 if (handles := await list_handles(self._client, "list ipamhandles", path)) is not None:
                     return cast(Listed[S], Listed(tuple(handles)))
             except NoAnswer:  # so many of them: by pages
@@ -180,14 +180,14 @@ class KubeStore:
         after = _patched(what, before, patch)
         if isinstance(after, (Node, WorkloadEndpoint, *_NEVER_WRITTEN)):
             return await self.update(after)
-        if written_version(kind, self._group.version) == CRD and _concerns_what_is_folded(patch):
+        if written_version(kind, self.group.version) == CRD and _concerns_what_is_folded(patch):
             return await self._patch_by_updates(what, before, patch)
 
         async def send(group: str) -> Response:
             path = item(kind, group, name, namespace)
             return await self._client.request(what, "PATCH", path, _encoded(patch), MERGE_PATCH)
 
-        return read_record(kind, (await self._group.send(send)).body)
+        return read_record(kind, (await self.group.send(send)).body)
 
     async def delete(self, resource: Resource) -> None:
         kind, what = type(resource), f"delete {key_of(resource)}"
@@ -239,7 +239,7 @@ class KubeStore:
     async def _feed(self, kind: type[Resource], interests: Interests, readings: _Readings) -> None:
         """Hand on what one stream reads. What it did not foresee ends the whole watch, not in silence."""
         try:
-            async for changes in WatchStream(self._client, kind, interests, self._group).readings():
+            async for changes in WatchStream(self._client, kind, interests, self.group).readings():
                 await readings.put((kind, changes))
         except Exception as failure:
             await readings.put(failure)
@@ -261,7 +261,7 @@ class KubeStore:
             return (await list_all(self._client, what, path, query, read, in_one_piece=in_one_piece))[0]
 
         try:  # what is Kubernetes' own is asked for without a look at the groups
-            found = await (self._group.send(ask) if is_custom(kind) else ask(CORE))
+            found = await (self.group.send(ask) if is_custom(kind) else ask(CORE))
         except NotFound:  # its definition is not installed: as libcalico, none
             return []
         for one in found:
@@ -295,14 +295,14 @@ class KubeStore:
         async def ask(group: str) -> Response:
             return await self._client.request(what, "GET", item(kind, group, name, namespace))
 
-        return read_record(kind, (await self._group.send(ask)).body)
+        return read_record(kind, (await self.group.send(ask)).body)
 
     async def _create(self, what: str, resource: R) -> R:
         async def send(group: str) -> R:
             path = collection(type(resource), group, resource.namespace)
             return await self._sent(what, "POST", path, resource, group)
 
-        return await self._group.send(send)
+        return await self.group.send(send)
 
     async def _replace(self, what: str, resource: R, part: str = "") -> R:
         """part: what of the object is written alone, such as `/status`."""
@@ -311,7 +311,7 @@ class KubeStore:
             path = item(type(resource), group, resource.name, resource.namespace) + part
             return await self._sent(what, "PUT", path, resource, group)
 
-        return await self._group.send(send)
+        return await self.group.send(send)
 
     async def _sent(self, what: str, method: str, path: str, resource: R, group: str) -> R:
         """Send a record and return it as it is stored then."""
@@ -389,7 +389,7 @@ class KubeStore:
             body = _encoded({"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": preconditions})
             await self._client.request(what, "DELETE", item(kind, group, resource.name, resource.namespace), body)
 
-        await self._group.send(send)
+        await self.group.send(send)
 
 
 def _body(resource: Resource, group: str, *, fresh: bool = False) -> bytes:

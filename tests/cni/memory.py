@@ -21,6 +21,7 @@ from cni.delegation import Delegation
 from cni.delete import Cleanup, DelVerb
 from cni.endpoints import Endpoints
 from cni.journal import Journal, PendingRelease
+from cni.journaled_releases import HandleNames
 from cni.known import Known
 from cni.locks import KeyedLock
 from cni.namespaces import Namespaces
@@ -55,7 +56,12 @@ class InMemory:
     """ADD and DEL, and everything they leave behind."""
 
     def __init__(
-        self, store: Store, folder: Path, namespaces: Namespaces | None = None, plugins: Path = Path("/nowhere")
+        self,
+        store: Store,
+        folder: Path,
+        namespaces: Namespaces | None = None,
+        plugins: Path = Path("/nowhere"),
+        handle_names: HandleNames | None = None,
     ) -> None:
         self.store, self.switch = store, Switch(store)
         switched = cast(Store, self.switch)
@@ -68,7 +74,9 @@ class InMemory:
         self.unwritten = UnwrittenPods(self.devices, endpoints, self.known, allocator)
         locks = KeyedLock()
         self.repeated = None if store.atomic else RepeatedReleases(Journal(folder / "repeated.journal"), locks)
-        self.cleanup = Cleanup(settings, allocator, self.devices, endpoints, self.journal, locks, self.repeated)
+        self.cleanup = Cleanup(
+            settings, allocator, self.devices, endpoints, self.journal, locks, self.repeated, handle_names
+        )
         self.observed: list[CniRequest] = []
         given = Delegation(plugins, switched, NODE, self.known)
         self._add = AddVerb(

@@ -113,56 +113,6 @@ async def test_a_del_that_was_noted_asks_the_datastore_nothing_before_its_releas
         assert await node.holds_nothing()
 
 
-@pytest.mark.parametrize("pods", [("web-0", "web-1", "web-2", "web-3"), ("web-0", "web-1", "web-1", "web-1")])
-async def test_journaled_releases_are_carried_out_side_by_side_once_the_datastore_is_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pods: Sequence[str]
-) -> None:
-    """Also those of one pod, of which a kubelet made one sandbox after the other."""
-    async with in_memory(tmp_path) as node:
-        for number, pod in enumerate(pods):
-            await node.add(f"c{number}", pod)
-            await node.take_up(f"c{number}", pod)
-        release, meeting, begun = node.allocator.release_handle, asyncio.Barrier(3), list[str]()
-
-        async def wait_for_the_others(handle: str, expected: Collection[Address] = ()) -> list[Address]:
-            begun.append(handle)
-            if len(begun) > 1:  # the first is tried alone
-                await meeting.wait()
-            return await release(handle, expected)
-
-        monkeypatch.setattr(node.allocator, "release_handle", wait_for_the_others)
-        cleaning = asyncio.create_task(node.cleanup.run())
-        await until(lambda: not node.journal.pending)  # one after the other, the second would wait for ever
-        cleaning.cancel()
-        assert await node.holds_nothing()
-
-
-async def test_one_journaled_del_that_the_datastore_refuses_holds_up_no_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(delete, "FIRST_RETRY_SECONDS", 0.01)
-    async with in_memory(tmp_path) as node:
-        for number in range(4):
-            await node.add(f"c{number}", f"web-{number}")
-        node.switch.away = True
-        for number in range(4):
-            await node.delete(f"c{number}", f"web-{number}")
-        node.switch.away = False
-        carry_out, refused = node.store.write, list[Any]()
-
-        async def refuse(*writes: Write) -> Any:
-            if any(one.resource.name.endswith(("web--0-eth0", "web--2-eth0")) for one in writes):
-                refused.append(writes)
-                raise Forbidden("write on its pod: the role of this account lacks it (403)")
-            return await carry_out(*writes)
-
-        monkeypatch.setattr(node.store, "write", refuse)
-        cleaning = asyncio.create_task(node.cleanup.run())
-        await until(lambda: len(node.journal.pending) == 2 or len(refused) > 9)
-        cleaning.cancel()
-        assert [one.pod.name for one in node.journal.pending] == ["web-0", "web-2"]
-
-
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The pauses that the clean-up makes, in seconds; it waits for a thousandth of each."""

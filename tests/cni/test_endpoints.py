@@ -18,6 +18,8 @@ from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.names import workload_endpoint_name
 from datastore.store import Changed, Store
+from tests.cni.node import NODE
+from tests.cni.pod_store import PodStore
 
 POD = PodRef("default", "web")
 
@@ -61,6 +63,18 @@ async def test_an_older_container_does_not_delete_a_newer_ones_endpoint() -> Non
         await endpoints.delete(attachment("new"), POD)
         await endpoints.delete(attachment("new"), POD)
         assert await endpoints.get(POD, "eth0") is None
+
+
+async def test_a_pod_that_shows_no_attachment_is_not_written_on_when_one_ends() -> None:
+    """As one whose ADDs were refused: a kubelet makes one container after the other for it."""
+    store = PodStore()
+    endpoints, pod = Endpoints(store, NODE), PodRef("default", "web-1", store.make_pod())
+    for container in ("c1", "c2"):
+        assert await endpoints.delete(attachment(container), pod)
+    assert store.written == []
+    store.report("10.65.0.1/32", name=pod.name)  # of an agent that named no container
+    assert await endpoints.delete(attachment("c3"), pod)
+    assert store.written == [""]
 
 
 async def test_an_endpoint_without_a_container_is_deleted_for_its_pod() -> None:

@@ -114,12 +114,21 @@ async def test_a_container_that_is_attached_again_keeps_what_it_gets(tmp_path: P
     assert read(tmp_path).pending == ()
 
 
+async def test_what_is_carried_out_together_is_written_to_disk_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repeated, written = read(tmp_path), list[tuple[PendingRelease, ...]]()
+    monkeypatch.setattr(Journal, "add", lambda _, *releases: written.append(releases))
+    repeated.put([FIRST, SECOND])
+    assert written == [(FIRST, SECOND)]
+
+
 async def test_a_full_disk_leaves_it_to_the_collector(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     repeated = read(tmp_path)
 
-    def refuse(_: Any, __: PendingRelease) -> None:
+    def refuse(_: Any, *__: PendingRelease) -> None:
         raise OSError("No space left on device")
 
     monkeypatch.setattr(Journal, "add", refuse)

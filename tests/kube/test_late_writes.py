@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import cast
 
 import pytest
 
-from cni import endpoint_writer, repeated_releases
+from cni import endpoint_writer, journaled_releases, repeated_releases
 from cni.attachment import Attachment
 from datastore.errors import Unavailable
 from datastore.kinds.cluster import ClusterInformation
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kube import client
+from datastore.kube.handle_names import handle_names
 from datastore.kube.store import KubeStore
 from datastore.names import workload_endpoint_name
 from datastore.record import CRD
@@ -30,6 +32,8 @@ from tests.kube.test_requests import MOST_BATCHES, taken
 
 FEW, MANY = 3, 50
 """Pods that wait on a node, of which one is attached before a test begins."""
+REFUSED = [f"refused-{number}" for number in range(20)]
+"""Containers that a kubelet makes one after the other for a pod while the API server is away."""
 
 
 async def _followed(node: InMemory, store: KubeStore, in_sync: asyncio.Event) -> None:
@@ -53,7 +57,7 @@ async def node_of(
             pod = WorkloadEndpoint.make(workload_endpoint_name(NODE, name), "default", node=NODE, pod=name)
             await owner.create(pod)
         store = KubeStore(proxy.access, patience_seconds=0.5)
-        node, in_sync = InMemory(store, folder), asyncio.Event()
+        node, in_sync = InMemory(store, folder, handle_names=partial(handle_names, store)), asyncio.Event()
         following = asyncio.create_task(_followed(node, store, in_sync))
         await in_sync.wait()
         first, *others = [(str(pod.spec.pod), pod.metadata.uid or "") for pod in node.known.endpoints()]
@@ -122,6 +126,72 @@ async def test_an_add_is_refused_and_a_del_journaled_before_a_silent_connection_
         cleaning.cancel()
         [(first, _)] = node.attacher.attached.values()
         assert await node.addresses() == [str(address) for address in first.addresses]
+
+
+async def go_away(node: InMemory, pod: str, uid: str) -> None:
+    """The API server goes away for these: each has an ADD that is refused and a DEL that is noted."""
+    node.switch.away = True
+    for container in REFUSED:
+        with pytest.raises(Unavailable):
+            await node.add(container, pod, uid=uid)
+        await node.delete(container, pod, uid=uid)
+
+
+async def come_back(node: InMemory) -> None:
+    """The API server is back, and the journal is carried out."""
+    node.switch.away, node.switch.calls_left = False, None
+    cleaning = asyncio.create_task(node.cleanup.run())
+    await until(lambda: not node.journal.pending)
+    cleaning.cancel()
+
+
+@pytest.mark.parametrize("listed", [True, False])
+async def test_a_container_that_was_refused_while_the_api_server_was_away_costs_one_request_at_most(
+    bed: Bed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listed: bool
+) -> None:
+    """None where the cluster has so few handles that they are listed. Its pod costs two: what it is, its old handle."""
+    monkeypatch.setattr(journaled_releases, "HANDLES_A_RELEASE", 1 if listed else 0)
+    async with node_of(bed, tmp_path) as (node, proxy, [(name, uid), *_]):
+        await node.allocator.adopt(NODE)
+        before = await node.addresses()
+        await go_away(node, name, uid)
+        taken(proxy)
+        await come_back(node)
+        how_many_there_are, each = 1, 0 if listed else len(REFUSED) + 1
+        assert taken(proxy) == {"GET ipamhandles": how_many_there_are + each, "GET pods": 1, "GET ipamblocks": 1}
+        assert await node.addresses() == before
+
+
+@pytest.mark.parametrize("agent", ["the same", "the next"])
+@pytest.mark.parametrize("write", [f"PUT /apis/{CRD}/ipamblocks", "PATCH /api/v1/namespaces/default/pods"])
+async def test_what_was_written_and_not_heard_of_before_the_api_server_went_away_is_taken_back(
+    bed: Bed, tmp_path: Path, write: str, agent: str
+) -> None:
+    """Of one container in the journal among many that were refused."""
+    async with node_of(bed, tmp_path) as (node, proxy, [(name, uid), *_]):
+        await node.allocator.adopt(NODE)
+        before = await node.addresses()
+        proxy.faults.lose_answer_to = write
+        if write.startswith("PUT"):
+            node.switch.calls_left = 2  # the block's and the handle's
+            with pytest.raises(Unavailable):
+                await node.add("unheard", name, uid=uid)
+        else:
+            await node.add("unheard", name, uid=uid)
+            node.switch.calls_left = 1
+            async with writing(node):
+                await until(lambda: node.switch.away)
+        assert not proxy.faults.lose_answer_to, "it was lost"
+        await node.delete("unheard", name, uid=uid)
+        await go_away(node, name, uid)
+        assert len(await node.addresses()) == len(before) + 1
+        if agent == "the next":
+            store = cast(KubeStore, node.store)
+            node = InMemory(store, tmp_path, handle_names=partial(handle_names, store))
+            await node.allocator.adopt(NODE)
+        await come_back(node)
+        assert await node.addresses() == before
+        assert all(one.spec.ip_networks == () for one in await node.endpoints() if one.spec.pod == name)
 
 
 @pytest.mark.parametrize("ended", ["refused", "killed", "killed and the datastore away"])
