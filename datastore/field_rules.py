@@ -78,7 +78,10 @@ class FieldRules(Struct, frozen=True):
 
     def other_field(self, path: str) -> Rule | None:
         """Return the rule for a field that the model does not have; None: no version we know has it."""
-        return next((rule for known, rule in self.other_fields.items() if fnmatchcase(path, known)), None)
+        if (exactly := self.other_fields.get(path)) is not None:
+            return exactly
+        patterns = ((known, rule) for known, rule in self.other_fields.items() if "*" in known)
+        return next((rule for known, rule in patterns if fnmatchcase(path, known)), None)
 
     def _not_read(self, name: str) -> NotObeyed | None:
         if not self.read_names or any(
