@@ -1,4 +1,4 @@
-"""Which BGP sessions this node has, and how: a Speaker and notices, from the cluster's nodes and BGP settings.
+"""Which BGP sessions this node has, and how: a Speaker, from the cluster's nodes and BGP settings.
 
 Pure: no I/O, no clock, no logging. For the agent only: it reads pydantic resources, which the sidecar's process does
 without. The rules are Calico's, so that both ends of a session come to the same one from the same objects.
@@ -7,111 +7,29 @@ without. The rules are Calico's, so that both ends of a session come to the same
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_address
-from typing import Literal, NamedTuple, TypedDict
+from collections.abc import Iterable, Iterator, Mapping
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+from typing import Literal, TypedDict
 
-from msgspec import Struct, field
 from msgspec.structs import replace
 
+from bgp.candidate import Candidate
 from bgp.exabgp_config import LONGEST_HOLD_SECONDS, LONGEST_RESTART_SECONDS
 from bgp.notices import held_back
-from bgp.passwords import NO_PASSWORD, KnownSecrets, SessionPassword, secret_key, session_password
+from bgp.passwords import KnownSecrets, SessionPassword, secret_key, session_password
 from bgp.peer_annotations import import_policy
-from bgp.speaker import HeldBackSession, ImportPolicy, LocalNode, Neighbour, SessionKind, Speaker
+from bgp.peering_inputs import DEFAULT_PORT, PeeringInputs, addresses
+from bgp.session_notices import session_notices
+from bgp.speaker import ImportPolicy, LocalNode, Neighbour, SessionKind, Speaker
 from datastore.defaults import DEFAULT_AS_NUMBER
-from datastore.field_rules import NotObeyed, notice_of
-from datastore.kinds.bgp import BGPConfiguration, BGPPeer, Password
+from datastore.kinds.bgp import BGPConfiguration, BGPPeer
 from datastore.kinds.node import Node
 from datastore.notices import Notice
 from net.family import Family, family_of_version
 from net.prefix import Prefix, pack
 
-DEFAULT_PORT = 179
 HOLD_SECONDS = 90
 RESTART_SECONDS = 120
-
-_NO_LOCAL_ADDRESS = NotObeyed("this node has no address of that family", "it makes no such session")
-_OVERRIDDEN = NotObeyed("an earlier BGPPeer configures a session with the same address", "that one applies")
-_OWN_ADDRESS = NotObeyed("it is this node's own address, and no other node has the peering", "no session is made")
-_NO_SUCH_NODE = NotObeyed("no node has labels that match", "no session is made until one has")
-_NO_NODE_OF_THAT_NAME = NotObeyed("there is no node of that name", "no session is made until there is one")
-_NO_REMOTE_SIDE = NotObeyed("neither peerIP nor peerSelector is set", "no session is made")
-_KNOWN_BY_ITS_ADDRESS = NotObeyed(
-    "a node expects the sessions of another from its address", "those with nodes start from this node's address"
-)
-_NO_PASSWORD = "its sessions are not brought up until the password is there"
-_OLD_PASSWORD = "its sessions go on with the password last read"
-
-
-class PeeringInputs(Struct, frozen=True):
-    """Every node, and what is agreed among them."""
-
-    nodes: tuple[Node, ...]
-    configuration: BGPConfiguration | None = None
-    node_configurations: Mapping[str, BGPConfiguration] = field(default_factory=dict)
-    interfaces: tuple[IPv4Interface | IPv6Interface, ...] = ()
-
-    def source_to(self, peer: IPv4Address | IPv6Address) -> str | None:
-        """Return our address in the narrowest connected network that the peer is in, as the kernel would choose it."""
-        near = [each for each in self.interfaces if each.version == peer.version and peer in each.network]
-        return str(max(near, key=lambda each: each.network.prefixlen).ip) if near else None
-
-    def as_of(self, node: Node) -> int:
-        if node.as_number is not None:
-            return node.as_number
-        return self.cluster_as
-
-    @property
-    def cluster_as(self) -> int:
-        return DEFAULT_AS_NUMBER if self.configuration is None else self.configuration.as_number
-
-    def port_of(self, name: str) -> int:
-        """Return where a node listens: its own setting, else the cluster's."""
-        own = self.node_configurations.get(name)
-        if own is not None and "listen_port" in own.spec.model_fields_set:
-            return own.spec.listen_port
-        return DEFAULT_PORT if self.configuration is None else self.configuration.spec.listen_port
-
-    def peer_as(self, peer: BGPPeer) -> int:
-        """Return the AS of a BGPPeer with an address: its own setting, else that of the node there, else ours."""
-        node = self.node_at(str(peer.address))
-        return peer.as_number or (self.cluster_as if node is None else self.as_of(node))
-
-    def node(self, name: str) -> Node | None:
-        return next((node for node in self.nodes if node.name == name), None)
-
-    def node_at(self, address: str) -> Node | None:
-        return next((node for node in self.nodes if address in addresses(node).values()), None)
-
-    def addresses(self) -> Iterator[str]:
-        """Yield the address of every node in each of its families."""
-        for node in self.nodes:
-            yield from addresses(node).values()
-
-    def mesh_password(self) -> Password | None:
-        return None if self.configuration is None else self.configuration.spec.node_mesh_password
-
-    def services(self) -> tuple[Prefix, ...]:
-        """Return the ranges of services, in order."""
-        found = () if self.configuration is None else self.configuration.service_ranges()
-        return tuple(sorted({Prefix.of(str(cidr)) for _, cidr in found}))
-
-    def has_mesh(self) -> bool:
-        return self.configuration is None or self.configuration.spec.node_to_node_mesh_enabled
-
-
-class _Candidate(NamedTuple):
-    """A session that follows from one BGPPeer, or from the mesh (None)."""
-
-    neighbour: Neighbour
-    peer: BGPPeer | None
-    held_back: str | None
-    password: SessionPassword = NO_PASSWORD
-
-    def as_held_back(self) -> HeldBackSession:
-        session = self.neighbour
-        return HeldBackSession(session.address, session.peer_as, session.kind, self.held_back or "")
 
 
 def speaker_of(
@@ -141,7 +59,7 @@ def speaker_of(
     own = inputs.node(node_name)
     in_order = sorted(peers, key=lambda peer: (not peer.is_global, peer.name))
     candidates = () if own is None else tuple(_candidates(own, inputs, in_order, secrets))
-    chosen: dict[str, _Candidate] = {}
+    chosen: dict[str, Candidate] = {}
     for candidate in candidates:
         chosen.setdefault(candidate.neighbour.address, candidate)
     identity = router_id_of(node_name, own, router_id)
@@ -158,19 +76,11 @@ def speaker_of(
         local=replace(local, own_blocks=tuple(own_blocks), pools=tuple(pools), services=inputs.services()),
         held_back=tuple(each.as_held_back() for each in chosen.values() if each.held_back is not None),
     )
-    notices = {
-        *_overridden(candidates, chosen),
-        *_without_session(own, inputs, in_order),
-        *_from_another_source(chosen.values(), inputs),
-        *_of_no_node(inputs.nodes, in_order),
-        *(_password_notices(chosen.values(), inputs) if secrets is not None else ()),
-    }
-    return speaker, tuple(sorted(notices))
+    notices = session_notices(own, inputs, in_order, candidates, chosen, has_secrets=secrets is not None)
+    return speaker, notices
 
 
-def _local_node(
-    own: Node | None, inputs: PeeringInputs, identity: bytes, chosen: Mapping[str, _Candidate]
-) -> LocalNode:
+def _local_node(own: Node | None, inputs: PeeringInputs, identity: bytes, chosen: Mapping[str, Candidate]) -> LocalNode:
     """Return what follows from the nodes and the sessions alone. A node that is not there has no addresses."""
     if own is None:
         return LocalNode(DEFAULT_AS_NUMBER, identity, hosts=frozenset(map(pack, inputs.addresses())))
@@ -197,16 +107,6 @@ def router_id_of(node_name: str, node: Node | None, setting: IPv4Address | Liter
     return bytes((first - 32 if first > 223 else first, *rest))
 
 
-def addresses(node: Node) -> dict[Family, str]:
-    """Return the addresses at which a node speaks BGP, in canonical text."""
-    found: dict[Family, str] = {}
-    if (ipv4 := node.ipv4) is not None:
-        found["ipv4"] = str(ipv4.ip)
-    if (ipv6 := node.ipv6) is not None:
-        found["ipv6"] = str(ipv6.ip)
-    return found
-
-
 def _subnets(node: Node) -> Iterator[Prefix]:
     for interface in (node.ipv4, node.ipv6):
         if interface is not None:
@@ -221,7 +121,7 @@ def _owners(nodes: Iterable[Node], owners: Mapping[Prefix, str]) -> Iterator[tup
 
 def _candidates(
     own: Node, inputs: PeeringInputs, peers: Iterable[BGPPeer], secrets: KnownSecrets | None
-) -> Iterator[_Candidate]:
+) -> Iterator[Candidate]:
     """Yield every session that is configured, the one that wins for its address first."""
     for sessions in (_explicit, _reverse):
         for peer in peers:
@@ -233,10 +133,10 @@ def _candidates(
     yield from (_candidate(neighbour, None, password) for neighbour in _mesh(own, inputs))
 
 
-def _candidate(neighbour: Neighbour, peer: BGPPeer | None, password: SessionPassword) -> _Candidate:
+def _candidate(neighbour: Neighbour, peer: BGPPeer | None, password: SessionPassword) -> Candidate:
     if (reason := held_back(peer)) is not None:
-        return _Candidate(neighbour, peer, reason)
-    return _Candidate(replace(neighbour, password=password.text), peer, password.held_back, password)
+        return Candidate(neighbour, peer, reason)
+    return Candidate(replace(neighbour, password=password.text), peer, password.held_back, password)
 
 
 def has_session(
@@ -278,69 +178,6 @@ def _has_session(own: Node, inputs: PeeringInputs, peer: BGPPeer) -> bool:
     if peer.spec.local_workload_selector or held_back(peer) is not None:
         return False
     return any(True for sessions in (_explicit, _reverse) for _ in sessions(own, inputs, peer))
-
-
-def _password_notices(chosen: Iterable[_Candidate], inputs: PeeringInputs) -> Iterator[Notice]:
-    """Yield a notice for each password that is not there, or may be another by now."""
-    for one in chosen:
-        source, field = (
-            (inputs.configuration, "spec.nodeMeshPassword") if one.peer is None else (one.peer, "spec.password")
-        )
-        if source is not None and one.password.held_back:
-            yield notice_of(source, field, NotObeyed(one.password.held_back, _NO_PASSWORD))
-        elif source is not None and one.password.doubt:
-            yield notice_of(source, field, NotObeyed(one.password.doubt, _OLD_PASSWORD))
-
-
-def _overridden(candidates: Iterable[_Candidate], chosen: Mapping[str, _Candidate]) -> Iterator[Notice]:
-    """Yield a notice for each BGPPeer whose session gave way to another BGPPeer's, where they differ."""
-    for candidate in candidates:
-        winner = chosen[candidate.neighbour.address]
-        if candidate.peer is None or winner.peer is candidate.peer:
-            continue
-        same = replace(candidate.neighbour, kind=winner.neighbour.kind) == winner.neighbour
-        if not same or candidate.held_back != winner.held_back:
-            yield notice_of(candidate.peer, "", _OVERRIDDEN)
-
-
-def _without_session(own: Node | None, inputs: PeeringInputs, peers: Iterable[BGPPeer]) -> Iterator[Notice]:
-    """Yield a notice for each BGPPeer of this node from which no session can follow."""
-    for peer in peers:
-        if own is None or peer.spec.local_workload_selector or not peer.starts_at(own.name, own.labels):
-            continue
-        if peer.address is not None:
-            others = (node for node in inputs.nodes if node.name != own.name)
-            if str(peer.address) in addresses(own).values():
-                if not any(peer.starts_at(node.name, node.labels) for node in others):
-                    yield notice_of(peer, "spec.peerIP", _OWN_ADDRESS)
-            elif family_of_version(peer.address.version) not in addresses(own):
-                yield notice_of(peer, "spec.peerIP", _NO_LOCAL_ADDRESS)
-        elif not peer.spec.peer_selector:
-            yield notice_of(peer, "", _NO_REMOTE_SIDE)
-        elif not any(peer.leads_to(node.labels) for node in inputs.nodes):
-            yield notice_of(peer, "spec.peerSelector", _NO_SUCH_NODE)
-
-
-def _from_another_source(chosen: Iterable[_Candidate], inputs: PeeringInputs) -> Iterator[Notice]:
-    """Yield a notice for each BGPPeer without source address one of whose sessions the kernel would start elsewhere."""
-    for neighbour, peer, *_ in chosen:
-        if peer is not None and peer.spec.source_address == "None" and neighbour.is_node:
-            source = inputs.source_to(ip_address(neighbour.address))
-            if source not in (None, neighbour.local_address):
-                yield notice_of(peer, "spec.sourceAddress", _KNOWN_BY_ITS_ADDRESS)
-
-
-def _of_no_node(nodes: Collection[Node], peers: Collection[BGPPeer]) -> Iterator[Notice]:
-    """Yield a notice for each BGPPeer that is no node's, as one with a typing error: of every node, as none has it."""
-    names = {node.name for node in nodes}
-    selecting = {peer.spec.node_selector: peer for peer in peers if peer.spec.node_selector}
-    labels = [(node.name, node.labels) for node in nodes] if selecting else []  # made up anew for each look
-    unmatched = {text for text, peer in selecting.items() if not any(peer.starts_at(*each) for each in labels)}
-    for peer in peers:
-        if peer.spec.node and peer.spec.node not in names:
-            yield notice_of(peer, "spec.node", _NO_NODE_OF_THAT_NAME)
-        elif peer.spec.node_selector in unmatched:
-            yield notice_of(peer, "spec.nodeSelector", _NO_SUCH_NODE)
 
 
 def _mesh(own: Node, inputs: PeeringInputs) -> Iterator[Neighbour]:

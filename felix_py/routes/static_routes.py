@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from bgp.sessions import addresses
+from bgp.peering_inputs import addresses
 from datastore import fields
 from datastore.kinds.bgp import BGPPeer
 from datastore.kinds.node import Node

@@ -18,15 +18,7 @@ from datastore.kinds.bgp import BGPConfiguration, BGPPeer
 from datastore.kinds.node import Node
 from datastore.notices import Notice
 from net.prefix import Prefix, pack, unpack
-
-
-def node(name: str, ipv4: str = "", ipv6: str = "", labels: dict[str, str] | None = None, **data: str) -> Node:
-    written = {"IPv4Address": f"{ipv4}/24" if ipv4 else "", "IPv6Address": f"{ipv6}/64" if ipv6 else "", **data}
-    return Node.make(name, labels=labels).with_data(**written)
-
-
-def nodes(*numbers: int) -> list[Node]:
-    return [node(f"n{number}", f"10.0.0.{number}") for number in numbers]
+from tests.bgp.cluster_nodes import MESHLESS, node, nodes
 
 
 def speaker(name: str, cluster: list[Node], *peers: BGPPeer, **settings: Any) -> Speaker:
@@ -41,7 +33,6 @@ def sessions(name: str, cluster: list[Node], *peers: BGPPeer, **settings: Any) -
 
 FOREVER = "2562047h"  # the longest duration
 NO_MESH = {"nodeToNodeMeshEnabled": False}
-MESHLESS = BGPConfiguration.make("default", nodeToNodeMeshEnabled=False)
 
 
 @pytest.mark.parametrize(("name", "expected"), [("kube-master", "25.79.212.8"), ("Testrobin123", "207.94.5.27")])
@@ -226,42 +217,6 @@ def test_the_mesh_does_not_take_the_place_of_a_session_that_is_held_back_at_eith
         assert [each.address for each in made.held_back] == [other]
 
 
-def notices(name: str, cluster: list[Node], *peers: BGPPeer) -> list[tuple[str, str]]:
-    _, found = speaker_of(name, cluster, None, peers)
-    return [(notice.name, notice.field) for notice in found]
-
-
-def test_a_peer_from_which_no_session_can_follow_yields_a_notice() -> None:
-    six = BGPPeer.make("six", peerIP="fd00::9", asNumber=65001)
-    nowhere = BGPPeer.make("nowhere")
-    assert notices("n1", nodes(1), six, nowhere) == [("nowhere", ""), ("six", "spec.peerIP")]
-
-
-def test_a_peer_at_our_own_address_yields_a_notice_unless_it_is_a_peering_of_other_nodes_with_us() -> None:
-    own = BGPPeer.make("own", node="n1", peerIP="10.0.0.1", asNumber=64512)
-    everybodys = BGPPeer.make("everybodys", peerIP="10.0.0.1", asNumber=64512)
-    assert notices("n1", nodes(1, 2), own, everybodys) == [("own", "spec.peerIP")]
-    assert notices("n1", nodes(1), everybodys) == [("everybodys", "spec.peerIP")]
-
-
-def test_a_selector_that_no_node_matches_yields_a_notice() -> None:
-    unmatched = BGPPeer.make("rack", peerSelector="rack == 'z'")
-    assert notices("n1", nodes(1, 2), unmatched) == [("rack", "spec.peerSelector")]
-    assert notices("n1", nodes(1, 2), BGPPeer.make("all", peerSelector="all()")) == []
-
-
-def test_a_peer_that_is_no_nodes_yields_a_notice_on_every_node() -> None:
-    cluster = [node("n1", "10.0.0.1", labels={"rack": "a"}), *nodes(2)]
-    misspelt = BGPPeer.make("misspelt", node="n11", peerIP="192.0.2.99", asNumber=65001)
-    elsewhere = BGPPeer.make("elsewhere", nodeSelector="rack == 'aa'", peerIP="192.0.2.99", asNumber=65001)
-    others = BGPPeer.make("others", nodeSelector="rack == 'a'", peerIP="192.0.2.98", asNumber=65001)
-    for name in ("n1", "n2"):
-        assert notices(name, cluster, misspelt, elsewhere, others) == [
-            ("elsewhere", "spec.nodeSelector"),
-            ("misspelt", "spec.node"),
-        ]
-
-
 def test_a_peer_without_an_as_number_has_that_of_the_node_there_else_the_clusters() -> None:
     cluster = [*nodes(1), node("own", "10.0.0.2", ASNumber="65100")]
     router = BGPPeer.make("router", peerIP="192.0.2.99")
@@ -299,20 +254,6 @@ def test_a_session_without_source_address_starts_where_the_kernel_would_start_it
     assert made.listen == ("10.0.0.1",)
 
 
-@pytest.mark.parametrize("spec", [{"peerSelector": "all()"}, {"peerIP": "10.0.0.2"}], ids=["selector", "address"])
-@pytest.mark.parametrize(
-    ("asked", "interface", "is_noticed"),
-    [("None", "10.0.0.100/25", True), ("None", "10.0.0.1/24", False), ("UseNodeIP", "10.0.0.100/25", False)],
-)
-def test_a_session_with_a_node_that_is_to_have_no_source_address_yields_a_notice_where_it_would_be_another(
-    spec: dict[str, Any], asked: str, interface: str, is_noticed: bool
-) -> None:
-    wanted = BGPPeer.make("near", sourceAddress=asked, **spec)
-    made, found = speaker_of("n1", nodes(1, 2), MESHLESS, [wanted], interfaces=[ip_interface(interface)])
-    assert [each.local_address for each in made.neighbours] == ["10.0.0.1"]
-    assert [(one.name, one.field) for one in found] == [("near", "spec.sourceAddress")] * is_noticed
-
-
 @pytest.mark.parametrize(
     ("name", "peers", "configuration", "has_some"),
     [
@@ -348,20 +289,6 @@ def test_owners_are_known_where_a_peer_is_no_node_and_every_host_and_connected_n
     assert made.local.connected == (Prefix.parse("10.0.0.0/24"),)
     mesh, _ = speaker_of("n1", nodes(1, 2), None, [], owners=owners)
     assert mesh.local.owners == ()
-
-
-def test_a_peer_that_gives_way_to_another_yields_a_notice_if_they_differ() -> None:
-    first = BGPPeer.make("a", peerIP="192.0.2.99", asNumber=65001)
-    same = BGPPeer.make("b", peerIP="192.0.2.99", asNumber=65001)
-    other = BGPPeer.make("c", peerIP="192.0.2.99", asNumber=65002)
-    filtered = BGPPeer.make("d", peerIP="192.0.2.99", asNumber=65001, filters=["reject-all"])
-    assert notices("n1", nodes(1), first, same, other, filtered) == [("c", ""), ("d", "")]
-
-
-def test_peers_that_yield_sessions_yield_no_notice() -> None:
-    everywhere = BGPPeer.make("everywhere", peerIP="10.0.0.1")
-    assert notices("n1", nodes(1, 2), everywhere) == []
-    assert notices("n2", nodes(1, 2), everywhere) == []
 
 
 def test_a_global_peer_is_everybodys_and_no_node() -> None:
