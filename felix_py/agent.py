@@ -97,6 +97,7 @@ class Agent:
             Output("configurations of nodes", on.CONFIGURATIONS, self._look_at_configurations, needed=False),
             Output("NAT and the guard", on.NODE_TABLE, self._state_table, needed=False),
             Output("tunnel device", on.TUNNEL_DEVICE, self._apply_tunnel_device),
+            Output("tunnel address", Topic.BLOCKS, self._look_at_tunnel_address),
             Output("tunnel settings", on.TUNNEL_SETTINGS, routing.update_tunnels),
             Output("held routes", Topic.HELD, routing.writer.read_all),
             Output("static routes", on.STATIC_ROUTES, routing.state_static),
@@ -296,6 +297,11 @@ class Agent:
 
     async def _apply_tunnel_device(self) -> None:
         self.edges.tunnel.apply(self.routing.tunnel_mtu() if self.routing.tunnel_wanted() else 0)
+
+    async def _look_at_tunnel_address(self) -> None:
+        """Have it assigned anew if it is not any more: a block that comes back from a backup may lack it."""
+        if self.routing.tunnel_wanted():
+            await self._apply_tunnel_device()
 
     async def _take_up_pods(self) -> None:
         """Attach the pods that the agent before had attached without writing on them."""

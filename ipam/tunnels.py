@@ -34,7 +34,8 @@ class TunnelAddresses:
     async def update(self, kinds: Iterable[TunnelKind] = KINDS) -> dict[TunnelKind, Address]:
         """Give each tunnel of these kinds an address exactly when it needs one, and return the addresses.
 
-        To be called when the node starts and after each change of pools or of the node. Raises what `assign` raises.
+        To be called when the node starts and after each change of pools, of the node or of its blocks: what a block has
+        assigned may be gone with it. Raises what `assign` raises.
         """
         found: dict[TunnelKind, Address] = {}
         for kind in kinds:

@@ -510,6 +510,20 @@ async def test_an_address_taken_off_the_tunnels_device_is_put_right(tmp_path: Pa
         await until(lambda: one.deeds.count("tunnel 1480") > asked)
 
 
+@pytest.mark.parametrize(("mode", "looks"), [("Always", True), ("Never", False)])
+async def test_whether_the_tunnels_address_is_still_assigned_is_looked_at_when_the_nodes_blocks_change(
+    tmp_path: Path, mode: str, looks: bool
+) -> None:
+    """As after a backup was put back: a pod would be given the address one day."""
+    one = FakeNode(tmp_path, node(), pool(ipipMode=mode), affinity())
+    async with one.running():
+        await until(lambda: one.peers.announced)
+        asked = one.deeds.count("tunnel 1480")
+        one.store.put(affinity("10.65.9.0/26"))
+        await until(lambda: Prefix.parse("10.65.9.0/26") in one.peers.announced)
+        assert (one.deeds.count("tunnel 1480") > asked) is looks
+
+
 async def test_the_tunnels_device_is_asked_for_before_a_route_leads_into_it(tmp_path: Path) -> None:
     ready = {"projectcalico.org/IPv4IPIPTunnelAddr": "10.65.2.1"}
     remote = node("n2", "192.0.2.2/24", **ready)
