@@ -1,4 +1,4 @@
-"""The chains of iptables-legacy in this network namespace that can drop packets. Edge, which changes nothing.
+"""The chains of iptables-legacy in this network namespace. Edge, which changes nothing.
 
 Only tables that exist are read: asking for another would make it.
 """
@@ -8,11 +8,11 @@ from __future__ import annotations
 import ctypes
 import errno
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing
 from pathlib import Path
 
-from kernel.iptables_codec import ENTRIES_HEADER, INFO, PRIORITIES, chains, decode_info
+from kernel.iptables_codec import ENTRIES_HEADER, INFO, NAT, PRIORITIES, chains, decode_info
 from kernel.message import explain
 from kernel.netlink import KernelError
 from net.packet_filter import Chain
@@ -25,19 +25,23 @@ _ATTEMPTS = 5
 _libc = ctypes.CDLL(None, use_errno=True)  # socket.getsockopt hands no bytes to the kernel
 
 
-def read_iptables() -> list[Chain]:
-    """Return the chains of the tables that exist, both families. Raises KernelError."""
-    return [chain for version in (4, 6) for chain in _of_version(version)]
+def read_iptables(*, nat: bool = False) -> list[Chain]:
+    """Return the chains of the tables that exist, both families. nat: also that one, which can drop nothing.
+
+    Raises KernelError.
+    """
+    tables = {*PRIORITIES, *((NAT,) if nat else ())}
+    return [chain for version in (4, 6) for chain in _of_version(version, tables)]
 
 
-def _of_version(version: int) -> Iterator[Chain]:
+def _of_version(version: int, tables: Collection[str]) -> Iterator[Chain]:
     try:
         names = NAMES[version].read_text().split()
     except FileNotFoundError:
         return  # the kernel has none, or has never been asked for one
     except OSError as error:
         raise KernelError(f"read {NAMES[version]}: {explain(error.errno or 0)}", error.errno or 0) from None
-    for table in sorted(PRIORITIES.keys() & names):
+    for table in sorted(set(tables).intersection(names)):
         yield from _table(version, table)
 
 

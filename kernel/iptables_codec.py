@@ -16,6 +16,8 @@ from net.packet_filter import Action, Chain, Condition, Field, Hook, Rule
 TOOLS = {4: "iptables-legacy", 6: "ip6tables-legacy"}
 PRIORITIES = {"raw": -300, "mangle": -150, "filter": 0, "security": 50}
 """The tables that may drop packets, and where they stand among the others."""
+NAT = "nat"
+_NAT_PRIORITIES = {Hook.PREROUTING: -100, Hook.OUTPUT: -100, Hook.INPUT: 100, Hook.POSTROUTING: 100}
 
 INFO = struct.Struct("=32sI5I5III")  # name, hooks, entries, underflows, number of entries, size
 ENTRIES_HEADER = 40  # struct ipt_get_entries: name, size, padding
@@ -75,7 +77,11 @@ def chains(version: int, table: str, info: TableInfo, entries: bytes) -> Iterato
         drops = hook is not None and any(one.offset == info.underflows[hook] and one.verdict == -1 for one in members)
         ends = info.underflows[hook] if hook is not None else -1
         rules = tuple(_rule(one, after_head, found) for one in members if one.offset != ends)
-        yield Chain(TOOLS[version], table, name, rules, hook, PRIORITIES.get(table, 0), drops, (version,))
+        yield Chain(TOOLS[version], table, name, rules, hook, _priority(table, hook), drops, (version,))
+
+
+def _priority(table: str, hook: Hook | None) -> int:
+    return _NAT_PRIORITIES.get(hook, 0) if table == NAT and hook else PRIORITIES.get(table, 0)
 
 
 def _next_of(entries: list[_Entry], offset: int) -> int:

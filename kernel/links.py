@@ -12,7 +12,7 @@ Nothing here awaits: a namespace belongs to the thread, and no other task may ru
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -28,6 +28,7 @@ from kernel.route import (
     DecodedRoute,
     RouteSpec,
     decode_route,
+    decode_with_device,
     dump_request,
     match_request,
     put_message,
@@ -92,17 +93,22 @@ class Devices:
         return [(route.prefix, route.spec) for route in every if route.table == MAIN_TABLE]
 
     def routes_of_all_tables(self, size: int) -> list[DecodedRoute]:
-        """Return the routes of a family, by its addresses' bytes, with the table of each. Raises KernelError."""
-        return self._routes(size, 0)
+        """Return the routes of a family, by its addresses' bytes, with the table of each. Raises KernelError.
 
-    def _routes(self, size: int, table: int) -> list[DecodedRoute]:
+        Those that lead to this host itself have their device.
+        """
+        return self._routes(size, 0, decode_with_device)
+
+    def _routes(
+        self, size: int, table: int, decode: Callable[[bytes], DecodedRoute | None] = decode_route
+    ) -> list[DecodedRoute]:
         try:
             found = self._netlink.dump(GET_ROUTE, dump_request(size, table=table), "read the routes")
         except KernelError as refused:
             if refused.errno in NO_SUCH_TABLE:
                 return []
             raise
-        return [route for item in found if (route := decode_route(item.body)) is not None]
+        return [route for item in found if (route := decode(item.body)) is not None]
 
     def route_to(self, address: bytes) -> tuple[Prefix, RouteSpec] | None:
         """Return the route that carries an address, as the main table has it; None if there is none."""

@@ -1,4 +1,4 @@
-"""The nftables chains of this network namespace that can drop packets, read by netlink. Edge, which changes nothing."""
+"""The nftables chains of this network namespace, read by netlink. Edge, which changes nothing."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ LOADED = Path("/sys/module/nf_tables")
 MODULES = Path(f"/lib/modules/{os.uname().release}/kernel/net/netfilter")
 _ABSENT = (errno.EINVAL, errno.EOPNOTSUPP, errno.EPROTONOSUPPORT)
 """What the kernel answers that has no nftables."""
-_DOES_NOT_DROP = "nat"
+_NAT = "nat"
 
 
-def read_nftables(devices: Mapping[int, str]) -> list[Chain]:
+def read_nftables(devices: Mapping[int, str], *, nat: bool = False) -> list[Chain]:
     """Return the attached chains and those that they lead to. devices: names by index. Raises KernelError.
 
-    A module that is not loaded has none, and is not loaded for the question.
+    nat: also those that translate addresses, and can drop nothing. A module that is not loaded has none, and is not
+    loaded for the question.
     """
     if not is_loaded():
         return []
@@ -34,7 +35,7 @@ def read_nftables(devices: Mapping[int, str]) -> list[Chain]:
             return []
         raise KernelError(f"read nftables: {explain(error.errno or 0)}", error.errno or 0) from None
     with closing(netlink):
-        return _Reading(netlink, devices).chains()
+        return _Reading(netlink, devices).chains(nat=nat)
 
 
 def is_loaded() -> bool:
@@ -49,9 +50,9 @@ class _Reading:
         self._netlink, self._devices = netlink, devices
         self._sets: dict[tuple[int, str, str], codec.Elements] = {}
 
-    def chains(self) -> list[Chain]:
+    def chains(self, *, nat: bool) -> list[Chain]:
         heads = {(head.family, head.table, head.name): head for head in self._heads()}
-        pending = [key for key, head in heads.items() if head.hook and head.kind != _DOES_NOT_DROP]
+        pending = [key for key, head in heads.items() if head.hook and (nat or head.kind != _NAT)]
         found: dict[tuple[int, str, str], Chain] = {}
         while pending:
             key = pending.pop()

@@ -185,7 +185,7 @@ class _Program:
             case "reject":
                 yield Rule(tuple(self._conditions), Action.REJECT)
             case "masq" | "nat" | "redir":
-                yield Rule(tuple(self._conditions), Action.ACCEPT)
+                yield Rule(tuple(self._conditions), Action.ACCEPT, name)
             case "queue" | "tproxy" | "synproxy" | "fwd":
                 yield Rule(tuple(self._conditions), Action.UNREAD, name)
             case "limit" | "quota" | "connlimit" | "last" | "dynset":

@@ -202,6 +202,18 @@ def decode_route(body: bytes) -> DecodedRoute | None:
     return found
 
 
+def decode_with_device(body: bytes) -> DecodedRoute | None:
+    """Return the same, with its device for a route to this host itself. No table that is compared has such routes."""
+    found = decode_route(body)
+    if found is None or found.spec.kind not in _LEADS_HERE:
+        return found
+    device = int.from_bytes(dict(attributes(body, 12)).get(_DEVICE, b""), "little")
+    return found._replace(spec=found.spec._replace(hops=(NextHop(device),))) if device else found
+
+
+_LEADS_HERE = (RouteKind.LOCAL, RouteKind.BROADCAST, RouteKind.ANYCAST, RouteKind.MULTICAST)
+
+
 def _decode_slowly(body: bytes) -> DecodedRoute | None:
     """Read a route message attribute by attribute."""
     if len(body) < 12:

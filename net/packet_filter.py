@@ -213,7 +213,7 @@ def _value_text(looked_at: Field, value: bytes) -> str:
 
 
 class Rule(Struct, frozen=True):
-    """target: the chain to go to, or what an action that is not read is called."""
+    """target: the chain to go to, or what is called an action that is not read, or that accepts and translates."""
 
     conditions: tuple[Condition, ...]
     action: Action
@@ -229,10 +229,15 @@ class Rule(Struct, frozen=True):
         return all(condition.field is None or condition.holds(packet) for condition in self.conditions)
 
     def __str__(self) -> str:
-        goes_on = self.action in (Action.JUMP, Action.GOTO)
-        what = (
-            self.target if self.action is Action.UNREAD else f"{self.action} {self.target}" if goes_on else self.action
-        )
+        match self.action:
+            case Action.UNREAD:
+                what = self.target
+            case Action.JUMP | Action.GOTO:
+                what = f"{self.action} {self.target}"
+            case Action.ACCEPT if self.target:
+                what = f"{self.action} ({self.target})"
+            case _:
+                what = self.action
         return " ".join([*map(str, self.conditions), what])
 
 

@@ -114,11 +114,17 @@ def _device_towards(here: Devices, address: bytes, names: Mapping[int, str]) -> 
     return used.pop() if len(used) == 1 else None
 
 
-def packet_filters(devices: Mapping[int, str]) -> PacketFilters:
-    """Return the chains of nftables and of iptables-legacy; what cannot be read is named. devices: names by index."""
+def packet_filters(devices: Mapping[int, str], *, nat: bool = False) -> PacketFilters:
+    """Return the chains of nftables and of iptables-legacy; what cannot be read is named. devices: names by index.
+
+    nat: also those that translate addresses, and drop nothing.
+    """
     chains: list[Chain] = []
     unread = []
-    readers: tuple[Callable[[], list[Chain]], ...] = (partial(read_nftables, devices), read_iptables)
+    readers: tuple[Callable[[], list[Chain]], ...] = (
+        partial(read_nftables, devices, nat=nat),
+        partial(read_iptables, nat=nat),
+    )
     for read in readers:
         try:
             chains += read()

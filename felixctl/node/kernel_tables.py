@@ -61,8 +61,8 @@ def _neighbours(here: Devices, names: Mapping[int, str]) -> Iterator[str]:
 
 
 def _filters(here: Devices, names: Mapping[int, str]) -> Iterator[str]:
-    """Yield the chains that can drop packets, those of iptables-legacy too; not those of nat, which drop none."""
-    filters = packet_filters(names)
+    """Yield the chains that filter or translate packets, those of iptables-legacy too."""
+    filters = packet_filters(names, nat=True)
     for chain in filters.chains:
         yield f"{chain.tool} table {chain.table} chain {chain.name}{_attachment(chain)}"
         yield from (f"  {rule}" for rule in chain.rules)

@@ -44,6 +44,19 @@ def test_both_families_and_every_table_that_may_drop_are_read() -> None:
         assert not any(" nat " in line for line in found), "it may change addresses, and drops nothing"
 
 
+def test_a_table_that_translates_is_read_where_it_is_asked_for() -> None:
+    with namespace("legacy") as here:
+        here.run("iptables-legacy", "-t", "nat", "-A", "POSTROUTING", "-j", "MASQUERADE")
+        with inside(here.descriptor):
+            [leaving] = [chain for chain in read_iptables(nat=True) if chain.name == "POSTROUTING"]
+            assert read_iptables() == []
+    assert (leaving.table, leaving.priority, [str(rule) for rule in leaving.rules]) == (
+        "nat",
+        100,
+        ["accept (MASQUERADE)"],
+    )
+
+
 def test_reading_takes_no_capability_for_raw_sockets() -> None:
     code = "from kernel.iptables import read_iptables; print(len(read_iptables()))"
     with namespace("legacy") as here:

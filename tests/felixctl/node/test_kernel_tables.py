@@ -29,6 +29,8 @@ def host() -> Iterator[Namespace]:
         )
         host.run("nft", "add table ip t; add chain ip t c { type filter hook forward priority 0; policy drop; }")
         host.run("nft", "add rule ip t c ip saddr 10.65.0.0/16 accept")
+        host.run("nft", "add chain ip t out { type nat hook postrouting priority 100; }")
+        host.run("nft", "add rule ip t out ip saddr 10.65.0.0/16 masquerade")
         yield host
 
 
@@ -40,13 +42,17 @@ def host() -> Iterator[Namespace]:
         ("addresses", "2001:db8::1/64 dev eth0 scope 0"),
         ("routes-ipv4", "10.65.2.0/26 via 192.0.2.2 dev eth0 proto 81 metric 1030 table 254"),
         ("routes-ipv4", "blackhole 10.65.3.0/26 proto 3 table 100"),
-        ("routes-ipv4", "local 192.0.2.1/32 proto 2 src 192.0.2.1 table 255"),
+        ("routes-ipv4", "local 192.0.2.1/32 dev eth0 proto 2 src 192.0.2.1 table 255"),
+        ("routes-ipv4", "broadcast 192.0.2.255/32 dev eth0 proto 2"),
+        ("routes-ipv6", "local 2001:db8::1/128 dev eth0 proto 2"),
         ("routes-ipv6", "2001:db8::/64 dev eth0 proto 2 metric 256 table 254"),
         ("rules", "IPv4 50: from 10.65.0.0/16 lookup 100"),
         ("rules", "IPv6 32766: from all lookup main"),
         ("neighbours", "192.0.2.2 dev eth0 lladdr 02:00:00:00:00:02 permanent"),
         ("nftables", "nft table ip t chain c hook forward priority 0 policy drop"),
         ("nftables", "saddr 10.65.0.0/16 accept"),
+        ("nftables", "nft table ip t chain out hook postrouting priority 100 policy accept"),
+        ("nftables", "saddr 10.65.0.0/16 accept (masq)"),
     ],
 )
 def test_each_table_is_listed(host: Namespace, table: str, line: str) -> None:
