@@ -43,7 +43,7 @@ from datastore.kinds.pods import WorkloadEndpoint
 from datastore.names import IPAM, NETWORK, workload_endpoint_name
 from datastore.store import Create
 from ipam.allocator import AddressesWanted, Allocator
-from ipam.errors import CompanionRefused, HandleInUse
+from ipam.errors import HandleInUse, IpamError
 from ipam.names import attribute_time
 from kernel.netlink import KernelError
 from net.prefix import Prefix
@@ -52,7 +52,7 @@ log = logging.getLogger("cni.add")
 
 
 class _NotNew(Exception):
-    """A pod that was taken for new has a record or addresses. Nothing was done."""
+    """A pod that was taken for new has a record or addresses, or may have: it gets none. Nothing was done."""
 
 
 class AddVerb:
@@ -227,11 +227,14 @@ class AddVerb:
     async def _assign_as_new(
         self, request: CniRequest, wanted: AddressRequest, draft: WorkloadEndpoint
     ) -> tuple[Address, ...]:
-        """Reserve every address wanted and write the endpoint, or neither. Raises _NotNew."""
+        """Reserve every address wanted and write the endpoint, or neither. Raises _NotNew.
+
+        Where there is no address left nobody has looked whether the pod has one, and what it has must not be undone.
+        """
         try:
             return await self._assign(request, wanted, Create(draft), fresh=True)
-        except (CompanionRefused, HandleInUse) as there:
-            raise _NotNew(str(there)) from there
+        except IpamError as refusal:
+            raise _NotNew(str(refusal)) from refusal
 
     async def _assign_anew(self, request: CniRequest, wanted: AddressRequest) -> tuple[Address, ...]:
         """Reserve every address wanted, and release what an ADD reserved that was killed before it wrote the endpoint.

@@ -29,6 +29,7 @@ from datastore.kinds.pools import IPPool
 from datastore.names import IPAM
 from datastore.record import Resource
 from datastore.store import Changed, InSync, Write
+from ipam.errors import NoPools
 from ipam.host_context import CONTEXT_KINDS
 from kernel.links import Devices
 from kernel.netlink import KernelError
@@ -288,6 +289,19 @@ async def test_an_add_repeated_before_the_watch_has_reported_the_first_changes_n
         assert (await node.endpoints(), len(await node.addresses())) == ([endpoint], 1)
         await follow(node)
         assert await node.add() == first
+
+
+async def test_an_add_repeated_then_changes_nothing_where_no_pool_gives_addresses_any_more(tmp_path: Path) -> None:
+    async with in_memory(tmp_path) as node:
+        await follow(node)
+        first, [endpoint] = await node.add(), await node.endpoints()
+        for pool in (await node.store.list(IPPool)).objects:
+            node.allocator.on_event(Changed(await node.store.update(pool.with_spec(disabled=True))))
+        assert await node.add() == first
+        assert (await node.endpoints(), len(await node.addresses())) == ([endpoint], 1)
+        with pytest.raises(NoPools):
+            await node.add("c2", "another")
+        assert await node.endpoints() == [endpoint]
 
 
 @pytest.mark.parametrize("network", [{}, DUAL])
