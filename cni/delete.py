@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -21,10 +21,10 @@ from cni.endpoints import Endpoints
 from cni.errors import CniError, Code
 from cni.host_local import delegates
 from cni.journal import Journal, PendingRelease
-from cni.journaled_releases import LAST_RETRY_SECONDS, HandleNames, JournaledReleases
+from cni.journaled_releases import HandleNames, JournaledReleases
 from cni.locks import KeyedLock
 from cni.pod_devices import OwnedLink, PodDevices
-from cni.repeated_releases import RepeatedReleases
+from cni.repeated_releases import LATE_WRITE_SECONDS, RepeatedReleases
 from cni.request import CniRequest
 from cni.settings import CniSettings
 from datastore.backoff import Backoff
@@ -39,8 +39,8 @@ from kernel.netlink import KernelError
 
 log = logging.getLogger("cni.delete")
 
-FIRST_RETRY_SECONDS = 1.0
-"""The pause before the journal is tried again, of which nothing could be carried out; then they grow."""
+FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 1.0, 8.0
+"""The pauses between two tries to carry out the journal, while nothing of it can be."""
 AWAY_SECONDS = 2.0
 """The last while the datastore is away, which watches look for as often: a node tries one release each time."""
 MOST_DETACHED = 1024
@@ -164,15 +164,15 @@ class Cleanup:
         self._journal = journal
         self._retired, self._due = asyncio.Event(), asyncio.Event()
         """Set when there is a device to be deleted, a release to be carried out."""
-        self._journaled = JournaledReleases(
-            journal,
-            locks,
-            endpoints,
-            self.release,
-            lambda done: self.repeat(*done),
-            allocator.unrecorded,
-            handle_names,
-        )
+
+        def carried_out(
+            of: Journal, done: Callable[[Sequence[PendingRelease]], None], retry: float
+        ) -> JournaledReleases:
+            unrecorded = allocator.unrecorded
+            return JournaledReleases(of, locks, endpoints, self.release, done, unrecorded, handle_names, retry)
+
+        self._journaled = carried_out(journal, lambda done: self.repeat(*done), LAST_RETRY_SECONDS)
+        self._again = carried_out(repeated.journal, lambda done: None, LATE_WRITE_SECONDS) if repeated else None
 
     # At once
 
@@ -338,6 +338,11 @@ class Cleanup:
 
     # In the background
 
+    async def run_repeated(self) -> None:
+        """Carry out once more what is due for that, until cancelled; nothing where nothing is repeated."""
+        if self._repeated is not None and self._again is not None:
+            await self._repeated.run(self._again.carry_out_all)
+
     async def run(self) -> None:
         """Delete retired devices and carry out the journal: at start, after DELs, and until the datastore is back."""
         async with asyncio.TaskGroup() as tasks:
@@ -360,9 +365,12 @@ class Cleanup:
             if now() >= due_at:
                 before = self._journal.pending
                 is_away = await self._journaled.carry_out_all()
-                if not before or self._journal.pending != before:
+                left = self._journal.pending
+                if not before or left != before:
                     refused.reset()
                     away.reset()
+                if done := len({*before}.difference(left)):
+                    log.info("%d DELs that waited for the datastore are carried out; %d wait", done, len(left))
                 due_at = now() + ((away if is_away else refused).next() if self._journal.pending else 0.0)
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(due_at if self._journal.pending else None):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Container, Iterable, Sequence
 from contextlib import suppress
 from operator import attrgetter
 from typing import Protocol, TypeAlias
@@ -27,8 +27,6 @@ from ipam.unrecorded_handles import UnrecordedHandles
 
 log = logging.getLogger("cni.journaled_releases")
 
-LAST_RETRY_SECONDS = 8.0
-"""The longest pause between two tries, while the datastore refuses what it is asked."""
 AT_ONCE = 8
 """How many releases are carried out side by side."""
 HANDLES_A_RELEASE = 20
@@ -58,40 +56,43 @@ class JournaledReleases:
         repeat: Callable[[Sequence[PendingRelease]], None],
         unrecorded: UnrecordedHandles,
         handle_names: HandleNames | None,
+        retry_seconds: float,
     ) -> None:
-        """repeat: takes what was carried out, before it leaves the journal. handle_names: None: each is read."""
+        """repeat: takes what was carried out, before it leaves the journal. handle_names: None: each is read.
+
+        retry_seconds: after how long at most they are tried again.
+        """
         self._journal, self._locks, self._endpoints = journal, locks, endpoints
         self._release, self._repeat = release, repeat
         self._unrecorded, self._handle_names = unrecorded, handle_names
+        self._retry_seconds = retry_seconds
         self._room = asyncio.Semaphore(AT_ONCE)
         self._refused: PendingRelease | None = None
         """The one that the datastore did not take last."""
         self._unlisted = False
         """Whether handles could not be listed when they were last to be."""
 
-    async def carry_out_all(self) -> bool:
-        """Try each once, until one finds the datastore away; the next time begins behind that one.
+    async def carry_out_all(self, due: Container[PendingRelease] | None = None) -> bool:
+        """Try each that is due once, until one finds the datastore away; the next time begins behind that one.
 
         So one that cannot be carried out holds up no other, also where it alone is refused, for a lacking right say.
         Whether the datastore answers is seen from a list of the handles, where many wait, else from the first release,
-        which is tried alone; the others are tried side by side. Return whether the datastore is away.
+        which is tried alone; the others are tried side by side. Return whether the datastore is away. due: None: all.
         """
-        if not (listed := self._journal.pending):
+        listed = [one for one in self._journal.pending if due is None or one in due]
+        if not listed:
             return False
         first = listed.index(self._refused) + 1 if self._refused in listed else 0
         ordered = (*listed[first:], *listed[:first])
         stops = list[Unavailable]()
-        with self._unrecorded.among(_handles(ordered)):
-            if self._unlisted or not await self._list_handles(ordered, stops):
+        with self._unrecorded.among(_handles(ordered)) as take_in:
+            if self._unlisted or not await self._list_handles(ordered, take_in, stops):
                 await self._try(ordered[:1], stops)
                 ordered = ordered[1:]
                 if self._unlisted and not stops:
-                    await self._list_handles(ordered, [])
+                    await self._list_handles(ordered, take_in, [])
             if not stops:
                 await self._try_all(ordered, stops)
-        left = self._journal.pending
-        if done := len({*listed}.difference(left)):
-            log.info("%d DELs that waited for the datastore are carried out; %d wait", done, len(left))
         return any(not isinstance(stop, Forbidden) for stop in stops)
 
     async def carry_out(
@@ -137,11 +138,13 @@ class JournaledReleases:
                     raise Unavailable(f"take {len(done)} releases out of the journal: {error}") from error
         return failed
 
-    async def _list_handles(self, waiting: Sequence[PendingRelease], stops: list[Unavailable]) -> bool:
+    async def _list_handles(
+        self, waiting: Sequence[PendingRelease], take_in: Callable[[Collection[str]], None], stops: list[Unavailable]
+    ) -> bool:
         """Find out which of the handles of what waits have a record, if that is less than to ask for each.
 
-        Return whether the datastore was asked. stops: gets the error of one that is away; the next time it is asked for
-        a release before, as a list alone may fail.
+        Return whether the datastore was asked. take_in: takes the names of all records. stops: gets the error of a
+        datastore that is away; the next time it is asked for a release before, as a list alone may fail.
         """
         if self._handle_names is None or len(waiting) <= FEW:
             return False
@@ -158,7 +161,7 @@ class JournaledReleases:
             return False
         self._unlisted = False
         if names is not None:
-            self._unrecorded.listed(names)
+            take_in(names)
         return True
 
     async def _try_all(self, waiting: Iterable[PendingRelease], stops: list[Unavailable]) -> None:
@@ -204,7 +207,7 @@ class JournaledReleases:
                     "release %s, from the journal: %s; next try in about %g s at most",
                     describe(*pending),
                     error,
-                    LAST_RETRY_SECONDS,
+                    self._retry_seconds,
                 )
 
 

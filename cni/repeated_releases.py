@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Container
 from contextlib import suppress
 
 from cni.attachment import describe
 from cni.journal import Journal, PendingRelease
-from cni.locks import KeyedLock, lock_keys
-from datastore.errors import DatastoreError
-from ipam.errors import IpamError
 
 log = logging.getLogger("cni.repeated_releases")
 
@@ -27,21 +24,21 @@ LATE_WRITE_SECONDS = 60.0
 class RepeatedReleases:
     """The releases of one process that are due again. Each time counts from when it was last carried out, or read."""
 
-    def __init__(self, journal: Journal, locks: KeyedLock) -> None:
+    def __init__(self, journal: Journal) -> None:
         """journal: of these alone."""
-        self._journal, self._locks = journal, locks
+        self.journal = journal
         self._due: dict[PendingRelease, float] = {}
         """When each is due, in the event loop's time."""
         self._added = asyncio.Event()
 
     @property
     def pending(self) -> tuple[PendingRelease, ...]:
-        return self._journal.pending
+        return self.journal.pending
 
     def put(self, releases: Collection[PendingRelease]) -> None:
         """Have releases that were just carried out repeated. If the disk refuses, none is, which is logged."""
         try:
-            self._journal.add(*releases)
+            self.journal.add(*releases)
         except OSError as error:
             log.error(
                 "journal that the release of %s is to be repeated: %s; what its ADD may still be given is released "
@@ -55,39 +52,37 @@ class RepeatedReleases:
 
     def forget(self, container_id: str) -> None:
         """Repeat none of a container that is attached again, as its handle is in use then. Raises OSError."""
-        releases = self._journal.pending_of(container_id)
-        self._journal.remove(releases)
+        releases = self.journal.pending_of(container_id)
+        self.journal.remove(releases)
         for one in releases:
             self._due.pop(one, None)
 
-    async def run(self, release: Callable[[PendingRelease], Awaitable[object]]) -> None:
-        """Repeat what is due, until cancelled. release: carries one out, and may raise DatastoreError or IpamError."""
-        for one in self._journal.pending:
+    async def run(self, carry_out: Callable[[Container[PendingRelease]], Awaitable[object]]) -> None:
+        """Repeat what is due, until cancelled. carry_out: does it, and takes what it has done out of the journal."""
+        for one in self.journal.pending:
             if one not in self._due:  # by the process before this one, or before this task failed
                 self._put_off(one)
         while True:
             self._added.clear()
-            for one in [one for one, at in self._due.items() if at <= _now()]:
-                await self._repeat(one, release)
+            if due := {one for one, at in self._due.items() if at <= _now()}:
+                await carry_out(due)
+                self._forget_or_put_off(due)
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(min(self._due.values(), default=None)):
                     await self._added.wait()
 
+    def _forget_or_put_off(self, due: Collection[PendingRelease]) -> None:
+        """Take in what of this has been carried out: the rest is still in the journal."""
+        left = {*self.journal.pending}
+        for one in due:
+            if one in left:
+                self._put_off(one)
+            else:
+                self._due.pop(one, None)
+
     def _put_off(self, one: PendingRelease) -> None:
         self._due[one] = _now() + LATE_WRITE_SECONDS
         self._added.set()
-
-    async def _repeat(self, one: PendingRelease, release: Callable[[PendingRelease], Awaitable[object]]) -> None:
-        async with self._locks.hold(*lock_keys(*one)):
-            if one not in self._due:
-                return  # its container was attached again meanwhile
-            try:
-                await release(one)
-                self._journal.remove([one])
-                del self._due[one]
-            except (DatastoreError, IpamError, OSError) as error:
-                log.warning("release %s once more: %s; next try in %g s", describe(*one), error, LATE_WRITE_SECONDS)
-                self._put_off(one)
 
 
 def _now() -> float:

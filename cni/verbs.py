@@ -91,7 +91,7 @@ class Verbs:
         self._devices, self._endpoints = devices, endpoints
         self.endpoint_writer = endpoints.writer
         self.unwritten = UnwrittenPods(devices, endpoints, known, allocator)
-        self.repeated = RepeatedReleases(repeated, self.locks) if repeated is not None else None
+        self.repeated = RepeatedReleases(repeated) if repeated is not None else None
         self.cleanup = Cleanup(
             settings, allocator, devices, endpoints, journal, self.locks, self.repeated, handle_names
         )

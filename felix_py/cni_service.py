@@ -32,9 +32,7 @@ async def serve_cni(parts: Parts, look_at_host: Callable[[], Awaitable[None]]) -
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(begun_again("cleaning up after pods", verbs.cleanup.run))
-            if verbs.repeated is not None:
-                repeating = partial(verbs.repeated.run, verbs.cleanup.release)
-                tasks.create_task(begun_again("repeating releases", repeating))
+            tasks.create_task(begun_again("repeating releases", verbs.cleanup.run_repeated))
             writing = partial(verbs.endpoint_writer.run, server.wait_until_quiet_for)
             tasks.create_task(begun_again("writing on pods what addresses they have", writing))
             await _prove_that_pods_can_be_attached(agent, agent.settings.proc_sys)

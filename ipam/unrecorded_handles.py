@@ -6,39 +6,50 @@ writes; what a server still carries out for a client that has gone shows neither
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 
 from ipam.names import handle_name
 
 
 class UnrecordedHandles:
+    """What the rounds that are under way have found."""
+
     def __init__(self) -> None:
-        self._asked: set[str] = set()
-        self._unrecorded: set[str] = set()
+        self._rounds: list[_Round] = []
 
     @contextmanager
-    def among(self, handles: Iterable[str]) -> Iterator[None]:
-        """Take in what a list shows of these handles, while this lasts. It is to be asked for after this has begun."""
-        self._asked = {*handles}
-        try:
-            yield
-        finally:
-            self._asked.clear()
-            self._unrecorded.clear()
+    def among(self, handles: Iterable[str]) -> Iterator[Callable[[Collection[str]], None]]:
+        """Begin a round: yield what takes the names of all records that there are, asked for after this has begun.
 
-    def listed(self, names: Collection[str]) -> None:
-        """Take in the names of all records that there are."""
-        self._unrecorded = {handle for handle in self._asked if handle_name(handle) not in names}
+        It is about these handles, and what it found is forgotten in the end.
+        """
+        found = _Round(handles)
+        self._rounds.append(found)
+        try:
+            yield found.listed
+        finally:
+            self._rounds.remove(found)
 
     def writes(self, handle: str) -> None:
         """Take in that this process is about to write a handle's record."""
-        self._asked.discard(handle)
-        self._unrecorded.discard(handle)
+        for found in self._rounds:
+            found.asked.discard(handle)
+            found.unrecorded.discard(handle)
 
     def take(self, handle: str) -> bool:
         """Whether a handle is known to have no record; once: who asks again reads it."""
-        if handle not in self._unrecorded:
-            return False
-        self._unrecorded.remove(handle)
-        return True
+        for found in self._rounds:
+            if handle in found.unrecorded:
+                found.unrecorded.remove(handle)
+                return True
+        return False
+
+
+class _Round:
+    def __init__(self, handles: Iterable[str]) -> None:
+        self.asked = {*handles}
+        self.unrecorded: set[str] = set()
+
+    def listed(self, names: Collection[str]) -> None:
+        self.unrecorded = {handle for handle in self.asked if handle_name(handle) not in names}

@@ -73,7 +73,7 @@ class InMemory:
         self.writer = endpoints.writer
         self.unwritten = UnwrittenPods(self.devices, endpoints, self.known, allocator)
         locks = KeyedLock()
-        self.repeated = None if store.atomic else RepeatedReleases(Journal(folder / "repeated.journal"), locks)
+        self.repeated = None if store.atomic else RepeatedReleases(Journal(folder / "repeated.journal"))
         self.cleanup = Cleanup(
             settings, allocator, self.devices, endpoints, self.journal, locks, self.repeated, handle_names
         )

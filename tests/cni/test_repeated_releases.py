@@ -12,11 +12,15 @@ import pytest
 
 from cni import repeated_releases
 from cni.attachment import Attachment, PodRef
+from cni.endpoints import Endpoints
 from cni.journal import Journal, PendingRelease
+from cni.journaled_releases import JournaledReleases
 from cni.locks import KeyedLock, lock_keys
 from cni.repeated_releases import RepeatedReleases
 from datastore.errors import Unavailable
-from tests.cni.node import until
+from ipam.unrecorded_handles import UnrecordedHandles
+from tests.cni.node import NODE, until
+from tests.datastore.memory_store import MemoryStore
 
 FIRST, SECOND = (
     PendingRelease(Attachment("net", container, "eth0"), PodRef("default", f"web-{container}", ""))
@@ -31,7 +35,7 @@ class Releases:
         self.done: list[PendingRelease] = []
         self.refusals = 0
 
-    async def __call__(self, one: PendingRelease) -> None:
+    async def __call__(self, one: PendingRelease, *_: object) -> None:
         if self.refusals:
             self.refusals -= 1
             raise Unavailable("the test has no datastore")
@@ -39,13 +43,23 @@ class Releases:
 
 
 def read(folder: Path) -> RepeatedReleases:
-    return RepeatedReleases(Journal(folder / "repeated.journal"), KeyedLock())
+    return RepeatedReleases(Journal(folder / "repeated.journal"))
 
 
 @asynccontextmanager
-async def running(repeated: RepeatedReleases) -> AsyncIterator[Releases]:
-    releases = Releases()
-    task = asyncio.create_task(repeated.run(releases))
+async def running(repeated: RepeatedReleases, locks: KeyedLock | None = None) -> AsyncIterator[Releases]:
+    releases, endpoints = Releases(), Endpoints(MemoryStore(), NODE)
+    carried_out = JournaledReleases(
+        repeated.journal,
+        locks or KeyedLock(),
+        endpoints,
+        releases,
+        repeat=lambda done: None,
+        unrecorded=UnrecordedHandles(),
+        handle_names=None,
+        retry_seconds=repeated_releases.LATE_WRITE_SECONDS,
+    )
+    task = asyncio.create_task(repeated.run(carried_out.carry_out_all))
     yield releases
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
@@ -102,8 +116,8 @@ async def test_one_that_the_datastore_does_not_take_is_tried_again(tmp_path: Pat
 async def test_a_container_that_is_attached_again_keeps_what_it_gets(tmp_path: Path) -> None:
     """Also if it is attached while the release waits for its lock."""
     locks = KeyedLock()
-    repeated = RepeatedReleases(Journal(tmp_path / "repeated.journal"), locks)
-    async with running(repeated) as releases:
+    repeated = read(tmp_path)
+    async with running(repeated, locks) as releases:
         async with locks.hold(*lock_keys(*FIRST)):
             repeated.put([FIRST])
             await until(lambda: locks.users(lock_keys(*FIRST)[0]) == 2)

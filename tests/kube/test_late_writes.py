@@ -159,6 +159,14 @@ async def test_a_container_that_was_refused_while_the_api_server_was_away_costs_
         await come_back(node)
         how_many_there_are, each = 1, 0 if listed else len(REFUSED) + 1
         assert taken(proxy) == {"GET ipamhandles": how_many_there_are + each, "GET pods": 1, "GET ipamblocks": 1}
+        monkeypatch.setattr(repeated_releases, "LATE_WRITE_SECONDS", 0.0)
+        repeating = InMemory(node.store, tmp_path, handle_names=partial(handle_names, cast(KubeStore, node.store)))
+        await repeating.allocator.adopt(NODE)
+        taken(proxy)
+        task = asyncio.create_task(repeating.cleanup.run_repeated())
+        await until(lambda: repeating.repeated is not None and not repeating.repeated.pending)
+        task.cancel()
+        assert taken(proxy) == {"GET ipamhandles": how_many_there_are + each, "GET pods": 1}
         assert await node.addresses() == before
 
 
@@ -225,7 +233,7 @@ async def test_an_address_that_is_assigned_after_its_del_is_released(
         await until_addresses(node, lambda found: found != before)
         after = InMemory(node.store, tmp_path)  # started anew before it was time
         assert after.repeated is not None
-        repeating = asyncio.create_task(after.repeated.run(after.cleanup.release))
+        repeating = asyncio.create_task(after.cleanup.run_repeated())
         await until_addresses(node, lambda found: found == before)
         await until(lambda: after.repeated is not None and not after.repeated.pending)
         for task in (cleaning, repeating, adding):
