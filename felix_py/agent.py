@@ -190,6 +190,7 @@ class Agent:
         await self.routing.writer.read_all()
 
     def _changed_host(self, topic: Topic) -> None:
+        self.edges.host_changed(topic)
         self._due.add(topic & ~IN_BURSTS)
         if topic & IN_BURSTS:
             self._due.add_later(topic & IN_BURSTS, HOST_SECONDS)
@@ -284,10 +285,8 @@ class Agent:
 
     async def _look_at_configurations(self) -> None:
         snapshot = self.snapshot
-        found = of_no_node(
-            snapshot.nodes, (*snapshot.bgp_configurations.values(), *snapshot.felix_configurations.values())
-        )
-        self.log_notices(self.notices.put("configurations", found))
+        configurations = (*snapshot.bgp_configurations.values(), *snapshot.felix_configurations.values())
+        self.log_notices(self.notices.put("configurations", of_no_node(snapshot.nodes, configurations)))
 
     async def _state_table(self) -> None:
         given = self.settings, self.identity.node, self.snapshot.felix_configurations

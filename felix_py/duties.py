@@ -85,7 +85,7 @@ def _own_node(parts: Parts) -> OwnNode:
     async def write() -> None:
         await write_node(settings, ground.store, parts.agent.identity.node, host_interfaces(ground.kernel))
 
-    return OwnNode(parts.agent, write, this_host(settings.state_dir))
+    return OwnNode(parts.agent, write, this_host(settings.state_dir), parts.own_node_changes)
 
 
 def _collector(parts: Parts) -> Collector:

@@ -113,7 +113,8 @@ async def _nothing() -> Sequence[WorkloadEndpoint]:
 
 
 class Edges(Struct, frozen=True):
-    """observe: is given every event of the store too: the allocator, which so needs no watch of its own.
+    """observe: is given every event of the store too: the allocator, which so needs no watch of its own, and others.
+    host_changed: is given what changed of the host: whoever compares it with the own Node.
     avoid: is given the addresses of hosts, and whose each is: the allocator, which gives them to no pod.
     log_from: is given the log level that FelixConfiguration sets.
     forward: lets packets of these IP versions through the host. Raises KernelError.
@@ -127,6 +128,7 @@ class Edges(Struct, frozen=True):
     tunnel: TunnelDevice
     table: PacketTable
     observe: Callable[[WatchEvent], Topic | None] = lambda event: None
+    host_changed: Callable[[Topic], None] = lambda topic: None
     avoid: Callable[[Mapping[Address, str]], None] = lambda hosts: None
     log_from: Callable[[str], None] = lambda level: None
     forward: Callable[[frozenset[int]], None] = lambda families: None

@@ -30,6 +30,7 @@ from felix_py.edges import Edges
 from felix_py.encap.tunnel_device import KernelTunnelDevice
 from felix_py.identity import Identity
 from felix_py.node.network_condition import NetworkCondition
+from felix_py.node.own_node_changes import OwnNodeChanges
 from felix_py.notices.request_notices import RequestNotices
 from felix_py.pace import give_way
 from felix_py.packet_filter import node_table
@@ -61,6 +62,7 @@ class Parts(Struct, frozen=True):
 
     ground: Ground
     agent: Agent
+    own_node_changes: OwnNodeChanges
     namespaces: Namespaces | None
     verbs: Verbs
     server: CniServer
@@ -78,9 +80,9 @@ def ground_on(store: Store) -> Iterator[Ground]:
 
 def put_together(settings: Settings, ground: Ground, identity: Identity) -> Parts:
     """Make the parts of the agent of this node."""
-    known = Known(identity.node)
+    known, changes = Known(identity.node), OwnNodeChanges(identity.node)
     sidecar = SidecarClient(settings.run_dir / "bgp" / "bgp.sock")
-    edges = _edges(settings, ground, identity.node, sidecar, known, lambda: verbs.unwritten.take_up())
+    edges = _edges(settings, ground, identity.node, sidecar, known, changes, lambda: verbs.unwritten.take_up())
     agent = Agent(settings, identity, edges)
     on_kubernetes = has_namespaces(settings.datastore)
     asked = RequestNotices(agent.notices, agent.log_notices)
@@ -93,6 +95,7 @@ def put_together(settings: Settings, ground: Ground, identity: Identity) -> Part
     return Parts(
         ground,
         agent,
+        changes,
         namespaces,
         verbs,
         server,
@@ -108,6 +111,7 @@ def _edges(
     node: str,
     sidecar: SidecarClient,
     known: Known,
+    changes: OwnNodeChanges,
     take_up: Callable[[], Awaitable[Sequence[WorkloadEndpoint]]],
 ) -> Edges:
     addresses = TunnelAddresses(ground.store, ground.allocator, node, of_pod_cidrs=settings.use_pod_cidr)
@@ -119,7 +123,8 @@ def _edges(
         KeptRules(
             node_table.TITLE, node_table.WITHOUT, partial(NftablesWriter, node_table.TABLE), repair=settings.repair
         ),
-        observe=partial(_observe, ground.allocator, known),
+        observe=partial(_observe, ground.allocator, known, changes),
+        host_changed=changes.host_changed,
         avoid=ground.allocator.avoid,
         log_from=_keep_log_level if "log_level" in settings.model_fields_set else logs.set_level,
         forward=partial(forward, pod_prefix=settings.interface_prefix, root=settings.proc_sys),
@@ -170,10 +175,11 @@ def _give_way_to(server: CniServer, ground: Ground, *, on_kubernetes: bool) -> N
         ground.store.give_way_to(waiting)
 
 
-def _observe(allocator: Allocator, known: Known, event: WatchEvent) -> None:
-    """Have what pods wait for answered from the agent's watch."""
+def _observe(allocator: Allocator, known: Known, changes: OwnNodeChanges, event: WatchEvent) -> None:
+    """Have what pods wait for answered from the agent's watch, and the own Node looked at when it changes."""
     allocator.on_event(event)
     known.observe(event)
+    changes.fold(event)
 
 
 def _claimed(allocator: Allocator, node: str) -> tuple[Prefix, ...]:

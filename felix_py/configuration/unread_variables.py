@@ -29,7 +29,7 @@ _OTHER_CONFLIST = NotObeyed(
 CALICOS: Mapping[str, NotObeyed] = {
     "CALICO_NETWORKING_BACKEND": NotObeyed("routes are exchanged by BGP", "they are, as with bird", unless=("bird",)),
     "AUTODETECT_POLL_INTERVAL": NotObeyed(
-        "the node's addresses are looked at every two seconds", "a change of them is followed within seconds"
+        "the node's addresses are looked at whenever they change", "a change of them is followed within seconds"
     ),
     "CALICO_K8S_NODE_REF": NotObeyed("a Node's name is its reference", "it is the setting NODENAME"),
     "WAIT_FOR_DATASTORE": NotObeyed("start-up always waits for the datastore", "it waits", unless=(True,)),

@@ -1,7 +1,8 @@
 """Whether this node is still who its Node says: its addresses are on this host, and its Node is there.
 
-An edge: it looks every few seconds at what the agent knows, and has the Node written anew when something is wrong for
-two looks; what cannot be put right is in log, readiness and status.
+An edge: it looks at what the agent knows when the Node or the host's addresses change, and every few seconds while
+anything is in doubt. It has the Node written anew when something is wrong for two looks; what cannot be put right is in
+log, readiness and status.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 from datastore.errors import DatastoreError
@@ -21,6 +23,7 @@ from felix_py.configuration.settings import Settings
 from felix_py.host.autodetect import AutodetectionError
 from felix_py.identity import Addresses, StartupError
 from felix_py.node.node_claim import QUESTION, HostMark, answer
+from felix_py.node.own_node_changes import OwnNodeChanges
 from kernel.link_codec import InterfaceAddress
 from kernel.netlink import KernelError
 from net.prefix import unpack
@@ -29,6 +32,7 @@ log = logging.getLogger("felix.node")
 
 FORGET_SECONDS = 600.0  # how long another host's claim is shown
 LOOK_SECONDS = 2.0  # an address that is taken and put back at once, as a DHCP renewal does, is no change
+REST_SECONDS = 60.0  # the safety net under the events
 
 
 class OwnNode:
@@ -39,20 +43,35 @@ class OwnNode:
         agent: Agent,
         write: Callable[[], Awaitable[None]],
         host: HostMark,
+        changes: OwnNodeChanges,
         look_seconds: float = LOOK_SECONDS,
     ) -> None:
         """write: writes this node's addresses to its Node, as at the start. host: this one."""
-        self._agent, self._write, self._host, self._look_seconds = agent, write, host, look_seconds
+        self._agent, self._write, self._host, self._changes = agent, write, host, changes
+        self._look_seconds = look_seconds
         self._were_here: set[bytes] = set()
         self._wrong_before = ""
         self._claimed_at: float | None = None
 
     async def run(self) -> None:
         while True:
+            self._changes.forget()
             await self.answer_claims()
             if self._agent.progress.first_write:
                 await self.look()
-            await asyncio.sleep(self._look_seconds)
+            if self.in_doubt:
+                await asyncio.sleep(self._look_seconds)
+                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(REST_SECONDS):
+                    await self._changes.wait()
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether the next look may find something else though no event comes."""
+        progress = self._agent.progress
+        undecided = self._wrong_before or progress.identity or self._claimed_at is not None
+        return bool(undecided or progress.held_back or not progress.first_write)
 
     async def answer_claims(self) -> None:
         """Answer another host that starts with this node's name, and say so as long as it goes on trying."""

@@ -19,6 +19,7 @@ from felix_py.agent import Agent
 from felix_py.configuration.settings import settings_from
 from felix_py.edges import Edges
 from felix_py.identity import Addresses, Identity
+from felix_py.node.own_node_changes import OwnNodeChanges
 from ipam.names import affinity_name, cidr_name
 from kernel.link_codec import Link
 from kernel.route import BLACKHOLE, NextHop, RouteSpec
@@ -95,6 +96,7 @@ class FakeNode:
         self.table = FakePacketTable()
         self.store = FakeStore(*(resources or (node(), pool(), affinity())))
         self.observed: list[WatchEvent] = []
+        self.own_node_changes = OwnNodeChanges("n1")
         self.avoided: dict[Address, str] = {}
         self.levels: list[str] = []
         self.claimed: list[Prefix] = []
@@ -110,13 +112,18 @@ class FakeNode:
                 self.peers,
                 self.tunnel,
                 self.table,
-                observe=self.observed.append,
+                observe=self._observe,
+                host_changed=self.own_node_changes.host_changed,
                 avoid=self.avoided.update,
                 log_from=self.levels.append,
                 claimed=lambda: self.claimed,
                 take_up=self._take_up,
             ),
         )
+
+    def _observe(self, event: WatchEvent) -> None:
+        self.observed.append(event)
+        self.own_node_changes.fold(event)
 
     async def _take_up(self) -> list[WorkloadEndpoint]:
         return self.left

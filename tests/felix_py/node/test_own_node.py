@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -34,7 +35,7 @@ async def test_an_address_that_moves_is_written_to_the_node_and_the_next_hop_fol
         one.store.put(node("n1", "192.0.2.11/24"))
 
     async with one.running() as agent:
-        own = OwnNode(agent, write, HERE)
+        own = OwnNode(agent, write, HERE, one.own_node_changes)
         await own.look()
         await until(lambda: BLOCK in one.peers.announced)
         one.kernel.report(AddressChanged(ADDRESS, gone=True), AddressChanged(MOVED))
@@ -57,7 +58,7 @@ async def after_its_deletion(
 ) -> AsyncIterator[tuple[Agent, OwnNode]]:
     """Yield a node's agent, and what has found out that the Node was deleted and called `write`."""
     async with one.running() as agent:
-        own = OwnNode(agent, partial(write, agent), HERE)
+        own = OwnNode(agent, partial(write, agent), HERE, one.own_node_changes)
         one.store.remove(node())
         await until(lambda: not agent.snapshot.nodes)
         await own.look()
@@ -105,7 +106,7 @@ async def test_a_subnet_that_grows_is_written_to_the_node_unless_its_length_was_
     one = FakeNode(tmp_path, IP=setting)
     wider = InterfaceAddress(2, ADDRESS.address, 22, 2, 0)
     async with one.running() as agent:
-        own = OwnNode(agent, agent.ready, HERE)
+        own = OwnNode(agent, agent.ready, HERE, one.own_node_changes)
         assert not own.wrong()
         one.kernel.report(AddressChanged(ADDRESS, gone=True), AddressChanged(wider))
         await until(lambda: [each.length for each in agent.host.addresses] == [22])
@@ -132,7 +133,7 @@ async def test_an_internal_ip_that_changes_is_followed_though_the_old_address_is
 ) -> None:
     one = FakeNode(tmp_path, with_internal("192.0.2.1"), pool(), affinity(), routes=(), **settings)
     async with one.running() as agent:
-        own = OwnNode(agent, agent.ready, HERE)
+        own = OwnNode(agent, agent.ready, HERE, one.own_node_changes)
         assert not own.wrong()
         one.store.put(with_internal("192.0.2.11"))
         await until(lambda: str(agent.snapshot.nodes["n1"].internal_addresses[0]) == "192.0.2.11")
@@ -155,7 +156,7 @@ async def test_what_cannot_be_put_right_is_said_once_and_makes_the_node_unready(
         raise AutodetectionError("no device that is up has one that fits")
 
     async with one.running() as agent:
-        own = OwnNode(agent, write, HERE)
+        own = OwnNode(agent, write, HERE, one.own_node_changes)
         await own.look()
         one.kernel.report(AddressChanged(ADDRESS, gone=True))
         await until(lambda: not agent.host.has(ADDRESS.address))
@@ -169,7 +170,7 @@ async def test_an_address_that_never_was_on_the_host_is_as_it_should_be(tmp_path
     one = FakeNode(tmp_path)
     one.kernel.device_addresses = [MOVED]
     async with one.running() as agent:
-        assert not OwnNode(agent, agent.ready, HERE).wrong()
+        assert not OwnNode(agent, agent.ready, HERE, one.own_node_changes).wrong()
 
 
 async def test_one_familys_address_that_never_was_on_the_host_is_no_fault_of_the_others(tmp_path: Path) -> None:
@@ -179,14 +180,14 @@ async def test_one_familys_address_that_never_was_on_the_host_is_no_fault_of_the
     async with one.running() as agent:
         one.store.put(behind_nat)
         await until(lambda: agent.snapshot.nodes["n1"].ipv6 is not None)
-        assert not OwnNode(agent, agent.ready, HERE).wrong()
+        assert not OwnNode(agent, agent.ready, HERE, one.own_node_changes).wrong()
 
 
 async def test_another_host_that_starts_as_this_node_is_answered_and_said(tmp_path: Path) -> None:
     claimed = node(**{HOST: str(HERE), CLAIM: f"box-2 {ELSEWHERE} 77"})
     one = FakeNode(tmp_path, claimed, pool(), affinity())
     async with one.running() as agent:
-        await OwnNode(agent, agent.ready, HERE).answer_claims()
+        await OwnNode(agent, agent.ready, HERE, one.own_node_changes).answer_claims()
         assert CLAIM not in (await one.store.get(Node, "n1")).metadata.annotations
         [notice] = agent.notices.all()
         assert str(notice).startswith('Node "n1": the host box-2 was started as this node too')
@@ -195,7 +196,7 @@ async def test_another_host_that_starts_as_this_node_is_answered_and_said(tmp_pa
 async def test_a_command_that_asks_whether_it_lives_is_answered_and_nothing_is_said(tmp_path: Path) -> None:
     one = FakeNode(tmp_path, node(**{HOST: str(HERE), CLAIM: f"{QUESTION} 77"}), pool(), affinity())
     async with one.running() as agent:
-        await OwnNode(agent, agent.ready, HERE).answer_claims()
+        await OwnNode(agent, agent.ready, HERE, one.own_node_changes).answer_claims()
         assert CLAIM not in (await one.store.get(Node, "n1")).metadata.annotations
         assert agent.notices.all() == ()
 
@@ -203,7 +204,44 @@ async def test_a_command_that_asks_whether_it_lives_is_answered_and_nothing_is_s
 async def test_a_claim_to_a_node_that_is_another_hosts_is_left_to_that_one(tmp_path: Path) -> None:
     one = FakeNode(tmp_path, node(**{HOST: str(ELSEWHERE), CLAIM: f"box-3 {HERE} 77"}), pool(), affinity())
     async with one.running() as agent:
-        own = OwnNode(agent, agent.ready, HERE)
+        own = OwnNode(agent, agent.ready, HERE, one.own_node_changes)
         await own.answer_claims()
         assert CLAIM in (await one.store.get(Node, "n1")).metadata.annotations
         assert own.wrong().startswith("the Node n1 is another host's by now")
+
+
+async def test_it_is_looked_at_when_something_changes_and_again_while_anything_is_in_doubt(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path)
+    looks: list[str] = []
+
+    async def write() -> None:
+        one.store.put(node("n1", "192.0.2.11/24"))
+
+    class Counted(OwnNode):
+        async def look(self) -> None:
+            await super().look()
+            looks.append(self.wrong())
+
+    async with one.running() as agent:
+        own = Counted(agent, write, HERE, one.own_node_changes, look_seconds=0)
+        running = asyncio.create_task(own.run())
+        await until(lambda: looks and not own.in_doubt)
+        at_rest = len(looks)
+        for _ in range(50):  # each of which would do for a look without a pause
+            await asyncio.sleep(0)
+        assert len(looks) == at_rest
+        one.kernel.report(AddressChanged(ADDRESS, gone=True), AddressChanged(MOVED))
+        await until(lambda: agent.host.has(MOVED.address) and not own.in_doubt)
+        assert str(agent.snapshot.nodes["n1"].ipv4) == "192.0.2.11/24"
+        assert len(looks) > at_rest
+        running.cancel()
+
+
+async def test_a_claim_is_answered_when_it_comes(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path, node(**{HOST: str(HERE)}), pool(), affinity())
+    async with one.running() as agent:
+        running = asyncio.create_task(OwnNode(agent, agent.ready, HERE, one.own_node_changes).run())
+        claim = {"metadata": {"annotations": {CLAIM: f"{QUESTION} {ELSEWHERE} 77"}}}
+        one.store.put(await one.store.patch(Node, "n1", claim))
+        await until(lambda: not any(CLAIM in each.metadata.annotations for each in one.store.objects.values()))
+        running.cancel()
