@@ -173,10 +173,12 @@ async def test_a_table_that_comes_line_by_line_is_written_as_one_and_no_pod_wait
         one.peers.report(*map(Learned, cut(table)))
         await until(lambda: bool(agent.routing.rib.changed))
         await agent.attach(endpoint(), CALI.index)
-        heard = len(agent.routing.learned.routes)
-        assert heard < len(table)
+        heard, before = len(agent.routing.learned.routes), len(one.kernel.batches)
+        assert len(one.kernel.batches[-1][0]) == heard + 1 < len(table)
         await until(lambda: one.kernel.held(list(table)[-1]) is not None)
-        assert [len(put) for put, _ in one.kernel.batches[-2:]] == [heard + 1, len(table) - heard]
+        sizes = [len(put) for put, _ in one.kernel.batches[before:]]
+        assert sum(sizes) == len(table) - heard
+        assert len(sizes) <= 3, "the pod's routes may have come between two of its lines"
 
 
 async def test_while_the_sidecar_is_away_its_routes_stay(tmp_path: Path) -> None:
