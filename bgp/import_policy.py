@@ -7,6 +7,7 @@ out of this node's kernel is here.
 from __future__ import annotations
 
 from enum import StrEnum
+from itertools import chain
 
 from bgp.speaker import Attributes, LocalNode, Neighbour
 from net.prefix import Prefix
@@ -52,7 +53,7 @@ _NEXT_HOP_MARTIANS = ("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/4", "240.0.0.0/4", 
 _IPV4_MAPPED, _LINK_LOCAL = "::ffff:0.0.0.0/96", ("169.254.0.0/16", "fe80::/10")
 MARTIAN_NEXT_HOPS = PrefixSet(map(Prefix.parse, _NEXT_HOP_MARTIANS))
 MAPPED_NEXT_HOPS = PrefixSet([Prefix.parse(_IPV4_MAPPED)])
-MARTIANS = PrefixSet(map(Prefix.parse, (*_NEXT_HOP_MARTIANS, _IPV4_MAPPED, *_LINK_LOCAL)))
+MARTIANS = tuple(map(Prefix.parse, (*_NEXT_HOP_MARTIANS, _IPV4_MAPPED, *_LINK_LOCAL)))
 
 
 class ImportFilter:
@@ -60,10 +61,12 @@ class ImportFilter:
 
     def __init__(self, local: LocalNode) -> None:
         self.local = local
-        self._own_blocks = PrefixSet(local.own_blocks)
-        self._pools, self._services = PrefixSet(local.pools), PrefixSet(local.services)
+        # What a rule is about whose networks hold a prefix; most prefixes of a peer outside are in none of them.
+        ruled = (local.pools, local.own_blocks, local.services, local.connected, MARTIANS)
+        self._pools, self._own_blocks, self._services, self._subnets, self._martians = map(PrefixSet, ruled)
+        self._ruled = PrefixSet(chain.from_iterable(ruled))
         self._covering_hosts = _within_connected(local)
-        self._connected, self._subnets = frozenset(local.connected), PrefixSet(local.connected)
+        self._connected = frozenset(local.connected)
         self._owners = dict(local.owners)
 
     def reject_reason(self, prefix: Prefix, attributes: Attributes, neighbour: Neighbour) -> RejectReason | None:
@@ -109,8 +112,10 @@ class ImportFilter:
             return RejectReason.OTHER_FAMILY
         if prefix.length == 0:
             return None if neighbour.import_policy.default_route else RejectReason.DEFAULT_ROUTE
+        if not self._ruled.contains(prefix) and prefix not in self._covering_hosts:
+            return None  # one look instead of one for each rule
         in_pool = self._pools.contains(prefix)
-        if MARTIANS.contains(prefix) and not in_pool:
+        if not in_pool and self._martians.contains(prefix):
             return RejectReason.MARTIAN_PREFIX
         by_its_owner = attributes.next_hop in self._owners.get(prefix, ()) or (
             prefix.is_host and attributes.next_hop in self.local.nodes

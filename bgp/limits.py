@@ -60,6 +60,24 @@ class Usage:
         replaced = 0 if before is None else values_of(before)
         return RejectReason.TOO_MUCH if self._values - replaced + values > value_limit(prefix_limit) else None
 
+    def room(self, now: Attributes, prefix_limit: int) -> int:
+        """Return how many more paths with these attributes exceed no limit, where none takes another's place."""
+        values = self._values_of(now)
+        next_hops = len(self._next_hops) + (now.next_hop not in self._next_hops)
+        if values > VALUES_OF_A_PATH or next_hops > next_hop_limit(prefix_limit):
+            return 0
+        room = prefix_limit - self._paths
+        if values:
+            room = min(room, (value_limit(prefix_limit) - self._values) // values)
+        return max(room, 0)
+
+    def add(self, now: Attributes, count: int) -> None:
+        """Count so many paths with these attributes, none in the place of another."""
+        if count:
+            self._paths += count
+            self._values += count * self._values_of(now)
+            self._next_hops[now.next_hop] += count
+
     def replace(self, before: Attributes | None, now: Attributes | None) -> None:
         """Count one path in the place of another; None: no path."""
         if before is not None:

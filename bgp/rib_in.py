@@ -28,12 +28,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable
 from enum import StrEnum
+from itertools import groupby
+from operator import attrgetter
 from typing import NamedTuple
 
 from msgspec import Struct, field
 
 from bgp.decision import CandidatePath, learned_paths
-from bgp.events import EndOfRib, PeerConnected, PeerDown, PeerEvent, PeerOpen, PeerUp, RouteRefresh, UpdateReceived
+from bgp.events import (
+    AnnouncedPath,
+    EndOfRib,
+    PeerConnected,
+    PeerDown,
+    PeerEvent,
+    PeerOpen,
+    PeerUp,
+    RouteRefresh,
+    UpdateReceived,
+)
 from bgp.import_policy import ImportFilter, RejectReason
 from bgp.limits import LIFTED_BY_WITHDRAWALS, WARN_AT, WARN_UNTIL, Share, Usage
 from bgp.notification import explain, is_more_informative, is_silent
@@ -44,6 +56,7 @@ from net.prefix import Prefix
 # A real Calico node that restarts sends its end-of-RIB up to 240 s after its session is up.
 END_OF_RIB_SECONDS = 300.0
 WITHDRAWN_KEPT = 20000  # a peer may withdraw as many prefixes as it likes
+_ATTRIBUTES = attrgetter("attributes")
 
 
 class SessionState(StrEnum):
@@ -302,17 +315,33 @@ class RibIn:
             peer.dropped[RejectReason.MALFORMED] += 1
         if update.disagreement is not None:
             peer.disagreements += 1
-        filtered: Attributes | None = None
-        reason: RejectReason | None = None
-        for prefix, path_id, attributes in update.announced:
-            if attributes is not filtered:
-                filtered, reason = attributes, import_filter.attributes(attributes, peer.neighbour)
-            self._put(
-                peer,
-                PathKey(prefix, path_id),
-                attributes,
-                reason or import_filter.prefix(prefix, attributes, peer.neighbour),
-            )
+        for attributes, paths in groupby(update.announced, key=_ATTRIBUTES):
+            self._announce(peer, attributes, paths, import_filter)
+
+    def _announce(
+        self, peer: PeerSession, attributes: Attributes, paths: Iterable[AnnouncedPath], import_filter: ImportFilter
+    ) -> None:
+        """Take in paths that share their attributes. What is the same of those that are new is worked out once."""
+        neighbour, usage = peer.neighbour, peer.usage
+        limit, wrong = neighbour.import_policy.prefix_limit, import_filter.attributes(attributes, neighbour)
+        received, only = self._received(attributes, None), self._only(peer, 0, attributes)
+        room, new = usage.room(attributes, limit), 0
+        for prefix, path_id, _ in paths:
+            key, reason = PathKey(prefix, path_id), wrong or import_filter.prefix(prefix, attributes, neighbour)
+            if reason is not None or new == room or key in peer.routes:
+                usage.add(attributes, new)
+                self._put(peer, key, attributes, reason)
+                room, new = usage.room(attributes, limit), 0
+                continue
+            new += 1
+            if path_id != only[0].path_id:
+                only = self._only(peer, path_id, attributes)
+            peer.routes[key] = received
+            others = self._accepted.get(prefix)
+            self._accepted[prefix] = (*others, *only) if others else only
+            self.changed.add(prefix)
+            self.withdrawn.discard(prefix)
+        usage.add(attributes, new)
 
     def _end_of_rib(self, peer: PeerSession, family: Family) -> None:
         self._drop_stale(peer, [family])
@@ -329,10 +358,7 @@ class RibIn:
             self._drop(peer, [key])
             return
         peer.usage.replace(before, attributes)
-        received = ReceivedPath(attributes, reason)
-        if received != self._last_received:
-            self._last_received = received
-        peer.routes[key] = self._last_received
+        peer.routes[key] = self._received(attributes, reason)
         peer.stale.discard(key)
         if reason is None:
             self._accept(peer, key, attributes)
@@ -340,13 +366,23 @@ class RibIn:
             self._unaccept(peer, key)
 
     def _accept(self, peer: PeerSession, key: PathKey, attributes: Attributes) -> None:
-        only = (AcceptedPath(key.path_id, CandidatePath(attributes, peer.external, peer.neighbour.address)),)
-        if only != self._last_accepted:
-            self._last_accepted = only
-        others = self._others(peer, key)
-        self._accepted[key.prefix] = (*others, *only) if others else self._last_accepted
+        only, others = self._only(peer, key.path_id, attributes), self._others(peer, key)
+        self._accepted[key.prefix] = (*others, *only) if others else only
         self.changed.add(key.prefix)
         self.withdrawn.discard(key.prefix)
+
+    def _received(self, attributes: Attributes, reason: RejectReason | None) -> ReceivedPath:
+        received = ReceivedPath(attributes, reason)
+        if received != self._last_received:
+            self._last_received = received
+        return self._last_received
+
+    def _only(self, peer: PeerSession, path_id: int, attributes: Attributes) -> tuple[AcceptedPath, ...]:
+        """Return what is accepted of a prefix with this path alone."""
+        only = (AcceptedPath(path_id, CandidatePath(attributes, peer.external, peer.neighbour.address)),)
+        if only != self._last_accepted:
+            self._last_accepted = only
+        return self._last_accepted
 
     def _others(self, peer: PeerSession, key: PathKey) -> tuple[AcceptedPath, ...]:
         """Return the accepted paths to a prefix but the one with this key of this peer."""

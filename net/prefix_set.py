@@ -18,15 +18,16 @@ class PrefixSet:
         for prefix in prefixes:
             number = int.from_bytes(prefix.packed) >> (prefix.bits - prefix.length)
             by_length.setdefault((len(prefix.packed), prefix.length), set()).add(number)
-        self._lengths: dict[int, list[tuple[int, set[int]]]] = {4: [], 16: []}
+        # For each length among them also how many bits are behind it.
+        self._lengths: dict[int, list[tuple[int, int, set[int]]]] = {4: [], 16: []}
         for (size, length), numbers in by_length.items():
-            self._lengths[size].append((length, numbers))
+            self._lengths[size].append((length, 8 * size - length, numbers))
 
     def contains(self, prefix: Prefix) -> bool:
         """True if `prefix` lies within one of the networks, or is one of them."""
         packed, own_length = prefix
-        number, bits = int.from_bytes(packed), 8 * len(packed)
-        for length, numbers in self._lengths[len(packed)]:
-            if length <= own_length and number >> (bits - length) in numbers:
+        number = int.from_bytes(packed)
+        for length, beyond, numbers in self._lengths[len(packed)]:
+            if length <= own_length and number >> beyond in numbers:
                 return True
         return False

@@ -81,6 +81,29 @@ def test_what_is_refused_leaves_a_limit_near_so_that_no_peer_is_asked_again_and_
         assert reason not in LIFTED_BY_WITHDRAWALS or any(share.part >= WARN_AT for share in usage.shares(limit))
 
 
+@given(
+    st.lists(st.tuples(st.integers(0, 1500), st.integers(0, VALUES_OF_A_PATH + 1)), max_size=8),
+    st.integers(0, 1500),
+    st.integers(0, VALUES_OF_A_PATH + 1),
+    st.integers(0, 12),
+)
+def test_there_is_room_for_as_many_as_may_come_one_by_one(
+    stored: list[tuple[int, int]], hop: int, length: int, limit: int
+) -> None:
+    def path(hop: int, length: int) -> Attributes:
+        return replace(through(hop), as_path=(AsPathSegment("sequence", (7,) * length),))
+
+    one_by_one = full_of(*(path(*each) for each in stored))
+    together, new = full_of(*(path(*each) for each in stored)), path(hop, length)
+    room, taken = together.room(new, limit), 0
+    while one_by_one.exceeded(None, new, limit) is None:
+        one_by_one.replace(None, new)
+        taken += 1
+    assert room == taken
+    together.add(new, room)
+    assert list(together.shares(limit)) == list(one_by_one.shares(limit))
+
+
 def test_what_is_replaced_or_withdrawn_is_given_back() -> None:
     usage = full_of(LONG, PLAIN)
     usage.replace(LONG, PLAIN)

@@ -13,3 +13,12 @@ def test_the_sidecar_does_not_load_openssl() -> None:
     names = {line.rpartition("|")[2].strip() for line in loaded.splitlines()}
     assert {"asyncio", "bgp.sidecar"} <= names
     assert not names & {"_ssl", "_hashlib"}, "they bring OpenSSL's libraries along"
+
+
+def test_garbage_is_looked_for_seldom_and_not_in_what_was_loaded() -> None:
+    program = (
+        "import atexit, gc, sys; from bgp.__main__ import main; sys.argv = ['bgp', '--help']; "
+        "atexit.register(lambda: print(gc.get_threshold(), gc.get_freeze_count() > 0, gc.isenabled())); main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "(50000, 20, 50) True True"

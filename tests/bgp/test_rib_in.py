@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from msgspec.structs import replace
@@ -110,6 +110,31 @@ def test_prefixes_of_one_update_share_all_that_is_kept_of_their_path() -> None:
     assert [next_hops(rib, prefix) for prefix in prefixes[:2]] == [(pack(A), pack(B)), (pack(A),)]
     rib.fold(withdraws(A, *prefixes), 0)
     assert {prefix: next_hops(rib, prefix) for prefix in rib.prefixes()} == {prefixes[0]: (pack(B),)}
+
+
+@given(
+    st.lists(
+        st.builds(
+            AnnouncedPath,
+            st.sampled_from([ONE, TWO, SIX, Prefix.parse("0.0.0.0/0"), *map(Prefix.host, (OWN, A, B))]),
+            st.integers(0, 1),
+            st.builds(Attributes, st.sampled_from([pack(OWN), pack(A), pack(B), pack("fd99::2")])),
+        )
+    )
+)
+def test_an_update_of_many_paths_leaves_what_one_for_each_leaves(paths: list[AnnouncedPath]) -> None:
+    """Some are known, some refused by a rule, some beyond the limit."""
+    together, apart = with_route(), with_route()
+    together.fold(UpdateReceived(A, tuple(paths)), 0)
+    for path in paths:
+        apart.fold(UpdateReceived(A, (path,)), 0)
+    assert together.peers[A].routes == apart.peers[A].routes
+    assert together.peers[A].shares() == apart.peers[A].shares()
+    assert together.peers[A].rejected() == apart.peers[A].rejected()
+    assert together.changed == apart.changed
+    assert {each: together.learned_paths(each) for each in together.prefixes()} == {
+        each: apart.learned_paths(each) for each in apart.prefixes()
+    }
 
 
 def test_withdrawals_of_one_update_come_before_its_announcements() -> None:
