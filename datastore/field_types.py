@@ -5,10 +5,10 @@ Pure.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated, TypeAlias, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Strict
+from pydantic import AfterValidator, BeforeValidator, Strict, WithJsonSchema
 
 from datastore import selector
 from datastore.fields import address, as_number, community, network, network_or_address, peer_address, seconds
@@ -30,6 +30,11 @@ def _read_by(reading: Callable[[T], object]) -> Callable[[T], T]:
 
 def _no_null(mapping: object) -> object:
     return {} if mapping is None else mapping
+
+
+def one_of(values: Iterable[str]) -> WithJsonSchema:
+    """Have a definition name these values of a text. A record may have another, as of a later version of Calico."""
+    return WithJsonSchema({"type": "string", "enum": [*values]})
 
 
 Cidr: TypeAlias = Annotated[str, AfterValidator(_read_by(network))]

@@ -12,13 +12,25 @@ from pydantic import Field, model_validator
 
 from datastore import fields, selector
 from datastore.defaults import DEFAULT_AS_NUMBER
-from datastore.field_types import AddressText, AsNumber, Cidr, Community, Duration, Items, PeerText, SelectorText
+from datastore.field_types import (
+    AddressText,
+    AsNumber,
+    Cidr,
+    Community,
+    Duration,
+    Items,
+    PeerText,
+    SelectorText,
+    one_of,
+)
 from datastore.fields import Address, Network, network
 from datastore.record import Record, Resource, Spec
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 RoutePriority = Annotated[int, Field(ge=1, le=2147483646)]
-Switch = Literal["Enabled", "Disabled"]
+BIND_MODES = ("None", "NodeIP")
+AGGREGATIONS = ("Enabled", "Disabled")
+PROGRAMMED = ("Enabled", "Disabled", "EnabledIPIPOnly", "EnabledNoEncapOnly")
 
 
 class SecretKey(Record):
@@ -53,7 +65,9 @@ class BGPConfigurationSpec(Spec):
     service_cluster_ips: Items[ServiceRange] = Field(default=(), alias="serviceClusterIPs")
     service_external_ips: Items[ServiceRange] = Field(default=(), alias="serviceExternalIPs")
     service_load_balancer_ips: Items[ServiceRange] = Field(default=(), alias="serviceLoadBalancerIPs")
-    service_load_balancer_aggregation: Switch = Field(default="Enabled", alias="serviceLoadBalancerAggregation")
+    service_load_balancer_aggregation: Annotated[str, one_of(AGGREGATIONS)] = Field(
+        default="Enabled", alias="serviceLoadBalancerAggregation"
+    )
     communities: Annotated[Items[NamedCommunity], Field(max_length=500)] = ()
     prefix_advertisements: Annotated[Items[PrefixAdvertisement], Field(max_length=500)] = Field(
         default=(), alias="prefixAdvertisements"
@@ -61,11 +75,11 @@ class BGPConfigurationSpec(Spec):
     listen_port: Port = Field(default=179, alias="listenPort")
     node_mesh_password: Password | None = Field(default=None, alias="nodeMeshPassword")
     node_mesh_max_restart_time: Duration | None = Field(default=None, alias="nodeMeshMaxRestartTime")
-    bind_mode: Literal["None", "NodeIP"] = Field(default="None", alias="bindMode")
+    bind_mode: Annotated[str, one_of(BIND_MODES)] = Field(default="None", alias="bindMode")
     ignored_interfaces: Items[str] = Field(default=(), alias="ignoredInterfaces")
     local_workload_peering_ipv4: AddressText | None = Field(default=None, alias="localWorkloadPeeringIPV4")
     local_workload_peering_ipv6: AddressText | None = Field(default=None, alias="localWorkloadPeeringIPV6")
-    program_cluster_routes: Literal["Enabled", "Disabled", "EnabledIPIPOnly", "EnabledNoEncapOnly"] | None = Field(
+    program_cluster_routes: Annotated[str, one_of(PROGRAMMED)] | None = Field(
         default=None, alias="programClusterRoutes"
     )
     ipv4_normal_route_priority: RoutePriority = Field(default=1024, alias="ipv4NormalRoutePriority")

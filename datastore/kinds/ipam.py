@@ -5,29 +5,25 @@ Pure. What they mean and how they change is decided in ipam/; here they are read
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from datastore.field_types import Cidr, Items
+from datastore.field_types import Cidr, Items, one_of
 from datastore.fields import Network, network
 from datastore.record import Record, Resource, Spec
+
+PERSISTENCES = ("Enabled", "Disabled")
 
 
 class IPAMConfigSpec(Spec):
     strict_affinity: bool = Field(default=False, alias="strictAffinity")
     auto_allocate_blocks: bool = Field(default=True, alias="autoAllocateBlocks")
     max_blocks_per_host: int = Field(default=0, alias="maxBlocksPerHost", ge=0, le=2147483647)
-    kubevirt_vm_address_persistence: Literal["Enabled", "Disabled"] = Field(
+    kubevirt_vm_address_persistence: Annotated[str, one_of(PERSISTENCES)] = Field(
         default="Enabled", alias="kubeVirtVMAddressPersistence"
     )
     ip_cooldown_seconds: int = Field(default=0, alias="ipCooldownSeconds", ge=0, le=1200)
-
-    @model_validator(mode="after")
-    def _allows_assignment(self) -> Self:
-        if not self.strict_affinity and not self.auto_allocate_blocks:
-            raise ValueError("autoAllocateBlocks false needs strictAffinity true")
-        return self
 
 
 class IPAMConfig(Resource):
@@ -39,6 +35,15 @@ class IPAMConfig(Resource):
     SPEC: ClassVar[type[Spec]] = IPAMConfigSpec
     ALLOW_UNKNOWN: ClassVar[bool] = False
     spec: IPAMConfigSpec
+
+    @property
+    def fault(self) -> str:
+        spec = self.spec
+        if not spec.strict_affinity and not spec.auto_allocate_blocks:
+            return "autoAllocateBlocks false needs strictAffinity true"
+        if (other := spec.kubevirt_vm_address_persistence) not in PERSISTENCES:
+            return f'spec.kubeVirtVMAddressPersistence "{other}" is not one of {", ".join(PERSISTENCES)}'
+        return ""
 
 
 class BlockAffinitySpec(Spec):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from datastore import fields
 from datastore.fields import Address
-from datastore.kinds.bgp import BGPConfiguration, BGPConfigurationSpec, BGPPeer
+from datastore.kinds.bgp import AGGREGATIONS, BIND_MODES, PROGRAMMED, BGPConfiguration, BGPConfigurationSpec, BGPPeer
 from datastore.kinds.node import Node
 from datastore.record import Resource
 
@@ -53,10 +53,21 @@ def _of_configuration(configuration: BGPConfiguration) -> Iterator[str]:
     written = configuration.spec.node_mesh_max_restart_time
     yield from _restart("spec.nodeMeshMaxRestartTime", written, configuration.mesh_restart_seconds)
     yield from _system("spec.asNumber", configuration.as_number)
-    if configuration.spec.log_severity_screen.lower() not in _LEVELS:
-        yield f'spec.logSeverityScreen "{configuration.spec.log_severity_screen}" is not one of {", ".join(_LEVELS)}'
+    yield from _other_values(configuration.spec)
     yield from _communities(configuration.spec)
     yield from _of_the_cluster_alone(configuration)
+
+
+def _other_values(spec: BGPConfigurationSpec) -> Iterator[str]:
+    """Yield each value of a field that no session depends on which is none of its values."""
+    for field, value, known in (
+        ("logSeverityScreen", spec.log_severity_screen, _LEVELS),
+        ("bindMode", spec.bind_mode, BIND_MODES),
+        ("serviceLoadBalancerAggregation", spec.service_load_balancer_aggregation, AGGREGATIONS),
+        ("programClusterRoutes", spec.program_cluster_routes, PROGRAMMED),
+    ):
+        if value is not None and {value, value.lower()}.isdisjoint(known):  # levels in any case
+            yield f'spec.{field} "{value}" is not one of {", ".join(known)}'
 
 
 def _communities(spec: BGPConfigurationSpec) -> Iterator[str]:

@@ -10,6 +10,7 @@ import typer
 
 from datastore.cas import found_or_none
 from datastore.defaults import DEFAULT_URL
+from datastore.errors import Invalid
 from datastore.kinds.ipam import IPAMBlock, IPAMConfig
 from datastore.kinds.pools import IPPool
 from datastore.store import Store
@@ -127,8 +128,12 @@ async def _configure(store: Store, changes: Mapping[str, object]) -> IPAMConfig:
 
 
 def _with(config: IPAMConfig, changes: Mapping[str, object]) -> IPAMConfig:
+    """Raises Invalid."""
     record = config.to_json()
-    return IPAMConfig.read({**record, "spec": {**record["spec"], **changes}})
+    changed = IPAMConfig.read({**record, "spec": {**record["spec"], **changes}})
+    if changed.fault and not config.fault:
+        raise Invalid(f'IPAMConfig "{config.name}": {changed.fault}')
+    return changed
 
 
 def _question(blocks: bool, ip: str | None, borrowed: bool, configuration: bool) -> Callable[[Store], Awaitable[str]]:

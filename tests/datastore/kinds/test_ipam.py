@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -32,6 +33,25 @@ def test_an_invalid_record_is_refused_with_object_and_field(making: Callable[[],
     with pytest.raises(Invalid) as refused:
         making()
     assert sentence in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("spec", "fault"),
+    [
+        ({"strictAffinity": False, "autoAllocateBlocks": False}, "autoAllocateBlocks false needs strictAffinity true"),
+        (
+            {"strictAffinity": True, "kubeVirtVMAddressPersistence": "Always"},
+            'spec.kubeVirtVMAddressPersistence "Always" is not one of Enabled, Disabled',
+        ),
+    ],
+)
+def test_a_configuration_with_a_fault_is_obeyed_in_the_rest(spec: dict[str, Any], fault: str) -> None:
+    """As kubectl or a later version of Calico stores it: without any of it nothing could be assigned."""
+    read = IPAMConfig.read({"metadata": {"name": "default"}, "spec": spec})
+    assert read.fault == fault
+    assert read.spec.strict_affinity == spec["strictAffinity"]
+    with pytest.raises(Invalid, match=fault):
+        IPAMConfig.make("default", **spec)
 
 
 def test_what_an_ipam_configuration_leaves_out_is_as_in_calico() -> None:

@@ -47,6 +47,17 @@ def test_the_limits_of_the_mesh_and_of_nodes_are_the_same() -> None:
     ("name", "spec", "clause"),
     [
         ("default", {"logSeverityScreen": "Notice"}, 'spec.logSeverityScreen "Notice" is not one of trace, debug'),
+        ("default", {"bindMode": "Any"}, 'spec.bindMode "Any" is not one of None, NodeIP'),
+        (
+            "default",
+            {"programClusterRoutes": "EnabledVXLANOnly"},
+            'spec.programClusterRoutes "EnabledVXLANOnly" is not',
+        ),
+        (
+            "default",
+            {"serviceLoadBalancerAggregation": "Some"},
+            'spec.serviceLoadBalancerAggregation "Some" is not one',
+        ),
         ("default", {"communities": [{"name": "a", "value": "1:2"}]}, "no effect without prefixAdvertisements"),
         (
             "default",

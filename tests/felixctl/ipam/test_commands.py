@@ -50,6 +50,17 @@ def test_configuration_is_made_changed_and_checked(felixctl: Felixctl) -> None:
     assert felixctl("ipam", "show", "--show-configuration").out == shown.replace("true ", "false", 1)
 
 
+def test_settings_that_do_not_fit_each_other_are_refused_and_those_that_are_there_can_be_mended(
+    felixctl: Felixctl,
+) -> None:
+    configured = """{kind: IPAMConfig, apiVersion: projectcalico.org/v3, metadata: {name: default}, spec:
+      {strictAffinity: true, autoAllocateBlocks: false}}"""
+    assert felixctl("apply", "-f", "-", stdin=configured).status == 0
+    ended = felixctl("ipam", "configure", "--strictaffinity=false")
+    assert (ended.status, ended.out) == (1, "")
+    assert 'IPAMConfig "default": autoAllocateBlocks false needs strictAffinity true' in ended.err
+
+
 def test_a_setting_that_is_not_obeyed_is_written_and_reported(felixctl: Felixctl) -> None:
     ended = felixctl("ipam", "configure", "--kubevirt-ip-persistence", "Enabled")
     assert (ended.status, ended.out) == (0, "Successfully set kubeVirtVMAddressPersistence to: Enabled\n")
