@@ -23,6 +23,7 @@ def node() -> Iterator[Namespace]:
             "link set eth0 up\n"
             "link set far up\n"
         )
+        made.await_own("2001:db8::1")
         yield made
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+PATIENCE_SECONDS = 20.0
 _serial = itertools.count()
 
 
@@ -24,6 +26,13 @@ class Namespace:
     def batch(self, lines: str) -> None:
         """Run many `ip` commands in one process."""
         subprocess.run(["ip", "-n", self.name, "-batch", "-"], input=lines, text=True, check=True, capture_output=True)
+
+    def await_own(self, address: str) -> None:
+        """Wait until an IPv6 address is this namespace's own: the kernel sees to that a while after it was added."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while f"local {address} " not in self.ip("-6 route show table local"):
+            assert time.monotonic() < deadline, f"{address} is not an own address of {self.name}"
+            time.sleep(0.01)
 
     def run(self, *words: str) -> str:
         """Run a command inside. The lock that iptables takes is the namespace's own: /run is the host's."""
