@@ -59,6 +59,8 @@ class ServedGroup:
         answer = await self._client.request("read the API's groups", "GET", "/apis")
         groups = {group.get("name") for group in json.loads(answer.body).get("groups", ())}
         crd, v3 = (version.partition("/")[0] in groups for version in (CRD, V3))
-        before, self.version, self._is_served = self.version, V3 if v3 and not crd else CRD, crd or v3
+        before, self._is_served = self.version, crd or v3
+        if self._is_served or not before:  # else they are away, which is no move
+            self.version = V3 if v3 and not crd else CRD
         if before not in ("", self.version):
             log.warning("Calico's resources are served in %s now, not in %s: all are read anew", self.version, before)

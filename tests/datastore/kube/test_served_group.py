@@ -132,6 +132,16 @@ async def test_definitions_that_are_installed_later_are_found_where_they_are(
     assert cluster.asked[-1] == f"POST /apis/{V3}/ippools"
 
 
+async def test_definitions_that_are_away_for_a_while_have_not_moved(
+    cluster: Cluster, store: KubeStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    for served in (V3, None, V3):
+        await cluster.serve(served)
+        await store.list(IPPool)
+        assert cluster.asked[-1] == (f"GET /apis/{V3}/ippools" if served else "GET /apis")
+    assert "are served in" not in caplog.text
+
+
 async def test_a_watch_follows_the_resources_into_another_group_and_reads_all_anew(
     cluster: Cluster, store: KubeStore, caplog: pytest.LogCaptureFixture
 ) -> None:
