@@ -46,9 +46,12 @@ async def serve_cni(parts: Parts, look_at_host: Callable[[], Awaitable[None]]) -
 
 
 async def _prove_that_pods_can_be_attached(agent: Agent, sysctls: Path) -> None:
-    """Make a pod's device and remove it again, until it succeeds: without that the node is not ready."""
+    """Make a pod's device and remove it again, until it succeeds: without that the node is not ready.
+
+    In a thread, as the kernel deletes devices of pods that have gone at the same time, one after the other.
+    """
     backoff = Backoff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
-    while (why := why_no_device(sysctls)) is not None:
+    while (why := await asyncio.to_thread(why_no_device, sysctls)) is not None:
         agent.progress.attach_refused, pause = why, backoff.next()
         log.error("make a pod's device, as a test: %s; next try in %.1f s", why, pause)
         await asyncio.sleep(pause)

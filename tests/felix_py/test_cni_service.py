@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
+import pytest
+
+from felix_py import cni_service
+from felix_py.agent import Agent
 from tests.felix_py.test_process import agent, host
 
 __all__ = ["host"]
@@ -23,3 +31,17 @@ def test_the_networks_list_is_not_there_before_a_pods_device_could_be_made(names
     finally:
         process.kill()
         process.wait()
+
+
+async def test_requests_are_served_while_the_kernel_makes_the_tests_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, served, waited = asyncio.get_running_loop(), threading.Event(), list[bool]()
+
+    def make(_: Path) -> None:
+        loop.call_soon_threadsafe(served.set)
+        waited.append(served.wait(10))
+
+    monkeypatch.setattr(cni_service, "why_no_device", make)
+    agent: Any = SimpleNamespace(progress=SimpleNamespace(attach_refused="not tried yet"))
+    await cni_service._prove_that_pods_can_be_attached(cast(Agent, agent), Path("/proc/sys"))
+    assert waited == [True]
+    assert agent.progress.attach_refused is None
