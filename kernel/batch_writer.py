@@ -20,7 +20,7 @@ from kernel.netlink import CHUNK, NetlinkSocket
 
 ANSWER_BYTES = 832
 """What the kernel counts for one failure that waits to be read, whatever its length."""
-TOGETHER = 1 << 18
+_TOGETHER = 1 << 18
 """How many bytes of batches go into one call: a few thousand routes, some 20 ms in the kernel."""
 
 
@@ -43,7 +43,7 @@ class BatchWriter:
         self.room = self._netlink.socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // ANSWER_BYTES
         """How many failures the kernel keeps until they are read; a user namespace may get less than it asks for."""
         # The kernel takes nothing of what is longer than this buffer.
-        self._together = min(TOGETHER, self._netlink.socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // 2)
+        self._together = min(_TOGETHER, self._netlink.socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // 2)
         self._waiting: deque[_Batch] = deque()
         self._taking = threading.Lock()  # batches out of those that wait
         self._to_do: SimpleQueue[Callable[[], None] | None] = SimpleQueue()

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from kernel.batch_writer import TOGETHER, BatchWriter
+from kernel.batch_writer import BatchWriter
 from kernel.message import ACK
 from kernel.netns import inside
 from kernel.route import BLACKHOLE, NextHop, RouteSpec, put_envelope
@@ -75,8 +75,10 @@ async def test_batches_that_wait_are_sent_together_as_many_as_one_call_may(
     answered = [writer.submit(batch, COUNT) for batch in batches]
     go.set()
     assert [[one.sequence for one in await each] for each in answered] == [[COUNT]] * len(batches)
-    most = TOGETHER // len(batches[0])
-    assert [count for count in taken if count] == [most, most, len(batches) - 2 * most]
+    most = writer._together // len(batches[0])  # in a user namespace the kernel takes less at a time
+    whole, rest = divmod(len(batches), most)
+    assert [count for count in taken if count] == [most] * whole + [rest] * bool(rest)
+    assert 1 < most < len(batches)
     assert len(await kernel.dump([80])) == len(batches) * (COUNT - 1)
 
 
