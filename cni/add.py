@@ -122,7 +122,7 @@ class AddVerb:
         mac = hardware_address(request) or any_mac().hex(":")
         draft = self._draft(request, mac)
         async with AsyncExitStack() as undo:
-            undo.push_async_exit(partial(self._undo_release, PendingRelease(attachment, pod)))
+            undo.push_async_exit(partial(self._undo_release, PendingRelease(attachment, pod), is_new))
             if wanted is None:
                 addresses = await self._delegation.add(request, netns)
                 undo.push_async_callback(self._undo_delegated, request)
@@ -307,18 +307,28 @@ class AddVerb:
         )
 
     async def _undo_release(
-        self, pending: PendingRelease, _: object, failure: BaseException | None, *__: object
+        self, pending: PendingRelease, is_new: bool, _: object, failure: BaseException | None, *__: object
     ) -> None:
-        """failure: why. Of a write that it cut short nobody hears whether it is carried out, or when."""
+        """failure: why. Of a write that it cut short nobody hears whether it is carried out, or when.
+
+        is_new: the pod was taken for new. If its device is there all the same, an ADD before made it, which the watch
+        has yet to report: what that one reserved is in use.
+        """
         if isinstance(failure, _NotNew):  # what there is is another's, or this container's from before
             return
         try:
+            if is_new and self._has_device(pending):
+                return
             if await self._cleanup.release_or_journal(pending) and isinstance(
                 failure, Unavailable | asyncio.CancelledError
             ):
                 self._cleanup.repeat(pending)
         except Exception:
             log.exception("undo ADD %s: release its addresses; the collector will release them", describe(*pending))
+
+    def _has_device(self, pending: PendingRelease) -> bool:
+        attachment, pod = pending
+        return self._devices.owned_by(attachment, self._settings.host_name(pod, attachment.device)) is not None
 
     async def _undo_delegated(self, request: CniRequest) -> None:
         if (failure := await self._delegation.delete(request)) is not None:

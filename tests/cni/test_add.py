@@ -304,6 +304,22 @@ async def test_an_add_repeated_then_changes_nothing_where_no_pool_gives_addresse
         assert await node.endpoints() == [endpoint]
 
 
+async def test_an_add_repeated_before_the_watch_has_reported_the_first_undoes_nothing_of_it(tmp_path: Path) -> None:
+    """Its transaction, which would show that there is an endpoint, is not tried while the datastore is away."""
+    async with in_memory(tmp_path) as node:
+        await follow(node)
+        await node.add("first", "web-0")  # claims a block
+        await follow(node)
+        first = await node.add()
+        before = await node.endpoints(), await node.addresses()
+        node.switch.away = True
+        with pytest.raises(Unavailable):
+            await node.add()
+        node.switch.away = False
+        assert (await node.endpoints(), await node.addresses(), node.journal.pending) == (*before, ())
+        assert await node.add() == first
+
+
 @pytest.mark.parametrize("network", [{}, DUAL])
 async def test_an_add_that_was_killed_before_it_had_a_device_is_found_by_the_next_verb(
     tmp_path: Path, network: dict[str, Any]
