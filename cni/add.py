@@ -2,8 +2,7 @@
 
 Where the datastore has transactions, the record is written in that of the addresses, if the pod has none yet. So the
 device's MAC is chosen before there is one. An agent that is killed then leaves a record without a device, which shows
-the runtime's DEL, or a repeated ADD, what is left. A pod that the watch knows nothing of is taken for new, then: that
-transaction is refused if it is not, and only then is the pod's record read.
+the runtime's DEL, or a repeated ADD, what is left.
 
 What was done is undone in reverse if a later step fails. A repeated ADD is answered with the first one's result.
 """
@@ -43,16 +42,12 @@ from datastore.kinds.pods import WorkloadEndpoint
 from datastore.names import IPAM, NETWORK, workload_endpoint_name
 from datastore.store import Create
 from ipam.allocator import AddressesWanted, Allocator
-from ipam.errors import HandleInUse, IpamError
+from ipam.errors import CompanionRefused, HandleInUse
 from ipam.names import attribute_time
 from kernel.netlink import KernelError
 from net.prefix import Prefix
 
 log = logging.getLogger("cni.add")
-
-
-class _NotNew(Exception):
-    """A pod that was taken for new has a record or addresses, or may have: it gets none. Nothing was done."""
 
 
 class AddVerb:
@@ -88,52 +83,29 @@ class AddVerb:
         await self._cleanup.release_journaled(attachment.container_id)
         self._cleanup.attaches(attachment)
         await self._endpoints.require_ready()
-        request = await self._with_namespace(request)
-        if self._endpoints.seems_new(pod, attachment.device) and _is_written_with_addresses(wanted := _wanted(request)):
-            try:
-                return await self._attach(request, netns, wanted, is_new=True)
-            except _NotNew as why:
-                log.info("ADD %s: %s; its record is read", describe(attachment, pod), why)
         present = await self._endpoint_of(attachment, pod)
+        request = await self._with_namespace(request)
         if present is not None:
             request = replace(request, stored_annotations=present.annotations)
             self._observe(request)
+        wanted = _wanted(request)
         former = self._former(request, present)
         if present is not None and former is not None and (result := self._repeat(request, present, former, netns)):
             return result
-        return await self._attach(request, netns, _wanted(request), present, former)
-
-    async def _attach(
-        self,
-        request: CniRequest,
-        netns: int,
-        wanted: AddressRequest | None,
-        present: WorkloadEndpoint | None = None,
-        former: Attachment | None = None,
-        *,
-        is_new: bool = False,
-    ) -> dict[str, Any]:
-        """Return the result to print. present: the pod's endpoint. former: whose that is, if it is of this container.
-
-        is_new: the pod is taken for new, and its endpoint is written with its addresses. Raises _NotNew: it is not.
-        Raises as `run`.
-        """
-        attachment, pod = request.attachment, request.pod
         mac = hardware_address(request) or any_mac().hex(":")
-        draft = self._draft(request, mac)
+        draft, is_written = self._draft(request, mac), False
         async with AsyncExitStack() as undo:
-            undo.push_async_exit(partial(self._undo_release, PendingRelease(attachment, pod), is_new))
+            undo.push_async_exit(partial(self._undo_release, PendingRelease(attachment, pod)))
             if wanted is None:
                 addresses = await self._delegation.add(request, netns)
                 undo.push_async_callback(self._undo_delegated, request)
             elif not wanted.reserved:
                 self._endpoints.require_unused(pod, wanted.addresses)
                 addresses = wanted.addresses
-            elif is_new:
-                addresses = await self._assign_as_new(request, wanted, draft)
             else:
                 kept = await self._addresses_kept(attachment, present, wanted) if former == attachment else ()
-                addresses = kept or await self._assign_anew(request, wanted)
+                creation = self._endpoints.creation(draft) if present is None else None
+                is_written, addresses = (False, kept) if kept else await self._assign_anew(request, wanted, creation)
             network = replace(self._network(request, addresses), mac=bytes.fromhex(mac.replace(":", "")))
             if present is not None:  # of an older container, whose DEL is late, or this one's before it lost its device
                 await self._attacher.detach(present)
@@ -147,9 +119,9 @@ class AddVerb:
                 annotations = {**without_giver(of_pod.annotations), **endpoint.annotations}
                 endpoint = endpoint.with_metadata(uid=of_pod.uid, annotations=annotations)
             undo.push_async_callback(self._undo_attach, endpoint)
-            await self._route(endpoint, pair.index)
+            await self._attach(endpoint, pair.index)
             result = _rendered(request, network, pair)
-            if not is_new:
+            if not is_written:
                 await self._endpoints.put(endpoint, at_once=wanted is None or not wanted.reserved)
             undo.pop_all()
         listed = ", ".join(map(str, addresses))
@@ -224,32 +196,28 @@ class AddVerb:
             request, self._settings.host_name(request.pod, request.attachment.device), addresses, self._pod_mtu()
         )
 
-    async def _assign_as_new(
-        self, request: CniRequest, wanted: AddressRequest, draft: WorkloadEndpoint
-    ) -> tuple[Address, ...]:
-        """Reserve every address wanted and write the endpoint, or neither. Raises _NotNew.
-
-        Where there is no address left nobody has looked whether the pod has one, and what it has must not be undone.
-        """
-        try:
-            return await self._assign(request, wanted, Create(draft), fresh=True)
-        except IpamError as refusal:
-            raise _NotNew(str(refusal)) from refusal
-
-    async def _assign_anew(self, request: CniRequest, wanted: AddressRequest) -> tuple[Address, ...]:
+    async def _assign_anew(
+        self, request: CniRequest, wanted: AddressRequest, creation: Create | None
+    ) -> tuple[bool, tuple[Address, ...]]:
         """Reserve every address wanted, and release what an ADD reserved that was killed before it wrote the endpoint.
 
-        After an error some may be reserved, which the caller releases by handle.
+        creation: of the endpoint without its addresses, if it may be written with them. Return whether it is, and the
+        addresses. After an error some may be reserved, which the caller releases by handle.
         """
+        if wanted.addresses:  # asked for one by one
+            creation = None
         try:
-            return await self._assign(request, wanted, fresh=True)
+            return creation is not None, await self._assign(request, wanted, creation, fresh=True)
+        except CompanionRefused as there:
+            log.info("ADD %s: %s; it is written when the pod is attached", _name(request), there)
+            return await self._assign_anew(request, wanted, None)
         except HandleInUse as leftover:
             log.info("ADD %s: %s; it is released first", _name(request), leftover)
             await self._cleanup.release_handle(request.attachment.handle)
-            return await self._assign(request, wanted, fresh=False)
+            return False, await self._assign(request, wanted, None, fresh=False)
 
     async def _assign(
-        self, request: CniRequest, wanted: AddressRequest, creation: Create | None = None, *, fresh: bool
+        self, request: CniRequest, wanted: AddressRequest, creation: Create | None, *, fresh: bool
     ) -> tuple[Address, ...]:
         pod = request.pod
         asked = AddressesWanted(
@@ -278,7 +246,7 @@ class AddVerb:
         got = await self._allocator.assign(asked)
         return _in_order((*got.ipv4, *got.ipv6), wanted)
 
-    async def _route(self, endpoint: WorkloadEndpoint, device: int) -> None:
+    async def _attach(self, endpoint: WorkloadEndpoint, device: int) -> None:
         try:
             await self._attacher.attach(endpoint, device)
         except Unavailable:
@@ -307,28 +275,16 @@ class AddVerb:
         )
 
     async def _undo_release(
-        self, pending: PendingRelease, is_new: bool, _: object, failure: BaseException | None, *__: object
+        self, pending: PendingRelease, _: object, failure: BaseException | None, *__: object
     ) -> None:
-        """failure: why. Of a write that it cut short nobody hears whether it is carried out, or when.
-
-        is_new: the pod was taken for new. If its device is there all the same, an ADD before made it, which the watch
-        has yet to report: what that one reserved is in use.
-        """
-        if isinstance(failure, _NotNew):  # what there is is another's, or this container's from before
-            return
+        """failure: why. Of a write that it cut short nobody hears whether it is carried out, or when."""
         try:
-            if is_new and self._has_device(pending):
-                return
             if await self._cleanup.release_or_journal(pending) and isinstance(
                 failure, Unavailable | asyncio.CancelledError
             ):
                 self._cleanup.repeat(pending)
         except Exception:
             log.exception("undo ADD %s: release its addresses; the collector will release them", describe(*pending))
-
-    def _has_device(self, pending: PendingRelease) -> bool:
-        attachment, pod = pending
-        return self._devices.owned_by(attachment, self._settings.host_name(pod, attachment.device)) is not None
 
     async def _undo_delegated(self, request: CniRequest) -> None:
         if (failure := await self._delegation.delete(request)) is not None:
@@ -376,11 +332,6 @@ def _wanted(request: CniRequest) -> AddressRequest | None:
         refuse_wishes(request)
         return None
     return address_request(request)
-
-
-def _is_written_with_addresses(wanted: AddressRequest | None) -> bool:
-    """Whether a new pod's endpoint may be written in the transaction that assigns its addresses."""
-    return wanted is not None and wanted.reserved and not wanted.addresses
 
 
 def _giver(request: CniRequest) -> Mapping[str, str]:

@@ -67,13 +67,6 @@ class Endpoints:
             known = self._known.attached(attachment, pod)
         return known or await self.get(pod, attachment.device)
 
-    def seems_new(self, pod: PodRef, device: str) -> bool:
-        """Whether a pod's device has no endpoint as far as the watch says, and who writes one finds out if it has.
-
-        Never where pods are the endpoints: those are there before their devices.
-        """
-        return not self.are_pods and not self._known.has_endpoint(pod, device)
-
     async def left_by(self, attachments: Iterable[Attachment], pod: PodRef) -> WorkloadEndpoint | None:
         """Get the endpoint of a pod these attachments of which end: of none of them anything is written later.
 
@@ -100,6 +93,13 @@ class Endpoints:
         """Have an endpoint that is a pod written on it by `writer`; from now on it counts as written here."""
         self._known.wrote(endpoint)
         self.writer.put(endpoint)
+
+    def creation(self, endpoint: WorkloadEndpoint) -> Create | None:
+        """Return what writes an endpoint that is new in the transaction that assigns its addresses.
+
+        None: it is written by `put`, later.
+        """
+        return None if self.are_pods else Create(endpoint)
 
     def deletion(self, endpoint: WorkloadEndpoint, attachment: Attachment, pod: PodRef) -> Delete | None:
         """Return what deletes an attachment's endpoint, as it was read, in the transaction that releases its addresses.

@@ -55,11 +55,6 @@ class Known:
             return None
         return found.with_metadata(resource_version=None)
 
-    def has_endpoint(self, pod: PodRef, device: str) -> bool:
-        """Whether an endpoint of this name has been reported, or written here."""
-        key = self._key(pod, device)
-        return key in self._endpoints or key in self._written
-
     def attached(self, attachment: Attachment, pod: PodRef) -> WorkloadEndpoint | None:
         """Return the endpoint that names this attachment's container, as it was last reported; None: read it.
 

@@ -39,16 +39,6 @@ def test_a_pod_is_answered_for_by_its_uid_alone_and_without_a_revision() -> None
     assert (watch.endpoint(OLD, "eth0"), watch.endpoint(NEW, "eth0") is not None) == (None, True)
 
 
-def test_whether_a_pods_device_has_an_endpoint_is_asked_by_name() -> None:
-    watch = known(endpoint("old"))
-    assert watch.has_endpoint(NEW, "eth0")
-    assert not watch.has_endpoint(NEW, "eth1")
-    watch.observe(Gone(WorkloadEndpoint, NAME, "default"))
-    assert not watch.has_endpoint(OLD, "eth0")
-    watch.wrote(endpoint("old"))
-    assert watch.has_endpoint(OLD, "eth0")
-
-
 def test_a_pod_of_a_file_is_known_by_the_uid_that_its_kubelet_uses() -> None:
     watch = known(endpoint("of the API", annotations={MIRROR: "of the file"}))
     assert watch.endpoint(PodRef("default", "db-0", "of the file"), "eth0") is not None
