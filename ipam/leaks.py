@@ -207,13 +207,17 @@ def _may_be_used(one: Allocation, pods: Pods) -> bool:
 
 
 def _is_there(owner: Mapping[str, str], address: Address, pods: Pods) -> bool:
-    """True unless it is a pod that is gone. An endpoint that names no address yet may have any."""
+    """True unless it is a pod that is gone, has other addresses, or has finished.
+
+    An endpoint that names neither an address nor a container is of a pod that is yet to be attached, and may have any.
+    One that names its container alone, as of a pod that was evicted or has completed, has given its addresses back.
+    """
     if not {"pod", "namespace"} <= owner.keys():
         return True
     for endpoint in pods.get((owner["namespace"], owner["pod"]), ()):
         if owner.get("node", endpoint.spec.node) == endpoint.spec.node:
             addresses = endpoint.addresses
-            if not addresses or address in addresses:
+            if address in addresses or not (addresses or endpoint.spec.container_id):
                 return True
     return False
 

@@ -64,6 +64,19 @@ async def test_a_pod_with_its_endpoint_is_no_leak_and_one_without_is() -> None:
     assert await world.leaked() == ["net.lost"]
 
 
+async def test_a_pod_that_has_finished_has_none_of_its_addresses_and_one_that_is_yet_to_be_attached_may_have_any() -> (
+    None
+):
+    """As on Kubernetes, where a pod that was evicted or has completed stays, and shows its container alone."""
+    world = World()
+    shown: dict[str, dict[str, Any]] = {"evicted": {"container_id": "c1"}, "new": {}}
+    for pod, more in shown.items():
+        await world.add(pod, endpoint=False)
+        made = WorkloadEndpoint.make(f"n1-{pod}", "default", node="n1", pod=pod, endpoint="eth0", **more)
+        await world.store.create(made)
+    assert await world.leaked() == ["net.evicted"]
+
+
 async def test_a_handle_leaks_with_all_its_addresses_or_none() -> None:
     world = World()
     await world.add("web", addresses=2)  # its endpoint names one of the two
