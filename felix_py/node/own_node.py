@@ -52,15 +52,18 @@ class OwnNode:
         self._were_here: set[bytes] = set()
         self._wrong_before = ""
         self._claimed_at: float | None = None
+        self._unanswered = False
+        """Whether a claim could not be answered: who gets no answer within seconds takes the Node for its own."""
 
     async def run(self) -> None:
+        """Look at once when something changes, but not more often than every few seconds: routes of others may flap."""
         while True:
             self._changes.forget()
             await self.answer_claims()
             if self._agent.progress.first_write:
                 await self.look()
+            await asyncio.sleep(self._look_seconds)
             if self.in_doubt:
-                await asyncio.sleep(self._look_seconds)
                 continue
             with suppress(TimeoutError):
                 async with asyncio.timeout(REST_SECONDS):
@@ -70,7 +73,7 @@ class OwnNode:
     def in_doubt(self) -> bool:
         """Whether the next look may find something else though no event comes."""
         progress = self._agent.progress
-        undecided = self._wrong_before or progress.identity or self._claimed_at is not None
+        undecided = self._wrong_before or progress.identity or self._unanswered or self._claimed_at is not None
         return bool(undecided or progress.held_back or not progress.first_write)
 
     async def answer_claims(self) -> None:
@@ -80,8 +83,12 @@ class OwnNode:
         try:
             claimant = await answer(agent.edges.store, node, self._host) if node else None
         except DatastoreError as error:
-            log.warning("answer a claim to the Node %s: %s", agent.identity.node, error)
+            log.warning(
+                "answer a claim to the Node %s: %s; next try in %g s", agent.identity.node, error, self._look_seconds
+            )
+            self._unanswered = True
             return
+        self._unanswered = False
         if claimant == QUESTION:
             return
         if claimant is not None:

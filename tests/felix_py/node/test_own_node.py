@@ -245,3 +245,24 @@ async def test_a_claim_is_answered_when_it_comes(tmp_path: Path) -> None:
         one.store.put(await one.store.patch(Node, "n1", claim))
         await until(lambda: not any(CLAIM in each.metadata.annotations for each in one.store.objects.values()))
         running.cancel()
+
+
+async def test_a_claim_that_could_not_be_answered_is_answered_without_another_event(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object) -> Node:
+        raise Unavailable("patch Node n1: the store is away")
+
+    one = FakeNode(tmp_path, node(**{HOST: str(HERE)}), pool(), affinity())
+    async with one.running() as agent:
+        own = OwnNode(agent, agent.ready, HERE, one.own_node_changes, look_seconds=0)
+        running = asyncio.create_task(own.run())
+        claim = {"metadata": {"annotations": {CLAIM: f"{QUESTION} {ELSEWHERE} 77"}}}
+        claimed = await one.store.patch(Node, "n1", claim)
+        monkeypatch.setattr(one.store, "patch", refuse)
+        one.store.put(claimed)
+        await until(lambda: own.in_doubt)
+        monkeypatch.undo()
+        await until(lambda: not any(CLAIM in each.metadata.annotations for each in one.store.objects.values()))
+        await until(lambda: not own.in_doubt)
+        running.cancel()
