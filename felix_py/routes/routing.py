@@ -30,6 +30,8 @@ from net.prefix import Prefix
 log = logging.getLogger("felix.routing")
 
 LULL_TURNS = 4  # of the loop: a line that has come is heard within three
+MOST_HEARD_OUT = 200_000
+"""Of routes that are due no more are waited for: withdrawals and others' tables are due with them."""
 
 
 class RouteRefused(Exception):
@@ -148,7 +150,9 @@ class Routing:
         A full line is most likely followed by another, and what is due together is less work for the kernel
         (`kernel.route_order`). Whatever is fewer, or is there in full, does not wait.
         """
-        while (heard := len(self.rib.changed)) >= PER_LINE and has_easy_order(next(reversed(self.rib.changed))):
+        while PER_LINE <= (heard := len(self.rib.changed)) < MOST_HEARD_OUT:
+            if not has_easy_order(next(reversed(self.rib.changed))):
+                return
             for _ in range(LULL_TURNS):
                 await asyncio.sleep(0)
             if len(self.rib.changed) == heard:
