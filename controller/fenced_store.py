@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from datastore.errors import Unavailable
 from datastore.record import Resource
-from datastore.store import Interest, Listed, Named, StatusStore, Summary, WatchEvent, Write
+from datastore.store import Interest, Listed, Named, StatusStore, Summary, Unreadable, WatchEvent, Write
 
 R = TypeVar("R", bound=Resource)
 S = TypeVar("S", bound=Named)
@@ -41,6 +41,9 @@ class FencedStore:
 
     async def summarize(self, summary: Summary[R, S]) -> Listed[S]:
         return await self._store.summarize(summary)
+
+    async def scan(self, summary: Summary[R, S], look: Callable[[S], object]) -> tuple[Unreadable, ...]:
+        return await self._store.scan(summary, look)
 
     def watch(self, *interests: type[Resource] | Interest[Any]) -> AsyncIterator[WatchEvent]:
         return self._store.watch(*interests)

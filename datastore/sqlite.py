@@ -136,6 +136,10 @@ class SqliteStore:
         selecting = partial(_summarize_all, summary=summary)
         return await self._reader.run(f"summarize {summary.kind_name}", selecting, self._is_known)
 
+    async def scan(self, summary: Summary[R, S], look: Callable[[S], object]) -> tuple[Unreadable, ...]:
+        showing = partial(_show_all, summary=summary, look=look)
+        return await self._reader.run(f"scan {summary.kind_name}", showing, self._is_known)
+
     async def create(self, resource: R) -> R:
         (stored,) = await self.write(Create(resource))
         assert isinstance(stored, type(resource))
@@ -308,6 +312,19 @@ def _summarize_all(connection: sqlite3.Connection, summary: Summary[Any, S]) -> 
     found = [*_summaries(connection, summary)]
     found.sort(key=lambda one: (one.namespace or "", one.name))
     return _listed(found)
+
+
+def _show_all(
+    connection: sqlite3.Connection, summary: Summary[Any, S], look: Callable[[S], object]
+) -> tuple[Unreadable, ...]:
+    unreadable: list[Unreadable] = []
+    for one in _summaries(connection, summary):
+        if isinstance(one, Unreadable):
+            unreadable.append(one)
+        else:
+            look(one)
+    connection.execute("PRAGMA shrink_memory")  # of the file's pages it has read nearly all, and needs few again
+    return tuple(unreadable)
 
 
 def _summaries(connection: sqlite3.Connection, summary: Summary[Any, S]) -> Iterator[S | Unreadable]:

@@ -156,6 +156,13 @@ class Store(Protocol):
     async def summarize(self, summary: Summary[R, S]) -> Listed[S]:
         """Return what is kept of each object of a kind, as `list` does the whole: for thousands of them."""
 
+    async def scan(self, summary: Summary[R, S], look: Callable[[S], object]) -> tuple[Unreadable, ...]:
+        """Have `look` see what `summarize` returns, one at a time, so that none of it has to be held at once.
+
+        They come in no order, one perhaps twice, and `look` may be called in another thread. Return what cannot be
+        read.
+        """
+
     async def create(self, resource: R) -> R:
         """Make an object and return it as stored. Raises AlreadyExists."""
 

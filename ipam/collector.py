@@ -26,6 +26,7 @@ from ipam.allocator import Allocator
 from ipam.batch import Release
 from ipam.block import Allocation
 from ipam.errors import ClaimConflict, Contention, IpamError, NotEmpty, WrongOwner
+from ipam.first_look import FirstLook
 from ipam.leaks import GRACE_SECONDS, ClusterReading, Collected, Suspects
 
 log = logging.getLogger(__name__)
@@ -48,12 +49,13 @@ class Collector:
         now_ns: Callable[[], int] = time.monotonic_ns,
         paused: Callable[[], object] = lambda: False,
         report: Callable[[tuple[Notice, ...]], object] = lambda notices: None,
-        doubt: Callable[[ClusterReading], str] = lambda reading: "",
+        doubt: Callable[[ClusterReading], str] | None = None,
     ) -> None:
         """paused: whether what the store says is not to be acted on at present.
 
         report: gets a notice for each record of addresses that this round could not read.
-        doubt: why nothing of a reading is to be acted on; "": it is.
+        doubt: gets what each round has read, and returns why nothing of it is to be acted on; "": it is. Without it
+        a round in which all is plainly in order reads only what shows that.
         """
         self._store = store
         self._allocator = allocator
@@ -78,9 +80,12 @@ class Collector:
 
     async def round(self) -> Collected:
         """Read the cluster once, and release what has looked leaked for the whole grace time."""
+        if self._doubt is None and await self._all_is_in_order():
+            self._suspects = Suspects()
+            return Collected()
         reading = await self._read()
         self._suspects, confirmed = self._suspects.update(reading.leaks, self._now_ns(), self._grace_ns)
-        if self._doubt(reading):
+        if self._doubt is not None and self._doubt(reading):
             return Collected()
         return Collected(
             await self._release_addresses(confirmed.addresses, reading),
@@ -108,6 +113,19 @@ class Collector:
     @property
     def _grace_ns(self) -> int:
         return int(self.grace_seconds * 10**9)
+
+    async def _all_is_in_order(self) -> bool:
+        """Whether nothing leaks, as far as a first look can tell."""
+        look = FirstLook()
+        unread = await self._store.scan(BLOCKS, look.block)
+        unread += await self._store.scan(HANDLES, look.handle)
+        affinities = await self._store.list(BlockAffinity)
+        nodes = await self._store.list(Node)
+        unread += await self._store.scan(ENDPOINTS, look.endpoint)
+        if unread or affinities.unreadable or nodes.unreadable:
+            return False
+        self._report(())
+        return look.finds_order(nodes.objects, affinities.objects)
 
     async def _read(self) -> ClusterReading:
         # Endpoints last: a pod attached meanwhile is among them, so its address is no suspect.

@@ -91,10 +91,10 @@ def find_leaks(
     names = frozenset((*(node.name for node in nodes), *(one.name for one in unread if one.kind.KIND == NODE)))
     pods = _pods(endpoints, {_pod(owner) for one in rest for owner in (one.attributes, one.alternate)})
     unknown = {(one.namespace, one.name) for one in unread if ENDPOINTS.kind_name == one.kind.KIND}
-    used = [one for one in rest if not _is_tunnel(one) and (_may_be_used(one, pods) or _may_be_of(one, unknown))]
+    used = [one for one in rest if not is_tunnel(one) and (_may_be_used(one, pods) or _may_be_of(one, unknown))]
     of_matched = _nodes(matched)
     living = names | of_matched | _nodes(used)
-    tunnels = [one for one in rest if _is_tunnel(one) and one.attributes.get("node") in living]
+    tunnels = [one for one in rest if is_tunnel(one) and one.attributes.get("node") in living]
     owners = {one.handle for one in chain(matched, used, tunnels)}
     leaked = tuple(one for one in rest if one.handle not in owners)
     held = owners.union(one.handle for one in rest)
@@ -110,7 +110,15 @@ def find_leaks(
             and written_handle(handle.spec.handle_id) not in held
             and not _counts_in(handle, unread)
         ),
-        tuple(_idle_blocks(blocks, affinities, names, unread)),
+        tuple(
+            idle_blocks(
+                {block.network: affine_host(block.spec.affinity) for block in blocks},
+                {block.network for block in blocks if is_empty(block)},
+                affinities,
+                names,
+                unread,
+            )
+        ),
         frozenset(hosts - names),
         len(matched) + len(rest),
     )
@@ -238,19 +246,22 @@ def _counts_in(handle: AnyHandle, unread: Iterable[Unreadable]) -> bool:
     return any(BLOCKS.kind_name == one.kind.KIND and one.name in cidrs for one in unread)
 
 
-def _is_tunnel(one: Allocation) -> bool:
+def is_tunnel(one: Allocation) -> bool:
+    """Whether it is the address of a node's tunnel."""
     return one.attributes.get("type", "").endswith(TUNNEL_TYPE_SUFFIX)
 
 
-def _idle_blocks(
-    blocks: Iterable[AnyBlock],
+def idle_blocks(
+    owners: Mapping[Network, str | None],
+    empty: Collection[Network],
     affinities: Iterable[AnyAffinity],
     nodes: frozenset[str],
-    unread: Iterable[Unreadable],
+    unread: Iterable[Unreadable] = (),
 ) -> Iterable[tuple[str, Network]]:
-    """Yield the claims that their hosts do not need. An existing host keeps its first empty block of each family."""
-    owners = {block.network: affine_host(block.spec.affinity) for block in blocks}
-    empty = {block.network for block in blocks if is_empty(block)}
+    """Yield the claims that their hosts do not need. An existing host keeps its first empty block of each family.
+
+    owners: all blocks, each with the host that it belongs to.
+    """
     unknown = {one.name for one in unread if BLOCKS.kind_name == one.kind.KIND}
     keeping: set[tuple[str, int]] = {
         (host, cidr.version) for cidr, host in owners.items() if cidr not in empty and host is not None

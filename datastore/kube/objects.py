@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias, TypeVar, cast
 
 import msgspec
@@ -164,6 +164,15 @@ def summarized(summary: Summary[R, S], raw: Raw) -> S | Resource | Unreadable | 
         return cast(S, kept)
     found = stored_entry(summary.kind, raw)[1]
     return summary.of(found) if isinstance(found, summary.kind) and not found.deleted else found
+
+
+def shown(summary: Summary[R, S], look: Callable[[S], object], raw: Raw) -> Resource | Unreadable | None:
+    """Have `look` see what is kept of an object, if it is one that is there; return it else."""
+    found = summarized(summary, raw)
+    if found is None or isinstance(found, (Resource, Unreadable)):
+        return found
+    look(found)
+    return None
 
 
 def _summary_of_text(raw: msgspec.Raw) -> EndpointSummary | None:

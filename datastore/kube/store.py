@@ -9,7 +9,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, TypeAlias, TypeVar, cast
@@ -46,6 +46,7 @@ from datastore.kube.objects import (
     is_meant,
     read_record,
     read_written,
+    shown,
     stored_entry,
     summarized,
 )
@@ -95,15 +96,13 @@ _SERVERS_OWN = ("resourceVersion", "uid", "creationTimestamp")
 class KubeStore:
     """read_access: where the API server is and who we are; read at the first verb."""
 
+    atomic = False
+
     def __init__(self, read_access: Callable[[], Access], patience_seconds: float = PATIENCE_SECONDS) -> None:
         self._client = ApiClient(read_access, patience_seconds)
         self._endpoints = PodEndpoints(self._client)
         self.group = ServedGroup(self._client)
         self._closed = asyncio.Event()
-
-    @property
-    def atomic(self) -> bool:
-        return False
 
     @property
     def client(self) -> ApiClient:
@@ -118,8 +117,7 @@ class KubeStore:
         found = await self._found(interest, lambda raw: stored_entry(interest.kind, raw)[1])
         objects = [one for one in found if isinstance(one, interest.kind)]
         meant = sorted((one for one in objects if is_meant(interest, one)), key=key_of)
-        unreadable = tuple(one for one in found if isinstance(one, Unreadable))
-        for record in unreadable:
+        for record in (unreadable := _unreadable(found)):
             log.error("%s; it is ignored until it is written again", record.reason)
         return Listed(tuple(meant), unreadable)
 
@@ -135,7 +133,10 @@ class KubeStore:
         found = await self._found(Interest(summary.kind), partial(summarized, summary), in_one_piece=in_one_piece)
         kept = [one for one in found if not isinstance(one, (Resource, Unreadable)) and one is not None]
         kept.sort(key=lambda one: (one.namespace or "", one.name))
-        return Listed(tuple(kept), tuple(one for one in found if isinstance(one, Unreadable)))
+        return Listed(tuple(kept), _unreadable(found))
+
+    async def scan(self, summary: Summary[R, S], look: Callable[[S], object]) -> tuple[Unreadable, ...]:
+        return _unreadable(await self._found(Interest(summary.kind), partial(shown, summary, look)))
 
     async def create(self, resource: R) -> R:
         kind, what = type(resource), f"create {key_of(resource)}"
@@ -299,8 +300,9 @@ class KubeStore:
 
     async def _create(self, what: str, resource: R) -> R:
         async def send(group: str) -> R:
-            path = collection(type(resource), group, resource.namespace)
-            return await self._sent(what, "POST", path, resource, group)
+            return await self._sent(
+                what, "POST", collection(type(resource), group, resource.namespace), resource, group
+            )
 
         return await self.group.send(send)
 
@@ -308,8 +310,8 @@ class KubeStore:
         """part: what of the object is written alone, such as `/status`."""
 
         async def send(group: str) -> R:
-            path = item(type(resource), group, resource.name, resource.namespace) + part
-            return await self._sent(what, "PUT", path, resource, group)
+            path = item(type(resource), group, resource.name, resource.namespace)
+            return await self._sent(what, "PUT", path + part, resource, group)
 
         return await self.group.send(send)
 
@@ -390,6 +392,10 @@ class KubeStore:
             await self._client.request(what, "DELETE", item(kind, group, resource.name, resource.namespace), body)
 
         await self.group.send(send)
+
+
+def _unreadable(found: Iterable[object]) -> tuple[Unreadable, ...]:
+    return tuple(one for one in found if isinstance(one, Unreadable))
 
 
 def _body(resource: Resource, group: str, *, fresh: bool = False) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, TypeVar, cast
 
 from datastore.errors import AlreadyExists, BadRecord, Conflict, Invalid, NotFound, Unavailable
@@ -70,8 +70,15 @@ class MemoryStore:
         return Listed(objects, tuple(record for record in self.unreadable if record.kind is interest.kind))
 
     async def summarize(self, summary: Summary[R, S]) -> Listed[S]:
+        self.calls["summarize"] += 1
         found = await self.list(summary.kind)
         return Listed(tuple(map(summary.of, found.objects)), found.unreadable)
+
+    async def scan(self, summary: Summary[R, S], look: Callable[[S], object]) -> tuple[Unreadable, ...]:
+        found = await self.list(summary.kind)
+        for one in found.objects:
+            look(summary.of(one))
+        return found.unreadable
 
     async def create(self, resource: R) -> R:
         return cast(R, (await self.write(Create(resource)))[0])

@@ -685,6 +685,15 @@ async def test_a_summary_of_all_is_a_list_of_what_is_kept(shared: Shared) -> Non
     assert await store.summarize(HANDLES) == Listed(tuple(map(HANDLES.of, handles.objects)))
     assert await store.summarize(ENDPOINTS) == Listed(tuple(map(ENDPOINTS.of, endpoints.objects)))
     assert len(handles.objects) == len(endpoints.objects) == 2
+    assert await scanned(store, HANDLES) == (await store.summarize(HANDLES)).objects
+    assert await scanned(store, ENDPOINTS) == (await store.summarize(ENDPOINTS)).objects
+
+
+async def scanned(store: Store, summary: Summary[Any, Any]) -> tuple[Any, ...]:
+    """Return what a scan shows, in the order of a summary of all."""
+    seen: list[Any] = []
+    assert await store.scan(summary, seen.append) == ()
+    return tuple(sorted(seen, key=lambda one: (one.namespace or "", one.name)))
 
 
 class PoolName(NamedTuple):
@@ -696,9 +705,13 @@ async def test_what_no_summary_is_read_of_is_left_to_the_kinds_reader(shared: Sh
     store = shared.open()
     await make_unreadable(store, "bad")
     await store.create(pool("good"))
-    found = await store.summarize(Summary("IPPool", lambda: IPPool, lambda text: None, lambda one: PoolName(one.name)))
+    names = Summary("IPPool", lambda: IPPool, lambda text: None, lambda one: PoolName(one.name))
+    found = await store.summarize(names)
     assert found.objects == (PoolName("good"),)
     assert [(one.kind, one.name) for one in found.unreadable] == [(IPPool, "bad")]
+    seen: list[PoolName] = []
+    assert await store.scan(names, seen.append) == found.unreadable
+    assert seen == [PoolName("good")]
 
 
 async def test_unknown_fields_survive_an_update_and_a_patch(store: Store) -> None:

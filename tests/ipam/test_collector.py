@@ -35,6 +35,17 @@ async def test_a_leak_is_released_only_after_the_grace_time() -> None:
     assert await violations(world.store, {}) == []
 
 
+async def test_where_all_is_in_order_no_summaries_are_held() -> None:
+    world = World()
+    await world.add("web")
+    before = world.store.calls["summarize"]
+    assert not (await world.collector.round()).anything
+    assert world.store.calls["summarize"] == before
+    await world.add("lost", endpoint=False)
+    await world.collector.round()
+    assert world.store.calls["summarize"] == before + 3
+
+
 async def test_pools_are_read_once_for_however_many_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(collector, "AT_ONCE", 2)
     world = World()

@@ -21,7 +21,7 @@ from datastore.errors import DatastoreError, Unavailable
 from datastore.fields import Address
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock
 from datastore.record import Resource
-from datastore.store import Interest, Listed, Named, Store, Summary, Write
+from datastore.store import Interest, Listed, Named, Store, Summary, Unreadable, Write
 from ipam import block as blocks
 from ipam.affinities import Affinities
 from ipam.allocator import AddressesWanted, Allocator
@@ -74,6 +74,9 @@ class SteppedStore:
 
     async def summarize(self, summary: Summary[R, S]) -> Listed[S]:
         return await self._turn(lambda: self._store.summarize(summary), writes=False)
+
+    async def scan(self, summary: Summary[R, S], look: Callable[[S], object]) -> tuple[Unreadable, ...]:
+        return await self._turn(lambda: self._store.scan(summary, look), writes=False)
 
     async def create(self, resource: R) -> R:
         return await self._turn(lambda: self._store.create(resource))
