@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import datastore
+from cni.veth import RETIRED_GROUP
 from datastore.kinds.ipam import IPAMBlock
 from tests.runtimes.client import OURS, Libcni, address
 from tests.runtimes.go_tools import libcni
@@ -48,6 +49,11 @@ def allocated(machine: Machine) -> Mapping[str, Sequence[int | None]]:
             await store.close()
 
     return asyncio.run(read())
+
+
+def devices_put_aside(machine: Machine) -> str:
+    """Return the devices that DELs have put aside; they are deleted soon after a DEL was answered."""
+    return machine.run("ip", "-brief", "link", "show", "group", str(RETIRED_GROUP))
 
 
 def test_an_attachment_carries_traffic_and_its_result_names_the_gateway(runtime: Libcni) -> None:
@@ -269,6 +275,7 @@ def test_odd_input_is_refused_with_its_code_and_leaves_nothing(
     runtime: Libcni, more: bytes, environment: dict[str, str], code: int
 ) -> None:
     container = runtime.container()
+    eventually("devices of earlier pods are deleted", lambda: not devices_put_aside(runtime.machine))
     before = runtime.machine.run("ip", "-brief", "link"), allocated(runtime.machine)
     named = {"CNI_NETNS": f"/run/netns/{container.namespace}"} | environment
     status, told = call_plugin(runtime.machine, "ADD", NETWORK % more, **named)
