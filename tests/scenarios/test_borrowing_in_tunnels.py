@@ -52,6 +52,20 @@ def way(lab: Lab, node: str, address: str) -> str:
     return " ".join(f"{route['dev']} {route['protocol']}" for route in found)
 
 
+def guard(lab: Lab, node: str) -> tuple[set[str], bool]:
+    """Return the nodes that a node's kernel knows, and whether it drops packets of the tunnel from others."""
+    shown = lab.run(node, "nft", "--json", "list", "table", "inet", "felix", check=False) or '{"nftables": []}'
+    entries = json.loads(shown)["nftables"]
+    known = {address for entry in entries for address in entry.get("set", {}).get("elem", ())}
+    comments = [entry["rule"].get("comment") for entry in entries if "rule" in entry]
+    return known, "tunnel packets of others than nodes" in comments
+
+
+def test_every_kernel_takes_packets_of_the_tunnel_from_nodes_alone(lab: Lab) -> None:
+    nodes = {address for node in lab.report["nodes"] for address in node["addresses"]}
+    until(lambda: all(guard(lab, node) == (nodes, True) for node in lab.nodes), "every node drops what others send")
+
+
 @pytest.mark.parametrize(("exported", "protocol"), [(True, "81"), (False, "80")])
 def test_a_borrowed_address_takes_the_tunnel_where_its_borrower_is_in_another_subnet(
     lab: Lab, exported: bool, protocol: str

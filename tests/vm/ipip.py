@@ -1,11 +1,13 @@
-"""IPIP under a kernel that has it: `python -m tests.vm.ipip [short]`, run by tests/vm/vmrun.
+"""IPIP under a kernel that has it: `python -m tests.vm.ipip [short]`, run by tests/vm/vmrun or tests/vm/umlrun.
 
       n1 ─┐                        n1, n2: 192.0.2.0/24        n3: 198.51.100.0/24
           ├─ rack1 ─ router ─ rack2 ─ n3
       n2 ─┘                        the router has no route to pods until a claim adds them
 
 One lab serves all claims, since a start takes a minute here. Each claim is a function; the first failure ends the run
-with its sentence. Figures go to build/ipip.json.
+with its sentence. Figures go to build/ipip.json. That a node takes packets of the tunnel from nodes alone is no claim
+here, since the kernel of umlrun lacks nftables for it: tests/scenarios/test_borrowing_in_tunnels.py sees the rules in
+every node, and tests/felix_py/packet_filter/test_tunnel_guard.py sends packets against them.
 """
 
 from __future__ import annotations
