@@ -162,7 +162,7 @@ class Allocator:
         """Assign this one address to the request's handle; the request's counts, pools and companion are ignored.
 
         Not idempotent. Raises NotInPool, UnfitAddress, AlreadyAssigned, ForeignBlock (affinity is strict),
-        HandleInUse, ClaimConflict, Contention.
+        HandleInUse, ClaimConflict, also where a block of another size has the address, Contention.
         """
         context = await self._contexts.of(request.node)
         self._require_new(request)
@@ -179,7 +179,7 @@ class Allocator:
             try:
                 await self._writer.submit(cidr, operation)
             except MissingBlock:
-                self._writer.take_in(await self._affinities.claim(request.node, cidr))
+                await self._finder.claim(request.node, pool, cidr)
                 continue
             return Assignment.of({address: cidr})
         raise Contention(f"assign {address} to {request.handle}: its block was deleted {ATTEMPTS} times in a row")

@@ -19,6 +19,7 @@ from datastore.fields import Network
 from datastore.group_commit import Batcher
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock
 from datastore.kinds.pools import IPPool
+from datastore.pool_rules import overlap
 from datastore.store import Store
 from ipam import search
 from ipam.affinities import Affinities
@@ -110,6 +111,17 @@ class BlockFinder:
             return await self._batches.submit((wanted.host, wanted.version), retry)
         finally:
             self._promised.pop(retry, None)
+
+    async def claim(self, host: str, pool: IPPool, cidr: Network) -> None:
+        """Claim a block of a pool. Raises ClaimConflict: another host has it, or a block of another size some of it."""
+        existing = [block.network for block in (await self._store.list(IPAMBlock)).objects]
+        if search.shared_with_others(pool, existing).covers(cidr):
+            other = next(one for one in existing if one != cidr and overlap(one, cidr))
+            raise ClaimConflict(
+                f"claim block {cidr} of pool {pool.name} for node {host}: block {other}, which is of another size, has"
+                " addresses of it; ask for an address outside of that block"
+            )
+        await self._claimed(host, cidr)
 
     def _known_own(self, wanted: Search) -> tuple[Network, ...]:
         """Return the host's blocks in these pools, as far as is known; worked out again when anything of it changes."""

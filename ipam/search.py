@@ -6,7 +6,7 @@ same moment seldom want the same block.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from random import Random
 
 from msgspec import Struct
@@ -14,6 +14,7 @@ from msgspec import Struct
 from datastore.fields import Network, network
 from datastore.kinds.ipam import IPAMBlock, IPAMConfig
 from datastore.kinds.pools import IPPool, Use
+from datastore.pool_rules import overlap
 from ipam import block as blocks
 from ipam.errors import BadPool, NoPools
 from ipam.names import affine_host, cidr_name
@@ -115,9 +116,10 @@ def find_block(
     existing = {block.network: block for block in known}
     empty = []
     for pool in pools:
+        shared = shared_with_others(pool, existing)
         for cidr in rotation(pool, host, reserved, now_ns):
             block = existing.get(cidr)
-            if unread and cidr_name(str(cidr)) in unread:
+            if shared.covers(cidr) or (unread and cidr_name(str(cidr)) in unread):
                 continue
             if block is None:
                 return Candidates(claim=cidr)
@@ -131,11 +133,25 @@ def find_block(
 
 
 def next_unclaimed(
-    pools: Sequence[IPPool], host: str, reserved: Reserved, now_ns: int, claimed: Container[Network]
+    pools: Sequence[IPPool], host: str, reserved: Reserved, now_ns: int, claimed: Set[Network]
 ) -> Network | None:
     """Return the next block for this host that is none of these, without a look at the blocks themselves."""
-    tour = (cidr for pool in pools for cidr in rotation(pool, host, reserved, now_ns))
-    return next((cidr for cidr in tour if cidr not in claimed), None)
+    for pool in pools:
+        shared = shared_with_others(pool, claimed)
+        for cidr in rotation(pool, host, reserved, now_ns):
+            if cidr not in claimed and not shared.covers(cidr):
+                return cidr
+    return None
+
+
+def shared_with_others(pool: IPPool, existing: Iterable[Network]) -> Reserved:
+    """Return the blocks of this pool that share addresses with one of another size: both would assign them.
+
+    Such a block is left by a pool that was here before, or comes from one that overlaps this one.
+    """
+    size = pool.block_size
+    others = (cidr for cidr in existing if cidr.prefixlen != size and overlap(cidr, pool.network))
+    return Reserved.of((cidr if cidr.prefixlen < size else block_around(pool, cidr) for cidr in others), pool.version)
 
 
 def existing_blocks(

@@ -31,7 +31,8 @@ field that is absent or empty, or has a value that matches what is done anyway, 
 
 A field that this version does not know yields a notice too. So does the `cidr` of an IPPool that overlaps a node's
 subnet, a network of this host, a range of services that BGPConfiguration names, or addresses that no pod can have:
-`felixctl apply` refuses a new one, and of one that is there no block that holds an address of a host is claimed.
+`felixctl apply` refuses a new one, and of one that is there no block that holds an address of a host is claimed. Where
+an IPPool overlaps one with another `blockSize`, no block is claimed that shares addresses with one of the other size.
 
 So does a BGPPeer from which no session follows, as when `node` or `nodeSelector` means no node, or whose sessions with
 nodes can't start from another address, as `sourceAddress: None` would have it; and a configuration

@@ -207,11 +207,17 @@ class IPReservation(Resource):
 
 def overlapping_pools(pools: Iterable[IPPool]) -> Iterator[str]:
     """Yield a sentence for each pool that shares addresses with a wider one, or one before it; it names the widest."""
+    for pool, widest in within_others(pools):
+        yield f'IPPool "{pool.name}": cidr {pool.network} overlaps {widest.network} of IPPool "{widest.name}"'
+
+
+def within_others(pools: Iterable[IPPool]) -> Iterator[tuple[IPPool, IPPool]]:
+    """Yield each pool that shares addresses with a wider one, or one before it, and the widest."""
     widest: IPPool | None = None
     # Networks nest or are apart: those within one follow it.
     for pool in sorted(pools, key=lambda pool: _position(pool.network)):
         if widest is not None and overlap(pool.network, widest.network):
-            yield f'IPPool "{pool.name}": cidr {pool.network} overlaps {widest.network} of IPPool "{widest.name}"'
+            yield pool, widest
         else:
             widest = pool
 

@@ -19,6 +19,7 @@ from ipam.batch import Release
 from ipam.errors import (
     AlreadyAssigned,
     BadPool,
+    ClaimConflict,
     Exhausted,
     ForeignBlock,
     NoPools,
@@ -29,7 +30,7 @@ from ipam.errors import (
 from ipam.host_context import CONTEXT_KINDS
 from tests.datastore.memory_store import MemoryStore
 from tests.ipam.records import calico
-from tests.ipam.world import POD, config, node, owners, pod, pool, violations
+from tests.ipam.world import POD, config, node, owners, pod, pool, report, violations
 
 
 async def test_an_assigned_address_is_recorded_with_block_affinity_and_handle(
@@ -145,6 +146,29 @@ async def test_no_pod_is_given_an_address_of_a_node_or_of_its_gateway() -> None:
         await allocator.assign(pod("more", "n2"))
     with pytest.raises(UnfitAddress, match=r'192\.0\.2\.0/26, where 192\.0\.2\.1 is an address of Node "n1"'):
         await allocator.assign_address(ip_address("192.0.2.1"), pod("named"))
+
+
+@pytest.mark.parametrize("watched", [True, False])
+async def test_pools_that_overlap_with_blocks_of_other_sizes_give_no_address_twice(watched: bool) -> None:
+    within, around = pool("a-within", "10.65.85.0/24", block_size=28), pool("pods", "10.65.85.0/24")
+    store = MemoryStore(within, around, node("n1"), node("n2"))
+    allocator = Allocator(store)
+    given = []
+    for host, name in (("n1", "pods"), ("n2", "a-within")):
+        if watched:
+            await report(store, allocator)
+        wanted = (replace(pod(number, host), handle=f"{host}-{number}", pools4=(name,)) for number in range(100))
+        given += [(await allocator.assign(one)).ipv4[0] for one in wanted]
+    assert len(set(given)) == 200
+
+
+async def test_a_given_address_is_not_assigned_where_a_block_of_another_size_has_it(store: MemoryStore) -> None:
+    allocator = Allocator(store)
+    given = (await allocator.assign(pod(1))).ipv4[0]
+    await store.delete(await store.get(IPPool, "pods"))
+    await store.create(pool("anew", "10.65.0.0/16", block_size=28))
+    with pytest.raises(ClaimConflict, match=r"claim block 10\.65\.\d+\.\d+/28 of pool anew for node n2: block .*/26"):
+        await allocator.assign_address(given, pod(2, "n2"))
 
 
 async def test_no_pod_is_given_an_address_that_none_can_have() -> None:

@@ -132,6 +132,16 @@ def test_a_load_balancers_block_is_never_taken_over() -> None:
     assert search.find_block([PODS], known, "n1", FREE, NOW) == search.Candidates()
 
 
+def test_a_block_is_not_claimed_where_one_of_another_size_has_the_same_addresses() -> None:
+    tour = list(search.rotation(PODS, "n1", FREE, NOW))
+    narrower = blocks.new_block(ip_network(f"{tour[0].network_address}/28"), "n2", NOW)
+    assert search.find_block([PODS], [narrower], "n1", FREE, NOW).claim == tour[1]
+    assert search.next_unclaimed([PODS], "n1", FREE, NOW, {narrower.network}) == tour[1]
+    wider = blocks.new_block(ip_network("10.65.0.0/24"), "n2", NOW)
+    assert search.find_block([PODS], [wider], "n1", FREE, NOW) == search.Candidates()
+    assert search.next_unclaimed([PODS], "n1", FREE, NOW, {wider.network}) is None
+
+
 def test_borrowing_walks_existing_blocks_in_the_hosts_order() -> None:
     tour = list(search.rotation(PODS, "n1", FREE, NOW))
     known = [blocks.new_block(cidr, "n2", NOW) for cidr in sorted(tour, key=str)]

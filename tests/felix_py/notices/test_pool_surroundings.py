@@ -55,6 +55,19 @@ def test_a_pool_that_overlaps_is_a_notice(cidr: str, reason: str, effect: str) -
     assert notice.reason.startswith(f"cidr {cidr} overlaps ") and notice.reason.endswith(reason)
 
 
+@pytest.mark.parametrize(
+    ("size", "effect"),
+    [
+        (26, "the addresses of both are used"),
+        (28, "no block is claimed where one of the other's blockSize is"),
+    ],
+)
+def test_a_pool_within_another_is_a_notice(size: int, effect: str) -> None:
+    [notice] = pool_notices(*world(pool(), IPPool.make("within", cidr="10.65.85.0/24", block_size=size)))
+    assert (notice.kind, notice.name, notice.field, notice.effect) == ("IPPool", "within", "spec.cidr", effect)
+    assert notice.reason == 'cidr 10.65.85.0/24 overlaps 10.65.0.0/16 of IPPool "pods"'
+
+
 def test_a_pool_that_holds_the_tunnels_address_is_as_it_should_be() -> None:
     assert pool_notices(*world(pool())) == ()
 
