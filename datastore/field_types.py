@@ -37,6 +37,11 @@ def one_of(values: Iterable[str]) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "enum": [*values]})
 
 
+def in_range(least: int, most: int) -> WithJsonSchema:
+    """Have a definition name the range of a number. A record may have another number."""
+    return WithJsonSchema({"type": "integer", "minimum": least, "maximum": most})
+
+
 Cidr: TypeAlias = Annotated[str, AfterValidator(_read_by(network))]
 CidrOrAddress: TypeAlias = Annotated[str, AfterValidator(_read_by(network_or_address))]
 AddressText: TypeAlias = Annotated[str, AfterValidator(_read_by(address))]

@@ -5,12 +5,18 @@ Pure.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from collections.abc import Iterator
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from datastore.field_types import Duration, Items
+from datastore import fields
+from datastore.field_types import Items, in_range, one_of
 from datastore.record import Resource, Spec
+
+SWITCH = ("Enabled", "Disabled")
+PROTOCOLS = (0, 255)
+PORTS = (1, 65535)
 
 
 class ClusterInformationSpec(Spec):
@@ -43,12 +49,13 @@ class ClusterInformation(Resource):
 class FelixConfigurationSpec(Spec):
     """Some of Felix's many fields; the others are kept as written.
 
-    felix_py.configuration.felix_configuration says which of them are obeyed.
+    felix_py.configuration.felix_configuration says which of them are obeyed. Those that are not have any value: a wrong
+    one is a `fault`, which must not cost those that are.
     """
 
     log_severity_screen: str = Field(default="Info", alias="logSeverityScreen")
     interface_prefix: str = Field(default="cali", alias="interfacePrefix")
-    route_refresh_interval: Duration = Field(default="90s", alias="routeRefreshInterval")
+    route_refresh_interval: str = Field(default="90s", alias="routeRefreshInterval")
     ipv6_support: bool = Field(default=True, alias="ipv6Support")
     ipip_mtu: int = Field(default=0, alias="ipipMTU", ge=0, le=65535)  # 0: what the host's MTU leaves
     nat_outgoing_address: str | None = Field(default=None, alias="natOutgoingAddress")
@@ -56,14 +63,16 @@ class FelixConfigurationSpec(Spec):
     nat_outgoing_exclusions: str | None = Field(default=None, alias="natOutgoingExclusions")
     nat_outgoing_device: str | None = Field(default=None, alias="iptablesNATOutgoingInterfaceFilter")
     external_nodes: Items[str] = Field(default=(), alias="externalNodesList")
-    ip_forwarding: Literal["Enabled", "Disabled"] = Field(default="Enabled", alias="ipForwarding")
-    device_route_protocol: int | None = Field(default=None, alias="deviceRouteProtocol", ge=0, le=255)
+    ip_forwarding: Annotated[str, one_of(SWITCH)] = Field(default="Enabled", alias="ipForwarding")
+    device_route_protocol: Annotated[int, in_range(*PROTOCOLS)] | None = Field(
+        default=None, alias="deviceRouteProtocol"
+    )
     health_enabled: bool = Field(default=False, alias="healthEnabled")
     health_host: str = Field(default="localhost", alias="healthHost")
-    health_port: int = Field(default=9099, alias="healthPort", ge=1, le=65535)
+    health_port: Annotated[int, in_range(*PORTS)] = Field(default=9099, alias="healthPort")
     prometheus_metrics_enabled: bool = Field(default=False, alias="prometheusMetricsEnabled")
     prometheus_metrics_host: str = Field(default="", alias="prometheusMetricsHost")
-    prometheus_metrics_port: int = Field(default=9091, alias="prometheusMetricsPort", ge=1, le=65535)
+    prometheus_metrics_port: Annotated[int, in_range(*PORTS)] = Field(default=9091, alias="prometheusMetricsPort")
 
 
 class FelixConfiguration(Resource):
@@ -73,3 +82,23 @@ class FelixConfiguration(Resource):
     PLURAL: ClassVar[str] = "felixconfigurations"
     SPEC: ClassVar[type[Spec]] = FelixConfigurationSpec
     spec: FelixConfigurationSpec = Field(default_factory=FelixConfigurationSpec)
+
+    @property
+    def fault(self) -> str:
+        return "; ".join(self._faults())
+
+    def _faults(self) -> Iterator[str]:
+        spec = self.spec
+        try:
+            fields.seconds(spec.route_refresh_interval)
+        except ValueError as error:
+            yield f"spec.routeRefreshInterval {error}"
+        if spec.ip_forwarding not in SWITCH:
+            yield f'spec.ipForwarding "{spec.ip_forwarding}" is not one of {", ".join(SWITCH)}'
+        for field, number, (least, most) in (
+            ("deviceRouteProtocol", spec.device_route_protocol, PROTOCOLS),
+            ("healthPort", spec.health_port, PORTS),
+            ("prometheusMetricsPort", spec.prometheus_metrics_port, PORTS),
+        ):
+            if number is not None and not least <= number <= most:
+                yield f"spec.{field} {number} is not between {least} and {most}"
