@@ -35,10 +35,16 @@ def configuration_notices(configuration: BGPConfiguration, *, has_secrets: bool 
     rules = NODE_CONFIGURATION if configuration.name.startswith("node.") else CONFIGURATION
     notices = _without_secrets(rules.notices(configuration), has_secrets=has_secrets)
     if rules is NODE_CONFIGURATION:
-        return (*notices, *(notice_of(configuration, field, OF_DEFAULT) for field in _of_the_cluster(configuration)))
+        of_cluster = (notice_of(configuration, field, OF_DEFAULT) for field in _of_the_cluster(configuration))
+        return (*_of_faults(configuration), *notices, *of_cluster)
     if configuration.name != "default":
         return notices
-    return (*notices, *_of_no_mesh(configuration), *annotation_notices(configuration))
+    return (
+        *_of_faults(configuration),
+        *notices,
+        *_of_no_mesh(configuration),
+        *annotation_notices(configuration),
+    )
 
 
 def _of_the_cluster(configuration: BGPConfiguration) -> Iterator[str]:
@@ -64,7 +70,13 @@ def _of_no_mesh(configuration: BGPConfiguration) -> Iterator[Notice]:
 
 def peer_notices(peer: BGPPeer, *, has_secrets: bool = False) -> tuple[Notice, ...]:
     """Return what is set and not obeyed. has_secrets: as for a configuration."""
-    return (*_without_secrets(PEER.notices(peer), has_secrets=has_secrets), *annotation_notices(peer))
+    notices = _without_secrets(PEER.notices(peer), has_secrets=has_secrets)
+    return (*_of_faults(peer), *notices, *annotation_notices(peer))
+
+
+def _of_faults(resource: BGPConfiguration | BGPPeer) -> Iterator[Notice]:
+    for field, fault in resource.faults():
+        yield notice_of(resource, field, NotObeyed(fault, "what of it can't be read counts as absent"))
 
 
 def _without_secrets(notices: tuple[Notice, ...], *, has_secrets: bool) -> tuple[Notice, ...]:
@@ -93,11 +105,15 @@ def node_notices(node: Node) -> tuple[Notice, ...]:
 
 
 def _out_of_range(least: int, most: int) -> When:
-    """Fractions of a second are left out of both."""
-    return When(
-        f"less than {least} s or more than {most} s",
-        lambda duration: not least <= fields.seconds(duration) < most + 1,
-    )
+    """Fractions of a second are left out of both. What is no duration is a fault, and has a notice of its own."""
+
+    def is_out(duration: str) -> bool:
+        try:
+            return not least <= fields.seconds(duration) < most + 1
+        except ValueError:
+            return False
+
+    return When(f"less than {least} s or more than {most} s", is_out)
 
 
 def _is_link_local(address: str) -> bool:

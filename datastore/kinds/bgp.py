@@ -5,8 +5,9 @@ Pure. Strings are kept as they were written; the properties parse them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal, Self
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -17,13 +18,12 @@ from datastore.field_types import (
     AsNumber,
     Cidr,
     Community,
-    Duration,
     Items,
     PeerText,
     SelectorText,
     one_of,
 )
-from datastore.fields import Address, Network, network
+from datastore.fields import Address, Network
 from datastore.record import Record, Resource, Spec
 
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -44,21 +44,23 @@ class Password(Record):
 
 
 class ServiceRange(Record):
-    cidr: Cidr
+    cidr: str
 
 
 class NamedCommunity(Record):
     name: Annotated[str, Field(max_length=253)]
-    value: Community
+    value: str
 
 
 class PrefixAdvertisement(Record):
-    cidr: Cidr
+    cidr: str
     communities: Annotated[Items[str], Field(max_length=50)] = ()
     """Each a value, or the name of one in the configuration's `communities`."""
 
 
 class BGPConfigurationSpec(Spec):
+    """What no session depends on may have any value: a wrong one is among the `faults`, and counts as absent."""
+
     log_severity_screen: str = Field(default="Info", alias="logSeverityScreen")
     node_to_node_mesh_enabled: bool = Field(default=True, alias="nodeToNodeMeshEnabled")
     as_number: AsNumber = Field(default=DEFAULT_AS_NUMBER, alias="asNumber")
@@ -74,11 +76,11 @@ class BGPConfigurationSpec(Spec):
     )
     listen_port: Port = Field(default=179, alias="listenPort")
     node_mesh_password: Password | None = Field(default=None, alias="nodeMeshPassword")
-    node_mesh_max_restart_time: Duration | None = Field(default=None, alias="nodeMeshMaxRestartTime")
+    node_mesh_max_restart_time: str | None = Field(default=None, alias="nodeMeshMaxRestartTime")
     bind_mode: Annotated[str, one_of(BIND_MODES)] = Field(default="None", alias="bindMode")
     ignored_interfaces: Items[str] = Field(default=(), alias="ignoredInterfaces")
-    local_workload_peering_ipv4: AddressText | None = Field(default=None, alias="localWorkloadPeeringIPV4")
-    local_workload_peering_ipv6: AddressText | None = Field(default=None, alias="localWorkloadPeeringIPV6")
+    local_workload_peering_ipv4: str | None = Field(default=None, alias="localWorkloadPeeringIPV4")
+    local_workload_peering_ipv6: str | None = Field(default=None, alias="localWorkloadPeeringIPV6")
     program_cluster_routes: Annotated[str, one_of(PROGRAMMED)] | None = Field(
         default=None, alias="programClusterRoutes"
     )
@@ -102,18 +104,58 @@ class BGPConfiguration(Resource):
     @property
     def mesh_restart_seconds(self) -> float | None:
         """How long a mesh peer may take to restart; None: the BGP speaker's default."""
-        written = self.spec.node_mesh_max_restart_time
-        return None if written is None else fields.seconds(written)
+        return _seconds(self.spec.node_mesh_max_restart_time)
 
     def service_ranges(self) -> Iterator[tuple[str, Network]]:
-        """Yield the ranges of services that nodes of Calico announce, each with the field that names it."""
+        """Yield the ranges of services that nodes of Calico announce, each with the field that names it.
+
+        Bits beyond the length of one are masked away: the range that was meant is to be left alone. What is no network
+        is passed over.
+        """
+        for field, ranges in self._ranges():
+            for one in ranges:
+                with suppress(ValueError):
+                    yield field, fields.interface(one.cidr).network
+
+    def _ranges(self) -> tuple[tuple[str, Items[ServiceRange]], ...]:
         spec = self.spec
-        for field, ranges in (
+        return (
             ("serviceClusterIPs", spec.service_cluster_ips),
             ("serviceExternalIPs", spec.service_external_ips),
             ("serviceLoadBalancerIPs", spec.service_load_balancer_ips),
-        ):
-            yield from ((field, network(one.cidr)) for one in ranges)
+        )
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """Yield each field with a value that can't be read, and why."""
+        spec = self.spec
+        for field, ranges in self._ranges():
+            yield from _faults(fields.network, {f"{field}[{n}].cidr": one.cidr for n, one in enumerate(ranges)})
+        communities = {f"communities[{n}].value": one.value for n, one in enumerate(spec.communities)}
+        yield from _faults(fields.community, communities)
+        advertised = {f"prefixAdvertisements[{n}].cidr": one.cidr for n, one in enumerate(spec.prefix_advertisements)}
+        yield from _faults(fields.network, advertised)
+        yield from _faults(fields.seconds, {"nodeMeshMaxRestartTime": spec.node_mesh_max_restart_time or None})
+        local = {
+            "localWorkloadPeeringIPV4": spec.local_workload_peering_ipv4 or None,
+            "localWorkloadPeeringIPV6": spec.local_workload_peering_ipv6 or None,
+        }
+        yield from _faults(fields.address, local)
+
+
+def _faults(read: Callable[[str], object], written: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:
+    for field, text in written.items():
+        try:
+            if text is not None:
+                read(text)
+        except ValueError as error:
+            yield f"spec.{field}", str(error)
+
+
+def _seconds(written: str | None) -> float | None:
+    try:
+        return fields.seconds(written) if written else None
+    except ValueError:
+        return None
 
 
 class BGPPeerSpec(Spec):
@@ -127,8 +169,8 @@ class BGPPeerSpec(Spec):
     next_hop_mode: Literal["Auto", "Self", "Keep"] | None = Field(default=None, alias="nextHopMode")
     password: Password | None = None
     source_address: Literal["UseNodeIP", "None"] = Field(default="UseNodeIP", alias="sourceAddress")
-    max_restart_time: Duration | None = Field(default=None, alias="maxRestartTime")
-    keepalive_time: Duration | None = Field(default=None, alias="keepaliveTime")
+    max_restart_time: str | None = Field(default=None, alias="maxRestartTime")
+    keepalive_time: str | None = Field(default=None, alias="keepaliveTime")
     num_allowed_local_as_numbers: Annotated[int, Field(ge=0, le=2147483647)] | None = Field(
         default=None, alias="numAllowedLocalASNumbers"
     )
@@ -137,6 +179,15 @@ class BGPPeerSpec(Spec):
     filters: Items[str] = ()
     local_workload_selector: SelectorText | None = Field(default=None, alias="localWorkloadSelector")
     reverse_peering: Literal["Auto", "Manual"] = Field(default="Auto", alias="reversePeering")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_texts_are_absent(cls, written: Any) -> Any:
+        """Calico takes a text that is empty for one that nobody set."""
+        if not isinstance(written, dict):
+            return written
+        known = {key for name, field in cls.model_fields.items() for key in (name, field.alias)}
+        return {key: value for key, value in written.items() if value != "" or key not in known}
 
     @model_validator(mode="after")
     def _fields_exclude_each_other(self) -> Self:
@@ -191,13 +242,17 @@ class BGPPeer(Resource):
     @property
     def restart_seconds(self) -> float | None:
         """How long the peer may take to restart; None: the BGP speaker's default."""
-        written = self.spec.max_restart_time
-        return None if written is None else fields.seconds(written)
+        return _seconds(self.spec.max_restart_time)
 
     @property
     def keepalive_seconds(self) -> float | None:
-        written = self.spec.keepalive_time
-        return None if written is None else fields.seconds(written)
+        return _seconds(self.spec.keepalive_time)
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """Yield each field with a value that can't be read, and why: the session comes up without it."""
+        spec = self.spec
+        times = {"maxRestartTime": spec.max_restart_time, "keepaliveTime": spec.keepalive_time}
+        yield from _faults(fields.seconds, times)
 
     @property
     def is_global(self) -> bool:

@@ -37,6 +37,7 @@ def refusals(resource: Resource) -> Iterator[str]:
 
 
 def _of_peer(peer: BGPPeer) -> Iterator[str]:
+    yield from (f"{field} {fault}" for field, fault in peer.faults())
     keepalive = peer.keepalive_seconds
     if keepalive is not None and not 1 <= keepalive <= LONGEST_HOLD_SECONDS // 3:
         yield (
@@ -50,6 +51,7 @@ def _of_peer(peer: BGPPeer) -> Iterator[str]:
 
 
 def _of_configuration(configuration: BGPConfiguration) -> Iterator[str]:
+    yield from (f"{field} {fault}" for field, fault in configuration.faults())
     written = configuration.spec.node_mesh_max_restart_time
     yield from _restart("spec.nodeMeshMaxRestartTime", written, configuration.mesh_restart_seconds)
     yield from _system("spec.asNumber", configuration.as_number)

@@ -98,6 +98,19 @@ def test_values_that_cannot_be_obeyed_yield_a_notice(spec: dict[str, Any]) -> No
     assert fields(spec) == [f"spec.{name}" for name in spec]
 
 
+def test_what_cannot_be_read_and_no_session_depends_on_yields_a_notice_and_the_rest_counts() -> None:
+    spec: dict[str, Any] = {"serviceClusterIPs": [{"cidr": "10.96.0.1/12"}], "nodeMeshMaxRestartTime": "2 minutes"}
+    found = [str(notice) for notice in configuration_notices(BGPConfiguration.make("default", **spec))]
+    counts = "what of it can't be read counts as absent"
+    assert found[:2] == [
+        'BGPConfiguration "default" spec.serviceClusterIPs[0].cidr: "10.96.0.1/12" has bits set beyond its length:'
+        f" 10.96.0.0/12 is meant?; {counts}",
+        'BGPConfiguration "default" spec.nodeMeshMaxRestartTime: "2 minutes" is not a duration such as 90s or 1m30s;'
+        f" {counts}",
+    ]
+    assert [notice.field for notice in peer_notices(peer(keepaliveTime="often"))] == ["spec.keepaliveTime"]
+
+
 def test_a_link_local_gateway_yields_a_notice() -> None:
     assert fields({"peerIP": "2001:db8::9", "reachableBy": "fe80::1"}) == ["spec.reachableBy"]
 

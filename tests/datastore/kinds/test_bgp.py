@@ -27,6 +27,26 @@ def test_durations_are_read_in_gos_way() -> None:
     assert peer.restart_seconds == 90.5
 
 
+def test_of_what_is_no_duration_the_sessions_usual_time_is_left() -> None:
+    peer = BGPPeer.make("p", max_restart_time="90", keepalive_time="often")
+    assert peer.restart_seconds is peer.keepalive_seconds is None
+    assert BGPConfiguration.make("default", node_mesh_max_restart_time="two minutes").mesh_restart_seconds is None
+
+
+def test_of_the_ranges_of_services_those_that_are_networks_are_read_and_masked() -> None:
+    ranges = [{"cidr": "10.96.0.1/12"}, {"cidr": "none"}, {"cidr": ""}, {"cidr": "fd00:96::/108"}]
+    configuration = BGPConfiguration.make("default", service_cluster_ips=ranges, node_to_node_mesh_enabled=False)
+    assert [str(cidr) for _, cidr in configuration.service_ranges()] == ["10.96.0.0/12", "fd00:96::/108"]
+    assert configuration.spec.node_to_node_mesh_enabled is False
+
+
+def test_empty_texts_of_a_peer_are_absent_as_in_calico() -> None:
+    written = {"peerIP": "", "peerSelector": "all()", "asNumber": "", "reachableBy": "", "keepaliveTime": ""}
+    peer = BGPPeer.read({"metadata": {"name": "p"}, "spec": written})
+    assert peer.spec.model_fields_set == {"peer_selector"}
+    assert (peer.address, peer.as_number, peer.keepalive_seconds) == (None, None, None)
+
+
 REFUSED = [
     (lambda: BGPConfiguration.make("default", as_number=4294967296), "is not an AS number"),
     (lambda: BGPConfiguration.make("default", listen_port=0), "spec.listenPort 0 is less than 1"),
@@ -38,7 +58,6 @@ REFUSED = [
     (lambda: BGPPeer.make("p", node="n1", node_selector="all()"), "node and nodeSelector exclude each other"),
     (lambda: BGPPeer.make("p", peer_selector="all()", as_number=1), "peerSelector and asNumber exclude"),
     (lambda: BGPPeer.make("p", reachable_by="192.0.2.1"), "reachableBy needs peerIP"),
-    (lambda: BGPPeer.make("p", max_restart_time="90"), 'spec.maxRestartTime "90" is not a duration'),
     (lambda: BGPFilter.make("f", exportV4=[{}]), "spec.exportV4[0].action is required"),
     (lambda: BGPFilter.make("f", exportV4=[{"action": "Accept", "cidr": "10.0.0.0/8"}]), "each needs the other"),
     (
