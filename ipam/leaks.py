@@ -110,15 +110,7 @@ def find_leaks(
             and written_handle(handle.spec.handle_id) not in held
             and not _counts_in(handle, unread)
         ),
-        tuple(
-            idle_blocks(
-                {block.network: affine_host(block.spec.affinity) for block in blocks},
-                {block.network for block in blocks if is_empty(block)},
-                affinities,
-                names,
-                unread,
-            )
-        ),
+        tuple(idle_blocks(_owners(blocks), _empty(blocks), affinities, names, unread)),
         frozenset(hosts - names),
         len(matched) + len(rest),
     )
@@ -249,6 +241,14 @@ def _counts_in(handle: AnyHandle, unread: Iterable[Unreadable]) -> bool:
 def is_tunnel(one: Allocation) -> bool:
     """Whether it is the address of a node's tunnel."""
     return one.attributes.get("type", "").endswith(TUNNEL_TYPE_SUFFIX)
+
+
+def _owners(blocks: Iterable[AnyBlock]) -> Mapping[Network, str | None]:
+    return {block.network: affine_host(block.spec.affinity) for block in blocks}
+
+
+def _empty(blocks: Iterable[AnyBlock]) -> Collection[Network]:
+    return {block.network for block in blocks if is_empty(block)}
 
 
 def idle_blocks(
