@@ -74,6 +74,9 @@ class Pool(Struct, frozen=True):
         return "LoadBalancer" not in self.resource.spec.allowed_uses
 
 
+_DEFAULT = "default"
+
+
 class Snapshot:
     """Every resource that matters to the node called `node`, and which of its endpoints changed."""
 
@@ -87,6 +90,8 @@ class Snapshot:
         self.subnets = Subnets()
         self.pools: dict[str, Pool] = {}
         self.bgp_configurations: dict[str, BGPConfiguration] = {}
+        self.bgp_is_unknown = False
+        """Whether there is a BGPConfiguration of the cluster that nothing is known of: its sessions may be any."""
         self.peers: dict[str, BGPPeer] = {}
         self.felix_configurations: dict[str, FelixConfiguration] = {}
         self.affinities: dict[str, BlockAffinity] = {}  # this node's
@@ -109,6 +114,8 @@ class Snapshot:
                 first, self.in_sync = not self.in_sync, True
                 return Topic.EVERYTHING & ~Topic.HELD if first else Topic.NOTHING
             case Unreadable():
+                if event.kind is BGPConfiguration and event.name == _DEFAULT:
+                    self.bgp_is_unknown = _DEFAULT not in self.bgp_configurations
                 return Topic.NOTHING
             case Changed(resource=WorkloadEndpoint() as resource):
                 return known | self._put_endpoint(resource)
@@ -151,6 +158,7 @@ class Snapshot:
                 return Topic.POOLS
             case BGPConfiguration():
                 self.bgp_configurations[name] = resource
+                self.bgp_is_unknown &= name != _DEFAULT
                 return Topic.BGP
             case BGPPeer():
                 self.peers[name] = resource
@@ -164,7 +172,7 @@ class Snapshot:
                 return self._update_own_blocks()
             case BlockAffinity():
                 return self._remove(BlockAffinity, name)
-            case ClusterInformation() if name == "default":
+            case ClusterInformation() if name == _DEFAULT:
                 self.locked = not resource.spec.datastore_ready
         return Topic.NOTHING
 
@@ -172,10 +180,13 @@ class Snapshot:
         if kind is BlockAffinity:
             self.affinities.pop(name, None)
             return self._update_own_blocks()
-        if kind is ClusterInformation and name == "default":
+        if kind is ClusterInformation and name == _DEFAULT:
             self.locked = False
         if kind is Node:
             self.subnets.put(name)
+        if kind is BGPConfiguration and name == _DEFAULT and self.bgp_is_unknown:
+            self.bgp_is_unknown = False
+            return Topic.BGP
         tables: dict[type[Resource], tuple[dict[str, Any], Topic]] = {
             Node: (self.nodes, self._node_topic(name)),
             IPPool: (self.pools, Topic.POOLS),

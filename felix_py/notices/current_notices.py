@@ -6,9 +6,11 @@ Pure: no I/O, no clock, no logging.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from datastore.kinds.ipam import BlockAffinity, IPAMBlock
+from datastore.kinds.bgp import BGPConfiguration, BGPPeer
+from datastore.kinds.cluster import FelixConfiguration
+from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMConfig
 from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool
 from datastore.notices import Notice
@@ -17,6 +19,16 @@ from datastore.store import Changed, Gone, Unreadable, WatchEvent
 from felix_py.notices.unobeyed_fields import notices_of
 
 _WRITTEN_BY_PROGRAMS = (IPAMBlock, BlockAffinity)  # often, and every field is read
+
+_KEPT = "what was known of it still holds"
+_WHILE_UNREAD: Mapping[type[Resource], str] = {
+    IPPool: ", but pods get no more addresses of it",
+    IPAMConfig: "; if nothing was, pods get no addresses",
+    BGPConfiguration: "; if nothing was, BGP sessions stay as they are, and a new node has none",
+    BGPPeer: "; if nothing was, it yields no session",
+    FelixConfiguration: "; if nothing was, the usual values apply",
+}
+"""What becomes of an object that can't be read beside that."""
 
 Origin = tuple[str, str, str]
 
@@ -48,9 +60,7 @@ class CurrentNotices:
                 return self._put(origin, tuple(dict.fromkeys(found))) if found or origin in self._by_origin else ()
             case Unreadable(kind, name, namespace, reason):
                 shown = f"{namespace}/{name}" if namespace else name
-                effect = "what was known of it still holds"
-                if kind is IPPool:
-                    effect += ", but pods get no more addresses of it"
+                effect = _KEPT + _WHILE_UNREAD.get(kind, "")
                 unread = Notice(kind.KIND, shown, "", f"it cannot be read: {reason}", effect)
                 return self._put((kind.KIND, namespace or "", name), (unread,))
             case Gone():

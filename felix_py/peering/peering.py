@@ -47,8 +47,13 @@ class Peering:
     ) -> None:
         """State the sessions. They stay as they are while a Secret that a password is in is about to be read.
 
+        So they do where the cluster's configuration can't be read and never could: with the usual AS number and mesh,
+        those of a cluster that has others would end.
+
         owners: the node of each block that is another node's. addresses: of this host's devices.
         """
+        if self._snapshot.bgp_is_unknown:
+            return
         if self._secrets is not None:
             snapshot = self._snapshot
             named = secrets_named(

@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from socket import AF_INET
 
-from datastore.kinds.bgp import BGPPeer
+from datastore.kinds.bgp import BGPConfiguration, BGPPeer
 from datastore.record import Resource
-from datastore.store import Changed, InSync
+from datastore.store import Changed, Gone, InSync, Unreadable
 from felix_py.identity import Addresses, Identity
 from felix_py.peering.bgp_secrets import BgpSecrets
 from felix_py.peering.peering import SIDECAR_PATIENCE_SECONDS, Peering
 from felix_py.snapshot import Endpoint, Snapshot
+from felix_py.topics import Topic
 from kernel.link_codec import InterfaceAddress
 from net.prefix import Prefix, pack
 from tests.felix_py.fake_node import BLOCK, BORROWED, affinity, endpoint, node, pool
@@ -51,6 +52,24 @@ class Stating:
         await self.peering.configure()
         await self.secrets_changed.wait()
         await self.peering.configure()
+
+
+async def test_sessions_stay_as_they_are_while_nothing_is_known_of_what_the_cluster_has_configured() -> None:
+    one = Stating()
+    unread = Unreadable(BGPConfiguration, "default", None, "spec.asNumber 0 is reserved (RFC 7607)")
+    assert one.snapshot.fold(unread) is Topic.NOTHING
+    await one.peering.configure()
+    assert one.peers.speaker is None
+    assert one.snapshot.fold(Gone(BGPConfiguration, "default", None, None)) is Topic.BGP
+    await one.peering.configure()
+    assert one.peers.speaker is not None and one.peers.speaker.local.own_as == 64512
+
+
+async def test_what_was_known_of_what_the_cluster_has_configured_holds_while_it_cannot_be_read() -> None:
+    one = Stating(BGPConfiguration.make("default", as_number=64999))
+    one.snapshot.fold(Unreadable(BGPConfiguration, "default", None, "spec.asNumber 0 is reserved (RFC 7607)"))
+    await one.peering.configure()
+    assert one.peers.speaker is not None and one.peers.speaker.local.own_as == 64999
 
 
 async def test_it_announces_its_blocks_and_what_it_borrowed_with_itself_as_next_hop() -> None:
