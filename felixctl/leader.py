@@ -1,32 +1,44 @@
 """Which controller acts for a cluster, in one line: whom its Lease names, since when, and whether anybody renews it.
 
-Clocks of two machines differ: a Lease that looks old is read again for a while, and whoever changes it lives.
+Clocks of two machines differ: a Lease that looks old proves nothing, and whoever changes it lives.
 """
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+import msgspec
 from msgspec import Struct
 
-from datastore.cas import found_or_none
 from datastore.defaults import CONTROLLER_LEASE
-from datastore.errors import DatastoreError
-from datastore.kinds.lease import Lease
-from datastore.store import Store
+from datastore.summaries import ODD
 from felixctl.terminal import Colour
+from net.printable import one_line
+
+if TYPE_CHECKING:  # pydantic comes with it, and a check of a sound cluster needs none
+    from datastore.kinds.lease import Lease
 
 RENEWED_WITHIN_SECONDS = 15.0
 """As long as a Lease of ours holds."""
-LOOK_SECONDS = 5.0
-"""A leader renews it every two to three seconds."""
-AGAIN_SECONDS = 0.5
 LABEL = "app.kubernetes.io/name=felix-py-controller"
+_OK, _NOT_FOUND = 200, 404
 NOTHING_FREED = "what pods and nodes that are gone have left is not given back"
+
+
+class PlainLeaseSpec(Struct, frozen=True):
+    holder: str | None = msgspec.field(default=None, name="holderIdentity")
+    acquire_time: str | None = msgspec.field(default=None, name="acquireTime")
+    renew_time: str | None = msgspec.field(default=None, name="renewTime")
+
+
+class PlainLease(Struct, frozen=True):
+    """What of a Lease says who leads."""
+
+    spec: PlainLeaseSpec = PlainLeaseSpec()
+
+
+AnyLease: TypeAlias = "Lease | PlainLease"
 
 
 class Leader(Struct, frozen=True):
@@ -36,7 +48,7 @@ class Leader(Struct, frozen=True):
     """
 
     namespace: str
-    lease: Lease | None = None
+    lease: AnyLease | None = None
     renewed: bool = False
     unread: str = ""
 
@@ -72,6 +84,11 @@ class Leader(Struct, frozen=True):
         return f"The controller {self.name} acts since {self.since or 'a time that is not noted'}: it renews {where}"
 
     @property
+    def line(self) -> str:
+        """The sentence as it is printed beneath a report."""
+        return one_line(f"{self.sentence}.") + "\n"
+
+    @property
     def colour(self) -> Colour | None:
         return None if self.acts else Colour.DOUBTFUL
 
@@ -80,20 +97,7 @@ class Leader(Struct, frozen=True):
         return {"acts": self.acts, "name": self.name, "since": self.since, "says": self.sentence}
 
 
-async def read_leader(
-    store: Store, namespace: str, look_seconds: float = LOOK_SECONDS, epoch: Callable[[], float] = time.time
-) -> Leader:
-    """Return who leads. It takes `look_seconds` where nobody does, and no role but the viewer's and its own may ask."""
-    try:
-        lease = await _lease(store, namespace)
-        if lease is None or not lease.spec.holder or looks_fresh(lease, epoch()):
-            return Leader(namespace, lease, renewed=lease is not None)
-        return Leader(namespace, lease, await _is_renewed(store, lease, look_seconds))
-    except DatastoreError as error:
-        return Leader(namespace, unread=str(error))
-
-
-def looks_fresh(lease: Lease, now: float) -> bool:
+def looks_fresh(lease: AnyLease, now: float) -> bool:
     """Whether it was renewed lately by this machine's clock. now: in seconds since 1970."""
     try:
         renewed = datetime.fromisoformat(lease.spec.renew_time or "").timestamp()
@@ -102,18 +106,17 @@ def looks_fresh(lease: Lease, now: float) -> bool:
     return 0 <= now - renewed <= RENEWED_WITHIN_SECONDS
 
 
-async def _is_renewed(store: Store, lease: Lease, look_seconds: float) -> bool:
-    """Return whether somebody writes it within this time."""
+def is_settled(lease: AnyLease, now: float) -> bool:
+    """Whether one look tells who leads: nobody, or who has renewed it lately. now: in seconds since 1970."""
+    return not lease.spec.holder or looks_fresh(lease, now)
+
+
+def leader_told(status: int, body: bytes, namespace: str, now: float) -> Leader | None:
+    """Return who leads as an API server's answer says that was asked for the Lease; None: the store is to be asked."""
+    if status == _NOT_FOUND:
+        return Leader(namespace)
     try:
-        async with asyncio.timeout(look_seconds):
-            while True:
-                found = await _lease(store, lease.metadata.namespace or "")
-                if found != lease:
-                    return found is not None and bool(found.spec.holder)
-                await asyncio.sleep(AGAIN_SECONDS)
-    except TimeoutError:
-        return False
-
-
-async def _lease(store: Store, namespace: str) -> Lease | None:
-    return await found_or_none(store.get(Lease, CONTROLLER_LEASE, namespace))
+        lease = msgspec.json.decode(body, type=PlainLease)
+    except ODD:
+        return None
+    return Leader(namespace, lease, renewed=True) if status == _OK and is_settled(lease, now) else None

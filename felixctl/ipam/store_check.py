@@ -77,9 +77,9 @@ async def _reported(store: Store, check: Check, namespace: str | None, all_addre
 async def _who_collects(store: Store, namespace: str | None) -> str:
     if namespace is None:
         return ""
-    from felixctl.leader import read_leader
+    from felixctl.read_leader import read_leader
 
-    return one_line(f"{(await read_leader(store, namespace)).sentence}.") + "\n"
+    return (await read_leader(store, namespace)).line
 
 
 async def _checked(store: Store, run_dir: Path) -> Checked:

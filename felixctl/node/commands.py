@@ -81,8 +81,8 @@ def _print_all(output: OutputFormat, url: str, namespace: str) -> None:
     from felix_py.status_model import NodeSummary
     from felixctl.agents import agents_of
     from felixctl.connection import reading
-    from felixctl.leader import read_leader
     from felixctl.node.all_nodes import AllNodes, as_json, report
+    from felixctl.read_leader import read_leader
     from felixctl.status_client import value_of
 
     instead = "run felixctl node status on each node, or felixctl lab status for a lab"

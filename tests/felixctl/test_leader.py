@@ -1,78 +1,14 @@
-"""Which controller acts, as its Lease says: tests/kube/test_controller.py asks beside a real one."""
+"""What a Lease says of who leads, without its kind; tests/felixctl/test_read_leader.py has the sentences."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
+import json
 
 import pytest
 
-import datastore
-from datastore.defaults import CONTROLLER_LEASE
-from datastore.errors import Unavailable
-from datastore.fields import micro_time_text
 from datastore.kinds.lease import Lease
-from datastore.store import Store
-from felixctl.leader import Leader, looks_fresh, read_leader
-
-NOW = 1_800_000_000.0
-
-
-def lease(holder: str, renewed: float) -> Lease:
-    return Lease.make(
-        CONTROLLER_LEASE,
-        "kube-system",
-        holder=holder,
-        acquire_time="2026-01-02T15:04:05.000006Z",
-        renew_time=micro_time_text(int(renewed * 10**9)),
-    )
-
-
-@pytest.fixture
-async def store() -> AsyncIterator[Store]:
-    found = datastore.open("sqlite:///:memory:")
-    yield found
-    await found.close()
-
-
-async def leader(store: Store, look_seconds: float = 0.05) -> Leader:
-    return await read_leader(store, "kube-system", look_seconds, lambda: NOW)
-
-
-async def test_who_has_renewed_it_lately_acts(store: Store) -> None:
-    await store.create(lease("c-1_uuid", NOW - 3))
-    found = await leader(store)
-    assert found.acts and found.colour is None
-    assert found.sentence == (
-        "The controller c-1 acts since 2026-01-02T15:04:05.000006Z: it renews the Lease kube-system/felix-py-controller"
-    )
-
-
-@pytest.mark.parametrize("renewed", [NOW - 60, NOW + 3600])
-async def test_who_has_not_renewed_it_for_long_does_not_act(store: Store, renewed: float) -> None:
-    await store.create(lease("c-1_uuid", renewed))
-    found = await leader(store)
-    assert not found.acts and found.colour is not None
-    assert "No controller acts: c-1 has not renewed the Lease kube-system/felix-py-controller since" in found.sentence
-    assert "is not given back; see kubectl -n kube-system get pods" in found.sentence
-
-
-async def test_whose_clock_differs_and_who_renews_it_acts(store: Store) -> None:
-    held = await store.create(lease("c-1_uuid", NOW - 3600))
-    looking = asyncio.create_task(leader(store, look_seconds=30))
-    renewed = NOW - 3600
-    while not looking.done():
-        renewed += 2
-        held = await store.update(held.with_spec(renew_time=micro_time_text(int(renewed * 10**9))))
-        await asyncio.sleep(0)
-    assert (await looking).acts
-
-
-async def test_a_lease_that_was_given_back_or_is_not_there_is_nobodys(store: Store) -> None:
-    assert "there is no Lease kube-system/felix-py-controller" in (await leader(store)).sentence
-    await store.create(lease("", NOW))
-    found = await leader(store)
-    assert not found.acts and "nobody holds the Lease" in found.sentence
+from felixctl.leader import Leader, PlainLease, is_settled, leader_told, looks_fresh
+from tests.felixctl.test_read_leader import NOW, lease
 
 
 def test_a_time_that_cannot_be_read_is_not_fresh() -> None:
@@ -82,9 +18,27 @@ def test_a_time_that_cannot_be_read_is_not_fresh() -> None:
     assert not looks_fresh(lease("a", NOW).with_spec(renew_time=None), NOW)
 
 
-async def test_what_cannot_be_read_is_said_and_ends_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def refused(*_: object) -> Lease:
-        raise Unavailable("get Lease: no role lets you")
+def told(status: int, found: Lease | str) -> Leader | None:
+    text = found if isinstance(found, str) else json.dumps(found.to_json())
+    return leader_told(status, text.encode(), "kube-system", NOW)
 
-    monkeypatch.setattr(store, "get", refused)
-    assert (await leader(store)).sentence == "Which controller acts is not known: get Lease: no role lets you"
+
+@pytest.mark.parametrize("held", [lease("c-1_uuid", NOW - 3), lease("", NOW - 3600)])
+def test_an_api_servers_answer_says_the_same_as_the_lease(held: Lease) -> None:
+    found = told(200, held)
+    assert found and isinstance(found.lease, PlainLease) and is_settled(held, NOW)
+    assert found.to_json() == Leader("kube-system", held, renewed=True).to_json()
+
+
+def test_where_there_is_no_lease_nobody_leads() -> None:
+    found = told(404, '{"kind": "Status", "code": 404}')
+    assert found and found.line == f"{Leader('kube-system').sentence}.\n"
+    assert "there is no Lease kube-system/felix-py-controller" in found.line
+
+
+@pytest.mark.parametrize(
+    ("status", "found"),
+    [(200, lease("c-1", NOW - 60)), (200, lease("c-1", NOW + 60)), (200, "{"), (200, '{"spec": 7}'), (403, "{}")],
+)
+def test_what_one_look_cannot_tell_is_left_to_the_store(status: int, found: Lease | str) -> None:
+    assert told(status, found) is None
