@@ -7,7 +7,6 @@ they are read.
 from __future__ import annotations
 
 import logging
-import os
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,12 +19,10 @@ from msgspec import Struct
 from datastore.errors import Invalid, Unavailable
 from datastore.kube.credentials import readers
 from datastore.kube.kubeconfig import context_fault, current_context, refusal
+from datastore.kube.plain_access import IN_CLUSTER, OWN, named_kubeconfig
+from datastore.kube.tls import client_tls
 
 log = logging.getLogger(__name__)
-
-IN_CLUSTER = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-OWN = Path(".kube/config")
-"""In the home folder."""
 
 
 class Access(Struct, frozen=True):
@@ -67,14 +64,14 @@ def read_access(kubeconfig: str | None = None, context: str | None = None) -> Ac
     package = readers()
     configuration = package.configuration()
     plugin = ""
-    own = Path.home() / OWN
-    named = kubeconfig or os.environ.get("KUBECONFIG") or (str(own) if own.exists() else None)
+    named = named_kubeconfig(kubeconfig)
     try:
         if not named and IN_CLUSTER.exists():
             package.incluster_config.load_incluster_config(client_configuration=configuration)
         elif named:
             plugin = _load(named, context, configuration)
         else:
+            own = Path.home() / OWN
             raise Invalid(f"KUBECONFIG is not set, there is no {own}, and this is no pod with a service account{_CURE}")
     except Exception as error:  # the package hands on whatever its readers meet in a file
         reason = " ".join(str(error).split())
@@ -127,14 +124,12 @@ def _access(configuration: Any) -> Access:
 
 def _tls(configuration: Any) -> ssl.SSLContext:
     try:
-        context = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
-        if configuration.cert_file:
-            context.load_cert_chain(configuration.cert_file, configuration.key_file)
+        return client_tls(
+            "h2",
+            authorities=configuration.ssl_ca_cert,
+            certificate=configuration.cert_file,
+            key=configuration.key_file,
+            verify=configuration.verify_ssl,
+        )
     except (OSError, ssl.SSLError) as error:
         raise Unavailable(f"read the certificates for {configuration.host}: {error}") from None
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # Python 3.13's; clusters have certificates that Go's clients take
-    if not configuration.verify_ssl:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    context.set_alpn_protocols(["h2"])
-    return context

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMConfig, IPAMHandle
 from datastore.names import ENCAPSULATED
-from datastore.record import Resource
+
+if TYPE_CHECKING:  # pydantic comes with it, and who only reads plain records needs none
+    from datastore.record import Resource
 
 Json: TypeAlias = dict[str, Any]
 
 _KEPT = ("projectcalico.org/", "operator.tigera.io/")
 """Of names of labels and annotations that a custom resource has in its own metadata too."""
-_WITHOUT_TIME = (BlockAffinity, IPAMBlock, IPAMConfig, IPAMHandle)
+_WITHOUT_TIME = ("BlockAffinity", "IPAMBlock", "IPAMConfig", "IPAMHandle")
 """What libcalico writes past its v3 client, so that nobody says when it was made."""
 _WITH_NAME = ("GlobalNetworkPolicy", "NetworkPolicy", "StagedGlobalNetworkPolicy", "StagedNetworkPolicy")
 """Kinds whose objects say their name in the annotation: that of the resource may have a prefix."""
@@ -55,7 +56,7 @@ def folded(kind: type[Resource], given: Mapping[str, Any], now: str | None = Non
     inner = {
         **named,
         **left,
-        "creationTimestamp": None if kind in _WITHOUT_TIME else now or metadata.get("creationTimestamp"),
+        "creationTimestamp": None if kind.KIND in _WITHOUT_TIME else now or metadata.get("creationTimestamp"),
         **({"labels": dict(sorted(labels.items()))} if labels else {}),
         **({"annotations": dict(sorted(annotations.items()))} if annotations else {}),
     }

@@ -9,13 +9,12 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_interface
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from datastore.errors import BadRecord, Invalid
 from datastore.fields import network_or_address
-from datastore.kinds.pods import WorkloadEndpoint
 from datastore.names import (
     DEVICE,
     ENCAPSULATED,
@@ -26,8 +25,10 @@ from datastore.names import (
     interface_name,
     workload_endpoint_name,
 )
-from datastore.record import V3
 from datastore.summaries import EndpointSpec, EndpointSummary, single_address
+
+if TYPE_CHECKING:  # pydantic comes with it, and who reads summaries needs none
+    from datastore.kinds.pods import WorkloadEndpoint
 
 ANNOTATION = "cni.projectcalico.org/"
 POD_IP, CONTAINER_ID = f"{ANNOTATION}podIP", f"{ANNOTATION}containerID"
@@ -138,6 +139,9 @@ def read_pod(body: bytes | msgspec.Raw) -> Pod:
 
 def endpoint_of(pod: Pod) -> WorkloadEndpoint:
     """Return the endpoint of a pod that has one. Raises BadRecord: an address of it is none."""
+    from datastore.kinds.pods import WorkloadEndpoint
+    from datastore.record import V3
+
     metadata, spec = pod.metadata, pod.spec
     account = spec.service_account_name
     labels = {
