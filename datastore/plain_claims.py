@@ -6,7 +6,7 @@ way odd is left to the kind's reader, which alone says what is wrong with it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
@@ -16,7 +16,7 @@ from datastore.fields import Address, Network
 from datastore.node_fields import TUNNEL_FIELDS, written_value
 from datastore.plain_records import plain_record
 from datastore.pool_rules import link_local_within, misfit
-from datastore.summaries import ODD, CustomRecord
+from datastore.summaries import ODD, CustomRecord, RecordMetadata
 
 if TYPE_CHECKING:  # pydantic comes with them
     from datastore.kinds.ipam import BlockAffinity
@@ -49,6 +49,7 @@ class PlainPool(msgspec.Struct, frozen=True, gc=False):
 
 class PlainAffinityMetadata(msgspec.Struct, frozen=True, gc=False):
     labels: Mapping[str, str]
+    annotations: Mapping[str, str]
 
 
 class PlainAffinitySpec(msgspec.Struct, frozen=True, gc=False):
@@ -84,13 +85,16 @@ def plain_node(text: str) -> PlainNode | None:
     if record is None:
         return None
     metadata, spec = record["metadata"], record.get("spec", {})
-    annotations = metadata.get("annotations", {})
-    tunnels = tuple(_tunnel_addresses(annotations, spec))
-    cidrs = spec.get("podCIDRs") or ([spec["podCIDR"]] if spec.get("podCIDR") else [])
+    tunnels = _tunnel_addresses(metadata.get("annotations", {}), spec)
     try:
-        return PlainNode(metadata["name"], tunnels, tuple(map(fields.network, cidrs)))
+        return PlainNode(metadata["name"], tuple(tunnels), _pod_cidrs(spec.get("podCIDR"), spec.get("podCIDRs")))
     except ValueError:
         return None
+
+
+def _pod_cidrs(one: str | None, several: Sequence[str] | None) -> tuple[Network, ...]:
+    """Raises ValueError: one is none."""
+    return tuple(map(fields.network, several or ([one] if one else [])))
 
 
 def _tunnel_addresses(annotations: Mapping[str, str], spec: Mapping[str, Any]) -> Iterator[Address]:
@@ -102,6 +106,30 @@ def _tunnel_addresses(annotations: Mapping[str, str], spec: Mapping[str, Any]) -
                 continue  # as for the kind: it counts as absent
             if address.version == version:
                 yield address
+
+
+class _CoreNodeSpec(msgspec.Struct, gc=False):
+    pod_cidr: str | None = msgspec.field(default=None, name="podCIDR")
+    pod_cidrs: list[str] = msgspec.field(default_factory=list, name="podCIDRs")
+
+
+class _CoreNodeRecord(msgspec.Struct, gc=False):
+    metadata: RecordMetadata
+    spec: _CoreNodeSpec = msgspec.field(default_factory=_CoreNodeSpec)
+
+
+_CORE_NODE = msgspec.json.Decoder(_CoreNodeRecord)
+
+
+def plain_core_node(text: bytes) -> PlainNode | None:
+    """Return a node of an API server's list, which says neither kind nor version. None: it is not plainly valid."""
+    try:
+        record = _CORE_NODE.decode(text)
+        cidrs = _pod_cidrs(record.spec.pod_cidr, record.spec.pod_cidrs)
+    except ODD:
+        return None
+    tunnels = _tunnel_addresses(record.metadata.annotations or {}, {})
+    return PlainNode(record.metadata.name, tuple(tunnels), cidrs)
 
 
 class _PoolRecordSpec(msgspec.Struct, rename="camel", gc=False):
@@ -133,7 +161,7 @@ class _AffinityRecord(CustomRecord, kw_only=True, gc=False):
 _POOL, _AFFINITY_RECORD = msgspec.json.Decoder(_PoolRecord), msgspec.json.Decoder(_AffinityRecord)
 
 
-def plain_pool(text: str) -> PlainPool | None:
+def plain_pool(text: str | bytes) -> PlainPool | None:
     """None: the record is not plainly valid."""
     try:
         record = _POOL.decode(text)
@@ -149,7 +177,7 @@ def plain_pool(text: str) -> PlainPool | None:
     return PlainPool(record.metadata.name, PlainPoolSpec(spec.cidr, spec.disabled))
 
 
-def plain_affinity(text: str) -> PlainAffinity | None:
+def plain_affinity(text: str | bytes) -> PlainAffinity | None:
     """None: the record is not plainly valid, or flagged as deleted."""
     try:
         record = _AFFINITY_RECORD.decode(text)
@@ -157,4 +185,5 @@ def plain_affinity(text: str) -> PlainAffinity | None:
     except ODD:
         return None
     metadata = record.metadata
-    return PlainAffinity(metadata.name, PlainAffinityMetadata(metadata.labels or {}), record.spec)
+    kept = PlainAffinityMetadata(metadata.labels or {}, metadata.annotations or {})
+    return PlainAffinity(metadata.name, kept, record.spec)

@@ -10,8 +10,8 @@ import msgspec
 
 from datastore.errors import NotFound
 from datastore.kinds.ipam import IPAMHandle
-from datastore.kube.handle_table import TABLE
 from datastore.kube.paths import collection, with_query
+from datastore.kube.questions import TABLE
 from datastore.kube.store import KubeStore
 
 

@@ -10,8 +10,6 @@ import msgspec
 
 from datastore.summaries import HandleSpec, HandleSummary
 
-TABLE = "application/json;as=Table;g=meta.k8s.io;v=v1,application/json"
-"""What is accepted by who asks for a table. With `includeObject=None` nothing of the objects themselves is sent."""
 COLUMNS = {
     "Handle": ".spec.handleID",
     "Addresses": ".spec.block",

@@ -17,11 +17,12 @@ import msgspec
 from datastore.errors import NotFound
 from datastore.kube.answers import Expired
 from datastore.kube.client import JSON, ApiClient, NoAnswer
-from datastore.kube.handle_table import TABLE, has_columns, read_table
+from datastore.kube.handle_table import has_columns, read_table
 from datastore.kube.list_message import MEDIA_TYPE, ListMessage
 from datastore.kube.page import PAGE_SIZE, read_page
 from datastore.kube.paths import with_query
 from datastore.kube.pod_message import PodMessage
+from datastore.kube.questions import TABLE
 from datastore.summaries import HandleSummary
 
 T = TypeVar("T")

@@ -90,6 +90,11 @@ class PodMessage(msgspec.Struct, frozen=True, gc=False):
         )
 
 
+def load() -> None:
+    """Import the package that reads pods, which the first of them would wait for."""
+    _parser()
+
+
 def _texts(entries: Iterable[Any]) -> dict[str, str]:
     return {entry.key: entry.value for entry in entries}
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from datastore.kinds.ipam import BlockAffinity
 from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool
-from datastore.plain_claims import AFFINITY, NODE, POOL, plain_affinity, plain_node, plain_pool
+from datastore.plain_claims import AFFINITY, NODE, POOL, plain_affinity, plain_core_node, plain_node, plain_pool
 from datastore.record import Resource
 from tests.datastore.odd_records import REAL, odd_texts
 
@@ -67,6 +67,31 @@ def test_what_is_taken_of_any_text_is_what_its_kinds_reader_makes_of_it(text: st
 def test_a_nodes_addresses_are_those_that_its_reader_finds(node: Node) -> None:
     found = plain_node(node.to_text())
     assert found and looked_at(found) == looked_at(node)
+
+
+def test_a_node_of_an_api_servers_list_is_read_whatever_else_it_says() -> None:
+    node = Node.make("n1", pod_cidr="10.65.0.0/24").with_data(IPv4IPIPTunnelAddr="10.65.0.1", IPv4Address="192.0.2.1")
+    record = {key: value for key, value in node.to_json().items() if key not in ("kind", "apiVersion")}
+    record["status"] = {"images": [{"names": [f"a:{number}"]} for number in range(200)]}
+    found = plain_core_node(json.dumps(record).encode())
+    assert found and found.tunnel_addresses and looked_at(found) == looked_at(node)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"[]",
+        b"{",
+        b'{"metadata": {}}',
+        b'{"metadata": {"name": "N 1"}}',
+        b'{"metadata": {"name": "n1", "annotations": {"a": 1}}}',
+        b'{"metadata": {"name": "n1"}, "spec": {"podCIDR": "here"}}',
+        b'{"metadata": {"name": "n1"}, "spec": {"podCIDRs": [7]}}',
+        b'{"metadata": {"name": "n1"}, "status": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    ],
+)
+def test_an_odd_node_of_an_api_servers_list_is_left_to_its_reader(text: bytes) -> None:
+    assert plain_core_node(text) is None
 
 
 @pytest.mark.parametrize(
