@@ -81,7 +81,6 @@ def _node_status(environment: Mapping[str, str]) -> bool:
 
 
 def _ipam_check(environment: Mapping[str, str]) -> bool:
-    load_msgspec()
     from felixctl.ipam.check import checks_out
 
     namespace = environment.get(AGENTS_NAMESPACE) or USUAL_NAMESPACE

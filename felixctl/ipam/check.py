@@ -1,17 +1,15 @@
-"""What `felixctl ipam check` does: look at a file once, which is enough where all is well in it; else ask the store."""
+"""What `felixctl ipam check` does: look once, which is enough where all is well; else ask the store.
+
+Imports little: an API server is asked first, and begins its answers while the rest is imported.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from felixctl.datastore_choice import existing_file
 from felixctl.host_settings import USUAL_NAMESPACE
-from felixctl.ipam.check_report import report
-from felixctl.ipam.lost_devices import with_lost_devices
-from felixctl.ipam.problems import problems
-from felixctl.ipam.read_file import read_file
-from felixctl.lean_imports import expect_pydantic
-from felixctl.terminal import show
+from felixctl.ipam.ask_api import ask_api
+from felixctl.lean_imports import expect_pydantic, load_msgspec
 
 
 def checks_out(
@@ -29,9 +27,13 @@ def checks_out(
     run_dir: where this machine's agent has its sockets, if there is one. output: where to write a report for `ipam
     release`. fix: repair what is safe, and ask before.
     """
-    if output is None and (text := _of_sound_file(url, run_dir, all_addresses)):
-        show(text)
-        return True
+    if output is None:
+        asking = ask_api(url, agents_namespace)
+        load_msgspec()
+        from felixctl.ipam.first_look import looks_sound
+
+        if looks_sound(url, asking, run_dir, agents_namespace, all_addresses=all_addresses):
+            return True
     expect_pydantic()
     from felixctl.ipam.store_check import store_checks_out  # imported late: event loop and pydantic come with it
 
@@ -44,14 +46,3 @@ def checks_out(
         fix=fix,
         ask=ask,
     )
-
-
-def _of_sound_file(url: str, run_dir: Path, all_addresses: bool) -> str | None:
-    """Return what is printed of a file in which all is well at first sight; None: the store is to be asked."""
-    path = existing_file(url)
-    records = read_file(path) if path else None
-    if records is None:
-        return None
-    records = with_lost_devices(records, run_dir)
-    found = problems(records)
-    return None if found.count else report(records, found, all_addresses=all_addresses)

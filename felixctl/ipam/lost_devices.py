@@ -16,4 +16,5 @@ def with_lost_devices(records: IpamRecords, run_dir: Path) -> IpamRecords:
         return records
     from felixctl.ipam.local_agent import without_device  # imported late: it takes as long as a hundred endpoints
 
-    return replace(records, without_device=without_device(records.endpoints, run_dir))
+    lost = without_device(records.endpoints, run_dir)
+    return replace(records, without_device=lost) if lost else records

@@ -10,7 +10,7 @@ import pytest
 import datastore
 from datastore import sqlite_records
 from datastore.sqlite_file import connect
-from felixctl.ipam import check, store_check
+from felixctl.ipam import first_look, store_check
 from felixctl.ipam.check_report import report
 from felixctl.ipam.problems import problems
 from felixctl.ipam.read_file import read_file
@@ -75,7 +75,7 @@ def test_a_sound_file_is_looked_at_once_and_the_store_would_say_the_same(
 ) -> None:
     lines = [("ipam", "check", *options) for options in ((), ("--show-all-ips",), ("--fix", "--yes"))]
     with monkeypatch.context() as patch:
-        patch.setattr(check, "read_file", lambda path: None)
+        patch.setattr(first_look, "read_file", lambda path: None)
         by_store = [calicos(*line) for line in lines]
     monkeypatch.setattr(store_check, "store_checks_out", None)
     assert [calicos(*line) for line in lines] == by_store
