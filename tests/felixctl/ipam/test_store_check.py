@@ -29,4 +29,5 @@ def test_one_connection_tells_of_addresses_and_of_the_controller(
     assert "Check complete; found 0 problems." in printed.out
     assert "No controller acts: there is no Lease kube-system/felix-py-controller" in printed.err
     [store] = opened
+    assert store.calls.pop("summarize") == 3
     assert set(store.calls.values()) == {1} and store.calls["get Lease"] == 1
