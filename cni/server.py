@@ -30,6 +30,8 @@ log = logging.getLogger("cni.server")
 LIMIT = 8 << 20
 REQUEST_SECONDS = 10.0
 STOP_SECONDS = 10.0
+LOOK_SECONDS = 5.0
+"""How often it is looked whether the socket is still there."""
 PAUSE_SECONDS = 0.1
 """Before a connection is accepted again, after one could not be."""
 
@@ -91,45 +93,53 @@ class CniServer:
 
         first: done when shims can connect already, and before one is served.
         """
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        try:
-            if await _is_answered(self._path):
-                raise OSError(f"listen on {self._path}: another agent answers there; this one does not start")
-            self._path.unlink(missing_ok=True)
-            before = os.umask(0o177)
-            try:
-                listener.bind(str(self._path))
-            finally:
-                os.umask(before)
-            listener.listen(512)
-        except BaseException:
-            listener.close()
-            raise
+        if await _is_answered(self._path):
+            raise OSError(f"listen on {self._path}: another agent answers there; this one does not start")
+        listener = _bound(self._path)
         if first is not None:
             try:
                 await first()
             except BaseException:
                 listener.close()
                 raise
+        self._serve_on(listener)
+
+    async def keep(self) -> None:
+        """Listen anew wherever somebody has removed the socket, until cancelled: no shim finds the agent without it.
+
+        Raises OSError: that cannot be done.
+        """
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            if self._listener is not None and not self._path.exists():
+                listener = _bound(self._path)
+                self._end_listening()
+                self._serve_on(listener)
+                log.warning("%s was removed by somebody; it is made anew, as no pod is attached without it", self._path)
+
+    def _serve_on(self, listener: socket.socket) -> None:
         self._listener = listener
         asyncio.get_running_loop().add_reader(listener, self._accept, listener)
+
+    def _end_listening(self) -> None:
+        if self._again is not None:
+            self._again.cancel()
+        if self._listener is not None:
+            asyncio.get_running_loop().remove_reader(self._listener)
+            self._listener.close()
+        self._listener = self._again = None
 
     async def stop(self) -> None:
         """Take no more requests, let those in flight end within their time, and undo what does not."""
         if self._listener is None:
             return
-        if self._again is not None:
-            self._again.cancel()
-        asyncio.get_running_loop().remove_reader(self._listener)
-        self._listener.close()
+        self._end_listening()
         self._path.unlink(missing_ok=True)
         if self._serving:
             _, late = await asyncio.wait(self._serving, timeout=STOP_SECONDS)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
-        self._listener = self._again = None
 
     def _accept(self, listener: socket.socket) -> None:
         """Serve all who wait to be accepted, in one turn of the loop: fifty may come at once."""
@@ -173,6 +183,24 @@ class CniServer:
         finally:  # after the connection, for whose end the shim waits
             for descriptor in descriptors:
                 os.close(descriptor)
+
+
+def _bound(path: Path) -> socket.socket:
+    """Return what listens at a path, for root only, in the place of what was there. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        path.unlink(missing_ok=True)
+        before = os.umask(0o177)
+        try:
+            listener.bind(str(path))
+        finally:
+            os.umask(before)
+        listener.listen(512)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
 
 
 async def _is_answered(path: Path) -> bool:

@@ -31,6 +31,7 @@ async def serve_cni(parts: Parts, look_at_host: Callable[[], Awaitable[None]]) -
     await server.start(partial(Notes(agent.settings.state_dir).take_up, verbs))
     try:
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(begun_again("keeping the plugin's socket", server.keep))
             tasks.create_task(begun_again("cleaning up after pods", verbs.cleanup.run))
             tasks.create_task(begun_again("repeating releases", verbs.cleanup.run_repeated))
             writing = partial(verbs.endpoint_writer.run, server.wait_until_quiet_for)

@@ -6,6 +6,8 @@ Until there is an agent to report, and once there is none any more, they say so.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
@@ -14,13 +16,19 @@ from felix_py.pace import Pace, Urgent
 from felix_py.pages.probes import PROBES
 from felix_py.pages.start_pages import ENDS, StartPages
 from felix_py.pages.web import PageMakers, WebServer
+from felix_py.tasks import begun_again
+
+log = logging.getLogger("felix.web")
+
+LOOK_SECONDS = 5.0
+"""How often it is looked whether the socket is still there."""
 
 
 class LocalPages:
     """The two servers. pace: of whatever serves pages of this agent."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        self._settings, self._socket = settings, settings.run_dir / "status.sock"
         self.pace = Pace()
         self.start = StartPages()
         self._all, self._probes = WebServer({}, self.pace), WebServer({}, self.pace)
@@ -29,13 +37,27 @@ class LocalPages:
     @asynccontextmanager
     async def served(self) -> AsyncIterator[None]:
         """Serve them. Raises OSError: the socket cannot be made."""
-        await self._all.listen_unix(self._settings.run_dir / "status.sock", self._settings.status_mode)
+        await self._listen()
+        keeping = asyncio.create_task(begun_again("keeping the socket of the status", self._keep))
         host, port = self._settings.health_host, self._settings.health_port
         try:
             async with self._probes.kept_on(host, port, "only the socket serves it"):
                 yield
         finally:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
             await self._all.close()
+
+    async def _listen(self) -> None:
+        await self._all.listen_unix(self._socket, self._settings.status_mode)
+
+    async def _keep(self) -> None:
+        """Serve on the socket anew wherever somebody has removed it: felixctl would take the agent for gone."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            if not self._socket.exists():
+                await self._listen()
+                log.warning("%s was removed by somebody; it is made anew", self._socket)
 
     @contextmanager
     def showing(self, pages: PageMakers, urgent: Urgent) -> Iterator[None]:

@@ -70,7 +70,7 @@ class WebServer:
         self._pages, self._pace, self._admit = pages, pace or Pace(), admit
         self._admitted = asyncio.Semaphore(MOST_CONNECTIONS)
         self._strangers: Counter[str] = Counter()
-        self._listeners: list[socket.socket] = []
+        self._unix: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._making: dict[str, asyncio.Task[Page]] = {}
 
@@ -79,7 +79,7 @@ class WebServer:
         self._pages = pages
 
     async def listen_unix(self, path: Path, mode: int) -> None:
-        """Serve on a socket file, replacing a stale one. mode: who may connect, as of chmod."""
+        """Serve on a socket file, replacing a stale one, also of ours. mode: who may connect, as of chmod."""
         path.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
             path.unlink()
@@ -90,7 +90,10 @@ class WebServer:
         except OSError:
             listener.close()
             raise
-        self._listen(listener)
+        before, self._unix = self._unix, self._listen(listener)
+        if before is not None:
+            before.cancel()
+            await asyncio.gather(before, return_exceptions=True)
 
     async def listen_tcp(self, host: str, port: int) -> None:
         """Serve on each address of a host. Raises OSError: one of them cannot be had, and none is served."""
@@ -131,17 +134,16 @@ class WebServer:
                 await asyncio.sleep(pause)
 
     async def close(self) -> None:
-        for listener in self._listeners:
-            listener.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _listen(self, listener: socket.socket) -> None:
+    def _listen(self, listener: socket.socket) -> asyncio.Task[None]:
         listener.listen(WAITING)
         listener.setblocking(False)
-        self._listeners.append(listener)
-        self._start(self._pace.run(self._accept(listener)))
+        task = self._start(self._pace.run(self._accept(listener)))
+        task.add_done_callback(lambda _: listener.close())
+        return task
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from cni import server as server_module
 from cni.errors import CniError, Code
 from cni.request import CniRequest
 from cni.server import CniServer, respond
@@ -92,6 +93,25 @@ async def test_a_server_that_stops_lets_a_request_in_flight_end(tmp_path: Path) 
     assert await reader.read() == b'\0{"cniVersion":"1.0.0"}\n'
     await stopping
     writer.close()
+
+
+async def test_a_socket_that_somebody_removes_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "LOOK_SECONDS", 0.01)
+    path = tmp_path / "cni.sock"
+    server = CniServer(path, FakeHandler({"cniVersion": "1.0.0"}))
+    await server.start()
+    keeping = asyncio.create_task(server.keep())
+    for _ in range(2):
+        path.unlink()
+        await until(path.exists)
+        reader, writer = await asyncio.open_unix_connection(path)
+        writer.write(message())
+        writer.write_eof()
+        assert await reader.read() == b'\0{"cniVersion":"1.0.0"}\n'
+        writer.close()
+    assert path.stat().st_mode & 0o777 == 0o600
+    keeping.cancel()
+    await server.stop()
 
 
 async def test_it_is_quiet_for_as_long_as_no_request_came_and_ended(

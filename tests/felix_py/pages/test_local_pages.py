@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from felix_py.configuration.settings import settings_from
+from felix_py.pages import local_pages
 from felix_py.pages.local_pages import LocalPages
 from felix_py.pages.pages import StatusPages
+from tests.felix_py.fakes import until
 from tests.felix_py.pages.test_pages import FakeReporter
 from tests.felix_py.pages.test_web import ask
 from tests.felix_py.test_pace import Attaching
@@ -23,3 +27,16 @@ async def test_they_are_there_from_the_first_moment_to_the_last(tmp_path: Path) 
         with pages.showing(StatusPages(FakeReporter()).by_path(), at_rest):
             assert (await ask(socket, READY))[1] == "ready\n"
         assert (await ask(socket, READY))[1] == "not ready: the agent ends\n"
+
+
+async def test_the_socket_is_made_anew_where_somebody_removes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_pages, "LOOK_SECONDS", 0.01)
+    pages = LocalPages(settings_from({"FELIX_RUN_DIR": str(tmp_path), "FELIX_HEALTHPORT": "0"}))
+    socket = tmp_path / "status.sock"
+    async with pages.served():
+        for _ in range(2):
+            socket.unlink()
+            await until(socket.exists)
+            assert (await ask(socket, READY))[1] == "not ready: the agent starts\n"
