@@ -46,6 +46,8 @@ from net.prefix import Prefix
 log = logging.getLogger("bgp")
 
 HELLO_SECONDS = 5.0
+LOOK_SECONDS = 5.0
+"""How often it is looked whether the socket is still there."""
 
 
 class Served(Protocol):
@@ -78,20 +80,45 @@ class AgentServer:
 
     @asynccontextmanager
     async def listening(self, socket_path: Path) -> AsyncIterator[None]:
+        server = await self._listen(socket_path)
+        keeping = asyncio.create_task(self._keep(socket_path, server))
+        try:
+            yield
+        finally:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+            self._close_link()
+            with suppress(FileNotFoundError):
+                socket_path.unlink()
+
+    async def _listen(self, socket_path: Path) -> asyncio.Server:
         with suppress(FileNotFoundError):
             socket_path.unlink()
         mask = os.umask(0o117 if group_comes_in(socket_path.parent) else 0o177)
         try:
-            server = await asyncio.start_unix_server(self._accept, socket_path, limit=LINE_LIMIT)
+            return await asyncio.start_unix_server(self._accept, socket_path, limit=LINE_LIMIT)
         finally:
             os.umask(mask)
+
+    async def _keep(self, socket_path: Path, server: asyncio.Server) -> None:
+        """Listen anew wherever somebody has removed the socket, as the next agent could not connect; end by closing."""
         try:
-            yield
+            while True:
+                await asyncio.sleep(LOOK_SECONDS)
+                if socket_path.exists():
+                    continue
+                try:
+                    anew = await self._listen(socket_path)
+                except OSError as error:
+                    self._warn(
+                        f"listen on {socket_path}, which somebody removed: {error}; next try in {LOOK_SECONDS:g} s"
+                    )
+                    continue
+                server.close()  # who is connected stays connected
+                server = anew
+                log.warning("%s was removed by somebody; it is made anew", socket_path)
         finally:
             server.close()
-            self._close_link()
-            with suppress(FileNotFoundError):
-                socket_path.unlink()
 
     def routes_changed(self, prefixes: Iterable[Prefix]) -> None:
         if self._link is not None:

@@ -10,6 +10,7 @@ from typing import Literal
 
 import pytest
 
+from bgp import agent_server
 from bgp.client import Connected, Disconnected, SidecarClient
 from bgp.decision import DecisionStep
 from bgp.events import AnnouncedPath, UpdateReceived
@@ -50,6 +51,22 @@ async def test_an_agent_that_was_let_go_does_not_take_over_again_while_the_newer
             await newer.stop_agent()
         one.replayed = False
         await until(lambda: one.replayed, "the older one to be served when it is the only one")
+
+
+async def test_a_socket_that_somebody_removes_is_made_anew_for_the_next_agent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agent_server, "LOOK_SECONDS", 0.01)
+    async with serving(tmp_path) as (_, _, one):
+        one.start_agent()
+        await until(lambda: one.replayed, "the agent's replay")
+        (tmp_path / "bgp.sock").unlink()
+        newer = Agent(tmp_path / "bgp.sock")
+        newer.start_agent()
+        try:
+            await until(lambda: newer.replayed, "the newer agent's replay")
+        finally:
+            await newer.stop_agent()
 
 
 @pytest.mark.parametrize("version", [UNSTATED, VERSION + 1])
