@@ -89,7 +89,7 @@ class _Connection:
         self._left = list(questions)
         self._answer = PlainAnswer()
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = access.tls.wrap_bio(self._incoming, self._outgoing, server_hostname=access.server_name)
+        self._tls: ssl.SSLObject
         self._socket: socket.socket | None = None
         self._buffer = bytearray(PART_BYTES)
         self._error: Exception | None = None
@@ -134,6 +134,7 @@ class _Connection:
     def _open(self) -> None:
         access = self._access
         try:
+            self._tls = access.tls.wrap_bio(self._incoming, self._outgoing, server_hostname=access.server_name)
             self._socket = socket.create_connection((access.host, access.port), CONNECT_SECONDS)
             self._socket.settimeout(PATIENCE_SECONDS)
             self._shake_hands(self._socket)

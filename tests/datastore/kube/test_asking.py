@@ -154,6 +154,8 @@ def test_a_server_that_cannot_be_reached_or_trusted_answers_nothing(tmp_path: Pa
             asked(strange, (PODS,))
         with pytest.raises(NoPlainAnswer, match="certificate is not valid for"):
             asked(access._replace(server_name="other.example"), (PODS,))
+        with pytest.raises(NoPlainAnswer, match="label empty"):
+            asked(access._replace(server_name=".example"), (PODS,))
         assert not server.requests
     with pytest.raises(NoPlainAnswer, match="refused"):
         asked(access, (PODS,))
