@@ -35,6 +35,7 @@ from felix_py.host.host import Host
 from felix_py.identity import Identity
 from felix_py.notices.current_notices import CurrentNotices
 from felix_py.notices.node_configurations import of_no_node
+from felix_py.notices.outside_pools import outside_notices
 from felix_py.notices.pool_surroundings import host_addresses, pool_notices
 from felix_py.outputs import Due, FailedOutput, Output, bring_in_line, rest_seconds
 from felix_py.packet_filter.node_table import external_nodes, nat_options, node_addresses, wanted_table
@@ -279,9 +280,10 @@ class Agent:
         self.edges.log_from(log_level_for(self.identity.node, self.snapshot.felix_configurations))
 
     async def _look_at_pools(self) -> None:
-        """Say which pools overlap what they should not, and have no pod given an address of a host."""
+        """Say which pools overlap what they should not, and which are missing; keep pods off addresses of hosts."""
         self.edges.avoid(host_addresses(self.snapshot, self.host, self.routing.writer.fib))
-        self.log_notices(self.notices.put("pools", pool_notices(self.snapshot, self.host)))
+        found = (*pool_notices(self.snapshot, self.host), *outside_notices(self.snapshot))
+        self.log_notices(self.notices.put("pools", found))
 
     async def _look_at_configurations(self) -> None:
         snapshot = self.snapshot

@@ -337,6 +337,10 @@ class Snapshot:
         """Return the addresses of this node's pods that lie in none of its blocks."""
         return tuple(address for found in self._outside_own_blocks.values() for address in found)
 
+    def outside_own_blocks(self) -> dict[EndpointKey, tuple[Prefix, ...]]:
+        """Return the same by endpoint."""
+        return self._outside_own_blocks
+
     def in_own_block(self, address: Prefix) -> bool:
         return _lies_in(address, self._own_blocks)
 

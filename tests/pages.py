@@ -34,6 +34,8 @@ subnet, a network of this host, a range of services that BGPConfiguration names,
 `felixctl apply` refuses a new one, and of one that is there no block that holds an address of a host is claimed. Where
 an IPPool overlaps one with another `blockSize`, no block is claimed that shares addresses with one of the other size.
 
+So does a block of a node, and a pod, that no IPPool holds, as after the pool was deleted with `kubectl`.
+
 So does a BGPPeer from which no session follows, as when `node` or `nodeSelector` means no node, or whose sessions with
 nodes can't start from another address, as `sourceAddress: None` would have it; and a configuration
 `node.NAME` of which there is no node; an annotation `projectcalico.org/…` of the own Node, or `cni.projectcalico.org/…`

@@ -579,13 +579,22 @@ async def test_no_record_ends_an_agent_and_the_next_one_is_obeyed(tmp_path: Path
 
 
 async def test_a_pool_that_overlaps_the_nodes_is_a_notice_as_long_as_it_does(tmp_path: Path) -> None:
-    one = FakeNode(tmp_path, node(), pool("192.0.2.0/24"), affinity())
+    one = FakeNode(tmp_path, node(), pool("192.0.2.0/24"))
     async with one.running() as agent:
         await until(lambda: bool(agent.notices.all()))
         [found] = agent.notices.all()
         assert found.reason == 'cidr 192.0.2.0/24 overlaps 192.0.2.0/24, the subnet of Node "n1"'
         assert one.avoided[ip_address("192.0.2.1")] == "an address of eth0 of this host"
         one.store.put(pool("192.0.2.0/24", disabled=True))
+        await until(lambda: not agent.notices.all())
+
+
+async def test_a_pool_that_is_gone_while_pods_have_addresses_of_it_is_a_notice_until_it_is_back(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path)
+    async with one.running() as agent:
+        one.store.remove(pool())
+        await until(lambda: [notice.name for notice in agent.notices.all()] == ["10.65.1.0/26"])
+        one.store.put(pool())
         await until(lambda: not agent.notices.all())
 
 
