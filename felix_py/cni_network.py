@@ -50,6 +50,7 @@ class CniNetwork:
         self._marks: chain.Marks | None = None
         self._behind = chain.PluginChain()
         self._installed: Mapping[str, Any] | None = None
+        self._families: frozenset[int] = frozenset()
         self._complaint = ""
 
     async def install(self) -> None:
@@ -113,6 +114,9 @@ class CniNetwork:
             self._marks = marks
             log.info("%s", _described(self._behind, settings.cni_bin_dir))
         families = agent.pod_families()
+        if self._families and families and families != self._families:
+            log.warning("%s", _change_of_families(self._families, families))
+        self._families = families or self._families  # without any pool an ADD says that there is none
         return conflist(
             ipv4=6 not in families or 4 in families,
             ipv6=6 in families,
@@ -133,6 +137,17 @@ class CniNetwork:
                 served = chain.SERVES[name]
                 reason = f"{name} cannot be used there, which {served} of pods needs"
                 yield Notice("Setting", "FELIX_CNIBINDIR", "", reason, f"no pod of this node gets its {served}")
+
+
+def _change_of_families(before: frozenset[int], now: frozenset[int]) -> str:
+    lost, gained = (
+        " and ".join(f"IPv{version}" for version in sorted(found)) for found in (before - now, now - before)
+    )
+    parts = (
+        lost and f"pods attached from now on get no {lost} address: there is no pool of it, or the node has no address",
+        gained and f"pods attached from now on get an {gained} address too",
+    )
+    return "; ".join(filter(None, parts))
 
 
 def _described(behind: chain.PluginChain, folder: Path) -> str:

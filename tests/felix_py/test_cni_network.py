@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from cni.request import VERSIONS
+from datastore.kinds.pools import IPPool
+from datastore.store import Changed, Gone
 from felix_py import cni_network
 from felix_py.cni_network import CniNetwork, given_network
 from felix_py.configuration.settings import settings_from
 from felix_py.identity import StartupError
 from tests.cni.test_chain import plugin, speaks
-from tests.felix_py.fake_node import FakeNode
+from tests.felix_py.fake_node import FakeNode, node, pool
 from tests.felix_py.fakes import until
 
 
@@ -157,3 +159,20 @@ def test_a_list_that_cannot_be_used_ends_the_agent_before_it_begins(tmp_path: Pa
     settings = settings_from({"FELIX_CNINETWORKCONFIG": str(tmp_path / "none")})
     with pytest.raises(StartupError, match="No such file"):
         given_network(settings, "n1")
+
+
+async def test_that_pods_get_addresses_of_other_families_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    here = Installed(tmp_path)
+    four, six = pool(), IPPool.make("six", cidr="fd00::/64")
+    for resource in (node(**{"projectcalico.org/IPv6Address": "2001:db8::1/64"}), four, six):
+        here.agent.snapshot.fold(Changed(resource))
+    await here.network.look(here.folder)
+    assert "address" not in caplog.text
+    here.agent.snapshot.fold(Gone(IPPool, four.name))
+    await here.network.look(here.folder)
+    assert "pods attached from now on get no IPv4 address: there is no pool of it" in caplog.text
+    here.agent.snapshot.fold(Changed(four))
+    await here.network.look(here.folder)
+    assert "pods attached from now on get an IPv4 address too" in caplog.text
