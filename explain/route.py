@@ -12,7 +12,7 @@ from explain.link import Onward
 from explain.mtu import OVERHEAD
 from explain.session import learned_from, not_learned
 from explain.step import Command, Step, StepState
-from felix_py.status_model import NodeTrace, RouteStatus
+from felix_py.status_model import NodeTrace, RouteIssue, RouteStatus
 from net.ip_route import IpRoute
 
 
@@ -45,9 +45,22 @@ def route_origin(leg: Leg, trace: NodeTrace, route: IpRoute) -> Iterator[Step]:
     """Yield a route that is as it should be: which source put it there, and from which peers it was learned."""
     best = _best(leg, trace)
     ours = best if best is not None and best.prefix == route.prefix else None
-    yield leg.step(trace.node, "route", StepState.OK, f"{route}{_attribution(trace, route, ours)}")
+    text = f"{route}{_attribution(trace, route, ours)}"
+    if ours is not None and _is_taken_over(leg, route, ours):
+        inspect = Command(trace.node, f"{leg.ip} route show match {leg.goal.address}")
+        yield leg.step(trace.node, "route", StepState.DOUBTFUL, text, inspect=inspect)
+        router = f"router {route.gateway}"
+        yield leg.step(router, "outside", StepState.UNSEEN, f"what it does with packets for {leg.goal.address}")
+        return
+    yield leg.step(trace.node, "route", StepState.OK, text)
     if ours is not None and ours.source == "learned":
         yield from learned_from(leg, trace, ours)
+
+
+def _is_taken_over(leg: Leg, route: IpRoute, ours: RouteStatus) -> bool:
+    """Return whether a route of another program has the place of ours, and leads to what is not the goal's node."""
+    overridden = ours.note is not None and ours.note.issue is RouteIssue.OVERRIDDEN
+    return overridden and route.hops != ours.route.hops and leg.facts.records.node_of(route.gateway) != leg.goal.node
 
 
 def _attribution(trace: NodeTrace, route: IpRoute, ours: RouteStatus | None) -> str:

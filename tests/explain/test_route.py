@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from explain.route import chosen_route, onward, route_fault, route_origin
+from explain.step import StepState
 from felix_py.status_model import RouteIssue, RouteNote, RouteStatus
 from net.ip_route import IpRoute
 from tests.explain.cluster import DEFAULT, B, TwoNodes, hole, route, with_route
@@ -79,6 +80,19 @@ def test_a_route_of_others_that_wins_and_leads_elsewhere_is_named() -> None:
     found = text(TwoNodes().n1_sends_b(replace(astray, kind="prohibit"), (wanted,)))
     assert found.startswith("prohibit 10.65.2.0/26")
     assert found.endswith("a route of protocol 4 with metric 7 wins over it")
+
+
+def test_a_route_of_others_by_a_router_that_has_the_place_of_ours_is_doubtful_and_the_router_out_of_sight() -> None:
+    by_router = replace(route("10.65.2.0/26", "eth0", "192.0.2.254", 3), metric=3)
+    wanted = replace(TwoNodes().learned, note=RouteNote(RouteIssue.OVERRIDDEN, protocol=3, metric=3))
+    cluster = TwoNodes().n1_sends_b(by_router, (wanted,))
+    found, beyond = route_origin(cluster.leg(), cluster.n1, by_router)
+    assert found.state is StepState.DOUBTFUL
+    assert found.text.endswith("(learned) (a route of protocol 3 with metric 3 wins over it)")
+    assert (beyond.where, beyond.state) == ("router 192.0.2.254", StepState.UNSEEN)
+    to_the_node = replace(by_router, hops=wanted.route.hops)
+    cluster = TwoNodes().n1_sends_b(to_the_node, (wanted,))
+    assert all(step.state is StepState.OK for step in route_origin(cluster.leg(), cluster.n1, to_the_node))
 
 
 def arriving(taken: IpRoute | None, wanted: tuple[RouteStatus, ...], goal: str = "b") -> tuple[str, str]:
