@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -35,13 +36,20 @@ class Commands(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in MODULES:
             return None
-        command: Any = typer.main.get_command(import_module(f"felixctl.{MODULES[cmd_name]}").app)
-        _add_shared_options(command)
-        _unwrap_help(command)
+        command = _command_of(MODULES[cmd_name])
         if cmd_name in WRITING_VERBS:
             return command.commands[cmd_name]
         command.name = cmd_name  # a command made apart from its parent has none
         return command
+
+
+@cache
+def _command_of(module: str) -> Any:
+    """Return the command of a module. Typer makes it from signatures, which takes longer than most commands do."""
+    command: Any = typer.main.get_command(import_module(f"felixctl.{module}").app)
+    _add_shared_options(command)
+    _unwrap_help(command)
+    return command
 
 
 def _unwrap_help(command: Any) -> None:
