@@ -20,7 +20,6 @@ from datastore.notices import Notice
 from net.family import family_of_version
 
 _NO_LOCAL_ADDRESS = NotObeyed("this node has no address of that family", "it makes no such session")
-_OVERRIDDEN = NotObeyed("an earlier BGPPeer configures a session with the same address", "that one applies")
 _OWN_ADDRESS = NotObeyed("it is this node's own address, and no other node has the peering", "no session is made")
 _NO_SUCH_NODE = NotObeyed("no node has labels that match", "no session is made until one has")
 _NO_NODE_OF_THAT_NAME = NotObeyed("there is no node of that name", "no session is made until there is one")
@@ -75,7 +74,15 @@ def _overridden(candidates: Iterable[Candidate], chosen: Mapping[str, Candidate]
             continue
         same = replace(candidate.neighbour, kind=winner.neighbour.kind) == winner.neighbour
         if not same or candidate.held_back != winner.held_back:
-            yield notice_of(candidate.peer, "", _OVERRIDDEN)
+            yield notice_of(candidate.peer, "", _overridden_by(winner))
+
+
+def _overridden_by(winner: Candidate) -> NotObeyed:
+    name = f'BGPPeer "{winner.peer.name}"' if winner.peer else "the mesh"
+    return NotObeyed(
+        f"{name} configures a session with {winner.neighbour.address} too",
+        f"{name} applies: those of all nodes come first, then the first by name",
+    )
 
 
 def _without_session(own: Node | None, inputs: PeeringInputs, peers: Iterable[BGPPeer]) -> Iterator[Notice]:

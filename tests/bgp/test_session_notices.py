@@ -24,6 +24,16 @@ def test_a_peer_from_which_no_session_can_follow_yields_a_notice() -> None:
     assert notices("n1", nodes(1), six, nowhere) == [("nowhere", ""), ("six", "spec.peerIP")]
 
 
+def test_of_two_peers_with_one_address_the_one_without_its_session_yields_a_notice_that_names_the_other() -> None:
+    tor = BGPPeer.make("tor", peerIP="10.0.0.99", asNumber=65001)
+    newer = BGPPeer.make("another", peerIP="10.0.0.99", asNumber=65002)
+    _, [found] = speaker_of("n1", nodes(1), None, (tor, newer))
+    assert str(found) == (
+        'BGPPeer "tor": BGPPeer "another" configures a session with 10.0.0.99 too; BGPPeer "another" applies: those of'
+        " all nodes come first, then the first by name"
+    )
+
+
 def test_a_peer_at_our_own_address_yields_a_notice_unless_it_is_a_peering_of_other_nodes_with_us() -> None:
     own = BGPPeer.make("own", node="n1", peerIP="10.0.0.1", asNumber=64512)
     everybodys = BGPPeer.make("everybodys", peerIP="10.0.0.1", asNumber=64512)
